@@ -1,0 +1,194 @@
+"""Declarations: what a plugin says it offers, as data, without importing what implements it.
+
+A plugin's entry point names a light module whose `pretask_components` hook yields these. `implementation` is a
+"module:attribute" string that is imported on first use. `small` are options under which the component fits a tiny
+canned batch: the compatibility matrix and the conformance kit use them.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+import pluggy
+
+hookimpl = pluggy.HookimplMarker("pretask")
+
+KINDS = ("data", "split", "model", "objective", "evaluator", "task", "suite")
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True)
+class Component:
+    """One declared part.
+
+    Args:
+        kind: One of KINDS.
+        name: Lower-case words with hyphens.
+        implementation: "module:attribute", or "" for a task or suite, which are data.
+        summary: One line for `pretask list`.
+        source: Where the idea was published.
+        version: Raised when the output changes; part of the full id.
+        traits: What static fitting looks at.
+        small: Options under which it fits a tiny canned batch.
+    """
+
+    kind: str
+    name: str
+    implementation: str = ""
+    summary: str = ""
+    source: str = ""
+    version: int = 1
+    traits: Mapping[str, Any] = field(default_factory=dict)
+    small: Mapping[str, Any] = field(default_factory=dict)
+
+
+def names(words: str | Collection[str]) -> frozenset[str]:
+    """A set of names, from one name or several."""
+    return frozenset({words} if isinstance(words, str) else words)
+
+
+def split(
+    name: str,
+    implementation: str,
+    *,
+    modality: str | Collection[str],
+    targets: Collection[str] | Mapping[str, Collection[str]],
+    gives: str | None = None,
+    views: int | None = 1,
+    sees: str | Collection[str] = "all",
+    hidden: bool = True,
+    summary: str = "",
+    source: str = "",
+    version: int = 1,
+    small: Mapping[str, Any] = NOTHING,
+) -> Component:
+    """Declare a split.
+
+    Args:
+        name: Lower-case words with hyphens.
+        implementation: "module:attribute" of a class whose options are its keyword arguments.
+        modality: What it can split.
+        targets: The kinds of its targets; by modality where they differ.
+        gives: The modality of x, where it differs from that of t (log-mel images of a waveform).
+        views: Views of x; None where the data decides.
+        sees: The sights that its targets allow.
+        hidden: False where x still shows the answer.
+        summary: One line, best a question that the task asks.
+        source: Authors and year.
+        version: Raised when the output changes.
+        small: Options that fit 3 x 32 x 32 images, 8 frames of them, 16 tokens or 4,000 samples.
+    """
+    by_modality = targets if isinstance(targets, Mapping) else {each: targets for each in names(modality)}
+    traits = {
+        "modality": names(modality),
+        "targets": {each: names(kinds) for each, kinds in by_modality.items()},
+        "gives": gives,
+        "views": views,
+        "sees": names(sees),
+        "hidden": hidden,
+    }
+    return Component("split", name, implementation, summary, source, version, traits, small)
+
+
+def model(
+    name: str,
+    implementation: str,
+    *,
+    modality: str | Collection[str],
+    streams: str | Collection[str] = "all",
+    summary: str = "",
+    source: str = "",
+    version: int = 1,
+    small: Mapping[str, Any] = NOTHING,
+) -> Component:
+    """Declare a model: the modalities that it reads and the streams that it offers."""
+    traits = {"modality": names(modality), "streams": names(streams)}
+    return Component("model", name, implementation, summary, source, version, traits, small)
+
+
+def objective(
+    name: str,
+    implementation: str,
+    *,
+    targets: str | Collection[str],
+    bottleneck: bool = False,
+    summary: str = "",
+    source: str = "",
+    version: int = 1,
+    small: Mapping[str, Any] = NOTHING,
+) -> Component:
+    """Declare an objective: the kinds of target that it scores, and whether it has a bottleneck."""
+    traits = {"targets": names(targets), "bottleneck": bottleneck}
+    return Component("objective", name, implementation, summary, source, version, traits, small)
+
+
+def evaluator(
+    name: str,
+    implementation: str,
+    *,
+    needs: str = "encoder",
+    modality: str | Collection[str] = (),
+    summary: str = "",
+    source: str = "",
+    version: int = 1,
+    small: Mapping[str, Any] = NOTHING,
+) -> Component:
+    """Declare an evaluator: whether it needs the `encoder` or the `objective`; no modality means any."""
+    traits = {"needs": needs, "modality": names(modality)}
+    return Component("evaluator", name, implementation, summary, source, version, traits, small)
+
+
+def data(
+    name: str,
+    implementation: str,
+    *,
+    modality: str,
+    summary: str = "",
+    source: str = "",
+    version: int = 1,
+    small: Mapping[str, Any] = NOTHING,
+) -> Component:
+    """Declare data: the modality of what it yields."""
+    return Component("data", name, implementation, summary, source, version, {"modality": modality}, small)
+
+
+def task(
+    name: str,
+    *,
+    split: str,
+    objective: str,
+    model: str,
+    recipe: Mapping[str, Any] = NOTHING,
+    options: Mapping[str, Any] = NOTHING,
+    presets: Mapping[str, Mapping[str, Any]] = NOTHING,
+    summary: str = "",
+    source: str = "",
+    version: int = 1,
+) -> Component:
+    """Declare a task: a split, an objective and a model that a paper put together, with the paper's recipe.
+
+    Args:
+        name: Lower-case words with hyphens.
+        split: Name or id of the split.
+        objective: Name or id of the objective.
+        model: Name or id of the model.
+        recipe: Fields of `Recipe`, as the paper has them.
+        options: Settings of the parts, such as {"split.patch": 96}.
+        presets: By name, settings that replace the paper's, parts included: {"small": {"model": "convnet"}}.
+        summary: One line for `pretask list`.
+        source: Authors, venue and year.
+        version: Raised when the recipe changes.
+    """
+    traits = {
+        "parts": {"split": split, "objective": objective, "model": model},
+        "recipe": dict(recipe),
+        "options": dict(options),
+        "presets": {each: dict(settings) for each, settings in presets.items()},
+    }
+    return Component("task", name, "", summary, source, version, traits)
+
+
+def suite(name: str, path: str, *, summary: str = "", version: int = 1) -> Component:
+    """Declare a suite: `path` is "module:file.toml", a file that lies beside the module."""
+    return Component("suite", name, path, summary, "", version)

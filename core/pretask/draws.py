@@ -1,0 +1,138 @@
+"""Draws: randomness as a function of (seed, epoch, sample, name), and of nothing else.
+
+What is drawn for a sample is the same for any batch size, order, rank, worker, device and resume point.
+A draw is a 64-bit mixing hash of its key and a running count, so there is no state to keep.
+
+Source: Steele, Lea and Flood, OOPSLA 2014 (SplitMix64, its finaliser by Stafford).
+Differs: counter-based: the finaliser is applied to key and counter, not to a running state.
+Axes: B batch.
+"""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+GOLDEN = 0x9E3779B97F4A7C15
+FIRST = 0xBF58476D1CE4E5B9
+SECOND = 0x94D049BB133111EB
+WORD = (1 << 64) - 1
+
+
+def signed(word: int) -> int:
+    """The int64 with the bits of an unsigned 64-bit word."""
+    return word - (1 << 64) if word >> 63 else word
+
+
+def mix_int(word: int) -> int:
+    """SplitMix64's finaliser on a Python int, in [0, 2^64); arithmetic only, so that it traces."""
+    word &= WORD
+    word = ((word ^ (word >> 30)) * FIRST) & WORD
+    word = ((word ^ (word >> 27)) * SECOND) & WORD
+    return word ^ (word >> 31)
+
+
+def name_key(name: str) -> int:
+    """A 64-bit key of a name, by arithmetic on its code points (hashlib would break fullgraph)."""
+    key = len(name)
+    for letter in name:
+        key = mix_int((key + GOLDEN) ^ ord(letter))
+    return key
+
+
+def shift_right(word: Tensor, bits: int) -> Tensor:
+    """Logical right shift of int64: torch shifts the sign in, which is masked away."""
+    return (word >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def mix(word: Tensor) -> Tensor:
+    """SplitMix64's finaliser on int64 tensors; the products wrap.
+
+    >>> int(mix(torch.tensor(1))) == signed(mix_int(1))
+    True
+    """
+    word = (word ^ shift_right(word, 30)) * signed(FIRST)
+    word = (word ^ shift_right(word, 27)) * signed(SECOND)
+    return word ^ shift_right(word, 31)
+
+
+# One opaque operation: inductor on CPU (torch 2.11) corrupted memory when it fused these integers itself.
+@torch.library.custom_op("pretask::bits", mutates_args=())
+def bits(key: Tensor, index: Tensor, count: int) -> Tensor:
+    """64 random bits per sample and count, (B, count): a hash of the key (0-d or (B,)), the index (B,) and 0 … count - 1."""
+    sample = mix(mix(index + signed(GOLDEN)) ^ key)
+    counter = torch.arange(1, count + 1, device=index.device) * signed(GOLDEN)
+    return mix(sample[:, None] + counter)
+
+
+@bits.register_fake
+def _(key: Tensor, index: Tensor, count: int) -> Tensor:
+    return index.new_empty((index.shape[0], count))
+
+
+class Draws:
+    """The random numbers of one batch.
+
+    Args:
+        index: Each sample's number in its data set; its device is where the numbers are made.
+        seed: The run's seed; an int or a 0-d tensor.
+        epoch: How often the data was seen before; an int, a 0-d tensor, or one number per sample.
+
+    >>> draws = Draws(torch.arange(4), seed=0)
+    >>> draws.integers("neighbour", 0, 8).shape, draws.normal("noise", 2, 3).shape
+    (torch.Size([4]), torch.Size([4, 2, 3]))
+    >>> bool((draws.uniform("corner") == draws.uniform("corner")).all())
+    True
+    """
+
+    def __init__(
+        self, index: Int[Tensor, " B"], /, seed: int | Tensor = 0, epoch: int | Tensor = 0, *, path: int = 0
+    ) -> None:
+        self.index, self.seed, self.epoch, self.path = index, seed, epoch, path
+
+    def branch(self, name: str) -> "Draws":
+        """Draws of the same samples that share no number with these."""
+        return Draws(self.index, self.seed, self.epoch, path=mix_int(self.path ^ name_key(name)))
+
+    def bits(self, name: str, count: int) -> Int[Tensor, "B count"]:
+        """`count` words of 64 random bits per sample."""
+        word = self._word(self.seed) + signed(mix_int(self.path ^ name_key(name)))
+        key = mix(mix(word) + self._word(self.epoch))
+        return bits(key, self.index, count)
+
+    def _word(self, number: int | Tensor) -> Tensor:
+        if isinstance(number, Tensor):
+            return number.to(self.index.device)
+        return torch.full((), number, dtype=torch.int64, device=self.index.device)
+
+    def _shaped(self, name: str, shape: tuple[int, ...], each: int = 1) -> Tensor:
+        return self.bits(name, each * math.prod(shape)).view(self.index.shape[0], *shape, *([each] if each > 1 else []))
+
+    def uniform(self, name: str, *shape: int, low: float = 0.0, high: float = 1.0) -> Float[Tensor, "B ..."]:
+        """Uniform numbers in [low, high): 24 random bits each."""
+        unit = shift_right(self._shaped(name, shape), 40).float() * 2.0**-24
+        return low + (high - low) * unit
+
+    def normal(self, name: str, *shape: int) -> Float[Tensor, "B ..."]:
+        """Standard normal numbers, by the Box-Muller transform; none beyond 6.7 standard deviations."""
+        pair = self._shaped(name, shape, each=2)
+        radius = (shift_right(pair[..., 0], 32).float() + 1) * 2.0**-32  # (0, 1]: the logarithm is finite
+        angle = shift_right(pair[..., 1], 40).float() * (2 * math.pi * 2.0**-24)
+        return (-2 * radius.log()).clamp(min=0).sqrt() * angle.cos()
+
+    def integers(self, name: str, low: int | Tensor, high: int | Tensor, *shape: int) -> Int[Tensor, "B ..."]:
+        """Integers in [low, high), whose bounds may be tensors that broadcast; biased by at most (high - low) / 2^32."""
+        return low + shift_right(shift_right(self._shaped(name, shape), 32) * (high - low), 32)
+
+    def bernoulli(self, name: str, probability: float | Tensor, *shape: int) -> Bool[Tensor, "B ..."]:
+        """True with the given probability."""
+        return self.uniform(name, *shape) < probability
+
+    def permutation(self, name: str, count: int) -> Int[Tensor, "B count"]:
+        """A random order of 0 … count - 1 for every sample."""
+        return self.bits(name, count).argsort(dim=1)
+
+    def choice(self, name: str, count: int, size: int) -> Int[Tensor, "B size"]:
+        """`size` different ones of 0 … count - 1 for every sample, in random order."""
+        return self.permutation(name, count)[:, :size]

@@ -1,0 +1,99 @@
+"""Samples: one part of a data set, decoded; batches come out of it without labels, evaluators read the labels.
+
+Axes: N samples, L labelled positions.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Bool, Int, Shaped
+from torch import Tensor
+
+from pretask.draws import Draws
+from pretask.specs import Observed
+from pretask.values import Batch
+
+FITS = 0.5  # share of a device's free memory that resident data may take
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What an evaluator asks for; never part of a batch.
+
+    Args:
+        value: A class number per sample (N,) or per position (N, L); -1 where there is none.
+        names: Of the classes.
+    """
+
+    value: Int[Tensor, "N ..."]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Samples:
+    """One part of a data set.
+
+    Args:
+        observed: What a sample is.
+        data: All samples; in memory, mapped from a file, or on a device.
+        labels: By name; the first one is what a probe asks for when not told otherwise.
+        present: False where a position is padding.
+        fingerprint: Hash of the content, data and labels.
+    """
+
+    observed: Observed
+    data: Shaped[Tensor, "N ..."]
+    labels: Mapping[str, Labels] = field(default_factory=dict)
+    present: Bool[Tensor, "N ..."] | None = None
+    fingerprint: str = ""
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def resident(self, device: torch.device) -> "Samples":
+        """The same samples on the device, where they fit into half of its free memory; else these."""
+        if device.type == "cpu" or device == self.data.device:
+            return self
+        if device.type == "cuda" and self.data.nbytes > FITS * torch.cuda.mem_get_info(device)[0]:
+            return self
+        return replace(
+            self, data=self.data.to(device), present=None if self.present is None else self.present.to(device)
+        )
+
+    def batch(self, index: Int[Tensor, " B"], device: torch.device, partners: Tensor | None = None) -> Batch:
+        """The samples of the given numbers, on the device.
+
+        Args:
+            index: Numbers of the samples.
+            device: Where the batch is wanted.
+            partners: (B, n) numbers of other samples to go with them.
+        """
+        here = self.data.device
+        index = index.to(here)
+        pick = self.data[index]
+        return Batch(
+            pick if here == device else moved(pick, device),
+            index.to(device),
+            None if self.present is None else moved(self.present[index], device),
+            None if partners is None else moved(self.data[partners.to(here)], device),
+        )
+
+    def batches(self, size: int, device: torch.device, partners: int = 0) -> Iterator[Batch]:
+        """All samples once, in order; the last batch may be smaller."""
+        for start in range(0, len(self), size):
+            index = torch.arange(start, min(start + size, len(self)))
+            yield self.batch(index, device, others(index, len(self), partners) if partners else None)
+
+
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor on the device, without waiting for the copy where memory can be pinned."""
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
+def others(index: Tensor, count: int, size: int, seed: int = 0, epoch: int | Tensor = 0) -> Int[Tensor, "B size"]:
+    """For every sample, `size` numbers of other samples, none of them its own."""
+    drawn = Draws(index, seed, epoch).integers("partners", 0, max(count - 1, 1), size)
+    return (index[:, None] + 1 + drawn) % count

@@ -1,0 +1,120 @@
+"""Values: the tensors that are exchanged when a task runs.
+
+Two masks, never mixed: `present` (False is padding) and `visible` (False: the split erased it).
+Axes: B batch, V views, N positions, D width, K candidates; `...` the shape of one sample or view.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Bool, Float, Int, Shaped
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Samples as they were observed. It has no field that could hold a label.
+
+    Args:
+        data: uint8 images and clips, int64 tokens, float waveforms.
+        index: Each sample's number in its data set; what Draws are keyed by. Counted from 0 when left out.
+        present: False where a position is padding; None where all are present.
+        partners: Other samples of the same data, for a split that asks for them (`partners = n`).
+    """
+
+    data: Shaped[Tensor, "B ..."]
+    index: Int[Tensor, " B"] = None  # type: ignore[assignment]  # filled below
+    present: Bool[Tensor, "B ..."] | None = None
+    partners: Shaped[Tensor, "B n ..."] | None = None
+
+    def __post_init__(self) -> None:
+        if self.index is None:
+            object.__setattr__(self, "index", torch.arange(len(self.data), device=self.data.device))
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the samples are, and where a split must put what it makes."""
+        return self.data.device
+
+    def to(self, device: torch.device | str) -> "Batch":
+        """The same batch on another device."""
+        return replace(
+            self,
+            data=self.data.to(device, non_blocking=True),
+            index=self.index.to(device, non_blocking=True),
+            present=None if self.present is None else self.present.to(device, non_blocking=True),
+            partners=None if self.partners is None else self.partners.to(device, non_blocking=True),
+        )
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the model sees: always with a view axis. Float images are in [0, 1].
+
+    Args:
+        data: One view after the other.
+        present: False where a position is padding.
+        visible: False where the split erased a position; `data` is erased there as well.
+        segment: Which of several joined pieces a token belongs to.
+    """
+
+    data: Shaped[Tensor, "B V ..."]
+    present: Bool[Tensor, "B V ..."] | None = None
+    visible: Bool[Tensor, "B V ..."] | None = None
+    segment: Int[Tensor, "B V ..."] | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """One answer: what is asked of the model.
+
+    Args:
+        value: (B, *grid) or (B, V, *grid); Values add an axis of channels, candidates one of K.
+        weight: How much a position counts, 0 where nothing is asked; None where all count 1.
+        probability: The share of each of K candidates; 0 is a negative.
+    """
+
+    value: Shaped[Tensor, "B ..."]
+    weight: Float[Tensor, "B ..."] | None = None
+    probability: Float[Tensor, "B ..."] | None = None
+
+
+Targets = Mapping[str, Target]
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a model makes of its inputs.
+
+    Args:
+        streams: By sight, one vector per position.
+        summary: By sight, one vector per view: the model's own, else the mean over present positions.
+        grid: The positions of one view; N is its product.
+        present: False where a position is padding.
+        layers: Where asked for, every layer from the first to the output, each with its own grid and width.
+    """
+
+    streams: Mapping[str, Float[Tensor, "B V N D"]]
+    summary: Mapping[str, Float[Tensor, "B V D"]]
+    grid: tuple[int, ...] = ()
+    present: Bool[Tensor, "B V N"] | None = None
+    layers: tuple["Features", ...] = ()
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A score to be lowered.
+
+    Args:
+        total: What is differentiated, float32.
+        parts: What is reported, in nats unless the name says otherwise; detached.
+        weights: How much each part's mean counts when batches are averaged.
+    """
+
+    total: Float[Tensor, ""]
+    parts: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
+    weights: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
