@@ -70,7 +70,9 @@ def cached(
         write_entry(entry, facts, make)
         opened = open_entry(entry)
     if opened is None:
-        raise PretaskError("the cache", "an entry that reads back as written", f"another content in {entry}", "Check the disk.")
+        raise PretaskError(
+            "the cache", "an entry that reads back as written", f"another content in {entry}", "Check the disk."
+        )
     return opened
 
 

@@ -58,15 +58,15 @@ def mix(word: Tensor) -> Tensor:
 
 
 # One opaque operation: inductor on CPU (torch 2.11) corrupted memory when it fused these integers itself.
-@torch.library.custom_op("pretask::bits", mutates_args=())
-def bits(key: Tensor, index: Tensor, count: int) -> Tensor:
-    """64 random bits per sample and count, (B, count): a hash of the key (0-d or (B,)), the index (B,) and 0 … count - 1."""
+@torch.library.custom_op("pretask::hashed_bits", mutates_args=())
+def hashed_bits(key: Tensor, index: Tensor, count: int) -> Tensor:
+    """Hash key (0-d or (B,)), index (B,) and 1 … count to 64 random bits each, (B, count)."""
     sample = mix(mix(index + signed(GOLDEN)) ^ key)
     counter = torch.arange(1, count + 1, device=index.device) * signed(GOLDEN)
     return mix(sample[:, None] + counter)
 
 
-@bits.register_fake
+@hashed_bits.register_fake
 def _(key: Tensor, index: Tensor, count: int) -> Tensor:
     return index.new_empty((index.shape[0], count))
 
@@ -97,17 +97,20 @@ class Draws:
 
     def bits(self, name: str, count: int) -> Int[Tensor, "B count"]:
         """`count` words of 64 random bits per sample."""
-        word = self._word(self.seed) + signed(mix_int(self.path ^ name_key(name)))
-        key = mix(mix(word) + self._word(self.epoch))
-        return bits(key, self.index, count)
+        return hashed_bits(self._key(name), self.index, count)
 
-    def _word(self, number: int | Tensor) -> Tensor:
-        if isinstance(number, Tensor):
-            return number.to(self.index.device)
-        return torch.full((), number, dtype=torch.int64, device=self.index.device)
+    def _key(self, name: str) -> Tensor:
+        """Seed, epoch, branch and name in one word; in Python where the numbers are, to spare a device the launches."""
+        salt = mix_int(self.path ^ name_key(name))
+        if isinstance(self.seed, int) and isinstance(self.epoch, int):
+            word = signed(mix_int(mix_int(self.seed + salt) + self.epoch))
+            return torch.full((), word, dtype=torch.int64, device=self.index.device)
+        seed, epoch = (torch.as_tensor(number, device=self.index.device) for number in (self.seed, self.epoch))
+        return mix(mix(seed + signed(salt)) + epoch)
 
     def _shaped(self, name: str, shape: tuple[int, ...], each: int = 1) -> Tensor:
-        return self.bits(name, each * math.prod(shape)).view(self.index.shape[0], *shape, *([each] if each > 1 else []))
+        words = self.bits(name, each * math.prod(shape))
+        return words.view(self.index.shape[0], *shape, *([each] if each > 1 else []))
 
     def uniform(self, name: str, *shape: int, low: float = 0.0, high: float = 1.0) -> Float[Tensor, "B ..."]:
         """Uniform numbers in [low, high): 24 random bits each."""

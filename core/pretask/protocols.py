@@ -121,9 +121,7 @@ class Budget:
 class Evaluator(Protocol):
     """Says what the encoder is worth: yields (name, value), higher is better unless the name says otherwise."""
 
-    def __call__(
-        self, task: "Task", data: "Data", budget: Budget, /
-    ) -> Iterator[tuple[str, float | Items | Figure]]:
+    def __call__(self, task: "Task", data: "Data", budget: Budget, /) -> Iterator[tuple[str, float | Items | Figure]]:
         """Measure a trained task on data with labels. Test items are scored once and never used to choose."""
         ...
 

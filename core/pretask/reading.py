@@ -119,7 +119,7 @@ def reading(who: str, name: str, features: FeatureSpec, target: TargetSpec, *, b
 
 
 def check_positions(who: str, name: str, features: FeatureSpec, target: TargetSpec) -> None:
-    """Raise Incompatible unless features have the target's positions, or can be resampled to them without looking ahead."""
+    """Raise Incompatible unless features have the target's positions, or can be resampled to them blindly."""
     if len(features.grid) == len(target.grid) and (features.grid == target.grid or target.sees == "all"):
         return
     raise Incompatible(

@@ -1,4 +1,4 @@
-"""Scoring: the one weighted mean of the project, right at any number of ranks, and the loss that is built of such means.
+"""Scoring: the one weighted mean of the project, right at any number of ranks, and the loss built of such means.
 
 Axes: whatever `value` has; `weight` has the same.
 """

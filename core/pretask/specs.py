@@ -1,6 +1,6 @@
 """Specs: what the parts of a task say about themselves before any tensor exists.
 
-Frozen, hashable, without torch. They are exchanged when a task is composed; values.py holds what is exchanged when it runs.
+Frozen, hashable, without torch. Specs are exchanged when a task is composed, values (values.py) when it runs.
 Axes: B batch, C channels, H W image, T frames, L tokens, S samples of a waveform, V views, N positions, D width.
 """
 

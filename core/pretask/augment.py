@@ -1,0 +1,31 @@
+"""Augment: what a recipe may do to t before it is split, batched, on the device.
+
+Axes: B batch, C channels, H W image, T frames.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+
+from pretask.draws import Draws
+from pretask.errors import Unknown
+from pretask.values import Batch
+
+
+def flip(batch: Batch, draws: Draws) -> Batch:
+    """Mirror every second image or clip, left to right."""
+    mirrored = draws.bernoulli("flip", 0.5).view(-1, *[1] * (batch.data.ndim - 1))
+    return replace(batch, data=torch.where(mirrored, batch.data.flip(-1), batch.data))
+
+
+AUGMENTATIONS: dict[str, Callable[[Batch, Draws], Batch]] = {"flip": flip}
+
+
+def augmented(batch: Batch, names: Sequence[str], draws: Draws) -> Batch:
+    """The batch after every named augmentation; raises Unknown where there is no such name."""
+    for name in names:
+        if name not in AUGMENTATIONS:
+            raise Unknown(f"No augmentation '{name}'. There are: {', '.join(AUGMENTATIONS)}.")
+        batch = AUGMENTATIONS[name](batch, draws)
+    return batch

@@ -1,0 +1,156 @@
+"""Checkpoints: weights, optimizer state and place in the data order, each a folder that appears by one rename.
+
+A folder is trusted only if its checksums hold, so what a kill or a full disk leaves behind is never resumed from.
+"""
+
+import json
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Module
+from torch.optim import Optimizer
+
+from pretask.cache import checksum, sync
+from pretask.errors import PretaskError
+
+KEPT = 2  # checkpoints kept, so that a damaged newest one leaves another
+
+
+@dataclass
+class Progress:
+    """Where a run is.
+
+    Args:
+        key: What determines the run; a checkpoint of another key is not resumed.
+        step: Optimizer steps done; the place in the data order follows from it.
+        seconds: Training time so far.
+        curve: (step, loss) pairs for plotting, thinned as they grow.
+    """
+
+    key: str
+    step: int = 0
+    seconds: float = 0.0
+    curve: list[tuple[int, float]] = field(default_factory=list)
+
+
+def save(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer, progress: Progress) -> Path:
+    """Write the checkpoint of this step and drop all but the newest.
+
+    Raises:
+        PretaskError: The disk is full or the folder cannot be written; older checkpoints are untouched.
+    """
+    final = folder / f"step-{progress.step:09d}"
+    temporary = folder / f".{final.name}.{uuid.uuid4().hex}"
+    try:
+        temporary.mkdir(parents=True)
+        write_tensors(temporary / "weights.safetensors", weights_of(parts))
+        tensors, numbers = flat_state(optimizer)
+        write_tensors(temporary / "optimizer.safetensors", tensors)
+        files = {path.name: checksum(path) for path in sorted(temporary.iterdir())}
+        about = {"version": 1, "progress": asdict(progress), "optimizer": numbers, "files": files}
+        (temporary / "checkpoint.json").write_text(json.dumps(about))
+        sync(temporary)
+        shutil.rmtree(final, ignore_errors=True)
+        temporary.rename(final)
+    except OSError as error:
+        raise PretaskError(
+            "the checkpoint", f"to write {final}", str(error), "Free some space and run the same command again."
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    for old in sorted(folder.glob("step-*"))[:-KEPT]:
+        shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def load(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer | None, key: str) -> Progress | None:
+    """Restore the newest sound checkpoint of this run into the modules; None where there is none."""
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        about = read_sound(path)
+        if about is not None and about["progress"]["key"] == key:
+            set_weights(parts, read_tensors(path / "weights.safetensors"))
+            if optimizer is not None:
+                set_state(optimizer, read_tensors(path / "optimizer.safetensors"), about["optimizer"])
+            progress = Progress(**about["progress"])
+            progress.curve = [(int(step), float(loss)) for step, loss in progress.curve]
+            return progress
+    return None
+
+
+def read_sound(path: Path) -> dict[str, Any] | None:
+    """What a checkpoint says of itself, or None where a file is missing or differs from its checksum."""
+    try:
+        about: dict[str, Any] = json.loads((path / "checkpoint.json").read_text())
+        sound = all(checksum(path / name) == expected for name, expected in about["files"].items())
+    except (OSError, ValueError, KeyError):
+        return None
+    return about if sound else None
+
+
+def weights_of(parts: Mapping[str, Module]) -> dict[str, Tensor]:
+    """All parameters and buffers, named part.parameter."""
+    return {f"{part}.{name}": value for part, module in parts.items() for name, value in module.state_dict().items()}
+
+
+def set_weights(parts: Mapping[str, Module], weights: Mapping[str, Tensor]) -> None:
+    """Put weights back where `weights_of` took them."""
+    for part, module in parts.items():
+        start = len(part) + 1
+        module.load_state_dict({name[start:]: value for name, value in weights.items() if name.startswith(part + ".")})
+
+
+def flat_state(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The optimizer's state as tensors by "parameter.name", and its other numbers."""
+    tensors, numbers = {}, {}
+    for parameter, state in optimizer.state_dict()["state"].items():
+        for name, value in state.items():
+            (tensors if isinstance(value, Tensor) else numbers)[f"{parameter}.{name}"] = value
+    return tensors, numbers
+
+
+def set_state(optimizer: Optimizer, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+    """Put back what `flat_state` took; learning rates follow from the step and are not kept."""
+    state: dict[int, dict[str, Any]] = {}
+    for key, value in [*tensors.items(), *numbers.items()]:
+        parameter, _, name = key.partition(".")
+        state.setdefault(int(parameter), {})[name] = value
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """A safetensors file of the tensors; tied ones are written twice and read back equal."""
+    from safetensors.torch import save as to_bytes
+
+    path.write_bytes(
+        to_bytes({name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()})
+    )
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a safetensors file."""
+    from safetensors.torch import load_file
+
+    tensors: dict[str, Tensor] = load_file(path)
+    return tensors
+
+
+def load_weights(path: Path, model: Module) -> None:
+    """Load the encoder alone from a checkpoint folder.
+
+    Raises:
+        PretaskError: The folder is no sound checkpoint.
+    """
+    if read_sound(path) is None:
+        raise PretaskError("load_weights", "a sound checkpoint folder", str(path), "Name a step-… folder of a run.")
+    set_weights({"model": model}, read_tensors(path / "weights.safetensors"))
+
+
+def finite(parts: Mapping[str, Module]) -> bool:
+    """Whether every weight is a finite number."""
+    return all(bool(torch.isfinite(value).all()) for value in weights_of(parts).values() if value.is_floating_point())

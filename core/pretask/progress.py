@@ -1,0 +1,85 @@
+"""Progress: how training goes, for people: a bar on a terminal, plain lines elsewhere; always on stderr."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pretask.train import Watcher
+from pretask.values import Loss
+
+PLAIN = 10.0  # seconds between plain lines
+
+
+def described(loss: Loss) -> str:
+    """Loss and pretext score, such as `loss 1.98, position.accuracy 0.21`."""
+    scores = [f"{name} {float(value):.3f}" for name, value in loss.parts.items() if "." in name]
+    return ", ".join([f"loss {float(loss.total):.4f}", *scores[:2]])
+
+
+@contextmanager
+def shown_progress(title: str) -> Iterator[Watcher]:
+    """A watcher for `train`: a rich progress bar where stderr is a terminal, else a line every ten seconds."""
+    if sys.stderr.isatty():
+        with bar(title) as watcher:
+            yield watcher
+    else:
+        yield plain(title)
+
+
+def plain(title: str) -> Watcher:
+    """Lines such as `relative-position 400/3906  loss 1.71, position.accuracy 0.35  2100 samples/s  0:03:20 left`."""
+    last = 0.0
+
+    def watch(step: int, steps: int, loss: Loss, rate: float) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < PLAIN and step < steps:
+            return
+        speed = (now - begin) / max(step - first, 1) if first else 0.0
+        left = f"  {clock(speed * (steps - step))} left" if first and step < steps else ""
+        print(f"{title} {step}/{steps}  {described(loss)}  {rate:.0f} samples/s{left}", file=sys.stderr, flush=True)
+        last = now
+        mark(step, now)
+
+    first, begin = 0, 0.0
+
+    def mark(step: int, now: float) -> None:
+        nonlocal first, begin
+        if not first:
+            first, begin = step, now
+
+    return watch
+
+
+def clock(seconds: float) -> str:
+    """Hours, minutes and seconds.
+
+    >>> clock(3661)
+    '1:01:01'
+    """
+    whole = round(seconds)
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+@contextmanager
+def bar(title: str) -> Iterator[Watcher]:
+    """A rich progress bar with loss, pretext score, throughput and time left."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[news]}"),
+        TimeRemainingColumn(),
+    )
+    with RichProgress(*columns, console=Console(stderr=True)) as progress:
+        line = progress.add_task(title, total=None, news="")
+
+        def watch(step: int, steps: int, loss: Loss, rate: float) -> None:
+            progress.update(line, completed=step, total=steps, news=f"{described(loss)}  {rate:.0f} samples/s")
+
+        yield watch

@@ -1,0 +1,109 @@
+"""Recipe: how a task is trained, apart from what it is. Every number is a field, so that a record can hold it.
+
+Axes: none; steps and samples are counted.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pretask.errors import PretaskError
+
+if TYPE_CHECKING:
+    from torch.nn import Parameter
+    from torch.optim import Optimizer
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Optimizer, schedule, budget and precision.
+
+    Args:
+        optimizer: Which update rule.
+        lr: Peak learning rate.
+        weight_decay: On matrices and kernels; biases, gains and other vectors have none.
+        momentum: Of sgd and lars.
+        betas: Of adam and adamw.
+        batch: Samples in one optimizer step, over all devices.
+        samples: Budget: samples seen in the whole run, repeats counted.
+        warmup: Share of the steps in which the rate rises from 0.
+        schedule: How the rate goes on after that: falls to 0 as a half cosine or a line, or stays.
+        clip: Largest norm of the gradient; 0 for no limit.
+        accumulate: Parts of a batch that are computed one after the other, to save memory.
+        precision: fp32, or bf16 autocast with fp32 weights.
+        compile: Whether torch.compile is used; the first steps then take long.
+        channels_last: Memory layout of convolutions.
+        augment: Names of augmentations of t, applied before the split; see augment.py.
+    """
+
+    optimizer: Literal["adamw", "adam", "sgd", "lars", "adagrad"] = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    momentum: float = 0.9
+    betas: tuple[float, float] = (0.9, 0.999)
+    batch: int = 256
+    samples: int = 1_000_000
+    warmup: float = 0.05
+    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    clip: float = 0.0
+    accumulate: int = 1
+    precision: Literal["fp32", "bf16"] = "fp32"
+    compile: bool = False
+    channels_last: bool = True
+    augment: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name in ("batch", "samples", "accumulate"):
+            if getattr(self, name) < 1:
+                raise PretaskError(
+                    f"recipe.{name}", "a whole number from 1", str(getattr(self, name)), "Raise it.", exit_code=2
+                )
+        if not 0 <= self.warmup <= 1:
+            raise PretaskError(
+                "recipe.warmup", "a share of the steps, 0 to 1", str(self.warmup), "Mend it.", exit_code=2
+            )
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the run: the budget over the batch, at least one."""
+        return max(1, self.samples // self.batch)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0.
+
+        >>> Recipe(lr=1.0, samples=100, batch=1, warmup=0.1).rate(9)
+        1.0
+        """
+        warm = round(self.warmup * self.steps)
+        if step < warm:
+            return self.lr * (step + 1) / warm
+        left = (self.steps - step) / max(self.steps - warm, 1)
+        return self.lr * {"cosine": (1 - math.cos(math.pi * left)) / 2, "linear": left, "constant": 1.0}[self.schedule]
+
+    def make_optimizer(self, parameters: Iterable["Parameter"]) -> "Optimizer":
+        """The optimizer over the parameters that ask for a gradient, matrices apart from vectors."""
+        import torch
+
+        wanted = [parameter for parameter in parameters if parameter.requires_grad]
+        groups = [
+            {"params": [each for each in wanted if each.ndim > 1], "weight_decay": self.weight_decay},
+            {"params": [each for each in wanted if each.ndim <= 1], "weight_decay": 0.0},
+        ]
+        groups = [group for group in groups if group["params"]]
+        made: dict[str, Any] = {
+            "adamw": lambda: torch.optim.AdamW(groups, lr=self.lr, betas=self.betas),
+            "adam": lambda: torch.optim.Adam(groups, lr=self.lr, betas=self.betas),
+            "sgd": lambda: torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum),
+            "adagrad": lambda: torch.optim.Adagrad(groups, lr=self.lr),
+            "lars": lambda: lars(groups, self.lr, self.momentum),
+        }
+        optimizer: Optimizer = made[self.optimizer]()
+        return optimizer
+
+
+def lars(groups: Any, lr: float, momentum: float) -> Any:
+    """Layer-wise adaptive rates (You, Gitman and Ginsburg 2017), as timm has them."""
+    from timm.optim import Lars
+
+    return Lars(groups, lr=lr, momentum=momentum)

@@ -1,0 +1,57 @@
+"""Relative position: tell which of its eight neighbours a patch is shown with.
+
+Source: Doersch, Gupta and Efros, ICCV 2015, section 3 and 3.1.
+Differs: the image is not rescaled to a random number of pixels first; one pair per image and step, where the paper takes
+four grids and every pair of each; per-patch normalisation is the mean and deviation of the patch (Kolesnikov, Zhai and
+Beyer, CVPR 2019), where the released code divides by the root mean square and multiplies by 50; the network is any image
+model, and its head has layer normalisation; AdamW-free SGD follows the 2019 reproduction, as the paper's momentum of .999
+and four weeks on one card can hardly be wanted.
+Axes: B batch, V views (centre, neighbour), C channels, H W image, P patch side.
+"""
+
+from collections.abc import Iterator
+
+from pretask import Component, hookimpl, split, task
+
+SMALL = {"patch": 8, "gap": 2, "jitter": 1}
+
+
+@hookimpl
+def pretask_components() -> Iterator[Component]:
+    """Declare the split and the task."""
+    yield split(
+        "relative-position",
+        "pretask_plugins.methods.relative_position.split:CutPair",
+        modality="image",
+        views=2,
+        targets={"categories"},
+        summary="Which of its eight neighbours is the second patch?",
+        source="Doersch, Gupta and Efros 2015",
+        small=SMALL,
+    )
+    yield task(
+        "relative-position",
+        split="relative-position",
+        objective="cross-entropy",
+        model="timm",
+        options={"model.name": "resnet50", "objective.hidden": (4096, 4096), "split.colour": "drop"},
+        recipe={"optimizer": "sgd", "lr": 0.05, "weight_decay": 1e-4, "batch": 128, "samples": 45_000_000},
+        presets={
+            "small": {
+                "model": "convnet",
+                "split.patch": 32,
+                "split.gap": 8,
+                "split.jitter": 4,
+                "split.colour": "keep",
+                "objective.hidden": (256,),
+                "recipe.optimizer": "adamw",
+                "recipe.lr": 2e-3,
+                "recipe.weight_decay": 0.05,
+                "recipe.batch": 128,
+                "recipe.samples": 300_000,
+                "recipe.augment": ("flip",),
+            },
+        },
+        summary="Doersch's context prediction: patches of 96 pixels, gap 48, jitter 7.",
+        source="Doersch, Gupta and Efros, ICCV 2015",
+    )

@@ -1,0 +1,144 @@
+"""Cut a patch and one of its eight neighbours out of every image.
+
+Source: Doersch, Gupta and Efros, ICCV 2015, section 3.1 (gap, jitter, chromatic aberration) and the released code.
+Axes: B batch, V views (centre, neighbour), C channels, H W image, P patch side.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Float, Int, Shaped
+from torch import Tensor
+
+from pretask import Batch, Categories, Draws, Incompatible, Inputs, InputSpec, Observed, Target, Targets, TargetSpecs
+
+# A label is an index into these (row, column) steps away from the centre, in reading order.
+NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+GREEN_MAGENTA = (-1.0, 2.0, -1.0)  # the colour axis that lenses spread, section 3.1
+DROPPED_NOISE = 0.01  # deviation of what replaces a dropped channel, as a share of the kept one's
+
+
+@dataclass(frozen=True)
+class CutPair:
+    """Cut a random patch and one of its neighbours out of every image.
+
+    Args:
+        patch: Side of a patch, pixels.
+        gap: Empty pixels between neighbours, so that no edge runs across both.
+        jitter: Each patch moves by up to this many pixels along each axis, so that no line does either.
+        colour: Against chromatic aberration, which tells where in the lens a patch was: keep all channels, drop two at
+            random and put noise in their place, or project the green-magenta axis away.
+        standardise: Whether each patch is brought to its own mean and deviation.
+
+    Source: Doersch, Gupta and Efros, ICCV 2015. Differs: see the folder's header.
+    """
+
+    patch: int = 96
+    gap: int = 48
+    jitter: int = 7
+    colour: Literal["keep", "drop", "project"] = "keep"
+    standardise: bool = True
+
+    @property
+    def smallest(self) -> int:
+        """The least side of an image in which a centre has room for all its neighbours, pixels."""
+        return 3 * self.patch + 2 * self.gap + 2 * self.jitter
+
+    def spec(self, images: Observed, /) -> tuple[InputSpec, TargetSpecs]:
+        """Two patches, and one of eight places."""
+        self.check(images)
+        view = (images.shape[0], self.patch, self.patch)
+        return InputSpec("image", view, views=2), {"position": Categories(len(NEIGHBOURS))}
+
+    def whole_spec(self, images: Observed, /) -> InputSpec:
+        """The image as it is."""
+        return InputSpec("image", images.shape)
+
+    def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
+        """Centre and neighbour, and the neighbour's place in reading order."""
+        label = draws.integers("neighbour", 0, len(NEIGHBOURS))
+        step = self.patch + self.gap
+        room = torch.tensor(batch.data.shape[2:], device=batch.device) - self.smallest + 1
+        centre = self.jitter + step + draws.integers("centre", 0, room, 2)  # (B, 2)
+        neighbour = centre + steps(batch.device)[label] * step
+        moved = draws.integers("jitter", -self.jitter, self.jitter + 1, 2, 2)  # (B, V, 2)
+        patches = crop(batch.data, torch.stack([centre, neighbour], 1) + moved, self.patch) / 255
+        return Inputs(self.prepare(patches, draws)), {"position": Target(label)}
+
+    def whole(self, batch: Batch, /) -> Inputs:
+        """The image, prepared as patches are; no channel is dropped."""
+        images = batch.data[:, None] / 255
+        return Inputs(self.normalise(project(images) if self.colour == "project" else images))
+
+    def prepare(self, patches: Float[Tensor, "B V C P P"], draws: Draws) -> Float[Tensor, "B V C P P"]:
+        """The patches after the chosen countermeasure and normalisation."""
+        if self.colour == "drop":
+            patches = drop_channels(patches, draws)
+        elif self.colour == "project":
+            patches = project(patches)
+        return self.normalise(patches)
+
+    def normalise(self, views: Float[Tensor, "B V C H W"]) -> Float[Tensor, "B V C H W"]:
+        """Mean 1/2 and deviation 1/4 for every view, where asked for: the middle of [0, 1] at the usual contrast."""
+        if not self.standardise:
+            return views
+        deviation, mean = torch.std_mean(views, (2, 3, 4), correction=0, keepdim=True)
+        return 0.5 + 0.25 * (views - mean) / deviation.clamp(min=1e-3)
+
+    def check(self, images: Observed) -> None:
+        """Raise Incompatible unless the images are large enough and have the channels that the option needs."""
+        if images.modality != "image" or min(images.shape[-2:]) < self.smallest:
+            raise Incompatible(
+                "relative-position",
+                f"images of at least {self.smallest} pixels a side (3 patches of {self.patch}, "
+                f"2 gaps of {self.gap}, 2 jitters of {self.jitter})",
+                f"{images.shape[-2]} x {images.shape[-1]}" if images.modality == "image" else images.modality,
+                "Use larger images, or smaller split.patch and split.gap (--preset small has 32 and 8).",
+            )
+        if self.colour != "keep" and images.shape[0] != 3:
+            raise Incompatible(
+                f"relative-position with split.colour={self.colour}",
+                "images of 3 channels",
+                f"{images.shape[0]}",
+                "Set split.colour=keep.",
+            )
+
+
+def steps(device: torch.device) -> Int[Tensor, "8 2"]:
+    """NEIGHBOURS as a tensor."""
+    return torch.tensor(NEIGHBOURS, device=device)
+
+
+def crop(images: Shaped[Tensor, "B C H W"], corner: Int[Tensor, "B V 2"], side: int) -> Shaped[Tensor, "B V C P P"]:
+    """Squares of the images whose upper left pixels are at the given (row, column)."""
+    line = torch.arange(side, device=images.device)
+    rows = (corner[..., 0, None] + line)[:, :, :, None]  # (B, V, P, 1)
+    columns = (corner[..., 1, None] + line)[:, :, None, :]  # (B, V, 1, P)
+    sample = torch.arange(len(images), device=images.device)[:, None, None, None]
+    return images[sample, :, rows, columns].movedim(-1, 2)
+
+
+def drop_channels(patches: Float[Tensor, "B V C P P"], draws: Draws) -> Float[Tensor, "B V C P P"]:
+    """Keep one channel of each pair of patches; the others become its mean plus noise of a hundredth of its deviation."""
+    kept = draws.integers("channel", 0, patches.shape[2])
+    index = kept.view(-1, 1, 1, 1, 1).expand(-1, patches.shape[1], 1, *patches.shape[3:])
+    deviation, mean = torch.std_mean(patches.gather(2, index), (3, 4), correction=0, keepdim=True)
+    noise = mean + DROPPED_NOISE * deviation * draws.normal("dropped", *patches.shape[1:])
+    channel = torch.arange(patches.shape[2], device=patches.device).view(1, 1, -1, 1, 1)
+    return torch.where(channel == kept.view(-1, 1, 1, 1, 1), patches, noise)
+
+
+def projection(device: torch.device) -> Float[Tensor, "3 3"]:
+    """B = I - a a^T / (a^T a): takes the green-magenta axis a out of a colour and leaves the rest.
+
+    >>> (projection(torch.device("cpu")) * 6).round().int().tolist()
+    [[5, 2, -1], [2, 2, 2], [-1, 2, 5]]
+    """
+    axis = torch.tensor(GREEN_MAGENTA, device=device)
+    return torch.eye(3, device=device) - torch.outer(axis, axis) / (axis @ axis)
+
+
+def project(views: Float[Tensor, "B V 3 H W"]) -> Float[Tensor, "B V 3 H W"]:
+    """The views without their green-magenta axis."""
+    return torch.einsum("ij,bvjhw->bvihw", projection(views.device), views)

@@ -1,0 +1,117 @@
+"""Convnet: a small residual network for images, view by view, that learns in minutes on two cores.
+
+Source: He, Zhang, Ren and Sun, CVPR 2016 (basic blocks).
+Differs: one block per stage, a 3 x 3 first convolution, and every stage halves the image and doubles the width.
+Axes: B batch, V views, C channels, H W image, N positions, D width.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
+
+
+class Convnet(nn.Module):
+    """A first convolution and `depth` residual stages; layer k has width * 2^k channels.
+
+    Args:
+        spec: Of x.
+        whole_spec: Of the undivided sample; image sides may differ from those of x, channels may not.
+        width: Channels of the first convolution.
+        depth: Stages after it.
+        stride: Of the first convolution.
+
+    Raises:
+        Incompatible: The inputs are no images, too small to be halved so often, or of differing channels.
+    """
+
+    def __init__(
+        self, spec: InputSpec, whole_spec: InputSpec, /, *, width: int = 32, depth: int = 3, stride: int = 2
+    ) -> None:
+        super().__init__()
+        check_images("convnet", spec, whole_spec)
+        self.smallest = stride * 2 ** (depth - 1) + 1
+        self.stride, self.depth, self.channels = stride, depth, spec.shape[0]
+        self.first = nn.Conv2d(self.channels, width, 3, stride, 1, bias=False)
+        self.norm = nn.BatchNorm2d(width)
+        widths = [width * 2**stage for stage in range(depth + 1)]
+        self.stages = nn.ModuleList(Block(before, after) for before, after in zip(widths, widths[1:], strict=False))
+        self.width = widths[-1]
+
+    def features(self, spec: InputSpec, /) -> FeatureSpec:
+        """One vector per place of the last stage."""
+        sides = spec.shape[-2:]
+        if spec.modality != "image" or min(sides) < self.smallest:
+            raise Incompatible(
+                "convnet",
+                f"images of at least {self.smallest} pixels a side ({self.depth} stages, first stride {self.stride})",
+                f"{spec.modality} of shape {spec.shape}",
+                "Use larger images or patches, or a smaller model.depth.",
+            )
+        sides = tuple(-(-side // self.stride) for side in sides)
+        for _ in range(self.depth):
+            sides = tuple(-(-side // 2) for side in sides)
+        return FeatureSpec(self.width, sides, spec.views)
+
+    def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
+        """Features of every view, as tokens on a grid."""
+        views = inputs.data.shape[1]
+        maps = F.relu(self.norm(self.first(inputs.data.flatten(0, 1) * 4 - 2)))
+        every = [maps]
+        for stage in self.stages:
+            maps = stage(maps)
+            every.append(maps)
+        output = as_tokens(maps, views)
+        if not layers:
+            return output
+        return Features(
+            output.streams,
+            output.summary,
+            output.grid,
+            layers=(*(as_tokens(each, views) for each in every[:-1]), output),
+        )
+
+
+class Block(nn.Module):
+    """A basic residual block that halves the image."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(before, after, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+            nn.Conv2d(after, after, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(after),
+        )
+        self.short = nn.Sequential(nn.Conv2d(before, after, 1, 2, bias=False), nn.BatchNorm2d(after))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Half the side, twice the channels."""
+        return F.relu(self.body(maps) + self.short(maps))
+
+
+def check_images(who: str, spec: InputSpec, whole_spec: InputSpec) -> None:
+    """Raise Incompatible unless both specs are images of equal channels."""
+    for each in (spec, whole_spec):
+        if each.modality != "image" or len(each.shape) != 3:
+            raise Incompatible(
+                who,
+                "images, (channels, height, width)",
+                f"{each.modality} of shape {each.shape}",
+                f"Choose a model for {each.modality}: pretask list model.",
+            )
+    if spec.shape[0] != whole_spec.shape[0]:
+        raise Incompatible(
+            who,
+            "the same channels in x and in the whole image",
+            f"{spec.shape[0]} and {whole_spec.shape[0]}",
+            "Let the split's whole() show what x shows.",
+        )
+
+
+def as_tokens(maps: Tensor, views: int) -> Features:
+    """Maps (B * V, D, h, w) as features: a token per place, their mean as summary."""
+    tokens = maps.flatten(2).transpose(1, 2).unflatten(0, (-1, views))  # (B, V, N, D)
+    return Features({"all": tokens}, {"all": tokens.mean(2)}, tuple(maps.shape[2:]))
