@@ -1,14 +1,19 @@
 """Cache: arrays that are made once, kept in files, checked when opened, and mapped into memory.
 
-An entry is a folder that appears by one rename, so that a reader sees all of it or nothing: two writers or a kill in the
-middle leave at most a stray temporary folder, which no reader trusts.
+An entry is a folder that appears by one rename, so that a reader sees all of it or nothing. A writer holds the entry's
+lock, which ends with its process: a second writer waits and then reads what the first one made, and what a kill left
+behind is cleared by whoever comes next. Every file is held against its checksum when the entry is opened.
 """
 
+import errno
+import fcntl
 import json
+import mmap
 import os
 import shutil
-import uuid
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -17,8 +22,13 @@ import numpy as np
 
 from pretask.errors import PretaskError
 
+Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
+
 CHECKED = 1 << 31  # bytes up to which an entry's checksum is recomputed when it is opened; of larger ones only the size
 CHUNK = 1 << 24
+NO_ROOM = (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # numpy's own "n requested and m written" has no number
+# Pages are private to the process, but no memory is set aside for them, or Linux refuses files larger than memory.
+NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 
 
 def cache_folder() -> Path:
@@ -26,13 +36,17 @@ def cache_folder() -> Path:
     named = os.environ.get("PRETASK_CACHE")
     if named:
         return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "pretask"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pretask"
 
 
 def key_of(facts: Mapping[str, Any]) -> str:
-    """The name of an entry: a hash of what determines it, whatever the order of the facts."""
-    text = json.dumps(facts, sort_keys=True, ensure_ascii=False, default=str)
-    return blake2b(text.encode(), digest_size=16).hexdigest()
+    """The name of an entry: a hash of what determines it, whatever the order of the facts.
+
+    >>> key_of({"size": 8, "part": "train"}) == key_of({"part": "train", "size": 8})
+    True
+    """
+    text = json.dumps(facts, sort_keys=True, ensure_ascii=False, default=os.fspath)
+    return blake2b(text.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
 
 def checksum(path: Path) -> str:
@@ -44,31 +58,46 @@ def checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
+def fingerprint(*arrays: np.ndarray, names: Iterable[str] = ()) -> str:
+    """Hash of the content of arrays, their shapes and their types, and of some names.
+
+    >>> fingerprint(np.zeros((2, 3))) == fingerprint(np.zeros((3, 2)))
+    False
+    """
+    digest = blake2b(json.dumps([[a.dtype.str, a.shape] for a in arrays] + [list(names)]).encode(), digest_size=16)
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data if array.size else b"")
+    return digest.hexdigest()
+
+
 def cached(
     group: str, facts: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]], *, folder: Path | None = None
-) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+) -> Entry:
     """Open an entry, made first if it does not exist or is damaged.
 
     Args:
         group: Folder of the cache, such as "images".
-        facts: What determines the content.
-        make: Writes `NAME.npy` files into the folder that it is given, and returns notes that JSON can hold.
+        facts: What determines the content; text, numbers, paths, lists and mappings of these.
+        make: Writes `NAME.npy` files (numbers; see `write_rows`) into the folder that it is given, and returns notes
+            that JSON can hold.
         folder: Root of the cache; see `cache_folder`.
 
     Returns:
-        The arrays by name, mapped read-only, and the notes.
+        The arrays by name, and the notes. The arrays are mapped: what is written to them stays in this process and
+        never reaches the file.
 
     Raises:
-        PretaskError: The disk is full, or the folder cannot be written.
+        PretaskError: The disk is full, or the folder cannot be read, written or locked.
     """
-    home = (folder or cache_folder()) / group
-    entry = home / key_of(facts)
+    entry = (folder or cache_folder()) / group / key_of(facts)
     opened = open_entry(entry)
-    if opened is None:
-        if entry.exists():
-            shutil.rmtree(entry, ignore_errors=True)  # damaged: made again
-        write_entry(entry, facts, make)
-        opened = open_entry(entry)
+    if opened is not None:
+        return opened
+    with locked(entry):
+        opened = open_entry(entry)  # what another writer made while this one waited
+        if opened is None:
+            write_entry(entry, facts, make)
+            opened = open_entry(entry)
     if opened is None:
         raise PretaskError(
             "the cache", "an entry that reads back as written", f"another content in {entry}", "Check the disk."
@@ -76,48 +105,129 @@ def cached(
     return opened
 
 
-def open_entry(entry: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
+def open_entry(entry: Path) -> Entry | None:
     """Arrays and notes of an entry, or None where it is missing or does not match its checksums."""
     try:
-        about = json.loads((entry / "entry.json").read_text())
-        for name, file in about["files"].items():
-            path = entry / name
-            if path.stat().st_size != file["bytes"]:
-                return None
-            if file["bytes"] <= CHECKED and checksum(path) != file["checksum"]:
-                return None
-        arrays = {Path(name).stem: np.load(entry / name, mmap_mode="r") for name in about["files"]}
-        os.utime(entry / "entry.json")  # the time of last use, for pruning
-        return arrays, about["notes"]
-    except (OSError, ValueError, KeyError):
+        sealed = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
+        about = sealed["about"]
+        if key_of(about) != sealed["checksum"]:
+            return None
+        arrays = {Path(name).stem: opened_file(entry / name, file) for name, file in about["files"].items()}
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return None
+    except OSError as error:
+        raise PretaskError(
+            "the cache", f"to read {entry}", str(error), "Delete that folder, or point PRETASK_CACHE elsewhere."
+        ) from error
+    with suppress(OSError):  # somebody else's cache may be readable only
+        os.utime(entry / "entry.json")  # the time of last use, for pruning
+    return arrays, about["notes"]
+
+
+def opened_file(path: Path, file: Mapping[str, Any]) -> np.ndarray:
+    """Map one file of an entry; raises ValueError where it is not what was written."""
+    size = path.stat().st_size
+    if size != file["bytes"] or (size <= CHECKED and checksum(path) != file["checksum"]):
+        raise ValueError(f"{path} was changed")
+    return mapped(path)
+
+
+def mapped(path: Path) -> np.ndarray:
+    """A .npy file as an array whose bytes are read when they are used; writes to it stay in this process."""
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        start = file.tell()
+        pages = mmap.mmap(file.fileno(), 0, flags=mmap.MAP_PRIVATE | NO_RESERVE, prot=mmap.PROT_READ | mmap.PROT_WRITE)
+    return np.ndarray(shape, dtype, pages, start, order="F" if fortran else "C")
+
+
+def write_rows(path: Path, shape: tuple[int, ...], dtype: str, pieces: Iterable[np.ndarray]) -> None:
+    """Write a .npy file piece by piece along its first axis, without ever holding all of it.
+
+    A mapped file would end the process by SIGBUS where the disk is full; written bytes raise OSError.
+
+    Args:
+        path: File to write.
+        shape: Of the whole array.
+        dtype: Such as "uint8".
+        pieces: Rows, in order.
+    """
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    rows = 0
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for piece in pieces:
+            if piece.shape[1:] != shape[1:] or piece.dtype != dtype:
+                raise ValueError(f"rows of {shape[1:]} {dtype} expected, {piece.shape[1:]} {piece.dtype} came")
+            file.write(np.ascontiguousarray(piece).data)
+            rows += len(piece)
+    if rows != shape[0]:
+        raise ValueError(f"{shape[0]} rows expected, {rows} came")
+
+
+@contextmanager
+def locked(entry: Path) -> Iterator[None]:
+    """Hold the entry's lock inside; wait where another process is making the entry."""
+    try:
+        entry.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(entry.with_name(f".{entry.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            wait_for(handle, entry)
+        except OSError:
+            os.close(handle)
+            raise
+    except OSError as error:
+        raise PretaskError(
+            "the cache",
+            f"a folder that it can write and lock files in, {entry.parent}",
+            str(error),
+            "Point PRETASK_CACHE to another folder.",
+        ) from error
+    try:
+        yield
+    finally:
+        os.close(handle)  # and with it the lock
+
+
+def wait_for(handle: int, entry: Path) -> None:
+    """Take the lock, and say so where that takes time."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"Waiting for another process that is making {entry}", file=sys.stderr)
+        fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 def write_entry(entry: Path, facts: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]) -> None:
-    """Make an entry in a temporary folder and rename it; what another writer finished first is left as it is."""
-    temporary = entry.with_name(f".{entry.name}.{uuid.uuid4().hex}")
+    """Make an entry beside its place and rename it into it. Whoever calls holds the entry's lock."""
+    temporary = entry.with_name(f".{entry.name}.unfinished")
     try:
-        temporary.mkdir(parents=True)
+        for left in (temporary, entry):  # by a kill; damaged
+            if left.exists():
+                shutil.rmtree(left)
+        temporary.mkdir()
         notes = make(temporary)
-        files = {
-            path.name: {"bytes": path.stat().st_size, "checksum": checksum(path)}
-            for path in sorted(temporary.glob("*.npy"))
-        }
-        about = {"facts": dict(facts), "files": files, "notes": dict(notes)}
-        (temporary / "entry.json").write_text(json.dumps(about, default=str))
-        sync(temporary)
+        seal(temporary, facts, notes)
         temporary.rename(entry)
     except OSError as error:
-        if not entry.exists():
-            raise PretaskError(
-                "the cache", f"to write {entry}", str(error), "Free some space, or point PRETASK_CACHE elsewhere."
-            ) from error
+        if error.errno not in NO_ROOM:
+            raise
+        raise PretaskError(
+            "the cache", f"room for {entry}", str(error), "Free some space, or point PRETASK_CACHE elsewhere."
+        ) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def sync(folder: Path) -> None:
-    """Bring a folder's files to the disk, so that a rename never outlives its content."""
+def seal(folder: Path, facts: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+    """Write down what the folder's files must be, and bring all of it to the disk before it is renamed."""
+    files = {
+        path.name: {"bytes": path.stat().st_size, "checksum": checksum(path)} for path in sorted(folder.glob("*.npy"))
+    }
+    text = json.dumps({"facts": dict(facts), "files": files, "notes": dict(notes)}, default=os.fspath)
+    about = json.loads(text)  # as it will be read: lists for tuples, text for paths
+    (folder / "entry.json").write_text(json.dumps({"about": about, "checksum": key_of(about)}), encoding="utf-8")
     for path in [*folder.iterdir(), folder]:
         handle = os.open(path, os.O_RDONLY)
         try:
