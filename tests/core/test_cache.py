@@ -1,12 +1,10 @@
 """The cache keeps what was written, whoever writes at once, is killed, runs out of disk, or flips a byte."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +17,13 @@ FACTS = {"part": "train", "size": 8}
 ROWS = np.arange(4096, dtype=np.int64).reshape(64, 64)
 
 WRITER = textwrap.dedent("""
-    import os, sys, time
+    import os, resource, sys, time
     import numpy as np
     from pathlib import Path
     from pretask.cache import cached, write_rows
 
-    root, pause = Path(sys.argv[1]), float(sys.argv[2])
+    root, pause, largest = Path(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3])
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
     rows = np.arange(4096, dtype=np.int64).reshape(64, 64)
 
     def halves():
@@ -53,14 +52,9 @@ def never(folder: Path) -> dict[str, object]:
     raise AssertionError("made again")
 
 
-def start_writer(root: Path, pause: float, before: Callable[[], None] | None = None) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-c", WRITER, str(root), str(pause)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=before,
-    )
+def start_writer(root: Path, pause: float, largest: int = -1) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", WRITER, str(root), str(pause), str(largest)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def entry_of(root: Path) -> Path:
@@ -184,10 +178,7 @@ def test_of_two_writers_at_once_one_works_and_both_read_the_same(tmp_path: Path)
 
 
 def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    def small_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-
-    writer = start_writer(tmp_path, pause=0, before=small_files)
+    writer = start_writer(tmp_path, pause=0, largest=20_000)  # bytes a file may have; the rows take 32,768
     _, told = writer.communicate(timeout=60)
     assert writer.returncode == 1
     assert "PretaskError: the cache needs room for" in told
