@@ -24,13 +24,13 @@ from pretask.specs import (
 )
 
 if TYPE_CHECKING:
+    from pretask.compose import Task
     from pretask.draws import Draws
     from pretask.protocols import Budget, Data, Evaluator, Figure, Fitted, Items, Model, Objective, SplitFn
-    from pretask.reading import Heads, Reading, check_kinds, reading
+    from pretask.reading import Heads, Reading, check_kinds, find_reading
     from pretask.recipe import Recipe
     from pretask.samples import Labels, Samples
     from pretask.scoring import build_loss, weighted_mean
-    from pretask.task import Task
     from pretask.values import Batch, Features, Inputs, Loss, Target, Targets
 
 __version__ = "0.1.0"
@@ -38,11 +38,11 @@ __version__ = "0.1.0"
 HOMES = {
     "draws": ("Draws",),
     "protocols": ("Budget", "Data", "Evaluator", "Figure", "Fitted", "Items", "Model", "Objective", "SplitFn"),
-    "reading": ("Heads", "Reading", "check_kinds", "reading"),
+    "reading": ("Heads", "Reading", "check_kinds", "find_reading"),
     "recipe": ("Recipe",),
     "samples": ("Labels", "Samples"),
     "scoring": ("build_loss", "weighted_mean"),
-    "task": ("Task",),
+    "compose": ("Task",),
     "values": ("Batch", "Features", "Inputs", "Loss", "Target", "Targets"),
 }
 HOME = {name: home for home, names in HOMES.items() for name in names}
@@ -88,10 +88,10 @@ __all__ = [
     "check_kinds",
     "data",
     "evaluator",
+    "find_reading",
     "hookimpl",
     "model",
     "objective",
-    "reading",
     "split",
     "suite",
     "task",

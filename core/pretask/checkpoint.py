@@ -4,6 +4,7 @@ A folder is trusted only if its checksums hold, so what a kill or a full disk le
 """
 
 import json
+import os
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -16,7 +17,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch.optim import Optimizer
 
-from pretask.cache import checksum, sync
+from pretask.cache import checksum
 from pretask.errors import PretaskError
 
 KEPT = 2  # checkpoints kept, so that a damaged newest one leaves another
@@ -107,10 +108,14 @@ def set_weights(parts: Mapping[str, Module], weights: Mapping[str, Tensor]) -> N
 
 def flat_state(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The optimizer's state as tensors by "parameter.name", and its other numbers."""
-    tensors, numbers = {}, {}
+    tensors: dict[str, Tensor] = {}
+    numbers: dict[str, Any] = {}
     for parameter, state in optimizer.state_dict()["state"].items():
         for name, value in state.items():
-            (tensors if isinstance(value, Tensor) else numbers)[f"{parameter}.{name}"] = value
+            if isinstance(value, Tensor):
+                tensors[f"{parameter}.{name}"] = value
+            else:
+                numbers[f"{parameter}.{name}"] = value
     return tensors, numbers
 
 
@@ -154,3 +159,13 @@ def load_weights(path: Path, model: Module) -> None:
 def finite(parts: Mapping[str, Module]) -> bool:
     """Whether every weight is a finite number."""
     return all(bool(torch.isfinite(value).all()) for value in weights_of(parts).values() if value.is_floating_point())
+
+
+def sync(folder: Path) -> None:
+    """Bring a folder's files to the disk, so that a rename never outlives its content."""
+    for path in [*folder.iterdir(), folder]:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -79,7 +79,7 @@ def split(
         version: Raised when the output changes.
         small: Options that fit 3 x 32 x 32 images, 8 frames of them, 16 tokens or 4,000 samples.
     """
-    by_modality = targets if isinstance(targets, Mapping) else {each: targets for each in names(modality)}
+    by_modality = targets if isinstance(targets, Mapping) else dict.fromkeys(names(modality), targets)
     traits = {
         "modality": names(modality),
         "targets": {each: names(kinds) for each, kinds in by_modality.items()},

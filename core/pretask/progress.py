@@ -14,7 +14,7 @@ PLAIN = 10.0  # seconds between plain lines
 def described(loss: Loss) -> str:
     """Loss and pretext score, such as `loss 1.98, position.accuracy 0.21`."""
     scores = [f"{name} {float(value):.3f}" for name, value in loss.parts.items() if "." in name]
-    return ", ".join([f"loss {float(loss.total):.4f}", *scores[:2]])
+    return ", ".join([f"loss {float(loss.total.detach()):.4f}", *scores[:2]])
 
 
 @contextmanager

@@ -14,8 +14,8 @@ from pretask.specs import FeatureSpec, InputSpec, Observed, TargetSpecs
 from pretask.values import Batch, Features, Inputs, Loss, Targets
 
 if TYPE_CHECKING:
+    from pretask.compose import Task
     from pretask.samples import Samples
-    from pretask.task import Task
 
 
 @runtime_checkable

@@ -22,11 +22,11 @@ from torch import Tensor, nn
 from pretask import checkpoint
 from pretask.augment import augmented
 from pretask.checkpoint import Progress
+from pretask.compose import Task, seed_ambient, seeded
 from pretask.draws import Draws
 from pretask.errors import PretaskError
 from pretask.order import draw_batch
 from pretask.samples import Samples
-from pretask.task import Task, seed_ambient, seeded
 from pretask.values import Batch, Loss
 
 REPORT = 0.5  # seconds between looks at the loss; on a GPU each look waits for the device
@@ -208,7 +208,7 @@ class Run:
         """Look at the loss: stop if it was not finite, else keep a point of the curve and tell."""
         self.stop_if_bad(loss)
         progress = self.progress
-        progress.curve.append((progress.step, float(loss.total)))
+        progress.curve.append((progress.step, float(loss.total.detach())))
         if len(progress.curve) > CURVE:
             progress.curve = progress.curve[::2]
         if self.watch is not None and self.accelerator.is_main_process:
@@ -219,7 +219,7 @@ class Run:
         step = int(self.bad)
         if step < 0:
             return
-        value = f" ({float(loss.total)} at step {self.progress.step})" if loss is not None else ""
+        value = f" ({float(loss.total.detach())} at step {self.progress.step})" if loss is not None else ""
         raise PretaskError(
             "training",
             "a finite loss at every step",

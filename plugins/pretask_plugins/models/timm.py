@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec, Unknown
-from pretask.task import features_by_trial
+from pretask.compose import features_by_trial
 from pretask_plugins.models.convnet import as_tokens, check_images
 
 

@@ -8,9 +8,6 @@ import math
 from collections.abc import Mapping
 
 from jaxtyping import Float, Int
-from torch import Tensor, nn
-from torch.nn import functional as F
-
 from pretask import (
     Categories,
     Draws,
@@ -23,9 +20,12 @@ from pretask import (
     TargetSpecs,
     build_loss,
     check_kinds,
-    reading,
+    find_reading,
     weighted_mean,
 )
+from torch import Tensor, nn
+from torch.nn import functional as F
+
 from pretask_plugins.objectives.heads import perceptron
 
 
@@ -48,7 +48,7 @@ class CrossEntropy(nn.Module):
         super().__init__()
         check_kinds("cross-entropy", targets, {"categories"})
         self.classes = {name: spec.classes for name, spec in targets.items() if isinstance(spec, Categories)}
-        self.readings = {name: reading("cross-entropy", name, features, spec) for name, spec in targets.items()}
+        self.readings = {name: find_reading("cross-entropy", name, features, spec) for name, spec in targets.items()}
         self.heads = Heads(
             {name: perceptron(self.readings[name].width, hidden, count) for name, count in self.classes.items()}
         )

@@ -10,9 +10,6 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
-from torch.nn import functional as F
-
 from pretask import (
     Draws,
     Features,
@@ -24,9 +21,12 @@ from pretask import (
     Values,
     build_loss,
     check_kinds,
-    reading,
+    find_reading,
     weighted_mean,
 )
+from torch import Tensor, nn
+from torch.nn import functional as F
+
 from pretask_plugins.objectives.heads import perceptron
 
 
@@ -58,7 +58,7 @@ class Regression(nn.Module):
         super().__init__()
         check_kinds("regression", targets, {"values"})
         channels = {name: spec.channels for name, spec in targets.items() if isinstance(spec, Values)}
-        self.readings = {name: reading("regression", name, features, spec) for name, spec in targets.items()}
+        self.readings = {name: find_reading("regression", name, features, spec) for name, spec in targets.items()}
         self.heads = Heads({name: perceptron(self.readings[name].width, hidden, channels[name]) for name in targets})
         self.error = error
         self.chance = {f"{name}.explained": 0.0 for name in targets}
