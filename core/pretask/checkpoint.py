@@ -78,9 +78,8 @@ def load(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer | None,
             set_weights(parts, read_tensors(path / "weights.safetensors"))
             if optimizer is not None:
                 set_state(optimizer, read_tensors(path / "optimizer.safetensors"), about["optimizer"])
-            progress = Progress(**about["progress"])
-            progress.curve = [(int(step), float(loss)) for step, loss in progress.curve]
-            return progress
+            curve = [(int(at), float(loss)) for at, loss in about["progress"].pop("curve")]
+            return Progress(**about["progress"], curve=curve)
     return None
 
 

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -33,14 +33,8 @@ REPORT = 0.5  # seconds between looks at the loss; on a GPU each look waits for 
 CURVE = 400  # points kept of the loss curve
 
 Epoch = int | Tensor
-
-
-class Watcher(Protocol):
-    """Is told how training goes; `pretask.progress` has the one for people."""
-
-    def __call__(self, step: int, steps: int, loss: Loss, samples_per_second: float, /) -> None:
-        """Called about twice a second, and after the last step."""
-        ...
+# Told of step, steps, loss and samples per second, about twice a second and after the last step; see progress.py.
+Watcher = Callable[[int, int, Loss, float], None]
 
 
 @dataclass(frozen=True)

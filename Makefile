@@ -1,0 +1,27 @@
+# `make demo` and `make test` are all there is to set up: each creates .venv first if need be.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup demo test check clean
+
+setup: .venv/ready
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "pretask needs Python 3.11 or newer; set PYTHON=python3.11")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: setup ## pretrain on embedded data, probe, show the table and the page
+	$(BIN)/pretask run relative-position --preset demo --data shapes --evaluate linear,knn --out runs
+
+test: setup ## every test, warnings as errors
+	$(BIN)/python -m pytest -q
+
+check: setup ## format, lint, types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv runs site

@@ -1,0 +1,57 @@
+"""The recipe: schedule, optimizer groups and refusals."""
+
+import math
+
+import pytest
+import torch
+from pretask import Batch, Draws, PretaskError, Recipe, Unknown
+from pretask.augment import augmented
+from torch import nn
+
+
+def test_the_rate_rises_in_a_line_and_falls_as_half_a_cosine() -> None:
+    recipe = Recipe(lr=2.0, batch=1, samples=100, warmup=0.1)
+    rates = [recipe.rate(step) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.2 * (step + 1) for step in range(10)])
+    assert rates[55] == pytest.approx(1.0)
+    assert rates[99] == pytest.approx(1 - math.cos(math.pi / 90))
+
+
+def test_other_schedules_are_what_they_are_called() -> None:
+    straight, flat = (Recipe(lr=1.0, batch=1, samples=10, warmup=0.0, schedule=each) for each in ("linear", "constant"))
+    assert [straight.rate(step) for step in range(10)] == pytest.approx([1 - step / 10 for step in range(10)])
+    assert {flat.rate(step) for step in range(10)} == {1.0}
+
+
+def test_biases_and_gains_do_not_decay() -> None:
+    model = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
+    groups = Recipe(weight_decay=0.5).make_optimizer(model.parameters()).param_groups
+    assert [(group["weight_decay"], len(group["params"])) for group in groups] == [(0.5, 1), (0.0, 3)]
+
+
+def test_frozen_parameters_are_not_optimised() -> None:
+    model = nn.Linear(3, 2)
+    model.weight.requires_grad_(False)
+    (group,) = Recipe().make_optimizer(model.parameters()).param_groups
+    assert group["params"] == [model.bias]
+
+
+@pytest.mark.parametrize("field", ["batch", "samples", "accumulate"])
+def test_budgets_below_one_are_refused(field: str) -> None:
+    with pytest.raises(PretaskError, match=f"recipe.{field} needs a whole number from 1; got 0"):
+        Recipe(**{field: 0})
+
+
+def test_half_of_all_images_are_mirrored_and_the_others_untouched() -> None:
+    data = torch.arange(12, dtype=torch.uint8).view(1, 1, 3, 4).expand(1000, -1, -1, -1)
+    batch = Batch(data)
+    result = augmented(batch, ("flip",), Draws(batch.index)).data
+    mirrored = (result == data.flip(-1)).flatten(1).all(1)
+    assert torch.equal((result == data).flatten(1).all(1), ~mirrored)
+    assert int(mirrored.sum()) == pytest.approx(500, abs=55)  # 3.5 standard deviations
+
+
+def test_unknown_augmentations_are_answered_with_the_known_ones() -> None:
+    batch = Batch(torch.zeros(1, 1, 2, 2))
+    with pytest.raises(Unknown, match="There are: flip"):
+        augmented(batch, ("flop",), Draws(batch.index))

@@ -1,0 +1,198 @@
+"""Promises of relative position; labels and geometry from methods.md section 7."""
+
+import pytest
+import torch
+from pretask import Batch, Draws, Incompatible, Observed
+from pretask_plugins.methods.relative_position.split import (
+    NEIGHBOURS,
+    CutPair,
+    crop,
+    drop_channels,
+    project,
+    projection,
+    steps,
+)
+from scipy import stats
+
+PLAIN = CutPair(patch=12, gap=6, jitter=2, standardise=False)
+
+
+def image_of_coordinates(batch: int, side: int) -> Batch:
+    """Images whose first two channels are each pixel's own row and column."""
+    line = torch.arange(side, dtype=torch.uint8)
+    rows, columns = torch.meshgrid(line, line, indexing="ij")
+    image = torch.stack([rows, columns, torch.zeros_like(rows)])
+    return Batch(image.expand(batch, -1, -1, -1).contiguous())
+
+
+def corners(split: CutPair, batch: Batch, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where each patch really came from, (B, V, 2) in pixels, and the labels."""
+    inputs, targets = split(batch, Draws(batch.index, seed))
+    return (inputs.data[:, :, :2, 0, 0] * 255).round().long(), targets["position"].value
+
+
+def noise(batch: int, side: int = 64) -> Batch:
+    draws = Draws(torch.arange(batch))
+    return Batch(draws.integers("noise", 0, 256, 3, side, side).to(torch.uint8))
+
+
+def test_label_names_the_place_the_neighbour_came_from() -> None:
+    corner, label = corners(PLAIN, image_of_coordinates(256, 100))
+    moved = (corner[:, 1] - corner[:, 0]) / (12 + 6)
+    assert torch.equal(moved.round().long(), torch.tensor(NEIGHBOURS)[label])
+
+
+def test_all_eight_places_are_equally_likely() -> None:
+    _, label = corners(PLAIN, image_of_coordinates(4000, 58))
+    assert stats.chisquare(torch.bincount(label, minlength=8).numpy()).pvalue > 1e-3
+
+
+def test_each_patch_is_jittered_uniformly_along_each_axis() -> None:
+    smallest = image_of_coordinates(4000, PLAIN.smallest)  # the centre has one place, so what moves is jitter
+    corner, label = corners(PLAIN, smallest)
+    home = PLAIN.jitter + (PLAIN.patch + PLAIN.gap) * (1 + torch.tensor(NEIGHBOURS)[label])
+    for jitter in (corner[:, 0] - (PLAIN.jitter + PLAIN.patch + PLAIN.gap), corner[:, 1] - home):
+        for axis in (0, 1):
+            counts = torch.bincount(jitter[:, axis] + PLAIN.jitter, minlength=5)
+            assert len(counts) == 5
+            assert stats.chisquare(counts.numpy()).pvalue > 1e-3
+
+
+def test_patches_never_touch_and_never_leave_the_image() -> None:
+    corner, _ = corners(PLAIN, image_of_coordinates(2000, 70))
+    apart = (corner[:, 1] - corner[:, 0]).abs().amax(1) - PLAIN.patch  # empty pixels between the two
+    assert int(apart.min()) >= PLAIN.gap - 2 * PLAIN.jitter
+    assert int(apart.max()) <= PLAIN.gap + 2 * PLAIN.jitter
+    assert int(corner.min()) >= 0
+    assert int(corner.max()) + PLAIN.patch <= 70
+
+
+def test_centre_reaches_every_place_of_a_larger_image() -> None:
+    corner, _ = corners(CutPair(patch=4, gap=2, jitter=0, standardise=False), image_of_coordinates(3000, 20))
+    assert set(corner[:, 0, 0].tolist()) == set(range(6, 11))  # 20 - (3 * 4 + 2 * 2) = 4 pixels of room
+
+
+def test_opposite_labels_add_up_to_seven_and_a_flip_swaps_left_and_right() -> None:
+    where = {step: label for label, step in enumerate(NEIGHBOURS)}
+    assert all(label + where[-row, -column] == 7 for (row, column), label in where.items())
+    assert [where[row, -column] for row, column in NEIGHBOURS] == [2, 1, 0, 4, 3, 7, 6, 5]
+
+
+def test_crops_equal_slices_bit_for_bit() -> None:
+    images = noise(5).data
+    corner = Draws(torch.arange(5)).integers("corner", 0, 50, 3, 2)
+    cut = crop(images, corner, 9)
+    for sample in range(5):
+        for view in range(3):
+            row, column = corner[sample, view].tolist()
+            assert torch.equal(cut[sample, view], images[sample, :, row : row + 9, column : column + 9])
+
+
+@pytest.mark.parametrize("colour", ["keep", "drop", "project"])
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_a_sample_is_split_the_same_at_any_batch_size_and_in_any_order(size: int, colour: str) -> None:
+    split = CutPair(patch=12, gap=4, jitter=2, colour=colour)  # type: ignore[arg-type]
+    whole = noise(64)
+    expected, labels = split(whole, Draws(whole.index, seed=3, epoch=2))
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
+    for start in range(0, 64, size):
+        pick = order[start : start + size]
+        batch = Batch(whole.data[pick], whole.index[pick])
+        inputs, targets = split(batch, Draws(batch.index, seed=3, epoch=2))
+        assert torch.equal(inputs.data, expected.data[pick])
+        assert torch.equal(targets["position"].value, labels["position"].value[pick])
+
+
+def test_another_epoch_cuts_other_patches() -> None:
+    batch = noise(64)
+    first, second = (PLAIN(batch, Draws(batch.index, 0, epoch))[0].data for epoch in (0, 1))
+    assert not torch.equal(first, second)
+
+
+def test_projection_takes_green_magenta_away_and_leaves_grey() -> None:
+    matrix = projection(torch.device("cpu"))
+    assert torch.equal((matrix * 6).round().int(), torch.tensor([[5, 2, -1], [2, 2, 2], [-1, 2, 5]]))
+    assert torch.allclose(matrix @ matrix, matrix, atol=1e-6)
+    assert torch.allclose(matrix @ torch.tensor([-1.0, 2.0, -1.0]), torch.zeros(3), atol=1e-6)
+    assert torch.allclose(matrix @ torch.ones(3), torch.ones(3), atol=1e-6)
+
+
+def test_one_and_the_same_channel_of_both_patches_survives_dropping() -> None:
+    patches = noise(300, 16).data[:, None].expand(-1, 2, -1, -1, -1) / 255
+    dropped = drop_channels(patches, Draws(torch.arange(300)))
+    kept = (dropped == patches).all((-1, -2))  # (B, V, C)
+    assert torch.equal(kept.sum(2), torch.ones(300, 2).long())
+    assert torch.equal(kept[:, 0], kept[:, 1])
+    assert stats.chisquare(kept[:, 0].sum(0).numpy()).pvalue > 1e-3
+
+
+def test_a_dropped_channel_is_noise_of_a_hundredth_of_the_kept_deviation() -> None:
+    patches = noise(8, 64).data[:, None] / 255
+    dropped = drop_channels(patches, Draws(torch.arange(8)))
+    lost = ~(dropped == patches).all((-1, -2))
+    deviation = patches.std((-1, -2)).mean()
+    assert dropped[lost].std((-1, -2)).mean() / deviation == pytest.approx(0.01, rel=0.05)
+
+
+def offset_classes(split: CutPair, count: int) -> float:
+    """How well a linear classifier on channel means tells patches from the left and the right of images whose red
+    channel is brighter towards the right edge than the green one: the trace that a lens leaves."""
+    draws = Draws(torch.arange(count))
+    side = 64
+    grey = draws.integers("grey", 60, 160, 1, side, side).expand(-1, 3, -1, -1).clone()
+    ramp = torch.linspace(-20, 20, side).long()
+    grey[:, 1] -= ramp  # green against magenta
+    batch = Batch(grey.clamp(0, 255).to(torch.uint8))
+    inputs, _ = split(batch, draws)
+    corner, _ = corners(
+        CutPair(split.patch, split.gap, split.jitter, standardise=False),
+        image_of_coordinates(count, side),
+    )
+    means = inputs.data[:, 0].mean((-1, -2))  # (B, C)
+    side_of = (corner[:, 0, 1] > corner[:, 0, 1].median()).float()
+    design = torch.cat([means, torch.ones(count, 1)], 1)
+    half = count // 2
+    weights = torch.linalg.lstsq(design[:half], side_of[:half, None] - 0.5).solution
+    return float(((design[half:] @ weights > 0)[:, 0] == (side_of[half:] > 0)).float().mean())
+
+
+def test_projection_hides_where_in_a_lens_a_patch_was() -> None:
+    geometry = {"patch": 12, "gap": 2, "jitter": 1}
+    assert offset_classes(CutPair(**geometry), 2000) > 0.9
+    assert abs(offset_classes(CutPair(**geometry, colour="project"), 2000) - 0.5) < 0.06  # 3 standard errors of 1000
+
+
+def test_standardised_patches_have_no_brightness_or_contrast_left() -> None:
+    batch = noise(16)
+    inputs, _ = CutPair(patch=12, gap=4, jitter=2)(batch, Draws(batch.index))
+    assert torch.allclose(inputs.data.mean((2, 3, 4)), torch.tensor(0.5), atol=1e-5)
+    assert torch.allclose(inputs.data.std((2, 3, 4), correction=0), torch.tensor(0.25), atol=1e-5)
+
+
+def test_specs_say_what_comes() -> None:
+    spec, targets = PLAIN.spec(Observed("image", (3, 100, 100)))
+    batch = noise(4, 100)
+    inputs, answers = PLAIN(batch, Draws(batch.index))
+    assert inputs.data.shape == (4, spec.views, *spec.shape)
+    assert set(targets) == set(answers) == {"position"}
+    assert PLAIN.whole(batch).data.shape == (4, 1, *PLAIN.whole_spec(Observed("image", (3, 100, 100))).shape)
+
+
+def test_small_images_are_refused_with_the_number_of_pixels_needed() -> None:
+    with pytest.raises(Incompatible, match=r"at least 398 pixels a side .* got 64 x 64"):
+        CutPair().spec(Observed("image", (3, 64, 64)))
+
+
+def test_colour_options_refuse_grey_images() -> None:
+    with pytest.raises(Incompatible, match="3 channels"):
+        CutPair(12, 4, 2, colour="project").spec(Observed("image", (1, 64, 64)))
+
+
+def test_steps_are_the_neighbours() -> None:
+    assert steps(torch.device("cpu")).tolist() == [list(step) for step in NEIGHBOURS]
+
+
+def test_project_is_the_matrix_on_every_pixel() -> None:
+    views = torch.arange(24.0).view(1, 1, 3, 2, 4)
+    expected = (projection(torch.device("cpu")) @ views.view(3, 8)).view(1, 1, 3, 2, 4)
+    assert torch.allclose(project(views), expected)
