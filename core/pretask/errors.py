@@ -26,6 +26,13 @@ class Incompatible(PretaskError):
 
     exit_code = 4
 
+    @classmethod
+    def because(cls, reason: str) -> "Incompatible":
+        """The error for a reason that is already whole sentences, with its way out."""
+        error = cls.__new__(cls)
+        Exception.__init__(error, reason)
+        return error
+
 
 class Unknown(PretaskError):
     """A name, an option or a value that nothing knows; the message holds the nearest one that exists."""

@@ -1,0 +1,154 @@
+"""Plan: what a run will be made of, settled by name before anything is imported, decoded or trained.
+
+Later settings win: the task's own, the preset's, `--split` and its like, `--set`. A part that is replaced takes the
+settings that were made for it with it.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pretask import Incompatible, Unknown
+from pretask.recipe import Recipe
+from pretask_registry import Registered, Registry, read_options, settle, why
+
+PARTS = ("data", "split", "objective", "model")
+RECIPE = "recipe"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The parts of a run, their options as they were set, and the recipe.
+
+    Args:
+        name: For people and folders.
+        task: The task that was the starting point; None for a free combination.
+        parts: Data, split, objective and model.
+        evaluators: What the encoder will be measured by.
+        settings: Options by the name of a part or evaluator, as they were given.
+        recipe: With every field settled.
+        seed: Of weights, order and draws.
+    """
+
+    name: str
+    task: Registered | None
+    parts: Mapping[str, Registered]
+    evaluators: tuple[Registered, ...]
+    settings: Mapping[str, Mapping[str, Any]]
+    recipe: Recipe
+    seed: int = 0
+
+    def of(self, part: str) -> Mapping[str, Any]:
+        """The settings of one part or evaluator."""
+        return self.settings.get(part, {})
+
+
+@dataclass
+class Settings:
+    """Settings as they pile up: the parts by name, and the options by part."""
+
+    parts: dict[str, str] = field(default_factory=dict)
+    options: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def take(self, settings: Mapping[str, Any]) -> None:
+        """Add settings such as {"model": "convnet", "split.patch": 24}; parts first, whatever their order."""
+        for name, value in settings.items():
+            if name in PARTS and self.parts.get(name) != value:
+                self.parts[name] = str(value)
+                self.options.pop(name, None)
+        for name, value in settings.items():
+            if name not in PARTS:
+                part, _, option = name.partition(".")
+                self.options.setdefault(part, {})[option] = value
+
+
+def parse_setting(text: str) -> tuple[str, str]:
+    """The name and value of `split.patch=24`.
+
+    Raises:
+        Unknown: It has another form.
+    """
+    name, equals, value = text.partition("=")
+    part, dot, option = name.partition(".")
+    if not (equals and dot and part and option):
+        raise Unknown(f"--set needs PART.OPTION=VALUE, such as split.patch=24; got '{text}'.")
+    return name.strip(), value
+
+
+def make_plan(
+    registry: Registry,
+    task: str | None = None,
+    *,
+    preset: str | None = None,
+    parts: Mapping[str, str] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    evaluators: Iterable[str] = ("linear",),
+    seed: int = 0,
+) -> Plan:
+    """Settle what a run is made of.
+
+    Args:
+        registry: Where names are looked up.
+        task: The starting point; without one, all four parts must be named.
+        preset: One of the task's presets.
+        parts: Names of parts that replace the task's; `data` must be among them.
+        settings: Options, such as {"split.patch": "24", "recipe.lr": 0.1, "linear.held_out": 0.2}.
+        evaluators: Names.
+        seed: Of weights, order and draws.
+
+    Raises:
+        Unknown: A name or option does not exist, or a part is missing.
+        Incompatible: The parts do not fit by what they declare.
+    """
+    pile = Settings()
+    start = registry.find("task", task) if task is not None else None
+    if start is not None:
+        take_task(pile, start, preset)
+    elif preset is not None:
+        raise Unknown("--preset needs a task; got none.")
+    pile.take(dict(parts or {}))
+    pile.take(dict(settings or {}))
+    found = find_parts(registry, pile.parts)
+    measured = tuple(registry.find("evaluator", each) for each in evaluators)
+    check_prefixes(pile, measured)
+    recipe = Recipe(
+        **settle("the recipe", RECIPE, read_options(Recipe, by_keyword=False), pile.options.get(RECIPE, {}))
+    )
+    name = start.name if start is not None else "-".join(found[part].name for part in PARTS[1:])
+    return Plan(name, start, found, measured, pile.options, recipe, seed)
+
+
+def take_task(pile: Settings, task: Registered, preset: str | None) -> None:
+    """Add what a task declares, and one of its presets."""
+    traits = task.component.traits
+    pile.take(traits["parts"])
+    pile.take({f"{RECIPE}.{name}": value for name, value in traits["recipe"].items()})
+    pile.take(traits["options"])
+    if preset is not None:
+        if preset not in traits["presets"]:
+            known = ", ".join(traits["presets"]) or "none"
+            raise Unknown(f"{task.name} has no preset '{preset}'. Its presets: {known}.")
+        pile.take(traits["presets"][preset])
+
+
+def find_parts(registry: Registry, names: Mapping[str, str]) -> dict[str, Registered]:
+    """The named parts; raises where one is missing or they do not fit by what they declare."""
+    for part in PARTS:
+        if part not in names:
+            listed = f"pretask list {part}"
+            raise Unknown(f"A run needs {part}; got none. Name one with --{part}: {listed}.")
+    found = {part: registry.find(part, names[part]) for part in PARTS}
+    reason = why(
+        registry, found["split"], found["objective"], found["model"], found["data"].component.traits["modality"]
+    )
+    if reason is not None:
+        raise Incompatible.because(reason)
+    return found
+
+
+def check_prefixes(pile: Settings, evaluators: Iterable[Registered]) -> None:
+    """Raise Unknown for settings of something that the run does not have."""
+    known = [*PARTS, RECIPE, *(each.name for each in evaluators)]
+    for part in pile.options:
+        if part not in known:
+            raise Unknown(f"Nothing is called '{part}' in this run. Options belong to: {', '.join(known)}.")

@@ -1,0 +1,98 @@
+"""Report: what one or several records of the same run say, as a table: trained beside random initialisation.
+
+With several seeds every number is a mean with its 95 % interval (Student's t), and differences are paired by seed.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from pretask_bench.records import Record, Row
+from pretask_bench.statistics import Estimate, mean_over_seeds, paired_difference
+from pretask_bench.tables import draw_table
+
+TRAINED, RANDOM = "trained", "random-init"
+COLUMNS = ("", "trained", "random init", "difference")
+
+
+def report(records: Sequence[Record]) -> None:
+    """Print the pretext score against chance, then a table for each evaluator."""
+    seeds = ", ".join(str(record.cell.seed) for record in records)
+    name = records[0].cell.task or records[0].cell.split.id
+    print(f"\n{name} on {records[0].cell.data.id}, seed{'s' if len(records) > 1 else ''} {seeds}")
+    draw_table(("pretext, held-out", "score", "chance"), pretext_rows(records), "How well is the pretext task solved?")
+    for evaluator in records[0].cell.evaluators:
+        draw_table(COLUMNS, evaluator_rows(records, evaluator), f"{evaluator}: what is the encoder worth?")
+
+
+def pretext_rows(records: Sequence[Record]) -> list[tuple[str, str, str]]:
+    """Every part of the held-out loss, with what a blind guess would reach."""
+    rows = []
+    first = records[0].pretext
+    for name in first.metrics if first is not None else ():
+        values = [record.pretext.metrics.get(name) for record in records if record.pretext is not None]
+        chance = first.chance.get(name) if first is not None else None
+        rows.append(
+            (
+                name,
+                shown(mean_over_seeds([value for value in values if value is not None]), name),
+                written(chance, name),
+            )
+        )
+    return rows
+
+
+def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, str, str, str]]:
+    """Every number of one evaluator: trained, random initialisation, and their difference paired by seed."""
+    trained, random = (by_metric(records, evaluator, encoder) for encoder in (TRAINED, RANDOM))
+    rows = []
+    for name, values in trained.items():
+        beside = random.get(name, {})
+        difference = paired_difference(values, beside) if beside else None
+        rows.append(
+            (
+                name,
+                shown(mean_over_seeds(list(values.values())), name),
+                shown(mean_over_seeds(list(beside.values())), name) if beside else "",
+                shown(difference, name, sign=True) if difference is not None and is_share(name) else "",
+            )
+        )
+    return rows
+
+
+def by_metric(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[str, dict[int, float]]:
+    """The numbers of one evaluator and encoder: metric, then seed."""
+    found: dict[str, dict[int, float]] = {}
+    for record in records:
+        for row in record.results:
+            if (row.evaluator, row.encoder) == (evaluator, encoder):
+                add(found, row, record.cell.seed)
+    return found
+
+
+def add(found: dict[str, dict[int, float]], row: Row, seed: int) -> None:
+    """Put a row's numbers into the table of numbers by metric and seed."""
+    for name, value in row.metrics.items():
+        if value is not None:
+            found.setdefault(name, {})[seed] = value
+
+
+def is_share(name: str) -> bool:
+    """Whether a metric is a share, to be shown in per cent."""
+    return name.rsplit(".", 1)[-1] in ("accuracy", "balanced_accuracy", "majority", "explained")
+
+
+def written(value: float | None, name: str) -> str:
+    """One number: shares in per cent, others with four digits."""
+    if value is None:
+        return ""
+    return f"{100 * value:.1f} %" if is_share(name) else f"{value:.4g}"
+
+
+def shown(estimate: Estimate, name: str, *, sign: bool = False) -> str:
+    """A number with half the width of its interval, where it has one."""
+    text = written(estimate.value, name)
+    if sign and estimate.value >= 0:
+        text = "+" + text
+    if estimate.low is None or estimate.high is None or estimate.count < 2:
+        return text
+    half = (estimate.high - estimate.low) / 2
+    return f"{text} ± {100 * half:.1f}" if is_share(name) else f"{text} ± {half:.2g}"
