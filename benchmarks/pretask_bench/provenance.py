@@ -1,0 +1,244 @@
+"""Provenance: how a result came about, without telling who made it or where.
+
+Versions, commit, hardware, times and cost are collected. Host and user names are never read; of a path only its last
+component is kept, so that a record can be published as it is.
+"""
+
+import os
+import platform
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
+
+DISTRIBUTIONS = (
+    "pretask",
+    "torch",
+    "torchvision",
+    "torchaudio",
+    "timm",
+    "transformers",
+    "tokenizers",
+    "accelerate",
+    "numpy",
+    "scipy",
+    "scikit-learn",
+    "pydantic",
+)
+POSIX = re.compile(r"/|~[\w.-]*/|\.{1,2}/")
+WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\[\w.-]+\\")
+IN_PROSE = re.compile(
+    r"""(?P<quote>['"`])(?P<quoted>(?:/|~[\w.-]*/|[A-Za-z]:[\\/])[^'"`\n]*)(?P=quote)"""
+    r"""|(?P<address>\b[A-Za-z][A-Za-z0-9+.-]*://[^\s'"`]*)"""
+    r"""|(?<![\w.~/-])(?P<bare>(?:~[\w.-]*)?(?:/[^\s/'"`:;,()\[\]{}<>|]+)+/?|[A-Za-z]:[\\/][^\s'"`:;,()\[\]{}<>|]+)"""
+)
+CREDENTIALS = re.compile(r"(?<=://)[^/@\s'\"]+@")
+COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+# Control characters and those that turn the direction of text: they could rewrite what a terminal or a page shows.
+UNSEEN = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069"
+LONGEST_ERROR = 8000  # characters
+
+
+def collect(
+    *,
+    started: datetime,
+    ended: datetime,
+    device: Any = "cpu",
+    devices: int = 1,
+    samples: int = 0,
+    parameters: int = 0,
+    flops: float | None = None,
+    stages: Mapping[str, float] | None = None,
+    distributions: Iterable[str] = (),
+    command: Sequence[str] | None = None,
+) -> dict[str, Any]:
+    """The provenance of a run, as a record holds it.
+
+    Args:
+        started: With its time zone.
+        ended: With its time zone.
+        device: A torch device, or its name.
+        devices: How many of it took part.
+        samples: Samples seen in training.
+        parameters: Trained parameters of the model.
+        flops: Floating-point operations of training, where they were counted.
+        stages: Seconds by stage, such as {"pretrain": 61.2}.
+        distributions: Further distributions whose version matters: those of the plugins in use.
+        command: Arguments of the command; those of this process when left out.
+    """
+    commit, modified = commit_of(Path(__file__).parent)
+    return {
+        "versions": versions([*DISTRIBUTIONS, *distributions]),
+        "commit": commit,
+        "modified": modified,
+        "hardware": hardware(str(device), devices),
+        "threads": threads(),
+        "started": timestamp(started),
+        "ended": timestamp(ended),
+        "seconds": max((ended - started).total_seconds(), 0.0),
+        "stages": dict(stages or {}),
+        "samples": samples,
+        "parameters": parameters,
+        "flops": flops,
+        "peak_memory": peak_memory(str(device)),
+        "command": [printable(without_paths(key_and_last(argument))) for argument in (command or sys.argv)],
+    }
+
+
+def versions(distributions: Iterable[str]) -> dict[str, str]:
+    """The version of Python and of each distribution that is installed."""
+    found = {"python": platform.python_version()}
+    for name in distributions:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def commit_of(folder: Path) -> tuple[str | None, bool | None]:
+    """The git commit of the checkout that tracks a folder, and whether the checkout differs from that commit.
+
+    A folder that merely lies inside somebody's repository, as an installed package may, has no commit of its own.
+    """
+    if git(folder, "ls-files", "--error-unmatch", "--", ".") in (None, ""):
+        return None, None
+    commit, changes = git(folder, "rev-parse", "HEAD"), git(folder, "status", "--porcelain", "--untracked-files=no")
+    return commit, None if changes is None else bool(changes)
+
+
+def git(folder: Path, *arguments: str) -> str | None:
+    """What git answers in a folder; None where there is no git, no repository, or no answer."""
+    surroundings = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    command = ["git", "-C", str(folder), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True, env=surroundings)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def hardware(device: str, devices: int = 1) -> dict[str, Any]:
+    """Name of the device, how many of it, processor cores that this process may use, and the platform."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return {
+        "device": device_name(device),
+        "devices": devices,
+        "cores": cores,
+        "platform": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def device_name(device: str) -> str:
+    """What the maker calls the device."""
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    return processor_name() if device == "cpu" else device
+
+
+def processor_name() -> str:
+    """The processor's model, or its architecture where the system does not tell the model."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
+    except OSError:
+        lines = []
+    models = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name") and ":" in line]
+    return (models or [platform.processor()])[0] or platform.machine()
+
+
+def threads() -> int:
+    """Threads that torch computes with; 1 where torch was never used."""
+    return int(sys.modules["torch"].get_num_threads()) if "torch" in sys.modules else 1
+
+
+def peak_memory(device: str) -> int | None:
+    """Most bytes held at once so far: on the GPU where there is one, else by this process; None where nobody counts."""
+    if device.startswith("cuda"):
+        import torch
+
+        return int(torch.cuda.max_memory_allocated(device))
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def timestamp(moment: datetime) -> str:
+    """UTC, ISO 8601, whole seconds.
+
+    >>> timestamp(datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC))
+    '2026-03-01T12:00:00Z'
+    """
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def last_component(text: str) -> str:
+    """The last component of a text that is a path of this machine; any other text as it is.
+
+    >>> last_component("/home/jane/photos/"), last_component("../photos"), last_component("timm/resnet18")
+    ('photos', 'photos', 'timm/resnet18')
+    """
+    if POSIX.match(text):
+        own = PurePosixPath(text) == PurePosixPath(os.path.expanduser("~"))
+        return "~" if own else PurePosixPath(text).name or text
+    if WINDOWS.match(text):
+        return PureWindowsPath(text).name or text[:2]
+    return text
+
+
+def key_and_last(argument: str) -> str:
+    """A command's argument whose value, after its first `=` if it has one, is reduced to the last component.
+
+    >>> key_and_last("data.root=/mnt/my photos")
+    'data.root=my photos'
+    """
+    key, equals, value = argument.partition("=")
+    return f"{key}={last_component(value)}" if equals and "/" not in key else last_component(argument)
+
+
+def without_paths(text: str) -> str:
+    """Prose in which every path of this machine is reduced to its last component, and addresses have no password.
+
+    >>> without_paths("cannot read '/home/jane/a b.png' (see /tmp/log.txt, https://jane:secret@example.org/x)")
+    "cannot read 'a b.png' (see log.txt, https://example.org/x)"
+    """
+    return IN_PROSE.sub(shortened, CREDENTIALS.sub("", re.sub(r"\bfile:/+", "/", text)))
+
+
+def shortened(found: re.Match[str]) -> str:
+    """What stands in prose in place of a path."""
+    if found["address"]:
+        return found["address"]
+    if found["bare"]:
+        return last_component(found["bare"])
+    return f"{found['quote']}{last_component(found['quoted'])}{found['quote']}"
+
+
+def error_text(error: BaseException | str) -> str:
+    """What went wrong, fit for a record: no path, no host name, no control character, at most LONGEST_ERROR long."""
+    text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
+    text = without_host(without_paths(printable(text))).strip() or "no message"
+    half = LONGEST_ERROR // 2 - 10
+    return text if len(text) <= LONGEST_ERROR else f"{text[:half]}\n[...]\n{text[-half:]}"
+
+
+def printable(text: str) -> str:
+    """The text without colours, control characters and bytes that are no UTF-8."""
+    text = COLOURS.sub("", text.encode("utf-8", "replace").decode()).replace("\r", "\n")
+    return re.sub(f"[{UNSEEN}]", "", text)
+
+
+def without_host(text: str) -> str:
+    """Prose that says `host` where it named this machine."""
+    name = socket.gethostname()
+    if len(name) < 4 or name == "localhost":
+        return text
+    return re.sub(rf"(?<![\w-]){re.escape(name)}(?![\w-])", "host", text)
