@@ -1,0 +1,1 @@
+"""The harness as a product: runs, records, statistics, and the command `pretask`."""

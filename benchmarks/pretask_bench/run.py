@@ -17,8 +17,9 @@ from pretask import Budget, Figure, Items, PretaskError, Recipe, Samples, Task
 from pretask.cache import cache_folder
 from pretask.checkpoint import weights_of
 from pretask.compose import compose
+from pretask.held_out import baseline_losses, held_out_loss
 from pretask.progress import shown_progress
-from pretask.train import Trained, held_out_loss, train
+from pretask.train import Trained, train
 from pretask_registry import Registry, build, resolved_options
 
 from pretask_bench.plan import PARTS, Plan
@@ -145,6 +146,8 @@ def carry_out(registry: Registry, built: Built, sitting: Sitting, clock: Clock, 
         raise Interrupted(trained.steps, plan.recipe.steps)
     with clock.stage("pretext"):
         scores = held_out_loss(task, built.test)
+        for name, parts in baseline_losses(task, built.train, built.test).items():
+            scores |= {f"{name}: {part}": value for part, value in parts.items()}
     facts["pretext"] = {**measured(scores), "chance": dict(getattr(task.objective, "chance", {}))}
     facts["weights"] = weights_hash(task)
     for encoder, of in (("trained", task), ("random-init", built.compose(sitting.device))):

@@ -1,4 +1,4 @@
-"""Task: a split, an objective and a model that fit each other, with a recipe; composed from specs, before any data is read.
+"""Task: a split, an objective and a model that fit each other, with a recipe; composed before any data is read.
 
 Axes: B batch; see values.py.
 """

@@ -26,7 +26,7 @@ def positions(seed: int, start: int, size: int, count: int) -> tuple[Int[Tensor,
     place = torch.arange(start, start + size)
     epoch = place // count
     index = torch.empty_like(place)
-    for each in epoch.unique().tolist():
+    for each in range(start // count, (start + size - 1) // count + 1):
         here = epoch == each
         index[here] = epoch_order(seed, each, count)[place[here] % count]
     return index, epoch

@@ -23,7 +23,8 @@ class SplitFn(Protocol):
     """Hides part of what was observed: `(x, y) = split(t)`. A batched tensor function on the batch's device.
 
     A split that needs to see data first also has `fit(observed, batches) -> SplitFn`; one that needs other samples
-    says `partners = n`. It never looks along the batch axis.
+    says `partners = n`; one whose task has trivial answers has `baselines(batches) -> name -> guesser` (held_out.py). It
+    never looks along the batch axis.
     """
 
     def spec(self, observed: Observed, /) -> tuple[InputSpec, TargetSpecs]:
@@ -71,7 +72,8 @@ class Objective(Protocol):
 
     It may have `attach(model)`, called once before the optimizer is made, `after_step(model, progress)`, called after
     every optimizer step with progress in (0, 1], `chance`, a mapping from a part's name to its value for a blind guess,
-    and `bottleneck = True`, which says that it may take a target that x still shows.
+    and `score(guess, targets) -> Loss`, which scores a guess in the form of `predict`, so that trivial guesses can be
+    held against the model's (`SplitFn.baselines`). Parts are named TARGET for nats and TARGET.METRIC for what is not.
     """
 
     def __call__(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:

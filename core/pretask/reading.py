@@ -75,7 +75,9 @@ def widest_stream(who: str, name: str, features: FeatureSpec, sees: Sight) -> Si
     )
 
 
-def find_reading(who: str, name: str, features: FeatureSpec, target: TargetSpec, *, bottleneck: bool = False) -> Reading:
+def find_reading(
+    who: str, name: str, features: FeatureSpec, target: TargetSpec, *, bottleneck: bool = False
+) -> Reading:
     """How `who` reads the target `name` from such features.
 
     Args:

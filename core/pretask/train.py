@@ -4,7 +4,6 @@ A step's batch, draws and dropout follow from (seed, step) alone, so a run that 
 bit for bit the run that was never stopped, and a run on R ranks sees what a run on one sees.
 """
 
-import math
 import signal
 import threading
 import time
@@ -283,36 +282,3 @@ def stop_signal() -> Iterator[Callable[[], bool]]:
         yield asked.is_set
     finally:
         signal.signal(signal.SIGINT, before)
-
-
-def held_out_loss(task: Task, samples: Samples, *, seed: int = 0, limit: int | None = None) -> dict[str, float]:
-    """Every part of the loss on samples that were not trained on, with draws that are the same at every call.
-
-    Args:
-        task: In evaluation mode inside, as it was before outside.
-        samples: The held-out part.
-        seed: Of the draws; the epoch is -1, which training never has.
-        limit: At most so many samples.
-    """
-    batch_size = task.recipe.batch
-    sums: dict[str, float] = {}
-    weights: dict[str, float] = {}
-    modes = [(part, part.training) for part in (task.model, task.objective)]
-    for part, _ in modes:
-        part.eval()
-    try:
-        for number, batch in enumerate(
-            samples.resident(task.device).batches(batch_size, task.device, getattr(task.split, "partners", 0))
-        ):
-            if limit is not None and number * batch_size >= limit:
-                break
-            with torch.no_grad():
-                loss = task.loss(batch, Draws(batch.index, seed, -1))
-            for name, value in loss.parts.items():
-                weight = float(loss.weights[name]) if name in loss.weights else float(len(batch))
-                sums[name] = sums.get(name, 0.0) + float(value) * weight
-                weights[name] = weights.get(name, 0.0) + weight
-    finally:
-        for part, mode in modes:
-            part.train(mode)
-    return {name: total / weights[name] if weights[name] else math.nan for name, total in sums.items()}

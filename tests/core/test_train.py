@@ -4,19 +4,19 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from pretask import PretaskError, Recipe, Task
+from pretask.held_out import held_out_loss
 from pretask.order import epoch_order, positions
-from pretask.train import held_out_loss, share, train
+from pretask.train import share, train
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from tiny import RECIPE, samples, task, weights  # noqa: E402
+from tiny import RECIPE, samples, task, weights
 
 SCRIPT = [sys.executable, str(Path(__file__).with_name("tiny.py"))]
 
@@ -96,7 +96,9 @@ def test_a_run_killed_in_the_middle_ends_with_the_weights_of_one_never_killed(tm
         process.wait()
         process = subprocess.Popen([*SCRIPT, str(tmp_path / "killed"), steps, "0.05"])
     process.wait()
-    last = subprocess.run([*SCRIPT, str(tmp_path / "killed"), steps, "1000"], capture_output=True, text=True, check=True)
+    last = subprocess.run(
+        [*SCRIPT, str(tmp_path / "killed"), steps, "1000"], capture_output=True, text=True, check=True
+    )
     assert last.stdout == calm.stdout
     assert last.stdout.startswith("1500 False")
     weights_file = f"step-{int(steps):09d}/weights.safetensors"
@@ -176,9 +178,9 @@ def test_the_held_out_loss_is_the_mean_over_samples_and_changes_nothing() -> Non
 
 
 @pytest.fixture
-def two_ranks(tmp_path: Path) -> Iterator[list[str]]:
+def two_ranks(tmp_path: Path) -> list[str]:
     port = str(20000 + int.from_bytes(tmp_path.name.encode()[-2:], "big") % 20000)
-    yield [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}"]
+    return [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}"]
 
 
 @pytest.mark.slow

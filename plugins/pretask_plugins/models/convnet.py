@@ -5,11 +5,11 @@ Differs: one block per stage, a 3 x 3 first convolution, and every stage halves 
 Axes: B batch, V views, C channels, H W image, N positions, D width.
 """
 
-import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from itertools import pairwise
 
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 
 class Convnet(nn.Module):
@@ -36,7 +36,7 @@ class Convnet(nn.Module):
         self.first = nn.Conv2d(self.channels, width, 3, stride, 1, bias=False)
         self.norm = nn.BatchNorm2d(width)
         widths = [width * 2**stage for stage in range(depth + 1)]
-        self.stages = nn.ModuleList(Block(before, after) for before, after in zip(widths, widths[1:], strict=False))
+        self.stages = nn.ModuleList(Block(before, after) for before, after in pairwise(widths))
         self.width = widths[-1]
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:

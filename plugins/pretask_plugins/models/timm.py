@@ -6,11 +6,10 @@ Axes: B batch, V views, C channels, H W image, N positions, D width.
 
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec, Unknown
 from pretask.compose import features_by_trial
+from torch import Tensor, nn
+
 from pretask_plugins.models.convnet import as_tokens, check_images
 
 

@@ -71,9 +71,13 @@ class CrossEntropy(nn.Module):
 
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
         """Mean nats of every target, and the share of right guesses."""
+        return self.score({name: self.logits(features, name) for name in self.classes}, targets)
+
+    def score(self, guess: Mapping[str, Tensor], targets: Targets, /) -> Loss:
+        """The same for logits or log-probabilities (B, ..., C) by target, wherever they come from."""
         terms, reports = {}, {}
         for name in self.classes:
-            target, logits = targets[name], self.logits(features, name).float()
+            target, logits = targets[name], guess[name].float()
             terms[name] = weighted_mean(nats(logits, target, self.smoothing), target.weight)
             right = (logits.argmax(-1) == likeliest(target)).float()
             reports[f"{name}.accuracy"] = weighted_mean(right, target.weight)

@@ -74,11 +74,15 @@ class Regression(nn.Module):
 
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
         """Mean error of every target, and the share of the variance that is explained."""
+        return self.score(self.predict(features), targets)
+
+    def score(self, guess: Mapping[str, Tensor], targets: Targets, /) -> Loss:
+        """The same for values (B, ..., channels) by target, wherever they come from."""
         terms, reports = {}, {}
         for name in self.readings:
-            target, guess = targets[name], self.guess(features, name)
-            terms[name] = weighted_mean(errors(guess, target.value, self.error), target.weight)
-            reports[f"{name}.explained"] = explained(guess.detach(), target.value, target.weight)
+            target, values = targets[name], guess[name].float()
+            terms[name] = weighted_mean(errors(values, target.value, self.error), target.weight)
+            reports[f"{name}.explained"] = explained(values.detach(), target.value, target.weight)
         return build_loss(terms, reports)
 
 
@@ -88,14 +92,17 @@ def errors(guess: Float[Tensor, "B ... K"], value: Float[Tensor, "B ... K"], err
     >>> errors(torch.tensor([[3.0]]), torch.tensor([[1.0]]), "huber").item()
     1.5
     """
-    of = {"squared": F.mse_loss, "absolute": F.l1_loss, "huber": F.huber_loss}[error]
-    return of(guess, value.to(guess.dtype), reduction="none").mean(-1)
+    value = value.to(guess.dtype)
+    if error == "huber":
+        return F.huber_loss(guess, value, reduction="none").mean(-1)
+    difference = guess - value
+    return (difference.square() if error == "squared" else difference.abs()).mean(-1)
 
 
 def explained(
     guess: Float[Tensor, "B ... K"], value: Float[Tensor, "B ... K"], weight: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """1 - squared error / variance about the mean of the batch, and its weight: 0 for a guess of the mean, at most 1."""
+    """1 - squared error / variance about the batch's mean, and its weight: 0 for a guess of the mean, at most 1."""
     value = value.float()
     weights = torch.ones_like(value) if weight is None else weight[..., None].expand_as(value).float()
     centre, count = weighted_mean(value, weights)

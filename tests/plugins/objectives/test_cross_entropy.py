@@ -17,7 +17,9 @@ def features(views: int = 1, grid: tuple[int, ...] = (), width: int = 4, batch: 
 
 def test_hard_answers_score_as_torch_scores_them() -> None:
     logits, value = torch.linspace(-2, 2, 30).view(5, 6), torch.tensor([0, 5, 2, 2, 1])
-    assert torch.allclose(nats(logits, Target(value)), torch.nn.functional.cross_entropy(logits, value, reduction="none"))
+    assert torch.allclose(
+        nats(logits, Target(value)), torch.nn.functional.cross_entropy(logits, value, reduction="none")
+    )
 
 
 def test_soft_answers_score_as_the_full_distribution_does() -> None:

@@ -9,9 +9,8 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float, Int, Shaped
-from torch import Tensor
-
 from pretask import Batch, Categories, Draws, Incompatible, Inputs, InputSpec, Observed, Target, Targets, TargetSpecs
+from torch import Tensor
 
 # A label is an index into these (row, column) steps away from the centre, in reading order.
 NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
@@ -120,7 +119,7 @@ def crop(images: Shaped[Tensor, "B C H W"], corner: Int[Tensor, "B V 2"], side: 
 
 
 def drop_channels(patches: Float[Tensor, "B V C P P"], draws: Draws) -> Float[Tensor, "B V C P P"]:
-    """Keep one channel of each pair of patches; the others become its mean plus noise of a hundredth of its deviation."""
+    """Keep one channel of each pair; the others become its mean plus noise of a hundredth of its deviation."""
     kept = draws.integers("channel", 0, patches.shape[2])
     index = kept.view(-1, 1, 1, 1, 1).expand(-1, patches.shape[1], 1, *patches.shape[3:])
     deviation, mean = torch.std_mean(patches.gather(2, index), (3, 4), correction=0, keepdim=True)

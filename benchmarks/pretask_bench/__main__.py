@@ -1,0 +1,5 @@
+"""`python -m pretask_bench` is the command `pretask`."""
+
+from pretask_bench.cli import main
+
+main()

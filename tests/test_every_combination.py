@@ -1,0 +1,57 @@
+"""Every installed split, objective and model together: what is accepted trains, what is refused has a reason."""
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+import torch
+from pretask import Draws, Recipe
+from pretask.compose import compose
+from pretask_bench.compat import exact_reason
+from pretask_registry import Registry, Row, build, matrix
+from pretask_registry.canned import canned_samples
+
+REGISTRY = Registry.load()
+ROWS = list(matrix(REGISTRY))
+RECIPE = Recipe(batch=8, lr=0.01, channels_last=False)
+
+
+def named(row: Row) -> str:
+    return f"{row.modality}-{row.split.name}-{row.objective.name}-{row.model.name}"
+
+
+def train_one_step(row: Row) -> None:
+    """Compose at the small sizes that the parts declare, and take one step on canned data."""
+    samples = canned_samples(row.modality, 32)
+    split, objective, model = (build(part, part.component.small) for part in (row.split, row.objective, row.model))
+    if hasattr(split, "fit"):
+        split = split.fit(samples.observed, samples.batches(16, torch.device("cpu")))
+    task = compose(samples.observed, split, model, objective, RECIPE)
+    partners = getattr(split, "partners", 0)
+    batch = next(samples.batches(8, torch.device("cpu"), partners))
+    parameters = [*task.model.parameters(), *task.objective.parameters()]
+    before = [each.detach().clone() for each in parameters]
+    loss = task.loss(batch, Draws(batch.index))
+    loss.total.backward()
+    assert loss.total.isfinite()
+    assert loss.total.dtype is torch.float32
+    replace(RECIPE, weight_decay=0.0).make_optimizer(parameters).step()
+    assert any(not torch.equal(one, two) for one, two in zip(before, parameters, strict=True))
+
+
+@pytest.mark.parametrize("row", ROWS, ids=named)
+def test_what_is_accepted_trains_one_step_and_what_is_refused_has_a_reason(row: Row) -> None:
+    reason = row.reason or exact_reason(row.modality, row.split, row.objective, row.model)
+    if reason is None or not reason:
+        train_one_step(row)
+    else:
+        assert len(reason) > 20
+        assert reason.rstrip().endswith((".", "]", ")"))
+
+
+def test_there_is_something_to_combine(capsys: pytest.CaptureFixture[str]) -> None:
+    accepted = Counter("declared to fit" if row.fits else "refused by declaration" for row in ROWS)
+    with capsys.disabled():
+        print(f"\n{len(ROWS)} combinations: {dict(accepted)}")
+    assert accepted["declared to fit"] >= 2
+    assert accepted["refused by declaration"] >= 2
