@@ -1,0 +1,55 @@
+"""Declarations, checked at the border: what must be true of a Component before anything relies on it."""
+
+import re
+from typing import Any
+
+from pretask import Component
+from pretask.declare import KINDS
+from pretask.specs import SEES_AT_MOST
+
+from pretask_registry.names import WORDS
+
+ATTRIBUTE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+FILE = re.compile(r"[A-Za-z_][\w.]*:\w[\w./-]*")
+
+# What fitting and composing read, by kind: the functions of pretask.declare always give it.
+TRAITS = {
+    "data": ("modality",),
+    "split": ("modality", "targets", "gives", "sees", "hidden"),
+    "model": ("modality", "streams"),
+    "objective": ("targets", "bottleneck"),
+    "evaluator": ("needs", "modality"),
+    "task": ("parts", "recipe", "options", "presets"),
+    "suite": (),
+}
+
+
+def complaint(thing: Any) -> str | None:
+    """What is wrong with something that a plugin declares, or None."""
+    if not isinstance(thing, Component):
+        return f"{thing!r:.60} is no component"
+    who = f"{thing.kind} {thing.name!r}"
+    if thing.kind not in KINDS:
+        return f"{who} is of no known kind: {', '.join(KINDS)}"
+    if not isinstance(thing.name, str) or not WORDS.fullmatch(thing.name):
+        return f"{who} is not named in lower-case words with hyphens"
+    if type(thing.version) is not int or thing.version < 1:
+        return f"{who} has the version {thing.version!r}, not a whole number from 1"
+    if thing.kind != "task" and not (FILE if thing.kind == "suite" else ATTRIBUTE).fullmatch(thing.implementation):
+        wanted = "module:file.toml" if thing.kind == "suite" else "module:attribute"
+        return f"{who} has the implementation {thing.implementation!r}, not '{wanted}'"
+    return trait_complaint(who, thing)
+
+
+def trait_complaint(who: str, component: Component) -> str | None:
+    """What is wrong with the traits of a component that is otherwise well formed, or None."""
+    traits = component.traits
+    missing = [name for name in TRAITS[component.kind] if name not in traits]
+    if missing:
+        return f"{who} does not declare {' and '.join(missing)}"
+    strange = {*traits.get("sees", ()), *traits.get("streams", ())} - set(SEES_AT_MOST)
+    if strange:
+        return f"{who} says '{min(strange)}', which is no sight: {', '.join(SEES_AT_MOST)}"
+    if component.kind == "split" and set(traits["targets"]) != set(traits["modality"]):
+        return f"{who} declares targets for {sorted(traits['targets'])}, but splits {sorted(traits['modality'])}"
+    return None

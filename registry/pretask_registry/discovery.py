@@ -1,0 +1,276 @@
+"""Discovery: which plugins are installed, and what is wrong with those that do not work.
+
+Our own loop, because pluggy's lets one ImportError abort every plugin. Here each failure becomes a row with its cause
+and its fix, and the others load. What can be told from metadata alone (another API, a block list, a namespace claimed
+twice) is told before anything is imported.
+"""
+
+import os
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field, replace
+from importlib import import_module
+from importlib.metadata import Distribution, distributions
+from types import ModuleType
+from typing import Any, Literal
+
+from pluggy import PluginManager
+from pretask import Component
+
+from pretask_registry import hookspecs
+from pretask_registry.declarations import complaint
+from pretask_registry.hookspecs import HOOKS
+from pretask_registry.names import WORDS, hint
+
+GROUPS = "pretask.plugins"
+GROUP = f"{GROUPS}.v1"  # the major version of the API is part of the name
+BLOCK = "PRETASK_BLOCK"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a plugin, or a part of it, does not work, and what to do.
+
+    Args:
+        cause: What was found.
+        fix: One sentence.
+        error: What was raised, if anything was; for a traceback.
+    """
+
+    cause: str
+    fix: str
+    error: BaseException | None = field(default=None, compare=False, repr=False)
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point.
+
+    Args:
+        name: Of the entry point: the namespace, or the namespace, a dot and anything.
+        module: What it names.
+        distribution: Which installed distribution it belongs to.
+        version: Of the distribution.
+        group: The entry-point group, which holds the API's major version.
+        state: `ok`; `partly`, where something in it does not work; `broken` or `blocked`, where nothing is loaded.
+        components: What it declares, sound or not unique.
+        problems: What is wrong; none where the state is ok.
+    """
+
+    name: str
+    module: str
+    distribution: str
+    version: str
+    group: str = GROUP
+    state: Literal["ok", "partly", "broken", "blocked"] = "ok"
+    components: tuple[Component, ...] = ()
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def namespace(self) -> str:
+        """What comes before the slash in the ids of its components."""
+        return self.name.partition(".")[0]
+
+    @property
+    def release(self) -> str:
+        """The distribution and its version."""
+        return f"{self.distribution} {self.version}"
+
+    @property
+    def declared(self) -> list[str]:
+        """Kind and full id of its components."""
+        return [f"{each.kind} {self.namespace}/{each.name}@{each.version}" for each in self.components]
+
+    def refused(self, cause: str, fix: str, error: BaseException | None = None) -> "Plugin":
+        """The same plugin, broken."""
+        return replace(self, state="broken", components=(), problems=(Problem(cause, fix, error),))
+
+    def faulted(self, problems: Iterable[Problem]) -> "Plugin":
+        """The same plugin with further problems."""
+        together = (*self.problems, *problems)
+        return replace(self, state="partly" if together and self.state == "ok" else self.state, problems=together)
+
+
+def discover(path: list[str] | None = None) -> tuple[tuple[Plugin, ...], PluginManager]:
+    """All plugins, loaded as far as they can be, and the manager through which their hooks are called.
+
+    Args:
+        path: Folders with the metadata of distributions; sys.path where it is None.
+    """
+    manager = PluginManager("pretask")
+    manager.add_hookspecs(hookspecs)
+    sifted = sift(installed(path), blocked_names())
+    loaded = [load(plugin, manager) if plugin.state == "ok" else plugin for plugin in sifted]
+    return tuple(report_duplicates(loaded)), manager
+
+
+def installed(path: list[str] | None) -> Iterator[Plugin]:
+    """The entry points of every distribution that offers plugins, none counted twice, by name."""
+    where: dict[str, Any] = {} if path is None else {"path": path}
+    offering = {normalised(each.metadata["Name"]): each for each in distributions(**where) if offers(each)}
+    for name in sorted(offering):
+        # The first on the path hides the others, as it does when modules are imported.
+        yield from plugins_of(next(iter(distributions(name=name, **where)), offering[name]))
+
+
+def normalised(name: str) -> str:
+    """A distribution's name as installers compare it: Pretask_Acme is pretask-acme."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def offers(distribution: Distribution) -> bool:
+    """Whether a distribution has plugins, whatever their API; leftovers without metadata have none."""
+    try:
+        text = distribution.read_text("entry_points.txt") or ""
+        return GROUPS in text and "Name" in distribution.metadata
+    except (UnicodeDecodeError, TypeError):  # no text; no METADATA beside it
+        return False
+
+
+def plugins_of(distribution: Distribution) -> list[Plugin]:
+    """The entry points of one distribution, by name; those of another API only where this one has none of the name."""
+    name, version = distribution.metadata["Name"], distribution.version
+    try:
+        ours = [each for each in distribution.entry_points if each.group.startswith(GROUPS)]
+    except Exception as error:
+        broken = Plugin(name, "", name, version)
+        return [broken.refused(f"entry_points.txt cannot be read: {said(error)}", f"Reinstall {name}.", error)]
+    current = {each.name for each in ours if each.group == GROUP}
+    wanted = [each for each in ours if each.group == GROUP or each.name not in current]
+    return sorted((Plugin(each.name, each.value, name, version, each.group) for each in wanted), key=lambda p: p.name)
+
+
+def blocked_names() -> frozenset[str]:
+    """The namespaces and entry points that the environment says to leave alone."""
+    return frozenset(name.strip() for name in os.environ.get(BLOCK, "").split(",") if name.strip())
+
+
+def sift(plugins: Iterable[Plugin], blocked: frozenset[str]) -> list[Plugin]:
+    """The plugins, with those refused that must not be imported."""
+    sifted = [refuse_strange(block(plugin, blocked)) for plugin in plugins]
+    owners: dict[str, set[str]] = defaultdict(set)
+    for plugin in sifted:
+        if plugin.state == "ok":
+            owners[plugin.namespace].add(plugin.distribution)
+    return [refuse_shared(plugin, owners[plugin.namespace]) for plugin in sifted]
+
+
+def block(plugin: Plugin, blocked: frozenset[str]) -> Plugin:
+    """The plugin, blocked where its entry point or namespace is listed."""
+    for name in sorted({plugin.name, plugin.namespace} & blocked):
+        problem = Problem(f"{name!r} is listed in {BLOCK}", f"Take it out of {BLOCK} to use it.")
+        return replace(plugin, state="blocked", problems=(problem,))
+    return plugin
+
+
+def refuse_strange(plugin: Plugin) -> Plugin:
+    """The plugin, refused where its API or its namespace is none of ours."""
+    if plugin.state != "ok":
+        return plugin
+    if plugin.group != GROUP:
+        cause = f"it is written for {plugin.group}, this pretask has {GROUP}"
+        return plugin.refused(cause, f"Install a version of {plugin.distribution} and of pretask that go together.")
+    if not WORDS.fullmatch(plugin.namespace):
+        cause = f"its namespace {plugin.namespace!r} is not lower-case words with hyphens"
+        return plugin.refused(cause, f"Rename the entry point of {plugin.distribution}.")
+    return plugin
+
+
+def refuse_shared(plugin: Plugin, owners: set[str]) -> Plugin:
+    """The plugin, refused where other distributions claim its namespace too."""
+    if plugin.state != "ok" or len(owners) == 1:
+        return plugin
+    cause = f"the namespace {plugin.namespace!r} is claimed by {' and '.join(sorted(owners))}"
+    return plugin.refused(cause, "Uninstall all but one of them.")
+
+
+def load(plugin: Plugin, manager: PluginManager) -> Plugin:
+    """Import a plugin and take its declarations; whatever it raises becomes its problem."""
+    try:
+        module = import_quietly(plugin.module)
+        known = next(
+            (name for name, other in manager.list_name_plugin() if module is other or name == plugin.name), None
+        )
+        if known is not None:
+            cause = f"{plugin.module} or the name {plugin.name!r} is taken by the entry point {known!r}"
+            return plugin.refused(cause, f"Take one of the two out of {plugin.distribution}.")
+        manager.register(module, plugin.name)
+        declared = [each for answer in ask(manager, plugin.name, "pretask_components") for each in answer]
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # SystemExit too: a plugin that gives up must not end the program
+        return plugin.refused(said(error), way_out(plugin, error), error)
+    return judged(plugin, declared, list(hook_problems(module, manager)))
+
+
+def judged(plugin: Plugin, declared: list[Any], problems: list[Problem]) -> Plugin:
+    """The loaded plugin, with the sound ones of its declarations and with problems for the others."""
+    complaints = {index: text for index, thing in enumerate(declared) if (text := complaint(thing))}
+    sound = tuple(thing for index, thing in enumerate(declared) if index not in complaints)
+    fix = f"Correct pretask_components in {plugin.module}: use pretask.split, pretask.model and so on."
+    problems += [Problem(text, fix) for text in complaints.values()]
+    return replace(plugin, components=sound).faulted(problems)
+
+
+def hook_problems(module: ModuleType, manager: PluginManager) -> Iterator[Problem]:
+    """Hooks that would never be called: misspelt, or not marked; and a module without any."""
+    marked = {name: marks for name in vars(module) if (marks := manager.parse_hookimpl_opts(module, name)) is not None}
+    for name, value in vars(module).items():
+        hook = (marked[name]["specname"] if name in marked else None) or name
+        if name not in marked and not (name.startswith("pretask_") and callable(value)):
+            continue
+        if hook not in HOOKS:
+            otherwise = f"The hooks are {', '.join(HOOKS)}."
+            yield Problem(f"{name} in {module.__name__} is no hook", hint(hook, HOOKS, otherwise))
+        elif name not in marked:
+            yield Problem(f"{name} in {module.__name__} is never called", "Mark it with @pretask.hookimpl.")
+    if not marked and not any(name.startswith("pretask_") for name in vars(module)):
+        yield Problem(f"{module.__name__} has no hook", f"Give it one of {', '.join(HOOKS)}.")
+
+
+def report_duplicates(plugins: list[Plugin]) -> list[Plugin]:
+    """The plugins, with a problem wherever a component is declared twice in a namespace."""
+    owners: dict[str, list[str]] = defaultdict(list)
+    for plugin in plugins:
+        for called in plugin.declared:
+            owners[called].append(plugin.name)
+    return [plugin.faulted(duplicates(plugin, owners)) for plugin in plugins]
+
+
+def duplicates(plugin: Plugin, owners: Mapping[str, list[str]]) -> Iterator[Problem]:
+    """A problem for every component of the plugin that is declared elsewhere too, or twice here."""
+    for called in dict.fromkeys(plugin.declared):
+        if len(owners[called]) > 1:
+            cause = f"{called} is declared {len(owners[called])} times, by {' and '.join(owners[called])}"
+            yield Problem(cause, "Rename one, or give it another version.")
+
+
+def ask(manager: PluginManager, name: str, hook: str, **arguments: Any) -> list[Any]:
+    """What one plugin answers to a hook, generators drained: one answer, or none where it has no such hook."""
+    others = [other for each, other in manager.list_name_plugin() if each != name]
+    with redirect_stdout(sys.stderr):
+        answers = manager.subset_hook_caller(hook, others)(**arguments)
+        return [tuple(each) if isinstance(each, Iterator) else each for each in answers]
+
+
+def import_quietly(module: str) -> ModuleType:
+    """Import a module; what it prints goes to stderr, since stdout is for data."""
+    with redirect_stdout(sys.stderr):
+        return import_module(module)
+
+
+def said(error: BaseException) -> str:
+    """The type and message of an error, on one line."""
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+
+
+def way_out(plugin: Plugin, error: BaseException) -> str:
+    """What to do about a plugin that cannot be loaded."""
+    skip = f"or set {BLOCK}={plugin.name} to go without"
+    if isinstance(error, ModuleNotFoundError) and error.name and not plugin.module.startswith(error.name):
+        return f"Install what provides the module {error.name!r}, {skip}."
+    return f"Reinstall or mend {plugin.distribution}, {skip}."

@@ -1,0 +1,208 @@
+"""Registry: what is installed, found by name, and called through its hooks."""
+
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pluggy import PluginManager
+from pretask import Component, PretaskError, Unknown
+
+from pretask_registry.discovery import Plugin, ask, discover, said
+from pretask_registry.names import Reference, check_kind, nearest, parse
+
+PLUGIN_PROBLEM = 3  # exit code
+LISTED = 12  # names that an error still lists
+UNLOADED = ("broken", "blocked")
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A component with the namespace that it belongs to and the plugin that offers it.
+
+    >>> Registered(Component("split", "jigsaw", version=2), "acme", Plugin("acme", "acme", "pretask-acme", "1.0")).id
+    'acme/jigsaw@2'
+    """
+
+    component: Component
+    namespace: str
+    plugin: Plugin
+
+    @property
+    def kind(self) -> str:
+        """Of the component."""
+        return self.component.kind
+
+    @property
+    def name(self) -> str:
+        """Of the component, without its namespace."""
+        return self.component.name
+
+    @property
+    def id(self) -> str:
+        """The full id, as records hold it."""
+        return f"{self.place}@{self.component.version}"
+
+    @property
+    def place(self) -> str:
+        """The id without its version."""
+        return f"{self.namespace}/{self.name}"
+
+    def meant_by(self, reference: Reference) -> bool:
+        """Whether what somebody typed may mean this component."""
+        return reference.matches(self.namespace, self.name, self.component.version)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Everything that the installed plugins offer.
+
+    Args:
+        plugins: Every entry point, whether it works or not.
+        manager: Knows the hooks of those that work.
+        dropped: Plugins and hooks that raised, and are not called again.
+    """
+
+    plugins: tuple[Plugin, ...]
+    manager: PluginManager
+    dropped: set[tuple[str, str]] = field(default_factory=set)
+
+    @classmethod
+    def load(cls, path: list[str] | None = None) -> "Registry":
+        """Find and load all plugins; those that do not work are kept as rows with their problems.
+
+        Args:
+            path: Folders with the metadata of distributions; sys.path where it is None.
+        """
+        return cls(*discover(path))
+
+    def components(self, kind: str | None = None) -> list[Registered]:
+        """What resolves, of one kind or of all, by kind and id.
+
+        Raises:
+            Unknown: There is no such kind.
+        """
+        unique = [each for each, count in self.declared(kind) if count == 1]
+        return sorted(unique, key=lambda each: (each.kind, each.place, each.component.version))
+
+    def current(self, kind: str) -> list[Registered]:
+        """The highest version of every component of a kind, by id."""
+        return list({each.place: each for each in self.components(kind)}.values())
+
+    def declared(self, kind: str | None = None) -> list[tuple[Registered, int]]:
+        """Everything that plugins declare, and how often its id is taken within its kind."""
+        if kind is not None:
+            check_kind(kind)
+        every = [Registered(each, plugin.namespace, plugin) for plugin in self.plugins for each in plugin.components]
+        count = Counter((each.kind, each.id) for each in every)
+        return [(each, count[each.kind, each.id]) for each in every if kind in (None, each.kind)]
+
+    def find(self, kind: str, name: str) -> Registered:
+        """The component of that kind: by name where it is unique, by `namespace/name`, or by `namespace/name@2`.
+
+        Without a version, the highest.
+
+        Raises:
+            Unknown: Nothing is called so, or things in several namespaces are.
+            PretaskError: It belongs to a plugin that does not work (exit code 3).
+        """
+        reference = parse(name)
+        meant = [each for each in self.components(kind) if each.meant_by(reference)]
+        if not meant:
+            raise self.missing(kind, reference)
+        if len({each.namespace for each in meant}) > 1:
+            ids = ", ".join(each.id for each in meant)
+            raise Unknown(f"{kind.capitalize()} {name!r} may be any of {ids}. Write one of them in full.")
+        return meant[-1]
+
+    def shortest(self, registered: Registered) -> str:
+        """The shortest name by which `find` finds the highest version of this component."""
+        spaces = {each.namespace for each in self.components(registered.kind) if each.name == registered.name}
+        return registered.name if len(spaces) == 1 else registered.place
+
+    def call(self, hook: str, **arguments: Any) -> list[tuple[Plugin, Any]]:
+        """What each plugin answers to a hook; one that raises is reported on stderr, and not called for it again."""
+        return [
+            (plugin, answer)
+            for plugin in self.plugins
+            if plugin.state not in UNLOADED and (plugin.name, hook) not in self.dropped
+            for answer in self.answers(plugin, hook, arguments)
+        ]
+
+    def answers(self, plugin: Plugin, hook: str, arguments: Mapping[str, Any]) -> list[Any]:
+        """What one plugin answers: one answer or none."""
+        try:
+            return ask(self.manager, plugin.name, hook, **arguments)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self.dropped.add((plugin.name, hook))
+            print(f"{plugin.name} ({plugin.release}) failed in {hook}, left out: {said(error)}", file=sys.stderr)
+            return []
+
+    def missing(self, kind: str, reference: Reference) -> PretaskError:
+        """The error for a name that does not resolve."""
+        twice = [each for each, count in self.declared(kind) if count > 1 and each.meant_by(reference)]
+        if twice:
+            return self.not_unique(twice)
+        alike = self.alike(kind, reference)
+        broken = [each for each in self.plugins if each.namespace == reference.namespace and each.state in UNLOADED]
+        if broken and alike is None:
+            return self.not_loaded(kind, reference, broken[0])
+        return Unknown(f"No {kind} {reference.text!r}. {self.guess(kind, reference, alike)}{self.unseen()}")
+
+    def not_unique(self, twice: list[Registered]) -> PretaskError:
+        """The error for a component that is declared more than once in its namespace."""
+        owners = " and ".join(f"{each.plugin.name} ({each.plugin.release})" for each in twice)
+        return PretaskError(
+            f"{twice[0].kind} {twice[0].id}",
+            "one declaration",
+            f"{len(twice)}, by {owners}",
+            f"Details: pretask plugins {twice[0].namespace}",
+            exit_code=PLUGIN_PROBLEM,
+        )
+
+    def not_loaded(self, kind: str, reference: Reference, plugin: Plugin) -> PretaskError:
+        """The error for a name in a namespace whose plugin is installed but not loaded."""
+        others = [each for each in self.plugins if each is not plugin]
+        working = [each for each in others if each.state not in UNLOADED]
+        which = (
+            f"The other {len(working)}" if len(working) == len(others) else f"{len(working)} of the other {len(others)}"
+        )
+        return PretaskError(
+            f"{kind} {reference.text!r}",
+            f"the namespace {plugin.namespace!r}, which is installed but {plugin.state} ({plugin.release})",
+            plugin.problems[0].cause,
+            f"{which} plugins work. Details: pretask plugins {plugin.namespace}",
+            exit_code=PLUGIN_PROBLEM,
+        )
+
+    def alike(self, kind: str, reference: Reference) -> Registered | None:
+        """The component whose name is most like a wrong one: in its namespace where it has one, else anywhere."""
+        here = [each for each in self.current(kind) if reference.namespace in (None, each.namespace)]
+        near = nearest(reference.name, (each.name for each in here))
+        return next((each for each in here if each.name == near), None)
+
+    def guess(self, kind: str, reference: Reference, alike: Registered | None) -> str:
+        """What a wrong name may have meant, as one sentence."""
+        elsewhere = [each for each in self.components() if each.meant_by(reference)]
+        if elsewhere:
+            return f"{elsewhere[0].id} is a component of the kind {elsewhere[0].kind}."
+        if alike is None and reference.namespace is not None:
+            alike = self.alike(kind, Reference(reference.text, None, reference.name, None))
+        if alike is not None:
+            return f"Did you mean {self.named(reference, alike)!r} ({alike.plugin.release})?"
+        names = [self.shortest(each) for each in self.current(kind)]
+        return f"There are: {', '.join(names)}." if 0 < len(names) <= LISTED else f"See: pretask list {kind}."
+
+    def named(self, reference: Reference, registered: Registered) -> str:
+        """A component as somebody would write it who wrote such a reference."""
+        if reference.version is not None:
+            return registered.id
+        return registered.place if reference.namespace is not None else self.shortest(registered)
+
+    def unseen(self) -> str:
+        """A further sentence, where what was asked for may be in a plugin that does not work."""
+        broken = [each.name for each in self.plugins if each.state == "broken"]
+        return f" Not loaded, since broken: {', '.join(broken)}; see pretask plugins." if broken else ""
