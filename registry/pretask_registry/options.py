@@ -1,0 +1,220 @@
+"""Options: what can be set of a component, read off its signature, and values brought to the types it asks for.
+
+A value comes as text from a command line, or typed from a TOML file or a record; both end up the same.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+
+from pretask import Unknown
+
+from pretask_registry.names import hint
+
+REQUIRED = inspect.Parameter.empty  # the default of an option that has none
+WORDS_FOR = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+NOTHING = ("none", "null", "")
+
+
+class Option(NamedTuple):
+    """What an option is when nobody sets it, and its type."""
+
+    default: Any
+    annotation: Any
+
+
+def read_options(implementation: Callable[..., Any], *, by_keyword: bool = True) -> dict[str, Option]:
+    """The options of a callable, in the order of its signature.
+
+    Args:
+        implementation: A class, such as a dataclass, or a function.
+        by_keyword: Whether only parameters after `*` count; else all that may be given by name, as in a dataclass.
+    """
+    kinds = {inspect.Parameter.KEYWORD_ONLY} | (set() if by_keyword else {inspect.Parameter.POSITIONAL_OR_KEYWORD})
+    parameters = signature(implementation).parameters.values()
+    return {each.name: Option(each.default, meant_type(each)) for each in parameters if each.kind in kinds}
+
+
+def signature(implementation: Callable[..., Any]) -> inspect.Signature:
+    """The signature with its annotations as types, or as they are written where they cannot be evaluated."""
+    try:
+        return inspect.signature(implementation, eval_str=True)
+    except NameError:  # a name that only the type checker imports
+        return inspect.signature(implementation)
+
+
+def meant_type(parameter: inspect.Parameter) -> Any:
+    """The annotation, or the type of the default where there is none that can be used."""
+    if parameter.annotation is not inspect.Parameter.empty and not isinstance(parameter.annotation, str):
+        return parameter.annotation
+    return Any if parameter.default is REQUIRED or parameter.default is None else type(parameter.default)
+
+
+def settle(who: str, prefix: str, options: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Every option with its value: what was given, brought to its type, else the default.
+
+    Args:
+        who: For errors, the component.
+        prefix: For errors, what the user writes before the option: `split` of `split.patch`.
+        options: What there is.
+        given: What was set.
+
+    Raises:
+        Unknown: An option does not exist, a value is not of its type, or one that has no default was not set.
+    """
+    for name in given:
+        if name not in options:
+            listed = f"Its options: {', '.join(options) or 'none'}."
+            guess = hint(name, options, "")
+            raise Unknown(f"{who} has no option {prefix}.{name}. {guess}{' ' if guess else ''}{listed}")
+    return {name: settled(f"{who} needs {prefix}.{name}", option, given, name) for name, option in options.items()}
+
+
+def settled(needs: str, option: Option, given: Mapping[str, Any], name: str) -> Any:
+    """The value of one option."""
+    if name not in given:
+        if option.default is REQUIRED:
+            raise Unknown(f"{needs}, {describe(option.annotation)}; got nothing. Set it: it has no default.")
+        return option.default
+    try:
+        return coerce(given[name], option.annotation)
+    except (ValueError, TypeError, OverflowError):
+        default = "It has no default." if option.default is REQUIRED else f"The default is {shown(option.default)}."
+        raise Unknown(f"{needs} to be {describe(option.annotation)}; got {shown(given[name])}. {default}") from None
+
+
+def shown(value: Any) -> str:
+    """A value as a user would write it."""
+    if isinstance(value, tuple | list):
+        return ",".join(map(str, value)) or "an empty list"
+    return repr(value) if isinstance(value, str) else str(value)
+
+
+def coerce(value: Any, annotation: Any) -> Any:
+    """The value as its annotation wants it.
+
+    >>> coerce("16,32", tuple[int, ...]), coerce("none", float | None), coerce("1e6", int)
+    ((16, 32), None, 1000000)
+
+    Raises:
+        ValueError: It cannot be read so.
+    """
+    origin, inside = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return coerce_union(value, inside)
+    if origin is Literal:
+        return coerce_literal(value, inside)
+    if origin is tuple:
+        return coerce_tuple(value, inside)
+    return PLAIN[annotation](value) if annotation in PLAIN else value
+
+
+def coerce_union(value: Any, members: tuple[Any, ...]) -> Any:
+    """The value as the first member that can read it; text is read as text last."""
+    if NoneType in members and (value is None or (isinstance(value, str) and value.lower() in NOTHING)):
+        return None
+    if not isinstance(value, str) and type(value) in members:
+        return value
+    for member in sorted((each for each in members if each is not NoneType), key=lambda each: each is str):
+        try:
+            return coerce(value, member)
+        except (ValueError, TypeError, OverflowError):
+            continue
+    raise ValueError(value)
+
+
+def coerce_literal(value: Any, choices: tuple[Any, ...]) -> Any:
+    """The choice that the value is, or spells."""
+    for choice in choices:
+        if (type(value), value) == (type(choice), choice) or value == str(choice):
+            return choice
+    raise ValueError(value)
+
+
+def coerce_tuple(value: Any, members: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A tuple of as many members as its annotation says, from a list or from text with commas."""
+    if isinstance(value, str):
+        bare = value.strip().removeprefix("(").removeprefix("[").removesuffix(")").removesuffix("]")
+        value = [each.strip() for each in bare.removesuffix(",").split(",")] if bare.strip() else []
+    if not isinstance(value, list | tuple):
+        raise ValueError(value)
+    if members[-1:] == (...,):
+        return tuple(coerce(each, members[0]) for each in value)
+    return tuple(coerce(each, member) for each, member in zip(value, members, strict=True))
+
+
+def coerce_bool(value: Any) -> bool:
+    """True and false, and the usual words for them."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in WORDS_FOR:
+        return WORDS_FOR[value.lower()]
+    raise ValueError(value)
+
+
+def coerce_int(value: Any) -> int:
+    """A whole number, also one that is written as 1e6."""
+    if isinstance(value, bool):
+        raise ValueError(value)
+    if isinstance(value, int):
+        return value
+    try:
+        return int(value) if isinstance(value, str) else exact(value)
+    except ValueError:
+        return exact(float(value))
+
+
+def exact(value: float) -> int:
+    """The whole number that a float is."""
+    if not isinstance(value, float) or not value.is_integer():
+        raise ValueError(value)
+    return int(value)
+
+
+def coerce_float(value: Any) -> float:
+    """A number."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError(value)
+    return float(value)
+
+
+def coerce_str(value: Any) -> str:
+    """Text."""
+    if not isinstance(value, str):
+        raise ValueError(value)
+    return value
+
+
+def coerce_path(value: Any) -> Path:
+    """A path, with `~` for the home folder."""
+    return Path(value).expanduser()
+
+
+PLAIN: Mapping[Any, Callable[[Any], Any]] = {
+    bool: coerce_bool,
+    int: coerce_int,
+    float: coerce_float,
+    str: coerce_str,
+    Path: coerce_path,
+}
+PHRASES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path", Any: "a value"}
+
+
+def describe(annotation: Any) -> str:
+    """What a type asks for, in words.
+
+    >>> describe(float | None), describe(tuple[int, ...])
+    ('a number or none', 'values with commas between them, each a whole number')
+    """
+    origin, inside = get_origin(annotation), get_args(annotation)
+    if origin in (Union, UnionType):
+        return " or ".join("none" if each is NoneType else describe(each) for each in inside)
+    if origin is Literal:
+        return f"one of {', '.join(map(str, inside))}"
+    if origin is tuple and inside[-1:] == (...,):
+        return f"values with commas between them, each {describe(inside[0])}"
+    if origin is tuple:
+        return f"{len(inside)} values with commas between them ({', '.join(map(describe, inside))})"
+    return PHRASES.get(annotation, getattr(annotation, "__name__", str(annotation)))

@@ -1,0 +1,123 @@
+"""Resolve: from a registered component to what implements it, imported on first use and built with its options."""
+
+import inspect
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pretask import PretaskError, Unknown
+
+from pretask_registry.discovery import import_quietly, said
+from pretask_registry.options import Option, read_options, settle
+from pretask_registry.registry import PLUGIN_PROBLEM, Registered
+
+DATA_ONLY = ("task", "suite")  # kinds that nothing implements
+GIVEN_SPECS = ("model", "objective")  # kinds whose positional parameters are specs
+
+
+def implementation(registered: Registered) -> Any:
+    """What implements a component.
+
+    Raises:
+        Unknown: It is a task or a suite, which are data.
+        PretaskError: It cannot be imported (exit code 3).
+    """
+    if registered.kind in DATA_ONLY:
+        raise Unknown(f"{registered.id} is a {registered.kind}: it names parts and is not built itself.")
+    module, _, attribute = registered.component.implementation.partition(":")
+    try:
+        return getattr(import_quietly(module), attribute)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise PretaskError(
+            f"{registered.kind} {registered.id}",
+            f"its implementation {registered.component.implementation} ({registered.plugin.release})",
+            said(error),
+            f"Install what it needs, or reinstall {registered.plugin.distribution}. "
+            f"Details: pretask plugins {registered.namespace}",
+            exit_code=PLUGIN_PROBLEM,
+        ) from error
+
+
+def options_of(registered: Registered) -> dict[str, Option]:
+    """The options of a component: by name, the default and the annotation.
+
+    They are the fields of a dataclass, and the parameters after `*` of a model, an objective or a function.
+    """
+    return options_in(registered, implementation(registered))
+
+
+def options_in(registered: Registered, made_of: Any) -> dict[str, Option]:
+    """The options of what implements a component."""
+    if not is_recipe(made_of):
+        return {}
+    return read_options(made_of, by_keyword=registered.kind in GIVEN_SPECS or not inspect.isclass(made_of))
+
+
+def is_recipe(made_of: Any) -> bool:
+    """Whether an implementation is a class or function; else it is the component itself."""
+    return inspect.isclass(made_of) or inspect.isroutine(made_of)
+
+
+def build(registered: Registered, options: Mapping[str, Any] | None = None) -> Any:
+    """The component with its options.
+
+    Returns:
+        Of a split, data or an evaluator, the thing itself; of a model or an objective, what makes one out of specs. A
+        function with further parameters (an evaluator that is written as one) comes back with its options filled in.
+
+    Raises:
+        Unknown: An option or its value is wrong.
+    """
+    made_of = implementation(registered)
+    if not is_recipe(made_of):
+        settle_options(registered, made_of, options or {})
+        return made_of
+    factory = partial(made_of, **settle_options(registered, made_of, options or {}))
+    return factory if registered.kind in GIVEN_SPECS or asks_for_more(factory) else factory()
+
+
+def settle_options(registered: Registered, made_of: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """All options of a component with their values."""
+    return settle(registered.name, registered.kind, options_in(registered, made_of), options)
+
+
+def asks_for_more(factory: partial[Any]) -> bool:
+    """Whether a call would still need arguments."""
+    rest = inspect.signature(factory).parameters.values()
+    fixed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    return any(each.default is inspect.Parameter.empty and each.kind not in fixed for each in rest)
+
+
+def resolved_options(registered: Registered, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """All options with their values, defaults included, as JSON can hold them: for a record's cell.
+
+    Giving them back to `build` builds the same.
+
+    Raises:
+        Unknown: An option or its value is wrong.
+        PretaskError: JSON cannot hold a default (exit code 3).
+    """
+    settled = settle_options(registered, implementation(registered), options or {})
+    return {name: as_json(registered, name, value) for name, value in settled.items()}
+
+
+def as_json(registered: Registered, name: str, value: Any) -> Any:
+    """A value in the types of JSON."""
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, tuple | list):
+        return [as_json(registered, name, each) for each in value]
+    if isinstance(value, Mapping):
+        return {str(key): as_json(registered, name, each) for key, each in value.items()}
+    raise PretaskError(
+        registered.id,
+        f"options that JSON can hold, for its records; {registered.kind}.{name} is none",
+        type(value).__name__,
+        f"Let {registered.plugin.distribution} declare a number, text, a path or a tuple of them.",
+        exit_code=PLUGIN_PROBLEM,
+    )
