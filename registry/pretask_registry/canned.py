@@ -1,0 +1,104 @@
+"""Canned data: tiny samples of every modality, on which components are tried without any data set.
+
+Each sample has one of four classes, and shows it: a bright quarter of an image (growing brighter, in a clip), a quarter
+of the vocabulary, or the pitch of a tone.
+Axes: N samples, T frames, C channels, H W image, L tokens, S samples of a waveform.
+"""
+
+import math
+from typing import TYPE_CHECKING
+
+from pretask import Observed, Unknown, Vocabulary
+
+if TYPE_CHECKING:
+    from pretask import Draws, Samples
+    from torch import Tensor
+
+CLASSES = 4
+ROLES = ("pad", "mask", "start", "end", "separator", "class", "unknown")
+VOCABULARY = Vocabulary(64, tuple((role, number) for number, role in enumerate(ROLES)))
+LOWEST = 400.0  # Hz of the first class; each further one is half an octave higher
+
+OBSERVED = {
+    "image": Observed("image", (3, 32, 32), "uint8"),
+    "video": Observed("video", (8, 3, 32, 32), "uint8", rate=8.0),
+    "text": Observed("text", (16,), "int64", vocabulary=VOCABULARY),
+    "audio": Observed("audio", (4000,), "float32", rate=8000.0),
+}
+
+
+def canned(modality: str, count: int = 64) -> Observed:
+    """What canned data of a modality yields.
+
+    >>> canned("text").vocabulary.id("mask")
+    1
+
+    Raises:
+        Unknown: There is none of this modality.
+    """
+    if modality not in OBSERVED:
+        raise Unknown(f"No canned data for the modality {modality!r}. There is some for {', '.join(OBSERVED)}.")
+    plain = OBSERVED[modality]
+    return Observed(plain.modality, plain.shape, plain.dtype, count, plain.vocabulary, plain.rate)
+
+
+def canned_samples(modality: str, count: int = 64) -> "Samples":
+    """Canned data of a modality: the same for every call, each sample the same for any count.
+
+    Raises:
+        Unknown: There is none of this modality.
+    """
+    import torch
+    from pretask import Draws, Labels, Samples
+    from pretask.cache import fingerprint
+
+    observed = canned(modality, count)
+    draws = Draws(torch.arange(count)).branch("canned")  # or a split that is tried would draw the same
+    label = draws.integers("class", 0, CLASSES)
+    make = {"image": make_images, "video": make_clips, "text": make_tokens, "audio": make_waves}[modality]
+    data = make(label, draws, observed.shape)
+    labels = {"class": Labels(label, tuple(f"class {number}" for number in range(CLASSES)))}
+    return Samples(observed, data, labels, fingerprint=fingerprint(data.numpy(), label.numpy()))
+
+
+def make_images(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
+    """Noise below half brightness, and a quarter of the image that is brighter by a third."""
+    noise = draws.uniform("noise", *shape, high=127.0)
+    return (noise + 85.0 * quarter(label, shape[-1])[:, None]).byte()
+
+
+def make_clips(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
+    """Images of which the bright quarter brightens by a seventh from frame to frame."""
+    import torch
+
+    noise = draws.uniform("noise", *shape, high=127.0)
+    brightness = torch.linspace(32.0, 128.0, shape[0])[:, None, None, None]
+    return (noise + brightness * quarter(label, shape[-1])[:, None, None]).byte()
+
+
+def quarter(label: "Tensor", side: int) -> "Tensor":
+    """(N, H, W), 1 in the quarter of the given number, in reading order, and 0 elsewhere."""
+    import torch
+
+    line = torch.arange(side, device=label.device) * 2 // side
+    number = 2 * line[:, None] + line
+    return (number == label[:, None, None]).float()
+
+
+def make_tokens(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
+    """Ordinary tokens: three in four from the class's own part of the vocabulary, the others from all of it."""
+    first, ordinary = len(ROLES), VOCABULARY.size - len(ROLES)
+    share = ordinary // CLASSES
+    own = first + share * label[:, None] + draws.integers("own", 0, share, *shape)
+    return own.where(draws.bernoulli("is own", 0.75, *shape), first + draws.integers("any", 0, ordinary, *shape))
+
+
+def make_waves(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
+    """A tone of the class's pitch, with a phase of its own, in noise of a tenth of its size."""
+    import torch
+
+    rate = OBSERVED["audio"].rate or 1.0
+    pitch = LOWEST * 2.0 ** (0.5 * label[:, None])
+    seconds = torch.arange(shape[0]) / rate
+    phase = draws.uniform("phase", 1, high=2 * math.pi)
+    return 0.5 * (2 * math.pi * pitch * seconds + phase).sin() + 0.05 * draws.normal("noise", *shape)

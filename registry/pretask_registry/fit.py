@@ -1,0 +1,216 @@
+"""Fit: whether a split, an objective and a model go together, why not, and what would.
+
+Two tiers. The static one reads declarations only. What it looks at lies between two parts, a split and a model or a
+split and an objective, never among all three: so 60 of each are 7,200 questions and not 216,000. The exact one hands
+specs along, with models that have shapes but no memory.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from pretask import Component, Incompatible, Observed
+from pretask.specs import SEES_AT_MOST
+
+from pretask_registry.registry import Registered, Registry
+
+if TYPE_CHECKING:
+    from pretask import SplitFn
+    from pretask.compose import ModelFactory, ObjectiveFactory
+
+PARTS = ("split", "objective", "model")
+
+
+class Row(NamedTuple):
+    """One line of the compatibility matrix; `reason` is empty where the three fit."""
+
+    modality: str
+    split: Registered
+    objective: Registered
+    model: Registered
+    reason: str
+
+    @property
+    def fits(self) -> bool:
+        """Whether the three fit, as far as declarations tell."""
+        return not self.reason
+
+
+def static_fit(
+    split: Registered, objective: Registered, model: Registered, data_modality: str | None = None
+) -> str | None:
+    """Why three parts do not fit, from their declarations; None where they may.
+
+    Args:
+        split: Makes x and y.
+        objective: Scores y.
+        model: Reads x.
+        data_modality: Of t; without it, any that the split can split.
+    """
+    splits = split.component.traits["modality"]
+    if data_modality is not None and data_modality not in splits:
+        return f"{split.name} does not fit {data_modality} data: it splits only {listed(splits)}."
+    reasons = [
+        model_misfit(each, split.component, model.component)
+        or objective_misfit(each, split.component, objective.component)
+        for each in ([data_modality] if data_modality else sorted(splits))
+    ]
+    return None if "" in reasons else reasons[0]
+
+
+def model_misfit(modality: str, split: Component, model: Component) -> str:
+    """Why a model cannot read what a split makes of t; empty where it can."""
+    shown, reads, offers = split.traits["gives"] or modality, model.traits["modality"], model.traits["streams"]
+    if shown not in reads:
+        return f"{split.name} + {model.name} do not fit: x is {shown}, the model reads only {listed(reads)}."
+    for sees in sorted(split.traits["sees"]):
+        if offers.isdisjoint(SEES_AT_MOST[sees]):
+            return (
+                f"{split.name} + {model.name} do not fit: "
+                f"a target may see at most '{sees}', the model offers only {quoted(offers)}."
+            )
+    return ""
+
+
+def objective_misfit(modality: str, split: Component, objective: Component) -> str:
+    """Why an objective cannot score what a split asks; empty where it can."""
+    asked, scored = split.traits["targets"][modality], objective.traits["targets"]
+    if not asked <= scored:
+        return (
+            f"{split.name} + {objective.name} do not fit: "
+            f"the targets are {' and '.join(sorted(asked))}, the objective scores only {listed(scored)}."
+        )
+    if not split.traits["hidden"] and not objective.traits["bottleneck"]:
+        return f"{split.name} + {objective.name} do not fit: x shows the answer, the objective has no bottleneck."
+    return ""
+
+
+def listed(names: frozenset[str]) -> str:
+    """Names as prose, in alphabetical order."""
+    return " or ".join(sorted(names)) or "nothing"
+
+
+def quoted(names: frozenset[str]) -> str:
+    """Names as prose, in quotes."""
+    return " and ".join(f"'{name}'" for name in sorted(names)) or "none"
+
+
+def closest(
+    registry: Registry,
+    split: Registered,
+    objective: Registered,
+    model: Registered,
+    data_modality: str | None = None,
+) -> list[tuple[str, Registered]]:
+    """Substitutions of exactly one part that make the three fit: the nearest for each part, the nearest part first."""
+    now = {"split": split, "objective": objective, "model": model}
+    found = []
+    for part in PARTS:
+        others = [each for each in registry.current(part) if each.id != now[part].id]
+        fitting = [each for each in others if static_fit(**{**now, part: each}, data_modality=data_modality) is None]
+        if fitting:
+            near = max(fitting, key=lambda each: likeness(each, now[part]))
+            found.append((likeness(near, now[part]), part, near))
+    return [(part, near) for _, part, near in sorted(found, key=lambda each: each[0], reverse=True)]
+
+
+def likeness(one: Registered, other: Registered) -> tuple[float, float, float]:
+    """How alike two components of a kind are: in traits, then in what their sights include, then in names."""
+    from difflib import SequenceMatcher  # only needed where something does not fit
+
+    names = SequenceMatcher(None, one.name, other.name).ratio()
+    traits = share(traits_of(one.component), traits_of(other.component))
+    return traits, share(sights_of(one.component), sights_of(other.component)), names
+
+
+def share(ours: set[Any], theirs: set[Any]) -> float:
+    """The share of what two sets hold that is in both."""
+    return len(ours & theirs) / max(len(ours | theirs), 1)
+
+
+def traits_of(component: Component) -> set[Any]:
+    """Traits as a set of facts: ("modality", "text"), ("targets", ("text", "categories")), ("hidden", True)."""
+    facts: set[Any] = set()
+    for name, value in component.traits.items():
+        if isinstance(value, Mapping):
+            facts |= {(name, (key, each)) for key, inside in value.items() for each in inside}
+        else:
+            facts |= {(name, each) for each in value} if isinstance(value, frozenset) else {(name, value)}
+    return facts
+
+
+def sights_of(component: Component) -> set[Any]:
+    """Everything that lies within the sights of a split or a model: the past includes the present."""
+    sights = component.traits.get("streams", component.traits.get("sees", ()))
+    return {within for each in sights for within in SEES_AT_MOST[each]}
+
+
+def why(
+    registry: Registry,
+    split: Registered,
+    objective: Registered,
+    model: Registered,
+    data_modality: str | None = None,
+) -> str | None:
+    """The reason why three parts do not fit, with the options to type instead; None where they may fit."""
+    reason = static_fit(split, objective, model, data_modality)
+    if reason is None:
+        return None
+    near = closest(registry, split, objective, model, data_modality)
+    options = " | ".join(f"--{part} {registry.shortest(each)}" for part, each in near)
+    return f"{reason} {'Closest that fit: ' + options if near else 'No change of one part alone makes them fit.'}"
+
+
+def matrix(
+    registry: Registry,
+    split: str | None = None,
+    objective: str | None = None,
+    model: str | None = None,
+    *,
+    fitting: bool = False,
+) -> Iterator[Row]:
+    """Every modality, split, objective and model together, by static fit.
+
+    Args:
+        registry: Where the parts are.
+        split: Only this one.
+        objective: Only this one.
+        model: Only this one.
+        fitting: Leave out what does not fit.
+    """
+    splits, objectives, models = (
+        registry.current(part) if name is None else [registry.find(part, name)]
+        for part, name in zip(PARTS, (split, objective, model), strict=True)
+    )
+    for each in splits:
+        for modality in sorted(each.component.traits["modality"]):
+            yield from rows(modality, each, objectives, models, fitting)
+
+
+def rows(
+    modality: str, split: Registered, objectives: list[Registered], models: list[Registered], fitting: bool
+) -> Iterator[Row]:
+    """The rows of one split of data of one modality."""
+    scored = [(each, objective_misfit(modality, split.component, each.component)) for each in objectives]
+    read = [(each, model_misfit(modality, split.component, each.component)) for each in models]
+    if fitting:
+        scored, read = ([pair for pair in pairs if not pair[1]] for pairs in (scored, read))
+    for objective, unscored in scored:
+        yield from (Row(modality, split, objective, model, unread or unscored) for model, unread in read)
+
+
+def exact_fit(split: "SplitFn", objective: "ObjectiveFactory", model: "ModelFactory", observed: Observed) -> str | None:
+    """Why three built parts do not fit such data, by handing specs along; None where they do.
+
+    Args:
+        split: Built, and fitted where it needs fitting.
+        objective: Called with the specs of features and targets.
+        model: Called with the specs of x and of the whole sample.
+        observed: What the data yields.
+    """
+    from pretask.compose import check  # needs torch
+
+    try:
+        check(observed, split, model, objective)
+    except Incompatible as error:
+        return str(error)
+    return None

@@ -1,0 +1,32 @@
+"""Finding, listing and fitting plugins imports nothing heavy."""
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+HEAVY = ("torch", "numpy", "pydantic", "rich", "timm", "sklearn")
+SCRIPT = f"""
+import json, sys
+from pretask_registry import Registry, matrix
+registry = Registry.load()
+found = [each.id for each in registry.components("split")]
+rows = list(matrix(registry))
+print(json.dumps([found, len(rows), [name for name in {HEAVY} if name in sys.modules]]))
+"""
+
+
+def test_loading_plugins_and_filtering_their_matrix_imports_no_torch(shelf: Any) -> None:
+    declared = 'split("one", "acme_heavy:A", modality="image", targets=["values"])'
+    parts = 'model("two", "acme_heavy:B", modality="image")\nobjective("three", "acme_heavy:C", targets="values")'
+    shelf.offer("acme", f"{declared}\n{parts}")
+    (shelf.folder / "acme_heavy.py").write_text("import torch")
+    environment = {**os.environ, "PYTHONPATH": str(shelf.folder)}
+    ran = subprocess.run(
+        [sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+    found, rows, heavy = json.loads(ran.stdout)
+    assert "acme/one@1" in found
+    assert rows >= 1
+    assert heavy == []
