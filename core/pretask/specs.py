@@ -55,7 +55,7 @@ class Observed:
     dtype: str = "uint8"
     samples: int = 0
     vocabulary: Vocabulary | None = None
-    rate: float | None = None
+    rate: int | float | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,68 @@
+"""Masked speech: fill missing segments of a recording, frame by frame of its log-mel spectrogram.
+
+Source: Liu, Yang, Chi, Hsu and Lee, ICASSP 2020 (Mockingjay); Liu, Li and Lee 2021 (TERA); BERT carried over to speech.
+Differs: the last frame can be masked, which an off-by-one in the released code prevents; the 10 % of recordings whose
+masked frames are replaced take them from other places of themselves, since a split never looks along the batch; no
+delta features, no stacking of frames. Means and deviations of the whole recording are removed before masking, as in the
+released code: that leaks the hidden frames' mean, and is accepted.
+Axes: B batch, S samples of a waveform, T frames, M mel bands.
+"""
+
+from collections.abc import Iterator
+
+from pretask import Component, hookimpl, split, task
+
+SOURCE = "Liu, Yang, Chi, Hsu and Lee, ICASSP 2020"
+TINY = {"mels": 8, "window": 0.032, "hop": 0.016, "span": 3, "rate": 8000}
+
+
+@hookimpl
+def pretask_components() -> Iterator[Component]:
+    """Declare the splits and the task."""
+    yield split(
+        "masked-speech",
+        "pretask_plugins.methods.masked_speech.split:MaskFrames",
+        modality="audio",
+        targets={"values"},
+        summary="What was said in the missing segments? Frames for models of sequences.",
+        source=SOURCE,
+        small=TINY,
+    )
+    yield split(
+        "masked-spectrogram",
+        "pretask_plugins.methods.masked_speech.split:MaskSpectrogram",
+        modality="audio",
+        gives="image",
+        targets={"values"},
+        summary="What was said in the missing segments? Pictures of frames for image models.",
+        source=SOURCE,
+        small={**TINY, "mels": 32},
+    )
+    yield task(
+        "masked-speech",
+        split="masked-speech",
+        objective="regression",
+        model="transformer",
+        options={
+            "objective.error": "absolute",
+            "objective.hidden": (768,),
+            "model.width": 768,
+            "model.depth": 3,
+            "model.heads": 12,
+        },
+        recipe={"optimizer": "adamw", "lr": 2e-4, "batch": 32, "samples": 32_000_000, "warmup": 0.07},
+        presets={
+            "small": {
+                "split.mels": 40,
+                "model.width": 128,
+                "model.depth": 3,
+                "model.heads": 4,
+                "objective.hidden": (128,),
+                "recipe.lr": 1e-3,
+                "recipe.batch": 64,
+                "recipe.samples": 40_000,
+            },
+        },
+        summary="Mockingjay's masked acoustic model: 15 % of the frames in spans of seven, absolute error.",
+        source=SOURCE,
+    )

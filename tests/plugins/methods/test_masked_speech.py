@@ -1,0 +1,156 @@
+"""Promises of masked speech; shares and laws from methods.md section 13."""
+
+import pytest
+import torch
+from pretask import Batch, Draws, Incompatible, Observed
+from pretask_plugins.methods.masked_speech.split import (
+    MaskFrames,
+    MaskSpectrogram,
+    covered,
+    interpolated,
+    log_mel,
+    other_frames,
+    span_begins,
+    standardised,
+)
+
+SMALL = MaskFrames(mels=20, rate=8000)
+TIME = torch.arange(8000) / 8000
+
+
+def noise(count: int = 16, size: int = 8000) -> Batch:
+    return Batch(Draws(torch.arange(count)).normal("wave", size))
+
+
+def begins(count: int, frames: int, length: int | None = None) -> torch.Tensor:
+    whole = torch.full((count,), frames if length is None else length)
+    return span_begins(Draws(torch.arange(count)), whole, frames, 0.15, 7)
+
+
+def test_the_masked_share_is_what_overlapping_spans_cover() -> None:
+    share = covered(begins(4000, 400), 7).float().mean()
+    # round(0.15 * 400 / 7) = 9 begins among 394 places; a frame is spared when all 9 miss the 7 places before it.
+    expected = 1 - torch.prod(1 - 7 / (394 - torch.arange(9.0)))
+    assert float(share) == pytest.approx(float(expected), abs=0.004)  # fewer places near both ends
+
+
+def test_so_many_spans_begin_as_the_share_says_and_none_twice() -> None:
+    assert begins(200, 400).sum(1).unique().tolist() == [9]
+    assert begins(200, 20).sum(1).unique().tolist() == [1]
+
+
+def test_hidden_frames_are_unions_of_whole_spans() -> None:
+    hidden = covered(begins(200, 100), 7)
+    padded = torch.nn.functional.pad(hidden.int(), (1, 1))
+    edges = padded.diff(dim=1)
+    lengths = (edges == -1).nonzero()[:, 1] - (edges == 1).nonzero()[:, 1]
+    assert int(lengths.min()) >= 7
+
+
+def test_the_first_and_the_last_frame_can_be_masked() -> None:
+    hidden = covered(begins(4000, 60), 7)
+    assert bool(hidden[:, 0].any())
+    assert bool(hidden[:, -1].any())
+
+
+def test_spans_stay_inside_the_recording() -> None:
+    hidden = covered(begins(500, 100, length=60), 7)
+    assert not bool(hidden[:, 60:].any())
+
+
+def test_eight_in_ten_recordings_are_erased_one_replaced_and_one_left() -> None:
+    batch = noise(600, 2400)
+    inputs, targets = SMALL(batch, Draws(batch.index))
+    mel, hidden = targets["frames"].value, targets["frames"].weight.bool()  # type: ignore[union-attr]
+    shown = inputs.data[:, 0]
+    erased = ((shown == 0).all(-1) | ~hidden).all(1)
+    left = (shown == mel).all(-1).all(1)
+    assert int(erased.sum()) / 600 == pytest.approx(0.8, abs=0.055)  # 3.3 standard deviations
+    assert int(left.sum()) / 600 == pytest.approx(0.1, abs=0.041)
+    assert not bool((erased & left).any())
+    assert torch.equal(shown[~hidden], mel[~hidden])
+
+
+def test_erased_frames_do_not_show_in_x() -> None:
+    batch = noise(40)
+    inputs, targets = SMALL(batch, Draws(batch.index))
+    hidden = targets["frames"].weight.bool()  # type: ignore[union-attr]
+    invisible = ~inputs.visible[:, 0]  # type: ignore[index]
+    assert bool((hidden | ~invisible).all())
+    fate = Draws(batch.index).uniform("fate")
+    erased = invisible & (fate < 0.8)[:, None]
+    assert bool((inputs.data[:, 0][erased] == 0).all())
+
+
+def test_a_replaced_frame_comes_from_as_far_into_another_span() -> None:
+    starts = torch.tensor([[False, True, False, False, False, False, False, False]])
+    source = other_frames(Draws(torch.arange(1)), starts, torch.tensor([8]), 3)
+    assert torch.equal(source[0, 1:4] - source[0, 1], torch.arange(3))
+
+
+def test_only_hidden_and_present_frames_are_asked_for() -> None:
+    present = torch.arange(8000) < torch.full((30, 1), 4000)
+    batch = Batch(noise(30).data, present=present)
+    inputs, targets = SMALL(batch, Draws(batch.index))
+    weight = targets["frames"].weight
+    assert weight is not None
+    assert float(weight[:, 51:].sum()) == 0  # frames whose centre lies in the padding
+    assert torch.equal(inputs.present[:, 0, :50].all(), torch.tensor(True))  # type: ignore[index]
+
+
+def test_present_bands_have_mean_zero_and_deviation_one() -> None:
+    mel = Draws(torch.arange(3)).normal("mel", 50, 4) * 3 + 5
+    present = torch.arange(50) < torch.tensor([[50], [30], [20]])
+    even = standardised(mel, present)
+    assert even[1, :30].mean(0).abs().max() < 1e-5
+    assert torch.allclose(even[1, :30].std(0, correction=0), torch.ones(4), atol=1e-4)
+    assert bool((even[1, 30:] == 0).all())
+
+
+def test_a_pure_tone_lights_the_band_of_its_frequency() -> None:
+    low, high = (
+        log_mel(torch.sin(2 * torch.pi * hertz * TIME)[None], 8000, 20, 200, 80).mean(1)[0] for hertz in (300, 3000)
+    )
+    assert int(low.argmax()) < 6
+    assert int(high.argmax()) > 14
+
+
+def test_a_line_fills_a_gap_in_a_ramp_exactly_and_a_steady_tone_nearly() -> None:
+    ramp = torch.arange(20.0)[None, :, None].expand(1, 20, 3)
+    hidden = torch.zeros(1, 20, dtype=torch.bool)
+    hidden[:, 5:12] = True
+    assert torch.allclose(interpolated(ramp * ~hidden[..., None], hidden), ramp)
+
+
+def test_a_recording_is_masked_the_same_in_any_batch() -> None:
+    batch = noise(9)
+    expected = SMALL(batch, Draws(batch.index, 3, 1))[0].data
+    pick = torch.tensor([7, 2, 5])
+    part = Batch(batch.data[pick], batch.index[pick])
+    assert torch.allclose(SMALL(part, Draws(part.index, 3, 1))[0].data, expected[pick], atol=1e-5)
+
+
+def test_spectrograms_hide_what_frames_hide() -> None:
+    batch = noise(5)
+    frames, _ = SMALL(batch, Draws(batch.index))
+    picture, targets = MaskSpectrogram(mels=20, rate=8000)(batch, Draws(batch.index))
+    assert torch.allclose((picture.data[:, 0, 0].transpose(1, 2) - 0.5) * 4, frames.data[:, 0], atol=1e-5)
+    assert targets["frames"].value.shape == (5, 20, 101, 1)
+    assert targets["frames"].weight.shape == (5, 20, 101)  # type: ignore[union-attr]
+
+
+def test_recordings_that_do_not_fit_are_refused_with_the_number_that_is_needed() -> None:
+    with pytest.raises(Incompatible, match="8000 Hz"):
+        SMALL.spec(Observed("audio", (8000,), "float32", rate=16000))
+    with pytest.raises(Incompatible, match=r"at least 0\.14 seconds"):
+        SMALL.spec(Observed("audio", (800,), "float32", rate=8000))
+
+
+def test_specs_say_what_comes() -> None:
+    seen = Observed("audio", (8000,), "float32", rate=8000)
+    spec, targets = SMALL.spec(seen)
+    batch = noise(2)
+    inputs, answers = SMALL(batch, Draws(batch.index))
+    assert inputs.data.shape == (2, 1, *spec.shape)
+    assert answers["frames"].value.shape == (2, *targets["frames"].grid, 20)
+    assert SMALL.whole(batch).data.shape == (2, 1, *SMALL.whole_spec(seen).shape)
