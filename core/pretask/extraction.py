@@ -1,0 +1,107 @@
+"""Extraction: the frozen encoder's features of every layer, in one pass over the samples, cached by content.
+
+An entry of the cache is found by the hash of the weights, of the data, of the split and of how features are pooled, so
+that nothing stale can be read.
+Axes: N samples, B batch, V views, D width.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from pretask.cache import cached
+from pretask.compose import Task
+from pretask.held_out import evaluating
+from pretask.protocols import Budget
+from pretask.samples import Samples
+from pretask.specs import SEES_AT_MOST
+from pretask.values import Features
+
+POOLING = "summary of every layer, views side by side"
+LayerFeatures = Mapping[str, Float[Tensor, "N D"]]
+
+
+def extract(task: Task, samples: Samples, budget: Budget) -> LayerFeatures:
+    """The pooled features of all samples by layer, `layer1` to the output, float32 on the CPU.
+
+    Args:
+        task: Its encoder is only looked at: evaluation mode, no gradient, the same weights and statistics as before.
+        samples: Shown undivided (`split.whole`).
+        budget: Batch size, and the folder of the cache.
+    """
+    if budget.cache is None:
+        return dict(joined(task, samples, budget))
+    facts = {
+        "weights": weights_key(task.model),
+        "data": samples.fingerprint,
+        "split": fingerprint_of(task.split),
+        "pooling": POOLING,
+        "dtype": "float32",
+    }
+
+    def make(folder: Path) -> Mapping[str, Any]:
+        for name, layer in joined(task, samples, budget):
+            np.save(folder / f"{name}.npy", layer.numpy())
+        return {}
+
+    arrays, _ = cached("features", facts, make, folder=Path(budget.cache))
+    ordered = sorted(arrays, key=lambda name: int(name.removeprefix("layer")))
+    return {name: torch.from_numpy(arrays[name]) for name in ordered}
+
+
+def joined(task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, Float[Tensor, "N D"]]]:
+    """Every layer's features of all samples."""
+    rows: list[list[Tensor]] = []
+    with evaluating(task), torch.no_grad():
+        for batch in samples.resident(task.device).batches(budget.batch, task.device):
+            features = task.encode(batch, layers=True)
+            layers = [pooled(layer) for layer in (features.layers or (features,))]
+            rows = rows or [[] for _ in layers]
+            for row, layer in zip(rows, layers, strict=True):
+                row.append(layer.float().cpu())
+    for number, row in enumerate(rows, start=1):
+        yield f"layer{number}", torch.cat(row)
+
+
+def pooled(features: Features) -> Float[Tensor, "B VD"]:
+    """The summary of the widest stream, views side by side."""
+    widest = next(sight for sight in SEES_AT_MOST["all"] if sight in features.summary)
+    return features.summary[widest].flatten(1)
+
+
+def weights_key(model: nn.Module) -> str:
+    """Hash of all parameters and buffers with their names, and of the model's settings as its text shows them."""
+    digest = blake2b(str(model).encode(), digest_size=16)
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(bytes_of(value))
+    return digest.hexdigest()
+
+
+def bytes_of(value: Tensor) -> bytes:
+    """The bytes of a tensor of any type."""
+    return value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
+
+
+def fingerprint_of(part: Any) -> str:
+    """Hash of what a part is: its class, its options and what it was fitted to."""
+    digest = blake2b(f"{type(part).__module__}.{type(part).__qualname__}".encode(), digest_size=16)
+    for name, value in settings(part):
+        digest.update(name.encode())
+        digest.update(bytes_of(value) if isinstance(value, Tensor) else repr(value).encode())
+    return digest.hexdigest()
+
+
+def settings(part: Any) -> Iterator[tuple[str, Any]]:
+    """The fields of a dataclass, else the attributes of an object."""
+    if is_dataclass(part):
+        yield from ((field.name, getattr(part, field.name)) for field in fields(part))
+    else:
+        yield from sorted(getattr(part, "__dict__", {}).items())

@@ -1,0 +1,25 @@
+"""Evaluators that fit any encoder: what its frozen features are worth.
+
+Axes: see the modules.
+"""
+
+from collections.abc import Iterator
+
+from pretask import Component, evaluator, hookimpl
+
+
+@hookimpl
+def pretask_components() -> Iterator[Component]:
+    """Declare the evaluators."""
+    yield evaluator(
+        "linear",
+        "pretask_plugins.evaluators.linear:LinearProbe",
+        summary="Logistic regression on frozen features: every layer, 45 regularisers, chosen on held-out data.",
+        source="Kornblith, Shlens and Le 2019; Oquab et al. 2023 (the grid of regularisers)",
+    )
+    yield evaluator(
+        "knn",
+        "pretask_plugins.evaluators.knn:NearestNeighbours",
+        summary="Cosine neighbours weighted by similarity: every layer, k and temperature chosen on held-out data.",
+        source="Wu, Xiong, Yu and Lin 2018",
+    )

@@ -1,0 +1,129 @@
+"""Held out: the labelled features of both parts, and the share of the training part on which everything is chosen.
+
+Axes: N samples, C classes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Int
+from pretask import Budget, Data, Draws, PretaskError, Samples, Task
+from pretask.extraction import LayerFeatures, extract
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One part: features by layer and a class per sample."""
+
+    features: LayerFeatures
+    labels: Int[Tensor, " N"]
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What a probe works on.
+
+    Args:
+        train: To fit and to choose on.
+        test: Scored once.
+        classes: How many.
+        held: Which training samples are held out to choose on.
+    """
+
+    train: Labelled
+    test: Labelled
+    classes: int
+    held: Bool[Tensor, " N"]
+
+
+def probed(who: str, task: Task, data: Data, budget: Budget, label: str, share: float) -> Probed:
+    """Features of both parts with their labels, and a held-out share of the training part.
+
+    Args:
+        who: The evaluator, for errors.
+        task: Whose encoder is measured.
+        data: With labels.
+        budget: Seed, batch, cache.
+        label: Name of the labels; the first ones when empty.
+        share: How much of the training part is held out.
+
+    Raises:
+        PretaskError: There are no such labels, only one class, or a class with a single sample.
+    """
+    train, test = data("train"), data("test")
+    name = label_name(who, train, label)
+    classes = len(train.labels[name].names)
+    keep = {part: samples.labels[name].value >= 0 for part, samples in (("train", train), ("test", test))}
+    check_classes(who, train, name, keep["train"])
+    parts = [
+        labelled(extract(task, samples, budget), samples.labels[name].value, keep[part])
+        for part, samples in (("train", train), ("test", test))
+    ]
+    return Probed(parts[0], parts[1], classes, stratified(parts[0].labels, classes, share, budget.seed))
+
+
+def labelled(features: LayerFeatures, labels: Tensor, keep: Tensor) -> Labelled:
+    """The samples that have a label."""
+    if bool(keep.all()):
+        return Labelled(features, labels)
+    return Labelled({name: layer[keep] for name, layer in features.items()}, labels[keep])
+
+
+def label_name(who: str, samples: Samples, label: str) -> str:
+    """The name of the labels to use; raises PretaskError where there are none, or not one per sample."""
+    known = [name for name, each in samples.labels.items() if each.value.ndim == 1]
+    if not known or (label and label not in known):
+        raise PretaskError(
+            who,
+            f"labels called '{label}'" if label else "labelled data, one class per sample",
+            ", ".join(known) or "none",
+            f"Set {who}.label, or use data with classes.",
+        )
+    return label or known[0]
+
+
+def check_classes(who: str, samples: Samples, name: str, keep: Tensor) -> None:
+    """Raise PretaskError unless there are two classes or more, each with two samples or more to learn from."""
+    labels = samples.labels[name]
+    count = torch.bincount(labels.value[keep], minlength=len(labels.names))
+    if int((count > 0).sum()) < 2:
+        raise PretaskError(who, "at least two classes", f"{int((count > 0).sum())}", "Use data with more classes.")
+    lonely = [labels.names[number] for number in (count == 1).nonzero()[:, 0].tolist()]
+    if lonely:
+        raise PretaskError(
+            who,
+            "at least two training samples of every class, one to fit and one to choose on",
+            f"one of {', '.join(lonely[:3])}",
+            "Add samples, or leave the class out.",
+        )
+
+
+def stratified(labels: Int[Tensor, " N"], classes: int, share: float, seed: int) -> Bool[Tensor, " N"]:
+    """Which samples are held out: the share of every class, at least one and never all, by a hash of seed and place.
+
+    >>> stratified(torch.tensor([0] * 10 + [1] * 20), 2, 0.1, seed=0).nonzero().shape
+    torch.Size([3, 1])
+    """
+    order = Draws(torch.arange(len(labels)), seed).branch("held out").uniform("place")
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    for each in range(classes):
+        members = (labels == each).nonzero()[:, 0]
+        if len(members):
+            wanted = min(max(1, round(share * len(members))), len(members) - 1)
+            held[members[order[members].argsort()[:wanted]]] = True
+    return held
+
+
+def balanced_accuracy(guess: Int[Tensor, " N"], labels: Int[Tensor, " N"], classes: int) -> float:
+    """The mean over classes of the share of their samples that is right."""
+    right = torch.bincount(labels[guess == labels], minlength=classes)
+    count = torch.bincount(labels, minlength=classes)
+    present = count > 0
+    return float((right[present] / count[present]).mean())
+
+
+def majority(probe: Probed) -> float:
+    """The share of test samples that belong to the training part's largest class: what a blind guess reaches."""
+    largest = int(torch.bincount(probe.train.labels, minlength=probe.classes).argmax())
+    return float((probe.test.labels == largest).float().mean())

@@ -1,0 +1,93 @@
+"""Knn: do samples whose features point the same way belong to one class?
+
+The score of a class is the sum over the k nearest training samples of exp(cosine / temperature). k, temperature and
+layer are chosen on a held-out tenth of the training part; then the whole training part answers for the test part, once.
+
+Source: Wu, Xiong, Yu and Lin, CVPR 2018, section 3.4.
+Differs: k and temperature are chosen, where the paper has 200 and 0.07.
+Axes: N samples, Q queries, K neighbours, C classes.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+from jaxtyping import Float, Int
+from pretask import Budget, Data, Items, Task
+from torch import Tensor
+from torch.nn import functional as F
+
+from pretask_plugins.evaluators.held_out import Probed, balanced_accuracy, majority, probed
+
+QUERIES = 1024  # looked up at once
+
+
+@dataclass(frozen=True)
+class NearestNeighbours:
+    """Weighted nearest neighbours on every layer.
+
+    Args:
+        k: Numbers of neighbours to choose from.
+        temperature: Temperatures to choose from; the smaller, the more the nearest one decides.
+        label: Name of the labels; the first ones when empty.
+        held_out: Share of the training part on which all is chosen.
+    """
+
+    k: tuple[int, ...] = (1, 5, 10, 20, 50, 100, 200)
+    temperature: tuple[float, ...] = (0.03, 0.07, 0.2)
+    label: str = ""
+    held_out: float = 0.1
+
+    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items]]:
+        """`accuracy`, `balanced_accuracy` and `items` of what held-out data chose; `layerK.accuracy`; `majority`.
+
+        Raises:
+            PretaskError: There are no labels, or too few samples of a class.
+        """
+        probe = probed("knn", task, data, budget, self.label, self.held_out)
+        chosen = {name: self.choose(probe, name) for name in probe.train.features}
+        best = max(chosen, key=lambda name: chosen[name][0])
+        guesses = {name: self.answer(probe, name, *choice[1:]) for name, choice in chosen.items()}
+        correct = guesses[best] == probe.test.labels
+        yield "accuracy", float(correct.float().mean())
+        yield "balanced_accuracy", balanced_accuracy(guesses[best], probe.test.labels, probe.classes)
+        for name, guess in guesses.items():
+            yield f"{name}.accuracy", float((guess == probe.test.labels).float().mean())
+        yield "majority", majority(probe)
+        yield "accuracy", Items(correct)
+
+    def choose(self, probe: Probed, name: str) -> tuple[float, int, float]:
+        """The best accuracy on held-out samples, and the k and temperature that reach it."""
+        features, labels, held = probe.train.features[name], probe.train.labels, probe.held
+        near = neighbours(features[~held], labels[~held], features[held], max(self.k))
+        scores = [
+            (float((vote(*near, k, heat, probe.classes) == labels[held]).float().mean()), k, heat)
+            for k, heat in product(self.k, self.temperature)
+        ]
+        return max(scores, key=lambda score: score[0])
+
+    def answer(self, probe: Probed, name: str, k: int, heat: float) -> Int[Tensor, " N"]:
+        """The classes that the whole training part gives the test samples."""
+        near = neighbours(probe.train.features[name], probe.train.labels, probe.test.features[name], k)
+        return vote(*near, k, heat, probe.classes)
+
+
+def neighbours(
+    known: Float[Tensor, "N D"], labels: Int[Tensor, " N"], queries: Float[Tensor, "Q D"], count: int
+) -> tuple[Float[Tensor, "Q K"], Int[Tensor, "Q K"]]:
+    """Cosine and class of the nearest known samples of every query, nearest first."""
+    known = F.normalize(known, dim=1)
+    found = [
+        (F.normalize(some, dim=1) @ known.T).topk(min(count, len(known)), dim=1)
+        for some in torch.split(queries, QUERIES)
+    ]
+    return torch.cat([each.values for each in found]), labels[torch.cat([each.indices for each in found])]
+
+
+def vote(
+    cosine: Float[Tensor, "Q K"], label: Int[Tensor, "Q K"], k: int, heat: float, classes: int
+) -> Int[Tensor, " Q"]:
+    """The class with the largest sum of exp(cosine / temperature) over the k nearest."""
+    weight = ((cosine[:, :k] - cosine[:, :1]) / heat).exp()  # the nearest one's factor cancels, and nothing overflows
+    return torch.zeros(len(cosine), classes).scatter_add_(1, label[:, :k], weight).argmax(1)

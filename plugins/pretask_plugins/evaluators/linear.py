@@ -1,0 +1,97 @@
+"""Linear: the standard probe, version 1. How much of the classes can a linear map read off frozen features?
+
+Every layer's pooled features are extracted in one pass. For each layer, 45 regularisers are solved on nine tenths of the
+training part; the tenth that is held out chooses the regulariser of each layer, and the layer of the headline. The
+chosen ones are solved again on the whole training part, and the test part is scored once. There is no learning rate to
+tune and no epoch to pick.
+
+Source: Kornblith, Shlens and Le, CVPR 2019 (held-out choice, refit); Oquab et al. 2023 (the grid of regularisers).
+Differs: all layers, where they probe one.
+Axes: N samples, G regularisers.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from jaxtyping import Int
+from pretask import Budget, Data, Items, Task
+from torch import Tensor
+
+from pretask_plugins.evaluators.held_out import Probed, balanced_accuracy, majority, probed
+from pretask_plugins.evaluators.logistic import GRID, fit_grid
+
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+
+
+@dataclass(frozen=True)
+class LinearProbe:
+    """Multinomial logistic regression on every layer.
+
+    Args:
+        label: Name of the labels; the first ones when empty.
+        held_out: Share of the training part on which regulariser and layer are chosen.
+        dtype: Of the arithmetic.
+    """
+
+    label: str = ""
+    held_out: float = 0.1
+    dtype: Literal["float32", "float64"] = "float32"
+
+    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items]]:
+        """`accuracy`, `balanced_accuracy` and `items` of the layer chosen on held-out data; `layerK.accuracy` of each;
+        `majority`, what a blind guess reaches; `gradient`, the largest relative gradient norm left by the solver.
+
+        Raises:
+            PretaskError: There are no labels to probe, or too few samples of a class.
+        """
+        probe = probed("linear", task, data, budget, self.label, self.held_out)
+        chosen = {name: self.choose(probe, name) for name in probe.train.features}
+        best = max(chosen, key=lambda name: chosen[name].held_out)
+        guesses, gradients = {}, [each.gradient for each in chosen.values()]
+        for name, choice in chosen.items():
+            guesses[name], gradient = self.refit(probe, name, choice)
+            gradients.append(gradient)
+        correct = guesses[best] == probe.test.labels
+        yield "accuracy", float(correct.float().mean())
+        yield "balanced_accuracy", balanced_accuracy(guesses[best], probe.test.labels, probe.classes)
+        for name, guess in guesses.items():
+            yield f"{name}.accuracy", float((guess == probe.test.labels).float().mean())
+        yield "majority", majority(probe)
+        yield "chosen_layer", float(best.removeprefix("layer"))
+        yield "gradient", max(gradients)
+        yield "accuracy", Items(correct)
+
+    def choose(self, probe: Probed, name: str) -> "Choice":
+        """The regulariser with which a layer does best on what is held out; the strongest of equals."""
+        fit = ~probe.held
+        features, labels = probe.train.features[name], probe.train.labels
+        solution = fit_grid(features[fit], labels[fit], probe.classes, dtype=DTYPES[self.dtype])
+        right = (solution.predict(features[probe.held]) == labels[probe.held]).double().mean(1)
+        return Choice(int(right.argmax()), float(right.max()), float(solution.gradient.max()))
+
+    def refit(self, probe: Probed, name: str, choice: "Choice") -> tuple[Int[Tensor, " N"], float]:
+        """The classes that a layer gives the test samples, fitted on all of the training part as chosen.
+
+        The path up to it is solved as well, since it is the quickest way there.
+        """
+        grid = GRID[: choice.regulariser + 1]
+        features = probe.train.features[name]
+        solution = fit_grid(features, probe.train.labels, probe.classes, grid, dtype=DTYPES[self.dtype])
+        return solution.predict(probe.test.features[name])[-1], float(solution.gradient[-1])
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was chosen for a layer.
+
+    Args:
+        regulariser: Its place in the grid.
+        held_out: The accuracy that it reached on held-out samples.
+        gradient: The largest relative gradient norm of the grid.
+    """
+
+    regulariser: int
+    held_out: float
+    gradient: float

@@ -1,0 +1,94 @@
+"""Extraction: every layer in one pass, cached by all that determines it."""
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+import torch
+from pretask import Budget, Task
+from pretask.extraction import extract, fingerprint_of, weights_key
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "plugins/evaluators"))
+
+from planted import Planted, task
+
+
+def counted(made: Task) -> list[int]:
+    """How many batches the encoder has been shown."""
+    calls: list[int] = []
+    made.model.register_forward_hook(lambda *_: calls.append(1))
+    return calls
+
+
+def test_every_layer_comes_in_order_whatever_the_batch(tmp_path: Path) -> None:
+    data = Planted()("train")
+    one, two = (extract(task(), data, Budget(batch=size)) for size in (7, 600))
+    assert list(one) == ["layer1", "layer2"]
+    assert torch.equal(one["layer2"], data.data.view(-1, 16))
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_what_was_extracted_is_not_extracted_again(tmp_path: Path) -> None:
+    made, data, budget = task(), Planted()("train"), Budget(cache=str(tmp_path))
+    calls = counted(made)
+    first = extract(made, data, budget)
+    passes = len(calls)
+    second = extract(made, data, budget)
+    assert len(calls) == passes > 0
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_other_weights_or_other_data_are_extracted_anew(tmp_path: Path) -> None:
+    budget = Budget(cache=str(tmp_path))
+    first = extract(task(), Planted()("train"), budget)["layer2"]
+    assert not torch.equal(first, extract(task(shift=1.0), Planted()("train"), budget)["layer2"])
+    assert not torch.equal(first, extract(task(), Planted(signal=1.0)("train"), budget)["layer2"])
+
+
+def test_a_damaged_entry_is_extracted_again(tmp_path: Path) -> None:
+    data, budget = Planted()("train"), Budget(cache=str(tmp_path))
+    first = {name: layer.clone() for name, layer in extract(task(), data, budget).items()}
+    for path in tmp_path.rglob("layer2.npy"):
+        content = bytearray(path.read_bytes())
+        content[-1] ^= 255
+        path.write_bytes(bytes(content))
+    again = extract(task(), data, budget)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+
+
+def test_statistics_of_the_encoder_are_left_alone() -> None:
+    made = task()
+    before = weights_key(made.model)
+    extract(made, Planted()("train"), Budget())
+    assert weights_key(made.model) == before
+
+
+def test_the_key_of_weights_survives_saving_and_sees_every_change() -> None:
+    one, two = task().model, task().model
+    two.load_state_dict(one.state_dict())
+    assert weights_key(one) == weights_key(two)
+    with torch.no_grad():
+        two.norm.running_mean += 1e-3
+    assert weights_key(one) != weights_key(two)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    side: int = 3
+    centres: torch.Tensor | None = None
+
+
+def test_the_fingerprint_of_a_split_sees_options_and_what_was_fitted() -> None:
+    fitted = Fitted(centres=torch.zeros(2))
+    assert fingerprint_of(fitted) == fingerprint_of(replace(fitted, centres=torch.zeros(2)))
+    others = [Fitted(), replace(fitted, side=4), replace(fitted, centres=torch.ones(2))]
+    assert len({fingerprint_of(each) for each in [fitted, *others]}) == 4
+
+
+@pytest.mark.parametrize("batch", [1, 64])
+def test_modes_are_restored(batch: int) -> None:
+    made = task()
+    made.model.train()
+    extract(made, Planted(train=8)("train"), Budget(batch=batch))
+    assert made.model.training

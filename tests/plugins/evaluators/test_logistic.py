@@ -1,0 +1,113 @@
+"""The solver: the objective of scikit-learn's, for every regulariser, on data of every kind."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from pretask import Draws
+from pretask_plugins.evaluators.logistic import GRID, Problem, Solution, fit_basis, fit_grid
+from scipy.special import logsumexp
+from sklearn.linear_model import LogisticRegression
+
+
+def blobs(kind: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Training and test features with classes: separable, overlapping, with wrong labels, or wider than long."""
+    spread, width, count = {
+        "separable": (12, 8, 300),
+        "overlapping": (1, 8, 400),
+        "noisy": (3, 8, 400),
+        "wide": (1, 90, 60),
+    }[kind]
+    draws = Draws(torch.arange(count + 300), seed=3)
+    label = draws.integers("class", 0, 3)
+    centres = Draws(torch.arange(3)).normal("centre", width) * spread / math.sqrt(width)
+    scale = torch.linspace(0.3, 3, width)
+    features = (centres[label] + draws.normal("noise", width)) * scale + 1
+    if kind == "noisy":
+        label = torch.where(draws.bernoulli("wrong", 0.2), draws.integers("any", 0, 3), label)
+    return features[:count], label[:count], features[count:], label[count:]
+
+
+def objective(solution: Solution, features: torch.Tensor, labels: torch.Tensor, place: int, c: float) -> float:
+    """Mean nats plus penalty, by numpy in double precision."""
+    weights = solution.weights[place].double().numpy()
+    rotated = solution.basis(features).double().numpy()
+    logits = (weights @ rotated).T
+    nats = logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels.numpy()]
+    return float(nats.mean() + (weights[:, :-1] ** 2).sum() / (2 * c * len(labels)))
+
+
+@pytest.mark.parametrize("kind", ["separable", "overlapping", "noisy", "wide"])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_objective_is_as_low_as_that_of_scikit_learn(kind: str, dtype: torch.dtype) -> None:
+    features, labels, others, answers = blobs(kind)
+    solution = fit_grid(features, labels, 3, dtype=dtype)
+    even = ((features.to(dtype) - solution.basis.mean) / solution.basis.deviation).double().numpy()
+    best = 0.0
+    for place in (8, 16, 22, 28, 36):
+        theirs = LogisticRegression(C=GRID[place], tol=1e-10, max_iter=5000).fit(even, labels.numpy())
+        logits = theirs.decision_function(even)
+        nats = logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels.numpy()]
+        lowest = nats.mean() + (theirs.coef_**2).sum() / (2 * GRID[place] * len(labels))
+        ours = objective(solution, features, labels, place, GRID[place])
+        if nats.mean() > 0.01:
+            assert ours <= 1.001 * lowest
+        test = ((others.to(dtype) - solution.basis.mean) / solution.basis.deviation).double().numpy()
+        best = max(best, theirs.score(test, answers.numpy()))
+    accuracy = (solution.predict(others) == answers).double().mean(1).max()
+    assert float(accuracy) >= best - 0.002
+
+
+def test_the_gradient_is_that_of_the_loss() -> None:
+    features, labels, _, _ = blobs("overlapping")
+    basis = fit_basis(features, torch.float64)
+    problem = Problem(basis(features), labels, 3, basis.variance)
+    weights = Draws(torch.arange(2)).normal("w", 3, len(problem.penalised)).double().requires_grad_()
+    logits = torch.einsum("gcr,rn->gnc", weights, problem.rotated)
+    nats = (
+        torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.repeat(2), reduction="none").view(2, -1).mean(1)
+    )
+    (expected,) = torch.autograd.grad(nats.sum(), weights)
+    loss, gradient = problem.data_terms(weights.detach())
+    assert torch.allclose(loss, nats.detach(), atol=1e-12)
+    assert torch.allclose(gradient, expected, atol=1e-12)
+
+
+def test_two_precisions_agree() -> None:
+    features, labels, _, _ = blobs("overlapping")
+    single, double = (fit_grid(features, labels, 3, dtype=each) for each in (torch.float32, torch.float64))
+    assert torch.allclose(single.loss, double.loss, rtol=1e-3)
+
+
+def test_the_basis_is_uncorrelated_and_of_the_variance_it_says() -> None:
+    features, _, _, _ = blobs("overlapping")
+    basis = fit_basis(features, torch.float64)
+    rotated = basis(features)[:-1]
+    assert torch.allclose(rotated @ rotated.T / len(features), torch.diag(basis.variance), atol=1e-8)
+    assert float(basis.variance.sum()) == pytest.approx(features.shape[1])
+
+
+def test_constant_features_do_no_harm() -> None:
+    features, labels, _, _ = blobs("overlapping")
+    padded = torch.cat([features, torch.full((len(features), 2), 7.0)], 1)
+    assert torch.allclose(fit_grid(features, labels, 3).loss, fit_grid(padded, labels, 3).loss, rtol=1e-3)
+
+
+def test_strong_regularisation_leaves_the_share_of_every_class() -> None:
+    features, labels, _, _ = blobs("overlapping")
+    solution = fit_grid(features, labels, 3, (1e-9,), dtype=torch.float64)
+    logits = solution.weights[0] @ solution.basis(features)
+    share = torch.bincount(labels) / len(labels)
+    assert torch.allclose(logits.softmax(0).mean(1), share.double(), atol=1e-4)
+
+
+def test_weak_regularisation_separates_what_can_be_separated() -> None:
+    features, labels, _, _ = blobs("separable")
+    assert bool((fit_grid(features, labels, 3).predict(features)[-1] == labels).all())
+
+
+def test_the_grid_has_45_values_a_quarter_of_a_decade_apart() -> None:
+    assert len(GRID) == 45
+    assert (GRID[0], GRID[-1]) == pytest.approx((1e-6, 1e5))
+    assert np.allclose(np.divide(GRID[1:], GRID[:-1]), 10**0.25)

@@ -1,0 +1,160 @@
+"""Linear and knn: chance at chance, signal found, nothing chosen on test, nothing changed in the encoder."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from pretask import Budget, Draws, Items, PretaskError, Samples
+from pretask_plugins.evaluators.held_out import balanced_accuracy, stratified
+from pretask_plugins.evaluators.knn import NearestNeighbours, neighbours, vote
+from pretask_plugins.evaluators.linear import LinearProbe
+from scipy import stats
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from planted import Planted, samples, task
+
+PROBES = (LinearProbe(), NearestNeighbours())
+
+
+def measure(probe: object, data: object, shift: float = 0.0) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for name, value in probe(task(shift), data, Budget()):  # type: ignore[operator]
+        found[f"{name}.items" if isinstance(value, Items) else name] = value
+    return found
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn"])
+def test_a_planted_signal_is_found_in_the_layer_that_has_it(probe: object) -> None:
+    found = measure(probe, Planted(signal=8.0))
+    assert float(found["accuracy"]) > 0.99  # type: ignore[arg-type]
+    assert float(found["layer2.accuracy"]) > 0.99  # type: ignore[arg-type]
+    assert float(found["layer1.accuracy"]) < 0.5  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn"])
+def test_noise_scores_at_chance(probe: object) -> None:
+    data = Planted(signal=0.0)
+    right = round(float(measure(probe, data)["accuracy"]) * data.test)  # type: ignore[arg-type]
+    low, high = stats.binom.interval(0.999, data.test, 1 / data.classes)
+    assert low <= right <= high
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn"])
+def test_shuffled_labels_score_at_chance(probe: object) -> None:
+    data = Planted(signal=8.0)
+
+    def shuffled(part: str) -> Samples:
+        made = data(part)
+        label = made.labels["class"].value
+        order = Draws(torch.arange(1)).permutation(part, len(label))[0]
+        return samples(made.data.view(-1, 16), label[order], 4, f"shuffled {part}")
+
+    right = round(float(measure(probe, shuffled)["accuracy"]) * data.test)  # type: ignore[arg-type]
+    low, high = stats.binom.interval(0.999, data.test, 1 / data.classes)
+    assert low <= right <= high
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn"])
+def test_poisoned_test_rows_change_no_answer_to_the_others(probe: object) -> None:
+    data = Planted(signal=2.0)
+
+    def poisoned(part: str) -> Samples:
+        made = data(part)
+        if part == "train":
+            return made
+        pixels = made.data.view(-1, 16).clone()
+        pixels[200:] = 1e3
+        return samples(pixels, made.labels["class"].value, 4, "poisoned")
+
+    clean, dirty = (measure(probe, each)["accuracy.items"].correct[:200] for each in (data, poisoned))  # type: ignore[attr-defined]
+    assert torch.equal(clean, dirty)
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn"])
+def test_items_agree_with_the_accuracy(probe: object) -> None:
+    found = measure(probe, Planted(signal=2.0))
+    correct = found["accuracy.items"].correct  # type: ignore[attr-defined]
+    assert float(correct.float().mean()) == pytest.approx(float(found["accuracy"]))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn"])
+def test_the_encoder_is_the_same_after_as_before(probe: object) -> None:
+    made = task()
+    made.model.train()
+    before = {name: value.clone() for name, value in made.model.state_dict().items()}
+    list(probe(made, Planted(), Budget()))  # type: ignore[operator]
+    assert made.model.training
+    assert all(torch.equal(value, before[name]) for name, value in made.model.state_dict().items())
+
+
+def test_a_blind_guess_reaches_the_largest_class() -> None:
+    data = Planted()
+    found = measure(LinearProbe(), data)
+    largest = data("train").labels["class"].value.bincount().argmax()
+    expected = (data("test").labels["class"].value == largest).float().mean()
+    assert float(found["majority"]) == pytest.approx(float(expected))  # type: ignore[arg-type]
+
+
+def test_data_without_labels_is_refused() -> None:
+    with pytest.raises(PretaskError, match="labelled data"):
+        measure(LinearProbe(), lambda part: replace(Planted()(part), labels={}))
+
+
+def test_other_labels_than_there_are_are_refused() -> None:
+    with pytest.raises(PretaskError, match="labels called 'colour'; got class"):
+        measure(LinearProbe(label="colour"), Planted())
+
+
+def test_a_class_with_one_sample_is_refused_by_name() -> None:
+    data = Planted(train=20)
+
+    def lonely(part: str) -> Samples:
+        made = data(part)
+        label = made.labels["class"].value.clamp(max=1).clone()
+        label[0] = 3
+        return samples(made.data.view(-1, 16), label, 4, part)
+
+    with pytest.raises(PretaskError, match="one of d"):
+        measure(LinearProbe(), lonely)
+
+
+def test_every_class_is_held_out_in_proportion_and_never_whole() -> None:
+    labels = torch.tensor([0] * 100 + [1] * 50 + [2] * 2)
+    held = stratified(labels, 3, 0.1, seed=1)
+    assert torch.bincount(labels[held], minlength=3).tolist() == [10, 5, 1]
+    assert not torch.equal(held, stratified(labels, 3, 0.1, seed=2))
+
+
+def test_balanced_accuracy_is_the_mean_over_classes() -> None:
+    guess, labels = torch.tensor([0, 0, 0, 0, 1]), torch.tensor([0, 0, 0, 1, 1])
+    assert balanced_accuracy(guess, labels, 3) == pytest.approx((1 + 0.5) / 2)
+
+
+def test_neighbours_vote_as_a_double_loop_says() -> None:
+    draws = Draws(torch.arange(40))
+    known, labels = draws.normal("known", 5), draws.integers("class", 0, 3)
+    queries = Draws(torch.arange(15)).normal("query", 5)
+    expected = []
+    for query in queries:
+        cosine = torch.nn.functional.cosine_similarity(query[None], known)
+        score = torch.zeros(3)
+        for place in cosine.argsort(descending=True)[:7]:
+            score[labels[place]] += (cosine[place] / 0.07).exp()
+        expected.append(int(score.argmax()))
+    assert vote(*neighbours(known, labels, queries, 7), 7, 0.07, 3).tolist() == expected
+
+
+def test_a_low_temperature_leaves_the_nearest_neighbour_alone_to_decide() -> None:
+    draws = Draws(torch.arange(60))
+    near = neighbours(draws.normal("known", 5), draws.integers("class", 0, 3), draws.normal("query", 5), 20)
+    assert torch.equal(vote(*near, 20, 1e-4, 3), near[1][:, 0])
+
+
+def test_the_length_of_a_feature_does_not_matter_to_neighbours() -> None:
+    draws = Draws(torch.arange(60))
+    known, labels, query = draws.normal("known", 5), draws.integers("class", 0, 3), draws.normal("query", 5)
+    scaled = neighbours(known * draws.uniform("length", 1, low=0.1, high=9), labels, query * 3, 9)
+    assert torch.equal(neighbours(known, labels, query, 9)[1], scaled[1])
