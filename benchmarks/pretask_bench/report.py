@@ -19,7 +19,7 @@ def report(records: Sequence[Record]) -> None:
     name = records[0].cell.task or records[0].cell.split.id
     print(f"\n{name} on {records[0].cell.data.id}, seed{'s' if len(records) > 1 else ''} {seeds}")
     draw_table(("pretext, held-out", "score", "chance"), pretext_rows(records), "How well is the pretext task solved?")
-    for evaluator in records[0].cell.evaluators:
+    for evaluator in dict.fromkeys(row.evaluator for row in records[0].results):
         draw_table(COLUMNS, evaluator_rows(records, evaluator), f"{evaluator}: what is the encoder worth?")
 
 
@@ -52,7 +52,7 @@ def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str,
                 name,
                 shown(mean_over_seeds(list(values.values())), name),
                 shown(mean_over_seeds(list(beside.values())), name) if beside else "",
-                shown(difference, name, sign=True) if difference is not None and is_share(name) else "",
+                shown(difference, name, sign=True) if difference is not None and name.endswith("accuracy") else "",
             )
         )
     return rows

@@ -1,7 +1,7 @@
 """Linear: the standard probe, version 1. How much of the classes can a linear map read off frozen features?
 
-Every layer's pooled features are extracted in one pass. For each layer, 45 regularisers are solved on nine tenths of the
-training part; the tenth that is held out chooses the regulariser of each layer, and the layer of the headline. The
+Every layer's pooled features are extracted in one pass. For each layer, 45 regularisers are solved on nine tenths of
+the training part; the tenth that is held out chooses the regulariser of each layer, and the layer of the headline. The
 chosen ones are solved again on the whole training part, and the test part is scored once. There is no learning rate to
 tune and no epoch to pick.
 
@@ -22,6 +22,7 @@ from torch import Tensor
 from pretask_plugins.evaluators.held_out import Probed, balanced_accuracy, majority, probed
 from pretask_plugins.evaluators.logistic import GRID, fit_grid
 
+REFIT = 1e-5  # tolerance of the final fit; the choice is made at the solver's own
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -41,7 +42,7 @@ class LinearProbe:
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items]]:
         """`accuracy`, `balanced_accuracy` and `items` of the layer chosen on held-out data; `layerK.accuracy` of each;
-        `majority`, what a blind guess reaches; `gradient`, the largest relative gradient norm left by the solver.
+        `majority`, what a blind guess reaches; `gradient`, the largest relative gradient norm of the final fits.
 
         Raises:
             PretaskError: There are no labels to probe, or too few samples of a class.
@@ -49,7 +50,7 @@ class LinearProbe:
         probe = probed("linear", task, data, budget, self.label, self.held_out)
         chosen = {name: self.choose(probe, name) for name in probe.train.features}
         best = max(chosen, key=lambda name: chosen[name].held_out)
-        guesses, gradients = {}, [each.gradient for each in chosen.values()]
+        guesses, gradients = {}, []
         for name, choice in chosen.items():
             guesses[name], gradient = self.refit(probe, name, choice)
             gradients.append(gradient)
@@ -69,7 +70,7 @@ class LinearProbe:
         features, labels = probe.train.features[name], probe.train.labels
         solution = fit_grid(features[fit], labels[fit], probe.classes, dtype=DTYPES[self.dtype])
         right = (solution.predict(features[probe.held]) == labels[probe.held]).double().mean(1)
-        return Choice(int(right.argmax()), float(right.max()), float(solution.gradient.max()))
+        return Choice(int(right.argmax()), float(right.max()))
 
     def refit(self, probe: Probed, name: str, choice: "Choice") -> tuple[Int[Tensor, " N"], float]:
         """The classes that a layer gives the test samples, fitted on all of the training part as chosen.
@@ -78,7 +79,9 @@ class LinearProbe:
         """
         grid = GRID[: choice.regulariser + 1]
         features = probe.train.features[name]
-        solution = fit_grid(features, probe.train.labels, probe.classes, grid, dtype=DTYPES[self.dtype])
+        solution = fit_grid(
+            features, probe.train.labels, probe.classes, grid, dtype=DTYPES[self.dtype], tolerance=REFIT
+        )
         return solution.predict(probe.test.features[name])[-1], float(solution.gradient[-1])
 
 
@@ -89,9 +92,7 @@ class Choice:
     Args:
         regulariser: Its place in the grid.
         held_out: The accuracy that it reached on held-out samples.
-        gradient: The largest relative gradient norm of the grid.
     """
 
     regulariser: int
     held_out: float
-    gradient: float

@@ -1,0 +1,198 @@
+"""Folder: your own images in class folders, from a folder or straight from tar files, decoded once into the cache.
+
+Axes: N samples, C channels, H W image.
+"""
+
+import io
+import tarfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from pathlib import Path, PurePosixPath
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+from pretask import PretaskError, Samples
+
+from pretask_plugins.data.images import Album, cached_samples, check_part, decoded, pixels
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+PARTS = {"train": ("train", "training"), "test": ("test", "val", "valid", "validation")}
+TENTH = 10
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Images whose folder is their class.
+
+    Args:
+        root: A folder or tar file with train/CLASS/… and test/CLASS/… (or val/…); a folder with a tar file for each; or
+            CLASS/… alone, of which a tenth by hash of the names is for testing.
+        size: Side of the square that is cut from the middle once the short side has this many pixels.
+        grey: Whether to make one channel of the colours.
+    """
+
+    root: Path
+    size: int = 128
+    grey: bool = False
+
+    def __call__(self, part: str, /) -> Samples:
+        """One part.
+
+        Raises:
+            PretaskError: There is nothing to read, an image cannot be decoded, or a class has one image to train on.
+        """
+        check_part("folder", part)
+        found = self.find(part)
+        names = sorted({each.label for each in found.images})
+        facts = {"data": "folder", "size": self.size, "grey": self.grey, "part": part, "files": found.stamps()}
+        return cached_samples(facts, lambda: self.album(found, names))
+
+    def find(self, part: str) -> "Found":
+        """The images of a part; raises PretaskError where there are none, or too few of a class."""
+        if not self.root.exists():
+            raise PretaskError("folder", "a folder or tar file", f"{self.root}", "Name one with --set data.root=…")
+        found = parted(place_of(self.root, part), part)
+        if not found.images:
+            raise PretaskError(
+                "folder",
+                f"images ({', '.join(ENDINGS[:3])} …) in class folders for the part {part}",
+                f"none in {self.root}",
+                "Put them into train/CLASS/ and test/CLASS/, or CLASS/.",
+            )
+        if part == "train":
+            check_counts(found.images)
+        return found
+
+    def album(self, found: "Found", names: Sequence[str]) -> Album:
+        """The images of a part, decoded as they are asked for."""
+        read = found.reader()
+
+        def decode(number: int) -> UInt8[np.ndarray, "C H W"]:
+            with Image.open(io.BytesIO(read(found.images[number].name))) as image:
+                return pixels(image, self.size, self.grey)
+
+        labels = np.array([names.index(each.label) for each in found.images], np.int64)
+        shape = (1 if self.grey else 3, self.size, self.size)
+        pieces = decoded("folder", len(found.images), decode, lambda number: found.images[number].name)
+        return Album(shape, labels, names, pieces)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One image: its name below the root, its class, and what changes when it does."""
+
+    name: str
+    label: str
+    stamp: tuple[int, int]  # bytes, and time of change
+
+
+@dataclass(frozen=True)
+class Found:
+    """The images below a folder or in a tar file, by name."""
+
+    root: Path
+    images: tuple[Member, ...]
+
+    def stamps(self) -> list[Any]:
+        """What determines the images, for the cache."""
+        return [(each.name, *each.stamp) for each in self.images]
+
+    def reader(self) -> Callable[[str], bytes]:
+        """Reads the bytes of an image; from several threads at once, too."""
+        if self.root.is_dir():
+            return lambda name: (self.root / name).read_bytes()
+        archive, lock = open_tar(self.root), Lock()
+
+        def read(name: str) -> bytes:
+            with lock:
+                file = archive.extractfile(name)
+                return file.read() if file is not None else b""
+
+        return read
+
+
+def place_of(root: Path, part: str) -> Path:
+    """The tar file of a part, where the root is a folder with one for each part; else the root."""
+    if root.is_dir():
+        for name in PARTS[part]:
+            for ending in (".tar", ".tar.gz", ".tgz"):
+                if (root / f"{name}{ending}").is_file():
+                    return root / f"{name}{ending}"
+    return root
+
+
+def parted(place: Path, part: str) -> Found:
+    """The images of one part: those below a folder of its name, or its share of all where no folder has such a name."""
+    members = sorted(in_tar(place) if place.is_file() else in_folder(place), key=lambda each: each.name)
+    tops = {part_of(each.name) for each in members}
+    if tops - {None}:
+        return Found(place, tuple(each for each in members if part_of(each.name) == part))
+    if place.name.split(".")[0] in PARTS[part]:
+        return Found(place, tuple(members))
+    return Found(place, tuple(each for each in members if is_tenth(each.name) == (part == "test")))
+
+
+def part_of(name: str) -> str | None:
+    """The part that one of an image's upper folders names."""
+    folders = PurePosixPath(name).parts[:-2]
+    return next((part for part, words in PARTS.items() for folder in folders if folder in words), None)
+
+
+def is_tenth(name: str) -> bool:
+    """Whether an image is held out for testing: a hash of its name says, so that others may come and go."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=4).digest()) % TENTH == 0
+
+
+def member(name: str, size: int, changed: int) -> Member:
+    """An image whose class is the folder that it lies in."""
+    return Member(name, PurePosixPath(name).parent.name, (size, changed))
+
+
+def in_folder(root: Path) -> Iterable[Member]:
+    """Every image that lies in a folder below the root."""
+    for path in root.rglob("*"):
+        if path.suffix.lower() in ENDINGS and path.parent != root and not path.name.startswith("."):
+            about = path.stat()
+            yield member(path.relative_to(root).as_posix(), about.st_size, about.st_mtime_ns)
+
+
+def in_tar(path: Path) -> Iterable[Member]:
+    """Every image that lies in a folder of a tar file."""
+    with open_tar(path) as archive:
+        try:
+            for each in archive:
+                name = PurePosixPath(each.name)
+                if each.isfile() and name.suffix.lower() in ENDINGS and len(name.parts) > 1:
+                    yield member(each.name, each.size, int(each.mtime))
+        except (tarfile.TarError, OSError, EOFError) as error:
+            raise broken_tar(path, error) from error
+
+
+def open_tar(path: Path) -> tarfile.TarFile:
+    """A tar file; raises PretaskError where it is none."""
+    try:
+        return tarfile.open(path)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise broken_tar(path, error) from error
+
+
+def broken_tar(path: Path, error: Exception) -> PretaskError:
+    """The error for a tar file that cannot be read to its end."""
+    return PretaskError("folder", "a whole tar file of images", f"{path} ({error})", "Copy it again.")
+
+
+def check_counts(images: Sequence[Member]) -> None:
+    """Raise PretaskError where a class has a single image: nothing could be learned of it and chosen on it."""
+    labels = [each.label for each in images]
+    lonely = sorted(label for label in set(labels) if labels.count(label) == 1)
+    if lonely:
+        raise PretaskError(
+            "folder",
+            "at least two images of every class to train on",
+            f"one of {', '.join(lonely[:3])}{' …' if lonely[3:] else ''}",
+            "Add images, or take the folder away.",
+        )
