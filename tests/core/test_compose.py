@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from pretask import Draws, FeatureSpec, Incompatible, InputSpec, Model, Objective, SplitFn
+from pretask import Draws, Features, FeatureSpec, Incompatible, InputSpec, Loss, Model, Objective, SplitFn, Targets
 from pretask.compose import check, compose, features_by_trial, fit_parts
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from tiny import OBSERVED, Flat, Guess, Halves, samples, task, weights  # noqa: E402
+from tiny import OBSERVED, Flat, Guess, Halves, samples, task, weights
 
 
 def test_the_parts_keep_their_protocols() -> None:
@@ -73,7 +73,7 @@ def test_split_and_objective_draw_from_branches_of_their_own() -> None:
     seen: dict[str, torch.Tensor] = {}
 
     class Watched(Guess):
-        def forward(self, features, targets, draws, /):  # type: ignore[no-untyped-def]
+        def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
             seen["objective"] = draws.uniform("swap")
             return super().forward(features, targets, draws)
 
