@@ -47,15 +47,14 @@ class Folder:
         """
         check_part("folder", part)
         found = self.find(part)
-        names = sorted({each.label for each in found.images})
         facts = {"data": "folder", "size": self.size, "grey": self.grey, "part": part, "files": found.stamps()}
-        return cached_samples(facts, lambda: self.album(found, names))
+        return cached_samples(facts | {"classes": found.classes}, lambda: self.album(found))
 
     def find(self, part: str) -> "Found":
         """The images of a part; raises PretaskError where there are none, or too few of a class."""
         if not self.root.exists():
             raise PretaskError("folder", "a folder or tar file", f"{self.root}", "Name one with --set data.root=…")
-        found = parted(place_of(self.root, part), part)
+        found = find_part(self.root, part)
         if not found.images:
             raise PretaskError(
                 "folder",
@@ -67,9 +66,9 @@ class Folder:
             check_counts(found.images)
         return found
 
-    def album(self, found: "Found", names: Sequence[str]) -> Album:
+    def album(self, found: "Found") -> Album:
         """The images of a part, decoded as they are asked for."""
-        read = found.reader()
+        read, names = found.reader(), found.classes
 
         def decode(number: int) -> UInt8[np.ndarray, "C H W"]:
             with Image.open(io.BytesIO(read(found.images[number].name))) as image:
@@ -92,14 +91,23 @@ class Member:
 
 @dataclass(frozen=True)
 class Found:
-    """The images below a folder or in a tar file, by name."""
+    """The images of a part, by name.
+
+    Args:
+        root: The folder or tar file that they are in.
+        images: Theirs.
+        classes: Those of all parts, by name, so that a class has the same number in each.
+    """
 
     root: Path
     images: tuple[Member, ...]
+    classes: tuple[str, ...]
 
     def stamps(self) -> list[Any]:
-        """What determines the images, for the cache."""
-        return [(each.name, *each.stamp) for each in self.images]
+        """What determines the images, for the cache; many a tar file says 1970 of all that is in it."""
+        about = self.root.stat()
+        whole = [] if self.root.is_dir() else [(about.st_size, about.st_mtime_ns)]
+        return whole + [(each.name, *each.stamp) for each in self.images]
 
     def reader(self) -> Callable[[str], bytes]:
         """Reads the bytes of an image; from several threads at once, too."""
@@ -125,15 +133,25 @@ def place_of(root: Path, part: str) -> Path:
     return root
 
 
-def parted(place: Path, part: str) -> Found:
-    """The images of one part: those below a folder of its name, or its share of all where no folder has such a name."""
-    members = sorted(in_tar(place) if place.is_file() else in_folder(place), key=lambda each: each.name)
-    tops = {part_of(each.name) for each in members}
-    if tops - {None}:
-        return Found(place, tuple(each for each in members if part_of(each.name) == part))
-    if place.name.split(".")[0] in PARTS[part]:
-        return Found(place, tuple(members))
-    return Found(place, tuple(each for each in members if is_tenth(each.name) == (part == "test")))
+def find_part(root: Path, part: str) -> Found:
+    """The images of one part, and the classes of all."""
+    places = {each: place_of(root, each) for each in PARTS}
+    members = {place: members_of(place) for place in set(places.values())}
+    classes = {each.label for found in members.values() for each in found}
+    own = places[part]
+    return Found(own, tuple(parted(members[own], part, own != root)), tuple(sorted(classes)))
+
+
+def members_of(place: Path) -> list[Member]:
+    """Every image in a folder or tar file, by name."""
+    return sorted(in_tar(place) if place.is_file() else in_folder(place), key=lambda each: each.name)
+
+
+def parted(members: Sequence[Member], part: str, own: bool) -> Sequence[Member]:
+    """Those of one part: below a folder of its name, or all of its own tar file, or its share by hash of the names."""
+    if any(part_of(each.name) for each in members):
+        return [each for each in members if part_of(each.name) == part]
+    return members if own else [each for each in members if is_tenth(each.name) == (part == "test")]
 
 
 def part_of(name: str) -> str | None:
@@ -144,7 +162,14 @@ def part_of(name: str) -> str | None:
 
 def is_tenth(name: str) -> bool:
     """Whether an image is held out for testing: a hash of its name says, so that others may come and go."""
-    return int.from_bytes(blake2b(name.encode(), digest_size=4).digest()) % TENTH == 0
+    plain = PurePosixPath(name).as_posix()  # without the ./ that some tar files put first
+    return int.from_bytes(blake2b(plain.encode(errors="surrogateescape"), digest_size=4).digest()) % TENTH == 0
+
+
+def is_image(name: PurePosixPath) -> bool:
+    """Whether a file below the root lies in a folder, has an ending that is known, and nothing of it is hidden."""
+    hidden = any(each.startswith(".") for each in name.parts)
+    return len(name.parts) > 1 and name.suffix.lower() in ENDINGS and not hidden
 
 
 def member(name: str, size: int, changed: int) -> Member:
@@ -155,7 +180,7 @@ def member(name: str, size: int, changed: int) -> Member:
 def in_folder(root: Path) -> Iterable[Member]:
     """Every image that lies in a folder below the root."""
     for path in root.rglob("*"):
-        if path.suffix.lower() in ENDINGS and path.parent != root and not path.name.startswith("."):
+        if is_image(PurePosixPath(path.relative_to(root))) and path.is_file():
             about = path.stat()
             yield member(path.relative_to(root).as_posix(), about.st_size, about.st_mtime_ns)
 
@@ -165,8 +190,7 @@ def in_tar(path: Path) -> Iterable[Member]:
     with open_tar(path) as archive:
         try:
             for each in archive:
-                name = PurePosixPath(each.name)
-                if each.isfile() and name.suffix.lower() in ENDINGS and len(name.parts) > 1:
+                if each.isfile() and is_image(PurePosixPath(each.name)):
                     yield member(each.name, each.size, int(each.mtime))
         except (tarfile.TarError, OSError, EOFError) as error:
             raise broken_tar(path, error) from error

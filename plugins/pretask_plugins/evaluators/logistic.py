@@ -30,6 +30,7 @@ CHUNK = 8192  # samples whose logits are held at once
 STEPS = 500  # of L-BFGS, at most, for one block
 FLOOR = 0.01  # nats: below it a relative gap is taken of this
 ARMIJO = 1e-4
+GRAIN = {torch.float32: 1e-7, torch.float64: 1e-14}  # of a loss: smaller falls are rounding
 
 
 @dataclass(frozen=True)
@@ -224,11 +225,8 @@ def minimise(problem: Problem, state: State, tolerance: float) -> State:
         if bool((-slope / 2 < tolerance * state.loss.clamp(min=FLOOR)).all()):
             break
         stepped = line_search(problem, state, direction, slope)
-        if stepped is None:
-            if not state.pairs:
-                break  # the arithmetic can fall no further
-            state.pairs.clear()
-            continue
+        if stepped is None or not bool((state.loss - stepped.loss > GRAIN[direction.dtype] * state.loss).any()):
+            return stepped or state  # the arithmetic can tell no lower point from this one
         state = stepped
     return state
 
@@ -261,8 +259,7 @@ def line_search(
     for _ in range(12):
         weights = state.weights + step[:, None, None].to(direction.dtype) * direction
         trial = State(problem, state.strength, weights, *problem.data_terms(weights), state.pairs)
-        slack = 1e-7 * before.abs() if weights.dtype == torch.float32 else 0.0
-        enough = trial.loss <= before + ARMIJO * step * slope + slack
+        enough = trial.loss <= before + ARMIJO * step * slope + GRAIN[weights.dtype] * before
         if bool(enough.all()):
             s, y = weights - state.weights, trial.gradient - state.gradient
             trial.pairs = [*state.pairs, (s, y)][-MEMORY:]
