@@ -97,7 +97,8 @@ class Draws:
 
     def bits(self, name: str, count: int) -> Int[Tensor, "B count"]:
         """`count` words of 64 random bits per sample."""
-        return hashed_bits(self._key(name), self.index, count)
+        words: Tensor = hashed_bits(self._key(name), self.index, count)
+        return words
 
     def _key(self, name: str) -> Tensor:
         """Seed, epoch, branch and name in one word; in Python where the numbers are, to spare a device the launches."""
@@ -125,7 +126,7 @@ class Draws:
         return (-2 * radius.log()).clamp(min=0).sqrt() * angle.cos()
 
     def integers(self, name: str, low: int | Tensor, high: int | Tensor, *shape: int) -> Int[Tensor, "B ..."]:
-        """Integers in [low, high), whose bounds may be tensors that broadcast; biased by at most (high - low) / 2^32."""
+        """Integers in [low, high); bounds may be tensors that broadcast. Biased by at most (high - low) / 2^32."""
         return low + shift_right(shift_right(self._shaped(name, shape), 32) * (high - low), 32)
 
     def bernoulli(self, name: str, probability: float | Tensor, *shape: int) -> Bool[Tensor, "B ..."]:

@@ -1,4 +1,4 @@
-"""The four protocols that plugins fill, and the two things around them: data that is observed, and a task that is trained.
+"""The four protocols that plugins fill, and what is around them: data, budgets, and what evaluators yield.
 
 Parameters are positional-only, so that a plugin can say `images` or `tokens` where the protocol says `batch`.
 """
@@ -23,8 +23,8 @@ class SplitFn(Protocol):
     """Hides part of what was observed: `(x, y) = split(t)`. A batched tensor function on the batch's device.
 
     A split that needs to see data first also has `fit(observed, batches) -> SplitFn`; one that needs other samples
-    says `partners = n`; one whose task has trivial answers has `baselines(batches) -> name -> guesser` (held_out.py). It
-    never looks along the batch axis.
+    says `partners = n`; one whose task has trivial answers has `baselines(batches) -> name -> guesser` (held_out.py).
+    It never looks along the batch axis.
     """
 
     def spec(self, observed: Observed, /) -> tuple[InputSpec, TargetSpecs]:
@@ -81,7 +81,7 @@ class Objective(Protocol):
         ...
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
-        """The guess of every target: log-probabilities (..., classes) of categories, values (..., channels) of values."""
+        """The guess of every target: log-probabilities (..., classes), or values (..., channels)."""
         ...
 
 

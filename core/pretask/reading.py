@@ -43,7 +43,7 @@ class Reading:
     target_grid: tuple[int, ...]
 
     def __call__(self, features: Features, /) -> Tensor:
-        """The vectors to answer from: (B, D), (B, V, D), (B, N, D) or (B, V, N, D); without `per_view`, V is inside D."""
+        """The vectors to answer from: (B, D), (B, V, D), (B, N, D) or (B, V, N, D); else V is inside D."""
         if not self.per_position:
             summary = features.summary[self.stream]
             return summary if self.per_view else summary.flatten(1)

@@ -113,5 +113,6 @@ def check_images(who: str, spec: InputSpec, whole_spec: InputSpec) -> None:
 
 def as_tokens(maps: Tensor, views: int) -> Features:
     """Maps (B * V, D, h, w) as features: a token per place, their mean as summary."""
-    tokens = maps.flatten(2).transpose(1, 2).unflatten(0, (-1, views))  # (B, V, N, D)
+    flat = maps.flatten(2).transpose(1, 2)
+    tokens = flat.reshape(-1, views, *flat.shape[1:])  # (B, V, N, D)
     return Features({"all": tokens}, {"all": tokens.mean(2)}, tuple(maps.shape[2:]))

@@ -75,10 +75,15 @@ class Timm(nn.Module):
     def from_tokens(self, final: Tensor, images: Tensor, views: int) -> Features:
         """Tokens with their prefix (class and register tokens) taken off; the class token, if any, is the summary."""
         prefix = getattr(self.body, "num_prefix_tokens", 0)
-        tokens = final[:, prefix:].unflatten(0, (-1, views))
+        tokens = by_view(final[:, prefix:], views)
         own = getattr(self.body, "global_pool", "avg") == "token" and prefix > 0
-        summary = final[:, 0].unflatten(0, (-1, views)) if own else tokens.mean(2)
+        summary = by_view(final[:, 0], views) if own else tokens.mean(2)
         return Features({"all": tokens}, {"all": summary}, token_grid(self.body, images, tokens.shape[2]))
+
+
+def by_view(values: Tensor, views: int) -> Tensor:
+    """(B * V, ...) as (B, V, ...)."""
+    return values.reshape(-1, views, *values.shape[1:])
 
 
 def token_grid(body: Any, images: Tensor, count: int) -> tuple[int, int]:

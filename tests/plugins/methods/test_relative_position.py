@@ -183,6 +183,11 @@ def test_small_images_are_refused_with_the_number_of_pixels_needed() -> None:
         CutPair().spec(Observed("image", (3, 64, 64)))
 
 
+def test_images_that_are_no_bytes_are_refused() -> None:
+    with pytest.raises(Incompatible, match=r"uint8\); got float32"):
+        PLAIN.spec(Observed("image", (3, 100, 100), "float32"))
+
+
 def test_colour_options_refuse_grey_images() -> None:
     with pytest.raises(Incompatible, match="3 channels"):
         CutPair(12, 4, 2, colour="project").spec(Observed("image", (1, 64, 64)))

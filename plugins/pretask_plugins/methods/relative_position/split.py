@@ -95,6 +95,13 @@ class CutPair:
                 f"{images.shape[-2]} x {images.shape[-1]}" if images.modality == "image" else images.modality,
                 "Use larger images, or smaller split.patch and split.gap (--preset small has 32 and 8).",
             )
+        if images.dtype != "uint8":
+            raise Incompatible(
+                "relative-position",
+                "images of 8 bits a channel (uint8)",
+                images.dtype,
+                "Let the data yield bytes, 0 to 255.",
+            )
         if self.colour != "keep" and images.shape[0] != 3:
             raise Incompatible(
                 f"relative-position with split.colour={self.colour}",
