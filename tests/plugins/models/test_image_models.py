@@ -60,7 +60,7 @@ def test_a_place_of_the_convnet_sees_its_own_surroundings() -> None:
     model = make("convnet", spec, spec)
     dark, spot = torch.zeros(1, 1, 1, 64, 64), torch.zeros(1, 1, 1, 64, 64)
     spot[..., 60, 2] = 1  # row 60, column 2: the lower left place of the 8 x 8 grid
-    change = (model(Inputs(spot)).streams["all"] - model(Inputs(dark)).streams["all"]).abs().sum(-1).view(8, 8)
+    change = (model(Inputs(spot)).streams["all"] - model(Inputs(dark)).streams["all"]).abs().sum(-1).view(8, 8).detach()
     assert float(change[5:, :3].sum()) > 1e-3
     assert float(change[:5].sum() + change[:, 3:].sum()) < 1e-5  # two cells away, 16 pixels, nothing is seen
 
