@@ -9,6 +9,7 @@ from typing import Any
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec, Unknown
 from pretask.compose import features_by_trial
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pretask_plugins.models.convnet import as_tokens, check_images
 
@@ -20,17 +21,21 @@ class Timm(nn.Module):
         spec: Of x.
         whole_spec: Of the undivided sample; sides may differ, channels may not.
         name: As timm lists it, such as resnet18, vit_small_patch16_224, convnext_atto.
+        resize: Side to which images are brought first, pixels; for architectures that read one size only.
 
     Raises:
         Unknown: timm has no such architecture.
         Incompatible: The inputs are no images, or the architecture cannot read their size.
     """
 
-    def __init__(self, spec: InputSpec, whole_spec: InputSpec, /, *, name: str = "resnet18") -> None:
+    def __init__(
+        self, spec: InputSpec, whole_spec: InputSpec, /, *, name: str = "resnet18", resize: int | None = None
+    ) -> None:
         super().__init__()
         check_images("timm", spec, whole_spec)
-        self.name = name
+        self.name, self.resize = name, resize
         sides = tuple(max(pair) for pair in zip(spec.shape[1:], whole_spec.shape[1:], strict=True))
+        sides = sides if resize is None else (resize, resize)
         self.body = create(name, spec.shape[0], sides)
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
@@ -42,13 +47,15 @@ class Timm(nn.Module):
                 f"timm {self.name}",
                 "images of a size that the architecture can read",
                 f"{spec.modality} of shape {spec.shape} ({str(error).splitlines()[0]})",
-                "Choose another model.name, or other patches.",
+                "Set model.resize to a size that it reads, such as 224, or choose another model.name.",
             ) from error
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
         """Features of every view, as tokens on a grid."""
         views = inputs.data.shape[1]
         images = inputs.data.flatten(0, 1) * 4 - 2
+        if self.resize is not None:
+            images = F.interpolate(images, (self.resize, self.resize), mode="bilinear", align_corners=False)
         if not layers:
             return self.output(images, views)
         output, maps = self.with_layers(images, views)
@@ -90,8 +97,10 @@ def token_grid(body: Any, images: Tensor, count: int) -> tuple[int, int]:
     """Rows and columns of `count` tokens."""
     rows, columns = images.shape[2:]
     patch = getattr(getattr(body, "patch_embed", None), "patch_size", None)
-    if patch is not None and (rows // patch[0]) * (columns // patch[1]) == count:
-        return rows // patch[0], columns // patch[1]
+    if patch is not None:
+        high, wide = (patch, patch) if isinstance(patch, int) else patch
+        if (rows // high) * (columns // wide) == count:
+            return rows // high, columns // wide
     high = round((count * rows / columns) ** 0.5)
     return high, count // high
 

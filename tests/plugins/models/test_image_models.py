@@ -83,6 +83,14 @@ def test_an_unknown_architecture_is_answered_with_near_ones() -> None:
         Timm(PATCHES, WHOLE, name="resnet180")
 
 
+def test_an_architecture_of_one_size_reads_patches_and_whole_images_once_they_are_resized() -> None:
+    with pytest.raises(Incompatible, match=r"model\.resize"):
+        make("mixer_s32_224").features(PATCHES)
+    model = Timm(PATCHES, WHOLE, name="mixer_s32_224", resize=64).eval()
+    assert model.features(PATCHES).grid == model.features(WHOLE).grid == (2, 2)
+    assert model(inputs(PATCHES), layers=True).streams["all"].shape == (2, 2, 4, 512)
+
+
 def test_nothing_is_allocated_on_the_meta_device() -> None:
     with torch.device("meta"):
         model = make("resnet18")
