@@ -5,7 +5,8 @@ Axes: N samples, C channels, H W image.
 
 import io
 import tarfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path, PurePosixPath
@@ -68,16 +69,21 @@ class Folder:
 
     def album(self, found: "Found") -> Album:
         """The images of a part, decoded as they are asked for."""
-        read, names = found.reader(), found.classes
-
-        def decode(number: int) -> UInt8[np.ndarray, "C H W"]:
-            with Image.open(io.BytesIO(read(found.images[number].name))) as image:
-                return pixels(image, self.size, self.grey)
-
-        labels = np.array([names.index(each.label) for each in found.images], np.int64)
+        numbers = {name: number for number, name in enumerate(found.classes)}
+        labels = np.array([numbers[each.label] for each in found.images], np.int64)
         shape = (1 if self.grey else 3, self.size, self.size)
-        pieces = decoded("folder", len(found.images), decode, lambda number: found.images[number].name)
-        return Album(shape, labels, names, pieces)
+        return Album(shape, labels, found.classes, self.pieces(found))
+
+    def pieces(self, found: "Found") -> Iterator[UInt8[np.ndarray, "_ C H W"]]:
+        """The images of a part, some at a time."""
+        names = [each.name for each in found.images]
+        with found.reader() as read:
+
+            def decode(number: int) -> UInt8[np.ndarray, "C H W"]:
+                with Image.open(io.BytesIO(read(names[number]))) as image:
+                    return pixels(image, self.size, self.grey)
+
+            yield from decoded("folder", len(names), decode, names.__getitem__)
 
 
 @dataclass(frozen=True)
@@ -109,18 +115,21 @@ class Found:
         whole = [] if self.root.is_dir() else [(about.st_size, about.st_mtime_ns)]
         return whole + [(each.name, *each.stamp) for each in self.images]
 
-    def reader(self) -> Callable[[str], bytes]:
-        """Reads the bytes of an image; from several threads at once, too."""
+    @contextmanager
+    def reader(self) -> Iterator[Callable[[str], bytes]]:
+        """Inside, reads the bytes of an image; from several threads at once, too."""
         if self.root.is_dir():
-            return lambda name: (self.root / name).read_bytes()
-        archive, lock = open_tar(self.root), Lock()
+            yield lambda name: (self.root / name).read_bytes()
+            return
+        lock = Lock()
+        with open_tar(self.root) as archive:
 
-        def read(name: str) -> bytes:
-            with lock:
-                file = archive.extractfile(name)
-                return file.read() if file is not None else b""
+            def read(name: str) -> bytes:
+                with lock:
+                    file = archive.extractfile(name)
+                    return file.read() if file is not None else b""
 
-        return read
+            yield read
 
 
 def place_of(root: Path, part: str) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from jaxtyping import UInt8
 from PIL import Image
 from pretask import PretaskError, Samples
@@ -99,7 +100,7 @@ class TorchvisionData:
                 raise ValueError(f"{type(image).__name__} instead of an image")
             return pixels(image, side, grey)
 
-        labels = np.array(labels_of(found), np.int64)
+        labels = torch.as_tensor(labels_of(found), dtype=torch.int64).numpy()
         pieces = decoded("torchvision", len(found), decode, lambda number: f"{self.name} {number}")
         return Album(decode(0).shape, labels, class_names(found, labels), pieces)
 
