@@ -1,0 +1,374 @@
+"""Promises of the identity and of the six generic splits, in every modality; methods.md section 14."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import torch
+from pretask import Batch, Draws, Incompatible, Observed, PretaskError, Target, Vocabulary
+from pretask_plugins.splits.laws import (
+    AnyFromAny,
+    FutureFromPast,
+    FutureFromRecentPast,
+    Occluded,
+    PastFromPresent,
+    TopFromBottom,
+)
+from pretask_plugins.splits.pieces import as_views, cut, join
+from pretask_plugins.splits.whole import Whole
+
+VOCABULARY = Vocabulary(64, (("pad", 0), ("mask", 1)))
+OBSERVED = {
+    "image": Observed("image", (3, 16, 24)),
+    "video": Observed("video", (8, 3, 16, 16)),
+    "text": Observed("text", (20,), "int64", vocabulary=VOCABULARY),
+    "audio": Observed("audio", (495,), "float32", rate=8000),
+}
+PIECES = {"patch": 4, "frame": 20}
+PARTITIONS = [
+    *[(AnyFromAny(**PIECES), modality) for modality in OBSERVED],
+    *[(Occluded(**PIECES), modality) for modality in OBSERVED],
+    (Occluded(**PIECES, place="centre"), "image"),
+    *[(FutureFromPast(**PIECES), modality) for modality in ("video", "text", "audio")],
+    (FutureFromPast(**PIECES, spread=0.3), "text"),
+    *[(TopFromBottom(**PIECES), modality) for modality in ("image", "video")],
+]
+WINDOWS = [
+    *[(FutureFromRecentPast(**PIECES), modality) for modality in ("video", "text", "audio")],
+    *[(PastFromPresent(**PIECES), modality) for modality in ("video", "text", "audio")],
+    (PastFromPresent(**PIECES, spread=0.5), "audio"),
+]
+EVERY = PARTITIONS + WINDOWS
+
+
+def name(value: object) -> str:
+    return value if isinstance(value, str) else f"{type(value).__name__}"
+
+
+each = pytest.mark.parametrize(("split", "modality"), EVERY, ids=name)
+
+
+def noise(modality: str, count: int = 12, start: int = 0, key: str = "t") -> Batch:
+    """Content that nothing predicts."""
+    observed, index = OBSERVED[modality], torch.arange(start, start + count)
+    draws = Draws(index).branch(key)
+    if modality == "audio":
+        return Batch(draws.normal("wave", *observed.shape), index)
+    high = 64 if modality == "text" else 256
+    drawn = draws.integers("t", 2 if modality == "text" else 0, high, *observed.shape)
+    return Batch(drawn if modality == "text" else drawn.to(torch.uint8), index)
+
+
+def ready(split: Any, modality: str) -> Any:
+    return split.fit(OBSERVED[modality], [])
+
+
+def the_target(targets: Any) -> Target:
+    (target,) = targets.values()
+    return target
+
+
+def put_back(split: Any, batch: Batch, views: torch.Tensor, target: Target) -> torch.Tensor:
+    """Pieces of x with the asked ones in their places; what no piece was asked for is left as it is."""
+    pieces = cut(views, split.patch).clone()
+    frames = split.asked_frames(pieces.shape[1]) if batch.data.ndim == 5 else None
+    if frames is not None:
+        pieces[:, list(frames)] = target.value.unflatten(-1, (len(frames), -1)).movedim(-2, 1)
+        return join(pieces, split.patch)
+    asked = target.weight.bool()  # type: ignore[union-attr]
+    answers, place = (target.value, asked) if batch.data.ndim == 5 else (target.value[:, None], asked[:, None])
+    pieces[place] = answers[place]
+    return join(pieces, split.patch)
+
+
+@pytest.mark.parametrize(("split", "modality"), PARTITIONS, ids=name)
+def test_x_and_y_together_are_t(split: Any, modality: str) -> None:
+    batch, split = noise(modality), ready(split, modality)
+    inputs, targets = split(batch, Draws(batch.index))
+    whole = as_views(batch.data, split.frame)
+    assert not torch.equal(inputs.data, whole)
+    assert torch.equal(put_back(split, batch, inputs.data, the_target(targets)), whole)
+
+
+@pytest.mark.parametrize(("split", "modality"), WINDOWS, ids=name)
+def test_a_window_shows_and_asks_the_truth_and_withholds_the_rest(split: Any, modality: str) -> None:
+    batch, split = noise(modality), ready(split, modality)
+    inputs, targets = split(batch, Draws(batch.index))
+    whole = as_views(batch.data, split.frame)
+    restored = put_back(split, batch, inputs.data, the_target(targets))
+    same = (restored == whole).flatten(1).float().mean()
+    shown = (inputs.data == whole).flatten(1).float().mean()
+    assert 0 < float(shown) < float(same) < 1
+    visible = inputs.visible
+    assert visible is not None
+    erased = {"text": 1, "audio": 0.0, "video": 0.5}[modality]
+    assert torch.equal(torch.unique(inputs.data[~expanded(visible, inputs.data)]), torch.tensor([erased]))
+
+
+def expanded(visible: torch.Tensor, data: torch.Tensor) -> torch.Tensor:
+    """A mask of places as a mask of numbers."""
+    if data.ndim == 5:
+        return visible[:, :, None].expand_as(data)
+    return visible[..., None].expand_as(data) if data.ndim == 4 else visible
+
+
+@each
+def test_hidden_content_never_shows_in_x(split: Any, modality: str) -> None:
+    batch, other, split = noise(modality), noise(modality, key="resampled"), ready(split, modality)
+    inputs, _ = split(batch, Draws(batch.index))
+    assert inputs.visible is not None
+    visible = expanded(inputs.visible, inputs.data)
+    if modality == "audio":
+        visible = visible.flatten(1)[:, : batch.data.shape[1]]
+    resampled = torch.where(visible.view(batch.data.shape), batch.data, other.data)
+    assert not torch.equal(resampled, batch.data)
+    again, _ = split(replace(batch, data=resampled), Draws(batch.index))
+    assert torch.equal(again.data, inputs.data)
+
+
+@each
+def test_what_is_visible_is_never_asked(split: Any, modality: str) -> None:
+    batch, split = noise(modality), ready(split, modality)
+    inputs, targets = split(batch, Draws(batch.index))
+    target = the_target(targets)
+    changed = put_back(split, batch, inputs.data, replace(target, value=torch.zeros_like(target.value)))
+    assert inputs.visible is not None
+    visible = expanded(inputs.visible, inputs.data)
+    assert torch.equal(changed[visible], inputs.data[visible])
+
+
+@each
+def test_a_sample_is_split_the_same_in_any_batch_and_order(split: Any, modality: str) -> None:
+    split, whole = ready(split, modality), noise(modality)
+    inputs, targets = split(whole, Draws(whole.index, 3, 2))
+    pick = torch.tensor([7, 2, 5])
+    part = Batch(whole.data[pick], whole.index[pick])
+    again, few = split(part, Draws(part.index, 3, 2))
+    assert torch.equal(again.data, inputs.data[pick])
+    assert torch.equal(the_target(few).value, the_target(targets).value[pick])
+    weight, same = the_target(few).weight, the_target(targets).weight
+    assert weight is same or torch.equal(weight, same[pick])  # type: ignore[arg-type,index]
+
+
+@pytest.mark.parametrize(
+    ("split", "modality"),
+    [*EVERY, *[(Whole(frame=20), modality) for modality in OBSERVED]],
+    ids=name,
+)
+def test_specs_say_what_comes(split: Any, modality: str) -> None:
+    split, batch = ready(split, modality), noise(modality)
+    spec, promised = split.spec(OBSERVED[modality])
+    inputs, targets = split(batch, Draws(batch.index))
+    assert inputs.data.shape == (12, spec.views, *spec.shape)
+    assert split.whole(batch).data.shape[2:] == split.whole_spec(OBSERVED[modality]).shape
+    assert set(promised) == set(targets)
+    (asked,), target = promised.values(), the_target(targets)
+    lead = (12, *asked.grid) if asked.views is None else (12, asked.views, *asked.grid)
+    assert target.value.shape == (lead if modality == "text" else (*lead, asked.channels))
+    assert target.weight is None or target.weight.shape == lead
+    if spec.shown is not None:
+        assert torch.equal(inputs.visible.flatten(2).sum(2).unique(), torch.tensor([spec.shown]))  # type: ignore[union-attr]
+
+
+def test_exactly_the_share_is_hidden_of_every_sample_but_not_the_same_pieces() -> None:
+    batch = noise("image", 50)
+    weight = the_target(AnyFromAny(patch=4, share=0.75)(batch, Draws(batch.index))[1]).weight
+    assert weight is not None
+    assert weight.flatten(1).sum(1).unique().tolist() == [18.0]  # 3/4 of 4 x 6 pieces
+    assert torch.allclose(weight.mean(0), torch.tensor(0.75), atol=0.25)  # 4 standard deviations
+    assert len(torch.unique(weight, dim=0)) == 50
+
+
+def test_a_clip_is_hidden_at_the_same_places_of_every_frame() -> None:
+    batch = noise("video")
+    for split in (AnyFromAny(patch=4), Occluded(patch=4), TopFromBottom(patch=4)):
+        inputs, _ = split(batch, Draws(batch.index))
+        assert inputs.visible is not None
+        assert torch.equal(inputs.visible, inputs.visible[:, :1].expand_as(inputs.visible))
+
+
+def test_the_block_is_one_rectangle_and_reaches_every_corner() -> None:
+    batch = noise("image", 300)
+    inputs, _ = Occluded(patch=4, share=0.25)(batch, Draws(batch.index))
+    assert inputs.visible is not None
+    hidden = ~inputs.visible[:, 0]
+    rows, columns = hidden.any(2), hidden.any(1)
+    assert torch.equal(hidden, rows[:, :, None] & columns[:, None, :])
+    assert rows.sum(1).unique().tolist() == [8]
+    assert columns.sum(1).unique().tolist() == [12]
+    assert bool(hidden[:, 0, 0].any() and hidden[:, -1, -1].any() and hidden[:, 0, -1].any())
+    square = replace(batch, data=batch.data[..., :16])
+    middle, _ = Occluded(patch=4, place="centre")(square, Draws(batch.index))
+    assert middle.visible is not None
+    assert torch.equal(middle.visible[:, 0], middle.visible[:, 0].flip(1).flip(2))
+
+
+def test_top_from_bottom_of_a_flipped_image_is_bottom_from_top() -> None:
+    batch = noise("image")
+    flipped = replace(batch, data=batch.data.flip(-2))
+    top, asked = TopFromBottom(patch=1)(flipped, Draws(batch.index))
+    bottom, same = TopFromBottom(patch=1, side="bottom")(batch, Draws(batch.index))
+    assert torch.equal(top.data.flip(-2), bottom.data)
+    assert torch.equal(the_target(asked).value.flip(1), the_target(same).value)
+    assert torch.equal(the_target(asked).weight.flip(1), the_target(same).weight)  # type: ignore[union-attr,arg-type]
+    assert bool((top.data[..., :8, :] == 0.5).all())
+
+
+def test_left_from_right_is_top_from_bottom_of_the_transposed_image() -> None:
+    batch = noise("image")
+    transposed = replace(batch, data=batch.data.transpose(-1, -2))
+    left, _ = TopFromBottom(patch=4, side="left")(batch, Draws(batch.index))
+    top, _ = TopFromBottom(patch=4)(transposed, Draws(batch.index))
+    assert torch.equal(left.data.transpose(-1, -2), top.data)
+
+
+def seen_and_asked(split: Any, count: int = 1) -> tuple[list[int], list[int]]:
+    """The places of a text that x shows and y asks."""
+    batch, split = noise("text", count), ready(split, "text")
+    inputs, targets = split(batch, Draws(batch.index))
+    weight = the_target(targets).weight
+    assert inputs.visible is not None
+    assert weight is not None
+    return inputs.visible[0, 0].nonzero()[:, 0].tolist(), weight[0].nonzero()[:, 0].tolist()
+
+
+def test_the_laws_of_time_are_where_they_say() -> None:
+    assert seen_and_asked(FutureFromPast(cut=0.25)) == (list(range(5)), list(range(5, 20)))
+    assert seen_and_asked(FutureFromRecentPast(recent=3, ahead=2)) == ([7, 8, 9], [10, 11])
+    assert seen_and_asked(PastFromPresent(now=1, back=4)) == ([10], [6, 7, 8, 9])
+
+
+def test_frames_asked_for_stand_side_by_side_in_order() -> None:
+    clip = (torch.arange(8, dtype=torch.uint8) * 10).view(1, 8, 1, 1, 1).expand(2, 8, 3, 16, 16)
+    _, targets = FutureFromRecentPast(patch=8, recent=2, ahead=3)(Batch(clip), Draws(torch.arange(2)))
+    value = (the_target(targets).value * 255).round().long()
+    assert value[0, 1, 1].tolist() == [40] * 192 + [50] * 192 + [60] * 192
+
+
+def test_a_spread_cut_falls_everywhere_within_its_bounds() -> None:
+    batch = noise("text", 400)
+    split = ready(FutureFromPast(spread=0.25), "text")
+    inputs, _ = split(batch, Draws(batch.index))
+    assert inputs.visible.sum((1, 2)).unique().tolist() == list(range(5, 16))
+
+
+@pytest.mark.parametrize(("split", "modality"), [pair for pair in EVERY if pair[1] in ("text", "audio")], ids=name)
+def test_padding_is_never_asked_and_never_touched(split: Any, modality: str) -> None:
+    split, batch = ready(split, modality), noise(modality)
+    length = torch.arange(12) * 4 + 8 if modality == "text" else (torch.arange(12) + 8) * 20
+    present = torch.arange(batch.data.shape[1]) < length.clamp(max=batch.data.shape[1])[:, None]
+    inputs, targets = split(replace(batch, present=present), Draws(batch.index))
+    weight, shown = the_target(targets).weight, as_views(batch.data, split.frame)
+    assert inputs.present is not None
+    assert inputs.visible is not None
+    assert weight is not None
+    padding = ~inputs.present[:, 0]
+    assert not bool((weight.bool() & padding).any())
+    assert bool((weight.sum(1) > 0).all())
+    assert torch.equal(inputs.data[:, 0][padding], shown[:, 0][padding])
+
+
+def least_squares_error(x: torch.Tensor, y: torch.Tensor) -> float:
+    """Held-out squared error of the best linear guess, as a share of the variance."""
+    x = torch.cat([x, torch.ones(len(x), 1)], 1).double()
+    y, half = y.double(), len(x) // 2
+    weights = torch.linalg.lstsq(x[:half], y[:half], driver="gelsd").solution  # x has empty columns
+    return float(((x[half:] @ weights - y[half:]) ** 2).mean() / y[half:].var())
+
+
+@pytest.mark.parametrize("split", [split for split, modality in EVERY if modality == "audio"], ids=name)
+def test_independent_noise_cannot_be_guessed_better_than_by_its_variance(split: Any) -> None:
+    batch = Batch(Draws(torch.arange(3000)).normal("wave", 40))
+    inputs, targets = replace(split, frame=4)(batch, Draws(batch.index))
+    target = the_target(targets)
+    assert target.weight is not None
+    place = int(target.weight.sum(0).argmax())
+    asked = target.weight[:, place] > 0
+    error = least_squares_error(inputs.data.flatten(1)[asked], target.value[asked, place])
+    assert int(asked.sum()) > 600
+    # The fit of 41 parameters costs their share of the samples; 4 standard errors of 4 numbers of 300 samples or more.
+    assert error == pytest.approx(1 + 41 / (int(asked.sum()) / 2 - 41), abs=0.14)
+
+
+def walk(count: int = 3000, length: int = 16, kept: float = 0.8) -> Batch:
+    """A stationary Gaussian process of order one, which looks the same backwards."""
+    noise = Draws(torch.arange(count)).normal("step", length)
+    values = [noise[:, 0]]
+    for step in range(1, length):
+        values.append(kept * values[-1] + (1 - kept**2) ** 0.5 * noise[:, step])
+    return Batch(torch.stack(values, 1))
+
+
+def best_error(split: Any, batch: Batch, place: int) -> float:
+    inputs, targets = split(batch, Draws(batch.index))
+    return least_squares_error(inputs.data.flatten(1), the_target(targets).value[:, place])
+
+
+def test_of_a_markov_process_the_recent_past_tells_as_much_as_all_of_it() -> None:
+    batch = walk()
+    everything = best_error(FutureFromPast(frame=1), batch, 8)
+    recent = best_error(FutureFromRecentPast(frame=1, recent=1, ahead=1), batch, 8)
+    assert recent == pytest.approx(1 - 0.8**2, abs=0.04)
+    assert everything == pytest.approx(recent, abs=0.01)
+
+
+def test_a_reversible_process_has_a_past_as_guessable_as_its_future() -> None:
+    batch = walk()
+    future = best_error(FutureFromRecentPast(frame=1, recent=1, ahead=1), batch, 8)
+    past = best_error(PastFromPresent(frame=1, now=1, back=1), batch, 7)
+    assert future == pytest.approx(past, abs=0.03)
+
+
+def test_an_irreversible_process_has_not() -> None:
+    start = Draws(torch.arange(3000)).uniform("start")
+    doubling = [start]
+    for _ in range(3):
+        doubling.append(2 * doubling[-1] % 1)  # each value tells the next one, and half of the one before
+    batch = Batch(torch.stack(doubling, 1))
+    errors = {}
+    for split, place in ((FutureFromRecentPast(frame=1, recent=1, ahead=1), 2), (PastFromPresent(frame=1, back=1), 1)):
+        inputs, targets = split(batch, Draws(batch.index))
+        shown = inputs.data.flatten(1).sum(1)  # the only one that is not erased
+        y = the_target(targets).value[:, place, 0]
+        bins = (shown * 100).long()
+        means = torch.zeros(100).index_add(0, bins, y) / torch.bincount(bins, minlength=100)
+        errors[split.name] = float(((y - means[bins]) ** 2).mean() / y.var())
+    assert errors["future-from-recent-past"] < 0.01
+    assert errors["past-from-present"] == pytest.approx(
+        0.75, abs=0.05
+    )  # which of x/2 and x/2 + 1/2 it was: 1/16 of 1/12
+
+
+def test_data_that_cannot_be_split_is_refused_with_the_number_that_is_needed() -> None:
+    with pytest.raises(Incompatible, match=r"multiples of split.patch = 5 pixels; got 16 x 24"):
+        AnyFromAny(patch=5).spec(OBSERVED["image"])
+    with pytest.raises(Incompatible, match=r"at least 9 frames \(6 before and 3 after the cut\); got 8"):
+        FutureFromRecentPast(recent=6, ahead=3).spec(OBSERVED["video"])
+    with pytest.raises(Incompatible, match=r"above 0 and below 1; got 1.5"):
+        Occluded(share=1.5).spec(OBSERVED["image"])
+    with pytest.raises(Incompatible, match="video or text or audio data; got image"):
+        FutureFromPast().spec(OBSERVED["image"])
+    with pytest.raises(Incompatible, match="mask or an unknown token"):
+        AnyFromAny().spec(replace(OBSERVED["text"], vocabulary=Vocabulary(9)))
+    with pytest.raises(Incompatible, match=r"split.spread = 0 for clips"):
+        FutureFromPast(spread=0.1).spec(OBSERVED["video"])
+    with pytest.raises(PretaskError, match="vocabulary of its text"):
+        AnyFromAny()(noise("text"), Draws(torch.arange(12)))
+
+
+@pytest.mark.parametrize("modality", OBSERVED)
+def test_the_identity_asks_for_what_it_shows_and_says_so(modality: str) -> None:
+    batch, split = noise(modality), Whole(frame=20)
+    inputs, targets = split(batch, Draws(batch.index))
+    value = the_target(targets).value
+    assert torch.equal(join(value if modality == "video" else value[:, None], 1), inputs.data)
+    assert not any(spec.hidden for spec in split.spec(OBSERVED[modality])[1].values())
+
+
+def test_binarised_pixels_are_drawn_anew_every_epoch_with_grey_as_the_chance() -> None:
+    batch = Batch(torch.full((100, 1, 8, 8), 51, dtype=torch.uint8))
+    one, two = (Whole(binarise=True)(batch, Draws(batch.index, 0, epoch))[0].data for epoch in (0, 1))
+    assert torch.unique(one).tolist() == [0.0, 1.0]
+    assert float(one.mean()) == pytest.approx(0.2, abs=0.02)  # 4 standard errors
+    assert not torch.equal(one, two)
+    assert torch.allclose(Whole(binarise=True).whole(batch).data, torch.tensor(0.2))
