@@ -22,7 +22,6 @@ from torch import Tensor
 from pretask_plugins.evaluators.held_out import Probed, balanced_accuracy, majority, probed
 from pretask_plugins.evaluators.logistic import GRID, fit_grid
 
-REFIT = 1e-5  # tolerance of the final fit; the choice is made at the solver's own
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 
 
@@ -79,9 +78,7 @@ class LinearProbe:
         """
         grid = GRID[: choice.regulariser + 1]
         features = probe.train.features[name]
-        solution = fit_grid(
-            features, probe.train.labels, probe.classes, grid, dtype=DTYPES[self.dtype], tolerance=REFIT
-        )
+        solution = fit_grid(features, probe.train.labels, probe.classes, grid, dtype=DTYPES[self.dtype])
         return solution.predict(probe.test.features[name])[-1], float(solution.gradient[-1])
 
 

@@ -5,12 +5,18 @@ Minimised for each C of the grid, with lambda = 1 / (C N), over weights W (one r
     f(W) = mean_n -log softmax(W z_n)[y_n] + lambda / 2 |W|^2         (C multiplies the sum of losses, as scikit-learn)
 
 z are the standardised features in the eigenbasis of their covariance, which leaves |W| as it is and makes the Hessian
-nearly diagonal: along axis j it is at most e_j / 2 + lambda (Boehning 1992), so 1 / (e_j / 4 + lambda) preconditions
-L-BFGS. Regularisers go from strong to weak in small blocks. Each block starts where the one before ended, and keeps its
-curvature pairs: along s the gradient of another lambda changes by y' = y + (lambda' - lambda) s. Logits are laid out
-class-major, (…, C, N), because a softmax over a short inner axis of classes is slow.
+nearly diagonal. At W = 0, where every class has its share p, it is e_j p_c (1 - p_c) + lambda along axis j of class c;
+with h, the mean of p_c (1 - p_c), M = 1 / (h e_j + lambda) preconditions L-BFGS, and the first step, -M times the
+gradient, is the closed-form ridge solution. Elsewhere the data's curvature is another multiple of e_j: M is scaled by
+(s y) / (y M y) of the newest pair.
 
-Source: Boehning 1992; Liu and Nocedal 1989; Oquab et al. 2023 (the grid 10^linspace(-6, 5, 45)).
+Regularisers go from strong to weak in small blocks. A block starts where the one before ended or where the path points,
+whichever is lower, and keeps its curvature pairs: along s the gradient of another lambda changes by
+y' = y + (lambda' - lambda) s. Half of -gradient times direction is the fall that can be expected: a member whose own is
+small is not computed any more. Logits are class-major, (…, C, N), because a softmax over a short inner axis is slow.
+
+Source: Liu and Nocedal 1989; Friedman, Hastie and Tibshirani 2010 (paths); Oquab et al. 2023 (the grid).
+Differs: two classes have a row of weights each, so C here is 2 C of a single row's.
 Axes: N samples, D features, R basis vectors plus one for the bias, G regularisers, C classes.
 """
 
@@ -19,7 +25,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -29,6 +35,7 @@ MEMORY = 10  # curvature pairs kept
 CHUNK = 8192  # samples whose logits are held at once
 STEPS = 500  # of L-BFGS, at most, for one block
 FLOOR = 0.01  # nats: below it a relative gap is taken of this
+TRIALS = 12  # of a shorter step, at most
 ARMIJO = 1e-4
 GRAIN = {torch.float32: 1e-7, torch.float64: 1e-14}  # of a loss: smaller falls are rounding
 
@@ -51,8 +58,10 @@ class Basis:
 
     def __call__(self, features: Float[Tensor, "N D"], /) -> Float[Tensor, "R1 N"]:
         """Features in the basis, with a row of ones for the bias."""
-        rotated = self.rotation.T @ ((features.to(self.mean.dtype) - self.mean) / self.deviation).T
-        return torch.cat([rotated, torch.ones_like(rotated[:1])])
+        even = (features.to(self.mean.dtype) - self.mean).div_(self.deviation)
+        rotated = even.new_ones(len(self.variance) + 1, len(even))
+        torch.mm(self.rotation.T, even.T, out=rotated[:-1])
+        return rotated
 
 
 @dataclass(frozen=True)
@@ -82,10 +91,13 @@ def fit_basis(features: Float[Tensor, "N D"], dtype: torch.dtype = torch.float32
     features = features.to(dtype)
     deviation, mean = torch.std_mean(features, 0, correction=0)
     deviation = torch.where(deviation > 1e-6 * (1 + mean.abs()), deviation, 1.0)
-    even = (features - mean) / deviation
-    variance, rotation = torch.linalg.eigh(even.T @ even / len(even))
+    even = ((features - mean) / deviation).T  # (D, N)
+    wide = len(even) > even.shape[1]  # then the eigenvectors of the smaller Gram matrix tell all
+    variance, vectors = torch.linalg.eigh((even.T @ even if wide else even @ even.T) / len(features))
     kept = variance > variance[-1].clamp(min=1e-12) * (1e-6 if dtype == torch.float32 else 1e-10)
-    return Basis(mean, deviation, rotation[:, kept], variance[kept])
+    variance, vectors = variance[kept], vectors[:, kept]
+    rotation = even @ vectors / (variance * len(features)).sqrt() if wide else vectors
+    return Basis(mean, deviation, rotation, variance)
 
 
 def fit_grid(
@@ -95,7 +107,7 @@ def fit_grid(
     grid: Sequence[float] = GRID,
     *,
     dtype: torch.dtype = torch.float32,
-    tolerance: float = 1e-4,
+    tolerance: float = 1e-5,
 ) -> Solution:
     """Solve for every C of the grid, which must rise.
 
@@ -105,17 +117,22 @@ def fit_grid(
         classes: How many there are.
         grid: Inverse strengths of regularisation, strongest first.
         dtype: float32, or float64.
-        tolerance: A block ends when the expected fall of every loss is below this share of it.
+        tolerance: A member is done when the fall that can still be expected of its loss is below this share of it.
     """
     basis = fit_basis(features, dtype)
     problem = Problem(basis(features), labels, classes, basis.variance)
     strengths = torch.tensor([1 / (each * len(labels)) for each in grid], dtype=dtype, device=features.device)
     block = max(1, BLOCK_COLUMNS // classes)
     state, solved = State.at_prior(problem), []
+    path: list[Tensor] = []
     for start in range(0, len(grid), block):
-        state = minimise(problem, state.moved_to(strengths[start : start + block]), tolerance)
+        state = state.moved_to(strengths[start : start + block])
+        if len(path) > 1:
+            state = lower_of(state, state.ahead(path[-1] - path[-2]))
+        state = minimise(state, tolerance)
         solved.append(state)
-    weights = torch.cat([each.weights for each in solved])
+        path += state.weights
+    weights = torch.stack(path)
     relative = torch.cat([each.gradient.flatten(1).norm(dim=1) for each in solved]) / problem.first_gradient
     return Solution(basis, weights, torch.cat([each.loss for each in solved]), relative)
 
@@ -129,8 +146,9 @@ class Problem:
         self.rotated, self.labels, self.classes = rotated, labels, classes
         self.count = len(labels)
         self.penalised = torch.cat([torch.ones_like(variance), torch.zeros_like(variance[:1])])  # the bias is free
-        self.curvature = torch.cat([variance, torch.ones_like(variance[:1])]) / 4
         self.prior = torch.bincount(labels, minlength=classes).to(rotated.dtype) / self.count
+        scale = (self.prior * (1 - self.prior)).mean()
+        self.curvature = torch.cat([variance, torch.ones_like(variance[:1])]) * scale
         start = torch.zeros(1, classes, len(self.penalised), dtype=rotated.dtype, device=rotated.device)
         start[0, :, -1] = self.prior.clamp(min=1e-6).log()
         self.start = start
@@ -186,6 +204,11 @@ class State:
         weights, loss, gradient = (last(each, count) for each in (self.weights, self.data_loss, self.data_gradient))
         return State(self.problem, strength, weights, loss, gradient, pairs)
 
+    def ahead(self, change: Float[Tensor, "C R1"]) -> "State":
+        """Where the path points: the last change of the weights once more for every member."""
+        weights = self.weights + change * torch.arange(1, len(self.strength) + 1, device=change.device)[:, None, None]
+        return State(self.problem, self.strength, weights, *self.problem.data_terms(weights), self.pairs)
+
     def penalty_of(self, strength: Float[Tensor, " G"]) -> Float[Tensor, "G 1 R1"]:
         """lambda along every axis: 0 along the bias."""
         return strength[:, None, None] * self.problem.penalised
@@ -216,56 +239,79 @@ def dot(one: Tensor, two: Tensor) -> Float[Tensor, " G"]:
     return (one * two).sum((1, 2))
 
 
-def minimise(problem: Problem, state: State, tolerance: float) -> State:
-    """L-BFGS until every member's expected fall is a small share of its loss."""
-    inverse = 1 / (problem.curvature + state.penalty)
+def lower_of(one: State, two: State) -> State:
+    """For every member the state whose loss is lower; the pairs are those of the first."""
+    better = two.loss < one.loss
+    wide = better[:, None, None]
+    return State(
+        one.problem,
+        one.strength,
+        torch.where(wide, two.weights, one.weights),
+        torch.where(better, two.data_loss, one.data_loss),
+        torch.where(wide, two.data_gradient, one.data_gradient),
+        one.pairs,
+    )
+
+
+def minimise(state: State, tolerance: float) -> State:
+    """L-BFGS until every member's expected fall is a small share of its loss, or too small for the arithmetic."""
+    inverse = 1 / (state.problem.curvature + state.penalty)
+    grain = GRAIN[state.weights.dtype]
+    falling = torch.ones_like(state.strength, dtype=torch.bool)
     for _ in range(STEPS):
         direction = descent(state, inverse)
         slope = dot(state.gradient, direction).double()
-        if bool((-slope / 2 < tolerance * state.loss.clamp(min=FLOOR)).all()):
+        moving = falling & (-slope / 2 > tolerance * state.loss.clamp(min=FLOOR))
+        if not bool(moving.any()):
             break
-        stepped = line_search(problem, state, direction, slope)
-        if stepped is None or not bool((state.loss - stepped.loss > GRAIN[direction.dtype] * state.loss).any()):
-            return stepped or state  # the arithmetic can tell no lower point from this one
-        state = stepped
+        before, state = state.loss, line_search(state, direction, slope, moving)
+        falling &= ~moving | (before - state.loss > grain * before)
     return state
 
 
 def descent(state: State, inverse: Float[Tensor, "G 1 R1"]) -> Float[Tensor, "G C R1"]:
-    """The two-loop recursion of L-BFGS (Liu and Nocedal 1989) about a diagonal inverse Hessian."""
+    """The two-loop recursion of L-BFGS (Liu and Nocedal 1989) about a scaled diagonal inverse Hessian."""
     vector, shares = state.gradient.clone(), []
     for s, y in reversed(state.pairs):
-        curvature = dot(s, y)
-        share = torch.where(curvature > 0, dot(s, vector) / curvature.clamp(min=1e-30), 0)[:, None, None]
+        share = ratio(dot(s, vector), dot(s, y))
         vector -= share * y
         shares.append(share)
     vector *= inverse
+    if state.pairs:
+        s, y = state.pairs[-1]
+        vector *= ratio(dot(s, y), dot(y * inverse, y), empty=1.0)
     for (s, y), share in zip(state.pairs, reversed(shares), strict=True):
-        curvature = dot(s, y)
-        back = torch.where(curvature > 0, dot(y, vector) / curvature.clamp(min=1e-30), 0)[:, None, None]
-        vector += torch.where((curvature > 0)[:, None, None], share - back, 0) * s
+        vector += (share - ratio(dot(y, vector), dot(s, y))) * s
     return -vector
 
 
-def line_search(
-    problem: Problem, state: State, direction: Float[Tensor, "G C R1"], slope: Float[Tensor, " G"]
-) -> State | None:
-    """The point after a step that lowers every member's loss enough; None where no step does.
+def ratio(above: Float[Tensor, " G"], below: Float[Tensor, " G"], empty: float = 0.0) -> Float[Tensor, "G 1 1"]:
+    """One number over another where the other is positive, which the pair of a member that stood still is not."""
+    return torch.where(below > 0, above / below.clamp(min=torch.finfo(below.dtype).tiny), empty)[:, None, None]
 
-    A member that cannot fall, being at its minimum, stays where it is.
-    """
-    step = torch.ones_like(slope)
-    before = state.loss
-    for _ in range(12):
-        weights = state.weights + step[:, None, None].to(direction.dtype) * direction
-        trial = State(problem, state.strength, weights, *problem.data_terms(weights), state.pairs)
-        enough = trial.loss <= before + ARMIJO * step * slope + GRAIN[weights.dtype] * before
+
+def line_search(
+    state: State, direction: Float[Tensor, "G C R1"], slope: Float[Tensor, " G"], moving: Bool[Tensor, " G"]
+) -> State:
+    """A step that lowers the loss of every moving member enough; one that finds none stays where it is."""
+    step, before = moving.to(slope.dtype), state.loss
+    allowance = GRAIN[direction.dtype] * before
+    for _ in range(TRIALS):
+        trial = stepped(state, step[:, None, None].to(direction.dtype) * direction, step > 0)
+        enough = trial.loss <= before + ARMIJO * step * slope + allowance
         if bool(enough.all()):
-            s, y = weights - state.weights, trial.gradient - state.gradient
-            trial.pairs = [*state.pairs, (s, y)][-MEMORY:]
             return trial
         step = torch.where(enough, step, step * 0.4)
-    return None
+    return stepped(state, (step * enough)[:, None, None].to(direction.dtype) * direction, enough & moving)
+
+
+def stepped(state: State, change: Float[Tensor, "G C R1"], moving: Bool[Tensor, " G"]) -> State:
+    """The state after a change of the weights; of members that do not move nothing is computed."""
+    weights, loss, gradient = state.weights + change, state.data_loss.clone(), state.data_gradient.clone()
+    loss[moving], gradient[moving] = state.problem.data_terms(weights[moving])
+    after = State(state.problem, state.strength, weights, loss, gradient, [])
+    after.pairs = [*state.pairs, (change, after.gradient - state.gradient)][-MEMORY:]
+    return after
 
 
 def mean_loss(solution: Solution, features: Float[Tensor, "N D"], labels: Int[Tensor, " N"]) -> Float[Tensor, " G"]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from pretask import Draws
-from pretask_plugins.evaluators.logistic import GRID, Problem, Solution, fit_basis, fit_grid
+from pretask_plugins.evaluators.logistic import GRID, Problem, Solution, State, fit_basis, fit_grid, lower_of, minimise
 from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
@@ -86,6 +86,61 @@ def test_the_basis_is_uncorrelated_and_of_the_variance_it_says() -> None:
     rotated = basis(features)[:-1]
     assert torch.allclose(rotated @ rotated.T / len(features), torch.diag(basis.variance), atol=1e-8)
     assert float(basis.variance.sum()) == pytest.approx(features.shape[1])
+
+
+def test_a_basis_of_more_features_than_samples_keeps_every_distance() -> None:
+    features, _, _, _ = blobs("wide")
+    basis = fit_basis(features, torch.float64)
+    rotated = basis(features)[:-1]
+    even = (features.double() - basis.mean) / basis.deviation
+    assert len(basis.variance) == len(features) - 1  # the mean takes one away
+    assert torch.allclose(torch.cdist(rotated.T, rotated.T), torch.cdist(even, even), atol=1e-6)
+    assert torch.allclose(basis.rotation.T @ basis.rotation, torch.eye(len(basis.variance)).double(), atol=1e-9)
+
+
+def test_two_classes_need_half_the_strength_of_a_single_row_of_weights() -> None:
+    features, labels, _, _ = blobs("noisy")
+    labels = (labels > 0).long()
+    solution = fit_grid(features, labels, 2, (0.1,), dtype=torch.float64, tolerance=1e-10)
+    even = ((features.double() - solution.basis.mean) / solution.basis.deviation).numpy()
+    theirs = LogisticRegression(C=0.2, tol=1e-10, max_iter=5000).fit(even, labels.numpy())
+    logits = solution.weights[0] @ solution.basis(features)
+    assert np.allclose((logits[1] - logits[0]).numpy(), theirs.decision_function(even), atol=1e-3)
+
+
+def test_a_grid_solved_as_one_path_has_the_minima_of_each_alone() -> None:
+    features, labels, _, _ = blobs("overlapping")
+    places = [10, 20, 30]
+    path = fit_grid(features, labels, 3, dtype=torch.float64, tolerance=1e-8).loss[places]
+    alone = [fit_grid(features, labels, 3, (GRID[each],), dtype=torch.float64, tolerance=1e-8).loss for each in places]
+    assert torch.allclose(path, torch.cat(alone), rtol=1e-6)
+
+
+def halfway() -> State:
+    """A state after a few steps at one strength."""
+    features, labels, _, _ = blobs("overlapping")
+    basis = fit_basis(features, torch.float64)
+    start = State.at_prior(Problem(basis(features), labels, 3, basis.variance))
+    return minimise(start.moved_to(torch.tensor([0.1]).double()), 1e-3)
+
+
+def test_a_pair_carried_to_another_strength_is_the_change_of_its_gradient() -> None:
+    state = halfway()
+    s, y = state.moved_to(torch.tensor([0.1, 0.03]).double()).pairs[-1]
+    for member, strength in enumerate((0.1, 0.03)):
+        there = state.moved_to(torch.tensor([strength]).double())
+        before = there.weights - s[member]
+        gradient = state.problem.data_terms(before)[1] + there.penalty * before
+        assert torch.allclose(there.gradient - gradient, y[member], atol=1e-12)
+
+
+def test_the_lower_of_two_states_is_taken_member_by_member() -> None:
+    state = halfway().moved_to(torch.tensor([0.05, 0.025]).double())
+    ahead = state.ahead(0.3 * state.weights[-1])
+    lower = lower_of(state, ahead)
+    assert bool((state.loss != ahead.loss).all())
+    assert torch.equal(lower.loss, torch.minimum(state.loss, ahead.loss))
+    assert torch.allclose(lower.data_loss, state.problem.data_terms(lower.weights)[0])
 
 
 def test_constant_features_do_no_harm() -> None:
