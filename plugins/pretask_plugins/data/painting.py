@@ -1,14 +1,19 @@
 """Painting: the pixels of scenes.
 
-Made by + - x / and square roots alone, which every machine rounds alike, and without looking along the batch: a scene
-has the same pixels in any chunk.
+Landscapes are painted together, parts one by one and only where they are: most are small. Pixels are made by + - x /
+and square roots alone, which every machine rounds alike, so that a scene has the same pixels in any company.
 
-Axes: B batch, P parts, H W image, H = W = size. Coordinates as in scenes.py; u and v in half widths and half heights
-of a part, to its right and up from its centre; distances in pixels, below 0 inside.
+Axes: B batch, H W image, H = W = size; Y X window around a part. Coordinates as in scenes.py; u and v in half widths
+and half heights of a part, to its right and up from its centre; distances in pixels, below 0 inside.
 """
 
-from collections.abc import Callable
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from typing import TypeAlias
 
+import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from pretask import Draws
@@ -21,22 +26,23 @@ DEPTH = 0.2  # by what share a texture is lighter or darker
 ROUND = 0.15  # by what share a part is darker at its top and lighter at its foot
 OUTLINE = 0.012  # width of outlines, image sides
 
+Window: TypeAlias = np.ndarray  # (Y, X), float32; unchecked in tests, where that would take longer than the painting
+
 
 def paint(scenes: Scenes, size: int, draws: Draws) -> UInt8[Tensor, "B 3 {size} {size}"]:
     """The pictures of scenes: landscape, parts in order, light, grain."""
     canvas = paint_landscape(scenes.landscape, size)
-    parts = scenes.parts
-    for part in range(parts.cover.shape[1]):
-        for shape, distance in enumerate(DISTANCES):
-            rows = ((parts.cover[:, part] > 0) & (parts.shape[:, part] == shape)).nonzero()[:, 0]
-            if len(rows):
-                canvas[rows] = paint_part(canvas[rows], parts, rows, part, distance)
+    for picture, parts in zip(canvas.numpy(), brushes(scenes.parts), strict=True):
+        for part in parts:
+            if part.cover:
+                paint_part(picture, part)
     bright, side = scenes.landscape.light.view(-1, 2, 1, 1, 1).unbind(1)
     canvas *= bright * (1 + side * (centres(size) - 0.5))
     canvas += GRAIN * (draws.uniform("grain", 1, size, size) - 0.5)
     return canvas.clamp_(0, 1).mul_(255).add_(0.5).to(torch.uint8)
 
 
+@lru_cache
 def centres(size: int) -> Float[Tensor, " size"]:
     """Where the middles of pixels are."""
     return (torch.arange(size) + 0.5) / size
@@ -60,75 +66,114 @@ def paint_landscape(landscape: Landscape, size: int) -> Float[Tensor, "B 3 H W"]
         hill = far + haze * (low - far)
         canvas = mixed(canvas, hill, ((down - crest) * size + 0.5).clamp(0, 1))
     depth = ((down - level) / (1 - level)).clamp(0, 1)
-    furrow = triangle_wave(1.2 / (depth + 0.15))
+    phase = 1.2 / (depth + 0.15)
+    furrow = 4 * (phase.frac() - 0.5).abs() - 1
     ground = mixed(far, near, depth) * (1 + landscape.furrows.view(-1, 1, 1, 1) * furrow)
     return mixed(canvas, ground, ((down - level) * size + 0.5).clamp(0, 1))
 
 
-def paint_part(
-    canvas: Float[Tensor, "B 3 H W"], parts: Parts, rows: Tensor, part: int, distance: Callable[..., Tensor]
-) -> Float[Tensor, "B 3 H W"]:
-    """One part of some scenes over what is there: colour, texture, a shade that makes it round, a dark outline."""
-    size = canvas.shape[-1]
+@dataclass(frozen=True)
+class Brush:
+    """One part of one scene; its fields are those of Parts."""
 
-    def of(values: Tensor) -> Tensor:
-        return values[rows, part, ..., None, None]
-
-    half = of(parts.half)
-    u, v = own_coordinates(of(parts.centre), half, of(parts.turn), size)
-    off = distance(u, v, *(half * size).unbind(1), of(parts.taper))
-    shade = pattern(u, v, half / of(parts.period)[:, None], of(parts.texture)).mul_(DEPTH).add_(1)
-    shade *= 1 - ROUND * v
-    shade *= 1 - of(parts.edge) * (off + (1 + OUTLINE * size)).clamp_(0, 1)
-    cover = (0.5 - off).clamp_(0, 1).mul_(of(parts.cover))
-    canvas *= (1 - cover)[:, None]
-    return canvas.add_(of(parts.colour) * (shade * cover)[:, None])
+    centre: list[float]
+    half: list[float]
+    turn: float
+    shape: int
+    taper: float
+    colour: list[float]
+    texture: list[float]
+    period: float
+    cover: float
+    edge: float
 
 
-def own_coordinates(
-    centre: Float[Tensor, "B 2 1 1"], half: Float[Tensor, "B 2 1 1"], turn: Float[Tensor, "B 1 1"], size: int
-) -> tuple[Float[Tensor, "B H W"], Float[Tensor, "B H W"]]:
-    """Every pixel as a part sees it."""
-    x = centres(size)[None, None, :] - centre[:, 0]  # (B, 1, W)
-    y = centre[:, 1] - centres(size)[None, :, None]  # (B, H, 1)
-    sine, cosine = sine_and_cosine(turn)
-    width, height = half.unbind(1)
+def brushes(parts: Parts) -> Iterator[list[Brush]]:
+    """The parts of every scene as plain numbers."""
+    columns = [getattr(parts, field.name).tolist() for field in fields(Brush)]
+    for scene in zip(*columns, strict=True):
+        yield [Brush(*values) for values in zip(*scene, strict=True)]
+
+
+def paint_part(picture: np.ndarray, part: Brush) -> None:
+    """Lay a part over what is there (3, H, W): its colour, its texture, a shade that makes it round, a dark outline."""
+    size = picture.shape[-1]
+    rows, columns = window(part, size)
+    u, v = own_coordinates(part, rows, columns, size)
+    width, height = (size * half for half in part.half)
+    off = DISTANCES[part.shape](u, v, width, height, part.taper)
+    shade = (1 - ROUND * v) * (1 - part.edge * (off + (1 + OUTLINE * size)).clip(0, 1))
+    if any(part.texture):
+        shade *= 1 + DEPTH * pattern(part, u, v)
+    cover = part.cover * (0.5 - off).clip(0, 1)
+    here = picture[:, rows, columns]
+    here *= 1 - cover
+    here += np.array(part.colour, np.float32)[:, None, None] * (shade * cover)
+
+
+def window(part: Brush, size: int) -> tuple[slice, slice]:
+    """The rows and columns outside which nothing of the part can be."""
+    width, height = part.half[0] * max(1.0, 1 - part.taper), part.half[1]
+    sine, cosine = abs(math.sin(part.turn)), abs(math.cos(part.turn))
+    x, y = part.centre
+    return span(y, sine * width + cosine * height, size), span(x, cosine * width + sine * height, size)
+
+
+def span(middle: float, reach: float, size: int) -> slice:
+    """The pixels within reach of the middle, and one more on each side."""
+    first, last = (middle - reach) * size - 1, (middle + reach) * size + 1
+    return slice(min(max(math.floor(first), 0), size), min(max(math.ceil(last), 0), size))
+
+
+def own_coordinates(part: Brush, rows: slice, columns: slice, size: int) -> tuple[Window, Window]:
+    """Every pixel of a window as the part sees it."""
+    line = centres(size).numpy()
+    x, y = line[None, columns] - part.centre[0], part.centre[1] - line[rows, None]
+    sine, cosine = math.sin(part.turn), math.cos(part.turn)
+    width, height = part.half
     return cosine / width * x + sine / width * y, cosine / height * y - sine / height * x
 
 
-def disc(u: Tensor, v: Tensor, width: Tensor, height: Tensor, taper: Tensor) -> Float[Tensor, "B H W"]:
+def pattern(part: Brush, u: Window, v: Window) -> Window:
+    """Rows, columns or checks of -1 and 1 with short slopes between."""
+    wave = np.ones_like(u)
+    for along, coordinate, half in zip(part.texture, (u, v), part.half, strict=True):
+        if along:
+            wave *= triangle_wave(coordinate * (half / part.period))
+    wave *= 3
+    return wave.clip(-1, 1)
+
+
+def triangle_wave(phase: Window) -> Window:
+    """1 at whole numbers, -1 in the middle between them, straight between.
+
+    >>> triangle_wave(np.array([0.0, 0.25, 0.5, 1.0])).tolist()
+    [1.0, 0.0, -1.0, 1.0]
+    """
+    wave: Window = 4 * np.abs(phase - np.floor(phase) - 0.5) - 1
+    return wave
+
+
+def disc(u: Window, v: Window, width: float, height: float, taper: float) -> Window:
     """Distance from an ellipse, to first order: what is left of its equation over the steepness of that."""
     u, v = u * u, v * v
-    steepness = (u / (width * width)).add_(v / (height * height)).sqrt_().mul_(2)
-    return u.add_(v).sub_(1).div_(steepness)
+    steepness = 2 * np.sqrt(u * width**-2 + v * height**-2)
+    distance: Window = (u + v - 1) / np.maximum(steepness, 1e-6)
+    return distance
 
 
-def box(u: Tensor, v: Tensor, width: Tensor, height: Tensor, taper: Tensor) -> Float[Tensor, "B H W"]:
+def box(u: Window, v: Window, width: float, height: float, taper: float) -> Window:
     """Distance from the sides of a box that grows narrower to its top."""
     slope = width * taper / (2 * height)
-    sides = (u.abs() + (0.5 * taper * v).add_(0.5 * taper - 1)).mul_(width / (1 + slope * slope).sqrt())
-    return torch.maximum(sides, v.abs().sub_(1).mul_(height))
+    sides = (np.abs(u) + (0.5 * taper * v + (0.5 * taper - 1))) * (width / math.sqrt(1 + slope * slope))
+    distance: Window = np.maximum(sides, (np.abs(v) - 1) * height)
+    return distance
 
 
-def dome(u: Tensor, v: Tensor, width: Tensor, height: Tensor, taper: Tensor) -> Float[Tensor, "B H W"]:
+def dome(u: Window, v: Window, width: float, height: float, taper: float) -> Window:
     """Distance from the upper half of an ellipse."""
-    return torch.maximum(disc(u, v, width, height, taper), -height * v)
+    distance: Window = np.maximum(disc(u, v, width, height, taper), -height * v)
+    return distance
 
 
 DISTANCES = tuple({"disc": disc, "box": box, "dome": dome}[shape] for shape in SHAPES)
-
-
-def pattern(u: Tensor, v: Tensor, steps: Float[Tensor, "B 2 1 1"], texture: Float[Tensor, "B 2 1 1"]) -> Tensor:
-    """Rows, columns or checks of -1 and 1 with short slopes between; 0 without a texture."""
-    across, down = (steps * texture).unbind(1)  # 0: the wave stays at 1
-    waves = triangle_wave(u * across).mul_(triangle_wave(v * down))
-    return waves.mul_(3).clamp_(-1, 1).mul_(texture.amax(1))
-
-
-def triangle_wave(phase: Tensor) -> Tensor:
-    """1 at whole numbers, -1 in the middle between them, straight between.
-
-    >>> triangle_wave(torch.tensor([0.0, 0.25, 0.5, 1.0])).tolist()
-    [1.0, 0.0, -1.0, 1.0]
-    """
-    return (phase - phase.floor()).sub_(0.5).abs_().mul_(4).sub_(1)

@@ -8,6 +8,7 @@ Axes: N samples, B batch.
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -21,7 +22,7 @@ from pretask_plugins.data.images import Album, cached_samples, check_part
 from pretask_plugins.data.painting import paint
 from pretask_plugins.data.scenes import compose
 
-EDITION = 1  # of the pictures; raised, like the component's version, when they change
+EDITION = 2  # of the pictures, for the cache; raised when any pixel changes
 CHUNK = 64  # pictures that are painted at once
 SMALLEST = 16  # pixels; below, parts vanish
 
@@ -76,7 +77,9 @@ class Shapes:
     def pictures(self, index: Int[Tensor, " B"], part: str) -> UInt8[Tensor, "B 3 H W"]:
         """The pictures of the given numbers."""
         draws = self.draws(index, part)
-        return paint(compose(draws.branch("scene"), self.labels(index, part)), self.size, draws.branch("paint"))
+        with one_thread():
+            scenes = compose(draws.branch("scene"), self.labels(index, part))
+            return paint(scenes, self.size, draws.branch("paint"))
 
     def labels(self, index: Int[Tensor, " B"], part: str) -> Int[Tensor, " B"]:
         """Every `classes` pictures in a row show every thing once, in random order."""
@@ -87,6 +90,17 @@ class Shapes:
     def draws(self, index: Int[Tensor, " B"], part: str) -> Draws:
         """The numbers of a part; parts share none."""
         return Draws(index, self.seed).branch(part)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch without its threads: they wait for each other longer than the many small steps of a picture take."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def out_of_range(option: str, range_: str, got: int) -> PretaskError:
