@@ -87,14 +87,15 @@ def test_mnist_is_grey_and_keeps_its_own_parts(tmp_path: Path) -> None:
     assert samples.labels["class"].names[3] == "3 - three"
 
 
-def test_imagenette_folders_get_a_size_and_the_first_of_their_names(tmp_path: Path) -> None:
+def test_imagenette_folders_are_the_parts_and_get_a_size_and_the_first_of_their_names(tmp_path: Path) -> None:
     folders = torchvision.datasets.Imagenette._WNID_TO_CLASS
-    for part in ("train", "val"):
+    for part, dark in (("train", 0), ("val", 40)):
         for number, wnid in enumerate(folders):
             path = tmp_path / "d" / "imagenette2" / part / wnid / "0.JPEG"
             path.parent.mkdir(parents=True)
-            Image.new("RGB", (150 + number, 140), (20 * number, 0, 0)).save(path)
-    samples = TorchvisionData("Imagenette", tmp_path / "d")("test")
+            Image.new("RGB", (150 + number, 140), (20 * number, dark, 0)).save(path, quality=95)
+    train, samples = (TorchvisionData("Imagenette", tmp_path / "d")(part) for part in ("train", "test"))
+    assert int(train.data[:, 1].max()) < 10 < 30 < int(samples.data[:, 1].min())
     names = samples.labels["class"].names
     assert samples.observed.shape == (3, 128, 128)
     assert sorted(names) == sorted(each[0] for each in folders.values())
