@@ -1,0 +1,126 @@
+"""Sequence: what the models of sequences share: checks, views beside samples, who may look at whom, summaries.
+
+Axes: B batch, V views, R = B * V rows, L positions, D width.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from jaxtyping import Bool, Float, Int
+from pretask import Features, Incompatible, Inputs, InputSpec
+from torch import Tensor
+
+
+def check_tokens(who: str, *specs: InputSpec) -> int:
+    """The size of the vocabulary that covers all specs; raises Incompatible where one is no row of tokens."""
+    for spec in specs:
+        if spec.vocabulary is None or len(spec.shape) != 1:
+            raise Incompatible(
+                who,
+                "tokens, (length,), of a vocabulary",
+                f"{spec.modality} of shape {spec.shape}" + ("" if spec.vocabulary else " without a vocabulary"),
+                f"Choose a model for {spec.modality}: pretask list model.",
+            )
+    return max(spec.vocabulary.size for spec in specs if spec.vocabulary is not None)
+
+
+def check_vocabulary(who: str, spec: InputSpec, size: int) -> None:
+    """Raise Incompatible unless the spec is tokens that a model with so many embeddings knows."""
+    if check_tokens(who, spec) > size:
+        raise Incompatible(
+            who,
+            f"a vocabulary of at most {size} tokens, for which it was built",
+            f"{spec.vocabulary.size if spec.vocabulary else 0}",
+            "Use the tokenizer that the model was trained with (data.learn_from).",
+        )
+
+
+def check_length(who: str, spec: InputSpec, context: int | None) -> None:
+    """Raise Incompatible where a sequence is longer than the positions that a model has; None is any number."""
+    if context is not None and spec.shape[0] > context:
+        raise Incompatible(
+            who,
+            f"sequences of at most {context} positions (model.context)",
+            f"{spec.shape[0]}",
+            "Set a larger model.context, or a smaller data.length.",
+        )
+
+
+def check_heads(who: str, width: int, heads: int, multiple: int = 1) -> None:
+    """Raise Incompatible unless the width is shared out to the heads evenly."""
+    if width % (heads * multiple):
+        raise Incompatible(
+            who,
+            f"a model.width that {heads * multiple} divides (model.heads = {heads})",
+            f"{width}",
+            "Change model.width or model.heads.",
+        )
+
+
+def longest(context: int | None, *specs: InputSpec) -> int:
+    """How many positions a model must have: what is asked for, else those of the longest input."""
+    return context or max(spec.shape[0] for spec in specs)
+
+
+def rows(views: Tensor | None) -> Tensor | None:
+    """(B, V, ...) as (R, ...)."""
+    return None if views is None else views.flatten(0, 1)
+
+
+def sight_mask(present: Bool[Tensor, "R L"] | None, causal: bool) -> Bool[Tensor, "R 1 L L"] | None:
+    """Who (row) may look at whom (column); None where nothing is padding, so that attention may take its fast way.
+
+    A position sees itself even where it is padding, or its attention would be 0 / 0.
+
+    >>> sight_mask(torch.tensor([[True, True, False]]), causal=True)[0, 0].int().tolist()
+    [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    """
+    if present is None:
+        return None
+    itself = torch.eye(present.shape[1], dtype=torch.bool, device=present.device)
+    mask = present[:, None, None, :] | itself
+    return mask.tril() if causal else mask
+
+
+def mean_present(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None) -> Float[Tensor, "R D"]:
+    """The mean over present positions; 0 where there is none."""
+    if present is None:
+        return vectors.mean(1)
+    share = present.to(vectors.dtype)
+    return (vectors * share[..., None]).sum(1) / share.sum(1, keepdim=True).clamp(min=1)
+
+
+def last_present(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None) -> Float[Tensor, "R D"]:
+    """The vector of the last present position; of the first one where there is none."""
+    if present is None:
+        return vectors[:, -1]
+    place = torch.arange(present.shape[1], device=present.device)
+    return at(vectors, (place * present).amax(1))
+
+
+def first_present(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None) -> Float[Tensor, "R D"]:
+    """The vector of the first present position."""
+    return vectors[:, 0] if present is None else at(vectors, present.int().argmax(1))
+
+
+def at(vectors: Float[Tensor, "R L D"], place: Int[Tensor, " R"]) -> Float[Tensor, "R D"]:
+    """One vector of every row."""
+    return vectors.gather(1, place[:, None, None].expand(-1, 1, vectors.shape[2]))[:, 0]
+
+
+def as_features(streams: Mapping[str, Tensor], summary: Mapping[str, Tensor], inputs: Inputs) -> Features:
+    """Streams (R, L, D) and summaries (R, D) as features of views."""
+    views = inputs.data.shape[1]
+    length = next(iter(streams.values())).shape[1]
+    return Features(
+        {sight: vectors.reshape(-1, views, *vectors.shape[1:]) for sight, vectors in streams.items()},
+        {sight: vector.reshape(-1, views, *vector.shape[1:]) for sight, vector in summary.items()},
+        (length,),
+        inputs.present,
+    )
+
+
+def output_of(layers: list[Features], wanted: bool) -> Features:
+    """The last layer, with all of them inside where they are wanted."""
+    return replace(layers[-1], layers=tuple(layers)) if wanted else layers[-1]
