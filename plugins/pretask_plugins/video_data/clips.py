@@ -1,0 +1,168 @@
+"""Clips: what the data sets of clips share: two parts, frames of one size, and the cache of what was decoded.
+
+Axes: N samples, T frames, C channels, H W image, F any frames.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Int, Int8, UInt8
+from pretask import Labels, Observed, PretaskError, Samples, Unknown
+from pretask.cache import cached, fingerprint, mapped, write_rows
+from torch.nn import functional as F
+
+THREADS = 2  # videos that are decoded at once; the decoders keep no hold on Python's lock
+TELL = 5.0  # seconds between lines about a decoding that takes long
+NAMED = 3  # unreadable files that are named
+
+
+@dataclass(frozen=True)
+class Reel:
+    """Clips that are yet to be made.
+
+    Args:
+        shape: Of one clip, (T, C, H, W).
+        count: How many there are.
+        clips: The clips in order, any number at a time.
+        rate: Frames per second, where known.
+        classes: Class numbers by the name of the labels.
+        names: Of these classes.
+        masks: Which thing every pixel belongs to, 0 for none and -1 where nobody knows, in the order of the clips.
+        things: Names of what the numbers of a mask mean.
+        present: False where a frame is padding.
+    """
+
+    shape: tuple[int, int, int, int]
+    count: int
+    clips: Iterable[UInt8[np.ndarray, "_ T C H W"]]
+    rate: float | None = None
+    classes: Mapping[str, Int[np.ndarray, " N"]] = field(default_factory=dict)
+    names: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    masks: Iterable[Int8[np.ndarray, "_ T H W"]] | None = None
+    things: Sequence[str] = ()
+    present: Bool[np.ndarray, "N T"] | None = None
+
+
+def check_part(who: str, part: str) -> None:
+    """Raise Unknown unless the part is `train` or `test`."""
+    if part not in ("train", "test"):
+        raise Unknown(f"No part '{part}' of {who}. There are 'train' and 'test'.")
+
+
+def cached_samples(facts: Mapping[str, Any], reel: Callable[[], Reel]) -> Samples:
+    """The samples of an entry of the cache, mapped into memory; made from the reel where there is none.
+
+    Args:
+        facts: What determines the reel.
+        reel: Called only where it must be made.
+    """
+    arrays, notes = cached("clips", facts, lambda folder: write_reel(folder, reel()))
+    labels = {
+        name: Labels(torch.from_numpy(arrays[name]), tuple(classes)) for name, classes in notes["classes"].items()
+    }
+    clips, present = torch.from_numpy(arrays["clips"]), arrays.get("present")
+    observed = Observed("video", tuple(clips.shape[1:]), "uint8", len(clips), rate=notes["rate"])
+    return Samples(
+        observed,
+        clips,
+        labels,
+        None if present is None else torch.from_numpy(present),
+        notes["fingerprint"],
+    )
+
+
+def write_reel(folder: Path, reel: Reel) -> Mapping[str, Any]:
+    """Write a reel's arrays into a folder; labels get files of their own names."""
+    write_rows(folder / "clips.npy", (reel.count, *reel.shape), "uint8", reel.clips)
+    for name, classes in reel.classes.items():
+        np.save(folder / f"{name}.npy", classes.astype(np.int64))
+    if reel.masks is not None:
+        frames, _, height, width = reel.shape
+        write_rows(folder / "masks.npy", (reel.count, frames, height, width), "int8", reel.masks)
+    if reel.present is not None:
+        np.save(folder / "present.npy", reel.present)
+    written = sorted(folder.glob("*.npy"))
+    names = {name: list(classes) for name, classes in reel.names.items()}
+    names |= {"masks": list(reel.things)} if reel.masks is not None else {}
+    known = fingerprint(*map(mapped, written), names=[*[path.stem for path in written], *chain(*names.values())])
+    return {"rate": reel.rate, "classes": names, "fingerprint": known}
+
+
+Found = TypeVar("Found")
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A video that cannot be read, and why."""
+
+    why: str
+
+
+def decoded(who: str, count: int, decode: Callable[[int], Found], name: Callable[[int], str]) -> Iterator[Found]:
+    """What is wanted of the videos 0 … count - 1; says on stderr how far it is where that takes long.
+
+    Args:
+        who: The data set, for messages.
+        count: How many videos there are.
+        decode: Gives what is wanted of one video, or raises whatever it likes.
+        name: What to call one that cannot be read.
+
+    Raises:
+        PretaskError: Videos cannot be read; all are tried before, so that it can say how many.
+    """
+
+    def attempt(number: int) -> Found | Broken:
+        try:
+            return decode(number)
+        except Exception as error:  # decoders raise nearly everything
+            return Broken(f"{name(number)} ({first_line(error)})")
+
+    broken: list[str] = []
+    told = time.monotonic()
+    with ThreadPoolExecutor(THREADS) as pool:
+        for start in range(0, count, THREADS):
+            found = list(pool.map(attempt, range(start, min(start + THREADS, count))))
+            broken += [each.why for each in found if isinstance(each, Broken)]
+            if not broken:
+                yield from (each for each in found if not isinstance(each, Broken))
+            if time.monotonic() - told > TELL:
+                print(f"{who}: {start + len(found)} of {count} videos decoded", file=sys.stderr)
+                told = time.monotonic()
+    if broken:
+        raise PretaskError(
+            who,
+            "videos that can be decoded",
+            f"{len(broken)} of {count} that cannot: {', '.join(broken[:NAMED])}{', …' if broken[NAMED:] else ''}",
+            "Replace or delete them.",
+        )
+
+
+def first_line(error: Exception) -> str:
+    """What an error says, shortened, or what it is called."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+
+
+def resized(frames: UInt8[np.ndarray, "F h w 3"], height: int, width: int) -> UInt8[np.ndarray, "F 3 H W"]:
+    """Frames of another size, as (F, 3, H, W)."""
+    images = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
+    if images.shape[2:] == (height, width):
+        return images.contiguous().numpy()
+    smooth = F.interpolate(images.float(), (height, width), mode="bilinear", antialias=True, align_corners=False)
+    return smooth.round().clamp(0, 255).byte().numpy()
+
+
+def squared(frames: UInt8[np.ndarray, "F h w 3"], side: int) -> UInt8[np.ndarray, "F 3 S S"]:
+    """Frames whose short side is resized to `side`, the middle square cut out."""
+    height, width = frames.shape[1:3]
+    scale = side / min(height, width)
+    tall, broad = max(side, round(height * scale)), max(side, round(width * scale))
+    top, left = (tall - side) // 2, (broad - side) // 2
+    return np.ascontiguousarray(resized(frames, tall, broad)[:, :, top : top + side, left : left + side])
