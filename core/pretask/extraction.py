@@ -1,11 +1,11 @@
 """Extraction: the frozen encoder's features of every layer, in one pass over the samples, cached by content.
 
-An entry of the cache is found by the hash of the weights, of the data, of the split and of how features are pooled, so
-that nothing stale can be read.
+An entry of the cache is found by the hash of the weights, of the data, of the split, of how features are pooled and of
+the kind of device, so that nothing stale can be read. Data without a fingerprint is not cached.
 Axes: N samples, B batch, V views, D width.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from pretask.cache import cached
 from pretask.compose import Task
+from pretask.errors import PretaskError
 from pretask.held_out import evaluating
 from pretask.protocols import Budget
 from pretask.samples import Samples
@@ -35,8 +36,11 @@ def extract(task: Task, samples: Samples, budget: Budget) -> LayerFeatures:
         task: Its encoder is only looked at: evaluation mode, no gradient, the same weights and statistics as before.
         samples: Shown undivided (`split.whole`).
         budget: Batch size, and the folder of the cache.
+
+    Raises:
+        PretaskError: A feature is not a finite number.
     """
-    if budget.cache is None:
+    if budget.cache is None or not samples.fingerprint:
         return dict(joined(task, samples, budget))
     facts = {
         "weights": weights_key(task.model),
@@ -44,6 +48,7 @@ def extract(task: Task, samples: Samples, budget: Budget) -> LayerFeatures:
         "split": fingerprint_of(task.split),
         "pooling": POOLING,
         "dtype": "float32",
+        "device": task.device.type,
     }
 
     def make(folder: Path) -> Mapping[str, Any]:
@@ -67,7 +72,15 @@ def joined(task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, 
             for row, layer in zip(rows, layers, strict=True):
                 row.append(layer.float().cpu())
     for number, row in enumerate(rows, start=1):
-        yield f"layer{number}", torch.cat(row)
+        layer = torch.cat(row)
+        if not bool(layer.isfinite().all()):
+            raise PretaskError(
+                task.name,
+                "finite features to be measured by",
+                f"{int((~layer.isfinite()).any(1).sum())} of {len(layer)} samples without, in layer {number}",
+                "Train with a smaller recipe.lr, or in fp32.",
+            )
+        yield f"layer{number}", layer
 
 
 def pooled(features: Features) -> Float[Tensor, "B VD"]:
@@ -91,17 +104,40 @@ def bytes_of(value: Tensor) -> bytes:
 
 
 def fingerprint_of(part: Any) -> str:
-    """Hash of what a part is: its class, its options and what it was fitted to."""
-    digest = blake2b(f"{type(part).__module__}.{type(part).__qualname__}".encode(), digest_size=16)
-    for name, value in settings(part):
-        digest.update(name.encode())
-        digest.update(bytes_of(value) if isinstance(value, Tensor) else repr(value).encode())
+    """Hash of what a part is: its class, its options and what it was fitted to, however deep inside."""
+    digest = blake2b(digest_size=16)
+    for piece in pieces(part):
+        digest.update(len(piece).to_bytes(8) + piece)
     return digest.hexdigest()
 
 
-def settings(part: Any) -> Iterator[tuple[str, Any]]:
-    """The fields of a dataclass, else the attributes of an object."""
-    if is_dataclass(part):
-        yield from ((field.name, getattr(part, field.name)) for field in fields(part))
+def pieces(part: Any) -> Iterator[bytes]:
+    """All that tells two values apart, bit by bit."""
+    if isinstance(part, np.ndarray):
+        part = torch.from_numpy(part.copy())
+    yield f"{type(part).__module__}.{type(part).__qualname__}".encode()
+    if isinstance(part, Tensor):
+        yield f"{part.dtype} {tuple(part.shape)}".encode()
+        yield bytes_of(part)
+    elif hasattr(part, "__qualname__"):  # a function or a class
+        yield part.__qualname__.encode()
+    elif isinstance(part, nn.Module):
+        yield weights_key(part).encode()
+    elif isinstance(part, Mapping):
+        yield from inside(part.items())
+    elif isinstance(part, (list, tuple)):
+        yield from inside(part)
+    elif is_dataclass(part):
+        yield from inside((field.name, getattr(part, field.name)) for field in fields(part))
+    elif f"at {hex(id(part))}" in repr(part):  # its text is only an address
+        yield from inside(sorted(vars(part).items()))
     else:
-        yield from sorted(getattr(part, "__dict__", {}).items())
+        yield repr(part).encode()
+
+
+def inside(parts: Iterable[Any]) -> Iterator[bytes]:
+    """The pieces of every member, between marks."""
+    yield b"("
+    for part in parts:
+        yield from pieces(part)
+    yield b")"

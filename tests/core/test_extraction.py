@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from pretask import Budget, Task
-from pretask.extraction import extract, fingerprint_of, weights_key
+from pretask import Budget, Features, PretaskError, Task
+from pretask.extraction import extract, fingerprint_of, pooled, weights_key
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins/evaluators"))
 
@@ -36,7 +36,15 @@ def test_what_was_extracted_is_not_extracted_again(tmp_path: Path) -> None:
     passes = len(calls)
     second = extract(made, data, budget)
     assert len(calls) == passes > 0
+    assert list(first) == list(second)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_pooling_puts_views_side_by_side_and_reads_the_stream_that_saw_most() -> None:
+    past, everything = torch.zeros(5, 2, 3), torch.arange(30.0).view(5, 2, 3)
+    streams = {name: each[:, :, None] for name, each in (("past", past), ("all", everything))}
+    assert torch.equal(pooled(Features(streams, {"past": past, "all": everything})), everything.view(5, 6))
+    assert torch.equal(pooled(Features(streams, {"past": past})), past.view(5, 6))
 
 
 def test_other_weights_or_other_data_are_extracted_anew(tmp_path: Path) -> None:
@@ -84,6 +92,48 @@ def test_the_fingerprint_of_a_split_sees_options_and_what_was_fitted() -> None:
     assert fingerprint_of(fitted) == fingerprint_of(replace(fitted, centres=torch.zeros(2)))
     others = [Fitted(), replace(fitted, side=4), replace(fitted, centres=torch.ones(2))]
     assert len({fingerprint_of(each) for each in [fitted, *others]}) == 4
+
+
+def test_the_fingerprint_sees_what_lies_deep_inside_and_no_address() -> None:
+    @dataclass(frozen=True)
+    class Nested:
+        tables: object
+
+    class Plain:
+        def __init__(self, size: int) -> None:
+            self.size = size
+
+    large = torch.zeros(5000)  # longer than its text shows
+    changed = large.clone()
+    changed[2500] = 1
+    tables = [
+        large,
+        changed,
+        (large,),
+        {"a": large},
+        {"a": changed},
+        {"b": large},
+        Plain(1),
+        Plain(2),
+        large.numpy(),
+        counted,
+        task,
+    ]
+    prints = [fingerprint_of(Nested(table)) for table in tables]
+    assert len(set(prints)) == len(tables) - 1  # an array counts as the tensor of its numbers
+    assert prints == [fingerprint_of(Nested(table)) for table in [large.clone(), *tables[1:6], Plain(1), *tables[7:]]]
+
+
+def test_data_without_a_fingerprint_is_never_taken_from_the_cache(tmp_path: Path) -> None:
+    made, budget = task(), Budget(cache=str(tmp_path))
+    one, two = (replace(Planted(signal=signal)("train"), fingerprint="") for signal in (1.0, 2.0))
+    assert not torch.equal(extract(made, one, budget)["layer2"], extract(made, two, budget)["layer2"])
+
+
+def test_features_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PretaskError, match="600 of 600 samples without, in layer 1"):
+        extract(task(shift=float("nan")), Planted()("train"), Budget(cache=str(tmp_path)))
+    assert not list(tmp_path.rglob("*.npy"))
 
 
 @pytest.mark.parametrize("batch", [1, 64])
