@@ -212,10 +212,11 @@ class InTime(Hiding):
         return Mask(*(each[:, :, None, None].expand(-1, -1, *size.grid) for each in (seen, asked)))
 
     def cuts(self, draws: Draws, length: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
-        """The first place of the future, with room on both sides where the length allows it."""
+        """The first place of the future, with room on both sides, or at least after it, where the length allows it."""
         share = self.cut + self.spread * draws.uniform("cut", low=-1.0, high=1.0)
         before, after = self.room
-        return torch.minimum((share * length).round().long(), length - after).clamp(min=before)
+        wanted = (share * length).round().long().clamp(min=before)
+        return torch.minimum(wanted, length - after).clamp(min=0)
 
     def asked_frames(self, views: int) -> range:
         """The frames of a clip that are asked for, always the same."""
@@ -294,7 +295,7 @@ def count(share: float, length: int | Int[Tensor, "..."]) -> Int[Tensor, "..."]:
 
 
 def between(begin: Place, end: Place, size: Size) -> Bool[Tensor, "B N"]:
-    """Which places of a sequence lie from `begin` to before `end`, padding excepted.
+    """Which places of a sequence lie from `begin` to before `end`.
 
     >>> between(1, 3, Size(1, (4,), torch.tensor([4]))).int().tolist()
     [[0, 1, 1, 0]]

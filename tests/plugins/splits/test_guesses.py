@@ -55,6 +55,17 @@ def test_a_line_crosses_a_hole_in_a_slope_exactly() -> None:
     assert torch.allclose(interpolated(values * seen, seen, (2, 3)), values, atol=1e-4)
 
 
+def test_a_short_gap_counts_more_than_a_long_one() -> None:
+    values = torch.tensor([[[0.0, 0, 0], [4.0, 0, 0], [0.0, 0, 0], [0.0, 0, 0], [0.0, 0, 0], [0.0, 9, 0]]])
+    seen = torch.zeros(1, 6, 3, dtype=torch.bool)
+    seen[0, 1], seen[0, 0, 1], seen[0, 5, 1] = torch.tensor([True, False, True]), True, True
+    values[0, 1, 2], values[0, 0, 1] = 8.0, 1.0
+    across, down = 6.0, 1 + (9 - 1) / 5  # gaps of 2 and 5 places
+    assert interpolated(values, seen, (1, 2))[0, 1, 1].item() == pytest.approx(
+        (across / 2 + down / 5) / (1 / 2 + 1 / 5)
+    )
+
+
 def test_beyond_the_last_visible_value_a_line_stays_there() -> None:
     values, seen = torch.tensor([[1.0, 2.0, 0.0, 0.0]]), torch.tensor([[True, True, False, False]])
     assert interpolated(values, seen, (1,)).tolist() == [[1.0, 2.0, 2.0, 2.0]]
@@ -120,6 +131,18 @@ def test_a_hidden_neighbour_is_never_looked_at() -> None:
     draws = Draws(one.index, 5)
     bigrams = split.baselines([one])["bigram"]
     assert torch.equal(bigrams(one, draws)["tokens"][:, 8:], bigrams(other, draws)["tokens"][:, 8:])
+
+
+def test_beyond_the_ends_of_a_text_there_is_no_neighbour() -> None:
+    split, text = AnyFromAny(share=0.5).fit(TEXT, []), chain(60)
+    draws = Draws(text.index, 5)
+    seen = split(text, draws)[0].visible[:, 0]
+    bigrams = split.baselines([text])["bigram"](text, draws)["tokens"]
+    alone = split.baselines([text])["unigram"](text, draws)["tokens"]
+    first, last = ~seen[:, 1] & seen[:, -1], ~seen[:, -2] & seen[:, 0]
+    assert bool(first.any() and last.any())
+    assert torch.equal(bigrams[first, 0], alone[first, 0])
+    assert torch.equal(bigrams[last, -1], alone[last, -1])
 
 
 def test_guesses_of_tokens_are_probabilities_also_of_what_never_occurred() -> None:

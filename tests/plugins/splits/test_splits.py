@@ -26,7 +26,7 @@ OBSERVED = {
 }
 PIECES = {"patch": 4, "frame": 20}
 PARTITIONS = [
-    *[(AnyFromAny(**PIECES), modality) for modality in OBSERVED],
+    *[(AnyFromAny(**PIECES, share=0.3), modality) for modality in OBSERVED],
     *[(Occluded(**PIECES), modality) for modality in OBSERVED],
     (Occluded(**PIECES, place="centre"), "image"),
     *[(FutureFromPast(**PIECES), modality) for modality in ("video", "text", "audio")],
@@ -266,6 +266,20 @@ def test_padding_is_never_asked_and_never_touched(split: Any, modality: str) -> 
     assert not bool((weight.bool() & padding).any())
     assert bool((weight.sum(1) > 0).all())
     assert torch.equal(inputs.data[:, 0][padding], shown[:, 0][padding])
+
+
+@pytest.mark.parametrize(
+    "split", [FutureFromRecentPast(cut=0.9), PastFromPresent(cut=0.9, back=4), FutureFromPast(cut=0.9)]
+)
+def test_texts_shorter_than_the_windows_are_asked_what_they_have(split: Any) -> None:
+    batch = noise("text", 4)
+    present = torch.arange(20) < torch.tensor([3, 4, 5, 20])[:, None]
+    inputs, targets = split.fit(OBSERVED["text"], [])(replace(batch, present=present), Draws(batch.index))
+    weight = the_target(targets).weight
+    assert weight is not None
+    assert not bool((weight.bool() & ~present).any())
+    assert bool((weight.sum(1) > 0).all())
+    assert bool((inputs.visible[:, 0] & present).any(1)[1:].all())
 
 
 def least_squares_error(x: torch.Tensor, y: torch.Tensor) -> float:
