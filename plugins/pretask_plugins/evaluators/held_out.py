@@ -49,10 +49,13 @@ def probed(who: str, task: Task, data: Data, budget: Budget, label: str, share: 
         share: How much of the training part is held out.
 
     Raises:
-        PretaskError: There are no such labels, only one class, or a class with a single sample.
+        PretaskError: There are no such labels, only one class, a class with a single sample, or no such share.
     """
+    if not 0 < share < 1:
+        raise PretaskError(f"{who}.held_out", "a share between 0 and 1", str(share), "Set it to 0.1.", exit_code=2)
     train, test = data("train"), data("test")
     name = label_name(who, train, label)
+    label_name(who, test, name)
     classes = len(train.labels[name].names)
     keep = {part: samples.labels[name].value >= 0 for part, samples in (("train", train), ("test", test))}
     check_classes(who, train, name, keep["train"])

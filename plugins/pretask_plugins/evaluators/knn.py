@@ -14,7 +14,7 @@ from itertools import product
 
 import torch
 from jaxtyping import Float, Int
-from pretask import Budget, Data, Items, Task
+from pretask import Budget, Data, Items, PretaskError, Task
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -38,6 +38,14 @@ class NearestNeighbours:
     temperature: tuple[float, ...] = (0.03, 0.07, 0.2)
     label: str = ""
     held_out: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not self.k or min(self.k) < 1:
+            raise PretaskError("knn.k", "numbers of neighbours from 1", str(self.k), "Set it to (20,).", exit_code=2)
+        if not self.temperature or min(self.temperature) <= 0:
+            raise PretaskError(
+                "knn.temperature", "numbers above 0", str(self.temperature), "Set it to (0.07,).", exit_code=2
+            )
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items]]:
         """`accuracy`, `balanced_accuracy` and `items` of what held-out data chose; `layerK.accuracy`; `majority`.

@@ -3,6 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -106,6 +107,49 @@ def test_data_without_labels_is_refused() -> None:
 def test_other_labels_than_there_are_are_refused() -> None:
     with pytest.raises(PretaskError, match="labels called 'colour'; got class"):
         measure(LinearProbe(label="colour"), Planted())
+
+
+def test_test_data_without_the_labels_is_refused() -> None:
+    def halved(part: str) -> Samples:
+        made = Planted()(part)
+        return made if part == "train" else replace(made, labels={})
+
+    with pytest.raises(PretaskError, match="labels called 'class'; got none"):
+        measure(LinearProbe(), halved)
+
+
+def test_data_of_one_class_is_refused() -> None:
+    with pytest.raises(PretaskError, match="at least two classes; got 1"):
+        measure(LinearProbe(), Planted(classes=1))
+
+
+@pytest.mark.parametrize(
+    "options", [{"k": ()}, {"k": (0, 5)}, {"temperature": (0.0,)}, {"held_out": 0.0}, {"held_out": 1.0}]
+)
+def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(PretaskError, match=f"knn.{next(iter(options))} needs"):
+        measure(NearestNeighbours(**options), Planted())
+
+
+def test_samples_without_a_label_are_left_out() -> None:
+    data = Planted(signal=8.0)
+
+    def partly(part: str) -> Samples:
+        made = data(part)
+        label = made.labels["class"].value.clone()
+        label[::2] = -1
+        return samples(made.data.view(-1, 16), label, 4, f"partly {part}")
+
+    found = measure(LinearProbe(), partly)
+    assert len(found["accuracy.items"].correct) == data.test // 2  # type: ignore[attr-defined]
+    assert float(found["accuracy"]) > 0.98  # type: ignore[arg-type]
+
+
+def test_the_headline_is_the_layer_that_held_out_data_chose_and_is_said() -> None:
+    found = measure(LinearProbe(), Planted(signal=2.0))
+    assert found["chosen_layer"] == 2.0
+    assert found["accuracy"] == found["layer2.accuracy"]
+    assert float(found["gradient"]) < 0.1  # type: ignore[arg-type]
 
 
 def test_a_class_with_one_sample_is_refused_by_name() -> None:
