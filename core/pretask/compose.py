@@ -115,7 +115,7 @@ def compose(
     """
     with seeded(seed):
         encoder, scorer = fit_parts(observed, split, model, objective)
-    device = torch.device(device)
+    device = torch.empty(0, device=device).device  # with its number, so that it can be compared
     for part in (encoder, scorer):
         if isinstance(part, torch.nn.Module):
             part.to(device)

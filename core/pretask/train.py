@@ -7,7 +7,7 @@ bit for bit the run that was never stopped, and a run on R ranks sees what a run
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -112,8 +112,7 @@ class Run:
         self.samples = samples.resident(task.device)
         self.parts: dict[str, nn.Module] = {"model": task.model, "objective": task.objective}
         if recipe.channels_last:
-            for part in self.parts.values():
-                part.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            use_channels_last(self.parts.values())
         step = Step(task)
         self.parameters = [each for each in step.parameters() if each.requires_grad]
         self.optimizer = recipe.make_optimizer(self.parameters)
@@ -236,6 +235,14 @@ class Run:
         checkpoint.save(self.folder, self.parts, self.raw_optimizer, self.progress)
 
 
+def use_channels_last(parts: Iterable[nn.Module]) -> None:
+    """Lay the kernels of two-dimensional convolutions out with channels last; what has other axes stays as it is."""
+    for part in parts:
+        for parameter in part.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
 def share(batch: int, ranks: int, accumulate: int) -> int:
     """Samples of one rank in one part of a batch; raises PretaskError where they do not divide evenly."""
     if batch % (ranks * accumulate):
@@ -255,6 +262,8 @@ def accelerator_for(device: torch.device, precision: str) -> Any:
     from accelerate.state import AcceleratorState
 
     AcceleratorState._reset_state()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
 
 

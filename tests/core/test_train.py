@@ -12,7 +12,7 @@ import torch
 from pretask import PretaskError, Recipe, Task
 from pretask.held_out import held_out_loss
 from pretask.order import epoch_order, positions
-from pretask.train import share, train
+from pretask.train import share, train, use_channels_last
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -141,6 +141,15 @@ def test_accumulated_parts_give_the_step_of_the_whole_batch() -> None:
         train(made, samples(), seed=7)
     one, three = (weights(made) for made in no_dropout)
     assert all(torch.allclose(value, three[name], atol=1e-5) for name, value in one.items())
+
+
+def test_kernels_of_images_have_channels_last_and_those_of_clips_are_left() -> None:
+    flat, deep = torch.nn.Conv2d(3, 4, 3), torch.nn.Conv3d(3, 4, 3)
+    weight = flat.weight.detach().clone()
+    use_channels_last([flat, deep])
+    assert flat.weight.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(flat.weight, weight)
+    assert deep.weight.is_contiguous()
 
 
 def test_progress_rises_to_one() -> None:
