@@ -14,10 +14,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pretask.errors import PretaskError
+
 GOLDEN = 0x9E3779B97F4A7C15
 FIRST = 0xBF58476D1CE4E5B9
 SECOND = 0x94D049BB133111EB
 WORD = (1 << 64) - 1
+WIDEST = 1 << 32  # of a range of integers: 32 bits are drawn
 
 
 def signed(word: int) -> int:
@@ -35,10 +38,17 @@ def mix_int(word: int) -> int:
 
 def name_key(name: str) -> int:
     """A 64-bit key of a name, by arithmetic on its code points (hashlib would break fullgraph)."""
-    key = len(name)
+    key = len(name) or GOLDEN  # an empty name is a name too, and the finaliser keeps 0
     for letter in name:
         key = mix_int((key + GOLDEN) ^ ord(letter))
     return key
+
+
+def as_word(number: int | Tensor, device: torch.device) -> Tensor:
+    """A seed or an epoch as int64, whatever its type; of a larger int the lowest 64 bits."""
+    if isinstance(number, int):
+        number = signed(number & WORD)
+    return torch.as_tensor(number, dtype=torch.int64, device=device)
 
 
 def shift_right(word: Tensor, bits: int) -> Tensor:
@@ -89,7 +99,7 @@ class Draws:
     def __init__(
         self, index: Int[Tensor, " B"], /, seed: int | Tensor = 0, epoch: int | Tensor = 0, *, path: int = 0
     ) -> None:
-        self.index, self.seed, self.epoch, self.path = index, seed, epoch, path
+        self.index, self.seed, self.epoch, self.path = index.long(), seed, epoch, path
 
     def branch(self, name: str) -> "Draws":
         """Draws of the same samples that share no number with these."""
@@ -106,7 +116,7 @@ class Draws:
         if isinstance(self.seed, int) and isinstance(self.epoch, int):
             word = signed(mix_int(mix_int(self.seed + salt) + self.epoch))
             return torch.full((), word, dtype=torch.int64, device=self.index.device)
-        seed, epoch = (torch.as_tensor(number, device=self.index.device) for number in (self.seed, self.epoch))
+        seed, epoch = as_word(self.seed, self.index.device), as_word(self.epoch, self.index.device)
         return mix(mix(seed + signed(salt)) + epoch)
 
     def _shaped(self, name: str, shape: tuple[int, ...], each: int = 1) -> Tensor:
@@ -116,7 +126,10 @@ class Draws:
     def uniform(self, name: str, *shape: int, low: float = 0.0, high: float = 1.0) -> Float[Tensor, "B ..."]:
         """Uniform numbers in [low, high): 24 random bits each."""
         unit = shift_right(self._shaped(name, shape), 40).float() * 2.0**-24
-        return low + (high - low) * unit
+        if low == 0:
+            return high * unit
+        below = high - abs(high) * 2.0**-23  # rounding of the sum would now and then reach high
+        return (low + (high - low) * unit).clamp(max=below)
 
     def normal(self, name: str, *shape: int) -> Float[Tensor, "B ..."]:
         """Standard normal numbers, by the Box-Muller transform; none beyond 6.7 standard deviations."""
@@ -126,7 +139,18 @@ class Draws:
         return (-2 * radius.log()).clamp(min=0).sqrt() * angle.cos()
 
     def integers(self, name: str, low: int | Tensor, high: int | Tensor, *shape: int) -> Int[Tensor, "B ..."]:
-        """Integers in [low, high); bounds may be tensors that broadcast. Biased by at most (high - low) / 2^32."""
+        """Integers in [low, high); bounds may be tensors that broadcast. Biased by at most (high - low) / 2^32.
+
+        Raises:
+            PretaskError: There are none, or more than 2^32. Of tensors that is for the caller to see to.
+        """
+        if isinstance(low, int) and isinstance(high, int) and not 0 < high - low <= WIDEST:
+            raise PretaskError(
+                f"the draw '{name}'",
+                f"a range of 1 to {WIDEST} integers",
+                f"[{low}, {high})",
+                "Refuse such data in the split's spec.",
+            )
         return low + shift_right(shift_right(self._shaped(name, shape), 32) * (high - low), 32)
 
     def bernoulli(self, name: str, probability: float | Tensor, *shape: int) -> Bool[Tensor, "B ..."]:
@@ -138,5 +162,13 @@ class Draws:
         return self.bits(name, count).argsort(dim=1)
 
     def choice(self, name: str, count: int, size: int) -> Int[Tensor, "B size"]:
-        """`size` different ones of 0 … count - 1 for every sample, in random order."""
+        """`size` different ones of 0 … count - 1 for every sample, in random order.
+
+        Raises:
+            PretaskError: There are fewer.
+        """
+        if size > count:
+            raise PretaskError(
+                f"the draw '{name}'", f"at most {count} of {count}", f"{size}", "Refuse such data in the split's spec."
+            )
         return self.permutation(name, count)[:, :size]
