@@ -4,25 +4,33 @@ Axes: N samples, C channels, H W image.
 """
 
 import io
+import os
 import tarfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import pairwise, takewhile
 from pathlib import Path, PurePosixPath
-from threading import Lock
-from typing import Any
+from shutil import copyfileobj
+from tempfile import TemporaryFile
+from typing import IO, Any
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 from pretask import PretaskError, Samples
+from pretask.cache import key_of
 
 from pretask_plugins.data.images import Album, cached_samples, check_part, decoded, pixels
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-PARTS = {"train": ("train", "training"), "test": ("test", "val", "valid", "validation")}
+PARTS = {"train": ("train", "training"), "test": ("test", "val", "valid", "validation")}  # the first that is there
+WORDS = frozenset(word for words in PARTS.values() for word in words)
 TENTH = 10
+BLOCK = bytes(512)  # of zeros, with which a whole tar file ends
 
 
 @dataclass(frozen=True)
@@ -48,21 +56,23 @@ class Folder:
         """
         check_part("folder", part)
         found = self.find(part)
-        facts = {"data": "folder", "size": self.size, "grey": self.grey, "part": part, "files": found.stamps()}
+        facts = {"data": "folder", "size": self.size, "grey": self.grey, "part": part, "files": found.stamp()}
         return cached_samples(facts | {"classes": found.classes}, lambda: self.album(found))
 
     def find(self, part: str) -> "Found":
         """The images of a part; raises PretaskError where there are none, or too few of a class."""
-        if not self.root.exists():
-            raise PretaskError("folder", "a folder or tar file", f"{self.root}", "Name one with --set data.root=…")
-        found = find_part(self.root, part)
+        root = self.root.expanduser()
+        if not root.exists():
+            raise PretaskError("folder", "a folder or tar file", f"no {root}", "Name one with --set data.root=…")
+        found = find_part(root, part)
         if not found.images:
             raise PretaskError(
                 "folder",
                 f"images ({', '.join(ENDINGS[:3])} …) in class folders for the part {part}",
-                f"none in {self.root}",
+                f"none in {root}",
                 "Put them into train/CLASS/ and test/CLASS/, or CLASS/.",
             )
+        check_classes(found)
         if part == "train":
             check_counts(found.images)
         return found
@@ -88,11 +98,19 @@ class Folder:
 
 @dataclass(frozen=True)
 class Member:
-    """One image: its name below the root, its class, and what changes when it does."""
+    """One image.
+
+    Args:
+        name: Below the root, or in the tar file.
+        label: Its class.
+        word: What the folder of its part is called, if it lies in one.
+        stamp: Bytes, and time of change: what changes when it does.
+    """
 
     name: str
     label: str
-    stamp: tuple[int, int]  # bytes, and time of change
+    word: str | None
+    stamp: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -102,18 +120,19 @@ class Found:
     Args:
         root: The folder or tar file that they are in.
         images: Theirs.
-        classes: Those of all parts, by name, so that a class has the same number in each.
+        classes: Those to train on, so that a class has the same number in each part.
     """
 
     root: Path
     images: tuple[Member, ...]
     classes: tuple[str, ...]
 
-    def stamps(self) -> list[Any]:
-        """What determines the images, for the cache; many a tar file says 1970 of all that is in it."""
+    def stamp(self) -> str:
+        """Hash of what determines the images, for the cache; many a tar file says 1970 of all that is in it."""
         about = self.root.stat()
-        whole = [] if self.root.is_dir() else [(about.st_size, about.st_mtime_ns)]
-        return whole + [(each.name, *each.stamp) for each in self.images]
+        whole = [] if self.root.is_dir() else [about.st_size, about.st_mtime_ns]
+        images = [(each.name, *each.stamp) for each in self.images]
+        return key_of({"root": self.root.resolve(), "whole": whole, "images": images})
 
     @contextmanager
     def reader(self) -> Iterator[Callable[[str], bytes]]:
@@ -121,15 +140,10 @@ class Found:
         if self.root.is_dir():
             yield lambda name: (self.root / name).read_bytes()
             return
-        lock = Lock()
         with open_tar(self.root) as archive:
-
-            def read(name: str) -> bytes:
-                with lock:
-                    file = archive.extractfile(name)
-                    return file.read() if file is not None else b""
-
-            yield read
+            places = {each.name: (each.size, each.offset_data) for each in archive}
+            with self.root.open("rb") if is_plain(self.root) else unpacked(archive) as file:
+                yield lambda name: os.pread(file.fileno(), *places[name])
 
 
 def place_of(root: Path, part: str) -> Path:
@@ -143,30 +157,45 @@ def place_of(root: Path, part: str) -> Path:
 
 
 def find_part(root: Path, part: str) -> Found:
-    """The images of one part, and the classes of all."""
+    """The images of one part, and the classes of those to train on."""
     places = {each: place_of(root, each) for each in PARTS}
     members = {place: members_of(place) for place in set(places.values())}
-    classes = {each.label for found in members.values() for each in found}
-    own = places[part]
-    return Found(own, tuple(parted(members[own], part, own != root)), tuple(sorted(classes)))
+    parts = {each: parted(members[place], each, place != root) for each, place in places.items()}
+    classes = sorted({each.label for each in parts["train"]})
+    return Found(places[part], tuple(parts[part]), tuple(classes))
 
 
 def members_of(place: Path) -> list[Member]:
     """Every image in a folder or tar file, by name."""
-    return sorted(in_tar(place) if place.is_file() else in_folder(place), key=lambda each: each.name)
+    files = sorted(in_tar(place) if place.is_file() else in_folder(place))
+    folders = [PurePosixPath(name).parts[:-1] for name, _, _ in files]
+    ends = zip(min(folders, default=()), max(folders, default=()), strict=False)
+    shared = len(list(takewhile(lambda pair: pair[0] == pair[1], ends)))
+    return [
+        Member(name, class_of(path, shared), next((each for each in path[:-1] if each in WORDS), None), (size, changed))
+        for (name, size, changed), path in zip(files, folders, strict=True)
+    ]
+
+
+def class_of(folders: Sequence[str], shared: int) -> str:
+    """The class of an image: the folder in that of its part, else the first one that not all images lie in.
+
+    >>> class_of(("imagenet", "train", "tench", "images"), 1), class_of(("mine", "tench"), 1), class_of(("tench",), 1)
+    ('tench', 'tench', 'tench')
+    """
+    for folder, inner in pairwise(folders):
+        if folder in WORDS:
+            return inner
+    return folders[min(shared, len(folders) - 1)]
 
 
 def parted(members: Sequence[Member], part: str, own: bool) -> Sequence[Member]:
     """Those of one part: below a folder of its name, or all of its own tar file, or its share by hash of the names."""
-    if any(part_of(each.name) for each in members):
-        return [each for each in members if part_of(each.name) == part]
+    words = {each.word for each in members if each.word}
+    if words:
+        chosen = next((word for word in PARTS[part] if word in words), "")
+        return [each for each in members if each.word == chosen]
     return members if own else [each for each in members if is_tenth(each.name) == (part == "test")]
-
-
-def part_of(name: str) -> str | None:
-    """The part that one of an image's upper folders names."""
-    folders = PurePosixPath(name).parts[:-2]
-    return next((part for part, words in PARTS.items() for folder in folders if folder in words), None)
 
 
 def is_tenth(name: str) -> bool:
@@ -181,27 +210,31 @@ def is_image(name: PurePosixPath) -> bool:
     return len(name.parts) > 1 and name.suffix.lower() in ENDINGS and not hidden
 
 
-def member(name: str, size: int, changed: int) -> Member:
-    """An image whose class is the folder that it lies in."""
-    return Member(name, PurePosixPath(name).parent.name, (size, changed))
+def in_folder(root: Path) -> Iterator[tuple[str, int, int]]:
+    """Name, bytes and time of every image that lies in a folder below the root; links are followed."""
+    for folder, _, names in os.walk(root, followlinks=True):
+        for name in names:
+            path = Path(folder, name)
+            short = path.relative_to(root).as_posix()
+            if is_image(PurePosixPath(short)) and path.is_file():
+                about = path.stat()
+                yield short, about.st_size, about.st_mtime_ns
 
 
-def in_folder(root: Path) -> Iterable[Member]:
-    """Every image that lies in a folder below the root."""
-    for path in root.rglob("*"):
-        if is_image(PurePosixPath(path.relative_to(root))) and path.is_file():
-            about = path.stat()
-            yield member(path.relative_to(root).as_posix(), about.st_size, about.st_mtime_ns)
-
-
-def in_tar(path: Path) -> Iterable[Member]:
-    """Every image that lies in a folder of a tar file."""
+def in_tar(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Name, bytes and time of every image that lies in a folder of a tar file."""
     with open_tar(path) as archive:
+        file: Any = archive.fileobj
         try:
             for each in archive:
                 if each.isfile() and is_image(PurePosixPath(each.name)):
-                    yield member(each.name, each.size, int(each.mtime))
-        except (tarfile.TarError, OSError, EOFError) as error:
+                    yield each.name, each.size, int(each.mtime)
+            file.seek(archive.offset)
+            if file.read(len(BLOCK)) != BLOCK:
+                raise EOFError(
+                    "it ends before its end mark"
+                )  # tarfile does not mind where it was cut between two files
+        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
             raise broken_tar(path, error) from error
 
 
@@ -213,15 +246,45 @@ def open_tar(path: Path) -> tarfile.TarFile:
         raise broken_tar(path, error) from error
 
 
+def is_plain(path: Path) -> bool:
+    """Whether a tar file is not compressed."""
+    try:
+        with tarfile.open(path, "r:"):
+            return True
+    except tarfile.TarError:
+        return False
+
+
+def unpacked(archive: tarfile.TarFile) -> IO[bytes]:
+    """A compressed tar file as one in which one can jump about; ended with its handle."""
+    file: Any = archive.fileobj
+    plain = TemporaryFile()  # noqa: SIM115
+    file.seek(0)
+    copyfileobj(file, plain)
+    plain.flush()
+    return plain
+
+
 def broken_tar(path: Path, error: Exception) -> PretaskError:
-    """The error for a tar file that cannot be read to its end."""
-    return PretaskError("folder", "a whole tar file of images", f"{path} ({error})", "Copy it again.")
+    """The error for a file that is no tar file, or cannot be read to its end."""
+    return PretaskError("folder", "a folder, or a whole tar file of images", f"{path} ({error})", "Copy it again.")
+
+
+def check_classes(found: Found) -> None:
+    """Raise PretaskError where there is a class to test on and not to train on."""
+    strange = sorted({each.label for each in found.images} - set(found.classes))
+    if strange:
+        raise PretaskError(
+            "folder",
+            "every class of the part test among those of the part train",
+            f"{', '.join(strange[:3])}{' …' if strange[3:] else ''} without images to train on",
+            "Put every image into the folder of its class.",
+        )
 
 
 def check_counts(images: Sequence[Member]) -> None:
     """Raise PretaskError where a class has a single image: nothing could be learned of it and chosen on it."""
-    labels = [each.label for each in images]
-    lonely = sorted(label for label in set(labels) if labels.count(label) == 1)
+    lonely = sorted(label for label, count in Counter(each.label for each in images).items() if count == 1)
     if lonely:
         raise PretaskError(
             "folder",

@@ -202,7 +202,7 @@ def test_an_empty_folder_says_what_belongs_into_it(tmp_path: Path) -> None:
 
 
 def test_a_root_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(PretaskError, match=r"got .*/nowhere\. Name one with --set data\.root"):
+    with pytest.raises(PretaskError, match=r"got no .*/nowhere\. Name one with --set data\.root"):
         Folder(tmp_path / "nowhere")("train")
 
 
@@ -226,6 +226,69 @@ def test_a_tar_file_that_was_cut_short_is_named(tmp_path: Path, ending: str, kep
     tar.write_bytes(tar.read_bytes()[: int(kept * tar.stat().st_size)])
     with pytest.raises(PretaskError, match=r"a whole tar file of images; got .*all\.tar"):
         Folder(tar, size=SIDE)("train")
+
+
+def test_a_tar_file_that_was_cut_between_two_images_is_named(tmp_path: Path) -> None:
+    tar = packed(in_parts(tmp_path / "d"), tmp_path / "all.tar")
+    with tarfile.open(tar) as archive:
+        ends = archive.getmembers()[4].offset
+    os.truncate(tar, ends)
+    with pytest.raises(PretaskError, match=r"all\.tar \(it ends before its end mark\)"):
+        Folder(tar, size=SIDE)("train")
+
+
+def test_a_file_that_is_no_tar_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(PretaskError, match=r"a folder, or a whole tar file of images; got .*one\.png"):
+        Folder(write(tmp_path / "one.png"))("train")
+
+
+def test_where_there_is_a_test_folder_a_val_folder_is_left_alone(tmp_path: Path) -> None:
+    root = in_parts(tmp_path / "d", "test")
+    write(root / "val" / "ant" / "0.png", 99)
+    assert levels(Folder(root, size=SIDE)("test")) == [30, 31, 120, 121, 220, 221]
+
+
+def test_folders_in_a_class_folder_belong_to_the_class(tmp_path: Path) -> None:
+    for label, level in LEVELS.items():
+        for number in range(3):
+            write(tmp_path / "d" / "tiny" / "train" / label / "images" / f"{number}.png", level)
+            write(tmp_path / "e" / "tiny" / label / "images" / f"{number}.png", level)
+    for root in ("d", "e"):
+        found = Folder(tmp_path / root).find("train")
+        assert found.classes == ("ant", "bee", "cow")
+        assert all(each.label in each.name.split("/") for each in found.images)
+
+
+def test_a_class_that_is_only_to_be_tested_on_is_named(tmp_path: Path) -> None:
+    root = in_parts(tmp_path / "d")
+    write(root / "val" / "images" / "0.png")
+    assert len(Folder(root, size=SIDE)("train")) == 9
+    with pytest.raises(PretaskError, match="got images without images to train on"):
+        Folder(root, size=SIDE)("test")
+
+
+def test_folders_that_are_links_are_followed(tmp_path: Path) -> None:
+    root = in_parts(tmp_path / "d")
+    (tmp_path / "linked").mkdir()
+    for part in ("train", "val"):
+        (tmp_path / "linked" / part).symlink_to(root / part)
+    assert Folder(tmp_path / "linked", size=SIDE)("train").fingerprint == Folder(root, size=SIDE)("train").fingerprint
+
+
+def test_two_folders_that_look_alike_are_told_apart(tmp_path: Path) -> None:
+    for level in (10, 20):
+        for name in "ab":
+            path = write(tmp_path / f"{level}" / "train" / "ant" / f"{name}.bmp", level)
+            os.utime(path, ns=(0, 0))  # equal names, bytes and times
+        assert levels(Folder(tmp_path / f"{level}", size=SIDE)("train")) == [level, level]
+
+
+def test_a_root_below_the_home_folder_may_be_written_with_a_tilde(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_parts(tmp_path / "photos")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert len(Folder(Path("~/photos"), size=SIDE)("train")) == 9
 
 
 def test_images_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
