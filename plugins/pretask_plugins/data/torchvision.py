@@ -3,6 +3,8 @@
 Axes: N samples, C channels, H W image.
 """
 
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,9 +12,10 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from jaxtyping import UInt8
-from PIL import Image
 from pretask import PretaskError, Samples
+from pretask.cache import key_of
 
+from pretask_plugins.data.folder import is_tenth
 from pretask_plugins.data.images import Album, cached_samples, check_part, decoded, pixels
 
 Name = Literal[
@@ -24,6 +27,7 @@ Name = Literal[
     "SVHN",
     "STL10",
     "Imagenette",
+    "EuroSAT",
     "Flowers102",
     "OxfordIIITPet",
 ]
@@ -38,6 +42,22 @@ SPLITS = {
     "Flowers102": ("train", "test"),
     "OxfordIIITPet": ("trainval", "test"),
 }
+UNDIVIDED = ("EuroSAT",)  # all in one; a tenth is for testing
+# Where each data set has its files below the root.
+FILES = {
+    "CIFAR10": "cifar-10-batches-py/*",
+    "CIFAR100": "cifar-100-python/*",
+    "MNIST": "MNIST/raw/*",
+    "FashionMNIST": "FashionMNIST/raw/*",
+    "KMNIST": "KMNIST/raw/*",
+    "SVHN": "*_32x32.mat",
+    "STL10": "stl10_binary/*",
+    "Imagenette": "imagenette2*/**/*",
+    "EuroSAT": "eurosat/2750/**/*",
+    "Flowers102": "flowers-102/**/*",
+    "OxfordIIITPet": "oxford-iiit-pet/**/*",
+}
+EDITIONS = {"160px": 160, "320px": 320, "full": None}  # of Imagenette: short sides, pixels
 
 
 @dataclass(frozen=True)
@@ -63,46 +83,60 @@ class TorchvisionData:
             PretaskError: The files are not where torchvision looks for them.
         """
         check_part("torchvision", part)
-        found = self.open(part)
         side = self.size if self.size is not None or self.name not in VARIED else SIDE
-        facts = {"data": "torchvision", "name": self.name, "part": part, "size": side, "root": self.stamps()}
-        return cached_samples(facts, lambda: self.album(found, side))
+        if not self.stamps():
+            self.open(part, side)  # fetches, or tells what is missing
+        facts = {"data": "torchvision", "name": self.name, "part": part, "size": side}
+        where = {"root": self.root.expanduser().resolve(), "files": key_of({"files": self.stamps()})}
+        return cached_samples(facts | where, lambda: self.album(part, side))
 
-    def open(self, part: str) -> Any:
+    def open(self, part: str, side: int | None) -> Any:
         """Torchvision's own data set object."""
         import torchvision
 
-        which: dict[str, Any] = {"train": part == "train"}
+        root = self.root.expanduser()
+        which: dict[str, Any] = {} if self.name in UNDIVIDED else {"train": part == "train"}
         if self.name in SPLITS:
             which = {"split": SPLITS[self.name][part == "test"]}
+        if self.name == "Imagenette":
+            which["size"] = edition(root, side or SIDE)
         try:
-            return getattr(torchvision.datasets, self.name)(str(self.root), download=self.download, **which)
-        except (RuntimeError, FileNotFoundError, OSError) as error:
+            with redirect_stdout(sys.stderr):  # where torchvision talks
+                return getattr(torchvision.datasets, self.name)(str(root), download=self.download, **which)
+        except (RuntimeError, OSError) as error:
             raise PretaskError(
                 f"torchvision {self.name}",
-                f"its files below {self.root}",
+                f"its files below {root}",
                 str(error).strip() or type(error).__name__,
                 "Put them there, or set data.download=true to fetch them.",
             ) from error
 
     def stamps(self) -> list[Any]:
-        """Names, sizes and times of the files below the root: what changes when the data does."""
-        files = sorted(path for path in self.root.rglob("*") if path.is_file())
-        return [(str(path.relative_to(self.root)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+        """Names, sizes and times of the data set's files: what changes when the data does."""
+        root = self.root.expanduser()
+        files = sorted(path for path in root.glob(FILES[self.name]) if path.is_file())
+        return [(str(path.relative_to(root)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
-    def album(self, found: Any, side: int | None) -> Album:
+    def album(self, part: str, side: int | None) -> Album:
         """Its images, decoded as they are asked for."""
-        grey = self.name in GREY
+        found, grey = self.open(part, side), self.name in GREY
+        labels = torch.as_tensor(labels_of(found), dtype=torch.int64).numpy()
+        own = np.arange(len(labels))
+        if self.name in UNDIVIDED:
+            own = own[[is_tenth(Path(path).name) == (part == "test") for path, _ in found.samples]]
 
         def decode(number: int) -> UInt8[np.ndarray, "C H W"]:
-            image = found[number][0]
-            if not isinstance(image, Image.Image):
-                raise ValueError(f"{type(image).__name__} instead of an image")
-            return pixels(image, side, grey)
+            return pixels(found[own[number]][0], side, grey)
 
-        labels = torch.as_tensor(labels_of(found), dtype=torch.int64).numpy()
-        pieces = decoded("torchvision", len(found), decode, lambda number: f"{self.name} {number}")
-        return Album(decode(0).shape, labels, class_names(found, labels), pieces)
+        pieces = decoded("torchvision", len(own), decode, lambda number: f"{self.name} {own[number]}")
+        return Album(decode(0).shape, labels[own], class_names(found, labels), pieces)
+
+
+def edition(root: Path, side: int) -> str:
+    """Imagenette's smallest edition with images of that side: of those below the root, else of all."""
+    enough = [name for name, short in EDITIONS.items() if short is None or short >= side]
+    there = [name for name in enough if (root / f"imagenette2{'' if name == 'full' else '-' + name[:-2]}").is_dir()]
+    return (there or enough)[0]
 
 
 def labels_of(found: Any) -> Any:

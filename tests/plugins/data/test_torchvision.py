@@ -104,7 +104,43 @@ def test_imagenette_folders_are_the_parts_and_get_a_size_and_the_first_of_their_
         assert abs(int(image[0, 64, 64]) - 20 * number) < 3
 
 
-@pytest.mark.parametrize("name", ["CIFAR10", "MNIST", "SVHN", "STL10", "Imagenette", "Flowers102", "OxfordIIITPet"])
+def test_the_smallest_imagenette_that_suffices_is_read(tmp_path: Path) -> None:
+    for name, green in (("imagenette2-160", 60), ("imagenette2-320", 120), ("imagenette2", 180)):
+        path = tmp_path / "d" / name / "train" / "n01440764" / "0.JPEG"
+        path.parent.mkdir(parents=True)
+        Image.new("RGB", (340, 330), (0, green, 0)).save(path, quality=95)
+    for size, green in ((64, 60), (160, 60), (161, 120), (321, 180)):
+        seen = TorchvisionData("Imagenette", tmp_path / "d", size=size)("train").data
+        assert abs(int(seen[0, 1, 8, 8]) - green) < 3
+
+
+def test_of_a_data_set_without_parts_a_tenth_is_held_out_and_nothing_is_in_both(tmp_path: Path) -> None:
+    for number, name in enumerate(("Forest", "River")):
+        for place in range(30):
+            path = tmp_path / "d" / "eurosat" / "2750" / name / f"{name}_{place}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (64, 64), (8 * place, 200 * number, 0)).save(path, quality=95)
+    data = TorchvisionData("EuroSAT", tmp_path / "d")
+    train, test = data("train"), data("test")
+    assert len(train) + len(test) == 60
+    assert 1 <= len(test) <= 15
+    red = [{(int(image[0, 8, 8]), int(image[1, 8, 8]) > 100) for image in part.data} for part in (train, test)]
+    assert not red[0] & red[1]
+    for part in (train, test):
+        assert ((part.data[:, 1, 8, 8] > 100).long() == part.labels["class"].value).all()
+    assert train.labels["class"].names == ("Forest", "River")
+
+
+def test_another_data_set_below_the_same_root_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mnist(tmp_path / "d")
+    data = TorchvisionData("MNIST", tmp_path / "d")
+    before = data.stamps()
+    cifar(tmp_path / "d", monkeypatch)
+    assert len(before) == 4
+    assert data.stamps() == before
+
+
+@pytest.mark.parametrize("name", ours.Name.__args__)  # type: ignore[attr-defined]
 def test_missing_files_are_named_with_the_way_to_get_them(tmp_path: Path, name: ours.Name) -> None:
     with pytest.raises(PretaskError, match=rf"torchvision {name} needs its files below .*data\.download=true"):
         TorchvisionData(name, tmp_path / "d")("train")
@@ -138,7 +174,8 @@ def test_images_are_decoded_once_and_anew_when_the_files_change(
 def test_every_name_is_a_data_set_of_torchvision_whose_parts_exist() -> None:
     for name in ours.Name.__args__:  # type: ignore[attr-defined]
         assert hasattr(torchvision.datasets, name)
-    assert set(ours.SPLITS) <= set(ours.Name.__args__)  # type: ignore[attr-defined]
+    names = set(ours.Name.__args__)  # type: ignore[attr-defined]
+    assert set(ours.SPLITS) | set(ours.GREY) | set(ours.VARIED) | set(ours.UNDIVIDED) <= names == set(ours.FILES)
 
 
 def test_another_part_than_train_and_test_is_unknown(tmp_path: Path) -> None:
