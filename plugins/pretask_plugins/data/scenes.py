@@ -254,8 +254,8 @@ def pick(values: Shaped[Tensor, "B P ..."], index: Int[Tensor, "B P"]) -> Shaped
 def turned(vector: Float[Tensor, "B P 2"], angle: Float[Tensor, "B 1"]) -> Float[Tensor, "B P 2"]:
     """A vector turned anticlockwise as one sees it, y pointing down.
 
-    >>> turned(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[torch.pi / 2]])).round().tolist()
-    [[[0.0, -1.0]]]
+    >>> turned(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[torch.pi / 2]])).round().int().tolist()
+    [[[0, -1]]]
     """
     sine, cosine = sine_and_cosine(angle)
     x, y = vector.unbind(-1)
