@@ -249,7 +249,7 @@ def finalise(word: int) -> int:
     return word ^ word >> 31
 
 
-def written_out(seed: int, epoch: int, branch: str, name: str, index: int, count: int) -> list[int]:
+def written_out(seed: int, epoch: int, branches: str, name: str, index: int, count: int) -> list[int]:
     """The words of one sample, as DESIGN has them, with integers of any size."""
     gamma = 0x9E3779B97F4A7C15
 
@@ -259,7 +259,10 @@ def written_out(seed: int, epoch: int, branch: str, name: str, index: int, count
             word = finalise((word + gamma) % WORD ^ ord(letter))
         return word
 
-    salt = finalise(finalise(key(branch)) ^ key(name))
+    path = 0
+    for branch in branches:
+        path = finalise(path ^ key(branch))
+    salt = finalise(path ^ key(name))
     run = finalise((finalise((seed + salt) % WORD) + epoch) % WORD)
     sample = finalise(finalise((index + gamma) % WORD) ^ run)
     return [finalise((sample + place * gamma) % WORD) for place in range(1, count + 1)]
@@ -267,9 +270,9 @@ def written_out(seed: int, epoch: int, branch: str, name: str, index: int, count
 
 def test_words_are_those_of_the_written_out_arithmetic() -> None:
     index = torch.tensor([0, 1, 77, 2**50])
-    words = Draws(index, 2**62 + 1, 3).branch("split").bits("côté", 5)
+    words = Draws(index, 2**62 + 1, 3).branch("a").branch("b").bits("côté", 5)
     for row, each in zip(words.tolist(), index.tolist(), strict=True):
-        assert [word % WORD for word in row] == written_out(2**62 + 1, 3, "split", "côté", each, 5)
+        assert [word % WORD for word in row] == written_out(2**62 + 1, 3, "ab", "côté", each, 5)
 
 
 def test_the_mixer_is_that_of_splitmix64() -> None:
