@@ -10,16 +10,16 @@ Axes: B batch, S samples of a waveform, T frames, M mel bands.
 
 from collections.abc import Iterator
 
-from pretask import Component, hookimpl, split, task
+import pretask
 
 SOURCE = "Liu, Yang, Chi, Hsu and Lee, ICASSP 2020"
 TINY = {"mels": 8, "window": 0.032, "hop": 0.016, "span": 3, "rate": 8000}
 
 
-@hookimpl
-def pretask_components() -> Iterator[Component]:
+@pretask.hookimpl
+def pretask_components() -> Iterator[pretask.Component]:
     """Declare the splits and the task."""
-    yield split(
+    yield pretask.split(
         "masked-speech",
         "pretask_plugins.methods.masked_speech.split:MaskFrames",
         modality="audio",
@@ -28,7 +28,7 @@ def pretask_components() -> Iterator[Component]:
         source=SOURCE,
         small=TINY,
     )
-    yield split(
+    yield pretask.split(
         "masked-spectrogram",
         "pretask_plugins.methods.masked_speech.split:MaskSpectrogram",
         modality="audio",
@@ -38,7 +38,7 @@ def pretask_components() -> Iterator[Component]:
         source=SOURCE,
         small={**TINY, "mels": 32},
     )
-    yield task(
+    yield pretask.task(
         "masked-speech",
         split="masked-speech",
         objective="regression",

@@ -11,7 +11,7 @@ Axes: B batch, V views (centre, neighbour), C channels, H W image, P patch side.
 
 from collections.abc import Iterator
 
-from pretask import Component, hookimpl, split, task
+import pretask
 
 SMALL = {"patch": 8, "gap": 2, "jitter": 1}
 # Learns in minutes on two cores: `small` on images of 128 pixels, `demo` on images of 64.
@@ -28,10 +28,10 @@ TWO_CORES = {
 }
 
 
-@hookimpl
-def pretask_components() -> Iterator[Component]:
+@pretask.hookimpl
+def pretask_components() -> Iterator[pretask.Component]:
     """Declare the split and the task."""
-    yield split(
+    yield pretask.split(
         "relative-position",
         "pretask_plugins.methods.relative_position.split:CutPair",
         modality="image",
@@ -41,7 +41,7 @@ def pretask_components() -> Iterator[Component]:
         source="Doersch, Gupta and Efros 2015",
         small=SMALL,
     )
-    yield task(
+    yield pretask.task(
         "relative-position",
         split="relative-position",
         objective="cross-entropy",
