@@ -110,12 +110,13 @@ def find_reading(
     per_position = target.grid != ()
     if per_position:
         check_positions(who, name, features, target)
-    elif features.positions > 1 and target.sees != "all" and target.views is None:
+    together = 1 if per_view else features.views * (1 if per_position else features.positions)
+    if together > 1 and target.sees != "all":
         raise Incompatible(
             who,
-            f"answers per position for the target '{name}', which may see at most '{target.sees}'",
-            f"one answer for all {features.positions} positions, and pooling sees them all",
-            "Let the split give the target a grid.",
+            f"an answer per position and view for the target '{name}', which may see at most '{target.sees}'",
+            f"one answer for {together} of them, and pooling sees them all",
+            "Let the split give the target a grid or views.",
         )
     return Reading(stream, width, per_position, per_view, features.grid, target.grid)
 
