@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 import torch
 from pretask import Budget, Draws, Items, PretaskError, Samples
-from pretask_plugins.evaluators.held_out import balanced_accuracy, stratified
+from pretask_plugins.evaluators.held_out import balanced_accuracy, probed, stratified
 from pretask_plugins.evaluators.knn import NearestNeighbours, neighbours, vote
-from pretask_plugins.evaluators.linear import LinearProbe
+from pretask_plugins.evaluators.linear import Choice, LinearProbe
+from pretask_plugins.evaluators.logistic import GRID, fit_grid
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -150,6 +151,39 @@ def test_the_headline_is_the_layer_that_held_out_data_chose_and_is_said() -> Non
     assert found["chosen_layer"] == 2.0
     assert found["accuracy"] == found["layer2.accuracy"]
     assert float(found["gradient"]) < 0.1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn"])
+def test_what_is_held_out_was_not_learned_from(probe: Any) -> None:
+    given = probed("test", task(), Planted(signal=0.0, train=32), Budget(), "", 0.5)
+    held_out = probe.choose(given, "layer2")
+    share = held_out.held_out if isinstance(probe, LinearProbe) else held_out[0]
+    assert share < 0.8  # noise; what was learned from reaches 1
+
+
+def test_the_final_line_is_fitted_to_all_of_the_training_part() -> None:
+    given = probed("test", task(), Planted(signal=1.0, train=80), Budget(), "", 0.5)
+    guess, _ = LinearProbe().refit(given, "layer2", Choice(20, 0.0))
+    every = torch.ones_like(given.held)
+    answers = [
+        fit_grid(given.train.features["layer2"][part], given.train.labels[part], 4, GRID[20:21]).predict(
+            given.test.features["layer2"]
+        )[0]
+        for part in (every, ~given.held)
+    ]
+    agreement = [float((guess == answer).double().mean()) for answer in answers]
+    assert agreement[0] > 0.99 > 0.95 > agreement[1]
+
+
+def test_the_number_of_neighbours_that_serves_held_out_data_is_chosen() -> None:
+    given = probed("test", task(), Planted(signal=8.0), Budget(), "", 0.1)
+    assert NearestNeighbours(k=(600, 3), temperature=(10.0,)).choose(given, "layer2")[1] == 3  # 600 are all there are
+
+
+def test_every_training_sample_is_its_own_nearest_neighbour() -> None:
+    given = probed("test", task(), Planted(signal=0.0, train=64), Budget(), "", 0.5)
+    same = replace(given, test=given.train)  # what was held out to choose on answers too
+    assert torch.equal(NearestNeighbours().answer(same, "layer2", 1, 0.07), given.train.labels)
 
 
 def test_a_class_with_one_sample_is_refused_by_name() -> None:
