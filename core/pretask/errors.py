@@ -1,5 +1,7 @@
 """The three errors of pretask: each says who needs what, what came, and what to do."""
 
+from typing import Any, TypeVar
+
 
 class PretaskError(Exception):
     """Something that the user can mend: `<who> needs <requirement>; got <found>. <One thing to do.>`
@@ -20,6 +22,9 @@ class PretaskError(Exception):
         if exit_code is not None:
             self.exit_code = exit_code
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return told, (type(self), str(self)), vars(self)  # so that a worker's error arrives where it is awaited
+
 
 class Incompatible(PretaskError):
     """Two parts that do not fit each other; raised before any training."""
@@ -29,9 +34,7 @@ class Incompatible(PretaskError):
     @classmethod
     def because(cls, reason: str) -> "Incompatible":
         """The error for a reason that is already whole sentences, with its way out."""
-        error = cls.__new__(cls)
-        Exception.__init__(error, reason)
-        return error
+        return told(cls, reason)
 
 
 class Unknown(PretaskError):
@@ -41,3 +44,13 @@ class Unknown(PretaskError):
 
     def __init__(self, message: str) -> None:
         Exception.__init__(self, message)
+
+
+Told = TypeVar("Told", bound=PretaskError)
+
+
+def told(kind: type[Told], message: str) -> Told:
+    """The error of a kind with a message that is already whole."""
+    error = kind.__new__(kind)
+    Exception.__init__(error, message)
+    return error
