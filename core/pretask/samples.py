@@ -11,6 +11,7 @@ from jaxtyping import Bool, Int, Shaped
 from torch import Tensor
 
 from pretask.draws import Draws
+from pretask.errors import PretaskError
 from pretask.specs import Observed
 from pretask.values import Batch
 
@@ -94,6 +95,12 @@ def moved(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def others(index: Tensor, count: int, size: int, seed: int = 0, epoch: int | Tensor = 0) -> Int[Tensor, "B size"]:
-    """For every sample, `size` numbers of other samples, none of them its own."""
-    drawn = Draws(index, seed, epoch).integers("partners", 0, max(count - 1, 1), size)
+    """For every sample, `size` numbers of other samples, none of them its own; one may come twice.
+
+    Raises:
+        PretaskError: There is one sample only.
+    """
+    if count < 2:
+        raise PretaskError("a split with partners", "at least 2 samples", f"{count}", "Use more data.")
+    drawn = Draws(index, seed, epoch).integers("partners", 0, count - 1, size)
     return (index[:, None] + 1 + drawn) % count

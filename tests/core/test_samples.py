@@ -1,11 +1,13 @@
 """Samples and batches: no label can slip into a batch, and partners are always somebody else."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
+from itertools import permutations
 
+import pytest
 import torch
-from pretask import Batch, Draws, Labels, Observed, Samples
+from pretask import Batch, Draws, Inputs, Labels, Observed, PretaskError, Samples
 from pretask.samples import others
-from scipy import stats
+from scipy import stats  # type: ignore[import-untyped]
 
 CPU = torch.device("cpu")
 
@@ -18,6 +20,18 @@ def numbered(count: int = 10) -> Samples:
 
 def test_a_batch_has_no_field_that_could_hold_a_label() -> None:
     assert {field.name for field in fields(Batch)} == {"data", "index", "present", "partners"}
+    assert {field.name for field in fields(Inputs)} == {"data", "present", "visible", "segment"}
+
+
+def test_other_labels_give_the_same_batches() -> None:
+    samples = numbered()
+    other = replace(samples, labels={"class": Labels(torch.zeros(10, dtype=torch.int64), ("a",))})
+    for one, two in zip(samples.batches(4, CPU, partners=1), other.batches(4, CPU, partners=1), strict=True):
+        assert all(same(getattr(one, field.name), getattr(two, field.name)) for field in fields(Batch))
+
+
+def same(one: torch.Tensor | None, two: torch.Tensor | None) -> bool:
+    return one is two if one is None or two is None else torch.equal(one, two)
 
 
 def test_batches_come_in_order_and_the_last_may_be_smaller() -> None:
@@ -32,6 +46,21 @@ def test_a_sample_keeps_its_number_wherever_it_is_in_a_batch() -> None:
     assert batch.data.flatten().tolist() == batch.index.tolist() == [7, 2]
 
 
+def test_what_is_padding_goes_with_its_sample() -> None:
+    lengths = torch.arange(10) % 4
+    present = torch.arange(4) < lengths[:, None]
+    samples = Samples(Observed("text", (4,), "int64", 10), torch.zeros(10, 4, dtype=torch.int64), present=present)
+    batch = samples.batch(torch.tensor([7, 2, 4]), CPU)
+    assert batch.present is not None
+    assert batch.present.sum(1).tolist() == [3, 2, 0]
+
+
+@pytest.mark.parametrize("size", [1, 3, 10, 64])
+def test_every_sample_is_in_one_batch(size: int) -> None:
+    index = torch.cat([batch.index for batch in numbered().batches(size, CPU)])
+    assert torch.equal(index, torch.arange(10))
+
+
 def test_a_batch_without_numbers_is_counted_from_zero() -> None:
     assert Batch(torch.zeros(3, 1)).index.tolist() == [0, 1, 2]
 
@@ -40,8 +69,30 @@ def test_partners_are_other_samples_each_equally_often() -> None:
     index = torch.arange(10).repeat_interleave(500)
     drawn = others(index, 10, 4, seed=3, epoch=torch.arange(5000))
     assert bool((drawn != index[:, None]).all())
+    # By distance around the ring: 1 … 9. A partner twice as likely as another moves chi-square by 1,500.
+    distance = ((drawn - index[:, None]) % 10).flatten().bincount(minlength=10)[1:]
+    assert stats.chisquare(distance.numpy()).pvalue > 1e-4
     of_first = drawn[:500].flatten().bincount(minlength=10)[1:]
     assert stats.chisquare(of_first.numpy()).pvalue > 1e-4
+
+
+def test_a_sample_has_the_same_partners_in_any_batch_and_others_in_another_epoch() -> None:
+    whole = others(torch.arange(50), 50, 3, seed=2, epoch=5)
+    for order in permutations([4, 17, 33]):
+        index = torch.tensor(order)
+        assert torch.equal(others(index, 50, 3, seed=2, epoch=5), whole[index])
+    assert not torch.equal(others(torch.arange(50), 50, 3, seed=2, epoch=6), whole)
+    assert not torch.equal(others(torch.arange(50), 50, 3, seed=3, epoch=5), whole)
+
+
+def test_of_two_samples_each_is_the_others_partner() -> None:
+    assert others(torch.arange(2), 2, 3).tolist() == [[1, 1, 1], [0, 0, 0]]
+
+
+def test_a_sample_alone_has_no_partner() -> None:
+    with pytest.raises(PretaskError, match="a split with partners needs at least 2 samples; got 1"):
+        next(numbered(1).batches(4, CPU, partners=1))
+    assert len(next(numbered(1).batches(4, CPU))) == 1
 
 
 def test_partners_come_with_their_data() -> None:
@@ -60,6 +111,15 @@ def test_moving_a_batch_moves_all_of_it() -> None:
 def test_on_a_cpu_data_stays_where_it_is() -> None:
     samples = numbered()
     assert samples.resident(CPU) is samples
+
+
+def test_resident_samples_are_on_the_device_and_keep_what_belongs_to_them() -> None:
+    samples = replace(numbered(), present=torch.ones(10, 1, dtype=torch.bool), fingerprint="f")
+    there = samples.resident(torch.device("meta"))
+    assert there.present is not None
+    assert (there.data.is_meta, there.present.is_meta, len(there)) == (True, True, 10)
+    assert (there.labels, there.observed, there.fingerprint) == (samples.labels, samples.observed, "f")
+    assert there.resident(torch.device("meta")) is there
 
 
 def test_draws_of_a_batch_follow_its_samples() -> None:
