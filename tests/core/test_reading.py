@@ -46,8 +46,10 @@ def test_a_reading_takes_the_vectors_of_its_stream_and_of_no_other() -> None:
     for number, sees in enumerate(SIGHTS):
         per_position = find_reading("guess", "word", offered, Categories(3, grid=(3,), sees=sees))
         assert torch.equal(per_position(seen), torch.full((1, 3, 4), float(number)))
-    pooled = find_reading("guess", "kind", offered, Categories(3))
-    assert torch.equal(pooled(seen), torch.full((1, 4), 3.0))
+    for number in (1, 2, 3):
+        offered = FeatureSpec(4, (3,), streams=("present", SIGHTS[number]))
+        pooled = find_reading("guess", "kind", offered, Categories(3))
+        assert torch.equal(pooled(seen), torch.full((1, 4), float(number)))
 
 
 def features(views: int = 1, grid: tuple[int, ...] = (2, 3), width: int = 4) -> Features:
@@ -138,6 +140,7 @@ def test_answers_per_sample_pass_unchanged() -> None:
         (FeatureSpec(4, (5,)), Categories(3, grid=(2, 3)), r"positions \(2, 3\)"),
         (FeatureSpec(4, (2, 3)), Categories(3, grid=(6,)), r"got features at \(2, 3\)"),
         (FeatureSpec(4, views=2), Categories(3, views=3), "features of 3 views, .*got features of 2"),
+        (FeatureSpec(4, views=3), Categories(3, views=2), "features of 2 views, .*got features of 3"),
         (FeatureSpec(4, (5,), streams=("all",)), Categories(3, grid=(5,), sees="past"), "got only 'all'"),
     ],
 )
