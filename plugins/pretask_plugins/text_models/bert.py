@@ -4,7 +4,7 @@ Source: Devlin, Chang, Lee and Toutanova, NAACL 2019, as in the transformers lib
 Differs: the model itself puts the class token in front, so that positions are those of the text; its vector is the
 summary, without the pooler's further layer (an objective may have one). The context is as long as the longest input
 unless it is set (512 in the paper).
-Axes: R rows (views of samples), L positions, D width.
+Axes: R rows (views of samples), L positions, K = 1 + L with the class token, D width.
 """
 
 import torch
@@ -104,7 +104,7 @@ class Bert(nn.Module):
         wanted = found if layers else found[-1:]
         return output_of([as_features({"all": v[:, 1:]}, {"all": v[:, 0]}, inputs) for v in wanted], layers)
 
-    def embedded(self, inputs: Inputs) -> Float[Tensor, "R 1+L D"]:
+    def embedded(self, inputs: Inputs) -> Float[Tensor, "R K D"]:
         """The class token and the text as vectors that tell token, position and segment."""
         tokens = with_class(inputs.data.flatten(0, 1), self.class_token)
         segment = rows(inputs.segment)

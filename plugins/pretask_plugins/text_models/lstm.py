@@ -9,6 +9,8 @@ Padding may stand anywhere: present tokens are read one after the other.
 Axes: R rows (views of samples), L positions, D width of one direction.
 """
 
+from warnings import catch_warnings, filterwarnings
+
 import torch
 from jaxtyping import Bool, Float, Int
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
@@ -165,7 +167,9 @@ class Direction(nn.Module):
         read = vectors if order is None else reordered(vectors, order)
         found: list[Tensor] = []
         for layer in self.layers:
-            made, _ = layer(self.dropout(read) if found else read)
+            with catch_warnings():  # where torch says that projected cells run on its own code, which is what we want
+                filterwarnings("ignore", "LSTM with projections")
+                made, _ = layer(self.dropout(read) if found else read)
             read = made + read if found else made
             found.append(read)
         return found if order is None else [reordered(each, order.argsort(1)) for each in found]
