@@ -1,0 +1,61 @@
+"""Sequence verification: are three frames of a video shown in an order in which they can have happened?
+
+Source: Misra, Zitnick and Hebert, ECCV 2016 ("Shuffle and Learn"), section 3; the released code.
+Differs: moving windows are preferred by the mean change from frame to frame, where the paper takes the magnitude of
+optical flow (Farneback). A tuple whose wrong middle frame looks like the right one is not asked, where the paper draws
+again. The network is any image model over frames, with layer normalisation and no dropout, where the paper has AlexNet
+with batch normalisation; its `pool` keeps where things are, as AlexNet's fc6 does. The rate falls as a cosine.
+Axes: B batch, T frames of a clip, V views (three frames as shown), K candidate windows, C channels, H W image.
+"""
+
+from collections.abc import Iterator
+
+import pretask
+
+SOURCE = "Misra, Zitnick and Hebert, ECCV 2016"
+
+
+@pretask.hookimpl
+def pretask_components() -> Iterator[pretask.Component]:
+    """Declare the split and the task."""
+    yield pretask.split(
+        "sequence-verification",
+        "pretask_plugins.methods.sequence_verification.split:ShuffleFrames",
+        modality="video",
+        gives="image",
+        views=3,
+        targets={"categories"},
+        summary="Can three frames have happened in this order?",
+        source=SOURCE,
+        small={"nearest": 1, "farthest": 4},
+    )
+    yield pretask.task(
+        "sequence-verification",
+        split="sequence-verification",
+        objective="cross-entropy",
+        model="frames",
+        options={"model.name": "resnet18", "model.pool": 6},
+        recipe={"optimizer": "sgd", "lr": 1e-3, "weight_decay": 5e-4, "batch": 128, "samples": 12_800_000},
+        presets={
+            "small": {  # learns in two minutes on two cores
+                "data": "sprites",
+                "data.size": 32,
+                "data.samples": 2048,
+                "data.test": 1024,
+                "split.nearest": 3,
+                "split.farthest": 8,
+                "model.name": "convnet",
+                "model.width": 16,
+                "model.depth": 2,
+                "model.pool": 4,
+                "objective.hidden": (256,),
+                "recipe.optimizer": "adamw",
+                "recipe.lr": 2e-3,
+                "recipe.weight_decay": 0.05,
+                "recipe.augment": ("flip",),
+                "recipe.samples": 80_000,
+            },
+        },
+        summary="Shuffle and Learn: tuples of three frames, a quarter of them in order, 15 to 60 frames apart.",
+        source=SOURCE,
+    )
