@@ -1,0 +1,79 @@
+"""Arrow of time: is a clip played forwards or backwards?
+
+Source: Wei, Lim, Zisserman and Freeman, CVPR 2018; Pickup et al., CVPR 2014; the released code.
+Differs: frames of pixels, where the paper has optical flow computed anew on the reversed frames; groups of frames are
+still joined as channels and read by one network with shared weights. Black bars are cut off as in the paper; cameras
+are not stabilised, so that what global motion alone tells is one of the baselines. The network may be any image model,
+where the paper's ends in a class activation map. A clip is shown in both directions in any two epochs that follow one
+another. Reversed sound is our own.
+Axes: B batch, T frames of a clip, F frames shown, V views (groups of frames), C channels, H W image, S samples of a
+waveform.
+"""
+
+from collections.abc import Iterator
+
+from pretask import Component, hookimpl, split, task
+
+SOURCE = "Wei, Lim, Zisserman and Freeman, CVPR 2018"
+
+
+@hookimpl
+def pretask_components() -> Iterator[Component]:
+    """Declare the splits and the task."""
+    yield split(
+        "arrow-of-time",
+        "pretask_plugins.methods.arrow_of_time.split:ReverseClip",
+        modality="video",
+        gives="image",
+        views=None,
+        targets={"categories"},
+        summary="Forwards or backwards?",
+        source=SOURCE,
+        small={"frames": 4, "stack": 2},
+    )
+    yield split(
+        "arrow-of-time-audio",
+        "pretask_plugins.methods.arrow_of_time.sound:ReverseSound",
+        modality="audio",
+        gives="image",
+        targets={"categories"},
+        summary="Is this recording played forwards or backwards?",
+        small={"window": 0.032, "hop": 0.016},
+    )
+    yield task(
+        "arrow-of-time",
+        split="arrow-of-time",
+        objective="cross-entropy",
+        model="frames",
+        options={"model.name": "vgg16_bn", "objective.hidden": (1024,)},
+        recipe={
+            "optimizer": "sgd",
+            "lr": 1e-2,
+            "weight_decay": 5e-4,
+            "batch": 96,
+            "samples": 9_600_000,
+            "augment": ("flip",),
+        },
+        presets={
+            "small": {  # learns in two minutes on two cores
+                "data": "sprites",
+                "data.size": 32,
+                "data.samples": 2048,
+                "data.test": 1024,
+                "split.frames": 8,
+                "split.stack": 4,
+                "model.name": "convnet",
+                "model.width": 16,
+                "model.depth": 2,
+                "model.pool": 4,
+                "objective.hidden": (128,),
+                "recipe.optimizer": "adamw",
+                "recipe.lr": 2e-3,
+                "recipe.weight_decay": 0.05,
+                "recipe.batch": 128,
+                "recipe.samples": 60_000,
+            },
+        },
+        summary="T-CAM's direction of time: two groups of ten frames, black bars cut off.",
+        source=SOURCE,
+    )

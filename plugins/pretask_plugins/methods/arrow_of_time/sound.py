@@ -1,0 +1,76 @@
+"""Play a recording forwards or backwards and show its spectrogram.
+
+Differs: no paper; the arrow of time on another modality. The spectrogram is computed on the reversed samples.
+Axes: B batch, S samples of a waveform, R rows (frequencies), T frames.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from pretask import Batch, Categories, Draws, Incompatible, Inputs, InputSpec, Observed, Target, Targets, TargetSpecs
+from torch import Tensor
+
+from pretask_plugins.methods.arrow_of_time.split import direction
+
+FLOOR = 1e-4  # amplitude below which the logarithm is not taken
+
+
+@dataclass(frozen=True)
+class ReverseSound:
+    """Play every second recording backwards.
+
+    Args:
+        window: Seconds that a frame of the spectrogram looks at.
+        hop: Seconds between frames.
+        rate: Hz of the recordings; data of another rate is refused.
+    """
+
+    window: float = 0.032
+    hop: float = 0.016
+    rate: int = 8000
+
+    def spec(self, waves: Observed, /) -> tuple[InputSpec, TargetSpecs]:
+        """A spectrogram as an image, and the direction."""
+        return self.whole_spec(waves), {"direction": Categories(2)}
+
+    def whole_spec(self, waves: Observed, /) -> InputSpec:
+        """The spectrogram of the recording as it is."""
+        size, hop = round(self.window * self.rate), round(self.hop * self.rate)
+        if waves.modality != "audio" or waves.rate != self.rate or waves.shape[0] < size:
+            raise Incompatible(
+                "arrow-of-time-audio",
+                f"recordings of at least {self.window} seconds at split.rate = {self.rate} Hz",
+                f"{waves.modality} of shape {waves.shape} at {waves.rate or 'no'} Hz",
+                "Set split.rate to the data's rate, or data.rate to the split's.",
+            )
+        return InputSpec("image", (1, size // 2, waves.shape[0] // hop + 1))
+
+    def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
+        """The spectrogram, and 1 where the recording is played backwards."""
+        backwards = direction(draws)
+        played = torch.where(backwards[:, None], reversed_within(batch), batch.data)
+        return self.whole(replace(batch, data=played)), {"direction": Target(backwards.long())}
+
+    def whole(self, batch: Batch, /) -> Inputs:
+        """The spectrogram of the recording as it is."""
+        return Inputs(self.spectrogram(batch.data)[:, None, None])
+
+    def spectrogram(self, waves: Float[Tensor, "B S"]) -> Float[Tensor, "B R T"]:
+        """Logarithm of the amplitudes, brought to [0, 1]; the lowest frequency, the mean, is left out."""
+        size, hop = round(self.window * self.rate), round(self.hop * self.rate)
+        window = torch.hann_window(size, device=waves.device)
+        waves = torch.nn.functional.pad(waves, (size // 2, size // 2))
+        turns = torch.stft(waves, size, hop, window=window, center=False, return_complex=True)[:, 1:]
+        amplitude = turns.abs() / window.sum()
+        return (1 - amplitude.clamp(min=FLOOR).log() / math.log(FLOOR)).clamp(0, 1)
+
+
+def reversed_within(batch: Batch) -> Float[Tensor, "B S"]:
+    """Recordings backwards; padding stays at the end, where it would tell the direction otherwise."""
+    if batch.present is None:
+        return batch.data.flip(1)
+    places = torch.arange(batch.data.shape[1], device=batch.device)
+    length = batch.present.sum(1, keepdim=True)
+    return batch.data.gather(1, torch.where(places < length, length - 1 - places, places))

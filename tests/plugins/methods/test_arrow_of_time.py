@@ -1,0 +1,238 @@
+"""Promises of the arrow of time; methods.md section 11. A frame's brightness is its number."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from pretask import Batch, Draws, Incompatible, InputSpec, Observed, Samples
+from pretask_plugins.methods.arrow_of_time.cues import detail, translations
+from pretask_plugins.methods.arrow_of_time.sound import ReverseSound, reversed_within
+from pretask_plugins.methods.arrow_of_time.split import ReverseClip, cropped, first_and_last
+from scipy import stats
+
+PLAIN = ReverseClip(frames=6, stack=1, crop=False)
+
+
+def numbered(batch: int, frames: int = 24) -> Batch:
+    """Clips of 4 x 4 pixels whose frame t has brightness 10 (t + 1)."""
+    brightness = (10 * (1 + torch.arange(frames))).to(torch.uint8)
+    return Batch(brightness[None, :, None, None, None].expand(batch, -1, 3, 4, 4).contiguous())
+
+
+def numbers(views: torch.Tensor) -> torch.Tensor:
+    return (views[:, :, 0, 0, 0] * 255 / 10).round().long() - 1
+
+
+def textures(count: int, side: int = 40) -> torch.Tensor:
+    """Soft random pictures, (count, 1, side, side) in [0, 1]."""
+    rough = Draws(torch.arange(count)).uniform("texture", 1, side, side)
+    soft = rough
+    for _ in range(3):
+        soft = torch.nn.functional.avg_pool2d(torch.nn.functional.pad(soft, (3, 3, 3, 3), mode="circular"), 7, 1)
+    return (soft - soft.amin((2, 3), keepdim=True)) / (
+        soft.amax((2, 3), keepdim=True) - soft.amin((2, 3), keepdim=True)
+    )
+
+
+def moving(speeds: torch.Tensor) -> Batch:
+    """Pictures that move right by the given pixels from frame to frame, (B, F - 1)."""
+    pictures, place = textures(len(speeds)), torch.cat([torch.zeros(len(speeds), 1), speeds.cumsum(1)], 1).long()
+    column = (torch.arange(40) - place[..., None]) % 40  # (B, F, W)
+    rows = pictures[:, :, None].expand(-1, -1, place.shape[1], -1, -1)
+    moved = rows.gather(4, column[:, None, :, None].expand(-1, 1, -1, 40, -1))
+    clips = moved.transpose(1, 2)[..., 8:32, 8:32]
+    return Batch((clips * 255).round().byte())
+
+
+def right(guesser: Callable[..., object], split: ReverseClip, batch: Batch, seed: int = 7) -> float:
+    """The share of a guesser's right answers."""
+    draws = Draws(batch.index, seed)
+    guess = guesser(batch, draws)["direction"].argmax(1)  # type: ignore[index]
+    return float((guess == split(batch, draws)[1]["direction"].value).float().mean())
+
+
+def fitted(split: ReverseClip, batch: Batch) -> dict[str, Callable[..., object]]:
+    samples = Samples(Observed("video", tuple(batch.data.shape[1:])), batch.data)
+    return dict(split.baselines(samples.batches(200, torch.device("cpu"))))
+
+
+def test_the_label_says_in_which_direction_the_frames_follow_one_another() -> None:
+    batch = numbered(500)
+    inputs, targets = PLAIN(batch, Draws(batch.index))
+    step = numbers(inputs.data).diff(dim=1)
+    assert torch.equal(step, torch.where(targets["direction"].value[:, None] == 1, -1, 1).expand(-1, 5))
+
+
+def test_every_clip_is_shown_in_both_directions_in_two_epochs() -> None:
+    batch = numbered(1000)
+    for first in (0, 5, -1):
+        one, other = (PLAIN(batch, Draws(batch.index, 0, epoch))[1]["direction"].value for epoch in (first, first + 1))
+        assert torch.equal(one, 1 - other)
+        assert stats.binomtest(int(one.sum()), 1000, 0.5).pvalue > 1e-3
+
+
+def test_epochs_may_differ_within_a_batch() -> None:
+    batch, epoch = numbered(100), torch.arange(100) % 3
+    mixed = PLAIN(batch, Draws(batch.index, 0, epoch))[1]["direction"].value
+    for each in range(3):
+        alone = PLAIN(batch, Draws(batch.index, 0, each))[1]["direction"].value
+        assert torch.equal(mixed[epoch == each], alone[epoch == each])
+
+
+def test_a_palindromic_clip_is_the_same_forwards_and_backwards() -> None:
+    half = Draws(torch.arange(200)).integers("noise", 0, 256, 3, 3, 8, 8).to(torch.uint8)
+    batch = Batch(torch.cat([half, half.flip(1)], 1))
+    split = ReverseClip(frames=6, stack=3)
+    one, other = (split(batch, Draws(batch.index, 0, epoch)) for epoch in (0, 1))
+    assert torch.equal(one[0].data, other[0].data)
+    assert torch.equal(one[1]["direction"].value, 1 - other[1]["direction"].value)
+
+
+def test_windows_are_uniform_and_do_not_depend_on_the_direction() -> None:
+    batch = numbered(6000, 10)
+    inputs, targets = PLAIN(batch, Draws(batch.index))
+    first = numbers(inputs.data).amin(1)
+    label = targets["direction"].value
+    table = [torch.bincount(first[label == way], minlength=5).tolist() for way in (0, 1)]
+    assert stats.chi2_contingency(table).pvalue > 1e-3
+    assert stats.chisquare(torch.bincount(first, minlength=5).numpy()).pvalue > 1e-3
+
+
+def test_groups_are_frames_joined_as_channels() -> None:
+    batch = numbered(50, 6)
+    split = ReverseClip(frames=6, stack=3, crop=False)
+    inputs, targets = split(batch, Draws(batch.index))
+    assert inputs.data.shape == (50, 2, 9, 4, 4)
+    single = PLAIN(batch, Draws(batch.index))[0].data
+    assert torch.equal(split.ungrouped(inputs.data), single)
+    forwards = inputs.data[targets["direction"].value == 0]
+    assert ((forwards[0, :, ::3, 0, 0] * 255 / 10).round() - 1).tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+@pytest.mark.parametrize("bars", [(6, 6, 0, 0), (0, 0, 8, 4), (4, 2, 3, 5)])
+def test_bars_are_cut_off_and_the_rest_enlarged(bars: tuple[int, int, int, int]) -> None:
+    top, bottom, left, right_ = bars
+    inner = textures(3, 24)[:, None].expand(-1, 2, 3, -1, -1) * 0.5 + 0.4
+    clips = torch.full((3, 2, 3, 24, 24), 0.02)
+    clips[..., top : 24 - bottom, left : 24 - right_] = inner[..., top : 24 - bottom, left : 24 - right_]
+    larger = cropped(clips, 0.06)
+    cut = clips[..., top : 24 - bottom, left : 24 - right_].flatten(0, 1)
+    expected = torch.nn.functional.interpolate(cut, (24, 24), mode="bilinear", align_corners=False)
+    assert float(larger.min()) > 0.38
+    assert torch.allclose(larger.flatten(0, 1), expected, atol=1e-4)
+
+
+def test_clips_without_bars_and_dark_clips_are_left_as_they_are() -> None:
+    clips = textures(4, 16)[:, None].expand(-1, 3, 2, -1, -1) + 0.1
+    assert torch.equal(cropped(clips, 0.06), clips)
+    dark = torch.zeros(2, 3, 2, 16, 16)
+    assert torch.equal(cropped(dark, 0.06), dark)
+    one_bright_line = torch.tensor([[False, False, True], [True, True, True]])
+    assert [each.tolist() for each in first_and_last(one_bright_line)] == [[2, 0], [3, 3]]
+
+
+def test_a_bar_that_fades_tells_the_direction_until_it_is_cut_off() -> None:
+    clips = moving(torch.zeros(400, 5)).data.float() * 0.6 + 60
+    clips[..., :4, :] = 2 * torch.arange(6.0)[:, None, None, None]  # grows brighter, below what counts as dark
+    batch = Batch(clips.byte())
+    share = {}
+    for crop in (False, True):
+        split = ReverseClip(frames=6, stack=1, crop=crop)
+        share[crop] = right(fitted(split, batch)["border"], split, batch)
+    assert share[False] > 0.95
+    assert abs(share[True] - 0.5) < 0.1  # 4 standard errors of 400
+
+
+def test_constant_motion_in_any_direction_leaves_every_cue_at_chance() -> None:
+    speed = Draws(torch.arange(800)).integers("speed", -3, 4, 1).float().expand(-1, 5)
+    batch = moving(speed)
+    held_out = Batch(batch.data[600:], batch.index[600:])
+    for guesser in fitted(PLAIN, Batch(batch.data[:600])).values():
+        assert abs(right(guesser, PLAIN, held_out) - 0.5) < 0.14  # 4 standard errors of 200
+
+
+def test_motion_that_slows_down_is_told_by_the_cue_of_motion() -> None:
+    sign = 1 - 2 * Draws(torch.arange(400)).integers("sign", 0, 2, 1).float()
+    batch = moving(sign * torch.tensor([4.0, 3.0, 2.0, 1.0, 0.0]))
+    assert right(fitted(PLAIN, batch)["motion"], PLAIN, batch) > 0.9
+
+
+def test_translations_are_the_pixels_by_which_a_picture_moved() -> None:
+    clips = moving(torch.tensor([[1.0, 0.0], [-1.0, 1.0]])).data.float() / 255
+    moved = translations(clips.mean(2))
+    assert torch.allclose(moved[..., 1], torch.tensor([[1.0, 0.0], [-1.0, 1.0]]), atol=0.25)
+    assert torch.allclose(moved[..., 0], torch.zeros(2, 2), atol=0.25)
+
+
+def test_detail_is_the_mean_step_between_pixels() -> None:
+    ramp = torch.arange(8.0).expand(1, 1, 3, 8, 8) / 10
+    assert float(detail(ramp)) == pytest.approx(0.1)
+
+
+def test_padding_is_never_shown_and_short_clips_are_not_asked() -> None:
+    batch = numbered(200, 20)
+    length = 3 + torch.arange(200) % 18
+    padded = Batch(batch.data, batch.index, torch.arange(20) < length[:, None])
+    inputs, targets = PLAIN(padded, Draws(padded.index))
+    asked = targets["direction"].weight == 1
+    assert torch.equal(asked, length >= 6)
+    assert bool((numbers(inputs.data).amax(1) < length)[asked].all())
+
+
+@pytest.mark.parametrize("size", [1, 7, 64])
+def test_a_clip_is_split_the_same_at_any_batch_size_and_in_any_order(size: int) -> None:
+    split = ReverseClip(frames=4, stack=2)
+    noise = Draws(torch.arange(64)).integers("noise", 0, 256, 8, 3, 6, 6).to(torch.uint8)
+    expected, labels = split(Batch(noise), Draws(torch.arange(64), seed=3, epoch=2))
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
+    for start in range(0, 64, size):
+        pick = order[start : start + size]
+        inputs, targets = split(Batch(noise[pick], pick), Draws(pick, seed=3, epoch=2))
+        assert torch.equal(inputs.data, expected.data[pick])
+        assert torch.equal(targets["direction"].value, labels["direction"].value[pick])
+
+
+def test_specs_say_what_comes_and_the_whole_is_shown_forwards() -> None:
+    observed, batch = Observed("video", (24, 3, 4, 4)), numbered(3)
+    split = ReverseClip(frames=6, stack=2, crop=False)
+    spec, _ = split.spec(observed)
+    assert spec == split.whole_spec(observed) == InputSpec("image", (6, 4, 4), views=3, ordered=True)
+    assert split(batch, Draws(batch.index))[0].data.shape == (3, 3, 6, 4, 4)
+    assert numbers(split.ungrouped(split.whole(batch).data))[0].tolist() == [9, 10, 11, 12, 13, 14]
+    single = Batch(batch.data[:, 4:5])
+    assert numbers(split.ungrouped(split.whole(single).data))[0].tolist() == [4] * 6
+
+
+def test_short_clips_and_uneven_groups_are_refused() -> None:
+    with pytest.raises(Incompatible, match=r"at least 20 frames .* got 16 frames"):
+        ReverseClip().spec(Observed("video", (16, 3, 64, 64)))
+    with pytest.raises(Incompatible, match=r"a multiple of split\.stack = 4; got 6"):
+        ReverseClip(frames=6, stack=4).spec(Observed("video", (16, 3, 64, 64)))
+
+
+def chirps(count: int) -> Batch:
+    """Tones that rise."""
+    second = torch.arange(2000) / 8000
+    start = Draws(torch.arange(count)).uniform("pitch", 1, low=300, high=900)
+    return Batch(0.5 * torch.sin(2 * torch.pi * (start * second + 4000 * second**2)))
+
+
+def test_a_recording_played_backwards_falls_where_it_rose() -> None:
+    batch = chirps(60)
+    inputs, targets = ReverseSound()(batch, Draws(batch.index))
+    pitch = inputs.data[:, 0, 0].argmax(1).float()  # (B, T) loudest row
+    rises = pitch[:, -4] > pitch[:, 4]
+    assert torch.equal(rises, targets["direction"].value == 0)
+    spec, _ = ReverseSound().spec(Observed("audio", (2000,), "float32", rate=8000))
+    assert inputs.data.shape[1:] == (1, *spec.shape)
+
+
+def test_silence_at_the_end_of_a_recording_stays_there() -> None:
+    waves, length = torch.arange(1.0, 9.0).expand(2, -1), torch.tensor([[8], [3]])
+    batch = Batch(waves, torch.arange(2), torch.arange(8) < length)
+    assert reversed_within(batch).tolist() == [[8, 7, 6, 5, 4, 3, 2, 1], [3, 2, 1, 4, 5, 6, 7, 8]]
+
+
+def test_recordings_of_another_rate_are_refused() -> None:
+    with pytest.raises(Incompatible, match=r"split\.rate = 8000 Hz; got audio .* at 16000 Hz"):
+        ReverseSound().spec(Observed("audio", (4000,), "float32", rate=16000))
