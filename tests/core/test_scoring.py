@@ -53,9 +53,10 @@ def test_nothing_asked_is_no_loss_and_no_gradient() -> None:
 
 def test_half_precision_is_summed_in_single() -> None:
     value = torch.full((5000,), 1.001, dtype=torch.bfloat16)
-    mean, counted = weighted_mean(value, torch.ones(5000, dtype=torch.bfloat16))
-    assert mean.dtype is torch.float32
-    assert (float(mean), float(counted)) == (float(value[0]), 5000)  # bfloat16 cannot count beyond 256
+    for weight in (None, torch.ones(5000, dtype=torch.bfloat16)):
+        mean, counted = weighted_mean(value, weight)
+        assert mean.dtype is torch.float32
+        assert (float(mean), float(counted)) == (float(value[0]), 5000)  # bfloat16 cannot count beyond 256
 
 
 def test_a_loss_adds_its_terms_by_importance_and_only_reports_the_rest() -> None:
