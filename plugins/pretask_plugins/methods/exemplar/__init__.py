@@ -1,0 +1,62 @@
+"""Exemplar: tell which image a transformed patch was cut from; every image is a class of its own.
+
+Source: Dosovitskiy, Springenberg, Riedmiller and Brox, NIPS 2014; TPAMI 2016.
+Differs: each image gives one seed, and every step a new copy of it, where the paper draws about a hundred copies of
+each before training. Saturation and value have powers, factors and summands of their own. The mean pixel is not
+subtracted: models normalise their own input. Seeds lie on a grid of an eighth of a patch. The network is any image
+model. `exemplar-pair` shows two copies at once and asks which belong together, which needs no class per image and so
+scales to any number of them (Dosovitskiy's classes seen as Chen et al. 2020 see them).
+Axes: B batch, V views, C channels, H W image, P patch side.
+"""
+
+from collections.abc import Iterator
+
+import pretask
+
+SOURCE = "Dosovitskiy, Springenberg, Riedmiller and Brox, NIPS 2014"
+
+
+@pretask.hookimpl
+def pretask_components() -> Iterator[pretask.Component]:
+    """Declare the splits and the task."""
+    yield pretask.split(
+        "exemplar",
+        "pretask_plugins.methods.exemplar.split:TransformSeed",
+        modality="image",
+        targets={"categories"},
+        summary="Which image was this transformed patch cut from?",
+        source=SOURCE,
+        small={"patch": 12},
+    )
+    yield pretask.split(
+        "exemplar-pair",
+        "pretask_plugins.methods.exemplar.split:TransformPair",
+        modality="image",
+        views=2,
+        targets={"agreement"},
+        summary="Which transformed patches were cut from the same image?",
+        source=SOURCE,
+        small={"patch": 12},
+    )
+    yield pretask.task(
+        "exemplar",
+        split="exemplar",
+        objective="cross-entropy",
+        model="timm",
+        options={"model.name": "resnet18", "split.patch": 32},
+        recipe={"optimizer": "sgd", "lr": 0.01, "weight_decay": 4e-3, "batch": 128, "samples": 100_000_000},
+        presets={
+            "small": {
+                "model": "convnet",
+                "model.width": 24,
+                "split.patch": 24,
+                "recipe.optimizer": "adamw",
+                "recipe.lr": 2e-3,
+                "recipe.weight_decay": 0.05,
+                "recipe.batch": 128,
+                "recipe.samples": 100_000,
+            },
+        },
+        summary="Dosovitskiy's exemplar networks: every image a class, patches of 32 pixels.",
+        source=SOURCE,
+    )
