@@ -1,0 +1,168 @@
+"""Automaton: sentences that are made word by word, and what the best guess of the next word costs.
+
+A state's arcs bear different words, so that the words so far tell the state: the entropy of the next word, given all
+before it, is that of the state's arcs. Less context costs more, and how much is computed, not estimated.
+Axes: B sentences, L words, S states, A arcs of a state, W words.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from pretask import Draws
+from torch import Tensor
+
+Context = Literal["none", "one", "all"]
+
+
+class Arc(NamedTuple):
+    """One way on from a state.
+
+    Args:
+        probability: Of this way; those of a state add up to 1.
+        word: Number of the word.
+        tag: Number of its part of speech; -1 where it has none.
+        topic: What it tells of the sentence; -1 where it tells nothing.
+        after: The state that it leads to; -1 ends the sentence.
+    """
+
+    probability: float
+    word: int
+    tag: int
+    topic: int
+    after: int
+
+
+@dataclass(frozen=True)
+class Sentences:
+    """What was said.
+
+    Args:
+        words: -1 after the end.
+        tags: Of every word.
+        topics: Of every sentence.
+    """
+
+    words: Int[Tensor, "B L"]
+    tags: Int[Tensor, "B L"]
+    topics: Int[Tensor, " B"]
+
+
+@dataclass(frozen=True)
+class Automaton:
+    """States and the arcs between them; the first state is where every sentence begins.
+
+    Args:
+        arcs: Of every state.
+        words: How many words there are.
+    """
+
+    arcs: tuple[tuple[Arc, ...], ...]
+    words: int
+
+    @cached_property
+    def table(self) -> Mapping[str, Tensor]:
+        """The fields of all arcs, (S + 1, A); the last state is the end, which says nothing for ever."""
+        most = max(map(len, self.arcs))
+        silence = Arc(0.0, -1, -1, -1, -1)
+        rows = [(*arcs, *[silence] * (most - len(arcs))) for arcs in self.arcs]
+        rows.append((silence._replace(probability=1.0), *[silence] * (most - 1)))
+        columns = {name: [[getattr(arc, name) for arc in row] for row in rows] for name in Arc._fields}
+        return {
+            name: torch.tensor(column, dtype=torch.float64 if name == "probability" else torch.int64)
+            for name, column in columns.items()
+        }
+
+    def say(self, draws: Draws, length: int) -> Sentences:
+        """Sentences of at most so many words; longer ones are broken off."""
+        state = torch.zeros(len(draws.index), dtype=torch.int64)
+        said: dict[str, list[Tensor]] = {"word": [], "tag": [], "topic": []}
+        for step in range(length):
+            chosen = choose(self.table["probability"][state], draws.uniform(f"word {step}"))
+            for name, column in said.items():
+                column.append(self.table[name][state, chosen])
+            state = self.table["after"][state, chosen] % (len(self.arcs) + 1)
+        words, tags, topics = (torch.stack(column, 1) for column in said.values())
+        return Sentences(words, tags, topics.amax(1))
+
+    @cached_property
+    def moves(self) -> Float[Tensor, "S W S+1"]:
+        """The probability of every word and next state, by state."""
+        moves = torch.zeros(len(self.arcs), self.words, len(self.arcs) + 1, dtype=torch.float64)
+        for state, arcs in enumerate(self.arcs):
+            for arc in arcs:
+                moves[state, arc.word, arc.after] += arc.probability
+        return moves
+
+    def nats(self, context: Context, length: int, first: bool = False) -> float:
+        """The mean cost of the best guess of a word, in nats.
+
+        Args:
+            context: Whether the guess knows nothing, the word before, or all words before.
+            length: Words of a sentence at most.
+            first: Whether the first word is guessed as well.
+        """
+        joint = self.joint(length, first)
+        if context == "none":
+            return entropy(joint.sum((0, 1)))
+        if context == "one":
+            return conditional_entropy(joint.sum(0))
+        return conditional_entropy(joint.flatten(0, 1))
+
+    def joint(self, length: int, first: bool) -> Float[Tensor, "S V W"]:
+        """How often a state, the word before (the last of V is none) and a word come together."""
+        states = len(self.arcs)
+        now = torch.zeros(states, self.words + 1, dtype=torch.float64)
+        now[0, -1] = 1
+        total = torch.zeros(states, self.words + 1, self.words, dtype=torch.float64)
+        for step in range(length):
+            if step or first:
+                total += now[:, :, None] * self.moves.sum(2)[:, None]
+            now = torch.einsum("s,swt->tw", now.sum(1), self.moves)[:states]
+            now = torch.nn.functional.pad(now, (0, 1))
+        return total / total.sum()
+
+
+def choose(probability: Float[Tensor, "B A"], unit: Float[Tensor, " B"]) -> Int[Tensor, " B"]:
+    """The arc that a number in [0, 1) falls on.
+
+    >>> choose(torch.tensor([[0.25, 0.75, 0.0]] * 3), torch.tensor([0.0, 0.3, 0.9999999])).tolist()
+    [0, 1, 1]
+    """
+    last = (probability > 0).sum(1) - 1
+    return (unit[:, None] >= probability.cumsum(1)).sum(1).minimum(last)
+
+
+def entropy(share: Float[Tensor, " W"]) -> float:
+    """Entropy of a distribution, in nats.
+
+    >>> round(entropy(torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64)), 4)
+    0.6931
+    """
+    return float(torch.special.entr(share).sum())
+
+
+def conditional_entropy(joint: Float[Tensor, "V W"]) -> float:
+    """Entropy of the second, given the first, in nats."""
+    return float(torch.special.entr(joint).sum() - torch.special.entr(joint.sum(1)).sum())
+
+
+def build(
+    start: object, arcs_of: Callable[[object], Sequence[tuple[float, int, int, int, object]]], words: int
+) -> Automaton:
+    """An automaton from a function that names the arcs of a state by the states that they lead to; None is the end."""
+    numbers: dict[object, int] = {start: 0}
+    arcs: list[tuple[Arc, ...]] = []
+    waiting = [start]
+    for state in waiting:  # grows while it is walked
+        row = []
+        for probability, word, tag, topic, after in arcs_of(state):
+            if after is not None and after not in numbers:
+                numbers[after] = len(numbers)
+                waiting.append(after)
+            row.append(Arc(probability, word, tag, topic, -1 if after is None else numbers[after]))
+        arcs.append(tuple(row))
+    return Automaton(tuple(arcs), words)

@@ -1,0 +1,209 @@
+"""Tokenization: text to numbers and back, by a tokenizer that is learned from a corpus and kept in the cache.
+
+Source: Sennrich, Haddow and Birch, ACL 2016 (byte pairs, here of bytes as in GPT-2); Schuster and Nakajima, ICASSP 2012
+(word pieces); both as in the tokenizers library.
+Differs: the special tokens are the first seven, in the order of ROLES, and text that looks like one stays text. The
+library numbers the letters of word pieces by chance; they are handed to it in order.
+Axes: none; ids are lists.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pretask import PretaskError, Vocabulary
+from pretask.cache import cached
+
+Kind = Literal["bpe", "wordpiece", "characters", "words"]
+
+ROLES = ("pad", "mask", "start", "end", "separator", "class", "unknown")
+SPECIAL = tuple(f"[{role.upper()}]" for role in ROLES)
+UNKNOWN = SPECIAL[-1]
+ORDINARY = len(ROLES)  # the first id that is no special token
+LETTERS = 1000  # different ones that word pieces may be made of; rarer ones are unknown
+BYTES = 256
+
+
+@dataclass(frozen=True)
+class Tokenization:
+    """A tokenizer, ready to use.
+
+    Args:
+        kind: What it cuts text into.
+        content: The tokenizer as the tokenizers library writes it, JSON.
+        learned_from: For people.
+    """
+
+    kind: str
+    content: str
+    learned_from: str = ""
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The library's object."""
+        from tokenizers import Tokenizer
+
+        made = Tokenizer.from_str(self.content)
+        made.encode_special_tokens = True  # "[MASK]" in a text is seven characters and no mask
+        return made
+
+    @cached_property
+    def vocabulary(self) -> Vocabulary:
+        """How many ids there are, and which are special."""
+        pairs = ((role, self.tokenizer.token_to_id(token)) for role, token in zip(ROLES, SPECIAL, strict=True))
+        return Vocabulary(self.tokenizer.get_vocab_size(), tuple(pairs))
+
+    @property
+    def name(self) -> str:
+        """Kind, size and origin, for tables: perplexities of different tokenizers cannot be compared."""
+        return f"{self.kind} of {self.vocabulary.size} tokens" + (
+            f" learned from {self.learned_from}" if self.learned_from else ""
+        )
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of every text, without special ones."""
+        return [each.ids for each in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of ids; special tokens are left out, but for the unknown one."""
+        dropped = {number for role, number in self.vocabulary.special if role != "unknown"}
+        kept = [int(each) for each in ids if int(each) not in dropped]
+        text: str = self.tokenizer.decode(kept, skip_special_tokens=False)
+        return text
+
+
+def learn(
+    kind: Kind, size: int, lower: bool, facts: Mapping[str, Any], texts: Callable[[], Iterable[str]], name: str
+) -> Tokenization:
+    """The tokenizer of a corpus: from the cache, else learned.
+
+    Args:
+        kind: What to cut text into.
+        size: Ids at most, special ones included.
+        lower: Whether words and word pieces are in lower case and without accents.
+        facts: What determines the corpus.
+        texts: Pieces of the corpus; called only where the tokenizer must be learned.
+        name: Of the corpus, for people.
+
+    Raises:
+        PretaskError: The size has no room for what every tokenizer of the kind holds.
+    """
+    check_size(kind, size)
+
+    def make(_: Path) -> Mapping[str, Any]:
+        return {"tokenizer": LEARNERS[kind](texts, size, lower)}
+
+    wanted = {"kind": kind, "size": size, "lower": lower and kind in ("wordpiece", "words"), "corpus": dict(facts)}
+    _, notes = cached("tokenizers", wanted, make)
+    return Tokenization(kind, notes["tokenizer"], name)
+
+
+def check_size(kind: str, size: int) -> None:
+    """Raise PretaskError unless special tokens, and bytes where they are tokens, have room."""
+    least = ORDINARY + (BYTES if kind == "bpe" else 1)
+    if size < least:
+        raise PretaskError(
+            f"the tokenizer '{kind}'",
+            f"data.vocabulary of at least {least} ({ORDINARY} special tokens"
+            + (f" and {BYTES} bytes)" if kind == "bpe" else " and one other)"),
+            f"{size}",
+            "Set a larger data.vocabulary.",
+            exit_code=2,
+        )
+
+
+def read_tokenizer(path: Path) -> Tokenization:
+    """A tokenizer from a file that the tokenizers library wrote; raises PretaskError where it cannot be used here."""
+    from tokenizers import Tokenizer
+
+    content = path.read_text(encoding="utf-8")
+    try:
+        made = Tokenizer.from_str(content)
+        kind = json.loads(content)["model"]["type"].lower()
+    except Exception as error:  # the library raises bare Exception
+        raise PretaskError("data.learn_from", "a tokenizer's JSON file", f"{path} ({error})", "Name another.") from None
+    missing = [token for token in SPECIAL if made.token_to_id(token) is None]
+    if missing:
+        raise PretaskError(
+            "data.learn_from",
+            f"a tokenizer with the special tokens {', '.join(SPECIAL)}",
+            f"{path} without {', '.join(missing)}",
+            "Add them, or name the corpus that a tokenizer shall be learned from.",
+        )
+    return Tokenization(kind, content, path.name)
+
+
+def learn_bpe(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> str:
+    """Byte pairs: any text can be written, and read back as it was."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    made = Tokenizer(models.BPE())
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
+    )
+    return learned(made, texts, trainer)
+
+
+def learn_wordpiece(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> str:
+    """Word pieces: words and parts of them, as in BERT; spaces are not kept."""
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+    normal = normalizers.BertNormalizer(lowercase=lower)
+    count = Counter(letter for text in texts() for letter in normal.normalize_str(text) if not letter.isspace())
+    letters = sorted(sorted(count, key=lambda letter: (-count[letter], letter))[:LETTERS])
+    inner = [f"##{letter}" for letter in letters][: max(size - ORDINARY, 0)]
+    draft = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
+    draft.normalizer, draft.pre_tokenizer = normal, pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=size, special_tokens=[*SPECIAL, *inner], limit_alphabet=LETTERS, show_progress=False
+    )
+    draft.train_from_iterator(texts(), trainer)
+    made = Tokenizer(models.WordPiece(vocab=draft.get_vocab(with_added_tokens=True), unk_token=UNKNOWN))
+    made.normalizer, made.pre_tokenizer, made.decoder = normal, draft.pre_tokenizer, decoders.WordPiece()
+    made.add_special_tokens(list(SPECIAL))
+    text: str = made.to_str()
+    return text
+
+
+def learn_characters(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> str:
+    """Single characters, the commonest ones where there are too many."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    made = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
+    made.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    made.decoder = decoders.Fuse()
+    trainer = trainers.WordLevelTrainer(vocab_size=size, special_tokens=list(SPECIAL), show_progress=False)
+    return learned(made, texts, trainer)
+
+
+def learn_words(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> str:
+    """Whole words and punctuation marks, the commonest ones where there are too many."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+
+    made = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
+    made.normalizer = normalizers.BertNormalizer(lowercase=lower)
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    trainer = trainers.WordLevelTrainer(vocab_size=size, special_tokens=list(SPECIAL), show_progress=False)
+    return learned(made, texts, trainer)
+
+
+def learned(tokenizer: Any, texts: Callable[[], Iterable[str]], trainer: Any) -> str:
+    """A tokenizer as JSON, once it has learned from texts."""
+    tokenizer.train_from_iterator(texts(), trainer)
+    content: str = tokenizer.to_str()
+    return content
+
+
+LEARNERS: Mapping[str, Callable[[Callable[[], Iterable[str]], int, bool], str]] = {
+    "bpe": learn_bpe,
+    "wordpiece": learn_wordpiece,
+    "characters": learn_characters,
+    "words": learn_words,
+}
