@@ -113,6 +113,20 @@ def test_the_path_gradient_vanishes_at_the_posterior_and_the_others_only_do_in_t
     assert float((plain.mean(0) / (plain.std(0) / 2000**0.5)).abs().max()) < 4
 
 
+def test_the_controlled_score_gradient_vanishes_too_where_all_codes_weigh_the_same() -> None:
+    """With one dimension in use, what depends on it is constant at the posterior, and its control variate takes all."""
+    y, model = observed(300), linear_gaussian(Elbo, gradient="score", bound="sampled", samples=3)
+    with torch.no_grad():
+        model.decoders["y"].body[0].weight[:, 1] = 0
+    exact = exact_posterior(y)
+    used = torch.tensor([1.0, 0.0])
+    summary = torch.cat([exact.mean * used, exact.log_variance * used], 1)[:, None].requires_grad_()
+    loss = model(Features({"all": summary[:, :, None]}, {"all": summary}), {"y": Target(y)}, Draws(torch.arange(300)))
+    (gradient,) = torch.autograd.grad(loss.total, summary)
+    assert float(gradient[:, 0, ::2].abs().max()) * 300 < 1e-2  # single precision, divided by small scores
+    assert float(gradient[:, 0, 1::2].abs().max()) * 300 > 1
+
+
 ESTIMATORS = {
     "sampled": {"bound": "sampled"},
     "path": {"gradient": "path", "bound": "sampled"},
