@@ -1,12 +1,14 @@
 """Spoken: what every data set of text offers beside its parts.
 
-Axes: none; ids are lists.
+Axes: L tokens.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
+from jaxtyping import Int
 from pretask import Samples
+from torch import Tensor
 
 from pretask_plugins.text_data.rows import Extent
 from pretask_plugins.text_data.tokenization import Tokenization
@@ -42,6 +44,6 @@ class TextData(ABC):
         """The ids of a text, without special tokens."""
         return self.tokenization.encode([text])[0]
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text of ids (a list or a tensor (L,)), special tokens left out."""
+    def decode(self, ids: Iterable[int] | Int[Tensor, " L"]) -> str:
+        """The text of ids, special tokens left out, but for the unknown one."""
         return self.tokenization.decode(ids)

@@ -130,10 +130,8 @@ def found() -> Iterator[Document]:
     """Every documentation string of some length once, from the source of the library."""
     root = Path(sysconfig.get_path("stdlib"))
     seen: set[str] = set()
-    for path in sorted(root.rglob("*.py")):
-        inner = path.relative_to(root)
-        group = GROUP.get(inner.parts[0].removesuffix(".py"))
-        if group is not None and not {"test", "tests"} & set(inner.parts):
+    for module, group in sorted(GROUP.items()):
+        for path in files_of(root, module):
             for text in strings_of(path):
                 if text not in seen:
                     seen.add(text)
@@ -145,6 +143,12 @@ def found() -> Iterator[Document]:
             f"none in {root}",
             "Install a Python that has it, or choose the data text.",
         )
+
+
+def files_of(root: Path, module: str) -> list[Path]:
+    """The source of a module or package, its own tests left out; none where this Python has no such module."""
+    inside = sorted((root / module).rglob("*.py"))
+    return [*root.glob(f"{module}.py"), *(each for each in inside if not {"test", "tests"} & set(each.parts))]
 
 
 def strings_of(path: Path) -> Iterator[str]:

@@ -4,7 +4,7 @@ Source: Sennrich, Haddow and Birch, ACL 2016 (byte pairs, here of bytes as in GP
 (word pieces); both as in the tokenizers library.
 Differs: the special tokens are the first seven, in the order of ROLES, and text that looks like one stays text. The
 library numbers the letters of word pieces by chance; they are handed to it in order.
-Axes: none; ids are lists.
+Axes: L tokens.
 """
 
 import json
@@ -15,8 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from jaxtyping import Int
 from pretask import PretaskError, Vocabulary
 from pretask.cache import cached
+from torch import Tensor
 
 Kind = Literal["bpe", "wordpiece", "characters", "words"]
 
@@ -68,10 +70,11 @@ class Tokenization:
         """The ids of every text, without special ones."""
         return [each.ids for each in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[int] | Int[Tensor, " L"]) -> str:
         """The text of ids; special tokens are left out, but for the unknown one."""
         dropped = {number for role, number in self.vocabulary.special if role != "unknown"}
-        kept = [int(each) for each in ids if int(each) not in dropped]
+        numbers = ids.tolist() if isinstance(ids, Tensor) else ids
+        kept = [number for number in numbers if number not in dropped]
         text: str = self.tokenizer.decode(kept, skip_special_tokens=False)
         return text
 
