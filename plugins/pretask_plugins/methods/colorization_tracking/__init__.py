@@ -1,0 +1,63 @@
+"""Tracking emerges by colorizing: copy the colours of a frame from the frames before it, seeing all of them grey only.
+
+Source: Vondrick, Shrivastava, Fathi, Guadarrama and Murphy, ECCV 2018.
+Differs: the network is any image model, frame by frame: no convolution over the frames, and no location among its
+inputs, since both would let it copy by position. Grey is Lab's L. A cell's colour is the mean of its pixels, quantised
+by k-means on the user's own data. Vectors have 64 numbers as in the paper, from a linear map that is thrown away; the
+evaluator tracks with the encoder itself.
+Axes: B batch, T frames of a clip, V views (references, then the frame to be coloured), H W image, h w cells.
+"""
+
+from collections.abc import Iterator
+
+from pretask import Component, hookimpl, split, task
+
+SOURCE = "Vondrick, Shrivastava, Fathi, Guadarrama and Murphy, ECCV 2018"
+
+
+@hookimpl
+def pretask_components() -> Iterator[Component]:
+    """Declare the split and the task."""
+    yield split(
+        "colorization-tracking",
+        "pretask_plugins.methods.colorization_tracking.split:ColorizeFrames",
+        modality="video",
+        gives="image",
+        views=None,
+        targets={"reference"},
+        summary="From where in the frames before does every pixel's colour come?",
+        source=SOURCE,
+        small={"references": 2, "step": 1, "classes": 4},
+    )
+    yield task(
+        "colorization-tracking",
+        split="colorization-tracking",
+        objective="pointer",
+        model="frames",
+        options={"model.name": "resnet18", "model.output_stride": 8, "objective.asked": 1},
+        recipe={
+            "optimizer": "adam",
+            "lr": 1e-3,
+            "weight_decay": 0.0,
+            "batch": 32,
+            "samples": 12_800_000,
+            "schedule": "cosine",
+        },
+        presets={
+            "small": {
+                "split.cell": 4,
+                "split.references": 2,
+                "split.step": 2,
+                "model.name": "convnet",
+                "model.width": 16,
+                "model.depth": 1,
+                "objective.normalise": True,
+                "objective.temperature": 0.1,
+                "recipe.lr": 2e-3,
+                "recipe.augment": ("flip",),
+                "recipe.samples": 12_000,
+            },
+        },
+        summary="Vondrick's colour pointer: three grey references, 16 colours, cells of 8 pixels.",
+        source=SOURCE,
+    )
