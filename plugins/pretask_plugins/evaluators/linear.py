@@ -22,7 +22,7 @@ from torch import Tensor
 from pretask_plugins.evaluators.held_out import Probed, balanced_accuracy, majority, probed
 from pretask_plugins.evaluators.logistic import GRID, fit_grid
 
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
+DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 
 
 @dataclass(frozen=True)
@@ -32,12 +32,12 @@ class LinearProbe:
     Args:
         label: Name of the labels; the first ones when empty.
         held_out: Share of the training part on which regulariser and layer are chosen.
-        dtype: Of the arithmetic.
+        dtype: Of the arithmetic; bfloat16 is for products of matrices alone.
     """
 
     label: str = ""
     held_out: float = 0.1
-    dtype: Literal["float32", "float64"] = "float32"
+    dtype: Literal["bfloat16", "float32", "float64"] = "float32"
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items]]:
         """`accuracy`, `balanced_accuracy` and `items` of the layer chosen on held-out data; `layerK.accuracy` of each;

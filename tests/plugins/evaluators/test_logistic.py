@@ -80,6 +80,15 @@ def test_two_precisions_agree() -> None:
     assert torch.allclose(single.loss, double.loss, rtol=1e-3)
 
 
+def test_products_in_bfloat16_cost_at_most_two_thousandths_of_the_objective() -> None:
+    features, labels, _, _ = blobs("overlapping")
+    coarse, fine = (fit_grid(features, labels, 3, dtype=each) for each in (torch.bfloat16, torch.float64))
+    assert coarse.weights.dtype == torch.float32
+    for place in range(0, 45, 6):
+        lowest = objective(fine, features, labels, place, GRID[place])
+        assert lowest * (1 - 1e-5) <= objective(coarse, features, labels, place, GRID[place]) <= 1.002 * lowest
+
+
 def test_the_basis_is_uncorrelated_and_of_the_variance_it_says() -> None:
     features, _, _, _ = blobs("overlapping")
     basis = fit_basis(features, torch.float64)

@@ -204,6 +204,15 @@ def test_every_class_is_held_out_in_proportion_and_never_whole() -> None:
     held = stratified(labels, 3, 0.1, seed=1)
     assert torch.bincount(labels[held], minlength=3).tolist() == [10, 5, 1]
     assert not torch.equal(held, stratified(labels, 3, 0.1, seed=2))
+    few = torch.tensor([0, 0, 1, 1])
+    assert few[stratified(few, 2, 0.9, seed=1)].tolist() == [0, 1]
+
+
+def test_the_seed_of_the_budget_says_which_samples_are_held_out() -> None:
+    one, two, again = (probed("test", task(), Planted(), Budget(seed=seed), "", 0.1).held for seed in (1, 2, 1))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, two)
+    assert torch.equal(one, stratified(Planted()("train").labels["class"].value, 4, 0.1, seed=1))
 
 
 def test_balanced_accuracy_is_the_mean_over_classes() -> None:
