@@ -12,7 +12,8 @@ waveform.
 
 from collections.abc import Iterator
 
-from pretask import Component, hookimpl, split, task
+import pretask
+from pretask import Component, hookimpl
 
 SOURCE = "Wei, Lim, Zisserman and Freeman, CVPR 2018"
 
@@ -20,7 +21,7 @@ SOURCE = "Wei, Lim, Zisserman and Freeman, CVPR 2018"
 @hookimpl
 def pretask_components() -> Iterator[Component]:
     """Declare the splits and the task."""
-    yield split(
+    yield pretask.split(
         "arrow-of-time",
         "pretask_plugins.methods.arrow_of_time.split:ReverseClip",
         modality="video",
@@ -31,7 +32,7 @@ def pretask_components() -> Iterator[Component]:
         source=SOURCE,
         small={"frames": 4, "stack": 2},
     )
-    yield split(
+    yield pretask.split(
         "arrow-of-time-audio",
         "pretask_plugins.methods.arrow_of_time.sound:ReverseSound",
         modality="audio",
@@ -40,7 +41,7 @@ def pretask_components() -> Iterator[Component]:
         summary="Is this recording played forwards or backwards?",
         small={"window": 0.032, "hop": 0.016},
     )
-    yield task(
+    yield pretask.task(
         "arrow-of-time",
         split="arrow-of-time",
         objective="cross-entropy",

@@ -10,7 +10,8 @@ Axes: B batch, T frames of a clip, V views (references, then the frame to be col
 
 from collections.abc import Iterator
 
-from pretask import Component, hookimpl, split, task
+import pretask
+from pretask import Component, hookimpl
 
 SOURCE = "Vondrick, Shrivastava, Fathi, Guadarrama and Murphy, ECCV 2018"
 
@@ -18,7 +19,7 @@ SOURCE = "Vondrick, Shrivastava, Fathi, Guadarrama and Murphy, ECCV 2018"
 @hookimpl
 def pretask_components() -> Iterator[Component]:
     """Declare the split and the task."""
-    yield split(
+    yield pretask.split(
         "colorization-tracking",
         "pretask_plugins.methods.colorization_tracking.split:ColorizeFrames",
         modality="video",
@@ -29,7 +30,7 @@ def pretask_components() -> Iterator[Component]:
         source=SOURCE,
         small={"references": 2, "step": 1, "classes": 4},
     )
-    yield task(
+    yield pretask.task(
         "colorization-tracking",
         split="colorization-tracking",
         objective="pointer",
