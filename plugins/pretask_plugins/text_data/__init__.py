@@ -18,7 +18,7 @@ def pretask_components() -> Iterator[Component]:
         "text",
         "pretask_plugins.text_data.text:Text",
         modality="text",
-        summary="Your own text: files or folders of .txt, or of .tsv with a label before each text; also gzipped.",
+        summary="Your own text: .txt, .tsv with a label before each text, .conllu or .conll with one for every word.",
         source="Sennrich et al. 2016 for byte pairs; Schuster and Nakajima 2012 for word pieces",
     )
     yield data(

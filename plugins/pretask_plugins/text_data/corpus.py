@@ -18,10 +18,11 @@ from typing import Any, Literal, NamedTuple
 from pretask import PretaskError
 
 from pretask_plugins.text_data.rows import Piece
+from pretask_plugins.text_data.tagged import LABEL, Sentence, sentences, tag_names
 
 Unit = Literal["file", "paragraph", "line"]
 
-ENDINGS = (".txt", ".tsv")
+ENDINGS = (".txt", ".tsv", *LABEL)
 TRAIN, TEST, SPARE = {"train", "training"}, {"test"}, {"valid", "validation", "val", "dev"}
 TENTH = 10
 CHUNK = 1 << 16  # bytes that are read at once
@@ -49,12 +50,20 @@ class Corpus:
     unit: Unit = "file"
     encoding: str = "utf-8"
 
-    def labelled(self) -> bool:
-        """Whether the files are tables, label<TAB>text; raises PretaskError where some are and some are not."""
+    def kind(self) -> str:
+        """The ending of all files; raises PretaskError where there are several."""
         kinds = {ending_of(path) for path in self.files()}
         if len(kinds) > 1:
             raise PretaskError("text", f"files of one kind in {self.root}", " and ".join(sorted(kinds)), "Part them.")
-        return kinds == {".tsv"}
+        return kinds.pop()
+
+    def labelled(self) -> bool:
+        """Whether the files are tables, label<TAB>text."""
+        return self.kind() == ".tsv"
+
+    def tagged(self) -> bool:
+        """Whether every word has a label."""
+        return self.kind() in LABEL
 
     def files(self) -> list[Path]:
         """Every file of text, by name; raises PretaskError where there is none."""
@@ -78,7 +87,7 @@ class Corpus:
             if part == "test" and not any(self.words(each) & TEST for each in named):
                 wanted = SPARE
             return [Source(each, False) for each in named if self.words(each) & wanted]
-        if len(files) == 1 or self.labelled():
+        if len(files) == 1 or self.labelled() or self.tagged():
             return [Source(each, True) for each in files]
         ranked = sorted(files, key=lambda each: hashed(self.name(each)))
         held_out = set(ranked[: -(-len(files) // TENTH)])
@@ -110,12 +119,31 @@ class Corpus:
             if ending_of(source.path) == ".tsv":
                 for row in self.table(source, part):
                     yield from row_pieces(row, names)
+            elif ending_of(source.path) in LABEL:
+                for sentence in self.sentences(source, part):
+                    yield from cut([sentence.text])
             else:
                 yield from documents(self.share(source, part), self.unit)
 
     def label_names(self) -> tuple[str, ...]:
         """The classes of the training part, in order."""
         return tuple(sorted({row.label for source in self.sources("train") for row in self.table(source, "train")}))
+
+    def tagged_sentences(self, part: str) -> Iterator[Sentence]:
+        """The sentences of a part."""
+        for source in self.sources(part):
+            yield from self.sentences(source, part)
+
+    def tag_names(self) -> tuple[str, ...]:
+        """The labels of words in the training part, in order."""
+        return tag_names(self.tagged_sentences("train"))
+
+    def sentences(self, source: Source, part: str) -> Iterator[Sentence]:
+        """What of a file of sentences belongs to a part: of one that is divided, a tenth by hash is for testing."""
+        of_lines = lines(characters(source.path, self.encoding))
+        for each in sentences(of_lines, ending_of(source.path), source.path):
+            if not source.divided or is_tenth(each.text) == (part == "test"):
+                yield each
 
     def share(self, source: Source, part: str) -> Iterator[str]:
         """What of a text belongs to a part: of one that is divided, the first nine tenths are for training."""
@@ -283,7 +311,7 @@ def no_text(path: Path, found: str) -> PretaskError:
 
 
 def ending_of(path: Path) -> str:
-    """`.txt` or `.tsv`, compressed or not; empty for other files."""
+    """One of ENDINGS, compressed or not; empty for other files."""
     name = path.name.lower().removesuffix(".gz")
     return next((ending for ending in ENDINGS if name.endswith(ending)), "")
 

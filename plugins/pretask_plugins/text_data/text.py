@@ -15,6 +15,7 @@ from pretask import PretaskError, Samples, Unknown
 from pretask_plugins.text_data.corpus import Corpus, Unit
 from pretask_plugins.text_data.rows import Extent, Layout, row_samples
 from pretask_plugins.text_data.spoken import TextData
+from pretask_plugins.text_data.tagged import LABEL, tagged_samples
 from pretask_plugins.text_data.tokenization import Kind, Tokenization, learn, read_tokenizer
 
 
@@ -23,15 +24,16 @@ class Text(TextData):
     """Rows (L,) of ids from text files.
 
     Args:
-        root: A file, or a folder of files: .txt, or .tsv with label<TAB>text in every line (a further column is a
-            second text, after a separator); also gzipped. Files or folders named train, test or valid are these parts.
-            Without such names a tenth is for testing: of several texts whole ones, of one text its end, of a table
-            lines by their hash.
+        root: A file, or a folder of files: .txt; .tsv with label<TAB>text in every line (a further column is a second
+            text, after a separator); .conllu or .conll (word<TAB>tag) with a label for every word, see tagged.py; also
+            gzipped. Files or folders named train, test or valid are these parts. Without such names a tenth is for
+            testing: of several texts whole ones, of one text its end, of a table lines by their hash, of tagged words
+            sentences by theirs.
         length: Tokens of a row.
         tokenizer: Byte pairs read back exactly; word pieces and words know no spaces.
         vocabulary: Ids at most.
         packed: Whether rows are cut from one stream (as language models want them), or hold a document each, closed by
-            the end token. A table of labelled texts is not packed and all else is, where this is left out.
+            the end token. Labelled texts and tagged sentences are not packed and all else is, where this is left out.
         document: What is closed by the end token in .txt files.
         learn_from: Another corpus that the tokenizer shall be learned from, or a tokenizer's .json file: what a model
             that was trained on one text needs to be tried on another.
@@ -84,7 +86,12 @@ class Text(TextData):
         """The rows of a part, and how much text they came of."""
         check_part("text", part)
         corpus, facts = self.corpus, self.facts(self.corpus, part)
-        packed = not corpus.labelled() if self.packed is None else self.packed
+        packed = not (corpus.labelled() or corpus.tagged()) if self.packed is None else self.packed
+        if corpus.tagged() and not packed:
+            label, names = LABEL[corpus.kind()], corpus.tag_names()
+            return tagged_samples(
+                facts, self.tokenization, self.length, label, names, lambda: corpus.tagged_sentences(part)
+            )
         names = corpus.label_names() if corpus.labelled() and not packed else ()
         layout = Layout(self.length, packed)
         return row_samples("text", facts, self.tokenization, layout, lambda: corpus.pieces(part, names), names)

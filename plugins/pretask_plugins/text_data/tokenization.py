@@ -70,6 +70,11 @@ class Tokenization:
         """The ids of every text, without special ones."""
         return [each.ids for each in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
+    def placed(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+        """The ids of every text, and the characters begin … end that each of them stands for."""
+        made = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
+        return [(each.ids, each.offsets) for each in made]
+
     def decode(self, ids: Iterable[int] | Int[Tensor, " L"]) -> str:
         """The text of ids; special tokens are left out, but for the unknown one."""
         dropped = {number for role, number in self.vocabulary.special if role != "unknown"}
