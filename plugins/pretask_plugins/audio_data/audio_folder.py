@@ -8,6 +8,7 @@ import os
 import re
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -21,11 +22,13 @@ from torch import Tensor
 
 SOUNDS = (".wav", ".flac", ".ogg")
 TENTH = 10
+NAMED = 3  # unreadable files that are named
+EDITION = 2  # of what is decoded; raised when it changes
 
 
 @dataclass(frozen=True)
 class AudioFolder:
-    """Recordings from a folder or a tar file.
+    """Recordings from a folder or a tar file, of any sample format; of several channels the mean.
 
     Args:
         root: A folder of class folders, a folder of files, or a tar file of either.
@@ -41,11 +44,22 @@ class AudioFolder:
     label: str = ""
     test: str = ""
 
+    def __post_init__(self) -> None:
+        if self.rate < 1 or round(self.seconds * self.rate) < 1:
+            got = f"{self.rate} Hz and {self.seconds} seconds"
+            raise told("data.rate from 1 Hz and data.seconds of at least one sample", got, "Raise them.", exit_code=2)
+        for name, pattern in (("label", self.label), ("test", self.test)):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                needs = f"a regular expression as data.{name}"
+                raise told(needs, f"{pattern} ({error})", "Mend it.", exit_code=2) from error
+
     def __call__(self, part: str, /) -> Samples:
         """One part.
 
         Raises:
-            PretaskError: There are no files, one cannot be read, or a name has no label.
+            PretaskError: There are no files, some cannot be used, or a name has no label.
         """
         if part not in ("train", "test"):
             raise PretaskError("audio-folder", "the part train or test", part, "Name one of them.", exit_code=2)
@@ -58,7 +72,7 @@ class AudioFolder:
                 "Name the folder with data.root, and see data.test.",
             )
         size = round(self.seconds * self.rate)
-        facts = {"part": part, "rate": self.rate, "size": size, "files": stamps(self.root, sounds)}
+        facts = {"edition": EDITION, "part": part, "rate": self.rate, "size": size, "files": stamps(self.root, sounds)}
         arrays, _ = cached("audio", facts, lambda folder: self.decode(folder, sounds, size))
         waves, length = torch.from_numpy(arrays["waves"]), torch.from_numpy(arrays["length"].copy())
         labels = self.labels(sounds)
@@ -90,15 +104,32 @@ class AudioFolder:
         return found.group(1)
 
     def decode(self, folder: Path, names: Sequence[str], size: int) -> Mapping[str, Any]:
-        """Write the waveforms and their lengths in samples."""
+        """Write the waveforms and their lengths in samples; all files are tried, so that it can say how many fail."""
         waves = np.lib.format.open_memmap(folder / "waves.npy", "w+", np.float32, (len(names), size))
         length = np.zeros(len(names), np.int64)
+        broken = []
         for number, (name, content) in enumerate(contents(self.root, names)):
-            wave = read_wave(name, content, self.rate)[:size]
+            try:
+                wave = read_wave(content, self.rate)[:size]
+            except ValueError as error:
+                broken.append(f"{name} ({error})")
+                continue
             waves[number, : len(wave)], length[number] = wave.numpy(), len(wave)
+        if broken:
+            some = f"{', '.join(broken[:NAMED])}{', …' if broken[NAMED:] else ''}"
+            raise told(
+                "recordings that can be read, of finite samples",
+                f"{len(broken)} of {len(names)} that are none: {some}",
+                "Mend or remove them.",
+            )
         waves.flush()
         np.save(folder / "length.npy", length)
         return {}
+
+
+def told(needs: str, got: str, do: str, exit_code: int = 1) -> PretaskError:
+    """The error of this data."""
+    return PretaskError("audio-folder", needs, got, do, exit_code=exit_code)
 
 
 def is_tar(root: Path) -> bool:
@@ -106,13 +137,23 @@ def is_tar(root: Path) -> bool:
     return root.is_file() and tarfile.is_tarfile(root)
 
 
+@contextmanager
+def opened(root: Path) -> Iterator[tarfile.TarFile]:
+    """A tar file to read; raises PretaskError where it ends too early."""
+    try:
+        with tarfile.open(root) as archive:
+            yield archive
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise told("a whole tar file", f"{root} ({error})", "Copy it again, or name a folder.") from error
+
+
 def listed(root: Path) -> list[str]:
     """The names of all sound files, relative to the root."""
     if is_tar(root):
-        with tarfile.open(root) as archive:
+        with opened(root) as archive:
             return [each.name for each in archive if each.isfile() and each.name.lower().endswith(SOUNDS)]
     if not root.is_dir():
-        raise PretaskError("audio-folder", "a folder or tar file", str(root), "Name one with --set data.root=…")
+        raise told("a folder or tar file", str(root), "Name one with --set data.root=…")
     return [str(path.relative_to(root)) for path in root.rglob("*") if path.suffix.lower() in SOUNDS]
 
 
@@ -128,17 +169,17 @@ def contents(root: Path, names: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     if not is_tar(root):
         yield from ((name, (root / name).read_bytes()) for name in names)
         return
-    with tarfile.open(root) as archive:
+    with opened(root) as archive:
         for name in names:
             member = archive.extractfile(name)
             yield name, member.read() if member is not None else b""
 
 
-def read_wave(name: str, content: bytes, rate: int) -> Tensor:
+def read_wave(content: bytes, rate: int) -> Tensor:
     """One recording as a mono waveform at the rate, (S,).
 
     Raises:
-        PretaskError: The bytes are no sound that can be read.
+        ValueError: The bytes are no sound that can be read, or hold no samples, or some that are no numbers.
     """
     import soundfile
     from torchaudio.functional import resample
@@ -146,6 +187,10 @@ def read_wave(name: str, content: bytes, rate: int) -> Tensor:
     try:
         wave, own = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
     except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise PretaskError("audio-folder", "readable sound files", f"{name} ({error})", "Mend or remove it.") from error
+        raise ValueError(getattr(error, "error_string", str(error)).rstrip(".")) from error
+    if not len(wave):
+        raise ValueError("no samples")
+    if not np.isfinite(wave).all():
+        raise ValueError(f"{int((~np.isfinite(wave)).sum())} samples that are not finite")
     mono = torch.from_numpy(wave.mean(1))
     return mono if own == rate else resample(mono, int(own), rate)

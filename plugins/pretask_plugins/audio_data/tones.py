@@ -39,6 +39,9 @@ class Tones:
         seconds: Of every recording.
         seed: Of all that is drawn.
         noise: Deviation of the noise, where a voice's loudest tone is about 1.
+
+    Raises:
+        PretaskError: A number is out of range.
     """
 
     samples: int = 2000
@@ -46,6 +49,13 @@ class Tones:
     seconds: float = 1.0
     seed: int = 0
     noise: float = 0.05
+
+    def __post_init__(self) -> None:
+        least = {"samples": 1, "test": 1, "seconds": 1 / RATE, "noise": 0}
+        for name, number in least.items():
+            if not getattr(self, name) >= number:
+                got = f"{getattr(self, name)}"
+                raise PretaskError("tones", f"data.{name} of at least {number}", got, "Raise it.", exit_code=2)
 
     def __call__(self, part: str, /) -> Samples:
         """The recordings of one part, labelled by word and by voice; made anew every time, in about a second."""

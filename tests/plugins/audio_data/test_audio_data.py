@@ -82,6 +82,60 @@ def test_unreadable_and_missing_files_are_named(tmp_path: Path) -> None:
         AudioFolder(tmp_path / "empty")("train")
 
 
+@pytest.mark.parametrize(
+    ("samples", "reason"),
+    [
+        ([], "no samples"),
+        ([0.1, float("nan"), 0.2], "1 samples that are not"),
+        ([float("inf")] * 2, "2 samples that are"),
+    ],
+    ids=["empty", "nan", "infinite"],
+)
+def test_recordings_without_samples_or_with_none_that_are_numbers_leave_nothing(
+    samples: list[float], reason: str, tmp_path: Path
+) -> None:
+    root = digits(tmp_path / "d")
+    bad = root / "0_bad_3.wav"
+    soundfile.write(bad, torch.tensor(samples).numpy(), 8000, subtype="FLOAT")
+    data = AudioFolder(root, rate=8000, label=r"^(\d)_", test=r"_[01]\.wav$")
+    for _ in range(2):  # the second time as well: no half of it was kept
+        with pytest.raises(PretaskError, match=rf"1 of 13 that are none: 0_bad_3\.wav \({reason}"):
+            data("train")
+    bad.unlink()
+    assert len(data("train")) == 12
+
+
+def test_every_sample_format_is_read_and_channels_become_their_mean(tmp_path: Path) -> None:
+    wave = tone(440, 8000, 0.4)
+    (tmp_path / "d").mkdir()
+    for name, subtype in (("a", "PCM_U8"), ("b", "PCM_24"), ("c", "DOUBLE")):
+        soundfile.write(tmp_path / "d" / f"{name}.wav", wave.numpy(), 8000, subtype=subtype)
+    both = torch.stack([1.5 * wave, 0.5 * wave], 1).numpy()
+    soundfile.write(tmp_path / "d" / "e.wav", both, 8000)
+    data = AudioFolder(tmp_path / "d", rate=8000, seconds=0.4, test="none")("train")
+    assert len(data) == 4
+    assert float((data.data - wave).abs().max()) < 1 / 127  # a step of eight bits
+
+
+def test_a_tar_file_that_ends_early_is_told(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "d.tar", "w") as archive:
+        archive.add(digits(tmp_path / "d"), arcname="")
+    whole = (tmp_path / "d.tar").read_bytes()
+    (tmp_path / "d.tar").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(PretaskError, match="a whole tar file"):
+        AudioFolder(tmp_path / "d.tar", rate=8000, test="_0")("train")
+
+
+def test_numbers_and_patterns_that_make_no_sense_are_refused() -> None:
+    for options in ({"seconds": 0.0}, {"rate": 0}, {"label": "("}, {"test": "*"}):
+        with pytest.raises(PretaskError, match=r"data\.") as told:
+            AudioFolder(Path("d"), **options)
+        assert told.value.exit_code == 2
+    for few in ({"samples": 0}, {"test": 0}, {"seconds": 0.0}, {"noise": float("nan")}):
+        with pytest.raises(PretaskError, match=r"tones needs data\."):
+            Tones(**few)
+
+
 def test_a_tone_is_the_same_however_many_are_made() -> None:
     few, many = Tones(samples=5, test=4, seconds=0.5), Tones(samples=300, test=4, seconds=0.5)
     assert torch.equal(few("train").data, many("train").data[:5])
