@@ -11,6 +11,7 @@ Axes: B batch, V views, D dimensions, N all embeddings of the batch on one rank,
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -125,10 +126,15 @@ def compare(
     place = torch.arange(len(own), device=own.device) + first
     other = counts[None, :] & (torch.arange(len(every), device=own.device) != place[:, None])
     positive = other & (identity[:, None] == of_every)
-    with torch.autocast(own.device.type, enabled=False):  # cosines over a small temperature need their digits
+    with full_precision(own.device):  # cosines over a small temperature need their digits
         similarity = own @ every.T / temperature
     nats, right = contrast(similarity, positive, other)
     return nats, right, asked * positive.any(1), len(every) - 1
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Outside of autocast; on the device meta there is none."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def contrast(

@@ -10,6 +10,7 @@ Axes: B batch, V views, N positions, D width, Q asked positions, P positions tha
 
 import math
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -135,10 +136,15 @@ def copied(
     views = vectors.shape[1] - asked
     asking = vectors[:, -asked:]
     pointed = [each[:, :views].flatten(1, 2) for each in (vectors, label, given)]
-    with torch.autocast(vectors.device.type, enabled=False):
+    with full_precision(vectors.device):
         affinity = pointing(asking.flatten(1, 2), pointed[0], pointed[2])
         shares = affinity @ F.one_hot(pointed[1].clamp(min=0), classes).float()
     return shares.view(*asking.shape[:3], classes)
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[object]:
+    """Outside of autocast; on the device meta there is none."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def pointing(

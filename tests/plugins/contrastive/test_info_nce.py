@@ -132,6 +132,11 @@ def test_reduced_precision_does_not_reach_the_cosines() -> None:
     assert torch.equal(reduced, compare(embedded, target, 0.05)[0])
 
 
+def test_a_batch_without_content_is_compared_where_it_is() -> None:
+    embedded, target = rows(4, 2, 3).to("meta"), Target(torch.arange(4, device="meta")[:, None].expand(-1, 2))
+    assert {each.device.type for each in compare(embedded, target, 0.1)[:3]} == {"meta"}
+
+
 def test_targets_of_another_kind_are_refused() -> None:
     with pytest.raises(Incompatible, match="agreement"):
         InfoNce(FeatureSpec(4), {"kind": Categories(3)})

@@ -215,15 +215,19 @@ def test_specs_say_what_comes_and_the_whole_is_grey_frames() -> None:
     assert SPLIT.whole(Batch(batch.data[:, :1])).data.shape[1] == 1
 
 
-def test_a_cell_has_the_mean_colour_of_its_pixels() -> None:
-    frames = Draws(torch.arange(2)).integers("colour", 0, 256, 1, 3, 10, 9).to(torch.uint8)
+@pytest.mark.parametrize(("size", "rows", "columns"), [((8, 9), (4, 8), (0, 5)), ((10, 8), (5, 10), (0, 4))])
+def test_a_cell_has_the_mean_colour_of_its_pixels_and_cells_fill_the_frame(
+    size: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
+) -> None:
+    frames = Draws(torch.arange(2)).integers("colour", 0, 256, 1, 3, *size).to(torch.uint8)
     colours = cell_colours(frames, 4)
-    expected = rgb2lab(frames[1, 0].movedim(0, 2).numpy())[4:8, 0:4, 1:].mean((0, 1))
+    expected = rgb2lab(frames[1, 0].movedim(0, 2).numpy())[slice(*rows), slice(*columns), 1:].mean((0, 1))
     assert colours.shape == (2, 1, 2, 2, 2)
     assert np.abs(colours[1, 0, 1, 0].numpy() - expected).max() < 5e-3
 
 
-def test_short_and_grey_clips_are_refused() -> None:
-    for shape in ((12, 3, 32, 32), (20, 1, 32, 32), (20, 3, 4, 4)):
-        with pytest.raises(Incompatible, match=r"3 channels, at least 13 frames .* and 8 pixels a side; got video"):
-            ColorizeFrames().spec(Observed("video", shape))
+@pytest.mark.parametrize("shape", [(12, 3, 32, 32), (20, 1, 32, 32), (20, 3, 4, 4)])
+def test_short_small_and_grey_clips_are_refused_also_where_colours_are_fitted(shape: tuple[int, ...]) -> None:
+    for ask in (ColorizeFrames().spec, lambda observed: ColorizeFrames().fit(observed, [])):
+        with pytest.raises(Incompatible, match=r"3 channels .* at least 13 frames .* 8 pixels a side; got video"):
+            ask(Observed("video", shape))

@@ -172,5 +172,10 @@ def test_a_gradient_reaches_the_map_that_is_thrown_away() -> None:
     )
 
 
+def test_a_batch_without_content_is_pointed_at_where_it_is() -> None:
+    vectors, label = random(2, VIEWS, 4, WIDTH).to("meta"), torch.zeros(2, VIEWS, 4, dtype=torch.int64, device="meta")
+    assert copied(vectors, label, label == 0, CLASSES, 1).device.type == "meta"
+
+
 def test_chance_is_the_value_of_a_guess_that_gives_every_class_the_same() -> None:
     assert Pointer(FEATURES, TARGETS).chance == {"colour": math.log(CLASSES), "colour.accuracy": 1 / CLASSES}

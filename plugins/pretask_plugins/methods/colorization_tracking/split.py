@@ -72,8 +72,10 @@ class ColorizeFrames:
         """Find the colours: k-means on cells of the user's clips.
 
         Raises:
+            Incompatible: The clips are too short or too small, or have no three channels of bytes.
             PretaskError: The clips are grey.
         """
+        self.check(clips)
         if self.centres:
             return self
         cells = torch.cat([self.some_colours(batch) for batch in islice(batches, BATCHES)])
@@ -147,14 +149,14 @@ class ColorizeFrames:
         }
 
     def check(self, clips: Observed) -> None:
-        """Raise Incompatible unless clips are in colour, long enough, and come out even in cells."""
-        sound = clips.modality == "video" and clips.shape[0] >= self.span and clips.shape[1] == 3
-        if not sound or min(clips.shape[2:]) < self.cell:
+        """Raise Incompatible unless clips have colours, and are long and large enough."""
+        colour = clips.modality == "video" and clips.shape[1] == 3 and clips.dtype == "uint8"
+        if not colour or clips.shape[0] < self.span or min(clips.shape[2:]) < self.cell:
             raise Incompatible(
                 "colorization-tracking",
-                f"clips of 3 channels, at least {self.span} frames ({self.references} references, {self.step} apart, "
-                f"and one more) and {self.cell} pixels a side",
-                f"{clips.modality} of shape {clips.shape}",
+                f"clips of 3 channels of 8 bits (uint8), at least {self.span} frames ({self.references} references, "
+                f"{self.step} apart, and one more) and {self.cell} pixels a side",
+                f"{clips.modality} of shape {clips.shape}, {clips.dtype}",
                 "Use longer clips in colour, or a smaller split.step, split.references or split.cell.",
             )
 
@@ -177,8 +179,10 @@ def grey(frames: Shaped[Tensor, "B V 3 H W"]) -> Float[Tensor, "B V 1 H W"]:
 
 
 def cell_colours(frames: Shaped[Tensor, "B V 3 H W"], cell: int) -> Float[Tensor, "B V h w 2"]:
-    """Mean a and b of Lab of every cell; a rest at the right and lower edge belongs to none."""
-    colours = F.avg_pool2d(lab(frames.flatten(0, 1) / 255)[:, 1:], cell)
+    """Mean a and b of Lab of every cell. Cells fill the frame, as the places of features do that are brought onto their
+    grid: where sides are no multiples of a cell, some are larger by a pixel or more, and neighbours share one."""
+    grid = (frames.shape[3] // cell, frames.shape[4] // cell)
+    colours = F.adaptive_avg_pool2d(lab(frames.flatten(0, 1) / 255)[:, 1:], grid)
     return colours.reshape(*frames.shape[:2], *colours.shape[1:]).movedim(2, -1)
 
 
