@@ -1,11 +1,13 @@
 """Relative position: tell which of its eight neighbours a patch is shown with.
 
 Source: Doersch, Gupta and Efros, ICCV 2015, section 3 and 3.1.
-Differs: the image is not rescaled to a random number of pixels first. One pair is cut per image and step, where the
+Differs: the image is not rescaled to a random number of pixels first, and no patch is made coarse (a third of the
+paper's are scaled down, to 10 x 10 pixels at the least, and up again). One pair is cut per image and step, where the
 paper takes four grids and every pair of each. A patch is brought to its own mean and deviation (as Kolesnikov, Zhai
 and Beyer, CVPR 2019), where the released code divides by the root mean square and multiplies by 50. The network is any
 image model; its head has layer normalisation. Optimizer and budget follow the 2019 reproduction (SGD .1 per 256, 35
-epochs of ImageNet), since the paper's momentum of .999 and four weeks of one card are of their time.
+epochs of ImageNet, the rate falling as a cosine), since the paper's momentum of .999 and four weeks of one card are of
+their time.
 Axes: B batch, V views (centre, neighbour), C channels, H W image, P patch side.
 """
 

@@ -26,8 +26,8 @@ class CutPair:
         patch: Side of a patch, pixels.
         gap: Empty pixels between neighbours, so that no edge runs across both.
         jitter: Each patch moves by up to this many pixels along each axis, so that no line does either.
-        colour: Against chromatic aberration, which tells where in the lens a patch was: keep all channels, drop two at
-            random and put noise in their place, or project the green-magenta axis away.
+        colour: Against chromatic aberration, which tells where in the lens a patch was: keep all channels, drop two of
+            each patch at random and put noise in their place, or project the green-magenta axis away.
         standardise: Whether each patch is brought to its own mean and deviation.
 
     Source: Doersch, Gupta and Efros, ICCV 2015. Differs: see the folder's header.
@@ -126,13 +126,13 @@ def crop(images: Shaped[Tensor, "B C H W"], corner: Int[Tensor, "B V 2"], side: 
 
 
 def drop_channels(patches: Float[Tensor, "B V C P P"], draws: Draws) -> Float[Tensor, "B V C P P"]:
-    """Keep one channel of each pair; the others become its mean plus noise of a hundredth of its deviation."""
-    kept = draws.integers("channel", 0, patches.shape[2])
-    index = kept.view(-1, 1, 1, 1, 1).expand(-1, patches.shape[1], 1, *patches.shape[3:])
+    """Keep one channel of each patch; the others become its mean plus noise of a hundredth of its deviation."""
+    kept = draws.integers("channel", 0, patches.shape[2], patches.shape[1])[:, :, None, None, None]
+    index = kept.expand(-1, -1, 1, *patches.shape[3:])
     deviation, mean = torch.std_mean(patches.gather(2, index), (3, 4), correction=0, keepdim=True)
     noise = mean + DROPPED_NOISE * deviation * draws.normal("dropped", *patches.shape[1:])
     channel = torch.arange(patches.shape[2], device=patches.device).view(1, 1, -1, 1, 1)
-    return torch.where(channel == kept.view(-1, 1, 1, 1, 1), patches, noise)
+    return torch.where(channel == kept, patches, noise)
 
 
 def projection(device: torch.device) -> Float[Tensor, "3 3"]:
