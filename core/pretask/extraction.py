@@ -1,8 +1,12 @@
 """Extraction: the frozen encoder's features of every layer, in one pass over the samples, cached by content.
 
+Features are those of the stream that has seen most. Where a model offers past and future but nothing that has seen
+both, they are put side by side, as ELMo hands them on: both directions count.
+
 An entry of the cache is found by the hash of the weights, of the data, of the split, of how features are pooled and of
 the kind of device, so that nothing stale can be read. Data without a fingerprint is not cached.
-Axes: N samples, B batch, V views, D width.
+Axes: N samples, B batch, V views, L positions of a sample, P positions that
+are asked for, D width.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from pretask.cache import cached
@@ -26,33 +30,37 @@ from pretask.specs import SEES_AT_MOST
 from pretask.values import Features
 
 POOLING = "summary of every layer, views side by side"
-LayerFeatures = Mapping[str, Float[Tensor, "N D"]]
+POSITIONS = "positions of every layer, views side by side"
+LayerFeatures = Mapping[str, Float[Tensor, "_ _"]]  # layers may differ in width
 
 
-def extract(task: Task, samples: Samples, budget: Budget) -> LayerFeatures:
+def extract(
+    task: Task, samples: Samples, budget: Budget, positions: Bool[Tensor, "N L"] | None = None
+) -> LayerFeatures:
     """The pooled features of all samples by layer, `layer1` to the output, float32 on the CPU.
 
     Args:
         task: Its encoder is only looked at: evaluation mode, no gradient, the same weights and statistics as before.
         samples: Shown undivided (`split.whole`).
         budget: Batch size, and the folder of the cache.
+        positions: Where given, features of these positions, sample by sample, in place of pooled ones.
 
     Raises:
-        PretaskError: A feature is not a finite number.
+        PretaskError: A feature is not a finite number, or the encoder does not keep the positions.
     """
     if budget.cache is None or not samples.fingerprint:
-        return dict(joined(task, samples, budget))
+        return dict(joined(task, samples, budget, positions))
     facts = {
         "weights": weights_key(task.model),
         "data": samples.fingerprint,
         "split": fingerprint_of(task.split),
-        "pooling": POOLING,
+        "pooling": POOLING if positions is None else f"{POSITIONS} {fingerprint_of(positions)}",
         "dtype": "float32",
         "device": task.device.type,
     }
 
     def make(folder: Path) -> Mapping[str, Any]:
-        for name, layer in joined(task, samples, budget):
+        for name, layer in joined(task, samples, budget, positions):
             np.save(folder / f"{name}.npy", layer.numpy())
         return {}
 
@@ -61,13 +69,17 @@ def extract(task: Task, samples: Samples, budget: Budget) -> LayerFeatures:
     return {name: torch.from_numpy(arrays[name]) for name in ordered}
 
 
-def joined(task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, Float[Tensor, "N D"]]]:
-    """Every layer's features of all samples."""
+def joined(
+    task: Task, samples: Samples, budget: Budget, positions: Bool[Tensor, "N L"] | None = None
+) -> Iterator[tuple[str, Float[Tensor, "_ D"]]]:
+    """Every layer's features of all samples, or of the positions asked for."""
     rows: list[list[Tensor]] = []
     with evaluating(task), torch.no_grad():
         for batch in samples.resident(task.device).batches(budget.batch, task.device):
             features = task.encode(batch, layers=True)
-            layers = [pooled(layer) for layer in (features.layers or (features,))]
+            wanted = None if positions is None else positions[batch.index.cpu()].to(task.device)
+            every = features.layers or (features,)
+            layers = [pooled(layer) if wanted is None else picked(task.name, layer, wanted) for layer in every]
             rows = rows or [[] for _ in layers]
             for row, layer in zip(rows, layers, strict=True):
                 row.append(layer.float().cpu())
@@ -85,8 +97,27 @@ def joined(task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, 
 
 def pooled(features: Features) -> Float[Tensor, "B VD"]:
     """The summary of the widest stream, views side by side."""
-    widest = next(sight for sight in SEES_AT_MOST["all"] if sight in features.summary)
-    return features.summary[widest].flatten(1)
+    return widest(features.summary).flatten(1)
+
+
+def picked(who: str, features: Features, positions: Bool[Tensor, "B L"]) -> Float[Tensor, "P VD"]:
+    """The vectors of the widest stream at some positions, views side by side; raises PretaskError for another grid."""
+    vectors = widest(features.streams).transpose(1, 2).flatten(2)  # (B, N, V D)
+    if vectors.shape[:2] != positions.shape:
+        raise PretaskError(
+            who,
+            f"features at all {positions.shape[1]} positions of a sample",
+            f"features at {vectors.shape[1]}",
+            "Choose a model that keeps positions.",
+        )
+    return vectors[positions]
+
+
+def widest(by_sight: Mapping[str, Tensor]) -> Tensor:
+    """What has seen most; past and future side by side where nothing has seen both."""
+    if "all" not in by_sight and {"past", "future"} <= set(by_sight):
+        return torch.cat([by_sight["past"], by_sight["future"]], -1)
+    return by_sight[next(sight for sight in SEES_AT_MOST["all"] if sight in by_sight)]
 
 
 def weights_key(model: nn.Module) -> str:

@@ -23,3 +23,10 @@ def pretask_components() -> Iterator[Component]:
         summary="Cosine neighbours weighted by similarity: every layer, k and temperature chosen on held-out data.",
         source="Wu, Xiong, Yu and Lin 2018",
     )
+    yield evaluator(
+        "tagging",
+        "pretask_plugins.evaluators.tagging:Tagging",
+        modality="text",
+        summary="The linear probe on single words (parts of speech, senses, entities), chosen on held-out sentences.",
+        source="Peters et al. 2018; Tenney et al. 2019",
+    )

@@ -4,6 +4,7 @@ Axes: N samples, C classes.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Int
@@ -51,8 +52,7 @@ def probed(who: str, task: Task, data: Data, budget: Budget, label: str, share: 
     Raises:
         PretaskError: There are no such labels, only one class, a class with a single sample, or no such share.
     """
-    if not 0 < share < 1:
-        raise PretaskError(f"{who}.held_out", "a share between 0 and 1", str(share), "Set it to 0.1.", exit_code=2)
+    check_share(who, share)
     train, test = data("train"), data("test")
     name = label_name(who, train, label)
     label_name(who, test, name)
@@ -66,6 +66,12 @@ def probed(who: str, task: Task, data: Data, budget: Budget, label: str, share: 
     return Probed(parts[0], parts[1], classes, stratified(parts[0].labels, classes, share, budget.seed))
 
 
+def check_share(who: str, share: float) -> None:
+    """Raise PretaskError unless something is held out, and not all."""
+    if not 0 < share < 1:
+        raise PretaskError(f"{who}.held_out", "a share between 0 and 1", str(share), "Set it to 0.1.", exit_code=2)
+
+
 def labelled(features: LayerFeatures, labels: Tensor, keep: Tensor) -> Labelled:
     """The samples that have a label."""
     if bool(keep.all()):
@@ -73,13 +79,13 @@ def labelled(features: LayerFeatures, labels: Tensor, keep: Tensor) -> Labelled:
     return Labelled({name: layer[keep] for name, layer in features.items()}, labels[keep])
 
 
-def label_name(who: str, samples: Samples, label: str) -> str:
-    """The name of the labels to use; raises PretaskError where there are none, or not one per sample."""
-    known = [name for name, each in samples.labels.items() if each.value.ndim == 1]
+def label_name(who: str, samples: Samples, label: str, per: Literal["sample", "position"] = "sample") -> str:
+    """The name of the labels to use; raises PretaskError where there are none, or not one per sample or position."""
+    known = [name for name, each in samples.labels.items() if each.value.ndim == (1 if per == "sample" else 2)]
     if not known or (label and label not in known):
         raise PretaskError(
             who,
-            f"labels called '{label}'" if label else "labelled data, one class per sample",
+            f"labels called '{label}'" if label else f"labelled data, one class per {per}",
             ", ".join(known) or "none",
             f"Set {who}.label, or use data with classes.",
         )

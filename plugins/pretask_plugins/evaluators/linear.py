@@ -46,7 +46,10 @@ class LinearProbe:
         Raises:
             PretaskError: There are no labels to probe, or too few samples of a class.
         """
-        probe = probed("linear", task, data, budget, self.label, self.held_out)
+        yield from self.measure(probed("linear", task, data, budget, self.label, self.held_out))
+
+    def measure(self, probe: Probed) -> Iterator[tuple[str, float | Items]]:
+        """The same of features that are there already, of whatever has a label."""
         chosen = {name: self.choose(probe, name) for name in probe.train.features}
         best = max(chosen, key=lambda name: chosen[name].held_out)
         guesses, gradients = {}, []

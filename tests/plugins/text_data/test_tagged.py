@@ -60,6 +60,7 @@ def test_a_label_sits_where_its_word_begins_whatever_the_tokenizer(tokenizer: st
     (adjective,) = labelled_text(data, rows.data[1], labels.value[1], labels.names)
     assert adjective[0] == "ADJ"
     assert adjective[1].startswith("naïve"[: 1 if tokenizer == "bpe" else None])
+    assert all(data.decode([number]).strip() for number in rows.data[labels.value >= 0].tolist())  # never a mere space
     assert not bool((labels.value[rows.data == data.tokenization.vocabulary.id("pad")] != NONE).any())
 
 
