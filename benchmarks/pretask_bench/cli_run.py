@@ -20,7 +20,7 @@ Running the same command again goes on where it stopped, and shows what is alrea
 
 @click.command("run", epilog=EPILOG)
 @click.argument("task", required=False)
-@click.option("--data", "data_name", help="What to learn from, and to be measured on.")
+@click.option("--data", "data_name", help="What to learn from, and to be measured on where --on names nothing else.")
 @click.option("--split", help="Instead of the task's.")
 @click.option("--objective", help="Instead of the task's.")
 @click.option("--model", help="Instead of the task's.")
@@ -29,6 +29,7 @@ Running the same command again goes on where it stopped, and shows what is alrea
     "--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="Such as split.patch=24 or recipe.lr=0.1."
 )
 @click.option("--evaluate", default="linear", show_default=True, help="Evaluators, with commas between them.")
+@click.option("--on", "on_name", metavar="DATA", help="Measure on this other data; set its options by --set on.…")
 @click.option("--samples", type=int, help="Budget: samples seen; short for --set recipe.samples=…")
 @click.option("--seed", default=0, show_default=True, help="Of weights, order and draws.")
 @click.option("--seeds", default=1, show_default=True, help="How many seeds to run, counted from --seed.")
@@ -55,6 +56,7 @@ def command(
     preset: str | None,
     settings: tuple[str, ...],
     evaluate: str,
+    on_name: str | None,
     samples: int | None,
     seed: int,
     seeds: int,
@@ -66,7 +68,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Pretrain TASK (or --split, --objective and --model), measure the encoder, write a record, show a table."""
-    named = {"data": data_name, "split": split, "objective": objective, "model": model}
+    named = {"data": data_name, "split": split, "objective": objective, "model": model, "on": on_name}
     options: dict[str, object] = dict(map(parse_setting, settings))
     if samples is not None:
         options["recipe.samples"] = samples

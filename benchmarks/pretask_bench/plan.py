@@ -4,7 +4,7 @@ Later settings win: the task's own, the preset's, `--split` and its like, `--set
 settings that were made for it with it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,8 @@ from pretask.recipe import Recipe
 from pretask_registry import Registered, Registry, read_options, settle, why
 
 PARTS = ("data", "split", "objective", "model")
+ON = "on"  # other data, for the evaluators
+KINDS = {**{part: part for part in PARTS}, ON: "data"}
 RECIPE = "recipe"
 
 
@@ -23,7 +25,7 @@ class Plan:
     Args:
         name: For people and folders.
         task: The task that was the starting point; None for a free combination.
-        parts: Data, split, objective and model.
+        parts: Data, split, objective and model; `on`, where the encoder is measured on other data.
         evaluators: What the encoder will be measured by.
         settings: Options by the name of a part or evaluator, as they were given.
         recipe: With every field settled.
@@ -53,11 +55,11 @@ class Settings:
     def take(self, settings: Mapping[str, Any]) -> None:
         """Add settings such as {"model": "convnet", "split.patch": 24}; parts first, whatever their order."""
         for name, value in settings.items():
-            if name in PARTS and self.parts.get(name) != value:
+            if name in KINDS and self.parts.get(name) != value:
                 self.parts[name] = str(value)
                 self.options.pop(name, None)
         for name, value in settings.items():
-            if name not in PARTS:
+            if name not in KINDS:
                 part, _, option = name.partition(".")
                 self.options.setdefault(part, {})[option] = value
 
@@ -91,7 +93,7 @@ def make_plan(
         registry: Where names are looked up.
         task: The starting point; without one, all four parts must be named.
         preset: One of the task's presets.
-        parts: Names of parts that replace the task's; `data` must be among them.
+        parts: Names of parts that replace the task's; `data` must be among them, `on` may be.
         settings: Options, such as {"split.patch": "24", "recipe.lr": 0.1, "linear.held_out": 0.2}.
         evaluators: Names.
         seed: Of weights, order and draws.
@@ -110,7 +112,7 @@ def make_plan(
     pile.take(dict(settings or {}))
     found = find_parts(registry, pile.parts)
     measured = tuple(registry.find("evaluator", each) for each in evaluators)
-    check_prefixes(pile, measured)
+    check_prefixes(pile, [*found, RECIPE, *(each.name for each in measured)])
     recipe = Recipe(
         **settle("the recipe", RECIPE, read_options(Recipe, by_keyword=False), pile.options.get(RECIPE, {}))
     )
@@ -137,7 +139,7 @@ def find_parts(registry: Registry, names: Mapping[str, str]) -> dict[str, Regist
         if part not in names:
             listed = f"pretask list {part}"
             raise Unknown(f"A run needs {part}; got none. Name one with --{part}: {listed}.")
-    found = {part: registry.find(part, names[part]) for part in PARTS}
+    found = {part: registry.find(KINDS[part], name) for part, name in names.items()}
     reason = why(
         registry, found["split"], found["objective"], found["model"], found["data"].component.traits["modality"]
     )
@@ -146,9 +148,8 @@ def find_parts(registry: Registry, names: Mapping[str, str]) -> dict[str, Regist
     return found
 
 
-def check_prefixes(pile: Settings, evaluators: Iterable[Registered]) -> None:
+def check_prefixes(pile: Settings, known: Collection[str]) -> None:
     """Raise Unknown for settings of something that the run does not have."""
-    known = [*PARTS, RECIPE, *(each.name for each in evaluators)]
     for part in pile.options:
         if part not in known:
             raise Unknown(f"Nothing is called '{part}' in this run. Options belong to: {', '.join(known)}.")

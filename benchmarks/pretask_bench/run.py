@@ -9,20 +9,22 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from pretask import Budget, Figure, Items, PretaskError, Recipe, Samples, Task
 from pretask.cache import cache_folder
 from pretask.checkpoint import weights_of
 from pretask.compose import compose
+from pretask.extraction import fingerprint_of
 from pretask.held_out import baseline_losses, held_out_loss
 from pretask.progress import shown_progress
 from pretask.train import Trained, train
-from pretask_registry import Registry, build, resolved_options
+from pretask_registry import Registry, build, options_of, resolved_options
 
-from pretask_bench.plan import PARTS, Plan
+from pretask_bench.plan import ON, PARTS, Plan
 from pretask_bench.provenance import collect
 from pretask_bench.records import Cell, Record, build_cell, build_record, cell_key, measured, pack_items, record_hash
 from pretask_bench.store import read_all, write, write_picture
@@ -74,12 +76,12 @@ class Clock:
 
 @dataclass(frozen=True)
 class Built:
-    """The parts of a plan, made: data decoded, split fitted."""
+    """The parts of a plan, made: data decoded, split fitted; `on` is what evaluators use."""
 
     plan: Plan
-    data: Callable[[str], Samples]
     train: Samples
     test: Samples
+    on: Callable[[str], Samples]
     split: Any
     model: Any
     objective: Any
@@ -162,25 +164,21 @@ def carry_out(registry: Registry, built: Built, sitting: Sitting, clock: Clock, 
 
 def make(plan: Plan, sitting: Sitting) -> Built:
     """Build every part: decode the data, fit the split, hash what determines the result."""
-    data = build(plan.parts["data"], plan.of("data"))
+    data = cache(build(plan.parts["data"], plan.of("data")))
     samples, held_out = data("train"), data("test")
     split = build(plan.parts["split"], plan.of("split"))
+    artifact = None
     if hasattr(split, "fit"):
         split = split.fit(samples.observed, samples.resident(sitting.device).batches(256, sitting.device))
+        artifact = fingerprint_of(split)
+    on = cache(build(plan.parts[ON], plan.of(ON))) if ON in plan.parts else data
     model, objective = (build(plan.parts[part], plan.of(part)) for part in ("model", "objective"))
-    cell = build_cell(cell_facts(plan, samples, held_out))
-    return Built(plan, data, samples, held_out, split, model, objective, cell)
-
-
-def cell_facts(plan: Plan, samples: Samples, held_out: Samples) -> dict[str, Any]:
-    """What determines the numbers: full ids, all options with their defaults, recipe, data, seed, precision."""
-    parts = {
-        part: {"id": plan.parts[part].id, "options": resolved_options(plan.parts[part], plan.of(part))}
-        for part in PARTS
-    }
-    parts["data"]["fingerprints"] = {"train": samples.fingerprint, "test": held_out.fingerprint}
-    return {
-        **parts,
+    encoder_of(split, model, samples).features(split.whole_spec(on("test").observed))  # raises where it cannot be read
+    facts = {
+        **{part: part_facts(plan, part) for part in PARTS},
+        "data": data_facts(plan, "data", data),
+        "evaluated_on": data_facts(plan, ON, on) if ON in plan.parts else None,
+        "artifact": artifact,
         "task": plan.task.id if plan.task is not None else None,
         "evaluators": {each.id: resolved_options(each, plan.of(each.name)) for each in plan.evaluators},
         "recipe": asdict(plan.recipe),
@@ -188,11 +186,30 @@ def cell_facts(plan: Plan, samples: Samples, held_out: Samples) -> dict[str, Any
         "precision": plan.recipe.precision,
         "modality": samples.observed.modality,
     }
+    return Built(plan, samples, held_out, on, split, model, objective, build_cell(facts))
+
+
+def part_facts(plan: Plan, part: str) -> dict[str, Any]:
+    """The full id of a part and all of its options; of a place only its name, since content determines the numbers."""
+    registered, given = plan.parts[part], plan.of(part)
+    places = {
+        name
+        for name, option in options_of(registered).items()
+        if Path in (option.annotation, *get_args(option.annotation))
+    }
+    options = resolved_options(registered, given)
+    named = {name: Path(value).name if name in places and value else value for name, value in options.items()}
+    return {"id": registered.id, "options": named}
+
+
+def data_facts(plan: Plan, part: str, data: Callable[[str], Samples]) -> dict[str, Any]:
+    """The same of a data set, with the fingerprint of what each part of it holds."""
+    return {**part_facts(plan, part), "fingerprints": {each: data(each).fingerprint for each in ("train", "test")}}
 
 
 def pretrain(registry: Registry, task: Task, built: Built, sitting: Sitting) -> Trained:
     """Train with progress shown and checkpoints kept, going on where an earlier sitting stopped."""
-    key = cell_key(built.cell, without={"evaluators"})
+    key = cell_key(built.cell, without={"evaluators", "evaluated_on"})
     name = f"{built.plan.name}-{key[:12]}"
     registry.call("pretask_run_event", event="pretrain-start", run=name, facts=asdict(built.plan.recipe))
     with shown_progress(built.plan.name) as watch:
@@ -216,9 +233,9 @@ def evaluate(measure: Any, task: Task, built: Built, encoder: str, evaluator: st
     items: dict[str, Any] = {}
     pictures = []
     budget = Budget(seed=built.plan.seed, cache=str(cache_folder()))
-    for name, value in measure(task, built.data, budget):
+    for name, value in measure(task, built.on, budget):
         if isinstance(value, Items):
-            items[name] = pack_items(value.correct.bool(), built.test.fingerprint)
+            items[name] = pack_items(value.correct.bool(), built.on("test").fingerprint)
         elif isinstance(value, Figure):
             pictures.append({"name": name, "caption": value.caption, "png": write_picture(store, value.png)})
         else:
@@ -255,9 +272,13 @@ def provenance(built: Built, sitting: Sitting, started: datetime, clock: Clock) 
 
 def count_parameters(built: Built) -> int:
     """Parameters of the encoder."""
+    return sum(each.numel() for each in encoder_of(built.split, built.model, built.train).parameters())
+
+
+def encoder_of(split: Any, model: Any, samples: Samples) -> Any:
+    """The encoder for such samples, without memory for its weights."""
     with torch.device("meta"):
-        encoder = built.model(built.split.spec(built.train.observed)[0], built.split.whole_spec(built.train.observed))
-    return sum(each.numel() for each in encoder.parameters())
+        return model(split.spec(samples.observed)[0], split.whole_spec(samples.observed))
 
 
 def find_record(store: Path, cell: Cell) -> tuple[Record, Path] | None:

@@ -6,16 +6,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
-from pretask import PretaskError
+from PIL import Image
+from pretask import Incompatible, PretaskError
 from pretask.compose import Task
 from pretask_bench.cli import invoke
 from pretask_bench.plan import make_plan, parse_setting
 from pretask_bench.records import Record, cell_key
-from pretask_bench.run import Sitting, run
+from pretask_bench.run import Sitting, make, run
 from pretask_bench.store import read_all
 from pretask_registry import Registry
 
@@ -89,6 +92,45 @@ def test_the_cell_holds_full_ids_and_every_option_with_its_default(tmp_path: Pat
     assert cell.split.options["standardise"] is True
     assert cell.recipe["warmup"] == 0.05
     assert set(cell.data.fingerprints) == {"train", "test"}
+
+
+def test_an_encoder_is_measured_on_other_data_and_the_record_says_so(tmp_path: Path) -> None:
+    parts = {"data": "shapes", "model": "convnet", "on": "shapes"}
+    settings = {**SMALL, "on.size": 48, "on.samples": 80, "on.test": 40}
+    plan = make_plan(REGISTRY, "relative-position", parts=parts, settings=settings, evaluators=["knn"])
+    record, _ = run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu")))
+    other = record.cell.evaluated_on
+    assert other is not None
+    assert (record.cell.data.options["size"], other.options["size"]) == (32, 48)
+    assert {row.items["accuracy"].test for row in record.results} == {other.fingerprints["test"]}
+
+
+def test_other_data_that_the_encoder_cannot_read_is_refused_before_training(tmp_path: Path) -> None:
+    parts = {"data": "shapes", "model": "convnet", "on": "digits"}
+    plan = make_plan(REGISTRY, "relative-position", parts=parts, settings={**SMALL, "on.size": 32})
+    with pytest.raises(Incompatible, match="images of 3 channels"):
+        run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu")))
+
+
+def test_a_place_is_not_part_of_the_cell_but_what_lies_there(tmp_path: Path) -> None:
+    cells = []
+    for place in ("here", "there"):
+        for part, each in product(("train", "val"), ("cat", "dog")):
+            folder = tmp_path / place / "photos" / part / each
+            folder.mkdir(parents=True)
+            for number in range(2):
+                picture = np.full((40, 40, 3), 60 * number + 100 * (each == "dog"), np.uint8)
+                Image.fromarray(picture).save(folder / f"{number}.png")
+        settings = {**{k: v for k, v in SMALL.items() if not k.startswith("data.")}, "data.size": 32}
+        plan = make_plan(
+            REGISTRY,
+            "relative-position",
+            parts={"data": "folder", "model": "convnet"},
+            settings={**settings, "data.root": str(tmp_path / place / "photos")},
+        )
+        cells.append(make(plan, Sitting(tmp_path, torch.device("cpu"))).cell)
+    assert cells[0] == cells[1]
+    assert cells[0].data.options["root"] == "photos"
 
 
 def test_the_same_run_is_not_computed_again(tmp_path: Path) -> None:

@@ -49,6 +49,13 @@ class Convnet(nn.Module):
                 f"{spec.modality} of shape {spec.shape}",
                 "Use larger images or patches, or a smaller model.depth.",
             )
+        if spec.shape[0] != self.channels:
+            raise Incompatible(
+                "convnet",
+                f"images of {self.channels} channels, for which it was built",
+                f"{spec.shape[0]}",
+                "Use images like those that it was trained on.",
+            )
         sides = tuple(-(-side // self.stride) for side in sides)
         for _ in range(self.depth):
             sides = tuple(-(-side // 2) for side in sides)
