@@ -5,7 +5,7 @@ Differs: frames of pixels, where the paper has optical flow computed anew on the
 still joined as channels and read by one network with shared weights. Black bars are cut off as in the paper; cameras
 are not stabilised, so that what global motion alone tells is one of the baselines. The network may be any image model,
 where the paper's ends in a class activation map. A clip is shown in both directions in any two epochs that follow one
-another. Reversed sound is our own.
+another. The rate falls as a cosine, not to a tenth after the first of 20 epochs. Reversed sound is our own.
 Axes: B batch, T frames of a clip, F frames shown, V views (groups of frames), C channels, H W image, S samples of a
 waveform.
 """

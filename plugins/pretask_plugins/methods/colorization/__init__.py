@@ -6,6 +6,7 @@ the paper has ImageNet's. A place's weight enters the loss itself, which is a we
 only the gradient, and sums. Whether an image is grey is looked up at the places that are asked for. Three of the
 paper's settings differ from its code and follow the paper: five nearest bins, images of any size, a mean where the code
 has a sum. The network is any image model whose positions are resampled to a quarter of the image; it is shown L / 100.
+The rate falls as a cosine, not to a third and a tenth at 200,000 and 375,000 steps.
 Axes: B batch, H W image, h w every fourth pixel, K nearest bins, Q = 313 bins.
 """
 

@@ -50,7 +50,15 @@ def pretask_components() -> Iterator[pretask.Component]:
             "model.depth": 3,
             "model.heads": 12,
         },
-        recipe={"optimizer": "adamw", "lr": 2e-4, "batch": 32, "samples": 32_000_000, "warmup": 0.07},
+        recipe={
+            "optimizer": "adamw",
+            "lr": 2e-4,
+            "weight_decay": 0.01,
+            "batch": 32,
+            "samples": 32_000_000,
+            "warmup": 0.07,
+            "schedule": "linear",
+        },
         presets={
             "small": {
                 "split.mels": 40,
@@ -59,6 +67,8 @@ def pretask_components() -> Iterator[pretask.Component]:
                 "model.heads": 4,
                 "objective.hidden": (128,),
                 "recipe.lr": 1e-3,
+                "recipe.weight_decay": 0.05,
+                "recipe.schedule": "cosine",
                 "recipe.batch": 64,
                 "recipe.samples": 40_000,
             },
