@@ -41,7 +41,7 @@ def task() -> Task:
 
 @dataclass(frozen=True)
 class Tagged:
-    """Random tokens; the class of a word is a third of its number, or of that of the word before; one in 30 is wrong."""
+    """Random tokens; the class of a word is a third of its number, or of that before; one in 30 is wrong."""
 
     context: bool = False
     train: int = 200

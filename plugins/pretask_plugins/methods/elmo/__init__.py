@@ -1,0 +1,60 @@
+"""ELMo: guess the next word from those before it, and the previous word from those after it.
+
+Source: Peters et al., NAACL 2018, sections 3.1 and 3.4, and the released code (two layers of 4,096 cells projected to
+512, dropout .1, Adagrad at .2, batches of 128, gradients of norm 10 at most).
+Differs: tokens have vectors of their own, where the paper composes them of characters; the two directions share these
+and not the softmax, which is full and not sampled; states do not go on from one row to the next, and start and end are
+words only where the data has them. The budget is ten epochs of a billion words in rows of 20.
+Axes: B batch, L tokens, C size of the vocabulary.
+"""
+
+from collections.abc import Iterator
+
+import pretask
+
+SOURCE = "Peters et al., NAACL 2018"
+
+
+@pretask.hookimpl
+def pretask_components() -> Iterator[pretask.Component]:
+    """Declare the split and the task."""
+    yield pretask.split(
+        "both-ways",
+        "pretask_plugins.methods.elmo.split:BothWays",
+        modality="text",
+        targets={"categories"},
+        sees={"past", "future"},
+        summary="Which word comes next, seen from before, and which came before, seen from after?",
+        source=SOURCE,
+    )
+    yield pretask.task(
+        "elmo",
+        split="both-ways",
+        objective="cross-entropy",
+        model="bilstm",
+        options={"model.width": 512, "model.depth": 2, "model.cells": 4096, "model.dropout": 0.1},
+        recipe={
+            "optimizer": "adagrad",
+            "lr": 0.2,
+            "weight_decay": 0.0,
+            "batch": 128,
+            "samples": 400_000_000,
+            "warmup": 0.0,
+            "schedule": "constant",
+            "clip": 10.0,
+        },
+        presets={
+            "small": {
+                "model.width": 64,
+                "model.cells": 64,
+                "recipe.optimizer": "adam",
+                "recipe.lr": 4e-3,
+                "recipe.schedule": "cosine",
+                "recipe.warmup": 0.05,
+                "recipe.batch": 64,
+                "recipe.samples": 60_000,
+            },
+        },
+        summary="The bidirectional language model of ELMo: two LSTM layers each way, 512 wide.",
+        source=SOURCE,
+    )

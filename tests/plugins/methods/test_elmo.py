@@ -1,0 +1,125 @@
+"""Promises of ELMo: two targets on two streams, each blind on its own side; context-free below, contextual above."""
+
+from collections.abc import Mapping
+from functools import partial
+from itertools import pairwise
+
+import pytest
+import torch
+from pretask import Batch, Draws, Incompatible, Observed, Recipe, Vocabulary
+from pretask.compose import Task, compose
+from pretask.held_out import baseline_losses, held_out_loss
+from pretask.train import train
+from pretask_plugins.methods.elmo.split import BothWays, asked, bigram, count, unigram
+from pretask_plugins.objectives.cross_entropy import CrossEntropy
+from pretask_plugins.text_data.toy_grammar import ToyGrammar
+from pretask_plugins.text_models.lstm import BiLstm
+from pretask_plugins.text_models.transformer import Transformer
+
+SIZE = 11
+TEXT = Observed("text", (6,), "int64", 4, Vocabulary(SIZE, (("pad", 0),)))
+ROW = torch.tensor([[3, 1, 4, 1, 5, 9]])
+
+
+def small(seed: int = 0) -> Task:
+    return compose(TEXT, BothWays(), lambda *specs: BiLstm(*specs, width=8, dropout=0.0), CrossEntropy, seed=seed)
+
+
+def predicted(task: Task, row: torch.Tensor) -> Mapping[str, torch.Tensor]:
+    with torch.no_grad():
+        return task.predict(Batch(row), Draws(torch.arange(len(row))))
+
+
+def test_every_position_is_asked_for_its_two_neighbours_where_it_has_them() -> None:
+    present = torch.tensor([[True] * 4 + [False] * 2])
+    _, targets = BothWays()(Batch(ROW, present=present), Draws(torch.arange(1)))
+    asks = {
+        name: [
+            (place, int(target.value[0, place]))
+            for place in range(6)
+            if target.weight is not None and target.weight[0, place]
+        ]
+        for name, target in targets.items()
+    }
+    assert asks == {"next": [(0, 1), (1, 4), (2, 1)], "previous": [(1, 3), (2, 1), (3, 4)]}
+    assert int(asked(Batch(ROW), 1).sum()) == int(asked(Batch(ROW), -1).sum()) == 5
+
+
+@pytest.mark.parametrize("changed", range(6))
+def test_each_direction_is_blind_to_its_answer_and_to_all_beyond(changed: int) -> None:
+    task, other = small(), ROW.clone()
+    other[0, changed] = 7
+    before, after = predicted(task, ROW), predicted(task, other)
+    moved = {name: (before[name] != after[name]).any(-1)[0].tolist() for name in before}
+    assert moved == {
+        "next": [place >= changed for place in range(6)],
+        "previous": [place <= changed for place in range(6)],
+    }
+
+
+def test_a_word_has_one_vector_below_and_another_above_in_every_sentence() -> None:
+    task = small()
+    rows = torch.tensor([[3, 1, 4, 2, 5, 9], [8, 8, 4, 6, 7, 6]])
+    with torch.no_grad():
+        layers = task.encode(Batch(rows), layers=True).layers
+    words = [layer.streams["all"][:, 0, 2] for layer in layers]  # the same word in two sentences
+    assert torch.equal(*words[0])
+    for contextual in words[1:]:
+        assert float(torch.cosine_similarity(*contextual, dim=0)) < 0.999
+
+
+def test_the_encoder_hands_both_directions_on_side_by_side() -> None:
+    task = small()
+    features = task.encode(Batch(ROW))
+    past, future, both = (features.streams[name] for name in ("past", "future", "all"))
+    assert torch.equal(both, past + future)  # each leaves the other's half empty
+    assert bool((past[..., :8] != 0).all())
+    assert bool((future[..., 8:] != 0).all())
+
+
+def test_models_that_see_too_much_or_only_one_side_are_refused() -> None:
+    for causal in (True, False):
+        model = partial(Transformer, width=8, depth=1, heads=2, causal=causal)
+        with pytest.raises(Incompatible, match="sees at most"):
+            compose(TEXT, BothWays(), model, CrossEntropy)
+
+
+def test_guesses_are_the_frequencies_of_a_loop() -> None:
+    rows = Draws(torch.arange(40)).integers("token", 0, 4, 6)
+    single, pairs = count([Batch(rows[:25]), Batch(rows[25:])], SIZE)
+    assert pairs is not None
+    loop = torch.zeros(SIZE, SIZE)
+    for row in rows.tolist():
+        for left, right in pairwise(row):
+            loop[left, right] += 1
+    assert torch.equal(pairs, loop)
+    assert torch.equal(single, torch.bincount(rows.flatten(), minlength=SIZE).float())
+    for table in (bigram(pairs, single), bigram(pairs.T, single), unigram(single)[None]):
+        assert torch.allclose(table.exp().sum(1), torch.ones(len(table)))
+
+
+def test_the_bigram_guess_looks_left_for_the_next_word_and_right_for_the_previous() -> None:
+    cycle = torch.tensor([[1, 2, 3, 4, 1, 2]])  # every word tells both neighbours
+    split = BothWays().fit(TEXT, [])
+    guess = split.baselines([Batch(cycle.repeat(500, 1))])["bigram"](Batch(cycle), Draws(torch.arange(1)))
+    assert guess["next"].argmax(-1)[0, :5].tolist() == [2, 3, 4, 1, 2]
+    assert guess["previous"].argmax(-1)[0, 1:].tolist() == [1, 2, 3, 4, 1]
+
+
+def test_rows_of_one_token_and_pictures_are_refused() -> None:
+    with pytest.raises(Incompatible, match="at least 2 tokens"):
+        BothWays().spec(Observed("text", (1,), "int64", vocabulary=Vocabulary(5)))
+    with pytest.raises(Incompatible, match="without a vocabulary"):
+        BothWays().spec(Observed("image", (3, 8, 8)))
+
+
+def test_a_model_that_reads_as_a_chain_ends_between_the_bigram_and_the_entropy() -> None:
+    data = ToyGrammar(samples=512, test=256, grammar="chain", words=8, length=8)
+    samples, held_out = data("train"), data("test")
+    split = BothWays().fit(samples.observed, [])
+    recipe = Recipe(optimizer="adam", lr=0.02, batch=64, samples=64 * 120, weight_decay=0.0)
+    task = compose(samples.observed, split, lambda *specs: BiLstm(*specs, width=16, depth=1), CrossEntropy, recipe)
+    train(task, samples)
+    score = held_out_loss(task, held_out)["next"]
+    unigram_score = baseline_losses(task, samples, held_out)["unigram"]["next"]
+    assert data.nats("all") - 0.03 < score < unigram_score - 0.3
