@@ -30,7 +30,7 @@ from pretask import (
 )
 from torch import Tensor
 
-from pretask_plugins.splits import fill
+from pretask_plugins.splits import fill, ridge
 from pretask_plugins.splits.guesses import Guesser, guess_mean, token_guessers
 from pretask_plugins.splits.pieces import (
     TARGET,
@@ -87,6 +87,11 @@ class Hiding(ABC):
     @abstractmethod
     def check(self, views: int, grid: tuple[int, ...], modality: str) -> None:
         """Raise Incompatible where there are too few pieces for this law."""
+
+    @property
+    def steady(self) -> bool:
+        """Whether the same pieces are hidden of all samples of one length."""
+        return False
 
     def shown(self, grid: tuple[int, ...]) -> int | None:
         """Pieces of one image that stay visible, where that is the same for all; None where it differs."""
@@ -179,25 +184,51 @@ class Hiding(ABC):
         return hole
 
     def baselines(self, batches: Iterable[Batch], /) -> Mapping[str, Guesser]:
-        """The training mean, the nearest visible value and a straight line; of tokens, unigrams and bigrams."""
+        """The training mean, the nearest visible value and a straight line, and where the same is hidden of all
+        samples a linear map of what is visible; of tokens, unigrams and bigrams."""
         if self.vocabulary is not None:
             return token_guessers(batches, self.vocabulary.size, lambda *given: self.mask_of(*given).seen[:, 0])
-        return {
-            "mean": guess_mean(self, batches),
+        some: list[Batch] = []
+        guessers = {
+            "mean": guess_mean(self, ridge.remembered(batches, some)),
             "nearest": self.guess_by(fill.nearest),
             "interpolation": self.guess_by(fill.interpolated),
         }
+        return {**guessers, "ridge": self.guess_linear(some)} if self.steady else guessers
 
     def guess_by(self, rule: fill.Rule) -> Guesser:
         """A guesser that fills the holes of x by a rule of fill.py."""
 
+        return lambda batch, draws: {batch_target_name(batch): self.answer(batch, self.filled(batch, draws, rule))}
+
+    def filled(self, batch: Batch, draws: Draws, rule: fill.Rule) -> Float[Tensor, "B V ..."]:
+        """x with its holes filled by a rule of fill.py."""
+        inputs, _ = self(batch, draws)
+        values, visible = inputs.data, inputs.visible
+        assert visible is not None
+        seen = (visible[:, :, None] if values.ndim == 5 else visible[..., None]).expand_as(values)
+        return rule(as_signal(values), as_signal(seen), self.axes(batch)).view_as(values)
+
+    def guess_linear(self, batches: Iterable[Batch]) -> Guesser:
+        """A guesser by a linear map of what is visible, fitted to some batches."""
+
+        def line(batch: Batch, draws: Draws) -> tuple[Tensor, Tensor]:
+            values = self.filled(batch, draws, fill.interpolated)
+            straight = self.answer(batch, values)
+            return ridge.pooled(values, straight[0].numel()), straight
+
+        def known(batch: Batch) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+            draws = Draws(batch.index)
+            features, straight = line(batch, draws)
+            target = self(batch, draws)[1][batch_target_name(batch)]
+            weight = torch.ones_like(straight) if target.weight is None else target.weight[..., None] + 0 * straight
+            return features, straight.flatten(1), target.value.flatten(1), weight.flatten(1)
+
+        linear = ridge.fitted(known, batches)
+
         def guess(batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
-            inputs, _ = self(batch, draws)
-            values, visible = inputs.data, inputs.visible
-            assert visible is not None
-            seen = (visible[:, :, None] if values.ndim == 5 else visible[..., None]).expand_as(values)
-            filled = rule(as_signal(values), as_signal(seen), self.axes(batch)).view_as(values)
-            return {batch_target_name(batch): self.answer(batch, filled)}
+            features, straight = line(batch, draws)
+            return {batch_target_name(batch): linear(features, straight.flatten(1)).view_as(straight)}
 
         return guess
 

@@ -82,6 +82,11 @@ class Occluded(Hiding):
         """All but the block."""
         return prod(grid) - prod(self.side(each, len(grid)) for each in grid)
 
+    @property
+    def steady(self) -> bool:
+        """In the middle."""
+        return self.place == "centre"
+
     def side(self, pieces: int, axes: int) -> int:
         """Pieces of the block along an axis of so many, at least one."""
         return max(round(math.pow(self.share, 1 / axes) * pieces), 1)
@@ -124,6 +129,11 @@ class TopFromBottom(Hiding):
     def axis(self) -> int:
         """Rows or columns."""
         return 0 if self.side in ("top", "bottom") else 1
+
+    @property
+    def steady(self) -> bool:
+        """Always."""
+        return True
 
     def check(self, views: int, grid: tuple[int, ...], modality: str) -> None:
         """A line must be hidden and one shown."""
@@ -173,6 +183,11 @@ class InTime(Hiding):
     spread: float = 0.0
 
     modalities: ClassVar[tuple[str, ...]] = ("video", "text", "audio")
+
+    @property
+    def steady(self) -> bool:
+        """Where the cut stands still."""
+        return self.spread == 0
 
     @property
     @abstractmethod

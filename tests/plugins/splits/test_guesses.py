@@ -101,6 +101,53 @@ def test_a_recording_is_interpolated_sample_by_sample() -> None:
     assert error(made["nearest"], target) > 0.05
 
 
+def squared(guess: torch.Tensor, target: Any) -> float:
+    """Mean squared error where something is asked."""
+    weight = torch.ones(target.value.shape[:-1]) if target.weight is None else target.weight
+    return float(((guess - target.value).square().mean(-1) * weight).sum() / weight.sum())
+
+
+def test_a_linear_map_of_what_is_visible_tells_what_depends_on_it_linearly() -> None:
+    shade = Draws(torch.arange(160)).integers("shade", 0, 128, 3, 2, 4)
+    images = torch.cat([255 - shade, shade], 2).repeat_interleave(2, 2).repeat_interleave(2, 3).to(torch.uint8)
+    train, test = (Batch(images[part], torch.arange(160)[part]) for part in (slice(120), slice(120, 160)))
+    made, target = guesses(TopFromBottom(patch=4), train, test)
+    others = min(squared(made[name], target) for name in made if name != "ridge")
+    assert squared(made["ridge"], target) < 0.05 * others
+
+
+@pytest.mark.parametrize(
+    "split", [TopFromBottom(patch=4), FutureFromPast(frame=25), Occluded(frame=25, place="centre")]
+)
+def test_a_linear_map_of_noise_is_the_mean(split: Any) -> None:
+    draws = Draws(torch.arange(400))
+    if isinstance(split, TopFromBottom):
+        data = draws.integers("pixel", 0, 256, 1, 8, 8).to(torch.uint8)
+    else:
+        data = draws.normal("sample", 200)
+    train, test = (Batch(data[part], torch.arange(400)[part]) for part in (slice(300), slice(300, 400)))
+    made, target = guesses(split, train, test)
+    assert squared(made["ridge"], target) == pytest.approx(squared(made["mean"], target), rel=0.02)
+
+
+def test_a_linear_map_keeps_the_line_where_that_tells_all() -> None:
+    still = Draws(torch.arange(24)).integers("pixel", 0, 256, 1, 3, 16, 16).to(torch.uint8).expand(-1, 8, -1, -1, -1)
+    made, target = guesses(FutureFromPast(), Batch(still))
+    assert error(made["ridge"], target) < 1e-5
+
+
+def test_there_is_no_linear_map_where_every_sample_hides_another_part() -> None:
+    images = Batch(Draws(torch.arange(9)).integers("pixel", 0, 256, 1, 8, 8).to(torch.uint8))
+    for split in (AnyFromAny(patch=4), Occluded(patch=4)):
+        assert set(guesses(split, images)[0]) == {"mean", "nearest", "interpolation"}
+
+
+def test_of_few_samples_no_map_is_made() -> None:
+    images = Batch(Draws(torch.arange(5)).integers("pixel", 0, 256, 1, 8, 8).to(torch.uint8))
+    made, _ = guesses(TopFromBottom(patch=4), images)
+    assert torch.equal(made["ridge"], made["interpolation"])
+
+
 def test_the_mean_is_that_of_what_was_asked_in_training() -> None:
     images = Batch(Draws(torch.arange(40)).integers("pixel", 0, 256, 1, 8, 8).to(torch.uint8))
     made, _ = guesses(TopFromBottom(patch=4), images)
