@@ -1,0 +1,60 @@
+"""Causal language model: what is the next token, given all tokens before it?
+
+Source: Radford, Narasimhan, Salimans and Sutskever 2018 (GPT: recipe), Radford et al. 2019 (GPT-2: the model); Shannon
+1951 (the question).
+Differs: the model is GPT-2's of the same size, normalised before each part; the softmax has a matrix of its own, where
+the paper's is that of the embeddings. Documents are closed by the end token; a row that holds several lets the later
+ones see the earlier ones, as GPT-2's do. The first token of a row is never asked for.
+Axes: B batch, L tokens of a row.
+"""
+
+from collections.abc import Iterator
+
+import pretask
+
+SOURCE = "Radford, Narasimhan, Salimans and Sutskever 2018"
+
+
+@pretask.hookimpl
+def pretask_components() -> Iterator[pretask.Component]:
+    """Declare the split and the task."""
+    yield pretask.split(
+        "next-token",
+        "pretask_plugins.methods.causal_lm.split:NextToken",
+        modality="text",
+        targets={"categories"},
+        sees="past",
+        summary="What is the next token, given all tokens before it?",
+        source=SOURCE,
+    )
+    yield pretask.task(
+        "causal-lm",
+        split="next-token",
+        objective="cross-entropy",
+        model="gpt2",
+        recipe={
+            "optimizer": "adamw",
+            "lr": 2.5e-4,
+            "weight_decay": 0.01,
+            "batch": 64,
+            "samples": 220_000_000,
+            "warmup": 0.0006,
+            "clip": 1.0,
+        },
+        presets={
+            "small": {  # learns toy-grammar, or the standard library, in two minutes of one core
+                "data": "toy-grammar",
+                "model.width": 128,
+                "model.depth": 2,
+                "model.heads": 4,
+                "model.dropout": 0.0,
+                "recipe.lr": 2e-3,
+                "recipe.weight_decay": 0.05,
+                "recipe.batch": 32,
+                "recipe.samples": 12_000,
+                "recipe.warmup": 0.05,
+            },
+        },
+        summary="GPT: a causal transformer guesses every next token. The paper's rows have 512 tokens (data.length).",
+        source=SOURCE,
+    )

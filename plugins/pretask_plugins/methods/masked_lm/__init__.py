@@ -1,0 +1,71 @@
+"""Masked language model: what stood where a token is missing, given both sides; and does the second piece follow?
+
+Source: Devlin, Chang, Lee and Toutanova, NAACL 2019; the released create_pretraining_data.py and run_pretraining.py.
+Differs: masks are drawn anew in every epoch, where the released data repeats ten. Replacements are ordinary tokens,
+where the paper's may be special ones. Pieces are the halves of a row, cut at the same place in a row and its partner,
+so that their lengths tell nothing; half of them are a partner's, where the released code has 56 to 60 %. A partner is
+any other row, of the same document or not. The class token is the model's own and counts for no share; the softmax has
+a matrix of its own, and the head no layer normalisation.
+Axes: B batch, L tokens of a row.
+"""
+
+from collections.abc import Iterator
+
+import pretask
+
+SOURCE = "Devlin, Chang, Lee and Toutanova, NAACL 2019"
+
+
+@pretask.hookimpl
+def pretask_components() -> Iterator[pretask.Component]:
+    """Declare the splits and the task."""
+    yield pretask.split(
+        "mask-tokens",
+        "pretask_plugins.methods.masked_lm.split:MaskTokens",
+        modality="text",
+        targets={"categories"},
+        summary="What stood here? 15 % of the tokens are asked for: most masked, some replaced, some as they were.",
+        source=SOURCE,
+    )
+    yield pretask.split(
+        "mask-tokens-pair",
+        "pretask_plugins.methods.masked_lm.pair:MaskTokensPair",
+        modality="text",
+        targets={"categories"},
+        summary="What stood here, and does the second piece follow the first?",
+        source=SOURCE,
+    )
+    yield pretask.task(
+        "masked-lm",
+        split="mask-tokens-pair",
+        objective="cross-entropy",
+        model="bert",
+        options={"objective.hidden": (768,)},
+        recipe={
+            "optimizer": "adamw",
+            "lr": 1e-4,
+            "weight_decay": 0.01,
+            "batch": 256,
+            "samples": 256_000_000,
+            "warmup": 0.01,
+            "schedule": "linear",
+            "clip": 1.0,
+        },
+        presets={
+            "small": {  # learns toy-grammar, or the standard library, in two minutes of one core
+                "data": "toy-grammar",
+                "split": "mask-tokens",
+                "model.width": 128,
+                "model.depth": 2,
+                "model.heads": 4,
+                "model.dropout": 0.0,
+                "objective.hidden": (),
+                "recipe.lr": 2e-3,
+                "recipe.batch": 32,
+                "recipe.samples": 12_000,
+                "recipe.warmup": 0.05,
+            },
+        },
+        summary="BERT: masked tokens and next sentences. The paper's rows have 128, then 512 tokens (data.length).",
+        source=SOURCE,
+    )
