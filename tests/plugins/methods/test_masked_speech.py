@@ -2,7 +2,8 @@
 
 import pytest
 import torch
-from pretask import Batch, Draws, Incompatible, Observed
+from pretask import Batch, Draws, FeatureSpec, Incompatible, Observed
+from pretask.specs import Values
 from pretask_plugins.methods.masked_speech.split import (
     MaskFrames,
     MaskSpectrogram,
@@ -13,6 +14,7 @@ from pretask_plugins.methods.masked_speech.split import (
     span_begins,
     standardised,
 )
+from pretask_plugins.objectives.regression import Regression
 
 SMALL = MaskFrames(mels=20, rate=8000)
 TIME = torch.arange(8000) / 8000
@@ -80,6 +82,50 @@ def test_erased_frames_do_not_show_in_x() -> None:
     fate = Draws(batch.index).uniform("fate")
     erased = invisible & (fate < 0.8)[:, None]
     assert bool((inputs.data[:, 0][erased] == 0).all())
+
+
+def test_of_hidden_sound_nothing_shows_but_the_mean_and_deviation_of_bands() -> None:
+    batch = noise(24)
+    draws = Draws(batch.index)
+    inputs, targets = SMALL(batch, draws)
+    visible = ~targets["frames"].weight.bool()  # type: ignore[union-attr]
+    near = (torch.arange(8000) - 80 * torch.arange(101)[:, None]).abs() <= 100  # samples in the window of each frame
+    unheard = (visible.float() @ near.float()) == 0
+    louder = batch.data + 3 * unheard * Draws(batch.index, 1).normal("other", 8000)
+    again, _ = SMALL(Batch(louder), draws)
+    erased = draws.uniform("fate") < 0.8
+    assert bool(unheard[erased].any(1).all())
+    for one, two, seen in zip(inputs.data[erased, 0], again.data[erased, 0], visible[erased], strict=True):
+        everywhere = torch.ones(1, int(seen.sum()), dtype=torch.bool)
+        assert not torch.allclose(one[seen], two[seen], atol=1e-3)  # the leak that the header owns up to
+        assert torch.allclose(*(standardised(each[seen][None], everywhere) for each in (one, two)), atol=1e-3)
+
+
+def test_white_noise_is_guessed_no_better_than_by_the_median() -> None:
+    split, batch = MaskFrames(mels=20, rate=8000, window=0.01, hop=0.01), noise(40)
+    draws = Draws(batch.index, epoch=3)
+    target = split(batch, draws)[1]["frames"]
+    asked = target.weight.bool()  # type: ignore[union-attr]
+    truth = target.value[asked]
+    least = float((truth - truth.median(0).values).abs().mean())
+    lost = {
+        name: float((guess(batch, draws)["frames"][asked] - truth).abs().mean())
+        for name, guess in split.baselines([]).items()
+    }
+    assert lost["mean"] == pytest.approx(least, rel=0.02)
+    assert min(lost["copy"], lost["interpolation"]) > 1.1 * least
+
+
+def test_no_gradient_comes_from_frames_that_are_shown_or_are_padding() -> None:
+    present = torch.arange(8000) < torch.full((8, 1), 5000)
+    batch = Batch(noise(8).data, present=present)
+    _, targets = SMALL(batch, Draws(batch.index))
+    width, frames = 20, targets["frames"].value.shape[1]
+    objective = Regression(FeatureSpec(width, (frames,)), {"frames": Values(width, grid=(frames,))}, error="absolute")
+    guess = torch.zeros_like(targets["frames"].value).requires_grad_()
+    objective.score({"frames": guess}, targets).total.backward()
+    assert guess.grad is not None
+    assert torch.equal(guess.grad.abs().sum(2) > 0, targets["frames"].weight.bool())  # type: ignore[union-attr]
 
 
 def test_a_replaced_frame_comes_from_as_far_into_another_span() -> None:
