@@ -153,6 +153,8 @@ def shown(value: Any) -> str:
     """A value as a user would set it."""
     if value is REQUIRED:
         return "required"
+    if value in ("", ()):
+        return '""'
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
