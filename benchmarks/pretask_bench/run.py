@@ -147,8 +147,9 @@ def carry_out(registry: Registry, built: Built, sitting: Sitting, clock: Clock, 
     if trained.interrupted:
         raise Interrupted(trained.steps, plan.recipe.steps)
     with clock.stage("pretext"):
-        scores = held_out_loss(task, built.test)
-        for name, parts in baseline_losses(task, built.train, built.test).items():
+        held_out = built.train if getattr(built.split, "held_out", "test") == "train" else built.test
+        scores = held_out_loss(task, held_out)
+        for name, parts in baseline_losses(task, built.train, held_out).items():
             scores |= {f"{name}: {part}": value for part, value in parts.items()}
     facts["pretext"] = {**measured(scores), "chance": dict(getattr(task.objective, "chance", {}))}
     facts["weights"] = weights_hash(task)

@@ -23,7 +23,8 @@ class SplitFn(Protocol):
     """Hides part of what was observed: `(x, y) = split(t)`. A batched tensor function on the batch's device.
 
     A split that needs to see data first also has `fit(observed, batches) -> SplitFn`; one that needs other samples
-    says `partners = n`; one whose task has trivial answers has `baselines(batches) -> name -> guesser` (held_out.py).
+    says `partners = n`; one whose task has trivial answers has `baselines(batches) -> name -> guesser` (held_out.py);
+    one whose answers exist for training samples only says `held_out = "train"`, and is scored on new draws of these.
     It never looks along the batch axis.
     """
 

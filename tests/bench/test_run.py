@@ -112,6 +112,17 @@ def test_other_data_that_the_encoder_cannot_read_is_refused_before_training(tmp_
         run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu")))
 
 
+def test_a_task_whose_classes_are_its_training_images_is_scored_on_new_views_of_these(tmp_path: Path) -> None:
+    settings = {"data.samples": 8, "data.test": 32, "data.size": 48, "split.patch": 16, "model.width": 4}
+    plan = make_plan(
+        REGISTRY, "exemplar", preset="small", parts={"data": "shapes"}, settings={**settings, "recipe.samples": 256},
+        evaluators=[],
+    )  # fmt: skip
+    record, _ = run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu")))
+    assert record.pretext is not None
+    assert record.pretext.chance["exemplar.accuracy"] == 1 / 8
+
+
 def test_a_place_is_not_part_of_the_cell_but_what_lies_there(tmp_path: Path) -> None:
     cells = []
     for place in ("here", "there"):
