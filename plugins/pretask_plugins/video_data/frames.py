@@ -10,15 +10,16 @@ Axes: N clips or sequences, T frames, H W image.
 import io
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from jaxtyping import Int8, UInt8
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 from pretask import PretaskError, Samples
 
-from pretask_plugins.video_data.clips import Reel, cached_samples, check_part, decoded, resized
+from pretask_plugins.video_data.clips import Reel, cached_samples, check_part, decoded, first_line, resized
 from pretask_plugins.video_data.readers import Images
 from pretask_plugins.video_data.tree import Tree
 
@@ -59,6 +60,21 @@ class Frames:
     resolution: str = ""
     train: str = ""
     test: str = ""
+
+    def __post_init__(self) -> None:
+        for name, number, least in (
+            ("length", self.length, 0),
+            ("step", self.step, 1),
+            ("size", min(self.size or (1,)), 1),
+        ):
+            if number < least:
+                raise PretaskError("frames", f"data.{name} of at least {least}", f"{number}", "Raise it.", exit_code=2)
+        for name, pattern in (("train", self.train), ("test", self.test)):
+            try:
+                re.compile(pattern)
+            except re.error as error:
+                needs, got = f"a regular expression as data.{name}", f"{pattern} ({error})"
+                raise PretaskError("frames", needs, got, "Mend it.", exit_code=2) from error
 
     def __call__(self, part: str, /) -> Samples:
         """One part; labels `masks` where there are annotations.
@@ -181,8 +197,19 @@ def lists_of(tree: Tree, part: str) -> set[str]:
 
 def size_of(tree: Tree, name: str) -> tuple[int, int]:
     """Height and width of an image."""
-    with Image.open(io.BytesIO(tree.read(name))) as image:
+    with broken_image_told(name), Image.open(io.BytesIO(tree.read(name))) as image:
         return image.height, image.width
+
+
+@contextmanager
+def broken_image_told(name: str) -> Iterator[None]:
+    """Raise PretaskError where an image cannot be decoded; the cache would take that for a broken disk."""
+    try:
+        yield
+    except OSError as error:
+        why = "no image" if isinstance(error, UnidentifiedImageError) else first_line(error)
+        got = f"{name} ({why})"
+        raise PretaskError("frames", "images that can be decoded", got, "Replace or delete it.") from error
 
 
 def decode_images(tree: Tree, names: Sequence[str], height: int, width: int) -> UInt8[np.ndarray, "T 3 H W"]:
@@ -194,7 +221,13 @@ def decode_images(tree: Tree, names: Sequence[str], height: int, width: int) -> 
 def masks_of(tree: Tree, clip: Clip, height: int, width: int) -> Int8[np.ndarray, "T H W"]:
     """The masks of a clip; -1 where there is none."""
     blank = np.full((height, width), -1, np.int8)
-    return np.stack([annotated(tree.read(name), height, width) if name else blank for name in clip.masks])
+    return np.stack([annotation(tree, name, height, width) if name else blank for name in clip.masks])
+
+
+def annotation(tree: Tree, name: str, height: int, width: int) -> Int8[np.ndarray, "H W"]:
+    """The annotation of that name; raises PretaskError where it cannot be decoded."""
+    with broken_image_told(name):
+        return annotated(tree.read(name), height, width)
 
 
 def annotated(content: bytes, height: int, width: int) -> Int8[np.ndarray, "H W"]:
@@ -210,7 +243,7 @@ def annotated(content: bytes, height: int, width: int) -> Int8[np.ndarray, "H W"
 def objects(tree: Tree, clips: Sequence[Clip]) -> int:
     """The highest number of an object in the first annotation of any clip."""
     first = [next(filter(None, clip.masks), "") for clip in clips]
-    return max((int(annotated(tree.read(name), *size_of(tree, name)).max()) for name in first if name), default=0)
+    return max((int(annotation(tree, name, *size_of(tree, name)).max()) for name in first if name), default=0)
 
 
 def padded(frames: np.ndarray, count: int, value: int) -> np.ndarray:

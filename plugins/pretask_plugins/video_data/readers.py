@@ -139,6 +139,9 @@ class Images:
         for number in index:
             with Image.open(io.BytesIO(self.read(self.names[number]))) as image:
                 frames.append(np.asarray(image.convert("RGB")))
+        sizes = sorted({frame.shape[:2] for frame in frames})
+        if len(sizes) > 1:
+            raise ValueError(f"images of {len(sizes)} sizes, {sizes[0]} and {sizes[1]}")
         return np.stack(frames)
 
 

@@ -24,6 +24,7 @@ VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v", ".gi
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
 PARTS = {"train": ("train", "training"), "test": ("test", "val", "valid", "validation")}
 TENTH = 10
+FASTEST = 1000  # frames per second that may be asked for
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,14 @@ class VideoFolder:
                     "Raise it.",
                     exit_code=2,
                 )
+        if self.rate is not None and not 0 < self.rate <= FASTEST:
+            raise PretaskError(
+                "video-folder",
+                f"data.rate above 0 and up to {FASTEST} frames per second",
+                f"{self.rate}",
+                "Leave it out to take a file's own.",
+                exit_code=2,
+            )
 
     def __call__(self, part: str, /) -> Samples:
         """One part; labels `class`.
@@ -161,7 +170,7 @@ class VideoFolder:
         """Where clips begin in a video of so many frames; raises ValueError where none fits."""
         room = count - self.span
         if room < 0:
-            raise ValueError(f"{count} frames, and a clip needs {self.span}")
+            raise ValueError(f"{count} frames, and a clip of data.length={self.length} needs {self.span}")
         clips = self.clips or 1 + room // (self.length * self.stride)
         return [round(place) for place in np.linspace(0, room, clips + 2)[1:-1]] if clips > 1 else [room // 2]
 

@@ -131,6 +131,22 @@ def test_a_broken_image_is_named_and_leaves_nothing(davis: Path) -> None:
         Frames(davis)("test")
 
 
+@pytest.mark.parametrize("number", [0, 2])
+def test_a_broken_annotation_is_named_and_leaves_nothing(davis: Path, number: int) -> None:
+    broken = sorted(davis.rglob("Annotations/**/*.png"))[number]
+    broken.write_bytes(b"no image")
+    for _ in range(2):
+        with pytest.raises(PretaskError, match=rf"can be decoded; got .*{broken.name} \(no image\)"):
+            [Frames(davis)(part) for part in ("train", "test")]
+
+
+def test_numbers_and_patterns_that_make_no_sense_are_refused() -> None:
+    for options in ({"length": -1}, {"step": 0}, {"size": (0, 8)}, {"train": "("}, {"test": "*"}):
+        with pytest.raises(PretaskError, match=r"frames needs .*data\.") as told:
+            Frames(Path("d"), **options)
+        assert told.value.exit_code == 2
+
+
 def test_missing_and_ambiguous_layouts_are_refused(davis: Path, tmp_path: Path) -> None:
     with pytest.raises(PretaskError, match=r"a folder or tar file; got .*nowhere"):
         Frames(tmp_path / "nowhere")("train")

@@ -152,10 +152,18 @@ def test_short_empty_and_foreign_files_are_named_together(tmp_path: Path) -> Non
     write_video(tmp_path / "videos" / "train" / "cat" / "one frame.mp4", 1)
     for name, content in {"empty.mp4": b"", "text.mp4": b"not a video" * 50}.items():
         (tmp_path / "videos" / "train" / "cat" / name).write_bytes(content)
-    with pytest.raises(PretaskError, match=r"3 of 3 that cannot: .*one frame.mp4 \(1 frames, and a clip needs 4\)"):
+    short = r"3 of 3 that cannot: .*one frame.mp4 \(1 frames, and a clip of data\.length=4 needs 4\)"
+    with pytest.raises(PretaskError, match=short):
         VideoFolder(tmp_path / "videos", length=4, size=16)("train")
     with pytest.raises(PretaskError, match=r"videos \(\.mp4, \.avi, \.mkv …\) for the part test; got none"):
         VideoFolder(tmp_path / "videos", length=4, size=16)("test")
+
+
+@pytest.mark.parametrize("rate", [0.0, -5.0, float("nan"), float("inf"), 1e9])
+def test_rates_that_no_film_has_are_refused(rate: float) -> None:
+    with pytest.raises(PretaskError, match=r"data\.rate above 0 and up to 1000") as told:
+        VideoFolder(Path("videos"), rate=rate)
+    assert told.value.exit_code == 2
 
 
 def test_the_short_side_is_resized_and_the_middle_cut_out() -> None:

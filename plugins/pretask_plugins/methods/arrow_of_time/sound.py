@@ -9,7 +9,19 @@ from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
-from pretask import Batch, Categories, Draws, Incompatible, Inputs, InputSpec, Observed, Target, Targets, TargetSpecs
+from pretask import (
+    Batch,
+    Categories,
+    Draws,
+    Incompatible,
+    Inputs,
+    InputSpec,
+    Observed,
+    PretaskError,
+    Target,
+    Targets,
+    TargetSpecs,
+)
 from torch import Tensor
 
 from pretask_plugins.methods.arrow_of_time.split import direction
@@ -30,6 +42,19 @@ class ReverseSound:
     window: float = 0.032
     hop: float = 0.016
     rate: int = 8000
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "rate": (1, math.inf),
+            "hop": (1 / max(self.rate, 1), math.inf),
+            "window": (2 / max(self.rate, 1), math.inf),
+        }
+        for name, (least, most) in bounds.items():
+            if not least <= getattr(self, name) <= most:
+                got = f"{getattr(self, name)}"
+                raise PretaskError(
+                    "arrow-of-time-audio", f"split.{name} from {least} to {most}", got, "Mend it.", exit_code=2
+                )
 
     def spec(self, waves: Observed, /) -> tuple[InputSpec, TargetSpecs]:
         """A spectrogram as an image, and the direction."""

@@ -4,6 +4,7 @@ Source: Wei, Lim, Zisserman and Freeman, CVPR 2018, sections 3 and 4. Differs: s
 Axes: B batch, T frames of a clip, F frames shown, V views (groups of frames), C channels, H W image.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from pretask import (
     Inputs,
     InputSpec,
     Observed,
+    PretaskError,
     Target,
     Targets,
     TargetSpecs,
@@ -46,6 +48,15 @@ class ReverseClip:
     step: int = 1
     crop: bool = True
     dark: float = 0.06
+
+    def __post_init__(self) -> None:
+        bounds = {"frames": (2, math.inf), "stack": (1, math.inf), "step": (1, math.inf)}
+        for name, (least, most) in bounds.items():
+            if not least <= getattr(self, name) <= most:
+                got = f"{getattr(self, name)}"
+                raise PretaskError(
+                    "arrow-of-time", f"split.{name} from {least} to {most}", got, "Mend it.", exit_code=2
+                )
 
     @property
     def span(self) -> int:

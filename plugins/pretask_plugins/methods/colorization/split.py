@@ -4,6 +4,7 @@ Source: Zhang, Isola and Efros, ECCV 2016, sections 2.1 and 2.2, and the release
 Axes: B batch, H W image, h w every fourth pixel, K candidates, Q = 313 bins.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -51,6 +52,13 @@ class DropColour:
     stride: int = 4
     uniform: float = 0.5
     prior: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        bounds = {"k": (1, len(BINS)), "stride": (1, math.inf), "uniform": (0, 1)}
+        for name, (least, most) in bounds.items():
+            if not least <= getattr(self, name) <= most:
+                got = f"{getattr(self, name)}"
+                raise PretaskError("colorization", f"split.{name} from {least} to {most}", got, "Mend it.", exit_code=2)
 
     def fit(self, images: Observed, batches: Iterable[Batch], /) -> "DropColour":
         """The same with the prior of the user's own colours; grey images are left out.

@@ -5,6 +5,7 @@ Axes: B batch, T frames of a clip, V views (references, then the frame to be col
 cells, K colours.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -57,6 +58,21 @@ class ColorizeFrames:
     cell: int = 8
     shown: int = 4
     centres: tuple[tuple[float, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "references": (1, math.inf),
+            "step": (1, math.inf),
+            "classes": (2, math.inf),
+            "cell": (1, math.inf),
+            "shown": (0, math.inf),
+        }
+        for name, (least, most) in bounds.items():
+            if not least <= getattr(self, name) <= most:
+                got = f"{getattr(self, name)}"
+                raise PretaskError(
+                    "colorization-tracking", f"split.{name} from {least} to {most}", got, "Mend it.", exit_code=2
+                )
 
     @property
     def views(self) -> int:

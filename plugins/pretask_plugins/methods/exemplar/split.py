@@ -4,6 +4,7 @@ Source: Dosovitskiy, Springenberg, Riedmiller and Brox, NIPS 2014, sections 2 an
 Axes: B batch, V views, C channels, H W image, P patch side.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -19,6 +20,7 @@ from pretask import (
     Inputs,
     InputSpec,
     Observed,
+    PretaskError,
     Target,
     Targets,
     TargetSpecs,
@@ -51,6 +53,13 @@ class TransformSeed(Family):
 
     # Only training images have a class: the pretext score is that of new copies of them.
     held_out: ClassVar[str] = "train"
+
+    def __post_init__(self) -> None:
+        bounds = {"patch": (2, math.inf)}
+        for name, (least, most) in bounds.items():
+            if not least <= getattr(self, name) <= most:
+                got = f"{getattr(self, name)}"
+                raise PretaskError("exemplar", f"split.{name} from {least} to {most}", got, "Mend it.", exit_code=2)
 
     @property
     def copies(self) -> int:

@@ -4,6 +4,7 @@ Source: Liu et al. 2020, section 2; constants of the released code. Differs: see
 Axes: B batch, S samples of a waveform, T frames, M mel bands.
 """
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,7 @@ from pretask import (
     Inputs,
     InputSpec,
     Observed,
+    PretaskError,
     Target,
     Targets,
     TargetSpecs,
@@ -50,6 +52,22 @@ class MaskFrames:
     window: float = 0.025
     hop: float = 0.010
     rate: int = 16000
+
+    def __post_init__(self) -> None:
+        bounds = {
+            "rate": (1, math.inf),
+            "share": (1e-6, 1),
+            "span": (1, math.inf),
+            "mels": (1, math.inf),
+            "window": (1 / max(self.rate, 1), math.inf),
+            "hop": (1 / max(self.rate, 1), math.inf),
+        }
+        for name, (least, most) in bounds.items():
+            if not least <= getattr(self, name) <= most:
+                got = f"{getattr(self, name)}"
+                raise PretaskError(
+                    "masked-speech", f"split.{name} from {least} to {most}", got, "Mend it.", exit_code=2
+                )
 
     def spec(self, waves: Observed, /) -> tuple[InputSpec, TargetSpecs]:
         """Frames, and a value for every band of every frame."""

@@ -4,12 +4,25 @@ Source: Doersch, Gupta and Efros, ICCV 2015, section 3.1 (gap, jitter, chromatic
 Axes: B batch, V views (centre, neighbour), C channels, H W image, P patch side.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int, Shaped
-from pretask import Batch, Categories, Draws, Incompatible, Inputs, InputSpec, Observed, Target, Targets, TargetSpecs
+from pretask import (
+    Batch,
+    Categories,
+    Draws,
+    Incompatible,
+    Inputs,
+    InputSpec,
+    Observed,
+    PretaskError,
+    Target,
+    Targets,
+    TargetSpecs,
+)
 from torch import Tensor
 
 # A label is an index into these (row, column) steps away from the centre, in reading order.
@@ -38,6 +51,15 @@ class CutPair:
     jitter: int = 7
     colour: Literal["keep", "drop", "project"] = "keep"
     standardise: bool = True
+
+    def __post_init__(self) -> None:
+        bounds = {"patch": (1, math.inf), "gap": (0, math.inf), "jitter": (0, math.inf)}
+        for name, (least, most) in bounds.items():
+            if not least <= getattr(self, name) <= most:
+                got = f"{getattr(self, name)}"
+                raise PretaskError(
+                    "relative-position", f"split.{name} from {least} to {most}", got, "Mend it.", exit_code=2
+                )
 
     @property
     def smallest(self) -> int:

@@ -4,6 +4,7 @@ Source: Misra, Zitnick and Hebert, ECCV 2016, section 3. Differs: see the folder
 Axes: B batch, T frames of a clip, V views (three frames), K candidate windows, C channels, H W image.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from pretask import (
     Inputs,
     InputSpec,
     Observed,
+    PretaskError,
     Target,
     Targets,
     TargetSpecs,
@@ -51,6 +53,15 @@ class ShuffleFrames:
     candidates: int = 4
     alike: float = 0.001
     shown: int = 3
+
+    def __post_init__(self) -> None:
+        bounds = {"nearest": (1, math.inf), "farthest": (2, math.inf), "share": (0, 1), "candidates": (1, math.inf)}
+        for name, (least, most) in bounds.items():
+            if not least <= getattr(self, name) <= most:
+                got = f"{getattr(self, name)}"
+                raise PretaskError(
+                    "sequence-verification", f"split.{name} from {least} to {most}", got, "Mend it.", exit_code=2
+                )
 
     @property
     def shortest(self) -> int:
