@@ -1,0 +1,122 @@
+"""Promises of the task text-vae: words from the code alone, annealing that ends at the whole bound, no padding told."""
+
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from pretask import Batch, Draws, Samples, Task
+from pretask.compose import compose
+from pretask.held_out import baseline_losses, held_out_loss
+from pretask.train import train
+from pretask_bench.plan import Plan, make_plan
+from pretask_plugins.text_data.toy_grammar import ToyGrammar
+from pretask_registry import Registry, build
+
+REGISTRY = Registry.load()
+DATA = ToyGrammar(samples=512, test=128)
+
+
+def plan(preset: str | None = None, **settings: Any) -> Plan:
+    named = {name.replace("_", ".", 1): value for name, value in settings.items()}
+    return make_plan(REGISTRY, "text-vae", preset=preset, parts={"data": "toy-grammar"}, settings=named)
+
+
+def composed(of: Plan) -> Task:
+    split, model, objective = (build(of.parts[part], of.of(part)) for part in ("split", "model", "objective"))
+    observed = DATA("train").observed
+    return compose(observed, split.fit(observed, []), model, objective, of.recipe)
+
+
+@cache
+def trained() -> Task:
+    task = composed(plan("small", recipe_samples=64 * 400, recipe_batch=64, recipe_lr=0.01))
+    train(task, DATA("train"))
+    task.model.eval()
+    return task
+
+
+def nats(task: Task, samples: Samples, code: torch.Tensor) -> torch.Tensor:
+    """The cost of every sentence given its code, without the divergence."""
+    _, targets = task.split(samples.batch(torch.arange(len(code)), task.device), Draws(torch.arange(len(code))))
+    said = {name: task.objective.decode(code[:, None], name) for name in targets}
+    cost: torch.Tensor = -torch.stack([*task.objective.fits(said, targets).values()]).sum(0)[:, 0]
+    return cost
+
+
+def codes(task: Task, samples: Samples, count: int) -> torch.Tensor:
+    with torch.no_grad():
+        batch = samples.batch(torch.arange(count), task.device)
+        mean: torch.Tensor = task.objective.posterior(task.encode(batch)).mean
+    return mean
+
+
+def test_the_task_is_the_papers_with_a_decoder_that_is_shown_no_word() -> None:
+    task = composed(plan())
+    assert (type(task.model).__name__, len(task.model.rightward.layers)) == ("Lstm", 1)
+    assert (task.objective.annealing, task.objective.latent, task.recipe.clip) == ("sigmoid", 32, 5.0)
+
+
+def test_the_divergence_counts_for_nothing_at_first_for_half_in_between_and_whole_in_the_end() -> None:
+    task, factors = composed(plan("small")), []
+    objective = task.objective
+    for progress in (0.0, 0.25, 1.0):
+        objective.after_step(task.model, progress)
+        factors.append(float(objective.factor()))
+    assert factors[0] < 0.01
+    assert factors[1] == pytest.approx(0.5)
+    assert factors[2] > 0.99
+
+
+def test_padding_is_neither_told_nor_seen() -> None:
+    task, samples = composed(plan("small")), DATA("test")
+    task.model.eval()
+    batch = samples.batch(torch.arange(16), task.device)
+    assert batch.present is not None
+    other = Batch(torch.where(batch.present, batch.data, 5), batch.index, batch.present)
+    one, two = (task.loss(each, Draws(batch.index)).total.item() for each in (batch, other))
+    assert one == two
+
+
+def test_a_guess_of_frequencies_costs_their_cross_entropy_for_every_word() -> None:
+    task, samples, held_out = composed(plan("small")), DATA("train"), DATA("test")
+    assert samples.present is not None
+    assert held_out.present is not None
+    size = task.observed.vocabulary.size  # type: ignore[union-attr]
+    count = torch.bincount(samples.data[samples.present], minlength=size) + 1.0
+    words = held_out.data[held_out.present]
+    expected = float(-(count / count.sum()).log()[words].sum()) / len(held_out)
+    found = baseline_losses(task, samples, held_out)["unigram"]
+    assert found["negative_elbo"] == pytest.approx(expected, rel=1e-4)
+    assert found["kl"] == 0
+
+
+@pytest.mark.slow
+def test_sentences_are_told_from_their_codes_better_than_by_frequencies() -> None:
+    task, held_out = trained(), DATA("test")
+    score, guess = held_out_loss(task, held_out), baseline_losses(task, DATA("train"), held_out)["unigram"]
+    assert score["negative_elbo"] < guess["negative_elbo"] - 3
+    assert score["kl"] > 1
+    assert score["active_units"] >= 1
+
+
+@pytest.mark.slow
+def test_codes_of_other_sentences_tell_worse_so_it_has_not_collapsed() -> None:
+    task, held_out = trained(), DATA("test")
+    own = codes(task, held_out, 128)
+    with torch.no_grad():
+        change = nats(task, held_out, own.roll(1, 0)).mean() - nats(task, held_out, own).mean()
+    assert change > 2
+
+
+@pytest.mark.slow
+def test_a_walk_between_two_codes_begins_and_ends_with_their_own_sentences() -> None:
+    task = trained()
+    one, two = codes(task, DATA("test"), 2)
+    steps = torch.linspace(0, 1, 5)[:, None]
+    with torch.no_grad():
+        walk = task.objective.means(((1 - steps) * one + steps * two)[:, None])
+        own = task.predict(DATA("test").batch(torch.arange(2), task.device), Draws(torch.arange(2)))
+    (name,) = walk
+    said = walk[name][:, 0].argmax(-1)
+    assert torch.equal(said[[0, -1]], own[name].argmax(-1))
