@@ -111,7 +111,7 @@ class Run:
         self.size = share(recipe.batch, self.accelerator.num_processes, recipe.accumulate)
         self.samples = samples.resident(task.device)
         self.parts: dict[str, nn.Module] = {"model": task.model, "objective": task.objective}
-        if recipe.channels_last:
+        if recipe.channels_last and task.device.type == "cuda":
             use_channels_last(self.parts.values())
         step = Step(task)
         self.parameters = [each for each in step.parameters() if each.requires_grad]
