@@ -1,15 +1,16 @@
 """Linear: the standard probe, version 1. How much of the classes can a linear map read off frozen features?
 
 Every layer's pooled features are extracted in one pass. For each layer, 45 regularisers are solved on nine tenths of
-the training part; the tenth that is held out chooses the regulariser of each layer, and the layer of the headline. The
-chosen ones are solved again on the whole training part, and the test part is scored once. There is no learning rate to
-tune and no epoch to pick.
+the training part; the tenth that is held out chooses the regulariser of each layer (by accuracy; of equals, by
+cross-entropy) and the layer of the headline. The chosen ones are solved again on the whole training part, and the test
+part is scored once. There is no learning rate to tune and no epoch to pick.
 
 Source: Kornblith, Shlens and Le, CVPR 2019 (held-out choice, refit); Oquab et al. 2023 (the grid of regularisers).
 Differs: all layers, where they probe one.
 Axes: N samples, G regularisers.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -67,12 +68,13 @@ class LinearProbe:
         yield "accuracy", Items(correct)
 
     def choose(self, probe: Probed, name: str) -> "Choice":
-        """The regulariser with which a layer does best on what is held out; the strongest of equals."""
+        """The regulariser with which a layer does best on what is held out; of equals, the least surprised one."""
         fit = ~probe.held
         features, labels = probe.train.features[name], probe.train.labels
         solution = fit_grid(features[fit], labels[fit], probe.classes, dtype=DTYPES[self.dtype])
         right = (solution.predict(features[probe.held]) == labels[probe.held]).double().mean(1)
-        return Choice(int(right.argmax()), float(right.max()))
+        nats = solution.nats(features[probe.held], labels[probe.held])
+        return Choice(int(nats.where(right == right.max(), math.inf).argmin()), float(right.max()))
 
     def refit(self, probe: Probed, name: str, choice: "Choice") -> tuple[Int[Tensor, " N"], float]:
         """The classes that a layer gives the test samples, fitted on all of the training part as chosen.

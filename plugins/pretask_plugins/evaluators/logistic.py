@@ -85,6 +85,11 @@ class Solution:
         rotated = self.basis(features)
         return torch.stack([(weights @ rotated).argmax(0) for weights in self.weights])
 
+    def nats(self, features: Float[Tensor, "N D"], labels: Int[Tensor, " N"]) -> Float[Tensor, " G"]:
+        """The mean cross-entropy of samples by every regulariser's weights."""
+        rotated = self.basis(features)
+        return torch.stack([F.cross_entropy((weights @ rotated).T.double(), labels) for weights in self.weights])
+
 
 def fit_basis(features: Float[Tensor, "N D"], dtype: torch.dtype = torch.float32) -> Basis:
     """Standardise, and turn into the eigenbasis of the covariance."""
@@ -148,14 +153,15 @@ class Problem:
     ) -> None:
         self.rotated, self.labels, self.classes = rotated, labels, classes
         self.count = len(labels)
-        self.penalised = torch.cat([torch.ones_like(variance), torch.zeros_like(variance[:1])])  # the bias is free
+        self.penalised = torch.cat([torch.ones_like(variance), variance.new_zeros(1)])  # the bias is free
         self.prior = torch.bincount(labels, minlength=classes).to(variance.dtype) / self.count
         scale = (self.prior * (1 - self.prior)).mean()
-        self.curvature = torch.cat([variance, torch.ones_like(variance[:1])]) * scale
+        self.curvature = torch.cat([variance, variance.new_ones(1)]) * scale
         start = torch.zeros(1, classes, len(self.penalised), dtype=variance.dtype, device=rotated.device)
         start[0, :, -1] = self.prior.clamp(min=1e-6).log()
         self.start = start
-        self.first_gradient = self.data_terms(start)[1].norm()
+        tiny = torch.finfo(variance.dtype).tiny  # where features are constant it is 0 from the start
+        self.first_gradient = self.data_terms(start)[1].norm().clamp(min=tiny)
 
     def data_terms(self, weights: Float[Tensor, "G C R1"]) -> tuple[Float[Tensor, " G"], Float[Tensor, "G C R1"]]:
         """Mean loss and its gradient, without the penalty."""

@@ -158,6 +158,14 @@ def test_constant_features_do_no_harm() -> None:
     assert torch.allclose(fit_grid(features, labels, 3).loss, fit_grid(padded, labels, 3).loss, rtol=1e-3)
 
 
+def test_where_all_features_are_constant_the_largest_class_is_guessed() -> None:
+    labels = torch.tensor([0, 1, 1, 2])
+    solution = fit_grid(torch.ones(4, 3), labels, 3)
+    assert (solution.predict(torch.ones(5, 3)) == 1).all()
+    assert solution.gradient.isfinite().all()
+    assert torch.allclose(solution.nats(torch.ones(4, 3), labels), torch.full((45,), 1.0397).double(), atol=1e-3)
+
+
 def test_strong_regularisation_leaves_the_share_of_every_class() -> None:
     features, labels, _, _ = blobs("overlapping")
     solution = fit_grid(features, labels, 3, (1e-9,), dtype=torch.float64)

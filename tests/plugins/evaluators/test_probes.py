@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from pretask import Budget, Draws, Items, PretaskError, Samples
-from pretask_plugins.evaluators.held_out import balanced_accuracy, probed, stratified
+from pretask_plugins.evaluators.held_out import Labelled, Probed, balanced_accuracy, probed, stratified
 from pretask_plugins.evaluators.knn import NearestNeighbours, neighbours, vote
 from pretask_plugins.evaluators.linear import Choice, LinearProbe
 from pretask_plugins.evaluators.logistic import GRID, fit_grid
@@ -178,6 +178,16 @@ def test_the_final_line_is_fitted_to_all_of_the_training_part() -> None:
 def test_the_number_of_neighbours_that_serves_held_out_data_is_chosen() -> None:
     given = probed("test", task(), Planted(signal=8.0), Budget(), "", 0.1)
     assert NearestNeighbours(k=(600, 3), temperature=(10.0,)).choose(given, "layer2")[1] == 3  # 600 are all there are
+
+
+def test_of_regularisers_that_are_all_right_the_one_least_surprised_is_chosen() -> None:
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(400) % 2
+    features = torch.randn(400, 2, generator=generator) * 0.1 + 4.0 * labels[:, None]
+    part = Labelled({"layer1": features}, labels)
+    choice = LinearProbe().choose(Probed(part, part, 2, torch.arange(400) % 10 == 0), "layer1")
+    assert choice.held_out == 1.0
+    assert choice.regulariser > 22  # all of the grid is right here, and the strong ones are unsure
 
 
 def test_every_training_sample_is_its_own_nearest_neighbour() -> None:
