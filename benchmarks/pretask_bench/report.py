@@ -29,14 +29,9 @@ def pretext_rows(records: Sequence[Record]) -> list[tuple[str, str, str]]:
     first = records[0].pretext
     for name in first.metrics if first is not None else ():
         values = [record.pretext.metrics.get(name) for record in records if record.pretext is not None]
-        chance = first.chance.get(name) if first is not None else None
-        rows.append(
-            (
-                name,
-                shown(mean_over_seeds([value for value in values if value is not None]), name),
-                written(chance, name),
-            )
-        )
+        known = [value for value in values if value is not None]
+        score = shown(mean_over_seeds(known), name) if known else "nothing was asked"
+        rows.append((name, score, written(first.chance.get(name) if first is not None else None, name)))
     return rows
 
 
