@@ -53,14 +53,16 @@ def pretask_components() -> Iterator[pretask.Component]:
             "augment": ("flip",),
         },
         presets={
-            "small": {
+            "small": {  # learns in two minutes on two cores
+                "data": "shapes",
                 "model": "convnet",
                 "model.width": 24,
+                "model.depth": 2,
                 "recipe.optimizer": "adamw",
-                "recipe.lr": 2e-3,
+                "recipe.lr": 3e-3,
                 "recipe.weight_decay": 0.05,
-                "recipe.batch": 64,
-                "recipe.samples": 50_000,
+                "recipe.batch": 32,
+                "recipe.samples": 16_000,
             },
         },
         summary="Zhang's colourful colorization: 313 bins, rebalanced by how rare a colour is.",

@@ -45,7 +45,8 @@ def pretask_components() -> Iterator[Component]:
             "schedule": "cosine",
         },
         presets={
-            "small": {
+            "small": {  # learns in two minutes on two cores
+                "data": "sprites",
                 "split.cell": 4,
                 "split.references": 2,
                 "split.step": 2,

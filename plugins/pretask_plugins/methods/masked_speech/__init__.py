@@ -60,7 +60,9 @@ def pretask_components() -> Iterator[pretask.Component]:
             "schedule": "linear",
         },
         presets={
-            "small": {
+            "small": {  # learns in two minutes on two cores; telephone quality, 8 kHz
+                "data": "tones",
+                "split.rate": 8000,
                 "split.mels": 40,
                 "model.width": 128,
                 "model.depth": 3,
