@@ -12,8 +12,12 @@ setup: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-demo: setup ## pretrain on embedded data, probe, show the table and the page
-	$(BIN)/pretask run relative-position --preset demo --data shapes --evaluate linear,knn --out runs
+demo: setup ## one method of each modality on embedded data, a table of all, and a page to look at
+	$(BIN)/pretask run relative-position --preset demo --evaluate linear,knn --out runs
+	$(BIN)/pretask run causal-lm --preset small --evaluate lm,generation --out runs
+	$(BIN)/pretask run masked-speech --preset small --samples 20000 --out runs
+	$(BIN)/pretask run arrow-of-time --preset small --samples 30000 --out runs
+	$(BIN)/pretask results runs/records --page runs/page.html
 
 test: setup ## every test, warnings as errors
 	$(BIN)/python -m pytest -q

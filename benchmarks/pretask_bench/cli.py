@@ -35,7 +35,11 @@ def registry() -> Registry:
 class Verbs(click.Group):
     """A group whose heavier verbs are imported when they are used, and which asks plugins for theirs."""
 
-    later: ClassVar[Mapping[str, str]] = {"run": "pretask_bench.cli_run", "data": "pretask_bench.cli_data"}
+    later: ClassVar[Mapping[str, str]] = {
+        "run": "pretask_bench.cli_run",
+        "data": "pretask_bench.cli_data",
+        "results": "pretask_bench.cli_results",
+    }
 
     def list_commands(self, context: click.Context) -> list[str]:
         """All verbs, those of plugins included."""

@@ -34,8 +34,15 @@ def show_json(value: Any) -> None:
     print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
 
 
-def draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
-    """Print a table with aligned columns wherever stdout goes: what people read at the end of a run."""
+def draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str, *, width: int = 100) -> None:
+    """Print a table with aligned columns wherever stdout goes: what people read at the end of a run.
+
+    Args:
+        columns: Their headings.
+        rows: Of cells.
+        title: Above it.
+        width: Characters, where stdout is no terminal.
+    """
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -45,4 +52,4 @@ def draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str
         table.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
     for row in rows:
         table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else 100).print(table)
+    Console(width=None if sys.stdout.isatty() else width).print(table)

@@ -54,6 +54,7 @@ def pretask_components() -> Iterator[pretask.Component]:
             "small": {**TWO_CORES, "split.patch": 32, "split.gap": 8, "split.jitter": 4, "recipe.samples": 200_000},
             "demo": {
                 **TWO_CORES,
+                "data": "shapes",
                 "model.stride": 1,
                 "split.patch": 16,
                 "split.gap": 4,

@@ -14,6 +14,7 @@ import pretask
 
 # Learns in a minute or two on two cores; with a code of two dimensions the whole of it can be looked at.
 TWO_CORES = {
+    "data": "digits",
     "model.hidden": (200,),
     "objective.hidden": (200,),
     "recipe.optimizer": "adam",
