@@ -49,7 +49,7 @@ def pretask_components() -> Iterator[Component]:
                 "data": "sprites",
                 "split.cell": 4,
                 "split.references": 2,
-                "split.step": 2,
+                "split.step": 4,
                 "model.name": "convnet",
                 "model.width": 16,
                 "model.depth": 1,
