@@ -30,6 +30,12 @@ Running the same command again goes on where it stopped, and shows what is alrea
 )
 @click.option("--evaluate", default="linear", show_default=True, help="Evaluators, with commas between them.")
 @click.option("--on", "on_name", metavar="DATA", help="Measure on this other data; set its options by --set on.…")
+@click.option(
+    "--baselines",
+    default="random-init,raw-input",
+    show_default=True,
+    help="What the encoder is held against; supervised trains the same network again, on the labels.",
+)
 @click.option("--samples", type=int, help="Budget: samples seen; short for --set recipe.samples=…")
 @click.option("--seed", default=0, show_default=True, help="Of weights, order and draws.")
 @click.option("--seeds", default=1, show_default=True, help="How many seeds to run, counted from --seed.")
@@ -57,6 +63,7 @@ def command(
     settings: tuple[str, ...],
     evaluate: str,
     on_name: str | None,
+    baselines: str,
     samples: int | None,
     seed: int,
     seeds: int,
@@ -84,10 +91,11 @@ def command(
         )
         for each in range(seed, seed + max(seeds, 1))
     ]
+    from pretask_bench.baselines import wanted
     from pretask_bench.report import report
     from pretask_bench.run import Sitting, run
 
-    sitting = Sitting(out, find_device(device, threads), checkpoint_seconds, again)
+    sitting = Sitting(out, find_device(device, threads), checkpoint_seconds, again, wanted(baselines))
     done = [run(registry(), plan, sitting) for plan in plans]
     if as_json:
         show_json([{**record.model_dump(mode="json"), "file": str(path)} for record, path in done])

@@ -1,4 +1,4 @@
-"""Report: what one or several records of the same run say, as a table: trained beside random initialisation.
+"""Report: what one or several records of the same run say, as a table: the trained encoder beside its baselines.
 
 With several seeds every number is a mean with its 95 % interval (Student's t), and differences are paired by seed.
 """
@@ -9,8 +9,8 @@ from pretask_bench.records import Record, Row
 from pretask_bench.statistics import Estimate, mean_over_seeds, paired_difference
 from pretask_bench.tables import draw_table
 
-TRAINED, RANDOM = "trained", "random-init"
-COLUMNS = ("", "trained", "random init", "difference")
+TRAINED, RANDOM, RAW, SUPERVISED = "trained", "random-init", "raw-input", "supervised"
+COLUMNS = ("", "trained", "random init", "difference", "raw input", "supervised")
 
 
 def report(records: Sequence[Record]) -> None:
@@ -35,22 +35,22 @@ def pretext_rows(records: Sequence[Record]) -> list[tuple[str, str, str]]:
     return rows
 
 
-def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, str, str, str]]:
-    """Every number of one evaluator: trained, random initialisation, and their difference paired by seed."""
-    trained, random = (by_metric(records, evaluator, encoder) for encoder in (TRAINED, RANDOM))
-    rows = []
-    for name, values in trained.items():
-        beside = random.get(name, {})
-        difference = paired_difference(values, beside) if beside else None
-        rows.append(
-            (
-                name,
-                shown(mean_over_seeds(list(values.values())), name),
-                shown(mean_over_seeds(list(beside.values())), name) if beside else "",
-                shown(difference, name, sign=True) if difference is not None and name.endswith("accuracy") else "",
-            )
-        )
+def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ...]]:
+    """Every number of one evaluator: trained, at random initialisation, their difference paired by seed, and others."""
+    found = {encoder: by_metric(records, evaluator, encoder) for encoder in (TRAINED, RANDOM, RAW, SUPERVISED)}
+    rows: list[tuple[str, ...]] = []
+    for name, values in found[TRAINED].items():
+        mean = {encoder: over_seeds(numbers.get(name, {}), name) for encoder, numbers in found.items()}
+        beside = found[RANDOM].get(name, {})
+        difference = paired_difference(values, beside) if beside and name.endswith("accuracy") else None
+        gain = shown(difference, name, sign=True) if difference is not None else ""
+        rows.append((name, mean[TRAINED], mean[RANDOM], gain, mean[RAW], mean[SUPERVISED]))
     return rows
+
+
+def over_seeds(values: Mapping[int, float], name: str) -> str:
+    """The mean over seeds, or nothing where there is none."""
+    return shown(mean_over_seeds([*values.values()]), name) if values else ""
 
 
 def by_metric(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[str, dict[int, float]]:

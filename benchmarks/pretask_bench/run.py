@@ -5,9 +5,9 @@ Running the same thing again goes on where it stopped; what is already recorded 
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from pretask.progress import shown_progress
 from pretask.train import Trained, train
 from pretask_registry import Registry, build, options_of, resolved_options
 
+from pretask_bench.baselines import RANDOM, RAW, SUPERVISED, raw_input, supervised_split
 from pretask_bench.plan import ON, PARTS, Plan
 from pretask_bench.provenance import collect
 from pretask_bench.records import Cell, Record, build_cell, build_record, cell_key, measured, pack_items, record_hash
@@ -39,6 +40,7 @@ class Sitting:
         device: cpu, cuda or cuda:N.
         checkpoint_seconds: Between two checkpoints.
         again: Whether to run what is already recorded.
+        baselines: Encoders that the trained one is held against.
         say: Told one line at a time what is going on.
     """
 
@@ -46,6 +48,7 @@ class Sitting:
     device: torch.device
     checkpoint_seconds: float = 60.0
     again: bool = False
+    baselines: tuple[str, ...] = (RANDOM, RAW)
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)
 
 
@@ -118,7 +121,7 @@ def run(registry: Registry, plan: Plan, sitting: Sitting) -> tuple[Record, Path]
     with clock.stage("data"):
         built = make(plan, sitting)
     store = sitting.out / "records"
-    known = None if sitting.again else find_record(store, built.cell)
+    known = None if sitting.again else find_record(store, built.cell, sitting.baselines)
     if known is not None:
         sitting.say(f"already recorded: {known[1]} (--again runs it anew)")
         return known
@@ -153,14 +156,44 @@ def carry_out(registry: Registry, built: Built, sitting: Sitting, clock: Clock, 
             scores |= {f"{name}: {part}": value for part, value in parts.items()}
     facts["pretext"] = {**measured(scores), "chance": dict(getattr(task.objective, "chance", {}))}
     facts["weights"] = weights_hash(task)
-    for encoder, of in (("trained", task), ("random-init", built.compose(sitting.device))):
+    for encoder, of in encoders(registry, built, sitting, clock, task):
         for evaluator in plan.evaluators:
             if encoder != "trained" and evaluator.component.traits["needs"] == "objective":
                 continue
             sitting.say(f"{evaluator.name} on {encoder} features")
             with clock.stage(f"{evaluator.name}.{encoder}"):
                 measure = build(evaluator, plan.of(evaluator.name))
-                facts["results"].append(evaluate(measure, of, built, encoder, evaluator.id, store))
+                try:
+                    facts["results"].append(evaluate(measure, of, built, encoder, evaluator.id, store))
+                except PretaskError as error:
+                    if encoder != RAW:
+                        raise
+                    sitting.say(f"left out: {error}")
+
+
+def encoders(
+    registry: Registry, built: Built, sitting: Sitting, clock: Clock, trained: Task
+) -> Iterator[tuple[str, Task]]:
+    """What is measured: the trained encoder, then those that it is held against."""
+    yield "trained", trained
+    if RANDOM in sitting.baselines:
+        yield RANDOM, built.compose(sitting.device)
+    if RAW in sitting.baselines:
+        yield RAW, raw_input(trained)
+    if SUPERVISED in sitting.baselines:
+        told = supervised(registry, built)
+        task = told.compose(sitting.device)
+        with clock.stage(SUPERVISED):
+            if pretrain(registry, task, told, sitting).interrupted:
+                raise Interrupted(0, built.plan.recipe.steps)
+        yield SUPERVISED, replace(task, split=built.split)
+
+
+def supervised(registry: Registry, built: Built) -> Built:
+    """The same network, recipe and budget for the labels of the data."""
+    plan = replace(built.plan, name=f"{built.plan.name}-{SUPERVISED}")
+    objective = build(registry.find("objective", "pretask/cross-entropy@1"))
+    return replace(built, plan=plan, split=supervised_split(built.split, built.train), objective=objective)
 
 
 def make(plan: Plan, sitting: Sitting) -> Built:
@@ -282,12 +315,13 @@ def encoder_of(split: Any, model: Any, samples: Samples) -> Any:
         return model(split.spec(samples.observed)[0], split.whole_spec(samples.observed))
 
 
-def find_record(store: Path, cell: Cell) -> tuple[Record, Path] | None:
-    """A complete record of this very cell, if the store has one."""
+def find_record(store: Path, cell: Cell, baselines: Collection[str] = ()) -> tuple[Record, Path] | None:
+    """A complete record of this very cell with these baselines, if the store has one."""
     if not store.is_dir():
         return None
     key = cell_key(cell)
     for record in read_all([store])[0]:
-        if record.status == "complete" and cell_key(record.cell) == key:
+        measured_too = {row.encoder for row in record.results} >= ({*baselines} - {RAW} if record.results else set())
+        if record.status == "complete" and measured_too and cell_key(record.cell) == key:
             return record, store / f"{record_hash(record)}.json"
     return None
