@@ -7,12 +7,15 @@ Segments are not told: what separates pieces is a token.
 Axes: R rows (views of samples), L positions, D width.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from pretask import Features, FeatureSpec, Inputs, InputSpec
 from torch import Tensor, nn
 
 from pretask_plugins.text_models.sequence import (
+    after,
     as_features,
     check_heads,
     check_length,
@@ -102,8 +105,24 @@ class Gpt2(nn.Module):
         wanted = found if layers else found[-1:]
         return output_of([as_features({"past": v}, {"past": last_present(v, present)}, inputs) for v in wanted], layers)
 
-    def embedded(self, tokens: Tensor) -> Float[Tensor, "R L D"]:
-        """Tokens and their positions as vectors."""
-        place = torch.arange(tokens.shape[1], device=tokens.device)
+    def step(self, inputs: Inputs, memory: Any, /) -> tuple[Features, Any]:
+        """Features of positions that follow what is remembered: keys and values, which grow by these; None at first.
+
+        All positions are present.
+        """
+        from transformers import DynamicCache
+
+        memory = DynamicCache() if memory is None else memory
+        start = memory.get_seq_length()
+        vectors = self.embedded(inputs.data.flatten(0, 1), start)
+        mask = after(start, vectors)
+        for block in self.body.h:
+            vectors = block(vectors, past_key_values=memory, attention_mask=mask)
+        vectors = self.body.ln_f(vectors)
+        return as_features({"past": vectors}, {"past": vectors[:, -1]}, inputs), memory
+
+    def embedded(self, tokens: Tensor, start: int = 0) -> Float[Tensor, "R L D"]:
+        """Tokens and their positions, counted from `start`, as vectors."""
+        place = torch.arange(start, start + tokens.shape[1], device=tokens.device)
         vectors: Tensor = self.body.drop(self.body.wte(tokens) + self.body.wpe(place))
         return vectors

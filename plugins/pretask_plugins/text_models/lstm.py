@@ -27,6 +27,8 @@ from pretask_plugins.text_models.sequence import (
     rows,
 )
 
+Memory = list[tuple[Tensor, Tensor]]  # output and cells of every layer
+
 
 class Lstm(nn.Module):
     """Layers from left to right.
@@ -72,6 +74,15 @@ class Lstm(nn.Module):
         found = [vectors, *self.rightward(vectors, reading_order(vectors, present, backward=False))]
         wanted = found if layers else found[-1:]
         return output_of([as_features({"past": v}, {"past": last_present(v, present)}, inputs) for v in wanted], layers)
+
+    def step(self, inputs: Inputs, memory: Memory | None, /) -> tuple[Features, Memory]:
+        """Features of positions that follow what is remembered: the state of every layer; None at first.
+
+        All positions are present.
+        """
+        vectors = self.dropout(self.embedding(inputs.data.flatten(0, 1)))
+        found, memory = self.rightward.go_on(vectors, memory)
+        return as_features({"past": found[-1]}, {"past": found[-1][:, -1]}, inputs), memory
 
 
 class BiLstm(nn.Module):
@@ -164,15 +175,21 @@ class Direction(nn.Module):
         self, vectors: Float[Tensor, "R L D"], order: Int[Tensor, "R L"] | None
     ) -> list[Float[Tensor, "R L D"]]:
         """What every layer makes of the vectors, read in the given order and given back in their own."""
-        read = vectors if order is None else reordered(vectors, order)
+        found, _ = self.go_on(vectors if order is None else reordered(vectors, order), None)
+        return found if order is None else [reordered(each, order.argsort(1)) for each in found]
+
+    def go_on(self, read: Float[Tensor, "R L D"], memory: Memory | None) -> tuple[list[Float[Tensor, "R L D"]], Memory]:
+        """What every layer makes of vectors in their order, from the state in which it was left, and its state then."""
         found: list[Tensor] = []
-        for layer in self.layers:
+        states: Memory = []
+        for number, layer in enumerate(self.layers):
             with catch_warnings():  # where torch says that projected cells run on its own code, which is what we want
                 filterwarnings("ignore", "LSTM with projections")
-                made, _ = layer(self.dropout(read) if found else read)
+                made, state = layer(self.dropout(read) if found else read, memory[number] if memory else None)
             read = made + read if found else made
             found.append(read)
-        return found if order is None else [reordered(each, order.argsort(1)) for each in found]
+            states.append(state)
+        return found, states
 
 
 def reading_order(

@@ -83,6 +83,18 @@ def sight_mask(present: Bool[Tensor, "R L"] | None, causal: bool) -> Bool[Tensor
     return mask.tril() if causal else mask
 
 
+def after(start: int, vectors: Float[Tensor, "R L D"]) -> Bool[Tensor, "1 1 L T"] | None:
+    """Who of new positions (row) may look at whom of all, where `start` positions were before; None where all may.
+
+    >>> after(1, torch.zeros(1, 2, 4))[0, 0].int().tolist()
+    [[1, 1, 0], [1, 1, 1]]
+    """
+    length = vectors.shape[1]
+    if length == 1:
+        return None
+    return torch.ones(1, 1, length, start + length, dtype=torch.bool, device=vectors.device).tril(start)
+
+
 def mean_present(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None) -> Float[Tensor, "R D"]:
     """The mean over present positions; 0 where there is none."""
     if present is None:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pretask_plugins.text_models.sequence import (
+    after,
     as_features,
     check_heads,
     check_length,
@@ -27,6 +28,9 @@ from pretask_plugins.text_models.sequence import (
     rows,
     sight_mask,
 )
+
+Pair = tuple[Tensor, Tensor]  # keys and values of all positions so far, (R, heads, T, E)
+Memory = list[Pair]  # of every block
 
 SPREAD = 0.02  # standard deviation of initial weights
 SLOWEST = 10_000.0  # positions in which the slowest pair of a head turns by one radian
@@ -109,13 +113,34 @@ class Transformer(nn.Module):
         mask, angles = sight_mask(present, self.causal), self.angles(vectors)
         found = [vectors]
         for block in self.blocks:
-            found.append(block(found[-1], mask, angles))
+            found.append(block(found[-1], mask, angles)[0])
         found[-1] = self.norm(found[-1])
         wanted = found if layers else found[-1:]
         return output_of([self.offered(each, present, inputs) for each in wanted], layers)
 
-    def embedded(self, inputs: Inputs) -> Float[Tensor, "R L D"]:
-        """Tokens, or frames, with what tells their segment and, where it is learned, their position."""
+    def step(self, inputs: Inputs, memory: Memory | None, /) -> tuple[Features, Memory]:
+        """Features of positions that follow what is remembered: keys and values by block; None at first.
+
+        All positions are present.
+
+        Raises:
+            Incompatible: The model sees the future, so that a new position would change those before it.
+        """
+        if not self.causal:
+            raise Incompatible(
+                "transformer", "model.causal=true to go on from what it has read", "false", "Read the row anew."
+            )
+        start = 0 if memory is None else memory[0][0].shape[2]
+        vectors = self.embedded(inputs, start)
+        mask, angles = after(start, vectors), self.angles(vectors, start)
+        kept = []
+        for number, block in enumerate(self.blocks):
+            vectors, pair = block(vectors, mask, angles, None if memory is None else memory[number])
+            kept.append(pair)
+        return self.offered(self.norm(vectors), None, inputs), kept
+
+    def embedded(self, inputs: Inputs, start: int = 0) -> Float[Tensor, "R L D"]:
+        """Tokens, or frames, with what tells their segment and, where it is learned, their position from `start` on."""
         data = inputs.data.flatten(0, 1)
         if self.embedding is not None:
             segment = rows(inputs.segment)
@@ -123,15 +148,15 @@ class Transformer(nn.Module):
         else:
             vectors = self.frame(data)
         if self.position is not None:
-            vectors = vectors + self.position.weight[: vectors.shape[1]]
+            vectors = vectors + self.position.weight[start : start + vectors.shape[1]]
         dropped: Tensor = self.dropout(vectors)
         return dropped
 
-    def angles(self, vectors: Float[Tensor, "R L D"]) -> Float[Tensor, "L half"] | None:
-        """By how much the pairs of a head are turned at every position."""
+    def angles(self, vectors: Float[Tensor, "R L D"], start: int = 0) -> Float[Tensor, "L half"] | None:
+        """By how much the pairs of a head are turned at every position from `start` on."""
         if self.position is not None:
             return None
-        return rotary_angles(vectors.shape[1], self.width // self.heads, vectors.device)
+        return rotary_angles(start + vectors.shape[1], self.width // self.heads, vectors.device)[start:]
 
     def offered(self, vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None, inputs: Inputs) -> Features:
         """The one stream, with its last present vector as summary where it is causal, else the mean."""
@@ -156,23 +181,30 @@ class Block(nn.Module):
     def forward(
         self,
         vectors: Float[Tensor, "R L D"],
-        mask: Bool[Tensor, "R 1 L L"] | None,
+        mask: Bool[Tensor, "A 1 L T"] | None,
         angles: Float[Tensor, "L half"] | None,
-    ) -> Float[Tensor, "R L D"]:
-        """The next layer's vectors."""
-        vectors = vectors + self.dropout(self.out(self.attended(self.norm(vectors), mask, angles)))
-        moved: Tensor = vectors + self.perceptron(vectors)
-        return moved
+        before: Pair | None = None,
+    ) -> tuple[Float[Tensor, "R L D"], Pair]:
+        """The next layer's vectors, and the keys and values of all positions so far."""
+        taken, pair = self.attended(self.norm(vectors), mask, angles, before)
+        vectors = vectors + self.dropout(self.out(taken))
+        return vectors + self.perceptron(vectors), pair
 
-    def attended(self, vectors: Tensor, mask: Tensor | None, angles: Tensor | None) -> Float[Tensor, "R L D"]:
-        """What every position takes from those that it sees."""
+    def attended(
+        self, vectors: Tensor, mask: Tensor | None, angles: Tensor | None, before: Pair | None
+    ) -> tuple[Float[Tensor, "R L D"], Pair]:
+        """What every position takes from those that it sees, and the keys and values of these."""
         every = self.query_key_value(vectors).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         query, key, value = every.unbind(0)  # (R, heads, L, E)
         if angles is not None:
             query, key = turned(query, angles), turned(key, angles)
+        if before is not None:
+            key, value = torch.cat([before[0], key], 2), torch.cat([before[1], value], 2)
         share = self.share if self.training else 0.0
-        taken = F.scaled_dot_product_attention(query, key, value, mask, share, self.causal and mask is None)
-        return taken.transpose(1, 2).flatten(2)
+        taken = F.scaled_dot_product_attention(
+            query, key, value, mask, share, self.causal and mask is None and before is None
+        )
+        return taken.transpose(1, 2).flatten(2), (key, value)
 
 
 def rotary_angles(length: int, width: int, device: torch.device) -> Float[Tensor, "L half"]:

@@ -31,6 +31,7 @@ from pretask_plugins.methods.causal_lm.split import NextToken
 from pretask_plugins.methods.masked_lm.split import MaskTokens
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
 from pretask_plugins.text_data.toy_grammar import ToyGrammar
+from pretask_plugins.text_models.gpt2 import Gpt2
 from pretask_plugins.text_models.lstm import Lstm
 from pretask_plugins.text_models.transformer import Transformer
 from torch import Tensor, nn
@@ -185,6 +186,19 @@ def test_a_memory_of_keys_and_values_changes_no_text_and_reads_every_token_once(
         reads.append(made.model.read)
     assert torch.equal(*texts)
     assert reads == [3 + 6, sum(range(3, 10))]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [causal, lambda *specs: Lstm(*specs, width=16, depth=2), lambda *specs: Gpt2(*specs, width=16, depth=2, heads=2)],
+    ids=["transformer", "lstm", "gpt2"],
+)
+@pytest.mark.parametrize("sampling", WAYS[:2])
+def test_models_of_ours_write_the_same_with_and_without_memory(model: Any, sampling: Sampling) -> None:
+    made = task(model)
+    assert isinstance(made.model, Remembers)
+    texts = [generate(made, prompts(), tokens=7, sampling=sampling, use_memory=memory) for memory in (True, False)]
+    assert torch.equal(*texts)
 
 
 @pytest.mark.parametrize("model", [causal, lambda *specs: Lstm(*specs, width=16, depth=1)])

@@ -324,3 +324,32 @@ for make, options in ((Transformer, {}), (Gpt2, {}), (Bert, {})):
 @pytest.mark.slow
 def test_attention_models_compile_as_one_graph() -> None:
     subprocess.run([sys.executable, "-c", COMPILE], check=True, timeout=300)  # elsewhere, since checked types do not
+
+
+REMEMBERING = {
+    "gpt2": {},
+    "causal transformer": {},
+    "learned positions": {"causal": True},
+    "lstm": {},
+    "projected lstm": {},
+}
+
+
+@pytest.mark.parametrize("name", REMEMBERING)
+@pytest.mark.parametrize("pieces", [[20], [1] * 20, [7, 1, 4, 8]], ids=["at once", "one by one", "in pieces"])
+def test_going_on_from_what_is_remembered_gives_the_features_of_one_pass(name: str, pieces: list[int]) -> None:
+    model = make(name, **REMEMBERING[name])
+    read = tokens(WHOLE)
+    memory, found = None, []
+    for piece in read.split(pieces, 2):
+        features, memory = model.step(Inputs(piece), memory)
+        assert features.grid == (piece.shape[2],)
+        found.append(features.streams["past"])
+    whole = model(Inputs(read))
+    assert torch.allclose(torch.cat(found, 2), whole.streams["past"], atol=1e-4)
+    assert torch.allclose(features.summary["past"], whole.summary["past"], atol=1e-4)
+
+
+def test_a_transformer_that_sees_the_future_cannot_go_on() -> None:
+    with pytest.raises(Incompatible, match=r"model\.causal=true"):
+        make("transformer").step(Inputs(tokens(WHOLE)), None)
