@@ -112,11 +112,12 @@ class LatentModel(nn.Module):
         return {name: mean[:, 0] for name, mean in means.items()}
 
     def score(self, guess: Mapping[str, Tensor], targets: Targets, /) -> Loss:
-        """The same reports for a guess that needs no code: its divergence is 0.
+        """The same reports for a guess that needs no code: its divergence is 0. What nobody asked for is passed over.
 
         Where a likelihood has a deviation, it is the one at which the guess is likeliest.
         """
         fits = {}
+        guess = {name: guess[name] for name in targets}
         for name, values in guess.items():
             likelihood = self.likelihoods[name]
             said = likelihood.saying(values.float())

@@ -231,7 +231,7 @@ def test_any_decodable_target_is_decoded_and_blind_guesses_score_as_chance(objec
     loss = model(features, {name: Target(value)}, draws)
     if not spec.hidden:
         assert float(loss.parts["reconstruction"]) == pytest.approx(model.chance["negative_elbo"], rel=1e-5)
-    scored = model.score({name: guess}, {name: Target(value)})
+    scored = model.score({name: guess, "nobody asked": guess}, {name: Target(value)})
     assert float(scored.parts["reconstruction"]) == pytest.approx(float(loss.parts["reconstruction"]), rel=1e-4)
 
 
