@@ -71,7 +71,7 @@ def small_run(out: Path, **changes: object) -> Record:
     return run(REGISTRY, plan, Sitting(out, torch.device("cpu")))[0]
 
 
-def test_a_run_writes_one_complete_record_with_random_init_beside_it(tmp_path: Path) -> None:
+def test_a_run_writes_one_complete_record_with_random_init_and_raw_input_beside_it(tmp_path: Path) -> None:
     record = small_run(tmp_path)
     (stored,), refused = read_all([tmp_path / "records"])
     assert stored == record
@@ -79,7 +79,7 @@ def test_a_run_writes_one_complete_record_with_random_init_beside_it(tmp_path: P
     assert record.status == "complete"
     assert {(row.encoder, row.evaluator) for row in record.results} == {
         (encoder, evaluator)
-        for encoder in ("trained", "random-init")
+        for encoder in ("trained", "random-init", "raw-input")
         for evaluator in ("pretask/linear@1", "pretask/knn@1")
     }
     assert record.pretext is not None
