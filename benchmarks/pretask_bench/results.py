@@ -1,18 +1,18 @@
 """Results: many records at a glance, one row for every encoder that was trained, seeds taken together.
 
 A row says how well the pretext task was solved beside its chance level and the best trivial guess, and the first number
-of each evaluator beside that of the same network at random initialisation. It ranks nothing.
+of each evaluator beside that of the same network at random initialisation and of raw input. It ranks nothing.
 """
 
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from pretask_bench.records import Record, cell_key
-from pretask_bench.report import RANDOM, TRAINED, by_metric, shown, written
+from pretask_bench.report import RANDOM, RAW, TRAINED, by_metric, over_seeds, shown, written
 from pretask_bench.statistics import mean_over_seeds
 
 Group = Sequence[Record]
-COLUMNS = ("what", "data", "seeds", "pretext", "chance", "best trivial", "probe", "trained", "random init")
+COLUMNS = ("what", "data", "seeds", "pretext", "chance", "best trivial", "probe", "trained", "random init", "raw input")
 HEADLINES = ("accuracy", "J&F", "auc", "perplexity", "elbo")
 
 
@@ -55,7 +55,7 @@ def rows_of(group: Group) -> list[tuple[str, ...]]:
     data = short(first.cell.data.id) + (f" → {short(on.id)}" if on is not None else "")
     start = (title(first), data, str(len(group)), *pretext_cells(group))
     measured = [probe_cells(group, evaluator) for evaluator in dict.fromkeys(row.evaluator for row in first.results)]
-    return [(*start, *cells) for cells in measured or [("", "", "")]]
+    return [(*start, *cells) for cells in measured or [("",) * 4]]
 
 
 def pretext_cells(group: Group) -> tuple[str, str, str]:
@@ -96,16 +96,13 @@ def best_guess(metrics: Mapping[str, float | None], name: str) -> tuple[str, flo
     return better(guesses, key=lambda guess: guess[1]) if guesses else None
 
 
-def probe_cells(group: Group, evaluator: str) -> tuple[str, str, str]:
-    """The first number of an evaluator for the trained encoder and at random initialisation."""
-    trained, random = (by_metric(group, evaluator, encoder) for encoder in (TRAINED, RANDOM))
-    if not trained:
-        return (short(evaluator), "", "")
-    name = headline(evaluator, trained)
-    cells = [
-        shown(mean_over_seeds([*found[name].values()]), name) if name in found else "" for found in (trained, random)
-    ]
-    return (f"{short(evaluator)} {name}", *cells)  # type: ignore[return-value]
+def probe_cells(group: Group, evaluator: str) -> tuple[str, ...]:
+    """The number that stands for an evaluator, for the trained encoder and for those that it is held against."""
+    found = [by_metric(group, evaluator, encoder) for encoder in (TRAINED, RANDOM, RAW)]
+    if not found[0]:
+        return (short(evaluator), "", "", "")
+    name = headline(evaluator, found[0])
+    return (f"{short(evaluator)} {name}", *(over_seeds(each.get(name, {}), name) for each in found))
 
 
 def headline(evaluator: str, found: Mapping[str, object]) -> str:
