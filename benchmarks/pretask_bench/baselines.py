@@ -2,12 +2,12 @@
 
 `random-init` is the same network with the weights that training began with. `raw-input` is no network: what the encoder
 is shown, pooled to a thousand numbers at most, or how often each token occurs. `supervised` is the same network, recipe
-and budget, trained on the labels that the evaluators ask for.
+and budget, trained on the first labels of the data that it learned from.
 
 Axes: B batch, V views, L tokens, W vocabulary, D numbers.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -33,7 +33,8 @@ from pretask import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-RANDOM, RAW, SUPERVISED = "random-init", "raw-input", "supervised"
+from pretask_bench.report import RANDOM, RAW, SUPERVISED
+
 BASELINES = (RANDOM, RAW, SUPERVISED)
 NUMBERS = 1024  # of a raw input, at most, over all views
 
@@ -147,27 +148,24 @@ class TellClass:
         return inputs
 
 
-def supervised_split(split: Any, samples: Samples, label: str = "") -> TellClass:
+def supervised_split(split: Any, samples: Samples) -> TellClass:
     """The supervised split of labelled samples.
 
     Args:
         split: Whose `whole` shows the sample.
-        samples: With labels.
-        label: Their name; the first ones with a class per sample when empty.
+        samples: With labels; the first ones that are a class per sample are told.
 
     Raises:
         PretaskError: There are none.
     """
-    per_sample: Mapping[str, Any] = {name: each for name, each in samples.labels.items() if each.value.ndim == 1}
-    name = label or next(iter(per_sample), "")
-    if name not in per_sample:
+    labels = next((each for each in samples.labels.values() if each.value.ndim == 1), None)
+    if labels is None:
         raise PretaskError(
             "the baseline supervised",
             "labels, one class per sample",
             ", ".join(samples.labels) or "none",
             "Leave supervised out of --baselines, or use data with classes.",
         )
-    labels = per_sample[name]
     return TellClass(split, labels.value, len(labels.names))
 
 

@@ -17,13 +17,15 @@ HEADLINES = ("accuracy", "J&F", "auc", "perplexity", "elbo")
 
 
 def grouped(records: Sequence[Record]) -> list[Group]:
-    """Complete records by cell, seeds left out; sorted by name and data."""
+    """Complete records by cell, seeds left out; of a cell that was run again, the newest; by name and data."""
 
     def key(record: Record) -> tuple[str, str, str]:
         return title(record), record.cell.data.id, cell_key(record.cell, without={"seed", "artifact"})
 
-    complete = sorted((record for record in records if record.status == "complete"), key=key)
-    return [sorted(group, key=lambda record: record.cell.seed) for _, group in groupby(complete, key)]
+    complete = [record for record in records if record.status == "complete"]
+    newest = {(key(each), each.cell.seed): each for each in sorted(complete, key=lambda each: each.provenance.ended)}
+    ordered = sorted(newest.values(), key=lambda each: (key(each), each.cell.seed))
+    return [list(group) for _, group in groupby(ordered, key)]
 
 
 def title(record: Record) -> str:

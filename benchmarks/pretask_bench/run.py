@@ -24,10 +24,11 @@ from pretask.progress import shown_progress
 from pretask.train import Trained, train
 from pretask_registry import Registry, build, options_of, resolved_options
 
-from pretask_bench.baselines import RANDOM, RAW, SUPERVISED, raw_input, supervised_split
+from pretask_bench.baselines import raw_input, supervised_split
 from pretask_bench.plan import ON, PARTS, Plan
 from pretask_bench.provenance import collect
 from pretask_bench.records import Cell, Record, build_cell, build_record, cell_key, measured, pack_items, record_hash
+from pretask_bench.report import RANDOM, RAW, SUPERVISED
 from pretask_bench.store import read_all, write, write_picture
 
 
@@ -121,7 +122,7 @@ def run(registry: Registry, plan: Plan, sitting: Sitting) -> tuple[Record, Path]
     with clock.stage("data"):
         built = make(plan, sitting)
     store = sitting.out / "records"
-    known = None if sitting.again else find_record(store, built.cell, sitting.baselines)
+    known = None if sitting.again else find_record(store, built.cell, expected(plan, sitting))
     if known is not None:
         sitting.say(f"already recorded: {known[1]} (--again runs it anew)")
         return known
@@ -315,13 +316,19 @@ def encoder_of(split: Any, model: Any, samples: Samples) -> Any:
         return model(split.spec(samples.observed)[0], split.whole_spec(samples.observed))
 
 
-def find_record(store: Path, cell: Cell, baselines: Collection[str] = ()) -> tuple[Record, Path] | None:
+def expected(plan: Plan, sitting: Sitting) -> set[str]:
+    """The baselines that a record must have; raw input may have been left out, and an objective has none."""
+    measured_apart = any(each.component.traits["needs"] != "objective" for each in plan.evaluators)
+    return {*sitting.baselines} - {RAW} if measured_apart else set()
+
+
+def find_record(store: Path, cell: Cell, baselines: Collection[str]) -> tuple[Record, Path] | None:
     """A complete record of this very cell with these baselines, if the store has one."""
     if not store.is_dir():
         return None
     key = cell_key(cell)
     for record in read_all([store])[0]:
-        measured_too = {row.encoder for row in record.results} >= ({*baselines} - {RAW} if record.results else set())
-        if record.status == "complete" and measured_too and cell_key(record.cell) == key:
+        has_them = {row.encoder for row in record.results} >= {*baselines}
+        if record.status == "complete" and has_them and cell_key(record.cell) == key:
             return record, store / f"{record_hash(record)}.json"
     return None

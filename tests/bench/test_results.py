@@ -56,6 +56,14 @@ def test_seeds_of_one_cell_are_one_row_with_an_interval_beside_chance_and_the_be
     assert row[8].startswith("25.0 %")
 
 
+def test_a_cell_that_was_run_again_counts_once(record: Maker) -> None:
+    first = record(0, 0.4)
+    later = {**first.model_dump(mode="json"), "note": "again"}
+    later["provenance"]["ended"] = "2026-03-02T12:00:00Z"
+    ((one,),) = grouped([build_record(later), first])
+    assert one.note == "again"
+
+
 def test_the_best_guess_of_a_loss_is_the_lowest() -> None:
     assert best_guess({"nats": 1.0, "a: nats": 3.0, "b: nats": 2.0}, "nats") == ("b", 2.0)
     assert best_guess({"nats": 1.0}, "nats") is None

@@ -149,6 +149,13 @@ def test_the_same_run_is_not_computed_again(tmp_path: Path) -> None:
     assert first == second
 
 
+def test_a_run_that_has_no_baselines_is_not_computed_again_either(tmp_path: Path) -> None:
+    settings = {"recipe.samples": 200, "model.hidden": (8,), "objective.hidden": (8,), "density.items": 10}
+    plan = make_plan(REGISTRY, "vae", preset="small", settings=settings, evaluators=["density"])
+    first, second = (run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu"))) for _ in range(2))
+    assert first == second
+
+
 def test_two_runs_of_one_cell_give_the_same_numbers(tmp_path: Path) -> None:
     first, second = small_run(tmp_path / "one"), small_run(tmp_path / "two")
     assert cell_key(first.cell) == cell_key(second.cell)
