@@ -45,6 +45,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         },
         presets={
             "small": {
+                "data": "toy-grammar",
                 "model.width": 64,
                 "model.cells": 64,
                 "recipe.optimizer": "adam",

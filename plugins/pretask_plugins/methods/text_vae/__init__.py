@@ -41,6 +41,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         },
         presets={
             "small": {
+                "data": "toy-grammar",
                 "model.width": 64,
                 "objective.latent": 16,
                 "objective.hidden": (128,),

@@ -47,6 +47,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         },
         presets={
             "small": {
+                "data": "toy-grammar",
                 "split.subsample": 0.01,
                 "split.least": 1,
                 "model.width": 32,
