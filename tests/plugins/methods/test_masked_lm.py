@@ -188,6 +188,25 @@ def test_baselines_answer_every_target_and_bigrams_know_what_follows() -> None:
     assert float(nats["bigram"]["is_next"]) == pytest.approx(math.log(2), abs=1e-6)
 
 
+@pytest.mark.parametrize("split", [SPLIT, PAIR])
+def test_baselines_guess_what_their_split_asks_for_and_nothing_else(split: MaskTokens) -> None:
+    batch = numbered(20, 16)
+    batch = replace(batch, partners=batch.data[:, None])
+    _, targets = split(batch, Draws(batch.index))
+    guesses = {name: guess(batch, Draws(batch.index)) for name, guess in split.baselines([batch]).items()}
+    assert set(guesses) == {"unigram", "bigram"}
+    assert all(set(each) == set(targets) for each in guesses.values())
+
+
+def test_where_x_hides_the_token_before_the_bigram_says_what_the_unigram_says() -> None:
+    batch = numbered(50, 16)
+    shown = SPLIT(batch, Draws(batch.index))[0].data[:, 0]
+    alone, after = (guess(batch, Draws(batch.index))["token"] for guess in SPLIT.baselines([batch]).values())
+    blind = torch.cat([torch.ones(50, 1, dtype=torch.bool), shown[:, :-1] == MASK], 1)
+    assert torch.allclose(alone[blind], after[blind], atol=1e-5)
+    assert float((alone - after)[~blind].abs().amax(-1).min()) > 0.1
+
+
 @pytest.mark.parametrize(("split", "role"), [(MaskTokens(), "mask"), (MaskTokensPair(), "separator")])
 def test_a_vocabulary_without_the_token_is_refused_and_the_token_named(split: MaskTokens, role: str) -> None:
     roles = tuple(pair for pair in VOCABULARY.special if pair[0] != role)

@@ -6,80 +6,72 @@ Axes: B batch, L positions of x, C size of the vocabulary.
 
 import math
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import torch
-from jaxtyping import Bool, Float
-from pretask import Batch, Draws, Inputs, SplitFn, Vocabulary
+from jaxtyping import Bool, Float, Int
+from pretask import Batch, Draws, SplitFn, Vocabulary
 from pretask.held_out import Guesser
 from torch import Tensor
+from torch.nn import functional as F
 
 LARGEST = 8192  # vocabulary whose pairs are still counted, 256 MB
 
 
 def token_guessers(split: SplitFn, batches: Iterable[Batch], vocabulary: Vocabulary) -> Mapping[str, Guesser]:
     """Unigram, and bigram where the vocabulary is small enough; whether a piece follows is left open."""
-    special = torch.tensor([number for _, number in vocabulary.special], dtype=torch.int64)
-    single, pairs = count(batches, vocabulary.size, special)
-    alone = unigram(single, special)
-
-    def guess_unigram(batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
-        inputs, _ = split(batch, draws)
-        return {"token": alone.to(batch.device).expand(*inputs.data[:, 0].shape, -1), "is_next": even(batch)}
-
-    def guess_bigram(batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
-        inputs, _ = split(batch, draws)
-        x = inputs.data[:, 0].cpu()
-        guess = after[x.roll(1, 1)].where(shows_before(inputs, special)[..., None], alone)
-        return {"token": guess.to(batch.device), "is_next": even(batch)}
-
-    if pairs is None:
-        return {"unigram": guess_unigram}
-    after = bigram(pairs, alone)
-    return {"unigram": guess_unigram, "bigram": guess_bigram}
+    single, pairs = count(batches, vocabulary)
+    alone = unigram(single, ordinary(torch.arange(vocabulary.size), vocabulary))
+    tables = {"unigram": alone.expand(vocabulary.size, -1)}
+    if pairs is not None:
+        tables["bigram"] = bigram(pairs, alone)
+    return {name: partial(guess, split, table, vocabulary.id("mask") or 0) for name, table in tables.items()}
 
 
-def even(batch: Batch) -> Float[Tensor, "B 2"]:
-    """As likely as not."""
-    return torch.full((len(batch), 2), -math.log(2), device=batch.device)
+def guess(
+    split: SplitFn, after: Float[Tensor, "C C"], blank: int, batch: Batch, draws: Draws
+) -> Mapping[str, Float[Tensor, "B ..."]]:
+    """What the table has after the token before; before the first stands a blank. Only what the split asks for."""
+    inputs, targets = split(batch, draws)
+    before = F.pad(inputs.data[:, 0, :-1].cpu(), (1, 0), value=blank)
+    even = torch.full((len(batch), 2), -math.log(2), device=batch.device)
+    said = {"token": after[before].to(batch.device), "is_next": even}
+    return {name: said[name] for name in targets}
 
 
-def shows_before(inputs: Inputs, special: Tensor) -> Bool[Tensor, "B L"]:
-    """Whether the place before shows an ordinary token; there is none before the first."""
-    shown = ~torch.isin(inputs.data[:, 0].cpu(), special)
-    return torch.nn.functional.pad(shown[:, :-1], (1, 0), value=False)
+def ordinary(tokens: Int[Tensor, "..."], vocabulary: Vocabulary) -> Bool[Tensor, "..."]:
+    """Where a token has no role."""
+    plain = torch.ones_like(tokens, dtype=torch.bool)
+    for _, special in vocabulary.special:
+        plain = plain & (tokens != special)
+    return plain
 
 
-def count(
-    batches: Iterable[Batch], size: int, special: Tensor
-) -> tuple[Float[Tensor, " C"], Float[Tensor, "C C"] | None]:
+def count(batches: Iterable[Batch], vocabulary: Vocabulary) -> tuple[Float[Tensor, " C"], Float[Tensor, "C C"] | None]:
     """How often every ordinary token occurs, and after which one."""
-    single = torch.zeros(size)
-    pairs = torch.zeros(size * size) if size <= LARGEST else None
+    size = vocabulary.size
+    single, pairs = torch.zeros(size), torch.zeros(size, size) if size <= LARGEST else None
     for batch in batches:
         tokens = batch.data.cpu()
-        counted = ~torch.isin(tokens, special)
-        if batch.present is not None:
-            counted &= batch.present.cpu()
+        counted = ordinary(tokens, vocabulary) & (True if batch.present is None else batch.present.cpu())
         single += torch.bincount(tokens[counted], minlength=size)
         if pairs is not None:
             both = counted[:, :-1] & counted[:, 1:]
-            pair, times = torch.unique((tokens[:, :-1] * size + tokens[:, 1:])[both], return_counts=True)
-            pairs[pair] += times
-    return single, None if pairs is None else pairs.view(size, size)
+            pairs.index_put_((tokens[:, :-1][both], tokens[:, 1:][both]), torch.ones(()), accumulate=True)
+    return single, pairs
 
 
-def unigram(single: Float[Tensor, " C"], special: Tensor) -> Float[Tensor, " C"]:
+def unigram(single: Float[Tensor, " C"], plain: Bool[Tensor, " C"]) -> Float[Tensor, " C"]:
     """Log-probabilities of tokens; each counts once more than it occurred, and special ones are never asked for.
 
-    >>> unigram(torch.tensor([0.0, 0.0, 2.0]), torch.tensor([0])).exp().round(decimals=2).tolist()
+    >>> unigram(torch.tensor([0.0, 0.0, 2.0]), torch.tensor([False, True, True])).exp().round(decimals=2).tolist()
     [0.0, 0.25, 0.75]
     """
-    more = single + 1
-    more[special] = 1e-9
+    more = (single + 1).where(plain, 1e-9)
     return (more / more.sum()).log()
 
 
 def bigram(pairs: Float[Tensor, "C C"], alone: Float[Tensor, " C"]) -> Float[Tensor, "C C"]:
-    """Log-probabilities of a token (column) after another one (row); new ones as the unigram has them."""
+    """Log-probabilities of a token (column) after another one (row); the unigram's after one that nothing followed."""
     new = (pairs > 0).sum(1, keepdim=True).clamp(min=1)
     return ((pairs + new * alone.exp()) / (pairs.sum(1, keepdim=True) + new)).log()

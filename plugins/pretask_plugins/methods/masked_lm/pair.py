@@ -16,7 +16,7 @@ from jaxtyping import Bool, Int
 from pretask import Batch, Categories, Draws, Inputs, InputSpec, Observed, Target, Targets, TargetSpecs
 from torch import Tensor
 
-from pretask_plugins.methods.masked_lm.split import MaskTokens, check_roles, check_text
+from pretask_plugins.methods.masked_lm.split import MaskTokens, check_text
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,7 @@ class MaskTokensPair(MaskTokens):
         Raises:
             Incompatible: The data is no text, or its vocabulary has no mask or no separator token.
         """
-        vocabulary = check_text("mask-tokens-pair", text, self.vocabulary)
-        check_roles("mask-tokens-pair", vocabulary, "mask", "separator")
+        vocabulary = check_text("mask-tokens-pair", text, self.vocabulary, "mask", "separator")
         shape = (text.shape[0] + 2,)
         targets = {"token": Categories(vocabulary.size, grid=shape), "is_next": Categories(2)}
         return InputSpec("text", shape, vocabulary=vocabulary), targets

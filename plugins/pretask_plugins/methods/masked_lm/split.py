@@ -30,7 +30,7 @@ from pretask import (
 from pretask.held_out import Guesser
 from torch import Tensor
 
-from pretask_plugins.methods.masked_lm.baselines import token_guessers
+from pretask_plugins.methods.masked_lm.baselines import ordinary, token_guessers
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,8 @@ class MaskTokens:
         Raises:
             Incompatible: The data is no text, or its vocabulary has no mask token.
         """
-        x = self.whole_spec(text)
-        vocabulary = check_text("mask-tokens", text, self.vocabulary)
-        check_roles("mask-tokens", vocabulary, "mask")
+        vocabulary = check_text("mask-tokens", text, self.vocabulary, "mask")
+        x = InputSpec("text", text.shape, vocabulary=vocabulary)
         return x, {"token": Categories(vocabulary.size, grid=x.shape)}
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
@@ -134,14 +133,6 @@ def choose(draws: Draws, candidates: Bool[Tensor, "B L"], count: Int[Tensor, " B
     return (score.argsort(1).argsort(1) < count[:, None]) & candidates
 
 
-def ordinary(tokens: Int[Tensor, "B L"], vocabulary: Vocabulary) -> Bool[Tensor, "B L"]:
-    """Where a token has no role."""
-    plain = torch.ones_like(tokens, dtype=torch.bool)
-    for _, special in vocabulary.special:
-        plain = plain & (tokens != special)
-    return plain
-
-
 def random_tokens(draws: Draws, vocabulary: Vocabulary, length: int) -> Int[Tensor, "B L"]:
     """Tokens without a role, all equally likely: numbers are drawn and step over every special id on their way."""
     special = sorted({number for _, number in vocabulary.special})
@@ -151,30 +142,23 @@ def random_tokens(draws: Draws, vocabulary: Vocabulary, length: int) -> Int[Tens
     return token
 
 
-def check_text(who: str, text: Observed, known: Vocabulary | None) -> Vocabulary:
-    """The vocabulary; raises Incompatible where there is none, or it is another than the known one."""
-    if text.vocabulary is None or len(text.shape) != 1:
-        found = f"{text.modality} of shape {text.shape}" + ("" if text.vocabulary else " without a vocabulary")
+def check_text(who: str, text: Observed, known: Vocabulary | None, *roles: str) -> Vocabulary:
+    """The vocabulary; raises Incompatible unless it is the known one, with a token for each role and others."""
+    vocabulary = text.vocabulary
+    if vocabulary is None or len(text.shape) != 1:
+        found = f"{text.modality} of shape {text.shape}" + ("" if vocabulary else " without a vocabulary")
         raise Incompatible(who, "rows of tokens, (length,), of a vocabulary", found, "Use data that is text.")
-    if known is not None and text.vocabulary != known:
+    if known is not None and vocabulary != known:
         raise Incompatible(
             who,
             f"the vocabulary of {known.size} tokens that it was fitted to",
-            f"another one, of {text.vocabulary.size}",
+            f"another one, of {vocabulary.size}",
             "Use the tokenizer that the model was trained with (learn_from of the data).",
         )
-    return text.vocabulary
-
-
-def check_roles(who: str, vocabulary: Vocabulary, *roles: str) -> None:
-    """Raise Incompatible unless there is a token for each role, and one without any."""
-    missing = [role for role in roles if vocabulary.id(role) is None]
+    missing = " and ".join(f"'{role}'" for role in roles if vocabulary.id(role) is None)
     if missing:
-        raise Incompatible(
-            who,
-            "a vocabulary with a token for " + " and ".join(f"'{role}'" for role in roles),
-            "none for " + " and ".join(f"'{role}'" for role in missing),
-            "Give the data's vocabulary that role, or choose --split next-token.",
-        )
-    if vocabulary.size <= len({number for _, number in vocabulary.special}):
+        do = "Give the data's vocabulary that role, or choose --split next-token."
+        raise Incompatible(who, "a vocabulary with tokens for " + " and ".join(roles), f"none for {missing}", do)
+    if roles and vocabulary.size <= len({number for _, number in vocabulary.special}):
         raise Incompatible(who, "tokens that are not special", "special ones only", "Use a larger vocabulary.")
+    return vocabulary
