@@ -1,0 +1,23 @@
+"""Suites: what the leaderboards hold fixed; each is a file beside this module.
+
+What a suite fixes never changes under the same version: a number from today must mean the same next year.
+"""
+
+from collections.abc import Iterator
+
+from pretask import Component, hookimpl, suite
+
+
+@hookimpl
+def pretask_components() -> Iterator[Component]:
+    """Declare the suites."""
+    yield suite(
+        "quick",
+        "pretask_plugins.suites:quick.toml",
+        summary="Every installed task of each modality on embedded data; minutes on two cores.",
+    )
+    yield suite(
+        "photos",
+        "pretask_plugins.suites:photos.toml",
+        summary="Every installed task of images on your own folder of photographs.",
+    )
