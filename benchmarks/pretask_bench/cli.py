@@ -38,6 +38,7 @@ class Verbs(click.Group):
     later: ClassVar[Mapping[str, str]] = {
         "run": "pretask_bench.cli_run",
         "data": "pretask_bench.cli_data",
+        "check": "pretask_bench.cli_check",
         "results": "pretask_bench.cli_results",
     }
 

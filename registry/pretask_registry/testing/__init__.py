@@ -1,0 +1,29 @@
+"""The conformance kit: what every component promises, as checks without pytest.
+
+    from pretask_registry.testing import conformance
+    test_conformance = conformance("acme")
+
+A plugin's own checks come from its hook pretask_checks(kind): functions of a case, which raise Failure or Skip. What a
+plugin knows to fail it says in its light module: EXPECTED_FAILURES = {"split cut": {"compiles": "the reason"}}.
+"""
+
+from pretask_registry.testing.checks import Check, Failure, Skip, check, require
+from pretask_registry.testing.kit import run
+from pretask_registry.testing.outcomes import Outcome, as_json, as_junit, count, succeeded, told
+from pretask_registry.testing.pytest_function import conformance
+
+__all__ = [
+    "Check",
+    "Failure",
+    "Outcome",
+    "Skip",
+    "as_json",
+    "as_junit",
+    "check",
+    "conformance",
+    "count",
+    "require",
+    "run",
+    "succeeded",
+    "told",
+]

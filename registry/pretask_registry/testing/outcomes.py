@@ -1,0 +1,93 @@
+"""Outcomes: what came of every check, the count that is always printed, and the same as JSON and as JUnit's XML."""
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+from xml.etree import ElementTree
+
+State = Literal["passed", "failed", "skipped", "expected"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of one check.
+
+    Args:
+        kind: Of the component, or `plugin`.
+        id: Of the component, or the name of the entry point.
+        check: Its name.
+        where: Modality or kind of target that it was tried on; empty where that makes no difference.
+        state: Passed, failed, skipped, or failed as its plugin expects.
+        message: What went wrong, or why it was skipped or is expected.
+        reproduce: The command that shows it again.
+        number: What the check measured, if it measures something.
+        seconds: How long it took.
+    """
+
+    kind: str
+    id: str
+    check: str
+    where: str
+    state: State
+    message: str = ""
+    reproduce: str = ""
+    number: str = ""
+    seconds: float = 0.0
+
+
+def count(outcomes: Sequence[Outcome]) -> str:
+    """One line, always printed.
+
+    >>> count([Outcome("split", "acme/cut@1", "finite", "image", "passed")])
+    '1 of 1 ran, 0 skipped, 0 expected failures'
+    """
+    states = Counter(each.state for each in outcomes)
+    expected = sorted({each.message for each in outcomes if each.state == "expected"})
+    failures = f"{states['expected']} expected failure{'' if states['expected'] == 1 else 's'}"
+    told = f"{len(outcomes) - states['skipped']} of {len(outcomes)} ran, {states['skipped']} skipped, {failures}"
+    told += f": {'; '.join(expected)}" if expected else ""
+    return told + (f", {states['failed']} FAILED" if states["failed"] else "")
+
+
+def succeeded(outcomes: Sequence[Outcome], require_all: bool = False) -> bool:
+    """Whether nothing failed, and, where all is required, nothing was skipped."""
+    return not any(each.state == "failed" or (require_all and each.state == "skipped") for each in outcomes)
+
+
+def told(outcome: Outcome) -> str:
+    """One outcome for a reader: what, why, and how to see it again."""
+    where = f" [{outcome.where}]" if outcome.where else ""
+    line = f"{outcome.state.upper():8} {outcome.kind} {outcome.id} {outcome.check}{where}"
+    if outcome.message:
+        line += f"\n         {outcome.message}"
+    return line + (f"\n         {outcome.reproduce}" if outcome.state == "failed" else "")
+
+
+def as_json(outcomes: Sequence[Outcome]) -> str:
+    """All outcomes with the count."""
+    facts = {"count": count(outcomes), "outcomes": [asdict(each) for each in outcomes]}
+    return json.dumps(facts, indent=1, ensure_ascii=False)
+
+
+def as_junit(outcomes: Sequence[Outcome]) -> str:
+    """The same as continuous integration reads it; an expected failure counts as skipped there."""
+    states = Counter(each.state for each in outcomes)
+    suite = ElementTree.Element(
+        "testsuite",
+        name="pretask check",
+        tests=str(len(outcomes)),
+        failures=str(states["failed"]),
+        skipped=str(states["skipped"] + states["expected"]),
+    )
+    for each in outcomes:
+        name = f"{each.check}[{each.where}]" if each.where else each.check
+        case = ElementTree.SubElement(
+            suite, "testcase", classname=f"{each.kind} {each.id}", name=name, time=f"{each.seconds:.3f}"
+        )
+        if each.state == "failed":
+            ElementTree.SubElement(case, "failure", message=each.message).text = each.reproduce
+        elif each.state != "passed":
+            ElementTree.SubElement(case, "skipped", message=each.message)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)
