@@ -1,8 +1,8 @@
 """Baselines: the encoders that a trained one is held against, measured by the same evaluators.
 
 `random-init` is the same network with the weights that training began with. `raw-input` is no network: what the encoder
-is shown, pooled to a thousand numbers at most, or how often each token occurs. `supervised` is the same network, recipe
-and budget, trained on the first labels of the data that it learned from.
+is shown, pooled to a thousand numbers at most, or how often each token occurs (at a position: which token it is).
+`supervised` is the same network, recipe and budget, trained on the first labels of the data that it learned from.
 
 Axes: B batch, V views, L tokens, W vocabulary, D numbers.
 """
@@ -37,6 +37,7 @@ from pretask_bench.report import RANDOM, RAW, SUPERVISED
 
 BASELINES = (RANDOM, RAW, SUPERVISED)
 NUMBERS = 1024  # of a raw input, at most, over all views
+WORDS = 4096  # of a vocabulary, at most, for single positions: each is as wide as that
 
 
 class RawInput(nn.Module):
@@ -51,9 +52,15 @@ class RawInput(nn.Module):
         self.spec = spec
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
-        """One vector per view."""
-        width = spec.vocabulary.size if spec.vocabulary is not None else prod(pooled_shape(spec.shape, spec.views))
-        return FeatureSpec(width, (), spec.views)
+        """One vector per view; of tokens also one per position."""
+        if spec.vocabulary is None:
+            return FeatureSpec(prod(pooled_shape(spec.shape, spec.views)), (), spec.views)
+        return FeatureSpec(spec.vocabulary.size, spec.shape if self.tells_positions else (), spec.views)
+
+    @property
+    def tells_positions(self) -> bool:
+        """Whether single tokens are told."""
+        return self.spec.vocabulary is not None and self.spec.vocabulary.size <= WORDS
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
         """The only layer there is."""
@@ -62,7 +69,11 @@ class RawInput(nn.Module):
             vector = bag_of_tokens(data, inputs.present, self.spec.vocabulary.size)
         else:
             vector = pooled(data).flatten(2)
-        features = Features({"all": vector[:, :, None]}, {"all": vector})
+        if self.tells_positions:
+            each = F.one_hot(data, vector.shape[2]).float()
+            features = Features({"all": each}, {"all": vector}, tuple(data.shape[2:]))
+        else:
+            features = Features({"all": vector[:, :, None]}, {"all": vector})
         return replace(features, layers=(features,)) if layers else features
 
     def extra_repr(self) -> str:

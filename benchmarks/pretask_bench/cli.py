@@ -4,15 +4,17 @@ Exit codes: 0 fine, 1 failed, 2 usage, 3 plugin problem, 4 incompatible. Nothing
 """
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib import import_module
+from pathlib import Path
 from typing import Any, ClassVar
 
 import click
 from pretask import PretaskError, Unknown
 from pretask.declare import KINDS
 from pretask_registry import Registered, Registry, options_of
+from pretask_registry.discovery import LOCAL
 from pretask_registry.options import REQUIRED
 
 from pretask_bench.tables import show_json, show_rows
@@ -21,15 +23,60 @@ PLUGIN_PROBLEM = 3
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
-@lru_cache(maxsize=1)
+FILES = "pretask.files"  # where the context of the command keeps the files that --plugin names
+
+
 def registry() -> Registry:
-    """What is installed; plugins that do not work are named once, on stderr."""
-    loaded = Registry.load()
-    for plugin in loaded.plugins:
-        if plugin.state == "broken":
+    """What is installed, and what the files declare that --plugin names."""
+    context = click.get_current_context(silent=True)
+    return loaded(() if context is None else context.meta.get(FILES, ()))
+
+
+@lru_cache(maxsize=1)
+def loaded(files: tuple[Path, ...]) -> Registry:
+    """All plugins; what is wrong with one is said once, on stderr, and of a file that was asked for it is an error."""
+    found = Registry.load(files=files)
+    for plugin in found.plugins:
+        if plugin.namespace == LOCAL and plugin.problems:
             problem = plugin.problems[0]
-            click.echo(f"{plugin.name} ({plugin.release}) does not work: {problem.cause} {problem.fix}", err=True)
-    return loaded
+            raise PretaskError(
+                f"--plugin {plugin.release}", "to load", problem.cause, problem.fix, exit_code=PLUGIN_PROBLEM
+            )
+    for line in dict.fromkeys(complaints(found)):
+        click.echo(line, err=True)
+    return found
+
+
+def complaints(found: Registry) -> Iterator[str]:
+    """A line for every problem; one that several plugins have, such as a name taken twice, is the same line."""
+    for plugin in found.plugins:
+        for problem in plugin.problems if plugin.state != "blocked" else ():
+            if plugin.state == "broken":
+                yield f"{plugin.name} ({plugin.release}) does not work: {ended(problem.cause)} {problem.fix}"
+            else:
+                yield f"plugins of {plugin.namespace} ({plugin.release}): {ended(problem.cause)} {problem.fix}"
+
+
+def ended(sentence: str) -> str:
+    """A sentence with its full stop."""
+    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
+
+
+def take_files(context: click.Context, parameter: click.Parameter, files: tuple[Path, ...]) -> None:
+    """Keep the files that --plugin names for `registry`."""
+    context.meta[FILES] = (*context.meta.get(FILES, ()), *files)
+
+
+plugin_option = click.Option(
+    ["--plugin"],
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    expose_value=False,
+    is_eager=True,
+    callback=take_files,
+    metavar="FILE.py",
+    help="A Python file that declares components, as local/NAME, for this command only.",
+)
 
 
 class Verbs(click.Group):
@@ -37,10 +84,16 @@ class Verbs(click.Group):
 
     later: ClassVar[Mapping[str, str]] = {
         "run": "pretask_bench.cli_run",
+        "bench": "pretask_bench.cli_bench",
+        "compat": "pretask_bench.cli_compat",
         "data": "pretask_bench.cli_data",
+        "new": "pretask_bench.cli_new",
         "check": "pretask_bench.cli_check",
         "results": "pretask_bench.cli_results",
+        "verify": "pretask_bench.cli_verify",
     }
+
+    with_files = ("run", "bench", "sweep", "rerun", "check", "compat", "data", "list", "show", "plugins")
 
     def list_commands(self, context: click.Context) -> list[str]:
         """All verbs, those of plugins included."""
@@ -48,7 +101,14 @@ class Verbs(click.Group):
         return sorted({*super().list_commands(context), *self.later})
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The verb, imported if need be."""
+        """The verb, imported if need be; those that look at components take --plugin."""
+        command = self.find_command(context, name)
+        if command is not None and name in self.with_files and plugin_option not in command.params:
+            command.params.append(plugin_option)
+        return command
+
+    def find_command(self, context: click.Context, name: str) -> click.Command | None:
+        """The verb, of ours or of a plugin."""
         if name in self.later:
             command: click.Command = import_module(self.later[name]).command
             return command
@@ -187,29 +247,6 @@ def plugins(name: str | None, as_json: bool) -> None:
         show_rows(tuple(rows[0]) if rows else (), [tuple(map(shown, row.values())) for row in rows])
     if any(each.state == "broken" for each in found):
         raise SystemExit(PLUGIN_PROBLEM)
-
-
-@cli.command()
-@click.option("--split", help="Only this split.")
-@click.option("--objective", help="Only this objective.")
-@click.option("--model", help="Only this model.")
-@click.option(
-    "--why", is_flag=True, help="With all three: the reason, and the nearest that fit; exit code 4 if refused."
-)
-@json_option
-def compat(split: str | None, objective: str | None, model: str | None, why: bool, as_json: bool) -> None:
-    """Say which splits, objectives and models fit each other, by modality."""
-    from pretask_bench.compat import explain, fitting_rows
-
-    if why:
-        explain(registry(), split, objective, model, as_json)
-        return
-    rows = fitting_rows(registry(), split, objective, model)
-    if as_json:
-        show_json(rows)
-    else:
-        keys = ("modality", "split", "objective", "model", "fits", "reason")
-        show_rows(keys, [tuple(str(row[key]) for key in keys) for row in rows])
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -25,6 +25,7 @@ from pretask.train import Trained, train
 from pretask_registry import Registry, build, options_of, resolved_options
 
 from pretask_bench.baselines import raw_input, supervised_split
+from pretask_bench.cost import training_flops
 from pretask_bench.plan import ON, PARTS, Plan
 from pretask_bench.provenance import collect
 from pretask_bench.records import Cell, Record, build_cell, build_record, cell_key, measured, pack_items, record_hash
@@ -64,9 +65,10 @@ class Interrupted(PretaskError):
 
 @dataclass
 class Clock:
-    """Seconds by stage."""
+    """Seconds by stage, and the operations of training."""
 
     stages: dict[str, float] = field(default_factory=dict)
+    flops: float | None = None
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -152,6 +154,7 @@ def carry_out(registry: Registry, built: Built, sitting: Sitting, clock: Clock, 
         raise Interrupted(trained.steps, plan.recipe.steps)
     with clock.stage("pretext"):
         held_out = built.train if getattr(built.split, "held_out", "test") == "train" else built.test
+        clock.flops = training_flops(built.compose(sitting.device), built.train, plan.seed)
         scores = held_out_loss(task, held_out)
         for name, parts in baseline_losses(task, built.train, held_out).items():
             scores |= {f"{name}: {part}": value for part, value in parts.items()}
@@ -298,6 +301,7 @@ def provenance(built: Built, sitting: Sitting, started: datetime, clock: Clock) 
         device=str(sitting.device),
         samples=recipe.steps * recipe.batch,
         parameters=count_parameters(built),
+        flops=clock.flops,
         stages=clock.stages,
         distributions=sorted(
             {part.plugin.distribution for part in (*built.plan.parts.values(), *built.plan.evaluators)}

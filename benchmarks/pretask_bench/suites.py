@@ -59,7 +59,8 @@ class Division(Strict):
         samples: Seen in training.
         preset: The settings of a task that are taken, where it has them.
         settings: Options of data and evaluators, such as {"data.size": 32}.
-        tasks: Further settings by task, such as {"relative-position": {"preset": "demo"}}; those without are allowed.
+        tasks: Further settings by task, such as {"relative-position": {"preset": "demo"}}; other tasks enter as well.
+        without: Tasks that are not run, although their modality fits; a record of one may still enter.
         measures: What ranks; their evaluators are run.
         also: Evaluators that are run and shown, and do not rank.
     """
@@ -72,6 +73,7 @@ class Division(Strict):
     preset: str = ""
     settings: Settings = {}
     tasks: Mapping[str, Settings] = {}
+    without: tuple[str, ...] = ()
     measures: Annotated[tuple[Measure, ...], Field(min_length=1)]
     also: tuple[str, ...] = ()
 

@@ -1,0 +1,23 @@
+"""Cost: floating-point operations of training, counted by running one step."""
+
+import torch
+from pretask import Samples, Task
+from pretask.order import draw_batch
+from pretask.train import Step
+
+
+def training_flops(task: Task, samples: Samples, seed: int) -> float:
+    """Operations of a whole training: those of the products and convolutions of one step, times the steps.
+
+    Args:
+        task: Freshly composed; its gradients are used.
+        samples: What it learns from.
+        seed: Of the batch that is drawn.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    partners = getattr(task.split, "partners", 0)
+    batch, epoch = draw_batch(samples, seed, 0, task.recipe.batch, task.device, partners)
+    with FlopCounterMode(display=False) as counter, torch.random.fork_rng(devices=[]):
+        Step(task)(batch, seed, epoch).total.backward()
+    return float(counter.get_total_flops() * task.recipe.steps)
