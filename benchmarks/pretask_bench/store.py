@@ -6,8 +6,9 @@ begins with a dot, which no reader looks at. Pictures lie beside the records und
 """
 
 import os
+import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +19,7 @@ from pretask_bench.canonical import canonical_bytes
 from pretask_bench.records import Record, parse_record
 
 LARGEST = 1 << 26  # bytes of one file; a larger one is refused unread
+RECORD = re.compile("[0-9a-f]{64}[.]json")
 PNG = b"\x89PNG\r\n\x1a\n"
 
 Refused = tuple[Path, str]
@@ -85,7 +87,7 @@ def read_all(places: Iterable[Path | str]) -> tuple[list[Record], list[Refused]]
     """All records of some stores and single files, each once, in the order of their hashes.
 
     Args:
-        places: Folders, of which every `.json` file is read, and files.
+        places: Folders, of which every `.json` file is read, folders of such folders, and files.
 
     Returns:
         The records, and for every file that is none its path and the reason.
@@ -104,8 +106,20 @@ def files_of(places: Iterable[Path | str]) -> list[Path]:
     """The files to read, sorted; a place that does not exist stays among them, to be refused by name."""
     files: set[Path] = set()
     for place in map(Path, places):
-        files |= {path for path in place.glob("*.json") if path.name[0] != "."} if place.is_dir() else {place}
+        files |= {path for folder in stores_in(place) for path in in_store(folder)} if place.is_dir() else {place}
     return sorted(files)
+
+
+def stores_in(folder: Path) -> list[Path]:
+    """The folder, if a record lies in it or nothing does; else the folders below it in which records lie."""
+    if any(in_store(folder)):
+        return [folder]
+    return sorted({path.parent for path in folder.rglob("*.json") if RECORD.fullmatch(path.name)}) or [folder]
+
+
+def in_store(folder: Path) -> Iterator[Path]:
+    """The files of one store that should be records, in no order."""
+    return (folder / name for name in os.listdir(folder) if name.endswith(".json") and name[0] != ".")
 
 
 def read(path: Path | str) -> Record:
@@ -137,7 +151,8 @@ def bytes_named_by_hash(path: Path) -> bytes:
     try:
         if (size := path.stat().st_size) > LARGEST:
             raise PretaskError(path.name, f"at most {LARGEST} bytes", str(size), "Leave it out.")
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)  # it may have grown
     except OSError as error:
         raise PretaskError(path.name, "a file that can be read", str(error.strerror), again) from error
     if (actual := sha256(content).hexdigest()) != path.stem:

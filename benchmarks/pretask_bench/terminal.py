@@ -1,0 +1,24 @@
+"""Terminal: texts of strangers, shown to people and never obeyed by their terminals."""
+
+from collections.abc import Iterable, Sequence
+
+
+def visible(text: str) -> str:
+    """The text with all that is invisible, breaks lines or steers a terminal written out as escapes.
+
+    >>> visible("a\\x1b[31m\\u202eb\\n")
+    'a\\\\x1b[31m\\\\u202eb\\\\n'
+    """
+    return text if text.isprintable() else "".join(each if each.isprintable() else escape(each) for each in text)
+
+
+def escape(character: str) -> str:
+    """One character as Python would write it."""
+    return character.encode("unicode_escape").decode()
+
+
+def drawable(rows: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Rows for a drawn table, in which square brackets are brackets and no markup."""
+    from rich.markup import escape as without_markup
+
+    return [tuple(without_markup(visible(cell)) for cell in row) for row in rows]
