@@ -24,6 +24,24 @@ def pretask_components() -> Iterator[Component]:
         source="Wu, Xiong, Yu and Lin 2018",
     )
     yield evaluator(
+        "few-label",
+        "pretask_plugins.evaluators.few_label:FewLabels",
+        summary="Logistic regression on 1, 5, 10, 100 labels per class, 1 % and 10 %: mean and interval over draws.",
+        source="Zhai et al. 2019; Chen, Kornblith, Norouzi and Hinton 2020",
+    )
+    yield evaluator(
+        "ridge",
+        "pretask_plugins.evaluators.ridge:RidgeProbe",
+        summary="Least squares in closed form: every layer, 45 regularisers, chosen on held-out data.",
+        source="Hoerl and Kennard 1970",
+    )
+    yield evaluator(
+        "rank",
+        "pretask_plugins.evaluators.rank:Rank",
+        summary="RankMe, effective dimension and collapse of every layer's features; needs no labels.",
+        source="Garrido, Balestriero, Najman and LeCun 2023",
+    )
+    yield evaluator(
         "tagging",
         "pretask_plugins.evaluators.tagging:Tagging",
         modality="text",

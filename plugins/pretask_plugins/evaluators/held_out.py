@@ -3,12 +3,13 @@
 Axes: N samples, C classes.
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from jaxtyping import Bool, Int
-from pretask import Budget, Data, Draws, PretaskError, Samples, Task
+from pretask import Budget, Data, Draws, Items, PretaskError, Samples, Task
 from pretask.extraction import LayerFeatures, extract
 from torch import Tensor
 
@@ -122,6 +123,18 @@ def stratified(labels: Int[Tensor, " N"], classes: int, share: float, seed: int)
             wanted = min(max(1, round(share * len(members))), len(members) - 1)
             held[members[order[members].argsort()[:wanted]]] = True
     return held
+
+
+def report(probe: Probed, best: str, guesses: Mapping[str, Int[Tensor, " N"]]) -> Iterator[tuple[str, float | Items]]:
+    """What is said of the guesses of every layer's chosen probe, when held-out data chose the layer `best`."""
+    correct = guesses[best] == probe.test.labels
+    yield "accuracy", float(correct.float().mean())
+    yield "balanced_accuracy", balanced_accuracy(guesses[best], probe.test.labels, probe.classes)
+    for name, guess in guesses.items():
+        yield f"{name}.accuracy", float((guess == probe.test.labels).float().mean())
+    yield "majority", majority(probe)
+    yield "chosen_layer", float(best.removeprefix("layer"))
+    yield "accuracy", Items(correct)
 
 
 def balanced_accuracy(guess: Int[Tensor, " N"], labels: Int[Tensor, " N"], classes: int) -> float:

@@ -16,12 +16,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 from pretask import Budget, Data, Items, Task
 from torch import Tensor
 
-from pretask_plugins.evaluators.held_out import Probed, balanced_accuracy, majority, probed
+from pretask_plugins.evaluators.held_out import Probed, probed, report
 from pretask_plugins.evaluators.logistic import GRID, fit_grid
+from pretask_plugins.evaluators.moments import Rows
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 
@@ -51,30 +52,19 @@ class LinearProbe:
 
     def measure(self, probe: Probed) -> Iterator[tuple[str, float | Items]]:
         """The same of features that are there already, of whatever has a label."""
-        chosen = {name: self.choose(probe, name) for name in probe.train.features}
-        best = max(chosen, key=lambda name: chosen[name].held_out)
+        choices = {name: self.choose(probe, name) for name in probe.train.features}
+        best = max(choices, key=lambda name: choices[name].held_out)
         guesses, gradients = {}, []
-        for name, choice in chosen.items():
+        for name, choice in choices.items():
             guesses[name], gradient = self.refit(probe, name, choice)
             gradients.append(gradient)
-        correct = guesses[best] == probe.test.labels
-        yield "accuracy", float(correct.float().mean())
-        yield "balanced_accuracy", balanced_accuracy(guesses[best], probe.test.labels, probe.classes)
-        for name, guess in guesses.items():
-            yield f"{name}.accuracy", float((guess == probe.test.labels).float().mean())
-        yield "majority", majority(probe)
-        yield "chosen_layer", float(best.removeprefix("layer"))
+        yield from report(probe, best, guesses)
         yield "gradient", max(gradients)
-        yield "accuracy", Items(correct)
 
     def choose(self, probe: Probed, name: str) -> "Choice":
-        """The regulariser with which a layer does best on what is held out; of equals, the least surprised one."""
-        fit = ~probe.held
-        features, labels = probe.train.features[name], probe.train.labels
-        solution = fit_grid(features[fit], labels[fit], probe.classes, dtype=DTYPES[self.dtype])
-        right = (solution.predict(features[probe.held]) == labels[probe.held]).double().mean(1)
-        nats = solution.nats(features[probe.held], labels[probe.held])
-        return Choice(int(nats.where(right == right.max(), math.inf).argmin()), float(right.max()))
+        """The regulariser with which a layer does best on what is held out."""
+        fit, held = (Part.of(probe.train.features[name], probe.train.labels, at) for at in (~probe.held, probe.held))
+        return chosen(fit, held, probe.classes, dtype=DTYPES[self.dtype])
 
     def refit(self, probe: Probed, name: str, choice: "Choice") -> tuple[Int[Tensor, " N"], float]:
         """The classes that a layer gives the test samples, fitted on all of the training part as chosen.
@@ -88,6 +78,19 @@ class LinearProbe:
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some samples of one layer, with their classes."""
+
+    rows: Rows
+    labels: Int[Tensor, " N"]
+
+    @classmethod
+    def of(cls, layer: Float[Tensor, "N D"], labels: Int[Tensor, " N"], where: Bool[Tensor, " N"]) -> "Part":
+        """The samples that are meant, left where they are."""
+        return cls(Rows(layer, where.nonzero()[:, 0]), labels[where])
+
+
+@dataclass(frozen=True)
 class Choice:
     """What was chosen for a layer.
 
@@ -98,3 +101,13 @@ class Choice:
 
     regulariser: int
     held_out: float
+
+
+def chosen(
+    fit: Part, held: Part, classes: int, *, dtype: torch.dtype, deviation: Float[Tensor, " D"] | None = None
+) -> Choice:
+    """The regulariser, solved on some samples, that is right most often on others; of equals, the least surprised."""
+    solution = fit_grid(fit.rows, fit.labels, classes, dtype=dtype, deviation=deviation)
+    right = (solution.predict(held.rows) == held.labels).double().mean(1)
+    nats = solution.nats(held.rows, held.labels)
+    return Choice(int(nats.where(right == right.max(), math.inf).argmin()), float(right.max()))

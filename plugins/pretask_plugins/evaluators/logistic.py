@@ -29,39 +29,17 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
+from pretask_plugins.evaluators.basis import Basis, Columns, columns_of, fit_basis
+from pretask_plugins.evaluators.moments import PIECE, Rows, rows_of
+
 GRID = tuple(10 ** np.linspace(-6, 5, 45))
 BLOCK_COLUMNS = 30  # classes times regularisers that are solved together
 MEMORY = 10  # curvature pairs kept
-CHUNK = 8192  # samples whose logits are held at once
 STEPS = 500  # of L-BFGS, at most, for one block
 FLOOR = 0.01  # nats: below it a relative gap is taken of this
 TRIALS = 12  # of a shorter step, at most
 ARMIJO = 1e-4
 GRAIN = {torch.bfloat16: 1e-4, torch.float32: 1e-7, torch.float64: 1e-14}  # of a loss: smaller falls are rounding
-
-
-@dataclass(frozen=True)
-class Basis:
-    """Standardisation and rotation, fitted on training features.
-
-    Args:
-        mean: Of every feature.
-        deviation: Of every feature; 1 where it is constant.
-        rotation: Eigenvectors of the covariance of standardised features, those of no variance left out.
-        variance: Their eigenvalues.
-    """
-
-    mean: Float[Tensor, " D"]
-    deviation: Float[Tensor, " D"]
-    rotation: Float[Tensor, "D R"]
-    variance: Float[Tensor, " R"]
-
-    def __call__(self, features: Float[Tensor, "N D"], /) -> Float[Tensor, "R1 N"]:
-        """Features in the basis, with a row of ones for the bias."""
-        even = (features.to(self.mean.dtype) - self.mean).div_(self.deviation)
-        rotated = even.new_ones(len(self.variance) + 1, len(even))
-        torch.mm(self.rotation.T, even.T, out=rotated[:-1])
-        return rotated
 
 
 @dataclass(frozen=True)
@@ -80,56 +58,47 @@ class Solution:
     loss: Float[Tensor, " G"]
     gradient: Float[Tensor, " G"]
 
-    def predict(self, features: Float[Tensor, "N D"]) -> Int[Tensor, "G N"]:
+    def predict(self, features: Float[Tensor, "N D"] | Rows) -> Int[Tensor, "G N"]:
         """The likeliest class of every sample by every regulariser's weights."""
-        rotated = self.basis(features)
-        return torch.stack([(weights @ rotated).argmax(0) for weights in self.weights])
+        rotated = (self.basis(piece) for piece in rows_of(features).pieces())
+        return torch.cat([torch.stack([(weights @ each).argmax(0) for weights in self.weights]) for each in rotated], 1)
 
-    def nats(self, features: Float[Tensor, "N D"], labels: Int[Tensor, " N"]) -> Float[Tensor, " G"]:
+    def nats(self, features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"]) -> Float[Tensor, " G"]:
         """The mean cross-entropy of samples by every regulariser's weights."""
-        rotated = self.basis(features)
-        return torch.stack([F.cross_entropy((weights @ rotated).T.double(), labels) for weights in self.weights])
-
-
-def fit_basis(features: Float[Tensor, "N D"], dtype: torch.dtype = torch.float32) -> Basis:
-    """Standardise, and turn into the eigenbasis of the covariance."""
-    features = features.to(dtype)
-    deviation, mean = torch.std_mean(features, 0, correction=0)
-    deviation = torch.where(deviation > 1e-6 * (1 + mean.abs()), deviation, 1.0)
-    even = ((features - mean) / deviation).T  # (D, N)
-    wide = len(even) > even.shape[1]  # then the eigenvectors of the smaller Gram matrix tell all
-    variance, vectors = torch.linalg.eigh((even.T @ even if wide else even @ even.T) / len(features))
-    kept = variance > variance[-1].clamp(min=1e-12) * (1e-6 if dtype == torch.float32 else 1e-10)
-    variance, vectors = variance[kept], vectors[:, kept]
-    rotation = even @ vectors / (variance * len(features)).sqrt() if wide else vectors
-    return Basis(mean, deviation, rotation, variance)
+        total = torch.zeros(len(self.weights), dtype=torch.float64, device=self.weights.device)
+        for piece, answer in zip(rows_of(features).pieces(), torch.split(labels, PIECE), strict=True):
+            rotated = self.basis(piece)
+            for place, weights in enumerate(self.weights):
+                total[place] += F.cross_entropy((weights @ rotated).T.double(), answer, reduction="sum")
+        return total / len(labels)
 
 
 def fit_grid(
-    features: Float[Tensor, "N D"],
+    features: Float[Tensor, "N D"] | Rows,
     labels: Int[Tensor, " N"],
     classes: int,
     grid: Sequence[float] = GRID,
     *,
     dtype: torch.dtype = torch.float32,
     tolerance: float = 1e-5,
+    deviation: Float[Tensor, " D"] | None = None,
 ) -> Solution:
     """Solve for every C of the grid, which must rise.
 
     Args:
-        features: Of the training samples.
+        features: Of the training samples; or some rows of features, one for each label.
         labels: 0 … classes - 1.
         classes: How many there are.
         grid: Inverse strengths of regularisation, strongest first.
         dtype: float32, float64, or bfloat16: products of matrices in bfloat16, all else in float32; the objectives are
             then within two thousandths of the lowest. A gain only where the processor multiplies bfloat16 faster.
         tolerance: A member is done when the fall that can still be expected of its loss is below this share of it.
+        deviation: What features are divided by; their own deviation where it is left out.
     """
-    basis = fit_basis(features, torch.float32 if dtype == torch.bfloat16 else dtype)
-    problem = Problem(basis(features).to(dtype), labels, classes, basis.variance)
-    strengths = torch.tensor([1 / (each * len(labels)) for each in grid], dtype=basis.variance.dtype).to(
-        features.device
-    )
+    rows = rows_of(features)
+    basis = fit_basis(rows, torch.float32 if dtype == torch.bfloat16 else dtype, deviation)
+    problem = Problem(columns_of(rows, basis, dtype), labels, classes, basis.variance)
+    strengths = basis.variance.new_tensor([1 / (each * len(labels)) for each in grid])
     block = max(1, BLOCK_COLUMNS // classes)
     state, solved = State.at_prior(problem), []
     path: list[Tensor] = []
@@ -149,15 +118,15 @@ class Problem:
     """The data of the regression: loss and gradient of any weights."""
 
     def __init__(
-        self, rotated: Float[Tensor, "R1 N"], labels: Int[Tensor, " N"], classes: int, variance: Float[Tensor, " R"]
+        self, columns: Columns, labels: Int[Tensor, " N"], classes: int, variance: Float[Tensor, " R"]
     ) -> None:
-        self.rotated, self.labels, self.classes = rotated, labels, classes
+        self.columns, self.labels, self.classes = columns, labels, classes
         self.count = len(labels)
         self.penalised = torch.cat([torch.ones_like(variance), variance.new_zeros(1)])  # the bias is free
         self.prior = torch.bincount(labels, minlength=classes).to(variance.dtype) / self.count
         scale = (self.prior * (1 - self.prior)).mean()
         self.curvature = torch.cat([variance, variance.new_ones(1)]) * scale
-        start = torch.zeros(1, classes, len(self.penalised), dtype=variance.dtype, device=rotated.device)
+        start = torch.zeros(1, classes, len(self.penalised), dtype=variance.dtype, device=variance.device)
         start[0, :, -1] = self.prior.clamp(min=1e-6).log()
         self.start = start
         tiny = torch.finfo(variance.dtype).tiny  # where features are constant it is 0 from the start
@@ -166,18 +135,19 @@ class Problem:
     def data_terms(self, weights: Float[Tensor, "G C R1"]) -> tuple[Float[Tensor, " G"], Float[Tensor, "G C R1"]]:
         """Mean loss and its gradient, without the penalty."""
         loss = torch.zeros(len(weights), dtype=torch.float64, device=weights.device)
-        gradient = torch.zeros_like(weights).flatten(0, 1)
-        for begin in range(0, self.count, CHUNK):
-            rotated, labels = self.rotated[:, begin : begin + CHUNK], self.labels[begin : begin + CHUNK]
-            logits = self.product(weights.flatten(0, 1), rotated).view(*weights.shape[:2], -1)  # (G, C, n)
+        turned = self.columns.turned(weights.flatten(0, 1))
+        gradient = torch.zeros_like(turned)
+        for begin in range(0, self.count, PIECE):
+            columns, labels = self.columns.some(begin, begin + PIECE), self.labels[begin : begin + PIECE]
+            logits = self.product(turned, columns).view(*weights.shape[:2], -1)  # (G, C, n)
             logits -= logits.amax(1, keepdim=True)
             answer = labels.expand(len(weights), 1, -1)
             loss -= logits.gather(1, answer).sum((1, 2))
             total = logits.exp_().sum(1, keepdim=True)
             loss += total.log().sum((1, 2))
             excess = logits.div_(total).scatter_add_(1, answer, -torch.ones_like(total))
-            gradient += self.product(excess.flatten(0, 1), rotated.T)
-        return loss / self.count, gradient.view_as(weights) / self.count
+            gradient += self.product(excess.flatten(0, 1), columns.T)
+        return loss / self.count, self.columns.turned_back(gradient).view_as(weights) / self.count
 
     def product(self, left: Tensor, right: Tensor) -> Tensor:
         """Of two matrices, in the precision of the data, which is the right one."""
@@ -186,7 +156,7 @@ class Problem:
     @property
     def grain(self) -> float:
         """The smallest share of a loss by which a fall is more than rounding."""
-        return GRAIN[self.rotated.dtype]
+        return GRAIN[self.columns.dtype]
 
 
 @dataclass
@@ -290,16 +260,17 @@ def minimise(state: State, tolerance: float) -> State:
 def descent(state: State, inverse: Float[Tensor, "G 1 R1"]) -> Float[Tensor, "G C R1"]:
     """The two-loop recursion of L-BFGS (Liu and Nocedal 1989) about a scaled diagonal inverse Hessian."""
     vector, shares = state.gradient.clone(), []
-    for s, y in reversed(state.pairs):
-        share = ratio(dot(s, vector), dot(s, y))
+    curved = [dot(s, y) for s, y in state.pairs]
+    for (s, y), along in zip(reversed(state.pairs), reversed(curved), strict=True):
+        share = ratio(dot(s, vector), along)
         vector -= share * y
         shares.append(share)
     vector *= inverse
     if state.pairs:
-        s, y = state.pairs[-1]
-        vector *= ratio(dot(s, y), dot(y * inverse, y), empty=1.0)
-    for (s, y), share in zip(state.pairs, reversed(shares), strict=True):
-        vector += (share - ratio(dot(y, vector), dot(s, y))) * s
+        y = state.pairs[-1][1]
+        vector *= ratio(curved[-1], dot(y * inverse, y), empty=1.0)
+    for (s, y), along, share in zip(state.pairs, curved, reversed(shares), strict=True):
+        vector += (share - ratio(dot(y, vector), along)) * s
     return -vector
 
 
@@ -330,9 +301,3 @@ def stepped(state: State, change: Float[Tensor, "G C R1"], moving: Bool[Tensor, 
     after = State(state.problem, state.strength, weights, loss, gradient, [])
     after.pairs = [*state.pairs, (change, after.gradient - state.gradient)][-MEMORY:]
     return after
-
-
-def mean_loss(solution: Solution, features: Float[Tensor, "N D"], labels: Int[Tensor, " N"]) -> Float[Tensor, " G"]:
-    """Mean nats of every regulariser on other samples."""
-    rotated = solution.basis(features)
-    return torch.stack([F.cross_entropy((weights @ rotated).T, labels) for weights in solution.weights])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 from pretask import Draws
-from pretask_plugins.evaluators.logistic import GRID, Problem, Solution, State, fit_basis, fit_grid, lower_of, minimise
+from pretask_plugins.evaluators.basis import Rotated, fit_basis
+from pretask_plugins.evaluators.logistic import GRID, Problem, Solution, State, fit_grid, lower_of, minimise
 from scipy.special import logsumexp
 from sklearn.linear_model import LogisticRegression
 
@@ -62,9 +63,9 @@ def test_the_objective_is_as_low_as_that_of_scikit_learn(kind: str, dtype: torch
 def test_the_gradient_is_that_of_the_loss() -> None:
     features, labels, _, _ = blobs("overlapping")
     basis = fit_basis(features, torch.float64)
-    problem = Problem(basis(features), labels, 3, basis.variance)
+    problem = Problem(Rotated(basis(features)), labels, 3, basis.variance)
     weights = Draws(torch.arange(2)).normal("w", 3, len(problem.penalised)).double().requires_grad_()
-    logits = torch.einsum("gcr,rn->gnc", weights, problem.rotated)
+    logits = torch.einsum("gcr,rn->gnc", weights, problem.columns.values)
     nats = (
         torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.repeat(2), reduction="none").view(2, -1).mean(1)
     )
@@ -129,7 +130,7 @@ def halfway() -> State:
     """A state after a few steps at one strength."""
     features, labels, _, _ = blobs("overlapping")
     basis = fit_basis(features, torch.float64)
-    start = State.at_prior(Problem(basis(features), labels, 3, basis.variance))
+    start = State.at_prior(Problem(Rotated(basis(features)), labels, 3, basis.variance))
     return minimise(start.moved_to(torch.tensor([0.1]).double()), 1e-3)
 
 

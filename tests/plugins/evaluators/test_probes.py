@@ -12,13 +12,14 @@ from pretask_plugins.evaluators.held_out import Labelled, Probed, balanced_accur
 from pretask_plugins.evaluators.knn import NearestNeighbours, neighbours, vote
 from pretask_plugins.evaluators.linear import Choice, LinearProbe
 from pretask_plugins.evaluators.logistic import GRID, fit_grid
+from pretask_plugins.evaluators.ridge import RidgeProbe
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from planted import Planted, samples, task
 
-PROBES = (LinearProbe(), NearestNeighbours())
+PROBES = (LinearProbe(), NearestNeighbours(), RidgeProbe())
 
 
 def measure(probe: object, data: object, shift: float = 0.0) -> dict[str, object]:
@@ -28,7 +29,7 @@ def measure(probe: object, data: object, shift: float = 0.0) -> dict[str, object
     return found
 
 
-@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn"])
+@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])
 def test_a_planted_signal_is_found_in_the_layer_that_has_it(probe: object) -> None:
     found = measure(probe, Planted(signal=8.0))
     assert float(found["accuracy"]) > 0.99  # type: ignore[arg-type]
@@ -36,7 +37,7 @@ def test_a_planted_signal_is_found_in_the_layer_that_has_it(probe: object) -> No
     assert float(found["layer1.accuracy"]) < 0.5  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn"])
+@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])
 def test_noise_scores_at_chance(probe: object) -> None:
     data = Planted(signal=0.0)
     right = round(float(measure(probe, data)["accuracy"]) * data.test)  # type: ignore[arg-type]
@@ -44,7 +45,7 @@ def test_noise_scores_at_chance(probe: object) -> None:
     assert low <= right <= high
 
 
-@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn"])
+@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])
 def test_shuffled_labels_score_at_chance(probe: object) -> None:
     data = Planted(signal=8.0)
 
@@ -59,7 +60,7 @@ def test_shuffled_labels_score_at_chance(probe: object) -> None:
     assert low <= right <= high
 
 
-@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn"])
+@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])
 def test_poisoned_test_rows_change_no_answer_to_the_others(probe: object) -> None:
     data = Planted(signal=2.0)
 
@@ -75,14 +76,14 @@ def test_poisoned_test_rows_change_no_answer_to_the_others(probe: object) -> Non
     assert torch.equal(clean, dirty)
 
 
-@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn"])
+@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])
 def test_items_agree_with_the_accuracy(probe: object) -> None:
     found = measure(probe, Planted(signal=2.0))
     correct = found["accuracy.items"].correct  # type: ignore[attr-defined]
     assert float(correct.float().mean()) == pytest.approx(float(found["accuracy"]))  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn"])
+@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])
 def test_the_encoder_is_the_same_after_as_before(probe: object) -> None:
     made = task()
     made.model.train()
@@ -153,11 +154,12 @@ def test_the_headline_is_the_layer_that_held_out_data_chose_and_is_said() -> Non
     assert float(found["gradient"]) < 0.1  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn"])
+@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])
 def test_what_is_held_out_was_not_learned_from(probe: Any) -> None:
     given = probed("test", task(), Planted(signal=0.0, train=32), Budget(), "", 0.5)
-    held_out = probe.choose(given, "layer2")
-    share = held_out.held_out if isinstance(probe, LinearProbe) else held_out[0]
+    choice = probe.choose(given, "layer2")
+    choice = choice if isinstance(choice, Choice) else choice[0]
+    share = choice.held_out if isinstance(choice, Choice) else choice
     assert share < 0.8  # noise; what was learned from reaches 1
 
 
