@@ -85,6 +85,7 @@ class Verbs(click.Group):
     later: ClassVar[Mapping[str, str]] = {
         "run": "pretask_bench.cli_run",
         "bench": "pretask_bench.cli_bench",
+        "board": "pretask_bench.cli_board",
         "compat": "pretask_bench.cli_compat",
         "data": "pretask_bench.cli_data",
         "new": "pretask_bench.cli_new",

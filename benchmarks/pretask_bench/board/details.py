@@ -1,0 +1,128 @@
+"""Details: all that the page tells of one entry: what it is made of, every number, figures, where it came from."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+
+from pretask_bench.board.entries import Entry, Field, shortened
+from pretask_bench.board.figures import Album
+from pretask_bench.board.pictures import layer_picture
+from pretask_bench.board.standings import ENCODERS, Table
+from pretask_bench.records import Record
+from pretask_bench.report import COLUMNS, evaluator_rows, pretext_rows, written
+from pretask_bench.results import short
+
+MOST_ROWS, MOST_SEEDS, LONGEST_TEXT = 40, 20, 2000
+PRETEXT_COLUMNS = ("pretext task, held-out", "score", "chance")
+Texts = Sequence[Sequence[str]]
+
+
+def detail_of(table: Table, entry: Entry, anchor: str, album: Album) -> dict[str, Any]:
+    """What the template shows of an entry."""
+    first = entry.first
+    return {
+        "anchor": anchor,
+        "title": entry.title,
+        "distinction": entry.distinction,
+        "division": table.field.division.name,
+        "facts": facts_of(first),
+        "options": options_text(first),
+        "layers": layers(table, entry),
+        "numbers": numbers_of(entry),
+        "seeds": seed_table(table.field, entry),
+        "more_seeds": max(0, len(entry.records) - MOST_SEEDS),
+        "figures": album.figures(entry),
+        "command": shortened(" ".join(first.provenance.command), LONGEST_TEXT),
+        "note": shortened(first.note or "", LONGEST_TEXT),
+    }
+
+
+def facts_of(record: Record) -> list[tuple[str, str]]:
+    """Full ids, and how it came about."""
+    cell, origin = record.cell, record.provenance
+    found = {
+        "task": cell.task or "",
+        "split": cell.split.id,
+        "objective": cell.objective.id,
+        "model": cell.model.id,
+        "data": cell.data.id,
+        "precision": cell.precision,
+        "samples": f"{origin.samples:,}",
+        "parameters": f"{origin.parameters:,}",
+        "FLOPs": f"{origin.flops:.3g}" if origin.flops is not None else "",
+        "hardware": f"{origin.hardware.devices} × {origin.hardware.device}, {origin.threads} threads",
+        "versions": versions(origin.versions),
+        "commit": commit(record),
+        "ended": origin.ended,
+        "author": record.author or "",
+        "licence": record.licence or "",
+    }
+    return [(name, shortened(value, 400)) for name, value in found.items() if value]
+
+
+def versions(found: Mapping[str, str]) -> str:
+    """Distributions and their versions."""
+    return ", ".join(f"{name} {version}" for name, version in sorted(found.items()))
+
+
+def commit(record: Record) -> str:
+    """Of the checkout, and whether it was changed."""
+    origin = record.provenance
+    return (origin.commit or "") + (", modified" if origin.modified else "")
+
+
+def options_text(record: Record) -> str:
+    """What was chosen, as JSON."""
+    cell = record.cell
+    chosen = {
+        "split": cell.split.options,
+        "objective": cell.objective.options,
+        "model": cell.model.options,
+        "recipe": cell.recipe,
+    }
+    return shortened(json.dumps(chosen, indent=1, ensure_ascii=False, sort_keys=True), 2 * LONGEST_TEXT)
+
+
+def numbers_of(entry: Entry) -> list[tuple[str, Sequence[str], Texts]]:
+    """Tables: of the pretext task, then of each evaluator."""
+    found: list[tuple[str, Sequence[str], Texts]] = []
+    if entry.first.pretext is not None:
+        found.append(("How well is the pretext task solved?", PRETEXT_COLUMNS, pretext_rows(entry.records)[:MOST_ROWS]))
+    for evaluator in dict.fromkeys(row.evaluator for row in entry.first.results):
+        rows = evaluator_rows(entry.records, evaluator)[:MOST_ROWS]
+        found.append((f"{evaluator}: what is the encoder worth?", (short(evaluator), *COLUMNS[1:]), rows))
+    return found
+
+
+def seed_table(field: Field, entry: Entry) -> list[tuple[str, list[str], str]]:
+    """Seed, every number of every measure, and the record's name."""
+    return [
+        (str(record.cell.seed), seed_numbers(field, record), name)
+        for record, name in list(zip(entry.records, entry.hashes, strict=True))[:MOST_SEEDS]
+    ]
+
+
+def seed_numbers(field: Field, record: Record) -> list[str]:
+    """The numbers of one seed, in the order of a table's columns."""
+    found: dict[tuple[str, str], Mapping[str, float | None]] = {
+        (row.evaluator, row.encoder): row.metrics for row in record.results
+    }
+    return [
+        written(found.get((field.evaluators[measure.evaluator], encoder), {}).get(measure.metric), measure.metric)
+        for measure in field.division.measures
+        for encoder in ENCODERS
+    ]
+
+
+def layers(table: Table, entry: Entry) -> list[tuple[str, Markup]]:
+    """Pictures of what each layer is worth, one for each measure that tells it."""
+    drawn = [
+        (
+            each.measure.title,
+            layer_picture(entry, table.field.evaluators[each.measure.evaluator], each.measure.metric, each.chance),
+        )
+        for each in table.scales
+    ]
+    return [(title, drawing) for title, drawing in drawn if drawing is not None]

@@ -1,0 +1,112 @@
+"""Drawing: the pieces of a picture, as SVG without styles, so that a page's rules colour it for light, dark, print.
+
+The same numbers give the same text. Every text from outside goes through `element`, which escapes it.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from markupsafe import Markup, escape
+
+Place = Callable[[float], float]
+
+
+def element(name: str, *inside: str | Markup, **attributes: str | float) -> Markup:
+    """An SVG element; numbers are written with one digit after the point, `_` in a name becomes `-`.
+
+    >>> print(element("text", "a < b", x=1.25, class_="name"))
+    <text x="1.2" class="name">a &lt; b</text>
+    """
+    written = "".join(
+        f' {key.rstrip("_").replace("_", "-")}="{number(value) if isinstance(value, int | float) else escape(value)}"'
+        for key, value in attributes.items()
+    )
+    content = Markup("").join(inside)
+    return Markup(f"<{name}{written}>{content}</{name}>") if content else Markup(f"<{name}{written}/>")
+
+
+def number(value: float) -> str:
+    """One digit after the point, none where it is zero.
+
+    >>> number(3.0), number(-0.04), number(2.55)
+    ('3', '0', '2.5')
+    """
+    text = f"{value:.1f}".removesuffix(".0")
+    return "0" if text == "-0" else text
+
+
+def picture(width: float, height: float, label: str, *inside: Markup) -> Markup:
+    """A whole picture, which scales with the page and says what it shows."""
+    box = f"0 0 {number(width)} {number(height)}"
+    return element("svg", *inside, viewBox=box, role="img", aria_label=label, class_="picture")
+
+
+def linear(low: float, high: float, start: float, end: float) -> Place:
+    """Where a value lies between two ends of an axis."""
+    span = (high - low) or 1.0
+    return lambda value: start + (value - low) / span * (end - start)
+
+
+def logarithmic(low: float, high: float, start: float, end: float) -> Place:
+    """The same on an axis of powers of ten."""
+    inner = linear(math.log10(low), math.log10(high), start, end)
+    return lambda value: inner(math.log10(value))
+
+
+def steps(low: float, high: float, most: int = 5) -> list[float]:
+    """Round numbers that divide a range, 1, 2 or 5 times a power of ten apart.
+
+    >>> steps(0.0, 1.0)
+    [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    """
+    span = (high - low) or 1.0
+    rough = span / most
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(each * power for each in (1, 2, 5, 10) if each * power >= rough * 0.999)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(index * step, 12) for index in range(first, last + 1)]
+
+
+def powers(low: float, high: float) -> list[float]:
+    """Powers of ten, and where they are few also 2 and 5 times them, within a range."""
+    exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    factors = (1, 2, 5) if len(exponents) < 4 else (1,)
+    return [factor * 10.0**each for each in exponents for factor in factors if low <= factor * 10.0**each <= high]
+
+
+def compact(value: float) -> str:
+    """A number for an axis: three digits, with k, M, G and so on.
+
+    >>> compact(200000), compact(0.25), compact(1.5e18)
+    ('200k', '0.25', '1.5E')
+    """
+    for power, letter in ((18, "E"), (15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
+        if abs(value) >= 10**power:
+            return f"{value / 10**power:.3g}{letter}"
+    return f"{value:.3g}"
+
+
+def path(points: Sequence[tuple[float, float]], class_: str) -> Markup:
+    """A line through points."""
+    drawn = "M" + "L".join(f"{number(x)} {number(y)}" for x, y in points)
+    return element("path", d=drawn, class_=class_)
+
+
+def apart(wanted: Iterable[tuple[float, float]], height: float, width: float) -> list[float]:
+    """Heights for labels near the wanted ones, moved down or up until none lies on another.
+
+    Args:
+        wanted: Left end and height of each label.
+        height: Of a label.
+        width: Of a label.
+    """
+    placed: list[tuple[float, float]] = []
+    for x, y in wanted:
+        tries = sorted(
+            (y + sign * step * height / 2 for step in range(24) for sign in (1, -1)), key=lambda at: abs(at - y)
+        )
+        free = (
+            at for at in tries if all(abs(at - other) >= height or abs(x - left) >= width for left, other in placed)
+        )
+        placed.append((x, next(free, y)))
+    return [y for _, y in placed]

@@ -1,0 +1,230 @@
+"""Facts: a board as plain numbers and names, which board.json holds and board.md shows."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from pretask_bench.board.entries import Entry, Field, Sorted, measure_values
+from pretask_bench.board.pictures import COSTS, cost_of
+from pretask_bench.board.ranking import RESAMPLES
+from pretask_bench.board.standings import ENCODERS, Scale, Standing, Table, estimate_of
+from pretask_bench.report import is_share, written
+from pretask_bench.results import best_guess, main_pretext
+from pretask_bench.statistics import CONFIDENCE, Estimate, mean_over_seeds
+from pretask_bench.suites import Measure, Suite
+
+FORMAT = 1
+Facts = dict[str, Any]
+
+
+def rounded(value: Any) -> Any:
+    """The same with six digits of every number, so that no rounding of a machine shows.
+
+    >>> rounded({"a": [1 / 3, 2, None]})
+    {'a': [0.333333, 2, None]}
+    """
+    if isinstance(value, float):
+        return float(f"{value:.6g}")
+    if isinstance(value, Mapping):
+        return {name: rounded(each) for name, each in value.items()}
+    return [rounded(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def board_facts(suite: Suite, found: Sorted, tables: Sequence[Table]) -> Facts:
+    """All that a board says."""
+    facts = {
+        "board": FORMAT,
+        "suite": {"id": suite.id, **suite.file.model_dump(mode="json", include={"summary", "seeds", "baselines"})},
+        "method": {"confidence": CONFIDENCE, "resamples": RESAMPLES, "score": "interquartile mean"},
+        "records": found.records,
+        "failed": found.failed,
+        "superseded": found.superseded,
+        "outside": dict(found.outside),
+        "tables": [table_facts(table) for table in tables],
+    }
+    checked: Facts = rounded(facts)
+    return checked
+
+
+def table_facts(table: Table) -> Facts:
+    """What a table says."""
+    division = table.field.division
+    return {
+        "division": division.name,
+        "modality": division.modality,
+        "data": table.field.first.cell.data.id,
+        "fingerprints": dict(table.field.fingerprints),
+        "samples": division.samples,
+        "scales": [scale_facts(each) for each in table.scales],
+        "ranking": [{**standing_facts(each), **entry_facts(table.field, each.entry)} for each in table.standings],
+        "unranked": [entry_facts(table.field, each) for each in unranked(table)],
+    }
+
+
+def unranked(table: Table) -> tuple[Entry, ...]:
+    """Entries that no rank is given to: incomplete ones, and all where no measure has a scale."""
+    return table.field.incomplete if table.standings else (*table.field.complete, *table.field.incomplete)
+
+
+def scale_facts(scale: Scale) -> Facts:
+    """The ends of a scale."""
+    return {"measure": scale.measure.title, "chance": scale.chance, "reference": scale.reference, "fault": scale.fault}
+
+
+def standing_facts(standing: Standing) -> Facts:
+    """Where an entry stands."""
+    return {
+        "rank": list(standing.ranks),
+        "score": {"value": standing.score, "low": standing.low, "high": standing.high},
+        "interval_over": interval_over(standing.entry),
+        "baseline_scores": dict(standing.baselines),
+    }
+
+
+def interval_over(entry: Entry) -> str:
+    """What is resampled."""
+    return "seeds" if len(entry.records) > 1 else "test items"
+
+
+def entry_facts(field: Field, entry: Entry) -> Facts:
+    """Who an entry is, and its numbers."""
+    cell = entry.first.cell
+    return {
+        "title": entry.title,
+        "distinction": entry.distinction,
+        "entry": entry.key,
+        "ids": {"task": cell.task, "split": cell.split.id, "objective": cell.objective.id, "model": cell.model.id},
+        "seeds": [each.cell.seed for each in entry.records],
+        "records": list(entry.hashes),
+        "missing": list(entry.missing),
+        "measures": {each.title: measure_facts(field, entry, each) for each in field.division.measures},
+        "pretext": pretext_facts(entry),
+        "cost": {name: cost for name in COSTS if (cost := cost_of(entry, name)) is not None},
+    }
+
+
+def measure_facts(field: Field, entry: Entry, measure: Measure) -> Facts:
+    """What a measure says of the encoder and of those beside it."""
+    found = {}
+    for encoder in ENCODERS:
+        estimate = estimate_of(field, entry, measure, encoder)
+        if estimate is not None:
+            values = measure_values(field, entry, measure, encoder)
+            found[encoder] = {"mean": estimate.value, "low": estimate.low, "high": estimate.high, "values": values}
+    return found
+
+
+def pretext_facts(entry: Entry) -> Facts | None:
+    """How well the pretext task was solved, beside chance, the best trivial guess, and low-level statistics."""
+    name, pretext = main_pretext(entry.first), entry.first.pretext
+    if pretext is None or name is None:
+        return None
+    values = [each.pretext.metrics.get(name) for each in entry.records if each.pretext is not None]
+    estimate = mean_over_seeds([value for value in values if value is not None])
+    guess = best_guess(pretext.metrics, name)
+    return {
+        "metric": name,
+        "mean": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "chance": pretext.chance.get(name),
+        "trivial": {"guess": guess[0], "value": guess[1]} if guess else None,
+        "shortcut": pretext.shortcut.get(name),
+    }
+
+
+def json_text(facts: Facts) -> str:
+    """The text of board.json."""
+    return json.dumps(facts, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def markdown_text(facts: Facts) -> str:
+    """The text of board.md."""
+    suite = facts["suite"]
+    lines = [f"# {plain_text(suite['id'])}", "", plain_text(suite["summary"]), ""]
+    lines += [
+        f"{facts['records']} records, {facts['failed']} of them failed, {sum(facts['outside'].values())} outside.",
+        "",
+    ]
+    for table in facts["tables"]:
+        lines += markdown_table(table)
+    lines += [f"- {count} left out: {plain_text(reason)}" for reason, count in facts["outside"].items()]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def markdown_table(table: Facts) -> list[str]:
+    """One table: who is ranked, with the numbers beside; and who is not."""
+    print_of = ", ".join(f"{part} {value[:12]}" for part, value in sorted(table["fingerprints"].items()))
+    lines = [f"## {table['division']}: {table['data']} ({plain_text(print_of)})", ""]
+    measures = [each["measure"] for each in table["scales"]]
+    heads = ["rank", "entry", "score", *(f"{each}, {encoder}" for each in measures for encoder in ENCODERS), "seeds"]
+    if table["ranking"]:
+        lines += [row_text(heads), row_text(["---"] * len(heads))]
+        lines += [row_text(markdown_row(each, measures)) for each in table["ranking"]]
+        lines.append("")
+    lines += [f"- not ranked: {plain_text(name_of(each))}: {plain_text(wants(each))}" for each in table["unranked"]]
+    return [*lines, ""]
+
+
+def markdown_row(entry: Facts, measures: Iterable[str]) -> list[str]:
+    """The cells of one entry."""
+    score = entry["score"]
+    numbers = [cell_text(entry["measures"][each].get(encoder), each) for each in measures for encoder in ENCODERS]
+    within = f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
+    return [rank_text(entry["rank"]), plain_text(name_of(entry)), within, *numbers, str(len(entry["seeds"]))]
+
+
+def wants(entry: Facts) -> str:
+    """What an entry lacks."""
+    return "; ".join(entry["missing"]) or "no measure has a scale"
+
+
+def name_of(entry: Facts) -> str:
+    """Title, and what tells it from others of that title."""
+    distinction = f" [{entry['distinction']}]" if entry["distinction"] else ""
+    return f"{entry['title']}{distinction}"
+
+
+def rank_text(ranks: Sequence[int]) -> str:
+    """A rank as an interval.
+
+    >>> rank_text([1, 3]), rank_text([2, 2])
+    ('1–3', '2')
+    """
+    return f"{ranks[0]}" if ranks[0] == ranks[1] else f"{ranks[0]}–{ranks[1]}"
+
+
+def cell_text(number: Facts | None, measure: str) -> str:
+    """A mean with half of its interval."""
+    if number is None:
+        return ""
+    metric = measure.rsplit(" ", 1)[-1]
+    text: str = written(number["mean"], metric)
+    if number["low"] is None:
+        return text
+    return f"{text} ± {half_text(Estimate(number['mean'], number['low'], number['high'], 0), metric)}"
+
+
+def half_text(estimate: Estimate, metric: str) -> str:
+    """Half of the width of an interval, in the unit in which the number is written."""
+    if estimate.low is None or estimate.high is None:
+        return ""
+    half = (estimate.high - estimate.low) / 2
+    return f"{100 * half:.1f}" if is_share(metric) else f"{half:.2g}"
+
+
+def row_text(cells: Iterable[str]) -> str:
+    """A row of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
+
+
+def plain_text(text: str) -> str:
+    """Text that Markdown and HTML show as it is.
+
+    >>> plain_text("<b>|*a*")
+    '&lt;b&gt;\\\\|\\\\*a\\\\*'
+    """
+    entities = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    quiet = entities.replace("://", "&#58;//").replace("www.", "www&#46;")  # so that no address becomes a link
+    return re.sub(r"([\\`*_{}\[\]()!|~])", r"\\\1", quiet).replace("\n", " ")

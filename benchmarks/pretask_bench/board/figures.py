@@ -1,0 +1,74 @@
+"""Figures: the PNG files that records come with, as text that a page can hold.
+
+A figure is shown where its file lies beside the records and fits its name. Number and size are bounded, since anybody
+may send one.
+"""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pretask.errors import PretaskError
+
+from pretask_bench.board.entries import Entry
+from pretask_bench.records import Picture
+from pretask_bench.store import read_picture
+
+
+@dataclass
+class Album:
+    """The figures that a page has room for.
+
+    Args:
+        folders: Where their files lie.
+        each: Most bytes of one.
+        total: Most bytes of all.
+        per_entry: Most figures of one entry.
+        pixels: Most of one figure, since a small file may hold a huge one.
+    """
+
+    folders: Sequence[Path]
+    each: int = 256 << 10
+    total: int = 4 << 20
+    per_entry: int = 6
+    pixels: int = 4_000_000
+    used: int = 0
+    left_out: int = 0
+    known: dict[str, bytes | None] = field(default_factory=dict)
+
+    def figures(self, entry: Entry) -> list[tuple[str, str, str]]:
+        """Encoder, caption and data of the figures of an entry's first seed, as many as there is room for."""
+        offered: list[tuple[str, Picture]] = [
+            (row.encoder, each) for row in entry.first.results for each in row.pictures
+        ]
+        offered += [("pretext", each) for each in (entry.first.pretext.pictures if entry.first.pretext else ())]
+        taken: list[tuple[str, str, str]] = []
+        for encoder, each in offered:
+            png = self.read(each) if len(taken) < self.per_entry else None
+            if png is None or self.used + len(png) > self.total:
+                self.left_out += 1
+                continue
+            self.used += len(png)
+            taken.append((encoder, each.caption or each.name, b64encode(png).decode()))
+        return taken
+
+    def read(self, picture: Picture) -> bytes | None:
+        """The bytes of a figure, if a folder has it and it is within bounds."""
+        if picture.png not in self.known:
+            self.known[picture.png] = next(
+                (png for each in self.folders if (png := self.fitting(each, picture.png))), None
+            )
+        return self.known[picture.png]
+
+    def fitting(self, folder: Path, png: str) -> bytes | None:
+        """The bytes of a file of this folder, if it is within bounds."""
+        path = folder / f"{png}.png"
+        if not path.is_file() or path.stat().st_size > self.each:
+            return None
+        try:
+            content = read_picture(folder, png)
+        except PretaskError:
+            return None
+        wide, high = (int.from_bytes(content[start : start + 4], "big") for start in (16, 20))
+        return content if content[12:16] == b"IHDR" and 0 < wide * high <= self.pixels else None

@@ -1,0 +1,227 @@
+"""Pictures of a board: a score with its interval, scores against cost, ranks as intervals, accuracy by layer."""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from markupsafe import Markup
+
+from pretask_bench.board.drawing import apart, compact, element, linear, logarithmic, path, picture, powers, steps
+from pretask_bench.board.entries import Entry, shortened
+from pretask_bench.board.standings import Standing, Table
+from pretask_bench.records import Record
+from pretask_bench.report import RANDOM, RAW, SUPERVISED, TRAINED
+
+MOST_POINTS, MOST_NAMES, MOST_RANKS, MOST_LAYERS = 1000, 14, 40, 64
+LAYER = re.compile(r"layer(\d{1,4})\.(.+)")
+SHORT = {TRAINED: "trained", RANDOM: "random", RAW: "raw", SUPERVISED: "supervised"}
+
+COSTS: Mapping[str, Callable[[Record], float | None]] = {
+    "seconds of training": lambda record: record.provenance.stages.get("pretrain", record.provenance.seconds),
+    "samples seen": lambda record: float(record.provenance.samples),
+    "parameters": lambda record: float(record.provenance.parameters),
+    "FLOPs": lambda record: record.provenance.flops,
+}
+
+
+def cost_of(entry: Entry, name: str) -> float | None:
+    """The mean over seeds of a cost, where all seeds tell it and it is more than nothing."""
+    found = [COSTS[name](record) for record in entry.records]
+    known = [each for each in found if each is not None and each > 0]
+    return sum(known) / len(known) if len(known) == len(found) else None
+
+
+def score_range(standings: Sequence[Standing]) -> tuple[float, float]:
+    """The range of normalised scores to show, from chance or below to the reference or above."""
+    values = [value for each in standings for value in (each.low, each.high, *each.baselines.values())]
+    low, high = min(0.0, *values), max(1.0, *values)
+    return max(low, -2.0), min(high, 3.0)
+
+
+def strip(standing: Standing, low: float, high: float) -> Markup:
+    """A score with its interval, beside the same network at random initialisation and raw input."""
+    place = linear(low, high, 5, 135)
+
+    def at(value: float) -> float:
+        return place(min(max(value, low), high))
+
+    marks = [element("line", x1=at(each), x2=at(each), y1=2, y2=18, class_="end") for each in (0.0, 1.0)]
+    if RAW in standing.baselines:
+        x = at(standing.baselines[RAW])
+        marks.append(element("line", x1=x, x2=x, y1=6, y2=14, class_="raw"))
+    if RANDOM in standing.baselines:
+        marks.append(element("circle", cx=at(standing.baselines[RANDOM]), cy=10, r=3.2, class_="random"))
+    first, last = at(standing.low), at(standing.high)
+    marks.append(element("rect", x=first, y=7.5, width=max(last - first, 0.5), height=5, rx=2.5, class_="interval"))
+    marks.append(element("circle", cx=at(standing.score), cy=10, r=3.4, class_="trained"))
+    return element("svg", *marks, viewBox="0 0 140 20", class_="strip", aria_hidden="true")
+
+
+def cost_picture(table: Table, name: str) -> Markup | None:
+    """Scores against a cost; None where no entry tells it."""
+    found = [(cost, each) for each in table.standings[:MOST_POINTS] if (cost := cost_of(each.entry, name)) is not None]
+    if not found:
+        return None
+    width, height, left, right, top, bottom = 720, 330, 46, 700, 16, 286
+    low, high = score_range([each for _, each in found])
+    up = linear(low, high, bottom, top)
+    along, ticks = cost_axis([cost for cost, _ in found], left + 24, right - 24)
+    parts = [*score_grid(low, high, left, right, up), *cost_grid(ticks, along, bottom, name, right)]
+    parts += [point(each, along(cost), up, low, high) for cost, each in found]
+    parts += names(found, along, up, right)
+    return picture(width, height, f"Normalised score against {name}, one point for each entry", *parts)
+
+
+def cost_axis(costs: Sequence[float], start: float, end: float) -> tuple[Callable[[float], float], list[float]]:
+    """Where a cost lies, and the round numbers to write; powers of ten where costs differ much."""
+    low, high = min(costs), max(costs)
+    if high > 8 * low:
+        return logarithmic(low, high, start, end), powers(low, high)
+    if high <= 1.02 * low:
+        return (lambda value: (start + end) / 2), [sorted(costs)[len(costs) // 2]]
+    return linear(low, high, start, end), steps(low, high)
+
+
+def score_grid(low: float, high: float, left: float, right: float, up: Callable[[float], float]) -> list[Markup]:
+    """Lines of equal score."""
+    parts = []
+    for value in steps(low, high):
+        kind = "end" if value in (0.0, 1.0) else "grid"
+        parts.append(element("line", x1=left, x2=right, y1=up(value), y2=up(value), class_=kind))
+        parts.append(element("text", f"{value:.1f}", x=left - 8, y=up(value) + 4, class_="tick", text_anchor="end"))
+    for value, word in ((0.0, "chance"), (1.0, "reference")):
+        parts.append(element("text", word, x=right, y=up(value) - 5, class_="tick", text_anchor="end"))
+    return parts
+
+
+def cost_grid(
+    ticks: Sequence[float], along: Callable[[float], float], bottom: float, name: str, right: float
+) -> list[Markup]:
+    """Marks of equal cost."""
+    parts = [
+        mark
+        for value in ticks
+        for mark in (
+            element("line", x1=along(value), x2=along(value), y1=bottom, y2=bottom + 5, class_="axis"),
+            element("text", compact(value), x=along(value), y=bottom + 19, class_="tick", text_anchor="middle"),
+        )
+    ]
+    return [*parts, element("text", name, x=right, y=bottom + 38, class_="title", text_anchor="end")]
+
+
+def point(standing: Standing, x: float, up: Callable[[float], float], low: float, high: float) -> Markup:
+    """One entry: its interval, its score, and where the same network began."""
+
+    def at(value: float) -> float:
+        return up(min(max(value, low), high))
+
+    parts = []
+    if RANDOM in standing.baselines:
+        begun = at(standing.baselines[RANDOM])
+        parts.append(element("line", x1=x, x2=x, y1=begun, y2=at(standing.score), class_="gain"))
+        parts.append(element("circle", cx=x, cy=begun, r=3, class_="random"))
+    parts.append(element("line", x1=x, x2=x, y1=at(standing.low), y2=at(standing.high), class_="interval"))
+    parts.append(element("circle", cx=x, cy=at(standing.score), r=4.5, class_="trained"))
+    return element("g", element("title", f"{standing.entry.title}: {standing.score:.2f}"), *parts)
+
+
+def names(
+    found: Sequence[tuple[float, Standing]], along: Callable[[float], float], up: Callable[[float], float], right: float
+) -> list[Markup]:
+    """Names beside points: of all where they are few, else of those that no cheaper one beats."""
+    chosen = found if len(found) <= MOST_NAMES else cheapest(found)[:MOST_NAMES]
+    wanted = [(along(cost), up(each.score) + 4) for cost, each in chosen]
+    heights = apart(wanted, height=14, width=170)
+    return [
+        element(
+            "text",
+            shortened(each.entry.title, 28),
+            x=x + (9 if x < right - 190 else -9),
+            y=y,
+            class_="name",
+            text_anchor="start" if x < right - 190 else "end",
+        )
+        for (x, _), y, (_, each) in zip(wanted, heights, chosen, strict=True)
+    ]
+
+
+def cheapest(found: Sequence[tuple[float, Standing]]) -> list[tuple[float, Standing]]:
+    """Entries that are better than every one that costs less."""
+    best, front = float("-inf"), []
+    for cost, standing in sorted(found, key=lambda each: (each[0], -each[1].score)):
+        if standing.score > best:
+            best = standing.score
+            front.append((cost, standing))
+    return front
+
+
+def rank_picture(table: Table) -> Markup:
+    """Ranks as intervals, one line for each of the first entries."""
+    shown = table.standings[:MOST_RANKS]
+    width, left, right, row = 720, 250, 700, 22
+    bottom = 8 + row * len(shown)
+    along = linear(1, max(2, *(each.ranks[1] for each in shown)), left, right)
+    ticks = [value for value in steps(1, max(each.ranks[1] for each in shown), 8) if value == int(value)]
+    parts = [element("line", x1=along(each), x2=along(each), y1=4, y2=bottom, class_="grid") for each in ticks]
+    parts += [
+        element("text", f"{each:.0f}", x=along(each), y=bottom + 15, class_="tick", text_anchor="middle")
+        for each in ticks
+    ]
+    for index, each in enumerate(shown):
+        y = 8 + row * (index + 0.5)
+        first, last = (along(rank) for rank in each.ranks)
+        parts.append(
+            element("text", shortened(each.entry.title, 36), x=left - 16, y=y + 4, class_="name", text_anchor="end")
+        )
+        parts.append(element("rect", x=first - 4, y=y - 4, width=last - first + 8, height=8, rx=4, class_="interval"))
+        parts.append(element("circle", cx=min(max(along(index + 1), first), last), cy=y, r=3.4, class_="trained"))
+    return picture(width, bottom + 24, "Rank of each entry, as an interval", *parts)
+
+
+def layers_of(entry: Entry, evaluator: str, metric: str, encoder: str) -> dict[int, float]:
+    """The mean over seeds of what each layer of an encoder reaches."""
+    found: dict[int, list[float]] = {}
+    for row in entry.rows(evaluator, encoder):
+        for name, value in row.metrics.items():
+            fits = LAYER.fullmatch(name)
+            if fits and fits[2] == metric and value is not None:
+                found.setdefault(int(fits[1]), []).append(value)
+    return {layer: sum(found[layer]) / len(found[layer]) for layer in sorted(found)[:MOST_LAYERS]}
+
+
+def layer_picture(entry: Entry, evaluator: str, metric: str, chance: float) -> Markup | None:
+    """What each layer is worth, trained and at random initialisation; None where there are no layers."""
+    found = {encoder: layers_of(entry, evaluator, metric, encoder) for encoder in (SUPERVISED, RANDOM, TRAINED)}
+    raw = entry.values(evaluator, metric, RAW)
+    if not found[TRAINED]:
+        return None
+    every = [value for each in found.values() for value in each.values()] + raw + [chance]
+    low, high = min(every), max(every)
+    layers = sorted({layer for each in found.values() for layer in each})
+    up, along = linear(low, high, 128, 14), linear(0, len(layers) - 1, 46, 250)
+    if len(layers) == 1:
+        along = linear(-1, 1, 46, 250)
+    parts = layer_axes(layers, low, high, up, along)
+    parts.append(element("line", x1=38, x2=258, y1=up(chance), y2=up(chance), class_="end"))
+    if raw:
+        level = up(sum(raw) / len(raw))
+        parts.append(element("line", x1=38, x2=258, y1=level, y2=level, class_="raw"))
+    for encoder, values in found.items():
+        points = [(along(layers.index(layer)), up(value)) for layer, value in values.items()]
+        if points:
+            parts.append(path(points, f"line {SHORT[encoder]}-line"))
+            parts += [element("circle", cx=x, cy=y, r=3, class_=SHORT[encoder]) for x, y in points]
+    return picture(264, 156, f"{metric} by layer, trained beside random initialisation", *parts)
+
+
+def layer_axes(
+    layers: Sequence[int], low: float, high: float, up: Callable[[float], float], along: Callable[[float], float]
+) -> list[Markup]:
+    """Ticks of a picture of layers."""
+    parts = []
+    for value in steps(low, high, 3):
+        parts.append(element("line", x1=38, x2=258, y1=up(value), y2=up(value), class_="grid"))
+        parts.append(element("text", f"{value:.2g}", x=32, y=up(value) + 4, class_="tick", text_anchor="end"))
+    every = max(1, len(layers) // 8)
+    for index, layer in list(enumerate(layers))[::every]:
+        parts.append(element("text", str(layer), x=along(index), y=149, class_="tick", text_anchor="middle"))
+    return parts

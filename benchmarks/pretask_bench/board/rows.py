@@ -1,0 +1,216 @@
+"""Rows: what the page's tables show of entries, in words and numbers; the template escapes every text.
+
+Cells are short, because there may be ten thousand rows: a cell is a number, its half interval, and a class.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from markupsafe import Markup
+
+from pretask_bench.board.entries import Entry, Field, shortened
+from pretask_bench.board.facts import half_text, interval_over, pretext_facts, rank_text, unranked
+from pretask_bench.board.pictures import cost_of, score_range, strip
+from pretask_bench.board.standings import ENCODERS, Standing, Table, estimate_of
+from pretask_bench.report import is_share, shown, written
+from pretask_bench.results import short
+from pretask_bench.statistics import Estimate
+
+MOST_DRAWN = 1000  # rows of a table with a strip
+MOST_MISSING = 6
+PARTS = ("split", "objective", "model")
+OWN = "pretask"
+SECONDS = "seconds of training"
+
+
+@dataclass
+class Choices:
+    """What a reader may filter by: every id that occurs, by a number."""
+
+    numbers: dict[str, dict[str, int]] = field(default_factory=lambda: {each: {} for each in PARTS})
+
+    def of(self, entry: Entry) -> str:
+        """The numbers of an entry's parts, in the order of PARTS."""
+        ids = ids_of(entry)
+        return " ".join(str(self.numbers[part].setdefault(ids[part], len(self.numbers[part]))) for part in PARTS)
+
+    def sorted(self, part: str) -> list[tuple[int, str]]:
+        """Number and id, by id."""
+        return [(number, name) for name, number in sorted(self.numbers[part].items())]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a table.
+
+    Args:
+        entry: Whose.
+        standing: None where it is not ranked.
+        numbers: Of its parts, to filter by.
+        cells: Number and half interval by measure and encoder.
+        drawing: The score as a picture.
+        anchor: Of its details; empty where there are none.
+    """
+
+    entry: Entry
+    standing: Standing | None
+    numbers: str
+    cells: tuple[tuple[str, str], ...]
+    drawing: Markup | str
+    anchor: str
+
+    @property
+    def rank(self) -> str:
+        """As an interval."""
+        return rank_text(self.standing.ranks) if self.standing is not None else ""
+
+    @property
+    def score(self) -> str:
+        """Of the normalised scale."""
+        return f"{self.standing.score:.2f}".replace("-", "−") if self.standing is not None else ""
+
+    @property
+    def interval(self) -> str:
+        """Of the score."""
+        each = self.standing
+        return f"{each.low:.2f} to {each.high:.2f}".replace("-", "−") if each is not None else ""
+
+    @property
+    def parts(self) -> str:
+        """Names of what it is made of."""
+        return " + ".join(short(name) for name in ids_of(self.entry).values())
+
+    @property
+    def plugins(self) -> list[str]:
+        """Namespaces other than ours."""
+        names = [*ids_of(self.entry).values(), *([task] if (task := self.entry.first.cell.task) else [])]
+        return sorted({name.split("/")[0] for name in names} - {OWN})
+
+    @property
+    def pretext(self) -> tuple[str, list[str]]:
+        """How well the pretext task was solved, and what that is to be held against."""
+        return pretext_texts(self.entry)
+
+    @property
+    def seconds(self) -> str:
+        """Of training, the mean over seeds."""
+        cost = cost_of(self.entry, SECONDS)
+        return f"{cost:.0f}" if cost is not None else ""
+
+    @property
+    def seeds(self) -> str:
+        """How many, with a mark where intervals are over test items."""
+        return f"{len(self.entry.records)}" + ("†" if interval_over(self.entry) == "test items" else "")
+
+    @property
+    def missing(self) -> str:
+        """What it lacks."""
+        shown = "; ".join(self.entry.missing[:MOST_MISSING]) or "no measure has a scale"
+        more = len(self.entry.missing) - MOST_MISSING
+        return shown + (f"; and {more} more" if more > 0 else "")
+
+
+def ids_of(entry: Entry) -> Mapping[str, str]:
+    """Full ids of what an entry chose."""
+    cell = entry.first.cell
+    return {"split": cell.split.id, "objective": cell.objective.id, "model": cell.model.id}
+
+
+def pretext_texts(entry: Entry) -> tuple[str, list[str]]:
+    """The score of the pretext task; and its chance level, the best trivial guess and low-level statistics."""
+    found = pretext_facts(entry)
+    if found is None:
+        return "", []
+    name = found["metric"]
+    score = shown(Estimate(found["mean"], found["low"], found["high"], len(entry.records)), name)
+    beside = {"chance": found["chance"], "shortcut": found["shortcut"]}
+    if found["trivial"] is not None:
+        beside[shortened(found["trivial"]["guess"], 24)] = found["trivial"]["value"]
+    return narrow(score), [
+        f"{each} {narrow(written(value, name))}" for each, value in beside.items() if value is not None
+    ]
+
+
+def narrow(text: str) -> str:
+    """The text with a space before its unit that does not break."""
+    return text.replace(" %", "\u202f%").replace("± ", "±")
+
+
+def cells_of(fields: Field, entry: Entry) -> tuple[tuple[str, str], ...]:
+    """Every number of every measure: trained, then those beside it."""
+    return tuple(
+        cell_of(fields, entry, number, encoder)
+        for number in range(len(fields.division.measures))
+        for encoder in ENCODERS
+    )
+
+
+def cell_of(fields: Field, entry: Entry, number: int, encoder: str) -> tuple[str, str]:
+    """A number without its unit, and half of its interval."""
+    measure = fields.division.measures[number]
+    estimate = estimate_of(fields, entry, measure, encoder)
+    if estimate is None:
+        return "", ""
+    return written(estimate.value, measure.metric).removesuffix(" %"), half_text(estimate, measure.metric)
+
+
+def heads(table: Table) -> list[tuple[str, str]]:
+    """Of each measure its name with the unit, and the ends of its scale."""
+    ends = {each.measure.title: (each.chance, each.reference) for each in table.scales}
+    found = []
+    for measure in table.field.division.measures:
+        unit = ", %" if is_share(measure.metric) else ""
+        scale = (
+            ""
+            if measure.title not in ends
+            else "chance {}, reference {}".format(*(written(each, measure.metric) for each in ends[measure.title]))
+        )
+        found.append((measure.title + unit, scale))
+    return found
+
+
+def ranked_rows(table: Table, choices: Choices, anchors: Mapping[str, str]) -> list[Row]:
+    """The rows of those that are ranked."""
+    low, high = score_range(table.standings) if table.standings else (0.0, 1.0)
+    drawn: Iterable[Markup | str] = (
+        strip(each, low, high) if number < MOST_DRAWN else "" for number, each in enumerate(table.standings)
+    )
+    return [
+        row_of(table, each.entry, each, drawing, choices, anchors)
+        for each, drawing in zip(table.standings, drawn, strict=True)
+    ]
+
+
+def unranked_rows(table: Table, choices: Choices, anchors: Mapping[str, str]) -> list[Row]:
+    """The rows of those that are not, by name."""
+    return [row_of(table, each, None, "", choices, anchors) for each in unranked(table)]
+
+
+def row_of(
+    table: Table,
+    entry: Entry,
+    standing: Standing | None,
+    drawing: Markup | str,
+    choices: Choices,
+    anchors: Mapping[str, str],
+) -> Row:
+    """One row."""
+    cells = cells_of(table.field, entry)
+    return Row(entry, standing, choices.of(entry), cells, drawing, anchors.get(anchor_key(table, entry), ""))
+
+
+def anchor_key(table: Table, entry: Entry) -> str:
+    """What tells an entry of one table from the same entry of another."""
+    return f"{table.field.division.name} {sorted(table.field.fingerprints.items())} {entry.key}"
+
+
+def anchors_of(tables: Sequence[Table], most: int) -> dict[str, str]:
+    """Where the page tells more of an entry: of the first of each table in turn, as many as there is room for."""
+    queues = [[*(each.entry for each in table.standings), *unranked(table)] for table in tables]
+    turns = [
+        anchor_key(table, queue[turn])
+        for turn in range(max(map(len, queues), default=0))
+        for table, queue in zip(tables, queues, strict=True)
+        if turn < len(queue)
+    ]
+    return {key: f"e{number}" for number, key in enumerate(turns[:most])}

@@ -1,0 +1,155 @@
+"""Site: write a board as index.html, board.json and board.md.
+
+The page needs nothing else: its rules and its script are in it, and its policy allows these two by their hashes,
+pictures that are in it, and nothing from anywhere.
+"""
+
+import os
+import uuid
+from base64 import b64encode
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from hashlib import sha256
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from pretask.errors import PretaskError
+
+from pretask_bench.board.details import detail_of
+from pretask_bench.board.entries import Named, Sorted, sort_records
+from pretask_bench.board.facts import board_facts, json_text, markdown_text, unranked
+from pretask_bench.board.figures import Album
+from pretask_bench.board.pictures import COSTS, MOST_RANKS, cost_picture, rank_picture
+from pretask_bench.board.ranking import RESAMPLES
+from pretask_bench.board.rows import PARTS, Choices, anchor_key, anchors_of, heads, ranked_rows, unranked_rows
+from pretask_bench.board.standings import ENCODERS, Table, table_of
+from pretask_bench.canonical import json_text as canonical_text
+from pretask_bench.suites import Suite
+
+MOST_DETAILS = 200  # entries of which the page tells more
+MOST_REASONS = 20
+FILES = ("index.html", "board.json", "board.md")
+
+
+def write_board(
+    suite: Suite, records: Named, out: Path, folders: Sequence[Path] = (), fits: Sequence[Mapping[str, Any]] = ()
+) -> list[Path]:
+    """Write the three files of a board, each whole or not at all.
+
+    Args:
+        suite: Whose leaderboard.
+        records: By their hash.
+        out: A folder.
+        folders: Where the figures of records lie.
+        fits: Which parts fit each other, as `compat.fitting_rows` gives it; the page shows it where there is some.
+
+    Raises:
+        PretaskError: A file cannot be written.
+    """
+    texts = board_texts(suite, records, folders, fits)
+    return [write_text(out / name, text) for name, text in zip(FILES, texts, strict=True)]
+
+
+def board_texts(
+    suite: Suite, records: Named, folders: Sequence[Path] = (), fits: Sequence[Mapping[str, Any]] = ()
+) -> tuple[str, str, str]:
+    """HTML, JSON and Markdown of a board."""
+    found = sort_records(suite, records)
+    tables = [table_of(each) for each in found.fields]
+    facts = board_facts(suite, found, tables)
+    return page_text(suite, found, tables, folders, fits), json_text(facts), markdown_text(facts)
+
+
+def page_text(
+    suite: Suite, found: Sorted, tables: Sequence[Table], folders: Sequence[Path], fits: Sequence[Mapping[str, Any]]
+) -> str:
+    """The text of index.html."""
+    surroundings = Environment(
+        loader=PackageLoader("pretask_bench", "board"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    album, choices, anchors = Album(folders), Choices(), anchors_of(tables, MOST_DETAILS)
+    sections = [section(suite, table, choices, anchors) for table in tables]
+    rules, script = own_text("board.css"), own_text("board.js")
+    return surroundings.get_template("board.html").render(
+        suite=suite,
+        found=found,
+        sections=sections,
+        details=details(tables, anchors, album),
+        album=album,
+        filters=[(part, choices.sorted(part)) for part in PARTS],
+        evaluators=list(dict.fromkeys(each.evaluator for of in suite.file.division for each in of.measures)),
+        reasons=list(found.outside.items())[:MOST_REASONS],
+        more_reasons=max(0, len(found.outside) - MOST_REASONS),
+        entries=sum(len(each["rows"]) + len(each["unranked"]) for each in sections),
+        ranked=sum(len(each["rows"]) for each in sections),
+        encoders=ENCODERS,
+        resamples=RESAMPLES,
+        most_ranks=MOST_RANKS,
+        most_details=MOST_DETAILS,
+        matrices=(),
+        rules=Markup(rules),
+        script=Markup(script),
+        rules_hash=policy_hash(rules),
+        script_hash=policy_hash(script),
+    )
+
+
+def section(suite: Suite, table: Table, choices: Choices, anchors: Mapping[str, str]) -> dict[str, Any]:
+    """What the template shows of a table."""
+    division = table.field.division
+    pictures = [(name, cost_picture(table, name)) for name in COSTS] if table.standings else []
+    fixed = suite.fixed[division.name]
+    return {
+        "division": division,
+        "data": table.field.first.cell.data,
+        "fingerprints": sorted(table.field.fingerprints.items()),
+        "fixed": [(name, canonical_text(dict(of))) for name, of in (fixed.data, *fixed.evaluators.items())],
+        "heads": heads(table),
+        "measures": division.measures,
+        "faults": table.faults,
+        "rows": ranked_rows(table, choices, anchors),
+        "unranked": unranked_rows(table, choices, anchors),
+        "costs": [(name, drawing) for name, drawing in pictures if drawing is not None],
+        "ranks": rank_picture(table) if len(table.standings) > 1 else None,
+    }
+
+
+def details(tables: Sequence[Table], anchors: Mapping[str, str], album: Album) -> list[dict[str, Any]]:
+    """What the template shows of single entries, in the order of the tables."""
+    return [
+        detail_of(table, entry, anchors[key], album)
+        for table in tables
+        for entry in (*(each.entry for each in table.standings), *unranked(table))
+        if (key := anchor_key(table, entry)) in anchors
+    ]
+
+
+def own_text(name: str) -> str:
+    """The text of a file beside this module."""
+    return files("pretask_bench.board").joinpath(name).read_text(encoding="utf-8")
+
+
+def policy_hash(text: str) -> str:
+    """How a Content-Security-Policy names a text."""
+    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a file whole, by one rename; raises PretaskError where that cannot be done."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(text.encode())
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise PretaskError("the board", f"to write {path}", str(error), "Name another folder with --out.") from error
+    return path

@@ -1,0 +1,34 @@
+"""The verb `pretask board`: the leaderboard of a suite."""
+
+from pathlib import Path
+
+import click
+
+from pretask_bench.cli import registry
+
+
+@click.command("board")
+@click.argument("suite")
+@click.argument("places", nargs=-1, type=click.Path(path_type=Path), metavar="[RECORDS]...")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("site"), show_default=True)
+def command(suite: str, places: tuple[Path, ...], out: Path) -> None:
+    """Write the leaderboard of SUITE from RECORDS, folders or files; runs/records where none is named.
+
+    One page that needs nothing else, the same as JSON, and as Markdown. The same records give the same bytes.
+    """
+    from pretask import PretaskError
+
+    from pretask_bench.board.site import write_board
+    from pretask_bench.store import files_of, read
+    from pretask_bench.suites import read_suite
+
+    chosen = read_suite(registry(), suite)
+    records = {}
+    for path in files_of(places or (Path("runs/records"),)):
+        try:
+            records[path.stem] = read(path)
+        except PretaskError as error:
+            click.echo(f"left out {path}: {error}", err=True)
+    folders = sorted({place if place.is_dir() else place.parent for place in places or (Path("runs/records"),)})
+    for path in write_board(chosen, records, out, folders):
+        print(path)
