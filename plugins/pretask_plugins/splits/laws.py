@@ -228,7 +228,9 @@ class InTime(Hiding):
 
     def cuts(self, draws: Draws, length: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
         """The first place of the future, with room on both sides, or at least after it, where the length allows it."""
-        share = self.cut + self.spread * draws.uniform("cut", low=-1.0, high=1.0)
+        share: float | Tensor = self.cut
+        if self.spread:  # a cut that stands still draws nothing
+            share = self.cut + self.spread * draws.uniform("cut", low=-1.0, high=1.0)
         before, after = self.room
         wanted = (share * length).round().long().clamp(min=before)
         return torch.minimum(wanted, length - after).clamp(min=0)

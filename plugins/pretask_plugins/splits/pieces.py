@@ -22,6 +22,8 @@ def describe_views(who: str, observed: Observed, frame: int) -> InputSpec:
     if modality == "audio":
         check_frame(who, frame)
         return InputSpec("audio", (-(-shape[0] // frame), frame))
+    if modality not in TARGET:
+        raise Incompatible(who, " or ".join(TARGET) + " data", modality, "Choose another split: pretask list split.")
     if modality == "text" and observed.vocabulary is None:
         raise Incompatible(who, "text with a vocabulary", "none", "Use data that names its token ids.")
     return InputSpec(modality, shape, vocabulary=observed.vocabulary)

@@ -211,7 +211,7 @@ def cell(patch: int) -> int:
     >>> cell(32), cell(28), cell(5)
     (4, 2, 1)
     """
-    return max((step for step in range(1, patch // 8 + 1) if patch % step == 0), default=1)
+    return max([1, *(step for step in range(1, patch // 8 + 1) if patch % step == 0)])
 
 
 def gradient_energy(images: UInt8[Tensor, "B C H W"]) -> Float[Tensor, "B h w"]:

@@ -13,6 +13,12 @@ from collections.abc import Iterator
 import pretask
 
 SOURCE = "Liu, Yang, Chi, Hsu and Lee, ICASSP 2020"
+# "The answer leaks" is said above, and is the paper's: a hidden frame moves the mean of all others.
+LEAK = "means and deviations of the whole recording are removed before masking, as in the released code"
+EXPECTED_FAILURES = {
+    "split masked-speech": {"hidden-stays-hidden": LEAK, "what-is-erased-holds-nothing": LEAK},
+    "split masked-spectrogram": {"hidden-stays-hidden": LEAK},
+}
 TINY = {"mels": 8, "window": 0.032, "hop": 0.016, "span": 3, "rate": 8000}
 
 

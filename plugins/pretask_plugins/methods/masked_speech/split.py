@@ -140,7 +140,8 @@ class MaskFrames:
     def frames_of(self, batch: Batch) -> tuple[Float[Tensor, "B T M"], Bool[Tensor, "B T"]]:
         """The frames of every recording, normalised band by band, and which of them are no padding."""
         hop = self.samples(self.hop)
-        mel = log_mel(batch.data, self.rate, self.mels, self.samples(self.window), hop)
+        waves = batch.data if batch.present is None else batch.data * batch.present  # windows reach into padding
+        mel = log_mel(waves, self.rate, self.mels, self.samples(self.window), hop)
         centre = (torch.arange(mel.shape[1], device=batch.device) * hop).clamp(max=batch.data.shape[1] - 1)
         if batch.present is None:
             present = torch.ones(mel.shape[:2], dtype=torch.bool, device=batch.device)
@@ -228,18 +229,31 @@ def other_frames(draws: Draws, begins: Bool[Tensor, "B T"], length: Int[Tensor, 
 
 
 @lru_cache(maxsize=8)
-def spectrogram(rate: int, mels: int, window: int, hop: int, device: torch.device) -> Any:
-    """Torchaudio's mel spectrogram on a device; the transform is padded to a power of two above the window."""
+def window_and_filters(rate: int, mels: int, window: int, hop: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Torchaudio's window and mel filters on a device."""
     from torchaudio.transforms import MelSpectrogram
 
-    size = max(1 << (window - 1).bit_length(), 512)
-    return MelSpectrogram(rate, n_fft=size, win_length=window, hop_length=hop, n_mels=mels, power=2.0).to(device)
+    made = MelSpectrogram(rate, n_fft=transformed(window), win_length=window, hop_length=hop, n_mels=mels).to(device)
+    return made.spectrogram.window, made.mel_scale.fb
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def constants(rate: int, mels: int, window: int, hop: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The same, which a compiled step does not trace."""
+    return window_and_filters(rate, mels, window, hop, device)
+
+
+def transformed(window: int) -> int:
+    """Samples that are transformed at once: a power of two above the window."""
+    return max(1 << (window - 1).bit_length(), 512)
 
 
 def log_mel(waves: Float[Tensor, "B S"], rate: int, mels: int, window: int, hop: int) -> Float[Tensor, "B T M"]:
     """The logarithm of the power in every mel band around every hop."""
-    power: Tensor = spectrogram(rate, mels, window, hop, waves.device)(waves)
-    return (power + FLOOR).log().transpose(1, 2)
+    shape, filters = constants(rate, mels, window, hop, waves.device)
+    turns = torch.stft(waves, transformed(window), hop, window, shape, return_complex=True)
+    power: Tensor = turns.abs().square().transpose(1, 2) @ filters
+    return (power + FLOOR).log()
 
 
 def standardised(mel: Float[Tensor, "B T M"], present: Bool[Tensor, "B T"]) -> Float[Tensor, "B T M"]:
