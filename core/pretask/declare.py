@@ -1,11 +1,12 @@
 """Declarations: what a plugin says it offers, as data, without importing what implements it.
 
 A plugin's entry point names a light module whose `pretask_components` hook yields these. `implementation` is a
-"module:attribute" string that is imported on first use. `small` are options under which the component fits a tiny
-canned batch: the compatibility matrix and the conformance kit use them.
+"module:attribute" string that is imported on first use; in a single file, which is not light, it may be the class
+itself. `small` are options under which the component fits a tiny canned batch: the compatibility matrix and the
+conformance kit use them.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +17,7 @@ hookimpl = pluggy.HookimplMarker("pretask")
 
 KINDS = ("data", "split", "model", "objective", "evaluator", "task", "suite")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
+Implementation = str | Callable[..., Any]
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,20 @@ def names(words: str | Collection[str]) -> frozenset[str]:
     return frozenset({words} if isinstance(words, str) else words)
 
 
+def place(implementation: Implementation) -> str:
+    """Where a class or function is defined, as "module:attribute"; text says so itself.
+
+    >>> place(Component)
+    'pretask.declare:Component'
+    """
+    if isinstance(implementation, str):
+        return implementation
+    return f"{implementation.__module__}:{implementation.__qualname__}"
+
+
 def split(
     name: str,
-    implementation: str,
+    implementation: Implementation,
     *,
     modality: str | Collection[str],
     targets: Collection[str] | Mapping[str, Collection[str]],
@@ -67,7 +80,7 @@ def split(
 
     Args:
         name: Lower-case words with hyphens.
-        implementation: "module:attribute" of a class whose options are its keyword arguments.
+        implementation: "module:attribute" of a class whose options are its keyword arguments, or the class.
         modality: What it can split.
         targets: The kinds of its targets; by modality where they differ.
         gives: The modality of x, where it differs from that of t (log-mel images of a waveform).
@@ -88,12 +101,12 @@ def split(
         "sees": names(sees),
         "hidden": hidden,
     }
-    return Component("split", name, implementation, summary, source, version, traits, small)
+    return Component("split", name, place(implementation), summary, source, version, traits, small)
 
 
 def model(
     name: str,
-    implementation: str,
+    implementation: Implementation,
     *,
     modality: str | Collection[str],
     streams: str | Collection[str] = "all",
@@ -104,12 +117,12 @@ def model(
 ) -> Component:
     """Declare a model: the modalities that it reads and the streams that it offers."""
     traits = {"modality": names(modality), "streams": names(streams)}
-    return Component("model", name, implementation, summary, source, version, traits, small)
+    return Component("model", name, place(implementation), summary, source, version, traits, small)
 
 
 def objective(
     name: str,
-    implementation: str,
+    implementation: Implementation,
     *,
     targets: str | Collection[str],
     bottleneck: bool = False,
@@ -120,12 +133,12 @@ def objective(
 ) -> Component:
     """Declare an objective: the kinds of target that it scores, and whether it has a bottleneck."""
     traits = {"targets": names(targets), "bottleneck": bottleneck}
-    return Component("objective", name, implementation, summary, source, version, traits, small)
+    return Component("objective", name, place(implementation), summary, source, version, traits, small)
 
 
 def evaluator(
     name: str,
-    implementation: str,
+    implementation: Implementation,
     *,
     needs: str = "encoder",
     modality: str | Collection[str] = (),
@@ -136,12 +149,12 @@ def evaluator(
 ) -> Component:
     """Declare an evaluator: whether it needs the `encoder` or the `objective`; no modality means any."""
     traits = {"needs": needs, "modality": names(modality)}
-    return Component("evaluator", name, implementation, summary, source, version, traits, small)
+    return Component("evaluator", name, place(implementation), summary, source, version, traits, small)
 
 
 def data(
     name: str,
-    implementation: str,
+    implementation: Implementation,
     *,
     modality: str,
     summary: str = "",
@@ -150,7 +163,7 @@ def data(
     small: Mapping[str, Any] = NOTHING,
 ) -> Component:
     """Declare data: the modality of what it yields."""
-    return Component("data", name, implementation, summary, source, version, {"modality": modality}, small)
+    return Component("data", name, place(implementation), summary, source, version, {"modality": modality}, small)
 
 
 def task(

@@ -8,9 +8,10 @@ twice) is told before anything is imported.
 import os
 import re
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import Distribution, distributions
@@ -28,6 +29,8 @@ from pretask_registry.names import WORDS, hint
 GROUPS = "pretask.plugins"
 GROUP = f"{GROUPS}.v1"  # the major version of the API is part of the name
 BLOCK = "PRETASK_BLOCK"
+LOCAL = "local"  # the namespace of files that are plugins for one process only; see files.py
+SLOW = 3.0  # seconds that a light module may take
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,7 @@ class Plugin:
         state: `ok`; `partly`, where something in it does not work; `broken` or `blocked`, where nothing is loaded.
         components: What it declares, sound or not unique.
         problems: What is wrong; none where the state is ok.
+        content: Hash of what it holds, where it is a single file and so has no version.
     """
 
     name: str
@@ -68,6 +72,7 @@ class Plugin:
     state: Literal["ok", "partly", "broken", "blocked"] = "ok"
     components: tuple[Component, ...] = ()
     problems: tuple[Problem, ...] = ()
+    content: str = ""
 
     @property
     def namespace(self) -> str:
@@ -176,6 +181,9 @@ def refuse_strange(plugin: Plugin) -> Plugin:
     if not WORDS.fullmatch(plugin.namespace):
         cause = f"its namespace {plugin.namespace!r} is not lower-case words with hyphens"
         return plugin.refused(cause, f"Rename the entry point of {plugin.distribution}.")
+    if plugin.namespace == LOCAL:
+        cause = f"the namespace {LOCAL!r} is kept for files that are given by --plugin"
+        return plugin.refused(cause, f"Rename the entry point of {plugin.distribution}.")
     return plugin
 
 
@@ -189,6 +197,7 @@ def refuse_shared(plugin: Plugin, owners: set[str]) -> Plugin:
 
 def load(plugin: Plugin, manager: PluginManager) -> Plugin:
     """Import a plugin and take its declarations; whatever it raises becomes its problem."""
+    began = time.monotonic()
     try:
         module = import_quietly(plugin.module)
         known = next(
@@ -200,10 +209,20 @@ def load(plugin: Plugin, manager: PluginManager) -> Plugin:
         manager.register(module, plugin.name)
         declared = [each for answer in ask(manager, plugin.name, "pretask_components") for each in answer]
     except KeyboardInterrupt:
+        skip = f"{BLOCK}={plugin.name} goes without it"
+        print(f"stopped while {plugin.name} ({plugin.release}) was imported; {skip}", file=sys.stderr)
         raise
     except BaseException as error:  # SystemExit too: a plugin that gives up must not end the program
         return plugin.refused(said(error), way_out(plugin, error), error)
-    return judged(plugin, declared, list(hook_problems(module, manager)))
+    problems = [*slowness(plugin, time.monotonic() - began), *hook_problems(module, manager)]
+    return judged(plugin, declared, problems)
+
+
+def slowness(plugin: Plugin, seconds: float) -> Iterator[Problem]:
+    """A problem where a module took so long that it cannot be light."""
+    if seconds > SLOW:
+        fix = f"Let {plugin.module} import nothing heavy: what implements a component is imported on first use."
+        yield Problem(f"it took {seconds:.1f} seconds to import, and every command waits for it.", fix)
 
 
 def judged(plugin: Plugin, declared: list[Any], problems: list[Problem]) -> Plugin:
@@ -251,15 +270,32 @@ def duplicates(plugin: Plugin, owners: Mapping[str, list[str]]) -> Iterator[Prob
 def ask(manager: PluginManager, name: str, hook: str, **arguments: Any) -> list[Any]:
     """What one plugin answers to a hook, generators drained: one answer, or none where it has no such hook."""
     others = [other for each, other in manager.list_name_plugin() if each != name]
-    with redirect_stdout(sys.stderr):
+    with talk_on_stderr():
         answers = manager.subset_hook_caller(hook, others)(**arguments)
         return [tuple(each) if isinstance(each, Iterator) else each for each in answers]
 
 
 def import_quietly(module: str) -> ModuleType:
     """Import a module; what it prints goes to stderr, since stdout is for data."""
-    with redirect_stdout(sys.stderr):
+    with talk_on_stderr():
         return import_module(module)
+
+
+@contextmanager
+def talk_on_stderr() -> Iterator[None]:
+    """Whatever is printed inside goes to stderr, also by other programs and by C: stdout is for data."""
+    sys.stdout.flush()
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        for stream in (sys.__stdout__, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        os.dup2(stdout, 1)
+        os.close(stdout)
 
 
 def said(error: BaseException) -> str:

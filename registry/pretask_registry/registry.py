@@ -2,14 +2,16 @@
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pluggy import PluginManager
 from pretask import Component, PretaskError, Unknown
 
-from pretask_registry.discovery import Plugin, ask, discover, said
+from pretask_registry.discovery import Plugin, ask, discover, report_duplicates, said
+from pretask_registry.files import load_file
 from pretask_registry.names import Reference, check_kind, nearest, parse
 
 PLUGIN_PROBLEM = 3  # exit code
@@ -69,13 +71,16 @@ class Registry:
     dropped: set[tuple[str, str]] = field(default_factory=set)
 
     @classmethod
-    def load(cls, path: list[str] | None = None) -> "Registry":
+    def load(cls, path: list[str] | None = None, files: Iterable[Path] = ()) -> "Registry":
         """Find and load all plugins; those that do not work are kept as rows with their problems.
 
         Args:
             path: Folders with the metadata of distributions; sys.path where it is None.
+            files: Python files that are plugins for this process, under the namespace `local`.
         """
-        return cls(*discover(path))
+        plugins, manager = discover(path)
+        local = report_duplicates([load_file(file, manager) for file in files])
+        return cls((*plugins, *local), manager)
 
     def components(self, kind: str | None = None) -> list[Registered]:
         """What resolves, of one kind or of all, by kind and id.

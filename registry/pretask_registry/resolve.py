@@ -14,6 +14,7 @@ from pretask_registry.registry import PLUGIN_PROBLEM, Registered
 
 DATA_ONLY = ("task", "suite")  # kinds that nothing implements
 GIVEN_SPECS = ("model", "objective")  # kinds whose positional parameters are specs
+FILE = "plugin_file"  # stands among resolved options for the hash of a file that is a plugin, and so has no version
 
 
 def implementation(registered: Registered) -> Any:
@@ -81,7 +82,22 @@ def build(registered: Registered, options: Mapping[str, Any] | None = None) -> A
 
 def settle_options(registered: Registered, made_of: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """All options of a component with their values."""
-    return settle(registered.name, registered.kind, options_in(registered, made_of), options)
+    given = dict(options)
+    if registered.plugin.content:
+        check_file(registered, given.pop(FILE, registered.plugin.content))
+    return settle(registered.name, registered.kind, options_in(registered, made_of), given)
+
+
+def check_file(registered: Registered, content: str) -> None:
+    """Raise PretaskError unless a component comes from the very file that resolved options are of."""
+    if content != registered.plugin.content:
+        raise PretaskError(
+            f"{registered.kind} {registered.id}",
+            f"the file that it was recorded from, {content[:12]}",
+            registered.plugin.release,
+            "Give that version of the file by --plugin, or run it anew.",
+            exit_code=PLUGIN_PROBLEM,
+        )
 
 
 def asks_for_more(factory: partial[Any]) -> bool:
@@ -94,6 +110,7 @@ def asks_for_more(factory: partial[Any]) -> bool:
 def resolved_options(registered: Registered, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """All options with their values, defaults included, as JSON can hold them: for a record's cell.
 
+    A component of a single file, which has no version to raise, is told apart by the file's hash as a further option.
     Giving them back to `build` builds the same.
 
     Raises:
@@ -101,7 +118,8 @@ def resolved_options(registered: Registered, options: Mapping[str, Any] | None =
         PretaskError: JSON cannot hold a default (exit code 3).
     """
     settled = settle_options(registered, implementation(registered), options or {})
-    return {name: as_json(registered, name, value) for name, value in settled.items()}
+    plain = {name: as_json(registered, name, value) for name, value in settled.items()}
+    return {**plain, FILE: registered.plugin.content} if registered.plugin.content else plain
 
 
 def as_json(registered: Registered, name: str, value: Any) -> Any:

@@ -1,0 +1,91 @@
+"""Files: one Python file as a plugin of this one process, under the namespace `local`.
+
+It declares as a light module does, by a hook `pretask_components`, or by a list called `components`. It need not be
+light, and may hold what it declares: `pretask.split("rotation", Rotation, modality="image", ...)`.
+"""
+
+import re
+import sys
+import traceback
+from hashlib import sha256
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+
+from pluggy import PluginManager
+from pretask import PretaskError
+
+from pretask_registry.discovery import LOCAL, Plugin, ask, hook_problems, judged, said, talk_on_stderr
+
+COMPONENTS = "components"  # what a file may call the list of its declarations
+
+
+def load_file(path: Path, manager: PluginManager) -> Plugin:
+    """Import a file and take its declarations; whatever it raises becomes its problem."""
+    path = path.resolve()
+    name = module_name(path)
+    plugin = Plugin(f"{LOCAL}.{name}", name, path.name, "", "")
+    try:
+        content = sha256(path.read_bytes()).hexdigest()
+        plugin = Plugin(plugin.name, name, path.name, content[:12], "", content=content)
+        module = import_file(path, name)
+        manager.register(module, plugin.name)
+        listed = getattr(module, COMPONENTS, None)
+        declared = [each for answer in ask(manager, plugin.name, "pretask_components") for each in answer]
+        declared += [] if listed is None else list(listed)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        return plugin.refused(f"{said(error)}{line_of(error, path)}", f"Mend {path.name} and try again.", error)
+    return judged(plugin, declared, [] if listed is not None else list(hook_problems(module, manager)))
+
+
+def module_name(path: Path) -> str:
+    """What a file is called as a module.
+
+    >>> module_name(Path("my-task.py"))
+    'my_task'
+    """
+    return re.sub(r"\W", "_", path.stem)
+
+
+def import_file(path: Path, name: str) -> ModuleType:
+    """The module of a file, run anew; what lies beside it can be imported from it.
+
+    Raises:
+        PretaskError: Something else that can be imported has its name.
+    """
+    spec = spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PretaskError(path.name, "to be a Python file", path.suffix or "no suffix", "Name it NAME.py.")
+    other = origin(name)
+    if other is not None and other != path:
+        raise PretaskError(path.name, "a name that no other module has", f"that of {other.name}", "Rename the file.")
+    if str(path.parent) not in sys.path:
+        sys.path.append(str(path.parent))  # last, so that nothing there hides what is installed
+    sys.modules[name] = module = module_from_spec(spec)
+    try:
+        with talk_on_stderr():
+            spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def origin(name: str) -> Path | None:
+    """The file of the module that an import of this name gives; None where there is none."""
+    known = sys.modules.get(name)
+    spec = find_spec(name) if known is None else None
+    if known is None and spec is None:
+        return None
+    file = getattr(known, "__file__", None) if known is not None else spec.origin if spec is not None else None
+    return Path(file).resolve() if file else Path(name)
+
+
+def line_of(error: BaseException, path: Path) -> str:
+    """The last line of the file that was running when an error came up, in brackets."""
+    if isinstance(error, SyntaxError):
+        return ""  # says so itself
+    lines = [each.lineno for each in traceback.extract_tb(error.__traceback__) if Path(each.filename) == path]
+    return f" ({path.name}, line {lines[-1]})" if lines else ""

@@ -1,0 +1,162 @@
+"""Kinds: what the templates are filled with, by kind and modality; each example works as it is written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+MODALITIES = ("image", "text", "video", "audio")
+
+
+@dataclass(frozen=True)
+class Example:
+    """What a new package starts from.
+
+    Args:
+        folder: Of the template of the component; the template is named by the modality, or stands alone.
+        summary: One line for `pretask list`.
+        source: Where the idea was published.
+        run: Arguments of `pretask run` that try it, with `{name}` for the component.
+        facts: Further words of the templates.
+    """
+
+    folder: str
+    summary: str
+    source: str
+    run: str
+    facts: Mapping[str, str]
+
+
+# A split and the network and data on which it learns something in a minute on two cores.
+SPLITS = {
+    "image": Example(
+        "split",
+        "By how many quarter turns was this image turned?",
+        "Gidaris, Singh and Komodakis, ICLR 2018",
+        "",
+        {
+            "gives": "image",
+            "views": "1",
+            "model": "convnet",
+            "data": "digits",
+            "model_options": "width=16 stride=1",
+            "samples": "20_000",
+        },
+    ),
+    "text": Example(
+        "split",
+        "Is this text written forwards or backwards?",
+        "the arrow of time (Wei et al. 2018), for tokens",
+        "",
+        {
+            "gives": "text",
+            "views": "1",
+            "model": "transformer",
+            "data": "toy-grammar",
+            "model_options": "width=64 depth=2 heads=4",
+            "samples": "20_000",
+        },
+    ),
+    "video": Example(
+        "split",
+        "Does this clip run at the speed of the film, or faster?",
+        "Benaim et al., CVPR 2020 (SpeedNet)",
+        "",
+        {
+            "gives": "image",
+            "views": "None",
+            "model": "frames",
+            "data": "sprites",
+            "model_options": "name=convnet width=16 depth=2",
+            "data_options": "size=32",
+            "samples": "10_000",
+        },
+    ),
+    "audio": Example(
+        "split",
+        "Is this recording played forwards or backwards?",
+        "the arrow of time (Wei et al. 2018), for sound",
+        "",
+        {
+            "gives": "image",
+            "views": "1",
+            "model": "convnet",
+            "data": "tones",
+            "model_options": "width=8",
+            "samples": "10_000",
+        },
+    ),
+}
+MODELS = {
+    "image": ("A tiny network of squares of pixels.", '"image"', "relative-position --preset demo"),
+    "text": ("A tiny network of neighbouring tokens.", '"text"', "masked-lm --preset small"),
+    "video": (
+        "A tiny network of blocks of space and time.",
+        '{"image", "video"}',
+        "arrow-of-time --preset small --set split.stack=1",
+    ),
+    "audio": (
+        "A tiny network of stretches of a waveform.",
+        '"audio"',
+        "--split future-from-past --objective regression --data tones --samples 10_000",
+    ),
+}
+DATA = {
+    "image": ("Pictures of stripes, labelled by their direction.", "relative-position --preset demo"),
+    "text": ("Rows of numbers that count in steps, labelled by the step.", "causal-lm --preset small"),
+    "video": (
+        "Clips of a bar that moves, labelled by its direction.",
+        "--split future-from-past --objective regression --model frames --set model.name=convnet --samples 10_000",
+    ),
+    "audio": (
+        "Tones that rise and fade, labelled by their pitch.",
+        "--split arrow-of-time-audio --objective cross-entropy --model convnet --samples 10_000",
+    ),
+}
+
+
+def example(kind: str, modality: str) -> Example:
+    """What a new package of a kind starts from."""
+    if kind == "task":
+        found = SPLITS[modality]
+        return Example(found.folder, found.summary, found.source, "{name} --preset small", found.facts)
+    if kind == "split":
+        return split_alone(SPLITS[modality])
+    if kind == "model":
+        summary, reads, run = MODELS[modality]
+        return Example(kind, summary, "LeCun et al. 1989 (convolutions)", f"{run} --model {{name}}", {"reads": reads})
+    if kind == "data":
+        summary, run = DATA[modality]
+        return Example(kind, summary, "made from a seed", f"{run} --data {{name}}", {})
+    return ALONE[kind]
+
+
+def split_alone(found: Example) -> Example:
+    """A split that no task of its own goes with: it is run in a free combination."""
+    facts = found.facts
+    parts = f"--split {{name}} --objective cross-entropy --model {facts['model']} --data {facts['data']}"
+    options = [f"--set {each}" for each in settings(facts)]
+    run = " ".join([parts, *options, f"--samples {facts['samples']}"])
+    return Example(found.folder, found.summary, found.source, run, facts)
+
+
+def settings(facts: Mapping[str, str]) -> list[str]:
+    """The options of model and data, as `--set` takes them."""
+    return [f"{part}.{each}" for part in ("model", "data") for each in facts.get(f"{part}_options", "").split()]
+
+
+ALONE = {
+    "objective": Example(
+        "",
+        "Which class? Easy answers count less.",
+        "Lin, Goyal, Girshick, He and Dollár, ICCV 2017 (focal loss)",
+        "relative-position --preset demo --objective {name}",
+        {},
+    ),
+    "evaluator": Example(
+        "",
+        "Which class's mean features are nearest?",
+        "Mensink et al. 2013 (nearest class mean)",
+        "relative-position --preset demo --evaluate linear,{name}",
+        {},
+    ),
+}
+KINDS = ("task", "split", "objective", "model", "evaluator", "data")

@@ -1,0 +1,177 @@
+"""Package: the files of a new plugin, written into a folder that did not exist."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from string import Template
+
+from pretask import PretaskError, Unknown
+
+from pretask_registry.names import WORDS, hint
+from pretask_registry.scaffold.kinds import KINDS, MODALITIES, example, settings
+
+PREFIX = "pretask-"
+COMMON = {
+    "pyproject.toml": "pyproject.toml",
+    "README.md": "README.md",
+    ".gitignore": "gitignore",
+    ".github/workflows/check.yml": "check.yml",
+    "tests/test_conformance.py": "test_conformance.py",
+}
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a new plugin is called in all the places where it has a name.
+
+    >>> Names("mirror-test").package
+    'pretask_mirror_test'
+    """
+
+    name: str
+
+    @property
+    def distribution(self) -> str:
+        """What is installed."""
+        return f"{PREFIX}{self.name}"
+
+    @property
+    def package(self) -> str:
+        """What is imported."""
+        return self.distribution.replace("-", "_")
+
+    @property
+    def class_name(self) -> str:
+        """Of what implements the component."""
+        return "".join(word.capitalize() for word in self.name.split("-"))
+
+
+@dataclass(frozen=True)
+class Written:
+    """A package that was written.
+
+    Args:
+        folder: Where.
+        names: What it is called.
+        run: A command that tries it.
+    """
+
+    folder: Path
+    names: Names
+    run: str
+
+    @property
+    def next(self) -> tuple[str, ...]:
+        """The four commands to type next."""
+        return (
+            f"pip install -e {self.folder}",
+            f"pretask check {self.names.name}",
+            self.run,
+            "pretask results runs/records",
+        )
+
+
+def new_package(
+    name: str, kind: str, modality: str = "image", folder: Path | None = None, taken: Collection[str] = ()
+) -> Written:
+    """Write an installable package with one working component.
+
+    Args:
+        name: Of the component and its namespace, lower-case words with hyphens.
+        kind: One of KINDS.
+        modality: One of MODALITIES; objectives and evaluators have none.
+        folder: Where it goes, and must not be yet; `pretask-NAME` here if left out.
+        taken: Namespaces that are in use.
+
+    Raises:
+        Unknown: The name, kind or modality is none.
+        PretaskError: The folder exists, or cannot be written.
+    """
+    names = checked(name, taken)
+    check_choice("kind", kind, KINDS)
+    check_choice("modality", modality, MODALITIES)
+    found = example(kind, modality)
+    run = f"pretask run {found.run.format(name=names.name)}"
+    words = {
+        **found.facts,
+        **words_of(names, found.summary, run),
+        "source": found.source,
+        "modality": modality,
+        "settings": "\n".join(setting_line(each) for each in settings(found.facts)),
+    }
+    code = "split" if kind == "task" else kind
+    template = f"{found.folder}/{modality}.py" if found.folder else f"{kind}.py"
+    contents = {
+        **common(words),
+        f"src/{names.package}/__init__.py": rendered(f"declare/{kind}.py", words),
+        f"src/{names.package}/{code}.py": rendered(template, words),
+    }
+    return Written(write(folder or Path(names.distribution), contents), names, run)
+
+
+def checked(name: str, taken: Collection[str]) -> Names:
+    """The names of a new plugin; raises Unknown where they are none or belong to somebody."""
+    plain = name.removeprefix(PREFIX)
+    if not WORDS.fullmatch(plain) or not plain[0].isalpha():
+        near = re.sub(r"[^a-z0-9]+", "-", re.sub(r"([a-z])([A-Z])", r"\1-\2", plain).lower()).strip("-0123456789")
+        guess = f" Did you mean {near!r}?" if WORDS.fullmatch(near) else ""
+        raise Unknown(f"A plugin needs a name of lower-case words with hyphens; got {name!r}.{guess}")
+    names = Names(plain)
+    if plain in taken or find_spec(names.package) is not None:
+        raise Unknown(f"The name {plain!r} is taken by something installed. Choose another: pretask plugins shows all.")
+    return names
+
+
+def check_choice(what: str, given: str, choices: Collection[str]) -> None:
+    """Raise Unknown unless there is such a choice."""
+    if given not in choices:
+        raise Unknown(f"No {what} {given!r} to start from. {hint(given, choices, 'There are ' + ', '.join(choices))}")
+
+
+def words_of(names: Names, summary: str, run: str) -> dict[str, str]:
+    """The words that every template may use."""
+    return {
+        "name": names.name,
+        "distribution": names.distribution,
+        "package": names.package,
+        "class_name": names.class_name,
+        "title": names.name.replace("-", " ").capitalize(),
+        "summary": summary,
+        "lead": summary,
+        "run": run,
+        "year": str(datetime.now(UTC).year),
+    }
+
+
+def setting_line(setting: str) -> str:
+    """A line of a preset: `model.width=16` as `"model.width": 16,`, indented."""
+    option, _, value = setting.partition("=")
+    return f'{" " * 16}"{option}": {value if value.isdigit() else repr(value).replace(chr(39), chr(34))},'
+
+
+def common(words: Mapping[str, str]) -> dict[str, str]:
+    """The files that every package has, whatever is in it."""
+    return {path: rendered(template, words) for path, template in COMMON.items()}
+
+
+def rendered(template: str, words: Mapping[str, str]) -> str:
+    """A template with its words filled in; one that is missing is an error here, and not in somebody's package."""
+    text = (files(__package__) / "templates" / f"{template}.template").read_text(encoding="utf-8")
+    return Template(text).substitute(words)
+
+
+def write(folder: Path, contents: Mapping[str, str]) -> Path:
+    """Write the files of a new folder; raises PretaskError where it exists or cannot be made."""
+    if folder.exists():
+        raise PretaskError("pretask new", "a folder that does not exist", str(folder), "Name another with --out.")
+    try:
+        for path, text in contents.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PretaskError("pretask new", f"to write {folder}", str(error), "Name another folder with --out.") from None
+    return folder
