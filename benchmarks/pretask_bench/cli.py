@@ -88,6 +88,7 @@ class Verbs(click.Group):
         "board": "pretask_bench.cli_board",
         "compat": "pretask_bench.cli_compat",
         "data": "pretask_bench.cli_data",
+        "cache": "pretask_bench.cli_cache",
         "new": "pretask_bench.cli_new",
         "check": "pretask_bench.cli_check",
         "results": "pretask_bench.cli_results",

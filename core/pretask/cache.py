@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from pretask.errors import PretaskError
+from pretask.pruning import bound, prune
 
 Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
 
@@ -75,6 +76,8 @@ def cached(
 ) -> Entry:
     """Open an entry, made first if it does not exist or is damaged.
 
+    Where $PRETASK_CACHE_GB is set, what was not used for longest makes room for what was written.
+
     Args:
         group: Folder of the cache, such as "images".
         facts: What determines the content; text, numbers, paths, lists and mappings of these.
@@ -89,7 +92,8 @@ def cached(
     Raises:
         PretaskError: The disk is full, or the folder cannot be read, written or locked.
     """
-    entry = (folder or cache_folder()) / group / key_of(facts)
+    root, most = folder or cache_folder(), bound()
+    entry = root / group / key_of(facts)
     opened = open_entry(entry)
     if opened is not None:
         return opened
@@ -98,6 +102,8 @@ def cached(
         if opened is None:
             write_entry(entry, facts, make)
             opened = open_entry(entry)
+    if most is not None:
+        prune(root, most, entry)
     if opened is None:
         raise PretaskError(
             "the cache", "an entry that reads back as written", f"another content in {entry}", "Check the disk."
@@ -122,6 +128,21 @@ def open_entry(entry: Path) -> Entry | None:
     with suppress(OSError):  # somebody else's cache may be readable only
         os.utime(entry / "entry.json")  # the time of last use, for pruning
     return arrays, about["notes"]
+
+
+def damage(entry: Path) -> str:
+    """What is wrong with an entry, every byte of it read; nothing where it is what was written."""
+    try:
+        sealed = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
+        about = sealed["about"]
+        if key_of(about) != sealed["checksum"]:
+            return "entry.json was changed"
+        if key_of(about["facts"]) != entry.name:
+            return "it has the name of another entry"
+        changed = [name for name, file in about["files"].items() if checksum(entry / name) != file["checksum"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return f"{type(error).__name__}: {error}"
+    return f"{', '.join(changed)} changed" if changed else ""
 
 
 def opened_file(path: Path, file: Mapping[str, Any]) -> np.ndarray:

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 from pretask import PretaskError, cache
-from pretask.cache import cached, fingerprint, key_of, mapped, write_rows
+from pretask.cache import cached, damage, fingerprint, key_of, locked, mapped, write_rows
+from pretask.pruning import bound, entries, prune
 
 FACTS = {"part": "train", "size": 8}
 ROWS = np.arange(4096, dtype=np.int64).reshape(64, 64)
@@ -224,3 +225,101 @@ def test_a_fingerprint_tells_content_shape_type_order_and_names_apart() -> None:
     ]
     assert len(set(others)) == len(others)
     assert fingerprint(ROWS.copy(order="F"), labels) == others[0]
+
+
+def three(root: Path) -> list[Path]:
+    """Entries of one size that were used in the order 1, 2, 0."""
+    places = []
+    for number, used in ((0, 300), (1, 100), (2, 200)):
+        cached("test", {"number": number}, make_rows, folder=root)
+        places.append(root / "test" / key_of({"number": number}))
+        os.utime(places[-1] / "entry.json", (used, used))
+    return places
+
+
+def test_what_was_not_used_for_longest_goes_until_the_rest_is_below_the_bound(tmp_path: Path) -> None:
+    places = three(tmp_path)
+    assert [each.place for each in entries(tmp_path)] == [places[1], places[2], places[0]]
+    size = entries(tmp_path)[0].size
+    assert size == sum(file.stat().st_size for file in places[0].iterdir()) > ROWS.nbytes
+    assert prune(tmp_path, 3 * size) == []
+    assert [each.place for each in prune(tmp_path, 3 * size - 1)] == [places[1]]
+    cached("test", {"number": 2}, never, folder=tmp_path)  # and so it is the newest
+    assert [each.place for each in prune(tmp_path, size)] == [places[0]]
+    assert damage(places[2]) == ""
+    assert [each.name for each in (tmp_path / "test").iterdir() if not each.name.endswith(".lock")] == [places[2].name]
+
+
+def test_an_entry_that_another_process_makes_is_never_pruned(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path, pause=1.5)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "half\n"
+    assert prune(tmp_path, 0) == []
+    assert unfinished(tmp_path)
+    out, _ = writer.communicate(timeout=60)
+    assert f"sum {ROWS.sum()}" in out
+    with locked(entry_of(tmp_path)):  # as who makes it again
+        assert prune(tmp_path, 0) == []
+    assert [each.place for each in prune(tmp_path, 0)] == [entry_of(tmp_path)]
+
+
+def test_what_a_kill_left_behind_is_pruned(tmp_path: Path) -> None:
+    writer = start_writer(tmp_path, pause=60)
+    assert writer.stdout is not None
+    assert writer.stdout.readline() == "half\n"
+    writer.kill()
+    writer.communicate()
+    assert [each.place for each in prune(tmp_path, 10**9)] == [tmp_path / "test" / f".{key_of(FACTS)}.unfinished"]
+    assert unfinished(tmp_path) == []
+
+
+def test_what_is_being_read_can_be_read_on_after_it_was_pruned(tmp_path: Path) -> None:
+    arrays, _ = cached("test", FACTS, make_rows, folder=tmp_path)
+    assert prune(tmp_path, 0)
+    assert not entry_of(tmp_path).exists()
+    assert np.array_equal(arrays["rows"], ROWS)
+
+
+def test_what_is_not_an_entry_is_never_pruned(tmp_path: Path) -> None:
+    for other in (tmp_path / "test" / "notes", tmp_path / "records" / ".mine.unfinished", tmp_path / ("f" * 32)):
+        other.mkdir(parents=True)
+        (other / "file").write_text("mine")
+    assert prune(tmp_path, 0) == []
+
+
+def test_where_a_bound_is_set_a_new_entry_makes_room_for_itself_and_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = three(tmp_path)
+    size = entries(tmp_path)[0].size
+    monkeypatch.setenv("PRETASK_CACHE_GB", str(2.5 * size / 1e9))
+    cached("test", FACTS, make_rows, folder=tmp_path)
+    assert {each.place for each in entries(tmp_path)} == {places[0], entry_of(tmp_path)}
+    monkeypatch.setenv("PRETASK_CACHE_GB", "0")
+    cached("test", FACTS, never, folder=tmp_path)  # nothing is written, and nothing pruned
+    assert len(entries(tmp_path)) == 2
+    cached("test", FACTS | {"size": 9}, make_rows, folder=tmp_path)
+    assert [each.place.name for each in entries(tmp_path)] == [key_of(FACTS | {"size": 9})]
+
+
+@pytest.mark.parametrize("told", ["much", "-1", "nan", "inf"])
+def test_a_bound_that_is_no_number_is_refused(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRETASK_CACHE_GB", told)
+    with pytest.raises(PretaskError, match="PRETASK_CACHE_GB needs a number of GB from 0; got"):
+        bound()
+
+
+def test_damage_names_what_was_changed_in_files_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "CHECKED", 0)  # no file is hashed when it is opened
+    cached("test", FACTS, make_rows, folder=tmp_path)
+    entry = entry_of(tmp_path)
+    assert damage(entry) == ""
+    content = (entry / "rows.npy").read_bytes()
+    (entry / "rows.npy").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    assert damage(entry) == "rows.npy changed"
+    (entry / "rows.npy").unlink()
+    assert "FileNotFoundError" in damage(entry)
+    cached("test", {"number": 1}, make_rows, folder=tmp_path)
+    entry.rename(tmp_path / "away")
+    (tmp_path / "test" / key_of({"number": 1})).rename(entry)
+    assert damage(entry) == "it has the name of another entry"

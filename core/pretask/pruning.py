@@ -1,0 +1,135 @@
+"""Pruning: keep the cache below a bound by removing what was not used for longest.
+
+An entry is only removed by who holds its lock, so never while another process makes it; it leaves its place by one
+rename, so that a reader sees all of it or nothing. Who has mapped it keeps what is mapped. Lock files stay: they are
+empty, and to remove one that somebody waits for would let two in.
+"""
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from pretask.errors import PretaskError
+
+BOUND = "PRETASK_CACHE_GB"
+KEY = re.compile("[0-9a-f]{32}")
+UNFINISHED = re.compile(rf"\.({KEY.pattern})\.unfinished")
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An entry of the cache, or what a kill left of one.
+
+    Args:
+        place: Its folder.
+        size: Bytes of its files.
+        used: When it was last used, in seconds since 1970.
+    """
+
+    place: Path
+    size: int
+    used: float
+
+
+def bound() -> int | None:
+    """$PRETASK_CACHE_GB in bytes; None where it is not set. Raises PretaskError where it is no number."""
+    told = os.environ.get(BOUND)
+    if not told:
+        return None
+    try:
+        return bytes_of(float(told))
+    except ValueError:
+        raise PretaskError(BOUND, "a number of GB from 0", told, f"Set {BOUND}=20, or unset it.") from None
+
+
+def bytes_of(gigabytes: float) -> int:
+    """Bytes of so many GB; raises ValueError for what is no number from 0."""
+    if not 0 <= gigabytes < float("inf"):
+        raise ValueError(f"{gigabytes} GB")
+    return round(gigabytes * 1e9)
+
+
+def entries(root: Path) -> list[Kept]:
+    """The entries below a folder, the one that was not used for longest first."""
+    found = (kept(each) for each in root.glob("*/*") if KEY.fullmatch(each.name) and each.is_dir())
+    return sorted((each for each in found if each is not None), key=lambda each: (each.used, each.place))
+
+
+def kept(place: Path) -> Kept | None:
+    """What a folder holds; None where it has just been removed, or is not for us to see."""
+    try:
+        size = sum(file.stat().st_size for file in place.iterdir())
+        sealed = place / "entry.json"
+        return Kept(place, size, (sealed if sealed.exists() else place).stat().st_mtime)
+    except OSError:
+        return None
+
+
+def prune(root: Path, most: int, spare: Path | None = None) -> list[Kept]:
+    """Remove what kills left behind, then entries until the others take at most so many bytes.
+
+    Args:
+        root: Of the cache.
+        most: Bytes.
+        spare: An entry that stays whatever its size.
+
+    Returns:
+        What was removed. What another process makes, or what this one may not remove, is left alone.
+    """
+    left = [kept(each) for each in root.glob("*/.*.unfinished") if UNFINISHED.fullmatch(each.name)]
+    removed = [each for each in left if each is not None and removes(each.place, finished(each.place))]
+    known = entries(root)
+    total = sum(each.size for each in known)
+    for each in known:
+        if total <= most:
+            break
+        if each.place != spare and removes(each.place, each.place):
+            removed.append(each)
+            total -= each.size
+    return removed
+
+
+def finished(leftover: Path) -> Path:
+    """The place that an unfinished entry was to have."""
+    return leftover.with_name(leftover.name.removeprefix(".").removesuffix(".unfinished"))
+
+
+def removes(folder: Path, entry: Path) -> bool:
+    """Remove a folder under its entry's lock; False where another process holds that or the folder cannot go."""
+    with free(entry) as ours:
+        if not ours:
+            return False
+        leaving = entry.with_name(f".{entry.name}.unfinished")
+        try:
+            if folder != leaving:
+                shutil.rmtree(leaving, ignore_errors=True)
+                folder.rename(leaving)
+            shutil.rmtree(leaving)
+        except FileNotFoundError:  # by another process, meanwhile
+            return True
+        except OSError:
+            return False
+        return True
+
+
+@contextmanager
+def free(entry: Path) -> Iterator[bool]:
+    """Hold the entry's lock inside, where nobody else does."""
+    try:
+        handle = os.open(entry.with_name(f".{entry.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError:
+        yield False
+        return
+    try:
+        held = False
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held = True
+        yield held
+    finally:
+        os.close(handle)
