@@ -64,12 +64,19 @@ class Mlp(nn.Module):
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
         """Features of every view."""
-        vector = self.embed(inputs.data).flatten(2)
+        vector = without_padding(self.embed(inputs.data), inputs).flatten(2)
         every = []
         for stage in self.stages:
             vector = stage(vector)
             every.append(as_features(vector))
         return Features(every[-1].streams, every[-1].summary, layers=tuple(every) if layers else ())
+
+
+def without_padding(vectors: Tensor, inputs: Inputs) -> Tensor:
+    """The same with 0 wherever nothing is present."""
+    if inputs.present is None:
+        return vectors
+    return vectors * inputs.present.view(*inputs.present.shape, *[1] * (vectors.ndim - inputs.present.ndim))
 
 
 def as_features(vector: Tensor) -> Features:

@@ -183,7 +183,8 @@ class Direction(nn.Module):
         found: list[Tensor] = []
         states: Memory = []
         for number, layer in enumerate(self.layers):
-            with catch_warnings():  # where torch says that projected cells run on its own code, which is what we want
+            # torch says that projected cells run on its own code, which is what we want; few CPUs have bfloat16 LSTMs
+            with catch_warnings(), torch.autocast("cpu", enabled=False):
                 filterwarnings("ignore", "LSTM with projections")
                 made, state = layer(self.dropout(read) if found else read, memory[number] if memory else None)
             read = made + read if found else made
