@@ -4,11 +4,11 @@ Source: RFC 8785 (JSON Canonicalization Scheme): keys sorted by UTF-16, no space
 Differs: an integer that no double holds is refused instead of rounded.
 """
 
-import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
+from json.encoder import encode_basestring as quoted
 from pathlib import PurePath
 from typing import Any
 
@@ -19,8 +19,6 @@ from pydantic import BaseModel
 from pretask_bench.provenance import last_component
 
 SAFE = 2**53 - 1  # the largest integer up to which a double holds every one
-
-encode = json.JSONEncoder(ensure_ascii=False).encode
 
 
 def canonical_bytes(value: Any) -> bytes:
@@ -40,22 +38,31 @@ def canonical_bytes(value: Any) -> bytes:
 
 def json_text(value: Any) -> str:
     """Canonical JSON of one value."""
-    if value is None or isinstance(value, str | bool):
-        return encode(value)
-    if isinstance(value, int):
-        return integer_text(value)
-    if isinstance(value, float):
-        return number_text(value)
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(json_text, value))}]"
+    write = TEXTS.get(type(value))
+    return write(value) if write is not None else other_text(value)
+
+
+def other_text(value: Any) -> str:
+    """The same of what is derived from a type of JSON, and of models."""
     if isinstance(value, BaseModel):
         return json_text(value.model_dump(mode="json"))
-    if not isinstance(value, dict | Mapping):
-        raise unfit(f"a {type(value).__name__}")
+    for kind in (str, int, float, list, tuple, Mapping):
+        if isinstance(value, kind):
+            return TEXTS[kind](value)
+    raise unfit(f"a {type(value).__name__}")
+
+
+def array_text(value: Sequence[Any]) -> str:
+    """A list."""
+    return f"[{','.join(map(json_text, value))}]"
+
+
+def object_text(value: Mapping[Any, Any]) -> str:
+    """A mapping, its keys sorted by UTF-16, which for ASCII is their own order."""
     if wrong := [key for key in value if not isinstance(key, str)]:
         raise unfit(f"the key {wrong[0]!r}")
-    ordered = sorted(value, key=lambda key: key.encode("utf-16-be"))
-    return f"{{{','.join(f'{json_text(key)}:{json_text(value[key])}' for key in ordered)}}}"
+    ordered = sorted(value, key=None if "".join(value).isascii() else lambda key: key.encode("utf-16-be"))
+    return f"{{{','.join([f'{quoted(key)}:{json_text(value[key])}' for key in ordered])}}}"
 
 
 def integer_text(number: int) -> str:
@@ -76,7 +83,10 @@ def number_text(number: float) -> str:
         raise unfit(f"the number {number}")
     if number == 0:
         return "0"
-    sign, figures, exponent = Decimal(float.__repr__(number)).normalize().as_tuple()
+    written = float.__repr__(number)
+    if "e" not in written:
+        return written.removesuffix(".0")  # between 1e-4 and 1e16 both languages write the same digits
+    sign, figures, exponent = Decimal(written).normalize().as_tuple()
     digits = "".join(map(str, figures))
     return "-" * sign + placed(digits, len(digits) + int(exponent))
 
@@ -90,6 +100,20 @@ def placed(digits: str, point: int) -> str:
     if -6 < point <= 0:
         return f"0.{'0' * -point}{digits}"
     return f"{digits[0]}{'.' * (len(digits) > 1)}{digits[1:]}e{point - 1:+d}"
+
+
+# By type, since most values are of one of these types exactly.
+TEXTS: Mapping[type, Callable[[Any], str]] = {
+    str: quoted,
+    bool: lambda value: "true" if value else "false",
+    int: integer_text,
+    float: number_text,
+    type(None): lambda value: "null",
+    list: array_text,
+    tuple: array_text,
+    dict: object_text,
+    Mapping: object_text,
+}
 
 
 def unfit(found: str) -> PretaskError:

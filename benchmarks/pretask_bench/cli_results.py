@@ -1,37 +1,79 @@
-"""The verb `pretask results`: records at a glance, as a table and as a page."""
+"""The verb `pretask results`: records at a glance, those that are asked for, as a table or for other programs."""
 
 from pathlib import Path
 
 import click
 
 from pretask_bench.cli import json_option
-from pretask_bench.tables import draw_table, show_json
+from pretask_bench.tables import draw_table
+from pretask_bench.terminal import drawable, visible
 
 WIDTH = 180  # characters, where stdout is no terminal
+DRAWN = 300  # rows; more come in plain columns
+
+EPILOG = """Example: pretask results runs/records --where modality=image --where evaluator=linear --sort -trained
+
+Fields of --where and --group: task, split, objective, model, data, on, evaluator, seed, modality, status; values are
+ids or bare names, several with commas. Failed runs are shown where status=failed asks for them. What was read once is
+kept in an index in the cache; verify reads the files themselves."""
 
 
-@click.command("results")
+@click.command("results", epilog=EPILOG)
 @click.argument("places", nargs=-1, type=click.Path(path_type=Path), metavar="[RECORDS]...")
+@click.option("--where", "conditions", multiple=True, metavar="FIELD=VALUE", help="Only such records; several times.")
+@click.option("--group", metavar="FIELDS", help="One row for all that have these fields in common; with commas.")
+@click.option("--sort", metavar="COLUMN", help="Order by this column; -COLUMN for the highest first.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "md", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="csv and json hold plain numbers with the ends of their intervals.",
+)
 @click.option(
     "--page", type=click.Path(path_type=Path, dir_okay=False), help="Also write one self-contained HTML page."
 )
 @json_option
-def command(places: tuple[Path, ...], page: Path | None, as_json: bool) -> None:
+def command(
+    places: tuple[Path, ...],
+    conditions: tuple[str, ...],
+    group: str | None,
+    sort: str | None,
+    form: str,
+    page: Path | None,
+    as_json: bool,
+) -> None:
     """Show what is in RECORDS, folders or files; runs/records where none is named."""
+    from pretask_bench.index import glances
+    from pretask_bench.query import as_text, parse_where, selected, table_of
+
+    places, where = places or (Path("runs/records"),), parse_where(conditions)
+    found, refused = glances(places)
+    for path, reason in refused:
+        click.echo(f"left out {visible(str(path))}: {visible(reason)}", err=True)
+    keyed = selected([(each.key, each.record) for each in found], where)
+    fields = [each.strip() for each in (group or "").split(",") if each.strip()]
+    table = table_of(keyed, fields, sort)
+    columns, cells, _ = table
+    if as_json or form != "table" or len(cells) > DRAWN:
+        click.echo(as_text("json" if as_json else form, table))
+    else:
+        draw_table(columns, drawable(cells), counted(len(keyed), len(found)), width=WIDTH)
+    if page is not None:
+        show_page(places, page)
+
+
+def counted(shown: int, found: int) -> str:
+    """How many records a table is about."""
+    return f"{found} records" if shown == found else f"{shown} of {found} records"
+
+
+def show_page(places: tuple[Path, ...], page: Path) -> None:
+    """Write the page of all records."""
     from pretask_bench.page import write_page
-    from pretask_bench.results import COLUMNS, grouped, summary_rows
+    from pretask_bench.results import grouped
     from pretask_bench.store import read_all
 
-    places = places or (Path("runs/records"),)
-    records, refused = read_all(places)
-    for path, reason in refused:
-        click.echo(f"left out {path}: {reason}", err=True)
-    groups = grouped(records)
-    rows = summary_rows(groups)
-    if as_json:
-        show_json([dict(zip(COLUMNS, row, strict=True)) for row in rows])
-    else:
-        draw_table(COLUMNS, rows, f"{len(records)} records", width=WIDTH)
-    if page is not None:
-        write_page(groups, places, page)
-        click.echo(f"page: {page}", err=True)
+    write_page(grouped(read_all(places)[0]), places, page)
+    click.echo(f"page: {page}", err=True)

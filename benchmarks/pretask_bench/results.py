@@ -1,31 +1,106 @@
-"""Results: many records at a glance, one row for every encoder that was trained, seeds taken together.
+"""Results: many records at a glance, one line for every encoder that was trained and evaluator, seeds taken together.
 
-A row says how well the pretext task was solved beside its chance level and the best trivial guess, and the first number
-of each evaluator beside that of the same network at random initialisation and of raw input. It ranks nothing.
+A line says how well the pretext task was solved beside its chance level and the best trivial guess, and the first
+number of each evaluator beside that of the same network at random initialisation and of raw input. It ranks nothing.
 """
 
-from collections.abc import Mapping, Sequence
-from itertools import groupby
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from pretask_bench.records import Record, cell_key
-from pretask_bench.report import RANDOM, RAW, TRAINED, by_metric, over_seeds, shown, written
-from pretask_bench.statistics import mean_over_seeds
+from pretask_bench.report import RANDOM, RAW, SUPERVISED, TRAINED, by_metric, shown, written
+from pretask_bench.statistics import Estimate, mean_over_seeds
 
 Group = Sequence[Record]
 COLUMNS = ("what", "data", "seeds", "pretext", "chance", "best trivial", "probe", "trained", "random init", "raw input")
 HEADLINES = ("accuracy", "J&F", "auc", "perplexity", "elbo")
+ENCODERS = {"trained": TRAINED, "random init": RANDOM, "raw input": RAW, "supervised": SUPERVISED}
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one evaluator says of one encoder, beside what it is held against.
+
+    Args:
+        what: The task, or the parts of a free combination; `data` what it learned from, and was measured on.
+        data: See there.
+        seeds: How many records.
+        failed: What went wrong, where that is what they say.
+        pretext: The main number of the pretext task, by name.
+        score: Over seeds.
+        chance: Of it.
+        trivial: The best trivial guess, and what it reaches.
+        evaluator: Without its namespace.
+        metric: The number that stands for it.
+        found: That number by encoder.
+    """
+
+    what: str
+    data: str
+    seeds: int
+    failed: str = ""
+    pretext: str = ""
+    score: Estimate | None = None
+    chance: float | None = None
+    trivial: tuple[str, float] | None = None
+    evaluator: str = ""
+    metric: str = ""
+    found: Mapping[str, Estimate] | None = None
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The texts under COLUMNS."""
+        found = self.found or {}
+        probe = f"failed: {self.failed}" if self.failed else f"{self.evaluator} {self.metric}".strip()
+        values = [shown(found[each], self.metric) if each in found else "" for each in (TRAINED, RANDOM, RAW)]
+        return (self.what, self.data, str(self.seeds), *self.pretext_cells, probe, *values)
+
+    @property
+    def pretext_cells(self) -> tuple[str, str, str]:
+        """The main number of the pretext task, its chance level, and what the best trivial guess reaches."""
+        if self.score is None:
+            return ("", "", "")
+        name = self.pretext
+        best = f"{self.trivial[0]} {written(self.trivial[1], name)}" if self.trivial is not None else ""
+        return (f"{name} {shown(self.score, name)}", written(self.chance, name), best)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The same as plain numbers, with the ends of 95 % intervals; for other programs."""
+        name, value = self.trivial or (None, None)
+        facts: dict[str, Any] = {"what": self.what, "data": self.data, "seeds": self.seeds, "failed": self.failed}
+        facts |= {"pretext metric": self.pretext, **ends("pretext", self.score), "chance": self.chance}
+        facts |= {"trivial guess": name, "best trivial": value, "evaluator": self.evaluator, "metric": self.metric}
+        for label, encoder in ENCODERS.items():
+            facts |= ends(label, (self.found or {}).get(encoder))
+        return facts
+
+
+def ends(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+    """A number and its interval under their names."""
+    values = (estimate.value, estimate.low, estimate.high) if estimate is not None else (None, None, None)
+    return dict(zip((name, f"{name} low", f"{name} high"), values, strict=True))
 
 
 def grouped(records: Sequence[Record]) -> list[Group]:
     """Complete records by cell, seeds left out; of a cell that was run again, the newest; by name and data."""
+    return together((seedless(record), record) for record in records if record.status == "complete")
 
-    def key(record: Record) -> tuple[str, str, str]:
-        return title(record), record.cell.data.id, cell_key(record.cell, without={"seed", "artifact"})
 
-    complete = [record for record in records if record.status == "complete"]
-    newest = {(key(each), each.cell.seed): each for each in sorted(complete, key=lambda each: each.provenance.ended)}
-    ordered = sorted(newest.values(), key=lambda each: (key(each), each.cell.seed))
-    return [list(group) for _, group in groupby(ordered, key)]
+def seedless(record: Record) -> str:
+    """What records of other seeds have in common."""
+    return cell_key(record.cell, without={"seed", "artifact"})
+
+
+def together(keyed: Iterable[tuple[str, Record]]) -> list[Group]:
+    """Records of one key, in the order of their seeds; by name, data and key."""
+    newest = {(key, each.cell.seed): each for key, each in sorted(keyed, key=lambda pair: pair[1].provenance.ended)}
+    groups: dict[str, list[Record]] = {}
+    for key, seed in sorted(newest):
+        groups.setdefault(key, []).append(newest[key, seed])
+    ordered = sorted(groups, key=lambda key: (title(groups[key][0]), groups[key][0].cell.data.id, key))
+    return [groups[key] for key in ordered]
 
 
 def title(record: Record) -> str:
@@ -47,33 +122,40 @@ def short(full: str) -> str:
 
 def summary_rows(groups: Sequence[Group]) -> list[tuple[str, ...]]:
     """The rows of the table that COLUMNS heads: one for each group and evaluator."""
-    return [row for group in groups for row in rows_of(group)]
+    return [line.cells for line in lines(groups)]
 
 
-def rows_of(group: Group) -> list[tuple[str, ...]]:
-    """The rows of one encoder."""
+def lines(groups: Sequence[Group]) -> list[Line]:
+    """What there is to say of each group and evaluator."""
+    return [line for group in groups for line in lines_of(group)]
+
+
+def lines_of(group: Group) -> list[Line]:
+    """The lines of one encoder; one without an evaluator where none measured it."""
     first = group[0]
     on = first.cell.evaluated_on
     data = short(first.cell.data.id) + (f" → {short(on.id)}" if on is not None else "")
-    start = (title(first), data, str(len(group)), *pretext_cells(group))
-    measured = [probe_cells(group, evaluator) for evaluator in dict.fromkeys(row.evaluator for row in first.results)]
-    return [(*start, *cells) for cells in measured or [("",) * 4]]
+    start = {"what": title(first), "data": data, "seeds": len(group), **pretext_facts(group)}
+    if first.status == "failed":
+        return [Line(**start, failed=(first.error or "").strip().split("\n")[0])]
+    evaluators = dict.fromkeys(row.evaluator for row in first.results)
+    return [Line(**start, **probe_facts(group, each)) for each in evaluators] or [Line(**start)]
+
+
+def pretext_facts(group: Group) -> dict[str, Any]:
+    """The main number of the pretext task, its chance level, and what the best trivial guess reaches."""
+    pretext, name = group[0].pretext, main_pretext(group[0])
+    if pretext is None or name is None:
+        return {}
+    values = [each.pretext.metrics.get(name) for each in group if each.pretext is not None]
+    score = mean_over_seeds([value for value in values if value is not None])
+    trivial = best_guess(pretext.metrics, name)
+    return {"pretext": name, "score": score, "chance": pretext.chance.get(name), "trivial": trivial}
 
 
 def pretext_cells(group: Group) -> tuple[str, str, str]:
-    """The main number of the pretext task, its chance level, and what the best trivial guess reaches."""
-    pretext = group[0].pretext
-    name = main_pretext(group[0])
-    if pretext is None or name is None:
-        return ("", "", "")
-    values = [each.pretext.metrics.get(name) for each in group if each.pretext is not None]
-    score = shown(mean_over_seeds([value for value in values if value is not None]), name)
-    best = best_guess(pretext.metrics, name)
-    return (
-        f"{name} {score}",
-        written(pretext.chance.get(name), name),
-        f"{best[0]} {written(best[1], name)}" if best else "",
-    )
+    """The same as texts."""
+    return Line("", "", len(group), **pretext_facts(group)).pretext_cells
 
 
 def main_pretext(record: Record) -> str | None:
@@ -98,13 +180,15 @@ def best_guess(metrics: Mapping[str, float | None], name: str) -> tuple[str, flo
     return better(guesses, key=lambda guess: guess[1]) if guesses else None
 
 
-def probe_cells(group: Group, evaluator: str) -> tuple[str, ...]:
+def probe_facts(group: Group, evaluator: str) -> dict[str, Any]:
     """The number that stands for an evaluator, for the trained encoder and for those that it is held against."""
-    found = [by_metric(group, evaluator, encoder) for encoder in (TRAINED, RANDOM, RAW)]
-    if not found[0]:
-        return (short(evaluator), "", "", "")
-    name = headline(evaluator, found[0])
-    return (f"{short(evaluator)} {name}", *(over_seeds(each.get(name, {}), name) for each in found))
+    trained = by_metric(group, evaluator, TRAINED)
+    if not trained:
+        return {"evaluator": short(evaluator)}
+    name = headline(evaluator, trained)
+    values = {encoder: by_metric(group, evaluator, encoder).get(name, {}) for encoder in ENCODERS.values()}
+    found = {encoder: mean_over_seeds([*each.values()]) for encoder, each in values.items() if each}
+    return {"evaluator": short(evaluator), "metric": name, "found": found}
 
 
 def headline(evaluator: str, found: Mapping[str, object]) -> str:

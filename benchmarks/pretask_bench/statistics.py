@@ -11,12 +11,13 @@ Axes: N test items.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import Bool
 from pretask.errors import PretaskError
-from scipy import stats  # type: ignore[import-untyped]
+from scipy import special  # type: ignore[import-untyped]
 
 from pretask_bench.records import Items
 
@@ -70,8 +71,14 @@ def mean_over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> 
     if count == 1:
         return Estimate(mean, None, None, 1)
     error = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1) / count)
-    reach = float(stats.t.ppf((1 + confidence) / 2, count - 1)) * error
+    reach = student((1 + confidence) / 2, count - 1) * error
     return Estimate(mean, mean - reach, mean + reach, count)
+
+
+@cache
+def student(level: float, freedom: int) -> float:
+    """Quantile of Student's t distribution."""
+    return float(special.stdtrit(freedom, level))
 
 
 def paired_difference(
@@ -92,11 +99,40 @@ def paired_difference(
     return mean_over_seeds([first[seed] - second[seed] for seed in shared], confidence)
 
 
+def paired_probability(first: Mapping[int, float], second: Mapping[int, float]) -> float | None:
+    """Two-sided p-value of the paired t test over the seeds that both have; None for a single seed."""
+    shared = sorted(first.keys() & second.keys())
+    if len(shared) < 2:
+        return None
+    differences = [first[seed] - second[seed] for seed in shared]
+    mean = math.fsum(differences) / len(shared)
+    error = math.sqrt(math.fsum((each - mean) ** 2 for each in differences) / (len(shared) - 1) / len(shared))
+    if error == 0:
+        return 1.0 if mean == 0 else 0.0
+    return 2 * float(special.stdtr(len(shared) - 1, -abs(mean) / error))
+
+
+def holm(probabilities: Sequence[float]) -> list[float]:
+    """P-values after Holm's correction: the chance of one false alarm among all of them stays below the level.
+
+    Source: Holm 1979.
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    corrected = [0.0] * len(probabilities)
+    largest = 0.0
+    for rank, place in enumerate(sorted(range(len(probabilities)), key=probabilities.__getitem__)):
+        largest = max(largest, min(1.0, (len(probabilities) - rank) * probabilities[place]))
+        corrected[place] = largest
+    return corrected
+
+
 def share(
     right: int, count: int, method: Literal["wilson", "exact"] = "wilson", confidence: float = CONFIDENCE
 ) -> Estimate:
     """An accuracy over `count` independent items with its binomial interval; `exact` is Clopper and Pearson's."""
-    interval = stats.binomtest(right, count).proportion_ci(confidence, method)
+    interval = binomial(right, count).proportion_ci(confidence, method)
     return Estimate(right / count, float(interval.low), float(interval.high), count)
 
 
@@ -116,7 +152,7 @@ def mcnemar(first: Bool[np.ndarray, " N"], second: Bool[np.ndarray, " N"]) -> Mc
     """McNemar's exact test: were both equally good, each item that only one gets right would be a fair coin."""
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     uneven = only_first + only_second
-    probability = float(stats.binomtest(only_first, uneven).pvalue) if uneven else 1.0
+    probability = float(binomial(only_first, uneven).pvalue) if uneven else 1.0
     return McNemar(only_first, only_second, probability)
 
 
@@ -134,6 +170,13 @@ def difference_over_items(
     tail = (1 - confidence) / 2
     low, high = (values[min(int(np.searchsorted(below, level)), len(values) - 1)] for level in (tail, 1 - tail))
     return Estimate((test.first - test.second) / count, low / count, high / count, count)
+
+
+def binomial(right: int, count: int) -> Any:
+    """SciPy's exact binomial test, whose module takes a second to import and is not needed for a mean."""
+    from scipy import stats
+
+    return stats.binomtest(right, count)
 
 
 def sum_of_signs(count: int, plus: float, minus: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,14 +1,22 @@
 """Results and their page: seeds together, baselines beside, strangers' text escaped, same records, same bytes."""
 
+import csv
+import doctest
+import json
+import re
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import pretask_bench.query
+import pretask_bench.results
 import pytest
 from pretask_bench.cli import invoke
+from pretask_bench.index import glances
 from pretask_bench.page import page_of
 from pretask_bench.records import Record, build_record
-from pretask_bench.results import best_guess, grouped, main_pretext, short, summary_rows, title
+from pretask_bench.results import COLUMNS, best_guess, grouped, main_pretext, short, summary_rows, title, together
 from pretask_bench.store import write, write_picture
 
 PNG = b"\x89PNG\r\n\x1a\n" + b"pixels"
@@ -96,7 +104,7 @@ def test_a_picture_is_in_the_page_itself(tmp_path: Path, record: Maker) -> None:
 
 
 def test_the_command_draws_a_table_writes_the_page_and_names_what_it_left_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], record: Maker
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str], record: Maker
 ) -> None:
     write(tmp_path / "records", record())
     (tmp_path / "records" / f"{'0' * 64}.json").write_text("{}")
@@ -107,7 +115,9 @@ def test_the_command_draws_a_table_writes_the_page_and_names_what_it_left_out(
     assert "jigsaw" in (tmp_path / "page.html").read_text()
 
 
-def test_a_page_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path: Path, record: Maker) -> None:
+def test_a_page_that_cannot_be_written_is_an_error_and_leaves_nothing(
+    tmp_path: Path, cache: Path, record: Maker
+) -> None:
     write(tmp_path / "records", record())
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "inside").touch()
@@ -115,3 +125,141 @@ def test_a_page_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path: 
         invoke(["results", str(tmp_path / "records"), "--page", str(tmp_path / "taken" / "inside" / "page.html")]) == 1
     )
     assert [each.name for each in (tmp_path / "taken").iterdir()] == ["inside"]
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where indices lie."""
+    monkeypatch.setenv("PRETASK_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "records"
+
+
+def asked(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
+    assert invoke(["results", *map(str, arguments), "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_conditions_choose_records_by_id_name_or_any_of_several_and_nothing_else_is_shown(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str], record: Maker
+) -> None:
+    for task in ("pretask/jigsaw@1", "acme/jigsaw@2", "pretask/vae@1", None):
+        write(tmp_path / "store", record(task=task))
+
+    def shown(*conditions: str) -> int:
+        return len(asked(capsys, tmp_path / "store", *(word for each in conditions for word in ("--where", each))))
+
+    assert shown("task=jigsaw") == 2
+    assert shown("task=pretask/jigsaw") == shown("task=acme/jigsaw@2") == shown("task=none") == 1
+    assert shown("task=vae,jigsaw", "seed=0", "modality=image", "status=complete") == 3
+    assert shown("task=vae", "seed=1") == shown("evaluator=knn") == shown("status=failed") == 0
+
+
+def test_a_failed_run_is_shown_with_its_reason_where_it_is_asked_for(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str], facts: dict[str, Any]
+) -> None:
+    failed = {"status": "failed", "error": "ValueError: [red]no\nmore", "results": [], "pretext": None}
+    write(tmp_path / "store", build_record({**facts, **failed}))
+    assert asked(capsys, tmp_path / "store") == []
+    assert [row["failed"] for row in asked(capsys, tmp_path / "store", "--where", "status=failed")] == [
+        "ValueError: [red]no"
+    ]
+    assert invoke(["results", str(tmp_path / "store"), "--where", "status=failed"]) == 0
+    assert "[red]no" in capsys.readouterr().out
+
+
+def test_rows_are_sorted_by_their_numbers_and_what_has_none_comes_last(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str], record: Maker
+) -> None:
+    for number, accuracy in enumerate((0.095, 0.5, 0.11)):
+        write(tmp_path / "store", record(accuracy=accuracy, task=f"pretask/t{number}@1"))
+    without = record(task="pretask/other@1").model_copy(update={"results": ()})
+    write(tmp_path / "store", without)
+    for sort, order in (("trained", [0.095, 0.11, 0.5, None]), ("-trained", [0.5, 0.11, 0.095, None])):
+        assert [row["trained"] for row in asked(capsys, tmp_path / "store", "--sort", sort)] == order
+    assert asked(capsys, tmp_path / "store", "--sort", "-what")[0]["what"].startswith("t2")
+    assert invoke(["results", str(tmp_path), "--sort", "shoe-size"]) == 2
+
+
+def test_a_group_is_the_mean_over_encoders_each_counted_once_from_the_lowest_to_the_highest(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str], record: Maker
+) -> None:
+    for seed, accuracy, task in ((0, 0.2, "pretask/a@1"), (1, 0.4, "pretask/a@1"), (0, 0.9, "pretask/b@1")):
+        write(tmp_path / "store", record(seed, accuracy, task))
+    (row,) = asked(capsys, tmp_path / "store", "--group", "modality,evaluator")
+    assert (row["modality"], row["evaluator"], row["encoders"]) == ("image", "linear", 2)
+    assert (row["trained"], row["trained low"], row["trained high"]) == pytest.approx((0.6, 0.3, 0.9))
+    assert invoke(["results", str(tmp_path), "--group", "colour"]) == 2
+
+
+def test_other_forms_hold_plain_numbers_and_nothing_that_their_reader_would_obey(
+    tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str], record: Maker
+) -> None:
+    evil = record().model_dump(mode="json")
+    name = "=HYPERLINK(1)|<b>[/]*.explained"
+    evil["pretext"] |= {"metrics": {name: 0.5}, "chance": {}}
+    write(tmp_path / "store", build_record(evil))
+    assert invoke(["results", str(tmp_path / "store"), "--format", "csv"]) == 0
+    (row,) = csv.DictReader(capsys.readouterr().out.splitlines())
+    assert (row["trained"], row["random init"], row["pretext metric"]) == ("0.5", "0.25", f"'{name}")
+    assert invoke(["results", str(tmp_path / "store"), "--format", "md"]) == 0
+    written = capsys.readouterr().out
+    assert r"=HYPERLINK(1)\|\<b\>\[/\]\*.explained 50.0 %" in written
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in written.splitlines()} == {len(COLUMNS) + 1}
+    assert invoke(["results", str(tmp_path / "store")]) == 0
+    assert "[/]*" in "".join(capsys.readouterr().out.split())
+
+
+def test_a_known_record_is_not_read_again_and_a_deleted_index_loses_nothing(
+    tmp_path: Path, cache: Path, record: Maker
+) -> None:
+    store = tmp_path / "store"
+    paths = [write(store, record(seed)) for seed in range(3)]
+    first = glances([store])
+    content = paths[0].read_bytes()
+    paths[0].write_bytes(b"unread")
+    assert glances([store]) == first
+    (index,) = cache.iterdir()
+    index.unlink()
+    found, refused = glances([store])
+    assert (len(found), [path for path, _ in refused]) == (2, paths[:1])
+    paths[0].write_bytes(content)
+    paths[1].unlink()
+    write(store, record(7))
+    assert [each.record.cell.seed for each in glances([store, tmp_path])[0]].count(7) == 1
+    assert {each.record.cell.seed for each in glances([store])[0]} == {0, 2, 7}
+
+
+def test_an_index_shows_what_the_records_themselves_show(
+    tmp_path: Path, cache: Path, record: Maker, facts: dict[str, Any]
+) -> None:
+    records = [record(), record(1, 0.7), record(task=None), build_record(facts)]
+    for each in records:
+        write(tmp_path, each)
+    for _ in range(2):
+        found = [(each.key, each.record) for each in glances([tmp_path])[0]]
+        assert summary_rows(together(found)) == summary_rows(grouped(records))
+
+
+@pytest.mark.parametrize("place", [0, 20, 100, 0.3, 0.6, 0.9])
+def test_a_damaged_index_is_made_anew(tmp_path: Path, cache: Path, record: Maker, place: float) -> None:
+    for seed in range(20):
+        write(tmp_path / "store", record(seed))
+    whole = glances([tmp_path / "store"])
+    (index,) = cache.iterdir()
+    content = bytearray(index.read_bytes())
+    at = place if isinstance(place, int) else int(len(content) * place)
+    content[at : at + 64] = bytes(each ^ 0x15 for each in content[at : at + 64])
+    index.write_bytes(content)
+    assert glances([tmp_path / "store"]) == whole
+    assert glances([tmp_path / "store"]) == whole
+
+
+def test_where_no_index_can_be_kept_the_records_are_read(tmp_path: Path, cache: Path, record: Maker) -> None:
+    write(tmp_path / "store", record())
+    cache.parent.write_text("a file where the cache should be")
+    assert len(glances([tmp_path / "store"])[0]) == 1
+
+
+@pytest.mark.parametrize("module", [pretask_bench.results, pretask_bench.query])
+def test_the_examples_in_docstrings_are_true(module: ModuleType) -> None:
+    assert doctest.testmod(module).failed == 0

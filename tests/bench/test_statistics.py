@@ -10,11 +10,13 @@ from pretask_bench.statistics import (
     Estimate,
     McNemar,
     difference_over_items,
+    holm,
     mcnemar,
     mean_over_seeds,
     normalised,
     paired_difference,
     paired_items,
+    paired_probability,
     share,
     sum_of_signs,
 )
@@ -157,3 +159,24 @@ def test_a_normalised_score_is_0_at_chance_1_at_the_reference_and_undefined_wher
 
 def test_the_examples_in_the_docstrings_are_true() -> None:
     assert doctest.testmod(statistics).failed == 0
+
+
+def test_the_paired_probability_is_that_of_scipys_paired_t_test_over_shared_seeds() -> None:
+    first, second = {0: 0.51, 1: 0.55, 2: 0.60, 9: 0.1}, {2: 0.52, 1: 0.53, 0: 0.50, 7: 0.9}
+    shared = (0, 1, 2)
+    reference = stats.ttest_rel([first[seed] for seed in shared], [second[seed] for seed in shared]).pvalue
+    assert paired_probability(first, second) == pytest.approx(float(reference), rel=1e-9)
+    assert paired_probability({0: 1.0}, {0: 2.0}) is None
+    assert paired_probability({0: 1.0, 1: 1.0}, {0: 1.0, 1: 1.0}) == 1.0
+
+
+def test_holm_keeps_the_chance_of_any_false_alarm_below_its_level() -> None:
+    uniform = np.random.default_rng(0).random((20000, 5))
+    alarms = np.mean([min(holm([*row])) < 0.05 for row in uniform])
+    assert alarms == pytest.approx(1 - 0.99**5, abs=0.006)  # 4 standard errors
+
+
+def test_holm_steps_down_by_rank_and_stays_in_order() -> None:
+    assert holm([0.04, 0.01, 0.03, 0.5]) == pytest.approx([0.09, 0.04, 0.09, 0.5])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []

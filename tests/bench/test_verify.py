@@ -1,11 +1,15 @@
 """Verify: every kind of lie that can be told without the weights is found, and what cannot be checked is counted."""
 
+import doctest
 import json
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import pretask_bench.terminal
+import pretask_bench.verify
 import pytest
 import torch
 from pretask import Observed, PretaskError, Samples
@@ -229,3 +233,8 @@ def test_bytes_of_the_honest_record_pass(tmp_path: Path, honest: Facts) -> None:
     found = verify([path])
     assert isinstance(found, Verification)
     assert found.findings == []
+
+
+@pytest.mark.parametrize("module", [pretask_bench.verify, pretask_bench.terminal])
+def test_the_examples_in_docstrings_are_true(module: ModuleType) -> None:
+    assert doctest.testmod(module).failed == 0

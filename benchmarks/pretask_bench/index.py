@@ -1,0 +1,201 @@
+"""Index: what tables show of every record of a store, kept in an SQLite file, so that no record is read twice.
+
+A record's name is the hash of its bytes, so a known name needs no reading (that its file was damaged since is for
+`pretask verify` to find). The file lies in the cache under the hash of the store's place; deleting it loses nothing,
+one that is damaged or of another version is made anew, and where it cannot be used the records themselves are read.
+"""
+
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from zlib import crc32
+
+from pretask.cache import cache_folder
+from pretask.errors import PretaskError
+from pydantic import ValidationError
+
+from pretask_bench.records import Cell, DataPart, Measured, Part, Pretext, Provenance, Record, Row
+from pretask_bench.report import TRAINED
+from pretask_bench.results import HEADLINES, main_pretext, seedless
+from pretask_bench.store import Refused, in_store, read, stores_in
+
+FORMAT = 1  # of a glance; another one is another file
+WAIT = 10.0  # seconds for another writer
+BATCH = 500  # records between two commits, so that a stopped reader has not read in vain
+REBUILD = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT}
+TABLE = "CREATE TABLE IF NOT EXISTS glances (name TEXT PRIMARY KEY, key TEXT, glance TEXT, checksum INTEGER)"
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What tables show of a record.
+
+    Args:
+        key: Of its cell without the seed; the options that it was made of are left out below.
+        record: With its headline numbers alone, and without items, options, pictures and most of its provenance.
+    """
+
+    key: str
+    record: Record
+
+
+class Damaged(Exception):
+    """An entry of an index is not what was written."""
+
+
+def glances(places: Iterable[Path | str]) -> tuple[list[Glance], list[Refused]]:
+    """What tables show of all records of some stores and single files, each once, in the order of their hashes.
+
+    Args:
+        places: Folders, of which every `.json` file counts, folders of such folders, and files.
+
+    Returns:
+        The glances, and for every file that is no record its path and the reason.
+    """
+    found: dict[str, Glance] = {}
+    refused: list[Refused] = []
+    for place in map(Path, places):
+        if not place.is_dir():
+            found |= dict(read_some([place], refused))
+            continue
+        for folder in stores_in(place):
+            found |= of_store(folder, refused)
+    return [found[name] for name in sorted(found)], refused
+
+
+def of_store(folder: Path, refused: list[Refused]) -> dict[str, Glance]:
+    """The glances of one store by name: those that its index knows, and the others read and added to it."""
+    names = {path.stem for path in in_store(folder)}
+    index = place_of(folder)
+    known = load(index, names)
+    new = read_some(sorted(folder / f"{name}.json" for name in names - known.keys()), refused)
+    while some := dict(islice(new, BATCH)):
+        known |= some
+        save(index, some)
+    return known
+
+
+def read_some(paths: Iterable[Path], refused: list[Refused]) -> Iterator[tuple[str, Glance]]:
+    """Names and glances of the files that are records; the others go to `refused`."""
+    for path in paths:
+        try:
+            yield path.stem, glance_of(read(path))
+        except PretaskError as error:
+            refused.append((path, str(error)))
+
+
+def place_of(folder: Path) -> Path:
+    """The file of a store's index."""
+    place = sha256(str(folder.resolve()).encode(errors="surrogateescape")).hexdigest()[:32]
+    return cache_folder() / "records" / f"{place}-{FORMAT}.sqlite"
+
+
+def load(index: Path, names: Collection[str]) -> dict[str, Glance]:
+    """The glances of these names that an index has; none where it cannot be used, and it is removed if damaged."""
+    if not index.is_file():
+        return {}
+    try:
+        with closing(sqlite3.connect(index, timeout=WAIT)) as file:
+            entries = file.execute("SELECT name, key, glance, checksum FROM glances").fetchall()
+        return {name: checked(key, glance, told) for name, key, glance, told in entries if name in names}
+    except (Damaged, ValidationError):
+        remove(index)
+    except sqlite3.Error as error:
+        if code_of(error) in REBUILD:
+            remove(index)
+    return {}
+
+
+def checked(key: str, glance: str, told: int) -> Glance:
+    """One entry; raises Damaged where it is not what was written."""
+    if checksum(key, glance) != told:
+        raise Damaged
+    return Glance(key, Record.model_validate_json(glance))
+
+
+def checksum(key: str, glance: str) -> int:
+    """Of an entry: SQLite itself does not see a flipped bit in a text."""
+    return crc32(f"{key} {glance}".encode())
+
+
+def save(index: Path, new: Mapping[str, Glance]) -> None:
+    """Add to an index; where that cannot be done the next reader reads again."""
+    entries = [(name, each.key, each.record.model_dump_json(exclude_defaults=True)) for name, each in new.items()]
+    with suppress(sqlite3.Error, OSError):
+        index.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(index, timeout=WAIT)) as file, file:
+            file.execute(TABLE)
+            file.executemany(
+                "INSERT OR REPLACE INTO glances VALUES (?, ?, ?, ?)",
+                [(name, key, glance, checksum(key, glance)) for name, key, glance in entries],
+            )
+
+
+def remove(index: Path) -> None:
+    """Delete a damaged index."""
+    with suppress(OSError):
+        index.unlink()
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """The primary code of an error."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+
+
+def glance_of(record: Record) -> Glance:
+    """What tables show of a record."""
+    cell, made = record.cell, record.provenance
+    on = cell.evaluated_on
+    bare = Cell(
+        task=cell.task,
+        split=Part(id=cell.split.id),
+        objective=Part(id=cell.objective.id),
+        model=Part(id=cell.model.id),
+        data=DataPart(id=cell.data.id, fingerprints={}),
+        evaluated_on=None if on is None else DataPart(id=on.id, fingerprints={}),
+        evaluators={name: {} for name in cell.evaluators},
+        seed=cell.seed,
+        precision=cell.precision,
+        modality=cell.modality,
+    )
+    shown = Record(
+        record=1,
+        status=record.status,
+        error=record.error and (record.error.strip() or "no message")[:400],
+        cell=bare,
+        results=tuple(headline_of(row, record) for row in record.results),
+        pretext=pretext_of(record),
+        provenance=Provenance(
+            **made.model_dump(include={"started", "ended", "seconds", "samples", "parameters", "threads"}),
+            hardware=made.hardware,
+            versions={},
+        ),
+    )
+    return Glance(seedless(record), shown)
+
+
+def headline_of(row: Row, record: Record) -> Row:
+    """A row with the numbers that may stand for its evaluator: those with a name of their own, and the first."""
+    own = [each for each in record.results if (each.evaluator, each.encoder) == (row.evaluator, TRAINED)]
+    first = [name for each in own or [row] for name, value in each.metrics.items() if value is not None][:1]
+    kept = {*HEADLINES, *first}
+    return Row(encoder=row.encoder, evaluator=row.evaluator, metrics=known_of(row, kept))
+
+
+def pretext_of(record: Record) -> Pretext | None:
+    """The main number of the pretext task, what trivial guesses reach, and its chance level."""
+    main, whole = main_pretext(record), record.pretext
+    if whole is None or main is None:
+        return None
+    kept = {name for name in whole.metrics if name == main or name.endswith(f": {main}")}
+    chance = {name: value for name, value in whole.chance.items() if name == main}
+    return Pretext(metrics=known_of(whole, kept), chance=chance)
+
+
+def known_of(measured: Measured, names: Collection[str]) -> dict[str, float | None]:
+    """The numbers of these names that are there, in their order."""
+    return {name: value for name, value in measured.metrics.items() if name in names and value is not None}
