@@ -148,8 +148,8 @@ def carry_out(registry: Registry, built: Built, sitting: Sitting, clock: Clock, 
     """Train and measure, and put what was found into `facts`."""
     plan, store = built.plan, sitting.out / "records"
     task = built.compose(sitting.device)
-    with clock.stage("pretrain"):
-        trained = pretrain(registry, task, built, sitting)
+    trained = pretrain(registry, task, built, sitting)
+    clock.stages["pretrain"] = trained.seconds  # of all sittings
     if trained.interrupted:
         raise Interrupted(trained.steps, plan.recipe.steps)
     with clock.stage("pretext"):
@@ -187,9 +187,10 @@ def encoders(
     if SUPERVISED in sitting.baselines:
         told = supervised(registry, built)
         task = told.compose(sitting.device)
-        with clock.stage(SUPERVISED):
-            if pretrain(registry, task, told, sitting).interrupted:
-                raise Interrupted(0, built.plan.recipe.steps)
+        trained_on_labels = pretrain(registry, task, told, sitting)
+        clock.stages[SUPERVISED] = trained_on_labels.seconds
+        if trained_on_labels.interrupted:
+            raise Interrupted(trained_on_labels.steps, built.plan.recipe.steps)
         yield SUPERVISED, replace(task, split=built.split)
 
 

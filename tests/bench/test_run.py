@@ -249,3 +249,10 @@ def test_evaluation_never_changes_the_encoder(tmp_path: Path, monkeypatch: pytes
     small_run(tmp_path)
     for task, before in seen:
         assert all(torch.equal(value, before[name]) for name, value in task.model.state_dict().items())
+
+
+def test_the_seconds_of_training_count_all_sittings(tmp_path: Path) -> None:
+    first = small_run(tmp_path)
+    plan = make_plan(REGISTRY, "relative-position", parts={"data": "shapes", "model": "convnet"}, settings=SMALL)
+    again, _ = run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu"), again=True))  # its training is found finished
+    assert again.provenance.stages["pretrain"] == first.provenance.stages["pretrain"] > 0
