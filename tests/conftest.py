@@ -1,0 +1,11 @@
+"""What the tests of whole distributions share: one clean room for all of them."""
+
+import pytest
+from clean_room import Room, make_room
+
+collect_ignore = ["third_party", "backend"]  # a distribution of its own, and what builds it
+
+
+@pytest.fixture(scope="session")
+def clean_room(tmp_path_factory: pytest.TempPathFactory) -> Room:
+    return make_room(tmp_path_factory.mktemp("room"))
