@@ -174,15 +174,27 @@ def write_rows(path: Path, shape: tuple[int, ...], dtype: str, pieces: Iterable[
         dtype: Such as "uint8".
         pieces: Rows, in order.
     """
-    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
+    with rows_file(path, shape, dtype) as append:
+        for piece in pieces:
+            append(piece)
+
+
+@contextmanager
+def rows_file(path: Path, shape: tuple[int, ...], dtype: str) -> Iterator[Callable[[np.ndarray], None]]:
+    """A .npy file of such a shape that rows are appended to; raises ValueError where they do not make it up."""
     rows = 0
+
+    def append(piece: np.ndarray) -> None:
+        nonlocal rows
+        if piece.shape[1:] != shape[1:] or piece.dtype != dtype:
+            raise ValueError(f"rows of {shape[1:]} {dtype} expected, {piece.shape[1:]} {piece.dtype} came")
+        file.write(np.ascontiguousarray(piece).data)
+        rows += len(piece)
+
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
-        for piece in pieces:
-            if piece.shape[1:] != shape[1:] or piece.dtype != dtype:
-                raise ValueError(f"rows of {shape[1:]} {dtype} expected, {piece.shape[1:]} {piece.dtype} came")
-            file.write(np.ascontiguousarray(piece).data)
-            rows += len(piece)
+        yield append
     if rows != shape[0]:
         raise ValueError(f"{shape[0]} rows expected, {rows} came")
 

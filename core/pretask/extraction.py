@@ -9,7 +9,8 @@ Axes: N samples, B batch, V views, L positions of a sample, P positions that
 are asked for, D width.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import fields, is_dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -20,7 +21,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pretask.cache import cached
+from pretask.cache import cached, rows_file
 from pretask.compose import Task
 from pretask.errors import PretaskError
 from pretask.held_out import evaluating
@@ -49,7 +50,8 @@ def extract(
         PretaskError: A feature is not a finite number, or the encoder does not keep the positions.
     """
     if budget.cache is None or not samples.fingerprint:
-        return dict(joined(task, samples, budget, positions))
+        batches = list(layer_batches(task, samples, budget, positions))
+        return {name: torch.cat([each[name] for each in batches]) for name in (batches[0] if batches else ())}
     facts = {
         "weights": weights_key(task.model),
         "data": samples.fingerprint,
@@ -60,39 +62,53 @@ def extract(
     }
 
     def make(folder: Path) -> Mapping[str, Any]:
-        for name, layer in joined(task, samples, budget, positions):
-            np.save(folder / f"{name}.npy", layer.numpy())
+        write_layers(folder, layer_batches(task, samples, budget, positions), rows)
         return {}
 
+    rows = len(samples) if positions is None else int(positions.sum())
     arrays, _ = cached("features", facts, make, folder=Path(budget.cache))
     ordered = sorted(arrays, key=lambda name: int(name.removeprefix("layer")))
     return {name: torch.from_numpy(arrays[name]) for name in ordered}
 
 
-def joined(
+def write_layers(folder: Path, batches: Iterable[LayerFeatures], rows: int) -> None:
+    """A file for every layer, of which no more than a batch is ever in memory."""
+    with ExitStack() as files:
+        append: dict[str, Callable[[np.ndarray], None]] = {}
+        for batch in batches:
+            for name, layer in batch.items():
+                if name not in append:
+                    file = rows_file(folder / f"{name}.npy", (rows, layer.shape[1]), "float32")
+                    append[name] = files.enter_context(file)
+                append[name](layer.numpy())
+
+
+def layer_batches(
     task: Task, samples: Samples, budget: Budget, positions: Bool[Tensor, "N L"] | None = None
-) -> Iterator[tuple[str, Float[Tensor, "_ D"]]]:
-    """Every layer's features of all samples, or of the positions asked for."""
-    rows: list[list[Tensor]] = []
+) -> Iterator[LayerFeatures]:
+    """Every layer's features of all samples, or of the positions asked for, a batch at a time."""
     with evaluating(task), torch.no_grad():
         for batch in samples.resident(task.device).batches(budget.batch, task.device):
             features = task.encode(batch, layers=True)
             wanted = None if positions is None else positions[batch.index.cpu()].to(task.device)
             every = features.layers or (features,)
             layers = [pooled(layer) if wanted is None else picked(task.name, layer, wanted) for layer in every]
-            rows = rows or [[] for _ in layers]
-            for row, layer in zip(rows, layers, strict=True):
-                row.append(layer.float().cpu())
-    for number, row in enumerate(rows, start=1):
-        layer = torch.cat(row)
-        if not bool(layer.isfinite().all()):
-            raise PretaskError(
-                task.name,
-                "finite features to be measured by",
-                f"{int((~layer.isfinite()).any(1).sum())} of {len(layer)} samples without, in layer {number}",
-                "Train with a smaller recipe.lr, or in fp32.",
-            )
-        yield f"layer{number}", layer
+            yield {
+                f"layer{number}": finite(task.name, layer.float().cpu(), number)
+                for number, layer in enumerate(layers, start=1)
+            }
+
+
+def finite(who: str, layer: Float[Tensor, "B D"], number: int) -> Float[Tensor, "B D"]:
+    """The features; raises PretaskError where one is not a finite number."""
+    if not bool(layer.isfinite().all()):
+        raise PretaskError(
+            who,
+            "finite features to be measured by",
+            f"{int((~layer.isfinite()).any(1).sum())} of {len(layer)} samples of a batch without, in layer {number}",
+            "Train with a smaller recipe.lr, or in fp32.",
+        )
+    return layer
 
 
 def pooled(features: Features) -> Float[Tensor, "B VD"]:

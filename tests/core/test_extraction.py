@@ -1,13 +1,16 @@
 """Extraction: every layer in one pass, cached by all that determines it."""
 
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from pretask import Budget, Features, PretaskError, Task
-from pretask.extraction import extract, fingerprint_of, pooled, weights_key
+from pretask.cache import mapped
+from pretask.extraction import extract, fingerprint_of, layer_batches, pooled, weights_key, write_layers
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins/evaluators"))
 
@@ -131,7 +134,7 @@ def test_data_without_a_fingerprint_is_never_taken_from_the_cache(tmp_path: Path
 
 
 def test_features_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(PretaskError, match="600 of 600 samples without, in layer 1"):
+    with pytest.raises(PretaskError, match="256 of 256 samples of a batch without, in layer 1"):
         extract(task(shift=float("nan")), Planted()("train"), Budget(cache=str(tmp_path)))
     assert not list(tmp_path.rglob("*.npy"))
 
@@ -142,3 +145,18 @@ def test_modes_are_restored(batch: int) -> None:
     made.model.train()
     extract(made, Planted(train=8)("train"), Budget(batch=batch))
     assert made.model.training
+
+
+def test_features_go_to_their_files_batch_by_batch(tmp_path: Path) -> None:
+    data = Planted()("train")
+
+    def batches() -> Iterator[dict[str, torch.Tensor]]:
+        for number, batch in enumerate(layer_batches(task(), data, Budget(batch=200))):
+            written = sum(path.stat().st_size for path in tmp_path.iterdir())
+            assert written >= number * 200 * 16 * 4 - 2 * 8192  # but for what Python's file buffers hold
+            yield dict(batch)
+
+    write_layers(tmp_path, batches(), len(data))
+    assert np.array_equal(mapped(tmp_path / "layer2.npy"), data.data.view(-1, 16).numpy())
+    with pytest.raises(ValueError, match="601 rows expected, 600 came"):
+        write_layers(tmp_path, batches(), len(data) + 1)

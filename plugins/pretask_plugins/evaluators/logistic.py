@@ -139,7 +139,7 @@ class Problem:
         gradient = torch.zeros_like(turned)
         for begin in range(0, self.count, PIECE):
             columns, labels = self.columns.some(begin, begin + PIECE), self.labels[begin : begin + PIECE]
-            logits = self.product(turned, columns).view(*weights.shape[:2], -1)  # (G, C, n)
+            logits = self.product(turned, columns).view(*weights.shape[:2], len(labels))  # (G, C, n)
             logits -= logits.amax(1, keepdim=True)
             answer = labels.expand(len(weights), 1, -1)
             loss -= logits.gather(1, answer).sum((1, 2))

@@ -20,7 +20,7 @@ def blobs(kind: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Te
         "noisy": (3, 8, 400),
         "wide": (1, 90, 60),
     }[kind]
-    draws = Draws(torch.arange(count + 300), seed=3)
+    draws = Draws(torch.arange(count + 2000), seed=3)
     label = draws.integers("class", 0, 3)
     centres = Draws(torch.arange(3)).normal("centre", width) * spread / math.sqrt(width)
     scale = torch.linspace(0.3, 3, width)
@@ -45,8 +45,8 @@ def test_the_objective_is_as_low_as_that_of_scikit_learn(kind: str, dtype: torch
     features, labels, others, answers = blobs(kind)
     solution = fit_grid(features, labels, 3, dtype=dtype)
     even = ((features.to(dtype) - solution.basis.mean) / solution.basis.deviation).double().numpy()
-    best = 0.0
-    for place in (8, 16, 22, 28, 36):
+    best, places = 0.0, [8, 16, 22, 28, 36]
+    for place in places:
         theirs = LogisticRegression(C=GRID[place], tol=1e-10, max_iter=5000).fit(even, labels.numpy())
         logits = theirs.decision_function(even)
         nats = logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels.numpy()]
@@ -56,8 +56,8 @@ def test_the_objective_is_as_low_as_that_of_scikit_learn(kind: str, dtype: torch
             assert ours <= 1.001 * lowest
         test = ((others.to(dtype) - solution.basis.mean) / solution.basis.deviation).double().numpy()
         best = max(best, theirs.score(test, answers.numpy()))
-    accuracy = (solution.predict(others) == answers).double().mean(1).max()
-    assert float(accuracy) >= best - 0.002
+    accuracy = (solution.predict(others)[places] == answers).double().mean(1).max()
+    assert float(accuracy) == pytest.approx(best, abs=0.002)  # four of 2,000 items
 
 
 def test_the_gradient_is_that_of_the_loss() -> None:
@@ -73,6 +73,15 @@ def test_the_gradient_is_that_of_the_loss() -> None:
     loss, gradient = problem.data_terms(weights.detach())
     assert torch.allclose(loss, nats.detach(), atol=1e-12)
     assert torch.allclose(gradient, expected, atol=1e-12)
+
+
+def test_where_no_member_moves_there_is_nothing_to_compute() -> None:
+    features, labels, _, _ = blobs("overlapping")
+    basis = fit_basis(features)
+    problem = Problem(Rotated(basis(features)), labels, 3, basis.variance)
+    loss, gradient = problem.data_terms(torch.zeros(0, 3, len(problem.penalised)))
+    assert loss.shape == (0,)
+    assert gradient.shape == (0, 3, len(problem.penalised))
 
 
 def test_two_precisions_agree() -> None:
