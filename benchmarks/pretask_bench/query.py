@@ -14,7 +14,7 @@ from pretask_registry.names import hint
 
 from pretask_bench.records import Record
 from pretask_bench.report import RANDOM, RAW, TRAINED, is_share, written
-from pretask_bench.results import COLUMNS, Group, Line, ends, lines_of, short, together
+from pretask_bench.results import COLUMNS, Group, Line, ends, is_called, lines_of, short, together
 from pretask_bench.statistics import Estimate
 from pretask_bench.terminal import visible
 
@@ -74,15 +74,6 @@ def selected(keyed: Sequence[Keyed], where: Where) -> list[Keyed]:
 def meets(record: Record, name: str, wanted: Sequence[str]) -> bool:
     """Whether a record has one of the wanted values: a full id, an id without its version, or a bare name."""
     return any(is_called(value, each) for value in FIELDS[name](record) for each in wanted)
-
-
-def is_called(full: str, wanted: str) -> bool:
-    """Whether a value may be called so.
-
-    >>> is_called("pretask/vae@1", "vae"), is_called("pretask/vae@1", "pretask/vae"), is_called("pretask/vae@1", "va")
-    (True, True, False)
-    """
-    return wanted in (full, full.rsplit("@", 1)[0], short(full))
 
 
 def only(record: Record, evaluators: Sequence[str]) -> Record:

@@ -120,6 +120,15 @@ def short(full: str) -> str:
     return full.split("/", 1)[-1].rsplit("@", 1)[0]
 
 
+def is_called(full: str, wanted: str) -> bool:
+    """Whether a value may be called so.
+
+    >>> is_called("pretask/vae@1", "vae"), is_called("pretask/vae@1", "pretask/vae"), is_called("pretask/vae@1", "va")
+    (True, True, False)
+    """
+    return wanted in (full, full.rsplit("@", 1)[0], short(full))
+
+
 def summary_rows(groups: Sequence[Group]) -> list[tuple[str, ...]]:
     """The rows of the table that COLUMNS heads: one for each group and evaluator."""
     return [line.cells for line in lines(groups)]
