@@ -87,3 +87,9 @@ def facts() -> dict[str, Any]:
 def text() -> str:
     """The same record as JSON text, keys in the order of writing."""
     return json.dumps(FACTS)
+
+
+@pytest.fixture(scope="session")
+def lasting_facts() -> dict[str, Any]:
+    """The same for fixtures that outlive a test, none of which changes it."""
+    return copy.deepcopy(FACTS)

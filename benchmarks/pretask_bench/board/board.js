@@ -13,7 +13,7 @@
     evaluators: (section.querySelector("[data-evaluators]")?.dataset.evaluators ?? "").split(" ").filter(Boolean),
   }));
 
-  const plural = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+  const counted = (count, one, more) => `${count} ${count === 1 ? one : more}`;
 
   function filter() {
     const wanted = ["split", "objective", "model"].map((part) => fields[part].value);
@@ -36,7 +36,7 @@
       shown += here;
       tables += here > 0;
     }
-    status.textContent = `${shown} of ${plural(total, "ranked entr").replace(/entrs?$/, total === 1 ? "entry" : "entries")} in ${plural(tables, "table")}`;
+    status.textContent = `${shown} of ${counted(total, "ranked entry", "ranked entries")} in ${counted(tables, "table", "tables")}`;
   }
 
   const numeric = (cell) => parseFloat(cell.textContent.trim().replace("−", "-"));

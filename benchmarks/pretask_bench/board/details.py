@@ -31,6 +31,7 @@ def detail_of(table: Table, entry: Entry, anchor: str, album: Album) -> dict[str
         "options": options_text(first),
         "layers": layers(table, entry),
         "numbers": numbers_of(entry),
+        "measures": [each.title for each in table.field.division.measures],
         "seeds": seed_table(table.field, entry),
         "more_seeds": max(0, len(entry.records) - MOST_SEEDS),
         "figures": album.figures(entry),

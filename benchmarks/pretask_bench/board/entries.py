@@ -8,6 +8,7 @@ import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
 
@@ -46,9 +47,18 @@ class Entry:
         """Where all records say the same."""
         return self.records[0]
 
+    @cached_property
+    def found(self) -> Mapping[tuple[str, str], list[Row]]:
+        """Rows by evaluator and encoder, in the order of seeds."""
+        found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for record in self.records:
+            for row in record.results:
+                found[row.evaluator, row.encoder].append(row)
+        return dict(found)
+
     def rows(self, evaluator: str, encoder: str) -> list[Row]:
         """What an evaluator says of an encoder, by seed."""
-        return [row for record in self.records if (row := row_of(record, evaluator, encoder)) is not None]
+        return self.found.get((evaluator, encoder), [])
 
     def values(self, evaluator: str, metric: str, encoder: str = TRAINED) -> list[float]:
         """One number by seed."""

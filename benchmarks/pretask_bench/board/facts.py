@@ -136,7 +136,7 @@ def pretext_facts(entry: Entry) -> Facts | None:
 
 def json_text(facts: Facts) -> str:
     """The text of board.json."""
-    return json.dumps(facts, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    return json.dumps(facts, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def markdown_text(facts: Facts) -> str:

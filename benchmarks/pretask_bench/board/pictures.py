@@ -11,7 +11,7 @@ from pretask_bench.board.standings import Standing, Table
 from pretask_bench.records import Record
 from pretask_bench.report import RANDOM, RAW, SUPERVISED, TRAINED
 
-MOST_POINTS, MOST_NAMES, MOST_RANKS, MOST_LAYERS = 1000, 14, 40, 64
+MOST_POINTS, MOST_NAMES, MOST_RANKS, MOST_LAYERS = 300, 14, 40, 64
 LAYER = re.compile(r"layer(\d{1,4})\.(.+)")
 SHORT = {TRAINED: "trained", RANDOM: "random", RAW: "raw", SUPERVISED: "supervised"}
 

@@ -43,8 +43,7 @@ def interquartile_mean(values: Float[np.ndarray, "*R N"]) -> Float[np.ndarray, "
     """
     count = values.shape[-1]
     cut = count // 4
-    middle: np.ndarray = np.sort(values, axis=-1)[..., cut : count - cut].mean(-1)
-    return middle
+    return np.asarray(np.sort(values, axis=-1)[..., cut : count - cut].mean(-1))
 
 
 def over_seeds(values: Float[np.ndarray, "M S"], entry: str) -> Float[np.ndarray, " R"]:

@@ -123,9 +123,12 @@ def pretext_texts(entry: Entry) -> tuple[str, list[str]]:
         return "", []
     name = found["metric"]
     score = shown(Estimate(found["mean"], found["low"], found["high"], len(entry.records)), name)
-    beside = {"chance": found["chance"], "shortcut": found["shortcut"]}
-    if found["trivial"] is not None:
-        beside[shortened(found["trivial"]["guess"], 24)] = found["trivial"]["value"]
+    guess = found["trivial"]
+    beside = {
+        "chance": found["chance"],
+        **({shortened(guess["guess"], 24): guess["value"]} if guess is not None else {}),
+        "shortcut": found["shortcut"],
+    }
     return narrow(score), [
         f"{each} {narrow(written(value, name))}" for each, value in beside.items() if value is not None
     ]

@@ -22,6 +22,7 @@ from pretask_bench.board.details import detail_of
 from pretask_bench.board.entries import Named, Sorted, sort_records
 from pretask_bench.board.facts import board_facts, json_text, markdown_text, unranked
 from pretask_bench.board.figures import Album
+from pretask_bench.board.matrices import Fits, matrices
 from pretask_bench.board.pictures import COSTS, MOST_RANKS, cost_picture, rank_picture
 from pretask_bench.board.ranking import RESAMPLES
 from pretask_bench.board.rows import PARTS, Choices, anchor_key, anchors_of, heads, ranked_rows, unranked_rows
@@ -34,9 +35,7 @@ MOST_REASONS = 20
 FILES = ("index.html", "board.json", "board.md")
 
 
-def write_board(
-    suite: Suite, records: Named, out: Path, folders: Sequence[Path] = (), fits: Sequence[Mapping[str, Any]] = ()
-) -> list[Path]:
+def write_board(suite: Suite, records: Named, out: Path, folders: Sequence[Path] = (), fits: Fits = ()) -> list[Path]:
     """Write the three files of a board, each whole or not at all.
 
     Args:
@@ -53,9 +52,7 @@ def write_board(
     return [write_text(out / name, text) for name, text in zip(FILES, texts, strict=True)]
 
 
-def board_texts(
-    suite: Suite, records: Named, folders: Sequence[Path] = (), fits: Sequence[Mapping[str, Any]] = ()
-) -> tuple[str, str, str]:
+def board_texts(suite: Suite, records: Named, folders: Sequence[Path] = (), fits: Fits = ()) -> tuple[str, str, str]:
     """HTML, JSON and Markdown of a board."""
     found = sort_records(suite, records)
     tables = [table_of(each) for each in found.fields]
@@ -63,9 +60,7 @@ def board_texts(
     return page_text(suite, found, tables, folders, fits), json_text(facts), markdown_text(facts)
 
 
-def page_text(
-    suite: Suite, found: Sorted, tables: Sequence[Table], folders: Sequence[Path], fits: Sequence[Mapping[str, Any]]
-) -> str:
+def page_text(suite: Suite, found: Sorted, tables: Sequence[Table], folders: Sequence[Path], fits: Fits) -> str:
     """The text of index.html."""
     surroundings = Environment(
         loader=PackageLoader("pretask_bench", "board"),
@@ -93,7 +88,7 @@ def page_text(
         resamples=RESAMPLES,
         most_ranks=MOST_RANKS,
         most_details=MOST_DETAILS,
-        matrices=(),
+        matrices=matrices(fits),
         rules=Markup(rules),
         script=Markup(script),
         rules_hash=policy_hash(rules),
@@ -136,9 +131,9 @@ def own_text(name: str) -> str:
     return files("pretask_bench.board").joinpath(name).read_text(encoding="utf-8")
 
 
-def policy_hash(text: str) -> str:
+def policy_hash(text: str) -> Markup:
     """How a Content-Security-Policy names a text."""
-    return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'"
+    return Markup(f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'")
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -1,0 +1,74 @@
+"""Matrices: which splits, objectives and models fit each other, one table for each modality.
+
+A cell says with how many models of all a split and an objective fit, and names them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pretask_bench.results import short
+
+Fits = Sequence[Mapping[str, Any]]  # modality, split, objective, model, fits
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A split with an objective.
+
+    Args:
+        models: Names of those that fit.
+        asked: How many were asked.
+    """
+
+    models: tuple[str, ...]
+    asked: int
+
+    @property
+    def kind(self) -> str:
+        """Whether all models fit, some, or none."""
+        return "none" if not self.models else "all" if len(self.models) == self.asked else "some"
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One table.
+
+    Args:
+        modality: Of the data.
+        objectives: Full ids, the columns.
+        rows: Full id of a split, and its cells.
+    """
+
+    modality: str
+    objectives: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+
+
+def matrices(fits: Fits) -> list[Matrix]:
+    """The tables of these triples, without splits and objectives that fit nothing."""
+    return [matrix([each for each in fits if each["modality"] == name], name) for name in names_in(fits, "modality")]
+
+
+def matrix(fits: Fits, modality: str) -> Matrix:
+    """The table of one modality."""
+    fitting = [each for each in fits if each["fits"]]
+    objectives = names_in(fitting, "objective")
+    asked: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for each in fits:
+        asked.setdefault((each["split"], each["objective"]), []).append(each)
+    rows = tuple(
+        (split, tuple(cell(asked.get((split, each), [])) for each in objectives))
+        for split in names_in(fitting, "split")
+    )
+    return Matrix(modality, objectives, rows)
+
+
+def cell(fits: Fits) -> Cell:
+    """What is said of one split and one objective."""
+    return Cell(tuple(sorted(short(each["model"]) for each in fits if each["fits"])), len(fits))
+
+
+def names_in(fits: Fits, part: str) -> tuple[str, ...]:
+    """Every name of a part, sorted."""
+    return tuple(sorted({each[part] for each in fits}))

@@ -1,0 +1,264 @@
+"""Board: who is ranked and who is not, what the numbers are, and that a stranger's text stays text."""
+
+import json
+import re
+import struct
+import zlib
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from entrants import BASELINES, KNN, LINEAR, entrant, named, suite
+from pretask import PretaskError
+from pretask_bench.board.figures import Album
+from pretask_bench.board.matrices import matrices
+from pretask_bench.board.site import board_texts, write_board
+from pretask_bench.cli import invoke
+from pretask_bench.records import Record, build_record, record_hash
+from pretask_bench.store import write, write_picture
+from scipy import stats  # type: ignore[import-untyped]
+
+Facts = dict[str, Any]
+INJECTION = "<script>stolen=1</script><img src=x onerror=stolen=1>'"
+
+
+def facts_of(*records: Record, seeds: int = 1) -> Any:
+    """What board.json holds."""
+    return json.loads(board_texts(suite(seeds), named(*records))[1])
+
+
+def only_table(*records: Record, seeds: int = 1) -> Any:
+    (table,) = facts_of(*records, seeds=seeds)["tables"]
+    return table
+
+
+class Reader(HTMLParser):
+    """Tags, their attributes, and the text of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str]] = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += [(name, value or "") for name, value in attrs]
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_measure_is_the_mean_over_seeds_with_students_interval_beside_all_baselines(facts: Facts) -> None:
+    values = [0.5, 0.62, 0.7]
+    table = only_table(*(entrant(facts, value, seed=seed) for seed, value in enumerate(values)), seeds=3)
+    found = table["ranking"][0]["measures"]["linear accuracy"]
+    low, high = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
+    assert [found["trained"][each] for each in ("mean", "low", "high")] == pytest.approx([np.mean(values), low, high])
+    assert {encoder: found[encoder]["mean"] for encoder in BASELINES} == pytest.approx(BASELINES)
+
+
+def test_one_seed_has_an_interval_over_test_items_and_the_page_says_so(facts: Facts) -> None:
+    record = entrant(facts, 0.5)
+    found = only_table(record)["ranking"][0]
+    expected = stats.binomtest(50, 100).proportion_ci(0.95, "wilson")
+    assert found["interval_over"] == "test items"
+    assert found["measures"]["linear accuracy"]["trained"]["low"] == pytest.approx(expected.low, abs=1e-5)
+    assert 'data-l="seeds">1†' in board_texts(suite(), named(record))[0]
+
+
+def test_the_score_is_the_interquartile_mean_of_numbers_that_are_0_at_chance_and_1_at_supervised(facts: Facts) -> None:
+    runs = [(0.5, 0.4), (0.58, 0.3), (0.9, 0.5)]
+    records = [entrant(facts, *both, seed=seed) for seed, both in enumerate(runs)]
+    scaled = [(value - 0.1) / (0.9 - 0.1) for both in runs for value in both]
+    found = only_table(*records, seeds=3)["ranking"][0]
+    assert found["score"]["value"] == pytest.approx(stats.trim_mean(scaled, 0.25), abs=1e-5)
+    assert found["score"]["low"] <= found["score"]["value"] <= found["score"]["high"]
+    assert found["baseline_scores"]["supervised"] == pytest.approx(1.0)
+
+
+def test_a_number_can_be_the_reference(facts: Facts) -> None:
+    perfect = suite(measures=({**LINEAR, "reference": 1.0}, KNN))
+    (table,) = json.loads(board_texts(perfect, named(entrant(facts, 0.55)))[1])["tables"]
+    assert [each["reference"] for each in table["scales"]] == pytest.approx([1.0, 0.9])
+
+
+def test_what_one_entry_says_of_its_chance_level_does_not_move_the_scale_alone(facts: Facts) -> None:
+    honest = [entrant(facts, task=f"pretask/{name}@1") for name in ("one", "two", "three")]
+    lie = honest[0].model_dump(mode="json")
+    for row in lie["results"]:
+        row["metrics"]["majority"] = 0.0
+    lie["cell"]["task"] = "acme/liar@1"
+    assert only_table(*honest, build_record(lie))["scales"][0]["chance"] == pytest.approx(0.1)
+
+
+def test_entries_are_ranked_by_score_and_ranks_that_cannot_be_told_apart_overlap(facts: Facts) -> None:
+    best = entrant(facts, 0.85, 0.85, task="acme/best@1")
+    alike = [entrant(facts, value, 0.4, task=f"acme/{name}@1") for name, value in (("a", 0.41), ("b", 0.4))]
+    ranking = only_table(best, *alike)["ranking"]
+    assert [(each["title"].split(" ")[0], each["rank"]) for each in ranking] == [
+        ("best", [1, 1]),
+        ("a", [2, 3]),
+        ("b", [2, 3]),
+    ]
+
+
+@pytest.mark.parametrize("baseline", BASELINES)
+def test_an_entry_that_lacks_a_baseline_is_shown_apart_with_what_it_lacks(facts: Facts, baseline: str) -> None:
+    beside = {encoder: value for encoder, value in BASELINES.items() if encoder != baseline}
+    table = only_table(entrant(facts, 0.9, beside=beside), entrant(facts, task="acme/whole@1"))
+    assert [each["title"] for each in table["ranking"]] == ["whole (convnet)"]
+    assert table["unranked"][0]["missing"] == [f"{each} accuracy of {baseline}" for each in ("linear", "knn")]
+
+
+def test_without_baselines_no_ranking_is_rendered(facts: Facts) -> None:
+    page = board_texts(suite(), named(entrant(facts, beside={})))[0]
+    assert 'class="ranking"' not in page
+    assert "no ranking" in page
+
+
+def test_too_few_seeds_a_null_and_bits_that_say_otherwise_are_incomplete(facts: Facts) -> None:
+    null, lie = entrant(facts, task="acme/null@1").model_dump(mode="json"), entrant(facts).model_dump(mode="json")
+    null["results"][0] |= {"metrics": {"accuracy": None}, "missing": {"accuracy": "nan"}, "items": {}}
+    lie["results"][0]["metrics"]["accuracy"] = 0.99
+    few = facts_of(entrant(facts), seeds=3)["tables"][0]["unranked"]
+    found = {each["title"]: each["missing"] for each in only_table(build_record(null), build_record(lie))["unranked"]}
+    assert few[0]["missing"] == ["1 of 3 seeds"]
+    assert "linear accuracy of trained" in found["null (convnet)"]
+    assert "as its bits have it (0.5000, not 0.9900)" in found["jigsaw (convnet)"][0]
+
+
+def test_entries_on_other_data_of_the_same_name_have_a_table_of_their_own(facts: Facts) -> None:
+    data = entrant(facts).cell.data.model_dump(mode="json")
+    other = entrant(facts, cell={"data": {**data, "fingerprints": {"train": "c" * 32, "test": "d" * 32}}})
+    tables = facts_of(entrant(facts), entrant(facts, task="acme/two@1"), other)["tables"]
+    assert [len(each["ranking"]) for each in tables] == [2, 1]
+
+
+def test_no_record_is_dropped_silently(facts: Facts) -> None:
+    ran = entrant(facts)
+    again = entrant(facts, note="again", provenance={**facts["provenance"], "ended": "2026-03-02T12:00:00Z"})
+    failed = entrant(facts, seed=1, status="failed", error="out of memory")
+    short = entrant(facts, cell={"recipe": {"samples": 10}})
+    elsewhere = entrant(facts, cell={"data": facts["cell"]["data"] | {"id": "pretask/digits@1"}})
+    huge = entrant(facts, provenance={**facts["provenance"], "seconds": 1e300})
+    found = facts_of(ran, again, failed, short, elsewhere, huge)
+    assert (found["records"], found["failed"], found["superseded"]) == (6, 1, 1)
+    assert found["outside"] == {
+        "it saw 10 samples, not 640": 1,
+        "no division learns from pretask/digits@1": 1,
+        "a number beyond 1e+100": 1,
+    }
+    assert found["tables"][0]["ranking"][0]["records"] == [record_hash(again)]
+
+
+def test_entries_of_one_title_are_told_apart_by_the_options_in_which_they_differ(facts: Facts) -> None:
+    slow = entrant(facts, cell={"recipe": {"samples": 640, "lr": 0.01}})
+    table = only_table(entrant(facts, 0.6), slow)
+    assert [each["distinction"] for each in table["ranking"]] == ["recipe.lr=0.1", "recipe.lr=0.01"]
+
+
+def test_the_same_records_in_any_order_give_the_same_bytes(facts: Facts) -> None:
+    records = [
+        entrant(facts, 0.1 * seed, seed=seed, task=f"acme/{name}@1") for seed in range(3) for name in ("one", "two")
+    ]
+    assert board_texts(suite(2), named(*records)) == board_texts(suite(2), named(*records[::-1]))
+
+
+def injected(facts: Facts) -> Record:
+    """A record whose every free text is an attempt to run a script."""
+    record = entrant(facts, task="evil/one@1", note=INJECTION, author=INJECTION, licence=INJECTION)
+    evil = record.model_dump(mode="json")
+    for part in ("split", "objective", "model"):
+        evil["cell"][part]["options"] = {INJECTION: INJECTION}
+    evil["cell"] |= {"precision": INJECTION, "recipe": {"samples": 640, INJECTION: [INJECTION]}}
+    evil["pretext"] = {"metrics": {INJECTION: 0.5, f"{INJECTION}: {INJECTION}": 0.4}, "chance": {INJECTION: 0.1}}
+    evil["provenance"] |= {"command": [INJECTION], "versions": {INJECTION: INJECTION}, "stages": {INJECTION: 1.0}}
+    evil["provenance"]["hardware"] |= {"device": INJECTION, "platform": INJECTION}
+    for row in evil["results"]:
+        row["metrics"][INJECTION] = 0.5
+        row["pictures"] = [{"name": INJECTION, "caption": INJECTION, "png": "ab" * 32}]
+    return build_record(evil)
+
+
+def test_what_a_stranger_writes_is_shown_as_text(facts: Facts) -> None:
+    plain, evil = entrant(facts, task="evil/one@1"), injected(facts)
+    html, _, markdown = board_texts(suite(), named(evil))
+    reader = Reader(html)
+    assert reader.tags.count("script") == Reader(board_texts(suite(), named(plain))[0]).tags.count("script") == 1
+    assert INJECTION in reader.text
+    assert not [name for name, _ in reader.attributes if name.startswith("on")]
+    assert "<script" not in markdown
+
+
+def test_the_page_names_no_other_place_and_its_policy_allows_none(facts: Facts) -> None:
+    page = board_texts(suite(), named(entrant(facts)))[0]
+    reader = Reader(page)
+    links = {value for name, value in reader.attributes if name in ("src", "href", "action")}
+    assert all(each.startswith("#") or each in ("board.json", "board.md") for each in links)
+    assert not re.findall(r"https?://|url\(|@import", page)
+    (policy,) = (value for name, value in reader.attributes if name == "content" and "-src" in value)
+    sources = dict(each.strip().split(" ", 1) for each in policy.split(";"))
+    assert (sources["default-src"], sources["img-src"], sources["form-action"]) == ("'none'", "data:", "'none'")
+    assert re.fullmatch("'sha256-[^' ]*'", sources["script-src"])
+
+
+def png(side: int = 1, filling: int = 0) -> bytes:
+    """A square PNG of one colour."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(bytes(1 + min(side, 9))))
+    return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"tEXt", bytes(filling)) + chunk(b"IEND", b"")
+
+
+def test_figures_are_in_the_page_within_bounds_and_others_are_counted(tmp_path: Path, facts: Facts) -> None:
+    hashes = [write_picture(tmp_path, each) for each in (png(), png(filling=300 << 10), png(side=60000))]
+    pictured = entrant(facts).model_dump(mode="json")
+    pictured["results"][0]["pictures"] = [
+        {"name": "view", "caption": f"figure {number}", "png": each} for number, each in enumerate([*hashes, "0" * 64])
+    ]
+    (tmp_path / f"{hashes[0]}.png").read_bytes()
+    page = board_texts(suite(), named(build_record(pictured)), [tmp_path])[0]
+    assert page.count("data:image/png;base64,") == 1
+    assert "3 figures are not shown" in page
+
+
+def test_a_figure_whose_bytes_do_not_fit_its_name_is_not_shown(tmp_path: Path, facts: Facts) -> None:
+    name = write_picture(tmp_path, png())
+    (tmp_path / f"{name}.png").write_bytes(png(side=2))
+    assert Album([tmp_path]).fitting(tmp_path, name) is None
+
+
+def test_a_cell_of_the_matrix_counts_the_models_that_fit() -> None:
+    triples = [("cut", "guess", "one", True), ("cut", "guess", "two", False), ("cut", "score", "one", False)]
+    rows = [
+        {"modality": "image", "split": split, "objective": objective, "model": model, "fits": fits}
+        for split, objective, model, fits in triples
+    ]
+    (matrix,) = matrices(rows)
+    assert matrix.objectives == ("guess",)
+    assert [(cell.models, cell.asked, cell.kind) for cell in matrix.rows[0][1]] == [(("one",), 2, "some")]
+
+
+def test_the_command_writes_three_files_and_names_what_it_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], facts: Facts
+) -> None:
+    write(tmp_path / "records", entrant(facts))
+    (tmp_path / "records" / f"{'0' * 64}.json").write_text("{}")
+    assert invoke(["board", "quick", str(tmp_path / "records"), "--out", str(tmp_path / "site")]) == 0
+    said = capsys.readouterr()
+    assert said.out.split() == [str(tmp_path / "site" / name) for name in ("index.html", "board.json", "board.md")]
+    assert "left out" in said.err
+
+
+def test_a_board_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path: Path, facts: Facts) -> None:
+    (tmp_path / "taken").touch()
+    with pytest.raises(PretaskError, match="the board needs to write"):
+        write_board(suite(), named(entrant(facts)), tmp_path / "taken")
+    assert [each.name for each in tmp_path.iterdir()] == ["taken"]
