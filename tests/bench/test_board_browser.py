@@ -1,4 +1,4 @@
-"""The page in a real browser: sorting and filtering work, nothing is asked of any network, a script in a record is text."""
+"""The page in a real browser: sorting and filtering work, nothing is asked of any network, a record's script is text."""
 
 import json
 import os
@@ -14,7 +14,11 @@ from pretask_bench.board.site import board_texts
 from pretask_bench.records import build_record
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", "--virtual-time-budget=5000", "--enable-logging=stderr", "--v=0", "--dump-dom"]
+FLAGS = (
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update", "--virtual-time-budget=5000"),
+    *("--enable-logging=stderr", "--v=0", "--dump-dom"),
+)
 NOWHERE = "--host-resolver-rules=MAP * ~NOTFOUND"
 EVIL = "<img src=x onerror=stolen=1><script>stolen=1</script>"
 
@@ -22,8 +26,9 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium: apt-get
 
 # What a reader does, in order; what the page then shows goes into the last element.
 READER = """
-const shown = () => [...document.querySelectorAll(".ranking tbody tr:not([hidden]) th a")].map((each) => each.textContent);
-const head = (name) => [...document.querySelectorAll(".ranking thead button")].find((each) => each.textContent.includes(name));
+const all = (selector) => [...document.querySelectorAll(selector)];
+const shown = () => all(".ranking tbody tr:not([hidden]) th a").map((each) => each.textContent);
+const head = (name) => all(".ranking thead button").find((each) => each.textContent.includes(name));
 const order = () => document.querySelector("[aria-sort]").getAttribute("aria-sort");
 const choose = (name, text) => {
   const field = document.querySelector(`[data-filter=${name}]`);
@@ -44,7 +49,7 @@ choose("evaluator", "all"); choose("division", "images"); did.division = shown()
 document.querySelector("th.entry a").click();
 did.dialog = [document.querySelector("dialog").open, document.querySelector("dialog h3").textContent.trim()];
 did.stolen = typeof stolen;
-did.asked = performance.getEntriesByType("resource").map((each) => each.name).filter((each) => !each.startsWith("data:"));
+did.asked = performance.getEntriesByType("resource").filter((each) => !each.name.startsWith("data:")).length;
 const element = document.createElement("pre");
 element.id = "did";
 element.textContent = JSON.stringify(did);
@@ -73,13 +78,13 @@ def page_of(facts: dict[str, Any]) -> str:
     def cost(seconds: float) -> dict[str, Any]:
         return {**facts["provenance"], "stages": {"pretrain": seconds}}
 
-    small = {"cell": {"model": {"id": "pretask/mlp@1", "options": {}}}}
+    small = {"model": {"id": "pretask/mlp@1", "options": {}}}
     evil = entrant(facts, 0.6, 0.75, task="evil/middle@1", provenance=cost(5.0), note=EVIL, author=EVIL)
     changed = evil.model_dump(mode="json")
     changed["cell"]["split"]["options"] = {EVIL: EVIL}
     changed["pretext"] = {"metrics": {EVIL: 0.5}, "chance": {EVIL: 0.1}}
     best = entrant(facts, 0.85, 0.7, task="acme/best@1", provenance=cost(200.0))
-    last = entrant(facts, 0.3, 0.35, task="acme/last@1", provenance=cost(30.0), **small)
+    last = entrant(facts, 0.3, 0.35, task="acme/last@1", provenance=cost(30.0), cell=small)
     return board_texts(suite(), named(best, build_record(changed), last))[0]
 
 
@@ -122,7 +127,7 @@ def test_an_entry_opens_its_details(did: Any) -> None:
 
 def test_a_script_in_a_record_never_runs_and_nothing_is_requested(did: Any) -> None:
     assert did["stolen"] == "undefined"
-    assert did["asked"] == []
+    assert did["asked"] == 0
 
 
 def test_the_page_as_it_is_runs_under_its_own_policy_without_a_word_in_the_console(page: str, tmp_path: Path) -> None:
