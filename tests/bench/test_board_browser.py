@@ -1,4 +1,4 @@
-"""The page in a real browser: sorting and filtering work, nothing is asked of any network, a record's script is text."""
+"""The page in a browser: sorting and filtering work, nothing is asked of any network, a record's script is text."""
 
 import json
 import os
