@@ -57,15 +57,15 @@ SPLITS = {
     ),
     "video": Example(
         "split",
-        "Does this clip run at the speed of the film, or faster?",
-        "Benaim et al., CVPR 2020 (SpeedNet)",
+        "By how many quarter turns was this clip turned?",
+        "Jing, Yang, Liu and Tian 2018 (3DRotNet)",
         "",
         {
             "gives": "image",
             "views": "None",
             "model": "frames",
             "data": "sprites",
-            "model_options": "name=convnet width=16 depth=2",
+            "model_options": "name=convnet width=16 depth=2 pool=4",
             "data_options": "size=32",
             "samples": "10_000",
         },
