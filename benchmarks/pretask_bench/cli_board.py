@@ -11,7 +11,8 @@ from pretask_bench.cli import registry
 @click.argument("suite")
 @click.argument("places", nargs=-1, type=click.Path(path_type=Path), metavar="[RECORDS]...")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("site"), show_default=True)
-def command(suite: str, places: tuple[Path, ...], out: Path) -> None:
+@click.option("--compat", is_flag=True, help="Also show which installed parts fit each other; takes a minute.")
+def command(suite: str, places: tuple[Path, ...], out: Path, compat: bool) -> None:
     """Write the leaderboard of SUITE from RECORDS, folders or files; runs/records where none is named.
 
     One page that needs nothing else, the same as JSON, and as Markdown. The same records give the same bytes.
@@ -19,6 +20,7 @@ def command(suite: str, places: tuple[Path, ...], out: Path) -> None:
     from pretask import PretaskError
 
     from pretask_bench.board.site import write_board
+    from pretask_bench.compat import fitting_rows
     from pretask_bench.store import files_of, read
     from pretask_bench.suites import read_suite
 
@@ -30,5 +32,6 @@ def command(suite: str, places: tuple[Path, ...], out: Path) -> None:
         except PretaskError as error:
             click.echo(f"left out {path}: {error}", err=True)
     folders = sorted({place if place.is_dir() else place.parent for place in places or (Path("runs/records"),)})
-    for path in write_board(chosen, records, out, folders):
+    fits = fitting_rows(registry(), None, None, None) if compat else []
+    for path in write_board(chosen, records, out, folders, fits):
         print(path)

@@ -86,6 +86,23 @@ def test_a_number_can_be_the_reference(facts: Facts) -> None:
     assert [each["reference"] for each in table["scales"]] == pytest.approx([1.0, 0.9])
 
 
+def test_a_measure_whose_reference_is_within_noise_of_chance_does_not_count(facts: Facts) -> None:
+    poor = {**BASELINES, "supervised": 0.15}  # Wilson's interval of 0.1 on 100 items ends at 0.174
+    table = only_table(entrant(facts, 0.2, 0.2, beside=poor))
+    assert table["ranking"] == []
+    assert (
+        "cannot be told from chance (15.0\u202f% against 10.0\u202f% on 100 test items)" in table["scales"][0]["fault"]
+    )
+    assert only_table(entrant(facts, 0.2, 0.2, beside={**BASELINES, "supervised": 0.18}))["ranking"]
+
+
+def test_an_encoder_that_is_not_above_random_initialisation_is_marked(facts: Facts) -> None:
+    marks = [
+        board_texts(suite(), named(entrant(facts, linear, 0.5)))[0].count("≤ random</small>") for linear in (0.3, 0.31)
+    ]
+    assert marks == [1, 0]
+
+
 def test_what_one_entry_says_of_its_chance_level_does_not_move_the_scale_alone(facts: Facts) -> None:
     honest = [entrant(facts, task=f"pretask/{name}@1") for name in ("one", "two", "three")]
     lie = honest[0].model_dump(mode="json")

@@ -68,9 +68,10 @@
     const measures = all("thead tr:last-child th", table).length;
     const [upper, lower] = table.tHead.rows;
     const before = [...upper.cells].findIndex((head) => head.classList.contains("group"));
-    const plain = [...upper.cells].filter((head) => head.dataset.sort);
+    const plain = [...upper.cells].filter((head) => !head.classList.contains("group"));
     const columns = [...plain.slice(0, before), ...lower.cells, ...plain.slice(before)];
     columns.forEach((head, column) => {
+      if (!head.dataset.sort) return;
       const button = document.createElement("button");
       button.type = "button";
       button.append(...head.childNodes);

@@ -5,10 +5,20 @@ The same numbers give the same text. Every text from outside goes through `eleme
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup, escape
 
 Place = Callable[[float], float]
+
+
+@dataclass(frozen=True)
+class Label:
+    """The room that a text takes: from left to right, at a height."""
+
+    left: float
+    right: float
+    y: float
 
 
 def element(name: str, *inside: str | Markup, **attributes: str | float) -> Markup:
@@ -92,21 +102,17 @@ def path(points: Sequence[tuple[float, float]], class_: str) -> Markup:
     return element("path", d=drawn, class_=class_)
 
 
-def apart(wanted: Iterable[tuple[float, float]], height: float, width: float) -> list[float]:
-    """Heights for labels near the wanted ones, moved down or up until none lies on another.
+def apart(wanted: Iterable[Label], height: float) -> list[float]:
+    """Where labels stand near the wanted places, moved down or up until none lies on another.
 
     Args:
-        wanted: Left end and height of each label.
+        wanted: The labels.
         height: Of a label.
-        width: Of a label.
     """
-    placed: list[tuple[float, float]] = []
-    for x, y in wanted:
-        tries = sorted(
-            (y + sign * step * height / 2 for step in range(24) for sign in (1, -1)), key=lambda at: abs(at - y)
-        )
-        free = (
-            at for at in tries if all(abs(at - other) >= height or abs(x - left) >= width for left, other in placed)
-        )
-        placed.append((x, next(free, y)))
-    return [y for _, y in placed]
+    placed: list[Label] = []
+    for label in wanted:
+        beside = [each.y for each in placed if each.left < label.right and label.left < each.right]
+        tries = sorted((sign * step * height / 2 for step in range(24) for sign in (1, -1)), key=abs)
+        free = (label.y + by for by in tries if all(abs(label.y + by - other) >= height for other in beside))
+        placed.append(replace(label, y=next(free, label.y)))
+    return [each.y for each in placed]

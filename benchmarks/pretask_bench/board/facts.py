@@ -227,4 +227,4 @@ def plain_text(text: str) -> str:
     """
     entities = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     quiet = entities.replace("://", "&#58;//").replace("www.", "www&#46;")  # so that no address becomes a link
-    return re.sub(r"([\\`*_{}\[\]()!|~])", r"\\\1", quiet).replace("\n", " ")
+    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", quiet).replace("\n", " ")

@@ -5,13 +5,25 @@ from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
 
-from pretask_bench.board.drawing import apart, compact, element, linear, logarithmic, path, picture, powers, steps
+from pretask_bench.board.drawing import (
+    Label,
+    apart,
+    compact,
+    element,
+    linear,
+    logarithmic,
+    path,
+    picture,
+    powers,
+    steps,
+)
 from pretask_bench.board.entries import Entry, shortened
 from pretask_bench.board.standings import Standing, Table
 from pretask_bench.records import Record
 from pretask_bench.report import RANDOM, RAW, SUPERVISED, TRAINED
 
 MOST_POINTS, MOST_NAMES, MOST_RANKS, MOST_LAYERS = 300, 14, 40, 64
+WIDTH_OF_LETTER = 6.3  # pixels, on average
 LAYER = re.compile(r"layer(\d{1,4})\.(.+)")
 SHORT = {TRAINED: "trained", RANDOM: "random", RAW: "raw", SUPERVISED: "supervised"}
 
@@ -61,7 +73,7 @@ def cost_picture(table: Table, name: str) -> Markup | None:
     found = [(cost, each) for each in table.standings[:MOST_POINTS] if (cost := cost_of(each.entry, name)) is not None]
     if not found:
         return None
-    width, height, left, right, top, bottom = 720, 330, 46, 700, 16, 286
+    width, height, left, right, top, bottom = 720, 330, 46, 656, 16, 286
     low, high = score_range([each for _, each in found])
     up = linear(low, high, bottom, top)
     along, ticks = cost_axis([cost for cost, _ in found], left + 24, right - 24)
@@ -89,7 +101,7 @@ def score_grid(low: float, high: float, left: float, right: float, up: Callable[
         parts.append(element("line", x1=left, x2=right, y1=up(value), y2=up(value), class_=kind))
         parts.append(element("text", f"{value:.1f}", x=left - 8, y=up(value) + 4, class_="tick", text_anchor="end"))
     for value, word in ((0.0, "chance"), (1.0, "reference")):
-        parts.append(element("text", word, x=right, y=up(value) - 5, class_="tick", text_anchor="end"))
+        parts.append(element("text", word, x=right + 6, y=up(value) + 4, class_="tick"))
     return parts
 
 
@@ -129,19 +141,22 @@ def names(
 ) -> list[Markup]:
     """Names beside points: of all where they are few, else of those that no cheaper one beats."""
     chosen = found if len(found) <= MOST_NAMES else cheapest(found)[:MOST_NAMES]
-    wanted = [(along(cost), up(each.score) + 4) for cost, each in chosen]
-    heights = apart(wanted, height=14, width=170)
-    return [
-        element(
-            "text",
-            shortened(each.entry.title, 28),
-            x=x + (9 if x < right - 190 else -9),
-            y=y,
-            class_="name",
-            text_anchor="start" if x < right - 190 else "end",
-        )
-        for (x, _), y, (_, each) in zip(wanted, heights, chosen, strict=True)
+    texts = [shortened(each.entry.title, 28) for _, each in chosen]
+    labels = [
+        label(text, along(cost), up(each.score) + 4, right) for text, (cost, each) in zip(texts, chosen, strict=True)
     ]
+    heights = apart(labels, height=14)
+    return [
+        element("text", text, x=each.left, y=y, class_="name")
+        for text, each, y in zip(texts, labels, heights, strict=True)
+    ]
+
+
+def label(text: str, x: float, y: float, right: float) -> Label:
+    """The room of a name to the right of a point, or to its left where there is none."""
+    width = WIDTH_OF_LETTER * len(text)
+    left = x + 9 if x + 9 + width < right else x - 9 - width
+    return Label(left, left + width, y)
 
 
 def cheapest(found: Sequence[tuple[float, Standing]]) -> list[tuple[float, Standing]]:

@@ -12,9 +12,10 @@ from pretask_bench.board.entries import Entry, Field, shortened
 from pretask_bench.board.facts import half_text, interval_over, pretext_facts, rank_text, unranked
 from pretask_bench.board.pictures import cost_of, score_range, strip
 from pretask_bench.board.standings import ENCODERS, Standing, Table, estimate_of
-from pretask_bench.report import is_share, shown, written
+from pretask_bench.report import RANDOM, TRAINED, is_share, shown, written
 from pretask_bench.results import short
 from pretask_bench.statistics import Estimate
+from pretask_bench.suites import Measure
 
 MOST_DRAWN = 1000  # rows of a table with a strip
 MOST_MISSING = 6
@@ -40,6 +41,21 @@ class Choices:
 
 
 @dataclass(frozen=True)
+class NumberCell:
+    """A number of a measure.
+
+    Args:
+        text: Without its unit.
+        half: Of its interval.
+        worse: Whether it is of the trained encoder, and not above random initialisation.
+    """
+
+    text: str
+    half: str
+    worse: bool
+
+
+@dataclass(frozen=True)
 class Row:
     """One line of a table.
 
@@ -55,7 +71,7 @@ class Row:
     entry: Entry
     standing: Standing | None
     numbers: str
-    cells: tuple[tuple[str, str], ...]
+    cells: tuple[NumberCell, ...]
     drawing: Markup | str
     anchor: str
 
@@ -95,7 +111,7 @@ class Row:
     def seconds(self) -> str:
         """Of training, the mean over seeds."""
         cost = cost_of(self.entry, SECONDS)
-        return f"{cost:.0f}" if cost is not None else ""
+        return "" if cost is None else f"{cost:.0f}" if cost >= 10 else f"{cost:.1f}"
 
     @property
     def seeds(self) -> str:
@@ -139,22 +155,24 @@ def narrow(text: str) -> str:
     return text.replace(" %", "\u202f%").replace("± ", "±")
 
 
-def cells_of(fields: Field, entry: Entry) -> tuple[tuple[str, str], ...]:
+def cells_of(fields: Field, entry: Entry) -> tuple[NumberCell, ...]:
     """Every number of every measure: trained, then those beside it."""
-    return tuple(
-        cell_of(fields, entry, number, encoder)
-        for number in range(len(fields.division.measures))
-        for encoder in ENCODERS
-    )
+    return tuple(cell for measure in fields.division.measures for cell in measure_cells(fields, entry, measure))
 
 
-def cell_of(fields: Field, entry: Entry, number: int, encoder: str) -> tuple[str, str]:
-    """A number without its unit, and half of its interval."""
-    measure = fields.division.measures[number]
-    estimate = estimate_of(fields, entry, measure, encoder)
+def measure_cells(fields: Field, entry: Entry, measure: Measure) -> list[NumberCell]:
+    """Every number of one measure."""
+    found = {encoder: estimate_of(fields, entry, measure, encoder) for encoder in ENCODERS}
+    trained, random = found[TRAINED], found[RANDOM]
+    worse = trained is not None and random is not None and trained.value <= random.value
+    return [cell_of(each, measure.metric, worse and encoder == TRAINED) for encoder, each in found.items()]
+
+
+def cell_of(estimate: Estimate | None, metric: str, worse: bool) -> NumberCell:
+    """One number."""
     if estimate is None:
-        return "", ""
-    return written(estimate.value, measure.metric).removesuffix(" %"), half_text(estimate, measure.metric)
+        return NumberCell("", "", False)
+    return NumberCell(written(estimate.value, metric).removesuffix(" %"), half_text(estimate, metric), worse)
 
 
 def heads(table: Table) -> list[tuple[str, str]]:

@@ -16,7 +16,7 @@ from pretask.errors import PretaskError
 
 from pretask_bench.board.entries import Entry, Field, measure_values
 from pretask_bench.board.ranking import Answered, interquartile_mean, interval, over_items, over_seeds, rank_intervals
-from pretask_bench.report import RANDOM, RAW, SUPERVISED, TRAINED
+from pretask_bench.report import RANDOM, RAW, SUPERVISED, TRAINED, written
 from pretask_bench.statistics import Estimate, mean_over_seeds, share
 from pretask_bench.suites import Measure
 
@@ -31,18 +31,31 @@ class Scale:
         measure: Of the division.
         chance: What is 0; the median over entries.
         reference: What is 1; where it is supervised, the mean over entries.
+        items: Fewest test items of an entry, where their bits are known.
     """
 
     measure: Measure
     chance: float
     reference: float
+    items: int | None = None
+
+    @property
+    def least(self) -> float:
+        """What the reference must exceed: chance, or the upper end of Wilson's interval of chance on so many items."""
+        if self.items is None or not 0 <= self.chance <= 1:
+            return self.chance
+        high = share(round(self.chance * self.items), self.items).high
+        return self.chance if high is None else max(self.chance, high)
 
     @property
     def fault(self) -> str:
         """Why nothing can be normalised by it; empty if it can."""
-        if self.reference > self.chance:
+        if self.reference > self.least:
             return ""
-        return f"{self.measure.title}: the reference ({self.reference:.3g}) is not above chance ({self.chance:.3g})"
+        numbers = f"{written(self.reference, self.measure.metric)} against {written(self.chance, self.measure.metric)}"
+        on = f" on {self.items} test items" if self.items is not None else ""
+        told = f"{self.measure.title}: the reference cannot be told from chance ({numbers}{on})"
+        return told.replace(" %", "\u202f%")
 
 
 @dataclass(frozen=True)
@@ -112,10 +125,18 @@ def scale_of(field: Field, measure: Measure) -> Scale:
         chance = float(median(told))
     else:
         chance = measure.chance
+    counts = [count for each in field.complete if (count := count_of(field, each, measure)) is not None]
+    items = min(counts, default=None)
     if measure.reference != SUPERVISED:
-        return Scale(measure, chance, float(measure.reference))
+        return Scale(measure, chance, float(measure.reference), items)
     found = [mean_over_seeds(measure_values(field, each, measure, SUPERVISED)).value for each in field.complete]
-    return Scale(measure, chance, mean_over_seeds(sorted(found)).value)
+    return Scale(measure, chance, mean_over_seeds(sorted(found)).value, items)
+
+
+def count_of(field: Field, entry: Entry, measure: Measure) -> int | None:
+    """How many test items a measure has, where their bits are known."""
+    items = entry.rows(field.evaluators[measure.evaluator], TRAINED)[0].items.get(measure.metric)
+    return items.count if items is not None else None
 
 
 def normalised_values(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> Float[np.ndarray, "M S"]:
