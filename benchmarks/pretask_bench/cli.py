@@ -92,6 +92,7 @@ class Verbs(click.Group):
         "new": "pretask_bench.cli_new",
         "check": "pretask_bench.cli_check",
         "results": "pretask_bench.cli_results",
+        "rerun": "pretask_bench.cli_rerun",
         "compare": "pretask_bench.cli_compare",
         "verify": "pretask_bench.cli_verify",
     }

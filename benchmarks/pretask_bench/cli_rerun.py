@@ -1,0 +1,76 @@
+"""The verb `pretask rerun`: whether a record comes out again."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pretask_bench.cli import json_option, registry
+from pretask_bench.cli_run import find_device
+from pretask_bench.plan import parse_setting
+from pretask_bench.tables import draw_table, show_json
+from pretask_bench.terminal import drawable
+
+if TYPE_CHECKING:
+    from pretask_bench.rerun import Rerun
+
+WIDTH = 140
+MOST_THREADS = 256  # that a record may ask for
+
+EPILOG = """Example: pretask rerun results/3f2a….json --set data.root=photos
+
+Says exact (weights, numbers and items are the same), consistent (of every row's items the 99 % interval of the paired
+difference holds 0; losses and pretext scores are within 2 %, shares within 2 points) or divergent; exit code 1 for
+divergent, and for other data, which is refused."""
+
+
+@click.command("rerun", epilog=EPILOG)
+@click.argument("record", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--set", "settings", multiple=True, metavar="PART.OPTION=PLACE", help="Where data lies here.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option("--threads", type=int, help="Processor threads; as many as the record had if left out.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs/reruns"), show_default=True, help="Folder of reruns."
+)
+@json_option
+def command(
+    record: Path, settings: tuple[str, ...], device: str, threads: int | None, out: Path, as_json: bool
+) -> None:
+    """Carry out the cell of RECORD again, and say whether the same comes out."""
+    from pretask_bench.rerun import DIVERGENT, rerun
+    from pretask_bench.store import read
+
+    old = read(record)
+    here = find_device(device, threads or min(old.provenance.threads, MOST_THREADS) or 1)
+    done = rerun(
+        registry(), old, dict(map(parse_setting, settings)), out, here, lambda line: click.echo(line, err=True)
+    )
+    show_json(as_facts(done)) if as_json else show(done)
+    if done.verdict == DIVERGENT:
+        click.get_current_context().exit(1)
+
+
+def as_facts(done: "Rerun") -> dict[str, Any]:
+    """The same as JSON."""
+    keys = ("name", "before", "now")
+    return {
+        "verdict": done.verdict,
+        "file": str(done.path),
+        "weights": done.weights,
+        "identical": done.identical,
+        "judged": [vars(each) for each in done.judged],
+        "provenance": [dict(zip(keys, each, strict=True)) for each in done.provenance],
+        "cell": [dict(zip(keys, each, strict=True)) for each in done.cell],
+    }
+
+
+def show(done: "Rerun") -> None:
+    """Print what the verdict rests on, what differs in how it came about, and the verdict."""
+    rows = [(each.name, each.before, each.now, each.rule, "yes" if each.agrees else "no") for each in done.judged]
+    draw_table(("", "recorded", "now", "rule", "agrees"), drawable(rows), "What the verdict rests on", width=WIDTH)
+    for title, differences in (("How it came about", done.provenance), ("What was run", done.cell)):
+        if differences:
+            draw_table(("", "recorded", "now"), drawable(differences), f"{title}: what differs", width=WIDTH)
+    same, all_numbers = done.identical
+    click.echo(f"to the last bit the same: {same} of {all_numbers} numbers; weights: {'yes' if done.weights else 'no'}")
+    click.echo(f"record: {done.path}\n{done.verdict}")

@@ -1,0 +1,308 @@
+"""Rerun: carry out a record's cell again, and say whether the same comes out.
+
+`exact`: weights, numbers and items are the same to the last bit. `consistent`: they are not, as other machines and
+versions bring about, but for every row's items the 99 % interval of the paired bootstrap of the difference holds 0, and
+every number without items (losses, the pretext score) is within 2 % of what it was, or 2 points where it is a share.
+`divergent`: anything else. Other data is refused, since nothing could be compared.
+
+The training is done anew, in a folder of its own; features that the cache has for these very weights are used.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pretask import PretaskError, Unknown
+from pretask_registry import Registered, Registry, build
+
+from pretask_bench.baselines import BASELINES
+from pretask_bench.plan import KINDS, RECIPE, Plan, make_plan
+from pretask_bench.recompute import places_of
+from pretask_bench.records import Cell, Items, Part, Record, Row, cell_key, record_hash
+from pretask_bench.report import is_share, written
+from pretask_bench.results import headline
+from pretask_bench.statistics import difference_over_items
+from pretask_bench.verify import called, numbers_agree
+
+if TYPE_CHECKING:
+    import torch
+
+CONFIDENCE = 0.99
+TOLERANCE = 0.02  # of a number without items, relative; of a share, absolute
+EXACT, CONSISTENT, DIVERGENT = "exact", "consistent", "divergent"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One number of the record beside that of the rerun.
+
+    Args:
+        name: Of the number and the row that it is in.
+        before: As recorded, in words.
+        now: As found, in words.
+        rule: By which the two were held against each other.
+        agrees: Whether they agree.
+    """
+
+    name: str
+    before: str
+    now: str
+    rule: str
+    agrees: bool
+
+
+@dataclass(frozen=True)
+class Rerun:
+    """What came out.
+
+    Args:
+        record: The new record.
+        path: Its file.
+        verdict: exact, consistent or divergent.
+        judged: The numbers that the verdict rests on.
+        weights: Whether the trained weights are the same to the last bit.
+        identical: How many of all numbers are, and how many there are.
+        provenance: What differs in how they came about: name, before, now.
+        cell: What differs in what determines the numbers, as defaults added since would.
+    """
+
+    record: Record
+    path: Path
+    verdict: str
+    judged: Sequence[Judged]
+    weights: bool
+    identical: tuple[int, int]
+    provenance: Sequence[tuple[str, str, str]]
+    cell: Sequence[tuple[str, str, str]]
+
+
+def rerun(
+    registry: Registry,
+    old: Record,
+    settings: Mapping[str, Any],
+    out: Path,
+    device: "torch.device",
+    say: Callable[[str], None],
+) -> Rerun:
+    """Carry out a record's cell again with its own baselines.
+
+    Args:
+        registry: Where its components are looked up.
+        old: A complete record.
+        settings: Where its data lies here, such as {"data.root": "photos"}.
+        out: Folder; the new record lies in a folder of it that is named by the old record.
+        device: cpu, cuda or cuda:N.
+        say: Told one line at a time what is going on.
+
+    Raises:
+        PretaskError: The record is of a failed run, a component or a place is missing, or the data is not the same.
+    """
+    from pretask_bench.run import Sitting, run
+
+    if old.status != "complete":
+        raise PretaskError("rerun", "a complete record", "one of a failed run", "Run its command again.")
+    plan = plan_of(registry, old.cell, settings)
+    check_data(plan, old.cell)
+    found = {row.encoder for row in old.results}
+    work = out / record_hash(old)[:12]
+    sitting = Sitting(work, device, again=True, baselines=tuple(each for each in BASELINES if each in found), say=say)
+    new, path = run(registry, plan, sitting)
+    forget_training(work)
+    judged = [*judge(old, new)]
+    return Rerun(
+        record=new,
+        path=path,
+        verdict=verdict(old, new, judged),
+        judged=judged,
+        weights=old.weights is not None and old.weights == new.weights,
+        identical=identical(old, new),
+        provenance=provenance(old, new),
+        cell=cells(old.cell, new.cell),
+    )
+
+
+def forget_training(work: Path) -> None:
+    """Remove the checkpoints of a finished rerun, or the next one would find its training done."""
+    for folder in work.iterdir():
+        if folder.is_dir() and folder.name != "records":
+            shutil.rmtree(folder)
+
+
+def plan_of(registry: Registry, cell: Cell, settings: Mapping[str, Any]) -> Plan:
+    """The plan of a cell, with places as the user gives them.
+
+    Raises:
+        PretaskError: A component of that version is not installed, or a place was not given.
+        Unknown: Something was set that is no place: that would be another run.
+    """
+    parts = {part: each for part, each in parts_of(cell).items() if each is not None}
+    found = {part: installed(registry, KINDS[part], each.id) for part, each in parts.items()}
+    measures = [installed(registry, "evaluator", each) for each in cell.evaluators]
+    if cell.task is not None:
+        installed(registry, "task", cell.task)
+    options: dict[str, Any] = {f"{RECIPE}.{name}": value for name, value in cell.recipe.items()}
+    places: dict[str, Any] = {}
+    sources = [(part, found[part], each.options) for part, each in parts.items()]
+    for part, registered, own in (*sources, *((each.name, each, cell.evaluators[each.id]) for each in measures)):
+        options |= {f"{part}.{name}": value for name, value in own.items()}
+        places |= {f"{part}.{name}": own.get(name) for name in places_of(registered)}
+    return make_plan(
+        registry,
+        cell.task,
+        parts={part: each.id for part, each in parts.items()},
+        settings={**options, **placed(places, settings)},
+        evaluators=[each.id for each in measures],
+        seed=cell.seed,
+    )
+
+
+def parts_of(cell: Cell) -> dict[str, Part | None]:
+    """The parts of a cell by the names that a plan has for them."""
+    own = {"data": cell.data, "split": cell.split, "objective": cell.objective, "model": cell.model}
+    return {**own, "on": cell.evaluated_on}
+
+
+def installed(registry: Registry, kind: str, full: str) -> Registered:
+    """The component of that very version."""
+    try:
+        return registry.find(kind, full)
+    except PretaskError as error:
+        raise PretaskError("rerun", f"the {kind} {full}", "none that works here", str(error)) from error
+
+
+def placed(places: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The places that the user gave; of those a record names only their last component."""
+    if strange := [name for name in settings if name not in places]:
+        known = ", ".join(places) or "none"
+        raise Unknown(f"rerun lets nothing be set but places; got '{strange[0]}'. Places of this record: {known}.")
+    for name, value in places.items():
+        if value and name not in settings:
+            raise PretaskError("rerun", f"the place of {value!r}", "only its name", f"Say it: --set {name}=PLACE.")
+    return dict(settings)
+
+
+def check_data(plan: Plan, cell: Cell) -> None:
+    """Raise where the data here is not what the record learned from or was measured on."""
+    for part in ("data", "on"):
+        told = parts_of(cell)[part]
+        if told is None or part not in plan.parts:
+            continue
+        data = build(plan.parts[part], plan.of(part))
+        for name, content in getattr(told, "fingerprints", {}).items():
+            if (actual := data(name).fingerprint) != content:
+                raise PretaskError(
+                    f"rerun of {told.id} ({name})", f"content {content}", actual, "Other data cannot be compared."
+                )
+
+
+def judge(old: Record, new: Record) -> Iterator[Judged]:
+    """The numbers that a verdict rests on, those of the record beside those of the rerun."""
+    rows = {(row.encoder, row.evaluator): row for row in new.results}
+    for row in old.results:
+        other = rows.get((row.encoder, row.evaluator))
+        if other is None:
+            yield Judged(called(row), "there", "missing", "a row for a row", agrees=False)
+        else:
+            yield from judge_row(row, other)
+    before, now = (each.pretext.metrics if each.pretext is not None else {} for each in (old, new))
+    for name in before:
+        if ": " not in name:  # the others are trivial guesses
+            yield judge_number(f"pretext {name}", name, before[name], now.get(name))
+
+
+def judge_row(row: Row, other: Row) -> Iterator[Judged]:
+    """The items of a row, or where it has none the number that stands for it."""
+    for name, items in row.items.items():
+        yield judge_items(called(row, name), items, other.items.get(name))
+    known = {name: value for name, value in row.metrics.items() if value is not None}
+    if not row.items and known:
+        name = headline(row.evaluator, known)
+        yield judge_number(called(row, name), name, known[name], other.metrics.get(name))
+
+
+def judge_items(name: str, before: Items, now: Items | None) -> Judged:
+    """Answers to the same items: whether their difference may be none."""
+    share = float(before.correct().mean())
+    if now is None or (now.test, now.count) != (before.test, before.count):
+        return Judged(name, f"{before.count} items", "other items or none", "the same items", agrees=False)
+    difference = difference_over_items(now.correct(), before.correct(), CONFIDENCE)
+    low, high = difference.low or 0.0, difference.high or 0.0
+    interval = f"99 % interval {100 * low:+.1f} to {100 * high:+.1f} holds 0"
+    return Judged(
+        name=name,
+        before=f"{100 * share:.1f} %",
+        now=f"{100 * (share + difference.value):.1f} %",
+        rule="the same answers" if before.bits == now.bits else interval,
+        agrees=bool(low <= 0 <= high),
+    )
+
+
+def judge_number(name: str, metric: str, before: float | None, now: float | None) -> Judged:
+    """A number that was not counted from items."""
+    recorded, found = (written(each, metric) if each is not None else "none" for each in (before, now))
+    if before is None or now is None:
+        return Judged(name, recorded, found, "both or none", agrees=before is now)
+    room = TOLERANCE if is_share(metric) else TOLERANCE * max(abs(before), abs(now))
+    rule = "within 2 points" if is_share(metric) else "within 2 %"
+    return Judged(name, recorded, found, rule, agrees=abs(now - before) <= room)
+
+
+def verdict(old: Record, new: Record, judged: Sequence[Judged]) -> str:
+    """What it comes to."""
+    rows = [[(row.encoder, row.evaluator) for row in each.results] for each in (old, new)]
+    if old.weights is not None and sorted(rows[0]) == sorted(rows[1]) and numbers_agree(old, new):
+        return EXACT
+    return CONSISTENT if all(each.agrees for each in judged) else DIVERGENT
+
+
+def identical(old: Record, new: Record) -> tuple[int, int]:
+    """How many numbers of a record came out to the last bit, and how many it has."""
+    before, now = (dict(numbers(each)) for each in (old, new))
+    return sum(name in now and now[name] == value for name, value in before.items()), len(before)
+
+
+def numbers(record: Record) -> Iterator[tuple[tuple[str, str], float | None]]:
+    """All numbers that were measured, by row and name."""
+    if record.pretext is not None:
+        yield from ((("pretext", name), value) for name, value in record.pretext.metrics.items())
+    for row in record.results:
+        yield from (((called(row), name), value) for name, value in row.metrics.items())
+
+
+def provenance(old: Record, new: Record) -> list[tuple[str, str, str]]:
+    """What differs in how two records came about, as far as it may change numbers."""
+    return differences(*(made_how(each) for each in (old, new)))
+
+
+def made_how(record: Record) -> dict[str, Any]:
+    """Versions, commit, machine and threads of a record."""
+    made = record.provenance
+    facts = {"commit": made.commit, "checkout modified": made.modified, "threads": made.threads}
+    return {**made.versions, **facts, **made.hardware.model_dump()}
+
+
+def cells(old: Cell, new: Cell) -> list[tuple[str, str, str]]:
+    """What differs in what determines the numbers."""
+    if cell_key(old) == cell_key(new):
+        return []
+    return differences(*(dict(flat(each.model_dump(mode="json"))) for each in (old, new)))
+
+
+def flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Nested facts, each under its whole name."""
+    for name, value in facts.items():
+        if isinstance(value, Mapping):
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The facts that differ: name, before, now."""
+    return [
+        (name, str(before.get(name, "")), str(now.get(name, "")))
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name) != now.get(name)
+    ]
