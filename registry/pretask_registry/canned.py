@@ -1,17 +1,17 @@
 """Canned data: tiny samples of every modality, on which components are tried without any data set.
 
 Each sample has one of four classes, and shows it: a bright quarter of an image (growing brighter, in a clip), a quarter
-of the vocabulary, or the pitch of a tone.
+of the vocabulary, or the pitch of a tone. Of tokens each has a label of its own as well, its quarter of the vocabulary.
 Axes: N samples, T frames, C channels, H W image, L tokens, S samples of a waveform.
 """
 
 import math
 from typing import TYPE_CHECKING
 
-from pretask import Observed, Unknown, Vocabulary
+from pretask import InputSpec, Observed, Unknown, Vocabulary
 
 if TYPE_CHECKING:
-    from pretask import Draws, Samples
+    from pretask import Draws, Inputs, Samples
     from torch import Tensor
 
 CLASSES = 4
@@ -42,8 +42,13 @@ def canned(modality: str, count: int = 64) -> Observed:
     return Observed(plain.modality, plain.shape, plain.dtype, count, plain.vocabulary, plain.rate)
 
 
-def canned_samples(modality: str, count: int = 64) -> "Samples":
+def canned_samples(modality: str, count: int = 64, first: int = 0) -> "Samples":
     """Canned data of a modality: the same for every call, each sample the same for any count.
+
+    Args:
+        modality: Which.
+        count: How many samples.
+        first: The number of the first one, so that a test part can have others than the training part.
 
     Raises:
         Unknown: There is none of this modality.
@@ -53,12 +58,39 @@ def canned_samples(modality: str, count: int = 64) -> "Samples":
     from pretask.cache import fingerprint
 
     observed = canned(modality, count)
-    draws = Draws(torch.arange(count)).branch("canned")  # or a split that is tried would draw the same
+    numbers = torch.arange(first, first + count)
+    draws = Draws(numbers).branch("canned")  # or a split that is tried would draw the same
     label = draws.integers("class", 0, CLASSES)
     make = {"image": make_images, "video": make_clips, "text": make_tokens, "audio": make_waves}[modality]
     data = make(label, draws, observed.shape)
-    labels = {"class": Labels(label, tuple(f"class {number}" for number in range(CLASSES)))}
+    names = tuple(f"class {number}" for number in range(CLASSES))
+    labels = {"class": Labels(label, names)}
+    if modality == "text":
+        share = (VOCABULARY.size - len(ROLES)) // CLASSES
+        labels["part"] = Labels(((data - len(ROLES)) // share).clamp(max=CLASSES - 1), names)
     return Samples(observed, data, labels, fingerprint=fingerprint(data.numpy(), label.numpy()))
+
+
+def canned_inputs(modality: str, count: int = 8) -> "tuple[InputSpec, Inputs]":
+    """What a model may be shown of canned data: an image, frames of a clip in order, tokens, or stretches of sound.
+
+    Raises:
+        Unknown: There is none of this modality.
+    """
+    import torch
+    from pretask import Inputs
+
+    data = canned_samples(modality, count).data
+    if modality == "text":
+        segment = torch.arange(data.shape[1]).expand(count, 1, -1) * 2 // data.shape[1]
+        return InputSpec("text", tuple(data.shape[1:]), vocabulary=VOCABULARY), Inputs(data[:, None], segment=segment)
+    if modality == "audio":
+        frames = data.view(count, 1, 16, -1)
+        return InputSpec("audio", tuple(frames.shape[2:])), Inputs(frames)
+    if modality == "video":
+        clips = data[:, ::2, :, ::2, ::2] / 255
+        return InputSpec("video", tuple(clips.shape[2:]), views=clips.shape[1], ordered=True), Inputs(clips)
+    return InputSpec(modality, tuple(data.shape[1:])), Inputs(data[:, None] / 255)
 
 
 def make_images(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tensor":

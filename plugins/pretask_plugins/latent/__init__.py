@@ -50,4 +50,5 @@ def pretask_components() -> Iterator[Component]:
         needs="objective",
         summary="ELBO, importance-weighted log p(x), active units, amortisation gap; samples, manifold, traversals.",
         source="Burda et al. 2016; Cremer, Li and Duvenaud 2018",
+        small={"codes": 20, "items": 16},
     )

@@ -10,6 +10,10 @@ from collections.abc import Iterator
 
 from pretask import Component, data, hookimpl
 
+EXPECTED_FAILURES = {
+    "data stdlib": {"no-sample-is-in-both-parts": "short phrases of documentation are said more than once"},
+}
+
 
 @hookimpl
 def pretask_components() -> Iterator[Component]:

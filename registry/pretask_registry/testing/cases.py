@@ -4,7 +4,6 @@ A case is a component with its declared `small` options, on tiny data of one mod
 built when a check first asks for it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -85,8 +84,3 @@ class Case:
     def built(self) -> Any:
         """The component with its small options; of a model or objective, what makes one out of specs."""
         return build(self.registered, self.component.small)
-
-
-def cases_of(registry: Registry, registered: Registered, seed: int = 0) -> Iterator[Case]:
-    """Every way in which a component is tried."""
-    yield Case(registry, registered, "", seed)

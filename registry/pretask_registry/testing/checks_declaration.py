@@ -5,9 +5,10 @@ import sys
 
 from pretask.declare import KINDS
 
-from pretask_registry.resolve import settle_options
+from pretask_registry.options import REQUIRED
+from pretask_registry.resolve import options_of, settle_options
 from pretask_registry.testing.cases import Case, PluginCase
-from pretask_registry.testing.checks import PLUGIN, check, require
+from pretask_registry.testing.checks import PLUGIN, Skip, check, require
 
 HEAVY = ("torch", "numpy", "scipy", "sklearn", "pandas", "PIL", "torchvision", "torchaudio", "timm", "transformers")
 PROBE = """
@@ -50,4 +51,8 @@ def says_what_it_is(case: Case) -> None:
 @check(*PARTS, once=True)
 def resolves(case: Case) -> None:
     """The implementation can be imported, and its small options exist and are of their types."""
-    settle_options(case.registered, case.implementation, case.component.small)
+    small = case.component.small
+    needed = [name for name, option in options_of(case.registered).items() if option.default is REQUIRED]
+    if case.kind == "data" and not small and needed:
+        raise Skip(f"It is data of the user's: {' and '.join(needed)} must be set, and it declares no small options.")
+    settle_options(case.registered, case.implementation, small)

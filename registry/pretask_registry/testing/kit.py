@@ -1,32 +1,42 @@
 """The kit: which checks a component must pass, and what came of them."""
 
 import contextlib
-import os
 import random
 import sys
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import lru_cache
+from importlib import import_module
 from typing import Any
 
 from pretask import PretaskError, Unknown
 
 from pretask_registry.discovery import said
 from pretask_registry.registry import PLUGIN_PROBLEM, Registered, Registry
-from pretask_registry.testing import checks_declaration
-from pretask_registry.testing.cases import Case, PluginCase, cases_of
+from pretask_registry.testing.cases import Case, PluginCase
 from pretask_registry.testing.checks import Check, Failure, Skip, promise_of
 from pretask_registry.testing.outcomes import Outcome
 
-MODULES = (checks_declaration,)
+MODULES = (
+    "checks_declaration",
+    "checks_split",
+    "checks_hiding",
+    "checks_model",
+    "checks_objective",
+    "checks_data",
+    "checks_evaluator",
+    "checks_task",
+)
 EXPECTED = "EXPECTED_FAILURES"  # of a plugin's light module: {"split cut": {"compiles": "the reason"}}
 Anything = PluginCase | Case
 
 
-def built_in_checks() -> list[Check]:
+@lru_cache(maxsize=1)
+def built_in_checks() -> tuple[Check, ...]:
     """The kit's own, in the order of its files."""
-    return [each for module in MODULES for each in vars(module).values() if isinstance(each, Check)]
+    modules = [import_module(f"pretask_registry.testing.{name}") for name in MODULES]
+    return tuple(each for module in modules for each in vars(module).values() if isinstance(each, Check))
 
 
 def checks_of(registry: Registry, kind: str) -> list[Check]:
@@ -96,6 +106,8 @@ def run(
         Unknown: Nothing is called so, or there is no such check.
         PretaskError: The plugin does not work (exit code 3).
     """
+    from pretask_registry.testing.kinds import cases_of  # needs torch
+
     plugins, components = find(registry, name, kind)
     cases: list[Anything] = [PluginCase(registry, each, seed) for each in registry.plugins if each.name in plugins]
     cases += [case for each in components for case in cases_of(registry, each, seed)]
@@ -149,18 +161,13 @@ def tried(each: Check, case: Anything) -> Outcome:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Whatever is done inside leaves random states, the cache and stdout as they were."""
+    """Whatever is done inside leaves random states and stdout as they were."""
     torch = sys.modules.get("torch")
     states = random.getstate(), torch.get_rng_state() if torch else None
-    cache = os.environ.get("PRETASK_CACHE")
-    with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stdout(sys.stderr):
-        os.environ["PRETASK_CACHE"] = folder
+    with contextlib.redirect_stdout(sys.stderr):
         try:
             yield
         finally:
-            os.environ.pop("PRETASK_CACHE")
-            if cache is not None:
-                os.environ["PRETASK_CACHE"] = cache
             random.setstate(states[0])
             if torch and states[1] is not None:
                 torch.set_rng_state(states[1])

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pretask_registry.registry import Registry
-from pretask_registry.testing.cases import Case, PluginCase, cases_of
+from pretask_registry.testing.cases import Case, PluginCase
 from pretask_registry.testing.kit import find, run_cases
 from pretask_registry.testing.outcomes import count, succeeded, told
 
@@ -21,6 +21,8 @@ def conformance(name: str, *, require_all: bool = False, seed: int = 0) -> Calla
         PretaskError: Nothing is called so, or it does not load.
     """
     import pytest
+
+    from pretask_registry.testing.kinds import cases_of  # needs torch
 
     registry = Registry.load()
     plugins, components = find(registry, name)

@@ -1,0 +1,60 @@
+"""Ambient: the random generators that a plugin must leave alone, and what Draws were used."""
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from pretask import Draws
+
+
+def seed_everything(seed: int) -> None:
+    """Seed the generators that a plugin must not read."""
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+
+
+def states() -> dict[str, Any]:
+    """Where the generators of torch, numpy and random stand."""
+    kind, keys, place, *_ = np.random.get_state()
+    return {
+        "torch": torch.get_rng_state().tolist(),
+        "numpy.random": (kind, np.asarray(keys).tolist(), place),
+        "random": random.getstate(),
+    }
+
+
+def touched(before: dict[str, Any]) -> str:
+    """The generators that have moved since, as prose."""
+    after = states()
+    return " and ".join(name for name in before if before[name] != after[name])
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """One use of Draws: the name of the draw, and the seed and epoch it was made with."""
+
+    name: str
+    seed: Any
+    epoch: Any
+
+
+@contextmanager
+def watched() -> Iterator[list[Drawn]]:
+    """Every draw that is made inside, by whatever Draws."""
+    made: list[Drawn] = []
+    before = Draws.bits
+
+    def bits(self: Draws, name: str, count: int) -> torch.Tensor:
+        made.append(Drawn(name, self.seed, self.epoch))
+        return before(self, name, count)
+
+    Draws.bits = bits  # type: ignore[method-assign]
+    try:
+        yield made
+    finally:
+        Draws.bits = before  # type: ignore[method-assign]

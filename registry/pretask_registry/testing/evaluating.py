@@ -1,0 +1,190 @@
+"""Evaluating: an evaluator run on a tiny task and tiny data that it accepts, and what it yielded.
+
+Axes: N test samples.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pretask import Budget, Draws, Items, Labels, PretaskError, Samples, Task
+
+from pretask_registry.canned import OBSERVED
+from pretask_registry.registry import Registered
+from pretask_registry.testing import material
+from pretask_registry.testing.checks import Skip
+
+if TYPE_CHECKING:
+    from pretask_registry.testing.kinds import EvaluatorCase
+
+MARGIN = 0.4  # deviations from the middle within which nothing is asked
+Yielded = list[tuple[str, Any]]
+
+
+@dataclass(frozen=True)
+class Given:
+    """Data for an evaluator: two parts, and whatever else the data offer (a tokenizer, a vocabulary)."""
+
+    train: Samples
+    test: Samples
+    origin: Any
+
+    def __call__(self, part: str, /) -> Samples:
+        """One part."""
+        return {"train": self.train, "test": self.test}[part]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(object.__getattribute__(self, "origin"), name)
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What came of an evaluator.
+
+    Args:
+        evaluator: Built at its small size.
+        task: That it measured.
+        data: On which it did.
+        yielded: What it yielded.
+    """
+
+    evaluator: Any
+    task: Task
+    data: Given
+    yielded: Yielded
+
+    def again(self, data: Given | None = None, seed: int = 0) -> Yielded:
+        """What it yields of other data."""
+        return list(self.evaluator(self.task, data or self.data, Budget(seed, batch=16)))
+
+
+def first_measured(case: "EvaluatorCase") -> Evaluated:
+    """The first of some tasks and data that the evaluator measures without complaint.
+
+    Raises:
+        Skip: It measures none of them; with the last complaint.
+    """
+    evaluator, complaint = case.built, "there is none"
+    for task, data in candidates(case):
+        try:
+            made = Evaluated(evaluator, task, data, [])
+            return replace(made, yielded=made.again())
+        except PretaskError as error:
+            complaint = str(error)
+    raise Skip(f"No installed task and tiny data are what it measures; the last complaint: {complaint}")
+
+
+def candidates(case: "EvaluatorCase") -> Iterator[tuple[Task, Given]]:
+    """Declared tasks at small sizes on data of the modality: those of the same plugin first, then the smallest."""
+    for data in offered(case, case.where):
+        found = []
+        for declared in case.registry.current("task"):
+            parts = parts_of(case, declared)
+            if parts and material.fits_exactly(parts, data.train):
+                task = material.small_task(parts, data.train, case.seed)
+                size = sum(each.numel() for each in [*task.model.parameters(), *task.objective.parameters()])
+                found.append((declared.plugin.name != case.registered.plugin.name, size, task))
+        for _, _, task in sorted(found, key=lambda each: each[:2]):
+            yield task, data
+
+
+def parts_of(case: "EvaluatorCase", declared: Registered) -> material.Parts | None:
+    """The parts of a declared task, where they are installed and split data of the case's modality."""
+    try:
+        parts = material.declared_parts(case.registry, declared)
+    except PretaskError:
+        return None
+    return parts if case.where in parts["split"].component.traits["modality"] else None
+
+
+def offered(case: "EvaluatorCase", modality: str) -> Iterator[Given]:
+    """Tiny data of a modality: canned, then all that are installed with small options."""
+    if modality in OBSERVED:
+        origin = material.TinyData(modality)
+        yield Given(origin("train"), origin("test"), origin)
+    for each in material.data_of(case.registry, modality):
+        yield Given(first(each("train")), first(each("test"), material.TEST), each)
+
+
+def first(samples: Samples, count: int = material.COUNT) -> Samples:
+    """The first samples of many."""
+    pick = slice(0, count)
+    return replace(
+        samples,
+        observed=replace(samples.observed, samples=min(count, len(samples))),
+        data=samples.data[pick],
+        labels={name: Labels(each.value[pick], each.names) for name, each in samples.labels.items()},
+        present=None if samples.present is None else samples.present[pick],
+        fingerprint=f"{samples.fingerprint} {count}",
+    )
+
+
+def relabelled(samples: Samples, name: str, rows: torch.Tensor | None = None) -> Samples:
+    """The same samples with labels drawn at random; of some rows only, where they are given."""
+    index = torch.arange(len(samples))
+    labels = {}
+    for key, each in samples.labels.items():
+        shape = each.value.shape[1:]
+        drawn = Draws(index, 3).branch(name).integers(key, 0, len(each.names), *shape)
+        drawn = drawn.where(each.value >= 0, -1)
+        labels[key] = replace(each, value=drawn if rows is None else torch.where(cast(rows, drawn), drawn, each.value))
+    return replace(samples, labels=labels, fingerprint=f"{samples.fingerprint} {name}")
+
+
+def poisoned(samples: Samples, rows: torch.Tensor) -> Samples:
+    """The same samples, of which some rows have other content and other labels."""
+    other = samples.data[(torch.arange(len(samples)) + 5) % len(samples)]
+    loud = {torch.int64: lambda: other.flip(-1), torch.uint8: lambda: 255 - other // 8}
+    changed = relabelled(samples, "poison", rows)
+    strange: torch.Tensor = loud.get(samples.data.dtype, lambda: other * 8)()
+    return replace(changed, data=torch.where(cast(rows, samples.data), strange, samples.data))
+
+
+def planted(tried: Evaluated) -> Given:
+    """The same data with two classes: the sides of the plane across the longest axis of the encoder's features."""
+    features = [features_of(tried.task, part) for part in (tried.data.train, tried.data.test)]
+    parts = []
+    for samples, mine in zip((tried.data.train, tried.data.test), features, strict=True):
+        labels = {}
+        for name, each in samples.labels.items():
+            rank = each.value.ndim
+            if rank in features[0] and mine[rank].shape[:rank] == each.value.shape:
+                side = sides(features[0][rank], mine[rank]).view(each.value.shape)
+                labels[name] = Labels(side.where(each.value >= 0, -1), ("here", "there"))
+        parts.append(replace(samples, labels=labels, fingerprint=f"{samples.fingerprint} planted"))
+    return Given(parts[0], parts[1], tried.data.origin)
+
+
+def features_of(task: Task, samples: Samples) -> dict[int, torch.Tensor]:
+    """Features by the number of axes of the labels: (N, D) of samples, and (N, L, D) of positions."""
+    task.model.eval()
+    with torch.no_grad():
+        made = task.encode(next(samples.batches(len(samples), material.CPU)))
+    stream, summary = next(iter(made.streams.values())), next(iter(made.summary.values()))
+    return {1: summary.flatten(1), 2: stream.flatten(1, 2)}
+
+
+def sides(train: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """On which side of the middle of the training features values lie, along their longest axis; -1 near it."""
+    flat = train.flatten(0, -2)
+    middle = flat.mean(0)
+    axis = torch.linalg.svd(flat - middle, full_matrices=False).Vh[0]
+    along, known = (values - middle) @ axis, (flat - middle) @ axis
+    distance: torch.Tensor = along - known.median()
+    return torch.where(distance.abs() < MARGIN * known.std(), -1, (distance > 0).long())
+
+
+def cast(rows: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """A mask of rows in the shape of something."""
+    return rows.view(-1, *[1] * (like.ndim - 1))
+
+
+def items(yielded: Yielded) -> dict[str, torch.Tensor]:
+    """What was right item by item."""
+    return {name: value.correct for name, value in yielded if isinstance(value, Items)}
+
+
+def numbers(yielded: Yielded) -> dict[str, float]:
+    """The numbers by name."""
+    return {name: float(value) for name, value in yielded if isinstance(value, int | float)}

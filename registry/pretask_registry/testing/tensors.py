@@ -1,0 +1,103 @@
+"""Tensors: the values that parts exchange, flattened to names, so that two of them can be compared.
+
+Axes: B batch; `...` anything.
+"""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CLOSE = 1e-4  # of numbers around 1: other batch sizes take other paths through a Fourier transform or a product
+
+
+def named_tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Every tensor inside values, mappings and sequences, with the way to it: `targets.token.value`."""
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from named_tensors(each, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, tuple | list):
+        for number, each in enumerate(value):
+            yield from named_tensors(each, f"{name}.{number}" if name else str(number))
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from named_tensors(getattr(value, field.name), f"{name}.{field.name}" if name else field.name)
+
+
+def named(output: Any) -> dict[str, Tensor]:
+    """What a split returns, by names: x and y."""
+    inputs, targets = output
+    return dict(named_tensors({"x": inputs, "y": targets}))
+
+
+def difference(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], tolerance: float = CLOSE) -> str:
+    """What differs between tensors of the same names, in words; empty where nothing does."""
+    if ours.keys() != theirs.keys():
+        return f"there is {sorted(ours)} in one and {sorted(theirs)} in the other"
+    for name, one in ours.items():
+        other = theirs[name]
+        if one.shape != other.shape or one.dtype != other.dtype:
+            return f"{name} is {describe(one)} in one and {describe(other)} in the other"
+        if not alike(one, other, tolerance):
+            return f"{name} differs" + far_apart(one, other)
+    return ""
+
+
+def alike(one: Tensor, other: Tensor, tolerance: float = CLOSE) -> bool:
+    """Whether two tensors are equal, floats up to a tolerance."""
+    if one.is_floating_point():
+        return torch.allclose(one, other, tolerance, tolerance, equal_nan=True)
+    return torch.equal(one, other)
+
+
+def far_apart(one: Tensor, other: Tensor) -> str:
+    """By how much, where that can be said."""
+    if not one.is_floating_point():
+        return f" at {int((one != other).sum())} of {one.numel()} places"
+    return f" by up to {float((one - other).abs().nan_to_num(float('inf')).max()):.3g}"
+
+
+def describe(tensor: Tensor) -> str:
+    """Type and shape."""
+    return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"
+
+
+def rows(values: Mapping[str, Tensor], pick: Any) -> dict[str, Tensor]:
+    """The same rows of every tensor."""
+    return {name: each[pick] for name, each in values.items()}
+
+
+def frozen(value: Any) -> dict[str, Tensor]:
+    """Copies of all tensors of a value, to compare with later."""
+    return {name: each.clone() for name, each in named_tensors(value)}
+
+
+def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A copy of a value with every tensor changed."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {key: mapped(each, change) for key, each in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(mapped(each, change) for each in value)
+    if is_dataclass(value):
+        made = copy.copy(value)
+        for field in fields(value):
+            object.__setattr__(made, field.name, mapped(getattr(value, field.name), change))
+        return made
+    return value
+
+
+def parameters_of(*parts: Any) -> dict[str, Tensor]:
+    """All parameters and buffers of some modules, copied."""
+    return {
+        f"{number}.{name}": tensor.detach().clone()
+        for number, part in enumerate(parts)
+        if isinstance(part, torch.nn.Module)
+        for name, tensor in [*part.named_parameters(), *part.named_buffers()]
+    }
