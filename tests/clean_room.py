@@ -5,8 +5,10 @@ the checkout, which is installed there in place, is not seen through it.
 """
 
 import os
+import shutil
 import subprocess
 import sysconfig
+import tomllib
 import venv
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -85,3 +87,17 @@ def wheel_of(project: Path, folder: Path, room: Room) -> Path:
     room.shell(f"pip wheel -q --no-deps -w {folder} {project}")
     (wheel,) = folder.glob("*.whl")
     return wheel
+
+
+def install(project: Path, site: Path) -> None:
+    """Put a project where an installer would, as its pyproject file says."""
+    about = tomllib.loads((project / "pyproject.toml").read_text())
+    (package,) = about["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    shutil.copytree(project / package, site / Path(package).name)
+    name, version = about["project"]["name"], about["project"]["version"]
+    info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    entries = about["project"]["entry-points"]["pretask.plugins.v1"]
+    lines = [f"{key} = {value}" for key, value in entries.items()]
+    (info / "entry_points.txt").write_text("\n".join(["[pretask.plugins.v1]", *lines, ""]))

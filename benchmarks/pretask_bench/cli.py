@@ -39,9 +39,8 @@ def loaded(files: tuple[Path, ...]) -> Registry:
     for plugin in found.plugins:
         if plugin.namespace == LOCAL and plugin.problems:
             problem = plugin.problems[0]
-            raise PretaskError(
-                f"--plugin {plugin.release}", "to load", problem.cause, problem.fix, exit_code=PLUGIN_PROBLEM
-            )
+            who = f"--plugin {plugin.distribution}"
+            raise PretaskError(who, "to load", problem.cause, problem.fix, exit_code=PLUGIN_PROBLEM)
     for line in dict.fromkeys(complaints(found)):
         click.echo(line, err=True)
     return found
@@ -136,6 +135,9 @@ class Verbs(click.Group):
 def cli(context: click.Context, verbose: bool) -> None:
     """Self-supervision tasks: list them, combine them, train them, measure them."""
     context.obj = {"verbose": verbose}
+
+
+cli.params.append(plugin_option)  # before the verb it does as well
 
 
 @cli.command("list")

@@ -35,6 +35,8 @@ def load_file(path: Path, manager: PluginManager) -> Plugin:
         declared += [] if listed is None else list(listed)
     except KeyboardInterrupt:
         raise
+    except PretaskError as error:
+        return plugin.refused(f"a file that needs {error.needs}; got {error.got}", error.do, error)
     except BaseException as error:
         return plugin.refused(f"{said(error)}{line_of(error, path)}", f"Mend {path.name} and try again.", error)
     return judged(plugin, declared, [] if listed is not None else list(hook_problems(module, manager)))

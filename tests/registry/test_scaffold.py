@@ -1,6 +1,5 @@
 """The scaffold: what `pretask new` writes installs, is lint-free, fits and learns as it is, and overwrites nothing."""
 
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -12,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from clean_room import install
 from pretask import Draws, PretaskError, Recipe, Unknown
 from pretask.compose import compose
 from pretask.train import train
@@ -51,20 +51,6 @@ def registry(written: dict[str, Written], tmp_path_factory: pytest.TempPathFacto
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(site)):
             del sys.modules[name]
-
-
-def install(project: Path, site: Path) -> None:
-    """Put a project where an installer would, as its pyproject file says."""
-    about = tomllib.loads((project / "pyproject.toml").read_text())
-    (package,) = about["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
-    shutil.copytree(project / package, site / Path(package).name)
-    name, version = about["project"]["name"], about["project"]["version"]
-    info = site / f"{name.replace('-', '_')}-{version}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
-    entries = about["project"]["entry-points"]["pretask.plugins.v1"]
-    lines = [f"{key} = {value}" for key, value in entries.items()]
-    (info / "entry_points.txt").write_text("\n".join(["[pretask.plugins.v1]", *lines, ""]))
 
 
 def test_every_kind_and_modality_is_a_plugin_that_loads_with_no_problem(

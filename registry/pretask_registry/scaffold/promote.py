@@ -40,7 +40,7 @@ def promote(
     module = module_name(file)
     moved = [rehomed(each, module, names, plugin.components) for each in plugin.components]
     first = next((each for each in moved if each.kind == "task"), moved[0])
-    run = f"pretask run {first.name if first.kind == 'task' else f'--{first.kind} {first.name}'}"
+    run = f"pretask run {tried(first)}"
     words = {
         **words_of(names, first.summary, run),
         "source": first.source,
@@ -52,6 +52,14 @@ def promote(
         f"src/{names.package}/{module}.py": without_declarations(source),
     }
     return Written(write(folder or Path(names.distribution), contents), names, run)
+
+
+def tried(component: Component) -> str:
+    """The arguments of `pretask run` that try a component, as far as a file tells them."""
+    if component.kind != "task":
+        return f"--{component.kind} {component.name}"
+    preset = next(iter(component.traits["presets"]), None)
+    return component.name if preset is None else f"{component.name} --preset {preset}"
 
 
 def check_alone(file: Path, source: str) -> None:
