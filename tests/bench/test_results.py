@@ -4,7 +4,9 @@ import csv
 import doctest
 import json
 import re
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -240,18 +242,27 @@ def test_an_index_shows_what_the_records_themselves_show(
         assert summary_rows(together(found)) == summary_rows(grouped(records))
 
 
-@pytest.mark.parametrize("place", [0, 20, 100, 0.3, 0.6, 0.9])
-def test_a_damaged_index_is_made_anew(tmp_path: Path, cache: Path, record: Maker, place: float) -> None:
-    for seed in range(20):
-        write(tmp_path / "store", record(seed))
+@pytest.mark.parametrize("place", ["a number", 0, 20, 100, 0.3, 0.9])
+def test_a_damaged_index_is_made_anew(tmp_path: Path, cache: Path, record: Maker, place: float | str) -> None:
+    paths = [write(tmp_path / "store", record(seed)) for seed in range(20)]
     whole = glances([tmp_path / "store"])
     (index,) = cache.iterdir()
+    damage(index, place)
+    assert glances([tmp_path / "store"]) == whole
+    paths[0].write_bytes(b"unread")
+    assert glances([tmp_path / "store"]) == whole
+
+
+def damage(index: Path, place: float | str) -> None:
+    if place == "a number":
+        with closing(sqlite3.connect(index)) as file, file:
+            changed = file.execute("UPDATE glances SET glance = replace(glance, '0.25', '0.95')")
+            assert changed.rowcount == 20
+        return
     content = bytearray(index.read_bytes())
-    at = place if isinstance(place, int) else int(len(content) * place)
+    at = int(len(content) * place) if isinstance(place, float) else int(place)
     content[at : at + 64] = bytes(each ^ 0x15 for each in content[at : at + 64])
     index.write_bytes(content)
-    assert glances([tmp_path / "store"]) == whole
-    assert glances([tmp_path / "store"]) == whole
 
 
 def test_where_no_index_can_be_kept_the_records_are_read(tmp_path: Path, cache: Path, record: Maker) -> None:

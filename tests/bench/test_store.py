@@ -11,33 +11,45 @@ import pytest
 from pretask import PretaskError
 from pretask_bench import store
 from pretask_bench.canonical import canonical_bytes
+from pretask_bench.index import glances
 from pretask_bench.records import Record, build_record, record_hash
+from pretask_bench.verify import verify
 
 Facts = dict[str, Any]
 PICTURE = b"\x89PNG\r\n\x1a\n and so on"
 
-# Seven writers of 40 records each, of which two and two write the same at the same time, and an eighth that is killed
-# over and over again, and starts each time a little further.
+# Nineteen writers of 24 records each, of which two and two write the same at the same time, and a twentieth that is
+# killed over and over again, and starts each time a little further. With an index, two readers keep one meanwhile, and
+# it is a third that is killed.
 WRITERS = """
 import json, os, random, signal, sys, time
 from pretask_bench import store
 from pretask_bench.records import build_record
 
 folder, log, facts = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-kills, order = int(sys.argv[4]), random.Random(0)
+writers, kills, indexed, order = int(sys.argv[4]), int(sys.argv[5]), sys.argv[6] == "indexed", random.Random(0)
 
 def put(seed):
     facts["cell"]["seed"] = seed
     return store.write(folder, build_record(facts)).name
 
 def steady(number):
-    for seed in range(40 * (number // 2), 40 * (number // 2) + 40):
+    for seed in range(24 * (number // 2), 24 * (number // 2) + 24):
         put(seed)
 
 def endless(start):
     with open(log, "ab", buffering=0) as told:
         for seed in range(start, start + 1000):
             told.write(put(seed).encode() + b"\\n")
+
+def looking(start):
+    from pretask_bench.index import glances
+    with open(log, "ab", buffering=0) as told:
+        while start:
+            found, refused = glances([folder])
+            assert not refused
+            told.write(b"\\n")
+            start += 1 if start < 0 else 0
 
 def forked(work, number):
     child = os.fork()
@@ -46,16 +58,18 @@ def forked(work, number):
         os._exit(0)
     return child
 
-writers = [forked(steady, number) for number in range(7)]
+if indexed:
+    import pretask_bench.index
+steadies = [forked(steady, number) for number in range(writers)] + [forked(looking, -20) for _ in range(2 * indexed)]
 killed = written = 0
 while killed < kills or (written < kills and killed < 2000):  # a slow machine may kill victims before they wrote
-    victim = forked(endless, 1_000_000 + 3 * killed)
+    victim = forked(looking, 1) if indexed else forked(endless, 1_000_000 + 3 * killed)
     time.sleep(order.uniform(0.001, 0.03))
     os.kill(victim, signal.SIGKILL)
     os.waitpid(victim, 0)
     killed += 1
     written = open(log, "rb").read().count(b"\\n") if os.path.exists(log) else 0
-sys.exit(sum(os.waitpid(writer, 0)[1] for writer in writers))
+sys.exit(sum(os.waitpid(each, 0)[1] for each in steadies))
 """
 
 # A full disk: no file may grow beyond 1,000 bytes.
@@ -118,6 +132,19 @@ def test_writing_a_record_again_mends_its_damaged_file(tmp_path: Path, record: R
     assert store.read_all([tmp_path]) == ([record], [])
 
 
+def test_a_folder_of_stores_stands_for_what_lies_in_each_and_other_files_beside_them_are_left_alone(
+    tmp_path: Path, facts: Facts
+) -> None:
+    records = [build_record({**facts, "note": f"number {number}"}) for number in range(3)]
+    for each, folder in zip(records, ("runs/records", "deep/er/records", "runs/records"), strict=True):
+        store.write(tmp_path / folder, each)
+    (tmp_path / "runs" / "vae" / "0001").mkdir(parents=True)
+    (tmp_path / "runs" / "vae" / "0001" / "progress.json").write_text("{}")
+    assert store.read_all([tmp_path]) == (sorted(records, key=record_hash), [])
+    (tmp_path / "runs" / "records" / "renamed.json").write_text("{}")  # beside records it should be one
+    assert len(store.read_all([tmp_path])[1]) == 1
+
+
 def named_by_hash(folder: Path, content: bytes) -> Path:
     path = folder / f"{sha256(content).hexdigest()}.json"
     path.write_bytes(content)
@@ -166,20 +193,42 @@ def test_a_store_that_is_a_file_is_said(tmp_path: Path, record: Record) -> None:
 
 
 @pytest.mark.slow
-def test_eight_writers_at_once_one_killed_thirty_times_lose_tear_and_double_nothing(
+def test_twenty_writers_at_once_one_killed_a_hundred_times_lose_tear_and_double_nothing(
     tmp_path: Path, facts: Facts
 ) -> None:
     folder, log = tmp_path / "store", tmp_path / "log"
-    done = run(WRITERS, str(folder), str(log), json.dumps(facts), "30")
+    facts["results"][0]["metrics"]["accuracy"] = 0.5  # what its items say
+    done = run(WRITERS, str(folder), str(log), json.dumps(facts), "19", "100", "")
     assert done.returncode == 0, done.stderr
     read, refused = store.read_all([folder])
     assert refused == []
     seeds = [each.cell.seed for each in read]
     assert len(seeds) == len(set(seeds))
-    assert set(range(160)) <= set(seeds)
+    assert set(range(240)) <= set(seeds)
     told = log.read_text().split()
-    assert len(told) >= 30  # the victim got to work before it was killed
+    assert len(told) >= 100  # the victim got to work before it was killed
     assert set(told) <= {path.name for path in folder.iterdir()}
+    flipped = folder / told[0]
+    content = bytearray(flipped.read_bytes())
+    content[len(content) // 2] ^= 1
+    flipped.write_bytes(content)
+    form = [each for each in verify([folder]).faults if "SHA-256" in each.message]
+    assert [each.path for each in form] == [flipped]
+
+
+@pytest.mark.slow
+def test_an_index_that_many_read_and_write_while_one_is_killed_shows_every_record(
+    tmp_path: Path, facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PRETASK_CACHE", str(tmp_path / "cache"))
+    folder, log = tmp_path / "store", tmp_path / "log"
+    store.write(folder, build_record(facts))
+    done = run(WRITERS, str(folder), str(log), json.dumps(facts), "4", "40", "indexed")
+    assert done.returncode == 0, done.stderr
+    for _ in range(2):
+        found, refused = glances([folder])
+        assert refused == []
+        assert sorted(each.record.cell.seed for each in found) == [*range(48)]
 
 
 def test_a_picture_comes_back_under_its_hash_and_a_changed_one_is_refused(tmp_path: Path) -> None:
