@@ -203,11 +203,12 @@ def injected(facts: Facts) -> Record:
 
 def test_what_a_stranger_writes_is_shown_as_text(facts: Facts) -> None:
     plain, evil = entrant(facts, task="evil/one@1"), injected(facts)
-    html, _, markdown = board_texts(suite(), named(evil))
+    html, _, markdown = board_texts(suite(), named(plain, evil))  # of one title, so that options tell them apart
     reader = Reader(html)
     assert reader.tags.count("script") == Reader(board_texts(suite(), named(plain))[0]).tags.count("script") == 1
     assert INJECTION in reader.text
     assert not [name for name, _ in reader.attributes if name.startswith("on")]
+    assert "&lt;script&gt;" in markdown
     assert "<script" not in markdown
 
 
@@ -264,8 +265,9 @@ def test_a_cell_of_the_matrix_counts_the_models_that_fit() -> None:
 
 
 def test_the_command_writes_three_files_and_names_what_it_left_out(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], facts: Facts
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, facts: Facts
 ) -> None:
+    monkeypatch.setattr("pretask_bench.suites.read_suite", lambda registry, name: suite())  # quick loads every part
     write(tmp_path / "records", entrant(facts))
     (tmp_path / "records" / f"{'0' * 64}.json").write_text("{}")
     assert invoke(["board", "quick", str(tmp_path / "records"), "--out", str(tmp_path / "site")]) == 0
