@@ -78,4 +78,4 @@ def show(found: "Verification") -> None:
             click.echo(f"{title}: {len(findings) - SHOWN} more; --json has all.")
     for reason, count in found.unchecked.items():
         if count:
-            click.echo(f"not checked: {count} {reason}")
+            click.echo(f"not checked: {count} {visible(reason)}")

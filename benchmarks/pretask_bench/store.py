@@ -17,6 +17,7 @@ from pretask.errors import PretaskError
 
 from pretask_bench.canonical import canonical_bytes
 from pretask_bench.records import Record, parse_record
+from pretask_bench.terminal import visible
 
 LARGEST = 1 << 26  # bytes of one file; a larger one is refused unread
 RECORD = re.compile("[0-9a-f]{64}[.]json")
@@ -133,7 +134,7 @@ def read(path: Path | str) -> Record:
     record = parse_record(content)
     if canonical_bytes(record) != content:
         raise PretaskError(
-            path.name, "canonical JSON", "the same record in another form", "Write it with `store.write`."
+            visible(path.name), "canonical JSON", "the same record in another form", "Write it with `store.write`."
         )
     return record
 
@@ -145,16 +146,16 @@ def read_picture(folder: Path | str, png: str) -> bytes:
 
 def bytes_named_by_hash(path: Path) -> bytes:
     """The content of a file, if its name is the hash of it."""
-    again = "Copy it again from where it came."
+    again, name = "Copy it again from where it came.", visible(path.name)
     if not path.is_file():  # a pipe would block its reader
-        raise PretaskError(path.name, "a file", "none at that place", again)
+        raise PretaskError(name, "a file", "none at that place", again)
     try:
         if (size := path.stat().st_size) > LARGEST:
-            raise PretaskError(path.name, f"at most {LARGEST} bytes", str(size), "Leave it out.")
+            raise PretaskError(name, f"at most {LARGEST} bytes", str(size), "Leave it out.")
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)  # it may have grown
     except OSError as error:
-        raise PretaskError(path.name, "a file that can be read", str(error.strerror), again) from error
+        raise PretaskError(name, "a file that can be read", str(error.strerror), again) from error
     if (actual := sha256(content).hexdigest()) != path.stem:
-        raise PretaskError(path.name, "bytes whose SHA-256 is its name", f"bytes with {actual}", again)
+        raise PretaskError(name, "bytes whose SHA-256 is its name", f"bytes with {actual}", again)
     return content

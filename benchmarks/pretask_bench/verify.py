@@ -255,7 +255,8 @@ def count_unchecked(found: Verification, path: Path, record: Record) -> None:
         for name in row.items.keys() - bits:
             told, share = row.metrics.get(name), float(row.items[name].correct().mean())
             if told is not None and abs(told - share) > ROUNDING:
-                found.note(RECOMPUTED, path, f"{called(row, name)} is {told:.4g}, and its items, {share:.4g}, another")
+                message = f"{called(row, name)} is {told:.4g}; the items of that name say {share:.4g}: not its own"
+                found.note(RECOMPUTED, path, message)
     if record.pretext is not None:
         found.unchecked["pretext numbers, which only a rerun could check"] += len(record.pretext.metrics)
 

@@ -169,6 +169,12 @@ def test_files_that_are_no_records_are_refused_by_name_beside_those_that_are(tmp
     assert [path for path, reason in refused if wrong[path] not in reason] == []
 
 
+def test_a_name_that_would_steer_a_terminal_is_written_out(tmp_path: Path) -> None:
+    (tmp_path / "\x1b]0;evil\x07.json").write_text("{}")
+    ((_, reason),) = store.read_all([tmp_path])[1]
+    assert "\\x1b]0;evil\\x07.json needs bytes" in reason
+
+
 def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "large.json").open("wb") as file:
         file.truncate(store.LARGEST + 1)  # a hole; it takes no room
