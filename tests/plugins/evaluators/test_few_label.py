@@ -103,6 +103,15 @@ def test_features_are_divided_by_the_deviation_of_the_whole_training_part() -> N
         assert torch.allclose(given.loss, scaled.loss, rtol=1e-4)
 
 
+def test_what_deviates_much_over_the_training_part_weighs_little() -> None:
+    probe = probed("test", task(), Planted(signal=12.0), Budget(), "", 0.2)
+    loud = torch.tensor([1.0] * 4 + [100.0] * 12)  # the twelve features that are noise
+    for count in (3, 6):  # with the fixed regulariser and with a chosen one
+        counts = torch.full((4,), count)
+        even, told = (FewLabels().measure(probe, "layer2", each, counts, 0, 0)[0] for each in (1 / loud, loud))
+        assert even < 0.8 < 0.99 < told
+
+
 @pytest.mark.parametrize("options", [{"per_class": (0,)}, {"share": (2.0,)}, {"draws": 0}, {"layer": -1}])
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(PretaskError, match=f"few-label.{next(iter(options))} needs"):
