@@ -2,12 +2,13 @@
 
 `random-init` is the same network with the weights that training began with. `raw-input` is no network: what the encoder
 is shown, pooled to a thousand numbers at most, or how often each token occurs (at a position: which token it is).
-`supervised` is the same network, recipe and budget, trained on the first labels of the data that it learned from.
+`supervised` is the same network, recipe and budget, trained on the labels that are measured where the data that it
+learned from has them, else on its first.
 
 Axes: B batch, V views, L tokens, W vocabulary, D numbers.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -159,25 +160,33 @@ class TellClass:
         return inputs
 
 
-def supervised_split(split: Any, samples: Samples) -> TellClass:
+def supervised_split(split: Any, samples: Samples, label: str) -> TellClass:
     """The supervised split of labelled samples.
 
     Args:
         split: Whose `whole` shows the sample.
-        samples: With labels; the first ones that are a class per sample are told.
+        samples: With labels.
+        label: Name of the ones that are told.
+    """
+    told = samples.labels[label]
+    return TellClass(split, told.value, len(told.names))
+
+
+def told_label(samples: Samples, wanted: Iterable[str]) -> str:
+    """The labels that a supervised network is told: the first wanted ones that are a class per sample, else the first.
 
     Raises:
         PretaskError: There are none.
     """
-    labels = next((each for each in samples.labels.values() if each.value.ndim == 1), None)
-    if labels is None:
+    known = [name for name, each in samples.labels.items() if each.value.ndim == 1]
+    if not known:
         raise PretaskError(
             "the baseline supervised",
             "labels, one class per sample",
             ", ".join(samples.labels) or "none",
             "Leave supervised out of --baselines, or use data with classes.",
         )
-    return TellClass(split, labels.value, len(labels.names))
+    return next((name for name in wanted if name in known), known[0])
 
 
 def wanted(text: str) -> tuple[str, ...]:

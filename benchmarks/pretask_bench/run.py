@@ -24,7 +24,7 @@ from pretask.progress import shown_progress
 from pretask.train import Trained, train
 from pretask_registry import Registry, build, options_of, resolved_options
 
-from pretask_bench.baselines import raw_input, supervised_split
+from pretask_bench.baselines import raw_input, supervised_split, told_label
 from pretask_bench.cost import training_flops
 from pretask_bench.plan import ON, PARTS, Plan
 from pretask_bench.provenance import collect
@@ -195,10 +195,12 @@ def encoders(
 
 
 def supervised(registry: Registry, built: Built) -> Built:
-    """The same network, recipe and budget for the labels of the data."""
-    plan = replace(built.plan, name=f"{built.plan.name}-{SUPERVISED}")
+    """The same network, recipe and budget for the labels that are measured, or the first ones of the data."""
+    wanted = [str(built.plan.of(each.name).get("label", "")) for each in built.plan.evaluators]
+    label = told_label(built.train, wanted)
+    plan = replace(built.plan, name=f"{built.plan.name}-{SUPERVISED}-{label}")
     objective = build(registry.find("objective", "pretask/cross-entropy@1"))
-    return replace(built, plan=plan, split=supervised_split(built.split, built.train), objective=objective)
+    return replace(built, plan=plan, split=supervised_split(built.split, built.train, label), objective=objective)
 
 
 def make(plan: Plan, sitting: Sitting) -> Built:

@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 import torch
 from pretask import Draws, Features, Inputs, InputSpec, PretaskError, Vocabulary
-from pretask_bench.baselines import NUMBERS, RawInput, bag_of_tokens, pooled_shape, supervised_split, wanted
+from pretask_bench.baselines import NUMBERS, RawInput, bag_of_tokens, pooled_shape, supervised_split, told_label, wanted
 from pretask_bench.plan import make_plan
 from pretask_bench.run import Sitting, run
 from pretask_plugins.data.digits import Digits
 from pretask_plugins.splits.whole import Whole
+from pretask_plugins.video_data.sprites import Sprites
 from pretask_registry import Registry
 
 
@@ -47,7 +48,7 @@ def test_tokens_are_counted_and_padding_is_not() -> None:
 
 def test_the_supervised_split_asks_for_the_label_of_the_very_sample() -> None:
     samples = Digits()("train")
-    split = supervised_split(Whole(), samples)
+    split = supervised_split(Whole(), samples, "class")
     batch = samples.batch(torch.tensor([5, 2, 9]), torch.device("cpu"))
     _, targets = split(batch, Draws(batch.index))
     assert targets["label"].value.tolist() == samples.labels["class"].value[[5, 2, 9]].tolist()
@@ -57,7 +58,13 @@ def test_supervision_without_labels_is_refused() -> None:
     from dataclasses import replace
 
     with pytest.raises(PretaskError, match="one class per sample"):
-        supervised_split(Whole(), replace(Digits()("train"), labels={}))
+        told_label(replace(Digits()("train"), labels={}), ["class"])
+
+
+def test_supervision_is_told_the_labels_that_are_measured_where_they_are_a_class_per_sample() -> None:
+    samples = Sprites(samples=6, test=6, frames=2, size=16)("train")
+    assert told_label(samples, ["", "course"]) == "course"
+    assert told_label(samples, ["masks", "words"]) == "class"
 
 
 def test_baselines_that_do_not_exist_are_refused() -> None:

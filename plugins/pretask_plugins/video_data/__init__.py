@@ -16,6 +16,7 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.video_data.sprites:Sprites",
         modality="video",
         summary="Textured shapes that fall, bounce and hide one another, with masks; made from a seed.",
+        version=2,  # 1 had no courses
         small={"samples": 32, "test": 16, "frames": 8, "size": 32},
     )
     yield data(

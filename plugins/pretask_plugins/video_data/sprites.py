@@ -1,7 +1,8 @@
 """Sprites: clips of textured shapes that move, turn and hide one another before a textured ground; made from a seed.
 
-The class is the shape of the large sprite; its colours, texture, size and motion say nothing of it. Masks tell which
-sprite is seen at every pixel, 1 for the large one.
+The class is the shape of the large sprite; its colours, texture, size and motion say nothing of it. The course is
+where it ends up, left or right of where it began; no single frame says so. Masks tell which sprite is seen at every
+pixel, 1 for the large one.
 Axes: B batch, S sprites, T frames, H W image.
 """
 
@@ -18,9 +19,10 @@ from torch import Tensor
 
 from pretask_plugins.video_data.clips import Reel, cached_samples, check_part
 from pretask_plugins.video_data.painting import SHAPES, Sprite, background, paint
-from pretask_plugins.video_data.physics import drift, fall
+from pretask_plugins.video_data.physics import Motion, drift, fall
 
-EDITION = 1  # of the clips; raised, like the component's version, when they change
+EDITION = 2  # of the clips and their labels; raised, like the component's version, when they change
+COURSES = ("leftwards", "rightwards")
 CHUNK = 16  # clips that are painted at once
 RATE = 12.0  # frames per second
 LARGE, SMALL = (0.17, 0.23), (0.09, 0.14)  # radii, in sides of the picture
@@ -65,7 +67,7 @@ class Sprites:
                 )
 
     def __call__(self, part: str, /) -> Samples:
-        """One part, painted once and cached; labels `class` per clip and `masks` per pixel."""
+        """One part, painted once and cached; labels `class` and `course` per clip and `masks` per pixel."""
         check_part("sprites", part)
         count = self.samples if part == "train" else self.test
         facts = asdict(self) | {"data": "sprites", "edition": EDITION, "part": part, "samples": count, "test": None}
@@ -74,6 +76,7 @@ class Sprites:
     def reel(self, part: str, count: int) -> Reel:
         """All clips of a part, painted as they are asked for; masks are kept until the clips are written."""
         masks: list[Int8[np.ndarray, "_ T H W"]] = []
+        index = torch.arange(count)
 
         def clips() -> Iterator[UInt8[np.ndarray, "_ T 3 H W"]]:
             for start in range(0, count, CHUNK):
@@ -86,8 +89,8 @@ class Sprites:
             count,
             clips(),
             RATE,
-            {"class": self.labels(torch.arange(count), part).numpy()},
-            {"class": SHAPES},
+            {"class": self.labels(index, part).numpy(), "course": self.courses(index, part).numpy()},
+            {"class": SHAPES, "course": COURSES},
             masks,
             ("ground", "large sprite", *(f"small sprite {number}" for number in range(1, self.things))),
         )
@@ -96,8 +99,7 @@ class Sprites:
         """The clips of the given numbers, and which sprite is seen where."""
         draws = self.draws(index, part)
         radius = self.radii(draws)
-        move = fall if self.physics == "gravity" else drift
-        motion = move(draws.branch("motion"), radius, self.frames, RATE)
+        motion = self.motion(draws, radius)
         shape = draws.integers("shape", 0, len(SHAPES), self.things)
         shape[:, 0] = self.labels(index, part)
         sprites = Sprite(
@@ -114,6 +116,11 @@ class Sprites:
         films, masks = paint(sprites, ground[:, None].expand(-1, self.frames, -1, -1, -1), order)
         return ((films + grain(draws, films.shape)).clamp(0, 1) * 255).round().byte(), masks
 
+    def motion(self, draws: Draws, radius: Float[Tensor, "B S"]) -> Motion:
+        """Where every sprite is in every frame."""
+        move = fall if self.physics == "gravity" else drift
+        return move(draws.branch("motion"), radius, self.frames, RATE)
+
     def radii(self, draws: Draws) -> Float[Tensor, "B S"]:
         """One large sprite, and small ones."""
         low, high = torch.tensor([LARGE, *[SMALL] * (self.things - 1)]).unbind(1)
@@ -124,6 +131,12 @@ class Sprites:
         row, place = index // len(SHAPES), index % len(SHAPES)
         order = self.draws(row, part).permutation("order", len(SHAPES))
         return order[torch.arange(len(index)), place]
+
+    def courses(self, index: Int[Tensor, " B"], part: str) -> Int[Tensor, " B"]:
+        """1 where the large sprite's column in the last frame is right of that in the first."""
+        draws = self.draws(index, part)
+        column = self.motion(draws, self.radii(draws)).place[:, 0, :, 1]
+        return (column[:, -1] > column[:, 0]).long()
 
     def draws(self, index: Int[Tensor, " B"], part: str) -> Draws:
         """The numbers of a part; parts share none."""

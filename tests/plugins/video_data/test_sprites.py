@@ -1,5 +1,6 @@
 """Promises of the sprites: what is planted in them, and the direction of their time."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from pretask import Draws, PretaskError, Unknown
 from pretask_plugins.video_data.painting import SHAPES, inside
 from pretask_plugins.video_data.physics import GRAVITY, drift, fall, mirrored
-from pretask_plugins.video_data.sprites import NOISE, Sprites, grain
+from pretask_plugins.video_data.sprites import COURSES, NOISE, Sprites, grain
 from scipy import stats
 
 TINY = Sprites(samples=12, test=6, frames=4, size=24)
@@ -30,6 +31,7 @@ def test_a_part_has_clips_with_a_class_each_and_a_mask_for_every_pixel() -> None
     assert samples.data.dtype is torch.uint8
     assert samples.labels["masks"].value.shape == (12, 4, 24, 24)
     assert samples.labels["class"].names == SHAPES
+    assert samples.labels["course"].names == COURSES
     assert len(samples.labels["masks"].names) == 1 + TINY.things
 
 
@@ -141,3 +143,13 @@ def test_bad_numbers_and_parts_are_refused() -> None:
         Sprites(size=4)
     with pytest.raises(Unknown, match="No part 'val' of sprites"):
         TINY("val")
+
+
+def test_the_course_is_where_the_masks_of_the_large_sprite_end_up() -> None:
+    sprites = replace(TINY, things=1, size=48, frames=8)
+    _, masks = sprites.clips(torch.arange(40), "train")
+    column = ((masks == 1) * torch.arange(48)).sum((2, 3)) / (masks == 1).sum((2, 3))
+    moved = column[:, -1] - column[:, 0]
+    clear = moved.abs() > 1  # a sprite that hardly moved may be drawn either way
+    assert clear.sum() > 30
+    assert torch.equal(sprites.courses(torch.arange(40), "train")[clear], (moved > 0).long()[clear])
