@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pretask_bench.rerun import Rerun
 
 WIDTH = 140
+SHOWN = 40  # differences of a kind
 MOST_THREADS = 256  # that a record may ask for
 
 EPILOG = """Example: pretask rerun results/3f2a….json --set data.root=photos
@@ -57,7 +58,8 @@ def as_facts(done: "Rerun") -> dict[str, Any]:
         "verdict": done.verdict,
         "file": str(done.path),
         "weights": done.weights,
-        "identical": done.identical,
+        "numbers": done.numbers,
+        "differing": [dict(zip(keys, each, strict=True)) for each in done.differing],
         "judged": [vars(each) for each in done.judged],
         "provenance": [dict(zip(keys, each, strict=True)) for each in done.provenance],
         "cell": [dict(zip(keys, each, strict=True)) for each in done.cell],
@@ -68,9 +70,17 @@ def show(done: "Rerun") -> None:
     """Print what the verdict rests on, what differs in how it came about, and the verdict."""
     rows = [(each.name, each.before, each.now, each.rule, "yes" if each.agrees else "no") for each in done.judged]
     draw_table(("", "recorded", "now", "rule", "agrees"), drawable(rows), "What the verdict rests on", width=WIDTH)
-    for title, differences in (("How it came about", done.provenance), ("What was run", done.cell)):
+    for title, differences in (
+        ("Numbers", done.differing),
+        ("How it came about", done.provenance),
+        ("What was run", done.cell),
+    ):
         if differences:
-            draw_table(("", "recorded", "now"), drawable(differences), f"{title}: what differs", width=WIDTH)
-    same, all_numbers = done.identical
-    click.echo(f"to the last bit the same: {same} of {all_numbers} numbers; weights: {'yes' if done.weights else 'no'}")
+            more = f" (the first {SHOWN} of {len(differences)})" if len(differences) > SHOWN else ""
+            cells = drawable(differences[:SHOWN])
+            draw_table(("", "recorded", "now"), cells, f"{title}: what differs{more}", width=WIDTH)
+    same = done.numbers - len(done.differing)
+    click.echo(
+        f"to the last bit the same: {same} of {done.numbers} numbers; weights: {'yes' if done.weights else 'no'}"
+    )
     click.echo(f"record: {done.path}\n{done.verdict}")

@@ -63,7 +63,8 @@ class Rerun:
         verdict: exact, consistent or divergent.
         judged: The numbers that the verdict rests on.
         weights: Whether the trained weights are the same to the last bit.
-        identical: How many of all numbers are, and how many there are.
+        numbers: How many the record has.
+        differing: Those of them that are not: name, before, now.
         provenance: What differs in how they came about: name, before, now.
         cell: What differs in what determines the numbers, as defaults added since would.
     """
@@ -73,7 +74,8 @@ class Rerun:
     verdict: str
     judged: Sequence[Judged]
     weights: bool
-    identical: tuple[int, int]
+    numbers: int
+    differing: Sequence[tuple[str, str, str]]
     provenance: Sequence[tuple[str, str, str]]
     cell: Sequence[tuple[str, str, str]]
 
@@ -117,7 +119,8 @@ def rerun(
         verdict=verdict(old, new, judged),
         judged=judged,
         weights=old.weights is not None and old.weights == new.weights,
-        identical=identical(old, new),
+        numbers=len(numbers(old)),
+        differing=differences(numbers(old), {name: numbers(new).get(name, "missing") for name in numbers(old)}),
         provenance=provenance(old, new),
         cell=cells(old.cell, new.cell),
     )
@@ -257,18 +260,10 @@ def verdict(old: Record, new: Record, judged: Sequence[Judged]) -> str:
     return CONSISTENT if all(each.agrees for each in judged) else DIVERGENT
 
 
-def identical(old: Record, new: Record) -> tuple[int, int]:
-    """How many numbers of a record came out to the last bit, and how many it has."""
-    before, now = (dict(numbers(each)) for each in (old, new))
-    return sum(name in now and now[name] == value for name, value in before.items()), len(before)
-
-
-def numbers(record: Record) -> Iterator[tuple[tuple[str, str], float | None]]:
+def numbers(record: Record) -> dict[str, float | None]:
     """All numbers that were measured, by row and name."""
-    if record.pretext is not None:
-        yield from ((("pretext", name), value) for name, value in record.pretext.metrics.items())
-    for row in record.results:
-        yield from (((called(row), name), value) for name, value in row.metrics.items())
+    found = {f"pretext {name}": value for name, value in (record.pretext.metrics if record.pretext else {}).items()}
+    return found | {called(row, name): value for row in record.results for name, value in row.metrics.items()}
 
 
 def provenance(old: Record, new: Record) -> list[tuple[str, str, str]]:
