@@ -3,6 +3,8 @@
 One thread, CPU seconds, every solver in a process of its own, in turn, ours first and last: the ratio of these is the
 noise. Ours is timed from raw features, standardising and rotating included; scikit-learn gets standardised ones.
 
+bfloat16 is timed only on processors that multiply it themselves; elsewhere it is emulated, and says nothing.
+
     python benchmarks/speed/probe.py overlapping --out benchmarks/results/probe-overlapping.json    (5 minutes)
 
 Expected: about 0.8 of one fit and 40 times faster than 45 on `overlapping` (50,000 x 512, 10 classes), 15 times faster
@@ -49,7 +51,13 @@ def objective(logits: np.ndarray, label: np.ndarray, weights: np.ndarray, c: flo
     return float(nats.mean() + (weights.astype(np.float64) ** 2).sum() / (2 * c * len(label)))
 
 
-def ours(kind: str) -> dict[str, Any]:
+def multiplies_bfloat16() -> bool:
+    """Whether the processor has instructions for it."""
+    flags = Path("/proc/cpuinfo")
+    return flags.exists() and bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags.read_text().split()))
+
+
+def ours(kind: str, dtype: str = "float32") -> dict[str, Any]:
     """The whole grid."""
     import torch
     from pretask_plugins.evaluators.logistic import fit_grid
@@ -57,7 +65,8 @@ def ours(kind: str) -> dict[str, Any]:
     torch.set_num_threads(1)
     train, label, test, answer = clusters(kind)
     features, begin = torch.from_numpy(train), time.process_time()
-    solution = fit_grid(features, torch.from_numpy(label), SHAPES[kind][2], tuple(GRID), tolerance=TOLERANCE)
+    precision, answers = getattr(torch, dtype), torch.from_numpy(label)
+    solution = fit_grid(features, answers, SHAPES[kind][2], tuple(GRID), dtype=precision, tolerance=TOLERANCE)
     seconds = time.process_time() - begin
     accuracy = (solution.predict(torch.from_numpy(test)).numpy() == answer).mean(1).max()
     rotated, weights = solution.basis(features).numpy(), solution.weights.numpy()
@@ -79,6 +88,13 @@ def theirs(kind: str, places: list[int]) -> dict[str, Any]:
     return {"seconds": seconds, "accuracy": max(fit.score(test, answer) for fit in fits), "objective": nats}
 
 
+def solved(solver: str, kind: str) -> dict[str, Any]:
+    """What one solver makes of the data."""
+    if solver in PLACES:
+        return theirs(kind, PLACES[solver])
+    return ours(kind, "bfloat16" if solver == "bfloat16" else "float32")
+
+
 def run(solver: str, kind: str) -> dict[str, Any]:
     """One solver in a process of its own."""
     one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
@@ -93,10 +109,12 @@ def compare(kind: str, repeats: int) -> dict[str, Any]:
     some, mine = run("some", kind), rounds[0][0]
     first, one, last = ([each[place]["seconds"] for each in rounds] for place in range(3))
     pairs = zip(mine["objective"], some["objective"], strict=True)
+    coarse = run("bfloat16", kind) if multiplies_bfloat16() else None
     return {
         "grid over one fit": median(a / b for a, b in zip(first, one, strict=True)),
         "45 fits over grid": some["seconds"] * len(GRID) / len(PLACES["some"]) / median(first + last),
         "grid over itself": median(a / b for a, b in zip(first, last, strict=True)),
+        "bfloat16 grid over one fit": coarse["seconds"] / median(one) if coarse else "emulated here, not timed",
         "worst objective over theirs, above 0.01 nats": max(a / b for a, b in pairs if b > 0.01),
         "accuracy of the best": {"ours": mine["accuracy"], "theirs": some["accuracy"]},
         "seconds": {"grid": first, "one fit": one, "grid again": last, "12 fits": some["seconds"]},
@@ -109,11 +127,10 @@ def main() -> None:
     parser.add_argument("kind", choices=SHAPES)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--solver", choices=("ours", *PLACES))
+    parser.add_argument("--solver", choices=("ours", "bfloat16", *PLACES))
     options = parser.parse_args()
     if options.solver:
-        mine = options.solver == "ours"
-        print(json.dumps(ours(options.kind) if mine else theirs(options.kind, PLACES[options.solver])))
+        print(json.dumps(solved(options.solver, options.kind)))
         return
     started = datetime.now(UTC)
     found = compare(options.kind, options.repeats) | {"load": os.getloadavg(), "tolerance": TOLERANCE}

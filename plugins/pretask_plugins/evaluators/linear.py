@@ -3,7 +3,8 @@
 Every layer's pooled features are extracted in one pass. For each layer, 45 regularisers are solved on nine tenths of
 the training part; the tenth that is held out chooses the regulariser of each layer (by accuracy; of equals, by
 cross-entropy) and the layer of the headline. The chosen ones are solved again on the whole training part, and the test
-part is scored once. There is no learning rate to tune and no epoch to pick.
+part is scored once. There is no learning rate to tune and no epoch to pick. Layers of more than 2 GiB stay in the file
+that they were extracted to, see basis.py.
 
 Source: Kornblith, Shlens and Le, CVPR 2019 (held-out choice, refit); Oquab et al. 2023 (the grid of regularisers).
 Differs: all layers, where they probe one.
