@@ -8,7 +8,7 @@ begins with a dot, which no reader looks at. Pictures lie beside the records und
 import os
 import re
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
@@ -113,14 +113,19 @@ def files_of(places: Iterable[Path | str]) -> list[Path]:
 
 def stores_in(folder: Path) -> list[Path]:
     """The folder, if a record lies in it or nothing does; else the folders below it in which records lie."""
-    if any(in_store(folder)):
+    if in_store(folder):
         return [folder]
     return sorted({path.parent for path in folder.rglob("*.json") if RECORD.fullmatch(path.name)}) or [folder]
 
 
-def in_store(folder: Path) -> Iterator[Path]:
-    """The files of one store that should be records, in no order."""
-    return (folder / name for name in os.listdir(folder) if name.endswith(".json") and name[0] != ".")
+def in_store(folder: Path) -> list[Path]:
+    """The files of one store that should be records, in no order; raises PretaskError where it cannot be read."""
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        name = visible(folder.name)
+        raise PretaskError(name, "a folder that can be read", str(error.strerror), "Name another.") from error
+    return [folder / name for name in names if name.endswith(".json") and name[0] != "."]
 
 
 def read(path: Path | str) -> Record:

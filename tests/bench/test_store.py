@@ -186,6 +186,11 @@ def test_a_record_too_large_to_be_read_is_not_written(tmp_path: Path) -> None:
         store.put(tmp_path, bytes(store.LARGEST + 1), ".json")
 
 
+def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(PretaskError, match="absent needs a folder that can be read; got No such file"):
+        store.in_store(tmp_path / "absent")
+
+
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, record: Record) -> None:
     done = run(FULL, str(tmp_path), canonical_bytes(record).decode())
     assert "PretaskError: the store needs to write" in done.stderr
