@@ -26,8 +26,8 @@ from jaxtyping import Float, Int
 from pretask import Budget, Data, Draws, PretaskError, Task
 from torch import Tensor
 
-from pretask_plugins.evaluators.held_out import Probed, balanced_accuracy, majority, probed, stratified
-from pretask_plugins.evaluators.linear import DTYPES, Part, chosen
+from pretask_plugins.evaluators.held_out import Part, Probed, balanced_accuracy, majority, probed, stratified
+from pretask_plugins.evaluators.linear import DTYPES, chosen
 from pretask_plugins.evaluators.logistic import GRID, fit_grid
 from pretask_plugins.evaluators.moments import Rows, moments
 
@@ -78,7 +78,7 @@ class FewLabels:
         """
         probe = probed("few-label", task, data, budget, self.label, self.held_out)
         name = self.layer_of(probe)
-        deviation = moments(probe.train.features[name], torch.float32).deviation
+        deviation = moments(probe.train.rows(name), torch.float32).deviation
         sizes = supplied(probe, self.per_class, self.share)
         if not sizes:
             raise PretaskError("few-label", "classes that supply a size", "too few samples", "Set smaller sizes.")
@@ -100,10 +100,10 @@ class FewLabels:
     ) -> tuple[float, float]:
         """Accuracy and balanced accuracy on the test part of what one subset taught."""
         index = subset(probe.train.labels, counts, seed, draw)
-        part = Part(Rows(probe.train.features[name], index), probe.train.labels[index])
+        part = probe.train.some(name, index)
         grid = GRID[: self.regulariser(part, probe.classes, deviation, seed) + 1]
         solution = fit_grid(part.rows, part.labels, probe.classes, grid, dtype=DTYPES[self.dtype], deviation=deviation)
-        guess = solution.predict(probe.test.features[name])[-1]
+        guess = solution.predict(probe.test.rows(name))[-1]
         right = float((guess == probe.test.labels).double().mean())
         return right, balanced_accuracy(guess, probe.test.labels, probe.classes)
 

@@ -13,13 +13,40 @@ from pretask import Budget, Data, Draws, Items, PretaskError, Samples, Task
 from pretask.extraction import LayerFeatures, extract
 from torch import Tensor
 
+from pretask_plugins.evaluators.moments import Rows
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some samples of one layer, left where they are, and their classes."""
+
+    rows: Rows
+    labels: Int[Tensor, " N"]
+
 
 @dataclass(frozen=True)
 class Labelled:
-    """One part: features by layer and a class per sample."""
+    """One part of the data.
+
+    Args:
+        features: By layer.
+        labels: A class per sample.
+        index: Which rows of the features have a label; None for all.
+    """
 
     features: LayerFeatures
     labels: Int[Tensor, " N"]
+    index: Int[Tensor, " N"] | None = None
+
+    def rows(self, name: str) -> Rows:
+        """The samples of one layer, left where they are."""
+        return Rows(self.features[name], self.index)
+
+    def some(self, name: str, places: Int[Tensor, " M"]) -> Part:
+        """Some of the samples."""
+        return Part(
+            Rows(self.features[name], places if self.index is None else self.index[places]), self.labels[places]
+        )
 
 
 @dataclass(frozen=True)
@@ -37,6 +64,11 @@ class Probed:
     test: Labelled
     classes: int
     held: Bool[Tensor, " N"]
+
+    def parted(self, name: str) -> tuple[Part, Part]:
+        """The training samples of one layer: those to fit on, and those to choose on."""
+        fit, held = (self.train.some(name, each.nonzero()[:, 0]) for each in (~self.held, self.held))
+        return fit, held
 
 
 def probed(who: str, task: Task, data: Data, budget: Budget, label: str, share: float) -> Probed:
@@ -77,7 +109,7 @@ def labelled(features: LayerFeatures, labels: Tensor, keep: Tensor) -> Labelled:
     """The samples that have a label."""
     if bool(keep.all()):
         return Labelled(features, labels)
-    return Labelled({name: layer[keep] for name, layer in features.items()}, labels[keep])
+    return Labelled(features, labels[keep], keep.nonzero()[:, 0])
 
 
 def label_name(who: str, samples: Samples, label: str, per: Literal["sample", "position"] = "sample") -> str:

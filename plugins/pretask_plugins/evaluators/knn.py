@@ -67,17 +67,17 @@ class NearestNeighbours:
 
     def choose(self, probe: Probed, name: str) -> tuple[float, int, float]:
         """The best accuracy on held-out samples, and the k and temperature that reach it."""
-        features, labels, held = probe.train.features[name], probe.train.labels, probe.held
-        near = neighbours(features[~held], labels[~held], features[held], max(self.k))
+        fit, held = probe.parted(name)
+        near = neighbours(fit.rows.all(), fit.labels, held.rows.all(), max(self.k))
         scores = [
-            (float((vote(*near, k, heat, probe.classes) == labels[held]).float().mean()), k, heat)
+            (float((vote(*near, k, heat, probe.classes) == held.labels).float().mean()), k, heat)
             for k, heat in product(self.k, self.temperature)
         ]
         return max(scores, key=lambda score: score[0])
 
     def answer(self, probe: Probed, name: str, k: int, heat: float) -> Int[Tensor, " N"]:
         """The classes that the whole training part gives the test samples."""
-        near = neighbours(probe.train.features[name], probe.train.labels, probe.test.features[name], k)
+        near = neighbours(probe.train.rows(name).all(), probe.train.labels, probe.test.rows(name).all(), k)
         return vote(*near, k, heat, probe.classes)
 
 

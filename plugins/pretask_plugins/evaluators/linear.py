@@ -17,13 +17,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from pretask import Budget, Data, Items, Task
 from torch import Tensor
 
-from pretask_plugins.evaluators.held_out import Probed, probed, report
+from pretask_plugins.evaluators.held_out import Part, Probed, probed, report
 from pretask_plugins.evaluators.logistic import GRID, fit_grid
-from pretask_plugins.evaluators.moments import Rows
 
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 
@@ -64,8 +63,7 @@ class LinearProbe:
 
     def choose(self, probe: Probed, name: str) -> "Choice":
         """The regulariser with which a layer does best on what is held out."""
-        fit, held = (Part.of(probe.train.features[name], probe.train.labels, at) for at in (~probe.held, probe.held))
-        return chosen(fit, held, probe.classes, dtype=DTYPES[self.dtype])
+        return chosen(*probe.parted(name), probe.classes, dtype=DTYPES[self.dtype])
 
     def refit(self, probe: Probed, name: str, choice: "Choice") -> tuple[Int[Tensor, " N"], float]:
         """The classes that a layer gives the test samples, fitted on all of the training part as chosen.
@@ -73,22 +71,8 @@ class LinearProbe:
         The path up to it is solved as well, since it is the quickest way there.
         """
         grid = GRID[: choice.regulariser + 1]
-        features = probe.train.features[name]
-        solution = fit_grid(features, probe.train.labels, probe.classes, grid, dtype=DTYPES[self.dtype])
-        return solution.predict(probe.test.features[name])[-1], float(solution.gradient[-1])
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some samples of one layer, with their classes."""
-
-    rows: Rows
-    labels: Int[Tensor, " N"]
-
-    @classmethod
-    def of(cls, layer: Float[Tensor, "N D"], labels: Int[Tensor, " N"], where: Bool[Tensor, " N"]) -> "Part":
-        """The samples that are meant, left where they are."""
-        return cls(Rows(layer, where.nonzero()[:, 0]), labels[where])
+        solution = fit_grid(probe.train.rows(name), probe.train.labels, probe.classes, grid, dtype=DTYPES[self.dtype])
+        return solution.predict(probe.test.rows(name))[-1], float(solution.gradient[-1])
 
 
 @dataclass(frozen=True)

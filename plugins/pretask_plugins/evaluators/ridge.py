@@ -54,20 +54,19 @@ class RidgeProbe:
         for name in probe.train.features:
             choices[name], every = self.choose(probe, name)
             line = solve(every, (GRID[choices[name].regulariser],))
-            guesses[name] = line.predict(probe.test.features[name])[0]
+            guesses[name] = line.predict(probe.test.rows(name))[0]
         best = max(choices, key=lambda name: choices[name].held_out)
         yield from report(probe, best, guesses)
 
     def choose(self, probe: Probed, name: str) -> tuple[Choice, "Sums"]:
         """The regulariser with which a layer does best on what is held out, and the sums of the whole training part."""
-        features, labels = probe.train.features[name], probe.train.labels
-        fit, held = (Rows(features, part.nonzero()[:, 0]) for part in (~probe.held, probe.held))
-        most = sums(fit, labels[~probe.held], probe.classes)
-        lines, answers = solve(most, GRID), labels[probe.held]
-        right = (lines.predict(held) == answers).double().mean(1)
-        error = lines.squared_error(held, answers)
+        fit, held = probe.parted(name)
+        most = sums(fit.rows, fit.labels, probe.classes)
+        lines = solve(most, GRID)
+        right = (lines.predict(held.rows) == held.labels).double().mean(1)
+        error = lines.squared_error(held.rows, held.labels)
         choice = Choice(int(error.where(right == right.max(), math.inf).argmin()), float(right.max()))
-        return choice, most.joined(sums(held, answers, probe.classes))
+        return choice, most.joined(sums(held.rows, held.labels, probe.classes))
 
 
 @dataclass(frozen=True)

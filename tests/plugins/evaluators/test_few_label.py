@@ -8,8 +8,7 @@ import pytest
 import torch
 from pretask import Budget, Draws, PretaskError
 from pretask_plugins.evaluators.few_label import FIXED, FewLabels, half_width, subset, supplied
-from pretask_plugins.evaluators.held_out import Labelled, Probed, probed
-from pretask_plugins.evaluators.linear import Part
+from pretask_plugins.evaluators.held_out import Labelled, Part, Probed, probed
 from pretask_plugins.evaluators.logistic import GRID, fit_grid
 from pretask_plugins.evaluators.moments import Rows, moments
 from scipy import stats

@@ -133,7 +133,8 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None
         measure(NearestNeighbours(**options), Planted())
 
 
-def test_samples_without_a_label_are_left_out() -> None:
+@pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])
+def test_samples_without_a_label_are_left_out(probe: object) -> None:
     data = Planted(signal=8.0)
 
     def partly(part: str) -> Samples:
@@ -142,7 +143,7 @@ def test_samples_without_a_label_are_left_out() -> None:
         label[::2] = -1
         return samples(made.data.view(-1, 16), label, 4, f"partly {part}")
 
-    found = measure(LinearProbe(), partly)
+    found = measure(probe, partly)
     assert len(found["accuracy.items"].correct) == data.test // 2  # type: ignore[attr-defined]
     assert float(found["accuracy"]) > 0.98  # type: ignore[arg-type]
 
