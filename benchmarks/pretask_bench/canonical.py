@@ -38,8 +38,7 @@ def canonical_bytes(value: Any) -> bytes:
 
 def json_text(value: Any) -> str:
     """Canonical JSON of one value."""
-    write = TEXTS.get(type(value))
-    return write(value) if write is not None else other_text(value)
+    return TEXTS.get(type(value), other_text)(value)
 
 
 def other_text(value: Any) -> str:
@@ -59,9 +58,12 @@ def array_text(value: Sequence[Any]) -> str:
 
 def object_text(value: Mapping[Any, Any]) -> str:
     """A mapping, its keys sorted by UTF-16, which for ASCII is their own order."""
-    if wrong := [key for key in value if not isinstance(key, str)]:
-        raise unfit(f"the key {wrong[0]!r}")
-    ordered = sorted(value, key=None if "".join(value).isascii() else lambda key: key.encode("utf-16-be"))
+    try:
+        ascii_only = "".join(value).isascii()
+    except TypeError:
+        wrong = next(key for key in value if not isinstance(key, str))
+        raise unfit(f"the key {wrong!r}") from None
+    ordered = sorted(value, key=None if ascii_only else lambda key: key.encode("utf-16-be"))
     return f"{{{','.join([f'{quoted(key)}:{json_text(value[key])}' for key in ordered])}}}"
 
 

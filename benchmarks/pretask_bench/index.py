@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
 from pretask.cache import cache_folder
 from pretask.errors import PretaskError
 from pydantic import ValidationError
 
-from pretask_bench.records import Cell, DataPart, Measured, Part, Pretext, Provenance, Record, Row
+from pretask_bench.records import Cell, DataPart, Measured, Pretext, Provenance, Record, Row
 from pretask_bench.report import TRAINED
 from pretask_bench.results import HEADLINES, main_pretext, seedless
 from pretask_bench.store import Refused, in_store, read, stores_in
@@ -148,42 +149,44 @@ def code_of(error: sqlite3.Error) -> int:
 
 def glance_of(record: Record) -> Glance:
     """What tables show of a record."""
-    cell, made = record.cell, record.provenance
+    error = record.error and (record.error.strip() or "no message")[:400]
+    kept = {
+        "cell": cell_of(record.cell),
+        "results": tuple(headline_of(row, record) for row in record.results),
+        "pretext": pretext_of(record),
+        "provenance": provenance_of(record.provenance),
+        "error": error,
+        "note": None,
+    }
+    return Glance(seedless(record), record.model_copy(update=kept))
+
+
+def cell_of(cell: Cell) -> Cell:
+    """Names alone."""
     on = cell.evaluated_on
-    bare = Cell(
-        task=cell.task,
-        split=Part(id=cell.split.id),
-        objective=Part(id=cell.objective.id),
-        model=Part(id=cell.model.id),
-        data=DataPart(id=cell.data.id, fingerprints={}),
-        evaluated_on=None if on is None else DataPart(id=on.id, fingerprints={}),
-        evaluators={name: {} for name in cell.evaluators},
-        seed=cell.seed,
-        precision=cell.precision,
-        modality=cell.modality,
-    )
-    shown = Record(
-        record=1,
-        status=record.status,
-        error=record.error and (record.error.strip() or "no message")[:400],
-        cell=bare,
-        results=tuple(headline_of(row, record) for row in record.results),
-        pretext=pretext_of(record),
-        provenance=Provenance(
-            **made.model_dump(include={"started", "ended", "seconds", "samples", "parameters", "threads"}),
-            hardware=made.hardware,
-            versions={},
-        ),
-    )
-    return Glance(seedless(record), shown)
+    names: dict[str, Any] = {
+        name: getattr(cell, name).model_copy(update={"options": {}}) for name in ("split", "objective", "model")
+    }
+    names |= {"data": bare(cell.data), "evaluated_on": None if on is None else bare(on)}
+    return cell.model_copy(update={**names, "evaluators": {name: {} for name in cell.evaluators}, "recipe": {}})
+
+
+def bare(part: DataPart) -> DataPart:
+    """The name of a data set."""
+    return part.model_copy(update={"options": {}, "fingerprints": {}})
+
+
+def provenance_of(made: Provenance) -> Provenance:
+    """Times, costs and the machine."""
+    return made.model_copy(update={"versions": {}, "commit": None, "stages": {}, "command": ()})
 
 
 def headline_of(row: Row, record: Record) -> Row:
     """A row with the numbers that may stand for its evaluator: those with a name of their own, and the first."""
     own = [each for each in record.results if (each.evaluator, each.encoder) == (row.evaluator, TRAINED)]
     first = [name for each in own or [row] for name, value in each.metrics.items() if value is not None][:1]
-    kept = {*HEADLINES, *first}
-    return Row(encoder=row.encoder, evaluator=row.evaluator, metrics=known_of(row, kept))
+    kept = {"metrics": known_of(row, {*HEADLINES, *first}), "missing": {}, "items": {}, "pictures": (), "chance": {}}
+    return row.model_copy(update=kept)
 
 
 def pretext_of(record: Record) -> Pretext | None:
@@ -193,7 +196,8 @@ def pretext_of(record: Record) -> Pretext | None:
         return None
     kept = {name for name in whole.metrics if name == main or name.endswith(f": {main}")}
     chance = {name: value for name, value in whole.chance.items() if name == main}
-    return Pretext(metrics=known_of(whole, kept), chance=chance)
+    shown = {"metrics": known_of(whole, kept), "missing": {}, "chance": chance, "pictures": (), "shortcut": {}}
+    return whole.model_copy(update=shown)
 
 
 def known_of(measured: Measured, names: Collection[str]) -> dict[str, float | None]:
