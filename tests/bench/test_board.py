@@ -3,6 +3,8 @@
 import json
 import re
 import struct
+import subprocess
+import sys
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
@@ -281,3 +283,29 @@ def test_a_board_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path:
     with pytest.raises(PretaskError, match="the board needs to write"):
         write_board(suite(), named(entrant(facts)), tmp_path / "taken")
     assert [each.name for each in tmp_path.iterdir()] == ["taken"]
+
+
+MANY = """
+import json, sys, time
+sys.path[:0] = sys.argv[1:2]
+from entrants import entrant, suite
+from pretask_bench.board.site import board_texts
+from pretask_bench.records import Record
+record = entrant(json.loads(sys.argv[2])).model_dump(mode="json")
+records = {}
+for number in range(2000):
+    record["cell"] |= {"seed": number % 2, "precision": f"variant {number // 2}"}
+    records[f"{number:064x}"] = Record.model_validate_json(json.dumps(record))
+begin = time.process_time()
+page = board_texts(suite(2), records)[0]
+print(time.process_time() - begin, len(page))
+"""
+
+
+@pytest.mark.slow
+def test_two_thousand_records_render_in_seconds_and_five_megabytes(facts: Facts) -> None:
+    command = [sys.executable, "-c", MANY, str(Path(__file__).parents[1]), json.dumps(facts)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    seconds, size = done.stdout.split()
+    assert float(seconds) < 20  # 4 on a slow core; 10,000 records take 14
+    assert int(size) < 5e6

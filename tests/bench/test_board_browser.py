@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from entrants import entrant, named, suite
+from pretask_bench.board import site
 from pretask_bench.board.site import board_texts
 from pretask_bench.records import build_record
 
@@ -36,7 +37,9 @@ const choose = (name, text) => {
   field.dispatchEvent(new Event("input", { bubbles: true }));
 };
 const status = () => document.querySelector("[role=status]").textContent;
-const did = { first: shown(), rank: order() };
+const late = () => all(".ranking tbody tr").filter((each) => getComputedStyle(each).display === "none").length;
+const did = { first: shown(), rank: order(), late: [late()] };
+document.querySelector(".rest button").click(); did.late.push(late());
 head("Train").click(); did.quickest = [shown(), order()];
 head("knn accuracy, trained").click(); did.neighbours = [shown(), order()];
 head("knn accuracy, trained").click(); did.reversed = [shown(), order()];
@@ -69,7 +72,9 @@ def opened(page: str, folder: Path) -> tuple[str, list[str]]:
 @pytest.fixture(scope="module")
 def page(lasting_facts: dict[str, Any]) -> str:
     """Three entries, of which one's text is a script."""
-    return page_of(lasting_facts)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(site, "MOST_SHOWN", 2)
+        return page_of(lasting_facts)
 
 
 def page_of(facts: dict[str, Any]) -> str:
@@ -118,6 +123,10 @@ def test_filters_leave_what_fits_and_say_how_many(did: Any) -> None:
     assert did["text"] == [BEST]
     assert did["columns"] == ["none", "table-cell"]
     assert did["division"] == 3
+
+
+def test_a_long_table_shows_its_first_rows_until_all_are_asked_for(did: Any) -> None:
+    assert did["late"] == [1, 0]
 
 
 def test_an_entry_opens_its_details(did: Any) -> None:

@@ -8,31 +8,49 @@
     section,
     tables: all("table", section),
     rows: all("tbody tr[data-f]", section).map((row) => ({
-      row, parts: row.dataset.f.split(" "), ranked: row.closest(".ranking") !== null, text: row.textContent.toLowerCase(),
+      row, parts: row.dataset.f.split(" "), ranked: row.closest(".ranking") !== null, text: null,
     })),
+    rest: section.querySelector(".rest button"),
     evaluators: (section.querySelector("[data-evaluators]")?.dataset.evaluators ?? "").split(" ").filter(Boolean),
   }));
 
   const counted = (count, one, more) => `${count} ${count === 1 ? one : more}`;
+
+  // Long tables show their first rows until all are asked for: laying out thousands takes seconds.
+  function shorten({ section, rest }) {
+    const table = section.querySelector(".ranking");
+    if (!table || !rest) return;
+    let count = 0;
+    for (const row of [...table.tBodies[0].rows]) {
+      count += !row.hidden;
+      row.classList.toggle("late", !rest.dataset.asked && !row.hidden && count > Number(table.dataset.most));
+    }
+    rest.hidden = Boolean(rest.dataset.asked) || count <= Number(table.dataset.most);
+    rest.textContent = `Show all ${count.toLocaleString("en")}`;
+  }
 
   function filter() {
     const wanted = ["split", "objective", "model"].map((part) => fields[part].value);
     const words = fields.text.value.toLowerCase().split(/\s+/).filter(Boolean);
     const evaluator = fields.evaluator.value;
     let shown = 0, total = 0, tables = 0;
-    for (const { section, tables: own, rows, evaluators } of sections) {
+    for (const each of sections) {
+      const { section, tables: own, rows, evaluators } = each;
       let here = 0;
       const outside = fields.division.value && fields.division.value !== section.dataset.division;
       const unmeasured = evaluator && evaluators.length > 0 && !evaluators.includes(evaluator);
-      for (const { row, parts, ranked, text } of rows) {
-        const fits = wanted.every((number, at) => !number || number === parts[at]) && words.every((word) => text.includes(word));
-        row.hidden = !fits;
+      for (const one of rows) {
+        const { row, parts, ranked } = one;
+        if (words.length) one.text ??= row.textContent.toLowerCase();
+        const fits = wanted.every((number, at) => !number || number === parts[at]) && words.every((word) => one.text.includes(word));
+        if (row.hidden === fits) row.hidden = !fits;
         total += ranked;
         if (fits && ranked && !outside && !unmeasured) here += 1;
       }
       section.hidden = Boolean(outside || unmeasured);
       for (const table of own)
         evaluators.forEach((name, at) => table.classList.toggle(`hide-m${at}`, Boolean(evaluator) && name !== evaluator));
+      shorten(each);
       shown += here;
       tables += here > 0;
     }
@@ -41,7 +59,7 @@
 
   const numeric = (cell) => parseFloat(cell.textContent.trim().replace("−", "-"));
 
-  function sort(table, head, column) {
+  function sort(own, table, head, column) {
     const first = head.dataset.sort === "high" ? "descending" : "ascending";
     const other = first === "ascending" ? "descending" : "ascending";
     const order = head.getAttribute("aria-sort") === first ? other : first;
@@ -58,11 +76,15 @@
     });
     for (const each of all("[aria-sort]", table)) each.removeAttribute("aria-sort");
     head.setAttribute("aria-sort", order);
+    body.replaceChildren();  // at once; to move thousands of rows one by one takes seconds
     body.append(...keyed.map(([, row]) => row));
+    shorten(own);
     status.textContent = `Sorted by ${head.textContent.trim()}, ${order}`;
   }
 
-  for (const { section } of sections) {
+  for (const own of sections) {
+    const { section, rest } = own;
+    rest?.addEventListener("click", () => { rest.dataset.asked = "yes"; shorten(own); });
     const table = section.querySelector(".ranking");
     if (!table) continue;
     const measures = all("thead tr:last-child th", table).length;
@@ -76,7 +98,7 @@
       button.type = "button";
       button.append(...head.childNodes);
       head.append(button);
-      button.addEventListener("click", () => sort(table, head, column));
+      button.addEventListener("click", () => sort(own, table, head, column));
     });
     if (measures) upper.cells[0].setAttribute("aria-sort", "ascending");
   }

@@ -32,6 +32,7 @@ from pretask_bench.suites import Suite
 
 MOST_DETAILS = 200  # entries of which the page tells more
 MOST_REASONS = 20
+MOST_SHOWN = 500  # rows of a table, until a reader asks for all
 FILES = ("index.html", "board.json", "board.md")
 
 
@@ -86,6 +87,7 @@ def page_text(suite: Suite, found: Sorted, tables: Sequence[Table], folders: Seq
         ranked=sum(len(each["rows"]) for each in sections),
         encoders=ENCODERS,
         resamples=RESAMPLES,
+        most_shown=MOST_SHOWN,
         most_ranks=MOST_RANKS,
         most_details=MOST_DETAILS,
         matrices=matrices(fits),
