@@ -93,6 +93,73 @@ def canned_inputs(modality: str, count: int = 8) -> "tuple[InputSpec, Inputs]":
     return InputSpec(modality, tuple(data.shape[1:])), Inputs(data[:, None] / 255)
 
 
+def neutral_samples(modality: str, count: int, first: int = 0) -> "Samples":
+    """Data without labels whose edges, brightness and energy tell nothing of place, order or direction.
+
+    Textures of random colours; a clip is such a texture before which something bright falls; tokens of any kind; a
+    tone that rises again and again.
+
+    Args:
+        modality: Which.
+        count: How many samples.
+        first: The number of the first one.
+
+    Raises:
+        Unknown: There is none of this modality.
+    """
+    import torch
+    from pretask import Draws, Samples
+    from pretask.cache import fingerprint
+
+    observed = canned(modality, count)
+    draws = Draws(torch.arange(first, first + count)).branch("neutral")
+    make = {"image": textures, "video": falling, "text": any_tokens, "audio": rising}[modality]
+    data = make(draws, observed.shape)
+    return Samples(observed, data, fingerprint=fingerprint(data.numpy()))
+
+
+def textures(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
+    """Smooth colours with fine grain."""
+    from torch.nn import functional as F
+
+    side = shape[-1]
+    coarse = draws.uniform("coarse", shape[0], 6, 6, high=150.0)
+    smooth = F.interpolate(coarse, (side, side), mode="bicubic").clamp(0, 150)
+    return (smooth + draws.uniform("grain", shape[0], side, side, high=60.0) + 20).byte()
+
+
+def falling(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
+    """Something bright that is thrown up and falls back before a texture, with grain that moves."""
+    import torch
+
+    frames, side = shape[0], shape[-1]
+    time = torch.linspace(-1, 1, frames)
+    bow = draws.uniform("bow", 1, low=8.0, high=14.0)  # rows are counted downwards
+    slant, aside = (draws.uniform(name, 1, low=-6.0, high=6.0) for name in ("slant", "aside"))
+    middle = draws.uniform("middle", 2, low=side * 0.45, high=side * 0.55)
+    row = middle[:, :1] + bow * (time.square() - 0.5) + slant * time
+    column = middle[:, 1:] + aside * time
+    down, across = ((-(torch.arange(side) - each[..., None]).square() / 8).exp() for each in (row, column))
+    ground = textures(draws, shape[1:])[:, None].float() * 0.6
+    grain = draws.uniform("moving grain", *shape, high=20.0)
+    return (ground + 80 * down[:, :, None, :, None] * across[:, :, None, None, :] + grain).byte()
+
+
+def any_tokens(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
+    """Ordinary tokens, all equally likely."""
+    return draws.integers("token", len(ROLES), VOCABULARY.size, *shape)
+
+
+def rising(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
+    """A tone of steady loudness whose pitch rises and drops back, in teeth of any phase."""
+    import torch
+
+    turns = torch.arange(shape[0]) / 800 + draws.uniform("phase", 1)
+    pitch = draws.uniform("pitch", 1, low=600.0, high=1800.0) * (1 + 0.3 * (turns % 1.0))
+    angle = (2 * math.pi / 8000 * pitch).cumsum(1)
+    return 0.5 * angle.sin() + 0.05 * draws.normal("noise", *shape)
+
+
 def make_images(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
     """Noise below half brightness, and a quarter of the image that is brighter by a third."""
     noise = draws.uniform("noise", *shape, high=127.0)

@@ -17,7 +17,7 @@ def pretask_components() -> Iterator[Component]:
         modality="image",
         summary="Any architecture of timm by name, any number of channels, every layer in one pass.",
         source="Wightman 2019, PyTorch Image Models",
-        small={"name": "resnet18"},
+        small={"name": "test_resnet"},
     )
     yield model(
         "convnet",

@@ -8,7 +8,7 @@ plugin knows to fail it says in its light module: EXPECTED_FAILURES = {"split cu
 """
 
 from pretask_registry.testing.checks import Check, Failure, Skip, check, require
-from pretask_registry.testing.kit import run
+from pretask_registry.testing.kit import run, update_golden
 from pretask_registry.testing.outcomes import Outcome, as_json, as_junit, count, succeeded, told
 from pretask_registry.testing.pytest_function import conformance
 
@@ -26,4 +26,5 @@ __all__ = [
     "run",
     "succeeded",
     "told",
+    "update_golden",
 ]

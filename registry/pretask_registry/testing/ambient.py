@@ -1,6 +1,7 @@
 """Ambient: the random generators that a plugin must leave alone, and what Draws were used."""
 
 import random
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,7 +32,8 @@ def states() -> dict[str, Any]:
 def touched(before: dict[str, Any]) -> str:
     """The generators that have moved since, as prose."""
     after = states()
-    return " and ".join(name for name in before if before[name] != after[name])
+    itself = {"random"} if "beartype" in sys.modules else set()  # it draws from it whenever it checks a type
+    return " and ".join(name for name in before if before[name] != after[name] and name not in itself)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class Check:
         name: Lower-case words with hyphens, for `--only`.
         kinds: Of components that must keep it, or `plugin`.
         promise: One sentence.
-        run: Called with a case (cases.py); raises Failure or Skip.
+        run: Called with a case (cases.py); raises Failure or Skip, and may return what it measured.
         when: Which components it is meant for, by their declared traits.
         once: Whether it looks at the declaration alone, so that modalities make no difference.
     """
@@ -33,19 +33,19 @@ class Check:
     name: str
     kinds: tuple[str, ...]
     promise: str
-    run: Callable[[Any], None]
+    run: Callable[[Any], str | None]
     when: Callable[[Component], bool] = lambda component: True
     once: bool = False
 
 
 def check(
     *kinds: str, when: Callable[[Component], bool] = lambda component: True, once: bool = False
-) -> Callable[[Callable[[Any], None]], Check]:
+) -> Callable[[Callable[[Any], str | None]], Check]:
     """Make a function a check of components of these kinds: its name is the check's, its docstring the promise."""
     return lambda run: Check(run.__name__.replace("_", "-"), kinds, promise_of(run), run, when, once)
 
 
-def promise_of(run: Callable[..., None]) -> str:
+def promise_of(run: Callable[..., str | None]) -> str:
     """The first line of the docstring."""
     return (run.__doc__ or run.__name__.replace("_", " ")).strip().splitlines()[0]
 

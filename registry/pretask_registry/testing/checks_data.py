@@ -7,7 +7,7 @@ from dataclasses import fields
 from hashlib import blake2b
 
 import torch
-from pretask import Batch, Component, Samples
+from pretask import Batch, Component, PretaskError, Samples
 
 from pretask_registry.testing.checks import check, require
 from pretask_registry.testing.checks_split import check_refusal
@@ -112,4 +112,4 @@ def ambient_randomness_is_left_alone(case: DataCase) -> None:
 @check("data", when=tiny)
 def refuses_with_reasons(case: DataCase) -> None:
     """A part that does not exist raises PretaskError, which says what was needed, what came and what to do."""
-    check_refusal(lambda: case.built("no such part"), "The part 'no such part'")
+    check_refusal(lambda: case.built("no such part"), "The part 'no such part'", PretaskError)

@@ -12,11 +12,15 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from pretask import Batch, Inputs, Target, TargetSpec
+from pretask import Batch, Incompatible, Inputs, Samples, Target, TargetSpec
 from torch import Tensor
 
-from pretask_registry.testing.checks import Failure, check, require
+from pretask_registry.canned import OBSERVED, neutral_samples
+from pretask_registry.testing.checks import Failure, Skip, check, require
+from pretask_registry.testing.evaluating import first
 from pretask_registry.testing.kinds import SplitCase
+from pretask_registry.testing.material import fitted
+from pretask_registry.testing.shortcut import asked, shortcut
 
 SAMPLES, FEWER = 6, 2  # fewer of clips
 MOST = 0.5  # of the answers that depend on t must be hidden: BERT leaves one in ten of the asked tokens as they were
@@ -193,3 +197,31 @@ def luminance(colours: Tensor, axis: int) -> Tensor:
     linear = ((colours / 255 + 0.055) / 1.055).clamp(min=0.04) ** 2.4
     red, green, blue = linear.unbind(axis)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@check("split", when=lambda component: any("categories" in each for each in component.traits["targets"].values()))
+def no_shortcut_solves_it(case: SplitCase) -> str | None:
+    """Low-level statistics of x do not solve the pretext task; how far they come is told beside chance."""
+    if not list(asked(case.specs[1])):
+        return None
+    try:
+        train, test = neutral(case)
+        split = fitted(case.built, train)
+        found = shortcut(split, train, test, case.seed)
+    except Incompatible as reason:
+        raise Skip(f"The data on which shortcuts are looked for cannot be split: {reason}") from None
+    for name, each in found.items():
+        require(
+            not each.solved,
+            f"'{name}' must not be told by edges, colours, brightness, energy or counts of x; they tell {each}. "
+            "Take out of x what gives it away: a gap, a crop, grey, jitter.",
+        )
+    return ", ".join(f"{name} {each}" for name, each in found.items())
+
+
+def neutral(case: SplitCase) -> tuple[Samples, Samples]:
+    """Samples to look for shortcuts on: canned where there are some, else the tiny data of the modality."""
+    if case.where in OBSERVED:
+        return neutral_samples(case.where, 192), neutral_samples(case.where, 96, 1_000_000)
+    half = len(case.samples) // 2
+    return first(case.samples, half), case.samples

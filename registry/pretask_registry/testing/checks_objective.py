@@ -6,6 +6,7 @@ Axes: B batch, V views, N positions, D width.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -109,9 +110,9 @@ def gradients(asked: Asked, features: Features, targets: Targets | None = None) 
 def a_batch_twice_costs_the_same(case: ObjectiveCase) -> None:
     """The loss is a mean over samples: a batch with every sample twice costs what it did."""
     for asked in case.tasks:
-        twice = replace(asked, batch=replace(asked.batch, index=asked.batch.index.repeat(2)))
-        both = mapped((asked.features, asked.targets), lambda each: torch.cat([each, each]))
-        once, again = loss_of(asked).total.detach(), loss_of(twice, *both).total.detach()
+        twice = mapped((asked.features, asked.targets, asked.batch), lambda each: torch.cat([each, each]))
+        once = loss_of(asked).total.detach()
+        again = loss_of(replace(asked, batch=twice[2]), *twice[:2]).total.detach()
         require(alike(once, again, CLOSE), f"A batch twice must cost the same; {float(once):.4g}, {float(again):.4g}.")
 
 
@@ -120,12 +121,17 @@ def a_sample_is_scored_by_itself(case: ObjectiveCase) -> None:
     """What a sample's loss pulls at does not depend on the other samples of the batch."""
     for asked in case.tasks:
         size = len(asked.batch)
-        other = mapped(asked.features, lambda each: torch.cat([each[:1], each[1:].roll(1, 0)]) * 1.0)
+        other = mapped(asked.features, others_changed)
         ours, theirs = (
             {name: each[0] for name, each in gradients(asked, features).items()} for features in (asked.features, other)
         )
         told = difference(ours, theirs, CLOSE / size)
         require(not told, f"A sample must be scored by itself; with other samples beside it, its gradient {told}.")
+
+
+def others_changed(tensor: Tensor) -> Tensor:
+    """The same with other floats in all rows but the first."""
+    return torch.cat([tensor[:1], 1.5 * tensor[1:].flip(-1)]) if tensor.is_floating_point() else tensor
 
 
 @check("objective", when=lambda component: not component.traits["targets"] & {*COMPARES, *POINTS})
@@ -217,7 +223,7 @@ def refuses_what_x_shows(case: ObjectiveCase) -> None:
     for asked in case.tasks:
         shown = {name: replace(spec, hidden=False) for name, spec in asked.specs.items()}
         said = asked.task.model.features(asked.task.split.spec(asked.task.observed)[0])
-        check_refusal(lambda said=said, shown=shown: case.built(said, shown), "A target that x shows")
+        check_refusal(partial(case.built, said, shown), "A target that x shows")
 
 
 @dataclass(frozen=True)

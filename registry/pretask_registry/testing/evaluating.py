@@ -3,6 +3,7 @@
 Axes: N test samples.
 """
 
+import copy
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -78,15 +79,25 @@ def first_measured(case: "EvaluatorCase") -> Evaluated:
 def candidates(case: "EvaluatorCase") -> Iterator[tuple[Task, Given]]:
     """Declared tasks at small sizes on data of the modality: those of the same plugin first, then the smallest."""
     for data in offered(case, case.where):
-        found = []
+        found = composed(case, data)
+        for _, _, task in sorted(found, key=lambda each: (each[0] != case.registered.plugin.name, each[1])):
+            own = replace(task, model=copy.deepcopy(task.model), objective=copy.deepcopy(task.objective))
+            yield own, data
+
+
+def composed(case: "EvaluatorCase", data: Given) -> list[tuple[str, int, Task]]:
+    """Plugin, number of weights and task of whatever declared tasks fit the data; remembered with the registry."""
+    known: dict[Any, list[tuple[str, int, Task]]] = case.registry.__dict__.setdefault("tiny_tasks", {})
+    key = (case.where, case.seed, data.train.fingerprint)
+    if key not in known:
+        known[key] = []
         for declared in case.registry.current("task"):
             parts = parts_of(case, declared)
             if parts and material.fits_exactly(parts, data.train):
                 task = material.small_task(parts, data.train, case.seed)
                 size = sum(each.numel() for each in [*task.model.parameters(), *task.objective.parameters()])
-                found.append((declared.plugin.name != case.registered.plugin.name, size, task))
-        for _, _, task in sorted(found, key=lambda each: each[:2]):
-            yield task, data
+                known[key].append((declared.plugin.name, size, task))
+    return known[key]
 
 
 def parts_of(case: "EvaluatorCase", declared: Registered) -> material.Parts | None:

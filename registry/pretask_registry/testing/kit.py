@@ -11,11 +11,13 @@ from importlib import import_module
 from typing import Any
 
 from pretask import PretaskError, Unknown
+from pretask.declare import KINDS
 
 from pretask_registry.discovery import said
+from pretask_registry.names import hint
 from pretask_registry.registry import PLUGIN_PROBLEM, Registered, Registry
 from pretask_registry.testing.cases import Case, PluginCase
-from pretask_registry.testing.checks import Check, Failure, Skip, promise_of
+from pretask_registry.testing.checks import PLUGIN, Check, Failure, Skip, promise_of
 from pretask_registry.testing.outcomes import Outcome
 
 MODULES = (
@@ -27,6 +29,7 @@ MODULES = (
     "checks_data",
     "checks_evaluator",
     "checks_task",
+    "golden",
 )
 EXPECTED = "EXPECTED_FAILURES"  # of a plugin's light module: {"split cut": {"compiles": "the reason"}}
 Anything = PluginCase | Case
@@ -69,8 +72,6 @@ def find(registry: Registry, name: str, kind: str | None = None) -> tuple[list[s
 
 def components_called(registry: Registry, name: str, kind: str | None) -> list[Registered]:
     """The components of any kind that are called so."""
-    from pretask.declare import KINDS
-
     found, errors = [], []
     for each in [kind] if kind else KINDS:
         try:
@@ -108,17 +109,38 @@ def run(
     """
     from pretask_registry.testing.kinds import cases_of  # needs torch
 
+    known = {each.name for of in (PLUGIN, *KINDS) for each in checks_of(registry, of)}
+    for each in only:
+        if each not in known:
+            raise Unknown(f"No check '{each}'. {hint(each, known, 'See: pretask check NAME --json.')}")
     plugins, components = find(registry, name, kind)
-    cases: list[Anything] = [PluginCase(registry, each, seed) for each in registry.plugins if each.name in plugins]
+    whole = [each for each in registry.plugins if each.name in plugins and kind is None]
+    cases: list[Anything] = [PluginCase(registry, each, seed) for each in whole]
     cases += [case for each in components for case in cases_of(registry, each, seed)]
     yield from run_cases(registry, cases, set(only))
+
+
+def update_golden(registry: Registry, name: str, *, kind: str | None = None) -> int:
+    """Keep the output of whatever a name means, where none is kept of its version yet; how many were written."""
+    from pretask_registry.testing.golden import update
+    from pretask_registry.testing.kinds import cases_of  # needs torch
+
+    written = 0
+    for each in find(registry, name, kind)[1]:
+        for case in cases_of(registry, each):
+            with undisturbed():
+                written += update(case)
+    return written
 
 
 def run_cases(registry: Registry, cases: Iterable[Anything], only: set[str]) -> Iterator[Outcome]:
     """The outcomes of all checks of some cases; those that look at the declaration alone run once for each."""
     seen: set[tuple[str, str, str]] = set()
+    chosen: dict[str, list[Check]] = {}
     for case in cases:
-        for each in checks_of(registry, case.kind):
+        if case.kind not in chosen:
+            chosen[case.kind] = checks_of(registry, case.kind)
+        for each in chosen[case.kind]:
             if (only and each.name not in only) or not each.when(case.component):
                 continue
             if each.once and (case.kind, case.id, each.name) in seen:
@@ -146,7 +168,7 @@ def tried(each: Check, case: Anything) -> Outcome:
     blank = Outcome(case.kind, case.id, each.name, "" if each.once else case.where, "passed")
     try:
         with undisturbed():
-            each.run(case)
+            blank = replace(blank, number=each.run(case) or "")
     except Skip as reason:
         blank = replace(blank, state="skipped", message=str(reason))
     except KeyboardInterrupt:

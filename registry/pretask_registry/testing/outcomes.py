@@ -60,6 +60,8 @@ def told(outcome: Outcome) -> str:
     """One outcome for a reader: what, why, and how to see it again."""
     where = f" [{outcome.where}]" if outcome.where else ""
     line = f"{outcome.state.upper():8} {outcome.kind} {outcome.id} {outcome.check}{where}"
+    if outcome.number:
+        line += f"\n         {outcome.number}"
     if outcome.message:
         line += f"\n         {outcome.message}"
     return line + (f"\n         {outcome.reproduce}" if outcome.state == "failed" else "")
