@@ -31,9 +31,6 @@ kept in an index in the cache; verify reads the files themselves."""
     show_default=True,
     help="csv and json hold plain numbers with the ends of their intervals.",
 )
-@click.option(
-    "--page", type=click.Path(path_type=Path, dir_okay=False), help="Also write one self-contained HTML page."
-)
 @json_option
 def command(
     places: tuple[Path, ...],
@@ -41,7 +38,6 @@ def command(
     group: str | None,
     sort: str | None,
     form: str,
-    page: Path | None,
     as_json: bool,
 ) -> None:
     """Show what is in RECORDS, folders or files; runs/records where none is named."""
@@ -60,20 +56,8 @@ def command(
         click.echo(as_text("json" if as_json else form, table))
     else:
         draw_table(columns, drawable(cells), counted(len(keyed), len(found)), width=WIDTH)
-    if page is not None:
-        show_page(places, page)
 
 
 def counted(shown: int, found: int) -> str:
     """How many records a table is about."""
     return f"{found} records" if shown == found else f"{shown} of {found} records"
-
-
-def show_page(places: tuple[Path, ...], page: Path) -> None:
-    """Write the page of all records."""
-    from pretask_bench.page import write_page
-    from pretask_bench.results import grouped
-    from pretask_bench.store import read_all
-
-    write_page(grouped(read_all(places)[0]), places, page)
-    click.echo(f"page: {page}", err=True)

@@ -67,9 +67,21 @@ def test_one_seed_has_an_interval_over_test_items_and_the_page_says_so(facts: Fa
     record = entrant(facts, 0.5)
     found = only_table(record)["ranking"][0]
     expected = stats.binomtest(50, 100).proportion_ci(0.95, "wilson")
-    assert found["interval_over"] == "test items"
+    assert found["interval_over"] == "one seed"
     assert found["measures"]["linear accuracy"]["trained"]["low"] == pytest.approx(expected.low, abs=1e-5)
     assert 'data-l="seeds">1†' in board_texts(suite(), named(record))[0]
+
+
+def test_an_evaluators_own_interval_stands_in_for_test_items(facts: Facts) -> None:
+    few = {"evaluator": "linear", "metric": "5.accuracy", "chance": 0.1}
+    record = entrant(facts).model_dump(mode="json")
+    for row in record["results"]:
+        row["metrics"] |= {"5.accuracy": row["metrics"]["accuracy"], "5.low": 0.2, "5.high": 0.95}
+    (table,) = json.loads(board_texts(suite(measures=(few,)), named(build_record(record)))[1])["tables"]
+    found = table["ranking"][0]["measures"]["linear 5.accuracy"]["trained"]
+    assert (found["low"], found["mean"], found["high"]) == (0.2, 0.5, 0.95)
+    (score,) = (each["score"] for each in table["ranking"])
+    assert score["high"] - score["low"] == pytest.approx((0.95 - 0.2) / 0.8, rel=0.06)  # of 2,000 draws
 
 
 def test_the_score_is_the_interquartile_mean_of_numbers_that_are_0_at_chance_and_1_at_supervised(facts: Facts) -> None:

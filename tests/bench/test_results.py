@@ -1,4 +1,4 @@
-"""Results and their page: seeds together, baselines beside, strangers' text escaped, same records, same bytes."""
+"""Results: seeds together, baselines beside, what is asked for and nothing else."""
 
 import csv
 import doctest
@@ -16,13 +16,9 @@ import pretask_bench.results
 import pytest
 from pretask_bench.cli import invoke
 from pretask_bench.index import glances
-from pretask_bench.page import page_of
 from pretask_bench.records import Record, build_record
 from pretask_bench.results import COLUMNS, best_guess, grouped, main_pretext, short, summary_rows, title, together
-from pretask_bench.store import write, write_picture
-
-PNG = b"\x89PNG\r\n\x1a\n" + b"pixels"
-
+from pretask_bench.store import write
 
 Maker = Callable[..., Record]
 
@@ -31,13 +27,12 @@ Maker = Callable[..., Record]
 def record(facts: dict[str, Any]) -> Maker:
     """Records of one cell, which differ as asked for."""
 
-    def make(seed: int = 0, accuracy: float = 0.5, task: str | None = "pretask/jigsaw@1", note: str = "view") -> Record:
+    def make(seed: int = 0, accuracy: float = 0.5, task: str | None = "pretask/jigsaw@1") -> Record:
         rows = [
             {
                 "encoder": encoder,
                 "evaluator": "pretask/linear@1",
                 "metrics": {"layer1.accuracy": 0.1, "accuracy": value},
-                "pictures": [{"name": "view", "caption": note, "png": "ab" * 32}],
             }
             for encoder, value in (("trained", accuracy), ("random-init", 0.25))
         ]
@@ -85,48 +80,15 @@ def test_a_combination_without_a_task_is_called_by_its_parts(record: Maker) -> N
     assert main_pretext(one) == "order.accuracy"
 
 
-def test_the_same_records_in_any_order_give_the_same_page(record: Maker) -> None:
-    records = [record(seed) for seed in range(3)]
-    assert page_of(grouped(records), []) == page_of(grouped(records[::-1]), [])
-
-
-def test_what_a_stranger_writes_is_shown_and_never_run(record: Maker) -> None:
-    page = page_of(grouped([record(note="<script>alert(1)</script>")]), [])
-    assert "<script>" not in page
-
-
-def test_a_picture_is_in_the_page_itself(tmp_path: Path, record: Maker) -> None:
-    name = write_picture(tmp_path, PNG)
-    one = record()
-    pictured = one.model_dump(mode="json")
-    pictured["results"][0]["pictures"][0]["png"] = name
-    page = page_of(grouped([build_record(pictured)]), [tmp_path])
-    assert page.count("data:image/png;base64,") == 1
-    assert 'src="http' not in page
-
-
-def test_the_command_draws_a_table_writes_the_page_and_names_what_it_left_out(
+def test_the_command_draws_a_table_and_names_what_it_left_out(
     tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str], record: Maker
 ) -> None:
     write(tmp_path / "records", record())
     (tmp_path / "records" / f"{'0' * 64}.json").write_text("{}")
-    assert invoke(["results", str(tmp_path / "records"), "--page", str(tmp_path / "page.html")]) == 0
+    assert invoke(["results", str(tmp_path / "records")]) == 0
     said = capsys.readouterr()
     assert "jigsaw" in said.out
     assert "left out" in said.err
-    assert "jigsaw" in (tmp_path / "page.html").read_text()
-
-
-def test_a_page_that_cannot_be_written_is_an_error_and_leaves_nothing(
-    tmp_path: Path, cache: Path, record: Maker
-) -> None:
-    write(tmp_path / "records", record())
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "taken" / "inside").touch()
-    assert (
-        invoke(["results", str(tmp_path / "records"), "--page", str(tmp_path / "taken" / "inside" / "page.html")]) == 1
-    )
-    assert [each.name for each in (tmp_path / "taken").iterdir()] == ["inside"]
 
 
 @pytest.fixture

@@ -236,9 +236,21 @@ def fault_of(row: Row | None, measure: Measure, metric: str, encoder: str) -> li
 
 
 def without_items(division: Division, evaluators: Mapping[str, str], record: Record) -> list[str]:
-    """Measures without per-item bits, of which the interval is made where there is one seed."""
+    """Measures that have no interval where there is one seed: no per-item bits, and none of their own."""
     rows = [(each, row_of(record, evaluators[each.evaluator], TRAINED)) for each in division.measures]
-    return [f"a second seed, or items of {each.title}" for each, row in rows if row and each.metric not in row.items]
+    bare = [
+        each for each, row in rows if row and each.metric not in row.items and own_interval(row, each.metric) is None
+    ]
+    return [f"a second seed, or items of {each.title}" for each in bare]
+
+
+def own_interval(row: Row, metric: str) -> tuple[float, float] | None:
+    """The interval that an evaluator gives beside a number: `5.low` and `5.high` beside `5.accuracy`."""
+    size, point, _ = metric.rpartition(".")
+    low, value, high = (row.metrics.get(each) for each in (f"{size}.low", metric, f"{size}.high"))
+    if not point or low is None or value is None or high is None or not low <= value <= high:
+        return None
+    return low, high
 
 
 def row_of(record: Record, evaluator: str, encoder: str) -> Row | None:

@@ -84,7 +84,7 @@ def standing_facts(standing: Standing) -> Facts:
 
 def interval_over(entry: Entry) -> str:
     """What is resampled."""
-    return "seeds" if len(entry.records) > 1 else "test items"
+    return "seeds" if len(entry.records) > 1 else "one seed"
 
 
 def entry_facts(field: Field, entry: Entry) -> Facts:

@@ -1,8 +1,8 @@
 """Ranking: one score for each entry from several measures and seeds, and a rank as an interval.
 
 A seed is one encoder, which all measures look at. So seeds are resampled as wholes: the measures of a seed stay
-together. Where there is one seed, its test items are resampled, each measure for itself. Every entry has random numbers
-of its own, so that its interval is the same whoever else competes.
+together. Where there is one seed, each measure is resampled for itself: its test items, or the interval that its
+evaluator gives. Every entry has random numbers of its own, so that its interval is the same whoever else competes.
 
 Source: Agarwal, Schwarzer, Castro, Courville and Bellemare, NeurIPS 2021 (interquartile mean, stratified bootstrap,
 rank distributions); Efron 1979 (bootstrap).
@@ -20,6 +20,7 @@ from pretask_bench.statistics import CONFIDENCE
 
 RESAMPLES = 2000
 TAIL = (1 - CONFIDENCE) / 2
+NORMAL = 1.959964  # half of the 95 % interval of a normal number, in standard deviations
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,27 @@ class Answered:
 
     right: float
     count: int
+
+    def drawn(self, numbers: np.random.RandomState) -> Float[np.ndarray, " R"]:
+        """The share in resamples of the items; how many are right is then binomial."""
+        return np.asarray(numbers.binomial(self.count, self.right, RESAMPLES) / self.count)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """What one measure of one seed says with an interval of its own.
+
+    Args:
+        value: The number.
+        half: Half of the 95 % interval.
+    """
+
+    value: float
+    half: float
+
+    def drawn(self, numbers: np.random.RandomState) -> Float[np.ndarray, " R"]:
+        """Normal numbers with that interval."""
+        return np.asarray(numbers.normal(self.value, self.half / NORMAL, RESAMPLES))
 
 
 def interquartile_mean(values: Float[np.ndarray, "*R N"]) -> Float[np.ndarray, "*R"]:
@@ -55,15 +77,12 @@ def over_seeds(values: Float[np.ndarray, "M S"], entry: str) -> Float[np.ndarray
 
 
 def over_items(
-    items: Sequence[Answered], chance: Float[np.ndarray, " M"], reference: Float[np.ndarray, " M"], entry: str
+    found: Sequence[Answered | Spread], chance: Float[np.ndarray, " M"], reference: Float[np.ndarray, " M"], entry: str
 ) -> Float[np.ndarray, " R"]:
-    """The interquartile mean of each resample, which draws as many test items as each measure has.
-
-    How many of them were answered rightly is then binomial.
-    """
+    """The interquartile mean of each resample of one seed's measures, each drawn for itself."""
     numbers = numbers_of(entry)
-    right = np.stack([numbers.binomial(each.count, each.right, RESAMPLES) / each.count for each in items], 1)
-    return interquartile_mean((right - chance) / (reference - chance))
+    drawn = np.stack([each.drawn(numbers) for each in found], 1)  # (R, M)
+    return interquartile_mean((drawn - chance) / (reference - chance))
 
 
 def numbers_of(entry: str) -> np.random.RandomState:

@@ -115,8 +115,8 @@ class Row:
 
     @property
     def seeds(self) -> str:
-        """How many, with a mark where intervals are over test items."""
-        return f"{len(self.entry.records)}" + ("†" if interval_over(self.entry) == "test items" else "")
+        """How many, with a mark where intervals are those of one seed."""
+        return f"{len(self.entry.records)}" + ("†" if interval_over(self.entry) == "one seed" else "")
 
     @property
     def missing(self) -> str:

@@ -14,8 +14,16 @@ import numpy as np
 from jaxtyping import Float
 from pretask.errors import PretaskError
 
-from pretask_bench.board.entries import Entry, Field, measure_values
-from pretask_bench.board.ranking import Answered, interquartile_mean, interval, over_items, over_seeds, rank_intervals
+from pretask_bench.board.entries import Entry, Field, measure_values, own_interval
+from pretask_bench.board.ranking import (
+    Answered,
+    Spread,
+    interquartile_mean,
+    interval,
+    over_items,
+    over_seeds,
+    rank_intervals,
+)
 from pretask_bench.report import RANDOM, RAW, SUPERVISED, TRAINED, written
 from pretask_bench.statistics import Estimate, mean_over_seeds, share
 from pretask_bench.suites import Measure
@@ -153,19 +161,21 @@ def ends(scales: Sequence[Scale]) -> tuple[Float[np.ndarray, " M"], Float[np.nda
 
 
 def resampled(field: Field, scales: Sequence[Scale], entry: Entry) -> Float[np.ndarray, " R"]:
-    """The score of an entry in each resample: of its seeds, or of test items where it has one seed."""
+    """The score of an entry in each resample: of its seeds; of one seed, what its measures allow."""
     if len(entry.records) > 1:
         return over_seeds(normalised_values(field, scales, entry, TRAINED), entry.key)
-    items = [items_of(field, each.measure, entry) for each in scales]
-    return over_items([Answered(each.value, each.count) for each in items], *ends(scales), entry.key)
+    return over_items([spread_of(field, each.measure, entry) for each in scales], *ends(scales), entry.key)
 
 
-def items_of(field: Field, measure: Measure, entry: Entry) -> Estimate:
-    """The share of items that the only seed answered rightly, with Wilson's interval; needs the bits of the items."""
-    items = entry.rows(field.evaluators[measure.evaluator], TRAINED)[0].items.get(measure.metric)
-    if items is None:
-        raise PretaskError(entry.title, f"items of {measure.title}", "none", "Run a second seed.")
-    return share(int(items.correct().sum()), items.count)
+def spread_of(field: Field, measure: Measure, entry: Entry) -> Answered | Spread:
+    """What the only seed says of a measure: test items, or a number with its evaluator's own interval."""
+    row = entry.rows(field.evaluators[measure.evaluator], TRAINED)[0]
+    items, own = row.items.get(measure.metric), own_interval(row, measure.metric)
+    if items is not None:
+        return Answered(float(items.correct().mean()), items.count)
+    if own is None:
+        raise PretaskError(entry.title, f"an interval of {measure.title}", "none", "Run a second seed.")
+    return Spread(measure_values(field, entry, measure, TRAINED)[0], (own[1] - own[0]) / 2)
 
 
 def standing(
@@ -190,14 +200,14 @@ def has(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> bo
 
 
 def estimate_of(field: Field, entry: Entry, measure: Measure, encoder: str) -> Estimate | None:
-    """The mean over seeds with its interval; with one seed the interval is over test items, where there are bits."""
+    """The mean over seeds with its interval; with one seed that of test items, or the evaluator's own, or none."""
     values = measure_values(field, entry, measure, encoder)
-    if not values:
-        return None
-    if len(values) > 1:
-        return mean_over_seeds(values)
-    row = entry.rows(field.evaluators[measure.evaluator], encoder)[0]
-    items = row.items.get(measure.metric)
-    if items is None:
-        return mean_over_seeds(values)
-    return share(int(items.correct().sum()), items.count)
+    if len(values) != 1:
+        return mean_over_seeds(values) if values else None
+    row = next(
+        each for each in entry.rows(field.evaluators[measure.evaluator], encoder) if measure.metric in each.metrics
+    )
+    items, own = row.items.get(measure.metric), own_interval(row, measure.metric)
+    if items is not None:
+        return share(int(items.correct().sum()), items.count)
+    return Estimate(values[0], *own, 1) if own is not None else mean_over_seeds(values)
