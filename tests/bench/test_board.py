@@ -1,5 +1,6 @@
 """Board: who is ranked and who is not, what the numbers are, and that a stranger's text stays text."""
 
+import doctest
 import json
 import re
 import struct
@@ -8,15 +9,21 @@ import sys
 import zlib
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 from entrants import BASELINES, KNN, LINEAR, entrant, named, suite
 from pretask import PretaskError
+from pretask_bench.board import drawing, entries, ranking
+from pretask_bench.board import facts as facts_module
+from pretask_bench.board.entries import sort_records
 from pretask_bench.board.figures import Album
 from pretask_bench.board.matrices import matrices
+from pretask_bench.board.pictures import cost_picture, layer_picture
 from pretask_bench.board.site import board_texts, write_board
+from pretask_bench.board.standings import table_of
 from pretask_bench.cli import invoke
 from pretask_bench.records import Record, build_record, record_hash
 from pretask_bench.store import write, write_picture
@@ -197,6 +204,53 @@ def test_the_same_records_in_any_order_give_the_same_bytes(facts: Facts) -> None
         entrant(facts, 0.1 * seed, seed=seed, task=f"acme/{name}@1") for seed in range(3) for name in ("one", "two")
     ]
     assert board_texts(suite(2), named(*records)) == board_texts(suite(2), named(*records[::-1]))
+
+
+def circles(drawn: str, kind: str) -> list[tuple[float, float]]:
+    """The places of a picture's circles of one kind."""
+    found = re.findall(rf'<circle cx="([\d.]+)" cy="([\d.]+)" r="[\d.]+" class="{kind}"/>', drawn)
+    return [(float(x), float(y)) for x, y in found]
+
+
+def test_in_the_picture_of_costs_the_dearer_is_to_the_right_and_the_better_above_its_beginning(facts: Facts) -> None:
+    runs = {"cheap": (10.0, 0.7), "dear": (90.0, 0.4)}
+    records = [
+        entrant(
+            facts, value, value, task=f"acme/{name}@1", provenance={**facts["provenance"], "stages": {"pretrain": s}}
+        )
+        for name, (s, value) in runs.items()
+    ]
+    (field,) = sort_records(suite(), named(*records)).fields
+    drawn = str(cost_picture(table_of(field), "seconds of training"))
+    (cheap, dear), begun = circles(drawn, "trained"), circles(drawn, "random")
+    assert cheap[0] < dear[0]
+    assert cheap[1] < dear[1] < begun[0][1] == begun[1][1]  # down is more
+
+
+def test_the_picture_of_layers_has_every_layer_of_trained_and_random_at_its_height(facts: Facts) -> None:
+    (field,) = sort_records(suite(), named(entrant(facts, 0.6))).fields
+    drawn = str(layer_picture(field.complete[0], "pretask/linear@1", "accuracy", 0.1))
+    trained, random = circles(drawn, "trained"), circles(drawn, "random")
+    heights = [y for _, y in (*trained, *random)]
+    values = [0.3, 0.6, 0.15, 0.3]
+    assert np.corrcoef(heights, values)[0, 1] == pytest.approx(-1, abs=1e-3)
+    assert [x for x, _ in trained] == [x for x, _ in random]
+
+
+def test_data_that_anybody_may_claim_does_not_fill_the_page(facts: Facts) -> None:
+    data = entrant(facts).cell.data.model_dump(mode="json")
+    records = [
+        entrant(facts, cell={"data": {**data, "fingerprints": {"train": f"{number:032x}"}}}) for number in range(12)
+    ]
+    page, told, _ = board_texts(suite(), named(*records))
+    assert (page.count('<section class="table"'), len(json.loads(told)["tables"])) == (10, 12)
+    assert "And 2 tables of other data" in page
+
+
+@pytest.mark.parametrize("module", [drawing, entries, facts_module, ranking], ids=lambda module: str(module.__name__))
+def test_examples_in_docstrings_hold(module: ModuleType) -> None:
+    done = doctest.testmod(module)
+    assert (done.failed, done.attempted > 0) == (0, True)
 
 
 def injected(facts: Facts) -> Record:

@@ -11,7 +11,7 @@
       row, parts: row.dataset.f.split(" "), ranked: row.closest(".ranking") !== null, text: null,
     })),
     rest: section.querySelector(".rest button"),
-    evaluators: (section.querySelector("[data-evaluators]")?.dataset.evaluators ?? "").split(" ").filter(Boolean),
+    evaluators: section.dataset.evaluators.split(" ").filter(Boolean),
   }));
 
   const counted = (count, one, more) => `${count} ${count === 1 ? one : more}`;
@@ -38,7 +38,7 @@
       const { section, tables: own, rows, evaluators } = each;
       let here = 0;
       const outside = fields.division.value && fields.division.value !== section.dataset.division;
-      const unmeasured = evaluator && evaluators.length > 0 && !evaluators.includes(evaluator);
+      const unmeasured = evaluator && !evaluators.includes(evaluator);
       for (const one of rows) {
         const { row, parts, ranked } = one;
         if (words.length) one.text ??= row.textContent.toLowerCase();

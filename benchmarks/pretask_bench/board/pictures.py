@@ -22,7 +22,7 @@ from pretask_bench.board.standings import Standing, Table
 from pretask_bench.records import Record
 from pretask_bench.report import RANDOM, RAW, SUPERVISED, TRAINED
 
-MOST_POINTS, MOST_NAMES, MOST_RANKS, MOST_LAYERS = 300, 14, 40, 64
+MOST_POINTS, MOST_NAMES, MOST_RANKS, MOST_LAYERS, MOST_FIRST = 300, 14, 40, 64, 12
 WIDTH_OF_LETTER = 6.3  # pixels, on average
 LAYER = re.compile(r"layer(\d{1,4})\.(.+)")
 SHORT = {TRAINED: "trained", RANDOM: "random", RAW: "raw", SUPERVISED: "supervised"}
@@ -190,6 +190,17 @@ def rank_picture(table: Table) -> Markup:
         parts.append(element("rect", x=first - 4, y=y - 4, width=last - first + 8, height=8, rx=4, class_="interval"))
         parts.append(element("circle", cx=min(max(along(index + 1), first), last), cy=y, r=3.4, class_="trained"))
     return picture(width, bottom + 24, "Rank of each entry, as an interval", *parts)
+
+
+def first_layers(table: Table) -> tuple[str, list[tuple[str, Markup]]]:
+    """The first measure that tells of layers, and its pictures of the first entries."""
+    for scale in table.scales:
+        evaluator, metric = table.field.evaluators[scale.measure.evaluator], scale.measure.metric
+        first = [each.entry for each in table.standings[:MOST_FIRST]]
+        drawn = [(each.title, layer_picture(each, evaluator, metric, scale.chance)) for each in first]
+        if found := [(title, drawing) for title, drawing in drawn if drawing is not None]:
+            return scale.measure.title, found
+    return "", []
 
 
 def layers_of(entry: Entry, evaluator: str, metric: str, encoder: str) -> dict[int, float]:

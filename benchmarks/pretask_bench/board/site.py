@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from importlib.resources import files
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from pretask_bench.board.entries import Named, Sorted, sort_records
 from pretask_bench.board.facts import board_facts, json_text, markdown_text, unranked
 from pretask_bench.board.figures import Album
 from pretask_bench.board.matrices import Fits, matrices
-from pretask_bench.board.pictures import COSTS, MOST_RANKS, cost_picture, rank_picture
+from pretask_bench.board.pictures import COSTS, MOST_RANKS, cost_picture, first_layers, rank_picture
 from pretask_bench.board.ranking import RESAMPLES
 from pretask_bench.board.rows import PARTS, Choices, anchor_key, anchors_of, heads, ranked_rows, unranked_rows
 from pretask_bench.board.standings import ENCODERS, Table, table_of
@@ -32,6 +33,7 @@ from pretask_bench.suites import Suite
 
 MOST_DETAILS = 200  # entries of which the page tells more
 MOST_REASONS = 20
+MOST_TABLES = 10  # of a division: each has other data, and the fullest come first
 MOST_SHOWN = 500  # rows of a table, until a reader asks for all
 FILES = ("index.html", "board.json", "board.md")
 
@@ -70,21 +72,23 @@ def page_text(suite: Suite, found: Sorted, tables: Sequence[Table], folders: Seq
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    album, choices, anchors = Album(folders), Choices(), anchors_of(tables, MOST_DETAILS)
-    sections = [section(suite, table, choices, anchors) for table in tables]
+    album, choices, anchors = Album(folders), Choices(), anchors_of(first_tables(tables), MOST_DETAILS)
+    shown = first_tables(tables)
+    sections = [section(suite, table, choices, anchors) for table in shown]
     rules, script = own_text("board.css"), own_text("board.js")
     return surroundings.get_template("board.html").render(
         suite=suite,
         found=found,
         sections=sections,
-        details=details(tables, anchors, album),
+        details=details(shown, anchors, album),
         album=album,
         filters=[(part, choices.sorted(part)) for part in PARTS],
         evaluators=list(dict.fromkeys(each.evaluator for of in suite.file.division for each in of.measures)),
         reasons=list(found.outside.items())[:MOST_REASONS],
         more_reasons=max(0, len(found.outside) - MOST_REASONS),
-        entries=sum(len(each["rows"]) + len(each["unranked"]) for each in sections),
-        ranked=sum(len(each["rows"]) for each in sections),
+        entries=sum(len(each.standings) + len(unranked(each)) for each in tables),
+        ranked=sum(len(each.standings) for each in tables),
+        more_tables=len(tables) - len(shown),
         encoders=ENCODERS,
         resamples=RESAMPLES,
         most_shown=MOST_SHOWN,
@@ -96,6 +100,12 @@ def page_text(suite: Suite, found: Sorted, tables: Sequence[Table], folders: Seq
         rules_hash=policy_hash(rules),
         script_hash=policy_hash(script),
     )
+
+
+def first_tables(tables: Sequence[Table]) -> list[Table]:
+    """The first tables of each division."""
+    grouped = groupby(tables, key=lambda each: each.field.division.name)
+    return [table for _, group in grouped for table in islice(group, MOST_TABLES)]
 
 
 def section(suite: Suite, table: Table, choices: Choices, anchors: Mapping[str, str]) -> dict[str, Any]:
@@ -114,6 +124,7 @@ def section(suite: Suite, table: Table, choices: Choices, anchors: Mapping[str, 
         "rows": ranked_rows(table, choices, anchors),
         "unranked": unranked_rows(table, choices, anchors),
         "costs": [(name, drawing) for name, drawing in pictures if drawing is not None],
+        **dict(zip(("layers_of", "layers"), first_layers(table), strict=True)),
         "ranks": rank_picture(table) if len(table.standings) > 1 else None,
     }
 
