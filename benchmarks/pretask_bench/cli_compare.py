@@ -7,7 +7,6 @@ import click
 
 from pretask_bench.cli import json_option
 from pretask_bench.tables import draw_table, show_json
-from pretask_bench.terminal import drawable
 
 if TYPE_CHECKING:
     from pretask_bench.compare import Comparison
@@ -40,9 +39,9 @@ def command(places: tuple[Path, ...], evaluator: str | None, metric: str | None,
         compared = [dict(zip(keys, row, strict=True)) for row in names]
         show_json({"evaluator": evaluator, "metric": metric, "compared": compared, "pairs": [*map(as_facts, rows)]})
         return
-    draw_table(("", "what", "data", "seeds", "records"), drawable(names), "What is compared", width=WIDTH)
+    draw_table(("", "what", "data", "seeds", "records"), names, "What is compared", width=WIDTH)
     cells = [cells_of(row, metric) for row in rows]
-    draw_table(COLUMNS, drawable(cells), drawable([(f"{evaluator}: {metric}",)])[0][0], width=WIDTH)
+    draw_table(COLUMNS, cells, f"{evaluator}: {metric}", width=WIDTH)
 
 
 def cells_of(row: "Comparison", metric: str) -> tuple[str, ...]:

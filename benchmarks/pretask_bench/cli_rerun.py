@@ -9,7 +9,6 @@ from pretask_bench.cli import json_option, registry
 from pretask_bench.cli_run import find_device
 from pretask_bench.plan import parse_setting
 from pretask_bench.tables import draw_table, show_json
-from pretask_bench.terminal import drawable
 
 if TYPE_CHECKING:
     from pretask_bench.rerun import Rerun
@@ -69,7 +68,7 @@ def as_facts(done: "Rerun") -> dict[str, Any]:
 def show(done: "Rerun") -> None:
     """Print what the verdict rests on, what differs in how it came about, and the verdict."""
     rows = [(each.name, each.before, each.now, each.rule, "yes" if each.agrees else "no") for each in done.judged]
-    draw_table(("", "recorded", "now", "rule", "agrees"), drawable(rows), "What the verdict rests on", width=WIDTH)
+    draw_table(("", "recorded", "now", "rule", "agrees"), rows, "What the verdict rests on", width=WIDTH)
     for title, differences in (
         ("Numbers", done.differing),
         ("How it came about", done.provenance),
@@ -77,7 +76,7 @@ def show(done: "Rerun") -> None:
     ):
         if differences:
             more = f" (the first {SHOWN} of {len(differences)})" if len(differences) > SHOWN else ""
-            cells = drawable(differences[:SHOWN])
+            cells = differences[:SHOWN]
             draw_table(("", "recorded", "now"), cells, f"{title}: what differs{more}", width=WIDTH)
     same = done.numbers - len(done.differing)
     click.echo(

@@ -6,7 +6,7 @@ import click
 
 from pretask_bench.cli import json_option
 from pretask_bench.tables import draw_table
-from pretask_bench.terminal import drawable, visible
+from pretask_bench.terminal import visible
 
 WIDTH = 180  # characters, where stdout is no terminal
 DRAWN = 300  # rows; more come in plain columns
@@ -55,7 +55,7 @@ def command(
     if as_json or form != "table" or len(cells) > DRAWN:
         click.echo(as_text("json" if as_json else form, table))
     else:
-        draw_table(columns, drawable(cells), counted(len(keyed), len(found)), width=WIDTH)
+        draw_table(columns, cells, counted(len(keyed), len(found)), width=WIDTH)
 
 
 def counted(shown: int, found: int) -> str:

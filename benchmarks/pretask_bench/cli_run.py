@@ -51,7 +51,9 @@ Running the same command again goes on where it stopped, and shows what is alrea
     help="Folder of runs and records.",
 )
 @click.option("--checkpoint-seconds", default=60.0, show_default=True, help="Between two checkpoints.")
-@click.option("--again", is_flag=True, help="Run what is already recorded once more.")
+@click.option(
+    "--again", is_flag=True, help="Measure what is already recorded once more; its training is found. See rerun."
+)
 @json_option
 def command(
     task: str | None,

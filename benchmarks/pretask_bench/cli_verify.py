@@ -8,7 +8,7 @@ import click
 from pretask_bench.cli import json_option, registry
 from pretask_bench.plan import parse_setting
 from pretask_bench.tables import draw_table, show_json
-from pretask_bench.terminal import drawable, visible
+from pretask_bench.terminal import visible
 
 if TYPE_CHECKING:
     from pretask_bench.verify import Verification
@@ -67,7 +67,7 @@ def show(found: "Verification") -> None:
     """Print what was checked, what is wrong, what is worth knowing, and what nobody could check."""
     facts = as_facts(found)
     rows = [(each["check"], str(each["checked"]), str(each["wrong"])) for each in facts["checks"]]
-    draw_table(("check", "checked", "wrong"), drawable(rows), f"{len(found.records)} records", width=WIDTH)
+    draw_table(("check", "checked", "wrong"), rows, f"{len(found.records)} records", width=WIDTH)
     for title, findings in (
         ("wrong", found.faults),
         ("worth knowing", [each for each in found.findings if not each.fault]),

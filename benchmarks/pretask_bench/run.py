@@ -32,6 +32,8 @@ from pretask_bench.records import Cell, Record, build_cell, build_record, cell_k
 from pretask_bench.report import RANDOM, RAW, SUPERVISED
 from pretask_bench.store import read_all, write, write_picture
 
+LOOKED_AT = 2048  # samples of each part in which shortcuts are looked for
+
 
 @dataclass(frozen=True)
 class Sitting:
@@ -158,7 +160,12 @@ def carry_out(registry: Registry, built: Built, sitting: Sitting, clock: Clock, 
         scores = held_out_loss(task, held_out)
         for name, parts in baseline_losses(task, built.train, held_out).items():
             scores |= {f"{name}: {part}": value for part, value in parts.items()}
-    facts["pretext"] = {**measured(scores), "chance": dict(getattr(task.objective, "chance", {}))}
+        shown_by = shortcuts(built)
+    facts["pretext"] = {
+        **measured(scores),
+        "chance": dict(getattr(task.objective, "chance", {})),
+        "shortcut": shown_by,
+    }
     facts["weights"] = weights_hash(task)
     for encoder, of in encoders(registry, built, sitting, clock, task):
         for evaluator in plan.evaluators:
@@ -173,6 +180,22 @@ def carry_out(registry: Registry, built: Built, sitting: Sitting, clock: Clock, 
                     if encoder != RAW:
                         raise
                     sitting.say(f"left out: {error}")
+
+
+def shortcuts(built: Built) -> dict[str, float]:
+    """How well low-level statistics of x tell the answer, of what is one class per sample; `TARGET.accuracy`."""
+    from pretask_registry.testing.shortcut import shortcut
+
+    found = shortcut(built.split, first(built.train, LOOKED_AT), first(built.test, LOOKED_AT), built.plan.seed)
+    return {f"{name}.accuracy": each.accuracy for name, each in found.items()}
+
+
+def first(samples: Samples, count: int) -> Samples:
+    """The first samples of a part, without labels."""
+    if len(samples) <= count:
+        return samples
+    present = None if samples.present is None else samples.present[:count]
+    return Samples(replace(samples.observed, samples=count), samples.data[:count], present=present)
 
 
 def encoders(

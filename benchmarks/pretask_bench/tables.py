@@ -15,11 +15,13 @@ def show_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: s
     from rich.console import Console
     from rich.table import Table
 
+    from pretask_bench.terminal import drawable
+
     table = Table(title=title or None, title_justify="left")
     for number, column in enumerate(columns):
         cells = [row[number] for row in rows]
         table.add_column(column, justify="right" if cells and all(map(numeric, cells)) else "left", overflow="fold")
-    for row in rows:
+    for row in drawable(rows):
         table.add_row(*row)
     Console().print(table)
 
@@ -37,6 +39,8 @@ def show_json(value: Any) -> None:
 def draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str, *, width: int = 100) -> None:
     """Print a table with aligned columns wherever stdout goes: what people read at the end of a run.
 
+    Cells and title may be a stranger's: brackets are no markup, and nothing steers the terminal.
+
     Args:
         columns: Their headings.
         rows: Of cells.
@@ -47,9 +51,12 @@ def draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    from pretask_bench.terminal import drawable
+
+    ((heading,),) = drawable([(title,)])
+    table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD)
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
-    for row in rows:
+    for row in drawable(rows):
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else width).print(table)

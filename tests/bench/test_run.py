@@ -84,6 +84,7 @@ def test_a_run_writes_one_complete_record_with_random_init_and_raw_input_beside_
     }
     assert record.pretext is not None
     assert record.pretext.chance["position.accuracy"] == 1 / 8
+    assert 0 < record.pretext.shortcut["position.accuracy"] < 0.8
 
 
 def test_the_cell_holds_full_ids_and_every_option_with_its_default(tmp_path: Path) -> None:

@@ -24,5 +24,6 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.tracking.tracking:Tracking",
         modality="video",
         summary="The first mask is given; how well do frozen features carry it through the clip? J and F of DAVIS.",
+        version=2,  # 1 named the items of whole tracks after J&F
         source="Perazzi et al. 2016 (J and F); Jabri, Owens and Efros 2020 (propagation)",
     )

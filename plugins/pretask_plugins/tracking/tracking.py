@@ -53,7 +53,8 @@ class Tracking:
     clips: int = 64
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Figure]]:
-        """`J&F`, mean, recall and decay of `J` and `F`, the same of `copy` and `colour`, a picture.
+        """`J&F`, mean, recall and decay of `J` and `F`, the same of `copy` and `colour`, a picture; `tracked.accuracy`,
+        with items, the share of tracks whose J&F is above a half.
 
         Raises:
             PretaskError: There are no masks, clips are too short, or features have no places.
@@ -71,7 +72,9 @@ class Tracking:
             yield from named("", tracked)
             for name, other in (("copy.", None), ("colour.", colours)):
                 yield from named(name, list(self.tracked(other, test, self.clips, task.device)))
-        yield "J&F", Items(torch.tensor([(each.region.mean + each.contour.mean) / 2 > 0.5 for each in tracked]))
+        found = torch.tensor([(each.region.mean + each.contour.mean) / 2 > 0.5 for each in tracked])
+        yield "tracked.accuracy", float(found.float().mean())
+        yield "tracked.accuracy", Items(found)
         yield "tracks", drawn([each.picture for each in tracked if each.picture is not None])
 
     def scores_of_layers(self, task: Task, train: Samples) -> list[float]:
