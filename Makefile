@@ -12,12 +12,9 @@ setup: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-demo: setup ## one method of each modality on embedded data, a table of all, and a page to look at
-	$(BIN)/pretask run relative-position --preset demo --evaluate linear,knn --out runs
-	$(BIN)/pretask run causal-lm --preset small --evaluate lm,generation --out runs
-	$(BIN)/pretask run masked-speech --preset small --samples 20000 --out runs
-	$(BIN)/pretask run arrow-of-time --preset small --samples 30000 --out runs
-	$(BIN)/pretask results runs/records --page runs/page.html
+demo: setup ## every installed task on embedded data, a table of all, and a leaderboard to look at
+	$(BIN)/pretask bench quick --out runs
+	$(BIN)/pretask board quick runs/records --out runs/site
 
 test: setup ## every test, warnings as errors
 	$(BIN)/python -m pytest -q
