@@ -20,8 +20,9 @@ from pretask_bench.board import drawing, entries, ranking
 from pretask_bench.board import facts as facts_module
 from pretask_bench.board.entries import sort_records
 from pretask_bench.board.figures import Album
+from pretask_bench.board.layers import own_layers
 from pretask_bench.board.matrices import matrices
-from pretask_bench.board.pictures import cost_picture, layer_picture
+from pretask_bench.board.pictures import cost_picture
 from pretask_bench.board.site import board_texts, write_board
 from pretask_bench.board.standings import table_of
 from pretask_bench.cli import invoke
@@ -229,7 +230,8 @@ def test_in_the_picture_of_costs_the_dearer_is_to_the_right_and_the_better_above
 
 def test_the_picture_of_layers_has_every_layer_of_trained_and_random_at_its_height(facts: Facts) -> None:
     (field,) = sort_records(suite(), named(entrant(facts, 0.6))).fields
-    drawn = str(layer_picture(field.complete[0], "pretask/linear@1", "accuracy", 0.1))
+    ((_, picture), _) = own_layers(table_of(field), field.complete[0])
+    drawn = str(picture)
     trained, random = circles(drawn, "trained"), circles(drawn, "random")
     heights = [y for _, y in (*trained, *random)]
     values = [0.3, 0.6, 0.15, 0.3]

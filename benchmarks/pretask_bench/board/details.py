@@ -4,11 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup
-
 from pretask_bench.board.entries import Entry, Field, shortened
 from pretask_bench.board.figures import Album
-from pretask_bench.board.pictures import layer_picture
+from pretask_bench.board.layers import own_layers
 from pretask_bench.board.standings import ENCODERS, Table
 from pretask_bench.records import Record
 from pretask_bench.report import COLUMNS, evaluator_rows, pretext_rows, written
@@ -29,7 +27,7 @@ def detail_of(table: Table, entry: Entry, anchor: str, album: Album) -> dict[str
         "division": table.field.division.name,
         "facts": facts_of(first),
         "options": options_text(first),
-        "layers": layers(table, entry),
+        "layers": own_layers(table, entry),
         "numbers": numbers_of(entry),
         "measures": [each.title for each in table.field.division.measures],
         "seeds": seed_table(table.field, entry),
@@ -115,15 +113,3 @@ def seed_numbers(field: Field, record: Record) -> list[str]:
         for measure in field.division.measures
         for encoder in ENCODERS
     ]
-
-
-def layers(table: Table, entry: Entry) -> list[tuple[str, Markup]]:
-    """Pictures of what each layer is worth, one for each measure that tells it."""
-    drawn = [
-        (
-            each.measure.title,
-            layer_picture(entry, table.field.evaluators[each.measure.evaluator], each.measure.metric, each.chance),
-        )
-        for each in table.scales
-    ]
-    return [(title, drawing) for title, drawing in drawn if drawing is not None]

@@ -1,6 +1,5 @@
-"""Pictures of a board: a score with its interval, scores against cost, ranks as intervals, accuracy by layer."""
+"""Pictures of a board: a score with its interval, scores against cost, ranks as intervals."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 
 from markupsafe import Markup
@@ -12,7 +11,6 @@ from pretask_bench.board.drawing import (
     element,
     linear,
     logarithmic,
-    path,
     picture,
     powers,
     steps,
@@ -20,12 +18,10 @@ from pretask_bench.board.drawing import (
 from pretask_bench.board.entries import Entry, shortened
 from pretask_bench.board.standings import Standing, Table
 from pretask_bench.records import Record
-from pretask_bench.report import RANDOM, RAW, SUPERVISED, TRAINED
+from pretask_bench.report import RANDOM, RAW
 
-MOST_POINTS, MOST_NAMES, MOST_RANKS, MOST_LAYERS, MOST_FIRST = 300, 14, 40, 64, 12
+MOST_POINTS, MOST_NAMES, MOST_RANKS = 300, 14, 40
 WIDTH_OF_LETTER = 6.3  # pixels, on average
-LAYER = re.compile(r"layer(\d{1,4})\.(.+)")
-SHORT = {TRAINED: "trained", RANDOM: "random", RAW: "raw", SUPERVISED: "supervised"}
 
 COSTS: Mapping[str, Callable[[Record], float | None]] = {
     "seconds of training": lambda record: record.provenance.stages.get("pretrain", record.provenance.seconds),
@@ -175,7 +171,7 @@ def rank_picture(table: Table) -> Markup:
     width, left, right, row = 720, 250, 700, 22
     bottom = 8 + row * len(shown)
     along = linear(1, max(2, *(each.ranks[1] for each in shown)), left, right)
-    ticks = [value for value in steps(1, max(each.ranks[1] for each in shown), 8) if value == int(value)]
+    ticks = [1.0, *(each for each in steps(1, max(each.ranks[1] for each in shown), 8) if each > 1 and each % 1 == 0)]
     parts = [element("line", x1=along(each), x2=along(each), y1=4, y2=bottom, class_="grid") for each in ticks]
     parts += [
         element("text", f"{each:.0f}", x=along(each), y=bottom + 15, class_="tick", text_anchor="middle")
@@ -190,64 +186,3 @@ def rank_picture(table: Table) -> Markup:
         parts.append(element("rect", x=first - 4, y=y - 4, width=last - first + 8, height=8, rx=4, class_="interval"))
         parts.append(element("circle", cx=min(max(along(index + 1), first), last), cy=y, r=3.4, class_="trained"))
     return picture(width, bottom + 24, "Rank of each entry, as an interval", *parts)
-
-
-def first_layers(table: Table) -> tuple[str, list[tuple[str, Markup]]]:
-    """The first measure that tells of layers, and its pictures of the first entries."""
-    for scale in table.scales:
-        evaluator, metric = table.field.evaluators[scale.measure.evaluator], scale.measure.metric
-        first = [each.entry for each in table.standings[:MOST_FIRST]]
-        drawn = [(each.title, layer_picture(each, evaluator, metric, scale.chance)) for each in first]
-        if found := [(title, drawing) for title, drawing in drawn if drawing is not None]:
-            return scale.measure.title, found
-    return "", []
-
-
-def layers_of(entry: Entry, evaluator: str, metric: str, encoder: str) -> dict[int, float]:
-    """The mean over seeds of what each layer of an encoder reaches."""
-    found: dict[int, list[float]] = {}
-    for row in entry.rows(evaluator, encoder):
-        for name, value in row.metrics.items():
-            fits = LAYER.fullmatch(name)
-            if fits and fits[2] == metric and value is not None:
-                found.setdefault(int(fits[1]), []).append(value)
-    return {layer: sum(found[layer]) / len(found[layer]) for layer in sorted(found)[:MOST_LAYERS]}
-
-
-def layer_picture(entry: Entry, evaluator: str, metric: str, chance: float) -> Markup | None:
-    """What each layer is worth, trained and at random initialisation; None where there are no layers."""
-    found = {encoder: layers_of(entry, evaluator, metric, encoder) for encoder in (SUPERVISED, RANDOM, TRAINED)}
-    raw = entry.values(evaluator, metric, RAW)
-    if not found[TRAINED]:
-        return None
-    every = [value for each in found.values() for value in each.values()] + raw + [chance]
-    low, high = min(every), max(every)
-    layers = sorted({layer for each in found.values() for layer in each})
-    up, along = linear(low, high, 128, 14), linear(0, len(layers) - 1, 46, 250)
-    if len(layers) == 1:
-        along = linear(-1, 1, 46, 250)
-    parts = layer_axes(layers, low, high, up, along)
-    parts.append(element("line", x1=38, x2=258, y1=up(chance), y2=up(chance), class_="end"))
-    if raw:
-        level = up(sum(raw) / len(raw))
-        parts.append(element("line", x1=38, x2=258, y1=level, y2=level, class_="raw"))
-    for encoder, values in found.items():
-        points = [(along(layers.index(layer)), up(value)) for layer, value in values.items()]
-        if points:
-            parts.append(path(points, f"line {SHORT[encoder]}-line"))
-            parts += [element("circle", cx=x, cy=y, r=3, class_=SHORT[encoder]) for x, y in points]
-    return picture(264, 156, f"{metric} by layer, trained beside random initialisation", *parts)
-
-
-def layer_axes(
-    layers: Sequence[int], low: float, high: float, up: Callable[[float], float], along: Callable[[float], float]
-) -> list[Markup]:
-    """Ticks of a picture of layers."""
-    parts = []
-    for value in steps(low, high, 3):
-        parts.append(element("line", x1=38, x2=258, y1=up(value), y2=up(value), class_="grid"))
-        parts.append(element("text", f"{value:.2g}", x=32, y=up(value) + 4, class_="tick", text_anchor="end"))
-    every = max(1, len(layers) // 8)
-    for index, layer in list(enumerate(layers))[::every]:
-        parts.append(element("text", str(layer), x=along(index), y=149, class_="tick", text_anchor="middle"))
-    return parts

@@ -23,8 +23,9 @@ from pretask_bench.board.details import detail_of
 from pretask_bench.board.entries import Named, Sorted, sort_records
 from pretask_bench.board.facts import board_facts, json_text, markdown_text, unranked
 from pretask_bench.board.figures import Album
+from pretask_bench.board.layers import first_layers
 from pretask_bench.board.matrices import Fits, matrices
-from pretask_bench.board.pictures import COSTS, MOST_RANKS, cost_picture, first_layers, rank_picture
+from pretask_bench.board.pictures import COSTS, MOST_RANKS, cost_picture, rank_picture
 from pretask_bench.board.ranking import RESAMPLES
 from pretask_bench.board.rows import PARTS, Choices, anchor_key, anchors_of, heads, ranked_rows, unranked_rows
 from pretask_bench.board.standings import ENCODERS, Table, table_of
