@@ -42,7 +42,9 @@ def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str,
     for name, values in found[TRAINED].items():
         mean = {encoder: over_seeds(numbers.get(name, {}), name) for encoder, numbers in found.items()}
         beside = found[RANDOM].get(name, {})
-        difference = paired_difference(values, beside) if beside and name.endswith("accuracy") else None
+        difference = (
+            paired_difference(values, beside) if values.keys() & beside.keys() and name.endswith("accuracy") else None
+        )
         gain = shown(difference, name, sign=True) if difference is not None else ""
         rows.append((name, mean[TRAINED], mean[RANDOM], gain, mean[RAW], mean[SUPERVISED]))
     return rows

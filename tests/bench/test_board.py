@@ -207,6 +207,17 @@ def test_the_same_records_in_any_order_give_the_same_bytes(facts: Facts) -> None
     assert board_texts(suite(2), named(*records)) == board_texts(suite(2), named(*records[::-1]))
 
 
+def test_seeds_that_lack_different_rows_and_numbers_at_their_bounds_still_make_a_page(facts: Facts) -> None:
+    one, two = (entrant(facts, seed=seed).model_dump(mode="json") for seed in (0, 1))
+    one["results"] = [row for row in one["results"] if row["encoder"] != "trained"]
+    two["results"] = [row for row in two["results"] if row["encoder"] == "trained"]
+    for row in two["results"]:
+        row["metrics"] |= {"layer9999.accuracy": 1e99, "layer0.accuracy": -1e99}
+    two["provenance"] |= {"seconds": 0.0, "stages": {}, "samples": 0, "flops": 1e99}
+    table = only_table(build_record(one), build_record(two))
+    assert len(table["unranked"]) == 1
+
+
 def circles(drawn: str, kind: str) -> list[tuple[float, float]]:
     """The places of a picture's circles of one kind."""
     found = re.findall(rf'<circle cx="([\d.]+)" cy="([\d.]+)" r="[\d.]+" class="{kind}"/>', drawn)
