@@ -28,6 +28,7 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.evaluators.few_label:FewLabels",
         summary="Logistic regression on 1, 5, 10, 100 labels per class, 1 % and 10 %: mean and interval over draws.",
         source="Zhai et al. 2019; Chen, Kornblith, Norouzi and Hinton 2020",
+        small={"per_class": (1, 5), "share": (), "draws": 2},
     )
     yield evaluator(
         "ridge",

@@ -102,7 +102,7 @@ class Tracking:
             yield from judged(guess, truth, batch)
 
     def carried(
-        self, encode: Encoder, clips: UInt8[Tensor, "B T C H W"], first: Float[Tensor, "B C H W"]
+        self, encode: Encoder, clips: UInt8[Tensor, "B T C H W"], first: Float[Tensor, "B K H W"]
     ) -> Int[Tensor, "B T H W"]:
         """The labels of every frame."""
         features = frame_features(encode, clips, self.cell)

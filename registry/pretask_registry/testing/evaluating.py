@@ -19,6 +19,7 @@ from pretask_registry.testing.checks import Skip
 if TYPE_CHECKING:
     from pretask_registry.testing.kinds import EvaluatorCase
 
+PLAIN = 2  # axes that labels of samples or positions have at most
 MARGIN = 0.4  # deviations from the middle within which nothing is asked
 Yielded = list[tuple[str, Any]]
 
@@ -134,8 +135,10 @@ def first(samples: Samples, count: int = material.COUNT) -> Samples:
 def relabelled(samples: Samples, name: str, rows: torch.Tensor | None = None) -> Samples:
     """The same samples with labels drawn at random; of some rows only, where they are given."""
     index = torch.arange(len(samples))
-    labels = {}
+    labels = dict(samples.labels)
     for key, each in samples.labels.items():
+        if each.value.ndim > PLAIN:
+            continue  # masks, which are no classes to be guessed
         shape = each.value.shape[1:]
         drawn = Draws(index, 3).branch(name).integers(key, 0, len(each.names), *shape)
         drawn = drawn.where(each.value >= 0, -1)
@@ -157,7 +160,7 @@ def planted(tried: Evaluated) -> Given:
     features = [features_of(tried.task, part) for part in (tried.data.train, tried.data.test)]
     parts = []
     for samples, mine in zip((tried.data.train, tried.data.test), features, strict=True):
-        labels = {}
+        labels = dict(samples.labels)
         for name, each in samples.labels.items():
             rank = each.value.ndim
             if rank in features[0] and mine[rank].shape[:rank] == each.value.shape:
