@@ -5,9 +5,14 @@ from pathlib import Path
 import click
 
 from pretask_bench.cli import registry
+from pretask_bench.terminal import visible
+
+EPILOG = """Example: pretask board quick runs/records --out site
+
+Open site/index.html: it needs no network and no server."""
 
 
-@click.command("board")
+@click.command("board", epilog=EPILOG)
 @click.argument("suite")
 @click.argument("places", nargs=-1, type=click.Path(path_type=Path), metavar="[RECORDS]...")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("site"), show_default=True)
@@ -30,7 +35,7 @@ def command(suite: str, places: tuple[Path, ...], out: Path, compat: bool) -> No
         try:
             records[path.stem] = read(path)
         except PretaskError as error:
-            click.echo(f"left out {path}: {error}", err=True)
+            click.echo(f"left out {visible(str(path))}: {visible(str(error))}", err=True)
     folders = sorted({place if place.is_dir() else place.parent for place in places or (Path("runs/records"),)})
     fits = fitting_rows(registry(), None, None, None) if compat else []
     for path in write_board(chosen, records, out, folders, fits):
