@@ -85,7 +85,9 @@ def page_text(suite: Suite, found: Sorted, tables: Sequence[Table], folders: Seq
         album=album,
         filters=[(part, choices.sorted(part)) for part in PARTS],
         evaluators=list(dict.fromkeys(each.evaluator for of in suite.file.division for each in of.measures)),
-        given=sorted({name for of in suite.file.division for name in of.given}),
+        given="".join(
+            f" --set data.{name}=…" for name in sorted({each for of in suite.file.division for each in of.given})
+        ),
         reasons=list(found.outside.items())[:MOST_REASONS],
         more_reasons=max(0, len(found.outside) - MOST_REASONS),
         entries=sum(len(each.standings) + len(unranked(each)) for each in tables),
