@@ -1,11 +1,12 @@
 """Fit: whether a split, an objective and a model go together, why not, and what would.
 
 Two tiers. The static one reads declarations only. What it looks at lies between two parts, a split and a model or a
-split and an objective, never among all three: so 60 of each are 7,200 questions and not 216,000. The exact one hands
-specs along, with models that have shapes but no memory.
+split and an objective, never among all three: so 60 of each are 7,200 questions and not 216,000, and parts with equal
+traits share an answer. The exact one hands specs along, with models that have shapes but no memory.
 """
 
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pretask import Component, Incompatible, Observed
@@ -59,28 +60,36 @@ def static_fit(
 
 def model_misfit(modality: str, split: Component, model: Component) -> str:
     """Why a model cannot read what a split makes of t; empty where it can."""
-    shown, reads, offers = split.traits["gives"] or modality, model.traits["modality"], model.traits["streams"]
+    asks, offers = split.traits, model.traits
+    reason = unread(asks["gives"] or modality, asks["sees"], offers["modality"], offers["streams"])
+    return f"{split.name} + {model.name} do not fit: {reason}" if reason else ""
+
+
+@lru_cache(maxsize=4096)  # many parts have equal traits
+def unread(shown: str, sees: frozenset[str], reads: frozenset[str], offers: frozenset[str]) -> str:
+    """Why such x cannot be read for targets that allow such sights; empty where it can."""
     if shown not in reads:
-        return f"{split.name} + {model.name} do not fit: x is {shown}, the model reads only {listed(reads)}."
-    for sees in sorted(split.traits["sees"]):
-        if offers.isdisjoint(SEES_AT_MOST[sees]):
-            return (
-                f"{split.name} + {model.name} do not fit: "
-                f"a target may see at most '{sees}', the model offers only {quoted(offers)}."
-            )
+        return f"x is {shown}, the model reads only {listed(reads)}."
+    for sight in sorted(sees):
+        if offers.isdisjoint(SEES_AT_MOST[sight]):  # type: ignore[index]
+            return f"a target may see at most '{sight}', the model offers only {quoted(offers)}."
     return ""
 
 
 def objective_misfit(modality: str, split: Component, objective: Component) -> str:
     """Why an objective cannot score what a split asks; empty where it can."""
-    asked, scored = split.traits["targets"][modality], objective.traits["targets"]
+    asks, offers = split.traits, objective.traits
+    reason = unscored(asks["targets"][modality], asks["hidden"], offers["targets"], offers["bottleneck"])
+    return f"{split.name} + {objective.name} do not fit: {reason}" if reason else ""
+
+
+@lru_cache(maxsize=4096)
+def unscored(asked: frozenset[str], hidden: bool, scored: frozenset[str], bottleneck: bool) -> str:
+    """Why such targets cannot be scored; empty where they can."""
     if not asked <= scored:
-        return (
-            f"{split.name} + {objective.name} do not fit: "
-            f"the targets are {' and '.join(sorted(asked))}, the objective scores only {listed(scored)}."
-        )
-    if not split.traits["hidden"] and not objective.traits["bottleneck"]:
-        return f"{split.name} + {objective.name} do not fit: x shows the answer, the objective has no bottleneck."
+        return f"the targets are {' and '.join(sorted(asked))}, the objective scores only {listed(scored)}."
+    if not hidden and not bottleneck:
+        return "x shows the answer, the objective has no bottleneck."
     return ""
 
 
@@ -160,6 +169,58 @@ def why(
     return f"{reason} {'Closest that fit: ' + options if near else 'No change of one part alone makes them fit.'}"
 
 
+class Block(NamedTuple):
+    """All triples of one split of data of one modality: what scores it, and what reads it, each with its reason.
+
+    Whether a triple fits is settled by its two pairs, so that the block is the product of two short lists.
+    """
+
+    modality: str
+    split: Registered
+    objectives: list[tuple[Registered, str]]
+    models: list[tuple[Registered, str]]
+
+    @property
+    def fitting(self) -> int:
+        """How many triples fit, as far as declarations tell."""
+        scored, read = (sum(not reason for _, reason in pairs) for pairs in (self.objectives, self.models))
+        return scored * read
+
+    def rows(self, fitting: bool = False) -> Iterator[Row]:
+        """Its triples, or those that fit."""
+        scored, read = self.objectives, self.models
+        if fitting:
+            scored, read = ([pair for pair in pairs if not pair[1]] for pairs in (scored, read))
+        for objective, no_score in scored:
+            for model, no_reading in read:
+                yield Row(self.modality, self.split, objective, model, no_reading or no_score)
+
+
+def blocks(
+    registry: Registry, split: str | None = None, objective: str | None = None, model: str | None = None
+) -> Iterator[Block]:
+    """The compatibility matrix by modality and split, by static fit: 60 of each part are filtered in milliseconds.
+
+    Args:
+        registry: Where the parts are.
+        split: Only this one.
+        objective: Only this one.
+        model: Only this one.
+    """
+    splits, objectives, models = (
+        registry.current(part) if name is None else [registry.find(part, name)]
+        for part, name in zip(PARTS, (split, objective, model), strict=True)
+    )
+    for each in splits:
+        for modality in sorted(each.component.traits["modality"]):
+            yield Block(
+                modality,
+                each,
+                [(other, objective_misfit(modality, each.component, other.component)) for other in objectives],
+                [(other, model_misfit(modality, each.component, other.component)) for other in models],
+            )
+
+
 def matrix(
     registry: Registry,
     split: str | None = None,
@@ -177,25 +238,8 @@ def matrix(
         model: Only this one.
         fitting: Leave out what does not fit.
     """
-    splits, objectives, models = (
-        registry.current(part) if name is None else [registry.find(part, name)]
-        for part, name in zip(PARTS, (split, objective, model), strict=True)
-    )
-    for each in splits:
-        for modality in sorted(each.component.traits["modality"]):
-            yield from rows(modality, each, objectives, models, fitting)
-
-
-def rows(
-    modality: str, split: Registered, objectives: list[Registered], models: list[Registered], fitting: bool
-) -> Iterator[Row]:
-    """The rows of one split of data of one modality."""
-    scored = [(each, objective_misfit(modality, split.component, each.component)) for each in objectives]
-    read = [(each, model_misfit(modality, split.component, each.component)) for each in models]
-    if fitting:
-        scored, read = ([pair for pair in pairs if not pair[1]] for pairs in (scored, read))
-    for objective, unscored in scored:
-        yield from (Row(modality, split, objective, model, unread or unscored) for model, unread in read)
+    for block in blocks(registry, split, objective, model):
+        yield from block.rows(fitting)
 
 
 def exact_fit(split: "SplitFn", objective: "ObjectiveFactory", model: "ModelFactory", observed: Observed) -> str | None:

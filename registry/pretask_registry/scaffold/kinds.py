@@ -37,7 +37,7 @@ SPLITS = {
             "views": "1",
             "model": "convnet",
             "data": "digits",
-            "model_options": "width=16 stride=1",
+            "model_options": "width=16 depth=2",
             "samples": "20_000",
         },
     ),
