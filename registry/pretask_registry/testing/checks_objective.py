@@ -4,6 +4,7 @@ Each is tried on targets that installed splits ask for, with the features of a s
 Axes: B batch, V views, N positions, D width.
 """
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -139,7 +140,7 @@ def what_weighs_nothing_does_not_matter(case: ObjectiveCase) -> None:
     """An answer of weight 0 changes neither the loss nor what it pulls at, and what weighs more pulls more."""
     for asked in case.tasks:
         kept = torch.arange(len(asked.batch)) % 2
-        targets = {name: weighed(target, kept) for name, target in asked.targets.items()}
+        targets = {name: weighed(target, asked.specs[name], kept) for name, target in asked.targets.items()}
         wrong = {name: changed(target, kept) for name, target in targets.items()}
         ours, theirs = (gradients(asked, asked.features, each) for each in (targets, wrong))
         told = difference(ours, theirs, 1e-6)
@@ -154,12 +155,17 @@ def latent(asked: Asked) -> bool:
     return len(loss_of(asked).parts) > 0 and any("kl" in name for name in loss_of(asked).parts)
 
 
-def weighed(target: Target, kept: Tensor) -> Target:
+def attached(objective: Any, asked: Asked) -> Any:
+    """The objective, after it has met the model where it wants to."""
+    if hasattr(objective, "attach"):
+        objective.attach(copy.deepcopy(asked.task.model))
+    return objective
+
+
+def weighed(target: Target, spec: TargetSpec, kept: Tensor) -> Target:
     """The target with weight 0 on every second sample."""
-    shape = target.value.shape if target.probability is None else target.value.shape[:-1]
-    weight = target.weight
-    if weight is None:
-        weight = torch.ones(shape if not target.value.is_floating_point() else shape[:-1])
+    places = (len(kept), *(() if spec.views is None else (spec.views,)), *spec.grid)
+    weight = torch.ones(places) if target.weight is None else target.weight
     return replace(target, weight=weight * kept.view(-1, *[1] * (weight.ndim - 1)))
 
 
@@ -206,7 +212,7 @@ def check_blind(
     from pretask import Incompatible
 
     try:
-        objective = case.built(spec, specs)
+        objective = attached(case.built(spec, specs), asked)
     except Incompatible:
         return
     total = objective(features, asked.targets, asked.draws()).total
@@ -244,7 +250,7 @@ def runs_on_the_meta_device(case: ObjectiveCase) -> None:
     """It runs where there are shapes but no numbers, so everything that it makes is where the features are."""
     for asked in case.tasks:
         said = asked.task.model.features(asked.task.split.spec(asked.task.observed)[0])
-        objective = case.built(said, asked.specs).to("meta")
+        objective = attached(case.built(said, asked.specs), asked).to("meta")
         there = mapped((asked.features, asked.targets), lambda each: each.to("meta"))
         loss = objective(*there, replace(asked, batch=asked.batch.to("meta")).draws())
         require(loss.total.device.type == "meta", f"The loss must be where features are; it is on {loss.total.device}.")
@@ -266,9 +272,7 @@ def weights_can_be_saved(case: ObjectiveCase) -> None:
     for asked in case.tasks:
         nudged(asked.task.objective)
         said = asked.task.model.features(asked.task.split.spec(asked.task.observed)[0])
-        fresh = case.built(said, asked.specs)
-        if hasattr(fresh, "attach"):
-            fresh.attach(asked.task.model)
+        fresh = attached(case.built(said, asked.specs), asked)
         fresh.load_state_dict(asked.task.objective.state_dict())
         one, two = (replace(asked, task=replace(asked.task, objective=each)) for each in (asked.task.objective, fresh))
         ours, theirs = loss_of(one).total.detach(), loss_of(two).total.detach()
