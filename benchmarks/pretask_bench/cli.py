@@ -14,7 +14,6 @@ import click
 from pretask import PretaskError, Unknown
 from pretask.declare import KINDS
 from pretask_registry import Registered, Registry, options_of
-from pretask_registry.discovery import LOCAL
 from pretask_registry.options import REQUIRED
 
 from pretask_bench.tables import show_json, show_rows
@@ -37,7 +36,7 @@ def loaded(files: tuple[Path, ...]) -> Registry:
     """All plugins; what is wrong with one is said once, on stderr, and of a file that was asked for it is an error."""
     found = Registry.load(files=files)
     for plugin in found.plugins:
-        if plugin.namespace == LOCAL and plugin.problems:
+        if plugin.is_file and plugin.problems:
             problem = plugin.problems[0]
             who = f"--plugin {plugin.distribution}"
             raise PretaskError(who, "to load", problem.cause, problem.fix, exit_code=PLUGIN_PROBLEM)

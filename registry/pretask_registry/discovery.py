@@ -29,6 +29,7 @@ from pretask_registry.names import WORDS, hint
 GROUPS = "pretask.plugins"
 GROUP = f"{GROUPS}.v1"  # the major version of the API is part of the name
 BLOCK = "PRETASK_BLOCK"
+OURS = "pretask"  # the namespace and the distribution of what is built in
 LOCAL = "local"  # the namespace of files that are plugins for one process only; see files.py
 SLOW = 3.0  # seconds that a light module may take
 
@@ -83,6 +84,11 @@ class Plugin:
     def release(self) -> str:
         """The distribution and its version."""
         return f"{self.distribution} {self.version}"
+
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file that was given by --plugin, and not installed."""
+        return not self.group
 
     @property
     def declared(self) -> list[str]:
@@ -183,6 +189,9 @@ def refuse_strange(plugin: Plugin) -> Plugin:
         return plugin.refused(cause, f"Rename the entry point of {plugin.distribution}.")
     if plugin.namespace == LOCAL:
         cause = f"the namespace {LOCAL!r} is kept for files that are given by --plugin"
+        return plugin.refused(cause, f"Rename the entry point of {plugin.distribution}.")
+    if plugin.namespace == OURS and normalised(plugin.distribution) != OURS:
+        cause = f"the namespace {OURS!r} belongs to what is built in"
         return plugin.refused(cause, f"Rename the entry point of {plugin.distribution}.")
     return plugin
 

@@ -1,0 +1,62 @@
+"""CONTRIBUTING: every command in it is run, by a stranger who has the wheel and an empty folder."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+from clean_room import HOUSE, Room
+
+TEXT = (HOUSE / "CONTRIBUTING.md").read_text()
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+def replaced(source: str, new: str) -> str:
+    """A file with those of its functions replaced that the new text defines."""
+    lines = source.splitlines(keepends=True)
+    old = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}
+    for node in ast.parse(new).body:
+        assert isinstance(node, ast.FunctionDef)
+        here = old[node.name]
+        lines[here.lineno - 1 : here.end_lineno] = [ast.get_source_segment(new, node) or "", "\n"]
+    return "".join(lines)
+
+
+def write(block: str, folder: Path) -> None:
+    """Do what a reader does with a block of Python: write the file, or replace the functions in it."""
+    first, _, rest = block.partition("\n")
+    path = folder / first.removeprefix("# ")
+    path.write_text(replaced(path.read_text(), rest) if path.exists() else rest)
+
+
+@pytest.mark.slow
+def test_every_command_works_from_an_empty_folder_to_the_board(clean_room: Room) -> None:
+    folder = clean_room.work / "stranger"
+    folder.mkdir()
+    said = {}
+    for language, block in BLOCKS:
+        if language == "python":
+            write(block, folder)
+            continue
+        for command in block.strip().splitlines():
+            said[command] = clean_room.shell(command, folder=folder)
+    clean_room.shell("pip uninstall -q -y pretask-mirror")
+    assert re.search(r"[1-9]\d* of \d+ ran", said["pretask check mirror"])
+    records = [json.loads(path.read_text()) for path in (folder / "runs" / "records").glob("*.json")]
+    assert {each["cell"]["task"] for each in records} == {"mirror/mirror@1", None}
+    accuracy = {each["cell"]["split"]["id"]: each["pretext"]["metrics"] for each in records}
+    assert accuracy["mirror/mirror@1"]["turn.accuracy"] > 0.8
+    assert accuracy["local/halves@1"]["half.accuracy"] > 0.8
+    assert "mirror" in (folder / "site" / "board.md").read_text()
+    assert (folder / "pretask-halves" / "src" / "pretask_halves" / "halves.py").exists()
+
+
+def test_the_function_to_edit_is_at_most_thirty_lines() -> None:
+    edits = [block for language, block in BLOCKS if language == "python" and "pretask-mirror/" in block]
+    assert len(edits) == 1
+    assert len(edits[0].strip().splitlines()) - 1 <= 30
+
+
+def test_the_document_can_be_read_in_a_few_minutes() -> None:
+    assert len(TEXT.splitlines()) <= 120
