@@ -16,7 +16,7 @@ Open site/index.html: it needs no network and no server."""
 @click.argument("suite")
 @click.argument("places", nargs=-1, type=click.Path(path_type=Path), metavar="[RECORDS]...")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("site"), show_default=True)
-@click.option("--compat", is_flag=True, help="Also show which installed parts fit each other; takes a minute.")
+@click.option("--compat", is_flag=True, help="Also show which of the parts that are installed here fit each other.")
 def command(suite: str, places: tuple[Path, ...], out: Path, compat: bool) -> None:
     """Write the leaderboard of SUITE from RECORDS, folders or files; runs/records where none is named.
 
@@ -37,6 +37,6 @@ def command(suite: str, places: tuple[Path, ...], out: Path, compat: bool) -> No
         except PretaskError as error:
             click.echo(f"left out {visible(str(path))}: {visible(str(error))}", err=True)
     folders = sorted({place if place.is_dir() else place.parent for place in places or (Path("runs/records"),)})
-    fits = fitting_rows(registry(), None, None, None) if compat else []
+    fits = fitting_rows(registry(), None, None, None, exact=False) if compat else []
     for path in write_board(chosen, records, out, folders, fits):
         print(path)
