@@ -7,7 +7,7 @@ bfloat16 is timed only on processors that multiply it themselves; elsewhere it i
 
     python benchmarks/speed/probe.py overlapping --out benchmarks/results/probe-overlapping.json    (5 minutes)
 
-Expected: about 0.8 of one fit and 40 times faster than 45 on `overlapping` (50,000 x 512, 10 classes), 15 times faster
+Expected: about 0.8 of one fit and 45 times faster than 45 on `overlapping` (50,000 x 512, 10 classes), 15 times faster
 than 45 on `separable` (10,000 x 2,048, 100 classes); objectives at most 1.001 of scikit-learn's.
 """
 
