@@ -94,7 +94,7 @@ MODELS = {
         "arrow-of-time --preset small --set split.stack=1",
     ),
     "audio": (
-        "A tiny network of stretches of a waveform.",
+        "A tiny network of neighbouring frames of sound.",
         '"audio"',
         "--split future-from-past --objective regression --data tones --samples 10_000",
     ),
@@ -154,7 +154,7 @@ ALONE = {
     "evaluator": Example(
         "",
         "Which class's mean features are nearest?",
-        "Mensink et al. 2013 (nearest class mean)",
+        "Fisher 1936 (linear discriminant)",
         "relative-position --preset demo --evaluate linear,{name}",
         {},
     ),
