@@ -17,7 +17,7 @@ demo: setup ## every installed task on embedded data, a table of all, and a lead
 	$(BIN)/pretask board quick runs/records --out runs/site
 
 test: setup ## every test, warnings as errors
-	$(BIN)/python -m pytest -q
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --dist worksteal
 
 check: setup ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -10,6 +10,7 @@ from pretask_bench.statistics import Estimate, mean_over_seeds, paired_differenc
 from pretask_bench.tables import draw_table
 
 TRAINED, RANDOM, RAW, SUPERVISED = "trained", "random-init", "raw-input", "supervised"
+SHARES = {"accuracy", "balanced_accuracy", "majority", "lexical", "explained", "low", "high"}
 COLUMNS = ("", "trained", "random init", "difference", "raw input", "supervised")
 
 
@@ -74,7 +75,7 @@ def add(found: dict[str, dict[int, float]], row: Row, seed: int) -> None:
 
 def is_share(name: str) -> bool:
     """Whether a metric is a share, to be shown in per cent."""
-    return name.rsplit(".", 1)[-1] in ("accuracy", "balanced_accuracy", "majority", "explained")
+    return name.rsplit(".", 1)[-1] in SHARES
 
 
 def written(value: float | None, name: str) -> str:
