@@ -11,7 +11,6 @@ import sysconfig
 import tomllib
 import venv
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 HOUSE = Path(__file__).parents[1]
@@ -55,7 +54,6 @@ class Room:
         return {
             **kept,
             "PATH": f"{self.home / 'bin'}:{os.environ['PATH']}",
-            "PYTHONPATH": "" if find_spec("hatchling") and find_spec("editables") else str(HOUSE / "tests" / "backend"),
             "PRETASK_CACHE": str(self.work / "cache"),
             "OMP_NUM_THREADS": "1",
             "PIP_NO_INDEX": "1",

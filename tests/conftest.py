@@ -3,7 +3,7 @@
 import pytest
 from clean_room import Room, make_room
 
-collect_ignore = ["third_party", "backend"]  # a distribution of its own, and what builds it
+collect_ignore = ["third_party"]  # a distribution of its own
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ noise. Ours is timed from raw features, standardising and rotating included; sci
 
 bfloat16 is timed only on processors that multiply it themselves; elsewhere it is emulated, and says nothing.
 
-    python benchmarks/speed/probe.py overlapping --out benchmarks/results/probe-overlapping.json    (5 minutes)
+    python benchmarks/speed/probe.py overlapping --out benchmarks/speed/measured/probe-overlapping.json    (5 minutes)
 
 Expected: about 0.8 of one fit and 45 times faster than 45 on `overlapping` (50,000 x 512, 10 classes), 15 times faster
 than 45 on `separable` (10,000 x 2,048, 100 classes); objectives at most 1.001 of scikit-learn's.

@@ -51,6 +51,8 @@ COMMAND = [
     "--model",
     "convnet",
     *WORDS,
+    "--evaluate",
+    "ridge",
     "--device",
     "cpu",
     "--threads",
@@ -67,7 +69,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def small_run(out: Path, **changes: object) -> Record:
     settings = {**SMALL, **changes}
     parts = {"data": "shapes", "model": "convnet"}
-    plan = make_plan(REGISTRY, "relative-position", parts=parts, settings=settings, evaluators=("linear", "knn"))
+    plan = make_plan(REGISTRY, "relative-position", parts=parts, settings=settings, evaluators=("ridge", "knn"))
     return run(REGISTRY, plan, Sitting(out, torch.device("cpu")))[0]
 
 
@@ -80,7 +82,7 @@ def test_a_run_writes_one_complete_record_with_random_init_and_raw_input_beside_
     assert {(row.encoder, row.evaluator) for row in record.results} == {
         (encoder, evaluator)
         for encoder in ("trained", "random-init", "raw-input")
-        for evaluator in ("pretask/linear@1", "pretask/knn@1")
+        for evaluator in ("pretask/ridge@1", "pretask/knn@1")
     }
     assert record.pretext is not None
     assert record.pretext.chance["position.accuracy"] == 1 / 8
@@ -167,7 +169,7 @@ def test_two_runs_of_one_cell_give_the_same_numbers(tmp_path: Path) -> None:
 def test_a_task_without_a_name_is_run_from_its_parts(tmp_path: Path) -> None:
     parts = {"data": "shapes", "split": "relative-position", "objective": "cross-entropy", "model": "convnet"}
     settings = {name: value for name, value in SMALL.items() if name != "split.colour"}
-    plan = make_plan(REGISTRY, None, parts=parts, settings=settings)
+    plan = make_plan(REGISTRY, None, parts=parts, settings=settings, evaluators=("knn",))
     assert plan.name == "relative-position-cross-entropy-convnet"
     assert run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu")))[0].cell.task is None
 
@@ -254,6 +256,7 @@ def test_evaluation_never_changes_the_encoder(tmp_path: Path, monkeypatch: pytes
 
 def test_the_seconds_of_training_count_all_sittings(tmp_path: Path) -> None:
     first = small_run(tmp_path)
-    plan = make_plan(REGISTRY, "relative-position", parts={"data": "shapes", "model": "convnet"}, settings=SMALL)
+    parts = {"data": "shapes", "model": "convnet"}
+    plan = make_plan(REGISTRY, "relative-position", parts=parts, settings=SMALL, evaluators=("knn",))
     again, _ = run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu"), again=True))  # its training is found finished
     assert again.provenance.stages["pretrain"] == first.provenance.stages["pretrain"] > 0
