@@ -9,7 +9,7 @@ crops in every epoch, SGD would see more than ours does; the time would be the s
 
 One thread, CPU seconds, ours first and last: the ratio of these is the noise. Needs a folder of images by class.
 
-    python benchmarks/speed/sgd_probe.py PHOTOS --samples 1000 --out benchmarks/speed/measured/probe-sgd.json    (10 minutes)
+    python benchmarks/speed/sgd_probe.py PHOTOS --samples 1000 --out benchmarks/speed/measured/probe-sgd.json   (10 min)
 
 Expected: 50 times or more, at an accuracy within the noise of the test part or above.
 """
