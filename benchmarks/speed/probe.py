@@ -101,6 +101,7 @@ def theirs(kind: str, places: list[int]) -> dict[str, Any]:
 
     train, label, test, answer = data_of(kind)
     mean, deviation = train.mean(0), train.std(0)
+    deviation[deviation == 0] = 1
     train, test = (train - mean) / deviation, (test - mean) / deviation
     begin = time.process_time()
     fits = [LogisticRegression(C=GRID[at], tol=TOLERANCE, max_iter=5000).fit(train, label) for at in places]

@@ -38,7 +38,7 @@ SPLITS = {
             "model": "convnet",
             "data": "digits",
             "model_options": "width=16 depth=2",
-            "samples": "20_000",
+            "samples": "12_000",
         },
     ),
     "text": Example(
