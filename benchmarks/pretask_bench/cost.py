@@ -1,4 +1,4 @@
-"""Cost: floating-point operations of training, counted by running one step."""
+"""Cost: floating-point operations of training, counted by running a small step."""
 
 import torch
 from pretask import Samples, Task
@@ -6,9 +6,11 @@ from pretask.order import draw_batch
 from pretask.train import Step
 from torch import nn
 
+COUNTED = 16  # samples at most in the step that is counted: memory is not what it asks for
+
 
 def training_flops(task: Task, samples: Samples, seed: int) -> float | None:
-    """Operations of a whole training: those of the products and convolutions of one step, times the steps.
+    """Operations of a whole training: those of the products and convolutions of a few samples, times all others.
 
     None where there is a recurrent layer, whose products torch does not count.
 
@@ -22,7 +24,8 @@ def training_flops(task: Task, samples: Samples, seed: int) -> float | None:
     if any(isinstance(each, nn.RNNBase) for each in task.model.modules()):
         return None
     partners = getattr(task.split, "partners", 0)
-    batch, epoch = draw_batch(samples, seed, 0, task.recipe.batch, task.device, partners)
+    size = min(task.recipe.batch, COUNTED)
+    batch, epoch = draw_batch(samples, seed, 0, size, task.device, partners)
     with FlopCounterMode(display=False) as counter, torch.random.fork_rng(devices=[]):
         Step(task)(batch, seed, epoch).total.backward()
-    return float(counter.get_total_flops() * task.recipe.steps)
+    return float(counter.get_total_flops() * task.recipe.steps * task.recipe.batch / size)

@@ -153,8 +153,9 @@ def test_the_plan_is_shown_and_nothing_run(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == "sound\tpretask/masked-speech@1\t0\tto run, or found\n"
 
 
-def test_operations_are_those_of_every_step(registry: Registry, tmp_path: Path) -> None:
-    options = {"model.hidden": [16], "recipe.samples": 100, "recipe.batch": 10, "objective.hidden": [4]}
+@pytest.mark.parametrize("batch", [10, 50])  # of a large batch no more than a few samples are put through
+def test_operations_are_those_of_every_sample(registry: Registry, tmp_path: Path, batch: int) -> None:
+    options = {"model.hidden": [16], "recipe.samples": 100, "recipe.batch": batch, "objective.hidden": [4]}
     parts = {"data": "digits", "split": "whole", "objective": "elbo", "model": "mlp"}
     plan = make_plan(registry, parts=parts, settings=options | {"objective.latent": 2})
     built = make(plan, Sitting(tmp_path, torch.device("cpu")))
