@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from pretask import Unknown
 from pretask_registry.names import hint
 
+from pretask_bench.markdown import plain_text, row_text
 from pretask_bench.records import Record
 from pretask_bench.report import RANDOM, RAW, TRAINED, is_share, written
 from pretask_bench.results import COLUMNS, Group, Line, ends, is_called, lines_of, short, together
@@ -32,7 +32,6 @@ FIELDS: Mapping[str, Callable[[Record], Sequence[str]]] = {
     "modality": lambda record: [record.cell.modality or NONE],
     "status": lambda record: [record.status],
 }
-MARKS = re.compile(r"([\\`*_\[\]<>|~&!$])")  # that Markdown would obey
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet's formula begins
 
 Where = Mapping[str, Sequence[str]]
@@ -192,8 +191,8 @@ def aligned(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
 
 def markdown(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     """A table in which nothing that a stranger wrote is markup."""
-    rows = [[MARKS.sub(r"\\\1", " ".join(cell.split())) for cell in row] for row in cells]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (columns, ["---"] * len(columns), *rows))
+    rows = [[plain_text(" ".join(cell.split())) for cell in row] for row in cells]
+    return "\n".join(map(row_text, (columns, ["---"] * len(columns), *rows)))
 
 
 def comma_separated(facts: Sequence[Mapping[str, Any]]) -> str:

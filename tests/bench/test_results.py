@@ -167,7 +167,7 @@ def test_other_forms_hold_plain_numbers_and_nothing_that_their_reader_would_obey
     assert (row["trained"], row["random init"], row["pretext metric"]) == ("0.5", "0.25", f"'{name}")
     assert invoke(["results", str(tmp_path / "store"), "--format", "md"]) == 0
     written = capsys.readouterr().out
-    assert r"=HYPERLINK(1)\|\<b\>\[/\]\*.explained 50.0 %" in written
+    assert r"=HYPERLINK(1)\|&lt;b&gt;\[/\]\*.explained 50.0 %" in written
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in written.splitlines()} == {len(COLUMNS) + 1}
     assert invoke(["results", str(tmp_path / "store")]) == 0
     assert "[/]*" in "".join(capsys.readouterr().out.split())

@@ -1,7 +1,6 @@
 """Facts: a board as plain numbers and names, which board.json holds and board.md shows."""
 
 import json
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +8,7 @@ from pretask_bench.board.entries import Entry, Field, Sorted, measure_values
 from pretask_bench.board.pictures import COSTS, cost_of
 from pretask_bench.board.ranking import RESAMPLES
 from pretask_bench.board.standings import ENCODERS, Scale, Standing, Table, estimate_of
+from pretask_bench.markdown import plain_text, row_text
 from pretask_bench.report import is_share, written
 from pretask_bench.results import best_guess, main_pretext
 from pretask_bench.statistics import CONFIDENCE, Estimate, mean_over_seeds
@@ -212,19 +212,3 @@ def half_text(estimate: Estimate, metric: str) -> str:
         return ""
     half = (estimate.high - estimate.low) / 2
     return f"{100 * half:.1f}" if is_share(metric) else f"{half:.2g}"
-
-
-def row_text(cells: Iterable[str]) -> str:
-    """A row of a Markdown table."""
-    return f"| {' | '.join(cells)} |"
-
-
-def plain_text(text: str) -> str:
-    """Text that Markdown and HTML show as it is.
-
-    >>> plain_text("<b>|*a*")
-    '&lt;b&gt;\\\\|\\\\*a\\\\*'
-    """
-    entities = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    quiet = entities.replace("://", "&#58;//").replace("www.", "www&#46;")  # so that no address becomes a link
-    return re.sub(r"([\\`*_\[\]|~])", r"\\\1", quiet).replace("\n", " ")
