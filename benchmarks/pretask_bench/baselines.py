@@ -34,6 +34,7 @@ from pretask import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pretask_bench.plan import names_in
 from pretask_bench.report import RANDOM, RAW, SUPERVISED
 
 BASELINES = (RANDOM, RAW, SUPERVISED)
@@ -191,7 +192,7 @@ def told_label(samples: Samples, wanted: Iterable[str]) -> str:
 
 def wanted(text: str) -> tuple[str, ...]:
     """The baselines that a user names, with commas between; raises PretaskError for one that does not exist."""
-    names = tuple(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))
+    names = tuple(names_in(text))
     for name in names:
         if name not in BASELINES:
             raise PretaskError(

@@ -7,18 +7,13 @@ import click
 from pretask_bench.bench import Entry, Outcome, carry_out, plan_suite
 from pretask_bench.cli import json_option, registry
 from pretask_bench.cli_run import find_device
-from pretask_bench.plan import parse_setting
+from pretask_bench.plan import names_in, parse_setting
 from pretask_bench.suites import read_suite
 from pretask_bench.tables import draw_table, show_json, show_rows
 
 EPILOG = """Example: pretask bench quick --tasks colorization,exemplar --seeds 3 --out runs
 
 Running the same command again goes on where it stopped. Then: pretask board SUITE runs/records --out site"""
-
-
-def names(text: str) -> list[str]:
-    """Names with commas between."""
-    return [each.strip() for each in text.split(",") if each.strip()]
 
 
 @click.command("bench", epilog=EPILOG)
@@ -47,7 +42,9 @@ def command(
     """Run every task that enters SUITE, beside its baselines; exit code 1 where one failed."""
     suite = read_suite(registry(), suite_name)
     given = dict(map(parse_setting, settings))
-    entries = plan_suite(registry(), suite, tasks=names(tasks), divisions=names(divisions), seeds=seeds, given=given)
+    entries = plan_suite(
+        registry(), suite, tasks=names_in(tasks), divisions=names_in(divisions), seeds=seeds, given=given
+    )
     if only_plan:
         show_plan(entries, as_json)
         return

@@ -7,7 +7,7 @@ import click
 from pretask import Unknown
 
 from pretask_bench.cli import json_option, registry
-from pretask_bench.plan import make_plan, parse_setting
+from pretask_bench.plan import make_plan, names_in, parse_setting
 from pretask_bench.tables import show_json
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def command(
             preset=preset,
             parts={part: name for part, name in named.items() if name is not None},
             settings=options,
-            evaluators=[each.strip() for each in evaluate.split(",") if each.strip()],
+            evaluators=names_in(evaluate),
             seed=each,
         )
         for each in range(seed, seed + max(seeds, 1))

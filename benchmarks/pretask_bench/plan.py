@@ -6,11 +6,12 @@ settings that were made for it with it.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 from pretask import Incompatible, Unknown
 from pretask.recipe import Recipe
-from pretask_registry import Registered, Registry, read_options, settle, why
+from pretask_registry import Registered, Registry, options_of, read_options, settle, why
 
 PARTS = ("data", "split", "objective", "model")
 ON = "on"  # other data, for the evaluators
@@ -153,3 +154,18 @@ def check_prefixes(pile: Settings, known: Collection[str]) -> None:
     for part in pile.options:
         if part not in known:
             raise Unknown(f"Nothing is called '{part}' in this run. Options belong to: {', '.join(known)}.")
+
+
+def places_of(registered: Registered) -> list[str]:
+    """The options of a component that are places: paths, of which a record holds only the last name."""
+    options = options_of(registered).items()
+    return [name for name, option in options if Path in (option.annotation, *get_args(option.annotation))]
+
+
+def names_in(text: str) -> list[str]:
+    """Names with commas between, each once.
+
+    >>> names_in("linear, knn,")
+    ['linear', 'knn']
+    """
+    return list(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))

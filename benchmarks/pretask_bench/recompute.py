@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from pretask.errors import PretaskError
-from pretask_registry import Registered, Registry, build, options_of
+from pretask_registry import Registered, Registry, build
 
+from pretask_bench.plan import places_of
 from pretask_bench.records import DataPart
 from pretask_bench.verify import Verification, data_sets
 
@@ -90,12 +91,6 @@ def with_places(registered: Registered, options: Mapping[str, Any], settings: Ma
                 registered.id, f"the place of {placed[name]!r}", "only its name", f"Say it: --set {key}=PLACE."
             )
     return placed
-
-
-def places_of(registered: Registered) -> list[str]:
-    """The options of a component that are places: paths, of which a record holds only the last name."""
-    options = options_of(registered).items()
-    return [name for name, option in options if Path in (option.annotation, *get_args(option.annotation))]
 
 
 @contextmanager

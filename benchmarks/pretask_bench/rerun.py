@@ -18,8 +18,7 @@ from pretask import PretaskError, Unknown
 from pretask_registry import Registered, Registry, build
 
 from pretask_bench.baselines import BASELINES
-from pretask_bench.plan import KINDS, RECIPE, Plan, make_plan
-from pretask_bench.recompute import places_of
+from pretask_bench.plan import KINDS, RECIPE, Plan, make_plan, places_of
 from pretask_bench.records import Cell, Items, Part, Record, Row, cell_key, record_hash
 from pretask_bench.report import is_share, written
 from pretask_bench.results import headline

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import torch
 from pretask import Budget, Figure, Items, PretaskError, Recipe, Samples, Task
@@ -22,11 +22,11 @@ from pretask.extraction import fingerprint_of
 from pretask.held_out import baseline_losses, held_out_loss
 from pretask.progress import shown_progress
 from pretask.train import Trained, train
-from pretask_registry import Registry, build, options_of, resolved_options
+from pretask_registry import Registry, build, resolved_options
 
 from pretask_bench.baselines import raw_input, supervised_split, told_label
 from pretask_bench.cost import training_flops
-from pretask_bench.plan import ON, PARTS, Plan
+from pretask_bench.plan import ON, PARTS, Plan, places_of
 from pretask_bench.provenance import collect
 from pretask_bench.records import Cell, Record, build_cell, build_record, cell_key, measured, pack_items, record_hash
 from pretask_bench.report import RANDOM, RAW, SUPERVISED
@@ -186,16 +186,9 @@ def shortcuts(built: Built) -> dict[str, float]:
     """How well low-level statistics of x tell the answer, of what is one class per sample; `TARGET.accuracy`."""
     from pretask_registry.testing.shortcut import shortcut
 
-    found = shortcut(built.split, first(built.train, LOOKED_AT), first(built.test, LOOKED_AT), built.plan.seed)
+    train, test = (each.some(slice(0, LOOKED_AT), f"the first {LOOKED_AT}") for each in (built.train, built.test))
+    found = shortcut(built.split, train, test, built.plan.seed)
     return {f"{name}.accuracy": each.accuracy for name, each in found.items()}
-
-
-def first(samples: Samples, count: int) -> Samples:
-    """The first samples of a part, without labels."""
-    if len(samples) <= count:
-        return samples
-    present = None if samples.present is None else samples.present[:count]
-    return Samples(replace(samples.observed, samples=count), samples.data[:count], present=present)
 
 
 def encoders(
@@ -256,12 +249,8 @@ def make(plan: Plan, sitting: Sitting) -> Built:
 def part_facts(plan: Plan, part: str) -> dict[str, Any]:
     """The full id of a part and all of its options; of a place only its name, since content determines the numbers."""
     registered, given = plan.parts[part], plan.of(part)
-    places = {
-        name
-        for name, option in options_of(registered).items()
-        if Path in (option.annotation, *get_args(option.annotation))
-    }
     options = resolved_options(registered, given)
+    places = places_of(registered)
     named = {name: Path(value).name if name in places and value else value for name, value in options.items()}
     return {"id": registered.id, "options": named}
 

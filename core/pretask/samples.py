@@ -62,6 +62,18 @@ class Samples:
             self, data=self.data.to(device), present=None if self.present is None else self.present.to(device)
         )
 
+    def some(self, pick: slice | Int[Tensor, " M"], name: str) -> "Samples":
+        """Some of the samples, with their labels; `name` says which, for the fingerprint."""
+        data = self.data[pick]
+        return replace(
+            self,
+            observed=replace(self.observed, samples=len(data)),
+            data=data,
+            labels={key: replace(each, value=each.value[pick]) for key, each in self.labels.items()},
+            present=None if self.present is None else self.present[pick],
+            fingerprint=self.fingerprint and f"{self.fingerprint}, {name}",
+        )
+
     def batch(self, index: Int[Tensor, " B"], device: torch.device, partners: Tensor | None = None) -> Batch:
         """The samples of the given numbers, on the device.
 

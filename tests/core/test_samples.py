@@ -126,3 +126,17 @@ def test_draws_of_a_batch_follow_its_samples() -> None:
     samples = numbered()
     whole = Draws(samples.batch(torch.arange(10), CPU).index).uniform("u")
     assert torch.equal(Draws(samples.batch(torch.tensor([4, 1]), CPU).index).uniform("u"), whole[[4, 1]])
+
+
+def test_some_samples_keep_their_labels_their_padding_and_another_fingerprint() -> None:
+    data = torch.arange(12).view(6, 2)
+    labels = {"class": Labels(torch.arange(6) % 3, ("a", "b", "c"))}
+    whole = Samples(Observed("text", (2,), "int64", 6), data, labels, data > 3, "whole")
+    few = whole.some(torch.tensor([4, 1]), "two")
+    assert len(few) == few.observed.samples == 2
+    assert few.data.tolist() == [[8, 9], [2, 3]]
+    assert few.labels["class"].value.tolist() == [1, 1]
+    assert few.present is not None
+    assert few.present.tolist() == [[True, True], [False, False]]
+    assert few.fingerprint not in ("", whole.fingerprint, whole.some(slice(0, 2), "first").fingerprint)
+    assert len(whole.some(slice(0, 99), "all")) == 6

@@ -12,7 +12,7 @@ Axes: N sentences, L positions, P labelled positions, Q of them to test on.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -78,14 +78,7 @@ def some_sentences(samples: Samples, name: str, most: int, seed: int) -> Samples
     order = Draws(torch.arange(len(samples)), seed).branch("tagging").uniform("sentence").argsort()
     taken = int((count[order].cumsum(0) <= most).sum())
     pick = order[: max(taken, 1)].sort().values
-    return replace(
-        samples,
-        observed=replace(samples.observed, samples=len(pick)),
-        data=samples.data[pick],
-        labels={key: replace(each, value=each.value[pick]) for key, each in samples.labels.items()},
-        present=None if samples.present is None else samples.present[pick],
-        fingerprint=samples.fingerprint and f"{samples.fingerprint}, {most} positions of {name} by seed {seed}",
-    )
+    return samples.some(pick, f"{most} positions of {name} by seed {seed}")
 
 
 def held_sentences(labelled: Bool[Tensor, " N"], share: float, seed: int) -> Bool[Tensor, " N"]:

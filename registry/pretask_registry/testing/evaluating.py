@@ -121,15 +121,7 @@ def offered(case: "EvaluatorCase", modality: str) -> Iterator[Given]:
 
 def first(samples: Samples, count: int = material.COUNT) -> Samples:
     """The first samples of many."""
-    pick = slice(0, count)
-    return replace(
-        samples,
-        observed=replace(samples.observed, samples=min(count, len(samples))),
-        data=samples.data[pick],
-        labels={name: Labels(each.value[pick], each.names) for name, each in samples.labels.items()},
-        present=None if samples.present is None else samples.present[pick],
-        fingerprint=f"{samples.fingerprint} {count}",
-    )
+    return samples.some(slice(0, count), f"the first {count}")
 
 
 def relabelled(samples: Samples, name: str, rows: torch.Tensor | None = None) -> Samples:
