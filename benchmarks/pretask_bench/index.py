@@ -25,7 +25,7 @@ from pretask_bench.report import TRAINED
 from pretask_bench.results import HEADLINES, main_pretext, seedless
 from pretask_bench.store import Refused, in_store, read, stores_in
 
-FORMAT = 1  # of a glance; another one is another file
+FORMAT = 2  # of a glance; another one is another file
 WAIT = 10.0  # seconds for another writer
 BATCH = 500  # records between two commits, so that a stopped reader has not read in vain
 REBUILD = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT}

@@ -14,7 +14,7 @@ from pretask_bench.statistics import Estimate, mean_over_seeds
 
 Group = Sequence[Record]
 COLUMNS = ("what", "data", "seeds", "pretext", "chance", "best trivial", "probe", "trained", "random init", "raw input")
-HEADLINES = ("accuracy", "J&F", "auc", "perplexity", "elbo")
+HEADLINES = ("accuracy", "5.accuracy", "J&F", "auc", "perplexity", "elbo", "rankme")
 ENCODERS = {"trained": TRAINED, "random init": RANDOM, "raw input": RAW, "supervised": SUPERVISED}
 
 

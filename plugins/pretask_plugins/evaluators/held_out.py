@@ -165,7 +165,6 @@ def report(probe: Probed, best: str, guesses: Mapping[str, Int[Tensor, " N"]]) -
     for name, guess in guesses.items():
         yield f"{name}.accuracy", float((guess == probe.test.labels).float().mean())
     yield "majority", majority(probe)
-    yield "chosen_layer", float(best.removeprefix("layer"))
     yield "accuracy", Items(correct)
 
 

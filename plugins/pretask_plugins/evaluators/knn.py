@@ -18,7 +18,7 @@ from pretask import Budget, Data, Items, PretaskError, Task
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.evaluators.held_out import Probed, balanced_accuracy, majority, probed
+from pretask_plugins.evaluators.held_out import Probed, probed, report
 
 QUERIES = 1024  # looked up at once
 
@@ -57,13 +57,7 @@ class NearestNeighbours:
         chosen = {name: self.choose(probe, name) for name in probe.train.features}
         best = max(chosen, key=lambda name: chosen[name][0])
         guesses = {name: self.answer(probe, name, *choice[1:]) for name, choice in chosen.items()}
-        correct = guesses[best] == probe.test.labels
-        yield "accuracy", float(correct.float().mean())
-        yield "balanced_accuracy", balanced_accuracy(guesses[best], probe.test.labels, probe.classes)
-        for name, guess in guesses.items():
-            yield f"{name}.accuracy", float((guess == probe.test.labels).float().mean())
-        yield "majority", majority(probe)
-        yield "accuracy", Items(correct)
+        yield from report(probe, best, guesses)
 
     def choose(self, probe: Probed, name: str) -> tuple[float, int, float]:
         """The best accuracy on held-out samples, and the k and temperature that reach it."""

@@ -59,6 +59,7 @@ class LinearProbe:
             guesses[name], gradient = self.refit(probe, name, choice)
             gradients.append(gradient)
         yield from report(probe, best, guesses)
+        yield "chosen_layer", float(best.removeprefix("layer"))
         yield "gradient", max(gradients)
 
     def choose(self, probe: Probed, name: str) -> "Choice":

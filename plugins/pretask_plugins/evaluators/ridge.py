@@ -57,6 +57,7 @@ class RidgeProbe:
             guesses[name] = line.predict(probe.test.rows(name))[0]
         best = max(choices, key=lambda name: choices[name].held_out)
         yield from report(probe, best, guesses)
+        yield "chosen_layer", float(best.removeprefix("layer"))
 
     def choose(self, probe: Probed, name: str) -> tuple[Choice, "Sums"]:
         """The regulariser with which a layer does best on what is held out, and the sums of the whole training part."""
