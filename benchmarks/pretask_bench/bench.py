@@ -53,7 +53,8 @@ def plan_suite(
     Args:
         registry: What is installed.
         suite: What is fixed.
-        tasks: Only these, by name; all installed ones of a division's modality when empty.
+        tasks: Only these, by name, each in the divisions that it is for, or in all where it is for none; all installed
+            ones when empty.
         divisions: Only these; all when empty.
         seeds: How many, from 0; as many as the suite needs when left out.
         given: What the suite leaves to its user, such as {"data.root": "photos"}.
@@ -61,30 +62,19 @@ def plan_suite(
     Raises:
         Unknown: No such task or division, or something that the suite leaves to its user is missing.
     """
-    wanted = {registry.find("task", name).id for name in tasks}
-    chosen = [each for each in suite.file.division if not divisions or each.name in divisions]
     check_names(suite, divisions)
-    entries = []
+    named = [registry.find("task", name) for name in tasks]
+    chosen = [each for each in suite.file.division if not divisions or each.name in divisions]
     for division in chosen:
         check_given(suite, division, given or {})
-        for task in registry.current("task"):
-            if wanted and task.id not in wanted:
-                continue
-            if not wanted and not belongs(registry, task, division):
-                continue
-            entries += [
-                entry(registry, suite, division, task, seed, given or {})
-                for seed in range(suite.file.seeds if seeds is None else seeds)
-            ]
-    if wanted:
-        entries = without_strangers(registry, entries)
-    return entries
-
-
-def without_strangers(registry: Registry, entries: list[Entry]) -> list[Entry]:
-    """Entries of tasks that were named, without the divisions of other modalities; at least one per task is left."""
-    home = {each.task.id for each in entries if belongs(registry, each.task, each.division)}
-    return [each for each in entries if each.task.id not in home or belongs(registry, each.task, each.division)]
+    every = [(division, task) for division in chosen for task in named or registry.current("task")]
+    at_home = {task.id for division, task in every if belongs(registry, task, division)}
+    return [
+        entry(registry, suite, division, task, seed, given or {})
+        for division, task in every
+        if belongs(registry, task, division) or (named and task.id not in at_home)
+        for seed in range(suite.file.seeds if seeds is None else seeds)
+    ]
 
 
 def check_names(suite: Suite, divisions: Collection[str]) -> None:

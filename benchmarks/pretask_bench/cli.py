@@ -95,7 +95,7 @@ class Verbs(click.Group):
         "verify": "pretask_bench.cli_verify",
     }
 
-    with_files = ("run", "bench", "sweep", "rerun", "check", "compat", "data", "list", "show", "plugins")
+    with_files = ("run", "bench", "rerun", "check", "compat", "data", "list", "show", "plugins")
 
     def list_commands(self, context: click.Context) -> list[str]:
         """All verbs, those of plugins included."""

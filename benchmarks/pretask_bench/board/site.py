@@ -73,8 +73,8 @@ def page_text(suite: Suite, found: Sorted, tables: Sequence[Table], folders: Seq
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    album, choices, anchors = Album(folders), Choices(), anchors_of(first_tables(tables), MOST_DETAILS)
     shown = first_tables(tables)
+    album, choices, anchors = Album(folders), Choices(), anchors_of(shown, MOST_DETAILS)
     sections = [section(suite, table, choices, anchors) for table in shown]
     rules, script = own_text("board.css"), own_text("board.js")
     return surroundings.get_template("board.html").render(
