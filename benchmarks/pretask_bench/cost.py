@@ -1,9 +1,8 @@
 """Cost: floating-point operations of training, counted by running a small step."""
 
 import torch
-from pretask import Samples, Task
+from pretask import Draws, Samples, Task
 from pretask.order import draw_batch
-from pretask.train import Step
 from torch import nn
 
 COUNTED = 16  # samples at most in the step that is counted: memory is not what it asks for
@@ -27,5 +26,5 @@ def training_flops(task: Task, samples: Samples, seed: int) -> float | None:
     size = min(task.recipe.batch, COUNTED)
     batch, epoch = draw_batch(samples, seed, 0, size, task.device, partners)
     with FlopCounterMode(display=False) as counter, torch.random.fork_rng(devices=[]):
-        Step(task)(batch, seed, epoch).total.backward()
+        torch.autograd.backward(task.loss(batch, Draws(batch.index, seed, epoch)).total)
     return float(counter.get_total_flops() * task.recipe.steps * task.recipe.batch / size)

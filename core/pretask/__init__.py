@@ -26,6 +26,7 @@ from pretask.specs import (
 if TYPE_CHECKING:
     from pretask.compose import Task
     from pretask.draws import Draws
+    from pretask.precision import full_precision, upcast
     from pretask.protocols import Budget, Data, Evaluator, Figure, Fitted, Items, Model, Objective, SplitFn
     from pretask.reading import Heads, Reading, check_kinds, find_reading
     from pretask.recipe import Recipe
@@ -41,6 +42,7 @@ HOMES = {
     "reading": ("Heads", "Reading", "check_kinds", "find_reading"),
     "recipe": ("Recipe",),
     "samples": ("Labels", "Samples"),
+    "precision": ("full_precision", "upcast"),
     "scoring": ("build_loss", "weighted_mean"),
     "compose": ("Task",),
     "values": ("Batch", "Features", "Inputs", "Loss", "Target", "Targets"),
@@ -89,12 +91,14 @@ __all__ = [
     "data",
     "evaluator",
     "find_reading",
+    "full_precision",
     "hookimpl",
     "model",
     "objective",
     "split",
     "suite",
     "task",
+    "upcast",
     "weighted_mean",
 ]
 

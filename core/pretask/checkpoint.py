@@ -32,12 +32,14 @@ class Progress:
         step: Optimizer steps done; the place in the data order follows from it.
         seconds: Training time so far.
         curve: (step, loss) pairs for plotting, thinned as they grow.
+        code: Hashes of the code that trains, by module; a checkpoint of other code is not resumed either.
     """
 
     key: str
     step: int = 0
     seconds: float = 0.0
     curve: list[tuple[int, float]] = field(default_factory=list)
+    code: Mapping[str, str] = field(default_factory=dict)
 
 
 def save(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer, progress: Progress) -> Path:
@@ -70,16 +72,27 @@ def save(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer, progre
     return final
 
 
-def load(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer | None, key: str) -> Progress | None:
-    """Restore the newest sound checkpoint of this run into the modules; None where there is none."""
+def load(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer | None, run: Progress) -> Progress | None:
+    """Restore the newest sound checkpoint of a run, its key and code, into the modules; None where there is none."""
     for path in sorted(folder.glob("step-*"), reverse=True):
         about = read_sound(path)
-        if about is not None and about["progress"]["key"] == key:
+        progress = about["progress"] if about is not None else {}
+        if about is not None and (progress["key"], progress.get("code", {})) == (run.key, run.code):
             set_weights(parts, read_tensors(path / "weights.safetensors"))
             if optimizer is not None:
                 set_state(optimizer, read_tensors(path / "optimizer.safetensors"), about["optimizer"])
-            curve = [(int(at), float(loss)) for at, loss in about["progress"].pop("curve")]
-            return Progress(**about["progress"], curve=curve)
+            curve = [(int(at), float(loss)) for at, loss in progress.pop("curve")]
+            return Progress(**progress, curve=curve)
+    return None
+
+
+def code_in(folder: Path, key: str) -> Mapping[str, str] | None:
+    """The code of the newest sound checkpoint of this key, whatever code it is; None where there is none."""
+    for path in sorted(folder.glob("step-*"), reverse=True):
+        about = read_sound(path)
+        if about is not None and about["progress"]["key"] == key:
+            code: Mapping[str, str] = about["progress"].get("code", {})
+            return code
     return None
 
 

@@ -13,10 +13,11 @@ from torch import Tensor
 from torch.func import functional_call
 
 from pretask.draws import Draws, mix_int
+from pretask.precision import full_precision
 from pretask.protocols import Model, Objective, SplitFn
 from pretask.recipe import Recipe
 from pretask.specs import FeatureSpec, InputSpec, Observed, Sight, TargetSpecs
-from pretask.values import Batch, Features, Inputs, Loss
+from pretask.values import Batch, Features, Inputs, Loss, Targets
 
 ModelFactory = Callable[[InputSpec, InputSpec], Any]
 ObjectiveFactory = Callable[[FeatureSpec, TargetSpecs], Any]
@@ -46,22 +47,31 @@ class Task:
     device: torch.device
     source: str = ""
 
-    def loss(self, batch: Batch, draws: Draws) -> Loss:
-        """The loss of a batch: split, encode, score. The only thing that a trainer calls."""
-        inputs, targets = self.split(batch, draws.branch("split"))
+    def divide(self, batch: Batch, draws: Draws) -> tuple[Inputs, Targets]:
+        """Return x and y of a batch. What a label is must not depend on precision, so no autocast reaches a split."""
+        with full_precision(batch.device):
+            return self.split(batch, draws.branch("split"))
+
+    def score(self, inputs: Inputs, targets: Targets, draws: Draws) -> Loss:
+        """Return the loss of x and y: encode the one, score the prediction of the other."""
         loss: Loss = self.objective(self.model(inputs), targets, draws.branch("objective"))
         return loss
 
+    def loss(self, batch: Batch, draws: Draws) -> Loss:
+        """Return the loss of a batch: divide, encode, score."""
+        return self.score(*self.divide(batch, draws), draws)
+
     def encode(self, batch: Batch, layers: bool = False) -> Features:
-        """Features of undivided samples, as evaluators want them."""
-        features: Features = self.model(self.split.whole(batch), layers=layers)
+        """Return features of undivided samples, as evaluators want them."""
+        with full_precision(batch.device):
+            inputs = self.split.whole(batch)
+        features: Features = self.model(inputs, layers=layers)
         return features
 
     def predict(self, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
-        """The objective's guess of every target of split samples."""
-        inputs, _ = self.split(batch, draws.branch("split"))
-        guess: Mapping[str, Tensor] = self.objective.predict(self.model(inputs))
-        return guess
+        """Return the objective's prediction of every target of split samples."""
+        prediction: Mapping[str, Tensor] = self.objective.predict(self.model(self.divide(batch, draws)[0]))
+        return prediction
 
 
 def fit_parts(

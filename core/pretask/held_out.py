@@ -49,9 +49,8 @@ def scored(task: Task, guess: Guesser) -> Callable[[Batch, Draws], Loss]:
     """The loss of a guesser on a batch."""
 
     def loss(batch: Batch, draws: Draws) -> Loss:
-        branch = draws.branch("split")
-        _, targets = task.split(batch, branch)
-        result: Loss = task.objective.score(guess(batch, branch), targets)
+        _, targets = task.divide(batch, draws)
+        result: Loss = task.objective.score(guess(batch, draws.branch("split")), targets)
         return result
 
     return loss

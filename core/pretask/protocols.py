@@ -75,6 +75,10 @@ class Objective(Protocol):
     every optimizer step with progress in (0, 1], `chance`, a mapping from a part's name to its value for a blind guess,
     and `score(guess, targets) -> Loss`, which scores a guess in the form of `predict`, so that trivial guesses can be
     held against the model's (`SplitFn.baselines`). Parts are named TARGET for nats and TARGET.METRIC for what is not.
+
+    Means by a target's weights go through `weighted_mean(value, target.weight, target.denominator)`, so that an
+    optimizer step may be computed in parts and on several ranks. What depends on the batch as a whole (contrastive
+    negatives, batch normalization) or on ambient randomness (dropout) changes with the parts all the same.
     """
 
     def __call__(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
@@ -83,6 +87,15 @@ class Objective(Protocol):
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
         """The guess of every target: log-probabilities (..., classes), or values (..., channels)."""
+        ...
+
+
+@runtime_checkable
+class WeighsTargets(Protocol):
+    """An objective whose mean of a target is not over all of the target's weights."""
+
+    def scored_weights(self, targets: Targets, /) -> Mapping[str, Tensor]:
+        """By target, the weights that are summed in its mean; a target that is left out has its own."""
         ...
 
 

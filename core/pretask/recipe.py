@@ -30,7 +30,8 @@ class Recipe:
         warmup: Share of the steps in which the rate rises from 0.
         schedule: How the rate goes on after that: falls to 0 as a half cosine or a line, or stays.
         clip: Largest norm of the gradient; 0 for no limit.
-        accumulate: Parts of a batch that are computed one after the other, to save memory.
+        accumulate: Parts of a batch that are computed one after the other, to save memory. The gradient is that of the
+            whole batch, except where dropout, batch normalization or an objective that compares samples is at work.
         precision: fp32, or bf16 autocast with fp32 weights.
         compile: Whether torch.compile is used; the first steps then take long.
         channels_last: Memory layout of convolutions on a GPU. On a CPU it gains a tenth at most, and gradients of

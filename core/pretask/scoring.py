@@ -1,19 +1,25 @@
-"""Scoring: the one weighted mean of the project, right at any number of ranks, and the loss built of such means.
+"""Scoring: the one weighted mean of the project, right for any number of parts and ranks, and the loss built of means.
 
+The gradient of an optimizer step is that of sum(weight * value) / sum(weight) over all of its samples, in however many
+parts they are computed and on however many ranks. Parts and ranks each backpropagate a mean, and means of means are
+averaged; so each must divide by the mean weight of a part of a rank, and not by its own.
 Axes: whatever `value` has; `weight` has the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch import distributed as dist
 
-from pretask.values import Loss
+from pretask.precision import upcast
+from pretask.protocols import Objective, WeighsTargets
+from pretask.values import Loss, Targets
 
 
-def summed_over_ranks(local: Tensor) -> tuple[Tensor, int]:
-    """The sum of a number over all ranks, and how many ranks there are."""
+def sum_over_ranks(local: Tensor) -> tuple[Tensor, int]:
+    """The sum of numbers over all ranks, and how many ranks there are."""
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return local, 1
     total = local.detach().clone()
@@ -21,20 +27,54 @@ def summed_over_ranks(local: Tensor) -> tuple[Tensor, int]:
     return total, dist.get_world_size()
 
 
-def weighted_mean(value: Tensor, weight: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """The mean of `value` by `weight`, and the sum of weights.
+def weighted_mean(
+    value: Tensor, weight: Tensor | None = None, denominator: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
+    """The mean of `value` by `weight`, and the sum of weights. Without any weight the mean is 0.
 
-    The denominator is summed over ranks and the mean scaled by their number, so that averaging gradients over ranks, as
-    data-parallel training does, gives the gradient of the one mean over all. Without any weight the mean is 0.
+    Args:
+        value: What is averaged; summed in float32 or better.
+        weight: How much each value counts; None where all count 1.
+        denominator: `Target.denominator` of the target that the weights belong to; pass it on, or the gradient of a
+            target with weights changes with `recipe.accumulate`. None for the mean over ranks of the sum of weights.
 
     >>> mean, weight = weighted_mean(torch.tensor([1.0, 5.0]), torch.tensor([3.0, 1.0]))
     >>> mean.item(), weight.item()
     (2.0, 4.0)
     """
-    value = value.float()
-    weight = torch.ones_like(value) if weight is None else weight.float()
-    total, ranks = summed_over_ranks(weight.sum())
-    return (value * weight).sum() * ranks / total.clamp(min=torch.finfo(torch.float32).tiny), weight.sum().detach()
+    value = upcast(value)
+    weight = torch.ones_like(value) if weight is None else upcast(weight)
+    if denominator is None:
+        total, ranks = sum_over_ranks(weight.sum())
+        denominator = total / ranks
+    return (value * weight).sum() / denominator.clamp(min=torch.finfo(torch.float32).tiny), weight.sum().detach()
+
+
+def with_denominators(objective: Objective, parts: Sequence[Targets]) -> list[Targets]:
+    """The targets of the parts of one optimizer step, each with the denominator that makes parts and ranks one mean.
+
+    Args:
+        objective: Who scores them.
+        parts: The targets of every part on this rank, in order; parts are of one size.
+    """
+    sums = [sum_weights(objective, targets) for targets in parts]
+    names = sorted(sums[0])
+    if not names:
+        return [*parts]
+    local = torch.stack([torch.stack([each[name] for each in sums]).mean() for name in names])
+    total, ranks = sum_over_ranks(local)
+    denominators = dict(zip(names, (total / ranks).unbind(), strict=True))
+    return [
+        {name: replace(target, denominator=denominators.get(name)) for name, target in targets.items()}
+        for targets in parts
+    ]
+
+
+def sum_weights(objective: Objective, targets: Targets) -> dict[str, Tensor]:
+    """The sum of the weights that the objective's mean of each target has; targets without weights are left out."""
+    scored = objective.scored_weights(targets) if isinstance(objective, WeighsTargets) else {}
+    weights = {name: scored.get(name, target.weight) for name, target in targets.items()}
+    return {name: upcast(weight).sum() for name, weight in weights.items() if weight is not None}
 
 
 def build_loss(
@@ -56,4 +96,16 @@ def build_loss(
         torch.stack(means).sum(),
         {name: mean.detach() for name, (mean, _) in shown.items()},
         {name: weight.detach() for name, (_, weight) in shown.items()},
+    )
+
+
+def mean_loss(parts: Sequence[Loss]) -> Loss:
+    """The detached loss of an optimizer step whose parts were scored with shared denominators."""
+    first = parts[0]
+    if len(parts) == 1:
+        return replace(first, total=first.total.detach())
+    return Loss(
+        torch.stack([each.total.detach() for each in parts]).mean(),
+        {name: torch.stack([each.parts[name] for each in parts]).mean() for name in first.parts},
+        {name: torch.stack([each.weights[name] for each in parts]).sum() for name in first.weights},
     )

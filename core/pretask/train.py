@@ -7,9 +7,9 @@ bit for bit the run that was never stopped, and a run on R ranks sees what a run
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -26,7 +26,8 @@ from pretask.draws import Draws
 from pretask.errors import PretaskError
 from pretask.order import draw_batch
 from pretask.samples import Samples
-from pretask.values import Batch, Loss
+from pretask.scoring import mean_loss, with_denominators
+from pretask.values import Batch, Inputs, Loss, Targets
 
 REPORT = 0.5  # seconds between looks at the loss; on a GPU each look waits for the device
 CURVE = 400  # points kept of the loss curve
@@ -53,19 +54,50 @@ class Trained:
     curve: list[tuple[int, float]] = field(default_factory=list)
 
 
-class Step(nn.Module):
-    """Everything that one step computes, as one module: what is compiled and what is wrapped for several devices."""
+@dataclass(frozen=True)
+class Part:
+    """What of an optimizer step is in memory at once: x and y of some samples, and what their draws are keyed by.
+
+    Args:
+        inputs: x.
+        targets: y, with the denominators of the whole step.
+        index: Numbers of the samples.
+        seed: Of the run.
+        epoch: How often the samples have been seen before.
+    """
+
+    inputs: Inputs
+    targets: Targets
+    index: Tensor
+    seed: int | Tensor
+    epoch: Epoch
+
+
+class Divide(nn.Module):
+    """What comes before the network: augment and split. A module, so that it can be compiled; it has no parameters."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.task = task
+
+    def forward(self, batch: Batch, seed: int | Tensor, epoch: Epoch) -> tuple[Inputs, Targets]:
+        """Return x and y of a batch whose samples are seen for the epoch-th time."""
+        draws = Draws(batch.index, seed, epoch)
+        batch = augmented(batch, self.task.recipe.augment, draws.branch("augment"))
+        return self.task.divide(batch, draws)
+
+
+class Score(nn.Module):
+    """What is differentiated: encode and score. A module, so that it can be compiled and wrapped."""
 
     def __init__(self, task: Task) -> None:
         super().__init__()
         self.task = task
         self.model, self.objective = task.model, task.objective
 
-    def forward(self, batch: Batch, seed: int | Tensor, epoch: Epoch) -> Loss:
-        """The loss of a batch whose samples are seen for the epoch-th time."""
-        draws = Draws(batch.index, seed, epoch)
-        batch = augmented(batch, self.task.recipe.augment, draws.branch("augment"))
-        return self.task.loss(batch, draws)
+    def forward(self, part: Part) -> Loss:
+        """Return the loss of a part of a step."""
+        return self.task.score(part.inputs, part.targets, Draws(part.index, part.seed, part.epoch))
 
 
 def train(
@@ -75,6 +107,7 @@ def train(
     seed: int = 0,
     folder: Path | None = None,
     key: str = "",
+    code: Mapping[str, str] | None = None,
     checkpoint_seconds: float = 60.0,
     watch: Watcher | None = None,
 ) -> Trained:
@@ -86,13 +119,14 @@ def train(
         seed: Of order, draws and dropout.
         folder: For checkpoints; None keeps none.
         key: What determines the run; checkpoints of another key are left alone.
+        code: Hashes of the code that trains, by module; checkpoints of other code are left alone.
         checkpoint_seconds: Between two checkpoints.
         watch: Told of progress.
 
     Raises:
         PretaskError: The loss stopped being finite, or a checkpoint could not be written.
     """
-    run = Run(task, samples, seed, folder, key, watch)
+    run = Run(task, samples, seed, folder, Progress(key, code=code or {}), watch)
     with seeded(seed), stop_signal() as stopped:
         run.resume()
         run.go(stopped, checkpoint_seconds)
@@ -103,7 +137,7 @@ class Run:
     """One sitting of a training run."""
 
     def __init__(
-        self, task: Task, samples: Samples, seed: int, folder: Path | None, key: str, watch: Watcher | None
+        self, task: Task, samples: Samples, seed: int, folder: Path | None, progress: Progress, watch: Watcher | None
     ) -> None:
         self.task, self.seed, self.folder, self.watch = task, seed, folder, watch
         recipe = task.recipe
@@ -113,22 +147,22 @@ class Run:
         self.parts: dict[str, nn.Module] = {"model": task.model, "objective": task.objective}
         if recipe.channels_last and task.device.type == "cuda":
             use_channels_last(self.parts.values())
-        step = Step(task)
-        self.parameters = [each for each in step.parameters() if each.requires_grad]
+        self.divide, score = Divide(task), Score(task)
+        self.parameters = [each for each in score.parameters() if each.requires_grad]
         self.optimizer = recipe.make_optimizer(self.parameters)
         self.raw_optimizer = self.optimizer
         if recipe.compile:
-            step.compile()
-        self.step, self.optimizer = self.accelerator.prepare(step, self.optimizer)
-        self.progress = Progress(key)
+            self.divide.compile()
+            score.compile()
+        self.score, self.optimizer = self.accelerator.prepare(score, self.optimizer)
+        self.progress = progress
         self.bad = torch.full((), -1, dtype=torch.int64, device=task.device)  # first step whose loss was not finite
 
     def resume(self) -> None:
         """Go on where the newest sound checkpoint of this run stands."""
         if self.folder is not None:
-            self.progress = (
-                checkpoint.load(self.folder, self.parts, self.raw_optimizer, self.progress.key) or self.progress
-            )
+            found = checkpoint.load(self.folder, self.parts, self.raw_optimizer, self.progress)
+            self.progress = found or self.progress
 
     def go(self, stopped: Callable[[], bool], checkpoint_seconds: float) -> None:
         """Step until the budget is spent or a stop is asked for; save now and then, and at the end."""
@@ -173,20 +207,39 @@ class Run:
         recipe, step = self.task.recipe, self.progress.step
         for group in self.raw_optimizer.param_groups:
             group["lr"] = recipe.rate(step)
-        self.raw_optimizer.zero_grad(set_to_none=True)
-        for part, (batch, epoch) in enumerate(batches):
-            seed_ambient(self.seed, step, part, self.accelerator.process_index)
-            last = part + 1 == len(batches)  # only then are gradients exchanged between ranks
-            with nothing() if last else self.accelerator.no_sync(self.step):
-                loss: Loss = self.step(batch, *self.as_arguments(epoch, len(batch)))
-            self.accelerator.backward(loss.total / len(batches))
-            self.bad = torch.where((self.bad < 0) & ~torch.isfinite(loss.total), step, self.bad)
+        loss = self.differentiate(self.divided(batches))
         if recipe.clip:
             nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
         self.optimizer.step()
         if hasattr(self.task.objective, "after_step"):
             self.task.objective.after_step(self.task.model, (step + 1) / recipe.steps)
         return loss
+
+    def divided(self, batches: list[tuple[Batch, Epoch]]) -> list[Part]:
+        """Return the parts of a step, split before the first is encoded: only then is the step's weight known."""
+        keys = [self.as_arguments(epoch, len(batch)) for batch, epoch in batches]
+        halves = [self.divide(batch, *key) for (batch, _), key in zip(batches, keys, strict=True)]
+        targets = [each for _, each in halves]
+        if len(batches) > 1:
+            targets = with_denominators(self.task.objective, targets)
+        return [
+            Part(inputs, y, batch.index, *key)
+            for (inputs, _), y, (batch, _), key in zip(halves, targets, batches, keys, strict=True)
+        ]
+
+    def differentiate(self, parts: list[Part]) -> Loss:
+        """Set the gradient of every parameter to that of the step's loss, and return the loss."""
+        step, losses = self.progress.step, []
+        self.raw_optimizer.zero_grad(set_to_none=True)
+        for number, part in enumerate(parts):
+            seed_ambient(self.seed, step, number, self.accelerator.process_index)
+            last = number + 1 == len(parts)  # only then are gradients exchanged between ranks
+            with nullcontext() if last else self.accelerator.no_sync(self.score):
+                loss: Loss = self.score(part)
+                self.accelerator.backward(loss.total / len(parts))
+            self.bad = torch.where((self.bad < 0) & ~torch.isfinite(loss.total), step, self.bad)
+            losses.append(loss)
+        return mean_loss(losses)
 
     def as_arguments(self, epoch: Epoch, size: int) -> tuple[int | Tensor, Epoch]:
         """Seed and epoch as they are, or as tensors where numbers would make torch.compile start again every epoch."""
@@ -265,12 +318,6 @@ def accelerator_for(device: torch.device, precision: str) -> Any:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
-
-
-@contextmanager
-def nothing() -> Iterator[None]:
-    """Do nothing around a block."""
-    yield
 
 
 @contextmanager

@@ -76,11 +76,14 @@ class Target:
         value: (B, *grid) or (B, V, *grid); Values add an axis of channels, candidates one of K.
         weight: How much a position counts, 0 where nothing is asked; None where all count 1.
         probability: The share of each of K candidates; 0 is a negative.
+        denominator: What the weighted sum is divided by, where an optimizer step is computed in parts: the mean over
+            parts and ranks of the sum of weights. Filled in by the trainer; None where the batch's own sum is meant.
     """
 
     value: Shaped[Tensor, "B ..."]
     weight: Float[Tensor, "B ..."] | None = None
     probability: Float[Tensor, "B ..."] | None = None
+    denominator: Float[Tensor, ""] | None = None
 
 
 Targets = Mapping[str, Target]

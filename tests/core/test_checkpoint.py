@@ -30,7 +30,7 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     save(tmp_path, before, optimizer, Progress("k", 5, 1.5, [(1, 0.5)]))
     after = parts()
     fresh = torch.optim.AdamW([each for part in after.values() for each in part.parameters()], lr=0.1)
-    assert load(tmp_path, after, fresh, "k") == Progress("k", 5, 1.5, [(1, 0.5)])
+    assert load(tmp_path, after, fresh, Progress("k")) == Progress("k", 5, 1.5, [(1, 0.5)])
     for name in before:
         for one, two in zip(before[name].state_dict().values(), after[name].state_dict().values(), strict=True):
             assert torch.equal(one, two)
@@ -53,7 +53,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(tmp_path: Path, 
         path.write_bytes(content[:middle])
     else:
         path.unlink()
-    progress = load(tmp_path, modules, optimizer, "k")
+    progress = load(tmp_path, modules, optimizer, Progress("k"))
     assert progress is not None
     assert progress.step == 1
 
@@ -75,7 +75,7 @@ def test_a_full_disk_is_said_and_leaves_the_checkpoint_before(tmp_path: Path) ->
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "try:\n    save(folder, modules, optimizer, Progress('k', 2))\n"
         "except PretaskError as error:\n    print(error)\n"
-        "print(load(folder, modules, optimizer, 'k').step, [path.name for path in folder.iterdir()])\n"
+        "print(load(folder, modules, optimizer, Progress('k')).step, [path.name for path in folder.iterdir()])\n"
     )
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
     message, left = done.stdout.splitlines()
@@ -101,7 +101,7 @@ def test_tied_weights_are_saved_and_stay_tied(tmp_path: Path) -> None:
     expected = tied["in"].weight.detach().clone()
     with torch.no_grad():
         tied["in"].weight.zero_()
-    load(tmp_path, {"model": tied}, optimizer, "k")
+    load(tmp_path, {"model": tied}, optimizer, Progress("k"))
     assert torch.equal(tied["out"].weight, expected)
     assert tied["out"].weight is tied["in"].weight
 

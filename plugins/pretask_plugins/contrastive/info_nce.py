@@ -11,7 +11,6 @@ Axes: B batch, V views, D dimensions, N all embeddings of the batch on one rank,
 
 import math
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -28,6 +27,8 @@ from pretask import (
     build_loss,
     check_kinds,
     find_reading,
+    full_precision,
+    upcast,
     weighted_mean,
 )
 from torch import Tensor, nn
@@ -78,7 +79,7 @@ class InfoNce(nn.Module):
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
         """Embeddings of length 1, (B, ..., D), by target."""
         embedded = {name: read.place(self.heads[name](read(features))) for name, read in self.readings.items()}
-        return {name: F.normalize(each.float(), dim=-1) for name, each in embedded.items()}
+        return {name: F.normalize(upcast(each), dim=-1) for name, each in embedded.items()}
 
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
         """Mean nats, the share of embeddings whose nearest other belongs to them, and the nats that are known."""
@@ -118,7 +119,7 @@ def compare(
         Nats and whether the nearest other is a positive, one per embedding; weights, 0 where an embedding has no
         positive or is not asked for; and how many others each was compared with.
     """
-    own = F.normalize(embedded.float(), dim=-1).flatten(0, -2)
+    own = F.normalize(upcast(embedded), dim=-1).flatten(0, -2)
     identity = target.value.flatten()
     asked = torch.ones_like(own[:, 0]) if target.weight is None else target.weight.float().flatten()
     every, first = gathered(own)
@@ -130,11 +131,6 @@ def compare(
         similarity = own @ every.T / temperature
     nats, right = contrast(similarity, positive, other)
     return nats, right, asked * positive.any(1), len(every) - 1
-
-
-def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Outside of autocast; on the device meta there is none."""
-    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def contrast(

@@ -24,6 +24,7 @@ from pretask import (
     TargetSpecs,
     check_kinds,
     find_reading,
+    upcast,
     weighted_mean,
 )
 from torch import Tensor, nn
@@ -80,7 +81,7 @@ class LatentModel(nn.Module):
 
     def posterior(self, features: Features) -> Posterior:
         """q(z | x), in float32."""
-        mean, log_variance = self.to_code(self.read(features)).float().chunk(2, -1)
+        mean, log_variance = upcast(self.to_code(self.read(features))).chunk(2, -1)
         return Posterior(mean, log_variance)
 
     def noise(self, draws: Draws, samples: int) -> Float[Tensor, "B K D"]:
@@ -89,7 +90,7 @@ class LatentModel(nn.Module):
 
     def decode(self, code: Float[Tensor, "B K D"], name: str) -> Float[Tensor, "B K ... C"]:
         """What the decoder of a target says for every code."""
-        said: Tensor = self.decoders[name](code.flatten(0, 1)).float()
+        said: Tensor = upcast(self.decoders[name](code.flatten(0, 1)))
         return said.view(*code.shape[:2], *said.shape[1:])
 
     def means(self, code: Float[Tensor, "B K D"]) -> Mapping[str, Float[Tensor, "B K ... C"]]:

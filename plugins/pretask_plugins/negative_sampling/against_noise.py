@@ -28,6 +28,7 @@ from pretask import (
     build_loss,
     check_kinds,
     find_reading,
+    upcast,
     weighted_mean,
 )
 from torch import Tensor, nn
@@ -64,11 +65,11 @@ class NegativeSampling(nn.Module):
     def vectors(self, features: Features, name: str) -> Float[Tensor, "B ... D"]:
         """What is multiplied with the classes' vectors, at the target's positions."""
         read = self.readings[name]
-        return read.place(read(features)).float()
+        return upcast(read.place(read(features)))
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
         """The products of every target, (B, ..., C): log-odds against noise, which do not add up to a distribution."""
-        return {name: self.vectors(features, name) @ self.tables[name].weight.float().T for name in self.classes}
+        return {name: self.vectors(features, name) @ upcast(self.tables[name].weight).T for name in self.classes}
 
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
         """Mean nats of every target, and how often the answer is ahead of noise."""
@@ -92,9 +93,9 @@ class NegativeSampling(nn.Module):
         terms = {}
         for name, target in targets.items():
             value, share = answers(name, target, self.negatives)
-            products = guess[name].float().gather(-1, value)
-            expected = self.negatives * F.softplus(guess[name].float()).mean(-1) if self.negatives else 0.0
-            seen = guess[name].float() if target.probability is None else products
+            products = upcast(guess[name]).gather(-1, value)
+            expected = self.negatives * F.softplus(upcast(guess[name])).mean(-1) if self.negatives else 0.0
+            seen = upcast(guess[name]) if target.probability is None else products
             known = F.one_hot(target.value, self.classes[name]).float() if target.probability is None else share
             terms[name] = nats(products, share) + expected, ranked(seen, known)
         return as_loss(terms, targets)
@@ -146,6 +147,9 @@ def ranked(products: Float[Tensor, "B ... K"], share: Float[Tensor, "B ... K"]) 
 
 def as_loss(terms: Mapping[str, Terms], targets: Targets) -> Loss:
     """Means of what was found, by the targets' weights."""
-    costs = {name: weighted_mean(cost, targets[name].weight) for name, (cost, _) in terms.items()}
-    reports = {f"{name}.ranked": weighted_mean(rank, targets[name].weight) for name, (_, rank) in terms.items()}
+    costs, reports = {}, {}
+    for name, (cost, rank) in terms.items():
+        weight, denominator = targets[name].weight, targets[name].denominator
+        costs[name] = weighted_mean(cost, weight, denominator)
+        reports[f"{name}.ranked"] = weighted_mean(rank, weight, denominator)
     return build_loss(costs, reports)

@@ -21,6 +21,7 @@ from pretask import (
     build_loss,
     check_kinds,
     find_reading,
+    upcast,
     weighted_mean,
 )
 from torch import Tensor, nn
@@ -67,7 +68,7 @@ class CrossEntropy(nn.Module):
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
         """Log-probabilities of every target, (B, ..., C)."""
-        return {name: self.logits(features, name).float().log_softmax(-1) for name in self.classes}
+        return {name: upcast(self.logits(features, name)).log_softmax(-1) for name in self.classes}
 
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
         """Mean nats of every target, and the share of right guesses."""
@@ -77,10 +78,10 @@ class CrossEntropy(nn.Module):
         """The same for logits or log-probabilities (B, ..., C) by target, wherever they come from."""
         terms, reports = {}, {}
         for name in self.classes:
-            target, logits = targets[name], guess[name].float()
-            terms[name] = weighted_mean(nats(logits, target, self.smoothing), target.weight)
+            target, logits = targets[name], upcast(guess[name])
+            terms[name] = weighted_mean(nats(logits, target, self.smoothing), target.weight, target.denominator)
             right = (logits.argmax(-1) == likeliest(target)).float()
-            reports[f"{name}.accuracy"] = weighted_mean(right, target.weight)
+            reports[f"{name}.accuracy"] = weighted_mean(right, target.weight, target.denominator)
         return build_loss(terms, reports)
 
 

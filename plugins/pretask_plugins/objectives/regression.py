@@ -22,6 +22,7 @@ from pretask import (
     build_loss,
     check_kinds,
     find_reading,
+    upcast,
     weighted_mean,
 )
 from torch import Tensor, nn
@@ -66,7 +67,7 @@ class Regression(nn.Module):
     def guess(self, features: Features, name: str) -> Float[Tensor, "B ... K"]:
         """The guess, at the target's positions."""
         read = self.readings[name]
-        return read.place(self.heads[name](read(features))).float()
+        return upcast(read.place(self.heads[name](read(features))))
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
         """Values of every target, (B, ..., channels)."""
@@ -80,8 +81,8 @@ class Regression(nn.Module):
         """The same for values (B, ..., channels) by target, wherever they come from."""
         terms, reports = {}, {}
         for name in self.readings:
-            target, values = targets[name], guess[name].float()
-            terms[name] = weighted_mean(errors(values, target.value, self.error), target.weight)
+            target, values = targets[name], upcast(guess[name])
+            terms[name] = weighted_mean(errors(values, target.value, self.error), target.weight, target.denominator)
             reports[f"{name}.explained"] = explained(values.detach(), target.value, target.weight)
         return build_loss(terms, reports)
 

@@ -10,7 +10,6 @@ Axes: B batch, V views, N positions, D width, Q asked positions, P positions tha
 
 import math
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -28,6 +27,8 @@ from pretask import (
     build_loss,
     check_kinds,
     find_reading,
+    full_precision,
+    upcast,
     weighted_mean,
 )
 from torch import Tensor, nn
@@ -89,7 +90,7 @@ class Pointer(nn.Module):
     def vectors(self, features: Features, name: str) -> Float[Tensor, "B ... D"]:
         """The vectors of one target, at its positions."""
         read = self.readings[name]
-        vectors = read.place(self.heads[name](read(features))).float()
+        vectors = upcast(read.place(self.heads[name](read(features))))
         if self.normalise:
             vectors = F.normalize(vectors, dim=-1)
         return vectors / math.sqrt(self.temperature)
@@ -108,9 +109,14 @@ class Pointer(nn.Module):
             told = copied(vectors if has_views else vectors[:, None], label, weight == 0, count, self.asked)
             label, weight = label[:, -self.asked :], weight[:, -self.asked :]
             nats = -(told.gather(-1, label[..., None])[..., 0] + EPSILON).log()
-            terms[name] = weighted_mean(nats, weight)
-            reports[f"{name}.accuracy"] = weighted_mean((told.argmax(-1) == label).float(), weight)
+            denominator = targets[name].denominator
+            terms[name] = weighted_mean(nats, weight, denominator)
+            reports[f"{name}.accuracy"] = weighted_mean((told.argmax(-1) == label).float(), weight, denominator)
         return build_loss(terms, reports)
+
+    def scored_weights(self, targets: Targets, /) -> Mapping[str, Tensor]:
+        """The weights of the views that are asked: views before them are pointed at, whatever they weigh."""
+        return {name: flat(targets[name], self.readings[name].per_view)[1][:, -self.asked :] for name in self.classes}
 
 
 def flat(target: Target, has_views: bool) -> tuple[Int[Tensor, "B V N"], Float[Tensor, "B V N"]]:
@@ -138,13 +144,8 @@ def copied(
     pointed = [each[:, :views].flatten(1, 2) for each in (vectors, label, given)]
     with full_precision(vectors.device):
         affinity = pointing(asking.flatten(1, 2), pointed[0], pointed[2])
-        shares = affinity @ F.one_hot(pointed[1].clamp(min=0), classes).float()
+        shares = affinity @ F.one_hot(pointed[1].clamp(min=0), classes).to(affinity.dtype)
     return shares.view(*asking.shape[:3], classes)
-
-
-def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Outside of autocast; on the device meta there is none."""
-    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def pointing(

@@ -142,7 +142,9 @@ def modality_of(registry: Registry, parts: Parts) -> str:
     Raises:
         Skip: There is no tiny data on which they do.
     """
-    for modality in sorted(parts["split"].component.traits["modality"], key=lambda each: each not in OBSERVED):
+    known = [*OBSERVED]
+    declared = sorted(parts["split"].component.traits["modality"])
+    for modality in sorted(declared, key=lambda each: known.index(each) if each in known else len(known)):
         fit = static_fit(parts["split"], parts["objective"], parts["model"], modality) is None
         if fit and fits_exactly(parts, samples_of(registry, modality)):
             return str(modality)

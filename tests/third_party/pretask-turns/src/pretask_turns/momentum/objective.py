@@ -86,7 +86,8 @@ class MomentumTeacher(nn.Module):
         terms, reports = {}, {}
         for name, guess in self.predict(features).items():
             answer = self.answer(name, targets[name])
-            terms[f"{name}.distance"] = weighted_mean(2 - 2 * (guess * answer).sum(-1), targets[name].weight)
+            distance, target = 2 - 2 * (guess * answer).sum(-1), targets[name]
+            terms[f"{name}.distance"] = weighted_mean(distance, target.weight, target.denominator)
             spread = answer.float().std(0, correction=0).mean() * answer.shape[-1] ** 0.5
             reports[f"{name}.spread"] = weighted_mean(spread.expand(len(answer)))
         return build_loss(terms, reports)

@@ -1,0 +1,107 @@
+"""The gradient of one optimizer step of every built-in task, for tests of accumulation and of several ranks.
+
+Run by `torch.distributed.run` it writes the gradients of rank 0 to a file: FILE.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import cache
+
+import torch
+from pretask import Batch, Draws, Inputs, Recipe, Samples, Target, Targets, Task
+from pretask.checkpoint import Progress
+from pretask.compose import compose
+from pretask.train import Run
+from pretask_registry import Registry, build, resolved_options
+from pretask_registry.registry import Registered
+from pretask_registry.testing.material import canned, declared_parts, fitted, modality_of
+from torch import Tensor, nn
+
+REGISTRY = Registry.load()
+TASKS = sorted(each.id for each in REGISTRY.current("task") if each.namespace == "pretask")
+SIZE = 32  # samples of the step
+DOUBLE = torch.float64
+
+
+class Cast:
+    """A split whose floats are float64, so that the rest of a task can be."""
+
+    def __init__(self, split: object) -> None:
+        self.split = split
+        self.partners = getattr(split, "partners", 0)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.split, name)
+
+    def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
+        inputs, targets = self.split(batch, draws)  # type: ignore[operator]
+        return replace(inputs, data=double(inputs.data)), {name: self.cast(each) for name, each in targets.items()}
+
+    def cast(self, target: Target) -> Target:
+        floats = {name: getattr(target, name) for name in ("value", "weight", "probability")}
+        return Target(**{name: double(value) for name, value in floats.items() if value is not None})
+
+
+def double(value: Tensor) -> Tensor:
+    return value.double() if value.is_floating_point() else value
+
+
+def uneven(samples: Samples) -> Samples:
+    """The samples with padding that differs from one to the next, where tokens or sound can have it."""
+    if samples.data.ndim != 2:
+        return samples
+    length = samples.data.shape[1]
+    kept = Draws(torch.arange(len(samples))).integers("length", length // 4, length + 1)
+    present = torch.arange(length) < kept[:, None]
+    vocabulary = samples.observed.vocabulary
+    filler = 0 if vocabulary is None else vocabulary.id("pad") or 0
+    return replace(samples, data=samples.data.where(present, filler), present=present)
+
+
+@cache
+def prepared(name: str, dtype: torch.dtype) -> tuple[Task, Samples]:
+    """A task at its small size with uneven samples: no dropout, batch normalization in evaluation mode."""
+    parts = declared_parts(REGISTRY, REGISTRY.find("task", name))
+    samples = uneven(canned(modality_of(REGISTRY, parts)))
+    task = small(parts, samples, Recipe(batch=SIZE, samples=SIZE, channels_last=False))
+    if dtype is DOUBLE:
+        task = replace(task, split=Cast(task.split), model=task.model.double(), objective=task.objective.double())
+    return task, samples
+
+
+def gradient(name: str, accumulate: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    """The whole gradient of the first step."""
+    task, samples = prepared(name, dtype)
+    task = replace(task, recipe=replace(task.recipe, accumulate=accumulate))
+    run = Run(task, samples, 0, None, Progress(""), None)
+    run.differentiate(run.divided(run.fetch(0)))
+    return torch.cat([each.grad.flatten() for each in run.parameters if each.grad is not None])
+
+
+def small(parts: Mapping[str, Registered], samples: Samples, recipe: Recipe) -> Task:
+    built = {kind: build(part, {**part.component.small, **without_dropout(part)}) for kind, part in parts.items()}
+    made = compose(samples.observed, fitted(built["split"], samples), built["model"], built["objective"], recipe)
+    for module in [*made.model.modules(), *made.objective.modules()]:
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.eval()
+    return made
+
+
+def without_dropout(part: Registered) -> dict[str, float]:
+    return {"dropout": 0.0} if "dropout" in resolved_options(part, {}) else {}
+
+
+def gradients(accumulate: int) -> Iterator[tuple[str, Tensor]]:
+    for name in TASKS:
+        for dtype in (torch.float32, DOUBLE):
+            yield f"{name} {dtype}", gradient(name, accumulate, dtype)
+
+
+if __name__ == "__main__":
+    from accelerate import PartialState
+
+    torch.set_num_threads(1)
+    found = dict(gradients(accumulate=2))
+    if PartialState().is_main_process:
+        torch.save(found, sys.argv[1])
