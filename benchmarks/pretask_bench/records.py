@@ -11,11 +11,11 @@ import json
 import math
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pretask.errors import PretaskError
@@ -27,6 +27,7 @@ from pydantic import (
     JsonValue,
     StringConstraints,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
@@ -94,6 +95,18 @@ class Sealed(BaseModel):
     """What all parts of a record have in common: nothing is converted, added or changed, and all is finite."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Extended(Sealed):
+    """A part with fields that older records lack: where they say nothing they are left out, and old bytes stay."""
+
+    later: ClassVar[frozenset[str]]
+
+    @model_serializer(mode="wrap")
+    def _without_silent_fields(self, write: Callable[["Extended"], dict[str, Any]]) -> dict[str, Any]:
+        fields: dict[str, Any] = write(self)
+        silent = {name for name in self.later if getattr(self, name) == type(self).model_fields[name].get_default()}
+        return {name: value for name, value in fields.items() if name not in silent}
 
 
 class Part(Sealed):
@@ -247,7 +260,7 @@ class Provenance(Sealed):
     command: Annotated[tuple[Text, ...], Field(max_length=400)] = ()
 
 
-class Record(Sealed):
+class Record(Extended):
     """One result.
 
     Args:
@@ -256,7 +269,11 @@ class Record(Sealed):
         error: What went wrong; only where it failed.
         results: A row for every evaluator and encoder.
         weights: Hash of the trained weights, which tells whether a rerun was exact.
+        code: Hash of the syntax of every module that the parts use, by name; see code.py. It is beside the cell, since
+            it says how the numbers came about and not what they are of.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"code"})
 
     record: Literal[1]
     status: Literal["complete", "failed"]
@@ -265,6 +282,7 @@ class Record(Sealed):
     results: Annotated[tuple[Row, ...], Field(max_length=256)] = ()
     pretext: Pretext | None = None
     weights: Hash | None = None
+    code: Annotated[dict[Name, Hash], Field(max_length=4000)] = {}
     provenance: Provenance
     licence: Line | None = None
     author: Line | None = None

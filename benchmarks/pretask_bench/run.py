@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from pretask import Budget, Figure, Items, PretaskError, Recipe, Samples, Task
 from pretask.cache import cache_folder
-from pretask.checkpoint import weights_of
+from pretask.checkpoint import code_in, weights_of
 from pretask.compose import compose
 from pretask.extraction import fingerprint_of
 from pretask.held_out import baseline_losses, held_out_loss
@@ -25,6 +25,7 @@ from pretask.train import Trained, train
 from pretask_registry import Registry, build, resolved_options
 
 from pretask_bench.baselines import raw_input, supervised_split, told_label
+from pretask_bench.code import SCORING, TRAINING, Code, changed_modules, code_key, code_of, listed
 from pretask_bench.cost import training_flops
 from pretask_bench.plan import ON, PARTS, Plan, places_of
 from pretask_bench.provenance import collect
@@ -95,6 +96,14 @@ class Built:
     objective: Any
     cell: Cell
 
+    def code(self, evaluated: bool = True) -> Mapping[str, str]:
+        """The hashes of the modules that train, and where asked for of those that measure."""
+        parts = [self.plan.parts[part] for part in (*PARTS, "data")]
+        if not evaluated:
+            return code_of(parts, TRAINING)
+        parts += [*self.plan.evaluators, *([self.plan.parts[ON]] if ON in self.plan.parts else [])]
+        return code_of(parts, (*TRAINING, *SCORING))
+
     def compose(self, device: torch.device) -> Task:
         """The task with the weights that the seed gives."""
         plan = self.plan
@@ -126,11 +135,14 @@ def run(registry: Registry, plan: Plan, sitting: Sitting) -> tuple[Record, Path]
     with clock.stage("data"):
         built = make(plan, sitting)
     store = sitting.out / "records"
-    known = None if sitting.again else find_record(store, built.cell, expected(plan, sitting))
-    if known is not None:
+    code = built.code()
+    known = None if sitting.again else find_record(store, built.cell, code, expected(plan, sitting))
+    if known is not None and known[0].code == code:
         sitting.say(f"already recorded: {known[1]} (--again runs it anew)")
         return known
-    facts: dict[str, Any] = {"cell": built.cell, "results": [], "pretext": None}
+    if known is not None:
+        sitting.say(f"recorded with other code, so it runs anew: {listed(changed_modules(known[0].code, code))}")
+    facts: dict[str, Any] = {"cell": built.cell, "code": code, "results": [], "pretext": None}
     try:
         carry_out(registry, built, sitting, clock, facts)
         status: dict[str, Any] = {"status": "complete"}
@@ -214,8 +226,10 @@ def supervised(registry: Registry, built: Built) -> Built:
     """The same network, recipe and budget for the labels that are measured, or the first ones of the data."""
     wanted = [str(built.plan.of(each.name).get("label", "")) for each in built.plan.evaluators]
     label = told_label(built.train, wanted)
-    plan = replace(built.plan, name=f"{built.plan.name}-{SUPERVISED}-{label}")
-    objective = build(registry.find("objective", "pretask/cross-entropy@1"))
+    registered = registry.find("objective", "pretask/cross-entropy@1")
+    parts = {**built.plan.parts, "objective": registered}
+    plan = replace(built.plan, name=f"{built.plan.name}-{SUPERVISED}-{label}", parts=parts)
+    objective = build(registered)
     return replace(built, plan=plan, split=supervised_split(built.split, built.train, label), objective=objective)
 
 
@@ -262,22 +276,33 @@ def data_facts(plan: Plan, part: str, data: Callable[[str], Samples]) -> dict[st
 
 def pretrain(registry: Registry, task: Task, built: Built, sitting: Sitting) -> Trained:
     """Train with progress shown and checkpoints kept, going on where an earlier sitting stopped."""
-    key = cell_key(built.cell, without={"evaluators", "evaluated_on"})
+    key, code = cell_key(built.cell, without={"evaluators", "evaluated_on"}), built.code(evaluated=False)
     name = f"{built.plan.name}-{key[:12]}"
+    folder = sitting.out / f"{name}-{code_key(code)[:8]}"
+    tell_of_other_code(sitting, name, folder, key, code)
     registry.call("pretask_run_event", event="pretrain-start", run=name, facts=asdict(built.plan.recipe))
     with shown_progress(built.plan.name) as watch:
         trained = train(
             task,
             built.train,
             seed=built.plan.seed,
-            folder=sitting.out / name,
+            folder=folder,
             key=key,
+            code=code,
             checkpoint_seconds=sitting.checkpoint_seconds,
             watch=watch,
         )
     facts = {"steps": trained.steps, "seconds": trained.seconds, "curve": trained.curve}
     registry.call("pretask_run_event", event="pretrain-end", run=name, facts=facts)
     return trained
+
+
+def tell_of_other_code(sitting: Sitting, name: str, folder: Path, key: str, code: Code) -> None:
+    """Say which modules changed, where the same run was trained with other code and nothing of it can be used."""
+    others = [path for path in sorted(sitting.out.glob(f"{name}-*")) if path != folder]
+    found = [before for path in others if (before := code_in(path, key)) is not None]
+    if found and not folder.exists():
+        sitting.say(f"checkpoints of other code are left alone: {listed(changed_modules(found[-1], code))}")
 
 
 def evaluate(measure: Any, task: Task, built: Built, encoder: str, evaluator: str, store: Path) -> dict[str, Any]:
@@ -341,13 +366,15 @@ def expected(plan: Plan, sitting: Sitting) -> set[str]:
     return {*sitting.baselines} - {RAW} if measured_apart else set()
 
 
-def find_record(store: Path, cell: Cell, baselines: Collection[str]) -> tuple[Record, Path] | None:
-    """A complete record of this very cell with these baselines, if the store has one."""
+def find_record(store: Path, cell: Cell, code: Code, baselines: Collection[str]) -> tuple[Record, Path] | None:
+    """A complete record of this very cell with these baselines, of this code where there is one, else of other code."""
     if not store.is_dir():
         return None
-    key = cell_key(cell)
+    key, other = cell_key(cell), None
     for record in read_all([store])[0]:
         has_them = {row.encoder for row in record.results} >= {*baselines}
         if record.status == "complete" and has_them and cell_key(record.cell) == key:
-            return record, store / f"{record_hash(record)}.json"
-    return None
+            other = record, store / f"{record_hash(record)}.json"
+            if record.code == code:
+                break
+    return other
