@@ -11,7 +11,7 @@ import json
 import math
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -27,6 +27,7 @@ from pydantic import (
     JsonValue,
     StringConstraints,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
@@ -36,6 +37,7 @@ from pretask_bench.provenance import LONGEST_ERROR, UNSEEN, error_text
 VERSION = 1
 MOST_ITEMS = 2**24
 DEEPEST, MOST_VALUES, LONGEST_OPTION = 8, 4000, 4000  # of the options of one part
+ADDED_LATER = {"reruns"}  # fields of a record that are left out where they are None, so that older bytes stay canonical
 SCHEMA = Path(__file__).with_name("record.schema.json")
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=f"^[^\\t\\n\\r{UNSEEN}]*$")]
@@ -256,6 +258,7 @@ class Record(Sealed):
         error: What went wrong; only where it failed.
         results: A row for every evaluator and encoder.
         weights: Hash of the trained weights, which tells whether a rerun was exact.
+        reruns: Name of the record whose cell was carried out again, where that is why this one was made.
     """
 
     record: Literal[1]
@@ -269,6 +272,11 @@ class Record(Sealed):
     licence: Line | None = None
     author: Line | None = None
     note: Text | None = None
+    reruns: Hash | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_what_came_later(self, serialize: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        return {name: fact for name, fact in serialize(self).items() if fact is not None or name not in ADDED_LATER}
 
     @model_validator(mode="after")
     def _parts_agree(self) -> "Record":

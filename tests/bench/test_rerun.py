@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 from pretask import PretaskError, Unknown
+from pretask_bench.agreement import judge, verdict
 from pretask_bench.cli import invoke
 from pretask_bench.plan import make_plan
 from pretask_bench.records import Record, build_record, pack_items
-from pretask_bench.rerun import judge, plan_of, provenance, rerun, verdict
+from pretask_bench.rerun import plan_of, provenance, rerun
 from pretask_bench.run import Sitting, run
 from pretask_bench.store import read, write
 from pretask_registry import Registry
