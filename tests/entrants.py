@@ -81,7 +81,7 @@ def entrant(
         **(cell or {}),
     }
     trained = sha256(canonical_bytes(own)).hexdigest()  # other cells, other weights and another loss
-    pretext = {"metrics": {"order": 1 + int(trained[:8], 16) / 2**36}}  # within what a rerun may differ by
+    pretext = {"metrics": {"order": 1 + int(trained[:8], 16) / 2**38}}  # within what a rerun may differ by
     return build_record({**facts, "cell": own, "results": rows, "weights": trained, "pretext": pretext, **changes})
 
 

@@ -67,7 +67,7 @@ def judge_row(row: Row, other: Row) -> Iterator[Judged]:
 
 def judge_items(name: str, before: Items, now: Items | None) -> Judged:
     """Answers to the same items: whether their difference may be none."""
-    share = float(before.correct().mean())
+    share = before.share
     if now == before:  # what most replicates are, and by far the fastest
         return Judged(name, f"{100 * share:.1f} %", f"{100 * share:.1f} %", "the same answers", agrees=True)
     if now is None or (now.test, now.count) != (before.test, before.count):

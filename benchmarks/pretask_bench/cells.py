@@ -5,6 +5,7 @@ installed here: nothing else is imported because a record names it. What is left
 option out, or adding one that nobody knows, makes no other entry of one result.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from pretask_bench.records import Cell, Part, Record
 
 CHOSEN = ("split", "objective", "model")  # parts that a suite leaves free
 LONGEST_FAULT = 300
+OPTIONS_OF_RECIPE = read_options(Recipe, by_keyword=False)
 
 
 @dataclass(frozen=True)
@@ -45,18 +47,18 @@ class Settler:
 
     def __init__(self, registry: Registry | None = None) -> None:
         self.registry = registry
-        self.known: dict[tuple[str, bytes], Settled] = {}
+        self.known: dict[tuple[str, str], Settled] = {}
 
     def recipe(self, cell: Cell) -> Settled:
         """Settle the recipe of a cell."""
-        key = (RECIPE, canonical_bytes(cell.recipe))
+        key = (RECIPE, json.dumps(cell.recipe, sort_keys=True))
         if key not in self.known:
             self.known[key] = settle_recipe(cell.recipe)
         return self.known[key]
 
     def part(self, kind: str, part: Part) -> Settled:
         """Settle the options of one part."""
-        key = (kind, canonical_bytes({"id": part.id, "options": part.options}))
+        key = (f"{kind} {part.id}", json.dumps(part.options, sort_keys=True))
         if key not in self.known:
             self.known[key] = settle_part(self.registry, kind, part)
         return self.known[key]
@@ -86,7 +88,7 @@ class Settler:
 def settle_recipe(given: Mapping[str, Any]) -> Settled:
     """Settle a recipe, which has the fields of `Recipe` and no others."""
     try:
-        recipe = Recipe(**settle("the recipe", RECIPE, read_options(Recipe, by_keyword=False), given))
+        recipe = Recipe(**settle("the recipe", RECIPE, OPTIONS_OF_RECIPE, given))
     except PretaskError as error:
         return Settled(given, fault=shortened(error))
     settled = plain(asdict(recipe))

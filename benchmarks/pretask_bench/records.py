@@ -166,6 +166,11 @@ class Items(Sealed):
         """(count,) bool."""
         return np.unpackbits(np.frombuffer(b64decode(self.bits), np.uint8), count=self.count).astype(bool)
 
+    @property
+    def share(self) -> float:
+        """Of the items that were answered rightly; the bits are counted without an array, since boards read many."""
+        return int.from_bytes(b64decode(self.bits)).bit_count() / self.count
+
 
 class Picture(Sealed):
     """A PNG file that lies beside the record as `<png>.png`."""

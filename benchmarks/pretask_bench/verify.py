@@ -133,7 +133,7 @@ def recomputed(record: Record) -> Answers:
         for name, items in row.items.items():
             if last_word(name) == "accuracy":
                 told = row.metrics.get(name)
-                share = float(items.correct().mean())
+                share = items.share
                 same = told is not None and abs(told - share) <= ROUNDING
                 yield None if same else f"{called(row, name)} is {told}, its {items.count} items say {share:.6g}"
 
@@ -274,7 +274,7 @@ def count_unchecked(found: Verification, path: Path, record: Record) -> None:
         bits = {name for name in row.items if last_word(name) == "accuracy"}
         found.unchecked["numbers without the items that they were counted from"] += len(row.metrics.keys() - bits)
         for name in row.items.keys() - bits:
-            told, share = row.metrics.get(name), float(row.items[name].correct().mean())
+            told, share = row.metrics.get(name), row.items[name].share
             if told is not None and abs(told - share) > ROUNDING:
                 message = f"{called(row, name)} is {told:.4g}; the items of that name say {share:.4g}: not its own"
                 found.note(RECOMPUTED, path, message)

@@ -28,8 +28,8 @@ def fault_of(row: Row | None, measure: Measure, metric: str, encoder: str) -> li
     if is_share(metric) and not 0 <= value <= 1:
         return [f"{name} as a share (it is {value:.3g})"]
     items = row.items.get(metric)
-    if items is not None and abs(items.correct().mean() - value) > 1e-4:
-        return [f"{name} as its bits have it ({items.correct().mean():.4f}, not {value:.4f})"]
+    if items is not None and abs(items.share - value) > 1e-4:
+        return [f"{name} as its bits have it ({items.share:.4f}, not {value:.4f})"]
     return []
 
 
