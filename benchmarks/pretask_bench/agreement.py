@@ -9,7 +9,6 @@ every number without items (losses, the pretext score) is within 2 % of what it 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pretask_bench.canonical import canonical_bytes
 from pretask_bench.records import Items, Record, Row
 from pretask_bench.report import is_share, written
 from pretask_bench.results import headline
@@ -112,9 +111,10 @@ def contradiction(first: Record, second: Record) -> Judged | None:
 
 def in_common(first: Record, second: Record) -> tuple[Record, Record]:
     """Both records, with the rows, the items and the pretext scores that both have."""
+    own, other = first.cell.evaluators, second.cell.evaluators
+    same = {name for name in own.keys() & other.keys() if own[name] == other[name]}
     rows = [
-        {(row.encoder, row.evaluator): row for row in each.results if has_options_of(row, first, second)}
-        for each in (first, second)
+        {(row.encoder, row.evaluator): row for row in each.results if row.evaluator in same} for each in (first, second)
     ]
     keys = [key for key in rows[0] if key in rows[1]]
     pairs = [with_items_of(rows[0][key], rows[1][key]) for key in keys]
@@ -123,12 +123,6 @@ def in_common(first: Record, second: Record) -> tuple[Record, Record]:
         first.model_copy(update={"results": tuple(row for row, _ in pairs), **without}),
         second.model_copy(update={"results": tuple(row for _, row in pairs), **without}),
     )
-
-
-def has_options_of(row: Row, first: Record, second: Record) -> bool:
-    """Whether two records ran the evaluator of a row with the same options."""
-    found = [each.cell.evaluators.get(row.evaluator) for each in (first, second)]
-    return canonical_bytes(found[0]) == canonical_bytes(found[1])
 
 
 def with_items_of(row: Row, other: Row) -> tuple[Row, Row]:

@@ -71,7 +71,7 @@ def judge_cell(records: Named, whole: Collection[str], numbers: Numbers, keeper:
     in this cell nobody's word weighs more, and records that diverge are disputed as they are without names.
     """
     if len(records) == 1:
-        return Verdict(*records)
+        return Verdict(next(iter(records)))
     voices = voices_of(records, keeper)
     reference = median(records, [name for name in voices if name in whole] or voices, numbers)
     conflicts = conflicts_of(records, voices, reference, numbers)
