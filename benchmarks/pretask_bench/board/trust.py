@@ -9,10 +9,10 @@ Which of the records that agree counts is no matter of their names, which anybod
 its numbers, the lower of two, so that filing a cell again cannot raise it, and a minority cannot move it at all.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 from pretask_bench.agreement import Judged, contradiction, judge_number
 from pretask_bench.board.keeper import Keeper
@@ -173,22 +173,28 @@ def copies(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> dict
         By the hash of a record that does not count, the one that does. Weights are declared as well: the same weights
         with numbers that contradict each other are no copy, or anybody could take an entry off the board by its hash.
     """
-    order = order_of(records, choices, keeper)
     found: dict[str, str] = {}
-    for content in (numbers_of, weights_of):
-        groups: dict[Hashable, list[str]] = defaultdict(list)
-        for name in order:
-            if name not in found and (key := content(records[name])) is not None:
-                groups[key].append(name)
-        for first, *others in groups.values():
-            cell = choices[first], records[first].cell.seed
-            found |= {
-                name: first
-                for name in others
-                if cell != (choices[name], records[name].cell.seed)
-                and (content is numbers_of or contradiction(records[first], records[name]) is None)
-            }
+    leaders: dict[Hashable, str] = {}
+    for name in order_of(records, choices, keeper):
+        keys = contents_of(records[name])
+        held = [leaders[key] for key in keys if key in leaders]
+        one = [each for each in held if one_result(records[each], records[name])]
+        cell = choices[name], records[name].cell.seed
+        other = [each for each in one if (choices[each], records[each].cell.seed) != cell]
+        if other:
+            found[name] = other[0]
+        else:
+            for key in keys:
+                leaders.setdefault(key, name)
     return found
+
+
+def one_result(first: Record, second: Record) -> bool:
+    """Tell whether two records that have weights or numbers in common have one result."""
+    if rows_of(first) != rows_of(second):
+        return contradiction(first, second) is None  # the weights are the same, and are only declared
+    losses = [pretext_of(first), pretext_of(second)]
+    return None in losses or losses[0] == losses[1]
 
 
 def order_of(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> list[str]:
@@ -200,24 +206,41 @@ def order_of(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> li
     for name in sorted(records):
         place = (not keeper.trusts(records[name]), name)
         least[choices[name]] = min(least.get(choices[name], place), place)
-    return sorted(records, key=lambda name: (least[choices[name]], records[name].cell.seed, name))
+
+    def place_of(name: str) -> tuple[Any, ...]:
+        bare = pretext_of(records[name]) is None  # what tells less never goes before what tells more
+        return bare, least[choices[name]], records[name].cell.seed, name
+
+    return sorted(records, key=place_of)
 
 
-def weights_of(record: Record) -> Hashable | None:
-    """Return the hash of the trained weights."""
-    return record.weights
+def contents_of(record: Record) -> list[Hashable]:
+    """Return what a record may have in common with one of another cell: numbers with or without losses, weights.
 
-
-def numbers_of(record: Record) -> Hashable | None:
-    """Return all numbers and items of the trained encoder; None where no pretext score is among them.
-
-    Encoders that collapsed give every item the same answer; their losses tell them apart.
+    Encoders that collapsed, or that answer everything rightly, give the same items; their losses tell them apart.
     """
-    if record.pretext is None or not record.pretext.metrics:
-        return None
-    rows = sorted(
-        (row.evaluator, *sorted(row.metrics.items()), *sorted((name, each.bits) for name, each in row.items.items()))
-        for row in record.results
-        if row.encoder == TRAINED
+    rows, losses = rows_of(record), pretext_of(record)
+    found: list[Hashable] = [record.weights] if record.weights is not None else []
+    if rows:
+        found += [(rows, losses), rows] if losses is not None else [rows]
+    return found
+
+
+def rows_of(record: Record) -> tuple[Hashable, ...]:
+    """Return all numbers and items of the trained encoder."""
+    return tuple(
+        sorted(
+            (
+                row.evaluator,
+                *sorted(row.metrics.items()),
+                *sorted((name, each.bits) for name, each in row.items.items()),
+            )
+            for row in record.results
+            if row.encoder == TRAINED
+        )
     )
-    return (*rows, *sorted(record.pretext.metrics.items()))
+
+
+def pretext_of(record: Record) -> Hashable | None:
+    """Return all numbers of the pretext task; None where there are none."""
+    return tuple(sorted(record.pretext.metrics.items())) or None if record.pretext is not None else None
