@@ -110,6 +110,7 @@ class Dispute:
         title: Of the entry.
         seed: Of the cell.
         conflicts: By hash, another record and the first number in which the two diverge.
+        others: Further records of the cell, which contradict none of these and are not ranked with them.
         ranked: Whether the entry's record counts all the same, because those that diverge may raise no dispute.
     """
 
@@ -117,6 +118,7 @@ class Dispute:
     title: str
     seed: int
     conflicts: Conflicts
+    others: tuple[str, ...] = ()
     ranked: bool = False
 
 
@@ -237,7 +239,7 @@ class Sorter:
         names = [each.counts for each in verdicts.values() if each.counts is not None]
         if not names:
             return None
-        confirming = tuple(name for each in verdicts.values() for name in each.confirming)
+        confirming = tuple(name for each in verdicts.values() if not each.conflicts for name in each.confirming)
         whole = [name for name in names if not gaps[name]]
         enough = len(whole) >= self.suite.file.seeds
         chosen = whole if enough else names
@@ -259,9 +261,10 @@ class Sorter:
     def note_disputes(self, division: Division, called: str, verdicts: Mapping[int, Verdict]) -> list[str]:
         """Keep the disputes of an entry; returns what it lacks for them."""
         for seed, verdict in verdicts.items():
-            for conflicts, ranked in ((verdict.conflicts, False), (verdict.ignored, True)):
-                if conflicts:
-                    self.disputes.append(Dispute(division.name, called, seed, conflicts, ranked))
+            if verdict.conflicts:
+                self.disputes.append(Dispute(division.name, called, seed, verdict.conflicts, verdict.confirming))
+            if verdict.ignored:
+                self.disputes.append(Dispute(division.name, called, seed, verdict.ignored, ranked=True))
         return [f"seed {seed}, which is disputed" for seed, verdict in verdicts.items() if verdict.conflicts]
 
 
@@ -298,7 +301,7 @@ def sort_records(
     competing = {name: records[name] for name in entering if name not in copied}
     fields = sorter.fields(competing, entering)
     shown = {name for each in fields for entry in (*each.complete, *each.incomplete) for name in entry.hashes}
-    diverging = {name for each in sorter.disputes for name in each.conflicts}
+    diverging = {name for each in sorter.disputes for name in (*each.conflicts, *each.others)}
     unchecked = Counter(each for name in competing for each in sorter.settler.unchecked(records[name]))
     return Sorted(
         fields=fields,

@@ -34,7 +34,8 @@ def who(found: Sorted, name: str) -> Facts:
 def dispute_facts(found: Sorted, dispute: Dispute) -> Facts:
     """Tell the sides of a dispute, and the first number in which each diverges from another."""
     sides = [{**who(found, name), **vars(conflict)} for name, conflict in sorted(dispute.conflicts.items())]
-    return {"division": dispute.division, "title": dispute.title, "seed": dispute.seed, "sides": sides}
+    where = {"division": dispute.division, "title": dispute.title, "seed": dispute.seed}
+    return {**where, "sides": sides, "others": list(dispute.others)}
 
 
 def page_notices(facts: Facts) -> Facts:
@@ -77,7 +78,8 @@ def dispute_text(dispute: Mapping[str, Any]) -> str:
         f"({plain_text(side['number'])})"
         for side in dispute["sides"]
     )
-    more = f"; and {dispute['more_sides']} more" if dispute["more_sides"] else ""
+    count = dispute["more_sides"] + len(dispute["others"])
+    more = f"; and {count} more" if count else ""
     return f"{plain_text(dispute['title'])}, seed {dispute['seed']}, {dispute['division']}: {sides}{more}"
 
 

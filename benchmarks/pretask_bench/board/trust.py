@@ -53,7 +53,7 @@ class Verdict:
 
     Args:
         counts: The one that counts; None where they are disputed.
-        confirming: Those that agree with it.
+        confirming: Those that agree with it; of a dispute, those that contradict none of its sides.
         conflicts: Of a dispute, what each of its records contradicts, and in what.
         ignored: Those that diverge and may raise no dispute.
     """
@@ -77,7 +77,7 @@ def judge_cell(records: Named, whole: Collection[str], numbers: Numbers, keeper:
     conflicts = conflicts_of(records, voices, reference, numbers)
     others = [name for name in records if name not in voices]
     if conflicts:
-        return Verdict(None, (), conflicts)
+        return Verdict(None, tuple(name for name in records if name not in conflicts), conflicts)
     ignored = conflicts_of(records, others, reference, numbers, among=False)
     confirming = tuple(name for name in records if name != reference and name not in ignored)
     return Verdict(reference, confirming, None, ignored)
