@@ -32,10 +32,10 @@ Exit code 1 where anything is wrong. What no record can prove of itself is count
 @click.option("--set", "settings", multiple=True, metavar="DATA.OPTION=PLACE", help="Where data lies here.")
 @json_option
 def command(places: tuple[Path, ...], recompute_data: bool, settings: tuple[str, ...], as_json: bool) -> None:
-    """Check RECORDS, files or folders: hashes, numbers from items, seeds, pictures, data."""
+    """Check RECORDS, files or folders: hashes, numbers from items, options, times, seeds, pictures, data."""
     from pretask_bench.verify import data_sets, verify
 
-    found = verify(places)
+    found = verify(places, registry())
     if recompute_data or settings:
         from pretask_bench.recompute import check_data
 

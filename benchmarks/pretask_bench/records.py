@@ -177,6 +177,11 @@ class Items(Sealed):
         """(count,) bool."""
         return np.unpackbits(np.frombuffer(b64decode(self.bits), np.uint8), count=self.count).astype(bool)
 
+    @property
+    def share(self) -> float:
+        """Of the items that were answered rightly; the bits are counted without an array, since boards read many."""
+        return int.from_bytes(b64decode(self.bits)).bit_count() / self.count
+
 
 class Picture(Sealed):
     """A PNG file that lies beside the record as `<png>.png`."""
@@ -271,9 +276,10 @@ class Record(Extended):
         weights: Hash of the trained weights, which tells whether a rerun was exact.
         code: Hash of the syntax of every module that the parts use, by name; see code.py. It is beside the cell, since
             it says how the numbers came about and not what they are of.
+        reruns: Name of the record whose cell was carried out again, where that is why this one was made.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"code"})
+    later: ClassVar[frozenset[str]] = frozenset({"code", "reruns"})
 
     record: Literal[1]
     status: Literal["complete", "failed"]
@@ -287,6 +293,7 @@ class Record(Extended):
     licence: Line | None = None
     author: Line | None = None
     note: Text | None = None
+    reruns: Hash | None = None
 
     @model_validator(mode="after")
     def _parts_agree(self) -> "Record":

@@ -1,9 +1,6 @@
 """Rerun: carry out a record's cell again, and say whether the same comes out.
 
-`exact`: weights, numbers and items are the same to the last bit. `consistent`: they are not, as other machines and
-versions bring about, but for every row's items the 99 % interval of the paired bootstrap of the difference holds 0, and
-every number without items (losses, the pretext score) is within 2 % of what it was, or 2 points where it is a share.
-`divergent`: anything else. Other data is refused, since nothing could be compared.
+The verdict is that of agreement.py. Other data is refused, since nothing could be compared.
 
 The training is done anew, in a folder of its own; features that the cache has for these very weights are used.
 """
@@ -17,39 +14,15 @@ from typing import TYPE_CHECKING, Any
 from pretask import PretaskError, Unknown
 from pretask_registry import Registered, Registry, build
 
+from pretask_bench.agreement import Judged, judge, verdict
 from pretask_bench.baselines import BASELINES
 from pretask_bench.plan import KINDS, RECIPE, Plan, make_plan, places_of
-from pretask_bench.records import Cell, Items, Part, Record, Row, cell_key, record_hash
-from pretask_bench.report import is_share, written
-from pretask_bench.results import headline
-from pretask_bench.statistics import difference_over_items
-from pretask_bench.verify import called, numbers_agree
+from pretask_bench.records import Cell, Part, Record, build_record, cell_key, record_hash
+from pretask_bench.store import read_picture, write, write_picture
+from pretask_bench.verify import called, pictures_of
 
 if TYPE_CHECKING:
     import torch
-
-CONFIDENCE = 0.99
-TOLERANCE = 0.02  # of a number without items, relative; of a share, absolute
-EXACT, CONSISTENT, DIVERGENT = "exact", "consistent", "divergent"
-
-
-@dataclass(frozen=True)
-class Judged:
-    """One number of the record beside that of the rerun.
-
-    Args:
-        name: Of the number and the row that it is in.
-        before: As recorded, in words.
-        now: As found, in words.
-        rule: By which the two were held against each other.
-        agrees: Whether they agree.
-    """
-
-    name: str
-    before: str
-    now: str
-    rule: str
-    agrees: bool
 
 
 @dataclass(frozen=True)
@@ -125,6 +98,28 @@ def rerun(
     )
 
 
+def file_rerun(done: Rerun, old: Record, folder: Path, author: str | None, note: str | None) -> Path:
+    """File what a rerun found in a store, as a record that names the one that it ran again.
+
+    A board shows it as a confirmation of that record, or where the two diverge as a dispute.
+
+    Args:
+        done: The rerun.
+        old: The record that was run again.
+        folder: Of the store, which gains the record and its pictures.
+        author: Who says so.
+        note: What else there is to say.
+
+    Raises:
+        PretaskError: The author or the note is too long, or the folder cannot be written.
+    """
+    facts = {"reruns": record_hash(old), "author": author, "note": note}
+    record = build_record({**done.record.model_dump(mode="json"), **facts})
+    for picture in pictures_of(record):
+        write_picture(folder, read_picture(done.path.parent, picture.png))
+    return write(folder, record)
+
+
 def forget_training(work: Path) -> None:
     """Remove the checkpoints of a finished rerun, or the next one would find its training done."""
     for folder in work.iterdir():
@@ -197,66 +192,6 @@ def check_data(plan: Plan, cell: Cell) -> None:
                 raise PretaskError(
                     f"rerun of {told.id} ({name})", f"content {content}", actual, "Other data cannot be compared."
                 )
-
-
-def judge(old: Record, new: Record) -> Iterator[Judged]:
-    """The numbers that a verdict rests on, those of the record beside those of the rerun."""
-    rows = {(row.encoder, row.evaluator): row for row in new.results}
-    for row in old.results:
-        other = rows.get((row.encoder, row.evaluator))
-        if other is None:
-            yield Judged(called(row), "there", "missing", "a row for a row", agrees=False)
-        else:
-            yield from judge_row(row, other)
-    before, now = (each.pretext.metrics if each.pretext is not None else {} for each in (old, new))
-    for name in before:
-        if ": " not in name:  # the others are trivial guesses
-            yield judge_number(f"pretext {name}", name, before[name], now.get(name))
-
-
-def judge_row(row: Row, other: Row) -> Iterator[Judged]:
-    """The items of a row, or where it has none the number that stands for it."""
-    for name, items in row.items.items():
-        yield judge_items(called(row, name), items, other.items.get(name))
-    known = {name: value for name, value in row.metrics.items() if value is not None}
-    if not row.items and known:
-        name = headline(row.evaluator, known)
-        yield judge_number(called(row, name), name, known[name], other.metrics.get(name))
-
-
-def judge_items(name: str, before: Items, now: Items | None) -> Judged:
-    """Answers to the same items: whether their difference may be none."""
-    share = float(before.correct().mean())
-    if now is None or (now.test, now.count) != (before.test, before.count):
-        return Judged(name, f"{before.count} items", "other items or none", "the same items", agrees=False)
-    difference = difference_over_items(now.correct(), before.correct(), CONFIDENCE)
-    low, high = difference.low or 0.0, difference.high or 0.0
-    interval = f"99 % interval {100 * low:+.1f} to {100 * high:+.1f} holds 0"
-    return Judged(
-        name=name,
-        before=f"{100 * share:.1f} %",
-        now=f"{100 * (share + difference.value):.1f} %",
-        rule="the same answers" if before.bits == now.bits else interval,
-        agrees=bool(low <= 0 <= high),
-    )
-
-
-def judge_number(name: str, metric: str, before: float | None, now: float | None) -> Judged:
-    """A number that was not counted from items."""
-    recorded, found = (written(each, metric) if each is not None else "none" for each in (before, now))
-    if before is None or now is None:
-        return Judged(name, recorded, found, "both or none", agrees=before is now)
-    room = TOLERANCE if is_share(metric) else TOLERANCE * max(abs(before), abs(now))
-    rule = "within 2 points" if is_share(metric) else "within 2 %"
-    return Judged(name, recorded, found, rule, agrees=abs(now - before) <= room)
-
-
-def verdict(old: Record, new: Record, judged: Sequence[Judged]) -> str:
-    """What it comes to."""
-    rows = [[(row.encoder, row.evaluator) for row in each.results] for each in (old, new)]
-    if old.weights is not None and sorted(rows[0]) == sorted(rows[1]) and numbers_agree(old, new):
-        return EXACT
-    return CONSISTENT if all(each.agrees for each in judged) else DIVERGENT
 
 
 def numbers(record: Record) -> dict[str, float | None]:

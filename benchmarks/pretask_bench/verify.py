@@ -1,8 +1,8 @@
 """Verify: what can be checked of records without training anything, and what could not be.
 
 Each check yields once for everything that it looked at: None where that is right, a sentence where it is wrong; so how
-much was checked is counted by the checks themselves. Records come from strangers: nothing is imported, unpickled or
-fetched because one says so.
+much was checked is counted by the checks themselves. Records come from strangers: nothing is unpickled or fetched
+because one says so, and nothing imported but parts that are installed here, to see whether they have such options.
 """
 
 from collections import Counter
@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from pretask.errors import PretaskError
+from pretask_registry import Registry
 
 from pretask_bench.canonical import canonical_bytes
+from pretask_bench.cells import Settler, precision_of_recipe
 from pretask_bench.records import DataPart, Items, Part, Picture, Record, cell_key
 from pretask_bench.store import files_of, read, read_picture
+from pretask_bench.times import times_can_be
 
 ROUNDING = 1e-6  # of a share that float32 held; one item of a million changes more
 SHARES = {
@@ -78,16 +81,22 @@ class Verification:
         self.findings.append(Finding(path, check, message, fault=False))
 
 
-def verify(places: Iterable[Path | str]) -> Verification:
-    """Check every record of some stores and single files, each by itself and all beside each other."""
-    found = Verification()
-    for check in (FORM, *RECORD_CHECKS, *STORE_CHECKS):
+def verify(places: Iterable[Path | str], registry: Registry | None = None) -> Verification:
+    """Check every record of some stores and single files, each by itself and all beside each other.
+
+    Args:
+        places: Folders and files.
+        registry: Where parts are looked up, to check their options; without one only recipes are checked.
+    """
+    found, settler = Verification(), Settler(registry)
+    for check in (FORM, *RECORD_CHECKS, CHOICES, *STORE_CHECKS):
         found.checked[check] = 0
     for path in files_of(places):
         found.ask(FORM, path, form(path, found.records))
     for path, record in found.records:
-        for check, answers in RECORD_CHECKS.items():
-            found.ask(check, path, answers(record))
+        for check, answers in record_answers(record, settler):
+            found.ask(check, path, answers)
+        found.unchecked.update(settler.unchecked(record))
         count_unchecked(found, path, record)
         check_pictures(found, path, record)
     for check, compare in STORE_CHECKS.items():
@@ -95,6 +104,18 @@ def verify(places: Iterable[Path | str]) -> Verification:
             found.ask(check, path, [answer])
     note_repeated(found)
     return found
+
+
+def record_answers(record: Record, settler: Settler) -> Iterator[tuple[str, Answers]]:
+    """Ask everything that can be asked of a record alone, by the name of the check."""
+    for check, answers in RECORD_CHECKS.items():
+        yield check, answers(record)
+    yield CHOICES, settler.faults(record)
+
+
+def record_faults(record: Record, settler: Settler) -> list[str]:
+    """Return what is wrong with a record alone, for a board, which does not rank such a one."""
+    return [each for _, answers in record_answers(record, settler) for each in answers if each is not None]
 
 
 def form(path: Path, records: list[Filed]) -> Answers:
@@ -112,7 +133,7 @@ def recomputed(record: Record) -> Answers:
         for name, items in row.items.items():
             if last_word(name) == "accuracy":
                 told = row.metrics.get(name)
-                share = float(items.correct().mean())
+                share = items.share
                 same = told is not None and abs(told - share) <= ROUNDING
                 yield None if same else f"{called(row, name)} is {told}, its {items.count} items say {share:.6g}"
 
@@ -147,9 +168,9 @@ def items_of_the_data(record: Record) -> Answers:
 
 
 def costs_add_up(record: Record) -> Answers:
-    """An end after the start, and as many samples seen as the recipe says."""
+    """Times that can be, and as many samples seen as the recipe says."""
+    yield from times_can_be(record)
     provenance, recipe = record.provenance, record.cell.recipe
-    yield None if provenance.ended >= provenance.started else f"ended {provenance.ended} before {provenance.started}"
     samples, batch = recipe.get("samples"), recipe.get("batch")
     if isinstance(samples, int) and isinstance(batch, int) and batch > 0:
         due = max(1, samples // batch) * batch
@@ -221,7 +242,7 @@ def one_result(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
 
 
 def note_repeated(found: Verification) -> None:
-    """Say which cells were run again elsewhere with other numbers: tables show the newest of them."""
+    """Say which cells were run again elsewhere with other numbers."""
     first: dict[str, Filed] = {}
     for path, record in found.records:
         if record.status == "complete":
@@ -253,7 +274,7 @@ def count_unchecked(found: Verification, path: Path, record: Record) -> None:
         bits = {name for name in row.items if last_word(name) == "accuracy"}
         found.unchecked["numbers without the items that they were counted from"] += len(row.metrics.keys() - bits)
         for name in row.items.keys() - bits:
-            told, share = row.metrics.get(name), float(row.items[name].correct().mean())
+            told, share = row.metrics.get(name), row.items[name].share
             if told is not None and abs(told - share) > ROUNDING:
                 message = f"{called(row, name)} is {told:.4g}; the items of that name say {share:.4g}: not its own"
                 found.note(RECOMPUTED, path, message)
@@ -311,6 +332,7 @@ def last_word(name: str) -> str:
 
 
 FORM = "files are records: schema, canonical form, name is hash"
+CHOICES = "options are those of the recipe and of installed parts"
 RECOMPUTED = "accuracies recomputed from their items"
 RECORD_CHECKS: Mapping[str, Callable[[Record], Answers]] = {
     RECOMPUTED: recomputed,
@@ -318,6 +340,7 @@ RECORD_CHECKS: Mapping[str, Callable[[Record], Answers]] = {
     "chance levels have a score": chance_has_a_score,
     "items are of the data": items_of_the_data,
     "times and samples add up": costs_add_up,
+    "precision is that of the recipe": precision_of_recipe,
 }
 STORE_CHECKS: Mapping[str, Callable[[Sequence[Filed]], Iterator[tuple[Path, str | None]]]] = {
     "one count of items of one test set": same_count_of_items,

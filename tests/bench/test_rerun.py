@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 from pretask import PretaskError, Unknown
+from pretask_bench.agreement import judge, verdict
 from pretask_bench.cli import invoke
 from pretask_bench.plan import make_plan
-from pretask_bench.records import Record, build_record, pack_items
-from pretask_bench.rerun import judge, plan_of, provenance, rerun, verdict
+from pretask_bench.records import Record, build_record, cell_key, pack_items
+from pretask_bench.rerun import Rerun, file_rerun, plan_of, provenance, rerun
 from pretask_bench.run import Sitting, run
-from pretask_bench.store import read, write
+from pretask_bench.store import read, write, write_picture
 from pretask_registry import Registry
 
 REGISTRY = Registry.load()
@@ -59,14 +60,31 @@ def test_a_rerun_trains_again_and_is_exact_and_says_what_differs_in_how_it_came_
     elsewhere = changed(old, lambda facts: facts["provenance"].update(versions={"python": "3.9.0"}))
     other = write(tmp_path, elsewhere)
     command = ["rerun", str(other), "--device", "cpu", "--out", str(tmp_path / "reruns")]
-    assert invoke([*command, "--json"]) == 0
+    assert invoke([*command, "--file", str(tmp_path), "--author", "Ada", "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
+    assert (read(told["filed"]).reruns, Path(told["filed"]).parent) == (other.stem, tmp_path)
     assert (told["verdict"], told["weights"], told["cell"]) == ("exact", True, [])
     assert (told["differing"], told["numbers"] > 10) == ([], True)
     assert {each["name"] for each in told["provenance"]} >= {"python", "torch"}
     assert told["file"] != str(path)
     work = Path(told["file"]).parents[1]
     assert [each.name for each in work.iterdir()] == ["records"]  # or the next rerun would find its training done
+
+
+def test_a_filed_rerun_names_what_it_ran_again_and_brings_its_author_note_and_pictures(
+    path: Path, old: Record, tmp_path: Path
+) -> None:
+    figure = write_picture(path.parent, b"\x89PNG\r\n\x1a\n and so on")
+    pictured = changed(old, lambda f: f["results"][0].update(pictures=[{"name": "a", "caption": "", "png": figure}]))
+    done = Rerun(pictured, path, "exact", [], True, 0, [], [], [])
+    filed = read(file_rerun(done, old, tmp_path, "Ada", "on a laptop"))
+    assert (filed.reruns, filed.author, filed.note) == (path.stem, "Ada", "on a laptop")
+    assert cell_key(filed.cell) == cell_key(old.cell)
+    assert (tmp_path / f"{figure}.png").is_file()
+
+
+def test_an_author_of_nothing_that_is_filed_is_refused_before_anything_is_trained(path: Path) -> None:
+    assert invoke(["rerun", str(path), "--author", "Ada"]) == 2
 
 
 def flipped(record: Record, count: int) -> Record:

@@ -3,6 +3,7 @@
 import doctest
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
@@ -15,6 +16,7 @@ import torch
 from pretask import Observed, PretaskError, Samples
 from pretask_bench.canonical import canonical_bytes
 from pretask_bench.cli import invoke
+from pretask_bench.provenance import timestamp
 from pretask_bench.recompute import made, overlap
 from pretask_bench.records import build_record
 from pretask_bench.store import write, write_picture
@@ -38,9 +40,10 @@ def put(folder: Path, facts: Facts) -> Path:
 
 @pytest.fixture
 def honest(facts: Facts) -> Facts:
-    """The record of conftest, with the accuracy that its items say, and the budget that it used."""
+    """The record of conftest, with the accuracy that its items say, the budget that it used, and options that exist."""
     facts["results"][0]["metrics"]["accuracy"] = 0.5
-    facts["cell"]["recipe"]["samples"] = 128000
+    facts["cell"]["recipe"] = {"optimizer": "sgd", "lr": 0.1, "batch": 256, "samples": 128000}
+    facts["cell"]["model"] = {"id": "pretask/convnet@1", "options": {"width": 16}}
     return facts
 
 
@@ -61,6 +64,20 @@ LIES: dict[str, tuple[Change, str]] = {
     "chance of nothing": (lambda f: f["pretext"]["chance"].update(nats=1.0), "chance level of nats, but no such"),
     "items of other data": (lambda f: row(f)["items"]["accuracy"].update(test="e" * 32), "items of other data"),
     "an end before the start": (lambda f: f["provenance"].update(ended="2026-02-01T12:00:00Z"), "before 2026-03"),
+    "a year that is not yet": (
+        lambda f: f["provenance"].update(started="9999-01-01T00:00:00Z", ended="9999-01-01T00:01:01Z"),
+        "ended 9999-01-01T00:01:01Z, which is not yet",
+    ),
+    "seconds that do not lie between start and end": (
+        lambda f: f["provenance"].update(seconds=1e6),
+        "1e+06 seconds are declared, 61 lie between",
+    ),
+    "an option that no recipe has": (lambda f: f["cell"]["recipe"].update(junk=1), "no option recipe.junk"),
+    "a value of another type": (lambda f: f["cell"]["recipe"].update(lr="0.1"), "lr '0.1', which a run records as"),
+    "a precision that its recipe does not have": (
+        lambda f: f["cell"].update(precision="bf16"),
+        "the precision is 'bf16', that of its recipe 'fp32'",
+    ),
     "more samples than the recipe": (lambda f: f["provenance"].update(samples=256000), "its recipe makes 128000"),
 }
 
@@ -75,6 +92,45 @@ def test_of_two_records_the_one_that_lies_is_found_and_only_it(tmp_path: Path, h
     (fault,) = verify([tmp_path]).faults
     assert fault.path == liar
     assert message in fault.message
+
+
+def day_off(hours: int) -> Change:
+    """Start and end moved, as a clock that is wrong or set during the run moves them."""
+    now = datetime.now(UTC)
+
+    def change(facts: Facts) -> None:
+        facts["provenance"] |= {"started": timestamp(now), "ended": timestamp(now + timedelta(hours=hours))}
+
+    return change
+
+
+@pytest.mark.parametrize("hours", [-23, 0, 23])
+def test_a_clock_that_was_wrong_by_less_than_a_day_or_was_set_back_makes_no_fault(
+    tmp_path: Path, honest: Facts, hours: int
+) -> None:
+    put(tmp_path, changed(honest, day_off(hours)))
+    assert verify([tmp_path]).faults == []
+
+
+def test_a_clock_here_that_went_back_does_not_make_old_records_future_ones(
+    tmp_path: Path, honest: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    put(tmp_path, honest)
+    assert verify([tmp_path]).faults == []
+
+
+def test_options_that_an_installed_part_does_not_have_are_a_fault_and_others_counted_as_unchecked(
+    tmp_path: Path, honest: Facts
+) -> None:
+    honest["cell"]["objective"] = {"id": "acme/far@1", "options": {"anything": 1}}
+    put(tmp_path, honest)
+    liar = put(tmp_path, changed(honest, lambda f: f["cell"]["split"]["options"].update(junk=1), other(cell__seed=3)))
+    found = verify([tmp_path], Registry.load())
+    assert {(each.path, "no option split.junk" in each.message) for each in found.faults if "option" in each.check} == {
+        (liar, True)
+    }
+    assert found.unchecked["acme/far@1 is not installed here, so its options were not checked"] == 2
 
 
 def test_every_flipped_byte_of_a_store_is_found_by_its_file(tmp_path: Path, honest: Facts) -> None:

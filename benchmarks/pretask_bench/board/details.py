@@ -25,7 +25,7 @@ def detail_of(table: Table, entry: Entry, anchor: str, album: Album) -> dict[str
         "title": entry.title,
         "distinction": entry.distinction,
         "division": table.field.division.name,
-        "facts": facts_of(first),
+        "facts": facts_of(entry),
         "options": options_text(first),
         "layers": own_layers(table, entry),
         "numbers": numbers_of(entry),
@@ -38,8 +38,9 @@ def detail_of(table: Table, entry: Entry, anchor: str, album: Album) -> dict[str
     }
 
 
-def facts_of(record: Record) -> list[tuple[str, str]]:
-    """Full ids, and how it came about."""
+def facts_of(entry: Entry) -> list[tuple[str, str]]:
+    """Full ids, how the first record came about, and everybody who says to have made one of these cells."""
+    record = entry.first
     cell, origin = record.cell, record.provenance
     found = {
         "task": cell.task or "",
@@ -55,7 +56,8 @@ def facts_of(record: Record) -> list[tuple[str, str]]:
         "versions": versions(origin.versions),
         "commit": commit(record),
         "ended": origin.ended,
-        "author": record.author or "",
+        "authors": ", ".join(entry.authors),
+        "confirmed by": ", ".join(entry.confirming),
         "licence": record.licence or "",
     }
     return [(name, shortened(value, 400)) for name, value in found.items() if value]

@@ -1,23 +1,30 @@
 """Entries: which records compete in which division of a suite, which lack something, and which do not belong.
 
 An entry is what a suite leaves free: parts, their options, recipe and precision. Its records differ by seed. Entries
-compete where they learned from the very same data, which the data's fingerprint tells. No record is dropped silently.
+compete where they learned from the very same data, which the data's fingerprint tells. Which records count is decided
+in trust.py. No record is dropped silently.
 """
 
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
 
+from pretask_registry import Registry
+
+from pretask_bench.board.gaps import lacks, without_items
+from pretask_bench.board.keeper import Keeper
+from pretask_bench.board.trust import Conflicts, Named, Verdict, copies, judge_cell
+from pretask_bench.cells import Settler
 from pretask_bench.records import Record, Row
-from pretask_bench.report import TRAINED, is_share
+from pretask_bench.report import TRAINED
 from pretask_bench.results import title
 from pretask_bench.suites import Division, Measure, Suite
+from pretask_bench.verify import record_faults
 
-Named = Mapping[str, Record]  # records by their hash
 LONGEST, MOST_DIFFERENCES = 160, 3
 LARGEST = 1e100
 
@@ -33,6 +40,8 @@ class Entry:
         hashes: Their names.
         missing: What it lacks to be ranked; nothing if it is complete.
         distinction: What tells it from entries of the same title.
+        confirming: Names of further records of the same cells, which agree.
+        authors: Of all these records.
     """
 
     key: str
@@ -41,6 +50,8 @@ class Entry:
     hashes: tuple[str, ...]
     missing: tuple[str, ...] = ()
     distinction: str = ""
+    confirming: tuple[str, ...] = ()
+    authors: tuple[str, ...] = ()
 
     @property
     def first(self) -> Record:
@@ -91,6 +102,27 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Dispute:
+    """A cell of which records diverge.
+
+    Args:
+        division: Of the suite.
+        title: Of the entry.
+        seed: Of the cell.
+        conflicts: By hash, another record and the first number in which the two diverge.
+        others: Further records of the cell, which contradict none of these and are not ranked with them.
+        ranked: Whether the entry's record counts all the same, because those that diverge may raise no dispute.
+    """
+
+    division: str
+    title: str
+    seed: int
+    conflicts: Conflicts
+    others: tuple[str, ...] = ()
+    ranked: bool = False
+
+
+@dataclass(frozen=True)
 class Sorted:
     """All records, each in its place.
 
@@ -98,42 +130,192 @@ class Sorted:
         fields: By division, then by how many are complete.
         outside: How many records enter no division, by the reason.
         failed: How many records are of failed runs.
-        superseded: How many gave way to a newer record of the same seed.
+        spare: How many confirm another one, or lack something that another seed of their entry does not.
         records: How many there are.
+        disputes: Cells whose records diverge.
+        faulty: What verify finds wrong, by hash.
+        copies: By hash of a record that does not count, the one that has its result.
+        withdrawn: The keeper's reason, by hash.
+        unchecked: How many records name a part whose options could not be checked, by the reason.
+        everything: The records, by hash.
     """
 
     fields: tuple[Field, ...]
     outside: Mapping[str, int]
     failed: int
-    superseded: int
+    spare: int
     records: int
+    disputes: tuple[Dispute, ...] = ()
+    faulty: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    copies: Mapping[str, str] = field(default_factory=dict)
+    withdrawn: Mapping[str, str] = field(default_factory=dict)
+    unchecked: Mapping[str, int] = field(default_factory=dict)
+    everything: Named = field(default_factory=dict)
 
 
-def sort_records(suite: Suite, records: Named) -> Sorted:
-    """Put every record in its place, whatever the order in which they come."""
-    complete = {name: record for name, record in sorted(records.items()) if record.status == "complete"}
-    outside: Counter[str] = Counter()
-    places: dict[str, dict[str, list[str]]] = {each.name: defaultdict(list) for each in suite.file.division}
-    for name, record in complete.items():
+@dataclass
+class Sorter:
+    """Puts records into their places, one reason after the other.
+
+    Args:
+        suite: Whose divisions they may enter.
+        keeper: What the board's keeper decided.
+        settler: Of options.
+        outside: How many enter no division, by the reason.
+        faulty: What verify finds wrong, by hash.
+        choices: What tells entries apart, by the hash of each record that may count.
+        disputes: Cells whose records diverge.
+    """
+
+    suite: Suite
+    keeper: Keeper
+    settler: Settler
+    outside: Counter[str] = field(default_factory=Counter)
+    faulty: dict[str, list[str]] = field(default_factory=dict)
+    choices: dict[str, bytes] = field(default_factory=dict)
+    disputes: list[Dispute] = field(default_factory=list)
+
+    def entering(self, records: Named) -> dict[str, list[Division]]:
+        """The divisions that each sound record enters; the others are counted by the reason."""
+        found: dict[str, list[Division]] = {}
+        for name, record in records.items():
+            divisions = self.divisions_of(record)
+            faults = record_faults(record, self.settler) if divisions else []
+            if faults:
+                self.faulty[name] = faults
+            elif divisions:
+                found[name] = divisions
+                self.choices[name] = fingerprint_of(record).encode() + self.settler.choice(record.cell)
+        return found
+
+    def divisions_of(self, record: Record) -> list[Division]:
+        """The divisions that a record enters; counts the reason where there is none."""
         if beyond(record):
-            outside[f"a number beyond {LARGEST:.0e}"] += 1
-            continue
-        misfits = [(division, suite.enters(division, record)) for division in suite.file.division]
-        for division in (division for division, misfit in misfits if misfit is None):
-            places[division.name][fingerprint_of(record)].append(name)
-        if all(misfit is not None for _, misfit in misfits):
-            outside[reason(suite, record, misfits)] += 1
-    fields = [
-        field_of(suite, division, {name: records[name] for name in names})
-        for division in suite.file.division
-        for names in places[division.name].values()
-    ]
-    order = {division.name: number for number, division in enumerate(suite.file.division)}
-    fields.sort(key=lambda each: (order[each.division.name], -len(each.complete), sorted(each.fingerprints.items())))
-    counted = sum(len(each.records) for field in fields for each in (*field.complete, *field.incomplete))
-    entered = sum(len(names) for place in places.values() for names in place.values())
-    by_reason = dict(sorted(outside.items(), key=lambda each: (-each[1], each[0])))
-    return Sorted(tuple(fields), by_reason, len(records) - len(complete), entered - counted, len(records))
+            self.outside[f"a number beyond {LARGEST:.0e}"] += 1
+            return []
+        misfits = [(division, self.suite.enters(division, record)) for division in self.suite.file.division]
+        found = [division for division, misfit in misfits if misfit is None]
+        if not found:
+            self.outside[reason(self.suite, record, misfits)] += 1
+        return found
+
+    def fields(self, records: Named, entering: Mapping[str, Sequence[Division]]) -> tuple[Field, ...]:
+        """The fields of all divisions, in their order; of one division those with most complete entries first."""
+        found: list[Field] = []
+        for division in self.suite.file.division:
+            by_data: dict[str, dict[str, Record]] = defaultdict(dict)
+            for name, record in records.items():
+                if division in entering[name]:
+                    by_data[fingerprint_of(record)][name] = record
+            fields = [each for of in by_data.values() if (each := self.field_of(division, of)) is not None]
+            found += sorted(fields, key=lambda each: (-len(each.complete), sorted(each.fingerprints.items())))
+        return tuple(found)
+
+    def field_of(self, division: Division, records: Named) -> Field | None:
+        """The entries of records that compete with each other; None where every one of them is disputed."""
+        evaluators = dict(zip(division.evaluators, self.suite.fixed[division.name].evaluators, strict=True))
+        by_entry: dict[bytes, dict[str, Record]] = defaultdict(dict)
+        for name, record in records.items():
+            by_entry[self.choices[name]][name] = record
+        found = [self.entry_of(division, evaluators, of) for of in by_entry.values()]
+        entries = [each for each in found if each is not None]
+        if not entries:
+            return None
+        ordered = sorted(distinguished(entries), key=lambda each: (each.title, each.distinction, each.key))
+        complete = tuple(each for each in ordered if not each.missing)
+        incomplete = tuple(each for each in ordered if each.missing)
+        return Field(division, evaluators, ordered[0].first.cell.data.fingerprints, complete, incomplete)
+
+    def entry_of(self, division: Division, evaluators: Mapping[str, str], records: Named) -> Entry | None:
+        """The entry of some records: of each seed the one that counts; None where every seed is disputed."""
+        gaps = {name: lacks(self.suite, division, evaluators, record) for name, record in records.items()}
+        numbers = [(evaluators[each.evaluator], each.metric) for each in division.measures]
+        called = entry_title(records.values())
+        verdicts = {
+            seed: judge_cell(of, [name for name in of if not gaps[name]], numbers, self.keeper)
+            for seed, of in cells_of(records).items()
+        }
+        disputed = self.note_disputes(division, called, verdicts)
+        names = [each.counts for each in verdicts.values() if each.counts is not None]
+        if not names:
+            return None
+        confirming = tuple(name for each in verdicts.values() if not each.conflicts for name in each.confirming)
+        whole = [name for name in names if not gaps[name]]
+        enough = len(whole) >= self.suite.file.seeds
+        chosen = whole if enough else names
+        missing = [gap for name in chosen for gap in gaps[name]]
+        if enough and len(whole) == 1:
+            missing = without_items(division, evaluators, records[whole[0]])
+        elif not enough:
+            missing = (missing or [f"{len(whole)} of {self.suite.file.seeds} seeds"]) + disputed
+        return Entry(
+            key=sha256(self.choices[chosen[0]]).hexdigest(),
+            title=called,
+            records=tuple(records[name] for name in chosen),
+            hashes=tuple(chosen),
+            missing=tuple(dict.fromkeys(missing)),
+            confirming=confirming,
+            authors=authors_of(records[name] for name in (*chosen, *confirming)),
+        )
+
+    def note_disputes(self, division: Division, called: str, verdicts: Mapping[int, Verdict]) -> list[str]:
+        """Keep the disputes of an entry; returns what it lacks for them."""
+        for seed, verdict in verdicts.items():
+            if verdict.conflicts:
+                self.disputes.append(Dispute(division.name, called, seed, verdict.conflicts, verdict.confirming))
+            if verdict.ignored:
+                self.disputes.append(Dispute(division.name, called, seed, verdict.ignored, ranked=True))
+        return [f"seed {seed}, which is disputed" for seed, verdict in verdicts.items() if verdict.conflicts]
+
+
+def cells_of(records: Named) -> dict[int, dict[str, Record]]:
+    """The records of an entry by seed, in the order of seeds."""
+    found: dict[int, dict[str, Record]] = defaultdict(dict)
+    for name, record in sorted(records.items(), key=lambda each: (each[1].cell.seed, each[0])):
+        found[record.cell.seed][name] = record
+    return found
+
+
+def authors_of(records: Iterable[Record]) -> tuple[str, ...]:
+    """Everybody whom some records name as their author."""
+    return tuple(sorted({record.author for record in records if record.author}))
+
+
+def sort_records(
+    suite: Suite, records: Named, keeper: Keeper | None = None, registry: Registry | None = None
+) -> Sorted:
+    """Put every record in its place, whatever the order in which they come.
+
+    Args:
+        suite: Whose divisions they may enter.
+        records: By their hash.
+        keeper: What the board's keeper decided; nothing if left out.
+        registry: Where parts are looked up, to check their options; without one only recipes are checked.
+    """
+    sorter = Sorter(suite, keeper or Keeper(), Settler(registry))
+    withdrawn = {name: reason for name, reason in sorted(sorter.keeper.withdrawn.items()) if name in records}
+    standing = {name: record for name, record in sorted(records.items()) if name not in withdrawn}
+    complete = {name: record for name, record in standing.items() if record.status == "complete"}
+    entering = sorter.entering(complete)
+    copied = copies({name: records[name] for name in entering}, sorter.choices, sorter.keeper)
+    competing = {name: records[name] for name in entering if name not in copied}
+    fields = sorter.fields(competing, entering)
+    shown = {name for each in fields for entry in (*each.complete, *each.incomplete) for name in entry.hashes}
+    diverging = {name for each in sorter.disputes for name in (*each.conflicts, *each.others)}
+    unchecked = Counter(each for name in competing for each in sorter.settler.unchecked(records[name]))
+    return Sorted(
+        fields=fields,
+        outside=dict(sorted(sorter.outside.items(), key=lambda each: (-each[1], each[0]))),
+        failed=len(standing) - len(complete),
+        spare=len(competing.keys() - shown - diverging),
+        records=len(records),
+        disputes=tuple(sorted(sorter.disputes, key=lambda each: (each.division, each.title, min(each.conflicts)))),
+        faulty=sorter.faulty,
+        copies=dict(sorted(copied.items())),
+        withdrawn=withdrawn,
+        unchecked=dict(sorted(unchecked.items(), key=lambda each: (-each[1], each[0]))),
+        everything=records,
+    )
 
 
 def beyond(record: Record) -> bool:
@@ -170,92 +352,13 @@ def fingerprint_of(record: Record) -> str:
     return json.dumps(record.cell.data.fingerprints, sort_keys=True)
 
 
-def field_of(suite: Suite, division: Division, records: Named) -> Field:
-    """The entries of records that compete with each other."""
-    evaluators = dict(zip(division.evaluators, suite.fixed[division.name].evaluators, strict=True))
-    by_entry: dict[str, dict[str, Record]] = defaultdict(dict)
-    for name, record in records.items():
-        by_entry[entry_key(record)][name] = record
-    entries = [entry_of(suite, division, evaluators, key, named) for key, named in sorted(by_entry.items())]
-    ordered = sorted(distinguished(entries), key=lambda each: (each.title, each.distinction, each.key))
-    complete = tuple(each for each in ordered if not each.missing)
-    incomplete = tuple(each for each in ordered if each.missing)
-    first = next(iter(records.values()))
-    return Field(division, evaluators, first.cell.data.fingerprints, complete, incomplete)
-
-
-def entry_key(record: Record) -> str:
-    """The hash of what a suite leaves free."""
-    free = {"task", "split", "objective", "model", "recipe", "precision"}
-    return sha256(json.dumps(record.cell.model_dump(mode="json", include=free), sort_keys=True).encode()).hexdigest()
-
-
-def entry_of(suite: Suite, division: Division, evaluators: Mapping[str, str], key: str, records: Named) -> Entry:
-    """The entry of some records: one for each seed, the newest that lacks nothing, else the newest."""
-    gaps = {name: lacks(suite, division, evaluators, record) for name, record in records.items()}
-    best = sorted(records, key=lambda name: (not gaps[name], records[name].provenance.ended, name))
-    by_seed = {records[name].cell.seed: name for name in best}
-    names = [by_seed[seed] for seed in sorted(by_seed)]
-    whole = [name for name in names if not gaps[name]]
-    missing = [gap for name in names for gap in gaps[name]]
-    if not missing and len(whole) < suite.file.seeds:
-        missing.append(f"{len(whole)} of {suite.file.seeds} seeds")
-    enough = len(whole) >= suite.file.seeds
-    chosen = whole if enough else names
-    if enough:
-        missing = [] if len(whole) > 1 else without_items(division, evaluators, records[whole[0]])
-    first = records[chosen[0]]
-    found = tuple(records[name] for name in chosen)
-    return Entry(key, title(first), found, tuple(chosen), tuple(dict.fromkeys(missing)))
-
-
-def lacks(suite: Suite, division: Division, evaluators: Mapping[str, str], record: Record) -> list[str]:
-    """The numbers that a record lacks to be ranked."""
-    gaps = []
-    for measure in division.measures:
-        evaluator = evaluators[measure.evaluator]
-        for encoder in (TRAINED, *suite.file.baselines):
-            gaps += fault_of(row_of(record, evaluator, encoder), measure, measure.metric, encoder)
-        if isinstance(measure.chance, str):
-            gaps += fault_of(row_of(record, evaluator, TRAINED), measure, measure.chance, TRAINED)
-    return gaps
-
-
-def fault_of(row: Row | None, measure: Measure, metric: str, encoder: str) -> list[str]:
-    """What is wrong with a number: it is not there, is no share though it should be, or its bits say otherwise."""
-    value = row.metrics.get(metric) if row is not None else None
-    name = f"{measure.evaluator} {metric} of {encoder}"
-    if row is None or value is None:
-        return [name]
-    if is_share(metric) and not 0 <= value <= 1:
-        return [f"{name} as a share (it is {value:.3g})"]
-    items = row.items.get(metric)
-    if items is not None and abs(items.correct().mean() - value) > 1e-4:
-        return [f"{name} as its bits have it ({items.correct().mean():.4f}, not {value:.4f})"]
-    return []
-
-
-def without_items(division: Division, evaluators: Mapping[str, str], record: Record) -> list[str]:
-    """Measures that have no interval where there is one seed: no per-item bits, and none of their own."""
-    rows = [(each, row_of(record, evaluators[each.evaluator], TRAINED)) for each in division.measures]
-    bare = [
-        each for each, row in rows if row and each.metric not in row.items and own_interval(row, each.metric) is None
-    ]
-    return [f"a second seed, or items of {each.title}" for each in bare]
-
-
-def own_interval(row: Row, metric: str) -> tuple[float, float] | None:
-    """The interval that an evaluator gives beside a number: `5.low` and `5.high` beside `5.accuracy`."""
-    size, point, _ = metric.rpartition(".")
-    low, value, high = (row.metrics.get(each) for each in (f"{size}.low", metric, f"{size}.high"))
-    if not point or low is None or value is None or high is None or not low <= value <= high:
-        return None
-    return low, high
-
-
-def row_of(record: Record, evaluator: str, encoder: str) -> Row | None:
-    """What an evaluator says of an encoder."""
-    return next((row for row in record.results if (row.evaluator, row.encoder) == (evaluator, encoder)), None)
+def entry_title(records: Iterable[Record]) -> str:
+    """The title that all records of an entry have; that of its parts where they name different tasks."""
+    titles = {title(record) for record in records}
+    if len(titles) == 1:
+        return titles.pop()
+    first = next(iter(records))
+    return title(first.model_copy(update={"cell": first.cell.model_copy(update={"task": None})}))
 
 
 def distinguished(entries: Iterable[Entry]) -> list[Entry]:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from pretask_bench.board.entries import Entry, Field, Sorted, measure_values
+from pretask_bench.board.notices import markdown_notices, notice_facts
 from pretask_bench.board.pictures import COSTS, cost_of
 from pretask_bench.board.ranking import RESAMPLES
 from pretask_bench.board.standings import ENCODERS, Scale, Standing, Table, estimate_of
@@ -39,8 +40,9 @@ def board_facts(suite: Suite, found: Sorted, tables: Sequence[Table]) -> Facts:
         "method": {"confidence": CONFIDENCE, "resamples": RESAMPLES, "score": "interquartile mean"},
         "records": found.records,
         "failed": found.failed,
-        "superseded": found.superseded,
+        "spare": found.spare,
         "outside": dict(found.outside),
+        **notice_facts(found),
         "tables": [table_facts(table) for table in tables],
     }
     checked: Facts = rounded(facts)
@@ -97,6 +99,8 @@ def entry_facts(field: Field, entry: Entry) -> Facts:
         "ids": {"task": cell.task, "split": cell.split.id, "objective": cell.objective.id, "model": cell.model.id},
         "seeds": [each.cell.seed for each in entry.records],
         "records": list(entry.hashes),
+        "confirming": list(entry.confirming),
+        "authors": list(entry.authors),
         "missing": list(entry.missing),
         "measures": {each.title: measure_facts(field, entry, each) for each in field.division.measures},
         "pretext": pretext_facts(entry),
@@ -149,6 +153,7 @@ def markdown_text(facts: Facts) -> str:
     ]
     for table in facts["tables"]:
         lines += markdown_table(table)
+    lines += markdown_notices(facts)
     lines += [f"- {count} left out: {plain_text(reason)}" for reason, count in facts["outside"].items()]
     return "\n".join(lines).rstrip() + "\n"
 

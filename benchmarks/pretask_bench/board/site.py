@@ -18,17 +18,21 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pretask.errors import PretaskError
+from pretask_registry import Registry
 
 from pretask_bench.board.details import detail_of
-from pretask_bench.board.entries import Named, Sorted, sort_records
-from pretask_bench.board.facts import board_facts, json_text, markdown_text, unranked
+from pretask_bench.board.entries import Sorted, sort_records
+from pretask_bench.board.facts import Facts, board_facts, json_text, markdown_text, unranked
 from pretask_bench.board.figures import Album
+from pretask_bench.board.keeper import Keeper
 from pretask_bench.board.layers import first_layers
 from pretask_bench.board.matrices import Fits, matrices
+from pretask_bench.board.notices import page_notices
 from pretask_bench.board.pictures import COSTS, MOST_RANKS, cost_picture, rank_picture
 from pretask_bench.board.ranking import RESAMPLES
 from pretask_bench.board.rows import PARTS, Choices, anchor_key, anchors_of, heads, ranked_rows, unranked_rows
 from pretask_bench.board.standings import ENCODERS, Table, table_of
+from pretask_bench.board.trust import Named
 from pretask_bench.canonical import json_text as canonical_text
 from pretask_bench.suites import Suite
 
@@ -39,7 +43,15 @@ MOST_SHOWN = 500  # rows of a table, until a reader asks for all
 FILES = ("index.html", "board.json", "board.md")
 
 
-def write_board(suite: Suite, records: Named, out: Path, folders: Sequence[Path] = (), fits: Fits = ()) -> list[Path]:
+def write_board(
+    suite: Suite,
+    records: Named,
+    out: Path,
+    folders: Sequence[Path] = (),
+    fits: Fits = (),
+    keeper: Keeper | None = None,
+    registry: Registry | None = None,
+) -> list[Path]:
     """Write the three files of a board, each whole or not at all.
 
     Args:
@@ -48,23 +60,35 @@ def write_board(suite: Suite, records: Named, out: Path, folders: Sequence[Path]
         out: A folder.
         folders: Where the figures of records lie.
         fits: Which parts fit each other, as `compat.fitting_rows` gives it; the page shows it where there is some.
+        keeper: Which records are withdrawn, and who may raise a dispute.
+        registry: Where parts are looked up, to check the options that records declare.
 
     Raises:
         PretaskError: A file cannot be written.
     """
-    texts = board_texts(suite, records, folders, fits)
+    texts = board_texts(suite, records, folders, fits, keeper, registry)
     return [write_text(out / name, text) for name, text in zip(FILES, texts, strict=True)]
 
 
-def board_texts(suite: Suite, records: Named, folders: Sequence[Path] = (), fits: Fits = ()) -> tuple[str, str, str]:
+def board_texts(
+    suite: Suite,
+    records: Named,
+    folders: Sequence[Path] = (),
+    fits: Fits = (),
+    keeper: Keeper | None = None,
+    registry: Registry | None = None,
+) -> tuple[str, str, str]:
     """HTML, JSON and Markdown of a board."""
-    found = sort_records(suite, records)
+    found = sort_records(suite, records, keeper, registry)
     tables = [table_of(each) for each in found.fields]
     facts = board_facts(suite, found, tables)
-    return page_text(suite, found, tables, folders, fits), json_text(facts), markdown_text(facts)
+    page = page_text(suite, found, tables, folders, fits, page_notices(facts))
+    return page, json_text(facts), markdown_text(facts)
 
 
-def page_text(suite: Suite, found: Sorted, tables: Sequence[Table], folders: Sequence[Path], fits: Fits) -> str:
+def page_text(
+    suite: Suite, found: Sorted, tables: Sequence[Table], folders: Sequence[Path], fits: Fits, notices: Facts
+) -> str:
     """The text of index.html."""
     surroundings = Environment(
         loader=PackageLoader("pretask_bench", "board"),
@@ -99,6 +123,7 @@ def page_text(suite: Suite, found: Sorted, tables: Sequence[Table], folders: Seq
         most_ranks=MOST_RANKS,
         most_details=MOST_DETAILS,
         matrices=matrices(fits),
+        notices=notices,
         rules=Markup(rules),
         script=Markup(script),
         rules_hash=policy_hash(rules),

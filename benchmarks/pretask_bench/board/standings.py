@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Float
 from pretask.errors import PretaskError
 
-from pretask_bench.board.entries import Entry, Field, measure_values, own_interval
+from pretask_bench.board.entries import Entry, Field, measure_values
+from pretask_bench.board.gaps import own_interval
 from pretask_bench.board.ranking import (
     Answered,
     Spread,

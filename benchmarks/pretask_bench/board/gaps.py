@@ -1,0 +1,56 @@
+"""Gaps: what a record lacks to be ranked in a division of a suite."""
+
+from collections.abc import Mapping
+
+from pretask_bench.records import Record, Row
+from pretask_bench.report import TRAINED, is_share
+from pretask_bench.suites import Division, Measure, Suite
+
+
+def lacks(suite: Suite, division: Division, evaluators: Mapping[str, str], record: Record) -> list[str]:
+    """The numbers that a record lacks to be ranked."""
+    gaps = []
+    for measure in division.measures:
+        evaluator = evaluators[measure.evaluator]
+        for encoder in (TRAINED, *suite.file.baselines):
+            gaps += fault_of(row_of(record, evaluator, encoder), measure, measure.metric, encoder)
+        if isinstance(measure.chance, str):
+            gaps += fault_of(row_of(record, evaluator, TRAINED), measure, measure.chance, TRAINED)
+    return gaps
+
+
+def fault_of(row: Row | None, measure: Measure, metric: str, encoder: str) -> list[str]:
+    """What is wrong with a number: it is not there, is no share though it should be, or its bits say otherwise."""
+    value = row.metrics.get(metric) if row is not None else None
+    name = f"{measure.evaluator} {metric} of {encoder}"
+    if row is None or value is None:
+        return [name]
+    if is_share(metric) and not 0 <= value <= 1:
+        return [f"{name} as a share (it is {value:.3g})"]
+    items = row.items.get(metric)
+    if items is not None and abs(items.share - value) > 1e-4:
+        return [f"{name} as its bits have it ({items.share:.4f}, not {value:.4f})"]
+    return []
+
+
+def without_items(division: Division, evaluators: Mapping[str, str], record: Record) -> list[str]:
+    """Measures that have no interval where there is one seed: no per-item bits, and none of their own."""
+    rows = [(each, row_of(record, evaluators[each.evaluator], TRAINED)) for each in division.measures]
+    bare = [
+        each for each, row in rows if row and each.metric not in row.items and own_interval(row, each.metric) is None
+    ]
+    return [f"a second seed, or items of {each.title}" for each in bare]
+
+
+def own_interval(row: Row, metric: str) -> tuple[float, float] | None:
+    """The interval that an evaluator gives beside a number: `5.low` and `5.high` beside `5.accuracy`."""
+    size, point, _ = metric.rpartition(".")
+    low, value, high = (row.metrics.get(each) for each in (f"{size}.low", metric, f"{size}.high"))
+    if not point or low is None or value is None or high is None or not low <= value <= high:
+        return None
+    return low, high
+
+
+def row_of(record: Record, evaluator: str, encoder: str) -> Row | None:
+    """What an evaluator says of an encoder."""
+    return next((row for row in record.results if (row.evaluator, row.encoder) == (evaluator, encoder)), None)

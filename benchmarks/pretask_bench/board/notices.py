@@ -1,0 +1,94 @@
+"""Notices: the records that a board does not rank for want of trust, and why; for board.json, board.md and the page."""
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
+
+from pretask_bench.board.entries import Dispute, Sorted, shortened
+from pretask_bench.markdown import plain_text
+
+MAX_CASES, MAX_SIDES, MAX_FAULTS = 50, 10, 5  # on the page and in Markdown; board.json has all
+LISTS = ("disputed", "ignored", "faulty", "copies", "withdrawn")
+LONGEST_AUTHOR = 60
+Facts = dict[str, Any]
+
+
+def notice_facts(found: Sorted) -> Facts:
+    """Tell what is disputed, what diverges without a say, what verify faults, what is a copy, and what is withdrawn."""
+    return {
+        "disputed": [dispute_facts(found, each) for each in found.disputes if not each.ranked],
+        "ignored": [dispute_facts(found, each) for each in found.disputes if each.ranked],
+        "faulty": [{**who(found, name), "faults": list(faults)} for name, faults in found.faulty.items()],
+        "copies": [{**who(found, name), "of": first} for name, first in found.copies.items()],
+        "withdrawn": [{**who(found, name), "reason": reason} for name, reason in found.withdrawn.items()],
+        "unchecked": dict(found.unchecked),
+    }
+
+
+def who(found: Sorted, name: str) -> Facts:
+    """Name a record, its author, and the record that it ran again."""
+    record = found.everything[name]
+    return {"record": name, "author": record.author, "reruns": record.reruns}
+
+
+def dispute_facts(found: Sorted, dispute: Dispute) -> Facts:
+    """Tell the sides of a dispute, and the first number in which each diverges from another."""
+    sides = [{**who(found, name), **vars(conflict)} for name, conflict in sorted(dispute.conflicts.items())]
+    where = {"division": dispute.division, "title": dispute.title, "seed": dispute.seed}
+    return {**where, "sides": sides, "others": list(dispute.others)}
+
+
+def page_notices(facts: Facts) -> Facts:
+    """Return what there is room for on the page, with how much more board.json has."""
+    shown = {name: list(islice(facts[name], MAX_CASES)) for name in LISTS}
+    for name in ("disputed", "ignored"):
+        shown[name] = [{**each, **first("sides", each["sides"], MAX_SIDES)} for each in shown[name]]
+    shown["faulty"] = [{**each, **first("faults", each["faults"], MAX_FAULTS)} for each in shown["faulty"]]
+    return {
+        **shown,
+        "more": {name: len(facts[name]) - len(shown[name]) for name in LISTS},
+        **first("unchecked", list(facts["unchecked"].items()), MAX_CASES),
+    }
+
+
+def first(name: str, values: list[Any], most: int) -> Facts:
+    """Return the first of some values, and how many more there are."""
+    return {name: values[:most], f"more_{name}": max(0, len(values) - most)}
+
+
+def markdown_notices(facts: Facts) -> list[str]:
+    """Return the lines of board.md that tell the same, as much of it as the page has."""
+    shown = page_notices(facts)
+    lines = [
+        *(f"- disputed, not ranked: {dispute_text(each)}" for each in shown["disputed"]),
+        *(f"- diverges, ignored: {dispute_text(each)}" for each in shown["ignored"]),
+        *(f"- faulty, not ranked: {name_text(each)}: {texts(each['faults'])}" for each in shown["faulty"]),
+        *(f"- one result twice, counted once: {name_text(each)}: as {each['of'][:12]}" for each in shown["copies"]),
+        *(f"- withdrawn: {name_text(each)}: {plain_text(each['reason'])}" for each in shown["withdrawn"]),
+        *(f"- not checked, {count} records: {plain_text(reason)}" for reason, count in shown["unchecked"]),
+        *(f"- and {count} more {name}, in board.json" for name, count in shown["more"].items() if count),
+    ]
+    return [*lines, ""] if lines else []
+
+
+def dispute_text(dispute: Mapping[str, Any]) -> str:
+    """Write a dispute as one line."""
+    sides = "; ".join(
+        f"{name_text(side)} has {plain_text(side['own'])}, {side['other'][:12]} has {plain_text(side['others'])} "
+        f"({plain_text(side['number'])})"
+        for side in dispute["sides"]
+    )
+    count = dispute["more_sides"] + len(dispute["others"])
+    more = f"; and {count} more" if count else ""
+    return f"{plain_text(dispute['title'])}, seed {dispute['seed']}, {dispute['division']}: {sides}{more}"
+
+
+def name_text(facts: Mapping[str, Any]) -> str:
+    """Write the beginning of a record's name, and its author."""
+    author = f" ({plain_text(shortened(facts['author'], LONGEST_AUTHOR))})" if facts["author"] else ""
+    return f"{facts['record'][:12]}{author}"
+
+
+def texts(values: Iterable[str]) -> str:
+    """Write some sentences as one."""
+    return "; ".join(map(plain_text, values))
