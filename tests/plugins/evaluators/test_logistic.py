@@ -140,7 +140,7 @@ def halfway() -> State:
     features, labels, _, _ = blobs("overlapping")
     basis = fit_basis(features, torch.float64)
     start = State.at_prior(Problem(Rotated(basis(features)), labels, 3, basis.variance))
-    return minimise(start.moved_to(torch.tensor([0.1]).double()), 1e-3)
+    return minimise(start.moved_to(torch.tensor([0.1]).double()), 1e-3)[0]
 
 
 def test_a_pair_carried_to_another_strength_is_the_change_of_its_gradient() -> None:
