@@ -45,6 +45,7 @@ BLOCK_COLUMNS = 30  # classes times regularisers that are solved together
 MEMORY = 10  # curvature pairs kept
 STEPS = 500  # of L-BFGS, at most, for one block
 FLOOR = 0.01  # nats: below it a relative gap is taken of this
+MIN_PRIOR = 1e-6  # of a class that no sample has: its bias would be minus infinity
 TRIALS = 12  # of a shorter step, at most
 ARMIJO = 1e-4
 WINDOW = 2  # steps of a block over which the fall is watched, before which its curvature is not trusted
@@ -139,7 +140,7 @@ class Problem:
         scale = (self.prior * (1 - self.prior)).mean()
         self.curvature = torch.cat([variance, variance.new_ones(1)]) * scale
         start = torch.zeros(1, classes, len(self.penalised), dtype=variance.dtype, device=variance.device)
-        start[0, :, -1] = self.prior.clamp(min=1e-6).log()
+        start[0, :, -1] = self.prior.clamp(min=MIN_PRIOR).log()
         self.start = start
         tiny = torch.finfo(variance.dtype).tiny  # where features are constant it is 0 from the start
         self.first_gradient = self.data_terms(start)[1].norm().clamp(min=tiny)
@@ -278,14 +279,14 @@ def minimise(state: State, tolerance: float) -> tuple[State, Float[Tensor, " G"]
 
 
 def convexity_bound(state: State) -> Float[Tensor, " G"]:
-    """|gradient|^2 / (2 lambda): the gap is no larger, but for the part of the bias, which is free.
+    """|gradient|^2 / (2 lambda): the gap is no larger (Boyd and Vandenberghe 2004, equation 9.9).
 
-    Along the bias the curvature is the spread of the probabilities, which at the start is `prior (1 - prior)`.
+    The bias is not penalised: there the Hessian is taken to be diag(p) - p p', as where every class has its share p.
     """
     gradient = state.gradient.double()
-    free = state.problem.curvature[-1].double()
-    along_weights = gradient[..., :-1].square().sum((1, 2)) / state.strength.double()
-    return (along_weights + gradient[..., -1].square().sum(1) / free) / 2
+    weights = gradient[..., :-1].square().sum((1, 2)) / state.strength
+    bias = (gradient[..., -1].square() / state.problem.prior.clamp(min=MIN_PRIOR)).sum(1)
+    return (weights + bias) / 2
 
 
 def descent(
