@@ -80,10 +80,7 @@ def neighbours(
 ) -> tuple[Float[Tensor, "Q K"], Int[Tensor, "Q K"]]:
     """Cosine and class of the nearest known samples of every query, nearest first."""
     known = unit_rows(known)
-    found = [
-        (unit_rows(some) @ known.T).topk(min(count, len(known)), dim=1)
-        for some in torch.split(queries, QUERIES)
-    ]
+    found = [(unit_rows(some) @ known.T).topk(min(count, len(known)), dim=1) for some in torch.split(queries, QUERIES)]
     return torch.cat([each.values for each in found]), labels[torch.cat([each.indices for each in found])]
 
 

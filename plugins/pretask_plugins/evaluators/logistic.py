@@ -14,13 +14,14 @@ Regularisers go from strong to weak in small blocks. A block starts where the on
 whichever is lower, and keeps its curvature pairs: along s the gradient of another lambda changes by
 y' = y + (lambda' - lambda) s. Logits are class-major, (…, C, N), because a softmax over a short inner axis is slow.
 
-A member is not computed any more when its gap, what its objective still exceeds the minimum by, is small. Two bounds:
-|gradient|^2 / (2 lambda) is one always (f is strongly convex; it is also the duality gap at the dual point of the
+A member is not computed any more when its gap, what its objective still exceeds the minimum by, is small. Two measures:
+|gradient|^2 / (2 lambda) is a bound always (f is strongly convex; it is also the duality gap at the dual point of the
 current probabilities), but with a weak regulariser it is loose by orders of magnitude. There half of g' H g is taken,
 g the gradient and H the inverse Hessian of the curvature pairs, with M divided by the least curvature s y / s M^-1 s
 of any pair where no pair tells. L-BFGS itself scales by the newest pair, which is the stiffest as a rule: good steps,
-but half of -gradient times direction is then a tenth of the gap, or less. Curvature is known of steps alone, so this
-bound counts from the second step of a block on, and with the observed fall of the last two.
+but half of -gradient times direction is then a tenth of the gap, or less. Curvature is known of steps alone, and some
+directions show theirs late (that of an outlier, whose probability has long been 1), so this estimate counts from the
+fifth step of a block on, and together with the observed fall of the last five.
 
 Source: Liu and Nocedal 1989; Friedman, Hastie and Tibshirani 2010 (paths); Oquab et al. 2023 (the grid); Boyd and
 Vandenberghe 2004, section 9.1.2 (strong convexity).
@@ -48,7 +49,7 @@ FLOOR = 0.01  # nats: below it a relative gap is taken of this
 MIN_PRIOR = 1e-6  # of a class that no sample has: its bias would be minus infinity
 TRIALS = 12  # of a shorter step, at most
 ARMIJO = 1e-4
-WINDOW = 2  # steps of a block over which the fall is watched, before which its curvature is not trusted
+WINDOW = 5  # steps of a block over which the fall is watched, before which its curvature is not trusted
 GRAIN = {torch.bfloat16: 1e-4, torch.float32: 1e-7, torch.float64: 1e-14}  # of a loss: smaller falls are rounding
 
 

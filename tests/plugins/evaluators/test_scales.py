@@ -47,9 +47,7 @@ def test_a_change_of_units_changes_neither_objective_nor_answers(scale: str, cou
 @pytest.mark.parametrize("scale", SCALES)
 def test_a_change_of_units_changes_no_answer_of_ridge(scale: str) -> None:
     features, labels = blobs()
-    plain, other = (
-        solve(sums(some, labels, 2), GRID).predict(some) for some in (features, features * SCALES[scale])
-    )
+    plain, other = (solve(sums(some, labels, 2), GRID).predict(some) for some in (features, features * SCALES[scale]))
     assert float((plain == other).double().mean()) > 0.999  # rounding of float32 features alone
 
 
@@ -63,7 +61,7 @@ def test_a_change_of_units_changes_neither_rank_nor_neighbours(scale: float) -> 
     assert torch.equal(near, far)
 
 
-@pytest.mark.parametrize("factor", [1e4, -1e6])
+@pytest.mark.parametrize("factor", [1e4, -1e5])
 @pytest.mark.parametrize("count", [200, 6])
 def test_one_row_of_another_magnitude_takes_no_direction_from_the_others(factor: float, count: int) -> None:
     features = blobs()[0][:count].clone()
