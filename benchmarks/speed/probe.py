@@ -1,9 +1,9 @@
 """Probe speed: the whole grid of 45 regularisers beside one fit, and 45 fits, of scikit-learn's LogisticRegression.
 
 One thread, CPU seconds, every solver in a process of its own, in turn, ours first and last: the ratio of these is the
-noise. Ours is timed from raw features, standardising and rotating included; scikit-learn gets standardised ones. Its one
-fit (C = 1) is timed at its default tolerance, and at the loosest power of ten at which its objective is at most 1.001 of
-that at TIGHT; twelve of the grid are fitted at PARITY, to compare objectives and for the time of 45.
+noise. Ours is timed from raw features, standardising and rotating included; scikit-learn gets standardised ones. Its
+one fit (C = 1) is timed at its default tolerance, and at the loosest power of ten at which its objective is at most
+1.001 of that at TIGHT; twelve of the grid are fitted at PARITY, to compare objectives and for the time of 45.
 
 `mnist:FOLDER` has 50,000 real digits, as 512 rectified random directions of their pixels.
 

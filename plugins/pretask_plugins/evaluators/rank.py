@@ -2,8 +2,8 @@
 
 `rankme` is exp of the entropy of the singular values of the features, normalised to sum 1: between 1 and the smaller of
 width and samples. `effective_dimension` is the participation ratio of the variances along the principal axes,
-(sum v)^2 / sum v^2. `constant` is the share of features that deviate by no more than float32's rounding of their mean. `cosine` is
-the mean over all pairs of samples of the cosine of their features.
+(sum v)^2 / sum v^2. `constant` is the share of features that deviate by no more than float32's rounding of
+their mean. `cosine` is the mean over all pairs of samples of the cosine of their features.
 
 `collapsed` is 1 where the output uses fewer than two directions (`rankme` below 2) or all of its features are constant,
 else 0; a layer of width 1 is collapsed only when it is constant. It is a warning: a rank that is high says little.
