@@ -78,7 +78,7 @@ class FewLabels:
         """
         probe = probed("few-label", task, data, budget, self.label, self.held_out)
         name = self.layer_of(probe)
-        deviation = moments(probe.train.rows(name), torch.float32).deviation
+        deviation = moments(probe.train.rows(name)).deviation
         sizes = supplied(probe, self.per_class, self.share)
         if not sizes:
             raise PretaskError("few-label", "classes that supply a size", "too few samples", "Set smaller sizes.")

@@ -16,9 +16,9 @@ import torch
 from jaxtyping import Float, Int
 from pretask import Budget, Data, Items, PretaskError, Task
 from torch import Tensor
-from torch.nn import functional as F
 
 from pretask_plugins.evaluators.held_out import Probed, probed, report
+from pretask_plugins.evaluators.moments import unit_rows
 
 QUERIES = 1024  # looked up at once
 
@@ -79,11 +79,8 @@ def neighbours(
     known: Float[Tensor, "N D"], labels: Int[Tensor, " N"], queries: Float[Tensor, "Q D"], count: int
 ) -> tuple[Float[Tensor, "Q K"], Int[Tensor, "Q K"]]:
     """Cosine and class of the nearest known samples of every query, nearest first."""
-    known = F.normalize(known, dim=1)
-    found = [
-        (F.normalize(some, dim=1) @ known.T).topk(min(count, len(known)), dim=1)
-        for some in torch.split(queries, QUERIES)
-    ]
+    known = unit_rows(known)
+    found = [(unit_rows(some) @ known.T).topk(min(count, len(known)), dim=1) for some in torch.split(queries, QUERIES)]
     return torch.cat([each.values for each in found]), labels[torch.cat([each.indices for each in found])]
 
 

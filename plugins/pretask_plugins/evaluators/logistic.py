@@ -12,10 +12,19 @@ gradient, is the closed-form ridge solution. Elsewhere the data's curvature is a
 
 Regularisers go from strong to weak in small blocks. A block starts where the one before ended or where the path points,
 whichever is lower, and keeps its curvature pairs: along s the gradient of another lambda changes by
-y' = y + (lambda' - lambda) s. Half of -gradient times direction is the fall that can be expected: a member whose own is
-small is not computed any more. Logits are class-major, (…, C, N), because a softmax over a short inner axis is slow.
+y' = y + (lambda' - lambda) s. Logits are class-major, (…, C, N), because a softmax over a short inner axis is slow.
 
-Source: Liu and Nocedal 1989; Friedman, Hastie and Tibshirani 2010 (paths); Oquab et al. 2023 (the grid).
+A member is not computed any more when its gap, what its objective still exceeds the minimum by, is small. Two measures:
+|gradient|^2 / (2 lambda) is a bound always (f is strongly convex; it is also the duality gap at the dual point of the
+current probabilities), but with a weak regulariser it is loose by orders of magnitude. There half of g' H g is taken,
+g the gradient and H the inverse Hessian of the curvature pairs, with M divided by the least curvature s y / s M^-1 s
+of any pair where no pair tells. L-BFGS itself scales by the newest pair, which is the stiffest as a rule: good steps,
+but half of -gradient times direction is then a tenth of the gap, or less. Curvature is known of steps alone, and some
+directions show theirs late (that of an outlier, whose probability has long been 1), so this estimate counts from the
+fifth step of a block on, and together with the observed fall of the last five.
+
+Source: Liu and Nocedal 1989; Friedman, Hastie and Tibshirani 2010 (paths); Oquab et al. 2023 (the grid); Boyd and
+Vandenberghe 2004, section 9.1.2 (strong convexity).
 Differs: two classes have a row of weights each, so C here is 2 C of a single row's.
 Axes: N samples, D features, R basis vectors plus one for the bias, G regularisers, C classes.
 """
@@ -37,8 +46,10 @@ BLOCK_COLUMNS = 30  # classes times regularisers that are solved together
 MEMORY = 10  # curvature pairs kept
 STEPS = 500  # of L-BFGS, at most, for one block
 FLOOR = 0.01  # nats: below it a relative gap is taken of this
+MIN_PRIOR = 1e-6  # of a class that no sample has: its bias would be minus infinity
 TRIALS = 12  # of a shorter step, at most
 ARMIJO = 1e-4
+WINDOW = 5  # steps of a block over which the fall is watched, before which its curvature is not trusted
 GRAIN = {torch.bfloat16: 1e-4, torch.float32: 1e-7, torch.float64: 1e-14}  # of a loss: smaller falls are rounding
 
 
@@ -51,12 +62,14 @@ class Solution:
         weights: The bias last.
         loss: The objective, nats.
         gradient: Norm of the gradient over its norm at the start, where every class has its share.
+        gap: By how much the objective may exceed the minimum, nats.
     """
 
     basis: Basis
     weights: Float[Tensor, "G C R1"]
     loss: Float[Tensor, " G"]
     gradient: Float[Tensor, " G"]
+    gap: Float[Tensor, " G"]
 
     def predict(self, features: Float[Tensor, "N D"] | Rows) -> Int[Tensor, "G N"]:
         """The likeliest class of every sample by every regulariser's weights."""
@@ -80,7 +93,7 @@ def fit_grid(
     grid: Sequence[float] = GRID,
     *,
     dtype: torch.dtype = torch.float32,
-    tolerance: float = 1e-5,
+    tolerance: float = 1e-4,
     deviation: Float[Tensor, " D"] | None = None,
 ) -> Solution:
     """Solve for every C of the grid, which must rise.
@@ -92,7 +105,7 @@ def fit_grid(
         grid: Inverse strengths of regularisation, strongest first.
         dtype: float32, float64, or bfloat16: products of matrices in bfloat16, all else in float32; the objectives are
             then within two thousandths of the lowest. A gain only where the processor multiplies bfloat16 faster.
-        tolerance: A member is done when the fall that can still be expected of its loss is below this share of it.
+        tolerance: A member is done when its gap is below this share of its objective.
         deviation: What features are divided by; their own deviation where it is left out.
     """
     rows = rows_of(features)
@@ -100,18 +113,19 @@ def fit_grid(
     problem = Problem(columns_of(rows, basis, dtype), labels, classes, basis.variance)
     strengths = basis.variance.new_tensor([1 / (each * len(labels)) for each in grid])
     block = max(1, BLOCK_COLUMNS // classes)
-    state, solved = State.at_prior(problem), []
+    state, solved, gaps = State.at_prior(problem), [], []
     path: list[Tensor] = []
     for start in range(0, len(grid), block):
         state = state.moved_to(strengths[start : start + block])
         if len(path) > 1:
             state = lower_of(state, state.ahead(path[-1] - path[-2]))
-        state = minimise(state, tolerance)
+        state, gap = minimise(state, tolerance)
         solved.append(state)
+        gaps.append(gap)
         path += state.weights
     weights = torch.stack(path)
     relative = torch.cat([each.gradient.flatten(1).norm(dim=1) for each in solved]) / problem.first_gradient
-    return Solution(basis, weights, torch.cat([each.loss for each in solved]), relative)
+    return Solution(basis, weights, torch.cat([state.loss for state in solved]), relative, torch.cat(gaps))
 
 
 class Problem:
@@ -127,7 +141,7 @@ class Problem:
         scale = (self.prior * (1 - self.prior)).mean()
         self.curvature = torch.cat([variance, variance.new_ones(1)]) * scale
         start = torch.zeros(1, classes, len(self.penalised), dtype=variance.dtype, device=variance.device)
-        start[0, :, -1] = self.prior.clamp(min=1e-6).log()
+        start[0, :, -1] = self.prior.clamp(min=MIN_PRIOR).log()
         self.start = start
         tiny = torch.finfo(variance.dtype).tiny  # where features are constant it is 0 from the start
         self.first_gradient = self.data_terms(start)[1].norm().clamp(min=tiny)
@@ -241,37 +255,78 @@ def lower_of(one: State, two: State) -> State:
     )
 
 
-def minimise(state: State, tolerance: float) -> State:
-    """L-BFGS until every member's expected fall is a small share of its loss, or too small for the arithmetic."""
+def minimise(state: State, tolerance: float) -> tuple[State, Float[Tensor, " G"]]:
+    """L-BFGS until every member's gap is a small share of its objective, or its fall too small for the arithmetic.
+
+    Returns:
+        The last state, and the gap of every member.
+    """
     inverse = 1 / (state.problem.curvature + state.penalty)
-    grain = state.problem.grain
-    falling = torch.ones_like(state.strength, dtype=torch.bool)
-    for _ in range(STEPS):
-        direction = descent(state, inverse)
-        slope = dot(state.gradient, direction).double()
-        moving = falling & (-slope / 2 > tolerance * state.loss.clamp(min=FLOOR))
-        if not bool(moving.any()):
+    moving = torch.ones_like(state.strength, dtype=torch.bool)
+    losses = [state.loss]
+    for step in range(STEPS + 1):
+        direction, slope, estimate = descent(state, inverse)
+        enough, bound = tolerance * state.loss.clamp(min=FLOOR), convexity_bound(state)
+        done = bound <= enough
+        if step >= WINDOW:
+            done |= (estimate <= enough) & (losses[-1 - WINDOW] - losses[-1] <= enough)
+        moving &= ~done
+        if step == STEPS or not bool(moving.any()):
             break
-        before, state = state.loss, line_search(state, direction, slope, moving)
-        falling &= ~moving | (before - state.loss > grain * before)
-    return state
+        state = line_search(state, direction, slope, moving)
+        losses.append(state.loss)
+        moving &= losses[-2] - losses[-1] > state.problem.grain * losses[-2]
+    return state, torch.minimum(bound, estimate)
 
 
-def descent(state: State, inverse: Float[Tensor, "G 1 R1"]) -> Float[Tensor, "G C R1"]:
-    """The two-loop recursion of L-BFGS (Liu and Nocedal 1989) about a scaled diagonal inverse Hessian."""
+def convexity_bound(state: State) -> Float[Tensor, " G"]:
+    """|gradient|^2 / (2 lambda): the gap is no larger (Boyd and Vandenberghe 2004, equation 9.9).
+
+    The bias is not penalised: there the Hessian is taken to be diag(p) - p p', as where every class has its share p.
+    """
+    gradient = state.gradient.double()
+    weights = gradient[..., :-1].square().sum((1, 2)) / state.strength
+    bias = (gradient[..., -1].square() / state.problem.prior.clamp(min=MIN_PRIOR)).sum(1)
+    return (weights + bias) / 2
+
+
+def descent(
+    state: State, inverse: Float[Tensor, "G 1 R1"]
+) -> tuple[Float[Tensor, "G C R1"], Float[Tensor, " G"], Float[Tensor, " G"]]:
+    """The two-loop recursion of L-BFGS (Liu and Nocedal 1989) about a scaled diagonal inverse Hessian.
+
+    Returns:
+        The direction, the slope along it, and an estimate of the gap: half of gradient times inverse Hessian times
+        gradient, where the diagonal is divided by the least curvature of any pair. With q what the first loop leaves of
+        the gradient, gradient times inverse Hessian times gradient is q' diagonal q + sum share^2 (s y).
+    """
     vector, shares = state.gradient.clone(), []
     curved = [dot(s, y) for s, y in state.pairs]
+    known = torch.zeros_like(state.loss)
     for (s, y), along in zip(reversed(state.pairs), reversed(curved), strict=True):
         share = ratio(dot(s, vector), along)
         vector -= share * y
         shares.append(share)
-    vector *= inverse
-    if state.pairs:
-        y = state.pairs[-1][1]
-        vector *= ratio(curved[-1], dot(y * inverse, y), empty=1.0)
+        known += share[:, 0, 0].double().square() * along
+    unknown = dot(vector * inverse, vector).double()
+    newest, widest = scales(state.pairs, curved, inverse)
+    vector *= inverse * newest
     for (s, y), along, share in zip(state.pairs, curved, reversed(shares), strict=True):
         vector += (share - ratio(dot(y, vector), along)) * s
-    return -vector
+    return -vector, -(known + newest[:, 0, 0] * unknown), (known + widest[:, 0, 0] * unknown) / 2
+
+
+def scales(
+    pairs: list[tuple[Tensor, Tensor]], curved: list[Float[Tensor, " G"]], inverse: Float[Tensor, "G 1 R1"]
+) -> tuple[Float[Tensor, "G 1 1"], Float[Tensor, "G 1 1"]]:
+    """What multiplies the diagonal inverse Hessian: by the newest pair, and by that of least curvature."""
+    if not pairs:
+        return torch.ones_like(inverse[..., :1]), torch.ones_like(inverse[..., :1])
+    y = pairs[-1][1]
+    newest = ratio(curved[-1], dot(y * inverse, y), empty=1.0)
+    stretched = [dot(s / inverse, s) for s, _ in pairs]
+    slack = [ratio(length, along) for length, along in zip(stretched, curved, strict=True)]
+    return newest, torch.maximum(torch.stack(slack).amax(0), newest)
 
 
 def ratio(above: Float[Tensor, " G"], below: Float[Tensor, " G"], empty: float = 0.0) -> Float[Tensor, "G 1 1"]:

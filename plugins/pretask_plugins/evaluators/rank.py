@@ -2,8 +2,8 @@
 
 `rankme` is exp of the entropy of the singular values of the features, normalised to sum 1: between 1 and the smaller of
 width and samples. `effective_dimension` is the participation ratio of the variances along the principal axes,
-(sum v)^2 / sum v^2. `constant` is the share of features that deviate by no more than float32's rounding. `cosine` is
-the mean over all pairs of samples of the cosine of their features.
+(sum v)^2 / sum v^2. `constant` is the share of features that deviate by no more than float32's rounding of
+their mean. `cosine` is the mean over all pairs of samples of the cosine of their features.
 
 `collapsed` is 1 where the output uses fewer than two directions (`rankme` below 2) or all of its features are constant,
 else 0; a layer of width 1 is collapsed only when it is constant. It is a warning: a rank that is high says little.
@@ -22,9 +22,8 @@ from jaxtyping import Float
 from pretask import Budget, Data, Draws, PretaskError, Task
 from pretask.extraction import extract
 from torch import Tensor
-from torch.nn import functional as F
 
-from pretask_plugins.evaluators.moments import Rows, moments
+from pretask_plugins.evaluators.moments import Rows, moments, unit_rows
 
 
 @dataclass(frozen=True)
@@ -71,10 +70,9 @@ def drawn(count: int, most: int, seed: int) -> Tensor | None:
 def statistics(rows: Rows) -> dict[str, float]:
     """The numbers of one layer."""
     found = moments(rows)
-    mean = found.mean
-    gram = found.scatter + found.count * torch.outer(mean, mean)
+    products = found.scatter + found.count * torch.outer(found.mean, found.mean)  # of features that are not centered
     return {
-        "rankme": rankme(singular_values(gram)),
+        "rankme": rankme(singular_values(products)),
         "effective_dimension": participation(singular_values(found.scatter).square()),
         "constant": float((~found.varies).double().mean()),
         "cosine": mean_cosine(rows),
@@ -117,10 +115,10 @@ def participation(variance: Float[Tensor, " D"]) -> float:
 
 def mean_cosine(rows: Rows) -> float:
     """The mean cosine of two different samples; samples that are 0 are at right angles to all."""
-    total = torch.zeros(rows.width, dtype=torch.float64)
+    total = torch.zeros(rows.width, dtype=torch.float64, device=rows.features.device)
     own = 0.0
     for piece in rows.pieces():
-        unit = F.normalize(piece.double(), dim=1)
+        unit = unit_rows(piece.double())
         total += unit.sum(0)
         own += float(unit.square().sum())
     return float(total.square().sum() - own) / (len(rows) * (len(rows) - 1))

@@ -120,7 +120,7 @@ class Lines:
 
     def squared_error(self, features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"]) -> Float[Tensor, " G"]:
         """The sum over samples and classes."""
-        total = torch.zeros(len(self.weights), dtype=torch.float64)
+        total = self.bias.new_zeros(len(self.weights))
         for piece, label in zip(rows_of(features).pieces(), torch.split(labels, PIECE), strict=True):
             target = F.one_hot(label, self.bias.shape[1])
             for place in range(len(self.weights)):
