@@ -14,6 +14,7 @@ from typing import Any
 
 from pretask import PretaskError, Unknown
 
+from pretask_bench.metrics import is_cost
 from pretask_bench.records import Items, Record, Row
 from pretask_bench.report import TRAINED, by_metric
 from pretask_bench.results import Group, grouped, headline, is_called, short, title
@@ -30,7 +31,6 @@ from pretask_bench.store import read_all
 
 LEVEL = 0.05
 ROUNDING = 1e-6
-COSTS = ("nats", "perplexity", "bits", "loss", "negative", "error", "distortion", "surprise")
 
 
 @dataclass(frozen=True)
@@ -249,15 +249,6 @@ def verdict(row: Comparison, probability: float | None, metric: str) -> str:
         return "no difference found"
     higher, lower = (row.first, row.second) if row.estimate.value > 0 else (row.second, row.first)
     return f"{lower if is_cost(metric) else higher} is better"
-
-
-def is_cost(metric: str) -> bool:
-    """Whether less of a number is better.
-
-    >>> is_cost("nats_per_token"), is_cost("layer1.accuracy")
-    (True, False)
-    """
-    return any(word in metric for word in COSTS)
 
 
 def as_facts(row: Comparison) -> Mapping[str, Any]:

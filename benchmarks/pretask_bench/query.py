@@ -12,8 +12,9 @@ from pretask import Unknown
 from pretask_registry.names import hint
 
 from pretask_bench.markdown import plain_text, row_text
+from pretask_bench.metrics import is_share
 from pretask_bench.records import Record
-from pretask_bench.report import RANDOM, RAW, TRAINED, is_share, written
+from pretask_bench.report import RANDOM, RAW, TRAINED, written
 from pretask_bench.results import COLUMNS, Group, Line, ends, is_called, lines_of, short, together
 from pretask_bench.statistics import Estimate
 from pretask_bench.terminal import visible
