@@ -172,7 +172,7 @@ def lines_of(group: Group) -> list[Line]:
     first = group[0]
     on = first.cell.evaluated_on
     data = short(first.cell.data.id) + (f" → {short(on.id)}" if on is not None else "")
-    start = {"what": title(first), "data": data, "seeds": len(group), "pretext": pretext_parts(group)}
+    start: dict[str, Any] = {"what": title(first), "data": data, "seeds": len(group), "pretext": pretext_parts(group)}
     if first.status == "failed":
         return [Line(**start, failed=(first.error or "").strip().split("\n")[0])]
     evaluators = dict.fromkeys(row.evaluator for row in first.results)

@@ -240,8 +240,8 @@ def batches_of(task: Task, samples: Samples, size: int, seed: int, epoch: int) -
 def training_batches(task: Task, samples: Samples, shown: Int[Tensor, " S"] | None) -> Iterator[Batch]:
     """The training samples of these numbers, or all of them, once and in order."""
     numbers = torch.arange(len(samples)) if shown is None else shown
-    for part in numbers.split(task.recipe.batch):
-        yield batch_of(task, samples, part, 0, 0)
+    for start in range(0, len(numbers), task.recipe.batch):
+        yield batch_of(task, samples, numbers[start : start + task.recipe.batch], 0, 0)
 
 
 def batch_of(task: Task, samples: Samples, index: Int[Tensor, " B"], seed: int, epoch: int) -> Batch:
