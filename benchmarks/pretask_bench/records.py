@@ -11,11 +11,11 @@ import json
 import math
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from pretask.errors import PretaskError
@@ -27,6 +27,7 @@ from pydantic import (
     JsonValue,
     StringConstraints,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
@@ -95,6 +96,18 @@ class Sealed(BaseModel):
     """What all parts of a record have in common: nothing is converted, added or changed, and all is finite."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Extended(Sealed):
+    """A part with fields that older records lack: where they say nothing they are left out, and old bytes stay."""
+
+    later: ClassVar[frozenset[str]]
+
+    @model_serializer(mode="wrap")
+    def _without_silent_fields(self, write: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        fields: dict[str, Any] = write(self)
+        silent = {name for name in self.later if getattr(self, name) == type(self).model_fields[name].get_default()}
+        return {name: value for name, value in fields.items() if name not in silent}
 
 
 class Part(Sealed):
@@ -214,7 +227,7 @@ class Row(Measured):
     items: Annotated[dict[Name, Items], Field(max_length=32)] = {}
 
 
-class Pretext(Measured):
+class Pretext(Measured, Extended):
     """How well the pretext task was solved on held-out data, by the task itself and by "PREDICTOR: " trivial ones.
 
     Args:
@@ -227,6 +240,8 @@ class Pretext(Measured):
         seen: How many training samples the trivial predictors were fitted on, those that the task was shown; None where
             there are no such predictors, and in records that fitted them on all.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"trained", "count", "interval", "draws", "samples", "seen"})
 
     shortcut: Numbers = {}
     trained: Name | None = None

@@ -1,12 +1,14 @@
 """What a pretext score says of how much it rests on."""
 
+import json
 import math
 
 import numpy as np
 import pytest
 from pretask.held_out import HeldOutScore, PartScore
+from pretask_bench.canonical import canonical_bytes
 from pretask_bench.pretext import interval_of, pretext_fields, ratio_variance
-from pretask_bench.records import Pretext
+from pretask_bench.records import Pretext, parse_record
 
 
 def part(blocks: list[tuple[float, float]], count: int | None = None) -> PartScore:
@@ -70,7 +72,15 @@ def test_the_fields_of_a_record_say_how_much_every_number_rests_on() -> None:
     assert found.missing == {"blind: order": "nan"}
 
 
-def json_of(fields: object) -> str:
-    import json
+def test_a_record_of_before_keeps_its_bytes_and_its_name(text: str) -> None:
+    old = canonical_bytes(json.loads(text))
+    assert canonical_bytes(parse_record(old)) == old
 
+
+def test_a_count_of_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="numbers that are not there"):
+        Pretext(metrics={"order": 1.0}, count={"other": 3})
+
+
+def json_of(fields: object) -> str:
     return json.dumps(fields)
