@@ -20,10 +20,10 @@ from pretask.cache import cache_folder
 from pretask.errors import PretaskError
 from pydantic import ValidationError
 
+from pretask_bench.encoders import TRAINED
 from pretask_bench.metrics import HEADLINES
 from pretask_bench.pretext import headline_parts
 from pretask_bench.records import Cell, DataPart, Measured, Pretext, Provenance, Record, Row
-from pretask_bench.report import TRAINED
 from pretask_bench.results import seedless
 from pretask_bench.store import Refused, in_store, read, stores_in
 

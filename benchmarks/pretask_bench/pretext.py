@@ -18,6 +18,7 @@ from pretask.held_out import HeldOutScore, PartScore
 
 from pretask_bench.metrics import is_pretext_cost, is_share
 from pretask_bench.records import Pretext, Record, measured
+from pretask_bench.references import References, Trivial, loses_to_trivial, references_of_pretext
 from pretask_bench.statistics import CONFIDENCE, Estimate, mean_over_seeds, student
 
 MIN_ANSWERS = 100  # below it no pretext number is shown: a share of 99 answers is uncertain by 10 points
@@ -130,17 +131,6 @@ def own_parts(pretext: Pretext) -> list[str]:
     return [name for name, value in pretext.metrics.items() if ": " not in name and value is not None]
 
 
-def best_trivial(pretext: Pretext, name: str) -> tuple[str, float] | None:
-    """The trivial predictor that does best by a part, and what it reaches."""
-    found = [
-        (each.removesuffix(f": {name}"), value)
-        for each, value in pretext.metrics.items()
-        if each.endswith(f": {name}") and value is not None
-    ]
-    better = min if is_pretext_cost(name) else max
-    return better(found, key=lambda each: each[1]) if found else None
-
-
 def too_few(pretext: Pretext, name: str) -> str:
     """Why a part is not shown; empty where it is, and for older records, which did not count."""
     count = pretext.count.get(name)
@@ -155,39 +145,36 @@ class PretextPart:
         name: Of the part.
         estimate: Over seeds and samples; None where it rests on too few answers.
         hidden: Why there is no estimate.
-        chance: What a blind prediction reaches.
-        trivial: The best trivial predictor, and what it reaches.
-        seen: How many training samples it was fitted on; None where the record does not say.
+        references: Chance and, where there is an estimate, the trivial predictors.
     """
 
     name: str
     estimate: Estimate | None
     hidden: str
-    chance: float | None
-    trivial: tuple[str, float] | None
-    seen: int | None
+    references: References
+
+    @property
+    def trivial(self) -> Trivial | None:
+        """The best trivial predictor."""
+        return self.references.best_trivial(is_pretext_cost(self.name))
 
     @property
     def loses(self) -> bool:
         """Whether the best trivial predictor is at least as good."""
-        if self.estimate is None or self.trivial is None:
-            return False
-        ahead = self.trivial[1] - self.estimate.value
-        return ahead <= 0 if is_pretext_cost(self.name) else ahead >= 0
+        return self.estimate is not None and loses_to_trivial(self.estimate.value, self.references, self.name)
 
 
 def pretext_parts(records: Sequence[Record]) -> list[PretextPart]:
     """What records of one encoder say of its pretext task at a glance: what was trained first, then a share."""
-    first = records[0].pretext
-    if first is None:
-        return []
-    parts = []
-    for name in headline_parts(first):
-        hidden = too_few(first, name)
-        estimate = None if hidden else estimate_part(records, name)
-        trivial = None if hidden else best_trivial(first, name)
-        parts.append(PretextPart(name, estimate, hidden, first.chance.get(name), trivial, first.seen))
-    return parts
+    return [pretext_part(records, name) for name in headline_parts(records[0].pretext)]
+
+
+def pretext_part(records: Sequence[Record], name: str) -> PretextPart:
+    """One part; of predictors and chance what the first record says."""
+    first, references = records[0].pretext, references_of_pretext(records[0], name)
+    if first is not None and (hidden := too_few(first, name)):
+        return PretextPart(name, None, hidden, References(references.chance))
+    return PretextPart(name, estimate_part(records, name), "", references)
 
 
 def estimate_part(records: Sequence[Record], name: str) -> Estimate | None:

@@ -32,6 +32,7 @@ from pydantic import (
 )
 
 from pretask_bench.canonical import SAFE, canonical_bytes, plain
+from pretask_bench.encoders import Encoder
 from pretask_bench.provenance import LONGEST_ERROR, UNSEEN, error_text
 
 VERSION = 1
@@ -222,7 +223,7 @@ class Row(Measured):
         items: By name; where a metric has the same name, it is the share of correct items.
     """
 
-    encoder: Literal["trained", "random-init", "raw-input", "supervised"]
+    encoder: Encoder
     evaluator: Id
     items: Annotated[dict[Name, Items], Field(max_length=32)] = {}
 

@@ -5,16 +5,16 @@ With several seeds every number is a mean with its 95 % interval (Student's t), 
 
 from collections.abc import Mapping, Sequence
 
-from pretask_bench.metrics import direction, is_pretext_cost
-from pretask_bench.metrics import is_share as is_share
+from pretask_bench.encoders import ENCODERS, RANDOM, RAW, SUPERVISED, TRAINED, label_of
+from pretask_bench.metrics import direction, is_pretext_cost, is_share
 from pretask_bench.pretext import estimate_part, too_few
-from pretask_bench.records import Record, Row
+from pretask_bench.records import Record
+from pretask_bench.references import references_of_pretext, values_by_metric
 from pretask_bench.statistics import Estimate, mean_over_seeds, paired_difference
 from pretask_bench.tables import draw_table
 
-TRAINED, RANDOM, RAW, SUPERVISED = "trained", "random-init", "raw-input", "supervised"
 PRETEXT_COLUMNS = ("pretext, held-out", "score", "answers", "chance")
-COLUMNS = ("", "trained", "random init", "difference", "raw input", "supervised")
+COLUMNS = ("", label_of(TRAINED), label_of(RANDOM), "difference", label_of(RAW), label_of(SUPERVISED))
 
 
 def report(records: Sequence[Record]) -> None:
@@ -50,7 +50,7 @@ def pretext_rows(records: Sequence[Record]) -> list[tuple[str, str, str, str]]:
                 f"{name} {direction(is_pretext_cost(name.rsplit(': ', 1)[-1]))}",
                 (too_few(first, name) if first is not None else "") or score,
                 f"{count:,}" if count is not None else "",
-                written(first.chance.get(name) if first is not None else None, name),
+                written(references_of_pretext(records[0], name).chance, name),
             )
         )
     return rows
@@ -58,7 +58,7 @@ def pretext_rows(records: Sequence[Record]) -> list[tuple[str, str, str, str]]:
 
 def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ...]]:
     """Every number of one evaluator: trained, at random initialisation, their difference paired by seed, and others."""
-    found = {encoder: by_metric(records, evaluator, encoder) for encoder in (TRAINED, RANDOM, RAW, SUPERVISED)}
+    found = {encoder: values_by_metric(records, evaluator, encoder) for encoder in ENCODERS}
     rows: list[tuple[str, ...]] = []
     for name, values in found[TRAINED].items():
         mean = {encoder: over_seeds(numbers.get(name, {}), name) for encoder, numbers in found.items()}
@@ -74,23 +74,6 @@ def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str,
 def over_seeds(values: Mapping[int, float], name: str) -> str:
     """The mean over seeds, or nothing where there is none."""
     return shown(mean_over_seeds([*values.values()]), name) if values else ""
-
-
-def by_metric(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[str, dict[int, float]]:
-    """The numbers of one evaluator and encoder: metric, then seed."""
-    found: dict[str, dict[int, float]] = {}
-    for record in records:
-        for row in record.results:
-            if (row.evaluator, row.encoder) == (evaluator, encoder):
-                add(found, row, record.cell.seed)
-    return found
-
-
-def add(found: dict[str, dict[int, float]], row: Row, seed: int) -> None:
-    """Put a row's numbers into the table of numbers by metric and seed."""
-    for name, value in row.metrics.items():
-        if value is not None:
-            found.setdefault(name, {})[seed] = value
 
 
 def written(value: float | None, name: str) -> str:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 from pretask import PretaskError, Unknown
 from pretask_registry import Registered, Registry, build
 
-from pretask_bench.baselines import BASELINES
+from pretask_bench.encoders import BASELINES
+from pretask_bench.metrics import is_share
 from pretask_bench.plan import KINDS, RECIPE, Plan, make_plan, places_of
 from pretask_bench.records import Cell, Items, Part, Record, Row, cell_key, record_hash
-from pretask_bench.report import is_share, written
+from pretask_bench.report import written
 from pretask_bench.results import headline
 from pretask_bench.statistics import difference_over_items
 from pretask_bench.verify import called, numbers_agree

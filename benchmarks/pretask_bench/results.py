@@ -6,18 +6,20 @@ of the same network at random initialisation and of raw input. Arrows say which 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from pretask_bench.encoders import ENCODERS, RANDOM, RAW, TRAINED, label_of
 from pretask_bench.metrics import HEADLINES, direction, is_cost, is_pretext_cost
 from pretask_bench.pretext import PretextPart, pretext_parts
 from pretask_bench.records import Record, cell_key
-from pretask_bench.report import RANDOM, RAW, SUPERVISED, TRAINED, by_metric, shown, written
+from pretask_bench.references import References, references_of_probe, values_by_metric
+from pretask_bench.report import shown, written
 from pretask_bench.statistics import Estimate, mean_over_seeds
 
 Group = Sequence[Record]
-COLUMNS = ("what", "data", "seeds", "pretext", "chance", "best trivial", "probe", "trained", "random init", "raw input")
-ENCODERS = {"trained": TRAINED, "random init": RANDOM, "raw input": RAW, "supervised": SUPERVISED}
+SHOWN = (RANDOM, RAW)
+COLUMNS = ("what", "data", "seeds", "pretext", "chance", "best trivial", "probe", *map(label_of, (TRAINED, *SHOWN)))
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Line:
         pretext: What was trained, and a share where there is one.
         evaluator: Without its namespace.
         metric: The number that stands for it.
-        found: That number by encoder.
+        trained: That number of the trained encoder.
+        references: What it is held against.
     """
 
     what: str
@@ -42,22 +45,28 @@ class Line:
     pretext: Sequence[PretextPart] = ()
     evaluator: str = ""
     metric: str = ""
-    found: Mapping[str, Estimate] | None = None
+    trained: Estimate | None = None
+    references: References = field(default_factory=References)
+
+    @property
+    def found(self) -> Mapping[str, Estimate]:
+        """The number that stands for the evaluator, by encoder."""
+        return ({TRAINED: self.trained} if self.trained is not None else {}) | {**self.references.encoders}
 
     @property
     def cells(self) -> tuple[str, ...]:
         """The texts under COLUMNS."""
-        found = self.found or {}
+        found = self.found
         named = f"{self.evaluator} {self.metric} {direction(is_cost(self.metric))}" if self.metric else self.evaluator
         probe = f"failed: {self.failed}" if self.failed else named
-        values = [shown(found[each], self.metric) if each in found else "" for each in (TRAINED, RANDOM, RAW)]
+        values = [shown(found[each], self.metric) if each in found else "" for each in (TRAINED, *SHOWN)]
         return (self.what, self.data, str(self.seeds), *self.pretext_cells, probe, *values)
 
     @property
     def pretext_cells(self) -> tuple[str, str, str]:
         """Each part of the pretext score, its chance level, and what the best trivial predictor reaches."""
         scores = [score_text(part) for part in self.pretext]
-        chances = [written(part.chance, part.name) for part in self.pretext]
+        chances = [written(part.references.chance, part.name) for part in self.pretext]
         return (
             "; ".join(scores),
             "; ".join(filter(None, chances)),
@@ -71,8 +80,8 @@ class Line:
         for label, place in (("pretext", 0), ("share", 1)):
             facts |= part_facts(label, self.pretext[place] if place < len(self.pretext) else None)
         facts |= {"evaluator": self.evaluator, "metric": self.metric, "lower is better": is_cost(self.metric)}
-        for label, encoder in ENCODERS.items():
-            facts |= ends(label, (self.found or {}).get(encoder))
+        for encoder in ENCODERS:
+            facts |= ends(label_of(encoder), self.found.get(encoder))
         return facts
 
 
@@ -86,22 +95,21 @@ def trivial_text(part: PretextPart) -> str:
     """The best trivial predictor, whether it is ahead, and whether it may have seen more than the model."""
     if part.trivial is None:
         return ""
-    name, value = part.trivial
-    notes = [*(["ahead"] if part.loses else []), *(["saw all training samples"] if part.seen is None else [])]
-    return f"{name} {written(value, part.name)}" + (f" ({', '.join(notes)})" if notes else "")
+    notes = [*(["ahead"] if part.loses else []), *(["saw all training samples"] if part.trivial.seen is None else [])]
+    return f"{part.trivial.name} {written(part.trivial.value, part.name)}" + (f" ({', '.join(notes)})" if notes else "")
 
 
 def part_facts(label: str, part: PretextPart | None) -> dict[str, Any]:
     """One part of a pretext score as plain numbers."""
-    name, value = (part.trivial if part is not None else None) or (None, None)
+    trivial = part.trivial if part is not None else None
     return {
         f"{label} metric": part.name if part is not None else "",
         f"{label} lower is better": is_pretext_cost(part.name) if part is not None else None,
         **ends(label, part.estimate if part is not None else None),
-        f"{label} chance": part.chance if part is not None else None,
-        f"{label} trivial predictor": name,
-        f"{label} best trivial": value,
-        f"{label} trivial saw": part.seen if part is not None else None,
+        f"{label} chance": part.references.chance if part is not None else None,
+        f"{label} trivial predictor": trivial.name if trivial is not None else None,
+        f"{label} best trivial": trivial.value if trivial is not None else None,
+        f"{label} trivial saw": trivial.seen if trivial is not None else None,
     }
 
 
@@ -181,13 +189,16 @@ def lines_of(group: Group) -> list[Line]:
 
 def probe_facts(group: Group, evaluator: str) -> dict[str, Any]:
     """The number that stands for an evaluator, for the trained encoder and for those that it is held against."""
-    trained = by_metric(group, evaluator, TRAINED)
+    trained = values_by_metric(group, evaluator, TRAINED)
     if not trained:
         return {"evaluator": short(evaluator)}
     name = headline(evaluator, trained)
-    values = {encoder: by_metric(group, evaluator, encoder).get(name, {}) for encoder in ENCODERS.values()}
-    found = {encoder: mean_over_seeds([*each.values()]) for encoder, each in values.items() if each}
-    return {"evaluator": short(evaluator), "metric": name, "found": found}
+    return {
+        "evaluator": short(evaluator),
+        "metric": name,
+        "trained": mean_over_seeds([*trained[name].values()]),
+        "references": references_of_probe(group, evaluator, name),
+    }
 
 
 def headline(evaluator: str, found: Mapping[str, object]) -> str:

@@ -27,11 +27,11 @@ from pretask_registry import Registry, build, resolved_options
 
 from pretask_bench.baselines import raw_input, supervised_split, told_label
 from pretask_bench.cost import training_flops
+from pretask_bench.encoders import RANDOM, RAW, SUPERVISED
 from pretask_bench.plan import ON, PARTS, Plan, places_of
 from pretask_bench.pretext import pretext_fields
 from pretask_bench.provenance import collect
 from pretask_bench.records import Cell, Record, build_cell, build_record, cell_key, measured, pack_items, record_hash
-from pretask_bench.report import RANDOM, RAW, SUPERVISED
 from pretask_bench.store import read_all, write, write_picture
 
 LOOKED_AT = 2048  # samples of each part in which shortcuts are looked for

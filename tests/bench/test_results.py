@@ -7,20 +7,16 @@ import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import pretask_bench.metrics
-import pretask_bench.pretext
-import pretask_bench.query
-import pretask_bench.results
-import pretask_bench.tables
 import pytest
 from pretask_bench.cli import invoke
 from pretask_bench.index import glances
-from pretask_bench.pretext import best_trivial, headline_parts, pretext_parts, trained_part
+from pretask_bench.pretext import headline_parts, pretext_parts, trained_part
 from pretask_bench.records import Pretext, Record, build_record
+from pretask_bench.references import Trivial, references_of_pretext, references_of_probe
 from pretask_bench.report import pretext_rows
 from pretask_bench.results import COLUMNS, grouped, short, summary_rows, title, together
 from pretask_bench.store import write
@@ -69,6 +65,13 @@ def test_seeds_of_one_cell_are_one_row_with_an_interval_beside_chance_and_the_be
     assert row[8].startswith("25.0 %")
 
 
+def test_an_encoder_is_held_against_what_its_records_say_of_the_others(record: Maker) -> None:
+    found = references_of_probe([record(0), record(1)], "pretask/linear@1", "accuracy")
+    assert found.random_init is not None
+    assert (found.random_init.value, found.random_init.count) == (0.25, 2)
+    assert (found.raw_input, found.supervised, found.chance, found.trivial) == (None, None, None, ())
+
+
 def test_a_cell_that_was_run_again_counts_once(record: Maker) -> None:
     first = record(0, 0.4)
     later = {**first.model_dump(mode="json"), "note": "again"}
@@ -105,11 +108,12 @@ def test_the_interval_holds_what_seeds_and_samples_leave_open(record: Maker) -> 
     assert (two.low, two.high) == pytest.approx((0.7, 0.9))
 
 
-def test_the_best_trivial_predictor_is_the_lowest_of_a_loss_and_the_highest_of_a_share() -> None:
+def test_the_best_trivial_predictor_is_the_lowest_of_a_loss_and_the_highest_of_a_share(record: Maker) -> None:
     metrics = {"a: nats": 3.0, "b: nats": 2.0, "a: nats.ranked": 0.6, "b: nats.ranked": 0.5, "nats": 1.0}
-    assert best_trivial(Pretext(metrics=metrics), "nats") == ("b", 2.0)
-    assert best_trivial(Pretext(metrics=metrics), "nats.ranked") == ("a", 0.6)
-    assert best_trivial(Pretext(metrics={"nats": 1.0}), "nats") is None
+    one = record().model_copy(update={"pretext": Pretext(metrics=metrics, seen=9)})
+    assert references_of_pretext(one, "nats").best_trivial(lower=True) == Trivial("b", 2.0, 9)
+    assert references_of_pretext(one, "nats.ranked").best_trivial(lower=False) == Trivial("a", 0.6, 9)
+    assert references_of_pretext(one, "other").best_trivial(lower=True) is None
 
 
 def test_what_was_trained_is_read_first_whatever_its_place_in_the_alphabet() -> None:
@@ -277,9 +281,6 @@ def test_where_no_index_can_be_kept_the_records_are_read(tmp_path: Path, cache: 
     assert len(glances([tmp_path / "store"])[0]) == 1
 
 
-@pytest.mark.parametrize(
-    "module",
-    [pretask_bench.results, pretask_bench.query, pretask_bench.pretext, pretask_bench.metrics, pretask_bench.tables],
-)
-def test_the_examples_in_docstrings_are_true(module: ModuleType) -> None:
-    assert doctest.testmod(module).failed == 0
+@pytest.mark.parametrize("module", ["encoders", "metrics", "pretext", "query", "references", "results", "tables"])
+def test_the_examples_in_docstrings_are_true(module: str) -> None:
+    assert doctest.testmod(import_module(f"pretask_bench.{module}")).failed == 0

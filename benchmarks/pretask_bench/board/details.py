@@ -7,7 +7,8 @@ from typing import Any
 from pretask_bench.board.entries import Entry, Field, shortened
 from pretask_bench.board.figures import Album
 from pretask_bench.board.layers import own_layers
-from pretask_bench.board.standings import ENCODERS, Table
+from pretask_bench.board.standings import Table
+from pretask_bench.encoders import ENCODERS
 from pretask_bench.records import Record
 from pretask_bench.report import COLUMNS, PRETEXT_COLUMNS, evaluator_rows, pretext_rows, pretext_title, written
 from pretask_bench.results import short

@@ -12,8 +12,9 @@ from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
 
+from pretask_bench.encoders import TRAINED
+from pretask_bench.metrics import is_share
 from pretask_bench.records import Record, Row
-from pretask_bench.report import TRAINED, is_share
 from pretask_bench.results import title
 from pretask_bench.suites import Division, Measure, Suite
 

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from pretask_bench.board.entries import Entry, Field, Sorted, measure_values
 from pretask_bench.board.pictures import COSTS, cost_of
 from pretask_bench.board.ranking import RESAMPLES
-from pretask_bench.board.standings import ENCODERS, Scale, Standing, Table, estimate_of
+from pretask_bench.board.standings import Scale, Standing, Table, estimate_of
+from pretask_bench.encoders import ENCODERS
 from pretask_bench.markdown import plain_text, row_text
 from pretask_bench.metrics import is_pretext_cost, is_share
 from pretask_bench.pretext import PretextPart, pretext_parts
@@ -134,8 +136,8 @@ def part_facts(part: PretextPart, shortcut: float | None) -> Facts:
         "high": found.high if found is not None else None,
         "count": found.count if found is not None else None,
         "hidden": part.hidden,
-        "chance": part.chance,
-        "trivial": {"predictor": trivial[0], "value": trivial[1], "seen": part.seen} if trivial else None,
+        "chance": part.references.chance,
+        "trivial": asdict(trivial) if trivial is not None else None,
         "shortcut": shortcut,
     }
 

@@ -12,9 +12,10 @@ from markupsafe import Markup
 from pretask_bench.board.entries import Entry, Field, shortened
 from pretask_bench.board.facts import half_text, interval_over, pretext_facts, rank_text, unranked
 from pretask_bench.board.pictures import cost_of, score_range, strip
-from pretask_bench.board.standings import ENCODERS, Standing, Table, estimate_of
+from pretask_bench.board.standings import Standing, Table, estimate_of
+from pretask_bench.encoders import ENCODERS, RANDOM, TRAINED
 from pretask_bench.metrics import direction, is_share
-from pretask_bench.report import RANDOM, TRAINED, shown, written
+from pretask_bench.report import shown, written
 from pretask_bench.results import short
 from pretask_bench.statistics import Estimate
 from pretask_bench.suites import Measure
@@ -149,7 +150,7 @@ def part_lines(facts: Mapping[str, Any], seeds: int) -> list[str]:
     estimate = Estimate(facts["mean"], facts["low"], facts["high"], max(seeds, facts["count"]))
     beside = {
         "chance": facts["chance"],
-        **({shortened(trivial["predictor"], 24): trivial["value"]} if trivial is not None else {}),
+        **({shortened(trivial["name"], 24): trivial["value"]} if trivial is not None else {}),
         "shortcut": facts["shortcut"],
     }
     return [
