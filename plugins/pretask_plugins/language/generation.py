@@ -3,7 +3,7 @@
 Four ways of choosing, so that their faults can be seen side by side: the likeliest token repeats itself, plain sampling
 strays. `overlap` falls with either fault: it is the mass that the pairs of neighboring tokens of what was written share
 with those of held-out text, 1 less their total variation distance. Beside it stands what the rows' own continuations
-reach, which is the most that so few tokens can. The texts are in a picture, since no number reads them.
+reach, about the most that so few tokens can. The texts are in a picture, since no number reads them.
 
 Source: Holtzman et al., ICLR 2020 (nucleus, the four ways, the distance of distributions as a test of text); Li et al.,
 NAACL 2016 (distinct-n). Differs: repetition is the share of tokens that end a group of four which the same text already
