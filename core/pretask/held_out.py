@@ -184,10 +184,10 @@ def score_parts(
 ) -> dict[str, PartScore]:
     """Every part of a loss over all samples and draws: from small batches, or whole ones where these change it."""
     size = min(task.recipe.batch, math.ceil(len(samples) / BLOCKS))
-    found = sum_blocks(task, samples, size, seed, draws, loss_of)
+    found = sum_blocks(task, samples, size, seed, draws, loss_of, stacked=True)
     changed = parts_of_batch(task, samples, size, seed, loss_of)
     if changed:
-        whole = sum_blocks(task, samples, task.recipe.batch, seed, draws, loss_of)
+        whole = sum_blocks(task, samples, task.recipe.batch, seed, draws, loss_of, stacked=False)
         found = {name: whole[name] if name in changed else blocks for name, blocks in found.items()}
     every = len(samples) * draws
     return {name: score_part(blocks, counts.get(name.split(".")[0], every)) for name, blocks in found.items()}
@@ -200,20 +200,43 @@ def score_part(blocks: Mapping[int, tuple[float, float]], count: int) -> PartSco
 
 
 def sum_blocks(
-    task: Task, samples: Samples, size: int, seed: int, draws: int, loss_of: LossOfBatch
+    task: Task, samples: Samples, size: int, seed: int, draws: int, loss_of: LossOfBatch, *, stacked: bool
 ) -> dict[str, dict[int, tuple[float, float]]]:
-    """By part and block of samples: the sums of value times weight, and of weights, over batches of `size`."""
+    """By part and block of samples: the sums of value times weight, and of weights.
+
+    Args:
+        task: Whose recipe says how large a batch may be.
+        samples: The held-out part.
+        size: Samples that are encoded together.
+        seed: Of the draws.
+        draws: How often each sample is split.
+        loss_of: What is summed.
+        stacked: Whether a batch may hold several draws of its samples, which saves time where `size` is small.
+    """
     sums: dict[str, dict[int, tuple[float, float]]] = {}
-    for draw in range(draws):
-        for batch in batches_of(task, samples, size, seed, EPOCH - draw):
-            block = int(batch.index[0]) * BLOCKS // len(samples)
-            for name, (total, weight) in sums_of(loss_of, batch, seed, EPOCH - draw).items():
+    for start in range(0, len(samples), size):
+        block = start * BLOCKS // len(samples)
+        index = torch.arange(start, min(start + size, len(samples)))
+        rows = max(task.recipe.batch, len(index)) if stacked else len(index)
+        for batch, epoch in drawn_batches(task, samples, index, seed, draws, rows):
+            for name, (total, weight) in sums_of(loss_of, batch, seed, epoch).items():
                 before = sums.setdefault(name, {}).get(block, (0.0, 0.0))
                 sums[name][block] = (before[0] + total, before[1] + weight)
     return sums
 
 
-def sums_of(loss_of: LossOfBatch, batch: Batch, seed: int, epoch: int) -> dict[str, tuple[float, float]]:
+def drawn_batches(
+    task: Task, samples: Samples, index: Int[Tensor, " n"], seed: int, draws: int, rows: int
+) -> Iterator[tuple[Batch, Int[Tensor, " B"]]]:
+    """Every draw of some samples, one draw after the other, in batches of so many rows, with the epoch of each row."""
+    epochs = (EPOCH - torch.arange(draws)).repeat_interleave(len(index))
+    repeated = index.repeat(draws)
+    for start in range(0, len(repeated), rows):
+        epoch = epochs[start : start + rows]
+        yield batch_of(task, samples, repeated[start : start + rows], seed, epoch), epoch.to(task.device)
+
+
+def sums_of(loss_of: LossOfBatch, batch: Batch, seed: int, epoch: Int[Tensor, " B"]) -> dict[str, tuple[float, float]]:
     """By part: value times weight, and weight; a part that says nothing of its weight counts by samples."""
     with torch.no_grad():
         loss = loss_of(batch, Draws(batch.index, seed, epoch))
@@ -226,7 +249,7 @@ def parts_of_batch(task: Task, samples: Samples, size: int, seed: int, loss_of: 
     first = samples.some(slice(0, task.recipe.batch), "the first batch")
     if len(first) <= size:
         return set()
-    pieces, whole = (sum_blocks(task, first, each, seed, 1, loss_of) for each in (size, len(first)))
+    pieces, whole = (sum_blocks(task, first, each, seed, 1, loss_of, stacked=False) for each in (size, len(first)))
     values = {name: (score_part(pieces[name], 0).value, score_part(whole[name], 0).value) for name in whole}
     return {name for name, pair in values.items() if not math.isclose(*pair, rel_tol=SAME, abs_tol=SAME**2)}
 
@@ -244,7 +267,9 @@ def training_batches(task: Task, samples: Samples, shown: Int[Tensor, " S"] | No
         yield batch_of(task, samples, numbers[start : start + task.recipe.batch], 0, 0)
 
 
-def batch_of(task: Task, samples: Samples, index: Int[Tensor, " B"], seed: int, epoch: int) -> Batch:
+def batch_of(
+    task: Task, samples: Samples, index: Int[Tensor, " B"], seed: int, epoch: int | Int[Tensor, " B"]
+) -> Batch:
     """Samples on the task's device."""
     partners = getattr(task.split, "partners", 0)
     return samples.batch(index, task.device, others(index, len(samples), partners, seed, epoch) if partners else None)
