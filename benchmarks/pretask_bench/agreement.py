@@ -9,8 +9,9 @@ every number without items (losses, the pretext score) is within 2 % of what it 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from pretask_bench.metrics import is_share
 from pretask_bench.records import Items, Record, Row
-from pretask_bench.report import is_share, written
+from pretask_bench.report import written
 from pretask_bench.results import headline
 from pretask_bench.statistics import difference_over_items
 from pretask_bench.verify import called, numbers_agree

@@ -34,10 +34,9 @@ from pretask import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pretask_bench.encoders import BASELINES
 from pretask_bench.plan import names_in
-from pretask_bench.report import RANDOM, RAW, SUPERVISED
 
-BASELINES = (RANDOM, RAW, SUPERVISED)
 NUMBERS = 1024  # of a raw input, at most, over all views
 WORDS = 4096  # of a vocabulary, at most, for single positions: each is as wide as that
 

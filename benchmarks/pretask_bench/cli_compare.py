@@ -55,6 +55,6 @@ def cells_of(row: "Comparison", metric: str) -> tuple[str, ...]:
 
 def points(value: float, metric: str) -> str:
     """A difference with its sign, in points where the number is a share."""
-    from pretask_bench.report import is_share
+    from pretask_bench.metrics import is_share
 
     return f"{100 * value:+.1f}" if is_share(metric) else f"{value:+.4g}"

@@ -14,8 +14,10 @@ from typing import Any
 
 from pretask import PretaskError, Unknown
 
+from pretask_bench.encoders import TRAINED
+from pretask_bench.metrics import is_cost
 from pretask_bench.records import Items, Record, Row
-from pretask_bench.report import TRAINED, by_metric
+from pretask_bench.references import values_by_metric
 from pretask_bench.results import Group, grouped, headline, is_called, short, title
 from pretask_bench.statistics import (
     Estimate,
@@ -30,7 +32,6 @@ from pretask_bench.store import read_all
 
 LEVEL = 0.05
 ROUNDING = 1e-6
-COSTS = ("nats", "perplexity", "bits", "loss", "negative", "error", "distortion", "surprise")
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,7 @@ def common_evaluator(found: Sequence[Entrant], wanted: str | None) -> str:
 
 def common_metric(found: Sequence[Entrant], evaluator: str, wanted: str | None) -> str:
     """The number that all entrants have."""
-    every = [by_metric(each.group, evaluator, TRAINED) for each in found]
+    every = [values_by_metric(each.group, evaluator, TRAINED) for each in found]
     common = {name: None for name in every[0] if all(name in others for others in every)}
     if not common or (wanted is not None and wanted not in common):
         named = f" '{wanted}'" if wanted is not None else ""
@@ -219,7 +220,7 @@ def trained_rows(record: Record) -> list[Row]:
 
 def by_seeds(first: Entrant, second: Entrant, evaluator: str, metric: str) -> Comparison:
     """Two cells over the seeds that both have."""
-    values = [by_metric(each.group, evaluator, TRAINED)[metric] for each in (first, second)]
+    values = [values_by_metric(each.group, evaluator, TRAINED)[metric] for each in (first, second)]
     estimate = paired_difference(values[0], values[1])
     over = f"{estimate.count} seed{'s' if estimate.count > 1 else ''}"
     return Comparison(first.letter, second.letter, over, True, estimate, paired_probability(values[0], values[1]))
@@ -249,15 +250,6 @@ def verdict(row: Comparison, probability: float | None, metric: str) -> str:
         return "no difference found"
     higher, lower = (row.first, row.second) if row.estimate.value > 0 else (row.second, row.first)
     return f"{lower if is_cost(metric) else higher} is better"
-
-
-def is_cost(metric: str) -> bool:
-    """Whether less of a number is better.
-
-    >>> is_cost("nats_per_token"), is_cost("layer1.accuracy")
-    (True, False)
-    """
-    return any(word in metric for word in COSTS)
 
 
 def as_facts(row: Comparison) -> Mapping[str, Any]:

@@ -20,12 +20,14 @@ from pretask.cache import cache_folder
 from pretask.errors import PretaskError
 from pydantic import ValidationError
 
+from pretask_bench.encoders import TRAINED
+from pretask_bench.metrics import HEADLINES
+from pretask_bench.pretext import headline_parts
 from pretask_bench.records import Cell, DataPart, Measured, Pretext, Provenance, Record, Row
-from pretask_bench.report import TRAINED
-from pretask_bench.results import HEADLINES, main_pretext, seedless
+from pretask_bench.results import seedless
 from pretask_bench.store import Refused, in_store, read, stores_in
 
-FORMAT = 2  # of a glance; another one is another file
+FORMAT = 3  # of a glance; another one is another file
 WAIT = 10.0  # seconds for another writer
 BATCH = 500  # records between two commits, so that a stopped reader has not read in vain
 REBUILD = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT}
@@ -204,13 +206,14 @@ def headline_of(row: Row, record: Record) -> Row:
 
 
 def pretext_of(record: Record) -> Pretext | None:
-    """The main number of the pretext task, what trivial guesses reach, and its chance level."""
-    main, whole = main_pretext(record), record.pretext
-    if whole is None or main is None:
+    """The numbers by which the pretext task is read, what trivial predictors reach, and chance levels."""
+    main, whole = headline_parts(record.pretext), record.pretext
+    if whole is None or not main:
         return None
-    kept = {name for name in whole.metrics if name == main or name.endswith(f": {main}")}
-    chance = {name: value for name, value in whole.chance.items() if name == main}
-    shown = {"metrics": known_of(whole, kept), "missing": {}, "chance": chance, "pictures": (), "shortcut": {}}
+    kept = known_of(whole, [name for name in whole.metrics if name.rsplit(": ", 1)[-1] in main])
+    shown: dict[str, Any] = {"metrics": kept, "missing": {}, "pictures": (), "shortcut": {}}
+    told = {name: getattr(whole, name) for name in ("chance", "count", "interval")}
+    shown |= {name: {key: value for key, value in each.items() if key in kept} for name, each in told.items()}
     return whole.model_copy(update=shown)
 
 

@@ -11,9 +11,11 @@ from typing import Any
 from pretask import Unknown
 from pretask_registry.names import hint
 
+from pretask_bench.encoders import RANDOM, RAW, TRAINED, label_of
 from pretask_bench.markdown import plain_text, row_text
+from pretask_bench.metrics import is_share
 from pretask_bench.records import Record
-from pretask_bench.report import RANDOM, RAW, TRAINED, is_share, written
+from pretask_bench.report import written
 from pretask_bench.results import COLUMNS, Group, Line, ends, is_called, lines_of, short, together
 from pretask_bench.statistics import Estimate
 from pretask_bench.terminal import visible
@@ -139,10 +141,10 @@ def pooled(groups: Sequence[Group], fields: Sequence[str]) -> Table:
         found = {encoder: spread(lines, encoder) for encoder in (TRAINED, RANDOM, RAW)}
         shown = [ranged(found[encoder], metric) for encoder in found]
         cells.append((*values[: len(fields)], str(len(lines)), f"{short(values[-2])} {metric}", *shown))
-        labels = dict(zip(("trained", "random init", "raw input"), found.values(), strict=True))
+        labels = {label_of(encoder): each for encoder, each in found.items()}
         numbers = {name: value for label, each in labels.items() for name, value in ends(label, each).items()}
         facts.append({**named, "metric": metric, "encoders": len(lines), **numbers})
-    return (*fields, "encoders", "probe", "trained", "random init", "raw input"), cells, facts
+    return (*fields, "encoders", "probe", *map(label_of, (TRAINED, RANDOM, RAW))), cells, facts
 
 
 def values_of(group: Group, line: Line, fields: Sequence[str]) -> tuple[str, ...]:

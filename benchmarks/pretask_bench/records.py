@@ -32,6 +32,7 @@ from pydantic import (
 )
 
 from pretask_bench.canonical import SAFE, canonical_bytes, plain
+from pretask_bench.encoders import Encoder
 from pretask_bench.provenance import LONGEST_ERROR, UNSEEN, error_text
 
 VERSION = 1
@@ -89,6 +90,7 @@ Options = Annotated[dict[str, JsonValue], Field(max_length=MOST_VALUES), AfterVa
 Metrics = Annotated[dict[Name, float | None], Field(max_length=4000)]
 Reasons = Annotated[dict[Name, Line], Field(max_length=4000)]
 Numbers = Annotated[dict[Name, float], Field(max_length=4000)]
+Ends = tuple[float, float]  # low, high
 
 
 class Sealed(BaseModel):
@@ -103,7 +105,7 @@ class Extended(Sealed):
     later: ClassVar[frozenset[str]]
 
     @model_serializer(mode="wrap")
-    def _without_silent_fields(self, write: Callable[["Extended"], dict[str, Any]]) -> dict[str, Any]:
+    def _without_silent_fields(self, write: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         fields: dict[str, Any] = write(self)
         silent = {name for name in self.later if getattr(self, name) == type(self).model_fields[name].get_default()}
         return {name: value for name, value in fields.items() if name not in silent}
@@ -226,15 +228,42 @@ class Row(Measured):
         items: By name; where a metric has the same name, it is the share of correct items.
     """
 
-    encoder: Literal["trained", "random-init", "raw-input", "supervised"]
+    encoder: Encoder
     evaluator: Id
     items: Annotated[dict[Name, Items], Field(max_length=32)] = {}
 
 
-class Pretext(Measured):
-    """How well the pretext task was solved on held-out data; `shortcut`: how well low-level statistics solve it."""
+class Pretext(Measured, Extended):
+    """How well the pretext task was solved on held-out data, by the task itself and by "PREDICTOR: " trivial ones.
+
+    Args:
+        shortcut: How well low-level statistics solve it.
+        trained: The part of the loss that was lowered; None in records that did not say.
+        count: Valid answers behind each number, over all draws; draws of one sample are not independent answers.
+        interval: Of each number its 95 % interval over samples; left out where one block of samples gives none.
+        draws: How often each sample was split.
+        samples: How many held-out samples there are.
+        seen: How many training samples the trivial predictors were fitted on, those that the task was shown; None where
+            there are no such predictors, and in records that fitted them on all.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset({"trained", "count", "interval", "draws", "samples", "seen"})
 
     shortcut: Numbers = {}
+    trained: Name | None = None
+    count: Annotated[dict[Name, Count], Field(max_length=4000)] = {}
+    interval: Annotated[dict[Name, Ends], Field(max_length=4000)] = {}
+    draws: Count | None = None
+    samples: Count | None = None
+    seen: Count | None = None
+
+    @model_validator(mode="after")
+    def _what_is_told_is_of_a_number(self) -> "Pretext":
+        if strangers := (self.count.keys() | self.interval.keys()) - self.metrics.keys():
+            raise ValueError(f"counts or intervals of numbers that are not there: {sorted(strangers)[:3]}")
+        if reversed_ := [name for name, (low, high) in self.interval.items() if low > high]:
+            raise ValueError(f"intervals whose low end is above the high one: {reversed_[:3]}")
+        return self
 
 
 class Hardware(Sealed):

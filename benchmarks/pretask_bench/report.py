@@ -5,13 +5,16 @@ With several seeds every number is a mean with its 95 % interval (Student's t), 
 
 from collections.abc import Mapping, Sequence
 
-from pretask_bench.records import Record, Row
+from pretask_bench.encoders import ENCODERS, RANDOM, RAW, SUPERVISED, TRAINED, label_of
+from pretask_bench.metrics import direction, is_pretext_cost, is_share
+from pretask_bench.pretext import estimate_part, too_few
+from pretask_bench.records import Record
+from pretask_bench.references import references_of_pretext, values_by_metric
 from pretask_bench.statistics import Estimate, mean_over_seeds, paired_difference
 from pretask_bench.tables import draw_table
 
-TRAINED, RANDOM, RAW, SUPERVISED = "trained", "random-init", "raw-input", "supervised"
-SHARES = {"accuracy", "balanced_accuracy", "majority", "lexical", "explained", "low", "high"}
-COLUMNS = ("", "trained", "random init", "difference", "raw input", "supervised")
+PRETEXT_COLUMNS = ("pretext, held-out", "score", "answers", "chance")
+COLUMNS = ("", label_of(TRAINED), label_of(RANDOM), "difference", label_of(RAW), label_of(SUPERVISED))
 
 
 def report(records: Sequence[Record]) -> None:
@@ -19,26 +22,43 @@ def report(records: Sequence[Record]) -> None:
     seeds = ", ".join(str(record.cell.seed) for record in records)
     name = records[0].cell.task or records[0].cell.split.id
     print(f"\n{name} on {records[0].cell.data.id}, seed{'s' if len(records) > 1 else ''} {seeds}")
-    draw_table(("pretext, held-out", "score", "chance"), pretext_rows(records), "How well is the pretext task solved?")
+    draw_table(PRETEXT_COLUMNS, pretext_rows(records), pretext_title(records[0]))
     for evaluator in dict.fromkeys(row.evaluator for row in records[0].results):
         draw_table(COLUMNS, evaluator_rows(records, evaluator), f"{evaluator}: what is the encoder worth?")
 
 
-def pretext_rows(records: Sequence[Record]) -> list[tuple[str, str, str]]:
-    """Every part of the held-out loss, with what a blind guess would reach."""
+def pretext_title(record: Record) -> str:
+    """The question, and what the answers rest on."""
+    pretext, question = record.pretext, "How well is the pretext task solved?"
+    if pretext is None or pretext.draws is None:
+        return question
+    drawn = f", split {pretext.draws} times" if pretext.draws > 1 else ""
+    seen = f"; trivial predictors saw {pretext.seen:,} training samples, as it did" if pretext.seen is not None else ""
+    return f"{question} {pretext.samples:,} samples{drawn}{seen}"
+
+
+def pretext_rows(records: Sequence[Record]) -> list[tuple[str, str, str, str]]:
+    """Every part of the held-out loss: which way it is better, with its interval, answers and chance level."""
     rows = []
     first = records[0].pretext
     for name in first.metrics if first is not None else ():
-        values = [record.pretext.metrics.get(name) for record in records if record.pretext is not None]
-        known = [value for value in values if value is not None]
-        score = shown(mean_over_seeds(known), name) if known else "nothing was asked"
-        rows.append((name, score, written(first.chance.get(name) if first is not None else None, name)))
+        estimate = estimate_part(records, name)
+        score = shown(estimate, name) if estimate is not None else "no valid answer"
+        count = first.count.get(name) if first is not None else None
+        rows.append(
+            (
+                f"{name} {direction(is_pretext_cost(name.rsplit(': ', 1)[-1]))}",
+                (too_few(first, name) if first is not None else "") or score,
+                f"{count:,}" if count is not None else "",
+                written(references_of_pretext(records[0], name).chance, name),
+            )
+        )
     return rows
 
 
 def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ...]]:
     """Every number of one evaluator: trained, at random initialisation, their difference paired by seed, and others."""
-    found = {encoder: by_metric(records, evaluator, encoder) for encoder in (TRAINED, RANDOM, RAW, SUPERVISED)}
+    found = {encoder: values_by_metric(records, evaluator, encoder) for encoder in ENCODERS}
     rows: list[tuple[str, ...]] = []
     for name, values in found[TRAINED].items():
         mean = {encoder: over_seeds(numbers.get(name, {}), name) for encoder, numbers in found.items()}
@@ -54,28 +74,6 @@ def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str,
 def over_seeds(values: Mapping[int, float], name: str) -> str:
     """The mean over seeds, or nothing where there is none."""
     return shown(mean_over_seeds([*values.values()]), name) if values else ""
-
-
-def by_metric(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[str, dict[int, float]]:
-    """The numbers of one evaluator and encoder: metric, then seed."""
-    found: dict[str, dict[int, float]] = {}
-    for record in records:
-        for row in record.results:
-            if (row.evaluator, row.encoder) == (evaluator, encoder):
-                add(found, row, record.cell.seed)
-    return found
-
-
-def add(found: dict[str, dict[int, float]], row: Row, seed: int) -> None:
-    """Put a row's numbers into the table of numbers by metric and seed."""
-    for name, value in row.metrics.items():
-        if value is not None:
-            found.setdefault(name, {})[seed] = value
-
-
-def is_share(name: str) -> bool:
-    """Whether a metric is a share, to be shown in per cent."""
-    return name.rsplit(".", 1)[-1] in SHARES
 
 
 def written(value: float | None, name: str) -> str:

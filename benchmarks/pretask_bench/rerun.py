@@ -15,7 +15,7 @@ from pretask import PretaskError, Unknown
 from pretask_registry import Registered, Registry, build
 
 from pretask_bench.agreement import Judged, judge, verdict
-from pretask_bench.baselines import BASELINES
+from pretask_bench.encoders import BASELINES
 from pretask_bench.plan import KINDS, RECIPE, Plan, make_plan, places_of
 from pretask_bench.records import Cell, Part, Record, build_record, cell_key, record_hash
 from pretask_bench.store import read_picture, write, write_picture

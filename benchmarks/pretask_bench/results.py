@@ -1,21 +1,25 @@
 """Results: many records at a glance, one line for every encoder that was trained and evaluator, seeds taken together.
 
-A line says how well the pretext task was solved beside its chance level and the best trivial guess, and the first
-number of each evaluator beside that of the same network at random initialisation and of raw input. It ranks nothing.
+A line says how well the pretext task was solved, in what was trained (nats, mostly) and as a share where there is one,
+beside chance and the best trivial predictor of the same unit; and the number that stands for each evaluator beside that
+of the same network at random initialisation and of raw input. Arrows say which way is better. It ranks nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from pretask_bench.encoders import ENCODERS, RANDOM, RAW, TRAINED, label_of
+from pretask_bench.metrics import HEADLINES, direction, is_cost, is_pretext_cost
+from pretask_bench.pretext import PretextPart, pretext_parts
 from pretask_bench.records import Record, cell_key
-from pretask_bench.report import RANDOM, RAW, SUPERVISED, TRAINED, by_metric, shown, written
+from pretask_bench.references import References, references_of_probe, values_by_metric
+from pretask_bench.report import shown, written
 from pretask_bench.statistics import Estimate, mean_over_seeds
 
 Group = Sequence[Record]
-COLUMNS = ("what", "data", "seeds", "pretext", "chance", "best trivial", "probe", "trained", "random init", "raw input")
-HEADLINES = ("accuracy", "5.accuracy", "J&F", "auc", "perplexity", "elbo", "rankme")
-ENCODERS = {"trained": TRAINED, "random init": RANDOM, "raw input": RAW, "supervised": SUPERVISED}
+SHOWN = (RANDOM, RAW)
+COLUMNS = ("what", "data", "seeds", "pretext", "chance", "best trivial", "probe", *map(label_of, (TRAINED, *SHOWN)))
 
 
 @dataclass(frozen=True)
@@ -27,54 +31,86 @@ class Line:
         data: See there.
         seeds: How many records.
         failed: What went wrong, where that is what they say.
-        pretext: The main number of the pretext task, by name.
-        score: Over seeds.
-        chance: Of it.
-        trivial: The best trivial guess, and what it reaches.
+        pretext: What was trained, and a share where there is one.
         evaluator: Without its namespace.
         metric: The number that stands for it.
-        found: That number by encoder.
+        trained: That number of the trained encoder.
+        references: What it is held against.
     """
 
     what: str
     data: str
     seeds: int
     failed: str = ""
-    pretext: str = ""
-    score: Estimate | None = None
-    chance: float | None = None
-    trivial: tuple[str, float] | None = None
+    pretext: Sequence[PretextPart] = ()
     evaluator: str = ""
     metric: str = ""
-    found: Mapping[str, Estimate] | None = None
+    trained: Estimate | None = None
+    references: References = field(default_factory=References)
+
+    @property
+    def found(self) -> Mapping[str, Estimate]:
+        """The number that stands for the evaluator, by encoder."""
+        return ({TRAINED: self.trained} if self.trained is not None else {}) | {**self.references.encoders}
 
     @property
     def cells(self) -> tuple[str, ...]:
         """The texts under COLUMNS."""
-        found = self.found or {}
-        probe = f"failed: {self.failed}" if self.failed else f"{self.evaluator} {self.metric}".strip()
-        values = [shown(found[each], self.metric) if each in found else "" for each in (TRAINED, RANDOM, RAW)]
+        found = self.found
+        named = f"{self.evaluator} {self.metric} {direction(is_cost(self.metric))}" if self.metric else self.evaluator
+        probe = f"failed: {self.failed}" if self.failed else named
+        values = [shown(found[each], self.metric) if each in found else "" for each in (TRAINED, *SHOWN)]
         return (self.what, self.data, str(self.seeds), *self.pretext_cells, probe, *values)
 
     @property
     def pretext_cells(self) -> tuple[str, str, str]:
-        """The main number of the pretext task, its chance level, and what the best trivial guess reaches."""
-        if self.score is None:
-            return ("", "", "")
-        name = self.pretext
-        best = f"{self.trivial[0]} {written(self.trivial[1], name)}" if self.trivial is not None else ""
-        return (f"{name} {shown(self.score, name)}", written(self.chance, name), best)
+        """Each part of the pretext score, its chance level, and what the best trivial predictor reaches."""
+        scores = [score_text(part) for part in self.pretext]
+        chances = [written(part.references.chance, part.name) for part in self.pretext]
+        return (
+            "; ".join(scores),
+            "; ".join(filter(None, chances)),
+            "; ".join(filter(None, map(trivial_text, self.pretext))),
+        )
 
     @property
     def facts(self) -> dict[str, Any]:
         """The same as plain numbers, with the ends of 95 % intervals; for other programs."""
-        name, value = self.trivial or (None, None)
         facts: dict[str, Any] = {"what": self.what, "data": self.data, "seeds": self.seeds, "failed": self.failed}
-        facts |= {"pretext metric": self.pretext, **ends("pretext", self.score), "chance": self.chance}
-        facts |= {"trivial guess": name, "best trivial": value, "evaluator": self.evaluator, "metric": self.metric}
-        for label, encoder in ENCODERS.items():
-            facts |= ends(label, (self.found or {}).get(encoder))
+        for label, place in (("pretext", 0), ("share", 1)):
+            facts |= part_facts(label, self.pretext[place] if place < len(self.pretext) else None)
+        facts |= {"evaluator": self.evaluator, "metric": self.metric, "lower is better": is_cost(self.metric)}
+        for encoder in ENCODERS:
+            facts |= ends(label_of(encoder), self.found.get(encoder))
         return facts
+
+
+def score_text(part: PretextPart) -> str:
+    """A part with the arrow of its direction, or why it is not shown."""
+    number = shown(part.estimate, part.name) if part.estimate is not None else part.hidden
+    return f"{part.name} {direction(is_pretext_cost(part.name))} {number}"
+
+
+def trivial_text(part: PretextPart) -> str:
+    """The best trivial predictor, whether it is ahead, and whether it may have seen more than the model."""
+    if part.trivial is None:
+        return ""
+    notes = [*(["ahead"] if part.loses else []), *(["saw all training samples"] if part.trivial.seen is None else [])]
+    return f"{part.trivial.name} {written(part.trivial.value, part.name)}" + (f" ({', '.join(notes)})" if notes else "")
+
+
+def part_facts(label: str, part: PretextPart | None) -> dict[str, Any]:
+    """One part of a pretext score as plain numbers."""
+    trivial = part.trivial if part is not None else None
+    return {
+        f"{label} metric": part.name if part is not None else "",
+        f"{label} lower is better": is_pretext_cost(part.name) if part is not None else None,
+        **ends(label, part.estimate if part is not None else None),
+        f"{label} chance": part.references.chance if part is not None else None,
+        f"{label} trivial predictor": trivial.name if trivial is not None else None,
+        f"{label} best trivial": trivial.value if trivial is not None else None,
+        f"{label} trivial saw": trivial.seen if trivial is not None else None,
+    }
 
 
 def ends(name: str, estimate: Estimate | None) -> dict[str, float | None]:
@@ -144,60 +180,25 @@ def lines_of(group: Group) -> list[Line]:
     first = group[0]
     on = first.cell.evaluated_on
     data = short(first.cell.data.id) + (f" → {short(on.id)}" if on is not None else "")
-    start = {"what": title(first), "data": data, "seeds": len(group), **pretext_facts(group)}
+    start: dict[str, Any] = {"what": title(first), "data": data, "seeds": len(group), "pretext": pretext_parts(group)}
     if first.status == "failed":
         return [Line(**start, failed=(first.error or "").strip().split("\n")[0])]
     evaluators = dict.fromkeys(row.evaluator for row in first.results)
     return [Line(**start, **probe_facts(group, each)) for each in evaluators] or [Line(**start)]
 
 
-def pretext_facts(group: Group) -> dict[str, Any]:
-    """The main number of the pretext task, its chance level, and what the best trivial guess reaches."""
-    pretext, name = group[0].pretext, main_pretext(group[0])
-    if pretext is None or name is None:
-        return {}
-    values = [each.pretext.metrics.get(name) for each in group if each.pretext is not None]
-    score = mean_over_seeds([value for value in values if value is not None])
-    trivial = best_guess(pretext.metrics, name)
-    return {"pretext": name, "score": score, "chance": pretext.chance.get(name), "trivial": trivial}
-
-
-def pretext_cells(group: Group) -> tuple[str, str, str]:
-    """The same as texts."""
-    return Line("", "", len(group), **pretext_facts(group)).pretext_cells
-
-
-def main_pretext(record: Record) -> str | None:
-    """The metric by which a pretext task is read at a glance: a share where there is one, else nats."""
-    metrics = record.pretext.metrics if record.pretext is not None else {}
-    own = [name for name, value in metrics.items() if ": " not in name and value is not None]
-    for ending in (".accuracy", ".explained"):
-        for name in own:
-            if name.endswith(ending):
-                return name
-    return own[0] if own else None
-
-
-def best_guess(metrics: Mapping[str, float | None], name: str) -> tuple[str, float] | None:
-    """The trivial guess that does best by this metric."""
-    guesses = [
-        (each.removesuffix(f": {name}"), value)
-        for each, value in metrics.items()
-        if each.endswith(f": {name}") and value is not None
-    ]
-    better = max if name.endswith((".accuracy", ".explained")) else min
-    return better(guesses, key=lambda guess: guess[1]) if guesses else None
-
-
 def probe_facts(group: Group, evaluator: str) -> dict[str, Any]:
     """The number that stands for an evaluator, for the trained encoder and for those that it is held against."""
-    trained = by_metric(group, evaluator, TRAINED)
+    trained = values_by_metric(group, evaluator, TRAINED)
     if not trained:
         return {"evaluator": short(evaluator)}
     name = headline(evaluator, trained)
-    values = {encoder: by_metric(group, evaluator, encoder).get(name, {}) for encoder in ENCODERS.values()}
-    found = {encoder: mean_over_seeds([*each.values()]) for encoder, each in values.items() if each}
-    return {"evaluator": short(evaluator), "metric": name, "found": found}
+    return {
+        "evaluator": short(evaluator),
+        "metric": name,
+        "trained": mean_over_seeds([*trained[name].values()]),
+        "references": references_of_probe(group, evaluator, name),
+    }
 
 
 def headline(evaluator: str, found: Mapping[str, object]) -> str:

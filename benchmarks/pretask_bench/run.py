@@ -19,7 +19,8 @@ from pretask.cache import cache_folder
 from pretask.checkpoint import code_in, weights_of
 from pretask.compose import compose
 from pretask.extraction import fingerprint_of
-from pretask.held_out import baseline_losses, held_out_loss
+from pretask.held_out import score_held_out, score_trivial
+from pretask.order import shown_samples
 from pretask.progress import shown_progress
 from pretask.train import Trained, train
 from pretask_registry import Registry, build, resolved_options
@@ -27,10 +28,11 @@ from pretask_registry import Registry, build, resolved_options
 from pretask_bench.baselines import raw_input, supervised_split, told_label
 from pretask_bench.code import SCORING, TRAINING, Code, changed_modules, code_key, code_of, listed
 from pretask_bench.cost import training_flops
+from pretask_bench.encoders import RANDOM, RAW, SUPERVISED
 from pretask_bench.plan import ON, PARTS, Plan, places_of
+from pretask_bench.pretext import pretext_fields
 from pretask_bench.provenance import collect
 from pretask_bench.records import Cell, Record, build_cell, build_record, cell_key, measured, pack_items, record_hash
-from pretask_bench.report import RANDOM, RAW, SUPERVISED
 from pretask_bench.store import read_all, write, write_picture
 
 LOOKED_AT = 2048  # samples of each part in which shortcuts are looked for
@@ -169,15 +171,7 @@ def carry_out(registry: Registry, built: Built, sitting: Sitting, clock: Clock, 
     with clock.stage("pretext"):
         held_out = built.train if getattr(built.split, "held_out", "test") == "train" else built.test
         clock.flops = training_flops(built.compose(sitting.device), built.train, plan.seed)
-        scores = held_out_loss(task, held_out)
-        for name, parts in baseline_losses(task, built.train, held_out).items():
-            scores |= {f"{name}: {part}": value for part, value in parts.items()}
-        shown_by = shortcuts(built)
-    facts["pretext"] = {
-        **measured(scores),
-        "chance": dict(getattr(task.objective, "chance", {})),
-        "shortcut": shown_by,
-    }
+        facts["pretext"] = {**score_pretext(built, task, held_out), "shortcut": shortcuts(built)}
     facts["weights"] = weights_hash(task)
     for encoder, of in encoders(registry, built, sitting, clock, task):
         for evaluator in plan.evaluators:
@@ -192,6 +186,15 @@ def carry_out(registry: Registry, built: Built, sitting: Sitting, clock: Clock, 
                     if encoder != RAW:
                         raise
                     sitting.say(f"left out: {error}")
+
+
+def score_pretext(built: Built, task: Task, held_out: Samples) -> dict[str, Any]:
+    """Score the task on held-out data, and the trivial predictors, fitted on the training samples that it was shown."""
+    recipe, total = built.plan.recipe, len(built.train)
+    shown = shown_samples(built.plan.seed, recipe.steps * recipe.batch, total)
+    trivial = score_trivial(task, built.train, held_out, shown=shown)
+    chance = getattr(task.objective, "chance", {})
+    return pretext_fields(score_held_out(task, held_out), trivial, total if shown is None else len(shown), chance)
 
 
 def shortcuts(built: Built) -> dict[str, float]:

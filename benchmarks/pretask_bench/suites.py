@@ -15,9 +15,9 @@ from pretask_registry import Registry, resolved_options
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pretask_bench.canonical import plain
+from pretask_bench.encoders import BASELINES, Baseline
 from pretask_bench.records import Cell, Record
 
-Baseline = Literal["random-init", "raw-input", "supervised"]
 Settings = Mapping[str, Any]
 
 
@@ -99,7 +99,7 @@ class SuiteFile(Strict):
 
     summary: str
     seeds: Annotated[int, Field(ge=1)]
-    baselines: tuple[Baseline, ...] = ("random-init", "raw-input", "supervised")
+    baselines: tuple[Baseline, ...] = BASELINES
     division: Annotated[tuple[Division, ...], Field(min_length=1)]
 
 

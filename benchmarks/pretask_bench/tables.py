@@ -1,9 +1,18 @@
-"""Tables: rows of text on stdout, drawn where it is a terminal, tab-separated where another program reads them."""
+"""Tables: rows of text on stdout, drawn where it is a terminal, tab-separated where another program reads them.
+
+No number is ever cut or broken: names wrap, and a table whose numbers do not fit is wider than the terminal.
+"""
 
 import json
+import re
 import sys
 from collections.abc import Sequence
 from typing import Any
+
+NARROWEST = 12  # characters to which a column of names may be narrowed
+UNIT_SPACE = re.compile(r" (?=%)")  # a number and its unit stay together
+NUMBER = re.compile(r"[(\[+\-−±]*\.?\d")  # how one begins
+BORDERS = 3  # characters beside the cell of each column: a space on either side, and a line; one more ends the row
 
 
 def show_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: str = "") -> None:
@@ -12,28 +21,7 @@ def show_rows(columns: Sequence[str], rows: Sequence[Sequence[str]], *, title: s
         for row in rows:
             print("\t".join(row))
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    from pretask_bench.terminal import drawable
-
-    table = Table(title=title or None, title_justify="left")
-    for number, column in enumerate(columns):
-        cells = [row[number] for row in rows]
-        table.add_column(column, justify="right" if cells and all(map(numeric, cells)) else "left", overflow="fold")
-    for row in drawable(rows):
-        table.add_row(*row)
-    Console().print(table)
-
-
-def numeric(cell: str) -> bool:
-    """Whether a cell is a number, perhaps with its sign, unit or interval; or empty."""
-    return not cell.strip() or cell.strip()[0] in "+-−.0123456789"
-
-
-def show_json(value: Any) -> None:
-    """Print a value as JSON."""
-    print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+    print_table(columns, rows, title, [is_numeric(rows, number) for number in range(len(columns))], None)
 
 
 def draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str, *, width: int = 100) -> None:
@@ -43,20 +31,77 @@ def draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str
 
     Args:
         columns: Their headings.
-        rows: Of cells.
+        rows: Of cells; the first column is set flush left.
         title: Above it.
         width: Characters, where stdout is no terminal.
     """
+    right = [number > 0 for number in range(len(columns))]
+    print_table(columns, rows, title, right, None if sys.stdout.isatty() else width, simple=True)
+
+
+def is_numeric(rows: Sequence[Sequence[str]], number: int) -> bool:
+    """Whether every cell of a column is a number, perhaps with its sign, unit or interval; or empty."""
+    cells = [row[number].strip() for row in rows]
+    return bool(cells) and all(not cell or cell[0] in "+-−.0123456789" for cell in cells)
+
+
+def print_table(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    title: str,
+    right: Sequence[bool],
+    width: int | None,
+    *,
+    simple: bool = False,
+) -> None:
+    """Draw a table as wide as the console, or as its numbers need."""
     from rich import box
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
 
     from pretask_bench.terminal import drawable
 
     ((heading,),) = drawable([(title,)])
-    table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD)
-    for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", no_wrap=number == 0)
+    lines = box.SIMPLE_HEAD if simple else box.HEAVY_HEAD
+    table = Table(title=heading or None, title_justify="left", box=lines)
+    room = (width or Console().width) - BORDERS * len(columns) - 1
+    cells = [[column, *(row[number] for row in rows)] for number, column in enumerate(columns)]
+    widths = share_room([max(map(cell_len, each)) for each in cells], [*map(narrowest, cells)], room)
+    for column, flush_right, characters in zip(columns, right, widths, strict=True):
+        table.add_column(column, justify="right" if flush_right else "left", width=characters, overflow="fold")
     for row in drawable(rows):
         table.add_row(*row)
-    Console(width=None if sys.stdout.isatty() else width).print(table)
+    Console(width=max(room, sum(widths)) + BORDERS * len(columns) + 1).print(table)
+
+
+def share_room(wanted: Sequence[int], least: Sequence[int], room: int) -> list[int]:
+    """Widths of columns: as wanted where there is room, else the widest are narrowed, none below its least.
+
+    >>> share_room([30, 6, 8], [12, 6, 4], 36), share_room([30, 6, 8], [12, 6, 4], 10)
+    ([22, 6, 8], [12, 6, 4])
+    """
+    widths = [*wanted]
+    while sum(widths) > room and (wide := [number for number, width in enumerate(widths) if width > least[number]]):
+        widths[max(wide, key=widths.__getitem__)] -= 1
+    return widths
+
+
+def narrowest(cells: Sequence[str]) -> int:
+    """Characters below which a column would break a number, or a short word.
+
+    >>> narrowest(["", "perplexity (words of 57 tokens)", "4.903 ± 0.1"]), narrowest(["p", "38.2 % ± 1.0"])
+    (10, 6)
+    """
+    return max(map(longest_piece, cells), default=0)
+
+
+def longest_piece(cell: str) -> int:
+    """Characters of the longest piece of a cell that must not be broken: all of a number, the beginning of a name."""
+    pieces = UNIT_SPACE.sub("_", cell).split()
+    return max((len(each) if NUMBER.match(each) else min(len(each), NARROWEST) for each in pieces), default=0)
+
+
+def show_json(value: Any) -> None:
+    """Print a value as JSON."""
+    print(json.dumps(value, indent=1, ensure_ascii=False, default=str))

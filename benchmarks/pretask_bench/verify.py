@@ -23,7 +23,7 @@ from pretask_bench.times import times_can_be
 ROUNDING = 1e-6  # of a share that float32 held; one item of a million changes more
 SHARES = {
     *("accuracy", "balanced_accuracy", "majority", "lexical", "ranked", "auc", "balanced_auc", "J&F", "recall"),
-    *("repetition", "distinct-1", "distinct-2"),
+    *("repetition", "distinct-1", "distinct-2", "overlap"),
 }
 AT_MOST_ONE = {"explained"}
 

@@ -32,6 +32,15 @@ def positions(seed: int, start: int, size: int, count: int) -> tuple[Int[Tensor,
     return index, epoch
 
 
+def shown_samples(seed: int, count: int, total: int) -> Int[Tensor, " S"] | None:
+    """Numbers of the samples at the first `count` positions of the stream, ascending; None where these are all of them.
+
+    >>> shown_samples(0, 3, 5).tolist() == epoch_order(0, 0, 5)[:3].sort().values.tolist()
+    True
+    """
+    return None if count >= total else epoch_order(seed, 0, total)[:count].sort().values
+
+
 def draw_batch(
     samples: Samples, seed: int, start: int, size: int, device: torch.device, partners: int = 0
 ) -> tuple[Batch, int | Int[Tensor, " B"]]:

@@ -23,8 +23,9 @@ class SplitFn(Protocol):
     """Hides part of what was observed: `(x, y) = split(t)`. A batched tensor function on the batch's device.
 
     A split that needs to see data first also has `fit(observed, batches) -> SplitFn`; one that needs other samples
-    says `partners = n`; one whose task has trivial answers has `baselines(batches) -> name -> guesser` (held_out.py);
-    one whose answers exist for training samples only says `held_out = "train"`, and is scored on new draws of these.
+    says `partners = n`; one whose task has trivial answers has `baselines(batches) -> name -> guesser` (held_out.py),
+    fitted on these batches alone, which hold the training samples that the model was shown; one whose answers exist for
+    training samples only says `held_out = "train"`, and is scored on new draws of these.
     It never looks along the batch axis.
     """
 
@@ -74,7 +75,8 @@ class Objective(Protocol):
     It may have `attach(model)`, called once before the optimizer is made, `after_step(model, progress)`, called after
     every optimizer step with progress in (0, 1], `chance`, a mapping from a part's name to its value for a blind guess,
     and `score(guess, targets) -> Loss`, which scores a guess in the form of `predict`, so that trivial guesses can be
-    held against the model's (`SplitFn.baselines`). Parts are named TARGET for nats and TARGET.METRIC for what is not.
+    held against the model's (`SplitFn.baselines`). Parts are named TARGET for nats and TARGET.METRIC for what is not;
+    the first is what is lowered, and stands for the pretext task in tables.
 
     Means by a target's weights go through `weighted_mean(value, target.weight, target.denominator)`, so that an
     optimizer step may be computed in parts and on several ranks. What depends on the batch as a whole (contrastive

@@ -7,17 +7,18 @@ import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import pretask_bench.query
-import pretask_bench.results
 import pytest
 from pretask_bench.cli import invoke
 from pretask_bench.index import glances
-from pretask_bench.records import Record, build_record
-from pretask_bench.results import COLUMNS, best_guess, grouped, main_pretext, short, summary_rows, title, together
+from pretask_bench.pretext import headline_parts, pretext_parts, trained_part
+from pretask_bench.records import Pretext, Record, build_record
+from pretask_bench.references import Trivial, references_of_pretext, references_of_probe
+from pretask_bench.report import pretext_rows
+from pretask_bench.results import COLUMNS, grouped, short, summary_rows, title, together
 from pretask_bench.store import write
 
 Maker = Callable[..., Record]
@@ -27,7 +28,7 @@ Maker = Callable[..., Record]
 def record(facts: dict[str, Any]) -> Maker:
     """Records of one cell, which differ as asked for."""
 
-    def make(seed: int = 0, accuracy: float = 0.5, task: str | None = "pretask/jigsaw@1") -> Record:
+    def make(seed: int = 0, accuracy: float = 0.5, task: str | None = "pretask/jigsaw@1", **told: object) -> Record:
         rows = [
             {
                 "encoder": encoder,
@@ -42,8 +43,10 @@ def record(facts: dict[str, Any]) -> Maker:
                 "order.accuracy": 0.8,
                 "majority: order.accuracy": 0.75,
                 "pixels: order.accuracy": 0.6,
+                "majority: order": 0.35,
             },
             "chance": {"order.accuracy": 0.5},
+            **told,
         }
         cell = {**facts["cell"], "task": task, "seed": seed}
         return build_record({**facts, "cell": cell, "results": rows, "pretext": pretext})
@@ -55,10 +58,18 @@ def test_seeds_of_one_cell_are_one_row_with_an_interval_beside_chance_and_the_be
     groups = grouped([record(1, 0.6), record(0, 0.4), record(0, 0.9, task=None)])
     assert [len(group) for group in groups] in ([2, 1], [1, 2])
     row = next(row for row in summary_rows(groups) if row[2] == "2")
-    assert row[3:6] == ("order.accuracy 80.0 % ± 0.0", "50.0 %", "majority 75.0 %")
-    assert row[6] == "linear accuracy"
+    assert row[3] == "order ↓ 0.4 ± 0; order.accuracy ↑ 80.0 % ± 0.0"
+    assert row[4] == "50.0 %"
+    assert row[6] == "linear accuracy ↑"
     assert row[7].startswith("50.0 % ±")
     assert row[8].startswith("25.0 %")
+
+
+def test_an_encoder_is_held_against_what_its_records_say_of_the_others(record: Maker) -> None:
+    found = references_of_probe([record(0), record(1)], "pretask/linear@1", "accuracy")
+    assert found.random_init is not None
+    assert (found.random_init.value, found.random_init.count) == (0.25, 2)
+    assert (found.raw_input, found.supervised, found.chance, found.trivial) == (None, None, None, ())
 
 
 def test_a_cell_that_was_run_again_counts_once(record: Maker) -> None:
@@ -69,15 +80,52 @@ def test_a_cell_that_was_run_again_counts_once(record: Maker) -> None:
     assert one.note == "again"
 
 
-def test_the_best_guess_of_a_loss_is_the_lowest() -> None:
-    assert best_guess({"nats": 1.0, "a: nats": 3.0, "b: nats": 2.0}, "nats") == ("b", 2.0)
-    assert best_guess({"nats": 1.0}, "nats") is None
+def test_a_model_that_loses_in_what_was_trained_does_not_look_ahead(record: Maker) -> None:
+    (row,) = summary_rows([[record(seen=1000)]])
+    assert row[5] == "majority 0.35 (ahead); majority 75.0 %"
+
+
+def test_a_trivial_predictor_that_may_have_seen_more_than_the_model_says_so(record: Maker) -> None:
+    (row,) = summary_rows([[record()]])
+    assert row[5].count("saw all training samples") == 2
+
+
+def test_no_pretext_number_is_shown_that_rests_on_fewer_than_a_hundred_answers(record: Maker) -> None:
+    (row,) = summary_rows([[record(count={"order": 20, "order.accuracy": 100})]])
+    assert row[3] == "order ↓ 20 answers: too few; order.accuracy ↑ 80.0 %"
+    assert row[5] == "majority 75.0 % (saw all training samples)"
+    shown = {name: score for name, score, _, _ in pretext_rows([record(count={"order": 20, "order.accuracy": 100})])}
+    assert (shown["order ↓"], shown["order.accuracy ↑"]) == ("20 answers: too few", "80.0 %")
+
+
+def test_the_interval_holds_what_seeds_and_samples_leave_open(record: Maker) -> None:
+    interval = {"order.accuracy": [0.7, 0.9]}
+    one = pretext_parts([record(0, interval=interval)])[1].estimate
+    assert one is not None
+    assert (one.low, one.high) == pytest.approx((0.7, 0.9))
+    two = pretext_parts([record(seed, interval=interval) for seed in (0, 1)])[1].estimate  # the same number twice
+    assert two is not None
+    assert (two.low, two.high) == pytest.approx((0.7, 0.9))
+
+
+def test_the_best_trivial_predictor_is_the_lowest_of_a_loss_and_the_highest_of_a_share(record: Maker) -> None:
+    metrics = {"a: nats": 3.0, "b: nats": 2.0, "a: nats.ranked": 0.6, "b: nats.ranked": 0.5, "nats": 1.0}
+    one = record().model_copy(update={"pretext": Pretext(metrics=metrics, seen=9)})
+    assert references_of_pretext(one, "nats").best_trivial(lower=True) == Trivial("b", 2.0, 9)
+    assert references_of_pretext(one, "nats.ranked").best_trivial(lower=False) == Trivial("a", 0.6, 9)
+    assert references_of_pretext(one, "other").best_trivial(lower=True) is None
+
+
+def test_what_was_trained_is_read_first_whatever_its_place_in_the_alphabet() -> None:
+    metrics = {"active_units": 3.0, "kl": 2.0, "negative_elbo": 90.0, "whole.explained": 0.4}
+    assert trained_part(Pretext(metrics=metrics)) == "negative_elbo"
+    assert headline_parts(Pretext(metrics=metrics, trained="kl")) == ["kl", "whole.explained"]
 
 
 def test_a_combination_without_a_task_is_called_by_its_parts(record: Maker) -> None:
     one = record(task=None)
     assert title(one) == " + ".join(short(part.id) for part in (one.cell.split, one.cell.objective, one.cell.model))
-    assert main_pretext(one) == "order.accuracy"
+    assert headline_parts(one.pretext) == ["order", "order.accuracy"]
 
 
 def test_the_command_draws_a_table_and_names_what_it_left_out(
@@ -167,7 +215,7 @@ def test_other_forms_hold_plain_numbers_and_nothing_that_their_reader_would_obey
     assert (row["trained"], row["random init"], row["pretext metric"]) == ("0.5", "0.25", f"'{name}")
     assert invoke(["results", str(tmp_path / "store"), "--format", "md"]) == 0
     written = capsys.readouterr().out
-    assert r"=HYPERLINK(1)\|&lt;b&gt;\[/\]\*.explained 50.0 %" in written
+    assert r"=HYPERLINK(1)\|&lt;b&gt;\[/\]\*.explained ↑ 50.0 %" in written
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in written.splitlines()} == {len(COLUMNS) + 1}
     assert invoke(["results", str(tmp_path / "store")]) == 0
     assert "[/]*" in "".join(capsys.readouterr().out.split())
@@ -233,6 +281,6 @@ def test_where_no_index_can_be_kept_the_records_are_read(tmp_path: Path, cache: 
     assert len(glances([tmp_path / "store"])[0]) == 1
 
 
-@pytest.mark.parametrize("module", [pretask_bench.results, pretask_bench.query])
-def test_the_examples_in_docstrings_are_true(module: ModuleType) -> None:
-    assert doctest.testmod(module).failed == 0
+@pytest.mark.parametrize("module", ["encoders", "metrics", "pretext", "query", "references", "results", "tables"])
+def test_the_examples_in_docstrings_are_true(module: str) -> None:
+    assert doctest.testmod(import_module(f"pretask_bench.{module}")).failed == 0

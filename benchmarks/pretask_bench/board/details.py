@@ -7,13 +7,13 @@ from typing import Any
 from pretask_bench.board.entries import Entry, Field, shortened
 from pretask_bench.board.figures import Album
 from pretask_bench.board.layers import own_layers
-from pretask_bench.board.standings import ENCODERS, Table
+from pretask_bench.board.standings import Table
+from pretask_bench.encoders import ENCODERS
 from pretask_bench.records import Record
-from pretask_bench.report import COLUMNS, evaluator_rows, pretext_rows, written
+from pretask_bench.report import COLUMNS, PRETEXT_COLUMNS, evaluator_rows, pretext_rows, pretext_title, written
 from pretask_bench.results import short
 
 MOST_ROWS, MOST_SEEDS, LONGEST_TEXT = 40, 20, 2000
-PRETEXT_COLUMNS = ("pretext task, held-out", "score", "chance")
 Texts = Sequence[Sequence[str]]
 
 
@@ -90,7 +90,8 @@ def numbers_of(entry: Entry) -> list[tuple[str, Sequence[str], Texts]]:
     """Tables: of the pretext task, then of each evaluator."""
     found: list[tuple[str, Sequence[str], Texts]] = []
     if entry.first.pretext is not None:
-        found.append(("How well is the pretext task solved?", PRETEXT_COLUMNS, pretext_rows(entry.records)[:MOST_ROWS]))
+        rows: Texts = pretext_rows(entry.records)[:MOST_ROWS]
+        found.append((pretext_title(entry.first), PRETEXT_COLUMNS, rows))
     for evaluator in dict.fromkeys(row.evaluator for row in entry.first.results):
         rows = evaluator_rows(entry.records, evaluator)[:MOST_ROWS]
         found.append((f"{evaluator}: what is the encoder worth?", (short(evaluator), *COLUMNS[1:]), rows))

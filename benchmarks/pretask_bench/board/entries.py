@@ -19,8 +19,8 @@ from pretask_bench.board.gaps import lacks, without_items
 from pretask_bench.board.keeper import Keeper
 from pretask_bench.board.trust import Conflicts, Named, Verdict, copies, judge_cell
 from pretask_bench.cells import Settler
+from pretask_bench.encoders import TRAINED
 from pretask_bench.records import Record, Row
-from pretask_bench.report import TRAINED
 from pretask_bench.results import title
 from pretask_bench.suites import Division, Measure, Suite
 from pretask_bench.verify import record_faults

@@ -2,17 +2,20 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from pretask_bench.board.entries import Entry, Field, Sorted, measure_values
 from pretask_bench.board.notices import markdown_notices, notice_facts
 from pretask_bench.board.pictures import COSTS, cost_of
 from pretask_bench.board.ranking import RESAMPLES
-from pretask_bench.board.standings import ENCODERS, Scale, Standing, Table, estimate_of
+from pretask_bench.board.standings import Scale, Standing, Table, estimate_of
+from pretask_bench.encoders import ENCODERS
 from pretask_bench.markdown import plain_text, row_text
-from pretask_bench.report import is_share, written
-from pretask_bench.results import best_guess, main_pretext
-from pretask_bench.statistics import CONFIDENCE, Estimate, mean_over_seeds
+from pretask_bench.metrics import is_pretext_cost, is_share
+from pretask_bench.pretext import PretextPart, pretext_parts
+from pretask_bench.report import written
+from pretask_bench.statistics import CONFIDENCE, Estimate
 from pretask_bench.suites import Measure, Suite
 
 FORMAT = 1
@@ -119,22 +122,27 @@ def measure_facts(field: Field, entry: Entry, measure: Measure) -> Facts:
     return found
 
 
-def pretext_facts(entry: Entry) -> Facts | None:
-    """How well the pretext task was solved, beside chance, the best trivial guess, and low-level statistics."""
-    name, pretext = main_pretext(entry.first), entry.first.pretext
-    if pretext is None or name is None:
-        return None
-    values = [each.pretext.metrics.get(name) for each in entry.records if each.pretext is not None]
-    estimate = mean_over_seeds([value for value in values if value is not None])
-    guess = best_guess(pretext.metrics, name)
+def pretext_facts(entry: Entry) -> list[Facts]:
+    """How well the pretext task was solved, beside chance, the best trivial predictor, and low-level statistics."""
+    pretext = entry.first.pretext
+    shortcut = pretext.shortcut if pretext is not None else {}
+    return [part_facts(part, shortcut.get(part.name)) for part in pretext_parts(entry.records)]
+
+
+def part_facts(part: PretextPart, shortcut: float | None) -> Facts:
+    """One part of the pretext score."""
+    found, trivial = part.estimate, part.trivial
     return {
-        "metric": name,
-        "mean": estimate.value,
-        "low": estimate.low,
-        "high": estimate.high,
-        "chance": pretext.chance.get(name),
-        "trivial": {"guess": guess[0], "value": guess[1]} if guess else None,
-        "shortcut": pretext.shortcut.get(name),
+        "metric": part.name,
+        "lower_is_better": is_pretext_cost(part.name),
+        "mean": found.value if found is not None else None,
+        "low": found.low if found is not None else None,
+        "high": found.high if found is not None else None,
+        "count": found.count if found is not None else None,
+        "hidden": part.hidden,
+        "chance": part.references.chance,
+        "trivial": asdict(trivial) if trivial is not None else None,
+        "shortcut": shortcut,
     }
 
 

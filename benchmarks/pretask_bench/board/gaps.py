@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
+from pretask_bench.encoders import TRAINED
+from pretask_bench.metrics import is_share
 from pretask_bench.records import Record, Row
-from pretask_bench.report import TRAINED, is_share
 from pretask_bench.suites import Division, Measure, Suite
 
 

@@ -5,14 +5,17 @@ Cells are short, because there may be ten thousand rows: a cell is a number, its
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from markupsafe import Markup
 
 from pretask_bench.board.entries import Entry, Field, shortened
 from pretask_bench.board.facts import half_text, interval_over, pretext_facts, rank_text, unranked
 from pretask_bench.board.pictures import cost_of, score_range, strip
-from pretask_bench.board.standings import ENCODERS, Standing, Table, estimate_of
-from pretask_bench.report import RANDOM, TRAINED, is_share, shown, written
+from pretask_bench.board.standings import Standing, Table, estimate_of
+from pretask_bench.encoders import ENCODERS, RANDOM, TRAINED
+from pretask_bench.metrics import direction, is_share
+from pretask_bench.report import shown, written
 from pretask_bench.results import short
 from pretask_bench.statistics import Estimate
 from pretask_bench.suites import Measure
@@ -133,20 +136,26 @@ def ids_of(entry: Entry) -> Mapping[str, str]:
 
 
 def pretext_texts(entry: Entry) -> tuple[str, list[str]]:
-    """The score of the pretext task; and its chance level, the best trivial guess and low-level statistics."""
-    found = pretext_facts(entry)
-    if found is None:
-        return "", []
-    name = found["metric"]
-    score = shown(Estimate(found["mean"], found["low"], found["high"], len(entry.records)), name)
-    guess = found["trivial"]
+    """The score of the pretext task; and its chance level, the best trivial predictor and low-level statistics."""
+    lines = [line for facts in pretext_facts(entry) for line in part_lines(facts, len(entry.records))]
+    return (lines[0], lines[1:]) if lines else ("", [])
+
+
+def part_lines(facts: Mapping[str, Any], seeds: int) -> list[str]:
+    """One part of a pretext score: first itself, then what it is to be held against."""
+    name, trivial = facts["metric"], facts["trivial"]
+    arrow = direction(facts["lower_is_better"])
+    if facts["hidden"]:
+        return [f"{shortened(name, 24)} {arrow} {facts['hidden']}"]
+    estimate = Estimate(facts["mean"], facts["low"], facts["high"], max(seeds, facts["count"]))
     beside = {
-        "chance": found["chance"],
-        **({shortened(guess["guess"], 24): guess["value"]} if guess is not None else {}),
-        "shortcut": found["shortcut"],
+        "chance": facts["chance"],
+        **({shortened(trivial["name"], 24): trivial["value"]} if trivial is not None else {}),
+        "shortcut": facts["shortcut"],
     }
-    return narrow(score), [
-        f"{each} {narrow(written(value, name))}" for each, value in beside.items() if value is not None
+    return [
+        f"{shortened(name, 24)} {arrow} {narrow(shown(estimate, name))}",
+        *(f"{each} {narrow(written(value, name))}" for each, value in beside.items() if value is not None),
     ]
 
 

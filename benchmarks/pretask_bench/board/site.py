@@ -31,9 +31,10 @@ from pretask_bench.board.notices import page_notices
 from pretask_bench.board.pictures import COSTS, MOST_RANKS, cost_picture, rank_picture
 from pretask_bench.board.ranking import RESAMPLES
 from pretask_bench.board.rows import PARTS, Choices, anchor_key, anchors_of, heads, ranked_rows, unranked_rows
-from pretask_bench.board.standings import ENCODERS, Table, table_of
+from pretask_bench.board.standings import Table, table_of
 from pretask_bench.board.trust import Named
 from pretask_bench.canonical import json_text as canonical_text
+from pretask_bench.encoders import ENCODERS
 from pretask_bench.suites import Suite
 
 MOST_DETAILS = 200  # entries of which the page tells more

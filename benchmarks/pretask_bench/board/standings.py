@@ -25,11 +25,10 @@ from pretask_bench.board.ranking import (
     over_seeds,
     rank_intervals,
 )
-from pretask_bench.report import RANDOM, RAW, SUPERVISED, TRAINED, written
+from pretask_bench.encoders import ENCODERS, SUPERVISED, TRAINED
+from pretask_bench.report import written
 from pretask_bench.statistics import Estimate, mean_over_seeds, share
 from pretask_bench.suites import Measure
-
-ENCODERS = (TRAINED, RANDOM, RAW, SUPERVISED)
 
 
 @dataclass(frozen=True)

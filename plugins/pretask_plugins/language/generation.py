@@ -1,13 +1,17 @@
 """Generation: what a language model writes when it goes on from the beginnings of test rows.
 
 Four ways of choosing, so that their faults can be seen side by side: the likeliest token repeats itself, plain sampling
-strays. Numbers say how much of it repeats; the texts are in a picture, since no number reads them.
+strays. `overlap` falls with either fault: it is the mass that the pairs of neighboring tokens of what was written share
+with those of held-out text, 1 less their total variation distance. Beside it stands what the rows' own continuations
+reach, about the most that so few tokens can. The texts are in a picture, since no number reads them.
 
-Source: Holtzman et al., ICLR 2020 (nucleus, the four ways); Li et al., NAACL 2016 (distinct-n). Differs: repetition is
-the share of tokens that end a group of four which the same text already had.
-Axes: B prompts, P tokens of a prompt, T tokens of prompt and continuation.
+Source: Holtzman et al., ICLR 2020 (nucleus, the four ways, the distance of distributions as a test of text); Li et al.,
+NAACL 2016 (distinct-n). Differs: repetition is the share of tokens that end a group of four which the same text already
+had; the distance is of pairs of tokens, not of a Zipf coefficient.
+Axes: B prompts, P tokens of a prompt, T tokens of prompt and continuation, N held-out rows, L tokens of a row.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from inspect import unwrap
@@ -24,6 +28,7 @@ from pretask_plugins.language.sampling import GREEDY, Sampling
 
 GROUP = 4  # tokens; a group that comes again is a repetition
 SHOWN = 4  # prompts in the picture
+MOST_HELD_OUT = 10_000  # rows whose pairs are counted; more change no third digit
 
 
 @dataclass(frozen=True)
@@ -49,9 +54,10 @@ class Generation:
     use_memory: bool = True
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
-        """By way: `distinct-1`, `distinct-2` (shares) and `repetition` (a share; lower is better); then the texts.
+        """`overlap` of nucleus sampling; by way `overlap`, `distinct-1`, `distinct-2` and `repetition`; then the texts.
 
-        The same of the rows' own continuations, as `test text`.
+        All are shares; of repetition lower is better, of overlap higher. The same of the rows' own continuations, as
+        `test text`; distinct-n and repetition are good where they are close to these.
 
         Raises:
             PretaskError: The task does not ask for the next token, no test row is as long as a prompt, or there is no
@@ -70,8 +76,12 @@ class Generation:
                 task, given, tokens=tokens, sampling=sampling, draws=draws, target=name, use_memory=self.use_memory
             )
         pad = samples.observed.vocabulary.id("pad") if samples.observed.vocabulary else None
-        for way, ids in texts.items():
-            yield from measures(way, ids[:, self.prompt :], pad)
+        written = {way: without(ids[:, self.prompt :].tolist(), pad) for way, ids in texts.items()}
+        held_out = count_pairs(without(other_rows(samples, rows).tolist(), pad))
+        yield "overlap", overlap(count_pairs(written[[*written][-1]]), held_out)
+        for way, each in written.items():
+            yield f"{way}: overlap", overlap(count_pairs(each), held_out)
+            yield from measures(way, each)
         decode = getattr(unwrap(data), "decode", lambda ids: " ".join(map(str, ids.tolist())))
         yield "texts", self.picture(texts, decode)
 
@@ -106,12 +116,39 @@ def long_rows(samples: Samples, length: int) -> Int[Tensor, " n"]:
     return kept
 
 
-def measures(way: str, ids: Int[Tensor, "B T"], pad: int | None) -> Iterator[tuple[str, float]]:
+def other_rows(samples: Samples, rows: Int[Tensor, " n"]) -> Int[Tensor, "N L"]:
+    """Test rows of which no beginning was a prompt, at most MOST_HELD_OUT; all rows where there are no others."""
+    other = torch.ones(len(samples), dtype=torch.bool)
+    other[rows] = False
+    picked = (other if bool(other.any()) else ~other).nonzero()[:MOST_HELD_OUT, 0]
+    return samples.data[picked.to(samples.data.device)]
+
+
+def without(rows: list[list[int]], pad: int | None) -> list[list[int]]:
+    """Rows without padding."""
+    return [[token for token in row if token != pad] for row in rows]
+
+
+def measures(way: str, rows: list[list[int]]) -> Iterator[tuple[str, float]]:
     """How much of all texts together is different, and how much of each is repetition."""
-    rows = [[token for token in row if token != pad] for row in ids.tolist()]
     for size in (1, 2):
         yield f"{way}: distinct-{size}", distinct(rows, size)
     yield f"{way}: repetition", repetition(rows)
+
+
+def count_pairs(rows: list[list[int]]) -> Counter[tuple[int, ...]]:
+    """How often tokens follow each other."""
+    return Counter(pair for row in rows for pair in groups(row, 2))
+
+
+def overlap(first: Counter[tuple[int, ...]], second: Counter[tuple[int, ...]]) -> float:
+    """The mass that two distributions share, 1 less their total variation distance; 0 where one is empty.
+
+    >>> overlap(Counter(a=1, b=1), Counter(b=3, c=1))
+    0.5
+    """
+    totals = max(first.total(), 1), max(second.total(), 1)
+    return sum(min(first[each] / totals[0], second[each] / totals[1]) for each in first)
 
 
 def groups(row: list[int], size: int) -> list[tuple[int, ...]]:

@@ -34,7 +34,7 @@ def next_target(who: str, task: Task, samples: Samples) -> str:
 def asks_next(task: Task, samples: Samples, name: str) -> bool:
     """Whether what the target asks for at a position is what x shows at the one after it."""
     batch = samples.batch(torch.arange(min(len(samples), 8)), task.device)
-    inputs, targets = task.split(batch, Draws(batch.index, 0, -1).branch("split"))
+    inputs, targets = task.divide(batch, Draws(batch.index, 0, -1))
     shown, target = inputs.data[:, 0], targets[name]
     if inputs.data.shape[1] != 1 or target.value.shape != shown.shape:
         return False
@@ -62,5 +62,5 @@ def log_probabilities(task: Task, inputs: Inputs, name: str) -> Float[Tensor, "B
 
 def asked(task: Task, batch: Batch, seed: int, name: str) -> tuple[Inputs, Target]:
     """x and y of a batch, with draws that training never has."""
-    inputs, targets = task.split(batch, Draws(batch.index, seed, -1).branch("split"))
+    inputs, targets = task.divide(batch, Draws(batch.index, seed, -1))
     return inputs, targets[name]

@@ -1,41 +1,83 @@
 """Picture: lines of text on a page.
 
+The font is Pillow's own, the only one that is there wherever Pillow is. It has the letters of English; dashes are set
+as a typewriter would, and any other character as Python would (`\\u4e2d`), so that no box stands in its place.
 Axes: none.
 """
 
 import io
 import textwrap
 from collections.abc import Iterable
+from functools import cache
 
 from PIL import Image, ImageDraw, ImageFont
 
 COLUMNS = 110  # characters of a line
-SIZE = 14  # pixels of a letter
-LEADING = 20  # pixels from line to line
-MARGIN = 16  # pixels
-MOST = 120  # lines of a page
+FONT_PIXELS = 14
+LINE_PIXELS = 20
+MARGIN_PIXELS = 16
+MAX_LINES = 120
+TYPED = {"\t": "    ", "\u2014": "--", "\u2013": "-", "\u00a0": " "}  # tab, dashes, the space that does not break
+NO_CHARACTER = "\U0010ffff"  # never assigned: its glyph is the box that stands for missing ones
 
 
 def page(lines: Iterable[str]) -> bytes:
     """Lines as a PNG file, black on white; long ones are broken, and what no page can hold is left out."""
-    broken = [piece for line in lines for piece in wrapped(line)][:MOST]
-    font = ImageFont.load_default(SIZE)
+    broken = [piece for line in lines for piece in wrapped(line)][:MAX_LINES]
+    font = page_font()
     width = max((font.getlength(line) for line in broken), default=0)
-    sheet = Image.new("L", (int(width) + 2 * MARGIN, LEADING * len(broken) + 2 * MARGIN), 255)
+    sheet = Image.new("L", (int(width) + 2 * MARGIN_PIXELS, LINE_PIXELS * len(broken) + 2 * MARGIN_PIXELS), 255)
     draw = ImageDraw.Draw(sheet)
     for number, line in enumerate(broken):
-        draw.text((MARGIN, MARGIN + LEADING * number), line, fill=0, font=font)
+        draw.text((MARGIN_PIXELS, MARGIN_PIXELS + LINE_PIXELS * number), line, fill=0, font=font)
     file = io.BytesIO()
     sheet.save(file, "PNG")
     return file.getvalue()
 
 
 def wrapped(line: str) -> list[str]:
-    """A line in pieces that fit, indented as it is; line breaks in it are shown as a mark.
+    """A line in pieces that fit, indented as it is; line breaks in it are line breaks, those after it indented twice.
 
-    >>> wrapped("  a" + chr(10) + "b")
-    ['  a ⏎ b']
+    >>> wrapped("  a" + chr(10) + "b" + chr(9) + "c" + chr(7))
+    ['  a', '    b    c\\\\x07']
     """
-    plain = " ⏎ ".join(line.splitlines())
-    indent = " " * (len(plain) - len(plain.lstrip()))
-    return textwrap.wrap(plain, COLUMNS, subsequent_indent=2 * indent) or [""]
+    indent = " " * (len(line) - len(line.lstrip(" ")))
+    first, *rest = line.splitlines() or [""]
+    pieces = [textwrap.wrap(drawable(first), COLUMNS, subsequent_indent=2 * indent)]
+    pieces += [
+        textwrap.wrap(drawable(each), COLUMNS, initial_indent=2 * indent, subsequent_indent=2 * indent) for each in rest
+    ]
+    return [text for each in pieces for text in each or [""]]
+
+
+def drawable(text: str) -> str:
+    """The text in characters that the font has.
+
+    >>> drawable(chr(8212) + chr(20013))
+    '--\\\\u4e2d'
+    """
+    typed = (TYPED.get(each, each) for each in text)
+    return "".join(each if len(each) > 1 or has_glyph(each) else escape(each) for each in typed)
+
+
+def escape(character: str) -> str:
+    """One character as Python would write it."""
+    return character.encode("unicode_escape").decode()
+
+
+@cache
+def has_glyph(character: str) -> bool:
+    """Whether the font can draw a character: it is visible or a space, and not the box of missing ones."""
+    return character.isprintable() and (character == " " or glyph(character) != glyph(NO_CHARACTER))
+
+
+def glyph(character: str) -> tuple[tuple[int, int], bytes]:
+    """Size and pixels of a drawn character."""
+    mask = page_font().getmask(character)
+    return mask.size, bytes(mask)
+
+
+@cache
+def page_font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """The font of pages."""
+    return ImageFont.load_default(FONT_PIXELS)

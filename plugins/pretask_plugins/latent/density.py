@@ -110,7 +110,7 @@ def partners_of(task: Task) -> int:
 def encoded(task: Task, batch: Batch, seed: int) -> tuple[Posterior, Targets, Draws]:
     """The code's distribution for every sample, what it shall explain, and draws that training never has."""
     draws = Draws(batch.index, seed, EPOCH)
-    inputs, targets = task.split(batch, draws.branch("split"))
+    inputs, targets = task.divide(batch, draws)
     return task.objective.posterior(task.model(inputs)), targets, draws.branch("density")
 
 

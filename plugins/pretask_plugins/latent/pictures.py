@@ -39,7 +39,7 @@ def pictures(task: Task, samples: Samples) -> Iterator[tuple[str, Figure]]:
     yield "samples", figure(show(from_prior(SIDE**2, latent, device)), SIDE, "Decoder means of codes from the prior.")
     batch = next(samples.batches(SIDE * 5, device))
     draws = Draws(batch.index, 0, EPOCH).branch("split")
-    inputs, targets = task.split(batch, draws)
+    inputs, targets = task.divide(batch, draws)
     posterior = task.objective.posterior(task.model(inputs))
     pairs = torch.stack([as_images(targets[name].value, samples.observed), show(posterior.mean)], 1)
     caption = "Test samples, and beside each the decoder mean of its code."

@@ -24,8 +24,9 @@ from pretask import (
 )
 from pretask.compose import compose
 from pretask_plugins.language.continuation import Remembers, generate
-from pretask_plugins.language.generation import Generation, distinct, repetition
+from pretask_plugins.language.generation import Generation, count_pairs, distinct, overlap, repetition
 from pretask_plugins.language.perplexity import LanguageModel
+from pretask_plugins.language.picture import glyph, page, wrapped
 from pretask_plugins.language.sampling import GREEDY, Sampling
 from pretask_plugins.methods.causal_lm.split import NextToken
 from pretask_plugins.methods.masked_lm.split import MaskTokens
@@ -249,8 +250,48 @@ def test_texts_are_shown_and_repetition_is_counted_beside_that_of_the_test_text(
     assert isinstance(texts, Figure)
     assert Image.open(io.BytesIO(texts.png)).format == "PNG"
     ways = {"test text", "greedy", "temperature 0.7", "top-40", "nucleus 0.9"}
-    assert set(found) == {f"{way}: {kind}" for way in ways for kind in ("distinct-1", "distinct-2", "repetition")}
+    kinds = ("overlap", "distinct-1", "distinct-2", "repetition")
+    assert set(found) == {"overlap", *(f"{way}: {kind}" for way in ways for kind in kinds)}
     assert all(0 <= value <= 1 for value in found.values())
+    assert found["overlap"] == found["nucleus 0.9: overlap"]
+
+
+def test_the_headline_of_generation_rises_with_what_the_model_knows() -> None:
+    data = Rows()
+    data.samples = replace(data.samples, data=torch.arange(7, 12).repeat(20, 2))  # abcdeabcde, in every row
+    known = []
+    for right in (True, False):  # after each letter its successor, or any letter
+        made = task(Attentive)
+        with torch.no_grad():
+            for parameter in (*made.model.parameters(), *made.objective.parameters()):
+                parameter.zero_()
+            made.model.embedding.weight.copy_(torch.eye(12, 16) * 5)
+            head = made.objective.heads["next"][-1]
+            head.bias[:7] = -50
+            if right:
+                head.weight[:, :12] = torch.eye(12).roll(1, 0) * 5
+                head.weight[7, 11], head.weight[0, 11] = 5, 0
+        known.append(numbers(Generation(prompts=4, prompt=3), made, data))
+    assert known[0]["overlap"] > 0.8 > 0.5 > known[1]["overlap"]
+    assert known[0]["test text: overlap"] == known[1]["test text: overlap"] > 0.8
+
+
+def test_neither_one_phrase_again_and_again_nor_noise_shares_much_with_a_text() -> None:
+    noise = Draws(torch.arange(50)).integers("noise", 0, 100, 20).tolist()
+    text = [[*range(start, start + 20)] for start in range(50)]
+    held_out = count_pairs(text)
+    assert overlap(count_pairs(text), held_out) == pytest.approx(1)
+    assert overlap(count_pairs([[7, 8] * 10] * 50), held_out) < 0.05
+    assert overlap(count_pairs(noise), held_out) < 0.05
+
+
+def test_a_page_shows_line_breaks_as_such_and_no_character_as_a_box() -> None:
+    line = "  one\ntwo\tthree \u4e2d\u0416\x07\u21b5\u2014end\n"
+    pieces = wrapped(line)
+    assert pieces == ["  one", "    two    three \\u4e2d\\u0416\\x07\\u21b5--end"]
+    box = glyph("\U0010ffff")
+    assert all(glyph(each) != box for each in "".join(pieces) if each != " ")
+    assert page(["\n\n", ""])
 
 
 def test_rows_that_are_shorter_than_a_prompt_are_refused() -> None:

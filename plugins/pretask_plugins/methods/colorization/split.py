@@ -70,11 +70,7 @@ class DropColour:
         self.spec(images)
         if self.prior:
             return self
-        counts = torch.zeros(len(BINS))
-        for batch in batches:
-            colours = self.colours(batch)
-            nearest = soften(colours, self.k)[0][..., 0][coloured(colours)]
-            counts += torch.bincount(nearest.flatten(), minlength=len(BINS)).cpu()
+        counts = self.count_colors(batches)
         if not counts.any():
             raise PretaskError(
                 "colorization",
@@ -83,6 +79,15 @@ class DropColour:
                 "Use colour photographs; a grey copy in three channels has none.",
             )
         return replace(self, prior=tuple(smoothed(counts, self.k).tolist()))
+
+    def count_colors(self, batches: Iterable[Batch]) -> Float[Tensor, " Q"]:
+        """How often every bin is the nearest, in images that have colors."""
+        counts = torch.zeros(len(BINS))
+        for batch in batches:
+            colours = self.colours(batch)
+            nearest = soften(colours, self.k)[0][..., 0][coloured(colours)]
+            counts += torch.bincount(nearest.flatten(), minlength=len(BINS)).cpu()
+        return counts
 
     def spec(self, images: Observed, /) -> tuple[InputSpec, TargetSpecs]:
         """One channel, and one of 313 colours at every fourth pixel."""
@@ -111,8 +116,9 @@ class DropColour:
         return colour(batch.data[..., :: self.stride, :: self.stride].contiguous()).movedim(1, -1)
 
     def baselines(self, batches: Iterable[Batch], /) -> Mapping[str, Guesser]:
-        """The colours of the training data, as they count; and that all is grey."""
-        prior = torch.tensor(self.prior) if self.prior else torch.full((len(BINS),), 1 / len(BINS))
+        """The colors of the batches, as they count; and that all is gray."""
+        counts = self.count_colors(batches)
+        prior = smoothed(counts, self.k) if counts.any() else torch.full((len(BINS),), 1 / len(BINS))
         counted = (prior * weights(self.prior, self.uniform, prior.device)).clamp(min=UNSEEN)
         (near,), (share,) = soften(torch.zeros(1, 2), self.k)
         grey = torch.zeros(len(BINS)).index_put((near,), share)

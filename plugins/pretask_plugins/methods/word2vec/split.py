@@ -52,10 +52,7 @@ class SkipGram:
     def fit(self, text: Observed, batches: Iterable[Batch], /) -> "SkipGram":
         """The same split with the words of its data counted."""
         vocabulary = self.checked(text)
-        counts = torch.zeros(vocabulary.size)
-        for batch in batches:
-            words = batch.data if batch.present is None else batch.data[batch.present]
-            counts += torch.bincount(words.flatten().cpu(), minlength=vocabulary.size)
+        counts = count_words(batches, vocabulary.size)
         counts[[number for _, number in vocabulary.special]] = 0
         counts[counts < self.least] = 0
         if int((counts > 0).sum()) < 2:
@@ -98,9 +95,14 @@ class SkipGram:
 
     def baselines(self, batches: Iterable[Batch]) -> Mapping[str, Guesser]:
         """No idea; and how much commoner a word is around any word than in noise, which is all that is known of a word
-        without the one beside it."""
+        without the one beside it.
+
+        Noise is part of the task, and known; what is around words is counted in the batches, each word once more than
+        it occurred.
+        """
         counts = self.fitted()
-        around = counts * keep_probability(counts / counts.sum(), self.subsample)
+        seen = torch.where(counts > 0, count_words(batches, len(counts)) + 1, 0.0)
+        around = seen * keep_probability(counts / counts.sum(), self.subsample)
         noise = counts**self.power
         odds = (around / around.sum()).log() - (self.negatives * noise / noise.sum()).log()
         guesses = {"blind": torch.zeros_like(counts), "frequency": torch.where(counts > 0, odds, 0.0)}
@@ -131,6 +133,15 @@ class SkipGram:
                 "Raise them.",
             )
         return text.vocabulary
+
+
+def count_words(batches: Iterable[Batch], size: int) -> Float[Tensor, " C"]:
+    """Occurrences of every word of a vocabulary of so many."""
+    counts = torch.zeros(size)
+    for batch in batches:
+        words = batch.data if batch.present is None else batch.data[batch.present]
+        counts += torch.bincount(words.flatten().cpu(), minlength=size)
+    return counts
 
 
 def keep_probability(frequency: Float[Tensor, " C"], threshold: float) -> Float[Tensor, " C"]:
