@@ -12,6 +12,7 @@ freedom cannot tell it; few entries count less.
 Axes: E entries, R entries of a block of rows, K kinds, G entries of a group, S seeds, I items.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -58,14 +59,14 @@ class Pairs:
         normal = critical_difference(level, size, np.inf) ** 2
         ratio = (critical_difference(level, size, OWN_FREEDOM) / student((1 + CONFIDENCE) / 2, OWN_FREEDOM)) ** 2
         apart = abs(self.difference)
-        near_items: np.ndarray = (apart - self.step).clip(0) ** 2 <= normal * self.items + ratio * self.own
+        found: np.ndarray = (apart - self.step).clip(0) ** 2 > normal * self.items + ratio * self.own
         if not self.seeded:
-            return ~near_items & (self.items + self.own > 0)
+            found &= self.items + self.own > 0
+            return found
         by_kind = np.array([critical_difference(level, size, float(each)) ** 2 for each in self.freedom])
-        seeds = by_kind[self.kind] * self.seeds
         # seeds that do not vary at all say nothing of how much they could
-        apart_by_both: np.ndarray = (self.seeds > SAME**2) & (apart**2 > seeds + normal * self.shared)
-        return ~near_items & apart_by_both
+        found &= (self.seeds > SAME**2) & (apart**2 > by_kind[self.kind] * self.seeds + normal * self.shared)
+        return found
 
 
 class Board:
@@ -80,7 +81,7 @@ class Board:
         self.variance, self.freedom = moderate(*deviations(self.scores, self.has, blocks=True), self.counts)
         self.unpaired, _ = moderate(*deviations(self.scores, self.has, blocks=False), self.counts)
         self.worth = worth_by_layout(entries)
-        self.own = np.array([sum(half**2 for half in entry.own) for entry in entries])
+        self.own = np.array([math.fsum(half**2 for half in entry.own) for entry in entries])
         self.step = np.array([entry.step for entry in entries])
 
     def pairs(self, start: int, stop: int) -> Pairs:
@@ -123,7 +124,8 @@ class Board:
             at = np.ix_(places[mine] - rows.start, places)
             mean = worth.mean(1)
             items[at] = squared_distances(mean[mine], mean)
-            both = squared_distances(worth[mine].reshape(mine.sum(), -1), worth.reshape(len(worth), -1)) / seeds
+            flat = worth.reshape(len(worth), seeds * worth.shape[2])
+            both = squared_distances(flat[mine], flat) / seeds
             both = (both - items[at]).clip(0) / max(1, seeds - 1)
             shared[at] = (items[at] - both).clip(0) if seeds > 1 else items[at]
         return items, shared
@@ -201,7 +203,9 @@ def worth_by_layout(
 
 def spread_alone(entries: Sequence[Evidence]) -> Float[np.ndarray, " E"]:
     """Return the variance over items of each score by itself, for pairs whose items cannot be paired."""
-    return np.array([sum((each.square - each.mean**2) / each.count for each in entry.answers) for entry in entries])
+    return np.array(
+        [math.fsum((each.square - each.mean**2) / each.count for each in entry.answers) for entry in entries]
+    )
 
 
 def squared_distances(first: Float[np.ndarray, "R I"], second: Float[np.ndarray, "E I"]) -> Float[np.ndarray, "R E"]:

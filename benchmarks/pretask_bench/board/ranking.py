@@ -62,9 +62,15 @@ def told_apart(pairs: Pairs, level: float) -> Bool[np.ndarray, "E E"]:
     count = len(pairs.difference)
     sizes = sizes_of_sets(count)
     largest = np.zeros(count, np.int64)  # place in `sizes` of the largest set in which an entry could be
-    for place, (least, size) in enumerate(sizes):
+    unplaced = np.ones(count, bool)
+    for place in reversed(range(len(sizes))):
+        least, size = sizes[place]
         near = ~pairs.beyond(level_of_set(size, count, level), size)
-        largest[near.sum(1) >= least] = place  # an entry is near itself
+        in_set = unplaced & (near.sum(1) >= least)  # an entry is near itself
+        largest[in_set] = place
+        unplaced &= ~in_set
+        if not unplaced.any():
+            break
     limit = np.minimum(largest[:, None], largest)
     apart = np.zeros((count, count), bool)
     for place in np.unique(limit):
