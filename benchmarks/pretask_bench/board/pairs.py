@@ -80,7 +80,7 @@ class Board:
         self.seeded = bool((self.counts > 1).any())
         self.variance, self.freedom = moderate(*deviations(self.scores, self.has, blocks=True), self.counts)
         self.unpaired, _ = moderate(*deviations(self.scores, self.has, blocks=False), self.counts)
-        self.worth = worth_by_layout(entries)
+        self.alone, self.worth = spread_alone(entries), worth_by_layout(entries)
         self.own = np.array([math.fsum(half**2 for half in entry.own) for entry in entries])
         self.step = np.array([entry.step for entry in entries])
 
@@ -115,19 +115,17 @@ class Board:
 
     def item_variances(self, rows: slice) -> tuple[Float[np.ndarray, "R E"], Float[np.ndarray, "R E"]]:
         """Return the variance over items of each difference, and what of it the seeds cannot show."""
-        items = np.zeros((len(self.entries[rows]), len(self.entries)))
-        items += spread_alone(self.entries[rows])[:, None] + spread_alone(self.entries)
+        items = self.alone[rows, None] + self.alone
         shared = items.copy()
         inside = np.arange(len(self.entries))[rows]
-        for places, seeds, worth in self.worth:  # (E', S, I), all on the same test sets and seeds
+        for places, seeds, flat, mean in self.worth:
             mine = np.isin(places, inside)
             at = np.ix_(places[mine] - rows.start, places)
-            mean = worth.mean(1)
-            items[at] = squared_distances(mean[mine], mean)
-            flat = worth.reshape(len(worth), seeds * worth.shape[2])
-            both = squared_distances(flat[mine], flat) / seeds
-            both = (both - items[at]).clip(0) / max(1, seeds - 1)
-            shared[at] = (items[at] - both).clip(0) if seeds > 1 else items[at]
+            together = squared_distances(mean[mine], mean)
+            items[at] = shared[at] = together
+            if seeds > 1:
+                both = (squared_distances(flat[mine], flat) / seeds - together).clip(0) / (seeds - 1)
+                shared[at] = (together - both).clip(0)
         return items, shared
 
 
@@ -189,16 +187,18 @@ def moderate(
 
 def worth_by_layout(
     entries: Sequence[Evidence],
-) -> list[tuple[Int[np.ndarray, " G"], int, Float[np.ndarray, "G S I"]]]:
-    """Return entries that have the same test sets and seeds: their places, how many seeds, what items are worth."""
+) -> list[tuple[Int[np.ndarray, " G"], int, Float[np.ndarray, "G SI"], Float[np.ndarray, "G I"]]]:
+    """Return entries with the same test sets and seeds: places, how many seeds, items' worth by seed and as mean."""
     groups: dict[object, list[int]] = {}
     for place, entry in enumerate(entries):
         seeds: object = entry.seeds if len(entry.seeds) > 1 else 1  # of one seed each, items are paired whatever it is
         groups.setdefault((entry.tests, seeds), []).append(place)
-    return [
-        (np.array(places), len(entries[places[0]].seeds), np.stack([entries[place].worth for place in places]))
-        for places in groups.values()
-    ]
+    found = []
+    for places in groups.values():
+        worth = np.stack([entries[place].worth for place in places])
+        count, seeds, items = worth.shape
+        found.append((np.array(places), seeds, worth.reshape(count, seeds * items), worth.mean(1)))
+    return found
 
 
 def spread_alone(entries: Sequence[Evidence]) -> Float[np.ndarray, " E"]:
