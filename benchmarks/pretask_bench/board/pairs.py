@@ -191,13 +191,14 @@ def worth_by_layout(
     """Return entries with the same test sets and seeds: places, how many seeds, items' worth by seed and as mean."""
     groups: dict[object, list[int]] = {}
     for place, entry in enumerate(entries):
-        seeds: object = entry.seeds if len(entry.seeds) > 1 else 1  # of one seed each, items are paired whatever it is
-        groups.setdefault((entry.tests, seeds), []).append(place)
+        paired: object = entry.seeds if len(entry.seeds) > 1 else 1  # of one seed each, items are paired whatever it is
+        groups.setdefault((entry.tests, paired), []).append(place)
     found = []
     for places in groups.values():
         worth = np.stack([entries[place].worth for place in places])
-        count, seeds, items = worth.shape
-        found.append((np.array(places), seeds, worth.reshape(count, seeds * items), worth.mean(1)))
+        count, items, seeds = len(places), worth.shape[2], len(entries[places[0]].seeds)
+        mean: np.ndarray = worth.mean(1)
+        found.append((np.array(places), seeds, worth.reshape(count, seeds * items), mean))
     return found
 
 
