@@ -1,7 +1,7 @@
 """Agreement: whether two records of one cell say the same, by the one rule that rerun and the board have.
 
 `exact`: weights, numbers and items are the same to the last bit. `consistent`: they are not, as other machines and
-versions bring about, but for every row's items the 99 % interval of the paired bootstrap of the difference holds 0, and
+versions bring about, but for every row's items the 99 % interval of the paired difference holds 0, and
 every number without items (losses, the pretext score) is within 2 % of what it was, or 2 points where it is a share.
 `divergent`: anything else.
 """

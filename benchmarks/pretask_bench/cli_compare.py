@@ -1,5 +1,6 @@
 """The verb `pretask compare`: whether one encoder is better than another, or only luckier."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,9 @@ WIDTH = 140
 
 EPILOG = """Example: pretask compare runs/records runs-with-larger-patches/records --evaluator linear
 
-Over items: McNemar's exact test and the paired bootstrap. Over two seeds or more: the paired t test, which then
-decides. Holm's correction is over all pairs. Differences of shares are in points of per cent."""
+Over items of one seed: McNemar's exact test. Over two seeds or more: the difference must exceed what seeds, items, and
+both together bring about by chance; without items the paired t test. Holm's correction is over all pairs. Differences
+of shares are in points of per cent."""
 
 
 @click.command("compare", epilog=EPILOG)
@@ -47,7 +49,11 @@ def command(places: tuple[Path, ...], evaluator: str | None, metric: str | None,
 def cells_of(row: "Comparison", metric: str) -> tuple[str, ...]:
     """One row of the table."""
     low, high = row.estimate.low, row.estimate.high
-    interval = "" if low is None or high is None else f"{points(low, metric)} to {points(high, metric)}"
+    interval = (
+        ""
+        if low is None or high is None or not math.isfinite(high - low)
+        else f"{points(low, metric)} to {points(high, metric)}"
+    )
     p, corrected = ("" if each is None else f"{each:.2g}" for each in (row.probability, row.corrected))
     pair = f"{row.first} − {row.second}"
     return (pair, row.over, points(row.estimate.value, metric), interval, p, corrected, row.verdict)

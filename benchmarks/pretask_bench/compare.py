@@ -1,17 +1,22 @@
 """Compare: whether one encoder is better than another, item by item and seed by seed.
 
 Records of one test set share its items, so their answers are compared in pairs: McNemar's exact test and the interval
-of the paired bootstrap. Where two or more seeds are shared, the paired t test over seeds decides instead, since a row
-of items says nothing about what another seed would have brought. Among several pairs, Holm's correction keeps the
-chance of a single false alarm at 5 %.
+of Agresti and Min. Where two or more seeds are shared, seeds and items decide together, since a row of items says
+nothing about what another seed would have brought, and seeds that agree by luck nothing about other items: the
+difference must exceed what seeds, what items, and what both together bring about by chance (two_levels.py). Without
+items the paired t test over seeds decides, and seeds whose differences are all equal say nothing. Among several pairs,
+Holm's correction keeps the chance of a single false alarm at 5 %.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Int
 from pretask import PretaskError, Unknown
 
 from pretask_bench.encoders import TRAINED
@@ -22,6 +27,7 @@ from pretask_bench.results import Group, grouped, headline, is_called, short, ti
 from pretask_bench.statistics import (
     Estimate,
     difference_over_items,
+    differences_by_seed,
     holm,
     mcnemar,
     paired_difference,
@@ -29,6 +35,7 @@ from pretask_bench.statistics import (
     paired_probability,
 )
 from pretask_bench.store import read_all
+from pretask_bench.two_levels import difference_over_both
 
 LEVEL = 0.05
 ROUNDING = 1e-6
@@ -219,11 +226,31 @@ def trained_rows(record: Record) -> list[Row]:
 
 
 def by_seeds(first: Entrant, second: Entrant, evaluator: str, metric: str) -> Comparison:
-    """Two cells over the seeds that both have."""
+    """Compare two cells over the seeds that both have, and over their items where these are known."""
     values = [values_by_metric(each.group, evaluator, TRAINED)[metric] for each in (first, second)]
-    estimate = paired_difference(values[0], values[1])
+    shared = sorted(values[0].keys() & values[1].keys())
+    items = differences_of_items(first, second, shared, evaluator, metric) if len(shared) > 1 else None
+    if items is None:
+        estimate, probability = paired_difference(values[0], values[1]), paired_probability(values[0], values[1])
+    else:
+        differences = differences_by_seed(values[0], values[1], shared)
+        estimate, probability = difference_over_both(differences, items)
     over = f"{estimate.count} seed{'s' if estimate.count > 1 else ''}"
-    return Comparison(first.letter, second.letter, over, True, estimate, paired_probability(values[0], values[1]))
+    over += f" and {items.shape[1]:,} items" if items is not None else ""
+    return Comparison(first.letter, second.letter, over, True, estimate, probability)
+
+
+def differences_of_items(
+    first: Entrant, second: Entrant, seeds: Sequence[int], evaluator: str, metric: str
+) -> Int[np.ndarray, "S N"] | None:
+    """Return by seed and item 1 where only the first is correct, -1 where only the second; None where one has none."""
+    rows = []
+    for seed in seeds:
+        items = [items_of(each.seeds[seed], evaluator, metric) for each in (first, second)]
+        if items[0] is None or items[1] is None:
+            return None
+        rows.append(np.subtract(*(each.astype(np.int64) for each in paired_items(items[0], items[1]))))
+    return np.stack(rows) if len({len(row) for row in rows}) == 1 else None
 
 
 def decided(rows: Sequence[Comparison], metric: str) -> list[Comparison]:
@@ -246,6 +273,8 @@ def verdict(row: Comparison, probability: float | None, metric: str) -> str:
     """
     if probability is None:
         return "one seed and no items: nothing can be said"
+    if row.estimate.high is not None and math.isinf(row.estimate.high):
+        return "all seeds differ by the same, and no items: nothing can be said"
     if probability >= LEVEL:
         return "no difference found"
     higher, lower = (row.first, row.second) if row.estimate.value > 0 else (row.second, row.first)
@@ -257,12 +286,17 @@ def as_facts(row: Comparison) -> Mapping[str, Any]:
     return {
         **{name: getattr(row, name) for name in ("first", "second", "over", "decides")},
         "difference": row.estimate.value,
-        "low": row.estimate.low,
-        "high": row.estimate.high,
+        "low": finite(row.estimate.low),
+        "high": finite(row.estimate.high),
         "p": row.probability,
         "p after Holm": row.corrected,
         "verdict": row.verdict,
     }
+
+
+def finite(end: float | None) -> float | None:
+    """Return the end of an interval, None where it has none: JSON has no infinity."""
+    return end if end is not None and math.isfinite(end) else None
 
 
 def legend(found: Sequence[Entrant]) -> list[tuple[str, ...]]:

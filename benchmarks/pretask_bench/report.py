@@ -3,6 +3,7 @@
 With several seeds every number is a mean with its 95 % interval (Student's t), and differences are paired by seed.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 
 from pretask_bench.encoders import ENCODERS, RANDOM, RAW, SUPERVISED, TRAINED, label_of
@@ -91,4 +92,6 @@ def shown(estimate: Estimate, name: str, *, sign: bool = False) -> str:
     if estimate.low is None or estimate.high is None or estimate.count < 2:
         return text
     half = (estimate.high - estimate.low) / 2
+    if not math.isfinite(half):
+        return text
     return f"{text} ± {100 * half:.1f}" if is_share(name) else f"{text} ± {half:.2g}"

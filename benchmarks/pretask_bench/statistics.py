@@ -1,10 +1,9 @@
 """Statistics of result tables: what a number is worth over seeds, over test items, and against another number.
 
-Nothing here is random: where a bootstrap is asked for, its distribution is computed instead of sampled.
+Nothing here is random.
 
 Source: Student 1908 (t interval); Wilson 1927, Clopper and Pearson 1934 (binomial intervals); McNemar 1947, in its
-exact binomial form; Efron 1979 (bootstrap).
-Differs: the paired bootstrap over items has infinitely many resamples, because its distribution has a closed form.
+exact binomial form; Agresti and Min 2005 (interval of a paired difference).
 Axes: N test items.
 """
 
@@ -22,6 +21,7 @@ from scipy import special  # type: ignore[import-untyped]
 from pretask_bench.records import Items
 
 CONFIDENCE = 0.95
+SAME = 1e-9  # a deviation below this share of the numbers is rounding, not a measured deviation
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,12 @@ class McNemar:
 
 
 def mean_over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
-    """The mean over independent seeds with Student's t interval; one seed gives a mean and no interval.
+    """Return the mean over independent seeds with Student's t interval.
+
+    One seed has no interval. Nor have equal seeds: that they do not vary says nothing of how much others would.
 
     >>> mean_over_seeds([0.25, 0.25])
-    Estimate(value=0.25, low=0.25, high=0.25, count=2)
+    Estimate(value=0.25, low=None, high=None, count=2)
     """
     count = len(values)
     if not count or not all(math.isfinite(value) for value in values):
@@ -68,11 +70,25 @@ def mean_over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> 
             "a mean over seeds", "one or more finite numbers", f"{list(values)}", "Leave failed runs out."
         )
     mean = math.fsum(values) / count
-    if count == 1:
-        return Estimate(mean, None, None, 1)
-    error = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1) / count)
-    reach = student((1 + confidence) / 2, count - 1) * error
+    variance = variance_of_mean(values)
+    if variance == 0:
+        return Estimate(mean, None, None, count)
+    reach = student((1 + confidence) / 2, count - 1) * math.sqrt(variance)
     return Estimate(mean, mean - reach, mean + reach, count)
+
+
+def variance_of_mean(values: Sequence[float]) -> float:
+    """Return the variance of the mean of independent numbers; 0 for one, or where they differ by rounding only.
+
+    >>> variance_of_mean([0.1, 0.1 + 1e-17, 0.1]), variance_of_mean([1.0, 3.0])
+    (0.0, 1.0)
+    """
+    count = len(values)
+    if count == 1:
+        return 0.0
+    mean = math.fsum(values) / count
+    variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
+    return variance / count if math.sqrt(variance) > SAME * max(map(abs, values)) else 0.0
 
 
 @cache
@@ -84,7 +100,9 @@ def student(level: float, freedom: int) -> float:
 def paired_difference(
     first: Mapping[int, float], second: Mapping[int, float], confidence: float = CONFIDENCE
 ) -> Estimate:
-    """First minus second, over the seeds that both have, as the mean of the differences with its t interval.
+    """Return first minus second, over the seeds that both have, as the mean of the differences with its t interval.
+
+    Equal differences of several seeds say nothing of how much others would vary: their interval has no ends.
 
     Args:
         first: A number by seed.
@@ -96,20 +114,33 @@ def paired_difference(
         raise PretaskError(
             "a paired difference", "seeds that both have", f"{sorted(first)} and {sorted(second)}", "Run both alike."
         )
-    return mean_over_seeds([first[seed] - second[seed] for seed in shared], confidence)
+    estimate = mean_over_seeds(differences_by_seed(first, second, shared), confidence)
+    if len(shared) > 1 and estimate.low is None:
+        return Estimate(estimate.value, -math.inf, math.inf, estimate.count)
+    return estimate
+
+
+def differences_by_seed(first: Mapping[int, float], second: Mapping[int, float], seeds: Sequence[int]) -> list[float]:
+    """Return first minus second for each seed, 0 where they differ by the rounding of their digits only."""
+    return [
+        0.0 if math.isclose(first[seed], second[seed], rel_tol=SAME) else first[seed] - second[seed] for seed in seeds
+    ]
 
 
 def paired_probability(first: Mapping[int, float], second: Mapping[int, float]) -> float | None:
-    """Two-sided p-value of the paired t test over the seeds that both have; None for a single seed."""
+    """Return the two-sided p-value of the paired t test over the seeds that both have; None for a single seed.
+
+    It is 1 for equal differences: without a deviation nothing tells them from chance.
+    """
     shared = sorted(first.keys() & second.keys())
     if len(shared) < 2:
         return None
-    differences = [first[seed] - second[seed] for seed in shared]
+    differences = differences_by_seed(first, second, shared)
+    variance = variance_of_mean(differences)
+    if variance == 0:
+        return 1.0
     mean = math.fsum(differences) / len(shared)
-    error = math.sqrt(math.fsum((each - mean) ** 2 for each in differences) / (len(shared) - 1) / len(shared))
-    if error == 0:
-        return 1.0 if mean == 0 else 0.0
-    return 2 * float(special.stdtr(len(shared) - 1, -abs(mean) / error))
+    return 2 * float(special.stdtr(len(shared) - 1, -abs(mean) / math.sqrt(variance)))
 
 
 def holm(probabilities: Sequence[float]) -> list[float]:
@@ -159,17 +190,19 @@ def mcnemar(first: Bool[np.ndarray, " N"], second: Bool[np.ndarray, " N"]) -> Mc
 def difference_over_items(
     first: Bool[np.ndarray, " N"], second: Bool[np.ndarray, " N"], confidence: float = CONFIDENCE
 ) -> Estimate:
-    """Accuracy of the first minus that of the second, with the percentile interval of the paired bootstrap over items.
+    """Return the accuracy of the first minus that of the second, with the interval over items of Agresti and Min.
 
-    A resample's difference is a sum of N draws, each +1, -1 or 0 with the shares of items that only the first, only the
-    second, or both or neither answered rightly; so its distribution is known, and no resample is drawn.
+    Half an item is added to each of the four kinds (both correct, only one, only the other, neither), so that two
+    encoders that differ on hardly any item have an interval that covers; the percentile bootstrap covers there as
+    rarely as the single items are drawn.
+
+    Source: Agresti and Min, Stat. Med. 24, 2005.
     """
     count, test = len(first), mcnemar(first, second)
-    values, probability = sum_of_signs(count, test.first / count, test.second / count)
-    below = probability.cumsum()
-    tail = (1 - confidence) / 2
-    low, high = (values[min(int(np.searchsorted(below, level)), len(values) - 1)] for level in (tail, 1 - tail))
-    return Estimate((test.first - test.second) / count, low / count, high / count, count)
+    plus, minus, total = test.first + 0.5, test.second + 0.5, count + 2
+    middle = (plus - minus) / total
+    half = float(special.ndtri((1 + confidence) / 2)) * math.sqrt((plus + minus) / total - middle**2) / math.sqrt(total)
+    return Estimate((test.first - test.second) / count, max(-1.0, middle - half), min(1.0, middle + half), count)
 
 
 def binomial(right: int, count: int) -> Any:
@@ -177,22 +210,6 @@ def binomial(right: int, count: int) -> Any:
     from scipy import stats
 
     return stats.binomtest(right, count)
-
-
-def sum_of_signs(count: int, plus: float, minus: float) -> tuple[np.ndarray, np.ndarray]:
-    """Values and probabilities of the sum of `count` draws of +1 (with probability `plus`), -1 (`minus`) or 0.
-
-    By the characteristic function, on the points within 12 standard deviations and 60. What lies beyond has less than
-    1e-19 of the mass (Bernstein's inequality), and wraps around.
-    """
-    centre = round(count * (plus - minus))
-    deviation = math.sqrt(count * (plus + minus - (plus - minus) ** 2))
-    half = min(2 * count, math.ceil(12 * deviation) + 60)
-    values = centre + np.arange(-half, half + 1)
-    turn = np.exp(2j * np.pi * np.arange(len(values)) / len(values))
-    wave = (1 - plus - minus + plus * turn + minus / turn) ** count
-    probability = np.fft.fft(wave).real / len(values)
-    return values, probability[values % len(values)].clip(min=0)
 
 
 def normalised(score: float, chance: float, reference: float) -> float | None:

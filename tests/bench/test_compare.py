@@ -2,6 +2,7 @@
 
 import doctest
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -47,9 +48,8 @@ def test_over_items_of_one_seed_the_difference_its_interval_and_mcnemars_p_are_t
     (row,) = compare(entrants([put("a", one), put("b", other)]))
     assert row.estimate.value == pytest.approx(0.10)
     assert row.probability == pytest.approx(stats.binomtest(22, 34).pvalue)
-    drawn = np.random.default_rng(0).integers(0, 100, (20000, 100))
-    means = (np.array(one, float) - np.array(other, float))[drawn].mean(1)
-    assert (row.estimate.low, row.estimate.high) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.011)
+    middle, half = 10 / 102, 1.959964 * math.sqrt(35 / 102 - (10 / 102) ** 2) / math.sqrt(102)  # Agresti and Min
+    assert (row.estimate.low, row.estimate.high) == pytest.approx((middle - half, middle + half))
     assert (row.over, row.verdict) == ("100 items, seed 0", "no difference found")
 
 
@@ -58,15 +58,52 @@ def test_an_encoder_that_is_better_on_the_same_items_is_said_to_be(put: Put) -> 
     assert (row.verdict, row.over) == ("B is better", "100 items, seeds 0 and 3")
 
 
-def test_where_seeds_are_shared_they_decide_by_the_paired_t_test(put: Put) -> None:
-    rights = [(60, 50), (66, 58), (50, 43)]
+def test_where_seeds_are_shared_seeds_and_items_decide_together(put: Put) -> None:
+    rights = [(60, 40), (66, 48), (50, 33)]
     for seed, (one, other) in enumerate(rights):
         folders = [put("a", answers(one), seed), put("b", answers(other), seed)]
-    over_seeds, *over_items = compare(entrants(folders))
+    over_both, *over_items = compare(entrants(folders))
     one, other = np.array(rights).T
-    assert over_seeds.probability == pytest.approx(stats.ttest_rel(one, other).pvalue)
-    assert (over_seeds.over, over_seeds.decides, over_seeds.verdict) == ("3 seeds", True, "A is better")
+    assert over_both.probability is not None
+    assert over_both.probability > stats.ttest_rel(one, other).pvalue  # other items could have been asked
+    assert (over_both.over, over_both.decides, over_both.verdict) == ("3 seeds and 100 items", True, "A is better")
     assert [(row.decides, row.verdict) for row in over_items] == [(False, "")] * 3
+
+
+def test_without_items_the_paired_t_test_decides(put: Put) -> None:
+    costs = [(1.0, 1.2), (1.1, 1.35), (1.2, 1.41)]
+    for seed, (one, other) in enumerate(costs):
+        folders = [put("a", answers(5, 10), seed, nats=one), put("b", answers(5, 10), seed, nats=other)]
+    (row,) = compare(entrants(folders), metric="nats")
+    assert row.probability == pytest.approx(stats.ttest_rel(*np.array(costs).T).pvalue)
+    assert (row.over, row.verdict) == ("3 seeds", "A is better")
+
+
+def test_two_seeds_that_differ_by_the_same_item_are_no_verdict(put: Put) -> None:
+    for seed, right in enumerate((150, 152)):
+        folders = [put("a", answers(right, 512), seed), put("b", answers(right - 1, 512), seed)]
+    row = compare(entrants(folders))[0]
+    assert row.corrected is not None
+    assert row.corrected > 0.4
+    assert row.verdict == "no difference found"
+
+
+def test_one_lucky_set_of_items_is_no_verdict_over_seeds_that_agree(put: Put) -> None:
+    for seed in range(3):  # the same three of thirty items in every seed: a t test without deviation says p = 0
+        folders = [put("a", answers(15 + (seed == 2), 30), seed), put("b", answers(12 + (seed == 2), 30), seed)]
+    assert compare(entrants(folders))[0].verdict == "no difference found"
+
+
+def test_equal_differences_without_items_say_nothing_and_are_valid_json(
+    put: Put, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for seed in range(2):
+        folders = [put(name, answers(5, 10), seed, nats=nats + seed) for name, nats in (("a", 2.0), ("b", 1.5))]
+    (row,) = compare(entrants(folders), metric="nats")
+    assert (row.probability, row.verdict) == (1.0, "all seeds differ by the same, and no items: nothing can be said")
+    assert invoke(["compare", *map(str, folders), "--metric", "nats", "--json"]) == 0
+    (pair,) = json.loads(capsys.readouterr().out, parse_constant=pytest.fail)["pairs"]
+    assert (pair["low"], pair["high"]) == (None, None)
 
 
 def test_among_several_pairs_p_is_corrected_and_a_lucky_one_is_no_longer_a_difference(put: Put) -> None:
@@ -79,7 +116,9 @@ def test_among_several_pairs_p_is_corrected_and_a_lucky_one_is_no_longer_a_diffe
 
 def test_of_costs_less_is_better_and_one_seed_without_items_says_nothing(put: Put) -> None:
     for seed in range(3):
-        folders = [put(name, answers(5, 10), seed, nats=nats + 0.01 * seed) for name, nats in (("a", 2.0), ("b", 1.0))]
+        folders = [
+            put(name, answers(5, 10), seed, nats=nats * (1 + 0.01 * seed)) for name, nats in (("a", 2.0), ("b", 1.0))
+        ]
     assert compare(entrants(folders), metric="nats")[0].verdict == "B is better"
     alone = [put("c", answers(5, 10), nats=1.0), put("d", answers(5, 10), nats=2.0)]
     (row,) = compare(entrants(alone), metric="nats")

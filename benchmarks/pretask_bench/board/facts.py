@@ -8,7 +8,6 @@ from typing import Any
 from pretask_bench.board.entries import Entry, Field, Sorted, measure_values
 from pretask_bench.board.notices import markdown_notices, notice_facts
 from pretask_bench.board.pictures import COSTS, cost_of
-from pretask_bench.board.ranking import RESAMPLES
 from pretask_bench.board.standings import Scale, Standing, Table, estimate_of
 from pretask_bench.encoders import ENCODERS
 from pretask_bench.markdown import plain_text, row_text
@@ -19,6 +18,12 @@ from pretask_bench.statistics import CONFIDENCE, Estimate
 from pretask_bench.suites import Measure, Suite
 
 FORMAT = 1
+METHOD = {
+    "confidence": CONFIDENCE,
+    "score": "interquartile mean over measures, mean over seeds",
+    "interval": "Student over seeds and Agresti-Coull over items, squared half widths added",
+    "ranks": "pairs over seeds and items, moderated variances, closed test of all pairs at 5 %",
+}
 Facts = dict[str, Any]
 
 
@@ -40,7 +45,7 @@ def board_facts(suite: Suite, found: Sorted, tables: Sequence[Table]) -> Facts:
     facts = {
         "board": FORMAT,
         "suite": {"id": suite.id, **suite.file.model_dump(mode="json", include={"summary", "seeds", "baselines"})},
-        "method": {"confidence": CONFIDENCE, "resamples": RESAMPLES, "score": "interquartile mean"},
+        "method": METHOD,
         "records": found.records,
         "failed": found.failed,
         "spare": found.spare,
@@ -88,7 +93,7 @@ def standing_facts(standing: Standing) -> Facts:
 
 
 def interval_over(entry: Entry) -> str:
-    """What is resampled."""
+    """What its interval is about besides test items."""
     return "seeds" if len(entry.records) > 1 else "one seed"
 
 

@@ -1,118 +1,107 @@
-"""Ranking: one score for each entry from several measures and seeds, and a rank as an interval.
+"""Ranking: which entries of a board the records tell apart, and each rank as an interval.
 
-A seed is one encoder, which all measures look at. So seeds are resampled as wholes: the measures of a seed stay
-together. Where there is one seed, each measure is resampled for itself: its test items, or the interval that its
-evaluator gives. Every entry has random numbers of its own, so that its interval is the same whoever else competes.
+Over all pairs together the chance of any false separation stays below 5 %, also where the deviations of entries differ
+fourfold; tests/bench/test_ranking.py simulates it.
 
-Source: Agarwal, Schwarzer, Castro, Courville and Bellemare, NeurIPS 2021 (interquartile mean, stratified bootstrap,
-rank distributions); Efron 1979 (bootstrap).
-Differs: there every run of every task is independent; here the measures of a seed are not, which makes intervals wider.
-Axes: E entries, M measures, S seeds, R resamples, N numbers.
+Two entries are told apart if no set of entries that holds both could be equal. A set of p could be equal if none of its
+pairs lies further apart than the furthest pair of p equal entries may. An entry that is near fewer than p - 1 others is
+in no such set, so a pair has to exceed only what belongs to the largest set in which both could be.
+
+Source: Tukey 1953 (all pairs); Ryan 1960, Einot and Gabriel 1975, Welsch 1977 (levels of smaller sets); Marcus, Peritz
+and Gabriel, Biometrika 63, 1976 (closed tests).
+Differs: large sets are tested at 2 % where variances are drawn towards each other (pairs.py), which pays for deviations
+that differ fourfold.
+Axes: E entries, R entries of a block of rows.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Int
 
+from pretask_bench.board.evidence import Evidence
+from pretask_bench.board.pairs import Board, Pairs
 from pretask_bench.statistics import CONFIDENCE
 
-RESAMPLES = 2000
-TAIL = (1 - CONFIDENCE) / 2
-NORMAL = 1.959964  # half of the 95 % interval of a normal number, in standard deviations
+LEVEL = 1 - CONFIDENCE
+SHARED_LEVEL = 0.02  # of sets whose variances are drawn towards each other
+FEWEST_BY_SIZE = 32  # from here on sets grow by 15 %, not by one entry
+MOST_BY_SIZE = 1500  # above, every pair has to exceed what belongs to the set of all entries
+ROWS = 256  # entries of a block, above
 
 
-@dataclass(frozen=True)
-class Answered:
-    """What one measure of one seed says of test items.
+def rank_intervals(entries: Sequence[Evidence]) -> Int[np.ndarray, "E 2"]:
+    """Return the first and the last rank of each entry: one more than those above it, and all but those below it."""
+    count = len(entries)
+    ranks = np.tile([1, count], (count, 1))
+    for start, pairs, apart in separate(Board(entries)):
+        above = apart & (pairs.difference < 0)  # the column is above the row
+        rows = slice(start, start + len(apart))
+        ranks[rows, 0] += above.sum(1)
+        ranks[rows, 1] -= (apart & ~above).sum(1)
+    return ranks
 
-    Args:
-        right: Share of items that were answered rightly.
-        count: How many items.
+
+def separate(board: Board) -> Iterator[tuple[int, Pairs, Bool[np.ndarray, "R E"]]]:
+    """Yield blocks of rows: where they start, their pairs, and which of these are told apart."""
+    count = len(board.entries)
+    if count <= MOST_BY_SIZE:
+        pairs = board.pairs(0, count)
+        yield 0, pairs, told_apart(pairs, level_of_board(board))
+        return
+    for start in range(0, count, ROWS):
+        pairs = board.pairs(start, start + ROWS)
+        yield start, pairs, pairs.beyond(level_of_board(board), count)
+
+
+def told_apart(pairs: Pairs, level: float) -> Bool[np.ndarray, "E E"]:
+    """Return which pairs lie further apart than any set of equal entries that could hold both.
+
+    An entry that is near fewer than p - 1 others is in no set of p.
     """
+    count = len(pairs.difference)
+    sizes = sizes_of_sets(count)
+    largest = np.zeros(count, np.int64)  # place in `sizes` of the largest set in which an entry could be
+    unplaced = np.ones(count, bool)
+    for place in reversed(range(len(sizes))):
+        least, size = sizes[place]
+        near = ~pairs.beyond(level_of_set(size, count, level), size)
+        in_set = unplaced & (near.sum(1) >= least)  # an entry is near itself
+        largest[in_set] = place
+        unplaced &= ~in_set
+        if not unplaced.any():
+            break
+    limit = np.minimum(largest[:, None], largest)
+    apart = np.zeros((count, count), bool)
+    for place in np.unique(limit):
+        size = sizes[place][1]
+        apart |= (limit == place) & pairs.beyond(level_of_set(size, count, level), size)
+    return apart
 
-    right: float
-    count: int
 
-    def drawn(self, numbers: np.random.RandomState) -> Float[np.ndarray, " R"]:
-        """The share in resamples of the items; how many are right is then binomial."""
-        return np.asarray(numbers.binomial(self.count, self.right, RESAMPLES) / self.count)
+def sizes_of_sets(count: int) -> list[tuple[int, int]]:
+    """Return sizes from two to all entries, as ranges of which the largest size stands for all.
 
-
-@dataclass(frozen=True)
-class Spread:
-    """What one measure of one seed says with an interval of its own.
-
-    Args:
-        value: The number.
-        half: Half of the 95 % interval.
+    >>> sizes_of_sets(4)
+    [(2, 2), (3, 3), (4, 4)]
     """
+    found, least = [], 2
+    while least <= max(2, count):
+        size = least if least < FEWEST_BY_SIZE else min(count, int(1.15 * least))
+        found.append((least, size))
+        least = size + 1
+    return found
 
-    value: float
-    half: float
 
-    def drawn(self, numbers: np.random.RandomState) -> Float[np.ndarray, " R"]:
-        """Normal numbers with that interval."""
-        return np.asarray(numbers.normal(self.value, self.half / NORMAL, RESAMPLES))
+def level_of_set(size: int, count: int, level: float) -> float:
+    """Return the level of a set of so many entries of a board, so that all sets together keep 5 %.
 
-
-def interquartile_mean(values: Float[np.ndarray, "*R N"]) -> Float[np.ndarray, "*R"]:
-    """The mean of what is left after a quarter of the numbers, rounded down, was cut off at each end.
-
-    >>> float(interquartile_mean(np.array([0.0, 4.0, 6.0, 90.0])))
-    5.0
+    Source: Welsch 1977.
     """
-    count = values.shape[-1]
-    cut = count // 4
-    return np.asarray(np.sort(values, axis=-1)[..., cut : count - cut].mean(-1))
+    of_size: float = 1 - CONFIDENCE ** (size / count)
+    return min(level, of_size)
 
 
-def over_seeds(values: Float[np.ndarray, "M S"], entry: str) -> Float[np.ndarray, " R"]:
-    """The interquartile mean of each resample, which draws as many seeds as there are, with replacement."""
-    seeds = values.shape[1]
-    drawn = numbers_of(entry).randint(seeds, size=(RESAMPLES, seeds))  # (R, S)
-    resamples = values[:, drawn].transpose(1, 0, 2)  # (R, M, S)
-    return interquartile_mean(resamples.reshape(RESAMPLES, -1))
-
-
-def over_items(
-    found: Sequence[Answered | Spread], chance: Float[np.ndarray, " M"], reference: Float[np.ndarray, " M"], entry: str
-) -> Float[np.ndarray, " R"]:
-    """The interquartile mean of each resample of one seed's measures, each drawn for itself."""
-    numbers = numbers_of(entry)
-    drawn = np.stack([each.drawn(numbers) for each in found], 1)  # (R, M)
-    return interquartile_mean((drawn - chance) / (reference - chance))
-
-
-def numbers_of(entry: str) -> np.random.RandomState:
-    """The random numbers of an entry, by its hash; RandomState gives the same ones under every version of numpy."""
-    return np.random.RandomState(int(entry[:8], 16))
-
-
-def interval(resamples: Float[np.ndarray, " R"]) -> tuple[float, float]:
-    """The middle 95 % of the resamples."""
-    low, high = np.quantile(resamples, [TAIL, 1 - TAIL])
-    return float(low), float(high)
-
-
-def rank_intervals(resamples: Float[np.ndarray, "E R"]) -> Int[np.ndarray, "E 2"]:
-    """The lowest and the highest of the middle 95 % of the ranks that an entry has, ranked anew in each resample.
-
-    >>> rank_intervals(np.array([[0.9, 0.9], [0.1, 0.5], [0.2, 0.4]])).tolist()
-    [[1, 1], [2, 3], [2, 3]]
-    """
-    ranks = np.stack([ranked(scores) for scores in resamples.T], 1)
-    ordered = np.sort(ranks, axis=1)  # (E, R)
-    count = ordered.shape[1]
-    first = int(np.floor(TAIL * (count - 1)))
-    return ordered[:, [first, count - 1 - first]]
-
-
-def ranked(scores: Float[np.ndarray, " E"]) -> Int[np.ndarray, " E"]:
-    """One more than the number of entries that are better; equal scores share the better rank.
-
-    >>> ranked(np.array([0.5, 0.9, 0.5, 0.1])).tolist()
-    [2, 1, 2, 4]
-    """
-    return 1 + len(scores) - np.searchsorted(np.sort(scores), scores, side="right")
+def level_of_board(board: Board) -> float:
+    """Return the level of the set of all entries."""
+    return SHARED_LEVEL if board.seeded and len(board.entries) > 2 else LEVEL

@@ -29,7 +29,6 @@ from pretask_bench.board.layers import first_layers
 from pretask_bench.board.matrices import Fits, matrices
 from pretask_bench.board.notices import page_notices
 from pretask_bench.board.pictures import COSTS, MOST_RANKS, cost_picture, rank_picture
-from pretask_bench.board.ranking import RESAMPLES
 from pretask_bench.board.rows import PARTS, Choices, anchor_key, anchors_of, heads, ranked_rows, unranked_rows
 from pretask_bench.board.standings import Table, table_of
 from pretask_bench.board.trust import Named
@@ -119,7 +118,6 @@ def page_text(
         ranked=sum(len(each.standings) for each in tables),
         more_tables=len(tables) - len(shown),
         encoders=ENCODERS,
-        resamples=RESAMPLES,
         most_shown=MOST_SHOWN,
         most_ranks=MOST_RANKS,
         most_details=MOST_DETAILS,

@@ -12,20 +12,13 @@ from statistics import median
 
 import numpy as np
 from jaxtyping import Float
-from pretask.errors import PretaskError
 
 from pretask_bench.board.entries import Entry, Field, measure_values
+from pretask_bench.board.evidence import Evidence, Measured, gather_evidence, weigh_quartiles
 from pretask_bench.board.gaps import own_interval
-from pretask_bench.board.ranking import (
-    Answered,
-    Spread,
-    interquartile_mean,
-    interval,
-    over_items,
-    over_seeds,
-    rank_intervals,
-)
+from pretask_bench.board.ranking import rank_intervals
 from pretask_bench.encoders import ENCODERS, SUPERVISED, TRAINED
+from pretask_bench.records import Items
 from pretask_bench.report import written
 from pretask_bench.statistics import Estimate, mean_over_seeds, share
 from pretask_bench.suites import Measure
@@ -72,8 +65,8 @@ class Standing:
 
     Args:
         entry: A complete one.
-        score: Interquartile mean of the normalised numbers.
-        low: Of the 95 % interval.
+        score: Interquartile mean of the normalised numbers of a seed, mean over seeds.
+        low: Of the 95 % interval; the whole scale where seeds do not vary and there are no items.
         high: Of the 95 % interval.
         ranks: The lowest and the highest.
         baselines: The scores of the encoders beside it, on the same scale.
@@ -115,11 +108,10 @@ def table_of(field: Field) -> Table:
     usable = [each for each in scales if not each.fault]
     if not usable:
         return Table(field, scales, ())
-    scored = [resampled(field, usable, entry) for entry in field.complete]
-    ranks = rank_intervals(np.stack(scored))
+    found = [evidence_of(field, usable, entry) for entry in field.complete]
     standings = [
-        standing(field, usable, entry, draws, (int(first), int(last)))
-        for entry, draws, (first, last) in zip(field.complete, scored, ranks, strict=True)
+        standing(field, usable, entry, evidence, (int(first), int(last)))
+        for entry, evidence, (first, last) in zip(field.complete, found, rank_intervals(found), strict=True)
     ]
     ordered = sorted(standings, key=lambda each: (-each.score, each.entry.title, each.entry.key))
     return Table(field, scales, tuple(ordered))
@@ -160,37 +152,50 @@ def ends(scales: Sequence[Scale]) -> tuple[Float[np.ndarray, " M"], Float[np.nda
     return np.array([each.chance for each in scales]), np.array([each.reference for each in scales])
 
 
-def resampled(field: Field, scales: Sequence[Scale], entry: Entry) -> Float[np.ndarray, " R"]:
-    """The score of an entry in each resample: of its seeds; of one seed, what its measures allow."""
-    if len(entry.records) > 1:
-        return over_seeds(normalised_values(field, scales, entry, TRAINED), entry.key)
-    return over_items([spread_of(field, each.measure, entry) for each in scales], *ends(scales), entry.key)
+def evidence_of(field: Field, scales: Sequence[Scale], entry: Entry) -> Evidence:
+    """Return what the records of an entry say of its score."""
+    values = normalised_values(field, scales, entry, TRAINED)
+    measures = [measured(field, scale, entry, row) for scale, row in zip(scales, values, strict=True)]
+    return gather_evidence([record.cell.seed for record in entry.records], measures)
 
 
-def spread_of(field: Field, measure: Measure, entry: Entry) -> Answered | Spread:
-    """What the only seed says of a measure: test items, or a number with its evaluator's own interval."""
-    row = entry.rows(field.evaluators[measure.evaluator], TRAINED)[0]
-    items, own = row.items.get(measure.metric), own_interval(row, measure.metric)
-    if items is not None:
-        return Answered(float(items.correct().mean()), items.count)
-    if own is None:
-        raise PretaskError(entry.title, f"an interval of {measure.title}", "none", "Run a second seed.")
-    return Spread(measure_values(field, entry, measure, TRAINED)[0], (own[1] - own[0]) / 2)
+def measured(field: Field, scale: Scale, entry: Entry, values: Float[np.ndarray, " S"]) -> Measured:
+    """Return what the records of an entry say of one measure, on its scale."""
+    metric, width = scale.measure.metric, scale.reference - scale.chance
+    rows = entry.rows(field.evaluators[scale.measure.evaluator], TRAINED)
+    own, raw = own_interval(rows[0], metric), float(rows[0].metrics[metric] or 0.0)
+    return Measured(
+        values=tuple(map(float, values)),
+        items=same_items([row.items.get(metric) for row in rows]),
+        worst=-scale.chance / width,
+        best=(1 - scale.chance) / width,
+        own=max(raw - own[0], own[1] - raw) / width if own is not None else 0.0,  # an end may be cut off at 0 or 1
+    )
+
+
+def same_items(found: Sequence[Items | None]) -> tuple[Items, ...]:
+    """Return the items of all seeds if all have them on one test set, else none."""
+    known = tuple(items for items in found if items is not None)
+    tests = {(items.test, items.count) for items in known}
+    return known if len(known) == len(found) and len(tests) == 1 else ()
 
 
 def standing(
-    field: Field, scales: Sequence[Scale], entry: Entry, draws: Float[np.ndarray, " R"], ranks: tuple[int, int]
+    field: Field, scales: Sequence[Scale], entry: Entry, evidence: Evidence, ranks: tuple[int, int]
 ) -> Standing:
-    """Where an entry stands."""
-    scores = {each: score_of(field, scales, entry, each) for each in ENCODERS if has(field, scales, entry, each)}
-    low, high = interval(draws)
-    score = scores.pop(TRAINED)
-    return Standing(entry, score, min(low, score), max(high, score), ranks, scores)
+    """Return where an entry stands."""
+    beside = [encoder for encoder in ENCODERS if encoder != TRAINED and has(field, scales, entry, encoder)]
+    scores = {encoder: score_of(field, scales, entry, encoder) for encoder in beside}
+    found = evidence.estimate()
+    low = min(0.0, found.value) if found.low is None else found.low
+    high = max(1.0, found.value) if found.high is None else found.high
+    return Standing(entry, found.value, low, high, ranks, scores)
 
 
 def score_of(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> float:
-    """The interquartile mean over measures and seeds."""
-    return float(interquartile_mean(normalised_values(field, scales, entry, encoder).reshape(-1)))
+    """Return the interquartile mean over measures, mean over seeds."""
+    values = normalised_values(field, scales, entry, encoder)
+    return float((weigh_quartiles(values) * values).sum(0).mean())
 
 
 def has(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> bool:
@@ -200,14 +205,17 @@ def has(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> bo
 
 
 def estimate_of(field: Field, entry: Entry, measure: Measure, encoder: str) -> Estimate | None:
-    """The mean over seeds with its interval; with one seed that of test items, or the evaluator's own, or none."""
-    values = measure_values(field, entry, measure, encoder)
-    if len(values) != 1:
-        return mean_over_seeds(values) if values else None
-    row = next(
-        each for each in entry.rows(field.evaluators[measure.evaluator], encoder) if measure.metric in each.metrics
-    )
-    items, own = row.items.get(measure.metric), own_interval(row, measure.metric)
-    if items is not None:
-        return share(int(items.correct().sum()), items.count)
-    return Estimate(values[0], *own, 1) if own is not None else mean_over_seeds(values)
+    """Return the mean over seeds with its interval over seeds and test items, or the evaluator's own, or without."""
+    rows = [
+        row
+        for row in entry.rows(field.evaluators[measure.evaluator], encoder)
+        if row.metrics.get(measure.metric) is not None
+    ]
+    if not rows:
+        return None
+    values = tuple(float(row.metrics[measure.metric] or 0.0) for row in rows)
+    own = own_interval(rows[0], measure.metric)
+    items = same_items([row.items.get(measure.metric) for row in rows])
+    if len(values) == 1 and own is not None and not items:
+        return Estimate(values[0], *own, 1)
+    return gather_evidence(range(len(values)), [Measured(values, items)]).estimate()

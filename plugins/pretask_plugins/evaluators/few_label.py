@@ -2,8 +2,9 @@
 
 1, 5, 10 and 100 labels per class, then 1 % and 10 % of every class. For each size several subsets are drawn by the
 seed; within a draw the larger ones contain the smaller ones. On each, the logistic regression of linear.py is solved
-and the whole test part is scored. Reported is the mean over draws with the 95 % interval of Student's t. The interval
-says how much the choice of labels matters; another seed of pretraining is not in it.
+and the whole test part is scored. Reported is the mean over draws with a 95 % interval, which says how much the choice
+of labels (Student's t) and of test samples (Agresti and Coull) matters, squared half widths added; another seed of
+pretraining is not in it.
 
 One layer is probed: the output, unless another one is asked for. A layer chosen by all labels would be no few-label
 probe. Where every class of a subset has five samples or more, the regulariser is chosen on a held-out fifth of it (at
@@ -84,7 +85,7 @@ class FewLabels:
             raise PretaskError("few-label", "classes that supply a size", "too few samples", "Set smaller sizes.")
         for size, counts in sizes.items():
             found = [self.measure(probe, name, deviation, counts, budget.seed, draw) for draw in range(self.draws)]
-            yield from summary(size, *map(list, zip(*found, strict=True)))
+            yield from summary(size, *map(list, zip(*found, strict=True)), samples=len(probe.test.labels))
         yield "majority", majority(probe)
         yield "layer", float(name.removeprefix("layer"))
 
@@ -139,24 +140,32 @@ def subset(labels: Int[Tensor, " N"], counts: Int[Tensor, " C"], seed: int, draw
     return torch.cat(taken).sort().values
 
 
-def summary(size: str, accuracy: list[float], balanced: list[float]) -> Iterator[tuple[str, float]]:
-    """The numbers of one size."""
+def summary(size: str, accuracy: list[float], balanced: list[float], *, samples: int) -> Iterator[tuple[str, float]]:
+    """The numbers of one size, of accuracies on so many test samples."""
     mean = fmean(accuracy)
     yield f"{size}.accuracy", mean
     if len(accuracy) > 1:
-        reach = half_width(accuracy)
+        reach = half_width(accuracy, samples)
         yield f"{size}.low", max(0.0, mean - reach)
         yield f"{size}.high", min(1.0, mean + reach)
     yield f"{size}.balanced_accuracy", fmean(balanced)
 
 
-def half_width(values: list[float]) -> float:
-    """Half of the 95 % interval of the mean, by Student's t; of two values or more.
+def half_width(values: list[float], samples: int) -> float:
+    """Return half of the 95 % interval of a mean accuracy over two draws of labels or more.
 
-    >>> round(half_width([0.4, 0.5, 0.6]), 4)
-    0.2484
+    Draws that agree by luck, or all at 100 %, leave the half width over the test samples: four are added to them, two
+    of which are wrong.
+
+    >>> round(half_width([0.4, 0.5, 0.6], 10**9), 4), round(half_width([1.0, 1.0], 50), 4)
+    (0.2484, 0.0505)
+
+    Source: Agresti and Coull 1998.
     """
     from scipy import stats  # type: ignore[import-untyped]
 
-    count = len(values)
-    return float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * stdev(values) / math.sqrt(count)
+    count, added = len(values), 4
+    over_draws = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * stdev(values) / math.sqrt(count)
+    share = (fmean(values) * samples + added / 2) / (samples + added)
+    over_samples = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt(share * (1 - share) / (samples + added))
+    return math.hypot(over_draws, over_samples)

@@ -36,17 +36,25 @@ def test_noise_scores_at_chance_with_any_number_of_labels() -> None:
         assert low <= round(found[f"{size}.accuracy"] * data.test) <= high
 
 
-def test_the_interval_is_that_of_students_t_over_the_draws() -> None:
+def test_the_interval_adds_students_over_the_draws_and_that_over_test_samples_as_squares() -> None:
     data = Planted(signal=2.5)
     every = measure(data, FewLabels(per_class=(2,), share=(), draws=3))
     probe = probed("test", task(), data, Budget(), "", 0.2)
     deviation = moments(probe.train.features["layer2"], torch.float32).deviation
     counts = torch.full((4,), 2)
     each = [FewLabels().measure(probe, "layer2", deviation, counts, 0, draw)[0] for draw in range(3)]
-    low, high = stats.t.interval(0.95, 2, loc=sum(each) / 3, scale=stats.sem(each))
+    mean, total = sum(each) / 3, data.test + 4
+    share = (mean * data.test + 2) / total
+    student, items = stats.t.ppf(0.975, 2) * stats.sem(each), 1.96 * (share * (1 - share) / total) ** 0.5
+    half = (student**2 + items**2) ** 0.5
     assert len(set(each)) > 1
-    assert (every["2.low"], every["2.accuracy"], every["2.high"]) == pytest.approx((low, sum(each) / 3, high))
-    assert half_width([0.5, 0.5]) == 0
+    ends = (max(0.0, mean - half), mean, min(1.0, mean + half))
+    assert (every["2.low"], every["2.accuracy"], every["2.high"]) == pytest.approx(ends, abs=1e-4)
+
+
+def test_draws_that_agree_and_a_perfect_score_leave_an_interval_over_test_samples() -> None:
+    assert half_width([0.5, 0.5], 96) == pytest.approx(1.96 * 0.05, rel=1e-3)
+    assert half_width([1.0, 1.0, 1.0], 512) > 3 / 512 / 2  # the rule of three has 3 of 512
 
 
 def test_one_draw_has_no_interval() -> None:
