@@ -25,8 +25,10 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
+    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
@@ -206,11 +208,19 @@ class Row(Measured):
         encoder: The trained one, or one of the baselines beside it.
         evaluator: One of the cell's.
         items: By name; where a metric has the same name, it is the share of correct items.
+        chosen: What the evaluator chose by itself on held-out data: `layer3` under `layer`, `mean` under `pooling`.
     """
 
     encoder: Literal["trained", "random-init", "raw-input", "supervised"]
     evaluator: Id
     items: Annotated[dict[Name, Items], Field(max_length=32)] = {}
+    chosen: Annotated[dict[Name, Name], Field(max_length=4000)] = {}
+
+    @model_serializer(mode="wrap")
+    def _as_it_was_before_choices(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """The fields, without `chosen` where it is empty, so that older records keep their bytes and their names."""
+        fields: dict[str, Any] = handler(self)
+        return fields if fields["chosen"] else {name: value for name, value in fields.items() if name != "chosen"}
 
 
 class Pretext(Measured):

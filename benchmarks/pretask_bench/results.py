@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pretask_bench.records import Record, cell_key
-from pretask_bench.report import RANDOM, RAW, SUPERVISED, TRAINED, by_metric, shown, written
+from pretask_bench.report import RANDOM, RAW, SUPERVISED, TRAINED, by_metric, choices, shown, written
 from pretask_bench.statistics import Estimate, mean_over_seeds
 
 Group = Sequence[Record]
@@ -34,6 +34,7 @@ class Line:
         evaluator: Without its namespace.
         metric: The number that stands for it.
         found: That number by encoder.
+        chosen: What the evaluator chose for the trained encoder, such as layer and pooling.
     """
 
     what: str
@@ -47,14 +48,21 @@ class Line:
     evaluator: str = ""
     metric: str = ""
     found: Mapping[str, Estimate] | None = None
+    chosen: Mapping[str, Sequence[str]] | None = None
 
     @property
     def cells(self) -> tuple[str, ...]:
         """The texts under COLUMNS."""
         found = self.found or {}
         probe = f"failed: {self.failed}" if self.failed else f"{self.evaluator} {self.metric}".strip()
+        probe += f" ({self.choice})" if self.choice else ""
         values = [shown(found[each], self.metric) if each in found else "" for each in (TRAINED, RANDOM, RAW)]
         return (self.what, self.data, str(self.seeds), *self.pretext_cells, probe, *values)
+
+    @property
+    def choice(self) -> str:
+        """What was chosen, but for what was chosen within single layers."""
+        return ", ".join("/".join(values) for name, values in (self.chosen or {}).items() if "." not in name)
 
     @property
     def pretext_cells(self) -> tuple[str, str, str]:
@@ -72,6 +80,7 @@ class Line:
         facts: dict[str, Any] = {"what": self.what, "data": self.data, "seeds": self.seeds, "failed": self.failed}
         facts |= {"pretext metric": self.pretext, **ends("pretext", self.score), "chance": self.chance}
         facts |= {"trivial guess": name, "best trivial": value, "evaluator": self.evaluator, "metric": self.metric}
+        facts["chosen"] = {name: [*values] for name, values in (self.chosen or {}).items()}
         for label, encoder in ENCODERS.items():
             facts |= ends(label, (self.found or {}).get(encoder))
         return facts
@@ -197,7 +206,8 @@ def probe_facts(group: Group, evaluator: str) -> dict[str, Any]:
     name = headline(evaluator, trained)
     values = {encoder: by_metric(group, evaluator, encoder).get(name, {}) for encoder in ENCODERS.values()}
     found = {encoder: mean_over_seeds([*each.values()]) for encoder, each in values.items() if each}
-    return {"evaluator": short(evaluator), "metric": name, "found": found}
+    chosen = choices(group, evaluator, TRAINED)
+    return {"evaluator": short(evaluator), "metric": name, "found": found, "chosen": chosen}
 
 
 def headline(evaluator: str, found: Mapping[str, object]) -> str:

@@ -27,8 +27,8 @@ def counted(made: Task) -> list[int]:
 def test_every_layer_comes_in_order_whatever_the_batch(tmp_path: Path) -> None:
     data = Planted()("train")
     one, two = (extract(task(), data, Budget(batch=size)) for size in (7, 600))
-    assert list(one) == ["layer1", "layer2"]
-    assert torch.equal(one["layer2"], data.data.view(-1, 16))
+    assert list(one) == ["layer1.mean", "layer2.mean"]
+    assert torch.equal(one["layer2.mean"], data.data.view(-1, 16))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
@@ -39,7 +39,7 @@ def test_what_was_extracted_is_not_extracted_again(tmp_path: Path) -> None:
     passes = len(calls)
     second = extract(made, data, budget)
     assert len(calls) == passes > 0
-    assert list(first) == list(second) == ["layer1", "layer2"]
+    assert list(first) == list(second) == ["layer1.mean", "layer2.mean"]
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -52,15 +52,15 @@ def test_pooling_puts_views_side_by_side_and_reads_the_stream_that_saw_most() ->
 
 def test_other_weights_or_other_data_are_extracted_anew(tmp_path: Path) -> None:
     budget = Budget(cache=str(tmp_path))
-    first = extract(task(), Planted()("train"), budget)["layer2"]
-    assert not torch.equal(first, extract(task(shift=1.0), Planted()("train"), budget)["layer2"])
-    assert not torch.equal(first, extract(task(), Planted(signal=1.0)("train"), budget)["layer2"])
+    first = extract(task(), Planted()("train"), budget)["layer2.mean"]
+    assert not torch.equal(first, extract(task(shift=1.0), Planted()("train"), budget)["layer2.mean"])
+    assert not torch.equal(first, extract(task(), Planted(signal=1.0)("train"), budget)["layer2.mean"])
 
 
 def test_a_damaged_entry_is_extracted_again(tmp_path: Path) -> None:
     data, budget = Planted()("train"), Budget(cache=str(tmp_path))
     first = {name: layer.clone() for name, layer in extract(task(), data, budget).items()}
-    for path in tmp_path.rglob("layer2.npy"):
+    for path in tmp_path.rglob("layer2.mean.npy"):
         content = bytearray(path.read_bytes())
         content[-1] ^= 255
         path.write_bytes(bytes(content))
@@ -130,7 +130,7 @@ def test_the_fingerprint_sees_what_lies_deep_inside_and_no_address() -> None:
 def test_data_without_a_fingerprint_is_never_taken_from_the_cache(tmp_path: Path) -> None:
     made, budget = task(), Budget(cache=str(tmp_path))
     one, two = (replace(Planted(signal=signal)("train"), fingerprint="") for signal in (1.0, 2.0))
-    assert not torch.equal(extract(made, one, budget)["layer2"], extract(made, two, budget)["layer2"])
+    assert not torch.equal(extract(made, one, budget)["layer2.mean"], extract(made, two, budget)["layer2"])
 
 
 def test_features_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
@@ -157,6 +157,6 @@ def test_features_go_to_their_files_batch_by_batch(tmp_path: Path) -> None:
             yield dict(batch)
 
     write_layers(tmp_path, batches(), len(data))
-    assert np.array_equal(mapped(tmp_path / "layer2.npy"), data.data.view(-1, 16).numpy())
+    assert np.array_equal(mapped(tmp_path / "layer2.mean.npy"), data.data.view(-1, 16).numpy())
     with pytest.raises(ValueError, match="601 rows expected, 600 came"):
         write_layers(tmp_path, batches(), len(data) + 1)

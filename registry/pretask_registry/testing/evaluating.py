@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pretask import Budget, Draws, Items, Labels, PretaskError, Samples, Task
+from pretask import Budget, Choice, Draws, Items, Labels, PretaskError, Samples, Task
+from pretask.extraction import extract
 
 from pretask_registry.canned import OBSERVED
 from pretask_registry.registry import Registered
@@ -163,12 +164,12 @@ def planted(tried: Evaluated) -> Given:
 
 
 def features_of(task: Task, samples: Samples) -> dict[int, torch.Tensor]:
-    """Features by the number of axes of the labels: (N, D) of samples, and (N, L, D) of positions."""
+    """Features by the number of axes of the labels: (N, D) of samples by their mean, and (N, L, D) of positions."""
+    pooled = list(extract(task, samples, Budget(), ("mean",)).values())[-1]
     task.model.eval()
     with torch.no_grad():
         made = task.encode(next(samples.batches(len(samples), material.CPU)))
-    stream, summary = next(iter(made.streams.values())), next(iter(made.summary.values()))
-    return {1: summary.flatten(1), 2: stream.flatten(1, 2)}
+    return {1: pooled, 2: next(iter(made.streams.values())).flatten(1, 2)}
 
 
 def sides(train: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
@@ -189,6 +190,11 @@ def cast(rows: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 def items(yielded: Yielded) -> dict[str, torch.Tensor]:
     """What was right item by item."""
     return {name: value.correct for name, value in yielded if isinstance(value, Items)}
+
+
+def choices(yielded: Yielded) -> dict[str, str]:
+    """What was chosen, by name."""
+    return {name: value.value for name, value in yielded if isinstance(value, Choice)}
 
 
 def numbers(yielded: Yielded) -> dict[str, float]:

@@ -40,9 +40,9 @@ def test_the_interval_is_that_of_students_t_over_the_draws() -> None:
     data = Planted(signal=2.5)
     every = measure(data, FewLabels(per_class=(2,), share=(), draws=3))
     probe = probed("test", task(), data, Budget(), "", 0.2)
-    deviation = moments(probe.train.features["layer2"], torch.float32).deviation
+    deviation = moments(probe.train.features["layer2.mean"], torch.float32).deviation
     counts = torch.full((4,), 2)
-    each = [FewLabels().measure(probe, "layer2", deviation, counts, 0, draw)[0] for draw in range(3)]
+    each = [FewLabels().measure(probe, "layer2.mean", deviation, counts, 0, draw)[0] for draw in range(3)]
     low, high = stats.t.interval(0.95, 2, loc=sum(each) / 3, scale=stats.sem(each))
     assert len(set(each)) > 1
     assert (every["2.low"], every["2.accuracy"], every["2.high"]) == pytest.approx((low, sum(each) / 3, high))
@@ -107,7 +107,7 @@ def test_what_deviates_much_over_the_training_part_weighs_little() -> None:
     loud = torch.tensor([1.0] * 4 + [100.0] * 12)  # the twelve features that are noise
     for count in (3, 6):  # with the fixed regulariser and with a chosen one
         counts = torch.full((4,), count)
-        even, told = (FewLabels().measure(probe, "layer2", each, counts, 0, 0)[0] for each in (1 / loud, loud))
+        even, told = (FewLabels().measure(probe, "layer2.mean", each, counts, 0, 0)[0] for each in (1 / loud, loud))
         assert even < 0.8 < 0.99 < told
 
 
