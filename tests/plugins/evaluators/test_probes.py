@@ -180,7 +180,9 @@ def test_the_final_line_is_fitted_to_all_of_the_training_part() -> None:
 
 def test_the_number_of_neighbours_that_serves_held_out_data_is_chosen() -> None:
     given = probed("test", task(), Planted(signal=8.0), Budget(), "", 0.1)
-    assert NearestNeighbours(k=(600, 3), temperature=(10.0,)).choose(given, "layer2.mean")[1] == 3  # 600 are all there are
+    assert (
+        NearestNeighbours(k=(600, 3), temperature=(10.0,)).choose(given, "layer2.mean")[1] == 3
+    )  # 600 are all there are
 
 
 def test_of_regularisers_that_are_all_right_the_one_least_surprised_is_chosen() -> None:

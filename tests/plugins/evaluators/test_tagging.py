@@ -6,7 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from pretask import Budget, Draws, Features, Inputs, Items, Labels, Observed, PretaskError, Recipe, Samples, Task
+from pretask import (
+    Budget,
+    Choice,
+    Draws,
+    Features,
+    Inputs,
+    Items,
+    Labels,
+    Observed,
+    PretaskError,
+    Recipe,
+    Samples,
+    Task,
+)
 from pretask.extraction import extract, extract_positions, picked
 from pretask.pooling import widest
 from pretask_plugins.evaluators.held_out import probed
