@@ -11,7 +11,7 @@ import json
 import math
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -25,7 +25,6 @@ from pydantic import (
     ConfigDict,
     Field,
     JsonValue,
-    SerializerFunctionWrapHandler,
     StringConstraints,
     ValidationError,
     model_serializer,
@@ -217,7 +216,7 @@ class Row(Measured):
     chosen: Annotated[dict[Name, Name], Field(max_length=4000)] = {}
 
     @model_serializer(mode="wrap")
-    def _as_it_was_before_choices(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _as_it_was_before_choices(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         """The fields, without `chosen` where it is empty, so that older records keep their bytes and their names."""
         fields: dict[str, Any] = handler(self)
         return fields if fields["chosen"] else {name: value for name, value in fields.items() if name != "chosen"}

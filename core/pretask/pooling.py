@@ -9,7 +9,8 @@ among several on held-out data, as they choose the layer:
               all; of a stream that reads backwards, the first. A grid of several axes (images, clips of several
               places) has no last place, and is not offered it
     own       the model's own summary, where no pooling of positions gives it: a class token, a learned pool
-    mean-max  the mean, and the largest value of every feature, side by side
+    mean-max  the mean, and the largest value of every feature, side by side; of up to 1,024 features, since twice the
+              width costs a probe eight times the arithmetic
 
 Positions are those of content: neither padding nor the tokens that a vocabulary names as pad, start, end, separator or
 class. A mask and the unknown token stand for words, and count. Where a sample has no content, all of it is 0. Of a
@@ -33,6 +34,7 @@ from pretask.specs import SEES_AT_MOST, Sight, Vocabulary
 from pretask.values import Features, Inputs
 
 POOLINGS = ("mean", "last", "own", "mean-max")  # of equally good ones, probes take the first
+MAX_WIDTH = 1024  # features up to which mean-max is offered
 NO_CONTENT = ("pad", "start", "end", "separator", "class")  # roles of tokens that are in no text
 
 
@@ -49,7 +51,8 @@ def pool(features: Features, content: Bool[Tensor, "B V L"] | None = None) -> di
     mean = mean_over(vectors, mask)
     found = {"mean": mean}
     if vectors.shape[2] > 1:
-        found["mean-max"] = torch.cat([mean, largest(vectors, mask)], -1)
+        if vectors.shape[3] <= MAX_WIDTH:
+            found["mean-max"] = torch.cat([mean, largest(vectors, mask)], -1)
         if len(features.grid) == 1:
             found["last"] = torch.cat([end(features.streams[sight], mask, sight) for sight in sights], -1)
     if features.own_summary:

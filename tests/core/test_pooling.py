@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from pretask import Draws, Features, Inputs, Vocabulary
+from pretask import Draws, Features, Inputs, Vocabulary, pooling
 from pretask.pooling import POOLINGS, content_of, pool, widest_sights
 
 ROLES = ("pad", "mask", "start", "end", "separator", "class", "unknown")
@@ -90,3 +90,9 @@ def test_features_are_of_what_saw_most_and_a_stream_that_reads_backwards_ends_at
     three = replace(two, streams={**two.streams, "all": everything})
     assert torch.equal(pool(three)["last"], everything[:, 0, -1])
     assert widest_sights(["present", "future"]) == ("future",)
+
+
+def test_what_is_wide_already_is_not_put_beside_its_largest_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "mean-max" in pool(features())
+    monkeypatch.setattr(pooling, "MAX_WIDTH", WIDTH - 1)
+    assert list(pool(features())) == ["mean", "last"]

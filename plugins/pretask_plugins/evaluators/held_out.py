@@ -79,6 +79,19 @@ class Probed:
         return fit, held
 
 
+@dataclass(frozen=True)
+class LayerChoice:
+    """The regulariser that was chosen for a layer, pooled in one way.
+
+    Args:
+        regulariser: Its place in the grid.
+        held_out: The accuracy that it reached on held-out samples.
+    """
+
+    regulariser: int
+    held_out: float
+
+
 def probed(
     who: str, task: Task, data: Data, budget: Budget, label: str, share: float, poolings: Collection[str] = POOLINGS
 ) -> Probed:

@@ -25,8 +25,7 @@ from pretask.pooling import POOLINGS
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.evaluators.held_out import Probed, best_poolings, check_poolings, probed, report
-from pretask_plugins.evaluators.linear import LayerChoice
+from pretask_plugins.evaluators.held_out import LayerChoice, Probed, best_poolings, check_poolings, probed, report
 from pretask_plugins.evaluators.logistic import GRID
 from pretask_plugins.evaluators.moments import PIECE, Moments, Rows, class_sums, moments, rows_of
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 from pretask import Budget, Choice, Draws, Items, PretaskError, Samples
-from pretask_plugins.evaluators.held_out import Labelled, Probed, balanced_accuracy, probed, stratified
+from pretask_plugins.evaluators.held_out import Labelled, LayerChoice, Probed, balanced_accuracy, probed, stratified
 from pretask_plugins.evaluators.knn import NearestNeighbours, neighbours, vote
-from pretask_plugins.evaluators.linear import LayerChoice, LinearProbe
+from pretask_plugins.evaluators.linear import LinearProbe
 from pretask_plugins.evaluators.logistic import GRID, fit_grid
 from pretask_plugins.evaluators.ridge import RidgeProbe
 from scipy import stats
