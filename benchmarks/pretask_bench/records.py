@@ -218,8 +218,7 @@ class Row(Measured):
     @model_serializer(mode="wrap")
     def _as_it_was_before_choices(self, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
         """The fields, without `chosen` where it is empty, so that older records keep their bytes and their names."""
-        fields: dict[str, Any] = handler(self)
-        return fields if fields["chosen"] else {name: value for name, value in fields.items() if name != "chosen"}
+        return {name: value for name, value in handler(self).items() if value or name != "chosen"}
 
 
 class Pretext(Measured):

@@ -22,8 +22,7 @@ from pretask import (
 )
 from pretask.extraction import extract, extract_positions, picked
 from pretask.pooling import widest
-from pretask_plugins.evaluators.held_out import probed
-from pretask_plugins.evaluators.held_out import LayerChoice
+from pretask_plugins.evaluators.held_out import LayerChoice, probed
 from pretask_plugins.evaluators.linear import LinearProbe
 from pretask_plugins.evaluators.tagging import Tagging, held_sentences, lexical, some_sentences
 from torch import Tensor, nn
