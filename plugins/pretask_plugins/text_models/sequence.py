@@ -140,7 +140,7 @@ def as_features(
         {sight: vector.reshape(-1, views, *vector.shape[1:]) for sight, vector in summary.items()},
         (length,),
         inputs.present,
-        own_summary,
+        own_summary=own_summary,
     )
 
 
