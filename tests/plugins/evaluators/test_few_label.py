@@ -118,7 +118,7 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None
 
 
 def test_a_layer_that_does_not_exist_is_refused_and_another_one_can_be_asked_for() -> None:
-    with pytest.raises(PretaskError, match="1 to 2; got 3"):
+    with pytest.raises(PretaskError, match="one of 1, 2, the layers that offer the pooling mean; got 3"):
         measure(Planted(train=40), FewLabels(layer=3))
     found = measure(Planted(signal=12.0), FewLabels(per_class=(4,), share=(), draws=1, layer=1))
     assert found["layer"] == 1.0

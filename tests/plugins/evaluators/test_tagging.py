@@ -117,7 +117,8 @@ def test_rows_of_one_word_are_answered_as_samples_are() -> None:
     two = probed("linear", task(), per_sample, Budget(), "", 0.1)
     assert torch.equal(one.train.labels, two.train.labels)
     for layer in ("layer1", "layer2"):
-        answers = [LinearProbe().refit(each, layer, LayerChoice(24, 0.0))[0] for each in (one, two)]
+        pairs = ((one, layer), (two, f"{layer}.mean"))
+        answers = [LinearProbe().refit(probe, name, LayerChoice(24, 0.0))[0] for probe, name in pairs]
         assert torch.equal(*answers)
 
 
