@@ -219,18 +219,22 @@ class Measured(Sealed):
         return self
 
 
-class Row(Measured):
+class Row(Measured, Extended):
     """What one evaluator says of one encoder.
 
     Args:
         encoder: The trained one, or one of the baselines beside it.
         evaluator: One of the cell's.
         items: By name; where a metric has the same name, it is the share of correct items.
+        chosen: What the evaluator chose by itself on held-out data: `layer3` under `layer`, `mean` under `pooling`.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"chosen"})
 
     encoder: Encoder
     evaluator: Id
     items: Annotated[dict[Name, Items], Field(max_length=32)] = {}
+    chosen: Annotated[dict[Name, Name], Field(max_length=4000)] = {}
 
 
 class Pretext(Measured, Extended):

@@ -69,7 +69,29 @@ def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str,
         )
         gain = shown(difference, name, sign=True) if difference is not None else ""
         rows.append((name, mean[TRAINED], mean[RANDOM], gain, mean[RAW], mean[SUPERVISED]))
-    return rows
+    return rows + chosen_rows(records, evaluator)
+
+
+def chosen_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ...]]:
+    """What one evaluator chose for every encoder, such as layer and pooling; not what it chose within single layers."""
+    found = {encoder: choices(records, evaluator, encoder) for encoder in (TRAINED, RANDOM, RAW, SUPERVISED)}
+    names = [name for name in found[TRAINED] if "." not in name]
+    texts = {encoder: {name: ", ".join(each.get(name, ())) for name in names} for encoder, each in found.items()}
+    return [
+        (f"chosen {name}", texts[TRAINED][name], texts[RANDOM][name], "", texts[RAW][name], texts[SUPERVISED][name])
+        for name in names
+    ]
+
+
+def choices(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[str, list[str]]:
+    """What an evaluator chose for an encoder, by what it chose: every value once, in the order of the records."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        for row in record.results:
+            if (row.evaluator, row.encoder) == (evaluator, encoder):
+                for name, value in row.chosen.items():
+                    found.setdefault(name, []).append(value)
+    return {name: [*dict.fromkeys(values)] for name, values in found.items()}
 
 
 def over_seeds(values: Mapping[int, float], name: str) -> str:

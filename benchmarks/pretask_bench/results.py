@@ -14,7 +14,7 @@ from pretask_bench.metrics import HEADLINES, direction, is_cost, is_pretext_cost
 from pretask_bench.pretext import PretextPart, pretext_parts
 from pretask_bench.records import Record, cell_key
 from pretask_bench.references import References, references_of_probe, values_by_metric
-from pretask_bench.report import shown, written
+from pretask_bench.report import choices, shown, written
 from pretask_bench.statistics import Estimate, mean_over_seeds
 
 Group = Sequence[Record]
@@ -36,6 +36,7 @@ class Line:
         metric: The number that stands for it.
         trained: That number of the trained encoder.
         references: What it is held against.
+        chosen: What the evaluator chose for the trained encoder, such as layer and pooling.
     """
 
     what: str
@@ -47,6 +48,7 @@ class Line:
     metric: str = ""
     trained: Estimate | None = None
     references: References = field(default_factory=References)
+    chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
     def found(self) -> Mapping[str, Estimate]:
@@ -59,8 +61,14 @@ class Line:
         found = self.found
         named = f"{self.evaluator} {self.metric} {direction(is_cost(self.metric))}" if self.metric else self.evaluator
         probe = f"failed: {self.failed}" if self.failed else named
+        probe += f" ({self.choice})" if self.choice else ""
         values = [shown(found[each], self.metric) if each in found else "" for each in (TRAINED, *SHOWN)]
         return (self.what, self.data, str(self.seeds), *self.pretext_cells, probe, *values)
+
+    @property
+    def choice(self) -> str:
+        """What was chosen, but for what was chosen within single layers."""
+        return ", ".join("/".join(values) for name, values in self.chosen.items() if "." not in name)
 
     @property
     def pretext_cells(self) -> tuple[str, str, str]:
@@ -80,6 +88,7 @@ class Line:
         for label, place in (("pretext", 0), ("share", 1)):
             facts |= part_facts(label, self.pretext[place] if place < len(self.pretext) else None)
         facts |= {"evaluator": self.evaluator, "metric": self.metric, "lower is better": is_cost(self.metric)}
+        facts["chosen"] = {name: [*values] for name, values in self.chosen.items()}
         for encoder in ENCODERS:
             facts |= ends(label_of(encoder), self.found.get(encoder))
         return facts
@@ -198,6 +207,7 @@ def probe_facts(group: Group, evaluator: str) -> dict[str, Any]:
         "metric": name,
         "trained": mean_over_seeds([*trained[name].values()]),
         "references": references_of_probe(group, evaluator, name),
+        "chosen": choices(group, evaluator, TRAINED),
     }
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pretask import Budget, Figure, Items, PretaskError, Recipe, Samples, Task
+from pretask import Budget, Choice, Figure, Items, PretaskError, Recipe, Samples, Task
 from pretask.cache import cache_folder
 from pretask.checkpoint import code_in, weights_of
 from pretask.compose import compose
@@ -309,19 +309,23 @@ def tell_of_other_code(sitting: Sitting, name: str, folder: Path, key: str, code
 
 
 def evaluate(measure: Any, task: Task, built: Built, encoder: str, evaluator: str, store: Path) -> dict[str, Any]:
-    """One row of the record: what an evaluator yields, sorted into numbers, items and pictures."""
+    """One row of the record: what an evaluator yields, sorted into numbers, items, choices and pictures."""
     numbers: dict[str, float] = {}
     items: dict[str, Any] = {}
+    chosen: dict[str, str] = {}
     pictures = []
     budget = Budget(seed=built.plan.seed, cache=str(cache_folder()))
     for name, value in measure(task, built.on, budget):
         if isinstance(value, Items):
             items[name] = pack_items(value.correct.bool(), built.on("test").fingerprint)
+        elif isinstance(value, Choice):
+            chosen[name] = value.value
         elif isinstance(value, Figure):
             pictures.append({"name": name, "caption": value.caption, "png": write_picture(store, value.png)})
         else:
             numbers[name] = float(value)
-    return {"encoder": encoder, "evaluator": evaluator, **measured(numbers), "items": items, "pictures": pictures}
+    found = {**measured(numbers), "items": items, "chosen": chosen, "pictures": pictures}
+    return {"encoder": encoder, "evaluator": evaluator, **found}
 
 
 def weights_hash(task: Task) -> str:

@@ -29,8 +29,9 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS
 
 import torch
 from pretask import Budget, Samples, Task
-from pretask.extraction import extract, pooled
+from pretask.extraction import extract
 from pretask.held_out import evaluating
+from pretask.pooling import pool
 from pretask_bench.plan import make_plan
 from pretask_bench.provenance import collect
 from pretask_bench.run import Sitting, make
@@ -67,7 +68,7 @@ def sgd(task: Task, train: Samples, classes: int, width: int) -> nn.Module:
     for _ in range(EPOCHS):
         for index in torch.randperm(len(train)).chunk(batches):
             with evaluating(task), torch.no_grad():
-                features = pooled(task.encode(train.batch(index, task.device)))
+                features = pool(task.encode(train.batch(index, task.device)))["mean"]
             loss = F.cross_entropy(head(features), answers[index])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
@@ -78,7 +79,7 @@ def sgd(task: Task, train: Samples, classes: int, width: int) -> nn.Module:
 
 def grid(task: Task, train: Samples, classes: int) -> Callable[[Tensor, Tensor], float]:
     """Features once, all regularisers, one chosen, solved again; what comes scores features and answers."""
-    layers = extract(task, train, Budget(batch=BATCH))
+    layers = extract(task, train, Budget(batch=BATCH), ("mean",))
     name = list(layers)[-1]
     part = Labelled({name: layers[name]}, classes_of(train))
     probe = Probed(part, part, classes, stratified(part.labels, classes, 0.1, seed=0))
@@ -106,7 +107,7 @@ def compare(root: Path, model: str, size: int, samples: int, tests: int) -> dict
     built = make(plan, Sitting(Path("unused"), torch.device("cpu")))
     task, train, test = built.compose(torch.device("cpu")), subset(built.train, samples), subset(built.test, tests)
     classes = len(next(iter(train.labels.values())).names)
-    features, answers = list(extract(task, test, Budget(batch=BATCH)).values())[-1], classes_of(test)
+    features, answers = list(extract(task, test, Budget(batch=BATCH), ("mean",)).values())[-1], classes_of(test)
 
     def ours() -> float:
         return grid(task, train, classes)(features, answers)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pretask.compose import Task
     from pretask.draws import Draws
     from pretask.precision import full_precision, upcast
-    from pretask.protocols import Budget, Data, Evaluator, Figure, Fitted, Items, Model, Objective, SplitFn
+    from pretask.protocols import Budget, Choice, Data, Evaluator, Figure, Fitted, Items, Model, Objective, SplitFn
     from pretask.reading import Heads, Reading, check_kinds, find_reading
     from pretask.recipe import Recipe
     from pretask.samples import Labels, Samples
@@ -38,7 +38,18 @@ __version__ = "0.1.0"
 
 HOMES = {
     "draws": ("Draws",),
-    "protocols": ("Budget", "Data", "Evaluator", "Figure", "Fitted", "Items", "Model", "Objective", "SplitFn"),
+    "protocols": (
+        "Budget",
+        "Choice",
+        "Data",
+        "Evaluator",
+        "Figure",
+        "Fitted",
+        "Items",
+        "Model",
+        "Objective",
+        "SplitFn",
+    ),
     "reading": ("Heads", "Reading", "check_kinds", "find_reading"),
     "recipe": ("Recipe",),
     "samples": ("Labels", "Samples"),
@@ -54,6 +65,7 @@ __all__ = [
     "Batch",
     "Budget",
     "Categories",
+    "Choice",
     "Component",
     "Data",
     "Draws",

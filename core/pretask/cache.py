@@ -71,8 +71,18 @@ def fingerprint(*arrays: np.ndarray, names: Iterable[str] = ()) -> str:
     return digest.hexdigest()
 
 
+def all_wanted(name: str) -> bool:
+    """Any array is wanted."""
+    return True
+
+
 def cached(
-    group: str, facts: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]], *, folder: Path | None = None
+    group: str,
+    facts: Mapping[str, Any],
+    make: Callable[[Path], Mapping[str, Any]],
+    *,
+    folder: Path | None = None,
+    wanted: Callable[[str], bool] = all_wanted,
 ) -> Entry:
     """Open an entry, made first if it does not exist or is damaged.
 
@@ -84,6 +94,7 @@ def cached(
         make: Writes `NAME.npy` files (numbers; see `write_rows`) into the folder that it is given, and returns notes
             that JSON can hold.
         folder: Root of the cache; see `cache_folder`.
+        wanted: Which arrays are opened, by name; the others are neither read nor checked.
 
     Returns:
         The arrays by name, and the notes. The arrays are mapped: what is written to them stays in this process and
@@ -94,14 +105,14 @@ def cached(
     """
     root, most = folder or cache_folder(), bound()
     entry = root / group / key_of(facts)
-    opened = open_entry(entry)
+    opened = open_entry(entry, wanted)
     if opened is not None:
         return opened
     with locked(entry):
-        opened = open_entry(entry)  # what another writer made while this one waited
+        opened = open_entry(entry, wanted)  # what another writer made while this one waited
         if opened is None:
             write_entry(entry, facts, make)
-            opened = open_entry(entry)
+            opened = open_entry(entry, wanted)
     if most is not None:
         prune(root, most, entry)
     if opened is None:
@@ -111,14 +122,15 @@ def cached(
     return opened
 
 
-def open_entry(entry: Path) -> Entry | None:
+def open_entry(entry: Path, wanted: Callable[[str], bool] = all_wanted) -> Entry | None:
     """Arrays and notes of an entry, or None where it is missing or does not match its checksums."""
     try:
         sealed = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
         about = sealed["about"]
         if key_of(about) != sealed["checksum"]:
             return None
-        arrays = {Path(name).stem: opened_file(entry / name, file) for name, file in about["files"].items()}
+        files = {Path(name).stem: (entry / name, file) for name, file in about["files"].items()}
+        arrays = {name: opened_file(*file) for name, file in files.items() if wanted(name)}
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return None
     except OSError as error:

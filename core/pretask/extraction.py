@@ -1,15 +1,15 @@
 """Extraction: the frozen encoder's features of every layer, in one pass over the samples, cached by content.
 
-Features are those of the stream that has seen most. Where a model offers past and future but nothing that has seen
-both, they are put side by side, as ELMo hands them on: both directions count.
+Every layer is pooled in every way that it offers (pooling.py). All of it comes of one pass and lies in one entry of the
+cache, a file for each layer and pooling, of which a probe opens those that it reads.
 
-An entry of the cache is found by the hash of the weights, of the data, of the split, of how features are pooled and of
-the kind of device, so that nothing stale can be read. Data without a fingerprint is not cached.
+An entry is found by the hash of the weights, of the data, of the split, of how features are pooled and of the kind of
+device, so that nothing stale can be read. Data without a fingerprint is not cached.
 Axes: N samples, B batch, V views, L positions of a sample, P positions that
 are asked for, D width.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import fields, is_dataclass
 from hashlib import blake2b
@@ -21,54 +21,123 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pretask.cache import cached, rows_file
+from pretask.cache import all_wanted, cached, rows_file
 from pretask.compose import Task
 from pretask.errors import PretaskError
 from pretask.held_out import evaluating
+from pretask.pooling import POOLINGS, content_of, no_content, pool, widest
 from pretask.protocols import Budget
 from pretask.samples import Samples
-from pretask.specs import SEES_AT_MOST
-from pretask.values import Features
+from pretask.values import Batch, Features, Inputs
 
-POOLING = "summary of every layer, views side by side"
+POOLED = "content positions in every way of pooling, views side by side"
 POSITIONS = "positions of every layer, views side by side"
 LayerFeatures = Mapping[str, Float[Tensor, "_ _"]]  # layers may differ in width
+Read = Callable[[Features, Inputs, Batch], Mapping[str, Tensor]]  # vectors of a layer, by what follows its name
 
 
-def extract(
-    task: Task, samples: Samples, budget: Budget, positions: Bool[Tensor, "N L"] | None = None
-) -> LayerFeatures:
-    """The pooled features of all samples by layer, `layer1` to the output, float32 on the CPU.
+def extract(task: Task, samples: Samples, budget: Budget, poolings: Collection[str] = POOLINGS) -> LayerFeatures:
+    """The pooled features of all samples, float32 on the CPU.
 
     Args:
         task: Its encoder is only looked at: evaluation mode, no gradient, the same weights and statistics as before.
         samples: Shown undivided (`split.whole`).
         budget: Batch size, and the folder of the cache.
-        positions: Where given, features of these positions, sample by sample, in place of pooled ones.
+        poolings: Those that are wanted. A layer is without the ones that it does not offer.
+
+    Returns:
+        By layer and pooling, from `layer1.mean` to the output's, in the order of POOLINGS.
+
+    Raises:
+        PretaskError: A feature is not a finite number.
+    """
+    vocabulary = task.split.whole_spec(samples.observed).vocabulary
+
+    def read(layer: Features, inputs: Inputs, batch: Batch) -> Mapping[str, Tensor]:
+        return {f".{name}": vectors for name, vectors in pool(layer, content_of(inputs, vocabulary)).items()}
+
+    facts = {"pooling": POOLED, "special": no_content(vocabulary)}
+    return read_layers(
+        task, samples, budget, read, facts, len(samples), wanted=lambda name: name.partition(".")[2] in poolings
+    )
+
+
+def extract_positions(task: Task, samples: Samples, budget: Budget, positions: Bool[Tensor, "N L"]) -> LayerFeatures:
+    """The features of some positions, sample by sample, float32 on the CPU; by layer, from `layer1` to the output.
+
+    Args:
+        task: See `extract`; `samples` and `budget` as well.
+        samples: See there.
+        budget: See there.
+        positions: Which ones.
 
     Raises:
         PretaskError: A feature is not a finite number, or the encoder does not keep the positions.
     """
+
+    def read(layer: Features, inputs: Inputs, batch: Batch) -> Mapping[str, Tensor]:
+        return {"": picked(task.name, layer, positions[batch.index.cpu()].to(task.device))}
+
+    facts = {"pooling": f"{POSITIONS} {fingerprint_of(positions)}"}
+    return read_layers(task, samples, budget, read, facts, int(positions.sum()))
+
+
+def read_layers(
+    task: Task,
+    samples: Samples,
+    budget: Budget,
+    read: Read,
+    facts: Mapping[str, Any],
+    rows: int,
+    wanted: Callable[[str], bool] = all_wanted,
+) -> LayerFeatures:
+    """What is read of all layers of all samples: from the cache, else of one pass over them.
+
+    Args:
+        task: The encoder.
+        samples: To be encoded.
+        budget: Batch size, and the folder of the cache.
+        read: What is wanted of a layer.
+        facts: What tells it from other ways to read a layer.
+        rows: How many vectors come of all samples.
+        wanted: Which of the names; the others are cached, and not opened.
+    """
     if budget.cache is None or not samples.fingerprint:
-        batches = list(layer_batches(task, samples, budget, positions))
-        return {name: torch.cat([each[name] for each in batches]) for name in (batches[0] if batches else ())}
+        return joined(
+            {name: vectors for name, vectors in batch.items() if wanted(name)}
+            for batch in layer_batches(task, samples, budget, read)
+        )
     facts = {
         "weights": weights_key(task.model),
         "data": samples.fingerprint,
         "split": fingerprint_of(task.split),
-        "pooling": POOLING if positions is None else f"{POSITIONS} {fingerprint_of(positions)}",
+        **facts,
         "dtype": "float32",
         "device": task.device.type,
     }
 
     def make(folder: Path) -> Mapping[str, Any]:
-        write_layers(folder, layer_batches(task, samples, budget, positions), rows)
+        write_layers(folder, layer_batches(task, samples, budget, read), rows)
         return {}
 
-    rows = len(samples) if positions is None else int(positions.sum())
-    arrays, _ = cached("features", facts, make, folder=Path(budget.cache))
-    ordered = sorted(arrays, key=lambda name: int(name.removeprefix("layer")))
-    return {name: torch.from_numpy(arrays[name]) for name in ordered}
+    arrays, _ = cached("features", facts, make, folder=Path(budget.cache), wanted=wanted)
+    return {name: torch.from_numpy(arrays[name]) for name in sorted(arrays, key=place_of)}
+
+
+def joined(batches: Iterable[LayerFeatures]) -> LayerFeatures:
+    """The features of all batches."""
+    found = list(batches)
+    return {name: torch.cat([batch[name] for batch in found]) for name in (found[0] if found else ())}
+
+
+def place_of(name: str) -> tuple[int, int]:
+    """Where a name stands among others: by layer, then by pooling.
+
+    >>> sorted(["layer10.mean", "layer2.last", "layer2.mean"], key=place_of)
+    ['layer2.mean', 'layer2.last', 'layer10.mean']
+    """
+    layer, _, pooling = name.partition(".")
+    return int(layer.removeprefix("layer")), POOLINGS.index(pooling) if pooling else 0
 
 
 def write_layers(folder: Path, batches: Iterable[LayerFeatures], rows: int) -> None:
@@ -83,19 +152,16 @@ def write_layers(folder: Path, batches: Iterable[LayerFeatures], rows: int) -> N
                 append[name](layer.numpy())
 
 
-def layer_batches(
-    task: Task, samples: Samples, budget: Budget, positions: Bool[Tensor, "N L"] | None = None
-) -> Iterator[LayerFeatures]:
-    """Every layer's features of all samples, or of the positions asked for, a batch at a time."""
+def layer_batches(task: Task, samples: Samples, budget: Budget, read: Read) -> Iterator[LayerFeatures]:
+    """What is read of every layer of all samples, a batch at a time."""
     with evaluating(task), torch.no_grad():
         for batch in samples.resident(task.device).batches(budget.batch, task.device):
-            features = task.encode(batch, layers=True)
-            wanted = None if positions is None else positions[batch.index.cpu()].to(task.device)
-            every = features.layers or (features,)
-            layers = [pooled(layer) if wanted is None else picked(task.name, layer, wanted) for layer in every]
+            inputs = task.split.whole(batch)
+            features = task.model(inputs, layers=True)
             yield {
-                f"layer{number}": finite(task.name, layer.float().cpu(), number)
-                for number, layer in enumerate(layers, start=1)
+                f"layer{number}{name}": finite(task.name, vectors.float().cpu(), number)
+                for number, layer in enumerate(features.layers or (features,), start=1)
+                for name, vectors in read(layer, inputs, batch).items()
             }
 
 
@@ -111,11 +177,6 @@ def finite(who: str, layer: Float[Tensor, "B D"], number: int) -> Float[Tensor, 
     return layer
 
 
-def pooled(features: Features) -> Float[Tensor, "B VD"]:
-    """The summary of the widest stream, views side by side."""
-    return widest(features.summary).flatten(1)
-
-
 def picked(who: str, features: Features, positions: Bool[Tensor, "B L"]) -> Float[Tensor, "P VD"]:
     """The vectors of the widest stream at some positions, views side by side; raises PretaskError for another grid."""
     vectors = widest(features.streams).transpose(1, 2).flatten(2)  # (B, N, V D)
@@ -127,13 +188,6 @@ def picked(who: str, features: Features, positions: Bool[Tensor, "B L"]) -> Floa
             "Choose a model that keeps positions.",
         )
     return vectors[positions]
-
-
-def widest(by_sight: Mapping[str, Tensor]) -> Tensor:
-    """What has seen most; past and future side by side where nothing has seen both."""
-    if "all" not in by_sight and {"past", "future"} <= set(by_sight):
-        return torch.cat([by_sight["past"], by_sight["future"]], -1)
-    return by_sight[next(sight for sight in SEES_AT_MOST["all"] if sight in by_sight)]
 
 
 def weights_key(model: nn.Module) -> str:

@@ -113,6 +113,17 @@ class Items:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """What an evaluator chose by itself, on held-out data; kept in the record by name, as `layer3` under `layer`.
+
+    Args:
+        value: The name of what was chosen.
+    """
+
+    value: str
+
+
+@dataclass(frozen=True)
 class Figure:
     """A picture that an evaluator offers, as the bytes of a PNG file, and one sentence of what it shows."""
 
@@ -139,7 +150,9 @@ class Budget:
 class Evaluator(Protocol):
     """Says what the encoder is worth: yields (name, value), higher is better unless the name says otherwise."""
 
-    def __call__(self, task: "Task", data: "Data", budget: Budget, /) -> Iterator[tuple[str, float | Items | Figure]]:
+    def __call__(
+        self, task: "Task", data: "Data", budget: Budget, /
+    ) -> Iterator[tuple[str, float | Items | Figure | Choice]]:
         """Measure a trained task on data with labels. Test items are scored once and never used to choose."""
         ...
 

@@ -99,6 +99,8 @@ class Features:
         grid: The positions of one view; N is its product.
         present: False where a position is padding.
         layers: Where asked for, every layer from the first to the output, each with its own grid and width.
+        own_summary: Whether the summary holds what no pooling of the positions gives, such as a class token; probes
+            then try it beside the pooled positions.
     """
 
     streams: Mapping[str, Float[Tensor, "B V N D"]]
@@ -106,6 +108,7 @@ class Features:
     grid: tuple[int, ...] = ()
     present: Bool[Tensor, "B V N"] | None = None
     layers: tuple["Features", ...] = ()
+    own_summary: bool = False
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,7 @@ def row(facts: Facts, number: int = 0) -> Any:
 
 
 REFUSED: dict[str, Edit] = {
+    "a choice that is no name": lambda f: row(f).update(chosen={"layer": 3}),
     "another version": lambda f: f.update(record=2),
     "a field too many": lambda f: f.update(leak="x"),
     "a nested field too many": lambda f: f["provenance"]["hardware"].update(host="x"),
@@ -112,6 +113,15 @@ def test_a_number_that_is_not_finite_is_refused(text: str, number: str) -> None:
         broken = text.replace(old, f"{old.split(':')[0]}: {number}")
         with pytest.raises(PretaskError):
             parse_record(broken.encode())
+
+
+def test_a_choice_is_kept_by_name_and_a_row_without_one_has_the_bytes_that_it_had(facts: Facts) -> None:
+    before = canonical_bytes(parse_record(json.dumps(facts).encode()))
+    assert b"chosen" not in before
+    row(facts)["chosen"] = {"layer": "layer3", "layer3.pooling": "mean-max"}
+    found = parse_record(json.dumps(facts).encode())
+    assert found.results[0].chosen == row(facts)["chosen"]
+    assert parse_record(canonical_bytes(found)) == found
 
 
 @pytest.mark.parametrize("data", [b"", b"null", b"[]", b"{", b"\xff", b"[" * 100_000], ids=lambda data: repr(data[:4]))

@@ -17,8 +17,8 @@ from pretask_bench.index import glances
 from pretask_bench.pretext import headline_parts, pretext_parts, trained_part
 from pretask_bench.records import Pretext, Record, build_record
 from pretask_bench.references import Trivial, references_of_pretext, references_of_probe
-from pretask_bench.report import pretext_rows
-from pretask_bench.results import COLUMNS, grouped, short, summary_rows, title, together
+from pretask_bench.report import evaluator_rows, pretext_rows
+from pretask_bench.results import COLUMNS, grouped, lines, short, summary_rows, title, together
 from pretask_bench.store import write
 
 Maker = Callable[..., Record]
@@ -28,12 +28,16 @@ Maker = Callable[..., Record]
 def record(facts: dict[str, Any]) -> Maker:
     """Records of one cell, which differ as asked for."""
 
-    def make(seed: int = 0, accuracy: float = 0.5, task: str | None = "pretask/jigsaw@1", **told: object) -> Record:
+    def make(
+        seed: int = 0, accuracy: float = 0.5, task: str | None = "pretask/jigsaw@1", pooling: str = "", **told: object
+    ) -> Record:
+        chosen = {"layer": "layer1", "pooling": pooling, "layer1.pooling": pooling} if pooling else {}
         rows = [
             {
                 "encoder": encoder,
                 "evaluator": "pretask/linear@1",
                 "metrics": {"layer1.accuracy": 0.1, "accuracy": value},
+                "chosen": chosen if encoder == "trained" else {},
             }
             for encoder, value in (("trained", accuracy), ("random-init", 0.25))
         ]
@@ -52,6 +56,22 @@ def record(facts: dict[str, Any]) -> Maker:
         return build_record({**facts, "cell": cell, "results": rows, "pretext": pretext})
 
     return make
+
+
+def test_what_was_chosen_stands_in_both_tables_and_every_seeds_choice_in_the_order_of_seeds(record: Maker) -> None:
+    group = [record(0, pooling="mean"), record(1, pooling="last"), record(2, pooling="mean")]
+    (line,) = lines([group])
+    assert line.cells[6] == "linear accuracy (layer1, mean/last)"
+    assert line.facts["chosen"] == {
+        "layer": ["layer1"],
+        "pooling": ["mean", "last"],
+        "layer1.pooling": ["mean", "last"],
+    }
+    rows = {row[0]: row[1:] for row in evaluator_rows(group, "pretask/linear@1")}
+    assert rows["chosen layer"] == ("layer1", "", "", "", "")
+    assert rows["chosen pooling"] == ("mean, last", "", "", "", "")
+    assert "chosen layer1.pooling" not in rows
+    assert lines([[record()]])[0].cells[6] == "linear accuracy"
 
 
 def test_seeds_of_one_cell_are_one_row_with_an_interval_beside_chance_and_the_best_trivial_guess(record: Maker) -> None:

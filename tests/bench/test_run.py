@@ -84,6 +84,10 @@ def test_a_run_writes_one_complete_record_with_random_init_and_raw_input_beside_
         for encoder in ("trained", "random-init", "raw-input")
         for evaluator in ("pretask/ridge@1", "pretask/knn@1")
     }
+    for row in record.results:
+        assert row.chosen["layer"] == "layer1" if row.encoder == "raw-input" else row.chosen["layer"][:5] == "layer"
+        assert row.chosen["pooling"] == row.chosen[f"{row.chosen['layer']}.pooling"] in ("mean", "mean-max")
+    assert record.cell.evaluators["pretask/ridge@1"]["pooling"] == ["mean", "last", "own", "mean-max"]
     assert record.pretext is not None
     assert record.pretext.chance["position.accuracy"] == 1 / 8
     assert 0 < record.pretext.shortcut["position.accuracy"] < 0.8

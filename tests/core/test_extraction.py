@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pretask import Budget, Features, PretaskError, Task
+from pretask import Budget, PretaskError, Task, Vocabulary, extraction
 from pretask.cache import mapped
-from pretask.extraction import extract, fingerprint_of, layer_batches, pooled, weights_key, write_layers
+from pretask.extraction import extract, fingerprint_of, layer_batches, weights_key, write_layers
+from pretask.pooling import pool
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins/evaluators"))
 
 from planted import Planted, task
+from sentences import sentences, sentences_task
 
 
 def counted(made: Task) -> list[int]:
@@ -27,8 +29,8 @@ def counted(made: Task) -> list[int]:
 def test_every_layer_comes_in_order_whatever_the_batch(tmp_path: Path) -> None:
     data = Planted()("train")
     one, two = (extract(task(), data, Budget(batch=size)) for size in (7, 600))
-    assert list(one) == ["layer1", "layer2"]
-    assert torch.equal(one["layer2"], data.data.view(-1, 16))
+    assert list(one) == ["layer1.mean", "layer2.mean"]
+    assert torch.equal(one["layer2.mean"], data.data.view(-1, 16))
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
@@ -39,28 +41,64 @@ def test_what_was_extracted_is_not_extracted_again(tmp_path: Path) -> None:
     passes = len(calls)
     second = extract(made, data, budget)
     assert len(calls) == passes > 0
-    assert list(first) == list(second) == ["layer1", "layer2"]
+    assert list(first) == list(second) == ["layer1.mean", "layer2.mean"]
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_pooling_puts_views_side_by_side_and_reads_the_stream_that_saw_most() -> None:
-    past, everything = torch.zeros(5, 2, 3), torch.arange(30.0).view(5, 2, 3)
-    streams = {name: each[:, :, None] for name, each in (("past", past), ("all", everything))}
-    assert torch.equal(pooled(Features(streams, {"past": past, "all": everything})), everything.view(5, 6))
-    assert torch.equal(pooled(Features(streams, {"past": past})), past.view(5, 6))
+def test_all_poolings_come_of_one_pass_and_only_those_that_are_read_are_opened(tmp_path: Path) -> None:
+    made, data, budget = sentences_task(), sentences("train", "last"), Budget(cache=str(tmp_path))
+    calls = counted(made)
+    assert list(extract(made, data, budget, ("mean",))) == ["layer1.mean", "layer2.mean"]
+    passes = len(calls)
+    assert {name.partition(".")[2] for name in extract(made, data, budget)} == {"mean", "last", "mean-max"}
+    assert len(calls) == passes > 0
+    for path in tmp_path.rglob("layer2.last.npy"):
+        path.write_bytes(path.read_bytes()[:-4] + b"none")
+    extract(made, data, budget, ("mean", "mean-max"))
+    assert len(calls) == passes
+    whole = extract(made, data, Budget())["layer2.last"]
+    assert torch.equal(extract(made, data, budget, ("last",))["layer2.last"], whole)
+
+
+def test_layers_of_other_widths_are_pooled_side_by_side() -> None:
+    found = extract(sentences_task(), sentences("train", "own"), Budget())
+    widths = {name: layer.shape[1] for name, layer in found.items()}
+    assert widths["layer1.mean"] == widths["layer1.last"] == 3
+    assert widths["layer2.own"] == widths["layer2.mean"] == 4
+    assert widths["layer2.mean-max"] == 8
+    assert "layer1.own" not in widths
+
+
+def test_no_features_change_with_what_stands_at_end_tokens_and_padding() -> None:
+    data = sentences("train", "mean")
+    quiet, loud = (extract(sentences_task(beyond), data, Budget()) for beyond in (0.0, 1e3))
+    assert all(torch.equal(quiet[name], loud[name]) for name in quiet)
+
+
+def test_other_special_tokens_or_another_way_to_pool_are_extracted_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, data, budget = sentences_task(), sentences("train", "last"), Budget(cache=str(tmp_path))
+    first = extract(made, data, budget)["layer2.last"]
+    calls = counted(made)
+    bare = replace(data, observed=replace(data.observed, vocabulary=Vocabulary(1000)))
+    assert not torch.equal(extract(made, bare, budget)["layer2.last"], first)
+    monkeypatch.setattr(extraction, "POOLED", "otherwise")
+    extract(made, data, budget)
+    assert len(calls) == 2 * len(list(data.batches(256, made.device)))
 
 
 def test_other_weights_or_other_data_are_extracted_anew(tmp_path: Path) -> None:
     budget = Budget(cache=str(tmp_path))
-    first = extract(task(), Planted()("train"), budget)["layer2"]
-    assert not torch.equal(first, extract(task(shift=1.0), Planted()("train"), budget)["layer2"])
-    assert not torch.equal(first, extract(task(), Planted(signal=1.0)("train"), budget)["layer2"])
+    first = extract(task(), Planted()("train"), budget)["layer2.mean"]
+    assert not torch.equal(first, extract(task(shift=1.0), Planted()("train"), budget)["layer2.mean"])
+    assert not torch.equal(first, extract(task(), Planted(signal=1.0)("train"), budget)["layer2.mean"])
 
 
 def test_a_damaged_entry_is_extracted_again(tmp_path: Path) -> None:
     data, budget = Planted()("train"), Budget(cache=str(tmp_path))
     first = {name: layer.clone() for name, layer in extract(task(), data, budget).items()}
-    for path in tmp_path.rglob("layer2.npy"):
+    for path in tmp_path.rglob("layer2.mean.npy"):
         content = bytearray(path.read_bytes())
         content[-1] ^= 255
         path.write_bytes(bytes(content))
@@ -130,7 +168,7 @@ def test_the_fingerprint_sees_what_lies_deep_inside_and_no_address() -> None:
 def test_data_without_a_fingerprint_is_never_taken_from_the_cache(tmp_path: Path) -> None:
     made, budget = task(), Budget(cache=str(tmp_path))
     one, two = (replace(Planted(signal=signal)("train"), fingerprint="") for signal in (1.0, 2.0))
-    assert not torch.equal(extract(made, one, budget)["layer2"], extract(made, two, budget)["layer2"])
+    assert not torch.equal(extract(made, one, budget)["layer2.mean"], extract(made, two, budget)["layer2.mean"])
 
 
 def test_features_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
@@ -151,12 +189,13 @@ def test_features_go_to_their_files_batch_by_batch(tmp_path: Path) -> None:
     data = Planted()("train")
 
     def batches() -> Iterator[dict[str, torch.Tensor]]:
-        for number, batch in enumerate(layer_batches(task(), data, Budget(batch=200))):
+        layers = layer_batches(task(), data, Budget(batch=200), lambda layer, *_: {".mean": pool(layer)["mean"]})
+        for number, batch in enumerate(layers):
             written = sum(path.stat().st_size for path in tmp_path.iterdir())
             assert written >= number * 200 * 16 * 4 - 2 * 8192  # but for what Python's file buffers hold
             yield dict(batch)
 
     write_layers(tmp_path, batches(), len(data))
-    assert np.array_equal(mapped(tmp_path / "layer2.npy"), data.data.view(-1, 16).numpy())
+    assert np.array_equal(mapped(tmp_path / "layer2.mean.npy"), data.data.view(-1, 16).numpy())
     with pytest.raises(ValueError, match="601 rows expected, 600 came"):
         write_layers(tmp_path, batches(), len(data) + 1)

@@ -14,13 +14,13 @@ def pretask_components() -> Iterator[Component]:
     yield evaluator(
         "linear",
         "pretask_plugins.evaluators.linear:LinearProbe",
-        summary="Logistic regression on frozen features: every layer, 45 regularisers, chosen on held-out data.",
+        summary="Logistic regression on frozen features: layer, pooling, regulariser chosen on held-out data.",
         source="Kornblith, Shlens and Le 2019; Oquab et al. 2023 (the grid of regularisers)",
     )
     yield evaluator(
         "knn",
         "pretask_plugins.evaluators.knn:NearestNeighbours",
-        summary="Cosine neighbours weighted by similarity: every layer, k and temperature chosen on held-out data.",
+        summary="Cosine neighbours: layer, pooling, k and temperature chosen on held-out data.",
         source="Wu, Xiong, Yu and Lin 2018",
     )
     yield evaluator(
@@ -33,7 +33,7 @@ def pretask_components() -> Iterator[Component]:
     yield evaluator(
         "ridge",
         "pretask_plugins.evaluators.ridge:RidgeProbe",
-        summary="Least squares in closed form: every layer, 45 regularisers, chosen on held-out data.",
+        summary="Least squares in closed form: layer, pooling and regulariser chosen on held-out data.",
         source="Hoerl and Kennard 1970",
     )
     yield evaluator(

@@ -6,10 +6,11 @@ and the whole test part is scored. Reported is the mean over draws with a 95 % i
 of labels (Student's t) and of test samples (Agresti and Coull) matters, squared half widths added; another seed of
 pretraining is not in it.
 
-One layer is probed: the output, unless another one is asked for. A layer chosen by all labels would be no few-label
-probe. Where every class of a subset has five samples or more, the regulariser is chosen on a held-out fifth of it (at
-least one of each class) and solved again on all of it; below, C is 1. Features are divided by their deviation over the
-whole training part, which needs no label. A size that some class cannot supply is left out.
+One layer is probed, the output, pooled in one way, by the mean, unless others are asked for. A layer or pooling chosen
+by all labels would be no few-label probe; every layer offers the mean, which is of content alone. Where every class of
+a subset has five samples or more, the regulariser is chosen on a held-out fifth of it (at least one of each class) and
+solved again on all of it; below, C is 1. Features are divided by their deviation over the whole training part, which
+needs no label. A size that some class cannot supply is left out.
 
 Source: Zhai et al. 2019 (few labels); Chen, Kornblith, Norouzi and Hinton, ICML 2020 (1 % and 10 %).
 Differs: frozen features, where they train the network on; balanced by class.
@@ -27,7 +28,16 @@ from jaxtyping import Float, Int
 from pretask import Budget, Data, Draws, PretaskError, Task
 from torch import Tensor
 
-from pretask_plugins.evaluators.held_out import Part, Probed, balanced_accuracy, majority, probed, stratified
+from pretask_plugins.evaluators.held_out import (
+    Part,
+    Probed,
+    balanced_accuracy,
+    check_poolings,
+    layer_of,
+    majority,
+    probed,
+    stratified,
+)
 from pretask_plugins.evaluators.linear import DTYPES, chosen
 from pretask_plugins.evaluators.logistic import GRID, fit_grid
 from pretask_plugins.evaluators.moments import Rows, moments
@@ -46,6 +56,7 @@ class FewLabels:
         share: Shares of every class.
         draws: Subsets of each size.
         layer: Number of the layer; 0 for the output.
+        pooling: mean, last, own (the model's own summary, such as a class token) or mean-max.
         label: Name of the labels; the first ones when empty.
         held_out: Share of a subset on which the regulariser is chosen.
         dtype: Of the arithmetic.
@@ -55,11 +66,13 @@ class FewLabels:
     share: tuple[float, ...] = (0.01, 0.1)
     draws: int = 5
     layer: int = 0
+    pooling: str = "mean"
     label: str = ""
     held_out: float = 0.2
     dtype: Literal["bfloat16", "float32", "float64"] = "float32"
 
     def __post_init__(self) -> None:
+        check_poolings("few-label", (self.pooling,))
         for name, needs, fine in (
             ("per_class", "numbers from 1", all(each >= 1 for each in self.per_class)),
             ("share", "shares above 0 and up to 1", all(0 < each <= 1 for each in self.share)),
@@ -77,8 +90,8 @@ class FewLabels:
         Raises:
             PretaskError: There are no labels to probe, no such layer, or too few samples for every size.
         """
-        probe = probed("few-label", task, data, budget, self.label, self.held_out)
-        name = self.layer_of(probe)
+        probe = probed("few-label", task, data, budget, self.label, self.held_out, (self.pooling,))
+        name = self.name_in(probe)
         deviation = moments(probe.train.rows(name)).deviation
         sizes = supplied(probe, self.per_class, self.share)
         if not sizes:
@@ -87,13 +100,16 @@ class FewLabels:
             found = [self.measure(probe, name, deviation, counts, budget.seed, draw) for draw in range(self.draws)]
             yield from summary(size, *map(list, zip(*found, strict=True)), samples=len(probe.test.labels))
         yield "majority", majority(probe)
-        yield "layer", float(name.removeprefix("layer"))
+        yield "layer", float(layer_of(name).removeprefix("layer"))
 
-    def layer_of(self, probe: Probed) -> str:
-        """The name of the layer that is probed."""
-        name = f"layer{self.layer}" if self.layer else list(probe.train.features)[-1]
-        if name not in probe.train.features:
-            raise PretaskError("few-label.layer", f"1 to {len(probe.train.features)}", str(self.layer), "Set it to 0.")
+    def name_in(self, probe: Probed) -> str:
+        """The name of the features that are probed."""
+        names = [*probe.train.features]
+        name = f"layer{self.layer}.{self.pooling}" if self.layer else names[-1]
+        if name not in names:
+            numbers = ", ".join(layer_of(each).removeprefix("layer") for each in names)
+            needs = f"one of {numbers}, the layers that offer the pooling {self.pooling}"
+            raise PretaskError("few-label.layer", needs, str(self.layer), "Set it to 0.")
         return name
 
     def measure(

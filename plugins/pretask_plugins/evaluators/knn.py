@@ -1,7 +1,8 @@
 """Knn: do samples whose features point the same way belong to one class?
 
-The score of a class is the sum over the k nearest training samples of exp(cosine / temperature). k, temperature and
-layer are chosen on a held-out tenth of the training part; then the whole training part answers for the test part, once.
+The score of a class is the sum over the k nearest training samples of exp(cosine / temperature). k, temperature,
+pooling and layer are chosen on a held-out tenth of the training part; then the whole training part answers for the test
+part, once.
 
 Source: Wu, Xiong, Yu and Lin, CVPR 2018, section 3.4.
 Differs: k and temperature are chosen, where the paper has 200 and 0.07.
@@ -14,10 +15,11 @@ from itertools import product
 
 import torch
 from jaxtyping import Float, Int
-from pretask import Budget, Data, Items, PretaskError, Task
+from pretask import Budget, Choice, Data, Items, PretaskError, Task
+from pretask.pooling import POOLINGS
 from torch import Tensor
 
-from pretask_plugins.evaluators.held_out import Probed, probed, report
+from pretask_plugins.evaluators.held_out import Probed, best_poolings, check_poolings, probed, report
 from pretask_plugins.evaluators.moments import unit_rows
 
 QUERIES = 1024  # looked up at once
@@ -32,14 +34,17 @@ class NearestNeighbours:
         temperature: Temperatures to choose from; the smaller, the more the nearest one decides.
         label: Name of the labels; the first ones when empty.
         held_out: Share of the training part on which all is chosen.
+        pooling: Those to choose from: mean, last, own (the model's own summary, such as a class token), mean-max.
     """
 
     k: tuple[int, ...] = (1, 5, 10, 20, 50, 100, 200)
     temperature: tuple[float, ...] = (0.03, 0.07, 0.2)
     label: str = ""
     held_out: float = 0.1
+    pooling: tuple[str, ...] = POOLINGS
 
     def __post_init__(self) -> None:
+        check_poolings("knn", self.pooling)
         if not self.k or min(self.k) < 1:
             raise PretaskError("knn.k", "numbers of neighbours from 1", str(self.k), "Set it to (20,).", exit_code=2)
         if not self.temperature or min(self.temperature) <= 0:
@@ -47,17 +52,18 @@ class NearestNeighbours:
                 "knn.temperature", "numbers above 0", str(self.temperature), "Set it to (0.07,).", exit_code=2
             )
 
-    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items]]:
-        """`accuracy`, `balanced_accuracy` and `items` of what held-out data chose; `layerK.accuracy`; `majority`.
+    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Choice]]:
+        """`accuracy`, `balanced_accuracy` and `items` of the layer and pooling chosen on held-out data, which `layer`
+        and `pooling` tell; `layerK.accuracy` of each, and its `layerK.pooling`; `majority`, what a blind guess reaches.
 
         Raises:
             PretaskError: There are no labels, or too few samples of a class.
         """
-        probe = probed("knn", task, data, budget, self.label, self.held_out)
+        probe = probed("knn", task, data, budget, self.label, self.held_out, self.pooling)
         chosen = {name: self.choose(probe, name) for name in probe.train.features}
-        best = max(chosen, key=lambda name: chosen[name][0])
-        guesses = {name: self.answer(probe, name, *choice[1:]) for name, choice in chosen.items()}
-        yield from report(probe, best, guesses)
+        names = best_poolings({name: score for name, (score, _, _) in chosen.items()})
+        guesses = {name: self.answer(probe, name, *chosen[name][1:]) for name in names}
+        yield from report(probe, max(names, key=lambda name: chosen[name][0]), guesses)
 
     def choose(self, probe: Probed, name: str) -> tuple[float, int, float]:
         """The best accuracy on held-out samples, and the k and temperature that reach it."""

@@ -5,6 +5,8 @@ width and samples. `effective_dimension` is the participation ratio of the varia
 (sum v)^2 / sum v^2. `constant` is the share of features that deviate by no more than float32's rounding of
 their mean. `cosine` is the mean over all pairs of samples of the cosine of their features.
 
+Features are pooled by the mean, which every layer offers, unless another pooling is asked for.
+
 `collapsed` is 1 where the output uses fewer than two directions (`rankme` below 2) or all of its features are constant,
 else 0; a layer of width 1 is collapsed only when it is constant. It is a warning: a rank that is high says little.
 
@@ -23,6 +25,7 @@ from pretask import Budget, Data, Draws, PretaskError, Task
 from pretask.extraction import extract
 from torch import Tensor
 
+from pretask_plugins.evaluators.held_out import check_offered, check_poolings, layer_of
 from pretask_plugins.evaluators.moments import Rows, moments, unit_rows
 
 
@@ -32,11 +35,14 @@ class Rank:
 
     Args:
         most: Training samples at most, drawn by the seed; 0 for all.
+        pooling: mean, last, own (the model's own summary, such as a class token) or mean-max.
     """
 
     most: int = 25_600
+    pooling: str = "mean"
 
     def __post_init__(self) -> None:
+        check_poolings("rank", (self.pooling,))
         if self.most < 0 or self.most == 1:
             raise PretaskError("rank.most", "0, or 2 samples or more", str(self.most), "Set it to 0.", exit_code=2)
 
@@ -45,13 +51,15 @@ class Rank:
         `layerK.rankme` and so on of each layer.
 
         Raises:
-            PretaskError: There are fewer than two samples.
+            PretaskError: There are fewer than two samples, or no layer that offers the pooling.
         """
         samples = data("train")
         if len(samples) < 2:
             raise PretaskError("rank", "at least 2 samples", str(len(samples)), "Use more data.")
         index = drawn(len(samples), self.most, budget.seed)
-        layers = {name: statistics(Rows(layer, index)) for name, layer in extract(task, samples, budget).items()}
+        features = extract(task, samples, budget, (self.pooling,))
+        check_offered("rank", features, (self.pooling,))
+        layers = {layer_of(name): statistics(Rows(layer, index)) for name, layer in features.items()}
         output = list(layers.values())[-1]
         yield from output.items()
         yield "collapsed", float(collapsed(output))

@@ -5,9 +5,9 @@ is the sum of squared errors plus |W|^2 / C, over weights of standardised featur
 of the covariance every C costs one division. All that is needed of the features is their covariance and their sums by
 class, in double precision, so that they can stay in a file.
 
-As in linear.py, the regulariser of each layer and the layer of the headline are chosen on a held-out tenth (by
-accuracy; of equals, by squared error), the chosen ones solved again on the whole training part, the test part scored
-once. What is held out is added to the sums: nothing is read twice.
+As in linear.py, the regulariser and the pooling of each layer and the layer of the headline are chosen on a held-out
+tenth (by accuracy; of equals, by squared error), the chosen ones solved again on the whole training part, the test part
+scored once. What is held out is added to the sums: nothing is read twice.
 
 Source: Hoerl and Kennard 1970; scikit-learn's RidgeClassifier, whose alpha is 1 / C.
 Differs: features are standardised, and targets are 1 and 0 where it has 1 and -1, which scales W and moves no answer.
@@ -20,12 +20,12 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from pretask import Budget, Data, Items, Task
+from pretask import Budget, Choice, Data, Items, Task
+from pretask.pooling import POOLINGS
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.evaluators.held_out import Probed, probed, report
-from pretask_plugins.evaluators.linear import Choice
+from pretask_plugins.evaluators.held_out import LayerChoice, Probed, best_poolings, check_poolings, probed, report
 from pretask_plugins.evaluators.logistic import GRID
 from pretask_plugins.evaluators.moments import PIECE, Moments, Rows, class_sums, moments, rows_of
 
@@ -36,37 +36,47 @@ class RidgeProbe:
 
     Args:
         label: Name of the labels; the first ones when empty.
-        held_out: Share of the training part on which regulariser and layer are chosen.
+        held_out: Share of the training part on which regulariser, pooling and layer are chosen.
+        pooling: Those to choose from: mean, last, own (the model's own summary, such as a class token), mean-max.
     """
 
     label: str = ""
     held_out: float = 0.1
+    pooling: tuple[str, ...] = POOLINGS
 
-    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items]]:
-        """`accuracy`, `balanced_accuracy` and `items` of the layer chosen on held-out data; `layerK.accuracy` of each;
-        `majority`, what a blind guess reaches; `chosen_layer`.
+    def __post_init__(self) -> None:
+        check_poolings("ridge", self.pooling)
+
+    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Choice]]:
+        """`accuracy`, `balanced_accuracy` and `items` of the layer and pooling chosen on held-out data, which `layer`
+        and `pooling` tell; `layerK.accuracy` of each, and its `layerK.pooling`; `majority`, what a blind guess reaches.
 
         Raises:
             PretaskError: There are no labels to probe, or too few samples of a class.
         """
-        probe = probed("ridge", task, data, budget, self.label, self.held_out)
-        choices, guesses = {}, {}
-        for name in probe.train.features:
-            choices[name], every = self.choose(probe, name)
-            line = solve(every, (GRID[choices[name].regulariser],))
-            guesses[name] = line.predict(probe.test.rows(name))[0]
-        best = max(choices, key=lambda name: choices[name].held_out)
-        yield from report(probe, best, guesses)
-        yield "chosen_layer", float(best.removeprefix("layer"))
+        probe = probed("ridge", task, data, budget, self.label, self.held_out, self.pooling)
+        held_out: dict[str, float] = {}
+        guesses: dict[str, Int[Tensor, " N"]] = {}
+        for names in probe.layers():
+            found = {name: self.choose(probe, name) for name in names}
+            held_out |= {name: choice.held_out for name, (choice, _) in found.items()}
+            for name in best_poolings({name: held_out[name] for name in names}):
+                line = solve(found[name][1], (GRID[found[name][0].regulariser],))
+                guesses[name] = line.predict(probe.test.rows(name))[0]
+        yield from report(probe, max(guesses, key=lambda name: held_out[name]), guesses)
 
-    def choose(self, probe: Probed, name: str) -> tuple[Choice, "Sums"]:
-        """The regulariser with which a layer does best on what is held out, and the sums of the whole training part."""
+    def choose(self, probe: Probed, name: str) -> tuple[LayerChoice, "Sums"]:
+        """The regulariser with which a layer, pooled in one way, does best on what is held out.
+
+        Returns:
+            It, and the sums of the whole training part.
+        """
         fit, held = probe.parted(name)
         most = sums(fit.rows, fit.labels, probe.classes)
         lines = solve(most, GRID)
         right = (lines.predict(held.rows) == held.labels).double().mean(1)
         error = lines.squared_error(held.rows, held.labels)
-        choice = Choice(int(error.where(right == right.max(), math.inf).argmin()), float(right.max()))
+        choice = LayerChoice(int(error.where(right == right.max(), math.inf).argmin()), float(right.max()))
         return choice, most.joined(sums(held.rows, held.labels, probe.classes))
 
 

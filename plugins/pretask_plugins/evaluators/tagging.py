@@ -17,8 +17,8 @@ from typing import Literal
 
 import torch
 from jaxtyping import Bool, Int
-from pretask import Budget, Data, Draws, Items, PretaskError, Samples, Task
-from pretask.extraction import extract
+from pretask import Budget, Choice, Data, Draws, Items, PretaskError, Samples, Task
+from pretask.extraction import extract_positions
 from torch import Tensor
 
 from pretask_plugins.evaluators.held_out import Labelled, Probed, check_share, label_name
@@ -41,7 +41,7 @@ class Tagging:
     most: int = 20_000
     dtype: Literal["bfloat16", "float32", "float64"] = "float32"
 
-    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items]]:
+    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Choice]]:
         """What `linear` yields, and `lexical`.
 
         Raises:
@@ -64,7 +64,7 @@ class Tagging:
         held = held_sentences(where[0].any(1), self.held_out, budget.seed)[:, None].expand_as(where[0])[where[0]]
         check_tags(labels[0], labels[1], held)
         parts = [
-            Labelled(extract(task, samples, budget, at), label)
+            Labelled(extract_positions(task, samples, budget, at), label)
             for samples, at, label in zip((train, test), where, labels, strict=True)
         ]
         return Probed(parts[0], parts[1], len(train.labels[name].names), held)

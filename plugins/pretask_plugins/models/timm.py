@@ -60,7 +60,11 @@ class Timm(nn.Module):
             return self.output(images, views)
         output, maps = self.with_layers(images, views)
         return Features(
-            output.streams, output.summary, output.grid, layers=(*(as_tokens(each, views) for each in maps), output)
+            output.streams,
+            output.summary,
+            output.grid,
+            own_summary=output.own_summary,
+            layers=(*(as_tokens(each, views) for each in maps), output),
         )
 
     def output(self, images: Tensor, views: int) -> Features:
@@ -85,7 +89,8 @@ class Timm(nn.Module):
         tokens = by_view(final[:, prefix:], views)
         own = getattr(self.body, "global_pool", "avg") == "token" and prefix > 0
         summary = by_view(final[:, 0], views) if own else tokens.mean(2)
-        return Features({"all": tokens}, {"all": summary}, token_grid(self.body, images, tokens.shape[2]))
+        grid = token_grid(self.body, images, tokens.shape[2])
+        return Features({"all": tokens}, {"all": summary}, grid, own_summary=own)
 
 
 def by_view(values: Tensor, views: int) -> Tensor:

@@ -102,7 +102,9 @@ class Bert(nn.Module):
         for block in self.body.encoder.layer:
             found.append(block(found[-1], mask))
         wanted = found if layers else found[-1:]
-        return output_of([as_features({"all": v[:, 1:]}, {"all": v[:, 0]}, inputs) for v in wanted], layers)
+        return output_of(
+            [as_features({"all": v[:, 1:]}, {"all": v[:, 0]}, inputs, own_summary=True) for v in wanted], layers
+        )
 
     def embedded(self, inputs: Inputs) -> Float[Tensor, "R K D"]:
         """The class token and the text as vectors that tell token, position and segment."""

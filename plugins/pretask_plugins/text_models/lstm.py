@@ -68,7 +68,11 @@ class Lstm(nn.Module):
         return FeatureSpec(self.width, spec.shape, spec.views, ("past",))
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
-        """Features of every view: the tokens' vectors, and what each layer makes of them."""
+        """Features of every view: the tokens' vectors, and what each layer makes of them.
+
+        The summary is the last present token's vector, even where that is an end token, which packed rows never train;
+        probes pool content instead.
+        """
         present = rows(inputs.present)
         vectors = self.dropout(self.embedding(inputs.data.flatten(0, 1)))
         found = [vectors, *self.rightward(vectors, reading_order(vectors, present, backward=False))]
@@ -140,7 +144,10 @@ class BiLstm(nn.Module):
         present: Bool[Tensor, "R L"] | None,
         inputs: Inputs,
     ) -> Features:
-        """Three streams of one width, and what each direction knew when it had read everything."""
+        """Three streams of one width, and what each direction knew when it had read everything.
+
+        No single position of `all` has both of the latter, so the summary is one of its own.
+        """
         end, begin = last_present(past, present), first_present(future, present)
         streams, summary = (
             {
@@ -150,7 +157,7 @@ class BiLstm(nn.Module):
             }
             for one, two in ((past, future), (end, begin))
         )
-        return as_features(streams, summary, inputs)
+        return as_features(streams, summary, inputs, own_summary=True)
 
 
 class Direction(nn.Module):

@@ -121,8 +121,18 @@ def at(vectors: Float[Tensor, "R L D"], place: Int[Tensor, " R"]) -> Float[Tenso
     return vectors.gather(1, place[:, None, None].expand(-1, 1, vectors.shape[2]))[:, 0]
 
 
-def as_features(streams: Mapping[str, Tensor], summary: Mapping[str, Tensor], inputs: Inputs) -> Features:
-    """Streams (R, L, D) and summaries (R, D) as features of views."""
+def as_features(
+    streams: Mapping[str, Tensor], summary: Mapping[str, Tensor], inputs: Inputs, own_summary: bool = False
+) -> Features:
+    """Streams (R, L, D) and summaries (R, D) as features of views.
+
+    Args:
+        streams: By sight.
+        summary: By sight. The mean over present positions, or the last one, end token included where there is one: this
+            is what an objective's heads for whole samples read. Probes pool content instead (pretask.pooling).
+        inputs: Of which they are features.
+        own_summary: Whether it is another vector than these.
+    """
     views = inputs.data.shape[1]
     length = next(iter(streams.values())).shape[1]
     return Features(
@@ -130,6 +140,7 @@ def as_features(streams: Mapping[str, Tensor], summary: Mapping[str, Tensor], in
         {sight: vector.reshape(-1, views, *vector.shape[1:]) for sight, vector in summary.items()},
         (length,),
         inputs.present,
+        own_summary=own_summary,
     )
 
 

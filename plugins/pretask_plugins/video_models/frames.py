@@ -9,6 +9,7 @@ Differs: the small network has one block per stage; every stage halves the frame
 Axes: B batch, V views, C channels, H W image, N positions, D width, P side of the pooled map.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -86,10 +87,10 @@ class Frames(nn.Module):
         summary = self.summary(maps[-1]).view(-1, views, tokens.shape[-1]) if self.pool else tokens.mean(2)
         grid = tuple(maps[-1].shape[2:])
         streams, summaries = {"present": tokens}, {"present": summary}
+        output = Features(streams, summaries, grid, own_summary=self.pool > 0)
         if not layers:
-            return Features(streams, summaries, grid)
-        earlier = tuple(as_features(each, views) for each in maps[:-1])
-        return Features(streams, summaries, grid, layers=(*earlier, Features(streams, summaries, grid)))
+            return output
+        return replace(output, layers=(*(as_features(each, views) for each in maps[:-1]), output))
 
 
 class Residual(nn.Module):

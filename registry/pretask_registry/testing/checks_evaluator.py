@@ -7,11 +7,11 @@ import math
 from dataclasses import replace
 
 import torch
-from pretask import Component, Figure, Items
+from pretask import Choice, Component, Figure, Items
 
 from pretask_registry.testing import ambient
 from pretask_registry.testing.checks import Skip, check, require
-from pretask_registry.testing.evaluating import Yielded, cast, items, numbers, planted, poisoned, relabelled
+from pretask_registry.testing.evaluating import Yielded, cast, choices, items, numbers, planted, poisoned, relabelled
 from pretask_registry.testing.kinds import EvaluatorCase
 from pretask_registry.testing.tensors import difference, parameters_of
 
@@ -23,7 +23,7 @@ PNG = b"\x89PNG"
 
 @check("evaluator")
 def yields_names_with_numbers(case: EvaluatorCase) -> None:
-    """It yields pairs of a name and a finite number, items with one bool for each thing tested, or a PNG figure."""
+    """It yields pairs of a name and a finite number, items (one bool for each thing tested), a choice or a figure."""
     yielded = case.tried.yielded
     require(numbers(yielded), "An evaluator must yield at least one number; it yielded none.")
     for name, value in yielded:
@@ -33,8 +33,11 @@ def yields_names_with_numbers(case: EvaluatorCase) -> None:
             require(fits, f"The items of '{name}' must be bools in one line; they are {value.correct.dtype}.")
         elif isinstance(value, Figure):
             require(value.png.startswith(PNG) and value.caption, f"The figure '{name}' must be a PNG with a caption.")
+        elif isinstance(value, Choice):
+            require(isinstance(value.value, str) and value.value, f"The choice '{name}' must be a name; {value} came.")
         else:
-            require(isinstance(value, int | float), f"'{name}' must be a number, Items or Figure; {value!r} came.")
+            wanted = f"'{name}' must be a number, Items, a Choice or a Figure; {value!r} came."
+            require(isinstance(value, int | float), wanted)
             require(math.isfinite(value), f"'{name}' must be finite; {value} came.")
 
 
@@ -115,9 +118,9 @@ def test_part_teaches_nothing(case: EvaluatorCase) -> None:
     other, kept = right_of(case, theirs), untouched(case, rows, len(one))
     wrong = int((one[kept] != other[kept]).sum())
     require(not wrong, f"The test part must teach nothing; {wrong} of {int(kept.sum())} untouched items changed.")
-    for chosen in (each for each in numbers(ours) if "chosen" in each):
-        same = numbers(ours)[chosen] == numbers(theirs)[chosen]
-        require(same, f"'{chosen}' must be chosen without the test part; other test rows changed it.")
+    for name, value in choices(ours).items():
+        same = choices(theirs).get(name) == value
+        require(same, f"'{name}' must be chosen without the test part; other test rows changed it.")
 
 
 def untouched(case: EvaluatorCase, rows: torch.Tensor, count: int) -> torch.Tensor:

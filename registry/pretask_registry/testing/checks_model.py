@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 from pretask import Features, Inputs, InputSpec
 from pretask.compose import empty_inputs
+from pretask.pooling import mean_over
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -44,6 +45,23 @@ def features_are_what_they_are_said_to_be(case: ModelCase) -> None:
     require(not other, f"The last layer must be the output; {other}.")
     plain = difference(streams_of(encoded(case, case.inputs)), streams_of(made), CLOSE)
     require(not plain, f"layers=True must not change the output; {plain}.")
+
+
+@check("model")
+def summary_of_positions_or_its_own(case: ModelCase) -> None:
+    """Every layer's summary is the mean or one of its positions, unless it says that the summary is one of its own."""
+    made = encoded(case, case.inputs, layers=True)
+    for number, layer in enumerate(made.layers, start=1):
+        for sight, summary in layer.summary.items():
+            vectors = layer.streams[sight]
+            ways = torch.cat([vectors, mean_over(vectors, layer.present)[:, :, None]], 2)
+            apart = (ways - summary[:, :, None]).abs().amax(3).amin(2)  # (B, V)
+            said = layer.own_summary or bool((apart <= CLOSE * (1 + summary.abs().max())).all())
+            require(
+                said,
+                f"The summary '{sight}' of layer {number} must be the mean or one of its positions; it is neither. "
+                "Give Features own_summary=True, or probes will not try it.",
+            )
 
 
 def encoded(case: ModelCase, inputs: Inputs, layers: bool = False) -> Features:

@@ -4,12 +4,13 @@ Axes: N test samples.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
-from pretask import Budget, Draws, Items, Labels, PretaskError, Samples, Task
+from pretask import Budget, Choice, Draws, Items, Labels, PretaskError, Samples, Task
+from pretask.extraction import extract
 
 from pretask_registry.canned import OBSERVED
 from pretask_registry.registry import Registered
@@ -148,27 +149,48 @@ def poisoned(samples: Samples, rows: torch.Tensor) -> Samples:
 
 
 def planted(tried: Evaluated) -> Given:
-    """The same data with two classes: the sides of the plane across the longest axis of the encoder's features."""
+    """The same data with two classes: the sides of the plane across the longest axis of the encoder's features.
+
+    Samples count where the mean over positions and the model's summary are on the same side, so that an evaluator may
+    read either.
+    """
     features = [features_of(tried.task, part) for part in (tried.data.train, tried.data.test)]
     parts = []
     for samples, mine in zip((tried.data.train, tried.data.test), features, strict=True):
         labels = dict(samples.labels)
         for name, each in samples.labels.items():
-            rank = each.value.ndim
-            if rank in features[0] and mine[rank].shape[:rank] == each.value.shape:
-                side = sides(features[0][rank], mine[rank]).view(each.value.shape)
+            known = features[0].get(each.value.ndim, ())
+            if known and all(len(one.flatten(0, -2)) == each.value.numel() for one in mine[each.value.ndim]):
+                side = common_side(known, mine[each.value.ndim]).view(each.value.shape)
                 labels[name] = Labels(side.where(each.value >= 0, -1), ("here", "there"))
         parts.append(replace(samples, labels=labels, fingerprint=f"{samples.fingerprint} planted"))
     return Given(parts[0], parts[1], tried.data.origin)
 
 
-def features_of(task: Task, samples: Samples) -> dict[int, torch.Tensor]:
-    """Features by the number of axes of the labels: (N, D) of samples, and (N, L, D) of positions."""
+def features_of(task: Task, samples: Samples) -> dict[int, tuple[torch.Tensor, ...]]:
+    """Features by the number of axes of the labels: the samples' means and summaries (N, D), or all positions' vectors.
+
+    The latter are (N, L, D).
+    """
+    pooled = list(extract(task, samples, Budget(), ("mean",)).values())[-1]
     task.model.eval()
     with torch.no_grad():
         made = task.encode(next(samples.batches(len(samples), material.CPU)))
     stream, summary = next(iter(made.streams.values())), next(iter(made.summary.values()))
-    return {1: summary.flatten(1), 2: stream.flatten(1, 2)}
+    return {1: (pooled, summary.flatten(1)), 2: (stream.flatten(1, 2),)}
+
+
+def common_side(train: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The side on which values of several kinds lie, kind by kind along its own axis; -1 where they do not agree."""
+    found = sides(train[0], values[0])
+    first = sides(train[0], train[0])
+    for known, mine in zip(train[1:], values[1:], strict=True):
+        side, other = sides(known, mine), sides(known, known)
+        asked = (first >= 0) & (other >= 0)
+        if 2 * int((first == other)[asked].sum()) < int(asked.sum()):  # an axis has no direction of its own
+            side = torch.where(side < 0, -1, 1 - side)
+        found = found.where(found == side, -1)
+    return found
 
 
 def sides(train: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
@@ -189,6 +211,11 @@ def cast(rows: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 def items(yielded: Yielded) -> dict[str, torch.Tensor]:
     """What was right item by item."""
     return {name: value.correct for name, value in yielded if isinstance(value, Items)}
+
+
+def choices(yielded: Yielded) -> dict[str, str]:
+    """What was chosen, by name."""
+    return {name: value.value for name, value in yielded if isinstance(value, Choice)}
 
 
 def numbers(yielded: Yielded) -> dict[str, float]:

@@ -40,9 +40,9 @@ def test_the_interval_adds_students_over_the_draws_and_that_over_test_samples_as
     data = Planted(signal=2.5)
     every = measure(data, FewLabels(per_class=(2,), share=(), draws=3))
     probe = probed("test", task(), data, Budget(), "", 0.2)
-    deviation = moments(probe.train.features["layer2"], torch.float32).deviation
+    deviation = moments(probe.train.features["layer2.mean"], torch.float32).deviation
     counts = torch.full((4,), 2)
-    each = [FewLabels().measure(probe, "layer2", deviation, counts, 0, draw)[0] for draw in range(3)]
+    each = [FewLabels().measure(probe, "layer2.mean", deviation, counts, 0, draw)[0] for draw in range(3)]
     mean, total = sum(each) / 3, data.test + 4
     share = (mean * data.test + 2) / total
     student, items = stats.t.ppf(0.975, 2) * stats.sem(each), 1.96 * (share * (1 - share) / total) ** 0.5
@@ -115,7 +115,7 @@ def test_what_deviates_much_over_the_training_part_weighs_little() -> None:
     loud = torch.tensor([1.0] * 4 + [100.0] * 12)  # the twelve features that are noise
     for count in (3, 6):  # with the fixed regulariser and with a chosen one
         counts = torch.full((4,), count)
-        even, told = (FewLabels().measure(probe, "layer2", each, counts, 0, 0)[0] for each in (1 / loud, loud))
+        even, told = (FewLabels().measure(probe, "layer2.mean", each, counts, 0, 0)[0] for each in (1 / loud, loud))
         assert even < 0.8 < 0.99 < told
 
 
@@ -126,7 +126,7 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None
 
 
 def test_a_layer_that_does_not_exist_is_refused_and_another_one_can_be_asked_for() -> None:
-    with pytest.raises(PretaskError, match="1 to 2; got 3"):
+    with pytest.raises(PretaskError, match="one of 1, 2, the layers that offer the pooling mean; got 3"):
         measure(Planted(train=40), FewLabels(layer=3))
     found = measure(Planted(signal=12.0), FewLabels(per_class=(4,), share=(), draws=1, layer=1))
     assert found["layer"] == 1.0

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 import torch
-from pretask import Budget, Draws, Items, PretaskError, Samples
-from pretask_plugins.evaluators.held_out import Labelled, Probed, balanced_accuracy, probed, stratified
+from pretask import Budget, Choice, Draws, Items, PretaskError, Samples
+from pretask_plugins.evaluators.held_out import Labelled, LayerChoice, Probed, balanced_accuracy, probed, stratified
 from pretask_plugins.evaluators.knn import NearestNeighbours, neighbours, vote
-from pretask_plugins.evaluators.linear import Choice, LinearProbe
+from pretask_plugins.evaluators.linear import LinearProbe
 from pretask_plugins.evaluators.logistic import GRID, fit_grid
 from pretask_plugins.evaluators.ridge import RidgeProbe
 from scipy import stats
@@ -150,7 +150,7 @@ def test_samples_without_a_label_are_left_out(probe: object) -> None:
 
 def test_the_headline_is_the_layer_that_held_out_data_chose_and_is_said() -> None:
     found = measure(LinearProbe(), Planted(signal=2.0))
-    assert found["chosen_layer"] == 2.0
+    assert found["layer"] == Choice("layer2")
     assert found["accuracy"] == found["layer2.accuracy"]
     assert float(found["gradient"]) < 0.1  # type: ignore[arg-type]
 
@@ -158,19 +158,19 @@ def test_the_headline_is_the_layer_that_held_out_data_chose_and_is_said() -> Non
 @pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])
 def test_what_is_held_out_was_not_learned_from(probe: Any) -> None:
     given = probed("test", task(), Planted(signal=0.0, train=32), Budget(), "", 0.5)
-    choice = probe.choose(given, "layer2")
-    choice = choice if isinstance(choice, Choice) else choice[0]
-    share = choice.held_out if isinstance(choice, Choice) else choice
+    choice = probe.choose(given, "layer2.mean")
+    choice = choice if isinstance(choice, LayerChoice) else choice[0]
+    share = choice.held_out if isinstance(choice, LayerChoice) else choice
     assert share < 0.8  # noise; what was learned from reaches 1
 
 
 def test_the_final_line_is_fitted_to_all_of_the_training_part() -> None:
     given = probed("test", task(), Planted(signal=1.0, train=80), Budget(), "", 0.5)
-    guess, _ = LinearProbe().refit(given, "layer2", Choice(20, 0.0))
+    guess, _ = LinearProbe().refit(given, "layer2.mean", LayerChoice(20, 0.0))
     every = torch.ones_like(given.held)
     answers = [
-        fit_grid(given.train.features["layer2"][part], given.train.labels[part], 4, GRID[20:21]).predict(
-            given.test.features["layer2"]
+        fit_grid(given.train.features["layer2.mean"][part], given.train.labels[part], 4, GRID[20:21]).predict(
+            given.test.features["layer2.mean"]
         )[0]
         for part in (every, ~given.held)
     ]
@@ -180,15 +180,17 @@ def test_the_final_line_is_fitted_to_all_of_the_training_part() -> None:
 
 def test_the_number_of_neighbours_that_serves_held_out_data_is_chosen() -> None:
     given = probed("test", task(), Planted(signal=8.0), Budget(), "", 0.1)
-    assert NearestNeighbours(k=(600, 3), temperature=(10.0,)).choose(given, "layer2")[1] == 3  # 600 are all there are
+    assert (
+        NearestNeighbours(k=(600, 3), temperature=(10.0,)).choose(given, "layer2.mean")[1] == 3
+    )  # 600 are all there are
 
 
 def test_of_regularisers_that_are_all_right_the_one_least_surprised_is_chosen() -> None:
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(400) % 2
     features = torch.randn(400, 2, generator=generator) * 0.1 + 4.0 * labels[:, None]
-    part = Labelled({"layer1": features}, labels)
-    choice = LinearProbe().choose(Probed(part, part, 2, torch.arange(400) % 10 == 0), "layer1")
+    part = Labelled({"layer1.mean": features}, labels)
+    choice = LinearProbe().choose(Probed(part, part, 2, torch.arange(400) % 10 == 0), "layer1.mean")
     assert choice.held_out == 1.0
     assert choice.regulariser > 22  # all of the grid is right here, and the strong ones are unsure
 
@@ -196,7 +198,7 @@ def test_of_regularisers_that_are_all_right_the_one_least_surprised_is_chosen() 
 def test_every_training_sample_is_its_own_nearest_neighbour() -> None:
     given = probed("test", task(), Planted(signal=0.0, train=64), Budget(), "", 0.5)
     same = replace(given, test=given.train)  # what was held out to choose on answers too
-    assert torch.equal(NearestNeighbours().answer(same, "layer2", 1, 0.07), given.train.labels)
+    assert torch.equal(NearestNeighbours().answer(same, "layer2.mean", 1, 0.07), given.train.labels)
 
 
 def test_a_class_with_one_sample_is_refused_by_name() -> None:

@@ -72,8 +72,8 @@ def test_moments_are_numpys_whatever_the_piece(size: int, monkeypatch: pytest.Mo
 
 def test_the_regulariser_is_the_best_one_on_what_is_held_out() -> None:
     probe = probed("test", task(), Planted(signal=2.0, train=60), Budget(), "", 0.5)
-    choice, every = RidgeProbe().choose(probe, "layer2")
-    features, labels = probe.train.features["layer2"], probe.train.labels
+    choice, every = RidgeProbe().choose(probe, "layer2.mean")
+    features, labels = probe.train.features["layer2.mean"], probe.train.labels
     lines = solve(sums(features[~probe.held], labels[~probe.held], 4), GRID)
     right = (lines.predict(features[probe.held]) == labels[probe.held]).double().mean(1)
     assert choice.held_out == float(right.max()) == float(right[choice.regulariser])

@@ -6,10 +6,24 @@ from pathlib import Path
 
 import pytest
 import torch
-from pretask import Budget, Draws, Features, Inputs, Items, Labels, Observed, PretaskError, Recipe, Samples, Task
-from pretask.extraction import extract, picked, widest
-from pretask_plugins.evaluators.held_out import probed
-from pretask_plugins.evaluators.linear import Choice, LinearProbe
+from pretask import (
+    Budget,
+    Choice,
+    Draws,
+    Features,
+    Inputs,
+    Items,
+    Labels,
+    Observed,
+    PretaskError,
+    Recipe,
+    Samples,
+    Task,
+)
+from pretask.extraction import extract, extract_positions, picked
+from pretask.pooling import widest
+from pretask_plugins.evaluators.held_out import LayerChoice, probed
+from pretask_plugins.evaluators.linear import LinearProbe
 from pretask_plugins.evaluators.tagging import Tagging, held_sentences, lexical, some_sentences
 from torch import Tensor, nn
 
@@ -79,7 +93,7 @@ def test_a_class_that_only_the_word_before_shows_needs_the_layer_that_saw_it() -
     found = measure(Tagged(context=True))
     assert found["layer2.accuracy"] == found["accuracy"]
     assert float(found["accuracy"]) > 0.9  # type: ignore[arg-type]
-    assert found["chosen_layer"] == 2.0
+    assert found["layer"] == Choice("layer2")
     for blind in ("layer1.accuracy", "lexical", "majority"):
         assert float(found[blind]) < 0.5  # type: ignore[arg-type]  # a third, within 0.16
 
@@ -103,7 +117,8 @@ def test_rows_of_one_word_are_answered_as_samples_are() -> None:
     two = probed("linear", task(), per_sample, Budget(), "", 0.1)
     assert torch.equal(one.train.labels, two.train.labels)
     for layer in ("layer1", "layer2"):
-        answers = [LinearProbe().refit(each, layer, Choice(24, 0.0))[0] for each in (one, two)]
+        pairs = ((one, layer), (two, f"{layer}.mean"))
+        answers = [LinearProbe().refit(probe, name, LayerChoice(24, 0.0))[0] for probe, name in pairs]
         assert torch.equal(*answers)
 
 
@@ -124,13 +139,13 @@ def test_vectors_of_positions_are_those_of_a_loop_and_come_from_the_cache_by_pos
 ) -> None:
     samples, budget = Tagged()("test"), Budget(batch=batch, cache=str(tmp_path))
     at = samples.labels["tag"].value >= 0
-    found = extract(task(), samples, budget, at)["layer2"]
+    found = extract_positions(task(), samples, budget, at)["layer2"]
     every = task().model(Inputs(samples.data[:, None])).streams["past"][:, 0]
     loop = [every[row, place] for row in range(len(at)) for place in range(LENGTH) if at[row, place]]
     assert torch.equal(found, torch.stack(loop))
-    assert torch.equal(extract(task(), samples, budget, at)["layer2"], found)
-    assert len(extract(task(), samples, budget, ~at)["layer2"]) == int((~at).sum())
-    assert torch.allclose(extract(task(), samples, budget)["layer2"], every.mean(1))
+    assert torch.equal(extract_positions(task(), samples, budget, at)["layer2"], found)
+    assert len(extract_positions(task(), samples, budget, ~at)["layer2"]) == int((~at).sum())
+    assert torch.allclose(extract(task(), samples, budget)["layer2.mean"], every.mean(1))
 
 
 def test_past_and_future_count_side_by_side_where_nothing_has_seen_both() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pretask import Budget, Data, Items, PretaskError, Samples, Task
+from pretask import Budget, Choice, Data, Items, PretaskError, Samples, Task
 from pretask.held_out import evaluating
 from torch import Tensor
 
@@ -35,6 +35,8 @@ class Centroid:
             next(task.model.parameters()).data.add_(1e-3)
         yield "accuracy", float(right.float().mean())
         yield "accuracy", Items(right)
+        on = ask if self.fault == "chooses-on-test" else fit
+        yield "feature", Choice(str(int(on.std(0).argmax())))
         if self.fault == "yields-text":
             yield "verdict", "good"
 

@@ -54,6 +54,8 @@ class Reader(nn.Module):
         found = self.spoiled(self.outer(F.gelu(self.inner(sofar)) + vectors))
         last = present.sum(2).clamp(min=1) - 1
         summary = found.gather(2, last[..., None, None].expand(*last.shape, 1, WIDTH))[:, :, 0]
+        if self.fault == "summary-unsaid":
+            summary = self.inner(summary)
         output = Features({"past": found}, {"past": summary}, tuple(tokens.shape[2:]), inputs.present)
         return Features(output.streams, output.summary, output.grid, output.present, (output,) if layers else ())
 

@@ -68,6 +68,7 @@ MODELS = {
         "parameter-unused": "gradient-reaches-every-parameter",
         "infinite-in-bfloat16": "finite-in-bfloat16",
         "deaf": "learns-eight-samples-by-heart",
+        "summary-unsaid": "summary-of-positions-or-its-own",
         "width-untrue": "features-are-what-they-are-said-to-be",
         "input-changed-in-place": "inputs-are-not-changed",
         "weights-unseeded": "same-seed-same-weights",
@@ -94,6 +95,7 @@ EVALUATORS = {
     "centroid": {
         "fits-on-test": "test-part-teaches-nothing",
         "standardises-by-test": "test-part-teaches-nothing",
+        "chooses-on-test": "test-part-teaches-nothing",
         "scores-what-it-learned": "noise-scores-at-chance",
         "guesses-the-commonest": "clear-signal-is-found",
         "leaves-evaluation-on": "task-is-left-as-it-was",

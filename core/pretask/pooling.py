@@ -1,0 +1,125 @@
+"""Pooling: the ways from a layer's vectors, one per position, to the one vector per sample that a probe reads.
+
+No one way is right for every encoder. A last token may be one that pretraining never saw (packed rows hold no end
+token), a class token one that nothing trained; a mean says little of what stands in one place only. So probes choose
+among several on held-out data, as they choose the layer:
+
+    mean      over the positions; every layer has it
+    last      the last position, where positions are a line (text, frames of sound, moments): a causal model's has seen
+              all; of a stream that reads backwards, the first. A grid of several axes (images, clips of several
+              places) has no last place, and is not offered it
+    own       the model's own summary, where no pooling of positions gives it: a class token, a learned pool
+    mean-max  the mean, and the largest value of every feature, side by side; of up to 1,024 features, since twice the
+              width costs a probe eight times the arithmetic
+
+Positions are those of content: neither padding nor the tokens that a vocabulary names as pad, start, end, separator or
+class. A mask and the unknown token stand for words, and count. Where a sample has no content, all of it is 0. Of a
+single position only `mean` is offered, which is the position's vector.
+
+Views stay side by side. Features are those of the stream that has seen most. Where a model offers past and future but
+nothing that has seen both, they are put side by side, as ELMo hands them on.
+
+Source: Devlin et al., NAACL 2019 (class token); Conneau et al., EMNLP 2017 (mean and max over positions); Radford et
+al. 2018 (last token).
+Axes: B batch, V views, N positions, L tokens, D width.
+"""
+
+from collections.abc import Collection, Mapping
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from pretask.specs import SEES_AT_MOST, Sight, Vocabulary
+from pretask.values import Features, Inputs
+
+POOLINGS = ("mean", "last", "own", "mean-max")  # of equally good ones, probes take the first
+MAX_WIDTH = 1024  # features up to which mean-max is offered
+NO_CONTENT = ("pad", "start", "end", "separator", "class")  # roles of tokens that are in no text
+
+
+def pool(features: Features, content: Bool[Tensor, "B V L"] | None = None) -> dict[str, Float[Tensor, "B _"]]:
+    """One vector per sample by every way of pooling that the features offer, in the order of POOLINGS.
+
+    Args:
+        features: Of one layer.
+        content: Which positions of the input are content; None for all. It counts where the layer has these positions;
+            elsewhere the layer's own `present` does.
+    """
+    vectors, sights = widest(features.streams), widest_sights(features.streams)
+    mask = features.present if content is None or content.shape != vectors.shape[:3] else content
+    mean = mean_over(vectors, mask)
+    found = {"mean": mean}
+    if vectors.shape[2] > 1:
+        if vectors.shape[3] <= MAX_WIDTH:
+            found["mean-max"] = torch.cat([mean, largest(vectors, mask)], -1)
+        if len(features.grid) == 1:
+            found["last"] = torch.cat([end(features.streams[sight], mask, sight) for sight in sights], -1)
+    if features.own_summary:
+        found["own"] = widest(features.summary)
+    return {name: found[name].flatten(1) for name in POOLINGS if name in found}
+
+
+def content_of(inputs: Inputs, vocabulary: Vocabulary | None) -> Bool[Tensor, "B V L"] | None:
+    """Which positions of an input are content; None where all are.
+
+    >>> words = Vocabulary(9, (("pad", 0), ("end", 3)))
+    >>> content_of(Inputs(torch.tensor([[[7, 8, 3, 0]]])), words).tolist()
+    [[[True, True, False, False]]]
+    """
+    special = no_content(vocabulary)
+    if not special:
+        return inputs.present
+    words = ~torch.isin(inputs.data, torch.tensor(special, device=inputs.data.device))
+    return words if inputs.present is None else words & inputs.present
+
+
+def no_content(vocabulary: Vocabulary | None) -> list[int]:
+    """The ids that are no content, sorted."""
+    special = () if vocabulary is None else vocabulary.special
+    return sorted({number for role, number in special if role in NO_CONTENT})
+
+
+def mean_over(vectors: Float[Tensor, "B V N D"], mask: Bool[Tensor, "B V N"] | None) -> Float[Tensor, "B V D"]:
+    """The mean over some positions; 0 where there is none."""
+    if mask is None:
+        return vectors.mean(2)
+    counted = vectors.masked_fill(~mask[..., None], 0)
+    return counted.sum(2) / mask.sum(2, keepdim=True).clamp(min=1)
+
+
+def largest(vectors: Float[Tensor, "B V N D"], mask: Bool[Tensor, "B V N"] | None) -> Float[Tensor, "B V D"]:
+    """The largest value of every feature at some positions; 0 where there is none."""
+    if mask is None:
+        return vectors.amax(2)
+    highest = vectors.masked_fill(~mask[..., None], -torch.inf).amax(2)
+    return highest.masked_fill(~mask.any(2, keepdim=True), 0)
+
+
+def end(vectors: Float[Tensor, "B V N D"], mask: Bool[Tensor, "B V N"] | None, sight: Sight) -> Float[Tensor, "B V D"]:
+    """The vector at the position, of some, that a stream reaches last: the first one where it reads backwards.
+
+    It is 0 where there is no such position.
+    """
+    backwards = sight == "future"
+    if mask is None:
+        return vectors[:, :, 0 if backwards else -1]
+    place = mask.int().argmax(2) if backwards else (torch.arange(mask.shape[2], device=mask.device) * mask).amax(2)
+    found = vectors.take_along_dim(place[..., None, None], 2)[:, :, 0]
+    return found.masked_fill(~mask.any(2, keepdim=True), 0)
+
+
+def widest(by_sight: Mapping[str, Tensor]) -> Tensor:
+    """What has seen most; past and future side by side where nothing has seen both."""
+    return torch.cat([by_sight[sight] for sight in widest_sights(by_sight)], -1)
+
+
+def widest_sights(sights: Collection[str]) -> tuple[Sight, ...]:
+    """The sight that sees most, or past and future where no other sees both.
+
+    >>> widest_sights(["present", "past", "future"]), widest_sights(["past", "all"])
+    (('past', 'future'), ('all',))
+    """
+    if "all" not in sights and {"past", "future"} <= {*sights}:
+        return ("past", "future")
+    return (next(sight for sight in SEES_AT_MOST["all"] if sight in sights),)

@@ -1,0 +1,98 @@
+"""Pooling: what a sample's vector is made of, held against loops, and what is never part of it."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from pretask import Draws, Features, Inputs, Vocabulary, pooling
+from pretask.pooling import POOLINGS, content_of, pool, widest_sights
+
+ROLES = ("pad", "mask", "start", "end", "separator", "class", "unknown")
+WORDS = Vocabulary(20, tuple((role, number) for number, role in enumerate(ROLES)))
+LINE, WIDTH = 7, 5
+
+
+def noise(name: str, *shape: int, batch: int = 3) -> torch.Tensor:
+    return Draws(torch.arange(batch)).normal(name, *shape)
+
+
+def features(views: int = 2, **more: object) -> Features:
+    tokens = noise("stream", views, LINE, WIDTH)
+    return replace(Features({"all": tokens}, {"all": noise("own", views, WIDTH)}, (LINE,)), **more)  # type: ignore[arg-type]
+
+
+def test_every_pooling_is_that_of_a_loop_over_views_and_content() -> None:
+    made, content = features(own_summary=True), noise("content", 2, LINE) > 0
+    content[0, 1] = False  # a view without content
+    found = pool(made, content)
+    assert list(found) == list(POOLINGS)
+    for sample in range(3):
+        views = []
+        for view in range(2):
+            kept = [made.streams["all"][sample, view, place] for place in range(LINE) if content[sample, view, place]]
+            kept = kept or [torch.zeros(WIDTH)]
+            mean, highest = torch.stack(kept).mean(0), torch.stack(kept).amax(0)
+            own = made.summary["all"][sample, view]
+            views.append({"mean": mean, "last": kept[-1], "own": own, "mean-max": torch.cat([mean, highest])})
+        for name in POOLINGS:
+            assert torch.allclose(found[name][sample], torch.cat([view[name] for view in views]), atol=1e-6), name
+
+
+@pytest.mark.parametrize("role", ["pad", "start", "end", "separator", "class"])
+def test_a_token_that_is_no_content_is_never_pooled(role: str) -> None:
+    tokens = torch.tensor([[[9, 8, WORDS.id(role), 11, WORDS.id(role)]]])
+    content = content_of(Inputs(tokens), WORDS)
+    stream = noise("stream", 1, 5, WIDTH, batch=1)
+    loud = stream.where((tokens != WORDS.id(role))[..., None], 1e6)
+    quiet, other = (pool(Features({"past": each}, {"past": each[:, :, -1]}, (5,)), content) for each in (stream, loud))
+    assert list(quiet) == ["mean", "last", "mean-max"]
+    assert all(torch.equal(quiet[name], other[name]) for name in quiet)
+    assert torch.equal(quiet["last"], stream[:, 0, 3])
+
+
+@pytest.mark.parametrize("role", ["mask", "unknown"])
+def test_a_token_that_stands_for_a_word_counts(role: str) -> None:
+    tokens = torch.tensor([[[9, WORDS.id(role), 3]]])
+    content = content_of(Inputs(tokens, present=torch.tensor([[[True, True, True]]])), WORDS)
+    assert content is not None
+    assert content.tolist() == [[[True, True, False]]]
+
+
+def test_padding_of_whatever_has_no_vocabulary_is_not_pooled() -> None:
+    present = torch.tensor([True, True, True, False, False, False, False]).expand(3, 2, -1)
+    made = features(present=present)
+    for content in (None, content_of(Inputs(noise("frames", 2, LINE, 4), present), None)):
+        assert torch.equal(pool(made, content)["last"], made.streams["all"][:, :, 2].flatten(1))
+
+
+def test_content_of_another_grid_than_a_layers_leaves_its_own_padding_to_decide() -> None:
+    present = torch.tensor([True] * 4 + [False] * 3).expand(3, 2, -1)
+    finer = torch.zeros(3, 2, 2 * LINE, dtype=torch.bool)
+    assert torch.equal(pool(features(present=present), finer)["last"], features().streams["all"][:, :, 3].flatten(1))
+
+
+def test_a_grid_of_places_has_no_last_and_a_single_position_only_its_vector() -> None:
+    places = features(grid=(LINE, 1))
+    assert list(pool(places)) == ["mean", "mean-max"]
+    one = noise("one", 1, 1, WIDTH)
+    single = pool(Features({"all": one}, {"all": one[:, :, 0]}))
+    assert list(single) == ["mean"]
+    assert torch.equal(single["mean"], one.flatten(1))
+
+
+def test_features_are_of_what_saw_most_and_a_stream_that_reads_backwards_ends_at_the_first_position() -> None:
+    past, future, everything = (noise(name, 1, LINE, WIDTH) for name in ("past", "future", "all"))
+    content = torch.tensor([False, True, True, True, True, False, False]).expand(3, 1, -1)
+    two = Features({"past": past, "future": future}, {}, (LINE,))
+    assert torch.equal(pool(two, content)["last"], torch.cat([past[:, 0, 4], future[:, 0, 1]], -1))
+    assert torch.equal(pool(two)["last"], torch.cat([past[:, 0, -1], future[:, 0, 0]], -1))
+    assert torch.equal(pool(two)["mean"], torch.cat([past, future], -1).mean(2).flatten(1))
+    three = replace(two, streams={**two.streams, "all": everything})
+    assert torch.equal(pool(three)["last"], everything[:, 0, -1])
+    assert widest_sights(["present", "future"]) == ("future",)
+
+
+def test_what_is_wide_already_is_not_put_beside_its_largest_values(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "mean-max" in pool(features())
+    monkeypatch.setattr(pooling, "MAX_WIDTH", WIDTH - 1)
+    assert list(pool(features())) == ["mean", "last"]
