@@ -209,7 +209,8 @@ def made_how(record: Record) -> dict[str, Any]:
     """Versions, commit, machine and threads of a record."""
     made = record.provenance
     facts = {"commit": made.commit, "checkout modified": made.modified, "threads": made.threads}
-    return {**made.versions, **facts, **made.hardware.model_dump()}
+    code = {f"code of {module}": digest[:12] for module, digest in record.code.items()}
+    return {**made.versions, **facts, **made.hardware.model_dump(), **code}
 
 
 def cells(old: Cell, new: Cell) -> list[tuple[str, str, str]]:

@@ -375,3 +375,24 @@ def test_the_command_reads_both_files_and_names_a_hash_of_no_record(
     assert invoke([*command, "--strict-authors", str(tmp_path / "authors")]) == 0
     assert capsys.readouterr().err.splitlines() == ["withdrawn, but no record here: 777777777777"]
     assert ranked(json.loads((tmp_path / "site" / "board.json").read_text())) == [record_hash(anna)]
+
+
+def with_code(**hashes: str) -> Change:
+    return lambda facts: facts.update(code={f"acme.{name}": digest * 32 for name, digest in hashes.items()})
+
+
+def test_an_entry_whose_seeds_come_from_different_code_is_marked_with_the_modules(facts: Facts) -> None:
+    first = changed(entrant(facts, seed=0), with_code(split="1", model="2"))
+    second = changed(entrant(facts, seed=1), with_code(split="1", model="3"))
+    (entry,) = board(first, second, seeds=2)["tables"][0]["ranking"]
+    assert entry["differing_code"] == ["acme.model"]
+    page = board_texts(suite(2), named(first, second))[0]
+    assert "of different code" in page
+    assert "acme.model" in page
+
+
+def test_an_entry_of_one_code_is_not_marked(facts: Facts) -> None:
+    records = [changed(entrant(facts, seed=seed), with_code(split="1")) for seed in (0, 1)]
+    (entry,) = board(*records, seeds=2)["tables"][0]["ranking"]
+    assert entry["differing_code"] == []
+    assert "of different code" not in board_texts(suite(2), named(*records))[0]

@@ -58,6 +58,7 @@ def facts_of(entry: Entry) -> list[tuple[str, str]]:
         "ended": origin.ended,
         "authors": ", ".join(entry.authors),
         "confirmed by": ", ".join(entry.confirming),
+        "code that differs between seeds": ", ".join(entry.differing_code),
         "licence": record.licence or "",
     }
     return [(name, shortened(value, 400)) for name, value in found.items() if value]

@@ -19,6 +19,7 @@ from pretask_bench.board.gaps import lacks, without_items
 from pretask_bench.board.keeper import Keeper
 from pretask_bench.board.trust import Conflicts, Named, Verdict, copies, judge_cell
 from pretask_bench.cells import Settler
+from pretask_bench.code import changed_modules
 from pretask_bench.encoders import TRAINED
 from pretask_bench.records import Record, Row
 from pretask_bench.results import title
@@ -66,6 +67,12 @@ class Entry:
             for row in record.results:
                 found[row.evaluator, row.encoder].append(row)
         return dict(found)
+
+    @cached_property
+    def differing_code(self) -> tuple[str, ...]:
+        """Modules whose code is not the same behind all seeds, so that they are not runs of one thing."""
+        codes = [record.code for record in self.records]
+        return tuple(sorted({name for one, other in pairwise(codes) for name in changed_modules(one, other)}))
 
     def rows(self, evaluator: str, encoder: str) -> list[Row]:
         """What an evaluator says of an encoder, by seed."""

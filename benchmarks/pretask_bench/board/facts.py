@@ -109,6 +109,7 @@ def entry_facts(field: Field, entry: Entry) -> Facts:
         "records": list(entry.hashes),
         "confirming": list(entry.confirming),
         "authors": list(entry.authors),
+        "differing_code": list(entry.differing_code),
         "missing": list(entry.missing),
         "measures": {each.title: measure_facts(field, entry, each) for each in field.division.measures},
         "pretext": pretext_facts(entry),
