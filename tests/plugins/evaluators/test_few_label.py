@@ -40,7 +40,7 @@ def test_the_interval_is_that_of_students_t_over_the_draws() -> None:
     data = Planted(signal=2.5)
     every = measure(data, FewLabels(per_class=(2,), share=(), draws=3))
     probe = probed("test", task(), data, Budget(), "", 0.2)
-    deviation = moments(probe.train.features["layer2"], torch.float32).deviation
+    deviation = moments(probe.train.features["layer2"]).deviation
     counts = torch.full((4,), 2)
     each = [FewLabels().measure(probe, "layer2", deviation, counts, 0, draw)[0] for draw in range(3)]
     low, high = stats.t.interval(0.95, 2, loc=sum(each) / 3, scale=stats.sem(each))
