@@ -40,7 +40,7 @@ def test_the_interval_adds_students_over_the_draws_and_that_over_test_samples_as
     data = Planted(signal=2.5)
     every = measure(data, FewLabels(per_class=(2,), share=(), draws=3))
     probe = probed("test", task(), data, Budget(), "", 0.2)
-    deviation = moments(probe.train.features["layer2.mean"], torch.float32).deviation
+    deviation = moments(probe.train.features["layer2.mean"]).deviation
     counts = torch.full((4,), 2)
     each = [FewLabels().measure(probe, "layer2.mean", deviation, counts, 0, draw)[0] for draw in range(3)]
     mean, total = sum(each) / 3, data.test + 4
