@@ -1,0 +1,81 @@
+"""Miscompilations: expressions for which torch.compile is known to answer otherwise than eager torch.
+
+Each is kept with a reproduction in two lines; tests run them, so that an entry is taken out when torch is mended. Where
+the outputs of a compiled split differ from its eager ones, the entries that its source matches are named.
+"""
+
+import inspect
+import re
+import sys
+from dataclasses import dataclass
+
+import torch
+
+FATAL = "ends the process"  # what a reproduction does that cannot be compared: it is run in a process of its own
+
+
+@dataclass(frozen=True)
+class Miscompilation:
+    """One known fault of a compiler.
+
+    Args:
+        name: Lower-case words with hyphens.
+        torch: The version that it was found with, major and minor; on another one it must be tried again.
+        device: Where the fault shows.
+        operands: Python source of a tuple of operands, first line of the reproduction.
+        expression: Python source of a function of them, second line.
+        outcome: What the compiled function does.
+        pattern: Of source that may hold it, as a regular expression.
+        instead: One sentence that says what to write.
+    """
+
+    name: str
+    torch: str
+    device: str
+    operands: str
+    expression: str
+    outcome: str
+    pattern: str
+    instead: str
+
+
+MISCOMPILATIONS = (
+    # Found in the kernel's source: both axes are tiled to transpose the strided operand, and the index that goes with
+    # an element is that of its tile, not of the element, so every answer is a multiple of 8 or 16. From one tile on.
+    Miscompilation(
+        "index-of-a-strided-extreme",
+        torch="2.11",
+        device="cpu",
+        operands="(torch.linspace(0, 1, 64 * 32).view(64, 32).sin(), torch.linspace(0, 9, 64)[::2].cos())",
+        expression="lambda rows, strided: (rows - strided).argmin(-1)",
+        outcome="argmin, argmax, min(dim) and max(dim) give multiples of 8 or 16 where what they reduce is computed "
+        "from an operand that is strided along the reduced axis (a slice with a step, a transpose, a sum over "
+        "another axis)",
+        pattern=r"\.(argmin|argmax)\(|\.(min|max)\((dim=)?-?\d|torch\.(argmin|argmax|min|max)\(",
+        instead="Let the extreme be taken of the result of an operation that is not fused, such as torch.cdist.",
+    ),
+)
+
+
+def find_suspects(component: object) -> list[Miscompilation]:
+    """Return the known miscompilations that the source of a component's module may hold.
+
+    Args:
+        component: An instance of a class, or a function.
+    """
+    source = source_of_module(component)
+    return [entry for entry in MISCOMPILATIONS if re.search(entry.pattern, source)]
+
+
+def source_of_module(component: object) -> str:
+    """The source of the module that defines a component; empty where there is none to read."""
+    module = sys.modules.get(getattr(component, "__module__", ""))
+    try:
+        return inspect.getsource(module) if module is not None else ""
+    except (OSError, TypeError):
+        return ""
+
+
+def is_of_this_torch(entry: Miscompilation) -> bool:
+    """Whether an entry was found with the version of torch that is installed."""
+    return torch.__version__.startswith(f"{entry.torch}.")
