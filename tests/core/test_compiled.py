@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from pretask.compiled import find_difference, keep_buffers, name_outputs
+from pretask.draws import mix
 from pretask.miscompilations import MISCOMPILATIONS, Miscompilation, find_suspects, is_of_this_torch
 from pretask.values import Inputs, Target
 from torch import nn
@@ -69,13 +70,15 @@ def test_every_known_miscompilation_still_happens_or_its_entry_is_taken_out(entr
         "print(torch.equal(function(*operands), torch.compile(function)(*operands)))\n"
     )
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert ran.stdout.strip() == "False", f"{entry.name} is mended in torch {torch.__version__}: delete its entry."
+    wrong = ran.stdout.strip() == "False"
+    assert wrong or not entry.certain, f"{entry.name} is mended in torch {torch.__version__}: delete its entry."
 
 
 def test_a_component_is_suspected_by_the_source_of_its_module() -> None:
     assert [entry.name for entry in find_suspects(nearest)] == ["index-of-a-strided-extreme"]
     assert find_suspects(find_difference) == []
     assert find_suspects(object()) == []
+    assert [entry.name for entry in find_suspects(mix)] == ["corruption-by-hashed-counters"]
 
 
 REFUSED = """
