@@ -95,7 +95,8 @@ class Sized(Halves):
     def __call__(self, batch, draws, /):
         x, y = super().__call__(batch, draws)
         pairs = x.data.flatten(2).view(len(batch), 32, 2)
-        tones = torch.arange(64.0, device=batch.device).view(32, 2).cos().abs()
+        number = torch.arange(32, device=batch.device)
+        tones = torch.stack([number % 6, number // 6], 1) / 5
         near = (tones.square().sum(1) - 2 * pairs @ tones.T).argmin(-1)
         sound = torch.cdist(pairs.flatten(0, 1), tones).argmin(-1).view(len(batch), 32)
         return x, {{"brighter": Target((near if {wrong} else sound).sum(1) % 2)}}
