@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from pretask import checkpoint
 from pretask.augment import augmented
 from pretask.checkpoint import Progress
+from pretask.compiled import as_tensors, check_compiled
 from pretask.compose import Task, seed_ambient, seeded
 from pretask.draws import Draws
 from pretask.errors import PretaskError
@@ -148,10 +149,12 @@ class Run:
         if recipe.channels_last and task.device.type == "cuda":
             use_channels_last(self.parts.values())
         self.divide, score = Divide(task), Score(task)
+        self.raw_score = score
         self.parameters = [each for each in score.parameters() if each.requires_grad]
         self.optimizer = recipe.make_optimizer(self.parameters)
         self.raw_optimizer = self.optimizer
         if recipe.compile:
+            torch._dynamo.reset()  # after eight runs in one process a step would be run eagerly, without a word
             self.divide.compile()
             score.compile()
         self.score, self.optimizer = self.accelerator.prepare(score, self.optimizer)
@@ -171,6 +174,7 @@ class Run:
             return
         for part in self.parts.values():
             part.train()
+        self.check_compiled()
         began, saved = time.monotonic() - progress.seconds, time.monotonic()
         told, told_step = saved, progress.step
         with ThreadPoolExecutor(1) as loader:
@@ -190,6 +194,12 @@ class Run:
                     self.save()
                     saved = time.monotonic()
         self.save()
+
+    def check_compiled(self) -> None:
+        """Refuse to train where the compiler was wrong, which would teach something else than the record says."""
+        if self.task.recipe.compile:
+            batch, epoch = self.fetch(self.progress.step)[0]
+            check_compiled(self.divide, self.raw_score, batch, *self.as_arguments(batch, epoch))
 
     def ask(self, loader: ThreadPoolExecutor, step: int) -> "Future[list[tuple[Batch, Epoch]]]":
         """The batches of a step, fetched while the step before is computed."""
@@ -217,7 +227,7 @@ class Run:
 
     def divided(self, batches: list[tuple[Batch, Epoch]]) -> list[Part]:
         """Return the parts of a step, split before the first is encoded: only then is the step's weight known."""
-        keys = [self.as_arguments(epoch, len(batch)) for batch, epoch in batches]
+        keys = [self.as_arguments(batch, epoch) for batch, epoch in batches]
         halves = [self.divide(batch, *key) for (batch, _), key in zip(batches, keys, strict=True)]
         targets = [each for _, each in halves]
         if len(batches) > 1:
@@ -241,13 +251,11 @@ class Run:
             losses.append(loss)
         return mean_loss(losses)
 
-    def as_arguments(self, epoch: Epoch, size: int) -> tuple[int | Tensor, Epoch]:
+    def as_arguments(self, batch: Batch, epoch: Epoch) -> tuple[int | Tensor, Epoch]:
         """Seed and epoch as they are, or as tensors where numbers would make torch.compile start again every epoch."""
         if not self.task.recipe.compile:
             return self.seed, epoch
-        device = self.task.device
-        each = epoch if isinstance(epoch, Tensor) else torch.full((size,), epoch, device=device)
-        return torch.tensor(self.seed, device=device), each
+        return as_tensors(batch, self.seed, epoch)
 
     def report(self, loss: Loss, samples_per_second: float) -> None:
         """Look at the loss: stop if it was not finite, else keep a point of the curve and tell."""

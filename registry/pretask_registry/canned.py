@@ -27,11 +27,19 @@ OBSERVED = {
 }
 
 
-def canned(modality: str, count: int = 64) -> Observed:
+def canned(modality: str, count: int = 64, scale: int = 1, frames: int = 1) -> Observed:
     """What canned data of a modality yields.
+
+    Args:
+        modality: Which.
+        count: How many samples.
+        scale: How many times the sides of images and frames, the length of texts and the rate of sound.
+        frames: How many times the frames of a clip.
 
     >>> canned("text").vocabulary.id("mask")
     1
+    >>> canned("video", scale=2).shape, canned("audio", scale=2).rate
+    ((8, 3, 64, 64), 16000.0)
 
     Raises:
         Unknown: There is none of this modality.
@@ -39,16 +47,21 @@ def canned(modality: str, count: int = 64) -> Observed:
     if modality not in OBSERVED:
         raise Unknown(f"No canned data for the modality {modality!r}. There is some for {', '.join(OBSERVED)}.")
     plain = OBSERVED[modality]
-    return Observed(plain.modality, plain.shape, plain.dtype, count, plain.vocabulary, plain.rate)
+    times = {"video": (frames, 1, scale, scale), "image": (1, scale, scale)}.get(modality, (scale,))
+    shape = tuple(size * factor for size, factor in zip(plain.shape, times, strict=True))
+    rate = plain.rate * scale if modality == "audio" and plain.rate else plain.rate
+    return Observed(plain.modality, shape, plain.dtype, count, plain.vocabulary, rate)
 
 
-def canned_samples(modality: str, count: int = 64, first: int = 0) -> "Samples":
+def canned_samples(modality: str, count: int = 64, first: int = 0, *, scale: int = 1, frames: int = 1) -> "Samples":
     """Canned data of a modality: the same for every call, each sample the same for any count.
 
     Args:
         modality: Which.
         count: How many samples.
         first: The number of the first one, so that a test part can have others than the training part.
+        scale: As of `canned`.
+        frames: Likewise.
 
     Raises:
         Unknown: There is none of this modality.
@@ -57,7 +70,7 @@ def canned_samples(modality: str, count: int = 64, first: int = 0) -> "Samples":
     from pretask import Draws, Labels, Samples
     from pretask.cache import fingerprint
 
-    observed = canned(modality, count)
+    observed = canned(modality, count, scale, frames)
     numbers = torch.arange(first, first + count)
     draws = Draws(numbers).branch("canned")  # or a split that is tried would draw the same
     label = draws.integers("class", 0, CLASSES)

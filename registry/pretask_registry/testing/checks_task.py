@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 import torch
-from pretask import Batch, Draws, Labels, Recipe, Samples, Task
+from pretask import Batch, Draws, Inputs, Labels, Recipe, Samples, Targets, Task
 from pretask.train import train
 
 from pretask_registry.fit import PARTS, static_fit
@@ -23,7 +23,7 @@ from pretask_registry.testing.checks import Failure, check, require
 from pretask_registry.testing.checks_model import nudged, reached
 from pretask_registry.testing.kinds import TaskCase
 from pretask_registry.testing.material import CPU, batch_of
-from pretask_registry.testing.tensors import difference, parameters_of
+from pretask_registry.testing.tensors import difference, named_tensors, parameters_of
 
 STEPS, RATE = 60, 5e-3  # to overfit eight samples
 LEARNED = 0.15  # of a blind guess's loss must be gone
@@ -171,6 +171,34 @@ def finite_in_bfloat16(case: TaskCase) -> None:
     with torch.autocast(CPU.type, torch.bfloat16):
         loss = step(task, batch_of(case.samples, task.split, 4), case.seed)
     require(bool(loss.total.isfinite()), f"The loss must be finite in bfloat16; it is {loss.total}.")
+
+
+@check("task")
+def split_runs_outside_autocast(case: TaskCase) -> None:
+    """Under bfloat16 autocast, model and objective are given the very x and y that they are given without."""
+    task = case.make()
+    batch = batch_of(case.samples, task.split, 16)
+    plain = exchanged_values(task, batch, case.seed)
+    with torch.autocast(CPU.type, torch.bfloat16):
+        told = difference(plain, exchanged_values(task, batch, case.seed), 0.0)
+    require(not told, f"A split must run outside autocast, or precision changes the lesson; under bfloat16, {told}.")
+
+
+def exchanged_values(task: Task, batch: Batch, seed: int) -> dict[str, torch.Tensor]:
+    """The x that a task's loss hands to the model and the y that it hands to the objective."""
+    values: dict[str, Any] = {}
+
+    def encode(inputs: Inputs) -> Any:
+        values["x"] = inputs
+        return task.model(inputs)
+
+    def score(features: Any, targets: Targets, draws: Draws) -> Any:
+        values["y"] = targets
+        return task.objective(features, targets, draws)
+
+    with torch.no_grad():
+        step(replace(task, model=encode, objective=score), batch, seed)
+    return dict(named_tensors(values))
 
 
 @check("suite", once=True)

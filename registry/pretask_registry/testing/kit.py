@@ -23,6 +23,7 @@ from pretask_registry.testing.outcomes import Outcome
 MODULES = (
     "checks_declaration",
     "checks_split",
+    "checks_compiled",
     "checks_hiding",
     "checks_model",
     "checks_objective",

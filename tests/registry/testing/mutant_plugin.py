@@ -10,6 +10,7 @@ HERE = {kind: f"mutant_{kind}s" for kind in KINDS}
 TRAITS: dict[str, dict[str, Any]] = {
     "rotate": {"modality": "image", "targets": {"categories"}},
     "fill": {"modality": "image", "targets": {"values"}},
+    "quantize": {"modality": "image", "targets": {"categories"}},
     "follow": {"modality": "text", "targets": {"categories"}, "sees": "past"},
     "reverse": {"modality": "video", "targets": {"categories"}, "views": None},
     "reader": {"modality": "text", "streams": "past"},

@@ -163,6 +163,41 @@ class Follow:
 
 
 @dataclass(frozen=True)
+class Quantize:
+    """Show the right half; ask which of 32 tones of red and green is nearest to each pixel of the left half."""
+
+    fault: str = ""
+
+    def spec(self, images: Observed, /) -> tuple[InputSpec, TargetSpecs]:
+        refuse("quantize", "image", images, self.fault)
+        return self.whole_spec(images), {"tone": Categories(32, grid=images.shape[1:])}
+
+    def whole_spec(self, images: Observed, /) -> InputSpec:
+        return InputSpec("image", images.shape)
+
+    def whole(self, batch: Batch, /) -> Inputs:
+        return Inputs(batch.data[:, None] / 255)
+
+    def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
+        images = batch.data / 255
+        shown = torch.arange(32, device=batch.device) >= 16
+        label = self.nearest(images[:, :2].movedim(1, -1), tones(batch.device))
+        weight = (~shown).float().expand(len(batch), 32, 32)
+        return Inputs(torch.where(shown, images, 0.0)[:, None]), {"tone": Target(label, weight)}
+
+    def nearest(self, colors: Tensor, tones: Tensor) -> Tensor:
+        if self.fault == "distances-fused-with-argmin":
+            return (tones.square().sum(1) - 2 * colors @ tones.T).argmin(-1)
+        return torch.cdist(colors.flatten(0, -2), tones).argmin(-1).view(colors.shape[:-1])
+
+
+def tones(device: torch.device) -> Tensor:
+    """32 tones of red and green, spread over the square."""
+    number = torch.arange(32, device=device)
+    return torch.stack([number % 6, number // 6], 1) / 5
+
+
+@dataclass(frozen=True)
 class Reverse:
     """Show every second clip backwards; ask which."""
 

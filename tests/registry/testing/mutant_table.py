@@ -51,6 +51,7 @@ SPLITS = {
         "sees-all": "hidden-stays-hidden",
         "padding-asked": "padding-is-not-asked",
     },
+    "quantize": {"distances-fused-with-argmin": "compiled-answers-as-eager"},
     "reverse": {
         "black-border-when-reversed": "no-shortcut-solves-it",
         "fades-when-reversed": "no-shortcut-solves-it",

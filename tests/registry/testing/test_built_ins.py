@@ -12,23 +12,23 @@ test_conformance = conformance("pretask")
 
 
 @pytest.mark.slow
-def test_every_built_in_split_compiles_in_one_graph() -> None:
+@pytest.mark.parametrize(
+    ("kind", "check", "least"),
+    [
+        ("split", "compiles", 20),
+        ("split", "compiled-answers-as-eager", 20),
+        ("task", "compiled-step-answers-as-eager", 12),
+    ],
+)
+def test_every_built_in_compiles_in_one_graph_and_then_answers_as_before(kind: str, check: str, least: int) -> None:
     # In a process of its own: the import hook that checks shapes in tests does not trace.
-    command = [
-        sys.executable,
-        "-m",
-        "pretask_bench",
-        "check",
-        "pretask",
-        "--kind",
-        "split",
-        "--only",
-        "compiles",
-        "--json",
-    ]
     ran = subprocess.run(
-        command, capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}
+        [sys.executable, "-m", "pretask_bench", "check", "pretask", "--kind", kind, "--only", check, "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     outcomes = json.loads(ran.stdout)["outcomes"]
-    assert len(outcomes) > 20
-    assert [each for each in outcomes if each["state"] != "passed"] == []
+    assert len(outcomes) > least
+    assert [outcome for outcome in outcomes if outcome["state"] != "passed"] == []

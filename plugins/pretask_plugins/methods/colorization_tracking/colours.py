@@ -55,4 +55,6 @@ def spread(points: Float[Tensor, "N 2"], count: int, seed: int) -> Float[Tensor,
 
 def nearest(points: Float[Tensor, "N 2"], centres: Float[Tensor, "K 2"]) -> Int[Tensor, " N"]:
     """The number of every point's nearest centre."""
+    # Distances by an operation that is not fused: with their arithmetic inside argmin, a compiled step on a CPU labels
+    # wrongly (pretask/miscompilations.py).
     return torch.cdist(points, centres).argmin(1)

@@ -29,7 +29,7 @@ from pretask.held_out import Guesser
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.methods.colorization_tracking.colours import k_means, lab
+from pretask_plugins.methods.colorization_tracking.colours import k_means, lab, nearest
 
 BATCHES = 64  # of the training part that colours are fitted to, at most
 FRAMES = 2  # of each of its clips
@@ -150,8 +150,7 @@ class ColorizeFrames:
                 "colorization-tracking", "colours, fitted or as split.centres", "none", "Call fit with some batches."
             )
         centres = torch.tensor(self.centres, device=colours.device)
-        label: Tensor = (centres.square().sum(1) - 2 * colours @ centres.T).argmin(-1)
-        return label
+        return nearest(colours.flatten(0, -2), centres).view(colours.shape[:-1])
 
     def baselines(self, batches: Iterable[Batch], /) -> Mapping[str, Guesser]:
         """The cell at the same place of the newest reference, any cell of any reference, and the cell that looks most

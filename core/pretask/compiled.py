@@ -1,0 +1,164 @@
+"""Compiled: what torch.compile makes of a split and of a step, held against what they are without it.
+
+A compiler may be wrong, and then a run trains on something else than its record says (miscompilations.py). So a
+compiled run is checked on its first batch, and the conformance kit checks every split and task.
+Axes: B batch.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from pretask.compose import seeded
+from pretask.draws import Draws
+from pretask.errors import PretaskError
+from pretask.miscompilations import find_suspects, is_of_this_torch
+from pretask.protocols import SplitFn
+from pretask.values import Batch, Inputs, Loss, Target, Targets
+
+if TYPE_CHECKING:
+    from pretask.train import Divide, Part, Score
+
+# A compiled kernel rounds otherwise: a normal draw differs by 5e-7, the logarithm of a faint spectrum by 1e-5.
+MAX_OUTPUT_ERROR = 1e-4  # of numbers around 1, absolute and relative
+# Where rounding decides which of two nearest colors or pixels it is, a place may differ; a fault differs in far more.
+MAX_FLIPPED_FRACTION = 1e-3
+# A mean over a batch, through a whole network: float32 sums in another order, of bfloat16 with 8 bits of mantissa.
+MAX_LOSS_ERROR = {"fp32": 1e-3, "bf16": 3e-2}  # relative
+
+Epoch = int | Tensor
+Divided = Callable[..., tuple[Inputs, Targets]]
+
+
+def check_compiled(divide: "Divide", score: "Score", batch: Batch, seed: int | Tensor, epoch: Epoch) -> None:
+    """Raise PretaskError unless a compiled step answers as the eager one does, on a run's first batch.
+
+    x and y are compared output by output. The loss is compared where it follows from its arguments: not where two
+    ambient seeds give two losses, since compiled dropout draws otherwise than eager dropout. Weights, buffers and
+    random states are left as they were.
+
+    Args:
+        divide: Compiled in place (`divide.compile()`).
+        score: Likewise, in the mode in which it will be trained.
+        batch: As it comes from the data.
+        seed: As the step will get it.
+        epoch: Likewise.
+    """
+    task, given = score.task, (batch, *as_tensors(batch, seed, epoch))
+    problem = compare_outputs(divide.forward, divide, given, MAX_FLIPPED_FRACTION)
+    problem = problem or compare_loss(score, divide.forward(*given), given, MAX_LOSS_ERROR[task.recipe.precision])
+    if problem:
+        raise PretaskError(
+            "recipe.compile",
+            "a compiled step that answers as the eager one does on the first batch",
+            problem + name_suspects(task.split),
+            "Set recipe.compile=false.",
+        )
+
+
+def compare_split(split: SplitFn, batch: Batch, seed: int) -> str:
+    """Say where x or y of a batch differ between the compiled and the eager split; empty where they agree."""
+
+    def divide(batch: Batch, seed: Tensor, epoch: Tensor) -> tuple[Inputs, Targets]:
+        return split(batch, Draws(batch.index, seed, epoch).branch("split"))
+
+    torch._dynamo.reset()  # after eight splits in one process this code would be run eagerly, without a word
+    return compare_outputs(divide, torch.compile(divide), (batch, *as_tensors(batch, seed, 0)), 0.0)
+
+
+def as_tensors(batch: Batch, seed: int | Tensor, epoch: Epoch) -> tuple[Tensor, Tensor]:
+    """Seed and epoch as a compiled run hands them over: a number would be another graph for every epoch."""
+    epoch = epoch if isinstance(epoch, Tensor) else torch.full((len(batch),), epoch, device=batch.device)
+    return torch.as_tensor(seed, device=batch.device), epoch
+
+
+def compare_outputs(eager: Divided, compiled: Divided, given: tuple[Any, ...], max_flipped: float) -> str:
+    """Say where x or y that are made of some arguments differ; empty where they agree.
+
+    Args:
+        eager: Without the compiler.
+        compiled: The same with it.
+        given: Arguments of both.
+        max_flipped: The fraction of a tensor's places that may differ.
+    """
+    return find_difference(name_outputs(*eager(*given)), name_outputs(*compiled(*given)), max_flipped)
+
+
+def compare_loss(score: "Score", divided: tuple[Inputs, Targets], given: tuple[Any, ...], max_error: float) -> str:
+    """Say how the loss of a compiled step differs from the eager one; empty where it agrees or is drawn at random."""
+    from pretask.train import Part
+
+    part = Part(*divided, given[0].index, *given[1:])
+    with keep_buffers(score):
+        with torch.no_grad():
+            eager, again = (measure(score.forward, part, ambient) for ambient in (0, 1))
+        if eager != again:
+            return ""
+        compiled = measure(score, part, 0)
+    if abs(compiled - eager) <= max_error * max(abs(eager), 1.0):
+        return ""
+    return f"a loss of {compiled:.5g} where the eager step has {eager:.5g}"
+
+
+def measure(step: Callable[..., Loss], part: "Part", ambient: int) -> float:
+    """The loss of a step whose ambient randomness has a seed of its own."""
+    with seeded(ambient):
+        return float(step(part).total.detach())
+
+
+@contextmanager
+def keep_buffers(module: nn.Module) -> Iterator[None]:
+    """Put buffers, such as running means, back to what they were."""
+    before = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, value in before:
+            buffer.copy_(value)
+
+
+def name_outputs(inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
+    """Every tensor of x and y, by the way to it: `x.data`, `y.token.value`."""
+    values: dict[str, Inputs | Target] = {"x": inputs, **{f"y.{name}": target for name, target in targets.items()}}
+    found = {
+        f"{name}.{field.name}": getattr(value, field.name) for name, value in values.items() for field in fields(value)
+    }
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+
+def find_difference(eager: Mapping[str, Tensor], compiled: Mapping[str, Tensor], max_flipped: float) -> str:
+    """Describe the first compiled tensor that differs from the eager one in more places than may; else empty.
+
+    >>> find_difference({"y": torch.arange(4)}, {"y": torch.arange(4).clamp(max=2)}, 0.0)
+    'y that differs at 1 of 4 places'
+    """
+    if eager.keys() != compiled.keys():
+        return f"{sorted(compiled)} where the eager split makes {sorted(eager)}"
+    for name, one in eager.items():
+        other = compiled[name]
+        if one.shape != other.shape or one.dtype != other.dtype:
+            return f"{name} of {other.dtype} {tuple(other.shape)} where the eager split makes {one.dtype} {one.shape}"
+        wrong = int((~agreement(one, other)).sum())
+        if wrong > max_flipped * one.numel():
+            return f"{name} that differs at {wrong} of {one.numel()} places"
+    return ""
+
+
+def agreement(one: Tensor, other: Tensor) -> Tensor:
+    """Where two tensors agree: integers where they are equal, floats up to rounding."""
+    if not one.is_floating_point():
+        return one == other
+    return torch.isclose(one, other, MAX_OUTPUT_ERROR, MAX_OUTPUT_ERROR, equal_nan=True)
+
+
+def name_suspects(component: object) -> str:
+    """The known miscompilations that a component's source may hold, as the end of a sentence; empty where none."""
+    return "".join(
+        f" (it may be the known miscompilation {entry.name}: {entry.outcome}. {entry.instead})"
+        for entry in find_suspects(component)
+        if is_of_this_torch(entry)
+    )
