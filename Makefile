@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check clean
+.PHONY: setup demo test test-all check clean
 
 setup: .venv/ready
 
@@ -18,6 +18,9 @@ demo: setup ## every installed task on embedded data, a table of all, and a lead
 
 test: setup ## every test, warnings as errors
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --dist worksteal
+
+test-all: setup test ## and what takes longer than the rest together
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m exhaustive
 
 check: setup ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -61,7 +61,7 @@ def record(facts: dict[str, Any]) -> Maker:
 def test_what_was_chosen_stands_in_both_tables_and_every_seeds_choice_in_the_order_of_seeds(record: Maker) -> None:
     group = [record(0, pooling="mean"), record(1, pooling="last"), record(2, pooling="mean")]
     (line,) = lines([group])
-    assert line.cells[6] == "linear accuracy (layer1, mean/last)"
+    assert line.cells[6] == "linear accuracy ↑ (layer1, mean/last)"
     assert line.facts["chosen"] == {
         "layer": ["layer1"],
         "pooling": ["mean", "last"],
@@ -71,14 +71,14 @@ def test_what_was_chosen_stands_in_both_tables_and_every_seeds_choice_in_the_ord
     assert rows["chosen layer"] == ("layer1", "", "", "", "")
     assert rows["chosen pooling"] == ("mean, last", "", "", "", "")
     assert "chosen layer1.pooling" not in rows
-    assert lines([[record()]])[0].cells[6] == "linear accuracy"
+    assert lines([[record()]])[0].cells[6] == "linear accuracy ↑"
 
 
 def test_seeds_of_one_cell_are_one_row_with_an_interval_beside_chance_and_the_best_trivial_guess(record: Maker) -> None:
     groups = grouped([record(1, 0.6), record(0, 0.4), record(0, 0.9, task=None)])
     assert [len(group) for group in groups] in ([2, 1], [1, 2])
     row = next(row for row in summary_rows(groups) if row[2] == "2")
-    assert row[3] == "order ↓ 0.4 ± 0; order.accuracy ↑ 80.0 % ± 0.0"
+    assert row[3] == "order ↓ 0.4; order.accuracy ↑ 80.0 %"
     assert row[4] == "50.0 %"
     assert row[6] == "linear accuracy ↑"
     assert row[7].startswith("50.0 % ±")

@@ -11,13 +11,16 @@ from pretask_registry.testing import conformance
 test_conformance = conformance("pretask")
 
 
+EXHAUSTIVE = pytest.mark.exhaustive  # many minutes of compiling: every preset of every task
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "check", "least"),
     [
         ("split", "compiles", 20),
-        ("split", "compiled-answers-as-eager", 20),
-        ("task", "compiled-step-answers-as-eager", 12),
+        pytest.param("split", "compiled-answers-as-eager", 20, marks=EXHAUSTIVE),
+        pytest.param("task", "compiled-step-answers-as-eager", 12, marks=EXHAUSTIVE),
     ],
 )
 def test_every_built_in_compiles_in_one_graph_and_then_answers_as_before(kind: str, check: str, least: int) -> None:
