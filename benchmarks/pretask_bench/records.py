@@ -262,7 +262,7 @@ class Pretext(Measured, Extended):
     seen: Count | None = None
 
     @model_validator(mode="after")
-    def _what_is_told_is_of_a_number(self) -> "Pretext":
+    def _counts_and_intervals_have_a_number(self) -> "Pretext":
         if strangers := (self.count.keys() | self.interval.keys()) - self.metrics.keys():
             raise ValueError(f"counts or intervals of numbers that are not there: {sorted(strangers)[:3]}")
         if reversed_ := [name for name, (low, high) in self.interval.items() if low > high]:

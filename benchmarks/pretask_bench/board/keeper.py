@@ -62,7 +62,7 @@ def folders_of(place: Path) -> list[Path]:
 def decisions(path: Path) -> Iterator[tuple[str, str]]:
     """Read the hashes and reasons of one file."""
     lines: dict[str, int] = {}
-    for number, line in said_lines(path):
+    for number, line in numbered_lines(path):
         name, _, reason = line.partition(" ")
         reason = visible(" ".join(reason.split()))
         if not HASH.fullmatch(name) or not reason:
@@ -77,7 +77,7 @@ def decisions(path: Path) -> Iterator[tuple[str, str]]:
 
 def read_authors(path: Path) -> frozenset[str]:
     """Read who may raise a dispute; raises PretaskError where the file cannot be read or names nobody."""
-    authors = frozenset(line for _, line in said_lines(path))
+    authors = frozenset(line for _, line in numbered_lines(path))
     if not authors:
         raise PretaskError(
             visible(str(path)), "one author a line, at least one", "none", "Name one, or leave --strict-authors out."
@@ -85,7 +85,7 @@ def read_authors(path: Path) -> frozenset[str]:
     return authors
 
 
-def said_lines(path: Path) -> Iterator[tuple[int, str]]:
+def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Return the lines that say something, by their number."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:

@@ -47,14 +47,14 @@ def separate(board: Board) -> Iterator[tuple[int, Pairs, Bool[np.ndarray, "R E"]
     count = len(board.entries)
     if count <= MOST_BY_SIZE:
         pairs = board.pairs(0, count)
-        yield 0, pairs, told_apart(pairs, level_of_board(board))
+        yield 0, pairs, separate_pairs(pairs, level_of_board(board))
         return
     for start in range(0, count, ROWS):
         pairs = board.pairs(start, start + ROWS)
         yield start, pairs, pairs.beyond(level_of_board(board), count)
 
 
-def told_apart(pairs: Pairs, level: float) -> Bool[np.ndarray, "E E"]:
+def separate_pairs(pairs: Pairs, level: float) -> Bool[np.ndarray, "E E"]:
     """Return which pairs lie further apart than any set of equal entries that could hold both.
 
     An entry that is near fewer than p - 1 others is in no set of p.
