@@ -5,9 +5,9 @@ from hashlib import sha256
 from typing import Any
 
 import numpy as np
-from pretask_bench.canonical import canonical_bytes
-from pretask_bench.records import Record, build_record, pack_items, record_hash
-from pretask_bench.suites import Fixed, Suite, SuiteFile
+from pretask_bench.records.canonical import canonical_bytes
+from pretask_bench.records.record import Record, build_record, pack_items, record_hash
+from pretask_bench.runs.suites import Fixed, Suite, SuiteFile
 
 LINEAR = {"evaluator": "linear", "metric": "accuracy", "chance": "majority"}
 KNN = {"evaluator": "knn", "metric": "accuracy", "chance": 0.1}

@@ -10,7 +10,7 @@ import torch
 import whole_gradient
 from pretask import Draws
 from pretask.scoring import sum_weights
-from pretask_registry.testing.material import batch_of
+from pretask_registry.conformance.material import batch_of
 from torch import Tensor
 
 TASKS = whole_gradient.TASKS

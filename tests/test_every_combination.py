@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 import torch
 from pretask import Draws, Recipe
-from pretask.compose import compose
-from pretask_bench.compat import exact_reason
+from pretask.composition import compose
+from pretask_bench.cli.fit_matrix import exact_reason
 from pretask_registry import Registry, Row, build, matrix
 from pretask_registry.canned import canned_samples
 

@@ -8,9 +8,9 @@ import torch
 import whole_gradient
 from pretask import Draws, Inputs, Task
 from pretask.checkpoint import Progress
-from pretask.train import Part, Run
-from pretask_registry.testing.material import batch_of
-from pretask_registry.testing.tensors import named_tensors
+from pretask.training import Part, Run
+from pretask_registry.conformance.material import batch_of
+from pretask_registry.conformance.tensors import named_tensors
 
 HALF = torch.autocast("cpu", torch.bfloat16)
 

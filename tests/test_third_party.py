@@ -11,9 +11,9 @@ import pytest
 import torch
 from clean_room import HOUSE, Room, wheel_of
 from pretask import Recipe, Task
-from pretask.compose import compose
-from pretask.train import train
-from pretask_plugins.models.convnet import Convnet
+from pretask.composition import compose
+from pretask.training import train
+from pretask_plugins.models.image.convnet import Convnet
 from pretask_registry.canned import canned_samples
 from torch import Tensor
 
@@ -77,7 +77,7 @@ def test_every_component_of_a_third_party_passes_the_conformance_kit(turns: Inst
 @pytest.mark.slow
 def test_the_tasks_of_a_third_party_are_run_and_recorded_with_full_ids_and_release(turns: Installed) -> None:
     calls = "; ".join(f"invoke('run turns/{task} {TINY}'.split())" for task in TASKS)  # one process, to load torch once
-    turns.room.shell(f'python -c "from pretask_bench.cli import invoke; {calls}"')
+    turns.room.shell(f'python -c "from pretask_bench.cli.main import invoke; {calls}"')
     records = [json.loads(file.read_text()) for file in (turns.room.work / "runs" / "records").glob("*.json")]
     assert {record["cell"]["task"] for record in records} == {f"turns/{task}@1" for task in TASKS}
     for record in records:

@@ -11,11 +11,11 @@ from functools import cache
 import torch
 from pretask import Batch, Draws, Inputs, Recipe, Samples, Target, Targets, Task
 from pretask.checkpoint import Progress
-from pretask.compose import compose
-from pretask.train import Run
+from pretask.composition import compose
+from pretask.training import Run
 from pretask_registry import Registry, build, resolved_options
+from pretask_registry.conformance.material import canned, declared_parts, fitted, modality_of
 from pretask_registry.registry import Registered
-from pretask_registry.testing.material import canned, declared_parts, fitted, modality_of
 from torch import Tensor, nn
 
 REGISTRY = Registry.load()

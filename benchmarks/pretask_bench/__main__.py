@@ -1,5 +1,5 @@
 """`python -m pretask_bench` is the command `pretask`."""
 
-from pretask_bench.cli import main
+from pretask_bench.cli.main import main
 
 main()

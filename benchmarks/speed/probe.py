@@ -27,7 +27,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from pretask_bench.provenance import collect
+from pretask_bench.records.provenance import collect
 
 SHAPES = {"overlapping": (50_000, 512, 10), "separable": (10_000, 2_048, 100), "small": (2_000, 64, 10)}
 GRID = 10 ** np.linspace(-6, 5, 45)
@@ -86,7 +86,7 @@ def multiplies_bfloat16() -> bool:
 def ours(kind: str, dtype: str = "float32") -> dict[str, Any]:
     """The whole grid."""
     import torch
-    from pretask_plugins.evaluators.logistic import fit_grid
+    from pretask_plugins.evaluators.probes.logistic import fit_grid
 
     torch.set_num_threads(1)
     train, label, test, answer = data_of(kind)

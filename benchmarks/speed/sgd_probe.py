@@ -30,13 +30,13 @@ os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS
 import torch
 from pretask import Budget, Samples, Task
 from pretask.extraction import extract
-from pretask.held_out import evaluating
 from pretask.pooling import pool
-from pretask_bench.plan import make_plan
-from pretask_bench.provenance import collect
-from pretask_bench.run import Sitting, make
-from pretask_plugins.evaluators.held_out import Labelled, Probed, stratified
-from pretask_plugins.evaluators.linear import LinearProbe
+from pretask.pretext_score import evaluating
+from pretask_bench.records.provenance import collect
+from pretask_bench.runs.plan import make_plan
+from pretask_bench.runs.run import Sitting, make
+from pretask_plugins.evaluators.probes.linear import LinearProbe
+from pretask_plugins.evaluators.probes.validation_split import Labelled, Probed, stratified
 from pretask_registry import Registry
 from torch import Tensor, nn
 from torch.nn import functional as F

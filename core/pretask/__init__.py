@@ -24,11 +24,11 @@ from pretask.specs import (
 )
 
 if TYPE_CHECKING:
-    from pretask.compose import Task
+    from pretask.composition import Task
     from pretask.draws import Draws
     from pretask.precision import full_precision, upcast
     from pretask.protocols import Budget, Choice, Data, Evaluator, Figure, Fitted, Items, Model, Objective, SplitFn
-    from pretask.reading import Heads, Reading, check_kinds, find_reading
+    from pretask.readout import Heads, Reading, check_kinds, find_reading
     from pretask.recipe import Recipe
     from pretask.samples import Labels, Samples
     from pretask.scoring import build_loss, weighted_mean
@@ -50,12 +50,12 @@ HOMES = {
         "Objective",
         "SplitFn",
     ),
-    "reading": ("Heads", "Reading", "check_kinds", "find_reading"),
+    "readout": ("Heads", "Reading", "check_kinds", "find_reading"),
     "recipe": ("Recipe",),
     "samples": ("Labels", "Samples"),
     "precision": ("full_precision", "upcast"),
     "scoring": ("build_loss", "weighted_mean"),
-    "compose": ("Task",),
+    "composition": ("Task",),
     "values": ("Batch", "Features", "Inputs", "Loss", "Target", "Targets"),
 }
 HOME = {name: home for home, names in HOMES.items() for name in names}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from pretask.compose import seeded
+from pretask.composition import seeded
 from pretask.draws import Draws
 from pretask.errors import PretaskError
 from pretask.miscompilations import find_suspects, is_of_this_torch
@@ -21,7 +21,7 @@ from pretask.protocols import SplitFn
 from pretask.values import Batch, Inputs, Loss, Target, Targets
 
 if TYPE_CHECKING:
-    from pretask.train import Divide, Part, Score
+    from pretask.training import Divide, Part, Score
 
 # A compiled kernel rounds otherwise: a normal draw differs by 5e-7, the logarithm of a faint spectrum by 1e-5.
 MAX_OUTPUT_ERROR = 1e-4  # of numbers around 1, absolute and relative
@@ -90,7 +90,7 @@ def compare_outputs(eager: Divided, compiled: Divided, given: tuple[Any, ...], m
 
 def compare_loss(score: "Score", divided: tuple[Inputs, Targets], given: tuple[Any, ...], max_error: float) -> str:
     """Say how the loss of a compiled step differs from the eager one; empty where it agrees or is drawn at random."""
-    from pretask.train import Part
+    from pretask.training import Part
 
     part = Part(*divided, given[0].index, *given[1:])
     with keep_buffers(score):

@@ -22,10 +22,10 @@ from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from pretask.cache import all_wanted, cached, rows_file
-from pretask.compose import Task
+from pretask.composition import Task
 from pretask.errors import PretaskError
-from pretask.held_out import evaluating
 from pretask.pooling import POOLINGS, content_of, no_content, pool, widest
+from pretask.pretext_score import evaluating
 from pretask.protocols import Budget
 from pretask.samples import Samples
 from pretask.values import Batch, Features, Inputs

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from pretask.train import Watcher
+from pretask.training import Watcher
 from pretask.values import Loss
 
 PLAIN = 10.0  # seconds between plain lines

@@ -14,7 +14,7 @@ from pretask.specs import FeatureSpec, InputSpec, Observed, TargetSpecs
 from pretask.values import Batch, Features, Inputs, Loss, Targets
 
 if TYPE_CHECKING:
-    from pretask.compose import Task
+    from pretask.composition import Task
     from pretask.samples import Samples
 
 

@@ -22,9 +22,9 @@ from pluggy import PluginManager
 from pretask import Component
 
 from pretask_registry import hookspecs
-from pretask_registry.declarations import complaint
 from pretask_registry.hookspecs import HOOKS
 from pretask_registry.names import WORDS, hint
+from pretask_registry.validate import complaint
 
 GROUPS = "pretask.plugins"
 GROUP = f"{GROUPS}.v1"  # the major version of the API is part of the name

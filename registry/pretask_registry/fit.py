@@ -16,7 +16,7 @@ from pretask_registry.registry import Registered, Registry
 
 if TYPE_CHECKING:
     from pretask import SplitFn
-    from pretask.compose import ModelFactory, ObjectiveFactory
+    from pretask.composition import ModelFactory, ObjectiveFactory
 
 PARTS = ("split", "objective", "model")
 
@@ -251,7 +251,7 @@ def exact_fit(split: "SplitFn", objective: "ObjectiveFactory", model: "ModelFact
         model: Called with the specs of x and of the whole sample.
         observed: What the data yields.
     """
-    from pretask.compose import check  # needs torch
+    from pretask.composition import check  # needs torch
 
     try:
         check(observed, split, model, objective)

@@ -11,8 +11,8 @@ from pluggy import PluginManager
 from pretask import Component, PretaskError, Unknown
 
 from pretask_registry.discovery import Plugin, ask, discover, report_duplicates, said
-from pretask_registry.files import load_file
 from pretask_registry.names import Reference, check_kind, nearest, parse
+from pretask_registry.plugin_file import load_file
 
 PLUGIN_PROBLEM = 3  # exit code
 LISTED = 12  # names that an error still lists

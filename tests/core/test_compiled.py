@@ -88,7 +88,7 @@ import torch
 from tiny import *
 from pretask import PretaskError
 from pretask.compiled import check_compiled
-from pretask.train import Divide, Score
+from pretask.training import Divide, Score
 
 class Sized(Halves):
     wrong: bool = False

@@ -11,7 +11,7 @@ import pretask
 import pytest
 from pretask import Component, declare
 from pretask.declare import KINDS
-from pretask_registry.declarations import TRAITS, complaint
+from pretask_registry.validate import TRAITS, complaint
 
 # One of each kind, with as little as may be said and with all that may be said.
 LEAST: dict[str, Component] = {

@@ -13,7 +13,7 @@ from pretask.cache import mapped
 from pretask.extraction import extract, fingerprint_of, layer_batches, weights_key, write_layers
 from pretask.pooling import pool
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "plugins/evaluators"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "plugins/evaluators/probes"))
 
 from planted import Planted, task
 from sentences import sentences, sentences_task

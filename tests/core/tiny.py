@@ -29,8 +29,8 @@ from pretask import (
     weighted_mean,
 )
 from pretask.checkpoint import weights_of
-from pretask.compose import compose
-from pretask.train import train
+from pretask.composition import compose
+from pretask.training import train
 from torch import Tensor, nn
 
 OBSERVED = Observed("image", (1, 8, 8), samples=50)

@@ -13,13 +13,13 @@ import pytest
 import torch
 from clean_room import install
 from pretask import Draws, PretaskError, Recipe, Unknown
-from pretask.compose import compose
-from pretask.train import train
-from pretask_bench.plan import make_plan, parse_setting
+from pretask.composition import compose
+from pretask.training import train
+from pretask_bench.runs.plan import make_plan, parse_setting
 from pretask_registry import Registry, build, options_of
 from pretask_registry.canned import canned_samples
+from pretask_registry.conformance import run
 from pretask_registry.scaffold import KINDS, MODALITIES, Written, new_package
-from pretask_registry.testing import run
 
 STEPS = {"image": 30, "text": 110, "video": 30, "audio": 25}  # of batches of 32, to know better than chance
 PLAIN = ("objective", "evaluator")  # kinds without a modality
@@ -170,7 +170,7 @@ def test_a_new_package_says_its_licence_its_citation_and_its_checks(written: dic
     assert "@software{pretask_example_task_image," in (folder / "README.md").read_text()
     promises = (folder / "tests" / "test_conformance.py").read_text().splitlines()
     assert promises[-3:] == [
-        "from pretask_registry.testing import conformance",
+        "from pretask_registry.conformance import conformance",
         "",
         'test_conformance = conformance("example-task-image")',
     ]

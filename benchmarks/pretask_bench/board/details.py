@@ -8,10 +8,10 @@ from pretask_bench.board.entries import Entry, Field, shortened
 from pretask_bench.board.figures import Album
 from pretask_bench.board.layers import own_layers
 from pretask_bench.board.standings import Table
-from pretask_bench.encoders import ENCODERS
-from pretask_bench.records import Record
-from pretask_bench.report import COLUMNS, PRETEXT_COLUMNS, evaluator_rows, pretext_rows, pretext_title, written
-from pretask_bench.results import short
+from pretask_bench.records.encoders import ENCODERS
+from pretask_bench.records.record import Record
+from pretask_bench.results.groups import short
+from pretask_bench.results.report import COLUMNS, PRETEXT_COLUMNS, evaluator_rows, pretext_rows, pretext_title, written
 
 MOST_ROWS, MOST_SEEDS, LONGEST_TEXT = 40, 20, 2000
 Texts = Sequence[Sequence[str]]

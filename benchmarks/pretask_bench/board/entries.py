@@ -18,13 +18,13 @@ from pretask_registry import Registry
 from pretask_bench.board.gaps import lacks, without_items
 from pretask_bench.board.keeper import Keeper
 from pretask_bench.board.trust import Conflicts, Named, Verdict, copies, judge_cell
-from pretask_bench.cells import Settler
-from pretask_bench.code import changed_modules
-from pretask_bench.encoders import TRAINED
-from pretask_bench.records import Record, Row
-from pretask_bench.results import title
-from pretask_bench.suites import Division, Measure, Suite
-from pretask_bench.verify import record_faults
+from pretask_bench.records.cells import Settler
+from pretask_bench.records.code import changed_modules
+from pretask_bench.records.encoders import TRAINED
+from pretask_bench.records.record import Record, Row
+from pretask_bench.records.verify import record_faults
+from pretask_bench.results.groups import title
+from pretask_bench.runs.suites import Division, Measure, Suite
 
 LONGEST, MOST_DIFFERENCES = 160, 3
 LARGEST = 1e100

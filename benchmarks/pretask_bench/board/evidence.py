@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from pretask_bench.records import Items
-from pretask_bench.statistics import Estimate
-from pretask_bench.two_levels import Answers, item_variances, mean_over_both
+from pretask_bench.records.record import Items
+from pretask_bench.results.statistics import Estimate
+from pretask_bench.results.two_levels import Answers, item_variances, mean_over_both
 
 TestSet = tuple[str, int]  # fingerprint, and how many items
 

@@ -9,13 +9,13 @@ from pretask_bench.board.entries import Entry, Field, Sorted, measure_values
 from pretask_bench.board.notices import markdown_notices, notice_facts
 from pretask_bench.board.pictures import COSTS, cost_of
 from pretask_bench.board.standings import Scale, Standing, Table, estimate_of
-from pretask_bench.encoders import ENCODERS
-from pretask_bench.markdown import plain_text, row_text
-from pretask_bench.metrics import is_pretext_cost, is_share
-from pretask_bench.pretext import PretextPart, pretext_parts
-from pretask_bench.report import written
-from pretask_bench.statistics import CONFIDENCE, Estimate
-from pretask_bench.suites import Measure, Suite
+from pretask_bench.records.encoders import ENCODERS
+from pretask_bench.records.metrics import is_pretext_cost, is_share
+from pretask_bench.results.markdown import plain_text, row_text
+from pretask_bench.results.pretext import PretextPart, pretext_parts
+from pretask_bench.results.report import written
+from pretask_bench.results.statistics import CONFIDENCE, Estimate
+from pretask_bench.runs.suites import Measure, Suite
 
 FORMAT = 1
 METHOD = {

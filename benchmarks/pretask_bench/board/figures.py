@@ -12,8 +12,8 @@ from pathlib import Path
 from pretask.errors import PretaskError
 
 from pretask_bench.board.entries import Entry
-from pretask_bench.records import Picture
-from pretask_bench.store import read_picture
+from pretask_bench.records.record import Picture
+from pretask_bench.records.store import read_picture
 
 
 @dataclass

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from pretask_bench.encoders import TRAINED
-from pretask_bench.metrics import is_share
-from pretask_bench.records import Record, Row
-from pretask_bench.suites import Division, Measure, Suite
+from pretask_bench.records.encoders import TRAINED
+from pretask_bench.records.metrics import is_share
+from pretask_bench.records.record import Record, Row
+from pretask_bench.runs.suites import Division, Measure, Suite
 
 
 def lacks(suite: Suite, division: Division, evaluators: Mapping[str, str], record: Record) -> list[str]:

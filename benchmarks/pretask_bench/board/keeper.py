@@ -13,9 +13,9 @@ from pathlib import Path
 
 from pretask.errors import PretaskError
 
-from pretask_bench.records import Record
-from pretask_bench.store import stores_in
-from pretask_bench.terminal import visible
+from pretask_bench.cli.terminal import visible
+from pretask_bench.records.record import Record
+from pretask_bench.records.store import stores_in
 
 WITHDRAWN = "withdrawn.txt"
 HASH = re.compile("[0-9a-f]{64}")

@@ -9,7 +9,7 @@ from markupsafe import Markup
 from pretask_bench.board.drawing import Place, element, linear, path, picture, steps
 from pretask_bench.board.entries import Entry, Field
 from pretask_bench.board.standings import Scale, Table
-from pretask_bench.encoders import RANDOM, RAW, SUPERVISED, TRAINED
+from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED
 
 MOST_LAYERS, MOST_FIRST = 64, 12
 LAYER = re.compile(r"layer(\d{1,4})\.(.+)")

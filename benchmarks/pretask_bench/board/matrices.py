@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pretask_bench.results import short
+from pretask_bench.results.groups import short
 
 Fits = Sequence[Mapping[str, Any]]  # modality, split, objective, model, fits
 

@@ -5,7 +5,7 @@ from itertools import islice
 from typing import Any
 
 from pretask_bench.board.entries import Dispute, Sorted, shortened
-from pretask_bench.markdown import plain_text
+from pretask_bench.results.markdown import plain_text
 
 MAX_CASES, MAX_SIDES, MAX_FAULTS = 50, 10, 5  # on the page and in Markdown; board.json has all
 LISTS = ("disputed", "ignored", "faulty", "copies", "withdrawn")

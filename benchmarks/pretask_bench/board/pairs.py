@@ -20,8 +20,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pretask_bench.board.evidence import Evidence
-from pretask_bench.statistics import CONFIDENCE, SAME, student
-from pretask_bench.studentized_range import critical_difference
+from pretask_bench.results.statistics import CONFIDENCE, SAME, student
+from pretask_bench.results.studentized_range import critical_difference
 
 PRIOR = 6.0  # deviations of the board that count beside an entry's own, at most;
 PRIOR_PER_FREEDOM, PRIOR_PER_ENTRY = 3.0, 0.5  # as many as this for one of its own, and for one other entry

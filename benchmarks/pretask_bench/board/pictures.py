@@ -17,8 +17,8 @@ from pretask_bench.board.drawing import (
 )
 from pretask_bench.board.entries import Entry, shortened
 from pretask_bench.board.standings import Standing, Table
-from pretask_bench.encoders import RANDOM, RAW
-from pretask_bench.records import Record
+from pretask_bench.records.encoders import RANDOM, RAW
+from pretask_bench.records.record import Record
 
 MOST_POINTS, MOST_NAMES, MOST_RANKS = 300, 14, 40
 WIDTH_OF_LETTER = 6.3  # pixels, on average

@@ -1,7 +1,7 @@
 """Ranking: which entries of a board the records tell apart, and each rank as an interval.
 
 Over all pairs together the chance of any false separation stays below 5 %, also where the deviations of entries differ
-fourfold; tests/bench/test_ranking.py simulates it.
+fourfold; tests/bench/board/test_ranking.py simulates it.
 
 Two entries are told apart if no set of entries that holds both could be equal. A set of p could be equal if none of its
 pairs lies further apart than the furthest pair of p equal entries may. An entry that is near fewer than p - 1 others is
@@ -21,7 +21,7 @@ from jaxtyping import Bool, Int
 
 from pretask_bench.board.evidence import Evidence
 from pretask_bench.board.pairs import Board, Pairs
-from pretask_bench.statistics import CONFIDENCE
+from pretask_bench.results.statistics import CONFIDENCE
 
 LEVEL = 1 - CONFIDENCE
 SHARED_LEVEL = 0.02  # of sets whose variances are drawn towards each other

@@ -13,12 +13,12 @@ from pretask_bench.board.entries import Entry, Field, shortened
 from pretask_bench.board.facts import half_text, interval_over, pretext_facts, rank_text, unranked
 from pretask_bench.board.pictures import cost_of, score_range, strip
 from pretask_bench.board.standings import Standing, Table, estimate_of
-from pretask_bench.encoders import ENCODERS, RANDOM, TRAINED
-from pretask_bench.metrics import direction, is_share
-from pretask_bench.report import shown, written
-from pretask_bench.results import short
-from pretask_bench.statistics import Estimate
-from pretask_bench.suites import Measure
+from pretask_bench.records.encoders import ENCODERS, RANDOM, TRAINED
+from pretask_bench.records.metrics import direction, is_share
+from pretask_bench.results.groups import short
+from pretask_bench.results.report import shown, written
+from pretask_bench.results.statistics import Estimate
+from pretask_bench.runs.suites import Measure
 
 MOST_DRAWN = 1000  # rows of a table with a strip
 MOST_MISSING = 6

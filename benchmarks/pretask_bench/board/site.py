@@ -32,9 +32,9 @@ from pretask_bench.board.pictures import COSTS, MOST_RANKS, cost_picture, rank_p
 from pretask_bench.board.rows import PARTS, Choices, anchor_key, anchors_of, heads, ranked_rows, unranked_rows
 from pretask_bench.board.standings import Table, table_of
 from pretask_bench.board.trust import Named
-from pretask_bench.canonical import json_text as canonical_text
-from pretask_bench.encoders import ENCODERS
-from pretask_bench.suites import Suite
+from pretask_bench.records.canonical import json_text as canonical_text
+from pretask_bench.records.encoders import ENCODERS
+from pretask_bench.runs.suites import Suite
 
 MOST_DETAILS = 200  # entries of which the page tells more
 MOST_REASONS = 20

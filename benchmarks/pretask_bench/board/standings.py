@@ -17,11 +17,11 @@ from pretask_bench.board.entries import Entry, Field, measure_values
 from pretask_bench.board.evidence import Evidence, Measured, gather_evidence, weigh_quartiles
 from pretask_bench.board.gaps import own_interval
 from pretask_bench.board.ranking import rank_intervals
-from pretask_bench.encoders import ENCODERS, SUPERVISED, TRAINED
-from pretask_bench.records import Items
-from pretask_bench.report import written
-from pretask_bench.statistics import Estimate, mean_over_seeds, share
-from pretask_bench.suites import Measure
+from pretask_bench.records.encoders import ENCODERS, SUPERVISED, TRAINED
+from pretask_bench.records.record import Items
+from pretask_bench.results.report import written
+from pretask_bench.results.statistics import Estimate, mean_over_seeds, share
+from pretask_bench.runs.suites import Measure
 
 
 @dataclass(frozen=True)

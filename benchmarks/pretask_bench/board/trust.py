@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from pretask_bench.agreement import Judged, contradiction, judge_number
 from pretask_bench.board.keeper import Keeper
-from pretask_bench.encoders import TRAINED
-from pretask_bench.records import Record
+from pretask_bench.records.agreement import Judged, contradiction, judge_number
+from pretask_bench.records.encoders import TRAINED
+from pretask_bench.records.record import Record
 
 MAX_PAIRED = 8  # records of a cell of which every pair is compared; of more, each with the median one
 

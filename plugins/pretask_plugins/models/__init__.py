@@ -1,4 +1,4 @@
-"""Models that more than one method is combined from.
+"""Models: encoders of x, by modality; and one that takes any input.
 
 Axes: see the modules.
 """
@@ -10,20 +10,12 @@ from pretask import Component, hookimpl, model
 
 @hookimpl
 def pretask_components() -> Iterator[Component]:
-    """Declare the models."""
+    """Declare the model of any modality."""
     yield model(
-        "timm",
-        "pretask_plugins.models.timm:Timm",
-        modality="image",
-        summary="Any architecture of timm by name, any number of channels, every layer in one pass.",
-        source="Wightman 2019, PyTorch Image Models",
-        small={"name": "test_resnet"},
-    )
-    yield model(
-        "convnet",
-        "pretask_plugins.models.convnet:Convnet",
-        modality="image",
-        summary="A small residual network that learns in minutes on two cores.",
-        source="He et al. 2016",
-        small={"width": 8, "depth": 2},
+        "mlp",
+        "pretask_plugins.models.mlp:Mlp",
+        modality=("image", "video", "text", "audio"),
+        summary="A multilayer perceptron on any input laid out flat, view by view.",
+        source="Rumelhart, Hinton and Williams 1986",
+        small={"hidden": (16, 8)},
     )

@@ -1,4 +1,4 @@
-"""Objectives that more than one method is combined from.
+"""Objectives: what the model is trained to answer, for any target of the right kind.
 
 Axes: see the modules.
 """
@@ -24,4 +24,27 @@ def pretask_components() -> Iterator[Component]:
         targets={"values"},
         summary="How much? Squared, absolute or Huber error, per sample, view or position.",
         source="Legendre 1805; Huber 1964",
+    )
+    yield objective(
+        "info-nce",
+        "pretask_plugins.objectives.info_nce:InfoNce",
+        targets={"agreement"},
+        summary="Which of all views in the batch belongs to this one? Over all ranks, with any number of positives.",
+        source="van den Oord, Li and Vinyals 2018; Chen, Kornblith, Norouzi and Hinton 2020; Khosla et al. 2020",
+        small={"hidden": (16,), "dimensions": 8},
+    )
+    yield objective(
+        "negative-sampling",
+        "pretask_plugins.objectives.negative_sampling:NegativeSampling",
+        targets={"categories"},
+        summary="Is this the answer, or was it drawn from noise? A yes or no for each candidate, no softmax over all.",
+        source="Mikolov, Sutskever, Chen, Corrado and Dean, NIPS 2013",
+    )
+    yield objective(
+        "pointer",
+        "pretask_plugins.objectives.pointer:Pointer",
+        targets={"reference"},
+        summary="From where is the label? Points at given positions whose vectors are alike and copies theirs.",
+        source="Vondrick et al. 2018; Vinyals, Fortunato and Jaitly 2015",
+        small={"width": 8},
     )

@@ -28,7 +28,7 @@ from pretask import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pretask_plugins.objectives.heads import perceptron
+from pretask_plugins.shared.heads import perceptron
 
 
 class Regression(nn.Module):

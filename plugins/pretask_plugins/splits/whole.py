@@ -9,8 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from pretask import Batch, Draws, Incompatible, Inputs, InputSpec, Observed, Target, Targets, TargetSpecs, Vocabulary
 
-from pretask_plugins.splits.guesses import Guesser, guess_mean, token_guessers
-from pretask_plugins.splits.pieces import (
+from pretask_plugins.splits.patches import (
     TARGET,
     as_views,
     batch_target_name,
@@ -19,6 +18,7 @@ from pretask_plugins.splits.pieces import (
     describe_views,
     present_views,
 )
+from pretask_plugins.splits.trivial_predictors import Guesser, guess_mean, token_guessers
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any
 from pretask import Component, PretaskError
 
 from pretask_registry.discovery import LOCAL, Plugin
-from pretask_registry.files import COMPONENTS, module_name
+from pretask_registry.plugin_file import COMPONENTS, module_name
 from pretask_registry.scaffold.package import Names, Written, checked, common, rendered, words_of, write
 
 HOOK = "pretask_components"

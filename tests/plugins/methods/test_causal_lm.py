@@ -6,12 +6,12 @@ import math
 import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, Observed, Task, Vocabulary
-from pretask.compose import compose
-from pretask.held_out import held_out_loss, scored
+from pretask.composition import compose
+from pretask.pretext_score import held_out_loss, scored
 from pretask_plugins.methods.causal_lm.split import NextToken
+from pretask_plugins.models.text.bert import Bert
+from pretask_plugins.models.text.gpt2 import Gpt2
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
-from pretask_plugins.text_models.bert import Bert
-from pretask_plugins.text_models.gpt2 import Gpt2
 from pretask_registry.canned import canned_samples
 
 WORDS = Vocabulary(3)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 from pretask import Batch, Budget, Draws, Figure, Incompatible, Observed, PretaskError, Samples, Task
-from pretask.compose import compose
-from pretask.held_out import baseline_losses, held_out_loss
+from pretask.composition import compose
+from pretask.pretext_score import baseline_losses, held_out_loss
 from pretask_plugins.methods.colorization.evaluator import Colorization, colourised, share_within
 from pretask_plugins.methods.colorization.lab import colour, lightness, to_bytes
 from pretask_plugins.methods.colorization.palette import (
@@ -22,7 +22,7 @@ from pretask_plugins.methods.colorization.palette import (
     soften,
 )
 from pretask_plugins.methods.colorization.split import DropColour, coloured
-from pretask_plugins.models.convnet import Convnet
+from pretask_plugins.models.image.convnet import Convnet
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
 from skimage.color import lab2rgb, rgb2lab
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from pretask import Batch, Draws, FeatureSpec, Incompatible, InputSpec, Observed, PretaskError, Reference
-from pretask_plugins.methods.colorization_tracking.colours import k_means, lab, nearest
+from pretask_plugins.methods.colorization_tracking.colors import k_means, lab, nearest
 from pretask_plugins.methods.colorization_tracking.split import (
     ColorizeFrames,
     cell_colours,
@@ -13,7 +13,7 @@ from pretask_plugins.methods.colorization_tracking.split import (
     same_grey,
     same_place,
 )
-from pretask_plugins.tracking.pointer import Pointer, copied
+from pretask_plugins.objectives.pointer import Pointer, copied
 from skimage.color import rgb2lab
 
 RED, GREEN, BLUE, GREY = (220, 40, 40), (40, 180, 60), (50, 80, 220), (128, 128, 128)

@@ -7,14 +7,14 @@ from itertools import pairwise
 import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, Observed, Recipe, Vocabulary
-from pretask.compose import Task, compose
-from pretask.held_out import baseline_losses, held_out_loss
-from pretask.train import train
+from pretask.composition import Task, compose
+from pretask.pretext_score import baseline_losses, held_out_loss
+from pretask.training import train
+from pretask_plugins.data.text.toy_grammar import ToyGrammar
 from pretask_plugins.methods.elmo.split import BothWays, asked, bigram, count, unigram
+from pretask_plugins.models.text.lstm import BiLstm
+from pretask_plugins.models.text.transformer import Transformer
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
-from pretask_plugins.text_data.toy_grammar import ToyGrammar
-from pretask_plugins.text_models.lstm import BiLstm
-from pretask_plugins.text_models.transformer import Transformer
 
 SIZE = 11
 TEXT = Observed("text", (6,), "int64", 4, Vocabulary(SIZE, (("pad", 0),)))

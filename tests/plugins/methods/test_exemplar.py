@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, Observed, Samples
-from pretask.compose import Task, compose
-from pretask.held_out import baseline_losses, held_out_loss
-from pretask_plugins.contrastive.info_nce import InfoNce
+from pretask.composition import Task, compose
+from pretask.pretext_score import baseline_losses, held_out_loss
 from pretask_plugins.methods.exemplar.family import Change, Family, contrast, cut, positions, recolour, to_hsv, to_rgb
 from pretask_plugins.methods.exemplar.split import (
     TransformPair,
@@ -21,8 +20,9 @@ from pretask_plugins.methods.exemplar.split import (
     principal_axes,
     seed_centres,
 )
-from pretask_plugins.models.convnet import Convnet
+from pretask_plugins.models.image.convnet import Convnet
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
+from pretask_plugins.objectives.info_nce import InfoNce
 from scipy import ndimage, stats
 from sklearn.decomposition import PCA
 

@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, Observed, PretaskError, Task, Vocabulary
-from pretask.compose import compose
-from pretask.held_out import scored
+from pretask.composition import compose
+from pretask.pretext_score import scored
 from pretask_plugins.methods.masked_lm.pair import MaskTokensPair
 from pretask_plugins.methods.masked_lm.split import MaskTokens, count_asked, random_tokens
+from pretask_plugins.models.text.bert import Bert
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
-from pretask_plugins.text_models.bert import Bert
 from pretask_registry.canned import VOCABULARY, canned_samples
 
 FIRST = 7  # the first ordinary token

@@ -14,7 +14,7 @@ from pretask_plugins.methods.relative_position.split import (
     projection,
     steps,
 )
-from pretask_plugins.models.convnet import Convnet
+from pretask_plugins.models.image.convnet import Convnet
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 

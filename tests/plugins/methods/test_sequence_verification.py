@@ -4,7 +4,6 @@ import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, InputSpec, Observed
 from pretask.samples import Samples
-from pretask_plugins.methods.sequence_verification.baselines import pair_differences
 from pretask_plugins.methods.sequence_verification.split import (
     ShuffleFrames,
     difference,
@@ -12,7 +11,8 @@ from pretask_plugins.methods.sequence_verification.split import (
     frames_at,
     lengths,
 )
-from pretask_plugins.video_models.frames import Frames
+from pretask_plugins.methods.sequence_verification.trivial_predictors import pair_differences
+from pretask_plugins.models.video.frames import Frames
 from scipy import stats
 
 

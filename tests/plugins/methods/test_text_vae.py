@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import torch
 from pretask import Batch, Draws, Samples, Task
-from pretask.compose import compose
-from pretask.held_out import baseline_losses, held_out_loss
-from pretask.train import train
-from pretask_bench.plan import Plan, make_plan
-from pretask_plugins.text_data.toy_grammar import ToyGrammar
+from pretask.composition import compose
+from pretask.pretext_score import baseline_losses, held_out_loss
+from pretask.training import train
+from pretask_bench.runs.plan import Plan, make_plan
+from pretask_plugins.data.text.toy_grammar import ToyGrammar
 from pretask_registry import Registry, build
 
 REGISTRY = Registry.load()

@@ -5,12 +5,12 @@ from typing import Any
 import pytest
 import torch
 from pretask import Budget, Task
-from pretask.compose import compose
-from pretask.held_out import baseline_losses, held_out_loss
-from pretask.train import train
-from pretask_bench.plan import Plan, make_plan
-from pretask_plugins.data.digits import Digits
-from pretask_plugins.latent.density import Density
+from pretask.composition import compose
+from pretask.pretext_score import baseline_losses, held_out_loss
+from pretask.training import train
+from pretask_bench.runs.plan import Plan, make_plan
+from pretask_plugins.data.image.digits import Digits
+from pretask_plugins.evaluators.density.density import Density
 from pretask_registry import Registry, build
 
 REGISTRY = Registry.load()

@@ -19,14 +19,14 @@ from pretask import (
     Target,
     Vocabulary,
 )
-from pretask.compose import Task, compose
-from pretask.held_out import baseline_losses, held_out_loss
-from pretask.train import train
+from pretask.composition import Task, compose
+from pretask.pretext_score import baseline_losses, held_out_loss
+from pretask.training import train
+from pretask_plugins.data.text.toy_grammar import TAGS, ToyGrammar
 from pretask_plugins.methods.word2vec.split import SkipGram, closed_up, contexts, drawn_from, keep_probability
-from pretask_plugins.negative_sampling.against_noise import NegativeSampling
-from pretask_plugins.text_data.toy_grammar import TAGS, ToyGrammar
-from pretask_plugins.text_models.embedding import Embedding
-from pretask_plugins.text_models.lstm import Lstm
+from pretask_plugins.models.text.embedding import Embedding
+from pretask_plugins.models.text.lstm import Lstm
+from pretask_plugins.objectives.negative_sampling import NegativeSampling
 from scipy import stats
 
 SIZE = 8

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, Observed, PretaskError, Target, Vocabulary
-from pretask_plugins.splits.laws import (
+from pretask_plugins.splits.mask_generators import (
     AnyFromAny,
     FutureFromPast,
     FutureFromRecentPast,
@@ -14,7 +14,7 @@ from pretask_plugins.splits.laws import (
     PastFromPresent,
     TopFromBottom,
 )
-from pretask_plugins.splits.pieces import as_views, cut, join
+from pretask_plugins.splits.patches import as_views, cut, join
 from pretask_plugins.splits.whole import Whole
 
 VOCABULARY = Vocabulary(64, (("pad", 0), ("mask", 1)))

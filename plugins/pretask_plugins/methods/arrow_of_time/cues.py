@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from jaxtyping import Float
 from pretask import Batch, Draws
-from pretask.held_out import Guesser
+from pretask.pretext_score import Guesser
 from torch import Tensor
 from torch.nn import functional as F
 

@@ -23,7 +23,7 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
-from pretask.held_out import Guesser
+from pretask.pretext_score import Guesser
 from torch import Tensor
 from torch.nn import functional as F
 

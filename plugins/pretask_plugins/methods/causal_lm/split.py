@@ -22,9 +22,9 @@ from pretask import (
     TargetSpecs,
     Vocabulary,
 )
-from pretask.held_out import Guesser
+from pretask.pretext_score import Guesser
 
-from pretask_plugins.methods.causal_lm.baselines import token_guessers
+from pretask_plugins.methods.causal_lm.trivial_predictors import token_guessers
 
 
 @dataclass(frozen=True)

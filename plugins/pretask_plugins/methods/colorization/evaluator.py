@@ -12,7 +12,7 @@ from io import BytesIO
 import torch
 from jaxtyping import Float, UInt8
 from pretask import Batch, Budget, Data, Draws, Figure, PretaskError, Samples, Task
-from pretask.held_out import EPOCH, evaluating
+from pretask.pretext_score import EPOCH, evaluating
 from torch import Tensor
 from torch.nn import functional as F
 

@@ -25,11 +25,11 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
-from pretask.held_out import Guesser
+from pretask.pretext_score import Guesser
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.methods.colorization_tracking.colours import k_means, lab, nearest
+from pretask_plugins.methods.colorization_tracking.colors import k_means, lab, nearest
 
 BATCHES = 64  # of the training part that colours are fitted to, at most
 FRAMES = 2  # of each of its clips

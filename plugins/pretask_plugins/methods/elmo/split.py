@@ -23,7 +23,7 @@ from pretask import (
     TargetSpecs,
     Vocabulary,
 )
-from pretask.held_out import Guesser
+from pretask.pretext_score import Guesser
 from pretask.specs import Sight
 from torch import Tensor
 

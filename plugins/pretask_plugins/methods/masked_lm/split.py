@@ -27,10 +27,10 @@ from pretask import (
     TargetSpecs,
     Vocabulary,
 )
-from pretask.held_out import Guesser
+from pretask.pretext_score import Guesser
 from torch import Tensor
 
-from pretask_plugins.methods.masked_lm.baselines import ordinary, token_guessers
+from pretask_plugins.methods.masked_lm.trivial_predictors import ordinary, token_guessers
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
-from pretask.held_out import Guesser
+from pretask.pretext_score import Guesser
 from torch import Tensor
 
 SPARSE = 4  # every fourth pixel tells how much a frame changes
@@ -120,7 +120,7 @@ class ShuffleFrames:
 
     def baselines(self, batches: Iterable[Batch], /) -> Mapping[str, Guesser]:
         """The commoner answer, and what the differences between the three frames tell without any idea of order."""
-        from pretask_plugins.methods.sequence_verification.baselines import differences, majority
+        from pretask_plugins.methods.sequence_verification.trivial_predictors import differences, majority
 
         return {"majority": majority(self.share), "differences": differences(self, batches)}
 

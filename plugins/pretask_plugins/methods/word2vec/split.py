@@ -25,7 +25,7 @@ from pretask import (
     TargetSpecs,
     Vocabulary,
 )
-from pretask.held_out import Guesser
+from pretask.pretext_score import Guesser
 from torch import Tensor
 
 

@@ -1,5 +1,5 @@
 """Every component of pretask-turns keeps what its kind promises."""
 
-from pretask_registry.testing import conformance
+from pretask_registry.conformance import conformance
 
 test_conformance = conformance("turns")

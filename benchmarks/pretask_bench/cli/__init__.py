@@ -1,0 +1,1 @@
+"""The command `pretask`: one module for each verb."""

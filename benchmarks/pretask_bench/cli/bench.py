@@ -1,0 +1,94 @@
+"""The verb `pretask bench`: every task that enters a suite, run or found, and a table."""
+
+from pathlib import Path
+
+import click
+
+from pretask_bench.cli.main import json_option, registry
+from pretask_bench.cli.run import find_device
+from pretask_bench.results.tables import draw_table, show_json, show_rows
+from pretask_bench.runs.bench import Entry, Outcome, carry_out, plan_suite
+from pretask_bench.runs.plan import names_in, parse_setting
+from pretask_bench.runs.suites import read_suite
+
+EPILOG = """Example: pretask bench quick --tasks colorization,exemplar --seeds 3 --out runs
+
+Running the same command again goes on where it stopped. Then: pretask board SUITE runs/records --out site"""
+
+
+@click.command("bench", epilog=EPILOG)
+@click.argument("suite_name", metavar="SUITE")
+@click.option("--tasks", default="", help="Only these, with commas between; else every installed one that enters.")
+@click.option("--division", "divisions", default="", help="Only these divisions of the suite.")
+@click.option("--seeds", type=click.IntRange(1), help="How many; else as many as the suite needs to rank.")
+@click.option("--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="What the suite leaves open.")
+@click.option("--plan", "only_plan", is_flag=True, help="Say what would be run, and why not; run nothing.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option("--threads", type=int, help="Processor threads; all cores if left out.")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
+@json_option
+def command(
+    suite_name: str,
+    tasks: str,
+    divisions: str,
+    seeds: int | None,
+    settings: tuple[str, ...],
+    only_plan: bool,
+    device: str,
+    threads: int | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Run every task that enters SUITE, beside its baselines; exit code 1 where one failed."""
+    suite = read_suite(registry(), suite_name)
+    given = dict(map(parse_setting, settings))
+    entries = plan_suite(
+        registry(), suite, tasks=names_in(tasks), divisions=names_in(divisions), seeds=seeds, given=given
+    )
+    if only_plan:
+        show_plan(entries, as_json)
+        return
+    from pretask_bench.runs.run import Sitting
+
+    sitting = Sitting(out, find_device(device, threads), baselines=suite.file.baselines)
+    outcomes = list(carry_out(registry(), entries, sitting))
+    if as_json:
+        show_json([facts(each) for each in outcomes])
+    else:
+        show(outcomes)
+    if any(each.failed for each in outcomes):
+        raise SystemExit(1)
+
+
+def show_plan(entries: list[Entry], as_json: bool) -> None:
+    """What would be run, in order."""
+    rows = [(each.division.name, each.task.id, str(each.seed), each.refusal or "to run, or found") for each in entries]
+    columns = ("division", "task", "seed", "state")
+    if as_json:
+        show_json([dict(zip(columns, row, strict=True)) for row in rows])
+    else:
+        show_rows(columns, rows)
+
+
+def show(outcomes: list[Outcome]) -> None:
+    """The table of what was measured, then what was not, with the reason."""
+    from pretask_bench.results.groups import COLUMNS, grouped, summary_rows
+
+    records = [each.record for each in outcomes if each.record is not None]
+    draw_table(COLUMNS, summary_rows(grouped(records)), "Every encoder beside its baselines", width=180)
+    for each in outcomes:
+        if reason := each.refused or each.failed:
+            state = "failed" if each.failed else "refused"
+            click.echo(f"{state}: {each.entry.task.id} on {each.entry.division.name}: {reason}", err=True)
+
+
+def facts(outcome: Outcome) -> dict[str, object]:
+    """An outcome as JSON holds it."""
+    return {
+        "division": outcome.entry.division.name,
+        "task": outcome.entry.task.id,
+        "seed": outcome.entry.seed,
+        "file": str(outcome.path) if outcome.path is not None else None,
+        "refused": outcome.refused,
+        "failed": outcome.failed,
+    }

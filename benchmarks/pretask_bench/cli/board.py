@@ -1,0 +1,56 @@
+"""The verb `pretask board`: the leaderboard of a suite."""
+
+from pathlib import Path
+
+import click
+
+from pretask_bench.cli.main import registry
+from pretask_bench.cli.terminal import visible
+
+EPILOG = """Example: pretask board quick runs/records --out site
+
+Open site/index.html: it needs no network and no server.
+
+Records that diverge are disputed, and neither is ranked until the board's keeper lists one in withdrawn.txt in the
+folder of records: on each line a hash, a space and the reason, which the page shows."""
+
+
+@click.command("board", epilog=EPILOG)
+@click.argument("suite")
+@click.argument("places", nargs=-1, type=click.Path(path_type=Path), metavar="[RECORDS]...")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("site"), show_default=True)
+@click.option("--compat", is_flag=True, help="Also show which of the parts that are installed here fit each other.")
+@click.option(
+    "--strict-authors",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Let only these authors, one on a line, raise a dispute. Make sure yourself that a record is by whom it says.",
+)
+def command(suite: str, places: tuple[Path, ...], out: Path, compat: bool, strict_authors: Path | None) -> None:
+    """Write the leaderboard of SUITE from RECORDS, folders or files; runs/records where none is named.
+
+    One page that needs nothing else, the same as JSON, and as Markdown. The same records give the same bytes.
+    """
+    from pretask import PretaskError
+
+    from pretask_bench.board.keeper import Keeper, read_authors, read_withdrawn
+    from pretask_bench.board.site import write_board
+    from pretask_bench.cli.fit_matrix import fitting_rows
+    from pretask_bench.records.store import files_of, read
+    from pretask_bench.runs.suites import read_suite
+
+    places, installed = places or (Path("runs/records"),), registry()
+    chosen = read_suite(installed, suite)
+    keeper = Keeper(read_withdrawn(places), read_authors(strict_authors) if strict_authors is not None else None)
+    records = {}
+    for path in files_of(places):
+        try:
+            records[path.stem] = read(path)
+        except PretaskError as error:
+            click.echo(f"left out {visible(str(path))}: {visible(str(error))}", err=True)
+    if strange := sorted(keeper.withdrawn.keys() - records.keys()):
+        click.echo(f"withdrawn, but no record here: {', '.join(each[:12] for each in strange)}", err=True)
+    folders = sorted({place if place.is_dir() else place.parent for place in places})
+    fits = fitting_rows(installed, None, None, None, exact=False) if compat else []
+    for path in write_board(chosen, records, out, folders, fits, keeper, installed):
+        print(path)

@@ -1,0 +1,130 @@
+"""The verb `pretask cache`: list what is kept, remove what was not used for longest, recompute every checksum.
+
+Nothing here is needed to run anything: what is removed or damaged is made again when it is asked for.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from pretask import Unknown
+
+from pretask_bench.cli.main import json_option
+from pretask_bench.results.tables import show_json, show_rows
+
+if TYPE_CHECKING:
+    from pretask.pruning import Kept
+
+SHORT = 72  # characters of an entry's facts
+UNSEEN = dict.fromkeys((*range(32), 127), " ")  # a line break or a tab in a path would break the table
+
+
+@click.group("cache")
+def command() -> None:
+    """The cache of decoded data and features: list, prune, verify."""
+
+
+@command.command()
+@json_option
+def ls(as_json: bool) -> None:
+    """List what is kept, the one that was not used for longest first."""
+    from pretask.cache import cache_folder
+    from pretask.pruning import entries
+
+    root = cache_folder()
+    rows = [described(each) for each in entries(root)]
+    if as_json:
+        show_json({"folder": str(root), "bytes": sum(row["bytes"] for row in rows), "entries": rows})
+        return
+    show_rows(
+        ("group", "key", "what", "size", "last used"),
+        [(row["group"], row["key"][:12], row["what"], amount(row["bytes"]), row["used"]) for row in rows],
+    )
+    click.echo(f"{len(rows)} entries, {amount(sum(row['bytes'] for row in rows))} in {root}", err=True)
+
+
+@command.command()
+@click.option("--gb", type=click.FloatRange(min=0), help="GB that may stay; $PRETASK_CACHE_GB where not given.")
+@json_option
+def prune(gb: float | None, as_json: bool) -> None:
+    """Remove unfinished leftovers, then what was not used for longest, until the rest takes at most so many GB.
+
+    What another process is making stays; what is being read can be read on.
+    """
+    from pretask.cache import cache_folder
+    from pretask.pruning import bound, bytes_of
+    from pretask.pruning import prune as remove
+
+    most = bound() if gb is None else bytes_of(gb)
+    if most is None:
+        raise Unknown("No bound was given. Say --gb N, or set PRETASK_CACHE_GB.")
+    removed = remove(cache_folder(), most)
+    if as_json:
+        show_json([{"place": str(each.place), "bytes": each.size} for each in removed])
+    else:
+        show_rows(("removed", "size"), [(str(each.place), amount(each.size)) for each in removed])
+    click.echo(f"{len(removed)} removed, {amount(sum(each.size for each in removed))}", err=True)
+
+
+@command.command()
+@json_option
+def verify(as_json: bool) -> None:
+    """Hold every byte against its checksum and name what is damaged; exit code 1 where anything is."""
+    from pretask.cache import cache_folder, damage
+    from pretask.pruning import entries
+
+    known = entries(cache_folder())
+    found = {str(each.place): wrong for each in known if (wrong := damage(each.place)) and each.place.exists()}
+    if as_json:
+        show_json(found)
+    else:
+        show_rows(("damaged", "why"), list(found.items()))
+    click.echo(f"{len(known)} entries, {len(found)} damaged", err=True)
+    if found:
+        click.echo("Delete what is damaged: it is made again when it is asked for.", err=True)
+        raise SystemExit(1)
+
+
+def described(entry: "Kept") -> dict[str, Any]:
+    """What is told of an entry."""
+    return {
+        "group": entry.place.parent.name,
+        "key": entry.place.name,
+        "what": short(facts_of(entry.place)),
+        "bytes": entry.size,
+        "used": datetime.fromtimestamp(entry.used).isoformat(" ", "minutes"),
+    }
+
+
+def facts_of(place: Path) -> Mapping[str, Any]:
+    """What determined an entry; nothing where it cannot be read."""
+    import json
+
+    try:
+        facts = json.loads((place / "entry.json").read_text(encoding="utf-8"))["about"]["facts"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"damaged": True}
+    return facts if isinstance(facts, dict) else {}
+
+
+def short(facts: Mapping[str, Any]) -> str:
+    """Facts on one line; long ones are cut.
+
+    >>> short({"part": "train", "side": 64})
+    'part=train side=64'
+    """
+    text = " ".join(f"{name}={value}" for name, value in facts.items()).translate(UNSEEN)
+    return text if len(text) <= SHORT else text[: SHORT - 1] + "…"
+
+
+def amount(size: int) -> str:
+    """Bytes as people say them.
+
+    >>> amount(3_100_000)
+    '3.1 MB'
+    """
+    power = min(3, (len(str(size)) - 1) // 3)
+    unit = ("bytes", "kB", "MB", "GB")[power]
+    return f"{size} {unit}" if not power else f"{size / 1000**power:.1f} {unit}"

@@ -1,0 +1,44 @@
+"""The verb `pretask check`: hold a plugin, or one component, against what all of its kind promise."""
+
+from pathlib import Path
+
+import click
+
+from pretask_bench.cli.main import registry
+
+
+@click.command("check")
+@click.argument("name", metavar="NAMESPACE|ID")
+@click.option("--kind", help="Only components of this kind.")
+@click.option("--only", multiple=True, metavar="CHECK", help="Only this check; may be repeated.")
+@click.option("--seed", default=0, help="Of whatever is drawn.")
+@click.option("--require-all", is_flag=True, help="A skipped check counts as failed.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--junit", type=click.Path(path_type=Path), metavar="FILE", help="Write JUnit's XML as well.")
+@click.option("--update-golden", is_flag=True, help="First keep the outputs of versions of which none are kept yet.")
+def command(
+    name: str,
+    kind: str | None,
+    only: tuple[str, ...],
+    seed: int,
+    require_all: bool,
+    as_json: bool,
+    junit: Path | None,
+    update_golden: bool,
+) -> None:
+    """Check what NAMESPACE, or a name or ID, offers; exit code 1 where something fails, 3 where a plugin is broken."""
+    from pretask_registry import conformance
+
+    if update_golden:
+        written = conformance.update_golden(registry(), name, kind=kind)
+        click.echo(f"{written} new fingerprints were written.", err=True)
+    outcomes = []
+    for each in conformance.run(registry(), name, kind=kind, only=only, seed=seed):
+        outcomes.append(each)
+        if not as_json and (each.state != "passed" or each.number):
+            click.echo(conformance.told(each))
+    click.echo(conformance.as_json(outcomes) if as_json else conformance.count(outcomes))
+    if junit is not None:
+        junit.write_text(conformance.as_junit(outcomes), encoding="utf-8")
+    if not conformance.succeeded(outcomes, require_all):
+        raise SystemExit(1)

@@ -1,0 +1,91 @@
+"""The verb `pretask data`: list data sets, say what one holds, and give the hash of its content."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pretask_bench.cli.main import json_option, registry
+from pretask_bench.results.tables import show_json, show_rows
+from pretask_bench.runs.plan import parse_setting
+
+if TYPE_CHECKING:
+    from pretask import Samples
+
+setting_option = click.option(
+    "--set", "settings", multiple=True, metavar="data.OPTION=VALUE", help="Such as data.root=photos."
+)
+
+
+@click.group("data")
+def command() -> None:
+    """Data sets: list, describe, fingerprint."""
+
+
+@command.command("list")
+@json_option
+def list_command(as_json: bool) -> None:
+    """List the data sets that are installed."""
+    rows = [
+        (each.id, each.component.traits["modality"], each.component.summary) for each in registry().components("data")
+    ]
+    if as_json:
+        show_json([dict(zip(("id", "modality", "summary"), row, strict=True)) for row in rows])
+    else:
+        show_rows(("id", "modality", "what"), rows)
+
+
+@command.command()
+@click.argument("name")
+@setting_option
+@json_option
+def describe(name: str, settings: Sequence[str], as_json: bool) -> None:
+    """Decode data set NAME, once, and say what it holds."""
+    facts = {part: described(samples) for part, samples in parts(name, settings).items()}
+    if as_json:
+        show_json(facts)
+    else:
+        show_rows(
+            ("part", "", ""),
+            [(part, key, str(value)) for part, fact in facts.items() for key, value in fact.items()],
+        )
+
+
+@command.command()
+@click.argument("name")
+@setting_option
+@json_option
+def fingerprint(name: str, settings: Sequence[str], as_json: bool) -> None:
+    """Print the content hash of every part of data set NAME."""
+    hashes = {part: samples.fingerprint for part, samples in parts(name, settings).items()}
+    if as_json:
+        show_json(hashes)
+    else:
+        show_rows(("part", "fingerprint"), list(hashes.items()))
+
+
+def parts(name: str, settings: Sequence[str]) -> dict[str, "Samples"]:
+    """Both parts of a data set with its options."""
+    from pretask_registry import build
+
+    found = registry().find("data", name)
+    options = {option.removeprefix("data."): value for option, value in map(parse_setting, settings)}
+    data = build(found, options)
+    return {part: data(part) for part in ("train", "test")}
+
+
+def described(samples: "Samples") -> dict[str, Any]:
+    """What one part holds."""
+    seen = samples.observed
+    facts: dict[str, Any] = {
+        "samples": len(samples),
+        "modality": seen.modality,
+        "shape": list(seen.shape),
+        "dtype": seen.dtype,
+        "bytes": samples.data.nbytes,
+        "fingerprint": samples.fingerprint,
+    }
+    for label, labels in samples.labels.items():
+        count = labels.value[labels.value >= 0].bincount(minlength=len(labels.names)).tolist()
+        facts[f"label {label}"] = dict(zip(labels.names, count, strict=True))
+    return facts

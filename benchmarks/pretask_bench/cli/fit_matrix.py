@@ -1,0 +1,113 @@
+"""Compat: which parts fit, first by what they declare, then by handing specs along on a tiny canned observation."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from pretask import Incompatible, PretaskError, Unknown
+from pretask_registry import Registered, Registry, Row, build, exact_fit, matrix, why
+from pretask_registry.canned import canned
+from pretask_registry.fit import Block, blocks
+
+from pretask_bench.results.tables import show_json
+
+NONE = "·"  # where nothing fits
+
+
+def fitting_rows(
+    registry: Registry, split: str | None, objective: str | None, model: str | None, *, exact: bool = True
+) -> list[dict[str, Any]]:
+    """The matrix as plain rows, with the reason of every refusal: what `--json` prints and the board's page shows.
+
+    Args:
+        registry: Where the parts are.
+        split: Only this one.
+        objective: Only this one.
+        model: Only this one.
+        exact: Whether what may fit by what it declares is tried on tiny data; that imports torch and the parts.
+    """
+    return [described(row, exact) for row in matrix(registry, split, objective, model)]
+
+
+def described(row: Row, exact: bool = True) -> dict[str, Any]:
+    """One row of the matrix, settled by the exact fit where that is wanted and declarations allow it."""
+    settle = exact and not row.reason
+    reason = exact_reason(row.modality, row.split, row.objective, row.model) if settle else row.reason
+    return {
+        "modality": row.modality,
+        "split": row.split.id,
+        "objective": row.objective.id,
+        "model": row.model.id,
+        "fits": not reason,
+        "reason": reason or "",
+    }
+
+
+@dataclass(frozen=True)
+class Table:
+    """The matrix of one modality by what parts declare.
+
+    Args:
+        title: Names the modality and counts.
+        columns: `split`, then the objectives that fit something.
+        cells: A row for each split that fits something: with how many of all models it and the objective fit.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    cells: tuple[tuple[str, ...], ...]
+
+
+def tables(registry: Registry) -> list[Table]:
+    """One table for every modality, in alphabetical order."""
+    found: dict[str, list[Block]] = {}
+    for block in blocks(registry):
+        found.setdefault(block.modality, []).append(block)
+    return [table_of(modality, found[modality], registry) for modality in sorted(found)]
+
+
+def table_of(modality: str, of: list[Block], registry: Registry) -> Table:
+    """The table of the blocks of one modality."""
+    shown = [block for block in of if block.fitting]
+    objectives = list(dict.fromkeys(each.id for block in shown for each in fitting(block.objectives)))
+    names = {each.id: registry.shortest(each) for block in shown for each, _ in block.objectives}
+    cells = tuple((registry.shortest(block.split), *counts(block, objectives)) for block in shown)
+    asked = sum(len(block.objectives) * len(block.models) for block in of)
+    title = f"{modality}: {sum(block.fitting for block in of)} of {asked} combinations fit, by what they declare"
+    return Table(title, ("split", *(names[each] for each in objectives)), cells)
+
+
+def counts(block: Block, objectives: Iterable[str]) -> list[str]:
+    """For each objective, with how many of all models the split and it fit."""
+    scored = {each.id for each in fitting(block.objectives)}
+    read = f"{len(fitting(block.models))}/{len(block.models)}"
+    return [read if each in scored else NONE for each in objectives]
+
+
+def fitting(pairs: Iterable[tuple[Registered, str]]) -> list[Registered]:
+    """Those without a reason against them."""
+    return [each for each, reason in pairs if not reason]
+
+
+def exact_reason(modality: str, split: Registered, objective: Registered, model: Registered) -> str | None:
+    """Why three parts do not fit a canned observation of the modality, at the small size that each declares."""
+    try:
+        parts = {part.kind: build(part, part.component.small) for part in (split, objective, model)}
+        return exact_fit(parts["split"], parts["objective"], parts["model"], canned(modality))
+    except PretaskError as error:
+        return str(error)
+
+
+def explain(registry: Registry, split: str | None, objective: str | None, model: str | None, as_json: bool) -> None:
+    """Say whether three parts fit, the reason if not, and the nearest that do; raises Incompatible if not."""
+    if not (split and objective and model):
+        raise Unknown("--why needs --split, --objective and --model.")
+    parts = registry.find("split", split), registry.find("objective", objective), registry.find("model", model)
+    modalities = sorted(parts[0].component.traits["modality"])
+    reasons = {each: why(registry, *parts, each) or exact_reason(each, *parts) for each in modalities}
+    if as_json:
+        show_json({"fits": None in reasons.values(), "reasons": reasons})
+    elif None in reasons.values():
+        print(f"{split} + {objective} + {model} fit.")
+    if None not in reasons.values():
+        raise Incompatible.because("\n".join(str(reason) for reason in reasons.values()))

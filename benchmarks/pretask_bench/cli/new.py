@@ -1,0 +1,63 @@
+"""The verb `pretask new`: write a package that is then made into one's own."""
+
+from pathlib import Path
+
+import click
+from pretask import PretaskError, Unknown
+from pretask_registry import Registry
+from pretask_registry.plugin_file import load_file
+from pretask_registry.scaffold import KINDS, MODALITIES, Written, new_package, promote
+
+EPILOG = """Example: pretask new mirror --kind task --modality image
+
+The package has one component that works as it is; change it step by step, and run `pretask check` after each."""
+
+
+@click.command("new", epilog=EPILOG)
+@click.argument("name", required=False)
+@click.option("--kind", type=click.Choice(KINDS), help="What to start from; a task is a split with a recipe. [task]")
+@click.option("--modality", type=click.Choice(MODALITIES), help="Of what it works on; image if left out.")
+@click.option(
+    "--from-file",
+    "file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Make a package of a file that was tried with --plugin.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="The folder to write; ./pretask-NAME if left out.")
+def command(name: str | None, kind: str | None, modality: str | None, file: Path | None, out: Path | None) -> None:
+    """Write an installable package called NAME with a working component, its checks and a CI file."""
+    installed = Registry.load()
+    taken = {each.namespace for each in installed.plugins}
+    if file is not None:
+        if kind or modality:
+            raise Unknown("--from-file takes kinds and modalities from the file; leave --kind and --modality out.")
+        written = from_file(file, name or "", out, taken)
+    elif name is None:
+        raise Unknown("pretask new needs a name, such as: pretask new mirror --kind task --modality image")
+    else:
+        written = new_package(name, kind or "task", modality or "image", out, taken)
+    show(written)
+
+
+def from_file(file: Path, name: str, out: Path | None, taken: set[str]) -> Written:
+    """The package of a file; raises PretaskError where the file does not load."""
+    plugin = load_file(file, Registry.load().manager)
+    if plugin.problems or not plugin.components:
+        problem = plugin.problems[0] if plugin.problems else None
+        raise PretaskError(
+            file.name,
+            "to declare components that are sound",
+            problem.cause if problem else "none",
+            problem.fix if problem else "Add a hook pretask_components, or a list called components.",
+            exit_code=3,
+        )
+    return promote(file, plugin, name, out, taken)
+
+
+def show(written: Written) -> None:
+    """The files on stdout, and what to type next on stderr."""
+    for path in sorted(each for each in written.folder.rglob("*") if each.is_file()):
+        click.echo(path)
+    click.echo("\nNext:", err=True)
+    for line in written.next:
+        click.echo(f"    {line}", err=True)

@@ -1,0 +1,112 @@
+"""The verb `pretask rerun`: whether a record comes out again."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from pretask import Unknown
+
+from pretask_bench.cli.main import json_option, registry
+from pretask_bench.cli.run import find_device
+from pretask_bench.results.tables import draw_table, show_json
+from pretask_bench.runs.plan import parse_setting
+
+if TYPE_CHECKING:
+    from pretask_bench.runs.rerun import Rerun
+
+WIDTH = 140
+SHOWN = 40  # differences of a kind
+MOST_THREADS = 256  # that a record may ask for
+
+EPILOG = """Example: pretask rerun results/3f2a….json --set data.root=photos
+
+Says exact (weights, numbers and items are the same), consistent (of every row's items the 99 % interval of the paired
+difference holds 0; losses and pretext scores are within 2 %, shares within 2 points) or divergent; exit code 1 for
+divergent, and for other data, which is refused. A divergent rerun that is filed disputes the record on boards:
+
+pretask rerun results/3f2a….json --file results --author "Ada Lovelace" --note "torch 2.11, CPU\""""
+
+
+@click.command("rerun", epilog=EPILOG)
+@click.argument("record", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--set", "settings", multiple=True, metavar="PART.OPTION=PLACE", help="Where data lies here.")
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N.")
+@click.option("--threads", type=int, help="Processor threads; as many as the record had if left out.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("runs/reruns"), show_default=True, help="Folder of reruns."
+)
+@click.option(
+    "--file",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="RECORDS",
+    help="Also file what comes out in this folder of records, as a rerun of RECORD: boards show that it confirms or "
+    "disputes RECORD.",
+)
+@click.option("--author", help="Who files it.")
+@click.option("--note", help="What else there is to say in the filed record.")
+@json_option
+def command(
+    record: Path,
+    settings: tuple[str, ...],
+    device: str,
+    threads: int | None,
+    out: Path,
+    folder: Path | None,
+    author: str | None,
+    note: str | None,
+    as_json: bool,
+) -> None:
+    """Carry out the cell of RECORD again, and say whether the same comes out."""
+    from pretask_bench.records.agreement import DIVERGENT
+    from pretask_bench.records.store import read
+    from pretask_bench.runs.rerun import file_rerun, rerun
+
+    if folder is None and (author or note):
+        raise Unknown("--author and --note are for a record that is filed; got no --file RECORDS.")
+    old = read(record)
+    here = find_device(device, threads or min(old.provenance.threads, MOST_THREADS) or 1)
+    done = rerun(
+        registry(), old, dict(map(parse_setting, settings)), out, here, lambda line: click.echo(line, err=True)
+    )
+    filed = file_rerun(done, old, folder, author, note) if folder is not None else None
+    show_json({**as_facts(done), "filed": str(filed) if filed else None}) if as_json else show(done, filed)
+    if done.verdict == DIVERGENT:
+        click.get_current_context().exit(1)
+
+
+def as_facts(done: "Rerun") -> dict[str, Any]:
+    """The same as JSON."""
+    keys = ("name", "before", "now")
+    return {
+        "verdict": done.verdict,
+        "file": str(done.path),
+        "weights": done.weights,
+        "numbers": done.numbers,
+        "differing": [dict(zip(keys, each, strict=True)) for each in done.differing],
+        "judged": [vars(each) for each in done.judged],
+        "provenance": [dict(zip(keys, each, strict=True)) for each in done.provenance],
+        "cell": [dict(zip(keys, each, strict=True)) for each in done.cell],
+    }
+
+
+def show(done: "Rerun", filed: Path | None) -> None:
+    """Print what the verdict rests on, what differs in how it came about, where it was filed, and the verdict."""
+    rows = [(each.name, each.before, each.now, each.rule, "yes" if each.agrees else "no") for each in done.judged]
+    draw_table(("", "recorded", "now", "rule", "agrees"), rows, "What the verdict rests on", width=WIDTH)
+    for title, differences in (
+        ("Numbers", done.differing),
+        ("How it came about", done.provenance),
+        ("What was run", done.cell),
+    ):
+        if differences:
+            more = f" (the first {SHOWN} of {len(differences)})" if len(differences) > SHOWN else ""
+            cells = differences[:SHOWN]
+            draw_table(("", "recorded", "now"), cells, f"{title}: what differs{more}", width=WIDTH)
+    same = done.numbers - len(done.differing)
+    click.echo(
+        f"to the last bit the same: {same} of {done.numbers} numbers; weights: {'yes' if done.weights else 'no'}"
+    )
+    if filed is not None:
+        click.echo(f"filed: {filed}")
+    click.echo(f"record: {done.path}\n{done.verdict}")

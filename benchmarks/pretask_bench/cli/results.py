@@ -1,0 +1,63 @@
+"""The verb `pretask results`: records at a glance, those that are asked for, as a table or for other programs."""
+
+from pathlib import Path
+
+import click
+
+from pretask_bench.cli.main import json_option
+from pretask_bench.cli.terminal import visible
+from pretask_bench.results.tables import draw_table
+
+WIDTH = 180  # characters, where stdout is no terminal
+DRAWN = 300  # rows; more come in plain columns
+
+EPILOG = """Example: pretask results runs/records --where modality=image --where evaluator=linear --sort -trained
+
+Fields of --where and --group: task, split, objective, model, data, on, evaluator, seed, modality, status; values are
+ids or bare names, several with commas. Failed runs are shown where status=failed asks for them. What was read once is
+kept in an index in the cache; verify reads the files themselves."""
+
+
+@click.command("results", epilog=EPILOG)
+@click.argument("places", nargs=-1, type=click.Path(path_type=Path), metavar="[RECORDS]...")
+@click.option("--where", "conditions", multiple=True, metavar="FIELD=VALUE", help="Only such records; several times.")
+@click.option("--group", metavar="FIELDS", help="One row for all that have these fields in common; with commas.")
+@click.option("--sort", metavar="COLUMN", help="Order by this column; -COLUMN for the highest first.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "md", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="csv and json hold plain numbers with the ends of their intervals.",
+)
+@json_option
+def command(
+    places: tuple[Path, ...],
+    conditions: tuple[str, ...],
+    group: str | None,
+    sort: str | None,
+    form: str,
+    as_json: bool,
+) -> None:
+    """Show what is in RECORDS, folders or files; runs/records where none is named."""
+    from pretask_bench.results.index import glances
+    from pretask_bench.results.query import as_text, parse_where, selected, table_of
+
+    places, where = places or (Path("runs/records"),), parse_where(conditions)
+    found, refused = glances(places)
+    for path, reason in refused:
+        click.echo(f"left out {visible(str(path))}: {visible(reason)}", err=True)
+    keyed = selected([(each.key, each.record) for each in found], where)
+    fields = [each.strip() for each in (group or "").split(",") if each.strip()]
+    table = table_of(keyed, fields, sort)
+    columns, cells, _ = table
+    if as_json or form != "table" or len(cells) > DRAWN:
+        click.echo(as_text("json" if as_json else form, table))
+    else:
+        draw_table(columns, cells, counted(len(keyed), len(found)), width=WIDTH)
+
+
+def counted(shown: int, found: int) -> str:
+    """How many records a table is about."""
+    return f"{found} records" if shown == found else f"{shown} of {found} records"

@@ -1,0 +1,124 @@
+"""The verb `pretask run`: from a task and data to a table and a record."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from pretask import Unknown
+
+from pretask_bench.cli.main import json_option, registry
+from pretask_bench.results.tables import show_json
+from pretask_bench.runs.plan import make_plan, names_in, parse_setting
+
+if TYPE_CHECKING:
+    import torch
+
+EPILOG = """Example: pretask run relative-position --preset small --data shapes --evaluate linear,knn
+
+Running the same command again goes on where it stopped, and shows what is already recorded."""
+
+
+@click.command("run", epilog=EPILOG)
+@click.argument("task", required=False)
+@click.option("--data", "data_name", help="What to learn from, and to be measured on where --on names nothing else.")
+@click.option("--split", help="Instead of the task's.")
+@click.option("--objective", help="Instead of the task's.")
+@click.option("--model", help="Instead of the task's.")
+@click.option("--preset", help="Settings that the task offers besides the paper's, such as small.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="Such as split.patch=24 or recipe.lr=0.1."
+)
+@click.option("--evaluate", default="linear", show_default=True, help="Evaluators, with commas between them.")
+@click.option("--on", "on_name", metavar="DATA", help="Measure on this other data; set its options by --set on.…")
+@click.option(
+    "--baselines",
+    default="random-init,raw-input",
+    show_default=True,
+    help="What the encoder is held against; supervised trains the same network again, on the labels.",
+)
+@click.option("--samples", type=int, help="Budget: samples seen; short for --set recipe.samples=…")
+@click.option("--seed", default=0, show_default=True, help="Of weights, order and draws.")
+@click.option("--seeds", default=1, show_default=True, help="How many seeds to run, counted from --seed.")
+@click.option(
+    "--device", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU where there is one."
+)
+@click.option("--threads", type=int, help="Processor threads; all cores if left out.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Folder of runs and records.",
+)
+@click.option("--checkpoint-seconds", default=60.0, show_default=True, help="Between two checkpoints.")
+@click.option(
+    "--again", is_flag=True, help="Measure what is already recorded once more; its training is found. See rerun."
+)
+@json_option
+def command(
+    task: str | None,
+    data_name: str | None,
+    split: str | None,
+    objective: str | None,
+    model: str | None,
+    preset: str | None,
+    settings: tuple[str, ...],
+    evaluate: str,
+    on_name: str | None,
+    baselines: str,
+    samples: int | None,
+    seed: int,
+    seeds: int,
+    device: str,
+    threads: int | None,
+    out: Path,
+    checkpoint_seconds: float,
+    again: bool,
+    as_json: bool,
+) -> None:
+    """Pretrain TASK (or --split, --objective and --model), measure the encoder, write a record, show a table."""
+    named = {"data": data_name, "split": split, "objective": objective, "model": model, "on": on_name}
+    options: dict[str, object] = dict(map(parse_setting, settings))
+    if samples is not None:
+        options["recipe.samples"] = samples
+    plans = [
+        make_plan(
+            registry(),
+            task,
+            preset=preset,
+            parts={part: name for part, name in named.items() if name is not None},
+            settings=options,
+            evaluators=names_in(evaluate),
+            seed=each,
+        )
+        for each in range(seed, seed + max(seeds, 1))
+    ]
+    from pretask_bench.results.report import report
+    from pretask_bench.runs.reference_encoders import wanted
+    from pretask_bench.runs.run import Sitting, run
+
+    sitting = Sitting(out, find_device(device, threads), checkpoint_seconds, again, wanted(baselines))
+    done = [run(registry(), plan, sitting) for plan in plans]
+    if as_json:
+        show_json([{**record.model_dump(mode="json"), "file": str(path)} for record, path in done])
+        return
+    report([record for record, _ in done])
+    for _, path in done:
+        print(f"record: {path}")
+
+
+def find_device(name: str, threads: int | None) -> "torch.device":
+    """The device of that name, with the processor's threads set; raises Unknown where it does not exist."""
+    import torch
+
+    if threads is not None:
+        torch.set_num_threads(threads)
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise Unknown(f"--device needs cpu, cuda, cuda:N or auto; got '{name}'.") from None
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise Unknown(f"--device {name} needs a CUDA GPU; torch sees none. Use --device cpu.")
+    return device

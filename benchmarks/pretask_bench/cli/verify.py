@@ -1,0 +1,81 @@
+"""The verb `pretask verify`: whether records are what they say, as far as can be told without running them again."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from pretask_bench.cli.main import json_option, registry
+from pretask_bench.cli.terminal import visible
+from pretask_bench.results.tables import draw_table, show_json
+from pretask_bench.runs.plan import parse_setting
+
+if TYPE_CHECKING:
+    from pretask_bench.records.verify import Verification
+
+SHOWN = 50  # faults, and notes, that are printed
+WIDTH = 120
+
+EPILOG = """Example: pretask verify runs/records --recompute-data --set folder.root=photos
+
+Exit code 1 where anything is wrong. What no record can prove of itself is counted and named; rerun can tell."""
+
+
+@click.command("verify", epilog=EPILOG)
+@click.argument("places", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="RECORDS...")
+@click.option(
+    "--recompute-data",
+    is_flag=True,
+    help="Also make the data again with what is installed here, as its options say and without a network: hold its "
+    "fingerprint against the records, and count test samples that occur in training.",
+)
+@click.option("--set", "settings", multiple=True, metavar="DATA.OPTION=PLACE", help="Where data lies here.")
+@json_option
+def command(places: tuple[Path, ...], recompute_data: bool, settings: tuple[str, ...], as_json: bool) -> None:
+    """Check RECORDS, files or folders: hashes, numbers from items, options, times, seeds, pictures, data."""
+    from pretask_bench.records.verify import data_sets, verify
+
+    found = verify(places, registry())
+    if recompute_data or settings:
+        from pretask_bench.records.recompute import check_data
+
+        check_data(found, registry(), dict(map(parse_setting, settings)))
+    else:
+        found.unchecked["data sets (--recompute-data makes those that can be made here)"] += len(data_sets(found))
+    show_json(as_facts(found)) if as_json else show(found)
+    if found.faults or not found.records:
+        click.get_current_context().exit(1)
+
+
+def as_facts(found: "Verification") -> dict[str, Any]:
+    """The same as JSON."""
+    faults = dict.fromkeys(found.checked, 0)
+    for each in found.faults:
+        faults[each.check] += 1
+    return {
+        "records": len(found.records),
+        "checks": [{"check": check, "checked": n, "wrong": faults[check]} for check, n in found.checked.items()],
+        "findings": [
+            {"file": str(each.path), "check": each.check, "message": each.message, "fault": each.fault}
+            for each in found.findings
+        ],
+        "unchecked": dict(found.unchecked),
+    }
+
+
+def show(found: "Verification") -> None:
+    """Print what was checked, what is wrong, what is worth knowing, and what nobody could check."""
+    facts = as_facts(found)
+    rows = [(each["check"], str(each["checked"]), str(each["wrong"])) for each in facts["checks"]]
+    draw_table(("check", "checked", "wrong"), rows, f"{len(found.records)} records", width=WIDTH)
+    for title, findings in (
+        ("wrong", found.faults),
+        ("worth knowing", [each for each in found.findings if not each.fault]),
+    ):
+        for each in findings[:SHOWN]:
+            click.echo(f"{title}: {visible(str(each.path))}: {visible(each.message)}")
+        if len(findings) > SHOWN:
+            click.echo(f"{title}: {len(findings) - SHOWN} more; --json has all.")
+    for reason, count in found.unchecked.items():
+        if count:
+            click.echo(f"not checked: {count} {visible(reason)}")

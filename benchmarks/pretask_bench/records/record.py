@@ -1,0 +1,433 @@
+"""Records: what one run found, as one immutable JSON file that anybody can check.
+
+A record is named by the SHA-256 of its canonical bytes, and these are the file: `sha256sum FILE` is its name. `cell` is
+what determines the numbers, `provenance` is how they came about. Records come from strangers, so every field is typed,
+every text and list bounded, every number finite; nothing in a record is ever imported or unpickled.
+
+`python -m pretask_bench.records.record` writes record.schema.json anew.
+"""
+
+import json
+import math
+import re
+from base64 import b64decode, b64encode
+from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import numpy as np
+from pretask.errors import PretaskError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
+
+from pretask_bench.records.canonical import SAFE, canonical_bytes, plain
+from pretask_bench.records.encoders import Encoder
+from pretask_bench.records.provenance import LONGEST_ERROR, UNSEEN, error_text
+
+VERSION = 1
+MOST_ITEMS = 2**24
+DEEPEST, MOST_VALUES, LONGEST_OPTION = 8, 4000, 4000  # of the options of one part
+SCHEMA = Path(__file__).with_name("record.schema.json")
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=f"^[^\\t\\n\\r{UNSEEN}]*$")]
+Line = Annotated[str, StringConstraints(max_length=400, pattern=f"^[^\\t\\n\\r{UNSEEN}]*$")]
+Text = Annotated[str, StringConstraints(max_length=LONGEST_ERROR, pattern=f"^[^{UNSEEN}]*$")]
+Id = Annotated[
+    str,
+    StringConstraints(max_length=120, pattern="^[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*@[1-9][0-9]{0,4}$"),
+]
+Hash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{16,128}$")]
+Count = Annotated[int, Field(ge=0, le=SAFE)]
+Amount = Annotated[float, Field(ge=0)]
+
+
+def real_time(text: str) -> str:
+    """The text, if it is a moment that exists."""
+    datetime.fromisoformat(text)
+    return text
+
+
+def bounded(options: dict[str, Any]) -> dict[str, Any]:
+    """The options, if they are neither too deep nor too many nor too long."""
+    if values_in(options, DEEPEST) > MOST_VALUES:
+        raise ValueError(f"more than {MOST_VALUES} values")
+    return options
+
+
+def values_in(value: Any, depth: int) -> int:
+    """How many values lie in a JSON value, itself included; raises ValueError where one is out of bounds."""
+    if depth < 0:
+        raise ValueError(f"nested deeper than {DEEPEST}")
+    if isinstance(value, str) and (len(value) > LONGEST_OPTION or re.search(f"[{UNSEEN}]", value)):
+        raise ValueError(f"a text longer than {LONGEST_OPTION}, or one with control characters")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number that is not finite")
+    inner: Iterable[Any] = ()
+    if isinstance(value, dict):
+        inner = [*value, *value.values()]
+    elif isinstance(value, list):
+        inner = value
+    return 1 + sum(values_in(each, depth - 1) for each in inner)
+
+
+Time = Annotated[
+    str,
+    StringConstraints(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"),
+    AfterValidator(real_time),
+]
+Options = Annotated[dict[str, JsonValue], Field(max_length=MOST_VALUES), AfterValidator(bounded)]
+Metrics = Annotated[dict[Name, float | None], Field(max_length=4000)]
+Reasons = Annotated[dict[Name, Line], Field(max_length=4000)]
+Numbers = Annotated[dict[Name, float], Field(max_length=4000)]
+Ends = tuple[float, float]  # low, high
+
+
+class Sealed(BaseModel):
+    """What all parts of a record have in common: nothing is converted, added or changed, and all is finite."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Extended(Sealed):
+    """A part with fields that older records lack: where they say nothing they are left out, and old bytes stay."""
+
+    later: ClassVar[frozenset[str]]
+
+    @model_serializer(mode="wrap")
+    def _without_silent_fields(self, write: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        fields: dict[str, Any] = write(self)
+        silent = {name for name in self.later if getattr(self, name) == type(self).model_fields[name].get_default()}
+        return {name: value for name, value in fields.items() if name not in silent}
+
+
+class Part(Sealed):
+    """A component and all of its options, defaults included."""
+
+    id: Id
+    options: Options = {}
+
+
+class DataPart(Part):
+    """A data set; fingerprints are the content hashes of its parts, such as {"train": …, "test": …}."""
+
+    fingerprints: Annotated[dict[Name, Hash], Field(max_length=16)]
+
+
+class Cell(Sealed):
+    """What determines the numbers.
+
+    Args:
+        task: The task whose parts and recipe were the starting point; None for a free combination.
+        data: What was learned from.
+        evaluated_on: What the evaluators used, where that is other data.
+        evaluators: Options by id.
+        recipe: Optimizer, schedule, batch, budget.
+        artifact: Hash of what a split was fitted to, where it was.
+        modality: Of the data, so that records can be sorted without their plugins.
+    """
+
+    task: Id | None = None
+    split: Part
+    objective: Part
+    model: Part
+    data: DataPart
+    evaluated_on: DataPart | None = None
+    evaluators: Annotated[dict[Id, Options], Field(max_length=32)] = {}
+    recipe: Options = {}
+    artifact: Hash | None = None
+    seed: Count
+    precision: Name
+    modality: Name | None = None
+
+
+class Items(Sealed):
+    """For every test item whether it was answered rightly, so that two records can be compared pairwise for ever.
+
+    Args:
+        count: How many items.
+        bits: Eight to a byte, first item in the highest bit, the last byte filled with zeros; base64.
+        test: Fingerprint of the test data, whose order is that of the bits.
+    """
+
+    count: Annotated[int, Field(ge=1, le=MOST_ITEMS)]
+    bits: Annotated[str, StringConstraints(max_length=4 * (MOST_ITEMS // 24 + 1))]
+    test: Hash
+
+    @model_validator(mode="after")
+    def _count_fits_bits(self) -> "Items":
+        packed = b64decode(self.bits, validate=True)
+        if b64encode(packed).decode() != self.bits:
+            raise ValueError("bits are not canonical base64")
+        if len(packed) != -(-self.count // 8):
+            raise ValueError(f"{len(packed)} bytes cannot be the bits of {self.count} items")
+        if packed[-1] & ((1 << (-self.count % 8)) - 1):
+            raise ValueError("bits are set after the last item")
+        return self
+
+    def correct(self) -> np.ndarray:
+        """(count,) bool."""
+        return np.unpackbits(np.frombuffer(b64decode(self.bits), np.uint8), count=self.count).astype(bool)
+
+    @property
+    def share(self) -> float:
+        """Of the items that were answered rightly; the bits are counted without an array, since boards read many."""
+        return int.from_bytes(b64decode(self.bits)).bit_count() / self.count
+
+
+class Picture(Sealed):
+    """A PNG file that lies beside the record as `<png>.png`."""
+
+    name: Name
+    caption: Line
+    png: Hash
+
+
+Pictures = Annotated[tuple[Picture, ...], Field(max_length=32)]
+
+
+class Measured(Sealed):
+    """Numbers by name, and the reason of each that could not be given.
+
+    Args:
+        metrics: None where the number was not finite.
+        missing: The reason for each None.
+        chance: What a blind guess would reach, by the name of the metric.
+        pictures: For those who would rather look than read.
+    """
+
+    metrics: Metrics = {}
+    missing: Reasons = {}
+    chance: Numbers = {}
+    pictures: Pictures = ()
+
+    @model_validator(mode="after")
+    def _every_gap_has_a_reason(self) -> "Measured":
+        gaps = {name for name, value in self.metrics.items() if value is None}
+        if gaps != set(self.missing):
+            raise ValueError("`missing` must name exactly the metrics that are null")
+        return self
+
+
+class Row(Measured, Extended):
+    """What one evaluator says of one encoder.
+
+    Args:
+        encoder: The trained one, or one of the baselines beside it.
+        evaluator: One of the cell's.
+        items: By name; where a metric has the same name, it is the share of correct items.
+        chosen: What the evaluator chose by itself on held-out data: `layer3` under `layer`, `mean` under `pooling`.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset({"chosen"})
+
+    encoder: Encoder
+    evaluator: Id
+    items: Annotated[dict[Name, Items], Field(max_length=32)] = {}
+    chosen: Annotated[dict[Name, Name], Field(max_length=4000)] = {}
+
+
+class Pretext(Measured, Extended):
+    """How well the pretext task was solved on held-out data, by the task itself and by "PREDICTOR: " trivial ones.
+
+    Args:
+        shortcut: How well low-level statistics solve it.
+        trained: The part of the loss that was lowered; None in records that did not say.
+        count: Valid answers behind each number, over all draws; draws of one sample are not independent answers.
+        interval: Of each number its 95 % interval over samples; left out where one block of samples gives none.
+        draws: How often each sample was split.
+        samples: How many held-out samples there are.
+        seen: How many training samples the trivial predictors were fitted on, those that the task was shown; None where
+            there are no such predictors, and in records that fitted them on all.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset({"trained", "count", "interval", "draws", "samples", "seen"})
+
+    shortcut: Numbers = {}
+    trained: Name | None = None
+    count: Annotated[dict[Name, Count], Field(max_length=4000)] = {}
+    interval: Annotated[dict[Name, Ends], Field(max_length=4000)] = {}
+    draws: Count | None = None
+    samples: Count | None = None
+    seen: Count | None = None
+
+    @model_validator(mode="after")
+    def _counts_and_intervals_have_a_number(self) -> "Pretext":
+        if strangers := (self.count.keys() | self.interval.keys()) - self.metrics.keys():
+            raise ValueError(f"counts or intervals of numbers that are not there: {sorted(strangers)[:3]}")
+        if reversed_ := [name for name, (low, high) in self.interval.items() if low > high]:
+            raise ValueError(f"intervals whose low end is above the high one: {reversed_[:3]}")
+        return self
+
+
+class Hardware(Sealed):
+    """What it ran on."""
+
+    device: Line
+    devices: Count
+    cores: Count
+    platform: Line
+
+
+class Provenance(Sealed):
+    """How it came about; see `pretask_bench.records.provenance.collect`. Bytes, seconds, and counts."""
+
+    versions: Annotated[dict[Name, Name], Field(max_length=200)]
+    commit: Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}([0-9a-f]{24})?$")] | None = None
+    modified: bool | None = None
+    hardware: Hardware
+    threads: Count
+    started: Time
+    ended: Time
+    seconds: Amount
+    stages: Annotated[dict[Name, Amount], Field(max_length=200)] = {}
+    samples: Count
+    parameters: Count
+    flops: Amount | None = None
+    peak_memory: Count | None = None
+    command: Annotated[tuple[Text, ...], Field(max_length=400)] = ()
+
+
+class Record(Extended):
+    """One result.
+
+    Args:
+        record: Version of this format.
+        status: A failed run is a record too, and never on a board.
+        error: What went wrong; only where it failed.
+        results: A row for every evaluator and encoder.
+        weights: Hash of the trained weights, which tells whether a rerun was exact.
+        code: Hash of the syntax of every module that the parts use, by name; see code.py. It is beside the cell, since
+            it says how the numbers came about and not what they are of.
+        reruns: Name of the record whose cell was carried out again, where that is why this one was made.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset({"code", "reruns"})
+
+    record: Literal[1]
+    status: Literal["complete", "failed"]
+    error: Text | None = None
+    cell: Cell
+    results: Annotated[tuple[Row, ...], Field(max_length=256)] = ()
+    pretext: Pretext | None = None
+    weights: Hash | None = None
+    code: Annotated[dict[Name, Hash], Field(max_length=4000)] = {}
+    provenance: Provenance
+    licence: Line | None = None
+    author: Line | None = None
+    note: Text | None = None
+    reruns: Hash | None = None
+
+    @model_validator(mode="after")
+    def _parts_agree(self) -> "Record":
+        if (self.status == "failed") != bool(self.error):
+            raise ValueError("a failed record has an error, and a complete one has none")
+        if strangers := {row.evaluator for row in self.results} - set(self.cell.evaluators):
+            raise ValueError(f"results of evaluators that the cell does not name: {sorted(strangers)}")
+        if len({(row.encoder, row.evaluator) for row in self.results}) < len(self.results):
+            raise ValueError("two rows of one encoder and one evaluator")
+        return self
+
+
+def build_record(facts: Mapping[str, Any]) -> Record:
+    """A record of this process's own run, checked as a stranger's would be.
+
+    Args:
+        facts: The fields of Record; the cell may hold what `plain` understands, the error be an exception.
+
+    Raises:
+        PretaskError: A field is missing, unknown or out of bounds.
+    """
+    facts = {"record": VERSION, **facts, "cell": plain(facts.get("cell"))}
+    if facts.get("error") is not None:
+        facts["error"] = error_text(facts["error"])
+    return parse_record(canonical_bytes(facts))
+
+
+def build_cell(facts: Mapping[str, Any]) -> Cell:
+    """The cell that a record of these facts will have, so that its key is known before anything runs."""
+    try:
+        return Cell.model_validate_json(canonical_bytes(plain(facts)))
+    except ValidationError as error:
+        raise refusal(error) from error
+
+
+def parse_record(data: bytes) -> Record:
+    """A record from its bytes; raises PretaskError where they are not one."""
+    try:
+        return Record.model_validate_json(data)
+    except ValidationError as error:
+        raise refusal(error) from error
+
+
+def refusal(error: ValidationError) -> PretaskError:
+    """What is wrong with a record, its first three faults; names of a stranger's fields are shown escaped and short."""
+    faults = error.errors(include_url=False, include_input=False, include_context=False)
+    shown = [
+        f"{'.'.join(ascii(part)[:60].strip(chr(39)) for part in fault['loc'])}: {fault['msg']}" for fault in faults
+    ]
+    more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
+    return PretaskError(
+        "a record",
+        f"the fields of version {VERSION}",
+        "; ".join(shown[:3]) + more,
+        f"See {SCHEMA.name}.",
+    )
+
+
+def measured(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields `metrics` and `missing` of numbers of which some may not be finite.
+
+    >>> measured({"accuracy": 0.5, "loss": float("nan")})
+    {'metrics': {'accuracy': 0.5, 'loss': None}, 'missing': {'loss': 'nan'}}
+    """
+    numbers = {name: float(value) for name, value in values.items()}
+    return {
+        "metrics": {name: number if math.isfinite(number) else None for name, number in numbers.items()},
+        "missing": {name: str(number) for name, number in numbers.items() if not math.isfinite(number)},
+    }
+
+
+def pack_items(correct: Any, test: str) -> Items:
+    """Items of a sequence of bools, an array or a tensor, in the order of the test data of that fingerprint."""
+    flags = np.asarray(correct.tolist() if hasattr(correct, "tolist") else list(correct))
+    if flags.ndim != 1 or flags.dtype != bool:
+        raise PretaskError(
+            "a record", "one bool per test item", f"{flags.dtype} of shape {flags.shape}", "Compare before you pack."
+        )
+    return Items(count=len(flags), bits=b64encode(np.packbits(flags).tobytes()).decode(), test=test)
+
+
+def record_hash(record: Record) -> str:
+    """The name of a record: SHA-256 of its canonical bytes."""
+    return sha256(canonical_bytes(record)).hexdigest()
+
+
+def cell_key(cell: Cell, without: Collection[str] = ()) -> str:
+    """The name of what determines the numbers.
+
+    Args:
+        cell: Fields that are None do not count, so that a field added later leaves old keys as they are.
+        without: Fields to leave out: {"seed", "artifact"} name what is averaged over seeds, {"evaluators"} an encoder.
+    """
+    facts = cell.model_dump(mode="json", exclude=set(without))
+    return sha256(canonical_bytes({name: fact for name, fact in facts.items() if fact is not None})).hexdigest()
+
+
+def schema_text() -> str:
+    """The JSON schema of a record, as record.schema.json holds it."""
+    return json.dumps(Record.model_json_schema(), indent=1, sort_keys=True) + "\n"
+
+
+if __name__ == "__main__":
+    SCHEMA.write_text(schema_text())

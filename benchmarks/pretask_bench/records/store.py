@@ -1,0 +1,166 @@
+"""Store: a folder of record files, to which any number of writers may add at once, and from which nothing is taken.
+
+A file appears whole, by one rename, under the hash of its bytes: merging two stores is copying, a record written twice
+is one file, and a changed byte shows, because the name no longer fits. A killed writer may leave a file whose name
+begins with a dot, which no reader looks at. Pictures lie beside the records under the hash of their own bytes.
+"""
+
+import os
+import re
+import uuid
+from collections.abc import Iterable
+from contextlib import suppress
+from hashlib import sha256
+from pathlib import Path
+
+from pretask.errors import PretaskError
+
+from pretask_bench.cli.terminal import visible
+from pretask_bench.records.canonical import canonical_bytes
+from pretask_bench.records.record import Record, parse_record
+
+LARGEST = 1 << 26  # bytes of one file; a larger one is refused unread
+RECORD = re.compile("[0-9a-f]{64}[.]json")
+PNG = b"\x89PNG\r\n\x1a\n"
+
+Refused = tuple[Path, str]
+
+
+def write(folder: Path | str, record: Record) -> Path:
+    """Add a record to a store, or leave it as it is where it has that record; returns the record's file.
+
+    Raises:
+        PretaskError: The record is too large, the disk full, or the folder not writable.
+    """
+    return put(Path(folder), canonical_bytes(record), ".json")
+
+
+def write_picture(folder: Path | str, png: bytes) -> str:
+    """Add the bytes of a PNG file to a store; returns their hash, which a record's Picture names."""
+    if not png.startswith(PNG):
+        raise PretaskError("a picture", "the bytes of a PNG file", f"{png[:8]!r}", "Save the figure as PNG.")
+    return put(Path(folder), png, ".png").stem
+
+
+def put(folder: Path, content: bytes, ending: str) -> Path:
+    """The file that holds the content under its hash, written whole or not at all."""
+    if len(content) > LARGEST:
+        raise PretaskError("the store", f"files of at most {LARGEST} bytes", str(len(content)), "Keep fewer items.")
+    path = folder / f"{sha256(content).hexdigest()}{ending}"
+    temporary = folder / f".{path.stem}.{uuid.uuid4().hex}"
+    try:
+        if path.is_file() and path.read_bytes() == content:
+            return path
+        folder.mkdir(parents=True, exist_ok=True)
+        write_through(temporary, content)
+        os.replace(temporary, path)
+        write_through_folder(folder)
+    except OSError as error:
+        raise PretaskError(
+            "the store", f"to write {path}", str(error), "Free some space, or name another folder."
+        ) from error
+    finally:
+        with suppress(OSError):
+            temporary.unlink()
+    return path
+
+
+def write_through(path: Path, content: bytes) -> None:
+    """Write a new file and bring it to the disk, so that a rename never outlives its content."""
+    with path.open("xb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def write_through_folder(folder: Path) -> None:
+    """Bring a rename to the disk, where the system can open folders."""
+    if os.name == "nt":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read_all(places: Iterable[Path | str]) -> tuple[list[Record], list[Refused]]:
+    """All records of some stores and single files, each once, in the order of their hashes.
+
+    Args:
+        places: Folders, of which every `.json` file is read, folders of such folders, and files.
+
+    Returns:
+        The records, and for every file that is none its path and the reason.
+    """
+    found: dict[str, Record] = {}
+    refused: list[Refused] = []
+    for path in files_of(places):
+        try:
+            found[path.stem] = read(path)
+        except PretaskError as error:
+            refused.append((path, str(error)))
+    return [found[name] for name in sorted(found)], refused
+
+
+def files_of(places: Iterable[Path | str]) -> list[Path]:
+    """The files to read, sorted; a place that does not exist stays among them, to be refused by name."""
+    files: set[Path] = set()
+    for place in map(Path, places):
+        files |= {path for folder in stores_in(place) for path in in_store(folder)} if place.is_dir() else {place}
+    return sorted(files)
+
+
+def stores_in(folder: Path) -> list[Path]:
+    """The folder, if a record lies in it or nothing does; else the folders below it in which records lie."""
+    if in_store(folder):
+        return [folder]
+    return sorted({path.parent for path in folder.rglob("*.json") if RECORD.fullmatch(path.name)}) or [folder]
+
+
+def in_store(folder: Path) -> list[Path]:
+    """The files of one store that should be records, in no order; raises PretaskError where it cannot be read."""
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        name = visible(folder.name)
+        raise PretaskError(name, "a folder that can be read", str(error.strerror), "Name another.") from error
+    return [folder / name for name in names if name.endswith(".json") and name[0] != "."]
+
+
+def read(path: Path | str) -> Record:
+    """One record, if its file is named by its bytes and holds nothing but what they must be.
+
+    Raises:
+        PretaskError: The file cannot be read, was changed, is not canonical, or is no record of this version.
+    """
+    path = Path(path)
+    content = bytes_named_by_hash(path)
+    record = parse_record(content)
+    if canonical_bytes(record) != content:
+        raise PretaskError(
+            visible(path.name), "canonical JSON", "the same record in another form", "Write it with `store.write`."
+        )
+    return record
+
+
+def read_picture(folder: Path | str, png: str) -> bytes:
+    """The bytes of a picture that a record of this store names; raises PretaskError where they do not fit the name."""
+    return bytes_named_by_hash(Path(folder) / f"{png}.png")
+
+
+def bytes_named_by_hash(path: Path) -> bytes:
+    """The content of a file, if its name is the hash of it."""
+    again, name = "Copy it again from where it came.", visible(path.name)
+    if not path.is_file():  # a pipe would block its reader
+        raise PretaskError(name, "a file", "none at that place", again)
+    try:
+        if (size := path.stat().st_size) > LARGEST:
+            raise PretaskError(name, f"at most {LARGEST} bytes", str(size), "Leave it out.")
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)  # it may have grown
+    except OSError as error:
+        raise PretaskError(name, "a file that can be read", str(error.strerror), again) from error
+    if (actual := sha256(content).hexdigest()) != path.stem:
+        raise PretaskError(name, "bytes whose SHA-256 is its name", f"bytes with {actual}", again)
+    return content

@@ -1,0 +1,39 @@
+"""Times: whether the moments that a record declares can be.
+
+Clocks go wrong, so a day is forgiven everywhere, and nothing that is declared about time decides between records. What
+no clock explains is a fault: nine days of work that took a minute, or a record of the year 9999.
+"""
+
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pretask_bench.records.record import Record
+
+FORGIVEN = timedelta(days=1)  # of a clock that was wrong, or was set while a run went on
+
+
+def times_can_be(record: Record) -> Iterator[str | None]:
+    """Answer for the order of start and end, for their distance against the seconds, and for the future."""
+    origin = record.provenance
+    started, ended = datetime.fromisoformat(origin.started), datetime.fromisoformat(origin.ended)
+    backwards = started - ended > FORGIVEN
+    yield f"ended {origin.ended} before {origin.started}" if backwards else None
+    took, declared = max((ended - started).total_seconds(), 0.0), origin.seconds
+    near = abs(took - declared) <= FORGIVEN.total_seconds()
+    yield (
+        None
+        if near or backwards
+        else f"{declared:.6g} seconds are declared, {took:.6g} lie between its start and its end"
+    )
+    ahead = ended.timestamp() - now() > FORGIVEN.total_seconds()
+    yield f"ended {origin.ended}, which is not yet" if ahead else None
+
+
+def now() -> float:
+    """Return the time, in seconds since 1970; never before this file was written.
+
+    A machine whose clock went back would else find that every record was made in the future.
+    """
+    return max(time.time(), Path(__file__).stat().st_mtime)

@@ -1,0 +1,350 @@
+"""Verify: what can be checked of records without training anything, and what could not be.
+
+Each check yields once for everything that it looked at: None where that is right, a sentence where it is wrong; so how
+much was checked is counted by the checks themselves. Records come from strangers: nothing is unpickled or fetched
+because one says so, and nothing imported but parts that are installed here, to see whether they have such options.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pretask.errors import PretaskError
+from pretask_registry import Registry
+
+from pretask_bench.records.canonical import canonical_bytes
+from pretask_bench.records.cells import Settler, precision_of_recipe
+from pretask_bench.records.record import DataPart, Items, Part, Picture, Record, cell_key
+from pretask_bench.records.store import files_of, read, read_picture
+from pretask_bench.records.times import times_can_be
+
+ROUNDING = 1e-6  # of a share that float32 held; one item of a million changes more
+SHARES = {
+    *("accuracy", "balanced_accuracy", "majority", "lexical", "ranked", "auc", "balanced_auc", "J&F", "recall"),
+    *("repetition", "distinct-1", "distinct-2", "overlap"),
+}
+AT_MOST_ONE = {"explained"}
+
+Answers = Iterator[str | None]
+Filed = tuple[Path, Record]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something to know of a record.
+
+    Args:
+        path: Its file.
+        check: What was checked.
+        message: What was found, in whole words.
+        fault: Whether the record is wrong; else it is only worth knowing.
+    """
+
+    path: Path
+    check: str
+    message: str
+    fault: bool = True
+
+
+@dataclass
+class Verification:
+    """What was checked and found.
+
+    Args:
+        records: Files that hold a record.
+        checked: By check, how many things were looked at.
+        findings: Faults and notes.
+        unchecked: By reason, how many things nobody could look at.
+    """
+
+    records: list[Filed] = field(default_factory=list)
+    checked: Counter[str] = field(default_factory=Counter)
+    findings: list[Finding] = field(default_factory=list)
+    unchecked: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def faults(self) -> list[Finding]:
+        """Findings that make a record wrong."""
+        return [each for each in self.findings if each.fault]
+
+    def ask(self, check: str, path: Path, answers: Iterable[str | None]) -> None:
+        """Count the answers of a check, and keep those that say something."""
+        for answer in answers:
+            self.checked[check] += 1
+            if answer is not None:
+                self.findings.append(Finding(path, check, answer))
+
+    def note(self, check: str, path: Path, message: str) -> None:
+        """Keep what is worth knowing and no fault."""
+        self.findings.append(Finding(path, check, message, fault=False))
+
+
+def verify(places: Iterable[Path | str], registry: Registry | None = None) -> Verification:
+    """Check every record of some stores and single files, each by itself and all beside each other.
+
+    Args:
+        places: Folders and files.
+        registry: Where parts are looked up, to check their options; without one only recipes are checked.
+    """
+    found, settler = Verification(), Settler(registry)
+    for check in (FORM, *RECORD_CHECKS, CHOICES, *STORE_CHECKS):
+        found.checked[check] = 0
+    for path in files_of(places):
+        found.ask(FORM, path, form(path, found.records))
+    for path, record in found.records:
+        for check, answers in record_answers(record, settler):
+            found.ask(check, path, answers)
+        found.unchecked.update(settler.unchecked(record))
+        count_unchecked(found, path, record)
+        check_pictures(found, path, record)
+    for check, compare in STORE_CHECKS.items():
+        for path, answer in compare(found.records):
+            found.ask(check, path, [answer])
+    note_repeated(found)
+    return found
+
+
+def record_answers(record: Record, settler: Settler) -> Iterator[tuple[str, Answers]]:
+    """Ask everything that can be asked of a record alone, by the name of the check."""
+    for check, answers in RECORD_CHECKS.items():
+        yield check, answers(record)
+    yield CHOICES, settler.faults(record)
+
+
+def record_faults(record: Record, settler: Settler) -> list[str]:
+    """Return what is wrong with a record alone, for a board, which does not rank such a one."""
+    return [each for _, answers in record_answers(record, settler) for each in answers if each is not None]
+
+
+def form(path: Path, records: list[Filed]) -> Answers:
+    """Whether a file is a record; those that are go into `records`."""
+    try:
+        records.append((path, read(path)))
+        yield None
+    except PretaskError as error:
+        yield str(error)
+
+
+def recomputed(record: Record) -> Answers:
+    """Every accuracy again from whether each item was answered rightly."""
+    for row in record.results:
+        for name, items in row.items.items():
+            if last_word(name) == "accuracy":
+                told = row.metrics.get(name)
+                share = items.share
+                same = told is not None and abs(told - share) <= ROUNDING
+                yield None if same else f"{called(row, name)} is {told}, its {items.count} items say {share:.6g}"
+
+
+def in_range(record: Record) -> Answers:
+    """Every share between 0 and 1, chance levels included, and what is explained at most 1."""
+    for where, numbers in numbers_of(record):
+        for name, value in numbers.items():
+            word = last_word(name)
+            if value is None or word not in SHARES | AT_MOST_ONE:
+                continue
+            low = -float("inf") if word in AT_MOST_ONE else -ROUNDING
+            within = low <= value <= 1 + ROUNDING
+            yield None if within else f"{where} {name} is {value}, which no {word} can be"
+
+
+def chance_has_a_score(record: Record) -> Answers:
+    """Every chance level beside the number that it is the chance level of."""
+    for where, measured in [("pretext", record.pretext), *((called(row), row) for row in record.results)]:
+        for name in measured.chance if measured is not None else ():
+            known = name in measured.metrics if measured is not None else False
+            yield None if known else f"{where} has a chance level of {name}, but no such number"
+
+
+def items_of_the_data(record: Record) -> Answers:
+    """Items of the test data that the cell names."""
+    data = record.cell.evaluated_on or record.cell.data
+    own = {data.fingerprints["test"]} if "test" in data.fingerprints else set(data.fingerprints.values())
+    for row in record.results:
+        for name, items in row.items.items():
+            yield None if items.test in own else f"{called(row, name)} has items of other data than the cell names"
+
+
+def costs_add_up(record: Record) -> Answers:
+    """Times that can be, and as many samples seen as the recipe says."""
+    yield from times_can_be(record)
+    provenance, recipe = record.provenance, record.cell.recipe
+    samples, batch = recipe.get("samples"), recipe.get("batch")
+    if isinstance(samples, int) and isinstance(batch, int) and batch > 0:
+        due = max(1, samples // batch) * batch
+        told = provenance.samples
+        yield None if told == due else f"{told} samples were seen, its recipe makes {due}"
+
+
+def same_count_of_items(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
+    """One test set, one evaluator: one number of items."""
+    first: dict[Hashable, Items] = {}
+    for path, record in records:
+        for row in record.results:
+            for name, items in row.items.items():
+                options = canonical_bytes(record.cell.evaluators.get(row.evaluator, {}))
+                known = first.setdefault((items.test, row.evaluator, options, name), items)
+                alike = known.count == items.count
+                yield path, None if alike else f"{called(row, name)} has {items.count} items, elsewhere {known.count}"
+
+
+def same_content(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
+    """One data set with the same options: one content, or its records cannot be compared."""
+    first: dict[bytes, tuple[Path, Mapping[str, str]]] = {}
+    for path, record in records:
+        for data in filter(None, (record.cell.data, record.cell.evaluated_on)):
+            where, known = first.setdefault(name_of(data), (path, data.fingerprints))
+            alike = all(known.get(part, content) == content for part, content in data.fingerprints.items())
+            yield path, None if alike else f"{data.id} has other content here than in {where.name}: do not compare them"
+
+
+def name_of(part: Part) -> bytes:
+    """A part and its options, as one key."""
+    return canonical_bytes({"id": part.id, "options": part.options})
+
+
+def data_sets(found: Verification) -> dict[bytes, list[tuple[Path, DataPart]]]:
+    """The data sets that records learned from or were measured on, each with the files that name it."""
+    named: dict[bytes, list[tuple[Path, DataPart]]] = {}
+    for path, record in found.records:
+        for part in filter(None, (record.cell.data, record.cell.evaluated_on)):
+            named.setdefault(name_of(part), []).append((path, part))
+    return named
+
+
+def no_twins(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
+    """Different seeds with the same weights and the same answers to every item, which chance does not bring about."""
+    first: dict[Hashable, tuple[Path, int]] = {}
+    for path, record in records:
+        answers = tuple(
+            (row.encoder, row.evaluator, each.bits) for row in record.results for each in row.items.values()
+        )
+        if record.weights is None or not answers:
+            continue
+        where, seed = first.setdefault((record.weights, answers), (path, record.cell.seed))
+        alike = seed == record.cell.seed
+        yield path, None if alike else f"seed {record.cell.seed} has weights and answers of seed {seed} in {where.name}"
+
+
+def one_result(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
+    """One cell with its seed on one machine with the same versions: one result."""
+    first: dict[Hashable, Filed] = {}
+    for path, record in records:
+        if record.status == "complete":
+            where, known = first.setdefault((cell_key(record.cell), surroundings(record)), (path, record))
+            alike = numbers_agree(known, record)
+            yield (
+                path,
+                None if alike else f"the same cell, seed, versions and machine gave other numbers in {where.name}",
+            )
+
+
+def note_repeated(found: Verification) -> None:
+    """Say which cells were run again elsewhere with other numbers."""
+    first: dict[str, Filed] = {}
+    for path, record in found.records:
+        if record.status == "complete":
+            where, known = first.setdefault(cell_key(record.cell), (path, record))
+            if surroundings(known) != surroundings(record) and not numbers_agree(known, record):
+                message = f"seed {record.cell.seed} of this cell has other numbers in {where.name}, made elsewhere"
+                found.note("one result of one cell and seed", path, message)
+
+
+def surroundings(record: Record) -> Hashable:
+    """What may change the last bits of a number, and with them the others."""
+    made = record.provenance
+    return (made.commit, made.modified, made.threads, canonical_bytes(made.hardware), canonical_bytes(made.versions))
+
+
+def numbers_agree(first: Record, second: Record) -> bool:
+    """Whether two records agree in every row that both have, in the pretext score and in the weights."""
+    rows = [{(row.encoder, row.evaluator): row for row in each.results} for each in (first, second)]
+    scores = [each.pretext.metrics if each.pretext is not None else None for each in (first, second)]
+    return (first.weights, scores[0]) == (second.weights, scores[1]) and all(
+        rows[0][key].metrics == rows[1][key].metrics and rows[0][key].items == rows[1][key].items
+        for key in rows[0].keys() & rows[1].keys()
+    )
+
+
+def count_unchecked(found: Verification, path: Path, record: Record) -> None:
+    """Count the numbers that stand alone, and name items that are not those of the number beside them."""
+    for row in record.results:
+        bits = {name for name in row.items if last_word(name) == "accuracy"}
+        found.unchecked["numbers without the items that they were counted from"] += len(row.metrics.keys() - bits)
+        for name in row.items.keys() - bits:
+            told, share = row.metrics.get(name), row.items[name].share
+            if told is not None and abs(told - share) > ROUNDING:
+                message = f"{called(row, name)} is {told:.4g}; the items of that name say {share:.4g}: not its own"
+                found.note(RECOMPUTED, path, message)
+    if record.pretext is not None:
+        found.unchecked["pretext numbers, which only a rerun could check"] += len(record.pretext.metrics)
+
+
+def check_pictures(found: Verification, path: Path, record: Record) -> None:
+    """Hold every picture that lies beside its record against its name."""
+    for picture in pictures_of(record):
+        if not (path.parent / f"{picture.png}.png").is_file():
+            found.unchecked["pictures that do not lie beside their record"] += 1
+            continue
+        found.ask("pictures are what their records name", path, picture_answers(path.parent, picture))
+
+
+def picture_answers(folder: Path, picture: Picture) -> Answers:
+    """Whether one picture is what its name says."""
+    try:
+        read_picture(folder, picture.png)
+        yield None
+    except PretaskError as error:
+        yield str(error)
+
+
+def pictures_of(record: Record) -> Iterator[Picture]:
+    """All pictures that a record names."""
+    for measured in (record.pretext, *record.results):
+        yield from measured.pictures if measured is not None else ()
+
+
+def numbers_of(record: Record) -> Iterator[tuple[str, Mapping[str, float | None]]]:
+    """All groups of numbers of a record, with what to call them."""
+    if record.pretext is not None:
+        yield "pretext", record.pretext.metrics
+        yield "pretext chance", record.pretext.chance
+        yield "pretext shortcut", record.pretext.shortcut
+    for row in record.results:
+        yield called(row), row.metrics
+        yield f"{called(row)} chance", row.chance
+
+
+def called(row: Any, name: str = "") -> str:
+    """What to call a row, or one of its numbers."""
+    return f"{row.evaluator} on {row.encoder} {name}".rstrip()
+
+
+def last_word(name: str) -> str:
+    """What kind of number a name ends in.
+
+    >>> last_word("layer2.accuracy"), last_word("majority: order.accuracy"), last_word("J&F")
+    ('accuracy', 'accuracy', 'J&F')
+    """
+    return name.rsplit(".", 1)[-1].rsplit(": ", 1)[-1]
+
+
+FORM = "files are records: schema, canonical form, name is hash"
+CHOICES = "options are those of the recipe and of installed parts"
+RECOMPUTED = "accuracies recomputed from their items"
+RECORD_CHECKS: Mapping[str, Callable[[Record], Answers]] = {
+    RECOMPUTED: recomputed,
+    "shares are shares": in_range,
+    "chance levels have a score": chance_has_a_score,
+    "items are of the data": items_of_the_data,
+    "times and samples add up": costs_add_up,
+    "precision is that of the recipe": precision_of_recipe,
+}
+STORE_CHECKS: Mapping[str, Callable[[Sequence[Filed]], Iterator[tuple[Path, str | None]]]] = {
+    "one count of items of one test set": same_count_of_items,
+    "one content of one data set": same_content,
+    "one result of one cell and seed": one_result,
+    "other seeds, other weights and answers": no_twins,
+}

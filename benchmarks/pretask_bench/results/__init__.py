@@ -1,0 +1,1 @@
+"""Results: records read back as tables, comparisons and intervals."""

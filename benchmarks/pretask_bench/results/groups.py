@@ -1,0 +1,216 @@
+"""Results: many records at a glance, one line for every encoder that was trained and evaluator, seeds taken together.
+
+A line says how well the pretext task was solved, in what was trained (nats, mostly) and as a share where there is one,
+beside chance and the best trivial predictor of the same unit; and the number that stands for each evaluator beside that
+of the same network at random initialisation and of raw input. Arrows say which way is better. It ranks nothing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, TRAINED, label_of
+from pretask_bench.records.metrics import HEADLINES, direction, is_cost, is_pretext_cost
+from pretask_bench.records.record import Record, cell_key
+from pretask_bench.results.pretext import PretextPart, pretext_parts
+from pretask_bench.results.references import References, references_of_probe, values_by_metric
+from pretask_bench.results.report import choices, shown, written
+from pretask_bench.results.statistics import Estimate, mean_over_seeds
+
+Group = Sequence[Record]
+SHOWN = (RANDOM, RAW)
+COLUMNS = ("what", "data", "seeds", "pretext", "chance", "best trivial", "probe", *map(label_of, (TRAINED, *SHOWN)))
+
+
+@dataclass(frozen=True)
+class Line:
+    """What one evaluator says of one encoder, beside what it is held against.
+
+    Args:
+        what: The task, or the parts of a free combination; `data` what it learned from, and was measured on.
+        data: See there.
+        seeds: How many records.
+        failed: What went wrong, where that is what they say.
+        pretext: What was trained, and a share where there is one.
+        evaluator: Without its namespace.
+        metric: The number that stands for it.
+        trained: That number of the trained encoder.
+        references: What it is held against.
+        chosen: What the evaluator chose for the trained encoder, such as layer and pooling.
+    """
+
+    what: str
+    data: str
+    seeds: int
+    failed: str = ""
+    pretext: Sequence[PretextPart] = ()
+    evaluator: str = ""
+    metric: str = ""
+    trained: Estimate | None = None
+    references: References = field(default_factory=References)
+    chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def found(self) -> Mapping[str, Estimate]:
+        """The number that stands for the evaluator, by encoder."""
+        return ({TRAINED: self.trained} if self.trained is not None else {}) | {**self.references.encoders}
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """The texts under COLUMNS."""
+        found = self.found
+        named = f"{self.evaluator} {self.metric} {direction(is_cost(self.metric))}" if self.metric else self.evaluator
+        probe = f"failed: {self.failed}" if self.failed else named
+        probe += f" ({self.choice})" if self.choice else ""
+        values = [shown(found[each], self.metric) if each in found else "" for each in (TRAINED, *SHOWN)]
+        return (self.what, self.data, str(self.seeds), *self.pretext_cells, probe, *values)
+
+    @property
+    def choice(self) -> str:
+        """What was chosen, but for what was chosen within single layers."""
+        return ", ".join("/".join(values) for name, values in self.chosen.items() if "." not in name)
+
+    @property
+    def pretext_cells(self) -> tuple[str, str, str]:
+        """Each part of the pretext score, its chance level, and what the best trivial predictor reaches."""
+        scores = [score_text(part) for part in self.pretext]
+        chances = [written(part.references.chance, part.name) for part in self.pretext]
+        return (
+            "; ".join(scores),
+            "; ".join(filter(None, chances)),
+            "; ".join(filter(None, map(trivial_text, self.pretext))),
+        )
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The same as plain numbers, with the ends of 95 % intervals; for other programs."""
+        facts: dict[str, Any] = {"what": self.what, "data": self.data, "seeds": self.seeds, "failed": self.failed}
+        for label, place in (("pretext", 0), ("share", 1)):
+            facts |= part_facts(label, self.pretext[place] if place < len(self.pretext) else None)
+        facts |= {"evaluator": self.evaluator, "metric": self.metric, "lower is better": is_cost(self.metric)}
+        facts["chosen"] = {name: [*values] for name, values in self.chosen.items()}
+        for encoder in ENCODERS:
+            facts |= ends(label_of(encoder), self.found.get(encoder))
+        return facts
+
+
+def score_text(part: PretextPart) -> str:
+    """A part with the arrow of its direction, or why it is not shown."""
+    number = shown(part.estimate, part.name) if part.estimate is not None else part.hidden
+    return f"{part.name} {direction(is_pretext_cost(part.name))} {number}"
+
+
+def trivial_text(part: PretextPart) -> str:
+    """The best trivial predictor, whether it is ahead, and whether it may have seen more than the model."""
+    if part.trivial is None:
+        return ""
+    notes = [*(["ahead"] if part.loses else []), *(["saw all training samples"] if part.trivial.seen is None else [])]
+    return f"{part.trivial.name} {written(part.trivial.value, part.name)}" + (f" ({', '.join(notes)})" if notes else "")
+
+
+def part_facts(label: str, part: PretextPart | None) -> dict[str, Any]:
+    """One part of a pretext score as plain numbers."""
+    trivial = part.trivial if part is not None else None
+    return {
+        f"{label} metric": part.name if part is not None else "",
+        f"{label} lower is better": is_pretext_cost(part.name) if part is not None else None,
+        **ends(label, part.estimate if part is not None else None),
+        f"{label} chance": part.references.chance if part is not None else None,
+        f"{label} trivial predictor": trivial.name if trivial is not None else None,
+        f"{label} best trivial": trivial.value if trivial is not None else None,
+        f"{label} trivial saw": trivial.seen if trivial is not None else None,
+    }
+
+
+def ends(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+    """A number and its interval under their names."""
+    values = (estimate.value, estimate.low, estimate.high) if estimate is not None else (None, None, None)
+    return dict(zip((name, f"{name} low", f"{name} high"), values, strict=True))
+
+
+def grouped(records: Sequence[Record]) -> list[Group]:
+    """Complete records by cell, seeds left out; of a cell that was run again, the newest; by name and data."""
+    return together((seedless(record), record) for record in records if record.status == "complete")
+
+
+def seedless(record: Record) -> str:
+    """What records of other seeds have in common."""
+    return cell_key(record.cell, without={"seed", "artifact"})
+
+
+def together(keyed: Iterable[tuple[str, Record]]) -> list[Group]:
+    """Records of one key, in the order of their seeds; by name, data and key."""
+    newest = {(key, each.cell.seed): each for key, each in sorted(keyed, key=lambda pair: pair[1].provenance.ended)}
+    groups: dict[str, list[Record]] = {}
+    for key, seed in sorted(newest):
+        groups.setdefault(key, []).append(newest[key, seed])
+    ordered = sorted(groups, key=lambda key: (title(groups[key][0]), groups[key][0].cell.data.id, key))
+    return [groups[key] for key in ordered]
+
+
+def title(record: Record) -> str:
+    """The task, or the parts of a free combination."""
+    cell = record.cell
+    task = short(cell.task) if cell.task is not None else ""
+    parts = " + ".join(short(part.id) for part in (cell.split, cell.objective, cell.model))
+    return f"{task} ({short(cell.model.id)})" if task else parts
+
+
+def short(full: str) -> str:
+    """The name in an id.
+
+    >>> short("pretask/relative-position@1")
+    'relative-position'
+    """
+    return full.split("/", 1)[-1].rsplit("@", 1)[0]
+
+
+def is_called(full: str, wanted: str) -> bool:
+    """Whether a value may be called so.
+
+    >>> is_called("pretask/vae@1", "vae"), is_called("pretask/vae@1", "pretask/vae"), is_called("pretask/vae@1", "va")
+    (True, True, False)
+    """
+    return wanted in (full, full.rsplit("@", 1)[0], short(full))
+
+
+def summary_rows(groups: Sequence[Group]) -> list[tuple[str, ...]]:
+    """The rows of the table that COLUMNS heads: one for each group and evaluator."""
+    return [line.cells for line in lines(groups)]
+
+
+def lines(groups: Sequence[Group]) -> list[Line]:
+    """What there is to say of each group and evaluator."""
+    return [line for group in groups for line in lines_of(group)]
+
+
+def lines_of(group: Group) -> list[Line]:
+    """The lines of one encoder; one without an evaluator where none measured it."""
+    first = group[0]
+    on = first.cell.evaluated_on
+    data = short(first.cell.data.id) + (f" → {short(on.id)}" if on is not None else "")
+    start: dict[str, Any] = {"what": title(first), "data": data, "seeds": len(group), "pretext": pretext_parts(group)}
+    if first.status == "failed":
+        return [Line(**start, failed=(first.error or "").strip().split("\n")[0])]
+    evaluators = dict.fromkeys(row.evaluator for row in first.results)
+    return [Line(**start, **probe_facts(group, each)) for each in evaluators] or [Line(**start)]
+
+
+def probe_facts(group: Group, evaluator: str) -> dict[str, Any]:
+    """The number that stands for an evaluator, for the trained encoder and for those that it is held against."""
+    trained = values_by_metric(group, evaluator, TRAINED)
+    if not trained:
+        return {"evaluator": short(evaluator)}
+    name = headline(evaluator, trained)
+    return {
+        "evaluator": short(evaluator),
+        "metric": name,
+        "trained": mean_over_seeds([*trained[name].values()]),
+        "references": references_of_probe(group, evaluator, name),
+        "chosen": choices(group, evaluator, TRAINED),
+    }
+
+
+def headline(evaluator: str, found: Mapping[str, object]) -> str:
+    """The number that stands for an evaluator: the first of HEADLINES that it gives, else its first."""
+    return next((name for name in HEADLINES if name in found), next(iter(found)))

@@ -1,0 +1,222 @@
+"""Index: what tables show of every record of a store, kept in an SQLite file, so that no record is read twice.
+
+A record's name is the hash of its bytes, so a known name needs no reading (that its file was damaged since is for
+`pretask verify` to find). The file lies in the cache under the hash of the store's place; deleting it loses nothing,
+one that is damaged or of another version is made anew, and where it cannot be used the records themselves are read.
+"""
+
+import gc
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+from pretask.cache import cache_folder
+from pretask.errors import PretaskError
+from pydantic import ValidationError
+
+from pretask_bench.records.encoders import TRAINED
+from pretask_bench.records.metrics import HEADLINES
+from pretask_bench.records.record import Cell, DataPart, Measured, Pretext, Provenance, Record, Row
+from pretask_bench.records.store import Refused, in_store, read, stores_in
+from pretask_bench.results.groups import seedless
+from pretask_bench.results.pretext import headline_parts
+
+FORMAT = 3  # of a glance; another one is another file
+WAIT = 10.0  # seconds for another writer
+BATCH = 500  # records between two commits, so that a stopped reader has not read in vain
+REBUILD = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT}
+TABLE = "CREATE TABLE IF NOT EXISTS glances (name TEXT PRIMARY KEY, key TEXT, glance TEXT, checksum INTEGER)"
+
+
+@dataclass(frozen=True)
+class Glance:
+    """What tables show of a record.
+
+    Args:
+        key: Of its cell without the seed; the options that it was made of are left out below.
+        record: With its headline numbers alone, and without items, options, pictures and most of its provenance.
+    """
+
+    key: str
+    record: Record
+
+
+class Damaged(Exception):
+    """An entry of an index is not what was written."""
+
+
+def glances(places: Iterable[Path | str]) -> tuple[list[Glance], list[Refused]]:
+    """What tables show of all records of some stores and single files, each once, in the order of their hashes.
+
+    Args:
+        places: Folders, of which every `.json` file counts, folders of such folders, and files.
+
+    Returns:
+        The glances, and for every file that is no record its path and the reason.
+    """
+    found: dict[str, Glance] = {}
+    refused: list[Refused] = []
+    with uncollected():
+        for place in map(Path, places):
+            if place.is_dir():
+                for folder in stores_in(place):
+                    found |= of_store(folder, refused)
+            else:
+                found |= dict(read_some([place], refused))
+    return [found[name] for name in sorted(found)], refused
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the garbage collector from looking through all records again and again: there is no garbage among them."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def of_store(folder: Path, refused: list[Refused]) -> dict[str, Glance]:
+    """The glances of one store by name: those that its index knows, and the others read and added to it."""
+    names = {path.stem for path in in_store(folder)}
+    index = place_of(folder)
+    known = load(index, names)
+    new = read_some(sorted(folder / f"{name}.json" for name in names - known.keys()), refused)
+    while some := dict(islice(new, BATCH)):
+        known |= some
+        save(index, some)
+    return known
+
+
+def read_some(paths: Iterable[Path], refused: list[Refused]) -> Iterator[tuple[str, Glance]]:
+    """Names and glances of the files that are records; the others go to `refused`."""
+    for path in paths:
+        try:
+            yield path.stem, glance_of(read(path))
+        except PretaskError as error:
+            refused.append((path, str(error)))
+
+
+def place_of(folder: Path) -> Path:
+    """The file of a store's index."""
+    place = sha256(str(folder.resolve()).encode(errors="surrogateescape")).hexdigest()[:32]
+    return cache_folder() / "records" / f"{place}-{FORMAT}.sqlite"
+
+
+def load(index: Path, names: Collection[str]) -> dict[str, Glance]:
+    """The glances of these names that an index has; none where it cannot be used, and it is removed if damaged."""
+    if not index.is_file():
+        return {}
+    try:
+        with closing(sqlite3.connect(index, timeout=WAIT)) as file:
+            entries = file.execute("SELECT name, key, glance, checksum FROM glances").fetchall()
+        return {name: checked(key, glance, told) for name, key, glance, told in entries if name in names}
+    except (Damaged, ValidationError):
+        remove(index)
+    except sqlite3.Error as error:
+        if code_of(error) in REBUILD:
+            remove(index)
+    return {}
+
+
+def checked(key: str, glance: str, told: int) -> Glance:
+    """One entry; raises Damaged where it is not what was written."""
+    if checksum(key, glance) != told:
+        raise Damaged
+    return Glance(key, Record.model_validate_json(glance))
+
+
+def checksum(key: str, glance: str) -> int:
+    """Of an entry: SQLite itself does not see a flipped bit in a text."""
+    return crc32(f"{key} {glance}".encode())
+
+
+def save(index: Path, new: Mapping[str, Glance]) -> None:
+    """Add to an index; where that cannot be done the next reader reads again."""
+    entries = [(name, each.key, each.record.model_dump_json(exclude_defaults=True)) for name, each in new.items()]
+    with suppress(sqlite3.Error, OSError):
+        index.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(index, timeout=WAIT)) as file, file:
+            file.execute(TABLE)
+            file.executemany(
+                "INSERT OR REPLACE INTO glances VALUES (?, ?, ?, ?)",
+                [(name, key, glance, checksum(key, glance)) for name, key, glance in entries],
+            )
+
+
+def remove(index: Path) -> None:
+    """Delete a damaged index."""
+    with suppress(OSError):
+        index.unlink()
+
+
+def code_of(error: sqlite3.Error) -> int:
+    """The primary code of an error."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
+
+
+def glance_of(record: Record) -> Glance:
+    """What tables show of a record."""
+    error = record.error and (record.error.strip() or "no message")[:400]
+    kept = {
+        "cell": cell_of(record.cell),
+        "results": tuple(headline_of(row, record) for row in record.results),
+        "pretext": pretext_of(record),
+        "provenance": provenance_of(record.provenance),
+        "error": error,
+        "note": None,
+    }
+    return Glance(seedless(record), record.model_copy(update=kept))
+
+
+def cell_of(cell: Cell) -> Cell:
+    """Names alone."""
+    on = cell.evaluated_on
+    names: dict[str, Any] = {
+        name: getattr(cell, name).model_copy(update={"options": {}}) for name in ("split", "objective", "model")
+    }
+    names |= {"data": bare(cell.data), "evaluated_on": None if on is None else bare(on)}
+    return cell.model_copy(update={**names, "evaluators": {name: {} for name in cell.evaluators}, "recipe": {}})
+
+
+def bare(part: DataPart) -> DataPart:
+    """The name of a data set."""
+    return part.model_copy(update={"options": {}, "fingerprints": {}})
+
+
+def provenance_of(made: Provenance) -> Provenance:
+    """Times, costs and the machine."""
+    return made.model_copy(update={"versions": {}, "commit": None, "stages": {}, "command": ()})
+
+
+def headline_of(row: Row, record: Record) -> Row:
+    """A row with the numbers that may stand for its evaluator: those with a name of their own, and the first."""
+    own = [each for each in record.results if (each.evaluator, each.encoder) == (row.evaluator, TRAINED)]
+    first = [name for each in own or [row] for name, value in each.metrics.items() if value is not None][:1]
+    kept = {"metrics": known_of(row, {*HEADLINES, *first}), "missing": {}, "items": {}, "pictures": (), "chance": {}}
+    return row.model_copy(update=kept)
+
+
+def pretext_of(record: Record) -> Pretext | None:
+    """The numbers by which the pretext task is read, what trivial predictors reach, and chance levels."""
+    main, whole = headline_parts(record.pretext), record.pretext
+    if whole is None or not main:
+        return None
+    kept = known_of(whole, [name for name in whole.metrics if name.rsplit(": ", 1)[-1] in main])
+    shown: dict[str, Any] = {"metrics": kept, "missing": {}, "pictures": (), "shortcut": {}}
+    told = {name: getattr(whole, name) for name in ("chance", "count", "interval")}
+    shown |= {name: {key: value for key, value in each.items() if key in kept} for name, each in told.items()}
+    return whole.model_copy(update=shown)
+
+
+def known_of(measured: Measured, names: Collection[str]) -> dict[str, float | None]:
+    """The numbers of these names that are there, in their order."""
+    return {name: value for name, value in measured.metrics.items() if name in names and value is not None}

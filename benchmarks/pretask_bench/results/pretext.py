@@ -1,0 +1,205 @@
+"""Pretext: how well a pretext task was solved on held-out samples, how much that rests on, and what it is held against.
+
+Answers to one sample are not independent, whatever their number; samples are. So intervals are made of the sums over
+blocks of samples (`pretask.pretext_score`): the mean is a ratio of sums, its variance that of the blocks about it, with
+as many degrees of freedom as blocks less one. Shares have Wilson's interval, with the number of independent answers that
+would have had that variance; where all blocks agree, as at 0 and 1, that number is the number of samples.
+
+Source: Cochran 1977, sections 2.11 and 9A (ratio of sums over clusters); Korn and Graubard 1998 (shares of clustered
+answers by an effective number of them). Differs: Wilson's interval in the place of Clopper and Pearson's.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pretask.pretext_score import HeldOutScore, PartScore
+
+from pretask_bench.records.metrics import is_pretext_cost, is_share
+from pretask_bench.records.record import Pretext, Record, measured
+from pretask_bench.results.references import References, Trivial, loses_to_trivial, references_of_pretext
+from pretask_bench.results.statistics import CONFIDENCE, Estimate, mean_over_seeds, student
+
+MIN_ANSWERS = 100  # below it no pretext number is shown: a share of 99 answers is uncertain by 10 points
+Interval = tuple[float, float]
+
+
+def pretext_fields(
+    score: HeldOutScore, trivial: Mapping[str, HeldOutScore], seen: int, chance: Mapping[str, float]
+) -> dict[str, Any]:
+    """The fields of a record's Pretext, but for shortcuts.
+
+    Args:
+        score: Of the trained task.
+        trivial: Of the split's trivial predictors, by name.
+        seen: Training samples that the task and the predictors were shown.
+        chance: By part, what a blind prediction reaches.
+    """
+    parts = dict(score.parts)
+    parts |= {f"{name}: {part}": found for name, each in trivial.items() for part, found in each.parts.items()}
+    intervals = {name: interval_of(part, name, score.samples) for name, part in parts.items()}
+    return {
+        **measured({name: part.value for name, part in parts.items()}),
+        "chance": dict(chance),
+        "trained": next(iter(score.parts), None),
+        "count": {name: part.count for name, part in parts.items()},
+        "interval": {name: list(ends) for name, ends in intervals.items() if ends is not None},
+        "draws": score.draws,
+        "samples": score.samples,
+        "seen": seen if trivial else None,
+    }
+
+
+def interval_of(part: PartScore, name: str, samples: int, confidence: float = CONFIDENCE) -> Interval | None:
+    """The interval of a part's mean; None for a single block, or where something is not finite.
+
+    Args:
+        part: With its sums by block.
+        name: Of the part, which says whether it is a share.
+        samples: How many independent samples there are.
+        confidence: Of the interval.
+    """
+    variance = ratio_variance(part.blocks)
+    if variance is None:
+        return None
+    reach = student((1 + confidence) / 2, len(part.blocks) - 1)
+    if is_share(name) and 0 <= part.value <= 1:
+        spread = part.value * (1 - part.value)
+        effective = min(spread / variance, part.count) if variance > 0 and spread > 0 else min(samples, part.count)
+        return wilson(part.value, effective, reach)
+    half = reach * math.sqrt(variance)
+    return part.value - half, part.value + half
+
+
+def ratio_variance(blocks: Sequence[tuple[float, float]]) -> float | None:
+    """The variance of sum of totals over sum of weights, from (total, weight) of independent blocks.
+
+    >>> ratio_variance([(1.0, 1.0), (0.0, 1.0), (1.0, 1.0), (0.0, 1.0)])  # p (1 - p) / (n - 1)
+    0.08333333333333333
+    """
+    totals, weights = (math.fsum(each) for each in zip(*blocks, strict=True))
+    if len(blocks) < 2 or not weights or not math.isfinite(totals):
+        return None
+    ratio = totals / weights
+    squared = math.fsum((total - ratio * weight) ** 2 for total, weight in blocks)
+    return len(blocks) / (len(blocks) - 1) * squared / weights**2
+
+
+def wilson(value: float, count: float, reach: float) -> Interval:
+    """Wilson's interval of a share of so many answers, `reach` standard errors wide on either side.
+
+    >>> [round(end, 4) for end in wilson(1.0, 20, 1.96)]
+    [0.8389, 1.0]
+    """
+    shrink = 1 + reach**2 / count
+    centre = (value + reach**2 / (2 * count)) / shrink
+    half = reach / shrink * math.sqrt(value * (1 - value) / count + reach**2 / (4 * count**2))
+    return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def trained_part(pretext: Pretext) -> str | None:
+    """The part of the loss that was trained: as the record says, else the first that is a cost.
+
+    Args:
+        pretext: Records hold numbers by the alphabet, so older ones cannot say which came first.
+    """
+    own = own_parts(pretext)
+    if pretext.trained in own:
+        return pretext.trained
+    named = [name for name in own if name.startswith("negative_")]
+    costs = [name for name in own if is_pretext_cost(name)]
+    return next(iter([*named, *costs, *own]), None)
+
+
+def share_part(pretext: Pretext) -> str | None:
+    """The share that is easiest to read of what was trained; None where there is none."""
+    own, trained = own_parts(pretext), trained_part(pretext)
+    shares = [name for name in own if is_share(name) and name != trained]
+    same = [name for name in shares if name.split(".")[0] == trained]
+    return next(iter([*same, *shares]), None)
+
+
+def headline_parts(pretext: Pretext | None) -> list[str]:
+    """The parts by which a pretext task is read at a glance: what was trained, and a share where there is one."""
+    found = [trained_part(pretext), share_part(pretext)] if pretext is not None else []
+    return [name for name in found if name is not None]
+
+
+def own_parts(pretext: Pretext) -> list[str]:
+    """Parts of the trained task's own loss that have a number."""
+    return [name for name, value in pretext.metrics.items() if ": " not in name and value is not None]
+
+
+def too_few(pretext: Pretext, name: str) -> str:
+    """Why a part is not shown; empty where it is, and for older records, which did not count."""
+    count = pretext.count.get(name)
+    return f"{count} answers: too few" if count is not None and count < MIN_ANSWERS else ""
+
+
+@dataclass(frozen=True)
+class PretextPart:
+    """One part of a pretext score beside what it is held against.
+
+    Args:
+        name: Of the part.
+        estimate: Over seeds and samples; None where it rests on too few answers.
+        hidden: Why there is no estimate.
+        references: Chance and, where there is an estimate, the trivial predictors.
+    """
+
+    name: str
+    estimate: Estimate | None
+    hidden: str
+    references: References
+
+    @property
+    def trivial(self) -> Trivial | None:
+        """The best trivial predictor."""
+        return self.references.best_trivial(is_pretext_cost(self.name))
+
+    @property
+    def loses(self) -> bool:
+        """Whether the best trivial predictor is at least as good."""
+        return self.estimate is not None and loses_to_trivial(self.estimate.value, self.references, self.name)
+
+
+def pretext_parts(records: Sequence[Record]) -> list[PretextPart]:
+    """What records of one encoder say of its pretext task at a glance: what was trained first, then a share."""
+    return [pretext_part(records, name) for name in headline_parts(records[0].pretext)]
+
+
+def pretext_part(records: Sequence[Record], name: str) -> PretextPart:
+    """One part; of predictors and chance what the first record says."""
+    first, references = records[0].pretext, references_of_pretext(records[0], name)
+    if first is not None and (hidden := too_few(first, name)):
+        return PretextPart(name, None, hidden, References(references.chance))
+    return PretextPart(name, estimate_part(records, name), "", references)
+
+
+def estimate_part(records: Sequence[Record], name: str) -> Estimate | None:
+    """A part over seeds, with an interval that holds both seeds and samples; None where no record has it.
+
+    Seeds are scored on the same held-out samples, so these are as uncertain as in one record: the distances to the ends
+    of the seeds' interval and of the mean sample interval are added as the sides of a right angle.
+    """
+    found = [
+        each.pretext for each in records if each.pretext is not None and each.pretext.metrics.get(name) is not None
+    ]
+    values = [value for each in found if (value := each.metrics[name]) is not None]
+    if not values:
+        return None
+    seeds = mean_over_seeds(values)
+    intervals = [each.interval[name] for each in found if name in each.interval]
+    if len(intervals) < len(found):
+        return seeds
+    below = math.fsum(value - low for value, (low, _) in zip(values, intervals, strict=True)) / len(values)
+    above = math.fsum(high - value for value, (_, high) in zip(values, intervals, strict=True)) / len(values)
+    low, high = (seeds.value if end is None else end for end in (seeds.low, seeds.high))
+    answers = sum(each.count.get(name, 0) for each in found)
+    return Estimate(
+        seeds.value,
+        seeds.value - math.hypot(below, seeds.value - low),
+        seeds.value + math.hypot(above, high - seeds.value),
+        answers,
+    )

@@ -1,0 +1,212 @@
+"""Query: which records a table is about, what its rows have in common, their order, and the form that they come in."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from pretask import Unknown
+from pretask_registry.names import hint
+
+from pretask_bench.cli.terminal import visible
+from pretask_bench.records.encoders import RANDOM, RAW, TRAINED, label_of
+from pretask_bench.records.metrics import is_share
+from pretask_bench.records.record import Record
+from pretask_bench.results.groups import COLUMNS, Group, Line, ends, is_called, lines_of, short, together
+from pretask_bench.results.markdown import plain_text, row_text
+from pretask_bench.results.report import written
+from pretask_bench.results.statistics import Estimate
+
+FORMATS = ("table", "md", "csv", "json")
+NONE = "none"  # what a record without a task has as its task
+FIELDS: Mapping[str, Callable[[Record], Sequence[str]]] = {
+    "task": lambda record: [record.cell.task or NONE],
+    "split": lambda record: [record.cell.split.id],
+    "objective": lambda record: [record.cell.objective.id],
+    "model": lambda record: [record.cell.model.id],
+    "data": lambda record: [record.cell.data.id],
+    "on": lambda record: [(record.cell.evaluated_on or record.cell.data).id],
+    "evaluator": lambda record: [*record.cell.evaluators],
+    "seed": lambda record: [str(record.cell.seed)],
+    "modality": lambda record: [record.cell.modality or NONE],
+    "status": lambda record: [record.status],
+}
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet's formula begins
+
+Where = Mapping[str, Sequence[str]]
+Keyed = tuple[str, Record]
+Table = tuple[Sequence[str], list[Sequence[str]], list[dict[str, Any]]]  # columns, cells, and facts of each row
+
+
+def parse_where(texts: Sequence[str]) -> Where:
+    """Conditions such as ["task=causal-lm,masked-lm", "seed=0"]: of one field any value, of all fields each.
+
+    Raises:
+        Unknown: There is no such field, or no value.
+    """
+    wanted: dict[str, list[str]] = {}
+    for text in texts:
+        name, equals, values = text.partition("=")
+        if not equals or not values:
+            raise Unknown(f"--where needs FIELD=VALUE, such as task=causal-lm; got '{text}'.")
+        check_field("--where", name)
+        wanted.setdefault(name, []).extend(each.strip() for each in values.split(","))
+    return wanted
+
+
+def check_field(option: str, name: str) -> None:
+    """Raise Unknown where there is no such field."""
+    if name not in FIELDS:
+        raise Unknown(f"{option} knows no field '{name}'. {hint(name, FIELDS, '')} Fields: {', '.join(FIELDS)}.")
+
+
+def selected(keyed: Sequence[Keyed], where: Where) -> list[Keyed]:
+    """The records that meet all conditions, complete ones where nothing is said; of evaluators only those asked for."""
+    where = {"status": ["complete"], **where}
+    meant = [(key, record) for key, record in keyed if all(meets(record, *each) for each in where.items())]
+    if "evaluator" not in where:
+        return meant
+    return [(key, only(record, where["evaluator"])) for key, record in meant]
+
+
+def meets(record: Record, name: str, wanted: Sequence[str]) -> bool:
+    """Whether a record has one of the wanted values: a full id, an id without its version, or a bare name."""
+    return any(is_called(value, each) for value in FIELDS[name](record) for each in wanted)
+
+
+def only(record: Record, evaluators: Sequence[str]) -> Record:
+    """The record with the rows of these evaluators."""
+    rows = tuple(row for row in record.results if any(is_called(row.evaluator, each) for each in evaluators))
+    return record.model_copy(update={"results": rows})
+
+
+def table_of(keyed: Sequence[Keyed], group: Sequence[str], sort: str | None) -> Table:
+    """The table of some records.
+
+    Args:
+        keyed: Records with the key of what their seeds have in common.
+        group: Fields; records that have them in common, and an evaluator, become one row. None: one row for an encoder.
+        sort: A column, with a minus before it for the highest first.
+    """
+    groups = together(keyed)
+    if group:
+        columns, cells, facts = pooled(groups, group)
+    else:
+        lines = [line for each in groups for line in lines_of(each)]
+        columns, cells, facts = COLUMNS, [line.cells for line in lines], [line.facts for line in lines]
+    if sort is None:
+        return columns, cells, facts
+    order = sorted(range(len(cells)), key=order_by(sort, columns, cells, facts))
+    return columns, [cells[each] for each in order], [facts[each] for each in order]
+
+
+def order_by(
+    sort: str, columns: Sequence[str], cells: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]]
+) -> Callable[[int], tuple[bool, Any]]:
+    """The key of a row by its number: what has no value comes last in either direction; texts from a to z.
+
+    Raises:
+        Unknown: There is no such column.
+    """
+    name = sort.removeprefix("-")
+    if name not in columns:
+        raise Unknown(f"--sort knows no column '{name}'. {hint(name, columns, '')} Columns: {', '.join(columns)}.")
+    sign = -1 if sort.startswith("-") else 1
+    if any(isinstance(fact.get(name), int | float) for fact in facts):
+        return lambda row: (facts[row].get(name) is None, sign * (facts[row].get(name) or 0))
+    place = list(columns).index(name)
+    ranked = {text: rank for rank, text in enumerate(sorted({row[place] for row in cells}))}
+    return lambda row: (cells[row][place] == "", sign * ranked[cells[row][place]])
+
+
+def pooled(groups: Sequence[Group], fields: Sequence[str]) -> Table:
+    """One row for all records that have some fields, an evaluator and its number in common: the mean over encoders.
+
+    Each encoder counts once, with its own mean over seeds. From lowest to highest is no interval: these are different
+    encoders, and not draws of one.
+    """
+    for name in fields:
+        check_field("--group", name)
+    rows = [(values_of(group, line, fields), line) for group in groups for line in lines_of(group) if line.found]
+    rows.sort(key=lambda row: row[0])
+    cells: list[Sequence[str]] = []
+    facts: list[dict[str, Any]] = []
+    for values, each in groupby(rows, key=lambda row: row[0]):
+        lines = [line for _, line in each]
+        named = dict(zip((*fields, "evaluator", "metric"), values, strict=True))
+        metric = named.pop("metric")
+        found = {encoder: spread(lines, encoder) for encoder in (TRAINED, RANDOM, RAW)}
+        shown = [ranged(found[encoder], metric) for encoder in found]
+        cells.append((*values[: len(fields)], str(len(lines)), f"{short(values[-2])} {metric}", *shown))
+        labels = {label_of(encoder): each for encoder, each in found.items()}
+        numbers = {name: value for label, each in labels.items() for name, value in ends(label, each).items()}
+        facts.append({**named, "metric": metric, "encoders": len(lines), **numbers})
+    return (*fields, "encoders", "probe", *map(label_of, (TRAINED, RANDOM, RAW))), cells, facts
+
+
+def values_of(group: Group, line: Line, fields: Sequence[str]) -> tuple[str, ...]:
+    """What a line has in each field, its evaluator and its number."""
+    own = {"evaluator": line.evaluator, "seed": ",".join(str(record.cell.seed) for record in group)}
+    values = [own.get(name) or short(FIELDS[name](group[0])[0]) for name in fields]
+    return (*values, line.evaluator, line.metric)
+
+
+def spread(lines: Sequence[Line], encoder: str) -> Estimate | None:
+    """Mean, lowest and highest of one number over encoders."""
+    values = [line.found[encoder].value for line in lines if line.found and encoder in line.found]
+    return Estimate(math.fsum(values) / len(values), min(values), max(values), len(values)) if values else None
+
+
+def ranged(estimate: Estimate | None, name: str) -> str:
+    """A mean with the lowest and the highest.
+
+    >>> ranged(Estimate(0.5, 0.4, 0.6, 2), "accuracy")
+    '50.0 % (40.0 to 60.0)'
+    """
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return ""
+    if estimate.count < 2:
+        return written(estimate.value, name)
+    low, high = (f"{100 * end:.1f}" if is_share(name) else f"{end:.4g}" for end in (estimate.low, estimate.high))
+    return f"{written(estimate.value, name)} ({low} to {high})"
+
+
+def as_text(form: str, table: Table) -> str:
+    """A table as plain columns, Markdown, CSV or JSON."""
+    columns, cells, facts = table
+    if form == "table":
+        return aligned(columns, [tuple(map(visible, row)) for row in cells])
+    if form == "json":
+        return json.dumps(facts, indent=1, ensure_ascii=False)
+    return markdown(columns, cells) if form == "md" else comma_separated(facts)
+
+
+def aligned(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """Plain columns, for tables so long that drawing them would take longer than reading the records."""
+    rows = [columns, *cells]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
+
+
+def markdown(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """A table in which nothing that a stranger wrote is markup."""
+    rows = [[plain_text(" ".join(cell.split())) for cell in row] for row in cells]
+    return "\n".join(map(row_text, (columns, ["---"] * len(columns), *rows)))
+
+
+def comma_separated(facts: Sequence[Mapping[str, Any]]) -> str:
+    """Plain numbers and texts; a text that a spreadsheet would compute gets an apostrophe before it."""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, [*facts[0]] if facts else [], lineterminator="\n")
+    writer.writeheader()
+    for row in facts:
+        writer.writerow({name: harmless(value) for name, value in row.items()})
+    return file.getvalue().rstrip("\n")
+
+
+def harmless(value: Any) -> Any:
+    """A value that no spreadsheet takes for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

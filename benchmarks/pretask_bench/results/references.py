@@ -1,0 +1,110 @@
+"""References: what a number of an encoder, or of its pretext task, is held against, read from records.
+
+One object for all that show a number: tables, `pretask results`, the board, and what describes an encoder to others.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pretask_bench.records.encoders import BASELINES, RANDOM, RAW, SUPERVISED, TRAINED
+from pretask_bench.records.metrics import is_pretext_cost
+from pretask_bench.records.record import Record
+from pretask_bench.results.statistics import Estimate, mean_over_seeds
+
+
+@dataclass(frozen=True)
+class Trivial:
+    """A predictor that understands nothing, such as a bigram.
+
+    Args:
+        name: As its split calls it.
+        value: What it reaches on held-out samples.
+        seen: How many training samples it was fitted on, those that the model was shown; None where the record does not
+            say, which means all of them.
+    """
+
+    name: str
+    value: float
+    seen: int | None = None
+
+
+@dataclass(frozen=True)
+class References:
+    """What one number is held against; what was not measured is left out.
+
+    Args:
+        chance: What a blind prediction reaches.
+        trivial: Trivial predictors of the pretext task.
+        encoders: By name of a baseline, what it reaches under the same evaluator, over seeds.
+    """
+
+    chance: float | None = None
+    trivial: tuple[Trivial, ...] = ()
+    encoders: Mapping[str, Estimate] = field(default_factory=dict)
+
+    @property
+    def random_init(self) -> Estimate | None:
+        """The same network with the weights that training began with."""
+        return self.encoders.get(RANDOM)
+
+    @property
+    def raw_input(self) -> Estimate | None:
+        """No network: what the encoder is shown."""
+        return self.encoders.get(RAW)
+
+    @property
+    def supervised(self) -> Estimate | None:
+        """The same network, trained on labels."""
+        return self.encoders.get(SUPERVISED)
+
+    def best_trivial(self, lower: bool) -> Trivial | None:
+        """The trivial predictor that does best, where lower is better or where it is not."""
+        best = min if lower else max
+        return best(self.trivial, key=lambda each: each.value) if self.trivial else None
+
+
+def references_of_pretext(record: Record, part: str) -> References:
+    """What a part of a record's pretext score is held against."""
+    pretext = record.pretext
+    if pretext is None:
+        return References()
+    ending = f": {part}"
+    trivial = [
+        Trivial(name.removesuffix(ending), value, pretext.seen)
+        for name, value in pretext.metrics.items()
+        if name.endswith(ending) and value is not None
+    ]
+    return References(pretext.chance.get(part), tuple(trivial))
+
+
+def references_of_probe(records: Sequence[Record], evaluator: str, metric: str) -> References:
+    """What a number of an evaluator is held against, over the seeds of one cell."""
+    found = {encoder: values_by_metric(records, evaluator, encoder).get(metric, {}) for encoder in BASELINES}
+    means: dict[str, Estimate] = {
+        encoder: mean_over_seeds([*values.values()]) for encoder, values in found.items() if values
+    }
+    rows = [row for record in records for row in record.results if (row.evaluator, row.encoder) == (evaluator, TRAINED)]
+    return References(next((row.chance[metric] for row in rows if metric in row.chance), None), encoders=means)
+
+
+def values_by_metric(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[str, dict[int, float]]:
+    """The numbers of one evaluator and encoder: metric, then seed."""
+    found: dict[str, dict[int, float]] = {}
+    for record in records:
+        for row in record.results:
+            if (row.evaluator, row.encoder) == (evaluator, encoder):
+                for name, value in row.metrics.items():
+                    if value is not None:
+                        found.setdefault(name, {})[record.cell.seed] = value
+    return found
+
+
+def loses_to_trivial(value: float, references: References, part: str) -> bool:
+    """Whether the best trivial predictor is at least as good as a part of a pretext score.
+
+    >>> loses_to_trivial(4.7, References(trivial=(Trivial("bigram", 4.6),)), "next")
+    True
+    """
+    lower = is_pretext_cost(part)
+    best = references.best_trivial(lower)
+    return best is not None and (best.value <= value if lower else best.value >= value)

@@ -1,0 +1,119 @@
+"""Report: what one or several records of the same run say, as a table: the trained encoder beside its baselines.
+
+With several seeds every number is a mean with its 95 % interval (Student's t), and differences are paired by seed.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+
+from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, SUPERVISED, TRAINED, label_of
+from pretask_bench.records.metrics import direction, is_pretext_cost, is_share
+from pretask_bench.records.record import Record
+from pretask_bench.results.pretext import estimate_part, too_few
+from pretask_bench.results.references import references_of_pretext, values_by_metric
+from pretask_bench.results.statistics import Estimate, mean_over_seeds, paired_difference
+from pretask_bench.results.tables import draw_table
+
+PRETEXT_COLUMNS = ("pretext, held-out", "score", "answers", "chance")
+COLUMNS = ("", label_of(TRAINED), label_of(RANDOM), "difference", label_of(RAW), label_of(SUPERVISED))
+
+
+def report(records: Sequence[Record]) -> None:
+    """Print the pretext score against chance, then a table for each evaluator."""
+    seeds = ", ".join(str(record.cell.seed) for record in records)
+    name = records[0].cell.task or records[0].cell.split.id
+    print(f"\n{name} on {records[0].cell.data.id}, seed{'s' if len(records) > 1 else ''} {seeds}")
+    draw_table(PRETEXT_COLUMNS, pretext_rows(records), pretext_title(records[0]))
+    for evaluator in dict.fromkeys(row.evaluator for row in records[0].results):
+        draw_table(COLUMNS, evaluator_rows(records, evaluator), f"{evaluator}: what is the encoder worth?")
+
+
+def pretext_title(record: Record) -> str:
+    """The question, and what the answers rest on."""
+    pretext, question = record.pretext, "How well is the pretext task solved?"
+    if pretext is None or pretext.draws is None:
+        return question
+    drawn = f", split {pretext.draws} times" if pretext.draws > 1 else ""
+    seen = f"; trivial predictors saw {pretext.seen:,} training samples, as it did" if pretext.seen is not None else ""
+    return f"{question} {pretext.samples:,} samples{drawn}{seen}"
+
+
+def pretext_rows(records: Sequence[Record]) -> list[tuple[str, str, str, str]]:
+    """Every part of the held-out loss: which way it is better, with its interval, answers and chance level."""
+    rows = []
+    first = records[0].pretext
+    for name in first.metrics if first is not None else ():
+        estimate = estimate_part(records, name)
+        score = shown(estimate, name) if estimate is not None else "no valid answer"
+        count = first.count.get(name) if first is not None else None
+        rows.append(
+            (
+                f"{name} {direction(is_pretext_cost(name.rsplit(': ', 1)[-1]))}",
+                (too_few(first, name) if first is not None else "") or score,
+                f"{count:,}" if count is not None else "",
+                written(references_of_pretext(records[0], name).chance, name),
+            )
+        )
+    return rows
+
+
+def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ...]]:
+    """Every number of one evaluator: trained, at random initialisation, their difference paired by seed, and others."""
+    found = {encoder: values_by_metric(records, evaluator, encoder) for encoder in ENCODERS}
+    rows: list[tuple[str, ...]] = []
+    for name, values in found[TRAINED].items():
+        mean = {encoder: over_seeds(numbers.get(name, {}), name) for encoder, numbers in found.items()}
+        beside = found[RANDOM].get(name, {})
+        difference = (
+            paired_difference(values, beside) if values.keys() & beside.keys() and name.endswith("accuracy") else None
+        )
+        gain = shown(difference, name, sign=True) if difference is not None else ""
+        rows.append((name, mean[TRAINED], mean[RANDOM], gain, mean[RAW], mean[SUPERVISED]))
+    return rows + chosen_rows(records, evaluator)
+
+
+def chosen_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ...]]:
+    """What one evaluator chose for every encoder, such as layer and pooling; not what it chose within single layers."""
+    found = {encoder: choices(records, evaluator, encoder) for encoder in (TRAINED, RANDOM, RAW, SUPERVISED)}
+    names = [name for name in found[TRAINED] if "." not in name]
+    texts = {encoder: {name: ", ".join(each.get(name, ())) for name in names} for encoder, each in found.items()}
+    return [
+        (f"chosen {name}", texts[TRAINED][name], texts[RANDOM][name], "", texts[RAW][name], texts[SUPERVISED][name])
+        for name in names
+    ]
+
+
+def choices(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[str, list[str]]:
+    """What an evaluator chose for an encoder, by what it chose: every value once, in the order of the records."""
+    found: dict[str, list[str]] = {}
+    for record in records:
+        for row in record.results:
+            if (row.evaluator, row.encoder) == (evaluator, encoder):
+                for name, value in row.chosen.items():
+                    found.setdefault(name, []).append(value)
+    return {name: [*dict.fromkeys(values)] for name, values in found.items()}
+
+
+def over_seeds(values: Mapping[int, float], name: str) -> str:
+    """The mean over seeds, or nothing where there is none."""
+    return shown(mean_over_seeds([*values.values()]), name) if values else ""
+
+
+def written(value: float | None, name: str) -> str:
+    """One number: shares in per cent, others with four digits."""
+    if value is None:
+        return ""
+    return f"{100 * value:.1f} %" if is_share(name) else f"{value:.4g}"
+
+
+def shown(estimate: Estimate, name: str, *, sign: bool = False) -> str:
+    """A number with half the width of its interval, where it has one."""
+    text = written(estimate.value, name)
+    if sign and estimate.value >= 0:
+        text = "+" + text
+    if estimate.low is None or estimate.high is None or estimate.count < 2:
+        return text
+    half = (estimate.high - estimate.low) / 2
+    if not math.isfinite(half):
+        return text
+    return f"{text} ± {100 * half:.1f}" if is_share(name) else f"{text} ± {half:.2g}"

@@ -1,0 +1,200 @@
+"""Baselines: the encoders that a trained one is held against, measured by the same evaluators.
+
+`random-init` is the same network with the weights that training began with. `raw-input` is no network: what the encoder
+is shown, pooled to a thousand numbers at most, or how often each token occurs (at a position: which token it is).
+`supervised` is the same network, recipe and budget, trained on the labels that are measured where the data that it
+learned from has them, else on its first.
+
+Axes: B batch, V views, L tokens, W vocabulary, D numbers.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int
+from pretask import (
+    Batch,
+    Categories,
+    Draws,
+    Features,
+    FeatureSpec,
+    Inputs,
+    InputSpec,
+    Observed,
+    PretaskError,
+    Samples,
+    Target,
+    Targets,
+    TargetSpecs,
+    Task,
+)
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pretask_bench.records.encoders import BASELINES
+from pretask_bench.runs.plan import names_in
+
+NUMBERS = 1024  # of a raw input, at most, over all views
+WORDS = 4096  # of a vocabulary, at most, for single positions: each is as wide as that
+
+
+class RawInput(nn.Module):
+    """A model without weights: its features are what it is shown.
+
+    Args:
+        spec: Of the undivided sample.
+    """
+
+    def __init__(self, spec: InputSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    def features(self, spec: InputSpec, /) -> FeatureSpec:
+        """One vector per view; of tokens also one per position."""
+        if spec.vocabulary is None:
+            return FeatureSpec(prod(pooled_shape(spec.shape, spec.views)), (), spec.views)
+        return FeatureSpec(spec.vocabulary.size, spec.shape if self.tells_positions else (), spec.views)
+
+    @property
+    def tells_positions(self) -> bool:
+        """Whether single tokens are told."""
+        return self.spec.vocabulary is not None and self.spec.vocabulary.size <= WORDS
+
+    def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
+        """The only layer there is."""
+        data = inputs.data
+        if self.spec.vocabulary is not None:
+            vector = bag_of_tokens(data, inputs.present, self.spec.vocabulary.size)
+        else:
+            vector = pooled(data).flatten(2)
+        if self.tells_positions:
+            each = F.one_hot(data, vector.shape[2]).float()
+            features = Features({"all": each}, {"all": vector}, tuple(data.shape[2:]), own_summary=True)
+        else:
+            features = Features({"all": vector[:, :, None]}, {"all": vector})
+        return replace(features, layers=(features,)) if layers else features
+
+    def extra_repr(self) -> str:
+        """What tells it from others, for the key of cached features."""
+        return str(self.spec)
+
+
+def bag_of_tokens(tokens: Int[Tensor, "B V L"], present: Tensor | None, size: int) -> Float[Tensor, "B V W"]:
+    """How often each token occurs.
+
+    >>> bag_of_tokens(torch.tensor([[[2, 0, 2]]]), None, 3).tolist()
+    [[[1.0, 0.0, 2.0]]]
+    """
+    count = torch.ones(tokens.shape, device=tokens.device) if present is None else present.float()
+    return torch.zeros(*tokens.shape[:2], size, device=tokens.device).scatter_add_(2, tokens, count)
+
+
+def pooled_shape(shape: tuple[int, ...], views: int) -> tuple[int, ...]:
+    """The shape of one view after the last two axes, or the last, were averaged down to fit NUMBERS.
+
+    >>> pooled_shape((3, 64, 64), 1)
+    (3, 18, 18)
+    >>> pooled_shape((8000,), 1)
+    (1024,)
+    """
+    axes = min(2, len(shape))
+    lead = prod(shape[:-axes]) * views
+    sides = list(shape[-axes:])
+    while lead * prod(sides) > NUMBERS and max(sides) > 1:
+        longest = sides.index(max(sides))
+        rest = lead * prod(sides) // sides[longest]
+        fits = max(1, NUMBERS // rest) if axes == 1 else sides[longest] - 1
+        sides[longest] = min(fits, sides[longest] - 1)
+    return (*shape[:-axes], *sides)
+
+
+def pooled(data: Float[Tensor, "B V ..."]) -> Float[Tensor, "B V ..."]:
+    """Views averaged over areas of pixels, or of samples of sound."""
+    shape = tuple(data.shape[2:])
+    target = pooled_shape(shape, data.shape[1])
+    axes = min(2, len(shape))
+    flat = data.float().reshape(-1, 1, *shape[-axes:])
+    pool: Callable[..., Tensor] = F.adaptive_avg_pool2d if axes == 2 else F.adaptive_avg_pool1d
+    return pool(flat, target[-axes:]).reshape(*data.shape[:2], *target)
+
+
+def raw_input(task: Task) -> Task:
+    """The task with a model that has no weights."""
+    return replace(task, model=RawInput(task.split.whole_spec(task.observed)))
+
+
+@dataclass(frozen=True, eq=False)
+class TellClass:
+    """The split that hides the label: undivided samples, and the class that each has.
+
+    Args:
+        whole_of: The split whose `whole` shows the sample.
+        labels: (N,) classes; -1 where there is none, which then is not asked.
+        classes: How many.
+    """
+
+    whole_of: Any
+    labels: Int[Tensor, " N"]
+    classes: int
+
+    def spec(self, observed: Observed, /) -> tuple[InputSpec, TargetSpecs]:
+        """The whole sample, and its class."""
+        return self.whole_of.whole_spec(observed), {"label": Categories(self.classes)}
+
+    def whole_spec(self, observed: Observed, /) -> InputSpec:
+        """The whole sample."""
+        spec: InputSpec = self.whole_of.whole_spec(observed)
+        return spec
+
+    def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
+        """Whole samples and their classes."""
+        label = self.labels.to(batch.device)[batch.index]
+        return self.whole(batch), {"label": Target(label.clamp(min=0), (label >= 0).float())}
+
+    def whole(self, batch: Batch, /) -> Inputs:
+        """What the encoder is shown."""
+        inputs: Inputs = self.whole_of.whole(batch)
+        return inputs
+
+
+def supervised_split(split: Any, samples: Samples, label: str) -> TellClass:
+    """The supervised split of labelled samples.
+
+    Args:
+        split: Whose `whole` shows the sample.
+        samples: With labels.
+        label: Name of the ones that are told.
+    """
+    told = samples.labels[label]
+    return TellClass(split, told.value, len(told.names))
+
+
+def told_label(samples: Samples, wanted: Iterable[str]) -> str:
+    """The labels that a supervised network is told: the first wanted ones that are a class per sample, else the first.
+
+    Raises:
+        PretaskError: There are none.
+    """
+    known = [name for name, each in samples.labels.items() if each.value.ndim == 1]
+    if not known:
+        raise PretaskError(
+            "the baseline supervised",
+            "labels, one class per sample",
+            ", ".join(samples.labels) or "none",
+            "Leave supervised out of --baselines, or use data with classes.",
+        )
+    return next((name for name in wanted if name in known), known[0])
+
+
+def wanted(text: str) -> tuple[str, ...]:
+    """The baselines that a user names, with commas between; raises PretaskError for one that does not exist."""
+    names = tuple(names_in(text))
+    for name in names:
+        if name not in BASELINES:
+            raise PretaskError(
+                "--baselines", f"some of {', '.join(BASELINES)}", name, "Leave it out, or mend it.", exit_code=2
+            )
+    return names

@@ -1,0 +1,184 @@
+"""Suites: what a leaderboard holds fixed, so that its entries can be compared; a versioned TOML file of a plugin.
+
+A suite has divisions, such as images and text. A division fixes the data, how many samples may be seen, and the
+evaluators with all of their options; who enters chooses the rest. Its measures are the numbers that rank.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Annotated, Any, Literal
+
+from pretask import PretaskError
+from pretask_registry import Registry, resolved_options
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pretask_bench.records.canonical import plain
+from pretask_bench.records.encoders import BASELINES, Baseline
+from pretask_bench.records.record import Cell, Record
+
+Settings = Mapping[str, Any]
+
+
+class Strict(BaseModel):
+    """No field that nobody knows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Measure(Strict):
+    """A number that ranks, and the two ends of its scale.
+
+    Args:
+        evaluator: Name.
+        metric: What it yields; higher is better.
+        chance: What a blind guess reaches: a number, or the metric of the same row that says so.
+        reference: What counts as 1: a number, or `supervised`, the mean over the rows of that baseline.
+    """
+
+    evaluator: str
+    metric: str
+    chance: float | str
+    reference: float | Literal["supervised"] = "supervised"
+
+    @property
+    def title(self) -> str:
+        """For the head of a column."""
+        return f"{self.evaluator} {self.metric}"
+
+
+class Division(Strict):
+    """What is fixed for entries that compete.
+
+    Args:
+        name: Lower-case words.
+        modality: Of the data; tasks of other modalities do not enter.
+        data: Name of what is learned from and measured on.
+        given: Options of the data that whoever runs the suite sets, such as `root`.
+        samples: Seen in training.
+        preset: The settings of a task that are taken, where it has them.
+        settings: Options of data and evaluators, such as {"data.size": 32}.
+        tasks: Further settings by task, such as {"relative-position": {"preset": "demo"}}; other tasks enter as well.
+        without: Tasks that are not run, although their modality fits; a record of one may still enter.
+        measures: What ranks; their evaluators are run.
+        also: Evaluators that are run and shown, and do not rank.
+    """
+
+    name: str
+    modality: str
+    data: str
+    given: tuple[str, ...] = ()
+    samples: Annotated[int, Field(ge=1)]
+    preset: str = ""
+    settings: Settings = {}
+    tasks: Mapping[str, Settings] = {}
+    without: tuple[str, ...] = ()
+    measures: Annotated[tuple[Measure, ...], Field(min_length=1)]
+    also: tuple[str, ...] = ()
+
+    @property
+    def evaluators(self) -> tuple[str, ...]:
+        """All that are run."""
+        return tuple(dict.fromkeys([*(each.evaluator for each in self.measures), *self.also]))
+
+    def of(self, part: str) -> dict[str, Any]:
+        """The settings of the data or of an evaluator."""
+        return {name.partition(".")[2]: value for name, value in self.settings.items() if name.startswith(f"{part}.")}
+
+
+class SuiteFile(Strict):
+    """A suite as its file has it.
+
+    Args:
+        summary: One sentence.
+        seeds: How many an entry needs to be ranked.
+        baselines: Rows that every entry needs to be ranked.
+        division: One or several.
+    """
+
+    summary: str
+    seeds: Annotated[int, Field(ge=1)]
+    baselines: tuple[Baseline, ...] = BASELINES
+    division: Annotated[tuple[Division, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """What the cell of an entry must say: ids and all options, as a record holds them."""
+
+    data: tuple[str, Mapping[str, Any]]
+    evaluators: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A suite that is installed.
+
+    Args:
+        id: Such as `pretask/quick@1`.
+        file: Its content.
+        fixed: What each division holds fixed, by its name.
+    """
+
+    id: str
+    file: SuiteFile
+    fixed: Mapping[str, Fixed] = field(repr=False)
+
+    def enters(self, division: Division, record: Record) -> str | None:
+        """Why a record is no entry of a division, or None if it is one."""
+        return misfit(division, self.fixed[division.name], record.cell)
+
+
+def misfit(division: Division, fixed: Fixed, cell: Cell) -> str | None:
+    """The first thing in which a cell differs from what is fixed."""
+    name, options = fixed.data
+    if cell.data.id != name:
+        return f"it learned from {cell.data.id}, not from {name}"
+    if cell.evaluated_on is not None:
+        return "it was measured on other data"
+    if wrong := differing(options, cell.data.options, division.given):
+        return f"the data has another {wrong}"
+    if cell.recipe.get("samples") != division.samples:
+        return f"it saw {cell.recipe.get('samples')} samples, not {division.samples}"
+    for evaluator, wanted in fixed.evaluators.items():
+        if evaluator not in cell.evaluators:
+            return f"{evaluator} did not measure it"
+        if wrong := differing(wanted, cell.evaluators[evaluator]):
+            return f"{evaluator} has another {wrong}"
+    return None
+
+
+def differing(wanted: Mapping[str, Any], found: Mapping[str, Any], free: tuple[str, ...] = ()) -> str | None:
+    """The first option that differs, other than the free ones."""
+    names = sorted({*wanted, *found} - {*free})
+    return next((name for name in names if wanted.get(name) != found.get(name)), None)
+
+
+def read_suite(registry: Registry, name: str) -> Suite:
+    """The suite of that name.
+
+    Raises:
+        Unknown: There is none, or it names a part that is not installed.
+        PretaskError: Its file is missing or is no suite.
+    """
+    found = registry.find("suite", name)
+    module, _, path = found.component.implementation.partition(":")
+    try:
+        content = tomllib.loads(files(module).joinpath(path).read_text(encoding="utf-8"))
+        file = SuiteFile.model_validate(content)
+    except (OSError, ModuleNotFoundError, tomllib.TOMLDecodeError, ValidationError) as error:
+        raise PretaskError(found.id, f"a suite in {path}", str(error), "Mend that file.") from error
+    return Suite(found.id, file, {each.name: fixed_by(registry, each) for each in file.division})
+
+
+def fixed_by(registry: Registry, division: Division) -> Fixed:
+    """Ids and all options of what a division holds fixed."""
+    data = registry.find("data", division.data)
+    blank = dict.fromkeys(division.given, "given")
+    evaluators = {
+        found.id: plain(resolved_options(found, division.of(name)))
+        for name in division.evaluators
+        for found in (registry.find("evaluator", name),)
+    }
+    return Fixed((data.id, plain(resolved_options(data, blank | division.of("data")))), evaluators)

@@ -1,0 +1,287 @@
+"""Held out: how well the pretext task is solved on samples that were not trained on, beside what trivial guesses reach.
+
+The draws are the same at every call: their epochs are -1, -2, …, which training never has. There are several of them
+where the loss depends on draws and one leaves too few answers (`choose_draws`).
+
+Samples are what is independent: the answers to one sample, over its positions and over the draws, are not. So beside
+each mean stand the sums of consecutive blocks of samples, all draws together, of which an interval can be made
+(Cochran 1977, chapter 9: sampling of clusters). A part that is no mean over samples, because the batch it comes in
+changes it (a contrastive loss, a share of explained variance), has whole batches for blocks.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from pretask.composition import Task
+from pretask.draws import Draws
+from pretask.samples import Samples, others
+from pretask.values import Batch, Loss
+
+Guesser = Callable[[Batch, Draws], Mapping[str, Tensor]]
+LossOfBatch = Callable[[Batch, Draws], Loss]
+EPOCH = -1  # the first draw; the others count down from it
+BLOCKS = 64  # at most: enough for a t interval of 63 degrees of freedom, few enough to cost what batches do
+ANSWERS_WANTED = 1000  # with which a share has a standard error of at most 1.6 points
+MIN_DRAWS, MAX_DRAWS = 4, 16
+MAX_SAMPLES = 16_384  # that are split and encoded over all draws; a larger held-out part is drawn once
+SAME = 1e-4  # relative difference above which a part is not a mean over samples; float32 stays below
+
+
+@dataclass(frozen=True)
+class PartScore:
+    """One part of the loss on held-out samples.
+
+    Args:
+        value: The mean over all valid answers; nan where there is none.
+        count: Valid answers: target positions of weight above 0, over all draws; of a part that belongs to no target,
+            samples times draws.
+        blocks: Of each block of samples its sum of value times weight, and its weight.
+    """
+
+    value: float
+    count: int
+    blocks: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True)
+class HeldOutScore:
+    """How well the pretext task is solved on held-out samples.
+
+    Args:
+        parts: By the name of the loss's part.
+        draws: How often each sample was split.
+        samples: How many there are.
+    """
+
+    parts: Mapping[str, PartScore]
+    draws: int
+    samples: int
+
+    @property
+    def values(self) -> dict[str, float]:
+        """The means by name."""
+        return {name: part.value for name, part in self.parts.items()}
+
+
+def score_held_out(task: Task, samples: Samples, *, seed: int = 0) -> HeldOutScore:
+    """Score every part of the loss on held-out samples.
+
+    Args:
+        task: In evaluation mode inside, as it was before outside.
+        samples: The held-out part.
+        seed: Of the draws.
+    """
+    if not len(samples):
+        return HeldOutScore({}, 0, 0)
+    samples = samples.resident(task.device)
+    with evaluating(task):
+        draws = choose_draws(task, samples, seed)
+        counts = count_answers(task, samples, seed, draws)
+        return HeldOutScore(score_parts(task, samples, seed, draws, task.loss, counts), draws, len(samples))
+
+
+def score_trivial(
+    task: Task, train: Samples, samples: Samples, *, seed: int = 0, shown: Int[Tensor, " S"] | None = None
+) -> dict[str, HeldOutScore]:
+    """Score the trivial predictors of a split on the same draws; empty where split or objective have none.
+
+    A split may have `baselines(batches) -> name -> guesser`; it is shown the training batches. A guesser takes a batch
+    and the split's draws and guesses as `Objective.predict` does; `Objective.score(guess, targets)` says what it is
+    worth.
+
+    Args:
+        task: Whose split and objective are used.
+        train: What predictors are fitted on.
+        samples: The held-out part.
+        seed: Of the draws.
+        shown: Numbers of the training samples that the model was shown (`order.shown_samples`); None for all.
+    """
+    if not (hasattr(task.split, "baselines") and hasattr(task.objective, "score") and len(samples)):
+        return {}
+    samples, train = samples.resident(task.device), train.resident(task.device)
+    guessers: Mapping[str, Guesser] = task.split.baselines(training_batches(task, train, shown))
+    with evaluating(task):
+        draws = choose_draws(task, samples, seed)
+        counts = count_answers(task, samples, seed, draws)
+        parts = {
+            name: score_parts(task, samples, seed, draws, scored(task, guess), counts)
+            for name, guess in guessers.items()
+        }
+    return {name: HeldOutScore(each, draws, len(samples)) for name, each in parts.items()}
+
+
+def held_out_loss(task: Task, samples: Samples, *, seed: int = 0) -> dict[str, float]:
+    """Every part of the loss, as the mean over all valid answers; see `score_held_out`."""
+    return score_held_out(task, samples, seed=seed).values
+
+
+def baseline_losses(task: Task, train: Samples, samples: Samples, *, seed: int = 0) -> dict[str, dict[str, float]]:
+    """The same of the split's trivial predictors, by name, fitted on the whole training part; see `score_trivial`."""
+    return {name: score.values for name, score in score_trivial(task, train, samples, seed=seed).items()}
+
+
+def scored(task: Task, guess: Guesser) -> LossOfBatch:
+    """The loss of a guesser on a batch."""
+
+    def loss(batch: Batch, draws: Draws) -> Loss:
+        _, targets = task.divide(batch, draws)
+        result: Loss = task.objective.score(guess(batch, draws.branch("split")), targets)
+        return result
+
+    return loss
+
+
+def choose_draws(task: Task, samples: Samples, seed: int = 0) -> int:
+    """How often each held-out sample is split: as often as gives ANSWERS_WANTED, from MIN_DRAWS to MAX_DRAWS times.
+
+    Once where another draw would change nothing, or more samples than MAX_SAMPLES would have to be encoded.
+    """
+    first = batch_of(task, samples, torch.arange(min(task.recipe.batch, len(samples))), seed, EPOCH)
+    if not depends_on_draws(task, first, seed):
+        return 1
+    fewest = min(count_answers(task, samples, seed, 1).values(), default=len(samples))
+    wanted = math.ceil(ANSWERS_WANTED / max(fewest, 1))
+    return max(1, min(max(wanted, MIN_DRAWS), MAX_DRAWS, MAX_SAMPLES // len(samples)))
+
+
+def depends_on_draws(task: Task, batch: Batch, seed: int) -> bool:
+    """Whether another draw changes the loss of a batch."""
+    with torch.no_grad():
+        one, two = (task.loss(batch, Draws(batch.index, seed, EPOCH - draw)).parts for draw in range(2))
+    return any(not torch.equal(value, two[name]) for name, value in one.items())
+
+
+def count_answers(task: Task, samples: Samples, seed: int, draws: int) -> dict[str, int]:
+    """Valid answers of every target over all draws: positions whose weight is above 0."""
+    counts: dict[str, int] = {}
+    for draw in range(draws):
+        for batch in batches_of(task, samples, task.recipe.batch, seed, EPOCH - draw):
+            for name, count in answers_in(task, batch, Draws(batch.index, seed, EPOCH - draw)).items():
+                counts[name] = counts.get(name, 0) + count
+    return counts
+
+
+def answers_in(task: Task, batch: Batch, draws: Draws) -> dict[str, int]:
+    """Valid answers of every target in a batch."""
+    _, targets = task.divide(batch, draws)
+    _, specs = task.split.spec(task.observed)
+    every = {name: len(batch) * math.prod(spec.grid) * (spec.views or 1) for name, spec in specs.items()}
+    return {
+        name: every[name] if target.weight is None else int((target.weight > 0).sum())
+        for name, target in targets.items()
+    }
+
+
+def score_parts(
+    task: Task, samples: Samples, seed: int, draws: int, loss_of: LossOfBatch, counts: Mapping[str, int]
+) -> dict[str, PartScore]:
+    """Every part of a loss over all samples and draws: from small batches, or whole ones where these change it."""
+    size = min(task.recipe.batch, math.ceil(len(samples) / BLOCKS))
+    found = sum_blocks(task, samples, size, seed, draws, loss_of, stacked=True)
+    changed = parts_of_batch(task, samples, size, seed, loss_of)
+    if changed:
+        whole = sum_blocks(task, samples, task.recipe.batch, seed, draws, loss_of, stacked=False)
+        found = {name: whole[name] if name in changed else blocks for name, blocks in found.items()}
+    every = len(samples) * draws
+    return {name: score_part(blocks, counts.get(name.split(".")[0], every)) for name, blocks in found.items()}
+
+
+def score_part(blocks: Mapping[int, tuple[float, float]], count: int) -> PartScore:
+    """The mean of a part from the sums of its blocks; nan where all weights are 0."""
+    total, weight = (math.fsum(each) for each in zip(*blocks.values(), strict=True))
+    return PartScore(total / weight if weight else math.nan, count, tuple(blocks.values()))
+
+
+def sum_blocks(
+    task: Task, samples: Samples, size: int, seed: int, draws: int, loss_of: LossOfBatch, *, stacked: bool
+) -> dict[str, dict[int, tuple[float, float]]]:
+    """By part and block of samples: the sums of value times weight, and of weights.
+
+    Args:
+        task: Whose recipe says how large a batch may be.
+        samples: The held-out part.
+        size: Samples that are encoded together.
+        seed: Of the draws.
+        draws: How often each sample is split.
+        loss_of: What is summed.
+        stacked: Whether a batch may hold several draws of its samples, which saves time where `size` is small.
+    """
+    sums: dict[str, dict[int, tuple[float, float]]] = {}
+    for start in range(0, len(samples), size):
+        block = start * BLOCKS // len(samples)
+        index = torch.arange(start, min(start + size, len(samples)))
+        rows = max(task.recipe.batch, len(index)) if stacked else len(index)
+        for batch, epoch in drawn_batches(task, samples, index, seed, draws, rows):
+            for name, (total, weight) in sums_of(loss_of, batch, seed, epoch).items():
+                before = sums.setdefault(name, {}).get(block, (0.0, 0.0))
+                sums[name][block] = (before[0] + total, before[1] + weight)
+    return sums
+
+
+def drawn_batches(
+    task: Task, samples: Samples, index: Int[Tensor, " n"], seed: int, draws: int, rows: int
+) -> Iterator[tuple[Batch, Int[Tensor, " B"]]]:
+    """Every draw of some samples, one draw after the other, in batches of so many rows, with the epoch of each row."""
+    epochs = (EPOCH - torch.arange(draws)).repeat_interleave(len(index))
+    repeated = index.repeat(draws)
+    for start in range(0, len(repeated), rows):
+        epoch = epochs[start : start + rows]
+        yield batch_of(task, samples, repeated[start : start + rows], seed, epoch), epoch.to(task.device)
+
+
+def sums_of(loss_of: LossOfBatch, batch: Batch, seed: int, epoch: Int[Tensor, " B"]) -> dict[str, tuple[float, float]]:
+    """By part: value times weight, and weight; a part that says nothing of its weight counts by samples."""
+    with torch.no_grad():
+        loss = loss_of(batch, Draws(batch.index, seed, epoch))
+    weights = {name: float(loss.weights[name]) if name in loss.weights else float(len(batch)) for name in loss.parts}
+    return {name: (float(value) * weights[name], weights[name]) for name, value in loss.parts.items()}
+
+
+def parts_of_batch(task: Task, samples: Samples, size: int, seed: int, loss_of: LossOfBatch) -> set[str]:
+    """The parts that a batch of the recipe's size changes: they are another number than the mean over its pieces."""
+    first = samples.some(slice(0, task.recipe.batch), "the first batch")
+    if len(first) <= size:
+        return set()
+    pieces, whole = (sum_blocks(task, first, each, seed, 1, loss_of, stacked=False) for each in (size, len(first)))
+    values = {name: (score_part(pieces[name], 0).value, score_part(whole[name], 0).value) for name in whole}
+    return {name for name, pair in values.items() if not math.isclose(*pair, rel_tol=SAME, abs_tol=SAME**2)}
+
+
+def batches_of(task: Task, samples: Samples, size: int, seed: int, epoch: int) -> Iterator[Batch]:
+    """Every sample once, in order, with the partners of that epoch that its split asks for."""
+    for start in range(0, len(samples), size):
+        yield batch_of(task, samples, torch.arange(start, min(start + size, len(samples))), seed, epoch)
+
+
+def training_batches(task: Task, samples: Samples, shown: Int[Tensor, " S"] | None) -> Iterator[Batch]:
+    """The training samples of these numbers, or all of them, once and in order."""
+    numbers = torch.arange(len(samples)) if shown is None else shown
+    for start in range(0, len(numbers), task.recipe.batch):
+        yield batch_of(task, samples, numbers[start : start + task.recipe.batch], 0, 0)
+
+
+def batch_of(
+    task: Task, samples: Samples, index: Int[Tensor, " B"], seed: int, epoch: int | Int[Tensor, " B"]
+) -> Batch:
+    """Samples on the task's device."""
+    partners = getattr(task.split, "partners", 0)
+    return samples.batch(index, task.device, others(index, len(samples), partners, seed, epoch) if partners else None)
+
+
+@contextmanager
+def evaluating(task: Task) -> Iterator[None]:
+    """Model and objective in evaluation mode inside, and as they were before outside."""
+    modes = [(part, part.training) for part in (task.model, task.objective)]
+    for part, _ in modes:
+        part.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes:
+            part.train(mode)

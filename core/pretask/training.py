@@ -1,0 +1,348 @@
+"""Train: run a task's recipe over samples; stop, kill and resume lose nothing.
+
+A step's batch, draws and dropout follow from (seed, step) alone, so a run that went on from a checkpoint is, on a CPU,
+bit for bit the run that was never stopped, and a run on R ranks sees what a run on one sees.
+"""
+
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pretask import checkpoint
+from pretask.augment import augmented
+from pretask.checkpoint import Progress
+from pretask.compiled import as_tensors, check_compiled
+from pretask.composition import Task, seed_ambient, seeded
+from pretask.draws import Draws
+from pretask.errors import PretaskError
+from pretask.order import draw_batch
+from pretask.samples import Samples
+from pretask.scoring import mean_loss, with_denominators
+from pretask.values import Batch, Inputs, Loss, Targets
+
+REPORT = 0.5  # seconds between looks at the loss; on a GPU each look waits for the device
+CURVE = 400  # points kept of the loss curve
+
+Epoch = int | Tensor
+# Told of step, steps, loss and samples per second, about twice a second and after the last step; see progress.py.
+Watcher = Callable[[int, int, Loss, float], None]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a run ended.
+
+    Args:
+        steps: Optimizer steps done, in this and earlier sittings.
+        seconds: Training time, likewise.
+        interrupted: Whether it was stopped before the last step, and saved.
+        curve: (step, loss) pairs.
+    """
+
+    steps: int
+    seconds: float
+    interrupted: bool
+    curve: list[tuple[int, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Part:
+    """What of an optimizer step is in memory at once: x and y of some samples, and what their draws are keyed by.
+
+    Args:
+        inputs: x.
+        targets: y, with the denominators of the whole step.
+        index: Numbers of the samples.
+        seed: Of the run.
+        epoch: How often the samples have been seen before.
+    """
+
+    inputs: Inputs
+    targets: Targets
+    index: Tensor
+    seed: int | Tensor
+    epoch: Epoch
+
+
+class Divide(nn.Module):
+    """What comes before the network: augment and split. A module, so that it can be compiled; it has no parameters."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.task = task
+
+    def forward(self, batch: Batch, seed: int | Tensor, epoch: Epoch) -> tuple[Inputs, Targets]:
+        """Return x and y of a batch whose samples are seen for the epoch-th time."""
+        draws = Draws(batch.index, seed, epoch)
+        batch = augmented(batch, self.task.recipe.augment, draws.branch("augment"))
+        return self.task.divide(batch, draws)
+
+
+class Score(nn.Module):
+    """What is differentiated: encode and score. A module, so that it can be compiled and wrapped."""
+
+    def __init__(self, task: Task) -> None:
+        super().__init__()
+        self.task = task
+        self.model, self.objective = task.model, task.objective
+
+    def forward(self, part: Part) -> Loss:
+        """Return the loss of a part of a step."""
+        return self.task.score(part.inputs, part.targets, Draws(part.index, part.seed, part.epoch))
+
+
+def train(
+    task: Task,
+    samples: Samples,
+    *,
+    seed: int = 0,
+    folder: Path | None = None,
+    key: str = "",
+    code: Mapping[str, str] | None = None,
+    checkpoint_seconds: float = 60.0,
+    watch: Watcher | None = None,
+) -> Trained:
+    """Run the recipe of a task, going on from the newest sound checkpoint in `folder`.
+
+    Args:
+        task: Trained in place.
+        samples: The part to train on.
+        seed: Of order, draws and dropout.
+        folder: For checkpoints; None keeps none.
+        key: What determines the run; checkpoints of another key are left alone.
+        code: Hashes of the code that trains, by module; checkpoints of other code are left alone.
+        checkpoint_seconds: Between two checkpoints.
+        watch: Told of progress.
+
+    Raises:
+        PretaskError: The loss stopped being finite, or a checkpoint could not be written.
+    """
+    run = Run(task, samples, seed, folder, Progress(key, code=code or {}), watch)
+    with seeded(seed), stop_signal() as stopped:
+        run.resume()
+        run.go(stopped, checkpoint_seconds)
+    return Trained(run.progress.step, run.progress.seconds, run.progress.step < task.recipe.steps, run.progress.curve)
+
+
+class Run:
+    """One sitting of a training run."""
+
+    def __init__(
+        self, task: Task, samples: Samples, seed: int, folder: Path | None, progress: Progress, watch: Watcher | None
+    ) -> None:
+        self.task, self.seed, self.folder, self.watch = task, seed, folder, watch
+        recipe = task.recipe
+        self.accelerator = accelerator_for(task.device, recipe.precision)
+        self.size = share(recipe.batch, self.accelerator.num_processes, recipe.accumulate)
+        self.samples = samples.resident(task.device)
+        self.parts: dict[str, nn.Module] = {"model": task.model, "objective": task.objective}
+        if recipe.channels_last and task.device.type == "cuda":
+            use_channels_last(self.parts.values())
+        self.divide, score = Divide(task), Score(task)
+        self.raw_score = score
+        self.parameters = [each for each in score.parameters() if each.requires_grad]
+        self.optimizer = recipe.make_optimizer(self.parameters)
+        self.raw_optimizer = self.optimizer
+        if recipe.compile:
+            torch._dynamo.reset()  # after eight runs in one process a step would be run eagerly, without a word
+            self.divide.compile()
+            score.compile()
+        self.score, self.optimizer = self.accelerator.prepare(score, self.optimizer)
+        self.progress = progress
+        self.bad = torch.full((), -1, dtype=torch.int64, device=task.device)  # first step whose loss was not finite
+
+    def resume(self) -> None:
+        """Go on where the newest sound checkpoint of this run stands."""
+        if self.folder is not None:
+            found = checkpoint.load(self.folder, self.parts, self.raw_optimizer, self.progress)
+            self.progress = found or self.progress
+
+    def go(self, stopped: Callable[[], bool], checkpoint_seconds: float) -> None:
+        """Step until the budget is spent or a stop is asked for; save now and then, and at the end."""
+        steps, progress = self.task.recipe.steps, self.progress
+        if progress.step >= steps:
+            return
+        for part in self.parts.values():
+            part.train()
+        self.check_compiled()
+        began, saved = time.monotonic() - progress.seconds, time.monotonic()
+        told, told_step = saved, progress.step
+        with ThreadPoolExecutor(1) as loader:
+            ahead = self.ask(loader, progress.step)
+            while progress.step < steps and not stopped():
+                batches = ahead.result()
+                if progress.step + 1 < steps:
+                    ahead = self.ask(loader, progress.step + 1)
+                loss = self.one(batches)
+                progress.step += 1
+                now = time.monotonic()
+                progress.seconds = now - began
+                if now - told >= REPORT or progress.step == steps:
+                    self.report(loss, (progress.step - told_step) * self.task.recipe.batch / max(now - told, 1e-9))
+                    told, told_step = time.monotonic(), progress.step
+                if now - saved >= checkpoint_seconds:
+                    self.save()
+                    saved = time.monotonic()
+        self.save()
+
+    def check_compiled(self) -> None:
+        """Refuse to train where the compiler was wrong, which would teach something else than the record says."""
+        if self.task.recipe.compile:
+            batch, epoch = self.fetch(self.progress.step)[0]
+            check_compiled(self.divide, self.raw_score, batch, *self.as_arguments(batch, epoch))
+
+    def ask(self, loader: ThreadPoolExecutor, step: int) -> "Future[list[tuple[Batch, Epoch]]]":
+        """The batches of a step, fetched while the step before is computed."""
+        return loader.submit(self.fetch, step)
+
+    def fetch(self, step: int) -> list[tuple[Batch, Epoch]]:
+        """This rank's share of a step's samples, in as many parts as are accumulated."""
+        recipe, ranks, rank = self.task.recipe, self.accelerator.num_processes, self.accelerator.process_index
+        partners = getattr(self.task.split, "partners", 0)
+        starts = [step * recipe.batch + (part * ranks + rank) * self.size for part in range(recipe.accumulate)]
+        return [draw_batch(self.samples, self.seed, start, self.size, self.task.device, partners) for start in starts]
+
+    def one(self, batches: list[tuple[Batch, Epoch]]) -> Loss:
+        """One optimizer step."""
+        recipe, step = self.task.recipe, self.progress.step
+        for group in self.raw_optimizer.param_groups:
+            group["lr"] = recipe.rate(step)
+        loss = self.differentiate(self.divided(batches))
+        if recipe.clip:
+            nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
+        self.optimizer.step()
+        if hasattr(self.task.objective, "after_step"):
+            self.task.objective.after_step(self.task.model, (step + 1) / recipe.steps)
+        return loss
+
+    def divided(self, batches: list[tuple[Batch, Epoch]]) -> list[Part]:
+        """Return the parts of a step, split before the first is encoded: only then is the step's weight known."""
+        keys = [self.as_arguments(batch, epoch) for batch, epoch in batches]
+        halves = [self.divide(batch, *key) for (batch, _), key in zip(batches, keys, strict=True)]
+        targets = [each for _, each in halves]
+        if len(batches) > 1:
+            targets = with_denominators(self.task.objective, targets)
+        return [
+            Part(inputs, y, batch.index, *key)
+            for (inputs, _), y, (batch, _), key in zip(halves, targets, batches, keys, strict=True)
+        ]
+
+    def differentiate(self, parts: list[Part]) -> Loss:
+        """Set the gradient of every parameter to that of the step's loss, and return the loss."""
+        step, losses = self.progress.step, []
+        self.raw_optimizer.zero_grad(set_to_none=True)
+        for number, part in enumerate(parts):
+            seed_ambient(self.seed, step, number, self.accelerator.process_index)
+            last = number + 1 == len(parts)  # only then are gradients exchanged between ranks
+            with nullcontext() if last else self.accelerator.no_sync(self.score):
+                loss: Loss = self.score(part)
+                self.accelerator.backward(loss.total / len(parts))
+            self.bad = torch.where((self.bad < 0) & ~torch.isfinite(loss.total), step, self.bad)
+            losses.append(loss)
+        return mean_loss(losses)
+
+    def as_arguments(self, batch: Batch, epoch: Epoch) -> tuple[int | Tensor, Epoch]:
+        """Seed and epoch as they are, or as tensors where numbers would make torch.compile start again every epoch."""
+        if not self.task.recipe.compile:
+            return self.seed, epoch
+        return as_tensors(batch, self.seed, epoch)
+
+    def report(self, loss: Loss, samples_per_second: float) -> None:
+        """Look at the loss: stop if it was not finite, else keep a point of the curve and tell."""
+        self.stop_if_bad(loss)
+        progress = self.progress
+        progress.curve.append((progress.step, float(loss.total.detach())))
+        if len(progress.curve) > CURVE:
+            progress.curve = progress.curve[::2]
+        if self.watch is not None and self.accelerator.is_main_process:
+            self.watch(progress.step, self.task.recipe.steps, loss, samples_per_second)
+
+    def stop_if_bad(self, loss: Loss | None = None) -> None:
+        """Raise if a step's loss was not finite; the newest checkpoint is from before."""
+        step = int(self.bad)
+        if step < 0:
+            return
+        value = f" ({float(loss.total.detach())} at step {self.progress.step})" if loss is not None else ""
+        raise PretaskError(
+            "training",
+            "a finite loss at every step",
+            f"none from step {step + 1} of {self.task.recipe.steps} on{value}",
+            "Lower recipe.lr or set recipe.clip"
+            + (f"; the last good weights are in {self.folder}." if self.folder else "."),
+        )
+
+    def save(self) -> None:
+        """Keep a checkpoint, unless the weights are no longer finite."""
+        self.stop_if_bad()
+        if self.folder is None or not self.accelerator.is_main_process:
+            return
+        if not checkpoint.finite(self.parts):
+            raise PretaskError(
+                "the checkpoint",
+                "finite weights",
+                f"NaN or infinity after step {self.progress.step}",
+                f"Lower recipe.lr or set recipe.clip; the last good weights are in {self.folder}.",
+            )
+        checkpoint.save(self.folder, self.parts, self.raw_optimizer, self.progress)
+
+
+def use_channels_last(parts: Iterable[nn.Module]) -> None:
+    """Lay the kernels of two-dimensional convolutions out with channels last; what has other axes stays as it is."""
+    for part in parts:
+        for parameter in part.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+def share(batch: int, ranks: int, accumulate: int) -> int:
+    """Samples of one rank in one part of a batch; raises PretaskError where they do not divide evenly."""
+    if batch % (ranks * accumulate):
+        raise PretaskError(
+            "recipe.batch",
+            f"a multiple of {ranks * accumulate} ({ranks} devices x {accumulate} accumulated parts)",
+            str(batch),
+            "Change recipe.batch or recipe.accumulate.",
+            exit_code=2,
+        )
+    return batch // (ranks * accumulate)
+
+
+def accelerator_for(device: torch.device, precision: str) -> Any:
+    """Accelerate on this device; its state is process-wide and is set anew, so that runs may follow one another."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
+
+
+@contextmanager
+def stop_signal() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed inside; a second one stops at once."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked.is_set
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,26 @@
+"""Data of waveforms.
+
+Axes: see the modules.
+"""
+
+from collections.abc import Iterator
+
+from pretask import Component, data, hookimpl
+
+
+@hookimpl
+def pretask_components() -> Iterator[Component]:
+    """Declare the data."""
+    yield data(
+        "tones",
+        "pretask_plugins.data.audio.tones:Tones",
+        modality="audio",
+        summary="Seeded words of gliding tones over noise, labelled by word and by voice.",
+        small={"samples": 32, "test": 16, "seconds": 0.5},
+    )
+    yield data(
+        "audio-folder",
+        "pretask_plugins.data.audio.audio_folder:AudioFolder",
+        modality="audio",
+        summary="Wave or FLAC files in class folders, or labelled by their names; also straight from a tar file.",
+    )

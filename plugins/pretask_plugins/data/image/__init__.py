@@ -1,0 +1,42 @@
+"""Image data: what can be looked at without writing a loader.
+
+`digits` and `shapes` need no files. `folder` and `torchvision` decode what they find once, into a memory-mapped cache.
+Axes: see the modules.
+"""
+
+from collections.abc import Iterator
+
+from pretask import Component, data, hookimpl
+
+
+@hookimpl
+def pretask_components() -> Iterator[Component]:
+    """Declare the data sets."""
+    yield data(
+        "folder",
+        "pretask_plugins.data.image.folder:Folder",
+        modality="image",
+        summary="Your own images: root/train/CLASS/*.jpg, root/CLASS/*.jpg, or tar files of these.",
+    )
+    yield data(
+        "torchvision",
+        "pretask_plugins.data.image.torchvision:TorchvisionData",
+        modality="image",
+        summary="Data sets of torchvision by name: CIFAR10, MNIST, STL10, Imagenette …",
+        source="each data set's own; Marcel and Rodriguez 2010 for torchvision",
+    )
+    yield data(
+        "digits",
+        "pretask_plugins.data.image.digits:Digits",
+        modality="image",
+        summary="1,797 real hand-written digits that come with scikit-learn.",
+        source="Alpaydin and Kaynak 1998",
+        small={"size": 32},
+    )
+    yield data(
+        "shapes",
+        "pretask_plugins.data.image.shapes:Shapes",
+        modality="image",
+        summary="Endless pictures of houses, trees, boats … in landscapes, made from a seed.",
+        small={"samples": 32, "test": 16, "size": 32},
+    )

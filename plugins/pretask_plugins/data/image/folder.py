@@ -1,0 +1,294 @@
+"""Folder: your own images in class folders, from a folder or straight from tar files, decoded once into the cache.
+
+Axes: N samples, C channels, H W image.
+"""
+
+import io
+import os
+import tarfile
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import pairwise, takewhile
+from pathlib import Path, PurePosixPath
+from shutil import copyfileobj
+from tempfile import TemporaryFile
+from typing import IO, Any
+
+import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
+from pretask import PretaskError, Samples
+from pretask.cache import key_of
+
+from pretask_plugins.data.image.images import Album, cached_samples, check_part, decoded, pixels
+
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
+PARTS = {"train": ("train", "training"), "test": ("test", "val", "valid", "validation")}  # the first that is there
+WORDS = frozenset(word for words in PARTS.values() for word in words)
+TENTH = 10
+BLOCK = bytes(512)  # of zeros, with which a whole tar file ends
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Images whose folder is their class.
+
+    Args:
+        root: A folder or tar file with train/CLASS/… and test/CLASS/… (or val/…); a folder with a tar file for each; or
+            CLASS/… alone, of which a tenth by hash of the names is for testing.
+        size: Side of the square that is cut from the middle once the short side has this many pixels.
+        grey: Whether to make one channel of the colours.
+    """
+
+    root: Path
+    size: int = 128
+    grey: bool = False
+
+    def __call__(self, part: str, /) -> Samples:
+        """One part.
+
+        Raises:
+            PretaskError: There is nothing to read, an image cannot be decoded, or a class has one image to train on.
+        """
+        check_part("folder", part)
+        found = self.find(part)
+        facts = {"data": "folder", "size": self.size, "grey": self.grey, "part": part, "files": found.stamp()}
+        return cached_samples(facts | {"classes": found.classes}, lambda: self.album(found))
+
+    def find(self, part: str) -> "Found":
+        """The images of a part; raises PretaskError where there are none, or too few of a class."""
+        root = self.root.expanduser()
+        if not root.exists():
+            raise PretaskError("folder", "a folder or tar file", f"no {root}", "Name one with --set data.root=…")
+        found = find_part(root, part)
+        if not found.images:
+            raise PretaskError(
+                "folder",
+                f"images ({', '.join(ENDINGS[:3])} …) in class folders for the part {part}",
+                f"none in {root}",
+                "Put them into train/CLASS/ and test/CLASS/, or CLASS/.",
+            )
+        check_classes(found)
+        if part == "train":
+            check_counts(found.images)
+        return found
+
+    def album(self, found: "Found") -> Album:
+        """The images of a part, decoded as they are asked for."""
+        numbers = {name: number for number, name in enumerate(found.classes)}
+        labels = np.array([numbers[each.label] for each in found.images], np.int64)
+        shape = (1 if self.grey else 3, self.size, self.size)
+        return Album(shape, labels, found.classes, self.pieces(found))
+
+    def pieces(self, found: "Found") -> Iterator[UInt8[np.ndarray, "_ C H W"]]:
+        """The images of a part, some at a time."""
+        names = [each.name for each in found.images]
+        with found.reader() as read:
+
+            def decode(number: int) -> UInt8[np.ndarray, "C H W"]:
+                with Image.open(io.BytesIO(read(names[number]))) as image:
+                    return pixels(image, self.size, self.grey)
+
+            yield from decoded("folder", len(names), decode, names.__getitem__)
+
+
+@dataclass(frozen=True)
+class Member:
+    """One image.
+
+    Args:
+        name: Below the root, or in the tar file.
+        label: Its class.
+        word: What the folder of its part is called, if it lies in one.
+        stamp: Bytes, and time of change: what changes when it does.
+    """
+
+    name: str
+    label: str
+    word: str | None
+    stamp: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Found:
+    """The images of a part, by name.
+
+    Args:
+        root: The folder or tar file that they are in.
+        images: Theirs.
+        classes: Those to train on, so that a class has the same number in each part.
+    """
+
+    root: Path
+    images: tuple[Member, ...]
+    classes: tuple[str, ...]
+
+    def stamp(self) -> str:
+        """Hash of what determines the images, for the cache; many a tar file says 1970 of all that is in it."""
+        about = self.root.stat()
+        whole = [] if self.root.is_dir() else [about.st_size, about.st_mtime_ns]
+        images = [(each.name, *each.stamp) for each in self.images]
+        return key_of({"root": self.root.resolve(), "whole": whole, "images": images})
+
+    @contextmanager
+    def reader(self) -> Iterator[Callable[[str], bytes]]:
+        """Inside, reads the bytes of an image; from several threads at once, too."""
+        if self.root.is_dir():
+            yield lambda name: (self.root / name).read_bytes()
+            return
+        with open_tar(self.root) as archive:
+            places = {each.name: (each.size, each.offset_data) for each in archive}
+            with self.root.open("rb") if is_plain(self.root) else unpacked(archive) as file:
+                yield lambda name: os.pread(file.fileno(), *places[name])
+
+
+def place_of(root: Path, part: str) -> Path:
+    """The tar file of a part, where the root is a folder with one for each part; else the root."""
+    if root.is_dir():
+        for name in PARTS[part]:
+            for ending in (".tar", ".tar.gz", ".tgz"):
+                if (root / f"{name}{ending}").is_file():
+                    return root / f"{name}{ending}"
+    return root
+
+
+def find_part(root: Path, part: str) -> Found:
+    """The images of one part, and the classes of those to train on."""
+    places = {each: place_of(root, each) for each in PARTS}
+    members = {place: members_of(place) for place in set(places.values())}
+    parts = {each: parted(members[place], each, place != root) for each, place in places.items()}
+    classes = sorted({each.label for each in parts["train"]})
+    return Found(places[part], tuple(parts[part]), tuple(classes))
+
+
+def members_of(place: Path) -> list[Member]:
+    """Every image in a folder or tar file, by name."""
+    files = sorted(in_tar(place) if place.is_file() else in_folder(place))
+    folders = [PurePosixPath(name).parts[:-1] for name, _, _ in files]
+    ends = zip(min(folders, default=()), max(folders, default=()), strict=False)
+    shared = len(list(takewhile(lambda pair: pair[0] == pair[1], ends)))
+    return [
+        Member(name, class_of(path, shared), next((each for each in path[:-1] if each in WORDS), None), (size, changed))
+        for (name, size, changed), path in zip(files, folders, strict=True)
+    ]
+
+
+def class_of(folders: Sequence[str], shared: int) -> str:
+    """The class of an image: the folder in that of its part, else the first one that not all images lie in.
+
+    >>> class_of(("imagenet", "train", "tench", "images"), 1), class_of(("mine", "tench"), 1), class_of(("tench",), 1)
+    ('tench', 'tench', 'tench')
+    """
+    for folder, inner in pairwise(folders):
+        if folder in WORDS:
+            return inner
+    return folders[min(shared, len(folders) - 1)]
+
+
+def parted(members: Sequence[Member], part: str, own: bool) -> Sequence[Member]:
+    """Those of one part: below a folder of its name, or all of its own tar file, or its share by hash of the names."""
+    words = {each.word for each in members if each.word}
+    if words:
+        chosen = next((word for word in PARTS[part] if word in words), "")
+        return [each for each in members if each.word == chosen]
+    return members if own else [each for each in members if is_tenth(each.name) == (part == "test")]
+
+
+def is_tenth(name: str) -> bool:
+    """Whether an image is held out for testing: a hash of its name says, so that others may come and go."""
+    plain = PurePosixPath(name).as_posix()  # without the ./ that some tar files put first
+    return int.from_bytes(blake2b(plain.encode(errors="surrogateescape"), digest_size=4).digest()) % TENTH == 0
+
+
+def is_image(name: PurePosixPath) -> bool:
+    """Whether a file below the root lies in a folder, has an ending that is known, and nothing of it is hidden."""
+    hidden = any(each.startswith(".") for each in name.parts)
+    return len(name.parts) > 1 and name.suffix.lower() in ENDINGS and not hidden
+
+
+def in_folder(root: Path) -> Iterator[tuple[str, int, int]]:
+    """Name, bytes and time of every image that lies in a folder below the root; links are followed."""
+    for folder, _, names in os.walk(root, followlinks=True):
+        for name in names:
+            path = Path(folder, name)
+            short = path.relative_to(root).as_posix()
+            if is_image(PurePosixPath(short)) and path.is_file():
+                about = path.stat()
+                yield short, about.st_size, about.st_mtime_ns
+
+
+def in_tar(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Name, bytes and time of every image that lies in a folder of a tar file."""
+    with open_tar(path) as archive:
+        file: Any = archive.fileobj
+        try:
+            for each in archive:
+                if each.isfile() and is_image(PurePosixPath(each.name)):
+                    yield each.name, each.size, int(each.mtime)
+            file.seek(archive.offset)
+            if file.read(len(BLOCK)) != BLOCK:
+                raise EOFError(
+                    "it ends before its end mark"
+                )  # tarfile does not mind where it was cut between two files
+        except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
+            raise broken_tar(path, error) from error
+
+
+def open_tar(path: Path) -> tarfile.TarFile:
+    """A tar file; raises PretaskError where it is none."""
+    try:
+        return tarfile.open(path)
+    except (tarfile.TarError, OSError, EOFError) as error:
+        raise broken_tar(path, error) from error
+
+
+def is_plain(path: Path) -> bool:
+    """Whether a tar file is not compressed."""
+    try:
+        with tarfile.open(path, "r:"):
+            return True
+    except tarfile.TarError:
+        return False
+
+
+def unpacked(archive: tarfile.TarFile) -> IO[bytes]:
+    """A compressed tar file as one in which one can jump about; ended with its handle."""
+    file: Any = archive.fileobj
+    plain = TemporaryFile()  # noqa: SIM115
+    file.seek(0)
+    copyfileobj(file, plain)
+    plain.flush()
+    return plain
+
+
+def broken_tar(path: Path, error: Exception) -> PretaskError:
+    """The error for a file that is no tar file, or cannot be read to its end."""
+    return PretaskError("folder", "a folder, or a whole tar file of images", f"{path} ({error})", "Copy it again.")
+
+
+def check_classes(found: Found) -> None:
+    """Raise PretaskError where there is a class to test on and not to train on."""
+    strange = sorted({each.label for each in found.images} - set(found.classes))
+    if strange:
+        raise PretaskError(
+            "folder",
+            "every class of the part test among those of the part train",
+            f"{', '.join(strange[:3])}{' …' if strange[3:] else ''} without images to train on",
+            "Put every image into the folder of its class.",
+        )
+
+
+def check_counts(images: Sequence[Member]) -> None:
+    """Raise PretaskError where a class has a single image: nothing could be learned of it and chosen on it."""
+    lonely = sorted(label for label, count in Counter(each.label for each in images).items() if count == 1)
+    if lonely:
+        raise PretaskError(
+            "folder",
+            "at least two images of every class to train on",
+            f"one of {', '.join(lonely[:3])}{' …' if lonely[3:] else ''}",
+            "Add images, or take the folder away.",
+        )

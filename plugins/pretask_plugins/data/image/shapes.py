@@ -1,0 +1,108 @@
+"""Shapes: an endless picture book of houses, trees, boats … in landscapes; made from a seed, nothing must be fetched.
+
+What is shown is told by which parts a thing has and where they are. Place, size, lean, proportions, light, landscape
+and the scattered parts of another thing say nothing of it; colours and textures say a little. Sky is up, ground is
+down, a thing stands upright: where a patch of a picture was can be told from what is in it.
+
+Axes: N samples, B batch.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Int, UInt8
+from pretask import Draws, PretaskError, Samples
+from torch import Tensor
+
+from pretask_plugins.data.image.blueprints import THINGS
+from pretask_plugins.data.image.images import Album, cached_samples, check_part
+from pretask_plugins.data.image.painting import paint
+from pretask_plugins.data.image.scenes import compose
+
+EDITION = 2  # of the pictures, for the cache; raised when any pixel changes
+CHUNK = 64  # pictures that are painted at once
+SMALLEST = 16  # pixels; below, parts vanish
+
+
+@dataclass(frozen=True)
+class Shapes:
+    """Colour pictures (3, size, size) of one thing each. Picture i is the same however many are asked for.
+
+    Args:
+        samples: How many there are to train on.
+        test: How many there are to test on; none of them is among the others.
+        size: Side, pixels. The same scenes at any size.
+        classes: How many kinds of things there are: the first ones of house, tree, boat, car, rocket, flower,
+            mushroom, cat.
+        seed: Another seed is another book.
+
+    Raises:
+        PretaskError: A number is out of range.
+    """
+
+    samples: int = 4096
+    test: int = 1024
+    size: int = 64
+    classes: int = len(THINGS)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.classes <= len(THINGS):
+            raise out_of_range("classes", f"from 2 to {len(THINGS)} ({', '.join(THINGS)})", self.classes)
+        if min(self.samples, self.test) < self.classes:
+            raise out_of_range("samples and data.test", f"of at least {self.classes}, one for each class", self.samples)
+        if self.size < SMALLEST:
+            raise out_of_range("size", f"of at least {SMALLEST} pixels", self.size)
+
+    def __call__(self, part: str, /) -> Samples:
+        """One part, painted once and cached."""
+        check_part("shapes", part)
+        count = self.samples if part == "train" else self.test
+        facts = asdict(self) | {"data": "shapes", "edition": EDITION, "part": part, "samples": count, "test": None}
+        return cached_samples(facts, lambda: self.album(part, count))
+
+    def album(self, part: str, count: int) -> Album:
+        """All pictures of a part, painted as they are asked for."""
+        labels = self.labels(torch.arange(count), part)
+        return Album((3, self.size, self.size), labels.numpy(), list(THINGS)[: self.classes], self.pieces(part, count))
+
+    def pieces(self, part: str, count: int, chunk: int = CHUNK) -> Iterator[UInt8[np.ndarray, "B 3 H W"]]:
+        """The pictures, `chunk` at a time."""
+        for start in range(0, count, chunk):
+            yield self.pictures(torch.arange(start, min(start + chunk, count)), part).numpy()
+
+    def pictures(self, index: Int[Tensor, " B"], part: str) -> UInt8[Tensor, "B 3 H W"]:
+        """The pictures of the given numbers."""
+        draws = self.draws(index, part)
+        with one_thread():
+            scenes = compose(draws.branch("scene"), self.labels(index, part))
+            return paint(scenes, self.size, draws.branch("paint"))
+
+    def labels(self, index: Int[Tensor, " B"], part: str) -> Int[Tensor, " B"]:
+        """Every `classes` pictures in a row show every thing once, in random order."""
+        row, place = index // self.classes, index % self.classes
+        order = self.draws(row, part).permutation("order", self.classes)
+        return order[torch.arange(len(index)), place]
+
+    def draws(self, index: Int[Tensor, " B"], part: str) -> Draws:
+        """The numbers of a part; parts share none."""
+        return Draws(index, self.seed).branch(part)
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch without its threads: they wait for each other longer than the many small steps of a picture take."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def out_of_range(option: str, range_: str, got: int) -> PretaskError:
+    """The error of an option that is too small or too large."""
+    return PretaskError("shapes", f"data.{option} {range_}", f"{got}", f"Change data.{option}.", exit_code=2)

@@ -1,0 +1,157 @@
+"""Torchvision: its image data sets by name, decoded once into the cache.
+
+Axes: N samples, C channels, H W image.
+"""
+
+import sys
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from pretask import PretaskError, Samples
+from pretask.cache import key_of
+
+from pretask_plugins.data.image.folder import is_tenth
+from pretask_plugins.data.image.images import Album, cached_samples, check_part, decoded, pixels
+
+Name = Literal[
+    "CIFAR10",
+    "CIFAR100",
+    "MNIST",
+    "FashionMNIST",
+    "KMNIST",
+    "SVHN",
+    "STL10",
+    "Imagenette",
+    "EuroSAT",
+    "Flowers102",
+    "OxfordIIITPet",
+]
+GREY = ("MNIST", "FashionMNIST", "KMNIST")
+VARIED = ("Imagenette", "Flowers102", "OxfordIIITPet")  # images of differing sizes; others have a side of their own
+SIDE = 128  # pixels, for these, where nothing else is asked for
+# What each data set calls its parts, where it does not ask whether it should give the one to train on.
+SPLITS = {
+    "SVHN": ("train", "test"),
+    "STL10": ("train", "test"),
+    "Imagenette": ("train", "val"),
+    "Flowers102": ("train", "test"),
+    "OxfordIIITPet": ("trainval", "test"),
+}
+UNDIVIDED = ("EuroSAT",)  # all in one; a tenth is for testing
+# Where each data set has its files below the root.
+FILES = {
+    "CIFAR10": "cifar-10-batches-py/*",
+    "CIFAR100": "cifar-100-python/*",
+    "MNIST": "MNIST/raw/*",
+    "FashionMNIST": "FashionMNIST/raw/*",
+    "KMNIST": "KMNIST/raw/*",
+    "SVHN": "*_32x32.mat",
+    "STL10": "stl10_binary/*",
+    "Imagenette": "imagenette2*/**/*",
+    "EuroSAT": "eurosat/2750/**/*",
+    "Flowers102": "flowers-102/**/*",
+    "OxfordIIITPet": "oxford-iiit-pet/**/*",
+}
+EDITIONS = {"160px": 160, "320px": 320, "full": None}  # of Imagenette: short sides, pixels
+
+
+@dataclass(frozen=True)
+class TorchvisionData:
+    """One of torchvision's labelled image data sets.
+
+    Args:
+        name: As torchvision calls it.
+        root: Folder that torchvision keeps it in.
+        size: Side of the images, pixels; the data set's own when left out, 128 where its images differ.
+        download: Whether to fetch what is missing.
+    """
+
+    name: Name
+    root: Path
+    size: int | None = None
+    download: bool = False
+
+    def __call__(self, part: str, /) -> Samples:
+        """One part.
+
+        Raises:
+            PretaskError: The files are not where torchvision looks for them.
+        """
+        check_part("torchvision", part)
+        side = self.size if self.size is not None or self.name not in VARIED else SIDE
+        if not self.stamps():
+            self.open(part, side)  # fetches, or tells what is missing
+        facts = {"data": "torchvision", "name": self.name, "part": part, "size": side}
+        where = {"root": self.root.expanduser().resolve(), "files": key_of({"files": self.stamps()})}
+        return cached_samples(facts | where, lambda: self.album(part, side))
+
+    def open(self, part: str, side: int | None) -> Any:
+        """Torchvision's own data set object."""
+        import torchvision
+
+        root = self.root.expanduser()
+        which: dict[str, Any] = {} if self.name in UNDIVIDED else {"train": part == "train"}
+        if self.name in SPLITS:
+            which = {"split": SPLITS[self.name][part == "test"]}
+        if self.name == "Imagenette":
+            which["size"] = edition(root, side or SIDE)
+        try:
+            with redirect_stdout(sys.stderr):  # where torchvision talks
+                return getattr(torchvision.datasets, self.name)(str(root), download=self.download, **which)
+        except (RuntimeError, OSError) as error:
+            raise PretaskError(
+                f"torchvision {self.name}",
+                f"its files below {root}",
+                str(error).strip() or type(error).__name__,
+                "Put them there, or set data.download=true to fetch them.",
+            ) from error
+
+    def stamps(self) -> list[Any]:
+        """Names, sizes and times of the data set's files: what changes when the data does."""
+        root = self.root.expanduser()
+        files = sorted(path for path in root.glob(FILES[self.name]) if path.is_file())
+        return [(str(path.relative_to(root)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+
+    def album(self, part: str, side: int | None) -> Album:
+        """Its images, decoded as they are asked for."""
+        found, grey = self.open(part, side), self.name in GREY
+        labels = torch.as_tensor(labels_of(found), dtype=torch.int64).numpy()
+        own = np.arange(len(labels))
+        if self.name in UNDIVIDED:
+            own = own[[is_tenth(Path(path).name) == (part == "test") for path, _ in found.samples]]
+
+        def decode(number: int) -> UInt8[np.ndarray, "C H W"]:
+            return pixels(found[own[number]][0], side, grey)
+
+        pieces = decoded("torchvision", len(own), decode, lambda number: f"{self.name} {own[number]}")
+        return Album(decode(0).shape, labels[own], class_names(found, labels), pieces)
+
+
+def edition(root: Path, side: int) -> str:
+    """Imagenette's smallest edition with images of that side: of those below the root, else of all."""
+    enough = [name for name, short in EDITIONS.items() if short is None or short >= side]
+    there = [name for name in enough if (root / f"imagenette2{'' if name == 'full' else '-' + name[:-2]}").is_dir()]
+    return (there or enough)[0]
+
+
+def labels_of(found: Any) -> Any:
+    """The class number of every sample, without decoding any where the data set keeps them."""
+    for name in ("targets", "labels", "_labels"):
+        if hasattr(found, name):
+            return getattr(found, name)
+    if hasattr(found, "_samples"):
+        return [label for _, label in found._samples]
+    return [label for _, label in found]
+
+
+def class_names(found: Any, labels: np.ndarray) -> list[str]:
+    """The data set's own names of its classes, else numbers; a class of several names gets the first one."""
+    names = getattr(found, "classes", None)
+    if names is None:
+        return [str(number) for number in range(int(labels.max()) + 1)]
+    return [name if isinstance(name, str) else name[0] for name in names]

@@ -1,0 +1,41 @@
+"""Data of text.
+
+Every data set here also offers, beside its parts, `decode(ids) -> str`, `encode(text) -> ids`, `tokenizer_name`, and
+`extent(part)`, the tokens of a part and the bytes of the text that they stand for: what a generator and bits per byte
+need.
+Axes: see the modules.
+"""
+
+from collections.abc import Iterator
+
+from pretask import Component, data, hookimpl
+
+EXPECTED_FAILURES = {
+    "data stdlib": {"no-sample-is-in-both-parts": "short phrases of documentation are said more than once"},
+}
+
+
+@hookimpl
+def pretask_components() -> Iterator[Component]:
+    """Declare the data."""
+    yield data(
+        "text",
+        "pretask_plugins.data.text.text:Text",
+        modality="text",
+        summary="Your own text: .txt, .tsv with a label before each text, .conllu or .conll with one for every word.",
+        source="Sennrich et al. 2016 for byte pairs; Schuster and Nakajima 2012 for word pieces",
+    )
+    yield data(
+        "stdlib",
+        "pretask_plugins.data.text.stdlib:Stdlib",
+        modality="text",
+        summary="Python's own documentation strings, as they are installed, labelled by what the module is for.",
+        small={"length": 16, "vocabulary": 300},
+    )
+    yield data(
+        "toy-grammar",
+        "pretask_plugins.data.text.toy_grammar:ToyGrammar",
+        modality="text",
+        summary="Endless sentences of a small grammar with agreement and words of two senses; its entropy is known.",
+        small={"samples": 32, "test": 16, "length": 16},
+    )

@@ -1,0 +1,326 @@
+"""Corpus: documents in files, in parts, read piece by piece however large a file or a line is.
+
+Axes: none.
+"""
+
+import codecs
+import gzip
+import io
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from hashlib import blake2b
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from pretask import PretaskError
+
+from pretask_plugins.data.text.rows import Piece
+from pretask_plugins.data.text.tagged import LABEL, Sentence, sentences, tag_names
+
+Unit = Literal["file", "paragraph", "line"]
+
+ENDINGS = (".txt", ".tsv", *LABEL)
+TRAIN, TEST, SPARE = {"train", "training"}, {"test"}, {"valid", "validation", "val", "dev"}
+TENTH = 10
+CHUNK = 1 << 16  # bytes that are read at once
+LONGEST = 1 << 16  # characters of a piece
+
+
+class Source(NamedTuple):
+    """A file, and what of it belongs to a part: all of it, or its share of a file that is divided."""
+
+    path: Path
+    divided: bool
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Files of text.
+
+    Args:
+        root: A file or a folder.
+        unit: What a document is.
+        encoding: Of the files.
+    """
+
+    root: Path
+    unit: Unit = "file"
+    encoding: str = "utf-8"
+
+    def kind(self) -> str:
+        """The ending of all files; raises PretaskError where there are several."""
+        kinds = {ending_of(path) for path in self.files()}
+        if len(kinds) > 1:
+            raise PretaskError("text", f"files of one kind in {self.root}", " and ".join(sorted(kinds)), "Part them.")
+        return kinds.pop()
+
+    def labelled(self) -> bool:
+        """Whether the files are tables, label<TAB>text."""
+        return self.kind() == ".tsv"
+
+    def tagged(self) -> bool:
+        """Whether every word has a label."""
+        return self.kind() in LABEL
+
+    def files(self) -> list[Path]:
+        """Every file of text, by name; raises PretaskError where there is none."""
+        found = [self.root] if self.root.is_file() else sorted(self.root.rglob("*")) if self.root.is_dir() else []
+        texts = [each for each in found if each.is_file() and not each.name.startswith(".") and ending_of(each)]
+        if not texts:
+            raise PretaskError(
+                "text",
+                f"a file or folder of {' or '.join(ENDINGS)} (also .gz)",
+                f"{self.root}" + ("" if self.root.exists() else ", which does not exist"),
+                "Name one with --set data.root=…",
+            )
+        return texts
+
+    def sources(self, part: str) -> list[Source]:
+        """The files of a part: those that are named for it, else a tenth of all for testing."""
+        files = self.files()
+        named = [each for each in files if self.words(each) & (TRAIN | TEST | SPARE)]
+        if named:
+            wanted = TRAIN if part == "train" else TEST
+            if part == "test" and not any(self.words(each) & TEST for each in named):
+                wanted = SPARE
+            return [Source(each, False) for each in named if self.words(each) & wanted]
+        if len(files) == 1 or self.labelled() or self.tagged():
+            return [Source(each, True) for each in files]
+        ranked = sorted(files, key=lambda each: hashed(self.name(each)))
+        held_out = set(ranked[: -(-len(files) // TENTH)])
+        return [Source(each, False) for each in files if (each in held_out) == (part == "test")]
+
+    def words(self, path: Path) -> set[str]:
+        """The words of a file's name and of its folder's below the root."""
+        return set(re.split(r"[^a-z]+", self.name(path).lower()))
+
+    def name(self, path: Path) -> str:
+        """A file's name below the root."""
+        return path.name if path == self.root else path.relative_to(self.root).as_posix()
+
+    def facts(self, part: str) -> dict[str, Any]:
+        """What determines the documents of a part."""
+        stamps = [
+            (self.name(each), divided, each.stat().st_size, each.stat().st_mtime_ns)
+            for each, divided in self.sources(part)
+        ]
+        return {"files": stamps, "part": part, "unit": self.unit, "encoding": self.encoding}
+
+    def pieces(self, part: str, names: tuple[str, ...] = ()) -> Iterator[Piece]:
+        """The documents of a part, piece by piece; labelled where names of classes are given.
+
+        Raises:
+            PretaskError: A file cannot be read as text, a line of a table has no label or an unknown one.
+        """
+        for source in self.sources(part):
+            if ending_of(source.path) == ".tsv":
+                for row in self.table(source, part):
+                    yield from row_pieces(row, names)
+            elif ending_of(source.path) in LABEL:
+                for sentence in self.sentences(source, part):
+                    yield from cut([sentence.text])
+            else:
+                yield from documents(self.share(source, part), self.unit)
+
+    def label_names(self) -> tuple[str, ...]:
+        """The classes of the training part, in order."""
+        return tuple(sorted({row.label for source in self.sources("train") for row in self.table(source, "train")}))
+
+    def tagged_sentences(self, part: str) -> Iterator[Sentence]:
+        """The sentences of a part."""
+        for source in self.sources(part):
+            yield from self.sentences(source, part)
+
+    def tag_names(self) -> tuple[str, ...]:
+        """The labels of words in the training part, in order."""
+        return tag_names(self.tagged_sentences("train"))
+
+    def sentences(self, source: Source, part: str) -> Iterator[Sentence]:
+        """What of a file of sentences belongs to a part: of one that is divided, a tenth by hash is for testing."""
+        of_lines = lines(characters(source.path, self.encoding))
+        for each in sentences(of_lines, ending_of(source.path), source.path):
+            if not source.divided or is_tenth(each.text) == (part == "test"):
+                yield each
+
+    def share(self, source: Source, part: str) -> Iterator[str]:
+        """What of a text belongs to a part: of one that is divided, the first nine tenths are for training."""
+        if not source.divided:
+            return characters(source.path, self.encoding)
+        begin = sum(map(len, characters(source.path, self.encoding))) * (TENTH - 1) // TENTH
+        limits = (0, begin) if part == "train" else (begin, None)
+        return between(characters(source.path, self.encoding), *limits)
+
+    def table(self, source: Source, part: str) -> Iterator["TableRow"]:
+        """What of a table belongs to a part: of one that is divided, a tenth by hash of the line is for testing."""
+        for number, line in enumerate(lines(characters(source.path, self.encoding)), start=1):
+            if line.strip() and (not source.divided or is_tenth(line) == (part == "test")):
+                label, tab, text = line.partition("\t")
+                if not tab:
+                    raise PretaskError(
+                        "text", "a label and a tab before each text", f"line {number} of {source.path}", "Mend it."
+                    )
+                yield TableRow(label.strip(), text.split("\t"), f"line {number} of {source.path}")
+
+
+class TableRow(NamedTuple):
+    """A labelled text, or several that belong together."""
+
+    label: str
+    texts: list[str]
+    place: str
+
+
+def row_pieces(row: TableRow, names: tuple[str, ...]) -> Iterator[Piece]:
+    """The texts of a row, with a separator between them; without a label where there are no names of classes."""
+    if names and row.label not in names:
+        raise PretaskError(
+            "text",
+            f"labels that the training part has ({', '.join(names[:5])}{' …' if names[5:] else ''})",
+            f"'{row.label}' in {row.place}",
+            "Mend it, or add such texts to train on.",
+        )
+    label = names.index(row.label) if names else -1
+    for text in row.texts[:-1]:
+        yield from (piece._replace(label=label) for piece in cut([text], then="separator"))
+    yield from (piece._replace(label=label) for piece in cut(row.texts[-1:], empty=True))
+
+
+def documents(text: Iterable[str], unit: Unit) -> Iterator[Piece]:
+    """The documents of a text; one without a letter is none."""
+    if unit == "file":
+        yield from cut(text)
+    elif unit == "line":
+        for line in lines(text):
+            yield from cut([line])
+    else:
+        for paragraph in paragraphs(lines(text)):
+            yield from cut([paragraph])
+
+
+def paragraphs(of_lines: Iterable[str]) -> Iterator[str]:
+    """Lines that no empty line parts, joined.
+
+    >>> list(paragraphs(["one", "two", "", "", "three"]))
+    ['one\\ntwo', 'three']
+    """
+    some: list[str] = []
+    for line in chain(of_lines, [""]):
+        if line.strip():
+            some.append(line)
+        elif some:
+            yield "\n".join(some)
+            some = []
+
+
+def cut(text: Iterable[str], then: str = "end", empty: bool = False) -> Iterator[Piece]:
+    """One document, in pieces that are cut before a space where there is one.
+
+    Args:
+        text: In parts of any size.
+        then: What follows the last piece.
+        empty: Whether a document without a letter counts as one.
+    """
+    rest, seen = "", empty
+    for part in slices(text):
+        rest += part
+        seen = seen or not part.isspace()
+        while len(rest) > LONGEST:
+            space = max(rest.rfind(" ", 1, LONGEST), rest.rfind("\n", 1, LONGEST))
+            at = space if space > 0 else LONGEST
+            yield Piece(rest[:at], "")
+            rest = rest[at:]
+    if seen:
+        yield Piece(rest, then)
+
+
+def slices(text: Iterable[str]) -> Iterator[str]:
+    """The same text in parts that are not long, none of them empty."""
+    for part in text:
+        yield from (part[begin : begin + LONGEST] for begin in range(0, len(part), LONGEST))
+
+
+def lines(text: Iterable[str]) -> Iterator[str]:
+    """The lines of a text that comes in parts.
+
+    >>> list(lines(["a\\nb", "c", "d\\n"]))
+    ['a', 'bcd']
+    """
+    begun: list[str] = []
+    for part in text:
+        *whole, last = part.split("\n")
+        for each in whole:
+            yield "".join([*begun, each])
+            begun = []
+        begun.append(last)
+    if any(begun):
+        yield "".join(begun)
+
+
+def between(text: Iterable[str], begin: int, end: int | None) -> Iterator[str]:
+    """The characters begin … end of a text that comes in parts.
+
+    >>> "".join(between(["abc", "def"], 2, 5))
+    'cde'
+    """
+    place = 0
+    for part in text:
+        kept = part[max(begin - place, 0) : None if end is None else max(end - place, 0)]
+        place += len(part)
+        if kept:
+            yield kept
+
+
+def characters(path: Path, encoding: str) -> Iterator[str]:
+    """The text of a file, some thousands of characters at a time, every end of line as one.
+
+    Raises:
+        PretaskError: The file is no text in this encoding, or cannot be read to its end.
+    """
+    decoder = io.IncrementalNewlineDecoder(text_decoder(encoding), translate=True)
+    offset = 0
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            while content := file.read(CHUNK):
+                text = decoder.decode(content)
+                if "\0" in text:
+                    raise no_text(path, f"a zero byte after byte {offset}")
+                offset += len(content)
+                yield text
+        yield decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise no_text(path, f"{error.reason} near byte {offset + error.start}") from error
+    except (OSError, EOFError, zlib.error) as error:
+        raise PretaskError("text", f"to read {path} to its end", str(error), "Copy it again.") from error
+
+
+def text_decoder(encoding: str) -> Any:
+    """A decoder that takes a mark at the beginning of UTF-8 for what it is; raises PretaskError for no encoding."""
+    try:
+        name = codecs.lookup(encoding).name
+    except LookupError:
+        raise PretaskError("text", "a known data.encoding", encoding, "Leave it at utf-8.", exit_code=2) from None
+    return codecs.getincrementaldecoder("utf-8-sig" if name == "utf-8" else name)("strict")
+
+
+def no_text(path: Path, found: str) -> PretaskError:
+    """The error for a file that is no text."""
+    return PretaskError("text", "text in data.encoding", f"{path} with {found}", "Convert or remove the file.")
+
+
+def ending_of(path: Path) -> str:
+    """One of ENDINGS, compressed or not; empty for other files."""
+    name = path.name.lower().removesuffix(".gz")
+    return next((ending for ending in ENDINGS if name.endswith(ending)), "")
+
+
+def hashed(text: str) -> int:
+    """A number that looks random and is always the same."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+
+
+def is_tenth(text: str) -> bool:
+    """Whether a line is held out for testing; equal ones go the same way."""
+    return hashed(text) % TENTH == 0

@@ -1,0 +1,209 @@
+"""Rows: documents as rows of ids, all of one length, in the cache.
+
+Packed rows are one stream of documents, each closed by the end token, cut where a row is full. Separate rows hold one
+document each, closed by the end token, cut or padded.
+Axes: N rows, L tokens.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Int
+from pretask import Labels, Observed, PretaskError, Samples
+from pretask.cache import cached, fingerprint, mapped, write_rows
+
+from pretask_plugins.data.text.tokenization import Tokenization
+
+AT_ONCE = 1 << 20  # characters that are encoded at once
+ROWS_AT_ONCE = 1 << 14
+
+
+class Piece(NamedTuple):
+    """Part of a document.
+
+    Args:
+        text: Never very long, so that no encoding takes much memory.
+        then: Role of the token that follows: `end` closes the document; nothing follows where it is empty.
+        label: Class number of the document; -1 where it has none.
+    """
+
+    text: str
+    then: str = "end"
+    label: int = -1
+
+
+class Encoded(NamedTuple):
+    """The ids of a piece with what follows it."""
+
+    ids: list[int]
+    closes: bool
+    label: int
+
+
+class Extent(NamedTuple):
+    """How much text a part holds: tokens, those that close documents included, and bytes of it in UTF-8."""
+
+    tokens: int
+    bytes: int
+
+
+Block = tuple[Int[np.ndarray, "_ L"], Sequence[int]]  # rows and their labels
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How documents become rows.
+
+    Args:
+        length: Tokens of a row.
+        packed: Whether rows are cut from one stream; documents of different labels never share one.
+    """
+
+    length: int
+    packed: bool
+
+
+def row_samples(
+    who: str,
+    facts: Mapping[str, Any],
+    tokenization: Tokenization,
+    layout: Layout,
+    pieces: Callable[[], Iterable[Piece]],
+    names: Sequence[str] = (),
+) -> tuple[Samples, Extent]:
+    """The rows of a part, mapped into memory; made where the cache has none.
+
+    Args:
+        who: The data set, for messages.
+        facts: What determines the pieces.
+        tokenization: Encodes them.
+        layout: Of the rows.
+        pieces: Called only where rows must be made; for packed rows, those of one label in a row.
+        names: Of the classes; none where documents have no label.
+
+    Raises:
+        PretaskError: There is not enough text for one row.
+    """
+    if layout.length < 2:
+        raise PretaskError(who, "data.length of at least 2", f"{layout.length}", "Set a larger one.", exit_code=2)
+    wanted = {"corpus": dict(facts), "tokenizer": tokenization.content, "names": list(names)}
+    arrays, notes = cached(
+        "text",
+        {**wanted, "length": layout.length, "packed": layout.packed},
+        lambda folder: write(folder, who, tokenization, layout, pieces(), names),
+    )
+    rows = torch.from_numpy(arrays["rows"])
+    labels = {"class": Labels(torch.from_numpy(arrays["labels"]), tuple(names))} if names else {}
+    present = None if layout.packed else rows.ne(tokenization.vocabulary.id("pad") or 0)
+    seen = Observed("text", (layout.length,), "int64", len(rows), tokenization.vocabulary)
+    return Samples(seen, rows, labels, present, notes["fingerprint"]), Extent(notes["tokens"], notes["bytes"])
+
+
+def write(
+    folder: Path, who: str, tokenization: Tokenization, layout: Layout, pieces: Iterable[Piece], names: Sequence[str]
+) -> Mapping[str, Any]:
+    """Write rows and labels, and return the notes of the entry."""
+    tally = Tally()
+    stream = tally.tokens_of(encoded(tokenization, tally.bytes_of(pieces)))
+    blocks = packed(stream, layout.length) if layout.packed else separate(stream, layout.length, tokenization)
+    labels = spill(folder / "spilled", blocks)
+    if not tally.bytes or not len(labels):
+        raise PretaskError(
+            who,
+            f"text of at least {layout.length} tokens (data.length)" if layout.packed else "text",
+            f"{tally.tokens} tokens",
+            "Use more text, or a smaller data.length.",
+        )
+    write_rows(folder / "rows.npy", (len(labels), layout.length), "int64", spilled(folder / "spilled", layout.length))
+    (folder / "spilled").unlink()
+    np.save(folder / "labels.npy", labels)
+    known = fingerprint(mapped(folder / "rows.npy"), labels, names=names)
+    return {"tokens": tally.tokens, "bytes": tally.bytes, "fingerprint": known}
+
+
+@dataclass
+class Tally:
+    """Counts what goes by."""
+
+    tokens: int = 0
+    bytes: int = 0
+
+    def bytes_of(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+        """The same pieces, counted."""
+        for piece in pieces:
+            self.bytes += len(piece.text.encode())
+            yield piece
+
+    def tokens_of(self, stream: Iterable[Encoded]) -> Iterator[Encoded]:
+        """The same ids, counted."""
+        for each in stream:
+            self.tokens += len(each.ids)
+            yield each
+
+
+def encoded(tokenization: Tokenization, pieces: Iterable[Piece]) -> Iterator[Encoded]:
+    """The ids of pieces, many pieces at once."""
+    for some in gathered(pieces):
+        for piece, ids in zip(some, tokenization.encode([piece.text for piece in some]), strict=True):
+            follows = tokenization.vocabulary.id(piece.then)
+            yield Encoded(ids if follows is None else [*ids, follows], piece.then == "end", piece.label)
+
+
+def gathered(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+    """Lists of pieces that have about a million characters together."""
+    some: list[Piece] = []
+    size = 0
+    for piece in pieces:
+        some.append(piece)
+        size += len(piece.text) + 1
+        if size > AT_ONCE:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+def packed(stream: Iterable[Encoded], length: int) -> Iterator[Block]:
+    """Rows cut from the documents of one label after the other; what is left of each fills no row and is dropped."""
+    for label, group in groupby(stream, key=lambda each: each.label):
+        rest = np.empty(0, np.int64)
+        for each in group:
+            joined = np.concatenate([rest, np.array(each.ids, np.int64)])
+            full = len(joined) // length
+            if full:
+                yield joined[: full * length].reshape(full, length), [label] * full
+            rest = joined[full * length :]
+
+
+def separate(stream: Iterable[Encoded], length: int, tokenization: Tokenization) -> Iterator[Block]:
+    """One row for every document, padded or cut; a row that is cut is closed all the same."""
+    pad, end = tokenization.vocabulary.id("pad"), tokenization.vocabulary.id("end")
+    row: list[int] = []
+    for each in stream:
+        row += each.ids[: length + 1 - len(row)]
+        if each.closes:
+            whole = row if len(row) <= length else [*row[: length - 1], end]
+            yield np.array([[*whole, *[pad] * (length - len(whole))]], np.int64), [each.label]
+            row = []
+
+
+def spill(path: Path, blocks: Iterable[Block]) -> Int[np.ndarray, " N"]:
+    """Write rows to a file as they come, since nobody knows how many there will be; give their labels."""
+    labels: list[int] = []
+    with path.open("wb") as file:
+        for rows, of in blocks:
+            file.write(np.ascontiguousarray(rows).data)
+            labels += of
+    return np.array(labels, np.int64)
+
+
+def spilled(path: Path, length: int) -> Iterator[Int[np.ndarray, "_ L"]]:
+    """The rows of such a file."""
+    with path.open("rb") as file:
+        while content := file.read(ROWS_AT_ONCE * length * 8):
+            yield np.frombuffer(content, np.int64).reshape(-1, length)

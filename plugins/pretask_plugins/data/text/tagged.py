@@ -1,0 +1,202 @@
+"""Tagged: sentences whose words have a label each, as rows of ids with a label where a word begins.
+
+Files are CoNLL-U (ten columns, `upos` is the label) or a word and its tag in every line; an empty line ends a sentence.
+The words of a sentence are joined by spaces, whatever stood between them, so that no token lies in two words that stand
+apart. A word's label sits at its first token; a word that is cut off, or of which nothing is left, has none.
+
+Source: Nivre et al., LREC 2016 (CoNLL-U); Tjong Kim Sang and De Meulder, CoNLL 2003 (a tag per line); Devlin et al.,
+NAACL 2019, section 5.3 (first tokens).
+Differs: spaces, see above.
+Axes: N sentences, L tokens.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from pretask import Labels, Observed, PretaskError, Samples
+from pretask.cache import cached, fingerprint
+
+from pretask_plugins.data.text.rows import Encoded, Extent, separate
+from pretask_plugins.data.text.tokenization import Tokenization
+
+LABEL = {".conllu": "upos", ".conll": "tag"}  # the name of the labels by the ending of the files
+NONE = -1
+AT_ONCE = 1024  # sentences that are encoded at once
+
+
+class Word(NamedTuple):
+    """A word and its label; empty where it has none."""
+
+    text: str
+    label: str
+
+
+class Sentence(NamedTuple):
+    """Words, and where they stand."""
+
+    words: tuple[Word, ...]
+    place: str
+
+    @property
+    def text(self) -> str:
+        """The words with a space between them."""
+        return " ".join(word.text for word in self.words)
+
+
+def sentences(lines: Iterable[str], ending: str, path: Path) -> Iterator[Sentence]:
+    """The sentences of a file.
+
+    Args:
+        lines: Of the file.
+        ending: `.conllu` or `.conll`.
+        path: For errors.
+
+    Raises:
+        PretaskError: A line has too few columns.
+    """
+    words: list[Word] = []
+    begin = 1
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            words += words_of(line, ending, f"line {number} of {path}")
+        else:
+            if words:
+                yield Sentence(tuple(words), f"the sentence of line {begin} of {path}")
+            words, begin = [], number + 1
+    if words:
+        yield Sentence(tuple(words), f"the sentence of line {begin} of {path}")
+
+
+def words_of(line: str, ending: str, place: str) -> list[Word]:
+    """The word of a line; none where it is a comment, several words in one form, or a word that is not written."""
+    columns = line.split("\t")
+    if ending == ".conll":
+        if len(columns) < 2:
+            raise bad_line("a word, a tab and its tag", place)
+        return [Word(columns[0].strip(), columns[-1].strip())]
+    if line.startswith("#"):
+        return []
+    if len(columns) < 4:
+        raise bad_line("the columns of CoNLL-U with tabs between them", place)
+    if not columns[0].isdecimal():  # 3-4 or 8.1
+        return []
+    return [Word(columns[1].strip(), "" if columns[3] == "_" else columns[3])]
+
+
+def bad_line(needs: str, place: str) -> PretaskError:
+    """The error for a line that cannot be read."""
+    return PretaskError("text", f"{needs} in every line", place, "Mend it.")
+
+
+def tag_names(of: Iterable[Sentence]) -> tuple[str, ...]:
+    """The labels that occur, in order."""
+    return tuple(sorted({word.label for sentence in of for word in sentence.words} - {""}))
+
+
+def tagged_samples(
+    facts: Mapping[str, Any],
+    tokenization: Tokenization,
+    length: int,
+    label: str,
+    names: Sequence[str],
+    of: Callable[[], Iterable[Sentence]],
+) -> tuple[Samples, Extent]:
+    """The sentences of a part as rows, one each, labelled position by position; made where the cache has none.
+
+    Args:
+        facts: What determines the sentences.
+        tokenization: Encodes them.
+        length: Tokens of a row.
+        label: Name of the labels.
+        names: Of the classes.
+        of: The sentences; called only where rows must be made.
+
+    Raises:
+        PretaskError: There is no sentence, or a label that is none of the classes.
+    """
+    wanted = {"tagged": 1, "corpus": dict(facts), "tokenizer": tokenization.content, "length": length}
+    arrays, notes = cached(
+        "text", {**wanted, "names": list(names)}, lambda folder: write(folder, tokenization, length, names, of())
+    )
+    rows, labels = (torch.from_numpy(arrays[name]) for name in ("rows", "labels"))
+    seen = Observed("text", (length,), "int64", len(rows), tokenization.vocabulary)
+    present = rows.ne(tokenization.vocabulary.id("pad") or 0)
+    found = Samples(seen, rows, {label: Labels(labels, tuple(names))}, present, notes["fingerprint"])
+    return found, Extent(notes["tokens"], notes["bytes"])
+
+
+def write(
+    folder: Path, tokenization: Tokenization, length: int, names: Sequence[str], of: Iterable[Sentence]
+) -> Mapping[str, Any]:
+    """Write rows and labels, and return the notes of the entry."""
+    every = list(of)
+    if length < 2 or not every:
+        raise PretaskError(
+            "text",
+            "data.length of at least 2 and one sentence",
+            f"{length} and {len(every)} sentences",
+            "Set a larger length, or use more text.",
+        )
+    ids, tags = encoded(tokenization, every, {name: number for number, name in enumerate(names)})
+    end = tokenization.vocabulary.id("end")
+    stream = [Encoded([*each, end] if end is not None else each, True, NONE) for each in ids]
+    rows = np.concatenate([block for block, _ in separate(stream, length, tokenization)])
+    labels = np.full_like(rows, NONE)
+    for row, each in zip(labels, tags, strict=True):
+        kept = each[: length - 1]  # the end token follows
+        row[: len(kept)] = kept
+    np.save(folder / "rows.npy", rows)
+    np.save(folder / "labels.npy", labels)
+    size = sum(len(each.text.encode()) for each in every)
+    tokens = sum(len(each.ids) for each in stream)
+    return {"tokens": tokens, "bytes": size, "fingerprint": fingerprint(rows, labels, names=names)}
+
+
+def encoded(
+    tokenization: Tokenization, of: Sequence[Sentence], numbers: Mapping[str, int]
+) -> tuple[list[list[int]], list[list[int]]]:
+    """The ids of every sentence, and a class number for each of them, NONE where no word begins."""
+    ids: list[list[int]] = []
+    tags: list[list[int]] = []
+    for begin in range(0, len(of), AT_ONCE):
+        some = of[begin : begin + AT_ONCE]
+        for sentence, (tokens, places) in zip(some, tokenization.placed([each.text for each in some]), strict=True):
+            ids.append(tokens)
+            tags.append(tags_of(sentence, places, numbers))
+    return ids, tags
+
+
+def tags_of(sentence: Sentence, places: Sequence[tuple[int, int]], numbers: Mapping[str, int]) -> list[int]:
+    """The class at the first token of every word, NONE elsewhere.
+
+    Args:
+        sentence: Of which the tokens are.
+        places: First and last character (exclusive) of every token.
+        numbers: Of the classes.
+    """
+    tags = [NONE] * len(places)
+    token = begin = 0
+    for word in sentence.words:
+        end = begin + len(word.text)
+        while token < len(places) and places[token][1] <= begin:
+            token += 1
+        if token < len(places) and places[token][0] < end and word.label:
+            tags[token] = number_of(word, numbers, sentence.place)
+        begin = end + 1
+    return tags
+
+
+def number_of(word: Word, numbers: Mapping[str, int], place: str) -> int:
+    """The class number of a word; raises PretaskError where the training part has no such label."""
+    if word.label not in numbers:
+        some = ", ".join([*numbers][:5])
+        raise PretaskError(
+            "text",
+            f"labels that the training part has ({some}{' …' if len(numbers) > 5 else ''})",
+            f"'{word.label}' in {place}",
+            "Mend it, or add such sentences to train on.",
+        )
+    return numbers[word.label]

@@ -1,0 +1,115 @@
+"""Text: your own files, tokenised by what their training part teaches, in rows of one length.
+
+Source: see tokenization.py.
+Axes: N rows, L tokens.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pretask import PretaskError, Samples, Unknown
+
+from pretask_plugins.data.text.corpus import Corpus, Unit
+from pretask_plugins.data.text.rows import Extent, Layout, row_samples
+from pretask_plugins.data.text.spoken import TextData
+from pretask_plugins.data.text.tagged import LABEL, tagged_samples
+from pretask_plugins.data.text.tokenization import Kind, Tokenization, learn, read_tokenizer
+
+
+@dataclass(frozen=True)
+class Text(TextData):
+    """Rows (L,) of ids from text files.
+
+    Args:
+        root: A file, or a folder of files: .txt; .tsv with label<TAB>text in every line (a further column is a second
+            text, after a separator); .conllu or .conll (word<TAB>tag) with a label for every word, see tagged.py; also
+            gzipped. Files or folders named train, test or valid are these parts. Without such names a tenth is for
+            testing: of several texts whole ones, of one text its end, of a table lines by their hash, of tagged words
+            sentences by theirs.
+        length: Tokens of a row.
+        tokenizer: Byte pairs read back exactly; word pieces and words know no spaces.
+        vocabulary: Ids at most.
+        packed: Whether rows are cut from one stream (as language models want them), or hold a document each, closed by
+            the end token. Labelled texts and tagged sentences are not packed and all else is, where this is left out.
+        document: What is closed by the end token in .txt files.
+        learn_from: Another corpus that the tokenizer shall be learned from, or a tokenizer's .json file: what a model
+            that was trained on one text needs to be tried on another.
+        lower: Whether word pieces and words are in lower case and without accents.
+        encoding: Of the files.
+    """
+
+    root: Path
+    length: int = 128
+    tokenizer: Kind = "bpe"
+    vocabulary: int = 8192
+    packed: bool | None = None
+    document: Unit = "file"
+    learn_from: Path | None = None
+    lower: bool = True
+    encoding: str = "utf-8"
+
+    def __call__(self, part: str, /) -> Samples:
+        """One part.
+
+        Raises:
+            PretaskError: There are no files, one cannot be read as text, or there is not enough text.
+        """
+        return self.rows(part)[0]
+
+    def extent(self, part: str) -> Extent:
+        """Tokens and bytes of a part."""
+        return self.rows(part)[1]
+
+    @cached_property
+    def tokenization(self) -> Tokenization:
+        """The tokenizer, from the cache or learned."""
+        home = self.learn_from or self.root
+        if home.suffix == ".json":
+            return read_tokenizer(home)
+        corpus = replace(self.corpus, root=home)
+        facts = self.facts(corpus, "train")
+
+        def texts() -> Iterator[str]:
+            return (piece.text for piece in corpus.pieces("train"))
+
+        return learn(self.tokenizer, self.vocabulary, self.lower, facts, texts, home.name)
+
+    @property
+    def corpus(self) -> Corpus:
+        """The files."""
+        return Corpus(self.root, self.document, self.encoding)
+
+    def rows(self, part: str) -> tuple[Samples, Extent]:
+        """The rows of a part, and how much text they came of."""
+        check_part("text", part)
+        corpus, facts = self.corpus, self.facts(self.corpus, part)
+        packed = not (corpus.labelled() or corpus.tagged()) if self.packed is None else self.packed
+        if corpus.tagged() and not packed:
+            label, names = LABEL[corpus.kind()], corpus.tag_names()
+            return tagged_samples(
+                facts, self.tokenization, self.length, label, names, lambda: corpus.tagged_sentences(part)
+            )
+        names = corpus.label_names() if corpus.labelled() and not packed else ()
+        layout = Layout(self.length, packed)
+        return row_samples("text", facts, self.tokenization, layout, lambda: corpus.pieces(part, names), names)
+
+    def facts(self, corpus: Corpus, part: str) -> dict[str, Any]:
+        """What determines a part; raises PretaskError where nothing is named for it."""
+        facts = corpus.facts(part)
+        if not facts["files"]:
+            raise PretaskError(
+                "text",
+                f"a file for the part {part} in {corpus.root}",
+                "files for other parts only",
+                f"Name one '{part}', or none for any part.",
+            )
+        return facts
+
+
+def check_part(who: str, part: str) -> None:
+    """Raise Unknown unless the part is `train` or `test`."""
+    if part not in ("train", "test"):
+        raise Unknown(f"No part '{part}' of {who}. There are 'train' and 'test'.")

@@ -1,0 +1,277 @@
+"""Toy grammar: endless sentences of a small grammar, or of a chain of words; what a model can reach at best is known.
+
+    sentence   determiner (adjective) noun (preposition the place) verb (the noun | adverb)
+
+The verb agrees with its noun, whatever place stands between them. A sentence is about money or about nature; `bank` is
+said in both and `plant` is a noun and a verb, so that no word by itself tells which is meant. In a chain, a word
+depends on the one before it and on nothing else.
+Axes: N sentences, B batch, L tokens.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Int
+from pretask import Draws, Labels, Observed, PretaskError, Samples
+from pretask.cache import fingerprint
+from torch import Tensor
+
+from pretask_plugins.data.text.automaton import Automaton, Context, Sentences, build
+from pretask_plugins.data.text.rows import Extent
+from pretask_plugins.data.text.spoken import TextData
+from pretask_plugins.data.text.text import check_part
+from pretask_plugins.data.text.tokenization import SPECIAL, UNKNOWN, Tokenization
+
+TAGS = ("determiner", "adjective", "noun", "preposition", "verb", "adverb")
+TOPICS = ("money", "nature")
+END = SPECIAL[3]
+LONGEST = 10  # tokens of a sentence, its end included
+START = "start"  # state of a chain
+SPREAD = 2.0  # of the logarithms of a chain's probabilities
+
+ADJECTIVES, PREPOSITIONS, ADVERBS = ("old", "small", "quiet", "busy"), ("near", "behind", "beyond"), ("early", "late")
+# Singular and plural.
+BANK = ("bank", "banks")
+PLACES = (("road", "roads"), ("house", "houses"), ("hill", "hills"))
+SUBJECTS = (
+    (("clerk", "clerks"), ("client", "clients")),
+    (("otter", "otters"), ("gardener", "gardeners"), ("plant", "plants")),
+)
+OBJECTS = ((BANK, ("loan", "loans"), ("bill", "bills")), (BANK, ("tree", "trees"), ("plant", "plants")))
+# As they go with a singular and with a plural noun.
+TAKE_OBJECT = ((("pays", "pay"), ("owes", "owe")), (("plants", "plant"), ("waters", "water")))
+TAKE_NONE = ((("retires", "retire"), ("saves", "save")), (("grows", "grow"), ("sleeps", "sleep")))
+
+
+class State(NamedTuple):
+    """Where a sentence is: what comes next, and what must be remembered for it."""
+
+    then: str
+    topic: int = -1
+    number: int = -1  # 0 singular, 1 plural, of the noun that the verb must agree with
+
+
+Way = tuple[float, str, str, int, "State | None"]  # probability, word, tag, topic, and what comes then
+
+
+@dataclass(frozen=True)
+class ToyGrammar(TextData):
+    """Rows (L,) of ids, one sentence each. Sentence i is the same however many are asked for.
+
+    Args:
+        samples: How many there are to train on.
+        test: How many there are to test on. There are not so many different sentences that none would be in both.
+        length: Tokens of a row.
+        grammar: `phrases`, labelled by topic (`class`), part of speech (`tag`) and the sense of `bank` (`sense`); or
+            `chain`, in which one word of context is all there is to know, without labels.
+        words: Of a chain.
+        seed: Of the sentences, and of a chain's probabilities.
+
+    Raises:
+        PretaskError: The length has no room for the longest sentence, or a chain has fewer than two words.
+    """
+
+    samples: int = 4096
+    test: int = 1024
+    length: int = 12
+    grammar: Literal["phrases", "chain"] = "phrases"
+    words: int = 16
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        least = LONGEST if self.grammar == "phrases" else 2
+        for option, smallest in (("length", least), ("words", 2), ("samples", 1), ("test", 1)):
+            if getattr(self, option) < smallest:
+                raise PretaskError(
+                    "toy-grammar",
+                    f"data.{option} of at least {smallest}",
+                    f"{getattr(self, option)}",
+                    f"Set a larger data.{option}.",
+                    exit_code=2,
+                )
+
+    def __call__(self, part: str, /) -> Samples:
+        """One part; made anew every time."""
+        said = self.said(part)
+        ids = self.ids(said)
+        labels = self.labels(said)
+        count = len(ids)
+        seen = Observed("text", (self.length,), "int64", count, self.tokenization.vocabulary)
+        hashed = fingerprint(ids.numpy(), *(each.value.numpy() for each in labels.values()), names=list(self.lexicon))
+        return Samples(seen, ids, labels, said.words >= 0, hashed)
+
+    def extent(self, part: str) -> Extent:
+        """Tokens and bytes of a part."""
+        ids = self.ids(self.said(part))
+        return Extent(int((ids != 0).sum()), sum(len(self.decode(row).encode()) for row in ids))
+
+    def nats(self, context: Context = "all", first: bool = False) -> float:
+        """The cost of the best guess of a token, in nats: what a model's loss cannot be below.
+
+        Args:
+            context: Whether the guess knows nothing, the token before, or all tokens before.
+            first: Whether the first token of a sentence is guessed as well, with nothing before it.
+        """
+        return self.automaton.nats(context, self.length, first)
+
+    def said(self, part: str) -> Sentences:
+        """The sentences of a part."""
+        check_part("toy-grammar", part)
+        index = torch.arange(self.samples if part == "train" else self.test)
+        return self.automaton.say(Draws(index, self.seed).branch(part), self.length)
+
+    def ids(self, said: Sentences) -> Int[Tensor, "N L"]:
+        """Sentences as token ids, padded."""
+        table = torch.tensor([self.numbers[word] for word in self.lexicon] + [self.numbers[SPECIAL[0]]])
+        return table[said.words]
+
+    def labels(self, said: Sentences) -> dict[str, Labels]:
+        """Topic, parts of speech, and what every `bank` means."""
+        if self.grammar == "chain":
+            return {}
+        bank = torch.isin(said.words, torch.tensor([self.lexicon.index(word) for word in BANK]))
+        return {
+            "class": Labels(said.topics, TOPICS),
+            "tag": Labels(said.tags, TAGS),
+            "sense": Labels(torch.where(bank, said.topics[:, None], -1), tuple(f"bank of {each}" for each in TOPICS)),
+        }
+
+    @property
+    def lexicon(self) -> tuple[str, ...]:
+        """The words by their number in the automaton; the last one of sentences is their end."""
+        if self.grammar == "chain":
+            return tuple(f"w{number}" for number in range(self.words))
+        return LEXICON
+
+    @property
+    def automaton(self) -> Automaton:
+        """What says the sentences."""
+        return phrases() if self.grammar == "phrases" else chain(self.words, self.seed)
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """The id of every token."""
+        words = [word for word in self.lexicon if word not in SPECIAL]
+        return {token: number for number, token in enumerate([*SPECIAL, *words])}
+
+    @cached_property
+    def tokenization(self) -> Tokenization:
+        """A tokenizer that knows the words."""
+        from tokenizers import Tokenizer, models, pre_tokenizers
+
+        made = Tokenizer(models.WordLevel(vocab=self.numbers, unk_token=UNKNOWN))
+        made.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+        made.add_special_tokens(list(SPECIAL))
+        return Tokenization("words", made.to_str(), "toy-grammar")
+
+
+def ways(state: State) -> list[Way]:
+    """The grammar: every way on from a state."""
+    then, topic, number = state
+    if then == "sentence":
+        begin = ((0.5, "the", -1), (0.25, "a", 0), (0.25, "some", 1))
+        return [(share, word, "determiner", -1, State("adjective or noun", -1, n)) for share, word, n in begin]
+    if then == "adjective or noun":
+        noun = State("noun", -1, number)
+        adjectives = [(0.3 / len(ADJECTIVES), word, "adjective", -1, noun) for word in ADJECTIVES]
+        return [*adjectives, *scaled(0.7, subjects(number))]
+    if then == "noun":
+        return subjects(number)
+    if then == "place or verb":
+        the = State("the place", topic, number)
+        places = [(0.4 / len(PREPOSITIONS), word, "preposition", -1, the) for word in PREPOSITIONS]
+        return [*places, *scaled(0.6, verbs(topic, number))]
+    if then == "the place":
+        return [(1.0, "the", "determiner", -1, State("place", topic, number))]
+    if then == "place":
+        return nouns(PLACES, -1, -1, State("verb", topic, number))
+    if then == "verb":
+        return verbs(topic, number)
+    if then == "the object":
+        return [(1.0, "the", "determiner", -1, State("object", topic))]
+    if then == "object":
+        return nouns(OBJECTS[topic], topic, -1, State("end"))
+    if then == "adverb or end":
+        adverbs = [(0.3 / len(ADVERBS), word, "adverb", -1, State("end")) for word in ADVERBS]
+        return [*adverbs, *scaled(0.7, ways(State("end")))]
+    return [(1.0, END, "", -1, None)]
+
+
+def subjects(number: int) -> list[Way]:
+    """The nouns that a sentence can begin with: three in ten are banks, of which the verb will tell the topic."""
+    banks = agreeing(nouns((BANK,), -1, number, State("place or verb")))
+    others = [agreeing(nouns(SUBJECTS[topic], topic, number, State("place or verb", topic))) for topic in (0, 1)]
+    return [*scaled(0.3, banks), *scaled(0.35, others[0]), *scaled(0.35, others[1])]
+
+
+def nouns(pairs: Sequence[tuple[str, str]], topic: int, number: int, then: State) -> list[Way]:
+    """Nouns of a number, or of both, all equally likely."""
+    forms = (0, 1) if number < 0 else (number,)
+    share = 1 / (len(pairs) * len(forms))
+    return [(share, pair[form], "noun", topic, then) for pair in pairs for form in forms]
+
+
+def agreeing(of_nouns: list[Way]) -> list[Way]:
+    """The same nouns; what comes then remembers whether they are plural."""
+    plural = {pair[1] for pair in (BANK, *SUBJECTS[0], *SUBJECTS[1])}
+    return [
+        (share, word, tag, topic, then._replace(number=int(word in plural)) if then else None)
+        for share, word, tag, topic, then in of_nouns
+    ]
+
+
+def verbs(topic: int, number: int) -> list[Way]:
+    """The verbs of a topic, or of both, in the form that agrees."""
+    if topic < 0:
+        return [*scaled(0.5, verbs(0, number)), *scaled(0.5, verbs(1, number))]
+    kinds = ((0.6, TAKE_OBJECT[topic], State("the object", topic)), (0.4, TAKE_NONE[topic], State("adverb or end")))
+    return [(share / len(pairs), pair[number], "verb", topic, then) for share, pairs, then in kinds for pair in pairs]
+
+
+def scaled(share: float, of_ways: list[Way]) -> list[Way]:
+    """The same ways, with a share of their probability."""
+    return [(share * probability, *rest) for probability, *rest in of_ways]  # type: ignore[misc]
+
+
+def every_word() -> tuple[str, ...]:
+    """The words of the grammar in alphabetical order, and the end."""
+    pairs = (
+        BANK,
+        *PLACES,
+        *(pair for sets in (SUBJECTS, OBJECTS, TAKE_OBJECT, TAKE_NONE) for topic in sets for pair in topic),
+    )
+    words = {"the", "a", "some", *ADJECTIVES, *PREPOSITIONS, *ADVERBS, *(word for pair in pairs for word in pair)}
+    return (*sorted(words), END)
+
+
+LEXICON = every_word()
+
+
+@lru_cache(maxsize=1)
+def phrases() -> Automaton:
+    """The grammar as an automaton."""
+
+    def arcs_of(state: Any) -> list[tuple[float, int, int, int, object]]:
+        return [
+            (probability, LEXICON.index(word), TAGS.index(tag) if tag else -1, topic, then)
+            for probability, word, tag, topic, then in ways(state)
+        ]
+
+    return build(State("sentence"), arcs_of, len(LEXICON))
+
+
+@lru_cache(maxsize=4)
+def chain(words: int, seed: int) -> Automaton:
+    """A chain that begins with its own long-run distribution, so that every place of a row is like every other."""
+    moves = (SPREAD * Draws(torch.arange(words), seed).branch("chain").normal("weight", words)).double().softmax(1)
+    start = torch.linalg.matrix_power(moves, 1 << 10)[0]
+    start = start / start.sum()
+
+    def arcs_of(state: Any) -> list[tuple[float, int, int, int, object]]:
+        share = start if state is START else moves[state]
+        return [(float(each), word, -1, -1, word) for word, each in enumerate(share)]
+
+    return build(START, arcs_of, words)

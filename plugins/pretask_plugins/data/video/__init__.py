@@ -1,0 +1,34 @@
+"""Data of clips: made from a seed, cut from sequences of frames with masks, or decoded from video files.
+
+Axes: see the modules.
+"""
+
+from collections.abc import Iterator
+
+from pretask import Component, data, hookimpl
+
+
+@hookimpl
+def pretask_components() -> Iterator[Component]:
+    """Declare the data."""
+    yield data(
+        "sprites",
+        "pretask_plugins.data.video.sprites:Sprites",
+        modality="video",
+        summary="Textured shapes that fall, bounce and hide one another, with masks; made from a seed.",
+        version=2,  # 1 had no courses
+        small={"samples": 32, "test": 16, "frames": 8, "size": 32},
+    )
+    yield data(
+        "frames",
+        "pretask_plugins.data.video.frames:Frames",
+        modality="video",
+        summary="Sequences in the layout of DAVIS, JPEGImages and Annotations, from a folder or a tar file.",
+        source="Perazzi et al. 2016 (the layout)",
+    )
+    yield data(
+        "video-folder",
+        "pretask_plugins.data.video.video_folder:VideoFolder",
+        modality="video",
+        summary="Your own videos in class folders or listed in a CSV file; also frame folders, and from a tar file.",
+    )

@@ -1,0 +1,150 @@
+"""Density: how probable a latent-variable model finds held-out data, how much of its code it uses, and pictures of it.
+
+log p(y) is estimated by importance weighting, a bound that rises with the number of codes, which is part of its name.
+What is scored is the split's own target, drawn as in training (binarised, where the split binarises).
+
+Source: Burda, Grosse and Salakhutdinov, ICLR 2016 (importance weights, active units); Cremer, Li and Duvenaud, ICML
+2018 (amortisation gap). Differs: active units are counted over the first `items` test samples.
+Axes: B batch, K codes at once, D dimensions of the code.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float
+from pretask import Batch, Budget, Data, Draws, Figure, PretaskError, Samples, Targets, Task
+from pretask.pretext_score import EPOCH, evaluating
+from torch import Tensor
+
+from pretask_plugins.evaluators.density.pictures import pictures
+from pretask_plugins.objectives.vae.gaussian import Posterior, log_prior
+from pretask_plugins.objectives.vae.latent_model import LatentModel, active_units, total
+
+AT_ONCE = 50  # codes of one sample that are decoded at once
+COMMON = 64  # codes on which a posterior is compared with the best one
+
+
+@dataclass(frozen=True)
+class Density:
+    """Bounds on log p of the test part, in nats per sample.
+
+    Args:
+        codes: Codes for each sample (K); the paper reports 5,000.
+        items: Test samples that are scored, the first ones; 0 for all.
+        gap_items: Test samples whose best posterior is searched for; 0 leaves the amortisation gap out.
+        gap_steps: Steps of that search.
+    """
+
+    codes: int = 500
+    items: int = 1000
+    gap_items: int = 0
+    gap_steps: int = 300
+
+    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
+        """`elbo`, `iwaeK`, `kl` and `reconstruction` (log p(y | z)) in nats; `active_units` and `items`; then pictures.
+
+        Where a gap is asked for: `amortisation_gap` and `approximation_gap`, in nats.
+
+        Raises:
+            PretaskError: The task's objective has no latent variables.
+        """
+        if not isinstance(task.objective, LatentModel):
+            raise PretaskError(
+                "density",
+                "an objective with latent variables, elbo or iwae",
+                type(task.objective).__name__,
+                "Leave density out of --evaluate, or choose --objective elbo.",
+            )
+        samples = first(data("test"), self.items)
+        with evaluating(task), torch.no_grad():
+            yield from self.bounds(task, samples, budget)
+            if self.gap_items:
+                yield from self.gaps(task, first(samples, self.gap_items), budget)
+            yield from pictures(task, samples)
+
+    def bounds(self, task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, float]]:
+        """Every number that needs no search."""
+        rows, means = [], []
+        for batch in samples.resident(task.device).batches(budget.batch, task.device, partners_of(task)):
+            posterior, targets, draws = encoded(task, batch, budget.seed)
+            log_weights, fit = weigh(task.objective, posterior, targets, draws, self.codes)
+            rows.append(torch.stack([log_weights.mean(1), log_weights.logsumexp(1) - math.log(self.codes), fit], 1))
+            means.append(posterior.mean)
+        elbo, iwae, fit = torch.cat(rows).double().mean(0).tolist()
+        yield "elbo", elbo
+        yield f"iwae{self.codes}", iwae
+        yield "reconstruction", fit
+        yield "kl", fit - elbo
+        yield "active_units", float(active_units(torch.cat(means)))
+        yield "items", float(len(samples))
+
+    def gaps(self, task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, float]]:
+        """What the encoder loses against the best Gaussian of every sample, and what that one loses against log p."""
+        amortisation, approximation = [], []
+        for batch in samples.resident(task.device).batches(budget.batch, task.device, partners_of(task)):
+            posterior, targets, draws = encoded(task, batch, budget.seed)
+            best = best_posterior(task.objective, posterior, targets, draws, self.gap_steps)
+            given, reached = (bound(task.objective, each, targets, draws) for each in (posterior, best))
+            log_weights, _ = weigh(task.objective, best, targets, draws, self.codes)
+            amortisation.append(reached - given)
+            approximation.append(log_weights.logsumexp(1) - math.log(self.codes) - reached)
+        yield "amortisation_gap", float(torch.cat(amortisation).mean())
+        yield "approximation_gap", float(torch.cat(approximation).mean())
+
+
+def first(samples: Samples, count: int) -> Samples:
+    """The first so many samples; all of them for 0."""
+    if not count or count >= len(samples):
+        return samples
+    present = None if samples.present is None else samples.present[:count]
+    return replace(samples, data=samples.data[:count], present=present, labels={})
+
+
+def partners_of(task: Task) -> int:
+    """How many other samples the split asks for."""
+    return int(getattr(task.split, "partners", 0))
+
+
+def encoded(task: Task, batch: Batch, seed: int) -> tuple[Posterior, Targets, Draws]:
+    """The code's distribution for every sample, what it shall explain, and draws that training never has."""
+    draws = Draws(batch.index, seed, EPOCH)
+    inputs, targets = task.divide(batch, draws)
+    return task.objective.posterior(task.model(inputs)), targets, draws.branch("density")
+
+
+def weigh(
+    model: LatentModel, posterior: Posterior, targets: Targets, draws: Draws, codes: int
+) -> tuple[Float[Tensor, "B K"], Float[Tensor, " B"]]:
+    """log p(y, z) - log q(z | x) of so many codes, and the mean of log p(y | z); a few codes at a time."""
+    weights, fits = [], []
+    for begin in range(0, codes, AT_ONCE):
+        code = posterior.draw(draws.normal(f"codes from {begin}", min(AT_ONCE, codes - begin), model.latent))
+        fit = total(model.fits({name: model.decode(code, name) for name in model.targets}, targets))
+        weights.append(fit + (log_prior(code) - posterior.log_density(code)).sum(-1))
+        fits.append(fit)
+    return torch.cat(weights, 1), torch.cat(fits, 1).mean(1)
+
+
+def bound(model: LatentModel, posterior: Posterior, targets: Targets, draws: Draws) -> Float[Tensor, " B"]:
+    """The bound, its divergence in closed form, on codes that are the same for every posterior."""
+    code = posterior.draw(draws.normal("common", COMMON, model.latent))
+    fit = total(model.fits({name: model.decode(code, name) for name in model.targets}, targets))
+    return fit.mean(1) - posterior.divergences().sum(-1)
+
+
+@torch.enable_grad()
+def best_posterior(model: LatentModel, start: Posterior, targets: Targets, draws: Draws, steps: int) -> Posterior:
+    """The Gaussian with the highest bound for every sample, with the decoder as it is, searched from the encoder's."""
+    free = [each.detach().clone().requires_grad_() for each in (start.mean, start.log_variance)]
+    optimizer = torch.optim.Adam(free, 0.05)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps, 1))
+    for _ in range(steps):
+        lost = -bound(model, Posterior(*free), targets, draws).sum()
+        gradients = torch.autograd.grad(lost, free)
+        for each, gradient in zip(free, gradients, strict=True):
+            each.grad = gradient
+        optimizer.step()
+        schedule.step()
+    return Posterior(*(each.detach() for each in free))

@@ -1,0 +1,115 @@
+"""Pictures of a latent-variable model of images: samples from the prior, reconstructions, a manifold, traversals.
+
+What is shown are the decoder's means, not draws from its likelihood.
+Source: Kingma and Welling, ICLR 2014, appendix A and figure 4. Differs: "nothing".
+Axes: N images, C channels, H W image, D dimensions of the code.
+"""
+
+import io
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from PIL import Image
+from pretask import Categories, Draws, Figure, Observed, Samples, Task
+from pretask.pretext_score import EPOCH
+from torch import Tensor
+from torch.nn import functional as F
+
+SIDE = 10  # images along a side of most pictures
+FINE = 20  # along a side of the manifold
+REACH = 3.0  # standard deviations of the prior that a traversal goes to either side
+EDGE = 0.05  # the manifold goes from this quantile of the prior to one minus it
+ENLARGED = 40  # pixels to which smaller images are enlarged, about
+GAP = 2  # pixels between images
+GREY = 64  # its level
+
+
+def pictures(task: Task, samples: Samples) -> Iterator[tuple[str, Figure]]:
+    """What can be shown; nothing where no target is an image."""
+    name = shown_target(task)
+    if name is None:
+        return
+
+    def show(code: Float[Tensor, "N D"]) -> Float[Tensor, "N C H W"]:
+        said = task.objective.means(code[:, None])[name][:, 0]
+        return as_images(said, samples.observed)
+
+    latent, device = task.objective.latent, task.device
+    yield "samples", figure(show(from_prior(SIDE**2, latent, device)), SIDE, "Decoder means of codes from the prior.")
+    batch = next(samples.batches(SIDE * 5, device))
+    draws = Draws(batch.index, 0, EPOCH).branch("split")
+    inputs, targets = task.divide(batch, draws)
+    posterior = task.objective.posterior(task.model(inputs))
+    pairs = torch.stack([as_images(targets[name].value, samples.observed), show(posterior.mean)], 1)
+    caption = "Test samples, and beside each the decoder mean of its code."
+    yield "reconstructions", figure(pairs.flatten(0, 1), SIDE, caption)
+    if latent == 2:
+        caption = f"Decoder means on a grid of quantiles of the prior, {EDGE} to {1 - EDGE}."
+        yield "manifold", figure(show(manifold(FINE, device)), FINE, caption)
+    busiest = posterior.mean.var(0, correction=0).argsort(descending=True)[:SIDE]
+    walks = traversals(posterior.mean[0], busiest)
+    caption = (
+        f"Decoder means of a test sample's code, a dimension a row walked from -{REACH} to {REACH}, the busiest first."
+    )
+    yield "traversals", figure(show(walks), SIDE, caption)
+
+
+def shown_target(task: Task) -> str | None:
+    """The first target that is an image of t's size, cut into squares or not; None where there is none."""
+    if task.observed.modality != "image":
+        return None
+    for name, spec in task.objective.targets.items():
+        channels = getattr(spec, "channels", 0)
+        whole = len(spec.grid) == 2 and channels * spec.grid[0] * spec.grid[1] == numbers(task.observed)
+        if whole and not isinstance(spec, Categories) and spec.views is None and task.observed.shape[0] in (1, 3):
+            return str(name)
+    return None
+
+
+def numbers(observed: Observed) -> int:
+    """How many numbers an image has."""
+    channels, height, width = observed.shape
+    return channels * height * width
+
+
+def as_images(values: Float[Tensor, "N h w K"], observed: Observed) -> Float[Tensor, "N C H W"]:
+    """Values at places, or the contents of squares at their places, as images."""
+    return F.pixel_shuffle(values.movedim(-1, 1), observed.shape[-1] // values.shape[2])
+
+
+def from_prior(count: int, latent: int, device: torch.device) -> Float[Tensor, "N D"]:
+    """Codes from the standard normal prior; the same ones always."""
+    return Draws(torch.arange(count, device=device)).branch("prior").normal("code", latent)
+
+
+def manifold(side: int, device: torch.device) -> Float[Tensor, "N 2"]:
+    """A grid of codes that cuts the prior into cells of equal mass, in reading order.
+
+    >>> manifold(3, torch.device("cpu"))[:, 0].view(3, 3)[1].tolist()
+    [0.0, 0.0, 0.0]
+    """
+    line = torch.special.ndtri(torch.linspace(EDGE, 1 - EDGE, side, device=device, dtype=torch.float64)).float()
+    return torch.cartesian_prod(line, line)
+
+
+def traversals(base: Float[Tensor, " D"], dimensions: Tensor) -> Float[Tensor, "N D"]:
+    """The code with one dimension at a time walked from -REACH to REACH."""
+    walks = base.repeat(len(dimensions), SIDE, 1)
+    steps = torch.linspace(-REACH, REACH, SIDE, device=base.device)
+    walks[torch.arange(len(dimensions)), :, dimensions] = steps
+    return walks.flatten(0, 1)
+
+
+def figure(images: Float[Tensor, "N C H W"], columns: int, caption: str) -> Figure:
+    """Images in rows of so many, as a PNG."""
+    levels = (images.clamp(0, 1) * 255 + 0.5).byte().cpu()
+    factor = max(ENLARGED // levels.shape[-1], 1)
+    levels = levels.repeat_interleave(factor, 2).repeat_interleave(factor, 3)
+    levels = F.pad(levels, (0, GAP, 0, GAP), value=GREY)
+    rows = [torch.cat(list(row), 2) for row in torch.split(levels, columns)]
+    rows[-1] = F.pad(rows[-1], (0, rows[0].shape[2] - rows[-1].shape[2]), value=GREY)
+    sheet = torch.cat(rows, 1).movedim(0, -1).numpy()
+    file = io.BytesIO()
+    Image.fromarray(sheet[..., 0] if sheet.shape[2] == 1 else sheet).save(file, "PNG")
+    return Figure(file.getvalue(), caption)

@@ -1,0 +1,33 @@
+"""What a language model is worth: how well it foresees held-out text, and what it writes.
+
+Source: Shannon 1951; Radford et al. 2019; Holtzman et al., ICLR 2020.
+Axes: see the modules.
+"""
+
+from collections.abc import Iterator
+
+from pretask import Component, evaluator, hookimpl
+
+HERE = "pretask_plugins.evaluators.language"
+
+
+@hookimpl
+def pretask_components() -> Iterator[Component]:
+    """Declare the evaluators."""
+    yield evaluator(
+        "lm",
+        f"{HERE}.perplexity:LanguageModel",
+        needs="objective",
+        modality="text",
+        summary="Perplexity per token of the named tokenizer, nats per token, bits per byte, of the test part.",
+        source="Shannon 1951",
+    )
+    yield evaluator(
+        "generation",
+        f"{HERE}.generation:Generation",
+        needs="objective",
+        modality="text",
+        summary="Goes on from the beginnings of test rows, in four ways; how much repeats, and the texts to read.",
+        source="Holtzman et al. 2020",
+        small={"prompts": 2, "prompt": 4, "tokens": 4},
+    )

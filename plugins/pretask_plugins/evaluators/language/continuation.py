@@ -1,0 +1,121 @@
+"""Continuation: a prompt, and what a language model goes on with, token by token.
+
+A model may have `step(inputs, memory) -> (features, memory)`: features of the new positions only, given what it kept of
+the earlier ones (keys and values, or the state of an LSTM; None at first). Any other model reads everything anew for
+every token, which gives the same.
+
+Axes: B prompts, P tokens of a prompt, T tokens of prompt and continuation, C size of the vocabulary.
+"""
+
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Int
+from pretask import Draws, Features, Inputs, PretaskError, Task
+from pretask.pretext_score import evaluating
+from torch import Tensor
+
+from pretask_plugins.evaluators.language.sampling import GREEDY, Sampling
+
+
+@runtime_checkable
+class Remembers(Protocol):
+    """A model that can go on from what it has read."""
+
+    def step(self, inputs: Inputs, memory: Any, /) -> tuple[Features, Any]:
+        """Features of the new positions, and what must be kept; the memory is None where nothing was read."""
+        ...
+
+
+def generate(
+    task: Task,
+    prompt: Int[Tensor, "B P"],
+    *,
+    tokens: int = 32,
+    sampling: Sampling = GREEDY,
+    draws: Draws | None = None,
+    target: str = "next",
+    use_memory: bool = True,
+) -> Int[Tensor, "B T"]:
+    """Prompts with their continuations; after the end token, where there is one, all is padding.
+
+    Special tokens other than the end are never written.
+
+    Args:
+        task: A language model; see `next_token.next_target`.
+        prompt: Without padding, at least one token.
+        tokens: To add.
+        sampling: How each is chosen.
+        draws: One per prompt; by their number where they are left out.
+        target: Which of the task's targets asks for the next token.
+        use_memory: Whether a model that remembers may do so.
+
+    Raises:
+        PretaskError: A prompt is empty, or the model's context has no room for prompt and continuation.
+    """
+    check_room(task, prompt.shape[1], tokens)
+    if draws is None:
+        draws = Draws(torch.arange(len(prompt), device=prompt.device), 0, -1)
+    found, over = prompt, torch.zeros_like(prompt[:, 0], dtype=torch.bool)
+    reader = Reader(task, target, use_memory and isinstance(task.model, Remembers))
+    end, pad = role_of(task, "end"), role_of(task, "pad")
+    with evaluating(task), torch.no_grad():
+        for number in range(tokens):
+            scores = reader(found).index_fill(1, never_written(task, prompt.device), -torch.inf)
+            token = sampling(scores, draws.uniform(f"token {number}")).where(~over, pad or 0)
+            over = over if end is None else over | (token == end)
+            found = torch.cat([found, token[:, None]], 1)
+    return found
+
+
+class Reader:
+    """Reads rows that grow, and says what may come next; anew every time, or only what is new.
+
+    Args:
+        task: A language model.
+        target: Which of its targets asks for the next token.
+        remembers: Whether the model's memory is used.
+    """
+
+    def __init__(self, task: Task, target: str, remembers: bool) -> None:
+        self.task, self.target, self.remembers = task, target, remembers
+        self.memory: Any = None
+        self.read = 0
+
+    def __call__(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B C"]:
+        """Log-probabilities of the token after the last."""
+        if self.remembers:
+            features, self.memory = self.task.model.step(Inputs(tokens[:, None, self.read :]), self.memory)
+            self.read = tokens.shape[1]
+            return self.said(features)
+        return self.said(self.task.model(Inputs(tokens[:, None])))
+
+    def said(self, features: Features) -> Float[Tensor, "B C"]:
+        """The guess at the last position. Its vector is repeated: an objective wants as many as it was made for."""
+        grid = self.task.split.spec(self.task.observed)[0].shape
+        last = {sight: vectors[:, :, -1:].expand(-1, -1, *grid, -1) for sight, vectors in features.streams.items()}
+        guess: Tensor = self.task.objective.predict(Features(last, features.summary, grid))[self.target]
+        return guess[:, 0]
+
+
+def never_written(task: Task, device: torch.device) -> Int[Tensor, " n"]:
+    """Special tokens, but for the end."""
+    special = task.observed.vocabulary.special if task.observed.vocabulary else ()
+    return torch.tensor([number for role, number in special if role != "end"], dtype=torch.int64, device=device)
+
+
+def role_of(task: Task, role: str) -> int | None:
+    """The id of a special token, or None."""
+    return task.observed.vocabulary.id(role) if task.observed.vocabulary else None
+
+
+def check_room(task: Task, prompt: int, tokens: int) -> None:
+    """Raise PretaskError where a prompt is empty, or a row would be longer than the model's positions."""
+    most = task.split.whole_spec(task.observed).shape[0]
+    if prompt < 1 or prompt + tokens > most:
+        raise PretaskError(
+            "generation",
+            f"a prompt of at least 1 token, and at most {most} with its continuation, as in the rows trained on",
+            f"a prompt of {prompt} and {tokens} to add",
+            "Ask for fewer tokens, or train on longer rows (data.length).",
+        )

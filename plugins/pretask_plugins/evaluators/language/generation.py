@@ -1,0 +1,177 @@
+"""Generation: what a language model writes when it goes on from the beginnings of test rows.
+
+Four ways of choosing, so that their faults can be seen side by side: the likeliest token repeats itself, plain sampling
+strays. `overlap` falls with either fault: it is the mass that the pairs of neighboring tokens of what was written share
+with those of held-out text, 1 less their total variation distance. Beside it stands what the rows' own continuations
+reach, about the most that so few tokens can. The texts are in a picture, since no number reads them.
+
+Source: Holtzman et al., ICLR 2020 (nucleus, the four ways, the distance of distributions as a test of text); Li et al.,
+NAACL 2016 (distinct-n). Differs: repetition is the share of tokens that end a group of four which the same text already
+had; the distance is of pairs of tokens, not of a Zipf coefficient.
+Axes: B prompts, P tokens of a prompt, T tokens of prompt and continuation, N held-out rows, L tokens of a row.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from inspect import unwrap
+
+import torch
+from jaxtyping import Int
+from pretask import Budget, Data, Draws, Figure, PretaskError, Samples, Task
+from torch import Tensor
+
+from pretask_plugins.evaluators.language.continuation import check_room, generate
+from pretask_plugins.evaluators.language.next_token import next_target
+from pretask_plugins.evaluators.language.picture import page
+from pretask_plugins.evaluators.language.sampling import GREEDY, Sampling
+
+GROUP = 4  # tokens; a group that comes again is a repetition
+SHOWN = 4  # prompts in the picture
+MOST_HELD_OUT = 10_000  # rows whose pairs are counted; more change no third digit
+
+
+@dataclass(frozen=True)
+class Generation:
+    """Continuations of test rows by greedy choice, temperature, top-k and nucleus.
+
+    Args:
+        prompts: How many rows.
+        prompt: Tokens of each that are given; rows with fewer are left out.
+        tokens: To add; as many as rows have room for where it is 0.
+        temperature: Of the way of this name; the others have 1.
+        top_k: Tokens that are kept.
+        nucleus: Mass that is kept.
+        use_memory: Whether a model that remembers what it has read may do so; the texts are the same.
+    """
+
+    prompts: int = 32
+    prompt: int = 4
+    tokens: int = 0
+    temperature: float = 0.7
+    top_k: int = 40
+    nucleus: float = 0.9
+    use_memory: bool = True
+
+    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
+        """`overlap` of nucleus sampling; by way `overlap`, `distinct-1`, `distinct-2` and `repetition`; then the texts.
+
+        All are shares; of repetition lower is better, of overlap higher. The same of the rows' own continuations, as
+        `test text`; distinct-n and repetition are good where they are close to these.
+
+        Raises:
+            PretaskError: The task does not ask for the next token, no test row is as long as a prompt, or there is no
+                room for the continuation.
+        """
+        samples = data("test")
+        name = next_target("generation", task, samples)
+        rows = long_rows(samples, self.prompt + 1)[: self.prompts]
+        tokens = self.tokens or samples.data.shape[1] - self.prompt
+        check_room(task, self.prompt, tokens)
+        given = samples.data[rows, : self.prompt].to(task.device)
+        texts = {"test text": samples.data[rows, : self.prompt + tokens].to(task.device)}
+        for way, sampling in self.ways().items():
+            draws = Draws(rows.to(task.device), budget.seed, -1).branch(way)
+            texts[way] = generate(
+                task, given, tokens=tokens, sampling=sampling, draws=draws, target=name, use_memory=self.use_memory
+            )
+        pad = samples.observed.vocabulary.id("pad") if samples.observed.vocabulary else None
+        written = {way: without(ids[:, self.prompt :].tolist(), pad) for way, ids in texts.items()}
+        held_out = count_pairs(without(other_rows(samples, rows).tolist(), pad))
+        yield "overlap", overlap(count_pairs(written[[*written][-1]]), held_out)
+        for way, each in written.items():
+            yield f"{way}: overlap", overlap(count_pairs(each), held_out)
+            yield from measures(way, each)
+        decode = getattr(unwrap(data), "decode", lambda ids: " ".join(map(str, ids.tolist())))
+        yield "texts", self.picture(texts, decode)
+
+    def ways(self) -> dict[str, Sampling]:
+        """The four ways by name."""
+        return {
+            "greedy": GREEDY,
+            f"temperature {self.temperature:g}": Sampling(temperature=self.temperature),
+            f"top-{self.top_k}": Sampling(top_k=self.top_k),
+            f"nucleus {self.nucleus:g}": Sampling(nucleus=self.nucleus),
+        }
+
+    def picture(self, texts: dict[str, Tensor], decode: Callable[[Tensor], str]) -> Figure:
+        """The first prompts, each with what every way goes on with."""
+        lines = []
+        for number in range(min(SHOWN, len(texts["test text"]))):
+            lines.append(f"{decode(texts['test text'][number, : self.prompt].cpu())} …")
+            lines += [f"    {way}: {decode(ids[number, self.prompt :].cpu())}" for way, ids in texts.items()]
+            lines.append("")
+        return Figure(page(lines), "Beginnings of test rows, and how they go on, chosen in different ways.")
+
+
+def long_rows(samples: Samples, length: int) -> Int[Tensor, " n"]:
+    """The rows that have so many tokens; raises PretaskError where there is none."""
+    count = samples.data.shape[1]
+    if samples.present is None:
+        kept = torch.arange(len(samples)) if length <= count else torch.empty(0, dtype=torch.int64)
+    else:
+        kept = (samples.present[:, :length].sum(1) == length).nonzero()[:, 0].cpu()
+    if not len(kept):
+        raise PretaskError("generation", f"test rows of at least {length} tokens", "none", "Set a smaller prompt.")
+    return kept
+
+
+def other_rows(samples: Samples, rows: Int[Tensor, " n"]) -> Int[Tensor, "N L"]:
+    """Test rows of which no beginning was a prompt, at most MOST_HELD_OUT; all rows where there are no others."""
+    other = torch.ones(len(samples), dtype=torch.bool)
+    other[rows] = False
+    picked = (other if bool(other.any()) else ~other).nonzero()[:MOST_HELD_OUT, 0]
+    return samples.data[picked.to(samples.data.device)]
+
+
+def without(rows: list[list[int]], pad: int | None) -> list[list[int]]:
+    """Rows without padding."""
+    return [[token for token in row if token != pad] for row in rows]
+
+
+def measures(way: str, rows: list[list[int]]) -> Iterator[tuple[str, float]]:
+    """How much of all texts together is different, and how much of each is repetition."""
+    for size in (1, 2):
+        yield f"{way}: distinct-{size}", distinct(rows, size)
+    yield f"{way}: repetition", repetition(rows)
+
+
+def count_pairs(rows: list[list[int]]) -> Counter[tuple[int, ...]]:
+    """How often tokens follow each other."""
+    return Counter(pair for row in rows for pair in groups(row, 2))
+
+
+def overlap(first: Counter[tuple[int, ...]], second: Counter[tuple[int, ...]]) -> float:
+    """The mass that two distributions share, 1 less their total variation distance; 0 where one is empty.
+
+    >>> overlap(Counter(a=1, b=1), Counter(b=3, c=1))
+    0.5
+    """
+    totals = max(first.total(), 1), max(second.total(), 1)
+    return sum(min(first[each] / totals[0], second[each] / totals[1]) for each in first)
+
+
+def groups(row: list[int], size: int) -> list[tuple[int, ...]]:
+    """All groups of so many tokens that follow each other."""
+    return [tuple(row[begin : begin + size]) for begin in range(len(row) - size + 1)]
+
+
+def distinct(rows: list[list[int]], size: int) -> float:
+    """Different groups as a share of all groups; 0 where there is none.
+
+    >>> distinct([[1, 2, 1, 2]], 2)  # 12, 21, 12
+    0.6666666666666666
+    """
+    every = [group for row in rows for group in groups(row, size)]
+    return len(set(every)) / max(len(every), 1)
+
+
+def repetition(rows: list[list[int]]) -> float:
+    """The share of groups of four that the same text had before; 0 where there is none.
+
+    >>> repetition([[1, 1, 1, 1, 1, 1], [1, 2, 3, 4]])  # three groups, two of them again; and a new one
+    0.5
+    """
+    every = [(len(found), len(set(found))) for found in (groups(row, GROUP) for row in rows)]
+    total = sum(count for count, _ in every)
+    return sum(count - different for count, different in every) / max(total, 1)

@@ -1,0 +1,76 @@
+"""Perplexity: how well a language model foresees the test part, in units that say what they are of.
+
+A perplexity is of one tokenizer, which is part of its name; bits per byte can be compared between tokenizers. Rows are
+scored one by one, without what stands before them, and their first token is not asked for; in bits per byte it is taken
+to cost what the others cost.
+
+Source: Shannon 1951; Jelinek, Mercer, Bahl and Baker 1977 (perplexity). Differs: nothing.
+Axes: B batch, P positions of x.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from inspect import unwrap
+from typing import Any
+
+import torch
+from pretask import Batch, Budget, Data, Task
+from pretask.pretext_score import evaluating
+
+from pretask_plugins.evaluators.language.next_token import asked, log_probabilities, next_target
+
+LONGEST_NAME = 80  # characters of a tokenizer's name
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """The cost of the test part's tokens, each guessed from all tokens before it in its row."""
+
+    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float]]:
+        """`nats_per_token`, the perplexity, `accuracy` and `tokens`; all but the last two: lower is better.
+
+        `bits_per_byte` where the data tells the bytes of its text (`extent`), and `nats_above_entropy` where it tells
+        what the best guess costs (`nats`).
+
+        Raises:
+            PretaskError: The task does not ask for the next token, or not in the data's vocabulary.
+        """
+        samples = data("test")
+        name = next_target("lm", task, samples)
+        sums = torch.zeros(3, dtype=torch.float64)
+        with evaluating(task), torch.no_grad():
+            for batch in samples.resident(task.device).batches(budget.batch, task.device):
+                sums += costs(task, batch, budget.seed, name)
+        lost, right, tokens = sums.tolist()
+        nats = lost / tokens if tokens else math.nan
+        yield "nats_per_token", nats
+        offered = unwrap(data)  # the harness remembers the parts, in a wrapper
+        known = getattr(offered, "tokenizer_name", "no name of the tokenizer")
+        yield f"perplexity ({known[:LONGEST_NAME]})", math.exp(min(nats, 700.0))
+        if hasattr(offered, "extent"):
+            yield "bits_per_byte", bits_per_byte(nats, offered.extent("test"))
+        if hasattr(offered, "nats"):
+            yield "nats_above_entropy", nats - offered.nats()
+        yield "accuracy", right / tokens if tokens else math.nan
+        yield "tokens", tokens
+
+
+def costs(task: Task, batch: Batch, seed: int, name: str) -> torch.Tensor:
+    """Nats, right guesses and number of the tokens that are asked for in a batch."""
+    inputs, target = asked(task, batch, seed, name)
+    said = log_probabilities(task, inputs, name)
+    weight = torch.ones_like(said[..., 0]) if target.weight is None else target.weight
+    nats = -said.gather(-1, target.value[..., None])[..., 0]
+    right = said.argmax(-1) == target.value
+    return torch.stack([(each * weight).double().sum() for each in (nats, right, torch.ones_like(nats))]).cpu()
+
+
+def bits_per_byte(nats: float, extent: Any) -> float:
+    """The cost of a byte of text.
+
+    >>> round(bits_per_byte(math.log(256), (5, 5)), 4)  # tokens that are bytes, all equally likely
+    8.0
+    """
+    tokens, size = extent
+    return nats * tokens / size / math.log(2) if size else math.nan

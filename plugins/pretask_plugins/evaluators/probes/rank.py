@@ -1,0 +1,132 @@
+"""Rank: how many directions do the features use? It needs no labels, and warns of collapse.
+
+`rankme` is exp of the entropy of the singular values of the features, normalised to sum 1: between 1 and the smaller of
+width and samples. `effective_dimension` is the participation ratio of the variances along the principal axes,
+(sum v)^2 / sum v^2. `constant` is the share of features that deviate by no more than float32's rounding of
+their mean. `cosine` is the mean over all pairs of samples of the cosine of their features.
+
+Features are pooled by the mean, which every layer offers, unless another pooling is asked for.
+
+`collapsed` is 1 where the output uses fewer than two directions (`rankme` below 2) or all of its features are constant,
+else 0; a layer of width 1 is collapsed only when it is constant. It is a warning: a rank that is high says little.
+
+Source: Garrido, Balestriero, Najman and LeCun, ICML 2023, equations 1 and 2; Roy and Vetterli 2007.
+Differs: singular values are roots of the eigenvalues of the Gram matrix, summed in double precision (what is below 1e-8
+of the largest is rounding); no constant is added inside the logarithm.
+Axes: N samples, D features.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from pretask import Budget, Data, Draws, PretaskError, Task
+from pretask.extraction import extract
+from torch import Tensor
+
+from pretask_plugins.evaluators.probes.moments import Rows, moments, unit_rows
+from pretask_plugins.evaluators.probes.validation_split import check_offered, check_poolings, layer_of
+
+
+@dataclass(frozen=True)
+class Rank:
+    """RankMe and other statistics of the features of every layer.
+
+    Args:
+        most: Training samples at most, drawn by the seed; 0 for all.
+        pooling: mean, last, own (the model's own summary, such as a class token) or mean-max.
+    """
+
+    most: int = 25_600
+    pooling: str = "mean"
+
+    def __post_init__(self) -> None:
+        check_poolings("rank", (self.pooling,))
+        if self.most < 0 or self.most == 1:
+            raise PretaskError("rank.most", "0, or 2 samples or more", str(self.most), "Set it to 0.", exit_code=2)
+
+    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float]]:
+        """`rankme`, `effective_dimension`, `constant`, `cosine`, `width` of the output and `collapsed`; then
+        `layerK.rankme` and so on of each layer.
+
+        Raises:
+            PretaskError: There are fewer than two samples, or no layer that offers the pooling.
+        """
+        samples = data("train")
+        if len(samples) < 2:
+            raise PretaskError("rank", "at least 2 samples", str(len(samples)), "Use more data.")
+        index = drawn(len(samples), self.most, budget.seed)
+        features = extract(task, samples, budget, (self.pooling,))
+        check_offered("rank", features, (self.pooling,))
+        layers = {layer_of(name): statistics(Rows(layer, index)) for name, layer in features.items()}
+        output = list(layers.values())[-1]
+        yield from output.items()
+        yield "collapsed", float(collapsed(output))
+        for name, found in layers.items():
+            yield from ((f"{name}.{what}", value) for what, value in found.items())
+
+
+def drawn(count: int, most: int, seed: int) -> Tensor | None:
+    """Which samples are looked at, in order; None for all."""
+    if not most or count <= most:
+        return None
+    order = Draws(torch.arange(count), seed).branch("rank").uniform("place")
+    return order.argsort()[:most].sort().values
+
+
+def statistics(rows: Rows) -> dict[str, float]:
+    """The numbers of one layer."""
+    found = moments(rows)
+    products = found.scatter + found.count * torch.outer(found.mean, found.mean)  # of features that are not centered
+    return {
+        "rankme": rankme(singular_values(products)),
+        "effective_dimension": participation(singular_values(found.scatter).square()),
+        "constant": float((~found.varies).double().mean()),
+        "cosine": mean_cosine(rows),
+        "width": float(rows.width),
+    }
+
+
+def collapsed(output: dict[str, float]) -> bool:
+    """Whether fewer than two directions are in use, or nothing varies."""
+    return output["constant"] == 1 or output["rankme"] < min(2.0, output["width"])
+
+
+def singular_values(gram: Float[Tensor, "D D"]) -> Float[Tensor, " D"]:
+    """Those of the matrix whose Gram matrix it is; rounding is 0."""
+    values = torch.linalg.eigvalsh(gram)
+    return torch.where(values > 1e-16 * values[-1], values, 0.0).sqrt()
+
+
+def rankme(values: Float[Tensor, " D"]) -> float:
+    """The exponential of the entropy of singular values; 0 where there are none above 0.
+
+    >>> round(rankme(torch.tensor([3.0, 3.0, 3.0, 0.0])), 4)
+    3.0
+    """
+    if not bool(values.any()):
+        return 0.0
+    share = values / values.sum()
+    return float(torch.special.entr(share).sum().exp())
+
+
+def participation(variance: Float[Tensor, " D"]) -> float:
+    """How many axes of equal variance would be as uneven as these; 0 where nothing varies.
+
+    >>> participation(torch.tensor([2.0, 2.0, 0.0]))
+    2.0
+    """
+    total = variance.square().sum()
+    return float(variance.sum().square() / total) if total > 0 else 0.0
+
+
+def mean_cosine(rows: Rows) -> float:
+    """The mean cosine of two different samples; samples that are 0 are at right angles to all."""
+    total = torch.zeros(rows.width, dtype=torch.float64, device=rows.features.device)
+    own = 0.0
+    for piece in rows.pieces():
+        unit = unit_rows(piece.double())
+        total += unit.sum(0)
+        own += float(unit.square().sum())
+    return float(total.square().sum() - own) / (len(rows) * (len(rows) - 1))

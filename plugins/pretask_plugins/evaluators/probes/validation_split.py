@@ -1,0 +1,257 @@
+"""Held out: the labelled features of both parts, and the share of the training part on which everything is chosen.
+
+Features have the names of `extract`: a layer, and how it was pooled. Both are chosen alike.
+
+Axes: N samples, C classes.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Int
+from pretask import Budget, Choice, Data, Draws, Items, PretaskError, Samples, Task
+from pretask.extraction import LayerFeatures, extract
+from pretask.pooling import POOLINGS
+from torch import Tensor
+
+from pretask_plugins.evaluators.probes.moments import Rows
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some samples of one layer, left where they are, and their classes."""
+
+    rows: Rows
+    labels: Int[Tensor, " N"]
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One part of the data.
+
+    Args:
+        features: By layer and pooling.
+        labels: A class per sample.
+        index: Which rows of the features have a label; None for all.
+    """
+
+    features: LayerFeatures
+    labels: Int[Tensor, " N"]
+    index: Int[Tensor, " N"] | None = None
+
+    def rows(self, name: str) -> Rows:
+        """The samples of one layer, left where they are."""
+        return Rows(self.features[name], self.index)
+
+    def some(self, name: str, places: Int[Tensor, " M"]) -> Part:
+        """Some of the samples."""
+        return Part(
+            Rows(self.features[name], places if self.index is None else self.index[places]), self.labels[places]
+        )
+
+
+@dataclass(frozen=True)
+class Probed:
+    """What a probe works on.
+
+    Args:
+        train: To fit and to choose on.
+        test: Scored once.
+        classes: How many.
+        held: Which training samples are held out to choose on.
+    """
+
+    train: Labelled
+    test: Labelled
+    classes: int
+    held: Bool[Tensor, " N"]
+
+    def layers(self) -> list[list[str]]:
+        """The names of features, those of one layer together."""
+        return [list(names) for _, names in groupby(self.train.features, layer_of)]
+
+    def parted(self, name: str) -> tuple[Part, Part]:
+        """The training samples of one layer: those to fit on, and those to choose on."""
+        fit, held = (self.train.some(name, each.nonzero()[:, 0]) for each in (~self.held, self.held))
+        return fit, held
+
+
+@dataclass(frozen=True)
+class LayerChoice:
+    """The regulariser that was chosen for a layer, pooled in one way.
+
+    Args:
+        regulariser: Its place in the grid.
+        held_out: The accuracy that it reached on held-out samples.
+    """
+
+    regulariser: int
+    held_out: float
+
+
+def probed(
+    who: str, task: Task, data: Data, budget: Budget, label: str, share: float, poolings: Collection[str] = POOLINGS
+) -> Probed:
+    """Features of both parts with their labels, and a held-out share of the training part.
+
+    Args:
+        who: The evaluator, for errors.
+        task: Whose encoder is measured.
+        data: With labels.
+        budget: Seed, batch, cache.
+        label: Name of the labels; the first ones when empty.
+        share: How much of the training part is held out.
+        poolings: Those that are tried.
+
+    Raises:
+        PretaskError: There are no such labels, only one class, a class with a single sample, no such share, or no layer
+            that offers one of the poolings.
+    """
+    check_share(who, share)
+    train, test = data("train"), data("test")
+    name = label_name(who, train, label)
+    label_name(who, test, name)
+    classes = len(train.labels[name].names)
+    keep = {part: samples.labels[name].value >= 0 for part, samples in (("train", train), ("test", test))}
+    check_classes(who, train, name, keep["train"])
+    parts = [
+        labelled(extract(task, samples, budget, poolings), samples.labels[name].value, keep[part])
+        for part, samples in (("train", train), ("test", test))
+    ]
+    check_offered(who, parts[0].features, poolings)
+    return Probed(parts[0], parts[1], classes, stratified(parts[0].labels, classes, share, budget.seed))
+
+
+def check_share(who: str, share: float) -> None:
+    """Raise PretaskError unless something is held out, and not all."""
+    if not 0 < share < 1:
+        raise PretaskError(f"{who}.held_out", "a share between 0 and 1", str(share), "Set it to 0.1.", exit_code=2)
+
+
+def check_poolings(who: str, poolings: Collection[str]) -> None:
+    """Raise PretaskError unless there is a pooling, and all are known."""
+    if not poolings or not {*poolings} <= {*POOLINGS}:
+        needs, got = f"some of {', '.join(POOLINGS)}", ", ".join(poolings) or "none"
+        raise PretaskError(f"{who}.pooling", needs, got, "Leave it out.", exit_code=2)
+
+
+def check_offered(who: str, features: LayerFeatures, poolings: Collection[str]) -> None:
+    """Raise PretaskError where no layer offers one of the poolings."""
+    if not features:
+        raise PretaskError(
+            f"{who}.pooling", f"a layer that offers {' or '.join(poolings)}", "none", f"Set {who}.pooling to mean."
+        )
+
+
+def labelled(features: LayerFeatures, labels: Tensor, keep: Tensor) -> Labelled:
+    """The samples that have a label."""
+    if bool(keep.all()):
+        return Labelled(features, labels)
+    return Labelled(features, labels[keep], keep.nonzero()[:, 0])
+
+
+def label_name(who: str, samples: Samples, label: str, per: Literal["sample", "position"] = "sample") -> str:
+    """The name of the labels to use; raises PretaskError where there are none, or not one per sample or position."""
+    known = [name for name, each in samples.labels.items() if each.value.ndim == (1 if per == "sample" else 2)]
+    if not known or (label and label not in known):
+        raise PretaskError(
+            who,
+            f"labels called '{label}'" if label else f"labelled data, one class per {per}",
+            ", ".join(known) or "none",
+            f"Set {who}.label, or use data with classes.",
+        )
+    return label or known[0]
+
+
+def check_classes(who: str, samples: Samples, name: str, keep: Tensor) -> None:
+    """Raise PretaskError unless there are two classes or more, each with two samples or more to learn from."""
+    labels = samples.labels[name]
+    count = torch.bincount(labels.value[keep], minlength=len(labels.names))
+    if int((count > 0).sum()) < 2:
+        raise PretaskError(who, "at least two classes", f"{int((count > 0).sum())}", "Use data with more classes.")
+    lonely = [labels.names[number] for number in (count == 1).nonzero()[:, 0].tolist()]
+    if lonely:
+        raise PretaskError(
+            who,
+            "at least two training samples of every class, one to fit and one to choose on",
+            f"one of {', '.join(lonely[:3])}",
+            "Add samples, or leave the class out.",
+        )
+
+
+def stratified(labels: Int[Tensor, " N"], classes: int, share: float, seed: int) -> Bool[Tensor, " N"]:
+    """Which samples are held out: the share of every class, at least one and never all, by a hash of seed and place.
+
+    >>> stratified(torch.tensor([0] * 10 + [1] * 20), 2, 0.1, seed=0).nonzero().shape
+    torch.Size([3, 1])
+    """
+    order = Draws(torch.arange(len(labels)), seed).branch("held out").uniform("place")
+    held = torch.zeros(len(labels), dtype=torch.bool)
+    for each in range(classes):
+        members = (labels == each).nonzero()[:, 0]
+        if len(members):
+            wanted = min(max(1, round(share * len(members))), len(members) - 1)
+            held[members[order[members].argsort()[:wanted]]] = True
+    return held
+
+
+def best_poolings(held_out: Mapping[str, float]) -> list[str]:
+    """For every layer the name under which it does best on held-out data; of equals, the first.
+
+    >>> best_poolings({"layer1.mean": 0.5, "layer1.last": 0.7, "layer2.mean": 0.6, "layer2.last": 0.6})
+    ['layer1.last', 'layer2.mean']
+    """
+    best: dict[str, str] = {}
+    for name, score in held_out.items():
+        layer = layer_of(name)
+        if layer not in best or score > held_out[best[layer]]:
+            best[layer] = name
+    return [*best.values()]
+
+
+def layer_of(name: str) -> str:
+    """The layer in the name of features.
+
+    >>> layer_of("layer3.mean-max"), layer_of("layer3")
+    ('layer3', 'layer3')
+    """
+    return name.partition(".")[0]
+
+
+def report(
+    probe: Probed, best: str, guesses: Mapping[str, Int[Tensor, " N"]]
+) -> Iterator[tuple[str, float | Items | Choice]]:
+    """What is said of the guesses of every layer's chosen probe, when held-out data chose the features `best`."""
+    correct = guesses[best] == probe.test.labels
+    yield "accuracy", float(correct.float().mean())
+    yield "balanced_accuracy", balanced_accuracy(guesses[best], probe.test.labels, probe.classes)
+    for name, guess in guesses.items():
+        yield f"{layer_of(name)}.accuracy", float((guess == probe.test.labels).float().mean())
+    yield "majority", majority(probe)
+    yield "accuracy", Items(correct)
+    yield from choices_of(best, guesses)
+
+
+def choices_of(best: str, names: Collection[str]) -> Iterator[tuple[str, Choice]]:
+    """The layer and the pooling that were chosen, and the pooling of every layer; positions have none."""
+    yield "layer", Choice(layer_of(best))
+    for name, source in (("pooling", best), *((f"{layer_of(each)}.pooling", each) for each in names)):
+        if pooling := source.partition(".")[2]:
+            yield name, Choice(pooling)
+
+
+def balanced_accuracy(guess: Int[Tensor, " N"], labels: Int[Tensor, " N"], classes: int) -> float:
+    """The mean over classes of the share of their samples that is right."""
+    right = torch.bincount(labels[guess == labels], minlength=classes)
+    count = torch.bincount(labels, minlength=classes)
+    present = count > 0
+    return float((right[present] / count[present]).mean())
+
+
+def majority(probe: Probed) -> float:
+    """The share of test samples that belong to the training part's largest class: what a blind guess reaches."""
+    largest = int(torch.bincount(probe.train.labels, minlength=probe.classes).argmax())
+    return float((probe.test.labels == largest).float().mean())

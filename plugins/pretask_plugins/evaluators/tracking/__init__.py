@@ -1,0 +1,21 @@
+"""Following things through a clip: how well frozen features carry a mask from frame to frame.
+
+Axes: see the modules.
+"""
+
+from collections.abc import Iterator
+
+from pretask import Component, evaluator, hookimpl
+
+
+@hookimpl
+def pretask_components() -> Iterator[Component]:
+    """Declare the evaluator."""
+    yield evaluator(
+        "tracking",
+        "pretask_plugins.evaluators.tracking.tracking:Tracking",
+        modality="video",
+        summary="The first mask is given; how well do frozen features carry it through the clip? J and F of DAVIS.",
+        version=2,  # 1 named the items of whole tracks after J&F
+        source="Perazzi et al. 2016 (J and F); Jabri, Owens and Efros 2020 (propagation)",
+    )

@@ -1,0 +1,234 @@
+"""Tracking: the first mask of a clip is given; what frozen features make of it in the frames after it.
+
+Nothing is trained. Features of every frame, taken one by one, carry the mask on (propagation.py); it is held against
+the true one by region and contour (scores.py), but for the first and the last frame, object by object. Beside it: the
+first mask copied, which still things are good for, and the colours of the pixels as features.
+
+Source: Perazzi et al., CVPR 2016; Vondrick et al., ECCV 2018, section 4.
+Axes: B clips, T frames, C channels or labels, H W image, h w places, D width, O objects.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from pretask import Batch, Budget, Data, Features, Figure, Items, PretaskError, Samples, Task
+from pretask.pretext_score import evaluating
+from pretask.specs import SEES_AT_MOST
+from torch import Tensor
+from torch.nn import functional as F
+
+from pretask_plugins.evaluators.tracking.pictures import drawn
+from pretask_plugins.evaluators.tracking.propagation import Propagation
+from pretask_plugins.evaluators.tracking.scores import Course, contour, course, region
+
+PIXELS = 1 << 17  # of the clips that are worked on at once, in one frame
+AT_ONCE = 64  # frames that are encoded together, at most
+CHOOSE = 16  # clips of the training part on which the layer is chosen
+
+Encoder = Callable[[UInt8[Tensor, "F C H W"]], Float[Tensor, "F D h w"]]
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """Masks carried on by top-k affinity in a window, with a queue of frames.
+
+    Args:
+        layer: Whose features are taken, counted from 1; chosen on clips of the training part when 0.
+        top: Places that a place copies from.
+        radius: Places along each axis that these may be away.
+        frames: Of the past that are looked back at, beside the first.
+        temperature: Of the softmax over these places.
+        cell: Pixels from one place to the next at least; finer maps are averaged.
+        clips: Of the test part that are tracked, at most; 0 for all.
+    """
+
+    layer: int = 0
+    top: int = 10
+    radius: int = 12
+    frames: int = 7
+    temperature: float = 0.1
+    cell: int = 4
+    clips: int = 64
+
+    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Figure]]:
+        """`J&F`, mean, recall and decay of `J` and `F`, the same of `copy` and `colour`, a picture; `tracked.accuracy`,
+        with items, the share of tracks whose J&F is above a half.
+
+        Raises:
+            PretaskError: There are no masks, clips are too short, or features have no places.
+        """
+        test = data("test")
+        check_masks(test)
+        with evaluating(task), torch.no_grad():
+            layer = self.layer
+            if not layer:
+                scores = self.scores_of_layers(task, data("train"))
+                layer = 1 + max(range(len(scores)), key=lambda number: scores[number])
+                yield from ((f"layer{number}.choice", score) for number, score in enumerate(scores, start=1))
+            yield "layer", float(layer)
+            tracked = list(self.tracked(encoder_of(task, layer), test, self.clips, task.device))
+            yield from named("", tracked)
+            for name, other in (("copy.", None), ("colour.", colours)):
+                yield from named(name, list(self.tracked(other, test, self.clips, task.device)))
+        found = torch.tensor([(each.region.mean + each.contour.mean) / 2 > 0.5 for each in tracked])
+        yield "tracked.accuracy", float(found.float().mean())
+        yield "tracked.accuracy", Items(found)
+        yield "tracks", drawn([each.picture for each in tracked if each.picture is not None])
+
+    def scores_of_layers(self, task: Task, train: Samples) -> list[float]:
+        """J&F of every layer on some clips of the training part."""
+        check_masks(train)
+        frames = train.data[:1, 0].to(task.device)
+        count = len(task.encode(as_batch(task, frames), layers=True).layers) or 1
+        return [
+            mean_of(list(self.tracked(encoder_of(task, layer), train, CHOOSE, task.device)))
+            for layer in range(1, count + 1)
+        ]
+
+    def tracked(self, encode: Encoder | None, samples: Samples, most: int, device: torch.device) -> Iterator["Track"]:
+        """Every object of every clip; without an encoder, its first mask is copied."""
+        masks = samples.labels["masks"].value
+        side = masks.shape[-1] * masks.shape[-2]
+        size = max(1, PIXELS // side)
+        count = min(most or len(samples), len(samples))
+        for start in range(0, count, size):
+            index = torch.arange(start, min(start + size, count))
+            batch = samples.batch(index, device)
+            truth = masks[index].to(device).long()
+            first = one_hot(truth[:, 0], int(truth[:, 0].max()) + 1)
+            guess = self.carried(encode, batch.data, first) if encode else copies(first, batch.data.shape[1])
+            yield from judged(guess, truth, batch)
+
+    def carried(
+        self, encode: Encoder, clips: UInt8[Tensor, "B T C H W"], first: Float[Tensor, "B K H W"]
+    ) -> Int[Tensor, "B T H W"]:
+        """The labels of every frame."""
+        features = frame_features(encode, clips, self.cell)
+        start = next(features)
+        labels = F.adaptive_avg_pool2d(first, (start.shape[1], start.shape[2])).movedim(1, 3)
+        propagate = Propagation(self.top, self.radius, self.frames, self.temperature)
+        guesses = [first.argmax(1)]
+        for each in propagate(chained(start, features), labels):
+            smooth = F.interpolate(each.movedim(3, 1), first.shape[2:], mode="bilinear", align_corners=False)
+            guesses.append(smooth.argmax(1))
+        return torch.stack(guesses, 1)
+
+
+@dataclass(frozen=True)
+class Track:
+    """One object of one clip: how well it was followed, and some frames to look at."""
+
+    region: Course
+    contour: Course
+    picture: tuple[Tensor, Tensor] | None
+
+
+def chained(first: Tensor, others: Iterable[Tensor]) -> Iterator[Tensor]:
+    """The first, and then the others."""
+    yield first
+    yield from others
+
+
+def judged(guess: Int[Tensor, "B T H W"], truth: Int[Tensor, "B T H W"], batch: Batch) -> Iterator[Track]:
+    """Every object that the first mask shows, in the frames between the first and the last."""
+    lengths = batch.present.sum(1) if batch.present is not None else torch.full((len(guess),), guess.shape[1])
+    for clip in range(len(guess)):
+        last = int(lengths[clip]) - 1
+        known = truth[clip, 1:last] >= 0
+        seen = sorted(set(truth[clip, 0].flatten().tolist()) - {0, -1})
+        for number in seen:
+            pair = (guess[clip, 1:last] == number) & known, truth[clip, 1:last] == number
+            picture = (batch.data[clip, : last + 1].cpu(), guess[clip, : last + 1].cpu()) if number == seen[0] else None
+            yield Track(course(region(*pair)), course(contour(*pair)), picture)
+
+
+def one_hot(mask: Int[Tensor, "B H W"], count: int) -> Float[Tensor, "B C H W"]:
+    """Labels as numbers 0 and 1, none where nobody knows the label."""
+    return (mask[:, None] == torch.arange(count, device=mask.device)[:, None, None]).float()
+
+
+def copies(first: Float[Tensor, "B C H W"], frames: int) -> Int[Tensor, "B T H W"]:
+    """The first mask in every frame."""
+    return first.argmax(1)[:, None].expand(-1, frames, -1, -1)
+
+
+def frame_features(encode: Encoder, clips: UInt8[Tensor, "B T C H W"], cell: int) -> Iterator[Float[Tensor, "B h w D"]]:
+    """Features of one frame after the other, of length 1, no finer than a place per cell."""
+    height, width = (max(1, side // cell) for side in clips.shape[3:])
+    for part in torch.split(clips, max(1, AT_ONCE // len(clips)), dim=1):
+        maps = encode(part.flatten(0, 1))
+        if maps.shape[2] > height or maps.shape[3] > width:
+            maps = F.adaptive_avg_pool2d(maps, (min(height, maps.shape[2]), min(width, maps.shape[3])))
+        maps = F.normalize(maps.float(), dim=1).movedim(1, 3)
+        yield from maps.view(len(clips), -1, *maps.shape[1:]).unbind(1)
+
+
+def encoder_of(task: Task, layer: int) -> Encoder:
+    """One layer of the task's encoder, frame by frame."""
+
+    def encode(frames: UInt8[Tensor, "F C H W"]) -> Float[Tensor, "F D h w"]:
+        features = task.encode(as_batch(task, frames), layers=True)
+        layers = features.layers or (features,)
+        if not 1 <= layer <= len(layers):
+            raise PretaskError(
+                "tracking", f"tracking.layer from 1 to {len(layers)}", f"{layer}", "Choose one of them.", exit_code=2
+            )
+        return as_maps(layers[layer - 1])
+
+    return encode
+
+
+def as_batch(task: Task, frames: UInt8[Tensor, "F C H W"]) -> Batch:
+    """Frames as samples of what the task was composed for: images, or clips of one frame."""
+    return Batch(frames[:, None] if task.observed.modality == "video" else frames)
+
+
+def as_maps(features: Features) -> Float[Tensor, "F D h w"]:
+    """The widest stream of the first view as maps; moments of a clip of one frame are averaged."""
+    stream = next(sight for sight in SEES_AT_MOST["all"] if sight in features.streams)
+    if len(features.grid) not in (2, 3):
+        raise PretaskError(
+            "tracking",
+            "features with places, (rows, columns)",
+            f"the grid {features.grid}",
+            "Choose a model that keeps them.",
+        )
+    tokens = features.streams[stream][:, 0]
+    maps = tokens.transpose(1, 2).reshape(len(tokens), tokens.shape[2], *features.grid)
+    return maps if maps.ndim == 4 else maps.mean(2)
+
+
+def colours(frames: UInt8[Tensor, "F C H W"]) -> Float[Tensor, "F D h w"]:
+    """The colours of pixels on a quarter of a circle for each channel: the nearer, the larger the product."""
+    angle = frames.float() * (torch.pi / 2 / 255)
+    return torch.cat([angle.cos(), angle.sin()], 1)
+
+
+def named(prefix: str, tracks: list[Track]) -> Iterator[tuple[str, float]]:
+    """The measures, averaged over objects."""
+    yield f"{prefix}J&F", mean_of(tracks)
+    for name in ("J", "F"):
+        courses = [each.region if name == "J" else each.contour for each in tracks]
+        for part in ("mean", "recall", "decay"):
+            yield f"{prefix}{name}.{part}", sum(getattr(each, part) for each in courses) / len(courses)
+
+
+def mean_of(tracks: list[Track]) -> float:
+    """The mean of J and F over objects."""
+    return sum((each.region.mean + each.contour.mean) / 2 for each in tracks) / len(tracks)
+
+
+def check_masks(samples: Samples) -> None:
+    """Raise PretaskError unless there are masks, something in the first of them, and a frame between first and last."""
+    masks = samples.labels.get("masks")
+    shortest = samples.observed.shape[0] if samples.present is None else int(samples.present.sum(1).min())
+    if masks is None or not bool((masks.value[:, 0] > 0).any()) or shortest < 3:
+        got = "none" if masks is None else f"clips of {shortest} frames and more"
+        raise PretaskError(
+            "tracking",
+            "clips of at least 3 frames with `masks`, and objects in the first of them",
+            got,
+            "Use the data sprites, or frames with Annotations.",
+        )

@@ -1,0 +1,29 @@
+"""Models that more than one method is combined from.
+
+Axes: see the modules.
+"""
+
+from collections.abc import Iterator
+
+from pretask import Component, hookimpl, model
+
+
+@hookimpl
+def pretask_components() -> Iterator[Component]:
+    """Declare the models."""
+    yield model(
+        "timm",
+        "pretask_plugins.models.image.timm:Timm",
+        modality="image",
+        summary="Any architecture of timm by name, any number of channels, every layer in one pass.",
+        source="Wightman 2019, PyTorch Image Models",
+        small={"name": "test_resnet"},
+    )
+    yield model(
+        "convnet",
+        "pretask_plugins.models.image.convnet:Convnet",
+        modality="image",
+        summary="A small residual network that learns in minutes on two cores.",
+        source="He et al. 2016",
+        small={"width": 8, "depth": 2},
+    )

@@ -1,0 +1,68 @@
+"""Models of sequences: tokens of text and, for the transformer, frames of sound.
+
+Axes: see the modules.
+"""
+
+from collections.abc import Iterator
+
+from pretask import Component, hookimpl, model
+
+TINY = {"width": 16, "depth": 2, "heads": 2}
+
+
+@hookimpl
+def pretask_components() -> Iterator[Component]:
+    """Declare the models."""
+    yield model(
+        "transformer",
+        "pretask_plugins.models.text.transformer:Transformer",
+        modality={"text", "audio"},
+        streams={"past", "all"},
+        summary="A pre-norm transformer for tokens or frames; model.causal=true lets it see the past only.",
+        source="Vaswani et al. 2017; Su et al. 2021",
+        small=TINY,
+    )
+    yield model(
+        "gpt2",
+        "pretask_plugins.models.text.gpt2:Gpt2",
+        modality="text",
+        streams="past",
+        summary="GPT-2 of any size, from its configuration; sees the past only.",
+        source="Radford et al. 2019",
+        small=TINY,
+    )
+    yield model(
+        "bert",
+        "pretask_plugins.models.text.bert:Bert",
+        modality="text",
+        summary="BERT of any size, from its configuration; sees everything, and has a vector for the whole text.",
+        source="Devlin et al. 2019",
+        small=TINY,
+    )
+    yield model(
+        "lstm",
+        "pretask_plugins.models.text.lstm:Lstm",
+        modality="text",
+        streams="past",
+        summary="LSTM layers that read from left to right.",
+        source="Hochreiter and Schmidhuber 1997",
+        small={"width": 16, "depth": 2},
+    )
+    yield model(
+        "bilstm",
+        "pretask_plugins.models.text.lstm:BiLstm",
+        modality="text",
+        streams={"past", "future", "all"},
+        summary="LSTM layers from left to right and others from right to left, which never mix: ELMo's encoder.",
+        source="Peters et al. 2018",
+        small={"width": 16, "depth": 2},
+    )
+    yield model(
+        "embedding",
+        "pretask_plugins.models.text.embedding:Embedding",
+        modality="text",
+        streams="present",
+        summary="One vector for every token, whatever stands around it.",
+        source="Mikolov et al. 2013",
+        small={"width": 16},
+    )

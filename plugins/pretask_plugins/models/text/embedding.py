@@ -1,0 +1,46 @@
+"""Embedding: one vector for every token, the same in any company.
+
+Source: Mikolov et al. 2013; initialised as in the released word2vec.
+Axes: B batch, V views, L positions, D width.
+"""
+
+from pretask import Features, FeatureSpec, Inputs, InputSpec
+from torch import nn
+
+from pretask_plugins.models.text.sequence import (
+    as_features,
+    check_tokens,
+    check_vocabulary,
+    mean_present,
+    output_of,
+    rows,
+)
+
+
+class Embedding(nn.Module):
+    """A table of vectors, and nothing else.
+
+    Args:
+        spec: Of x: tokens.
+        whole_spec: Of the undivided sample.
+        width: Of a vector; 300 in the paper.
+
+    Raises:
+        Incompatible: The inputs are no tokens.
+    """
+
+    def __init__(self, spec: InputSpec, whole_spec: InputSpec, /, *, width: int = 300) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(check_tokens("embedding", spec, whole_spec), width)
+        nn.init.uniform_(self.embedding.weight, -0.5 / width, 0.5 / width)
+
+    def features(self, spec: InputSpec, /) -> FeatureSpec:
+        """One vector per position, that has seen nothing but its own token."""
+        check_vocabulary("embedding", spec, self.embedding.num_embeddings)
+        return FeatureSpec(self.embedding.embedding_dim, spec.shape, spec.views, ("present",))
+
+    def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
+        """The tokens' vectors; the only layer there is. The summary is their mean over what is present."""
+        vectors = self.embedding(inputs.data.flatten(0, 1))
+        summary = mean_present(vectors, rows(inputs.present))
+        return output_of([as_features({"present": vectors}, {"present": summary}, inputs)], layers)

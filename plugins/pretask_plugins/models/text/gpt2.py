@@ -1,0 +1,132 @@
+"""GPT-2: a causal transformer of any size, built from its configuration and never downloaded.
+
+Source: Radford et al. 2019, as in the transformers library (attention through SDPA).
+Differs: the context is as long as the longest input unless it is set (1,024 in the paper). Blocks are called one by
+one: the library's own pass looks at the content of positions, which waits for the device and fails without one.
+Segments are not told: what separates pieces is a token.
+Axes: R rows (views of samples), L positions, D width.
+"""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from pretask import Features, FeatureSpec, Inputs, InputSpec
+from torch import Tensor, nn
+
+from pretask_plugins.models.text.sequence import (
+    after,
+    as_features,
+    check_heads,
+    check_length,
+    check_tokens,
+    check_vocabulary,
+    last_present,
+    longest,
+    output_of,
+    rows,
+    sight_mask,
+)
+
+
+class Gpt2(nn.Module):
+    """GPT-2 without its softmax.
+
+    Args:
+        spec: Of x: tokens.
+        whole_spec: Of the undivided sample.
+        width: Of every vector; 768, 1024, 1280 and 1600 in the paper.
+        depth: Blocks; 12, 24, 36 and 48.
+        heads: Of attention; 12, 16, 20 and 25.
+        context: Positions; those of the longest input where it is left out.
+        dropout: Share of activations that are dropped in training.
+
+    Raises:
+        Incompatible: The inputs are no tokens, or the heads cannot share the width.
+    """
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        whole_spec: InputSpec,
+        /,
+        *,
+        width: int = 768,
+        depth: int = 12,
+        heads: int = 12,
+        context: int | None = None,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        from transformers import GPT2Config, GPT2Model
+
+        check_heads("gpt2", width, heads)
+        size, self.context = check_tokens("gpt2", spec, whole_spec), longest(context, spec, whole_spec)
+        configuration = GPT2Config(
+            vocab_size=size,
+            n_positions=self.context,
+            n_embd=width,
+            n_layer=depth,
+            n_head=heads,
+            resid_pdrop=dropout,
+            embd_pdrop=dropout,
+            attn_pdrop=dropout,
+            bos_token_id=None,
+            eos_token_id=None,
+            attn_implementation="sdpa",
+        )
+        self.width, self.heads = width, heads
+        self.body = GPT2Model(configuration)
+
+    def extra_repr(self) -> str:
+        """The settings that no weight shows."""
+        return f"heads={self.heads}"
+
+    @property
+    def embedding(self) -> nn.Embedding:
+        """The tokens' vectors, for a softmax that shares them."""
+        found: nn.Embedding = self.body.wte
+        return found
+
+    def features(self, spec: InputSpec, /) -> FeatureSpec:
+        """One vector per position, that has seen what came before."""
+        check_vocabulary("gpt2", spec, self.embedding.num_embeddings)
+        check_length("gpt2", spec, self.context)
+        return FeatureSpec(self.width, spec.shape, spec.views, ("past",))
+
+    def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
+        """Features of every view: the embeddings, what each block makes of them, and the normalised last.
+
+        The summary is the last present token's vector, even where that is an end token, which packed rows never train;
+        probes pool content instead.
+        """
+        present = rows(inputs.present)
+        mask = sight_mask(present, causal=True)
+        found = [self.embedded(inputs.data.flatten(0, 1))]
+        for block in self.body.h:
+            found.append(block(found[-1], attention_mask=mask))
+        found[-1] = self.body.ln_f(found[-1])
+        wanted = found if layers else found[-1:]
+        return output_of([as_features({"past": v}, {"past": last_present(v, present)}, inputs) for v in wanted], layers)
+
+    def step(self, inputs: Inputs, memory: Any, /) -> tuple[Features, Any]:
+        """Features of positions that follow what is remembered: keys and values, which grow by these; None at first.
+
+        All positions are present.
+        """
+        from transformers import DynamicCache
+
+        memory = DynamicCache() if memory is None else memory
+        start = memory.get_seq_length()
+        vectors = self.embedded(inputs.data.flatten(0, 1), start)
+        mask = after(start, vectors)
+        for block in self.body.h:
+            vectors = block(vectors, past_key_values=memory, attention_mask=mask)
+        vectors = self.body.ln_f(vectors)
+        return as_features({"past": vectors}, {"past": vectors[:, -1]}, inputs), memory
+
+    def embedded(self, tokens: Tensor, start: int = 0) -> Float[Tensor, "R L D"]:
+        """Tokens and their positions, counted from `start`, as vectors."""
+        place = torch.arange(start, start + tokens.shape[1], device=tokens.device)
+        vectors: Tensor = self.body.drop(self.body.wte(tokens) + self.body.wpe(place))
+        return vectors

@@ -1,0 +1,221 @@
+"""LSTM: layers that read from left to right, or others from right to left beside them.
+
+Source: Hochreiter and Schmidhuber 1997; both directions, projected cells and short cuts as in ELMo (Peters et al.,
+NAACL 2018).
+Differs: tokens have vectors of their own, where ELMo composes them of characters; nothing is clipped. The two
+directions share the tokens' vectors and nothing else. Features of one direction leave the other one's half empty, since
+all streams are of one width; `all` has both halves, as ELMo hands them on.
+Padding may stand anywhere: present tokens are read one after the other.
+Axes: R rows (views of samples), L positions, D width of one direction.
+"""
+
+from warnings import catch_warnings, filterwarnings
+
+import torch
+from jaxtyping import Bool, Float, Int
+from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pretask_plugins.models.text.sequence import (
+    as_features,
+    check_tokens,
+    check_vocabulary,
+    first_present,
+    last_present,
+    output_of,
+    rows,
+)
+
+Memory = list[tuple[Tensor, Tensor]]  # output and cells of every layer
+
+
+class Lstm(nn.Module):
+    """Layers from left to right.
+
+    Args:
+        spec: Of x: tokens.
+        whole_spec: Of the undivided sample.
+        width: Of every vector.
+        depth: Layers.
+        cells: Of every layer, projected to the width; as many as the width, and not projected, where it is left out.
+        dropout: Share of activations that are dropped between layers in training.
+
+    Raises:
+        Incompatible: The inputs are no tokens.
+    """
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        whole_spec: InputSpec,
+        /,
+        *,
+        width: int = 512,
+        depth: int = 2,
+        cells: int | None = None,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.width = width
+        self.embedding = nn.Embedding(check_tokens("lstm", spec, whole_spec), width)
+        self.dropout = nn.Dropout(dropout)
+        self.rightward = Direction(width, depth, cells, dropout)
+
+    def features(self, spec: InputSpec, /) -> FeatureSpec:
+        """One vector per position, that has seen what came before."""
+        check_vocabulary("lstm", spec, self.embedding.num_embeddings)
+        return FeatureSpec(self.width, spec.shape, spec.views, ("past",))
+
+    def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
+        """Features of every view: the tokens' vectors, and what each layer makes of them.
+
+        The summary is the last present token's vector, even where that is an end token, which packed rows never train;
+        probes pool content instead.
+        """
+        present = rows(inputs.present)
+        vectors = self.dropout(self.embedding(inputs.data.flatten(0, 1)))
+        found = [vectors, *self.rightward(vectors, reading_order(vectors, present, backward=False))]
+        wanted = found if layers else found[-1:]
+        return output_of([as_features({"past": v}, {"past": last_present(v, present)}, inputs) for v in wanted], layers)
+
+    def step(self, inputs: Inputs, memory: Memory | None, /) -> tuple[Features, Memory]:
+        """Features of positions that follow what is remembered: the state of every layer; None at first.
+
+        All positions are present.
+        """
+        vectors = self.dropout(self.embedding(inputs.data.flatten(0, 1)))
+        found, memory = self.rightward.go_on(vectors, memory)
+        return as_features({"past": found[-1]}, {"past": found[-1][:, -1]}, inputs), memory
+
+
+class BiLstm(nn.Module):
+    """Layers from left to right, and others from right to left; features have twice the width.
+
+    Args:
+        spec: Of x: tokens.
+        whole_spec: Of the undivided sample.
+        width: Of every vector of one direction; 512 in the paper.
+        depth: Layers of each direction.
+        cells: Of every layer, projected to the width; 4,096 in the paper. As many as the width, and not projected,
+            where it is left out.
+        dropout: Share of activations that are dropped between layers in training.
+
+    Raises:
+        Incompatible: The inputs are no tokens.
+    """
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        whole_spec: InputSpec,
+        /,
+        *,
+        width: int = 512,
+        depth: int = 2,
+        cells: int | None = None,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.width = width
+        self.embedding = nn.Embedding(check_tokens("bilstm", spec, whole_spec), width)
+        self.dropout = nn.Dropout(dropout)
+        self.rightward = Direction(width, depth, cells, dropout)
+        self.leftward = Direction(width, depth, cells, dropout)
+
+    def features(self, spec: InputSpec, /) -> FeatureSpec:
+        """One vector per position and direction."""
+        check_vocabulary("bilstm", spec, self.embedding.num_embeddings)
+        return FeatureSpec(2 * self.width, spec.shape, spec.views, ("past", "future", "all"))
+
+    def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
+        """Features of every view: the tokens' vectors in both halves, and what each layer makes of them."""
+        present = rows(inputs.present)
+        vectors = self.dropout(self.embedding(inputs.data.flatten(0, 1)))
+        past = [vectors, *self.rightward(vectors, reading_order(vectors, present, backward=False))]
+        future = [vectors, *self.leftward(vectors, reading_order(vectors, present, backward=True))]
+        pairs = list(zip(past, future, strict=True))
+        return output_of([self.offered(*pair, present, inputs) for pair in (pairs if layers else pairs[-1:])], layers)
+
+    def offered(
+        self,
+        past: Float[Tensor, "R L D"],
+        future: Float[Tensor, "R L D"],
+        present: Bool[Tensor, "R L"] | None,
+        inputs: Inputs,
+    ) -> Features:
+        """Three streams of one width, and what each direction knew when it had read everything.
+
+        No single position of `all` has both of the latter, so the summary is one of its own.
+        """
+        end, begin = last_present(past, present), first_present(future, present)
+        streams, summary = (
+            {
+                "past": F.pad(one, (0, self.width)),
+                "future": F.pad(two, (self.width, 0)),
+                "all": torch.cat([one, two], -1),
+            }
+            for one, two in ((past, future), (end, begin))
+        )
+        return as_features(streams, summary, inputs, own_summary=True)
+
+
+class Direction(nn.Module):
+    """A stack of layers that read in one direction; every one after the first is added to what it reads."""
+
+    def __init__(self, width: int, depth: int, cells: int | None, dropout: float) -> None:
+        super().__init__()
+        projected = cells is not None and cells != width
+        if projected and cells is not None and cells < width:
+            raise Incompatible(
+                "an LSTM",
+                f"model.cells of at least model.width = {width}, to which they are projected",
+                f"{cells}",
+                "Set more cells, or a smaller width.",
+            )
+        self.layers = nn.ModuleList(
+            nn.LSTM(width, cells or width, batch_first=True, proj_size=width if projected else 0) for _ in range(depth)
+        )
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(
+        self, vectors: Float[Tensor, "R L D"], order: Int[Tensor, "R L"] | None
+    ) -> list[Float[Tensor, "R L D"]]:
+        """What every layer makes of the vectors, read in the given order and given back in their own."""
+        found, _ = self.go_on(vectors if order is None else reordered(vectors, order), None)
+        return found if order is None else [reordered(each, order.argsort(1)) for each in found]
+
+    def go_on(self, read: Float[Tensor, "R L D"], memory: Memory | None) -> tuple[list[Float[Tensor, "R L D"]], Memory]:
+        """What every layer makes of vectors in their order, from the state in which it was left, and its state then."""
+        found: list[Tensor] = []
+        states: Memory = []
+        for number, layer in enumerate(self.layers):
+            # torch says that projected cells run on its own code, which is what we want; few CPUs have bfloat16 LSTMs
+            with catch_warnings(), torch.autocast("cpu", enabled=False):
+                filterwarnings("ignore", "LSTM with projections")
+                made, state = layer(self.dropout(read) if found else read, memory[number] if memory else None)
+            read = made + read if found else made
+            found.append(read)
+            states.append(state)
+        return found, states
+
+
+def reading_order(
+    vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None, backward: bool
+) -> Int[Tensor, "R L"] | None:
+    """The positions in the order in which they are read, padding last; None where that is their own.
+
+    >>> reading_order(torch.zeros(1, 4, 1), torch.tensor([[True, True, True, False]]), backward=True).tolist()
+    [[2, 1, 0, 3]]
+    """
+    if present is None and not backward:
+        return None
+    count, length = vectors.shape[:2]
+    place = torch.arange(length, device=vectors.device).expand(count, length)
+    turn = place.flip(1) if backward else place
+    return (turn if present is None else turn + length * ~present).argsort(1)
+
+
+def reordered(vectors: Float[Tensor, "R L D"], order: Int[Tensor, "R L"]) -> Float[Tensor, "R L D"]:
+    """The vectors in another order."""
+    return vectors.gather(1, order[..., None].expand_as(vectors))

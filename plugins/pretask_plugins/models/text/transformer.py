@@ -1,0 +1,256 @@
+"""Transformer: for tokens of text or frames of sound, causal or not.
+
+Source: Vaswani et al., NeurIPS 2017; layer normalisation before each part (Xiong et al., ICML 2020); rotary positions
+(Su et al. 2021); initialisation as Radford et al. 2019.
+Differs: a frame enters by one linear map. A segment is told by an embedding, as in BERT, where the data are tokens.
+Axes: R rows (views of samples), L positions, D width, E width of one head, M channels of a frame.
+"""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Bool, Float
+from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pretask_plugins.models.text.sequence import (
+    after,
+    as_features,
+    check_heads,
+    check_length,
+    check_tokens,
+    check_vocabulary,
+    last_present,
+    longest,
+    mean_present,
+    output_of,
+    rows,
+    sight_mask,
+)
+
+Pair = tuple[Tensor, Tensor]  # keys and values of all positions so far, (R, heads, T, E)
+Memory = list[Pair]  # of every block
+
+SPREAD = 0.02  # standard deviation of initial weights
+SLOWEST = 10_000.0  # positions in which the slowest pair of a head turns by one radian
+
+
+class Transformer(nn.Module):
+    """Blocks of attention and perceptron over embedded tokens or frames.
+
+    Args:
+        spec: Of x: tokens (L,), or frames (L, M).
+        whole_spec: Of the undivided sample.
+        width: Of every vector.
+        depth: Blocks.
+        heads: Of attention; they share the width.
+        hidden: Width of the perceptron, as a multiple of the model's.
+        causal: Whether a position sees the past only.
+        position: Rotary positions work at any length, learned ones up to the context.
+        context: Positions to learn; those of the longest input where it is left out.
+        segments: How many joined pieces an input may have.
+        dropout: Share of activations that are dropped in training.
+
+    Raises:
+        Incompatible: The inputs are neither tokens nor frames, or the heads cannot share the width.
+    """
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        whole_spec: InputSpec,
+        /,
+        *,
+        width: int = 256,
+        depth: int = 4,
+        heads: int = 4,
+        hidden: int = 4,
+        causal: bool = False,
+        position: Literal["rotary", "learned"] = "rotary",
+        context: int | None = None,
+        segments: int = 2,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        rotary = position == "rotary"
+        check_heads("transformer", width, heads, 2 if rotary else 1)
+        self.width, self.heads, self.causal = width, heads, causal
+        self.context = context if rotary else longest(context, spec, whole_spec)
+        self.embedding: nn.Embedding | None = None
+        if spec.vocabulary is not None:
+            self.embedding = nn.Embedding(check_tokens("transformer", spec, whole_spec), width)
+            self.segment = nn.Embedding(segments, width)
+        else:
+            self.frame = nn.Linear(check_frames(spec, whole_spec), width)
+        self.position = None if rotary else nn.Embedding(self.context or 0, width)
+        self.dropout = nn.Dropout(dropout)
+        self.blocks = nn.ModuleList(Block(width, heads, hidden * width, causal, dropout) for _ in range(depth))
+        self.norm = nn.LayerNorm(width)
+        initialise(self, depth)
+
+    def extra_repr(self) -> str:
+        """The settings that no weight shows."""
+        return f"heads={self.heads}, causal={self.causal}"
+
+    def features(self, spec: InputSpec, /) -> FeatureSpec:
+        """One vector per position."""
+        if self.embedding is not None:
+            check_vocabulary("transformer", spec, self.embedding.num_embeddings)
+        elif check_frames(spec) != self.frame.in_features:
+            raise Incompatible(
+                "transformer",
+                f"frames of {self.frame.in_features} channels, for which it was built",
+                f"{spec.shape[1]}",
+                "Let the split's whole() show what x shows.",
+            )
+        check_length("transformer", spec, self.context)
+        return FeatureSpec(self.width, spec.shape[:1], spec.views, ("past",) if self.causal else ("all",))
+
+    def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
+        """Features of every view: the embeddings, what each block makes of them, and the normalised last."""
+        vectors, present = self.embedded(inputs), rows(inputs.present)
+        mask, angles = sight_mask(present, self.causal), self.angles(vectors)
+        found = [vectors]
+        for block in self.blocks:
+            found.append(block(found[-1], mask, angles)[0])
+        found[-1] = self.norm(found[-1])
+        wanted = found if layers else found[-1:]
+        return output_of([self.offered(each, present, inputs) for each in wanted], layers)
+
+    def step(self, inputs: Inputs, memory: Memory | None, /) -> tuple[Features, Memory]:
+        """Features of positions that follow what is remembered: keys and values by block; None at first.
+
+        All positions are present.
+
+        Raises:
+            Incompatible: The model sees the future, so that a new position would change those before it.
+        """
+        if not self.causal:
+            raise Incompatible(
+                "transformer", "model.causal=true to go on from what it has read", "false", "Read the row anew."
+            )
+        start = 0 if memory is None else memory[0][0].shape[2]
+        vectors = self.embedded(inputs, start)
+        mask, angles = after(start, vectors), self.angles(vectors, start)
+        kept = []
+        for number, block in enumerate(self.blocks):
+            vectors, pair = block(vectors, mask, angles, None if memory is None else memory[number])
+            kept.append(pair)
+        return self.offered(self.norm(vectors), None, inputs), kept
+
+    def embedded(self, inputs: Inputs, start: int = 0) -> Float[Tensor, "R L D"]:
+        """Tokens, or frames, with what tells their segment and, where it is learned, their position from `start` on."""
+        data = inputs.data.flatten(0, 1)
+        if self.embedding is not None:
+            segment = rows(inputs.segment)
+            vectors = self.embedding(data) + self.segment(torch.zeros_like(data) if segment is None else segment)
+        else:
+            vectors = self.frame(data)
+        if self.position is not None:
+            vectors = vectors + self.position.weight[start : start + vectors.shape[1]]
+        dropped: Tensor = self.dropout(vectors)
+        return dropped
+
+    def angles(self, vectors: Float[Tensor, "R L D"], start: int = 0) -> Float[Tensor, "L half"] | None:
+        """By how much the pairs of a head are turned at every position from `start` on."""
+        if self.position is not None:
+            return None
+        return rotary_angles(start + vectors.shape[1], self.width // self.heads, vectors.device)[start:]
+
+    def offered(self, vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None, inputs: Inputs) -> Features:
+        """The one stream, with its last present vector as summary where it is causal, else the mean."""
+        sight, summary = ("past", last_present) if self.causal else ("all", mean_present)
+        return as_features({sight: vectors}, {sight: summary(vectors, present)}, inputs)
+
+
+class Block(nn.Module):
+    """Attention, then a perceptron, each behind a layer normalisation and beside a short cut."""
+
+    def __init__(self, width: int, heads: int, hidden: int, causal: bool, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.causal, self.share = heads, causal, dropout
+        self.norm = nn.LayerNorm(width)
+        self.query_key_value = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+        self.perceptron = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width), nn.Dropout(dropout)
+        )
+
+    def forward(
+        self,
+        vectors: Float[Tensor, "R L D"],
+        mask: Bool[Tensor, "A 1 L T"] | None,
+        angles: Float[Tensor, "L half"] | None,
+        before: Pair | None = None,
+    ) -> tuple[Float[Tensor, "R L D"], Pair]:
+        """The next layer's vectors, and the keys and values of all positions so far."""
+        taken, pair = self.attended(self.norm(vectors), mask, angles, before)
+        vectors = vectors + self.dropout(self.out(taken))
+        return vectors + self.perceptron(vectors), pair
+
+    def attended(
+        self, vectors: Tensor, mask: Tensor | None, angles: Tensor | None, before: Pair | None
+    ) -> tuple[Float[Tensor, "R L D"], Pair]:
+        """What every position takes from those that it sees, and the keys and values of these."""
+        every = self.query_key_value(vectors).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = every.unbind(0)  # (R, heads, L, E)
+        if angles is not None:
+            query, key = turned(query, angles), turned(key, angles)
+        if before is not None:
+            key, value = torch.cat([before[0], key], 2), torch.cat([before[1], value], 2)
+        share = self.share if self.training else 0.0
+        taken = F.scaled_dot_product_attention(
+            query, key, value, mask, share, self.causal and mask is None and before is None
+        )
+        return taken.transpose(1, 2).flatten(2), (key, value)
+
+
+def rotary_angles(length: int, width: int, device: torch.device) -> Float[Tensor, "L half"]:
+    """Position times frequency, for every pair of a head; float32 whatever the precision of the rest."""
+    pair = torch.arange(0, width, 2, device=device, dtype=torch.float32)
+    place = torch.arange(length, device=device, dtype=torch.float32)
+    return place[:, None] * SLOWEST ** (-pair / width)
+
+
+def turned(vectors: Float[Tensor, "R heads L E"], angles: Float[Tensor, "L half"]) -> Float[Tensor, "R heads L E"]:
+    """Every pair (first half, second half) of a head turned by its angle, so that products tell distances only.
+
+    >>> turned(torch.tensor([[[[1.0, 0.0]]]]), torch.tensor([[torch.pi / 2]])).round().abs().tolist()
+    [[[[0.0, 1.0]]]]
+    """
+    one, two = vectors.chunk(2, -1)
+    cosine, sine = angles.cos().to(vectors.dtype), angles.sin().to(vectors.dtype)
+    return torch.cat([one * cosine - two * sine, two * cosine + one * sine], -1)
+
+
+def initialise(model: nn.Module, depth: int) -> None:
+    """Normal weights; those that end on a short cut smaller, by the root of how many add up there."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            ends = name.endswith(("out", "perceptron.3"))
+            nn.init.normal_(module.weight, std=SPREAD / (2 * depth) ** 0.5 if ends else SPREAD)
+            if isinstance(module, nn.Linear) and module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+def check_frames(*specs: InputSpec) -> int:
+    """Channels of a frame; raises Incompatible unless all specs are frames of equally many."""
+    for spec in specs:
+        if len(spec.shape) != 2 or spec.vocabulary is not None:
+            raise Incompatible(
+                "transformer",
+                "tokens (length,) of a vocabulary, or frames (length, channels)",
+                f"{spec.modality} of shape {spec.shape}",
+                "Choose a split that gives one of the two, such as masked-speech.",
+            )
+    channels = {spec.shape[1] for spec in specs}
+    if len(channels) > 1:
+        raise Incompatible(
+            "transformer",
+            "as many channels in x as in the whole sample",
+            " and ".join(map(str, sorted(channels))),
+            "Let the split's whole() show what x shows.",
+        )
+    return channels.pop()

@@ -1,0 +1,33 @@
+"""Models of clips: one that looks at every frame by itself, and those that look at all frames at once.
+
+A clip is ordered views of modality `image`, so that any image model reads it frame by frame as well.
+Axes: see the modules.
+"""
+
+from collections.abc import Iterator
+
+from pretask import Component, hookimpl, model
+
+CLIPS = ("image", "video")
+
+
+@hookimpl
+def pretask_components() -> Iterator[Component]:
+    """Declare the models."""
+    yield model(
+        "frames",
+        "pretask_plugins.models.video.frames:Frames",
+        modality=CLIPS,
+        streams="present",
+        summary="An image network over the frames of a clip, one by one; its features have seen the present only.",
+        source="He et al. 2016; Wightman 2019, PyTorch Image Models",
+        small={"width": 8, "depth": 2},
+    )
+    yield model(
+        "torchvision-video",
+        "pretask_plugins.models.video.torchvision_video:TorchvisionVideo",
+        modality=CLIPS,
+        summary="Torchvision's r3d_18, mc3_18 and r2plus1d_18: convolutions over time and space.",
+        source="Tran et al. 2018",
+        small={"name": "mc3_18"},
+    )

@@ -1,0 +1,198 @@
+"""Frames: an image network over the frames of a clip, one by one.
+
+What it adds to an image model: its features are of the stream `present`, so that a target which may see the past or the
+future of a clip only can be read from it, and its summary can keep where things are (`pool`), as the fully connected
+layers of AlexNet do and a mean does not: order and direction of time are told by where things move.
+
+Source: He, Zhang, Ren and Sun, CVPR 2016 (basic blocks); Wightman 2019 for all other architectures.
+Differs: the small network has one block per stage; every stage halves the frame and doubles the width.
+Axes: B batch, V views, C channels, H W image, N positions, D width, P side of the pooled map.
+"""
+
+from dataclasses import replace
+from itertools import pairwise
+from typing import Any
+
+from jaxtyping import Float
+from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec, Unknown
+from pretask.composition import features_by_trial
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+SMALL = "convnet"
+
+
+class Frames(nn.Module):
+    """An image network, frame by frame.
+
+    Args:
+        spec: Of x.
+        whole_spec: Of the undivided clip; sides and number of frames may differ, channels may not.
+        name: `convnet` for the small network, or an architecture of timm, such as resnet18.
+        width: Channels of the first convolution of the small network.
+        depth: Its stages after that.
+        stride: Of its first convolution.
+        output_stride: Pixels from one position to the next for timm's networks that can keep a finer map, such as 8 for
+            resnet18; the network's own when 0.
+        pool: Side of the map that a fully connected layer makes the summary of; 0 for the mean over the map.
+
+    Raises:
+        Unknown: timm has no such architecture.
+        Incompatible: The inputs are no frames, or of a size that the network cannot read.
+    """
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        whole_spec: InputSpec,
+        /,
+        *,
+        name: str = SMALL,
+        width: int = 32,
+        depth: int = 3,
+        stride: int = 2,
+        output_stride: int = 0,
+        pool: int = 0,
+    ) -> None:
+        super().__init__()
+        check_frames(spec, whole_spec)
+        self.name, self.pool = name, 0
+        if name == SMALL:
+            self.body: Any = Residual(spec.shape[0], width, depth, stride)
+        else:
+            sides = tuple(max(pair) for pair in zip(spec.shape[1:], whole_spec.shape[1:], strict=True))
+            self.body = Timm(name, spec.shape[0], sides, output_stride)
+        self.summary = nn.Sequential()
+        if pool:
+            self.summary = connected(self.features(spec).width, pool)
+        self.pool = pool
+
+    def features(self, spec: InputSpec, /) -> FeatureSpec:
+        """One vector per place of the last map of every frame."""
+        try:
+            return features_by_trial(self, spec, ("present",))
+        except (RuntimeError, AssertionError, ValueError) as error:
+            raise Incompatible(
+                f"frames {self.name}",
+                "frames of a size that the network can read",
+                f"{spec.modality} of shape {spec.shape} ({str(error).splitlines()[0]})",
+                "Use larger frames, a smaller model.depth, or another model.name.",
+            ) from error
+
+    def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
+        """Features of every frame, as tokens on a grid."""
+        views = inputs.data.shape[1]
+        maps = self.body(inputs.data.flatten(0, 1) * 4 - 2)
+        tokens = as_tokens(maps[-1], views)
+        summary = self.summary(maps[-1]).view(-1, views, tokens.shape[-1]) if self.pool else tokens.mean(2)
+        grid = tuple(maps[-1].shape[2:])
+        streams, summaries = {"present": tokens}, {"present": summary}
+        output = Features(streams, summaries, grid, own_summary=self.pool > 0)
+        if not layers:
+            return output
+        return replace(output, layers=(*(as_features(each, views) for each in maps[:-1]), output))
+
+
+class Residual(nn.Module):
+    """A first convolution and residual stages; stage k has width * 2^k channels."""
+
+    def __init__(self, channels: int, width: int, depth: int, stride: int) -> None:
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(channels, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width))
+        widths = [width * 2**stage for stage in range(depth + 1)]
+        self.stages = nn.ModuleList(Block(before, after) for before, after in pairwise(widths))
+
+    def forward(self, frames: Float[Tensor, "F C H W"]) -> list[Tensor]:
+        """The map of the first convolution and of every stage."""
+        maps = [F.relu(self.first(frames))]
+        for stage in self.stages:
+            maps.append(stage(maps[-1]))
+        return maps
+
+
+class Block(nn.Module):
+    """A basic residual block that halves the frame."""
+
+    def __init__(self, before: int, after: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(before, after, 3, 2, 1, bias=False),
+            nn.BatchNorm2d(after),
+            nn.ReLU(),
+            nn.Conv2d(after, after, 3, 1, 1, bias=False),
+            nn.BatchNorm2d(after),
+        )
+        self.short = nn.Sequential(nn.Conv2d(before, after, 1, 2, bias=False), nn.BatchNorm2d(after))
+
+    def forward(self, maps: Tensor) -> Tensor:
+        """Half the side, other channels."""
+        return F.relu(self.body(maps) + self.short(maps))
+
+
+class Timm(nn.Module):
+    """An architecture of timm with random weights, without its classifier."""
+
+    def __init__(self, name: str, channels: int, sides: tuple[int, ...], output_stride: int) -> None:
+        super().__init__()
+        self.body = create(name, channels, sides, output_stride)
+
+    def forward(self, frames: Float[Tensor, "F C H W"]) -> list[Tensor]:
+        """The maps of every layer, (F, D, h, w), the last one normalised as the architecture does."""
+        maps: list[Tensor] = self.body.forward_intermediates(
+            frames, norm=True, output_fmt="NCHW", intermediates_only=True
+        )
+        return maps
+
+
+def create(name: str, channels: int, sides: tuple[int, ...], output_stride: int) -> Any:
+    """The architecture, told the size of frames and the fineness of maps where it wants to know."""
+    import timm
+
+    if not timm.is_model(name):
+        near = timm.list_models(f"*{name[:6]}*")[:5]
+        raise Unknown(f"timm has no architecture '{name}'." + (f" Did you mean {', '.join(near)}?" if near else ""))
+    wanted: dict[str, Any] = {"pretrained": False, "in_chans": channels, "num_classes": 0}
+    wanted |= {"output_stride": output_stride} if output_stride else {}
+    for extra in ({"img_size": sides, "dynamic_img_size": True}, {"img_size": sides}, {}):
+        try:
+            return timm.create_model(name, **wanted, **extra)
+        except TypeError:
+            continue
+    raise Unknown(f"timm's '{name}' takes no in_chans, num_classes or output_stride. Choose another model.name.")
+
+
+def connected(width: int, side: int) -> nn.Sequential:
+    """From a map, brought to a side, to one vector that knows where things were."""
+    full = nn.Linear(width * side**2, width)
+    return nn.Sequential(nn.AdaptiveAvgPool2d(side), nn.Flatten(), full, nn.LayerNorm(width), nn.GELU())
+
+
+def as_tokens(maps: Float[Tensor, "F D h w"], views: int) -> Float[Tensor, "B V N D"]:
+    """A vector per place."""
+    tokens = maps.flatten(2).transpose(1, 2)
+    return tokens.reshape(-1, views, *tokens.shape[1:])
+
+
+def as_features(maps: Float[Tensor, "F D h w"], views: int) -> Features:
+    """Maps as features: a token per place, their mean as summary."""
+    tokens = as_tokens(maps, views)
+    return Features({"present": tokens}, {"present": tokens.mean(2)}, tuple(maps.shape[2:]))
+
+
+def check_frames(spec: InputSpec, whole_spec: InputSpec) -> None:
+    """Raise Incompatible unless both specs are of frames of equal channels."""
+    for each in (spec, whole_spec):
+        if each.modality not in ("image", "video") or len(each.shape) != 3:
+            raise Incompatible(
+                "frames",
+                "views that are images, (channels, height, width)",
+                f"{each.modality} of shape {each.shape}",
+                f"Choose a model for {each.modality}: pretask list model.",
+            )
+    if spec.shape[0] != whole_spec.shape[0]:
+        raise Incompatible(
+            "frames",
+            "the same channels in x and in the whole clip",
+            f"{spec.shape[0]} and {whole_spec.shape[0]}",
+            "Let the split's whole() show what x shows.",
+        )

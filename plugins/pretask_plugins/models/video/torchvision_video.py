@@ -1,0 +1,89 @@
+"""Torchvision-video: residual networks with convolutions over time; the frames of a clip become one view.
+
+Source: Tran, Wang, Torresani, Ray, LeCun and Paluri, CVPR 2018, as torchvision has them; weights start at random.
+Differs: any number of channels.
+Axes: B batch, V views that are frames, C channels, T H W clip, N positions, D width.
+"""
+
+from typing import Any, Literal
+
+from jaxtyping import Float
+from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
+from pretask.composition import features_by_trial
+from torch import Tensor, nn
+
+
+class TorchvisionVideo(nn.Module):
+    """A video network of torchvision without its classifier.
+
+    Args:
+        spec: Of x: ordered views.
+        whole_spec: Of the undivided clip; sides and number of frames may differ, channels may not.
+        name: `r3d_18` convolves over space and time, `mc3_18` over time in its first layers only, `r2plus1d_18` over
+            space and then over time.
+
+    Raises:
+        Incompatible: The views are no frames in order.
+    """
+
+    def __init__(
+        self,
+        spec: InputSpec,
+        whole_spec: InputSpec,
+        /,
+        *,
+        name: Literal["r3d_18", "mc3_18", "r2plus1d_18"] = "r3d_18",
+    ) -> None:
+        super().__init__()
+        self.name = name
+        check_clip(name, spec, spec.shape[0])
+        check_clip(name, whole_spec, spec.shape[0])
+        body = create(name, spec.shape[0])
+        self.parts = nn.ModuleList([body.stem, body.layer1, body.layer2, body.layer3, body.layer4])
+
+    def features(self, spec: InputSpec, /) -> FeatureSpec:
+        """One vector per moment and place of the last layer, in one view."""
+        check_clip(self.name, spec, spec.shape[0])
+        return features_by_trial(self, spec)
+
+    def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
+        """Features of the clip, as tokens on a grid of moments and places."""
+        maps = [inputs.data.transpose(1, 2) * 4 - 2]  # (B, C, T, H, W)
+        for part in self.parts:
+            maps.append(part(maps[-1]))
+        output = as_features(maps[-1])
+        if not layers:
+            return output
+        earlier = tuple(as_features(each) for each in maps[1:-1])
+        return Features(output.streams, output.summary, output.grid, layers=(*earlier, output))
+
+
+def create(name: str, channels: int) -> Any:
+    """The network, with a first convolution for so many channels."""
+    from torchvision.models import video
+
+    body = getattr(video, name)(weights=None)
+    first = body.stem[0]
+    if channels != first.in_channels:
+        body.stem[0] = nn.Conv3d(
+            channels, first.out_channels, first.kernel_size, first.stride, first.padding, bias=first.bias is not None
+        )
+    return body
+
+
+def as_features(maps: Float[Tensor, "B D t h w"]) -> Features:
+    """Maps as features of one view: a token per moment and place, their mean as summary."""
+    tokens = maps.flatten(2).transpose(1, 2)[:, None]
+    return Features({"all": tokens}, {"all": tokens.mean(2)}, tuple(maps.shape[2:]))
+
+
+def check_clip(name: str, spec: InputSpec, channels: int) -> None:
+    """Raise Incompatible unless the views are frames in order, of so many channels."""
+    if spec.modality not in ("image", "video") or len(spec.shape) != 3 or not spec.ordered or spec.shape[0] != channels:
+        order = "ordered" if spec.ordered else "without order"
+        raise Incompatible(
+            f"torchvision-video {name}",
+            f"views that are frames in order, ({channels} channels, height, width)",
+            f"{spec.views} of {spec.modality}, {order}, of shape {spec.shape}",
+            "Choose a split of clips, or an image model.",
+        )

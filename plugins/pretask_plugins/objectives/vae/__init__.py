@@ -1,0 +1,38 @@
+"""Latent variables: objectives that explain a target by noise and a code.
+
+Source: Kingma and Welling, ICLR 2014 (the bound, reparameterisation); Ranganath, Gerrish and Blei, AISTATS 2014 (score
+function); Roeder, Wu and Duvenaud, NIPS 2017 (path derivative); Burda, Grosse and Salakhutdinov, ICLR 2016 (K samples).
+Differs: the bound is of one sample, a mean over the batch, where the paper writes (N / M) times a sum. Where x is not
+all of t (a split that hides something), the code is made from x and the bound is one on log p(y), not on log p(y | x).
+Axes: see the modules.
+"""
+
+from collections.abc import Iterator
+
+from pretask import Component, hookimpl, objective
+
+HERE = "pretask_plugins.objectives.vae"
+SMALL = {"latent": 3, "hidden": (16,)}
+
+
+@hookimpl
+def pretask_components() -> Iterator[Component]:
+    """Declare the objectives."""
+    yield objective(
+        "elbo",
+        f"{HERE}.elbo:Elbo",
+        targets={"categories", "values"},
+        bottleneck=True,
+        summary="How well is y explained by a short noisy code of x, and how short is it? Any decodable target.",
+        source="Kingma and Welling 2014",
+        small=SMALL,
+    )
+    yield objective(
+        "iwae",
+        f"{HERE}.iwae:Iwae",
+        targets={"categories", "values"},
+        bottleneck=True,
+        summary="The same with a tighter bound: the mean importance weight of K codes.",
+        source="Burda, Grosse and Salakhutdinov 2016",
+        small={**SMALL, "samples": 3},
+    )

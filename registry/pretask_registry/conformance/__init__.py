@@ -1,0 +1,30 @@
+"""The conformance kit: what every component promises, as checks without pytest.
+
+    from pretask_registry.conformance import conformance
+    test_conformance = conformance("acme")
+
+A plugin's own checks come from its hook pretask_checks(kind): functions of a case, which raise Failure or Skip. What a
+plugin knows to fail it says in its light module: EXPECTED_FAILURES = {"split cut": {"compiles": "the reason"}}.
+"""
+
+from pretask_registry.conformance.check import Check, Failure, Skip, check, require
+from pretask_registry.conformance.kit import run, update_golden
+from pretask_registry.conformance.outcomes import Outcome, as_json, as_junit, count, succeeded, told
+from pretask_registry.conformance.pytest_function import conformance
+
+__all__ = [
+    "Check",
+    "Failure",
+    "Outcome",
+    "Skip",
+    "as_json",
+    "as_junit",
+    "check",
+    "conformance",
+    "count",
+    "require",
+    "run",
+    "succeeded",
+    "told",
+    "update_golden",
+]

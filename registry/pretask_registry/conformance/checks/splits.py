@@ -1,0 +1,256 @@
+"""What every split promises: that its specs are true, that its draws are keyed, and that it runs anywhere.
+
+What it must hide is in checks_hiding.py.
+Axes: B batch, V views, K candidates; `...` the shape of one view or the grid of a target.
+"""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+from pretask import Batch, Draws, Incompatible, Inputs, InputSpec, Observed, PretaskError, Target, TargetSpec, Unknown
+from torch import Tensor
+
+from pretask_registry.canned import OBSERVED
+from pretask_registry.conformance import ambient
+from pretask_registry.conformance.check import Failure, Skip, check, require
+from pretask_registry.conformance.kinds import BATCH, SplitCase
+from pretask_registry.conformance.material import padded
+from pretask_registry.conformance.tensors import describe, difference, frozen, named, named_tensors, rows
+
+SEED = 12_345  # that no plugin would choose by itself
+KNOWN = ("categories", "values", "reference", "agreement")
+ROOM = 3.0  # by which an image may leave [0, 1]: a patch may be brought to its own mean; bytes are far beyond
+
+
+@check("split")
+def declares_what_it_makes(case: SplitCase) -> None:
+    """The declared kinds of targets, sights, views, x's modality and `hidden` are those of the specs."""
+    (spec, targets), traits = case.specs, case.component.traits
+    kinds = {each.kind for each in targets.values()}
+    require(kinds == traits["targets"][case.where], told(case, "targets", set(traits["targets"][case.where]), kinds))
+    sees = {each.sees for each in targets.values()}
+    require(sees <= traits["sees"], told(case, "sees", set(traits["sees"]), sees))
+    gives = traits["gives"] or case.where
+    require(spec.modality == gives, told(case, "gives", gives, spec.modality))
+    require(traits["views"] in (None, spec.views), told(case, "views", traits["views"], spec.views))
+    hidden = all(each.hidden for each in targets.values())
+    require(hidden == traits["hidden"], told(case, "hidden", traits["hidden"], hidden))
+
+
+def told(case: SplitCase, trait: str, declared: object, found: object) -> str:
+    """The message for a trait that is not true."""
+    return f"{case.id} declares {trait} = {declared}; its spec says {found}. Correct the declaration."
+
+
+@check("split")
+def x_is_what_spec_says(case: SplitCase) -> None:
+    """x has the shape, the views and the type of its InputSpec, is finite, and images are in [0, 1]."""
+    batch = case.batch()
+    check_inputs(case(batch)[0], case.specs[0], "x")
+
+
+@check("split")
+def whole_is_what_spec_says(case: SplitCase) -> None:
+    """What the encoder is shown at evaluation is what whole_spec says."""
+    batch = case.batch()
+    check_inputs(case.split.whole(batch), case.split.whole_spec(case.observed), "whole(batch)")
+
+
+def check_inputs(inputs: Inputs, spec: InputSpec, who: str) -> None:
+    """Raise Failure unless inputs are what a spec says."""
+    wanted = (BATCH, spec.views, *spec.shape)
+    require(tuple(inputs.data.shape) == wanted, f"{who} must have the shape {wanted}; it is {describe(inputs.data)}.")
+    if spec.vocabulary is not None:
+        require(inputs.data.dtype == torch.int64, f"{who} must be int64 tokens; it is {describe(inputs.data)}.")
+        low, high = int(inputs.data.min()), int(inputs.data.max())
+        require(low >= 0 and high < spec.vocabulary.size, f"{who} must be ids of the vocabulary; {low} to {high} came.")
+        return
+    require(inputs.data.dtype == torch.float32, f"{who} must be float32; it is {describe(inputs.data)}.")
+    require(bool(inputs.data.isfinite().all()), f"{who} must be finite; NaN or infinity came.")
+    if spec.modality in ("image", "video"):
+        least, most = float(inputs.data.min()), float(inputs.data.max())
+        require(least >= -ROOM and most <= 1 + ROOM, f"{who} must be images in [0, 1]; {least:.3g} to {most:.3g} came.")
+
+
+@check("split")
+def y_is_what_spec_says(case: SplitCase) -> None:
+    """Every target has the shape, the type and the range of its spec, and something is asked."""
+    targets, specs = case(case.batch())[1], case.specs[1]
+    require(targets.keys() == specs.keys(), f"y must hold {sorted(specs)}; it holds {sorted(targets)}.")
+    for name, spec in specs.items():
+        check_target(name, targets[name], spec)
+
+
+def check_target(name: str, target: Target, spec: TargetSpec) -> None:
+    """Raise Failure unless a target is what its spec says."""
+    places = (BATCH, *(() if spec.views is None else (spec.views,)), *spec.grid)
+    candidates = () if target.probability is None else (target.probability.shape[-1],)
+    last = (spec.channels,) if hasattr(spec, "channels") else candidates
+    wanted = (*places, *last)
+    shape = tuple(target.value.shape)
+    own = spec.kind not in KNOWN and shape[: len(places)] == places  # what follows is the business of a plugin's kind
+    require(shape == wanted or own, f"'{name}' must have the shape {wanted}; it is {describe(target.value)}.")
+    require(bool(target.value.isfinite().all()), f"'{name}' must be finite; NaN or infinity came.")
+    if target.weight is not None:
+        fits = tuple(target.weight.shape) == places and target.weight.is_floating_point()
+        require(fits, f"The weight of '{name}' must be floats of shape {places}; it is {describe(target.weight)}.")
+        require(bool((target.weight > 0).any()), f"'{name}' must be asked somewhere; all its weights are 0.")
+        require(bool((target.weight >= 0).all()), f"The weights of '{name}' must not be negative.")
+    if hasattr(spec, "classes"):
+        check_classes(name, target.value, spec.classes)
+    elif hasattr(spec, "channels"):
+        require(target.value.dtype == torch.float32, f"'{name}' must be float32; it is {describe(target.value)}.")
+
+
+def check_classes(name: str, value: Tensor, classes: int) -> None:
+    """Raise Failure unless values are class numbers."""
+    require(value.dtype == torch.int64, f"'{name}' must be int64 class numbers; it is {describe(value)}.")
+    low, high = int(value.min()), int(value.max())
+    require(low >= 0 and high < classes, f"'{name}' must be from 0 to {classes - 1}; {low} to {high} came.")
+
+
+@check("split")
+def same_output_in_any_batch(case: SplitCase) -> None:
+    """What is drawn for a sample is the same in any order and any size of batch."""
+    batch = case.batch()
+    whole = named(case(batch))
+    order = torch.arange(BATCH).flip(0)
+    other = difference(rows(whole, order), named(case(picked(batch, order))))
+    require(not other, f"A sample must not change with the order of its batch; reversed, {other}.")
+    few = torch.arange(5)
+    other = difference(rows(whole, few), named(case(picked(batch, few))))
+    require(not other, f"A sample must not change with the size of its batch; with 5 samples of {BATCH}, {other}.")
+
+
+def picked(batch: Batch, order: Tensor) -> Batch:
+    """Some samples of a batch."""
+    return Batch(
+        batch.data[order],
+        batch.index[order],
+        None if batch.present is None else batch.present[order],
+        None if batch.partners is None else batch.partners[order],
+    )
+
+
+@check("split")
+def draws_follow_the_seed(case: SplitCase) -> None:
+    """All randomness comes from the Draws that it is given: another seed, or another epoch, gives another output."""
+    batch = case.batch(32)
+    with ambient.watched() as made:
+        first = named(case(batch, more=SEED))
+    if not made:
+        return  # it draws nothing; that it does not draw elsewhere, other checks say
+    foreign = sorted({each.name for each in made if each.seed != case.seed + SEED})
+    require(not foreign, f"Draws must have the run's seed; '{', '.join(foreign)}' has one of its own.")
+    other = difference(first, named(case(batch, more=SEED + 1)))
+    require(other, "Another seed must give another output; it is the same.")
+    other = difference(first, named(case(batch, epoch=1, more=SEED)))
+    require(other, "Another epoch must give another output, or every epoch repeats the first; it is the same.")
+
+
+@check("split")
+def ambient_randomness_is_left_alone(case: SplitCase) -> None:
+    """The generators of torch, numpy and random are neither read nor moved."""
+    batch, made = case.batch(), []
+    case(batch)
+    for seed in (1, 2):
+        ambient.seed_everything(seed)
+        before = ambient.states()
+        made.append(named(case(batch)))
+        moved = ambient.touched(before)
+        require(not moved, f"A split must draw from Draws only; it moved the generator of {moved}.")
+    other = difference(made[0], made[1])
+    require(not other, f"A split must draw from Draws only; with other ambient seeds, {other}.")
+
+
+@check("split")
+def batch_is_not_changed(case: SplitCase) -> None:
+    """The batch that it is given is as it was afterwards."""
+    batch = case.batch()
+    before = frozen(batch)
+    case(batch)
+    case.split.whole(batch)
+    other = difference(before, dict(named_tensors(batch)), 0.0)
+    require(not other, f"A split must not write into its batch; afterwards, {other}.")
+
+
+@check("split")
+def runs_on_the_meta_device(case: SplitCase) -> None:
+    """It runs where there are shapes but no numbers, so everything that it makes is on the batch's own device."""
+    batch = case.batch()
+    case(batch)
+    there = batch.to("meta")
+    for name, tensor in [
+        *named(case.split(there, Draws(there.index, case.seed))).items(),
+        *named_tensors(case.split.whole(there), "whole"),
+    ]:
+        require(tensor.device.type == "meta", f"'{name}' must be on the batch's device; it is on {tensor.device}.")
+
+
+@check("split", once=True)
+def compiles(case: SplitCase) -> None:
+    """It is one graph for torch.compile (fullgraph), and gives the same."""
+    if hasattr(Draws.uniform, "__wrapped__"):
+        raise Skip("What checks the shapes of this process cannot be traced: pretask check compiles it in its own.")
+    batch = case.batch()
+    seed, epoch = torch.tensor(case.seed), torch.zeros(BATCH, dtype=torch.int64)
+
+    def step(batch: Batch, seed: Tensor, epoch: Tensor) -> object:
+        return case.split(batch, Draws(batch.index, seed, epoch))
+
+    eager = named(step(batch, seed, epoch))
+    torch._dynamo.reset()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the tracer's own
+        other = difference(eager, named(torch.compile(step, backend="eager", fullgraph=True)(batch, seed, epoch)))
+    require(not other, f"A compiled split must give the same; {other}.")
+
+
+@check("split", when=lambda component: bool({"text", "audio"} & component.traits["modality"]))
+def padding_is_not_asked(case: SplitCase) -> None:
+    """What stands where `present` is False changes neither x where something is present nor anything that is asked."""
+    if case.where not in ("text", "audio"):
+        return
+    batch = padded(case.batch(), case.samples)
+    assert batch.present is not None
+    noise = batch.data.roll(1, 0) if case.where == "audio" else batch.data.flip(1)
+    ours, theirs = (case(each) for each in (batch, replace(batch, data=batch.data.where(batch.present, noise))))
+    if ours[0].present is not None:
+        shown = ours[0].present.view(*ours[0].present.shape, *[1] * (ours[0].data.ndim - ours[0].present.ndim))
+        same = ((ours[0].data.float() - theirs[0].data.float()).abs() * shown).max() < 1e-3
+        require(same, "x must not hold what padding is; where x is present, it changes with what stands there.")
+    for name, target in ours[1].items():
+        other = theirs[1][name]
+        asked = torch.ones(target.value.shape[:2]) if target.weight is None else target.weight
+        while asked.ndim < target.value.ndim:
+            asked = asked[..., None]
+        same = ((target.value.float() - other.value.float()).abs() * (asked > 0)).max() < 1e-3
+        require(same, f"'{name}' must not ask for padding; what is asked changes with what stands there.")
+
+
+@check("split", once=True)
+def refuses_with_reasons(case: SplitCase) -> None:
+    """Data that cannot be split raise Incompatible, which says what was needed, what came and what to do."""
+    modality = next((each for each in OBSERVED if each not in case.component.traits["modality"]), "")
+    wrong = OBSERVED[modality] if modality else Observed("smell", (3,), "float32")
+    check_refusal(lambda: case.built.spec(wrong), f"{wrong.modality} data, which {case.id} does not declare,")
+
+
+def check_refusal(
+    attempt: Callable[[], object], what: str, wanted: type[PretaskError] | tuple[type[PretaskError], ...] = Incompatible
+) -> None:
+    """Raise Failure unless an attempt is refused with the wanted error, in three parts."""
+    try:
+        attempt()
+    except PretaskError as error:
+        require(isinstance(error, wanted), f"{what} must raise Incompatible; {type(error).__name__} came: {error}")
+        parts = () if isinstance(error, Unknown) else ("who", "needs", "got", "do")
+        missing = [part for part in parts if not getattr(error, part, "")]
+        require(not missing, f"An error must say who, needs, got and do; '{error}' lacks {' and '.join(missing)}.")
+        require(str(error).rstrip().endswith("."), f"An error must end in a sentence of what to do; '{error}'.")
+        return
+    except Exception as error:
+        raise Failure(f"{what} must raise Incompatible, with reason; {type(error).__name__} came: {error}") from error
+    raise Failure(f"{what} must be refused, with the reason; it was taken.")

@@ -1,0 +1,209 @@
+"""What every task and suite promises: parts that exist and fit, settings that are valid, and a lesson that is learned.
+
+Axes: B batch.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import replace
+from importlib.resources import files
+from typing import Any
+
+import torch
+from pretask import Batch, Draws, Inputs, Labels, Recipe, Samples, Targets, Task
+from pretask.training import train
+
+from pretask_registry.conformance import ambient
+from pretask_registry.conformance.cases import Case
+from pretask_registry.conformance.check import Failure, check, require
+from pretask_registry.conformance.checks.models import nudged, reached
+from pretask_registry.conformance.kinds import TaskCase
+from pretask_registry.conformance.material import CPU, batch_of
+from pretask_registry.conformance.tensors import difference, named_tensors, parameters_of
+from pretask_registry.fit import PARTS, static_fit
+from pretask_registry.options import read_options, settle
+from pretask_registry.registry import Registered
+from pretask_registry.resolve import implementation, settle_options
+
+STEPS, RATE = 60, 5e-3  # to overfit eight samples
+LEARNED = 0.15  # of a blind guess's loss must be gone
+RECENT = 3  # losses that must have fallen together
+
+
+@check("task", once=True)
+def parts_exist_and_fit(case: TaskCase) -> None:
+    """Split, objective and model are installed, and fit by what they declare."""
+    reason = static_fit(case.parts["split"], case.parts["objective"], case.parts["model"])
+    require(reason is None, f"The parts of {case.id} must fit; {reason}")
+
+
+@check("task", once=True)
+def settings_are_valid(case: TaskCase) -> None:
+    """The paper's options and every preset name options that exist, with values of their types."""
+    traits = case.component.traits
+    check_settings(case, "options", traits["options"])
+    Recipe(**settle("recipe", "recipe", read_options(Recipe, by_keyword=False), traits["recipe"]))
+    for name, settings in traits["presets"].items():
+        check_settings(case, f"the preset {name}", settings)
+
+
+def check_settings(case: TaskCase, where: str, settings: Mapping[str, Any]) -> None:
+    """Raise unless settings such as {"split.patch": 96, "data": "shapes"} can be taken."""
+    parts: dict[str, Registered] = dict(case.parts)
+    for name, value in settings.items():
+        if "." not in name:
+            kinds = (*PARTS, "data")
+            require(name in kinds, f"{where} must set {', '.join(kinds)} or PART.OPTION; it sets {name!r}.")
+            parts[name] = case.registry.find(name, value)
+    given: dict[str, dict[str, Any]] = {}
+    for name, value in settings.items():
+        part, _, option = name.partition(".")
+        if option:
+            given.setdefault(part, {})[option] = value
+    recipe = given.pop("recipe", {})
+    settle("recipe", "recipe", read_options(Recipe, by_keyword=False), recipe)
+    for part, options in given.items():
+        require(part in parts, f"{where} sets options of '{part}', which it does not name.")
+        settle_options(parts[part], implementation(parts[part]), {**parts[part].component.small, **options})
+
+
+def step(task: Task, batch: Batch, seed: int) -> Any:
+    """The loss of a batch whose draws are always the same."""
+    return task.loss(batch, Draws(batch.index, seed))
+
+
+@check("task")
+def overfits_one_batch(case: TaskCase) -> None:
+    """Trained on eight samples with the same draws, the loss falls well below where it began and below chance."""
+    task = case.make()
+    batch = batch_of(case.samples, task.split, 8)
+    optimizer = torch.optim.Adam([*task.model.parameters(), *task.objective.parameters()], RATE)
+    task.model.train()
+    losses: list[float] = []
+    for number in range(STEPS):
+        torch.manual_seed(number)
+        loss = step(task, batch, case.seed)
+        require(bool(loss.total.isfinite()), f"The loss must stay finite; it was {loss.total} in step {number}.")
+        losses.append(float(loss.total.detach()))
+        if learned(losses, blind(task, losses[0])):
+            return
+        optimizer.zero_grad()
+        loss.total.backward()
+        optimizer.step()
+        if hasattr(task.objective, "after_step"):
+            task.objective.after_step(task.model, (number + 1) / STEPS)
+    told = f"from {losses[0]:.4g} to {losses[-1]:.4g}, where a blind guess has {blind(task, losses[0]):.4g}"
+    raise Failure(f"Eight samples must be learned in {STEPS} steps; the loss went {told}.")
+
+
+def learned(losses: list[float], start: float) -> bool:
+    """Whether the last losses together are well below the start."""
+    recent = losses[-RECENT:]
+    return len(losses) > RECENT and sum(recent) / RECENT < start - LEARNED * abs(start)
+
+
+def blind(task: Task, first: float) -> float:
+    """The loss of a blind guess, where the objective knows it of every target; at most the first one."""
+    chance = getattr(task.objective, "chance", {})
+    names = list(task.split.spec(task.observed)[1])
+    return min(first, sum(chance[name] for name in names)) if all(name in chance for name in names) else first
+
+
+@check("task")
+def gradient_reaches_every_parameter(case: TaskCase) -> None:
+    """Every parameter of model and objective that asks for a gradient gets one from the task's own loss."""
+    task = case.make()
+    nudged(task.model.train())
+    nudged(task.objective.train())
+    step(task, batch_of(case.samples, task.split, 16), case.seed).total.backward()
+    dead = [
+        f"{who}.{name}"
+        for who, part in (("model", task.model), ("objective", task.objective))
+        for name, each in part.named_parameters()
+        if each.requires_grad and not reached(each)
+    ]
+    require(not dead, f"A gradient must reach every parameter; none reaches {', '.join(dead[:5])}.")
+
+
+@check("task")
+def labels_make_no_difference(case: TaskCase) -> None:
+    """Trained on the same samples with other labels, the weights are the same, bit for bit."""
+    told = difference(first_run(case), trained(case, shuffled(case.samples)), 0.0)
+    require(not told, f"Labels must not reach the training; with other labels, {told}.")
+
+
+@check("task")
+def same_seed_same_weights(case: TaskCase) -> None:
+    """Two runs of one seed give the same weights, whatever the ambient seed."""
+    ours = first_run(case)
+    ambient.seed_everything(2)
+    told = difference(ours, trained(case, case.samples), 0.0)
+    require(not told, f"A run must follow from its seed; with another ambient seed, {told}.")
+
+
+def first_run(case: TaskCase) -> dict[str, torch.Tensor]:
+    """The weights after two steps, remembered for the next check."""
+    ambient.seed_everything(1)
+    weights: dict[str, torch.Tensor] | None = case.__dict__.get("first_run")
+    if weights is None:
+        weights = case.__dict__["first_run"] = trained(case, case.samples)
+    return weights
+
+
+def trained(case: TaskCase, samples: Samples) -> dict[str, torch.Tensor]:
+    """The weights after two steps on some samples."""
+    task = case.make()
+    recipe = replace(Recipe(), batch=8, samples=16, lr=1e-3, channels_last=False)
+    train(replace(task, recipe=recipe), samples, seed=case.seed)
+    return parameters_of(task.model, task.objective)
+
+
+def shuffled(samples: Samples) -> Samples:
+    """The same samples with the labels of others."""
+    labels = {name: Labels(each.value.roll(1, 0), each.names) for name, each in samples.labels.items()}
+    return replace(samples, labels=labels)
+
+
+@check("task")
+def finite_in_bfloat16(case: TaskCase) -> None:
+    """The task's loss is finite under bfloat16 autocast."""
+    task = case.make()
+    with torch.autocast(CPU.type, torch.bfloat16):
+        loss = step(task, batch_of(case.samples, task.split, 4), case.seed)
+    require(bool(loss.total.isfinite()), f"The loss must be finite in bfloat16; it is {loss.total}.")
+
+
+@check("task")
+def split_runs_outside_autocast(case: TaskCase) -> None:
+    """Under bfloat16 autocast, model and objective are given the very x and y that they are given without."""
+    task = case.make()
+    batch = batch_of(case.samples, task.split, 16)
+    plain = exchanged_values(task, batch, case.seed)
+    with torch.autocast(CPU.type, torch.bfloat16):
+        told = difference(plain, exchanged_values(task, batch, case.seed), 0.0)
+    require(not told, f"A split must run outside autocast, or precision changes the lesson; under bfloat16, {told}.")
+
+
+def exchanged_values(task: Task, batch: Batch, seed: int) -> dict[str, torch.Tensor]:
+    """The x that a task's loss hands to the model and the y that it hands to the objective."""
+    values: dict[str, Any] = {}
+
+    def encode(inputs: Inputs) -> Any:
+        values["x"] = inputs
+        return task.model(inputs)
+
+    def score(features: Any, targets: Targets, draws: Draws) -> Any:
+        values["y"] = targets
+        return task.objective(features, targets, draws)
+
+    with torch.no_grad():
+        step(replace(task, model=encode, objective=score), batch, seed)
+    return dict(named_tensors(values))
+
+
+@check("suite", once=True)
+def file_can_be_read(case: Case) -> None:
+    """The file that a suite names lies beside its module and is TOML."""
+    module, _, name = case.component.implementation.partition(":")
+    content = tomllib.loads(files(module).joinpath(name).read_text(encoding="utf-8"))
+    require(content, f"{name} must fix something; it is empty.")

@@ -1,0 +1,218 @@
+"""Golden: what a version of a component gives on canned data, kept in a file, so that a silent change is noticed.
+
+Whole numbers must be the same; of floats and bytes a few statistics, up to what other processors round otherwise. The
+file is `golden.json` in the package of the plugin's light module, or MODULE.golden.json beside a plain module.
+"""
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import torch
+from pretask import Draws
+from torch import Tensor
+
+from pretask_registry.conformance.cases import Case
+from pretask_registry.conformance.check import Skip, check, require
+from pretask_registry.conformance.kinds import DataCase, EvaluatorCase, ModelCase, ObjectiveCase, SplitCase, TaskCase
+from pretask_registry.conformance.tensors import mapped, named, named_tensors, parameters_of, rows
+from pretask_registry.discovery import Plugin
+
+KINDS = ("split", "model", "objective", "data", "evaluator", "task", "suite")
+TOLERANCE = 2e-3  # of statistics, in deviations of the tensor
+ROUNDED = 1.01  # by which a byte may differ that was a float before
+STATISTICS = 2  # mean and deviation
+PROBED = 5  # single values of every tensor of floats
+FIRST = 8  # samples of data
+Facts = Mapping[str, Any]
+
+
+def golden_file(plugin: Plugin) -> Path:
+    """Where the fingerprints of a plugin's components are kept."""
+    top = plugin.module.partition(".")[0]
+    spec = find_spec(top)
+    if spec is None or spec.origin is None:
+        raise Skip(f"{top} has no file, so nothing can lie beside it.")
+    place = Path(spec.origin)
+    return place.with_name("golden.json") if spec.submodule_search_locations else place.with_suffix(".golden.json")
+
+
+def known(plugin: Plugin) -> dict[str, Any]:
+    """All that the file of a plugin holds."""
+    path = golden_file(plugin)
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    return content
+
+
+def key_of(case: Case) -> str:
+    """The name of a component in the file."""
+    return f"{case.kind} {case.id}"
+
+
+@check(*KINDS)
+def output_is_golden(case: Case) -> None:
+    """The output on canned data is what this version has always given."""
+    entry = known(case.registered.plugin).get(key_of(case), {})
+    if isinstance(entry, str):
+        raise Skip(f"No fingerprint is kept of it: {entry}")
+    if case.where not in entry:
+        name = case.registered.plugin.namespace
+        raise Skip(f"No fingerprint of this version is kept yet: pretask check {name} --update-golden writes it.")
+    told = changed(entry[case.where], fingerprint(case))
+    require(
+        not told,
+        f"The output of {case.id} must stay as it is; {told}. "
+        f"Bump to @{case.component.version + 1} (version={case.component.version + 1}), or restore what it was.",
+    )
+
+
+def changed(before: Facts, now: Facts) -> str:
+    """What is different between two fingerprints, in words; empty where nothing is."""
+    if before.keys() != now.keys():
+        return f"it gave {', '.join(before)}, and now {', '.join(now)}"
+    for name, facts in before.items():
+        if not alike(facts, now[name]):
+            return f"{name} was {shown(facts)}, and is now {shown(now[name])}"
+    return ""
+
+
+def alike(before: Any, now: Any) -> bool:
+    """Whether two facts are the same, numbers up to the tolerance."""
+    if isinstance(before, list) and isinstance(now, list) and before[:1] == now[:1] and len(before) == len(now):
+        most = TOLERANCE * max(abs(before[2]), 1e-3)
+        single = max(most, ROUNDED) if "int8" in before[0] else most
+        return all(
+            math.isclose(one, two, rel_tol=TOLERANCE, abs_tol=most if place < STATISTICS else single)
+            for place, (one, two) in enumerate(zip(before[1:], now[1:], strict=True))
+        )
+    return bool(before == now)
+
+
+def shown(facts: Any) -> str:
+    """A fact in words."""
+    if not isinstance(facts, list):
+        return str(facts)
+    return f"{facts[0]} of mean {facts[1]:.4g} and deviation {facts[2]:.4g}"
+
+
+def update(case: Case) -> bool:
+    """Write the fingerprint of a case whose version has none; whether there was something to write."""
+    content = known(case.registered.plugin)
+    entry = content.setdefault(key_of(case), {})
+    if isinstance(entry, str) or case.where in entry:
+        return False
+    try:
+        entry[case.where] = fingerprint(case)
+    except Skip:
+        return False
+    path = golden_file(case.registered.plugin)
+    lines = [f" {json.dumps(key)}: {json.dumps(each, sort_keys=True)}" for key, each in sorted(content.items())]
+    path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+    return True
+
+
+def fingerprint(case: Case) -> Facts:
+    """What a component gives on canned data, as few facts."""
+    made: dict[str, Callable[[Any], Facts]] = {
+        "split": of_split,
+        "model": of_model,
+        "objective": of_objective,
+        "data": of_data,
+        "evaluator": of_evaluator,
+        "task": of_task,
+        "suite": of_suite,
+    }
+    return made[case.kind](case)
+
+
+def facts_of(values: Any) -> dict[str, Any]:
+    """Facts of all tensors in some values."""
+    return {name: facts_of_tensor(each.detach()) for name, each in named_tensors(values)}
+
+
+def facts_of_tensor(tensor: Tensor) -> str | list[Any]:
+    """Type and shape, with a checksum of whole numbers, or mean, deviation and some values of floats and bytes."""
+    form = f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
+    if tensor.dtype in (torch.int64, torch.bool):
+        return f"{form} {crc32(tensor.long().contiguous().numpy().tobytes()):08x}"
+    flat = tensor.double().flatten()
+    probes = flat[torch.linspace(0, max(len(flat) - 1, 0), PROBED).long()].tolist() if len(flat) else []
+    return [form, *(float(f"{each:.6g}") for each in (float(flat.mean()), float(flat.std(correction=0)), *probes))]
+
+
+def of_split(case: SplitCase) -> Facts:
+    """x and y of a few samples, by seed 0."""
+    return facts_of(named(case(case.batch(), more=-case.seed)))
+
+
+def with_plain_weights(module: Any) -> Any:
+    """The module with weights that follow from their order and shape, since a seed gives others in other versions."""
+    with torch.no_grad():
+        for number, each in enumerate(module.parameters()):
+            each.copy_(0.3 * (torch.arange(each.numel()).double() * 0.7 + number).cos().view(each.shape).float())
+    return module
+
+
+def of_model(case: ModelCase) -> Facts:
+    """Features of canned inputs, with plain weights, and the names and shapes of all weights."""
+    model = with_plain_weights(case.make()).eval()
+    with torch.no_grad():
+        made = model(case.inputs)
+    shapes = {name: tuple(each.shape) for name, each in parameters_of(model).items()}
+    return {"weights": f"{crc32(repr(sorted(shapes.items())).encode()):08x}", **facts_of({"summary": made.summary})}
+
+
+def of_objective(case: ObjectiveCase) -> Facts:
+    """Total and parts of the loss, with plain weights and plain features, on targets of the first split that fits."""
+    asked = case.tasks[0]
+    features = mapped(asked.features, plain)
+    objective = with_plain_weights(asked.task.objective)
+    loss = objective(features, asked.targets, Draws(asked.batch.index).branch("objective"))
+    return {"with": asked.task.name, **facts_of({"total": loss.total, "parts": loss.parts})}
+
+
+def plain(tensor: Tensor) -> Tensor:
+    """Floats that follow from their place; all else as it is."""
+    if not tensor.is_floating_point():
+        return tensor
+    return (torch.arange(tensor.numel()).double() * 0.37).cos().view(tensor.shape).float()
+
+
+def of_data(case: DataCase) -> Facts:
+    """The first samples of both parts, and their labels."""
+    if not case.component.small:
+        raise Skip("It is data of the user's.")
+    return {
+        f"{part}.{name}": facts
+        for part, samples in case.parts.items()
+        for name, facts in facts_of(
+            rows({"data": samples.data, **{key: each.value for key, each in samples.labels.items()}}, slice(0, FIRST))
+        ).items()
+    }
+
+
+def of_evaluator(case: EvaluatorCase) -> Facts:
+    """The names of all that it yields, since records hold them; its numbers depend on what is measured."""
+    return {"names": ", ".join(sorted({name for name, _ in case.tried.yielded}))}
+
+
+def of_task(case: TaskCase) -> Facts:
+    """Parts, options and recipe of the paper; presets may be added."""
+    traits = case.component.traits
+    return {name: canonical(traits[name]) for name in ("parts", "options", "recipe")}
+
+
+def of_suite(case: Case) -> Facts:
+    """The file."""
+    module, _, name = case.component.implementation.partition(":")
+    return {"file": f"{crc32(files(module).joinpath(name).read_bytes()):08x}"}
+
+
+def canonical(value: Any) -> str:
+    """JSON with keys in order."""
+    return json.dumps(value, sort_keys=True, default=str)

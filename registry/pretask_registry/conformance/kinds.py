@@ -1,0 +1,292 @@
+"""Kinds: the cases of every kind of component, with what their checks need, built when it is first asked for."""
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+import torch
+from pretask import (
+    Batch,
+    Draws,
+    Features,
+    Inputs,
+    InputSpec,
+    Observed,
+    PretaskError,
+    Samples,
+    Targets,
+    TargetSpecs,
+    Task,
+)
+from pretask.composition import seeded
+
+from pretask_registry.canned import OBSERVED, canned_inputs
+from pretask_registry.conformance import ambient, material
+from pretask_registry.conformance.cases import Case
+from pretask_registry.conformance.check import Skip
+from pretask_registry.registry import Registered, Registry
+from pretask_registry.resolve import build
+
+BATCH = 12
+
+
+@dataclass(frozen=True)
+class SplitCase(Case):
+    """A split on data of one modality, which it has been fitted to."""
+
+    @cached_property
+    def samples(self) -> Samples:
+        """The data."""
+        return material.samples_of(self.registry, self.where)
+
+    @property
+    def observed(self) -> Observed:
+        """What the data are."""
+        return self.samples.observed
+
+    @cached_property
+    def split(self) -> Any:
+        """The split."""
+        return material.fitted(self.built, self.samples)
+
+    @cached_property
+    def specs(self) -> tuple[InputSpec, TargetSpecs]:
+        """What it says it makes."""
+        spec, targets = self.split.spec(self.observed)
+        return spec, targets
+
+    def batch(self, size: int = BATCH, start: int = 0) -> Batch:
+        """Some samples."""
+        return material.batch_of(self.samples, self.split, size, start)
+
+    def draws(self, batch: Batch, epoch: int | torch.Tensor = 0, more: int = 0) -> Draws:
+        """The draws of a batch; `more` is added to the case's seed."""
+        return Draws(batch.index, self.seed + more, epoch).branch("split")
+
+    def __call__(self, batch: Batch, epoch: int = 0, more: int = 0) -> tuple[Inputs, Targets]:
+        """x and y of a batch."""
+        made: tuple[Inputs, Targets] = self.split(batch, self.draws(batch, epoch, more))
+        return made
+
+
+@dataclass(frozen=True)
+class ModelCase(Case):
+    """A model on inputs of one modality."""
+
+    @cached_property
+    def given(self) -> tuple[InputSpec, Inputs]:
+        """What it is shown: canned, or what an installed split that fits it makes of tiny data."""
+        for spec, inputs in self.canned():
+            if self.accepts(spec):
+                return spec, inputs
+        parts = next(iter(material.fitting(self.registry, {"model": self.registered}, self.where)), None)
+        if parts is None:
+            raise Skip(f"No installed split and objective fit {self.id} on {self.where}.")
+        task = material.small_task(parts, material.samples_of(self.registry, self.where))
+        batch = material.batch_of(material.samples_of(self.registry, self.where), task.split, 8)
+        spec, _ = task.split.spec(task.observed)
+        return spec, task.split(batch, Draws(batch.index))[0]
+
+    def canned(self) -> Iterator[tuple[InputSpec, Inputs]]:
+        """Canned inputs of the modality; of images, one by one and as frames in order."""
+        if self.where in OBSERVED:
+            yield canned_inputs(self.where)
+        if self.where == "image":
+            spec, clips = canned_inputs("video")
+            yield replace(spec, modality="image"), clips
+
+    def accepts(self, spec: InputSpec) -> bool:
+        """Whether a model can be built for such inputs."""
+        try:
+            with torch.device("meta"):
+                self.built(spec, spec).features(spec)
+        except PretaskError:
+            return False
+        return True
+
+    @property
+    def spec(self) -> InputSpec:
+        """Of the inputs."""
+        return self.given[0]
+
+    @property
+    def inputs(self) -> Inputs:
+        """Eight samples."""
+        return self.given[1]
+
+    def make(self, more: int = 0) -> Any:
+        """A model with freshly initialised weights; `more` is added to the case's seed."""
+        with seeded(self.seed + more):
+            return self.built(self.spec, self.spec)
+
+    @cached_property
+    def model(self) -> Any:
+        """A model that checks do not change."""
+        return self.make().eval()
+
+
+@dataclass(frozen=True)
+class ObjectiveCase(Case):
+    """An objective for one kind of target, in tasks composed with installed splits and models."""
+
+    @cached_property
+    def tasks(self) -> tuple["Asked", ...]:
+        """One task with an answer per position and one with an answer per sample, as far as there are such splits."""
+        found: dict[bool, Asked] = {}
+        for parts, modality in self.candidates():
+            asked = Asked.compose(parts, material.samples_of(self.registry, modality), self.seed)
+            found.setdefault(any(each.grid for each in asked.specs.values()), asked)
+            if len(found) == 2:
+                break
+        if not found:
+            raise Skip(f"No installed split asks for {self.where} in a way that fits {self.id}.")
+        return tuple(found.values())
+
+    def candidates(self) -> Iterator[tuple[material.Parts, str]]:
+        """Parts that fit, and the modality, where a target of this kind is asked."""
+        for split in material.ordered(self.registry, "split", {}, self.registered):
+            for modality, kinds in sorted(split.component.traits["targets"].items()):
+                if self.where in kinds:
+                    fixed = {"objective": self.registered, "split": split}
+                    for parts in material.fitting(self.registry, fixed, modality):
+                        yield parts, modality
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A task, and what its objective is asked on a batch.
+
+    Args:
+        task: Composed at small sizes.
+        batch: Eight samples.
+        specs: Of the targets.
+        features: Of the batch, detached.
+        targets: Of the batch.
+    """
+
+    task: Task
+    batch: Batch
+    specs: TargetSpecs
+    features: Features
+    targets: Targets
+
+    @classmethod
+    def compose(cls, parts: material.Parts, samples: Samples, seed: int) -> "Asked":
+        """The task of some parts on some samples."""
+        task = material.small_task(parts, samples, seed)
+        task.model.eval()
+        batch = material.batch_of(samples, task.split, 8)
+        inputs, targets = task.split(batch, Draws(batch.index, seed).branch("split"))
+        with torch.no_grad():
+            features = task.model(inputs)
+        return cls(task, batch, task.split.spec(task.observed)[1], features, targets)
+
+    def draws(self, seed: int = 0) -> Draws:
+        """Of the objective."""
+        return Draws(self.batch.index, seed).branch("objective")
+
+
+@dataclass(frozen=True)
+class DataCase(Case):
+    """Data at their small size."""
+
+    @cached_property
+    def parts(self) -> dict[str, Samples]:
+        """Both parts, from the cache where they are there."""
+        return {part: self.built(part) for part in ("train", "test")}
+
+    @cached_property
+    def again(self) -> tuple[dict[str, Samples], str]:
+        """Both parts, made once more under other ambient seeds, and the generators that were moved."""
+        _ = self.parts
+        ambient.seed_everything(1)
+        with fresh_cache():
+            before = ambient.states()
+            made = build(self.registered, self.component.small)
+            parts = {part: replace(made(part), data=made(part).data[:].clone()) for part in ("train", "test")}
+        return parts, ambient.touched(before)
+
+
+@contextmanager
+def fresh_cache() -> Iterator[None]:
+    """An empty cache inside, the user's own outside."""
+    before = os.environ.get("PRETASK_CACHE")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["PRETASK_CACHE"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("PRETASK_CACHE")
+            if before is not None:
+                os.environ["PRETASK_CACHE"] = before
+
+
+@dataclass(frozen=True)
+class EvaluatorCase(Case):
+    """An evaluator with a task and data that it accepts."""
+
+    @cached_property
+    def tried(self) -> "Evaluated":
+        """The first of the candidate tasks and data that the evaluator measures.
+
+        Raises:
+            Skip: It measures none of them.
+        """
+        from pretask_registry.conformance.evaluating import first_measured
+
+        return first_measured(self)
+
+
+Evaluated = Any  # evaluating.Evaluated
+
+
+@dataclass(frozen=True)
+class TaskCase(Case):
+    """A declared task, of its parts at their small sizes."""
+
+    @cached_property
+    def parts(self) -> material.Parts:
+        """What it names."""
+        return material.declared_parts(self.registry, self.registered)
+
+    @cached_property
+    def samples(self) -> Samples:
+        """Tiny data that its parts fit."""
+        return material.samples_of(self.registry, material.modality_of(self.registry, self.parts))
+
+    def make(self) -> Task:
+        """The task with freshly initialised weights."""
+        return material.small_task(self.parts, self.samples, self.seed)
+
+
+MAKE: dict[str, Callable[..., Case]] = {
+    "split": SplitCase,
+    "model": ModelCase,
+    "objective": ObjectiveCase,
+    "data": DataCase,
+    "evaluator": EvaluatorCase,
+    "task": TaskCase,
+    "suite": Case,
+}
+
+
+def cases_of(registry: Registry, registered: Registered, seed: int = 0) -> Iterator[Case]:
+    """Every way in which a component is tried: on each modality, or for each kind of target.
+
+    A model that reads images and clips is tried on clips, which are images in order.
+    """
+    traits = registered.component.traits
+    wheres = {
+        "split": lambda: sorted(traits["modality"]),
+        "model": lambda: sorted(traits["modality"] - ({"image"} if "video" in traits["modality"] else set())),
+        "objective": lambda: sorted(traits["targets"]),
+        "data": lambda: [traits["modality"]],
+        "evaluator": lambda: list(islice(sorted(traits["modality"]) or ["image"], 1)),
+    }
+    for where in wheres.get(registered.kind, lambda: [""])():
+        yield MAKE[registered.kind](registry, registered, where, seed)

@@ -1,0 +1,151 @@
+"""Material: tiny data of every modality, and tasks composed of a component and whatever installed parts fit it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import torch
+from pretask import Batch, Incompatible, PretaskError, Samples, SplitFn, Task
+from pretask.composition import compose
+
+from pretask_registry.canned import OBSERVED, canned_samples
+from pretask_registry.conformance.check import Skip
+from pretask_registry.fit import PARTS, exact_fit, static_fit
+from pretask_registry.registry import Registered, Registry
+from pretask_registry.resolve import build
+
+CPU = torch.device("cpu")
+COUNT, TEST = 64, 32  # samples of the training and of the test part
+Parts = Mapping[str, Registered]
+
+
+class TinyData:
+    """Canned data of a modality with both parts; no sample is in both."""
+
+    def __init__(self, modality: str, count: int = COUNT, test: int = TEST) -> None:
+        self.modality, self.sizes = modality, {"train": (count, 0), "test": (test, 1_000_000)}
+
+    def __call__(self, part: str, /) -> Samples:
+        """One part."""
+        return canned_samples(self.modality, *self.sizes[part])
+
+
+def samples_of(registry: Registry, modality: str) -> Samples:
+    """Tiny data of a modality: canned, or the training part of installed data that declare small options.
+
+    Raises:
+        Skip: There is neither.
+    """
+    if modality in OBSERVED:
+        return canned(modality)
+    for each in data_of(registry, modality):
+        samples: Samples = each("train")
+        return samples
+    raise Skip(f"No tiny data of the modality '{modality}': let the plugin declare data of it with small options.")
+
+
+@lru_cache(maxsize=8)
+def canned(modality: str) -> Samples:
+    """Canned data, made once."""
+    return canned_samples(modality, COUNT)
+
+
+def data_of(registry: Registry, modality: str) -> Iterator[Any]:
+    """Installed data of a modality at their small size."""
+    for each in registry.current("data"):
+        if each.component.traits["modality"] == modality and each.component.small:
+            yield build(each, each.component.small)
+
+
+def fitted(split: Any, samples: Samples) -> SplitFn:
+    """The split, after it has seen the samples where it needs to."""
+    made: SplitFn = split.fit(samples.observed, samples.batches(16, CPU)) if hasattr(split, "fit") else split
+    return made
+
+
+def padded(batch: Batch, samples: Samples) -> Batch:
+    """The same rows of tokens or sound, of which the second half has padding in its last quarter."""
+    present = torch.ones(batch.data.shape[:2], dtype=torch.bool)
+    present[len(batch) // 2 :, -(batch.data.shape[1] // 4) :] = False
+    vocabulary = samples.observed.vocabulary
+    filler = 0 if vocabulary is None else vocabulary.id("pad") or 0
+    return replace(batch, data=batch.data.where(present, filler), present=present)
+
+
+def batch_of(samples: Samples, split: Any, size: int, start: int = 0) -> Batch:
+    """A batch with the partners that a split asks for."""
+    partners = getattr(split, "partners", 0)
+    index = torch.arange(start, start + size) % len(samples)
+    others = (index[:, None] + 1 + torch.arange(partners)) % len(samples)
+    return samples.batch(index, CPU, others if partners else None)
+
+
+def small_task(parts: Parts, samples: Samples, seed: int = 0) -> Task:
+    """A task of parts at their small sizes.
+
+    Raises:
+        Incompatible: They do not fit.
+    """
+    built = {kind: build(part, part.component.small) for kind, part in parts.items()}
+    split = fitted(built["split"], samples)
+    return compose(samples.observed, split, built["model"], built["objective"], seed=seed, name=parts["split"].id)
+
+
+def fitting(registry: Registry, fixed: Parts, modality: str) -> Iterator[Parts]:
+    """Parts that fit the fixed ones on data of a modality, of the same plugin first, one for each split and objective.
+
+    Args:
+        registry: Where the others are.
+        fixed: The parts that are given, by kind.
+        modality: Of the data.
+    """
+    samples = samples_of(registry, modality)
+    given = next(iter(fixed.values()))
+    splits, objectives, models = (ordered(registry, kind, fixed, given) for kind in PARTS)
+    for split in splits:
+        for objective in objectives:
+            for model in models:
+                parts = {"split": split, "objective": objective, "model": model}
+                if static_fit(split, objective, model, modality) is None and fits_exactly(parts, samples):
+                    yield parts
+                    break
+
+
+def ordered(registry: Registry, kind: str, fixed: Parts, given: Registered) -> list[Registered]:
+    """The candidates of a kind: the fixed one alone, or all, those of the same plugin and namespace first."""
+    if kind in fixed:
+        return [fixed[kind]]
+    near = {given.plugin.name: 0, given.namespace: 1}
+    return sorted(
+        registry.current(kind), key=lambda each: min(near.get(each.plugin.name, 2), near.get(each.namespace, 2))
+    )
+
+
+def fits_exactly(parts: Parts, samples: Samples) -> bool:
+    """Whether parts at their small sizes fit, by handing specs along."""
+    try:
+        built = {kind: build(part, part.component.small) for kind, part in parts.items()}
+        return exact_fit(built["split"], built["objective"], built["model"], samples.observed) is None
+    except (PretaskError, Incompatible):
+        return False
+
+
+def declared_parts(registry: Registry, task: Registered) -> Parts:
+    """The parts that a declared task names."""
+    return {kind: registry.find(kind, name) for kind, name in task.component.traits["parts"].items()}
+
+
+def modality_of(registry: Registry, parts: Parts) -> str:
+    """The first modality on which parts fit.
+
+    Raises:
+        Skip: There is no tiny data on which they do.
+    """
+    known = [*OBSERVED]
+    declared = sorted(parts["split"].component.traits["modality"])
+    for modality in sorted(declared, key=lambda each: known.index(each) if each in known else len(known)):
+        fit = static_fit(parts["split"], parts["objective"], parts["model"], modality) is None
+        if fit and fits_exactly(parts, samples_of(registry, modality)):
+            return str(modality)
+    raise Skip("The parts at their small sizes do not fit tiny data of any of their modalities.")

@@ -1,0 +1,45 @@
+"""The kit as a pytest test: one parameter for each component, so that a failure is named."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pretask_registry.conformance.cases import Case, PluginCase
+from pretask_registry.conformance.kit import find, run_cases
+from pretask_registry.conformance.outcomes import count, succeeded, told
+from pretask_registry.registry import Registry
+
+
+def conformance(name: str, *, require_all: bool = False, seed: int = 0) -> Callable[..., None]:
+    """A test of all that a namespace or plugin offers: `test_conformance = conformance("acme")`.
+
+    Args:
+        name: Of the namespace, entry point or component.
+        require_all: Whether a skipped check fails.
+        seed: Of whatever is drawn.
+
+    Raises:
+        PretaskError: Nothing is called so, or it does not load.
+    """
+    import pytest
+
+    from pretask_registry.conformance.kinds import cases_of  # needs torch
+
+    registry = Registry.load()
+    plugins, components = find(registry, name)
+    groups: dict[str, list[PluginCase | Case]] = {
+        f"plugin {each.name}": [PluginCase(registry, each, seed)] for each in registry.plugins if each.name in plugins
+    }
+    groups |= {f"{each.kind} {each.id}": list(cases_of(registry, each, seed)) for each in components}
+
+    @pytest.mark.parametrize("part", list(groups))
+    def test_conformance(part: str, capsys: Any) -> None:
+        outcomes = list(run_cases(registry, groups[part], set()))
+        with capsys.disabled():
+            print(f"\n{part}: {count(outcomes)}", end="")
+        if not succeeded(outcomes, require_all):
+            pytest.fail(
+                "\n".join(told(each) for each in outcomes if each.state in ("failed", "skipped")), pytrace=False
+            )
+
+    function: Callable[..., None] = test_conformance
+    return function

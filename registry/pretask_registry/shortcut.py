@@ -1,0 +1,193 @@
+"""Shortcut: how well the pretext task is solved by who understands nothing of what is shown.
+
+A linear classifier, and one of random features, on low-level statistics of x: edges, black lines, means and deviations
+of channels, gradients, colour fringes, the grid of a compression, brightness from view to view; counts and places of
+tokens; energy over time. A task that they nearly solve teaches these and nothing else.
+
+Source: Doersch, Gupta and Efros, ICCV 2015, section 3.1 (colour fringes); Wei et al., CVPR 2018, section 3 (black bars,
+compression); Minderer et al., ICML 2020 (shortcuts are found by solving the task at a low level).
+Axes: B samples, V views, C channels, H W image, L tokens, F frames of sound, M its bands, K statistics.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pretask import Categories, Draws, Inputs, Samples, TargetSpec
+from torch import Tensor
+from torch.nn import functional as F
+
+from pretask_registry.conformance.material import CPU, batch_of
+
+SOLVED = 0.8  # of the way from chance to 1: a task of which so much is got without understanding is as good as solved
+EPOCHS = 3  # draws of every training sample
+BATCH = 64
+DARK = 0.02  # below which a line is black
+GRID = 8  # pixels of a block of compression
+BINS = 64  # of token ids
+HIDDEN = 128  # random features
+SHRINKAGE = 0.02  # of standardised statistics' covariance towards a ball
+PLAIN = ("image", "video")
+
+
+@dataclass(frozen=True)
+class Shortcut:
+    """The held-out accuracy of the better of the two classifiers, beside that of the commonest answer."""
+
+    accuracy: float
+    chance: float
+
+    @property
+    def solved(self) -> bool:
+        """Whether the task is as good as solved."""
+        return self.accuracy > self.chance + SOLVED * (1 - self.chance)
+
+    def __str__(self) -> str:
+        return f"{self.accuracy:.2f} (chance {self.chance:.2f})"
+
+
+def shortcut(split: Any, train: Samples, test: Samples, seed: int = 0) -> dict[str, Shortcut]:
+    """For every target with one class per sample, how well low-level statistics of x tell it.
+
+    Args:
+        split: Already fitted.
+        train: To learn from; of a split whose classes are the training samples, to test on as well, with other draws.
+        test: To test on.
+        seed: Of the draws.
+    """
+    names = list(asked(split.spec(train.observed)[1]))
+    if not names:
+        return {}
+    if getattr(split, "held_out", "test") == "train":
+        test = train
+    known = gathered(split, train, seed, range(EPOCHS), names)
+    told = gathered(split, test, seed, range(EPOCHS, EPOCHS + 1), names)
+    return {name: compared(known[name], told[name], seed) for name in names}
+
+
+def asked(specs: Mapping[str, TargetSpec]) -> Iterator[str]:
+    """The targets with one class per sample."""
+    for name, spec in specs.items():
+        if isinstance(spec, Categories) and not spec.grid and spec.views is None:
+            yield name
+
+
+Known = tuple[Tensor, Tensor]  # statistics (N, K) and classes (N,)
+
+
+def gathered(split: Any, samples: Samples, seed: int, epochs: range, names: list[str]) -> dict[str, Known]:
+    """Statistics and answers of all samples, once for every epoch; only of those that are asked."""
+    found: dict[str, list[Known]] = {name: [] for name in names}
+    for epoch in epochs:
+        for start in range(0, len(samples), BATCH):
+            batch = batch_of(samples, split, min(BATCH, len(samples) - start), start)
+            inputs, targets = split(batch, Draws(batch.index, seed, epoch).branch("split"))
+            numbers = statistics(inputs)
+            for name in names:
+                target = targets[name]
+                kept = torch.ones(len(batch), dtype=torch.bool) if target.weight is None else target.weight > 0
+                found[name].append((numbers[kept], hard(target)[kept]))
+    return {
+        name: (torch.cat([each for each, _ in parts]), torch.cat([each for _, each in parts]))
+        for name, parts in found.items()
+    }
+
+
+def hard(target: Any) -> Tensor:
+    """The class, or the likeliest of soft ones."""
+    if target.probability is None:
+        value: Tensor = target.value
+        return value
+    likeliest: Tensor = target.value.gather(-1, target.probability.argmax(-1, keepdim=True))[..., 0]
+    return likeliest
+
+
+def compared(known: Known, told: Known, seed: int) -> Shortcut:
+    """The better classifier's share of right answers, beside the commonest training answer's."""
+    common = known[1].bincount().argmax()
+    chance = float((told[1] == common).float().mean())
+    middle, scale = known[0].mean(0), known[0].std(0).clamp(min=1e-6)
+    fit, test = ((each[0] - middle) / scale for each in (known, told))
+    weights = Draws(torch.arange(fit.shape[1]), seed).branch("shortcut").normal("weights", HIDDEN)
+    bend = weights / fit.shape[1] ** 0.5
+    plain = accuracy(fit, known[1], test, told[1])
+    bent = accuracy((fit @ bend).tanh(), known[1], (test @ bend).tanh(), told[1])
+    return Shortcut(max(plain, bent), chance)
+
+
+def accuracy(fit: Tensor, label: Tensor, test: Tensor, answer: Tensor) -> float:
+    """Of the nearest class mean, by the covariance within classes: Fisher's linear discriminant, in closed form."""
+    known = label.bincount().nonzero()[:, 0]
+    means = torch.stack([fit[label == each].mean(0) for each in known.tolist()])
+    within = fit - means[torch.searchsorted(known, label)]
+    covariance = within.T @ within / len(fit) + SHRINKAGE * torch.eye(fit.shape[1])
+    root = torch.linalg.cholesky(covariance)
+    place, centre = (torch.linalg.solve_triangular(root, each.T, upper=False).T for each in (test, means))
+    prior = torch.stack([(label == each).float().mean() for each in known.tolist()]).log()
+    guess = (prior - torch.cdist(place, centre).square() / 2).argmax(1)
+    return float((known[guess] == answer).float().mean())
+
+
+def statistics(inputs: Inputs) -> Tensor:
+    """Low-level statistics of x, (B, K), whatever it is."""
+    data = inputs.data.to(CPU)
+    if data.ndim == 5:
+        return torch.cat(list(of_images(data.float())), 1)
+    if not data.is_floating_point():
+        return torch.cat(list(of_tokens(data)), 1)
+    return torch.cat(list(of_sound(data.flatten(3) if data.ndim > 3 else data[..., None])), 1)
+
+
+def of_images(data: Tensor) -> Iterator[Tensor]:
+    """Statistics of (B, V, C, H, W), each view by itself."""
+    edges = [data[..., 0, :], data[..., -1, :], data[..., :, 0], data[..., :, -1]]
+    for edge in edges:
+        yield F.adaptive_avg_pool1d(edge.flatten(0, 2), 2).view(len(data), -1)
+        yield (edge.amax(2) < DARK).float().mean(2)
+    for rows in (slice(0, 2), slice(-2, None)):
+        for columns in (slice(0, 2), slice(-2, None)):
+            yield data[..., rows, columns].mean((3, 4)).flatten(1)
+    yield data.mean((3, 4)).flatten(1)
+    yield data.std((3, 4)).flatten(1)
+    across, down = data.diff(dim=4), data.diff(dim=3)
+    yield from (each.abs().mean((3, 4)).flatten(1) for each in (across, down))
+    yield from compression(across.abs().mean((2, 3)), down.abs().mean((2, 4)))
+    if data.shape[2] == 3:
+        yield from fringes(data, edges)
+
+
+def compression(across: Tensor, down: Tensor) -> Iterator[Tensor]:
+    """How much pixels differ from the ones before, by their place in blocks of eight, (B, V, …)."""
+    for line in (across, down):
+        place = torch.arange(line.shape[2]) % GRID
+        means = [line[..., place == each].mean(2) for each in range(min(GRID, line.shape[2]))]
+        yield (torch.stack(means, 2) / line.mean(2, keepdim=True).clamp(min=1e-6)).flatten(1)
+
+
+def fringes(data: Tensor, edges: list[Tensor]) -> Iterator[Tensor]:
+    """Differences of colours at the edges, and by how much red and blue lie off green, by least squares."""
+    for edge in edges:
+        yield (edge[:, :, 0] - edge[:, :, 1]).mean(2)
+        yield (edge[:, :, 2] - edge[:, :, 1]).mean(2)
+    green = data[:, :, 1]
+    for slope in torch.gradient(green, dim=(2, 3)):
+        size = slope.square().mean((2, 3)).clamp(min=1e-6)
+        yield from (((data[:, :, each] - green) * slope).mean((2, 3)) / size for each in (0, 2))
+
+
+def of_tokens(data: Tensor) -> Iterator[Tensor]:
+    """How often tokens occur, by their ids' remainder, and the mean place of each; of (B, V, L)."""
+    one = F.one_hot(data.flatten(1) % BINS, BINS).float()
+    count = one.sum(1)
+    place = torch.linspace(-1, 1, one.shape[1])[:, None]
+    yield count
+    yield (one * place).sum(1) / count.clamp(min=1)
+
+
+def of_sound(data: Tensor) -> Iterator[Tensor]:
+    """Energy over time, and mean and deviation of each band; of (B, V, F, M)."""
+    energy = data.square().mean(3)
+    yield F.adaptive_avg_pool1d(energy, min(8, energy.shape[2])).flatten(1)
+    yield data.mean(2).flatten(1)
+    yield data.std(2).flatten(1)

@@ -1,0 +1,181 @@
+"""Ranking: equal entries are told apart on at most one board in twenty, and an entry that is better on most of them."""
+
+from collections.abc import Iterator
+
+import jaxtyping
+import numpy as np
+import pytest
+from pretask_bench.board.evidence import Evidence, Measured, gather_evidence, weigh_quartiles
+from pretask_bench.board.ranking import rank_intervals
+from pretask_bench.records.record import pack_items
+from scipy import stats  # type: ignore[import-untyped]
+
+ENTRIES, BOARDS, TEST = 13, 500, "b" * 32
+DEVIATIONS = {
+    "equal": np.ones(ENTRIES),
+    "from one to four": np.geomspace(1, 4, ENTRIES),
+    "six of thirteen fourfold": np.repeat([1.0, 4.0], (7, 6)),
+    "one of thirteen fourfold": np.repeat([1.0, 4.0], (12, 1)),
+}
+# 5 % and two standard errors; the worst case is 4.1 % over 8,000 boards. Bootstrapping the seeds showed 20 to 100 %.
+MOST_FALSE = 0.05 + 2 * (0.05 * 0.95 / BOARDS) ** 0.5
+
+
+@pytest.fixture
+def unchecked() -> Iterator[None]:
+    """Leave shapes unchecked while thousands of boards are ranked: checking takes longer than ranking."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)
+
+
+def bare(scores: np.ndarray, seeds: tuple[int, ...] | None = None) -> Evidence:
+    """Return the evidence of scores by seed, without items."""
+    return Evidence(seeds or tuple(range(len(scores))), scores, (), np.zeros((len(scores), 0)), 0.0, (), ())
+
+
+def answered(correct: np.ndarray) -> Evidence:
+    """Return the evidence of one measure from correctness by seed and item."""
+    items = tuple(pack_items(row, TEST) for row in correct)
+    return gather_evidence(range(len(correct)), [Measured(tuple(correct.mean(1)), items)])
+
+
+def board(rng: np.random.Generator, deviations: np.ndarray, seeds: int, ahead: float = 0.0) -> list[list[int]]:
+    """Return the rank intervals of entries of which the first is ahead; a seed moves all of them alike as well."""
+    scores = rng.normal(size=(len(deviations), seeds)) * deviations[:, None] + rng.normal(size=seeds)
+    scores[0] += ahead
+    ranks: list[list[int]] = rank_intervals([bare(0.01 * row) for row in scores]).tolist()
+    return ranks
+
+
+@pytest.mark.parametrize("deviations", DEVIATIONS)
+@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+@pytest.mark.usefixtures("unchecked")
+def test_thirteen_equal_entries_are_told_apart_on_at_most_one_board_in_twenty(seeds: int, deviations: str) -> None:
+    rng = np.random.default_rng(seeds)
+    boards = [board(rng, DEVIATIONS[deviations], seeds) for _ in range(BOARDS)]
+    assert np.mean([ranks != [[1, ENTRIES]] * ENTRIES for ranks in boards]) <= MOST_FALSE
+
+
+@pytest.mark.usefixtures("unchecked")
+def test_an_entry_that_is_better_by_five_deviations_has_the_first_rank_alone_on_four_boards_in_five() -> None:
+    rng = np.random.default_rng(0)
+    alone = [board(rng, np.ones(ENTRIES), 3, ahead=5.0)[0] == [1, 1] for _ in range(BOARDS)]
+    assert np.mean(alone) >= 0.8
+
+
+@pytest.mark.parametrize("entries", [2, 3, 6])
+@pytest.mark.usefixtures("unchecked")
+def test_small_boards_of_equal_entries_keep_the_level_as_well(entries: int) -> None:
+    rng = np.random.default_rng(entries)
+    deviations = np.repeat([1.0, 4.0], (entries - 1, 1))
+    boards = [board(rng, deviations, 3) for _ in range(BOARDS)]
+    assert np.mean([ranks != [[1, entries]] * entries for ranks in boards]) <= MOST_FALSE
+
+
+def test_two_entries_over_seeds_are_told_apart_as_by_the_paired_t_test() -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(40):
+        first, second = rng.normal(size=(2, 4)) + np.array([[1.5], [0.0]])
+        apart = stats.ttest_rel(first, second).pvalue < 0.05
+        assert (rank_intervals([bare(first), bare(second)]).tolist() != [[1, 2], [1, 2]]) == apart
+
+
+def test_entries_with_other_numbers_of_seeds_compare_over_those_they_share() -> None:
+    rng = np.random.default_rng(0)
+    effect = 5 * rng.normal(size=6)  # of a seed on all entries: much larger than what tells them apart
+    short = bare(effect[:3] + rng.normal(size=3) / 10, (0, 1, 2))
+    entries = [bare(effect + 5 + rng.normal(size=6) / 10), short, *(bare(effect + rng.normal(size=6) / 10),) * 2]
+    assert rank_intervals(entries)[0].tolist() == [1, 1]
+    assert rank_intervals([short]).tolist() == [[1, 1]]
+    assert rank_intervals([short, bare(np.array([9.0]), (7,))]).tolist() == [[1, 2], [1, 2]]
+
+
+def test_seeds_that_agree_by_luck_tell_nothing_apart() -> None:
+    entries = [bare(np.array([value, value])) for value in (0.5, 0.6, 0.9)]
+    assert rank_intervals(entries).tolist() == [[1, 3]] * 3
+
+
+def answers_of_equals(rng: np.random.Generator, entries: int, seeds: int, items: int) -> np.ndarray:
+    """Return (E, S, N) answers of entries that are equal over items and seeds, hard and easy alike for all.
+
+    With one seed it adds nothing: items alone cannot tell what another seed would have changed.
+    """
+    by_seed = rng.normal(0, 0.1 if seeds > 1 else 0.0, (entries, seeds, 1))
+    ease = rng.normal(1.0, 1.0, items) + rng.normal(0, 0.7, (entries, 1, items)) + by_seed
+    found: np.ndarray = rng.random((entries, seeds, items)) < 1 / (1 + np.exp(-ease))
+    return found
+
+
+@pytest.mark.parametrize(("seeds", "items"), [(1, 256), (3, 128)])
+@pytest.mark.usefixtures("unchecked")
+def test_equal_entries_are_seldom_told_apart_by_their_items(seeds: int, items: int) -> None:
+    rng = np.random.default_rng(seeds + items)
+    boards = [[answered(row) for row in answers_of_equals(rng, ENTRIES, seeds, items)] for _ in range(200)]
+    told = [rank_intervals(entries).tolist() != [[1, ENTRIES]] * ENTRIES for entries in boards]
+    assert np.mean(told) <= 0.05 + 3 * (0.05 * 0.95 / len(boards)) ** 0.5
+
+
+def test_of_one_seed_two_entries_are_told_apart_as_by_mcnemars_exact_test() -> None:
+    for only_first, only_second in [(6, 0), (5, 0), (9, 1), (15, 6), (16, 5), (40, 20), (40, 25)]:
+        first = np.repeat([True, True, False], (100, only_first, only_second))
+        second = np.repeat([True, False, True], (100, only_first, only_second))
+        ranks = rank_intervals([answered(first[None]), answered(second[None])]).tolist()
+        exact = stats.binomtest(only_first, only_first + only_second).pvalue
+        assert (ranks == [[1, 1], [2, 2]]) == (exact < 0.05), (only_first, only_second, exact)
+
+
+def test_a_perfect_score_shares_the_first_rank_with_one_error_in_512_and_is_not_certain() -> None:
+    answers = np.ones((2, 1, 512), bool)
+    answers[1, 0, 0] = False
+    entries = [answered(each) for each in answers]
+    assert rank_intervals(entries).tolist() == [[1, 2], [1, 2]]
+    estimate = entries[0].estimate()
+    assert (estimate.value, estimate.high) == (1.0, 1.0)
+    assert estimate.low == pytest.approx(1 - 0.0095, abs=0.001)  # Wilson: 0.9926; the rule of three: 0.9941
+
+
+def test_seeds_alone_do_not_tell_apart_what_three_of_ten_items_do_not() -> None:
+    worse, better = np.zeros((3, 10), bool), np.zeros((3, 10), bool)
+    better[:, :3] = [[True, True, True], [True, True, True], [True, True, False]]
+    assert rank_intervals([answered(better), answered(worse)]).tolist() == [[1, 2], [1, 2]]
+
+
+def test_blocks_of_many_entries_give_intervals_that_hold_those_of_all_sets(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    entries = [bare(rng.normal(place // 8, 0.05, 3)) for place in range(40)]
+    exact = rank_intervals(entries)
+    monkeypatch.setattr("pretask_bench.board.ranking.MOST_BY_SIZE", 10)
+    monkeypatch.setattr("pretask_bench.board.ranking.ROWS", 7)
+    coarse = rank_intervals(entries)
+    assert (coarse[:, 0] <= exact[:, 0]).all()
+    assert (coarse[:, 1] >= exact[:, 1]).all()
+    assert (coarse[:8, 1] <= 8 + 8 * 4).all()
+    assert coarse[0].tolist()[1] == 40
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 6, 9, 16])
+def test_the_score_of_a_seed_is_the_mean_trimmed_by_a_quarter_of_the_measures_at_each_end(count: int) -> None:
+    values = np.random.default_rng(count).normal(size=(count, 5))
+    assert (weigh_quartiles(values) * values).sum(0) == pytest.approx(stats.trim_mean(values, 0.25, axis=0))
+
+
+def test_measures_on_the_same_items_are_kept_together() -> None:
+    correct = np.random.default_rng(0).random((1, 400)) < 0.7
+    measure = Measured((float(correct.mean()),), (pack_items(correct[0], TEST),))
+    other = Measured((float(correct.mean()),), (pack_items(correct[0], "c" * 32),))
+    alone, twice, elsewhere = (
+        gather_evidence((0,), measures).estimate() for measures in ([measure], [measure] * 2, [measure, other])
+    )
+    assert (twice.low, twice.high) == pytest.approx((alone.low, alone.high))
+    assert elsewhere.high - elsewhere.low == pytest.approx((alone.high - alone.low) / 2**0.5, rel=1e-6)
+
+
+def test_an_items_worth_follows_the_scale_of_chance_and_reference() -> None:
+    correct = np.random.default_rng(0).random(400) < 0.7
+    mean = float(correct.mean())
+    whole = gather_evidence((0,), [Measured((mean,), (pack_items(correct, TEST),))]).estimate()
+    scaled = gather_evidence(
+        (0,), [Measured(((mean - 0.2) / 0.5,), (pack_items(correct, TEST),), worst=-0.2 / 0.5, best=0.8 / 0.5)]
+    ).estimate()
+    assert (scaled.low, scaled.high) == pytest.approx(((whole.low - 0.2) / 0.5, (whole.high - 0.2) / 0.5))

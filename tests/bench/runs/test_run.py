@@ -1,0 +1,266 @@
+"""A run: one record, the random-init row beside the trained one, and nothing lost when it is stopped or fails."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from pretask import Incompatible, PretaskError
+from pretask.composition import Task
+from pretask_bench.cli.main import invoke
+from pretask_bench.runs.plan import make_plan, parse_setting
+from pretask_bench.records.record import Record, cell_key
+from pretask_bench.runs.run import Sitting, make, run
+from pretask_bench.records.store import read_all
+from pretask_registry import Registry
+
+REGISTRY = Registry.load()
+SMALL = {
+    "data.samples": 64,
+    "data.test": 32,
+    "data.size": 32,
+    "split.patch": 8,
+    "split.gap": 2,
+    "split.jitter": 1,
+    "model.width": 4,
+    "model.depth": 2,
+    "objective.hidden": (16,),
+    "recipe.batch": 16,
+    "recipe.samples": 160,
+    "recipe.optimizer": "adamw",
+    "split.colour": "keep",
+}
+WORDS = [
+    word
+    for name, value in SMALL.items()
+    for word in ("--set", f"{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}")
+]
+COMMAND = [
+    "run",
+    "relative-position",
+    "--data",
+    "shapes",
+    "--model",
+    "convnet",
+    *WORDS,
+    "--evaluate",
+    "ridge",
+    "--device",
+    "cpu",
+    "--threads",
+    "1",
+]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRETASK_CACHE", str(tmp_path / "cache"))
+    torch.set_num_threads(1)  # sums over threads differ in their last bits, and a tie may then fall otherwise
+
+
+def small_run(out: Path, **changes: object) -> Record:
+    settings = {**SMALL, **changes}
+    parts = {"data": "shapes", "model": "convnet"}
+    plan = make_plan(REGISTRY, "relative-position", parts=parts, settings=settings, evaluators=("ridge", "knn"))
+    return run(REGISTRY, plan, Sitting(out, torch.device("cpu")))[0]
+
+
+def test_a_run_writes_one_complete_record_with_random_init_and_raw_input_beside_it(tmp_path: Path) -> None:
+    record = small_run(tmp_path)
+    (stored,), refused = read_all([tmp_path / "records"])
+    assert stored == record
+    assert not refused
+    assert record.status == "complete"
+    assert {(row.encoder, row.evaluator) for row in record.results} == {
+        (encoder, evaluator)
+        for encoder in ("trained", "random-init", "raw-input")
+        for evaluator in ("pretask/ridge@1", "pretask/knn@1")
+    }
+    for row in record.results:
+        assert row.chosen["layer"] == "layer1" if row.encoder == "raw-input" else row.chosen["layer"][:5] == "layer"
+        assert row.chosen["pooling"] == row.chosen[f"{row.chosen['layer']}.pooling"] in ("mean", "mean-max")
+    assert record.cell.evaluators["pretask/ridge@1"]["pooling"] == ["mean", "last", "own", "mean-max"]
+    assert record.pretext is not None
+    assert record.pretext.chance["position.accuracy"] == 1 / 8
+    assert 0 < record.pretext.shortcut["position.accuracy"] < 0.8
+
+
+def test_the_cell_holds_full_ids_and_every_option_with_its_default(tmp_path: Path) -> None:
+    cell = small_run(tmp_path).cell
+    assert cell.split.id == "pretask/relative-position@1"
+    assert cell.split.options["standardise"] is True
+    assert cell.recipe["warmup"] == 0.05
+    assert set(cell.data.fingerprints) == {"train", "test"}
+
+
+def test_an_encoder_is_measured_on_other_data_and_the_record_says_so(tmp_path: Path) -> None:
+    parts = {"data": "shapes", "model": "convnet", "on": "shapes"}
+    settings = {**SMALL, "on.size": 48, "on.samples": 80, "on.test": 40}
+    plan = make_plan(REGISTRY, "relative-position", parts=parts, settings=settings, evaluators=["knn"])
+    record, _ = run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu")))
+    other = record.cell.evaluated_on
+    assert other is not None
+    assert (record.cell.data.options["size"], other.options["size"]) == (32, 48)
+    assert {row.items["accuracy"].test for row in record.results} == {other.fingerprints["test"]}
+
+
+def test_other_data_that_the_encoder_cannot_read_is_refused_before_training(tmp_path: Path) -> None:
+    parts = {"data": "shapes", "model": "convnet", "on": "digits"}
+    plan = make_plan(REGISTRY, "relative-position", parts=parts, settings={**SMALL, "on.size": 32})
+    with pytest.raises(Incompatible, match="images of 3 channels"):
+        run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu")))
+
+
+def test_a_task_whose_classes_are_its_training_images_is_scored_on_new_views_of_these(tmp_path: Path) -> None:
+    settings = {"data.samples": 8, "data.test": 32, "data.size": 48, "split.patch": 16, "model.width": 4}
+    plan = make_plan(
+        REGISTRY, "exemplar", preset="small", parts={"data": "shapes"}, settings={**settings, "recipe.samples": 256},
+        evaluators=[],
+    )  # fmt: skip
+    record, _ = run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu")))
+    assert record.pretext is not None
+    assert record.pretext.chance["exemplar.accuracy"] == 1 / 8
+
+
+def test_a_place_is_not_part_of_the_cell_but_what_lies_there(tmp_path: Path) -> None:
+    cells = []
+    for place in ("here", "there"):
+        for part, each in product(("train", "val"), ("cat", "dog")):
+            folder = tmp_path / place / "photos" / part / each
+            folder.mkdir(parents=True)
+            for number in range(2):
+                picture = np.full((40, 40, 3), 60 * number + 100 * (each == "dog"), np.uint8)
+                Image.fromarray(picture).save(folder / f"{number}.png")
+        settings = {**{k: v for k, v in SMALL.items() if not k.startswith("data.")}, "data.size": 32}
+        plan = make_plan(
+            REGISTRY,
+            "relative-position",
+            parts={"data": "folder", "model": "convnet"},
+            settings={**settings, "data.root": str(tmp_path / place / "photos")},
+        )
+        cells.append(make(plan, Sitting(tmp_path, torch.device("cpu"))).cell)
+    assert cells[0] == cells[1]
+    assert cells[0].data.options["root"] == "photos"
+
+
+def test_the_same_run_is_not_computed_again(tmp_path: Path) -> None:
+    first, second = small_run(tmp_path), small_run(tmp_path)
+    assert first == second
+
+
+def test_a_run_that_has_no_baselines_is_not_computed_again_either(tmp_path: Path) -> None:
+    settings = {"recipe.samples": 200, "model.hidden": (8,), "objective.hidden": (8,), "density.items": 10}
+    plan = make_plan(REGISTRY, "vae", preset="small", settings=settings, evaluators=["density"])
+    first, second = (run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu"))) for _ in range(2))
+    assert first == second
+
+
+def test_two_runs_of_one_cell_give_the_same_numbers(tmp_path: Path) -> None:
+    first, second = small_run(tmp_path / "one"), small_run(tmp_path / "two")
+    assert cell_key(first.cell) == cell_key(second.cell)
+    assert first.results == second.results
+    assert first.weights == second.weights
+
+
+def test_a_task_without_a_name_is_run_from_its_parts(tmp_path: Path) -> None:
+    parts = {"data": "shapes", "split": "relative-position", "objective": "cross-entropy", "model": "convnet"}
+    settings = {name: value for name, value in SMALL.items() if name != "split.colour"}
+    plan = make_plan(REGISTRY, None, parts=parts, settings=settings, evaluators=("knn",))
+    assert plan.name == "relative-position-cross-entropy-convnet"
+    assert run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu")))[0].cell.task is None
+
+
+def test_a_replaced_part_takes_its_settings_with_it() -> None:
+    plan = make_plan(REGISTRY, "relative-position", parts={"data": "shapes", "model": "convnet"})
+    assert plan.of("model") == {}
+    assert plan.of("objective") == {"hidden": (4096, 4096)}
+
+
+def test_settings_win_over_presets_and_presets_over_the_paper() -> None:
+    plan = make_plan(
+        REGISTRY, "relative-position", preset="small", parts={"data": "shapes"}, settings={"split.gap": "3"}
+    )
+    assert plan.parts["model"].name == "convnet"
+    assert (plan.of("split")["patch"], plan.of("split")["gap"]) == (32, "3")
+
+
+def test_a_setting_is_a_part_an_option_and_a_value() -> None:
+    assert parse_setting("data.root=a=b") == ("data.root", "a=b")
+
+
+def test_a_failed_run_is_a_record_too_and_says_why(tmp_path: Path) -> None:
+    with pytest.raises(PretaskError, match="finite loss"):
+        small_run(tmp_path, **{"recipe.lr": 1e30, "recipe.warmup": 0.0, "recipe.optimizer": "sgd"})
+    (record,), _ = read_all([tmp_path / "records"])
+    assert record.status == "failed"
+    assert "finite loss" in str(record.error)
+
+
+def test_the_table_shows_trained_random_and_their_difference(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert invoke([*COMMAND, "--seeds", "2", "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "12.5 %" in out
+    for word in ("trained", "random init", "difference", "accuracy", "±", "record:"):
+        assert word in out
+
+
+@pytest.mark.slow
+def test_ctrl_c_saves_says_how_to_go_on_and_the_second_start_ends_like_one_never_stopped(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pretask_bench", *COMMAND, "--set", "recipe.samples=9600", "--json"]
+    whole = subprocess.run([*command, "--out", "whole"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    process = subprocess.Popen([*command, "--out", "cut"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    wait_until(lambda: any(line.startswith("relative-position ") for line in iter(process.stderr.readline, "")))  # type: ignore[union-attr]
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate()
+    assert process.returncode == 130, said
+    assert "Run the same command again to go on." in said
+    again = subprocess.run([*command, "--out", "cut"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    (one,), (two,) = json.loads(whole.stdout), json.loads(again.stdout)
+    assert one["weights"] == two["weights"]
+    assert one["results"] == two["results"]
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    """Until something is so, at most a minute."""
+    for _ in range(600):
+        if done():
+            return
+        time.sleep(0.1)
+    raise AssertionError("never happened")
+
+
+def test_evaluation_never_changes_the_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[Task, dict[str, torch.Tensor]]] = []
+    import pretask_bench.runs.run as module
+
+    plain = module.evaluate
+
+    def watched(measure: object, task: Task, *rest: object) -> object:
+        before = {name: value.clone() for name, value in task.model.state_dict().items()}
+        row = plain(measure, task, *rest)  # type: ignore[arg-type]
+        seen.append((task, before))
+        return row
+
+    monkeypatch.setattr(module, "evaluate", watched)
+    small_run(tmp_path)
+    for task, before in seen:
+        assert all(torch.equal(value, before[name]) for name, value in task.model.state_dict().items())
+
+
+def test_the_seconds_of_training_count_all_sittings(tmp_path: Path) -> None:
+    first = small_run(tmp_path)
+    parts = {"data": "shapes", "model": "convnet"}
+    plan = make_plan(REGISTRY, "relative-position", parts=parts, settings=SMALL, evaluators=("knn",))
+    again, _ = run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu"), again=True))  # its training is found finished
+    assert again.provenance.stages["pretrain"] == first.provenance.stages["pretrain"] > 0

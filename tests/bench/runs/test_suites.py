@@ -1,0 +1,165 @@
+"""Suites: what is fixed decides who enters; what is installed decides what is run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pretask import PretaskError, Unknown
+from pretask_bench.runs.bench import Entry, carry_out, plan_suite
+from pretask_bench.cli.main import invoke
+from pretask_bench.runs.cost import training_flops
+from pretask_bench.runs.plan import make_plan
+from pretask_bench.records.record import Record, build_record
+from pretask_bench.runs.run import Sitting, make
+from pretask_bench.runs.suites import Suite, SuiteFile, fixed_by, read_suite
+from pretask_registry import Registry
+
+LINEAR = {"evaluator": "linear", "metric": "accuracy", "chance": "majority"}
+DIGITS: dict[str, Any] = {
+    "name": "digits",
+    "modality": "image",
+    "data": "digits",
+    "samples": 256,
+    "preset": "small",
+    "measures": [LINEAR],
+    "tasks": {"vae": {"model.hidden": [8]}},
+}
+
+
+@pytest.fixture(scope="module")
+def registry() -> Registry:
+    return Registry.load()
+
+
+def suite_of(registry: Registry, **changes: Any) -> Suite:
+    file = SuiteFile.model_validate({"summary": "…", "seeds": 1, "division": [DIGITS | changes]})
+    return Suite("acme/tiny@1", file, {each.name: fixed_by(registry, each) for each in file.division})
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("suite")
+
+
+@pytest.fixture(scope="module")
+def entered(registry: Registry, folder: Path) -> Record:
+    suite = suite_of(registry)
+    sitting = Sitting(folder, torch.device("cpu"), baselines=suite.file.baselines, say=lambda line: None)
+    (outcome,) = carry_out(registry, plan_suite(registry, suite, tasks=["vae"]), sitting)
+    assert outcome.record is not None, outcome
+    return outcome.record
+
+
+@pytest.mark.parametrize("name", ["quick", "photos"])
+def test_the_built_in_suites_fix_data_and_evaluators_that_are_installed(registry: Registry, name: str) -> None:
+    suite = read_suite(registry, name)
+    assert all(suite.fixed[each.name].evaluators for each in suite.file.division)
+
+
+def test_quick_has_every_built_in_task_but_vae_in_each_modality_once(registry: Registry) -> None:
+    tasks = [each.task.name for each in plan_suite(registry, read_suite(registry, "quick")) if each.plan is not None]
+    built_in = {each.name for each in registry.current("task") if each.id.startswith("pretask/")}
+    assert built_in <= {*tasks}
+    assert len(tasks) == len({*tasks})
+
+
+def test_an_entry_has_all_that_its_division_fixes_whatever_its_preset_says(registry: Registry) -> None:
+    for each in plan_suite(registry, read_suite(registry, "quick"), tasks=["arrow-of-time"]):
+        assert each.plan is not None
+        assert each.plan.recipe.samples == each.division.samples
+        assert each.plan.of("data")["test"] == 512  # the preset has 1024
+
+
+def test_what_a_run_under_the_suite_records_enters_it(registry: Registry, entered: Record) -> None:
+    suite = suite_of(registry)
+    assert suite.enters(suite.file.division[0], entered) is None
+    assert {row.encoder for row in entered.results} == {"trained", "random-init", "raw-input", "supervised"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"data": "shapes"}, "learned from pretask/digits@1"),
+        ({"settings": {"data.seed": 1}, "data": "shapes"}, "learned from"),
+        ({"samples": 512}, "saw 256 samples, not 512"),
+        ({"settings": {"linear.held_out": 0.2}}, "linear@1 has another held_out"),
+        ({"also": ["knn"]}, "knn@1 did not measure it"),
+    ],
+)
+def test_a_record_under_other_terms_does_not_enter(
+    registry: Registry, entered: Record, changes: dict[str, Any], reason: str
+) -> None:
+    suite = suite_of(registry, **changes)
+    assert reason in str(suite.enters(suite.file.division[0], entered))
+
+
+def test_a_record_measured_on_other_data_does_not_enter(registry: Registry, entered: Record) -> None:
+    facts = entered.model_dump(mode="json")
+    facts["cell"]["evaluated_on"] = facts["cell"]["data"]
+    suite = suite_of(registry)
+    assert "measured on other data" in str(suite.enters(suite.file.division[0], build_record(facts)))
+
+
+def test_running_a_suite_again_computes_nothing(registry: Registry, folder: Path, entered: Record) -> None:
+    said: list[str] = []
+    sitting = Sitting(folder, torch.device("cpu"), baselines=suite_of(registry).file.baselines, say=said.append)
+    (outcome,) = carry_out(registry, plan_suite(registry, suite_of(registry), tasks=["vae"]), sitting)
+    assert outcome.record == entered
+    assert any("already recorded" in line for line in said)
+
+
+def test_a_refused_and_a_failing_entry_hide_no_other(registry: Registry, folder: Path, entered: Record) -> None:
+    suite = suite_of(registry, tasks={"vae": {"model.hidden": [8]}, "exemplar": {"split.patch": 99}})
+    planned = plan_suite(registry, suite, tasks=["causal-lm", "exemplar", "vae"])
+    assert [each.task.name for each in planned] == ["causal-lm", "exemplar", "vae"]
+    sitting = Sitting(folder, torch.device("cpu"), baselines=suite.file.baselines, say=lambda line: None)
+    refused, too_large, done = carry_out(registry, planned, sitting)
+    assert "text" in refused.refused
+    assert too_large.record is None
+    assert "patch" in too_large.refused + too_large.failed
+    assert done.record == entered
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"divisions": ["letters"]}, "no division 'letters'"),
+        ({"given": {"data.seed": "1"}}, "fixes what is measured"),
+        ({"tasks": ["vea"]}, "Did you mean 'vae'"),
+    ],
+)
+def test_what_a_suite_does_not_know_is_refused(registry: Registry, arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(Unknown, match=message):
+        plan_suite(registry, suite_of(registry), **arguments)
+
+
+def test_a_suite_asks_for_what_it_leaves_to_its_user(registry: Registry) -> None:
+    with pytest.raises(Unknown, match=r"needs --set data\.root"):
+        plan_suite(registry, read_suite(registry, "photos"))
+    (first, *_) = plan_suite(registry, read_suite(registry, "photos"), given={"data.root": "album"})
+    assert isinstance(first, Entry)
+    assert str(first.plan and first.plan.of("data")["root"]) == "album"
+
+
+def test_a_file_that_is_no_suite_is_refused_by_name(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pretask_bench.runs.suites.tomllib.loads", lambda text: {"summary": "…", "seeds": 0})
+    with pytest.raises(PretaskError, match=r"pretask/quick@1 needs a suite in quick\.toml"):
+        read_suite(registry, "quick")
+
+
+def test_the_plan_is_shown_and_nothing_run(capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["bench", "quick", "--plan", "--division", "sound"]) == 0
+    assert capsys.readouterr().out == "sound\tpretask/masked-speech@1\t0\tto run, or found\n"
+
+
+@pytest.mark.parametrize("batch", [10, 50])  # of a large batch no more than a few samples are put through
+def test_operations_are_those_of_every_sample(registry: Registry, tmp_path: Path, batch: int) -> None:
+    options = {"model.hidden": [16], "recipe.samples": 100, "recipe.batch": batch, "objective.hidden": [4]}
+    parts = {"data": "digits", "split": "whole", "objective": "elbo", "model": "mlp"}
+    plan = make_plan(registry, parts=parts, settings=options | {"objective.latent": 2})
+    built = make(plan, Sitting(tmp_path, torch.device("cpu")))
+    flops = training_flops(built.compose(torch.device("cpu")), built.train, 0)
+    weights = 64 * 16 + 2 * (16 * 2) + 2 * 4 + 4 * 64  # one hidden layer, mean and spread, one hidden layer, pixels
+    forward_and_backward = 10 * 10 * 2 * (3 * weights - 64 * 16)  # pixels need no gradient
+    assert flops == forward_and_backward

@@ -1,0 +1,94 @@
+"""Composition: specs are handed along, seeds decide the weights, and nothing is allocated to find out what fits."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from pretask import Draws, Features, FeatureSpec, Incompatible, InputSpec, Loss, Model, Objective, SplitFn, Targets
+from pretask.composition import check, compose, features_by_trial, fit_parts
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from tiny import OBSERVED, Flat, Guess, Halves, samples, task, weights
+
+
+def test_the_parts_keep_their_protocols() -> None:
+    made = task()
+    assert isinstance(made.split, SplitFn)
+    assert isinstance(made.model, Model)
+    assert isinstance(made.objective, Objective)
+
+
+def test_the_same_seed_initialises_the_same_weights_whatever_was_drawn_before() -> None:
+    first = weights(task(seed=3))
+    torch.rand(5)
+    again, other = weights(task(seed=3)), weights(task(seed=4))
+    assert all(torch.equal(value, again[name]) for name, value in first.items())
+    assert not torch.equal(first["model.linear.weight"], other["model.linear.weight"])
+
+
+def test_composing_leaves_ambient_randomness_alone() -> None:
+    before = torch.get_rng_state()
+    task()
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_what_does_not_fit_is_refused_before_any_tensor_exists() -> None:
+    class Picky(Flat):
+        def features(self, spec: InputSpec, /) -> FeatureSpec:
+            raise Incompatible("picky", "images of 9 pixels", f"{spec.shape}", "Use others.")
+
+    with pytest.raises(Incompatible, match=r"picky needs images of 9 pixels; got \(1, 8, 8\)"):
+        check(OBSERVED, Halves(), Picky, Guess)
+
+
+def test_fitting_allocates_nothing_on_the_meta_device() -> None:
+    with torch.device("meta"):
+        model, objective = fit_parts(OBSERVED, Halves(), Flat, Guess)
+    assert all(each.is_meta for part in (model, objective) for each in part.parameters())  # type: ignore[attr-defined]
+
+
+def test_an_objective_meets_its_model_once() -> None:
+    met: list[torch.nn.Module] = []
+
+    class Attached(Guess):
+        def attach(self, model: torch.nn.Module) -> None:
+            met.append(model)
+
+    made = compose(OBSERVED, Halves(), Flat, Attached)
+    assert len(met) == 1
+    assert met[0] is made.model
+
+
+def test_a_trial_tells_the_features_and_changes_nothing() -> None:
+    model = Flat(InputSpec("image", (1, 8, 8)), InputSpec("image", (1, 8, 8)))
+    spec = InputSpec("image", (1, 8, 8), views=3)
+    assert features_by_trial(model, spec) == FeatureSpec(6, (), 3)
+    assert model.training
+
+
+def test_split_and_objective_draw_from_branches_of_their_own() -> None:
+    seen: dict[str, torch.Tensor] = {}
+
+    class Watched(Guess):
+        def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
+            seen["objective"] = draws.uniform("swap")
+            return super().forward(features, targets, draws)
+
+    made = compose(OBSERVED, Halves(), Flat, Watched)
+    batch = next(samples().batches(50, torch.device("cpu")))
+    draws = Draws(batch.index)
+    made.loss(batch, draws)
+    assert not torch.equal(seen["objective"], draws.branch("split").uniform("swap"))
+
+
+def test_encode_shows_the_whole_sample_and_predict_the_split_one() -> None:
+    made = replace(task(), name="halves")
+    made.model.eval()
+    batch = next(samples().batches(4, torch.device("cpu")))
+    assert torch.equal(made.encode(batch).summary["all"], made.model(made.split.whole(batch)).summary["all"])
+    guess = made.predict(batch, Draws(batch.index))["brighter"]
+    inputs, _ = made.split(batch, Draws(batch.index).branch("split"))
+    assert torch.equal(guess, made.objective.predict(made.model(inputs))["brighter"])

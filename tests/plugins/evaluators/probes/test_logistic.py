@@ -1,0 +1,266 @@
+"""The solver: the objective of scikit-learn's, for every regulariser, on data of every kind."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from pretask import Draws
+from pretask_plugins.evaluators.probes.basis import Rotated, fit_basis
+from pretask_plugins.evaluators.probes.logistic import (
+    GRID,
+    Problem,
+    Solution,
+    State,
+    convexity_bound,
+    fit_grid,
+    lower_of,
+    minimise,
+)
+from scipy.special import logsumexp, softmax
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression
+
+
+def blobs(kind: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Training and test features with classes: separable, overlapping, with wrong labels, or wider than long."""
+    spread, width, count = {
+        "separable": (12, 8, 300),
+        "overlapping": (1, 8, 400),
+        "noisy": (3, 8, 400),
+        "wide": (1, 90, 60),
+    }[kind]
+    draws = Draws(torch.arange(count + 2000), seed=3)
+    label = draws.integers("class", 0, 3)
+    centres = Draws(torch.arange(3)).normal("centre", width) * spread / math.sqrt(width)
+    scale = torch.linspace(0.3, 3, width)
+    features = (centres[label] + draws.normal("noise", width)) * scale + 1
+    if kind == "noisy":
+        label = torch.where(draws.bernoulli("wrong", 0.2), draws.integers("any", 0, 3), label)
+    return features[:count], label[:count], features[count:], label[count:]
+
+
+def samples(kind: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """Training features with classes: blobs, blobs of which a few directions hold all but 1e-8 of the variance, more
+    rectified directions than the data have, or handwritten digits."""
+    if kind == "digits":
+        pixels, label = load_digits(return_X_y=True)
+        return torch.from_numpy(pixels[:300]).float(), torch.from_numpy(label[:300])
+    if kind not in ("correlated", "rectified"):
+        return blobs(kind)[:2]
+    features, label, _, _ = blobs("overlapping")
+    directions = Draws(torch.arange(8), seed=9).normal("direction", 24)
+    if kind == "rectified":
+        return (features @ directions).relu(), label
+    return (features * torch.arange(1, 9) ** -4.0) @ directions[:, :8], label
+
+
+def standardized(solution: Solution, features: torch.Tensor) -> np.ndarray:
+    return solution.basis.standardize(features).numpy()
+
+
+def objective(solution: Solution, features: torch.Tensor, labels: torch.Tensor, place: int, c: float) -> float:
+    """Mean nats plus penalty, by numpy in double precision."""
+    weights = solution.weights[place].double().numpy()
+    rotated = solution.basis(features).double().numpy()
+    logits = (weights @ rotated).T
+    nats = logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels.numpy()]
+    return float(nats.mean() + (weights[:, :-1] ** 2).sum() / (2 * c * len(labels)))
+
+
+def lowest(even: np.ndarray, labels: np.ndarray, c: float) -> tuple[float, float]:
+    """Nats and objective at the minimum, by scikit-learn in double precision, proven by the gradient that it leaves."""
+    fit = LogisticRegression(C=c, solver="newton-cg", tol=1e-10, max_iter=5000).fit(even, labels)
+    logits, strength = fit.decision_function(even), 1 / (c * len(labels))
+    nats = float((logsumexp(logits, axis=1) - logits[np.arange(len(labels)), labels]).mean())
+    total = nats + strength * float((fit.coef_**2).sum()) / 2
+    excess = softmax(logits, axis=1) - (labels[:, None] == fit.classes_)
+    gradient = excess.T @ even / len(labels) + strength * fit.coef_
+    assert float((gradient**2).sum()) / (2 * strength) < 1e-5 * total
+    return nats, total
+
+
+ALL_KINDS = ["separable", "overlapping", "noisy", "wide", "correlated", "rectified", "digits"]
+
+
+@pytest.mark.parametrize("kind", ALL_KINDS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_the_objective_is_within_a_thousandth_of_the_lowest(kind: str, dtype: torch.dtype) -> None:
+    features, labels = samples(kind)
+    solution = fit_grid(features, labels, int(labels.max()) + 1, dtype=dtype)
+    even = standardized(solution, features)
+    for place in range(8, 45, 4):
+        nats, least = lowest(even, labels.numpy(), GRID[place])
+        if nats <= 0.01:
+            break
+        assert objective(solution, features, labels, place, GRID[place]) <= 1.001 * least, GRID[place]
+
+
+@pytest.mark.parametrize("kind", ["separable", "overlapping", "noisy", "wide"])
+def test_the_best_of_the_grid_is_as_accurate_as_scikit_learns(kind: str) -> None:
+    features, labels, others, answers = blobs(kind)
+    solution, places = fit_grid(features, labels, 3), [8, 16, 22, 28, 36]
+    even, test = (standardized(solution, some) for some in (features, others))
+    fits = [LogisticRegression(C=GRID[place], tol=1e-6, max_iter=5000).fit(even, labels.numpy()) for place in places]
+    best = max(fit.score(test, answers.numpy()) for fit in fits)
+    accuracy = (solution.predict(others)[places] == answers).double().mean(1).max()
+    assert float(accuracy) == pytest.approx(best, abs=0.002)  # four of 2,000 items
+
+
+@pytest.mark.parametrize("kind", ["overlapping", "correlated", "rectified"])
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-4, 1e-6])
+def test_what_is_left_is_within_the_tolerance_and_the_gap(kind: str, tolerance: float) -> None:
+    features, labels = samples(kind)
+    solution = fit_grid(features, labels, 3, dtype=torch.float64, tolerance=tolerance)
+    exact = fit_grid(features, labels, 3, dtype=torch.float64, tolerance=1e-10)
+    left = solution.loss - exact.loss
+    assert bool((solution.gap <= tolerance * solution.loss).all())
+    assert bool((left <= 5 * tolerance * solution.loss).all())  # an estimate: curvature is known of steps alone
+    assert float((left <= 2 * solution.gap + 1e-9).double().mean()) > 0.9
+
+
+def test_the_gap_is_no_larger_than_strong_convexity_allows() -> None:
+    features, labels, _, _ = blobs("overlapping")
+    basis = fit_basis(features, torch.float64)
+    start = State.at_prior(Problem(Rotated(basis(features)), labels, 3, basis.variance))
+    strengths = torch.tensor([10.0, 1.0, 0.1, 0.01]).double()
+    state = start.moved_to(strengths)
+    least = minimise(state, 1e-12)[0].loss
+    for some in (state, minimise(state, 1e-1)[0], minimise(state, 1e-3)[0]):
+        assert bool((some.loss - least <= convexity_bound(some) + 1e-12).all())
+    assert float((start.moved_to(strengths).loss - least)[0] / convexity_bound(state)[0]) > 0.8  # tight where strong
+
+
+def test_the_gradient_is_that_of_the_loss() -> None:
+    features, labels, _, _ = blobs("overlapping")
+    basis = fit_basis(features, torch.float64)
+    problem = Problem(Rotated(basis(features)), labels, 3, basis.variance)
+    weights = Draws(torch.arange(2)).normal("w", 3, len(problem.penalised)).double().requires_grad_()
+    logits = torch.einsum("gcr,rn->gnc", weights, problem.columns.values)
+    nats = (
+        torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.repeat(2), reduction="none").view(2, -1).mean(1)
+    )
+    (expected,) = torch.autograd.grad(nats.sum(), weights)
+    loss, gradient = problem.data_terms(weights.detach())
+    assert torch.allclose(loss, nats.detach(), atol=1e-12)
+    assert torch.allclose(gradient, expected, atol=1e-12)
+
+
+def test_where_no_member_moves_there_is_nothing_to_compute() -> None:
+    features, labels, _, _ = blobs("overlapping")
+    basis = fit_basis(features)
+    problem = Problem(Rotated(basis(features)), labels, 3, basis.variance)
+    loss, gradient = problem.data_terms(torch.zeros(0, 3, len(problem.penalised)))
+    assert loss.shape == (0,)
+    assert gradient.shape == (0, 3, len(problem.penalised))
+
+
+def test_two_precisions_agree() -> None:
+    features, labels, _, _ = blobs("overlapping")
+    single, double = (fit_grid(features, labels, 3, dtype=each) for each in (torch.float32, torch.float64))
+    assert torch.allclose(single.loss, double.loss, rtol=1e-3)
+
+
+def test_products_in_bfloat16_cost_at_most_two_thousandths_of_the_objective() -> None:
+    features, labels, _, _ = blobs("overlapping")
+    coarse, fine = (fit_grid(features, labels, 3, dtype=each) for each in (torch.bfloat16, torch.float64))
+    assert coarse.weights.dtype == torch.float32
+    for place in range(0, 45, 6):
+        lowest = objective(fine, features, labels, place, GRID[place])
+        assert lowest * (1 - 1e-5) <= objective(coarse, features, labels, place, GRID[place]) <= 1.002 * lowest
+
+
+def test_the_basis_is_uncorrelated_and_of_the_variance_it_says() -> None:
+    features, _, _, _ = blobs("overlapping")
+    basis = fit_basis(features, torch.float64)
+    rotated = basis(features)[:-1]
+    assert torch.allclose(rotated @ rotated.T / len(features), torch.diag(basis.variance), atol=1e-8)
+    assert float(basis.variance.sum()) == pytest.approx(features.shape[1])
+
+
+def test_a_basis_of_more_features_than_samples_keeps_every_distance() -> None:
+    features, _, _, _ = blobs("wide")
+    basis = fit_basis(features, torch.float64)
+    rotated = basis(features)[:-1]
+    even = (features.double() - basis.mean) / basis.deviation
+    assert len(basis.variance) == len(features) - 1  # the mean takes one away
+    assert torch.allclose(torch.cdist(rotated.T, rotated.T), torch.cdist(even, even), atol=1e-6)
+    assert torch.allclose(basis.rotation.T @ basis.rotation, torch.eye(len(basis.variance)).double(), atol=1e-9)
+
+
+def test_two_classes_need_half_the_strength_of_a_single_row_of_weights() -> None:
+    features, labels, _, _ = blobs("noisy")
+    labels = (labels > 0).long()
+    solution = fit_grid(features, labels, 2, (0.1,), dtype=torch.float64, tolerance=1e-10)
+    even = standardized(solution, features)
+    theirs = LogisticRegression(C=0.2, tol=1e-10, max_iter=5000).fit(even, labels.numpy())
+    logits = solution.weights[0] @ solution.basis(features)
+    assert np.allclose((logits[1] - logits[0]).numpy(), theirs.decision_function(even), atol=1e-3)
+
+
+def test_a_grid_solved_as_one_path_has_the_minima_of_each_alone() -> None:
+    features, labels, _, _ = blobs("overlapping")
+    places = [10, 20, 30]
+    path = fit_grid(features, labels, 3, dtype=torch.float64, tolerance=1e-8).loss[places]
+    alone = [fit_grid(features, labels, 3, (GRID[each],), dtype=torch.float64, tolerance=1e-8).loss for each in places]
+    assert torch.allclose(path, torch.cat(alone), rtol=1e-6)
+
+
+def halfway() -> State:
+    """A state after a few steps at one strength."""
+    features, labels, _, _ = blobs("overlapping")
+    basis = fit_basis(features, torch.float64)
+    start = State.at_prior(Problem(Rotated(basis(features)), labels, 3, basis.variance))
+    return minimise(start.moved_to(torch.tensor([0.1]).double()), 1e-3)[0]
+
+
+def test_a_pair_carried_to_another_strength_is_the_change_of_its_gradient() -> None:
+    state = halfway()
+    s, y = state.moved_to(torch.tensor([0.1, 0.03]).double()).pairs[-1]
+    for member, strength in enumerate((0.1, 0.03)):
+        there = state.moved_to(torch.tensor([strength]).double())
+        before = there.weights - s[member]
+        gradient = state.problem.data_terms(before)[1] + there.penalty * before
+        assert torch.allclose(there.gradient - gradient, y[member], atol=1e-12)
+
+
+def test_the_lower_of_two_states_is_taken_member_by_member() -> None:
+    state = halfway().moved_to(torch.tensor([0.05, 0.025]).double())
+    ahead = state.ahead(0.3 * state.weights[-1])
+    lower = lower_of(state, ahead)
+    assert bool((state.loss != ahead.loss).all())
+    assert torch.equal(lower.loss, torch.minimum(state.loss, ahead.loss))
+    assert torch.allclose(lower.data_loss, state.problem.data_terms(lower.weights)[0])
+
+
+def test_constant_features_do_no_harm() -> None:
+    features, labels, _, _ = blobs("overlapping")
+    padded = torch.cat([features, torch.full((len(features), 2), 7.0)], 1)
+    assert torch.allclose(fit_grid(features, labels, 3).loss, fit_grid(padded, labels, 3).loss, rtol=1e-3)
+
+
+def test_where_all_features_are_constant_the_largest_class_is_guessed() -> None:
+    labels = torch.tensor([0, 1, 1, 2])
+    solution = fit_grid(torch.ones(4, 3), labels, 3)
+    assert (solution.predict(torch.ones(5, 3)) == 1).all()
+    assert solution.gradient.isfinite().all()
+    assert torch.allclose(solution.nats(torch.ones(4, 3), labels), torch.full((45,), 1.0397).double(), atol=1e-3)
+
+
+def test_strong_regularisation_leaves_the_share_of_every_class() -> None:
+    features, labels, _, _ = blobs("overlapping")
+    solution = fit_grid(features, labels, 3, (1e-9,), dtype=torch.float64)
+    logits = solution.weights[0] @ solution.basis(features)
+    share = torch.bincount(labels) / len(labels)
+    assert torch.allclose(logits.softmax(0).mean(1), share.double(), atol=1e-4)
+
+
+def test_weak_regularisation_separates_what_can_be_separated() -> None:
+    features, labels, _, _ = blobs("separable")
+    assert bool((fit_grid(features, labels, 3).predict(features)[-1] == labels).all())
+
+
+def test_the_grid_has_45_values_a_quarter_of_a_decade_apart() -> None:
+    assert len(GRID) == 45
+    assert (GRID[0], GRID[-1]) == pytest.approx((1e-6, 1e5))
+    assert np.allclose(np.divide(GRID[1:], GRID[:-1]), 10**0.25)

@@ -1,0 +1,89 @@
+"""Ridge and moments: the closed form of scikit-learn's, from sums that never see all features at once."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pretask import Budget, Draws
+from pretask_plugins.evaluators.probes import moments as pieces
+from pretask_plugins.evaluators.probes.logistic import GRID
+from pretask_plugins.evaluators.probes.moments import Rows, class_sums, moments
+from pretask_plugins.evaluators.probes.ridge import RidgeProbe, solve, sums
+from pretask_plugins.evaluators.probes.validation_split import probed
+from sklearn.linear_model import Ridge, RidgeClassifier
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from planted import Planted, task
+
+
+def blobs(count: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Three classes whose features have means and deviations far apart."""
+    draws = Draws(torch.arange(count), seed=4)
+    label = draws.integers("class", 0, 3)
+    centres = Draws(torch.arange(3)).normal("centre", width)
+    scale = torch.linspace(0.01, 30, width)
+    return (centres[label] + draws.normal("noise", width)) * scale + 10 * scale, label
+
+
+@pytest.mark.parametrize("width", [6, 90])
+def test_weights_are_those_of_scikit_learn_for_every_regulariser(width: int) -> None:
+    features, labels = blobs(60, width)
+    known = sums(features, labels, 3)
+    lines = solve(known, GRID)
+    even = ((features.double() - known.moments.mean) / known.moments.deviation).numpy()
+    for place in (10, 24, 40):
+        alpha = 1 / GRID[place]
+        theirs = Ridge(alpha=alpha).fit(even, np.eye(3)[labels])
+        answers = lines.answers(features, place).numpy()
+        assert np.allclose(answers, theirs.predict(even), atol=1e-6)
+        guess = RidgeClassifier(alpha=alpha).fit(even, labels.numpy()).predict(even)
+        assert np.array_equal(lines.predict(features)[place].numpy(), guess)
+
+
+def test_sums_of_two_parts_are_the_sums_of_all() -> None:
+    features, labels = blobs(50, 6)
+    parts = [
+        sums(Rows(features, at), labels[at], 3)
+        for at in (torch.arange(0, 50, 3), torch.arange(50)[torch.arange(50) % 3 > 0])
+    ]
+    joined, every = parts[0].joined(parts[1]), sums(features, labels, 3)
+    assert torch.allclose(joined.products, every.products, atol=1e-9)
+    assert torch.allclose(joined.moments.scatter, every.moments.scatter, rtol=1e-9, atol=1e-9)
+    assert torch.allclose(joined.moments.mean, every.moments.mean)
+
+
+@pytest.mark.parametrize("size", [1, 7, 50])
+def test_moments_are_numpys_whatever_the_piece(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pieces, "PIECE", size)
+    features, labels = blobs(50, 6)
+    features[:, 0] += 1e4  # where a sum of squares in float32 would have lost the variance
+    index = torch.arange(1, 50)
+    found, exact = moments(Rows(features, index)), features[1:].double().numpy()
+    assert np.allclose(found.mean.numpy(), exact.mean(0), rtol=1e-12)
+    assert np.allclose((found.scatter / found.count).numpy(), np.cov(exact.T, bias=True), rtol=1e-9, atol=1e-9)
+    assert np.allclose(found.spread.numpy(), exact.std(0), rtol=1e-9)
+    by_class = class_sums(Rows(features, index), labels[1:], 3, found.mean)
+    expected = [(exact[labels[1:].numpy() == each] - exact.mean(0)).sum(0) for each in range(3)]
+    assert np.allclose(by_class.numpy(), expected, atol=1e-6)
+
+
+def test_the_regulariser_is_the_best_one_on_what_is_held_out() -> None:
+    probe = probed("test", task(), Planted(signal=2.0, train=60), Budget(), "", 0.5)
+    choice, every = RidgeProbe().choose(probe, "layer2.mean")
+    features, labels = probe.train.features["layer2.mean"], probe.train.labels
+    lines = solve(sums(features[~probe.held], labels[~probe.held], 4), GRID)
+    right = (lines.predict(features[probe.held]) == labels[probe.held]).double().mean(1)
+    assert choice.held_out == float(right.max()) == float(right[choice.regulariser])
+    error = [float(lines.squared_error(features[probe.held], labels[probe.held])[at]) for at in range(45)]
+    assert error[choice.regulariser] == min(e for e, r in zip(error, right, strict=True) if r == right.max())
+    assert torch.allclose(every.moments.mean, features.double().mean(0))
+
+
+def test_constant_features_do_no_harm() -> None:
+    features, labels = blobs(60, 6)
+    padded = torch.cat([features, torch.full((60, 2), 7.0)], 1)
+    plain, more = (solve(sums(each, labels, 3), GRID).predict(each) for each in (features, padded))
+    assert torch.equal(plain, more)

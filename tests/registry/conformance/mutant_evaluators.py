@@ -1,0 +1,60 @@
+"""A sound evaluator, and what goes wrong in it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from pretask import Budget, Choice, Data, Items, PretaskError, Samples, Task
+from pretask.pretext_score import evaluating
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Centroid:
+    """The class whose mean is nearest, in standardised features."""
+
+    fault: str = ""
+
+    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, Any]]:
+        train, test = data("train"), data("test")
+        if not train.labels:
+            raise PretaskError("centroid", "labels", "none", "Use other data.")
+        name = next(iter(train.labels))
+        fit, ask = (encoded(task, each) for each in (train, test))
+        label, answer = train.labels[name].value, test.labels[name].value
+        guess = self.guesses(fit[label >= 0], label[label >= 0], ask, answer)
+        right = (guess == answer)[answer >= 0]
+        if self.fault == "scores-what-it-learned":
+            right = (torch.cdist(fit, fit).argmin(1) == torch.arange(len(fit)))[: len(right)]
+        if self.fault == "ambient-choice":
+            right = right ^ (torch.rand(len(right)) < 0.5)
+        if self.fault == "leaves-evaluation-on":
+            task.model.eval()
+        if self.fault == "changes-weights":
+            next(task.model.parameters()).data.add_(1e-3)
+        yield "accuracy", float(right.float().mean())
+        yield "accuracy", Items(right)
+        on = ask if self.fault == "chooses-on-test" else fit
+        yield "feature", Choice(str(int(on.std(0).argmax())))
+        if self.fault == "yields-text":
+            yield "verdict", "good"
+
+    def guesses(self, fit: Tensor, label: Tensor, ask: Tensor, answer: Tensor) -> Tensor:
+        """The class of every test sample."""
+        if self.fault == "guesses-the-commonest":
+            return label.mode().values.expand(len(ask))
+        if self.fault == "fits-on-test":
+            fit, label = torch.cat([fit, ask[answer >= 0]]), torch.cat([label, answer[answer >= 0]])
+        by = ask if self.fault == "standardises-by-test" else fit
+        fit, ask = ((each - by.mean(0)) / by.std(0).clamp(min=1e-6) for each in (fit, ask))
+        classes = int(label.max()) + 1
+        means = torch.stack([fit[label == each].mean(0) for each in range(classes)])
+        return torch.cdist(ask, means).argmin(1)
+
+
+def encoded(task: Task, samples: Samples) -> Tensor:
+    """The summary of every sample."""
+    with evaluating(task), torch.no_grad():
+        made = [task.encode(batch) for batch in samples.batches(64, task.device)]
+    return torch.cat([next(iter(each.summary.values())).flatten(1) for each in made])

@@ -1,0 +1,96 @@
+"""The kit finds what is broken: every mutant is caught by the check that is meant for it, and no sound twin is."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from mutant_table import KINDS, MUTANTS, Mutant
+from pretask_registry import Registry
+from pretask_registry.conformance.kinds import cases_of
+from pretask_registry.conformance.kit import run_cases
+from pretask_registry.conformance.outcomes import Outcome, told
+
+TWINS = [(kind, twin) for kind, twins in KINDS.items() for twin in twins]
+CAUGHT: list[tuple[Mutant, str]] = []
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    folder = tmp_path_factory.mktemp("mutants")
+    info = folder / "pretask_mutants-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pretask-mutants\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[pretask.plugins.v1]\nmutants = mutant_plugin\n")
+    sys.path.insert(0, str(folder))
+    yield Registry.load()
+    sys.path.remove(str(folder))
+
+
+def outcomes(registry: Registry, kind: str, name: str, only: set[str]) -> list[Outcome]:
+    return list(run_cases(registry, cases_of(registry, registry.find(kind, f"mutants/{name}")), only))
+
+
+UNTRACEABLE = {"compiles", "compiled-answers-as-eager"}  # where tests check shapes
+HERE = [each for each in MUTANTS if each.check not in UNTRACEABLE]
+
+
+@pytest.mark.parametrize("mutant", HERE, ids=lambda mutant: f"{mutant.kind}-{mutant.name}")
+def test_every_mutant_is_caught_by_the_check_that_is_meant_for_it(registry: Registry, mutant: Mutant) -> None:
+    found = outcomes(registry, mutant.kind, mutant.name, {mutant.check})
+    failed = [each for each in found if each.state == "failed"]
+    assert failed, [told(each) for each in found]
+    assert f"pretask check mutants/{mutant.name}@1" in failed[0].reproduce
+    CAUGHT.append((mutant, failed[0].message))
+
+
+@pytest.mark.parametrize(("kind", "twin"), TWINS)
+def test_a_sound_twin_passes_every_check(registry: Registry, kind: str, twin: str) -> None:
+    found = outcomes(registry, kind, twin, set())
+    wrong = [told(each) for each in found if each.state == "failed"]
+    assert wrong == []
+    meant = set(KINDS[kind][twin].values()) - UNTRACEABLE
+    assert meant <= {each.check for each in found if each.state == "passed"}
+
+
+def test_a_branch_on_a_value_is_caught_where_it_is_compiled(registry: Registry) -> None:
+    found = check_elsewhere("mutants", "compiles")
+    broken = found["mutants/rotate-branch-on-a-value@1"]
+    assert broken["state"] == "failed"
+    assert all(found[f"mutants/{twin}@1"]["state"] == "passed" for twin in KINDS["split"])
+    CAUGHT.append((next(each for each in MUTANTS if each.check == "compiles"), broken["message"]))
+
+
+@pytest.mark.slow
+def test_labels_that_a_compiler_gets_wrong_are_caught_and_named_and_the_sound_twin_passes(registry: Registry) -> None:
+    (mutant,) = [each for each in MUTANTS if each.check == "compiled-answers-as-eager"]
+    broken = check_elsewhere(f"mutants/{mutant.name}", mutant.check)[f"mutants/{mutant.name}@1"]
+    assert broken["state"] == "failed"
+    assert "y.tone.value" in broken["message"]
+    assert "index-of-a-strided-extreme" in broken["message"]
+    assert "torch.cdist" in broken["message"]
+    assert check_elsewhere("mutants/quantize", mutant.check)["mutants/quantize@1"]["state"] == "passed"
+    CAUGHT.append((mutant, broken["message"]))
+
+
+def check_elsewhere(name: str, check: str) -> dict[str, dict[str, Any]]:
+    """The outcomes of one check of splits, by id, from a process that checks no shapes and so can compile."""
+    script = "import sys; from pretask_bench.cli.main import main; main(sys.argv[1:])"
+    ran = subprocess.run(
+        [sys.executable, "-c", script, "check", name, "--kind", "split", "--only", check, "--json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    return {outcome["id"]: outcome for outcome in json.loads(ran.stdout)["outcomes"]}
+
+
+def test_the_table_of_mutants_is_printed(capsys: Any) -> None:
+    with capsys.disabled():
+        print(f"\n{len(CAUGHT)} mutants of {len(MUTANTS)}, each caught by the check that is meant for it:")
+        for mutant, _ in CAUGHT:
+            print(f"  {mutant.kind:10} {mutant.twin:9} {mutant.fault:28} {mutant.check}")
