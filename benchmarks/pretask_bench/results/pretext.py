@@ -2,8 +2,8 @@
 
 Answers to one sample are not independent, whatever their number; samples are. So intervals are made of the sums over
 blocks of samples (`pretask.pretext_score`): the mean is a ratio of sums, its variance that of the blocks about it, with
-as many degrees of freedom as blocks less one. Shares have Wilson's interval, with the number of independent answers that
-would have had that variance; where all blocks agree, as at 0 and 1, that number is the number of samples.
+as many degrees of freedom as blocks less one. Shares have Wilson's interval, with the number of independent answers
+that would have had that variance; where all blocks agree, as at 0 and 1, that number is the number of samples.
 
 Source: Cochran 1977, sections 2.11 and 9A (ratio of sums over clusters); Korn and Graubard 1998 (shares of clustered
 answers by an effective number of them). Differs: Wilson's interval in the place of Clopper and Pearson's.
