@@ -14,7 +14,7 @@ from torch.func import functional_call
 
 from pretask.draws import Draws, mix_int
 from pretask.precision import full_precision
-from pretask.protocols import Model, Objective, SplitFn
+from pretask.protocols import Attaches, Model, Objective, SplitFn
 from pretask.recipe import Recipe
 from pretask.specs import FeatureSpec, InputSpec, Observed, Sight, TargetSpecs
 from pretask.values import Batch, Features, Inputs, Loss, Targets
@@ -84,7 +84,7 @@ def fit_parts(
     features = encoder.features(spec)
     encoder.features(whole)  # raises where the undivided sample cannot be read
     scorer = objective(features, targets)
-    if hasattr(scorer, "attach"):
+    if isinstance(scorer, Attaches):
         scorer.attach(encoder)
     return encoder, scorer
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import pluggy
 
+from pretask.metrics import Metric
+
 hookimpl = pluggy.HookimplMarker("pretask")
 
 KINDS = ("data", "split", "model", "objective", "evaluator", "task", "suite")
@@ -126,13 +128,26 @@ def objective(
     *,
     targets: str | Collection[str],
     bottleneck: bool = False,
+    metrics: Mapping[str, Metric] = NOTHING,
     summary: str = "",
     source: str = "",
     version: int = 1,
     small: Mapping[str, Any] = NOTHING,
 ) -> Component:
-    """Declare an objective: the kinds of target that it scores, and whether it has a bottleneck."""
-    traits = {"targets": names(targets), "bottleneck": bottleneck}
+    """Declare an objective: the kinds of target that it scores, whether it has a bottleneck, and its numbers.
+
+    Args:
+        name: Lower-case words with hyphens.
+        implementation: "module:attribute" of a class whose options are its keyword arguments, or the class.
+        targets: The kinds of target that it scores.
+        bottleneck: Whether it limits what passes, so that a target which x shows is no giveaway.
+        metrics: Of the parts of its loss: `loss` is the part TARGET, METRIC each part TARGET.METRIC.
+        summary: One line for `pretask list`.
+        source: Authors and year.
+        version: Raised when the output changes.
+        small: Options that fit tiny features.
+    """
+    traits = {"targets": names(targets), "bottleneck": bottleneck, "metrics": dict(metrics)}
     return Component("objective", name, place(implementation), summary, source, version, traits, small)
 
 
@@ -142,13 +157,28 @@ def evaluator(
     *,
     needs: str = "encoder",
     modality: str | Collection[str] = (),
+    metrics: Mapping[str, Metric] = NOTHING,
+    headline: str = "",
     summary: str = "",
     source: str = "",
     version: int = 1,
     small: Mapping[str, Any] = NOTHING,
 ) -> Component:
-    """Declare an evaluator: whether it needs the `encoder` or the `objective`; no modality means any."""
-    traits = {"needs": needs, "modality": names(modality)}
+    """Declare an evaluator: what it needs, and what is known of its numbers.
+
+    Args:
+        name: Lower-case words with hyphens.
+        implementation: "module:attribute" of a class whose options are its keyword arguments, or the class.
+        needs: Whether it measures the `encoder`, or the whole task with its `objective`.
+        modality: What it can measure; none means any.
+        metrics: By name, or by the metric in names such as `layer2.accuracy`.
+        headline: The name of the number that stands for it in tables.
+        summary: One line for `pretask list`.
+        source: Authors and year.
+        version: Raised when the output changes.
+        small: Options that fit tiny data.
+    """
+    traits = {"needs": needs, "modality": names(modality), "metrics": dict(metrics), "headline": headline}
     return Component("evaluator", name, place(implementation), summary, source, version, traits, small)
 
 

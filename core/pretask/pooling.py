@@ -8,7 +8,7 @@ among several on held-out data, as they choose the layer:
     last      the last position, where positions are a line (text, frames of sound, moments): a causal model's has seen
               all; of a stream that reads backwards, the first. A grid of several axes (images, clips of several
               places) has no last place, and is not offered it
-    own       the model's own summary, where no pooling of positions gives it: a class token, a learned pool
+    own       the model's own pooled vector, where no pooling of positions gives it: a class token, a learned pool
     mean-max  the mean, and the largest value of every feature, side by side; of up to 1,024 features, since twice the
               width costs a probe eight times the arithmetic
 
@@ -55,8 +55,8 @@ def pool(features: Features, content: Bool[Tensor, "B V L"] | None = None) -> di
             found["mean-max"] = torch.cat([mean, largest(vectors, mask)], -1)
         if len(features.grid) == 1:
             found["last"] = torch.cat([end(features.streams[sight], mask, sight) for sight in sights], -1)
-    if features.own_summary:
-        found["own"] = widest(features.summary)
+    if features.own_pooled:
+        found["own"] = widest(features.pooled)
     return {name: found[name].flatten(1) for name in POOLINGS if name in found}
 
 

@@ -1,4 +1,4 @@
-"""Held out: how well the pretext task is solved on samples that were not trained on, beside what trivial guesses reach.
+"""Pretext score: how well the task is solved on samples that were not trained on, beside what trivial predictors reach.
 
 The draws are the same at every call: their epochs are -1, -2, …, which training never has. There are several of them
 where the loss depends on draws and one leaves too few answers (`choose_draws`).
@@ -20,10 +20,10 @@ from torch import Tensor
 
 from pretask.composition import Task
 from pretask.draws import Draws
+from pretask.protocols import HasTrivialPredictors, Predictor, ScoresPredictions, count_partners
 from pretask.samples import Samples, others
 from pretask.values import Batch, Loss
 
-Guesser = Callable[[Batch, Draws], Mapping[str, Tensor]]
 LossOfBatch = Callable[[Batch, Draws], Loss]
 EPOCH = -1  # the first draw; the others count down from it
 BLOCKS = 64  # at most: enough for a t interval of 63 degrees of freedom, few enough to cost what batches do
@@ -91,10 +91,6 @@ def score_trivial(
 ) -> dict[str, HeldOutScore]:
     """Score the trivial predictors of a split on the same draws; empty where split or objective have none.
 
-    A split may have `baselines(batches) -> name -> guesser`; it is shown the training batches. A guesser takes a batch
-    and the split's draws and guesses as `Objective.predict` does; `Objective.score(guess, targets)` says what it is
-    worth.
-
     Args:
         task: Whose split and objective are used.
         train: What predictors are fitted on.
@@ -102,16 +98,17 @@ def score_trivial(
         seed: Of the draws.
         shown: Numbers of the training samples that the model was shown (`order.shown_samples`); None for all.
     """
-    if not (hasattr(task.split, "baselines") and hasattr(task.objective, "score") and len(samples)):
+    split = task.split
+    if not (isinstance(split, HasTrivialPredictors) and isinstance(task.objective, ScoresPredictions) and len(samples)):
         return {}
     samples, train = samples.resident(task.device), train.resident(task.device)
-    guessers: Mapping[str, Guesser] = task.split.baselines(training_batches(task, train, shown))
+    predictors = split.trivial_predictors(training_batches(task, train, shown))
     with evaluating(task):
         draws = choose_draws(task, samples, seed)
         counts = count_answers(task, samples, seed, draws)
         parts = {
-            name: score_parts(task, samples, seed, draws, scored(task, guess), counts)
-            for name, guess in guessers.items()
+            name: score_parts(task, samples, seed, draws, score_predictor(task, predict), counts)
+            for name, predict in predictors.items()
         }
     return {name: HeldOutScore(each, draws, len(samples)) for name, each in parts.items()}
 
@@ -121,18 +118,18 @@ def held_out_loss(task: Task, samples: Samples, *, seed: int = 0) -> dict[str, f
     return score_held_out(task, samples, seed=seed).values
 
 
-def baseline_losses(task: Task, train: Samples, samples: Samples, *, seed: int = 0) -> dict[str, dict[str, float]]:
+def trivial_losses(task: Task, train: Samples, samples: Samples, *, seed: int = 0) -> dict[str, dict[str, float]]:
     """The same of the split's trivial predictors, by name, fitted on the whole training part; see `score_trivial`."""
     return {name: score.values for name, score in score_trivial(task, train, samples, seed=seed).items()}
 
 
-def scored(task: Task, guess: Guesser) -> LossOfBatch:
-    """The loss of a guesser on a batch."""
+def score_predictor(task: Task, predict: Predictor) -> LossOfBatch:
+    """Return what gives the loss of a trivial predictor on a batch."""
 
     def loss(batch: Batch, draws: Draws) -> Loss:
         _, targets = task.divide(batch, draws)
-        result: Loss = task.objective.score(guess(batch, draws.branch("split")), targets)
-        return result
+        loss: Loss = task.objective.score(predict(batch, draws.branch("split")), targets)
+        return loss
 
     return loss
 
@@ -270,7 +267,7 @@ def batch_of(
     task: Task, samples: Samples, index: Int[Tensor, " B"], seed: int, epoch: int | Int[Tensor, " B"]
 ) -> Batch:
     """Samples on the task's device."""
-    partners = getattr(task.split, "partners", 0)
+    partners = count_partners(task.split)
     return samples.batch(index, task.device, others(index, len(samples), partners, seed, epoch) if partners else None)
 
 

@@ -3,7 +3,7 @@
 Parameters are positional-only, so that a plugin can say `images` or `tokens` where the protocol says `batch`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -14,6 +14,8 @@ from pretask.specs import FeatureSpec, InputSpec, Observed, TargetSpecs
 from pretask.values import Batch, Features, Inputs, Loss, Targets
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from pretask.composition import Task
     from pretask.samples import Samples
 
@@ -22,11 +24,7 @@ if TYPE_CHECKING:
 class SplitFn(Protocol):
     """Hides part of what was observed: `(x, y) = split(t)`. A batched tensor function on the batch's device.
 
-    A split that needs to see data first also has `fit(observed, batches) -> SplitFn`; one that needs other samples
-    says `partners = n`; one whose task has trivial answers has `baselines(batches) -> name -> guesser` (held_out.py),
-    fitted on these batches alone, which hold the training samples that the model was shown; one whose answers exist for
-    training samples only says `held_out = "train"`, and is scored on new draws of these.
-    It never looks along the batch axis.
+    It never looks along the batch axis. What it may have beside: Fittable, HasPartners, HasTrivialPredictors, ScoredOn.
     """
 
     def spec(self, observed: Observed, /) -> tuple[InputSpec, TargetSpecs]:
@@ -47,12 +45,60 @@ class SplitFn(Protocol):
 
 
 @runtime_checkable
-class Fitted(Protocol):
-    """A split that must see data before it can split it: vocabularies, colour priors, cluster centres."""
+class Fittable(Protocol):
+    """A split that must see data before it can split it: vocabularies, color priors, cluster centers."""
 
     def fit(self, observed: Observed, batches: Iterable[Batch], /) -> SplitFn:
-        """A split that holds what was learned of the data."""
+        """Return a split that holds what was learned of the data."""
         ...
+
+
+@runtime_checkable
+class HasPartners(Protocol):
+    """A split that needs other samples of the same data beside each one, in `Batch.partners`."""
+
+    @property
+    def partners(self) -> int:
+        """How many."""
+        ...
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Predicts the targets of a split without understanding anything: a frequency, a bigram, a mean."""
+
+    def __call__(self, batch: Batch, draws: Draws, /) -> Mapping[str, Tensor]:
+        """Return a prediction of every target, as `Objective.predict` does; the draws are the split's."""
+        ...
+
+
+@runtime_checkable
+class HasTrivialPredictors(Protocol):
+    """A split whose task has trivial answers, which the model is held against (pretext_score.py)."""
+
+    def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
+        """Return predictors by name, fitted on these batches: the training samples that the model was shown."""
+        ...
+
+
+@runtime_checkable
+class ScoredOn(Protocol):
+    """A split whose targets exist for the samples of one part only, on new draws of which it is scored."""
+
+    @property
+    def scored_on(self) -> str:
+        """`train` or `test`."""
+        ...
+
+
+def count_partners(split: SplitFn) -> int:
+    """Return how many other samples a split needs beside each one."""
+    return split.partners if isinstance(split, HasPartners) else 0
+
+
+def scored_part(split: SplitFn) -> str:
+    """Return the part of a data set on which a split's task is scored."""
+    return split.scored_on if isinstance(split, ScoredOn) else "test"
 
 
 @runtime_checkable
@@ -70,13 +116,10 @@ class Model(Protocol):
 
 @runtime_checkable
 class Objective(Protocol):
-    """Scores the guess of y and owns what is thrown away afterwards. Built from a FeatureSpec and target specs.
+    """Scores the prediction of y, and owns what is thrown away afterwards. Built from a FeatureSpec and target specs.
 
-    It may have `attach(model)`, called once before the optimizer is made, `after_step(model, progress)`, called after
-    every optimizer step with progress in (0, 1], `chance`, a mapping from a part's name to its value for a blind guess,
-    and `score(guess, targets) -> Loss`, which scores a guess in the form of `predict`, so that trivial guesses can be
-    held against the model's (`SplitFn.baselines`). Parts are named TARGET for nats and TARGET.METRIC for what is not;
-    the first is what is lowered, and stands for the pretext task in tables.
+    Parts of its loss are named TARGET for what is lowered and TARGET.METRIC for other numbers; `pretask.objective`
+    declares their units. What it may have beside: HasChance, ScoresPredictions, WeighsTargets, Attaches, AfterStep.
 
     Means by a target's weights go through `weighted_mean(value, target.weight, target.denominator)`, so that an
     optimizer step may be computed in parts and on several ranks. What depends on the batch as a whole (contrastive
@@ -88,7 +131,7 @@ class Objective(Protocol):
         ...
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
-        """The guess of every target: log-probabilities (..., classes), or values (..., channels)."""
+        """The prediction of every target: log-probabilities (..., classes), or values (..., channels)."""
         ...
 
 
@@ -99,6 +142,48 @@ class WeighsTargets(Protocol):
     def scored_weights(self, targets: Targets, /) -> Mapping[str, Tensor]:
         """By target, the weights that are summed in its mean; a target that is left out has its own."""
         ...
+
+
+@runtime_checkable
+class HasChance(Protocol):
+    """An objective that knows what a prediction which has seen nothing reaches."""
+
+    @property
+    def chance(self) -> Mapping[str, float]:
+        """By the name of a part of the loss."""
+        ...
+
+
+@runtime_checkable
+class ScoresPredictions(Protocol):
+    """An objective that scores predictions wherever they come from, such as those of trivial predictors."""
+
+    def score(self, predictions: Mapping[str, Tensor], targets: Targets, /) -> Loss:
+        """Return the parts of the loss for predictions in the form of `predict`."""
+        ...
+
+
+@runtime_checkable
+class Attaches(Protocol):
+    """An objective that holds a relative of the model, such as a teacher."""
+
+    def attach(self, model: "nn.Module", /) -> None:
+        """Take what is needed of the model; called once, before the optimizer is made."""
+        ...
+
+
+@runtime_checkable
+class AfterStep(Protocol):
+    """An objective that changes between optimizer steps: a moving average, a schedule."""
+
+    def after_step(self, model: "nn.Module", progress: float, /) -> None:
+        """Go on by one step; `progress` through the budget is in (0, 1]."""
+        ...
+
+
+def chance_of(objective: Objective) -> Mapping[str, float]:
+    """Return what a prediction which has seen nothing reaches, by part; empty where an objective does not know."""
+    return objective.chance if isinstance(objective, HasChance) else {}
 
 
 @dataclass(frozen=True)
@@ -148,7 +233,7 @@ class Budget:
 
 @runtime_checkable
 class Evaluator(Protocol):
-    """Says what the encoder is worth: yields (name, value), higher is better unless the name says otherwise."""
+    """Says what the encoder is worth: yields (name, value); `pretask.evaluator` declares units and directions."""
 
     def __call__(
         self, task: "Task", data: "Data", budget: Budget, /
@@ -163,4 +248,50 @@ class Data(Protocol):
 
     def __call__(self, part: str, /) -> "Samples":
         """One part, decoded once and cached."""
+        ...
+
+
+@runtime_checkable
+class Decodes(Protocol):
+    """Data of text whose tokens can be read."""
+
+    def decode(self, ids: Sequence[int], /) -> str:
+        """Return the text of a row of tokens."""
+        ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """Data of text that takes a text of your own."""
+
+    def encode(self, text: str, /) -> list[int]:
+        """Return the tokens of a text."""
+        ...
+
+
+@runtime_checkable
+class NamesTokenizer(Protocol):
+    """Data of text that says what its tokens are: a perplexity means nothing without."""
+
+    @property
+    def tokenizer_name(self) -> str:
+        """A few words, such as "bpe of 2048 tokens of books"."""
+        ...
+
+
+@runtime_checkable
+class KnowsEntropy(Protocol):
+    """Data of text made from a known distribution."""
+
+    def entropy(self) -> float:
+        """Return nats per token of the best prediction from all tokens before: what no loss can be below."""
+        ...
+
+
+@runtime_checkable
+class MeasuresText(Protocol):
+    """Data of text that knows how long its text is: what bits per byte are computed from."""
+
+    def extent(self, part: str, /) -> tuple[int, int]:
+        """Return the tokens of a part, and the bytes of the text that they stand for."""
         ...

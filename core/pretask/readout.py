@@ -1,4 +1,4 @@
-"""Reading: how an answer is read out of features, and what may not be read.
+"""Readout: how an answer is read out of features, and what may not be read.
 
 A target is read from the widest stream on offer that sees no more than the target allows. One answer per sample is read
 from the views side by side (a mean over views could not tell the direction of time); an answer per position from that
@@ -23,13 +23,13 @@ SMOOTH = {1: "linear", 2: "bilinear", 3: "trilinear"}  # F.interpolate's mode by
 
 
 @dataclass(frozen=True)
-class Reading:
+class Readout:
     """The way from features to one target.
 
     Args:
         stream: Which stream it is read from.
         width: Size of the vector that is read.
-        per_position: False where the summary is read.
+        per_position: False where the pooled vector is read.
         per_view: Whether every view has an answer of its own.
         grid: The positions of the features.
         target_grid: The positions of the target.
@@ -45,8 +45,8 @@ class Reading:
     def __call__(self, features: Features, /) -> Tensor:
         """The vectors to answer from: (B, D), (B, V, D), (B, N, D) or (B, V, N, D); else V is inside D."""
         if not self.per_position:
-            summary = features.summary[self.stream]
-            return summary if self.per_view else summary.flatten(1)
+            pooled = features.pooled[self.stream]
+            return pooled if self.per_view else pooled.flatten(1)
         tokens = features.streams[self.stream]
         return tokens if self.per_view else tokens.transpose(1, 2).flatten(2)
 
@@ -75,9 +75,9 @@ def widest_stream(who: str, name: str, features: FeatureSpec, sees: Sight) -> Si
     )
 
 
-def find_reading(
+def find_readout(
     who: str, name: str, features: FeatureSpec, target: TargetSpec, *, bottleneck: bool = False
-) -> Reading:
+) -> Readout:
     """How `who` reads the target `name` from such features.
 
     Args:
@@ -118,7 +118,7 @@ def find_reading(
             f"one answer for {together} of them, and pooling sees them all",
             "Let the split give the target a grid or views.",
         )
-    return Reading(stream, width, per_position, per_view, features.grid, target.grid)
+    return Readout(stream, width, per_position, per_view, features.grid, target.grid)
 
 
 def check_positions(who: str, name: str, features: FeatureSpec, target: TargetSpec) -> None:
@@ -129,7 +129,7 @@ def check_positions(who: str, name: str, features: FeatureSpec, target: TargetSp
         who,
         f"features at the positions {target.grid} of the target '{name}'"
         + ("" if target.sees == "all" else f" exactly, since it may see at most '{target.sees}'"),
-        f"features at {features.grid}" if features.grid else "a summary without positions",
+        f"features at {features.grid}" if features.grid else "a pooled vector without positions",
         "Choose a model that keeps positions, or a split with one answer per sample.",
     )
 

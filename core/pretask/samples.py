@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pretask.draws import Draws
 from pretask.errors import PretaskError
+from pretask.protocols import Data
 from pretask.specs import Observed
 from pretask.values import Batch
 
@@ -116,3 +117,26 @@ def others(index: Tensor, count: int, size: int, seed: int = 0, epoch: int | Ten
         raise PretaskError("a split with partners", "at least 2 samples", f"{count}", "Use more data.")
     drawn = Draws(index, seed, epoch).integers("partners", 0, count - 1, size)
     return (index[:, None] + 1 + drawn) % count
+
+
+class Remembered:
+    """Data whose parts are made once in this process.
+
+    Args:
+        source: The data set itself, with what it offers beside its parts.
+    """
+
+    def __init__(self, source: Data) -> None:
+        self.source = source
+        self.parts: dict[str, Samples] = {}
+
+    def __call__(self, part: str, /) -> Samples:
+        """Return a part, made at the first call."""
+        if part not in self.parts:
+            self.parts[part] = self.source(part)
+        return self.parts[part]
+
+
+def source_of(data: Data) -> Data:
+    """Return the data set itself, where its parts are only remembered: the one that can `decode`."""
+    return data.source if isinstance(data, Remembered) else data

@@ -141,7 +141,7 @@ class FeatureSpec:
 
     Args:
         width: D, the size of one feature vector.
-        grid: The positions of one view: (h, w), (L,), or () where only a summary exists.
+        grid: The positions of one view: (h, w), (L,), or () where only a pooled vector exists.
         views: V as the features have them (a video model turns T views into 1).
         streams: The sights on offer; see `Sight`.
     """

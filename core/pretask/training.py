@@ -26,6 +26,7 @@ from pretask.composition import Task, seed_ambient, seeded
 from pretask.draws import Draws
 from pretask.errors import PretaskError
 from pretask.order import draw_batch
+from pretask.protocols import AfterStep, count_partners
 from pretask.samples import Samples
 from pretask.scoring import mean_loss, with_denominators
 from pretask.values import Batch, Inputs, Loss, Targets
@@ -208,7 +209,7 @@ class Run:
     def fetch(self, step: int) -> list[tuple[Batch, Epoch]]:
         """This rank's share of a step's samples, in as many parts as are accumulated."""
         recipe, ranks, rank = self.task.recipe, self.accelerator.num_processes, self.accelerator.process_index
-        partners = getattr(self.task.split, "partners", 0)
+        partners = count_partners(self.task.split)
         starts = [step * recipe.batch + (part * ranks + rank) * self.size for part in range(recipe.accumulate)]
         return [draw_batch(self.samples, self.seed, start, self.size, self.task.device, partners) for start in starts]
 
@@ -221,7 +222,7 @@ class Run:
         if recipe.clip:
             nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
         self.optimizer.step()
-        if hasattr(self.task.objective, "after_step"):
+        if isinstance(self.task.objective, AfterStep):
             self.task.objective.after_step(self.task.model, (step + 1) / recipe.steps)
         return loss
 

@@ -95,20 +95,20 @@ class Features:
 
     Args:
         streams: By sight, one vector per position.
-        summary: By sight, one vector per view: the model's own, else the mean over present positions.
+        pooled: By sight, one vector per view: the model's own, else the mean over present positions.
         grid: The positions of one view; N is its product.
         present: False where a position is padding.
         layers: Where asked for, every layer from the first to the output, each with its own grid and width.
-        own_summary: Whether the summary holds what no pooling of the positions gives, such as a class token; probes
-            then try it beside the pooled positions.
+        own_pooled: Whether the pooled vector holds what no pooling of the positions gives, such as a class token;
+            probes then try it beside the pooled positions.
     """
 
     streams: Mapping[str, Float[Tensor, "B V N D"]]
-    summary: Mapping[str, Float[Tensor, "B V D"]]
+    pooled: Mapping[str, Float[Tensor, "B V D"]]
     grid: tuple[int, ...] = ()
     present: Bool[Tensor, "B V N"] | None = None
     layers: tuple["Features", ...] = ()
-    own_summary: bool = False
+    own_pooled: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,10 @@ from pretask_registry.discovery import LOCAL, Plugin, ask, hook_problems, judged
 COMPONENTS = "components"  # what a file may call the list of its declarations
 
 
+class Misnamed(PretaskError):
+    """A file that cannot be imported under its name."""
+
+
 def load_file(path: Path, manager: PluginManager) -> Plugin:
     """Import a file and take its declarations; whatever it raises becomes its problem."""
     path = path.resolve()
@@ -35,7 +39,7 @@ def load_file(path: Path, manager: PluginManager) -> Plugin:
         declared += [] if listed is None else list(listed)
     except KeyboardInterrupt:
         raise
-    except PretaskError as error:
+    except Misnamed as error:
         return plugin.refused(f"a file that needs {error.needs}; got {error.got}", error.do, error)
     except BaseException as error:
         return plugin.refused(f"{said(error)}{line_of(error, path)}", f"Mend {path.name} and try again.", error)
@@ -55,14 +59,14 @@ def import_file(path: Path, name: str) -> ModuleType:
     """The module of a file, run anew; what lies beside it can be imported from it.
 
     Raises:
-        PretaskError: Something else that can be imported has its name.
+        Misnamed: It is no Python file, or something else that can be imported has its name.
     """
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise PretaskError(path.name, "to be a Python file", path.suffix or "no suffix", "Name it NAME.py.")
+        raise Misnamed(path.name, "to be a Python file", path.suffix or "no suffix", "Name it NAME.py.")
     other = origin(name)
     if other is not None and other != path:
-        raise PretaskError(path.name, "a name that no other module has", f"that of {other.name}", "Rename the file.")
+        raise Misnamed(path.name, "a name that no other module has", f"that of {other.name}", "Rename the file.")
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # last, so that nothing there hides what is installed
     sys.modules[name] = module = module_from_spec(spec)

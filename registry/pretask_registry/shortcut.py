@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from pretask import Categories, Draws, Inputs, Samples, TargetSpec
+from pretask.protocols import scored_part
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -59,7 +60,7 @@ def shortcut(split: Any, train: Samples, test: Samples, seed: int = 0) -> dict[s
     names = list(asked(split.spec(train.observed)[1]))
     if not names:
         return {}
-    if getattr(split, "held_out", "test") == "train":
+    if scored_part(split) == "train":
         test = train
     known = gathered(split, train, seed, range(EPOCHS), names)
     told = gathered(split, test, seed, range(EPOCHS, EPOCHS + 1), names)

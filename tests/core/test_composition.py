@@ -88,7 +88,7 @@ def test_encode_shows_the_whole_sample_and_predict_the_split_one() -> None:
     made = replace(task(), name="halves")
     made.model.eval()
     batch = next(samples().batches(4, torch.device("cpu")))
-    assert torch.equal(made.encode(batch).summary["all"], made.model(made.split.whole(batch)).summary["all"])
+    assert torch.equal(made.encode(batch).pooled["all"], made.model(made.split.whole(batch)).pooled["all"])
     guess = made.predict(batch, Draws(batch.index))["brighter"]
     inputs, _ = made.split(batch, Draws(batch.index).branch("split"))
     assert torch.equal(guess, made.objective.predict(made.model(inputs))["brighter"])

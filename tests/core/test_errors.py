@@ -19,12 +19,12 @@ def test_an_error_says_who_needs_what_and_what_to_do(kind: type[PretaskError]) -
     )
 
 
-def test_a_name_that_nothing_knows_is_told_as_it_was_put() -> None:
+def test_the_message_of_an_unknown_name_is_taken_as_it_is() -> None:
     assert str(Unknown("No split 'jigsow'. Did you mean 'jigsaw'?")) == "No split 'jigsow'. Did you mean 'jigsaw'?"
 
 
-def test_a_reason_that_is_already_whole_is_told_as_it_is() -> None:
-    error = Incompatible.because("causal-lm + bert do not fit. Closest that fit: --model gpt2")
+def test_a_reason_that_is_already_whole_is_taken_as_it_is() -> None:
+    error = Incompatible("causal-lm + bert do not fit. Closest that fit: --model gpt2")
     assert str(error) == "causal-lm + bert do not fit. Closest that fit: --model gpt2"
     assert error.exit_code == 4
 
@@ -47,8 +47,9 @@ def test_there_are_three_errors_and_one_catches_all() -> None:
     [
         PretaskError("cut", "9", "8", "Use others.", exit_code=3),
         Incompatible("cut", "9", "8", "Use others."),
-        Incompatible.because("They do not fit."),
+        Incompatible("They do not fit."),
         Unknown("No split 'a'."),
+        Unknown("--by", "a part", "Split", "Name one."),
     ],
 )
 def test_an_error_survives_the_way_back_from_a_worker(error: PretaskError) -> None:

@@ -22,7 +22,7 @@ def features(views: int = 2, **more: object) -> Features:
 
 
 def test_every_pooling_is_that_of_a_loop_over_views_and_content() -> None:
-    made, content = features(own_summary=True), noise("content", 2, LINE) > 0
+    made, content = features(own_pooled=True), noise("content", 2, LINE) > 0
     content[0, 1] = False  # a view without content
     found = pool(made, content)
     assert list(found) == list(POOLINGS)
@@ -32,7 +32,7 @@ def test_every_pooling_is_that_of_a_loop_over_views_and_content() -> None:
             kept = [made.streams["all"][sample, view, place] for place in range(LINE) if content[sample, view, place]]
             kept = kept or [torch.zeros(WIDTH)]
             mean, highest = torch.stack(kept).mean(0), torch.stack(kept).amax(0)
-            own = made.summary["all"][sample, view]
+            own = made.pooled["all"][sample, view]
             views.append({"mean": mean, "last": kept[-1], "own": own, "mean-max": torch.cat([mean, highest])})
         for name in POOLINGS:
             assert torch.allclose(found[name][sample], torch.cat([view[name] for view in views]), atol=1e-6), name

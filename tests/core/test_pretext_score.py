@@ -17,11 +17,11 @@ from pretask.pretext_score import (
     BLOCKS,
     MAX_DRAWS,
     HeldOutScore,
-    baseline_losses,
     choose_draws,
     held_out_loss,
     score_held_out,
     score_trivial,
+    trivial_losses,
 )
 from torch import Tensor
 
@@ -47,7 +47,7 @@ class StillHalves(tiny.Halves):
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         return super().__call__(batch, Draws(batch.index, 0, 0))
 
-    def baselines(self, batches: Any) -> dict[str, Any]:
+    def trivial_predictors(self, batches: Any) -> dict[str, Any]:
         """Remember what was shown, and predict nothing of it."""
         self.shown.extend(number for batch in batches for number in batch.index.tolist())
         return {"even": lambda batch, draws: {"brighter": torch.zeros(len(batch), 2)}}
@@ -151,7 +151,7 @@ def test_after_an_epoch_everything_was_shown() -> None:
 def test_the_plain_dictionaries_hold_the_same_values() -> None:
     made, held_out = task(split=StillHalves(), objective=Scorer), tiny.samples(30)
     assert held_out_loss(made, held_out) == score_held_out(made, held_out).values
-    assert baseline_losses(made, held_out, held_out) == {"even": {"brighter": pytest.approx(math.log(2))}}
+    assert trivial_losses(made, held_out, held_out) == {"even": {"brighter": pytest.approx(math.log(2))}}
 
 
 def test_no_sample_gives_no_number() -> None:

@@ -25,7 +25,7 @@ from pretask import (
     TargetSpecs,
     Task,
     build_loss,
-    find_reading,
+    find_readout,
     weighted_mean,
 )
 from pretask.checkpoint import weights_of
@@ -78,7 +78,7 @@ class Guess(nn.Module):
 
     def __init__(self, features: FeatureSpec, targets: TargetSpecs, /) -> None:
         super().__init__()
-        self.read = find_reading("guess", "brighter", features, targets["brighter"])
+        self.read = find_readout("guess", "brighter", features, targets["brighter"])
         self.head = nn.Linear(self.read.width, 2)
         self.progress: list[float] = []
 

@@ -110,4 +110,4 @@ def explain(registry: Registry, split: str | None, objective: str | None, model:
     elif None in reasons.values():
         print(f"{split} + {objective} + {model} fit.")
     if None not in reasons.values():
-        raise Incompatible.because("\n".join(str(reason) for reason in reasons.values()))
+        raise Incompatible("\n".join(str(reason) for reason in reasons.values()))

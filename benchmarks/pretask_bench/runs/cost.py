@@ -1,6 +1,7 @@
 """Cost: floating-point operations of training, counted by running a small step."""
 
 import torch
+from pretask.protocols import count_partners
 from pretask import Draws, Samples, Task
 from pretask.order import draw_batch
 from torch import nn
@@ -22,7 +23,7 @@ def training_flops(task: Task, samples: Samples, seed: int) -> float | None:
 
     if any(isinstance(each, nn.RNNBase) for each in task.model.modules()):
         return None
-    partners = getattr(task.split, "partners", 0)
+    partners = count_partners(task.split)
     size = min(task.recipe.batch, COUNTED)
     batch, epoch = draw_batch(samples, seed, 0, size, task.device, partners)
     with FlopCounterMode(display=False) as counter, torch.random.fork_rng(devices=[]):

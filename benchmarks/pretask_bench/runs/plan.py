@@ -145,7 +145,7 @@ def find_parts(registry: Registry, names: Mapping[str, str]) -> dict[str, Regist
         registry, found["split"], found["objective"], found["model"], found["data"].component.traits["modality"]
     )
     if reason is not None:
-        raise Incompatible.because(reason)
+        raise Incompatible(reason)
     return found
 
 

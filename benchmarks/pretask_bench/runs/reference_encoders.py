@@ -72,7 +72,7 @@ class RawInput(nn.Module):
             vector = pooled(data).flatten(2)
         if self.tells_positions:
             each = F.one_hot(data, vector.shape[2]).float()
-            features = Features({"all": each}, {"all": vector}, tuple(data.shape[2:]), own_summary=True)
+            features = Features({"all": each}, {"all": vector}, tuple(data.shape[2:]), own_pooled=True)
         else:
             features = Features({"all": vector[:, :, None]}, {"all": vector})
         return replace(features, layers=(features,)) if layers else features

@@ -9,16 +9,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from pretask import Budget, Choice, Figure, Items, PretaskError, Recipe, Samples, Task
+from pretask import Budget, Choice, Figure, Fittable, Items, PretaskError, Recipe, Remembered, Samples, Task
 from pretask.cache import cache_folder
 from pretask.checkpoint import code_in, weights_of
 from pretask.composition import compose
 from pretask.extraction import fingerprint_of
+from pretask.protocols import chance_of, scored_part
 from pretask.pretext_score import score_held_out, score_trivial
 from pretask.order import shown_samples
 from pretask.progress import shown_progress
@@ -64,8 +64,11 @@ class Interrupted(PretaskError):
 
     exit_code = 130
 
-    def __init__(self, step: int, steps: int) -> None:
-        Exception.__init__(self, f"Stopped at step {step} of {steps} and saved. Run the same command again to go on.")
+
+def interrupted(trained: Trained, recipe: Recipe) -> Interrupted:
+    """Return the error of a run that was stopped."""
+    steps = f"Stopped at step {trained.steps} of {recipe.steps} and saved."
+    return Interrupted(f"{steps} Run the same command again to go on.")
 
 
 @dataclass
@@ -167,9 +170,9 @@ def carry_out(registry: Registry, built: Built, sitting: Sitting, clock: Clock, 
     trained = pretrain(registry, task, built, sitting)
     clock.stages["pretrain"] = trained.seconds  # of all sittings
     if trained.interrupted:
-        raise Interrupted(trained.steps, plan.recipe.steps)
+        raise interrupted(trained, plan.recipe)
     with clock.stage("pretext"):
-        held_out = built.train if getattr(built.split, "held_out", "test") == "train" else built.test
+        held_out = built.train if scored_part(built.split) == "train" else built.test
         clock.flops = training_flops(built.compose(sitting.device), built.train, plan.seed)
         facts["pretext"] = {**score_pretext(built, task, held_out), "shortcut": shortcuts(built)}
     facts["weights"] = weights_hash(task)
@@ -193,7 +196,7 @@ def score_pretext(built: Built, task: Task, held_out: Samples) -> dict[str, Any]
     recipe, total = built.plan.recipe, len(built.train)
     shown = shown_samples(built.plan.seed, recipe.steps * recipe.batch, total)
     trivial = score_trivial(task, built.train, held_out, shown=shown)
-    chance = getattr(task.objective, "chance", {})
+    chance = chance_of(task.objective)
     return pretext_fields(score_held_out(task, held_out), trivial, total if shown is None else len(shown), chance)
 
 
@@ -221,7 +224,7 @@ def encoders(
         trained_on_labels = pretrain(registry, task, told, sitting)
         clock.stages[SUPERVISED] = trained_on_labels.seconds
         if trained_on_labels.interrupted:
-            raise Interrupted(trained_on_labels.steps, built.plan.recipe.steps)
+            raise interrupted(trained_on_labels, built.plan.recipe)
         yield SUPERVISED, replace(task, split=built.split)
 
 
@@ -238,14 +241,14 @@ def supervised(registry: Registry, built: Built) -> Built:
 
 def make(plan: Plan, sitting: Sitting) -> Built:
     """Build every part: decode the data, fit the split, hash what determines the result."""
-    data = cache(build(plan.parts["data"], plan.of("data")))
+    data = Remembered(build(plan.parts["data"], plan.of("data")))
     samples, held_out = data("train"), data("test")
     split = build(plan.parts["split"], plan.of("split"))
     artifact = None
-    if hasattr(split, "fit"):
+    if isinstance(split, Fittable):
         split = split.fit(samples.observed, samples.resident(sitting.device).batches(256, sitting.device))
         artifact = fingerprint_of(split)
-    on = cache(build(plan.parts[ON], plan.of(ON))) if ON in plan.parts else data
+    on = Remembered(build(plan.parts[ON], plan.of(ON))) if ON in plan.parts else data
     model, objective = (build(plan.parts[part], plan.of(part)) for part in ("model", "objective"))
     encoder_of(split, model, samples).features(split.whole_spec(on("test").observed))  # raises where it cannot be read
     facts = {

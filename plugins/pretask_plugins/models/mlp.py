@@ -69,7 +69,7 @@ class Mlp(nn.Module):
         for stage in self.stages:
             vector = stage(vector)
             every.append(as_features(vector))
-        return Features(every[-1].streams, every[-1].summary, layers=tuple(every) if layers else ())
+        return Features(every[-1].streams, every[-1].pooled, layers=tuple(every) if layers else ())
 
 
 def without_padding(vectors: Tensor, inputs: Inputs) -> Tensor:
@@ -80,5 +80,5 @@ def without_padding(vectors: Tensor, inputs: Inputs) -> Tensor:
 
 
 def as_features(vector: Tensor) -> Features:
-    """One position per view, which is its own summary."""
+    """One position per view, which is its own pooled vector."""
     return Features({"all": vector[:, :, None]}, {"all": vector})

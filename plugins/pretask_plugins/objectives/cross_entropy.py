@@ -20,7 +20,7 @@ from pretask import (
     TargetSpecs,
     build_loss,
     check_kinds,
-    find_reading,
+    find_readout,
     upcast,
     weighted_mean,
 )
@@ -49,9 +49,9 @@ class CrossEntropy(nn.Module):
         super().__init__()
         check_kinds("cross-entropy", targets, {"categories"})
         self.classes = {name: spec.classes for name, spec in targets.items() if isinstance(spec, Categories)}
-        self.readings = {name: find_reading("cross-entropy", name, features, spec) for name, spec in targets.items()}
+        self.readouts = {name: find_readout("cross-entropy", name, features, spec) for name, spec in targets.items()}
         self.heads = Heads(
-            {name: perceptron(self.readings[name].width, hidden, count) for name, count in self.classes.items()}
+            {name: perceptron(self.readouts[name].width, hidden, count) for name, count in self.classes.items()}
         )
         self.smoothing = smoothing
 
@@ -63,7 +63,7 @@ class CrossEntropy(nn.Module):
 
     def logits(self, features: Features, name: str) -> Float[Tensor, "B ... C"]:
         """The scores of every class, at the target's positions."""
-        read = self.readings[name]
+        read = self.readouts[name]
         return read.place(self.heads[name](read(features)))
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:

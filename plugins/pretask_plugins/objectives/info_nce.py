@@ -26,7 +26,7 @@ from pretask import (
     TargetSpecs,
     build_loss,
     check_kinds,
-    find_reading,
+    find_readout,
     full_precision,
     upcast,
     weighted_mean,
@@ -62,23 +62,23 @@ class InfoNce(nn.Module):
     ) -> None:
         super().__init__()
         check_kinds("info-nce", targets, {"agreement"})
-        self.readings = {name: find_reading("info-nce", name, features, spec) for name, spec in targets.items()}
-        self.heads = Heads({name: projection(read.width, hidden, dimensions) for name, read in self.readings.items()})
+        self.readouts = {name: find_readout("info-nce", name, features, spec) for name, spec in targets.items()}
+        self.heads = Heads({name: projection(read.width, hidden, dimensions) for name, read in self.readouts.items()})
         self.temperature = temperature
         self.rivals = 0  # how many others each embedding was compared with, in the largest batch
 
     @property
     def chance(self) -> dict[str, float]:
         """The value of each part where all embeddings are alike; of loss and accuracy, once a batch was seen."""
-        known = {f"{name}.information": 0.0 for name in self.readings}
+        known = {f"{name}.information": 0.0 for name in self.readouts}
         if self.rivals:
-            known |= {name: math.log(self.rivals) for name in self.readings}
-            known |= {f"{name}.accuracy": 1 / self.rivals for name in self.readings}
+            known |= {name: math.log(self.rivals) for name in self.readouts}
+            known |= {f"{name}.accuracy": 1 / self.rivals for name in self.readouts}
         return known
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
         """Embeddings of length 1, (B, ..., D), by target."""
-        embedded = {name: read.place(self.heads[name](read(features))) for name, read in self.readings.items()}
+        embedded = {name: read.place(self.heads[name](read(features))) for name, read in self.readouts.items()}
         return {name: F.normalize(upcast(each), dim=-1) for name, each in embedded.items()}
 
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
@@ -92,7 +92,7 @@ class InfoNce(nn.Module):
         views, 0 by chance at any batch size.
         """
         terms, reports = {}, {}
-        for name in self.readings:
+        for name in self.readouts:
             nats, right, weight, rivals = compare(guess[name], targets[name], self.temperature)
             self.rivals = max(self.rivals, rivals)
             terms[name] = weighted_mean(nats, weight)

@@ -27,7 +27,7 @@ from pretask import (
     TargetSpecs,
     build_loss,
     check_kinds,
-    find_reading,
+    find_readout,
     upcast,
     weighted_mean,
 )
@@ -58,13 +58,13 @@ class NegativeSampling(nn.Module):
             raise Incompatible(who, "objective.negatives of 0 or more", f"{negatives}", "Set it to 5.")
         self.negatives = negatives
         self.classes = {name: spec.classes for name, spec in targets.items() if isinstance(spec, Categories)}
-        self.readings = {name: find_reading(who, name, features, spec) for name, spec in targets.items()}
-        self.tables = Heads({name: table(size, self.readings[name].width) for name, size in self.classes.items()})
+        self.readouts = {name: find_readout(who, name, features, spec) for name, spec in targets.items()}
+        self.tables = Heads({name: table(size, self.readouts[name].width) for name, size in self.classes.items()})
         self.chance = {f"{name}.ranked": 0.5 for name in targets}
 
     def vectors(self, features: Features, name: str) -> Float[Tensor, "B ... D"]:
         """What is multiplied with the classes' vectors, at the target's positions."""
-        read = self.readings[name]
+        read = self.readouts[name]
         return upcast(read.place(read(features)))
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:

@@ -26,7 +26,7 @@ from pretask import (
     TargetSpecs,
     build_loss,
     check_kinds,
-    find_reading,
+    find_readout,
     full_precision,
     upcast,
     weighted_mean,
@@ -67,10 +67,10 @@ class Pointer(nn.Module):
         super().__init__()
         check_kinds("pointer", targets, {"reference"})
         self.classes = {name: spec.classes for name, spec in targets.items() if isinstance(spec, Reference)}
-        self.readings = {name: find_reading("pointer", name, features, spec) for name, spec in targets.items()}
+        self.readouts = {name: find_readout("pointer", name, features, spec) for name, spec in targets.items()}
         for name, spec in targets.items():
             check_positions(name, spec.grid, spec.views, asked)
-        maps = {name: nn.Linear(read.width, width) if width else nn.Identity() for name, read in self.readings.items()}
+        maps = {name: nn.Linear(read.width, width) if width else nn.Identity() for name, read in self.readouts.items()}
         self.heads = Heads(maps)
         self.temperature, self.normalise, self.asked = temperature, normalise, asked
 
@@ -89,7 +89,7 @@ class Pointer(nn.Module):
 
     def vectors(self, features: Features, name: str) -> Float[Tensor, "B ... D"]:
         """The vectors of one target, at its positions."""
-        read = self.readings[name]
+        read = self.readouts[name]
         vectors = upcast(read.place(self.heads[name](read(features))))
         if self.normalise:
             vectors = F.normalize(vectors, dim=-1)
@@ -103,7 +103,7 @@ class Pointer(nn.Module):
         """The same for vectors (B, [V,] *grid, D) by target, wherever they come from."""
         terms, reports = {}, {}
         for name, count in self.classes.items():
-            has_views = self.readings[name].per_view
+            has_views = self.readouts[name].per_view
             label, weight = flat(targets[name], has_views)
             vectors = guess[name].flatten(2 if has_views else 1, -2)
             told = copied(vectors if has_views else vectors[:, None], label, weight == 0, count, self.asked)
@@ -116,7 +116,7 @@ class Pointer(nn.Module):
 
     def scored_weights(self, targets: Targets, /) -> Mapping[str, Tensor]:
         """The weights of the views that are asked: views before them are pointed at, whatever they weigh."""
-        return {name: flat(targets[name], self.readings[name].per_view)[1][:, -self.asked :] for name in self.classes}
+        return {name: flat(targets[name], self.readouts[name].per_view)[1][:, -self.asked :] for name in self.classes}
 
 
 def flat(target: Target, has_views: bool) -> tuple[Int[Tensor, "B V N"], Float[Tensor, "B V N"]]:

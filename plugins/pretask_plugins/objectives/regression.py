@@ -21,7 +21,7 @@ from pretask import (
     Values,
     build_loss,
     check_kinds,
-    find_reading,
+    find_readout,
     upcast,
     weighted_mean,
 )
@@ -59,19 +59,19 @@ class Regression(nn.Module):
         super().__init__()
         check_kinds("regression", targets, {"values"})
         channels = {name: spec.channels for name, spec in targets.items() if isinstance(spec, Values)}
-        self.readings = {name: find_reading("regression", name, features, spec) for name, spec in targets.items()}
-        self.heads = Heads({name: perceptron(self.readings[name].width, hidden, channels[name]) for name in targets})
+        self.readouts = {name: find_readout("regression", name, features, spec) for name, spec in targets.items()}
+        self.heads = Heads({name: perceptron(self.readouts[name].width, hidden, channels[name]) for name in targets})
         self.error = error
         self.chance = {f"{name}.explained": 0.0 for name in targets}
 
     def guess(self, features: Features, name: str) -> Float[Tensor, "B ... K"]:
         """The guess, at the target's positions."""
-        read = self.readings[name]
+        read = self.readouts[name]
         return upcast(read.place(self.heads[name](read(features))))
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
         """Values of every target, (B, ..., channels)."""
-        return {name: self.guess(features, name) for name in self.readings}
+        return {name: self.guess(features, name) for name in self.readouts}
 
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
         """Mean error of every target, and the share of the variance that is explained."""
@@ -80,7 +80,7 @@ class Regression(nn.Module):
     def score(self, guess: Mapping[str, Tensor], targets: Targets, /) -> Loss:
         """The same for values (B, ..., channels) by target, wherever they come from."""
         terms, reports = {}, {}
-        for name in self.readings:
+        for name in self.readouts:
             target, values = targets[name], upcast(guess[name])
             terms[name] = weighted_mean(errors(values, target.value, self.error), target.weight, target.denominator)
             reports[f"{name}.explained"] = explained(values.detach(), target.value, target.weight)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pretask_plugins.splits import fill
 from pretask_plugins.splits.masking import Hiding, Mask, Size
-from pretask_plugins.splits.trivial_predictors import Guesser
+from pretask_plugins.splits.trivial_predictors import Predictor
 
 Place = int | Int[Tensor, " B"]
 
@@ -155,12 +155,12 @@ class TopFromBottom(Hiding):
         hidden = hidden[:, None] if self.axis == 0 else hidden[None, :]
         return hide(hidden.expand(len(draws.index), *size.grid), size)
 
-    def baselines(self, batches: Iterable[Batch], /) -> Mapping[str, Guesser]:
+    def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
         """The mirror image of what is visible as well."""
         mirrored = self.guess_by(
             lambda values, seen, axes: fill.mirrored(values, seen, axes[self.axis : self.axis + 1])
         )
-        return {**super().baselines(batches), "reflection": mirrored}
+        return {**super().trivial_predictors(batches), "reflection": mirrored}
 
 
 class Windows(NamedTuple):

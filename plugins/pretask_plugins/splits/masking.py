@@ -45,7 +45,7 @@ from pretask_plugins.splits.patches import (
     piece_grid,
     present_views,
 )
-from pretask_plugins.splits.trivial_predictors import Guesser, guess_mean, token_guessers
+from pretask_plugins.splits.trivial_predictors import Predictor, guess_mean, token_predictors
 
 
 class Mask(NamedTuple):
@@ -183,21 +183,21 @@ class Hiding(ABC):
             raise PretaskError(self.name, "the vocabulary of its text", "none", "Call fit(observed, batches) first.")
         return hole
 
-    def baselines(self, batches: Iterable[Batch], /) -> Mapping[str, Guesser]:
+    def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
         """The training mean, the nearest visible value and a straight line, and where the same is hidden of all
         samples a linear map of what is visible; of tokens, unigrams and bigrams."""
         if self.vocabulary is not None:
-            return token_guessers(batches, self.vocabulary.size, lambda *given: self.mask_of(*given).seen[:, 0])
+            return token_predictors(batches, self.vocabulary.size, lambda *given: self.mask_of(*given).seen[:, 0])
         some: list[Batch] = []
-        guessers = {
+        predictors = {
             "mean": guess_mean(self, ridge.remembered(batches, some)),
             "nearest": self.guess_by(fill.nearest),
             "interpolation": self.guess_by(fill.interpolated),
         }
-        return {**guessers, "ridge": self.guess_linear(some)} if self.steady else guessers
+        return {**predictors, "ridge": self.guess_linear(some)} if self.steady else predictors
 
-    def guess_by(self, rule: fill.Rule) -> Guesser:
-        """A guesser that fills the holes of x by a rule of fill.py."""
+    def guess_by(self, rule: fill.Rule) -> Predictor:
+        """A predictor that fills the holes of x by a rule of fill.py."""
 
         return lambda batch, draws: {batch_target_name(batch): self.answer(batch, self.filled(batch, draws, rule))}
 
@@ -209,8 +209,8 @@ class Hiding(ABC):
         seen = (visible[:, :, None] if values.ndim == 5 else visible[..., None]).expand_as(values)
         return rule(as_signal(values), as_signal(seen), self.axes(batch)).view_as(values)
 
-    def guess_linear(self, batches: Iterable[Batch]) -> Guesser:
-        """A guesser by a linear map of what is visible, fitted to some batches."""
+    def guess_linear(self, batches: Iterable[Batch]) -> Predictor:
+        """A predictor by a linear map of what is visible, fitted to some batches."""
 
         def line(batch: Batch, draws: Draws) -> tuple[Tensor, Tensor]:
             values = self.filled(batch, draws, fill.interpolated)

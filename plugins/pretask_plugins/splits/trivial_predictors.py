@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from pretask import Batch, Draws, SplitFn
 from torch import Tensor
 
-Guesser = Callable[[Batch, Draws], Mapping[str, Tensor]]
+Predictor = Callable[[Batch, Draws], Mapping[str, Tensor]]
 Counts = Float[Tensor, "C C"]
 LARGEST = 8192  # vocabulary whose pairs are still counted, 256 MB
 
@@ -36,8 +36,8 @@ def place_means(total: Float[Tensor, "... K"], weight: Float[Tensor, "... 1"]) -
     return torch.where(weight > 0, total / weight.clamp(min=1e-12), everywhere).float()
 
 
-def guess_mean(split: SplitFn, batches: Iterable[Batch]) -> Guesser:
-    """The guesser of the training mean."""
+def guess_mean(split: SplitFn, batches: Iterable[Batch]) -> Predictor:
+    """The predictor of the training mean."""
     means = mean_guess(split, batches)
     return lambda batch, draws: {name: mean.expand(len(batch), *mean.shape) for name, mean in means.items()}
 
@@ -75,14 +75,14 @@ def bigram(follows: Counts, single: Float[Tensor, " C"]) -> Counts:
     return ((follows + new * unigram(single).exp()) / (follows.sum(1, keepdim=True) + new)).log()
 
 
-def guess_unigram(single: Float[Tensor, " C"]) -> Guesser:
-    """The guesser that knows only how often tokens occur."""
+def guess_unigram(single: Float[Tensor, " C"]) -> Predictor:
+    """The predictor that knows only how often tokens occur."""
     known = unigram(single)
     return lambda batch, draws: {"tokens": known.to(batch.device).expand(*batch.data.shape, -1)}
 
 
-def guess_bigram(single: Float[Tensor, " C"], pairs: Counts, seen_of: Callable[[Batch, Draws], Tensor]) -> Guesser:
-    """The guesser that looks at the token before, or else at the one after, where the split shows it."""
+def guess_bigram(single: Float[Tensor, " C"], pairs: Counts, seen_of: Callable[[Batch, Draws], Tensor]) -> Predictor:
+    """The predictor that looks at the token before, or else at the one after, where the split shows it."""
     forward, backward, alone = bigram(pairs, single), bigram(pairs.T, single), unigram(single)
 
     def guess(batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
@@ -105,12 +105,12 @@ def shifted(seen: Bool[Tensor, "B L"], by: int) -> Bool[Tensor, "B L"]:
     return moved
 
 
-def token_guessers(
+def token_predictors(
     batches: Iterable[Batch], size: int, seen_of: Callable[[Batch, Draws], Int[Tensor, "B L"]] | None
-) -> Mapping[str, Guesser]:
+) -> Mapping[str, Predictor]:
     """Unigram, and bigram where a split hides something and the vocabulary is small enough."""
     single, pairs = count_tokens(batches, size)
-    guessers = {"unigram": guess_unigram(single)}
+    predictors = {"unigram": guess_unigram(single)}
     if pairs is not None and seen_of is not None:
-        guessers["bigram"] = guess_bigram(single, pairs, seen_of)
-    return guessers
+        predictors["bigram"] = guess_bigram(single, pairs, seen_of)
+    return predictors

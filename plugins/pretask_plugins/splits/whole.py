@@ -18,7 +18,7 @@ from pretask_plugins.splits.patches import (
     describe_views,
     present_views,
 )
-from pretask_plugins.splits.trivial_predictors import Guesser, guess_mean, token_guessers
+from pretask_plugins.splits.trivial_predictors import Predictor, guess_mean, token_predictors
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,8 @@ class Whole:
         """The same split with the vocabulary of its data."""
         return replace(self, vocabulary=observed.vocabulary)
 
-    def baselines(self, batches: Iterable[Batch], /) -> Mapping[str, Guesser]:
+    def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
         """The training mean at every place, or how often each token occurs."""
         if self.vocabulary is None:
             return {"mean": guess_mean(self, batches)}
-        return token_guessers(batches, self.vocabulary.size, None)
+        return token_predictors(batches, self.vocabulary.size, None)

@@ -151,8 +151,8 @@ def poisoned(samples: Samples, rows: torch.Tensor) -> Samples:
 def planted(tried: Evaluated) -> Given:
     """The same data with two classes: the sides of the plane across the longest axis of the encoder's features.
 
-    Samples count where the mean over positions and the model's summary are on the same side, so that an evaluator may
-    read either.
+    Samples count where the mean over positions and the model's pooled vector are on the same side, so that an evaluator
+    may read either.
     """
     features = [features_of(tried.task, part) for part in (tried.data.train, tried.data.test)]
     parts = []
@@ -168,7 +168,7 @@ def planted(tried: Evaluated) -> Given:
 
 
 def features_of(task: Task, samples: Samples) -> dict[int, tuple[torch.Tensor, ...]]:
-    """Features by the number of axes of the labels: the samples' means and summaries (N, D), or all positions' vectors.
+    """Features by the number of axes of the labels: means and own pooled vectors (N, D) of samples, or of positions.
 
     The latter are (N, L, D).
     """
@@ -176,8 +176,8 @@ def features_of(task: Task, samples: Samples) -> dict[int, tuple[torch.Tensor, .
     task.model.eval()
     with torch.no_grad():
         made = task.encode(next(samples.batches(len(samples), material.CPU)))
-    stream, summary = next(iter(made.streams.values())), next(iter(made.summary.values()))
-    return {1: (pooled, summary.flatten(1)), 2: (stream.flatten(1, 2),)}
+    stream, own = next(iter(made.streams.values())), next(iter(made.pooled.values()))
+    return {1: (pooled, own.flatten(1)), 2: (stream.flatten(1, 2),)}
 
 
 def common_side(train: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -> torch.Tensor:

@@ -164,7 +164,7 @@ def of_model(case: ModelCase) -> Facts:
     with torch.no_grad():
         made = model(case.inputs)
     shapes = {name: tuple(each.shape) for name, each in parameters_of(model).items()}
-    return {"weights": f"{crc32(repr(sorted(shapes.items())).encode()):08x}", **facts_of({"summary": made.summary})}
+    return {"weights": f"{crc32(repr(sorted(shapes.items())).encode()):08x}", **facts_of({"summary": made.pooled})}
 
 
 def of_objective(case: ObjectiveCase) -> Facts:

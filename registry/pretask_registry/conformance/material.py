@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from pretask import Batch, Incompatible, PretaskError, Samples, SplitFn, Task
 from pretask.composition import compose
+from pretask.protocols import Fittable, count_partners
 
 from pretask_registry.canned import OBSERVED, canned_samples
 from pretask_registry.conformance.check import Skip
@@ -60,7 +61,7 @@ def data_of(registry: Registry, modality: str) -> Iterator[Any]:
 
 def fitted(split: Any, samples: Samples) -> SplitFn:
     """The split, after it has seen the samples where it needs to."""
-    made: SplitFn = split.fit(samples.observed, samples.batches(16, CPU)) if hasattr(split, "fit") else split
+    made: SplitFn = split.fit(samples.observed, samples.batches(16, CPU)) if isinstance(split, Fittable) else split
     return made
 
 
@@ -75,7 +76,7 @@ def padded(batch: Batch, samples: Samples) -> Batch:
 
 def batch_of(samples: Samples, split: Any, size: int, start: int = 0) -> Batch:
     """A batch with the partners that a split asks for."""
-    partners = getattr(split, "partners", 0)
+    partners = count_partners(split)
     index = torch.arange(start, start + size) % len(samples)
     others = (index[:, None] + 1 + torch.arange(partners)) % len(samples)
     return samples.batch(index, CPU, others if partners else None)

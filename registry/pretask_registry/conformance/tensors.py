@@ -6,12 +6,19 @@ Axes: B batch; `...` anything.
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from inspect import unwrap
 from typing import Any
 
 import torch
+from pretask import Draws
 from torch import Tensor
 
 CLOSE = 1e-4  # of numbers around 1: other batch sizes take other paths through a Fourier transform or a product
+
+
+def shapes_are_checked() -> bool:
+    """Whether this process checks the shapes of tensors at every call, which the compiler cannot trace."""
+    return unwrap(Draws.uniform) is not Draws.uniform
 
 
 def named_tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:

@@ -17,18 +17,18 @@ from pretask_registry import Registry
 def features_of(spec: InputSpec, data: torch.Tensor) -> Features:
     model = RawInput(spec)
     features = model(Inputs(data))
-    assert features.summary["all"].shape[1:] == (spec.views, model.features(spec).width)
+    assert features.pooled["all"].shape[1:] == (spec.views, model.features(spec).width)
     return features
 
 
 def test_small_images_are_their_pixels() -> None:
     data = torch.rand(4, 2, 1, 8, 8)
-    assert torch.equal(features_of(InputSpec("image", (1, 8, 8), views=2), data).summary["all"], data.flatten(2))
+    assert torch.equal(features_of(InputSpec("image", (1, 8, 8), views=2), data).pooled["all"], data.flatten(2))
 
 
 def test_large_images_are_averaged_over_areas_and_keep_their_mean() -> None:
     data = torch.rand(2, 1, 3, 72, 72)
-    vector = features_of(InputSpec("image", (3, 72, 72)), data).summary["all"]
+    vector = features_of(InputSpec("image", (3, 72, 72)), data).pooled["all"]
     assert vector.shape[-1] <= NUMBERS
     assert torch.allclose(vector.mean(-1), data.mean((2, 3, 4)), atol=1e-4)
 
@@ -43,7 +43,7 @@ def test_tokens_are_counted_and_padding_is_not() -> None:
     tokens = torch.tensor([[[1, 1, 3, 0]]])
     present = torch.tensor([[[True, True, True, False]]])
     assert bag_of_tokens(tokens, present, 4).tolist() == [[[0, 2, 0, 1]]]
-    assert features_of(InputSpec("text", (4,), vocabulary=Vocabulary(4)), tokens).summary["all"].sum() == 4
+    assert features_of(InputSpec("text", (4,), vocabulary=Vocabulary(4)), tokens).pooled["all"].sum() == 4
 
 
 def test_the_supervised_split_asks_for_the_label_of_the_very_sample() -> None:

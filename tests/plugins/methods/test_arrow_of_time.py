@@ -44,16 +44,16 @@ def moving(speeds: torch.Tensor) -> Batch:
     return Batch((clips * 255).round().byte())
 
 
-def right(guesser: Callable[..., object], split: ReverseClip, batch: Batch, seed: int = 7) -> float:
-    """The share of a guesser's right answers."""
+def right(predictor: Callable[..., object], split: ReverseClip, batch: Batch, seed: int = 7) -> float:
+    """The share of a predictor's right answers."""
     draws = Draws(batch.index, seed)
-    guess = guesser(batch, draws)["direction"].argmax(1)  # type: ignore[index]
+    guess = predictor(batch, draws)["direction"].argmax(1)  # type: ignore[index]
     return float((guess == split(batch, draws)[1]["direction"].value).float().mean())
 
 
 def fitted(split: ReverseClip, batch: Batch) -> dict[str, Callable[..., object]]:
     samples = Samples(Observed("video", tuple(batch.data.shape[1:])), batch.data)
-    return dict(split.baselines(samples.batches(200, torch.device("cpu"))))
+    return dict(split.trivial_predictors(samples.batches(200, torch.device("cpu"))))
 
 
 def test_the_label_says_in_which_direction_the_frames_follow_one_another() -> None:
@@ -147,8 +147,8 @@ def test_constant_motion_in_any_direction_leaves_every_cue_at_chance() -> None:
     speed = Draws(torch.arange(800)).integers("speed", -3, 4, 1).float().expand(-1, 5)
     batch = moving(speed)
     held_out = Batch(batch.data[600:], batch.index[600:])
-    for guesser in fitted(PLAIN, Batch(batch.data[:600])).values():
-        assert abs(right(guesser, PLAIN, held_out) - 0.5) < 0.14  # 4 standard errors of 200
+    for predictor in fitted(PLAIN, Batch(batch.data[:600])).values():
+        assert abs(right(predictor, PLAIN, held_out) - 0.5) < 0.14  # 4 standard errors of 200
 
 
 def test_motion_that_slows_down_is_told_by_the_cue_of_motion() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, Observed, Task, Vocabulary
 from pretask.composition import compose
-from pretask.pretext_score import held_out_loss, scored
+from pretask.pretext_score import held_out_loss, score_predictor
 from pretask_plugins.methods.causal_lm.split import NextToken
 from pretask_plugins.models.text.bert import Bert
 from pretask_plugins.models.text.gpt2 import Gpt2
@@ -103,9 +103,12 @@ def test_bigrams_find_the_entropy_of_a_chain_and_unigrams_that_of_its_words() ->
         rows.append((draws.uniform(f"{step}", 1) >= moves[rows[-1]].cumsum(1)).sum(1).clamp(max=2))
     tokens = torch.stack(rows, 1)
     made = task(Observed("text", (30,), "int64", 1500, WORDS))
-    guessers = made.split.baselines([Batch(tokens[:1000])])  # type: ignore[attr-defined]
+    predictors = made.split.trivial_predictors([Batch(tokens[:1000])])  # type: ignore[attr-defined]
     held_out = Batch(tokens[1000:], torch.arange(1000, 1500))
-    nats = {name: float(scored(made, guess)(held_out, Draws(held_out.index)).total) for name, guess in guessers.items()}
+    nats = {
+        name: float(score_predictor(made, guess)(held_out, Draws(held_out.index)).total)
+        for name, guess in predictors.items()
+    }
     long_run = torch.linalg.matrix_power(moves, 100)[0]
     assert nats["unigram"] == pytest.approx(float(torch.special.entr(long_run).sum()), abs=0.02)
     assert nats["bigram"] == pytest.approx(float((long_run * torch.special.entr(moves).sum(1)).sum()), abs=0.02)

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from pretask import Batch, Budget, Draws, Figure, Incompatible, Observed, PretaskError, Samples, Task
 from pretask.composition import compose
-from pretask.pretext_score import baseline_losses, held_out_loss
+from pretask.pretext_score import held_out_loss, trivial_losses
 from pretask_plugins.methods.colorization.evaluator import Colorization, colourised, share_within
 from pretask_plugins.methods.colorization.lab import colour, lightness, to_bytes
 from pretask_plugins.methods.colorization.palette import (
@@ -238,7 +238,7 @@ def test_lightness_that_tells_the_colour_is_learned_and_beats_every_trivial_gues
         loss.total.backward()
         optimizer.step()
     learned = held_out_loss(task, samples)["colour"]
-    trivial = baseline_losses(task, samples, samples)
+    trivial = trivial_losses(task, samples, samples)
     assert set(trivial) == {"prior", "grey"}
     assert learned < trivial["prior"]["colour"] - 0.3 < trivial["grey"]["colour"] < math.inf
     results = dict(Colorization(pictures=3)(task, lambda part: samples, Budget()))

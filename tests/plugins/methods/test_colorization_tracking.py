@@ -169,7 +169,7 @@ def test_baselines_are_scored_by_the_pointer() -> None:
     draws = Draws(batch.index)
     parts = {
         name: pointer.score(guess(batch, draws), SPLIT(batch, draws)[1]).parts
-        for name, guess in SPLIT.baselines([batch]).items()
+        for name, guess in SPLIT.trivial_predictors([batch]).items()
     }
     assert float(parts["copy"]["colour.accuracy"]) == 1
     assert float(parts["grey"]["colour.accuracy"]) > 0.95

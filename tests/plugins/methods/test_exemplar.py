@@ -9,7 +9,7 @@ import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, Observed, Samples
 from pretask.composition import Task, compose
-from pretask.pretext_score import baseline_losses, held_out_loss
+from pretask.pretext_score import held_out_loss, trivial_losses
 from pretask_plugins.methods.exemplar.family import Change, Family, contrast, cut, positions, recolour, to_hsv, to_rgb
 from pretask_plugins.methods.exemplar.split import (
     TransformPair,
@@ -318,7 +318,7 @@ def test_views_of_a_pair_find_each_other_better_than_by_colour() -> None:
     samples = scenes(8, 8)
     narrow = TransformPair(patch=12, rotation=5.0)
     task = trained(samples, narrow, InfoNce, 30)
-    score, trivial = held_out_loss(task, samples), baseline_losses(task, samples, samples)
+    score, trivial = held_out_loss(task, samples), trivial_losses(task, samples, samples)
     assert set(trivial) == {"mean colour", "pixels"}
     assert score["exemplar.accuracy"] > max(each["exemplar.accuracy"] for each in trivial.values())
     assert score["exemplar.accuracy"] > 3 * task.objective.chance["exemplar.accuracy"]

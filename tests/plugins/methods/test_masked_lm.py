@@ -7,7 +7,6 @@ import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, Observed, PretaskError, Task, Vocabulary
 from pretask.composition import compose
-from pretask.pretext_score import scored
 from pretask_plugins.methods.masked_lm.pair import MaskTokensPair
 from pretask_plugins.methods.masked_lm.split import MaskTokens, count_asked, random_tokens
 from pretask_plugins.models.text.bert import Bert
@@ -181,7 +180,8 @@ def test_baselines_answer_every_target_and_bigrams_know_what_follows() -> None:
     task = bert(text, PAIR)
     batch = Batch(tokens, partners=tokens.flip(0)[:, None])
     nats = {
-        name: scored(task, guess)(batch, Draws(batch.index)).parts for name, guess in PAIR.baselines([batch]).items()
+        name: scored(task, guess)(batch, Draws(batch.index)).parts
+        for name, guess in PAIR.trivial_predictors([batch]).items()
     }
     assert float(nats["unigram"]["token"]) == pytest.approx(math.log(40), abs=0.1)
     assert float(nats["bigram"]["token"]) < 0.5 * math.log(40)
@@ -193,7 +193,7 @@ def test_baselines_guess_what_their_split_asks_for_and_nothing_else(split: MaskT
     batch = numbered(20, 16)
     batch = replace(batch, partners=batch.data[:, None])
     _, targets = split(batch, Draws(batch.index))
-    guesses = {name: guess(batch, Draws(batch.index)) for name, guess in split.baselines([batch]).items()}
+    guesses = {name: guess(batch, Draws(batch.index)) for name, guess in split.trivial_predictors([batch]).items()}
     assert set(guesses) == {"unigram", "bigram"}
     assert all(set(each) == set(targets) for each in guesses.values())
 
@@ -201,7 +201,7 @@ def test_baselines_guess_what_their_split_asks_for_and_nothing_else(split: MaskT
 def test_where_x_hides_the_token_before_the_bigram_says_what_the_unigram_says() -> None:
     batch = numbered(50, 16)
     shown = SPLIT(batch, Draws(batch.index))[0].data[:, 0]
-    alone, after = (guess(batch, Draws(batch.index))["token"] for guess in SPLIT.baselines([batch]).values())
+    alone, after = (guess(batch, Draws(batch.index))["token"] for guess in SPLIT.trivial_predictors([batch]).values())
     blind = torch.cat([torch.ones(50, 1, dtype=torch.bool), shown[:, :-1] == MASK], 1)
     assert torch.allclose(alone[blind], after[blind], atol=1e-5)
     assert float((alone - after)[~blind].abs().amax(-1).min()) > 0.1

@@ -110,7 +110,7 @@ def test_white_noise_is_guessed_no_better_than_by_the_median() -> None:
     least = float((truth - truth.median(0).values).abs().mean())
     lost = {
         name: float((guess(batch, draws)["frames"][asked] - truth).abs().mean())
-        for name, guess in split.baselines([]).items()
+        for name, guess in split.trivial_predictors([]).items()
     }
     assert lost["mean"] == pytest.approx(least, rel=0.02)
     assert min(lost["copy"], lost["interpolation"]) > 1.1 * least

@@ -182,10 +182,10 @@ def test_a_patch_is_encoded_whatever_the_other_one_shows() -> None:
     inputs, _ = split(batch, Draws(batch.index))
     other = inputs.data.clone()
     other[:, 1] = 1 - other[:, 1]
-    one, two = (model(Inputs(each)).summary["all"] for each in (inputs.data, other))
+    one, two = (model(Inputs(each)).pooled["all"] for each in (inputs.data, other))
     assert torch.equal(one[:, 0], two[:, 0])
     assert not torch.equal(one[:, 1], two[:, 1])
-    assert torch.allclose(model(Inputs(inputs.data.flip(1))).summary["all"], one.flip(1), atol=1e-6)  # tied weights
+    assert torch.allclose(model(Inputs(inputs.data.flip(1))).pooled["all"], one.flip(1), atol=1e-6)  # tied weights
 
 
 def test_standardised_patches_have_no_brightness_or_contrast_left() -> None:

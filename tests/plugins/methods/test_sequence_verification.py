@@ -108,9 +108,9 @@ def test_without_motion_no_guess_beats_the_commoner_answer(kind: str) -> None:
         batch = Batch(batch.data[:, :1].expand(-1, 24, -1, -1, -1).contiguous())
     samples = Samples(Observed("video", tuple(batch.data.shape[1:])), batch.data)
     split = ShuffleFrames(nearest=3, farthest=8, alike=0.0)
-    guesser = split.baselines(samples.batches(256, torch.device("cpu")))["differences"]
+    predictor = split.trivial_predictors(samples.batches(256, torch.device("cpu")))["differences"]
     draws = Draws(batch.index, seed=5)
-    guess, label = guesser(batch, draws)["order"], split(batch, draws)[1]["order"].value
+    guess, label = predictor(batch, draws)["order"], split(batch, draws)[1]["order"].value
     positive, negative = guess[label == 1, 1].exp().numpy(), guess[label == 0, 1].exp().numpy()
     assert guess[:, 1].exp().mean() == pytest.approx(0.25, abs=0.03)
     assert float((guess.argmax(1) == label).float().mean()) == pytest.approx(0.75, abs=0.04)  # 3.6 standard errors
@@ -122,9 +122,9 @@ def test_differences_alone_give_some_of_a_moving_clip_away() -> None:
     batch = numbered(600, 24)
     split = ShuffleFrames(nearest=3, farthest=8, alike=0.0)
     samples = Samples(Observed("video", tuple(batch.data.shape[1:])), batch.data)
-    guesser = split.baselines(samples.batches(200, torch.device("cpu")))["differences"]
+    predictor = split.trivial_predictors(samples.batches(200, torch.device("cpu")))["differences"]
     label = split(batch, Draws(batch.index, 9))[1]["order"].value
-    assert float((guesser(batch, Draws(batch.index, 9))["order"].argmax(1) == label).float().mean()) > 0.9
+    assert float((predictor(batch, Draws(batch.index, 9))["order"].argmax(1) == label).float().mean()) > 0.9
 
 
 def test_three_differences_do_not_tell_a_tuple_from_its_reverse_but_for_their_places() -> None:
@@ -141,8 +141,8 @@ def test_weights_are_tied_so_that_permuting_frames_permutes_blocks() -> None:
     spec, _ = split.spec(Observed("video", (24, 1, 8, 8)))
     model = Frames(spec, spec, width=4, depth=1, pool=2).eval()
     inputs, _ = split(batch, Draws(batch.index))
-    blocks = model(inputs).summary["present"]
-    permuted = model(type(inputs)(inputs.data[:, [2, 0, 1]])).summary["present"]
+    blocks = model(inputs).pooled["present"]
+    permuted = model(type(inputs)(inputs.data[:, [2, 0, 1]])).pooled["present"]
     assert torch.allclose(permuted, blocks[:, [2, 0, 1]], atol=1e-5)
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pretask import Budget, Task
 from pretask.composition import compose
-from pretask.pretext_score import baseline_losses, held_out_loss
+from pretask.pretext_score import held_out_loss, trivial_losses
 from pretask.training import train
 from pretask_bench.runs.plan import Plan, make_plan
 from pretask_plugins.data.image.digits import Digits
@@ -51,7 +51,7 @@ def test_a_blind_model_scores_the_logarithm_of_two_for_every_pixel() -> None:
 
 def test_the_mean_image_is_a_code_of_no_length() -> None:
     task, digits = composed(plan("small")), Digits()
-    mean = baseline_losses(task, digits("train"), digits("test"))["mean"]
+    mean = trivial_losses(task, digits("train"), digits("test"))["mean"]
     grey = (digits("train").data / 255).mean(0).clamp(1e-4, 1 - 1e-4)
     black = digits("test").data.float().mean(0) / 255
     entropy = float(-(black * grey.log() + (1 - black) * (1 - grey).log()).sum())
@@ -68,7 +68,7 @@ def test_it_learns_digits_beyond_their_mean_and_uses_its_code() -> None:
     task, digits = composed(plan("small", recipe_samples=40_000)), Digits()
     train(task, digits("train"))
     scores = held_out_loss(task, digits("test"))
-    mean = baseline_losses(task, digits("train"), digits("test"))["mean"]
+    mean = trivial_losses(task, digits("train"), digits("test"))["mean"]
     assert scores["negative_elbo"] < mean["negative_elbo"] - 1
     numbers = dict(Density(codes=50)(task, digits, Budget()))
     assert numbers["elbo"] == pytest.approx(-scores["negative_elbo"], abs=0.5)

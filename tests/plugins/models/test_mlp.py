@@ -26,10 +26,10 @@ def test_any_input_is_read_view_by_view_and_every_hidden_layer_is_a_layer(name: 
     spec = SPECS[name]
     model = Mlp(spec, spec, hidden=(12, 9))
     promised, got = model.features(spec), model(inputs(spec), layers=True)
-    assert got.summary["all"].shape == (4, promised.views, promised.width) == (4, spec.views, 9)
+    assert got.pooled["all"].shape == (4, promised.views, promised.width) == (4, spec.views, 9)
     assert got.streams["all"].shape == (4, spec.views, promised.positions, 9)
-    assert [layer.summary["all"].shape[-1] for layer in got.layers] == [12, 9]
-    assert torch.equal(got.layers[-1].summary["all"], model(inputs(spec)).summary["all"])
+    assert [layer.pooled["all"].shape[-1] for layer in got.layers] == [12, 9]
+    assert torch.equal(got.layers[-1].pooled["all"], model(inputs(spec)).pooled["all"])
 
 
 def test_a_layer_is_the_activation_of_a_linear_map_of_what_was_laid_out_flat() -> None:
@@ -37,14 +37,14 @@ def test_a_layer_is_the_activation_of_a_linear_map_of_what_was_laid_out_flat() -
     model, data = Mlp(spec, spec, hidden=(5,)), inputs(spec).data
     linear = model.stages[0][0]  # type: ignore[index]
     expected = torch.tanh(data.reshape(4, 1, -1) @ linear.weight.T + linear.bias)
-    assert torch.allclose(model(Inputs(data)).summary["all"], expected, atol=1e-6)
+    assert torch.allclose(model(Inputs(data)).pooled["all"], expected, atol=1e-6)
 
 
 def test_views_share_weights_and_do_not_see_each_other() -> None:
     spec = SPECS["pair"]
     model, pair = Mlp(spec, spec), inputs(spec)
-    swapped = model(Inputs(pair.data.flip(1))).summary["all"]
-    assert torch.allclose(swapped.flip(1), model(pair).summary["all"])
+    swapped = model(Inputs(pair.data.flip(1))).pooled["all"]
+    assert torch.allclose(swapped.flip(1), model(pair).pooled["all"])
 
 
 def test_views_of_another_shape_and_no_layers_are_refused() -> None:

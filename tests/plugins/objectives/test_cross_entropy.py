@@ -62,7 +62,7 @@ def test_several_targets_add_up() -> None:
 def test_which_view_came_first_can_be_told() -> None:
     objective = CrossEntropy(FeatureSpec(4, views=2), {"order": Categories(2)})
     forward = features(views=2)
-    backward = Features({"all": forward.streams["all"].flip(1)}, {"all": forward.summary["all"].flip(1)})
+    backward = Features({"all": forward.streams["all"].flip(1)}, {"all": forward.pooled["all"].flip(1)})
     assert not torch.allclose(objective.predict(forward)["order"], objective.predict(backward)["order"])
 
 

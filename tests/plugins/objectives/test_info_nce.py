@@ -71,7 +71,7 @@ def test_what_is_not_asked_for_neither_scores_nor_competes() -> None:
 
 
 def of_views(views: torch.Tensor) -> Features:
-    """Features whose summaries are given, (B, V, D)."""
+    """Features whose pooled are given, (B, V, D)."""
     return Features({"all": views[:, :, None]}, {"all": views})
 
 

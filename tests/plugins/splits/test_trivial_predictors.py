@@ -26,7 +26,7 @@ def guesses(split: Any, train: Batch, test: Batch | None = None) -> tuple[dict[s
     test = train if test is None else test
     draws = Draws(test.index, 5)
     (name, target), *_ = split(test, draws)[1].items()
-    return {each: guess(test, draws)[name] for each, guess in split.baselines([train]).items()}, target
+    return {each: guess(test, draws)[name] for each, guess in split.trivial_predictors([train]).items()}, target
 
 
 def error(guess: torch.Tensor, target: Any) -> float:
@@ -176,7 +176,7 @@ def test_a_hidden_neighbour_is_never_looked_at() -> None:
     split, one = FutureFromPast().fit(TEXT, []), chain(30)
     other = Batch(torch.where(torch.arange(16) < 8, one.data, 3), one.index)
     draws = Draws(one.index, 5)
-    bigrams = split.baselines([one])["bigram"]
+    bigrams = split.trivial_predictors([one])["bigram"]
     assert torch.equal(bigrams(one, draws)["tokens"][:, 8:], bigrams(other, draws)["tokens"][:, 8:])
 
 
@@ -184,8 +184,8 @@ def test_beyond_the_ends_of_a_text_there_is_no_neighbour() -> None:
     split, text = AnyFromAny(share=0.5).fit(TEXT, []), chain(60)
     draws = Draws(text.index, 5)
     seen = split(text, draws)[0].visible[:, 0]
-    bigrams = split.baselines([text])["bigram"](text, draws)["tokens"]
-    alone = split.baselines([text])["unigram"](text, draws)["tokens"]
+    bigrams = split.trivial_predictors([text])["bigram"](text, draws)["tokens"]
+    alone = split.trivial_predictors([text])["unigram"](text, draws)["tokens"]
     first, last = ~seen[:, 1] & seen[:, -1], ~seen[:, -2] & seen[:, 0]
     assert bool(first.any() and last.any())
     assert torch.equal(bigrams[first, 0], alone[first, 0])

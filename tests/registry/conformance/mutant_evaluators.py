@@ -54,7 +54,7 @@ class Centroid:
 
 
 def encoded(task: Task, samples: Samples) -> Tensor:
-    """The summary of every sample."""
+    """The pooled vector of every sample."""
     with evaluating(task), torch.no_grad():
         made = [task.encode(batch) for batch in samples.batches(64, task.device)]
-    return torch.cat([next(iter(each.summary.values())).flatten(1) for each in made])
+    return torch.cat([next(iter(each.pooled.values())).flatten(1) for each in made])

@@ -53,11 +53,11 @@ class Reader(nn.Module):
             sofar = sofar + 0.1 * vectors.mean(2, keepdim=True)
         found = self.spoiled(self.outer(F.gelu(self.inner(sofar)) + vectors))
         last = present.sum(2).clamp(min=1) - 1
-        summary = found.gather(2, last[..., None, None].expand(*last.shape, 1, WIDTH))[:, :, 0]
+        pooled = found.gather(2, last[..., None, None].expand(*last.shape, 1, WIDTH))[:, :, 0]
         if self.fault == "summary-unsaid":
-            summary = self.inner(summary)
-        output = Features({"past": found}, {"past": summary}, tuple(tokens.shape[2:]), inputs.present)
-        return Features(output.streams, output.summary, output.grid, output.present, (output,) if layers else ())
+            pooled = self.inner(pooled)
+        output = Features({"past": found}, {"past": pooled}, tuple(tokens.shape[2:]), inputs.present)
+        return Features(output.streams, output.pooled, output.grid, output.present, (output,) if layers else ())
 
     def spoiled(self, found: Tensor) -> Tensor:
         """What each fault does to the features."""
@@ -89,4 +89,4 @@ class Nose(nn.Module):
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
         found = self.outer(F.gelu(self.inner(inputs.data)))
         output = Features({"all": found[:, :, None]}, {"all": found})
-        return Features(output.streams, output.summary, layers=(output,) if layers else ())
+        return Features(output.streams, output.pooled, layers=(output,) if layers else ())

@@ -15,7 +15,7 @@ from pretask import (
     TargetSpecs,
     build_loss,
     check_kinds,
-    find_reading,
+    find_readout,
     weighted_mean,
 )
 from torch import Tensor, nn
@@ -31,14 +31,14 @@ class Vote(nn.Module):
             check_kinds("vote", targets, {"categories"})
         self.classes = {name: each.classes for name, each in targets.items() if isinstance(each, Categories)}
         blind = fault == "shown-answers-taken"
-        self.readings = {
-            name: find_reading("vote", name, features, targets[name], bottleneck=blind) for name in self.classes
+        self.readouts = {
+            name: find_readout("vote", name, features, targets[name], bottleneck=blind) for name in self.classes
         }
         if fault == "widest-stream-read":
-            for read in self.readings.values():
+            for read in self.readouts.values():
                 object.__setattr__(read, "stream", features.streams[0])
         self.chance = {name: math.log(count) for name, count in self.classes.items()}
-        self.heads = Heads({name: nn.Linear(read.width, self.classes[name]) for name, read in self.readings.items()})
+        self.heads = Heads({name: nn.Linear(read.width, self.classes[name]) for name, read in self.readouts.items()})
         self.kept = torch.randn(()).to("cpu") if fault == "weights-kept-elsewhere" else None
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
@@ -47,7 +47,7 @@ class Vote(nn.Module):
         return {name: self.logits(features, name).float().log_softmax(-1) for name in self.classes}
 
     def logits(self, features: Features, name: str) -> Tensor:
-        read = self.readings[name]
+        read = self.readouts[name]
         vectors = read(features)
         if self.fault == "gradient-cut":
             vectors = vectors.detach()

@@ -108,7 +108,7 @@ class ToyGrammar(TextData):
         ids = self.ids(self.said(part))
         return Extent(int((ids != 0).sum()), sum(len(self.decode(row).encode()) for row in ids))
 
-    def nats(self, context: Context = "all", first: bool = False) -> float:
+    def entropy(self, context: Context = "all", first: bool = False) -> float:
         """The cost of the best guess of a token, in nats: what a model's loss cannot be below.
 
         Args:

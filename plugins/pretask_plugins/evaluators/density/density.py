@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float
 from pretask import Batch, Budget, Data, Draws, Figure, PretaskError, Samples, Targets, Task
 from pretask.pretext_score import EPOCH, evaluating
+from pretask.protocols import count_partners
 from torch import Tensor
 
 from pretask_plugins.evaluators.density.pictures import pictures
@@ -67,7 +68,7 @@ class Density:
     def bounds(self, task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, float]]:
         """Every number that needs no search."""
         rows, means = [], []
-        for batch in samples.resident(task.device).batches(budget.batch, task.device, partners_of(task)):
+        for batch in samples.resident(task.device).batches(budget.batch, task.device, count_partners(task.split)):
             posterior, targets, draws = encoded(task, batch, budget.seed)
             log_weights, fit = weigh(task.objective, posterior, targets, draws, self.codes)
             rows.append(torch.stack([log_weights.mean(1), log_weights.logsumexp(1) - math.log(self.codes), fit], 1))
@@ -83,7 +84,7 @@ class Density:
     def gaps(self, task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, float]]:
         """What the encoder loses against the best Gaussian of every sample, and what that one loses against log p."""
         amortisation, approximation = [], []
-        for batch in samples.resident(task.device).batches(budget.batch, task.device, partners_of(task)):
+        for batch in samples.resident(task.device).batches(budget.batch, task.device, count_partners(task.split)):
             posterior, targets, draws = encoded(task, batch, budget.seed)
             best = best_posterior(task.objective, posterior, targets, draws, self.gap_steps)
             given, reached = (bound(task.objective, each, targets, draws) for each in (posterior, best))
@@ -100,11 +101,6 @@ def first(samples: Samples, count: int) -> Samples:
         return samples
     present = None if samples.present is None else samples.present[:count]
     return replace(samples, data=samples.data[:count], present=present, labels={})
-
-
-def partners_of(task: Task) -> int:
-    """How many other samples the split asks for."""
-    return int(getattr(task.split, "partners", 0))
 
 
 def encoded(task: Task, batch: Batch, seed: int) -> tuple[Posterior, Targets, Draws]:

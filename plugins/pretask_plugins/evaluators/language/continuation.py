@@ -94,7 +94,7 @@ class Reader:
         """The guess at the last position. Its vector is repeated: an objective wants as many as it was made for."""
         grid = self.task.split.spec(self.task.observed)[0].shape
         last = {sight: vectors[:, :, -1:].expand(-1, -1, *grid, -1) for sight, vectors in features.streams.items()}
-        guess: Tensor = self.task.objective.predict(Features(last, features.summary, grid))[self.target]
+        guess: Tensor = self.task.objective.predict(Features(last, features.pooled, grid))[self.target]
         return guess[:, 0]
 
 

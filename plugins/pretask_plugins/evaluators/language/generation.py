@@ -14,11 +14,10 @@ Axes: B prompts, P tokens of a prompt, T tokens of prompt and continuation, N he
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from inspect import unwrap
 
 import torch
 from jaxtyping import Int
-from pretask import Budget, Data, Draws, Figure, PretaskError, Samples, Task
+from pretask import Budget, Data, Decodes, Draws, Figure, PretaskError, Samples, Task, source_of
 from torch import Tensor
 
 from pretask_plugins.evaluators.language.continuation import check_room, generate
@@ -82,8 +81,7 @@ class Generation:
         for way, each in written.items():
             yield f"{way}: overlap", overlap(count_pairs(each), held_out)
             yield from measures(way, each)
-        decode = getattr(unwrap(data), "decode", lambda ids: " ".join(map(str, ids.tolist())))
-        yield "texts", self.picture(texts, decode)
+        yield "texts", self.picture(texts, decoder_of(data))
 
     def ways(self) -> dict[str, Sampling]:
         """The four ways by name."""
@@ -94,14 +92,20 @@ class Generation:
             f"nucleus {self.nucleus:g}": Sampling(nucleus=self.nucleus),
         }
 
-    def picture(self, texts: dict[str, Tensor], decode: Callable[[Tensor], str]) -> Figure:
+    def picture(self, texts: dict[str, Tensor], decode: Callable[[list[int]], str]) -> Figure:
         """The first prompts, each with what every way goes on with."""
         lines = []
         for number in range(min(SHOWN, len(texts["test text"]))):
-            lines.append(f"{decode(texts['test text'][number, : self.prompt].cpu())} …")
-            lines += [f"    {way}: {decode(ids[number, self.prompt :].cpu())}" for way, ids in texts.items()]
+            lines.append(f"{decode(texts['test text'][number, : self.prompt].tolist())} …")
+            lines += [f"    {way}: {decode(ids[number, self.prompt :].tolist())}" for way, ids in texts.items()]
             lines.append("")
         return Figure(page(lines), "Beginnings of test rows, and how they go on, chosen in different ways.")
+
+
+def decoder_of(data: Data) -> Callable[[list[int]], str]:
+    """Return what makes text of tokens: the data's own way, else their numbers."""
+    source = source_of(data)
+    return source.decode if isinstance(source, Decodes) else lambda ids: " ".join(map(str, ids))
 
 
 def long_rows(samples: Samples, length: int) -> Int[Tensor, " n"]:

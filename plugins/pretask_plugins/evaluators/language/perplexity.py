@@ -11,11 +11,10 @@ Axes: B batch, P positions of x.
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from inspect import unwrap
 from typing import Any
 
 import torch
-from pretask import Batch, Budget, Data, Task
+from pretask import Batch, Budget, Data, KnowsEntropy, MeasuresText, NamesTokenizer, Task, source_of
 from pretask.pretext_score import evaluating
 
 from pretask_plugins.evaluators.language.next_token import asked, log_probabilities, next_target
@@ -45,13 +44,13 @@ class LanguageModel:
         lost, right, tokens = sums.tolist()
         nats = lost / tokens if tokens else math.nan
         yield "nats_per_token", nats
-        offered = unwrap(data)  # the harness remembers the parts, in a wrapper
-        known = getattr(offered, "tokenizer_name", "no name of the tokenizer")
+        offered = source_of(data)
+        known = offered.tokenizer_name if isinstance(offered, NamesTokenizer) else "no name of the tokenizer"
         yield f"perplexity ({known[:LONGEST_NAME]})", math.exp(min(nats, 700.0))
-        if hasattr(offered, "extent"):
+        if isinstance(offered, MeasuresText):
             yield "bits_per_byte", bits_per_byte(nats, offered.extent("test"))
-        if hasattr(offered, "nats"):
-            yield "nats_above_entropy", nats - offered.nats()
+        if isinstance(offered, KnowsEntropy):
+            yield "nats_above_entropy", nats - offered.entropy()
         yield "accuracy", right / tokens if tokens else math.nan
         yield "tokens", tokens
 

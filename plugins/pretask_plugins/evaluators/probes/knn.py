@@ -34,7 +34,7 @@ class NearestNeighbours:
         temperature: Temperatures to choose from; the smaller, the more the nearest one decides.
         label: Name of the labels; the first ones when empty.
         held_out: Share of the training part on which all is chosen.
-        pooling: Those to choose from: mean, last, own (the model's own summary, such as a class token), mean-max.
+        pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max.
     """
 
     k: tuple[int, ...] = (1, 5, 10, 20, 50, 100, 200)

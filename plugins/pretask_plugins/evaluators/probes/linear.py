@@ -45,7 +45,7 @@ class LinearProbe:
     Args:
         label: Name of the labels; the first ones when empty.
         held_out: Share of the training part on which regulariser, pooling and layer are chosen.
-        pooling: Those to choose from: mean, last, own (the model's own summary, such as a class token), mean-max.
+        pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max.
         dtype: Of the arithmetic; bfloat16 is for products of matrices alone.
     """
 

@@ -35,7 +35,7 @@ class Rank:
 
     Args:
         most: Training samples at most, drawn by the seed; 0 for all.
-        pooling: mean, last, own (the model's own summary, such as a class token) or mean-max.
+        pooling: mean, last, own (the model's own pooled vector, such as a class token) or mean-max.
     """
 
     most: int = 25_600

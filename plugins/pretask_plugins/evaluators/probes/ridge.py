@@ -44,7 +44,7 @@ class RidgeProbe:
     Args:
         label: Name of the labels; the first ones when empty.
         held_out: Share of the training part on which regulariser, pooling and layer are chosen.
-        pooling: Those to choose from: mean, last, own (the model's own summary, such as a class token), mean-max.
+        pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max.
     """
 
     label: str = ""

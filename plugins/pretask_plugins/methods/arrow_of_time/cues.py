@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
-from pretask import Batch, Draws
-from pretask.pretext_score import Guesser
+from pretask import Batch, Draws, Predictor
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -28,8 +27,8 @@ SEGMENTS = 4  # of an edge
 Cue = Callable[[Float[Tensor, "B F C H W"]], Float[Tensor, "B K"]]
 
 
-def cues(split: "ReverseClip", batches: Iterable[Batch]) -> Mapping[str, Guesser]:
-    """A guesser for each cue, fitted to the training part."""
+def cues(split: "ReverseClip", batches: Iterable[Batch]) -> Mapping[str, Predictor]:
+    """A predictor for each cue, fitted to the training part."""
     known: dict[str, list[Tensor]] = {name: [] for name in CUES}
     answers = []
     for batch in islice(batches, BATCHES):
@@ -40,10 +39,10 @@ def cues(split: "ReverseClip", batches: Iterable[Batch]) -> Mapping[str, Guesser
                 known[name].append(cue(frames).cpu())
             answers.append(targets["direction"].value.cpu())
     label = torch.cat(answers)
-    return {name: guesser(split, cue, torch.cat(known[name]), label) for name, cue in CUES.items()}
+    return {name: predictor(split, cue, torch.cat(known[name]), label) for name, cue in CUES.items()}
 
 
-def guesser(split: "ReverseClip", cue: Cue, known: Float[Tensor, "N K"], label: Tensor) -> Guesser:
+def predictor(split: "ReverseClip", cue: Cue, known: Float[Tensor, "N K"], label: Tensor) -> Predictor:
     """A logistic regression on what a cue tells."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

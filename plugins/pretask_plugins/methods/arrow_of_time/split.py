@@ -18,12 +18,12 @@ from pretask import (
     Inputs,
     InputSpec,
     Observed,
+    Predictor,
     PretaskError,
     Target,
     Targets,
     TargetSpecs,
 )
-from pretask.pretext_score import Guesser
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -99,7 +99,7 @@ class ReverseClip:
         """The frames of groups, one by one."""
         return views.reshape(len(views), self.frames, -1, *views.shape[3:])
 
-    def baselines(self, batches: Iterable[Batch], /) -> Mapping[str, Guesser]:
+    def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
         """What may tell the direction although nothing is understood: edges, global motion, detail."""
         from pretask_plugins.methods.arrow_of_time.cues import cues
 

@@ -16,15 +16,15 @@ from pretask import (
     Inputs,
     InputSpec,
     Observed,
+    Predictor,
     PretaskError,
     Target,
     Targets,
     TargetSpecs,
     Vocabulary,
 )
-from pretask.pretext_score import Guesser
 
-from pretask_plugins.methods.causal_lm.trivial_predictors import token_guessers
+from pretask_plugins.methods.causal_lm.trivial_predictors import token_predictors
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,11 @@ class NextToken:
         """All tokens."""
         return Inputs(batch.data[:, None], None if batch.present is None else batch.present[:, None])
 
-    def baselines(self, batches: Iterable[Batch]) -> Mapping[str, Guesser]:
+    def trivial_predictors(self, batches: Iterable[Batch]) -> Mapping[str, Predictor]:
         """How often a token occurs at all, and after the one before it (smaller vocabularies only)."""
         if self.vocabulary is None:
             raise PretaskError("next-token", "the vocabulary of its text", "none", "Call fit(observed, batches) first.")
-        return token_guessers(self, batches, self.vocabulary.size)
+        return token_predictors(self, batches, self.vocabulary.size)
 
 
 def check_text(who: str, text: Observed, known: Vocabulary | None) -> tuple[int, Vocabulary]:

@@ -8,14 +8,13 @@ from collections.abc import Iterable, Mapping
 
 import torch
 from jaxtyping import Float
-from pretask import Batch, Draws, SplitFn
-from pretask.pretext_score import Guesser
+from pretask import Batch, Draws, Predictor, SplitFn
 from torch import Tensor
 
 LARGEST = 8192  # vocabulary whose pairs are still counted, 256 MB
 
 
-def token_guessers(split: SplitFn, batches: Iterable[Batch], size: int) -> Mapping[str, Guesser]:
+def token_predictors(split: SplitFn, batches: Iterable[Batch], size: int) -> Mapping[str, Predictor]:
     """Unigram, and bigram where the vocabulary is small enough."""
     single, pairs = count(split, batches, size)
 

@@ -32,7 +32,7 @@ GREY = 5.0  # an image none of whose pixels has |a| or |b| above it is grey
 UNSEEN = 1e-9  # probability of a colour that the training data do not have
 NEARLY = 0.9  # of the guess that all is grey; the rest is the prior, or it would be infinitely wrong
 
-Guesser = Callable[[Batch, Draws], Mapping[str, Tensor]]
+Predictor = Callable[[Batch, Draws], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class DropColour:
         """(a, b) of the pixels that are asked for."""
         return colour(batch.data[..., :: self.stride, :: self.stride].contiguous()).movedim(1, -1)
 
-    def baselines(self, batches: Iterable[Batch], /) -> Mapping[str, Guesser]:
+    def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
         """The colors of the batches, as they count; and that all is gray."""
         counts = self.count_colors(batches)
         prior = smoothed(counts, self.k) if counts.any() else torch.full((len(BINS),), 1 / len(BINS))
@@ -124,7 +124,7 @@ class DropColour:
         grey = torch.zeros(len(BINS)).index_put((near,), share)
         return {"prior": self.everywhere(counted), "grey": self.everywhere(NEARLY * grey + (1 - NEARLY) * counted)}
 
-    def everywhere(self, probability: Float[Tensor, " Q"]) -> Guesser:
+    def everywhere(self, probability: Float[Tensor, " Q"]) -> Predictor:
         """The guess of one distribution at every place."""
 
         def guess(batch: Batch, draws: Draws) -> Mapping[str, Tensor]:

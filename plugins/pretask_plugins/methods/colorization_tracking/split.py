@@ -19,13 +19,13 @@ from pretask import (
     Inputs,
     InputSpec,
     Observed,
+    Predictor,
     PretaskError,
     Reference,
     Target,
     Targets,
     TargetSpecs,
 )
-from pretask.pretext_score import Guesser
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -152,7 +152,7 @@ class ColorizeFrames:
         centres = torch.tensor(self.centres, device=colours.device)
         return nearest(colours.flatten(0, -2), centres).view(colours.shape[:-1])
 
-    def baselines(self, batches: Iterable[Batch], /) -> Mapping[str, Guesser]:
+    def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
         """The cell at the same place of the newest reference, any cell of any reference, and the cell that looks most
         alike in grey: as vectors whose products say where to point."""
         return {

@@ -17,13 +17,13 @@ from pretask import (
     Inputs,
     InputSpec,
     Observed,
+    Predictor,
     PretaskError,
     Target,
     Targets,
     TargetSpecs,
     Vocabulary,
 )
-from pretask.pretext_score import Guesser
 from pretask.specs import Sight
 from torch import Tensor
 
@@ -67,7 +67,7 @@ class BothWays:
         """The row as it is."""
         return Inputs(batch.data[:, None], None if batch.present is None else batch.present[:, None])
 
-    def baselines(self, batches: Iterable[Batch]) -> Mapping[str, Guesser]:
+    def trivial_predictors(self, batches: Iterable[Batch]) -> Mapping[str, Predictor]:
         """How often words occur, and how often beside the one word that stands next to the answer.
 
         Raises:
@@ -77,15 +77,15 @@ class BothWays:
             raise PretaskError("both-ways", "the vocabulary of its text", "none", "Call fit(observed, batches) first.")
         single, pairs = count(batches, self.vocabulary.size)
         alone = unigram(single)
-        guessers: dict[str, Guesser] = {
+        predictors: dict[str, Predictor] = {
             "unigram": lambda batch, draws: dict.fromkeys(STEP, alone.to(batch.device).expand(*batch.data.shape, -1))
         }
         if pairs is not None:
             beside = {"next": bigram(pairs, single), "previous": bigram(pairs.T, single)}
-            guessers["bigram"] = lambda batch, draws: {
+            predictors["bigram"] = lambda batch, draws: {
                 name: table.to(batch.device)[batch.data] for name, table in beside.items()
             }
-        return guessers
+        return predictors
 
 
 def vocabulary_of(text: Observed) -> Vocabulary:

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from pretask_plugins.methods.exemplar.family import Family, contrast, cut, recolour
 
-Guesser = Callable[[Batch, Draws], Mapping[str, Tensor]]
+Predictor = Callable[[Batch, Draws], Mapping[str, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class TransformSeed(Family):
     axes: tuple[tuple[float, ...], ...] = ()
 
     # Only training images have a class: the pretext score is that of new copies of them.
-    held_out: ClassVar[str] = "train"
+    scored_on: ClassVar[str] = "train"
 
     def __post_init__(self) -> None:
         bounds = {"patch": (2, math.inf)}
@@ -143,7 +143,7 @@ class TransformPair(TransformSeed):
 
     views: int = 2
 
-    held_out: ClassVar[str] = "test"
+    scored_on: ClassVar[str] = "test"
 
     @property
     def copies(self) -> int:
@@ -162,10 +162,10 @@ class TransformPair(TransformSeed):
         identity = batch.index[:, None].expand(-1, self.views)
         return Inputs(self.transform(batch, draws)), {"exemplar": Target(identity)}
 
-    def baselines(self, batches: Iterable[Batch], /) -> Mapping[str, Guesser]:
+    def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
         """Views matched by their mean colour, and by their pixels."""
 
-        def guesser(side: int) -> Guesser:
+        def predictor(side: int) -> Predictor:
             def guess(batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
                 views = self.transform(batch, draws)
                 mean, _ = self.colours(views.shape[2], batch.device)
@@ -174,7 +174,7 @@ class TransformPair(TransformSeed):
 
             return guess
 
-        return {"mean colour": guesser(1), "pixels": guesser(self.patch)}
+        return {"mean colour": predictor(1), "pixels": predictor(self.patch)}
 
 
 def principal_axes(batches: Iterable[Batch], channels: int) -> tuple[Float[Tensor, " C"], Float[Tensor, "C C"]]:

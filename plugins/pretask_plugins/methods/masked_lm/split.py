@@ -21,16 +21,16 @@ from pretask import (
     Inputs,
     InputSpec,
     Observed,
+    Predictor,
     PretaskError,
     Target,
     Targets,
     TargetSpecs,
     Vocabulary,
 )
-from pretask.pretext_score import Guesser
 from torch import Tensor
 
-from pretask_plugins.methods.masked_lm.trivial_predictors import ordinary, token_guessers
+from pretask_plugins.methods.masked_lm.trivial_predictors import ordinary, token_predictors
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,9 @@ class MaskTokens:
         """All tokens, none of them masked."""
         return Inputs(batch.data[:, None], None if batch.present is None else batch.present[:, None])
 
-    def baselines(self, batches: Iterable[Batch]) -> Mapping[str, Guesser]:
+    def trivial_predictors(self, batches: Iterable[Batch]) -> Mapping[str, Predictor]:
         """How often a token occurs at all, and after the one before it (smaller vocabularies only)."""
-        return token_guessers(self, batches, self.known)
+        return token_predictors(self, batches, self.known)
 
 
 def count_asked(present: Bool[Tensor, "B L"], share: float) -> Int[Tensor, " B"]:

@@ -10,15 +10,14 @@ from functools import partial
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pretask import Batch, Draws, SplitFn, Vocabulary
-from pretask.pretext_score import Guesser
+from pretask import Batch, Draws, Predictor, SplitFn, Vocabulary
 from torch import Tensor
 from torch.nn import functional as F
 
 LARGEST = 8192  # vocabulary whose pairs are still counted, 256 MB
 
 
-def token_guessers(split: SplitFn, batches: Iterable[Batch], vocabulary: Vocabulary) -> Mapping[str, Guesser]:
+def token_predictors(split: SplitFn, batches: Iterable[Batch], vocabulary: Vocabulary) -> Mapping[str, Predictor]:
     """Unigram, and bigram where the vocabulary is small enough; whether a piece follows is left open."""
     single, pairs = count(batches, vocabulary)
     alone = unigram(single, ordinary(torch.arange(vocabulary.size), vocabulary))

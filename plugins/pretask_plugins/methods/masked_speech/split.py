@@ -97,16 +97,18 @@ class MaskFrames:
         mel, present = self.frames_of(batch)
         return Inputs(mel[:, None], present[:, None])
 
-    def baselines(self, batches: Iterable[Batch], /) -> Mapping[str, Callable[[Batch, Draws], Mapping[str, Tensor]]]:
+    def trivial_predictors(
+        self, batches: Iterable[Batch], /
+    ) -> Mapping[str, Callable[[Batch, Draws], Mapping[str, Tensor]]]:
         """The recording's own mean, the last frame before a gap, and a line from one side of the gap to the other."""
 
         def guess(of: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Batch, Draws], Mapping[str, Tensor]]:
-            def guesser(batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
+            def predictor(batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
                 mel, present = self.frames_of(batch)
                 begins = span_begins(draws, present.sum(1), present.shape[1], self.share, self.span)
                 return {"frames": of(mel, covered(begins, self.span))}
 
-            return guesser
+            return predictor
 
         return {
             "mean": guess(lambda mel, hidden: torch.zeros_like(mel)),
@@ -175,13 +177,15 @@ class MaskSpectrogram(MaskFrames):
         """The whole picture."""
         return Inputs(as_picture(super().whole(batch).data))
 
-    def baselines(self, batches: Iterable[Batch], /) -> Mapping[str, Callable[[Batch, Draws], Mapping[str, Tensor]]]:
+    def trivial_predictors(
+        self, batches: Iterable[Batch], /
+    ) -> Mapping[str, Callable[[Batch, Draws], Mapping[str, Tensor]]]:
         """Those of frames, as pictures."""
 
-        def turned(guesser: Callable[[Batch, Draws], Mapping[str, Tensor]]) -> Any:
-            return lambda batch, draws: {"frames": as_rows(guesser(batch, draws)["frames"])[..., None]}
+        def turned(predictor: Callable[[Batch, Draws], Mapping[str, Tensor]]) -> Any:
+            return lambda batch, draws: {"frames": as_rows(predictor(batch, draws)["frames"])[..., None]}
 
-        return {name: turned(guesser) for name, guesser in super().baselines(batches).items()}
+        return {name: turned(predictor) for name, predictor in super().trivial_predictors(batches).items()}
 
 
 def as_rows(frames: Float[Tensor, "B T M"]) -> Float[Tensor, "B M T"]:

@@ -18,12 +18,12 @@ from pretask import (
     Inputs,
     InputSpec,
     Observed,
+    Predictor,
     PretaskError,
     Target,
     Targets,
     TargetSpecs,
 )
-from pretask.pretext_score import Guesser
 from torch import Tensor
 
 SPARSE = 4  # every fourth pixel tells how much a frame changes
@@ -118,7 +118,7 @@ class ShuffleFrames:
         e = draws.integers("e", d + self.nearest, last + 1, count)
         return torch.stack([a, b, c, d, e], -1)
 
-    def baselines(self, batches: Iterable[Batch], /) -> Mapping[str, Guesser]:
+    def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
         """The commoner answer, and what the differences between the three frames tell without any idea of order."""
         from pretask_plugins.methods.sequence_verification.trivial_predictors import differences, majority
 

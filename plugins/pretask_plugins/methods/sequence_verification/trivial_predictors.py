@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 from jaxtyping import Float
-from pretask import Batch, Draws, Inputs
-from pretask.pretext_score import Guesser
+from pretask import Batch, Draws, Inputs, Predictor
 from torch import Tensor
 
 if TYPE_CHECKING:
@@ -23,7 +22,7 @@ BATCHES = 32  # of the training part, at most
 EPOCHS = 4  # tuples of every clip
 
 
-def majority(share: float) -> Guesser:
+def majority(share: float) -> Predictor:
     """The share of both answers."""
 
     def guess(batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
@@ -33,7 +32,7 @@ def majority(share: float) -> Guesser:
     return guess
 
 
-def differences(split: "ShuffleFrames", batches: Iterable[Batch]) -> Guesser:
+def differences(split: "ShuffleFrames", batches: Iterable[Batch]) -> Predictor:
     """A logistic regression on the three differences between frames, their order and their products."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline

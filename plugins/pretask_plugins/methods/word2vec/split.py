@@ -19,13 +19,13 @@ from pretask import (
     Inputs,
     InputSpec,
     Observed,
+    Predictor,
     PretaskError,
     Target,
     Targets,
     TargetSpecs,
     Vocabulary,
 )
-from pretask.pretext_score import Guesser
 from torch import Tensor
 
 
@@ -93,7 +93,7 @@ class SkipGram:
         """The row as it is; nothing is thinned."""
         return Inputs(batch.data[:, None], None if batch.present is None else batch.present[:, None])
 
-    def baselines(self, batches: Iterable[Batch]) -> Mapping[str, Guesser]:
+    def trivial_predictors(self, batches: Iterable[Batch]) -> Mapping[str, Predictor]:
         """No idea; and how much commoner a word is around any word than in noise, which is all that is known of a word
         without the one beside it.
 
@@ -106,7 +106,7 @@ class SkipGram:
         noise = counts**self.power
         odds = (around / around.sum()).log() - (self.negatives * noise / noise.sum()).log()
         guesses = {"blind": torch.zeros_like(counts), "frequency": torch.where(counts > 0, odds, 0.0)}
-        return {name: guesser(guess) for name, guess in guesses.items()}
+        return {name: predictor(guess) for name, guess in guesses.items()}
 
     def fitted(self) -> Float[Tensor, " C"]:
         """The counts; raises PretaskError where there are none."""
@@ -197,6 +197,6 @@ def drawn_from(mass: Float[Tensor, " C"], uniform: Float[Tensor, "B L K"]) -> In
     return torch.searchsorted(edges, uniform.double() * edges[-1], right=True)
 
 
-def guesser(products: Float[Tensor, " C"]) -> Guesser:
-    """The guesser that says the same of every word."""
+def predictor(products: Float[Tensor, " C"]) -> Predictor:
+    """The predictor that says the same of every word."""
     return lambda batch, draws: {"context": products.to(batch.device).expand(*batch.data.shape, -1)}

@@ -74,7 +74,7 @@ class Convnet(nn.Module):
             return output
         return Features(
             output.streams,
-            output.summary,
+            output.pooled,
             output.grid,
             layers=(*(as_tokens(each, views) for each in every[:-1]), output),
         )
@@ -119,7 +119,7 @@ def check_images(who: str, spec: InputSpec, whole_spec: InputSpec) -> None:
 
 
 def as_tokens(maps: Tensor, views: int) -> Features:
-    """Maps (B * V, D, h, w) as features: a token per place, their mean as summary."""
+    """Maps (B * V, D, h, w) as features: a token per place, their mean as the pooled vector."""
     flat = maps.flatten(2).transpose(1, 2)
     tokens = flat.reshape(-1, views, *flat.shape[1:])  # (B, V, N, D)
     return Features({"all": tokens}, {"all": tokens.mean(2)}, tuple(maps.shape[2:]))

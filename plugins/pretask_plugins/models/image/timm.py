@@ -61,9 +61,9 @@ class Timm(nn.Module):
         output, maps = self.with_layers(images, views)
         return Features(
             output.streams,
-            output.summary,
+            output.pooled,
             output.grid,
-            own_summary=output.own_summary,
+            own_pooled=output.own_pooled,
             layers=(*(as_tokens(each, views) for each in maps), output),
         )
 
@@ -84,13 +84,13 @@ class Timm(nn.Module):
         return self.from_tokens(final, images, views)
 
     def from_tokens(self, final: Tensor, images: Tensor, views: int) -> Features:
-        """Tokens with their prefix (class and register tokens) taken off; the class token, if any, is the summary."""
+        """Tokens with their prefix (class and register tokens) taken off; a class token is the pooled vector."""
         prefix = getattr(self.body, "num_prefix_tokens", 0)
         tokens = by_view(final[:, prefix:], views)
         own = getattr(self.body, "global_pool", "avg") == "token" and prefix > 0
-        summary = by_view(final[:, 0], views) if own else tokens.mean(2)
+        pooled = by_view(final[:, 0], views) if own else tokens.mean(2)
         grid = token_grid(self.body, images, tokens.shape[2])
-        return Features({"all": tokens}, {"all": summary}, grid, own_summary=own)
+        return Features({"all": tokens}, {"all": pooled}, grid, own_pooled=own)
 
 
 def by_view(values: Tensor, views: int) -> Tensor:

@@ -2,7 +2,7 @@
 
 Source: Devlin, Chang, Lee and Toutanova, NAACL 2019, as in the transformers library (attention through SDPA).
 Differs: the model itself puts the class token in front, so that positions are those of the text; its vector is the
-summary, without the pooler's further layer (an objective may have one). The context is as long as the longest input
+pooled, without the pooler's further layer (an objective may have one). The context is as long as the longest input
 unless it is set (512 in the paper).
 Axes: R rows (views of samples), L positions, K = 1 + L with the class token, D width.
 """
@@ -103,7 +103,7 @@ class Bert(nn.Module):
             found.append(block(found[-1], mask))
         wanted = found if layers else found[-1:]
         return output_of(
-            [as_features({"all": v[:, 1:]}, {"all": v[:, 0]}, inputs, own_summary=True) for v in wanted], layers
+            [as_features({"all": v[:, 1:]}, {"all": v[:, 0]}, inputs, own_pooled=True) for v in wanted], layers
         )
 
     def embedded(self, inputs: Inputs) -> Float[Tensor, "R K D"]:

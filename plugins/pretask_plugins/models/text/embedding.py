@@ -40,7 +40,7 @@ class Embedding(nn.Module):
         return FeatureSpec(self.embedding.embedding_dim, spec.shape, spec.views, ("present",))
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
-        """The tokens' vectors; the only layer there is. The summary is their mean over what is present."""
+        """The tokens' vectors; the only layer there is. The pooled vector is their mean over what is present."""
         vectors = self.embedding(inputs.data.flatten(0, 1))
-        summary = mean_present(vectors, rows(inputs.present))
-        return output_of([as_features({"present": vectors}, {"present": summary}, inputs)], layers)
+        pooled = mean_present(vectors, rows(inputs.present))
+        return output_of([as_features({"present": vectors}, {"present": pooled}, inputs)], layers)

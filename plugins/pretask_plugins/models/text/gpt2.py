@@ -97,8 +97,8 @@ class Gpt2(nn.Module):
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
         """Features of every view: the embeddings, what each block makes of them, and the normalised last.
 
-        The summary is the last present token's vector, even where that is an end token, which packed rows never train;
-        probes pool content instead.
+        The pooled vector is the last present token's vector, even where that is an end token, which packed rows never
+        train; probes pool content instead.
         """
         present = rows(inputs.present)
         mask = sight_mask(present, causal=True)

@@ -70,8 +70,8 @@ class Lstm(nn.Module):
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
         """Features of every view: the tokens' vectors, and what each layer makes of them.
 
-        The summary is the last present token's vector, even where that is an end token, which packed rows never train;
-        probes pool content instead.
+        The pooled vector is the last present token's vector, even where that is an end token, which packed rows never
+        train; probes pool content instead.
         """
         present = rows(inputs.present)
         vectors = self.dropout(self.embedding(inputs.data.flatten(0, 1)))
@@ -146,10 +146,10 @@ class BiLstm(nn.Module):
     ) -> Features:
         """Three streams of one width, and what each direction knew when it had read everything.
 
-        No single position of `all` has both of the latter, so the summary is one of its own.
+        No single position of `all` has both of the latter, so the pooled vector is one of its own.
         """
         end, begin = last_present(past, present), first_present(future, present)
-        streams, summary = (
+        streams, pooled = (
             {
                 "past": F.pad(one, (0, self.width)),
                 "future": F.pad(two, (self.width, 0)),
@@ -157,7 +157,7 @@ class BiLstm(nn.Module):
             }
             for one, two in ((past, future), (end, begin))
         )
-        return as_features(streams, summary, inputs, own_summary=True)
+        return as_features(streams, pooled, inputs, own_pooled=True)
 
 
 class Direction(nn.Module):

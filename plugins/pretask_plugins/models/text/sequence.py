@@ -1,4 +1,4 @@
-"""Sequence: what the models of sequences share: checks, views beside samples, who may look at whom, summaries.
+"""Sequence: what the models of sequences share: checks, views beside samples, who may look at whom, pooled.
 
 Axes: B batch, V views, R = B * V rows, L positions, D width.
 """
@@ -122,25 +122,25 @@ def at(vectors: Float[Tensor, "R L D"], place: Int[Tensor, " R"]) -> Float[Tenso
 
 
 def as_features(
-    streams: Mapping[str, Tensor], summary: Mapping[str, Tensor], inputs: Inputs, own_summary: bool = False
+    streams: Mapping[str, Tensor], pooled: Mapping[str, Tensor], inputs: Inputs, own_pooled: bool = False
 ) -> Features:
-    """Streams (R, L, D) and summaries (R, D) as features of views.
+    """Streams (R, L, D) and pooled vectors (R, D) as features of views.
 
     Args:
         streams: By sight.
-        summary: By sight. The mean over present positions, or the last one, end token included where there is one: this
+        pooled: By sight. The mean over present positions, or the last one, end token included where there is one: this
             is what an objective's heads for whole samples read. Probes pool content instead (pretask.pooling).
         inputs: Of which they are features.
-        own_summary: Whether it is another vector than these.
+        own_pooled: Whether it is another vector than these.
     """
     views = inputs.data.shape[1]
     length = next(iter(streams.values())).shape[1]
     return Features(
         {sight: vectors.reshape(-1, views, *vectors.shape[1:]) for sight, vectors in streams.items()},
-        {sight: vector.reshape(-1, views, *vector.shape[1:]) for sight, vector in summary.items()},
+        {sight: vector.reshape(-1, views, *vector.shape[1:]) for sight, vector in pooled.items()},
         (length,),
         inputs.present,
-        own_summary=own_summary,
+        own_pooled=own_pooled,
     )
 
 

@@ -159,9 +159,9 @@ class Transformer(nn.Module):
         return rotary_angles(start + vectors.shape[1], self.width // self.heads, vectors.device)[start:]
 
     def offered(self, vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None, inputs: Inputs) -> Features:
-        """The one stream, with its last present vector as summary where it is causal, else the mean."""
-        sight, summary = ("past", last_present) if self.causal else ("all", mean_present)
-        return as_features({sight: vectors}, {sight: summary(vectors, present)}, inputs)
+        """The one stream, with its last present vector as the pooled vector where it is causal, else the mean."""
+        sight, pooled = ("past", last_present) if self.causal else ("all", mean_present)
+        return as_features({sight: vectors}, {sight: pooled(vectors, present)}, inputs)
 
 
 class Block(nn.Module):

@@ -1,8 +1,8 @@
 """Frames: an image network over the frames of a clip, one by one.
 
 What it adds to an image model: its features are of the stream `present`, so that a target which may see the past or the
-future of a clip only can be read from it, and its summary can keep where things are (`pool`), as the fully connected
-layers of AlexNet do and a mean does not: order and direction of time are told by where things move.
+future of a clip only can be read from it, and its pooled vector can keep where things are (`pool`), as the fully
+connected layers of AlexNet do and a mean does not: order and direction of time are told by where things move.
 
 Source: He, Zhang, Ren and Sun, CVPR 2016 (basic blocks); Wightman 2019 for all other architectures.
 Differs: the small network has one block per stage; every stage halves the frame and doubles the width.
@@ -34,7 +34,7 @@ class Frames(nn.Module):
         stride: Of its first convolution.
         output_stride: Pixels from one position to the next for timm's networks that can keep a finer map, such as 8 for
             resnet18; the network's own when 0.
-        pool: Side of the map that a fully connected layer makes the summary of; 0 for the mean over the map.
+        pool: Side of the map that a fully connected layer makes the pooled vector of; 0 for the mean over the map.
 
     Raises:
         Unknown: timm has no such architecture.
@@ -62,9 +62,9 @@ class Frames(nn.Module):
         else:
             sides = tuple(max(pair) for pair in zip(spec.shape[1:], whole_spec.shape[1:], strict=True))
             self.body = Timm(name, spec.shape[0], sides, output_stride)
-        self.summary = nn.Sequential()
+        self.pooled = nn.Sequential()
         if pool:
-            self.summary = connected(self.features(spec).width, pool)
+            self.pooled = connected(self.features(spec).width, pool)
         self.pool = pool
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
@@ -84,10 +84,10 @@ class Frames(nn.Module):
         views = inputs.data.shape[1]
         maps = self.body(inputs.data.flatten(0, 1) * 4 - 2)
         tokens = as_tokens(maps[-1], views)
-        summary = self.summary(maps[-1]).view(-1, views, tokens.shape[-1]) if self.pool else tokens.mean(2)
+        pooled = self.pooled(maps[-1]).view(-1, views, tokens.shape[-1]) if self.pool else tokens.mean(2)
         grid = tuple(maps[-1].shape[2:])
-        streams, summaries = {"present": tokens}, {"present": summary}
-        output = Features(streams, summaries, grid, own_summary=self.pool > 0)
+        streams, pooled = {"present": tokens}, {"present": pooled}
+        output = Features(streams, pooled, grid, own_pooled=self.pool > 0)
         if not layers:
             return output
         return replace(output, layers=(*(as_features(each, views) for each in maps[:-1]), output))
@@ -174,7 +174,7 @@ def as_tokens(maps: Float[Tensor, "F D h w"], views: int) -> Float[Tensor, "B V 
 
 
 def as_features(maps: Float[Tensor, "F D h w"], views: int) -> Features:
-    """Maps as features: a token per place, their mean as summary."""
+    """Maps as features: a token per place, their mean as the pooled vector."""
     tokens = as_tokens(maps, views)
     return Features({"present": tokens}, {"present": tokens.mean(2)}, tuple(maps.shape[2:]))
 

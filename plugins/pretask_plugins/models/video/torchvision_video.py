@@ -55,7 +55,7 @@ class TorchvisionVideo(nn.Module):
         if not layers:
             return output
         earlier = tuple(as_features(each) for each in maps[1:-1])
-        return Features(output.streams, output.summary, output.grid, layers=(*earlier, output))
+        return Features(output.streams, output.pooled, output.grid, layers=(*earlier, output))
 
 
 def create(name: str, channels: int) -> Any:
@@ -72,7 +72,7 @@ def create(name: str, channels: int) -> Any:
 
 
 def as_features(maps: Float[Tensor, "B D t h w"]) -> Features:
-    """Maps as features of one view: a token per moment and place, their mean as summary."""
+    """Maps as features of one view: a token per moment and place, their mean as the pooled vector."""
     tokens = maps.flatten(2).transpose(1, 2)[:, None]
     return Features({"all": tokens}, {"all": tokens.mean(2)}, tuple(maps.shape[2:]))
 

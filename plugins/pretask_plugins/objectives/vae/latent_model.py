@@ -17,13 +17,13 @@ from pretask import (
     Heads,
     Incompatible,
     Loss,
-    Reading,
+    Readout,
     Target,
     Targets,
     TargetSpec,
     TargetSpecs,
     check_kinds,
-    find_reading,
+    find_readout,
     upcast,
     weighted_mean,
 )
@@ -69,7 +69,7 @@ class LatentModel(nn.Module):
         check_kinds(who, targets, {"categories", "values"})
         check_size(who, latent)
         self.latent, self.targets = latent, dict(targets)
-        self.read = one_reading(who, features, targets)
+        self.read = one_readout(who, features, targets)
         self.to_code = nn.Linear(self.read.width, 2 * latent)
         self.likelihoods = Heads({name: likelihood_of(who, name, spec, likelihood) for name, spec in targets.items()})
         self.decoders = Heads(
@@ -163,20 +163,20 @@ def check_size(who: str, latent: int) -> None:
         raise Incompatible(who, "objective.latent of at least 1", f"{latent}", "Leave it at 20.")
 
 
-def one_reading(who: str, features: FeatureSpec, targets: TargetSpecs) -> Reading:
+def one_readout(who: str, features: FeatureSpec, targets: TargetSpecs) -> Readout:
     """How the pooled features are read, blind enough for every target; raises Incompatible where none is."""
-    readings = [
-        find_reading(who, name, features, replace(spec, grid=(), views=None), bottleneck=True)
+    readouts = [
+        find_readout(who, name, features, replace(spec, grid=(), views=None), bottleneck=True)
         for name, spec in targets.items()
     ]
-    if len(set(readings)) != 1:
+    if len(set(readouts)) != 1:
         raise Incompatible(
             who,
             "targets that may all see the same, since one code is made for them",
-            "different sights" if readings else "no target",
+            "different sights" if readouts else "no target",
             "Choose a split with one sight.",
         )
-    return readings[0]
+    return readouts[0]
 
 
 def make_decoder(

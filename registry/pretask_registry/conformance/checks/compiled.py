@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from pretask import Batch, Draws, Loss, Samples, Task
+from pretask import Batch, Loss, Samples, Task
 from pretask.compiled import as_tensors, compare_split, keep_buffers, name_suspects
 from pretask.training import Divide, Part, Score
 from torch import Tensor
@@ -32,6 +32,7 @@ from pretask_registry.conformance.settings import (
     enlarge_for,
     split_options,
 )
+from pretask_registry.conformance.tensors import shapes_are_checked
 from pretask_registry.resolve import build
 
 SIZE = 16  # samples of a batch
@@ -80,7 +81,7 @@ def compiler() -> Iterator[None]:
     Raises:
         Skip: There is no C++ compiler, or this process checks the shapes of its tensors.
     """
-    if hasattr(Draws.uniform, "__wrapped__"):
+    if shapes_are_checked():
         raise Skip("What checks the shapes of this process cannot be traced: pretask check compiles it in its own.")
     if not shutil.which(os.environ.get("CXX", "g++")):
         raise Skip("torch.compile needs a C++ compiler on a CPU: install g++, or set CXX.")

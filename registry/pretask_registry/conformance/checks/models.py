@@ -35,10 +35,10 @@ def features_are_what_they_are_said_to_be(case: ModelCase) -> None:
     require(tuple(made.grid) == tuple(said.grid), f"The grid must be {said.grid}, as it says; it is {made.grid}.")
     wanted = (len(case.inputs.data), said.views, said.positions, said.width)
     for name in said.streams:
-        shape, summary = tuple(made.streams[name].shape), tuple(made.summary[name].shape)
+        shape, pooled = tuple(made.streams[name].shape), tuple(made.pooled[name].shape)
         require(shape == wanted, f"The stream '{name}' must have the shape {wanted}, as it says; it has {shape}.")
         where = (*wanted[:2], wanted[3])
-        require(summary == where, f"The summary '{name}' must have the shape {where}; it has {summary}.")
+        require(pooled == where, f"The pooled vector '{name}' must have the shape {where}; it has {pooled}.")
         require(bool(made.streams[name].isfinite().all()), f"The stream '{name}' must be finite; NaN or infinity came.")
     require(made.layers, "layers=True must give every layer; it gave none.")
     other = difference(streams_of(made.layers[-1]), streams_of(made), CLOSE)
@@ -49,18 +49,18 @@ def features_are_what_they_are_said_to_be(case: ModelCase) -> None:
 
 @check("model")
 def summary_of_positions_or_its_own(case: ModelCase) -> None:
-    """Every layer's summary is the mean or one of its positions, unless it says that the summary is one of its own."""
+    """Every layer's pooled vector is the mean or one of its positions, unless `own_pooled` is set."""
     made = encoded(case, case.inputs, layers=True)
     for number, layer in enumerate(made.layers, start=1):
-        for sight, summary in layer.summary.items():
+        for sight, pooled in layer.pooled.items():
             vectors = layer.streams[sight]
             ways = torch.cat([vectors, mean_over(vectors, layer.present)[:, :, None]], 2)
-            apart = (ways - summary[:, :, None]).abs().amax(3).amin(2)  # (B, V)
-            said = layer.own_summary or bool((apart <= CLOSE * (1 + summary.abs().max())).all())
+            apart = (ways - pooled[:, :, None]).abs().amax(3).amin(2)  # (B, V)
+            said = layer.own_pooled or bool((apart <= CLOSE * (1 + pooled.abs().max())).all())
             require(
                 said,
-                f"The summary '{sight}' of layer {number} must be the mean or one of its positions; it is neither. "
-                "Give Features own_summary=True, or probes will not try it.",
+                f"The pooled vector '{sight}' of layer {number} must be the mean or one of its positions; it is "
+                "Give Features own_pooled=True, or probes will not try it.",
             )
 
 
@@ -72,8 +72,8 @@ def encoded(case: ModelCase, inputs: Inputs, layers: bool = False) -> Features:
 
 
 def streams_of(features: Features) -> dict[str, Tensor]:
-    """Streams and summaries by name."""
-    return dict(named_tensors({"stream": features.streams, "summary": features.summary}))
+    """Streams and pooled vectors by name."""
+    return dict(named_tensors({"stream": features.streams, "summary": features.pooled}))
 
 
 @check("model")
@@ -173,7 +173,7 @@ def at(case: ModelCase, stream: Tensor, place: int) -> Tensor:
 
 @check("model", when=lambda component: bool({"text", "audio"} & component.traits["modality"]))
 def padding_is_not_read(case: ModelCase) -> None:
-    """What stands where `present` is False does not change the features of what is present, nor the summary."""
+    """What stands where `present` is False does not change the features of what is present, nor the pooled vector."""
     if case.where not in ("text", "audio"):
         return
     line = case.spec.shape[0]
@@ -189,8 +189,8 @@ def padding_is_not_read(case: ModelCase) -> None:
             kept = present[..., None].expand_as(ours.streams[sight])
             same = alike(ours.streams[sight][kept], theirs.streams[sight][kept])
             require(same, f"Padding must not be read; the stream '{sight}' of what is present changes with it.")
-        same = alike(ours.summary[sight], theirs.summary[sight])
-        require(same, f"Padding must not be read; the summary '{sight}' changes with it.")
+        same = alike(ours.pooled[sight], theirs.pooled[sight])
+        require(same, f"Padding must not be read; the pooled vector '{sight}' changes with it.")
 
 
 @check("model")
@@ -220,16 +220,16 @@ def reached(parameter: nn.Parameter) -> bool:
 
 @check("model")
 def learns_eight_samples_by_heart(case: ModelCase) -> None:
-    """With a linear head on its summary it learns a label for each of eight samples in a few steps."""
+    """With a linear head on its pooled vector it learns a label for each of eight samples in a few steps."""
     model = case.make().train()
-    width = sum(each.flatten(1).shape[1] for each in encoded(case, case.inputs).summary.values())
+    width = sum(each.flatten(1).shape[1] for each in encoded(case, case.inputs).pooled.values())
     torch.manual_seed(case.seed)
     head, label = nn.Linear(width, 4), torch.arange(len(case.inputs.data)) % 4
     optimizer = torch.optim.Adam([*model.parameters(), *head.parameters()], RATE)
     lost = blind = float(torch.tensor(4.0).log())
     for _ in range(STEPS):
-        summary = torch.cat([each.flatten(1) for each in model(case.inputs).summary.values()], 1)
-        loss = F.cross_entropy(head(summary), label)
+        pooled = torch.cat([each.flatten(1) for each in model(case.inputs).pooled.values()], 1)
+        loss = F.cross_entropy(head(pooled), label)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()

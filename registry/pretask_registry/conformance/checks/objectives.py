@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 
 import torch
 from pretask import Features, FeatureSpec, Loss, Target, Targets, TargetSpec
+from pretask.protocols import Attaches, chance_of
 from torch import Tensor
 
 from pretask_registry.conformance import ambient
@@ -47,7 +48,7 @@ def loss_is_a_number(case: ObjectiveCase) -> None:
         for name, part in loss.parts.items():
             require(part.shape == () and part.isfinite(), f"The part '{name}' must be a finite number; it is {part}.")
             require(not part.requires_grad, f"The part '{name}' must be detached: it is reported, not differentiated.")
-        unknown = set(getattr(asked.task.objective, "chance", {})) - set(loss.parts)
+        unknown = set(chance_of(asked.task.objective)) - set(loss.parts)
         require(not unknown, f"`chance` must name parts of the loss; {sorted(unknown)} are none of {list(loss.parts)}.")
 
 
@@ -86,24 +87,24 @@ def gradient_reaches_every_parameter(case: ObjectiveCase) -> None:
         loss_of(asked, features).total.backward()  # type: ignore[no-untyped-call]
         dead = [name for name, each in objective.named_parameters() if each.requires_grad and not reached(each)]
         require(not dead, f"A gradient must reach every parameter; none reaches {', '.join(dead[:5])}.")
-        gradients = [each.grad for _, each in named_tensors((features.streams, features.summary))]
+        gradients = [each.grad for _, each in named_tensors((features.streams, features.pooled))]
         require(any(each is not None and bool(each.any()) for each in gradients), "No gradient reaches the features.")
 
 
 def leaves(features: Features) -> Features:
     """The same features, of which gradients can be asked."""
-    streams, summary = (
+    streams, pooled = (
         mapped(each, lambda tensor: tensor.detach().clone().requires_grad_())
-        for each in (features.streams, features.summary)
+        for each in (features.streams, features.pooled)
     )
-    return replace(features, streams=streams, summary=summary)
+    return replace(features, streams=streams, pooled=pooled)
 
 
 def gradients(asked: Asked, features: Features, targets: Targets | None = None) -> dict[str, Tensor]:
     """The gradient of the total by every feature."""
     mine = leaves(features)
     loss_of(asked, mine, targets).total.backward()  # type: ignore[no-untyped-call]
-    every = named_tensors((mine.streams, mine.summary))
+    every = named_tensors((mine.streams, mine.pooled))
     return {name: torch.zeros_like(each) if each.grad is None else each.grad for name, each in every}
 
 
@@ -157,7 +158,7 @@ def latent(asked: Asked) -> bool:
 
 def attached(objective: Any, asked: Asked) -> Any:
     """The objective, after it has met the model where it wants to."""
-    if hasattr(objective, "attach"):
+    if isinstance(objective, Attaches):
         objective.attach(copy.deepcopy(asked.task.model))
     return objective
 
@@ -192,11 +193,11 @@ def reads_no_wider_than_allowed(case: ObjectiveCase) -> None:
 
 def poisoned(features: Features, sees: str, wider: tuple[str, ...]) -> tuple[Features, tuple[str, ...]]:
     """Features with a stream for the allowed sight, and with NaN in all streams that see more."""
-    stream, summary = next(iter(features.streams.values())), next(iter(features.summary.values()))
+    stream, pooled = next(iter(features.streams.values())), next(iter(features.pooled.values()))
     nan = float("nan")
     streams = {sees: stream, **{each: torch.full_like(stream, nan) for each in wider}}
-    summaries = {sees: summary, **{each: torch.full_like(summary, nan) for each in wider}}
-    return replace(features, streams=streams, summary=summaries), (*wider, sees)
+    every = {sees: pooled, **{each: torch.full_like(pooled, nan) for each in wider}}
+    return replace(features, streams=streams, pooled=every), (*wider, sees)
 
 
 def offered_spec(asked: Asked, features: Features, offered: tuple[str, ...]) -> FeatureSpec | None:

@@ -9,7 +9,21 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import torch
-from pretask import Batch, Draws, Incompatible, Inputs, InputSpec, Observed, PretaskError, Target, TargetSpec, Unknown
+from pretask import (
+    Batch,
+    Categories,
+    Draws,
+    Incompatible,
+    Inputs,
+    InputSpec,
+    Observed,
+    PretaskError,
+    Reference,
+    Target,
+    TargetSpec,
+    Unknown,
+    Values,
+)
 from torch import Tensor
 
 from pretask_registry.canned import OBSERVED
@@ -17,7 +31,15 @@ from pretask_registry.conformance import ambient
 from pretask_registry.conformance.check import Failure, Skip, check, require
 from pretask_registry.conformance.kinds import BATCH, SplitCase
 from pretask_registry.conformance.material import padded
-from pretask_registry.conformance.tensors import describe, difference, frozen, named, named_tensors, rows
+from pretask_registry.conformance.tensors import (
+    describe,
+    difference,
+    frozen,
+    named,
+    named_tensors,
+    rows,
+    shapes_are_checked,
+)
 
 SEED = 12_345  # that no plugin would choose by itself
 KNOWN = ("categories", "values", "reference", "agreement")
@@ -87,7 +109,7 @@ def check_target(name: str, target: Target, spec: TargetSpec) -> None:
     """Raise Failure unless a target is what its spec says."""
     places = (BATCH, *(() if spec.views is None else (spec.views,)), *spec.grid)
     candidates = () if target.probability is None else (target.probability.shape[-1],)
-    last = (spec.channels,) if hasattr(spec, "channels") else candidates
+    last = (spec.channels,) if isinstance(spec, Values) else candidates
     wanted = (*places, *last)
     shape = tuple(target.value.shape)
     own = spec.kind not in KNOWN and shape[: len(places)] == places  # what follows is the business of a plugin's kind
@@ -98,9 +120,9 @@ def check_target(name: str, target: Target, spec: TargetSpec) -> None:
         require(fits, f"The weight of '{name}' must be floats of shape {places}; it is {describe(target.weight)}.")
         require(bool((target.weight > 0).any()), f"'{name}' must be asked somewhere; all its weights are 0.")
         require(bool((target.weight >= 0).all()), f"The weights of '{name}' must not be negative.")
-    if hasattr(spec, "classes"):
+    if isinstance(spec, Categories | Reference):
         check_classes(name, target.value, spec.classes)
-    elif hasattr(spec, "channels"):
+    elif isinstance(spec, Values):
         require(target.value.dtype == torch.float32, f"'{name}' must be float32; it is {describe(target.value)}.")
 
 
@@ -192,7 +214,7 @@ def runs_on_the_meta_device(case: SplitCase) -> None:
 @check("split", once=True)
 def compiles(case: SplitCase) -> None:
     """It is one graph for torch.compile (fullgraph), and gives the same."""
-    if hasattr(Draws.uniform, "__wrapped__"):
+    if shapes_are_checked():
         raise Skip("What checks the shapes of this process cannot be traced: pretask check compiles it in its own.")
     batch = case.batch()
     seed, epoch = torch.tensor(case.seed), torch.zeros(BATCH, dtype=torch.int64)

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from pretask import Batch, Draws, Inputs, Labels, Recipe, Samples, Targets, Task
+from pretask.protocols import AfterStep, chance_of
 from pretask.training import train
 
 from pretask_registry.conformance import ambient
@@ -90,7 +91,7 @@ def overfits_one_batch(case: TaskCase) -> None:
         optimizer.zero_grad()
         loss.total.backward()
         optimizer.step()
-        if hasattr(task.objective, "after_step"):
+        if isinstance(task.objective, AfterStep):
             task.objective.after_step(task.model, (number + 1) / STEPS)
     told = f"from {losses[0]:.4g} to {losses[-1]:.4g}, where a blind guess has {blind(task, losses[0]):.4g}"
     raise Failure(f"Eight samples must be learned in {STEPS} steps; the loss went {told}.")
@@ -104,7 +105,7 @@ def learned(losses: list[float], start: float) -> bool:
 
 def blind(task: Task, first: float) -> float:
     """The loss of a blind guess, where the objective knows it of every target; at most the first one."""
-    chance = getattr(task.objective, "chance", {})
+    chance = chance_of(task.objective)
     names = list(task.split.spec(task.observed)[1])
     return min(first, sum(chance[name] for name in names)) if all(name in chance for name in names) else first
 

@@ -88,7 +88,7 @@ def test_the_entropy_of_sentences_is_that_of_all_of_them() -> None:
     nats = -sum(probability * math.log(probability) for probability, _ in EVERY)
     words = sum(probability * len(words) for probability, words in EVERY)
     assert total == pytest.approx(1, abs=1e-9)
-    assert DATA.nats("all", first=True) == pytest.approx(nats / words, abs=1e-9)
+    assert DATA.entropy("all", first=True) == pytest.approx(nats / words, abs=1e-9)
 
 
 def test_the_cost_of_a_guess_from_one_word_is_that_of_counted_pairs() -> None:
@@ -104,9 +104,9 @@ def test_the_cost_of_a_guess_from_one_word_is_that_of_counted_pairs() -> None:
     total = sum(pairs.values())
     one = -sum(count * math.log(count / firsts[pair[0]]) for pair, count in pairs.items()) / total
     none = -sum(count * math.log(count / total) for count in seconds.values()) / total
-    assert DATA.nats("one") == pytest.approx(one, abs=1e-9)
-    assert DATA.nats("none") == pytest.approx(none, abs=1e-9)
-    assert DATA.nats("all") < DATA.nats("one") - 0.1 < DATA.nats("none") - 0.5
+    assert DATA.entropy("one") == pytest.approx(one, abs=1e-9)
+    assert DATA.entropy("none") == pytest.approx(none, abs=1e-9)
+    assert DATA.entropy("all") < DATA.entropy("one") - 0.1 < DATA.entropy("none") - 0.5
 
 
 def test_what_is_said_is_as_frequent_as_it_should_be() -> None:
@@ -125,8 +125,8 @@ def test_what_is_said_is_as_frequent_as_it_should_be() -> None:
 
 
 def test_in_a_chain_one_word_of_context_is_all_there_is_to_know() -> None:
-    assert CHAIN.nats("one") == pytest.approx(CHAIN.nats("all"), abs=1e-12)
-    assert CHAIN.nats("none") > CHAIN.nats("one") + 0.2
+    assert CHAIN.entropy("one") == pytest.approx(CHAIN.entropy("all"), abs=1e-12)
+    assert CHAIN.entropy("none") > CHAIN.entropy("one") + 0.2
     moves = torch.tensor([[arc.probability for arc in arcs] for arcs in CHAIN.automaton.arcs[1:]], dtype=torch.float64)
     values, vectors = torch.linalg.eig(moves.T)
     long_run = vectors[:, values.real.argmax()].real
@@ -134,7 +134,7 @@ def test_in_a_chain_one_word_of_context_is_all_there_is_to_know() -> None:
     rate = -(long_run[:, None] * moves * moves.log()).sum()
     order = [arcs[0].after - 1 for arcs in [CHAIN.automaton.arcs[0]]]
     assert order == [0]
-    assert CHAIN.nats("all") == pytest.approx(float(rate), abs=1e-9)
+    assert CHAIN.entropy("all") == pytest.approx(float(rate), abs=1e-9)
 
 
 def test_a_chains_words_follow_each_other_as_often_as_they_should() -> None:

@@ -33,7 +33,7 @@ class Pixels(nn.Module):
         self.norm(flat.mean(2))
         noise = torch.sin(flat * 1e4)  # keeps nothing that a line could read
         both = [Features({"all": each[:, :, None]}, {"all": each}) for each in (noise, flat)]
-        return Features(both[1].streams, both[1].summary, layers=tuple(both)) if layers else both[1]
+        return Features(both[1].streams, both[1].pooled, layers=tuple(both)) if layers else both[1]
 
 
 @dataclass(frozen=True)

@@ -69,34 +69,34 @@ class Planted(nn.Module):
         way = WAYS[int(number[0]) // (TRAIN + TEST)]
         number = number % (TRAIN + TEST)
         noise = Draws(number).branch("noise").normal("at positions", LINE, 7) / 10
-        told, summary = told_by(way, class_of(number), (tokens >= FIRST).sum(1))
+        told, pooled = told_by(way, class_of(number), (tokens >= FIRST).sum(1))
         vectors = torch.where((tokens >= FIRST)[..., None], noise[..., 3:] + told, self.beyond)
         empty = torch.where((tokens >= FIRST)[..., None], noise[..., :3], self.beyond)
         both = (
             Features({"past": empty[:, None]}, {"past": empty[:, None, -1]}, (LINE,), inputs.present),
             Features(
                 {"past": vectors[:, None]},
-                {"past": (summary + noise[:, -1, 3:])[:, None]},
+                {"past": (pooled + noise[:, -1, 3:])[:, None]},
                 (LINE,),
                 inputs.present,
-                own_summary=way == "own",
+                own_pooled=way == "own",
             ),
         )
         return Features(**{**vars(both[1]), "layers": both}) if layers else both[1]
 
 
 def told_by(way: str, label: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
-    """(N, L, D) vectors and (N, D) summaries that tell the class in one way of pooling, where D = CLASSES.
+    """(N, L, D) vectors and (N, D) pooled that tell the class in one way of pooling, where D = CLASSES.
 
     Each class has a feature. Told by the last word, every feature is 1 once and -1 once, that of the class is 1 at the
     last word and the others' before: means are 0, and the largest of each is 1. Told by the mean, every feature is 1 at
     the first word, and that of the class 1 at the second as well. Told by the largest value, the feature of the class
     is 1 at one word and -1 at the next, all others are 0.
     """
-    vectors, summary = torch.zeros(len(label), LINE, CLASSES), torch.zeros(len(label), CLASSES)
+    vectors, pooled = torch.zeros(len(label), LINE, CLASSES), torch.zeros(len(label), CLASSES)
     sample = torch.arange(len(label))
     if way == "own":
-        summary[sample, label] = 1
+        pooled[sample, label] = 1
     elif way == "mean":
         vectors[:, 0] = 1
         vectors[sample, 1, label] = 1
@@ -108,7 +108,7 @@ def told_by(way: str, label: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
         vectors[:, 1] = -1
         vectors[sample, 0, label] = 0
         vectors[sample, words - 1, label] = 1
-    return vectors, summary
+    return vectors, pooled
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,7 @@ class Cells(torch.nn.Module):
         tokens = torch.nn.functional.one_hot(level, 256).float()
         output = Features({"all": tokens}, {"all": tokens.mean(2)}, (PLACES, PLACES))
         return (
-            Features(output.streams, output.summary, output.grid, layers=(blind(output), output)) if layers else output
+            Features(output.streams, output.pooled, output.grid, layers=(blind(output), output)) if layers else output
         )
 
 

@@ -26,7 +26,7 @@ def test_features_are_what_their_spec_says(name: str, spec: InputSpec) -> None:
     model = make(name)
     promised, got = model.features(spec), model(inputs(spec))
     assert got.streams["all"].shape == (2, promised.views, promised.positions, promised.width)
-    assert got.summary["all"].shape == (2, promised.views, promised.width)
+    assert got.pooled["all"].shape == (2, promised.views, promised.width)
     assert got.grid == promised.grid
 
 
@@ -36,7 +36,7 @@ def test_one_pass_gives_every_layer_and_the_last_is_the_output(name: str) -> Non
     got, alone = model(inputs(PATCHES), layers=True), model(inputs(PATCHES))
     assert len(got.layers) >= 3
     assert torch.allclose(got.layers[-1].streams["all"], alone.streams["all"], atol=1e-6)
-    assert torch.allclose(got.summary["all"], alone.summary["all"], atol=1e-6)
+    assert torch.allclose(got.pooled["all"], alone.pooled["all"], atol=1e-6)
     for layer in got.layers:
         assert layer.streams["all"].shape[2] == layer.grid[0] * layer.grid[1]
 
@@ -45,14 +45,14 @@ def test_one_pass_gives_every_layer_and_the_last_is_the_output(name: str) -> Non
 def test_views_share_weights_and_do_not_see_each_other(name: str) -> None:
     model, pair = make(name), inputs(PATCHES)
     swapped = Inputs(pair.data.flip(1))
-    assert torch.allclose(model(pair).summary["all"].flip(1), model(swapped).summary["all"], atol=1e-5)
+    assert torch.allclose(model(pair).pooled["all"].flip(1), model(swapped).pooled["all"], atol=1e-5)
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 5])
 @pytest.mark.parametrize("name", ["convnet", "resnet18"])
 def test_any_number_of_channels_is_read(name: str, channels: int) -> None:
     spec = InputSpec("image", (channels, 32, 32))
-    assert make(name, spec, spec)(inputs(spec)).summary["all"].isfinite().all()
+    assert make(name, spec, spec)(inputs(spec)).pooled["all"].isfinite().all()
 
 
 def test_a_place_of_the_convnet_sees_its_own_surroundings() -> None:

@@ -1,4 +1,4 @@
-"""Promises of the models of sequences: what a position sees, padding, layers, summaries, refusals."""
+"""Promises of the models of sequences: what a position sees, padding, layers, pooled, refusals."""
 
 import subprocess
 import sys
@@ -56,10 +56,10 @@ def tokens(spec: InputSpec = SPEC, batch: int = 3, name: str = "tokens") -> torc
 def test_features_are_what_their_spec_says(name: str, spec: InputSpec) -> None:
     model = make(name)
     promised, got = model.features(spec), model(Inputs(tokens(spec)))
-    assert set(got.streams) == set(got.summary) == set(promised.streams)
+    assert set(got.streams) == set(got.pooled) == set(promised.streams)
     for sight in promised.streams:
         assert got.streams[sight].shape == (3, promised.views, promised.positions, promised.width)
-        assert got.summary[sight].shape == (3, promised.views, promised.width)
+        assert got.pooled[sight].shape == (3, promised.views, promised.width)
     assert got.grid == promised.grid == spec.shape
 
 
@@ -71,7 +71,7 @@ def test_one_pass_gives_every_layer_from_the_embeddings_to_the_output(name: str)
     for sight, vectors in alone.streams.items():
         assert torch.equal(got.layers[-1].streams[sight], vectors)
         assert torch.equal(got.streams[sight], vectors)
-        assert torch.equal(got.layers[-1].summary[sight], got.summary[sight])
+        assert torch.equal(got.layers[-1].pooled[sight], got.pooled[sight])
 
 
 def changed_positions(model: Any, place: int, sight: str, present: torch.Tensor | None = None) -> torch.Tensor:
@@ -126,14 +126,14 @@ def test_padding_changes_no_present_feature_and_no_summary(name: str) -> None:
     alone, filled = model(Inputs(data)), model(Inputs(padded, present=present))
     for sight, vectors in alone.streams.items():
         assert torch.allclose(filled.streams[sight][:, :, :8], vectors, atol=1e-5)
-        assert torch.allclose(filled.summary[sight], alone.summary[sight], atol=1e-5)
+        assert torch.allclose(filled.pooled[sight], alone.pooled[sight], atol=1e-5)
     assert torch.equal(filled.present, present)
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_row_of_padding_only_gives_finite_features(name: str) -> None:
     got = make(name)(Inputs(tokens(), present=torch.zeros(3, 2, 12, dtype=torch.bool)))
-    assert all(bool(each.isfinite().all()) for each in [*got.streams.values(), *got.summary.values()])
+    assert all(bool(each.isfinite().all()) for each in [*got.streams.values(), *got.pooled.values()])
 
 
 @pytest.mark.parametrize("name", ["lstm", "bilstm"])
@@ -145,7 +145,7 @@ def test_lstms_read_over_padding_wherever_it_stands(name: str) -> None:
     gapped, dense = model(Inputs(data, present=present)), model(Inputs(data[..., kept]))
     for sight, vectors in dense.streams.items():
         assert torch.allclose(gapped.streams[sight][:, :, kept], vectors, atol=1e-6)
-        assert torch.allclose(gapped.summary[sight], dense.summary[sight], atol=1e-6)
+        assert torch.allclose(gapped.pooled[sight], dense.pooled[sight], atol=1e-6)
 
 
 def test_an_lstm_is_torchs_own_without_short_cuts() -> None:
@@ -165,7 +165,7 @@ def test_a_bilstm_read_backwards_with_its_halves_swapped_is_itself() -> None:
 
 def test_each_direction_fills_its_own_half_of_what_sees_all() -> None:
     got = make("bilstm")(Inputs(tokens()))
-    for given in (got.streams, got.summary):
+    for given in (got.streams, got.pooled):
         assert torch.equal(given["past"] + given["future"], given["all"])
         assert float((given["past"] * given["future"]).abs().sum()) == 0
 
@@ -184,10 +184,10 @@ def test_a_token_looks_different_in_another_segment(name: str) -> None:
 def test_summaries_are_the_class_vector_the_last_present_or_the_mean() -> None:
     present = torch.arange(12) < torch.tensor([[[12], [7]]] * 3)
     causal, every, bert = (make(name)(Inputs(tokens(), present=present)) for name in ("gpt2", "transformer", "bert"))
-    assert torch.equal(causal.summary["past"][:, 1], causal.streams["past"][:, 1, 6])
+    assert torch.equal(causal.pooled["past"][:, 1], causal.streams["past"][:, 1, 6])
     mean = every.streams["all"][:, 1, :7].mean(1)
-    assert torch.allclose(every.summary["all"][:, 1], mean, atol=1e-6)
-    distance = (bert.summary["all"][:, :, None] - bert.streams["all"]).abs().amax(-1)
+    assert torch.allclose(every.pooled["all"][:, 1], mean, atol=1e-6)
+    distance = (bert.pooled["all"][:, :, None] - bert.streams["all"]).abs().amax(-1)
     assert float(distance.min()) > 1e-3  # the class vector is none of the text's positions
 
 
@@ -203,10 +203,10 @@ def test_one_word_in_two_sentences_has_one_vector_only_where_nothing_stands_arou
 @pytest.mark.parametrize("name", ["transformer", "learned positions", "gpt2", "bert"])
 def test_the_order_of_words_matters(name: str) -> None:
     model, data = make(name), tokens()
-    summary = model(Inputs(data)).streams
+    pooled = model(Inputs(data)).streams
     turned_round = model(Inputs(data.flip(-1))).streams
-    sight = next(iter(summary))
-    assert not torch.allclose(summary[sight].mean(2), turned_round[sight].mean(2), atol=1e-4)
+    sight = next(iter(pooled))
+    assert not torch.allclose(pooled[sight].mean(2), turned_round[sight].mean(2), atol=1e-4)
 
 
 def test_rotary_products_tell_distances_only() -> None:
@@ -238,7 +238,7 @@ def test_models_without_weights_have_shapes(name: str) -> None:
         model = make(name)
         got = model(Inputs(torch.zeros(2, 2, 12, dtype=torch.int64)), layers=True)
         padded = model(Inputs(torch.zeros(2, 2, 12, dtype=torch.int64), present=torch.ones(2, 2, 12, dtype=torch.bool)))
-    assert all(each.is_meta for each in [*model.parameters(), *got.streams.values(), *padded.summary.values()])
+    assert all(each.is_meta for each in [*model.parameters(), *got.streams.values(), *padded.pooled.values()])
 
 
 @torch.enable_grad()
@@ -246,7 +246,7 @@ def test_models_without_weights_have_shapes(name: str) -> None:
 def test_every_weight_gets_a_gradient(name: str) -> None:
     model = make(name)
     got = model(Inputs(tokens()))
-    sum(each.square().sum() for each in [*got.streams.values(), *got.summary.values()]).backward()
+    sum(each.square().sum() for each in [*got.streams.values(), *got.pooled.values()]).backward()
     assert [key for key, each in model.named_parameters() if each.grad is None or not each.grad.abs().sum() > 0] == []
 
 
@@ -347,7 +347,7 @@ def test_going_on_from_what_is_remembered_gives_the_features_of_one_pass(name: s
         found.append(features.streams["past"])
     whole = model(Inputs(read))
     assert torch.allclose(torch.cat(found, 2), whole.streams["past"], atol=1e-4)
-    assert torch.allclose(features.summary["past"], whole.summary["past"], atol=1e-4)
+    assert torch.allclose(features.pooled["past"], whole.pooled["past"], atol=1e-4)
 
 
 def test_a_transformer_that_sees_the_future_cannot_go_on() -> None:

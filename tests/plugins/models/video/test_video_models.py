@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from pretask import Categories, Incompatible, Inputs, InputSpec, Unknown, Values, find_reading
+from pretask import Categories, Incompatible, Inputs, InputSpec, Unknown, Values, find_readout
 from pretask_plugins.models.video.frames import Frames
 from pretask_plugins.models.video.torchvision_video import TorchvisionVideo
 
@@ -28,7 +28,7 @@ def test_a_spec_says_what_comes(name: str) -> None:
     spec, features = model.features(CLIP), model(inputs(CLIP))
     stream = spec.streams[0]
     assert features.streams[stream].shape == (2, spec.views, spec.positions, spec.width)
-    assert features.summary[stream].shape == (2, spec.views, spec.width)
+    assert features.pooled[stream].shape == (2, spec.views, spec.width)
     assert features.grid == spec.grid
 
 
@@ -39,7 +39,7 @@ def test_layers_come_in_one_pass_and_the_last_is_the_output(name: str) -> None:
     stream = next(iter(features.streams))
     assert len(features.layers) >= 3
     assert torch.equal(features.layers[-1].streams[stream], features.streams[stream])
-    assert torch.equal(features.layers[-1].summary[stream], model(inputs(CLIP)).summary[stream])
+    assert torch.equal(features.layers[-1].pooled[stream], model(inputs(CLIP)).pooled[stream])
     for layer in features.layers:
         assert layer.streams[stream].shape[2] == torch.Size(layer.grid).numel()
 
@@ -50,7 +50,7 @@ def test_a_frame_is_seen_by_itself(name: str) -> None:
     clip = inputs(CLIP)
     changed = clip.data.clone()
     changed[:, 2] = 0.3
-    before, after = model(clip).summary["present"], model(Inputs(changed)).summary["present"]
+    before, after = model(clip).pooled["present"], model(Inputs(changed)).pooled["present"]
     assert torch.equal(before[:, [0, 1, 3]], after[:, [0, 1, 3]])
     assert not torch.equal(before[:, 2], after[:, 2])
 
@@ -58,24 +58,24 @@ def test_a_frame_is_seen_by_itself(name: str) -> None:
 def test_a_video_network_mixes_frames() -> None:
     model = MODELS["mc3"](CLIP).eval()
     clip = inputs(CLIP)
-    forwards, backwards = (model(Inputs(each)).summary["all"] for each in (clip.data, clip.data.flip(1)))
+    forwards, backwards = (model(Inputs(each)).pooled["all"] for each in (clip.data, clip.data.flip(1)))
     assert (backwards - forwards).detach().abs().max() > 0.01 * forwards.detach().abs().mean()
 
 
 def test_permuting_frames_permutes_what_is_read_of_them() -> None:
     model = MODELS["small"](CLIP).eval()
     clip, order = inputs(CLIP), [2, 0, 3, 1]
-    summary = model(clip).summary["present"]
-    assert torch.allclose(model(Inputs(clip.data[:, order])).summary["present"], summary[:, order], atol=1e-5)
+    pooled = model(clip).pooled["present"]
+    assert torch.allclose(model(Inputs(clip.data[:, order])).pooled["present"], pooled[:, order], atol=1e-5)
 
 
 def test_one_answer_per_clip_is_read_from_the_frames_side_by_side() -> None:
     model = MODELS["small"](CLIP)
-    reading = find_reading("a test", "order", model.features(CLIP), Categories(2))
-    assert reading.stream == "present"
-    assert reading.width == 4 * model.features(CLIP).width
+    readout = find_readout("a test", "order", model.features(CLIP), Categories(2))
+    assert readout.stream == "present"
+    assert readout.width == 4 * model.features(CLIP).width
     past = Values(1, grid=model.features(CLIP).grid, views=4, sees="past")
-    assert find_reading("a test", "pixels", model.features(CLIP), past).per_view
+    assert find_readout("a test", "pixels", model.features(CLIP), past).per_view
 
 
 def test_the_mean_forgets_where_things_are_and_the_pooled_map_does_not() -> None:
@@ -85,7 +85,7 @@ def test_the_mean_forgets_where_things_are_and_the_pooled_map_does_not() -> None
     spec = InputSpec("image", (3, 64, 64), ordered=True)
     for pool, forgets in ((0, True), (4, False)):
         model = Frames(spec, spec, width=4, depth=2, pool=pool).eval()
-        one, other = (model(Inputs(each)).summary["present"] for each in (spot, moved))
+        one, other = (model(Inputs(each)).pooled["present"] for each in (spot, moved))
         assert (float((one - other).detach().abs().max()) < 1e-4) == forgets
 
 
@@ -94,7 +94,7 @@ def test_other_sizes_and_lengths_are_read_by_the_same_weights() -> None:
     for model in (Frames(CLIP, whole, width=4, depth=2, pool=2), TorchvisionVideo(CLIP, whole, name="mc3_18")):
         spec, features = model.features(whole), model.eval()(inputs(whole, 1))
         assert features.grid == spec.grid
-        assert features.summary[spec.streams[0]].shape == (1, spec.views, spec.width)
+        assert features.pooled[spec.streams[0]].shape == (1, spec.views, spec.width)
 
 
 @pytest.mark.parametrize("name", ["small", "mc3"])

@@ -51,9 +51,9 @@ def exact_posterior(y: torch.Tensor) -> Posterior:
 
 def as_features(posterior: Posterior, *, wrong: float = 0.0, gradient: bool = False) -> Features:
     """Features from which the posterior is read, its mean and log-variance off by `wrong`."""
-    summary = torch.cat([posterior.mean + wrong, posterior.log_variance + wrong], 1)[:, None]
-    summary = summary.requires_grad_(gradient)
-    return Features({"all": summary[:, :, None]}, {"all": summary})
+    pooled = torch.cat([posterior.mean + wrong, posterior.log_variance + wrong], 1)[:, None]
+    pooled = pooled.requires_grad_(gradient)
+    return Features({"all": pooled[:, :, None]}, {"all": pooled})
 
 
 def test_at_the_posterior_every_code_weighs_the_evidence_and_all_bounds_are_exact() -> None:
@@ -99,7 +99,7 @@ def code_gradients(model: Any, y: torch.Tensor, wrong: float) -> torch.Tensor:
     """The gradient of each sample's own loss by mean and log-variance, (B, 2 D)."""
     features = as_features(exact_posterior(y), wrong=wrong, gradient=True)
     loss = model(features, {"y": Target(y)}, Draws(torch.arange(len(y))))
-    (gradient,) = torch.autograd.grad(loss.total, features.summary["all"])
+    (gradient,) = torch.autograd.grad(loss.total, features.pooled["all"])
     return gradient[:, 0] * len(y)
 
 
@@ -120,9 +120,9 @@ def test_the_controlled_score_gradient_vanishes_too_where_all_codes_weigh_the_sa
         model.decoders["y"].body[0].weight[:, 1] = 0
     exact = exact_posterior(y)
     used = torch.tensor([1.0, 0.0])
-    summary = torch.cat([exact.mean * used, exact.log_variance * used], 1)[:, None].requires_grad_()
-    loss = model(Features({"all": summary[:, :, None]}, {"all": summary}), {"y": Target(y)}, Draws(torch.arange(300)))
-    (gradient,) = torch.autograd.grad(loss.total, summary)
+    pooled = torch.cat([exact.mean * used, exact.log_variance * used], 1)[:, None].requires_grad_()
+    loss = model(Features({"all": pooled[:, :, None]}, {"all": pooled}), {"y": Target(y)}, Draws(torch.arange(300)))
+    (gradient,) = torch.autograd.grad(loss.total, pooled)
     assert float(gradient[:, 0, ::2].abs().max()) * 300 < 1e-2  # single precision, divided by small scores
     assert float(gradient[:, 0, 1::2].abs().max()) * 300 > 1
 

@@ -22,7 +22,7 @@ from pretask import (
     TargetSpecs,
     build_loss,
     check_kinds,
-    find_reading,
+    find_readout,
     weighted_mean,
 )
 from torch import Tensor, nn
@@ -46,8 +46,8 @@ class MomentumTeacher(nn.Module):
     ) -> None:
         super().__init__()
         check_kinds(WHO, targets, {"shown"})
-        self.readings = {name: find_reading(WHO, name, features, spec) for name, spec in targets.items()}
-        self.heads = Heads({name: predictor(read.width, hidden) for name, read in self.readings.items()})
+        self.readouts = {name: find_readout(WHO, name, features, spec) for name, spec in targets.items()}
+        self.heads = Heads({name: predictor(read.width, hidden) for name, read in self.readouts.items()})
         self.momentum = momentum
         self.teacher: Any = None
 
@@ -73,12 +73,12 @@ class MomentumTeacher(nn.Module):
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
         """What the teacher is guessed to see, (B, D) of length 1."""
-        return {name: F.normalize(self.heads[name](read(features)), dim=-1) for name, read in self.readings.items()}
+        return {name: F.normalize(self.heads[name](read(features)), dim=-1) for name, read in self.readouts.items()}
 
     @torch.no_grad()
     def answer(self, name: str, target: Target) -> Tensor:
         """What the teacher sees, (B, D) of length 1."""
-        seen: Tensor = F.normalize(self.readings[name](self.teacher(Inputs(target.value))), dim=-1)
+        seen: Tensor = F.normalize(self.readouts[name](self.teacher(Inputs(target.value))), dim=-1)
         return seen
 
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:

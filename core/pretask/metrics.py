@@ -1,0 +1,54 @@
+"""Metrics: what evaluators and objectives declare of their numbers, so that whoever shows one knows how to judge it.
+
+A number is called by its metric, with what it is measured on before a full stop or a colon: `layer2.accuracy`,
+`next.accuracy`, `nucleus 0.9: repetition`. What was not declared is shown plainly: never judged, never a headline.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+FRACTION = "fraction"  # from 0 to 1, shown in per cent
+LOSS = "loss"  # what an objective declares of the part that is named after its target alone
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is known of a number.
+
+    Args:
+        unit: `fraction` for what lies from 0 to 1 and is shown in per cent; else the unit in a word, such as nats, or
+            nothing for a plain number.
+        higher_is_better: None where neither way is better: a count, a share that describes the data.
+    """
+
+    unit: str = ""
+    higher_is_better: bool | None = None
+
+    @property
+    def is_fraction(self) -> bool:
+        """Whether it is shown in per cent."""
+        return self.unit == FRACTION
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Whether less of it is better."""
+        return self.higher_is_better is False
+
+
+def metric_name(name: str) -> str:
+    """Return the metric of a number: what stands after the last full stop or colon.
+
+    >>> metric_name("layer2.accuracy"), metric_name("nucleus 0.9: repetition"), metric_name("J&F")
+    ('accuracy', 'repetition', 'J&F')
+    """
+    return name if name.endswith(".") else name.rsplit(": ", 1)[-1].rsplit(".", 1)[-1]
+
+
+def find_metric(declared: Mapping[str, Metric], name: str) -> Metric | None:
+    """Return what is declared of a number: under its whole name, else under its metric; None where nothing is."""
+    return declared.get(name, declared.get(metric_name(name)))
+
+
+def find_part(declared: Mapping[str, Metric], part: str) -> Metric | None:
+    """Return what an objective declares of a part of its loss: TARGET is the loss itself, TARGET.METRIC a metric."""
+    return declared.get(metric_name(part) if "." in part else LOSS)
