@@ -128,9 +128,10 @@ def test_a_kind_of_target_may_be_named_alone() -> None:
 def test_an_objective_and_an_evaluator_say_what_they_need() -> None:
     assert traits(LEAST["objective"]) == {"targets": frozenset({"agreement"}), "bottleneck": False, "metrics": {}}
     assert pretask.objective("elbo", "a:E", targets={"values"}, bottleneck=True).traits["bottleneck"] is True
-    assert traits(LEAST["evaluator"]) == {"needs": "encoder", "modality": frozenset()}
+    nothing = {"metrics": {}, "headline": ""}
+    assert traits(LEAST["evaluator"]) == {"needs": "encoder", "modality": frozenset(), **nothing}
     said = pretask.evaluator("density", "a:D", needs="objective", modality=("image", "text"))
-    assert traits(said) == {"needs": "objective", "modality": frozenset({"image", "text"})}
+    assert traits(said) == {"needs": "objective", "modality": frozenset({"image", "text"}), **nothing}
     assert traits(LEAST["data"]) == {"modality": "text"}
 
 
