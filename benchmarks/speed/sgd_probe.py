@@ -34,7 +34,6 @@ from pretask.pooling import pool
 from pretask.pretext_score import evaluating
 from pretask_bench.records.provenance import collect
 from pretask_bench.runs.plan import make_plan
-from pretask_bench.runs.run import Sitting, make
 from pretask_plugins.evaluators.probes.linear import LinearProbe
 from pretask_plugins.evaluators.probes.validation_split import Labelled, Probed, stratified
 from pretask_registry import Registry
@@ -104,7 +103,7 @@ def compare(root: Path, model: str, size: int, samples: int, tests: int) -> dict
     """Seconds and accuracies of both."""
     settings = {"data.root": str(root), "data.size": size, "model.name": model}
     plan = make_plan(Registry.load(), "vae", parts={"data": "folder", "model": "timm"}, settings=settings)
-    built = make(plan, Sitting(Path("unused"), torch.device("cpu")))
+    built = build_parts(plan, torch.device("cpu"))
     task, train, test = built.compose(torch.device("cpu")), subset(built.train, samples), subset(built.test, tests)
     classes = len(next(iter(train.labels.values())).names)
     features, answers = list(extract(task, test, Budget(batch=BATCH), ("mean",)).values())[-1], classes_of(test)

@@ -136,7 +136,7 @@ def train(
 
 
 class Run:
-    """One sitting of a training run."""
+    """A training run, from where it stands to its end or a stop."""
 
     def __init__(
         self, task: Task, samples: Samples, seed: int, folder: Path | None, progress: Progress, watch: Watcher | None

@@ -113,7 +113,9 @@ def seed_numbers(field: Field, record: Record) -> list[str]:
         (row.evaluator, row.encoder): row.metrics for row in record.results
     }
     return [
-        written(found.get((field.evaluators[measure.evaluator], encoder), {}).get(measure.metric), measure.metric)
-        for measure in field.division.measures
+        written(
+            found.get((field.evaluators[measure.evaluator], encoder), {}).get(measure.metric), field.metric(measure)
+        )
+        for measure, metric in zip(field.division.measures, map(field.metric, field.division.measures), strict=True)
         for encoder in ENCODERS
     ]

@@ -13,6 +13,7 @@ from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
 
+from pretask import Metric
 from pretask_registry import Registry
 
 from pretask_bench.board.gaps import lacks, without_items
@@ -21,6 +22,7 @@ from pretask_bench.board.trust import Conflicts, Named, Verdict, copies, judge_c
 from pretask_bench.records.cells import Settler
 from pretask_bench.records.code import changed_modules
 from pretask_bench.records.encoders import TRAINED
+from pretask_bench.records.metrics import declared_by
 from pretask_bench.records.record import Record, Row
 from pretask_bench.records.verify import record_faults
 from pretask_bench.results.groups import title
@@ -101,6 +103,10 @@ class Field:
     fingerprints: Mapping[str, str]
     complete: tuple[Entry, ...]
     incomplete: tuple[Entry, ...]
+
+    def metric(self, measure: Measure) -> Metric:
+        """Return what is declared of the number that a measure ranks by."""
+        return declared_by(self.first, self.evaluators[measure.evaluator]).metric(measure.metric)
 
     @property
     def first(self) -> Record:

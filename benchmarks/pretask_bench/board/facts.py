@@ -1,16 +1,17 @@
 """Facts: a board as plain numbers and names, which board.json holds and board.md shows."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
+
+from pretask import Metric
 
 from pretask_bench.board.entries import Entry, Field, Sorted, measure_values
 from pretask_bench.board.notices import markdown_notices, notice_facts
 from pretask_bench.board.pictures import COSTS, cost_of
 from pretask_bench.board.standings import Scale, Standing, Table, estimate_of
 from pretask_bench.records.encoders import ENCODERS
-from pretask_bench.records.metrics import is_pretext_cost, is_share
 from pretask_bench.results.markdown import plain_text, row_text
 from pretask_bench.results.pretext import PretextPart, pretext_parts
 from pretask_bench.results.report import written
@@ -79,7 +80,12 @@ def unranked(table: Table) -> tuple[Entry, ...]:
 
 def scale_facts(scale: Scale) -> Facts:
     """The ends of a scale."""
-    return {"measure": scale.measure.title, "chance": scale.chance, "reference": scale.reference, "fault": scale.fault}
+    facts = {
+        "measure": scale.measure.title,
+        "unit": scale.metric.unit,
+        "higher_is_better": scale.metric.higher_is_better,
+    }
+    return {**facts, "chance": scale.chance, "reference": scale.reference, "fault": scale.fault}
 
 
 def standing_facts(standing: Standing) -> Facts:
@@ -140,7 +146,8 @@ def part_facts(part: PretextPart, shortcut: float | None) -> Facts:
     found, trivial = part.estimate, part.trivial
     return {
         "metric": part.name,
-        "lower_is_better": is_pretext_cost(part.name),
+        "unit": part.metric.unit,
+        "higher_is_better": part.metric.higher_is_better,
         "mean": found.value if found is not None else None,
         "low": found.low if found is not None else None,
         "high": found.high if found is not None else None,
@@ -176,7 +183,7 @@ def markdown_table(table: Facts) -> list[str]:
     """One table: who is ranked, with the numbers beside; and who is not."""
     print_of = ", ".join(f"{part} {value[:12]}" for part, value in sorted(table["fingerprints"].items()))
     lines = [f"## {table['division']}: {table['data']} ({plain_text(print_of)})", ""]
-    measures = [each["measure"] for each in table["scales"]]
+    measures = {each["measure"]: Metric(each["unit"], each["higher_is_better"]) for each in table["scales"]}
     heads = ["rank", "entry", "score", *(f"{each}, {encoder}" for each in measures for encoder in ENCODERS), "seeds"]
     if table["ranking"]:
         lines += [row_text(heads), row_text(["---"] * len(heads))]
@@ -186,10 +193,14 @@ def markdown_table(table: Facts) -> list[str]:
     return [*lines, ""]
 
 
-def markdown_row(entry: Facts, measures: Iterable[str]) -> list[str]:
+def markdown_row(entry: Facts, measures: Mapping[str, Metric]) -> list[str]:
     """The cells of one entry."""
     score = entry["score"]
-    numbers = [cell_text(entry["measures"][each].get(encoder), each) for each in measures for encoder in ENCODERS]
+    numbers = [
+        cell_text(entry["measures"][name].get(encoder), metric)
+        for name, metric in measures.items()
+        for encoder in ENCODERS
+    ]
     within = f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
     return [rank_text(entry["rank"]), plain_text(name_of(entry)), within, *numbers, str(len(entry["seeds"]))]
 
@@ -214,20 +225,19 @@ def rank_text(ranks: Sequence[int]) -> str:
     return f"{ranks[0]}" if ranks[0] == ranks[1] else f"{ranks[0]}–{ranks[1]}"
 
 
-def cell_text(number: Facts | None, measure: str) -> str:
+def cell_text(number: Facts | None, metric: Metric) -> str:
     """A mean with half of its interval."""
     if number is None:
         return ""
-    metric = measure.rsplit(" ", 1)[-1]
     text: str = written(number["mean"], metric)
     if number["low"] is None:
         return text
     return f"{text} ± {half_text(Estimate(number['mean'], number['low'], number['high'], 0), metric)}"
 
 
-def half_text(estimate: Estimate, metric: str) -> str:
+def half_text(estimate: Estimate, metric: Metric) -> str:
     """Half of the width of an interval, in the unit in which the number is written."""
     if estimate.low is None or estimate.high is None:
         return ""
     half = (estimate.high - estimate.low) / 2
-    return f"{100 * half:.1f}" if is_share(metric) else f"{half:.2g}"
+    return f"{100 * half:.1f}" if metric.is_fraction else f"{half:.2g}"

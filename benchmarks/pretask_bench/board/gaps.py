@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from pretask_bench.records.encoders import TRAINED
-from pretask_bench.records.metrics import is_share
+from pretask_bench.records.metrics import declared_by
 from pretask_bench.records.record import Record, Row
 from pretask_bench.runs.suites import Division, Measure, Suite
 
@@ -14,20 +14,21 @@ def lacks(suite: Suite, division: Division, evaluators: Mapping[str, str], recor
     for measure in division.measures:
         evaluator = evaluators[measure.evaluator]
         for encoder in (TRAINED, *suite.file.baselines):
-            gaps += fault_of(row_of(record, evaluator, encoder), measure, measure.metric, encoder)
+            gaps += fault_of(record, row_of(record, evaluator, encoder), measure, measure.metric, encoder)
         if isinstance(measure.chance, str):
-            gaps += fault_of(row_of(record, evaluator, TRAINED), measure, measure.chance, TRAINED)
+            gaps += fault_of(record, row_of(record, evaluator, TRAINED), measure, measure.chance, TRAINED)
     return gaps
 
 
-def fault_of(row: Row | None, measure: Measure, metric: str, encoder: str) -> list[str]:
+def fault_of(record: Record, row: Row | None, measure: Measure, metric: str, encoder: str) -> list[str]:
     """What is wrong with a number: it is not there, is no share though it should be, or its bits say otherwise."""
     value = row.metrics.get(metric) if row is not None else None
     name = f"{measure.evaluator} {metric} of {encoder}"
     if row is None or value is None:
         return [name]
-    if is_share(metric) and not 0 <= value <= 1:
-        return [f"{name} as a share (it is {value:.3g})"]
+    declared = declared_by(record, row.evaluator).metric(metric)
+    if declared.is_fraction and not declared.minimum <= value <= 1:
+        return [f"{name} as a {declared.unit} (it is {value:.3g})"]
     items = row.items.get(metric)
     if items is not None and abs(items.share - value) > 1e-4:
         return [f"{name} as its bits have it ({items.share:.4f}, not {value:.4f})"]

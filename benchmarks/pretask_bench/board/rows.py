@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from markupsafe import Markup
+from pretask import Metric
 
 from pretask_bench.board.entries import Entry, Field, shortened
 from pretask_bench.board.facts import half_text, interval_over, pretext_facts, rank_text, unranked
 from pretask_bench.board.pictures import cost_of, score_range, strip
 from pretask_bench.board.standings import Standing, Table, estimate_of
 from pretask_bench.records.encoders import ENCODERS, RANDOM, TRAINED
-from pretask_bench.records.metrics import direction, is_share
+from pretask_bench.records.metrics import direction
 from pretask_bench.results.groups import short
 from pretask_bench.results.report import shown, written
 from pretask_bench.results.statistics import Estimate
@@ -144,7 +145,8 @@ def pretext_texts(entry: Entry) -> tuple[str, list[str]]:
 def part_lines(facts: Mapping[str, Any], seeds: int) -> list[str]:
     """One part of a pretext score: first itself, then what it is to be held against."""
     name, trivial = facts["metric"], facts["trivial"]
-    arrow = direction(facts["lower_is_better"])
+    metric = Metric(facts["unit"], facts["higher_is_better"])
+    arrow = direction(metric)
     if facts["hidden"]:
         return [f"{shortened(name, 24)} {arrow} {facts['hidden']}"]
     estimate = Estimate(facts["mean"], facts["low"], facts["high"], max(seeds, facts["count"]))
@@ -154,8 +156,8 @@ def part_lines(facts: Mapping[str, Any], seeds: int) -> list[str]:
         "shortcut": facts["shortcut"],
     }
     return [
-        f"{shortened(name, 24)} {arrow} {narrow(shown(estimate, name))}",
-        *(f"{each} {narrow(written(value, name))}" for each, value in beside.items() if value is not None),
+        f"{shortened(name, 24)} {arrow} {narrow(shown(estimate, metric))}",
+        *(f"{each} {narrow(written(value, metric))}" for each, value in beside.items() if value is not None),
     ]
 
 
@@ -173,11 +175,13 @@ def measure_cells(fields: Field, entry: Entry, measure: Measure) -> list[NumberC
     """Every number of one measure."""
     found = {encoder: estimate_of(fields, entry, measure, encoder) for encoder in ENCODERS}
     trained, random = found[TRAINED], found[RANDOM]
-    worse = trained is not None and random is not None and trained.value <= random.value
-    return [cell_of(each, measure.metric, worse and encoder == TRAINED) for encoder, each in found.items()]
+    metric = fields.metric(measure)
+    gain = trained.value - random.value if trained is not None and random is not None else math.inf
+    worse = metric.higher_is_better is not None and (-gain if metric.lower_is_better else gain) <= 0
+    return [cell_of(each, metric, worse and encoder == TRAINED) for encoder, each in found.items()]
 
 
-def cell_of(estimate: Estimate | None, metric: str, worse: bool) -> NumberCell:
+def cell_of(estimate: Estimate | None, metric: Metric, worse: bool) -> NumberCell:
     """One number."""
     if estimate is None:
         return NumberCell("", "", False)
@@ -189,11 +193,13 @@ def heads(table: Table) -> list[tuple[str, str]]:
     ends = {each.measure.title: (each.chance, each.reference) for each in table.scales}
     found = []
     for measure in table.field.division.measures:
-        unit = ", %" if is_share(measure.metric) else ""
+        metric = table.field.metric(measure)
+        unit = ", %" if metric.is_fraction else f", {metric.unit}" if metric.unit else ""
+        unit += f" {direction(metric)}" if metric.lower_is_better else ""
         scale = (
             ""
             if measure.title not in ends
-            else "chance {}, reference {}".format(*(written(each, measure.metric) for each in ends[measure.title]))
+            else "chance {}, reference {}".format(*(written(each, metric) for each in ends[measure.title]))
         )
         found.append((measure.title + unit, scale))
     return found

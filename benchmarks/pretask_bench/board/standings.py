@@ -12,6 +12,7 @@ from statistics import median
 
 import numpy as np
 from jaxtyping import Float
+from pretask import Metric
 
 from pretask_bench.board.entries import Entry, Field, measure_values
 from pretask_bench.board.evidence import Evidence, Measured, gather_evidence, weigh_quartiles
@@ -30,20 +31,22 @@ class Scale:
 
     Args:
         measure: Of the division.
+        metric: What its evaluator declares of the number.
         chance: What is 0; the median over entries.
         reference: What is 1; where it is supervised, the mean over entries.
         items: Fewest test items of an entry, where their bits are known.
     """
 
     measure: Measure
+    metric: Metric
     chance: float
     reference: float
     items: int | None = None
 
     @property
     def least(self) -> float:
-        """What the reference must exceed: chance, or the upper end of Wilson's interval of chance on so many items."""
-        if self.items is None or not 0 <= self.chance <= 1:
+        """What the reference must be better than: chance, or the upper end of Wilson's interval of it on the items."""
+        if self.items is None or not 0 <= self.chance <= 1 or self.metric.lower_is_better:
             return self.chance
         high = share(round(self.chance * self.items), self.items).high
         return self.chance if high is None else max(self.chance, high)
@@ -51,9 +54,9 @@ class Scale:
     @property
     def fault(self) -> str:
         """Why nothing can be normalised by it; empty if it can."""
-        if self.reference > self.least:
+        if (self.reference < self.least) if self.metric.lower_is_better else (self.reference > self.least):
             return ""
-        numbers = f"{written(self.reference, self.measure.metric)} against {written(self.chance, self.measure.metric)}"
+        numbers = f"{written(self.reference, self.metric)} against {written(self.chance, self.metric)}"
         on = f" on {self.items} test items" if self.items is not None else ""
         told = f"{self.measure.title}: the reference cannot be told from chance ({numbers}{on})"
         return told.replace(" %", "\u202f%")
@@ -128,9 +131,9 @@ def scale_of(field: Field, measure: Measure) -> Scale:
     counts = [count for each in field.complete if (count := count_of(field, each, measure)) is not None]
     items = min(counts, default=None)
     if measure.reference != SUPERVISED:
-        return Scale(measure, chance, float(measure.reference), items)
+        return Scale(measure, field.metric(measure), chance, float(measure.reference), items)
     found = [mean_over_seeds(measure_values(field, each, measure, SUPERVISED)).value for each in field.complete]
-    return Scale(measure, chance, mean_over_seeds(sorted(found)).value, items)
+    return Scale(measure, field.metric(measure), chance, mean_over_seeds(sorted(found)).value, items)
 
 
 def count_of(field: Field, entry: Entry, measure: Measure) -> int | None:
@@ -164,12 +167,14 @@ def measured(field: Field, scale: Scale, entry: Entry, values: Float[np.ndarray,
     metric, width = scale.measure.metric, scale.reference - scale.chance
     rows = entry.rows(field.evaluators[scale.measure.evaluator], TRAINED)
     own, raw = own_interval(rows[0], metric), float(rows[0].metrics[metric] or 0.0)
+    # where lower is better, a number is no fraction of correct answers
+    items = () if scale.metric.lower_is_better else same_items([row.items.get(metric) for row in rows])
     return Measured(
         values=tuple(map(float, values)),
-        items=same_items([row.items.get(metric) for row in rows]),
+        items=items,
         worst=-scale.chance / width,
         best=(1 - scale.chance) / width,
-        own=max(raw - own[0], own[1] - raw) / width if own is not None else 0.0,  # an end may be cut off at 0 or 1
+        own=max(raw - own[0], own[1] - raw) / abs(width) if own is not None else 0.0,  # an end may be cut off at 0 or 1
     )
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from pretask_bench.board.keeper import Keeper
 from pretask_bench.records.agreement import Judged, contradiction, judge_number
 from pretask_bench.records.encoders import TRAINED
+from pretask_bench.records.metrics import declared_by
 from pretask_bench.records.record import Record
 
 MAX_PAIRED = 8  # records of a cell of which every pair is compared; of more, each with the median one
@@ -143,7 +144,9 @@ def ranking_divergences(first: Record, second: Record, numbers: Numbers) -> Iter
     for evaluator, metric in numbers:
         values = [number_of(each, evaluator, metric) for each in (first, second)]
         if None not in values and not has_items(first, second, evaluator, metric):
-            judged = judge_number(f"{evaluator} on {TRAINED} {metric}", metric, *values)
+            judged = judge_number(
+                f"{evaluator} on {TRAINED} {metric}", declared_by(first, evaluator).metric(metric), *values
+            )
             if not judged.agrees:
                 yield judged
 

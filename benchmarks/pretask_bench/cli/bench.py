@@ -7,7 +7,7 @@ import click
 from pretask_bench.cli.main import json_option, registry
 from pretask_bench.cli.run import find_device
 from pretask_bench.results.tables import draw_table, show_json, show_rows
-from pretask_bench.runs.bench import Entry, Outcome, carry_out, plan_suite
+from pretask_bench.runs.bench import Entry, Outcome, execute_all, plan_suite
 from pretask_bench.runs.plan import names_in, parse_setting
 from pretask_bench.runs.suites import read_suite
 
@@ -48,10 +48,10 @@ def command(
     if only_plan:
         show_plan(entries, as_json)
         return
-    from pretask_bench.runs.run import Sitting
+    from pretask_bench.runs.context import RunContext
 
-    sitting = Sitting(out, find_device(device, threads), baselines=suite.file.baselines)
-    outcomes = list(carry_out(registry(), entries, sitting))
+    context = RunContext(out, find_device(device, threads), baselines=suite.file.baselines)
+    outcomes = list(execute_all(registry(), entries, context))
     if as_json:
         show_json([facts(each) for each in outcomes])
     else:

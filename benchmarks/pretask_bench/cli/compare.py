@@ -10,6 +10,8 @@ from pretask_bench.cli.main import json_option
 from pretask_bench.results.tables import draw_table, show_json
 
 if TYPE_CHECKING:
+    from pretask import Metric
+
     from pretask_bench.results.compare import Comparison
 
 COLUMNS = ("pair", "over", "difference", "95 % interval", "p", "p after Holm", "verdict")
@@ -29,6 +31,7 @@ of shares are in points of per cent."""
 @json_option
 def command(places: tuple[Path, ...], evaluator: str | None, metric: str | None, as_json: bool) -> None:
     """Compare the trained encoders of A, B, … : records, or folders with the seeds of one or several cells."""
+    from pretask_bench.records.metrics import declared_by, direction
     from pretask_bench.results.compare import as_facts, common_evaluator, common_metric, compare, entrants, legend
 
     found = entrants(places, evaluator)
@@ -42,11 +45,12 @@ def command(places: tuple[Path, ...], evaluator: str | None, metric: str | None,
         show_json({"evaluator": evaluator, "metric": metric, "compared": compared, "pairs": [*map(as_facts, rows)]})
         return
     draw_table(("", "what", "data", "seeds", "records"), names, "What is compared", width=WIDTH)
-    cells = [cells_of(row, metric) for row in rows]
-    draw_table(COLUMNS, cells, f"{evaluator}: {metric}", width=WIDTH)
+    judged = declared_by(found[0].group[0], evaluator).metric(metric)
+    cells = [cells_of(row, judged) for row in rows]
+    draw_table(COLUMNS, cells, f"{evaluator}: {metric} {direction(judged)}".strip(), width=WIDTH)
 
 
-def cells_of(row: "Comparison", metric: str) -> tuple[str, ...]:
+def cells_of(row: "Comparison", metric: "Metric") -> tuple[str, ...]:
     """One row of the table."""
     low, high = row.estimate.low, row.estimate.high
     interval = (
@@ -59,8 +63,6 @@ def cells_of(row: "Comparison", metric: str) -> tuple[str, ...]:
     return (pair, row.over, points(row.estimate.value, metric), interval, p, corrected, row.verdict)
 
 
-def points(value: float, metric: str) -> str:
-    """A difference with its sign, in points where the number is a share."""
-    from pretask_bench.records.metrics import is_share
-
-    return f"{100 * value:+.1f}" if is_share(metric) else f"{value:+.4g}"
+def points(value: float, metric: "Metric") -> str:
+    """Return a difference with its sign, in points where the number is a fraction."""
+    return f"{100 * value:+.1f}" if metric.is_fraction else f"{value:+.4g}"

@@ -94,11 +94,12 @@ def command(
         for each in range(seed, seed + max(seeds, 1))
     ]
     from pretask_bench.results.report import report
+    from pretask_bench.runs.context import RunContext
     from pretask_bench.runs.reference_encoders import wanted
-    from pretask_bench.runs.run import Sitting, run
+    from pretask_bench.runs.run import run
 
-    sitting = Sitting(out, find_device(device, threads), checkpoint_seconds, again, wanted(baselines))
-    done = [run(registry(), plan, sitting) for plan in plans]
+    context = RunContext(out, find_device(device, threads), checkpoint_seconds, again, wanted(baselines))
+    done = [run(registry(), plan, context) for plan in plans]
     if as_json:
         show_json([{**record.model_dump(mode="json"), "file": str(path)} for record, path in done])
         return

@@ -9,10 +9,11 @@ every number without items (losses, the pretext score) is within 2 % of what it 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from pretask_bench.records.metrics import is_share
+from pretask import Metric
+
+from pretask_bench.records.metrics import Declared, declared_by, declared_by_objective
 from pretask_bench.records.record import Items, Record, Row
 from pretask_bench.records.verify import called, numbers_agree
-from pretask_bench.results.groups import headline
 from pretask_bench.results.report import written
 from pretask_bench.results.statistics import difference_over_items
 
@@ -48,21 +49,22 @@ def judge(old: Record, new: Record) -> Iterator[Judged]:
         if other is None:
             yield Judged(called(row), "there", "missing", "a row for a row", agrees=False)
         else:
-            yield from judge_row(row, other)
+            yield from judge_row(row, other, declared_by(old, row.evaluator))
     before, now = (each.pretext.metrics if each.pretext is not None else {} for each in (old, new))
+    declared = declared_by_objective(old)
     for name in before:
-        if ": " not in name:  # the others are trivial guesses
-            yield judge_number(f"pretext {name}", name, before[name], now.get(name))
+        if ": " not in name:  # the others are of trivial predictors
+            yield judge_number(f"pretext {name}", declared.part(name), before[name], now.get(name))
 
 
-def judge_row(row: Row, other: Row) -> Iterator[Judged]:
+def judge_row(row: Row, other: Row, declared: Declared) -> Iterator[Judged]:
     """The items of a row, or where it has none the number that stands for it."""
     for name, items in row.items.items():
         yield judge_items(called(row, name), items, other.items.get(name))
     known = {name: value for name, value in row.metrics.items() if value is not None}
     if not row.items and known:
-        name = headline(row.evaluator, known)
-        yield judge_number(called(row, name), name, known[name], other.metrics.get(name))
+        name = declared.choose_headline(known) or next(iter(known))
+        yield judge_number(called(row, name), declared.metric(name), known[name], other.metrics.get(name))
 
 
 def judge_items(name: str, before: Items, now: Items | None) -> Judged:
@@ -84,13 +86,13 @@ def judge_items(name: str, before: Items, now: Items | None) -> Judged:
     )
 
 
-def judge_number(name: str, metric: str, before: float | None, now: float | None) -> Judged:
+def judge_number(name: str, metric: Metric, before: float | None, now: float | None) -> Judged:
     """A number that was not counted from items."""
     recorded, found = (written(each, metric) if each is not None else "none" for each in (before, now))
     if before is None or now is None:
         return Judged(name, recorded, found, "both or none", agrees=before is now)
-    room = TOLERANCE if is_share(metric) else TOLERANCE * max(abs(before), abs(now))
-    rule = "within 2 points" if is_share(metric) else "within 2 %"
+    room = TOLERANCE if metric.is_fraction else TOLERANCE * max(abs(before), abs(now))
+    rule = "within 2 points" if metric.is_fraction else "within 2 %"
     return Judged(name, recorded, found, rule, agrees=abs(now - before) <= room)
 
 

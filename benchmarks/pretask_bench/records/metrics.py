@@ -1,49 +1,99 @@
-"""Metrics: what is known of a number by its name: its unit, its direction, and which one stands for an evaluator.
+"""Metrics: what is declared of the numbers in a record, by the evaluators and the objective that they come from.
 
-The one place for it until metrics are declared by those who yield them.
+What is installed here decides, so that a record cannot turn a direction round; the record's own word is taken for
+components that are not installed. A number of which nobody declared anything is shown plainly, and never judged.
 """
 
-SHARES = {
-    *("accuracy", "balanced_accuracy", "majority", "lexical", "explained", "ranked", "low", "high"),
-    *("overlap", "repetition", "distinct-1", "distinct-2"),
-}
-COSTS = ("nats", "perplexity", "bits", "loss", "negative", "error", "distortion", "surprise", "repetition")
-HEADLINES = ("nats_per_token", "accuracy", "5.accuracy", "J&F", "auc", "overlap", "perplexity", "elbo", "rankme")
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from pretask import Metric
+from pretask.metrics import find_metric, find_part
+from pretask_registry import Registry
+
+from pretask_bench.records.record import Declaration, DeclaredMetric, Record
+
 LOWER, HIGHER = "↓", "↑"  # which way a number is better
+UNDECLARED = Metric()
 
 
-def last_word(name: str) -> str:
-    """What kind of number a name ends in.
+@dataclass(frozen=True)
+class Declared:
+    """What one component declares of its numbers.
 
-    >>> last_word("layer2.accuracy"), last_word("nucleus 0.9: repetition"), last_word("J&F")
-    ('accuracy', 'repetition', 'J&F')
+    Args:
+        metrics: See `pretask.metrics`.
+        headline: The number that stands for an evaluator.
     """
-    return name.rsplit(": ", 1)[-1].rsplit(".", 1)[-1]
+
+    metrics: Mapping[str, Metric] = field(default_factory=dict)
+    headline: str = ""
+
+    def metric(self, name: str) -> Metric:
+        """Return what is known of a number of an evaluator."""
+        return find_metric(self.metrics, name) or UNDECLARED
+
+    def part(self, name: str) -> Metric:
+        """Return what is known of a part of a loss: the task's own, or a trivial predictor's, `bigram: next`."""
+        return find_part(self.metrics, name.rsplit(": ", 1)[-1]) or UNDECLARED
+
+    def choose_headline(self, found: Iterable[str]) -> str:
+        """Return the headline if it was found, else the first number that is better one way; "" where none is."""
+        names = list(found)
+        if self.headline in names:
+            return self.headline
+        return next((name for name in names if self.metric(name).higher_is_better is not None), "")
 
 
-def is_share(name: str) -> bool:
-    """Whether a metric is a share, to be shown in per cent."""
-    return last_word(name) in SHARES
+def declared_by(record: Record, component: str) -> Declared:
+    """Return what the evaluator or objective of this id declares."""
+    return installed().get(component) or declared_in(record, component)
 
 
-def is_cost(metric: str) -> bool:
-    """Whether less of a number is better.
+def declared_by_objective(record: Record) -> Declared:
+    """Return what the objective of a record declares of the parts of its loss."""
+    return declared_by(record, record.cell.objective.id)
 
-    >>> is_cost("nats_per_token"), is_cost("layer1.accuracy"), is_cost("loss.accuracy")
-    (True, False, False)
+
+def declared_in(record: Record, component: str) -> Declared:
+    """Return what a record says of a component's numbers."""
+    told = record.declared.get(component)
+    if told is None:
+        return Declared()
+    metrics = {name: Metric(each.unit, each.higher_is_better) for name, each in told.metrics.items()}
+    return Declared(metrics, told.headline)
+
+
+@cache
+def installed() -> Mapping[str, Declared]:
+    """Return what the evaluators and objectives that are installed declare, by their ids."""
+    registry = Registry.load()
+    every = [each for kind in ("evaluator", "objective") for each in registry.components(kind)]
+    return {each.id: declared_in_traits(each.component.traits) for each in every if each.component.traits["metrics"]}
+
+
+def declared_in_traits(traits: Mapping[str, Any]) -> Declared:
+    """Return what a component's declaration says."""
+    return Declared(traits["metrics"], traits.get("headline", ""))
+
+
+def as_declaration(traits: Mapping[str, Any]) -> Declaration:
+    """Return what a component's declaration says, as a record holds it."""
+    metrics: Mapping[str, Metric] = traits["metrics"]
+    told = {
+        name: DeclaredMetric(unit=each.unit, higher_is_better=each.higher_is_better) for name, each in metrics.items()
+    }
+    return Declaration(headline=traits.get("headline", ""), metrics=told)
+
+
+def direction(metric: Metric) -> str:
+    """Return the arrow that says which way a number is better; nothing where neither way is.
+
+    >>> direction(Metric("nats", higher_is_better=False)), direction(Metric())
+    ('↓', '')
     """
-    return any(word in last_word(metric) for word in COSTS)
-
-
-def is_pretext_cost(part: str) -> bool:
-    """Whether less of a part of a pretext loss is better: a part is named TARGET for nats, TARGET.METRIC for others.
-
-    >>> is_pretext_cost("next"), is_pretext_cost("next.accuracy"), is_pretext_cost("context.ranked")
-    (True, False, False)
-    """
-    return "." not in part or is_cost(part)
-
-
-def direction(lower: bool) -> str:
-    """The arrow that says which way a number is better."""
-    return LOWER if lower else HIGHER
+    if metric.higher_is_better is None:
+        return ""
+    return HIGHER if metric.higher_is_better else LOWER

@@ -298,6 +298,20 @@ class Provenance(Sealed):
     command: Annotated[tuple[Text, ...], Field(max_length=400)] = ()
 
 
+class DeclaredMetric(Sealed):
+    """What a component declares of one of its numbers; see `pretask.metrics`."""
+
+    unit: Annotated[str, StringConstraints(max_length=40)] = ""
+    higher_is_better: bool | None = None
+
+
+class Declaration(Sealed):
+    """What a component declares of its numbers, so that a record can be read without its plugins."""
+
+    headline: Annotated[str, StringConstraints(max_length=200)] = ""
+    metrics: Annotated[dict[Name, DeclaredMetric], Field(max_length=400)] = {}
+
+
 class Record(Extended):
     """One result.
 
@@ -309,10 +323,11 @@ class Record(Extended):
         weights: Hash of the trained weights, which tells whether a rerun was exact.
         code: Hash of the syntax of every module that the parts use, by name; see code.py. It is beside the cell, since
             it says how the numbers came about and not what they are of.
+        declared: What the objective and the evaluators declare of their numbers, by id.
         reruns: Name of the record whose cell was carried out again, where that is why this one was made.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"code", "reruns"})
+    later: ClassVar[frozenset[str]] = frozenset({"code", "declared", "reruns"})
 
     record: Literal[1]
     status: Literal["complete", "failed"]
@@ -322,6 +337,7 @@ class Record(Extended):
     pretext: Pretext | None = None
     weights: Hash | None = None
     code: Annotated[dict[Name, Hash], Field(max_length=4000)] = {}
+    declared: Annotated[dict[Id, Declaration], Field(max_length=64)] = {}
     provenance: Provenance
     licence: Line | None = None
     author: Line | None = None

@@ -11,21 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from pretask import Metric
 from pretask.errors import PretaskError
 from pretask_registry import Registry
 
 from pretask_bench.records.canonical import canonical_bytes
 from pretask_bench.records.cells import Settler, precision_of_recipe
+from pretask_bench.records.metrics import declared_by, declared_by_objective
 from pretask_bench.records.record import DataPart, Items, Part, Picture, Record, cell_key
 from pretask_bench.records.store import files_of, read, read_picture
 from pretask_bench.records.times import times_can_be
 
 ROUNDING = 1e-6  # of a share that float32 held; one item of a million changes more
-SHARES = {
-    *("accuracy", "balanced_accuracy", "majority", "lexical", "ranked", "auc", "balanced_auc", "J&F", "recall"),
-    *("repetition", "distinct-1", "distinct-2", "overlap"),
-}
-AT_MOST_ONE = {"explained"}
 
 Answers = Iterator[str | None]
 Filed = tuple[Path, Record]
@@ -128,26 +125,24 @@ def form(path: Path, records: list[Filed]) -> Answers:
 
 
 def recomputed(record: Record) -> Answers:
-    """Every accuracy again from whether each item was answered rightly."""
+    """Every number of the same name as items again, from whether each item was answered correctly."""
     for row in record.results:
         for name, items in row.items.items():
-            if last_word(name) == "accuracy":
-                told = row.metrics.get(name)
-                share = items.share
+            if name in row.metrics:
+                told, share = row.metrics[name], items.share
                 same = told is not None and abs(told - share) <= ROUNDING
                 yield None if same else f"{called(row, name)} is {told}, its {items.count} items say {share:.6g}"
 
 
 def in_range(record: Record) -> Answers:
-    """Every share between 0 and 1, chance levels included, and what is explained at most 1."""
-    for where, numbers in numbers_of(record):
+    """Every fraction between 0 and 1, chance levels included, and what is explained of a variance at most 1."""
+    for where, numbers, find in numbers_of(record):
         for name, value in numbers.items():
-            word = last_word(name)
-            if value is None or word not in SHARES | AT_MOST_ONE:
+            metric = find(name)
+            if value is None or not metric.is_fraction:
                 continue
-            low = -float("inf") if word in AT_MOST_ONE else -ROUNDING
-            within = low <= value <= 1 + ROUNDING
-            yield None if within else f"{where} {name} is {value}, which no {word} can be"
+            within = metric.minimum - ROUNDING <= value <= 1 + ROUNDING
+            yield None if within else f"{where} {name} is {value}, which no {metric.unit} can be"
 
 
 def chance_has_a_score(record: Record) -> Answers:
@@ -269,15 +264,10 @@ def numbers_agree(first: Record, second: Record) -> bool:
 
 
 def count_unchecked(found: Verification, path: Path, record: Record) -> None:
-    """Count the numbers that stand alone, and name items that are not those of the number beside them."""
+    """Count the numbers that stand alone."""
     for row in record.results:
-        bits = {name for name in row.items if last_word(name) == "accuracy"}
+        bits = {name for name in row.items if name in row.metrics}
         found.unchecked["numbers without the items that they were counted from"] += len(row.metrics.keys() - bits)
-        for name in row.items.keys() - bits:
-            told, share = row.metrics.get(name), row.items[name].share
-            if told is not None and abs(told - share) > ROUNDING:
-                message = f"{called(row, name)} is {told:.4g}; the items of that name say {share:.4g}: not its own"
-                found.note(RECOMPUTED, path, message)
     if record.pretext is not None:
         found.unchecked["pretext numbers, which only a rerun could check"] += len(record.pretext.metrics)
 
@@ -306,29 +296,22 @@ def pictures_of(record: Record) -> Iterator[Picture]:
         yield from measured.pictures if measured is not None else ()
 
 
-def numbers_of(record: Record) -> Iterator[tuple[str, Mapping[str, float | None]]]:
-    """All groups of numbers of a record, with what to call them."""
+def numbers_of(record: Record) -> Iterator[tuple[str, Mapping[str, float | None], Callable[[str], Metric]]]:
+    """Yield all groups of numbers of a record: what to call them, and what finds what is declared of one."""
     if record.pretext is not None:
-        yield "pretext", record.pretext.metrics
-        yield "pretext chance", record.pretext.chance
-        yield "pretext shortcut", record.pretext.shortcut
+        part = declared_by_objective(record).part
+        yield "pretext", record.pretext.metrics, part
+        yield "pretext chance", record.pretext.chance, part
+        yield "pretext shortcut", record.pretext.shortcut, part
     for row in record.results:
-        yield called(row), row.metrics
-        yield f"{called(row)} chance", row.chance
+        metric = declared_by(record, row.evaluator).metric
+        yield called(row), row.metrics, metric
+        yield f"{called(row)} chance", row.chance, metric
 
 
 def called(row: Any, name: str = "") -> str:
     """What to call a row, or one of its numbers."""
     return f"{row.evaluator} on {row.encoder} {name}".rstrip()
-
-
-def last_word(name: str) -> str:
-    """What kind of number a name ends in.
-
-    >>> last_word("layer2.accuracy"), last_word("majority: order.accuracy"), last_word("J&F")
-    ('accuracy', 'accuracy', 'J&F')
-    """
-    return name.rsplit(".", 1)[-1].rsplit(": ", 1)[-1]
 
 
 FORM = "files are records: schema, canonical form, name is hash"

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Int
-from pretask import PretaskError, Unknown
+from pretask import Metric, PretaskError, Unknown
 
 from pretask_bench.records.encoders import TRAINED
-from pretask_bench.records.metrics import is_cost
+from pretask_bench.records.metrics import declared_by
 from pretask_bench.records.record import Items, Record, Row
 from pretask_bench.records.store import read_all
-from pretask_bench.results.groups import Group, grouped, headline, is_called, short, title
+from pretask_bench.results.groups import Group, grouped, is_called, short, title
 from pretask_bench.results.references import values_by_metric
 from pretask_bench.results.statistics import (
     Estimate,
@@ -141,7 +141,7 @@ def compare(found: Sequence[Entrant], evaluator: str | None = None, metric: str 
     evaluator = common_evaluator(found, evaluator)
     metric = common_metric(found, evaluator, metric)
     rows = [row for pair in combinations(found, 2) for row in compare_pair(*pair, evaluator, metric)]
-    return decided(rows, metric)
+    return decided(rows, declared_by(found[0].group[0], evaluator).metric(metric))
 
 
 def common_evaluator(found: Sequence[Entrant], wanted: str | None) -> str:
@@ -162,7 +162,9 @@ def common_metric(found: Sequence[Entrant], evaluator: str, wanted: str | None) 
     if not common or (wanted is not None and wanted not in common):
         named = f" '{wanted}'" if wanted is not None else ""
         raise Unknown(f"compare needs a number{named} that all have; all have: {listed([*common])}.")
-    return wanted if wanted is not None else headline(evaluator, common)
+    if wanted is not None:
+        return wanted
+    return declared_by(found[0].group[0], evaluator).choose_headline(common) or next(iter(common))
 
 
 def listed(names: Sequence[str]) -> str:
@@ -253,7 +255,7 @@ def differences_of_items(
     return np.stack(rows) if len({len(row) for row in rows}) == 1 else None
 
 
-def decided(rows: Sequence[Comparison], metric: str) -> list[Comparison]:
+def decided(rows: Sequence[Comparison], metric: Metric) -> list[Comparison]:
     """The comparisons with Holm's correction over all that decide, and a verdict on each of these."""
     deciding = [row for row in rows if row.decides and row.probability is not None]
     corrected = dict(zip(map(id, deciding), holm([row.probability or 0.0 for row in deciding]), strict=True))
@@ -265,10 +267,10 @@ def decided(rows: Sequence[Comparison], metric: str) -> list[Comparison]:
     ]
 
 
-def verdict(row: Comparison, probability: float | None, metric: str) -> str:
+def verdict(row: Comparison, probability: float | None, metric: Metric) -> str:
     """What a comparison comes to.
 
-    >>> verdict(Comparison("A", "B", "", True, Estimate(0.1, 0.05, 0.15, 9), 0.001), 0.001, "accuracy")
+    >>> verdict(Comparison("A", "B", "", True, Estimate(0.1, 0.05, 0.15, 9), 0.001), 0.001, Metric("fraction", True))
     'A is better'
     """
     if probability is None:
@@ -278,7 +280,9 @@ def verdict(row: Comparison, probability: float | None, metric: str) -> str:
     if probability >= LEVEL:
         return "no difference found"
     higher, lower = (row.first, row.second) if row.estimate.value > 0 else (row.second, row.first)
-    return f"{lower if is_cost(metric) else higher} is better"
+    if metric.higher_is_better is None:
+        return f"{higher} is higher"
+    return f"{higher if metric.higher_is_better else lower} is better"
 
 
 def as_facts(row: Comparison) -> Mapping[str, Any]:

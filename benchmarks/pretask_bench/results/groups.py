@@ -9,8 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pretask import Metric
+
 from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, TRAINED, label_of
-from pretask_bench.records.metrics import HEADLINES, direction, is_cost, is_pretext_cost
+from pretask_bench.records.metrics import UNDECLARED, declared_by, direction
 from pretask_bench.records.record import Record, cell_key
 from pretask_bench.results.pretext import PretextPart, pretext_parts
 from pretask_bench.results.references import References, references_of_probe, values_by_metric
@@ -33,7 +35,8 @@ class Line:
         failed: What went wrong, where that is what they say.
         pretext: What was trained, and a share where there is one.
         evaluator: Without its namespace.
-        metric: The number that stands for it.
+        metric: The name of the number that stands for it.
+        judged: What is declared of it.
         trained: That number of the trained encoder.
         references: What it is held against.
         chosen: What the evaluator chose for the trained encoder, such as layer and pooling.
@@ -46,6 +49,7 @@ class Line:
     pretext: Sequence[PretextPart] = ()
     evaluator: str = ""
     metric: str = ""
+    judged: Metric = UNDECLARED
     trained: Estimate | None = None
     references: References = field(default_factory=References)
     chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -59,10 +63,10 @@ class Line:
     def cells(self) -> tuple[str, ...]:
         """The texts under COLUMNS."""
         found = self.found
-        named = f"{self.evaluator} {self.metric} {direction(is_cost(self.metric))}" if self.metric else self.evaluator
+        named = f"{self.evaluator} {self.metric} {direction(self.judged)}".strip() if self.metric else self.evaluator
         probe = f"failed: {self.failed}" if self.failed else named
         probe += f" ({self.choice})" if self.choice else ""
-        values = [shown(found[each], self.metric) if each in found else "" for each in (TRAINED, *SHOWN)]
+        values = [shown(found[each], self.judged) if each in found else "" for each in (TRAINED, *SHOWN)]
         return (self.what, self.data, str(self.seeds), *self.pretext_cells, probe, *values)
 
     @property
@@ -74,7 +78,7 @@ class Line:
     def pretext_cells(self) -> tuple[str, str, str]:
         """Each part of the pretext score, its chance level, and what the best trivial predictor reaches."""
         scores = [score_text(part) for part in self.pretext]
-        chances = [written(part.references.chance, part.name) for part in self.pretext]
+        chances = [written(part.references.chance, part.metric) for part in self.pretext]
         return (
             "; ".join(scores),
             "; ".join(filter(None, chances)),
@@ -87,7 +91,7 @@ class Line:
         facts: dict[str, Any] = {"what": self.what, "data": self.data, "seeds": self.seeds, "failed": self.failed}
         for label, place in (("pretext", 0), ("share", 1)):
             facts |= part_facts(label, self.pretext[place] if place < len(self.pretext) else None)
-        facts |= {"evaluator": self.evaluator, "metric": self.metric, "lower is better": is_cost(self.metric)}
+        facts |= {"evaluator": self.evaluator, "metric": self.metric, "lower is better": self.judged.lower_is_better}
         facts["chosen"] = {name: [*values] for name, values in self.chosen.items()}
         for encoder in ENCODERS:
             facts |= ends(label_of(encoder), self.found.get(encoder))
@@ -96,8 +100,8 @@ class Line:
 
 def score_text(part: PretextPart) -> str:
     """A part with the arrow of its direction, or why it is not shown."""
-    number = shown(part.estimate, part.name) if part.estimate is not None else part.hidden
-    return f"{part.name} {direction(is_pretext_cost(part.name))} {number}"
+    number = shown(part.estimate, part.metric) if part.estimate is not None else part.hidden
+    return f"{part.name} {direction(part.metric)} {number}"
 
 
 def trivial_text(part: PretextPart) -> str:
@@ -105,7 +109,9 @@ def trivial_text(part: PretextPart) -> str:
     if part.trivial is None:
         return ""
     notes = [*(["ahead"] if part.loses else []), *(["saw all training samples"] if part.trivial.seen is None else [])]
-    return f"{part.trivial.name} {written(part.trivial.value, part.name)}" + (f" ({', '.join(notes)})" if notes else "")
+    return f"{part.trivial.name} {written(part.trivial.value, part.metric)}" + (
+        f" ({', '.join(notes)})" if notes else ""
+    )
 
 
 def part_facts(label: str, part: PretextPart | None) -> dict[str, Any]:
@@ -113,7 +119,7 @@ def part_facts(label: str, part: PretextPart | None) -> dict[str, Any]:
     trivial = part.trivial if part is not None else None
     return {
         f"{label} metric": part.name if part is not None else "",
-        f"{label} lower is better": is_pretext_cost(part.name) if part is not None else None,
+        f"{label} lower is better": part.metric.lower_is_better if part is not None else None,
         **ends(label, part.estimate if part is not None else None),
         f"{label} chance": part.references.chance if part is not None else None,
         f"{label} trivial predictor": trivial.name if trivial is not None else None,
@@ -201,16 +207,15 @@ def probe_facts(group: Group, evaluator: str) -> dict[str, Any]:
     trained = values_by_metric(group, evaluator, TRAINED)
     if not trained:
         return {"evaluator": short(evaluator)}
-    name = headline(evaluator, trained)
+    declared = declared_by(group[0], evaluator)
+    name = declared.choose_headline(trained)
+    if not name:
+        return {"evaluator": short(evaluator)}
     return {
         "evaluator": short(evaluator),
         "metric": name,
+        "judged": declared.metric(name),
         "trained": mean_over_seeds([*trained[name].values()]),
         "references": references_of_probe(group, evaluator, name),
         "chosen": choices(group, evaluator, TRAINED),
     }
-
-
-def headline(evaluator: str, found: Mapping[str, object]) -> str:
-    """The number that stands for an evaluator: the first of HEADLINES that it gives, else its first."""
-    return next((name for name in HEADLINES if name in found), next(iter(found)))

@@ -21,7 +21,7 @@ from pretask.errors import PretaskError
 from pydantic import ValidationError
 
 from pretask_bench.records.encoders import TRAINED
-from pretask_bench.records.metrics import HEADLINES
+from pretask_bench.records.metrics import declared_by
 from pretask_bench.records.record import Cell, DataPart, Measured, Pretext, Provenance, Record, Row
 from pretask_bench.records.store import Refused, in_store, read, stores_in
 from pretask_bench.results.groups import seedless
@@ -198,16 +198,17 @@ def provenance_of(made: Provenance) -> Provenance:
 
 
 def headline_of(row: Row, record: Record) -> Row:
-    """A row with the numbers that may stand for its evaluator: those with a name of their own, and the first."""
+    """A row with the number that stands for its evaluator: what it is for the trained encoder."""
     own = [each for each in record.results if (each.evaluator, each.encoder) == (row.evaluator, TRAINED)]
-    first = [name for each in own or [row] for name, value in each.metrics.items() if value is not None][:1]
-    kept = {"metrics": known_of(row, {*HEADLINES, *first}), "missing": {}, "items": {}, "pictures": (), "chance": {}}
+    known = [name for each in own or [row] for name, value in each.metrics.items() if value is not None]
+    headline = declared_by(record, row.evaluator).choose_headline(known)
+    kept = {"metrics": known_of(row, {headline}), "missing": {}, "items": {}, "pictures": (), "chance": {}}
     return row.model_copy(update=kept)
 
 
 def pretext_of(record: Record) -> Pretext | None:
     """The numbers by which the pretext task is read, what trivial predictors reach, and chance levels."""
-    main, whole = headline_parts(record.pretext), record.pretext
+    main, whole = headline_parts(record), record.pretext
     if whole is None or not main:
         return None
     kept = known_of(whole, [name for name in whole.metrics if name.rsplit(": ", 1)[-1] in main])

@@ -14,9 +14,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pretask import Metric
 from pretask.pretext_score import HeldOutScore, PartScore
 
-from pretask_bench.records.metrics import is_pretext_cost, is_share
+from pretask_bench.records.metrics import Declared, declared_by_objective
 from pretask_bench.records.record import Pretext, Record, measured
 from pretask_bench.results.references import References, Trivial, loses_to_trivial, references_of_pretext
 from pretask_bench.results.statistics import CONFIDENCE, Estimate, mean_over_seeds, student
@@ -26,7 +27,11 @@ Interval = tuple[float, float]
 
 
 def pretext_fields(
-    score: HeldOutScore, trivial: Mapping[str, HeldOutScore], seen: int, chance: Mapping[str, float]
+    score: HeldOutScore,
+    trivial: Mapping[str, HeldOutScore],
+    seen: int,
+    chance: Mapping[str, float],
+    declared: Declared,
 ) -> dict[str, Any]:
     """The fields of a record's Pretext, but for shortcuts.
 
@@ -35,10 +40,11 @@ def pretext_fields(
         trivial: Of the split's trivial predictors, by name.
         seen: Training samples that the task and the predictors were shown.
         chance: By part, what a blind prediction reaches.
+        declared: What the objective declares of the parts.
     """
     parts = dict(score.parts)
     parts |= {f"{name}: {part}": found for name, each in trivial.items() for part, found in each.parts.items()}
-    intervals = {name: interval_of(part, name, score.samples) for name, part in parts.items()}
+    intervals = {name: interval_of(part, declared.part(name), score.samples) for name, part in parts.items()}
     return {
         **measured({name: part.value for name, part in parts.items()}),
         "chance": dict(chance),
@@ -51,12 +57,12 @@ def pretext_fields(
     }
 
 
-def interval_of(part: PartScore, name: str, samples: int, confidence: float = CONFIDENCE) -> Interval | None:
+def interval_of(part: PartScore, metric: Metric, samples: int, confidence: float = CONFIDENCE) -> Interval | None:
     """The interval of a part's mean; None for a single block, or where something is not finite.
 
     Args:
         part: With its sums by block.
-        name: Of the part, which says whether it is a share.
+        metric: What is declared of the part.
         samples: How many independent samples there are.
         confidence: Of the interval.
     """
@@ -64,7 +70,7 @@ def interval_of(part: PartScore, name: str, samples: int, confidence: float = CO
     if variance is None:
         return None
     reach = student((1 + confidence) / 2, len(part.blocks) - 1)
-    if is_share(name) and 0 <= part.value <= 1:
+    if metric.is_fraction and 0 <= part.value <= 1:
         spread = part.value * (1 - part.value)
         effective = min(spread / variance, part.count) if variance > 0 and spread > 0 else min(samples, part.count)
         return wilson(part.value, effective, reach)
@@ -98,31 +104,27 @@ def wilson(value: float, count: float, reach: float) -> Interval:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def trained_part(pretext: Pretext) -> str | None:
-    """The part of the loss that was trained: as the record says, else the first that is a cost.
-
-    Args:
-        pretext: Records hold numbers by the alphabet, so older ones cannot say which came first.
-    """
+def trained_part(pretext: Pretext, declared: Declared) -> str | None:
+    """Return the part of the loss that was lowered: as the record says, else the first that is better when lower."""
     own = own_parts(pretext)
     if pretext.trained in own:
         return pretext.trained
-    named = [name for name in own if name.startswith("negative_")]
-    costs = [name for name in own if is_pretext_cost(name)]
-    return next(iter([*named, *costs, *own]), None)
+    return next((name for name in own if declared.part(name).lower_is_better), None)
 
 
-def share_part(pretext: Pretext) -> str | None:
-    """The share that is easiest to read of what was trained; None where there is none."""
-    own, trained = own_parts(pretext), trained_part(pretext)
-    shares = [name for name in own if is_share(name) and name != trained]
-    same = [name for name in shares if name.split(".")[0] == trained]
-    return next(iter([*same, *shares]), None)
+def fraction_part(pretext: Pretext, declared: Declared) -> str | None:
+    """Return the fraction that is easiest to read of what was trained; None where there is none."""
+    own, trained = own_parts(pretext), trained_part(pretext, declared)
+    judged = [name for name in own if name != trained and declared.part(name).higher_is_better is not None]
+    fractions = [name for name in judged if declared.part(name).is_fraction]
+    same = [name for name in fractions if name.split(".")[0] == trained]
+    return next(iter([*same, *fractions]), None)
 
 
-def headline_parts(pretext: Pretext | None) -> list[str]:
-    """The parts by which a pretext task is read at a glance: what was trained, and a share where there is one."""
-    found = [trained_part(pretext), share_part(pretext)] if pretext is not None else []
+def headline_parts(record: Record) -> list[str]:
+    """Return the parts by which a pretext task is read: what was trained, and a fraction where there is one."""
+    pretext, declared = record.pretext, declared_by_objective(record)
+    found = [trained_part(pretext, declared), fraction_part(pretext, declared)] if pretext is not None else []
     return [name for name in found if name is not None]
 
 
@@ -143,12 +145,14 @@ class PretextPart:
 
     Args:
         name: Of the part.
+        metric: What is declared of it.
         estimate: Over seeds and samples; None where it rests on too few answers.
         hidden: Why there is no estimate.
         references: Chance and, where there is an estimate, the trivial predictors.
     """
 
     name: str
+    metric: Metric
     estimate: Estimate | None
     hidden: str
     references: References
@@ -156,25 +160,26 @@ class PretextPart:
     @property
     def trivial(self) -> Trivial | None:
         """The best trivial predictor."""
-        return self.references.best_trivial(is_pretext_cost(self.name))
+        return self.references.best_trivial(self.metric)
 
     @property
     def loses(self) -> bool:
         """Whether the best trivial predictor is at least as good."""
-        return self.estimate is not None and loses_to_trivial(self.estimate.value, self.references, self.name)
+        return self.estimate is not None and loses_to_trivial(self.estimate.value, self.references, self.metric)
 
 
 def pretext_parts(records: Sequence[Record]) -> list[PretextPart]:
     """What records of one encoder say of its pretext task at a glance: what was trained first, then a share."""
-    return [pretext_part(records, name) for name in headline_parts(records[0].pretext)]
+    return [pretext_part(records, name) for name in headline_parts(records[0])]
 
 
 def pretext_part(records: Sequence[Record], name: str) -> PretextPart:
     """One part; of predictors and chance what the first record says."""
     first, references = records[0].pretext, references_of_pretext(records[0], name)
+    metric = declared_by_objective(records[0]).part(name)
     if first is not None and (hidden := too_few(first, name)):
-        return PretextPart(name, None, hidden, References(references.chance))
-    return PretextPart(name, estimate_part(records, name), "", references)
+        return PretextPart(name, metric, None, hidden, References(references.chance))
+    return PretextPart(name, metric, estimate_part(records, name), "", references)
 
 
 def estimate_part(records: Sequence[Record], name: str) -> Estimate | None:

@@ -8,12 +8,11 @@ from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
-from pretask import Unknown
+from pretask import Metric, Unknown
 from pretask_registry.names import hint
 
 from pretask_bench.cli.terminal import visible
 from pretask_bench.records.encoders import RANDOM, RAW, TRAINED, label_of
-from pretask_bench.records.metrics import is_share
 from pretask_bench.records.record import Record
 from pretask_bench.results.groups import COLUMNS, Group, Line, ends, is_called, lines_of, short, together
 from pretask_bench.results.markdown import plain_text, row_text
@@ -139,7 +138,7 @@ def pooled(groups: Sequence[Group], fields: Sequence[str]) -> Table:
         named = dict(zip((*fields, "evaluator", "metric"), values, strict=True))
         metric = named.pop("metric")
         found = {encoder: spread(lines, encoder) for encoder in (TRAINED, RANDOM, RAW)}
-        shown = [ranged(found[encoder], metric) for encoder in found]
+        shown = [ranged(found[encoder], lines[0].judged) for encoder in found]
         cells.append((*values[: len(fields)], str(len(lines)), f"{short(values[-2])} {metric}", *shown))
         labels = {label_of(encoder): each for encoder, each in found.items()}
         numbers = {name: value for label, each in labels.items() for name, value in ends(label, each).items()}
@@ -160,18 +159,18 @@ def spread(lines: Sequence[Line], encoder: str) -> Estimate | None:
     return Estimate(math.fsum(values) / len(values), min(values), max(values), len(values)) if values else None
 
 
-def ranged(estimate: Estimate | None, name: str) -> str:
+def ranged(estimate: Estimate | None, metric: Metric) -> str:
     """A mean with the lowest and the highest.
 
-    >>> ranged(Estimate(0.5, 0.4, 0.6, 2), "accuracy")
+    >>> ranged(Estimate(0.5, 0.4, 0.6, 2), Metric("fraction"))
     '50.0 % (40.0 to 60.0)'
     """
     if estimate is None or estimate.low is None or estimate.high is None:
         return ""
     if estimate.count < 2:
-        return written(estimate.value, name)
-    low, high = (f"{100 * end:.1f}" if is_share(name) else f"{end:.4g}" for end in (estimate.low, estimate.high))
-    return f"{written(estimate.value, name)} ({low} to {high})"
+        return written(estimate.value, metric)
+    low, high = (f"{100 * end:.1f}" if metric.is_fraction else f"{end:.4g}" for end in (estimate.low, estimate.high))
+    return f"{written(estimate.value, metric)} ({low} to {high})"
 
 
 def as_text(form: str, table: Table) -> str:

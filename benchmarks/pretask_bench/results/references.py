@@ -6,8 +6,9 @@ One object for all that show a number: tables, `pretask results`, the board, and
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pretask import Metric
+
 from pretask_bench.records.encoders import BASELINES, RANDOM, RAW, SUPERVISED, TRAINED
-from pretask_bench.records.metrics import is_pretext_cost
 from pretask_bench.records.record import Record
 from pretask_bench.results.statistics import Estimate, mean_over_seeds
 
@@ -57,10 +58,12 @@ class References:
         """The same network, trained on labels."""
         return self.encoders.get(SUPERVISED)
 
-    def best_trivial(self, lower: bool) -> Trivial | None:
-        """The trivial predictor that does best, where lower is better or where it is not."""
-        best = min if lower else max
-        return best(self.trivial, key=lambda each: each.value) if self.trivial else None
+    def best_trivial(self, metric: Metric) -> Trivial | None:
+        """Return the trivial predictor that does best; None where there is none, or neither way is better."""
+        if not self.trivial or metric.higher_is_better is None:
+            return None
+        best = max if metric.higher_is_better else min
+        return best(self.trivial, key=lambda predictor: predictor.value)
 
 
 def references_of_pretext(record: Record, part: str) -> References:
@@ -99,12 +102,11 @@ def values_by_metric(records: Sequence[Record], evaluator: str, encoder: str) ->
     return found
 
 
-def loses_to_trivial(value: float, references: References, part: str) -> bool:
-    """Whether the best trivial predictor is at least as good as a part of a pretext score.
+def loses_to_trivial(value: float, references: References, metric: Metric) -> bool:
+    """Return whether the best trivial predictor is at least as good as a part of a pretext score.
 
-    >>> loses_to_trivial(4.7, References(trivial=(Trivial("bigram", 4.6),)), "next")
+    >>> loses_to_trivial(4.7, References(trivial=(Trivial("bigram", 4.6),)), Metric("nats", higher_is_better=False))
     True
     """
-    lower = is_pretext_cost(part)
-    best = references.best_trivial(lower)
-    return best is not None and (best.value <= value if lower else best.value >= value)
+    best = references.best_trivial(metric)
+    return best is not None and (best.value >= value if metric.higher_is_better else best.value <= value)

@@ -6,8 +6,10 @@ With several seeds every number is a mean with its 95 % interval (Student's t), 
 import math
 from collections.abc import Mapping, Sequence
 
+from pretask import Metric
+
 from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, SUPERVISED, TRAINED, label_of
-from pretask_bench.records.metrics import direction, is_pretext_cost, is_share
+from pretask_bench.records.metrics import declared_by, declared_by_objective, direction
 from pretask_bench.records.record import Record
 from pretask_bench.results.pretext import estimate_part, too_few
 from pretask_bench.results.references import references_of_pretext, values_by_metric
@@ -41,17 +43,18 @@ def pretext_title(record: Record) -> str:
 def pretext_rows(records: Sequence[Record]) -> list[tuple[str, str, str, str]]:
     """Every part of the held-out loss: which way it is better, with its interval, answers and chance level."""
     rows = []
-    first = records[0].pretext
+    first, declared = records[0].pretext, declared_by_objective(records[0])
     for name in first.metrics if first is not None else ():
         estimate = estimate_part(records, name)
-        score = shown(estimate, name) if estimate is not None else "no valid answer"
+        metric = declared.part(name)
+        score = shown(estimate, metric) if estimate is not None else "no valid answer"
         count = first.count.get(name) if first is not None else None
         rows.append(
             (
-                f"{name} {direction(is_pretext_cost(name.rsplit(': ', 1)[-1]))}",
+                f"{name} {direction(metric)}".strip(),
                 (too_few(first, name) if first is not None else "") or score,
                 f"{count:,}" if count is not None else "",
-                written(references_of_pretext(records[0], name).chance, name),
+                written(references_of_pretext(records[0], name).chance, metric),
             )
         )
     return rows
@@ -60,15 +63,17 @@ def pretext_rows(records: Sequence[Record]) -> list[tuple[str, str, str, str]]:
 def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ...]]:
     """Every number of one evaluator: trained, at random initialisation, their difference paired by seed, and others."""
     found = {encoder: values_by_metric(records, evaluator, encoder) for encoder in ENCODERS}
+    declared = declared_by(records[0], evaluator)
     rows: list[tuple[str, ...]] = []
     for name, values in found[TRAINED].items():
-        mean = {encoder: over_seeds(numbers.get(name, {}), name) for encoder, numbers in found.items()}
+        metric = declared.metric(name)
+        mean = {encoder: over_seeds(numbers.get(name, {}), metric) for encoder, numbers in found.items()}
         beside = found[RANDOM].get(name, {})
-        difference = (
-            paired_difference(values, beside) if values.keys() & beside.keys() and name.endswith("accuracy") else None
+        judged = values.keys() & beside.keys() and metric.higher_is_better is not None
+        gain = shown(paired_difference(values, beside), metric, sign=True) if judged else ""
+        rows.append(
+            (f"{name} {direction(metric)}".strip(), mean[TRAINED], mean[RANDOM], gain, mean[RAW], mean[SUPERVISED])
         )
-        gain = shown(difference, name, sign=True) if difference is not None else ""
-        rows.append((name, mean[TRAINED], mean[RANDOM], gain, mean[RAW], mean[SUPERVISED]))
     return rows + chosen_rows(records, evaluator)
 
 
@@ -94,21 +99,21 @@ def choices(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[
     return {name: [*dict.fromkeys(values)] for name, values in found.items()}
 
 
-def over_seeds(values: Mapping[int, float], name: str) -> str:
+def over_seeds(values: Mapping[int, float], metric: Metric) -> str:
     """The mean over seeds, or nothing where there is none."""
-    return shown(mean_over_seeds([*values.values()]), name) if values else ""
+    return shown(mean_over_seeds([*values.values()]), metric) if values else ""
 
 
-def written(value: float | None, name: str) -> str:
-    """One number: shares in per cent, others with four digits."""
+def written(value: float | None, metric: Metric) -> str:
+    """Return one number: fractions in per cent, others with four digits."""
     if value is None:
         return ""
-    return f"{100 * value:.1f} %" if is_share(name) else f"{value:.4g}"
+    return f"{100 * value:.1f} %" if metric.is_fraction else f"{value:.4g}"
 
 
-def shown(estimate: Estimate, name: str, *, sign: bool = False) -> str:
+def shown(estimate: Estimate, metric: Metric, *, sign: bool = False) -> str:
     """A number with half the width of its interval, where it has one."""
-    text = written(estimate.value, name)
+    text = written(estimate.value, metric)
     if sign and estimate.value >= 0:
         text = "+" + text
     if estimate.low is None or estimate.high is None or estimate.count < 2:
@@ -116,4 +121,4 @@ def shown(estimate: Estimate, name: str, *, sign: bool = False) -> str:
     half = (estimate.high - estimate.low) / 2
     if not math.isfinite(half):
         return text
-    return f"{text} ± {100 * half:.1f}" if is_share(name) else f"{text} ± {half:.2g}"
+    return f"{text} ± {100 * half:.1f}" if metric.is_fraction else f"{text} ± {half:.2g}"

@@ -134,17 +134,18 @@ def evaluator_settings(division: Division) -> dict[str, Any]:
     return {name: value for name, value in division.settings.items() if not name.startswith("data.")}
 
 
-def carry_out(registry: Registry, entries: list[Entry], sitting: Any) -> Iterator[Outcome]:
+def execute_all(registry: Registry, entries: list[Entry], context: Any) -> Iterator[Outcome]:
     """Run every entry; a refusal or failure is an outcome too. Ctrl-C ends all of it, with everything saved."""
-    from pretask_bench.runs.run import Interrupted, run
+    from pretask_bench.runs.context import Interrupted
+    from pretask_bench.runs.run import run
 
     for number, each in enumerate(entries, start=1):
         if each.plan is None:
             yield Outcome(each, refused=each.refusal)
             continue
-        sitting.say(f"[{number}/{len(entries)}] {each.task.name} on {each.division.name}, seed {each.seed}")
+        context.say(f"[{number}/{len(entries)}] {each.task.name} on {each.division.name}, seed {each.seed}")
         try:
-            yield Outcome(each, *run(registry, each.plan, sitting))
+            yield Outcome(each, *run(registry, each.plan, context))
         except Interrupted:
             raise
         except Incompatible as error:

@@ -172,7 +172,7 @@ def supervised_split(split: Any, samples: Samples, label: str) -> TellClass:
     return TellClass(split, told.value, len(told.names))
 
 
-def told_label(samples: Samples, wanted: Iterable[str]) -> str:
+def choose_label(samples: Samples, wanted: Iterable[str]) -> str:
     """The labels that a supervised network is told: the first wanted ones that are a class per sample, else the first.
 
     Raises:

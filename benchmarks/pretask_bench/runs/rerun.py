@@ -73,7 +73,8 @@ def rerun(
     Raises:
         PretaskError: The record is of a failed run, a component or a place is missing, or the data is not the same.
     """
-    from pretask_bench.runs.run import Sitting, run
+    from pretask_bench.runs.context import RunContext
+    from pretask_bench.runs.run import run
 
     if old.status != "complete":
         raise PretaskError("rerun", "a complete record", "one of a failed run", "Run its command again.")
@@ -81,8 +82,8 @@ def rerun(
     check_data(plan, old.cell)
     found = {row.encoder for row in old.results}
     work = out / record_hash(old)[:12]
-    sitting = Sitting(work, device, again=True, baselines=tuple(each for each in BASELINES if each in found), say=say)
-    new, path = run(registry, plan, sitting)
+    context = RunContext(work, device, again=True, baselines=tuple(each for each in BASELINES if each in found), say=say)
+    new, path = run(registry, plan, context)
     forget_training(work)
     judged = [*judge(old, new)]
     return Rerun(

@@ -32,7 +32,7 @@ class Measure(Strict):
 
     Args:
         evaluator: Name.
-        metric: What it yields; higher is better.
+        metric: What it yields; which way is better the evaluator declares.
         chance: What a blind guess reaches: a number, or the metric of the same row that says so.
         reference: What counts as 1: a number, or `supervised`, the mean over the rows of that baseline.
     """

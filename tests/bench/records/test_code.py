@@ -11,8 +11,9 @@ import torch
 from pretask_bench import code
 from pretask_bench.records.code import changed_modules, code_key, code_of, hash_of, meaning, own_packages
 from pretask_bench.records.store import read_all
+from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.plan import make_plan
-from pretask_bench.runs.run import Sitting, run
+from pretask_bench.runs.run import run
 from pretask_registry import Registry
 
 SPLIT = """
@@ -172,8 +173,8 @@ def train(acme: Acme, tmp_path: Path) -> Train:
         parts = {"split": "acme/halves", "objective": "cross-entropy", "model": "mlp", "data": "digits"}
         settings = {"recipe.batch": 16, "recipe.samples": 160}
         plan = make_plan(registry, parts=parts, settings=settings, evaluators=["ridge"])
-        sitting = Sitting(tmp_path / "out", torch.device("cpu"), again=again, say=said.append, baselines=())
-        run(registry, plan, sitting)
+        context = RunContext(tmp_path / "out", torch.device("cpu"), again=again, say=said.append, baselines=())
+        run(registry, plan, context)
         return said
 
     return start

@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 from pretask import Draws, Features, Inputs, InputSpec, PretaskError, Vocabulary
-from pretask_bench.runs.reference_encoders import NUMBERS, RawInput, bag_of_tokens, pooled_shape, supervised_split, told_label, wanted
+from pretask_bench.runs.reference_encoders import NUMBERS, RawInput, bag_of_tokens, pooled_shape, supervised_split, choose_label, wanted
 from pretask_bench.runs.plan import make_plan
-from pretask_bench.runs.run import Sitting, run
+from pretask_bench.runs.context import RunContext
+from pretask_bench.runs.run import run
 from pretask_plugins.data.image.digits import Digits
 from pretask_plugins.splits.whole import Whole
 from pretask_plugins.data.video.sprites import Sprites
@@ -58,13 +59,13 @@ def test_supervision_without_labels_is_refused() -> None:
     from dataclasses import replace
 
     with pytest.raises(PretaskError, match="one class per sample"):
-        told_label(replace(Digits()("train"), labels={}), ["class"])
+        choose_label(replace(Digits()("train"), labels={}), ["class"])
 
 
 def test_supervision_is_told_the_labels_that_are_measured_where_they_are_a_class_per_sample() -> None:
     samples = Sprites(samples=6, test=6, frames=2, size=16)("train")
-    assert told_label(samples, ["", "course"]) == "course"
-    assert told_label(samples, ["masks", "words"]) == "class"
+    assert choose_label(samples, ["", "course"]) == "course"
+    assert choose_label(samples, ["masks", "words"]) == "class"
 
 
 def test_baselines_that_do_not_exist_are_refused() -> None:
@@ -85,8 +86,8 @@ def test_a_run_holds_the_encoder_against_all_three_and_the_supervised_one_learne
         settings={"recipe.samples": 20_000, "model.hidden": (32,), "objective.hidden": (32,)},
         evaluators=["knn"],
     )
-    sitting = Sitting(tmp_path, torch.device("cpu"), baselines=("random-init", "raw-input", "supervised"))
-    record, _ = run(registry, plan, sitting)
+    context = RunContext(tmp_path, torch.device("cpu"), baselines=("random-init", "raw-input", "supervised"))
+    record, _ = run(registry, plan, context)
     accuracy = {row.encoder: row.metrics["accuracy"] for row in record.results}
     assert set(accuracy) == {"trained", "random-init", "raw-input", "supervised"}
     assert all(value is not None and value > 0.5 for value in accuracy.values())

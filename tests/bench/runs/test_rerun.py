@@ -14,7 +14,8 @@ from pretask_bench.cli.main import invoke
 from pretask_bench.runs.plan import make_plan
 from pretask_bench.records.record import Record, build_record, cell_key, pack_items
 from pretask_bench.runs.rerun import Rerun, file_rerun, plan_of, provenance, rerun
-from pretask_bench.runs.run import Sitting, run
+from pretask_bench.runs.context import RunContext
+from pretask_bench.runs.run import run
 from pretask_bench.records.store import read, write, write_picture
 from pretask_registry import Registry
 
@@ -39,7 +40,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def path(cache: Path) -> Path:
     """A record of a real run."""
     plan = make_plan(REGISTRY, "vae", preset="small", parts={"data": "digits"}, settings=SMALL, evaluators=("knn",))
-    return run(REGISTRY, plan, Sitting(cache, torch.device("cpu"), baselines=("raw-input",)))[1]
+    return run(REGISTRY, plan, RunContext(cache, torch.device("cpu"), baselines=("raw-input",)))[1]
 
 
 @pytest.fixture

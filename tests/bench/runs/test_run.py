@@ -18,7 +18,9 @@ from pretask.composition import Task
 from pretask_bench.cli.main import invoke
 from pretask_bench.runs.plan import make_plan, parse_setting
 from pretask_bench.records.record import Record, cell_key
-from pretask_bench.runs.run import Sitting, make, run
+from pretask_bench.runs.context import RunContext
+from pretask_bench.runs.parts import build_parts
+from pretask_bench.runs.run import run
 from pretask_bench.records.store import read_all
 from pretask_registry import Registry
 
@@ -70,7 +72,7 @@ def small_run(out: Path, **changes: object) -> Record:
     settings = {**SMALL, **changes}
     parts = {"data": "shapes", "model": "convnet"}
     plan = make_plan(REGISTRY, "relative-position", parts=parts, settings=settings, evaluators=("ridge", "knn"))
-    return run(REGISTRY, plan, Sitting(out, torch.device("cpu")))[0]
+    return run(REGISTRY, plan, RunContext(out, torch.device("cpu")))[0]
 
 
 def test_a_run_writes_one_complete_record_with_random_init_and_raw_input_beside_it(tmp_path: Path) -> None:
@@ -105,7 +107,7 @@ def test_an_encoder_is_measured_on_other_data_and_the_record_says_so(tmp_path: P
     parts = {"data": "shapes", "model": "convnet", "on": "shapes"}
     settings = {**SMALL, "on.size": 48, "on.samples": 80, "on.test": 40}
     plan = make_plan(REGISTRY, "relative-position", parts=parts, settings=settings, evaluators=["knn"])
-    record, _ = run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu")))
+    record, _ = run(REGISTRY, plan, RunContext(tmp_path, torch.device("cpu")))
     other = record.cell.evaluated_on
     assert other is not None
     assert (record.cell.data.options["size"], other.options["size"]) == (32, 48)
@@ -116,7 +118,7 @@ def test_other_data_that_the_encoder_cannot_read_is_refused_before_training(tmp_
     parts = {"data": "shapes", "model": "convnet", "on": "digits"}
     plan = make_plan(REGISTRY, "relative-position", parts=parts, settings={**SMALL, "on.size": 32})
     with pytest.raises(Incompatible, match="images of 3 channels"):
-        run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu")))
+        run(REGISTRY, plan, RunContext(tmp_path, torch.device("cpu")))
 
 
 def test_a_task_whose_classes_are_its_training_images_is_scored_on_new_views_of_these(tmp_path: Path) -> None:
@@ -125,7 +127,7 @@ def test_a_task_whose_classes_are_its_training_images_is_scored_on_new_views_of_
         REGISTRY, "exemplar", preset="small", parts={"data": "shapes"}, settings={**settings, "recipe.samples": 256},
         evaluators=[],
     )  # fmt: skip
-    record, _ = run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu")))
+    record, _ = run(REGISTRY, plan, RunContext(tmp_path, torch.device("cpu")))
     assert record.pretext is not None
     assert record.pretext.chance["exemplar.accuracy"] == 1 / 8
 
@@ -146,7 +148,7 @@ def test_a_place_is_not_part_of_the_cell_but_what_lies_there(tmp_path: Path) -> 
             parts={"data": "folder", "model": "convnet"},
             settings={**settings, "data.root": str(tmp_path / place / "photos")},
         )
-        cells.append(make(plan, Sitting(tmp_path, torch.device("cpu"))).cell)
+        cells.append(build_parts(plan, torch.device("cpu")).cell)
     assert cells[0] == cells[1]
     assert cells[0].data.options["root"] == "photos"
 
@@ -159,7 +161,7 @@ def test_the_same_run_is_not_computed_again(tmp_path: Path) -> None:
 def test_a_run_that_has_no_baselines_is_not_computed_again_either(tmp_path: Path) -> None:
     settings = {"recipe.samples": 200, "model.hidden": (8,), "objective.hidden": (8,), "density.items": 10}
     plan = make_plan(REGISTRY, "vae", preset="small", settings=settings, evaluators=["density"])
-    first, second = (run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu"))) for _ in range(2))
+    first, second = (run(REGISTRY, plan, RunContext(tmp_path, torch.device("cpu"))) for _ in range(2))
     assert first == second
 
 
@@ -175,7 +177,7 @@ def test_a_task_without_a_name_is_run_from_its_parts(tmp_path: Path) -> None:
     settings = {name: value for name, value in SMALL.items() if name != "split.colour"}
     plan = make_plan(REGISTRY, None, parts=parts, settings=settings, evaluators=("knn",))
     assert plan.name == "relative-position-cross-entropy-convnet"
-    assert run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu")))[0].cell.task is None
+    assert run(REGISTRY, plan, RunContext(tmp_path, torch.device("cpu")))[0].cell.task is None
 
 
 def test_a_replaced_part_takes_its_settings_with_it() -> None:
@@ -242,25 +244,25 @@ def wait_until(done: Callable[[], bool]) -> None:
 
 def test_evaluation_never_changes_the_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[Task, dict[str, torch.Tensor]]] = []
-    import pretask_bench.runs.run as module
+    import pretask_bench.runs.stages as module
 
-    plain = module.evaluate
+    plain = module.measure
 
-    def watched(measure: object, task: Task, *rest: object) -> object:
+    def watched(evaluator: object, task: Task, *rest: object) -> object:
         before = {name: value.clone() for name, value in task.model.state_dict().items()}
-        row = plain(measure, task, *rest)  # type: ignore[arg-type]
+        row = plain(evaluator, task, *rest)  # type: ignore[arg-type]
         seen.append((task, before))
         return row
 
-    monkeypatch.setattr(module, "evaluate", watched)
+    monkeypatch.setattr(module, "measure", watched)
     small_run(tmp_path)
     for task, before in seen:
         assert all(torch.equal(value, before[name]) for name, value in task.model.state_dict().items())
 
 
-def test_the_seconds_of_training_count_all_sittings(tmp_path: Path) -> None:
+def test_the_seconds_of_training_count_all_that_it_was_gone_on_with(tmp_path: Path) -> None:
     first = small_run(tmp_path)
     parts = {"data": "shapes", "model": "convnet"}
     plan = make_plan(REGISTRY, "relative-position", parts=parts, settings=SMALL, evaluators=("knn",))
-    again, _ = run(REGISTRY, plan, Sitting(tmp_path, torch.device("cpu"), again=True))  # its training is found finished
+    again, _ = run(REGISTRY, plan, RunContext(tmp_path, torch.device("cpu"), again=True))  # its training is found finished
     assert again.provenance.stages["pretrain"] == first.provenance.stages["pretrain"] > 0

@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 import torch
 from pretask import PretaskError, Unknown
-from pretask_bench.runs.bench import Entry, carry_out, plan_suite
+from pretask_bench.runs.bench import Entry, execute_all, plan_suite
 from pretask_bench.cli.main import invoke
 from pretask_bench.runs.cost import training_flops
 from pretask_bench.runs.plan import make_plan
 from pretask_bench.records.record import Record, build_record
-from pretask_bench.runs.run import Sitting, make
+from pretask_bench.runs.context import RunContext
+from pretask_bench.runs.parts import build_parts
 from pretask_bench.runs.suites import Suite, SuiteFile, fixed_by, read_suite
 from pretask_registry import Registry
 
@@ -45,8 +46,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def entered(registry: Registry, folder: Path) -> Record:
     suite = suite_of(registry)
-    sitting = Sitting(folder, torch.device("cpu"), baselines=suite.file.baselines, say=lambda line: None)
-    (outcome,) = carry_out(registry, plan_suite(registry, suite, tasks=["vae"]), sitting)
+    context = RunContext(folder, torch.device("cpu"), baselines=suite.file.baselines, say=lambda line: None)
+    (outcome,) = execute_all(registry, plan_suite(registry, suite, tasks=["vae"]), context)
     assert outcome.record is not None, outcome
     return outcome.record
 
@@ -103,8 +104,8 @@ def test_a_record_measured_on_other_data_does_not_enter(registry: Registry, ente
 
 def test_running_a_suite_again_computes_nothing(registry: Registry, folder: Path, entered: Record) -> None:
     said: list[str] = []
-    sitting = Sitting(folder, torch.device("cpu"), baselines=suite_of(registry).file.baselines, say=said.append)
-    (outcome,) = carry_out(registry, plan_suite(registry, suite_of(registry), tasks=["vae"]), sitting)
+    context = RunContext(folder, torch.device("cpu"), baselines=suite_of(registry).file.baselines, say=said.append)
+    (outcome,) = execute_all(registry, plan_suite(registry, suite_of(registry), tasks=["vae"]), context)
     assert outcome.record == entered
     assert any("already recorded" in line for line in said)
 
@@ -113,8 +114,8 @@ def test_a_refused_and_a_failing_entry_hide_no_other(registry: Registry, folder:
     suite = suite_of(registry, tasks={"vae": {"model.hidden": [8]}, "exemplar": {"split.patch": 99}})
     planned = plan_suite(registry, suite, tasks=["causal-lm", "exemplar", "vae"])
     assert [each.task.name for each in planned] == ["causal-lm", "exemplar", "vae"]
-    sitting = Sitting(folder, torch.device("cpu"), baselines=suite.file.baselines, say=lambda line: None)
-    refused, too_large, done = carry_out(registry, planned, sitting)
+    context = RunContext(folder, torch.device("cpu"), baselines=suite.file.baselines, say=lambda line: None)
+    refused, too_large, done = execute_all(registry, planned, context)
     assert "text" in refused.refused
     assert too_large.record is None
     assert "patch" in too_large.refused + too_large.failed
@@ -158,7 +159,7 @@ def test_operations_are_those_of_every_sample(registry: Registry, tmp_path: Path
     options = {"model.hidden": [16], "recipe.samples": 100, "recipe.batch": batch, "objective.hidden": [4]}
     parts = {"data": "digits", "split": "whole", "objective": "elbo", "model": "mlp"}
     plan = make_plan(registry, parts=parts, settings=options | {"objective.latent": 2})
-    built = make(plan, Sitting(tmp_path, torch.device("cpu")))
+    built = build_parts(plan, torch.device("cpu"))
     flops = training_flops(built.compose(torch.device("cpu")), built.train, 0)
     weights = 64 * 16 + 2 * (16 * 2) + 2 * 4 + 4 * 64  # one hidden layer, mean and spread, one hidden layer, pixels
     forward_and_backward = 10 * 10 * 2 * (3 * weights - 64 * 16)  # pixels need no gradient
