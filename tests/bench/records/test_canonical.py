@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from pretask import PretaskError
-from pretask_bench import canonical
+from pretask_bench.records import canonical
 from pretask_bench.records.canonical import canonical_bytes, number_text, plain
 
 # RFC 8785, appendix B: the bits of a double, and its text.

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from pretask_bench import code
+from pretask_bench.records import code
 from pretask_bench.records.code import changed_modules, code_key, code_of, hash_of, meaning, own_packages
 from pretask_bench.records.store import read_all
 from pretask_bench.runs.context import RunContext

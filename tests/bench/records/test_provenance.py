@@ -12,7 +12,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as some
-from pretask_bench import provenance
+from pretask_bench.records import provenance
 from pretask_bench.records.provenance import (
     LONGEST_ERROR,
     collect,

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from pretask import PretaskError
-from pretask_bench import store
+from pretask_bench.records import store
 from pretask_bench.records.canonical import canonical_bytes
 from pretask_bench.records.record import Record, build_record, record_hash
 from pretask_bench.records.verify import verify
@@ -23,7 +23,7 @@ PICTURE = b"\x89PNG\r\n\x1a\n and so on"
 # it is a third that is killed.
 WRITERS = """
 import json, os, random, signal, sys, time
-from pretask_bench import store
+from pretask_bench.records import store
 from pretask_bench.records.record import build_record
 
 folder, log, facts = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
@@ -75,7 +75,7 @@ sys.exit(sum(os.waitpid(each, 0)[1] for each in steadies))
 # A full disk: no file may grow beyond 1,000 bytes.
 FULL = """
 import resource, sys
-from pretask_bench import store
+from pretask_bench.records import store
 from pretask_bench.records.record import parse_record
 
 record = parse_record(sys.argv[2].encode())

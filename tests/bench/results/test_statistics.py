@@ -4,8 +4,8 @@ import math
 import numpy as np
 import pytest
 from pretask import PretaskError
-from pretask_bench import statistics
 from pretask_bench.records.record import pack_items
+from pretask_bench.results import statistics
 from pretask_bench.results.statistics import (
     Estimate,
     McNemar,
