@@ -50,7 +50,7 @@ def find_metric(declared: Mapping[str, Metric], name: str) -> Metric | None:
 
 
 def find_part(declared: Mapping[str, Metric], part: str) -> Metric | None:
-    """Return what an objective declares of a part of its loss: a declared name, else TARGET (the loss) or TARGET.METRIC.
+    """Return what an objective declares of a part of its loss: a declared name, TARGET (the loss) or TARGET.METRIC.
 
     >>> declared = {LOSS: Metric("nats", False), "kl": Metric("nats"), "accuracy": Metric(FRACTION, True)}
     >>> [find_part(declared, part) == declared[name] for part, name in (("next", LOSS), ("kl", "kl"))]

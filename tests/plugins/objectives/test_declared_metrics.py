@@ -31,10 +31,10 @@ TARGETS = {
 def parts_of_loss(objective: Any, kind: str) -> set[str]:
     """The names in the loss of two targets of a kind, and in its chance levels."""
     names = ("one", "two")
-    built = objective(FeatureSpec(WIDTH, GRID), {name: SPECS[kind] for name in names})
+    built = objective(FeatureSpec(WIDTH, GRID), dict.fromkeys(names, SPECS[kind]))
     vectors = Draws(torch.arange(BATCH)).normal("features", 1, 4, WIDTH)
     features = Features({"all": vectors}, {"all": vectors.mean(2)}, GRID)
-    loss = built(features, {name: TARGETS[kind] for name in names}, Draws(torch.arange(BATCH)))
+    loss = built(features, dict.fromkeys(names, TARGETS[kind]), Draws(torch.arange(BATCH)))
     return {*loss.parts, *getattr(built, "chance", {})}
 
 

@@ -44,8 +44,10 @@ class Density:
     gap_steps: int = 300
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
-        """`elbo`, `iwae`, `kl` and `reconstruction_log_likelihood` (log p(y | z)) in nats; `active_units`; `test_size`, how
-        many samples were scored; then pictures.
+        """Yield the bounds, their terms and pictures.
+
+        `elbo`, `iwae`, `kl` and `reconstruction_log_likelihood` (log p(y | z)) are in nats; `active_units` counts
+        dimensions of the code, and `test_size` the samples that were scored.
 
         Where a gap is asked for: `amortization_gap` and `approximation_gap`, in nats.
 

@@ -28,7 +28,7 @@ class LanguageModel:
     """The cost of the test part's tokens, each guessed from all tokens before it in its row."""
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Choice]]:
-        """`nats_per_token`, `perplexity`, `accuracy` and `tokens`, and `tokenizer`, the name of what the perplexity is of.
+        """Yield `nats_per_token`, `perplexity`, `accuracy` and `tokens`; `tokenizer` names what the perplexity is of.
 
         `bits_per_byte` where the data tells the bytes of its text (`extent`), and `nats_above_entropy` where it tells
         what the best guess costs (`nats`).

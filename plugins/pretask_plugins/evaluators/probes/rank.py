@@ -47,8 +47,9 @@ class Rank:
             raise PretaskError("rank.most", "0, or 2 samples or more", str(self.most), "Set it to 0.", exit_code=2)
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float]]:
-        """`rankme`, `effective_dimension`, `constant_features`, `mean_cosine`, `width` of the output and `collapsed`; then
-        `layerK.rankme` and so on of each layer.
+        """Yield the statistics of the output, `collapsed`, and those of each layer as `layerK.rankme` and so on.
+
+        They are `rankme`, `effective_dimension`, `constant_features`, `mean_cosine` and `width`.
 
         Raises:
             PretaskError: There are fewer than two samples, or no layer that offers the pooling.

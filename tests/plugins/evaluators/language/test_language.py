@@ -156,7 +156,7 @@ def test_the_gap_to_the_entropy_of_the_grammar_is_told() -> None:
     observed = grammar("test").observed
     made = compose(observed, NextToken(observed.vocabulary), causal, CrossEntropy)
     found = numbers(LanguageModel(), made, grammar)
-    assert found["nats_above_entropy"] == pytest.approx(found["nats_per_token"] - grammar.nats("all"), abs=1e-9)
+    assert found["nats_above_entropy"] == pytest.approx(found["nats_per_token"] - grammar.entropy("all"), abs=1e-9)
     assert "words of" in found["tokenizer"].value
 
 
