@@ -57,5 +57,10 @@ def find_metric(declared: Mapping[str, Metric], name: str) -> Metric | None:
 
 
 def find_part(declared: Mapping[str, Metric], part: str) -> Metric | None:
-    """Return what an objective declares of a part of its loss: TARGET is the loss itself, TARGET.METRIC a metric."""
-    return declared.get(metric_name(part) if "." in part else LOSS)
+    """Return what an objective declares of a part of its loss: a declared name, TARGET (the loss) or TARGET.METRIC.
+
+    >>> declared = {LOSS: Metric("nats", False), "kl": Metric("nats"), "accuracy": Metric(FRACTION, True)}
+    >>> [find_part(declared, part) == declared[name] for part, name in (("next", LOSS), ("kl", "kl"))]
+    [True, True]
+    """
+    return declared.get(part, declared.get(metric_name(part) if "." in part else LOSS))

@@ -5,7 +5,11 @@ Axes: see the modules.
 
 from collections.abc import Iterator
 
-from pretask import Component, hookimpl, objective
+from pretask import Component, Metric, hookimpl, objective
+from pretask.metrics import FRACTION, LOSS
+
+NATS = Metric("nats", higher_is_better=False)
+ACCURACY = Metric(FRACTION, higher_is_better=True)
 
 
 @hookimpl
@@ -15,6 +19,7 @@ def pretask_components() -> Iterator[Component]:
         "cross-entropy",
         "pretask_plugins.objectives.cross_entropy:CrossEntropy",
         targets={"categories"},
+        metrics={LOSS: NATS, "accuracy": ACCURACY},
         summary="Which class? Hard or soft, per sample, view or position, several targets at once.",
         source="Good 1952; heads as in each task's paper",
     )
@@ -22,6 +27,7 @@ def pretask_components() -> Iterator[Component]:
         "regression",
         "pretask_plugins.objectives.regression:Regression",
         targets={"values"},
+        metrics={LOSS: Metric("error", higher_is_better=False), "r2": Metric(higher_is_better=True)},
         summary="How much? Squared, absolute or Huber error, per sample, view or position.",
         source="Legendre 1805; Huber 1964",
     )
@@ -29,6 +35,7 @@ def pretask_components() -> Iterator[Component]:
         "info-nce",
         "pretask_plugins.objectives.info_nce:InfoNce",
         targets={"agreement"},
+        metrics={LOSS: NATS, "accuracy": ACCURACY, "mutual_information": Metric("nats", higher_is_better=True)},
         summary="Which of all views in the batch belongs to this one? Over all ranks, with any number of positives.",
         source="van den Oord, Li and Vinyals 2018; Chen, Kornblith, Norouzi and Hinton 2020; Khosla et al. 2020",
         small={"hidden": (16,), "dimensions": 8},
@@ -37,6 +44,7 @@ def pretask_components() -> Iterator[Component]:
         "negative-sampling",
         "pretask_plugins.objectives.negative_sampling:NegativeSampling",
         targets={"categories"},
+        metrics={LOSS: NATS, "ranking_accuracy": ACCURACY},
         summary="Is this the answer, or was it drawn from noise? A yes or no for each candidate, no softmax over all.",
         source="Mikolov, Sutskever, Chen, Corrado and Dean, NIPS 2013",
     )
@@ -44,6 +52,7 @@ def pretask_components() -> Iterator[Component]:
         "pointer",
         "pretask_plugins.objectives.pointer:Pointer",
         targets={"reference"},
+        metrics={LOSS: NATS, "accuracy": ACCURACY},
         summary="From where is the label? Points at given positions whose vectors are alike and copies theirs.",
         source="Vondrick et al. 2018; Vinyals, Fortunato and Jaitly 2015",
         small={"width": 8},

@@ -70,7 +70,7 @@ class InfoNce(nn.Module):
     @property
     def chance(self) -> dict[str, float]:
         """The value of each part where all embeddings are alike; of loss and accuracy, once a batch was seen."""
-        known = {f"{name}.information": 0.0 for name in self.readouts}
+        known = {f"{name}.mutual_information": 0.0 for name in self.readouts}
         if self.rivals:
             known |= {name: math.log(self.rivals) for name in self.readouts}
             known |= {f"{name}.accuracy": 1 / self.rivals for name in self.readouts}
@@ -88,8 +88,8 @@ class InfoNce(nn.Module):
     def score(self, guess: Mapping[str, Tensor], targets: Targets, /) -> Loss:
         """The same for embeddings of any length (B, ..., D) by target, wherever they come from.
 
-        `NAME.information` is log(rivals) - loss: with one positive each, a lower bound on the mutual information of two
-        views, 0 by chance at any batch size.
+        `NAME.mutual_information` is log(rivals) - loss: with one positive each, a lower bound on the mutual information
+        of two views, 0 by chance at any batch size.
         """
         terms, reports = {}, {}
         for name in self.readouts:
@@ -97,7 +97,7 @@ class InfoNce(nn.Module):
             self.rivals = max(self.rivals, rivals)
             terms[name] = weighted_mean(nats, weight)
             reports[f"{name}.accuracy"] = weighted_mean(right, weight)
-            reports[f"{name}.information"] = weighted_mean(math.log(max(rivals, 1)) - nats, weight)
+            reports[f"{name}.mutual_information"] = weighted_mean(math.log(max(rivals, 1)) - nats, weight)
         return build_loss(terms, reports)
 
 

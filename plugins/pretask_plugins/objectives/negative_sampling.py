@@ -60,7 +60,7 @@ class NegativeSampling(nn.Module):
         self.classes = {name: spec.classes for name, spec in targets.items() if isinstance(spec, Categories)}
         self.readouts = {name: find_readout(who, name, features, spec) for name, spec in targets.items()}
         self.tables = Heads({name: table(size, self.readouts[name].width) for name, size in self.classes.items()})
-        self.chance = {f"{name}.ranked": 0.5 for name in targets}
+        self.chance = {f"{name}.ranking_accuracy": 0.5 for name in targets}
 
     def vectors(self, features: Features, name: str) -> Float[Tensor, "B ... D"]:
         """What is multiplied with the classes' vectors, at the target's positions."""
@@ -151,5 +151,5 @@ def as_loss(terms: Mapping[str, Terms], targets: Targets) -> Loss:
     for name, (cost, rank) in terms.items():
         weight, denominator = targets[name].weight, targets[name].denominator
         costs[name] = weighted_mean(cost, weight, denominator)
-        reports[f"{name}.ranked"] = weighted_mean(rank, weight, denominator)
+        reports[f"{name}.ranking_accuracy"] = weighted_mean(rank, weight, denominator)
     return build_loss(costs, reports)

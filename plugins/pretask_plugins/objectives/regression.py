@@ -62,7 +62,7 @@ class Regression(nn.Module):
         self.readouts = {name: find_readout("regression", name, features, spec) for name, spec in targets.items()}
         self.heads = Heads({name: perceptron(self.readouts[name].width, hidden, channels[name]) for name in targets})
         self.error = error
-        self.chance = {f"{name}.explained": 0.0 for name in targets}
+        self.chance = {f"{name}.r2": 0.0 for name in targets}
 
     def guess(self, features: Features, name: str) -> Float[Tensor, "B ... K"]:
         """The guess, at the target's positions."""
@@ -83,7 +83,7 @@ class Regression(nn.Module):
         for name in self.readouts:
             target, values = targets[name], upcast(guess[name])
             terms[name] = weighted_mean(errors(values, target.value, self.error), target.weight, target.denominator)
-            reports[f"{name}.explained"] = explained(values.detach(), target.value, target.weight)
+            reports[f"{name}.r2"] = explained(values.detach(), target.value, target.weight)
         return build_loss(terms, reports)
 
 

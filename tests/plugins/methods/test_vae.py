@@ -72,5 +72,5 @@ def test_it_learns_digits_beyond_their_mean_and_uses_its_code() -> None:
     assert scores["negative_elbo"] < mean["negative_elbo"] - 1
     numbers = dict(Density(codes=50)(task, digits, Budget()))
     assert numbers["elbo"] == pytest.approx(-scores["negative_elbo"], abs=0.5)
-    assert numbers["iwae50"] > numbers["elbo"]
+    assert numbers["iwae"] > numbers["elbo"]
     assert numbers["active_units"] >= 5  # type: ignore[operator]

@@ -181,7 +181,7 @@ def test_words_of_one_class_become_neighbours_and_guesses_beat_frequencies() -> 
     score, guesses = held_out_loss(task, held_out), trivial_losses(task, samples, held_out)
     assert guesses["blind"]["context"] == pytest.approx(6 * math.log(2), abs=1e-4)
     assert score["context"] < guesses["frequency"]["context"] - 0.15 < guesses["blind"]["context"]
-    assert score["context.ranked"] > 0.7
+    assert score["context.ranking_accuracy"] > 0.7
     tags = samples.labels["tag"].value
     count = torch.zeros(samples.observed.vocabulary.size, len(TAGS))  # type: ignore[union-attr]
     count.index_put_((samples.data[tags >= 0], tags[tags >= 0]), torch.ones(1), accumulate=True)
@@ -206,7 +206,7 @@ def test_answers_without_candidates_are_told_from_noise_of_all_classes() -> None
     closed = math.log1p(math.exp(-2)) + 6 * (math.log1p(math.exp(2)) + 2 * math.log(2)) / 3
     assert expected.total.item() == pytest.approx(closed, rel=1e-5)
     assert drawn.total.item() == pytest.approx(closed, abs=0.06)  # 3.5 standard errors
-    assert float(expected.parts["kind.ranked"]) == 1.0
+    assert float(expected.parts["kind.ranking_accuracy"]) == 1.0
     with pytest.raises(Incompatible, match="noise among the candidates"):
         NegativeSampling(FeatureSpec(4), {"kind": Categories(3)}, negatives=0).score(
             {"kind": torch.zeros(3, 3)}, {"kind": Target(torch.arange(3))}

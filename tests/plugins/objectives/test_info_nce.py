@@ -83,11 +83,11 @@ def plain(width: int, dimensions: int, views: int = 2, temperature: float = 0.1)
 def test_views_that_are_all_alike_score_what_chance_says() -> None:
     objective = plain(4, 3)
     nn.init.zeros_(objective.heads["same"][-1].weight)
-    assert objective.chance == {"same.information": 0.0}  # until a batch was seen, its size is not known
+    assert objective.chance == {"same.mutual_information": 0.0}  # until a batch was seen, its size is not known
     loss = objective(of_views(rows(8, 2, 4)), {"same": Target(torch.arange(8)[:, None].expand(-1, 2))}, DRAWS)
-    assert objective.chance == {"same": math.log(15), "same.accuracy": 1 / 15, "same.information": 0.0}
+    assert objective.chance == {"same": math.log(15), "same.accuracy": 1 / 15, "same.mutual_information": 0.0}
     assert float(loss.parts["same"]) == pytest.approx(math.log(15), abs=1e-5)
-    assert float(loss.parts["same.information"]) == pytest.approx(0, abs=1e-5)
+    assert float(loss.parts["same.mutual_information"]) == pytest.approx(0, abs=1e-5)
 
 
 def test_random_embeddings_are_right_as_often_as_chance_says() -> None:
@@ -102,7 +102,7 @@ def test_perfect_embeddings_lose_nothing_and_know_everything() -> None:
     loss = plain(8, 8).score({"same": unit * 7}, {"same": Target(torch.arange(8)[:, None].expand(-1, 2))})
     assert float(loss.parts["same"]) == pytest.approx(math.log(1 + 14 * math.exp(-10)), abs=1e-6)
     assert float(loss.parts["same.accuracy"]) == 1.0
-    assert float(loss.parts["same.information"]) == pytest.approx(math.log(15), abs=1e-2)
+    assert float(loss.parts["same.mutual_information"]) == pytest.approx(math.log(15), abs=1e-2)
 
 
 def test_embeddings_have_length_one_and_a_place_for_every_position() -> None:

@@ -36,7 +36,7 @@ def test_a_linear_head_finds_a_linear_answer() -> None:
         loss = objective(batch, {"size": Target(y)}, Draws(torch.arange(64)))
         loss.total.backward()
         optimizer.step()
-    assert float(loss.parts["size.explained"]) > 0.999
+    assert float(loss.parts["size.r2"]) > 0.999
 
 
 def test_other_kinds_of_target_are_refused() -> None:

@@ -6,7 +6,10 @@ Axes: see the modules.
 
 from collections.abc import Iterator
 
-from pretask import Component, evaluator, hookimpl
+from pretask import Component, Metric, evaluator, hookimpl
+
+LOG_DENSITY = Metric("nats", higher_is_better=True)
+GAP = Metric("nats", higher_is_better=False)
 
 
 @hookimpl
@@ -16,7 +19,18 @@ def pretask_components() -> Iterator[Component]:
         "density",
         "pretask_plugins.evaluators.density.density:Density",
         needs="objective",
+        metrics={
+            "elbo": LOG_DENSITY,
+            "iwae": LOG_DENSITY,
+            "reconstruction_log_likelihood": LOG_DENSITY,
+            "kl": Metric("nats"),  # what the code tells of x: neither much nor little is good by itself
+            "amortization_gap": GAP,
+            "approximation_gap": GAP,
+            "active_units": Metric(),
+            "test_size": Metric("samples"),
+        },
+        headline="elbo",
         summary="ELBO, importance-weighted log p(x), active units, amortisation gap; samples, manifold, traversals.",
         source="Burda et al. 2016; Cremer, Li and Duvenaud 2018",
-        small={"codes": 20, "items": 16},
+        small={"codes": 20, "items": 16, "gap_items": 4, "gap_steps": 2},
     )

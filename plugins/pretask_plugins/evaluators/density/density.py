@@ -1,6 +1,6 @@
 """Density: how probable a latent-variable model finds held-out data, how much of its code it uses, and pictures of it.
 
-log p(y) is estimated by importance weighting, a bound that rises with the number of codes, which is part of its name.
+log p(y) is estimated by importance weighting, `iwae`, a bound that rises with the number of codes.
 What is scored is the split's own target, drawn as in training (binarised, where the split binarises).
 
 Source: Burda, Grosse and Salakhutdinov, ICLR 2016 (importance weights, active units); Cremer, Li and Duvenaud, ICML
@@ -44,9 +44,12 @@ class Density:
     gap_steps: int = 300
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
-        """`elbo`, `iwaeK`, `kl` and `reconstruction` (log p(y | z)) in nats; `active_units` and `items`; then pictures.
+        """Yield the bounds, their terms and pictures.
 
-        Where a gap is asked for: `amortisation_gap` and `approximation_gap`, in nats.
+        `elbo`, `iwae`, `kl` and `reconstruction_log_likelihood` (log p(y | z)) are in nats; `active_units` counts
+        dimensions of the code, and `test_size` the samples that were scored.
+
+        Where a gap is asked for: `amortization_gap` and `approximation_gap`, in nats.
 
         Raises:
             PretaskError: The task's objective has no latent variables.
@@ -75,11 +78,11 @@ class Density:
             means.append(posterior.mean)
         elbo, iwae, fit = torch.cat(rows).double().mean(0).tolist()
         yield "elbo", elbo
-        yield f"iwae{self.codes}", iwae
-        yield "reconstruction", fit
+        yield "iwae", iwae
+        yield "reconstruction_log_likelihood", fit
         yield "kl", fit - elbo
         yield "active_units", float(active_units(torch.cat(means)))
-        yield "items", float(len(samples))
+        yield "test_size", float(len(samples))
 
     def gaps(self, task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, float]]:
         """What the encoder loses against the best Gaussian of every sample, and what that one loses against log p."""
@@ -91,7 +94,7 @@ class Density:
             log_weights, _ = weigh(task.objective, best, targets, draws, self.codes)
             amortisation.append(reached - given)
             approximation.append(log_weights.logsumexp(1) - math.log(self.codes) - reached)
-        yield "amortisation_gap", float(torch.cat(amortisation).mean())
+        yield "amortization_gap", float(torch.cat(amortisation).mean())
         yield "approximation_gap", float(torch.cat(approximation).mean())
 
 

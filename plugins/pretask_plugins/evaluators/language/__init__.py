@@ -6,7 +6,8 @@ Axes: see the modules.
 
 from collections.abc import Iterator
 
-from pretask import Component, evaluator, hookimpl
+from pretask import Component, Metric, evaluator, hookimpl
+from pretask.metrics import FRACTION
 
 HERE = "pretask_plugins.evaluators.language"
 
@@ -19,6 +20,15 @@ def pretask_components() -> Iterator[Component]:
         f"{HERE}.perplexity:LanguageModel",
         needs="objective",
         modality="text",
+        metrics={
+            "nats_per_token": Metric("nats", higher_is_better=False),
+            "perplexity": Metric(higher_is_better=False),
+            "bits_per_byte": Metric("bits", higher_is_better=False),
+            "nats_above_entropy": Metric("nats", higher_is_better=False),
+            "accuracy": Metric(FRACTION, higher_is_better=True),
+            "tokens": Metric("tokens"),
+        },
+        headline="nats_per_token",
         summary="Perplexity per token of the named tokenizer, nats per token, bits per byte, of the test part.",
         source="Shannon 1951",
     )
@@ -27,6 +37,13 @@ def pretask_components() -> Iterator[Component]:
         f"{HERE}.generation:Generation",
         needs="objective",
         modality="text",
+        metrics={
+            "overlap": Metric(FRACTION, higher_is_better=True),
+            "repetition": Metric(FRACTION, higher_is_better=False),
+            "distinct-1": Metric(FRACTION),  # best where it is that of the test text
+            "distinct-2": Metric(FRACTION),
+        },
+        headline="overlap",
         summary="Goes on from the beginnings of test rows, in four ways; how much repeats, and the texts to read.",
         source="Holtzman et al. 2020",
         small={"prompts": 2, "prompt": 4, "tokens": 4},

@@ -1,6 +1,6 @@
 """Perplexity: how well a language model foresees the test part, in units that say what they are of.
 
-A perplexity is of one tokenizer, which is part of its name; bits per byte can be compared between tokenizers. Rows are
+A perplexity is of one tokenizer, which is named beside it; bits per byte can be compared between tokenizers. Rows are
 scored one by one, without what stands before them, and their first token is not asked for; in bits per byte it is taken
 to cost what the others cost.
 
@@ -14,20 +14,21 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from pretask import Batch, Budget, Data, KnowsEntropy, MeasuresText, NamesTokenizer, Task, source_of
+from pretask import Batch, Budget, Choice, Data, KnowsEntropy, MeasuresText, NamesTokenizer, Task, source_of
 from pretask.pretext_score import evaluating
 
 from pretask_plugins.evaluators.language.next_token import asked, log_probabilities, next_target
 
-LONGEST_NAME = 80  # characters of a tokenizer's name
+MAX_NAME_CHARACTERS = 80  # of a tokenizer
+MAX_EXPONENT = 700.0  # exp of more than 709 overflows
 
 
 @dataclass(frozen=True)
 class LanguageModel:
     """The cost of the test part's tokens, each guessed from all tokens before it in its row."""
 
-    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float]]:
-        """`nats_per_token`, the perplexity, `accuracy` and `tokens`; all but the last two: lower is better.
+    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Choice]]:
+        """Yield `nats_per_token`, `perplexity`, `accuracy` and `tokens`; `tokenizer` names what the perplexity is of.
 
         `bits_per_byte` where the data tells the bytes of its text (`extent`), and `nats_above_entropy` where it tells
         what the best guess costs (`nats`).
@@ -45,8 +46,9 @@ class LanguageModel:
         nats = lost / tokens if tokens else math.nan
         yield "nats_per_token", nats
         offered = source_of(data)
-        known = offered.tokenizer_name if isinstance(offered, NamesTokenizer) else "no name of the tokenizer"
-        yield f"perplexity ({known[:LONGEST_NAME]})", math.exp(min(nats, 700.0))
+        if isinstance(offered, NamesTokenizer):
+            yield "tokenizer", Choice(offered.tokenizer_name[:MAX_NAME_CHARACTERS])
+        yield "perplexity", math.exp(min(nats, MAX_EXPONENT))
         if isinstance(offered, MeasuresText):
             yield "bits_per_byte", bits_per_byte(nats, offered.extent("test"))
         if isinstance(offered, KnowsEntropy):

@@ -60,7 +60,7 @@ class LinearProbe:
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Choice]]:
         """`accuracy`, `balanced_accuracy` and `items` of the layer and pooling chosen on held-out data, which `layer`
         and `pooling` tell; `layerK.accuracy` of each, and its `layerK.pooling`; `majority`, what a blind guess reaches;
-        `gradient`, the largest relative gradient norm of the final fits.
+        `gradient_norm`, the largest relative gradient norm of the final fits.
 
         Raises:
             PretaskError: There are no labels to probe, or too few samples of a class.
@@ -76,7 +76,7 @@ class LinearProbe:
             guesses[name], gradient = self.refit(probe, name, choice)
             gradients.append(gradient)
         yield from report(probe, best, guesses)
-        yield "gradient", max(gradients)
+        yield "gradient_norm", max(gradients)
 
     def choose(self, probe: Probed, name: str) -> "LayerChoice":
         """The regulariser with which a layer, pooled in one way, does best on what is held out."""

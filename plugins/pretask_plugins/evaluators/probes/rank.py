@@ -2,8 +2,8 @@
 
 `rankme` is exp of the entropy of the singular values of the features, normalised to sum 1: between 1 and the smaller of
 width and samples. `effective_dimension` is the participation ratio of the variances along the principal axes,
-(sum v)^2 / sum v^2. `constant` is the share of features that deviate by no more than float32's rounding of
-their mean. `cosine` is the mean over all pairs of samples of the cosine of their features.
+(sum v)^2 / sum v^2. `constant_features` is the share of features that deviate by no more than float32's rounding of
+their mean. `mean_cosine` is the mean over all pairs of samples of the cosine of their features.
 
 Features are pooled by the mean, which every layer offers, unless another pooling is asked for.
 
@@ -47,8 +47,9 @@ class Rank:
             raise PretaskError("rank.most", "0, or 2 samples or more", str(self.most), "Set it to 0.", exit_code=2)
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float]]:
-        """`rankme`, `effective_dimension`, `constant`, `cosine`, `width` of the output and `collapsed`; then
-        `layerK.rankme` and so on of each layer.
+        """Yield the statistics of the output, `collapsed`, and those of each layer as `layerK.rankme` and so on.
+
+        They are `rankme`, `effective_dimension`, `constant_features`, `mean_cosine` and `width`.
 
         Raises:
             PretaskError: There are fewer than two samples, or no layer that offers the pooling.
@@ -82,15 +83,15 @@ def statistics(rows: Rows) -> dict[str, float]:
     return {
         "rankme": rankme(singular_values(products)),
         "effective_dimension": participation(singular_values(found.scatter).square()),
-        "constant": float((~found.varies).double().mean()),
-        "cosine": mean_cosine(rows),
+        "constant_features": float((~found.varies).double().mean()),
+        "mean_cosine": mean_cosine(rows),
         "width": float(rows.width),
     }
 
 
 def collapsed(output: dict[str, float]) -> bool:
     """Whether fewer than two directions are in use, or nothing varies."""
-    return output["constant"] == 1 or output["rankme"] < min(2.0, output["width"])
+    return output["constant_features"] == 1 or output["rankme"] < min(2.0, output["width"])
 
 
 def singular_values(gram: Float[Tensor, "D D"]) -> Float[Tensor, " D"]:

@@ -5,7 +5,10 @@ Axes: see the modules.
 
 from collections.abc import Iterator
 
-from pretask import Component, evaluator, hookimpl
+from pretask import Component, Metric, evaluator, hookimpl
+from pretask.metrics import FRACTION
+
+HIGHER = Metric(FRACTION, higher_is_better=True)
 
 
 @hookimpl
@@ -15,6 +18,16 @@ def pretask_components() -> Iterator[Component]:
         "tracking",
         "pretask_plugins.evaluators.tracking.tracking:Tracking",
         modality="video",
+        metrics={
+            "J&F": HIGHER,
+            "validation_J&F": HIGHER,
+            "mean": HIGHER,
+            "recall": HIGHER,
+            "decay": Metric(FRACTION, higher_is_better=False),
+            "accuracy": HIGHER,
+            "layer": Metric(),
+        },
+        headline="J&F",
         summary="The first mask is given; how well do frozen features carry it through the clip? J and F of DAVIS.",
         version=2,  # 1 named the items of whole tracks after J&F
         source="Perazzi et al. 2016 (J and F); Jabri, Owens and Efros 2020 (propagation)",

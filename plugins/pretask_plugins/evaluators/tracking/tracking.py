@@ -53,7 +53,7 @@ class Tracking:
     clips: int = 64
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Figure]]:
-        """`J&F`, mean, recall and decay of `J` and `F`, the same of `copy` and `colour`, a picture; `tracked.accuracy`,
+        """`J&F`, mean, recall and decay of `J` and `F`, the same of `copy` and `color`, a picture; `track.accuracy`,
         with items, the share of tracks whose J&F is above a half.
 
         Raises:
@@ -66,15 +66,15 @@ class Tracking:
             if not layer:
                 scores = self.scores_of_layers(task, data("train"))
                 layer = 1 + max(range(len(scores)), key=lambda number: scores[number])
-                yield from ((f"layer{number}.choice", score) for number, score in enumerate(scores, start=1))
+                yield from ((f"layer{number}.validation_J&F", score) for number, score in enumerate(scores, start=1))
             yield "layer", float(layer)
             tracked = list(self.tracked(encoder_of(task, layer), test, self.clips, task.device))
             yield from named("", tracked)
-            for name, other in (("copy.", None), ("colour.", colours)):
+            for name, other in (("copy.", None), ("color.", colours)):
                 yield from named(name, list(self.tracked(other, test, self.clips, task.device)))
         found = torch.tensor([(each.region.mean + each.contour.mean) / 2 > 0.5 for each in tracked])
-        yield "tracked.accuracy", float(found.float().mean())
-        yield "tracked.accuracy", Items(found)
+        yield "track.accuracy", float(found.float().mean())
+        yield "track.accuracy", Items(found)
         yield "tracks", drawn([each.picture for each in tracked if each.picture is not None])
 
     def scores_of_layers(self, task: Task, train: Samples) -> list[float]:

@@ -13,6 +13,7 @@ Axes: B batch, H W image, h w every fourth pixel, K nearest bins, Q = 313 bins.
 from collections.abc import Iterator
 
 import pretask
+from pretask.metrics import FRACTION
 
 SOURCE = "Zhang, Isola and Efros, ECCV 2016"
 
@@ -33,6 +34,11 @@ def pretask_components() -> Iterator[pretask.Component]:
         "pretask_plugins.methods.colorization.evaluator:Colorization",
         needs="objective",
         modality="image",
+        metrics={
+            "auc": pretask.Metric(FRACTION, higher_is_better=True),
+            "balanced_auc": pretask.Metric(FRACTION, higher_is_better=True),
+        },
+        headline="auc",
         summary="How near guessed colours come (AuC, raw and balanced), beside grey and the mean colour; pictures.",
         source=SOURCE,
         small={"pictures": 2},

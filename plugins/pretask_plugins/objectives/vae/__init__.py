@@ -9,9 +9,20 @@ Axes: see the modules.
 
 from collections.abc import Iterator
 
-from pretask import Component, hookimpl, objective
+from pretask import Component, Metric, hookimpl, objective
+from pretask.metrics import FRACTION, LOSS
 
 HERE = "pretask_plugins.objectives.vae"
+NATS = Metric("nats", higher_is_better=False)
+METRICS = {
+    LOSS: NATS,  # of each of several targets: -log p(y | z)
+    "negative_elbo": NATS,
+    "reconstruction": NATS,
+    "kl": Metric("nats"),  # what the code tells of x: neither much nor little is good by itself
+    "active_units": Metric(),
+    "accuracy": Metric(FRACTION, higher_is_better=True),
+    "r2": Metric(higher_is_better=True),
+}
 SMALL = {"latent": 3, "hidden": (16,)}
 
 
@@ -23,6 +34,7 @@ def pretask_components() -> Iterator[Component]:
         f"{HERE}.elbo:Elbo",
         targets={"categories", "values"},
         bottleneck=True,
+        metrics=METRICS,
         summary="How well is y explained by a short noisy code of x, and how short is it? Any decodable target.",
         source="Kingma and Welling 2014",
         small=SMALL,
@@ -32,6 +44,7 @@ def pretask_components() -> Iterator[Component]:
         f"{HERE}.iwae:Iwae",
         targets={"categories", "values"},
         bottleneck=True,
+        metrics={**METRICS, "negative_iwae": NATS},
         summary="The same with a tighter bound: the mean importance weight of K codes.",
         source="Burda, Grosse and Salakhutdinov 2016",
         small={**SMALL, "samples": 3},

@@ -137,7 +137,7 @@ class LatentModel(nn.Module):
     def metrics(self, guess: Mapping[str, Tensor], targets: Targets) -> dict[str, Mean]:
         """The share of the variance that is explained, or of classes that are right."""
         return {
-            (f"{name}.accuracy" if isinstance(spec, Categories) else f"{name}.explained"): (
+            (f"{name}.accuracy" if isinstance(spec, Categories) else f"{name}.r2"): (
                 accuracy(guess[name], targets[name])
                 if isinstance(spec, Categories)
                 else explained(guess[name], targets[name])
@@ -149,7 +149,7 @@ class LatentModel(nn.Module):
     def chance(self) -> dict[str, float]:
         """Nats of a guess that knows nothing, where all of t is asked for; 1 / classes; no variance explained."""
         blind = [self.likelihoods[name].blind() for name in self.targets]
-        known = {f"{name}.explained": 0.0 for name, spec in self.targets.items() if not isinstance(spec, Categories)}
+        known = {f"{name}.r2": 0.0 for name, spec in self.targets.items() if not isinstance(spec, Categories)}
         known |= {f"{n}.accuracy": 1 / spec.classes for n, spec in self.targets.items() if isinstance(spec, Categories)}
         if None not in blind and not any(spec.hidden for spec in self.targets.values()):
             sizes = [positions(spec) for spec in self.targets.values()]

@@ -159,7 +159,7 @@ def test_the_headline_is_the_layer_that_held_out_data_chose_and_is_said() -> Non
     found = measure(LinearProbe(), Planted(signal=2.0))
     assert found["layer"] == Choice("layer2")
     assert found["accuracy"] == found["layer2.accuracy"]
-    assert float(found["gradient"]) < 0.1  # type: ignore[arg-type]
+    assert float(found["gradient_norm"]) < 0.1  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])

@@ -49,7 +49,7 @@ def test_the_mean_cosine_is_that_of_a_double_loop() -> None:
         for two in range(30)
         if one != two
     ]
-    assert statistics(Rows(features))["cosine"] == pytest.approx(sum(pairs) / len(pairs), abs=1e-6)
+    assert statistics(Rows(features))["mean_cosine"] == pytest.approx(sum(pairs) / len(pairs), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_collapse_is_told_from_features_that_vary(kind: str, warned: bool) -> No
 
 def test_the_share_of_constant_features_is_counted() -> None:
     features = torch.cat([noise(50, 3), torch.full((50, 1), 1e6), torch.zeros(50, 4)], 1)
-    assert statistics(Rows(features))["constant"] == 5 / 8
+    assert statistics(Rows(features))["constant_features"] == 5 / 8
 
 
 def test_a_layer_of_one_number_has_collapsed_only_where_it_is_constant() -> None:

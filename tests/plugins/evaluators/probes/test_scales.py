@@ -56,7 +56,7 @@ def test_a_change_of_units_changes_neither_rank_nor_neighbours(scale: float) -> 
     features, labels = blobs()
     plain, other = (statistics(Rows(some)) for some in (features, features * scale))
     assert other == pytest.approx(plain, rel=1e-5)
-    assert other["constant"] == 0
+    assert other["constant_features"] == 0
     near, far = (neighbours(some[:100], labels[:100], some[100:], 1)[1] for some in (features, features * scale))
     assert torch.equal(near, far)
 

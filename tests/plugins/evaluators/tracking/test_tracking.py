@@ -143,7 +143,7 @@ def test_on_a_still_clip_copying_the_first_mask_is_perfect() -> None:
 def test_blind_features_are_worse_and_the_layer_is_chosen_on_the_training_part() -> None:
     found = measured(points(2, 5, "trade"))
     assert found["layer"] == 2
-    assert found["layer1.choice"] < found["layer2.choice"]
+    assert found["layer1.validation_J&F"] < found["layer2.validation_J&F"]
     assert measured(points(2, 5, "trade"), layer=1)["J&F"] < 0.4
 
 

@@ -242,7 +242,7 @@ def test_several_targets_add_up_and_are_reported_apart() -> None:
     targets = {"a": Target(vector[:, 0, :2]), "b": Target(torch.arange(9) % 3)}
     loss = model(Features({"all": vector[:, :, None]}, {"all": vector}), targets, Draws(torch.arange(9)))
     assert float(loss.parts["a"] + loss.parts["b"]) == pytest.approx(float(loss.parts["reconstruction"]), rel=1e-5)
-    assert {"a.explained", "b.accuracy"} < set(loss.parts)
+    assert {"a.r2", "b.accuracy"} < set(loss.parts)
 
 
 def test_a_sample_has_the_same_code_in_any_batch() -> None:

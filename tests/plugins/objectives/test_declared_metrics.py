@@ -1,0 +1,48 @@
+"""Every part of a built-in objective's loss is declared, so that whoever shows it knows its unit and its direction."""
+
+from typing import Any
+
+import pytest
+import torch
+from pretask import Agreement, Categories, Draws, Features, FeatureSpec, Reference, Target, TargetSpec, Values
+from pretask.metrics import LOSS, find_part
+from pretask_registry import Registry, build
+from pretask_registry.registry import Registered
+
+REGISTRY = Registry.load()
+OBJECTIVES = [entry for entry in REGISTRY.current("objective") if entry.namespace == "pretask"]
+BATCH, WIDTH, GRID = 6, 8, (4,)
+SPECS: dict[str, TargetSpec] = {
+    "categories": Categories(5, grid=GRID),
+    "values": Values(2, grid=GRID),
+    "agreement": Agreement(),
+    "reference": Reference(3, grid=GRID),
+}
+LABELS = torch.arange(BATCH)[:, None] % 3 + torch.arange(4) % 2
+GIVEN = (torch.arange(4) % 2).float().expand(BATCH, -1)  # a position of weight 0 may be pointed at
+TARGETS = {
+    "categories": Target(LABELS),
+    "values": Target(LABELS[..., None].float().expand(-1, -1, 2)),
+    "agreement": Target(torch.arange(BATCH) // 2),
+    "reference": Target(LABELS % 3, GIVEN),
+}
+
+
+def parts_of_loss(objective: Any, kind: str) -> set[str]:
+    """The names in the loss of two targets of a kind, and in its chance levels."""
+    names = ("one", "two")
+    built = objective(FeatureSpec(WIDTH, GRID), dict.fromkeys(names, SPECS[kind]))
+    vectors = Draws(torch.arange(BATCH)).normal("features", 1, 4, WIDTH)
+    features = Features({"all": vectors}, {"all": vectors.mean(2)}, GRID)
+    loss = built(features, dict.fromkeys(names, TARGETS[kind]), Draws(torch.arange(BATCH)))
+    return {*loss.parts, *getattr(built, "chance", {})}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=lambda entry: entry.id)
+def test_every_part_of_the_loss_is_declared(objective: Registered) -> None:
+    traits = objective.component.traits
+    for kind in traits["targets"]:
+        parts = parts_of_loss(build(objective, objective.component.small), kind)
+        assert [name for name in parts if find_part(traits["metrics"], name) is None] == []
+        assert all(name.rpartition(".")[2] in traits["metrics"] for name in parts if "." in name)
+    assert traits["metrics"][LOSS].lower_is_better
