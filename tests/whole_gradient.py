@@ -9,11 +9,12 @@ from dataclasses import replace
 from functools import cache
 
 import torch
-from pretask import Batch, Draws, Inputs, Recipe, Samples, Target, Targets, Task
+from pretask import Draws, Recipe, Samples, Task
 from pretask.checkpoint import Progress
 from pretask.composition import compose
 from pretask.training import Run
 from pretask_registry import Registry, build, resolved_options
+from pretask_registry.conformance.double import in_double
 from pretask_registry.conformance.material import canned, declared_parts, fitted, modality_of
 from pretask_registry.registry import Registered
 from torch import Tensor, nn
@@ -22,29 +23,6 @@ REGISTRY = Registry.load()
 TASKS = sorted(each.id for each in REGISTRY.current("task") if each.namespace == "pretask")
 SIZE = 32  # samples of the step
 DOUBLE = torch.float64
-
-
-class Cast:
-    """A split whose floats are float64, so that the rest of a task can be."""
-
-    def __init__(self, split: object) -> None:
-        self.split = split
-        self.partners = getattr(split, "partners", 0)
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self.split, name)
-
-    def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
-        inputs, targets = self.split(batch, draws)  # type: ignore[operator]
-        return replace(inputs, data=double(inputs.data)), {name: self.cast(each) for name, each in targets.items()}
-
-    def cast(self, target: Target) -> Target:
-        floats = {name: getattr(target, name) for name in ("value", "weight", "probability")}
-        return Target(**{name: double(value) for name, value in floats.items() if value is not None})
-
-
-def double(value: Tensor) -> Tensor:
-    return value.double() if value.is_floating_point() else value
 
 
 def uneven(samples: Samples) -> Samples:
@@ -66,7 +44,7 @@ def prepared(name: str, dtype: torch.dtype) -> tuple[Task, Samples]:
     samples = uneven(canned(modality_of(REGISTRY, parts)))
     task = small(parts, samples, Recipe(batch=SIZE, samples=SIZE, channels_last=False))
     if dtype is DOUBLE:
-        task = replace(task, split=Cast(task.split), model=task.model.double(), objective=task.objective.double())
+        task = in_double(task)
     return task, samples
 
 
