@@ -128,8 +128,8 @@ def recomputed(record: Record) -> Answers:
     """Every number of the same name as items again, from whether each item was answered correctly."""
     for row in record.results:
         for name, items in row.items.items():
-            if name in row.metrics:
-                told, share = row.metrics[name], items.share
+            if name in row.metrics or declared_by(record, row.evaluator).metric(name).is_fraction:
+                told, share = row.metrics.get(name), items.share
                 same = told is not None and abs(told - share) <= ROUNDING
                 yield None if same else f"{called(row, name)} is {told}, its {items.count} items say {share:.6g}"
 

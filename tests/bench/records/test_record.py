@@ -12,9 +12,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as some
 from pretask import PretaskError
-from pretask_bench import records
 from pretask_bench.records.canonical import canonical_bytes
 from pretask_bench.records.record import (
+    SCHEMA,
     Cell,
     Items,
     build_cell,
@@ -215,7 +215,7 @@ def test_items_that_are_not_one_bool_each_are_refused(wrong: list[Any]) -> None:
 
 
 def test_the_exported_schema_is_up_to_date() -> None:
-    assert records.SCHEMA.read_text() == schema_text(), "run: python -m pretask_bench.records.record"
+    assert SCHEMA.read_text() == schema_text(), "run: python -m pretask_bench.records.record"
 
 
 def test_the_schema_bounds_every_text_list_and_mapping() -> None:

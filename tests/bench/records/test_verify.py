@@ -58,9 +58,15 @@ LIES: dict[str, tuple[Change, str]] = {
         lambda f: row(f).update(metrics={"loss": None}, chance={}),
         "accuracy is None, its 10 items say 0.5",
     ),
-    "a share above one": (lambda f: f["pretext"]["metrics"].update({"a.ranked": 1.01}), "which no ranked can be"),
-    "a share below zero": (lambda f: f["pretext"]["shortcut"].update(accuracy=-0.1), "which no accuracy can be"),
-    "more explained than there is": (lambda f: f["pretext"]["metrics"].update(explained=1.1), "no explained can be"),
+    "a fraction above one": (
+        lambda f: f["pretext"]["metrics"].update({"a.accuracy": 1.01}),
+        "which no fraction can be",
+    ),
+    "a fraction below zero": (
+        lambda f: f["pretext"]["shortcut"].update({"a.accuracy": -0.1}),
+        "which no fraction can be",
+    ),
+    "a fraction of an evaluator": (lambda f: row(f)["chance"].update({"accuracy": -0.25}), "which no fraction can be"),
     "chance of nothing": (lambda f: f["pretext"]["chance"].update(nats=1.0), "chance level of nats, but no such"),
     "items of other data": (lambda f: row(f)["items"]["accuracy"].update(test="e" * 32), "items of other data"),
     "an end before the start": (lambda f: f["provenance"].update(ended="2026-02-01T12:00:00Z"), "before 2026-03"),

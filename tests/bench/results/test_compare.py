@@ -18,6 +18,15 @@ from pretask_bench.results.compare import compare, entrants
 from scipy import stats
 
 TEST = "b" * 32
+DECLARED = {  # of an evaluator that is not installed
+    "acme/scales@1": {
+        "headline": "accuracy",
+        "metrics": {
+            "accuracy": {"unit": "fraction", "higher_is_better": True},
+            "nats": {"unit": "nats", "higher_is_better": False},
+        },
+    }
+}
 Put = Callable[..., Path]
 
 
@@ -30,10 +39,17 @@ def put(tmp_path: Path, facts: dict[str, Any]) -> Put:
     ) -> Path:
         items = {metric: pack_items(np.array(answers), test).model_dump(mode="json")}
         numbers = {metric: float(np.mean(answers)), **metrics}
-        row = {"encoder": "trained", "evaluator": "pretask/linear@1", "metrics": numbers, "items": items}
+        row = {"encoder": "trained", "evaluator": "acme/scales@1", "metrics": numbers, "items": items}
         data = {**facts["cell"]["data"], "fingerprints": {"train": "a" * 32, "test": test}}
-        cell = {**facts["cell"], "task": f"pretask/{name}@1", "seed": seed, "data": data}
-        write(tmp_path / name, build_record({**facts, "cell": cell, "results": [row], "pretext": None}))
+        cell = {
+            **facts["cell"],
+            "task": f"pretask/{name}@1",
+            "seed": seed,
+            "data": data,
+            "evaluators": {"acme/scales@1": {}},
+        }
+        changes = {"cell": cell, "results": [row], "pretext": None, "declared": DECLARED}
+        write(tmp_path / name, build_record({**facts, **changes}))
         return tmp_path / name
 
     return write_one
@@ -142,7 +158,7 @@ def test_what_they_do_not_have_in_common_is_named(put: Put) -> None:
     folders = [put("a", answers(5, 10), shoes=1.0), put("b", answers(5, 10))]
     with pytest.raises(Unknown, match="a number 'shoes' that all have; all have: accuracy"):
         compare(entrants(folders), metric="shoes")
-    with pytest.raises(Unknown, match="an evaluator 'knn' that all have; all have: pretask/linear@1"):
+    with pytest.raises(Unknown, match="an evaluator 'knn' that all have; all have: acme/scales@1"):
         compare(entrants(folders), evaluator="knn")
     with pytest.raises(PretaskError, match="a complete record with the evaluator knn"):
         entrants(folders, "knn")

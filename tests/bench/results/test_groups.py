@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pretask import Metric
 from pretask_bench.cli.main import invoke
-from pretask_bench.records.record import Pretext, Record, build_record
+from pretask_bench.records.record import Part, Pretext, Record, build_record
 from pretask_bench.records.store import write
 from pretask_bench.results.groups import COLUMNS, grouped, lines, short, summary_rows, title, together
 from pretask_bench.results.index import glances
-from pretask_bench.results.pretext import headline_parts, pretext_parts, trained_part
+from pretask_bench.results.pretext import headline_parts, pretext_parts
 from pretask_bench.results.references import Trivial, references_of_pretext, references_of_probe
 from pretask_bench.results.report import evaluator_rows, pretext_rows
 
@@ -129,23 +130,28 @@ def test_the_interval_holds_what_seeds_and_samples_leave_open(record: Maker) -> 
 
 
 def test_the_best_trivial_predictor_is_the_lowest_of_a_loss_and_the_highest_of_a_share(record: Maker) -> None:
-    metrics = {"a: nats": 3.0, "b: nats": 2.0, "a: nats.ranked": 0.6, "b: nats.ranked": 0.5, "nats": 1.0}
+    metrics = {"a: nats": 3.0, "b: nats": 2.0, "a: nats.accuracy": 0.6, "b: nats.accuracy": 0.5, "nats": 1.0}
     one = record().model_copy(update={"pretext": Pretext(metrics=metrics, seen=9)})
-    assert references_of_pretext(one, "nats").best_trivial(lower=True) == Trivial("b", 2.0, 9)
-    assert references_of_pretext(one, "nats.ranked").best_trivial(lower=False) == Trivial("a", 0.6, 9)
-    assert references_of_pretext(one, "other").best_trivial(lower=True) is None
+    loss, fraction = Metric("nats", higher_is_better=False), Metric("fraction", higher_is_better=True)
+    assert references_of_pretext(one, "nats").best_trivial(loss) == Trivial("b", 2.0, 9)
+    assert references_of_pretext(one, "nats.accuracy").best_trivial(fraction) == Trivial("a", 0.6, 9)
+    assert references_of_pretext(one, "other").best_trivial(loss) is None
+    assert references_of_pretext(one, "nats").best_trivial(Metric("nats")) is None
 
 
-def test_what_was_trained_is_read_first_whatever_its_place_in_the_alphabet() -> None:
-    metrics = {"active_units": 3.0, "kl": 2.0, "negative_elbo": 90.0, "whole.explained": 0.4}
-    assert trained_part(Pretext(metrics=metrics)) == "negative_elbo"
-    assert headline_parts(Pretext(metrics=metrics, trained="kl")) == ["kl", "whole.explained"]
+def test_what_was_trained_is_read_first_whatever_its_place_in_the_alphabet(record: Maker) -> None:
+    metrics = {"active_units": 3.0, "kl": 2.0, "negative_elbo": 90.0, "whole.accuracy": 0.4}
+    first = record()
+    cell = first.cell.model_copy(update={"objective": Part(id="pretask/elbo@1")})
+    pretexts = (Pretext(metrics=metrics, trained=trained) for trained in ("negative_elbo", "kl"))
+    found = [first.model_copy(update={"cell": cell, "pretext": pretext}) for pretext in pretexts]
+    assert [headline_parts(each) for each in found] == [["negative_elbo", "whole.accuracy"], ["kl", "whole.accuracy"]]
 
 
 def test_a_combination_without_a_task_is_called_by_its_parts(record: Maker) -> None:
     one = record(task=None)
     assert title(one) == " + ".join(short(part.id) for part in (one.cell.split, one.cell.objective, one.cell.model))
-    assert headline_parts(one.pretext) == ["order", "order.accuracy"]
+    assert headline_parts(one) == ["order", "order.accuracy"]
 
 
 def test_the_command_draws_a_table_and_names_what_it_left_out(
@@ -227,7 +233,7 @@ def test_other_forms_hold_plain_numbers_and_nothing_that_their_reader_would_obey
     tmp_path: Path, cache: Path, capsys: pytest.CaptureFixture[str], record: Maker
 ) -> None:
     evil = record().model_dump(mode="json")
-    name = "=HYPERLINK(1)|<b>[/]*.explained"
+    name = "=HYPERLINK(1)|<b>[/]*.accuracy"
     evil["pretext"] |= {"metrics": {name: 0.5}, "chance": {}}
     write(tmp_path / "store", build_record(evil))
     assert invoke(["results", str(tmp_path / "store"), "--format", "csv"]) == 0
@@ -235,7 +241,7 @@ def test_other_forms_hold_plain_numbers_and_nothing_that_their_reader_would_obey
     assert (row["trained"], row["random init"], row["pretext metric"]) == ("0.5", "0.25", f"'{name}")
     assert invoke(["results", str(tmp_path / "store"), "--format", "md"]) == 0
     written = capsys.readouterr().out
-    assert r"=HYPERLINK(1)\|&lt;b&gt;\[/\]\*.explained ↑ 50.0 %" in written
+    assert r"=HYPERLINK(1)\|&lt;b&gt;\[/\]\*.accuracy ↑ 50.0 %" in written
     assert {len(re.findall(r"(?<!\\)\|", line)) for line in written.splitlines()} == {len(COLUMNS) + 1}
     assert invoke(["results", str(tmp_path / "store")]) == 0
     assert "[/]*" in "".join(capsys.readouterr().out.split())
@@ -301,6 +307,18 @@ def test_where_no_index_can_be_kept_the_records_are_read(tmp_path: Path, cache: 
     assert len(glances([tmp_path / "store"])[0]) == 1
 
 
-@pytest.mark.parametrize("module", ["encoders", "metrics", "pretext", "query", "references", "results", "tables"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "records.encoders",
+        "records.metrics",
+        "results.compare",
+        "results.groups",
+        "results.pretext",
+        "results.query",
+        "results.references",
+        "results.tables",
+    ],
+)
 def test_the_examples_in_docstrings_are_true(module: str) -> None:
     assert doctest.testmod(import_module(f"pretask_bench.{module}")).failed == 0

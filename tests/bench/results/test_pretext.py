@@ -5,10 +5,15 @@ import math
 
 import numpy as np
 import pytest
+from pretask import Metric
 from pretask.pretext_score import HeldOutScore, PartScore
 from pretask_bench.records.canonical import canonical_bytes
+from pretask_bench.records.metrics import Declared
 from pretask_bench.records.record import Pretext, parse_record
 from pretask_bench.results.pretext import interval_of, pretext_fields, ratio_variance
+
+SHARE = Metric("fraction", higher_is_better=True)
+METRICS = {"order": Metric("nats", higher_is_better=False), "order.accuracy": SHARE}
 
 
 def part(blocks: list[tuple[float, float]], count: int | None = None) -> PartScore:
@@ -17,7 +22,7 @@ def part(blocks: list[tuple[float, float]], count: int | None = None) -> PartSco
 
 
 def test_one_draw_of_twenty_answers_has_wilsons_interval_of_twenty() -> None:
-    low, high = interval_of(part([(1.0, 1.0)] * 17 + [(0.0, 1.0)] * 3), "order.accuracy", 20) or (0, 0)
+    low, high = interval_of(part([(1.0, 1.0)] * 17 + [(0.0, 1.0)] * 3), SHARE, 20) or (0, 0)
     assert (low, high) == pytest.approx((0.640, 0.948), abs=0.03)  # Wilson's with z is (0.640, 0.948); with t wider
     assert low < 0.640 < 0.948 < high
 
@@ -25,17 +30,15 @@ def test_one_draw_of_twenty_answers_has_wilsons_interval_of_twenty() -> None:
 def test_answers_that_are_repeated_make_no_interval_narrower() -> None:
     once = [(1.0, 1.0)] * 17 + [(0.0, 1.0)] * 3
     often = [(16 * total, 16 * weight) for total, weight in once]  # every draw gives the same answers
-    assert interval_of(part(often), "order.accuracy", 20) == pytest.approx(
-        interval_of(part(once), "order.accuracy", 20)
-    )
+    assert interval_of(part(often), SHARE, 20) == pytest.approx(interval_of(part(once), SHARE, 20))
 
 
 def test_a_perfect_score_of_twenty_samples_is_not_certain_however_often_they_were_drawn() -> None:
-    low, high = interval_of(part([(16.0, 16.0)] * 20), "order.accuracy", 20) or (0, 0)
+    low, high = interval_of(part([(16.0, 16.0)] * 20), SHARE, 20) or (0, 0)
     assert (low, high) == (pytest.approx(0.82, abs=0.02), 1.0)
 
 
-@pytest.mark.parametrize("name", ["order", "order.accuracy"])
+@pytest.mark.parametrize("name", METRICS)
 @pytest.mark.parametrize(("samples", "answers"), [(20, 4), (64, 1), (400, 3)])
 def test_intervals_over_clustered_answers_cover(name: str, samples: int, answers: int) -> None:
     random = np.random.default_rng(0)
@@ -49,7 +52,7 @@ def test_intervals_over_clustered_answers_cover(name: str, samples: int, answers
             values = (random.random((answers, samples)) < chance).astype(float)
         groups = np.array_split(values.sum(0), min(samples, 64))
         blocks = [(float(each.sum()), float(len(each) * answers)) for each in groups]
-        low, high = interval_of(part(blocks), name, samples) or (math.nan, math.nan)
+        low, high = interval_of(part(blocks), METRICS[name], samples) or (math.nan, math.nan)
         covered += low <= 4 / 6 <= high
     assert 0.92 <= covered / trials <= 0.985  # 0.95 within 2.8 standard errors of 400 trials, a little more above
 
@@ -64,7 +67,9 @@ def test_the_variance_of_a_ratio_is_that_of_its_blocks() -> None:
 def test_the_fields_of_a_record_say_how_much_every_number_rests_on() -> None:
     own = HeldOutScore({"order": part([(0.5, 1.0), (0.7, 1.0)]), "order.accuracy": part([(1.0, 1.0)] * 2)}, 4, 2)
     other = HeldOutScore({"order": PartScore(math.nan, 0, ((0.0, 0.0),))}, 4, 2)
-    found = Pretext.model_validate_json(json_of(pretext_fields(own, {"blind": other}, 30, {"order": 0.7})))
+    found = Pretext.model_validate_json(
+        json_of(pretext_fields(own, {"blind": other}, 30, {"order": 0.7}, Declared(METRICS)))
+    )
     assert found.trained == "order"
     assert (found.draws, found.samples, found.seen) == (4, 2, 30)
     assert found.count == {"order": 2, "order.accuracy": 2, "blind: order": 0}
