@@ -38,7 +38,7 @@ def pretask_components() -> Iterator[Component]:
         metrics={LOSS: NATS, "accuracy": ACCURACY, "mutual_information": Metric("nats", higher_is_better=True)},
         summary="Which of all views in the batch belongs to this one? Over all ranks, with any number of positives.",
         source="van den Oord, Li and Vinyals 2018; Chen, Kornblith, Norouzi and Hinton 2020; Khosla et al. 2020",
-        small={"hidden": (16,), "dimensions": 8},
+        small={"hidden": (16,), "out_dim": 8},
     )
     yield objective(
         "negative-sampling",

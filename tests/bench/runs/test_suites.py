@@ -157,7 +157,7 @@ def test_the_plan_is_shown_and_nothing_run(capsys: pytest.CaptureFixture[str]) -
 def test_operations_are_those_of_every_sample(registry: Registry, tmp_path: Path, batch: int) -> None:
     options = {"model.hidden": [16], "recipe.samples": 100, "recipe.batch": batch, "objective.hidden": [4]}
     parts = {"data": "digits", "split": "whole", "objective": "elbo", "model": "mlp"}
-    plan = make_plan(registry, parts=parts, settings=options | {"objective.latent": 2})
+    plan = make_plan(registry, parts=parts, settings=options | {"objective.latent_dim": 2})
     built = make(plan, Sitting(tmp_path, torch.device("cpu")))
     flops = training_flops(built.compose(torch.device("cpu")), built.train, 0)
     weights = 64 * 16 + 2 * (16 * 2) + 2 * 4 + 4 * 64  # one hidden layer, mean and spread, one hidden layer, pixels

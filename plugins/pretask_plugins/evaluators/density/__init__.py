@@ -32,5 +32,5 @@ def pretask_components() -> Iterator[Component]:
         headline="elbo",
         summary="ELBO, importance-weighted log p(x), active units, amortisation gap; samples, manifold, traversals.",
         source="Burda et al. 2016; Cremer, Li and Duvenaud 2018",
-        small={"codes": 20, "items": 16, "gap_items": 4, "gap_steps": 2},
+        small={"num_latents": 20, "test_size": 16, "gap_size": 4, "gap_steps": 2},
     )

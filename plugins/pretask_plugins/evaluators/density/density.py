@@ -4,7 +4,7 @@ log p(y) is estimated by importance weighting, `iwae`, a bound that rises with t
 What is scored is the split's own target, drawn as in training (binarised, where the split binarises).
 
 Source: Burda, Grosse and Salakhutdinov, ICLR 2016 (importance weights, active units); Cremer, Li and Duvenaud, ICML
-2018 (amortisation gap). Differs: active units are counted over the first `items` test samples.
+2018 (amortisation gap). Differs: active units are counted over the first `test_size` test samples.
 Axes: B batch, K codes at once, D dimensions of the code.
 """
 
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pretask_plugins.evaluators.density.pictures import pictures
 from pretask_plugins.objectives.vae.gaussian import Posterior, log_prior
-from pretask_plugins.objectives.vae.latent_model import LatentModel, active_units, total
+from pretask_plugins.objectives.vae.latent_model import LatentModel, count_active_units, sum_over_targets
 
 AT_ONCE = 50  # codes of one sample that are decoded at once
 COMMON = 64  # codes on which a posterior is compared with the best one
@@ -32,15 +32,15 @@ class Density:
     """Bounds on log p of the test part, in nats per sample.
 
     Args:
-        codes: Codes for each sample (K); the paper reports 5,000.
-        items: Test samples that are scored, the first ones; 0 for all.
-        gap_items: Test samples whose best posterior is searched for; 0 leaves the amortisation gap out.
+        num_latents: Codes for each sample (K); the paper reports 5,000.
+        test_size: Test samples that are scored, the first ones; 0 for all.
+        gap_size: Test samples whose best posterior is searched for; 0 leaves the amortisation gap out.
         gap_steps: Steps of that search.
     """
 
-    codes: int = 500
-    items: int = 1000
-    gap_items: int = 0
+    num_latents: int = 500
+    test_size: int = 1000
+    gap_size: int = 0
     gap_steps: int = 300
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
@@ -61,11 +61,11 @@ class Density:
                 type(task.objective).__name__,
                 "Leave density out of --evaluate, or choose --objective elbo.",
             )
-        samples = first(data("test"), self.items)
+        samples = first(data("test"), self.test_size)
         with evaluating(task), torch.no_grad():
             yield from self.bounds(task, samples, budget)
-            if self.gap_items:
-                yield from self.gaps(task, first(samples, self.gap_items), budget)
+            if self.gap_size:
+                yield from self.gaps(task, first(samples, self.gap_size), budget)
             yield from pictures(task, samples)
 
     def bounds(self, task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, float]]:
@@ -73,15 +73,17 @@ class Density:
         rows, means = [], []
         for batch in samples.resident(task.device).batches(budget.batch, task.device, count_partners(task.split)):
             posterior, targets, draws = encoded(task, batch, budget.seed)
-            log_weights, fit = weigh(task.objective, posterior, targets, draws, self.codes)
-            rows.append(torch.stack([log_weights.mean(1), log_weights.logsumexp(1) - math.log(self.codes), fit], 1))
+            log_weights, fit = weigh(task.objective, posterior, targets, draws, self.num_latents)
+            rows.append(
+                torch.stack([log_weights.mean(1), log_weights.logsumexp(1) - math.log(self.num_latents), fit], 1)
+            )
             means.append(posterior.mean)
         elbo, iwae, fit = torch.cat(rows).double().mean(0).tolist()
         yield "elbo", elbo
         yield "iwae", iwae
         yield "reconstruction_log_likelihood", fit
         yield "kl", fit - elbo
-        yield "active_units", float(active_units(torch.cat(means)))
+        yield "active_units", float(count_active_units(torch.cat(means)))
         yield "test_size", float(len(samples))
 
     def gaps(self, task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, float]]:
@@ -91,9 +93,9 @@ class Density:
             posterior, targets, draws = encoded(task, batch, budget.seed)
             best = best_posterior(task.objective, posterior, targets, draws, self.gap_steps)
             given, reached = (bound(task.objective, each, targets, draws) for each in (posterior, best))
-            log_weights, _ = weigh(task.objective, best, targets, draws, self.codes)
+            log_weights, _ = weigh(task.objective, best, targets, draws, self.num_latents)
             amortisation.append(reached - given)
-            approximation.append(log_weights.logsumexp(1) - math.log(self.codes) - reached)
+            approximation.append(log_weights.logsumexp(1) - math.log(self.num_latents) - reached)
         yield "amortization_gap", float(torch.cat(amortisation).mean())
         yield "approximation_gap", float(torch.cat(approximation).mean())
 
@@ -119,8 +121,10 @@ def weigh(
     """log p(y, z) - log q(z | x) of so many codes, and the mean of log p(y | z); a few codes at a time."""
     weights, fits = [], []
     for begin in range(0, codes, AT_ONCE):
-        code = posterior.draw(draws.normal(f"codes from {begin}", min(AT_ONCE, codes - begin), model.latent))
-        fit = total(model.fits({name: model.decode(code, name) for name in model.targets}, targets))
+        code = posterior.draw(draws.normal(f"codes from {begin}", min(AT_ONCE, codes - begin), model.latent_dim))
+        fit = sum_over_targets(
+            model.log_likelihoods({name: model.decode(code, name) for name in model.targets}, targets)
+        )
         weights.append(fit + (log_prior(code) - posterior.log_density(code)).sum(-1))
         fits.append(fit)
     return torch.cat(weights, 1), torch.cat(fits, 1).mean(1)
@@ -128,8 +132,8 @@ def weigh(
 
 def bound(model: LatentModel, posterior: Posterior, targets: Targets, draws: Draws) -> Float[Tensor, " B"]:
     """The bound, its divergence in closed form, on codes that are the same for every posterior."""
-    code = posterior.draw(draws.normal("common", COMMON, model.latent))
-    fit = total(model.fits({name: model.decode(code, name) for name in model.targets}, targets))
+    code = posterior.draw(draws.normal("common", COMMON, model.latent_dim))
+    fit = sum_over_targets(model.log_likelihoods({name: model.decode(code, name) for name in model.targets}, targets))
     return fit.mean(1) - posterior.divergences().sum(-1)
 
 

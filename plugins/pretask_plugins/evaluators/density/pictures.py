@@ -35,7 +35,7 @@ def pictures(task: Task, samples: Samples) -> Iterator[tuple[str, Figure]]:
         said = task.objective.means(code[:, None])[name][:, 0]
         return as_images(said, samples.observed)
 
-    latent, device = task.objective.latent, task.device
+    latent, device = task.objective.latent_dim, task.device
     yield "samples", figure(show(from_prior(SIDE**2, latent, device)), SIDE, "Decoder means of codes from the prior.")
     batch = next(samples.batches(SIDE * 5, device))
     draws = Draws(batch.index, 0, EPOCH).branch("split")

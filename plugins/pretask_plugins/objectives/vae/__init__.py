@@ -23,7 +23,7 @@ METRICS = {
     "accuracy": Metric(FRACTION, higher_is_better=True),
     "r2": Metric(higher_is_better=True),
 }
-SMALL = {"latent": 3, "hidden": (16,)}
+SMALL = {"latent_dim": 3, "hidden": (16,)}
 
 
 @hookimpl
@@ -47,5 +47,5 @@ def pretask_components() -> Iterator[Component]:
         metrics={**METRICS, "negative_iwae": NATS},
         summary="The same with a tighter bound: the mean importance weight of K codes.",
         source="Burda, Grosse and Salakhutdinov 2016",
-        small={**SMALL, "samples": 3},
+        small={**SMALL, "num_latents": 3},
     )

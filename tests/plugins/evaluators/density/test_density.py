@@ -56,14 +56,14 @@ def images(part: str) -> Samples:
 
 def planted(wrong: float = 0.0) -> Task:
     objective = Elbo(
-        FeatureSpec(4), {"pixels": Values(1, grid=(SIDE, SIDE), hidden=False)}, latent=2, hidden=(), samples=1
+        FeatureSpec(4), {"pixels": Values(1, grid=(SIDE, SIDE), hidden=False)}, latent_dim=2, hidden=(), num_latents=1
     )
     with torch.no_grad():
         objective.to_code.weight.copy_(torch.eye(4))
         objective.to_code.bias.zero_()
         objective.decoders["pixels"].body[0].weight.copy_(COLUMNS)
         objective.decoders["pixels"].body[0].bias.zero_()
-        objective.likelihoods["pixels"].log_deviation.fill_(math.log(DEVIATION))
+        objective.likelihoods["pixels"].log_std.fill_(math.log(DEVIATION))
     return Task("planted", Whole(), Exact(wrong), objective, Recipe(), OBSERVED, torch.device("cpu"))
 
 
@@ -78,7 +78,7 @@ def evidence() -> float:
 
 
 def test_of_an_exact_model_every_bound_is_the_evidence_and_there_is_no_gap() -> None:
-    numbers = found(planted(), codes=60, gap_items=20, gap_steps=40)
+    numbers = found(planted(), num_latents=60, gap_size=20, gap_steps=40)
     assert numbers["elbo"] == pytest.approx(evidence(), abs=1e-3)
     assert numbers["iwae"] == pytest.approx(evidence(), abs=1e-3)
     assert numbers["elbo"] == pytest.approx(numbers["reconstruction_log_likelihood"] - numbers["kl"], abs=1e-4)
@@ -89,7 +89,7 @@ def test_of_an_exact_model_every_bound_is_the_evidence_and_there_is_no_gap() -> 
 
 def test_a_wrong_encoder_loses_what_the_divergence_says_and_the_search_finds_it() -> None:
     wrong = 0.3
-    numbers = found(planted(wrong), codes=300, gap_items=40, gap_steps=100)
+    numbers = found(planted(wrong), num_latents=300, gap_size=40, gap_steps=100)
     lost = float(0.5 * wrong**2 * PRECISION.sum())  # KL between Gaussians of equal variance
     assert numbers["elbo"] == pytest.approx(evidence() - lost, abs=0.1)
     assert numbers["elbo"] < numbers["iwae"] < evidence() + 0.05
@@ -119,7 +119,7 @@ def test_weights_do_not_depend_on_how_the_codes_are_cut() -> None:
 
 
 def test_pictures_are_png_files_of_so_many_images() -> None:
-    numbers = found(planted(), items=12)
+    numbers = found(planted(), test_size=12)
     shown = {name: value for name, value in numbers.items() if isinstance(value, Figure)}
     assert set(shown) == {"samples", "reconstructions", "manifold", "traversals"}
     side = 2 * 20 + 2  # pixels enlarged twenty times, and a gap
@@ -167,7 +167,10 @@ def test_an_objective_without_a_code_is_refused() -> None:
 def test_nothing_is_changed_by_measuring() -> None:
     task = planted(0.2)
     before = {name: value.clone() for name, value in task.objective.state_dict().items()}
-    first, again = found(task, codes=20, gap_items=8, gap_steps=5), found(task, codes=20, gap_items=8, gap_steps=5)
+    first, again = (
+        found(task, num_latents=20, gap_size=8, gap_steps=5),
+        found(task, num_latents=20, gap_size=8, gap_steps=5),
+    )
     assert first == again
     assert all(torch.equal(value, task.objective.state_dict()[name]) for name, value in before.items())
     assert task.objective.training

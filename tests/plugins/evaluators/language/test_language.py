@@ -64,8 +64,8 @@ class Rows:
     def extent(self, part: str) -> Extent:
         return Extent(200, 400)
 
-    def decode(self, ids: Tensor) -> str:
-        return "".join("abcde"[number - 7] for number in ids.tolist() if number >= 7)
+    def decode(self, ids: list[int]) -> str:
+        return "".join("abcde"[number - 7] for number in ids if number >= 7)
 
 
 class Attentive(nn.Module):
