@@ -83,7 +83,7 @@ def test_what_a_run_under_the_suite_records_enters_it(registry: Registry, entere
         ({"data": "shapes"}, "learned from pretask/digits@1"),
         ({"settings": {"data.seed": 1}, "data": "shapes"}, "learned from"),
         ({"samples": 512}, "saw 256 samples, not 512"),
-        ({"settings": {"linear.held_out": 0.2}}, "linear@1 has another held_out"),
+        ({"settings": {"linear.val_fraction": 0.2}}, "linear@1 has another val_fraction"),
         ({"also": ["knn"]}, "knn@1 did not measure it"),
     ],
 )

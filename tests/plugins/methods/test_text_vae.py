@@ -62,7 +62,7 @@ def test_the_divergence_counts_for_nothing_at_first_for_half_in_between_and_whol
     objective = task.objective
     for progress in (0.0, 0.25, 1.0):
         objective.after_step(task.model, progress)
-        factors.append(float(objective.factor()))
+        factors.append(float(objective.kl_factor()))
     assert factors[0] < 0.01
     assert factors[1] == pytest.approx(0.5)
     assert factors[2] > 0.99

@@ -70,7 +70,7 @@ def test_it_learns_digits_beyond_their_mean_and_uses_its_code() -> None:
     scores = held_out_loss(task, digits("test"))
     mean = trivial_losses(task, digits("train"), digits("test"))["mean"]
     assert scores["negative_elbo"] < mean["negative_elbo"] - 1
-    numbers = dict(Density(codes=50)(task, digits, Budget()))
+    numbers = dict(Density(num_latents=50)(task, digits, Budget()))
     assert numbers["elbo"] == pytest.approx(-scores["negative_elbo"], abs=0.5)
     assert numbers["iwae"] > numbers["elbo"]
     assert numbers["active_units"] >= 5  # type: ignore[operator]
