@@ -53,7 +53,7 @@ def codes(task: Task, samples: Samples, count: int) -> torch.Tensor:
 
 def test_the_task_is_the_papers_with_a_decoder_that_is_shown_no_word() -> None:
     task = composed(plan())
-    assert (type(task.model).__name__, len(task.model.rightward.layers)) == ("Lstm", 1)
+    assert (type(task.model).__name__, len(task.model.forward_layers.layers)) == ("Lstm", 1)
     assert (task.objective.annealing, task.objective.latent_dim, task.recipe.clip) == ("sigmoid", 32, 5.0)
 
 

@@ -99,7 +99,7 @@ def test_no_more_samples_than_asked_are_looked_at_and_the_seed_draws_them() -> N
     assert two is not None
     assert len(one.unique()) == 30  # type: ignore[no-untyped-call]
     assert not torch.equal(one, two)
-    assert draw_subset(100, 0, 0) is None is drawn(30, 30, 0)
+    assert draw_subset(100, 0, 0) is None is draw_subset(30, 30, 0)
     few = dict(Rank(train_size=4)(task(), Planted(), Budget()))
     assert few["rankme"] <= 4
     assert rankme(torch.zeros(3)) == 0
