@@ -46,5 +46,5 @@ def pretask_components() -> Iterator[Component]:
         headline="overlap",
         summary="Generation: continue test rows in four ways; overlap and repetition, and texts.",
         source="Holtzman et al. 2020",
-        small={"prompts": 2, "prompt": 4, "tokens": 4},
+        small={"num_prompts": 2, "prompt_length": 4, "max_new_tokens": 4},
     )

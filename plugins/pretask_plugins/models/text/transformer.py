@@ -164,7 +164,7 @@ class Transformer(nn.Module):
     def build_features(
         self, vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None, inputs: Inputs
     ) -> Features:
-        """Return the one stream, with its last present vector as the pooled vector where it is causal, else the mean."""
+        """Return the one stream; it is pooled by the last present vector where it is causal, else by the mean."""
         sight, pooled = ("past", last_present) if self.causal else ("all", mean_present)
         return as_features({sight: vectors}, {sight: pooled(vectors, present)}, inputs)
 

@@ -21,8 +21,8 @@ from pretask import (
     Task,
     Values,
 )
-from pretask_plugins.evaluators.density.density import Density, best_posterior, bound, weigh
-from pretask_plugins.evaluators.density.pictures import as_images, from_prior, manifold, traversals
+from pretask_plugins.evaluators.density.density import Density, best_posterior, bound, weigh_codes
+from pretask_plugins.evaluators.density.pictures import as_images, draw_codes, manifold, traversals
 from pretask_plugins.objectives.vae.elbo import Elbo
 from pretask_plugins.splits.whole import Whole
 from scipy import stats
@@ -111,8 +111,8 @@ def test_weights_do_not_depend_on_how_the_codes_are_cut() -> None:
     task, batch = planted(0.2), next(images("test").batches(8, torch.device("cpu")))
     _, targets = task.split(batch, Draws(batch.index))
     posterior = task.objective.posterior(task.model(task.split.whole(batch)))
-    many, _ = weigh(task.objective, posterior, targets, Draws(batch.index), 120)
-    few, _ = weigh(task.objective, posterior, targets, Draws(batch.index), 100)
+    many, _ = weigh_codes(task.objective, posterior, targets, Draws(batch.index), 120)
+    few, _ = weigh_codes(task.objective, posterior, targets, Draws(batch.index), 100)
     assert many.shape == (8, 120)
     assert torch.allclose(many[:, :100], few)
     assert len(torch.unique(many[0])) == 120
@@ -136,7 +136,7 @@ def test_the_manifold_cuts_the_prior_into_cells_of_equal_mass() -> None:
     quantile = torch.special.ndtr(grid.double())
     assert torch.allclose(quantile[:, 0, 0], torch.linspace(0.05, 0.95, 20).double(), atol=1e-6)
     assert torch.equal(grid[:, 0, 0], grid[0, :, 1])
-    codes = from_prior(50_000, 2, torch.device("cpu"))
+    codes = draw_codes(50_000, 2, torch.device("cpu"))
     cell = torch.bucketize(codes, grid[:, 0, 0].contiguous())
     inner = ((cell > 0) & (cell < 20)).all(1)
     counts = torch.bincount((cell[inner, 0] - 1) * 19 + cell[inner, 1] - 1, minlength=19 * 19)

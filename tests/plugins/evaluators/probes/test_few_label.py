@@ -99,9 +99,9 @@ def test_below_five_samples_of_a_class_the_regulariser_is_the_fixed_one() -> Non
     ones = torch.ones(16)
     few, enough = (Part(Rows(features, torch.arange(count)), labels[:count]) for count in (16, 20))
     assert GRID[DEFAULT_REGULARIZER] == pytest.approx(1.0)
-    assert FewLabels().regularizer(few, 4, ones, 0) == DEFAULT_REGULARIZER
+    assert FewLabels().pick_regularizer(few, 4, ones, 0) == DEFAULT_REGULARIZER
     assert (
-        FewLabels().regularizer(enough, 4, ones, 0) != DEFAULT_REGULARIZER
+        FewLabels().pick_regularizer(enough, 4, ones, 0) != DEFAULT_REGULARIZER
     )  # noise: the strongest or the weakest serves best
 
 

@@ -57,7 +57,7 @@ def test_sums_of_two_parts_are_the_sums_of_all() -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 50])
 def test_moments_are_numpys_whatever_the_piece(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pieces, "PIECE", size)
+    monkeypatch.setattr(pieces, "PIECE_ROWS", size)
     features, labels = blobs(50, 6)
     features[:, 0] += 1e4  # where a sum of squares in float32 would have lost the variance
     index = torch.arange(1, 50)

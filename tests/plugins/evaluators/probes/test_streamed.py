@@ -25,9 +25,9 @@ from planted import Planted, task
 
 def stream(monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
     """Nothing may be held, and pieces are small."""
-    monkeypatch.setattr(basis, "HELD", 0)
-    monkeypatch.setattr(moments, "PIECE", piece)
-    monkeypatch.setattr(logistic, "PIECE", piece)
+    monkeypatch.setattr(basis, "MAX_COPY_BYTES", 0)
+    monkeypatch.setattr(moments, "PIECE_ROWS", piece)
+    monkeypatch.setattr(logistic, "PIECE_ROWS", piece)
 
 
 def features_of(count: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -68,9 +68,9 @@ def test_loss_and_gradient_of_streamed_features_are_those_of_rotated_ones() -> N
 def test_what_is_held_in_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     features, _ = features_of(100, 4)
     rotate_weights = fit_basis(features)
-    monkeypatch.setattr(basis, "HELD", 100 * 5 * 4)
+    monkeypatch.setattr(basis, "MAX_COPY_BYTES", 100 * 5 * 4)
     assert isinstance(build_columns(Rows(features), rotate_weights, torch.float32), RotatedColumns)
-    monkeypatch.setattr(basis, "HELD", 100 * 5 * 4 - 1)
+    monkeypatch.setattr(basis, "MAX_COPY_BYTES", 100 * 5 * 4 - 1)
     assert isinstance(build_columns(Rows(features), rotate_weights, torch.float32), StreamedColumns)
 
 

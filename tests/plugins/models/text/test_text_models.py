@@ -13,7 +13,7 @@ from pretask_plugins.models.text.embedding import Embedding
 from pretask_plugins.models.text.gpt2 import Gpt2
 from pretask_plugins.models.text.lstm import BiLstm, Lstm
 from pretask_plugins.models.text.sequence import last_present, mean_present, sight_mask
-from pretask_plugins.models.text.transformer import Transformer, rotary_angles, turned
+from pretask_plugins.models.text.transformer import Transformer, rotary_angles, rotate
 
 VOCABULARY = Vocabulary(50, (("pad", 0), ("class", 5)))
 SPEC = InputSpec("text", (12,), views=2, vocabulary=VOCABULARY)
@@ -212,7 +212,7 @@ def test_the_order_of_words_matters(name: str) -> None:
 def test_rotary_products_tell_distances_only() -> None:
     query, key = torch.randn(2, 8, generator=torch.Generator().manual_seed(1))
     angles = rotary_angles(30, 8, torch.device("cpu"))
-    at = [turned(each.expand(1, 1, 30, 8), angles)[0, 0] for each in (query, key)]
+    at = [rotate(each.expand(1, 1, 30, 8), angles)[0, 0] for each in (query, key)]
     product = at[0] @ at[1].T
     for distance in (-7, 0, 3):
         assert torch.allclose(
