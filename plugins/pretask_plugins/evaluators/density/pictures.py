@@ -52,7 +52,9 @@ def pictures(task: Task, samples: Samples) -> Iterator[tuple[str, Figure]]:
         yield "manifold", draw_sheet(show(manifold(MANIFOLD_SIDE, device)), MANIFOLD_SIDE, caption)
     busiest = posterior.mean.var(0, correction=0).argsort(descending=True)[:GRID_SIDE]
     walks = traversals(posterior.mean[0], busiest)
-    caption = f"Decoder means of a test sample's code, one dimension a row, from -{MAX_STD} to {MAX_STD}; largest variance first."
+    caption = (
+        f"Decoder means of a test sample's code, one dimension a row, from -{MAX_STD} to {MAX_STD}; busiest first."
+    )
     yield "traversals", draw_sheet(show(walks), GRID_SIDE, caption)
 
 

@@ -89,7 +89,7 @@ def test_every_layer_is_measured_without_labels_and_the_output_first() -> None:
     assert found["layer1.width"] == 16
     with pytest.raises(PretaskError, match="at least 2 samples; got 1"):
         list(Rank()(task(), Planted(train=1), Budget()))
-    with pytest.raises(PretaskError, match=r"rank\.most needs"):
+    with pytest.raises(PretaskError, match=r"rank\.train_size needs"):
         Rank(train_size=1)
 
 
