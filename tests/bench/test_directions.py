@@ -22,7 +22,7 @@ from pretask import Metric
 class Misfit:
     def __call__(self, task, data, budget, /):
         features = task.encode(next(data("test").batches(8, task.device))).pooled
-        yield "misfit", 1 / (1 + float(next(iter(features.values())).abs().mean()))
+        yield "misfit", 1 / (1 + float(next(iter(features.values())).abs().mean().detach()))
 
 
 components = [

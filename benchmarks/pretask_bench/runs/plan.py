@@ -95,7 +95,7 @@ def make_plan(
         task: The starting point; without one, all four parts must be named.
         preset: One of the task's presets.
         parts: Names of parts that replace the task's; `data` must be among them, `on` may be.
-        settings: Options, such as {"split.patch": "24", "recipe.lr": 0.1, "linear.held_out": 0.2}.
+        settings: Options, such as {"split.patch": "24", "recipe.lr": 0.1, "linear.val_fraction": 0.2}.
         evaluators: Names.
         seed: Of weights, order and draws.
 

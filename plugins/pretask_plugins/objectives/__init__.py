@@ -1,4 +1,4 @@
-"""Objectives: what the model is trained to answer, for any target of the right kind.
+"""Objectives: losses for any target of the right kind.
 
 Axes: see the modules.
 """
@@ -20,7 +20,7 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.objectives.cross_entropy:CrossEntropy",
         targets={"categories"},
         metrics={LOSS: NATS, "accuracy": ACCURACY},
-        summary="Which class? Hard or soft, per sample, view or position, several targets at once.",
+        summary="Cross-entropy: hard or soft classes, per sample, view or position.",
         source="Good 1952; heads as in each task's paper",
     )
     yield objective(
@@ -28,7 +28,7 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.objectives.regression:Regression",
         targets={"values"},
         metrics={LOSS: Metric("error", higher_is_better=False), "r2": Metric(higher_is_better=True)},
-        summary="How much? Squared, absolute or Huber error, per sample, view or position.",
+        summary="Regression: squared, absolute or Huber error, per sample, view or position.",
         source="Legendre 1805; Huber 1964",
     )
     yield objective(
@@ -36,16 +36,16 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.objectives.info_nce:InfoNce",
         targets={"agreement"},
         metrics={LOSS: NATS, "accuracy": ACCURACY, "mutual_information": Metric("nats", higher_is_better=True)},
-        summary="Which of all views in the batch belongs to this one? Over all ranks, with any number of positives.",
+        summary="InfoNCE: contrast views of a sample with all others of the batch (Chen 2020).",
         source="van den Oord, Li and Vinyals 2018; Chen, Kornblith, Norouzi and Hinton 2020; Khosla et al. 2020",
-        small={"hidden": (16,), "dimensions": 8},
+        small={"hidden": (16,), "out_dim": 8},
     )
     yield objective(
         "negative-sampling",
         "pretask_plugins.objectives.negative_sampling:NegativeSampling",
         targets={"categories"},
         metrics={LOSS: NATS, "ranking_accuracy": ACCURACY},
-        summary="Is this the answer, or was it drawn from noise? A yes or no for each candidate, no softmax over all.",
+        summary="Negative sampling: tell the label from noise classes (Mikolov 2013).",
         source="Mikolov, Sutskever, Chen, Corrado and Dean, NIPS 2013",
     )
     yield objective(
@@ -53,7 +53,7 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.objectives.pointer:Pointer",
         targets={"reference"},
         metrics={LOSS: NATS, "accuracy": ACCURACY},
-        summary="From where is the label? Points at given positions whose vectors are alike and copies theirs.",
+        summary="Pointer: copy labels from reference positions with similar features.",
         source="Vondrick et al. 2018; Vinyals, Fortunato and Jaitly 2015",
         small={"width": 8},
     )

@@ -1,4 +1,4 @@
-"""Cross-entropy: score a guess of classes, or of distributions over classes.
+"""Cross-entropy: score predicted classes against hard or soft labels.
 
 Source: the negative log-likelihood of a categorical distribution, in nats.
 Axes: B batch, V views, K candidates, C classes; `...` is (), (V,), (*grid) or (V, *grid).
@@ -7,7 +7,7 @@ Axes: B batch, V views, K candidates, C classes; `...` is (), (V,), (*grid) or (
 import math
 from collections.abc import Mapping
 
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from pretask import (
     Categories,
     Draws,
@@ -28,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pretask_plugins.shared.heads import perceptron
+from pretask_plugins.shared.scores import most_likely_class
 
 
 class CrossEntropy(nn.Module):
@@ -37,14 +38,20 @@ class CrossEntropy(nn.Module):
         features: What the model offers.
         targets: Categories, any number of them.
         hidden: Widths of hidden layers of every head; none for a linear head.
-        smoothing: Share of the probability that is spread evenly over all classes (label smoothing).
+        label_smoothing: Probability that is spread evenly over all classes.
 
     Raises:
         Incompatible: A target is not Categories, is not hidden, or cannot be read from the features.
     """
 
     def __init__(
-        self, features: FeatureSpec, targets: TargetSpecs, /, *, hidden: tuple[int, ...] = (), smoothing: float = 0.0
+        self,
+        features: FeatureSpec,
+        targets: TargetSpecs,
+        /,
+        *,
+        hidden: tuple[int, ...] = (),
+        label_smoothing: float = 0.0,
     ) -> None:
         super().__init__()
         check_kinds("cross-entropy", targets, {"categories"})
@@ -53,53 +60,52 @@ class CrossEntropy(nn.Module):
         self.heads = Heads(
             {name: perceptron(self.readouts[name].width, hidden, count) for name, count in self.classes.items()}
         )
-        self.smoothing = smoothing
+        self.label_smoothing = label_smoothing
 
     @property
     def chance(self) -> dict[str, float]:
-        """The value of each part for a guess that gives every class the same probability."""
+        """Return the value of each part for uniform predictions."""
         nats = {name: math.log(count) for name, count in self.classes.items()}
         return {**nats, **{f"{name}.accuracy": 1 / count for name, count in self.classes.items()}}
 
     def logits(self, features: Features, name: str) -> Float[Tensor, "B ... C"]:
-        """The scores of every class, at the target's positions."""
-        read = self.readouts[name]
-        return read.place(self.heads[name](read(features)))
+        """Return the logits of every class, at the target's positions."""
+        readout = self.readouts[name]
+        return readout.place(self.heads[name](readout(features)))
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
-        """Log-probabilities of every target, (B, ..., C)."""
+        """Return log-probabilities of every target, (B, ..., C)."""
         return {name: upcast(self.logits(features, name)).log_softmax(-1) for name in self.classes}
 
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
-        """Mean nats of every target, and the share of right guesses."""
+        """Return the mean cross-entropy of every target, in nats, and its accuracy."""
         return self.score({name: self.logits(features, name) for name in self.classes}, targets)
 
-    def score(self, guess: Mapping[str, Tensor], targets: Targets, /) -> Loss:
-        """The same for logits or log-probabilities (B, ..., C) by target, wherever they come from."""
+    def score(self, predictions: Mapping[str, Tensor], targets: Targets, /) -> Loss:
+        """Return the same for logits or log-probabilities (B, ..., C) by target, wherever they come from."""
         terms, reports = {}, {}
         for name in self.classes:
-            target, logits = targets[name], upcast(guess[name])
-            terms[name] = weighted_mean(nats(logits, target, self.smoothing), target.weight, target.denominator)
-            right = (logits.argmax(-1) == likeliest(target)).float()
-            reports[f"{name}.accuracy"] = weighted_mean(right, target.weight, target.denominator)
+            target, logits = targets[name], upcast(predictions[name])
+            terms[name] = weighted_mean(
+                cross_entropy(logits, target, self.label_smoothing), target.weight, target.denominator
+            )
+            correct = (logits.argmax(-1) == most_likely_class(target)).float()
+            reports[f"{name}.accuracy"] = weighted_mean(correct, target.weight, target.denominator)
         return build_loss(terms, reports)
 
 
-def nats(logits: Float[Tensor, "B ... C"], target: Target, smoothing: float = 0.0) -> Float[Tensor, "B ..."]:
-    """The cross-entropy of every answer.
+def cross_entropy(
+    logits: Float[Tensor, "B ... C"], target: Target, label_smoothing: float = 0.0
+) -> Float[Tensor, "B ..."]:
+    """Return the cross-entropy of every position, in nats.
 
-    >>> nats(torch.zeros(1, 8), Target(torch.tensor([3]))).item() - math.log(8)
+    >>> cross_entropy(torch.zeros(1, 8), Target(torch.tensor([3]))).item() - math.log(8)
     0.0
     """
     if target.probability is not None:
-        of_candidates = logits.log_softmax(-1).gather(-1, target.value)  # (B, ..., K)
-        return -(target.probability * of_candidates).sum(-1)
-    flat = F.cross_entropy(logits.flatten(0, -2), target.value.flatten(), reduction="none", label_smoothing=smoothing)
+        log_probability = logits.log_softmax(-1).gather(-1, target.value)  # (B, ..., K)
+        return -(target.probability * log_probability).sum(-1)
+    flat = F.cross_entropy(
+        logits.flatten(0, -2), target.value.flatten(), reduction="none", label_smoothing=label_smoothing
+    )
     return flat.view(target.value.shape)
-
-
-def likeliest(target: Target) -> Int[Tensor, "B ..."]:
-    """The class that the answer names, or holds for likeliest."""
-    if target.probability is None:
-        return target.value
-    return target.value.gather(-1, target.probability.argmax(-1, keepdim=True))[..., 0]

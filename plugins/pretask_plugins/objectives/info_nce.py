@@ -5,7 +5,7 @@ the mean, over those of equal identity, of the negative logarithm of their share
 NT-Xent; with more of one identity (views, or a sample twice in a batch) it is the supervised contrastive loss.
 
 Source: van den Oord, Li and Vinyals 2018, section 2.3; Chen et al. 2020, equation 1; Khosla et al. 2020, equation 2.
-Differs: a projection head with layer normalisation, so that an embedding depends on its own sample only.
+Differs: a projection head with layer normalization, so that an embedding depends on its own sample only.
 Axes: B batch, V views, D dimensions, N all embeddings of the batch on one rank, M those on all ranks.
 """
 
@@ -35,6 +35,8 @@ from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn import functional as F
 
+from pretask_plugins.shared.heads import perceptron
+
 
 class InfoNce(nn.Module):
     """The sum over targets of the InfoNCE loss of each.
@@ -43,7 +45,7 @@ class InfoNce(nn.Module):
         features: What the model offers.
         targets: Agreement, any number of them; with views, or positions, or one embedding per sample.
         hidden: Widths of the hidden layers of every projection head; none for a linear one.
-        dimensions: Of an embedding.
+        out_dim: Size of an embedding.
         temperature: By which cosines are divided; the smaller, the more the hardest negatives count.
 
     Raises:
@@ -57,119 +59,112 @@ class InfoNce(nn.Module):
         /,
         *,
         hidden: tuple[int, ...] = (512,),
-        dimensions: int = 128,
+        out_dim: int = 128,
         temperature: float = 0.1,
     ) -> None:
         super().__init__()
         check_kinds("info-nce", targets, {"agreement"})
         self.readouts = {name: find_readout("info-nce", name, features, spec) for name, spec in targets.items()}
-        self.heads = Heads({name: projection(read.width, hidden, dimensions) for name, read in self.readouts.items()})
+        self.heads = Heads(
+            {name: perceptron(readout.width, hidden, out_dim) for name, readout in self.readouts.items()}
+        )
         self.temperature = temperature
-        self.rivals = 0  # how many others each embedding was compared with, in the largest batch
+        self.negatives = 0  # others with which an embedding was compared, in the largest batch
 
     @property
     def chance(self) -> dict[str, float]:
-        """The value of each part where all embeddings are alike; of loss and accuracy, once a batch was seen."""
+        """Return the value of each part where all embeddings are equal; of loss and accuracy, once a batch was seen."""
         known = {f"{name}.mutual_information": 0.0 for name in self.readouts}
-        if self.rivals:
-            known |= {name: math.log(self.rivals) for name in self.readouts}
-            known |= {f"{name}.accuracy": 1 / self.rivals for name in self.readouts}
+        if self.negatives:
+            known |= {name: math.log(self.negatives) for name in self.readouts}
+            known |= {f"{name}.accuracy": 1 / self.negatives for name in self.readouts}
         return known
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
-        """Embeddings of length 1, (B, ..., D), by target."""
-        embedded = {name: read.place(self.heads[name](read(features))) for name, read in self.readouts.items()}
-        return {name: F.normalize(upcast(each), dim=-1) for name, each in embedded.items()}
+        """Return embeddings of length 1, (B, ..., D), by target."""
+        embedded = {name: readout.place(self.heads[name](readout(features))) for name, readout in self.readouts.items()}
+        return {name: F.normalize(upcast(vectors), dim=-1) for name, vectors in embedded.items()}
 
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
-        """Mean nats, the share of embeddings whose nearest other belongs to them, and the nats that are known."""
+        """Return the mean loss, in nats, the share of embeddings whose nearest other is a positive, and a bound."""
         return self.score(self.predict(features), targets)
 
-    def score(self, guess: Mapping[str, Tensor], targets: Targets, /) -> Loss:
-        """The same for embeddings of any length (B, ..., D) by target, wherever they come from.
+    def score(self, embeddings: Mapping[str, Tensor], targets: Targets, /) -> Loss:
+        """Return the same for embeddings of any length (B, ..., D) by target, wherever they come from.
 
-        `NAME.mutual_information` is log(rivals) - loss: with one positive each, a lower bound on the mutual information
-        of two views, 0 by chance at any batch size.
+        `NAME.mutual_information` is log(negatives) - loss: with one positive each, a lower bound on the mutual
+        information of two views, 0 by chance at any batch size.
         """
         terms, reports = {}, {}
         for name in self.readouts:
-            nats, right, weight, rivals = compare(guess[name], targets[name], self.temperature)
-            self.rivals = max(self.rivals, rivals)
+            nats, correct, weight, negatives = contrast_across_ranks(embeddings[name], targets[name], self.temperature)
+            self.negatives = max(self.negatives, negatives)
             terms[name] = weighted_mean(nats, weight)
-            reports[f"{name}.accuracy"] = weighted_mean(right, weight)
-            reports[f"{name}.mutual_information"] = weighted_mean(math.log(max(rivals, 1)) - nats, weight)
+            reports[f"{name}.accuracy"] = weighted_mean(correct, weight)
+            reports[f"{name}.mutual_information"] = weighted_mean(math.log(max(negatives, 1)) - nats, weight)
         return build_loss(terms, reports)
 
 
-def projection(width: int, hidden: tuple[int, ...], dimensions: int) -> nn.Sequential:
-    """From a feature vector to an embedding; thrown away after pretraining."""
-    layers: list[nn.Module] = []
-    for size in hidden:
-        layers += [nn.Linear(width, size), nn.LayerNorm(size), nn.GELU()]
-        width = size
-    return nn.Sequential(*layers, nn.Linear(width, dimensions))
-
-
-def compare(
+def contrast_across_ranks(
     embedded: Float[Tensor, "B ... D"], target: Target, temperature: float
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"], Float[Tensor, " N"], int]:
-    """Every embedding of this rank against those of all ranks.
+    """Contrast every embedding of this rank with those of all ranks.
 
     Returns:
         Nats and whether the nearest other is a positive, one per embedding; weights, 0 where an embedding has no
-        positive or is not asked for; and how many others each was compared with.
+        positive or is not valid; and how many others each was compared with.
     """
     own = F.normalize(upcast(embedded), dim=-1).flatten(0, -2)
     identity = target.value.flatten()
-    asked = torch.ones_like(own[:, 0]) if target.weight is None else target.weight.float().flatten()
-    every, first = gathered(own)
-    of_every, counts = gathered(identity)[0], gathered(asked)[0] > 0
-    place = torch.arange(len(own), device=own.device) + first
-    other = counts[None, :] & (torch.arange(len(every), device=own.device) != place[:, None])
-    positive = other & (identity[:, None] == of_every)
+    valid = torch.ones_like(own[:, 0]) if target.weight is None else target.weight.float().flatten()
+    everyone, first = gather_ranks(own)
+    identities, counts = gather_ranks(identity)[0], gather_ranks(valid)[0] > 0
+    index = torch.arange(len(own), device=own.device) + first
+    other = counts[None, :] & (torch.arange(len(everyone), device=own.device) != index[:, None])
+    positive = other & (identity[:, None] == identities)
     with full_precision(own.device):  # cosines over a small temperature need their digits
-        similarity = own @ every.T / temperature
-    nats, right = contrast(similarity, positive, other)
-    return nats, right, asked * positive.any(1), len(every) - 1
+        similarity = own @ everyone.T / temperature
+    nats, correct = contrast(similarity, positive, other)
+    return nats, correct, valid * positive.any(1), len(everyone) - 1
 
 
 def contrast(
     similarity: Float[Tensor, "N M"], positive: Bool[Tensor, "N M"], other: Bool[Tensor, "N M"]
 ) -> tuple[Float[Tensor, " N"], Float[Tensor, " N"]]:
-    """The mean over positives of -log softmax over the others, and whether the most similar other is a positive.
+    """Return the mean over positives of -log softmax over the others, and whether the most similar other is a positive.
 
     >>> one = torch.tensor([[True, False, False]])
     >>> round(contrast(torch.zeros(1, 3), one, torch.ones_like(one))[0].item() - math.log(3), 6)
     0.0
     """
     similarity = similarity.masked_fill(~other, torch.finfo(similarity.dtype).min)
-    share = similarity.log_softmax(1).masked_fill(~positive, 0.0)
-    nats = -share.sum(1) / positive.sum(1).clamp(min=1)
+    log_probability = similarity.log_softmax(1).masked_fill(~positive, 0.0)
+    nats = -log_probability.sum(1) / positive.sum(1).clamp(min=1)
     nearest = similarity.argmax(1, keepdim=True)
     return nats, positive.gather(1, nearest)[:, 0].float()
 
 
-def gathered(own: Float[Tensor, "N ..."] | Int[Tensor, "N ..."]) -> tuple[Tensor, int]:
-    """The rows of all ranks, and where this rank's begin among them. Gradients find their way back to their rank."""
+def gather_ranks(own: Float[Tensor, "N ..."] | Int[Tensor, "N ..."]) -> tuple[Tensor, int]:
+    """Return the rows of all ranks, and where this rank's begin; gradients return to the rank of their row."""
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return own, 0
-    every: Tensor = GatherRows.apply(own)  # type: ignore[no-untyped-call]
-    return every, dist.get_rank() * len(own)
+    everyone: Tensor = GatherRows.apply(own)  # type: ignore[no-untyped-call]
+    return everyone, dist.get_rank() * len(own)
 
 
 class GatherRows(torch.autograd.Function):
-    """All ranks' rows, one rank after the other; backwards, every rank's gradient of the own rows, summed."""
+    """Concatenate the rows of all ranks; backwards, sum every rank's gradient of the own rows."""
 
     @staticmethod
     def forward(context: Any, own: Tensor) -> Tensor:
-        """The rows of all ranks; each rank has equally many."""
+        """Return the rows of all ranks, of which each has equally many."""
         rows = [torch.empty_like(own) for _ in range(dist.get_world_size())]
         dist.all_gather(rows, own.contiguous())
         return torch.cat(rows)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
-        """The part of the summed gradient that belongs to the own rows."""
+        """Return the part of the summed gradient that belongs to the own rows."""
         total = gradient.contiguous()
         dist.all_reduce(total)
         return total.chunk(dist.get_world_size())[dist.get_rank()]

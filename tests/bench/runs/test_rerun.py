@@ -20,7 +20,7 @@ from pretask_bench.records.store import read, write, write_picture
 from pretask_registry import Registry
 
 REGISTRY = Registry.load()
-SMALL = {"model.hidden": (8,), "objective.latent": 2, "recipe.samples": 64, "recipe.batch": 16}
+SMALL = {"model.hidden": (8,), "objective.latent_dim": 2, "recipe.samples": 64, "recipe.batch": 16}
 Facts = dict[str, Any]
 Change = Callable[[Facts], object]
 

@@ -159,7 +159,7 @@ def test_the_same_run_is_not_computed_again(tmp_path: Path) -> None:
 
 
 def test_a_run_that_has_no_baselines_is_not_computed_again_either(tmp_path: Path) -> None:
-    settings = {"recipe.samples": 200, "model.hidden": (8,), "objective.hidden": (8,), "density.items": 10}
+    settings = {"recipe.samples": 200, "model.hidden": (8,), "objective.hidden": (8,), "density.test_size": 10}
     plan = make_plan(REGISTRY, "vae", preset="small", settings=settings, evaluators=["density"])
     first, second = (run(REGISTRY, plan, RunContext(tmp_path, torch.device("cpu"))) for _ in range(2))
     assert first == second

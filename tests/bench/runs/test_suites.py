@@ -84,7 +84,7 @@ def test_what_a_run_under_the_suite_records_enters_it(registry: Registry, entere
         ({"data": "shapes"}, "learned from pretask/digits@1"),
         ({"settings": {"data.seed": 1}, "data": "shapes"}, "learned from"),
         ({"samples": 512}, "saw 256 samples, not 512"),
-        ({"settings": {"linear.held_out": 0.2}}, "linear@1 has another held_out"),
+        ({"settings": {"linear.val_fraction": 0.2}}, "linear@1 has another val_fraction"),
         ({"also": ["knn"]}, "knn@1 did not measure it"),
     ],
 )
@@ -158,7 +158,7 @@ def test_the_plan_is_shown_and_nothing_run(capsys: pytest.CaptureFixture[str]) -
 def test_operations_are_those_of_every_sample(registry: Registry, tmp_path: Path, batch: int) -> None:
     options = {"model.hidden": [16], "recipe.samples": 100, "recipe.batch": batch, "objective.hidden": [4]}
     parts = {"data": "digits", "split": "whole", "objective": "elbo", "model": "mlp"}
-    plan = make_plan(registry, parts=parts, settings=options | {"objective.latent": 2})
+    plan = make_plan(registry, parts=parts, settings=options | {"objective.latent_dim": 2})
     built = build_parts(plan, torch.device("cpu"))
     flops = training_flops(built.compose(torch.device("cpu")), built.train, 0)
     weights = 64 * 16 + 2 * (16 * 2) + 2 * 4 + 4 * 64  # one hidden layer, mean and spread, one hidden layer, pixels

@@ -13,7 +13,7 @@ from pretask_plugins.methods.colorization_tracking.split import (
     same_grey,
     same_place,
 )
-from pretask_plugins.objectives.pointer import Pointer, copied
+from pretask_plugins.objectives.pointer import Pointer, copy_labels
 from skimage.color import rgb2lab
 
 RED, GREEN, BLUE, GREY = (220, 40, 40), (40, 180, 60), (50, 80, 220), (128, 128, 128)
@@ -130,7 +130,7 @@ def test_fitting_finds_the_users_colours() -> None:
 def told(vectors: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     given = torch.ones_like(label, dtype=torch.bool)
     given[:, -1] = False
-    shares = copied(vectors.flatten(2, 3), label.flatten(2), given.flatten(2), 4, asked=1)
+    shares = copy_labels(vectors.flatten(2, 3), label.flatten(2), given.flatten(2), 4, query_views=1)
     return shares.argmax(-1)[:, 0].view(label[:, -1].shape)
 
 
@@ -165,7 +165,7 @@ def test_products_of_pointing_vectors_fall_with_the_squared_distance() -> None:
 def test_baselines_are_scored_by_the_pointer() -> None:
     batch = painted(random_labels(12)[:, :1].expand(-1, 9, -1, -1).contiguous())  # still clips
     _, targets = SPLIT.spec(Observed("video", (9, 3, 16, 16)))
-    pointer = Pointer(FeatureSpec(8, (4, 4), 3, ("present",)), targets, asked=1)
+    pointer = Pointer(FeatureSpec(8, (4, 4), 3, ("present",)), targets, query_views=1)
     draws = Draws(batch.index)
     parts = {
         name: pointer.score(guess(batch, draws), SPLIT(batch, draws)[1]).parts

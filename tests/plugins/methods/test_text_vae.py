@@ -39,8 +39,8 @@ def trained() -> Task:
 def nats(task: Task, samples: Samples, code: torch.Tensor) -> torch.Tensor:
     """The cost of every sentence given its code, without the divergence."""
     _, targets = task.split(samples.batch(torch.arange(len(code)), task.device), Draws(torch.arange(len(code))))
-    said = {name: task.objective.decode(code[:, None], name) for name in targets}
-    cost: torch.Tensor = -torch.stack([*task.objective.fits(said, targets).values()]).sum(0)[:, 0]
+    outputs = {name: task.objective.decode(code[:, None], name) for name in targets}
+    cost: torch.Tensor = -torch.stack([*task.objective.log_likelihoods(outputs, targets).values()]).sum(0)[:, 0]
     return cost
 
 
@@ -53,8 +53,8 @@ def codes(task: Task, samples: Samples, count: int) -> torch.Tensor:
 
 def test_the_task_is_the_papers_with_a_decoder_that_is_shown_no_word() -> None:
     task = composed(plan())
-    assert (type(task.model).__name__, len(task.model.rightward.layers)) == ("Lstm", 1)
-    assert (task.objective.annealing, task.objective.latent, task.recipe.clip) == ("sigmoid", 32, 5.0)
+    assert (type(task.model).__name__, len(task.model.forward_layers.layers)) == ("Lstm", 1)
+    assert (task.objective.annealing, task.objective.latent_dim, task.recipe.clip) == ("sigmoid", 32, 5.0)
 
 
 def test_the_divergence_counts_for_nothing_at_first_for_half_in_between_and_whole_in_the_end() -> None:
@@ -62,7 +62,7 @@ def test_the_divergence_counts_for_nothing_at_first_for_half_in_between_and_whol
     objective = task.objective
     for progress in (0.0, 0.25, 1.0):
         objective.after_step(task.model, progress)
-        factors.append(float(objective.factor()))
+        factors.append(float(objective.kl_factor()))
     assert factors[0] < 0.01
     assert factors[1] == pytest.approx(0.5)
     assert factors[2] > 0.99

@@ -32,8 +32,8 @@ def test_the_recipe_is_the_papers_algorithm() -> None:
     assert (recipe.optimizer, recipe.batch, recipe.schedule, recipe.warmup) == ("adagrad", 100, "constant", 0.0)
     assert recipe.lr in (0.01, 0.02, 0.1)
     task = composed(paper)
-    assert (task.objective.samples, task.objective.latent, task.objective.bound) == (1, 20, "analytic")
-    assert task.objective.gradient == "reparameterised"
+    assert (task.objective.num_latents, task.objective.latent_dim, task.objective.bound) == (1, 20, "analytic")
+    assert task.objective.gradient == "reparameterized"
     widths = [each.out_features for each in task.model.modules() if isinstance(each, torch.nn.Linear)]
     decoder = [each.out_features for each in task.objective.decoders.modules() if isinstance(each, torch.nn.Linear)]
     assert (widths, decoder) == ([500], [500, 64])
@@ -60,7 +60,7 @@ def test_the_mean_image_is_a_code_of_no_length() -> None:
 
 
 def test_the_manifold_has_two_dimensions() -> None:
-    assert composed(plan("manifold")).objective.latent == 2
+    assert composed(plan("manifold")).objective.latent_dim == 2
 
 
 @pytest.mark.slow
@@ -70,7 +70,7 @@ def test_it_learns_digits_beyond_their_mean_and_uses_its_code() -> None:
     scores = held_out_loss(task, digits("test"))
     mean = trivial_losses(task, digits("train"), digits("test"))["mean"]
     assert scores["negative_elbo"] < mean["negative_elbo"] - 1
-    numbers = dict(Density(codes=50)(task, digits, Budget()))
+    numbers = dict(Density(num_latents=50)(task, digits, Budget()))
     assert numbers["elbo"] == pytest.approx(-scores["negative_elbo"], abs=0.5)
     assert numbers["iwae"] > numbers["elbo"]
     assert numbers["active_units"] >= 5  # type: ignore[operator]

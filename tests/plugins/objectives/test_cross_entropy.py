@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 from pretask import Categories, Draws, Features, FeatureSpec, Incompatible, Target, Values
-from pretask_plugins.objectives.cross_entropy import CrossEntropy, likeliest, nats
+from pretask_plugins.objectives.cross_entropy import CrossEntropy, cross_entropy
+from pretask_plugins.shared.scores import most_likely_class
 
 DRAWS = Draws(torch.arange(2))
 
@@ -18,7 +19,7 @@ def features(views: int = 1, grid: tuple[int, ...] = (), width: int = 4, batch: 
 def test_hard_answers_score_as_torch_scores_them() -> None:
     logits, value = torch.linspace(-2, 2, 30).view(5, 6), torch.tensor([0, 5, 2, 2, 1])
     assert torch.allclose(
-        nats(logits, Target(value)), torch.nn.functional.cross_entropy(logits, value, reduction="none")
+        cross_entropy(logits, Target(value)), torch.nn.functional.cross_entropy(logits, value, reduction="none")
     )
 
 
@@ -26,12 +27,14 @@ def test_soft_answers_score_as_the_full_distribution_does() -> None:
     logits = torch.linspace(-2, 2, 12).view(2, 6)
     target = Target(torch.tensor([[1, 4], [0, 5]]), probability=torch.tensor([[0.3, 0.7], [1.0, 0.0]]))
     full = torch.tensor([[0, 0.3, 0, 0, 0.7, 0], [1.0, 0, 0, 0, 0, 0]])
-    assert torch.allclose(nats(logits, target), torch.nn.functional.cross_entropy(logits, full, reduction="none"))
+    assert torch.allclose(
+        cross_entropy(logits, target), torch.nn.functional.cross_entropy(logits, full, reduction="none")
+    )
 
 
-def test_the_likeliest_candidate_is_the_answer() -> None:
+def test_the_most_likely_candidate_is_the_label() -> None:
     soft = Target(torch.tensor([[7, 3]]), probability=torch.tensor([[0.4, 0.6]]))
-    assert likeliest(soft).tolist() == [3]
+    assert most_likely_class(soft).tolist() == [3]
 
 
 def test_a_uniform_guess_scores_what_chance_says() -> None:
@@ -79,7 +82,7 @@ def test_predictions_are_log_probabilities() -> None:
 def test_label_smoothing_scores_as_torch_scores_it() -> None:
     logits, value = torch.linspace(-2, 2, 12).view(2, 6), torch.tensor([0, 5])
     expected = torch.nn.functional.cross_entropy(logits, value, reduction="none", label_smoothing=0.1)
-    assert torch.allclose(nats(logits, Target(value), 0.1), expected)
+    assert torch.allclose(cross_entropy(logits, Target(value), 0.1), expected)
 
 
 def test_other_kinds_of_target_are_refused() -> None:

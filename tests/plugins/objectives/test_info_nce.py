@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from pretask import Agreement, Categories, Draws, Features, FeatureSpec, Incompatible, Target
-from pretask_plugins.objectives.info_nce import InfoNce, compare
+from pretask_plugins.objectives.info_nce import InfoNce, contrast_across_ranks
 from torch import distributed as dist
 from torch import multiprocessing, nn
 from torch.nn import functional as F
@@ -40,11 +40,11 @@ def loop(embedded: torch.Tensor, identity: torch.Tensor, temperature: float) -> 
 def test_the_loss_is_that_of_a_loop_over_pairs_with_duplicates_and_lonely_ones(views: int) -> None:
     embedded = rows(6, views, 5)
     identity = torch.tensor([4, 9, 4, 2, 9, 7])[:, None].expand(-1, views)  # with one view, 2 and 7 are alone
-    nats, right, weight, rivals = compare(embedded, Target(identity), 0.3)
+    nats, correct, weight, negatives = contrast_across_ranks(embedded, Target(identity), 0.3)
     expected = loop(embedded.flatten(0, 1), identity.flatten(), 0.3)
-    assert rivals == 6 * views - 1
+    assert negatives == 6 * views - 1
     assert weight.tolist() == [float(each is not None) for each in expected]
-    for ours, hit, theirs in zip(nats.tolist(), right.tolist(), expected, strict=True):
+    for ours, hit, theirs in zip(nats.tolist(), correct.tolist(), expected, strict=True):
         if theirs is not None:
             assert (ours, hit) == (pytest.approx(theirs[0], abs=1e-5), float(theirs[1]))
 
@@ -54,19 +54,19 @@ def test_two_views_score_as_the_normalised_temperature_scaled_cross_entropy() ->
     unit = F.normalize(embedded.transpose(0, 1).flatten(0, 1), dim=1)  # first views, then second views
     similarity = (unit @ unit.T / 0.5).fill_diagonal_(-torch.inf)
     expected = F.cross_entropy(similarity, (torch.arange(10) + 5) % 10)
-    nats, _, _, _ = compare(embedded, Target(torch.arange(5)[:, None].expand(-1, 2)), 0.5)
+    nats, _, _, _ = contrast_across_ranks(embedded, Target(torch.arange(5)[:, None].expand(-1, 2)), 0.5)
     assert float(nats.mean()) == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_what_is_not_asked_for_neither_scores_nor_competes() -> None:
     embedded, identity = rows(5, 2, 4), torch.arange(5)[:, None].expand(-1, 2)
-    asked = torch.ones(5, 2)
-    asked[3] = 0
-    nats, right, weight, _ = compare(embedded, Target(identity, asked), 0.2)
+    valid = torch.ones(5, 2)
+    valid[3] = 0
+    nats, correct, weight, _ = contrast_across_ranks(embedded, Target(identity, valid), 0.2)
     kept = torch.tensor([0, 1, 2, 4])
-    alone, hits, _, _ = compare(embedded[kept], Target(identity[kept]), 0.2)
+    alone, hits, _, _ = contrast_across_ranks(embedded[kept], Target(identity[kept]), 0.2)
     assert torch.allclose(nats.view(5, 2)[kept].flatten(), alone, atol=1e-6)
-    assert torch.equal(right.view(5, 2)[kept].flatten(), hits)
+    assert torch.equal(correct.view(5, 2)[kept].flatten(), hits)
     assert weight.view(5, 2)[3].tolist() == [0.0, 0.0]
 
 
@@ -77,7 +77,7 @@ def of_views(views: torch.Tensor) -> Features:
 
 def plain(width: int, dimensions: int, views: int = 2, temperature: float = 0.1) -> InfoNce:
     spec = {"same": Agreement(views=views)}
-    return InfoNce(FeatureSpec(width, views=views), spec, hidden=(), dimensions=dimensions, temperature=temperature)
+    return InfoNce(FeatureSpec(width, views=views), spec, hidden=(), out_dim=dimensions, temperature=temperature)
 
 
 def test_views_that_are_all_alike_score_what_chance_says() -> None:
@@ -106,7 +106,7 @@ def test_perfect_embeddings_lose_nothing_and_know_everything() -> None:
 
 
 def test_embeddings_have_length_one_and_a_place_for_every_position() -> None:
-    objective = InfoNce(FeatureSpec(6, (2, 3), views=2), {"place": Agreement(views=2, grid=(2, 3))}, dimensions=5)
+    objective = InfoNce(FeatureSpec(6, (2, 3), views=2), {"place": Agreement(views=2, grid=(2, 3))}, out_dim=5)
     tokens = rows(4, 2, 6, 6)
     features = Features({"all": tokens}, {"all": tokens.mean(2)}, (2, 3))
     embedded = objective.predict(features)["place"]
@@ -114,11 +114,11 @@ def test_embeddings_have_length_one_and_a_place_for_every_position() -> None:
     assert torch.allclose(embedded.norm(dim=-1), torch.ones(4, 2, 2, 3), atol=1e-5)
     identity = torch.arange(24).view(4, 1, 2, 3).expand(-1, 2, -1, -1)
     assert objective(features, {"place": Target(identity)}, DRAWS).total.isfinite()
-    assert objective.rivals == 47
+    assert objective.negatives == 47
 
 
 def test_one_lonely_sample_has_a_loss_of_zero_and_finite_gradients() -> None:
-    objective = InfoNce(FeatureSpec(4), {"same": Agreement()}, hidden=(6,), dimensions=3)
+    objective = InfoNce(FeatureSpec(4), {"same": Agreement()}, hidden=(6,), out_dim=3)
     loss = objective(of_views(rows(1, 1, 4)), {"same": Target(torch.tensor([5]))}, DRAWS)
     loss.total.backward()
     assert float(loss.total.detach()) == 0
@@ -128,13 +128,13 @@ def test_one_lonely_sample_has_a_loss_of_zero_and_finite_gradients() -> None:
 def test_reduced_precision_does_not_reach_the_cosines() -> None:
     embedded, target = rows(16, 2, 32), Target(torch.arange(16)[:, None].expand(-1, 2))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        reduced, _, _, _ = compare(embedded, target, 0.05)
-    assert torch.equal(reduced, compare(embedded, target, 0.05)[0])
+        reduced, _, _, _ = contrast_across_ranks(embedded, target, 0.05)
+    assert torch.equal(reduced, contrast_across_ranks(embedded, target, 0.05)[0])
 
 
 def test_a_batch_without_content_is_compared_where_it_is() -> None:
     embedded, target = rows(4, 2, 3).to("meta"), Target(torch.arange(4, device="meta")[:, None].expand(-1, 2))
-    assert {each.device.type for each in compare(embedded, target, 0.1)[:3]} == {"meta"}
+    assert {each.device.type for each in contrast_across_ranks(embedded, target, 0.1)[:3]} == {"meta"}
 
 
 def test_targets_of_another_kind_are_refused() -> None:

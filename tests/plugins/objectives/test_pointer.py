@@ -14,7 +14,7 @@ from pretask import (
     Target,
     TargetSpecs,
 )
-from pretask_plugins.objectives.pointer import Pointer, copied, pointing
+from pretask_plugins.objectives.pointer import Pointer, attend, copy_labels
 
 VIEWS, SIDE, CLASSES, WIDTH = 3, 3, 5, 6
 FEATURES = FeatureSpec(WIDTH, (SIDE, SIDE), VIEWS, ("present",))
@@ -64,7 +64,7 @@ def brute_force(vectors: torch.Tensor, target: Target) -> float:
 @pytest.mark.parametrize("asked", [0, 1])
 def test_the_loss_is_what_a_loop_over_positions_finds(asked: int) -> None:
     target = Target(labels(4), last_view_asked(4))
-    pointer = Pointer(FEATURES, TARGETS, width=0, asked=asked)
+    pointer = Pointer(FEATURES, TARGETS, width=0, query_views=asked)
     loss = pointer(features(4), {"colour": target}, Draws(torch.arange(4)))
     expected = brute_force(features(4).streams["present"].view(4, VIEWS, SIDE, SIDE, WIDTH), target)
     assert float(loss.total) == pytest.approx(expected, rel=1e-5)
@@ -80,7 +80,7 @@ def test_any_pattern_of_given_and_asked_positions_is_scored() -> None:
 
 def test_rows_of_the_affinity_add_up_to_one_and_asked_positions_are_never_pointed_at() -> None:
     given = random(2, 9, seed=2) > 0
-    affinity = pointing(random(2, 4, WIDTH), random(2, 9, WIDTH), given)
+    affinity = attend(random(2, 4, WIDTH), random(2, 9, WIDTH), given)
     assert torch.allclose(affinity.sum(2), torch.ones(2, 4))
     assert float(affinity.transpose(1, 2)[~given].abs().max()) == 0
 
@@ -91,21 +91,23 @@ def test_perfect_vectors_copy_every_label_and_lose_nothing() -> None:
     first = torch.randint(CLASSES, (2, 9), generator=torch.Generator().manual_seed(3))
     label = torch.stack([first, first.gather(1, order)], 1)
     given = torch.tensor([True, False])[None, :, None].expand_as(label)
-    told = copied(vectors, label, given, CLASSES, asked=1)
-    assert torch.equal(told[:, 0].argmax(-1), label[:, 1])
-    nats = -(told[:, 0].gather(-1, label[:, 1, :, None]) + 1e-6).log()
+    probability = copy_labels(vectors, label, given, CLASSES, query_views=1)
+    assert torch.equal(probability[:, 0].argmax(-1), label[:, 1])
+    nats = -(probability[:, 0].gather(-1, label[:, 1, :, None]) + 1e-6).log()
     assert float(nats.max()) < 1e-4
-    double = -told[:, 0].log_softmax(-1).gather(-1, label[:, 1, :, None])  # what the port scores
+    double = -probability[:, 0].log_softmax(-1).gather(-1, label[:, 1, :, None])  # what the port scores
     assert float(double.min()) == pytest.approx(math.log(1 + (CLASSES - 1) / math.e), abs=1e-4)
 
 
 def test_vectors_that_are_all_alike_give_the_histogram_of_given_labels() -> None:
     target = Target(labels(3), last_view_asked(3))
     given = target.weight == 0  # type: ignore[union-attr]
-    told = copied(torch.zeros(3, VIEWS, 9, 2), target.value.flatten(2), given.flatten(2), CLASSES, asked=1)
+    probability = copy_labels(
+        torch.zeros(3, VIEWS, 9, 2), target.value.flatten(2), given.flatten(2), CLASSES, query_views=1
+    )
     for sample in range(3):
         histogram = torch.bincount(target.value[sample, :-1].flatten(), minlength=CLASSES) / (2 * 9)
-        assert torch.allclose(told[sample, 0], histogram.expand(9, -1), atol=1e-6)
+        assert torch.allclose(probability[sample, 0], histogram.expand(9, -1), atol=1e-6)
 
 
 def test_temperature_only_sharpens() -> None:
@@ -113,14 +115,14 @@ def test_temperature_only_sharpens() -> None:
     for temperature in (10.0, 1.0, 0.1):
         pointer = Pointer(FEATURES, TARGETS, width=0, temperature=temperature)
         vectors = pointer.predict(features(2))["colour"].flatten(2, 3)
-        affinity = pointing(vectors[:, 2], vectors[:, :2].flatten(1, 2), torch.ones(2, 18, dtype=torch.bool))
+        affinity = attend(vectors[:, 2], vectors[:, :2].flatten(1, 2), torch.ones(2, 18, dtype=torch.bool))
         scores.append(affinity)
     assert torch.equal(scores[0].argmax(2), scores[2].argmax(2))
     assert bool((scores[0].amax(2) < scores[1].amax(2)).all() & (scores[1].amax(2) < scores[2].amax(2)).all())
 
 
 def test_length_does_not_count_where_vectors_are_normalised() -> None:
-    pointer = Pointer(FEATURES, TARGETS, width=0, normalise=True)
+    pointer = Pointer(FEATURES, TARGETS, width=0, normalize=True)
     target = {"colour": Target(labels(2), last_view_asked(2))}
     tokens = features(2).streams["present"]
     longer = Features({"present": tokens * 7}, {"present": tokens.mean(2)}, (SIDE, SIDE))
@@ -152,8 +154,8 @@ def test_targets_without_views_are_pointed_at_within_a_sample() -> None:
 
 
 def test_what_has_no_positions_or_nothing_to_point_at_is_refused() -> None:
-    with pytest.raises(Incompatible, match=r"more views than objective\.asked = 3"):
-        Pointer(FEATURES, TARGETS, asked=3)
+    with pytest.raises(Incompatible, match=r"more views than objective\.query_views = 3"):
+        Pointer(FEATURES, TARGETS, query_views=3)
     with pytest.raises(Incompatible, match="a target with positions"):
         Pointer(FEATURES, {"colour": Reference(4)})
     with pytest.raises(Incompatible, match="targets of the kind reference"):
@@ -174,7 +176,7 @@ def test_a_gradient_reaches_the_map_that_is_thrown_away() -> None:
 
 def test_a_batch_without_content_is_pointed_at_where_it_is() -> None:
     vectors, label = random(2, VIEWS, 4, WIDTH).to("meta"), torch.zeros(2, VIEWS, 4, dtype=torch.int64, device="meta")
-    assert copied(vectors, label, label == 0, CLASSES, 1).device.type == "meta"
+    assert copy_labels(vectors, label, label == 0, CLASSES, 1).device.type == "meta"
 
 
 def test_chance_is_the_value_of_a_guess_that_gives_every_class_the_same() -> None:

@@ -3,7 +3,8 @@
 import pytest
 import torch
 from pretask import Categories, Draws, Features, FeatureSpec, Incompatible, Target, Values
-from pretask_plugins.objectives.regression import Regression, errors, explained
+from pretask_plugins.objectives.regression import Regression, errors
+from pretask_plugins.shared.scores import r2
 
 
 def test_errors_are_the_ones_of_their_names() -> None:
@@ -15,14 +16,14 @@ def test_errors_are_the_ones_of_their_names() -> None:
 
 def test_the_mean_explains_nothing_and_the_truth_everything() -> None:
     value = torch.linspace(0, 1, 20).view(10, 2)
-    assert explained(value.mean().expand(10, 2), value, None)[0].item() == pytest.approx(0, abs=1e-6)
-    assert explained(value, value, None)[0].item() == pytest.approx(1)
+    assert r2(value.mean().expand(10, 2), value, None)[0].item() == pytest.approx(0, abs=1e-6)
+    assert r2(value, value, None)[0].item() == pytest.approx(1)
 
 
 def test_what_weighs_nothing_is_not_explained() -> None:
     value = torch.tensor([[0.0], [1.0], [50.0]])
     guess = torch.tensor([[0.0], [1.0], [-9.0]])
-    assert explained(guess, value, torch.tensor([1.0, 1.0, 0.0]))[0].item() == pytest.approx(1)
+    assert r2(guess, value, torch.tensor([1.0, 1.0, 0.0]))[0].item() == pytest.approx(1)
 
 
 def test_a_linear_head_finds_a_linear_answer() -> None:

@@ -1,4 +1,4 @@
-"""What a latent variable model is worth as a density: bounds, importance-weighted log p(x), active units, and pictures.
+"""Latent variable models as densities: bounds, importance-weighted log p(x), active units, and pictures.
 
 Source: Burda, Grosse and Salakhutdinov, ICLR 2016; Cremer, Li and Duvenaud, ICML 2018.
 Axes: see the modules.
@@ -30,7 +30,7 @@ def pretask_components() -> Iterator[Component]:
             "test_size": Metric("samples"),
         },
         headline="elbo",
-        summary="ELBO, importance-weighted log p(x), active units, amortisation gap; samples, manifold, traversals.",
+        summary="Density: ELBO, importance-weighted log p(x), active units, pictures (Burda 2016).",
         source="Burda et al. 2016; Cremer, Li and Duvenaud 2018",
-        small={"codes": 20, "items": 16, "gap_items": 4, "gap_steps": 2},
+        small={"num_latents": 20, "test_size": 16, "gap_size": 4, "gap_steps": 2},
     )

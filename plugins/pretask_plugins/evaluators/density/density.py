@@ -4,7 +4,7 @@ log p(y) is estimated by importance weighting, `iwae`, a bound that rises with t
 What is scored is the split's own target, drawn as in training (binarised, where the split binarises).
 
 Source: Burda, Grosse and Salakhutdinov, ICLR 2016 (importance weights, active units); Cremer, Li and Duvenaud, ICML
-2018 (amortisation gap). Differs: active units are counted over the first `items` test samples.
+2018 (amortisation gap). Differs: active units are counted over the first `test_size` test samples.
 Axes: B batch, K codes at once, D dimensions of the code.
 """
 
@@ -21,10 +21,10 @@ from torch import Tensor
 
 from pretask_plugins.evaluators.density.pictures import pictures
 from pretask_plugins.objectives.vae.gaussian import Posterior, log_prior
-from pretask_plugins.objectives.vae.latent_model import LatentModel, active_units, total
+from pretask_plugins.objectives.vae.latent_model import LatentModel, count_active_units, sum_over_targets
 
-AT_ONCE = 50  # codes of one sample that are decoded at once
-COMMON = 64  # codes on which a posterior is compared with the best one
+CODES_PER_DECODE = 50  # of one sample, decoded together
+NUM_COMMON_CODES = 64  # on which a posterior is compared with the best one
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,15 @@ class Density:
     """Bounds on log p of the test part, in nats per sample.
 
     Args:
-        codes: Codes for each sample (K); the paper reports 5,000.
-        items: Test samples that are scored, the first ones; 0 for all.
-        gap_items: Test samples whose best posterior is searched for; 0 leaves the amortisation gap out.
+        num_latents: Codes for each sample (K); the paper reports 5,000.
+        test_size: Test samples that are scored, the first ones; 0 for all.
+        gap_size: Test samples whose best posterior is searched for; 0 leaves the amortisation gap out.
         gap_steps: Steps of that search.
     """
 
-    codes: int = 500
-    items: int = 1000
-    gap_items: int = 0
+    num_latents: int = 500
+    test_size: int = 1000
+    gap_size: int = 0
     gap_steps: int = 300
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
@@ -61,44 +61,48 @@ class Density:
                 type(task.objective).__name__,
                 "Leave density out of --evaluate, or choose --objective elbo.",
             )
-        samples = first(data("test"), self.items)
+        samples = take_first(data("test"), self.test_size)
         with evaluating(task), torch.no_grad():
             yield from self.bounds(task, samples, budget)
-            if self.gap_items:
-                yield from self.gaps(task, first(samples, self.gap_items), budget)
+            if self.gap_size:
+                yield from self.gaps(task, take_first(samples, self.gap_size), budget)
             yield from pictures(task, samples)
 
     def bounds(self, task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, float]]:
         """Every number that needs no search."""
         rows, means = [], []
         for batch in samples.resident(task.device).batches(budget.batch, task.device, count_partners(task.split)):
-            posterior, targets, draws = encoded(task, batch, budget.seed)
-            log_weights, fit = weigh(task.objective, posterior, targets, draws, self.codes)
-            rows.append(torch.stack([log_weights.mean(1), log_weights.logsumexp(1) - math.log(self.codes), fit], 1))
+            posterior, targets, draws = encode(task, batch, budget.seed)
+            log_weights, log_likelihood = weigh_codes(task.objective, posterior, targets, draws, self.num_latents)
+            rows.append(
+                torch.stack(
+                    [log_weights.mean(1), log_weights.logsumexp(1) - math.log(self.num_latents), log_likelihood], 1
+                )
+            )
             means.append(posterior.mean)
-        elbo, iwae, fit = torch.cat(rows).double().mean(0).tolist()
+        elbo, iwae, log_likelihood = torch.cat(rows).double().mean(0).tolist()
         yield "elbo", elbo
         yield "iwae", iwae
-        yield "reconstruction_log_likelihood", fit
-        yield "kl", fit - elbo
-        yield "active_units", float(active_units(torch.cat(means)))
+        yield "reconstruction_log_likelihood", log_likelihood
+        yield "kl", log_likelihood - elbo
+        yield "active_units", float(count_active_units(torch.cat(means)))
         yield "test_size", float(len(samples))
 
     def gaps(self, task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, float]]:
         """What the encoder loses against the best Gaussian of every sample, and what that one loses against log p."""
         amortisation, approximation = [], []
         for batch in samples.resident(task.device).batches(budget.batch, task.device, count_partners(task.split)):
-            posterior, targets, draws = encoded(task, batch, budget.seed)
+            posterior, targets, draws = encode(task, batch, budget.seed)
             best = best_posterior(task.objective, posterior, targets, draws, self.gap_steps)
             given, reached = (bound(task.objective, each, targets, draws) for each in (posterior, best))
-            log_weights, _ = weigh(task.objective, best, targets, draws, self.codes)
+            log_weights, _ = weigh_codes(task.objective, best, targets, draws, self.num_latents)
             amortisation.append(reached - given)
-            approximation.append(log_weights.logsumexp(1) - math.log(self.codes) - reached)
+            approximation.append(log_weights.logsumexp(1) - math.log(self.num_latents) - reached)
         yield "amortization_gap", float(torch.cat(amortisation).mean())
         yield "approximation_gap", float(torch.cat(approximation).mean())
 
 
-def first(samples: Samples, count: int) -> Samples:
+def take_first(samples: Samples, count: int) -> Samples:
     """The first so many samples; all of them for 0."""
     if not count or count >= len(samples):
         return samples
@@ -106,31 +110,37 @@ def first(samples: Samples, count: int) -> Samples:
     return replace(samples, data=samples.data[:count], present=present, labels={})
 
 
-def encoded(task: Task, batch: Batch, seed: int) -> tuple[Posterior, Targets, Draws]:
+def encode(task: Task, batch: Batch, seed: int) -> tuple[Posterior, Targets, Draws]:
     """The code's distribution for every sample, what it shall explain, and draws that training never has."""
     draws = Draws(batch.index, seed, EPOCH)
     inputs, targets = task.divide(batch, draws)
     return task.objective.posterior(task.model(inputs)), targets, draws.branch("density")
 
 
-def weigh(
-    model: LatentModel, posterior: Posterior, targets: Targets, draws: Draws, codes: int
+def weigh_codes(
+    model: LatentModel, posterior: Posterior, targets: Targets, draws: Draws, num_latents: int
 ) -> tuple[Float[Tensor, "B K"], Float[Tensor, " B"]]:
     """log p(y, z) - log q(z | x) of so many codes, and the mean of log p(y | z); a few codes at a time."""
-    weights, fits = [], []
-    for begin in range(0, codes, AT_ONCE):
-        code = posterior.draw(draws.normal(f"codes from {begin}", min(AT_ONCE, codes - begin), model.latent))
-        fit = total(model.fits({name: model.decode(code, name) for name in model.targets}, targets))
-        weights.append(fit + (log_prior(code) - posterior.log_density(code)).sum(-1))
-        fits.append(fit)
-    return torch.cat(weights, 1), torch.cat(fits, 1).mean(1)
+    weights, log_likelihoods = [], []
+    for begin in range(0, num_latents, CODES_PER_DECODE):
+        code = posterior.draw(
+            draws.normal(f"codes from {begin}", min(CODES_PER_DECODE, num_latents - begin), model.latent_dim)
+        )
+        log_likelihood = sum_over_targets(
+            model.log_likelihoods({name: model.decode(code, name) for name in model.targets}, targets)
+        )
+        weights.append(log_likelihood + (log_prior(code) - posterior.log_density(code)).sum(-1))
+        log_likelihoods.append(log_likelihood)
+    return torch.cat(weights, 1), torch.cat(log_likelihoods, 1).mean(1)
 
 
 def bound(model: LatentModel, posterior: Posterior, targets: Targets, draws: Draws) -> Float[Tensor, " B"]:
     """The bound, its divergence in closed form, on codes that are the same for every posterior."""
-    code = posterior.draw(draws.normal("common", COMMON, model.latent))
-    fit = total(model.fits({name: model.decode(code, name) for name in model.targets}, targets))
-    return fit.mean(1) - posterior.divergences().sum(-1)
+    code = posterior.draw(draws.normal("common", NUM_COMMON_CODES, model.latent_dim))
+    log_likelihood = sum_over_targets(
+        model.log_likelihoods({name: model.decode(code, name) for name in model.targets}, targets)
+    )
+    return log_likelihood.mean(1) - posterior.divergences().sum(-1)
 
 
 @torch.enable_grad()

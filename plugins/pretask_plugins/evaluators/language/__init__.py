@@ -1,4 +1,4 @@
-"""What a language model is worth: how well it foresees held-out text, and what it writes.
+"""Language models: how well they predict the test part, and what they write.
 
 Source: Shannon 1951; Radford et al. 2019; Holtzman et al., ICLR 2020.
 Axes: see the modules.
@@ -29,7 +29,7 @@ def pretask_components() -> Iterator[Component]:
             "tokens": Metric("tokens"),
         },
         headline="nats_per_token",
-        summary="Perplexity per token of the named tokenizer, nats per token, bits per byte, of the test part.",
+        summary="Language modeling: nats per token, perplexity and bits per byte of the test part.",
         source="Shannon 1951",
     )
     yield evaluator(
@@ -44,7 +44,7 @@ def pretask_components() -> Iterator[Component]:
             "distinct-2": Metric(FRACTION),
         },
         headline="overlap",
-        summary="Goes on from the beginnings of test rows, in four ways; how much repeats, and the texts to read.",
+        summary="Generation: continue test rows in four ways; overlap and repetition, and texts.",
         source="Holtzman et al. 2020",
-        small={"prompts": 2, "prompt": 4, "tokens": 4},
+        small={"num_prompts": 2, "prompt_length": 4, "max_new_tokens": 4},
     )

@@ -31,7 +31,7 @@ def generate(
     task: Task,
     prompt: Int[Tensor, "B P"],
     *,
-    tokens: int = 32,
+    max_new_tokens: int = 32,
     sampling: Sampling = GREEDY,
     draws: Draws | None = None,
     target: str = "next",
@@ -44,7 +44,7 @@ def generate(
     Args:
         task: A language model; see `next_token.next_target`.
         prompt: Without padding, at least one token.
-        tokens: To add.
+        max_new_tokens: To add.
         sampling: How each is chosen.
         draws: One per prompt; by their number where they are left out.
         target: Which of the task's targets asks for the next token.
@@ -53,15 +53,15 @@ def generate(
     Raises:
         PretaskError: A prompt is empty, or the model's context has no room for prompt and continuation.
     """
-    check_room(task, prompt.shape[1], tokens)
+    check_room(task, prompt.shape[1], max_new_tokens)
     if draws is None:
         draws = Draws(torch.arange(len(prompt), device=prompt.device), 0, -1)
     found, over = prompt, torch.zeros_like(prompt[:, 0], dtype=torch.bool)
     reader = Reader(task, target, use_memory and isinstance(task.model, Remembers))
     end, pad = role_of(task, "end"), role_of(task, "pad")
     with evaluating(task), torch.no_grad():
-        for number in range(tokens):
-            scores = reader(found).index_fill(1, never_written(task, prompt.device), -torch.inf)
+        for number in range(max_new_tokens):
+            scores = reader(found).index_fill(1, special_tokens(task, prompt.device), -torch.inf)
             token = sampling(scores, draws.uniform(f"token {number}")).where(~over, pad or 0)
             over = over if end is None else over | (token == end)
             found = torch.cat([found, token[:, None]], 1)
@@ -87,18 +87,21 @@ class Reader:
         if self.remembers:
             features, self.memory = self.task.model.step(Inputs(tokens[:, None, self.read :]), self.memory)
             self.read = tokens.shape[1]
-            return self.said(features)
-        return self.said(self.task.model(Inputs(tokens[:, None])))
+            return self.predict_next(features)
+        return self.predict_next(self.task.model(Inputs(tokens[:, None])))
 
-    def said(self, features: Features) -> Float[Tensor, "B C"]:
-        """The guess at the last position. Its vector is repeated: an objective wants as many as it was made for."""
+    def predict_next(self, features: Features) -> Float[Tensor, "B C"]:
+        """Return log-probabilities at the last position.
+
+        Its vector is repeated: an objective wants as many as it was made for.
+        """
         grid = self.task.split.spec(self.task.observed)[0].shape
         last = {sight: vectors[:, :, -1:].expand(-1, -1, *grid, -1) for sight, vectors in features.streams.items()}
-        guess: Tensor = self.task.objective.predict(Features(last, features.pooled, grid))[self.target]
-        return guess[:, 0]
+        log_probability: Tensor = self.task.objective.predict(Features(last, features.pooled, grid))[self.target]
+        return log_probability[:, 0]
 
 
-def never_written(task: Task, device: torch.device) -> Int[Tensor, " n"]:
+def special_tokens(task: Task, device: torch.device) -> Int[Tensor, " n"]:
     """Special tokens, but for the end."""
     special = task.observed.vocabulary.special if task.observed.vocabulary else ()
     return torch.tensor([number for role, number in special if role != "end"], dtype=torch.int64, device=device)
@@ -117,5 +120,5 @@ def check_room(task: Task, prompt: int, tokens: int) -> None:
             "generation",
             f"a prompt of at least 1 token, and at most {most} with its continuation, as in the rows trained on",
             f"a prompt of {prompt} and {tokens} to add",
-            "Ask for fewer tokens, or train on longer rows (data.length).",
+            "Set a smaller generation.max_new_tokens, or train on longer rows (data.length).",
         )

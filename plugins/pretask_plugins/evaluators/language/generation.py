@@ -25,9 +25,9 @@ from pretask_plugins.evaluators.language.next_token import next_target
 from pretask_plugins.evaluators.language.picture import page
 from pretask_plugins.evaluators.language.sampling import GREEDY, Sampling
 
-GROUP = 4  # tokens; a group that comes again is a repetition
-SHOWN = 4  # prompts in the picture
-MOST_HELD_OUT = 10_000  # rows whose pairs are counted; more change no third digit
+REPETITION_TOKENS = 4  # tokens; a group that comes again is a repetition
+SHOWN_PROMPTS = 4  # prompts in the picture
+MAX_HELD_OUT_ROWS = 10_000  # rows whose pairs are counted; more change no third digit
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,21 @@ class Generation:
     """Continuations of test rows by greedy choice, temperature, top-k and nucleus.
 
     Args:
-        prompts: How many rows.
-        prompt: Tokens of each that are given; rows with fewer are left out.
-        tokens: To add; as many as rows have room for where it is 0.
+        num_prompts: How many rows.
+        prompt_length: Tokens of each that are given; rows with fewer are left out.
+        max_new_tokens: To add; as many as rows have room for where it is 0.
         temperature: Of the way of this name; the others have 1.
         top_k: Tokens that are kept.
-        nucleus: Mass that is kept.
+        top_p: Mass of the nucleus, the most likely tokens that are kept.
         use_memory: Whether a model that remembers what it has read may do so; the texts are the same.
     """
 
-    prompts: int = 32
-    prompt: int = 4
-    tokens: int = 0
+    num_prompts: int = 32
+    prompt_length: int = 4
+    max_new_tokens: int = 0
     temperature: float = 0.7
     top_k: int = 40
-    nucleus: float = 0.9
+    top_p: float = 0.9
     use_memory: bool = True
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
@@ -64,23 +64,29 @@ class Generation:
         """
         samples = data("test")
         name = next_target("generation", task, samples)
-        rows = long_rows(samples, self.prompt + 1)[: self.prompts]
-        tokens = self.tokens or samples.data.shape[1] - self.prompt
-        check_room(task, self.prompt, tokens)
-        given = samples.data[rows, : self.prompt].to(task.device)
-        texts = {"test text": samples.data[rows, : self.prompt + tokens].to(task.device)}
+        rows = find_long_rows(samples, self.prompt_length + 1)[: self.num_prompts]
+        tokens = self.max_new_tokens or samples.data.shape[1] - self.prompt_length
+        check_room(task, self.prompt_length, tokens)
+        given = samples.data[rows, : self.prompt_length].to(task.device)
+        texts = {"test text": samples.data[rows, : self.prompt_length + tokens].to(task.device)}
         for way, sampling in self.ways().items():
             draws = Draws(rows.to(task.device), budget.seed, -1).branch(way)
             texts[way] = generate(
-                task, given, tokens=tokens, sampling=sampling, draws=draws, target=name, use_memory=self.use_memory
+                task,
+                given,
+                max_new_tokens=tokens,
+                sampling=sampling,
+                draws=draws,
+                target=name,
+                use_memory=self.use_memory,
             )
         pad = samples.observed.vocabulary.id("pad") if samples.observed.vocabulary else None
-        written = {way: without(ids[:, self.prompt :].tolist(), pad) for way, ids in texts.items()}
-        held_out = count_pairs(without(other_rows(samples, rows).tolist(), pad))
+        written = {way: drop_padding(ids[:, self.prompt_length :].tolist(), pad) for way, ids in texts.items()}
+        held_out = count_pairs(drop_padding(find_other_rows(samples, rows).tolist(), pad))
         yield "overlap", overlap(count_pairs(written[[*written][-1]]), held_out)
         for way, each in written.items():
             yield f"{way}: overlap", overlap(count_pairs(each), held_out)
-            yield from measures(way, each)
+            yield from measure_diversity(way, each)
         yield "texts", self.picture(texts, decoder_of(data))
 
     def ways(self) -> dict[str, Sampling]:
@@ -89,15 +95,15 @@ class Generation:
             "greedy": GREEDY,
             f"temperature {self.temperature:g}": Sampling(temperature=self.temperature),
             f"top-{self.top_k}": Sampling(top_k=self.top_k),
-            f"nucleus {self.nucleus:g}": Sampling(nucleus=self.nucleus),
+            f"nucleus {self.top_p:g}": Sampling(top_p=self.top_p),
         }
 
     def picture(self, texts: dict[str, Tensor], decode: Callable[[list[int]], str]) -> Figure:
         """The first prompts, each with what every way goes on with."""
         lines = []
-        for number in range(min(SHOWN, len(texts["test text"]))):
-            lines.append(f"{decode(texts['test text'][number, : self.prompt].tolist())} …")
-            lines += [f"    {way}: {decode(ids[number, self.prompt :].tolist())}" for way, ids in texts.items()]
+        for number in range(min(SHOWN_PROMPTS, len(texts["test text"]))):
+            lines.append(f"{decode(texts['test text'][number, : self.prompt_length].tolist())} …")
+            lines += [f"    {way}: {decode(ids[number, self.prompt_length :].tolist())}" for way, ids in texts.items()]
             lines.append("")
         return Figure(page(lines), "Beginnings of test rows, and how they go on, chosen in different ways.")
 
@@ -108,7 +114,7 @@ def decoder_of(data: Data) -> Callable[[list[int]], str]:
     return source.decode if isinstance(source, Decodes) else lambda ids: " ".join(map(str, ids))
 
 
-def long_rows(samples: Samples, length: int) -> Int[Tensor, " n"]:
+def find_long_rows(samples: Samples, length: int) -> Int[Tensor, " n"]:
     """The rows that have so many tokens; raises PretaskError where there is none."""
     count = samples.data.shape[1]
     if samples.present is None:
@@ -116,24 +122,26 @@ def long_rows(samples: Samples, length: int) -> Int[Tensor, " n"]:
     else:
         kept = (samples.present[:, :length].sum(1) == length).nonzero()[:, 0].cpu()
     if not len(kept):
-        raise PretaskError("generation", f"test rows of at least {length} tokens", "none", "Set a smaller prompt.")
+        raise PretaskError(
+            "generation", f"test rows of at least {length} tokens", "none", "Set a smaller generation.prompt_length."
+        )
     return kept
 
 
-def other_rows(samples: Samples, rows: Int[Tensor, " n"]) -> Int[Tensor, "N L"]:
+def find_other_rows(samples: Samples, rows: Int[Tensor, " n"]) -> Int[Tensor, "N L"]:
     """Test rows of which no beginning was a prompt, at most MOST_HELD_OUT; all rows where there are no others."""
     other = torch.ones(len(samples), dtype=torch.bool)
     other[rows] = False
-    picked = (other if bool(other.any()) else ~other).nonzero()[:MOST_HELD_OUT, 0]
+    picked = (other if bool(other.any()) else ~other).nonzero()[:MAX_HELD_OUT_ROWS, 0]
     return samples.data[picked.to(samples.data.device)]
 
 
-def without(rows: list[list[int]], pad: int | None) -> list[list[int]]:
+def drop_padding(rows: list[list[int]], pad: int | None) -> list[list[int]]:
     """Rows without padding."""
     return [[token for token in row if token != pad] for row in rows]
 
 
-def measures(way: str, rows: list[list[int]]) -> Iterator[tuple[str, float]]:
+def measure_diversity(way: str, rows: list[list[int]]) -> Iterator[tuple[str, float]]:
     """How much of all texts together is different, and how much of each is repetition."""
     for size in (1, 2):
         yield f"{way}: distinct-{size}", distinct(rows, size)
@@ -142,7 +150,7 @@ def measures(way: str, rows: list[list[int]]) -> Iterator[tuple[str, float]]:
 
 def count_pairs(rows: list[list[int]]) -> Counter[tuple[int, ...]]:
     """How often tokens follow each other."""
-    return Counter(pair for row in rows for pair in groups(row, 2))
+    return Counter(pair for row in rows for pair in ngrams(row, 2))
 
 
 def overlap(first: Counter[tuple[int, ...]], second: Counter[tuple[int, ...]]) -> float:
@@ -155,7 +163,7 @@ def overlap(first: Counter[tuple[int, ...]], second: Counter[tuple[int, ...]]) -
     return sum(min(first[each] / totals[0], second[each] / totals[1]) for each in first)
 
 
-def groups(row: list[int], size: int) -> list[tuple[int, ...]]:
+def ngrams(row: list[int], size: int) -> list[tuple[int, ...]]:
     """All groups of so many tokens that follow each other."""
     return [tuple(row[begin : begin + size]) for begin in range(len(row) - size + 1)]
 
@@ -166,16 +174,16 @@ def distinct(rows: list[list[int]], size: int) -> float:
     >>> distinct([[1, 2, 1, 2]], 2)  # 12, 21, 12
     0.6666666666666666
     """
-    every = [group for row in rows for group in groups(row, size)]
+    every = [group for row in rows for group in ngrams(row, size)]
     return len(set(every)) / max(len(every), 1)
 
 
 def repetition(rows: list[list[int]]) -> float:
     """The share of groups of four that the same text had before; 0 where there is none.
 
-    >>> repetition([[1, 1, 1, 1, 1, 1], [1, 2, 3, 4]])  # three groups, two of them again; and a new one
+    >>> repetition([[1, 1, 1, 1, 1, 1], [1, 2, 3, 4]])  # three ngrams, two of them again; and a new one
     0.5
     """
-    every = [(len(found), len(set(found))) for found in (groups(row, GROUP) for row in rows)]
+    every = [(len(found), len(set(found))) for found in (ngrams(row, REPETITION_TOKENS) for row in rows)]
     total = sum(count for count, _ in every)
     return sum(count - different for count, different in every) / max(total, 1)

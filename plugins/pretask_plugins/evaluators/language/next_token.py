@@ -38,8 +38,8 @@ def asks_next(task: Task, samples: Samples, name: str) -> bool:
     shown, target = inputs.data[:, 0], targets[name]
     if inputs.data.shape[1] != 1 or target.value.shape != shown.shape:
         return False
-    asked = torch.ones_like(shown) if target.weight is None else target.weight
-    return bool(((shown[:, 1:] == target.value[:, :-1]) | (asked[:, :-1] == 0)).all())
+    valid = torch.ones_like(shown) if target.weight is None else target.weight
+    return bool(((shown[:, 1:] == target.value[:, :-1]) | (valid[:, :-1] == 0)).all())
 
 
 def check_ids(who: str, task: Task, observed: Observed) -> None:
@@ -56,11 +56,11 @@ def check_ids(who: str, task: Task, observed: Observed) -> None:
 
 def log_probabilities(task: Task, inputs: Inputs, name: str) -> Float[Tensor, "B P C"]:
     """What the objective makes of the model's features: a distribution over the next token at every position."""
-    said: Tensor = task.objective.predict(task.model(inputs))[name]
-    return said
+    log_probability: Tensor = task.objective.predict(task.model(inputs))[name]
+    return log_probability
 
 
-def asked(task: Task, batch: Batch, seed: int, name: str) -> tuple[Inputs, Target]:
+def divide_batch(task: Task, batch: Batch, seed: int, name: str) -> tuple[Inputs, Target]:
     """x and y of a batch, with draws that training never has."""
     inputs, targets = task.divide(batch, Draws(batch.index, seed, -1))
     return inputs, targets[name]

@@ -17,7 +17,7 @@ import torch
 from pretask import Batch, Budget, Choice, Data, KnowsEntropy, MeasuresText, NamesTokenizer, Task, source_of
 from pretask.pretext_score import evaluating
 
-from pretask_plugins.evaluators.language.next_token import asked, log_probabilities, next_target
+from pretask_plugins.evaluators.language.next_token import divide_batch, log_probabilities, next_target
 
 MAX_NAME_CHARACTERS = 80  # of a tokenizer
 MAX_EXPONENT = 700.0  # exp of more than 709 overflows
@@ -41,7 +41,7 @@ class LanguageModel:
         sums = torch.zeros(3, dtype=torch.float64)
         with evaluating(task), torch.no_grad():
             for batch in samples.resident(task.device).batches(budget.batch, task.device):
-                sums += costs(task, batch, budget.seed, name)
+                sums += sum_costs(task, batch, budget.seed, name)
         lost, right, tokens = sums.tolist()
         nats = lost / tokens if tokens else math.nan
         yield "nats_per_token", nats
@@ -57,13 +57,13 @@ class LanguageModel:
         yield "tokens", tokens
 
 
-def costs(task: Task, batch: Batch, seed: int, name: str) -> torch.Tensor:
+def sum_costs(task: Task, batch: Batch, seed: int, name: str) -> torch.Tensor:
     """Nats, right guesses and number of the tokens that are asked for in a batch."""
-    inputs, target = asked(task, batch, seed, name)
-    said = log_probabilities(task, inputs, name)
-    weight = torch.ones_like(said[..., 0]) if target.weight is None else target.weight
-    nats = -said.gather(-1, target.value[..., None])[..., 0]
-    right = said.argmax(-1) == target.value
+    inputs, target = divide_batch(task, batch, seed, name)
+    log_probability = log_probabilities(task, inputs, name)
+    weight = torch.ones_like(log_probability[..., 0]) if target.weight is None else target.weight
+    nats = -log_probability.gather(-1, target.value[..., None])[..., 0]
+    right = log_probability.argmax(-1) == target.value
     return torch.stack([(each * weight).double().sum() for each in (nats, right, torch.ones_like(nats))]).cpu()
 
 

@@ -5,12 +5,14 @@ as a typewriter would, and any other character as Python would (`\\u4e2d`), so t
 Axes: none.
 """
 
-import io
 import textwrap
 from collections.abc import Iterable
 from functools import cache
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from pretask_plugins.shared.pictures import encode_png
 
 COLUMNS = 110  # characters of a line
 FONT_PIXELS = 14
@@ -30,9 +32,7 @@ def page(lines: Iterable[str]) -> bytes:
     draw = ImageDraw.Draw(sheet)
     for number, line in enumerate(broken):
         draw.text((MARGIN_PIXELS, MARGIN_PIXELS + LINE_PIXELS * number), line, fill=0, font=font)
-    file = io.BytesIO()
-    sheet.save(file, "PNG")
-    return file.getvalue()
+    return encode_png(np.asarray(sheet))
 
 
 def wrapped(line: str) -> list[str]:

@@ -22,15 +22,15 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.evaluators.probes.linear:LinearProbe",
         metrics=LOGISTIC_METRICS,
         headline="accuracy",
-        summary="Logistic regression on frozen features: layer, pooling, regulariser chosen on held-out data.",
-        source="Kornblith, Shlens and Le 2019; Oquab et al. 2023 (the grid of regularisers)",
+        summary="Linear probe: logistic regression on frozen features (Kornblith 2019).",
+        source="Kornblith, Shlens and Le 2019; Oquab et al. 2023 (the grid of regularizers)",
     )
     yield evaluator(
         "knn",
-        "pretask_plugins.evaluators.probes.knn:NearestNeighbours",
+        "pretask_plugins.evaluators.probes.knn:NearestNeighbors",
         metrics=PROBE_METRICS,
         headline="accuracy",
-        summary="Cosine neighbours: layer, pooling, k and temperature chosen on held-out data.",
+        summary="Nearest neighbors: weighted vote by the cosine of features (Wu 2018).",
         source="Wu, Xiong, Yu and Lin 2018",
     )
     yield evaluator(
@@ -38,16 +38,16 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.evaluators.probes.few_label:FewLabels",
         metrics={**PROBE_METRICS, "low": SHARE_OF_DATA, "high": SHARE_OF_DATA, "layer": Metric()},
         headline="5.accuracy",
-        summary="Logistic regression on 1, 5, 10, 100 labels per class, 1 % and 10 %: mean and interval over draws.",
+        summary="Few labels: logistic regression on 1 to 100 labels per class, 1 % and 10 %.",
         source="Zhai et al. 2019; Chen, Kornblith, Norouzi and Hinton 2020",
-        small={"per_class": (1, 5), "share": (), "draws": 2},
+        small={"per_class": (1, 5), "label_fraction": (), "draws": 2},
     )
     yield evaluator(
         "ridge",
         "pretask_plugins.evaluators.probes.ridge:RidgeProbe",
         metrics=PROBE_METRICS,
         headline="accuracy",
-        summary="Least squares in closed form: layer, pooling and regulariser chosen on held-out data.",
+        summary="Ridge probe: least squares on frozen features, in closed form.",
         source="Hoerl and Kennard 1970",
     )
     yield evaluator(
@@ -62,7 +62,7 @@ def pretask_components() -> Iterator[Component]:
             "collapsed": Metric(higher_is_better=False),
         },
         headline="rankme",
-        summary="RankMe, effective dimension and collapse of every layer's features; needs no labels.",
+        summary="RankMe: effective rank of every layer's features, without labels (Garrido 2023).",
         source="Garrido, Balestriero, Najman and LeCun 2023",
     )
     yield evaluator(
@@ -71,6 +71,6 @@ def pretask_components() -> Iterator[Component]:
         modality="text",
         metrics={**LOGISTIC_METRICS, "lexical": SHARE_OF_DATA},
         headline="accuracy",
-        summary="The linear probe on single words (parts of speech, senses, entities), chosen on held-out sentences.",
+        summary="Tagging: linear probe on single words, such as parts of speech (Peters 2018).",
         source="Peters et al. 2018; Tenney et al. 2019",
     )

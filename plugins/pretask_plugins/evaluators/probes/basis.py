@@ -1,13 +1,13 @@
-"""Basis: standardised features in the eigenbasis of their covariance, rotated beforehand or turned as they are read.
+"""Basis: standardized features in the eigenbasis of their covariance, rotated beforehand or turned as they are read.
 
 In it the Hessian of the regression is nearly diagonal and |W| is what it was. A rotated copy of the features is the
-quick way. Where it would take more than HELD bytes, features stay where they are: they are read and standardised piece
+quick way. Where it would take more than HELD bytes, features stay where they are: they are read and standardized piece
 by piece, and it is the weights that are turned, since (W V') z = W (V' z). Minima are the same.
 
 Mean, deviation, covariance and eigenvectors are in double precision, whatever that of the solver, since a weak
-regulariser uses directions of little variance: one outlier of 1e4 times the others leaves them 1e-8 of it. The outlier
+regularizer uses directions of little variance: one outlier of 1e4 times the others leaves them 1e-8 of it. The outlier
 still takes up the deviation, as in scikit-learn's StandardScaler; beyond 100 N times the others it leaves less of
-them than the weakest regulariser of the grid can use.
+them than the weakest regularizer of the grid can use.
 
 Axes: N samples, n samples of a piece, D features, R basis vectors plus one for the bias, K rows of weights.
 """
@@ -19,27 +19,27 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pretask_plugins.evaluators.probes.moments import Rows, divisor, gram, moments, rows_of
+from pretask_plugins.evaluators.probes.moments import Rows, as_rows, divisor, gram, moments
 
-HELD = 1 << 31  # bytes of a rotated copy, at most
+MAX_COPY_BYTES = 1 << 31  # bytes of a rotated copy, at most
 MIN_VARIANCE = 1e-12  # of the largest: what double precision and the rounding of float32 features leave is below it
 PRECISE_VARIANCE = 1e-6  # of the largest: below it a product in float32 would be mostly rounding
 
 
 @dataclass(frozen=True)
 class Basis:
-    """Standardisation and rotation, fitted on training features.
+    """Standardization and rotation, fitted on training features.
 
     Args:
         mean: Of every feature, in double precision.
         deviation: Of every feature, in double precision; infinite where it is constant, so that it becomes 0.
-        rotation: Eigenvectors of the covariance of standardised features, in double precision, those of no variance
+        rotation: Eigenvectors of the covariance of standardized features, in double precision, those of no variance
             left out.
         variance: Their eigenvalues, ascending, in the precision of what comes.
     """
 
     mean: Float[Tensor, " D"]
-    deviation: Float[Tensor, " D"]
+    std: Float[Tensor, " D"]
     rotation: Float[Tensor, "D R"]
     variance: Float[Tensor, " R"]
 
@@ -50,7 +50,7 @@ class Basis:
 
     def __call__(self, features: Float[Tensor, "N D"] | Rows, /) -> Float[Tensor, "R1 N"]:
         """Features in the basis, with a row of ones for the bias."""
-        rows, begin = rows_of(features), 0
+        rows, begin = as_rows(features), 0
         rotated = self.variance.new_ones(len(self.variance) + 1, len(rows))
         precise = int((self.variance < PRECISE_VARIANCE * self.variance.amax()).sum()) if len(self.variance) else 0
         coarse = self.rotation[:, precise:].to(self.dtype)
@@ -63,38 +63,38 @@ class Basis:
 
     def standardize(self, features: Float[Tensor, "n D"]) -> Float[Tensor, "n D"]:
         """Features of mean 0 and deviation 1, in double precision: float32 would overflow at 1e38."""
-        return features.to(torch.float64, copy=True).sub_(self.mean).div_(self.deviation)
+        return features.to(torch.float64, copy=True).sub_(self.mean).div_(self.std)
 
 
 def fit_basis(
     features: Float[Tensor, "N D"] | Rows,
     dtype: torch.dtype = torch.float32,
-    deviation: Float[Tensor, " D"] | None = None,
+    std: Float[Tensor, " D"] | None = None,
 ) -> Basis:
-    """Standardise, and turn into the eigenbasis of the covariance.
+    """Standardize, and turn into the eigenbasis of the covariance.
 
     Args:
         features: Or some rows of them. Where there are more features than samples, all are held in memory.
         dtype: Of what comes.
         deviation: What features are divided by, where these few samples are not to tell.
     """
-    rows = rows_of(features)
+    rows = as_rows(features)
     if rows.width > len(rows):
-        return wide_basis(rows.all().double(), dtype, deviation)
+        return wide_basis(rows.all().double(), dtype, std)
     found = moments(rows)
-    deviation = found.deviation if deviation is None else deviation.double()
-    covariance = found.scatter / found.count / deviation / deviation[:, None]
+    std = found.std if std is None else std.double()
+    covariance = found.scatter / found.count / std / std[:, None]
     variance, rotation = drop_rounding(*torch.linalg.eigh(covariance))
-    return Basis(found.mean, deviation, rotation, variance.to(dtype))
+    return Basis(found.mean, std, rotation, variance.to(dtype))
 
 
-def wide_basis(features: Float[Tensor, "N D"], dtype: torch.dtype, deviation: Float[Tensor, " D"] | None) -> Basis:
+def wide_basis(features: Float[Tensor, "N D"], dtype: torch.dtype, std: Float[Tensor, " D"] | None) -> Basis:
     """The same by the smaller Gram matrix, whose eigenvectors tell all."""
     spread, mean = torch.std_mean(features, 0, correction=0)
-    deviation = divisor(spread, mean) if deviation is None else deviation.double()
-    even = (features - mean) / deviation
+    std = divisor(spread, mean) if std is None else std.double()
+    even = (features - mean) / std
     variance, vectors = drop_rounding(*torch.linalg.eigh(gram(even.T) / len(even)))
-    return Basis(mean, deviation, even.T @ vectors / (variance * len(even)).sqrt(), variance.to(dtype))
+    return Basis(mean, std, even.T @ vectors / (variance * len(even)).sqrt(), variance.to(dtype))
 
 
 def drop_rounding(variance: Float[Tensor, " D"], vectors: Float[Tensor, "D D"]) -> tuple[Tensor, Tensor]:
@@ -116,17 +116,17 @@ class Columns(Protocol):
         """A piece of them, with ones for the bias."""
         ...
 
-    def turned(self, weights: Float[Tensor, "K R1"]) -> Float[Tensor, "K _"]:
+    def rotate_weights(self, weights: Float[Tensor, "K R1"]) -> Float[Tensor, "K _"]:
         """Weights of the basis as these columns need them."""
         ...
 
-    def turned_back(self, gradient: Float[Tensor, "K _"]) -> Float[Tensor, "K R1"]:
+    def rotate_gradient(self, gradient: Float[Tensor, "K _"]) -> Float[Tensor, "K R1"]:
         """A gradient by these columns as one by the basis."""
         ...
 
 
 @dataclass(frozen=True)
-class Rotated:
+class RotatedColumns:
     """Features in the basis, in memory."""
 
     values: Float[Tensor, "R1 N"]
@@ -140,18 +140,18 @@ class Rotated:
         """A piece of them."""
         return self.values[:, begin:end]
 
-    def turned(self, weights: Float[Tensor, "K R1"]) -> Float[Tensor, "K R1"]:
+    def rotate_weights(self, weights: Float[Tensor, "K R1"]) -> Float[Tensor, "K R1"]:
         """They need not be."""
         return weights
 
-    def turned_back(self, gradient: Float[Tensor, "K R1"]) -> Float[Tensor, "K R1"]:
+    def rotate_gradient(self, gradient: Float[Tensor, "K R1"]) -> Float[Tensor, "K R1"]:
         """It need not be."""
         return gradient
 
 
 @dataclass(frozen=True)
-class Streamed:
-    """Features as they are, standardised as they are read."""
+class StreamedColumns:
+    """Features as they are, standardized as they are read."""
 
     rows: Rows
     basis: Basis
@@ -164,17 +164,17 @@ class Streamed:
         columns[:-1] = even.T
         return columns
 
-    def turned(self, weights: Float[Tensor, "K R1"]) -> Float[Tensor, "K D1"]:
+    def rotate_weights(self, weights: Float[Tensor, "K R1"]) -> Float[Tensor, "K D1"]:
         """The same lines for features that are not rotated."""
         return torch.cat([(weights[:, :-1].double() @ self.basis.rotation.T).to(weights.dtype), weights[:, -1:]], 1)
 
-    def turned_back(self, gradient: Float[Tensor, "K D1"]) -> Float[Tensor, "K R1"]:
+    def rotate_gradient(self, gradient: Float[Tensor, "K D1"]) -> Float[Tensor, "K R1"]:
         """By the weights of the basis."""
         return torch.cat([(gradient[:, :-1].double() @ self.basis.rotation).to(gradient.dtype), gradient[:, -1:]], 1)
 
 
-def columns_of(rows: Rows, basis: Basis, dtype: torch.dtype) -> Columns:
+def build_columns(rows: Rows, basis: Basis, dtype: torch.dtype) -> Columns:
     """Training features for the solver: rotated in memory where that takes no more than HELD bytes."""
-    if len(rows) * (len(basis.variance) + 1) * basis.variance.itemsize > HELD:
-        return Streamed(rows, basis, dtype)
-    return Rotated(basis(rows).to(dtype))
+    if len(rows) * (len(basis.variance) + 1) * basis.variance.itemsize > MAX_COPY_BYTES:
+        return StreamedColumns(rows, basis, dtype)
+    return RotatedColumns(basis(rows).to(dtype))

@@ -1,4 +1,4 @@
-"""Few-label: how much of the classes can a line read off frozen features when few samples have a label?
+"""Few-label: logistic regression on frozen features when few samples have a label.
 
 1, 5, 10 and 100 labels per class, then 1 % and 10 % of every class. For each size several subsets are drawn by the
 seed; within a draw the larger ones contain the smaller ones. On each, the logistic regression of linear.py is solved
@@ -8,9 +8,9 @@ pretraining is not in it.
 
 One layer is probed, the output, pooled in one way, by the mean, unless others are asked for. A layer or pooling chosen
 by all labels would be no few-label probe; every layer offers the mean, which is of content alone. Where every class of
-a subset has five samples or more, the regulariser is chosen on a held-out fifth of it (at least one of each class) and
-solved again on all of it; below, C is 1. Features are divided by their deviation over the whole training part, which
-needs no label. A size that some class cannot supply is left out.
+a subset has five samples or more, the regularizer is chosen on a validation fifth of it (at least one of each class)
+and solved again on all of it; below, C is 1. Features are divided by their standard deviation over the whole training
+part, which needs no label. A size that some class cannot supply is left out.
 
 Source: Zhai et al. 2019 (few labels); Chen, Kornblith, Norouzi and Hinton, ICML 2020 (1 % and 10 %).
 Differs: frozen features, where they train the network on; balanced by class.
@@ -28,54 +28,54 @@ from jaxtyping import Float, Int
 from pretask import Budget, Data, Draws, PretaskError, Task
 from torch import Tensor
 
-from pretask_plugins.evaluators.probes.linear import DTYPES, chosen
+from pretask_plugins.evaluators.probes.linear import DTYPES, choose_regularizer
 from pretask_plugins.evaluators.probes.logistic import GRID, fit_grid
 from pretask_plugins.evaluators.probes.moments import Rows, moments
 from pretask_plugins.evaluators.probes.validation_split import (
     Part,
-    Probed,
+    ProbeData,
     balanced_accuracy,
+    build_probe_data,
     check_poolings,
-    layer_of,
+    layer_name,
     majority,
-    probed,
-    stratified,
+    split_stratified,
 )
 
-ENOUGH = 5  # samples of every class with which a regulariser can be chosen
-FIXED = 24  # the place of C = 1 in the grid: the rule where there are fewer
+MIN_CLASS_SIZE = 5  # samples of every class, with which a regularizer can be chosen
+DEFAULT_REGULARIZER = 24  # the index of C = 1 in the grid: where there are fewer samples
 CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class FewLabels:
-    """Logistic regression on few labelled samples.
+    """Logistic regression on few labeled samples.
 
     Args:
         per_class: Numbers of labels per class.
-        share: Shares of every class.
+        label_fraction: Fractions of every class.
         draws: Subsets of each size.
         layer: Number of the layer; 0 for the output.
         pooling: mean, last, own (the model's own summary, such as a class token) or mean-max.
         label: Name of the labels; the first ones when empty.
-        held_out: Share of a subset on which the regulariser is chosen.
+        val_fraction: Share of a subset on which the regularizer is chosen.
         dtype: Of the arithmetic.
     """
 
     per_class: tuple[int, ...] = (1, 5, 10, 100)
-    share: tuple[float, ...] = (0.01, 0.1)
+    label_fraction: tuple[float, ...] = (0.01, 0.1)
     draws: int = 5
     layer: int = 0
     pooling: str = "mean"
     label: str = ""
-    held_out: float = 0.2
+    val_fraction: float = 0.2
     dtype: Literal["bfloat16", "float32", "float64"] = "float32"
 
     def __post_init__(self) -> None:
         check_poolings("few-label", (self.pooling,))
         for name, needs, fine in (
             ("per_class", "numbers from 1", all(each >= 1 for each in self.per_class)),
-            ("share", "shares above 0 and up to 1", all(0 < each <= 1 for each in self.share)),
+            ("label_fraction", "fractions above 0 and up to 1", all(0 < each <= 1 for each in self.label_fraction)),
             ("draws", "1 draw or more", self.draws >= 1),
             ("layer", "the number of a layer, or 0 for the output", self.layer >= 0),
         ):
@@ -83,71 +83,74 @@ class FewLabels:
                 raise PretaskError(f"few-label.{name}", needs, str(getattr(self, name)), "Leave it out.", exit_code=2)
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float]]:
-        """`5.accuracy`, `5.low`, `5.high`, `5.balanced_accuracy` of five labels per class, `1%.accuracy` and so on of
-        one hundredth; `majority`, what a blind guess reaches; `layer`, which one was probed. With one draw there is no
-        interval.
+        """Yield `5.accuracy`, `5.low`, `5.high` and `5.balanced_accuracy` of five labels per class, and of other sizes.
+
+        `1%.accuracy` is of one hundredth. `majority` is the accuracy of the most frequent class, `layer` which one was
+        probed. With one draw there is no interval.
 
         Raises:
             PretaskError: There are no labels to probe, no such layer, or too few samples for every size.
         """
-        probe = probed("few-label", task, data, budget, self.label, self.held_out, (self.pooling,))
+        probe = build_probe_data("few-label", task, data, budget, self.label, self.val_fraction, (self.pooling,))
         name = self.name_in(probe)
-        deviation = moments(probe.train.rows(name)).deviation
-        sizes = supplied(probe, self.per_class, self.share)
+        std = moments(probe.train.rows(name)).std
+        sizes = available_sizes(probe, self.per_class, self.label_fraction)
         if not sizes:
             raise PretaskError("few-label", "classes that supply a size", "too few samples", "Set smaller sizes.")
         for size, counts in sizes.items():
-            found = [self.measure(probe, name, deviation, counts, budget.seed, draw) for draw in range(self.draws)]
-            yield from summary(size, *map(list, zip(*found, strict=True)), samples=len(probe.test.labels))
+            found = [self.measure(probe, name, std, counts, budget.seed, draw) for draw in range(self.draws)]
+            yield from summarize(size, *map(list, zip(*found, strict=True)), samples=len(probe.test.labels))
         yield "majority", majority(probe)
-        yield "layer", float(layer_of(name).removeprefix("layer"))
+        yield "layer", float(layer_name(name).removeprefix("layer"))
 
-    def name_in(self, probe: Probed) -> str:
+    def name_in(self, probe: ProbeData) -> str:
         """The name of the features that are probed."""
         names = [*probe.train.features]
         name = f"layer{self.layer}.{self.pooling}" if self.layer else names[-1]
         if name not in names:
-            numbers = ", ".join(layer_of(each).removeprefix("layer") for each in names)
+            numbers = ", ".join(layer_name(each).removeprefix("layer") for each in names)
             needs = f"one of {numbers}, the layers that offer the pooling {self.pooling}"
             raise PretaskError("few-label.layer", needs, str(self.layer), "Set it to 0.")
         return name
 
     def measure(
-        self, probe: Probed, name: str, deviation: Float[Tensor, " D"], counts: Int[Tensor, " C"], seed: int, draw: int
+        self, probe: ProbeData, name: str, std: Float[Tensor, " D"], counts: Int[Tensor, " C"], seed: int, draw: int
     ) -> tuple[float, float]:
         """Accuracy and balanced accuracy on the test part of what one subset taught."""
-        index = subset(probe.train.labels, counts, seed, draw)
+        index = draw_labels(probe.train.labels, counts, seed, draw)
         part = probe.train.some(name, index)
-        grid = GRID[: self.regulariser(part, probe.classes, deviation, seed) + 1]
-        solution = fit_grid(part.rows, part.labels, probe.classes, grid, dtype=DTYPES[self.dtype], deviation=deviation)
-        guess = solution.predict(probe.test.rows(name))[-1]
-        right = float((guess == probe.test.labels).double().mean())
-        return right, balanced_accuracy(guess, probe.test.labels, probe.classes)
+        grid = GRID[: self.pick_regularizer(part, probe.classes, std, seed) + 1]
+        solution = fit_grid(part.rows, part.labels, probe.classes, grid, dtype=DTYPES[self.dtype], std=std)
+        prediction = solution.predict(probe.test.rows(name))[-1]
+        correct = float((prediction == probe.test.labels).double().mean())
+        return correct, balanced_accuracy(prediction, probe.test.labels, probe.classes)
 
-    def regulariser(self, part: Part, classes: int, deviation: Float[Tensor, " D"], seed: int) -> int:
+    def pick_regularizer(self, part: Part, classes: int, std: Float[Tensor, " D"], seed: int) -> int:
         """The place in the grid: chosen on a share of the subset, or fixed where that would say nothing."""
         count = torch.bincount(part.labels, minlength=classes)
-        if int(count[count > 0].min()) < ENOUGH:
-            return FIXED
-        held = stratified(part.labels, classes, self.held_out, seed)
-        pieces = [Part(Rows(part.rows.all(), at.nonzero()[:, 0]), part.labels[at]) for at in (~held, held)]
-        return chosen(pieces[0], pieces[1], classes, dtype=DTYPES[self.dtype], deviation=deviation).regulariser
+        if int(count[count > 0].min()) < MIN_CLASS_SIZE:
+            return DEFAULT_REGULARIZER
+        validation = split_stratified(part.labels, classes, self.val_fraction, seed)
+        pieces = [Part(Rows(part.rows.all(), at.nonzero()[:, 0]), part.labels[at]) for at in (~validation, validation)]
+        return choose_regularizer(pieces[0], pieces[1], classes, dtype=DTYPES[self.dtype], std=std).regularizer
 
 
-def supplied(probe: Probed, per_class: tuple[int, ...], share: tuple[float, ...]) -> dict[str, Int[Tensor, " C"]]:
+def available_sizes(
+    probe: ProbeData, per_class: tuple[int, ...], fractions: tuple[float, ...]
+) -> dict[str, Int[Tensor, " C"]]:
     """The sizes that every class can supply, by name, as samples of each class."""
     members = torch.bincount(probe.train.labels, minlength=probe.classes)
     there = members > 0
     sizes = {f"{each}": torch.where(there, each, 0) for each in per_class}
-    sizes |= {f"{100 * each:g}%": (each * members.double()).round().long() for each in share}
+    sizes |= {f"{100 * each:g}%": (each * members.double()).round().long() for each in fractions}
     return {name: counts for name, counts in sizes.items() if bool(((counts >= 1) & (counts <= members))[there].all())}
 
 
-def subset(labels: Int[Tensor, " N"], counts: Int[Tensor, " C"], seed: int, draw: int) -> Int[Tensor, " M"]:
+def draw_labels(labels: Int[Tensor, " N"], counts: Int[Tensor, " C"], seed: int, draw: int) -> Int[Tensor, " M"]:
     """Numbers of the samples that keep their label: of each class the first ones in an order drawn by the seed.
 
     >>> labels = torch.tensor([0, 1, 0, 1, 0])
-    >>> labels[subset(labels, torch.tensor([2, 1]), seed=0, draw=0)].sort().values.tolist()
+    >>> labels[draw_labels(labels, torch.tensor([2, 1]), seed=0, draw=0)].sort().values.tolist()
     [0, 0, 1]
     """
     order = Draws(torch.arange(len(labels)), seed).branch("few labels").uniform(f"draw {draw}")
@@ -156,7 +159,7 @@ def subset(labels: Int[Tensor, " N"], counts: Int[Tensor, " C"], seed: int, draw
     return torch.cat(taken).sort().values
 
 
-def summary(size: str, accuracy: list[float], balanced: list[float], *, samples: int) -> Iterator[tuple[str, float]]:
+def summarize(size: str, accuracy: list[float], balanced: list[float], *, samples: int) -> Iterator[tuple[str, float]]:
     """The numbers of one size, of accuracies on so many test samples."""
     mean = fmean(accuracy)
     yield f"{size}.accuracy", mean

@@ -1,15 +1,15 @@
-"""Linear: the standard probe, version 1. How much of the classes can a linear map read off frozen features?
+"""Linear: the standard probe, version 1. Logistic regression on frozen features.
 
 Every layer's features are extracted in one pass, pooled in up to four ways (pooling.py in core). A tenth of the
 training part is held out, on which all is chosen: the pooling of each layer by ridge lines, which are solved in closed
-form (ridge.py); for it the regulariser, of 45 that are solved on the other nine tenths (by accuracy; of equals, by
+form (ridge.py); for it the regularizer, of 45 that are solved on the other nine tenths (by accuracy; of equals, by
 cross-entropy); then the layer of the headline. The chosen ones are solved again on the whole training part, and the
 test part is scored once. There is no learning rate to tune and no epoch to pick. Layers of more than 2 GiB stay in the
 file that they were extracted to, see basis.py.
 
-Source: Kornblith, Shlens and Le, CVPR 2019 (held-out choice, refit); Oquab et al. 2023 (the grid of regularisers).
+Source: Kornblith, Shlens and Le, CVPR 2019 (held-out choice, refit); Oquab et al. 2023 (the grid of regularizers).
 Differs: all layers and poolings, where they probe one.
-Axes: N samples, G regularisers.
+Axes: N samples, G regularizers.
 """
 
 import math
@@ -28,10 +28,10 @@ from pretask_plugins.evaluators.probes.ridge import RidgeProbe
 from pretask_plugins.evaluators.probes.validation_split import (
     LayerChoice,
     Part,
-    Probed,
+    ProbeData,
     best_poolings,
+    build_probe_data,
     check_poolings,
-    probed,
     report,
 )
 
@@ -44,13 +44,13 @@ class LinearProbe:
 
     Args:
         label: Name of the labels; the first ones when empty.
-        held_out: Share of the training part on which regulariser, pooling and layer are chosen.
+        val_fraction: Share of the training part on which regularizer, pooling and layer are chosen.
         pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max.
         dtype: Of the arithmetic; bfloat16 is for products of matrices alone.
     """
 
     label: str = ""
-    held_out: float = 0.1
+    val_fraction: float = 0.1
     pooling: tuple[str, ...] = POOLINGS
     dtype: Literal["bfloat16", "float32", "float64"] = "float32"
 
@@ -58,57 +58,61 @@ class LinearProbe:
         check_poolings("linear", self.pooling)
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Choice]]:
-        """`accuracy`, `balanced_accuracy` and `items` of the layer and pooling chosen on held-out data, which `layer`
-        and `pooling` tell; `layerK.accuracy` of each, and its `layerK.pooling`; `majority`, what a blind guess reaches;
-        `gradient_norm`, the largest relative gradient norm of the final fits.
+        """Yield `accuracy`, `balanced_accuracy` and `items` of the layer and pooling chosen on validation data.
+
+        `layer` and `pooling` name these; `layerK.accuracy` and `layerK.pooling` are of each layer. `majority` is the
+        accuracy of the most frequent class; `gradient_norm` is the largest relative gradient norm of the
+        final fits.
 
         Raises:
             PretaskError: There are no labels to probe, or too few samples of a class.
         """
-        yield from self.measure(probed("linear", task, data, budget, self.label, self.held_out, self.pooling))
+        yield from self.measure(
+            build_probe_data("linear", task, data, budget, self.label, self.val_fraction, self.pooling)
+        )
 
-    def measure(self, probe: Probed) -> Iterator[tuple[str, float | Items | Choice]]:
+    def measure(self, probe: ProbeData) -> Iterator[tuple[str, float | Items | Choice]]:
         """The same of features that are there already, of whatever has a label."""
         choices = {name: self.choose(probe, name) for name in poolings_by_ridge(probe)}
-        best = max(choices, key=lambda name: choices[name].held_out)
-        guesses, gradients = {}, []
+        best = max(choices, key=lambda name: choices[name].val_accuracy)
+        predictions, gradients = {}, []
         for name, choice in choices.items():
-            guesses[name], gradient = self.refit(probe, name, choice)
+            predictions[name], gradient = self.refit(probe, name, choice)
             gradients.append(gradient)
-        yield from report(probe, best, guesses)
+        yield from report(probe, best, predictions)
         yield "gradient_norm", max(gradients)
 
-    def choose(self, probe: Probed, name: str) -> "LayerChoice":
-        """The regulariser with which a layer, pooled in one way, does best on what is held out."""
-        return chosen(*probe.parted(name), probe.classes, dtype=DTYPES[self.dtype])
+    def choose(self, probe: ProbeData, name: str) -> "LayerChoice":
+        """The regularizer with which a layer, pooled in one way, does best on what is held out."""
+        return choose_regularizer(*probe.fit_and_validation(name), probe.classes, dtype=DTYPES[self.dtype])
 
-    def refit(self, probe: Probed, name: str, choice: "LayerChoice") -> tuple[Int[Tensor, " N"], float]:
+    def refit(self, probe: ProbeData, name: str, choice: "LayerChoice") -> tuple[Int[Tensor, " N"], float]:
         """The classes that a layer gives the test samples, fitted on all of the training part as chosen.
 
         The path up to it is solved as well, since it is the quickest way there.
         """
-        grid = GRID[: choice.regulariser + 1]
+        grid = GRID[: choice.regularizer + 1]
         solution = fit_grid(probe.train.rows(name), probe.train.labels, probe.classes, grid, dtype=DTYPES[self.dtype])
         return solution.predict(probe.test.rows(name))[-1], float(solution.gradient[-1])
 
 
-def poolings_by_ridge(probe: Probed) -> list[str]:
-    """For every layer the pooling with which ridge lines do best on held-out data.
+def poolings_by_ridge(probe: ProbeData) -> list[str]:
+    """For every layer the pooling with which ridge lines do best on validation data.
 
     To choose by the logistic path itself costs several times as much.
     """
     lines = RidgeProbe()
     return [
-        best_poolings({name: lines.choose(probe, name)[0].held_out for name in names})[0] if names[1:] else names[0]
+        best_poolings({name: lines.choose(probe, name)[0].val_accuracy for name in names})[0] if names[1:] else names[0]
         for names in probe.layers()
     ]
 
 
-def chosen(
-    fit: Part, held: Part, classes: int, *, dtype: torch.dtype, deviation: Float[Tensor, " D"] | None = None
+def choose_regularizer(
+    fit: Part, validation: Part, classes: int, *, dtype: torch.dtype, std: Float[Tensor, " D"] | None = None
 ) -> LayerChoice:
-    """The regulariser, solved on some samples, that is right most often on others; of equals, the least surprised."""
-    solution = fit_grid(fit.rows, fit.labels, classes, dtype=dtype, deviation=deviation)
-    right = (solution.predict(held.rows) == held.labels).double().mean(1)
-    nats = solution.nats(held.rows, held.labels)
-    return LayerChoice(int(nats.where(right == right.max(), math.inf).argmin()), float(right.max()))
+    """The regularizer, solved on some samples, that is right most often on others; of equals, the least surprised."""
+    solution = fit_grid(fit.rows, fit.labels, classes, dtype=dtype, std=std)
+    correct = (solution.predict(validation.rows) == validation.labels).double().mean(1)
+    nats = solution.nats(validation.rows, validation.labels)
+    return LayerChoice(int(nats.where(correct == correct.max(), math.inf).argmin()), float(correct.max()))

@@ -1,22 +1,22 @@
-"""Logistic: multinomial logistic regression with l2, for a whole grid of regularisers as one problem.
+"""Logistic: multinomial logistic regression with l2, for a whole grid of regularizers as one problem.
 
-Minimised for each C of the grid, with lambda = 1 / (C N), over weights W (one row per class) and biases:
+Minimized for each C of the grid, with lambda = 1 / (C N), over weights W (one row per class) and biases:
 
     f(W) = mean_n -log softmax(W z_n)[y_n] + lambda / 2 |W|^2         (C multiplies the sum of losses, as scikit-learn)
 
-z are the standardised features in the eigenbasis of their covariance, which leaves |W| as it is and makes the Hessian
+z are the standardized features in the eigenbasis of their covariance, which leaves |W| as it is and makes the Hessian
 nearly diagonal. At W = 0, where every class has its share p, it is e_j p_c (1 - p_c) + lambda along axis j of class c;
 with h, the mean of p_c (1 - p_c), M = 1 / (h e_j + lambda) preconditions L-BFGS, and the first step, -M times the
 gradient, is the closed-form ridge solution. Elsewhere the data's curvature is another multiple of e_j: M is scaled by
 (s y) / (y M y) of the newest pair.
 
-Regularisers go from strong to weak in small blocks. A block starts where the one before ended or where the path points,
+Regularizers go from strong to weak in small blocks. A block starts where the one before ended or where the path points,
 whichever is lower, and keeps its curvature pairs: along s the gradient of another lambda changes by
 y' = y + (lambda' - lambda) s. Logits are class-major, (…, C, N), because a softmax over a short inner axis is slow.
 
 A member is not computed any more when its gap, what its objective still exceeds the minimum by, is small. Two measures:
 |gradient|^2 / (2 lambda) is a bound always (f is strongly convex; it is also the duality gap at the dual point of the
-current probabilities), but with a weak regulariser it is loose by orders of magnitude. There half of g' H g is taken,
+current probabilities), but with a weak regularizer it is loose by orders of magnitude. There half of g' H g is taken,
 g the gradient and H the inverse Hessian of the curvature pairs, with M divided by the least curvature s y / s M^-1 s
 of any pair where no pair tells. L-BFGS itself scales by the newest pair, which is the stiffest as a rule: good steps,
 but half of -gradient times direction is then a tenth of the gap, or less. Curvature is known of steps alone, and some
@@ -26,7 +26,7 @@ fifth step of a block on, and together with the observed fall of the last five.
 Source: Liu and Nocedal 1989; Friedman, Hastie and Tibshirani 2010 (paths); Oquab et al. 2023 (the grid); Boyd and
 Vandenberghe 2004, section 9.1.2 (strong convexity).
 Differs: two classes have a row of weights each, so C here is 2 C of a single row's.
-Axes: N samples, D features, R basis vectors plus one for the bias, G regularisers, C classes.
+Axes: N samples, D features, R basis vectors plus one for the bias, G regularizers, C classes.
 """
 
 from collections.abc import Sequence
@@ -38,24 +38,28 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.evaluators.probes.basis import Basis, Columns, columns_of, fit_basis
-from pretask_plugins.evaluators.probes.moments import PIECE, Rows, rows_of
+from pretask_plugins.evaluators.probes.basis import Basis, Columns, build_columns, fit_basis
+from pretask_plugins.evaluators.probes.moments import PIECE_ROWS, Rows, as_rows
 
 GRID = tuple(10 ** np.linspace(-6, 5, 45))
-BLOCK_COLUMNS = 30  # classes times regularisers that are solved together
-MEMORY = 10  # curvature pairs kept
-STEPS = 500  # of L-BFGS, at most, for one block
-FLOOR = 0.01  # nats: below it a relative gap is taken of this
+BLOCK_COLUMNS = 30  # classes times regularizers that are solved together
+MAX_PAIRS = 10  # curvature pairs kept
+MAX_STEPS = 500  # of L-BFGS, at most, for one block
+MIN_LOSS = 0.01  # nats: below it a relative gap is taken of this
 MIN_PRIOR = 1e-6  # of a class that no sample has: its bias would be minus infinity
-TRIALS = 12  # of a shorter step, at most
+MAX_TRIALS = 12  # of a shorter step, at most
 ARMIJO = 1e-4
 WINDOW = 5  # steps of a block over which the fall is watched, before which its curvature is not trusted
-GRAIN = {torch.bfloat16: 1e-4, torch.float32: 1e-7, torch.float64: 1e-14}  # of a loss: smaller falls are rounding
+LOSS_ROUNDING = {
+    torch.bfloat16: 1e-4,
+    torch.float32: 1e-7,
+    torch.float64: 1e-14,
+}  # of a loss: smaller falls are rounding
 
 
 @dataclass(frozen=True)
 class Solution:
-    """The minimum for every regulariser.
+    """The minimum for every regularizer.
 
     Args:
         basis: In which the weights are.
@@ -72,14 +76,14 @@ class Solution:
     gap: Float[Tensor, " G"]
 
     def predict(self, features: Float[Tensor, "N D"] | Rows) -> Int[Tensor, "G N"]:
-        """The likeliest class of every sample by every regulariser's weights."""
-        rotated = (self.basis(piece) for piece in rows_of(features).pieces())
+        """The most likely class of every sample by every regularizer's weights."""
+        rotated = (self.basis(piece) for piece in as_rows(features).pieces())
         return torch.cat([torch.stack([(weights @ each).argmax(0) for weights in self.weights]) for each in rotated], 1)
 
     def nats(self, features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"]) -> Float[Tensor, " G"]:
-        """The mean cross-entropy of samples by every regulariser's weights."""
+        """The mean cross-entropy of samples by every regularizer's weights."""
         total = torch.zeros(len(self.weights), dtype=torch.float64, device=self.weights.device)
-        for piece, answer in zip(rows_of(features).pieces(), torch.split(labels, PIECE), strict=True):
+        for piece, answer in zip(as_rows(features).pieces(), torch.split(labels, PIECE_ROWS), strict=True):
             rotated = self.basis(piece)
             for place, weights in enumerate(self.weights):
                 total[place] += F.cross_entropy((weights @ rotated).T.double(), answer, reduction="sum")
@@ -94,7 +98,7 @@ def fit_grid(
     *,
     dtype: torch.dtype = torch.float32,
     tolerance: float = 1e-4,
-    deviation: Float[Tensor, " D"] | None = None,
+    std: Float[Tensor, " D"] | None = None,
 ) -> Solution:
     """Solve for every C of the grid, which must rise.
 
@@ -102,24 +106,24 @@ def fit_grid(
         features: Of the training samples; or some rows of features, one for each label.
         labels: 0 … classes - 1.
         classes: How many there are.
-        grid: Inverse strengths of regularisation, strongest first.
+        grid: Inverse strengths of regularization, strongest first.
         dtype: float32, float64, or bfloat16: products of matrices in bfloat16, all else in float32; the objectives are
             then within two thousandths of the lowest. A gain only where the processor multiplies bfloat16 faster.
         tolerance: A member is done when its gap is below this share of its objective.
         deviation: What features are divided by; their own deviation where it is left out.
     """
-    rows = rows_of(features)
-    basis = fit_basis(rows, torch.float32 if dtype == torch.bfloat16 else dtype, deviation)
-    problem = Problem(columns_of(rows, basis, dtype), labels, classes, basis.variance)
+    rows = as_rows(features)
+    basis = fit_basis(rows, torch.float32 if dtype == torch.bfloat16 else dtype, std)
+    problem = Problem(build_columns(rows, basis, dtype), labels, classes, basis.variance)
     strengths = basis.variance.new_tensor([1 / (each * len(labels)) for each in grid])
     block = max(1, BLOCK_COLUMNS // classes)
     state, solved, gaps = State.at_prior(problem), [], []
     path: list[Tensor] = []
     for start in range(0, len(grid), block):
-        state = state.moved_to(strengths[start : start + block])
+        state = state.move_to(strengths[start : start + block])
         if len(path) > 1:
-            state = lower_of(state, state.ahead(path[-1] - path[-2]))
-        state, gap = minimise(state, tolerance)
+            state = choose_lower(state, state.extrapolate(path[-1] - path[-2]))
+        state, gap = minimize(state, tolerance)
         solved.append(state)
         gaps.append(gap)
         path += state.weights
@@ -136,11 +140,11 @@ class Problem:
     ) -> None:
         self.columns, self.labels, self.classes = columns, labels, classes
         self.count = len(labels)
-        self.penalised = torch.cat([torch.ones_like(variance), variance.new_zeros(1)])  # the bias is free
+        self.penalized = torch.cat([torch.ones_like(variance), variance.new_zeros(1)])  # the bias is free
         self.prior = torch.bincount(labels, minlength=classes).to(variance.dtype) / self.count
         scale = (self.prior * (1 - self.prior)).mean()
         self.curvature = torch.cat([variance, variance.new_ones(1)]) * scale
-        start = torch.zeros(1, classes, len(self.penalised), dtype=variance.dtype, device=variance.device)
+        start = torch.zeros(1, classes, len(self.penalized), dtype=variance.dtype, device=variance.device)
         start[0, :, -1] = self.prior.clamp(min=MIN_PRIOR).log()
         self.start = start
         tiny = torch.finfo(variance.dtype).tiny  # where features are constant it is 0 from the start
@@ -149,11 +153,11 @@ class Problem:
     def data_terms(self, weights: Float[Tensor, "G C R1"]) -> tuple[Float[Tensor, " G"], Float[Tensor, "G C R1"]]:
         """Mean loss and its gradient, without the penalty."""
         loss = torch.zeros(len(weights), dtype=torch.float64, device=weights.device)
-        turned = self.columns.turned(weights.flatten(0, 1))
-        gradient = torch.zeros_like(turned)
-        for begin in range(0, self.count, PIECE):
-            columns, labels = self.columns.some(begin, begin + PIECE), self.labels[begin : begin + PIECE]
-            logits = self.product(turned, columns).view(*weights.shape[:2], len(labels))  # (G, C, n)
+        rotated = self.columns.rotate_weights(weights.flatten(0, 1))
+        gradient = torch.zeros_like(rotated)
+        for begin in range(0, self.count, PIECE_ROWS):
+            columns, labels = self.columns.some(begin, begin + PIECE_ROWS), self.labels[begin : begin + PIECE_ROWS]
+            logits = self.product(rotated, columns).view(*weights.shape[:2], len(labels))  # (G, C, n)
             logits -= logits.amax(1, keepdim=True)
             answer = labels.expand(len(weights), 1, -1)
             loss -= logits.gather(1, answer).sum((1, 2))
@@ -161,24 +165,24 @@ class Problem:
             loss += total.log().sum((1, 2))
             excess = logits.div_(total).scatter_add_(1, answer, -torch.ones_like(total))
             gradient += self.product(excess.flatten(0, 1), columns.T)
-        return loss / self.count, self.columns.turned_back(gradient).view_as(weights) / self.count
+        return loss / self.count, self.columns.rotate_gradient(gradient).view_as(weights) / self.count
 
-    def product(self, left: Tensor, right: Tensor) -> Tensor:
+    def product(self, left: Tensor, correct: Tensor) -> Tensor:
         """Of two matrices, in the precision of the data, which is the right one."""
-        return (left.to(right.dtype) @ right).to(left.dtype)
+        return (left.to(correct.dtype) @ correct).to(left.dtype)
 
     @property
     def grain(self) -> float:
         """The smallest share of a loss by which a fall is more than rounding."""
-        return GRAIN[self.columns.dtype]
+        return LOSS_ROUNDING[self.columns.dtype]
 
 
 @dataclass
 class State:
-    """Where the minimisation of a block stands.
+    """Where the minimization of a block stands.
 
     Args:
-        problem: What is minimised.
+        problem: What is minimized.
         strength: lambda of every member.
         weights: The current point.
         data_loss: Without the penalty.
@@ -198,7 +202,7 @@ class State:
         """Weights of 0 and biases that give every class its share."""
         return cls(problem, torch.zeros_like(problem.prior[:1]), problem.start, *problem.data_terms(problem.start), [])
 
-    def moved_to(self, strength: Float[Tensor, " G"]) -> "State":
+    def move_to(self, strength: Float[Tensor, " G"]) -> "State":
         """The last member's point and pairs, for other strengths; nothing is computed of the data."""
         count = len(strength)
         change = self.penalty_of(strength) - self.penalty[-1:]
@@ -206,14 +210,14 @@ class State:
         weights, loss, gradient = (last(each, count) for each in (self.weights, self.data_loss, self.data_gradient))
         return State(self.problem, strength, weights, loss, gradient, pairs)
 
-    def ahead(self, change: Float[Tensor, "C R1"]) -> "State":
+    def extrapolate(self, change: Float[Tensor, "C R1"]) -> "State":
         """Where the path points: the last change of the weights once more for every member."""
         weights = self.weights + change * torch.arange(1, len(self.strength) + 1, device=change.device)[:, None, None]
         return State(self.problem, self.strength, weights, *self.problem.data_terms(weights), self.pairs)
 
     def penalty_of(self, strength: Float[Tensor, " G"]) -> Float[Tensor, "G 1 R1"]:
         """lambda along every axis: 0 along the bias."""
-        return strength[:, None, None] * self.problem.penalised
+        return strength[:, None, None] * self.problem.penalized
 
     @property
     def penalty(self) -> Float[Tensor, "G 1 R1"]:
@@ -241,7 +245,7 @@ def dot(one: Tensor, two: Tensor) -> Float[Tensor, " G"]:
     return (one * two).sum((1, 2))
 
 
-def lower_of(one: State, two: State) -> State:
+def choose_lower(one: State, two: State) -> State:
     """For every member the state whose loss is lower; the pairs are those of the first."""
     better = two.loss < one.loss
     wide = better[:, None, None]
@@ -255,7 +259,7 @@ def lower_of(one: State, two: State) -> State:
     )
 
 
-def minimise(state: State, tolerance: float) -> tuple[State, Float[Tensor, " G"]]:
+def minimize(state: State, tolerance: float) -> tuple[State, Float[Tensor, " G"]]:
     """L-BFGS until every member's gap is a small share of its objective, or its fall too small for the arithmetic.
 
     Returns:
@@ -264,14 +268,14 @@ def minimise(state: State, tolerance: float) -> tuple[State, Float[Tensor, " G"]
     inverse = 1 / (state.problem.curvature + state.penalty)
     moving = torch.ones_like(state.strength, dtype=torch.bool)
     losses = [state.loss]
-    for step in range(STEPS + 1):
+    for step in range(MAX_STEPS + 1):
         direction, slope, estimate = descent(state, inverse)
-        enough, bound = tolerance * state.loss.clamp(min=FLOOR), convexity_bound(state)
+        enough, bound = tolerance * state.loss.clamp(min=MIN_LOSS), convexity_bound(state)
         done = bound <= enough
         if step >= WINDOW:
             done |= (estimate <= enough) & (losses[-1 - WINDOW] - losses[-1] <= enough)
         moving &= ~done
-        if step == STEPS or not bool(moving.any()):
+        if step == MAX_STEPS or not bool(moving.any()):
             break
         state = line_search(state, direction, slope, moving)
         losses.append(state.loss)
@@ -282,7 +286,7 @@ def minimise(state: State, tolerance: float) -> tuple[State, Float[Tensor, " G"]
 def convexity_bound(state: State) -> Float[Tensor, " G"]:
     """|gradient|^2 / (2 lambda): the gap is no larger (Boyd and Vandenberghe 2004, equation 9.9).
 
-    The bias is not penalised: there the Hessian is taken to be diag(p) - p p', as where every class has its share p.
+    The bias is not penalized: there the Hessian is taken to be diag(p) - p p', as where every class has its share p.
     """
     gradient = state.gradient.double()
     weights = gradient[..., :-1].square().sum((1, 2)) / state.strength
@@ -340,19 +344,19 @@ def line_search(
     """A step that lowers the loss of every moving member enough; one that finds none stays where it is."""
     step, before = moving.to(slope.dtype), state.loss
     allowance = state.problem.grain * before
-    for _ in range(TRIALS):
-        trial = stepped(state, step[:, None, None].to(direction.dtype) * direction, step > 0)
+    for _ in range(MAX_TRIALS):
+        trial = take_step(state, step[:, None, None].to(direction.dtype) * direction, step > 0)
         enough = trial.loss <= before + ARMIJO * step * slope + allowance
         if bool(enough.all()):
             return trial
         step = torch.where(enough, step, step * 0.4)
-    return stepped(state, (step * enough)[:, None, None].to(direction.dtype) * direction, enough & moving)
+    return take_step(state, (step * enough)[:, None, None].to(direction.dtype) * direction, enough & moving)
 
 
-def stepped(state: State, change: Float[Tensor, "G C R1"], moving: Bool[Tensor, " G"]) -> State:
+def take_step(state: State, change: Float[Tensor, "G C R1"], moving: Bool[Tensor, " G"]) -> State:
     """The state after a change of the weights; of members that do not move nothing is computed."""
     weights, loss, gradient = state.weights + change, state.data_loss.clone(), state.data_gradient.clone()
     loss[moving], gradient[moving] = state.problem.data_terms(weights[moving])
     after = State(state.problem, state.strength, weights, loss, gradient, [])
-    after.pairs = [*state.pairs, (change, after.gradient - state.gradient)][-MEMORY:]
+    after.pairs = [*state.pairs, (change, after.gradient - state.gradient)][-MAX_PAIRS:]
     return after

@@ -1,6 +1,6 @@
 """Moments: mean and covariance of features that may lie in a file larger than memory, in double precision.
 
-Features are read in pieces. Each is centred on its own mean, or large means would swallow small variances; pieces, and
+Features are read in pieces. Each is centered on its own mean, or large means would swallow small variances; pieces, and
 sums of other rows, are joined by their means. Every product is in double precision: one row of 1e4 times the others
 leaves them a 1e-8th of the variance, which is less than the rounding of float32. So no scale of float32 features, 1e-38
 to 1e38, nor a different one for every feature, changes what is found, and all thresholds are relative.
@@ -18,7 +18,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional as F
 
-PIECE = 8192  # samples that are looked at at once
+PIECE_ROWS = 8192  # samples that are looked at at once
 STRIPES = 8  # of the columns of a Gram matrix: the half below the diagonal is copied, not computed
 CONSTANT_SPREAD = 1e-6  # of the mean: ten roundings of float32, in which networks compute
 
@@ -49,15 +49,15 @@ class Rows:
 
     def pieces(self) -> Iterator[Float[Tensor, "n D"]]:
         """All of them in order."""
-        for begin in range(0, len(self), PIECE):
-            yield self.some(begin, begin + PIECE)
+        for begin in range(0, len(self), PIECE_ROWS):
+            yield self.some(begin, begin + PIECE_ROWS)
 
     def all(self) -> Float[Tensor, "M D"]:
         """All of them at once."""
         return self.some(0, len(self))
 
 
-def rows_of(features: "Float[Tensor, 'N D'] | Rows") -> Rows:
+def as_rows(features: "Float[Tensor, 'N D'] | Rows") -> Rows:
     """All rows of features, or the rows that were picked already."""
     return features if isinstance(features, Rows) else Rows(features)
 
@@ -76,7 +76,7 @@ class Moments:
     mean: Float[Tensor, " D"]
     scatter: Float[Tensor, "D D"]
 
-    def joined(self, other: "Moments") -> "Moments":
+    def merge(self, other: "Moments") -> "Moments":
         """The moments of the samples of both."""
         count = self.count + other.count
         apart = other.mean - self.mean
@@ -85,14 +85,14 @@ class Moments:
         return Moments(count, mean, scatter.addr_(apart, apart, alpha=self.count * other.count / count))
 
     @property
-    def deviation(self) -> Float[Tensor, " D"]:
+    def std(self) -> Float[Tensor, " D"]:
         """Of every feature; infinite where it is constant, so that what is divided by it is 0."""
         return divisor(self.spread, self.mean)
 
     @property
     def varies(self) -> Tensor:
         """Which features are not constant: their spread is more than float32's rounding of their own mean."""
-        return self.deviation.isfinite()
+        return self.std.isfinite()
 
     @property
     def spread(self) -> Float[Tensor, " D"]:
@@ -112,9 +112,9 @@ def divisor(spread: Float[Tensor, " D"], mean: Float[Tensor, " D"]) -> Float[Ten
 def moments(features: Float[Tensor, "N D"] | Rows) -> Moments:
     """Moments of features, or of some rows of them, of one sample or more."""
     found: Moments | None = None
-    for piece in rows_of(features).pieces():
+    for piece in as_rows(features).pieces():
         part = moments_of_piece(piece)
-        found = part if found is None else found.joined(part)
+        found = part if found is None else found.merge(part)
     if found is None:
         raise ValueError("no samples")
     return found
@@ -165,7 +165,7 @@ def class_sums(
     """For every class the sum of what its samples differ from a mean, in double precision."""
     found = mean.new_zeros(classes, len(mean))
     begin = 0
-    for piece in rows_of(features).pieces():
+    for piece in as_rows(features).pieces():
         answer = F.one_hot(labels[begin : begin + len(piece)], classes).double()
         found += answer.T @ (piece.double() - mean)
         begin += len(piece)

@@ -1,6 +1,6 @@
-"""Rank: how many directions do the features use? It needs no labels, and warns of collapse.
+"""Rank: how many directions the features use. It needs no labels, and warns of collapse.
 
-`rankme` is exp of the entropy of the singular values of the features, normalised to sum 1: between 1 and the smaller of
+`rankme` is exp of the entropy of the singular values of the features, normalized to sum 1: between 1 and the smaller of
 width and samples. `effective_dimension` is the participation ratio of the variances along the principal axes,
 (sum v)^2 / sum v^2. `constant_features` is the share of features that deviate by no more than float32's rounding of
 their mean. `mean_cosine` is the mean over all pairs of samples of the cosine of their features.
@@ -26,7 +26,7 @@ from pretask.extraction import extract
 from torch import Tensor
 
 from pretask_plugins.evaluators.probes.moments import Rows, moments, unit_rows
-from pretask_plugins.evaluators.probes.validation_split import check_offered, check_poolings, layer_of
+from pretask_plugins.evaluators.probes.validation_split import check_offered, check_poolings, layer_name
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,19 @@ class Rank:
     """RankMe and other statistics of the features of every layer.
 
     Args:
-        most: Training samples at most, drawn by the seed; 0 for all.
+        train_size: Training samples at most, drawn by the seed; 0 for all.
         pooling: mean, last, own (the model's own pooled vector, such as a class token) or mean-max.
     """
 
-    most: int = 25_600
+    train_size: int = 25_600
     pooling: str = "mean"
 
     def __post_init__(self) -> None:
         check_poolings("rank", (self.pooling,))
-        if self.most < 0 or self.most == 1:
-            raise PretaskError("rank.most", "0, or 2 samples or more", str(self.most), "Set it to 0.", exit_code=2)
+        if self.train_size < 0 or self.train_size == 1:
+            raise PretaskError(
+                "rank.train_size", "0, or 2 samples or more", str(self.train_size), "Set it to 0.", exit_code=2
+            )
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float]]:
         """Yield the statistics of the output, `collapsed`, and those of each layer as `layerK.rankme` and so on.
@@ -57,10 +59,10 @@ class Rank:
         samples = data("train")
         if len(samples) < 2:
             raise PretaskError("rank", "at least 2 samples", str(len(samples)), "Use more data.")
-        index = drawn(len(samples), self.most, budget.seed)
+        index = draw_subset(len(samples), self.train_size, budget.seed)
         features = extract(task, samples, budget, (self.pooling,))
         check_offered("rank", features, (self.pooling,))
-        layers = {layer_of(name): statistics(Rows(layer, index)) for name, layer in features.items()}
+        layers = {layer_name(name): statistics(Rows(layer, index)) for name, layer in features.items()}
         output = list(layers.values())[-1]
         yield from output.items()
         yield "collapsed", float(collapsed(output))
@@ -68,12 +70,12 @@ class Rank:
             yield from ((f"{name}.{what}", value) for what, value in found.items())
 
 
-def drawn(count: int, most: int, seed: int) -> Tensor | None:
-    """Which samples are looked at, in order; None for all."""
-    if not most or count <= most:
+def draw_subset(count: int, size: int, seed: int) -> Tensor | None:
+    """Return the numbers of the samples that are looked at, in order; None for all."""
+    if not size or count <= size:
         return None
     order = Draws(torch.arange(count), seed).branch("rank").uniform("place")
-    return order.argsort()[:most].sort().values
+    return order.argsort()[:size].sort().values
 
 
 def statistics(rows: Rows) -> dict[str, float]:

@@ -1,17 +1,17 @@
-"""Ridge: a line fitted by least squares, in closed form for every regulariser. Quicker than `linear`, and a bit below.
+"""Ridge: a line fitted by least squares, in closed form for every regularizer. Quicker than `linear`, and a bit below.
 
-Each class has a target, 1 for its samples and 0 for the others; the largest answer wins. With C of the grid, minimised
-is the sum of squared errors plus |W|^2 / C, over weights of standardised features; the bias is free. In the eigenbasis
+Each class has a target, 1 for its samples and 0 for the others; the largest answer wins. With C of the grid, minimized
+is the sum of squared errors plus |W|^2 / C, over weights of standardized features; the bias is free. In the eigenbasis
 of the covariance every C costs one division. All that is needed of the features is their covariance and their sums by
 class, in double precision, so that they can stay in a file.
 
-As in linear.py, the regulariser and the pooling of each layer and the layer of the headline are chosen on a held-out
+As in linear.py, the regularizer and the pooling of each layer and the layer of the headline are chosen on a held-out
 tenth (by accuracy; of equals, by squared error), the chosen ones solved again on the whole training part, the test part
 scored once. What is held out is added to the sums: nothing is read twice.
 
 Source: Hoerl and Kennard 1970; scikit-learn's RidgeClassifier, whose alpha is 1 / C.
-Differs: features are standardised, and targets are 1 and 0 where it has 1 and -1, which scales W and moves no answer.
-Axes: N samples, D features, C classes, G regularisers.
+Differs: features are standardized, and targets are 1 and 0 where it has 1 and -1, which scales W and moves no answer.
+Axes: N samples, D features, C classes, G regularizers.
 """
 
 import math
@@ -26,13 +26,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pretask_plugins.evaluators.probes.logistic import GRID
-from pretask_plugins.evaluators.probes.moments import PIECE, Moments, Rows, class_sums, moments, rows_of
+from pretask_plugins.evaluators.probes.moments import PIECE_ROWS, Moments, Rows, as_rows, class_sums, moments
 from pretask_plugins.evaluators.probes.validation_split import (
     LayerChoice,
-    Probed,
+    ProbeData,
     best_poolings,
+    build_probe_data,
     check_poolings,
-    probed,
     report,
 )
 
@@ -43,48 +43,50 @@ class RidgeProbe:
 
     Args:
         label: Name of the labels; the first ones when empty.
-        held_out: Share of the training part on which regulariser, pooling and layer are chosen.
+        val_fraction: Share of the training part on which regularizer, pooling and layer are chosen.
         pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max.
     """
 
     label: str = ""
-    held_out: float = 0.1
+    val_fraction: float = 0.1
     pooling: tuple[str, ...] = POOLINGS
 
     def __post_init__(self) -> None:
         check_poolings("ridge", self.pooling)
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Choice]]:
-        """`accuracy`, `balanced_accuracy` and `items` of the layer and pooling chosen on held-out data, which `layer`
-        and `pooling` tell; `layerK.accuracy` of each, and its `layerK.pooling`; `majority`, what a blind guess reaches.
+        """Yield `accuracy`, `balanced_accuracy` and `items` of the layer and pooling chosen on validation data.
+
+        `layer` and `pooling` name these; `layerK.accuracy` and `layerK.pooling` are of each layer. `majority` is the
+        accuracy of the most frequent class.
 
         Raises:
             PretaskError: There are no labels to probe, or too few samples of a class.
         """
-        probe = probed("ridge", task, data, budget, self.label, self.held_out, self.pooling)
-        held_out: dict[str, float] = {}
-        guesses: dict[str, Int[Tensor, " N"]] = {}
+        probe = build_probe_data("ridge", task, data, budget, self.label, self.val_fraction, self.pooling)
+        val_accuracy: dict[str, float] = {}
+        predictions: dict[str, Int[Tensor, " N"]] = {}
         for names in probe.layers():
             found = {name: self.choose(probe, name) for name in names}
-            held_out |= {name: choice.held_out for name, (choice, _) in found.items()}
-            for name in best_poolings({name: held_out[name] for name in names}):
-                line = solve(found[name][1], (GRID[found[name][0].regulariser],))
-                guesses[name] = line.predict(probe.test.rows(name))[0]
-        yield from report(probe, max(guesses, key=lambda name: held_out[name]), guesses)
+            val_accuracy |= {name: choice.val_accuracy for name, (choice, _) in found.items()}
+            for name in best_poolings({name: val_accuracy[name] for name in names}):
+                line = solve(found[name][1], (GRID[found[name][0].regularizer],))
+                predictions[name] = line.predict(probe.test.rows(name))[0]
+        yield from report(probe, max(predictions, key=lambda name: val_accuracy[name]), predictions)
 
-    def choose(self, probe: Probed, name: str) -> tuple[LayerChoice, "Sums"]:
-        """The regulariser with which a layer, pooled in one way, does best on what is held out.
+    def choose(self, probe: ProbeData, name: str) -> tuple[LayerChoice, "Sums"]:
+        """The regularizer with which a layer, pooled in one way, does best on what is held out.
 
         Returns:
             It, and the sums of the whole training part.
         """
-        fit, held = probe.parted(name)
+        fit, validation = probe.fit_and_validation(name)
         most = sums(fit.rows, fit.labels, probe.classes)
         lines = solve(most, GRID)
-        right = (lines.predict(held.rows) == held.labels).double().mean(1)
-        error = lines.squared_error(held.rows, held.labels)
-        choice = LayerChoice(int(error.where(right == right.max(), math.inf).argmin()), float(right.max()))
-        return choice, most.joined(sums(held.rows, held.labels, probe.classes))
+        correct = (lines.predict(validation.rows) == validation.labels).double().mean(1)
+        error = lines.squared_error(validation.rows, validation.labels)
+        choice = LayerChoice(int(error.where(correct == correct.max(), math.inf).argmin()), float(correct.max()))
+        return choice, most.merge(sums(validation.rows, validation.labels, probe.classes))
 
 
 @dataclass(frozen=True)
@@ -101,9 +103,9 @@ class Sums:
     products: Float[Tensor, "C D"]
     counts: Float[Tensor, " C"]
 
-    def joined(self, other: "Sums") -> "Sums":
+    def merge(self, other: "Sums") -> "Sums":
         """The sums over the samples of both."""
-        every = self.moments.joined(other.moments)
+        every = self.moments.merge(other.moments)
         moved = [each.products + each.counts[:, None] * (each.moments.mean - every.mean) for each in (self, other)]
         return Sums(every, moved[0] + moved[1], self.counts + other.counts)
 
@@ -117,39 +119,39 @@ def sums(features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"], class
 
 @dataclass(frozen=True)
 class Lines:
-    """The answers of every regulariser: weights @ features + bias."""
+    """The answers of every regularizer: weights @ features + bias."""
 
     weights: Float[Tensor, "G C D"]
     bias: Float[Tensor, "G C"]
 
-    def answers(self, piece: Float[Tensor, "n D"], place: int) -> Float[Tensor, "n C"]:
-        """How much each class is meant, by one regulariser."""
+    def scores(self, piece: Float[Tensor, "n D"], place: int) -> Float[Tensor, "n C"]:
+        """How much each class is meant, by one regularizer."""
         return piece.double() @ self.weights[place].T + self.bias[place]
 
     def predict(self, features: Float[Tensor, "N D"] | Rows) -> Int[Tensor, "G N"]:
         """The class that is meant most."""
         places = range(len(self.weights))
         found = [
-            torch.stack([self.answers(piece, place).argmax(1) for place in places])
-            for piece in rows_of(features).pieces()
+            torch.stack([self.scores(piece, place).argmax(1) for place in places])
+            for piece in as_rows(features).pieces()
         ]
         return torch.cat(found, 1)
 
     def squared_error(self, features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"]) -> Float[Tensor, " G"]:
         """The sum over samples and classes."""
         total = self.bias.new_zeros(len(self.weights))
-        for piece, label in zip(rows_of(features).pieces(), torch.split(labels, PIECE), strict=True):
+        for piece, label in zip(as_rows(features).pieces(), torch.split(labels, PIECE_ROWS), strict=True):
             target = F.one_hot(label, self.bias.shape[1])
             for place in range(len(self.weights)):
-                total[place] += (self.answers(piece, place) - target).square().sum()
+                total[place] += (self.scores(piece, place) - target).square().sum()
         return total
 
 
 def solve(known: Sums, grid: tuple[float, ...]) -> Lines:
     """Least squares for every C: along an axis of variance v, weights are products / (N v + 1 / C)."""
-    count, deviation = known.moments.count, known.moments.deviation
-    variance, axes = torch.linalg.eigh(known.moments.scatter / deviation / deviation[:, None])
-    along = (known.products / deviation) @ axes
+    count, std = known.moments.count, known.moments.std
+    variance, axes = torch.linalg.eigh(known.moments.scatter / std / std[:, None])
+    along = (known.products / std) @ axes
     strengths = [variance.clamp(min=0) + 1 / each for each in grid]
-    weights = torch.stack([(along / strength) @ axes.T / deviation for strength in strengths])
+    weights = torch.stack([(along / strength) @ axes.T / std for strength in strengths])
     return Lines(weights, known.counts / count - weights @ known.moments.mean)

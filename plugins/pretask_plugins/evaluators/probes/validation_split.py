@@ -1,4 +1,4 @@
-"""Held out: the labelled features of both parts, and the share of the training part on which everything is chosen.
+"""Validation split: the labeled features of both parts, and the samples on which everything is chosen.
 
 Features have the names of `extract`: a layer, and how it was pooled. Both are chosen alike.
 
@@ -29,7 +29,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Labelled:
+class LabeledPart:
     """One part of the data.
 
     Args:
@@ -54,48 +54,54 @@ class Labelled:
 
 
 @dataclass(frozen=True)
-class Probed:
+class ProbeData:
     """What a probe works on.
 
     Args:
         train: To fit and to choose on.
         test: Scored once.
         classes: How many.
-        held: Which training samples are held out to choose on.
+        validation: Which training samples are the validation split, on which all is chosen.
     """
 
-    train: Labelled
-    test: Labelled
+    train: LabeledPart
+    test: LabeledPart
     classes: int
-    held: Bool[Tensor, " N"]
+    validation: Bool[Tensor, " N"]
 
     def layers(self) -> list[list[str]]:
         """The names of features, those of one layer together."""
-        return [list(names) for _, names in groupby(self.train.features, layer_of)]
+        return [list(names) for _, names in groupby(self.train.features, layer_name)]
 
-    def parted(self, name: str) -> tuple[Part, Part]:
+    def fit_and_validation(self, name: str) -> tuple[Part, Part]:
         """The training samples of one layer: those to fit on, and those to choose on."""
-        fit, held = (self.train.some(name, each.nonzero()[:, 0]) for each in (~self.held, self.held))
-        return fit, held
+        fit, validation = (self.train.some(name, each.nonzero()[:, 0]) for each in (~self.validation, self.validation))
+        return fit, validation
 
 
 @dataclass(frozen=True)
 class LayerChoice:
-    """The regulariser that was chosen for a layer, pooled in one way.
+    """The regularizer that was chosen for a layer, pooled in one way.
 
     Args:
-        regulariser: Its place in the grid.
-        held_out: The accuracy that it reached on held-out samples.
+        regularizer: Its place in the grid.
+        val_accuracy: That it reached on the validation split.
     """
 
-    regulariser: int
-    held_out: float
+    regularizer: int
+    val_accuracy: float
 
 
-def probed(
-    who: str, task: Task, data: Data, budget: Budget, label: str, share: float, poolings: Collection[str] = POOLINGS
-) -> Probed:
-    """Features of both parts with their labels, and a held-out share of the training part.
+def build_probe_data(
+    who: str,
+    task: Task,
+    data: Data,
+    budget: Budget,
+    label: str,
+    val_fraction: float,
+    poolings: Collection[str] = POOLINGS,
+) -> ProbeData:
+    """Features of both parts with their labels, and a validation split of the training part.
 
     Args:
         who: The evaluator, for errors.
@@ -103,14 +109,14 @@ def probed(
         data: With labels.
         budget: Seed, batch, cache.
         label: Name of the labels; the first ones when empty.
-        share: How much of the training part is held out.
+        val_fraction: How much of the training part is the validation split.
         poolings: Those that are tried.
 
     Raises:
         PretaskError: There are no such labels, only one class, a class with a single sample, no such share, or no layer
             that offers one of the poolings.
     """
-    check_share(who, share)
+    check_val_fraction(who, val_fraction)
     train, test = data("train"), data("test")
     name = label_name(who, train, label)
     label_name(who, test, name)
@@ -118,17 +124,19 @@ def probed(
     keep = {part: samples.labels[name].value >= 0 for part, samples in (("train", train), ("test", test))}
     check_classes(who, train, name, keep["train"])
     parts = [
-        labelled(extract(task, samples, budget, poolings), samples.labels[name].value, keep[part])
+        keep_labeled(extract(task, samples, budget, poolings), samples.labels[name].value, keep[part])
         for part, samples in (("train", train), ("test", test))
     ]
     check_offered(who, parts[0].features, poolings)
-    return Probed(parts[0], parts[1], classes, stratified(parts[0].labels, classes, share, budget.seed))
+    return ProbeData(parts[0], parts[1], classes, split_stratified(parts[0].labels, classes, val_fraction, budget.seed))
 
 
-def check_share(who: str, share: float) -> None:
+def check_val_fraction(who: str, val_fraction: float) -> None:
     """Raise PretaskError unless something is held out, and not all."""
-    if not 0 < share < 1:
-        raise PretaskError(f"{who}.held_out", "a share between 0 and 1", str(share), "Set it to 0.1.", exit_code=2)
+    if not 0 < val_fraction < 1:
+        raise PretaskError(
+            f"{who}.val_fraction", "a fraction between 0 and 1", str(val_fraction), "Set it to 0.1.", exit_code=2
+        )
 
 
 def check_poolings(who: str, poolings: Collection[str]) -> None:
@@ -146,11 +154,11 @@ def check_offered(who: str, features: LayerFeatures, poolings: Collection[str]) 
         )
 
 
-def labelled(features: LayerFeatures, labels: Tensor, keep: Tensor) -> Labelled:
+def keep_labeled(features: LayerFeatures, labels: Tensor, keep: Tensor) -> LabeledPart:
     """The samples that have a label."""
     if bool(keep.all()):
-        return Labelled(features, labels)
-    return Labelled(features, labels[keep], keep.nonzero()[:, 0])
+        return LabeledPart(features, labels)
+    return LabeledPart(features, labels[keep], keep.nonzero()[:, 0])
 
 
 def label_name(who: str, samples: Samples, label: str, per: Literal["sample", "position"] = "sample") -> str:
@@ -159,7 +167,7 @@ def label_name(who: str, samples: Samples, label: str, per: Literal["sample", "p
     if not known or (label and label not in known):
         raise PretaskError(
             who,
-            f"labels called '{label}'" if label else f"labelled data, one class per {per}",
+            f"labels called '{label}'" if label else f"labeled data, one class per {per}",
             ", ".join(known) or "none",
             f"Set {who}.label, or use data with classes.",
         )
@@ -182,76 +190,76 @@ def check_classes(who: str, samples: Samples, name: str, keep: Tensor) -> None:
         )
 
 
-def stratified(labels: Int[Tensor, " N"], classes: int, share: float, seed: int) -> Bool[Tensor, " N"]:
+def split_stratified(labels: Int[Tensor, " N"], classes: int, val_fraction: float, seed: int) -> Bool[Tensor, " N"]:
     """Which samples are held out: the share of every class, at least one and never all, by a hash of seed and place.
 
-    >>> stratified(torch.tensor([0] * 10 + [1] * 20), 2, 0.1, seed=0).nonzero().shape
+    >>> split_stratified(torch.tensor([0] * 10 + [1] * 20), 2, 0.1, seed=0).nonzero().shape
     torch.Size([3, 1])
     """
     order = Draws(torch.arange(len(labels)), seed).branch("held out").uniform("place")
-    held = torch.zeros(len(labels), dtype=torch.bool)
+    validation = torch.zeros(len(labels), dtype=torch.bool)
     for each in range(classes):
         members = (labels == each).nonzero()[:, 0]
         if len(members):
-            wanted = min(max(1, round(share * len(members))), len(members) - 1)
-            held[members[order[members].argsort()[:wanted]]] = True
-    return held
+            wanted = min(max(1, round(val_fraction * len(members))), len(members) - 1)
+            validation[members[order[members].argsort()[:wanted]]] = True
+    return validation
 
 
-def best_poolings(held_out: Mapping[str, float]) -> list[str]:
-    """For every layer the name under which it does best on held-out data; of equals, the first.
+def best_poolings(val_accuracy: Mapping[str, float]) -> list[str]:
+    """For every layer the name under which it does best on validation data; of equals, the first.
 
     >>> best_poolings({"layer1.mean": 0.5, "layer1.last": 0.7, "layer2.mean": 0.6, "layer2.last": 0.6})
     ['layer1.last', 'layer2.mean']
     """
     best: dict[str, str] = {}
-    for name, score in held_out.items():
-        layer = layer_of(name)
-        if layer not in best or score > held_out[best[layer]]:
+    for name, score in val_accuracy.items():
+        layer = layer_name(name)
+        if layer not in best or score > val_accuracy[best[layer]]:
             best[layer] = name
     return [*best.values()]
 
 
-def layer_of(name: str) -> str:
+def layer_name(name: str) -> str:
     """The layer in the name of features.
 
-    >>> layer_of("layer3.mean-max"), layer_of("layer3")
+    >>> layer_name("layer3.mean-max"), layer_name("layer3")
     ('layer3', 'layer3')
     """
     return name.partition(".")[0]
 
 
 def report(
-    probe: Probed, best: str, guesses: Mapping[str, Int[Tensor, " N"]]
+    probe: ProbeData, best: str, predictions: Mapping[str, Int[Tensor, " N"]]
 ) -> Iterator[tuple[str, float | Items | Choice]]:
     """What is said of the guesses of every layer's chosen probe, when held-out data chose the features `best`."""
-    correct = guesses[best] == probe.test.labels
+    correct = predictions[best] == probe.test.labels
     yield "accuracy", float(correct.float().mean())
-    yield "balanced_accuracy", balanced_accuracy(guesses[best], probe.test.labels, probe.classes)
-    for name, guess in guesses.items():
-        yield f"{layer_of(name)}.accuracy", float((guess == probe.test.labels).float().mean())
+    yield "balanced_accuracy", balanced_accuracy(predictions[best], probe.test.labels, probe.classes)
+    for name, prediction in predictions.items():
+        yield f"{layer_name(name)}.accuracy", float((prediction == probe.test.labels).float().mean())
     yield "majority", majority(probe)
     yield "accuracy", Items(correct)
-    yield from choices_of(best, guesses)
+    yield from name_choices(best, predictions)
 
 
-def choices_of(best: str, names: Collection[str]) -> Iterator[tuple[str, Choice]]:
+def name_choices(best: str, names: Collection[str]) -> Iterator[tuple[str, Choice]]:
     """The layer and the pooling that were chosen, and the pooling of every layer; positions have none."""
-    yield "layer", Choice(layer_of(best))
-    for name, source in (("pooling", best), *((f"{layer_of(each)}.pooling", each) for each in names)):
+    yield "layer", Choice(layer_name(best))
+    for name, source in (("pooling", best), *((f"{layer_name(each)}.pooling", each) for each in names)):
         if pooling := source.partition(".")[2]:
             yield name, Choice(pooling)
 
 
-def balanced_accuracy(guess: Int[Tensor, " N"], labels: Int[Tensor, " N"], classes: int) -> float:
+def balanced_accuracy(prediction: Int[Tensor, " N"], labels: Int[Tensor, " N"], classes: int) -> float:
     """The mean over classes of the share of their samples that is right."""
-    right = torch.bincount(labels[guess == labels], minlength=classes)
+    correct = torch.bincount(labels[prediction == labels], minlength=classes)
     count = torch.bincount(labels, minlength=classes)
     present = count > 0
-    return float((right[present] / count[present]).mean())
+    return float((correct[present] / count[present]).mean())
 
 
-def majority(probe: Probed) -> float:
-    """The share of test samples that belong to the training part's largest class: what a blind guess reaches."""
+def majority(probe: ProbeData) -> float:
+    """Return the accuracy of predicting the most frequent class of the training part for every test sample."""
     largest = int(torch.bincount(probe.train.labels, minlength=probe.classes).argmax())
     return float((probe.test.labels == largest).float().mean())

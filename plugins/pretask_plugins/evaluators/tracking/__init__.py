@@ -1,4 +1,4 @@
-"""Following things through a clip: how well frozen features carry a mask from frame to frame.
+"""Tracking: how well frozen features propagate a mask from frame to frame.
 
 Axes: see the modules.
 """
@@ -28,7 +28,7 @@ def pretask_components() -> Iterator[Component]:
             "layer": Metric(),
         },
         headline="J&F",
-        summary="The first mask is given; how well do frozen features carry it through the clip? J and F of DAVIS.",
+        summary="Tracking: propagate the first mask by frozen features; J and F (Perazzi 2016).",
         version=2,  # 1 named the items of whole tracks after J&F
         source="Perazzi et al. 2016 (J and F); Jabri, Owens and Efros 2020 (propagation)",
     )

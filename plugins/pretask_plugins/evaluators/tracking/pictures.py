@@ -3,7 +3,6 @@
 Axes: T frames, C channels, H W image.
 """
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,33 +11,33 @@ from jaxtyping import Int, UInt8
 from pretask import Figure
 from torch import Tensor
 
+from pretask_plugins.shared.pictures import encode_png
+
 ROWS, COLUMNS = 4, 6  # clips, and frames of each
-COLOURS = ((0, 0, 0), (230, 60, 60), (60, 140, 230), (70, 200, 90), (240, 180, 40), (180, 80, 200))
-SHINE = 0.55  # share of the colour
+OBJECT_COLORS = ((0, 0, 0), (230, 60, 60), (60, 140, 230), (70, 200, 90), (240, 180, 40), (180, 80, 200))
+TINT = 0.55  # of the color in the tinted pixel
 
 
-def drawn(clips: Sequence[tuple[UInt8[Tensor, "T C H W"], Int[Tensor, "T H W"]]]) -> Figure:
+def draw_tracks(clips: Sequence[tuple[UInt8[Tensor, "T C H W"], Int[Tensor, "T H W"]]]) -> Figure:
     """Some frames of some clips, from the given mask at the left to the end at the right."""
-    from PIL import Image
-
-    rows = [row_of(frames, masks) for frames, masks in clips[:ROWS]]
+    rows = [draw_row(frames, masks) for frames, masks in clips[:ROWS]]
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 2), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
-    file = io.BytesIO()
-    Image.fromarray(np.concatenate(padded)).save(file, "PNG")
-    return Figure(file.getvalue(), "The first mask of each clip (left) as the encoder's features carry it on.")
+    return Figure(
+        encode_png(np.concatenate(padded)), "The first mask of each clip (left) as the encoder's features carry it on."
+    )
 
 
-def row_of(frames: UInt8[Tensor, "T C H W"], masks: Int[Tensor, "T H W"]) -> UInt8[np.ndarray, "H row 3"]:
+def draw_row(frames: UInt8[Tensor, "T C H W"], masks: Int[Tensor, "T H W"]) -> UInt8[np.ndarray, "H row 3"]:
     """Frames beside one another, evenly spread over a clip."""
     chosen = torch.linspace(0, len(frames) - 1, min(COLUMNS, len(frames))).round().long()
-    painted = [overlaid(frames[number], masks[number]) for number in chosen.tolist()]
+    painted = [overlay(frames[number], masks[number]) for number in chosen.tolist()]
     return np.concatenate([np.pad(each, ((0, 0), (0, 2), (0, 0)), constant_values=255) for each in painted], 1)
 
 
-def overlaid(frame: UInt8[Tensor, "C H W"], mask: Int[Tensor, "H W"]) -> UInt8[np.ndarray, "H W 3"]:
+def overlay(frame: UInt8[Tensor, "C H W"], mask: Int[Tensor, "H W"]) -> UInt8[np.ndarray, "H W 3"]:
     """A frame, its objects tinted."""
     picture = frame.expand(3, -1, -1).float().movedim(0, 2)
-    colour = torch.tensor(COLOURS, dtype=torch.float32)[mask.clamp(min=0) % len(COLOURS)]
-    tinted = torch.where((mask > 0)[..., None], torch.lerp(picture, colour, SHINE), picture)
+    color = torch.tensor(OBJECT_COLORS, dtype=torch.float32)[mask.clamp(min=0) % len(OBJECT_COLORS)]
+    tinted = torch.where((mask > 0)[..., None], torch.lerp(picture, color, TINT), picture)
     return tinted.round().byte().numpy()

@@ -1,13 +1,14 @@
 """Propagation: labels of the first frame are carried on by what looks alike nearby.
 
-Every place of a new frame takes the mean label of the few places most like it, in the first frame and a queue of the
-newest ones, no farther away than a radius. Places are worked off in blocks of 8 x 8 with the window around them, so
-that memory is bounded by a block and a window whatever the size of a frame; the result is the same as with all
+Every position of a new frame takes the mean label of the few positions most like it, in the first frame and a queue of
+the newest ones, no farther away than a radius. positions are worked off in blocks of 8 x 8 with the window around them,
+so that memory is bounded by a block and a window whatever the size of a frame; the result is the same as with all
 affinities.
 
-Source: Jabri, Owens and Efros, NeurIPS 2020, section 4.1 (top k, radius, queue). Differs: the first frame's places are
-restricted to the radius as well.
-Axes: B clips, h w places, D width, C labels, Q places of a block, W places of its window, K frames looked back at.
+Source: Jabri, Owens and Efros, NeurIPS 2020, section 4.1 (top k, radius, queue). Differs: the first frame's positions
+are restricted to the radius as well.
+Axes: B clips, h w positions, D width, C labels, Q positions of a block, W positions of its window, K frames looked back
+at.
 """
 
 from collections import deque
@@ -18,7 +19,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-BLOCK = 8  # places, along each axis
+BLOCK = 8  # positions, along each axis
 
 FrameFeatures = Float[Tensor, "B h w D"]
 FrameLabels = Float[Tensor, "B h w C"]
@@ -29,15 +30,15 @@ class Propagation:
     """How labels are carried on.
 
     Args:
-        top: How many places a place copies from.
-        radius: Places along each axis that these may be away.
-        frames: Of the past that are looked back at, beside the first.
-        temperature: Of the softmax over the likeness of these places.
+        top_k: How many positions a position copies from.
+        radius: positions along each axis that these may be away.
+        context_frames: Of the past that are looked back at, beside the first.
+        temperature: Of the softmax over the similarity of these positions.
     """
 
-    top: int = 10
+    top_k: int = 10
     radius: int = 12
-    frames: int = 7
+    context_frames: int = 7
     temperature: float = 0.1
 
     def __call__(self, features: Iterable[FrameFeatures], first: FrameLabels) -> Iterator[FrameLabels]:
@@ -48,13 +49,13 @@ class Propagation:
             first: Labels of the first frame.
         """
         stream = iter(features)
-        start, past = (next(stream), first), deque[tuple[Tensor, Tensor]](maxlen=self.frames)
+        start, past = (next(stream), first), deque[tuple[Tensor, Tensor]](maxlen=self.context_frames)
         for frame in stream:
-            labels = self.carried(frame, [start, *past])
+            labels = self.propagate_labels(frame, [start, *past])
             yield labels
             past.append((frame, labels))
 
-    def carried(self, frame: FrameFeatures, context: list[tuple[Tensor, Tensor]]) -> FrameLabels:
+    def propagate_labels(self, frame: FrameFeatures, context: list[tuple[Tensor, Tensor]]) -> FrameLabels:
         """The labels of one frame from those of others, block by block."""
         height, width = frame.shape[1:3]
         result = frame.new_zeros(*frame.shape[:3], context[0][1].shape[-1])
@@ -64,14 +65,14 @@ class Propagation:
                 rows, columns = (slice(max(each.start - self.radius, 0), each.stop + self.radius) for each in block)
                 window = [tuple(each[:, rows, columns] for each in pair) for pair in context]
                 near = self.near(block, (rows, columns), frame)
-                answer = self.copied(frame[:, *block].flatten(1, 2), window, near)
+                answer = self.copy_labels(frame[:, *block].flatten(1, 2), window, near)
                 result[:, *block] = answer.view_as(result[:, *block])
         return result
 
     def near(
         self, block: tuple[slice, slice], window: tuple[slice, slice], frame: FrameFeatures
     ) -> Bool[Tensor, "Q W"]:
-        """Which places of the window each place of the block may copy from."""
+        """Which positions of the window each position of the block may copy from."""
         apart = []
         for own, around, side in zip(block, window, frame.shape[1:3], strict=True):
             line = torch.arange(side, device=frame.device)
@@ -79,14 +80,14 @@ class Propagation:
         both = apart[0][:, None, :, None] & apart[1][None, :, None, :]
         return both.flatten(2).flatten(0, 1)
 
-    def copied(
+    def copy_labels(
         self, block: Float[Tensor, "B Q D"], window: list[tuple[Tensor, ...]], near: Bool[Tensor, "Q W"]
     ) -> Float[Tensor, "B Q C"]:
-        """The mean label of the places most like each, by the softmax of their likeness."""
+        """The mean label of the positions most like each, by the softmax of their similarity."""
         seen = torch.cat([each.flatten(1, 2) for each, _ in window], 1)  # (B, K W, D)
         known = torch.cat([each.flatten(1, 2) for _, each in window], 1)
-        likeness = (block @ seen.transpose(1, 2)) / self.temperature
-        likeness = likeness.masked_fill(~near.repeat(1, len(window)), -torch.inf)
-        best, place = likeness.topk(min(self.top, int(near.sum(1).amin()) * len(window)), dim=2)
-        labels = known[torch.arange(len(known), device=known.device)[:, None, None], place]  # (B, Q, top, C)
+        similarity = (block @ seen.transpose(1, 2)) / self.temperature
+        similarity = similarity.masked_fill(~near.repeat(1, len(window)), -torch.inf)
+        best, position = similarity.topk(min(self.top_k, int(near.sum(1).amin()) * len(window)), dim=2)
+        labels = known[torch.arange(len(known), device=known.device)[:, None, None], position]  # (B, Q, top, C)
         return (best.softmax(2)[..., None] * labels).sum(2)

@@ -31,23 +31,23 @@ class Course:
     decay: float
 
 
-def region(guess: Bool[Tensor, "M H W"], truth: Bool[Tensor, "M H W"]) -> Float[Tensor, " M"]:
+def region_similarity(prediction: Bool[Tensor, "M H W"], truth: Bool[Tensor, "M H W"]) -> Float[Tensor, " M"]:
     """J: intersection over union; 1 where both are empty.
 
-    >>> region(torch.tensor([[[True, True]]]), torch.tensor([[[True, False]]])).tolist()
+    >>> region_similarity(torch.tensor([[[True, True]]]), torch.tensor([[[True, False]]])).tolist()
     [0.5]
     """
-    union = (guess | truth).sum((1, 2))
-    return torch.where(union > 0, (guess & truth).sum((1, 2)) / union.clamp(min=1), 1.0)
+    union = (prediction | truth).sum((1, 2))
+    return torch.where(union > 0, (prediction & truth).sum((1, 2)) / union.clamp(min=1), 1.0)
 
 
-def contour(guess: Bool[Tensor, "M H W"], truth: Bool[Tensor, "M H W"]) -> Float[Tensor, " M"]:
+def contour_accuracy(prediction: Bool[Tensor, "M H W"], truth: Bool[Tensor, "M H W"]) -> Float[Tensor, " M"]:
     """F: harmonic mean of precision and recall of the contour's pixels, each right where the other contour is near."""
-    lines = edges(guess), edges(truth)
-    radius = math.ceil(TOLERANCE * math.hypot(*guess.shape[1:]))
+    lines = edges(prediction), edges(truth)
+    radius = math.ceil(TOLERANCE * math.hypot(*prediction.shape[1:]))
     count = [line.sum((1, 2)) for line in lines]
-    right = [(lines[own] & widened(lines[1 - own], radius)).sum((1, 2)) for own in (0, 1)]
-    precision, recall = (right[own] / count[own].clamp(min=1) for own in (0, 1))
+    correct = [(lines[own] & dilate(lines[1 - own], radius)).sum((1, 2)) for own in (0, 1)]
+    precision, recall = (correct[own] / count[own].clamp(min=1) for own in (0, 1))
     fit = 2 * precision * recall / (precision + recall).clamp(min=1e-9)
     return torch.where((count[0] == 0) & (count[1] == 0), 1.0, fit)
 
@@ -55,18 +55,18 @@ def contour(guess: Bool[Tensor, "M H W"], truth: Bool[Tensor, "M H W"]) -> Float
 def edges(masks: Bool[Tensor, "M H W"]) -> Bool[Tensor, "M H W"]:
     """Pixels that differ from the one to their right, below, or both."""
     wider = F.pad(masks[:, None].float(), (0, 1, 0, 1), mode="replicate")[:, 0] > 0.5
-    right, below, across = wider[:, :-1, 1:], wider[:, 1:, :-1], wider[:, 1:, 1:]
-    return (masks ^ right) | (masks ^ below) | (masks ^ across)
+    correct, below, across = wider[:, :-1, 1:], wider[:, 1:, :-1], wider[:, 1:, 1:]
+    return (masks ^ correct) | (masks ^ below) | (masks ^ across)
 
 
-def widened(lines: Bool[Tensor, "M H W"], radius: int) -> Bool[Tensor, "M H W"]:
+def dilate(lines: Bool[Tensor, "M H W"], radius: int) -> Bool[Tensor, "M H W"]:
     """Pixels no farther than the radius from a line's."""
     step = torch.arange(-radius, radius + 1, device=lines.device)
     disk = (step[:, None] ** 2 + step**2 <= radius**2).float()
     return F.conv2d(lines[:, None].float(), disk[None, None], padding=radius)[:, 0] > 0.5
 
 
-def course(values: Float[Tensor, " T"]) -> Course:
+def summarize(values: Float[Tensor, " T"]) -> Course:
     """Mean, recall and decay of a measure."""
     bounds = torch.linspace(1, len(values), QUARTERS + 1, dtype=torch.float64).add(1e-10).round().long() - 1
     first, last = values[bounds[0] : bounds[1] + 1], values[bounds[-2] : bounds[-1] + 1]

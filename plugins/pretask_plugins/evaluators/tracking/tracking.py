@@ -5,7 +5,7 @@ the true one by region and contour (scores.py), but for the first and the last f
 first mask copied, which still things are good for, and the colours of the pixels as features.
 
 Source: Perazzi et al., CVPR 2016; Vondrick et al., ECCV 2018, section 4.
-Axes: B clips, T frames, C channels or labels, H W image, h w places, D width, O objects.
+Axes: B clips, T frames, C channels or labels, H W image, h w positions, D width, O objects.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,13 +19,13 @@ from pretask.specs import SEES_AT_MOST
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.evaluators.tracking.pictures import drawn
+from pretask_plugins.evaluators.tracking.pictures import draw_tracks
 from pretask_plugins.evaluators.tracking.propagation import Propagation
-from pretask_plugins.evaluators.tracking.scores import Course, contour, course, region
+from pretask_plugins.evaluators.tracking.scores import Course, contour_accuracy, region_similarity, summarize
 
-PIXELS = 1 << 17  # of the clips that are worked on at once, in one frame
-AT_ONCE = 64  # frames that are encoded together, at most
-CHOOSE = 16  # clips of the training part on which the layer is chosen
+MAX_PIXELS = 1 << 17  # of the clips that are worked on at once, in one frame
+MAX_FRAMES = 64  # frames that are encoded together, at most
+VALIDATION_CLIPS = 16  # clips of the training part on which the layer is chosen
 
 Encoder = Callable[[UInt8[Tensor, "F C H W"]], Float[Tensor, "F D h w"]]
 
@@ -36,28 +36,28 @@ class Tracking:
 
     Args:
         layer: Whose features are taken, counted from 1; chosen on clips of the training part when 0.
-        top: Places that a place copies from.
-        radius: Places along each axis that these may be away.
-        frames: Of the past that are looked back at, beside the first.
-        temperature: Of the softmax over these places.
-        cell: Pixels from one place to the next at least; finer maps are averaged.
-        clips: Of the test part that are tracked, at most; 0 for all.
+        top_k: positions that a position copies from.
+        radius: positions along each axis that these may be away.
+        context_frames: Of the past that are looked back at, beside the first.
+        temperature: Of the softmax over these positions.
+        stride: Pixels from one position to the next at least; finer maps are averaged.
+        max_clips: Of the test part that are tracked, at most; 0 for all.
     """
 
     layer: int = 0
-    top: int = 10
+    top_k: int = 10
     radius: int = 12
-    frames: int = 7
+    context_frames: int = 7
     temperature: float = 0.1
-    cell: int = 4
-    clips: int = 64
+    stride: int = 4
+    max_clips: int = 64
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Figure]]:
         """`J&F`, mean, recall and decay of `J` and `F`, the same of `copy` and `color`, a picture; `track.accuracy`,
         with items, the share of tracks whose J&F is above a half.
 
         Raises:
-            PretaskError: There are no masks, clips are too short, or features have no places.
+            PretaskError: There are no masks, clips are too short, or features have no positions.
         """
         test = data("test")
         check_masks(test)
@@ -68,14 +68,16 @@ class Tracking:
                 layer = 1 + max(range(len(scores)), key=lambda number: scores[number])
                 yield from ((f"layer{number}.validation_J&F", score) for number, score in enumerate(scores, start=1))
             yield "layer", float(layer)
-            tracked = list(self.tracked(encoder_of(task, layer), test, self.clips, task.device))
-            yield from named("", tracked)
-            for name, other in (("copy.", None), ("color.", colours)):
-                yield from named(name, list(self.tracked(other, test, self.clips, task.device)))
-        found = torch.tensor([(each.region.mean + each.contour.mean) / 2 > 0.5 for each in tracked])
+            track_objects = list(self.track_objects(encoder_of(task, layer), test, self.max_clips, task.device))
+            yield from name_scores("", track_objects)
+            for name, other in (("copy.", None), ("color.", color_features)):
+                yield from name_scores(name, list(self.track_objects(other, test, self.max_clips, task.device)))
+        found = torch.tensor(
+            [(each.region_similarity.mean + each.contour_accuracy.mean) / 2 > 0.5 for each in track_objects]
+        )
         yield "track.accuracy", float(found.float().mean())
         yield "track.accuracy", Items(found)
-        yield "tracks", drawn([each.picture for each in tracked if each.picture is not None])
+        yield "tracks", draw_tracks([each.picture for each in track_objects if each.picture is not None])
 
     def scores_of_layers(self, task: Task, train: Samples) -> list[float]:
         """J&F of every layer on some clips of the training part."""
@@ -83,65 +85,73 @@ class Tracking:
         frames = train.data[:1, 0].to(task.device)
         count = len(task.encode(as_batch(task, frames), layers=True).layers) or 1
         return [
-            mean_of(list(self.tracked(encoder_of(task, layer), train, CHOOSE, task.device)))
+            mean_j_and_f(list(self.track_objects(encoder_of(task, layer), train, VALIDATION_CLIPS, task.device)))
             for layer in range(1, count + 1)
         ]
 
-    def tracked(self, encode: Encoder | None, samples: Samples, most: int, device: torch.device) -> Iterator["Track"]:
+    def track_objects(
+        self, encode: Encoder | None, samples: Samples, most: int, device: torch.device
+    ) -> Iterator["Track"]:
         """Every object of every clip; without an encoder, its first mask is copied."""
         masks = samples.labels["masks"].value
         side = masks.shape[-1] * masks.shape[-2]
-        size = max(1, PIXELS // side)
+        size = max(1, MAX_PIXELS // side)
         count = min(most or len(samples), len(samples))
         for start in range(0, count, size):
             index = torch.arange(start, min(start + size, count))
             batch = samples.batch(index, device)
             truth = masks[index].to(device).long()
             first = one_hot(truth[:, 0], int(truth[:, 0].max()) + 1)
-            guess = self.carried(encode, batch.data, first) if encode else copies(first, batch.data.shape[1])
-            yield from judged(guess, truth, batch)
+            prediction = (
+                self.propagate_labels(encode, batch.data, first)
+                if encode
+                else copy_first_mask(first, batch.data.shape[1])
+            )
+            yield from score_objects(prediction, truth, batch)
 
-    def carried(
+    def propagate_labels(
         self, encode: Encoder, clips: UInt8[Tensor, "B T C H W"], first: Float[Tensor, "B K H W"]
     ) -> Int[Tensor, "B T H W"]:
         """The labels of every frame."""
-        features = frame_features(encode, clips, self.cell)
+        features = frame_features(encode, clips, self.stride)
         start = next(features)
         labels = F.adaptive_avg_pool2d(first, (start.shape[1], start.shape[2])).movedim(1, 3)
-        propagate = Propagation(self.top, self.radius, self.frames, self.temperature)
-        guesses = [first.argmax(1)]
-        for each in propagate(chained(start, features), labels):
+        propagate = Propagation(self.top_k, self.radius, self.context_frames, self.temperature)
+        predictions = [first.argmax(1)]
+        for each in propagate(chain_first(start, features), labels):
             smooth = F.interpolate(each.movedim(3, 1), first.shape[2:], mode="bilinear", align_corners=False)
-            guesses.append(smooth.argmax(1))
-        return torch.stack(guesses, 1)
+            predictions.append(smooth.argmax(1))
+        return torch.stack(predictions, 1)
 
 
 @dataclass(frozen=True)
 class Track:
     """One object of one clip: how well it was followed, and some frames to look at."""
 
-    region: Course
-    contour: Course
+    region_similarity: Course
+    contour_accuracy: Course
     picture: tuple[Tensor, Tensor] | None
 
 
-def chained(first: Tensor, others: Iterable[Tensor]) -> Iterator[Tensor]:
+def chain_first(first: Tensor, others: Iterable[Tensor]) -> Iterator[Tensor]:
     """The first, and then the others."""
     yield first
     yield from others
 
 
-def judged(guess: Int[Tensor, "B T H W"], truth: Int[Tensor, "B T H W"], batch: Batch) -> Iterator[Track]:
+def score_objects(prediction: Int[Tensor, "B T H W"], truth: Int[Tensor, "B T H W"], batch: Batch) -> Iterator[Track]:
     """Every object that the first mask shows, in the frames between the first and the last."""
-    lengths = batch.present.sum(1) if batch.present is not None else torch.full((len(guess),), guess.shape[1])
-    for clip in range(len(guess)):
+    lengths = batch.present.sum(1) if batch.present is not None else torch.full((len(prediction),), prediction.shape[1])
+    for clip in range(len(prediction)):
         last = int(lengths[clip]) - 1
         known = truth[clip, 1:last] >= 0
         seen = sorted(set(truth[clip, 0].flatten().tolist()) - {0, -1})
         for number in seen:
-            pair = (guess[clip, 1:last] == number) & known, truth[clip, 1:last] == number
-            picture = (batch.data[clip, : last + 1].cpu(), guess[clip, : last + 1].cpu()) if number == seen[0] else None
-            yield Track(course(region(*pair)), course(contour(*pair)), picture)
+            pair = (prediction[clip, 1:last] == number) & known, truth[clip, 1:last] == number
+            picture = (
+                (batch.data[clip, : last + 1].cpu(), prediction[clip, : last + 1].cpu()) if number == seen[0] else None
+            )
+            yield Track(summarize(region_similarity(*pair)), summarize(contour_accuracy(*pair)), picture)
 
 
 def one_hot(mask: Int[Tensor, "B H W"], count: int) -> Float[Tensor, "B C H W"]:
@@ -149,15 +159,17 @@ def one_hot(mask: Int[Tensor, "B H W"], count: int) -> Float[Tensor, "B C H W"]:
     return (mask[:, None] == torch.arange(count, device=mask.device)[:, None, None]).float()
 
 
-def copies(first: Float[Tensor, "B C H W"], frames: int) -> Int[Tensor, "B T H W"]:
+def copy_first_mask(first: Float[Tensor, "B C H W"], frames: int) -> Int[Tensor, "B T H W"]:
     """The first mask in every frame."""
     return first.argmax(1)[:, None].expand(-1, frames, -1, -1)
 
 
-def frame_features(encode: Encoder, clips: UInt8[Tensor, "B T C H W"], cell: int) -> Iterator[Float[Tensor, "B h w D"]]:
-    """Features of one frame after the other, of length 1, no finer than a place per cell."""
-    height, width = (max(1, side // cell) for side in clips.shape[3:])
-    for part in torch.split(clips, max(1, AT_ONCE // len(clips)), dim=1):
+def frame_features(
+    encode: Encoder, clips: UInt8[Tensor, "B T C H W"], stride: int
+) -> Iterator[Float[Tensor, "B h w D"]]:
+    """Features of one frame after the other, of length 1, no finer than a position per stride."""
+    height, width = (max(1, side // stride) for side in clips.shape[3:])
+    for part in torch.split(clips, max(1, MAX_FRAMES // len(clips)), dim=1):
         maps = encode(part.flatten(0, 1))
         if maps.shape[2] > height or maps.shape[3] > width:
             maps = F.adaptive_avg_pool2d(maps, (min(height, maps.shape[2]), min(width, maps.shape[3])))
@@ -173,7 +185,11 @@ def encoder_of(task: Task, layer: int) -> Encoder:
         layers = features.layers or (features,)
         if not 1 <= layer <= len(layers):
             raise PretaskError(
-                "tracking", f"tracking.layer from 1 to {len(layers)}", f"{layer}", "Choose one of them.", exit_code=2
+                "tracking",
+                f"tracking.layer from 1 to {len(layers)}",
+                f"{layer}",
+                "Set tracking.layer to 0, which chooses on the training part.",
+                exit_code=2,
             )
         return as_maps(layers[layer - 1])
 
@@ -191,7 +207,7 @@ def as_maps(features: Features) -> Float[Tensor, "F D h w"]:
     if len(features.grid) not in (2, 3):
         raise PretaskError(
             "tracking",
-            "features with places, (rows, columns)",
+            "features with positions, (rows, columns)",
             f"the grid {features.grid}",
             "Choose a model that keeps them.",
         )
@@ -200,24 +216,24 @@ def as_maps(features: Features) -> Float[Tensor, "F D h w"]:
     return maps if maps.ndim == 4 else maps.mean(2)
 
 
-def colours(frames: UInt8[Tensor, "F C H W"]) -> Float[Tensor, "F D h w"]:
+def color_features(frames: UInt8[Tensor, "F C H W"]) -> Float[Tensor, "F D h w"]:
     """The colours of pixels on a quarter of a circle for each channel: the nearer, the larger the product."""
     angle = frames.float() * (torch.pi / 2 / 255)
     return torch.cat([angle.cos(), angle.sin()], 1)
 
 
-def named(prefix: str, tracks: list[Track]) -> Iterator[tuple[str, float]]:
+def name_scores(prefix: str, tracks: list[Track]) -> Iterator[tuple[str, float]]:
     """The measures, averaged over objects."""
-    yield f"{prefix}J&F", mean_of(tracks)
+    yield f"{prefix}J&F", mean_j_and_f(tracks)
     for name in ("J", "F"):
-        courses = [each.region if name == "J" else each.contour for each in tracks]
+        courses = [each.region_similarity if name == "J" else each.contour_accuracy for each in tracks]
         for part in ("mean", "recall", "decay"):
             yield f"{prefix}{name}.{part}", sum(getattr(each, part) for each in courses) / len(courses)
 
 
-def mean_of(tracks: list[Track]) -> float:
+def mean_j_and_f(tracks: list[Track]) -> float:
     """The mean of J and F over objects."""
-    return sum((each.region.mean + each.contour.mean) / 2 for each in tracks) / len(tracks)
+    return sum((each.region_similarity.mean + each.contour_accuracy.mean) / 2 for each in tracks) / len(tracks)
 
 
 def check_masks(samples: Samples) -> None:

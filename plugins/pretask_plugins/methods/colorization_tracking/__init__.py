@@ -35,7 +35,7 @@ def pretask_components() -> Iterator[Component]:
         split="colorization-tracking",
         objective="pointer",
         model="frames",
-        options={"model.name": "resnet18", "model.output_stride": 8, "objective.asked": 1},
+        options={"model.name": "resnet18", "model.output_stride": 8, "objective.query_views": 1},
         recipe={
             "optimizer": "adam",
             "lr": 1e-3,
@@ -53,7 +53,7 @@ def pretask_components() -> Iterator[Component]:
                 "model.name": "convnet",
                 "model.width": 16,
                 "model.depth": 1,
-                "objective.normalise": True,
+                "objective.normalize": True,
                 "objective.temperature": 0.1,
                 "recipe.lr": 2e-3,
                 "recipe.augment": ("flip",),

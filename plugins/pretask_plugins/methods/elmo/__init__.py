@@ -32,7 +32,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         split="both-ways",
         objective="cross-entropy",
         model="bilstm",
-        options={"model.width": 512, "model.depth": 2, "model.cells": 4096, "model.dropout": 0.1},
+        options={"model.width": 512, "model.depth": 2, "model.hidden_size": 4096, "model.dropout": 0.1},
         recipe={
             "optimizer": "adagrad",
             "lr": 0.2,
@@ -47,7 +47,7 @@ def pretask_components() -> Iterator[pretask.Component]:
             "small": {
                 "data": "toy-grammar",
                 "model.width": 64,
-                "model.cells": 64,
+                "model.hidden_size": 64,
                 "recipe.optimizer": "adam",
                 "recipe.lr": 4e-3,
                 "recipe.schedule": "cosine",

@@ -25,10 +25,10 @@ def pretask_components() -> Iterator[pretask.Component]:
         options={
             "model.width": 1024,
             "model.depth": 1,
-            "objective.latent": 32,
+            "objective.latent_dim": 32,
             "objective.hidden": (1024,),
             "objective.annealing": "sigmoid",
-            "objective.warm": 0.5,
+            "objective.anneal_end": 0.5,
         },
         recipe={
             "optimizer": "adam",
@@ -43,7 +43,7 @@ def pretask_components() -> Iterator[pretask.Component]:
             "small": {
                 "data": "toy-grammar",
                 "model.width": 64,
-                "objective.latent": 16,
+                "objective.latent_dim": 16,
                 "objective.hidden": (128,),
                 "recipe.lr": 5e-3,
                 "recipe.batch": 128,

@@ -36,10 +36,10 @@ def pretask_components() -> Iterator[pretask.Component]:
         options={
             "split.binarise": True,
             "model.hidden": (500,),
-            "objective.latent": 20,
+            "objective.latent_dim": 20,
             "objective.hidden": (500,),
             "objective.likelihood": "bernoulli",
-            "objective.samples": 1,
+            "objective.num_latents": 1,
         },
         recipe={
             "optimizer": "adagrad",
@@ -50,7 +50,10 @@ def pretask_components() -> Iterator[pretask.Component]:
             "warmup": 0.0,
             "schedule": "constant",
         },
-        presets={"small": {**TWO_CORES, "objective.latent": 10}, "manifold": {**TWO_CORES, "objective.latent": 2}},
+        presets={
+            "small": {**TWO_CORES, "objective.latent_dim": 10},
+            "manifold": {**TWO_CORES, "objective.latent_dim": 2},
+        },
         summary="Kingma and Welling's AEVB: one hidden layer a side, 20 latent dimensions, Bernoulli pixels.",
         source="Kingma and Welling, ICLR 2014",
     )

@@ -15,7 +15,7 @@ def pretask_components() -> Iterator[Component]:
         "timm",
         "pretask_plugins.models.image.timm:Timm",
         modality="image",
-        summary="Any architecture of timm by name, any number of channels, every layer in one pass.",
+        summary="timm: any architecture by name, for any number of channels.",
         source="Wightman 2019, PyTorch Image Models",
         small={"name": "test_resnet"},
     )

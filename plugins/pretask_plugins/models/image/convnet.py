@@ -5,11 +5,14 @@ Differs: one block per stage, a 3 x 3 first convolution, and every stage halves 
 Axes: B batch, V views, C channels, H W image, N positions, D width.
 """
 
+from dataclasses import replace
 from itertools import pairwise
 
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from pretask_plugins.shared.residual import ResidualBlock
 
 
 class Convnet(nn.Module):
@@ -31,21 +34,21 @@ class Convnet(nn.Module):
     ) -> None:
         super().__init__()
         check_images("convnet", spec, whole_spec)
-        self.smallest = stride * 2 ** (depth - 1) + 1
+        self.min_side = stride * 2 ** (depth - 1) + 1
         self.stride, self.depth, self.channels = stride, depth, spec.shape[0]
         self.first = nn.Conv2d(self.channels, width, 3, stride, 1, bias=False)
         self.norm = nn.BatchNorm2d(width)
         widths = [width * 2**stage for stage in range(depth + 1)]
-        self.stages = nn.ModuleList(Block(before, after) for before, after in pairwise(widths))
+        self.stages = nn.ModuleList(ResidualBlock(before, after) for before, after in pairwise(widths))
         self.width = widths[-1]
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
-        """One vector per place of the last stage."""
+        """Return the spec of one vector per position of the last stage."""
         sides = spec.shape[-2:]
-        if spec.modality != "image" or min(sides) < self.smallest:
+        if spec.modality != "image" or min(sides) < self.min_side:
             raise Incompatible(
                 "convnet",
-                f"images of at least {self.smallest} pixels a side ({self.depth} stages, first stride {self.stride})",
+                f"images of at least {self.min_side} pixels a side ({self.depth} stages, first stride {self.stride})",
                 f"{spec.modality} of shape {spec.shape}",
                 "Use larger images or patches, or a smaller model.depth.",
             )
@@ -62,7 +65,7 @@ class Convnet(nn.Module):
         return FeatureSpec(self.width, sides, spec.views)
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
-        """Features of every view, as tokens on a grid."""
+        """Return features of every view, as tokens on a grid."""
         views = inputs.data.shape[1]
         maps = F.relu(self.norm(self.first(inputs.data.flatten(0, 1) * 4 - 2)))
         every = [maps]
@@ -72,31 +75,7 @@ class Convnet(nn.Module):
         output = as_tokens(maps, views)
         if not layers:
             return output
-        return Features(
-            output.streams,
-            output.pooled,
-            output.grid,
-            layers=(*(as_tokens(each, views) for each in every[:-1]), output),
-        )
-
-
-class Block(nn.Module):
-    """A basic residual block that halves the image."""
-
-    def __init__(self, before: int, after: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(before, after, 3, 2, 1, bias=False),
-            nn.BatchNorm2d(after),
-            nn.ReLU(),
-            nn.Conv2d(after, after, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(after),
-        )
-        self.short = nn.Sequential(nn.Conv2d(before, after, 1, 2, bias=False), nn.BatchNorm2d(after))
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Half the side, twice the channels."""
-        return F.relu(self.body(maps) + self.short(maps))
+        return replace(output, layers=(*(as_tokens(earlier, views) for earlier in every[:-1]), output))
 
 
 def check_images(who: str, spec: InputSpec, whole_spec: InputSpec) -> None:
@@ -119,7 +98,7 @@ def check_images(who: str, spec: InputSpec, whole_spec: InputSpec) -> None:
 
 
 def as_tokens(maps: Tensor, views: int) -> Features:
-    """Maps (B * V, D, h, w) as features: a token per place, their mean as the pooled vector."""
+    """Return maps (B * V, D, h, w) as features: a token per position, their mean as the pooled vector."""
     flat = maps.flatten(2).transpose(1, 2)
     tokens = flat.reshape(-1, views, *flat.shape[1:])  # (B, V, N, D)
     return Features({"all": tokens}, {"all": tokens.mean(2)}, tuple(maps.shape[2:]))

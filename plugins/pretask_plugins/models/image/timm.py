@@ -4,14 +4,16 @@ Source: Wightman 2019. Weights are never downloaded: every model starts at rando
 Axes: B batch, V views, C channels, H W image, N positions, D width.
 """
 
+from dataclasses import replace
 from typing import Any
 
-from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec, Unknown
+from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
 from pretask.composition import features_by_trial
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pretask_plugins.models.image.convnet import as_tokens, check_images
+from pretask_plugins.shared.timm_models import create_timm
 
 
 class Timm(nn.Module):
@@ -36,10 +38,10 @@ class Timm(nn.Module):
         self.name, self.resize = name, resize
         sides = tuple(max(pair) for pair in zip(spec.shape[1:], whole_spec.shape[1:], strict=True))
         sides = sides if resize is None else (resize, resize)
-        self.body = create(name, spec.shape[0], sides)
+        self.body = create_timm(name, spec.shape[0], sides)
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
-        """One vector per place of the last layer."""
+        """Return the spec of one vector per position of the last layer."""
         try:
             return features_by_trial(self, spec)
         except (RuntimeError, AssertionError, ValueError) as error:
@@ -51,55 +53,49 @@ class Timm(nn.Module):
             ) from error
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
-        """Features of every view, as tokens on a grid."""
+        """Return features of every view, as tokens on a grid."""
         views = inputs.data.shape[1]
         images = inputs.data.flatten(0, 1) * 4 - 2
         if self.resize is not None:
             images = F.interpolate(images, (self.resize, self.resize), mode="bilinear", align_corners=False)
         if not layers:
-            return self.output(images, views)
-        output, maps = self.with_layers(images, views)
-        return Features(
-            output.streams,
-            output.pooled,
-            output.grid,
-            own_pooled=output.own_pooled,
-            layers=(*(as_tokens(each, views) for each in maps), output),
-        )
+            return self.encode_last(images, views)
+        output, maps = self.encode_layers(images, views)
+        return replace(output, layers=(*(as_tokens(earlier, views) for earlier in maps), output))
 
-    def output(self, images: Tensor, views: int) -> Features:
-        """The last layer, normalised as the architecture does."""
+    def encode_last(self, images: Tensor, views: int) -> Features:
+        """Return the last layer, normalized as the architecture does."""
         return self.as_features(self.body.forward_features(images), images, views)
 
-    def with_layers(self, images: Tensor, views: int) -> tuple[Features, list[Tensor]]:
-        """The output and the maps of every layer before it."""
+    def encode_layers(self, images: Tensor, views: int) -> tuple[Features, list[Tensor]]:
+        """Return the output and the maps of every layer before it."""
         final, maps = self.body.forward_intermediates(images, output_fmt="NCHW")
         return self.as_features(final, images, views), maps[:-1]
 
     def as_features(self, final: Tensor, images: Tensor, views: int) -> Features:
-        """Maps (B * V, D, h, w), (B * V, h, w, D) or tokens (B * V, N, D) as features."""
+        """Return maps (B * V, D, h, w), (B * V, h, w, D) or tokens (B * V, N, D) as features."""
         if final.ndim == 4:
             maps = final if final.shape[1] == self.body.num_features else final.permute(0, 3, 1, 2)
             return as_tokens(maps, views)
         return self.from_tokens(final, images, views)
 
     def from_tokens(self, final: Tensor, images: Tensor, views: int) -> Features:
-        """Tokens with their prefix (class and register tokens) taken off; a class token is the pooled vector."""
+        """Return tokens with their prefix (class and register tokens) taken off; a class token is the pooled vector."""
         prefix = getattr(self.body, "num_prefix_tokens", 0)
-        tokens = by_view(final[:, prefix:], views)
+        tokens = split_views(final[:, prefix:], views)
         own = getattr(self.body, "global_pool", "avg") == "token" and prefix > 0
-        pooled = by_view(final[:, 0], views) if own else tokens.mean(2)
-        grid = token_grid(self.body, images, tokens.shape[2])
+        pooled = split_views(final[:, 0], views) if own else tokens.mean(2)
+        grid = infer_grid(self.body, images, tokens.shape[2])
         return Features({"all": tokens}, {"all": pooled}, grid, own_pooled=own)
 
 
-def by_view(values: Tensor, views: int) -> Tensor:
-    """(B * V, ...) as (B, V, ...)."""
+def split_views(values: Tensor, views: int) -> Tensor:
+    """Return (B * V, ...) as (B, V, ...)."""
     return values.reshape(-1, views, *values.shape[1:])
 
 
-def token_grid(body: Any, images: Tensor, count: int) -> tuple[int, int]:
-    """Rows and columns of `count` tokens."""
+def infer_grid(body: Any, images: Tensor, count: int) -> tuple[int, int]:
+    """Return the rows and columns of `count` tokens."""
     rows, columns = images.shape[2:]
     patch = getattr(getattr(body, "patch_embed", None), "patch_size", None)
     if patch is not None:
@@ -108,19 +104,3 @@ def token_grid(body: Any, images: Tensor, count: int) -> tuple[int, int]:
             return rows // high, columns // wide
     high = round((count * rows / columns) ** 0.5)
     return high, count // high
-
-
-def create(name: str, channels: int, sides: tuple[int, ...]) -> Any:
-    """The architecture with random weights, told the image size where it wants to know."""
-    import timm
-
-    if not timm.is_model(name):
-        near = timm.list_models(f"*{name[:6]}*")[:5]
-        raise Unknown(f"timm has no architecture '{name}'." + (f" Did you mean {', '.join(near)}?" if near else ""))
-    wanted: dict[str, Any] = {"pretrained": False, "in_chans": channels, "num_classes": 0}
-    for extra in ({"img_size": sides, "dynamic_img_size": True}, {"img_size": sides}, {}):
-        try:
-            return timm.create_model(name, **wanted, **extra)
-        except TypeError:
-            continue
-    raise Unknown(f"timm's '{name}' takes no in_chans or num_classes. Choose another model.name.")

@@ -18,7 +18,7 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.models.text.transformer:Transformer",
         modality={"text", "audio"},
         streams={"past", "all"},
-        summary="A pre-norm transformer for tokens or frames; model.causal=true lets it see the past only.",
+        summary="Transformer: pre-norm, for tokens or frames; model.causal=true masks the future.",
         source="Vaswani et al. 2017; Su et al. 2021",
         small=TINY,
     )
@@ -27,7 +27,7 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.models.text.gpt2:Gpt2",
         modality="text",
         streams="past",
-        summary="GPT-2 of any size, from its configuration; sees the past only.",
+        summary="GPT-2 of any size from its configuration; causal.",
         source="Radford et al. 2019",
         small=TINY,
     )
@@ -35,7 +35,7 @@ def pretask_components() -> Iterator[Component]:
         "bert",
         "pretask_plugins.models.text.bert:Bert",
         modality="text",
-        summary="BERT of any size, from its configuration; sees everything, and has a vector for the whole text.",
+        summary="BERT of any size from its configuration; bidirectional, with a class token.",
         source="Devlin et al. 2019",
         small=TINY,
     )

@@ -19,10 +19,10 @@ from pretask_plugins.models.text.sequence import (
     check_length,
     check_tokens,
     check_vocabulary,
-    longest,
-    output_of,
-    rows,
+    context_length,
+    flatten_views,
     sight_mask,
+    with_layers,
 )
 
 
@@ -60,7 +60,7 @@ class Bert(nn.Module):
         from transformers import BertConfig, BertModel
 
         check_heads("bert", width, heads)
-        size, self.context = check_tokens("bert", spec, whole_spec), longest(context, spec, whole_spec)
+        size, self.context = check_tokens("bert", spec, whole_spec), context_length(context, spec, whole_spec)
         self.class_token = class_token(spec)
         configuration = BertConfig(
             vocab_size=size,
@@ -79,7 +79,7 @@ class Bert(nn.Module):
         self.body = BertModel(configuration, add_pooling_layer=False)
 
     def extra_repr(self) -> str:
-        """The settings that no weight shows."""
+        """Return the settings that no weight shows."""
         return f"heads={self.heads}, class_token={self.class_token}"
 
     @property
@@ -95,21 +95,21 @@ class Bert(nn.Module):
         return FeatureSpec(self.width, spec.shape, spec.views)
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
-        """Features of every view: the embeddings, and what each block makes of them."""
-        present = rows(inputs.present)
+        """Return features of every view: the embeddings, and what each block makes of them."""
+        present = flatten_views(inputs.present)
         mask = sight_mask(None if present is None else with_class(present, 1), causal=False)
-        found = [self.embedded(inputs)]
+        found = [self.embed(inputs)]
         for block in self.body.encoder.layer:
             found.append(block(found[-1], mask))
         wanted = found if layers else found[-1:]
-        return output_of(
+        return with_layers(
             [as_features({"all": v[:, 1:]}, {"all": v[:, 0]}, inputs, own_pooled=True) for v in wanted], layers
         )
 
-    def embedded(self, inputs: Inputs) -> Float[Tensor, "R K D"]:
+    def embed(self, inputs: Inputs) -> Float[Tensor, "R K D"]:
         """The class token and the text as vectors that tell token, position and segment."""
         tokens = with_class(inputs.data.flatten(0, 1), self.class_token)
-        segment = rows(inputs.segment)
+        segment = flatten_views(inputs.segment)
         kinds = torch.zeros_like(tokens) if segment is None else with_class(segment, 0)
         vectors: Tensor = self.body.embeddings(input_ids=tokens, token_type_ids=kinds)
         return vectors

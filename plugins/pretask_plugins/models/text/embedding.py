@@ -11,9 +11,9 @@ from pretask_plugins.models.text.sequence import (
     as_features,
     check_tokens,
     check_vocabulary,
+    flatten_views,
     mean_present,
-    output_of,
-    rows,
+    with_layers,
 )
 
 
@@ -42,5 +42,5 @@ class Embedding(nn.Module):
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
         """The tokens' vectors; the only layer there is. The pooled vector is their mean over what is present."""
         vectors = self.embedding(inputs.data.flatten(0, 1))
-        pooled = mean_present(vectors, rows(inputs.present))
-        return output_of([as_features({"present": vectors}, {"present": pooled}, inputs)], layers)
+        pooled = mean_present(vectors, flatten_views(inputs.present))
+        return with_layers([as_features({"present": vectors}, {"present": pooled}, inputs)], layers)

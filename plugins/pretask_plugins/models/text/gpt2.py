@@ -15,17 +15,17 @@ from pretask import Features, FeatureSpec, Inputs, InputSpec
 from torch import Tensor, nn
 
 from pretask_plugins.models.text.sequence import (
-    after,
     as_features,
+    causal_mask,
     check_heads,
     check_length,
     check_tokens,
     check_vocabulary,
+    context_length,
+    flatten_views,
     last_present,
-    longest,
-    output_of,
-    rows,
     sight_mask,
+    with_layers,
 )
 
 
@@ -61,7 +61,7 @@ class Gpt2(nn.Module):
         from transformers import GPT2Config, GPT2Model
 
         check_heads("gpt2", width, heads)
-        size, self.context = check_tokens("gpt2", spec, whole_spec), longest(context, spec, whole_spec)
+        size, self.context = check_tokens("gpt2", spec, whole_spec), context_length(context, spec, whole_spec)
         configuration = GPT2Config(
             vocab_size=size,
             n_positions=self.context,
@@ -79,7 +79,7 @@ class Gpt2(nn.Module):
         self.body = GPT2Model(configuration)
 
     def extra_repr(self) -> str:
-        """The settings that no weight shows."""
+        """Return the settings that no weight shows."""
         return f"heads={self.heads}"
 
     @property
@@ -95,22 +95,24 @@ class Gpt2(nn.Module):
         return FeatureSpec(self.width, spec.shape, spec.views, ("past",))
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
-        """Features of every view: the embeddings, what each block makes of them, and the normalised last.
+        """Return features of every view: the embeddings, what each block makes of them, and the normalized last.
 
         The pooled vector is the last present token's vector, even where that is an end token, which packed rows never
         train; probes pool content instead.
         """
-        present = rows(inputs.present)
+        present = flatten_views(inputs.present)
         mask = sight_mask(present, causal=True)
-        found = [self.embedded(inputs.data.flatten(0, 1))]
+        found = [self.embed(inputs.data.flatten(0, 1))]
         for block in self.body.h:
             found.append(block(found[-1], attention_mask=mask))
         found[-1] = self.body.ln_f(found[-1])
         wanted = found if layers else found[-1:]
-        return output_of([as_features({"past": v}, {"past": last_present(v, present)}, inputs) for v in wanted], layers)
+        return with_layers(
+            [as_features({"past": v}, {"past": last_present(v, present)}, inputs) for v in wanted], layers
+        )
 
     def step(self, inputs: Inputs, memory: Any, /) -> tuple[Features, Any]:
-        """Features of positions that follow what is remembered: keys and values, which grow by these; None at first.
+        """Return features of positions that follow the memory: keys and values, which grow by these; None at first.
 
         All positions are present.
         """
@@ -118,14 +120,14 @@ class Gpt2(nn.Module):
 
         memory = DynamicCache() if memory is None else memory
         start = memory.get_seq_length()
-        vectors = self.embedded(inputs.data.flatten(0, 1), start)
-        mask = after(start, vectors)
+        vectors = self.embed(inputs.data.flatten(0, 1), start)
+        mask = causal_mask(start, vectors)
         for block in self.body.h:
             vectors = block(vectors, past_key_values=memory, attention_mask=mask)
         vectors = self.body.ln_f(vectors)
         return as_features({"past": vectors}, {"past": vectors[:, -1]}, inputs), memory
 
-    def embedded(self, tokens: Tensor, start: int = 0) -> Float[Tensor, "R L D"]:
+    def embed(self, tokens: Tensor, start: int = 0) -> Float[Tensor, "R L D"]:
         """Tokens and their positions, counted from `start`, as vectors."""
         place = torch.arange(start, start + tokens.shape[1], device=tokens.device)
         vectors: Tensor = self.body.drop(self.body.wte(tokens) + self.body.wpe(place))

@@ -1,6 +1,6 @@
 """LSTM: layers that read from left to right, or others from right to left beside them.
 
-Source: Hochreiter and Schmidhuber 1997; both directions, projected cells and short cuts as in ELMo (Peters et al.,
+Source: Hochreiter and Schmidhuber 1997; both directions, projected cells and shortcuts as in ELMo (Peters et al.,
 NAACL 2018).
 Differs: tokens have vectors of their own, where ELMo composes them of characters; nothing is clipped. The two
 directions share the tokens' vectors and nothing else. Features of one direction leave the other one's half empty, since
@@ -22,9 +22,9 @@ from pretask_plugins.models.text.sequence import (
     check_tokens,
     check_vocabulary,
     first_present,
+    flatten_views,
     last_present,
-    output_of,
-    rows,
+    with_layers,
 )
 
 Memory = list[tuple[Tensor, Tensor]]  # output and cells of every layer
@@ -38,7 +38,8 @@ class Lstm(nn.Module):
         whole_spec: Of the undivided sample.
         width: Of every vector.
         depth: Layers.
-        cells: Of every layer, projected to the width; as many as the width, and not projected, where it is left out.
+        hidden_size: Cells of every layer, projected to the width; as many as the width, and not projected, where it
+            is left out.
         dropout: Share of activations that are dropped between layers in training.
 
     Raises:
@@ -53,39 +54,41 @@ class Lstm(nn.Module):
         *,
         width: int = 512,
         depth: int = 2,
-        cells: int | None = None,
+        hidden_size: int | None = None,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
         self.width = width
         self.embedding = nn.Embedding(check_tokens("lstm", spec, whole_spec), width)
         self.dropout = nn.Dropout(dropout)
-        self.rightward = Direction(width, depth, cells, dropout)
+        self.forward_layers = Direction(width, depth, hidden_size, dropout)
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
-        """One vector per position, that has seen what came before."""
+        """Return the spec of one vector per position, that has seen what came before."""
         check_vocabulary("lstm", spec, self.embedding.num_embeddings)
         return FeatureSpec(self.width, spec.shape, spec.views, ("past",))
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
-        """Features of every view: the tokens' vectors, and what each layer makes of them.
+        """Return features of every view: the tokens' vectors, and what each layer makes of them.
 
         The pooled vector is the last present token's vector, even where that is an end token, which packed rows never
         train; probes pool content instead.
         """
-        present = rows(inputs.present)
+        present = flatten_views(inputs.present)
         vectors = self.dropout(self.embedding(inputs.data.flatten(0, 1)))
-        found = [vectors, *self.rightward(vectors, reading_order(vectors, present, backward=False))]
+        found = [vectors, *self.forward_layers(vectors, reading_order(vectors, present, backward=False))]
         wanted = found if layers else found[-1:]
-        return output_of([as_features({"past": v}, {"past": last_present(v, present)}, inputs) for v in wanted], layers)
+        return with_layers(
+            [as_features({"past": v}, {"past": last_present(v, present)}, inputs) for v in wanted], layers
+        )
 
     def step(self, inputs: Inputs, memory: Memory | None, /) -> tuple[Features, Memory]:
-        """Features of positions that follow what is remembered: the state of every layer; None at first.
+        """Return features of positions that follow what is remembered: the state of every layer; None at first.
 
         All positions are present.
         """
         vectors = self.dropout(self.embedding(inputs.data.flatten(0, 1)))
-        found, memory = self.rightward.go_on(vectors, memory)
+        found, memory = self.forward_layers.step(vectors, memory)
         return as_features({"past": found[-1]}, {"past": found[-1][:, -1]}, inputs), memory
 
 
@@ -97,8 +100,8 @@ class BiLstm(nn.Module):
         whole_spec: Of the undivided sample.
         width: Of every vector of one direction; 512 in the paper.
         depth: Layers of each direction.
-        cells: Of every layer, projected to the width; 4,096 in the paper. As many as the width, and not projected,
-            where it is left out.
+        hidden_size: Cells of every layer, projected to the width; 4,096 in the paper. As many as the width, and not
+            projected, where it is left out.
         dropout: Share of activations that are dropped between layers in training.
 
     Raises:
@@ -113,38 +116,40 @@ class BiLstm(nn.Module):
         *,
         width: int = 512,
         depth: int = 2,
-        cells: int | None = None,
+        hidden_size: int | None = None,
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
         self.width = width
         self.embedding = nn.Embedding(check_tokens("bilstm", spec, whole_spec), width)
         self.dropout = nn.Dropout(dropout)
-        self.rightward = Direction(width, depth, cells, dropout)
-        self.leftward = Direction(width, depth, cells, dropout)
+        self.forward_layers = Direction(width, depth, hidden_size, dropout)
+        self.backward_layers = Direction(width, depth, hidden_size, dropout)
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
-        """One vector per position and direction."""
+        """Return the spec of one vector per position and direction."""
         check_vocabulary("bilstm", spec, self.embedding.num_embeddings)
         return FeatureSpec(2 * self.width, spec.shape, spec.views, ("past", "future", "all"))
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
-        """Features of every view: the tokens' vectors in both halves, and what each layer makes of them."""
-        present = rows(inputs.present)
+        """Return features of every view: the tokens' vectors in both halves, and what each layer makes of them."""
+        present = flatten_views(inputs.present)
         vectors = self.dropout(self.embedding(inputs.data.flatten(0, 1)))
-        past = [vectors, *self.rightward(vectors, reading_order(vectors, present, backward=False))]
-        future = [vectors, *self.leftward(vectors, reading_order(vectors, present, backward=True))]
+        past = [vectors, *self.forward_layers(vectors, reading_order(vectors, present, backward=False))]
+        future = [vectors, *self.backward_layers(vectors, reading_order(vectors, present, backward=True))]
         pairs = list(zip(past, future, strict=True))
-        return output_of([self.offered(*pair, present, inputs) for pair in (pairs if layers else pairs[-1:])], layers)
+        return with_layers(
+            [self.build_features(*pair, present, inputs) for pair in (pairs if layers else pairs[-1:])], layers
+        )
 
-    def offered(
+    def build_features(
         self,
         past: Float[Tensor, "R L D"],
         future: Float[Tensor, "R L D"],
         present: Bool[Tensor, "R L"] | None,
         inputs: Inputs,
     ) -> Features:
-        """Three streams of one width, and what each direction knew when it had read everything.
+        """Return three streams of one width, and what each direction knew when it had read everything.
 
         No single position of `all` has both of the latter, so the pooled vector is one of its own.
         """
@@ -163,30 +168,31 @@ class BiLstm(nn.Module):
 class Direction(nn.Module):
     """A stack of layers that read in one direction; every one after the first is added to what it reads."""
 
-    def __init__(self, width: int, depth: int, cells: int | None, dropout: float) -> None:
+    def __init__(self, width: int, depth: int, hidden_size: int | None, dropout: float) -> None:
         super().__init__()
-        projected = cells is not None and cells != width
-        if projected and cells is not None and cells < width:
+        projected = hidden_size is not None and hidden_size != width
+        if projected and hidden_size is not None and hidden_size < width:
             raise Incompatible(
                 "an LSTM",
-                f"model.cells of at least model.width = {width}, to which they are projected",
-                f"{cells}",
-                "Set more cells, or a smaller width.",
+                f"model.hidden_size of at least model.width = {width}, to which they are projected",
+                f"{hidden_size}",
+                "Set a larger model.hidden_size, or a smaller model.width.",
             )
         self.layers = nn.ModuleList(
-            nn.LSTM(width, cells or width, batch_first=True, proj_size=width if projected else 0) for _ in range(depth)
+            nn.LSTM(width, hidden_size or width, batch_first=True, proj_size=width if projected else 0)
+            for _ in range(depth)
         )
         self.dropout = nn.Dropout(dropout)
 
     def forward(
         self, vectors: Float[Tensor, "R L D"], order: Int[Tensor, "R L"] | None
     ) -> list[Float[Tensor, "R L D"]]:
-        """What every layer makes of the vectors, read in the given order and given back in their own."""
-        found, _ = self.go_on(vectors if order is None else reordered(vectors, order), None)
-        return found if order is None else [reordered(each, order.argsort(1)) for each in found]
+        """Return the outputs of every layer, read in the given order and given back in their own."""
+        outputs, _ = self.step(vectors if order is None else reorder(vectors, order), None)
+        return outputs if order is None else [reorder(vectors, order.argsort(1)) for vectors in outputs]
 
-    def go_on(self, read: Float[Tensor, "R L D"], memory: Memory | None) -> tuple[list[Float[Tensor, "R L D"]], Memory]:
-        """What every layer makes of vectors in their order, from the state in which it was left, and its state then."""
+    def step(self, read: Float[Tensor, "R L D"], memory: Memory | None) -> tuple[list[Float[Tensor, "R L D"]], Memory]:
+        """Return the outputs of every layer on vectors that follow the remembered ones, and its state after them."""
         found: list[Tensor] = []
         states: Memory = []
         for number, layer in enumerate(self.layers):
@@ -203,7 +209,7 @@ class Direction(nn.Module):
 def reading_order(
     vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None, backward: bool
 ) -> Int[Tensor, "R L"] | None:
-    """The positions in the order in which they are read, padding last; None where that is their own.
+    """Return the positions in the order in which they are read, padding last; None where that is their own.
 
     >>> reading_order(torch.zeros(1, 4, 1), torch.tensor([[True, True, True, False]]), backward=True).tolist()
     [[2, 1, 0, 3]]
@@ -211,11 +217,11 @@ def reading_order(
     if present is None and not backward:
         return None
     count, length = vectors.shape[:2]
-    place = torch.arange(length, device=vectors.device).expand(count, length)
-    turn = place.flip(1) if backward else place
-    return (turn if present is None else turn + length * ~present).argsort(1)
+    position = torch.arange(length, device=vectors.device).expand(count, length)
+    rank = position.flip(1) if backward else position
+    return (rank if present is None else rank + length * ~present).argsort(1)
 
 
-def reordered(vectors: Float[Tensor, "R L D"], order: Int[Tensor, "R L"]) -> Float[Tensor, "R L D"]:
-    """The vectors in another order."""
+def reorder(vectors: Float[Tensor, "R L D"], order: Int[Tensor, "R L"]) -> Float[Tensor, "R L D"]:
+    """Return the vectors in another order."""
     return vectors.gather(1, order[..., None].expand_as(vectors))

@@ -58,12 +58,12 @@ def check_heads(who: str, width: int, heads: int, multiple: int = 1) -> None:
         )
 
 
-def longest(context: int | None, *specs: InputSpec) -> int:
+def context_length(context: int | None, *specs: InputSpec) -> int:
     """How many positions a model must have: what is asked for, else those of the longest input."""
     return context or max(spec.shape[0] for spec in specs)
 
 
-def rows(views: Tensor | None) -> Tensor | None:
+def flatten_views(views: Tensor | None) -> Tensor | None:
     """(B, V, ...) as (R, ...)."""
     return None if views is None else views.flatten(0, 1)
 
@@ -83,10 +83,10 @@ def sight_mask(present: Bool[Tensor, "R L"] | None, causal: bool) -> Bool[Tensor
     return mask.tril() if causal else mask
 
 
-def after(start: int, vectors: Float[Tensor, "R L D"]) -> Bool[Tensor, "1 1 L T"] | None:
+def causal_mask(start: int, vectors: Float[Tensor, "R L D"]) -> Bool[Tensor, "1 1 L T"] | None:
     """Who of new positions (row) may look at whom of all, where `start` positions were before; None where all may.
 
-    >>> after(1, torch.zeros(1, 2, 4))[0, 0].int().tolist()
+    >>> causal_mask(1, torch.zeros(1, 2, 4))[0, 0].int().tolist()
     [[1, 1, 0], [1, 1, 1]]
     """
     length = vectors.shape[1]
@@ -144,6 +144,6 @@ def as_features(
     )
 
 
-def output_of(layers: list[Features], wanted: bool) -> Features:
+def with_layers(layers: list[Features], wanted: bool) -> Features:
     """The last layer, with all of them inside where they are wanted."""
     return replace(layers[-1], layers=tuple(layers)) if wanted else layers[-1]

@@ -1,8 +1,8 @@
 """Transformer: for tokens of text or frames of sound, causal or not.
 
-Source: Vaswani et al., NeurIPS 2017; layer normalisation before each part (Xiong et al., ICML 2020); rotary positions
-(Su et al. 2021); initialisation as Radford et al. 2019.
-Differs: a frame enters by one linear map. A segment is told by an embedding, as in BERT, where the data are tokens.
+Source: Vaswani et al., NeurIPS 2017; layer normalization before each part (Xiong et al., ICML 2020); rotary positions
+(Su et al. 2021); initialization as Radford et al. 2019.
+Differs: a frame enters by one linear map. A segment has an embedding, as in BERT, where the data are tokens.
 Axes: R rows (views of samples), L positions, D width, E width of one head, M channels of a frame.
 """
 
@@ -15,25 +15,25 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pretask_plugins.models.text.sequence import (
-    after,
     as_features,
+    causal_mask,
     check_heads,
     check_length,
     check_tokens,
     check_vocabulary,
+    context_length,
+    flatten_views,
     last_present,
-    longest,
     mean_present,
-    output_of,
-    rows,
     sight_mask,
+    with_layers,
 )
 
 Pair = tuple[Tensor, Tensor]  # keys and values of all positions so far, (R, heads, T, E)
 Memory = list[Pair]  # of every block
 
-SPREAD = 0.02  # standard deviation of initial weights
-SLOWEST = 10_000.0  # positions in which the slowest pair of a head turns by one radian
+INITIAL_STD = 0.02  # of weights
+MAX_PERIOD = 10_000.0  # positions in which the slowest pair of a head turns by one radian
 
 
 class Transformer(nn.Module):
@@ -76,7 +76,7 @@ class Transformer(nn.Module):
         rotary = position == "rotary"
         check_heads("transformer", width, heads, 2 if rotary else 1)
         self.width, self.heads, self.causal = width, heads, causal
-        self.context = context if rotary else longest(context, spec, whole_spec)
+        self.context = context if rotary else context_length(context, spec, whole_spec)
         self.embedding: nn.Embedding | None = None
         if spec.vocabulary is not None:
             self.embedding = nn.Embedding(check_tokens("transformer", spec, whole_spec), width)
@@ -87,14 +87,14 @@ class Transformer(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(Block(width, heads, hidden * width, causal, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
-        initialise(self, depth)
+        initialize(self, depth)
 
     def extra_repr(self) -> str:
-        """The settings that no weight shows."""
+        """Return the settings that no weight shows."""
         return f"heads={self.heads}, causal={self.causal}"
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
-        """One vector per position."""
+        """Return the spec of one vector per position."""
         if self.embedding is not None:
             check_vocabulary("transformer", spec, self.embedding.num_embeddings)
         elif check_frames(spec) != self.frame.in_features:
@@ -108,18 +108,18 @@ class Transformer(nn.Module):
         return FeatureSpec(self.width, spec.shape[:1], spec.views, ("past",) if self.causal else ("all",))
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
-        """Features of every view: the embeddings, what each block makes of them, and the normalised last."""
-        vectors, present = self.embedded(inputs), rows(inputs.present)
+        """Return features of every view: the embeddings, what each block makes of them, and the normalized last."""
+        vectors, present = self.embed(inputs), flatten_views(inputs.present)
         mask, angles = sight_mask(present, self.causal), self.angles(vectors)
         found = [vectors]
         for block in self.blocks:
             found.append(block(found[-1], mask, angles)[0])
         found[-1] = self.norm(found[-1])
         wanted = found if layers else found[-1:]
-        return output_of([self.offered(each, present, inputs) for each in wanted], layers)
+        return with_layers([self.build_features(vectors, present, inputs) for vectors in wanted], layers)
 
     def step(self, inputs: Inputs, memory: Memory | None, /) -> tuple[Features, Memory]:
-        """Features of positions that follow what is remembered: keys and values by block; None at first.
+        """Return features of positions that follow what is remembered: keys and values by block; None at first.
 
         All positions are present.
 
@@ -128,22 +128,25 @@ class Transformer(nn.Module):
         """
         if not self.causal:
             raise Incompatible(
-                "transformer", "model.causal=true to go on from what it has read", "false", "Read the row anew."
+                "transformer",
+                "model.causal=true to go on from what it has read",
+                "false",
+                "Set model.causal=true, or generation.use_memory=false.",
             )
         start = 0 if memory is None else memory[0][0].shape[2]
-        vectors = self.embedded(inputs, start)
-        mask, angles = after(start, vectors), self.angles(vectors, start)
+        vectors = self.embed(inputs, start)
+        mask, angles = causal_mask(start, vectors), self.angles(vectors, start)
         kept = []
         for number, block in enumerate(self.blocks):
             vectors, pair = block(vectors, mask, angles, None if memory is None else memory[number])
             kept.append(pair)
-        return self.offered(self.norm(vectors), None, inputs), kept
+        return self.build_features(self.norm(vectors), None, inputs), kept
 
-    def embedded(self, inputs: Inputs, start: int = 0) -> Float[Tensor, "R L D"]:
-        """Tokens, or frames, with what tells their segment and, where it is learned, their position from `start` on."""
+    def embed(self, inputs: Inputs, start: int = 0) -> Float[Tensor, "R L D"]:
+        """Embed tokens or frames, with their segment and, where it is learned, their position from `start` on."""
         data = inputs.data.flatten(0, 1)
         if self.embedding is not None:
-            segment = rows(inputs.segment)
+            segment = flatten_views(inputs.segment)
             vectors = self.embedding(data) + self.segment(torch.zeros_like(data) if segment is None else segment)
         else:
             vectors = self.frame(data)
@@ -153,19 +156,21 @@ class Transformer(nn.Module):
         return dropped
 
     def angles(self, vectors: Float[Tensor, "R L D"], start: int = 0) -> Float[Tensor, "L half"] | None:
-        """By how much the pairs of a head are turned at every position from `start` on."""
+        """Return by how much the pairs of a head are turned at every position from `start` on."""
         if self.position is not None:
             return None
         return rotary_angles(start + vectors.shape[1], self.width // self.heads, vectors.device)[start:]
 
-    def offered(self, vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None, inputs: Inputs) -> Features:
-        """The one stream, with its last present vector as the pooled vector where it is causal, else the mean."""
+    def build_features(
+        self, vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None, inputs: Inputs
+    ) -> Features:
+        """Return the one stream; it is pooled by the last present vector where it is causal, else by the mean."""
         sight, pooled = ("past", last_present) if self.causal else ("all", mean_present)
         return as_features({sight: vectors}, {sight: pooled(vectors, present)}, inputs)
 
 
 class Block(nn.Module):
-    """Attention, then a perceptron, each behind a layer normalisation and beside a short cut."""
+    """Attention, then a perceptron, each behind a layer normalization and beside a shortcut."""
 
     def __init__(self, width: int, heads: int, hidden: int, causal: bool, dropout: float) -> None:
         super().__init__()
@@ -185,19 +190,19 @@ class Block(nn.Module):
         angles: Float[Tensor, "L half"] | None,
         before: Pair | None = None,
     ) -> tuple[Float[Tensor, "R L D"], Pair]:
-        """The next layer's vectors, and the keys and values of all positions so far."""
-        taken, pair = self.attended(self.norm(vectors), mask, angles, before)
+        """Return the next layer's vectors, and the keys and values of all positions so far."""
+        taken, pair = self.attend(self.norm(vectors), mask, angles, before)
         vectors = vectors + self.dropout(self.out(taken))
         return vectors + self.perceptron(vectors), pair
 
-    def attended(
+    def attend(
         self, vectors: Tensor, mask: Tensor | None, angles: Tensor | None, before: Pair | None
     ) -> tuple[Float[Tensor, "R L D"], Pair]:
-        """What every position takes from those that it sees, and the keys and values of these."""
+        """Return what every position takes from those that it sees, and the keys and values of these."""
         every = self.query_key_value(vectors).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         query, key, value = every.unbind(0)  # (R, heads, L, E)
         if angles is not None:
-            query, key = turned(query, angles), turned(key, angles)
+            query, key = rotate(query, angles), rotate(key, angles)
         if before is not None:
             key, value = torch.cat([before[0], key], 2), torch.cat([before[1], value], 2)
         share = self.share if self.training else 0.0
@@ -208,16 +213,16 @@ class Block(nn.Module):
 
 
 def rotary_angles(length: int, width: int, device: torch.device) -> Float[Tensor, "L half"]:
-    """Position times frequency, for every pair of a head; float32 whatever the precision of the rest."""
+    """Return position times frequency, for every pair of a head; float32 whatever the precision of the rest."""
     pair = torch.arange(0, width, 2, device=device, dtype=torch.float32)
     place = torch.arange(length, device=device, dtype=torch.float32)
-    return place[:, None] * SLOWEST ** (-pair / width)
+    return place[:, None] * MAX_PERIOD ** (-pair / width)
 
 
-def turned(vectors: Float[Tensor, "R heads L E"], angles: Float[Tensor, "L half"]) -> Float[Tensor, "R heads L E"]:
-    """Every pair (first half, second half) of a head turned by its angle, so that products tell distances only.
+def rotate(vectors: Float[Tensor, "R heads L E"], angles: Float[Tensor, "L half"]) -> Float[Tensor, "R heads L E"]:
+    """Rotate every pair (first half, second half) of a head, so that products depend on distances only.
 
-    >>> turned(torch.tensor([[[[1.0, 0.0]]]]), torch.tensor([[torch.pi / 2]])).round().abs().tolist()
+    >>> rotate(torch.tensor([[[[1.0, 0.0]]]]), torch.tensor([[torch.pi / 2]])).round().abs().tolist()
     [[[[0.0, 1.0]]]]
     """
     one, two = vectors.chunk(2, -1)
@@ -225,18 +230,18 @@ def turned(vectors: Float[Tensor, "R heads L E"], angles: Float[Tensor, "L half"
     return torch.cat([one * cosine - two * sine, two * cosine + one * sine], -1)
 
 
-def initialise(model: nn.Module, depth: int) -> None:
-    """Normal weights; those that end on a short cut smaller, by the root of how many add up there."""
+def initialize(model: nn.Module, depth: int) -> None:
+    """Draw normal weights; those that end on a shortcut smaller, by the root of how many add up there."""
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear | nn.Embedding):
             ends = name.endswith(("out", "perceptron.3"))
-            nn.init.normal_(module.weight, std=SPREAD / (2 * depth) ** 0.5 if ends else SPREAD)
+            nn.init.normal_(module.weight, std=INITIAL_STD / (2 * depth) ** 0.5 if ends else INITIAL_STD)
             if isinstance(module, nn.Linear) and module.bias is not None:
                 nn.init.zeros_(module.bias)
 
 
 def check_frames(*specs: InputSpec) -> int:
-    """Channels of a frame; raises Incompatible unless all specs are frames of equally many."""
+    """Return the channels of a frame; raise Incompatible unless all specs are frames of equally many."""
     for spec in specs:
         if len(spec.shape) != 2 or spec.vocabulary is not None:
             raise Incompatible(

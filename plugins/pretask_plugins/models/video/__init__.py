@@ -19,7 +19,7 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.models.video.frames:Frames",
         modality=CLIPS,
         streams="present",
-        summary="An image network over the frames of a clip, one by one; its features have seen the present only.",
+        summary="Frames: an image network over the frames of a clip, one by one.",
         source="He et al. 2016; Wightman 2019, PyTorch Image Models",
         small={"width": 8, "depth": 2},
     )
@@ -27,7 +27,7 @@ def pretask_components() -> Iterator[Component]:
         "torchvision-video",
         "pretask_plugins.models.video.torchvision_video:TorchvisionVideo",
         modality=CLIPS,
-        summary="Torchvision's r3d_18, mc3_18 and r2plus1d_18: convolutions over time and space.",
+        summary="torchvision's r3d_18, mc3_18 and r2plus1d_18: spatiotemporal convolutions.",
         source="Tran et al. 2018",
         small={"name": "mc3_18"},
     )

@@ -2,7 +2,7 @@
 
 What it adds to an image model: its features are of the stream `present`, so that a target which may see the past or the
 future of a clip only can be read from it, and its pooled vector can keep where things are (`pool`), as the fully
-connected layers of AlexNet do and a mean does not: order and direction of time are told by where things move.
+connected layers of AlexNet do and a mean does not: order and direction of time show in where things move.
 
 Source: He, Zhang, Ren and Sun, CVPR 2016 (basic blocks); Wightman 2019 for all other architectures.
 Differs: the small network has one block per stage; every stage halves the frame and doubles the width.
@@ -14,12 +14,15 @@ from itertools import pairwise
 from typing import Any
 
 from jaxtyping import Float
-from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec, Unknown
+from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
 from pretask.composition import features_by_trial
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-SMALL = "convnet"
+from pretask_plugins.shared.residual import ResidualBlock
+from pretask_plugins.shared.timm_models import create_timm
+
+SMALL_NETWORK = "convnet"
 
 
 class Frames(nn.Module):
@@ -47,7 +50,7 @@ class Frames(nn.Module):
         whole_spec: InputSpec,
         /,
         *,
-        name: str = SMALL,
+        name: str = SMALL_NETWORK,
         width: int = 32,
         depth: int = 3,
         stride: int = 2,
@@ -57,18 +60,18 @@ class Frames(nn.Module):
         super().__init__()
         check_frames(spec, whole_spec)
         self.name, self.pool = name, 0
-        if name == SMALL:
+        if name == SMALL_NETWORK:
             self.body: Any = Residual(spec.shape[0], width, depth, stride)
         else:
             sides = tuple(max(pair) for pair in zip(spec.shape[1:], whole_spec.shape[1:], strict=True))
             self.body = Timm(name, spec.shape[0], sides, output_stride)
         self.pooled = nn.Sequential()
         if pool:
-            self.pooled = connected(self.features(spec).width, pool)
+            self.pooled = build_pooling(self.features(spec).width, pool)
         self.pool = pool
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
-        """One vector per place of the last map of every frame."""
+        """Return the spec of one vector per position of the last map of every frame."""
         try:
             return features_by_trial(self, spec, ("present",))
         except (RuntimeError, AssertionError, ValueError) as error:
@@ -80,7 +83,7 @@ class Frames(nn.Module):
             ) from error
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
-        """Features of every frame, as tokens on a grid."""
+        """Return features of every frame, as tokens on a grid."""
         views = inputs.data.shape[1]
         maps = self.body(inputs.data.flatten(0, 1) * 4 - 2)
         tokens = as_tokens(maps[-1], views)
@@ -90,7 +93,7 @@ class Frames(nn.Module):
         output = Features(streams, pooled, grid, own_pooled=self.pool > 0)
         if not layers:
             return output
-        return replace(output, layers=(*(as_features(each, views) for each in maps[:-1]), output))
+        return replace(output, layers=(*(as_features(earlier, views) for earlier in maps[:-1]), output))
 
 
 class Residual(nn.Module):
@@ -100,33 +103,14 @@ class Residual(nn.Module):
         super().__init__()
         self.first = nn.Sequential(nn.Conv2d(channels, width, 3, stride, 1, bias=False), nn.BatchNorm2d(width))
         widths = [width * 2**stage for stage in range(depth + 1)]
-        self.stages = nn.ModuleList(Block(before, after) for before, after in pairwise(widths))
+        self.stages = nn.ModuleList(ResidualBlock(before, after) for before, after in pairwise(widths))
 
     def forward(self, frames: Float[Tensor, "F C H W"]) -> list[Tensor]:
-        """The map of the first convolution and of every stage."""
+        """Return the map of the first convolution and of every stage."""
         maps = [F.relu(self.first(frames))]
         for stage in self.stages:
             maps.append(stage(maps[-1]))
         return maps
-
-
-class Block(nn.Module):
-    """A basic residual block that halves the frame."""
-
-    def __init__(self, before: int, after: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(
-            nn.Conv2d(before, after, 3, 2, 1, bias=False),
-            nn.BatchNorm2d(after),
-            nn.ReLU(),
-            nn.Conv2d(after, after, 3, 1, 1, bias=False),
-            nn.BatchNorm2d(after),
-        )
-        self.short = nn.Sequential(nn.Conv2d(before, after, 1, 2, bias=False), nn.BatchNorm2d(after))
-
-    def forward(self, maps: Tensor) -> Tensor:
-        """Half the side, other channels."""
-        return F.relu(self.body(maps) + self.short(maps))
 
 
 class Timm(nn.Module):
@@ -134,47 +118,30 @@ class Timm(nn.Module):
 
     def __init__(self, name: str, channels: int, sides: tuple[int, ...], output_stride: int) -> None:
         super().__init__()
-        self.body = create(name, channels, sides, output_stride)
+        self.body = create_timm(name, channels, sides, output_stride)
 
     def forward(self, frames: Float[Tensor, "F C H W"]) -> list[Tensor]:
-        """The maps of every layer, (F, D, h, w), the last one normalised as the architecture does."""
+        """Return the maps of every layer, (F, D, h, w), the last one normalized as the architecture does."""
         maps: list[Tensor] = self.body.forward_intermediates(
             frames, norm=True, output_fmt="NCHW", intermediates_only=True
         )
         return maps
 
 
-def create(name: str, channels: int, sides: tuple[int, ...], output_stride: int) -> Any:
-    """The architecture, told the size of frames and the fineness of maps where it wants to know."""
-    import timm
-
-    if not timm.is_model(name):
-        near = timm.list_models(f"*{name[:6]}*")[:5]
-        raise Unknown(f"timm has no architecture '{name}'." + (f" Did you mean {', '.join(near)}?" if near else ""))
-    wanted: dict[str, Any] = {"pretrained": False, "in_chans": channels, "num_classes": 0}
-    wanted |= {"output_stride": output_stride} if output_stride else {}
-    for extra in ({"img_size": sides, "dynamic_img_size": True}, {"img_size": sides}, {}):
-        try:
-            return timm.create_model(name, **wanted, **extra)
-        except TypeError:
-            continue
-    raise Unknown(f"timm's '{name}' takes no in_chans, num_classes or output_stride. Choose another model.name.")
-
-
-def connected(width: int, side: int) -> nn.Sequential:
-    """From a map, brought to a side, to one vector that knows where things were."""
+def build_pooling(width: int, side: int) -> nn.Sequential:
+    """Build the map from a feature map, resized to a side, to one vector that keeps where things are."""
     full = nn.Linear(width * side**2, width)
     return nn.Sequential(nn.AdaptiveAvgPool2d(side), nn.Flatten(), full, nn.LayerNorm(width), nn.GELU())
 
 
 def as_tokens(maps: Float[Tensor, "F D h w"], views: int) -> Float[Tensor, "B V N D"]:
-    """A vector per place."""
+    """Return a vector per position."""
     tokens = maps.flatten(2).transpose(1, 2)
     return tokens.reshape(-1, views, *tokens.shape[1:])
 
 
 def as_features(maps: Float[Tensor, "F D h w"], views: int) -> Features:
-    """Maps as features: a token per place, their mean as the pooled vector."""
+    """Return maps as features: a token per position, their mean as the pooled vector."""
     tokens = as_tokens(maps, views)
     return Features({"present": tokens}, {"present": tokens.mean(2)}, tuple(maps.shape[2:]))
 

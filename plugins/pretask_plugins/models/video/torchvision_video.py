@@ -38,28 +38,28 @@ class TorchvisionVideo(nn.Module):
         self.name = name
         check_clip(name, spec, spec.shape[0])
         check_clip(name, whole_spec, spec.shape[0])
-        body = create(name, spec.shape[0])
+        body = create_network(name, spec.shape[0])
         self.parts = nn.ModuleList([body.stem, body.layer1, body.layer2, body.layer3, body.layer4])
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
-        """One vector per moment and place of the last layer, in one view."""
+        """Return the spec of one vector per moment and position of the last layer, in one view."""
         check_clip(self.name, spec, spec.shape[0])
         return features_by_trial(self, spec)
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
-        """Features of the clip, as tokens on a grid of moments and places."""
+        """Return features of the clip, as tokens on a grid of moments and positions."""
         maps = [inputs.data.transpose(1, 2) * 4 - 2]  # (B, C, T, H, W)
         for part in self.parts:
             maps.append(part(maps[-1]))
         output = as_features(maps[-1])
         if not layers:
             return output
-        earlier = tuple(as_features(each) for each in maps[1:-1])
+        earlier = tuple(as_features(earlier) for earlier in maps[1:-1])
         return Features(output.streams, output.pooled, output.grid, layers=(*earlier, output))
 
 
-def create(name: str, channels: int) -> Any:
-    """The network, with a first convolution for so many channels."""
+def create_network(name: str, channels: int) -> Any:
+    """Create the network with a first convolution for so many channels."""
     from torchvision.models import video
 
     body = getattr(video, name)(weights=None)
@@ -72,7 +72,7 @@ def create(name: str, channels: int) -> Any:
 
 
 def as_features(maps: Float[Tensor, "B D t h w"]) -> Features:
-    """Maps as features of one view: a token per moment and place, their mean as the pooled vector."""
+    """Return maps as features of one view: a token per moment and position, their mean as the pooled vector."""
     tokens = maps.flatten(2).transpose(1, 2)[:, None]
     return Features({"all": tokens}, {"all": tokens.mean(2)}, tuple(maps.shape[2:]))
 

@@ -1,4 +1,4 @@
-"""Latent variables: objectives that explain a target by noise and a code.
+"""Latent variables: objectives that decode a target from a Gaussian code.
 
 Source: Kingma and Welling, ICLR 2014 (the bound, reparameterisation); Ranganath, Gerrish and Blei, AISTATS 2014 (score
 function); Roeder, Wu and Duvenaud, NIPS 2017 (path derivative); Burda, Grosse and Salakhutdinov, ICLR 2016 (K samples).
@@ -23,7 +23,7 @@ METRICS = {
     "accuracy": Metric(FRACTION, higher_is_better=True),
     "r2": Metric(higher_is_better=True),
 }
-SMALL = {"latent": 3, "hidden": (16,)}
+SMALL = {"latent_dim": 3, "hidden": (16,)}
 
 
 @hookimpl
@@ -35,7 +35,7 @@ def pretask_components() -> Iterator[Component]:
         targets={"categories", "values"},
         bottleneck=True,
         metrics=METRICS,
-        summary="How well is y explained by a short noisy code of x, and how short is it? Any decodable target.",
+        summary="ELBO: decode the target from a Gaussian code of x (Kingma and Welling 2014).",
         source="Kingma and Welling 2014",
         small=SMALL,
     )
@@ -45,7 +45,7 @@ def pretask_components() -> Iterator[Component]:
         targets={"categories", "values"},
         bottleneck=True,
         metrics={**METRICS, "negative_iwae": NATS},
-        summary="The same with a tighter bound: the mean importance weight of K codes.",
+        summary="IWAE: importance-weighted bound on log p(y) with K codes (Burda 2016).",
         source="Burda, Grosse and Salakhutdinov 2016",
-        small={**SMALL, "samples": 3},
+        small={**SMALL, "num_latents": 3},
     )

@@ -1,8 +1,8 @@
-"""Decoders: from a code to what is said of every position of a target.
+"""Decoders: from a code to the parameters of a likelihood at every position of a target.
 
 Source: Kingma and Welling, ICLR 2014, appendix C (the perceptron with tanh). Differs: any number of layers; a second
 decoder doubles a small map until it is as large as the target. A vocabulary is reached through a vector per position.
-Axes: N codes, D dimensions of a code, C answers per position.
+Axes: N codes, D dimensions of a code, C outputs per position.
 """
 
 from itertools import pairwise
@@ -12,37 +12,37 @@ from jaxtyping import Float
 from pretask import Incompatible, TargetSpec
 from torch import Tensor, nn
 
-WORD = 64  # size of the vector from which one of more classes than that is told
-SMALLEST = 4  # side of the map that a convolutional decoder begins with, or less
-NARROWEST = 16  # channels of its last map
+MAX_RANK = 64  # of the map to the outputs of a position: a vocabulary is reached through a vector of this size
+MIN_MAP_SIDE = 4  # pixels that a convolutional decoder begins with, at most
+MIN_CHANNELS = 16  # of its last map
 CONVOLUTIONS: tuple[type[nn.Conv1d], type[nn.Conv2d]] = (nn.Conv1d, nn.Conv2d)
 
 
 class PerceptronDecoder(nn.Module):
-    """A perceptron that says everything at once.
+    """A perceptron that outputs all positions at once.
 
     Args:
-        latent: Dimensions of the code.
+        latent_dim: Dimensions of the code.
         target: What is decoded.
-        answers: Numbers to say of a position.
+        num_outputs: Numbers per position: parameters of its likelihood.
         hidden: Widths of the hidden layers.
     """
 
-    def __init__(self, latent: int, target: TargetSpec, answers: int, hidden: tuple[int, ...]) -> None:
+    def __init__(self, latent_dim: int, target: TargetSpec, num_outputs: int, hidden: tuple[int, ...]) -> None:
         super().__init__()
-        self.shape = shape_of(target)
-        each = min(answers, WORD) if prod(self.shape) > 1 else answers
+        self.shape = positions_shape(target)
+        rank = min(num_outputs, MAX_RANK) if prod(self.shape) > 1 else num_outputs
         layers: list[nn.Module] = []
         for width in hidden:
-            layers += [nn.Linear(latent, width), nn.Tanh()]
-            latent = width
-        self.body = nn.Sequential(*layers, nn.Linear(latent, prod(self.shape) * each))
-        self.last = nn.Linear(each, answers) if each < answers else nn.Identity()
+            layers += [nn.Linear(latent_dim, width), nn.Tanh()]
+            latent_dim = width
+        self.body = nn.Sequential(*layers, nn.Linear(latent_dim, prod(self.shape) * rank))
+        self.last = nn.Linear(rank, num_outputs) if rank < num_outputs else nn.Identity()
 
     def forward(self, code: Float[Tensor, "N D"]) -> Float[Tensor, "N ... C"]:
-        """What is said of every position."""
-        said: Tensor = self.last(self.body(code).view(len(code), *self.shape, -1))
-        return said
+        """Decode codes into the outputs of every position."""
+        output: Tensor = self.last(self.body(code).view(len(code), *self.shape, -1))
+        return output
 
 
 class ConvolutionalDecoder(nn.Module):
@@ -50,16 +50,16 @@ class ConvolutionalDecoder(nn.Module):
 
     Args:
         who: The objective, for the error.
-        latent: Dimensions of the code.
+        latent_dim: Dimensions of the code.
         target: What is decoded.
-        answers: Numbers to say of a position.
+        num_outputs: Numbers per position: parameters of its likelihood.
         width: Channels of the first map; halved at every doubling.
 
     Raises:
         Incompatible: The target has no positions, or is more than a line or a plane.
     """
 
-    def __init__(self, who: str, latent: int, target: TargetSpec, answers: int, width: int) -> None:
+    def __init__(self, who: str, latent_dim: int, target: TargetSpec, num_outputs: int, width: int) -> None:
         super().__init__()
         axes = len(target.grid)
         if axes not in (1, 2):
@@ -69,26 +69,26 @@ class ConvolutionalDecoder(nn.Module):
                 f"the grid {target.grid}",
                 "Set objective.decoder=perceptron.",
             )
-        self.grid, self.views, self.answers = target.grid, target.views, answers
-        doublings = max((max(target.grid) - 1) // SMALLEST, 0).bit_length()
+        self.grid, self.views, self.num_outputs = target.grid, target.views, num_outputs
+        doublings = max((max(target.grid) - 1) // MIN_MAP_SIDE, 0).bit_length()
         self.begin = tuple(-(-side // 2**doublings) for side in target.grid)
-        widths = [max(width >> step, NARROWEST) for step in range(doublings + 1)]
+        widths = [max(width >> step, MIN_CHANNELS) for step in range(doublings + 1)]
         convolution = CONVOLUTIONS[axes - 1]
-        self.first = nn.Linear(latent, widths[0] * prod(self.begin))
+        self.first = nn.Linear(latent_dim, widths[0] * prod(self.begin))
         layers: list[nn.Module] = [nn.GELU()]
         for before, after in pairwise(widths):
             layers += [nn.Upsample(scale_factor=2), convolution(before, after, 3, padding=1), nn.GELU()]
-        self.body = nn.Sequential(*layers, convolution(widths[-1], (target.views or 1) * answers, 3, padding=1))
+        self.body = nn.Sequential(*layers, convolution(widths[-1], (target.views or 1) * num_outputs, 3, padding=1))
 
     def forward(self, code: Float[Tensor, "N D"]) -> Float[Tensor, "N ... C"]:
-        """What is said of every position."""
+        """Decode codes into the outputs of every position."""
         maps: Tensor = self.body(self.first(code).view(len(code), -1, *self.begin))
         for axis, side in enumerate(self.grid, start=2):
             maps = maps.narrow(axis, 0, side)
-        maps = maps.reshape(len(code), self.views or 1, self.answers, *self.grid).movedim(2, -1)
+        maps = maps.reshape(len(code), self.views or 1, self.num_outputs, *self.grid).movedim(2, -1)
         return maps if self.views is not None else maps[:, 0]
 
 
-def shape_of(target: TargetSpec) -> tuple[int, ...]:
-    """The target's positions, views first."""
+def positions_shape(target: TargetSpec) -> tuple[int, ...]:
+    """Return the shape of the target's positions, views first."""
     return target.grid if target.views is None else (target.views, *target.grid)

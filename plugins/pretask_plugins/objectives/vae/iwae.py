@@ -1,8 +1,8 @@
 """Iwae: the importance-weighted bound, log p(y) >= E log (1/K) sum_k p(y, z_k) / q(z_k | x), in nats per sample.
 
-Source: Burda, Grosse and Salakhutdinov, ICLR 2016, section 3; the path gradient is the doubly reparameterised one of
+Source: Burda, Grosse and Salakhutdinov, ICLR 2016, section 3; the path gradient is the doubly reparameterized one of
 Tucker, Lawson, Gu and Maddison, ICLR 2019. Differs: nothing.
-Axes: B batch, K samples of the code, D its dimensions.
+Axes: B batch, K codes of a sample, D its dimensions.
 """
 
 from typing import Literal
@@ -17,10 +17,10 @@ from pretask_plugins.objectives.vae.latent_model import (
     DecoderName,
     LatentModel,
     LikelihoodName,
-    active_units,
-    as_loss,
-    fit_reports,
-    total,
+    build_vae_loss,
+    count_active_units,
+    reconstruction_reports,
+    sum_over_targets,
 )
 
 
@@ -30,12 +30,12 @@ class Iwae(LatentModel):
     Args:
         features: What the model offers; its pooled features make the code.
         targets: Categories or Values, any number of them, hidden or not.
-        latent: Dimensions of the code.
+        latent_dim: Dimensions of the code.
         likelihood: Of Values: bernoulli, gaussian, or logistic for 8-bit grey levels; auto is gaussian.
         decoder: A perceptron, or convolutions for targets on a line or in a plane.
         hidden: Widths of the perceptron's hidden layers; the first one is the convolutions' width.
-        samples: Codes drawn for each sample (K in the paper).
-        gradient: By reparameterisation, or by its path alone, whose weights for the encoder are squared.
+        num_latents: Codes drawn for each sample (K in the paper).
+        gradient: By reparameterization, or by its path alone, whose weights for the encoder are squared.
 
     Raises:
         Incompatible: A target cannot be decoded, or there is no code to draw.
@@ -47,44 +47,45 @@ class Iwae(LatentModel):
         targets: TargetSpecs,
         /,
         *,
-        latent: int = 20,
+        latent_dim: int = 20,
         likelihood: LikelihoodName = "auto",
         decoder: DecoderName = "perceptron",
         hidden: tuple[int, ...] = (500,),
-        samples: int = 5,
-        gradient: Literal["reparameterised", "path"] = "reparameterised",
+        num_latents: int = 5,
+        gradient: Literal["reparameterized", "path"] = "reparameterized",
     ) -> None:
-        super().__init__("iwae", features, targets, latent, likelihood, decoder, hidden)
-        if samples < 1:
-            raise Incompatible("iwae", "objective.samples of at least 1", f"{samples}", "Leave it at 5.")
-        self.samples, self.gradient = samples, gradient
+        super().__init__("iwae", features, targets, latent_dim, likelihood, decoder, hidden)
+        if num_latents < 1:
+            raise Incompatible("iwae", "objective.num_latents of at least 1", f"{num_latents}", "Set it to 5.")
+        self.num_latents, self.gradient = num_latents, gradient
 
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
-        """The negative bound of K codes, that of one, its two terms, and what the codes tell of each target."""
+        """Return the negative bounds of K codes and of one, the latter's two terms, and a metric of each target."""
         posterior = self.posterior(features)
-        code = posterior.draw(self.noise(draws, self.samples))
-        said = {name: self.decode(code, name) for name in self.targets}
-        fits = self.fits(said, targets)
-        scored = posterior.detached() if self.gradient == "path" else posterior
-        rate = (scored.log_density(code) - log_prior(code)).sum(-1)
-        first = {name: self.likelihoods[name].mean(each[:, 0].detach()) for name, each in said.items()}
-        return as_loss(
-            self.to_lower(code, total(fits) - rate),
+        code = posterior.draw(self.noise(draws, self.num_latents))
+        outputs = {name: self.decode(code, name) for name in self.targets}
+        log_likelihoods = self.log_likelihoods(outputs, targets)
+        scored = posterior.detach() if self.gradient == "path" else posterior
+        kl = (scored.log_density(code) - log_prior(code)).sum(-1)
+        total = sum_over_targets(log_likelihoods)
+        means = {name: self.likelihoods[name].mean(output[:, 0].detach()) for name, output in outputs.items()}
+        return build_vae_loss(
+            self.loss_per_sample(code, total - kl),
             {
-                "negative_iwae": weighted_mean(-log_mean_exp(total(fits) - rate)),
-                "negative_elbo": weighted_mean(rate - total(fits)),
-                **fit_reports(fits),
-                "kl": weighted_mean(rate),
-                "active_units": (active_units(posterior.mean.detach()), torch.ones_like(rate[0, 0])),
-                **self.metrics(first, targets),
+                "negative_iwae": weighted_mean(-log_mean_exp(total - kl)),
+                "negative_elbo": weighted_mean(kl - total),
+                **reconstruction_reports(log_likelihoods),
+                "kl": weighted_mean(kl),
+                "active_units": (count_active_units(posterior.mean.detach()), torch.ones_like(kl[0, 0])),
+                **self.metrics(means, targets),
             },
         )
 
-    def to_lower(self, code: Float[Tensor, "B K D"], log_weight: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
-        """The negative bound of every sample, differentiable by the chosen estimator."""
+    def loss_per_sample(self, code: Float[Tensor, "B K D"], log_weight: Float[Tensor, "B K"]) -> Float[Tensor, " B"]:
+        """Return the negative bound of every sample, differentiable by the chosen estimator."""
         bound: Tensor = log_mean_exp(log_weight)
         if self.gradient == "path" and code.requires_grad:
-            share = log_weight.detach().softmax(1)[..., None]
+            weight = log_weight.detach().softmax(1)[..., None]
             # The bound has weighted the gradient once, which is right for the decoder; the code's is weighted twice.
-            code.register_hook(lambda gradient: gradient * share)  # type: ignore[no-untyped-call]
+            code.register_hook(lambda gradient: gradient * weight)  # type: ignore[no-untyped-call]
         return -bound

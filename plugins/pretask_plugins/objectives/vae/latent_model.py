@@ -1,6 +1,6 @@
 """What elbo and iwae share: a Gaussian code made from the pooled features, and a decoder with a likelihood per target.
 
-Axes: B batch, K samples of the code, D its dimensions; `...` a target's views and grid, C answers per position.
+Axes: B batch, K codes of a sample, D its dimensions; `...` a target's views and grid, C outputs per position.
 """
 
 from collections.abc import Mapping
@@ -31,11 +31,12 @@ from torch import Tensor, nn
 
 from pretask_plugins.objectives.vae.decoders import ConvolutionalDecoder, PerceptronDecoder
 from pretask_plugins.objectives.vae.gaussian import Posterior, log_prior
-from pretask_plugins.objectives.vae.likelihoods import likelihood_of, log_probability
+from pretask_plugins.objectives.vae.likelihoods import build_likelihood, log_likelihood
+from pretask_plugins.shared.scores import most_likely_class, r2
 
 LikelihoodName = Literal["auto", "bernoulli", "gaussian", "logistic", "categorical"]
 DecoderName = Literal["perceptron", "convolution"]
-ACTIVE = 0.01  # variance of the posterior mean above which a dimension of the code is in use (Burda et al. 2016)
+MIN_ACTIVE_VARIANCE = 0.01  # of the posterior mean in a dimension of the code that is in use (Burda et al. 2016)
 Mean = tuple[Tensor, Tensor]  # a mean and the weight behind it, as weighted_mean gives them
 
 
@@ -46,7 +47,7 @@ class LatentModel(nn.Module):
         who: The objective, for errors.
         features: What the encoder offers.
         targets: What is decoded.
-        latent: Dimensions of the code.
+        latent_dim: Dimensions of the code.
         likelihood: Of Values; `auto` is Gaussian for them and categorical for Categories.
         decoder: The kind of all decoders.
         hidden: Widths of a perceptron's hidden layers; the first one is the width of a convolutional decoder.
@@ -60,111 +61,118 @@ class LatentModel(nn.Module):
         who: str,
         features: FeatureSpec,
         targets: TargetSpecs,
-        latent: int,
+        latent_dim: int,
         likelihood: LikelihoodName,
         decoder: DecoderName,
         hidden: tuple[int, ...],
     ) -> None:
         super().__init__()
         check_kinds(who, targets, {"categories", "values"})
-        check_size(who, latent)
-        self.latent, self.targets = latent, dict(targets)
-        self.read = one_readout(who, features, targets)
-        self.to_code = nn.Linear(self.read.width, 2 * latent)
-        self.likelihoods = Heads({name: likelihood_of(who, name, spec, likelihood) for name, spec in targets.items()})
+        check_latent_dim(who, latent_dim)
+        self.latent_dim, self.targets = latent_dim, dict(targets)
+        self.readout = find_shared_readout(who, features, targets)
+        self.to_code = nn.Linear(self.readout.width, 2 * latent_dim)
+        self.likelihoods = Heads(
+            {name: build_likelihood(who, name, spec, likelihood) for name, spec in targets.items()}
+        )
         self.decoders = Heads(
             {
-                name: make_decoder(who, decoder, latent, spec, self.likelihoods[name].answers, hidden)
+                name: build_decoder(who, decoder, latent_dim, spec, self.likelihoods[name].num_outputs, hidden)
                 for name, spec in targets.items()
             }
         )
 
     def posterior(self, features: Features) -> Posterior:
         """q(z | x), in float32."""
-        mean, log_variance = upcast(self.to_code(self.read(features))).chunk(2, -1)
+        mean, log_variance = upcast(self.to_code(self.readout(features))).chunk(2, -1)
         return Posterior(mean, log_variance)
 
-    def noise(self, draws: Draws, samples: int) -> Float[Tensor, "B K D"]:
-        """What codes are made of."""
-        return draws.normal("code", samples, self.latent)
+    def noise(self, draws: Draws, num_latents: int) -> Float[Tensor, "B K D"]:
+        """Draw the standard normal noise of which codes are made."""
+        return draws.normal("code", num_latents, self.latent_dim)
 
     def decode(self, code: Float[Tensor, "B K D"], name: str) -> Float[Tensor, "B K ... C"]:
-        """What the decoder of a target says for every code."""
-        said: Tensor = upcast(self.decoders[name](code.flatten(0, 1)))
-        return said.view(*code.shape[:2], *said.shape[1:])
+        """Decode codes into the parameters of a target's likelihood."""
+        output: Tensor = upcast(self.decoders[name](code.flatten(0, 1)))
+        return output.view(*code.shape[:2], *output.shape[1:])
 
     def means(self, code: Float[Tensor, "B K D"]) -> Mapping[str, Float[Tensor, "B K ... C"]]:
-        """The expected value of every target, or the log-probabilities of its classes."""
+        """Return the expected value of every target, or the log-probabilities of its classes."""
         return {name: self.likelihoods[name].mean(self.decode(code, name)) for name in self.targets}
 
-    def fits(self, said: Mapping[str, Tensor], targets: Targets) -> Mapping[str, Float[Tensor, "B K"]]:
-        """log p(y | z) of every target, from what the decoders say."""
-        return {name: log_probability(self.likelihoods[name], said[name], targets[name]) for name in self.targets}
+    def log_likelihoods(self, outputs: Mapping[str, Tensor], targets: Targets) -> Mapping[str, Float[Tensor, "B K"]]:
+        """Return log p(y | z) of every target, from the decoders' outputs."""
+        return {name: log_likelihood(self.likelihoods[name], outputs[name], targets[name]) for name in self.targets}
 
     def log_weights(self, code: Float[Tensor, "B K D"], posterior: Posterior, targets: Targets) -> Float[Tensor, "B K"]:
-        """log p(y, z) - log q(z | x), of which the bound is a mean and log p(y) the logarithm of a mean exponential."""
-        said = {name: self.decode(code, name) for name in self.targets}
-        rate = (posterior.log_density(code) - log_prior(code)).sum(-1)
-        return total(self.fits(said, targets)) - rate
+        """Return log p(y, z) - log q(z | x).
+
+        The bound is its mean, and log p(y) the logarithm of the mean of its exponential.
+        """
+        outputs = {name: self.decode(code, name) for name in self.targets}
+        kl = (posterior.log_density(code) - log_prior(code)).sum(-1)
+        return sum_over_targets(self.log_likelihoods(outputs, targets)) - kl
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
-        """What is decoded from the mean of the code: values (B, ..., C), or log-probabilities."""
+        """Return what is decoded from the mean of the code: values (B, ..., C), or log-probabilities."""
         means = self.means(self.posterior(features).mean[:, None])
         return {name: mean[:, 0] for name, mean in means.items()}
 
-    def score(self, guess: Mapping[str, Tensor], targets: Targets, /) -> Loss:
-        """The same reports for a guess that needs no code: its divergence is 0. What nobody asked for is passed over.
+    def score(self, predictions: Mapping[str, Tensor], targets: Targets, /) -> Loss:
+        """Return the same reports for predictions that need no code: their divergence is 0.
 
-        Where a likelihood has a deviation, it is the one at which the guess is likeliest.
+        Predictions of other targets are passed over. A likelihood with a standard deviation has the one at which the
+        prediction is most likely.
         """
-        fits = {}
-        guess = {name: guess[name] for name in targets}
-        for name, values in guess.items():
+        log_likelihoods = {}
+        means = {name: predictions[name] for name in targets}
+        for name, mean in means.items():
             likelihood = self.likelihoods[name]
-            said = likelihood.saying(values.float())
-            fits[name] = log_probability(likelihood.fitted(said, targets[name]), said[:, None], targets[name])
-        free = torch.zeros_like(total(fits))
-        return as_loss(
-            total(fits).mean(1).neg(),
+            output = likelihood.inverse_link(mean.float())
+            best = likelihood.with_best_std(output, targets[name])
+            log_likelihoods[name] = log_likelihood(best, output[:, None], targets[name])
+        total = sum_over_targets(log_likelihoods)
+        return build_vae_loss(
+            total.mean(1).neg(),
             {
-                "negative_elbo": weighted_mean(-total(fits)),
-                **fit_reports(fits),
-                "kl": weighted_mean(free),
-                **self.metrics(guess, targets),
+                "negative_elbo": weighted_mean(-total),
+                **reconstruction_reports(log_likelihoods),
+                "kl": weighted_mean(torch.zeros_like(total)),
+                **self.metrics(means, targets),
             },
         )
 
-    def metrics(self, guess: Mapping[str, Tensor], targets: Targets) -> dict[str, Mean]:
-        """The share of the variance that is explained, or of classes that are right."""
-        return {
-            (f"{name}.accuracy" if isinstance(spec, Categories) else f"{name}.r2"): (
-                accuracy(guess[name], targets[name])
-                if isinstance(spec, Categories)
-                else explained(guess[name], targets[name])
-            )
-            for name, spec in self.targets.items()
-        }
+    def metrics(self, means: Mapping[str, Tensor], targets: Targets) -> dict[str, Mean]:
+        """Return the accuracy of every target of categories, and R^2 of every other."""
+        reports = {}
+        for name, spec in self.targets.items():
+            mean, target = means[name], targets[name]
+            if isinstance(spec, Categories):
+                reports[f"{name}.accuracy"] = accuracy(mean, target)
+            else:
+                reports[f"{name}.r2"] = r2(mean, target.value, target.weight)
+        return reports
 
     @property
     def chance(self) -> dict[str, float]:
-        """Nats of a guess that knows nothing, where all of t is asked for; 1 / classes; no variance explained."""
-        blind = [self.likelihoods[name].blind() for name in self.targets]
+        """Return the value of each part for a prediction that knows nothing; the bound where y is all of t."""
+        uniform = [self.likelihoods[name].uniform_nats() for name in self.targets]
         known = {f"{name}.r2": 0.0 for name, spec in self.targets.items() if not isinstance(spec, Categories)}
         known |= {f"{n}.accuracy": 1 / spec.classes for n, spec in self.targets.items() if isinstance(spec, Categories)}
-        if None not in blind and not any(spec.hidden for spec in self.targets.values()):
-            sizes = [positions(spec) for spec in self.targets.values()]
-            known["negative_elbo"] = sum(nats * size for nats, size in zip(blind, sizes, strict=True))
+        if None not in uniform and not any(spec.hidden for spec in self.targets.values()):
+            sizes = [count_positions(spec) for spec in self.targets.values()]
+            known["negative_elbo"] = sum(nats * size for nats, size in zip(uniform, sizes, strict=True))
         return known
 
 
-def check_size(who: str, latent: int) -> None:
+def check_latent_dim(who: str, latent_dim: int) -> None:
     """Raise Incompatible unless the code has a dimension."""
-    if latent < 1:
-        raise Incompatible(who, "objective.latent of at least 1", f"{latent}", "Leave it at 20.")
+    if latent_dim < 1:
+        raise Incompatible(who, "objective.latent_dim of at least 1", f"{latent_dim}", "Set it to 20.")
 
 
-def one_readout(who: str, features: FeatureSpec, targets: TargetSpecs) -> Readout:
-    """How the pooled features are read, blind enough for every target; raises Incompatible where none is."""
+def find_shared_readout(who: str, features: FeatureSpec, targets: TargetSpecs) -> Readout:
+    """Return how pooled features are read that every target may see; raise Incompatible where there is none."""
     readouts = [
         find_readout(who, name, features, replace(spec, grid=(), views=None), bottleneck=True)
         for name, spec in targets.items()
@@ -173,42 +181,46 @@ def one_readout(who: str, features: FeatureSpec, targets: TargetSpecs) -> Readou
         raise Incompatible(
             who,
             "targets that may all see the same, since one code is made for them",
-            "different sights" if readouts else "no target",
+            "targets of different sights" if readouts else "no target",
             "Choose a split with one sight.",
         )
     return readouts[0]
 
 
-def make_decoder(
-    who: str, kind: DecoderName, latent: int, target: TargetSpec, answers: int, hidden: tuple[int, ...]
+def build_decoder(
+    who: str, kind: DecoderName, latent_dim: int, target: TargetSpec, num_outputs: int, hidden: tuple[int, ...]
 ) -> nn.Module:
-    """A decoder of the wanted kind."""
+    """Build a decoder of the wanted kind."""
     if kind == "perceptron":
-        return PerceptronDecoder(latent, target, answers, hidden)
-    return ConvolutionalDecoder(who, latent, target, answers, hidden[0] if hidden else 64)
+        return PerceptronDecoder(latent_dim, target, num_outputs, hidden)
+    return ConvolutionalDecoder(who, latent_dim, target, num_outputs, hidden[0] if hidden else 64)
 
 
-def positions(spec: TargetSpec) -> int:
-    """How many positions a target has, views included."""
+def count_positions(spec: TargetSpec) -> int:
+    """Count the positions of a target, views included."""
     count = spec.views or 1
     for side in spec.grid:
         count *= side
     return count
 
 
-def total(fits: Mapping[str, Tensor]) -> Tensor:
-    """The sum over targets."""
-    return torch.stack(list(fits.values())).sum(0)
+def sum_over_targets(log_likelihoods: Mapping[str, Tensor]) -> Tensor:
+    """Return the sum over targets."""
+    return torch.stack(list(log_likelihoods.values())).sum(0)
 
 
-def fit_reports(fits: Mapping[str, Float[Tensor, "B K"]]) -> dict[str, Mean]:
-    """The negative log-likelihood given the code, in nats; for each of several targets as well."""
-    each = {name: weighted_mean(-fit) for name, fit in fits.items()} if len(fits) > 1 else {}
-    return {"reconstruction": weighted_mean(-total(fits)), **each}
+def reconstruction_reports(log_likelihoods: Mapping[str, Float[Tensor, "B K"]]) -> dict[str, Mean]:
+    """Return the negative log-likelihood given the code, in nats; for each of several targets as well."""
+    total = sum_over_targets(log_likelihoods)
+    by_target = log_likelihoods if len(log_likelihoods) > 1 else {}
+    return {
+        "reconstruction": weighted_mean(-total),
+        **{name: weighted_mean(-values) for name, values in by_target.items()},
+    }
 
 
-def as_loss(per_sample: Float[Tensor, " B"], reports: Mapping[str, Mean]) -> Loss:
-    """The mean over the batch is what is differentiated; what is reported stands beside it."""
+def build_vae_loss(per_sample: Float[Tensor, " B"], reports: Mapping[str, Mean]) -> Loss:
+    """Return the loss that is differentiated, the mean over the batch, with reports beside it."""
     return Loss(
         weighted_mean(per_sample)[0],
         {name: mean.detach() for name, (mean, _) in reports.items()},
@@ -216,24 +228,12 @@ def as_loss(per_sample: Float[Tensor, " B"], reports: Mapping[str, Mean]) -> Los
     )
 
 
-def active_units(mean: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
-    """Dimensions of the code whose mean varies from sample to sample."""
-    return (mean.var(0, correction=0) > ACTIVE).float().sum()
+def count_active_units(mean: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
+    """Count the dimensions of the code whose mean varies from sample to sample."""
+    return (mean.var(0, correction=0) > MIN_ACTIVE_VARIANCE).float().sum()
 
 
-def accuracy(guess: Float[Tensor, "B ... C"], target: Target) -> Mean:
-    """The share of positions whose likeliest class is right, or the likeliest of the candidates."""
-    answer = target.value
-    if target.probability is not None:
-        answer = answer.gather(-1, target.probability.argmax(-1, keepdim=True))[..., 0]
-    return weighted_mean((guess.argmax(-1) == answer).float(), target.weight)
-
-
-def explained(guess: Float[Tensor, "B ... C"], target: Target) -> Mean:
-    """1 - squared error / variance about the batch's mean."""
-    value = target.value.float()
-    weight = torch.ones_like(value) if target.weight is None else target.weight[..., None].expand_as(value)
-    centre, count = weighted_mean(value, weight)
-    variance, _ = weighted_mean((value - centre).square(), weight)
-    squared, _ = weighted_mean((value - guess).square(), weight)
-    return 1 - squared / variance.clamp(min=1e-12), count
+def accuracy(log_probability: Float[Tensor, "B ... C"], target: Target) -> Mean:
+    """Return the share of positions whose most likely class is the label."""
+    correct = log_probability.argmax(-1) == most_likely_class(target)
+    return weighted_mean(correct.float(), target.weight)

@@ -1,8 +1,8 @@
-"""Likelihoods: log p(y | z) of a target, from what a decoder says of it, in nats.
+"""Likelihoods: log p(y | z) of a target, from the outputs of a decoder, in nats.
 
-Source: Kingma and Welling, ICLR 2014, appendix C (Bernoulli, Gaussian); Salimans et al., ICLR 2017 (discretised
-logistic). Differs: the deviation is learned, one for every channel, and not predicted, so that no single pixel can
-drive the density to infinity.
+Source: Kingma and Welling, ICLR 2014, appendix C (Bernoulli, Gaussian); Salimans et al., ICLR 2017 (discretized
+logistic). Differs: the standard deviation is learned, one for every channel, and not predicted, so that no single pixel
+can drive the density to infinity.
 Axes: `...` positions, C channels or classes.
 """
 
@@ -17,126 +17,126 @@ from torch.nn import functional as F
 
 from pretask_plugins.objectives.vae.gaussian import log_normal
 
-LEVELS = 256  # grey levels of an 8-bit image
-LEAST = -7.0  # the smallest logarithm of a deviation: a quarter of a grey level
+GRAY_LEVELS = 256  # of an 8-bit image
+MIN_LOG_STD = -7.0  # a standard deviation of a quarter of a gray level
 
 
 class Bernoulli(nn.Module):
-    """Black or white; grey values count as probabilities. The decoder says logits."""
+    """Black or white; gray values count as probabilities. The decoder outputs logits."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.answers = channels
+        self.num_outputs = channels
 
-    def forward(self, said: Float[Tensor, "... C"], target: Target) -> Float[Tensor, "..."]:
-        """log p of every position."""
-        value = target.value.to(said.dtype).expand_as(said)
-        return -F.binary_cross_entropy_with_logits(said, value, reduction="none").sum(-1)
+    def forward(self, output: Float[Tensor, "... C"], target: Target) -> Float[Tensor, "..."]:
+        """Return log p of every position."""
+        value = target.value.to(output.dtype).expand_as(output)
+        return -F.binary_cross_entropy_with_logits(output, value, reduction="none").sum(-1)
 
-    def mean(self, said: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
-        """The expected value."""
-        return said.sigmoid()
+    def mean(self, output: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
+        """Return the expected value."""
+        return output.sigmoid()
 
-    def saying(self, guess: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
-        """What a decoder would say whose mean is this guess."""
-        return guess.logit(1e-4)
+    def inverse_link(self, mean: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
+        """Return the output of a decoder that has this mean."""
+        return mean.logit(1e-4)
 
-    def fitted(self, guess: Float[Tensor, "... C"], target: Target) -> nn.Module:
-        """Itself: a mean is all there is."""
+    def with_best_std(self, mean: Float[Tensor, "... C"], target: Target) -> nn.Module:
+        """Return itself: there is no scale to fit."""
         return self
 
-    def blind(self) -> float | None:
-        """Nats of a position for a guess of one half everywhere."""
-        return self.answers * math.log(2)
+    def uniform_nats(self) -> float | None:
+        """Return the nats of a position at a probability of one half."""
+        return self.num_outputs * math.log(2)
 
 
 class Gaussian(nn.Module):
-    """Real numbers with one learned deviation for every channel. The decoder says means."""
+    """Real numbers with one learned standard deviation for every channel. The decoder outputs means."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.answers = channels
-        self.log_deviation = nn.Parameter(torch.full((channels,), -1.0))
+        self.num_outputs = channels
+        self.log_std = nn.Parameter(torch.full((channels,), -1.0))
 
-    def forward(self, said: Float[Tensor, "... C"], target: Target) -> Float[Tensor, "..."]:
-        """log p of every position."""
-        return log_normal(target.value.to(said.dtype), said, 2 * self.log_deviation.clamp(min=LEAST)).sum(-1)
+    def forward(self, output: Float[Tensor, "... C"], target: Target) -> Float[Tensor, "..."]:
+        """Return log p of every position."""
+        return log_normal(target.value.to(output.dtype), output, 2 * self.log_std.clamp(min=MIN_LOG_STD)).sum(-1)
 
-    def mean(self, said: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
-        """The expected value."""
-        return said
+    def mean(self, output: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
+        """Return the expected value."""
+        return output
 
-    def saying(self, guess: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
-        """What a decoder would say whose mean is this guess."""
-        return guess
+    def inverse_link(self, mean: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
+        """Return the output of a decoder that has this mean."""
+        return mean
 
-    def fitted(self, guess: Float[Tensor, "... C"], target: Target) -> nn.Module:
-        """The same with the deviation at which this guess is likeliest."""
-        over = tuple(range(guess.ndim - 1))
-        weight = torch.ones_like(guess) if target.weight is None else target.weight[..., None].expand_as(guess)
-        variance = ((guess - target.value).square() * weight).sum(over) / weight.sum(over).clamp(min=1)
-        likelihood = type(self)(self.answers).to(guess.device)
-        likelihood.log_deviation.data = 0.5 * variance.clamp(min=1e-12).log()
+    def with_best_std(self, mean: Float[Tensor, "... C"], target: Target) -> nn.Module:
+        """Return the same with the standard deviation at which this mean is most likely."""
+        axes = tuple(range(mean.ndim - 1))
+        weight = torch.ones_like(mean) if target.weight is None else target.weight[..., None].expand_as(mean)
+        variance = ((mean - target.value).square() * weight).sum(axes) / weight.sum(axes).clamp(min=1)
+        likelihood = type(self)(self.num_outputs).to(mean.device)
+        likelihood.log_std.data = 0.5 * variance.clamp(min=1e-12).log()
         return likelihood
 
-    def blind(self) -> float | None:
-        """No blind guess: a density has no scale of its own."""
+    def uniform_nats(self) -> float | None:
+        """Return None: without a scale there is no uniform density of real numbers."""
         return None
 
 
 class Logistic(Gaussian):
-    """One of 256 grey levels in [0, 1]: the mass of a logistic distribution from half a level below to half above.
+    """One of 256 gray levels in [0, 1]: the mass of a logistic distribution from half a level below to half above.
 
     Both ends take what lies beyond them.
     """
 
-    def forward(self, said: Float[Tensor, "... C"], target: Target) -> Float[Tensor, "..."]:
-        """log p of every position."""
-        scale = self.log_deviation.clamp(min=LEAST).exp() * math.sqrt(3) / math.pi
-        return log_logistic_mass(target.value.to(said.dtype), said, scale).sum(-1)
+    def forward(self, output: Float[Tensor, "... C"], target: Target) -> Float[Tensor, "..."]:
+        """Return log p of every position."""
+        scale = self.log_std.clamp(min=MIN_LOG_STD).exp() * math.sqrt(3) / math.pi
+        return log_logistic_mass(target.value.to(output.dtype), output, scale).sum(-1)
 
-    def blind(self) -> float | None:
-        """Nats of a position where every level is as likely as any other."""
-        return self.answers * math.log(LEVELS)
+    def uniform_nats(self) -> float | None:
+        """Return the nats of a position where all levels are equally likely."""
+        return self.num_outputs * math.log(GRAY_LEVELS)
 
 
 class Categorical(nn.Module):
-    """One of so many classes, or a distribution over some of them. The decoder says logits."""
+    """A class, or a distribution over some classes. The decoder outputs logits."""
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.answers = classes
+        self.num_outputs = classes
 
-    def forward(self, said: Float[Tensor, "... C"], target: Target) -> Float[Tensor, "..."]:
-        """log p of every position."""
-        log_probability = said.log_softmax(-1)
+    def forward(self, output: Float[Tensor, "... C"], target: Target) -> Float[Tensor, "..."]:
+        """Return log p of every position."""
+        log_probability = output.log_softmax(-1)
         if target.probability is None:
-            index = target.value[..., None].expand(*said.shape[:-1], 1)
+            index = target.value[..., None].expand(*output.shape[:-1], 1)
             return log_probability.gather(-1, index)[..., 0]
-        index = target.value.expand(*said.shape[:-1], -1)
+        index = target.value.expand(*output.shape[:-1], -1)
         return (target.probability * log_probability.gather(-1, index)).sum(-1)
 
-    def mean(self, said: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
-        """Log-probabilities."""
-        return said.log_softmax(-1)
+    def mean(self, output: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
+        """Return log-probabilities."""
+        return output.log_softmax(-1)
 
-    def saying(self, guess: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
-        """What a decoder would say whose log-probabilities are this guess."""
-        return guess
+    def inverse_link(self, mean: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
+        """Return the output of a decoder that has these log-probabilities."""
+        return mean
 
-    def fitted(self, guess: Float[Tensor, "... C"], target: Target) -> nn.Module:
-        """Itself: probabilities are all there is."""
+    def with_best_std(self, mean: Float[Tensor, "... C"], target: Target) -> nn.Module:
+        """Return itself: there is no scale to fit."""
         return self
 
-    def blind(self) -> float | None:
-        """Nats of a position where every class is as likely as any other."""
-        return math.log(self.answers)
+    def uniform_nats(self) -> float | None:
+        """Return the nats of a position where all classes are equally likely."""
+        return math.log(self.num_outputs)
 
 
 def log_logistic_mass(
     value: Float[Tensor, "..."], mean: Float[Tensor, "..."], scale: Float[Tensor, "..."]
 ) -> Float[Tensor, "..."]:
-    """The log-probability of a level in [0, 1] under a discretised logistic distribution.
+    """Return the log-probability of a level in [0, 1] under a discretized logistic distribution.
 
     log(F(u) - F(l)) = log F(u) + log F(-l) + log(1 - e^(l - u)), which is exact in both tails.
 
@@ -144,7 +144,7 @@ def log_logistic_mass(
     >>> round(log_logistic_mass(levels, torch.tensor(0.3), torch.tensor(0.1)).exp().sum().item(), 4)
     1.0
     """
-    half = 0.5 / (LEVELS - 1)
+    half = 0.5 / (GRAY_LEVELS - 1)
     upper, lower = (value + half - mean) / scale, (value - half - mean) / scale
     inner = F.logsigmoid(upper) + F.logsigmoid(-lower) + (-torch.expm1(lower - upper)).clamp(min=1e-12).log()
     above = torch.where(value > 1 - half, F.logsigmoid(-lower), inner)
@@ -154,8 +154,8 @@ def log_logistic_mass(
 VALUES: Mapping[str, type[Bernoulli | Gaussian]] = {"bernoulli": Bernoulli, "gaussian": Gaussian, "logistic": Logistic}
 
 
-def likelihood_of(who: str, name: str, spec: TargetSpec, wanted: str) -> nn.Module:
-    """The likelihood of a target: `auto` takes categorical for Categories and Gaussian for Values.
+def build_likelihood(who: str, name: str, spec: TargetSpec, wanted: str) -> nn.Module:
+    """Build the likelihood of a target: `auto` takes categorical for Categories and Gaussian for Values.
 
     Raises:
         Incompatible: A likelihood of real numbers is wanted for categories.
@@ -180,14 +180,14 @@ def likelihood_of(who: str, name: str, spec: TargetSpec, wanted: str) -> nn.Modu
     return VALUES["gaussian" if wanted == "auto" else wanted](spec.channels)
 
 
-def log_probability(likelihood: nn.Module, said: Shaped[Tensor, "B K ... C"], target: Target) -> Float[Tensor, "B K"]:
-    """log p of a sample: the weighted sum over its positions, for every code."""
-    spread = Target(
+def log_likelihood(likelihood: nn.Module, output: Shaped[Tensor, "B K ... C"], target: Target) -> Float[Tensor, "B K"]:
+    """Return log p of a sample: the weighted sum over its positions, for every code."""
+    by_code = Target(
         target.value[:, None],
         None,
         None if target.probability is None else target.probability[:, None],
     )
-    each: Tensor = likelihood(said, spread)
+    values: Tensor = likelihood(output, by_code)
     if target.weight is not None:
-        each = each * target.weight[:, None]
-    return each.flatten(2).sum(2) if each.ndim > 2 else each
+        values = values * target.weight[:, None]
+    return values.flatten(2).sum(2) if values.ndim > 2 else values

@@ -21,8 +21,8 @@ from pretask import (
     Task,
     Values,
 )
-from pretask_plugins.evaluators.density.density import Density, best_posterior, bound, weigh
-from pretask_plugins.evaluators.density.pictures import as_images, from_prior, manifold, traversals
+from pretask_plugins.evaluators.density.density import Density, best_posterior, bound, weigh_codes
+from pretask_plugins.evaluators.density.pictures import as_images, draw_codes, manifold, traversals
 from pretask_plugins.objectives.vae.elbo import Elbo
 from pretask_plugins.splits.whole import Whole
 from scipy import stats
@@ -56,14 +56,14 @@ def images(part: str) -> Samples:
 
 def planted(wrong: float = 0.0) -> Task:
     objective = Elbo(
-        FeatureSpec(4), {"pixels": Values(1, grid=(SIDE, SIDE), hidden=False)}, latent=2, hidden=(), samples=1
+        FeatureSpec(4), {"pixels": Values(1, grid=(SIDE, SIDE), hidden=False)}, latent_dim=2, hidden=(), num_latents=1
     )
     with torch.no_grad():
         objective.to_code.weight.copy_(torch.eye(4))
         objective.to_code.bias.zero_()
         objective.decoders["pixels"].body[0].weight.copy_(COLUMNS)
         objective.decoders["pixels"].body[0].bias.zero_()
-        objective.likelihoods["pixels"].log_deviation.fill_(math.log(DEVIATION))
+        objective.likelihoods["pixels"].log_std.fill_(math.log(DEVIATION))
     return Task("planted", Whole(), Exact(wrong), objective, Recipe(), OBSERVED, torch.device("cpu"))
 
 
@@ -78,7 +78,7 @@ def evidence() -> float:
 
 
 def test_of_an_exact_model_every_bound_is_the_evidence_and_there_is_no_gap() -> None:
-    numbers = found(planted(), codes=60, gap_items=20, gap_steps=40)
+    numbers = found(planted(), num_latents=60, gap_size=20, gap_steps=40)
     assert numbers["elbo"] == pytest.approx(evidence(), abs=1e-3)
     assert numbers["iwae"] == pytest.approx(evidence(), abs=1e-3)
     assert numbers["elbo"] == pytest.approx(numbers["reconstruction_log_likelihood"] - numbers["kl"], abs=1e-4)
@@ -89,7 +89,7 @@ def test_of_an_exact_model_every_bound_is_the_evidence_and_there_is_no_gap() -> 
 
 def test_a_wrong_encoder_loses_what_the_divergence_says_and_the_search_finds_it() -> None:
     wrong = 0.3
-    numbers = found(planted(wrong), codes=300, gap_items=40, gap_steps=100)
+    numbers = found(planted(wrong), num_latents=300, gap_size=40, gap_steps=100)
     lost = float(0.5 * wrong**2 * PRECISION.sum())  # KL between Gaussians of equal variance
     assert numbers["elbo"] == pytest.approx(evidence() - lost, abs=0.1)
     assert numbers["elbo"] < numbers["iwae"] < evidence() + 0.05
@@ -111,15 +111,15 @@ def test_weights_do_not_depend_on_how_the_codes_are_cut() -> None:
     task, batch = planted(0.2), next(images("test").batches(8, torch.device("cpu")))
     _, targets = task.split(batch, Draws(batch.index))
     posterior = task.objective.posterior(task.model(task.split.whole(batch)))
-    many, _ = weigh(task.objective, posterior, targets, Draws(batch.index), 120)
-    few, _ = weigh(task.objective, posterior, targets, Draws(batch.index), 100)
+    many, _ = weigh_codes(task.objective, posterior, targets, Draws(batch.index), 120)
+    few, _ = weigh_codes(task.objective, posterior, targets, Draws(batch.index), 100)
     assert many.shape == (8, 120)
     assert torch.allclose(many[:, :100], few)
     assert len(torch.unique(many[0])) == 120
 
 
 def test_pictures_are_png_files_of_so_many_images() -> None:
-    numbers = found(planted(), items=12)
+    numbers = found(planted(), test_size=12)
     shown = {name: value for name, value in numbers.items() if isinstance(value, Figure)}
     assert set(shown) == {"samples", "reconstructions", "manifold", "traversals"}
     side = 2 * 20 + 2  # pixels enlarged twenty times, and a gap
@@ -136,7 +136,7 @@ def test_the_manifold_cuts_the_prior_into_cells_of_equal_mass() -> None:
     quantile = torch.special.ndtr(grid.double())
     assert torch.allclose(quantile[:, 0, 0], torch.linspace(0.05, 0.95, 20).double(), atol=1e-6)
     assert torch.equal(grid[:, 0, 0], grid[0, :, 1])
-    codes = from_prior(50_000, 2, torch.device("cpu"))
+    codes = draw_codes(50_000, 2, torch.device("cpu"))
     cell = torch.bucketize(codes, grid[:, 0, 0].contiguous())
     inner = ((cell > 0) & (cell < 20)).all(1)
     counts = torch.bincount((cell[inner, 0] - 1) * 19 + cell[inner, 1] - 1, minlength=19 * 19)
@@ -167,7 +167,10 @@ def test_an_objective_without_a_code_is_refused() -> None:
 def test_nothing_is_changed_by_measuring() -> None:
     task = planted(0.2)
     before = {name: value.clone() for name, value in task.objective.state_dict().items()}
-    first, again = found(task, codes=20, gap_items=8, gap_steps=5), found(task, codes=20, gap_items=8, gap_steps=5)
+    first, again = (
+        found(task, num_latents=20, gap_size=8, gap_steps=5),
+        found(task, num_latents=20, gap_size=8, gap_steps=5),
+    )
     assert first == again
     assert all(torch.equal(value, task.objective.state_dict()[name]) for name, value in before.items())
     assert task.objective.training

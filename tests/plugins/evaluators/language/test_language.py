@@ -64,8 +64,8 @@ class Rows:
     def extent(self, part: str) -> Extent:
         return Extent(200, 400)
 
-    def decode(self, ids: Tensor) -> str:
-        return "".join("abcde"[number - 7] for number in ids.tolist() if number >= 7)
+    def decode(self, ids: list[int]) -> str:
+        return "".join("abcde"[number - 7] for number in ids if number >= 7)
 
 
 class Attentive(nn.Module):
@@ -160,7 +160,7 @@ def test_the_gap_to_the_entropy_of_the_grammar_is_told() -> None:
     assert "words of" in found["tokenizer"].value
 
 
-@pytest.mark.parametrize("evaluator", [LanguageModel(), Generation(prompt=3)])
+@pytest.mark.parametrize("evaluator", [LanguageModel(), Generation(prompt_length=3)])
 def test_a_task_that_hides_other_tokens_is_refused(evaluator: Any) -> None:
     with pytest.raises(PretaskError, match=r"next token.*'token', which may see all.*causal-lm"):
         list(evaluator(task(split=MaskTokens(vocabulary=WORDS)), Rows(), Budget()))
@@ -173,7 +173,7 @@ def test_text_in_another_vocabulary_is_refused() -> None:
         list(LanguageModel()(task(), data, Budget()))
 
 
-WAYS = [GREEDY, Sampling(temperature=0.7), Sampling(top_k=3), Sampling(nucleus=0.8)]
+WAYS = [GREEDY, Sampling(temperature=0.7), Sampling(top_k=3), Sampling(top_p=0.8)]
 
 
 @pytest.mark.parametrize("sampling", WAYS)
@@ -183,7 +183,7 @@ def test_a_memory_of_keys_and_values_changes_no_text_and_reads_every_token_once(
     texts, reads = [], []
     for use_memory in (True, False):
         made.model.read = 0
-        texts.append(generate(made, prompts(), tokens=7, sampling=sampling, use_memory=use_memory))
+        texts.append(generate(made, prompts(), max_new_tokens=7, sampling=sampling, use_memory=use_memory))
         reads.append(made.model.read)
     assert torch.equal(*texts)
     assert reads == [3 + 6, sum(range(3, 10))]
@@ -198,14 +198,16 @@ def test_a_memory_of_keys_and_values_changes_no_text_and_reads_every_token_once(
 def test_models_of_ours_write_the_same_with_and_without_memory(model: Any, sampling: Sampling) -> None:
     made = task(model)
     assert isinstance(made.model, Remembers)
-    texts = [generate(made, prompts(), tokens=7, sampling=sampling, use_memory=memory) for memory in (True, False)]
+    texts = [
+        generate(made, prompts(), max_new_tokens=7, sampling=sampling, use_memory=memory) for memory in (True, False)
+    ]
     assert torch.equal(*texts)
 
 
 @pytest.mark.parametrize("model", [causal, lambda *specs: Lstm(*specs, width=16, depth=1)])
 def test_greedy_text_is_the_likeliest_token_after_every_prefix(model: Any) -> None:
     made = task(model)
-    text = generate(made, prompts(), tokens=6)
+    text = generate(made, prompts(), max_new_tokens=6)
     allowed = torch.tensor([3, *range(7, 12)])  # the end and ordinary tokens
     made.model.eval()
     said = made.objective.predict(made.model(Inputs(text[:, None])))["next"]
@@ -219,9 +221,9 @@ def test_greedy_text_is_the_likeliest_token_after_every_prefix(model: Any) -> No
 def test_what_is_written_depends_on_seed_and_prompt_only_and_not_on_the_others_beside_it() -> None:
     made, given, sampling = task(), prompts(), Sampling()
     index = torch.arange(6)
-    whole = generate(made, given, tokens=5, sampling=sampling, draws=Draws(index, 3))
-    alone = generate(made, given[4:], tokens=5, sampling=sampling, draws=Draws(index[4:], 3))
-    other = generate(made, given, tokens=5, sampling=sampling, draws=Draws(index, 4))
+    whole = generate(made, given, max_new_tokens=5, sampling=sampling, draws=Draws(index, 3))
+    alone = generate(made, given[4:], max_new_tokens=5, sampling=sampling, draws=Draws(index[4:], 3))
+    other = generate(made, given, max_new_tokens=5, sampling=sampling, draws=Draws(index, 4))
     assert torch.equal(whole[4:], alone)
     assert not torch.equal(whole, other)
 
@@ -231,7 +233,7 @@ def test_after_the_end_there_is_padding_and_no_other_special_token_is_written() 
     with torch.no_grad():
         made.objective.heads["next"][-1].weight.zero_()
         made.objective.heads["next"][-1].bias.zero_()[:7] += 2.0  # special tokens are likelier than the others
-    texts = generate(made, prompts(20), tokens=7, sampling=Sampling())[:, 3:]
+    texts = generate(made, prompts(20), max_new_tokens=7, sampling=Sampling())[:, 3:]
     over = (texts == 3).cumsum(1) - (texts == 3).int() > 0
     assert bool(over.any())
     assert bool((texts[over] == 0).all())
@@ -241,11 +243,11 @@ def test_after_the_end_there_is_padding_and_no_other_special_token_is_written() 
 @pytest.mark.parametrize(("length", "tokens"), [(3, 8), (0, 2)])
 def test_there_must_be_a_prompt_and_room_for_its_continuation(length: int, tokens: int) -> None:
     with pytest.raises(PretaskError, match=f"at most 10 .* got a prompt of {length} and {tokens}"):
-        generate(task(), prompts(2, length), tokens=tokens)
+        generate(task(), prompts(2, length), max_new_tokens=tokens)
 
 
 def test_texts_are_shown_and_repetition_is_counted_beside_that_of_the_test_text() -> None:
-    found = numbers(Generation(prompts=5, prompt=3), task(), Rows())
+    found = numbers(Generation(num_prompts=5, prompt_length=3), task(), Rows())
     texts = found.pop("texts")
     assert isinstance(texts, Figure)
     assert Image.open(io.BytesIO(texts.png)).format == "PNG"
@@ -271,7 +273,7 @@ def test_the_headline_of_generation_rises_with_what_the_model_knows() -> None:
             if right:
                 head.weight[:, :12] = torch.eye(12).roll(1, 0) * 5
                 head.weight[7, 11], head.weight[0, 11] = 5, 0
-        known.append(numbers(Generation(prompts=4, prompt=3), made, data))
+        known.append(numbers(Generation(num_prompts=4, prompt_length=3), made, data))
     assert known[0]["overlap"] > 0.8 > 0.5 > known[1]["overlap"]
     assert known[0]["test text: overlap"] == known[1]["test text: overlap"] > 0.8
 
@@ -296,7 +298,7 @@ def test_a_page_shows_line_breaks_as_such_and_no_character_as_a_box() -> None:
 
 def test_rows_that_are_shorter_than_a_prompt_are_refused() -> None:
     with pytest.raises(PretaskError, match="at least 4 tokens; got none"):
-        list(Generation(prompt=3)(task(), Rows(torch.zeros(20, LENGTH, dtype=torch.bool)), Budget()))
+        list(Generation(prompt_length=3)(task(), Rows(torch.zeros(20, LENGTH, dtype=torch.bool)), Budget()))
 
 
 def test_repeated_groups_count_by_text_and_different_ones_over_all_texts() -> None:

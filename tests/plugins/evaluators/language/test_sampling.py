@@ -41,11 +41,11 @@ def test_top_k_is_the_likeliest_k_renormalised(count: int) -> None:
 def test_the_nucleus_is_the_smallest_set_that_has_the_mass(mass: float) -> None:
     scores = random_scores()
     wanted = [by_force_nucleus(row, mass) for row in scores.softmax(-1).double().tolist()]
-    assert_same(Sampling(nucleus=mass).distribution(scores), wanted)
+    assert_same(Sampling(top_p=mass).distribution(scores), wanted)
 
 
 def test_the_token_that_crosses_the_mass_is_kept() -> None:
-    found = Sampling(nucleus=0.6).distribution(torch.tensor([[0.5, 0.3, 0.2]]).log())
+    found = Sampling(top_p=0.6).distribution(torch.tensor([[0.5, 0.3, 0.2]]).log())
     assert found.isfinite().tolist() == [[True, True, False]]
 
 
@@ -57,7 +57,7 @@ def test_a_temperature_raises_probabilities_to_its_inverse() -> None:
 
 def test_greedy_one_token_and_a_low_temperature_all_take_the_likeliest() -> None:
     scores, unit = random_scores(), Draws(torch.arange(50)).uniform("unit")
-    for way in (GREEDY, Sampling(top_k=1), Sampling(temperature=1e-4), Sampling(nucleus=1e-6)):
+    for way in (GREEDY, Sampling(top_k=1), Sampling(temperature=1e-4), Sampling(top_p=1e-6)):
         assert torch.equal(way(scores, unit), scores.argmax(-1))
 
 
@@ -70,7 +70,7 @@ def test_tokens_come_as_often_as_they_are_likely() -> None:
     assert float(((count - expected).square() / expected)[share > 0].sum()) < 13.8  # 99.9 %, 2 degrees of freedom
 
 
-@pytest.mark.parametrize("numbers", [{"temperature": -1.0}, {"top_k": -1}, {"nucleus": 0.0}, {"nucleus": 1.1}])
+@pytest.mark.parametrize("numbers", [{"temperature": -1.0}, {"top_k": -1}, {"top_p": 0.0}, {"top_p": 1.1}])
 def test_numbers_out_of_range_are_refused(numbers: dict[str, float]) -> None:
     with pytest.raises(PretaskError, match=f"{next(iter(numbers))} = "):
         Sampling(**numbers)  # type: ignore[arg-type]

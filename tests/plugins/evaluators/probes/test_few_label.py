@@ -7,10 +7,16 @@ from typing import Any
 import pytest
 import torch
 from pretask import Budget, Draws, PretaskError
-from pretask_plugins.evaluators.probes.few_label import FIXED, FewLabels, half_width, subset, supplied
+from pretask_plugins.evaluators.probes.few_label import (
+    DEFAULT_REGULARIZER,
+    FewLabels,
+    available_sizes,
+    draw_labels,
+    half_width,
+)
 from pretask_plugins.evaluators.probes.logistic import GRID, fit_grid
 from pretask_plugins.evaluators.probes.moments import Rows, moments
-from pretask_plugins.evaluators.probes.validation_split import Labelled, Part, Probed, probed
+from pretask_plugins.evaluators.probes.validation_split import LabeledPart, Part, ProbeData, build_probe_data
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -23,14 +29,14 @@ def measure(data: Any, evaluator: FewLabels | None = None, seed: int = 0) -> dic
 
 
 def test_forty_labels_of_each_class_find_what_one_does_not() -> None:
-    found = measure(Planted(signal=8.0), FewLabels(per_class=(1, 40), share=(), draws=1))
+    found = measure(Planted(signal=8.0), FewLabels(per_class=(1, 40), label_fraction=(), draws=1))
     assert found["layer"] == 2.0
     assert found["1.accuracy"] < 0.8 < 0.99 < found["40.accuracy"]
 
 
 def test_noise_scores_at_chance_with_any_number_of_labels() -> None:
     data = Planted(signal=0.0)
-    found = measure(data, FewLabels(per_class=(1, 10, 100), share=(0.01,), draws=1))
+    found = measure(data, FewLabels(per_class=(1, 10, 100), label_fraction=(0.01,), draws=1))
     low, high = stats.binom.interval(0.999, data.test, 1 / data.classes)
     for size in ("1", "10", "100", "1%"):
         assert low <= round(found[f"{size}.accuracy"] * data.test) <= high
@@ -38,11 +44,11 @@ def test_noise_scores_at_chance_with_any_number_of_labels() -> None:
 
 def test_the_interval_adds_students_over_the_draws_and_that_over_test_samples_as_squares() -> None:
     data = Planted(signal=2.5)
-    every = measure(data, FewLabels(per_class=(2,), share=(), draws=3))
-    probe = probed("test", task(), data, Budget(), "", 0.2)
-    deviation = moments(probe.train.features["layer2.mean"]).deviation
+    every = measure(data, FewLabels(per_class=(2,), label_fraction=(), draws=3))
+    probe = build_probe_data("test", task(), data, Budget(), "", 0.2)
+    std = moments(probe.train.features["layer2.mean"]).std
     counts = torch.full((4,), 2)
-    each = [FewLabels().measure(probe, "layer2.mean", deviation, counts, 0, draw)[0] for draw in range(3)]
+    each = [FewLabels().measure(probe, "layer2.mean", std, counts, 0, draw)[0] for draw in range(3)]
     mean, total = sum(each) / 3, data.test + 4
     share = (mean * data.test + 2) / total
     student, items = stats.t.ppf(0.975, 2) * stats.sem(each), 1.96 * (share * (1 - share) / total) ** 0.5
@@ -58,7 +64,7 @@ def test_draws_that_agree_and_a_perfect_score_leave_an_interval_over_test_sample
 
 
 def test_one_draw_has_no_interval() -> None:
-    assert set(measure(Planted(), FewLabels(per_class=(1,), share=(), draws=1))) == {
+    assert set(measure(Planted(), FewLabels(per_class=(1,), label_fraction=(), draws=1))) == {
         "1.accuracy",
         "1.balanced_accuracy",
         "majority",
@@ -68,23 +74,23 @@ def test_one_draw_has_no_interval() -> None:
 
 def test_a_size_that_a_class_cannot_supply_is_left_out() -> None:
     labels = torch.tensor([0] * 40 + [1] * 300 + [3] * 6)
-    probe = Probed(Labelled({}, labels), Labelled({}, labels), 4, labels == 0)
-    sizes = supplied(probe, (1, 5, 10, 100), (0.01, 0.1))
+    probe = ProbeData(LabeledPart({}, labels), LabeledPart({}, labels), 4, labels == 0)
+    sizes = available_sizes(probe, (1, 5, 10, 100), (0.01, 0.1))
     assert {name: counts.tolist() for name, counts in sizes.items()} == {
         "1": [1, 1, 0, 1],
         "5": [5, 5, 0, 5],
         "10%": [4, 30, 0, 1],
     }
     with pytest.raises(PretaskError, match="classes that supply a size"):
-        measure(Planted(train=20), FewLabels(per_class=(100,), share=()))
+        measure(Planted(train=20), FewLabels(per_class=(100,), label_fraction=()))
 
 
 def test_subsets_are_balanced_nested_and_another_one_for_every_draw_and_seed() -> None:
     labels = Draws(torch.arange(500)).integers("class", 0, 4)
-    small, large = (subset(labels, torch.full((4,), size), 0, 0) for size in (5, 20))
+    small, large = (draw_labels(labels, torch.full((4,), size), 0, 0) for size in (5, 20))
     assert torch.bincount(labels[large]).tolist() == [20] * 4
     assert set(small.tolist()) < set(large.tolist())
-    others = [subset(labels, torch.full((4,), 5), seed, draw) for seed, draw in ((0, 1), (1, 0), (1, 1))]
+    others = [draw_labels(labels, torch.full((4,), 5), seed, draw) for seed, draw in ((0, 1), (1, 0), (1, 1))]
     assert len({tuple(each.tolist()) for each in (small, *others)}) == 4
 
 
@@ -92,9 +98,11 @@ def test_below_five_samples_of_a_class_the_regulariser_is_the_fixed_one() -> Non
     features, labels = Draws(torch.arange(20)).normal("x", 16), torch.arange(20) % 4
     ones = torch.ones(16)
     few, enough = (Part(Rows(features, torch.arange(count)), labels[:count]) for count in (16, 20))
-    assert GRID[FIXED] == pytest.approx(1.0)
-    assert FewLabels().regulariser(few, 4, ones, 0) == FIXED
-    assert FewLabels().regulariser(enough, 4, ones, 0) != FIXED  # noise: the strongest or the weakest serves best
+    assert GRID[DEFAULT_REGULARIZER] == pytest.approx(1.0)
+    assert FewLabels().pick_regularizer(few, 4, ones, 0) == DEFAULT_REGULARIZER
+    assert (
+        FewLabels().pick_regularizer(enough, 4, ones, 0) != DEFAULT_REGULARIZER
+    )  # noise: the strongest or the weakest serves best
 
 
 def test_features_are_divided_by_the_deviation_of_the_whole_training_part() -> None:
@@ -102,16 +110,16 @@ def test_features_are_divided_by_the_deviation_of_the_whole_training_part() -> N
     features, labels = draws.normal("x", 5) * 3 + 1, torch.arange(30) % 3
     wide = torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
     for count in (4, 30):  # by the Gram matrix and by the covariance
-        given = fit_grid(features[:count], labels[:count], 3, GRID[20:30], deviation=wide, dtype=torch.float64)
-        assert torch.equal(given.basis.deviation, wide.double())
+        given = fit_grid(features[:count], labels[:count], 3, GRID[20:30], std=wide, dtype=torch.float64)
+        assert torch.equal(given.basis.std, wide.double())
         scaled = fit_grid(
-            features[:count] / wide, labels[:count], 3, GRID[20:30], deviation=torch.ones(5), dtype=torch.float64
+            features[:count] / wide, labels[:count], 3, GRID[20:30], std=torch.ones(5), dtype=torch.float64
         )
         assert torch.allclose(given.loss, scaled.loss, rtol=1e-4)
 
 
 def test_what_deviates_much_over_the_training_part_weighs_little() -> None:
-    probe = probed("test", task(), Planted(signal=12.0), Budget(), "", 0.2)
+    probe = build_probe_data("test", task(), Planted(signal=12.0), Budget(), "", 0.2)
     loud = torch.tensor([1.0] * 4 + [100.0] * 12)  # the twelve features that are noise
     for count in (3, 6):  # with the fixed regulariser and with a chosen one
         counts = torch.full((4,), count)
@@ -119,7 +127,7 @@ def test_what_deviates_much_over_the_training_part_weighs_little() -> None:
         assert even < 0.8 < 0.99 < told
 
 
-@pytest.mark.parametrize("options", [{"per_class": (0,)}, {"share": (2.0,)}, {"draws": 0}, {"layer": -1}])
+@pytest.mark.parametrize("options", [{"per_class": (0,)}, {"label_fraction": (2.0,)}, {"draws": 0}, {"layer": -1}])
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(PretaskError, match=f"few-label.{next(iter(options))} needs"):
         FewLabels(**options)
@@ -128,6 +136,6 @@ def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None
 def test_a_layer_that_does_not_exist_is_refused_and_another_one_can_be_asked_for() -> None:
     with pytest.raises(PretaskError, match="one of 1, 2, the layers that offer the pooling mean; got 3"):
         measure(Planted(train=40), FewLabels(layer=3))
-    found = measure(Planted(signal=12.0), FewLabels(per_class=(4,), share=(), draws=1, layer=1))
+    found = measure(Planted(signal=12.0), FewLabels(per_class=(4,), label_fraction=(), draws=1, layer=1))
     assert found["layer"] == 1.0
     assert found["4.accuracy"] < 0.5

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 from pretask import Draws
-from pretask_plugins.evaluators.probes.basis import Rotated, fit_basis
+from pretask_plugins.evaluators.probes.basis import RotatedColumns, fit_basis
 from pretask_plugins.evaluators.probes.logistic import (
     GRID,
     Problem,
     Solution,
     State,
+    choose_lower,
     convexity_bound,
     fit_grid,
-    lower_of,
-    minimise,
+    minimize,
 )
 from scipy.special import logsumexp, softmax
 from sklearn.datasets import load_digits
@@ -98,12 +98,12 @@ def test_the_objective_is_within_a_thousandth_of_the_lowest(kind: str, dtype: to
 
 @pytest.mark.parametrize("kind", ["separable", "overlapping", "noisy", "wide"])
 def test_the_best_of_the_grid_is_as_accurate_as_scikit_learns(kind: str) -> None:
-    features, labels, others, answers = blobs(kind)
+    features, labels, others, scores = blobs(kind)
     solution, places = fit_grid(features, labels, 3), [8, 16, 22, 28, 36]
     even, test = (standardized(solution, some) for some in (features, others))
     fits = [LogisticRegression(C=GRID[place], tol=1e-6, max_iter=5000).fit(even, labels.numpy()) for place in places]
-    best = max(fit.score(test, answers.numpy()) for fit in fits)
-    accuracy = (solution.predict(others)[places] == answers).double().mean(1).max()
+    best = max(fit.score(test, scores.numpy()) for fit in fits)
+    accuracy = (solution.predict(others)[places] == scores).double().mean(1).max()
     assert float(accuracy) == pytest.approx(best, abs=0.002)  # four of 2,000 items
 
 
@@ -122,20 +122,20 @@ def test_what_is_left_is_within_the_tolerance_and_the_gap(kind: str, tolerance: 
 def test_the_gap_is_no_larger_than_strong_convexity_allows() -> None:
     features, labels, _, _ = blobs("overlapping")
     basis = fit_basis(features, torch.float64)
-    start = State.at_prior(Problem(Rotated(basis(features)), labels, 3, basis.variance))
+    start = State.at_prior(Problem(RotatedColumns(basis(features)), labels, 3, basis.variance))
     strengths = torch.tensor([10.0, 1.0, 0.1, 0.01]).double()
-    state = start.moved_to(strengths)
-    least = minimise(state, 1e-12)[0].loss
-    for some in (state, minimise(state, 1e-1)[0], minimise(state, 1e-3)[0]):
+    state = start.move_to(strengths)
+    least = minimize(state, 1e-12)[0].loss
+    for some in (state, minimize(state, 1e-1)[0], minimize(state, 1e-3)[0]):
         assert bool((some.loss - least <= convexity_bound(some) + 1e-12).all())
-    assert float((start.moved_to(strengths).loss - least)[0] / convexity_bound(state)[0]) > 0.8  # tight where strong
+    assert float((start.move_to(strengths).loss - least)[0] / convexity_bound(state)[0]) > 0.8  # tight where strong
 
 
 def test_the_gradient_is_that_of_the_loss() -> None:
     features, labels, _, _ = blobs("overlapping")
     basis = fit_basis(features, torch.float64)
-    problem = Problem(Rotated(basis(features)), labels, 3, basis.variance)
-    weights = Draws(torch.arange(2)).normal("w", 3, len(problem.penalised)).double().requires_grad_()
+    problem = Problem(RotatedColumns(basis(features)), labels, 3, basis.variance)
+    weights = Draws(torch.arange(2)).normal("w", 3, len(problem.penalized)).double().requires_grad_()
     logits = torch.einsum("gcr,rn->gnc", weights, problem.columns.values)
     nats = (
         torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.repeat(2), reduction="none").view(2, -1).mean(1)
@@ -149,10 +149,10 @@ def test_the_gradient_is_that_of_the_loss() -> None:
 def test_where_no_member_moves_there_is_nothing_to_compute() -> None:
     features, labels, _, _ = blobs("overlapping")
     basis = fit_basis(features)
-    problem = Problem(Rotated(basis(features)), labels, 3, basis.variance)
-    loss, gradient = problem.data_terms(torch.zeros(0, 3, len(problem.penalised)))
+    problem = Problem(RotatedColumns(basis(features)), labels, 3, basis.variance)
+    loss, gradient = problem.data_terms(torch.zeros(0, 3, len(problem.penalized)))
     assert loss.shape == (0,)
-    assert gradient.shape == (0, 3, len(problem.penalised))
+    assert gradient.shape == (0, 3, len(problem.penalized))
 
 
 def test_two_precisions_agree() -> None:
@@ -182,7 +182,7 @@ def test_a_basis_of_more_features_than_samples_keeps_every_distance() -> None:
     features, _, _, _ = blobs("wide")
     basis = fit_basis(features, torch.float64)
     rotated = basis(features)[:-1]
-    even = (features.double() - basis.mean) / basis.deviation
+    even = (features.double() - basis.mean) / basis.std
     assert len(basis.variance) == len(features) - 1  # the mean takes one away
     assert torch.allclose(torch.cdist(rotated.T, rotated.T), torch.cdist(even, even), atol=1e-6)
     assert torch.allclose(basis.rotation.T @ basis.rotation, torch.eye(len(basis.variance)).double(), atol=1e-9)
@@ -210,26 +210,26 @@ def halfway() -> State:
     """A state after a few steps at one strength."""
     features, labels, _, _ = blobs("overlapping")
     basis = fit_basis(features, torch.float64)
-    start = State.at_prior(Problem(Rotated(basis(features)), labels, 3, basis.variance))
-    return minimise(start.moved_to(torch.tensor([0.1]).double()), 1e-3)[0]
+    start = State.at_prior(Problem(RotatedColumns(basis(features)), labels, 3, basis.variance))
+    return minimize(start.move_to(torch.tensor([0.1]).double()), 1e-3)[0]
 
 
 def test_a_pair_carried_to_another_strength_is_the_change_of_its_gradient() -> None:
     state = halfway()
-    s, y = state.moved_to(torch.tensor([0.1, 0.03]).double()).pairs[-1]
+    s, y = state.move_to(torch.tensor([0.1, 0.03]).double()).pairs[-1]
     for member, strength in enumerate((0.1, 0.03)):
-        there = state.moved_to(torch.tensor([strength]).double())
+        there = state.move_to(torch.tensor([strength]).double())
         before = there.weights - s[member]
         gradient = state.problem.data_terms(before)[1] + there.penalty * before
         assert torch.allclose(there.gradient - gradient, y[member], atol=1e-12)
 
 
 def test_the_lower_of_two_states_is_taken_member_by_member() -> None:
-    state = halfway().moved_to(torch.tensor([0.05, 0.025]).double())
-    ahead = state.ahead(0.3 * state.weights[-1])
-    lower = lower_of(state, ahead)
-    assert bool((state.loss != ahead.loss).all())
-    assert torch.equal(lower.loss, torch.minimum(state.loss, ahead.loss))
+    state = halfway().move_to(torch.tensor([0.05, 0.025]).double())
+    extrapolate = state.extrapolate(0.3 * state.weights[-1])
+    lower = choose_lower(state, extrapolate)
+    assert bool((state.loss != extrapolate.loss).all())
+    assert torch.equal(lower.loss, torch.minimum(state.loss, extrapolate.loss))
     assert torch.allclose(lower.data_loss, state.problem.data_terms(lower.weights)[0])
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from pretask import Budget, Choice, Items, PretaskError, Samples
 from pretask_plugins.evaluators.probes.few_label import FewLabels
-from pretask_plugins.evaluators.probes.knn import NearestNeighbours
+from pretask_plugins.evaluators.probes.knn import NearestNeighbors
 from pretask_plugins.evaluators.probes.linear import LinearProbe
 from pretask_plugins.evaluators.probes.rank import Rank
 from pretask_plugins.evaluators.probes.ridge import RidgeProbe
@@ -19,7 +19,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from sentences import WAYS, sentences, sentences_task
 
-PROBES = pytest.mark.parametrize("probe", [LinearProbe, NearestNeighbours, RidgeProbe], ids=["linear", "knn", "ridge"])
+PROBES = pytest.mark.parametrize("probe", [LinearProbe, NearestNeighbors, RidgeProbe], ids=["linear", "knn", "ridge"])
 CHANCE = 0.5  # a quarter, and more than five standard errors of 80 test samples
 
 
@@ -52,11 +52,11 @@ def test_test_rows_choose_neither_layer_nor_pooling(probe: Any) -> None:
         made = sentences(part, "last")
         if part == "train":
             return made
-        turned = made.data.clone()
-        turned[40:] = sentences("test", "own").data[40:].flip(0)
+        rotate_weights = made.data.clone()
+        rotate_weights[40:] = sentences("test", "own").data[40:].flip(0)
         label = replace(made.labels["class"], value=made.labels["class"].value.clone())
         label.value[40:] = 3 - label.value[40:]
-        return replace(made, data=turned, labels={"class": label}, fingerprint="poisoned")
+        return replace(made, data=rotate_weights, labels={"class": label}, fingerprint="poisoned")
 
     clean, dirty = (measure(probe(), "last", data) for data in (None, poisoned))
     assert torch.equal(clean["accuracy.items"].correct[:40], dirty["accuracy.items"].correct[:40])
@@ -66,7 +66,7 @@ def test_test_rows_choose_neither_layer_nor_pooling(probe: Any) -> None:
 
 
 def test_few_labels_and_ranks_are_of_the_mean_unless_another_pooling_is_named() -> None:
-    few = partial(FewLabels, per_class=(5,), share=(), draws=2)
+    few = partial(FewLabels, per_class=(5,), label_fraction=(), draws=2)
     assert measure(few(), "mean")["5.accuracy"] > 0.95
     assert measure(few(), "last")["5.accuracy"] < CHANCE
     assert measure(few(pooling="last"), "last")["5.accuracy"] > 0.95
@@ -76,7 +76,7 @@ def test_few_labels_and_ranks_are_of_the_mean_unless_another_pooling_is_named() 
 
 @pytest.mark.parametrize("pooling", [(), ("cls",), ("mean", "sum")])
 def test_poolings_that_do_not_exist_are_refused(pooling: tuple[str, ...]) -> None:
-    for probe in (LinearProbe, NearestNeighbours, RidgeProbe):
+    for probe in (LinearProbe, NearestNeighbors, RidgeProbe):
         with pytest.raises(PretaskError, match=r"pooling needs some of mean, last, own, mean-max"):
             probe(pooling=pooling)
     for single in (FewLabels, Rank):

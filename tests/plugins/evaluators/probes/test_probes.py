@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 import torch
 from pretask import Budget, Choice, Draws, Items, PretaskError, Samples
-from pretask_plugins.evaluators.probes.knn import NearestNeighbours, neighbours, vote
+from pretask_plugins.evaluators.probes.knn import NearestNeighbors, find_neighbors, vote
 from pretask_plugins.evaluators.probes.linear import LinearProbe
 from pretask_plugins.evaluators.probes.logistic import GRID, fit_grid
 from pretask_plugins.evaluators.probes.ridge import RidgeProbe
 from pretask_plugins.evaluators.probes.validation_split import (
-    Labelled,
+    LabeledPart,
     LayerChoice,
-    Probed,
+    ProbeData,
     balanced_accuracy,
-    probed,
-    stratified,
+    build_probe_data,
+    split_stratified,
 )
 from scipy import stats
 
@@ -26,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from planted import Planted, samples, task
 
-PROBES = (LinearProbe(), NearestNeighbours(), RidgeProbe())
+PROBES = (LinearProbe(), NearestNeighbors(), RidgeProbe())
 
 
 def measure(probe: object, data: object, shift: float = 0.0) -> dict[str, object]:
@@ -47,9 +47,9 @@ def test_a_planted_signal_is_found_in_the_layer_that_has_it(probe: object) -> No
 @pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])
 def test_noise_scores_at_chance(probe: object) -> None:
     data = Planted(signal=0.0)
-    right = round(float(measure(probe, data)["accuracy"]) * data.test)  # type: ignore[arg-type]
+    correct = round(float(measure(probe, data)["accuracy"]) * data.test)  # type: ignore[arg-type]
     low, high = stats.binom.interval(0.999, data.test, 1 / data.classes)
-    assert low <= right <= high
+    assert low <= correct <= high
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])
@@ -62,9 +62,9 @@ def test_shuffled_labels_score_at_chance(probe: object) -> None:
         order = Draws(torch.arange(1)).permutation(part, len(label))[0]
         return samples(made.data.view(-1, 16), label[order], 4, f"shuffled {part}")
 
-    right = round(float(measure(probe, shuffled)["accuracy"]) * data.test)  # type: ignore[arg-type]
+    correct = round(float(measure(probe, shuffled)["accuracy"]) * data.test)  # type: ignore[arg-type]
     low, high = stats.binom.interval(0.999, data.test, 1 / data.classes)
-    assert low <= right <= high
+    assert low <= correct <= high
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])
@@ -109,7 +109,7 @@ def test_a_blind_guess_reaches_the_largest_class() -> None:
 
 
 def test_data_without_labels_is_refused() -> None:
-    with pytest.raises(PretaskError, match="labelled data"):
+    with pytest.raises(PretaskError, match="labeled data"):
         measure(LinearProbe(), lambda part: replace(Planted()(part), labels={}))
 
 
@@ -133,11 +133,11 @@ def test_data_of_one_class_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"k": ()}, {"k": (0, 5)}, {"temperature": (0.0,)}, {"held_out": 0.0}, {"held_out": 1.0}]
+    "options", [{"k": ()}, {"k": (0, 5)}, {"temperature": (0.0,)}, {"val_fraction": 0.0}, {"val_fraction": 1.0}]
 )
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(PretaskError, match=f"knn.{next(iter(options))} needs"):
-        measure(NearestNeighbours(**options), Planted())
+        measure(NearestNeighbors(**options), Planted())
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])
@@ -164,31 +164,31 @@ def test_the_headline_is_the_layer_that_held_out_data_chose_and_is_said() -> Non
 
 @pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])
 def test_what_is_held_out_was_not_learned_from(probe: Any) -> None:
-    given = probed("test", task(), Planted(signal=0.0, train=32), Budget(), "", 0.5)
+    given = build_probe_data("test", task(), Planted(signal=0.0, train=32), Budget(), "", 0.5)
     choice = probe.choose(given, "layer2.mean")
     choice = choice if isinstance(choice, LayerChoice) else choice[0]
-    share = choice.held_out if isinstance(choice, LayerChoice) else choice
+    share = choice.val_accuracy if isinstance(choice, LayerChoice) else choice
     assert share < 0.8  # noise; what was learned from reaches 1
 
 
 def test_the_final_line_is_fitted_to_all_of_the_training_part() -> None:
-    given = probed("test", task(), Planted(signal=1.0, train=80), Budget(), "", 0.5)
-    guess, _ = LinearProbe().refit(given, "layer2.mean", LayerChoice(20, 0.0))
-    every = torch.ones_like(given.held)
-    answers = [
+    given = build_probe_data("test", task(), Planted(signal=1.0, train=80), Budget(), "", 0.5)
+    prediction, _ = LinearProbe().refit(given, "layer2.mean", LayerChoice(20, 0.0))
+    every = torch.ones_like(given.validation)
+    scores = [
         fit_grid(given.train.features["layer2.mean"][part], given.train.labels[part], 4, GRID[20:21]).predict(
             given.test.features["layer2.mean"]
         )[0]
-        for part in (every, ~given.held)
+        for part in (every, ~given.validation)
     ]
-    agreement = [float((guess == answer).double().mean()) for answer in answers]
+    agreement = [float((prediction == answer).double().mean()) for answer in scores]
     assert agreement[0] > 0.99 > 0.95 > agreement[1]
 
 
 def test_the_number_of_neighbours_that_serves_held_out_data_is_chosen() -> None:
-    given = probed("test", task(), Planted(signal=8.0), Budget(), "", 0.1)
+    given = build_probe_data("test", task(), Planted(signal=8.0), Budget(), "", 0.1)
     assert (
-        NearestNeighbours(k=(600, 3), temperature=(10.0,)).choose(given, "layer2.mean")[1] == 3
+        NearestNeighbors(k=(600, 3), temperature=(10.0,)).choose(given, "layer2.mean")[1] == 3
     )  # 600 are all there are
 
 
@@ -196,16 +196,16 @@ def test_of_regularisers_that_are_all_right_the_one_least_surprised_is_chosen() 
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(400) % 2
     features = torch.randn(400, 2, generator=generator) * 0.1 + 4.0 * labels[:, None]
-    part = Labelled({"layer1.mean": features}, labels)
-    choice = LinearProbe().choose(Probed(part, part, 2, torch.arange(400) % 10 == 0), "layer1.mean")
-    assert choice.held_out == 1.0
-    assert choice.regulariser > 22  # all of the grid is right here, and the strong ones are unsure
+    part = LabeledPart({"layer1.mean": features}, labels)
+    choice = LinearProbe().choose(ProbeData(part, part, 2, torch.arange(400) % 10 == 0), "layer1.mean")
+    assert choice.val_accuracy == 1.0
+    assert choice.regularizer > 22  # all of the grid is right here, and the strong ones are unsure
 
 
 def test_every_training_sample_is_its_own_nearest_neighbour() -> None:
-    given = probed("test", task(), Planted(signal=0.0, train=64), Budget(), "", 0.5)
+    given = build_probe_data("test", task(), Planted(signal=0.0, train=64), Budget(), "", 0.5)
     same = replace(given, test=given.train)  # what was held out to choose on answers too
-    assert torch.equal(NearestNeighbours().answer(same, "layer2.mean", 1, 0.07), given.train.labels)
+    assert torch.equal(NearestNeighbors().answer(same, "layer2.mean", 1, 0.07), given.train.labels)
 
 
 def test_a_class_with_one_sample_is_refused_by_name() -> None:
@@ -223,23 +223,25 @@ def test_a_class_with_one_sample_is_refused_by_name() -> None:
 
 def test_every_class_is_held_out_in_proportion_and_never_whole() -> None:
     labels = torch.tensor([0] * 100 + [1] * 50 + [2] * 2)
-    held = stratified(labels, 3, 0.1, seed=1)
-    assert torch.bincount(labels[held], minlength=3).tolist() == [10, 5, 1]
-    assert not torch.equal(held, stratified(labels, 3, 0.1, seed=2))
+    validation = split_stratified(labels, 3, 0.1, seed=1)
+    assert torch.bincount(labels[validation], minlength=3).tolist() == [10, 5, 1]
+    assert not torch.equal(validation, split_stratified(labels, 3, 0.1, seed=2))
     few = torch.tensor([0, 0, 1, 1])
-    assert few[stratified(few, 2, 0.9, seed=1)].tolist() == [0, 1]
+    assert few[split_stratified(few, 2, 0.9, seed=1)].tolist() == [0, 1]
 
 
 def test_the_seed_of_the_budget_says_which_samples_are_held_out() -> None:
-    one, two, again = (probed("test", task(), Planted(), Budget(seed=seed), "", 0.1).held for seed in (1, 2, 1))
+    one, two, again = (
+        build_probe_data("test", task(), Planted(), Budget(seed=seed), "", 0.1).validation for seed in (1, 2, 1)
+    )
     assert torch.equal(one, again)
     assert not torch.equal(one, two)
-    assert torch.equal(one, stratified(Planted()("train").labels["class"].value, 4, 0.1, seed=1))
+    assert torch.equal(one, split_stratified(Planted()("train").labels["class"].value, 4, 0.1, seed=1))
 
 
 def test_balanced_accuracy_is_the_mean_over_classes() -> None:
-    guess, labels = torch.tensor([0, 0, 0, 0, 1]), torch.tensor([0, 0, 0, 1, 1])
-    assert balanced_accuracy(guess, labels, 3) == pytest.approx((1 + 0.5) / 2)
+    prediction, labels = torch.tensor([0, 0, 0, 0, 1]), torch.tensor([0, 0, 0, 1, 1])
+    assert balanced_accuracy(prediction, labels, 3) == pytest.approx((1 + 0.5) / 2)
 
 
 def test_neighbours_vote_as_a_double_loop_says() -> None:
@@ -253,17 +255,17 @@ def test_neighbours_vote_as_a_double_loop_says() -> None:
         for place in cosine.argsort(descending=True)[:7]:
             score[labels[place]] += (cosine[place] / 0.07).exp()
         expected.append(int(score.argmax()))
-    assert vote(*neighbours(known, labels, queries, 7), 7, 0.07, 3).tolist() == expected
+    assert vote(*find_neighbors(known, labels, queries, 7), 7, 0.07, 3).tolist() == expected
 
 
 def test_a_low_temperature_leaves_the_nearest_neighbour_alone_to_decide() -> None:
     draws = Draws(torch.arange(60))
-    near = neighbours(draws.normal("known", 5), draws.integers("class", 0, 3), draws.normal("query", 5), 20)
+    near = find_neighbors(draws.normal("known", 5), draws.integers("class", 0, 3), draws.normal("query", 5), 20)
     assert torch.equal(vote(*near, 20, 1e-4, 3), near[1][:, 0])
 
 
 def test_the_length_of_a_feature_does_not_matter_to_neighbours() -> None:
     draws = Draws(torch.arange(60))
     known, labels, query = draws.normal("known", 5), draws.integers("class", 0, 3), draws.normal("query", 5)
-    scaled = neighbours(known * draws.uniform("length", 1, low=0.1, high=9), labels, query * 3, 9)
-    assert torch.equal(neighbours(known, labels, query, 9)[1], scaled[1])
+    scaled = find_neighbors(known * draws.uniform("length", 1, low=0.1, high=9), labels, query * 3, 9)
+    assert torch.equal(find_neighbors(known, labels, query, 9)[1], scaled[1])

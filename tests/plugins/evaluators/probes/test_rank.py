@@ -11,7 +11,7 @@ import torch
 from pretask import Budget, Draws, PretaskError
 from pretask_plugins.evaluators.probes import moments
 from pretask_plugins.evaluators.probes.moments import Rows
-from pretask_plugins.evaluators.probes.rank import Rank, collapsed, drawn, rankme, statistics
+from pretask_plugins.evaluators.probes.rank import Rank, collapsed, draw_subset, rankme, statistics
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -23,7 +23,7 @@ def noise(count: int, width: int) -> torch.Tensor:
 
 
 def test_rankme_is_the_papers_formula(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moments, "PIECE", 64)
+    monkeypatch.setattr(moments, "PIECE_ROWS", 64)
     features = noise(200, 12) * torch.linspace(0.1, 5, 12) + 1
     values = np.linalg.svd(features.double().numpy(), compute_uv=False)
     share = values / values.sum() + 1e-7
@@ -89,17 +89,17 @@ def test_every_layer_is_measured_without_labels_and_the_output_first() -> None:
     assert found["layer1.width"] == 16
     with pytest.raises(PretaskError, match="at least 2 samples; got 1"):
         list(Rank()(task(), Planted(train=1), Budget()))
-    with pytest.raises(PretaskError, match=r"rank\.most needs"):
-        Rank(most=1)
+    with pytest.raises(PretaskError, match=r"rank\.train_size needs"):
+        Rank(train_size=1)
 
 
 def test_no_more_samples_than_asked_are_looked_at_and_the_seed_draws_them() -> None:
-    one, two = (drawn(100, 30, seed) for seed in (0, 1))
+    one, two = (draw_subset(100, 30, seed) for seed in (0, 1))
     assert one is not None
     assert two is not None
     assert len(one.unique()) == 30  # type: ignore[no-untyped-call]
     assert not torch.equal(one, two)
-    assert drawn(100, 0, 0) is None is drawn(30, 30, 0)
-    few = dict(Rank(most=4)(task(), Planted(), Budget()))
+    assert draw_subset(100, 0, 0) is None is draw_subset(30, 30, 0)
+    few = dict(Rank(train_size=4)(task(), Planted(), Budget()))
     assert few["rankme"] <= 4
     assert rankme(torch.zeros(3)) == 0

@@ -11,7 +11,7 @@ from pretask_plugins.evaluators.probes import moments as pieces
 from pretask_plugins.evaluators.probes.logistic import GRID
 from pretask_plugins.evaluators.probes.moments import Rows, class_sums, moments
 from pretask_plugins.evaluators.probes.ridge import RidgeProbe, solve, sums
-from pretask_plugins.evaluators.probes.validation_split import probed
+from pretask_plugins.evaluators.probes.validation_split import build_probe_data
 from sklearn.linear_model import Ridge, RidgeClassifier
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -33,14 +33,14 @@ def test_weights_are_those_of_scikit_learn_for_every_regulariser(width: int) -> 
     features, labels = blobs(60, width)
     known = sums(features, labels, 3)
     lines = solve(known, GRID)
-    even = ((features.double() - known.moments.mean) / known.moments.deviation).numpy()
+    even = ((features.double() - known.moments.mean) / known.moments.std).numpy()
     for place in (10, 24, 40):
         alpha = 1 / GRID[place]
         theirs = Ridge(alpha=alpha).fit(even, np.eye(3)[labels])
-        answers = lines.answers(features, place).numpy()
-        assert np.allclose(answers, theirs.predict(even), atol=1e-6)
-        guess = RidgeClassifier(alpha=alpha).fit(even, labels.numpy()).predict(even)
-        assert np.array_equal(lines.predict(features)[place].numpy(), guess)
+        scores = lines.scores(features, place).numpy()
+        assert np.allclose(scores, theirs.predict(even), atol=1e-6)
+        prediction = RidgeClassifier(alpha=alpha).fit(even, labels.numpy()).predict(even)
+        assert np.array_equal(lines.predict(features)[place].numpy(), prediction)
 
 
 def test_sums_of_two_parts_are_the_sums_of_all() -> None:
@@ -49,15 +49,15 @@ def test_sums_of_two_parts_are_the_sums_of_all() -> None:
         sums(Rows(features, at), labels[at], 3)
         for at in (torch.arange(0, 50, 3), torch.arange(50)[torch.arange(50) % 3 > 0])
     ]
-    joined, every = parts[0].joined(parts[1]), sums(features, labels, 3)
-    assert torch.allclose(joined.products, every.products, atol=1e-9)
-    assert torch.allclose(joined.moments.scatter, every.moments.scatter, rtol=1e-9, atol=1e-9)
-    assert torch.allclose(joined.moments.mean, every.moments.mean)
+    merge, every = parts[0].merge(parts[1]), sums(features, labels, 3)
+    assert torch.allclose(merge.products, every.products, atol=1e-9)
+    assert torch.allclose(merge.moments.scatter, every.moments.scatter, rtol=1e-9, atol=1e-9)
+    assert torch.allclose(merge.moments.mean, every.moments.mean)
 
 
 @pytest.mark.parametrize("size", [1, 7, 50])
 def test_moments_are_numpys_whatever_the_piece(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pieces, "PIECE", size)
+    monkeypatch.setattr(pieces, "PIECE_ROWS", size)
     features, labels = blobs(50, 6)
     features[:, 0] += 1e4  # where a sum of squares in float32 would have lost the variance
     index = torch.arange(1, 50)
@@ -71,14 +71,14 @@ def test_moments_are_numpys_whatever_the_piece(size: int, monkeypatch: pytest.Mo
 
 
 def test_the_regulariser_is_the_best_one_on_what_is_held_out() -> None:
-    probe = probed("test", task(), Planted(signal=2.0, train=60), Budget(), "", 0.5)
+    probe = build_probe_data("test", task(), Planted(signal=2.0, train=60), Budget(), "", 0.5)
     choice, every = RidgeProbe().choose(probe, "layer2.mean")
     features, labels = probe.train.features["layer2.mean"], probe.train.labels
-    lines = solve(sums(features[~probe.held], labels[~probe.held], 4), GRID)
-    right = (lines.predict(features[probe.held]) == labels[probe.held]).double().mean(1)
-    assert choice.held_out == float(right.max()) == float(right[choice.regulariser])
-    error = [float(lines.squared_error(features[probe.held], labels[probe.held])[at]) for at in range(45)]
-    assert error[choice.regulariser] == min(e for e, r in zip(error, right, strict=True) if r == right.max())
+    lines = solve(sums(features[~probe.validation], labels[~probe.validation], 4), GRID)
+    correct = (lines.predict(features[probe.validation]) == labels[probe.validation]).double().mean(1)
+    assert choice.val_accuracy == float(correct.max()) == float(correct[choice.regularizer])
+    error = [float(lines.squared_error(features[probe.validation], labels[probe.validation])[at]) for at in range(45)]
+    assert error[choice.regularizer] == min(e for e, r in zip(error, correct, strict=True) if r == correct.max())
     assert torch.allclose(every.moments.mean, features.double().mean(0))
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pretask import Draws
 from pretask_plugins.evaluators.probes.basis import fit_basis
-from pretask_plugins.evaluators.probes.knn import neighbours
+from pretask_plugins.evaluators.probes.knn import find_neighbors
 from pretask_plugins.evaluators.probes.logistic import GRID, fit_grid
 from pretask_plugins.evaluators.probes.moments import Rows, gram, moments, unit_rows
 from pretask_plugins.evaluators.probes.rank import statistics
@@ -57,7 +57,7 @@ def test_a_change_of_units_changes_neither_rank_nor_neighbours(scale: float) -> 
     plain, other = (statistics(Rows(some)) for some in (features, features * scale))
     assert other == pytest.approx(plain, rel=1e-5)
     assert other["constant_features"] == 0
-    near, far = (neighbours(some[:100], labels[:100], some[100:], 1)[1] for some in (features, features * scale))
+    near, far = (find_neighbors(some[:100], labels[:100], some[100:], 1)[1] for some in (features, features * scale))
     assert torch.equal(near, far)
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from pretask import Budget, Draws
 from pretask_plugins.evaluators.probes import basis, logistic, moments
-from pretask_plugins.evaluators.probes.basis import Rotated, Streamed, columns_of, fit_basis
+from pretask_plugins.evaluators.probes.basis import RotatedColumns, StreamedColumns, build_columns, fit_basis
 from pretask_plugins.evaluators.probes.few_label import FewLabels
 from pretask_plugins.evaluators.probes.linear import LinearProbe
 from pretask_plugins.evaluators.probes.logistic import GRID, fit_grid
@@ -25,9 +25,9 @@ from planted import Planted, task
 
 def stream(monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
     """Nothing may be held, and pieces are small."""
-    monkeypatch.setattr(basis, "HELD", 0)
-    monkeypatch.setattr(moments, "PIECE", piece)
-    monkeypatch.setattr(logistic, "PIECE", piece)
+    monkeypatch.setattr(basis, "MAX_COPY_BYTES", 0)
+    monkeypatch.setattr(moments, "PIECE_ROWS", piece)
+    monkeypatch.setattr(logistic, "PIECE_ROWS", piece)
 
 
 def features_of(count: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -43,35 +43,35 @@ def test_a_streamed_fit_has_the_minima_of_the_one_in_memory(
 ) -> None:
     features, labels = features_of(300, 10)
     index = torch.arange(0, 300, 2)
-    held = fit_grid(Rows(features, index), labels[index], 3, GRID[8:44:5], dtype=dtype)
+    validation = fit_grid(Rows(features, index), labels[index], 3, GRID[8:44:5], dtype=dtype)
     stream(monkeypatch, 64)
     streamed = fit_grid(Rows(features, index), labels[index], 3, GRID[8:44:5], dtype=dtype)
-    assert torch.allclose(held.loss, streamed.loss, rtol=2e-3 if dtype == torch.bfloat16 else 3e-4)
-    same = (held.predict(features) == streamed.predict(features)).double().mean()
+    assert torch.allclose(validation.loss, streamed.loss, rtol=2e-3 if dtype == torch.bfloat16 else 3e-4)
+    same = (validation.predict(features) == streamed.predict(features)).double().mean()
     assert float(same) > 0.99
-    assert torch.allclose(held.nats(features, labels), streamed.nats(features, labels), rtol=0.01)
+    assert torch.allclose(validation.nats(features, labels), streamed.nats(features, labels), rtol=0.01)
 
 
 def test_loss_and_gradient_of_streamed_features_are_those_of_rotated_ones() -> None:
     features, labels = features_of(300, 10)
-    turned = fit_basis(features, torch.float64)
+    rotate_weights = fit_basis(features, torch.float64)
     weights = Draws(torch.arange(2)).normal("w", 3, 11).double()
     rows = Rows(features)
-    held, streamed = (
-        logistic.Problem(columns, labels, 3, turned.variance).data_terms(weights)
-        for columns in (Rotated(turned(rows)), Streamed(rows, turned, torch.float64))
+    validation, streamed = (
+        logistic.Problem(columns, labels, 3, rotate_weights.variance).data_terms(weights)
+        for columns in (RotatedColumns(rotate_weights(rows)), StreamedColumns(rows, rotate_weights, torch.float64))
     )
-    assert torch.allclose(held[0], streamed[0], atol=1e-12)
-    assert torch.allclose(held[1], streamed[1], atol=1e-12)
+    assert torch.allclose(validation[0], streamed[0], atol=1e-12)
+    assert torch.allclose(validation[1], streamed[1], atol=1e-12)
 
 
 def test_what_is_held_in_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     features, _ = features_of(100, 4)
-    turned = fit_basis(features)
-    monkeypatch.setattr(basis, "HELD", 100 * 5 * 4)
-    assert isinstance(columns_of(Rows(features), turned, torch.float32), Rotated)
-    monkeypatch.setattr(basis, "HELD", 100 * 5 * 4 - 1)
-    assert isinstance(columns_of(Rows(features), turned, torch.float32), Streamed)
+    rotate_weights = fit_basis(features)
+    monkeypatch.setattr(basis, "MAX_COPY_BYTES", 100 * 5 * 4)
+    assert isinstance(build_columns(Rows(features), rotate_weights, torch.float32), RotatedColumns)
+    monkeypatch.setattr(basis, "MAX_COPY_BYTES", 100 * 5 * 4 - 1)
+    assert isinstance(build_columns(Rows(features), rotate_weights, torch.float32), StreamedColumns)
 
 
 class Largest(TorchDispatchMode):
@@ -93,7 +93,7 @@ def test_no_tensor_as_large_as_a_quarter_of_the_features_is_made(monkeypatch: py
     features, labels = features_of(2000, 16)
     known = {features.untyped_storage().data_ptr()}
     index = torch.arange(0, 2000, 2)
-    with Largest(known) as held:
+    with Largest(known) as validation:
         fit_grid(features, labels, 3, (0.1, 1.0))
     stream(monkeypatch, 128)
     with Largest(known) as streamed:
@@ -101,7 +101,7 @@ def test_no_tensor_as_large_as_a_quarter_of_the_features_is_made(monkeypatch: py
             solution = fit_grid(rows, labels if rows.index is None else labels[index], 3, (0.1, 1.0))
         solution.nats(features, labels)
         solution.predict(features)
-    assert held.size >= features.nbytes
+    assert validation.size >= features.nbytes
     assert streamed.size <= features.nbytes / 4
 
 
@@ -115,6 +115,6 @@ def test_evaluators_measure_the_same_of_features_that_stay_in_their_files(
         found = evaluator(task(), data, Budget(cache=str(tmp_path)))
         return {name: value for name, value in found if isinstance(value, float) and name != "gradient_norm"}
 
-    held = numbers()
+    validation = numbers()
     stream(monkeypatch, 50)
-    assert numbers() == pytest.approx(held, abs=0.01)  # four of 400 test samples
+    assert numbers() == pytest.approx(validation, abs=0.01)  # four of 400 test samples

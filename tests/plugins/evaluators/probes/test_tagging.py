@@ -23,8 +23,8 @@ from pretask import (
 from pretask.extraction import extract, extract_positions, picked
 from pretask.pooling import widest
 from pretask_plugins.evaluators.probes.linear import LinearProbe
-from pretask_plugins.evaluators.probes.tagging import Tagging, held_sentences, lexical, some_sentences
-from pretask_plugins.evaluators.probes.validation_split import LayerChoice, probed
+from pretask_plugins.evaluators.probes.tagging import Tagging, draw_sentences, lexical_accuracy, split_sentences
+from pretask_plugins.evaluators.probes.validation_split import LayerChoice, build_probe_data
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -100,7 +100,7 @@ def test_a_class_that_only_the_word_before_shows_needs_the_layer_that_saw_it() -
 
 def test_items_are_the_labelled_test_positions_in_order() -> None:
     data = Tagged(context=True)
-    found = measure(data, Tagging(most=200))
+    found = measure(data, Tagging(max_positions=200))
     correct = found["accuracy.items"].correct  # type: ignore[attr-defined]
     assert len(correct) == int((data("test").labels["tag"].value >= 0).sum())
     assert float(correct.float().mean()) == pytest.approx(float(found["accuracy"]))  # type: ignore[arg-type]
@@ -113,24 +113,24 @@ def test_rows_of_one_word_are_answered_as_samples_are() -> None:
         made = data(part)
         return replace(made, labels={"tag": Labels(made.labels["tag"].value[:, 0], ("a", "b", "c"))})
 
-    one = Tagging().probed(task(), data("train"), data("test"), "tag", Budget())
-    two = probed("linear", task(), per_sample, Budget(), "", 0.1)
+    one = Tagging().build_probe_data(task(), data("train"), data("test"), "tag", Budget())
+    two = build_probe_data("linear", task(), per_sample, Budget(), "", 0.1)
     assert torch.equal(one.train.labels, two.train.labels)
     for layer in ("layer1", "layer2"):
         pairs = ((one, layer), (two, f"{layer}.mean"))
-        answers = [LinearProbe().refit(probe, name, LayerChoice(24, 0.0))[0] for probe, name in pairs]
-        assert torch.equal(*answers)
+        scores = [LinearProbe().refit(probe, name, LayerChoice(24, 0.0))[0] for probe, name in pairs]
+        assert torch.equal(*scores)
 
 
 def test_whole_sentences_are_held_out() -> None:
     data = Tagged()
-    probe = Tagging(held_out=0.25).probed(task(), data("train"), data("test"), "tag", Budget(seed=1))
+    probe = Tagging(val_fraction=0.25).build_probe_data(task(), data("train"), data("test"), "tag", Budget(seed=1))
     sentence = (data("train").labels["tag"].value >= 0).nonzero()[:, 0]
-    held, fitted = sentence[probe.held].unique(), sentence[~probe.held].unique()
-    assert not set(held.tolist()) & set(fitted.tolist())
-    assert len(held) == 50
-    labelled = torch.tensor([True, False] * 50)
-    assert not bool((held_sentences(labelled, 0.1, 0) & ~labelled).any())
+    validation, fitted = sentence[probe.validation].unique(), sentence[~probe.validation].unique()
+    assert not set(validation.tolist()) & set(fitted.tolist())
+    assert len(validation) == 50
+    keep_labeled = torch.tensor([True, False] * 50)
+    assert not bool((split_sentences(keep_labeled, 0.1, 0) & ~keep_labeled).any())
 
 
 @pytest.mark.parametrize("batch", [7, 256])
@@ -157,20 +157,20 @@ def test_past_and_future_count_side_by_side_where_nothing_has_seen_both() -> Non
 
 def test_no_more_positions_than_asked_are_learned_from_and_the_seed_draws_them() -> None:
     samples = Tagged()("train")
-    some = [some_sentences(samples, "tag", 100, seed) for seed in (0, 0, 1)]
+    some = [draw_sentences(samples, "tag", 100, seed) for seed in (0, 0, 1)]
     counts = [int((each.labels["tag"].value >= 0).sum()) for each in some]
     assert all(100 - LENGTH < count <= 100 for count in counts)
     assert torch.equal(some[0].data, some[1].data)
     assert some[0].fingerprint == some[1].fingerprint != some[2].fingerprint
     rows = {tuple(row) for row in torch.cat([samples.data, samples.labels["tag"].value], 1).tolist()}
     assert all(tuple(row) in rows for row in torch.cat([some[2].data, some[2].labels["tag"].value], 1).tolist())
-    assert some_sentences(samples, "tag", 0, 0) is samples
+    assert draw_sentences(samples, "tag", 0, 0) is samples
 
 
 def test_a_new_token_is_given_the_commonest_class_of_all() -> None:
     known, labels = torch.tensor([3, 3, 3, 8, 8]), torch.tensor([0, 2, 2, 1, 1])
     asked: Tensor = torch.tensor([3, 8, 9])
-    assert lexical(known, labels, asked, torch.tensor([2, 1, 1]), 3) == 1.0
+    assert lexical_accuracy(known, labels, asked, torch.tensor([2, 1, 1]), 3) == 1.0
 
 
 def test_data_and_models_without_positions_are_refused() -> None:
@@ -182,8 +182,8 @@ def test_data_and_models_without_positions_are_refused() -> None:
         measure(flat)
     with pytest.raises(PretaskError, match="labels called 'upos'; got tag"):
         measure(Tagged(), Tagging(label="upos"))
-    with pytest.raises(PretaskError, match=r"held_out needs a share"):
-        measure(Tagged(), Tagging(held_out=1.0))
+    with pytest.raises(PretaskError, match=r"val_fraction needs"):
+        measure(Tagged(), Tagging(val_fraction=1.0))
     with pytest.raises(PretaskError, match="at all 6 positions of a sample; got features at 1"):
         picked("it", Features({"all": torch.zeros(2, 1, 1, 4)}, {}), torch.ones(2, 6, dtype=torch.bool))
     with pytest.raises(PretaskError, match="at least two classes"):

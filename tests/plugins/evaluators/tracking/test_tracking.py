@@ -30,8 +30,8 @@ from pretask.composition import Task
 from pretask.recipe import Recipe
 from pretask_plugins.evaluators.tracking import propagation
 from pretask_plugins.evaluators.tracking.propagation import Propagation
-from pretask_plugins.evaluators.tracking.scores import contour, course, edges, region, widened
-from pretask_plugins.evaluators.tracking.tracking import Tracking, colours, frame_features
+from pretask_plugins.evaluators.tracking.scores import contour_accuracy, dilate, edges, region_similarity, summarize
+from pretask_plugins.evaluators.tracking.tracking import Tracking, color_features, frame_features
 from scipy import ndimage
 from skimage.morphology import disk
 
@@ -108,7 +108,7 @@ def enlarged(cells: torch.Tensor) -> torch.Tensor:
 
 
 def measured(samples: Samples, **options: Any) -> dict[str, Any]:
-    sharp = {"top": 1, "radius": PLACES, "temperature": 0.01}
+    sharp = {"top_k": 1, "radius": PLACES, "temperature": 0.01}
     found: Iterator[tuple[str, Any]] = Tracking(**{**sharp, **options})(task(), lambda part: samples, Budget())
     return {name if isinstance(value, float) else type(value).__name__: value for name, value in found}
 
@@ -128,8 +128,10 @@ def cells_of(frames: torch.Tensor) -> torch.Tensor:
 def test_labels_are_carried_exactly_under_any_permutation() -> None:
     samples = points(2, 6, "trade")
     label = torch.nn.functional.one_hot(samples.labels["masks"].value[:, :, ::CELL, ::CELL].long(), 3).float()
-    carried = Propagation(top=1, radius=PLACES, frames=3)(frame_features(cells_of, samples.data, CELL), label[:, 0])
-    for frame, labels in enumerate(carried, start=1):
+    propagate_labels = Propagation(top_k=1, radius=PLACES, context_frames=3)(
+        frame_features(cells_of, samples.data, CELL), label[:, 0]
+    )
+    for frame, labels in enumerate(propagate_labels, start=1):
         assert torch.allclose(labels, label[:, frame], atol=1e-5)
 
 
@@ -150,7 +152,7 @@ def test_blind_features_are_worse_and_the_layer_is_chosen_on_the_training_part()
 def test_blocks_give_what_all_affinities_give_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     frames = [unit(2, 11, 13, 5, seed=each) for each in range(5)]
     first = noise(2, 11, 13, 3)
-    carry = Propagation(top=4, radius=3, frames=2)
+    carry = Propagation(top_k=4, radius=3, context_frames=2)
     blocks = list(carry(frames, first))
     monkeypatch.setattr(propagation, "BLOCK", 100)
     for one, other in zip(blocks, carry(frames, first), strict=True):
@@ -160,7 +162,7 @@ def test_blocks_give_what_all_affinities_give_at_once(monkeypatch: pytest.Monkey
 def test_one_place_takes_the_mean_label_of_the_likest_places_within_the_radius() -> None:
     frames = [unit(1, 5, 6, 4, seed=each) for each in range(2)]
     first = noise(1, 5, 6, 2)
-    (labels,) = Propagation(top=3, radius=1, temperature=0.2)(frames, first)
+    (labels,) = Propagation(top_k=3, radius=1, temperature=0.2)(frames, first)
     for row in range(5):
         for column in range(6):
             near = [(r, c) for r in range(5) for c in range(6) if abs(r - row) <= 1 and abs(c - column) <= 1]
@@ -177,12 +179,14 @@ def test_only_the_first_frame_and_the_newest_ones_are_looked_back_at() -> None:
     seen = []
 
     class Watching(Propagation):
-        def carried(self, frame: torch.Tensor, context: list[tuple[torch.Tensor, torch.Tensor]]) -> torch.Tensor:
+        def propagate_labels(
+            self, frame: torch.Tensor, context: list[tuple[torch.Tensor, torch.Tensor]]
+        ) -> torch.Tensor:
             seen.append([int(each[0, 0, 0, 0]) for each, _ in context])
             return context[0][1]
 
     numbered = [torch.full((1, 2, 2, 1), float(number)) for number in range(6)]
-    list(Watching(frames=2)(numbered, torch.ones(1, 2, 2, 1)))
+    list(Watching(context_frames=2)(numbered, torch.ones(1, 2, 2, 1)))
     assert seen == [[0], [0, 1], [0, 1, 2], [0, 2, 3], [0, 3, 4]]
 
 
@@ -195,29 +199,29 @@ def masks(count: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_region_is_intersection_over_union_and_one_where_both_are_empty() -> None:
-    guess, truth = masks(6), masks(6, seed=1)
-    for number, value in enumerate(region(guess, truth).tolist()):
-        union = float((guess[number] | truth[number]).sum())
-        assert value == pytest.approx(float((guess[number] & truth[number]).sum()) / union if union else 1.0)
+    prediction, truth = masks(6), masks(6, seed=1)
+    for number, value in enumerate(region_similarity(prediction, truth).tolist()):
+        union = float((prediction[number] | truth[number]).sum())
+        assert value == pytest.approx(float((prediction[number] & truth[number]).sum()) / union if union else 1.0)
     empty = torch.zeros(1, 4, 4, dtype=torch.bool)
-    assert region(empty, empty).tolist() == contour(empty, empty).tolist() == [1.0]
-    assert region(empty, ~empty).tolist() == [0.0]
+    assert region_similarity(empty, empty).tolist() == contour_accuracy(empty, empty).tolist() == [1.0]
+    assert region_similarity(empty, ~empty).tolist() == [0.0]
 
 
-def reference_contour(guess: np.ndarray, truth: np.ndarray) -> float:
+def reference_contour(prediction: np.ndarray, truth: np.ndarray) -> float:
     """The released evaluation of DAVIS, in numpy, with scipy's dilation."""
 
     def boundary(mask: np.ndarray) -> np.ndarray:
-        right, below, across = np.zeros_like(mask), np.zeros_like(mask), np.zeros_like(mask)
-        right[:, :-1], below[:-1], across[:-1, :-1] = mask[:, 1:], mask[1:], mask[1:, 1:]
-        line = mask ^ right | mask ^ below | mask ^ across
-        line[-1] = mask[-1] ^ right[-1]
+        correct, below, across = np.zeros_like(mask), np.zeros_like(mask), np.zeros_like(mask)
+        correct[:, :-1], below[:-1], across[:-1, :-1] = mask[:, 1:], mask[1:], mask[1:, 1:]
+        line = mask ^ correct | mask ^ below | mask ^ across
+        line[-1] = mask[-1] ^ correct[-1]
         line[:, -1] = mask[:, -1] ^ below[:, -1]
         line[-1, -1] = False
         return line
 
-    one, other = boundary(guess), boundary(truth)
-    radius = np.ceil(0.008 * np.linalg.norm(guess.shape))
+    one, other = boundary(prediction), boundary(truth)
+    radius = np.ceil(0.008 * np.linalg.norm(prediction.shape))
     near = [ndimage.binary_dilation(line, disk(radius)) for line in (one, other)]
     if not one.any() or not other.any():
         return float(one.any() == other.any())
@@ -226,10 +230,10 @@ def reference_contour(guess: np.ndarray, truth: np.ndarray) -> float:
 
 
 def test_contour_is_what_the_released_evaluation_computes() -> None:
-    guess, truth = masks(8), masks(8, seed=1)
-    truth[:4] = guess[:4].roll((1, 2), (1, 2))
-    expected = [reference_contour(one.numpy(), other.numpy()) for one, other in zip(guess, truth, strict=True)]
-    assert contour(guess, truth).tolist() == pytest.approx(expected, abs=1e-6)
+    prediction, truth = masks(8), masks(8, seed=1)
+    truth[:4] = prediction[:4].roll((1, 2), (1, 2))
+    expected = [reference_contour(one.numpy(), other.numpy()) for one, other in zip(prediction, truth, strict=True)]
+    assert contour_accuracy(prediction, truth).tolist() == pytest.approx(expected, abs=1e-6)
 
 
 def test_edges_are_lines_and_widened_lines_are_disks() -> None:
@@ -241,15 +245,15 @@ def test_edges_are_lines_and_widened_lines_are_disks() -> None:
     assert torch.equal(edges(square)[0], line)
     dot = torch.zeros(1, 11, 11, dtype=torch.bool)
     dot[:, 5, 5] = True
-    assert torch.equal(widened(dot, 4)[0, 1:10, 1:10], torch.from_numpy(disk(4)).bool())
+    assert torch.equal(dilate(dot, 4)[0, 1:10, 1:10], torch.from_numpy(disk(4)).bool())
 
 
 def test_recall_counts_frames_above_one_half_and_decay_is_from_first_to_last_quarter() -> None:
-    falling = course(torch.linspace(1, 0, 9))
+    falling = summarize(torch.linspace(1, 0, 9))
     assert falling.mean == pytest.approx(0.5)
     assert falling.recall == pytest.approx(4 / 9)
     assert falling.decay == pytest.approx(0.75)  # frames 0 to 2 less frames 6 to 8
-    assert course(torch.ones(1)).decay == 0
+    assert summarize(torch.ones(1)).decay == 0
 
 
 def test_first_and_last_frame_and_padding_do_not_count() -> None:
@@ -271,7 +275,7 @@ def test_what_nobody_knows_does_not_count() -> None:
 
 def test_alike_colours_have_the_larger_product() -> None:
     levels = torch.tensor([[10, 10, 10], [12, 12, 12], [90, 90, 90], [250, 250, 250]]).to(torch.uint8)
-    vectors = torch.nn.functional.normalize(colours(levels[:, :, None, None])[:, :, 0, 0], dim=1)
+    vectors = torch.nn.functional.normalize(color_features(levels[:, :, None, None])[:, :, 0, 0], dim=1)
     products = vectors[0] @ vectors.T
     assert products.tolist() == sorted(products.tolist(), reverse=True)
 

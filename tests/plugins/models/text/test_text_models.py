@@ -13,7 +13,7 @@ from pretask_plugins.models.text.embedding import Embedding
 from pretask_plugins.models.text.gpt2 import Gpt2
 from pretask_plugins.models.text.lstm import BiLstm, Lstm
 from pretask_plugins.models.text.sequence import last_present, mean_present, sight_mask
-from pretask_plugins.models.text.transformer import Transformer, rotary_angles, turned
+from pretask_plugins.models.text.transformer import Transformer, rotary_angles, rotate
 
 VOCABULARY = Vocabulary(50, (("pad", 0), ("class", 5)))
 SPEC = InputSpec("text", (12,), views=2, vocabulary=VOCABULARY)
@@ -25,7 +25,7 @@ MADE: dict[str, tuple[Any, dict[str, Any]]] = {
     "gpt2": (Gpt2, {"width": 16, "heads": 2, "depth": 3}),
     "bert": (Bert, {"width": 16, "heads": 2, "depth": 3}),
     "lstm": (Lstm, {"width": 16}),
-    "projected lstm": (Lstm, {"width": 16, "cells": 24}),
+    "projected lstm": (Lstm, {"width": 16, "hidden_size": 24}),
     "bilstm": (BiLstm, {"width": 8}),
     "embedding": (Embedding, {"width": 16}),
 }
@@ -150,14 +150,14 @@ def test_lstms_read_over_padding_wherever_it_stands(name: str) -> None:
 
 def test_an_lstm_is_torchs_own_without_short_cuts() -> None:
     model, data = make("lstm", depth=1), tokens()
-    expected, _ = model.rightward.layers[0](model.embedding(data.flatten(0, 1)))
+    expected, _ = model.forward_layers.layers[0](model.embedding(data.flatten(0, 1)))
     assert torch.equal(model(Inputs(data)).streams["past"].flatten(0, 1), expected)
 
 
 def test_a_bilstm_read_backwards_with_its_halves_swapped_is_itself() -> None:
     model, mirror = make("bilstm"), make("bilstm")
-    mirror.leftward.load_state_dict(model.rightward.state_dict())
-    mirror.rightward.load_state_dict(model.leftward.state_dict())
+    mirror.backward_layers.load_state_dict(model.forward_layers.state_dict())
+    mirror.forward_layers.load_state_dict(model.backward_layers.state_dict())
     one, two = model(Inputs(tokens())), mirror(Inputs(tokens().flip(-1)))
     swapped = two.streams["all"].flip(2).roll(8, -1)
     assert torch.allclose(one.streams["all"], swapped, atol=1e-6)
@@ -212,7 +212,7 @@ def test_the_order_of_words_matters(name: str) -> None:
 def test_rotary_products_tell_distances_only() -> None:
     query, key = torch.randn(2, 8, generator=torch.Generator().manual_seed(1))
     angles = rotary_angles(30, 8, torch.device("cpu"))
-    at = [turned(each.expand(1, 1, 30, 8), angles)[0, 0] for each in (query, key)]
+    at = [rotate(each.expand(1, 1, 30, 8), angles)[0, 0] for each in (query, key)]
     product = at[0] @ at[1].T
     for distance in (-7, 0, 3):
         assert torch.allclose(
@@ -281,8 +281,8 @@ def test_settings_that_cannot_be_are_refused() -> None:
         make("transformer", heads=8, width=24)  # a head of 3 has no pairs to turn
     with pytest.raises(Incompatible, match="'class'"):
         make("bert", InputSpec("text", (4,), vocabulary=Vocabulary(9)))
-    with pytest.raises(Incompatible, match="cells"):
-        make("lstm", cells=4)
+    with pytest.raises(Incompatible, match="hidden_size"):
+        make("lstm", hidden_size=4)
 
 
 def test_equal_weights_with_other_settings_do_not_look_equal() -> None:

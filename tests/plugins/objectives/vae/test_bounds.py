@@ -22,13 +22,13 @@ OFFSET = torch.tensor([0.3, -0.2, 0.0, 1.0, 0.5])
 def linear_gaussian(objective: type[Any], **options: Any) -> Any:
     """The objective with the planted decoder; its features are mean and log-variance themselves."""
     torch.manual_seed(0)
-    made = objective(FeatureSpec(2 * LATENT), {"y": Values(NUMBERS)}, latent=LATENT, hidden=(), **options)
+    made = objective(FeatureSpec(2 * LATENT), {"y": Values(NUMBERS)}, latent_dim=LATENT, hidden=(), **options)
     with torch.no_grad():
         made.to_code.weight.copy_(torch.eye(2 * LATENT))
         made.to_code.bias.zero_()
         made.decoders["y"].body[0].weight.copy_(COLUMNS)
         made.decoders["y"].body[0].bias.copy_(OFFSET)
-        made.likelihoods["y"].log_deviation.fill_(math.log(DEVIATION))
+        made.likelihoods["y"].log_std.fill_(math.log(DEVIATION))
     return made
 
 
@@ -85,13 +85,13 @@ def parts(model: Any, features: Features, y: torch.Tensor) -> dict[str, float]:
 def test_both_forms_of_the_bound_agree() -> None:
     y = observed(30)
     features = as_features(exact_posterior(y), wrong=0.4)
-    analytic = parts(linear_gaussian(Elbo, samples=5000), features, y)
-    sampled = parts(linear_gaussian(Elbo, samples=5000, bound="sampled"), features, y)
+    analytic = parts(linear_gaussian(Elbo, num_latents=5000), features, y)
+    sampled = parts(linear_gaussian(Elbo, num_latents=5000, bound="sampled"), features, y)
     assert sampled["kl"] == pytest.approx(analytic["kl"], abs=0.02)  # 4 standard errors of 150,000 codes
     assert sampled["negative_elbo"] == pytest.approx(analytic["negative_elbo"], abs=0.02)
     assert analytic["negative_elbo"] == pytest.approx(analytic["reconstruction"] + analytic["kl"], abs=1e-4)
-    assert parts(linear_gaussian(Iwae, samples=1), features, y)["negative_iwae"] == pytest.approx(
-        parts(linear_gaussian(Elbo, samples=1, bound="sampled"), features, y)["negative_elbo"], abs=1e-4
+    assert parts(linear_gaussian(Iwae, num_latents=1), features, y)["negative_iwae"] == pytest.approx(
+        parts(linear_gaussian(Elbo, num_latents=1, bound="sampled"), features, y)["negative_elbo"], abs=1e-4
     )
 
 
@@ -107,7 +107,7 @@ def test_the_path_gradient_vanishes_at_the_posterior_and_the_others_only_do_in_t
     y = observed(2000)
     path = code_gradients(linear_gaussian(Elbo, gradient="path", bound="sampled"), y, 0.0)
     assert float(path.abs().max()) < 1e-4  # single precision
-    assert float(code_gradients(linear_gaussian(Iwae, gradient="path", samples=4), y, 0.0).abs().max()) < 1e-4
+    assert float(code_gradients(linear_gaussian(Iwae, gradient="path", num_latents=4), y, 0.0).abs().max()) < 1e-4
     plain = code_gradients(linear_gaussian(Elbo, bound="sampled"), y, 0.0)
     assert float(plain.std()) > 0.3
     assert float((plain.mean(0) / (plain.std(0) / 2000**0.5)).abs().max()) < 4
@@ -115,7 +115,7 @@ def test_the_path_gradient_vanishes_at_the_posterior_and_the_others_only_do_in_t
 
 def test_the_controlled_score_gradient_vanishes_too_where_all_codes_weigh_the_same() -> None:
     """With one dimension in use, what depends on it is constant at the posterior, and its control variate takes all."""
-    y, model = observed(300), linear_gaussian(Elbo, gradient="score", bound="sampled", samples=3)
+    y, model = observed(300), linear_gaussian(Elbo, gradient="score", bound="sampled", num_latents=3)
     with torch.no_grad():
         model.decoders["y"].body[0].weight[:, 1] = 0
     exact = exact_posterior(y)
@@ -130,8 +130,8 @@ def test_the_controlled_score_gradient_vanishes_too_where_all_codes_weigh_the_sa
 ESTIMATORS = {
     "sampled": {"bound": "sampled"},
     "path": {"gradient": "path", "bound": "sampled"},
-    "score": {"gradient": "score", "samples": 4},
-    "score, sampled": {"gradient": "score", "bound": "sampled", "samples": 4},
+    "score": {"gradient": "score", "num_latents": 4},
+    "score, sampled": {"gradient": "score", "bound": "sampled", "num_latents": 4},
     "score, no control": {"gradient": "score", "control": "none"},
 }
 
@@ -149,17 +149,17 @@ def test_every_estimator_has_the_gradient_of_reparameterisation(name: str) -> No
 def test_the_control_variate_lowers_the_variance_of_the_bounds_gradient() -> None:
     y = observed(1).expand(5000, -1)
     without, with_it = (
-        code_gradients(linear_gaussian(Elbo, gradient="score", samples=4, control=control), y, 0.3).var(0)
-        for control in ("none", "others")
+        code_gradients(linear_gaussian(Elbo, gradient="score", num_latents=4, control=control), y, 0.3).var(0)
+        for control in ("none", "leave_one_out")
     )
     assert bool((with_it < 0.5 * without).all())
 
 
-def test_the_doubly_reparameterised_gradient_is_right_with_less_variance() -> None:
+def test_the_doubly_reparameterized_gradient_is_right_with_less_variance() -> None:
     y = observed(1).expand(20_000, -1)
     plain, path = (
-        code_gradients(linear_gaussian(Iwae, samples=8, gradient=gradient), y, 0.3)
-        for gradient in ("reparameterised", "path")
+        code_gradients(linear_gaussian(Iwae, num_latents=8, gradient=gradient), y, 0.3)
+        for gradient in ("reparameterized", "path")
     )
     error = ((plain.var(0) + path.var(0)) / 20_000).sqrt()
     assert float(((plain.mean(0) - path.mean(0)) / error).abs().max()) < 4
@@ -170,9 +170,9 @@ def test_the_doubly_reparameterised_gradient_is_right_with_less_variance() -> No
 def test_the_estimator_does_not_change_the_decoders_gradient(objective: type[Any]) -> None:
     y = observed(50)
     found = []
-    for options in ({"gradient": "reparameterised"}, {"gradient": "path"}):
+    for options in ({"gradient": "reparameterized"}, {"gradient": "path"}):
         extra = {"bound": "sampled"} if objective is Elbo else {}
-        model = linear_gaussian(objective, samples=3, **options, **extra)
+        model = linear_gaussian(objective, num_latents=3, **options, **extra)
         features = as_features(exact_posterior(y), wrong=0.3, gradient=True)
         model(features, {"y": Target(y)}, Draws(torch.arange(50))).total.backward()
         found.append(model.decoders["y"].body[0].weight.grad)
@@ -182,7 +182,7 @@ def test_the_estimator_does_not_change_the_decoders_gradient(objective: type[Any
 def test_beta_and_annealing_weigh_the_divergence_but_never_the_report() -> None:
     y = observed(40)
     features = as_features(exact_posterior(y), wrong=0.2)
-    plain = linear_gaussian(Elbo, beta=3.0, annealing="linear", warm=0.5)
+    plain = linear_gaussian(Elbo, beta=3.0, annealing="linear", anneal_end=0.5)
     loss = plain(features, {"y": Target(y)}, Draws(torch.arange(40)))
     assert float(loss.total.detach()) == pytest.approx(float(loss.parts["reconstruction"]), abs=1e-4)
     plain.after_step(torch.nn.Identity(), 0.25)
@@ -214,7 +214,7 @@ TARGETS = {
 def test_any_decodable_target_is_decoded_and_blind_guesses_score_as_chance(objective: type[Any], name: str) -> None:
     spec = TARGETS[name]
     likelihood = "bernoulli" if isinstance(spec, Values) else "auto"
-    model = objective(FeatureSpec(6), {name: spec}, latent=2, hidden=(5,), likelihood=likelihood)
+    model = objective(FeatureSpec(6), {name: spec}, latent_dim=2, hidden=(5,), likelihood=likelihood)
     torch.nn.init.zeros_(model.to_code.weight)
     for each in model.decoders[name].parameters():
         torch.nn.init.zeros_(each)
@@ -237,7 +237,7 @@ def test_any_decodable_target_is_decoded_and_blind_guesses_score_as_chance(objec
 
 def test_several_targets_add_up_and_are_reported_apart() -> None:
     specs = {"a": Values(2), "b": Categories(3)}
-    model = Elbo(FeatureSpec(4), specs, latent=2, hidden=(5,))
+    model = Elbo(FeatureSpec(4), specs, latent_dim=2, hidden=(5,))
     vector = Draws(torch.arange(9)).normal("x", 1, 4)
     targets = {"a": Target(vector[:, 0, :2]), "b": Target(torch.arange(9) % 3)}
     loss = model(Features({"all": vector[:, :, None]}, {"all": vector}), targets, Draws(torch.arange(9)))
@@ -259,12 +259,12 @@ def test_what_cannot_be_decoded_is_refused_with_the_way_out() -> None:
         Elbo(FeatureSpec(4, (6,), streams=("past",)), {"next": Categories(5, grid=(6,), sees="past")})
     with pytest.raises(Incompatible, match=r"objective.bound=sampled; got analytic"):
         Elbo(features, {"y": Values(2)}, gradient="path")
-    with pytest.raises(Incompatible, match=r"objective.samples of at least 2; got 1"):
+    with pytest.raises(Incompatible, match=r"objective.num_latents of at least 2; got 1"):
         Elbo(features, {"y": Values(2)}, gradient="score")
-    with pytest.raises(Incompatible, match=r"objective.latent of at least 1; got 0"):
-        Elbo(features, {"y": Values(2)}, latent=0)
-    with pytest.raises(Incompatible, match=r"objective.samples of at least 1; got 0"):
-        Iwae(features, {"y": Values(2)}, samples=0)
+    with pytest.raises(Incompatible, match=r"objective.latent_dim of at least 1; got 0"):
+        Elbo(features, {"y": Values(2)}, latent_dim=0)
+    with pytest.raises(Incompatible, match=r"objective.num_latents of at least 1; got 0"):
+        Iwae(features, {"y": Values(2)}, num_latents=0)
 
 
 def test_four_prototypes_cost_the_logarithm_of_four_and_little_more() -> None:
@@ -272,7 +272,7 @@ def test_four_prototypes_cost_the_logarithm_of_four_and_little_more() -> None:
     torch.manual_seed(0)
     pattern = (torch.arange(4)[:, None] >> torch.arange(2) & 1).float().repeat(1, 8)
     kind = torch.arange(64) % 4
-    model = Elbo(FeatureSpec(4), {"y": Values(16, hidden=False)}, latent=2, hidden=(32,), likelihood="bernoulli")
+    model = Elbo(FeatureSpec(4), {"y": Values(16, hidden=False)}, latent_dim=2, hidden=(32,), likelihood="bernoulli")
     vector = torch.eye(4)[kind][:, None]
     features = Features({"all": vector[:, :, None]}, {"all": vector})
     optimizer = torch.optim.Adam(model.parameters(), 0.04)

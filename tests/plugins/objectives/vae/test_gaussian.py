@@ -7,7 +7,7 @@ import torch
 from pretask import Draws
 from pretask_plugins.objectives.vae.gaussian import (
     Posterior,
-    annealed,
+    anneal,
     kl_to_standard_normal,
     log_mean_exp,
     log_normal,
@@ -112,8 +112,8 @@ def test_the_surrogate_is_zero_and_has_the_gradient_of_both_parameters(
 
 def test_annealing_rises_from_nothing_to_all() -> None:
     begin, half, end = torch.tensor(0.0), torch.tensor(0.25), torch.tensor(1.0)
-    assert float(annealed(begin, "none", 0.5)) == 1
-    assert [float(annealed(each, "linear", 0.5)) for each in (begin, half, end)] == [0, 0.5, 1]
-    assert float(annealed(begin, "sigmoid", 0.5)) < 0.01
-    assert float(annealed(half, "sigmoid", 0.5)) == 0.5
-    assert float(annealed(end, "sigmoid", 0.5)) > 0.99
+    assert float(anneal(begin, "none", 0.5)) == 1
+    assert [float(anneal(each, "linear", 0.5)) for each in (begin, half, end)] == [0, 0.5, 1]
+    assert float(anneal(begin, "sigmoid", 0.5)) < 0.01
+    assert float(anneal(half, "sigmoid", 0.5)) == 0.5
+    assert float(anneal(end, "sigmoid", 0.5)) > 0.99
