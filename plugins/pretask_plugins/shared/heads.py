@@ -1,6 +1,6 @@
 """Heads: from a feature vector to an answer. Thrown away after pretraining.
 
-Differs: layer normalisation where papers have batch normalisation, so that an answer depends on its own sample only.
+Differs: layer normalization where papers have batch normalization, so that an answer depends on its own sample only.
 """
 
 from collections.abc import Sequence
