@@ -10,7 +10,7 @@ import torch
 from pretask import Batch, Draws, Incompatible, Observed, Samples
 from pretask.composition import Task, compose
 from pretask.pretext_score import held_out_loss, trivial_losses
-from pretask_plugins.methods.exemplar.family import Change, Family, contrast, cut, positions, recolour, to_hsv, to_rgb
+from pretask_plugins.methods.exemplar.family import Change, Family, contrast, cut, positions, recolor, to_hsv, to_rgb
 from pretask_plugins.methods.exemplar.split import (
     TransformPair,
     TransformSeed,
@@ -18,7 +18,7 @@ from pretask_plugins.methods.exemplar.split import (
     drawn,
     gradient_energy,
     principal_axes,
-    seed_centres,
+    seed_centers,
 )
 from pretask_plugins.models.image.convnet import Convnet
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
@@ -59,7 +59,7 @@ def test_a_transformation_of_nothing_gives_the_seed_itself() -> None:
     batch = noise()
     split = TransformSeed(patch=12, **NOTHING).fit(Observed("image", (3, 32, 32), samples=8), [batch])
     inputs, _ = split(batch, draws_of(batch))
-    corner = (seed_centres(batch.data, draws_of(batch), 12, 0) - 5.5).long()
+    corner = (seed_centers(batch.data, draws_of(batch), 12, 0) - 5.5).long()
     for sample in range(8):
         row, column = corner[sample].tolist()
         seed = batch.data[sample, :, row : row + 12, column : column + 12] / 255
@@ -84,8 +84,8 @@ def test_parameters_of_one_view_are_independent_of_those_of_the_other() -> None:
 
 def test_shift_scale_and_turn_cut_what_a_loop_over_pixels_cuts() -> None:
     image = noise(1, 40).data / 255
-    centre, angle, scale, shift = torch.tensor([[18.0, 20.0]]), 0.3, 1.3, (0.15, -0.1)
-    ours = cut(image, centre, change_of(shift=shift, scale=scale, angle=angle), 12)[0, 0]
+    center, angle, scale, shift = torch.tensor([[18.0, 20.0]]), 0.3, 1.3, (0.15, -0.1)
+    ours = cut(image, center, change_of(shift=shift, scale=scale, angle=angle), 12)[0, 0]
     expected = np.zeros((3, 12, 12))
     for row in range(12):
         for column in range(12):
@@ -120,8 +120,8 @@ def test_no_transformation_reaches_beyond_the_smallest_image_that_is_accepted(fa
 
 def test_seeds_reach_every_place_that_leaves_room_and_no_other() -> None:
     batch = noise(3000, 32)
-    centre = seed_centres(batch.data, draws_of(batch), 12, 8)
-    assert set(centre[:, 0].tolist()) == set(centre[:, 1].tolist()) == {13.5 + step for step in range(5)}
+    center = seed_centers(batch.data, draws_of(batch), 12, 8)
+    assert set(center[:, 0].tolist()) == set(center[:, 1].tolist()) == {13.5 + step for step in range(5)}
 
 
 def test_seeds_are_drawn_in_proportion_to_the_mean_squared_gradient() -> None:
@@ -129,7 +129,7 @@ def test_seeds_are_drawn_in_proportion_to_the_mean_squared_gradient() -> None:
     image[..., 12:] = (image[..., 12:].float() / 3).byte()
     image[..., 12:, :] = (image[..., 12:, :].float() / 2).byte()
     batch = Batch(image.expand(4000, -1, -1, -1).contiguous())
-    centre = seed_centres(batch.data, draws_of(batch), 16, 1)
+    center = seed_centers(batch.data, draws_of(batch), 16, 1)
     light, expected = image[0].double().numpy() / 255, {}
     for row in range(1, 8, 2):  # an eighth of a patch is 2 pixels
         for column in range(1, 8, 2):
@@ -137,7 +137,7 @@ def test_seeds_are_drawn_in_proportion_to_the_mean_squared_gradient() -> None:
             down, right = patch[:, 1:, :-1] - patch[:, :-1, :-1], patch[:, :-1, 1:] - patch[:, :-1, :-1]
             expected[row + 7.5, column + 7.5] = float((down**2 + right**2).mean())
     count = dict.fromkeys(expected, 0)
-    for place in map(tuple, centre.tolist()):
+    for place in map(tuple, center.tolist()):
         count[place] += 1
     share = np.array(list(expected.values())) / sum(expected.values())
     assert share.max() > 2 * share.min()
@@ -147,10 +147,10 @@ def test_seeds_are_drawn_in_proportion_to_the_mean_squared_gradient() -> None:
 def test_flat_regions_are_never_chosen_and_flat_images_have_a_seed() -> None:
     images = torch.full((500, 3, 48, 48), 90, dtype=torch.uint8)
     images[:, :, 30:36, 4:10] = noise(500, 6).data
-    centre = seed_centres(images, Draws(torch.arange(500)), 16, 0)
-    apart = (centre - torch.tensor([32.5, 6.5])).abs()
+    center = seed_centers(images, Draws(torch.arange(500)), 16, 0)
+    apart = (center - torch.tensor([32.5, 6.5])).abs()
     assert float(apart.max()) <= 7.5 + 3  # every seed holds some of the only texture
-    flat = seed_centres(images[:, :, :30], Draws(torch.arange(500)), 16, 0)
+    flat = seed_centers(images[:, :, :30], Draws(torch.arange(500)), 16, 0)
     assert len({tuple(each) for each in flat.tolist()}) > 50
 
 
@@ -184,7 +184,7 @@ def test_one_pixel_by_hand() -> None:
     change = change_of(power=(0.5, 2.0), factor=(1.2, 0.9), offset=(-0.05, 0.08), hue=0.1)
     hue, saturation, value = colorsys.rgb_to_hsv(*pixel)
     expected = colorsys.hsv_to_rgb((hue + 0.1) % 1, saturation**0.5 * 1.2 - 0.05, value**2 * 0.9 + 0.08)
-    ours = recolour(torch.tensor(pixel).view(1, 1, 3, 1, 1), change).flatten()
+    ours = recolor(torch.tensor(pixel).view(1, 1, 3, 1, 1), change).flatten()
     assert ours.tolist() == pytest.approx(expected, abs=1e-5)
 
 
@@ -230,12 +230,12 @@ def test_principal_axes_are_those_of_scikit_learn_whatever_the_batches() -> None
     assert np.allclose(np.abs(axes.double().numpy() @ theirs.components_[::-1].T), np.eye(3), atol=1e-4)
 
 
-def test_a_fitted_split_holds_the_colours_of_its_data() -> None:
+def test_a_fitted_split_holds_the_colors_of_its_data() -> None:
     batch = noise()
     split = SMALL.fit(Observed("image", (3, 32, 32), samples=8), [batch])
     mean, axes = principal_axes([batch], 3)
     assert split.mean == tuple(mean.tolist())
-    assert torch.equal(split.colours(3, torch.device("cpu"))[1], axes)
+    assert torch.equal(split.colors(3, torch.device("cpu"))[1], axes)
     assert not torch.equal(split(batch, draws_of(batch))[0].data, SMALL(batch, draws_of(batch))[0].data)
 
 
@@ -270,13 +270,13 @@ def test_a_sample_is_split_the_same_in_any_company(split: TransformSeed) -> None
         assert torch.equal(some.data, whole.data[pick])
 
 
-def test_grey_images_are_transformed_without_colour() -> None:
+def test_gray_images_are_transformed_without_color() -> None:
     batch = noise(8, channels=1)
     split = SMALL.fit(Observed("image", (1, 32, 32), samples=8), [batch])
     inputs, _ = split(batch, draws_of(batch))
     assert inputs.data.shape == (8, 1, 1, 12, 12)
     value = torch.tensor([[0.25]]).view(1, 1, 1, 1, 1)
-    changed = recolour(value, change_of(power=(9.0, 2.0), factor=(9.0, 0.8), offset=(9.0, 0.1), hue=0.4))
+    changed = recolor(value, change_of(power=(9.0, 2.0), factor=(9.0, 0.8), offset=(9.0, 0.1), hue=0.4))
     assert float(changed) == pytest.approx(0.25**2 * 0.8 + 0.1)
 
 
@@ -314,12 +314,12 @@ def test_two_images_that_differ_are_told_apart_and_two_that_do_not_stay_at_chanc
     assert min(each["exemplar"] for each in score) > 0.4  # ln 2 is 0.69
 
 
-def test_views_of_a_pair_find_each_other_better_than_by_colour() -> None:
+def test_views_of_a_pair_find_each_other_better_than_by_color() -> None:
     samples = scenes(8, 8)
     narrow = TransformPair(patch=12, rotation=5.0)
     task = trained(samples, narrow, InfoNce, 30)
     score, trivial = held_out_loss(task, samples), trivial_losses(task, samples, samples)
-    assert set(trivial) == {"mean colour", "pixels"}
+    assert set(trivial) == {"mean color", "pixels"}
     assert score["exemplar.accuracy"] > max(each["exemplar.accuracy"] for each in trivial.values())
     assert score["exemplar.accuracy"] > 3 * task.objective.chance["exemplar.accuracy"]
 
@@ -353,7 +353,7 @@ def test_a_single_image_and_a_single_view_are_refused() -> None:
         TransformPair(patch=12, views=1).spec(Observed("image", (3, 64, 64), samples=9))
 
 
-def test_gradients_are_those_between_neighbouring_pixels() -> None:
+def test_gradients_are_those_between_neighboring_pixels() -> None:
     image = torch.zeros(1, 1, 3, 3, dtype=torch.uint8)
     image[0, 0, 1, 1] = 255
     assert gradient_energy(image)[0].tolist() == [[0.0, 1.0], [1.0, 2.0]]

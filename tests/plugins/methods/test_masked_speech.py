@@ -12,7 +12,7 @@ from pretask_plugins.methods.masked_speech.split import (
     log_mel,
     other_frames,
     span_begins,
-    standardised,
+    standardized,
 )
 from pretask_plugins.objectives.regression import Regression
 
@@ -98,7 +98,7 @@ def test_of_hidden_sound_nothing_shows_but_the_mean_and_deviation_of_bands() -> 
     for one, two, seen in zip(inputs.data[erased, 0], again.data[erased, 0], visible[erased], strict=True):
         everywhere = torch.ones(1, int(seen.sum()), dtype=torch.bool)
         assert not torch.allclose(one[seen], two[seen], atol=1e-3)  # the leak that the header owns up to
-        assert torch.allclose(*(standardised(each[seen][None], everywhere) for each in (one, two)), atol=1e-3)
+        assert torch.allclose(*(standardized(each[seen][None], everywhere) for each in (one, two)), atol=1e-3)
 
 
 def test_white_noise_is_guessed_no_better_than_by_the_median() -> None:
@@ -140,14 +140,14 @@ def test_only_hidden_and_present_frames_are_asked_for() -> None:
     inputs, targets = SMALL(batch, Draws(batch.index))
     weight = targets["frames"].weight
     assert weight is not None
-    assert float(weight[:, 51:].sum()) == 0  # frames whose centre lies in the padding
+    assert float(weight[:, 51:].sum()) == 0  # frames whose center lies in the padding
     assert torch.equal(inputs.present[:, 0, :50].all(), torch.tensor(True))  # type: ignore[index]
 
 
 def test_present_bands_have_mean_zero_and_deviation_one() -> None:
     mel = Draws(torch.arange(3)).normal("mel", 50, 4) * 3 + 5
     present = torch.arange(50) < torch.tensor([[50], [30], [20]])
-    even = standardised(mel, present)
+    even = standardized(mel, present)
     assert even[1, :30].mean(0).abs().max() < 1e-5
     assert torch.allclose(even[1, :30].std(0, correction=0), torch.ones(4), atol=1e-4)
     assert bool((even[1, 30:] == 0).all())

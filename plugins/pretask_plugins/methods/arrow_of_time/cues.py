@@ -62,8 +62,8 @@ def predictor(split: "ReverseClip", cue: Cue, known: Float[Tensor, "N K"], label
 
 def border(frames: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B K"]:
     """Mean brightness of the outermost pixels, a few segments to an edge."""
-    grey = frames.mean(2)
-    edges = [grey[..., 0, :], grey[..., -1, :], grey[..., :, 0], grey[..., :, -1]]
+    gray = frames.mean(2)
+    edges = [gray[..., 0, :], gray[..., -1, :], gray[..., :, 0], gray[..., :, -1]]
     return torch.cat([F.adaptive_avg_pool1d(edge, SEGMENTS) for edge in edges], 2).flatten(1)
 
 
@@ -73,25 +73,25 @@ def motion(frames: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B K"]:
     return torch.cat([moved.flatten(1), moved.norm(dim=2), frames.mean((2, 3, 4))], 1)
 
 
-def translations(grey: Float[Tensor, "B F H W"]) -> Float[Tensor, "B F1 2"]:
+def translations(gray: Float[Tensor, "B F H W"]) -> Float[Tensor, "B F1 2"]:
     """By how many pixels (down, right) each frame lies off the one before, by least squares over the picture.
 
     Source: Lucas and Kanade 1981, with one window.
     """
-    between = (grey[:, 1:] + grey[:, :-1]) / 2
+    between = (gray[:, 1:] + gray[:, :-1]) / 2
     down = (between[..., 2:, 1:-1] - between[..., :-2, 1:-1]) / 2
     right = (between[..., 1:-1, 2:] - between[..., 1:-1, :-2]) / 2
-    change = (grey[:, 1:] - grey[:, :-1])[..., 1:-1, 1:-1]
+    change = (gray[:, 1:] - gray[:, :-1])[..., 1:-1, 1:-1]
     slope = torch.stack([down, right], -1).flatten(2, 3)  # (B, F1, pixels, 2)
-    squares = slope.transpose(2, 3) @ slope + 1e-4 * torch.eye(2, device=grey.device)
+    squares = slope.transpose(2, 3) @ slope + 1e-4 * torch.eye(2, device=gray.device)
     moved: Tensor = torch.linalg.solve(squares, slope.transpose(2, 3) @ change.flatten(2)[..., None])
     return -moved[..., 0]
 
 
 def detail(frames: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B K"]:
-    """Mean absolute difference of neighbouring pixels, frame by frame."""
-    grey = frames.mean(2)
-    return grey.diff(dim=2).abs().mean((2, 3)) + grey.diff(dim=3).abs().mean((2, 3))
+    """Mean absolute difference of neighboring pixels, frame by frame."""
+    gray = frames.mean(2)
+    return gray.diff(dim=2).abs().mean((2, 3)) + gray.diff(dim=3).abs().mean((2, 3))
 
 
 CUES: dict[str, Cue] = {"border": border, "motion": motion, "detail": detail}

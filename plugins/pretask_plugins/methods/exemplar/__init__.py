@@ -3,7 +3,7 @@
 Source: Dosovitskiy, Springenberg, Riedmiller and Brox, NIPS 2014; TPAMI 2016.
 Differs: each image gives one seed, and every step a new copy of it, where the paper draws about a hundred copies of
 each before training. Saturation and value have powers, factors and summands of their own. The mean pixel is not
-subtracted: models normalise their own input. Seeds lie on a grid of an eighth of a patch. The network is any image
+subtracted: models normalize their own input. Seeds lie on a grid of an eighth of a patch. The network is any image
 model. `exemplar-pair` shows two copies at once and asks which belong together, which needs no class per image and so
 scales to any number of them (Dosovitskiy's classes seen as Chen et al. 2020 see them).
 Axes: B batch, V views, C channels, H W image, P patch side.

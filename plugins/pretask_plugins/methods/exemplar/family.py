@@ -22,11 +22,11 @@ class Change:
         shift: Down and right, in patch sides.
         scale: Sides of what is cut, in patch sides.
         angle: Radians.
-        component: Factor of each principal component of colour.
+        component: Factor of each principal component of color.
         power: Of saturation and of value.
         factor: Likewise, after the power.
         offset: Likewise, after the factor.
-        hue: Share of the colour circle.
+        hue: Share of the color circle.
     """
 
     shift: Float[Tensor, "B V 2"]
@@ -47,7 +47,7 @@ class Family:
         shift: Largest shift along each axis, in patch sides.
         scale: Smallest and largest scale.
         rotation: Largest angle to either side, degrees.
-        component: Smallest and largest factor of a principal component of colour.
+        component: Smallest and largest factor of a principal component of color.
         power: Smallest and largest power of saturation and value.
         factor: Smallest and largest factor of them, after that.
         offset: Largest summand of them to either side, after that.
@@ -90,10 +90,10 @@ class Family:
 
 
 def cut(
-    images: Float[Tensor, "B C H W"], centre: Float[Tensor, "B 2"], change: Change, patch: int
+    images: Float[Tensor, "B C H W"], center: Float[Tensor, "B 2"], change: Change, patch: int
 ) -> Float[Tensor, "B V C P P"]:
-    """Shifted, scaled and turned patches around the centres, bilinear, out of the images themselves."""
-    places = positions(centre, change, patch)
+    """Shifted, scaled and turned patches around the centers, bilinear, out of the images themselves."""
+    places = positions(center, change, patch)
     height, width = images.shape[2:]
     across = places[..., 1] * (2 / (width - 1)) - 1
     down = places[..., 0] * (2 / (height - 1)) - 1
@@ -103,11 +103,11 @@ def cut(
     return cuts.view(*cuts.shape[:2], views, patch, patch).transpose(1, 2)
 
 
-def positions(centre: Float[Tensor, "B 2"], change: Change, patch: int) -> Float[Tensor, "B V P P 2"]:
+def positions(center: Float[Tensor, "B 2"], change: Change, patch: int) -> Float[Tensor, "B V P P 2"]:
     """Where in the image each pixel of a view is."""
-    line = torch.arange(patch, device=centre.device) - (patch - 1) / 2
+    line = torch.arange(patch, device=center.device) - (patch - 1) / 2
     down, right = line[:, None], line[None, :]
-    middle = centre[:, None] + change.shift * patch  # (B, V, 2)
+    middle = center[:, None] + change.shift * patch  # (B, V, 2)
     cos, sin = (
         turn[..., None, None] for turn in (change.angle.cos() * change.scale, change.angle.sin() * change.scale)
     )
@@ -119,7 +119,7 @@ def positions(centre: Float[Tensor, "B 2"], change: Change, patch: int) -> Float
 def contrast(
     views: Float[Tensor, "B V C P P"], component: Float[Tensor, "B V C"], mean: Tensor, axes: Tensor
 ) -> Float[Tensor, "B V C P P"]:
-    """Multiply what a pixel differs from the mean colour by, along each principal axis (a row of `axes`)."""
+    """Multiply what a pixel differs from the mean color by, along each principal axis (a row of `axes`)."""
     outer = axes[:, :, None] * axes[:, None, :]  # (C, C, C): of each axis with itself
     matrix = (component[..., None, None] * outer).sum(2)  # (B, V, C, C)
     away = views - mean.view(-1, 1, 1)
@@ -133,8 +133,8 @@ def stretch(values: Float[Tensor, "B V P P"], change: Change, which: int) -> Flo
     return ((values.log() * power).exp() * factor + offset).clamp(0, 1)  # 0 to any power is 0
 
 
-def recolour(views: Float[Tensor, "B V C P P"], change: Change) -> Float[Tensor, "B V C P P"]:
-    """The second contrast and the hue; a grey channel has value only."""
+def recolor(views: Float[Tensor, "B V C P P"], change: Change) -> Float[Tensor, "B V C P P"]:
+    """The second contrast and the hue; a gray channel has value only."""
     if views.shape[2] == 1:
         return stretch(views[:, :, 0], change, 1)[:, :, None]
     hue, saturation, value = to_hsv(views)
@@ -159,7 +159,7 @@ def to_hsv(views: Float[Tensor, "B V 3 P P"]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def to_rgb(hue: Tensor, saturation: Tensor, value: Tensor) -> Float[Tensor, "B V 3 P P"]:
-    """Colours of hue (any real number), saturation and value."""
+    """Colors of hue (any real number), saturation and value."""
     chroma = value * saturation
     channels = []
     for start in (5, 3, 1):

@@ -28,7 +28,7 @@ from pretask import (
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.methods.exemplar.family import Family, contrast, cut, recolour
+from pretask_plugins.methods.exemplar.family import Family, contrast, cut, recolor
 
 Predictor = Callable[[Batch, Draws], Mapping[str, Tensor]]
 
@@ -41,8 +41,8 @@ class TransformSeed(Family):
 
     Args:
         patch: Side of a patch, pixels.
-        mean: Of the data's colours; estimated when left out.
-        axes: Principal axes of the data's colours, one after the other; estimated when left out.
+        mean: Of the data's colors; estimated when left out.
+        axes: Principal axes of the data's colors, one after the other; estimated when left out.
 
     Source: Dosovitskiy et al. 2014. Differs: see the folder's header.
     """
@@ -67,7 +67,7 @@ class TransformSeed(Family):
         return 1
 
     def fit(self, images: Observed, batches: Iterable[Batch], /) -> "TransformSeed":
-        """The same with the mean and the principal axes of the data's colours."""
+        """The same with the mean and the principal axes of the data's colors."""
         self.check(images)
         mean, axes = principal_axes(batches, images.shape[0])
         return replace(self, mean=tuple(mean.tolist()), axes=tuple(tuple(axis) for axis in axes.tolist()))
@@ -100,27 +100,27 @@ class TransformSeed(Family):
     def transform(self, batch: Batch, draws: Draws) -> Float[Tensor, "B V C P P"]:
         """Copies of each image's seed in [0, 1]."""
         every_epoch = Draws(draws.index, draws.seed, 0, path=draws.path)
-        centre = seed_centres(batch.data, every_epoch, self.patch, self.margin(self.patch))
+        center = seed_centers(batch.data, every_epoch, self.patch, self.margin(self.patch))
         channels = batch.data.shape[1]
         change = self.draw(draws, self.copies, channels)
-        views = cut(batch.data / 255, centre, change, self.patch)
-        mean, axes = self.colours(channels, batch.device)
-        return recolour(contrast(views, change.component, mean, axes).clamp(0, 1), change)
+        views = cut(batch.data / 255, center, change, self.patch)
+        mean, axes = self.colors(channels, batch.device)
+        return recolor(contrast(views, change.component, mean, axes).clamp(0, 1), change)
 
-    def colours(self, channels: int, device: torch.device) -> tuple[Tensor, Tensor]:
-        """Mean and axes of colour; the middle and the channels themselves where the split was not fitted."""
+    def colors(self, channels: int, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Mean and axes of color; the middle and the channels themselves where the split was not fitted."""
         if not self.mean:
             return torch.full((channels,), 0.5, device=device), torch.eye(channels, device=device)
         return torch.tensor(self.mean, device=device), torch.tensor(self.axes, device=device)
 
     def check(self, images: Observed) -> None:
-        """Raise Incompatible unless these are grey or colour images of bytes, with room around a patch."""
+        """Raise Incompatible unless these are gray or color images of bytes, with room around a patch."""
         if images.modality != "image" or images.shape[0] not in (1, 3) or images.dtype != "uint8":
             raise Incompatible(
                 "exemplar",
                 "images of 1 or 3 channels, 8 bits each (uint8)",
                 f"{images.modality} of shape {images.shape}, {images.dtype}",
-                "Use grey or colour images; let the data drop an alpha channel.",
+                "Use gray or color images; let the data drop an alpha channel.",
             )
         margin = self.margin(self.patch)
         if min(images.shape[1:]) < self.patch + 2 * margin:
@@ -163,22 +163,22 @@ class TransformPair(TransformSeed):
         return Inputs(self.transform(batch, draws)), {"exemplar": Target(identity)}
 
     def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
-        """Views matched by their mean colour, and by their pixels."""
+        """Views matched by their mean color, and by their pixels."""
 
         def predictor(side: int) -> Predictor:
             def guess(batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
                 views = self.transform(batch, draws)
-                mean, _ = self.colours(views.shape[2], batch.device)
+                mean, _ = self.colors(views.shape[2], batch.device)
                 small = F.adaptive_avg_pool2d((views - mean.view(-1, 1, 1)).flatten(0, 1), side)
                 return {"exemplar": small.reshape(*views.shape[:2], -1)}
 
             return guess
 
-        return {"mean colour": predictor(1), "pixels": predictor(self.patch)}
+        return {"mean color": predictor(1), "pixels": predictor(self.patch)}
 
 
 def principal_axes(batches: Iterable[Batch], channels: int) -> tuple[Float[Tensor, " C"], Float[Tensor, "C C"]]:
-    """Mean and principal axes of the colours, in [0, 1], of every second pixel of every second row.
+    """Mean and principal axes of the colors, in [0, 1], of every second pixel of every second row.
 
     Bytes and their products are added up without rounding, so that the order of batches makes no difference.
     """
@@ -191,7 +191,7 @@ def principal_axes(batches: Iterable[Batch], channels: int) -> tuple[Float[Tenso
     return (mean / 255).float(), torch.linalg.eigh(covariance).eigenvectors.T.float()
 
 
-def seed_centres(images: UInt8[Tensor, "B C H W"], draws: Draws, patch: int, margin: int) -> Float[Tensor, "B 2"]:
+def seed_centers(images: UInt8[Tensor, "B C H W"], draws: Draws, patch: int, margin: int) -> Float[Tensor, "B 2"]:
     """The middle of one patch per image, (row, column) in pixels, as likely as its mean squared gradient is large.
 
     An image without any gradient has its seed anywhere.

@@ -140,16 +140,16 @@ class MaskFrames:
         return round(seconds * self.rate)
 
     def frames_of(self, batch: Batch) -> tuple[Float[Tensor, "B T M"], Bool[Tensor, "B T"]]:
-        """The frames of every recording, normalised band by band, and which of them are no padding."""
+        """The frames of every recording, normalized band by band, and which of them are no padding."""
         hop = self.samples(self.hop)
         waves = batch.data if batch.present is None else batch.data * batch.present  # windows reach into padding
         mel = log_mel(waves, self.rate, self.mels, self.samples(self.window), hop)
-        centre = (torch.arange(mel.shape[1], device=batch.device) * hop).clamp(max=batch.data.shape[1] - 1)
+        center = (torch.arange(mel.shape[1], device=batch.device) * hop).clamp(max=batch.data.shape[1] - 1)
         if batch.present is None:
             present = torch.ones(mel.shape[:2], dtype=torch.bool, device=batch.device)
         else:
-            present = batch.present[:, centre]
-        return standardised(mel, present), present
+            present = batch.present[:, center]
+        return standardized(mel, present), present
 
 
 @dataclass(frozen=True)
@@ -260,7 +260,7 @@ def log_mel(waves: Float[Tensor, "B S"], rate: int, mels: int, window: int, hop:
     return (power + FLOOR).log()
 
 
-def standardised(mel: Float[Tensor, "B T M"], present: Bool[Tensor, "B T"]) -> Float[Tensor, "B T M"]:
+def standardized(mel: Float[Tensor, "B T M"], present: Bool[Tensor, "B T"]) -> Float[Tensor, "B T M"]:
     """Mean 0 and deviation 1 in every band over the present frames of a recording; 0 where it is padding."""
     weight = present[..., None].float()
     count = weight.sum(1, keepdim=True).clamp(min=1)

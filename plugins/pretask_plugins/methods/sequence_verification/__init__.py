@@ -3,8 +3,8 @@
 Source: Misra, Zitnick and Hebert, ECCV 2016 ("Shuffle and Learn"), section 3; the released code.
 Differs: moving windows are preferred by the mean change from frame to frame, where the paper takes the magnitude of
 optical flow (Farneback). A tuple whose wrong middle frame looks like the right one is not asked, where the paper draws
-again. The network is any image model over frames, with layer normalisation and no dropout, where the paper has AlexNet
-with batch normalisation; its `pool` keeps where things are, as AlexNet's fc6 does. The rate falls as a cosine.
+again. The network is any image model over frames, with layer normalization and no dropout, where the paper has AlexNet
+with batch normalization; its `pool` keeps where things are, as AlexNet's fc6 does. The rate falls as a cosine.
 Axes: B batch, T frames of a clip, V views (three frames as shown), K candidate windows, C channels, H W image.
 """
 

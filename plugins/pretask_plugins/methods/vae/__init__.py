@@ -2,7 +2,7 @@
 
 Source: Kingma and Welling, ICLR 2014, algorithm 1 and section 5 (M = 100, L = 1, Adagrad, 500 tanh units a side, weight
 decay for a standard normal prior on the weights, which is 1 / 60,000 for a mean over MNIST).
-Differs: pixels are drawn black or white with their grey values as probabilities, anew every epoch, so that the bound is
+Differs: pixels are drawn black or white with their gray values as probabilities, anew every epoch, so that the bound is
 one on the likelihood of data; layers begin as torch's do, not from N(0, 0.01); the middle one of the paper's step sizes
 .01, .02, .1 is taken instead of the best on the first few batches.
 Axes: see the split whole and the objective elbo.
