@@ -130,12 +130,12 @@ def test_one_channel_of_each_patch_survives_dropping_whichever_the_other_patch_k
     assert stats.chisquare(pairs.bincount(minlength=9).numpy()).pvalue > 1e-3
 
 
-def test_a_dropped_channel_is_noise_of_a_hundredth_of_the_kept_deviation() -> None:
+def test_a_dropped_channel_is_noise_of_a_hundredth_of_the_kept_std() -> None:
     patches = noise(8, 64).data[:, None] / 255
     dropped = drop_channels(patches, Draws(torch.arange(8)))
     lost = ~(dropped == patches).all((-1, -2))
-    deviation = patches.std((-1, -2)).mean()
-    assert dropped[lost].std((-1, -2)).mean() / deviation == pytest.approx(0.01, rel=0.05)
+    std = patches.std((-1, -2)).mean()
+    assert dropped[lost].std((-1, -2)).mean() / std == pytest.approx(0.01, rel=0.05)
 
 
 def offset_classes(split: CutPair, count: int) -> float:
@@ -168,12 +168,12 @@ def test_each_countermeasure_hides_where_in_a_lens_a_patch_was(color: Literal["p
     assert abs(offset_classes(CutPair(**geometry, color=color), 2000) - 0.5) < 0.06  # 3.8 standard errors of 1000
 
 
-def test_in_independent_noise_nothing_tells_the_place() -> None:
+def test_in_independent_noise_nothing_gives_the_position_away() -> None:
     batch = noise(2400, 24)
     inputs, targets = CutPair(patch=4, gap=2, jitter=1)(batch, Draws(batch.index))
-    label, known = targets["position"].value.numpy(), inputs.data.flatten(1).numpy()
-    guess = LogisticRegression(C=0.01).fit(known[:1200], label[:1200]).predict(known[1200:])
-    assert stats.binomtest(int((guess == label[1200:]).sum()), 1200, 1 / len(NEIGHBORS)).pvalue > 1e-3
+    label, pixels = targets["position"].value.numpy(), inputs.data.flatten(1).numpy()
+    prediction = LogisticRegression(C=0.01).fit(pixels[:1200], label[:1200]).predict(pixels[1200:])
+    assert stats.binomtest(int((prediction == label[1200:]).sum()), 1200, 1 / len(NEIGHBORS)).pvalue > 1e-3
 
 
 def test_a_patch_is_encoded_whatever_the_other_one_shows() -> None:
@@ -182,7 +182,7 @@ def test_a_patch_is_encoded_whatever_the_other_one_shows() -> None:
     inputs, _ = split(batch, Draws(batch.index))
     other = inputs.data.clone()
     other[:, 1] = 1 - other[:, 1]
-    one, two = (model(Inputs(each)).pooled["all"] for each in (inputs.data, other))
+    one, two = (model(Inputs(views)).pooled["all"] for views in (inputs.data, other))
     assert torch.equal(one[:, 0], two[:, 0])
     assert not torch.equal(one[:, 1], two[:, 1])
     assert torch.allclose(model(Inputs(inputs.data.flip(1))).pooled["all"], one.flip(1), atol=1e-6)  # tied weights
@@ -198,9 +198,9 @@ def test_standardized_patches_have_no_brightness_or_contrast_left() -> None:
 def test_specs_say_what_comes() -> None:
     spec, targets = PLAIN.spec(Observed("image", (3, 100, 100)))
     batch = noise(4, 100)
-    inputs, answers = PLAIN(batch, Draws(batch.index))
+    inputs, predicted = PLAIN(batch, Draws(batch.index))
     assert inputs.data.shape == (4, spec.views, *spec.shape)
-    assert set(targets) == set(answers) == {"position"}
+    assert set(targets) == set(predicted) == {"position"}
     assert PLAIN.whole(batch).data.shape == (4, 1, *PLAIN.whole_spec(Observed("image", (3, 100, 100))).shape)
 
 
