@@ -1,17 +1,15 @@
-"""Pictures: pixels as the bytes of a PNG file.
+"""Pictures: images as the bytes of a PNG file, as `pretask.Figure` holds them."""
 
-Axes: H W image.
-"""
-
-import io
+from io import BytesIO
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 
-def encode_png(pixels: "np.ndarray[Any, np.dtype[np.uint8]]") -> bytes:
-    """Encode gray (H, W) or color (H, W, 3) pixels from 0 to 255 as a PNG file."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG")
+def encode_png(image: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
+    """Return an image (H, W, 3) of sRGB bytes, or a gray one (H, W), as the bytes of a PNG file."""
+    from PIL import Image
+
+    file = BytesIO()
+    Image.fromarray(image).save(file, "PNG")
     return file.getvalue()

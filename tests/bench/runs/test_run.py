@@ -38,7 +38,7 @@ SMALL = {
     "recipe.batch": 16,
     "recipe.samples": 160,
     "recipe.optimizer": "adamw",
-    "split.colour": "keep",
+    "split.color": "keep",
 }
 WORDS = [
     word
@@ -98,7 +98,7 @@ def test_a_run_writes_one_complete_record_with_random_init_and_raw_input_beside_
 def test_the_cell_holds_full_ids_and_every_option_with_its_default(tmp_path: Path) -> None:
     cell = small_run(tmp_path).cell
     assert cell.split.id == "pretask/relative-position@1"
-    assert cell.split.options["standardise"] is True
+    assert cell.split.options["standardize"] is True
     assert cell.recipe["warmup"] == 0.05
     assert set(cell.data.fingerprints) == {"train", "test"}
 
@@ -174,7 +174,7 @@ def test_two_runs_of_one_cell_give_the_same_numbers(tmp_path: Path) -> None:
 
 def test_a_task_without_a_name_is_run_from_its_parts(tmp_path: Path) -> None:
     parts = {"data": "shapes", "split": "relative-position", "objective": "cross-entropy", "model": "convnet"}
-    settings = {name: value for name, value in SMALL.items() if name != "split.colour"}
+    settings = {name: value for name, value in SMALL.items() if name != "split.color"}
     plan = make_plan(REGISTRY, None, parts=parts, settings=settings, evaluators=("knn",))
     assert plan.name == "relative-position-cross-entropy-convnet"
     assert run(REGISTRY, plan, RunContext(tmp_path, torch.device("cpu")))[0].cell.task is None

@@ -5,12 +5,12 @@ from collections.abc import Callable
 import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, InputSpec, Observed, Samples
-from pretask_plugins.methods.arrow_of_time.cues import detail, translations
-from pretask_plugins.methods.arrow_of_time.sound import ReverseSound, reversed_within
-from pretask_plugins.methods.arrow_of_time.split import ReverseClip, cropped, first_and_last
+from pretask_plugins.methods.arrow_of_time.cues import estimate_translations, mean_detail
+from pretask_plugins.methods.arrow_of_time.sound import ReverseSound, reverse_recordings
+from pretask_plugins.methods.arrow_of_time.split import ReverseClip, bright_range, crop_bars
 from scipy import stats
 
-PLAIN = ReverseClip(frames=6, stack=1, crop=False)
+PLAIN = ReverseClip(frames=6, stack=1, crop_bars=False)
 
 
 def numbered(batch: int, frames: int = 24) -> Batch:
@@ -45,10 +45,10 @@ def moving(speeds: torch.Tensor) -> Batch:
 
 
 def right(predictor: Callable[..., object], split: ReverseClip, batch: Batch, seed: int = 7) -> float:
-    """The share of a predictor's right answers."""
+    """The accuracy of a predictor."""
     draws = Draws(batch.index, seed)
-    guess = predictor(batch, draws)["direction"].argmax(1)  # type: ignore[index]
-    return float((guess == split(batch, draws)[1]["direction"].value).float().mean())
+    prediction = predictor(batch, draws)["direction"].argmax(1)  # type: ignore[index]
+    return float((prediction == split(batch, draws)[1]["direction"].value).float().mean())
 
 
 def fitted(split: ReverseClip, batch: Batch) -> dict[str, Callable[..., object]]:
@@ -74,9 +74,9 @@ def test_every_clip_is_shown_in_both_directions_in_two_epochs() -> None:
 def test_epochs_may_differ_within_a_batch() -> None:
     batch, epoch = numbered(100), torch.arange(100) % 3
     mixed = PLAIN(batch, Draws(batch.index, 0, epoch))[1]["direction"].value
-    for each in range(3):
-        alone = PLAIN(batch, Draws(batch.index, 0, each))[1]["direction"].value
-        assert torch.equal(mixed[epoch == each], alone[epoch == each])
+    for number in range(3):
+        alone = PLAIN(batch, Draws(batch.index, 0, number))[1]["direction"].value
+        assert torch.equal(mixed[epoch == number], alone[epoch == number])
 
 
 def test_a_palindromic_clip_is_the_same_forwards_and_backwards() -> None:
@@ -100,11 +100,11 @@ def test_windows_are_uniform_and_do_not_depend_on_the_direction() -> None:
 
 def test_groups_are_frames_joined_as_channels() -> None:
     batch = numbered(50, 6)
-    split = ReverseClip(frames=6, stack=3, crop=False)
+    split = ReverseClip(frames=6, stack=3, crop_bars=False)
     inputs, targets = split(batch, Draws(batch.index))
     assert inputs.data.shape == (50, 2, 9, 4, 4)
     single = PLAIN(batch, Draws(batch.index))[0].data
-    assert torch.equal(split.ungrouped(inputs.data), single)
+    assert torch.equal(split.unstack_groups(inputs.data), single)
     forwards = inputs.data[targets["direction"].value == 0]
     assert ((forwards[0, :, ::3, 0, 0] * 255 / 10).round() - 1).tolist() == [[0, 1, 2], [3, 4, 5]]
 
@@ -115,7 +115,7 @@ def test_bars_are_cut_off_and_the_rest_enlarged(bars: tuple[int, int, int, int])
     inner = textures(3, 24)[:, None].expand(-1, 2, 3, -1, -1) * 0.5 + 0.4
     clips = torch.full((3, 2, 3, 24, 24), 0.02)
     clips[..., top : 24 - bottom, left : 24 - right_] = inner[..., top : 24 - bottom, left : 24 - right_]
-    larger = cropped(clips, 0.06)
+    larger = crop_bars(clips, 0.06)
     cut = clips[..., top : 24 - bottom, left : 24 - right_].flatten(0, 1)
     expected = torch.nn.functional.interpolate(cut, (24, 24), mode="bilinear", align_corners=False)
     assert float(larger.min()) > 0.38
@@ -124,11 +124,11 @@ def test_bars_are_cut_off_and_the_rest_enlarged(bars: tuple[int, int, int, int])
 
 def test_clips_without_bars_and_dark_clips_are_left_as_they_are() -> None:
     clips = textures(4, 16)[:, None].expand(-1, 3, 2, -1, -1) + 0.1
-    assert torch.equal(cropped(clips, 0.06), clips)
+    assert torch.equal(crop_bars(clips, 0.06), clips)
     dark = torch.zeros(2, 3, 2, 16, 16)
-    assert torch.equal(cropped(dark, 0.06), dark)
+    assert torch.equal(crop_bars(dark, 0.06), dark)
     one_bright_line = torch.tensor([[False, False, True], [True, True, True]])
-    assert [each.tolist() for each in first_and_last(one_bright_line)] == [[2, 0], [3, 3]]
+    assert [lines.tolist() for lines in bright_range(one_bright_line)] == [[2, 0], [3, 3]]
 
 
 def test_a_bar_that_fades_tells_the_direction_until_it_is_cut_off() -> None:
@@ -137,7 +137,7 @@ def test_a_bar_that_fades_tells_the_direction_until_it_is_cut_off() -> None:
     batch = Batch(clips.byte())
     share = {}
     for crop in (False, True):
-        split = ReverseClip(frames=6, stack=1, crop=crop)
+        split = ReverseClip(frames=6, stack=1, crop_bars=crop)
         share[crop] = right(fitted(split, batch)["border"], split, batch)
     assert share[False] > 0.95
     assert abs(share[True] - 0.5) < 0.1  # 4 standard errors of 400
@@ -151,7 +151,7 @@ def test_constant_motion_in_any_direction_leaves_every_cue_at_chance() -> None:
         assert abs(right(predictor, PLAIN, held_out) - 0.5) < 0.14  # 4 standard errors of 200
 
 
-def test_motion_that_slows_down_is_told_by_the_cue_of_motion() -> None:
+def test_motion_that_slows_down_is_found_by_the_cue_of_motion() -> None:
     sign = 1 - 2 * Draws(torch.arange(400)).integers("sign", 0, 2, 1).float()
     batch = moving(sign * torch.tensor([4.0, 3.0, 2.0, 1.0, 0.0]))
     assert right(fitted(PLAIN, batch)["motion"], PLAIN, batch) > 0.9
@@ -159,24 +159,24 @@ def test_motion_that_slows_down_is_told_by_the_cue_of_motion() -> None:
 
 def test_translations_are_the_pixels_by_which_a_picture_moved() -> None:
     clips = moving(torch.tensor([[1.0, 0.0], [-1.0, 1.0]])).data.float() / 255
-    moved = translations(clips.mean(2))
+    moved = estimate_translations(clips.mean(2))
     assert torch.allclose(moved[..., 1], torch.tensor([[1.0, 0.0], [-1.0, 1.0]]), atol=0.25)
     assert torch.allclose(moved[..., 0], torch.zeros(2, 2), atol=0.25)
 
 
 def test_detail_is_the_mean_step_between_pixels() -> None:
     ramp = torch.arange(8.0).expand(1, 1, 3, 8, 8) / 10
-    assert float(detail(ramp)) == pytest.approx(0.1)
+    assert float(mean_detail(ramp)) == pytest.approx(0.1)
 
 
-def test_padding_is_never_shown_and_short_clips_are_not_asked() -> None:
+def test_padding_is_never_shown_and_short_clips_have_no_weight() -> None:
     batch = numbered(200, 20)
     length = 3 + torch.arange(200) % 18
     padded = Batch(batch.data, batch.index, torch.arange(20) < length[:, None])
     inputs, targets = PLAIN(padded, Draws(padded.index))
-    asked = targets["direction"].weight == 1
-    assert torch.equal(asked, length >= 6)
-    assert bool((numbers(inputs.data).amax(1) < length)[asked].all())
+    valid = targets["direction"].weight == 1
+    assert torch.equal(valid, length >= 6)
+    assert bool((numbers(inputs.data).amax(1) < length)[valid].all())
 
 
 @pytest.mark.parametrize("size", [1, 7, 64])
@@ -194,13 +194,13 @@ def test_a_clip_is_split_the_same_at_any_batch_size_and_in_any_order(size: int) 
 
 def test_specs_say_what_comes_and_the_whole_is_shown_forwards() -> None:
     observed, batch = Observed("video", (24, 3, 4, 4)), numbered(3)
-    split = ReverseClip(frames=6, stack=2, crop=False)
+    split = ReverseClip(frames=6, stack=2, crop_bars=False)
     spec, _ = split.spec(observed)
     assert spec == split.whole_spec(observed) == InputSpec("image", (6, 4, 4), views=3, ordered=True)
     assert split(batch, Draws(batch.index))[0].data.shape == (3, 3, 6, 4, 4)
-    assert numbers(split.ungrouped(split.whole(batch).data))[0].tolist() == [9, 10, 11, 12, 13, 14]
+    assert numbers(split.unstack_groups(split.whole(batch).data))[0].tolist() == [9, 10, 11, 12, 13, 14]
     single = Batch(batch.data[:, 4:5])
-    assert numbers(split.ungrouped(split.whole(single).data))[0].tolist() == [4] * 6
+    assert numbers(split.unstack_groups(split.whole(single).data))[0].tolist() == [4] * 6
 
 
 def test_short_clips_and_uneven_groups_are_refused() -> None:
@@ -230,7 +230,7 @@ def test_a_recording_played_backwards_falls_where_it_rose() -> None:
 def test_silence_at_the_end_of_a_recording_stays_there() -> None:
     waves, length = torch.arange(1.0, 9.0).expand(2, -1), torch.tensor([[8], [3]])
     batch = Batch(waves, torch.arange(2), torch.arange(8) < length)
-    assert reversed_within(batch).tolist() == [[8, 7, 6, 5, 4, 3, 2, 1], [3, 2, 1, 4, 5, 6, 7, 8]]
+    assert reverse_recordings(batch).tolist() == [[8, 7, 6, 5, 4, 3, 2, 1], [3, 2, 1, 4, 5, 6, 7, 8]]
 
 
 def test_recordings_of_another_rate_are_refused() -> None:

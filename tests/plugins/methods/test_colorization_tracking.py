@@ -4,26 +4,31 @@ import numpy as np
 import pytest
 import torch
 from pretask import Batch, Draws, FeatureSpec, Incompatible, InputSpec, Observed, PretaskError, Reference
-from pretask_plugins.methods.colorization_tracking.colors import k_means, lab, nearest
+from pretask_plugins.methods.colorization_tracking.k_means import find_nearest, k_means
 from pretask_plugins.methods.colorization_tracking.split import (
     ColorizeFrames,
-    cell_colours,
-    grey,
-    pointing_at,
-    same_grey,
-    same_place,
+    cell_colors,
+    to_gray,
+)
+from pretask_plugins.methods.colorization_tracking.trivial_predictors import (
+    point_at_same_gray,
+    point_at_same_place,
+    pointing_vectors,
 )
 from pretask_plugins.objectives.pointer import Pointer, copy_labels
+from pretask_plugins.shared.colors import rgb_to_lab
 from skimage.color import rgb2lab
 
-RED, GREEN, BLUE, GREY = (220, 40, 40), (40, 180, 60), (50, 80, 220), (128, 128, 128)
-PALETTE = (RED, GREEN, BLUE, GREY)
-CENTRES = tuple(tuple(lab(torch.tensor(colour)[None, :, None, None] / 255)[0, 1:, 0, 0].tolist()) for colour in PALETTE)
-SPLIT = ColorizeFrames(references=2, step=2, classes=4, cell=4, centres=CENTRES)  # type: ignore[arg-type]
+RED, GREEN, BLUE, GRAY = (220, 40, 40), (40, 180, 60), (50, 80, 220), (128, 128, 128)
+PALETTE = (RED, GREEN, BLUE, GRAY)
+CENTERS = tuple(
+    tuple(rgb_to_lab(torch.tensor(color)[None, :, None, None] / 255)[0, 1:, 0, 0].tolist()) for color in PALETTE
+)
+SPLIT = ColorizeFrames(references=2, step=2, classes=4, cell=4, centers=CENTERS)  # type: ignore[arg-type]
 
 
 def painted(label: torch.Tensor, cell: int = 4) -> Batch:
-    """Clips whose cells have the colours of the palette, (B, T, h, w)."""
+    """Clips whose cells have the colors of the palette, (B, T, h, w)."""
     cells = torch.tensor(PALETTE, dtype=torch.uint8)[label].movedim(-1, 2)
     return Batch(cells.repeat_interleave(cell, 3).repeat_interleave(cell, 4))
 
@@ -33,7 +38,7 @@ def random_labels(batch: int, frames: int = 9, side: int = 4) -> torch.Tensor:
 
 
 def numbered(batch: int, frames: int = 30) -> Batch:
-    """Clips of grey frames, each as bright as its number says."""
+    """Clips of gray frames, each as bright as its number says."""
     brightness = (8 * torch.arange(frames)).to(torch.uint8)
     return Batch(brightness[None, :, None, None, None].expand(batch, -1, 3, 8, 8).contiguous())
 
@@ -43,19 +48,19 @@ def test_lab_is_what_scikit_image_computes() -> None:
     images[0, :, 0] = 0.0
     images[1, :, 0] = 1.0
     expected = rgb2lab(images.movedim(1, 3).numpy().astype(np.float64))
-    assert np.abs(lab(images).movedim(1, 3).numpy() - expected).max() < 2e-3
+    assert np.abs(rgb_to_lab(images).movedim(1, 3).numpy() - expected).max() < 2e-3
 
 
-def test_labels_are_the_colours_that_were_painted() -> None:
+def test_labels_are_the_colors_that_were_painted() -> None:
     label = random_labels(20)
     batch = painted(label)
     inputs, targets = SPLIT(batch, Draws(batch.index))
     start = torch.tensor(
         [
             next(
-                each
-                for each in range(5)
-                if torch.equal(targets["colour"].value[clip], label[clip, [each, each + 2, each + 4]])
+                begin
+                for begin in range(5)
+                if torch.equal(targets["colour"].value[clip], label[clip, [begin, begin + 2, begin + 4]])
             )
             for clip in range(20)
         ]
@@ -64,31 +69,31 @@ def test_labels_are_the_colours_that_were_painted() -> None:
     assert inputs.data.shape == (20, 3, 1, 16, 16)
 
 
-def test_references_are_given_and_the_last_frame_is_asked() -> None:
+def test_references_are_given_and_the_last_frame_is_predicted() -> None:
     batch = painted(random_labels(3))
     weight = SPLIT(batch, Draws(batch.index))[1]["colour"].weight
     assert weight is not None
     assert weight.mean((0, 2, 3)).tolist() == [0, 0, 1]
 
 
-def test_every_label_is_the_nearest_colour() -> None:
+def test_every_label_is_the_nearest_color() -> None:
     points = 40 * Draws(torch.arange(300)).normal("colour", 2)
-    label = SPLIT.nearest(points)
-    centres = torch.tensor(CENTRES)
-    expected = torch.tensor([int((centres - point).norm(dim=1).argmin()) for point in points])
+    label = SPLIT.quantize(points)
+    centers = torch.tensor(CENTERS)
+    expected = torch.tensor([int((centers - point).norm(dim=1).argmin()) for point in points])
     assert torch.equal(label, expected)
     assert set(label.tolist()) <= {0, 1, 2, 3}
 
 
 def test_a_change_of_hue_at_the_same_lightness_leaves_x_as_it_is() -> None:
     plain = torch.full((1, 1, 3, 2, 2), 128, dtype=torch.uint8)
-    lightness = float(grey(plain).mean())
+    lightness = float(to_gray(plain).mean())
     tried = torch.cartesian_prod(*[torch.arange(0, 256, 15)] * 3).to(torch.uint8)  # all hues
-    levels = grey(tried[:, None, :, None, None]).flatten()
-    alike = tried[(levels - lightness).abs() < 1e-3]
-    assert len(alike) > 5
-    split = ColorizeFrames(references=1, step=1, classes=4, cell=2, centres=CENTRES)  # type: ignore[arg-type]
-    clips = alike[:, None, :, None, None].expand(-1, 2, -1, 2, 2).contiguous()
+    levels = to_gray(tried[:, None, :, None, None]).flatten()
+    similar = tried[(levels - lightness).abs() < 1e-3]
+    assert len(similar) > 5
+    split = ColorizeFrames(references=1, step=1, classes=4, cell=2, centers=CENTERS)  # type: ignore[arg-type]
+    clips = similar[:, None, :, None, None].expand(-1, 2, -1, 2, 2).contiguous()
     inputs, targets = split(Batch(clips), Draws(torch.arange(len(clips))))
     assert inputs.data.shape[2] == 1
     assert float((inputs.data - lightness).abs().max()) < 1e-3
@@ -97,37 +102,37 @@ def test_a_change_of_hue_at_the_same_lightness_leaves_x_as_it_is() -> None:
 
 def test_frames_are_as_far_apart_as_the_step_says() -> None:
     batch = numbered(400)
-    split = ColorizeFrames(references=3, step=4, classes=4, cell=4, centres=CENTRES)  # type: ignore[arg-type]
+    split = ColorizeFrames(references=3, step=4, classes=4, cell=4, centers=CENTERS)  # type: ignore[arg-type]
     inputs, _ = split(batch, Draws(batch.index))
-    levels = grey(batch.data[:1])[0, :, 0, 0, 0]
+    levels = to_gray(batch.data[:1])[0, :, 0, 0, 0]
     places = (inputs.data[:, :, 0, 0, 0, None] - levels).abs().argmin(2)
     assert torch.equal(places.diff(dim=1), torch.full((400, 3), 4))
     assert (int(places.min()), int(places.max())) == (0, 29)
 
 
-def test_k_means_finds_colours_that_are_there_and_the_same_ones_again() -> None:
+def test_k_means_finds_colors_that_are_there_and_the_same_ones_again() -> None:
     planted = torch.tensor([[60.0, 40.0], [-50.0, 45.0], [20.0, -70.0], [0.0, 0.0]])
     points = (planted[:, None] + Draws(torch.arange(4)).normal("spread", 100, 2)).flatten(0, 1)
-    centres = k_means(points, 4)
-    assert float(torch.cdist(planted, centres).amin(1).max()) < 0.5
-    assert torch.equal(centres, k_means(points, 4))
+    centers = k_means(points, 4)
+    assert float(torch.cdist(planted, centers).amin(1).max()) < 0.5
+    assert torch.equal(centers, k_means(points, 4))
     for number in range(4):
-        assert torch.allclose(points[nearest(points, centres) == number].mean(0), centres[number], atol=1e-4)
+        assert torch.allclose(points[find_nearest(points, centers) == number].mean(0), centers[number], atol=1e-4)
 
 
-def test_fitting_finds_the_users_colours() -> None:
+def test_fitting_finds_the_users_colors() -> None:
     batch = painted(random_labels(40))
     blank = ColorizeFrames(references=2, step=2, classes=4, cell=4)
     fitted = blank.fit(Observed("video", (9, 3, 16, 16)), [batch])
-    assert float(torch.cdist(torch.tensor(CENTRES), torch.tensor(fitted.centres)).amin(1).max()) < 0.1
+    assert float(torch.cdist(torch.tensor(CENTERS), torch.tensor(fitted.centers)).amin(1).max()) < 0.1
     assert fitted.fit(Observed("video", (9, 3, 16, 16)), []) is fitted
-    with pytest.raises(PretaskError, match="colours, fitted or as"):
+    with pytest.raises(PretaskError, match="colors, fitted or as"):
         blank(batch, Draws(batch.index))
-    with pytest.raises(PretaskError, match="clips in colour"):
+    with pytest.raises(PretaskError, match="clips in color"):
         blank.fit(Observed("video", (30, 3, 8, 8)), [numbered(4)])
 
 
-def told(vectors: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
+def predict_labels(vectors: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
     given = torch.ones_like(label, dtype=torch.bool)
     given[:, -1] = False
     shares = copy_labels(vectors.flatten(2, 3), label.flatten(2), given.flatten(2), 4, query_views=1)
@@ -136,10 +141,10 @@ def told(vectors: torch.Tensor, label: torch.Tensor) -> torch.Tensor:
 
 def test_copy_points_at_the_same_place_of_the_newest_reference() -> None:
     label = random_labels(10, frames=3)
-    assert torch.equal(told(same_place(label), label), label[:, 1])
+    assert torch.equal(predict_labels(point_at_same_place(label), label), label[:, 1])
 
 
-def test_grey_points_at_cells_of_the_same_pixels() -> None:
+def test_gray_points_at_cells_of_the_same_pixels() -> None:
     order = Draws(torch.arange(6)).permutation("order", 16)
     first = random_labels(6, frames=1)[:, 0]
     pixels = Draws(torch.arange(6)).uniform("pixels", 16, 16)  # of 16 cells
@@ -151,42 +156,42 @@ def test_grey_points_at_cells_of_the_same_pixels() -> None:
     frames = torch.stack([laid(torch.zeros_like(pixels)), laid(pixels), laid(moved)], 1)
     last = first.flatten(1).gather(1, order).view(6, 4, 4)
     label = torch.stack([torch.zeros_like(first), first, last], 1)
-    assert torch.equal(told(same_grey(frames, 4), label), last)
+    assert torch.equal(predict_labels(point_at_same_gray(frames, 4), label), last)
 
 
 def test_products_of_pointing_vectors_fall_with_the_squared_distance() -> None:
     places = Draws(torch.arange(2)).normal("place", 2, 3, 3, 2)
-    vectors = pointing_at(places, 1.5)
+    vectors = pointing_vectors(places, 1.5)
     products = vectors[:, 1].flatten(1, 2) @ vectors[:, 0].flatten(1, 2).transpose(1, 2)
     squares = -1.5 * torch.cdist(places[:, 1].flatten(1, 2), places[:, 0].flatten(1, 2)).square()
     assert torch.allclose(products.softmax(2), squares.softmax(2), atol=1e-5)
 
 
-def test_baselines_are_scored_by_the_pointer() -> None:
+def test_trivial_predictors_are_scored_by_the_pointer() -> None:
     batch = painted(random_labels(12)[:, :1].expand(-1, 9, -1, -1).contiguous())  # still clips
     _, targets = SPLIT.spec(Observed("video", (9, 3, 16, 16)))
     pointer = Pointer(FeatureSpec(8, (4, 4), 3, ("present",)), targets, query_views=1)
     draws = Draws(batch.index)
     parts = {
-        name: pointer.score(guess(batch, draws), SPLIT(batch, draws)[1]).parts
-        for name, guess in SPLIT.trivial_predictors([batch]).items()
+        name: pointer.score(predict(batch, draws), SPLIT(batch, draws)[1]).parts
+        for name, predict in SPLIT.trivial_predictors([batch]).items()
     }
     assert float(parts["copy"]["colour.accuracy"]) == 1
-    assert float(parts["grey"]["colour.accuracy"]) > 0.95
+    assert float(parts["gray"]["colour.accuracy"]) > 0.95
     assert float(parts["histogram"]["colour.accuracy"]) < 0.6
 
 
-def test_short_padded_clips_are_not_asked_and_padding_is_never_shown() -> None:
+def test_short_padded_clips_have_no_weight_and_padding_is_never_shown() -> None:
     length = 2 + torch.arange(200) % 12
     batch = numbered(200, 13)
     padded = Batch(batch.data, batch.index, torch.arange(13) < length[:, None])
-    split = ColorizeFrames(references=2, step=2, classes=4, cell=4, centres=CENTRES)  # type: ignore[arg-type]
+    split = ColorizeFrames(references=2, step=2, classes=4, cell=4, centers=CENTERS)  # type: ignore[arg-type]
     inputs, targets = split(padded, Draws(padded.index))
-    asked = targets["colour"].weight[:, -1].amax((1, 2)) > 0  # type: ignore[index]
-    assert torch.equal(asked, length >= split.span)
-    levels = grey(batch.data[:1])[0, :, 0, 0, 0]
+    valid = targets["colour"].weight[:, -1].amax((1, 2)) > 0  # type: ignore[index]
+    assert torch.equal(valid, length >= split.span)
+    levels = to_gray(batch.data[:1])[0, :, 0, 0, 0]
     places = (inputs.data[:, :, 0, 0, 0, None] - levels).abs().argmin(2)
-    assert bool((places.amax(1) < length)[asked].all())
+    assert bool((places.amax(1) < length)[valid].all())
 
 
 @pytest.mark.parametrize("size", [1, 7, 64])
@@ -201,33 +206,33 @@ def test_a_clip_is_split_the_same_at_any_batch_size_and_in_any_order(size: int) 
         assert torch.equal(targets["colour"].value, labels["colour"].value[pick])
 
 
-def test_specs_say_what_comes_and_the_whole_is_grey_frames() -> None:
+def test_specs_say_what_comes_and_the_whole_is_gray_frames() -> None:
     observed, batch = Observed("video", (9, 3, 16, 16)), painted(random_labels(2))
     spec, targets = SPLIT.spec(observed)
-    inputs, answers = SPLIT(batch, Draws(batch.index))
+    inputs, predicted = SPLIT(batch, Draws(batch.index))
     assert spec == InputSpec("image", (1, 16, 16), views=3, ordered=True)
     assert targets == {"colour": Reference(4, grid=(4, 4), views=3)}
     assert inputs.data.shape == (2, spec.views, *spec.shape)
-    assert answers["colour"].value.shape == (2, 3, 4, 4)
+    assert predicted["colour"].value.shape == (2, 3, 4, 4)
     whole = SPLIT.whole(batch).data
     assert whole.shape == (2, SPLIT.whole_spec(observed).views, 1, 16, 16)
-    assert torch.equal(whole[:, 0], grey(batch.data)[:, 1])
+    assert torch.equal(whole[:, 0], to_gray(batch.data)[:, 1])
     assert SPLIT.whole(Batch(batch.data[:, :1])).data.shape[1] == 1
 
 
 @pytest.mark.parametrize(("size", "rows", "columns"), [((8, 9), (4, 8), (0, 5)), ((10, 8), (5, 10), (0, 4))])
-def test_a_cell_has_the_mean_colour_of_its_pixels_and_cells_fill_the_frame(
+def test_a_cell_has_the_mean_color_of_its_pixels_and_cells_fill_the_frame(
     size: tuple[int, int], rows: tuple[int, int], columns: tuple[int, int]
 ) -> None:
     frames = Draws(torch.arange(2)).integers("colour", 0, 256, 1, 3, *size).to(torch.uint8)
-    colours = cell_colours(frames, 4)
+    colors = cell_colors(frames, 4)
     expected = rgb2lab(frames[1, 0].movedim(0, 2).numpy())[slice(*rows), slice(*columns), 1:].mean((0, 1))
-    assert colours.shape == (2, 1, 2, 2, 2)
-    assert np.abs(colours[1, 0, 1, 0].numpy() - expected).max() < 5e-3
+    assert colors.shape == (2, 1, 2, 2, 2)
+    assert np.abs(colors[1, 0, 1, 0].numpy() - expected).max() < 5e-3
 
 
 @pytest.mark.parametrize("shape", [(12, 3, 32, 32), (20, 1, 32, 32), (20, 3, 4, 4)])
-def test_short_small_and_grey_clips_are_refused_also_where_colours_are_fitted(shape: tuple[int, ...]) -> None:
-    for ask in (ColorizeFrames().spec, lambda observed: ColorizeFrames().fit(observed, [])):
+def test_short_small_and_gray_clips_are_refused_also_where_colors_are_fitted(shape: tuple[int, ...]) -> None:
+    for method in (ColorizeFrames().spec, lambda observed: ColorizeFrames().fit(observed, [])):
         with pytest.raises(Incompatible, match=r"3 channels .* at least 13 frames .* 8 pixels a side; got video"):
-            ask(Observed("video", shape))
+            method(Observed("video", shape))

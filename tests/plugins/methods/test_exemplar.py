@@ -10,19 +10,28 @@ import torch
 from pretask import Batch, Draws, Incompatible, Observed, Samples
 from pretask.composition import Task, compose
 from pretask.pretext_score import held_out_loss, trivial_losses
-from pretask_plugins.methods.exemplar.family import Change, Family, contrast, cut, positions, recolour, to_hsv, to_rgb
-from pretask_plugins.methods.exemplar.split import (
-    TransformPair,
-    TransformSeed,
-    cell,
-    drawn,
+from pretask_plugins.methods.exemplar.augmentation import (
+    AugmentationParams,
+    AugmentationRanges,
+    color_jitter,
+    compute_margin,
+    crop,
+    draw_params,
+    rotate,
+    scale_components,
+)
+from pretask_plugins.methods.exemplar.seeds import (
+    draw_seed_centers,
     gradient_energy,
     principal_axes,
-    seed_centres,
+    sample_categorical,
+    seed_spacing,
 )
+from pretask_plugins.methods.exemplar.split import TransformPair, TransformSeed, color_axes
 from pretask_plugins.models.image.convnet import Convnet
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
 from pretask_plugins.objectives.info_nce import InfoNce
+from pretask_plugins.shared.colors import hsv_to_rgb, rgb_to_hsv
 from scipy import ndimage, stats
 from sklearn.decomposition import PCA
 
@@ -48,18 +57,18 @@ def draws_of(batch: Batch, seed: int = 0, epoch: int = 0) -> Draws:
     return Draws(batch.index, seed, epoch)
 
 
-def change_of(**given: float | tuple[float, ...]) -> Change:
-    """One change of one view, which leaves alone what is not given."""
+def params_of(**given: float | tuple[float, ...]) -> AugmentationParams:
+    """Parameters of one view, which leaves alone what is not given."""
     plain = {"shift": (0.0, 0.0), "scale": 1.0, "angle": 0.0, "component": (1.0, 1.0, 1.0)}
     plain |= {"power": (1.0, 1.0), "factor": (1.0, 1.0), "offset": (0.0, 0.0), "hue": 0.0}
-    return Change(**{name: torch.tensor(value)[None, None] for name, value in (plain | given).items()})
+    return AugmentationParams(**{name: torch.tensor(value)[None, None] for name, value in (plain | given).items()})
 
 
 def test_a_transformation_of_nothing_gives_the_seed_itself() -> None:
     batch = noise()
     split = TransformSeed(patch=12, **NOTHING).fit(Observed("image", (3, 32, 32), samples=8), [batch])
     inputs, _ = split(batch, draws_of(batch))
-    corner = (seed_centres(batch.data, draws_of(batch), 12, 0) - 5.5).long()
+    corner = (draw_seed_centers(batch.data, draws_of(batch), 12, 0) - 5.5).long()
     for sample in range(8):
         row, column = corner[sample].tolist()
         seed = batch.data[sample, :, row : row + 12, column : column + 12] / 255
@@ -67,25 +76,25 @@ def test_a_transformation_of_nothing_gives_the_seed_itself() -> None:
 
 
 def test_every_parameter_is_uniform_over_its_range() -> None:
-    change = Family().draw(Draws(torch.arange(2000)), 2, 3)
+    params = draw_params(AugmentationRanges(), Draws(torch.arange(2000)), 2, 3)
     turn = math.radians(20)
     ranges = {"shift": (-0.2, 0.2), "scale": (0.7, 1.4), "angle": (-turn, turn), "component": (0.5, 2.0)}
     ranges |= {"power": (0.25, 4.0), "factor": (0.7, 1.4), "offset": (-0.1, 0.1), "hue": (-0.1, 0.1)}
     for name, (low, high) in ranges.items():
-        drawn_numbers = getattr(change, name).flatten().numpy()
+        drawn_numbers = getattr(params, name).flatten().numpy()
         assert stats.kstest(drawn_numbers, stats.uniform(low, high - low).cdf).pvalue > 1e-3, name
 
 
 def test_parameters_of_one_view_are_independent_of_those_of_the_other() -> None:
-    change = Family().draw(Draws(torch.arange(2000)), 2, 3)
-    assert abs(np.corrcoef(change.scale.T.numpy())[0, 1]) < 0.07  # 3 standard errors
-    assert abs(np.corrcoef(change.power[:, 0].T.numpy())[0, 1]) < 0.07
+    params = draw_params(AugmentationRanges(), Draws(torch.arange(2000)), 2, 3)
+    assert abs(np.corrcoef(params.scale.T.numpy())[0, 1]) < 0.07  # 3 standard errors
+    assert abs(np.corrcoef(params.power[:, 0].T.numpy())[0, 1]) < 0.07
 
 
 def test_shift_scale_and_turn_cut_what_a_loop_over_pixels_cuts() -> None:
     image = noise(1, 40).data / 255
-    centre, angle, scale, shift = torch.tensor([[18.0, 20.0]]), 0.3, 1.3, (0.15, -0.1)
-    ours = cut(image, centre, change_of(shift=shift, scale=scale, angle=angle), 12)[0, 0]
+    center, angle, scale, shift = torch.tensor([[18.0, 20.0]]), 0.3, 1.3, (0.15, -0.1)
+    ours = crop(image, center, params_of(shift=shift, scale=scale, angle=angle), 12)[0, 0]
     expected = np.zeros((3, 12, 12))
     for row in range(12):
         for column in range(12):
@@ -97,31 +106,38 @@ def test_shift_scale_and_turn_cut_what_a_loop_over_pixels_cuts() -> None:
     assert np.allclose(ours.numpy(), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("family", [Family(), Family(shift=0.4, rotation=60.0), Family(scale=(0.2, 0.5), shift=0.0)])
-def test_no_transformation_reaches_beyond_the_smallest_image_that_is_accepted(family: Family) -> None:
-    patch, margin = 12, family.margin(12)
+@pytest.mark.parametrize(
+    "ranges",
+    [
+        AugmentationRanges(),
+        AugmentationRanges(shift=0.4, rotation=60.0),
+        AugmentationRanges(scale=(0.2, 0.5), shift=0.0),
+    ],
+)
+def test_no_transformation_reaches_beyond_the_smallest_image_that_is_accepted(ranges: AugmentationRanges) -> None:
+    patch, margin = 12, compute_margin(ranges, 12)
     side = patch + 2 * margin
     middle = torch.full((4000, 2), (side - 1) / 2)
-    turn = math.radians(min(family.rotation, 45.0))
+    turn = math.radians(min(ranges.rotation, 45.0))
     sign = torch.tensor([(a, b, c) for a in (-1, 1) for b in (-1, 1) for c in (-1, 1)]).float()
     extreme = replace(
-        family.draw(Draws(torch.arange(8)), 1, 3),
-        shift=sign[:, None, :2] * family.shift,
-        scale=torch.full((8, 1), family.scale[1]),
+        draw_params(ranges, Draws(torch.arange(8)), 1, 3),
+        shift=sign[:, None, :2] * ranges.shift,
+        scale=torch.full((8, 1), ranges.scale[1]),
         angle=sign[:, None, 2] * turn,
     )
-    places = positions(middle[:8], extreme, patch)
-    some = positions(middle, family.draw(Draws(torch.arange(4000)), 1, 3), patch)
-    for each in (places, some):
-        assert float(each.min()) >= -1e-3
-        assert float(each.max()) <= side - 1 + 1e-3
-    assert margin == 0 or float(places.min()) < 1.0  # and no pixel more is asked for
+    places = rotate(middle[:8], extreme, patch)
+    some = rotate(middle, draw_params(ranges, Draws(torch.arange(4000)), 1, 3), patch)
+    for reached in (places, some):
+        assert float(reached.min()) >= -1e-3
+        assert float(reached.max()) <= side - 1 + 1e-3
+    assert margin == 0 or float(places.min()) < 1.0  # and no pixel more is needed
 
 
 def test_seeds_reach_every_place_that_leaves_room_and_no_other() -> None:
     batch = noise(3000, 32)
-    centre = seed_centres(batch.data, draws_of(batch), 12, 8)
-    assert set(centre[:, 0].tolist()) == set(centre[:, 1].tolist()) == {13.5 + step for step in range(5)}
+    center = draw_seed_centers(batch.data, draws_of(batch), 12, 8)
+    assert set(center[:, 0].tolist()) == set(center[:, 1].tolist()) == {13.5 + step for step in range(5)}
 
 
 def test_seeds_are_drawn_in_proportion_to_the_mean_squared_gradient() -> None:
@@ -129,7 +145,7 @@ def test_seeds_are_drawn_in_proportion_to_the_mean_squared_gradient() -> None:
     image[..., 12:] = (image[..., 12:].float() / 3).byte()
     image[..., 12:, :] = (image[..., 12:, :].float() / 2).byte()
     batch = Batch(image.expand(4000, -1, -1, -1).contiguous())
-    centre = seed_centres(batch.data, draws_of(batch), 16, 1)
+    center = draw_seed_centers(batch.data, draws_of(batch), 16, 1)
     light, expected = image[0].double().numpy() / 255, {}
     for row in range(1, 8, 2):  # an eighth of a patch is 2 pixels
         for column in range(1, 8, 2):
@@ -137,7 +153,7 @@ def test_seeds_are_drawn_in_proportion_to_the_mean_squared_gradient() -> None:
             down, right = patch[:, 1:, :-1] - patch[:, :-1, :-1], patch[:, :-1, 1:] - patch[:, :-1, :-1]
             expected[row + 7.5, column + 7.5] = float((down**2 + right**2).mean())
     count = dict.fromkeys(expected, 0)
-    for place in map(tuple, centre.tolist()):
+    for place in map(tuple, center.tolist()):
         count[place] += 1
     share = np.array(list(expected.values())) / sum(expected.values())
     assert share.max() > 2 * share.min()
@@ -147,25 +163,25 @@ def test_seeds_are_drawn_in_proportion_to_the_mean_squared_gradient() -> None:
 def test_flat_regions_are_never_chosen_and_flat_images_have_a_seed() -> None:
     images = torch.full((500, 3, 48, 48), 90, dtype=torch.uint8)
     images[:, :, 30:36, 4:10] = noise(500, 6).data
-    centre = seed_centres(images, Draws(torch.arange(500)), 16, 0)
-    apart = (centre - torch.tensor([32.5, 6.5])).abs()
+    center = draw_seed_centers(images, Draws(torch.arange(500)), 16, 0)
+    apart = (center - torch.tensor([32.5, 6.5])).abs()
     assert float(apart.max()) <= 7.5 + 3  # every seed holds some of the only texture
-    flat = seed_centres(images[:, :, :30], Draws(torch.arange(500)), 16, 0)
-    assert len({tuple(each) for each in flat.tolist()}) > 50
+    flat = draw_seed_centers(images[:, :, :30], Draws(torch.arange(500)), 16, 0)
+    assert len({tuple(place) for place in flat.tolist()}) > 50
 
 
 def test_what_is_drawn_follows_the_weights_and_never_weighs_nothing() -> None:
     weight = torch.tensor([[0.0, 1.0, 0.0, 3.0, 0.0]]).expand(4000, -1)
-    place = drawn(weight, Draws(torch.arange(4000)).uniform("place"))
+    place = sample_categorical(weight, Draws(torch.arange(4000)).uniform("place"))
     assert set(place.tolist()) == {1, 3}
     assert stats.binomtest(int((place == 3).sum()), 4000, 0.75).pvalue > 1e-3
-    assert drawn(weight[:2], torch.tensor([0.0, 1 - 2.0**-24])).tolist() == [1, 3]
+    assert sample_categorical(weight[:2], torch.tensor([0.0, 1 - 2.0**-24])).tolist() == [1, 3]
 
 
 def test_places_of_seeds_are_an_eighth_of_a_patch_apart_or_less() -> None:
     for patch in range(2, 130):
-        assert patch % cell(patch) == 0
-        assert cell(patch) <= max(1, patch / 8)
+        assert patch % seed_spacing(patch) == 0
+        assert seed_spacing(patch) <= max(1, patch / 8)
 
 
 def test_an_image_keeps_its_seed_while_its_copies_differ() -> None:
@@ -179,22 +195,22 @@ def test_an_image_keeps_its_seed_while_its_copies_differ() -> None:
 
 
 def test_one_pixel_by_hand() -> None:
-    """Power, then factor, then summand, of saturation and of value; the hue turned: with Python's colorsys."""
+    """Power, then factor, then summand, of saturation and of value; the hue rotated: with Python's colorsys."""
     pixel = (0.8, 0.4, 0.5)
-    change = change_of(power=(0.5, 2.0), factor=(1.2, 0.9), offset=(-0.05, 0.08), hue=0.1)
+    params = params_of(power=(0.5, 2.0), factor=(1.2, 0.9), offset=(-0.05, 0.08), hue=0.1)
     hue, saturation, value = colorsys.rgb_to_hsv(*pixel)
     expected = colorsys.hsv_to_rgb((hue + 0.1) % 1, saturation**0.5 * 1.2 - 0.05, value**2 * 0.9 + 0.08)
-    ours = recolour(torch.tensor(pixel).view(1, 1, 3, 1, 1), change).flatten()
+    ours = color_jitter(torch.tensor(pixel).view(1, 1, 3, 1, 1), params).flatten()
     assert ours.tolist() == pytest.approx(expected, abs=1e-5)
 
 
 def test_hue_saturation_and_value_are_those_of_colorsys_and_come_back() -> None:
     line = torch.tensor([0.0, 0.2, 0.5, 0.7, 1.0])
     pixels = torch.cartesian_prod(line, line, line)
-    ours = torch.stack(to_hsv(pixels.view(-1, 1, 3, 1, 1)), 2)
+    ours = torch.stack(rgb_to_hsv(pixels.view(-1, 1, 3, 1, 1)), 2)
     expected = [colorsys.rgb_to_hsv(*map(float, pixel)) for pixel in pixels]
     assert torch.allclose(ours.flatten(1), torch.tensor(expected), atol=1e-5)
-    back = to_rgb(*ours.unbind(2))
+    back = hsv_to_rgb(*ours.unbind(2))
     assert torch.allclose(back.flatten(1), pixels, atol=1e-5)
 
 
@@ -211,8 +227,8 @@ def test_the_first_contrast_multiplies_along_principal_axes() -> None:
     axes = torch.linalg.qr(torch.tensor([[1.0, 2, 0], [0, 1, 1], [1, 0, 3]])).Q.T
     mean, factor = torch.tensor([0.4, 0.5, 0.6]), torch.tensor([2.0, 0.5, 1.5])
     views = Draws(torch.arange(1)).uniform("pixel", 1, 3, 4, 4)
-    ours = contrast(views, factor[None, None], mean, axes).flatten(3)[0, 0]
-    before, after = (axes @ (each - mean[:, None]) for each in (views.flatten(3)[0, 0], ours))
+    ours = scale_components(views, factor[None, None], mean, axes).flatten(3)[0, 0]
+    before, after = (axes @ (pixels - mean[:, None]) for pixels in (views.flatten(3)[0, 0], ours))
     assert torch.allclose(after, before * factor[:, None], atol=1e-6)
 
 
@@ -230,29 +246,29 @@ def test_principal_axes_are_those_of_scikit_learn_whatever_the_batches() -> None
     assert np.allclose(np.abs(axes.double().numpy() @ theirs.components_[::-1].T), np.eye(3), atol=1e-4)
 
 
-def test_a_fitted_split_holds_the_colours_of_its_data() -> None:
+def test_a_fitted_split_holds_the_colors_of_its_data() -> None:
     batch = noise()
     split = SMALL.fit(Observed("image", (3, 32, 32), samples=8), [batch])
     mean, axes = principal_axes([batch], 3)
     assert split.mean == tuple(mean.tolist())
-    assert torch.equal(split.colours(3, torch.device("cpu"))[1], axes)
+    assert torch.equal(color_axes(split, 3, torch.device("cpu"))[1], axes)
     assert not torch.equal(split(batch, draws_of(batch))[0].data, SMALL(batch, draws_of(batch))[0].data)
 
 
 def test_every_image_is_a_class_and_its_number_the_answer() -> None:
     spec, targets = SMALL.spec(Observed("image", (3, 32, 32), samples=77))
     batch = Batch(noise(3).data, torch.tensor([5, 76, 0]))
-    inputs, answers = SMALL(batch, draws_of(batch))
+    inputs, predicted = SMALL(batch, draws_of(batch))
     assert targets["exemplar"].classes == 77
-    assert answers["exemplar"].value.tolist() == [5, 76, 0]
+    assert predicted["exemplar"].value.tolist() == [5, 76, 0]
     assert inputs.data.shape == (3, 1, *spec.shape) == (3, 1, 3, 12, 12)
 
 
 def test_views_of_a_pair_show_one_seed_and_share_its_number() -> None:
     batch = noise(5, 40)
     split = TransformPair(patch=12, views=3)
-    inputs, answers = split(batch, draws_of(batch))
-    assert answers["exemplar"].value.tolist() == [[number] * 3 for number in range(5)]
+    inputs, predicted = split(batch, draws_of(batch))
+    assert predicted["exemplar"].value.tolist() == [[number] * 3 for number in range(5)]
     assert inputs.data.shape == (5, 3, 3, 12, 12)
     assert ((inputs.data[:, 0] - inputs.data[:, 1]).abs().flatten(1).max(1).values > 0.05).all()
     still = TransformPair(patch=12, views=3, **NOTHING)(batch, draws_of(batch))[0].data
@@ -270,13 +286,13 @@ def test_a_sample_is_split_the_same_in_any_company(split: TransformSeed) -> None
         assert torch.equal(some.data, whole.data[pick])
 
 
-def test_grey_images_are_transformed_without_colour() -> None:
+def test_gray_images_are_transformed_without_color() -> None:
     batch = noise(8, channels=1)
     split = SMALL.fit(Observed("image", (1, 32, 32), samples=8), [batch])
     inputs, _ = split(batch, draws_of(batch))
     assert inputs.data.shape == (8, 1, 1, 12, 12)
     value = torch.tensor([[0.25]]).view(1, 1, 1, 1, 1)
-    changed = recolour(value, change_of(power=(9.0, 2.0), factor=(9.0, 0.8), offset=(9.0, 0.1), hue=0.4))
+    changed = color_jitter(value, params_of(power=(9.0, 2.0), factor=(9.0, 0.8), offset=(9.0, 0.1), hue=0.4))
     assert float(changed) == pytest.approx(0.25**2 * 0.8 + 0.1)
 
 
@@ -304,23 +320,23 @@ def trained(samples: Samples, split: TransformSeed, objective: type, steps: int)
     return task
 
 
-def test_two_images_that_differ_are_told_apart_and_two_that_do_not_stay_at_chance() -> None:
+def test_two_images_that_differ_are_classified_and_two_that_do_not_stay_at_chance() -> None:
     narrow = TransformSeed(patch=12, rotation=10.0)
     apart = scenes(2, 2)
-    told = held_out_loss(trained(apart, narrow, CrossEntropy, 25), apart)
-    assert told["exemplar"] < 0.3
-    alike = Samples(apart.observed, apart.data[:1].expand(2, -1, -1, -1))
-    score = [held_out_loss(trained(alike, narrow, CrossEntropy, 5), alike, seed=seed) for seed in range(3)]
-    assert min(each["exemplar"] for each in score) > 0.4  # ln 2 is 0.69
+    score = held_out_loss(trained(apart, narrow, CrossEntropy, 25), apart)
+    assert score["exemplar"] < 0.3
+    same = Samples(apart.observed, apart.data[:1].expand(2, -1, -1, -1))
+    scores = [held_out_loss(trained(same, narrow, CrossEntropy, 5), same, seed=seed) for seed in range(3)]
+    assert min(score["exemplar"] for score in scores) > 0.4  # ln 2 is 0.69
 
 
-def test_views_of_a_pair_find_each_other_better_than_by_colour() -> None:
+def test_views_of_a_pair_find_each_other_better_than_by_color() -> None:
     samples = scenes(8, 8)
     narrow = TransformPair(patch=12, rotation=5.0)
     task = trained(samples, narrow, InfoNce, 30)
     score, trivial = held_out_loss(task, samples), trivial_losses(task, samples, samples)
-    assert set(trivial) == {"mean colour", "pixels"}
-    assert score["exemplar.accuracy"] > max(each["exemplar.accuracy"] for each in trivial.values())
+    assert set(trivial) == {"mean color", "pixels"}
+    assert score["exemplar.accuracy"] > max(part["exemplar.accuracy"] for part in trivial.values())
     assert score["exemplar.accuracy"] > 3 * task.objective.chance["exemplar.accuracy"]
 
 
@@ -329,9 +345,9 @@ def test_specs_say_what_comes() -> None:
     batch = Batch(torch.zeros(2, 3, 40, 36, dtype=torch.uint8))
     for split in (SMALL, TransformPair(patch=12, views=4)):
         spec, targets = split.spec(observed)
-        inputs, answers = split(batch, draws_of(batch))
+        inputs, predicted = split(batch, draws_of(batch))
         assert inputs.data.shape == (2, spec.views, *spec.shape)
-        assert set(targets) == set(answers)
+        assert set(targets) == set(predicted)
         assert split.whole(batch).data.shape == (2, 1, *split.whole_spec(observed).shape)
 
 
@@ -353,7 +369,7 @@ def test_a_single_image_and_a_single_view_are_refused() -> None:
         TransformPair(patch=12, views=1).spec(Observed("image", (3, 64, 64), samples=9))
 
 
-def test_gradients_are_those_between_neighbouring_pixels() -> None:
+def test_gradients_are_those_between_neighboring_pixels() -> None:
     image = torch.zeros(1, 1, 3, 3, dtype=torch.uint8)
     image[0, 0, 1, 1] = 255
     assert gradient_energy(image)[0].tolist() == [[0.0, 1.0], [1.0, 2.0]]

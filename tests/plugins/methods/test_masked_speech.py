@@ -1,19 +1,12 @@
-"""Promises of masked speech; shares and laws from methods.md section 13."""
+"""Promises of masked speech; mask ratios and fates from methods.md section 13."""
 
 import pytest
 import torch
 from pretask import Batch, Draws, FeatureSpec, Incompatible, Observed
 from pretask.specs import Values
-from pretask_plugins.methods.masked_speech.split import (
-    MaskFrames,
-    MaskSpectrogram,
-    covered,
-    interpolated,
-    log_mel,
-    other_frames,
-    span_begins,
-    standardised,
-)
+from pretask_plugins.methods.masked_speech.spans import cover_spans, draw_replacements, draw_span_starts, interpolate
+from pretask_plugins.methods.masked_speech.spectrogram import log_mel, standardize
+from pretask_plugins.methods.masked_speech.split import MaskFrames, MaskSpectrogram
 from pretask_plugins.objectives.regression import Regression
 
 SMALL = MaskFrames(mels=20, rate=8000)
@@ -26,23 +19,23 @@ def noise(count: int = 16, size: int = 8000) -> Batch:
 
 def begins(count: int, frames: int, length: int | None = None) -> torch.Tensor:
     whole = torch.full((count,), frames if length is None else length)
-    return span_begins(Draws(torch.arange(count)), whole, frames, 0.15, 7)
+    return draw_span_starts(Draws(torch.arange(count)), whole, frames, 0.15, 7)
 
 
-def test_the_masked_share_is_what_overlapping_spans_cover() -> None:
-    share = covered(begins(4000, 400), 7).float().mean()
+def test_the_masked_ratio_is_what_overlapping_spans_cover() -> None:
+    ratio = cover_spans(begins(4000, 400), 7).float().mean()
     # round(0.15 * 400 / 7) = 9 begins among 394 places; a frame is spared when all 9 miss the 7 places before it.
     expected = 1 - torch.prod(1 - 7 / (394 - torch.arange(9.0)))
-    assert float(share) == pytest.approx(float(expected), abs=0.004)  # fewer places near both ends
+    assert float(ratio) == pytest.approx(float(expected), abs=0.004)  # fewer places near both ends
 
 
-def test_so_many_spans_begin_as_the_share_says_and_none_twice() -> None:
+def test_so_many_spans_begin_as_the_mask_ratio_says_and_none_twice() -> None:
     assert begins(200, 400).sum(1).unique().tolist() == [9]
     assert begins(200, 20).sum(1).unique().tolist() == [1]
 
 
 def test_hidden_frames_are_unions_of_whole_spans() -> None:
-    hidden = covered(begins(200, 100), 7)
+    hidden = cover_spans(begins(200, 100), 7)
     padded = torch.nn.functional.pad(hidden.int(), (1, 1))
     edges = padded.diff(dim=1)
     lengths = (edges == -1).nonzero()[:, 1] - (edges == 1).nonzero()[:, 1]
@@ -50,13 +43,13 @@ def test_hidden_frames_are_unions_of_whole_spans() -> None:
 
 
 def test_the_first_and_the_last_frame_can_be_masked() -> None:
-    hidden = covered(begins(4000, 60), 7)
+    hidden = cover_spans(begins(4000, 60), 7)
     assert bool(hidden[:, 0].any())
     assert bool(hidden[:, -1].any())
 
 
 def test_spans_stay_inside_the_recording() -> None:
-    hidden = covered(begins(500, 100, length=60), 7)
+    hidden = cover_spans(begins(500, 100, length=60), 7)
     assert not bool(hidden[:, 60:].any())
 
 
@@ -84,7 +77,7 @@ def test_erased_frames_do_not_show_in_x() -> None:
     assert bool((inputs.data[:, 0][erased] == 0).all())
 
 
-def test_of_hidden_sound_nothing_shows_but_the_mean_and_deviation_of_bands() -> None:
+def test_of_hidden_sound_nothing_shows_but_the_mean_and_std_of_bands() -> None:
     batch = noise(24)
     draws = Draws(batch.index)
     inputs, targets = SMALL(batch, draws)
@@ -98,22 +91,22 @@ def test_of_hidden_sound_nothing_shows_but_the_mean_and_deviation_of_bands() -> 
     for one, two, seen in zip(inputs.data[erased, 0], again.data[erased, 0], visible[erased], strict=True):
         everywhere = torch.ones(1, int(seen.sum()), dtype=torch.bool)
         assert not torch.allclose(one[seen], two[seen], atol=1e-3)  # the leak that the header owns up to
-        assert torch.allclose(*(standardised(each[seen][None], everywhere) for each in (one, two)), atol=1e-3)
+        assert torch.allclose(*(standardize(shown[seen][None], everywhere) for shown in (one, two)), atol=1e-3)
 
 
-def test_white_noise_is_guessed_no_better_than_by_the_median() -> None:
+def test_white_noise_is_predicted_no_better_than_by_the_median() -> None:
     split, batch = MaskFrames(mels=20, rate=8000, window=0.01, hop=0.01), noise(40)
     draws = Draws(batch.index, epoch=3)
     target = split(batch, draws)[1]["frames"]
-    asked = target.weight.bool()  # type: ignore[union-attr]
-    truth = target.value[asked]
-    least = float((truth - truth.median(0).values).abs().mean())
-    lost = {
-        name: float((guess(batch, draws)["frames"][asked] - truth).abs().mean())
-        for name, guess in split.trivial_predictors([]).items()
+    hidden = target.weight.bool()  # type: ignore[union-attr]
+    truth = target.value[hidden]
+    minimum = float((truth - truth.median(0).values).abs().mean())
+    error = {
+        name: float((predict(batch, draws)["frames"][hidden] - truth).abs().mean())
+        for name, predict in split.trivial_predictors([]).items()
     }
-    assert lost["mean"] == pytest.approx(least, rel=0.02)
-    assert min(lost["copy"], lost["interpolation"]) > 1.1 * least
+    assert error["mean"] == pytest.approx(minimum, rel=0.02)
+    assert min(error["copy"], error["interpolation"]) > 1.1 * minimum
 
 
 def test_no_gradient_comes_from_frames_that_are_shown_or_are_padding() -> None:
@@ -122,32 +115,32 @@ def test_no_gradient_comes_from_frames_that_are_shown_or_are_padding() -> None:
     _, targets = SMALL(batch, Draws(batch.index))
     width, frames = 20, targets["frames"].value.shape[1]
     objective = Regression(FeatureSpec(width, (frames,)), {"frames": Values(width, grid=(frames,))}, error="absolute")
-    guess = torch.zeros_like(targets["frames"].value).requires_grad_()
-    objective.score({"frames": guess}, targets).total.backward()
-    assert guess.grad is not None
-    assert torch.equal(guess.grad.abs().sum(2) > 0, targets["frames"].weight.bool())  # type: ignore[union-attr]
+    prediction = torch.zeros_like(targets["frames"].value).requires_grad_()
+    objective.score({"frames": prediction}, targets).total.backward()
+    assert prediction.grad is not None
+    assert torch.equal(prediction.grad.abs().sum(2) > 0, targets["frames"].weight.bool())  # type: ignore[union-attr]
 
 
 def test_a_replaced_frame_comes_from_as_far_into_another_span() -> None:
     starts = torch.tensor([[False, True, False, False, False, False, False, False]])
-    source = other_frames(Draws(torch.arange(1)), starts, torch.tensor([8]), 3)
+    source = draw_replacements(Draws(torch.arange(1)), starts, torch.tensor([8]), 3)
     assert torch.equal(source[0, 1:4] - source[0, 1], torch.arange(3))
 
 
-def test_only_hidden_and_present_frames_are_asked_for() -> None:
+def test_only_hidden_and_present_frames_have_weight() -> None:
     present = torch.arange(8000) < torch.full((30, 1), 4000)
     batch = Batch(noise(30).data, present=present)
     inputs, targets = SMALL(batch, Draws(batch.index))
     weight = targets["frames"].weight
     assert weight is not None
-    assert float(weight[:, 51:].sum()) == 0  # frames whose centre lies in the padding
+    assert float(weight[:, 51:].sum()) == 0  # frames whose center lies in the padding
     assert torch.equal(inputs.present[:, 0, :50].all(), torch.tensor(True))  # type: ignore[index]
 
 
-def test_present_bands_have_mean_zero_and_deviation_one() -> None:
+def test_present_bands_have_mean_zero_and_std_one() -> None:
     mel = Draws(torch.arange(3)).normal("mel", 50, 4) * 3 + 5
     present = torch.arange(50) < torch.tensor([[50], [30], [20]])
-    even = standardised(mel, present)
+    even = standardize(mel, present)
     assert even[1, :30].mean(0).abs().max() < 1e-5
     assert torch.allclose(even[1, :30].std(0, correction=0), torch.ones(4), atol=1e-4)
     assert bool((even[1, 30:] == 0).all())
@@ -165,7 +158,7 @@ def test_a_line_fills_a_gap_in_a_ramp_exactly_and_a_steady_tone_nearly() -> None
     ramp = torch.arange(20.0)[None, :, None].expand(1, 20, 3)
     hidden = torch.zeros(1, 20, dtype=torch.bool)
     hidden[:, 5:12] = True
-    assert torch.allclose(interpolated(ramp * ~hidden[..., None], hidden), ramp)
+    assert torch.allclose(interpolate(ramp * ~hidden[..., None], hidden), ramp)
 
 
 def test_a_recording_is_masked_the_same_in_any_batch() -> None:
@@ -196,7 +189,7 @@ def test_specs_say_what_comes() -> None:
     seen = Observed("audio", (8000,), "float32", rate=8000)
     spec, targets = SMALL.spec(seen)
     batch = noise(2)
-    inputs, answers = SMALL(batch, Draws(batch.index))
+    inputs, predicted = SMALL(batch, Draws(batch.index))
     assert inputs.data.shape == (2, 1, *spec.shape)
-    assert answers["frames"].value.shape == (2, *targets["frames"].grid, 20)
+    assert predicted["frames"].value.shape == (2, *targets["frames"].grid, 20)
     assert SMALL.whole(batch).data.shape == (2, 1, *SMALL.whole_spec(seen).shape)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, Inputs, Observed
 from pretask_plugins.methods.relative_position.split import (
-    NEIGHBOURS,
+    NEIGHBORS,
     CutPair,
     crop,
     drop_channels,
@@ -18,7 +18,7 @@ from pretask_plugins.models.image.convnet import Convnet
 from scipy import stats
 from sklearn.linear_model import LogisticRegression
 
-PLAIN = CutPair(patch=12, gap=6, jitter=2, standardise=False)
+PLAIN = CutPair(patch=12, gap=6, jitter=2, standardize=False)
 
 
 def image_of_coordinates(batch: int, side: int) -> Batch:
@@ -40,10 +40,10 @@ def noise(batch: int, side: int = 64) -> Batch:
     return Batch(draws.integers("noise", 0, 256, 3, side, side).to(torch.uint8))
 
 
-def test_label_names_the_place_the_neighbour_came_from() -> None:
+def test_label_names_the_place_the_neighbor_came_from() -> None:
     corner, label = corners(PLAIN, image_of_coordinates(256, 100))
     moved = (corner[:, 1] - corner[:, 0]) / (12 + 6)
-    assert torch.equal(moved.round().long(), torch.tensor(NEIGHBOURS)[label])
+    assert torch.equal(moved.round().long(), torch.tensor(NEIGHBORS)[label])
 
 
 def test_all_eight_places_are_equally_likely() -> None:
@@ -52,9 +52,9 @@ def test_all_eight_places_are_equally_likely() -> None:
 
 
 def test_each_patch_is_jittered_uniformly_along_each_axis() -> None:
-    smallest = image_of_coordinates(4000, PLAIN.smallest)  # the centre has one place, so what moves is jitter
+    smallest = image_of_coordinates(4000, PLAIN.smallest)  # the center has one place, so what moves is jitter
     corner, label = corners(PLAIN, smallest)
-    home = PLAIN.jitter + (PLAIN.patch + PLAIN.gap) * (1 + torch.tensor(NEIGHBOURS)[label])
+    home = PLAIN.jitter + (PLAIN.patch + PLAIN.gap) * (1 + torch.tensor(NEIGHBORS)[label])
     for jitter in (corner[:, 0] - (PLAIN.jitter + PLAIN.patch + PLAIN.gap), corner[:, 1] - home):
         for axis in (0, 1):
             counts = torch.bincount(jitter[:, axis] + PLAIN.jitter, minlength=5)
@@ -71,15 +71,15 @@ def test_patches_never_touch_and_never_leave_the_image() -> None:
     assert int(corner.max()) + PLAIN.patch <= 70
 
 
-def test_centre_reaches_every_place_of_a_larger_image() -> None:
-    corner, _ = corners(CutPair(patch=4, gap=2, jitter=0, standardise=False), image_of_coordinates(3000, 20))
+def test_center_reaches_every_place_of_a_larger_image() -> None:
+    corner, _ = corners(CutPair(patch=4, gap=2, jitter=0, standardize=False), image_of_coordinates(3000, 20))
     assert set(corner[:, 0, 0].tolist()) == set(range(6, 11))  # 20 - (3 * 4 + 2 * 2) = 4 pixels of room
 
 
 def test_opposite_labels_add_up_to_seven_and_a_flip_swaps_left_and_right() -> None:
-    where = {step: label for label, step in enumerate(NEIGHBOURS)}
+    where = {step: label for label, step in enumerate(NEIGHBORS)}
     assert all(label + where[-row, -column] == 7 for (row, column), label in where.items())
-    assert [where[row, -column] for row, column in NEIGHBOURS] == [2, 1, 0, 4, 3, 7, 6, 5]
+    assert [where[row, -column] for row, column in NEIGHBORS] == [2, 1, 0, 4, 3, 7, 6, 5]
 
 
 def test_crops_equal_slices_bit_for_bit() -> None:
@@ -92,10 +92,10 @@ def test_crops_equal_slices_bit_for_bit() -> None:
             assert torch.equal(cut[sample, view], images[sample, :, row : row + 9, column : column + 9])
 
 
-@pytest.mark.parametrize("colour", ["keep", "drop", "project"])
+@pytest.mark.parametrize("color", ["keep", "drop", "project"])
 @pytest.mark.parametrize("size", [1, 7, 64])
-def test_a_sample_is_split_the_same_at_any_batch_size_and_in_any_order(size: int, colour: str) -> None:
-    split = CutPair(patch=12, gap=4, jitter=2, colour=colour)  # type: ignore[arg-type]
+def test_a_sample_is_split_the_same_at_any_batch_size_and_in_any_order(size: int, color: str) -> None:
+    split = CutPair(patch=12, gap=4, jitter=2, color=color)  # type: ignore[arg-type]
     whole = noise(64)
     expected, labels = split(whole, Draws(whole.index, seed=3, epoch=2))
     order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
@@ -113,7 +113,7 @@ def test_another_epoch_cuts_other_patches() -> None:
     assert not torch.equal(first, second)
 
 
-def test_projection_takes_green_magenta_away_and_leaves_grey() -> None:
+def test_projection_takes_green_magenta_away_and_leaves_gray() -> None:
     matrix = projection(torch.device("cpu"))
     assert torch.equal((matrix * 6).round().int(), torch.tensor([[5, 2, -1], [2, 2, 2], [-1, 2, 5]]))
     assert torch.allclose(matrix @ matrix, matrix, atol=1e-6)
@@ -130,12 +130,12 @@ def test_one_channel_of_each_patch_survives_dropping_whichever_the_other_patch_k
     assert stats.chisquare(pairs.bincount(minlength=9).numpy()).pvalue > 1e-3
 
 
-def test_a_dropped_channel_is_noise_of_a_hundredth_of_the_kept_deviation() -> None:
+def test_a_dropped_channel_is_noise_of_a_hundredth_of_the_kept_std() -> None:
     patches = noise(8, 64).data[:, None] / 255
     dropped = drop_channels(patches, Draws(torch.arange(8)))
     lost = ~(dropped == patches).all((-1, -2))
-    deviation = patches.std((-1, -2)).mean()
-    assert dropped[lost].std((-1, -2)).mean() / deviation == pytest.approx(0.01, rel=0.05)
+    std = patches.std((-1, -2)).mean()
+    assert dropped[lost].std((-1, -2)).mean() / std == pytest.approx(0.01, rel=0.05)
 
 
 def offset_classes(split: CutPair, count: int) -> float:
@@ -143,37 +143,37 @@ def offset_classes(split: CutPair, count: int) -> float:
     channel is brighter towards the right edge than the green one: the trace that a lens leaves."""
     draws = Draws(torch.arange(count))
     side = 64
-    grey = draws.integers("grey", 60, 160, 1, side, side).expand(-1, 3, -1, -1).clone()
+    gray = draws.integers("grey", 60, 160, 1, side, side).expand(-1, 3, -1, -1).clone()
     ramp = torch.linspace(-20, 20, side).long()
-    grey[:, 1] -= ramp  # green against magenta
-    batch = Batch(grey.clamp(0, 255).to(torch.uint8))
+    gray[:, 1] -= ramp  # green against magenta
+    batch = Batch(gray.clamp(0, 255).to(torch.uint8))
     inputs, _ = split(batch, draws)
     corner, _ = corners(
-        CutPair(split.patch, split.gap, split.jitter, standardise=False),
+        CutPair(split.patch, split.gap, split.jitter, standardize=False),
         image_of_coordinates(count, side),
     )
     means = inputs.data[:, 0].mean((-1, -2))  # (B, C)
     side_of = (corner[:, 0, 1] > corner[:, 0, 1].median()).float()
     design = torch.cat([means, torch.ones(count, 1)], 1)
     half = count // 2
-    inverse = torch.linalg.pinv(design[:half], rtol=1e-3)  # standardised means depend on each other
+    inverse = torch.linalg.pinv(design[:half], rtol=1e-3)  # standardized means depend on each other
     weights = inverse @ (side_of[:half, None] - 0.5)
     return float(((design[half:] @ weights > 0)[:, 0] == (side_of[half:] > 0)).float().mean())
 
 
-@pytest.mark.parametrize("colour", ["project", "drop"])
-def test_each_countermeasure_hides_where_in_a_lens_a_patch_was(colour: Literal["project", "drop"]) -> None:
+@pytest.mark.parametrize("color", ["project", "drop"])
+def test_each_countermeasure_hides_where_in_a_lens_a_patch_was(color: Literal["project", "drop"]) -> None:
     geometry = {"patch": 12, "gap": 2, "jitter": 1}
     assert offset_classes(CutPair(**geometry), 2000) > 0.9
-    assert abs(offset_classes(CutPair(**geometry, colour=colour), 2000) - 0.5) < 0.06  # 3.8 standard errors of 1000
+    assert abs(offset_classes(CutPair(**geometry, color=color), 2000) - 0.5) < 0.06  # 3.8 standard errors of 1000
 
 
-def test_in_independent_noise_nothing_tells_the_place() -> None:
+def test_in_independent_noise_nothing_gives_the_position_away() -> None:
     batch = noise(2400, 24)
     inputs, targets = CutPair(patch=4, gap=2, jitter=1)(batch, Draws(batch.index))
-    label, known = targets["position"].value.numpy(), inputs.data.flatten(1).numpy()
-    guess = LogisticRegression(C=0.01).fit(known[:1200], label[:1200]).predict(known[1200:])
-    assert stats.binomtest(int((guess == label[1200:]).sum()), 1200, 1 / len(NEIGHBOURS)).pvalue > 1e-3
+    label, pixels = targets["position"].value.numpy(), inputs.data.flatten(1).numpy()
+    prediction = LogisticRegression(C=0.01).fit(pixels[:1200], label[:1200]).predict(pixels[1200:])
+    assert stats.binomtest(int((prediction == label[1200:]).sum()), 1200, 1 / len(NEIGHBORS)).pvalue > 1e-3
 
 
 def test_a_patch_is_encoded_whatever_the_other_one_shows() -> None:
@@ -182,13 +182,13 @@ def test_a_patch_is_encoded_whatever_the_other_one_shows() -> None:
     inputs, _ = split(batch, Draws(batch.index))
     other = inputs.data.clone()
     other[:, 1] = 1 - other[:, 1]
-    one, two = (model(Inputs(each)).pooled["all"] for each in (inputs.data, other))
+    one, two = (model(Inputs(views)).pooled["all"] for views in (inputs.data, other))
     assert torch.equal(one[:, 0], two[:, 0])
     assert not torch.equal(one[:, 1], two[:, 1])
     assert torch.allclose(model(Inputs(inputs.data.flip(1))).pooled["all"], one.flip(1), atol=1e-6)  # tied weights
 
 
-def test_standardised_patches_have_no_brightness_or_contrast_left() -> None:
+def test_standardized_patches_have_no_brightness_or_contrast_left() -> None:
     batch = noise(16)
     inputs, _ = CutPair(patch=12, gap=4, jitter=2)(batch, Draws(batch.index))
     assert torch.allclose(inputs.data.mean((2, 3, 4)), torch.tensor(0.5), atol=1e-5)
@@ -198,9 +198,9 @@ def test_standardised_patches_have_no_brightness_or_contrast_left() -> None:
 def test_specs_say_what_comes() -> None:
     spec, targets = PLAIN.spec(Observed("image", (3, 100, 100)))
     batch = noise(4, 100)
-    inputs, answers = PLAIN(batch, Draws(batch.index))
+    inputs, predicted = PLAIN(batch, Draws(batch.index))
     assert inputs.data.shape == (4, spec.views, *spec.shape)
-    assert set(targets) == set(answers) == {"position"}
+    assert set(targets) == set(predicted) == {"position"}
     assert PLAIN.whole(batch).data.shape == (4, 1, *PLAIN.whole_spec(Observed("image", (3, 100, 100))).shape)
 
 
@@ -214,13 +214,13 @@ def test_images_that_are_no_bytes_are_refused() -> None:
         PLAIN.spec(Observed("image", (3, 100, 100), "float32"))
 
 
-def test_colour_options_refuse_grey_images() -> None:
+def test_color_options_refuse_gray_images() -> None:
     with pytest.raises(Incompatible, match="3 channels"):
-        CutPair(12, 4, 2, colour="project").spec(Observed("image", (1, 64, 64)))
+        CutPair(12, 4, 2, color="project").spec(Observed("image", (1, 64, 64)))
 
 
-def test_steps_are_the_neighbours() -> None:
-    assert steps(torch.device("cpu")).tolist() == [list(step) for step in NEIGHBOURS]
+def test_steps_are_the_neighbors() -> None:
+    assert steps(torch.device("cpu")).tolist() == [list(step) for step in NEIGHBORS]
 
 
 def test_project_is_the_matrix_on_every_pixel() -> None:

@@ -8,11 +8,10 @@ from pretask_plugins.methods.sequence_verification.split import (
     ShuffleFrames,
     difference,
     frame_changes,
-    frames_at,
-    lengths,
 )
 from pretask_plugins.methods.sequence_verification.trivial_predictors import pair_differences
 from pretask_plugins.models.video.frames import Frames
+from pretask_plugins.shared.clips import count_frames, take_frames
 from scipy import stats
 
 
@@ -51,7 +50,7 @@ def test_a_quarter_of_the_tuples_is_in_order() -> None:
 def test_the_five_frames_keep_their_distances_in_ten_thousand_tuples() -> None:
     split = ShuffleFrames(nearest=15, farthest=60)
     batch = numbered(10_000)
-    a, b, c, d, e = split.places(batch, Draws(batch.index)).unbind(1)
+    a, b, c, d, e = split.draw_tuples(batch, Draws(batch.index)).unbind(1)
     assert bool(((a >= 0) & (a < b) & (b < c) & (c < d) & (d < e) & (e < 120)).all())
     assert bool(((d - b <= 60) & (b - a >= 15) & (e - d >= 15)).all())
     assert int((d - b).min()) == 2
@@ -61,8 +60,8 @@ def test_the_five_frames_keep_their_distances_in_ten_thousand_tuples() -> None:
 
 def test_first_and_last_frame_do_not_tell_the_label() -> None:
     batch = numbered(6000)
-    positive, negative = (tuples(ShuffleFrames(share=share), batch)[0] for share in (1.0, 0.0))
-    assert torch.equal(positive[:, [0, 2]], negative[:, [0, 2]])  # the same windows, whatever is asked of them
+    positive, negative = (tuples(ShuffleFrames(positive_ratio=ratio), batch)[0] for ratio in (1.0, 0.0))
+    assert torch.equal(positive[:, [0, 2]], negative[:, [0, 2]])  # the same windows, whatever their label
     assert not torch.equal(positive[:, 1], negative[:, 1])
 
 
@@ -87,40 +86,40 @@ def test_windows_in_which_more_moves_are_likelier() -> None:
     batch = noise(800, frames=40)
     batch.data[:, :20] = 100  # nothing moves in the first half
     split = ShuffleFrames(nearest=2, farthest=6, candidates=8)
-    middle = split.places(batch, Draws(batch.index))[:, 2]
-    blind = ShuffleFrames(nearest=2, farthest=6, candidates=1).places(batch, Draws(batch.index))[:, 2]
+    middle = split.draw_tuples(batch, Draws(batch.index))[:, 2]
+    blind = ShuffleFrames(nearest=2, farthest=6, candidates=1).draw_tuples(batch, Draws(batch.index))[:, 2]
     assert float((middle >= 20).float().mean()) > 0.9
     assert float((blind >= 20).float().mean()) < 0.7
 
 
-def test_nothing_is_asked_of_static_clips() -> None:
+def test_static_clips_have_no_weight() -> None:
     still = Batch(torch.full((50, 40, 3, 8, 8), 90, dtype=torch.uint8))
     _, targets = ShuffleFrames()(still, Draws(still.index))
     assert float(targets["order"].weight.sum()) == 0  # type: ignore[union-attr]
-    _, targets = ShuffleFrames(alike=0.0)(still, Draws(still.index))
+    _, targets = ShuffleFrames(min_difference=0.0)(still, Draws(still.index))
     assert float(targets["order"].weight.mean()) == 1  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("kind", ["static", "noise"])
-def test_without_motion_no_guess_beats_the_commoner_answer(kind: str) -> None:
+def test_without_motion_no_predictor_beats_the_prior(kind: str) -> None:
     batch = noise(1500)
     if kind == "static":
         batch = Batch(batch.data[:, :1].expand(-1, 24, -1, -1, -1).contiguous())
     samples = Samples(Observed("video", tuple(batch.data.shape[1:])), batch.data)
-    split = ShuffleFrames(nearest=3, farthest=8, alike=0.0)
+    split = ShuffleFrames(nearest=3, farthest=8, min_difference=0.0)
     predictor = split.trivial_predictors(samples.batches(256, torch.device("cpu")))["differences"]
     draws = Draws(batch.index, seed=5)
-    guess, label = predictor(batch, draws)["order"], split(batch, draws)[1]["order"].value
-    positive, negative = guess[label == 1, 1].exp().numpy(), guess[label == 0, 1].exp().numpy()
-    assert guess[:, 1].exp().mean() == pytest.approx(0.25, abs=0.03)
-    assert float((guess.argmax(1) == label).float().mean()) == pytest.approx(0.75, abs=0.04)  # 3.6 standard errors
+    logits, label = predictor(batch, draws)["order"], split(batch, draws)[1]["order"].value
+    positive, negative = logits[label == 1, 1].exp().numpy(), logits[label == 0, 1].exp().numpy()
+    assert logits[:, 1].exp().mean() == pytest.approx(0.25, abs=0.03)
+    assert float((logits.argmax(1) == label).float().mean()) == pytest.approx(0.75, abs=0.04)  # 3.6 standard errors
     if kind == "noise":
         assert stats.mannwhitneyu(positive, negative).pvalue > 1e-3  # the area under the curve is one half
 
 
 def test_differences_alone_give_some_of_a_moving_clip_away() -> None:
     batch = numbered(600, 24)
-    split = ShuffleFrames(nearest=3, farthest=8, alike=0.0)
+    split = ShuffleFrames(nearest=3, farthest=8, min_difference=0.0)
     samples = Samples(Observed("video", tuple(batch.data.shape[1:])), batch.data)
     predictor = split.trivial_predictors(samples.batches(200, torch.device("cpu")))["differences"]
     label = split(batch, Draws(batch.index, 9))[1]["order"].value
@@ -146,15 +145,15 @@ def test_weights_are_tied_so_that_permuting_frames_permutes_blocks() -> None:
     assert torch.allclose(permuted, blocks[:, [2, 0, 1]], atol=1e-5)
 
 
-def test_padding_is_never_shown_and_too_short_clips_are_not_asked() -> None:
+def test_padding_is_never_shown_and_too_short_clips_have_no_weight() -> None:
     batch = numbered(300, 60)
     length = 5 + torch.arange(300) % 56
     padded = Batch(batch.data, batch.index, torch.arange(60) < length[:, None])
-    split = ShuffleFrames(nearest=3, farthest=8, alike=0.0)
+    split = ShuffleFrames(nearest=3, farthest=8, min_difference=0.0)
     shown, _ = tuples(split, padded)
-    asked = split(padded, Draws(padded.index))[1]["order"].weight
-    assert torch.equal(asked == 1, length >= split.shortest)
-    assert bool((shown.amax(1) < length)[asked == 1].all())
+    weight = split(padded, Draws(padded.index))[1]["order"].weight
+    assert torch.equal(weight == 1, length >= split.shortest)
+    assert bool((shown.amax(1) < length)[weight == 1].all())
     whole = (split.whole(padded).data[:, :, 0, 0, 0] * 255 / 2).round()
     assert bool((whole.amax(1) < length).all())
 
@@ -175,14 +174,14 @@ def test_specs_say_what_comes_and_the_whole_is_frames_as_they_happened() -> None
     observed, batch = Observed("video", (120, 1, 4, 4)), numbered(3)
     split = ShuffleFrames()
     spec, targets = split.spec(observed)
-    inputs, answers = split(batch, Draws(batch.index))
+    inputs, predicted = split(batch, Draws(batch.index))
     assert spec == InputSpec("image", (1, 4, 4), views=3, ordered=True)
     assert inputs.data.shape == (3, 3, 1, 4, 4)
-    assert set(targets) == set(answers) == {"order"}
+    assert set(targets) == set(predicted) == {"order"}
     whole = split.whole(batch).data
     assert whole.shape[1] == split.whole_spec(observed).views == 3
     assert (whole[0, :, 0, 0, 0] * 255 / 2).round().tolist() == [20, 60, 100]
-    assert ShuffleFrames(shown=0).whole(batch).data.shape[1] == 120
+    assert ShuffleFrames(eval_frames=0).whole(batch).data.shape[1] == 120
 
 
 def test_frame_changes_and_differences_are_what_a_loop_finds() -> None:
@@ -192,10 +191,10 @@ def test_frame_changes_and_differences_are_what_a_loop_finds() -> None:
     for frame in range(1, 5):
         expected = (sparse[:, frame] - sparse[:, frame - 1]).abs().mean((1, 2, 3))
         assert torch.allclose(change[:, frame], expected)
-    pair = frames_at(batch.data, torch.tensor([[0, 1], [2, 3]]))
+    pair = take_frames(batch.data, torch.tensor([[0, 1], [2, 3]]))
     assert torch.equal(pair[1, 1], batch.data[1, 3])
     assert difference(pair[:, :1], pair[:, 1:]).shape == (2, 1)
-    assert lengths(batch).tolist() == [5, 5]
+    assert count_frames(batch).tolist() == [5, 5]
 
 
 def test_short_clips_are_refused_with_the_number_of_frames_needed() -> None:

@@ -52,9 +52,9 @@ def test_a_blind_model_scores_the_logarithm_of_two_for_every_pixel() -> None:
 def test_the_mean_image_is_a_code_of_no_length() -> None:
     task, digits = composed(plan("small")), Digits()
     mean = trivial_losses(task, digits("train"), digits("test"))["mean"]
-    grey = (digits("train").data / 255).mean(0).clamp(1e-4, 1 - 1e-4)
+    gray = (digits("train").data / 255).mean(0).clamp(1e-4, 1 - 1e-4)
     black = digits("test").data.float().mean(0) / 255
-    entropy = float(-(black * grey.log() + (1 - black) * (1 - grey).log()).sum())
+    entropy = float(-(black * gray.log() + (1 - black) * (1 - gray).log()).sum())
     assert mean["kl"] == 0
     assert mean["negative_elbo"] == pytest.approx(entropy, rel=0.02)  # pixels were drawn, once each
 

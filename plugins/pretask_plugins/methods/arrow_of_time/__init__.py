@@ -1,9 +1,9 @@
-"""Arrow of time: is a clip played forwards or backwards?
+"""Arrow of time: classify whether a clip is played forwards or backwards.
 
 Source: Wei, Lim, Zisserman and Freeman, CVPR 2018; Pickup et al., CVPR 2014; the released code.
 Differs: frames of pixels, where the paper has optical flow computed anew on the reversed frames; groups of frames are
 still joined as channels and read by one network with shared weights. Black bars are cut off as in the paper; cameras
-are not stabilised, so that what global motion alone tells is one of the baselines. The network may be any image model,
+are not stabilised, so that global motion alone is one of the trivial predictors. The network may be any image model,
 where the paper's ends in a class activation map. A clip is shown in both directions in any two epochs that follow one
 another. The rate falls as a cosine, not to a tenth after the first of 20 epochs. Reversed sound is our own.
 Axes: B batch, T frames of a clip, F frames shown, V views (groups of frames), C channels, H W image, S samples of a
@@ -28,7 +28,7 @@ def pretask_components() -> Iterator[Component]:
         gives="image",
         views=None,
         targets={"categories"},
-        summary="Forwards or backwards?",
+        summary="Arrow of time: classify whether a clip is reversed (Wei 2018).",
         source=SOURCE,
         small={"frames": 4, "stack": 2},
     )
@@ -38,7 +38,7 @@ def pretask_components() -> Iterator[Component]:
         modality="audio",
         gives="image",
         targets={"categories"},
-        summary="Is this recording played forwards or backwards?",
+        summary="Arrow of time for audio: classify whether a recording is reversed.",
         small={"window": 0.032, "hop": 0.016},
     )
     yield pretask.task(
@@ -75,6 +75,6 @@ def pretask_components() -> Iterator[Component]:
                 "recipe.samples": 60_000,
             },
         },
-        summary="T-CAM's direction of time: two groups of ten frames, black bars cut off.",
+        summary="Arrow of time (Wei 2018): two groups of ten frames, black bars cropped.",
         source=SOURCE,
     )

@@ -1,4 +1,4 @@
-"""What may tell the direction of a clip although nothing in it is understood: the artificial cues of the paper.
+"""The artificial cues of the paper: linear classifiers of the direction that understand nothing of a clip.
 
 Three linear classifiers, each on a handful of numbers a frame: the pixels at the edges, the motion of the whole
 picture, and how much detail it has, which is what its compressed size goes by. After preprocessing they should be at
@@ -6,7 +6,7 @@ chance; where they are not, the direction may be read off the making of the film
 
 Source: Wei, Lim, Zisserman and Freeman, CVPR 2018, section 3. Differs: the picture's motion is one translation by least
 squares (Lucas and Kanade 1981), with its mean brightness; detail stands for the size of a compressed frame.
-Axes: B batch, F frames, C channels, H W image, K what is known of a clip.
+Axes: B batch, F frames, C channels, H W image, K numbers of a clip.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -22,76 +22,78 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from pretask_plugins.methods.arrow_of_time.split import ReverseClip
 
-BATCHES = 32  # of the training part, at most; each is seen in both directions
-SEGMENTS = 4  # of an edge
+MAX_FIT_BATCHES = 32  # of the training part; each is seen in both directions
+EDGE_SEGMENTS = 4
+MIN_SQUARES = 1e-4  # added to the least squares of motion, which flat pictures would leave without a solution
+INVERSE_PENALTY = 0.1  # of the classifiers, C of scikit-learn
 Cue = Callable[[Float[Tensor, "B F C H W"]], Float[Tensor, "B K"]]
 
 
-def cues(split: "ReverseClip", batches: Iterable[Batch]) -> Mapping[str, Predictor]:
-    """A predictor for each cue, fitted to the training part."""
-    known: dict[str, list[Tensor]] = {name: [] for name in CUES}
-    answers = []
-    for batch in islice(batches, BATCHES):
+def fit_cues(split: "ReverseClip", batches: Iterable[Batch]) -> Mapping[str, Predictor]:
+    """Fit a predictor for each cue to the training part."""
+    statistics: dict[str, list[Tensor]] = {name: [] for name in CUES}
+    labels = []
+    for batch in islice(batches, MAX_FIT_BATCHES):
         for epoch in (0, 1):
             inputs, targets = split(batch, Draws(batch.index, epoch=epoch))
-            frames = split.ungrouped(inputs.data)
+            frames = split.unstack_groups(inputs.data)
             for name, cue in CUES.items():
-                known[name].append(cue(frames).cpu())
-            answers.append(targets["direction"].value.cpu())
-    label = torch.cat(answers)
-    return {name: predictor(split, cue, torch.cat(known[name]), label) for name, cue in CUES.items()}
+                statistics[name].append(cue(frames).cpu())
+            labels.append(targets["direction"].value.cpu())
+    label = torch.cat(labels)
+    return {name: fit_predictor(split, cue, torch.cat(statistics[name]), label) for name, cue in CUES.items()}
 
 
-def predictor(split: "ReverseClip", cue: Cue, known: Float[Tensor, "N K"], label: Tensor) -> Predictor:
-    """A logistic regression on what a cue tells."""
+def fit_predictor(split: "ReverseClip", cue: Cue, statistics: Float[Tensor, "N K"], label: Tensor) -> Predictor:
+    """Fit a logistic regression on the numbers of a cue."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    fitted = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
-    fitted.fit(known.numpy(), label.numpy())
+    fitted = make_pipeline(StandardScaler(), LogisticRegression(C=INVERSE_PENALTY, max_iter=1000))
+    fitted.fit(statistics.numpy(), label.numpy())
 
-    def guess(batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
+    def predict(batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         inputs, _ = split(batch, draws)
-        told = cue(split.ungrouped(inputs.data)).cpu().numpy()
-        score = torch.from_numpy(fitted.decision_function(told)).float()
-        return {"direction": F.logsigmoid(torch.stack([-score, score], 1)).to(batch.device)}
+        numbers = cue(split.unstack_groups(inputs.data)).cpu().numpy()
+        logit = torch.from_numpy(fitted.decision_function(numbers)).float()
+        return {"direction": F.logsigmoid(torch.stack([-logit, logit], 1)).to(batch.device)}
 
-    return guess
-
-
-def border(frames: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B K"]:
-    """Mean brightness of the outermost pixels, a few segments to an edge."""
-    grey = frames.mean(2)
-    edges = [grey[..., 0, :], grey[..., -1, :], grey[..., :, 0], grey[..., :, -1]]
-    return torch.cat([F.adaptive_avg_pool1d(edge, SEGMENTS) for edge in edges], 2).flatten(1)
+    return predict
 
 
-def motion(frames: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B K"]:
-    """The translation of the whole picture from frame to frame, its size, and its mean brightness."""
-    moved = translations(frames.mean(2))
+def border_brightness(frames: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B K"]:
+    """Return the mean brightness of the outermost pixels, a few segments to an edge."""
+    gray = frames.mean(2)
+    edges = [gray[..., 0, :], gray[..., -1, :], gray[..., :, 0], gray[..., :, -1]]
+    return torch.cat([F.adaptive_avg_pool1d(edge, EDGE_SEGMENTS) for edge in edges], 2).flatten(1)
+
+
+def global_motion(frames: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B K"]:
+    """Return the translation of the whole picture from frame to frame, its size, and its mean brightness."""
+    moved = estimate_translations(frames.mean(2))
     return torch.cat([moved.flatten(1), moved.norm(dim=2), frames.mean((2, 3, 4))], 1)
 
 
-def translations(grey: Float[Tensor, "B F H W"]) -> Float[Tensor, "B F1 2"]:
-    """By how many pixels (down, right) each frame lies off the one before, by least squares over the picture.
+def estimate_translations(gray: Float[Tensor, "B F H W"]) -> Float[Tensor, "B F1 2"]:
+    """Return by how many pixels (down, right) each frame lies off the one before, by least squares over the picture.
 
     Source: Lucas and Kanade 1981, with one window.
     """
-    between = (grey[:, 1:] + grey[:, :-1]) / 2
+    between = (gray[:, 1:] + gray[:, :-1]) / 2
     down = (between[..., 2:, 1:-1] - between[..., :-2, 1:-1]) / 2
     right = (between[..., 1:-1, 2:] - between[..., 1:-1, :-2]) / 2
-    change = (grey[:, 1:] - grey[:, :-1])[..., 1:-1, 1:-1]
+    change = (gray[:, 1:] - gray[:, :-1])[..., 1:-1, 1:-1]
     slope = torch.stack([down, right], -1).flatten(2, 3)  # (B, F1, pixels, 2)
-    squares = slope.transpose(2, 3) @ slope + 1e-4 * torch.eye(2, device=grey.device)
+    squares = slope.transpose(2, 3) @ slope + MIN_SQUARES * torch.eye(2, device=gray.device)
     moved: Tensor = torch.linalg.solve(squares, slope.transpose(2, 3) @ change.flatten(2)[..., None])
     return -moved[..., 0]
 
 
-def detail(frames: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B K"]:
-    """Mean absolute difference of neighbouring pixels, frame by frame."""
-    grey = frames.mean(2)
-    return grey.diff(dim=2).abs().mean((2, 3)) + grey.diff(dim=3).abs().mean((2, 3))
+def mean_detail(frames: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B K"]:
+    """Return the mean absolute difference of neighboring pixels, frame by frame."""
+    gray = frames.mean(2)
+    return gray.diff(dim=2).abs().mean((2, 3)) + gray.diff(dim=3).abs().mean((2, 3))
 
 
-CUES: dict[str, Cue] = {"border": border, "motion": motion, "detail": detail}
+CUES: dict[str, Cue] = {"border": border_brightness, "motion": global_motion, "detail": mean_detail}

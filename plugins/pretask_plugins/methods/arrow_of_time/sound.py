@@ -1,4 +1,4 @@
-"""Play a recording forwards or backwards and show its spectrogram.
+"""Play a recording forwards or backwards; predict which from its spectrogram.
 
 Differs: no paper; the arrow of time on another modality. The spectrogram is computed on the reversed samples.
 Axes: B batch, S samples of a waveform, R rows (frequencies), T frames.
@@ -24,9 +24,9 @@ from pretask import (
 )
 from torch import Tensor
 
-from pretask_plugins.methods.arrow_of_time.split import direction
+from pretask_plugins.methods.arrow_of_time.split import draw_reversal
 
-FLOOR = 1e-4  # amplitude below which the logarithm is not taken
+MIN_AMPLITUDE = 1e-4  # below which the logarithm is not taken
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class ReverseSound:
                 )
 
     def spec(self, waves: Observed, /) -> tuple[InputSpec, TargetSpecs]:
-        """A spectrogram as an image, and the direction."""
+        """Return a spectrogram as an image, and the direction."""
         return self.whole_spec(waves), {"direction": Categories(2)}
 
     def whole_spec(self, waves: Observed, /) -> InputSpec:
-        """The spectrogram of the recording as it is."""
+        """Return the spec of the spectrogram of the recording as it is."""
         size, hop = round(self.window * self.rate), round(self.hop * self.rate)
         if waves.modality != "audio" or waves.rate != self.rate or waves.shape[0] < size:
             raise Incompatible(
@@ -73,29 +73,29 @@ class ReverseSound:
         return InputSpec("image", (1, size // 2, waves.shape[0] // hop + 1))
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
-        """The spectrogram, and 1 where the recording is played backwards."""
-        backwards = direction(draws)
-        played = torch.where(backwards[:, None], reversed_within(batch), batch.data)
+        """Return the spectrogram, and 1 where the recording is played backwards."""
+        backwards = draw_reversal(draws)
+        played = torch.where(backwards[:, None], reverse_recordings(batch), batch.data)
         return self.whole(replace(batch, data=played)), {"direction": Target(backwards.long())}
 
     def whole(self, batch: Batch, /) -> Inputs:
-        """The spectrogram of the recording as it is."""
+        """Return the spectrogram of the recording as it is."""
         return Inputs(self.spectrogram(batch.data)[:, None, None])
 
     def spectrogram(self, waves: Float[Tensor, "B S"]) -> Float[Tensor, "B R T"]:
-        """Logarithm of the amplitudes, brought to [0, 1]; the lowest frequency, the mean, is left out."""
+        """Return the logarithm of the amplitudes, brought to [0, 1]; the lowest frequency, the mean, is left out."""
         size, hop = round(self.window * self.rate), round(self.hop * self.rate)
         window = torch.hann_window(size, device=waves.device)
         waves = torch.nn.functional.pad(waves, (size // 2, size // 2))
-        turns = torch.stft(waves, size, hop, window=window, center=False, return_complex=True)[:, 1:]
-        amplitude = turns.abs() / window.sum()
-        return (1 - amplitude.clamp(min=FLOOR).log() / math.log(FLOOR)).clamp(0, 1)
+        spectrum = torch.stft(waves, size, hop, window=window, center=False, return_complex=True)[:, 1:]
+        amplitude = spectrum.abs() / window.sum()
+        return (1 - amplitude.clamp(min=MIN_AMPLITUDE).log() / math.log(MIN_AMPLITUDE)).clamp(0, 1)
 
 
-def reversed_within(batch: Batch) -> Float[Tensor, "B S"]:
-    """Recordings backwards; padding stays at the end, where it would tell the direction otherwise."""
+def reverse_recordings(batch: Batch) -> Float[Tensor, "B S"]:
+    """Return recordings backwards; padding stays at the end, since at the start it would give the direction away."""
     if batch.present is None:
         return batch.data.flip(1)
-    places = torch.arange(batch.data.shape[1], device=batch.device)
+    position = torch.arange(batch.data.shape[1], device=batch.device)
     length = batch.present.sum(1, keepdim=True)
-    return batch.data.gather(1, torch.where(places < length, length - 1 - places, places))
+    return batch.data.gather(1, torch.where(position < length, length - 1 - position, position))

@@ -1,12 +1,17 @@
-"""Colorization: tell the colours of a photograph from its lightness.
+"""Colorization: predict the colors of a photograph from its lightness.
+
+Read on in this order, as in the paper: soft encoding of a color over its nearest bins (section 2.1: palette.py,
+soft_encode), class rebalancing (section 2.2, equations 3 and 4: palette.py, rebalancing_weights), what is shown and
+what is predicted (split.py), the annealed mean and how near it comes (sections 2.3 and 3.1, equation 5: palette.py,
+annealed_mean; evaluator.py). The loss of equation 2 is the objective cross-entropy.
 
 Source: Zhang, Isola and Efros, ECCV 2016.
-Differs: the colour prior, whose inverse says how much a colour counts, is that of the user's training images, where
-the paper has ImageNet's. A place's weight enters the loss itself, which is a weighted mean; the released code scales
-only the gradient, and sums. Whether an image is grey is looked up at the places that are asked for. Three of the
-paper's settings differ from its code and follow the paper: five nearest bins, images of any size, a mean where the code
-has a sum. The network is any image model whose positions are resampled to a quarter of the image; it is shown L / 100.
-The rate falls as a cosine, not to a third and a tenth at 200,000 and 375,000 steps.
+Differs: the color prior, whose inverse weights the colors, is that of the user's training images, where the paper has
+ImageNet's. A place's weight enters the loss itself, which is a weighted mean; the released code scales only the
+gradient, and sums. Whether an image is gray is decided at the places that are predicted. Three of the paper's settings
+differ from its code and follow the paper: five nearest bins, images of any size, a mean where the code has a sum. The
+network is any image model whose positions are resampled to a quarter of the image; it is shown L / 100. The rate falls
+as a cosine, not to a third and a tenth at 200,000 and 375,000 steps.
 Axes: B batch, H W image, h w every fourth pixel, K nearest bins, Q = 313 bins.
 """
 
@@ -23,10 +28,10 @@ def pretask_components() -> Iterator[pretask.Component]:
     """Declare the split, the task and the evaluator."""
     yield pretask.split(
         "colorization",
-        "pretask_plugins.methods.colorization.split:DropColour",
+        "pretask_plugins.methods.colorization.split:DropColor",
         modality="image",
         targets={"categories"},
-        summary="Which colour has every fourth pixel of a grey image?",
+        summary="Colorization: predict the quantized color of a grayscale image (Zhang 2016).",
         source=SOURCE,
     )
     yield pretask.evaluator(
@@ -39,7 +44,7 @@ def pretask_components() -> Iterator[pretask.Component]:
             "balanced_auc": pretask.Metric(FRACTION, higher_is_better=True),
         },
         headline="auc",
-        summary="How near guessed colours come (AuC, raw and balanced), beside grey and the mean colour; pictures.",
+        summary="Area under the curve of color errors, raw and balanced, and colorized images.",
         source=SOURCE,
         small={"pictures": 2},
     )
@@ -71,6 +76,6 @@ def pretask_components() -> Iterator[pretask.Component]:
                 "recipe.samples": 16_000,
             },
         },
-        summary="Zhang's colourful colorization: 313 bins, rebalanced by how rare a colour is.",
+        summary="Colorization of Zhang et al. 2016: 313 bins, rebalanced by rarity.",
         source=SOURCE,
     )

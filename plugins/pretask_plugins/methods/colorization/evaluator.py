@@ -1,13 +1,12 @@
-"""How near the colours come: the area under the curve of errors, raw and balanced, and pictures.
+"""How near predicted colors come: the area under the curve of errors, raw and balanced, and pictures.
 
-Source: Zhang, Isola and Efros, ECCV 2016, sections 2.3 and 3.1. Differs: measured at the places that the task asks
-for, every fourth pixel, and on the user's test images; the curve is the mean over the 151 thresholds 0 … 150.
-Axes: B batch, N places, H W image, h w places; the last axis of a colour is (a, b).
+Source: Zhang, Isola and Efros, ECCV 2016, sections 2.3 and 3.1. Differs: measured at the places that the task
+predicts, every fourth pixel, and on the user's test images; the curve is the mean over the 151 thresholds 0 … 150.
+Axes: B batch, N places, R rows of a figure, H W image, h w places; the last axis of a color is (a, b).
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from io import BytesIO
 
 import torch
 from jaxtyping import Float, UInt8
@@ -16,20 +15,28 @@ from pretask.pretext_score import EPOCH, evaluating
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.methods.colorization.lab import lightness, to_bytes
-from pretask_plugins.methods.colorization.palette import annealed_mean, soften, weights
-from pretask_plugins.methods.colorization.split import DropColour, mean_colour
+from pretask_plugins.methods.colorization.palette import (
+    annealed_mean,
+    bin_weights,
+    mean_color,
+    most_likely_bin,
+    soft_encode,
+)
+from pretask_plugins.methods.colorization.split import DropColor
+from pretask_plugins.shared.colors import lab_to_bytes, lightness
+from pretask_plugins.shared.pictures import encode_png
 
 THRESHOLDS = 151  # distances 0, 1 … 150 in the ab plane
-AT_ONCE = 64  # images; 313 shares for every place take memory
+MAX_IMAGES_AT_ONCE = 64  # 313 probabilities for every place take memory
 
 
 @dataclass(frozen=True)
 class Colorization:
-    """Colourise the test images, beside leaving them grey and painting all in the mean colour of the training images.
+    """Colorize the test images, beside leaving them gray and painting all in the mean color of the training images.
 
     Args:
-        temperature: At which shares become one colour: 1 is their mean, towards 0 the likeliest bin.
+        temperature: T of equation 5, at which probabilities become one color: 1 is their mean, towards 0 the most
+            likely bin.
         pictures: Images in the figure.
     """
 
@@ -37,74 +44,71 @@ class Colorization:
     pictures: int = 8
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
-        """`auc`, `balanced_auc` (rare colours count as much as common ones); `grey.…`, `mean_colour.…`; `colourised`.
+        """Yield `auc`, `balanced_auc` (all colors count the same); `gray.…`, `mean_color.…`; `colorized`.
 
         Raises:
-            PretaskError: The task's split does not drop colour.
+            PretaskError: The task's split does not drop color.
         """
         split, samples = task.split, data("test")
-        if not isinstance(split, DropColour):
+        if not isinstance(split, DropColor):
             raise PretaskError(
-                "the evaluator colorization", "a task that asks for colour", task.name, "Choose the split colorization."
+                "the evaluator colorization", "a task that predicts color", task.name, "Choose the split colorization."
             )
-        truth, painted, importance = self.places(task, split, samples, budget)
-        mean = mean_colour(split.prior) if split.prior else torch.zeros(2)
-        for name, guess in (("", painted), ("grey.", torch.zeros(2)), ("mean_colour.", mean)):
-            near = share_within(guess - truth)
-            yield f"{name}auc", float(near.mean())
-            yield f"{name}balanced_auc", float((near * importance).sum() / importance.sum())
-        yield "colourised", self.figure(task, samples, budget)
+        truth, predicted, importance = self.predict_places(task, split, samples, budget)
+        mean = mean_color(split.prior) if split.prior else torch.zeros(2)
+        for name, prediction in (("", predicted), ("gray.", torch.zeros(2)), ("mean_color.", mean)):
+            area = area_under_curve(prediction - truth)
+            yield f"{name}auc", float(area.mean())
+            yield f"{name}balanced_auc", float((area * importance).sum() / importance.sum())
+        yield "colorized", self.draw_figure(task, samples, budget)
 
-    def places(self, task: Task, split: DropColour, samples: Samples, budget: Budget) -> tuple[Tensor, Tensor, Tensor]:
-        """(N, 2) true and guessed colours of all places, and (N,) how much each counts when colours are balanced."""
-        truth, painted = [], []
-        for batch in samples.batches(min(AT_ONCE, budget.batch), task.device):
-            truth.append(split.colours(batch).reshape(-1, 2).cpu())
-            painted.append(self.paint(task, batch, budget.seed).reshape(-1, 2).cpu())
-        colours = torch.cat(truth)
-        near, share = soften(colours, split.k)
-        likeliest = near.gather(1, share.argmax(1, keepdim=True))[:, 0]
-        return colours, torch.cat(painted), weights(split.prior, 0.0, colours.device)[likeliest]
+    def predict_places(
+        self, task: Task, split: DropColor, samples: Samples, budget: Budget
+    ) -> tuple[Float[Tensor, "N 2"], Float[Tensor, "N 2"], Float[Tensor, " N"]]:
+        """Return true and predicted colors of all places, and how much each counts when colors are balanced."""
+        truth, predicted = [], []
+        for batch in samples.batches(min(MAX_IMAGES_AT_ONCE, budget.batch), task.device):
+            truth.append(split.colors(batch).reshape(-1, 2).cpu())
+            predicted.append(self.predict_colors(task, batch, budget.seed).reshape(-1, 2).cpu())
+        colors = torch.cat(truth)
+        # Balanced: equation 4 with λ = 0, so that every color has the same mass.
+        importance = bin_weights(split.prior, 0.0, colors.device)[most_likely_bin(*soft_encode(colors, split.k))]
+        return colors, torch.cat(predicted), importance
 
-    def paint(self, task: Task, batch: Batch, seed: int) -> Float[Tensor, "B h w 2"]:
-        """The colours that the task gives a batch."""
+    def predict_colors(self, task: Task, batch: Batch, seed: int) -> Float[Tensor, "B h w 2"]:
+        """Return the colors that the task predicts for a batch."""
         with evaluating(task), torch.no_grad():
-            guess = task.predict(batch, Draws(batch.index, seed, EPOCH))["colour"]
-            return annealed_mean(guess, self.temperature)
+            log_probability = task.predict(batch, Draws(batch.index, seed, EPOCH))["colour"]
+            return annealed_mean(log_probability, self.temperature)
 
-    def figure(self, task: Task, samples: Samples, budget: Budget) -> Figure:
-        """Photographs spread over the test part, what was shown of them, and what was made of it."""
+    def draw_figure(self, task: Task, samples: Samples, budget: Budget) -> Figure:
+        """Return photographs spread over the test part, what was shown of them, and their predicted colors."""
         count = min(self.pictures, len(samples))
         batch = samples.batch(torch.linspace(0, len(samples) - 1, count).long(), task.device)
-        painted = self.paint(task, batch, budget.seed)
-        grey = torch.zeros_like(painted)
-        rows = [batch.data, *(colourised(batch.data, each) for each in (grey, painted))]
-        caption = f"From above: the images, what was shown of them, the colours guessed (T = {self.temperature:g})."
-        return Figure(png(torch.stack(rows).cpu()), caption)
+        predicted = self.predict_colors(task, batch, budget.seed)
+        gray = torch.zeros_like(predicted)
+        rows = [batch.data, colorize_images(batch.data, gray), colorize_images(batch.data, predicted)]
+        caption = f"From above: the images, what was shown of them, the predicted colors (T = {self.temperature:g})."
+        return Figure(encode_png(tile_rows(torch.stack(rows)).cpu().numpy()), caption)
 
 
-def share_within(error: Float[Tensor, "N 2"]) -> Float[Tensor, " N"]:
-    """The share of the thresholds that the length of an error does not exceed: its mean is the area under the curve.
+def area_under_curve(error: Float[Tensor, "N 2"]) -> Float[Tensor, " N"]:
+    """Return the fraction of the thresholds that the length of an error does not exceed; its mean is the AuC.
 
-    >>> share_within(torch.tensor([[0.0, 0.0], [9.0, 12.0]]))
+    >>> area_under_curve(torch.tensor([[0.0, 0.0], [9.0, 12.0]]))
     tensor([1.0000, 0.9007])
     """
     length: Tensor = error.norm(dim=-1)
     return (THRESHOLDS - length.ceil()).clamp(min=0) / THRESHOLDS
 
 
-def colourised(images: UInt8[Tensor, "B 3 H W"], colours: Float[Tensor, "B h w 2"]) -> UInt8[Tensor, "B 3 H W"]:
-    """The lightness of images with other colours, given at fewer places."""
-    planes = F.interpolate(colours.movedim(-1, 1), images.shape[2:], mode="bilinear", align_corners=False)
-    return to_bytes(torch.cat([lightness(images), planes], 1))
+def colorize_images(images: UInt8[Tensor, "B 3 H W"], colors: Float[Tensor, "B h w 2"]) -> UInt8[Tensor, "B 3 H W"]:
+    """Return images of the same lightness in other colors, which are given at fewer places."""
+    planes = F.interpolate(colors.movedim(-1, 1), images.shape[2:], mode="bilinear", align_corners=False)
+    return lab_to_bytes(torch.cat([lightness(images), planes], 1))
 
 
-def png(rows: UInt8[Tensor, "R B 3 H W"]) -> bytes:
-    """Rows of images as one PNG file."""
-    from PIL import Image
-
+def tile_rows(rows: UInt8[Tensor, "R B 3 H W"]) -> UInt8[Tensor, "RH BW 3"]:
+    """Return rows of images as one image."""
     height, width = rows.shape[0] * rows.shape[3], rows.shape[1] * rows.shape[4]
-    sheet = rows.permute(0, 3, 1, 4, 2).reshape(height, width, 3)
-    file = BytesIO()
-    Image.fromarray(sheet.numpy()).save(file, "PNG")
-    return file.getvalue()
+    return rows.permute(0, 3, 1, 4, 2).reshape(height, width, 3)

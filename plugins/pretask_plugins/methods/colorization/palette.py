@@ -1,95 +1,122 @@
-"""The palette: 313 colours of the ab plane, ten units apart, that the answers are made of.
+"""The palette: 313 colors of the ab plane, ten units apart, which are the classes of colorization.
 
-Source: Zhang, Isola and Efros, ECCV 2016, section 2.1, and the bins of the released code, which no rule derives.
-Axes: K candidates, Q = 313 bins; the last axis of a colour is (a, b).
+Soft encoding (section 2.1), class rebalancing (section 2.2) and the annealed mean (section 2.3) are functions of it.
+
+Source: Zhang, Isola and Efros, ECCV 2016, and the bins of the released code, which no rule derives.
+Axes: N colors, K nearest bins, Q = 313 bins; the last axis of a color is (a, b).
 """
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from pretask_plugins.methods.colorization.constants import once
+from pretask_plugins.shared.constants import build_once
 
-STEP = 10
+BIN_STEP = 10  # units of ab from bin to bin
 # For a = -90, -80 … 100, the first and the last b.
-FIRST = (50, 20, 0, -20, -30, -40, -50, -50, -60, -70, -80, -80, -90, -100, -100, -110, -110, -110, -110, -90)
-LAST = (90, 90, 90, 90, 100, 100, 100, 100, 100, 100, 90, 90, 90, 90, 80, 80, 80, 70, 70, 0)
+FIRST_B = (50, 20, 0, -20, -30, -40, -50, -50, -60, -70, -80, -80, -90, -100, -100, -110, -110, -110, -110, -90)
+LAST_B = (90, 90, 90, 90, 100, 100, 100, 100, 100, 100, 90, 90, 90, 90, 80, 80, 80, 70, 70, 0)
 BINS = tuple(
     (a, b)
-    for a, first, last in zip(range(-90, 101, STEP), FIRST, LAST, strict=True)
-    for b in range(first, last + 1, STEP)
+    for a, first, last in zip(range(-90, 101, BIN_STEP), FIRST_B, LAST_B, strict=True)
+    for b in range(first, last + 1, BIN_STEP)
 )
-SIGMA = 5.0  # of the Gaussian that spreads a colour over its nearest bins
-LEAST, SIDE = -112, 225  # of a and b in the table of nearest bins; sRGB has a from -86 to 98, b from -108 to 94
+SOFT_ENCODING_STD = 5.0  # sigma of the Gaussian that spreads a color over its nearest bins, section 2.1
+TABLE_START, TABLE_SIDE = -112, 225  # of a and b in the table of nearest bins; sRGB has a in -86 … 98, b in -108 … 94
+COLORS_AT_ONCE = 4096  # whose distances to all bins are held in memory
 
 
-@once
+@build_once
 def bins(device: torch.device) -> Float[Tensor, "Q 2"]:
-    """The palette as a tensor."""
+    """Return the palette as a tensor."""
     return torch.tensor(BINS, dtype=torch.float32, device=device)
 
 
-def nearest_exactly(colours: Float[Tensor, "N 2"], count: int) -> Int[Tensor, "N K"]:
-    """The nearest bins of every colour, nearest first."""
-    palette = bins(colours.device)
-    found = [torch.cdist(some, palette).topk(count, largest=False).indices for some in torch.split(colours, 4096)]
-    return torch.cat(found)
+def find_nearest_bins(colors: Float[Tensor, "N 2"], count: int) -> Int[Tensor, "N K"]:
+    """Return the nearest bins of every color, nearest first."""
+    palette = bins(colors.device)
+    nearest = [
+        torch.cdist(some, palette).topk(count, largest=False).indices for some in torch.split(colors, COLORS_AT_ONCE)
+    ]
+    return torch.cat(nearest)
 
 
-@once
-def nearest_table(count: int, device: torch.device) -> Int[Tensor, "N K"]:
-    """The nearest bins of all colours of whole units: sixteen million distances, a fifth of a second on one core."""
-    line = torch.arange(LEAST, LEAST + SIDE, dtype=torch.float32)
-    return nearest_exactly(torch.cartesian_prod(line, line), count).to(device)
+@build_once
+def nearest_bins_table(count: int, device: torch.device) -> Int[Tensor, "N K"]:
+    """Return the nearest bins of all colors of whole units: 16 million distances, a fifth of a second on one core."""
+    line = torch.arange(TABLE_START, TABLE_START + TABLE_SIDE, dtype=torch.float32)
+    return find_nearest_bins(torch.cartesian_prod(line, line), count).to(device)
 
 
-def soften(colours: Float[Tensor, "... 2"], count: int) -> tuple[Int[Tensor, "... K"], Float[Tensor, "... K"]]:
-    """The nearest bins of every colour and their shares, Gaussian in the distance.
+def soft_encode(
+    colors: Float[Tensor, "*places 2"], count: int
+) -> tuple[Int[Tensor, "*places K"], Float[Tensor, "*places K"]]:
+    """Return the K nearest bins of every color and their probabilities, Gaussian in the distance: Z of section 2.1.
 
-    Which bins are nearest is looked up for the colour rounded to whole units; how near they are is exact.
+    Which bins are nearest is looked up for the color rounded to whole units; how near they are is exact.
 
-    >>> round(soften(torch.tensor([[0.0, 0.0]]), 5)[1].max().item(), 3)  # on a bin
+    >>> round(soft_encode(torch.tensor([[0.0, 0.0]]), 5)[1].max().item(), 3)  # on a bin
     0.649
     """
-    a, b = colours.reshape(-1, 2).unbind(1)
-    row, column = ((each - LEAST).round().long().clamp(0, SIDE - 1) for each in (a, b))
-    near = nearest_table(count, colours.device).index_select(0, row * SIDE + column)  # (N, K)
-    across, along = (line[near] - each[:, None] for line, each in zip(bins(colours.device).T, (a, b), strict=True))
-    weight = (-(across.square() + along.square()) / (2 * SIGMA**2)).exp()
-    share = weight / (weight @ torch.ones(count, 1, device=colours.device))  # softmax, but fast over so short an axis
-    shape = (*colours.shape[:-1], count)
-    return near.view(shape), share.view(shape)
+    a, b = colors.reshape(-1, 2).unbind(1)
+    row, column = table_index(a), table_index(b)
+    nearest = nearest_bins_table(count, colors.device).index_select(0, row * TABLE_SIDE + column)  # (N, K)
+    bins_a, bins_b = bins(colors.device).T
+    away_a, away_b = bins_a[nearest] - a[:, None], bins_b[nearest] - b[:, None]
+    weight = (-(away_a.square() + away_b.square()) / (2 * SOFT_ENCODING_STD**2)).exp()
+    # A softmax over the K bins; a product with ones is faster than a sum over so short an axis.
+    probability = weight / (weight @ torch.ones(count, 1, device=colors.device))
+    shape = (*colors.shape[:-1], count)
+    return nearest.view(shape), probability.view(shape)
 
 
-def smoothed(counts: Float[Tensor, " Q"], count: int) -> Float[Tensor, " Q"]:
-    """A histogram of bins as probabilities, smoothed by the Gaussian that softens answers."""
-    near, share = soften(bins(counts.device), count)
-    spread = torch.zeros_like(counts).index_add_(0, near.flatten(), (counts[:, None] * share).flatten())
-    return spread / spread.sum()
+def table_index(coordinate: Float[Tensor, " N"]) -> Int[Tensor, " N"]:
+    """Return the row or column of the table of nearest bins, for a or b."""
+    return (coordinate - TABLE_START).round().long().clamp(0, TABLE_SIDE - 1)
 
 
-def rebalancing(prior: Float[Tensor, " Q"], uniform: float) -> Float[Tensor, " Q"]:
-    """How much each bin counts: the inverse of its probability mixed with a uniform one; 1 on average.
+def most_likely_bin(
+    nearest: Int[Tensor, "*places K"], probability: Float[Tensor, "*places K"]
+) -> Int[Tensor, "*places"]:
+    """Return q* = argmax of Z, the bin whose weight a place has (equation 3)."""
+    return nearest.gather(-1, probability.argmax(-1, keepdim=True))[..., 0]
+
+
+def smooth_counts(counts: Float[Tensor, " Q"], count: int) -> Float[Tensor, " Q"]:
+    """Return a histogram of bins as probabilities, smoothed by the Gaussian of the soft encoding: p of section 2.2."""
+    nearest, probability = soft_encode(bins(counts.device), count)
+    smooth = torch.zeros_like(counts).index_add_(0, nearest.flatten(), (counts[:, None] * probability).flatten())
+    return smooth / smooth.sum()
+
+
+def rebalancing_weights(prior: Float[Tensor, " Q"], uniform: float) -> Float[Tensor, " Q"]:
+    """Return how much every bin counts: the inverse of its probability mixed with a uniform one; 1 on average.
 
     A bin that was never seen counts as much as the rarest that was.
 
-    >>> rebalancing(torch.tensor([0.75, 0.25]), 0.0)
+    >>> rebalancing_weights(torch.tensor([0.75, 0.25]), 0.0)
     tensor([0.6667, 2.0000])
     """
     seen = prior > 0
     mixed = (1 - uniform) * prior + uniform / seen.sum()
-    weight = 1 / torch.where(seen, mixed, mixed[seen].min())
-    return weight / (prior * weight).sum()
+    weight = 1 / torch.where(seen, mixed, mixed[seen].min())  # equation 4: w ~ ((1 - λ) p + λ / Q)^-1
+    return weight / (prior * weight).sum()  # and the mean of w under p is 1
 
 
-@once
-def weights(prior: tuple[float, ...], uniform: float, device: torch.device) -> Float[Tensor, " Q"]:
-    """`rebalancing` of a prior; all ones where there is none."""
+@build_once
+def bin_weights(prior: tuple[float, ...], uniform: float, device: torch.device) -> Float[Tensor, " Q"]:
+    """Return `rebalancing_weights` of a prior; all ones where there is none."""
     if not prior:
         return torch.ones(len(BINS), device=device)
-    return rebalancing(torch.tensor(prior), uniform).to(device)
+    return rebalancing_weights(torch.tensor(prior), uniform).to(device)
 
 
-def annealed_mean(log_probability: Float[Tensor, "... Q"], temperature: float) -> Float[Tensor, "... 2"]:
-    """The mean colour of a distribution sharpened by the temperature: 1 is the mean, towards 0 it is the mode."""
+def annealed_mean(log_probability: Float[Tensor, "*places Q"], temperature: float) -> Float[Tensor, "*places 2"]:
+    """Return the mean color of a distribution sharpened by the temperature: 1 is the mean, towards 0 the mode."""
+    # Equation 5: f_T(z) = exp(log z / T) / sum of exp(log z / T).
     return (log_probability / temperature).softmax(-1) @ bins(log_probability.device)
+
+
+def mean_color(prior: tuple[float, ...]) -> Float[Tensor, " 2"]:
+    """Return the mean color of a distribution over the palette."""
+    return torch.tensor(prior) @ bins(torch.device("cpu"))

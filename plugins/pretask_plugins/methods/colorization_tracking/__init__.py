@@ -1,11 +1,13 @@
-"""Tracking emerges by colorizing: copy the colours of a frame from the frames before it, seeing all of them grey only.
+"""Tracking emerges by colorizing: copy the colors of a frame from the frames before it, all of them shown gray.
 
-Source: Vondrick, Shrivastava, Fathi, Guadarrama and Murphy, ECCV 2018.
+Source: Vondrick, Shrivastava, Fathi, Guadarrama and Murphy, ECCV 2018; the pointer of equations 1 and 2 is the
+    objective
+`pointer`, what is shown and what is predicted stands in split.py.
 Differs: the network is any image model, frame by frame: no convolution over the frames, and no location among its
-inputs, since both would let it copy by position. Grey is Lab's L. A cell's colour is the mean of its pixels, quantised
+inputs, since both would let it copy by position. Gray is Lab's L. A cell's color is the mean of its pixels, quantized
 by k-means on the user's own data. Vectors have 64 numbers as in the paper, from a linear map that is thrown away; the
 evaluator tracks with the encoder itself. The rate falls as a cosine, not to a tenth after 60,000 of 400,000 steps.
-Axes: B batch, T frames of a clip, V views (references, then the frame to be coloured), H W image, h w cells.
+Axes: B batch, T frames of a clip, V views (references, then the frame to be colored), H W image, h w cells.
 """
 
 from collections.abc import Iterator
@@ -26,7 +28,7 @@ def pretask_components() -> Iterator[Component]:
         gives="image",
         views=None,
         targets={"reference"},
-        summary="From where in the frames before does every pixel's colour come?",
+        summary="Tracking by colorization: copy the colors of earlier frames (Vondrick 2018).",
         source=SOURCE,
         small={"references": 2, "step": 1, "classes": 4},
     )
@@ -60,6 +62,6 @@ def pretask_components() -> Iterator[Component]:
                 "recipe.samples": 12_000,
             },
         },
-        summary="Vondrick's colour pointer: three grey references, 16 colours, cells of 8 pixels.",
+        summary="Tracking of Vondrick et al. 2018: 3 gray references, 16 colors, cells of 8 px.",
         source=SOURCE,
     )

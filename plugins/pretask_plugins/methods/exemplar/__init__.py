@@ -1,12 +1,14 @@
-"""Exemplar: tell which image a transformed patch was cut from; every image is a class of its own.
+"""Exemplar: classify from which image a transformed patch was cropped; every image is a class of its own.
+
+Read seeds.py (where a patch is cropped), augmentation.py (the family of transformations), split.py in this order.
 
 Source: Dosovitskiy, Springenberg, Riedmiller and Brox, NIPS 2014; TPAMI 2016.
 Differs: each image gives one seed, and every step a new copy of it, where the paper draws about a hundred copies of
 each before training. Saturation and value have powers, factors and summands of their own. The mean pixel is not
-subtracted: models normalise their own input. Seeds lie on a grid of an eighth of a patch. The network is any image
-model. `exemplar-pair` shows two copies at once and asks which belong together, which needs no class per image and so
-scales to any number of them (Dosovitskiy's classes seen as Chen et al. 2020 see them).
-Axes: B batch, V views, C channels, H W image, P patch side.
+subtracted: models normalize their own input. Seeds lie on a grid of an eighth of a patch. The network is any image
+model. `exemplar-pair` shows two copies at once, and predicts which belong together, which needs no class per image and
+so scales to any number of them (Dosovitskiy's classes seen as Chen et al. 2020 see them). Axes: B batch, V views, C
+channels, H W image, P patch side.
 """
 
 from collections.abc import Iterator
@@ -24,7 +26,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         "pretask_plugins.methods.exemplar.split:TransformSeed",
         modality="image",
         targets={"categories"},
-        summary="Which image was this transformed patch cut from?",
+        summary="Exemplar: classify transformed patches by their image (Dosovitskiy 2014).",
         source=SOURCE,
         small={"patch": 12},
     )
@@ -34,7 +36,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         modality="image",
         views=2,
         targets={"agreement"},
-        summary="Which transformed patches were cut from the same image?",
+        summary="Exemplar pairs: match transformed patches of the same image.",
         source=SOURCE,
         small={"patch": 12},
     )
@@ -59,6 +61,6 @@ def pretask_components() -> Iterator[pretask.Component]:
                 "recipe.samples": 40_000,
             },
         },
-        summary="Dosovitskiy's exemplar networks: every image a class, patches of 32 pixels.",
+        summary="Exemplar networks (Dosovitskiy 2014): every image a class, patches of 32 pixels.",
         source=SOURCE,
     )

@@ -1,11 +1,13 @@
-"""Masked speech: fill missing segments of a recording, frame by frame of its log-mel spectrogram.
+"""Masked acoustic modeling: predict masked spans of the log-mel spectrogram of a recording.
+
+Read spectrogram.py (frames), spans.py (what is masked), split.py (the three fates of a span) in this order.
 
 Source: Liu, Yang, Chi, Hsu and Lee, ICASSP 2020 (Mockingjay); Liu, Li and Lee 2021 (TERA); BERT carried over to speech.
 Differs: the last frame can be masked, which an off-by-one in the released code prevents; the 10 % of recordings whose
 masked frames are replaced take them from other places of themselves, since a split never looks along the batch; no
-delta features, no stacking of frames. Means and deviations of the whole recording are removed before masking, as in the
-released code: that leaks the hidden frames' mean, and is accepted.
-Axes: B batch, S samples of a waveform, T frames, M mel bands.
+delta features, no stacking of frames. Means and standard deviations of the whole recording are removed before masking,
+as in the released code: that leaks the hidden frames' mean, and is accepted. Axes: B batch, S samples of a waveform, T
+frames, M mel bands.
 """
 
 from collections.abc import Iterator
@@ -13,8 +15,8 @@ from collections.abc import Iterator
 import pretask
 
 SOURCE = "Liu, Yang, Chi, Hsu and Lee, ICASSP 2020"
-# "The answer leaks" is said above, and is the paper's: a hidden frame moves the mean of all others.
-LEAK = "means and deviations of the whole recording are removed before masking, as in the released code"
+# The leak of the header is the paper's: a hidden frame moves the mean of all others.
+LEAK = "means and standard deviations of the whole recording are removed before masking, as in the released code"
 EXPECTED_FAILURES = {
     "split masked-speech": {"hidden-stays-hidden": LEAK, "what-is-erased-holds-nothing": LEAK},
     "split masked-spectrogram": {"hidden-stays-hidden": LEAK},
@@ -30,7 +32,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         "pretask_plugins.methods.masked_speech.split:MaskFrames",
         modality="audio",
         targets={"values"},
-        summary="What was said in the missing segments? Frames for models of sequences.",
+        summary="Masked acoustic modeling: predict masked spans of log-mel frames (Liu 2020).",
         source=SOURCE,
         small=TINY,
     )
@@ -40,7 +42,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         modality="audio",
         gives="image",
         targets={"values"},
-        summary="What was said in the missing segments? Pictures of frames for image models.",
+        summary="Masked acoustic modeling on a spectrogram as an image, for image models.",
         source=SOURCE,
         small={**TINY, "mels": 32},
     )
@@ -82,6 +84,6 @@ def pretask_components() -> Iterator[pretask.Component]:
                 "recipe.samples": 20_000,
             },
         },
-        summary="Mockingjay's masked acoustic model: 15 % of the frames in spans of seven, absolute error.",
+        summary="Mockingjay (Liu 2020): 15 % of frames in spans of seven, absolute error.",
         source=SOURCE,
     )

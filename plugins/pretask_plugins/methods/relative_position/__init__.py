@@ -1,14 +1,14 @@
-"""Relative position: tell which of its eight neighbours a patch is shown with.
+"""Relative position: classify which of its eight neighbors a patch is shown with.
 
 Source: Doersch, Gupta and Efros, ICCV 2015, section 3 and 3.1.
 Differs: the image is not rescaled to a random number of pixels first, and no patch is made coarse (a third of the
 paper's are scaled down, to 10 x 10 pixels at the least, and up again). One pair is cut per image and step, where the
-paper takes four grids and every pair of each. A patch is brought to its own mean and deviation (as Kolesnikov, Zhai
+paper takes four grids and every pair of each. A patch is brought to its own mean and std (as Kolesnikov, Zhai
 and Beyer, CVPR 2019), where the released code divides by the root mean square and multiplies by 50. The network is any
-image model; its head has layer normalisation. Optimizer and budget follow the 2019 reproduction (SGD .1 per 256, 35
+image model; its head has layer normalization. Optimizer and budget follow the 2019 reproduction (SGD .1 per 256, 35
 epochs of ImageNet, the rate falling as a cosine), since the paper's momentum of .999 and four weeks of one card are of
 their time.
-Axes: B batch, V views (centre, neighbour), C channels, H W image, P patch side.
+Axes: B batch, V views (center, neighbor), C channels, H W image, P patch side.
 """
 
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ SMALL = {"patch": 8, "gap": 2, "jitter": 1}
 TWO_CORES = {
     "model": "convnet",
     "model.width": 24,
-    "split.colour": "keep",
+    "split.color": "keep",
     "objective.hidden": (256,),
     "recipe.optimizer": "adamw",
     "recipe.lr": 2e-3,
@@ -39,7 +39,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         modality="image",
         views=2,
         targets={"categories"},
-        summary="Which of its eight neighbours is the second patch?",
+        summary="Relative position: classify one of eight neighbors of a patch (Doersch 2015).",
         source="Doersch, Gupta and Efros 2015",
         small=SMALL,
     )
@@ -48,7 +48,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         split="relative-position",
         objective="cross-entropy",
         model="timm",
-        options={"model.name": "resnet50", "objective.hidden": (4096, 4096), "split.colour": "drop"},
+        options={"model.name": "resnet50", "objective.hidden": (4096, 4096), "split.color": "drop"},
         recipe={"optimizer": "sgd", "lr": 0.05, "weight_decay": 1e-4, "batch": 128, "samples": 45_000_000},
         presets={
             "small": {**TWO_CORES, "split.patch": 32, "split.gap": 8, "split.jitter": 4, "recipe.samples": 200_000},
@@ -62,6 +62,6 @@ def pretask_components() -> Iterator[pretask.Component]:
                 "recipe.samples": 60_000,
             },
         },
-        summary="Doersch's context prediction: patches of 96 pixels, gap 48, jitter 7.",
+        summary="Context prediction (Doersch 2015): patches of 96 pixels, gap 48, jitter 7.",
         source="Doersch, Gupta and Efros, ICCV 2015",
     )

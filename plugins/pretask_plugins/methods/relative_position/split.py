@@ -1,7 +1,7 @@
-"""Cut a patch and one of its eight neighbours out of every image.
+"""Cut a patch and one of its eight neighbors out of every image; predict which neighbor it is.
 
 Source: Doersch, Gupta and Efros, ICCV 2015, section 3.1 (gap, jitter, chromatic aberration) and the released code.
-Axes: B batch, V views (centre, neighbour), C channels, H W image, P patch side.
+Axes: B batch, V views (center, neighbor), C channels, H W image, P patch side.
 """
 
 import math
@@ -25,23 +25,24 @@ from pretask import (
 )
 from torch import Tensor
 
-# A label is an index into these (row, column) steps away from the centre, in reading order.
-NEIGHBOURS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
-GREEN_MAGENTA = (-1.0, 2.0, -1.0)  # the colour axis that lenses spread, section 3.1
-DROPPED_NOISE = 0.01  # deviation of what replaces a dropped channel, as a share of the kept one's
+# A label is an index into these (row, column) steps away from the center, in reading order.
+NEIGHBORS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
+GREEN_MAGENTA = (-1.0, 2.0, -1.0)  # the color axis that lenses spread, section 3.1
+DROPPED_NOISE_STD = 0.01  # of the noise in a dropped channel, as a fraction of the kept channel's std, section 3.1
+MIN_STD = 1e-3  # of a patch that is standardized; a flat one is not blown up
 
 
 @dataclass(frozen=True)
 class CutPair:
-    """Cut a random patch and one of its neighbours out of every image.
+    """Cut a random patch and one of its neighbors out of every image.
 
     Args:
         patch: Side of a patch, pixels.
-        gap: Empty pixels between neighbours, so that no edge runs across both.
+        gap: Empty pixels between neighbors, so that no edge runs across both.
         jitter: Each patch moves by up to this many pixels along each axis, so that no line does either.
-        colour: Against chromatic aberration, which tells where in the lens a patch was: keep all channels, drop two of
-            each patch at random and put noise in their place, or project the green-magenta axis away.
-        standardise: Whether each patch is brought to its own mean and deviation.
+        color: Against chromatic aberration, which gives away where in the lens a patch was: keep all channels, drop two
+            of each patch at random and put noise in their place, or project the green-magenta axis away.
+        standardize: Whether each patch is brought to its own mean and standard deviation.
 
     Source: Doersch, Gupta and Efros, ICCV 2015. Differs: see the folder's header.
     """
@@ -49,8 +50,8 @@ class CutPair:
     patch: int = 96
     gap: int = 48
     jitter: int = 7
-    colour: Literal["keep", "drop", "project"] = "keep"
-    standardise: bool = True
+    color: Literal["keep", "drop", "project"] = "keep"
+    standardize: bool = True
 
     def __post_init__(self) -> None:
         bounds = {"patch": (1, math.inf), "gap": (0, math.inf), "jitter": (0, math.inf)}
@@ -63,49 +64,49 @@ class CutPair:
 
     @property
     def smallest(self) -> int:
-        """The least side of an image in which a centre has room for all its neighbours, pixels."""
+        """The smallest side of an image in which a center has room for all its neighbors, pixels."""
         return 3 * self.patch + 2 * self.gap + 2 * self.jitter
 
     def spec(self, images: Observed, /) -> tuple[InputSpec, TargetSpecs]:
-        """Two patches, and one of eight places."""
+        """Return two patches, and one of eight positions."""
         self.check(images)
         view = (images.shape[0], self.patch, self.patch)
-        return InputSpec("image", view, views=2), {"position": Categories(len(NEIGHBOURS))}
+        return InputSpec("image", view, views=2), {"position": Categories(len(NEIGHBORS))}
 
     def whole_spec(self, images: Observed, /) -> InputSpec:
-        """The image as it is."""
+        """Return the spec of the image as it is."""
         return InputSpec("image", images.shape)
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
-        """Centre and neighbour, and the neighbour's place in reading order."""
-        label = draws.integers("neighbour", 0, len(NEIGHBOURS))
+        """Return center and neighbor, and the neighbor's position in reading order."""
+        label = draws.integers("neighbour", 0, len(NEIGHBORS))
         step = self.patch + self.gap
         room = torch.tensor(batch.data.shape[2:], device=batch.device) - self.smallest + 1
-        centre = self.jitter + step + draws.integers("centre", 0, room, 2)  # (B, 2)
-        neighbour = centre + steps(batch.device)[label] * step
-        moved = draws.integers("jitter", -self.jitter, self.jitter + 1, 2, 2)  # (B, V, 2)
-        patches = crop(batch.data, torch.stack([centre, neighbour], 1) + moved, self.patch) / 255
+        center = self.jitter + step + draws.integers("centre", 0, room, 2)  # (B, 2)
+        neighbor = center + steps(batch.device)[label] * step
+        offset = draws.integers("jitter", -self.jitter, self.jitter + 1, 2, 2)  # (B, V, 2)
+        patches = crop(batch.data, torch.stack([center, neighbor], 1) + offset, self.patch) / 255
         return Inputs(self.prepare(patches, draws)), {"position": Target(label)}
 
     def whole(self, batch: Batch, /) -> Inputs:
-        """The image, prepared as patches are; no channel is dropped."""
+        """Return the image, prepared as patches are; no channel is dropped."""
         images = batch.data[:, None] / 255
-        return Inputs(self.normalise(project(images) if self.colour == "project" else images))
+        return Inputs(self.normalize(project(images) if self.color == "project" else images))
 
     def prepare(self, patches: Float[Tensor, "B V C P P"], draws: Draws) -> Float[Tensor, "B V C P P"]:
-        """The patches after the chosen countermeasure and normalisation."""
-        if self.colour == "drop":
+        """Return the patches after the chosen countermeasure and normalization."""
+        if self.color == "drop":
             patches = drop_channels(patches, draws)
-        elif self.colour == "project":
+        elif self.color == "project":
             patches = project(patches)
-        return self.normalise(patches)
+        return self.normalize(patches)
 
-    def normalise(self, views: Float[Tensor, "B V C H W"]) -> Float[Tensor, "B V C H W"]:
-        """Mean 1/2 and deviation 1/4 for every view, where asked for: the middle of [0, 1] at the usual contrast."""
-        if not self.standardise:
+    def normalize(self, views: Float[Tensor, "B V C H W"]) -> Float[Tensor, "B V C H W"]:
+        """Return views of mean 1/2 and std 1/4, the middle of [0, 1] at the usual contrast, where set."""
+        if not self.standardize:
             return views
-        deviation, mean = torch.std_mean(views, (2, 3, 4), correction=0, keepdim=True)
-        return 0.5 + 0.25 * (views - mean) / deviation.clamp(min=1e-3)
+        std, mean = torch.std_mean(views, (2, 3, 4), correction=0, keepdim=True)
+        return 0.5 + 0.25 * (views - mean) / std.clamp(min=MIN_STD)
 
     def check(self, images: Observed) -> None:
         """Raise Incompatible unless the images are large enough and have the channels that the option needs."""
@@ -124,22 +125,22 @@ class CutPair:
                 images.dtype,
                 "Let the data yield bytes, 0 to 255.",
             )
-        if self.colour != "keep" and images.shape[0] != 3:
+        if self.color != "keep" and images.shape[0] != 3:
             raise Incompatible(
-                f"relative-position with split.colour={self.colour}",
+                f"relative-position with split.color={self.color}",
                 "images of 3 channels",
                 f"{images.shape[0]}",
-                "Set split.colour=keep.",
+                "Set split.color=keep.",
             )
 
 
 def steps(device: torch.device) -> Int[Tensor, "8 2"]:
-    """NEIGHBOURS as a tensor."""
-    return torch.tensor(NEIGHBOURS, device=device)
+    """Return NEIGHBORS as a tensor."""
+    return torch.tensor(NEIGHBORS, device=device)
 
 
 def crop(images: Shaped[Tensor, "B C H W"], corner: Int[Tensor, "B V 2"], side: int) -> Shaped[Tensor, "B V C P P"]:
-    """Squares of the images whose upper left pixels are at the given (row, column)."""
+    """Crop squares whose upper left pixels are at the given (row, column)."""
     line = torch.arange(side, device=images.device)
     rows = (corner[..., 0, None] + line)[:, :, :, None]  # (B, V, P, 1)
     columns = (corner[..., 1, None] + line)[:, :, None, :]  # (B, V, 1, P)
@@ -148,17 +149,17 @@ def crop(images: Shaped[Tensor, "B C H W"], corner: Int[Tensor, "B V 2"], side: 
 
 
 def drop_channels(patches: Float[Tensor, "B V C P P"], draws: Draws) -> Float[Tensor, "B V C P P"]:
-    """Keep one channel of each patch; the others become its mean plus noise of a hundredth of its deviation."""
+    """Keep one channel of each patch; the others become its mean plus noise of a hundredth of its std."""
     kept = draws.integers("channel", 0, patches.shape[2], patches.shape[1])[:, :, None, None, None]
     index = kept.expand(-1, -1, 1, *patches.shape[3:])
-    deviation, mean = torch.std_mean(patches.gather(2, index), (3, 4), correction=0, keepdim=True)
-    noise = mean + DROPPED_NOISE * deviation * draws.normal("dropped", *patches.shape[1:])
+    std, mean = torch.std_mean(patches.gather(2, index), (3, 4), correction=0, keepdim=True)
+    noise = mean + DROPPED_NOISE_STD * std * draws.normal("dropped", *patches.shape[1:])
     channel = torch.arange(patches.shape[2], device=patches.device).view(1, 1, -1, 1, 1)
     return torch.where(channel == kept, patches, noise)
 
 
 def projection(device: torch.device) -> Float[Tensor, "3 3"]:
-    """B = I - a a^T / (a^T a): takes the green-magenta axis a out of a colour and leaves the rest.
+    """Return B = I - a a^T / (a^T a) of section 3.1: takes the green-magenta axis a out of a color, leaves the rest.
 
     >>> (projection(torch.device("cpu")) * 6).round().int().tolist()
     [[5, 2, -1], [2, 2, 2], [-1, 2, 5]]
@@ -168,5 +169,5 @@ def projection(device: torch.device) -> Float[Tensor, "3 3"]:
 
 
 def project(views: Float[Tensor, "B V 3 H W"]) -> Float[Tensor, "B V 3 H W"]:
-    """The views without their green-magenta axis."""
+    """Return the views without their green-magenta axis."""
     return torch.einsum("ij,bvjhw->bvihw", projection(views.device), views)

@@ -1,10 +1,10 @@
-"""Sequence verification: are three frames of a video shown in an order in which they can have happened?
+"""Sequence verification: classify whether three frames of a video are in temporal order.
 
 Source: Misra, Zitnick and Hebert, ECCV 2016 ("Shuffle and Learn"), section 3; the released code.
 Differs: moving windows are preferred by the mean change from frame to frame, where the paper takes the magnitude of
-optical flow (Farneback). A tuple whose wrong middle frame looks like the right one is not asked, where the paper draws
-again. The network is any image model over frames, with layer normalisation and no dropout, where the paper has AlexNet
-with batch normalisation; its `pool` keeps where things are, as AlexNet's fc6 does. The rate falls as a cosine.
+optical flow (Farneback). A tuple whose wrong middle frame looks like the correct one gets no weight, where the paper
+draws again. The network is any image model over frames, with layer normalization and no dropout, where the paper has
+AlexNet with batch normalization; its `pool` keeps where things are, as AlexNet's fc6 does. The rate falls as a cosine.
 Axes: B batch, T frames of a clip, V views (three frames as shown), K candidate windows, C channels, H W image.
 """
 
@@ -25,7 +25,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         gives="image",
         views=3,
         targets={"categories"},
-        summary="Can three frames have happened in this order?",
+        summary="Shuffle and Learn: verify the temporal order of three frames (Misra 2016).",
         source=SOURCE,
         small={"nearest": 1, "farthest": 4},
     )
@@ -56,6 +56,6 @@ def pretask_components() -> Iterator[pretask.Component]:
                 "recipe.samples": 80_000,
             },
         },
-        summary="Shuffle and Learn: tuples of three frames, a quarter of them in order, 15 to 60 frames apart.",
+        summary="Shuffle and Learn: a quarter of tuples in order, 15 to 60 frames apart.",
         source=SOURCE,
     )

@@ -26,7 +26,11 @@ from pretask import (
 )
 from torch import Tensor
 
-SPARSE = 4  # every fourth pixel tells how much a frame changes
+from pretask_plugins.shared.clips import count_frames, count_spread, spread_frames, take_frames
+
+MOTION_STRIDE = 4  # pixels: every fourth is enough to measure how much a frame changes
+MIN_MOTION = 1e-6  # added to motion before its logarithm is taken, so that still windows can be drawn
+MIN_UNIFORM = 1e-7  # keeps the logarithms of Gumbel noise finite
 
 
 @dataclass(frozen=True)
@@ -38,24 +42,29 @@ class ShuffleFrames:
     Args:
         nearest: Frames that lie at least between b and a, and between d and e.
         farthest: Frames from b to d at most.
-        share: Of the tuples that are in order.
-        candidates: Windows that are drawn, of which one is taken, the likelier the more moves in it.
-        alike: Mean squared difference, where white is 1, below which a wrong middle frame passes for the right one, and
-            nothing is asked.
-        shown: Frames, evenly spread, that the encoder sees of a clip at evaluation; all of them when 0.
+        positive_ratio: Tuples that are in order, as a fraction of all.
+        candidates: Windows that are drawn, of which one is taken, with a probability in proportion to its motion.
+        min_difference: Mean squared difference, where white is 1, below which a wrong middle frame is too similar to
+            the correct one, and the tuple gets no weight.
+        eval_frames: Frames, evenly spread, that the encoder sees of a clip at evaluation; all of them when 0.
 
     Source: Misra, Zitnick and Hebert 2016, section 3.
     """
 
     nearest: int = 15
     farthest: int = 60
-    share: float = 0.25
+    positive_ratio: float = 0.25
     candidates: int = 4
-    alike: float = 0.001
-    shown: int = 3
+    min_difference: float = 0.001
+    eval_frames: int = 3
 
     def __post_init__(self) -> None:
-        bounds = {"nearest": (1, math.inf), "farthest": (2, math.inf), "share": (0, 1), "candidates": (1, math.inf)}
+        bounds = {
+            "nearest": (1, math.inf),
+            "farthest": (2, math.inf),
+            "positive_ratio": (0, 1),
+            "candidates": (1, math.inf),
+        }
         for name, (least, most) in bounds.items():
             if not least <= getattr(self, name) <= most:
                 got = f"{getattr(self, name)}"
@@ -65,49 +74,48 @@ class ShuffleFrames:
 
     @property
     def shortest(self) -> int:
-        """The least frames of a clip in which a tuple has room."""
+        """Frames that a clip has at least, in which a tuple has room."""
         return 2 * self.nearest + 3
 
     def spec(self, clips: Observed, /) -> tuple[InputSpec, TargetSpecs]:
-        """Three frames, and whether they are in order."""
+        """Return three frames, and whether they are in order."""
         self.check(clips)
         return InputSpec("image", clips.shape[1:], views=3, ordered=True), {"order": Categories(2)}
 
     def whole_spec(self, clips: Observed, /) -> InputSpec:
-        """Frames of the clip as they happened."""
-        frames = min(self.shown or clips.shape[0], clips.shape[0])
+        """Return the spec of frames of the clip as they happened."""
+        frames = count_spread(clips.shape[0], self.eval_frames)
         return InputSpec("image", clips.shape[1:], views=frames, ordered=True)
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
-        """Three frames, and 1 where they are in order, 0 where the middle one is wrong."""
-        places = self.places(batch, draws)
-        right = draws.bernoulli("in order", self.share)
-        wrong = torch.where(draws.bernoulli("before", 0.5), places[:, 0], places[:, 4])
-        middle = torch.where(right, places[:, 2], wrong)
-        tuples = torch.stack([places[:, 1], middle, places[:, 3]], 1)
-        tuples = torch.where(draws.bernoulli("reversed", 0.5)[:, None], tuples.flip(1), tuples)
-        differs = difference(frames_at(batch.data, wrong[:, None]), frames_at(batch.data, places[:, 2:3]))[:, 0]
-        asked = (differs >= self.alike) & (lengths(batch) >= self.shortest)
-        return Inputs(frames_at(batch.data, tuples) / 255), {"order": Target(right.long(), asked.float())}
+        """Return three frames, and 1 where they are in order, 0 where the middle one is wrong."""
+        a, b, c, d, e = self.draw_tuples(batch, draws).unbind(1)
+        in_order = draws.bernoulli("in order", self.positive_ratio)
+        wrong = torch.where(draws.bernoulli("before", 0.5), a, e)
+        forward = torch.stack([b, torch.where(in_order, c, wrong), d], 1)
+        # Both directions happen, so that the encoder does not learn the arrow of time instead (section 3).
+        shown = torch.where(draws.bernoulli("reversed", 0.5)[:, None], forward.flip(1), forward)
+        different = difference(take_frames(batch.data, wrong[:, None]), take_frames(batch.data, c[:, None]))[:, 0]
+        valid = (different >= self.min_difference) & (count_frames(batch) >= self.shortest)
+        return Inputs(take_frames(batch.data, shown) / 255), {"order": Target(in_order.long(), valid.float())}
 
     def whole(self, batch: Batch, /) -> Inputs:
-        """Frames of the clip as they happened, evenly spread over those that are there."""
-        frames = min(self.shown or batch.data.shape[1], batch.data.shape[1])
-        middle = (torch.arange(frames, device=batch.device) + 0.5) / frames
-        return Inputs(frames_at(batch.data, (middle * lengths(batch)[:, None]).long()) / 255)
+        """Return frames of the clip as they happened, evenly spread over those that are no padding."""
+        return Inputs(spread_frames(batch, self.eval_frames) / 255)
 
-    def places(self, batch: Batch, draws: Draws) -> Int[Tensor, "B 5"]:
-        """The numbers of the frames a, b, c, d and e of every clip, of the window that was chosen."""
-        drawn = self.candidate_places(lengths(batch), draws)  # (B, K, 5)
+    def draw_tuples(self, batch: Batch, draws: Draws) -> Int[Tensor, "B 5"]:
+        """Return the positions a, b, c, d and e of every clip, of a candidate window drawn by its motion."""
+        candidates = self.draw_candidates(count_frames(batch), draws)  # (B, K, 5)
+        b, d = candidates[..., 1], candidates[..., 3]
         change = frame_changes(batch.data).cumsum(1)
-        inside = change.gather(1, drawn[..., 3]) - change.gather(1, drawn[..., 1])
-        motion = inside / (drawn[..., 3] - drawn[..., 1])
-        gumbel = -(-draws.uniform("window", self.candidates).clamp(min=1e-7).log()).log()
-        chosen = ((motion + 1e-6).log() + gumbel).argmax(1)
-        return drawn.gather(1, chosen[:, None, None].expand(-1, 1, 5))[:, 0]
+        motion = (change.gather(1, d) - change.gather(1, b)) / (d - b)
+        # The largest log-weight plus Gumbel noise is a draw in proportion to the weights.
+        gumbel = -(-draws.uniform("window", self.candidates).clamp(min=MIN_UNIFORM).log()).log()
+        chosen = ((motion + MIN_MOTION).log() + gumbel).argmax(1)
+        return candidates.gather(1, chosen[:, None, None].expand(-1, 1, 5))[:, 0]
 
-    def candidate_places(self, length: Int[Tensor, " B"], draws: Draws) -> Int[Tensor, "B K 5"]:
-        """Frames a < b < c < d < e, uniform in what there is room for."""
+    def draw_candidates(self, length: Int[Tensor, " B"], draws: Draws) -> Int[Tensor, "B K 5"]:
+        """Return K times positions a < b < c < d < e, uniform in what there is room for."""
         last, count = length.clamp(min=self.shortest)[:, None] - 1, self.candidates
         room = last - 2 * self.nearest
         width = draws.integers("width", 2, room.clamp(max=self.farthest) + 1, count)
@@ -119,10 +127,10 @@ class ShuffleFrames:
         return torch.stack([a, b, c, d, e], -1)
 
     def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
-        """The commoner answer, and what the differences between the three frames tell without any idea of order."""
-        from pretask_plugins.methods.sequence_verification.trivial_predictors import differences, majority
+        """Return the prior of the two labels, and a regression on the differences between the three frames."""
+        from pretask_plugins.methods.sequence_verification.trivial_predictors import fit_differences, predict_prior
 
-        return {"majority": majority(self.share), "differences": differences(self, batches)}
+        return {"majority": predict_prior(self.positive_ratio), "differences": fit_differences(self, batches)}
 
     def check(self, clips: Observed) -> None:
         """Raise Incompatible unless clips are long enough."""
@@ -135,25 +143,13 @@ class ShuffleFrames:
             )
 
 
-def lengths(batch: Batch) -> Int[Tensor, " B"]:
-    """How many frames of every clip are no padding."""
-    if batch.present is None:
-        return torch.full_like(batch.index, batch.data.shape[1])
-    return batch.present.sum(1)
-
-
-def frames_at(clips: Shaped[Tensor, "B T C H W"], places: Int[Tensor, "B V"]) -> Shaped[Tensor, "B V C H W"]:
-    """The frames of the given numbers."""
-    return clips[torch.arange(len(clips), device=clips.device)[:, None], places]
-
-
 def difference(one: Shaped[Tensor, "B V C H W"], other: Shaped[Tensor, "B V C H W"]) -> Float[Tensor, "B V"]:
-    """Mean squared difference of frames, where white is 1."""
+    """Return the mean squared difference of frames, where white is 1."""
     return ((one.float() - other.float()) / 255).square().mean((2, 3, 4))
 
 
 def frame_changes(clips: Shaped[Tensor, "B T C H W"]) -> Float[Tensor, "B T"]:
-    """Mean absolute change of every frame from the one before it; 0 for the first."""
-    sparse = clips[..., ::SPARSE, ::SPARSE].float() / 255
+    """Return the mean absolute change of every frame from the one before it; 0 for the first."""
+    sparse = clips[..., ::MOTION_STRIDE, ::MOTION_STRIDE].float() / 255
     change = sparse.diff(dim=1).abs().mean((2, 3, 4))
     return torch.cat([torch.zeros_like(change[:, :1]), change], 1)

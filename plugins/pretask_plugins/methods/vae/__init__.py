@@ -1,8 +1,24 @@
-"""The variational autoencoder: tell t from a short noisy code of it.
+"""The variational autoencoder: encode a sample as a Gaussian code, decode the sample from draws of the code.
+
+The method in the order of the paper, with the place where each equation is computed:
+
+1. The data, x. Gray values are drawn black or white: splits/whole.py, with `binarise`.
+2. The encoder, q(z | x) = N(mean, variance), equation 9: the model (models/mlp.py) gives a feature vector, a linear map
+   of it the mean and the log-variance: objectives/vae/latent_model.py, `LatentModel.posterior`; objectives/vae/
+   gaussian.py, `Posterior`.
+3. Draws of the code by reparameterization, z = mean + std * noise, equation 4: gaussian.py, `Posterior.draw`.
+4. The decoder, p(x | z), appendix C: objectives/vae/decoders.py computes its parameters, objectives/vae/likelihoods.py
+   the log-likelihood, `Bernoulli` for equation 11 and `Gaussian` for equation 12.
+5. The divergence KL(q(z | x) || p(z)) in closed form, appendix B: gaussian.py, `kl_to_standard_normal`.
+6. The bound of equation 3, estimated by equation 7 (equation 10 in this case) with L = 1 code and a minibatch as in
+   equation 8: objectives/vae/elbo.py, `Elbo.forward`. Algorithm 1 is `pretask.train` with this objective.
+7. How well it does: the bound, its gap and the likelihood log p(x) by importance sampling (in the place of appendix D's
+   estimator, which is good for few dimensions only), figures 4 and 5: evaluators/density. A tighter bound with more
+   codes, IWAE, is objectives/vae/iwae.py.
 
 Source: Kingma and Welling, ICLR 2014, algorithm 1 and section 5 (M = 100, L = 1, Adagrad, 500 tanh units a side, weight
 decay for a standard normal prior on the weights, which is 1 / 60,000 for a mean over MNIST).
-Differs: pixels are drawn black or white with their grey values as probabilities, anew every epoch, so that the bound is
+Differs: pixels are drawn black or white with their gray values as probabilities, anew every epoch, so that the bound is
 one on the likelihood of data; layers begin as torch's do, not from N(0, 0.01); the middle one of the paper's step sizes
 .01, .02, .1 is taken instead of the best on the first few batches.
 Axes: see the split whole and the objective elbo.
@@ -12,7 +28,7 @@ from collections.abc import Iterator
 
 import pretask
 
-# Learns in a minute or two on two cores; with a code of two dimensions the whole of it can be looked at.
+# Learns in a minute or two on two cores; a code of two dimensions can be drawn as a plane (preset `manifold`).
 TWO_CORES = {
     "data": "digits",
     "model.hidden": (200,),
@@ -54,6 +70,6 @@ def pretask_components() -> Iterator[pretask.Component]:
             "small": {**TWO_CORES, "objective.latent_dim": 10},
             "manifold": {**TWO_CORES, "objective.latent_dim": 2},
         },
-        summary="Kingma and Welling's AEVB: one hidden layer a side, 20 latent dimensions, Bernoulli pixels.",
+        summary="Variational autoencoder: 20 latent dimensions, Bernoulli pixels (Kingma 2014).",
         source="Kingma and Welling, ICLR 2014",
     )

@@ -155,7 +155,7 @@ def test_all_words_are_spoken_about_equally_often() -> None:
 
 
 def test_the_order_of_syllables_can_be_heard() -> None:
-    from pretask_plugins.methods.masked_speech.split import log_mel
+    from pretask_plugins.methods.masked_speech.spectrogram import log_mel
     from sklearn.linear_model import LogisticRegression
 
     data = Tones(samples=600, test=200)

@@ -1,0 +1,65 @@
+"""Seeds: where in an image a patch is cropped, and the colors of the data that its contrast is changed along.
+
+Source: Dosovitskiy, Springenberg, Riedmiller and Brox, NIPS 2014, sections 2 and 2.1.
+Axes: B batch, C channels, H W image, N positions of a seed.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from jaxtyping import Float, Int, UInt8
+from pretask import Batch, Draws
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def principal_axes(batches: Iterable[Batch], channels: int) -> tuple[Float[Tensor, " C"], Float[Tensor, "C C"]]:
+    """Return mean and principal axes (rows) of the colors, in [0, 1], of every second pixel of every second row.
+
+    Bytes and their products are added up without rounding, so that the order of batches makes no difference.
+    """
+    count, total, products = 0, torch.zeros(channels).double(), torch.zeros(channels, channels).double()
+    for batch in batches:
+        pixels = batch.data[..., ::2, ::2].transpose(0, 1).reshape(channels, -1).cpu().double()
+        count, total, products = count + pixels.shape[1], total + pixels.sum(1), products + pixels @ pixels.T
+    mean = total / count
+    covariance = products / count - torch.outer(mean, mean)
+    return (mean / 255).float(), torch.linalg.eigh(covariance).eigenvectors.T.float()
+
+
+def draw_seed_centers(images: UInt8[Tensor, "B C H W"], draws: Draws, patch: int, margin: int) -> Float[Tensor, "B 2"]:
+    """Return the center of one patch per image, (row, column) in pixels, drawn by its mean squared gradient.
+
+    An image without any gradient has its seed anywhere.
+    """
+    spacing = seed_spacing(patch)
+    energy = gradient_energy(images[..., margin : images.shape[2] - margin, margin : images.shape[3] - margin])
+    rows = F.avg_pool2d(energy, (patch - 1, 1), (spacing, 1))
+    windows = F.avg_pool2d(rows, (1, patch - 1), (1, spacing))  # (B, rows, columns): one mean per position of a patch
+    drawn = sample_categorical(windows.flatten(1), draws.uniform("seed"))
+    corner = torch.stack([drawn // windows.shape[2], drawn % windows.shape[2]], 1) * spacing + margin
+    return corner + (patch - 1) / 2
+
+
+def seed_spacing(patch: int) -> int:
+    """Return the pixels between positions of a seed: an eighth of a patch, or less where that is no whole number.
+
+    >>> seed_spacing(32), seed_spacing(28), seed_spacing(5)
+    (4, 2, 1)
+    """
+    return max([1, *(step for step in range(1, patch // 8 + 1) if patch % step == 0)])
+
+
+def gradient_energy(images: UInt8[Tensor, "B C H W"]) -> Float[Tensor, "B h w"]:
+    """Return the squared length of the gradient between every pixel and the next ones, summed over channels."""
+    light = images / 255
+    down = light[..., 1:, :-1] - light[..., :-1, :-1]
+    right = light[..., :-1, 1:] - light[..., :-1, :-1]
+    return (down.square() + right.square()).sum(1)
+
+
+def sample_categorical(weight: Float[Tensor, "B N"], uniform: Float[Tensor, " B"]) -> Int[Tensor, " B"]:
+    """Return which of N is drawn, with a probability in proportion to its weight; any, where all weights are 0."""
+    blank = weight.amax(1, keepdim=True) <= 0
+    cumulative = torch.where(blank, torch.ones_like(weight), weight).cumsum(1)
+    return (cumulative <= uniform[:, None] * cumulative[:, -1:]).sum(1).clamp(max=weight.shape[1] - 1)

@@ -1,0 +1,82 @@
+"""Log-mel spectrograms of recordings, each band of a recording standardized.
+
+Source: constants of the released code of Liu et al. 2020 (25 ms windows every 10 ms, 80 bands).
+Axes: B batch, S samples of a waveform, T frames, M mel bands.
+"""
+
+from functools import lru_cache
+
+import torch
+from jaxtyping import Bool, Float
+from pretask import Batch
+from torch import Tensor
+
+MIN_POWER = 1e-6  # is added before the logarithm is taken, which is finite then
+MIN_STD = 1e-3  # of a band; one that hardly changes is not blown up
+MIN_FFT_SIZE = 512  # samples; smaller transforms have too few frequencies for the narrow bands
+
+
+def standardized_frames(
+    batch: Batch, rate: int, mels: int, window: int, hop: int
+) -> tuple[Float[Tensor, "B T M"], Bool[Tensor, "B T"]]:
+    """Return the frames of every recording, standardized band by band, and which of them are no padding.
+
+    Args:
+        batch: Waveforms.
+        rate: Hz.
+        mels: M.
+        window: Samples that a frame looks at.
+        hop: Samples between frames.
+    """
+    waves = batch.data if batch.present is None else batch.data * batch.present  # windows reach into padding
+    mel = log_mel(waves, rate, mels, window, hop)
+    if batch.present is None:
+        present = torch.ones(mel.shape[:2], dtype=torch.bool, device=batch.device)
+    else:
+        middle = (torch.arange(mel.shape[1], device=batch.device) * hop).clamp(max=batch.data.shape[1] - 1)
+        present = batch.present[:, middle]
+    return standardize(mel, present), present
+
+
+def log_mel(waves: Float[Tensor, "B S"], rate: int, mels: int, window: int, hop: int) -> Float[Tensor, "B T M"]:
+    """Return the logarithm of the power in every mel band around every hop."""
+    shape, filters = constant_window_and_filters(rate, mels, window, hop, waves.device)
+    amplitude = torch.stft(waves, fft_size(window), hop, window, shape, return_complex=True).abs()
+    power: Tensor = amplitude.square().transpose(1, 2) @ filters
+    return (power + MIN_POWER).log()
+
+
+def fft_size(window: int) -> int:
+    """Return the samples that are transformed at once: a power of two, no less than the window.
+
+    >>> fft_size(400), fft_size(1000)
+    (512, 1024)
+    """
+    return max(1 << (window - 1).bit_length(), MIN_FFT_SIZE)
+
+
+@lru_cache(maxsize=8)
+def window_and_filters(rate: int, mels: int, window: int, hop: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return torchaudio's window and mel filters on a device."""
+    from torchaudio.transforms import MelSpectrogram
+
+    spectrogram = MelSpectrogram(rate, n_fft=fft_size(window), win_length=window, hop_length=hop, n_mels=mels)
+    spectrogram = spectrogram.to(device)
+    return spectrogram.spectrogram.window, spectrogram.mel_scale.fb
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+def constant_window_and_filters(
+    rate: int, mels: int, window: int, hop: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Return `window_and_filters`, which a compiled step does not trace."""
+    return window_and_filters(rate, mels, window, hop, device)
+
+
+def standardize(mel: Float[Tensor, "B T M"], present: Bool[Tensor, "B T"]) -> Float[Tensor, "B T M"]:
+    """Return mean 0 and standard deviation 1 in every band over the present frames of a recording; 0 in padding."""
+    weight = present[..., None].float()
+    count = weight.sum(1, keepdim=True).clamp(min=1)
+    mean = (mel * weight).sum(1, keepdim=True) / count
+    variance = ((mel - mean).square() * weight).sum(1, keepdim=True) / count
+    return (mel - mean) / variance.sqrt().clamp(min=MIN_STD) * weight

@@ -1,0 +1,127 @@
+"""Color spaces: sRGB to CIE Lab and back, sRGB to HSV and back.
+
+Lab holds lightness L (0 … 100) apart from color: a (green to red) and b (blue to yellow).
+
+Source: IEC 61966-2-1 (sRGB); CIE 15 (Lab), white point D65, two-degree observer; Smith, SIGGRAPH 1978 (HSV).
+Axes: B batch, H W image; channels are axis -3.
+"""
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from pretask_plugins.shared.constants import build_once
+
+# Columns of the matrix from linear light to XYZ.
+RED_XYZ, GREEN_XYZ, BLUE_XYZ = (
+    (0.412453, 0.212671, 0.019334),
+    (0.357580, 0.715160, 0.119193),
+    (0.180423, 0.072169, 0.950227),
+)
+RGB_TO_XYZ = tuple(zip(RED_XYZ, GREEN_XYZ, BLUE_XYZ, strict=True))
+WHITE_XYZ = (0.95047, 1.0, 1.08883)  # of D65
+# CIE 15: below this fraction of white the cube root would be too steep, and a line takes its place.
+MAX_DARK_FRACTION = 0.008856
+DARK_SLOPE, DARK_INTERCEPT = 7.787, 16 / 116
+MIN_CHROMA = 1e-8  # keeps divisions by chroma and value finite, where both are 0
+
+
+def decode_srgb(shade: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+    """Return linear light in [0, 1] of sRGB values in [0, 1] (IEC 61966-2-1)."""
+    return torch.where(shade > 0.04045, ((shade + 0.055) / 1.055) ** 2.4, shade / 12.92)
+
+
+@build_once
+def light_of_bytes(device: torch.device) -> Float[Tensor, " 256"]:
+    """Return linear light in [0, 1] of every byte."""
+    return decode_srgb(torch.arange(256, device=device) / 255)
+
+
+def compress_light(light: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+    """Return f(t) of CIE 15: the cube root of a fraction of white, and a line in the dark.
+
+    The root is taken by logarithm, which is three times faster than a power.
+    """
+    return torch.where(light > MAX_DARK_FRACTION, (light.log() / 3).exp(), DARK_SLOPE * light + DARK_INTERCEPT)
+
+
+def expand_light(root: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
+    """Return the inverse of `compress_light`."""
+    edge = DARK_SLOPE * MAX_DARK_FRACTION + DARK_INTERCEPT
+    return torch.where(root > edge, root**3, (root - DARK_INTERCEPT) / DARK_SLOPE)
+
+
+def compress_axis(images: UInt8[Tensor, "B 3 H W"], axis: int) -> Float[Tensor, "B H W"]:
+    """Return f of X, Y or Z (axis 0, 1 or 2) as a fraction of white's. Bytes are looked up: there are only 256."""
+    light = light_of_bytes(images.device)
+    red, green, blue = (
+        (light * (column[axis] / WHITE_XYZ[axis])).index_select(0, images[:, channel].reshape(-1).int())
+        for channel, column in enumerate((RED_XYZ, GREEN_XYZ, BLUE_XYZ))
+    )
+    return compress_light((red + green + blue).view(images[:, 0].shape))
+
+
+def lightness(images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 1 H W"]:
+    """Return L of Lab, 0 (black) … 100 (white).
+
+    >>> lightness(torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)).round().item()
+    100.0
+    """
+    return (116 * compress_axis(images, 1) - 16)[:, None]
+
+
+def color_ab(images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 2 H W"]:
+    """Return a and b of Lab; both 0 for gray."""
+    x, y, z = compress_axis(images, 0), compress_axis(images, 1), compress_axis(images, 2)
+    return torch.stack([500 * (x - y), 200 * (y - z)], 1)
+
+
+def rgb_to_lab(images: Float[Tensor, "*batch 3 H W"]) -> Float[Tensor, "*batch 3 H W"]:
+    """Return Lab of sRGB images in [0, 1] of any values.
+
+    For bytes, `lightness` and `color_ab` are faster. The two differ in the last bits, since the cube root is a power
+    here and a logarithm there; each method keeps the one that it was measured with.
+
+    >>> rgb_to_lab(torch.ones(1, 3, 1, 1)).flatten().round().abs().tolist()
+    [100.0, 0.0, 0.0]
+    """
+    matrix = torch.tensor(RGB_TO_XYZ, device=images.device) / torch.tensor(WHITE_XYZ, device=images.device)[:, None]
+    xyz = torch.einsum("ij,...jhw->...ihw", matrix, decode_srgb(images))
+    line = DARK_SLOPE * xyz + DARK_INTERCEPT
+    x, y, z = torch.where(xyz > MAX_DARK_FRACTION, xyz.clamp(min=1e-8) ** (1 / 3), line).unbind(-3)
+    return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -3)
+
+
+def lab_to_bytes(lab: Float[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B 3 H W"]:
+    """Return bytes of sRGB; what no screen can show is brought to the nearest value of each channel."""
+    y = (lab[:, 0] + 16) / 116
+    roots = torch.stack([y + lab[:, 1] / 500, y, y - lab[:, 2] / 200], 1)
+    white = lab.new_tensor(WHITE_XYZ).view(3, 1, 1)
+    xyz_to_rgb = lab.new_tensor([RED_XYZ, GREEN_XYZ, BLUE_XYZ]).T.double().inverse().float()
+    light = torch.einsum("ij,bjhw->bihw", xyz_to_rgb, expand_light(roots) * white).clamp(0, 1)
+    shade = torch.where(light > 0.0031308, 1.055 * light.clamp(min=1e-9) ** (1 / 2.4) - 0.055, 12.92 * light)
+    return (shade * 255).round().byte()
+
+
+def rgb_to_hsv(images: Float[Tensor, "*batch 3 H W"]) -> tuple[Tensor, Tensor, Tensor]:
+    """Return hue (fraction of the color circle, red is 0), saturation and value (*batch, H, W), all in [0, 1]."""
+    red, green, blue = images.unbind(-3)
+    value, lowest = images.amax(-3), images.amin(-3)
+    chroma = value - lowest
+    divisor = chroma.clamp(min=MIN_CHROMA)
+    sector = torch.where(
+        value == red,
+        (green - blue) / divisor,
+        torch.where(value == green, (blue - red) / divisor + 2, (red - green) / divisor + 4),
+    )
+    return sector / 6 % 1, chroma / value.clamp(min=MIN_CHROMA), value
+
+
+def hsv_to_rgb(hue: Tensor, saturation: Tensor, value: Tensor) -> Float[Tensor, "*batch 3 H W"]:
+    """Return sRGB images of hue (any real number, a whole one is red), saturation and value."""
+    chroma = value * saturation
+    channels = []
+    for start in (5, 3, 1):  # red, green and blue fade in at these sixths of the circle
+        sector = (hue * 6 + start) % 6
+        channels.append(value - chroma * torch.minimum(sector, 4 - sector).clamp(0, 1))
+    return torch.stack(channels, -3)

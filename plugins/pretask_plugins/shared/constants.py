@@ -1,0 +1,23 @@
+"""Constants: tensors that are built once for equal arguments and kept."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, TypeVar
+
+Constant = TypeVar("Constant")
+
+
+def build_once(build: Callable[..., Constant]) -> Callable[..., Constant]:
+    """Return the same function, computed once for equal arguments; its result must not be written to.
+
+    A plain dictionary, because torch.compile looks through functools.cache and would compute it in every step.
+    """
+    known: dict[tuple[Any, ...], Constant] = {}
+
+    @wraps(build)
+    def constant(*arguments: Any) -> Constant:
+        if arguments not in known:
+            known[arguments] = build(*arguments)
+        return known[arguments]
+
+    return constant
