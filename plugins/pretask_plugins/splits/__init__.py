@@ -24,7 +24,7 @@ def hiding(name: str, law: str, kinds: Mapping[str, set[str]], summary: str, sou
     """The declaration of one mask law."""
     return split(
         name,
-        f"{HERE}.laws:{law}",
+        f"{HERE}.mask_generators:{law}",
         modality=tuple(kinds),
         targets=kinds,
         views=None,

@@ -114,7 +114,7 @@ def test_rows_of_one_token_and_pictures_are_refused() -> None:
 
 
 def test_a_model_that_reads_as_a_chain_ends_between_the_bigram_and_the_entropy() -> None:
-    data = ToyGrammar(samples=512, test=256, grammar="chain", words=8, length=8)
+    data = ToyGrammar(size=512, test_size=256, grammar="chain", words=8, length=8)
     samples, held_out = data("train"), data("test")
     split = BothWays().fit(samples.observed, [])
     recipe = Recipe(optimizer="adam", lr=0.02, batch=64, samples=64 * 120, weight_decay=0.0)

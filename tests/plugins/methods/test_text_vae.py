@@ -14,7 +14,7 @@ from pretask_plugins.data.text.toy_grammar import ToyGrammar
 from pretask_registry import Registry, build
 
 REGISTRY = Registry.load()
-DATA = ToyGrammar(samples=512, test=128)
+DATA = ToyGrammar(size=512, test_size=128)
 
 
 def plan(preset: str | None = None, **settings: Any) -> Plan:

@@ -173,7 +173,7 @@ def test_the_vector_of_a_word_is_the_same_in_any_sentence() -> None:
 
 @pytest.mark.slow
 def test_words_of_one_class_become_neighbours_and_guesses_beat_frequencies() -> None:
-    data = ToyGrammar(samples=1024, test=256)
+    data = ToyGrammar(size=1024, test_size=256)
     samples, held_out = data("train"), data("test")
     split = SkipGram(least=1, subsample=0.01).fit(samples.observed, samples.batches(512, torch.device("cpu")))
     task = pair_task(split, samples.observed, 16, 128 * 250, 0.03, 128)

@@ -16,7 +16,7 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.data.audio.tones:Tones",
         modality="audio",
         summary="Seeded words of gliding tones over noise, labelled by word and by voice.",
-        small={"samples": 32, "test": 16, "seconds": 0.5},
+        small={"size": 32, "test_size": 16, "seconds": 0.5},
     )
     yield data(
         "audio-folder",

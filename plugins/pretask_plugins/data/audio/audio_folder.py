@@ -32,23 +32,25 @@ class AudioFolder:
 
     Args:
         root: A folder of class folders, a folder of files, or a tar file of either.
-        rate: Hz to which everything is resampled.
+        sample_rate: Hz to which everything is resampled.
         seconds: Length of every recording; longer ones are cut, shorter ones padded with silence (`present` tells).
-        label: Pattern whose first group, found in the file's name, is the class; the folder's name when empty.
-        test: Pattern of the names that are the part `test`; a tenth by hash of the name when empty.
+        label_pattern: Pattern whose first group, found in the file's name, is the class; the folder's name when empty.
+        test_pattern: Pattern of the names that are the part `test`; a tenth by hash of the name when empty.
     """
 
     root: Path
-    rate: int = 16000
+    sample_rate: int = 16000
     seconds: float = 1.0
-    label: str = ""
-    test: str = ""
+    label_pattern: str = ""
+    test_pattern: str = ""
 
     def __post_init__(self) -> None:
-        if self.rate < 1 or round(self.seconds * self.rate) < 1:
-            got = f"{self.rate} Hz and {self.seconds} seconds"
-            raise told("data.rate from 1 Hz and data.seconds of at least one sample", got, "Raise them.", exit_code=2)
-        for name, pattern in (("label", self.label), ("test", self.test)):
+        if self.sample_rate < 1 or round(self.seconds * self.sample_rate) < 1:
+            got = f"{self.sample_rate} Hz and {self.seconds} seconds"
+            raise told(
+                "data.sample_rate from 1 Hz and data.seconds of at least one sample", got, "Raise them.", exit_code=2
+            )
+        for name, pattern in (("label_pattern", self.label_pattern), ("test_pattern", self.test_pattern)):
             try:
                 re.compile(pattern)
             except re.error as error:
@@ -69,21 +71,27 @@ class AudioFolder:
                 "audio-folder",
                 f"{' or '.join(SOUNDS)} files for the part {part} in {self.root}",
                 "none",
-                "Name the folder with data.root, and see data.test.",
+                "Name the folder with data.root, and see data.test_pattern.",
             )
-        size = round(self.seconds * self.rate)
-        facts = {"edition": EDITION, "part": part, "rate": self.rate, "size": size, "files": stamps(self.root, sounds)}
+        size = round(self.seconds * self.sample_rate)
+        facts = {
+            "edition": EDITION,
+            "part": part,
+            "sample_rate": self.sample_rate,
+            "size": size,
+            "files": stamps(self.root, sounds),
+        }
         arrays, _ = cached("audio", facts, lambda folder: self.decode(folder, sounds, size))
         waves, length = torch.from_numpy(arrays["waves"]), torch.from_numpy(arrays["length"].copy())
         labels = self.labels(sounds)
-        seen = Observed("audio", (size,), "float32", len(sounds), rate=self.rate)
+        seen = Observed("audio", (size,), "float32", len(sounds), rate=self.sample_rate)
         hashed = fingerprint(arrays["waves"], labels.value.numpy(), names=labels.names)
         return Samples(seen, waves, {"class": labels}, torch.arange(size) < length[:, None], hashed)
 
     def is_test(self, name: str) -> bool:
         """Whether a file belongs to the part `test`."""
-        if self.test:
-            return re.search(self.test, name) is not None
+        if self.test_pattern:
+            return re.search(self.test_pattern, name) is not None
         return blake2b(Path(name).name.encode(), digest_size=2).digest()[0] % TENTH == 0
 
     def labels(self, names: Sequence[str]) -> Labels:
@@ -94,12 +102,15 @@ class AudioFolder:
 
     def word(self, name: str) -> str:
         """The class that a file's name tells."""
-        if not self.label:
+        if not self.label_pattern:
             return Path(name).parent.name or "all"
-        found = re.search(self.label, Path(name).name)
+        found = re.search(self.label_pattern, Path(name).name)
         if found is None or not found.groups():
             raise PretaskError(
-                "audio-folder", f"a group of data.label={self.label} in every name", name, "Mend the pattern."
+                "audio-folder",
+                f"a group of data.label_pattern={self.label_pattern} in every name",
+                name,
+                "Mend the pattern.",
             )
         return found.group(1)
 
@@ -110,7 +121,7 @@ class AudioFolder:
         broken = []
         for number, (name, content) in enumerate(contents(self.root, names)):
             try:
-                wave = read_wave(content, self.rate)[:size]
+                wave = read_wave(content, self.sample_rate)[:size]
             except ValueError as error:
                 broken.append(f"{name} ({error})")
                 continue

@@ -19,20 +19,22 @@ HELD_OUT = 5  # every fifth digit of each class is for testing
 
 @dataclass(frozen=True)
 class Digits:
-    """Grey images (1, size, size), white ink on black.
+    """Grey images (1, image_size, image_size), white ink on black.
 
     Args:
-        size: Side, pixels; other than 8 it is interpolated.
+        image_size: Side, pixels; other than 8 it is interpolated.
 
     Raises:
         PretaskError: The size is below 1.
     """
 
-    size: int = SIDE
+    image_size: int = SIDE
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise PretaskError("digits", "data.size of at least 1 pixel", f"{self.size}", "Leave it at 8.", exit_code=2)
+        if self.image_size < 1:
+            raise PretaskError(
+                "digits", "data.image_size of at least 1 pixel", f"{self.image_size}", "Leave it at 8.", exit_code=2
+            )
 
     def __call__(self, part: str, /) -> Samples:
         """1,442 digits to train on or 355 to test on; the same ones always, all classes alike in both."""
@@ -42,7 +44,7 @@ class Digits:
         found = load_digits()
         chosen = held_out(found.target) == (part == "test")
         levels = (found.images[chosen] * (255 / DEEPEST) + 0.5).astype(np.uint8)
-        images = levels if self.size == SIDE else np.stack([enlarged(level, self.size) for level in levels])
+        images = levels if self.image_size == SIDE else np.stack([enlarged(level, self.image_size) for level in levels])
         return image_samples(images[:, None], found.target[chosen].astype(np.int64), [str(name) for name in range(10)])
 
 

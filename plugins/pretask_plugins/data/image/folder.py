@@ -40,13 +40,13 @@ class Folder:
     Args:
         root: A folder or tar file with train/CLASS/… and test/CLASS/… (or val/…); a folder with a tar file for each; or
             CLASS/… alone, of which a tenth by hash of the names is for testing.
-        size: Side of the square that is cut from the middle once the short side has this many pixels.
-        grey: Whether to make one channel of the colours.
+        image_size: Side of the square that is cut from the middle once the short side has this many pixels.
+        grayscale: Whether to make one channel of the colours.
     """
 
     root: Path
-    size: int = 128
-    grey: bool = False
+    image_size: int = 128
+    grayscale: bool = False
 
     def __call__(self, part: str, /) -> Samples:
         """One part.
@@ -56,7 +56,13 @@ class Folder:
         """
         check_part("folder", part)
         found = self.find(part)
-        facts = {"data": "folder", "size": self.size, "grey": self.grey, "part": part, "files": found.stamp()}
+        facts = {
+            "data": "folder",
+            "image_size": self.image_size,
+            "grayscale": self.grayscale,
+            "part": part,
+            "files": found.stamp(),
+        }
         return cached_samples(facts | {"classes": found.classes}, lambda: self.album(found))
 
     def find(self, part: str) -> "Found":
@@ -81,7 +87,7 @@ class Folder:
         """The images of a part, decoded as they are asked for."""
         numbers = {name: number for number, name in enumerate(found.classes)}
         labels = np.array([numbers[each.label] for each in found.images], np.int64)
-        shape = (1 if self.grey else 3, self.size, self.size)
+        shape = (1 if self.grayscale else 3, self.image_size, self.image_size)
         return Album(shape, labels, found.classes, self.pieces(found))
 
     def pieces(self, found: "Found") -> Iterator[UInt8[np.ndarray, "_ C H W"]]:
@@ -91,7 +97,7 @@ class Folder:
 
             def decode(number: int) -> UInt8[np.ndarray, "C H W"]:
                 with Image.open(io.BytesIO(read(names[number]))) as image:
-                    return pixels(image, self.size, self.grey)
+                    return pixels(image, self.image_size, self.grayscale)
 
             yield from decoded("folder", len(names), decode, names.__getitem__)
 

@@ -29,13 +29,13 @@ SMALLEST = 16  # pixels; below, parts vanish
 
 @dataclass(frozen=True)
 class Shapes:
-    """Colour pictures (3, size, size) of one thing each. Picture i is the same however many are asked for.
+    """Colour pictures (3, image_size, image_size) of one thing each. Picture i is the same however many are asked for.
 
     Args:
-        samples: How many there are to train on.
-        test: How many there are to test on; none of them is among the others.
-        size: Side, pixels. The same scenes at any size.
-        classes: How many kinds of things there are: the first ones of house, tree, boat, car, rocket, flower,
+        size: How many there are to train on.
+        test_size: How many there are to test on; none of them is among the others.
+        image_size: Side, pixels. The same scenes at any size.
+        num_classes: How many kinds of things there are: the first ones of house, tree, boat, car, rocket, flower,
             mushroom, cat.
         seed: Another seed is another book.
 
@@ -43,31 +43,38 @@ class Shapes:
         PretaskError: A number is out of range.
     """
 
-    samples: int = 4096
-    test: int = 1024
-    size: int = 64
-    classes: int = len(THINGS)
+    size: int = 4096
+    test_size: int = 1024
+    image_size: int = 64
+    num_classes: int = len(THINGS)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 2 <= self.classes <= len(THINGS):
-            raise out_of_range("classes", f"from 2 to {len(THINGS)} ({', '.join(THINGS)})", self.classes)
-        if min(self.samples, self.test) < self.classes:
-            raise out_of_range("samples and data.test", f"of at least {self.classes}, one for each class", self.samples)
-        if self.size < SMALLEST:
-            raise out_of_range("size", f"of at least {SMALLEST} pixels", self.size)
+        if not 2 <= self.num_classes <= len(THINGS):
+            raise out_of_range("num_classes", f"from 2 to {len(THINGS)} ({', '.join(THINGS)})", self.num_classes)
+        if min(self.size, self.test_size) < self.num_classes:
+            raise out_of_range(
+                "size and data.test_size", f"of at least {self.num_classes}, one for each class", self.size
+            )
+        if self.image_size < SMALLEST:
+            raise out_of_range("image_size", f"of at least {SMALLEST} pixels", self.image_size)
 
     def __call__(self, part: str, /) -> Samples:
         """One part, painted once and cached."""
         check_part("shapes", part)
-        count = self.samples if part == "train" else self.test
-        facts = asdict(self) | {"data": "shapes", "edition": EDITION, "part": part, "samples": count, "test": None}
+        count = self.size if part == "train" else self.test_size
+        facts = asdict(self) | {"data": "shapes", "edition": EDITION, "part": part, "size": count, "test_size": None}
         return cached_samples(facts, lambda: self.album(part, count))
 
     def album(self, part: str, count: int) -> Album:
         """All pictures of a part, painted as they are asked for."""
         labels = self.labels(torch.arange(count), part)
-        return Album((3, self.size, self.size), labels.numpy(), list(THINGS)[: self.classes], self.pieces(part, count))
+        return Album(
+            (3, self.image_size, self.image_size),
+            labels.numpy(),
+            list(THINGS)[: self.num_classes],
+            self.pieces(part, count),
+        )
 
     def pieces(self, part: str, count: int, chunk: int = CHUNK) -> Iterator[UInt8[np.ndarray, "B 3 H W"]]:
         """The pictures, `chunk` at a time."""
@@ -79,12 +86,12 @@ class Shapes:
         draws = self.draws(index, part)
         with one_thread():
             scenes = compose(draws.branch("scene"), self.labels(index, part))
-            return paint(scenes, self.size, draws.branch("paint"))
+            return paint(scenes, self.image_size, draws.branch("paint"))
 
     def labels(self, index: Int[Tensor, " B"], part: str) -> Int[Tensor, " B"]:
-        """Every `classes` pictures in a row show every thing once, in random order."""
-        row, place = index // self.classes, index % self.classes
-        order = self.draws(row, part).permutation("order", self.classes)
+        """Every `num_classes` pictures in a row show every thing once, in random order."""
+        row, place = index // self.num_classes, index % self.num_classes
+        order = self.draws(row, part).permutation("order", self.num_classes)
         return order[torch.arange(len(index)), place]
 
     def draws(self, index: Int[Tensor, " B"], part: str) -> Draws:

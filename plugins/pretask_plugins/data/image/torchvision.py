@@ -67,13 +67,13 @@ class TorchvisionData:
     Args:
         name: As torchvision calls it.
         root: Folder that torchvision keeps it in.
-        size: Side of the images, pixels; the data set's own when left out, 128 where its images differ.
+        image_size: Side of the images, pixels; the data set's own when left out, 128 where its images differ.
         download: Whether to fetch what is missing.
     """
 
     name: Name
     root: Path
-    size: int | None = None
+    image_size: int | None = None
     download: bool = False
 
     def __call__(self, part: str, /) -> Samples:
@@ -83,10 +83,10 @@ class TorchvisionData:
             PretaskError: The files are not where torchvision looks for them.
         """
         check_part("torchvision", part)
-        side = self.size if self.size is not None or self.name not in VARIED else SIDE
+        side = self.image_size if self.image_size is not None or self.name not in VARIED else SIDE
         if not self.stamps():
             self.open(part, side)  # fetches, or tells what is missing
-        facts = {"data": "torchvision", "name": self.name, "part": part, "size": side}
+        facts = {"data": "torchvision", "name": self.name, "part": part, "image_size": side}
         where = {"root": self.root.expanduser().resolve(), "files": key_of({"files": self.stamps()})}
         return cached_samples(facts | where, lambda: self.album(part, side))
 

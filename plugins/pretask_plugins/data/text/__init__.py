@@ -30,12 +30,12 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.data.text.stdlib:Stdlib",
         modality="text",
         summary="Python's own documentation strings, as they are installed, labelled by what the module is for.",
-        small={"length": 16, "vocabulary": 300},
+        small={"length": 16, "vocab_size": 300},
     )
     yield data(
         "toy-grammar",
         "pretask_plugins.data.text.toy_grammar:ToyGrammar",
         modality="text",
         summary="Endless sentences of a small grammar with agreement and words of two senses; its entropy is known.",
-        small={"samples": 32, "test": 16, "length": 16},
+        small={"size": 32, "test_size": 16, "length": 16},
     )

@@ -63,16 +63,16 @@ class Stdlib(TextData):
     Args:
         length: Tokens of a row.
         tokenizer: Byte pairs read back exactly; word pieces and words know no spaces.
-        vocabulary: Ids at most.
+        vocab_size: Ids at most.
         packed: Whether rows are cut from all strings of a group, one after the other, or hold one string each.
-        lower: Whether word pieces and words are in lower case and without accents.
+        lowercase: Whether word pieces and words are in lower case and without accents.
     """
 
     length: int = 64
     tokenizer: Kind = "bpe"
-    vocabulary: int = 2048
+    vocab_size: int = 2048
     packed: bool = True
-    lower: bool = True
+    lowercase: bool = True
 
     def __call__(self, part: str, /) -> Samples:
         """One part, labelled by what the modules are for.
@@ -94,7 +94,7 @@ class Stdlib(TextData):
             return (each.text for each in documents("train"))
 
         name = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-        return learn(self.tokenizer, self.vocabulary, self.lower, facts("train"), texts, name)
+        return learn(self.tokenizer, self.vocab_size, self.lowercase, facts("train"), texts, name)
 
     def rows(self, part: str) -> tuple[Samples, Extent]:
         """The rows of a part, and how much text they came of."""

@@ -31,24 +31,24 @@ class Text(TextData):
             sentences by theirs.
         length: Tokens of a row.
         tokenizer: Byte pairs read back exactly; word pieces and words know no spaces.
-        vocabulary: Ids at most.
+        vocab_size: Ids at most.
         packed: Whether rows are cut from one stream (as language models want them), or hold a document each, closed by
             the end token. Labelled texts and tagged sentences are not packed and all else is, where this is left out.
         document: What is closed by the end token in .txt files.
         learn_from: Another corpus that the tokenizer shall be learned from, or a tokenizer's .json file: what a model
             that was trained on one text needs to be tried on another.
-        lower: Whether word pieces and words are in lower case and without accents.
+        lowercase: Whether word pieces and words are in lower case and without accents.
         encoding: Of the files.
     """
 
     root: Path
     length: int = 128
     tokenizer: Kind = "bpe"
-    vocabulary: int = 8192
+    vocab_size: int = 8192
     packed: bool | None = None
     document: Unit = "file"
     learn_from: Path | None = None
-    lower: bool = True
+    lowercase: bool = True
     encoding: str = "utf-8"
 
     def __call__(self, part: str, /) -> Samples:
@@ -75,7 +75,7 @@ class Text(TextData):
         def texts() -> Iterator[str]:
             return (piece.text for piece in corpus.pieces("train"))
 
-        return learn(self.tokenizer, self.vocabulary, self.lower, facts, texts, home.name)
+        return learn(self.tokenizer, self.vocab_size, self.lowercase, facts, texts, home.name)
 
     @property
     def corpus(self) -> Corpus:

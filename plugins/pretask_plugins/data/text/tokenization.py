@@ -116,10 +116,10 @@ def check_size(kind: str, size: int) -> None:
     if size < least:
         raise PretaskError(
             f"the tokenizer '{kind}'",
-            f"data.vocabulary of at least {least} ({ORDINARY} special tokens"
+            f"data.vocab_size of at least {least} ({ORDINARY} special tokens"
             + (f" and {BYTES} bytes)" if kind == "bpe" else " and one other)"),
             f"{size}",
-            "Set a larger data.vocabulary.",
+            "Set a larger data.vocab_size.",
             exit_code=2,
         )
 

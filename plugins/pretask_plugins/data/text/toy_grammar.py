@@ -62,8 +62,8 @@ class ToyGrammar(TextData):
     """Rows (L,) of ids, one sentence each. Sentence i is the same however many are asked for.
 
     Args:
-        samples: How many there are to train on.
-        test: How many there are to test on. There are not so many different sentences that none would be in both.
+        size: How many there are to train on.
+        test_size: How many there are to test on. There are not so many different sentences that none would be in both.
         length: Tokens of a row.
         grammar: `phrases`, labelled by topic (`class`), part of speech (`tag`) and the sense of `bank` (`sense`); or
             `chain`, in which one word of context is all there is to know, without labels.
@@ -74,8 +74,8 @@ class ToyGrammar(TextData):
         PretaskError: The length has no room for the longest sentence, or a chain has fewer than two words.
     """
 
-    samples: int = 4096
-    test: int = 1024
+    size: int = 4096
+    test_size: int = 1024
     length: int = 12
     grammar: Literal["phrases", "chain"] = "phrases"
     words: int = 16
@@ -83,7 +83,7 @@ class ToyGrammar(TextData):
 
     def __post_init__(self) -> None:
         least = LONGEST if self.grammar == "phrases" else 2
-        for option, smallest in (("length", least), ("words", 2), ("samples", 1), ("test", 1)):
+        for option, smallest in (("length", least), ("words", 2), ("size", 1), ("test_size", 1)):
             if getattr(self, option) < smallest:
                 raise PretaskError(
                     "toy-grammar",
@@ -120,7 +120,7 @@ class ToyGrammar(TextData):
     def said(self, part: str) -> Sentences:
         """The sentences of a part."""
         check_part("toy-grammar", part)
-        index = torch.arange(self.samples if part == "train" else self.test)
+        index = torch.arange(self.size if part == "train" else self.test_size)
         return self.automaton.say(Draws(index, self.seed).branch(part), self.length)
 
     def ids(self, said: Sentences) -> Int[Tensor, "N L"]:

@@ -17,7 +17,7 @@ def pretask_components() -> Iterator[Component]:
         modality="video",
         summary="Textured shapes that fall, bounce and hide one another, with masks; made from a seed.",
         version=2,  # 1 had no courses
-        small={"samples": 32, "test": 16, "frames": 8, "size": 32},
+        small={"size": 32, "test_size": 16, "length": 8, "image_size": 32},
     )
     yield data(
         "frames",

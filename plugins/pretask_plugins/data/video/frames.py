@@ -45,31 +45,31 @@ class Frames:
     Args:
         root: A folder or tar file.
         length: Frames of a clip; 0 for whole sequences, padded to the longest (`present` tells).
-        step: From one frame of a clip to the next.
-        size: Height and width, pixels; those of the first image when left out.
+        stride: Frames from one frame of a clip to the next.
+        image_size: Height and width, pixels; those of the first image when left out.
         resolution: Folder between JPEGImages and the sequences, where there are several.
-        train: Pattern of the sequences to train on; when empty, those of the list train.txt, or all others.
-        test: Pattern of the sequences to test on; when empty, those of val.txt, or every third one where no list leaves
-            any to train on.
+        train_pattern: Pattern of the sequences to train on; when empty, those of the list train.txt, or all others.
+        test_pattern: Pattern of the sequences to test on; when empty, those of val.txt, or every third one where no
+            list leaves any to train on.
     """
 
     root: Path
     length: int = 0
-    step: int = 1
-    size: tuple[int, int] | None = None
+    stride: int = 1
+    image_size: tuple[int, int] | None = None
     resolution: str = ""
-    train: str = ""
-    test: str = ""
+    train_pattern: str = ""
+    test_pattern: str = ""
 
     def __post_init__(self) -> None:
         for name, number, least in (
             ("length", self.length, 0),
-            ("step", self.step, 1),
-            ("size", min(self.size or (1,)), 1),
+            ("stride", self.stride, 1),
+            ("image_size", min(self.image_size or (1,)), 1),
         ):
             if number < least:
                 raise PretaskError("frames", f"data.{name} of at least {least}", f"{number}", "Raise it.", exit_code=2)
-        for name, pattern in (("train", self.train), ("test", self.test)):
+        for name, pattern in (("train_pattern", self.train_pattern), ("test_pattern", self.test_pattern)):
             try:
                 re.compile(pattern)
             except re.error as error:
@@ -99,36 +99,36 @@ class Frames:
             longest = max((len(each.images) for each in sequences), default=0)
             raise PretaskError(
                 "frames",
-                f"sequences of at least {max(1, (self.length - 1) * self.step + 1)} frames for the part {part}",
+                f"sequences of at least {max(1, (self.length - 1) * self.stride + 1)} frames for the part {part}",
                 f"{len(sequences)}, of at most {longest}",
-                "Lower data.length and data.step, or see data.train and data.test.",
+                "Lower data.length and data.stride, or see data.train_pattern and data.test_pattern.",
             )
 
     def chosen(self, tree: Tree, names: Sequence[str], part: str) -> list[str]:
         """The sequences of a part."""
         listed = {each: [name for name in names if name in lists_of(tree, each)] for each in LISTS}
         test = listed["test"] if 0 < len(listed["test"]) < len(names) else names[THIRD - 1 :: THIRD]
-        test = [name for name in names if re.search(self.test, name)] if self.test else list(test)
+        test = [name for name in names if re.search(self.test_pattern, name)] if self.test_pattern else list(test)
         if part == "test":
             return test
-        if self.train:
-            return [name for name in names if re.search(self.train, name)]
+        if self.train_pattern:
+            return [name for name in names if re.search(self.train_pattern, name)]
         return [name for name in listed["train"] or names if name not in test]
 
     def cut(self, name: str, sequence: Clip) -> Iterator[Clip]:
         """The clips of a sequence, one after the other; the whole of it where there is no length."""
         if self.length == 0:
-            pick = slice(None, None, self.step)
+            pick = slice(None, None, self.stride)
             yield Clip(name, sequence.images[pick], sequence.masks[pick])
             return
-        span = (self.length - 1) * self.step + 1
-        for start in range(0, len(sequence.images) - span + 1, self.length * self.step):
-            pick = slice(start, start + span, self.step)
+        span = (self.length - 1) * self.stride + 1
+        for start in range(0, len(sequence.images) - span + 1, self.length * self.stride):
+            pick = slice(start, start + span, self.stride)
             yield Clip(name, sequence.images[pick], sequence.masks[pick])
 
     def reel(self, tree: Tree, clips: Sequence[Clip]) -> Reel:
         """The clips with their masks, decoded as they are asked for."""
-        height, width = self.size or size_of(tree, clips[0].images[0])
+        height, width = self.image_size or size_of(tree, clips[0].images[0])
         frames = max(len(clip.images) for clip in clips)
 
         def decode(number: int) -> UInt8[np.ndarray, "1 T 3 H W"]:

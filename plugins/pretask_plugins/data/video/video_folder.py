@@ -44,14 +44,14 @@ class VideoFolder:
     Args:
         root: A folder or tar file with CLASS/VIDEO.mp4, train/CLASS/… and test/CLASS/…, or videos alone. A folder
             CLASS/VIDEO/ of images is a video, too.
-        labels: A CSV file below the root with the columns file, label and, if it likes, split (train, val, test).
+        labels_file: A CSV file below the root with the columns file, label and, if it likes, split (train, val, test).
             `labels.csv` is read where it exists. Where there is a test split, val is trained on.
         length: Frames of a clip.
-        clips: Clips that are cut out of each video, evenly spread; 0 for as many as fit one after the other.
+        clips_per_video: Clips that are cut out of each video, evenly spread; 0 for as many as fit one after the other.
         stride: Steps from one frame of a clip to the next.
-        rate: Frames per second between which a step goes, by the times at which the file shows them; those of the file
-            when left out.
-        size: Side of the square that is cut from the middle once the short side has this many pixels.
+        frame_rate: Frames per second between which a step goes, by the times at which the file shows them; those of the
+            file when left out.
+        image_size: Side of the square that is cut from the middle once the short side has this many pixels.
         decoder: pyav or decord; auto is the first of them that is there.
 
     Raises:
@@ -59,16 +59,16 @@ class VideoFolder:
     """
 
     root: Path
-    labels: str = ""
+    labels_file: str = ""
     length: int = 16
-    clips: int = 1
+    clips_per_video: int = 1
     stride: int = 1
-    rate: float | None = None
-    size: int = 112
+    frame_rate: float | None = None
+    image_size: int = 112
     decoder: Decoder = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in {"length": 1, "clips": 0, "stride": 1, "size": 8}.items():
+        for name, least in {"length": 1, "clips_per_video": 0, "stride": 1, "image_size": 8}.items():
             if getattr(self, name) < least:
                 raise PretaskError(
                     "video-folder",
@@ -77,11 +77,11 @@ class VideoFolder:
                     "Raise it.",
                     exit_code=2,
                 )
-        if self.rate is not None and not 0 < self.rate <= FASTEST:
+        if self.frame_rate is not None and not 0 < self.frame_rate <= FASTEST:
             raise PretaskError(
                 "video-folder",
-                f"data.rate above 0 and up to {FASTEST} frames per second",
-                f"{self.rate}",
+                f"data.frame_rate above 0 and up to {FASTEST} frames per second",
+                f"{self.frame_rate}",
                 "Leave it out to take a file's own.",
                 exit_code=2,
             )
@@ -98,7 +98,10 @@ class VideoFolder:
             videos = [each for each in every if each.part == part]
             self.check_some(videos, part)
             names = sorted({each.label for each in every})
-            options = {name: getattr(self, name) for name in ("length", "clips", "stride", "rate", "size")}
+            options = {
+                name: getattr(self, name)
+                for name in ("length", "clips_per_video", "stride", "frame_rate", "image_size")
+            }
             files = [(each.name, each.label, [(name, *tree.stamps[name]) for name in each.files]) for each in videos]
             facts = {"data": "video-folder", "part": part, "names": names, "files": files} | options
             return cached_samples(facts, lambda: self.reel(tree, videos, names))
@@ -116,11 +119,13 @@ class VideoFolder:
     def listed(self, tree: Tree) -> list[Video]:
         """All videos with their classes and parts."""
         found = found_videos(tree)
-        table = self.labels or next((name for name in tree.stamps if PurePosixPath(name).name == "labels.csv"), "")
+        table = self.labels_file or next((name for name in tree.stamps if PurePosixPath(name).name == "labels.csv"), "")
         if not table:
             return [*folders(found)]
         if table not in tree.stamps:
-            raise PretaskError("video-folder", f"the file data.labels={table}", "none", "Name one below data.root.")
+            raise PretaskError(
+                "video-folder", f"the file data.labels_file={table}", "none", "Name one below data.root."
+            )
         return from_table(table, tree.read(table).decode("utf-8-sig"), found)
 
     def reel(self, tree: Tree, videos: Sequence[Video], names: Sequence[str]) -> Reel:
@@ -137,12 +142,12 @@ class VideoFolder:
             with opened(tree, videos[number], self.decoder) as reader:
                 return self.clips_of(reader)
 
-        every = [self.clips] * len(videos)
-        counts = every if self.clips else list(decoded("video-folder", len(videos), count, name))
+        every = [self.clips_per_video] * len(videos)
+        counts = every if self.clips_per_video else list(decoded("video-folder", len(videos), count, name))
         classes = np.repeat(np.array([names.index(video.label) for video in videos], np.int64), counts)
-        shape = (self.length, 3, self.size, self.size)
+        shape = (self.length, 3, self.image_size, self.image_size)
         pieces = decoded("video-folder", len(videos), cut, name)
-        return Reel(shape, len(classes), pieces, self.rate, {"class": classes}, {"class": names})
+        return Reel(shape, len(classes), pieces, self.frame_rate, {"class": classes}, {"class": names})
 
     def clips_of(self, reader: Reader) -> UInt8[np.ndarray, "_ T 3 S S"]:
         """The clips of an open video."""
@@ -150,16 +155,16 @@ class VideoFolder:
         chosen = [frames[start : start + self.span : self.stride] for start in self.starts(len(frames))]
         wanted = sorted(set(chain.from_iterable(chosen)))
         place = {number: position for position, number in enumerate(wanted)}
-        pictures = squared(reader(wanted), self.size)
+        pictures = squared(reader(wanted), self.image_size)
         return np.stack([pictures[[place[number] for number in clip]] for clip in chosen])
 
     def frames_of(self, reader: Reader) -> list[int]:
         """The numbers of the frames between which a step goes."""
-        if self.rate is None:
+        if self.frame_rate is None:
             return list(range(reader.count))
         if reader.times is None:
-            raise ValueError("its frames have no times, so that data.rate cannot be kept")
-        return at_rate(reader.times, self.rate)
+            raise ValueError("its frames have no times, so that data.frame_rate cannot be kept")
+        return at_rate(reader.times, self.frame_rate)
 
     @property
     def span(self) -> int:
@@ -171,7 +176,7 @@ class VideoFolder:
         room = count - self.span
         if room < 0:
             raise ValueError(f"{count} frames, and a clip of data.length={self.length} needs {self.span}")
-        clips = self.clips or 1 + room // (self.length * self.stride)
+        clips = self.clips_per_video or 1 + room // (self.length * self.stride)
         return [round(place) for place in np.linspace(0, room, clips + 2)[1:-1]] if clips > 1 else [room // 2]
 
 

@@ -123,7 +123,7 @@ class MaskFrames:
                 "masked-speech",
                 f"recordings at split.rate = {self.rate} Hz",
                 f"{waves.modality} at {waves.rate or 'no'} Hz",
-                "Set split.rate to the data's rate, or data.rate to the split's.",
+                "Set split.rate to the data's rate, or data.sample_rate to the split's.",
             )
         frames = waves.shape[0] // self.samples(self.hop) + 1
         if frames < 2 * self.span:

@@ -43,7 +43,7 @@ def reached(scenes: Scenes, number: int, size: int) -> np.ndarray:
 
 def test_pictures_change_only_with_the_edition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRETASK_CACHE", str(tmp_path))
-    book = Shapes(samples=16, test=16, size=32)
+    book = Shapes(size=16, test_size=16, image_size=32)
     assert {part: book(part).fingerprint for part in ("train", "test")} == GOLDEN
 
 

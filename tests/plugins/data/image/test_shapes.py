@@ -14,7 +14,7 @@ from pretask_plugins.data.image.shapes import Shapes
 from torch import Tensor
 from torch.nn import functional as F
 
-SMALL = Shapes(samples=24, test=16, size=32)
+SMALL = Shapes(size=24, test_size=16, image_size=32)
 
 
 @pytest.fixture(autouse=True)
@@ -48,13 +48,13 @@ def test_a_picture_does_not_depend_on_the_number_of_threads() -> None:
 
 
 def test_picture_i_is_the_same_however_many_are_asked_for() -> None:
-    few, many = SMALL("train"), replace(SMALL, samples=40, test=20)("train")
+    few, many = SMALL("train"), replace(SMALL, size=40, test_size=20)("train")
     assert torch.equal(many.data[:24], few.data)
     assert torch.equal(many.labels["class"].value[:24], few.labels["class"].value)
 
 
 def test_the_scene_is_the_same_at_any_size() -> None:
-    small, large = (replace(SMALL, size=size).pictures(torch.arange(16), "train").float() for size in (32, 128))
+    small, large = (replace(SMALL, image_size=size).pictures(torch.arange(16), "train").float() for size in (32, 128))
     difference = (F.avg_pool2d(large, 4) - small).abs().mean()
     others = (F.avg_pool2d(large, 4) - small.roll(1, 0)).abs().mean()
     assert difference < 0.2 * others
@@ -69,14 +69,14 @@ def test_the_second_call_reads_what_the_first_one_wrote(monkeypatch: pytest.Monk
 
 
 def test_seed_part_and_size_make_other_pictures() -> None:
-    prints = {made("test").fingerprint for made in (SMALL, replace(SMALL, seed=1), replace(SMALL, size=33))} | {
+    prints = {made("test").fingerprint for made in (SMALL, replace(SMALL, seed=1), replace(SMALL, image_size=33))} | {
         SMALL("train").fingerprint
     }
     assert len(prints) == 4
 
 
 def test_no_test_picture_is_among_those_to_train_on() -> None:
-    data = Shapes(samples=100, test=100, size=16)
+    data = Shapes(size=100, test_size=100, image_size=16)
     train, test = ({picture.numpy().tobytes() for picture in data(part).data} for part in ("train", "test"))
     assert len(train) == len(test) == 100
     assert not train & test
@@ -84,7 +84,7 @@ def test_no_test_picture_is_among_those_to_train_on() -> None:
 
 @pytest.mark.parametrize("classes", [2, 5, 8])
 def test_any_run_of_pictures_shows_all_things_alike_and_in_no_fixed_order(classes: int) -> None:
-    samples = Shapes(samples=6 * classes + 1, test=16, size=16, classes=classes)("train")
+    samples = Shapes(size=6 * classes + 1, test_size=16, image_size=16, num_classes=classes)("train")
     labels = samples.labels["class"]
     counts = labels.value.bincount()
     assert counts.tolist() in [[6 + (place == extra) for place in range(classes)] for extra in range(classes)]
@@ -240,10 +240,10 @@ def test_pixels_have_their_middles_evenly_in_the_picture() -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"classes": 9}, "from 2 to 8"),
-        ({"classes": 1}, "from 2 to 8"),
-        ({"samples": 7}, "at least 8"),
-        ({"size": 8}, "at least 16 pixels"),
+        ({"num_classes": 9}, "from 2 to 8"),
+        ({"num_classes": 1}, "from 2 to 8"),
+        ({"size": 7}, "at least 8"),
+        ({"image_size": 8}, "at least 16 pixels"),
     ],
 )
 def test_an_option_out_of_range_is_refused_with_its_range(options: dict[str, int], told: str) -> None:

@@ -71,7 +71,7 @@ def test_cifar_batches_come_out_in_order_with_their_labels_and_names(
 
 def test_images_are_resized_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = cifar(tmp_path / "d", monkeypatch)["test_batch"][0]
-    seen = TorchvisionData("CIFAR10", tmp_path / "d", size=16)("test").data.numpy()
+    seen = TorchvisionData("CIFAR10", tmp_path / "d", image_size=16)("test").data.numpy()
     for image, small in zip(images, seen, strict=True):
         smaller = Image.fromarray(image.transpose(1, 2, 0)).resize((16, 16), Image.Resampling.BILINEAR)
         assert np.array_equal(small, np.asarray(smaller).transpose(2, 0, 1))
@@ -110,7 +110,7 @@ def test_the_smallest_imagenette_that_suffices_is_read(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True)
         Image.new("RGB", (340, 330), (0, green, 0)).save(path, quality=95)
     for size, green in ((64, 60), (160, 60), (161, 120), (321, 180)):
-        seen = TorchvisionData("Imagenette", tmp_path / "d", size=size)("train").data
+        seen = TorchvisionData("Imagenette", tmp_path / "d", image_size=size)("train").data
         assert abs(int(seen[0, 1, 8, 8]) - green) < 3
 
 

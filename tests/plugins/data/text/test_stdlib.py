@@ -23,7 +23,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-SMALL = Stdlib(length=16, vocabulary=300)
+SMALL = Stdlib(length=16, vocab_size=300)
 
 
 def test_texts_are_what_python_itself_calls_documentation() -> None:
@@ -55,7 +55,7 @@ def test_a_packed_row_holds_texts_of_its_group_only() -> None:
 
 
 def test_a_separate_row_holds_one_text() -> None:
-    data = Stdlib(length=200, vocabulary=300, packed=False)
+    data = Stdlib(length=200, vocab_size=300, packed=False)
     rows = data("test")
     assert len(rows) == len(documents("test"))
     ordered = sorted(documents("test"), key=lambda each: tuple(GROUPS).index(each.group))

@@ -27,7 +27,7 @@ def folder(root: Path, **files: str) -> Path:
 
 
 def characters(root: Path, length: int = 8, **options: object) -> Text:
-    return Text(root, length=length, tokenizer="characters", vocabulary=200, **options)  # type: ignore[arg-type]
+    return Text(root, length=length, tokenizer="characters", vocab_size=200, **options)  # type: ignore[arg-type]
 
 
 def test_packed_rows_are_the_documents_one_after_the_other(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_a_document_is_cut_before_spaces_and_nothing_of_it_is_lost() -> None:
 def test_byte_pairs_of_one_long_line_come_back_whole(tmp_path: Path) -> None:
     text = "never a line break, only words " * 8000
     folder(tmp_path / "d", train_txt=text, test_txt="words " * 20)
-    data = Text(tmp_path / "d", length=16, vocabulary=300)
+    data = Text(tmp_path / "d", length=16, vocab_size=300)
     back = data.decode(data("train").data.flatten())
     assert text.startswith(back)
     assert len(text) - len(back) < 16 * 30

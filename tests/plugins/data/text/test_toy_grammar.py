@@ -11,9 +11,9 @@ from pretask import PretaskError
 from pretask_plugins.data.text.automaton import Automaton
 from pretask_plugins.data.text.toy_grammar import LONGEST, TAGS, TAKE_NONE, TAKE_OBJECT, ToyGrammar
 
-DATA = ToyGrammar(samples=3000, test=500)
+DATA = ToyGrammar(size=3000, test_size=500)
 ROWS = 400  # that are looked at one by one
-CHAIN = ToyGrammar(samples=4000, grammar="chain", words=6, length=20)
+CHAIN = ToyGrammar(size=4000, grammar="chain", words=6, length=20)
 
 
 def sentences(data: ToyGrammar = DATA) -> list[list[str]]:
@@ -149,11 +149,11 @@ def test_a_chains_words_follow_each_other_as_often_as_they_should() -> None:
 
 
 def test_a_sentence_is_the_same_however_many_are_asked_for() -> None:
-    few = ToyGrammar(samples=7)("train")
+    few = ToyGrammar(size=7)("train")
     assert torch.equal(few.data, DATA("train").data[:7])
     assert few.fingerprint != DATA("train").fingerprint
     assert not torch.equal(DATA("test").data[:50], DATA("train").data[:50])
-    assert not torch.equal(ToyGrammar(samples=50, seed=1)("train").data, DATA("train").data[:50])
+    assert not torch.equal(ToyGrammar(size=50, seed=1)("train").data, DATA("train").data[:50])
 
 
 def test_text_goes_to_ids_and_back() -> None:
