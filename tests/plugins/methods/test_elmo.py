@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import partial
-from itertools import pairwise
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from pretask.composition import Task, compose
 from pretask.pretext_score import held_out_loss, trivial_losses
 from pretask.training import train
 from pretask_plugins.data.text.toy_grammar import ToyGrammar
-from pretask_plugins.methods.elmo.split import BothWays, asked, bigram, count, unigram
+from pretask_plugins.methods.elmo.split import BothWays, has_label
 from pretask_plugins.models.text.lstm import BiLstm
 from pretask_plugins.models.text.transformer import Transformer
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
@@ -42,7 +41,7 @@ def test_every_position_is_asked_for_its_two_neighbours_where_it_has_them() -> N
         for name, target in targets.items()
     }
     assert asks == {"next": [(0, 1), (1, 4), (2, 1)], "previous": [(1, 3), (2, 1), (3, 4)]}
-    assert int(asked(Batch(ROW), 1).sum()) == int(asked(Batch(ROW), -1).sum()) == 5
+    assert int(has_label(Batch(ROW), 1).sum()) == int(has_label(Batch(ROW), -1).sum()) == 5
 
 
 @pytest.mark.parametrize("changed", range(6))
@@ -82,20 +81,6 @@ def test_models_that_see_too_much_or_only_one_side_are_refused() -> None:
         model = partial(Transformer, width=8, depth=1, heads=2, causal=causal)
         with pytest.raises(Incompatible, match="sees at most"):
             compose(TEXT, BothWays(), model, CrossEntropy)
-
-
-def test_guesses_are_the_frequencies_of_a_loop() -> None:
-    rows = Draws(torch.arange(40)).integers("token", 0, 4, 6)
-    single, pairs = count([Batch(rows[:25]), Batch(rows[25:])], SIZE)
-    assert pairs is not None
-    loop = torch.zeros(SIZE, SIZE)
-    for row in rows.tolist():
-        for left, right in pairwise(row):
-            loop[left, right] += 1
-    assert torch.equal(pairs, loop)
-    assert torch.equal(single, torch.bincount(rows.flatten(), minlength=SIZE).float())
-    for table in (bigram(pairs, single), bigram(pairs.T, single), unigram(single)[None]):
-        assert torch.allclose(table.exp().sum(1), torch.ones(len(table)))
 
 
 def test_the_bigram_guess_looks_left_for_the_next_word_and_right_for_the_previous() -> None:

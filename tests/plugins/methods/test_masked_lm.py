@@ -7,8 +7,9 @@ import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, Observed, PretaskError, Task, Vocabulary
 from pretask.composition import compose
+from pretask.pretext_score import score_predictor
 from pretask_plugins.methods.masked_lm.pair import MaskTokensPair
-from pretask_plugins.methods.masked_lm.split import MaskTokens, count_asked, random_tokens
+from pretask_plugins.methods.masked_lm.split import MaskTokens, count_labels, random_tokens
 from pretask_plugins.models.text.bert import Bert
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
 from pretask_registry.canned import VOCABULARY, canned_samples
@@ -43,7 +44,7 @@ def test_as_many_tokens_are_asked_for_as_the_released_code_asks_for() -> None:
 
 def test_halves_are_rounded_to_even_and_at_least_one_is_asked_for() -> None:
     present = torch.arange(64) < torch.tensor([1, 10, 30, 50])[:, None]
-    assert count_asked(present, 0.15).tolist() == [1, 2, 4, 8]  # 0.15, 1.5, 4.5 and 7.5, as Python's round has them
+    assert count_labels(present, 0.15).tolist() == [1, 2, 4, 8]  # 0.15, 1.5, 4.5 and 7.5, as Python's round has them
 
 
 def test_of_what_is_asked_80_percent_are_masked_10_replaced_and_10_left() -> None:
@@ -139,7 +140,7 @@ def test_a_masked_guess_depends_on_tokens_on_both_sides() -> None:
 
 
 def joined(batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    inputs, targets = replace(PAIR, share=1e-6)(batch, Draws(batch.index))  # one token is masked
+    inputs, targets = replace(PAIR, mask_ratio=1e-6)(batch, Draws(batch.index))  # one token is masked
     return targets["token"].value, inputs.present[:, 0], inputs.segment[:, 0], targets["is_next"].value  # type: ignore[index]
 
 
@@ -180,7 +181,7 @@ def test_baselines_answer_every_target_and_bigrams_know_what_follows() -> None:
     task = bert(text, PAIR)
     batch = Batch(tokens, partners=tokens.flip(0)[:, None])
     nats = {
-        name: scored(task, guess)(batch, Draws(batch.index)).parts
+        name: score_predictor(task, guess)(batch, Draws(batch.index)).parts
         for name, guess in PAIR.trivial_predictors([batch]).items()
     }
     assert float(nats["unigram"]["token"]) == pytest.approx(math.log(40), abs=0.1)
@@ -220,5 +221,5 @@ def test_another_vocabulary_than_the_one_trained_on_is_refused() -> None:
 
 
 def test_shares_that_are_none_are_refused() -> None:
-    with pytest.raises(PretaskError, match=r"split.masked = 0.95"):
-        MaskTokens(masked=0.95)
+    with pytest.raises(PretaskError, match=r"split.mask_replace_prob = 0.95"):
+        MaskTokens(mask_replace_prob=0.95)

@@ -28,7 +28,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         sees="present",
         summary="Which words stand around this one, and which were drawn from noise?",
         source=SOURCE,
-        small={"least": 1, "subsample": 0.0},
+        small={"min_count": 1, "subsample": 0.0},
     )
     yield pretask.task(
         "word2vec",
@@ -49,7 +49,7 @@ def pretask_components() -> Iterator[pretask.Component]:
             "small": {
                 "data": "toy-grammar",
                 "split.subsample": 0.01,
-                "split.least": 1,
+                "split.min_count": 1,
                 "model.width": 32,
                 "recipe.lr": 0.01,
                 "recipe.samples": 400_000,
