@@ -14,6 +14,8 @@ from pretask import Draws, Labels, Observed, PretaskError, Samples
 from pretask.cache import fingerprint
 from torch import Tensor
 
+from pretask_plugins.data.parts import check_part
+
 RATE = 8000  # Hz
 VOICES = 4
 SYLLABLES = 3
@@ -59,8 +61,7 @@ class Tones:
 
     def __call__(self, part: str, /) -> Samples:
         """The recordings of one part, labelled by word and by voice; made anew every time, in about a second."""
-        if part not in ("train", "test"):
-            raise PretaskError("tones", "the part train or test", part, "Name one of them.", exit_code=2)
+        check_part("tones", part)
         start, count = (0, self.size) if part == "train" else (self.size, self.test_size)
         length = round(self.seconds * RATE)
         index = torch.arange(start, start + count)

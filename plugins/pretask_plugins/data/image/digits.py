@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 from pretask import PretaskError, Samples
 
-from pretask_plugins.data.image.images import check_part, image_samples
+from pretask_plugins.data.image.images import image_samples
+from pretask_plugins.data.parts import check_part
 
 SIDE = 8  # pixels of the originals
 DEEPEST = 16  # their blackest ink

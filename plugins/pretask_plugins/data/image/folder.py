@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import pairwise, takewhile
 from pathlib import Path, PurePosixPath
 from shutil import copyfileobj
@@ -24,12 +23,11 @@ from PIL import Image
 from pretask import PretaskError, Samples
 from pretask.cache import key_of
 
-from pretask_plugins.data.image.images import Album, cached_samples, check_part, decoded, pixels
+from pretask_plugins.data.image.images import Album, cached_samples, crop_square, decode_images
+from pretask_plugins.data.parts import PART_FOLDERS, check_part, hash_text, is_tenth, list_some
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-PARTS = {"train": ("train", "training"), "test": ("test", "val", "valid", "validation")}  # the first that is there
-WORDS = frozenset(word for words in PARTS.values() for word in words)
-TENTH = 10
+PART_NAMES = frozenset(name for names in PART_FOLDERS.values() for name in names)
 BLOCK = bytes(512)  # of zeros, with which a whole tar file ends
 
 
@@ -97,9 +95,9 @@ class Folder:
 
             def decode(number: int) -> UInt8[np.ndarray, "C H W"]:
                 with Image.open(io.BytesIO(read(names[number]))) as image:
-                    return pixels(image, self.image_size, self.grayscale)
+                    return crop_square(image, self.image_size, self.grayscale)
 
-            yield from decoded("folder", len(names), decode, names.__getitem__)
+            yield from decode_images("folder", len(names), decode, names.__getitem__)
 
 
 @dataclass(frozen=True)
@@ -155,7 +153,7 @@ class Found:
 def place_of(root: Path, part: str) -> Path:
     """The tar file of a part, where the root is a folder with one for each part; else the root."""
     if root.is_dir():
-        for name in PARTS[part]:
+        for name in PART_FOLDERS[part]:
             for ending in (".tar", ".tar.gz", ".tgz"):
                 if (root / f"{name}{ending}").is_file():
                     return root / f"{name}{ending}"
@@ -164,7 +162,7 @@ def place_of(root: Path, part: str) -> Path:
 
 def find_part(root: Path, part: str) -> Found:
     """The images of one part, and the classes of those to train on."""
-    places = {each: place_of(root, each) for each in PARTS}
+    places = {each: place_of(root, each) for each in PART_FOLDERS}
     members = {place: members_of(place) for place in set(places.values())}
     parts = {each: parted(members[place], each, place != root) for each, place in places.items()}
     classes = sorted({each.label for each in parts["train"]})
@@ -178,7 +176,12 @@ def members_of(place: Path) -> list[Member]:
     ends = zip(min(folders, default=()), max(folders, default=()), strict=False)
     shared = len(list(takewhile(lambda pair: pair[0] == pair[1], ends)))
     return [
-        Member(name, class_of(path, shared), next((each for each in path[:-1] if each in WORDS), None), (size, changed))
+        Member(
+            name,
+            class_of(path, shared),
+            next((each for each in path[:-1] if each in PART_NAMES), None),
+            (size, changed),
+        )
         for (name, size, changed), path in zip(files, folders, strict=True)
     ]
 
@@ -190,7 +193,7 @@ def class_of(folders: Sequence[str], shared: int) -> str:
     ('tench', 'tench', 'tench')
     """
     for folder, inner in pairwise(folders):
-        if folder in WORDS:
+        if folder in PART_NAMES:
             return inner
     return folders[min(shared, len(folders) - 1)]
 
@@ -199,15 +202,14 @@ def parted(members: Sequence[Member], part: str, own: bool) -> Sequence[Member]:
     """Those of one part: below a folder of its name, or all of its own tar file, or its share by hash of the names."""
     words = {each.word for each in members if each.word}
     if words:
-        chosen = next((word for word in PARTS[part] if word in words), "")
+        chosen = next((word for word in PART_FOLDERS[part] if word in words), "")
         return [each for each in members if each.word == chosen]
-    return members if own else [each for each in members if is_tenth(each.name) == (part == "test")]
+    return members if own else [each for each in members if is_for_test(each.name) == (part == "test")]
 
 
-def is_tenth(name: str) -> bool:
-    """Whether an image is held out for testing: a hash of its name says, so that others may come and go."""
-    plain = PurePosixPath(name).as_posix()  # without the ./ that some tar files put first
-    return int.from_bytes(blake2b(plain.encode(errors="surrogateescape"), digest_size=4).digest()) % TENTH == 0
+def is_for_test(name: str) -> bool:
+    """Return whether an image is for testing, by the hash of its name without the ./ that some tar files put first."""
+    return is_tenth(hash_text(PurePosixPath(name).as_posix()))
 
 
 def is_image(name: PurePosixPath) -> bool:
@@ -283,7 +285,7 @@ def check_classes(found: Found) -> None:
         raise PretaskError(
             "folder",
             "every class of the part test among those of the part train",
-            f"{', '.join(strange[:3])}{' …' if strange[3:] else ''} without images to train on",
+            f"{list_some(strange)} without images to train on",
             "Put every image into the folder of its class.",
         )
 
@@ -295,6 +297,6 @@ def check_counts(images: Sequence[Member]) -> None:
         raise PretaskError(
             "folder",
             "at least two images of every class to train on",
-            f"one of {', '.join(lonely[:3])}{' …' if lonely[3:] else ''}",
+            f"one of {list_some(lonely)}",
             "Add images, or take the folder away.",
         )

@@ -15,8 +15,9 @@ from jaxtyping import UInt8
 from pretask import PretaskError, Samples
 from pretask.cache import key_of
 
-from pretask_plugins.data.image.folder import is_tenth
-from pretask_plugins.data.image.images import Album, cached_samples, check_part, decoded, pixels
+from pretask_plugins.data.image.folder import is_for_test
+from pretask_plugins.data.image.images import Album, cached_samples, crop_square, decode_images
+from pretask_plugins.data.parts import check_part
 
 Name = Literal[
     "CIFAR10",
@@ -123,12 +124,12 @@ class TorchvisionData:
         labels = torch.as_tensor(labels_of(found), dtype=torch.int64).numpy()
         own = np.arange(len(labels))
         if self.name in UNDIVIDED:
-            own = own[[is_tenth(Path(path).name) == (part == "test") for path, _ in found.samples]]
+            own = own[[is_for_test(Path(path).name) == (part == "test") for path, _ in found.samples]]
 
         def decode(number: int) -> UInt8[np.ndarray, "C H W"]:
-            return pixels(found[own[number]][0], side, grey)
+            return crop_square(found[own[number]][0], side, grey)
 
-        pieces = decoded("torchvision", len(own), decode, lambda number: f"{self.name} {own[number]}")
+        pieces = decode_images("torchvision", len(own), decode, lambda number: f"{self.name} {own[number]}")
         return Album(decode(0).shape, labels[own], class_names(found, labels), pieces)
 
 

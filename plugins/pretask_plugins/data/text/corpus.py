@@ -10,13 +10,13 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pretask import PretaskError
 
+from pretask_plugins.data.parts import TEST_PERIOD, hash_text, is_tenth
 from pretask_plugins.data.text.rows import Piece
 from pretask_plugins.data.text.tagged import LABEL, Sentence, sentences, tag_names
 
@@ -24,7 +24,6 @@ Unit = Literal["file", "paragraph", "line"]
 
 ENDINGS = (".txt", ".tsv", *LABEL)
 TRAIN, TEST, SPARE = {"train", "training"}, {"test"}, {"valid", "validation", "val", "dev"}
-TENTH = 10
 CHUNK = 1 << 16  # bytes that are read at once
 LONGEST = 1 << 16  # characters of a piece
 
@@ -89,8 +88,8 @@ class Corpus:
             return [Source(each, False) for each in named if self.words(each) & wanted]
         if len(files) == 1 or self.labelled() or self.tagged():
             return [Source(each, True) for each in files]
-        ranked = sorted(files, key=lambda each: hashed(self.name(each)))
-        held_out = set(ranked[: -(-len(files) // TENTH)])
+        ranked = sorted(files, key=lambda each: hash_number(self.name(each)))
+        held_out = set(ranked[: -(-len(files) // TEST_PERIOD)])
         return [Source(each, False) for each in files if (each in held_out) == (part == "test")]
 
     def words(self, path: Path) -> set[str]:
@@ -142,21 +141,21 @@ class Corpus:
         """What of a file of sentences belongs to a part: of one that is divided, a tenth by hash is for testing."""
         of_lines = lines(characters(source.path, self.encoding))
         for each in sentences(of_lines, ending_of(source.path), source.path):
-            if not source.divided or is_tenth(each.text) == (part == "test"):
+            if not source.divided or is_for_test(each.text) == (part == "test"):
                 yield each
 
     def share(self, source: Source, part: str) -> Iterator[str]:
         """What of a text belongs to a part: of one that is divided, the first nine tenths are for training."""
         if not source.divided:
             return characters(source.path, self.encoding)
-        begin = sum(map(len, characters(source.path, self.encoding))) * (TENTH - 1) // TENTH
+        begin = sum(map(len, characters(source.path, self.encoding))) * (TEST_PERIOD - 1) // TEST_PERIOD
         limits = (0, begin) if part == "train" else (begin, None)
         return between(characters(source.path, self.encoding), *limits)
 
     def table(self, source: Source, part: str) -> Iterator["TableRow"]:
         """What of a table belongs to a part: of one that is divided, a tenth by hash of the line is for testing."""
         for number, line in enumerate(lines(characters(source.path, self.encoding)), start=1):
-            if line.strip() and (not source.divided or is_tenth(line) == (part == "test")):
+            if line.strip() and (not source.divided or is_for_test(line) == (part == "test")):
                 label, tab, text = line.partition("\t")
                 if not tab:
                     raise PretaskError(
@@ -316,11 +315,11 @@ def ending_of(path: Path) -> str:
     return next((ending for ending in ENDINGS if name.endswith(ending)), "")
 
 
-def hashed(text: str) -> int:
-    """A number that looks random and is always the same."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+def hash_number(text: str) -> int:
+    """Return a number that looks random and is always the same."""
+    return int.from_bytes(hash_text(text, 8))
 
 
-def is_tenth(text: str) -> bool:
-    """Whether a line is held out for testing; equal ones go the same way."""
-    return hashed(text) % TENTH == 0
+def is_for_test(text: str) -> bool:
+    """Return whether a line is for testing; equal ones go the same way."""
+    return is_tenth(hash_text(text, 8))

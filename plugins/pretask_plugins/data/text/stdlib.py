@@ -19,10 +19,10 @@ from typing import Any, NamedTuple
 from pretask import PretaskError, Samples
 from pretask.cache import cached
 
-from pretask_plugins.data.text.corpus import cut, is_tenth
+from pretask_plugins.data.parts import check_part
+from pretask_plugins.data.text.corpus import cut, is_for_test
 from pretask_plugins.data.text.rows import Extent, Layout, Piece, row_samples
 from pretask_plugins.data.text.spoken import TextData
-from pretask_plugins.data.text.text import check_part
 from pretask_plugins.data.text.tokenization import Kind, Tokenization, learn
 
 EDITION = 1  # of the choice of texts; raised, like the component's version, when it changes
@@ -123,7 +123,7 @@ def documents(part: str) -> list[Document]:
 
     _, notes = cached("documents", {**facts("all"), "groups": GROUPS}, make)
     every = [Document(*each) for each in notes["documents"]]
-    return [each for each in every if is_tenth(each.text) == (part == "test")]
+    return [each for each in every if is_for_test(each.text) == (part == "test")]
 
 
 def found() -> Iterator[Document]:

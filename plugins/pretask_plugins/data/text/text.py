@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pretask import PretaskError, Samples, Unknown
+from pretask import PretaskError, Samples
 
+from pretask_plugins.data.parts import check_part
 from pretask_plugins.data.text.corpus import Corpus, Unit
 from pretask_plugins.data.text.rows import Extent, Layout, row_samples
 from pretask_plugins.data.text.spoken import TextData
@@ -107,9 +108,3 @@ class Text(TextData):
                 f"Name one '{part}', or none for any part.",
             )
         return facts
-
-
-def check_part(who: str, part: str) -> None:
-    """Raise Unknown unless the part is `train` or `test`."""
-    if part not in ("train", "test"):
-        raise Unknown(f"No part '{part}' of {who}. There are 'train' and 'test'.")

@@ -19,10 +19,10 @@ from pretask import Draws, Labels, Observed, PretaskError, Samples
 from pretask.cache import fingerprint
 from torch import Tensor
 
+from pretask_plugins.data.parts import check_part
 from pretask_plugins.data.text.automaton import Automaton, Context, Sentences, build
 from pretask_plugins.data.text.rows import Extent
 from pretask_plugins.data.text.spoken import TextData
-from pretask_plugins.data.text.text import check_part
 from pretask_plugins.data.text.tokenization import SPECIAL, UNKNOWN, Tokenization
 
 TAGS = ("determiner", "adjective", "noun", "preposition", "verb", "adverb")

@@ -19,9 +19,11 @@ from jaxtyping import Int8, UInt8
 from PIL import Image, UnidentifiedImageError
 from pretask import PretaskError, Samples
 
-from pretask_plugins.data.video.clips import Reel, cached_samples, check_part, decoded, first_line, resized
+from pretask_plugins.data.decoding import first_line
+from pretask_plugins.data.file_tree import FileTree
+from pretask_plugins.data.parts import check_part, check_patterns
+from pretask_plugins.data.video.clips import Reel, cached_samples, decode_videos, resize_frames
 from pretask_plugins.data.video.readers import Images
-from pretask_plugins.data.video.tree import Tree
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
 LISTS = {"train": ("train",), "test": ("val", "test")}
@@ -69,12 +71,7 @@ class Frames:
         ):
             if number < least:
                 raise PretaskError("frames", f"data.{name} of at least {least}", f"{number}", "Raise it.", exit_code=2)
-        for name, pattern in (("train_pattern", self.train_pattern), ("test_pattern", self.test_pattern)):
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                needs, got = f"a regular expression as data.{name}", f"{pattern} ({error})"
-                raise PretaskError("frames", needs, got, "Mend it.", exit_code=2) from error
+        check_patterns("frames", train_pattern=self.train_pattern, test_pattern=self.test_pattern)
 
     def __call__(self, part: str, /) -> Samples:
         """One part; labels `masks` where there are annotations.
@@ -83,7 +80,7 @@ class Frames:
             PretaskError: There are no sequences, none is long enough, or an image is broken.
         """
         check_part("frames", part)
-        with Tree("frames", self.root) as tree:
+        with FileTree("frames", self.root) as tree:
             sequences = found_sequences(tree, self.resolution)
             chosen = self.chosen(tree, [*sequences], part)
             clips = [clip for name in chosen for clip in self.cut(name, sequences[name])]
@@ -104,7 +101,7 @@ class Frames:
                 "Lower data.length and data.stride, or see data.train_pattern and data.test_pattern.",
             )
 
-    def chosen(self, tree: Tree, names: Sequence[str], part: str) -> list[str]:
+    def chosen(self, tree: FileTree, names: Sequence[str], part: str) -> list[str]:
         """The sequences of a part."""
         listed = {each: [name for name in names if name in lists_of(tree, each)] for each in LISTS}
         test = listed["test"] if 0 < len(listed["test"]) < len(names) else names[THIRD - 1 :: THIRD]
@@ -126,7 +123,7 @@ class Frames:
             pick = slice(start, start + span, self.stride)
             yield Clip(name, sequence.images[pick], sequence.masks[pick])
 
-    def reel(self, tree: Tree, clips: Sequence[Clip]) -> Reel:
+    def reel(self, tree: FileTree, clips: Sequence[Clip]) -> Reel:
         """The clips with their masks, decoded as they are asked for."""
         height, width = self.image_size or size_of(tree, clips[0].images[0])
         frames = max(len(clip.images) for clip in clips)
@@ -135,7 +132,7 @@ class Frames:
             images = decode_images(tree, clips[number].images, height, width)
             return padded(images, frames, 0)[None]
 
-        pieces = decoded("frames", len(clips), decode, lambda number: clips[number].sequence)
+        pieces = decode_videos("frames", len(clips), decode, lambda number: clips[number].sequence)
         lengths = np.array([len(clip.images) for clip in clips])
         present = np.arange(frames) < lengths[:, None]
         annotated = any(name for clip in clips for name in clip.masks)
@@ -151,7 +148,7 @@ class Frames:
         )
 
 
-def found_sequences(tree: Tree, resolution: str) -> dict[str, Clip]:
+def found_sequences(tree: FileTree, resolution: str) -> dict[str, Clip]:
     """Every sequence by name.
 
     Raises:
@@ -178,13 +175,13 @@ def found_sequences(tree: Tree, resolution: str) -> dict[str, Clip]:
     }
 
 
-def annotation_of(tree: Tree, image: str) -> str:
+def annotation_of(tree: FileTree, image: str) -> str:
     """The name of an image's annotation, empty where there is none."""
     name = PurePosixPath(image.replace("JPEGImages", "Annotations")).with_suffix(".png").as_posix()
     return name if name in tree.stamps else ""
 
 
-def lists_of(tree: Tree, part: str) -> set[str]:
+def lists_of(tree: FileTree, part: str) -> set[str]:
     """The sequences that the lists of a part name: one a line, alone or as a path of one of its images."""
     sequences: set[str] = set()
     for name in tree.stamps:
@@ -195,7 +192,7 @@ def lists_of(tree: Tree, part: str) -> set[str]:
     return sequences
 
 
-def size_of(tree: Tree, name: str) -> tuple[int, int]:
+def size_of(tree: FileTree, name: str) -> tuple[int, int]:
     """Height and width of an image."""
     with broken_image_told(name), Image.open(io.BytesIO(tree.read(name))) as image:
         return image.height, image.width
@@ -212,19 +209,19 @@ def broken_image_told(name: str) -> Iterator[None]:
         raise PretaskError("frames", "images that can be decoded", got, "Replace or delete it.") from error
 
 
-def decode_images(tree: Tree, names: Sequence[str], height: int, width: int) -> UInt8[np.ndarray, "T 3 H W"]:
+def decode_images(tree: FileTree, names: Sequence[str], height: int, width: int) -> UInt8[np.ndarray, "T 3 H W"]:
     """The images, brought to one size; they may come in several."""
     read = Images(names, tree.read)
-    return np.concatenate([resized(read([number]), height, width) for number in range(len(names))])
+    return np.concatenate([resize_frames(read([number]), height, width) for number in range(len(names))])
 
 
-def masks_of(tree: Tree, clip: Clip, height: int, width: int) -> Int8[np.ndarray, "T H W"]:
+def masks_of(tree: FileTree, clip: Clip, height: int, width: int) -> Int8[np.ndarray, "T H W"]:
     """The masks of a clip; -1 where there is none."""
     blank = np.full((height, width), -1, np.int8)
     return np.stack([annotation(tree, name, height, width) if name else blank for name in clip.masks])
 
 
-def annotation(tree: Tree, name: str, height: int, width: int) -> Int8[np.ndarray, "H W"]:
+def annotation(tree: FileTree, name: str, height: int, width: int) -> Int8[np.ndarray, "H W"]:
     """The annotation of that name; raises PretaskError where it cannot be decoded."""
     with broken_image_told(name):
         return annotated(tree.read(name), height, width)
@@ -240,7 +237,7 @@ def annotated(content: bytes, height: int, width: int) -> Int8[np.ndarray, "H W"
     return np.where(numbers == VOID, -1, numbers).astype(np.int8)
 
 
-def objects(tree: Tree, clips: Sequence[Clip]) -> int:
+def objects(tree: FileTree, clips: Sequence[Clip]) -> int:
     """The highest number of an object in the first annotation of any clip."""
     first = [next(filter(None, clip.masks), "") for clip in clips]
     return max((int(annotation(tree, name, *size_of(tree, name)).max()) for name in first if name), default=0)

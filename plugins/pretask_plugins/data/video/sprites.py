@@ -17,7 +17,8 @@ from jaxtyping import Float, Int, Int8, UInt8
 from pretask import Draws, PretaskError, Samples
 from torch import Tensor
 
-from pretask_plugins.data.video.clips import Reel, cached_samples, check_part
+from pretask_plugins.data.parts import check_part
+from pretask_plugins.data.video.clips import Reel, cached_samples
 from pretask_plugins.data.video.painting import SHAPES, Sprite, background, paint
 from pretask_plugins.data.video.physics import Motion, drift, fall
 

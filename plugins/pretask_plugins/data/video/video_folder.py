@@ -8,7 +8,6 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
@@ -16,14 +15,13 @@ import numpy as np
 from jaxtyping import UInt8
 from pretask import PretaskError, Samples
 
-from pretask_plugins.data.video.clips import Reel, cached_samples, check_part, decoded, squared
+from pretask_plugins.data.file_tree import FileTree
+from pretask_plugins.data.parts import PART_FOLDERS, check_part, hash_text, is_tenth
+from pretask_plugins.data.video.clips import Reel, cached_samples, crop_squares, decode_videos
 from pretask_plugins.data.video.readers import Decoder, Images, Reader, at_rate, open_video
-from pretask_plugins.data.video.tree import Tree
 
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v", ".gif")
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-PARTS = {"train": ("train", "training"), "test": ("test", "val", "valid", "validation")}
-TENTH = 10
 FASTEST = 1000  # frames per second that may be asked for
 
 
@@ -93,7 +91,7 @@ class VideoFolder:
             PretaskError: There is nothing to read, or a video is broken or too short.
         """
         check_part("video-folder", part)
-        with Tree("video-folder", self.root) as tree:
+        with FileTree("video-folder", self.root) as tree:
             every = self.listed(tree)
             videos = [each for each in every if each.part == part]
             self.check_some(videos, part)
@@ -116,7 +114,7 @@ class VideoFolder:
                 "Put them into CLASS/, or train/CLASS/ and test/CLASS/, or list them in labels.csv.",
             )
 
-    def listed(self, tree: Tree) -> list[Video]:
+    def listed(self, tree: FileTree) -> list[Video]:
         """All videos with their classes and parts."""
         found = found_videos(tree)
         table = self.labels_file or next((name for name in tree.stamps if PurePosixPath(name).name == "labels.csv"), "")
@@ -128,7 +126,7 @@ class VideoFolder:
             )
         return from_table(table, tree.read(table).decode("utf-8-sig"), found)
 
-    def reel(self, tree: Tree, videos: Sequence[Video], names: Sequence[str]) -> Reel:
+    def reel(self, tree: FileTree, videos: Sequence[Video], names: Sequence[str]) -> Reel:
         """The clips of some videos, decoded as they are asked for."""
 
         def name(number: int) -> str:
@@ -143,10 +141,10 @@ class VideoFolder:
                 return self.clips_of(reader)
 
         every = [self.clips_per_video] * len(videos)
-        counts = every if self.clips_per_video else list(decoded("video-folder", len(videos), count, name))
+        counts = every if self.clips_per_video else list(decode_videos("video-folder", len(videos), count, name))
         classes = np.repeat(np.array([names.index(video.label) for video in videos], np.int64), counts)
         shape = (self.length, 3, self.image_size, self.image_size)
-        pieces = decoded("video-folder", len(videos), cut, name)
+        pieces = decode_videos("video-folder", len(videos), cut, name)
         return Reel(shape, len(classes), pieces, self.frame_rate, {"class": classes}, {"class": names})
 
     def clips_of(self, reader: Reader) -> UInt8[np.ndarray, "_ T 3 S S"]:
@@ -155,7 +153,7 @@ class VideoFolder:
         chosen = [frames[start : start + self.span : self.stride] for start in self.starts(len(frames))]
         wanted = sorted(set(chain.from_iterable(chosen)))
         place = {number: position for position, number in enumerate(wanted)}
-        pictures = squared(reader(wanted), self.image_size)
+        pictures = crop_squares(reader(wanted), self.image_size)
         return np.stack([pictures[[place[number] for number in clip]] for clip in chosen])
 
     def frames_of(self, reader: Reader) -> list[int]:
@@ -181,7 +179,7 @@ class VideoFolder:
 
 
 @contextmanager
-def opened(tree: Tree, video: Video, decoder: Decoder) -> Iterator[Reader]:
+def opened(tree: FileTree, video: Video, decoder: Decoder) -> Iterator[Reader]:
     """A reader of a video, whether it is a file or a folder of images."""
     if not video.files[0].lower().endswith(VIDEOS):
         yield Images(video.files, tree.read)
@@ -190,7 +188,7 @@ def opened(tree: Tree, video: Video, decoder: Decoder) -> Iterator[Reader]:
         yield reader
 
 
-def found_videos(tree: Tree) -> dict[str, tuple[str, ...]]:
+def found_videos(tree: FileTree) -> dict[str, tuple[str, ...]]:
     """Videos by name: files, and folders of images that lie in a folder."""
     found: dict[str, tuple[str, ...]] = {}
     for name in tree.stamps:
@@ -208,7 +206,10 @@ def folders(found: Mapping[str, tuple[str, ...]]) -> list[Video]:
     parts = {name: part_of(name) for name in found}
     if set(parts.values()) - {None}:
         return [Video(name, found[name], label_of(name), part) for name, part in parts.items() if part is not None]
-    return [Video(name, files, label_of(name), "test" if is_tenth(name) else "train") for name, files in found.items()]
+    return [
+        Video(name, files, label_of(name), "test" if is_tenth(hash_text(name)) else "train")
+        for name, files in found.items()
+    ]
 
 
 def label_of(name: str) -> str:
@@ -219,12 +220,7 @@ def label_of(name: str) -> str:
 def part_of(name: str) -> str | None:
     """The part that one of a video's upper folders names."""
     upper = PurePosixPath(name).parts[:-1]
-    return next((part for part, words in PARTS.items() for folder in upper if folder in words), None)
-
-
-def is_tenth(name: str) -> bool:
-    """Whether a video is held out for testing: a hash of its name says, so that others may come and go."""
-    return int.from_bytes(blake2b(name.encode(), digest_size=4).digest()) % TENTH == 0
+    return next((part for part, words in PART_FOLDERS.items() for folder in upper if folder in words), None)
 
 
 def from_table(table: str, text: str, found: Mapping[str, tuple[str, ...]]) -> list[Video]:
@@ -244,7 +240,7 @@ def from_table(table: str, text: str, found: Mapping[str, tuple[str, ...]]) -> l
     videos = []
     for row in rows:
         split, name = row.get("split") or split_by_hash(row["file"]), (beside / row["file"]).as_posix()
-        part = next((part for part, words in PARTS.items() if split in words), None)
+        part = next((part for part, words in PART_FOLDERS.items() if split in words), None)
         if part is None or name not in found:
             lack = f"the split '{split}'" if part is None else f"no such file as {name}"
             raise PretaskError(
@@ -255,5 +251,5 @@ def from_table(table: str, text: str, found: Mapping[str, tuple[str, ...]]) -> l
 
 
 def split_by_hash(name: str) -> str:
-    """The split of a video of which a table does not tell it."""
-    return "test" if is_tenth(name) else "train"
+    """Return the part of a video that neither a folder nor a table assigns to one."""
+    return "test" if is_tenth(hash_text(name)) else "train"

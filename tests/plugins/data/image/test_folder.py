@@ -304,7 +304,7 @@ def test_images_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     def fail(*_: object) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(folder, "pixels", fail)
+    monkeypatch.setattr(folder, "crop_square", fail)
     again = Folder(root, image_size=SIDE)("train")
     assert again.fingerprint == first.fingerprint
     assert levels(again) == levels(first)

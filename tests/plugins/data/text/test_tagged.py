@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from pretask import PretaskError
-from pretask_plugins.data.text.corpus import is_tenth
+from pretask_plugins.data.text.corpus import is_for_test
 from pretask_plugins.data.text.tagged import NONE
 from pretask_plugins.data.text.text import Text
 
@@ -99,7 +99,7 @@ def test_a_compressed_file_alone_holds_out_a_tenth_of_its_sentences(tmp_path: Pa
     data = Text(tmp_path / "all.conll.gz", length=4, tokenizer="words", vocab_size=400)
     train, test = data("train"), data("test")
     assert len(train) + len(test) == 300
-    assert len(test) == sum(is_tenth(word) for word in said)
+    assert len(test) == sum(is_for_test(word) for word in said)
     assert data("train").labels["tag"].names == data("test").labels["tag"].names == ("X",)
 
 

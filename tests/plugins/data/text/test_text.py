@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from pretask import PretaskError
-from pretask_plugins.data.text.corpus import LONGEST, cut, is_tenth
+from pretask_plugins.data.text.corpus import LONGEST, cut, is_for_test
 from pretask_plugins.data.text.text import Text
 
 PAD, END, SEPARATOR = 0, 3, 4
@@ -99,7 +99,7 @@ def test_one_table_is_divided_by_the_hash_of_its_lines(tmp_path: Path) -> None:
     (tmp_path / "one.tsv").write_text("\n".join(lines))
     data = characters(tmp_path / "one.tsv")
     test = [data.decode(row) for row in data("test").data]
-    assert test == [line.partition("\t")[2] for line in lines if is_tenth(line)]
+    assert test == [line.partition("\t")[2] for line in lines if is_for_test(line)]
     assert 15 < len(test) < 50
     assert len(data("train")) == 300 - len(test)
 

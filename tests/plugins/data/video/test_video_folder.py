@@ -9,10 +9,10 @@ import pytest
 import torch
 from PIL import Image
 from pretask import PretaskError
+from pretask_plugins.data.file_tree import FileTree
 from pretask_plugins.data.video import readers
-from pretask_plugins.data.video.clips import squared
+from pretask_plugins.data.video.clips import crop_squares
 from pretask_plugins.data.video.readers import at_rate, available, open_video, sound
-from pretask_plugins.data.video.tree import Tree
 from pretask_plugins.data.video.video_folder import VideoFolder
 
 LEVEL = 6  # grey levels from one frame to the next
@@ -89,7 +89,7 @@ def test_decoders_give_the_same_pictures(root: Path) -> None:
     found = []
     for name in DECODERS:
         data = VideoFolder(root, length=3, image_size=16, decoder=name)  # type: ignore[arg-type]
-        with Tree("video-folder", root) as tree:
+        with FileTree("video-folder", root) as tree:
             found.append(next(iter(data.reel(tree, data.listed(tree)[:1], ["cat"]).clips)))
     one, other = found[0], found[-1]
     assert int(np.abs(one.astype(int) - other.astype(int)).max()) <= 3  # two versions of one colour conversion
@@ -169,8 +169,8 @@ def test_rates_that_no_film_has_are_refused(rate: float) -> None:
 def test_the_short_side_is_resized_and_the_middle_cut_out() -> None:
     wide = np.zeros((1, 16, 48, 3), np.uint8)
     wide[:, :, 16:32] = 200
-    assert int(squared(wide, 16).min()) == 200
-    assert squared(wide, 8).shape == (1, 3, 8, 8)
+    assert int(crop_squares(wide, 16).min()) == 200
+    assert crop_squares(wide, 8).shape == (1, 3, 8, 8)
 
 
 def test_times_that_make_no_sense_are_replaced_by_the_rate() -> None:
