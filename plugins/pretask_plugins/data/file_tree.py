@@ -51,9 +51,9 @@ class FileTree:
     def in_tar(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """The files in a tar file."""
         with self.raise_for_broken_tar():
-            for each in self.archive:
-                if each.isfile() and not Path(each.name).name.startswith("."):
-                    yield each.name, (each.size, int(each.mtime))
+            for member in self.archive:
+                if member.isfile() and not Path(member.name).name.startswith("."):
+                    yield member.name, (member.size, int(member.mtime))
 
     @cached_property
     def archive(self) -> tarfile.TarFile:

@@ -57,20 +57,22 @@ class Tones:
         for name, number in least.items():
             if not getattr(self, name) >= number:
                 got = f"{getattr(self, name)}"
-                raise PretaskError("tones", f"data.{name} of at least {number}", got, "Raise it.", exit_code=2)
+                raise PretaskError(
+                    "tones", f"data.{name} of at least {number}", got, f"Set a larger data.{name}.", exit_code=2
+                )
 
     def __call__(self, part: str, /) -> Samples:
-        """The recordings of one part, labelled by word and by voice; made anew every time, in about a second."""
+        """The recordings of one part, labeled by word and by voice; made anew every time, in about a second."""
         check_part("tones", part)
         start, count = (0, self.size) if part == "train" else (self.size, self.test_size)
         length = round(self.seconds * RATE)
         index = torch.arange(start, start + count)
         chunks = torch.split(index, CHUNK)
         pieces = [speak(Draws(chunk, self.seed).branch("tones"), length, self.noise_std) for chunk in chunks]
-        waves, words, voices = (torch.cat(each) for each in zip(*pieces, strict=True))
+        waves, words, voices = (torch.cat(parts) for parts in zip(*pieces, strict=True))
         labels = {
             "class": Labels(words, tuple("-".join(map(str, word)) for word in WORDS)),
-            "voice": Labels(voices, tuple(f"voice {each}" for each in range(VOICES))),
+            "voice": Labels(voices, tuple(f"voice {voice}" for voice in range(VOICES))),
         }
         seen = Observed("audio", (length,), "float32", count, rate=RATE)
         return Samples(seen, waves, labels, fingerprint=fingerprint(waves.numpy(), words.numpy(), voices.numpy()))

@@ -42,7 +42,7 @@ class Album:
 def image_samples(
     images: UInt8[np.ndarray, "N C H W"], labels: Int[np.ndarray, " N"], names: Sequence[str], known: str = ""
 ) -> Samples:
-    """Return samples of labelled images; their fingerprint is computed here unless it is known."""
+    """Return samples of labeled images; their fingerprint is computed here unless it is known."""
     return Samples(
         Observed("image", tuple(images.shape[1:]), "uint8", len(images)),
         torch.from_numpy(images),

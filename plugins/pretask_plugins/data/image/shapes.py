@@ -1,8 +1,9 @@
 """Shapes: an endless picture book of houses, trees, boats … in landscapes; made from a seed, nothing must be fetched.
 
-What is shown is told by which parts a thing has and where they are. Place, size, lean, proportions, light, landscape
-and the scattered parts of another thing say nothing of it; colours and textures say a little. Sky is up, ground is
-down, a thing stands upright: where a patch of a picture was can be told from what is in it.
+The class of a picture is decided by which parts a thing has and where they are. Place, size, lean, proportions, light,
+landscape and the scattered parts of another thing do not depend on it; colors and textures do a little. Sky is up, the
+ground is
+down, a thing stands upright: where a patch of a picture was can be seen from what is in it.
 
 Axes: N samples, B batch.
 """
@@ -24,13 +25,13 @@ from pretask_plugins.data.image.scenes import compose
 from pretask_plugins.data.parts import check_part
 
 EDITION = 2  # of the pictures, for the cache; raised when any pixel changes
-CHUNK = 64  # pictures that are painted at once
-SMALLEST = 16  # pixels; below, parts vanish
+BATCH_PICTURES = 64  # pictures that are painted at once
+MIN_IMAGE_SIZE = 16  # pixels; below, parts vanish
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Colour pictures (3, image_size, image_size) of one thing each. Picture i is the same however many are asked for.
+    """Color pictures (3, image_size, image_size) of one thing each. Picture i is the same whatever the size.
 
     Args:
         size: How many there are to train on.
@@ -52,13 +53,13 @@ class Shapes:
 
     def __post_init__(self) -> None:
         if not 2 <= self.num_classes <= len(THINGS):
-            raise out_of_range("num_classes", f"from 2 to {len(THINGS)} ({', '.join(THINGS)})", self.num_classes)
+            raise out_of_range_error("num_classes", f"from 2 to {len(THINGS)} ({', '.join(THINGS)})", self.num_classes)
         if min(self.size, self.test_size) < self.num_classes:
-            raise out_of_range(
+            raise out_of_range_error(
                 "size and data.test_size", f"of at least {self.num_classes}, one for each class", self.size
             )
-        if self.image_size < SMALLEST:
-            raise out_of_range("image_size", f"of at least {SMALLEST} pixels", self.image_size)
+        if self.image_size < MIN_IMAGE_SIZE:
+            raise out_of_range_error("image_size", f"of at least {MIN_IMAGE_SIZE} pixels", self.image_size)
 
     def __call__(self, part: str, /) -> Samples:
         """One part, painted once and cached."""
@@ -68,7 +69,7 @@ class Shapes:
         return cached_samples(facts, lambda: self.album(part, count))
 
     def album(self, part: str, count: int) -> Album:
-        """All pictures of a part, painted as they are asked for."""
+        """All pictures of a part, painted one after the other."""
         labels = self.labels(torch.arange(count), part)
         return Album(
             (3, self.image_size, self.image_size),
@@ -77,7 +78,7 @@ class Shapes:
             self.pieces(part, count),
         )
 
-    def pieces(self, part: str, count: int, chunk: int = CHUNK) -> Iterator[UInt8[np.ndarray, "B 3 H W"]]:
+    def pieces(self, part: str, count: int, chunk: int = BATCH_PICTURES) -> Iterator[UInt8[np.ndarray, "B 3 H W"]]:
         """The pictures, `chunk` at a time."""
         for start in range(0, count, chunk):
             yield self.pictures(torch.arange(start, min(start + chunk, count)), part).numpy()
@@ -96,7 +97,7 @@ class Shapes:
         return order[torch.arange(len(index)), place]
 
     def draws(self, index: Int[Tensor, " B"], part: str) -> Draws:
-        """The numbers of a part; parts share none."""
+        """Return the random numbers of a part; the parts have none in common."""
         return Draws(index, self.seed).branch(part)
 
 
@@ -111,6 +112,6 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def out_of_range(option: str, range_: str, got: int) -> PretaskError:
+def out_of_range_error(option: str, range_: str, got: int) -> PretaskError:
     """The error of an option that is too small or too large."""
     return PretaskError("shapes", f"data.{option} {range_}", f"{got}", f"Change data.{option}.", exit_code=2)

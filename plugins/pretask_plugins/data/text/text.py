@@ -1,4 +1,4 @@
-"""Text: your own files, tokenised by what their training part teaches, in rows of one length.
+"""Text: your own files, tokenized by what their training part teaches, in rows of one length.
 
 Source: see tokenization.py.
 Axes: N rows, L tokens.
@@ -53,7 +53,7 @@ class Text(TextData):
     encoding: str = "utf-8"
 
     def __call__(self, part: str, /) -> Samples:
-        """One part.
+        """Return one part.
 
         Raises:
             PretaskError: There are no files, one cannot be read as text, or there is not enough text.
@@ -87,13 +87,13 @@ class Text(TextData):
         """The rows of a part, and how much text they came of."""
         check_part("text", part)
         corpus, facts = self.corpus, self.facts(self.corpus, part)
-        packed = not (corpus.labelled() or corpus.tagged()) if self.packed is None else self.packed
-        if corpus.tagged() and not packed:
+        packed = not (corpus.has_labels() or corpus.has_tags()) if self.packed is None else self.packed
+        if corpus.has_tags() and not packed:
             label, names = LABEL[corpus.kind()], corpus.tag_names()
             return tagged_samples(
                 facts, self.tokenization, self.length, label, names, lambda: corpus.tagged_sentences(part)
             )
-        names = corpus.label_names() if corpus.labelled() and not packed else ()
+        names = corpus.label_names() if corpus.has_labels() and not packed else ()
         layout = Layout(self.length, packed)
         return row_samples("text", facts, self.tokenization, layout, lambda: corpus.pieces(part, names), names)
 

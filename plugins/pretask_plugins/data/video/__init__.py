@@ -23,12 +23,12 @@ def pretask_components() -> Iterator[Component]:
         "frames",
         "pretask_plugins.data.video.frames:Frames",
         modality="video",
-        summary="Sequences in the layout of DAVIS, JPEGImages and Annotations, from a folder or a tar file.",
+        summary="Sequences in the layout of DAVIS (JPEGImages, Annotations); also from a tar file.",
         source="Perazzi et al. 2016 (the layout)",
     )
     yield data(
         "video-folder",
         "pretask_plugins.data.video.video_folder:VideoFolder",
         modality="video",
-        summary="Your own videos in class folders or listed in a CSV file; also frame folders, and from a tar file.",
+        summary="Your own videos in class folders or a CSV file; also from a tar file.",
     )

@@ -1,7 +1,7 @@
 """Sprites: clips of textured shapes that move, turn and hide one another before a textured ground; made from a seed.
 
-The class is the shape of the large sprite; its colours, texture, size and motion say nothing of it. The course is
-where it ends up, left or right of where it began; no single frame says so. Masks tell which sprite is seen at every
+The class is the shape of the large sprite; its colors, texture, size and motion do not depend on it. The course is
+where it ends up, left or right of where it began; no single frame shows it. Masks tell which sprite is seen at every
 pixel, 1 for the large one.
 Axes: B batch, S sprites, T frames, H W image.
 """
@@ -24,15 +24,15 @@ from pretask_plugins.data.video.physics import Motion, drift, fall
 
 EDITION = 2  # of the clips and their labels; raised, like the component's version, when they change
 COURSES = ("leftwards", "rightwards")
-CHUNK = 16  # clips that are painted at once
-RATE = 12.0  # frames per second
-LARGE, SMALL = (0.17, 0.23), (0.09, 0.14)  # radii, in sides of the picture
-NOISE = 0.02  # deviation of every pixel, where white is 1
+BATCH_CLIPS = 16  # clips that are painted at once
+FRAME_RATE = 12.0  # frames per second
+LARGE_RADII, SMALL_RADII = (0.17, 0.23), (0.09, 0.14)  # radii, in sides of the picture
+NOISE_STD = 0.02  # of every pixel, where white is 1
 
 
 @dataclass(frozen=True)
 class Sprites:
-    """Clips (length, 3, image_size, image_size). Clip i is the same however many are asked for.
+    """Clips (length, 3, image_size, image_size). Clip i is the same whatever the size.
 
     Args:
         size: How many there are to train on.
@@ -63,7 +63,7 @@ class Sprites:
                     "sprites",
                     f"data.{name} of at least {number}",
                     f"{getattr(self, name)}",
-                    f"Raise data.{name}.",
+                    f"Set a larger data.{name}.",
                     exit_code=2,
                 )
 
@@ -75,13 +75,13 @@ class Sprites:
         return cached_samples(facts, lambda: self.reel(part, count))
 
     def reel(self, part: str, count: int) -> Reel:
-        """All clips of a part, painted as they are asked for; masks are kept until the clips are written."""
+        """All clips of a part, painted one after the other; masks are kept until the clips are written."""
         masks: list[Int8[np.ndarray, "_ T H W"]] = []
         index = torch.arange(count)
 
         def clips() -> Iterator[UInt8[np.ndarray, "_ T 3 H W"]]:
-            for start in range(0, count, CHUNK):
-                films, mask = self.clips(torch.arange(start, min(start + CHUNK, count)), part)
+            for start in range(0, count, BATCH_CLIPS):
+                films, mask = self.clips(torch.arange(start, min(start + BATCH_CLIPS, count)), part)
                 masks.append(mask.numpy())
                 yield films.numpy()
 
@@ -89,7 +89,7 @@ class Sprites:
             (self.length, 3, self.image_size, self.image_size),
             count,
             clips(),
-            RATE,
+            FRAME_RATE,
             {"class": self.labels(index, part).numpy(), "course": self.courses(index, part).numpy()},
             {"class": SHAPES, "course": COURSES},
             masks,
@@ -120,11 +120,11 @@ class Sprites:
     def motion(self, draws: Draws, radius: Float[Tensor, "B S"]) -> Motion:
         """Where every sprite is in every frame."""
         move = fall if self.physics == "gravity" else drift
-        return move(draws.branch("motion"), radius, self.length, RATE)
+        return move(draws.branch("motion"), radius, self.length, FRAME_RATE)
 
     def radii(self, draws: Draws) -> Float[Tensor, "B S"]:
         """One large sprite, and small ones."""
-        low, high = torch.tensor([LARGE, *[SMALL] * (self.num_sprites - 1)]).unbind(1)
+        low, high = torch.tensor([LARGE_RADII, *[SMALL_RADII] * (self.num_sprites - 1)]).unbind(1)
         return low + (high - low) * draws.uniform("radius", self.num_sprites)
 
     def labels(self, index: Int[Tensor, " B"], part: str) -> Int[Tensor, " B"]:
@@ -140,7 +140,7 @@ class Sprites:
         return (column[:, -1] > column[:, 0]).long()
 
     def draws(self, index: Int[Tensor, " B"], part: str) -> Draws:
-        """The numbers of a part; parts share none."""
+        """Return the random numbers of a part; the parts have none in common."""
         return Draws(index, self.seed).branch(part)
 
 
@@ -148,4 +148,4 @@ def grain(draws: Draws, shape: torch.Size) -> Float[Tensor, "B T 3 H W"]:
     """Noise of every pixel, uniform, eight pixels from one draw: it is most of the work."""
     count = math.prod(shape[1:])
     words = draws.bits("grain", -(-count // 8))
-    return words.view(torch.int8)[:, :count].view(shape) * (math.sqrt(12) * NOISE / 256)
+    return words.view(torch.int8)[:, :count].view(shape) * (math.sqrt(12) * NOISE_STD / 256)

@@ -22,7 +22,7 @@ from pretask_plugins.data.video.readers import Decoder, Images, Reader, at_rate,
 
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v", ".gif")
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-FASTEST = 1000  # frames per second that may be asked for
+MAX_FRAME_RATE = 1000  # frames per second
 
 
 @dataclass(frozen=True)
@@ -72,13 +72,13 @@ class VideoFolder:
                     "video-folder",
                     f"data.{name} of at least {least}",
                     f"{getattr(self, name)}",
-                    "Raise it.",
+                    f"Set a larger data.{name}.",
                     exit_code=2,
                 )
-        if self.frame_rate is not None and not 0 < self.frame_rate <= FASTEST:
+        if self.frame_rate is not None and not 0 < self.frame_rate <= MAX_FRAME_RATE:
             raise PretaskError(
                 "video-folder",
-                f"data.frame_rate above 0 and up to {FASTEST} frames per second",
+                f"data.frame_rate above 0 and up to {MAX_FRAME_RATE} frames per second",
                 f"{self.frame_rate}",
                 "Leave it out to take a file's own.",
                 exit_code=2,
@@ -92,15 +92,17 @@ class VideoFolder:
         """
         check_part("video-folder", part)
         with FileTree("video-folder", self.root) as tree:
-            every = self.listed(tree)
-            videos = [each for each in every if each.part == part]
+            every = self.list_videos(tree)
+            videos = [video for video in every if video.part == part]
             self.check_some(videos, part)
-            names = sorted({each.label for each in every})
+            names = sorted({video.label for video in every})
             options = {
                 name: getattr(self, name)
                 for name in ("length", "clips_per_video", "stride", "frame_rate", "image_size")
             }
-            files = [(each.name, each.label, [(name, *tree.stamps[name]) for name in each.files]) for each in videos]
+            files = [
+                (video.name, video.label, [(name, *tree.stamps[name]) for name in video.files]) for video in videos
+            ]
             facts = {"data": "video-folder", "part": part, "names": names, "files": files} | options
             return cached_samples(facts, lambda: self.reel(tree, videos, names))
 
@@ -114,31 +116,31 @@ class VideoFolder:
                 "Put them into CLASS/, or train/CLASS/ and test/CLASS/, or list them in labels.csv.",
             )
 
-    def listed(self, tree: FileTree) -> list[Video]:
+    def list_videos(self, tree: FileTree) -> list[Video]:
         """All videos with their classes and parts."""
-        found = found_videos(tree)
+        found = find_videos(tree)
         table = self.labels_file or next((name for name in tree.stamps if PurePosixPath(name).name == "labels.csv"), "")
         if not table:
-            return [*folders(found)]
+            return [*sort_by_folder(found)]
         if table not in tree.stamps:
             raise PretaskError(
                 "video-folder", f"the file data.labels_file={table}", "none", "Name one below data.root."
             )
-        return from_table(table, tree.read(table).decode("utf-8-sig"), found)
+        return read_table(table, tree.read(table).decode("utf-8-sig"), found)
 
     def reel(self, tree: FileTree, videos: Sequence[Video], names: Sequence[str]) -> Reel:
-        """The clips of some videos, decoded as they are asked for."""
+        """The clips of some videos, decoded one after the other."""
 
         def name(number: int) -> str:
             return videos[number].name
 
         def count(number: int) -> int:
-            with opened(tree, videos[number], self.decoder) as reader:
-                return len(self.starts(len(self.frames_of(reader))))
+            with open_reader(tree, videos[number], self.decoder) as reader:
+                return len(self.starts(len(self.select_frames(reader))))
 
         def cut(number: int) -> UInt8[np.ndarray, "_ T 3 S S"]:
-            with opened(tree, videos[number], self.decoder) as reader:
-                return self.clips_of(reader)
+            with open_reader(tree, videos[number], self.decoder) as reader:
+                return self.cut_clips(reader)
 
         every = [self.clips_per_video] * len(videos)
         counts = every if self.clips_per_video else list(decode_videos("video-folder", len(videos), count, name))
@@ -147,16 +149,16 @@ class VideoFolder:
         pieces = decode_videos("video-folder", len(videos), cut, name)
         return Reel(shape, len(classes), pieces, self.frame_rate, {"class": classes}, {"class": names})
 
-    def clips_of(self, reader: Reader) -> UInt8[np.ndarray, "_ T 3 S S"]:
+    def cut_clips(self, reader: Reader) -> UInt8[np.ndarray, "_ T 3 S S"]:
         """The clips of an open video."""
-        frames = self.frames_of(reader)
+        frames = self.select_frames(reader)
         chosen = [frames[start : start + self.span : self.stride] for start in self.starts(len(frames))]
         wanted = sorted(set(chain.from_iterable(chosen)))
         place = {number: position for position, number in enumerate(wanted)}
         pictures = crop_squares(reader(wanted), self.image_size)
         return np.stack([pictures[[place[number] for number in clip]] for clip in chosen])
 
-    def frames_of(self, reader: Reader) -> list[int]:
+    def select_frames(self, reader: Reader) -> list[int]:
         """The numbers of the frames between which a step goes."""
         if self.frame_rate is None:
             return list(range(reader.count))
@@ -179,7 +181,7 @@ class VideoFolder:
 
 
 @contextmanager
-def opened(tree: FileTree, video: Video, decoder: Decoder) -> Iterator[Reader]:
+def open_reader(tree: FileTree, video: Video, decoder: Decoder) -> Iterator[Reader]:
     """A reader of a video, whether it is a file or a folder of images."""
     if not video.files[0].lower().endswith(VIDEOS):
         yield Images(video.files, tree.read)
@@ -188,7 +190,7 @@ def opened(tree: FileTree, video: Video, decoder: Decoder) -> Iterator[Reader]:
         yield reader
 
 
-def found_videos(tree: FileTree) -> dict[str, tuple[str, ...]]:
+def find_videos(tree: FileTree) -> dict[str, tuple[str, ...]]:
     """Videos by name: files, and folders of images that lie in a folder."""
     found: dict[str, tuple[str, ...]] = {}
     for name in tree.stamps:
@@ -201,29 +203,29 @@ def found_videos(tree: FileTree) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def folders(found: Mapping[str, tuple[str, ...]]) -> list[Video]:
+def sort_by_folder(found: Mapping[str, tuple[str, ...]]) -> list[Video]:
     """Videos whose folder is their class, and whose upper folder, if it has such a name, is their part."""
-    parts = {name: part_of(name) for name in found}
+    parts = {name: find_part(name) for name in found}
     if set(parts.values()) - {None}:
-        return [Video(name, found[name], label_of(name), part) for name, part in parts.items() if part is not None]
+        return [Video(name, found[name], class_name(name), part) for name, part in parts.items() if part is not None]
     return [
-        Video(name, files, label_of(name), "test" if is_tenth(hash_text(name)) else "train")
+        Video(name, files, class_name(name), "test" if is_tenth(hash_text(name)) else "train")
         for name, files in found.items()
     ]
 
 
-def label_of(name: str) -> str:
+def class_name(name: str) -> str:
     """The folder that a video lies in."""
     return PurePosixPath(name).parent.name or "all"
 
 
-def part_of(name: str) -> str | None:
+def find_part(name: str) -> str | None:
     """The part that one of a video's upper folders names."""
     upper = PurePosixPath(name).parts[:-1]
     return next((part for part, words in PART_FOLDERS.items() for folder in upper if folder in words), None)
 
 
-def from_table(table: str, text: str, found: Mapping[str, tuple[str, ...]]) -> list[Video]:
+def read_table(table: str, text: str, found: Mapping[str, tuple[str, ...]]) -> list[Video]:
     """The videos that a CSV file lists; their files lie beside it.
 
     Raises:
@@ -232,7 +234,10 @@ def from_table(table: str, text: str, found: Mapping[str, tuple[str, ...]]) -> l
     rows = list(csv.DictReader(io.StringIO(text)))
     if not rows or not {"file", "label"} <= set(rows[0]):
         raise PretaskError(
-            "video-folder", "the columns file and label", f"{table} without them", "Mend its first line."
+            "video-folder",
+            "the columns file and label",
+            f"{table} without them",
+            "Begin it with the line file,label,split.",
         )
     splits = {row.get("split") or split_by_hash(row["file"]) for row in rows}
     has_test = "test" in splits
@@ -244,7 +249,10 @@ def from_table(table: str, text: str, found: Mapping[str, tuple[str, ...]]) -> l
         if part is None or name not in found:
             lack = f"the split '{split}'" if part is None else f"no such file as {name}"
             raise PretaskError(
-                "video-folder", f"files and splits (train, val, test) that exist in {table}", lack, "Mend that row."
+                "video-folder",
+                f"files and splits (train, val, test) that exist in {table}",
+                lack,
+                "Correct that row, or put the file there.",
             )
         videos.append(Video(name, found[name], row["label"], "train" if has_test and split != "test" else part))
     return videos

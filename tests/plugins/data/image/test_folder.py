@@ -13,7 +13,7 @@ from pretask_plugins.data.image import folder
 from pretask_plugins.data.image.folder import Folder
 
 SIDE = 8
-LEVELS = {"ant": 30, "bee": 120, "cow": 220}  # the grey of each class's images
+LEVELS = {"ant": 30, "bee": 120, "cow": 220}  # the gray of each class's images
 
 
 @pytest.fixture(autouse=True)
@@ -132,19 +132,19 @@ def test_a_tar_file_for_each_part_is_the_folder_that_they_were_made_of(tmp_path:
 
 
 @pytest.mark.parametrize(("width", "height"), [(31, 17), (17, 31), (9, 9)])
-@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("gray", [False, True])
 def test_images_are_resized_by_their_short_side_and_cut_from_the_middle(
-    tmp_path: Path, width: int, height: int, grey: bool
+    tmp_path: Path, width: int, height: int, gray: bool
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     for name in "ab":
         write(tmp_path / "d" / "train" / "ant" / f"{name}.png")
         Image.fromarray(noise).save(tmp_path / "d" / "train" / "ant" / f"{name}.png")
-    seen = Folder(tmp_path / "d", image_size=SIDE, grayscale=grey)("train").data[0].numpy()
-    image, short = Image.fromarray(noise).convert("L" if grey else "RGB"), min(width, height)
+    seen = Folder(tmp_path / "d", image_size=SIDE, grayscale=gray)("train").data[0].numpy()
+    image, short = Image.fromarray(noise).convert("L" if gray else "RGB"), min(width, height)
     left, top = (width - short) / 2, (height - short) / 2
     square = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=(left, top, left + short, top + short))
-    assert np.array_equal(seen, np.asarray(square)[None] if grey else np.asarray(square).transpose(2, 0, 1))
+    assert np.array_equal(seen, np.asarray(square)[None] if gray else np.asarray(square).transpose(2, 0, 1))
 
 
 def test_a_jpeg_is_what_pil_decodes(tmp_path: Path) -> None:
@@ -169,9 +169,9 @@ def test_a_photograph_that_was_taken_sideways_is_seen_upright(tmp_path: Path) ->
 
 
 def test_grey_gives_one_channel(tmp_path: Path) -> None:
-    grey = Folder(in_parts(tmp_path / "d"), image_size=SIDE, grayscale=True)("train")
-    assert grey.observed.shape == (1, SIDE, SIDE)
-    assert levels(grey)[::3] == list(LEVELS.values())
+    gray = Folder(in_parts(tmp_path / "d"), image_size=SIDE, grayscale=True)("train")
+    assert gray.observed.shape == (1, SIDE, SIDE)
+    assert levels(gray)[::3] == list(LEVELS.values())
 
 
 def test_unreadable_images_are_counted_and_named(tmp_path: Path) -> None:

@@ -165,7 +165,7 @@ def test_images_are_decoded_once_and_anew_when_the_files_change(
         raise AssertionError("decoded again")
 
     with monkeypatch.context() as broken:
-        broken.setattr(ours, "pixels", fail)
+        broken.setattr(ours, "crop_square", fail)
         assert data("test").fingerprint == first.fingerprint
     cifar(tmp_path / "d", monkeypatch, each=5)
     assert len(data("test")) == 5
@@ -175,7 +175,7 @@ def test_every_name_is_a_data_set_of_torchvision_whose_parts_exist() -> None:
     for name in ours.Name.__args__:  # type: ignore[attr-defined]
         assert hasattr(torchvision.datasets, name)
     names = set(ours.Name.__args__)  # type: ignore[attr-defined]
-    assert set(ours.SPLITS) | set(ours.GREY) | set(ours.VARIED) | set(ours.UNDIVIDED) <= names == set(ours.FILES)
+    assert set(ours.SPLITS) | set(ours.GRAYSCALE) | set(ours.VARIED) | set(ours.UNDIVIDED) <= names == set(ours.FILES)
 
 
 def test_another_part_than_train_and_test_is_unknown(tmp_path: Path) -> None:

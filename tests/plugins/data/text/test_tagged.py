@@ -8,7 +8,7 @@ import pytest
 import torch
 from pretask import PretaskError
 from pretask_plugins.data.text.corpus import is_for_test
-from pretask_plugins.data.text.tagged import NONE
+from pretask_plugins.data.text.tagged import NO_TAG
 from pretask_plugins.data.text.text import Text
 
 CONLLU = """# text = Don't go.
@@ -61,7 +61,7 @@ def test_a_label_sits_where_its_word_begins_whatever_the_tokenizer(tokenizer: st
     assert adjective[0] == "ADJ"
     assert adjective[1].startswith("naïve"[: 1 if tokenizer == "bpe" else None])
     assert all(data.decode([number]).strip() for number in rows.data[labels.value >= 0].tolist())  # never a mere space
-    assert not bool((labels.value[rows.data == data.tokenization.vocabulary.id("pad")] != NONE).any())
+    assert not bool((labels.value[rows.data == data.tokenization.vocabulary.id("pad")] != NO_TAG).any())
 
 
 def test_one_letter_words_of_known_labels_line_up_with_their_ids(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from pretask import PretaskError
-from pretask_plugins.data.text.corpus import LONGEST, cut, is_for_test
+from pretask_plugins.data.text.corpus import MAX_PIECE_CHARACTERS, cut, is_for_test
 from pretask_plugins.data.text.text import Text
 
 PAD, END, SEPARATOR = 0, 3, 4
@@ -158,7 +158,7 @@ def test_a_document_is_cut_before_spaces_and_nothing_of_it_is_lost() -> None:
     text = "word " * 40_000 + "x" * 200_000
     pieces = list(cut([text[:7], text[7:]]))
     assert "".join(piece.text for piece in pieces) == text
-    assert max(len(piece.text) for piece in pieces) <= LONGEST
+    assert max(len(piece.text) for piece in pieces) <= MAX_PIECE_CHARACTERS
     assert [piece.then for piece in pieces] == [""] * (len(pieces) - 1) + ["end"]
     assert pieces[1].text.startswith(" word")
 

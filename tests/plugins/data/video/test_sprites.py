@@ -7,8 +7,8 @@ import pytest
 import torch
 from pretask import Draws, PretaskError, Unknown
 from pretask_plugins.data.video.painting import SHAPES, inside
-from pretask_plugins.data.video.physics import GRAVITY, drift, fall, mirrored
-from pretask_plugins.data.video.sprites import COURSES, NOISE, Sprites, grain
+from pretask_plugins.data.video.physics import GRAVITY, drift, fall, fold
+from pretask_plugins.data.video.sprites import COURSES, NOISE_STD, Sprites, grain
 from scipy import stats
 
 TINY = Sprites(size=12, test_size=6, length=4, image_size=24)
@@ -85,8 +85,8 @@ def test_a_disc_is_round_and_a_square_is_square() -> None:
 
 def test_grain_has_the_deviation_that_it_is_said_to_have() -> None:
     noise = grain(Draws(torch.arange(8)), torch.Size((8, 4, 3, 20, 20)))
-    assert float(noise.std()) == pytest.approx(NOISE, rel=0.02)
-    assert abs(float(noise.mean())) < 0.05 * NOISE
+    assert float(noise.std()) == pytest.approx(NOISE_STD, rel=0.02)
+    assert abs(float(noise.mean())) < 0.05 * NOISE_STD
 
 
 def test_falling_sprites_lose_energy_and_stay_between_walls_and_floor() -> None:
@@ -133,7 +133,7 @@ def test_only_drifting_is_as_likely_backwards(move: object) -> None:
 def test_drifting_sprites_keep_their_speed_between_mirrors() -> None:
     motion = drift(Draws(torch.arange(50)), radii(50), 10, 12.0)
     speed = motion.place.diff(dim=2).abs()
-    free = (mirrored(torch.tensor(0.5)) == 0.5) & (speed.amax(2) - speed.amin(2) < 1e-5)
+    free = (fold(torch.tensor(0.5)) == 0.5) & (speed.amax(2) - speed.amin(2) < 1e-5)
     assert float(free.float().mean()) > 0.2
     assert float(motion.angle.diff(dim=2).diff(dim=2).abs().max()) < 1e-4
 

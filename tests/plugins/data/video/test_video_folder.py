@@ -12,10 +12,10 @@ from pretask import PretaskError
 from pretask_plugins.data.file_tree import FileTree
 from pretask_plugins.data.video import readers
 from pretask_plugins.data.video.clips import crop_squares
-from pretask_plugins.data.video.readers import at_rate, available, open_video, sound
+from pretask_plugins.data.video.readers import at_rate, available, check_times, open_video
 from pretask_plugins.data.video.video_folder import VideoFolder
 
-LEVEL = 6  # grey levels from one frame to the next
+LEVEL = 6  # gray levels from one frame to the next
 DECODERS = ("pyav", *(["decord"] if readers.importable("decord") else []))
 
 
@@ -90,9 +90,9 @@ def test_decoders_give_the_same_pictures(root: Path) -> None:
     for name in DECODERS:
         data = VideoFolder(root, length=3, image_size=16, decoder=name)  # type: ignore[arg-type]
         with FileTree("video-folder", root) as tree:
-            found.append(next(iter(data.reel(tree, data.listed(tree)[:1], ["cat"]).clips)))
+            found.append(next(iter(data.reel(tree, data.list_videos(tree)[:1], ["cat"]).clips)))
     one, other = found[0], found[-1]
-    assert int(np.abs(one.astype(int) - other.astype(int)).max()) <= 3  # two versions of one colour conversion
+    assert int(np.abs(one.astype(int) - other.astype(int)).max()) <= 3  # two versions of one color conversion
 
 
 def test_a_table_names_classes_and_splits_and_val_is_trained_on_where_there_is_a_test(tmp_path: Path) -> None:
@@ -174,8 +174,8 @@ def test_the_short_side_is_resized_and_the_middle_cut_out() -> None:
 
 
 def test_times_that_make_no_sense_are_replaced_by_the_rate() -> None:
-    assert sound(np.array([-3e17] * 3), 2.0).tolist() == [0.0, 0.5, 1.0]  # type: ignore[union-attr]
-    assert sound(np.array([0.0, 0.0]), 0.0) is None
+    assert check_times(np.array([-3e17] * 3), 2.0).tolist() == [0.0, 0.5, 1.0]  # type: ignore[union-attr]
+    assert check_times(np.array([0.0, 0.0]), 0.0) is None
 
 
 def test_without_any_decoder_there_is_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
