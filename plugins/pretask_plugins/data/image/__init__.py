@@ -16,7 +16,7 @@ def pretask_components() -> Iterator[Component]:
         "folder",
         "pretask_plugins.data.image.folder:Folder",
         modality="image",
-        summary="Your own images: root/train/CLASS/*.jpg, root/CLASS/*.jpg, or tar files of these.",
+        summary="Your own images: root/train/CLASS/*.jpg or root/CLASS/*.jpg, also in tar files.",
     )
     yield data(
         "torchvision",

@@ -15,7 +15,7 @@ def pretask_components() -> Iterator[Component]:
         "sprites",
         "pretask_plugins.data.video.sprites:Sprites",
         modality="video",
-        summary="Textured shapes that fall, bounce and hide one another, with masks; made from a seed.",
+        summary="Seeded clips of shapes that fall, bounce and hide one another, with masks.",
         version=2,  # 1 had no courses
         small={"size": 32, "test_size": 16, "length": 8, "image_size": 32},
     )
@@ -23,7 +23,7 @@ def pretask_components() -> Iterator[Component]:
         "frames",
         "pretask_plugins.data.video.frames:Frames",
         modality="video",
-        summary="Sequences in the layout of DAVIS (JPEGImages, Annotations); also from a tar file.",
+        summary="Sequences of frames with masks in the layout of DAVIS; also from a tar file.",
         source="Perazzi et al. 2016 (the layout)",
     )
     yield data(

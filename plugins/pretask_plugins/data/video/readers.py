@@ -167,7 +167,7 @@ def at_rate(times: Float[np.ndarray, " F"], rate: float) -> list[int]:
     """The numbers of the frames that are shown at 0, 1 / rate, 2 / rate … seconds: the newest one at each.
 
     >>> at_rate(np.array([0.0, 0.1, 0.2, 0.5, 0.6]), 5.0)
-    [0, 2, 2, 3]
+    [0, 2, 2, 4]
     """
     moments = np.arange(int(times[-1] * rate + 1e-6) + 1) / rate
     return [int(number) for number in np.searchsorted(times, moments + 1e-6, side="right") - 1]

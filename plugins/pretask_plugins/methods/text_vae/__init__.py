@@ -3,8 +3,7 @@
 The method in the order of its equations; x is a sentence of words x_1 … x_L, z its code:
 
 1. x is shown whole, and is the target as well: splits/whole.py.
-2. h = the last state of an LSTM that reads x (section 3): models/text/lstm.py; the mean over a row's words of the
-   features is not taken, `pooled` is that state.
+2. h is the last state of an LSTM that reads x (section 3): models/text/lstm.py, whose pooled feature it is.
 3. q(z | x) = N(mu, diag sigma^2), where (mu, log sigma^2) is linear in h (Kingma and Welling, equation 9), and a draw
    z = mu + sigma * epsilon (equation 4): objectives/vae/gaussian.py and latent_model.py.
 4. p(x | z) = the product over i of p(x_i | z), a softmax at every position: objectives/vae/decoders.py computes its
