@@ -29,7 +29,7 @@ def predicted(task: Task, row: torch.Tensor) -> Mapping[str, torch.Tensor]:
         return task.predict(Batch(row), Draws(torch.arange(len(row))))
 
 
-def test_every_position_is_asked_for_its_two_neighbours_where_it_has_them() -> None:
+def test_every_position_has_a_label_its_two_neighbours_where_it_has_them() -> None:
     present = torch.tensor([[True] * 4 + [False] * 2])
     _, targets = BothWays()(Batch(ROW, present=present), Draws(torch.arange(1)))
     asks = {
@@ -83,7 +83,7 @@ def test_models_that_see_too_much_or_only_one_side_are_refused() -> None:
             compose(TEXT, BothWays(), model, CrossEntropy)
 
 
-def test_the_bigram_guess_looks_left_for_the_next_word_and_right_for_the_previous() -> None:
+def test_the_bigram_prediction_looks_left_for_the_next_word_and_right_for_the_previous() -> None:
     cycle = torch.tensor([[1, 2, 3, 4, 1, 2]])  # every word tells both neighbours
     split = BothWays().fit(TEXT, [])
     guess = split.trivial_predictors([Batch(cycle.repeat(500, 1))])["bigram"](Batch(cycle), Draws(torch.arange(1)))

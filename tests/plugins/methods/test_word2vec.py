@@ -106,10 +106,10 @@ def test_rare_and_special_words_are_no_words_here() -> None:
         [2, 3, 2, 3],
         [3, 2, 3, 2],
     ]
-    asked = targets["context"].weight
-    assert asked is not None
-    assert torch.equal(asked > 0, inputs.present[:, 0])
-    assert set(targets["context"].value[asked > 0].flatten().tolist()) <= {2, 3}
+    has_label = targets["context"].weight
+    assert has_label is not None
+    assert torch.equal(has_label > 0, inputs.present[:, 0])
+    assert set(targets["context"].value[has_label > 0].flatten().tolist()) <= {2, 3}
 
 
 @pytest.mark.parametrize("size", [1, 5])

@@ -91,7 +91,7 @@ def test_x_and_y_together_are_t(split: Any, modality: str) -> None:
 
 
 @pytest.mark.parametrize(("split", "modality"), WINDOWS, ids=name)
-def test_a_window_shows_and_asks_the_truth_and_withholds_the_rest(split: Any, modality: str) -> None:
+def test_a_window_shows_and_predicts_the_truth_and_withholds_the_rest(split: Any, modality: str) -> None:
     batch, split = noise(modality), ready(split, modality)
     inputs, targets = split(batch, Draws(batch.index))
     whole = as_views(batch.data, split.frame)
@@ -127,7 +127,7 @@ def test_hidden_content_never_shows_in_x(split: Any, modality: str) -> None:
 
 
 @each
-def test_what_is_visible_is_never_asked(split: Any, modality: str) -> None:
+def test_what_is_visible_is_never_predicted(split: Any, modality: str) -> None:
     batch, split = noise(modality), ready(split, modality)
     inputs, targets = split(batch, Draws(batch.index))
     target = the_target(targets)
@@ -238,7 +238,7 @@ def test_the_laws_of_time_are_where_they_say() -> None:
     assert seen_and_asked(past_from_present(context_length=1, prediction_length=4)) == ([10], [6, 7, 8, 9])
 
 
-def test_frames_asked_for_stand_side_by_side_in_order() -> None:
+def test_frames_predicted_stand_side_by_side_in_order() -> None:
     clip = (torch.arange(8, dtype=torch.uint8) * 10).view(1, 8, 1, 1, 1).expand(2, 8, 3, 16, 16)
     _, targets = future_from_recent_past(patch=8, context_length=2, prediction_length=3)(
         Batch(clip), Draws(torch.arange(2))
@@ -255,7 +255,7 @@ def test_a_spread_cut_falls_everywhere_within_its_bounds() -> None:
 
 
 @pytest.mark.parametrize(("split", "modality"), [pair for pair in EVERY if pair[1] in ("text", "audio")], ids=name)
-def test_padding_is_never_asked_and_never_touched(split: Any, modality: str) -> None:
+def test_padding_is_never_predicted_and_never_touched(split: Any, modality: str) -> None:
     split, batch = ready(split, modality), noise(modality)
     length = torch.arange(12) * 4 + 8 if modality == "text" else (torch.arange(12) + 8) * 20
     present = torch.arange(batch.data.shape[1]) < length.clamp(max=batch.data.shape[1])[:, None]

@@ -132,9 +132,9 @@ def test_a_tar_file_that_ends_early_is_told(tmp_path: Path) -> None:
 
 def test_numbers_and_patterns_that_make_no_sense_are_refused() -> None:
     for options in ({"seconds": 0.0}, {"sample_rate": 0}, {"label_pattern": "("}, {"test_pattern": "*"}):
-        with pytest.raises(PretaskError, match=r"data\.") as told:
+        with pytest.raises(PretaskError, match=r"data\.") as caught:
             AudioFolder(Path("d"), **options)
-        assert told.value.exit_code == 2
+        assert caught.value.exit_code == 2
     for few in ({"size": 0}, {"test_size": 0}, {"seconds": 0.0}, {"noise_std": float("nan")}):
         with pytest.raises(PretaskError, match=r"tones needs data\."):
             Tones(**few)

@@ -33,7 +33,7 @@ def test_a_fifth_of_every_class_is_held_out() -> None:
 
 
 @pytest.mark.parametrize("size", [5, 8, 32])
-def test_digits_have_the_size_that_is_asked_for(size: int) -> None:
+def test_digits_have_the_size_that_has_a_label(size: int) -> None:
     samples = Digits(size)("test")
     assert samples.data.shape == (355, 1, size, size)
     assert samples.observed.shape == (1, size, size)

@@ -1,4 +1,4 @@
-"""Promises of the pictures: each depends on its number alone; a thing is told by its parts and where they are."""
+"""Promises of the pictures: each depends on its number alone; a thing is known by its parts and where they are."""
 
 from dataclasses import fields, replace
 from pathlib import Path
@@ -207,7 +207,7 @@ def test_nothing_of_a_part_is_outside_its_window() -> None:
 
 
 def cover_everywhere(part: Brush, size: int) -> np.ndarray:
-    """What a part covers, by brute force: sixteen points in every pixel, each asked by the shape's own equation."""
+    """What a part covers, by brute force: sixteen points in every pixel, each tested by the shape's own equation."""
     line = (np.arange(4 * size) + 0.5) / (4 * size)
     x, y = line[None, :] - part.center[0], part.center[1] - line[:, None]
     sine, cosine = np.sin(part.turn), np.cos(part.turn)
@@ -238,7 +238,7 @@ def test_pixels_have_their_middles_evenly_in_the_picture() -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         ({"num_classes": 9}, "from 2 to 8"),
         ({"num_classes": 1}, "from 2 to 8"),
@@ -246,8 +246,8 @@ def test_pixels_have_their_middles_evenly_in_the_picture() -> None:
         ({"image_size": 8}, "at least 16 pixels"),
     ],
 )
-def test_an_option_out_of_range_is_refused_with_its_range(options: dict[str, int], told: str) -> None:
-    with pytest.raises(PretaskError, match=told) as caught:
+def test_an_option_out_of_range_is_refused_with_its_range(options: dict[str, int], message: str) -> None:
+    with pytest.raises(PretaskError, match=message) as caught:
         Shapes(**options)
     assert caught.value.exit_code == 2
 

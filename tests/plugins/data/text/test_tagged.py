@@ -94,12 +94,12 @@ def test_packed_rows_are_the_same_text_without_labels(tmp_path: Path) -> None:
 
 
 def test_a_compressed_file_alone_holds_out_a_tenth_of_its_sentences(tmp_path: Path) -> None:
-    said = [f"w{number}" for number in range(300)]
-    (tmp_path / "all.conll.gz").write_bytes(gzip.compress("\n\n".join(f"{word}\tX" for word in said).encode()))
+    words = [f"w{number}" for number in range(300)]
+    (tmp_path / "all.conll.gz").write_bytes(gzip.compress("\n\n".join(f"{word}\tX" for word in words).encode()))
     data = Text(tmp_path / "all.conll.gz", length=4, tokenizer="words", vocab_size=400)
     train, test = data("train"), data("test")
     assert len(train) + len(test) == 300
-    assert len(test) == sum(is_for_test(word) for word in said)
+    assert len(test) == sum(is_for_test(word) for word in words)
     assert data("train").labels["tag"].names == data("test").labels["tag"].names == ("X",)
 
 

@@ -93,7 +93,7 @@ def test_the_entropy_of_sentences_is_that_of_all_of_them() -> None:
     assert DATA.entropy("all", first=True) == pytest.approx(nats / words, abs=1e-9)
 
 
-def test_the_cost_of_a_guess_from_one_word_is_that_of_counted_pairs() -> None:
+def test_the_cost_of_a_prediction_from_one_word_is_that_of_counted_pairs() -> None:
     pairs: Counter[tuple[int, int]] = Counter()
     for probability, words in EVERY:
         for pair in pairwise(words):

@@ -148,9 +148,9 @@ def test_numbers_and_patterns_that_make_no_sense_are_refused() -> None:
         {"train_pattern": "("},
         {"test_pattern": "*"},
     ):
-        with pytest.raises(PretaskError, match=r"frames needs .*data\.") as told:
+        with pytest.raises(PretaskError, match=r"frames needs .*data\.") as caught:
             Frames(Path("d"), **options)
-        assert told.value.exit_code == 2
+        assert caught.value.exit_code == 2
 
 
 def test_missing_and_ambiguous_layouts_are_refused(davis: Path, tmp_path: Path) -> None:

@@ -161,9 +161,9 @@ def test_short_empty_and_foreign_files_are_named_together(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("rate", [0.0, -5.0, float("nan"), float("inf"), 1e9])
 def test_rates_that_no_film_has_are_refused(rate: float) -> None:
-    with pytest.raises(PretaskError, match=r"data\.frame_rate above 0 and up to 1000") as told:
+    with pytest.raises(PretaskError, match=r"data\.frame_rate above 0 and up to 1000") as caught:
         VideoFolder(Path("videos"), frame_rate=rate)
-    assert told.value.exit_code == 2
+    assert caught.value.exit_code == 2
 
 
 def test_the_short_side_is_resized_and_the_middle_cut_out() -> None:
