@@ -137,7 +137,7 @@ def test_new_data_is_the_same_for_a_sample_however_many_there_are_and_shows_its_
     modality: str, registry: Registry
 ) -> None:
     found = registry.find("data", name_of("data", modality))
-    few, many = (build(found, {"samples": count})("train") for count in (8, 200))
+    few, many = (build(found, {"size": count})("train") for count in (8, 200))
     assert torch.equal(few.data, many.data[:8])
     assert few.observed.modality == modality
     assert many.labels["class"].value.bincount().min() > 20

@@ -132,7 +132,7 @@ def test_who_knows_where_the_thing_stands_can_name_it_and_who_does_not_cannot() 
     assert share_right(pictures.float().mean((2, 3)), labels) < 0.25  # mean color; 0.125 at chance
 
 
-def test_a_part_has_its_own_colour_where_nothing_is_before_it() -> None:
+def test_a_part_has_its_own_color_where_nothing_is_before_it() -> None:
     scenes = scenes_of(64)
     plain = replace(
         scenes.parts, texture=torch.zeros_like(scenes.parts.texture), cover=(scenes.parts.cover > 0).float()
