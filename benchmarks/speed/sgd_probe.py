@@ -101,7 +101,7 @@ def timed(work: Callable[[], Any]) -> tuple[float, Any]:
 
 def compare(root: Path, model: str, size: int, samples: int, tests: int) -> dict[str, Any]:
     """Seconds and accuracies of both."""
-    settings = {"data.root": str(root), "data.size": size, "model.name": model}
+    settings = {"data.root": str(root), "data.image_size": size, "model.name": model}
     plan = make_plan(Registry.load(), "vae", parts={"data": "folder", "model": "timm"}, settings=settings)
     built = build_parts(plan, torch.device("cpu"))
     task, train, test = built.compose(torch.device("cpu")), subset(built.train, samples), subset(built.test, tests)

@@ -105,7 +105,7 @@ def test_the_split_of_a_new_task_is_learned_on_the_data_and_network_of_its_prese
     name = name_of("task", modality)
     plan = make_plan(registry, name, preset="small", evaluators=[])
     parts = {part: build(plan.parts[part], plan.of(part)) for part in ("split", "objective", "model")}
-    given = {**plan.of("data"), "samples": 128, "test": 16} if modality != "image" else {}
+    given = {**plan.of("data"), "size": 128, "test_size": 16} if modality != "image" else {}
     samples = build(plan.parts["data"], given)("train")
     recipe = replace(plan.recipe, batch=32, samples=32 * STEPS[modality], channels_last=False)
     task = compose(samples.observed, parts["split"], parts["model"], parts["objective"], recipe)
@@ -137,7 +137,7 @@ def test_new_data_is_the_same_for_a_sample_however_many_there_are_and_shows_its_
     modality: str, registry: Registry
 ) -> None:
     found = registry.find("data", name_of("data", modality))
-    few, many = (build(found, {"samples": count})("train") for count in (8, 200))
+    few, many = (build(found, {"size": count})("train") for count in (8, 200))
     assert torch.equal(few.data, many.data[:8])
     assert few.observed.modality == modality
     assert many.labels["class"].value.bincount().min() > 20

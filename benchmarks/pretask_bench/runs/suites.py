@@ -58,7 +58,7 @@ class Division(Strict):
         given: Options of the data that whoever runs the suite sets, such as `root`.
         samples: Seen in training.
         preset: The settings of a task that are taken, where it has them.
-        settings: Options of data and evaluators, such as {"data.size": 32}.
+        settings: Options of data and evaluators, such as {"data.image_size": 32}.
         tasks: Further settings by task, such as {"relative-position": {"preset": "demo"}}; other tasks enter as well.
         without: Tasks that are not run, although their modality fits; a record of one may still enter.
         measures: What ranks; their evaluators are run.

@@ -1,10 +1,13 @@
-"""Generic splits: a mask law says which part of t is hidden, one engine hides it and asks for it; and the identity.
+"""Generic splits: a mask generator says which part of t is hidden, one split hides and predicts it; and the identity.
 
 Source: LeCun's "predict any part from any other part" as taught by Hu, DSC190 lecture 5 (2021); any-from-any after He
 et al. 2022 (masked autoencoders), occluded-from-visible after Pathak et al. 2016 (context encoders).
-Differs: what is hidden stays in its place in x, erased (grey, silence, the mask token), with `visible` saying so; a
+Differs: what is hidden stays in its place in x, erased (gray, silence, the mask token), with `visible` saying so; a
 model may skip it. Losses are the objective's business: no adversary, no overlap weighted more.
 Axes: see the modules.
+
+In the order of the data: masked_splits.py has the options, mask_generators.py draws masks, patches.py cuts t into
+patches, masking.py hides and predicts; trivial_predictors.py, with fill.py and ridge.py, is what models must beat.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,19 +15,19 @@ from typing import Any
 
 from pretask import Component, hookimpl, split
 
-HERE = "pretask_plugins.splits"
+FOLDER = "pretask_plugins.splits"
 SOURCE = "Hu 2021, after LeCun"
 KINDS = {"image": {"values"}, "video": {"values"}, "audio": {"values"}, "text": {"categories"}}
 IN_TIME = {modality: kinds for modality, kinds in KINDS.items() if modality != "image"}
-IN_ROWS = {modality: KINDS[modality] for modality in ("image", "video")}
+IN_SPACE = {modality: KINDS[modality] for modality in ("image", "video")}
 SMALL: Mapping[str, Any] = {"patch": 8, "frame": 250}
 
 
-def hiding(name: str, law: str, kinds: Mapping[str, set[str]], summary: str, source: str = SOURCE) -> Component:
-    """The declaration of one mask law."""
+def declare_masked(name: str, kinds: Mapping[str, set[str]], summary: str, source: str = SOURCE) -> Component:
+    """Return the declaration of a masked split, whose function has its name."""
     return split(
         name,
-        f"{HERE}.laws:{law}",
+        f"{FOLDER}.masked_splits:{name.replace('-', '_')}",
         modality=tuple(kinds),
         targets=kinds,
         views=None,
@@ -36,25 +39,35 @@ def hiding(name: str, law: str, kinds: Mapping[str, set[str]], summary: str, sou
 
 @hookimpl
 def pretask_components() -> Iterator[Component]:
-    """Declare the identity and the six."""
+    """Declare the identity and the six masked splits."""
     yield split(
         "whole",
-        f"{HERE}.whole:Whole",
+        f"{FOLDER}.whole:Whole",
         modality=tuple(KINDS),
         targets=KINDS,
         views=None,
         hidden=False,
-        summary="Can t be told from what little passes a bottleneck? Nothing is hidden.",
+        summary="Identity: reconstruct the whole input through a bottleneck.",
         source="Kingma and Welling 2014",
         small={"frame": 250},
     )
-    yield hiding("any-from-any", "AnyFromAny", KINDS, "What was in the pieces that are missing?", "He et al. 2022")
-    yield hiding("future-from-past", "FutureFromPast", IN_TIME, "What comes next, given all that came before?")
-    yield hiding(
-        "future-from-recent-past", "FutureFromRecentPast", IN_TIME, "What comes next, given only what came just before?"
+    yield declare_masked(
+        "any-from-any",
+        KINDS,
+        "Masked autoencoding: predict random patches from the rest (He 2022).",
+        "He et al. 2022",
     )
-    yield hiding("past-from-present", "PastFromPresent", IN_TIME, "What came just before this?")
-    yield hiding("top-from-bottom", "TopFromBottom", IN_ROWS, "What is above the lower half?")
-    yield hiding(
-        "occluded-from-visible", "Occluded", KINDS, "What is behind the block in the way?", "Pathak et al. 2016"
+    yield declare_masked("future-from-past", IN_TIME, "Prediction: all that comes after a boundary from all before it.")
+    yield declare_masked(
+        "future-from-recent-past", IN_TIME, "Prediction: a window after a boundary, from a window before it."
+    )
+    yield declare_masked(
+        "past-from-present", IN_TIME, "Retrodiction: a window before a boundary, from a window after it."
+    )
+    yield declare_masked("top-from-bottom", IN_SPACE, "Completion: predict one half of an image from the other half.")
+    yield declare_masked(
+        "occluded-from-visible",
+        KINDS,
+        "Inpainting: predict a hidden block from what is around it (Pathak 2016).",
+        "Pathak et al. 2016",
     )

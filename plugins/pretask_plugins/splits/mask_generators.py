@@ -1,339 +1,298 @@
-"""The six mask laws of the lecture: what x shows, and what is asked.
+"""Mask generators: which patches of t are visible, and which are predicted.
 
-Axes: B batch, V views (T frames of a clip, else 1), `...` the pieces of one view, N places of a sequence.
+Source: He et al., CVPR 2022, section 3 (random patches); Pathak et al., CVPR 2016, section 3.3 (a block); Hu, DSC190
+lecture 5 (2021), after LeCun (one side, and windows of time).
+Axes: B batch, V views (T frames of a clip, else 1), `...` the patches of one view, N places of a sequence.
 """
 
 import math
-from abc import abstractmethod
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from math import prod
-from typing import ClassVar, Literal, NamedTuple
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Int
-from pretask import Batch, Draws, Incompatible
+from pretask import Draws, Incompatible
 from torch import Tensor
 
-from pretask_plugins.splits import fill
-from pretask_plugins.splits.masking import Hiding, Mask, Size
-from pretask_plugins.splits.trivial_predictors import Predictor
+from pretask_plugins.splits.masking import Mask, PatchGrid
 
 Place = int | Int[Tensor, " B"]
+PLACES = {"video": "frames", "text": "tokens", "audio": "frames of split.frame samples"}  # of a sequence
 
 
 @dataclass(frozen=True)
-class AnyFromAny(Hiding):
-    """Hide a share of all pieces, wherever they lie; in a clip at the same places of every frame.
+class RandomPatches:
+    """Hide some of all patches, wherever they lie; in a clip at the same places of every frame.
 
     Args:
-        share: Of the pieces that are hidden: exactly so many of every sample.
-
-    Source: He et al., CVPR 2022, section 3 (share .75, patch 16). Differs: pixels are not normalised patch by patch.
+        mask_ratio: Fraction of the patches that is hidden: exactly so many of every sample.
     """
 
-    share: float = 0.5
+    mask_ratio: float
 
-    name: ClassVar[str] = "any-from-any"
+    @property
+    def is_constant(self) -> bool:
+        """Other patches are hidden of every sample."""
+        return False
 
-    def check(self, views: int, grid: tuple[int, ...], modality: str) -> None:
-        """Something must be hidden and something shown."""
-        check_share(self.name, self.share)
-        hidden = round(self.share * prod(grid))
-        if not 0 < hidden < prod(grid):
-            raise too_few(self.name, f"so many pieces that {self.share} of them are some, not all", f"{prod(grid)}")
+    @property
+    def mirror_axis(self) -> None:
+        """Hidden patches lie on all sides of visible ones."""
+        return
 
-    def shown(self, grid: tuple[int, ...]) -> int:
-        """All but the hidden share."""
-        return prod(grid) - round(self.share * prod(grid))
+    def check(self, who: str, views: int, shape: tuple[int, ...], modality: str) -> None:
+        """Raise Incompatible unless something is hidden and something visible."""
+        check_fraction(who, "mask_ratio", self.mask_ratio)
+        if not 0 < round(self.mask_ratio * prod(shape)) < prod(shape):
+            raise too_few(who, f"so many patches that {self.mask_ratio} of them are some, not all", f"{prod(shape)}")
 
-    def mask(self, draws: Draws, size: Size) -> Mask:
-        """The pieces in random order; the first ones are hidden. Padding comes last."""
-        length = size.length[:, None] if len(size.grid) == 1 else prod(size.grid)
-        place = torch.arange(prod(size.grid), device=draws.index.device)
-        order = torch.where(place < length, draws.uniform("order", prod(size.grid)), 2.0)
+    def count_visible(self, shape: tuple[int, ...]) -> int:
+        """Return how many patches are not hidden."""
+        return prod(shape) - round(self.mask_ratio * prod(shape))
+
+    def target_frames(self, views: int) -> None:
+        """Every frame predicts its own part."""
+
+    def __call__(self, draws: Draws, grid: PatchGrid) -> Mask:
+        """Hide the first patches of a random order, in which padding comes last."""
+        length = grid.length[:, None] if len(grid.shape) == 1 else prod(grid.shape)
+        place = torch.arange(prod(grid.shape), device=draws.index.device)
+        order = torch.where(place < length, draws.uniform("order", prod(grid.shape)), 2.0)
         rank = order.argsort(1).argsort(1)
-        return hide((rank < count(self.share, length)).view(-1, *size.grid), size)
+        return hide((rank < round_fraction(self.mask_ratio, length)).view(-1, *grid.shape), grid)
 
 
 @dataclass(frozen=True)
-class Occluded(Hiding):
+class Block:
     """Hide one block: a rectangle of an image, the same in every frame of a clip; a span of a text or a recording.
 
     Args:
-        share: Of t that the block hides, about: its sides are whole pieces.
-        place: Anywhere, or in the middle.
-
-    Source: Pathak et al., CVPR 2016, section 3.3 (the middle, share .25).
+        mask_ratio: Fraction of t that the block hides, about: its sides are whole patches.
+        position: Anywhere, or in the middle.
     """
 
-    share: float = 0.25
-    place: Literal["random", "centre"] = "random"
-
-    name: ClassVar[str] = "occluded-from-visible"
-
-    def check(self, views: int, grid: tuple[int, ...], modality: str) -> None:
-        """The block must be smaller than t."""
-        check_share(self.name, self.share)
-        if all(self.side(each, len(grid)) >= each for each in grid):
-            raise too_few(self.name, f"more pieces than a block of share {self.share} hides", f"{prod(grid)}")
-
-    def shown(self, grid: tuple[int, ...]) -> int:
-        """All but the block."""
-        return prod(grid) - prod(self.side(each, len(grid)) for each in grid)
+    mask_ratio: float
+    position: Literal["random", "center"]
 
     @property
-    def steady(self) -> bool:
-        """In the middle."""
-        return self.place == "centre"
+    def is_constant(self) -> bool:
+        """Whether the block is in the middle of every sample."""
+        return self.position == "center"
 
-    def side(self, pieces: int, axes: int) -> int:
-        """Pieces of the block along an axis of so many, at least one."""
-        return max(round(math.pow(self.share, 1 / axes) * pieces), 1)
+    @property
+    def mirror_axis(self) -> None:
+        """What is visible lies on all sides of the block."""
+        return
 
-    def mask(self, draws: Draws, size: Size) -> Mask:
-        """The block's extent along each axis; it lies where all of them meet."""
-        if len(size.grid) == 1:
-            return hide(
-                self.extent(draws, "begin", count(self.share, size.length).clamp(min=1), size.length, size), size
-            )
-        rows, columns = (
-            self.extent(draws, name, self.side(pieces, 2), pieces, Size(1, (pieces,), size.length))
-            for name, pieces in zip(("row", "column"), size.grid, strict=True)
-        )
-        return hide(rows[:, :, None] & columns[:, None, :], size)
+    def check(self, who: str, views: int, shape: tuple[int, ...], modality: str) -> None:
+        """Raise Incompatible unless the block is smaller than t."""
+        check_fraction(who, "mask_ratio", self.mask_ratio)
+        if all(self.side(patches, len(shape)) >= patches for patches in shape):
+            raise too_few(who, f"more patches than a block of {self.mask_ratio} of them hides", f"{prod(shape)}")
 
-    def extent(self, draws: Draws, name: str, side: Place, pieces: Place, size: Size) -> Bool[Tensor, "B N"]:
-        """`side` places in a row, among the first `pieces`."""
-        room = pieces - side
-        begin = room // 2 + 0 * draws.index if self.place == "centre" else draws.integers(name, 0, room + 1)
-        return between(begin, begin + side, size)
+    def count_visible(self, shape: tuple[int, ...]) -> int:
+        """Return how many patches lie outside the block."""
+        return prod(shape) - prod(self.side(patches, len(shape)) for patches in shape)
+
+    def target_frames(self, views: int) -> None:
+        """Every frame predicts its own part."""
+
+    def side(self, patches: int, axes: int) -> int:
+        """Return the block's side along an axis of `patches`, at least one patch; its volume is the fraction."""
+        return max(round(math.pow(self.mask_ratio, 1 / axes) * patches), 1)
+
+    def __call__(self, draws: Draws, grid: PatchGrid) -> Mask:
+        """Hide where the block's extents along all axes meet."""
+        if len(grid.shape) == 1:
+            side = round_fraction(self.mask_ratio, grid.length).clamp(min=1)
+            return hide(self.extent(draws, "begin", side, grid.length, grid), grid)
+        height, width = grid.shape
+        rows = self.extent(draws, "row", self.side(height, 2), height, PatchGrid(1, (height,), grid.length))
+        columns = self.extent(draws, "column", self.side(width, 2), width, PatchGrid(1, (width,), grid.length))
+        return hide(rows[:, :, None] & columns[:, None, :], grid)
+
+    def extent(self, draws: Draws, key: str, side: Place, patches: Place, grid: PatchGrid) -> Bool[Tensor, "B N"]:
+        """Return `side` places in a row, among the first `patches`."""
+        room = patches - side
+        begin = room // 2 if self.position == "center" else draws.integers(key, 0, room + 1)
+        return between(begin, begin + side, grid)
 
 
 @dataclass(frozen=True)
-class TopFromBottom(Hiding):
+class Side:
     """Hide one side of an image, or of every frame of a clip.
 
     Args:
-        share: Of the rows or columns that are hidden.
+        mask_ratio: Fraction of the rows or columns that is hidden.
         side: Which side.
     """
 
-    share: float = 0.5
-    side: Literal["top", "bottom", "left", "right"] = "top"
-
-    name: ClassVar[str] = "top-from-bottom"
-    modalities: ClassVar[tuple[str, ...]] = ("image", "video")
+    mask_ratio: float
+    side: Literal["top", "bottom", "left", "right"]
 
     @property
-    def axis(self) -> int:
-        """Rows or columns."""
-        return 0 if self.side in ("top", "bottom") else 1
-
-    @property
-    def steady(self) -> bool:
-        """Always."""
+    def is_constant(self) -> bool:
+        """The same rows or columns are hidden of every sample."""
         return True
 
-    def check(self, views: int, grid: tuple[int, ...], modality: str) -> None:
-        """A line must be hidden and one shown."""
-        check_share(self.name, self.share)
-        lines = grid[self.axis]
-        if not 0 < round(self.share * lines) < lines:
-            raise too_few(self.name, f"so many lines of pieces that {self.share} of them are some, not all", f"{lines}")
+    @property
+    def mirror_axis(self) -> int:
+        """The axis of rows (0) or columns (1)."""
+        return 0 if self.side in ("top", "bottom") else 1
 
-    def shown(self, grid: tuple[int, ...]) -> int:
-        """All but the hidden lines."""
-        return prod(grid) - prod(grid) // grid[self.axis] * round(self.share * grid[self.axis])
+    def check(self, who: str, views: int, shape: tuple[int, ...], modality: str) -> None:
+        """Raise Incompatible unless a line is hidden and one visible."""
+        check_fraction(who, "mask_ratio", self.mask_ratio)
+        lines = shape[self.mirror_axis]
+        if not 0 < round(self.mask_ratio * lines) < lines:
+            needs = f"so many lines of patches that {self.mask_ratio} of them are some, not all"
+            raise too_few(who, needs, f"{lines}")
 
-    def mask(self, draws: Draws, size: Size) -> Mask:
-        """The same for every sample."""
-        lines = size.grid[self.axis]
+    def count_visible(self, shape: tuple[int, ...]) -> int:
+        """Return how many patches lie on the other side."""
+        lines = shape[self.mirror_axis]
+        return prod(shape) - prod(shape) // lines * round(self.mask_ratio * lines)
+
+    def target_frames(self, views: int) -> None:
+        """Every frame predicts its own part."""
+
+    def __call__(self, draws: Draws, grid: PatchGrid) -> Mask:
+        """Hide the lines that are nearest to the side, of every sample alike."""
+        lines = grid.shape[self.mirror_axis]
         line = torch.arange(lines, device=draws.index.device)
-        far = line if self.side in ("top", "left") else lines - 1 - line
-        hidden = far < round(self.share * lines)
-        hidden = hidden[:, None] if self.axis == 0 else hidden[None, :]
-        return hide(hidden.expand(len(draws.index), *size.grid), size)
-
-    def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
-        """The mirror image of what is visible as well."""
-        mirrored = self.guess_by(
-            lambda values, seen, axes: fill.mirrored(values, seen, axes[self.axis : self.axis + 1])
-        )
-        return {**super().trivial_predictors(batches), "reflection": mirrored}
-
-
-class Windows(NamedTuple):
-    """Stretches of time, each from its first place to the one after its last."""
-
-    seen: tuple[Place, Place]
-    asked: tuple[Place, Place]
+        distance = line if self.side in ("top", "left") else lines - 1 - line
+        hidden = distance < round(self.mask_ratio * lines)
+        hidden = hidden[:, None] if self.mirror_axis == 0 else hidden[None, :]
+        return hide(hidden.expand(len(draws.index), *grid.shape), grid)
 
 
 @dataclass(frozen=True)
-class InTime(Hiding):
-    """A law of time: frames of a clip, tokens of a text, stretches of a recording.
+class TimeWindows:
+    """Predict a window of time on one side of a boundary from a window on its other side; the rest is withheld.
+
+    Places are frames of a clip, tokens of a text, or frames of a waveform.
 
     Args:
-        cut: Where the future begins, as a share of the length.
-        spread: The cut moves by up to this share to either side, at random; 0 keeps it where it is.
+        boundary: Where the future begins, as a fraction of the length.
+        boundary_jitter: The boundary moves by up to this fraction of the length to either side, at random.
+        past: Places of the window before the boundary; None for all of them.
+        future: Places of the window after the boundary; None for all of them.
+        target: Which window is predicted; the other one is visible.
     """
 
-    cut: float = 0.5
-    spread: float = 0.0
-
-    modalities: ClassVar[tuple[str, ...]] = ("video", "text", "audio")
-
-    @property
-    def steady(self) -> bool:
-        """Where the cut stands still."""
-        return self.spread == 0
+    boundary: float
+    boundary_jitter: float
+    past: int | None
+    future: int | None
+    target: Literal["past", "future"]
 
     @property
-    @abstractmethod
+    def is_constant(self) -> bool:
+        """Whether the boundary does not move."""
+        return self.boundary_jitter == 0
+
+    @property
+    def mirror_axis(self) -> None:
+        """Time has no reflection to predict from."""
+        return
+
+    @property
     def room(self) -> tuple[int, int]:
-        """The least number of places before and after the cut."""
+        """The least number of places before and after the boundary."""
+        return 1 if self.past is None else self.past, 1 if self.future is None else self.future
 
-    @abstractmethod
-    def windows(self, cut: Place, length: Place) -> Windows:
-        """What is seen and what is asked, given the first place of the future."""
-
-    def check(self, views: int, grid: tuple[int, ...], modality: str) -> None:
-        """There must be room on both sides of the cut, and in a clip it must stand still."""
-        check_share(self.name, self.cut)
-        places = views if modality == "video" else grid[0]
-        unit = {"video": "frames", "text": "tokens", "audio": "stretches of split.frame samples"}[modality]
-        if places < sum(self.room):
-            raise too_few(
-                self.name,
-                f"at least {sum(self.room)} {unit} ({' before and '.join(map(str, self.room))} after the cut)",
-                f"{places}",
-            )
-        if modality == "video" and self.spread:
+    def check(self, who: str, views: int, shape: tuple[int, ...], modality: str) -> None:
+        """Raise Incompatible unless both windows have room, and in a clip the boundary does not move."""
+        check_fraction(who, "boundary", self.boundary)
+        places = views if modality == "video" else shape[0]
+        before, after = self.room
+        if places < before + after:
+            needs = f"at least {before + after} {PLACES[modality]} ({before} before and {after} after the boundary)"
+            raise too_few(who, needs, f"{places}")
+        if modality == "video" and self.boundary_jitter:
             raise Incompatible(
-                self.name,
-                "split.spread = 0 for clips, whose asked frames stand side by side",
-                f"{self.spread}",
-                "Set split.spread=0.",
+                who,
+                "split.boundary_jitter = 0 for clips, whose predicted frames stand side by side",
+                f"{self.boundary_jitter}",
+                "Set split.boundary_jitter=0.",
             )
 
-    def mask(self, draws: Draws, size: Size) -> Mask:
-        """Both windows, along the frames of a clip or the only axis of a sequence."""
-        windows = self.windows(self.cuts(draws, size.length), size.length)
-        places = size.views if len(size.grid) == 2 else size.grid[0]
-        seen, asked = (between(*window, Size(1, (places,), size.length)) for window in windows)
-        if len(size.grid) == 1:
-            return Mask(seen[:, None], asked[:, None])
-        return Mask(*(each[:, :, None, None].expand(-1, -1, *size.grid) for each in (seen, asked)))
+    def count_visible(self, shape: tuple[int, ...]) -> None:
+        """Images have no time."""
 
-    def cuts(self, draws: Draws, length: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
-        """The first place of the future, with room on both sides, or at least after it, where the length allows it."""
-        share: float | Tensor = self.cut
-        if self.spread:  # a cut that stands still draws nothing
-            share = self.cut + self.spread * draws.uniform("cut", low=-1.0, high=1.0)
+    def target_frames(self, views: int) -> range:
+        """Return the frames of the predicted window, the same in every clip."""
         before, after = self.room
-        wanted = (share * length).round().long().clamp(min=before)
-        return torch.minimum(wanted, length - after).clamp(min=0)
-
-    def asked_frames(self, views: int) -> range:
-        """The frames of a clip that are asked for, always the same."""
-        before, after = self.room
-        begin, end = self.windows(max(min(round(self.cut * views), views - after), before), views).asked
+        boundary = max(min(round(self.boundary * views), views - after), before)
+        past, future = self.windows(boundary, views)
+        begin, end = past if self.target == "past" else future
         return range(int(begin), int(end))
 
+    def windows(self, boundary: Place, length: Place) -> tuple[tuple[Place, Place], tuple[Place, Place]]:
+        """Return the windows before and after, each from its first place to the one after its last."""
+        begin = 0 if self.past is None else boundary - self.past
+        end = length if self.future is None else boundary + self.future
+        return (begin, boundary), (boundary, end)
 
-@dataclass(frozen=True)
-class FutureFromPast(InTime):
-    """Show everything before the cut, ask for everything after it."""
+    def __call__(self, draws: Draws, grid: PatchGrid) -> Mask:
+        """Mask along the frames of a clip, or the only axis of a sequence."""
+        is_clip = len(grid.shape) == 2
+        places = PatchGrid(1, (grid.views,) if is_clip else grid.shape, grid.length)
+        (begin, boundary), (_, end) = self.windows(self.draw_boundary(draws, grid.length), grid.length)
+        past, future = between(begin, boundary, places), between(boundary, end, places)
+        visible, target = (past, future) if self.target == "future" else (future, past)
+        if not is_clip:
+            return Mask(visible[:, None], target[:, None])
+        return Mask(spread_over_frames(visible, grid), spread_over_frames(target, grid))
 
-    name: ClassVar[str] = "future-from-past"
+    def draw_boundary(self, draws: Draws, length: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
+        """Draw the first place of the future.
 
-    @property
-    def room(self) -> tuple[int, int]:
-        """One place each."""
-        return 1, 1
-
-    def windows(self, cut: Place, length: Place) -> Windows:
-        """All of the past, all of the future."""
-        return Windows((0, cut), (cut, length))
-
-
-@dataclass(frozen=True)
-class FutureFromRecentPast(InTime):
-    """Show only what came just before the cut, ask for what comes just after it.
-
-    Args:
-        recent: Places that are shown.
-        ahead: Places that are asked for.
-    """
-
-    recent: int = 2
-    ahead: int = 2
-
-    name: ClassVar[str] = "future-from-recent-past"
-
-    @property
-    def room(self) -> tuple[int, int]:
-        """Both windows."""
-        return self.recent, self.ahead
-
-    def windows(self, cut: Place, length: Place) -> Windows:
-        """A window on either side of the cut; the rest is withheld."""
-        return Windows((cut - self.recent, cut), (cut, cut + self.ahead))
+        Where the length allows it there is room on both sides; where it does not, at least after the boundary.
+        """
+        fraction: float | Tensor = self.boundary
+        if self.boundary_jitter:  # a boundary that does not move draws nothing
+            fraction = self.boundary + self.boundary_jitter * draws.uniform("cut", low=-1.0, high=1.0)
+        before, after = self.room
+        wanted = (fraction * length).round().long().clamp(min=before)
+        return torch.minimum(wanted, length - after).clamp(min=0)
 
 
-@dataclass(frozen=True)
-class PastFromPresent(InTime):
-    """Show only what begins at the cut, ask for what came just before it.
-
-    Args:
-        now: Places that are shown.
-        back: Places that are asked for.
-    """
-
-    now: int = 1
-    back: int = 2
-
-    name: ClassVar[str] = "past-from-present"
-
-    @property
-    def room(self) -> tuple[int, int]:
-        """Both windows."""
-        return self.back, self.now
-
-    def windows(self, cut: Place, length: Place) -> Windows:
-        """A window on either side of the cut; the rest is withheld."""
-        return Windows((cut, cut + self.now), (cut - self.back, cut))
+def spread_over_frames(frames: Bool[Tensor, "B T"], grid: PatchGrid) -> Bool[Tensor, "B T h w"]:
+    """Return a mask of whole frames as one of their patches."""
+    return frames[:, :, None, None].expand(-1, -1, *grid.shape)
 
 
-def count(share: float, length: int | Int[Tensor, "..."]) -> Int[Tensor, "..."]:
-    """A share of so many, rounded."""
-    return (share * torch.as_tensor(length)).round().long()
+def round_fraction(fraction: float, length: int | Int[Tensor, "..."]) -> Int[Tensor, "..."]:
+    """Return a fraction of a length, rounded."""
+    return (fraction * torch.as_tensor(length)).round().long()
 
 
-def between(begin: Place, end: Place, size: Size) -> Bool[Tensor, "B N"]:
-    """Which places of a sequence lie from `begin` to before `end`.
+def between(begin: Place, end: Place, grid: PatchGrid) -> Bool[Tensor, "B N"]:
+    """Return which places of a sequence lie from `begin` to before `end`.
 
-    >>> between(1, 3, Size(1, (4,), torch.tensor([4]))).int().tolist()
+    >>> between(1, 3, PatchGrid(1, (4,), torch.tensor([4]))).int().tolist()
     [[0, 1, 1, 0]]
     """
-    place = torch.arange(size.grid[0], device=size.length.device)
-    first, last = (torch.as_tensor(each, device=size.length.device).expand_as(size.length) for each in (begin, end))
+    place = torch.arange(grid.shape[0], device=grid.length.device)
+    first = torch.as_tensor(begin, device=grid.length.device).expand_as(grid.length)
+    last = torch.as_tensor(end, device=grid.length.device).expand_as(grid.length)
     return (place >= first[:, None]) & (place < last[:, None])
 
 
-def hide(hidden: Bool[Tensor, "B ..."], size: Size) -> Mask:
-    """The mask of what is hidden and asked for, in every view alike; all else is shown."""
-    hidden = hidden[:, None].expand(-1, size.views, *size.grid)
+def hide(hidden: Bool[Tensor, "B ..."], grid: PatchGrid) -> Mask:
+    """Return the mask of what is hidden and predicted, in every view alike; all else is visible."""
+    hidden = hidden[:, None].expand(-1, grid.views, *grid.shape)
     return Mask(~hidden, hidden)
 
 
-def check_share(who: str, share: float) -> None:
-    """Raise Incompatible unless a share lies strictly between 0 and 1."""
-    if not 0 < share < 1:
-        raise Incompatible(who, "a share above 0 and below 1", f"{share}", "Set it to 0.5.")
+def check_fraction(who: str, option: str, fraction: float) -> None:
+    """Raise Incompatible unless a fraction lies strictly between 0 and 1."""
+    if not 0 < fraction < 1:
+        raise Incompatible(who, f"a split.{option} above 0 and below 1", f"{fraction}", f"Set split.{option}=0.5.")
 
 
 def too_few(who: str, needs: str, got: str) -> Incompatible:
-    """The error for data with too few pieces."""
+    """Return the error for data with too few patches."""
     return Incompatible(who, needs, got, "Use larger data, or smaller split.patch, split.frame or windows.")

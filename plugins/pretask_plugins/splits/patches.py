@@ -1,8 +1,8 @@
-"""Pieces: t as views, cut into the pieces that a mask hides or shows, and joined again.
+"""Patches: t as views, cut into the patches that a mask hides or shows, and joined again.
 
-A piece is a square of an image or of a frame, a stretch of a waveform, or a token.
-Axes: B batch, V views (T frames of a clip, else 1), C channels, H W image, h w pieces of an image, L tokens, S samples
-of a waveform, F stretches of it, N tokens or stretches, K numbers in a piece.
+A patch is a square of an image or of a video frame, a frame of a waveform, or a token.
+Axes: B batch, V views (T frames of a clip, else 1), C channels, H W image, h w patches of an image, L tokens, S samples
+of a waveform, F frames of it, N tokens or frames, K numbers in a patch.
 """
 
 from jaxtyping import Bool, Shaped
@@ -15,7 +15,7 @@ TARGET = {"image": "pixels", "video": "pixels", "audio": "samples", "text": "tok
 
 
 def describe_views(who: str, observed: Observed, frame: int) -> InputSpec:
-    """What `as_views` gives; raises Incompatible where it cannot be given."""
+    """Return the spec of what `as_views` gives; raise Incompatible where the data has no such views."""
     shape, modality = observed.shape, observed.modality
     if modality == "video":
         return InputSpec("video", shape[1:], views=shape[0], ordered=True)
@@ -30,13 +30,13 @@ def describe_views(who: str, observed: Observed, frame: int) -> InputSpec:
 
 
 def check_frame(who: str, frame: int) -> None:
-    """Raise Incompatible unless a waveform can be cut into such stretches."""
+    """Raise Incompatible unless a waveform can be cut into such frames."""
     if frame < 1:
-        raise Incompatible(who, "split.frame of at least 1 sample", f"{frame}", "Leave it at 160.")
+        raise Incompatible(who, "split.frame of at least 1 sample", f"{frame}", "Leave split.frame at 160.")
 
 
-def piece_grid(who: str, spec: InputSpec, patch: int) -> tuple[int, ...]:
-    """The pieces of one view; raises Incompatible where the squares do not fill the image."""
+def find_grid(who: str, spec: InputSpec, patch: int) -> tuple[int, ...]:
+    """Return the patches of one view along every axis; raise Incompatible where the squares do not fill the image."""
     if spec.modality not in ("image", "video"):
         return spec.shape[:1]
     height, width = spec.shape[-2:]
@@ -51,8 +51,8 @@ def piece_grid(who: str, spec: InputSpec, patch: int) -> tuple[int, ...]:
 
 
 def describe_target(spec: InputSpec, patch: int) -> TargetSpec:
-    """One answer for every piece of a view."""
-    grid = piece_grid("pieces", spec, patch)
+    """Return the spec of a target that has a value for every patch of a view."""
+    grid = find_grid("patches", spec, patch)
     if spec.vocabulary is not None:
         return Categories(spec.vocabulary.size, grid=grid)
     if spec.modality == "audio":
@@ -61,19 +61,19 @@ def describe_target(spec: InputSpec, patch: int) -> TargetSpec:
 
 
 def is_text(data: Tensor) -> bool:
-    """Whether a batch, or its views, are tokens."""
+    """Return whether a batch, or its views, are tokens."""
     return data.ndim <= 3 and not data.is_floating_point()
 
 
 def batch_target_name(batch: Batch) -> str:
-    """What the target of such data is called."""
+    """Return the name of the target of such data."""
     if batch.data.ndim >= 4:
         return TARGET["image"]
     return TARGET["text"] if is_text(batch.data) else TARGET["audio"]
 
 
 def as_views(data: Shaped[Tensor, "B ..."], frame: int) -> Shaped[Tensor, "B V ..."]:
-    """Images and frames in [0, 1], tokens as they are, a waveform as stretches, the last one filled up with silence."""
+    """Return images in [0, 1], tokens as they are, a waveform as frames, the last one filled up with silence."""
     if is_text(data):
         return data[:, None]
     if data.ndim == 2:
@@ -83,7 +83,7 @@ def as_views(data: Shaped[Tensor, "B ..."], frame: int) -> Shaped[Tensor, "B V .
 
 
 def present_views(batch: Batch, frame: int) -> Bool[Tensor, "B 1 N"] | None:
-    """Which tokens are no padding; which stretches of a waveform are not all padding."""
+    """Return which tokens are no padding; which frames of a waveform are not all padding."""
     if batch.present is None or batch.data.ndim != 2:
         return None
     if is_text(batch.data):
@@ -92,36 +92,36 @@ def present_views(batch: Batch, frame: int) -> Bool[Tensor, "B 1 N"] | None:
     return padded.view(len(padded), 1, -1, frame).any(-1)
 
 
-def cut(views: Shaped[Tensor, "B V ..."], patch: int) -> Shaped[Tensor, "B V ..."]:
-    """Views in pieces: (B, V, h, w, K) of images, each in the order (C, row, column); the others as they are."""
+def patchify(views: Shaped[Tensor, "B V ..."], patch: int) -> Shaped[Tensor, "B V ..."]:
+    """Cut images into patches (B, V, h, w, K), K in the order (C, row, column); return other views as they are."""
     if views.ndim < 5:
         return views
     squares = F.pixel_unshuffle(views.flatten(0, 1), patch)  # (B V, K, h, w)
     return squares.movedim(1, -1).reshape(*views.shape[:2], *squares.shape[2:], -1)
 
 
-def join(pieces: Shaped[Tensor, "B V ..."], patch: int) -> Shaped[Tensor, "B V ..."]:
-    """The views whose pieces these are: undoes `cut`."""
-    if pieces.ndim < 5:
-        return pieces
-    images = F.pixel_shuffle(pieces.flatten(0, 1).movedim(-1, 1), patch)
-    return images.view(*pieces.shape[:2], *images.shape[1:])
+def unpatchify(patches: Shaped[Tensor, "B V ..."], patch: int) -> Shaped[Tensor, "B V ..."]:
+    """Return the views that `patchify` gives these patches of."""
+    if patches.ndim < 5:
+        return patches
+    images = F.pixel_shuffle(patches.flatten(0, 1).movedim(-1, 1), patch)
+    return images.view(*patches.shape[:2], *images.shape[1:])
 
 
-def per_pixel(mask: Bool[Tensor, "B V h w"], patch: int) -> Bool[Tensor, "B V H W"]:
-    """A mask of squares as a mask of their pixels."""
+def expand_to_pixels(mask: Bool[Tensor, "B V h w"], patch: int) -> Bool[Tensor, "B V H W"]:
+    """Return the mask of the pixels of masked squares."""
     return mask.repeat_interleave(patch, 2).repeat_interleave(patch, 3)
 
 
-def erase(views: Shaped[Tensor, "B V ..."], visible: Bool[Tensor, "B V ..."], hole: int) -> Shaped[Tensor, "B V ..."]:
-    """What is not visible made grey, silent, or the token `hole`."""
+def erase(views: Shaped[Tensor, "B V ..."], visible: Bool[Tensor, "B V ..."], token: int) -> Shaped[Tensor, "B V ..."]:
+    """Make gray, silent or `token` what is not visible."""
     if is_text(views):
-        return views.where(visible, hole)
+        return views.where(visible, token)
     if views.ndim == 5:
         return views.where(visible[:, :, None], 0.5)
     return views.where(visible[..., None], 0.0)
 
 
 def as_signal(views: Shaped[Tensor, "B V ..."]) -> Shaped[Tensor, "B V ..."]:
-    """Stretches of a waveform end to end; images as they are."""
+    """Return the frames of a waveform end to end; images as they are."""
     return views if views.ndim == 5 else views.flatten(2)

@@ -66,7 +66,7 @@ SPLITS = {
             "model": "frames",
             "data": "sprites",
             "model_options": "name=convnet width=16 depth=2 pool=4",
-            "data_options": "size=32",
+            "data_options": "image_size=32",
             "samples": "10_000",
         },
     ),

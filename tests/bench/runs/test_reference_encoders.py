@@ -63,7 +63,7 @@ def test_supervision_without_labels_is_refused() -> None:
 
 
 def test_supervision_is_told_the_labels_that_are_measured_where_they_are_a_class_per_sample() -> None:
-    samples = Sprites(samples=6, test=6, frames=2, size=16)("train")
+    samples = Sprites(size=6, test_size=6, length=2, image_size=16)("train")
     assert choose_label(samples, ["", "course"]) == "course"
     assert choose_label(samples, ["masks", "words"]) == "class"
 

@@ -177,7 +177,7 @@ def test_what_is_not_installed_a_missing_place_and_a_changed_option_are_named(ol
     newer = changed(old, lambda facts: facts["cell"]["split"].update(id="pretask/relative-position@9"))
     with pytest.raises(PretaskError, match="the split pretask/relative-position@9; got none that works here"):
         plan_of(REGISTRY, newer.cell, {})
-    photos = {"id": "pretask/folder@1", "options": {"root": "photos", "size": 32, "grey": False}}
+    photos = {"id": "pretask/folder@1", "options": {"root": "photos", "image_size": 32, "grayscale": False}}
     placed = changed(old, lambda facts: facts["cell"]["data"].update(photos))
     with pytest.raises(PretaskError, match=r"the place of 'photos'; got only its name\. .*--set data\.root=PLACE"):
         plan_of(REGISTRY, placed.cell, {})

@@ -26,9 +26,9 @@ from pretask_registry import Registry
 
 REGISTRY = Registry.load()
 SMALL = {
-    "data.samples": 64,
-    "data.test": 32,
-    "data.size": 32,
+    "data.size": 64,
+    "data.test_size": 32,
+    "data.image_size": 32,
     "split.patch": 8,
     "split.gap": 2,
     "split.jitter": 1,
@@ -122,7 +122,7 @@ def test_other_data_that_the_encoder_cannot_read_is_refused_before_training(tmp_
 
 
 def test_a_task_whose_classes_are_its_training_images_is_scored_on_new_views_of_these(tmp_path: Path) -> None:
-    settings = {"data.samples": 8, "data.test": 32, "data.size": 48, "split.patch": 16, "model.width": 4}
+    settings = {"data.size": 8, "data.test_size": 32, "data.image_size": 48, "split.patch": 16, "model.width": 4}
     plan = make_plan(
         REGISTRY, "exemplar", preset="small", parts={"data": "shapes"}, settings={**settings, "recipe.samples": 256},
         evaluators=[],
@@ -141,7 +141,7 @@ def test_a_place_is_not_part_of_the_cell_but_what_lies_there(tmp_path: Path) -> 
             for number in range(2):
                 picture = np.full((40, 40, 3), 60 * number + 100 * (each == "dog"), np.uint8)
                 Image.fromarray(picture).save(folder / f"{number}.png")
-        settings = {**{k: v for k, v in SMALL.items() if not k.startswith("data.")}, "data.size": 32}
+        settings = {**{k: v for k, v in SMALL.items() if not k.startswith("data.")}, "data.image_size": 32}
         plan = make_plan(
             REGISTRY,
             "relative-position",

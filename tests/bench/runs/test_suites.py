@@ -69,7 +69,7 @@ def test_an_entry_has_all_that_its_division_fixes_whatever_its_preset_says(regis
     for each in plan_suite(registry, read_suite(registry, "quick"), tasks=["arrow-of-time"]):
         assert each.plan is not None
         assert each.plan.recipe.samples == each.division.samples
-        assert each.plan.of("data")["test"] == 512  # the preset has 1024
+        assert each.plan.of("data")["test_size"] == 512  # the preset has 1024
 
 
 def test_what_a_run_under_the_suite_records_enters_it(registry: Registry, entered: Record) -> None:

@@ -34,7 +34,7 @@ def log_probabilities(of: Task, rows: torch.Tensor) -> torch.Tensor:
     return of.predict(Batch(rows), Draws(torch.arange(len(rows))))["next"]
 
 
-def test_position_i_shows_token_i_and_is_asked_for_token_i_plus_one() -> None:
+def test_position_i_shows_token_i_and_is_labeled_with_token_i_plus_one() -> None:
     rows = torch.arange(20).view(2, 10)  # a token is its own number
     inputs, targets = NextToken()(Batch(rows), Draws(torch.arange(2)))
     assert torch.equal(targets["next"].value, inputs.data[:, 0] + 1)
@@ -42,7 +42,7 @@ def test_position_i_shows_token_i_and_is_asked_for_token_i_plus_one() -> None:
 
 
 @pytest.mark.parametrize("changed", [1, 2])
-def test_a_guess_does_not_change_with_the_token_it_is_of_nor_with_later_ones(changed: int) -> None:
+def test_a_prediction_does_not_change_with_the_token_it_is_of_nor_with_later_ones(changed: int) -> None:
     made, rows = task(), torch.tensor([[0, 1, 2, 1]])
     other = rows.clone()
     other[0, changed] = 0
@@ -64,7 +64,7 @@ def test_probabilities_of_all_rows_with_one_first_token_add_up_to_one() -> None:
     assert total.tolist() == pytest.approx([1.0] * 3, abs=1e-6)
 
 
-def test_an_untrained_model_guesses_like_chance() -> None:
+def test_an_untrained_model_predicts_like_chance() -> None:
     samples = canned_samples("text", 64)
     made = task(samples.observed)
     loss = float(made.loss(samples.batch(torch.arange(64), torch.device("cpu")), Draws(torch.arange(64))).parts["next"])
@@ -72,7 +72,7 @@ def test_an_untrained_model_guesses_like_chance() -> None:
     assert made.objective.chance["next"] == math.log(64)
 
 
-def test_padding_is_neither_asked_for_nor_asked_from() -> None:
+def test_padding_is_neither_label_nor_position_of_one() -> None:
     rows = torch.tensor([[1, 2, 1, 0, 0], [2, 1, 2, 1, 2], [0, 0, 0, 0, 0]])
     present = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 0]]).bool()
     _, targets = NextToken()(Batch(rows, present=present), Draws(torch.arange(3)))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from functools import partial
-from itertools import pairwise
 
 import pytest
 import torch
@@ -11,7 +10,7 @@ from pretask.composition import Task, compose
 from pretask.pretext_score import held_out_loss, trivial_losses
 from pretask.training import train
 from pretask_plugins.data.text.toy_grammar import ToyGrammar
-from pretask_plugins.methods.elmo.split import BothWays, asked, bigram, count, unigram
+from pretask_plugins.methods.elmo.split import BothWays, has_label
 from pretask_plugins.models.text.lstm import BiLstm
 from pretask_plugins.models.text.transformer import Transformer
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
@@ -30,7 +29,7 @@ def predicted(task: Task, row: torch.Tensor) -> Mapping[str, torch.Tensor]:
         return task.predict(Batch(row), Draws(torch.arange(len(row))))
 
 
-def test_every_position_is_asked_for_its_two_neighbours_where_it_has_them() -> None:
+def test_every_position_has_a_label_its_two_neighbours_where_it_has_them() -> None:
     present = torch.tensor([[True] * 4 + [False] * 2])
     _, targets = BothWays()(Batch(ROW, present=present), Draws(torch.arange(1)))
     asks = {
@@ -42,7 +41,7 @@ def test_every_position_is_asked_for_its_two_neighbours_where_it_has_them() -> N
         for name, target in targets.items()
     }
     assert asks == {"next": [(0, 1), (1, 4), (2, 1)], "previous": [(1, 3), (2, 1), (3, 4)]}
-    assert int(asked(Batch(ROW), 1).sum()) == int(asked(Batch(ROW), -1).sum()) == 5
+    assert int(has_label(Batch(ROW), 1).sum()) == int(has_label(Batch(ROW), -1).sum()) == 5
 
 
 @pytest.mark.parametrize("changed", range(6))
@@ -84,21 +83,7 @@ def test_models_that_see_too_much_or_only_one_side_are_refused() -> None:
             compose(TEXT, BothWays(), model, CrossEntropy)
 
 
-def test_guesses_are_the_frequencies_of_a_loop() -> None:
-    rows = Draws(torch.arange(40)).integers("token", 0, 4, 6)
-    single, pairs = count([Batch(rows[:25]), Batch(rows[25:])], SIZE)
-    assert pairs is not None
-    loop = torch.zeros(SIZE, SIZE)
-    for row in rows.tolist():
-        for left, right in pairwise(row):
-            loop[left, right] += 1
-    assert torch.equal(pairs, loop)
-    assert torch.equal(single, torch.bincount(rows.flatten(), minlength=SIZE).float())
-    for table in (bigram(pairs, single), bigram(pairs.T, single), unigram(single)[None]):
-        assert torch.allclose(table.exp().sum(1), torch.ones(len(table)))
-
-
-def test_the_bigram_guess_looks_left_for_the_next_word_and_right_for_the_previous() -> None:
+def test_the_bigram_prediction_looks_left_for_the_next_word_and_right_for_the_previous() -> None:
     cycle = torch.tensor([[1, 2, 3, 4, 1, 2]])  # every word tells both neighbours
     split = BothWays().fit(TEXT, [])
     guess = split.trivial_predictors([Batch(cycle.repeat(500, 1))])["bigram"](Batch(cycle), Draws(torch.arange(1)))
@@ -114,7 +99,7 @@ def test_rows_of_one_token_and_pictures_are_refused() -> None:
 
 
 def test_a_model_that_reads_as_a_chain_ends_between_the_bigram_and_the_entropy() -> None:
-    data = ToyGrammar(samples=512, test=256, grammar="chain", words=8, length=8)
+    data = ToyGrammar(size=512, test_size=256, grammar="chain", words=8, length=8)
     samples, held_out = data("train"), data("test")
     split = BothWays().fit(samples.observed, [])
     recipe = Recipe(optimizer="adam", lr=0.02, batch=64, samples=64 * 120, weight_decay=0.0)

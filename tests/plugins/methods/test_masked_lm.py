@@ -7,8 +7,9 @@ import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, Observed, PretaskError, Task, Vocabulary
 from pretask.composition import compose
+from pretask.pretext_score import score_predictor
 from pretask_plugins.methods.masked_lm.pair import MaskTokensPair
-from pretask_plugins.methods.masked_lm.split import MaskTokens, count_asked, random_tokens
+from pretask_plugins.methods.masked_lm.split import MaskTokens, count_labels, random_tokens
 from pretask_plugins.models.text.bert import Bert
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
 from pretask_registry.canned import VOCABULARY, canned_samples
@@ -24,7 +25,7 @@ def numbered(count: int, length: int) -> Batch:
 
 
 def split_many(count: int = 8000) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """What stood there, what is shown, and what is asked, of many rows of 128 tokens."""
+    """What stood there, what is shown, and the labels, of many rows of 128 tokens."""
     batch = numbered(count, 128)
     inputs, targets = SPLIT(batch, Draws(batch.index))
     return batch.data, inputs.data[:, 0], targets["token"].weight.bool()  # type: ignore[union-attr]
@@ -34,41 +35,41 @@ def bert(text: Observed, split: MaskTokens) -> Task:
     return compose(text, split, lambda *specs: Bert(*specs, width=16, depth=1, heads=2, dropout=0.0), CrossEntropy)
 
 
-def test_as_many_tokens_are_asked_for_as_the_released_code_asks_for() -> None:
+def test_as_many_tokens_have_a_label_as_the_released_code_has() -> None:
     for length, count in ((16, 2), (64, 10), (128, 19), (512, 77)):
         batch = numbered(50, length)
         _, targets = SPLIT(batch, Draws(batch.index))
         assert targets["token"].weight.sum(1).unique().tolist() == [count]  # type: ignore[union-attr]
 
 
-def test_halves_are_rounded_to_even_and_at_least_one_is_asked_for() -> None:
+def test_halves_are_rounded_to_even_and_at_least_one_has_a_label() -> None:
     present = torch.arange(64) < torch.tensor([1, 10, 30, 50])[:, None]
-    assert count_asked(present, 0.15).tolist() == [1, 2, 4, 8]  # 0.15, 1.5, 4.5 and 7.5, as Python's round has them
+    assert count_labels(present, 0.15).tolist() == [1, 2, 4, 8]  # 0.15, 1.5, 4.5 and 7.5, as Python's round has them
 
 
-def test_of_what_is_asked_80_percent_are_masked_10_replaced_and_10_left() -> None:
-    tokens, shown, asked = split_many()
-    count = int(asked.sum())
+def test_of_the_labels_80_percent_are_masked_10_replaced_and_10_left() -> None:
+    tokens, shown, has_label = split_many()
+    count = int(has_label.sum())
     assert count >= 100_000
-    masked = int((shown[asked] == MASK).sum())
-    left = int((shown[asked] == tokens[asked]).sum())  # one replacement in 57 is the token itself
+    masked = int((shown[has_label] == MASK).sum())
+    left = int((shown[has_label] == tokens[has_label]).sum())  # one replacement in 57 is the token itself
     other = count - masked - left
     expected = torch.tensor([0.8, 0.1 + 0.1 / 57, 0.1 - 0.1 / 57]) * count
     chi_square = float(((torch.tensor([masked, left, other]) - expected).square() / expected).sum())
     assert chi_square < 13.8  # 99.9 % of chi-square with two degrees of freedom
 
 
-def test_every_place_is_asked_for_equally_often() -> None:
-    _, _, asked = split_many()
+def test_every_place_has_a_label_equally_often() -> None:
+    _, _, has_label = split_many()
     share = 19 / 128
-    deviation = math.sqrt(8000 * share * (1 - share))
-    assert float((asked.sum(0) - 8000 * share).abs().max()) < 4.5 * deviation  # binomial, 128 places
+    std = math.sqrt(8000 * share * (1 - share))
+    assert float((has_label.sum(0) - 8000 * share).abs().max()) < 4.5 * std  # binomial, 128 places
 
 
-def test_what_is_not_asked_is_shown_as_it_was_and_answers_are_what_stood_there() -> None:
-    tokens, shown, asked = split_many(200)
+def test_what_has_no_label_is_shown_as_it_was_and_answers_are_what_stood_there() -> None:
+    tokens, shown, has_label = split_many(200)
     _, targets = SPLIT(Batch(tokens), Draws(torch.arange(200)))
-    assert torch.equal(shown[~asked], tokens[~asked])
+    assert torch.equal(shown[~has_label], tokens[~has_label])
     assert torch.equal(targets["token"].value, tokens)
 
 
@@ -83,15 +84,15 @@ def test_a_masked_token_leaves_no_trace_in_x() -> None:
     assert torch.equal(inputs.visible, again.visible)  # type: ignore[arg-type]
 
 
-def test_special_tokens_and_padding_are_never_asked_for_nor_put_in() -> None:
+def test_special_tokens_and_padding_are_never_labels_nor_put_in() -> None:
     tokens = numbered(500, 20).data
     tokens[:, 0], tokens[:, 9], tokens[:, 15:] = 5, SEPARATOR, 0
     present = torch.ones_like(tokens, dtype=torch.bool)
     present[:, 15:] = False
     inputs, targets = SPLIT(Batch(tokens, present=present), Draws(torch.arange(500)))
-    asked = targets["token"].weight.bool()  # type: ignore[union-attr]
-    assert not bool((asked & ((tokens < FIRST) | ~present)).any())
-    put_in = inputs.data[:, 0][asked]
+    has_label = targets["token"].weight.bool()  # type: ignore[union-attr]
+    assert not bool((has_label & ((tokens < FIRST) | ~present)).any())
+    put_in = inputs.data[:, 0][has_label]
     assert bool(((put_in >= FIRST) | (put_in == MASK)).all())
 
 
@@ -116,7 +117,7 @@ def test_rows_of_padding_give_no_loss_and_no_gradient_that_is_not_finite() -> No
         assert all(bool(each.grad.isfinite().all()) for each in task.model.parameters() if each.grad is not None)
 
 
-def test_an_untrained_model_guesses_like_chance_and_both_targets_are_added_up() -> None:
+def test_an_untrained_model_predicts_like_chance_and_both_targets_are_added_up() -> None:
     samples = canned_samples("text", 64)
     batch = next(samples.batches(64, torch.device("cpu"), 1))
     loss = bert(samples.observed, PAIR).loss(batch, Draws(batch.index))
@@ -125,7 +126,7 @@ def test_an_untrained_model_guesses_like_chance_and_both_targets_are_added_up() 
     assert loss.total.item() == pytest.approx(float(loss.parts["token"] + loss.parts["is_next"]), rel=1e-6)
 
 
-def test_a_masked_guess_depends_on_tokens_on_both_sides() -> None:
+def test_a_masked_prediction_depends_on_tokens_on_both_sides() -> None:
     samples = canned_samples("text", 8)
     task = bert(samples.observed, SPLIT)
     inputs, targets = SPLIT(samples.batch(torch.arange(8), torch.device("cpu")), Draws(torch.arange(8)))
@@ -139,7 +140,7 @@ def test_a_masked_guess_depends_on_tokens_on_both_sides() -> None:
 
 
 def joined(batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    inputs, targets = replace(PAIR, share=1e-6)(batch, Draws(batch.index))  # one token is masked
+    inputs, targets = replace(PAIR, mask_ratio=1e-6)(batch, Draws(batch.index))  # one token is masked
     return targets["token"].value, inputs.present[:, 0], inputs.segment[:, 0], targets["is_next"].value  # type: ignore[index]
 
 
@@ -180,7 +181,7 @@ def test_baselines_answer_every_target_and_bigrams_know_what_follows() -> None:
     task = bert(text, PAIR)
     batch = Batch(tokens, partners=tokens.flip(0)[:, None])
     nats = {
-        name: scored(task, guess)(batch, Draws(batch.index)).parts
+        name: score_predictor(task, guess)(batch, Draws(batch.index)).parts
         for name, guess in PAIR.trivial_predictors([batch]).items()
     }
     assert float(nats["unigram"]["token"]) == pytest.approx(math.log(40), abs=0.1)
@@ -189,7 +190,7 @@ def test_baselines_answer_every_target_and_bigrams_know_what_follows() -> None:
 
 
 @pytest.mark.parametrize("split", [SPLIT, PAIR])
-def test_baselines_guess_what_their_split_asks_for_and_nothing_else(split: MaskTokens) -> None:
+def test_baselines_prediction_what_their_split_asks_for_and_nothing_else(split: MaskTokens) -> None:
     batch = numbered(20, 16)
     batch = replace(batch, partners=batch.data[:, None])
     _, targets = split(batch, Draws(batch.index))
@@ -220,5 +221,5 @@ def test_another_vocabulary_than_the_one_trained_on_is_refused() -> None:
 
 
 def test_shares_that_are_none_are_refused() -> None:
-    with pytest.raises(PretaskError, match=r"split.masked = 0.95"):
-        MaskTokens(masked=0.95)
+    with pytest.raises(PretaskError, match=r"split.mask_replace_prob = 0.95"):
+        MaskTokens(mask_replace_prob=0.95)

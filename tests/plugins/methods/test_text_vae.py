@@ -14,7 +14,7 @@ from pretask_plugins.data.text.toy_grammar import ToyGrammar
 from pretask_registry import Registry, build
 
 REGISTRY = Registry.load()
-DATA = ToyGrammar(samples=512, test=128)
+DATA = ToyGrammar(size=512, test_size=128)
 
 
 def plan(preset: str | None = None, **settings: Any) -> Plan:
@@ -78,7 +78,7 @@ def test_padding_is_neither_told_nor_seen() -> None:
     assert one == two
 
 
-def test_a_guess_of_frequencies_costs_their_cross_entropy_for_every_word() -> None:
+def test_a_prediction_of_frequencies_costs_their_cross_entropy_for_every_word() -> None:
     task, samples, held_out = composed(plan("small")), DATA("train"), DATA("test")
     assert samples.present is not None
     assert held_out.present is not None

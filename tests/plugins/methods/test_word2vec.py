@@ -23,7 +23,7 @@ from pretask.composition import Task, compose
 from pretask.pretext_score import held_out_loss, trivial_losses
 from pretask.training import train
 from pretask_plugins.data.text.toy_grammar import TAGS, ToyGrammar
-from pretask_plugins.methods.word2vec.split import SkipGram, closed_up, contexts, drawn_from, keep_probability
+from pretask_plugins.methods.word2vec.split import SkipGram, close_gaps, draw_by_mass, draw_contexts, keep_probability
 from pretask_plugins.models.text.embedding import Embedding
 from pretask_plugins.models.text.lstm import Lstm
 from pretask_plugins.objectives.negative_sampling import NegativeSampling
@@ -38,7 +38,7 @@ def text(length: int, size: int = SIZE) -> Observed:
 
 
 def fitted(rows: torch.Tensor, **options: object) -> SkipGram:
-    split = SkipGram(**{"least": 1, "subsample": 0.0, **options})  # type: ignore[arg-type]
+    split = SkipGram(**{"min_count": 1, "subsample": 0.0, **options})  # type: ignore[arg-type]
     return split.fit(text(rows.shape[1]), [Batch(rows, present=rows != 0)])
 
 
@@ -56,7 +56,7 @@ def loop_pairs(row: list[int], window: int) -> Counter[tuple[int, int]]:
 def test_pairs_are_as_frequent_as_a_loop_over_all_windows_says() -> None:
     many, words, window = 20_000, 5, 3
     present = (torch.arange(7) < words).expand(many, 7)
-    at, weight = contexts(Draws(torch.arange(many)), present, window)
+    at, weight = draw_contexts(Draws(torch.arange(many)), present, window)
     found = np.zeros((7, 7))
     for centre in range(7):
         np.add.at(found, (centre, at[:, centre].numpy()), weight[:, centre].double().numpy() / many)
@@ -79,7 +79,7 @@ def test_noise_is_drawn_by_counts_to_the_power_of_three_quarters() -> None:
     mass = np.array([32, 16, 8, 4, 2]) ** 0.75
     assert found[[0, 1, 7]].sum() == 0
     assert stats.chisquare(found[2:7].numpy(), mass / mass.sum() * int(found.sum())).pvalue > 1e-3
-    assert drawn_from(torch.tensor([0.0, 2.0, 2.0]), torch.tensor([[[0.49, 0.51]]])).tolist() == [[[1, 2]]]
+    assert draw_by_mass(torch.tensor([0.0, 2.0, 2.0]), torch.tensor([[[0.49, 0.51]]])).tolist() == [[[1, 2]]]
 
 
 def test_frequent_words_are_thinned_by_the_formula_before_windows_are_laid() -> None:
@@ -91,14 +91,14 @@ def test_frequent_words_are_thinned_by_the_formula_before_windows_are_laid() -> 
     left = int(((inputs.data == 2) & inputs.present).sum())
     low, high = stats.binom.interval(0.999, 8 * 4000, (math.sqrt(8) + 1) / 8)
     assert low <= left <= high
-    words, present = closed_up(rows, torch.tensor([[False] * 7 + [True] * 3]))
+    words, present = close_gaps(rows, torch.tensor([[False] * 7 + [True] * 3]))
     assert words[0, :3].tolist() == [2, 3, 4]
     assert present.sum() == 3
 
 
 def test_rare_and_special_words_are_no_words_here() -> None:
     rows = torch.tensor([[2, 5, 3, 1, 2, 3, 0, 0], [3, 2, 3, 2, 1, 0, 0, 0]])
-    split = fitted(rows, least=2)
+    split = fitted(rows, min_count=2)
     batch = Batch(rows, present=rows != 0)
     inputs, targets = split(batch, Draws(batch.index))
     assert inputs.present is not None
@@ -106,10 +106,10 @@ def test_rare_and_special_words_are_no_words_here() -> None:
         [2, 3, 2, 3],
         [3, 2, 3, 2],
     ]
-    asked = targets["context"].weight
-    assert asked is not None
-    assert torch.equal(asked > 0, inputs.present[:, 0])
-    assert set(targets["context"].value[asked > 0].flatten().tolist()) <= {2, 3}
+    has_label = targets["context"].weight
+    assert has_label is not None
+    assert torch.equal(has_label > 0, inputs.present[:, 0])
+    assert set(targets["context"].value[has_label > 0].flatten().tolist()) <= {2, 3}
 
 
 @pytest.mark.parametrize("size", [1, 5])
@@ -142,7 +142,7 @@ def test_products_become_the_shifted_pointwise_mutual_information() -> None:
     """Levy and Goldberg 2014, with noise by plain frequencies, from counts of a loop."""
     rows = 2 + Draws(torch.arange(64)).integers("word", 0, 4, 8)
     rows[:, 1::2] = torch.where(rows[:, 1::2] > 3, rows[:, ::2], rows[:, 1::2])  # words that go together
-    split = fitted(rows, window=2, power=1.0, negatives=2)
+    split = fitted(rows, window=2, noise_exponent=1.0, negatives=2)
     task = pair_task(split, text(8), SIZE, 256 * 300, 0.05)
     optimizer = task.recipe.make_optimizer([*task.model.parameters(), *task.objective.parameters()])
     many = rows.repeat(4, 1)
@@ -173,9 +173,9 @@ def test_the_vector_of_a_word_is_the_same_in_any_sentence() -> None:
 
 @pytest.mark.slow
 def test_words_of_one_class_become_neighbours_and_guesses_beat_frequencies() -> None:
-    data = ToyGrammar(samples=1024, test=256)
+    data = ToyGrammar(size=1024, test_size=256)
     samples, held_out = data("train"), data("test")
-    split = SkipGram(least=1, subsample=0.01).fit(samples.observed, samples.batches(512, torch.device("cpu")))
+    split = SkipGram(min_count=1, subsample=0.01).fit(samples.observed, samples.batches(512, torch.device("cpu")))
     task = pair_task(split, samples.observed, 16, 128 * 250, 0.03, 128)
     train(task, samples)
     score, guesses = held_out_loss(task, held_out), trivial_losses(task, samples, held_out)

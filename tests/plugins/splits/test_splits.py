@@ -6,15 +6,15 @@ from typing import Any
 import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, Observed, PretaskError, Target, Vocabulary
-from pretask_plugins.splits.mask_generators import (
-    AnyFromAny,
-    FutureFromPast,
-    FutureFromRecentPast,
-    Occluded,
-    PastFromPresent,
-    TopFromBottom,
+from pretask_plugins.splits.masked_splits import (
+    any_from_any,
+    future_from_past,
+    future_from_recent_past,
+    occluded_from_visible,
+    past_from_present,
+    top_from_bottom,
 )
-from pretask_plugins.splits.patches import as_views, cut, join
+from pretask_plugins.splits.patches import as_views, patchify, unpatchify
 from pretask_plugins.splits.whole import Whole
 
 VOCABULARY = Vocabulary(64, (("pad", 0), ("mask", 1)))
@@ -26,23 +26,23 @@ OBSERVED = {
 }
 PIECES = {"patch": 4, "frame": 20}
 PARTITIONS = [
-    *[(AnyFromAny(**PIECES, share=0.3), modality) for modality in OBSERVED],
-    *[(Occluded(**PIECES), modality) for modality in OBSERVED],
-    (Occluded(**PIECES, place="centre"), "image"),
-    *[(FutureFromPast(**PIECES), modality) for modality in ("video", "text", "audio")],
-    (FutureFromPast(**PIECES, spread=0.3), "text"),
-    *[(TopFromBottom(**PIECES), modality) for modality in ("image", "video")],
+    *[(any_from_any(**PIECES, mask_ratio=0.3), modality) for modality in OBSERVED],
+    *[(occluded_from_visible(**PIECES), modality) for modality in OBSERVED],
+    (occluded_from_visible(**PIECES, position="center"), "image"),
+    *[(future_from_past(**PIECES), modality) for modality in ("video", "text", "audio")],
+    (future_from_past(**PIECES, boundary_jitter=0.3), "text"),
+    *[(top_from_bottom(**PIECES), modality) for modality in ("image", "video")],
 ]
 WINDOWS = [
-    *[(FutureFromRecentPast(**PIECES), modality) for modality in ("video", "text", "audio")],
-    *[(PastFromPresent(**PIECES), modality) for modality in ("video", "text", "audio")],
-    (PastFromPresent(**PIECES, spread=0.5), "audio"),
+    *[(future_from_recent_past(**PIECES), modality) for modality in ("video", "text", "audio")],
+    *[(past_from_present(**PIECES), modality) for modality in ("video", "text", "audio")],
+    (past_from_present(**PIECES, boundary_jitter=0.5), "audio"),
 ]
 EVERY = PARTITIONS + WINDOWS
 
 
 def name(value: object) -> str:
-    return value if isinstance(value, str) else f"{type(value).__name__}"
+    return value if isinstance(value, str) else getattr(value, "name", type(value).__name__)
 
 
 each = pytest.mark.parametrize(("split", "modality"), EVERY, ids=name)
@@ -70,15 +70,15 @@ def the_target(targets: Any) -> Target:
 
 def put_back(split: Any, batch: Batch, views: torch.Tensor, target: Target) -> torch.Tensor:
     """Pieces of x with the asked ones in their places; what no piece was asked for is left as it is."""
-    pieces = cut(views, split.patch).clone()
-    frames = split.asked_frames(pieces.shape[1]) if batch.data.ndim == 5 else None
+    pieces = patchify(views, split.patch).clone()
+    frames = split.generator.target_frames(pieces.shape[1]) if batch.data.ndim == 5 else None
     if frames is not None:
         pieces[:, list(frames)] = target.value.unflatten(-1, (len(frames), -1)).movedim(-2, 1)
-        return join(pieces, split.patch)
+        return unpatchify(pieces, split.patch)
     asked = target.weight.bool()  # type: ignore[union-attr]
     answers, place = (target.value, asked) if batch.data.ndim == 5 else (target.value[:, None], asked[:, None])
     pieces[place] = answers[place]
-    return join(pieces, split.patch)
+    return unpatchify(pieces, split.patch)
 
 
 @pytest.mark.parametrize(("split", "modality"), PARTITIONS, ids=name)
@@ -91,7 +91,7 @@ def test_x_and_y_together_are_t(split: Any, modality: str) -> None:
 
 
 @pytest.mark.parametrize(("split", "modality"), WINDOWS, ids=name)
-def test_a_window_shows_and_asks_the_truth_and_withholds_the_rest(split: Any, modality: str) -> None:
+def test_a_window_shows_and_predicts_the_truth_and_withholds_the_rest(split: Any, modality: str) -> None:
     batch, split = noise(modality), ready(split, modality)
     inputs, targets = split(batch, Draws(batch.index))
     whole = as_views(batch.data, split.frame)
@@ -127,7 +127,7 @@ def test_hidden_content_never_shows_in_x(split: Any, modality: str) -> None:
 
 
 @each
-def test_what_is_visible_is_never_asked(split: Any, modality: str) -> None:
+def test_what_is_visible_is_never_predicted(split: Any, modality: str) -> None:
     batch, split = noise(modality), ready(split, modality)
     inputs, targets = split(batch, Draws(batch.index))
     target = the_target(targets)
@@ -172,7 +172,7 @@ def test_specs_say_what_comes(split: Any, modality: str) -> None:
 
 def test_exactly_the_share_is_hidden_of_every_sample_but_not_the_same_pieces() -> None:
     batch = noise("image", 50)
-    weight = the_target(AnyFromAny(patch=4, share=0.75)(batch, Draws(batch.index))[1]).weight
+    weight = the_target(any_from_any(patch=4, mask_ratio=0.75)(batch, Draws(batch.index))[1]).weight
     assert weight is not None
     assert weight.flatten(1).sum(1).unique().tolist() == [18.0]  # 3/4 of 4 x 6 pieces
     assert torch.allclose(weight.mean(0), torch.tensor(0.75), atol=0.25)  # 4 standard deviations
@@ -181,7 +181,7 @@ def test_exactly_the_share_is_hidden_of_every_sample_but_not_the_same_pieces() -
 
 def test_a_clip_is_hidden_at_the_same_places_of_every_frame() -> None:
     batch = noise("video")
-    for split in (AnyFromAny(patch=4), Occluded(patch=4), TopFromBottom(patch=4)):
+    for split in (any_from_any(patch=4), occluded_from_visible(patch=4), top_from_bottom(patch=4)):
         inputs, _ = split(batch, Draws(batch.index))
         assert inputs.visible is not None
         assert torch.equal(inputs.visible, inputs.visible[:, :1].expand_as(inputs.visible))
@@ -189,7 +189,7 @@ def test_a_clip_is_hidden_at_the_same_places_of_every_frame() -> None:
 
 def test_the_block_is_one_rectangle_and_reaches_every_corner() -> None:
     batch = noise("image", 300)
-    inputs, _ = Occluded(patch=4, share=0.25)(batch, Draws(batch.index))
+    inputs, _ = occluded_from_visible(patch=4, mask_ratio=0.25)(batch, Draws(batch.index))
     assert inputs.visible is not None
     hidden = ~inputs.visible[:, 0]
     rows, columns = hidden.any(2), hidden.any(1)
@@ -198,7 +198,7 @@ def test_the_block_is_one_rectangle_and_reaches_every_corner() -> None:
     assert columns.sum(1).unique().tolist() == [12]
     assert bool(hidden[:, 0, 0].any() and hidden[:, -1, -1].any() and hidden[:, 0, -1].any())
     square = replace(batch, data=batch.data[..., :16])
-    middle, _ = Occluded(patch=4, place="centre")(square, Draws(batch.index))
+    middle, _ = occluded_from_visible(patch=4, position="center")(square, Draws(batch.index))
     assert middle.visible is not None
     assert torch.equal(middle.visible[:, 0], middle.visible[:, 0].flip(1).flip(2))
 
@@ -206,8 +206,8 @@ def test_the_block_is_one_rectangle_and_reaches_every_corner() -> None:
 def test_top_from_bottom_of_a_flipped_image_is_bottom_from_top() -> None:
     batch = noise("image")
     flipped = replace(batch, data=batch.data.flip(-2))
-    top, asked = TopFromBottom(patch=1)(flipped, Draws(batch.index))
-    bottom, same = TopFromBottom(patch=1, side="bottom")(batch, Draws(batch.index))
+    top, asked = top_from_bottom(patch=1)(flipped, Draws(batch.index))
+    bottom, same = top_from_bottom(patch=1, side="bottom")(batch, Draws(batch.index))
     assert torch.equal(top.data.flip(-2), bottom.data)
     assert torch.equal(the_target(asked).value.flip(1), the_target(same).value)
     assert torch.equal(the_target(asked).weight.flip(1), the_target(same).weight)  # type: ignore[union-attr,arg-type]
@@ -217,8 +217,8 @@ def test_top_from_bottom_of_a_flipped_image_is_bottom_from_top() -> None:
 def test_left_from_right_is_top_from_bottom_of_the_transposed_image() -> None:
     batch = noise("image")
     transposed = replace(batch, data=batch.data.transpose(-1, -2))
-    left, _ = TopFromBottom(patch=4, side="left")(batch, Draws(batch.index))
-    top, _ = TopFromBottom(patch=4)(transposed, Draws(batch.index))
+    left, _ = top_from_bottom(patch=4, side="left")(batch, Draws(batch.index))
+    top, _ = top_from_bottom(patch=4)(transposed, Draws(batch.index))
     assert torch.equal(left.data.transpose(-1, -2), top.data)
 
 
@@ -233,27 +233,29 @@ def seen_and_asked(split: Any, count: int = 1) -> tuple[list[int], list[int]]:
 
 
 def test_the_laws_of_time_are_where_they_say() -> None:
-    assert seen_and_asked(FutureFromPast(cut=0.25)) == (list(range(5)), list(range(5, 20)))
-    assert seen_and_asked(FutureFromRecentPast(recent=3, ahead=2)) == ([7, 8, 9], [10, 11])
-    assert seen_and_asked(PastFromPresent(now=1, back=4)) == ([10], [6, 7, 8, 9])
+    assert seen_and_asked(future_from_past(boundary=0.25)) == (list(range(5)), list(range(5, 20)))
+    assert seen_and_asked(future_from_recent_past(context_length=3, prediction_length=2)) == ([7, 8, 9], [10, 11])
+    assert seen_and_asked(past_from_present(context_length=1, prediction_length=4)) == ([10], [6, 7, 8, 9])
 
 
-def test_frames_asked_for_stand_side_by_side_in_order() -> None:
+def test_frames_predicted_stand_side_by_side_in_order() -> None:
     clip = (torch.arange(8, dtype=torch.uint8) * 10).view(1, 8, 1, 1, 1).expand(2, 8, 3, 16, 16)
-    _, targets = FutureFromRecentPast(patch=8, recent=2, ahead=3)(Batch(clip), Draws(torch.arange(2)))
+    _, targets = future_from_recent_past(patch=8, context_length=2, prediction_length=3)(
+        Batch(clip), Draws(torch.arange(2))
+    )
     value = (the_target(targets).value * 255).round().long()
     assert value[0, 1, 1].tolist() == [40] * 192 + [50] * 192 + [60] * 192
 
 
 def test_a_spread_cut_falls_everywhere_within_its_bounds() -> None:
     batch = noise("text", 400)
-    split = ready(FutureFromPast(spread=0.25), "text")
+    split = ready(future_from_past(boundary_jitter=0.25), "text")
     inputs, _ = split(batch, Draws(batch.index))
     assert inputs.visible.sum((1, 2)).unique().tolist() == list(range(5, 16))
 
 
 @pytest.mark.parametrize(("split", "modality"), [pair for pair in EVERY if pair[1] in ("text", "audio")], ids=name)
-def test_padding_is_never_asked_and_never_touched(split: Any, modality: str) -> None:
+def test_padding_is_never_predicted_and_never_touched(split: Any, modality: str) -> None:
     split, batch = ready(split, modality), noise(modality)
     length = torch.arange(12) * 4 + 8 if modality == "text" else (torch.arange(12) + 8) * 20
     present = torch.arange(batch.data.shape[1]) < length.clamp(max=batch.data.shape[1])[:, None]
@@ -269,7 +271,12 @@ def test_padding_is_never_asked_and_never_touched(split: Any, modality: str) -> 
 
 
 @pytest.mark.parametrize(
-    "split", [FutureFromRecentPast(cut=0.9), PastFromPresent(cut=0.9, back=4), FutureFromPast(cut=0.9)]
+    "split",
+    [
+        future_from_recent_past(boundary=0.9),
+        past_from_present(boundary=0.9, prediction_length=4),
+        future_from_past(boundary=0.9),
+    ],
 )
 def test_texts_shorter_than_the_windows_are_asked_what_they_have(split: Any) -> None:
     batch = noise("text", 4)
@@ -320,16 +327,16 @@ def best_error(split: Any, batch: Batch, place: int) -> float:
 
 def test_of_a_markov_process_the_recent_past_tells_as_much_as_all_of_it() -> None:
     batch = walk()
-    everything = best_error(FutureFromPast(frame=1), batch, 8)
-    recent = best_error(FutureFromRecentPast(frame=1, recent=1, ahead=1), batch, 8)
+    everything = best_error(future_from_past(frame=1), batch, 8)
+    recent = best_error(future_from_recent_past(frame=1, context_length=1, prediction_length=1), batch, 8)
     assert recent == pytest.approx(1 - 0.8**2, abs=0.04)
     assert everything == pytest.approx(recent, abs=0.01)
 
 
 def test_a_reversible_process_has_a_past_as_guessable_as_its_future() -> None:
     batch = walk()
-    future = best_error(FutureFromRecentPast(frame=1, recent=1, ahead=1), batch, 8)
-    past = best_error(PastFromPresent(frame=1, now=1, back=1), batch, 7)
+    future = best_error(future_from_recent_past(frame=1, context_length=1, prediction_length=1), batch, 8)
+    past = best_error(past_from_present(frame=1, context_length=1, prediction_length=1), batch, 7)
     assert future == pytest.approx(past, abs=0.03)
 
 
@@ -340,7 +347,10 @@ def test_an_irreversible_process_has_not() -> None:
         doubling.append(2 * doubling[-1] % 1)  # each value tells the next one, and half of the one before
     batch = Batch(torch.stack(doubling, 1))
     errors = {}
-    for split, place in ((FutureFromRecentPast(frame=1, recent=1, ahead=1), 2), (PastFromPresent(frame=1, back=1), 1)):
+    for split, place in (
+        (future_from_recent_past(frame=1, context_length=1, prediction_length=1), 2),
+        (past_from_present(frame=1, prediction_length=1), 1),
+    ):
         inputs, targets = split(batch, Draws(batch.index))
         shown = inputs.data.flatten(1).sum(1)  # the only one that is not erased
         y = the_target(targets).value[:, place, 0]
@@ -355,19 +365,19 @@ def test_an_irreversible_process_has_not() -> None:
 
 def test_data_that_cannot_be_split_is_refused_with_the_number_that_is_needed() -> None:
     with pytest.raises(Incompatible, match=r"multiples of split.patch = 5 pixels; got 16 x 24"):
-        AnyFromAny(patch=5).spec(OBSERVED["image"])
-    with pytest.raises(Incompatible, match=r"at least 9 frames \(6 before and 3 after the cut\); got 8"):
-        FutureFromRecentPast(recent=6, ahead=3).spec(OBSERVED["video"])
+        any_from_any(patch=5).spec(OBSERVED["image"])
+    with pytest.raises(Incompatible, match=r"at least 9 frames \(6 before and 3 after the boundary\); got 8"):
+        future_from_recent_past(context_length=6, prediction_length=3).spec(OBSERVED["video"])
     with pytest.raises(Incompatible, match=r"above 0 and below 1; got 1.5"):
-        Occluded(share=1.5).spec(OBSERVED["image"])
+        occluded_from_visible(mask_ratio=1.5).spec(OBSERVED["image"])
     with pytest.raises(Incompatible, match="video or text or audio data; got image"):
-        FutureFromPast().spec(OBSERVED["image"])
+        future_from_past().spec(OBSERVED["image"])
     with pytest.raises(Incompatible, match="mask or an unknown token"):
-        AnyFromAny().spec(replace(OBSERVED["text"], vocabulary=Vocabulary(9)))
-    with pytest.raises(Incompatible, match=r"split.spread = 0 for clips"):
-        FutureFromPast(spread=0.1).spec(OBSERVED["video"])
+        any_from_any().spec(replace(OBSERVED["text"], vocabulary=Vocabulary(9)))
+    with pytest.raises(Incompatible, match=r"split.boundary_jitter = 0 for clips"):
+        future_from_past(boundary_jitter=0.1).spec(OBSERVED["video"])
     with pytest.raises(PretaskError, match="vocabulary of its text"):
-        AnyFromAny()(noise("text"), Draws(torch.arange(12)))
+        any_from_any()(noise("text"), Draws(torch.arange(12)))
 
 
 @pytest.mark.parametrize("modality", OBSERVED)
@@ -375,14 +385,14 @@ def test_the_identity_asks_for_what_it_shows_and_says_so(modality: str) -> None:
     batch, split = noise(modality), Whole(frame=20)
     inputs, targets = split(batch, Draws(batch.index))
     value = the_target(targets).value
-    assert torch.equal(join(value if modality == "video" else value[:, None], 1), inputs.data)
+    assert torch.equal(unpatchify(value if modality == "video" else value[:, None], 1), inputs.data)
     assert not any(spec.hidden for spec in split.spec(OBSERVED[modality])[1].values())
 
 
-def test_binarised_pixels_are_drawn_anew_every_epoch_with_grey_as_the_chance() -> None:
+def test_binarized_pixels_are_drawn_anew_every_epoch_with_grey_as_the_chance() -> None:
     batch = Batch(torch.full((100, 1, 8, 8), 51, dtype=torch.uint8))
-    one, two = (Whole(binarise=True)(batch, Draws(batch.index, 0, epoch))[0].data for epoch in (0, 1))
+    one, two = (Whole(binarize=True)(batch, Draws(batch.index, 0, epoch))[0].data for epoch in (0, 1))
     assert torch.unique(one).tolist() == [0.0, 1.0]
     assert float(one.mean()) == pytest.approx(0.2, abs=0.02)  # 4 standard errors
     assert not torch.equal(one, two)
-    assert torch.allclose(Whole(binarise=True).whole(batch).data, torch.tensor(0.2))
+    assert torch.allclose(Whole(binarize=True).whole(batch).data, torch.tensor(0.2))

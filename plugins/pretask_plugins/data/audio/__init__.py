@@ -15,12 +15,12 @@ def pretask_components() -> Iterator[Component]:
         "tones",
         "pretask_plugins.data.audio.tones:Tones",
         modality="audio",
-        summary="Seeded words of gliding tones over noise, labelled by word and by voice.",
-        small={"samples": 32, "test": 16, "seconds": 0.5},
+        summary="Seeded words of gliding tones over noise, labeled by word and by voice.",
+        small={"size": 32, "test_size": 16, "seconds": 0.5},
     )
     yield data(
         "audio-folder",
         "pretask_plugins.data.audio.audio_folder:AudioFolder",
         modality="audio",
-        summary="Wave or FLAC files in class folders, or labelled by their names; also straight from a tar file.",
+        summary="WAV, FLAC or OGG files labeled by folders or names; also from a tar file.",
     )

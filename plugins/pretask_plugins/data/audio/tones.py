@@ -14,6 +14,8 @@ from pretask import Draws, Labels, Observed, PretaskError, Samples
 from pretask.cache import fingerprint
 from torch import Tensor
 
+from pretask_plugins.data.parts import check_part
+
 RATE = 8000  # Hz
 VOICES = 4
 SYLLABLES = 3
@@ -34,44 +36,45 @@ class Tones:
     """A seeded set of spoken words.
 
     Args:
-        samples: In the part `train`.
-        test: In the part `test`.
+        size: Samples in the part `train`.
+        test_size: Samples in the part `test`.
         seconds: Of every recording.
         seed: Of all that is drawn.
-        noise: Deviation of the noise, where a voice's loudest tone is about 1.
+        noise_std: Standard deviation of the noise, where a voice's loudest tone is about 1.
 
     Raises:
         PretaskError: A number is out of range.
     """
 
-    samples: int = 2000
-    test: int = 500
+    size: int = 2000
+    test_size: int = 500
     seconds: float = 1.0
     seed: int = 0
-    noise: float = 0.05
+    noise_std: float = 0.05
 
     def __post_init__(self) -> None:
-        least = {"samples": 1, "test": 1, "seconds": 1 / RATE, "noise": 0}
+        least = {"size": 1, "test_size": 1, "seconds": 1 / RATE, "noise_std": 0}
         for name, number in least.items():
             if not getattr(self, name) >= number:
                 got = f"{getattr(self, name)}"
-                raise PretaskError("tones", f"data.{name} of at least {number}", got, "Raise it.", exit_code=2)
+                raise PretaskError(
+                    "tones", f"data.{name} of at least {number}", got, f"Set a larger data.{name}.", exit_code=2
+                )
 
     def __call__(self, part: str, /) -> Samples:
-        """The recordings of one part, labelled by word and by voice; made anew every time, in about a second."""
-        if part not in ("train", "test"):
-            raise PretaskError("tones", "the part train or test", part, "Name one of them.", exit_code=2)
-        start, count = (0, self.samples) if part == "train" else (self.samples, self.test)
-        size = round(self.seconds * RATE)
+        """The recordings of one part, labeled by word and by voice; made anew every time, in about a second."""
+        check_part("tones", part)
+        start, count = (0, self.size) if part == "train" else (self.size, self.test_size)
+        length = round(self.seconds * RATE)
         index = torch.arange(start, start + count)
         chunks = torch.split(index, CHUNK)
-        pieces = [speak(Draws(chunk, self.seed).branch("tones"), size, self.noise) for chunk in chunks]
-        waves, words, voices = (torch.cat(each) for each in zip(*pieces, strict=True))
+        pieces = [speak(Draws(chunk, self.seed).branch("tones"), length, self.noise_std) for chunk in chunks]
+        waves, words, voices = (torch.cat(parts) for parts in zip(*pieces, strict=True))
         labels = {
             "class": Labels(words, tuple("-".join(map(str, word)) for word in WORDS)),
-            "voice": Labels(voices, tuple(f"voice {each}" for each in range(VOICES))),
+            "voice": Labels(voices, tuple(f"voice {voice}" for voice in range(VOICES))),
         }
-        seen = Observed("audio", (size,), "float32", count, rate=RATE)
+        seen = Observed("audio", (length,), "float32", count, rate=RATE)
         return Samples(seen, waves, labels, fingerprint=fingerprint(waves.numpy(), words.numpy(), voices.numpy()))
 
 

@@ -16,7 +16,7 @@ def pretask_components() -> Iterator[Component]:
         "folder",
         "pretask_plugins.data.image.folder:Folder",
         modality="image",
-        summary="Your own images: root/train/CLASS/*.jpg, root/CLASS/*.jpg, or tar files of these.",
+        summary="Your own images: root/train/CLASS/*.jpg or root/CLASS/*.jpg, also in tar files.",
     )
     yield data(
         "torchvision",
@@ -31,12 +31,12 @@ def pretask_components() -> Iterator[Component]:
         modality="image",
         summary="1,797 real hand-written digits that come with scikit-learn.",
         source="Alpaydin and Kaynak 1998",
-        small={"size": 32},
+        small={"image_size": 32},
     )
     yield data(
         "shapes",
         "pretask_plugins.data.image.shapes:Shapes",
         modality="image",
         summary="Endless pictures of houses, trees, boats … in landscapes, made from a seed.",
-        small={"samples": 32, "test": 16, "size": 32},
+        small={"size": 32, "test_size": 16, "image_size": 32},
     )

@@ -1,6 +1,6 @@
 """Blueprints: what the things in the scenes are made of, in the order in which their parts are painted.
 
-A thing stands on y = 0 and is 1 high; x = 0 is its middle; y points up. Hues are shares of the colour circle (0 red,
+A thing stands on y = 0 and is 1 high; x = 0 is its middle; y points up. Hues are fractions of the color circle (0 red,
 1/3 green, 2/3 blue). Things share hues, shapes and textures: what tells them apart is which parts they have, and where.
 """
 
@@ -24,11 +24,11 @@ class Part:
         y: Middle, up; of a dome, its foot.
         width: Half of it.
         height: Half of it; of a dome, all of it.
-        hue: Share of the colour circle.
-        saturation: 0 grey, 1 full.
+        hue: Fraction of the color circle.
+        saturation: 0 gray, 1 full.
         value: 0 black, 1 bright.
-        taper: By what share a box is narrower at its top (1: a triangle; below 0: wider).
-        turn: Anticlockwise, radians.
+        taper: By what fraction a box is narrower at its top (1: a triangle; below 0: wider).
+        turn: Counterclockwise, radians.
         texture: What it is covered with.
     """
 

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image
 from pretask import PretaskError, Samples
 
-from pretask_plugins.data.image.images import check_part, image_samples
+from pretask_plugins.data.image.images import image_samples
+from pretask_plugins.data.parts import check_part
 
 SIDE = 8  # pixels of the originals
 DEEPEST = 16  # their blackest ink
@@ -19,20 +20,22 @@ HELD_OUT = 5  # every fifth digit of each class is for testing
 
 @dataclass(frozen=True)
 class Digits:
-    """Grey images (1, size, size), white ink on black.
+    """Gray images (1, image_size, image_size), white ink on black.
 
     Args:
-        size: Side, pixels; other than 8 it is interpolated.
+        image_size: Side, pixels; other than 8 it is interpolated.
 
     Raises:
         PretaskError: The size is below 1.
     """
 
-    size: int = SIDE
+    image_size: int = SIDE
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise PretaskError("digits", "data.size of at least 1 pixel", f"{self.size}", "Leave it at 8.", exit_code=2)
+        if self.image_size < 1:
+            raise PretaskError(
+                "digits", "data.image_size of at least 1 pixel", f"{self.image_size}", "Leave it at 8.", exit_code=2
+            )
 
     def __call__(self, part: str, /) -> Samples:
         """1,442 digits to train on or 355 to test on; the same ones always, all classes alike in both."""
@@ -40,16 +43,16 @@ class Digits:
 
         check_part("digits", part)
         found = load_digits()
-        chosen = held_out(found.target) == (part == "test")
+        chosen = is_for_test(found.target) == (part == "test")
         levels = (found.images[chosen] * (255 / DEEPEST) + 0.5).astype(np.uint8)
-        images = levels if self.size == SIDE else np.stack([enlarged(level, self.size) for level in levels])
+        images = levels if self.image_size == SIDE else np.stack([resize(level, self.image_size) for level in levels])
         return image_samples(images[:, None], found.target[chosen].astype(np.int64), [str(name) for name in range(10)])
 
 
-def held_out(labels: np.ndarray) -> np.ndarray:
+def is_for_test(labels: np.ndarray) -> np.ndarray:
     """Whether each digit is the fifth, tenth … of its class.
 
-    >>> held_out(np.array([3, 3, 7, 3, 3, 3])).tolist()
+    >>> is_for_test(np.array([3, 3, 7, 3, 3, 3])).tolist()
     [False, False, False, False, False, True]
     """
     place = np.zeros(len(labels), int)
@@ -59,7 +62,7 @@ def held_out(labels: np.ndarray) -> np.ndarray:
     return out
 
 
-def enlarged(image: np.ndarray, size: int) -> np.ndarray:
+def resize(image: np.ndarray, size: int) -> np.ndarray:
     """The image at another size, interpolated between its pixels."""
     larger = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
     return np.array(larger, dtype=np.uint8)

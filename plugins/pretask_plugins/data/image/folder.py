@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import pairwise, takewhile
 from pathlib import Path, PurePosixPath
 from shutil import copyfileobj
@@ -24,12 +23,11 @@ from PIL import Image
 from pretask import PretaskError, Samples
 from pretask.cache import key_of
 
-from pretask_plugins.data.image.images import Album, cached_samples, check_part, decoded, pixels
+from pretask_plugins.data.image.images import Album, cached_samples, crop_square, decode_images
+from pretask_plugins.data.parts import PART_FOLDERS, check_part, hash_text, is_tenth, list_some
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
-PARTS = {"train": ("train", "training"), "test": ("test", "val", "valid", "validation")}  # the first that is there
-WORDS = frozenset(word for words in PARTS.values() for word in words)
-TENTH = 10
+PART_NAMES = frozenset(name for names in PART_FOLDERS.values() for name in names)
 BLOCK = bytes(512)  # of zeros, with which a whole tar file ends
 
 
@@ -40,23 +38,29 @@ class Folder:
     Args:
         root: A folder or tar file with train/CLASS/… and test/CLASS/… (or val/…); a folder with a tar file for each; or
             CLASS/… alone, of which a tenth by hash of the names is for testing.
-        size: Side of the square that is cut from the middle once the short side has this many pixels.
-        grey: Whether to make one channel of the colours.
+        image_size: Side of the square that is cut from the middle once the short side has this many pixels.
+        grayscale: Whether to make one channel of the colors.
     """
 
     root: Path
-    size: int = 128
-    grey: bool = False
+    image_size: int = 128
+    grayscale: bool = False
 
     def __call__(self, part: str, /) -> Samples:
-        """One part.
+        """Return one part.
 
         Raises:
             PretaskError: There is nothing to read, an image cannot be decoded, or a class has one image to train on.
         """
         check_part("folder", part)
         found = self.find(part)
-        facts = {"data": "folder", "size": self.size, "grey": self.grey, "part": part, "files": found.stamp()}
+        facts = {
+            "data": "folder",
+            "image_size": self.image_size,
+            "grayscale": self.grayscale,
+            "part": part,
+            "files": found.stamp(),
+        }
         return cached_samples(facts | {"classes": found.classes}, lambda: self.album(found))
 
     def find(self, part: str) -> "Found":
@@ -78,22 +82,22 @@ class Folder:
         return found
 
     def album(self, found: "Found") -> Album:
-        """The images of a part, decoded as they are asked for."""
+        """The images of a part, decoded one after the other."""
         numbers = {name: number for number, name in enumerate(found.classes)}
-        labels = np.array([numbers[each.label] for each in found.images], np.int64)
-        shape = (1 if self.grey else 3, self.size, self.size)
+        labels = np.array([numbers[image.label] for image in found.images], np.int64)
+        shape = (1 if self.grayscale else 3, self.image_size, self.image_size)
         return Album(shape, labels, found.classes, self.pieces(found))
 
     def pieces(self, found: "Found") -> Iterator[UInt8[np.ndarray, "_ C H W"]]:
         """The images of a part, some at a time."""
-        names = [each.name for each in found.images]
+        names = [image.name for image in found.images]
         with found.reader() as read:
 
             def decode(number: int) -> UInt8[np.ndarray, "C H W"]:
                 with Image.open(io.BytesIO(read(names[number]))) as image:
-                    return pixels(image, self.size, self.grey)
+                    return crop_square(image, self.image_size, self.grayscale)
 
-            yield from decoded("folder", len(names), decode, names.__getitem__)
+            yield from decode_images("folder", len(names), decode, names.__getitem__)
 
 
 @dataclass(frozen=True)
@@ -131,7 +135,7 @@ class Found:
         """Hash of what determines the images, for the cache; many a tar file says 1970 of all that is in it."""
         about = self.root.stat()
         whole = [] if self.root.is_dir() else [about.st_size, about.st_mtime_ns]
-        images = [(each.name, *each.stamp) for each in self.images]
+        images = [(image.name, *image.stamp) for image in self.images]
         return key_of({"root": self.root.resolve(), "whole": whole, "images": images})
 
     @contextmanager
@@ -141,15 +145,15 @@ class Found:
             yield lambda name: (self.root / name).read_bytes()
             return
         with open_tar(self.root) as archive:
-            places = {each.name: (each.size, each.offset_data) for each in archive}
+            places = {member.name: (member.size, member.offset_data) for member in archive}
             with self.root.open("rb") if is_plain(self.root) else unpacked(archive) as file:
                 yield lambda name: os.pread(file.fileno(), *places[name])
 
 
-def place_of(root: Path, part: str) -> Path:
+def find_place(root: Path, part: str) -> Path:
     """The tar file of a part, where the root is a folder with one for each part; else the root."""
     if root.is_dir():
-        for name in PARTS[part]:
+        for name in PART_FOLDERS[part]:
             for ending in (".tar", ".tar.gz", ".tgz"):
                 if (root / f"{name}{ending}").is_file():
                     return root / f"{name}{ending}"
@@ -158,55 +162,59 @@ def place_of(root: Path, part: str) -> Path:
 
 def find_part(root: Path, part: str) -> Found:
     """The images of one part, and the classes of those to train on."""
-    places = {each: place_of(root, each) for each in PARTS}
-    members = {place: members_of(place) for place in set(places.values())}
-    parts = {each: parted(members[place], each, place != root) for each, place in places.items()}
-    classes = sorted({each.label for each in parts["train"]})
+    places = {part_name: find_place(root, part_name) for part_name in PART_FOLDERS}
+    members = {place: list_members(place) for place in set(places.values())}
+    parts = {part_name: select_part(members[place], part_name, place != root) for part_name, place in places.items()}
+    classes = sorted({image.label for image in parts["train"]})
     return Found(places[part], tuple(parts[part]), tuple(classes))
 
 
-def members_of(place: Path) -> list[Member]:
+def list_members(place: Path) -> list[Member]:
     """Every image in a folder or tar file, by name."""
     files = sorted(in_tar(place) if place.is_file() else in_folder(place))
     folders = [PurePosixPath(name).parts[:-1] for name, _, _ in files]
     ends = zip(min(folders, default=()), max(folders, default=()), strict=False)
     shared = len(list(takewhile(lambda pair: pair[0] == pair[1], ends)))
     return [
-        Member(name, class_of(path, shared), next((each for each in path[:-1] if each in WORDS), None), (size, changed))
+        Member(
+            name,
+            class_name(path, shared),
+            next((folder for folder in path[:-1] if folder in PART_NAMES), None),
+            (size, changed),
+        )
         for (name, size, changed), path in zip(files, folders, strict=True)
     ]
 
 
-def class_of(folders: Sequence[str], shared: int) -> str:
+def class_name(folders: Sequence[str], shared: int) -> str:
     """The class of an image: the folder in that of its part, else the first one that not all images lie in.
 
-    >>> class_of(("imagenet", "train", "tench", "images"), 1), class_of(("mine", "tench"), 1), class_of(("tench",), 1)
-    ('tench', 'tench', 'tench')
+    >>> class_name(("imagenet", "train", "tench", "images"), 1), class_name(("mine", "tench"), 1)
+    ('tench', 'tench')
     """
     for folder, inner in pairwise(folders):
-        if folder in WORDS:
+        if folder in PART_NAMES:
             return inner
     return folders[min(shared, len(folders) - 1)]
 
 
-def parted(members: Sequence[Member], part: str, own: bool) -> Sequence[Member]:
+def select_part(members: Sequence[Member], part: str, own: bool) -> Sequence[Member]:
     """Those of one part: below a folder of its name, or all of its own tar file, or its share by hash of the names."""
-    words = {each.word for each in members if each.word}
+    words = {member.word for member in members if member.word}
     if words:
-        chosen = next((word for word in PARTS[part] if word in words), "")
-        return [each for each in members if each.word == chosen]
-    return members if own else [each for each in members if is_tenth(each.name) == (part == "test")]
+        chosen = next((word for word in PART_FOLDERS[part] if word in words), "")
+        return [member for member in members if member.word == chosen]
+    return members if own else [member for member in members if is_for_test(member.name) == (part == "test")]
 
 
-def is_tenth(name: str) -> bool:
-    """Whether an image is held out for testing: a hash of its name says, so that others may come and go."""
-    plain = PurePosixPath(name).as_posix()  # without the ./ that some tar files put first
-    return int.from_bytes(blake2b(plain.encode(errors="surrogateescape"), digest_size=4).digest()) % TENTH == 0
+def is_for_test(name: str) -> bool:
+    """Return whether an image is for testing, by the hash of its name without the ./ that some tar files put first."""
+    return is_tenth(hash_text(PurePosixPath(name).as_posix()))
 
 
 def is_image(name: PurePosixPath) -> bool:
     """Whether a file below the root lies in a folder, has an ending that is known, and nothing of it is hidden."""
-    hidden = any(each.startswith(".") for each in name.parts)
+    hidden = any(folder.startswith(".") for folder in name.parts)
     return len(name.parts) > 1 and name.suffix.lower() in ENDINGS and not hidden
 
 
@@ -226,9 +234,9 @@ def in_tar(path: Path) -> Iterator[tuple[str, int, int]]:
     with open_tar(path) as archive:
         file: Any = archive.fileobj
         try:
-            for each in archive:
-                if each.isfile() and is_image(PurePosixPath(each.name)):
-                    yield each.name, each.size, int(each.mtime)
+            for member in archive:
+                if member.isfile() and is_image(PurePosixPath(member.name)):
+                    yield member.name, member.size, int(member.mtime)
             file.seek(archive.offset)
             if file.read(len(BLOCK)) != BLOCK:
                 raise EOFError(
@@ -272,23 +280,23 @@ def broken_tar(path: Path, error: Exception) -> PretaskError:
 
 def check_classes(found: Found) -> None:
     """Raise PretaskError where there is a class to test on and not to train on."""
-    strange = sorted({each.label for each in found.images} - set(found.classes))
+    strange = sorted({image.label for image in found.images} - set(found.classes))
     if strange:
         raise PretaskError(
             "folder",
             "every class of the part test among those of the part train",
-            f"{', '.join(strange[:3])}{' …' if strange[3:] else ''} without images to train on",
+            f"{list_some(strange)} without images to train on",
             "Put every image into the folder of its class.",
         )
 
 
 def check_counts(images: Sequence[Member]) -> None:
     """Raise PretaskError where a class has a single image: nothing could be learned of it and chosen on it."""
-    lonely = sorted(label for label, count in Counter(each.label for each in images).items() if count == 1)
+    lonely = sorted(label for label, count in Counter(image.label for image in images).items() if count == 1)
     if lonely:
         raise PretaskError(
             "folder",
             "at least two images of every class to train on",
-            f"one of {', '.join(lonely[:3])}{' …' if lonely[3:] else ''}",
+            f"one of {list_some(lonely)}",
             "Add images, or take the folder away.",
         )

@@ -4,7 +4,7 @@ Landscapes are painted together, parts one by one and only where they are: most 
 and square roots alone, which every machine rounds alike, so that a scene has the same pixels in any company.
 
 Axes: B batch, H W image, H = W = size; Y X window around a part. Coordinates as in scenes.py; u and v in half widths
-and half heights of a part, to its right and up from its centre; distances in pixels, below 0 inside.
+and half heights of a part, to its right and up from its center; distances in pixels, below 0 inside.
 """
 
 import math
@@ -21,10 +21,10 @@ from torch import Tensor
 
 from pretask_plugins.data.image.scenes import SHAPES, Landscape, Parts, Scenes, sine_and_cosine
 
-GRAIN = 0.08  # full range of the noise that is added to every pixel
-DEPTH = 0.2  # by what share a texture is lighter or darker
-ROUND = 0.15  # by what share a part is darker at its top and lighter at its foot
-OUTLINE = 0.012  # width of outlines, image sides
+GRAIN_RANGE = 0.08  # full range of the noise that is added to every pixel
+TEXTURE_DEPTH = 0.2  # by what fraction a texture is lighter or darker
+SHADE_DEPTH = 0.15  # by what fraction a part is darker at its top and lighter at its foot
+OUTLINE_WIDTH = 0.012  # width of outlines, image sides
 
 Window: TypeAlias = np.ndarray  # (Y, X), float32; unchecked in tests, where that would take longer than the painting
 
@@ -37,51 +37,51 @@ def paint(scenes: Scenes, size: int, draws: Draws) -> UInt8[Tensor, "B 3 {size} 
             if part.cover:
                 paint_part(picture, part)
     bright, side = scenes.landscape.light.view(-1, 2, 1, 1, 1).unbind(1)
-    canvas *= bright * (1 + side * (centres(size) - 0.5))
-    canvas += GRAIN * (draws.uniform("grain", 1, size, size) - 0.5)
+    canvas *= bright * (1 + side * (centers(size) - 0.5))
+    canvas += GRAIN_RANGE * (draws.uniform("grain", 1, size, size) - 0.5)
     return canvas.clamp_(0, 1).mul_(255).add_(0.5).to(torch.uint8)
 
 
 @lru_cache
-def centres(size: int) -> Float[Tensor, " size"]:
+def centers(size: int) -> Float[Tensor, " size"]:
     """Where the middles of pixels are."""
     return (torch.arange(size) + 0.5) / size
 
 
-def mixed(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+def blend(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
     """`share` of the second and the rest of the first."""
     return first + share * (second - first)
 
 
 def paint_landscape(landscape: Landscape, size: int) -> Float[Tensor, "B 3 H W"]:
     """Sky, two ridges of hills, ground with furrows that grow narrow towards the horizon."""
-    line = centres(size)
+    line = centers(size)
     down, level = line[:, None], landscape.level.view(-1, 1, 1, 1)
-    sky, low, far, near = (each[..., None, None] for each in (*landscape.sky.unbind(1), *landscape.ground.unbind(1)))
-    canvas = mixed(sky, low, (down / level).clamp(0, 1)).expand(-1, -1, size, size)
+    sky, low, far, near = (color[..., None, None] for color in (*landscape.sky.unbind(1), *landscape.ground.unbind(1)))
+    canvas = blend(sky, low, (down / level).clamp(0, 1)).expand(-1, -1, size, size)
     for ridge, haze in enumerate((0.6, 0.3)):
         height, steps, phase = landscape.waves[:, ridge, :, None].unbind(1)  # (B, 1)
         wave = sine_and_cosine(2 * torch.pi * (steps * line + phase))[0]  # (B, W)
         crest = level - 0.06 * (1 - ridge) - (height * (1 + wave))[:, None, None, :]
         hill = far + haze * (low - far)
-        canvas = mixed(canvas, hill, ((down - crest) * size + 0.5).clamp(0, 1))
+        canvas = blend(canvas, hill, ((down - crest) * size + 0.5).clamp(0, 1))
     depth = ((down - level) / (1 - level)).clamp(0, 1)
     phase = 1.2 / (depth + 0.15)
     furrow = 4 * (phase.frac() - 0.5).abs() - 1
-    ground = mixed(far, near, depth) * (1 + landscape.furrows.view(-1, 1, 1, 1) * furrow)
-    return mixed(canvas, ground, ((down - level) * size + 0.5).clamp(0, 1))
+    ground = blend(far, near, depth) * (1 + landscape.furrows.view(-1, 1, 1, 1) * furrow)
+    return blend(canvas, ground, ((down - level) * size + 0.5).clamp(0, 1))
 
 
 @dataclass(frozen=True)
 class Brush:
     """One part of one scene; its fields are those of Parts."""
 
-    centre: list[float]
+    center: list[float]
     half: list[float]
     turn: float
     shape: int
     taper: float
-    colour: list[float]
+    color: list[float]
     texture: list[float]
     period: float
     cover: float
@@ -96,26 +96,26 @@ def brushes(parts: Parts) -> Iterator[list[Brush]]:
 
 
 def paint_part(picture: np.ndarray, part: Brush) -> None:
-    """Lay a part over what is there (3, H, W): its colour, its texture, a shade that makes it round, a dark outline."""
+    """Lay a part over what is there (3, H, W): its color, its texture, a shade that makes it round, a dark outline."""
     size = picture.shape[-1]
     rows, columns = window(part, size)
     u, v = own_coordinates(part, rows, columns, size)
     width, height = (size * half for half in part.half)
     off = DISTANCES[part.shape](u, v, width, height, part.taper)
-    shade = (1 - ROUND * v) * (1 - part.edge * (off + (1 + OUTLINE * size)).clip(0, 1))
+    shade = (1 - SHADE_DEPTH * v) * (1 - part.edge * (off + (1 + OUTLINE_WIDTH * size)).clip(0, 1))
     if any(part.texture):
-        shade *= 1 + DEPTH * pattern(part, u, v)
+        shade *= 1 + TEXTURE_DEPTH * pattern(part, u, v)
     cover = part.cover * (0.5 - off).clip(0, 1)
     here = picture[:, rows, columns]
     here *= 1 - cover
-    here += np.array(part.colour, np.float32)[:, None, None] * (shade * cover)
+    here += np.array(part.color, np.float32)[:, None, None] * (shade * cover)
 
 
 def window(part: Brush, size: int) -> tuple[slice, slice]:
     """The rows and columns outside which nothing of the part can be."""
     width, height = part.half[0] * max(1.0, 1 - part.taper), part.half[1]
     sine, cosine = abs(math.sin(part.turn)), abs(math.cos(part.turn))
-    x, y = part.centre
+    x, y = part.center
     return span(y, sine * width + cosine * height, size), span(x, cosine * width + sine * height, size)
 
 
@@ -127,8 +127,8 @@ def span(middle: float, reach: float, size: int) -> slice:
 
 def own_coordinates(part: Brush, rows: slice, columns: slice, size: int) -> tuple[Window, Window]:
     """Every pixel of a window as the part sees it."""
-    line = centres(size).numpy()
-    x, y = line[None, columns] - part.centre[0], part.centre[1] - line[rows, None]
+    line = centers(size).numpy()
+    x, y = line[None, columns] - part.center[0], part.center[1] - line[rows, None]
     sine, cosine = math.sin(part.turn), math.cos(part.turn)
     width, height = part.half
     return cosine / width * x + sine / width * y, cosine / height * y - sine / height * x

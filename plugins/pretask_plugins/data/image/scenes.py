@@ -1,7 +1,7 @@
 """Scenes: a thing made of parts in a landscape, composed from the numbers that a sample's own key gives.
 
-The thing is told by which parts it has and where. All else is drawn for any thing alike: place, size, lean,
-proportions, light, landscape, and the parts of another thing, strewn. Colours and textures go with the thing less than
+The class is decided by which parts a thing has and where. All else is drawn for any thing alike: place, size, lean,
+proportions, light, landscape, and the parts of another thing, strewn. Colors and textures go with the thing less than
 half the time.
 
 Axes: B batch, P parts. x to the right and y down, in image sides from the upper left corner.
@@ -21,13 +21,13 @@ SHAPES = ("disc", "box", "dome")
 TEXTURES = {"plain": (0.0, 0.0), "rows": (0.0, 1.0), "columns": (1.0, 0.0), "checks": (1.0, 1.0)}
 PARTS = max(len(parts) for parts in THINGS.values())
 
-# Hue, saturation and value around which the colours of a landscape are drawn: day, haze, dusk, dawn, night, sea;
+# Hue, saturation and value around which the colors of a landscape are drawn: day, haze, dusk, dawn, night, sea;
 # grass, sand, snow, earth, water, moss. None goes with a thing.
 SKIES = ((0.57, 0.6, 0.9), (0.55, 0.2, 0.95), (0.06, 0.5, 0.95), (0.92, 0.35, 0.85), (0.66, 0.6, 0.4), (0.47, 0.4, 0.8))
 GROUNDS = ((0.3, 0.6, 0.6), (0.12, 0.5, 0.8), (0.58, 0.1, 0.9), (0.07, 0.5, 0.5), (0.55, 0.55, 0.7), (0.2, 0.5, 0.5))
 
-OWN_COLOUR = 0.4  # chance that a part has the colour of its blueprint, and not any
-OWN_TEXTURE = 0.25  # chance that a part has the texture of its blueprint, and not any
+OWN_COLOR_CHANCE = 0.4  # chance that a part has the color of its blueprint, and not any
+OWN_TEXTURE_CHANCE = 0.25  # chance that a part has the texture of its blueprint, and not any
 
 
 @dataclass(frozen=True)
@@ -35,24 +35,24 @@ class Parts:
     """Parts of scenes, in the order in which they are painted.
 
     Args:
-        centre: (x, y); of a dome, the middle of its foot.
+        center: (x, y); of a dome, the middle of its foot.
         half: Half width and half height; of a dome, half width and height.
-        turn: Anticlockwise, radians.
+        turn: Counterclockwise, radians.
         shape: Index into SHAPES.
-        taper: By what share a box is narrower at its top.
-        colour: Red, green and blue in [0, 1].
+        taper: By what fraction a box is narrower at its top.
+        color: Red, green and blue in [0, 1].
         texture: Whether it varies along x, and along y.
         period: Of the texture.
         cover: 0 invisible, 1 opaque.
-        edge: By what share the outline is darker.
+        edge: By what fraction the outline is darker.
     """
 
-    centre: Float[Tensor, "B P 2"]
+    center: Float[Tensor, "B P 2"]
     half: Float[Tensor, "B P 2"]
     turn: Float[Tensor, "B P"]
     shape: Int[Tensor, "B P"]
     taper: Float[Tensor, "B P"]
-    colour: Float[Tensor, "B P 3"]
+    color: Float[Tensor, "B P 3"]
     texture: Float[Tensor, "B P 2"]
     period: Float[Tensor, "B P"]
     cover: Float[Tensor, "B P"]
@@ -65,9 +65,9 @@ class Landscape:
 
     Args:
         level: Height of the horizon.
-        waves: Height, steps per image side and phase (shares of a turn) of two ridges of hills, far and near.
-        sky: Colour at the top and at the horizon.
-        ground: Colour at the horizon and at the bottom.
+        waves: Height, steps per image side and phase (fractions of a turn) of two ridges of hills, far and near.
+        sky: Color at the top and at the horizon.
+        ground: Color at the horizon and at the bottom.
         furrows: How much darker the furrows of the ground are.
         light: Brightness of all, and how much brighter the right side is than the left.
     """
@@ -88,7 +88,7 @@ class Scenes:
         label: Which thing it shows.
         foot: Where the thing stands.
         scale: Its height.
-        lean: Its turn, anticlockwise, radians.
+        lean: Its turn, counterclockwise, radians.
         thing: Its parts, those of its blueprint first; what the blueprint lacks has cover 0.
         parts: All parts, those of the thing among them.
         landscape: What is behind them.
@@ -119,7 +119,7 @@ def compose(draws: Draws, label: Int[Tensor, " B"]) -> Scenes:
         compose_shadow(foot, scale),
         thing,
     ]
-    return Scenes(label, foot, scale, lean, thing, joined(groups), landscape)
+    return Scenes(label, foot, scale, lean, thing, concatenate(groups), landscape)
 
 
 def compose_landscape(draws: Draws) -> Landscape:
@@ -148,8 +148,8 @@ def compose_sky(draws: Draws, landscape: Landscape) -> Parts:
     down = landscape.level[:, None] * draws.uniform("down", 3, low=0.15, high=0.75)
     half = draws.uniform("width", 3, 1, low=0.06, high=0.16) * torch.tensor([[0.5, 0.5], [1.0, 0.5], [1.0, 0.5]])
     cover = draws.bernoulli("seen", 0.6, 3) * torch.tensor([0.95, 0.75, 0.75])
-    colour = torch.tensor([[1.0, 0.95, 0.7], [1.0, 1.0, 1.0], [0.95, 0.95, 1.0]])
-    return plain(torch.stack([across, down], 2), half, cover, colour, ("disc", "dome", "dome"))
+    color = torch.tensor([[1.0, 0.95, 0.7], [1.0, 1.0, 1.0], [0.95, 0.95, 1.0]])
+    return plain(torch.stack([across, down], 2), half, cover, color, ("disc", "dome", "dome"))
 
 
 def compose_shadow(foot: Float[Tensor, "B 2"], scale: Float[Tensor, " B"]) -> Parts:
@@ -159,21 +159,21 @@ def compose_shadow(foot: Float[Tensor, "B 2"], scale: Float[Tensor, " B"]) -> Pa
 
 
 def plain(
-    centre: Float[Tensor, "B P 2"],
+    center: Float[Tensor, "B P 2"],
     half: Float[Tensor, "B P 2"],
     cover: Float[Tensor, "B P"],
-    colour: Float[Tensor, "P 3"],
+    color: Float[Tensor, "P 3"],
     shapes: tuple[str, ...],
 ) -> Parts:
     """Upright parts without texture and outline."""
     zero = torch.zeros_like(cover)
     return Parts(
-        centre=centre,
+        center=center,
         half=half,
         turn=zero,
         shape=torch.tensor([SHAPES.index(shape) for shape in shapes]).expand(cover.shape),
         taper=zero,
-        colour=colour.expand(*cover.shape, 3),
+        color=color.expand(*cover.shape, 3),
         texture=torch.zeros_like(half),
         period=torch.ones_like(cover),
         cover=cover,
@@ -188,13 +188,13 @@ def compose_thing(
     scale: Float[Tensor, " B"],
     lean: Float[Tensor, " B"],
 ) -> Parts:
-    """The parts of the labelled thing, each a little off its blueprint, placed, sized and leant as a whole."""
+    """The parts of the labeled thing, each a little off its blueprint, placed, sized and leant as a whole."""
     plan = {name: table[label] for name, table in TABLES.items()}
-    centre = plan["centre"] + draws.uniform("off", PARTS, 2, low=-0.02, high=0.02)
+    center = plan["center"] + draws.uniform("off", PARTS, 2, low=-0.02, high=0.02)
     half = plan["half"] * draws.uniform("size", PARTS, 2, low=0.88, high=1.14)
     broad = torch.stack([draws.uniform("broad", low=0.85, high=1.18), torch.ones(len(label))], 1)[:, None]
-    centre, half = scale[:, None, None] * broad * centre, scale[:, None, None] * broad * half
-    placed = foot[:, None] + turned(centre * torch.tensor([1.0, -1.0]), lean[:, None])
+    center, half = scale[:, None, None] * broad * center, scale[:, None, None] * broad * half
+    placed = foot[:, None] + rotate(center * torch.tensor([1.0, -1.0]), lean[:, None])
     return dress(draws, plan, placed, half, plan["turn"] + lean[:, None])
 
 
@@ -202,22 +202,22 @@ def compose_strays(draws: Draws) -> Parts:
     """The parts of another thing, taken to pieces and strewn: the same parts, and no thing."""
     label = draws.integers("whose", 0, len(THINGS))
     plan = {name: table[label] for name, table in TABLES.items()}
-    centre = draws.uniform("place", PARTS, 2, low=0.03, high=0.97)
+    center = draws.uniform("place", PARTS, 2, low=0.03, high=0.97)
     half = plan["half"] * draws.uniform("scale", 1, 1, low=0.35, high=0.72)
     half = half * draws.uniform("size", PARTS, 2, low=0.88, high=1.14)
     turn = plan["turn"] + draws.uniform("turn", PARTS, low=-0.6, high=0.6)
-    return dress(draws, plan, centre, half, turn)
+    return dress(draws, plan, center, half, turn)
 
 
-def dress(draws: Draws, plan: dict[str, Tensor], centre: Tensor, half: Tensor, turn: Tensor) -> Parts:
-    """Parts with the colour and texture of their blueprint, or with any; like parts of a thing are alike."""
+def dress(draws: Draws, plan: dict[str, Tensor], center: Tensor, half: Tensor, turn: Tensor) -> Parts:
+    """Parts with the color and texture of their blueprint, or with any; like parts of a thing are alike."""
     count = turn.shape[1]
     hue = plan["hue"] + draws.uniform("hue", count, low=-0.05, high=0.05)
-    hue = torch.where(draws.bernoulli("own hue", OWN_COLOUR, count), hue, draws.uniform("any hue", count))
+    hue = torch.where(draws.bernoulli("own hue", OWN_COLOR_CHANCE, count), hue, draws.uniform("any hue", count))
     tone = plan["tone"] + draws.uniform("tone", count, 2, low=-0.15, high=0.15)
     kinds = torch.tensor(list(TEXTURES.values()))
     texture = kinds[draws.integers("any texture", 0, len(kinds), count)]
-    texture = torch.where(draws.bernoulli("own texture", OWN_TEXTURE, count, 1), plan["texture"], texture)
+    texture = torch.where(draws.bernoulli("own texture", OWN_TEXTURE_CHANCE, count, 1), plan["texture"], texture)
     alike = {
         "hue": hue,
         "tone": tone,
@@ -226,12 +226,12 @@ def dress(draws: Draws, plan: dict[str, Tensor], centre: Tensor, half: Tensor, t
     }
     alike = {name: pick(value, plan["like"]) for name, value in alike.items()}
     return Parts(
-        centre=centre,
+        center=center,
         half=half,
         turn=turn,
         shape=plan["shape"],
         taper=plan["taper"],
-        colour=rgb(alike["hue"], alike["tone"]),
+        color=rgb(alike["hue"], alike["tone"]),
         texture=alike["texture"],
         period=alike["period"],
         cover=plan["cover"],
@@ -240,7 +240,7 @@ def dress(draws: Draws, plan: dict[str, Tensor], centre: Tensor, half: Tensor, t
 
 
 def hues_near(draws: Draws, table: Sequence[tuple[float, float, float]], count: int) -> Float[Tensor, "B count 3"]:
-    """Colours near entries of a table, red, green and blue."""
+    """Colors near entries of a table, red, green and blue."""
     entry = torch.tensor(table)[draws.integers("entry", 0, len(table), count)]
     entry = entry + torch.tensor([0.04, 0.15, 0.12]) * draws.uniform("near", count, 3, low=-1, high=1)
     return rgb(entry[..., 0], entry[..., 1:])
@@ -251,10 +251,10 @@ def pick(values: Shaped[Tensor, "B P ..."], index: Int[Tensor, "B P"]) -> Shaped
     return values[torch.arange(len(index))[:, None], index]
 
 
-def turned(vector: Float[Tensor, "B P 2"], angle: Float[Tensor, "B 1"]) -> Float[Tensor, "B P 2"]:
-    """A vector turned anticlockwise as one sees it, y pointing down.
+def rotate(vector: Float[Tensor, "B P 2"], angle: Float[Tensor, "B 1"]) -> Float[Tensor, "B P 2"]:
+    """A vector turned counterclockwise as one sees it, y pointing down.
 
-    >>> turned(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[torch.pi / 2]])).round().int().tolist()
+    >>> rotate(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[torch.pi / 2]])).round().int().tolist()
     [[[0, -1]]]
     """
     sine, cosine = sine_and_cosine(angle)
@@ -268,7 +268,7 @@ def sine_and_cosine(angle: Float[Tensor, "..."]) -> tuple[Float[Tensor, "..."], 
 
 
 def rgb(hue: Float[Tensor, "B P"], tone: Float[Tensor, "B P 2"]) -> Float[Tensor, "B P 3"]:
-    """Red, green and blue of a hue (share of the circle), saturation and value.
+    """Red, green and blue of a hue (fraction of the circle), saturation and value.
 
     >>> rgb(torch.tensor([[1 / 3]]), torch.tensor([[[1.0, 0.5]]])).tolist()
     [[[0.0, 0.5, 0.0]]]
@@ -279,9 +279,11 @@ def rgb(hue: Float[Tensor, "B P"], tone: Float[Tensor, "B P 2"]) -> Float[Tensor
     return value[..., None] * (1 - saturation[..., None] * (1 - pure))
 
 
-def joined(groups: Sequence[Parts]) -> Parts:
+def concatenate(groups: Sequence[Parts]) -> Parts:
     """All parts of several groups, one group after the other."""
-    return Parts(**{each.name: torch.cat([getattr(group, each.name) for group in groups], 1) for each in fields(Parts)})
+    return Parts(
+        **{field.name: torch.cat([getattr(group, field.name) for group in groups], 1) for field in fields(Parts)}
+    )
 
 
 def tables() -> dict[str, Tensor]:
@@ -294,7 +296,7 @@ def tables() -> dict[str, Tensor]:
 
     likes = [[next(i for i, b in enumerate(row) if look(b) == look(part)) for part in row] for row in rows]
     return {
-        "centre": table(lambda part: (part.x, part.y)),
+        "center": table(lambda part: (part.x, part.y)),
         "half": table(lambda part: (part.width, part.height)),
         "turn": table(lambda part: part.turn),
         "shape": table(lambda part: SHAPES.index(part.shape)),
@@ -308,7 +310,7 @@ def tables() -> dict[str, Tensor]:
 
 
 def look(part: Part) -> tuple[float, float, float, str]:
-    """Colour and texture of a part."""
+    """Color and texture of a part."""
     return part.hue, part.saturation, part.value, part.texture
 
 

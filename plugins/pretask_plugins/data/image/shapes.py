@@ -1,8 +1,9 @@
 """Shapes: an endless picture book of houses, trees, boats … in landscapes; made from a seed, nothing must be fetched.
 
-What is shown is told by which parts a thing has and where they are. Place, size, lean, proportions, light, landscape
-and the scattered parts of another thing say nothing of it; colours and textures say a little. Sky is up, ground is
-down, a thing stands upright: where a patch of a picture was can be told from what is in it.
+The class of a picture is decided by which parts a thing has and where they are. Place, size, lean, proportions, light,
+landscape and the scattered parts of another thing do not depend on it; colors and textures do a little. Sky is up, the
+ground is
+down, a thing stands upright: where a patch of a picture was can be seen from what is in it.
 
 Axes: N samples, B batch.
 """
@@ -18,24 +19,25 @@ from pretask import Draws, PretaskError, Samples
 from torch import Tensor
 
 from pretask_plugins.data.image.blueprints import THINGS
-from pretask_plugins.data.image.images import Album, cached_samples, check_part
+from pretask_plugins.data.image.images import Album, cached_samples
 from pretask_plugins.data.image.painting import paint
 from pretask_plugins.data.image.scenes import compose
+from pretask_plugins.data.parts import check_part
 
 EDITION = 2  # of the pictures, for the cache; raised when any pixel changes
-CHUNK = 64  # pictures that are painted at once
-SMALLEST = 16  # pixels; below, parts vanish
+BATCH_PICTURES = 64  # pictures that are painted at once
+MIN_IMAGE_SIZE = 16  # pixels; below, parts vanish
 
 
 @dataclass(frozen=True)
 class Shapes:
-    """Colour pictures (3, size, size) of one thing each. Picture i is the same however many are asked for.
+    """Color pictures (3, image_size, image_size) of one thing each. Picture i is the same whatever the size.
 
     Args:
-        samples: How many there are to train on.
-        test: How many there are to test on; none of them is among the others.
-        size: Side, pixels. The same scenes at any size.
-        classes: How many kinds of things there are: the first ones of house, tree, boat, car, rocket, flower,
+        size: How many there are to train on.
+        test_size: How many there are to test on; none of them is among the others.
+        image_size: Side, pixels. The same scenes at any size.
+        num_classes: How many kinds of things there are: the first ones of house, tree, boat, car, rocket, flower,
             mushroom, cat.
         seed: Another seed is another book.
 
@@ -43,33 +45,40 @@ class Shapes:
         PretaskError: A number is out of range.
     """
 
-    samples: int = 4096
-    test: int = 1024
-    size: int = 64
-    classes: int = len(THINGS)
+    size: int = 4096
+    test_size: int = 1024
+    image_size: int = 64
+    num_classes: int = len(THINGS)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 2 <= self.classes <= len(THINGS):
-            raise out_of_range("classes", f"from 2 to {len(THINGS)} ({', '.join(THINGS)})", self.classes)
-        if min(self.samples, self.test) < self.classes:
-            raise out_of_range("samples and data.test", f"of at least {self.classes}, one for each class", self.samples)
-        if self.size < SMALLEST:
-            raise out_of_range("size", f"of at least {SMALLEST} pixels", self.size)
+        if not 2 <= self.num_classes <= len(THINGS):
+            raise out_of_range_error("num_classes", f"from 2 to {len(THINGS)} ({', '.join(THINGS)})", self.num_classes)
+        if min(self.size, self.test_size) < self.num_classes:
+            raise out_of_range_error(
+                "size and data.test_size", f"of at least {self.num_classes}, one for each class", self.size
+            )
+        if self.image_size < MIN_IMAGE_SIZE:
+            raise out_of_range_error("image_size", f"of at least {MIN_IMAGE_SIZE} pixels", self.image_size)
 
     def __call__(self, part: str, /) -> Samples:
         """One part, painted once and cached."""
         check_part("shapes", part)
-        count = self.samples if part == "train" else self.test
-        facts = asdict(self) | {"data": "shapes", "edition": EDITION, "part": part, "samples": count, "test": None}
+        count = self.size if part == "train" else self.test_size
+        facts = asdict(self) | {"data": "shapes", "edition": EDITION, "part": part, "size": count, "test_size": None}
         return cached_samples(facts, lambda: self.album(part, count))
 
     def album(self, part: str, count: int) -> Album:
-        """All pictures of a part, painted as they are asked for."""
+        """All pictures of a part, painted one after the other."""
         labels = self.labels(torch.arange(count), part)
-        return Album((3, self.size, self.size), labels.numpy(), list(THINGS)[: self.classes], self.pieces(part, count))
+        return Album(
+            (3, self.image_size, self.image_size),
+            labels.numpy(),
+            list(THINGS)[: self.num_classes],
+            self.pieces(part, count),
+        )
 
-    def pieces(self, part: str, count: int, chunk: int = CHUNK) -> Iterator[UInt8[np.ndarray, "B 3 H W"]]:
+    def pieces(self, part: str, count: int, chunk: int = BATCH_PICTURES) -> Iterator[UInt8[np.ndarray, "B 3 H W"]]:
         """The pictures, `chunk` at a time."""
         for start in range(0, count, chunk):
             yield self.pictures(torch.arange(start, min(start + chunk, count)), part).numpy()
@@ -79,16 +88,16 @@ class Shapes:
         draws = self.draws(index, part)
         with one_thread():
             scenes = compose(draws.branch("scene"), self.labels(index, part))
-            return paint(scenes, self.size, draws.branch("paint"))
+            return paint(scenes, self.image_size, draws.branch("paint"))
 
     def labels(self, index: Int[Tensor, " B"], part: str) -> Int[Tensor, " B"]:
-        """Every `classes` pictures in a row show every thing once, in random order."""
-        row, place = index // self.classes, index % self.classes
-        order = self.draws(row, part).permutation("order", self.classes)
+        """Every `num_classes` pictures in a row show every thing once, in random order."""
+        row, place = index // self.num_classes, index % self.num_classes
+        order = self.draws(row, part).permutation("order", self.num_classes)
         return order[torch.arange(len(index)), place]
 
     def draws(self, index: Int[Tensor, " B"], part: str) -> Draws:
-        """The numbers of a part; parts share none."""
+        """Return the random numbers of a part; the parts have none in common."""
         return Draws(index, self.seed).branch(part)
 
 
@@ -103,6 +112,6 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def out_of_range(option: str, range_: str, got: int) -> PretaskError:
+def out_of_range_error(option: str, range_: str, got: int) -> PretaskError:
     """The error of an option that is too small or too large."""
     return PretaskError("shapes", f"data.{option} {range_}", f"{got}", f"Change data.{option}.", exit_code=2)

@@ -15,8 +15,9 @@ from jaxtyping import UInt8
 from pretask import PretaskError, Samples
 from pretask.cache import key_of
 
-from pretask_plugins.data.image.folder import is_tenth
-from pretask_plugins.data.image.images import Album, cached_samples, check_part, decoded, pixels
+from pretask_plugins.data.image.folder import is_for_test
+from pretask_plugins.data.image.images import Album, cached_samples, crop_square, decode_images
+from pretask_plugins.data.parts import check_part
 
 Name = Literal[
     "CIFAR10",
@@ -31,9 +32,9 @@ Name = Literal[
     "Flowers102",
     "OxfordIIITPet",
 ]
-GREY = ("MNIST", "FashionMNIST", "KMNIST")
+GRAYSCALE = ("MNIST", "FashionMNIST", "KMNIST")
 VARIED = ("Imagenette", "Flowers102", "OxfordIIITPet")  # images of differing sizes; others have a side of their own
-SIDE = 128  # pixels, for these, where nothing else is asked for
+SIDE = 128  # pixels, for these, where no option says otherwise
 # What each data set calls its parts, where it does not ask whether it should give the one to train on.
 SPLITS = {
     "SVHN": ("train", "test"),
@@ -62,31 +63,31 @@ EDITIONS = {"160px": 160, "320px": 320, "full": None}  # of Imagenette: short si
 
 @dataclass(frozen=True)
 class TorchvisionData:
-    """One of torchvision's labelled image data sets.
+    """One of torchvision's labeled image data sets.
 
     Args:
         name: As torchvision calls it.
         root: Folder that torchvision keeps it in.
-        size: Side of the images, pixels; the data set's own when left out, 128 where its images differ.
+        image_size: Side of the images, pixels; the data set's own when left out, 128 where its images differ.
         download: Whether to fetch what is missing.
     """
 
     name: Name
     root: Path
-    size: int | None = None
+    image_size: int | None = None
     download: bool = False
 
     def __call__(self, part: str, /) -> Samples:
-        """One part.
+        """Return one part.
 
         Raises:
             PretaskError: The files are not where torchvision looks for them.
         """
         check_part("torchvision", part)
-        side = self.size if self.size is not None or self.name not in VARIED else SIDE
+        side = self.image_size if self.image_size is not None or self.name not in VARIED else SIDE
         if not self.stamps():
             self.open(part, side)  # fetches, or tells what is missing
-        facts = {"data": "torchvision", "name": self.name, "part": part, "size": side}
+        facts = {"data": "torchvision", "name": self.name, "part": part, "image_size": side}
         where = {"root": self.root.expanduser().resolve(), "files": key_of({"files": self.stamps()})}
         return cached_samples(facts | where, lambda: self.album(part, side))
 
@@ -118,17 +119,17 @@ class TorchvisionData:
         return [(str(path.relative_to(root)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
     def album(self, part: str, side: int | None) -> Album:
-        """Its images, decoded as they are asked for."""
-        found, grey = self.open(part, side), self.name in GREY
-        labels = torch.as_tensor(labels_of(found), dtype=torch.int64).numpy()
+        """Its images, decoded one after the other."""
+        found, gray = self.open(part, side), self.name in GRAYSCALE
+        labels = torch.as_tensor(class_numbers(found), dtype=torch.int64).numpy()
         own = np.arange(len(labels))
         if self.name in UNDIVIDED:
-            own = own[[is_tenth(Path(path).name) == (part == "test") for path, _ in found.samples]]
+            own = own[[is_for_test(Path(path).name) == (part == "test") for path, _ in found.samples]]
 
         def decode(number: int) -> UInt8[np.ndarray, "C H W"]:
-            return pixels(found[own[number]][0], side, grey)
+            return crop_square(found[own[number]][0], side, gray)
 
-        pieces = decoded("torchvision", len(own), decode, lambda number: f"{self.name} {own[number]}")
+        pieces = decode_images("torchvision", len(own), decode, lambda number: f"{self.name} {own[number]}")
         return Album(decode(0).shape, labels[own], class_names(found, labels), pieces)
 
 
@@ -139,7 +140,7 @@ def edition(root: Path, side: int) -> str:
     return (there or enough)[0]
 
 
-def labels_of(found: Any) -> Any:
+def class_numbers(found: Any) -> Any:
     """The class number of every sample, without decoding any where the data set keeps them."""
     for name in ("targets", "labels", "_labels"):
         if hasattr(found, name):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pretask import Component, data, hookimpl
 
 EXPECTED_FAILURES = {
-    "data stdlib": {"no-sample-is-in-both-parts": "short phrases of documentation are said more than once"},
+    "data stdlib": {"no-sample-is-in-both-parts": "short phrases of documentation occur more than once"},
 }
 
 
@@ -22,20 +22,20 @@ def pretask_components() -> Iterator[Component]:
         "text",
         "pretask_plugins.data.text.text:Text",
         modality="text",
-        summary="Your own text: .txt, .tsv with a label before each text, .conllu or .conll with one for every word.",
+        summary="Your own text: .txt, .tsv with labels of texts, .conllu or .conll of words.",
         source="Sennrich et al. 2016 for byte pairs; Schuster and Nakajima 2012 for word pieces",
     )
     yield data(
         "stdlib",
         "pretask_plugins.data.text.stdlib:Stdlib",
         modality="text",
-        summary="Python's own documentation strings, as they are installed, labelled by what the module is for.",
-        small={"length": 16, "vocabulary": 300},
+        summary="Python's own documentation strings, labeled by what the module is for.",
+        small={"length": 16, "vocab_size": 300},
     )
     yield data(
         "toy-grammar",
         "pretask_plugins.data.text.toy_grammar:ToyGrammar",
         modality="text",
-        summary="Endless sentences of a small grammar with agreement and words of two senses; its entropy is known.",
-        small={"samples": 32, "test": 16, "length": 16},
+        summary="Sentences of a small grammar with agreement, whose entropy is known.",
+        small={"size": 32, "test_size": 16, "length": 16},
     )

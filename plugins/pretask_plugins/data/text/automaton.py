@@ -1,4 +1,4 @@
-"""Automaton: sentences that are made word by word, and what the best guess of the next word costs.
+"""Automaton: sentences that are drawn word by word, and what the best prediction of the next word costs.
 
 A state's arcs bear different words, so that the words so far tell the state: the entropy of the next word, given all
 before it, is that of the state's arcs. Less context costs more, and how much is computed, not estimated.
@@ -25,7 +25,7 @@ class Arc(NamedTuple):
         probability: Of this way; those of a state add up to 1.
         word: Number of the word.
         tag: Number of its part of speech; -1 where it has none.
-        topic: What it tells of the sentence; -1 where it tells nothing.
+        topic: That it gives the sentence; -1 where it gives none.
         after: The state that it leads to; -1 ends the sentence.
     """
 
@@ -38,7 +38,7 @@ class Arc(NamedTuple):
 
 @dataclass(frozen=True)
 class Sentences:
-    """What was said.
+    """Sentences that were drawn.
 
     Args:
         words: -1 after the end.
@@ -65,28 +65,28 @@ class Automaton:
 
     @cached_property
     def table(self) -> Mapping[str, Tensor]:
-        """The fields of all arcs, (S + 1, A); the last state is the end, which says nothing for ever."""
+        """The fields of all arcs, (S + 1, A); the last state is the end, which has no word and leads to itself."""
         most = max(map(len, self.arcs))
-        silence = Arc(0.0, -1, -1, -1, -1)
-        rows = [(*arcs, *[silence] * (most - len(arcs))) for arcs in self.arcs]
-        rows.append((silence._replace(probability=1.0), *[silence] * (most - 1)))
+        end = Arc(0.0, -1, -1, -1, -1)
+        rows = [(*arcs, *[end] * (most - len(arcs))) for arcs in self.arcs]
+        rows.append((end._replace(probability=1.0), *[end] * (most - 1)))
         columns = {name: [[getattr(arc, name) for arc in row] for row in rows] for name in Arc._fields}
         return {
             name: torch.tensor(column, dtype=torch.float64 if name == "probability" else torch.int64)
             for name, column in columns.items()
         }
 
-    def say(self, draws: Draws, length: int) -> Sentences:
-        """Sentences of at most so many words; longer ones are broken off."""
+    def draw_sentences(self, draws: Draws, length: int) -> Sentences:
+        """Draw sentences of at most `length` words; longer ones are broken off."""
         state = torch.zeros(len(draws.index), dtype=torch.int64)
-        said: dict[str, list[Tensor]] = {"word": [], "tag": [], "topic": []}
+        columns: dict[str, list[Tensor]] = {"word": [], "tag": [], "topic": []}
         for step in range(length):
             chosen = choose(self.table["probability"][state], draws.uniform(f"word {step}"))
-            for name, column in said.items():
+            for name, column in columns.items():
                 column.append(self.table[name][state, chosen])
             state = self.table["after"][state, chosen] % (len(self.arcs) + 1)
-        words, tags, topics = (torch.stack(column, 1) for column in said.values())
-        return Sentences(words, tags, topics.amax(1))
+        topics = torch.stack(columns["topic"], 1)
+        return Sentences(torch.stack(columns["word"], 1), torch.stack(columns["tag"], 1), topics.amax(1))
 
     @cached_property
     def moves(self) -> Float[Tensor, "S W S+1"]:
@@ -97,13 +97,13 @@ class Automaton:
                 moves[state, arc.word, arc.after] += arc.probability
         return moves
 
-    def nats(self, context: Context, length: int, first: bool = False) -> float:
-        """The mean cost of the best guess of a word, in nats.
+    def cross_entropy(self, context: Context, length: int, first: bool = False) -> float:
+        """Return the cross-entropy of the best prediction of a word, in nats.
 
         Args:
-            context: Whether the guess knows nothing, the word before, or all words before.
+            context: Whether the prediction knows nothing, the word before, or all words before.
             length: Words of a sentence at most.
-            first: Whether the first word is guessed as well.
+            first: Whether the first word is predicted as well.
         """
         joint = self.joint(length, first)
         if context == "none":
@@ -113,7 +113,7 @@ class Automaton:
         return conditional_entropy(joint.flatten(0, 1))
 
     def joint(self, length: int, first: bool) -> Float[Tensor, "S V W"]:
-        """How often a state, the word before (the last of V is none) and a word come together."""
+        """Return how often a state, the word before (the last of V is none) and a word come together."""
         states = len(self.arcs)
         now = torch.zeros(states, self.words + 1, dtype=torch.float64)
         now[0, -1] = 1
@@ -127,7 +127,7 @@ class Automaton:
 
 
 def choose(probability: Float[Tensor, "B A"], unit: Float[Tensor, " B"]) -> Int[Tensor, " B"]:
-    """The arc that a number in [0, 1) falls on.
+    """Return the arc that a number in [0, 1) falls on.
 
     >>> choose(torch.tensor([[0.25, 0.75, 0.0]] * 3), torch.tensor([0.0, 0.3, 0.9999999])).tolist()
     [0, 1, 1]
@@ -136,22 +136,22 @@ def choose(probability: Float[Tensor, "B A"], unit: Float[Tensor, " B"]) -> Int[
     return (unit[:, None] >= probability.cumsum(1)).sum(1).minimum(last)
 
 
-def entropy(share: Float[Tensor, " W"]) -> float:
-    """Entropy of a distribution, in nats.
+def entropy(distribution: Float[Tensor, " W"]) -> float:
+    """Return the entropy of a distribution, in nats.
 
     >>> round(entropy(torch.tensor([0.5, 0.5, 0.0], dtype=torch.float64)), 4)
     0.6931
     """
-    return float(torch.special.entr(share).sum())
+    return float(torch.special.entr(distribution).sum())
 
 
 def conditional_entropy(joint: Float[Tensor, "V W"]) -> float:
-    """Entropy of the second, given the first, in nats."""
+    """Return the entropy of the second, given the first, in nats."""
     return float(torch.special.entr(joint).sum() - torch.special.entr(joint.sum(1)).sum())
 
 
-def build(
-    start: object, arcs_of: Callable[[object], Sequence[tuple[float, int, int, int, object]]], words: int
+def build_automaton(
+    start: object, list_arcs: Callable[[object], Sequence[tuple[float, int, int, int, object]]], words: int
 ) -> Automaton:
     """An automaton from a function that names the arcs of a state by the states that they lead to; None is the end."""
     numbers: dict[object, int] = {start: 0}
@@ -159,7 +159,7 @@ def build(
     waiting = [start]
     for state in waiting:  # grows while it is walked
         row = []
-        for probability, word, tag, topic, after in arcs_of(state):
+        for probability, word, tag, topic, after in list_arcs(state):
             if after is not None and after not in numbers:
                 numbers[after] = len(numbers)
                 waiting.append(after)

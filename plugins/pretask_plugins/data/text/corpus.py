@@ -10,23 +10,22 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pretask import PretaskError
 
+from pretask_plugins.data.parts import TEST_PERIOD, hash_text, is_tenth
 from pretask_plugins.data.text.rows import Piece
 from pretask_plugins.data.text.tagged import LABEL, Sentence, sentences, tag_names
 
 Unit = Literal["file", "paragraph", "line"]
 
-ENDINGS = (".txt", ".tsv", *LABEL)
+SUFFIXES = (".txt", ".tsv", *LABEL)
 TRAIN, TEST, SPARE = {"train", "training"}, {"test"}, {"valid", "validation", "val", "dev"}
-TENTH = 10
-CHUNK = 1 << 16  # bytes that are read at once
-LONGEST = 1 << 16  # characters of a piece
+CHUNK_BYTES = 1 << 16  # bytes that are read at once
+MAX_PIECE_CHARACTERS = 1 << 16  # characters of a piece
 
 
 class Source(NamedTuple):
@@ -52,27 +51,32 @@ class Corpus:
 
     def kind(self) -> str:
         """The ending of all files; raises PretaskError where there are several."""
-        kinds = {ending_of(path) for path in self.files()}
+        kinds = {find_suffix(path) for path in self.files()}
         if len(kinds) > 1:
-            raise PretaskError("text", f"files of one kind in {self.root}", " and ".join(sorted(kinds)), "Part them.")
+            raise PretaskError(
+                "text",
+                f"files of one kind in {self.root}",
+                " and ".join(sorted(kinds)),
+                "Name one file, or a folder with files of one kind.",
+            )
         return kinds.pop()
 
-    def labelled(self) -> bool:
+    def has_labels(self) -> bool:
         """Whether the files are tables, label<TAB>text."""
         return self.kind() == ".tsv"
 
-    def tagged(self) -> bool:
+    def has_tags(self) -> bool:
         """Whether every word has a label."""
         return self.kind() in LABEL
 
     def files(self) -> list[Path]:
         """Every file of text, by name; raises PretaskError where there is none."""
         found = [self.root] if self.root.is_file() else sorted(self.root.rglob("*")) if self.root.is_dir() else []
-        texts = [each for each in found if each.is_file() and not each.name.startswith(".") and ending_of(each)]
+        texts = [path for path in found if path.is_file() and not path.name.startswith(".") and find_suffix(path)]
         if not texts:
             raise PretaskError(
                 "text",
-                f"a file or folder of {' or '.join(ENDINGS)} (also .gz)",
+                f"a file or folder of {' or '.join(SUFFIXES)} (also .gz)",
                 f"{self.root}" + ("" if self.root.exists() else ", which does not exist"),
                 "Name one with --set data.root=…",
             )
@@ -81,17 +85,17 @@ class Corpus:
     def sources(self, part: str) -> list[Source]:
         """The files of a part: those that are named for it, else a tenth of all for testing."""
         files = self.files()
-        named = [each for each in files if self.words(each) & (TRAIN | TEST | SPARE)]
+        named = [path for path in files if self.words(path) & (TRAIN | TEST | SPARE)]
         if named:
             wanted = TRAIN if part == "train" else TEST
-            if part == "test" and not any(self.words(each) & TEST for each in named):
+            if part == "test" and not any(self.words(path) & TEST for path in named):
                 wanted = SPARE
-            return [Source(each, False) for each in named if self.words(each) & wanted]
-        if len(files) == 1 or self.labelled() or self.tagged():
-            return [Source(each, True) for each in files]
-        ranked = sorted(files, key=lambda each: hashed(self.name(each)))
-        held_out = set(ranked[: -(-len(files) // TENTH)])
-        return [Source(each, False) for each in files if (each in held_out) == (part == "test")]
+            return [Source(path, False) for path in named if self.words(path) & wanted]
+        if len(files) == 1 or self.has_labels() or self.has_tags():
+            return [Source(path, True) for path in files]
+        ranked = sorted(files, key=lambda path: hash_number(self.name(path)))
+        held_out = set(ranked[: -(-len(files) // TEST_PERIOD)])
+        return [Source(path, False) for path in files if (path in held_out) == (part == "test")]
 
     def words(self, path: Path) -> set[str]:
         """The words of a file's name and of its folder's below the root."""
@@ -104,22 +108,22 @@ class Corpus:
     def facts(self, part: str) -> dict[str, Any]:
         """What determines the documents of a part."""
         stamps = [
-            (self.name(each), divided, each.stat().st_size, each.stat().st_mtime_ns)
-            for each, divided in self.sources(part)
+            (self.name(path), divided, path.stat().st_size, path.stat().st_mtime_ns)
+            for path, divided in self.sources(part)
         ]
         return {"files": stamps, "part": part, "unit": self.unit, "encoding": self.encoding}
 
     def pieces(self, part: str, names: tuple[str, ...] = ()) -> Iterator[Piece]:
-        """The documents of a part, piece by piece; labelled where names of classes are given.
+        """The documents of a part, piece by piece; labeled where names of classes are given.
 
         Raises:
             PretaskError: A file cannot be read as text, a line of a table has no label or an unknown one.
         """
         for source in self.sources(part):
-            if ending_of(source.path) == ".tsv":
+            if find_suffix(source.path) == ".tsv":
                 for row in self.table(source, part):
                     yield from row_pieces(row, names)
-            elif ending_of(source.path) in LABEL:
+            elif find_suffix(source.path) in LABEL:
                 for sentence in self.sentences(source, part):
                     yield from cut([sentence.text])
             else:
@@ -141,32 +145,35 @@ class Corpus:
     def sentences(self, source: Source, part: str) -> Iterator[Sentence]:
         """What of a file of sentences belongs to a part: of one that is divided, a tenth by hash is for testing."""
         of_lines = lines(characters(source.path, self.encoding))
-        for each in sentences(of_lines, ending_of(source.path), source.path):
-            if not source.divided or is_tenth(each.text) == (part == "test"):
-                yield each
+        for sentence in sentences(of_lines, find_suffix(source.path), source.path):
+            if not source.divided or is_for_test(sentence.text) == (part == "test"):
+                yield sentence
 
     def share(self, source: Source, part: str) -> Iterator[str]:
         """What of a text belongs to a part: of one that is divided, the first nine tenths are for training."""
         if not source.divided:
             return characters(source.path, self.encoding)
-        begin = sum(map(len, characters(source.path, self.encoding))) * (TENTH - 1) // TENTH
+        begin = sum(map(len, characters(source.path, self.encoding))) * (TEST_PERIOD - 1) // TEST_PERIOD
         limits = (0, begin) if part == "train" else (begin, None)
         return between(characters(source.path, self.encoding), *limits)
 
     def table(self, source: Source, part: str) -> Iterator["TableRow"]:
         """What of a table belongs to a part: of one that is divided, a tenth by hash of the line is for testing."""
         for number, line in enumerate(lines(characters(source.path, self.encoding)), start=1):
-            if line.strip() and (not source.divided or is_tenth(line) == (part == "test")):
+            if line.strip() and (not source.divided or is_for_test(line) == (part == "test")):
                 label, tab, text = line.partition("\t")
                 if not tab:
                     raise PretaskError(
-                        "text", "a label and a tab before each text", f"line {number} of {source.path}", "Mend it."
+                        "text",
+                        "a label and a tab before each text",
+                        f"line {number} of {source.path}",
+                        "Write label<TAB>text in that line.",
                     )
                 yield TableRow(label.strip(), text.split("\t"), f"line {number} of {source.path}")
 
 
 class TableRow(NamedTuple):
-    """A labelled text, or several that belong together."""
+    """A labeled text, or several that belong together."""
 
     label: str
     texts: list[str]
@@ -180,7 +187,7 @@ def row_pieces(row: TableRow, names: tuple[str, ...]) -> Iterator[Piece]:
             "text",
             f"labels that the training part has ({', '.join(names[:5])}{' …' if names[5:] else ''})",
             f"'{row.label}' in {row.place}",
-            "Mend it, or add such texts to train on.",
+            "Correct the label, or add such texts to train on.",
         )
     label = names.index(row.label) if names else -1
     for text in row.texts[:-1]:
@@ -227,9 +234,9 @@ def cut(text: Iterable[str], then: str = "end", empty: bool = False) -> Iterator
     for part in slices(text):
         rest += part
         seen = seen or not part.isspace()
-        while len(rest) > LONGEST:
-            space = max(rest.rfind(" ", 1, LONGEST), rest.rfind("\n", 1, LONGEST))
-            at = space if space > 0 else LONGEST
+        while len(rest) > MAX_PIECE_CHARACTERS:
+            space = max(rest.rfind(" ", 1, MAX_PIECE_CHARACTERS), rest.rfind("\n", 1, MAX_PIECE_CHARACTERS))
+            at = space if space > 0 else MAX_PIECE_CHARACTERS
             yield Piece(rest[:at], "")
             rest = rest[at:]
     if seen:
@@ -239,7 +246,7 @@ def cut(text: Iterable[str], then: str = "end", empty: bool = False) -> Iterator
 def slices(text: Iterable[str]) -> Iterator[str]:
     """The same text in parts that are not long, none of them empty."""
     for part in text:
-        yield from (part[begin : begin + LONGEST] for begin in range(0, len(part), LONGEST))
+        yield from (part[begin : begin + MAX_PIECE_CHARACTERS] for begin in range(0, len(part), MAX_PIECE_CHARACTERS))
 
 
 def lines(text: Iterable[str]) -> Iterator[str]:
@@ -251,8 +258,8 @@ def lines(text: Iterable[str]) -> Iterator[str]:
     begun: list[str] = []
     for part in text:
         *whole, last = part.split("\n")
-        for each in whole:
-            yield "".join([*begun, each])
+        for line in whole:
+            yield "".join([*begun, line])
             begun = []
         begun.append(last)
     if any(begun):
@@ -283,7 +290,7 @@ def characters(path: Path, encoding: str) -> Iterator[str]:
     offset = 0
     try:
         with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            while content := file.read(CHUNK):
+            while content := file.read(CHUNK_BYTES):
                 text = decoder.decode(content)
                 if "\0" in text:
                     raise no_text(path, f"a zero byte after byte {offset}")
@@ -310,17 +317,17 @@ def no_text(path: Path, found: str) -> PretaskError:
     return PretaskError("text", "text in data.encoding", f"{path} with {found}", "Convert or remove the file.")
 
 
-def ending_of(path: Path) -> str:
-    """One of ENDINGS, compressed or not; empty for other files."""
+def find_suffix(path: Path) -> str:
+    """One of SUFFIXES, compressed or not; empty for other files."""
     name = path.name.lower().removesuffix(".gz")
-    return next((ending for ending in ENDINGS if name.endswith(ending)), "")
+    return next((ending for ending in SUFFIXES if name.endswith(ending)), "")
 
 
-def hashed(text: str) -> int:
-    """A number that looks random and is always the same."""
-    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest())
+def hash_number(text: str) -> int:
+    """Return a number that looks random and is always the same."""
+    return int.from_bytes(hash_text(text, 8))
 
 
-def is_tenth(text: str) -> bool:
-    """Whether a line is held out for testing; equal ones go the same way."""
-    return hashed(text) % TENTH == 0
+def is_for_test(text: str) -> bool:
+    """Return whether a line is for testing; equal ones go the same way."""
+    return is_tenth(hash_text(text, 8))

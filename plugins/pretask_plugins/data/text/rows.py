@@ -19,8 +19,8 @@ from pretask.cache import cached, fingerprint, mapped, write_rows
 
 from pretask_plugins.data.text.tokenization import Tokenization
 
-AT_ONCE = 1 << 20  # characters that are encoded at once
-ROWS_AT_ONCE = 1 << 14
+BATCH_CHARACTERS = 1 << 20  # characters that are encoded at once
+BATCH_ROWS = 1 << 14
 
 
 class Piece(NamedTuple):
@@ -109,9 +109,9 @@ def write(
 ) -> Mapping[str, Any]:
     """Write rows and labels, and return the notes of the entry."""
     tally = Tally()
-    stream = tally.tokens_of(encoded(tokenization, tally.bytes_of(pieces)))
-    blocks = packed(stream, layout.length) if layout.packed else separate(stream, layout.length, tokenization)
-    labels = spill(folder / "spilled", blocks)
+    stream = tally.count_tokens(encode_pieces(tokenization, tally.count_bytes(pieces)))
+    blocks = pack(stream, layout.length) if layout.packed else separate_rows(stream, layout.length, tokenization)
+    labels = write_blocks(folder / "spilled", blocks)
     if not tally.bytes or not len(labels):
         raise PretaskError(
             who,
@@ -119,7 +119,9 @@ def write(
             f"{tally.tokens} tokens",
             "Use more text, or a smaller data.length.",
         )
-    write_rows(folder / "rows.npy", (len(labels), layout.length), "int64", spilled(folder / "spilled", layout.length))
+    write_rows(
+        folder / "rows.npy", (len(labels), layout.length), "int64", read_blocks(folder / "spilled", layout.length)
+    )
     (folder / "spilled").unlink()
     np.save(folder / "labels.npy", labels)
     known = fingerprint(mapped(folder / "rows.npy"), labels, names=names)
@@ -133,66 +135,66 @@ class Tally:
     tokens: int = 0
     bytes: int = 0
 
-    def bytes_of(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
+    def count_bytes(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
         """The same pieces, counted."""
         for piece in pieces:
             self.bytes += len(piece.text.encode())
             yield piece
 
-    def tokens_of(self, stream: Iterable[Encoded]) -> Iterator[Encoded]:
+    def count_tokens(self, stream: Iterable[Encoded]) -> Iterator[Encoded]:
         """The same ids, counted."""
-        for each in stream:
-            self.tokens += len(each.ids)
-            yield each
+        for piece in stream:
+            self.tokens += len(piece.ids)
+            yield piece
 
 
-def encoded(tokenization: Tokenization, pieces: Iterable[Piece]) -> Iterator[Encoded]:
+def encode_pieces(tokenization: Tokenization, pieces: Iterable[Piece]) -> Iterator[Encoded]:
     """The ids of pieces, many pieces at once."""
-    for some in gathered(pieces):
+    for some in batch_pieces(pieces):
         for piece, ids in zip(some, tokenization.encode([piece.text for piece in some]), strict=True):
             follows = tokenization.vocabulary.id(piece.then)
             yield Encoded(ids if follows is None else [*ids, follows], piece.then == "end", piece.label)
 
 
-def gathered(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
+def batch_pieces(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
     """Lists of pieces that have about a million characters together."""
     some: list[Piece] = []
     size = 0
     for piece in pieces:
         some.append(piece)
         size += len(piece.text) + 1
-        if size > AT_ONCE:
+        if size > BATCH_CHARACTERS:
             yield some
             some, size = [], 0
     if some:
         yield some
 
 
-def packed(stream: Iterable[Encoded], length: int) -> Iterator[Block]:
+def pack(stream: Iterable[Encoded], length: int) -> Iterator[Block]:
     """Rows cut from the documents of one label after the other; what is left of each fills no row and is dropped."""
-    for label, group in groupby(stream, key=lambda each: each.label):
+    for label, group in groupby(stream, key=lambda piece: piece.label):
         rest = np.empty(0, np.int64)
-        for each in group:
-            joined = np.concatenate([rest, np.array(each.ids, np.int64)])
+        for piece in group:
+            joined = np.concatenate([rest, np.array(piece.ids, np.int64)])
             full = len(joined) // length
             if full:
                 yield joined[: full * length].reshape(full, length), [label] * full
             rest = joined[full * length :]
 
 
-def separate(stream: Iterable[Encoded], length: int, tokenization: Tokenization) -> Iterator[Block]:
+def separate_rows(stream: Iterable[Encoded], length: int, tokenization: Tokenization) -> Iterator[Block]:
     """One row for every document, padded or cut; a row that is cut is closed all the same."""
     pad, end = tokenization.vocabulary.id("pad"), tokenization.vocabulary.id("end")
     row: list[int] = []
-    for each in stream:
-        row += each.ids[: length + 1 - len(row)]
-        if each.closes:
+    for piece in stream:
+        row += piece.ids[: length + 1 - len(row)]
+        if piece.closes:
             whole = row if len(row) <= length else [*row[: length - 1], end]
-            yield np.array([[*whole, *[pad] * (length - len(whole))]], np.int64), [each.label]
+            yield np.array([[*whole, *[pad] * (length - len(whole))]], np.int64), [piece.label]
             row = []
 
 
-def spill(path: Path, blocks: Iterable[Block]) -> Int[np.ndarray, " N"]:
+def write_blocks(path: Path, blocks: Iterable[Block]) -> Int[np.ndarray, " N"]:
     """Write rows to a file as they come, since nobody knows how many there will be; give their labels."""
     labels: list[int] = []
     with path.open("wb") as file:
@@ -202,8 +204,8 @@ def spill(path: Path, blocks: Iterable[Block]) -> Int[np.ndarray, " N"]:
     return np.array(labels, np.int64)
 
 
-def spilled(path: Path, length: int) -> Iterator[Int[np.ndarray, "_ L"]]:
+def read_blocks(path: Path, length: int) -> Iterator[Int[np.ndarray, "_ L"]]:
     """The rows of such a file."""
     with path.open("rb") as file:
-        while content := file.read(ROWS_AT_ONCE * length * 8):
+        while content := file.read(BATCH_ROWS * length * 8):
             yield np.frombuffer(content, np.int64).reshape(-1, length)

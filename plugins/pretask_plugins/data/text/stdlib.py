@@ -19,14 +19,14 @@ from typing import Any, NamedTuple
 from pretask import PretaskError, Samples
 from pretask.cache import cached
 
-from pretask_plugins.data.text.corpus import cut, is_tenth
+from pretask_plugins.data.parts import check_part
+from pretask_plugins.data.text.corpus import cut, is_for_test
 from pretask_plugins.data.text.rows import Extent, Layout, Piece, row_samples
 from pretask_plugins.data.text.spoken import TextData
-from pretask_plugins.data.text.text import check_part
 from pretask_plugins.data.text.tokenization import Kind, Tokenization, learn
 
 EDITION = 1  # of the choice of texts; raised, like the component's version, when it changes
-WORDS = 4  # a shorter text is left out
+MIN_WORDS = 4  # a shorter text is left out
 GROUPS: Mapping[str, str] = {
     "text": "string re difflib textwrap stringprep rlcompleter codecs encodings locale gettext pprint reprlib shlex",
     "types": "datetime _pydatetime calendar collections _collections_abc heapq bisect weakref types copy enum graphlib "
@@ -63,19 +63,19 @@ class Stdlib(TextData):
     Args:
         length: Tokens of a row.
         tokenizer: Byte pairs read back exactly; word pieces and words know no spaces.
-        vocabulary: Ids at most.
+        vocab_size: Ids at most.
         packed: Whether rows are cut from all strings of a group, one after the other, or hold one string each.
-        lower: Whether word pieces and words are in lower case and without accents.
+        lowercase: Whether word pieces and words are in lower case and without accents.
     """
 
     length: int = 64
     tokenizer: Kind = "bpe"
-    vocabulary: int = 2048
+    vocab_size: int = 2048
     packed: bool = True
-    lower: bool = True
+    lowercase: bool = True
 
     def __call__(self, part: str, /) -> Samples:
-        """One part, labelled by what the modules are for.
+        """One part, labeled by what the modules are for.
 
         Raises:
             PretaskError: Python is installed without its source.
@@ -91,10 +91,10 @@ class Stdlib(TextData):
         """The tokenizer, from the cache or learned of the strings to train on."""
 
         def texts() -> Iterator[str]:
-            return (each.text for each in documents("train"))
+            return (document.text for document in documents("train"))
 
         name = f"Python {sys.version_info.major}.{sys.version_info.minor}"
-        return learn(self.tokenizer, self.vocabulary, self.lower, facts("train"), texts, name)
+        return learn(self.tokenizer, self.vocab_size, self.lowercase, facts("train"), texts, name)
 
     def rows(self, part: str) -> tuple[Samples, Extent]:
         """The rows of a part, and how much text they came of."""
@@ -111,28 +111,28 @@ def facts(part: str) -> dict[str, Any]:
 def pieces(part: str) -> Iterator[Piece]:
     """The strings of a part, group by group."""
     names = tuple(GROUPS)
-    for each in sorted(documents(part), key=lambda document: names.index(document.group)):
-        yield from (piece._replace(label=names.index(each.group)) for piece in cut([each.text]))
+    for document in sorted(documents(part), key=lambda document: names.index(document.group)):
+        yield from (piece._replace(label=names.index(document.group)) for piece in cut([document.text]))
 
 
 def documents(part: str) -> list[Document]:
     """The strings of a part in the order of their modules; from the cache, or read from the library's source."""
 
     def make(_: Path) -> Mapping[str, Any]:
-        return {"documents": list(found())}
+        return {"documents": list(find_documents())}
 
     _, notes = cached("documents", {**facts("all"), "groups": GROUPS}, make)
-    every = [Document(*each) for each in notes["documents"]]
-    return [each for each in every if is_tenth(each.text) == (part == "test")]
+    every = [Document(*document) for document in notes["documents"]]
+    return [document for document in every if is_for_test(document.text) == (part == "test")]
 
 
-def found() -> Iterator[Document]:
+def find_documents() -> Iterator[Document]:
     """Every documentation string of some length once, from the source of the library."""
     root = Path(sysconfig.get_path("stdlib"))
     seen: set[str] = set()
     for module, group in sorted(GROUP.items()):
-        for path in files_of(root, module):
-            for text in strings_of(path):
+        for path in list_source_files(root, module):
+            for text in read_docstrings(path):
                 if text not in seen:
                     seen.add(text)
                     yield Document(group, text)
@@ -145,16 +145,16 @@ def found() -> Iterator[Document]:
         )
 
 
-def files_of(root: Path, module: str) -> list[Path]:
+def list_source_files(root: Path, module: str) -> list[Path]:
     """The source of a module or package, its own tests left out; none where this Python has no such module."""
     inside = sorted((root / module).rglob("*.py"))
-    return [*root.glob(f"{module}.py"), *(each for each in inside if not {"test", "tests"} & set(each.parts))]
+    return [*root.glob(f"{module}.py"), *(path for path in inside if not {"test", "tests"} & set(path.parts))]
 
 
-def strings_of(path: Path) -> Iterator[str]:
+def read_docstrings(path: Path) -> Iterator[str]:
     """The documentation strings of a file that have at least a few words."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node)
-            if text and len(text.split()) >= WORDS:
+            if text and len(text.split()) >= MIN_WORDS:
                 yield text

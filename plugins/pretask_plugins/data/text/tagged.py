@@ -19,12 +19,12 @@ import torch
 from pretask import Labels, Observed, PretaskError, Samples
 from pretask.cache import cached, fingerprint
 
-from pretask_plugins.data.text.rows import Encoded, Extent, separate
+from pretask_plugins.data.text.rows import Encoded, Extent, separate_rows
 from pretask_plugins.data.text.tokenization import Tokenization
 
 LABEL = {".conllu": "upos", ".conll": "tag"}  # the name of the labels by the ending of the files
-NONE = -1
-AT_ONCE = 1024  # sentences that are encoded at once
+NO_TAG = -1
+BATCH_SENTENCES = 1024  # sentences that are encoded at once
 
 
 class Word(NamedTuple):
@@ -61,7 +61,7 @@ def sentences(lines: Iterable[str], ending: str, path: Path) -> Iterator[Sentenc
     begin = 1
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            words += words_of(line, ending, f"line {number} of {path}")
+            words += read_word(line, ending, f"line {number} of {path}")
         else:
             if words:
                 yield Sentence(tuple(words), f"the sentence of line {begin} of {path}")
@@ -70,7 +70,7 @@ def sentences(lines: Iterable[str], ending: str, path: Path) -> Iterator[Sentenc
         yield Sentence(tuple(words), f"the sentence of line {begin} of {path}")
 
 
-def words_of(line: str, ending: str, place: str) -> list[Word]:
+def read_word(line: str, ending: str, place: str) -> list[Word]:
     """The word of a line; none where it is a comment, several words in one form, or a word that is not written."""
     columns = line.split("\t")
     if ending == ".conll":
@@ -88,7 +88,7 @@ def words_of(line: str, ending: str, place: str) -> list[Word]:
 
 def bad_line(needs: str, place: str) -> PretaskError:
     """The error for a line that cannot be read."""
-    return PretaskError("text", f"{needs} in every line", place, "Mend it.")
+    return PretaskError("text", f"{needs} in every line", place, "Put tabs between the columns of that line.")
 
 
 def tag_names(of: Iterable[Sentence]) -> tuple[str, ...]:
@@ -104,7 +104,7 @@ def tagged_samples(
     names: Sequence[str],
     of: Callable[[], Iterable[Sentence]],
 ) -> tuple[Samples, Extent]:
-    """The sentences of a part as rows, one each, labelled position by position; made where the cache has none.
+    """The sentences of a part as rows, one each, labeled position by position; made where the cache has none.
 
     Args:
         facts: What determines the sentences.
@@ -140,56 +140,58 @@ def write(
             f"{length} and {len(every)} sentences",
             "Set a larger length, or use more text.",
         )
-    ids, tags = encoded(tokenization, every, {name: number for number, name in enumerate(names)})
+    ids, tags = encode_sentences(tokenization, every, {name: number for number, name in enumerate(names)})
     end = tokenization.vocabulary.id("end")
-    stream = [Encoded([*each, end] if end is not None else each, True, NONE) for each in ids]
-    rows = np.concatenate([block for block, _ in separate(stream, length, tokenization)])
-    labels = np.full_like(rows, NONE)
-    for row, each in zip(labels, tags, strict=True):
-        kept = each[: length - 1]  # the end token follows
+    stream = [Encoded([*row, end] if end is not None else row, True, NO_TAG) for row in ids]
+    rows = np.concatenate([block for block, _ in separate_rows(stream, length, tokenization)])
+    labels = np.full_like(rows, NO_TAG)
+    for row, row_tags in zip(labels, tags, strict=True):
+        kept = row_tags[: length - 1]  # the end token follows
         row[: len(kept)] = kept
     np.save(folder / "rows.npy", rows)
     np.save(folder / "labels.npy", labels)
-    size = sum(len(each.text.encode()) for each in every)
-    tokens = sum(len(each.ids) for each in stream)
+    size = sum(len(sentence.text.encode()) for sentence in every)
+    tokens = sum(len(row.ids) for row in stream)
     return {"tokens": tokens, "bytes": size, "fingerprint": fingerprint(rows, labels, names=names)}
 
 
-def encoded(
+def encode_sentences(
     tokenization: Tokenization, of: Sequence[Sentence], numbers: Mapping[str, int]
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """The ids of every sentence, and a class number for each of them, NONE where no word begins."""
+    """The ids of every sentence, and a class number for each of them, NO_TAG where no word begins."""
     ids: list[list[int]] = []
     tags: list[list[int]] = []
-    for begin in range(0, len(of), AT_ONCE):
-        some = of[begin : begin + AT_ONCE]
-        for sentence, (tokens, places) in zip(some, tokenization.placed([each.text for each in some]), strict=True):
+    for begin in range(0, len(of), BATCH_SENTENCES):
+        some = of[begin : begin + BATCH_SENTENCES]
+        for sentence, (tokens, places) in zip(
+            some, tokenization.encode_with_offsets([sentence.text for sentence in some]), strict=True
+        ):
             ids.append(tokens)
-            tags.append(tags_of(sentence, places, numbers))
+            tags.append(tag_tokens(sentence, places, numbers))
     return ids, tags
 
 
-def tags_of(sentence: Sentence, places: Sequence[tuple[int, int]], numbers: Mapping[str, int]) -> list[int]:
-    """The class at the first token of every word, NONE elsewhere.
+def tag_tokens(sentence: Sentence, places: Sequence[tuple[int, int]], numbers: Mapping[str, int]) -> list[int]:
+    """The class at the first token of every word, NO_TAG elsewhere.
 
     Args:
         sentence: Of which the tokens are.
         places: First and last character (exclusive) of every token.
         numbers: Of the classes.
     """
-    tags = [NONE] * len(places)
+    tags = [NO_TAG] * len(places)
     token = begin = 0
     for word in sentence.words:
         end = begin + len(word.text)
         while token < len(places) and places[token][1] <= begin:
             token += 1
         if token < len(places) and places[token][0] < end and word.label:
-            tags[token] = number_of(word, numbers, sentence.place)
+            tags[token] = class_number(word, numbers, sentence.place)
         begin = end + 1
     return tags
 
 
-def number_of(word: Word, numbers: Mapping[str, int], place: str) -> int:
+def class_number(word: Word, numbers: Mapping[str, int], place: str) -> int:
     """The class number of a word; raises PretaskError where the training part has no such label."""
     if word.label not in numbers:
         some = ", ".join([*numbers][:5])
@@ -197,6 +199,6 @@ def number_of(word: Word, numbers: Mapping[str, int], place: str) -> int:
             "text",
             f"labels that the training part has ({some}{' …' if len(numbers) > 5 else ''})",
             f"'{word.label}' in {place}",
-            "Mend it, or add such sentences to train on.",
+            "Correct the label, or add such sentences to train on.",
         )
     return numbers[word.label]

@@ -1,4 +1,4 @@
-"""Text: your own files, tokenised by what their training part teaches, in rows of one length.
+"""Text: your own files, tokenized by what their training part teaches, in rows of one length.
 
 Source: see tokenization.py.
 Axes: N rows, L tokens.
@@ -10,8 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pretask import PretaskError, Samples, Unknown
+from pretask import PretaskError, Samples
 
+from pretask_plugins.data.parts import check_part
 from pretask_plugins.data.text.corpus import Corpus, Unit
 from pretask_plugins.data.text.rows import Extent, Layout, row_samples
 from pretask_plugins.data.text.spoken import TextData
@@ -31,28 +32,28 @@ class Text(TextData):
             sentences by theirs.
         length: Tokens of a row.
         tokenizer: Byte pairs read back exactly; word pieces and words know no spaces.
-        vocabulary: Ids at most.
+        vocab_size: Ids at most.
         packed: Whether rows are cut from one stream (as language models want them), or hold a document each, closed by
             the end token. Labelled texts and tagged sentences are not packed and all else is, where this is left out.
         document: What is closed by the end token in .txt files.
         learn_from: Another corpus that the tokenizer shall be learned from, or a tokenizer's .json file: what a model
             that was trained on one text needs to be tried on another.
-        lower: Whether word pieces and words are in lower case and without accents.
+        lowercase: Whether word pieces and words are in lower case and without accents.
         encoding: Of the files.
     """
 
     root: Path
     length: int = 128
     tokenizer: Kind = "bpe"
-    vocabulary: int = 8192
+    vocab_size: int = 8192
     packed: bool | None = None
     document: Unit = "file"
     learn_from: Path | None = None
-    lower: bool = True
+    lowercase: bool = True
     encoding: str = "utf-8"
 
     def __call__(self, part: str, /) -> Samples:
-        """One part.
+        """Return one part.
 
         Raises:
             PretaskError: There are no files, one cannot be read as text, or there is not enough text.
@@ -75,7 +76,7 @@ class Text(TextData):
         def texts() -> Iterator[str]:
             return (piece.text for piece in corpus.pieces("train"))
 
-        return learn(self.tokenizer, self.vocabulary, self.lower, facts, texts, home.name)
+        return learn(self.tokenizer, self.vocab_size, self.lowercase, facts, texts, home.name)
 
     @property
     def corpus(self) -> Corpus:
@@ -86,13 +87,13 @@ class Text(TextData):
         """The rows of a part, and how much text they came of."""
         check_part("text", part)
         corpus, facts = self.corpus, self.facts(self.corpus, part)
-        packed = not (corpus.labelled() or corpus.tagged()) if self.packed is None else self.packed
-        if corpus.tagged() and not packed:
+        packed = not (corpus.has_labels() or corpus.has_tags()) if self.packed is None else self.packed
+        if corpus.has_tags() and not packed:
             label, names = LABEL[corpus.kind()], corpus.tag_names()
             return tagged_samples(
                 facts, self.tokenization, self.length, label, names, lambda: corpus.tagged_sentences(part)
             )
-        names = corpus.label_names() if corpus.labelled() and not packed else ()
+        names = corpus.label_names() if corpus.has_labels() and not packed else ()
         layout = Layout(self.length, packed)
         return row_samples("text", facts, self.tokenization, layout, lambda: corpus.pieces(part, names), names)
 
@@ -107,9 +108,3 @@ class Text(TextData):
                 f"Name one '{part}', or none for any part.",
             )
         return facts
-
-
-def check_part(who: str, part: str) -> None:
-    """Raise Unknown unless the part is `train` or `test`."""
-    if part not in ("train", "test"):
-        raise Unknown(f"No part '{part}' of {who}. There are 'train' and 'test'.")

@@ -26,7 +26,7 @@ ROLES = ("pad", "mask", "start", "end", "separator", "class", "unknown")
 SPECIAL = tuple(f"[{role.upper()}]" for role in ROLES)
 UNKNOWN = SPECIAL[-1]
 ORDINARY = len(ROLES)  # the first id that is no special token
-LETTERS = 1000  # different ones that word pieces may be made of; rarer ones are unknown
+MAX_LETTERS = 1000  # different ones that word pieces may be made of; rarer ones are unknown
 BYTES = 256
 
 
@@ -68,12 +68,12 @@ class Tokenization:
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The ids of every text, without special ones."""
-        return [each.ids for each in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+        return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
-    def placed(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
+    def encode_with_offsets(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
         """The ids of every text, and the characters begin … end that each of them stands for."""
         made = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
-        return [(each.ids, each.offsets) for each in made]
+        return [(encoding.ids, encoding.offsets) for encoding in made]
 
     def decode(self, ids: Iterable[int] | Int[Tensor, " L"]) -> str:
         """The text of ids; special tokens are left out, but for the unknown one."""
@@ -116,10 +116,10 @@ def check_size(kind: str, size: int) -> None:
     if size < least:
         raise PretaskError(
             f"the tokenizer '{kind}'",
-            f"data.vocabulary of at least {least} ({ORDINARY} special tokens"
+            f"data.vocab_size of at least {least} ({ORDINARY} special tokens"
             + (f" and {BYTES} bytes)" if kind == "bpe" else " and one other)"),
             f"{size}",
-            "Set a larger data.vocabulary.",
+            "Set a larger data.vocab_size.",
             exit_code=2,
         )
 
@@ -156,7 +156,7 @@ def learn_bpe(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> str
     trainer = trainers.BpeTrainer(
         vocab_size=size, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
     )
-    return learned(made, texts, trainer)
+    return train_tokenizer(made, texts, trainer)
 
 
 def learn_wordpiece(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> str:
@@ -165,12 +165,12 @@ def learn_wordpiece(texts: Callable[[], Iterable[str]], size: int, lower: bool) 
 
     normal = normalizers.BertNormalizer(lowercase=lower)
     count = Counter(letter for text in texts() for letter in normal.normalize_str(text) if not letter.isspace())
-    letters = sorted(sorted(count, key=lambda letter: (-count[letter], letter))[:LETTERS])
+    letters = sorted(sorted(count, key=lambda letter: (-count[letter], letter))[:MAX_LETTERS])
     inner = [f"##{letter}" for letter in letters][: max(size - ORDINARY, 0)]
     draft = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
     draft.normalizer, draft.pre_tokenizer = normal, pre_tokenizers.BertPreTokenizer()
     trainer = trainers.WordPieceTrainer(
-        vocab_size=size, special_tokens=[*SPECIAL, *inner], limit_alphabet=LETTERS, show_progress=False
+        vocab_size=size, special_tokens=[*SPECIAL, *inner], limit_alphabet=MAX_LETTERS, show_progress=False
     )
     draft.train_from_iterator(texts(), trainer)
     made = Tokenizer(models.WordPiece(vocab=draft.get_vocab(with_added_tokens=True), unk_token=UNKNOWN))
@@ -188,7 +188,7 @@ def learn_characters(texts: Callable[[], Iterable[str]], size: int, lower: bool)
     made.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     made.decoder = decoders.Fuse()
     trainer = trainers.WordLevelTrainer(vocab_size=size, special_tokens=list(SPECIAL), show_progress=False)
-    return learned(made, texts, trainer)
+    return train_tokenizer(made, texts, trainer)
 
 
 def learn_words(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> str:
@@ -199,10 +199,10 @@ def learn_words(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> s
     made.normalizer = normalizers.BertNormalizer(lowercase=lower)
     made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     trainer = trainers.WordLevelTrainer(vocab_size=size, special_tokens=list(SPECIAL), show_progress=False)
-    return learned(made, texts, trainer)
+    return train_tokenizer(made, texts, trainer)
 
 
-def learned(tokenizer: Any, texts: Callable[[], Iterable[str]], trainer: Any) -> str:
+def train_tokenizer(tokenizer: Any, texts: Callable[[], Iterable[str]], trainer: Any) -> str:
     """A tokenizer as JSON, once it has learned from texts."""
     tokenizer.train_from_iterator(texts(), trainer)
     content: str = tokenizer.to_str()

@@ -1,9 +1,9 @@
-"""Toy grammar: endless sentences of a small grammar, or of a chain of words; what a model can reach at best is known.
+"""Toy grammar: endless sentences of a small grammar, or of a chain of words; the lowest loss of any model is known.
 
     sentence   determiner (adjective) noun (preposition the place) verb (the noun | adverb)
 
 The verb agrees with its noun, whatever place stands between them. A sentence is about money or about nature; `bank` is
-said in both and `plant` is a noun and a verb, so that no word by itself tells which is meant. In a chain, a word
+in both and `plant` is a noun and a verb, so that no word by itself decides which is meant. In a chain, a word
 depends on the one before it and on nothing else.
 Axes: N sentences, B batch, L tokens.
 """
@@ -19,18 +19,18 @@ from pretask import Draws, Labels, Observed, PretaskError, Samples
 from pretask.cache import fingerprint
 from torch import Tensor
 
-from pretask_plugins.data.text.automaton import Automaton, Context, Sentences, build
+from pretask_plugins.data.parts import check_part
+from pretask_plugins.data.text.automaton import Automaton, Context, Sentences, build_automaton
 from pretask_plugins.data.text.rows import Extent
 from pretask_plugins.data.text.spoken import TextData
-from pretask_plugins.data.text.text import check_part
 from pretask_plugins.data.text.tokenization import SPECIAL, UNKNOWN, Tokenization
 
 TAGS = ("determiner", "adjective", "noun", "preposition", "verb", "adverb")
 TOPICS = ("money", "nature")
 END = SPECIAL[3]
-LONGEST = 10  # tokens of a sentence, its end included
+MAX_SENTENCE_TOKENS = 10  # tokens of a sentence, its end included
 START = "start"  # state of a chain
-SPREAD = 2.0  # of the logarithms of a chain's probabilities
+LOGIT_STD = 2.0  # of the logarithms of a chain's probabilities
 
 ADJECTIVES, PREPOSITIONS, ADVERBS = ("old", "small", "quiet", "busy"), ("near", "behind", "beyond"), ("early", "late")
 # Singular and plural.
@@ -59,13 +59,13 @@ Way = tuple[float, str, str, int, "State | None"]  # probability, word, tag, top
 
 @dataclass(frozen=True)
 class ToyGrammar(TextData):
-    """Rows (L,) of ids, one sentence each. Sentence i is the same however many are asked for.
+    """Rows (L,) of ids, one sentence each. Sentence i is the same whatever the size.
 
     Args:
-        samples: How many there are to train on.
-        test: How many there are to test on. There are not so many different sentences that none would be in both.
+        size: How many there are to train on.
+        test_size: How many there are to test on. There are not so many different sentences that none would be in both.
         length: Tokens of a row.
-        grammar: `phrases`, labelled by topic (`class`), part of speech (`tag`) and the sense of `bank` (`sense`); or
+        grammar: `phrases`, labeled by topic (`class`), part of speech (`tag`) and the sense of `bank` (`sense`); or
             `chain`, in which one word of context is all there is to know, without labels.
         words: Of a chain.
         seed: Of the sentences, and of a chain's probabilities.
@@ -74,16 +74,16 @@ class ToyGrammar(TextData):
         PretaskError: The length has no room for the longest sentence, or a chain has fewer than two words.
     """
 
-    samples: int = 4096
-    test: int = 1024
+    size: int = 4096
+    test_size: int = 1024
     length: int = 12
     grammar: Literal["phrases", "chain"] = "phrases"
     words: int = 16
     seed: int = 0
 
     def __post_init__(self) -> None:
-        least = LONGEST if self.grammar == "phrases" else 2
-        for option, smallest in (("length", least), ("words", 2), ("samples", 1), ("test", 1)):
+        least = MAX_SENTENCE_TOKENS if self.grammar == "phrases" else 2
+        for option, smallest in (("length", least), ("words", 2), ("size", 1), ("test_size", 1)):
             if getattr(self, option) < smallest:
                 raise PretaskError(
                     "toy-grammar",
@@ -94,49 +94,51 @@ class ToyGrammar(TextData):
                 )
 
     def __call__(self, part: str, /) -> Samples:
-        """One part; made anew every time."""
-        said = self.said(part)
-        ids = self.ids(said)
-        labels = self.labels(said)
+        """Return one part; it is drawn anew every time."""
+        sentences = self.draw_sentences(part)
+        ids = self.ids(sentences)
+        labels = self.labels(sentences)
         count = len(ids)
         seen = Observed("text", (self.length,), "int64", count, self.tokenization.vocabulary)
-        hashed = fingerprint(ids.numpy(), *(each.value.numpy() for each in labels.values()), names=list(self.lexicon))
-        return Samples(seen, ids, labels, said.words >= 0, hashed)
+        known = fingerprint(ids.numpy(), *(label.value.numpy() for label in labels.values()), names=list(self.lexicon))
+        return Samples(seen, ids, labels, sentences.words >= 0, known)
 
     def extent(self, part: str) -> Extent:
-        """Tokens and bytes of a part."""
-        ids = self.ids(self.said(part))
+        """Return the tokens and bytes of a part."""
+        ids = self.ids(self.draw_sentences(part))
         return Extent(int((ids != 0).sum()), sum(len(self.decode(row).encode()) for row in ids))
 
     def entropy(self, context: Context = "all", first: bool = False) -> float:
-        """The cost of the best guess of a token, in nats: what a model's loss cannot be below.
+        """Return the cross-entropy of the best prediction of a token, in nats: no loss can be below it.
 
         Args:
-            context: Whether the guess knows nothing, the token before, or all tokens before.
-            first: Whether the first token of a sentence is guessed as well, with nothing before it.
+            context: Whether the prediction knows nothing, the token before, or all tokens before.
+            first: Whether the first token of a sentence is predicted as well, with nothing before it.
         """
-        return self.automaton.nats(context, self.length, first)
+        return self.automaton.cross_entropy(context, self.length, first)
 
-    def said(self, part: str) -> Sentences:
-        """The sentences of a part."""
+    def draw_sentences(self, part: str) -> Sentences:
+        """Draw the sentences of a part."""
         check_part("toy-grammar", part)
-        index = torch.arange(self.samples if part == "train" else self.test)
-        return self.automaton.say(Draws(index, self.seed).branch(part), self.length)
+        index = torch.arange(self.size if part == "train" else self.test_size)
+        return self.automaton.draw_sentences(Draws(index, self.seed).branch(part), self.length)
 
-    def ids(self, said: Sentences) -> Int[Tensor, "N L"]:
-        """Sentences as token ids, padded."""
+    def ids(self, sentences: Sentences) -> Int[Tensor, "N L"]:
+        """Return sentences as token ids, padded."""
         table = torch.tensor([self.numbers[word] for word in self.lexicon] + [self.numbers[SPECIAL[0]]])
-        return table[said.words]
+        return table[sentences.words]
 
-    def labels(self, said: Sentences) -> dict[str, Labels]:
-        """Topic, parts of speech, and what every `bank` means."""
+    def labels(self, sentences: Sentences) -> dict[str, Labels]:
+        """Return topic, parts of speech, and what every `bank` means."""
         if self.grammar == "chain":
             return {}
-        bank = torch.isin(said.words, torch.tensor([self.lexicon.index(word) for word in BANK]))
+        bank = torch.isin(sentences.words, torch.tensor([self.lexicon.index(word) for word in BANK]))
         return {
-            "class": Labels(said.topics, TOPICS),
-            "tag": Labels(said.tags, TAGS),
-            "sense": Labels(torch.where(bank, said.topics[:, None], -1), tuple(f"bank of {each}" for each in TOPICS)),
+            "class": Labels(sentences.topics, TOPICS),
+            "tag": Labels(sentences.tags, TAGS),
+            "sense": Labels(
+                torch.where(bank, sentences.topics[:, None], -1), tuple(f"bank of {topic}" for topic in TOPICS)
+            ),
         }
 
     @property
@@ -148,7 +150,7 @@ class ToyGrammar(TextData):
 
     @property
     def automaton(self) -> Automaton:
-        """What says the sentences."""
+        """What draws the sentences."""
         return phrases() if self.grammar == "phrases" else chain(self.words, self.seed)
 
     @property
@@ -169,21 +171,23 @@ class ToyGrammar(TextData):
 
 
 def ways(state: State) -> list[Way]:
-    """The grammar: every way on from a state."""
+    """Return every way on from a state: the grammar."""
     then, topic, number = state
     if then == "sentence":
         begin = ((0.5, "the", -1), (0.25, "a", 0), (0.25, "some", 1))
-        return [(share, word, "determiner", -1, State("adjective or noun", -1, n)) for share, word, n in begin]
+        return [
+            (probability, word, "determiner", -1, State("adjective or noun", -1, n)) for probability, word, n in begin
+        ]
     if then == "adjective or noun":
         noun = State("noun", -1, number)
         adjectives = [(0.3 / len(ADJECTIVES), word, "adjective", -1, noun) for word in ADJECTIVES]
-        return [*adjectives, *scaled(0.7, subjects(number))]
+        return [*adjectives, *scale(0.7, subjects(number))]
     if then == "noun":
         return subjects(number)
     if then == "place or verb":
         the = State("the place", topic, number)
         places = [(0.4 / len(PREPOSITIONS), word, "preposition", -1, the) for word in PREPOSITIONS]
-        return [*places, *scaled(0.6, verbs(topic, number))]
+        return [*places, *scale(0.6, verbs(topic, number))]
     if then == "the place":
         return [(1.0, "the", "determiner", -1, State("place", topic, number))]
     if then == "place":
@@ -196,44 +200,48 @@ def ways(state: State) -> list[Way]:
         return nouns(OBJECTS[topic], topic, -1, State("end"))
     if then == "adverb or end":
         adverbs = [(0.3 / len(ADVERBS), word, "adverb", -1, State("end")) for word in ADVERBS]
-        return [*adverbs, *scaled(0.7, ways(State("end")))]
+        return [*adverbs, *scale(0.7, ways(State("end")))]
     return [(1.0, END, "", -1, None)]
 
 
 def subjects(number: int) -> list[Way]:
-    """The nouns that a sentence can begin with: three in ten are banks, of which the verb will tell the topic."""
-    banks = agreeing(nouns((BANK,), -1, number, State("place or verb")))
-    others = [agreeing(nouns(SUBJECTS[topic], topic, number, State("place or verb", topic))) for topic in (0, 1)]
-    return [*scaled(0.3, banks), *scaled(0.35, others[0]), *scaled(0.35, others[1])]
+    """The nouns that a sentence can begin with: three in ten are banks, whose topic the verb decides."""
+    banks = remember_number(nouns((BANK,), -1, number, State("place or verb")))
+    others = [remember_number(nouns(SUBJECTS[topic], topic, number, State("place or verb", topic))) for topic in (0, 1)]
+    return [*scale(0.3, banks), *scale(0.35, others[0]), *scale(0.35, others[1])]
 
 
 def nouns(pairs: Sequence[tuple[str, str]], topic: int, number: int, then: State) -> list[Way]:
     """Nouns of a number, or of both, all equally likely."""
     forms = (0, 1) if number < 0 else (number,)
-    share = 1 / (len(pairs) * len(forms))
-    return [(share, pair[form], "noun", topic, then) for pair in pairs for form in forms]
+    probability = 1 / (len(pairs) * len(forms))
+    return [(probability, pair[form], "noun", topic, then) for pair in pairs for form in forms]
 
 
-def agreeing(of_nouns: list[Way]) -> list[Way]:
+def remember_number(ways_to_nouns: list[Way]) -> list[Way]:
     """The same nouns; what comes then remembers whether they are plural."""
     plural = {pair[1] for pair in (BANK, *SUBJECTS[0], *SUBJECTS[1])}
     return [
-        (share, word, tag, topic, then._replace(number=int(word in plural)) if then else None)
-        for share, word, tag, topic, then in of_nouns
+        (probability, word, tag, topic, then._replace(number=int(word in plural)) if then else None)
+        for probability, word, tag, topic, then in ways_to_nouns
     ]
 
 
 def verbs(topic: int, number: int) -> list[Way]:
     """The verbs of a topic, or of both, in the form that agrees."""
     if topic < 0:
-        return [*scaled(0.5, verbs(0, number)), *scaled(0.5, verbs(1, number))]
+        return [*scale(0.5, verbs(0, number)), *scale(0.5, verbs(1, number))]
     kinds = ((0.6, TAKE_OBJECT[topic], State("the object", topic)), (0.4, TAKE_NONE[topic], State("adverb or end")))
-    return [(share / len(pairs), pair[number], "verb", topic, then) for share, pairs, then in kinds for pair in pairs]
+    return [
+        (probability / len(pairs), pair[number], "verb", topic, then)
+        for probability, pairs, then in kinds
+        for pair in pairs
+    ]
 
 
-def scaled(share: float, of_ways: list[Way]) -> list[Way]:
-    """The same ways, with a share of their probability."""
-    return [(share * probability, *rest) for probability, *rest in of_ways]  # type: ignore[misc]
+def scale(factor: float, some_ways: list[Way]) -> list[Way]:
+    """Return the same ways with their probabilities multiplied by a factor."""
+    return [(factor * probability, *rest) for probability, *rest in some_ways]  # type: ignore[misc]
 
 
 def every_word() -> tuple[str, ...]:
@@ -254,24 +262,24 @@ LEXICON = every_word()
 def phrases() -> Automaton:
     """The grammar as an automaton."""
 
-    def arcs_of(state: Any) -> list[tuple[float, int, int, int, object]]:
+    def list_arcs(state: Any) -> list[tuple[float, int, int, int, object]]:
         return [
             (probability, LEXICON.index(word), TAGS.index(tag) if tag else -1, topic, then)
             for probability, word, tag, topic, then in ways(state)
         ]
 
-    return build(State("sentence"), arcs_of, len(LEXICON))
+    return build_automaton(State("sentence"), list_arcs, len(LEXICON))
 
 
 @lru_cache(maxsize=4)
 def chain(words: int, seed: int) -> Automaton:
     """A chain that begins with its own long-run distribution, so that every place of a row is like every other."""
-    moves = (SPREAD * Draws(torch.arange(words), seed).branch("chain").normal("weight", words)).double().softmax(1)
+    moves = (LOGIT_STD * Draws(torch.arange(words), seed).branch("chain").normal("weight", words)).double().softmax(1)
     start = torch.linalg.matrix_power(moves, 1 << 10)[0]
     start = start / start.sum()
 
-    def arcs_of(state: Any) -> list[tuple[float, int, int, int, object]]:
-        share = start if state is START else moves[state]
-        return [(float(each), word, -1, -1, word) for word, each in enumerate(share)]
+    def list_arcs(state: Any) -> list[tuple[float, int, int, int, object]]:
+        probability = start if state is START else moves[state]
+        return [(float(p), word, -1, -1, word) for word, p in enumerate(probability)]
 
-    return build(START, arcs_of, words)
+    return build_automaton(START, list_arcs, words)

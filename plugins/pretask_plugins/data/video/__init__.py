@@ -15,20 +15,20 @@ def pretask_components() -> Iterator[Component]:
         "sprites",
         "pretask_plugins.data.video.sprites:Sprites",
         modality="video",
-        summary="Textured shapes that fall, bounce and hide one another, with masks; made from a seed.",
+        summary="Seeded clips of shapes that fall, bounce and hide one another, with masks.",
         version=2,  # 1 had no courses
-        small={"samples": 32, "test": 16, "frames": 8, "size": 32},
+        small={"size": 32, "test_size": 16, "length": 8, "image_size": 32},
     )
     yield data(
         "frames",
         "pretask_plugins.data.video.frames:Frames",
         modality="video",
-        summary="Sequences in the layout of DAVIS, JPEGImages and Annotations, from a folder or a tar file.",
+        summary="Sequences of frames with masks in the layout of DAVIS; also from a tar file.",
         source="Perazzi et al. 2016 (the layout)",
     )
     yield data(
         "video-folder",
         "pretask_plugins.data.video.video_folder:VideoFolder",
         modality="video",
-        summary="Your own videos in class folders or listed in a CSV file; also frame folders, and from a tar file.",
+        summary="Your own videos in class folders or a CSV file; also from a tar file.",
     )

@@ -1,27 +1,24 @@
-"""Clips: what the data sets of clips share: two parts, frames of one size, and the cache of what was decoded.
+"""Clips: what the data sets of clips share: frames of one size, and the cache of what was decoded.
 
 Axes: N samples, T frames, C channels, H W image, F any frames.
 """
 
-import sys
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Int, Int8, UInt8
-from pretask import Labels, Observed, PretaskError, Samples, Unknown
+from pretask import Labels, Observed, Samples
 from pretask.cache import cached, fingerprint, mapped, write_rows
 from torch.nn import functional as F
 
+from pretask_plugins.data.decoding import Decoded, Work, decode_batches
+
 THREADS = 2  # videos that are decoded at once; the decoders keep no hold on Python's lock
-TELL = 5.0  # seconds between lines about a decoding that takes long
-NAMED = 3  # unreadable files that are named
 
 
 @dataclass(frozen=True)
@@ -51,14 +48,8 @@ class Reel:
     present: Bool[np.ndarray, "N T"] | None = None
 
 
-def check_part(who: str, part: str) -> None:
-    """Raise Unknown unless the part is `train` or `test`."""
-    if part not in ("train", "test"):
-        raise Unknown(f"No part '{part}' of {who}. There are 'train' and 'test'.")
-
-
 def cached_samples(facts: Mapping[str, Any], reel: Callable[[], Reel]) -> Samples:
-    """The samples of an entry of the cache, mapped into memory; made from the reel where there is none.
+    """Return the samples of an entry of the cache, mapped into memory; made from the reel where there is none.
 
     Args:
         facts: What determines the reel.
@@ -96,62 +87,16 @@ def write_reel(folder: Path, reel: Reel) -> Mapping[str, Any]:
     return {"rate": reel.rate, "classes": names, "fingerprint": known}
 
 
-Found = TypeVar("Found")
+def decode_videos(
+    who: str, count: int, decode: Callable[[int], Decoded], name: Callable[[int], str]
+) -> Iterator[Decoded]:
+    """Yield what `decode` gives of the videos 0 to count - 1; see `decode_batches`."""
+    work = Work(who, "videos", count, THREADS, THREADS)
+    return chain.from_iterable(decode_batches(work, decode, name))
 
 
-@dataclass(frozen=True)
-class Broken:
-    """A video that cannot be read, and why."""
-
-    why: str
-
-
-def decoded(who: str, count: int, decode: Callable[[int], Found], name: Callable[[int], str]) -> Iterator[Found]:
-    """What is wanted of the videos 0 … count - 1; says on stderr how far it is where that takes long.
-
-    Args:
-        who: The data set, for messages.
-        count: How many videos there are.
-        decode: Gives what is wanted of one video, or raises whatever it likes.
-        name: What to call one that cannot be read.
-
-    Raises:
-        PretaskError: Videos cannot be read; all are tried before, so that it can say how many.
-    """
-
-    def attempt(number: int) -> Found | Broken:
-        try:
-            return decode(number)
-        except Exception as error:  # decoders raise nearly everything
-            return Broken(f"{name(number)} ({first_line(error)})")
-
-    broken: list[str] = []
-    told = time.monotonic()
-    with ThreadPoolExecutor(THREADS) as pool:
-        for start in range(0, count, THREADS):
-            found = list(pool.map(attempt, range(start, min(start + THREADS, count))))
-            broken += [each.why for each in found if isinstance(each, Broken)]
-            if not broken:
-                yield from (each for each in found if not isinstance(each, Broken))
-            if time.monotonic() - told > TELL:
-                print(f"{who}: {start + len(found)} of {count} videos decoded", file=sys.stderr)
-                told = time.monotonic()
-    if broken:
-        raise PretaskError(
-            who,
-            "videos that can be decoded",
-            f"{len(broken)} of {count} that cannot: {', '.join(broken[:NAMED])}{', …' if broken[NAMED:] else ''}",
-            "Replace or delete them.",
-        )
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, shortened, or what it is called."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-
-
-def resized(frames: UInt8[np.ndarray, "F h w 3"], height: int, width: int) -> UInt8[np.ndarray, "F 3 H W"]:
-    """Frames of another size, as (F, 3, H, W)."""
+def resize_frames(frames: UInt8[np.ndarray, "F h w 3"], height: int, width: int) -> UInt8[np.ndarray, "F 3 H W"]:
+    """Resize frames, and return them as (F, 3, H, W)."""
     images = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
     if images.shape[2:] == (height, width):
         return images.contiguous().numpy()
@@ -159,10 +104,10 @@ def resized(frames: UInt8[np.ndarray, "F h w 3"], height: int, width: int) -> UI
     return smooth.round().clamp(0, 255).byte().numpy()
 
 
-def squared(frames: UInt8[np.ndarray, "F h w 3"], side: int) -> UInt8[np.ndarray, "F 3 S S"]:
-    """Frames whose short side is resized to `side`, the middle square cut out."""
+def crop_squares(frames: UInt8[np.ndarray, "F h w 3"], side: int) -> UInt8[np.ndarray, "F 3 S S"]:
+    """Resize frames so that their short side is `side`, and cut the middle square out."""
     height, width = frames.shape[1:3]
     scale = side / min(height, width)
     tall, broad = max(side, round(height * scale)), max(side, round(width * scale))
     top, left = (tall - side) // 2, (broad - side) // 2
-    return np.ascontiguousarray(resized(frames, tall, broad)[:, :, top : top + side, left : left + side])
+    return np.ascontiguousarray(resize_frames(frames, tall, broad)[:, :, top : top + side, left : left + side])

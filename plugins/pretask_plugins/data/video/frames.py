@@ -1,6 +1,6 @@
 """Frames: sequences of images with masks, in the layout of DAVIS, from a folder or straight from a tar file.
 
-JPEGImages/RES/SEQUENCE/00000.jpg, Annotations/RES/SEQUENCE/00000.png (palette or grey, the number is the object),
+JPEGImages/RES/SEQUENCE/00000.jpg, Annotations/RES/SEQUENCE/00000.png (palette or gray, the number is the object),
 ImageSets/…/train.txt and val.txt, all wherever they lie below the root. The level RES may be missing.
 
 Source: Perazzi et al., CVPR 2016; Pont-Tuset et al. 2017 (the layout).
@@ -19,13 +19,15 @@ from jaxtyping import Int8, UInt8
 from PIL import Image, UnidentifiedImageError
 from pretask import PretaskError, Samples
 
-from pretask_plugins.data.video.clips import Reel, cached_samples, check_part, decoded, first_line, resized
+from pretask_plugins.data.decoding import first_line
+from pretask_plugins.data.file_tree import FileTree
+from pretask_plugins.data.parts import check_part, check_patterns
+from pretask_plugins.data.video.clips import Reel, cached_samples, decode_videos, resize_frames
 from pretask_plugins.data.video.readers import Images
-from pretask_plugins.data.video.tree import Tree
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
 LISTS = {"train": ("train",), "test": ("val", "test")}
-THIRD = 3  # every third sequence is for testing where no list says otherwise
+TEST_PERIOD = 3  # every third sequence is for testing where no list says otherwise
 VOID = 255  # of an annotation: nobody knows
 
 
@@ -45,36 +47,33 @@ class Frames:
     Args:
         root: A folder or tar file.
         length: Frames of a clip; 0 for whole sequences, padded to the longest (`present` tells).
-        step: From one frame of a clip to the next.
-        size: Height and width, pixels; those of the first image when left out.
+        stride: Frames from one frame of a clip to the next.
+        image_size: Height and width, pixels; those of the first image when left out.
         resolution: Folder between JPEGImages and the sequences, where there are several.
-        train: Pattern of the sequences to train on; when empty, those of the list train.txt, or all others.
-        test: Pattern of the sequences to test on; when empty, those of val.txt, or every third one where no list leaves
-            any to train on.
+        train_pattern: Pattern of the sequences to train on; when empty, those of the list train.txt, or all others.
+        test_pattern: Pattern of the sequences to test on; when empty, those of val.txt, or every third one where no
+            list leaves any to train on.
     """
 
     root: Path
     length: int = 0
-    step: int = 1
-    size: tuple[int, int] | None = None
+    stride: int = 1
+    image_size: tuple[int, int] | None = None
     resolution: str = ""
-    train: str = ""
-    test: str = ""
+    train_pattern: str = ""
+    test_pattern: str = ""
 
     def __post_init__(self) -> None:
         for name, number, least in (
             ("length", self.length, 0),
-            ("step", self.step, 1),
-            ("size", min(self.size or (1,)), 1),
+            ("stride", self.stride, 1),
+            ("image_size", min(self.image_size or (1,)), 1),
         ):
             if number < least:
-                raise PretaskError("frames", f"data.{name} of at least {least}", f"{number}", "Raise it.", exit_code=2)
-        for name, pattern in (("train", self.train), ("test", self.test)):
-            try:
-                re.compile(pattern)
-            except re.error as error:
-                needs, got = f"a regular expression as data.{name}", f"{pattern} ({error})"
-                raise PretaskError("frames", needs, got, "Mend it.", exit_code=2) from error
+                raise PretaskError(
+                    "frames", f"data.{name} of at least {least}", f"{number}", f"Set a larger data.{name}.", exit_code=2
+                )
+        check_patterns("frames", train_pattern=self.train_pattern, test_pattern=self.test_pattern)
 
     def __call__(self, part: str, /) -> Samples:
         """One part; labels `masks` where there are annotations.
@@ -83,64 +82,68 @@ class Frames:
             PretaskError: There are no sequences, none is long enough, or an image is broken.
         """
         check_part("frames", part)
-        with Tree("frames", self.root) as tree:
-            sequences = found_sequences(tree, self.resolution)
+        with FileTree("frames", self.root) as tree:
+            sequences = find_sequences(tree, self.resolution)
             chosen = self.chosen(tree, [*sequences], part)
             clips = [clip for name in chosen for clip in self.cut(name, sequences[name])]
             self.check_some(clips, [sequences[name] for name in chosen], part)
             names = [[*clip.images, *filter(None, clip.masks)] for clip in clips]
-            files = [[(name, *tree.stamps[name]) for name in each] for each in names]
+            files = [[(name, *tree.stamps[name]) for name in clip_files] for clip_files in names]
             facts = {**asdict(self), "data": "frames", "part": part, "root": None, "files": files}
             return cached_samples(facts, lambda: self.reel(tree, clips))
 
     def check_some(self, clips: Sequence[Clip], sequences: Sequence[Clip], part: str) -> None:
         """Raise PretaskError unless there are clips."""
         if not clips:
-            longest = max((len(each.images) for each in sequences), default=0)
+            longest = max((len(sequence.images) for sequence in sequences), default=0)
             raise PretaskError(
                 "frames",
-                f"sequences of at least {max(1, (self.length - 1) * self.step + 1)} frames for the part {part}",
+                f"sequences of at least {max(1, (self.length - 1) * self.stride + 1)} frames for the part {part}",
                 f"{len(sequences)}, of at most {longest}",
-                "Lower data.length and data.step, or see data.train and data.test.",
+                "Lower data.length and data.stride, or see data.train_pattern and data.test_pattern.",
             )
 
-    def chosen(self, tree: Tree, names: Sequence[str], part: str) -> list[str]:
+    def chosen(self, tree: FileTree, names: Sequence[str], part: str) -> list[str]:
         """The sequences of a part."""
-        listed = {each: [name for name in names if name in lists_of(tree, each)] for each in LISTS}
-        test = listed["test"] if 0 < len(listed["test"]) < len(names) else names[THIRD - 1 :: THIRD]
-        test = [name for name in names if re.search(self.test, name)] if self.test else list(test)
+        listed = {list_part: [name for name in names if name in read_lists(tree, list_part)] for list_part in LISTS}
+        test = listed["test"] if 0 < len(listed["test"]) < len(names) else names[TEST_PERIOD - 1 :: TEST_PERIOD]
+        test = [name for name in names if re.search(self.test_pattern, name)] if self.test_pattern else list(test)
         if part == "test":
             return test
-        if self.train:
-            return [name for name in names if re.search(self.train, name)]
+        if self.train_pattern:
+            return [name for name in names if re.search(self.train_pattern, name)]
         return [name for name in listed["train"] or names if name not in test]
 
     def cut(self, name: str, sequence: Clip) -> Iterator[Clip]:
         """The clips of a sequence, one after the other; the whole of it where there is no length."""
         if self.length == 0:
-            pick = slice(None, None, self.step)
+            pick = slice(None, None, self.stride)
             yield Clip(name, sequence.images[pick], sequence.masks[pick])
             return
-        span = (self.length - 1) * self.step + 1
-        for start in range(0, len(sequence.images) - span + 1, self.length * self.step):
-            pick = slice(start, start + span, self.step)
+        span = (self.length - 1) * self.stride + 1
+        for start in range(0, len(sequence.images) - span + 1, self.length * self.stride):
+            pick = slice(start, start + span, self.stride)
             yield Clip(name, sequence.images[pick], sequence.masks[pick])
 
-    def reel(self, tree: Tree, clips: Sequence[Clip]) -> Reel:
-        """The clips with their masks, decoded as they are asked for."""
-        height, width = self.size or size_of(tree, clips[0].images[0])
+    def reel(self, tree: FileTree, clips: Sequence[Clip]) -> Reel:
+        """The clips with their masks, decoded one after the other."""
+        height, width = self.image_size or read_size(tree, clips[0].images[0])
         frames = max(len(clip.images) for clip in clips)
 
         def decode(number: int) -> UInt8[np.ndarray, "1 T 3 H W"]:
             images = decode_images(tree, clips[number].images, height, width)
-            return padded(images, frames, 0)[None]
+            return pad_frames(images, frames, 0)[None]
 
-        pieces = decoded("frames", len(clips), decode, lambda number: clips[number].sequence)
+        pieces = decode_videos("frames", len(clips), decode, lambda number: clips[number].sequence)
         lengths = np.array([len(clip.images) for clip in clips])
         present = np.arange(frames) < lengths[:, None]
         annotated = any(name for clip in clips for name in clip.masks)
-        masks = (padded(masks_of(tree, clip, height, width), frames, -1)[None] for clip in clips)
-        things = ("ground", *(f"object {number}" for number in range(1, objects(tree, clips) + 1))) if annotated else ()
+        masks = (pad_frames(read_masks(tree, clip, height, width), frames, -1)[None] for clip in clips)
+        things = (
+            ("ground", *(f"object {number}" for number in range(1, count_objects(tree, clips) + 1)))
+            if annotated
+            else ()
+        )
         return Reel(
             (frames, 3, height, width),
             len(clips),
@@ -151,7 +154,7 @@ class Frames:
         )
 
 
-def found_sequences(tree: Tree, resolution: str) -> dict[str, Clip]:
+def find_sequences(tree: FileTree, resolution: str) -> dict[str, Clip]:
     """Every sequence by name.
 
     Raises:
@@ -173,18 +176,18 @@ def found_sequences(tree: Tree, resolution: str) -> dict[str, Clip]:
             "Name one with data.resolution." if found else "Name the folder or tar file with data.root.",
         )
     return {
-        name: Clip(name, tuple(images), tuple(annotation_of(tree, image) for image in images))
+        name: Clip(name, tuple(images), tuple(find_annotation(tree, image) for image in images))
         for name, images in found[wanted].items()
     }
 
 
-def annotation_of(tree: Tree, image: str) -> str:
+def find_annotation(tree: FileTree, image: str) -> str:
     """The name of an image's annotation, empty where there is none."""
     name = PurePosixPath(image.replace("JPEGImages", "Annotations")).with_suffix(".png").as_posix()
     return name if name in tree.stamps else ""
 
 
-def lists_of(tree: Tree, part: str) -> set[str]:
+def read_lists(tree: FileTree, part: str) -> set[str]:
     """The sequences that the lists of a part name: one a line, alone or as a path of one of its images."""
     sequences: set[str] = set()
     for name in tree.stamps:
@@ -195,14 +198,14 @@ def lists_of(tree: Tree, part: str) -> set[str]:
     return sequences
 
 
-def size_of(tree: Tree, name: str) -> tuple[int, int]:
+def read_size(tree: FileTree, name: str) -> tuple[int, int]:
     """Height and width of an image."""
-    with broken_image_told(name), Image.open(io.BytesIO(tree.read(name))) as image:
+    with raise_for_broken_image(name), Image.open(io.BytesIO(tree.read(name))) as image:
         return image.height, image.width
 
 
 @contextmanager
-def broken_image_told(name: str) -> Iterator[None]:
+def raise_for_broken_image(name: str) -> Iterator[None]:
     """Raise PretaskError where an image cannot be decoded; the cache would take that for a broken disk."""
     try:
         yield
@@ -212,25 +215,25 @@ def broken_image_told(name: str) -> Iterator[None]:
         raise PretaskError("frames", "images that can be decoded", got, "Replace or delete it.") from error
 
 
-def decode_images(tree: Tree, names: Sequence[str], height: int, width: int) -> UInt8[np.ndarray, "T 3 H W"]:
+def decode_images(tree: FileTree, names: Sequence[str], height: int, width: int) -> UInt8[np.ndarray, "T 3 H W"]:
     """The images, brought to one size; they may come in several."""
     read = Images(names, tree.read)
-    return np.concatenate([resized(read([number]), height, width) for number in range(len(names))])
+    return np.concatenate([resize_frames(read([number]), height, width) for number in range(len(names))])
 
 
-def masks_of(tree: Tree, clip: Clip, height: int, width: int) -> Int8[np.ndarray, "T H W"]:
+def read_masks(tree: FileTree, clip: Clip, height: int, width: int) -> Int8[np.ndarray, "T H W"]:
     """The masks of a clip; -1 where there is none."""
     blank = np.full((height, width), -1, np.int8)
-    return np.stack([annotation(tree, name, height, width) if name else blank for name in clip.masks])
+    return np.stack([read_annotation(tree, name, height, width) if name else blank for name in clip.masks])
 
 
-def annotation(tree: Tree, name: str, height: int, width: int) -> Int8[np.ndarray, "H W"]:
+def read_annotation(tree: FileTree, name: str, height: int, width: int) -> Int8[np.ndarray, "H W"]:
     """The annotation of that name; raises PretaskError where it cannot be decoded."""
-    with broken_image_told(name):
-        return annotated(tree.read(name), height, width)
+    with raise_for_broken_image(name):
+        return decode_annotation(tree.read(name), height, width)
 
 
-def annotated(content: bytes, height: int, width: int) -> Int8[np.ndarray, "H W"]:
+def decode_annotation(content: bytes, height: int, width: int) -> Int8[np.ndarray, "H W"]:
     """One annotation, of the nearest pixels where its size is another."""
     with Image.open(io.BytesIO(content)) as image:
         plain = image if image.mode in ("P", "L") else image.convert("L")
@@ -240,13 +243,13 @@ def annotated(content: bytes, height: int, width: int) -> Int8[np.ndarray, "H W"
     return np.where(numbers == VOID, -1, numbers).astype(np.int8)
 
 
-def objects(tree: Tree, clips: Sequence[Clip]) -> int:
+def count_objects(tree: FileTree, clips: Sequence[Clip]) -> int:
     """The highest number of an object in the first annotation of any clip."""
     first = [next(filter(None, clip.masks), "") for clip in clips]
-    return max((int(annotation(tree, name, *size_of(tree, name)).max()) for name in first if name), default=0)
+    return max((int(read_annotation(tree, name, *read_size(tree, name)).max()) for name in first if name), default=0)
 
 
-def padded(frames: np.ndarray, count: int, value: int) -> np.ndarray:
+def pad_frames(frames: np.ndarray, count: int, value: int) -> np.ndarray:
     """Frames, and so many more of one value that there are `count`."""
     more = np.full((count - len(frames), *frames.shape[1:]), value, frames.dtype)
     return np.concatenate([frames, more]) if len(more) else frames

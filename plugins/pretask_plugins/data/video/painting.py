@@ -11,7 +11,7 @@ from jaxtyping import Float, Int, Int8
 from pretask import Draws
 from torch import Tensor
 
-WAVES = 6  # that the ground's texture is made of
+NUM_WAVES = 6  # that the ground's texture is made of
 
 # How far inside a point (x, y) is, in radii of the sprite; 0 on the edge, negative outside.
 SHAPE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -39,7 +39,7 @@ class Sprite:
         angle: Radians.
         radius: In sides of the picture.
         shape: Index into SHAPES.
-        colour: Two colours of every sprite, red, green and blue.
+        color: Two colors of every sprite, red, green and blue.
         stripes: How often they change along the sprite's own two axes.
         phase: Where they begin, in stripes.
     """
@@ -48,7 +48,7 @@ class Sprite:
     angle: Float[Tensor, "B *S T"]
     radius: Float[Tensor, "B *S"]
     shape: Int[Tensor, "B *S"]
-    colour: Float[Tensor, "B *S 2 3"]
+    color: Float[Tensor, "B *S 2 3"]
     stripes: Int[Tensor, "B *S 2"]
     phase: Float[Tensor, "B *S 2"]
 
@@ -94,7 +94,7 @@ def inside(shape: Int[Tensor, " B"], x: Float[Tensor, "B T H W"], y: Float[Tenso
 
 
 def texture(sprite: Sprite, x: Float[Tensor, "B T H W"], y: Float[Tensor, "B T H W"]) -> Float[Tensor, "B T 3 H W"]:
-    """Stripes or checks of the sprite's two colours, fixed to it."""
+    """Stripes or checks of the sprite's two colors, fixed to it."""
     waves = [
         torch.cos(
             torch.pi * (sprite.stripes[:, axis, None, None, None] * along + sprite.phase[:, axis, None, None, None])
@@ -102,16 +102,16 @@ def texture(sprite: Sprite, x: Float[Tensor, "B T H W"], y: Float[Tensor, "B T H
         for axis, along in enumerate((x, y))
     ]
     share = 0.5 + 0.5 * (waves[0] * waves[1])[:, :, None]
-    first, second = (sprite.colour[:, each, None, :, None, None] for each in (0, 1))
+    first, second = (sprite.color[:, number, None, :, None, None] for number in (0, 1))
     return torch.lerp(first, second, share)
 
 
 def background(draws: Draws, size: int) -> Float[Tensor, "B 3 H W"]:
-    """A soft pattern of a few waves around a colour."""
+    """A soft pattern of a few waves around a color."""
     line = (torch.arange(size) + 0.5) / size
-    wave = draws.uniform("wave", WAVES, 2, low=-3.0, high=3.0)
-    phase = draws.uniform("phase", WAVES)
-    tint = draws.uniform("tint", WAVES, 3, low=-0.12, high=0.12)
+    wave = draws.uniform("wave", NUM_WAVES, 2, low=-3.0, high=3.0)
+    phase = draws.uniform("phase", NUM_WAVES)
+    tint = draws.uniform("tint", NUM_WAVES, 3, low=-0.12, high=0.12)
     turns = wave[..., 0, None, None] * line[:, None] + wave[..., 1, None, None] * line + phase[..., None, None]
-    colour = draws.uniform("colour", 3, low=0.25, high=0.75)
-    return (colour[..., None, None] + torch.einsum("bkc,bkhw->bchw", tint, torch.cos(2 * torch.pi * turns))).clamp(0, 1)
+    color = draws.uniform("colour", 3, low=0.25, high=0.75)
+    return (color[..., None, None] + torch.einsum("bkc,bkhw->bchw", tint, torch.cos(2 * torch.pi * turns))).clamp(0, 1)

@@ -16,7 +16,7 @@ from torch import Tensor
 GRAVITY = 5.0  # sides per second squared
 SUBSTEPS = 8  # between two frames
 FRICTION = 0.85  # share of the sidewards speed that is left after a bounce on the floor
-CALM = 0.15  # sides per second; a slower bounce ends in rest
+MIN_BOUNCE_SPEED = 0.15  # sides per second; a slower bounce ends in rest
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ def fall(draws: Draws, radius: Float[Tensor, "B S"], frames: int, rate: float) -
     places, angles = [place], [angle]
     step = 1 / (rate * SUBSTEPS)
     for moment in range(1, (frames - 1) * SUBSTEPS + 1):
-        place, speed = bounced(place, speed, low[..., 0], high[..., 0], restitution, step)
+        place, speed = step_and_bounce(place, speed, low[..., 0], high[..., 0], restitution, step)
         angle = angle + speed[..., 1] / radius * step
         if moment % SUBSTEPS == 0:
             places.append(place)
@@ -50,7 +50,7 @@ def fall(draws: Draws, radius: Float[Tensor, "B S"], frames: int, rate: float) -
     return Motion(torch.stack(places, 2), torch.stack(angles, 2))
 
 
-def bounced(
+def step_and_bounce(
     place: Float[Tensor, "B S 2"],
     speed: Float[Tensor, "B S 2"],
     low: Float[Tensor, "B S"],
@@ -63,7 +63,7 @@ def bounced(
     row, column = place[..., 0] + down * step, place[..., 1] + side * step
     floor, walls = row > high, (column < low) | (column > high)
     hit = -restitution * down
-    down = torch.where(floor, hit.where(hit < -CALM, torch.zeros_like(hit)), down)
+    down = torch.where(floor, hit.where(hit < -MIN_BOUNCE_SPEED, torch.zeros_like(hit)), down)
     side = torch.where(walls, -restitution * side, torch.where(floor, FRICTION * side, side))
     return torch.stack([row.minimum(high), column.clamp(low, high)], -1), torch.stack([down, side], -1)
 
@@ -77,13 +77,13 @@ def drift(draws: Draws, radius: Float[Tensor, "B S"], frames: int, rate: float) 
     room = (1 - 2 * radius)[..., None, None]
     straight = draws.uniform("place", sprites, 1, 2) + speed * second[:, None] / room
     angle = draws.uniform("angle", sprites, 1, high=2 * torch.pi) + spin * second
-    return Motion(radius[..., None, None] + room * mirrored(straight), angle)
+    return Motion(radius[..., None, None] + room * fold(straight), angle)
 
 
-def mirrored(line: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+def fold(line: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
     """A straight way folded into [0, 1] by mirrors at both ends.
 
-    >>> mirrored(torch.tensor([0.25, 1.25, 2.25, -0.25])).tolist()
+    >>> fold(torch.tensor([0.25, 1.25, 2.25, -0.25])).tolist()
     [0.25, 0.75, 0.25, 0.25]
     """
     return 1 - (line.remainder(2) - 1).abs()

@@ -1,6 +1,6 @@
 """Readers: the frames of a video by their numbers, whoever decodes it.
 
-A reader knows when each frame is shown and gives the frames that are asked for. PyAV is asked first; where it cannot be
+A reader knows when each frame is shown and gives the frames of given numbers. PyAV is tried first; where it cannot be
 had, decord; a folder of images is a video as well. PyAV decodes a whole file as fast as decord 0.6, which is no longer
 maintained, fails on frames of some widths, knows no times of some AVI files, and on truncated files that it reads from
 memory ends the process, for which reason it is given files only.
@@ -73,7 +73,9 @@ class Decord:
 
         self.video = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
         self.count = len(self.video)
-        self.times = sound(self.video.get_frame_timestamp(list(range(self.count)))[:, 0], self.video.get_avg_fps())
+        self.times = check_times(
+            self.video.get_frame_timestamp(list(range(self.count)))[:, 0], self.video.get_avg_fps()
+        )
 
     def __call__(self, index: Sequence[int], /) -> UInt8[np.ndarray, "_ H W 3"]:
         """The frames of the given numbers."""
@@ -82,7 +84,7 @@ class Decord:
 
 
 class PyAV:
-    """Frames by PyAV, from the first to the last that is asked for."""
+    """Frames by PyAV, from the first to the last that is wanted."""
 
     def __init__(self, path: Path) -> None:
         import av
@@ -96,7 +98,7 @@ class PyAV:
         known = [stamp for stamp in stamps if stamp is not None]
         seconds = np.sort(np.array(known, float)) * float(self.stream.time_base or 1)
         rate = float(self.stream.average_rate or 0)
-        self.times = sound(seconds if len(known) == self.count else np.zeros(self.count), rate)
+        self.times = check_times(seconds if len(known) == self.count else np.zeros(self.count), rate)
 
     def __call__(self, index: Sequence[int], /) -> UInt8[np.ndarray, "_ H W 3"]:
         """The frames of the given numbers; raises ValueError where the file ends before."""
@@ -148,10 +150,10 @@ class Images:
 READERS: dict[str, Callable[[Path], Any]] = {"decord": Decord, "pyav": PyAV}
 
 
-def sound(seconds: np.ndarray, rate: float) -> Float[np.ndarray, " F"] | None:
+def check_times(seconds: np.ndarray, rate: float) -> Float[np.ndarray, " F"] | None:
     """Times that rise, as the file has them or as its rate tells; None where it has neither.
 
-    >>> sound(np.array([0.0, -3e17, 0.1]), 10.0).tolist()
+    >>> check_times(np.array([0.0, -3e17, 0.1]), 10.0).tolist()
     [0.0, 0.1, 0.2]
     """
     seconds = np.asarray(seconds, float)
@@ -165,7 +167,7 @@ def at_rate(times: Float[np.ndarray, " F"], rate: float) -> list[int]:
     """The numbers of the frames that are shown at 0, 1 / rate, 2 / rate … seconds: the newest one at each.
 
     >>> at_rate(np.array([0.0, 0.1, 0.2, 0.5, 0.6]), 5.0)
-    [0, 2, 2, 3]
+    [0, 2, 2, 4]
     """
     moments = np.arange(int(times[-1] * rate + 1e-6) + 1) / rate
-    return [int(each) for each in np.searchsorted(times, moments + 1e-6, side="right") - 1]
+    return [int(number) for number in np.searchsorted(times, moments + 1e-6, side="right") - 1]

@@ -1,7 +1,7 @@
 """Sprites: clips of textured shapes that move, turn and hide one another before a textured ground; made from a seed.
 
-The class is the shape of the large sprite; its colours, texture, size and motion say nothing of it. The course is
-where it ends up, left or right of where it began; no single frame says so. Masks tell which sprite is seen at every
+The class is the shape of the large sprite; its colors, texture, size and motion do not depend on it. The course is
+where it ends up, left or right of where it began; no single frame shows it. Masks tell which sprite is seen at every
 pixel, 1 for the large one.
 Axes: B batch, S sprites, T frames, H W image.
 """
@@ -17,28 +17,29 @@ from jaxtyping import Float, Int, Int8, UInt8
 from pretask import Draws, PretaskError, Samples
 from torch import Tensor
 
-from pretask_plugins.data.video.clips import Reel, cached_samples, check_part
+from pretask_plugins.data.parts import check_part
+from pretask_plugins.data.video.clips import Reel, cached_samples
 from pretask_plugins.data.video.painting import SHAPES, Sprite, background, paint
 from pretask_plugins.data.video.physics import Motion, drift, fall
 
 EDITION = 2  # of the clips and their labels; raised, like the component's version, when they change
 COURSES = ("leftwards", "rightwards")
-CHUNK = 16  # clips that are painted at once
-RATE = 12.0  # frames per second
-LARGE, SMALL = (0.17, 0.23), (0.09, 0.14)  # radii, in sides of the picture
-NOISE = 0.02  # deviation of every pixel, where white is 1
+BATCH_CLIPS = 16  # clips that are painted at once
+FRAME_RATE = 12.0  # frames per second
+LARGE_RADII, SMALL_RADII = (0.17, 0.23), (0.09, 0.14)  # radii, in sides of the picture
+NOISE_STD = 0.02  # of every pixel, where white is 1
 
 
 @dataclass(frozen=True)
 class Sprites:
-    """Clips (frames, 3, size, size). Clip i is the same however many are asked for.
+    """Clips (length, 3, image_size, image_size). Clip i is the same whatever the size.
 
     Args:
-        samples: How many there are to train on.
-        test: How many there are to test on; none of them is among the others.
-        frames: Of every clip, twelve a second.
-        size: Side, pixels. The same scenes at any size.
-        things: Sprites in a clip, one of them large.
+        size: How many there are to train on.
+        test_size: How many there are to test on; none of them is among the others.
+        length: Frames of every clip, twelve a second.
+        image_size: Side, pixels. The same scenes at any size.
+        num_sprites: Sprites in a clip, one of them large.
         physics: `gravity` has a direction of time, `drift` has none.
         seed: Another seed is another set of films.
 
@@ -46,53 +47,53 @@ class Sprites:
         PretaskError: A number is out of range.
     """
 
-    samples: int = 1024
-    test: int = 256
-    frames: int = 16
-    size: int = 64
-    things: int = 3
+    size: int = 1024
+    test_size: int = 256
+    length: int = 16
+    image_size: int = 64
+    num_sprites: int = 3
     physics: Literal["gravity", "drift"] = "gravity"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        least = {"samples": len(SHAPES), "test": len(SHAPES), "frames": 1, "size": 16, "things": 1}
+        least = {"size": len(SHAPES), "test_size": len(SHAPES), "length": 1, "image_size": 16, "num_sprites": 1}
         for name, number in least.items():
             if getattr(self, name) < number:
                 raise PretaskError(
                     "sprites",
                     f"data.{name} of at least {number}",
                     f"{getattr(self, name)}",
-                    f"Raise data.{name}.",
+                    f"Set a larger data.{name}.",
                     exit_code=2,
                 )
 
     def __call__(self, part: str, /) -> Samples:
         """One part, painted once and cached; labels `class` and `course` per clip and `masks` per pixel."""
         check_part("sprites", part)
-        count = self.samples if part == "train" else self.test
-        facts = asdict(self) | {"data": "sprites", "edition": EDITION, "part": part, "samples": count, "test": None}
+        count = self.size if part == "train" else self.test_size
+        facts = asdict(self) | {"data": "sprites", "edition": EDITION, "part": part, "size": count, "test_size": None}
         return cached_samples(facts, lambda: self.reel(part, count))
 
     def reel(self, part: str, count: int) -> Reel:
-        """All clips of a part, painted as they are asked for; masks are kept until the clips are written."""
+        """All clips of a part, painted one after the other; masks are kept until the clips are written."""
         masks: list[Int8[np.ndarray, "_ T H W"]] = []
         index = torch.arange(count)
 
         def clips() -> Iterator[UInt8[np.ndarray, "_ T 3 H W"]]:
-            for start in range(0, count, CHUNK):
-                films, mask = self.clips(torch.arange(start, min(start + CHUNK, count)), part)
+            for start in range(0, count, BATCH_CLIPS):
+                films, mask = self.clips(torch.arange(start, min(start + BATCH_CLIPS, count)), part)
                 masks.append(mask.numpy())
                 yield films.numpy()
 
         return Reel(
-            (self.frames, 3, self.size, self.size),
+            (self.length, 3, self.image_size, self.image_size),
             count,
             clips(),
-            RATE,
+            FRAME_RATE,
             {"class": self.labels(index, part).numpy(), "course": self.courses(index, part).numpy()},
             {"class": SHAPES, "course": COURSES},
             masks,
-            ("ground", "large sprite", *(f"small sprite {number}" for number in range(1, self.things))),
+            ("ground", "large sprite", *(f"small sprite {number}" for number in range(1, self.num_sprites))),
         )
 
     def clips(self, index: Int[Tensor, " B"], part: str) -> tuple[UInt8[Tensor, "B T 3 H W"], Int8[Tensor, "B T H W"]]:
@@ -100,31 +101,31 @@ class Sprites:
         draws = self.draws(index, part)
         radius = self.radii(draws)
         motion = self.motion(draws, radius)
-        shape = draws.integers("shape", 0, len(SHAPES), self.things)
+        shape = draws.integers("shape", 0, len(SHAPES), self.num_sprites)
         shape[:, 0] = self.labels(index, part)
         sprites = Sprite(
             motion.place,
             motion.angle,
             radius,
             shape,
-            draws.uniform("colour", self.things, 2, 3),
-            draws.integers("stripes", 0, 4, self.things, 2),
-            draws.uniform("phase", self.things, 2),
+            draws.uniform("colour", self.num_sprites, 2, 3),
+            draws.integers("stripes", 0, 4, self.num_sprites, 2),
+            draws.uniform("phase", self.num_sprites, 2),
         )
-        ground = background(draws.branch("ground"), self.size)
-        order = draws.permutation("depth", self.things)
-        films, masks = paint(sprites, ground[:, None].expand(-1, self.frames, -1, -1, -1), order)
+        ground = background(draws.branch("ground"), self.image_size)
+        order = draws.permutation("depth", self.num_sprites)
+        films, masks = paint(sprites, ground[:, None].expand(-1, self.length, -1, -1, -1), order)
         return ((films + grain(draws, films.shape)).clamp(0, 1) * 255).round().byte(), masks
 
     def motion(self, draws: Draws, radius: Float[Tensor, "B S"]) -> Motion:
         """Where every sprite is in every frame."""
         move = fall if self.physics == "gravity" else drift
-        return move(draws.branch("motion"), radius, self.frames, RATE)
+        return move(draws.branch("motion"), radius, self.length, FRAME_RATE)
 
     def radii(self, draws: Draws) -> Float[Tensor, "B S"]:
         """One large sprite, and small ones."""
-        low, high = torch.tensor([LARGE, *[SMALL] * (self.things - 1)]).unbind(1)
-        return low + (high - low) * draws.uniform("radius", self.things)
+        low, high = torch.tensor([LARGE_RADII, *[SMALL_RADII] * (self.num_sprites - 1)]).unbind(1)
+        return low + (high - low) * draws.uniform("radius", self.num_sprites)
 
     def labels(self, index: Int[Tensor, " B"], part: str) -> Int[Tensor, " B"]:
         """As many consecutive clips as there are shapes have every shape once, in random order."""
@@ -139,7 +140,7 @@ class Sprites:
         return (column[:, -1] > column[:, 0]).long()
 
     def draws(self, index: Int[Tensor, " B"], part: str) -> Draws:
-        """The numbers of a part; parts share none."""
+        """Return the random numbers of a part; the parts have none in common."""
         return Draws(index, self.seed).branch(part)
 
 
@@ -147,4 +148,4 @@ def grain(draws: Draws, shape: torch.Size) -> Float[Tensor, "B T 3 H W"]:
     """Noise of every pixel, uniform, eight pixels from one draw: it is most of the work."""
     count = math.prod(shape[1:])
     words = draws.bits("grain", -(-count // 8))
-    return words.view(torch.int8)[:, :count].view(shape) * (math.sqrt(12) * NOISE / 256)
+    return words.view(torch.int8)[:, :count].view(shape) * (math.sqrt(12) * NOISE_STD / 256)

@@ -8,7 +8,6 @@ import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from hashlib import blake2b
 from itertools import chain
 from pathlib import Path, PurePosixPath
 
@@ -16,15 +15,14 @@ import numpy as np
 from jaxtyping import UInt8
 from pretask import PretaskError, Samples
 
-from pretask_plugins.data.video.clips import Reel, cached_samples, check_part, decoded, squared
+from pretask_plugins.data.file_tree import FileTree
+from pretask_plugins.data.parts import PART_FOLDERS, check_part, hash_text, is_tenth
+from pretask_plugins.data.video.clips import Reel, cached_samples, crop_squares, decode_videos
 from pretask_plugins.data.video.readers import Decoder, Images, Reader, at_rate, open_video
-from pretask_plugins.data.video.tree import Tree
 
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v", ".gif")
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
-PARTS = {"train": ("train", "training"), "test": ("test", "val", "valid", "validation")}
-TENTH = 10
-FASTEST = 1000  # frames per second that may be asked for
+MAX_FRAME_RATE = 1000  # frames per second
 
 
 @dataclass(frozen=True)
@@ -44,14 +42,14 @@ class VideoFolder:
     Args:
         root: A folder or tar file with CLASS/VIDEO.mp4, train/CLASS/… and test/CLASS/…, or videos alone. A folder
             CLASS/VIDEO/ of images is a video, too.
-        labels: A CSV file below the root with the columns file, label and, if it likes, split (train, val, test).
+        labels_file: A CSV file below the root with the columns file, label and, if it likes, split (train, val, test).
             `labels.csv` is read where it exists. Where there is a test split, val is trained on.
         length: Frames of a clip.
-        clips: Clips that are cut out of each video, evenly spread; 0 for as many as fit one after the other.
+        clips_per_video: Clips that are cut out of each video, evenly spread; 0 for as many as fit one after the other.
         stride: Steps from one frame of a clip to the next.
-        rate: Frames per second between which a step goes, by the times at which the file shows them; those of the file
-            when left out.
-        size: Side of the square that is cut from the middle once the short side has this many pixels.
+        frame_rate: Frames per second between which a step goes, by the times at which the file shows them; those of the
+            file when left out.
+        image_size: Side of the square that is cut from the middle once the short side has this many pixels.
         decoder: pyav or decord; auto is the first of them that is there.
 
     Raises:
@@ -59,29 +57,29 @@ class VideoFolder:
     """
 
     root: Path
-    labels: str = ""
+    labels_file: str = ""
     length: int = 16
-    clips: int = 1
+    clips_per_video: int = 1
     stride: int = 1
-    rate: float | None = None
-    size: int = 112
+    frame_rate: float | None = None
+    image_size: int = 112
     decoder: Decoder = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in {"length": 1, "clips": 0, "stride": 1, "size": 8}.items():
+        for name, least in {"length": 1, "clips_per_video": 0, "stride": 1, "image_size": 8}.items():
             if getattr(self, name) < least:
                 raise PretaskError(
                     "video-folder",
                     f"data.{name} of at least {least}",
                     f"{getattr(self, name)}",
-                    "Raise it.",
+                    f"Set a larger data.{name}.",
                     exit_code=2,
                 )
-        if self.rate is not None and not 0 < self.rate <= FASTEST:
+        if self.frame_rate is not None and not 0 < self.frame_rate <= MAX_FRAME_RATE:
             raise PretaskError(
                 "video-folder",
-                f"data.rate above 0 and up to {FASTEST} frames per second",
-                f"{self.rate}",
+                f"data.frame_rate above 0 and up to {MAX_FRAME_RATE} frames per second",
+                f"{self.frame_rate}",
                 "Leave it out to take a file's own.",
                 exit_code=2,
             )
@@ -93,13 +91,18 @@ class VideoFolder:
             PretaskError: There is nothing to read, or a video is broken or too short.
         """
         check_part("video-folder", part)
-        with Tree("video-folder", self.root) as tree:
-            every = self.listed(tree)
-            videos = [each for each in every if each.part == part]
+        with FileTree("video-folder", self.root) as tree:
+            every = self.list_videos(tree)
+            videos = [video for video in every if video.part == part]
             self.check_some(videos, part)
-            names = sorted({each.label for each in every})
-            options = {name: getattr(self, name) for name in ("length", "clips", "stride", "rate", "size")}
-            files = [(each.name, each.label, [(name, *tree.stamps[name]) for name in each.files]) for each in videos]
+            names = sorted({video.label for video in every})
+            options = {
+                name: getattr(self, name)
+                for name in ("length", "clips_per_video", "stride", "frame_rate", "image_size")
+            }
+            files = [
+                (video.name, video.label, [(name, *tree.stamps[name]) for name in video.files]) for video in videos
+            ]
             facts = {"data": "video-folder", "part": part, "names": names, "files": files} | options
             return cached_samples(facts, lambda: self.reel(tree, videos, names))
 
@@ -113,53 +116,55 @@ class VideoFolder:
                 "Put them into CLASS/, or train/CLASS/ and test/CLASS/, or list them in labels.csv.",
             )
 
-    def listed(self, tree: Tree) -> list[Video]:
+    def list_videos(self, tree: FileTree) -> list[Video]:
         """All videos with their classes and parts."""
-        found = found_videos(tree)
-        table = self.labels or next((name for name in tree.stamps if PurePosixPath(name).name == "labels.csv"), "")
+        found = find_videos(tree)
+        table = self.labels_file or next((name for name in tree.stamps if PurePosixPath(name).name == "labels.csv"), "")
         if not table:
-            return [*folders(found)]
+            return [*sort_by_folder(found)]
         if table not in tree.stamps:
-            raise PretaskError("video-folder", f"the file data.labels={table}", "none", "Name one below data.root.")
-        return from_table(table, tree.read(table).decode("utf-8-sig"), found)
+            raise PretaskError(
+                "video-folder", f"the file data.labels_file={table}", "none", "Name one below data.root."
+            )
+        return read_table(table, tree.read(table).decode("utf-8-sig"), found)
 
-    def reel(self, tree: Tree, videos: Sequence[Video], names: Sequence[str]) -> Reel:
-        """The clips of some videos, decoded as they are asked for."""
+    def reel(self, tree: FileTree, videos: Sequence[Video], names: Sequence[str]) -> Reel:
+        """The clips of some videos, decoded one after the other."""
 
         def name(number: int) -> str:
             return videos[number].name
 
         def count(number: int) -> int:
-            with opened(tree, videos[number], self.decoder) as reader:
-                return len(self.starts(len(self.frames_of(reader))))
+            with open_reader(tree, videos[number], self.decoder) as reader:
+                return len(self.starts(len(self.select_frames(reader))))
 
         def cut(number: int) -> UInt8[np.ndarray, "_ T 3 S S"]:
-            with opened(tree, videos[number], self.decoder) as reader:
-                return self.clips_of(reader)
+            with open_reader(tree, videos[number], self.decoder) as reader:
+                return self.cut_clips(reader)
 
-        every = [self.clips] * len(videos)
-        counts = every if self.clips else list(decoded("video-folder", len(videos), count, name))
+        every = [self.clips_per_video] * len(videos)
+        counts = every if self.clips_per_video else list(decode_videos("video-folder", len(videos), count, name))
         classes = np.repeat(np.array([names.index(video.label) for video in videos], np.int64), counts)
-        shape = (self.length, 3, self.size, self.size)
-        pieces = decoded("video-folder", len(videos), cut, name)
-        return Reel(shape, len(classes), pieces, self.rate, {"class": classes}, {"class": names})
+        shape = (self.length, 3, self.image_size, self.image_size)
+        pieces = decode_videos("video-folder", len(videos), cut, name)
+        return Reel(shape, len(classes), pieces, self.frame_rate, {"class": classes}, {"class": names})
 
-    def clips_of(self, reader: Reader) -> UInt8[np.ndarray, "_ T 3 S S"]:
+    def cut_clips(self, reader: Reader) -> UInt8[np.ndarray, "_ T 3 S S"]:
         """The clips of an open video."""
-        frames = self.frames_of(reader)
+        frames = self.select_frames(reader)
         chosen = [frames[start : start + self.span : self.stride] for start in self.starts(len(frames))]
         wanted = sorted(set(chain.from_iterable(chosen)))
         place = {number: position for position, number in enumerate(wanted)}
-        pictures = squared(reader(wanted), self.size)
+        pictures = crop_squares(reader(wanted), self.image_size)
         return np.stack([pictures[[place[number] for number in clip]] for clip in chosen])
 
-    def frames_of(self, reader: Reader) -> list[int]:
+    def select_frames(self, reader: Reader) -> list[int]:
         """The numbers of the frames between which a step goes."""
-        if self.rate is None:
+        if self.frame_rate is None:
             return list(range(reader.count))
         if reader.times is None:
-            raise ValueError("its frames have no times, so that data.rate cannot be kept")
-        return at_rate(reader.times, self.rate)
+            raise ValueError("its frames have no times, so that data.frame_rate cannot be kept")
+        return at_rate(reader.times, self.frame_rate)
 
     @property
     def span(self) -> int:
@@ -171,12 +176,12 @@ class VideoFolder:
         room = count - self.span
         if room < 0:
             raise ValueError(f"{count} frames, and a clip of data.length={self.length} needs {self.span}")
-        clips = self.clips or 1 + room // (self.length * self.stride)
+        clips = self.clips_per_video or 1 + room // (self.length * self.stride)
         return [round(place) for place in np.linspace(0, room, clips + 2)[1:-1]] if clips > 1 else [room // 2]
 
 
 @contextmanager
-def opened(tree: Tree, video: Video, decoder: Decoder) -> Iterator[Reader]:
+def open_reader(tree: FileTree, video: Video, decoder: Decoder) -> Iterator[Reader]:
     """A reader of a video, whether it is a file or a folder of images."""
     if not video.files[0].lower().endswith(VIDEOS):
         yield Images(video.files, tree.read)
@@ -185,7 +190,7 @@ def opened(tree: Tree, video: Video, decoder: Decoder) -> Iterator[Reader]:
         yield reader
 
 
-def found_videos(tree: Tree) -> dict[str, tuple[str, ...]]:
+def find_videos(tree: FileTree) -> dict[str, tuple[str, ...]]:
     """Videos by name: files, and folders of images that lie in a folder."""
     found: dict[str, tuple[str, ...]] = {}
     for name in tree.stamps:
@@ -198,31 +203,29 @@ def found_videos(tree: Tree) -> dict[str, tuple[str, ...]]:
     return found
 
 
-def folders(found: Mapping[str, tuple[str, ...]]) -> list[Video]:
+def sort_by_folder(found: Mapping[str, tuple[str, ...]]) -> list[Video]:
     """Videos whose folder is their class, and whose upper folder, if it has such a name, is their part."""
-    parts = {name: part_of(name) for name in found}
+    parts = {name: find_part(name) for name in found}
     if set(parts.values()) - {None}:
-        return [Video(name, found[name], label_of(name), part) for name, part in parts.items() if part is not None]
-    return [Video(name, files, label_of(name), "test" if is_tenth(name) else "train") for name, files in found.items()]
+        return [Video(name, found[name], class_name(name), part) for name, part in parts.items() if part is not None]
+    return [
+        Video(name, files, class_name(name), "test" if is_tenth(hash_text(name)) else "train")
+        for name, files in found.items()
+    ]
 
 
-def label_of(name: str) -> str:
+def class_name(name: str) -> str:
     """The folder that a video lies in."""
     return PurePosixPath(name).parent.name or "all"
 
 
-def part_of(name: str) -> str | None:
+def find_part(name: str) -> str | None:
     """The part that one of a video's upper folders names."""
     upper = PurePosixPath(name).parts[:-1]
-    return next((part for part, words in PARTS.items() for folder in upper if folder in words), None)
+    return next((part for part, words in PART_FOLDERS.items() for folder in upper if folder in words), None)
 
 
-def is_tenth(name: str) -> bool:
-    """Whether a video is held out for testing: a hash of its name says, so that others may come and go."""
-    return int.from_bytes(blake2b(name.encode(), digest_size=4).digest()) % TENTH == 0
-
-
-def from_table(table: str, text: str, found: Mapping[str, tuple[str, ...]]) -> list[Video]:
+def read_table(table: str, text: str, found: Mapping[str, tuple[str, ...]]) -> list[Video]:
     """The videos that a CSV file lists; their files lie beside it.
 
     Raises:
@@ -231,7 +234,10 @@ def from_table(table: str, text: str, found: Mapping[str, tuple[str, ...]]) -> l
     rows = list(csv.DictReader(io.StringIO(text)))
     if not rows or not {"file", "label"} <= set(rows[0]):
         raise PretaskError(
-            "video-folder", "the columns file and label", f"{table} without them", "Mend its first line."
+            "video-folder",
+            "the columns file and label",
+            f"{table} without them",
+            "Begin it with the line file,label,split.",
         )
     splits = {row.get("split") or split_by_hash(row["file"]) for row in rows}
     has_test = "test" in splits
@@ -239,16 +245,19 @@ def from_table(table: str, text: str, found: Mapping[str, tuple[str, ...]]) -> l
     videos = []
     for row in rows:
         split, name = row.get("split") or split_by_hash(row["file"]), (beside / row["file"]).as_posix()
-        part = next((part for part, words in PARTS.items() if split in words), None)
+        part = next((part for part, words in PART_FOLDERS.items() if split in words), None)
         if part is None or name not in found:
             lack = f"the split '{split}'" if part is None else f"no such file as {name}"
             raise PretaskError(
-                "video-folder", f"files and splits (train, val, test) that exist in {table}", lack, "Mend that row."
+                "video-folder",
+                f"files and splits (train, val, test) that exist in {table}",
+                lack,
+                "Correct that row, or put the file there.",
             )
         videos.append(Video(name, found[name], row["label"], "train" if has_test and split != "test" else part))
     return videos
 
 
 def split_by_hash(name: str) -> str:
-    """The split of a video of which a table does not tell it."""
-    return "test" if is_tenth(name) else "train"
+    """Return the part of a video that neither a folder nor a table assigns to one."""
+    return "test" if is_tenth(hash_text(name)) else "train"

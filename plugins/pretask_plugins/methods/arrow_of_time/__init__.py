@@ -58,9 +58,9 @@ def pretask_components() -> Iterator[Component]:
         presets={
             "small": {  # learns in two minutes on two cores
                 "data": "sprites",
-                "data.size": 32,
-                "data.samples": 2048,
-                "data.test": 1024,
+                "data.image_size": 32,
+                "data.size": 2048,
+                "data.test_size": 1024,
                 "split.frames": 8,
                 "split.stack": 4,
                 "model.name": "convnet",

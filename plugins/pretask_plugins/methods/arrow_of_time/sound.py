@@ -68,7 +68,7 @@ class ReverseSound:
                 "arrow-of-time-audio",
                 f"recordings of at least {self.window} seconds at split.rate = {self.rate} Hz",
                 f"{waves.modality} of shape {waves.shape} at {waves.rate or 'no'} Hz",
-                "Set split.rate to the data's rate, or data.rate to the split's.",
+                "Set split.rate to the data's rate, or data.sample_rate to the split's.",
             )
         return InputSpec("image", (1, size // 2, waves.shape[0] // hop + 1))
 

@@ -1,10 +1,10 @@
-"""Causal language model: what is the next token, given all tokens before it?
+"""Causal language model: predict every token from all tokens before it.
 
 Source: Radford, Narasimhan, Salimans and Sutskever 2018 (GPT: recipe), Radford et al. 2019 (GPT-2: the model); Shannon
-1951 (the question).
-Differs: the model is GPT-2's of the same size, normalised before each part; the softmax has a matrix of its own, where
+1951 (the task).
+Differs: the model is GPT-2's of the same size, normalized before each part; the softmax has a matrix of its own, where
 the paper's is that of the embeddings. Documents are closed by the end token; a row that holds several lets the later
-ones see the earlier ones, as GPT-2's do. The first token of a row is never asked for.
+ones see the earlier ones, as GPT-2's do. The first token of a row is no label.
 Axes: B batch, L tokens of a row.
 """
 
@@ -24,7 +24,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         modality="text",
         targets={"categories"},
         sees="past",
-        summary="What is the next token, given all tokens before it?",
+        summary="Next token: predict every token from all tokens before it (Radford 2018).",
         source=SOURCE,
     )
     yield pretask.task(
@@ -55,6 +55,6 @@ def pretask_components() -> Iterator[pretask.Component]:
                 "recipe.warmup": 0.05,
             },
         },
-        summary="GPT: a causal transformer guesses every next token. The paper's rows have 512 tokens (data.length).",
+        summary="GPT: a causal transformer language model (Radford 2018), in the size of GPT-2.",
         source=SOURCE,
     )

@@ -1,4 +1,4 @@
-"""ELMo: guess the next word from those before it, and the previous word from those after it.
+"""ELMo: predict the next word from those before it, and the previous word from those after it.
 
 Source: Peters et al., NAACL 2018, sections 3.1 and 3.4, and the released code (two layers of 4,096 cells projected to
 512, dropout .1, Adagrad at .2, batches of 128, gradients of norm 10 at most).
@@ -24,7 +24,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         modality="text",
         targets={"categories"},
         sees={"past", "future"},
-        summary="Which word comes next, seen from before, and which came before, seen from after?",
+        summary="Both ways: predict the next word from the left, the previous from the right.",
         source=SOURCE,
     )
     yield pretask.task(
@@ -56,6 +56,6 @@ def pretask_components() -> Iterator[pretask.Component]:
                 "recipe.samples": 60_000,
             },
         },
-        summary="The bidirectional language model of ELMo: two LSTM layers each way, 512 wide.",
+        summary="ELMo: a bidirectional LSTM language model of two layers (Peters 2018).",
         source=SOURCE,
     )

@@ -50,7 +50,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         presets={
             "small": {  # learns in two minutes on two cores, of a few hundred images
                 "data": "shapes",
-                "data.samples": 400,
+                "data.size": 400,
                 "model": "convnet",
                 "model.width": 16,
                 "split.patch": 24,

@@ -1,11 +1,11 @@
-"""Masked language model: what stood where a token is missing, given both sides; and does the second piece follow?
+"""Masked language model: predict masked tokens from both sides, and whether the second piece follows the first.
 
 Source: Devlin, Chang, Lee and Toutanova, NAACL 2019; the released create_pretraining_data.py and run_pretraining.py.
 Differs: masks are drawn anew in every epoch, where the released data repeats ten. Replacements are ordinary tokens,
 where the paper's may be special ones. Pieces are the halves of a row, cut at the same place in a row and its partner,
-so that their lengths tell nothing; half of them are a partner's, where the released code has 56 to 60 %. A partner is
-any other row, of the same document or not. The class token is the model's own and counts for no share; the softmax has
-a matrix of its own, and the head no layer normalisation.
+so that their lengths carry no information; half of them are a partner's, where the released code has 56 to 60 %. A
+partner is any other row, of the same document or not. The class token is the model's own and does not count for the
+mask ratio; the softmax has a matrix of its own, and the head no layer normalization.
 Axes: B batch, L tokens of a row.
 """
 
@@ -24,7 +24,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         "pretask_plugins.methods.masked_lm.split:MaskTokens",
         modality="text",
         targets={"categories"},
-        summary="What stood here? 15 % of the tokens are asked for: most masked, some replaced, some as they were.",
+        summary="Mask tokens: predict 15 % of the tokens, most of them masked (Devlin 2019).",
         source=SOURCE,
     )
     yield pretask.split(
@@ -32,7 +32,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         "pretask_plugins.methods.masked_lm.pair:MaskTokensPair",
         modality="text",
         targets={"categories"},
-        summary="What stood here, and does the second piece follow the first?",
+        summary="Mask tokens, and predict whether the second piece follows the first.",
         source=SOURCE,
     )
     yield pretask.task(
@@ -66,6 +66,6 @@ def pretask_components() -> Iterator[pretask.Component]:
                 "recipe.warmup": 0.05,
             },
         },
-        summary="BERT: masked tokens and next sentences. The paper's rows have 128, then 512 tokens (data.length).",
+        summary="BERT: masked language model with next sentence prediction (Devlin 2019).",
         source=SOURCE,
     )

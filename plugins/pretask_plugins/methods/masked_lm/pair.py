@@ -15,50 +15,51 @@ import torch
 from jaxtyping import Bool, Int
 from pretask import Batch, Categories, Draws, Inputs, InputSpec, Observed, Target, Targets, TargetSpecs
 from torch import Tensor
+from torch.nn import functional as F
 
-from pretask_plugins.methods.masked_lm.split import MaskTokens, check_text
+from pretask_plugins.methods.masked_lm.split import MaskTokens, require_roles
 
 
 @dataclass(frozen=True)
 class MaskTokensPair(MaskTokens):
-    """Ask for tokens, and whether the second half is the row's own, which it is in half of all rows."""
+    """Label tokens, and whether the second half is the row's own, which it is in half of all rows."""
 
     partners: ClassVar[int] = 1
 
     def spec(self, text: Observed, /) -> tuple[InputSpec, TargetSpecs]:
-        """Two separators more than a row has; a choice among the vocabulary at each position, and a yes or no.
+        """Return a row with two separators more; a choice among the vocabulary at each position, and a yes or no.
 
         Raises:
             Incompatible: The data is no text, or its vocabulary has no mask or no separator token.
         """
-        vocabulary = check_text("mask-tokens-pair", text, self.vocabulary, "mask", "separator")
+        vocabulary = require_roles("mask-tokens-pair", text, self.vocabulary, "mask", "separator")
         shape = (text.shape[0] + 2,)
         targets = {"token": Categories(vocabulary.size, grid=shape), "is_next": Categories(2)}
         return InputSpec("text", shape, vocabulary=vocabulary), targets
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
-        """The joined row with tokens missing; which they were, and whether its second half is its own."""
+        """Return the joined row with tokens missing; which they were, and whether its second half is its own."""
         assert batch.partners is not None, "the loader draws partners where a split says that it has some"
-        own, other = gathered(batch.data, batch.present), gathered(batch.partners[:, 0], self.present_of(batch))
+        own, own_length = move_padding_to_end(batch.data, batch.present)
+        other, other_length = move_padding_to_end(batch.partners[:, 0], self.partner_present(batch))
         is_next = draws.bernoulli("is next", 0.5)
-        cut = torch.minimum(own[1], other[1]) // 2
-        second = own[0].where(is_next[:, None], other[0]), own[1].where(is_next, other[1])
-        tokens, present, segment = join(own[0], *second, cut, self.known.id("separator") or 0)
+        cut = torch.minimum(own_length, other_length) // 2
+        second, length = own.where(is_next[:, None], other), own_length.where(is_next, other_length)
+        tokens, present, segment = join(own, second, length, cut, self.fitted_vocabulary.id("separator") or 0)
         x, masked, target = self.mask(tokens, present, draws)
-        answer = Target(is_next.long(), (cut > 0).float())
-        views = (each[:, None] for each in (x, present, ~masked, segment))
-        return Inputs(*views), {"token": target, "is_next": answer}
+        inputs = Inputs(x[:, None], present[:, None], ~masked[:, None], segment[:, None])
+        return inputs, {"token": target, "is_next": Target(is_next.long(), (cut > 0).float())}
 
-    def present_of(self, batch: Batch) -> Bool[Tensor, "B L"] | None:
-        """Where the partners are no padding."""
-        pad = self.known.id("pad")
+    def partner_present(self, batch: Batch) -> Bool[Tensor, "B L"] | None:
+        """Return where the partners are no padding."""
+        pad = self.fitted_vocabulary.id("pad")
         return None if batch.present is None or pad is None or batch.partners is None else batch.partners[:, 0] != pad
 
 
-def gathered(
+def move_padding_to_end(
     tokens: Int[Tensor, "B L"], present: Bool[Tensor, "B L"] | None
 ) -> tuple[Int[Tensor, "B L"], Int[Tensor, " B"]]:
-    """Tokens with all padding at the end, and how many there are."""
+    """Return tokens with all padding at the end, and how many there are."""
     if present is None:
         return tokens, torch.full_like(tokens[:, 0], tokens.shape[1])
     return tokens.gather(1, (~present).int().argsort(dim=1, stable=True)), present.sum(1)
@@ -71,7 +72,7 @@ def join(
     cut: Int[Tensor, " B"],
     separator: int,
 ) -> tuple[Int[Tensor, "B J"], Bool[Tensor, "B J"], Int[Tensor, "B J"]]:
-    """The first row up to the cut and the second one from there on, each followed by a separator.
+    """Join the first row up to the cut and the second one from there on, with a separator after either.
 
     Args:
         first: Its beginning is taken.
@@ -84,12 +85,12 @@ def join(
         Tokens, where they are no padding, and segments.
 
     >>> rows = torch.tensor([[1, 2, 3, 0]]), torch.tensor([[5, 6, 7, 8]])
-    >>> [each[0].int().tolist() for each in join(*rows, torch.tensor([4]), torch.tensor([1]), 9)]
+    >>> [part[0].int().tolist() for part in join(*rows, torch.tensor([4]), torch.tensor([1]), 9)]
     [[1, 9, 6, 7, 8, 9], [1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1]]
     """
     place = torch.arange(first.shape[1] + 2, device=first.device).expand(len(first), -1)
     cut, end = cut[:, None], length[:, None] + 1
-    before, after = (torch.nn.functional.pad(row, pad) for row, pad in ((first, (0, 2)), (second, (1, 1))))
+    before, after = F.pad(first, (0, 2)), F.pad(second, (1, 1))
     tokens = before.where(place < cut, after)
     tokens = tokens.where((place != cut) & (place != end), separator)
     return tokens, place <= end, (place > cut).long()

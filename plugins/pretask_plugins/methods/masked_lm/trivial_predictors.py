@@ -1,12 +1,11 @@
 """What a masked language model must beat: how often a token occurs, alone or after the token that x shows before it.
 
-Source: Witten and Bell 1991 (smoothing: what never followed a token gets the share that new followers had so far).
+Source: see shared/ngrams.py.
 Axes: B batch, L positions of x, C size of the vocabulary.
 """
 
 import math
-from collections.abc import Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Iterator, Mapping
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -14,63 +13,48 @@ from pretask import Batch, Draws, Predictor, SplitFn, Vocabulary
 from torch import Tensor
 from torch.nn import functional as F
 
-LARGEST = 8192  # vocabulary whose pairs are still counted, 256 MB
+from pretask_plugins.shared.ngrams import Row, bigram_log_probs, count_ngrams, unigram_log_probs, valid_tokens
 
 
 def token_predictors(split: SplitFn, batches: Iterable[Batch], vocabulary: Vocabulary) -> Mapping[str, Predictor]:
-    """Unigram, and bigram where the vocabulary is small enough; whether a piece follows is left open."""
-    single, pairs = count(batches, vocabulary)
-    alone = unigram(single, ordinary(torch.arange(vocabulary.size), vocabulary))
-    tables = {"unigram": alone.expand(vocabulary.size, -1)}
-    if pairs is not None:
-        tables["bigram"] = bigram(pairs, alone)
-    return {name: partial(guess, split, table, vocabulary.id("mask") or 0) for name, table in tables.items()}
+    """Return a unigram, and a bigram where the vocabulary is small enough; whether a piece follows is left open."""
+    counts = count_ngrams(ordinary_rows(batches, vocabulary), vocabulary.size)
+    unigram = unigram_log_probs(counts.unigrams, is_ordinary(torch.arange(vocabulary.size), vocabulary))
+    start = vocabulary.id("mask") or 0
+    predictors = {"unigram": table_predictor(split, unigram.expand(vocabulary.size, -1), start)}
+    if counts.bigrams is not None:
+        predictors["bigram"] = table_predictor(split, bigram_log_probs(counts.bigrams, unigram), start)
+    return predictors
 
 
-def guess(
-    split: SplitFn, after: Float[Tensor, "C C"], blank: int, batch: Batch, draws: Draws
-) -> Mapping[str, Float[Tensor, "B ..."]]:
-    """What the table has after the token before; before the first stands a blank. Only what the split asks for."""
-    inputs, targets = split(batch, draws)
-    before = F.pad(inputs.data[:, 0, :-1].cpu(), (1, 0), value=blank)
-    even = torch.full((len(batch), 2), -math.log(2), device=batch.device)
-    said = {"token": after[before].to(batch.device), "is_next": even}
-    return {name: said[name] for name in targets}
+def table_predictor(split: SplitFn, log_probs: Float[Tensor, "C C"], start: int) -> Predictor:
+    """Return the predictor of what a table has after the token before.
 
-
-def ordinary(tokens: Int[Tensor, "..."], vocabulary: Vocabulary) -> Bool[Tensor, "..."]:
-    """Where a token has no role."""
-    plain = torch.ones_like(tokens, dtype=torch.bool)
-    for _, special in vocabulary.special:
-        plain = plain & (tokens != special)
-    return plain
-
-
-def count(batches: Iterable[Batch], vocabulary: Vocabulary) -> tuple[Float[Tensor, " C"], Float[Tensor, "C C"] | None]:
-    """How often every ordinary token occurs, and after which one."""
-    size = vocabulary.size
-    single, pairs = torch.zeros(size), torch.zeros(size, size) if size <= LARGEST else None
-    for batch in batches:
-        tokens = batch.data.cpu()
-        counted = ordinary(tokens, vocabulary) & (True if batch.present is None else batch.present.cpu())
-        single += torch.bincount(tokens[counted], minlength=size)
-        if pairs is not None:
-            both = counted[:, :-1] & counted[:, 1:]
-            pairs.index_put_((tokens[:, :-1][both], tokens[:, 1:][both]), torch.ones(()), accumulate=True)
-    return single, pairs
-
-
-def unigram(single: Float[Tensor, " C"], plain: Bool[Tensor, " C"]) -> Float[Tensor, " C"]:
-    """Log-probabilities of tokens; each counts once more than it occurred, and special ones are never asked for.
-
-    >>> unigram(torch.tensor([0.0, 0.0, 2.0]), torch.tensor([False, True, True])).exp().round(decimals=2).tolist()
-    [0.0, 0.25, 0.75]
+    Args:
+        split: Its inputs are read, and its targets are named.
+        log_probs: Of a token (column) after another (row).
+        start: The token that stands for the one before the first.
     """
-    more = (single + 1).where(plain, 1e-9)
-    return (more / more.sum()).log()
+
+    def predict(batch: Batch, draws: Draws) -> Mapping[str, Float[Tensor, "B ..."]]:
+        inputs, targets = split(batch, draws)
+        before = F.pad(inputs.data[:, 0, :-1].cpu(), (1, 0), value=start)
+        even = torch.full((len(batch), 2), -math.log(2), device=batch.device)
+        predictions = {"token": log_probs[before].to(batch.device), "is_next": even}
+        return {name: predictions[name] for name in targets}
+
+    return predict
 
 
-def bigram(pairs: Float[Tensor, "C C"], alone: Float[Tensor, " C"]) -> Float[Tensor, "C C"]:
-    """Log-probabilities of a token (column) after another one (row); the unigram's after one that nothing followed."""
-    new = (pairs > 0).sum(1, keepdim=True).clamp(min=1)
-    return ((pairs + new * alone.exp()) / (pairs.sum(1, keepdim=True) + new)).log()
+def is_ordinary(tokens: Int[Tensor, "..."], vocabulary: Vocabulary) -> Bool[Tensor, "..."]:
+    """Return where a token has no role."""
+    ordinary = torch.ones_like(tokens, dtype=torch.bool)
+    for _, special in vocabulary.special:
+        ordinary = ordinary & (tokens != special)
+    return ordinary
+
+
+def ordinary_rows(batches: Iterable[Batch], vocabulary: Vocabulary) -> Iterator[Row]:
+    """Yield the tokens of batches with where they can be masked."""
+    for batch in batches:
+        yield batch.data, is_ordinary(batch.data, vocabulary) & valid_tokens(batch)

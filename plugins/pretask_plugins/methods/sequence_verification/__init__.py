@@ -39,9 +39,9 @@ def pretask_components() -> Iterator[pretask.Component]:
         presets={
             "small": {  # learns in two minutes on two cores
                 "data": "sprites",
-                "data.size": 32,
-                "data.samples": 2048,
-                "data.test": 1024,
+                "data.image_size": 32,
+                "data.size": 2048,
+                "data.test_size": 1024,
                 "split.nearest": 3,
                 "split.farthest": 8,
                 "model.name": "convnet",

@@ -1,11 +1,24 @@
-"""Text VAE: tell a sentence from a short noisy code of the whole of it.
+"""Text VAE: reconstruct a sentence from one Gaussian code of the whole of it.
 
-Source: Bowman, Vilnis, Vinyals, Dai, Jozefowicz and Bengio, CoNLL 2016, sections 3 and 3.1 (LSTM encoder whose last
-state makes the code, sigmoid annealing of the divergence), in the case of the inputless decoder (word dropout of 1);
-sizes, clipping and batch after He, Spokoyny, Neubig and Berg-Kirkpatrick, ICLR 2019.
-Differs: the decoder says all words at once, each given the code alone, where the paper's inputless LSTM says them one
-after the other without being shown any. A decoder that is shown the words before is not here. Adam takes the place of
-SGD at a rate of 1 that is halved. What is reported has the whole divergence, whatever the annealing says.
+The method in the order of its equations; x is a sentence of words x_1 … x_L, z its code:
+
+1. x is shown whole, and is the target as well: splits/whole.py.
+2. h is the last state of an LSTM that reads x (section 3): models/text/lstm.py, whose pooled feature it is.
+3. q(z | x) = N(mu, diag sigma^2), where (mu, log sigma^2) is linear in h (Kingma and Welling, equation 9), and a draw
+   z = mu + sigma * epsilon (equation 4): objectives/vae/gaussian.py and latent_model.py.
+4. p(x | z) = the product over i of p(x_i | z), a softmax at every position: objectives/vae/decoders.py computes its
+   logits, likelihoods.py the categorical log-likelihood.
+5. KL(q(z | x) || N(0, I)) in closed form (Kingma and Welling, appendix B): objectives/vae/gaussian.py.
+6. What is trained is E_q[log p(x | z)] - w(t) KL, with w(t) rising from 0 to 1 along a sigmoid (section 3.1):
+   objectives/vae/elbo.py, with `annealing` and the progress t at which w is 1. What is reported has the whole
+   divergence, whatever w is.
+
+Source: Bowman, Vilnis, Vinyals, Dai, Jozefowicz and Bengio, CoNLL 2016, sections 3 and 3.1, in the case of the
+inputless decoder (word dropout of 1); sizes, clipping and batch after He, Spokoyny, Neubig and Berg-Kirkpatrick, ICLR
+2019.
+Differs: in step 4 all words are predicted at once, where the paper's inputless LSTM has states that follow one another
+without being shown any word. A decoder that is shown the words before is not here. Adam takes the place of SGD at a
+rate of 1 that is halved.
 Axes: see the split whole and the objective elbo.
 """
 
@@ -50,6 +63,6 @@ def pretask_components() -> Iterator[pretask.Component]:
                 "recipe.samples": 120_000,
             },
         },
-        summary="Bowman's variational autoencoder of sentences with an inputless decoder: LSTM encoder, annealed.",
+        summary="Variational autoencoder of sentences with an inputless decoder (Bowman 2016).",
         source="Bowman, Vilnis, Vinyals, Dai, Jozefowicz and Bengio, CoNLL 2016",
     )

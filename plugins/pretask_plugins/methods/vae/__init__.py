@@ -50,7 +50,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         objective="elbo",
         model="mlp",
         options={
-            "split.binarise": True,
+            "split.binarize": True,
             "model.hidden": (500,),
             "objective.latent_dim": 20,
             "objective.hidden": (500,),

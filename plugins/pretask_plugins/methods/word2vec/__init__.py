@@ -1,8 +1,8 @@
-"""word2vec: guess the words around a word from that word alone.
+"""word2vec: predict the words around a word from that word alone.
 
 Source: Mikolov, Sutskever, Chen, Corrado and Dean, NIPS 2013, section 2, and the released code (windows drawn from 1 to
-5, counts to the power of 3/4, words of fewer than 5 occurrences left out, frequent ones thinned before windows are
-laid, by the code's formula).
+5, counts to the power of 3/4, words of fewer than 5 occurrences left out, frequent ones subsampled before windows
+are laid, by the code's formula).
 Differs: in every epoch each word is paired with one word of its window, drawn evenly, which counts as often as the
 window has words: so the mean over pairs is the paper's, and a row is one tensor. The word predicts its context, as in
 the paper; the released code has it the other way round. Noise may hit the context by chance. Adam takes the place of
@@ -26,9 +26,9 @@ def pretask_components() -> Iterator[pretask.Component]:
         modality="text",
         targets={"categories"},
         sees="present",
-        summary="Which words stand around this one, and which were drawn from noise?",
+        summary="Skip-gram: tell the words around a word from negative samples (Mikolov 2013).",
         source=SOURCE,
-        small={"least": 1, "subsample": 0.0},
+        small={"min_count": 1, "subsample": 0.0},
     )
     yield pretask.task(
         "word2vec",
@@ -49,12 +49,12 @@ def pretask_components() -> Iterator[pretask.Component]:
             "small": {
                 "data": "toy-grammar",
                 "split.subsample": 0.01,
-                "split.least": 1,
+                "split.min_count": 1,
                 "model.width": 32,
                 "recipe.lr": 0.01,
                 "recipe.samples": 400_000,
             },
         },
-        summary="Skip-gram with negative sampling: window 5, 5 noise words, 300 wide.",
+        summary="word2vec: skip-gram with negative sampling, window 5, 300 wide (Mikolov 2013).",
         source=SOURCE,
     )

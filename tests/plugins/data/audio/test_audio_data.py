@@ -33,7 +33,9 @@ def digits(root: Path) -> Path:
 
 
 def test_names_give_labels_and_parts(tmp_path: Path) -> None:
-    data = AudioFolder(digits(tmp_path / "d"), rate=8000, seconds=0.5, label=r"^(\d)_", test=r"_[01]\.wav$")
+    data = AudioFolder(
+        digits(tmp_path / "d"), sample_rate=8000, seconds=0.5, label_pattern=r"^(\d)_", test_pattern=r"_[01]\.wav$"
+    )
     train, test = data("train"), data("test")
     assert (len(train), len(test)) == (12, 6)
     assert train.labels["class"].names == ("0", "1", "2")
@@ -41,7 +43,9 @@ def test_names_give_labels_and_parts(tmp_path: Path) -> None:
 
 
 def test_files_are_read_as_they_sound_and_padding_is_told(tmp_path: Path) -> None:
-    data = AudioFolder(digits(tmp_path / "d"), rate=8000, seconds=0.5, label=r"^(\d)_", test=r"_[01]\.wav$")
+    data = AudioFolder(
+        digits(tmp_path / "d"), sample_rate=8000, seconds=0.5, label_pattern=r"^(\d)_", test_pattern=r"_[01]\.wav$"
+    )
     train = data("train")
     assert torch.allclose(train.data[0, :3200], tone(300, 8000, 0.4), atol=1e-3)
     assert train.present is not None
@@ -52,7 +56,7 @@ def test_files_are_read_as_they_sound_and_padding_is_told(tmp_path: Path) -> Non
 def test_another_rate_is_resampled_to_the_same_pitch(tmp_path: Path) -> None:
     for name in "abcdefghij":
         write(tmp_path / "d" / "tone" / f"{name}.flac", 440, rate=22050)
-    wave = AudioFolder(tmp_path / "d", rate=8000, seconds=0.4)("train").data[0]
+    wave = AudioFolder(tmp_path / "d", sample_rate=8000, seconds=0.4)("train").data[0]
     peak = torch.fft.rfft(wave).abs().argmax() * 8000 / len(wave)
     assert float(peak) == pytest.approx(440, abs=5)
 
@@ -63,7 +67,7 @@ def test_class_folders_and_tar_files_hold_the_same_recordings(tmp_path: Path) ->
             write(tmp_path / "d" / name / f"{name}{number}.wav", 300 + 37 * number)
     with tarfile.open(tmp_path / "d.tar", "w") as archive:
         archive.add(tmp_path / "d", arcname="")
-    folder, packed = (AudioFolder(tmp_path / each, rate=8000, seconds=0.4)("train") for each in ("d", "d.tar"))
+    folder, packed = (AudioFolder(tmp_path / each, sample_rate=8000, seconds=0.4)("train") for each in ("d", "d.tar"))
     assert folder.fingerprint == packed.fingerprint
     assert folder.labels["class"].names == ("no", "yes")
 
@@ -72,11 +76,11 @@ def test_unreadable_and_missing_files_are_named(tmp_path: Path) -> None:
     root = digits(tmp_path / "d")
     (root / "0_bad_3.wav").write_bytes(b"no sound")
     with pytest.raises(PretaskError, match=r"0_bad_3\.wav"):
-        AudioFolder(root, rate=8000, label=r"^(\d)_", test=r"_[01]\.wav$")("train")
+        AudioFolder(root, sample_rate=8000, label_pattern=r"^(\d)_", test_pattern=r"_[01]\.wav$")("train")
     with pytest.raises(PretaskError, match=r"data\.root"):
         AudioFolder(tmp_path / "nowhere")("train")
     with pytest.raises(PretaskError, match=r"data\.label"):
-        AudioFolder(root, label=r"^x(\d)", test=r"_[01]\.wav$")("test")
+        AudioFolder(root, label_pattern=r"^x(\d)", test_pattern=r"_[01]\.wav$")("test")
     (tmp_path / "empty").mkdir()
     with pytest.raises(PretaskError, match="none"):
         AudioFolder(tmp_path / "empty")("train")
@@ -97,7 +101,7 @@ def test_recordings_without_samples_or_with_none_that_are_numbers_leave_nothing(
     root = digits(tmp_path / "d")
     bad = root / "0_bad_3.wav"
     soundfile.write(bad, torch.tensor(samples).numpy(), 8000, subtype="FLOAT")
-    data = AudioFolder(root, rate=8000, label=r"^(\d)_", test=r"_[01]\.wav$")
+    data = AudioFolder(root, sample_rate=8000, label_pattern=r"^(\d)_", test_pattern=r"_[01]\.wav$")
     for _ in range(2):  # the second time as well: no half of it was kept
         with pytest.raises(PretaskError, match=rf"1 of 13 that are none: 0_bad_3\.wav \({reason}"):
             data("train")
@@ -112,7 +116,7 @@ def test_every_sample_format_is_read_and_channels_become_their_mean(tmp_path: Pa
         soundfile.write(tmp_path / "d" / f"{name}.wav", wave.numpy(), 8000, subtype=subtype)
     both = torch.stack([1.5 * wave, 0.5 * wave], 1).numpy()
     soundfile.write(tmp_path / "d" / "e.wav", both, 8000)
-    data = AudioFolder(tmp_path / "d", rate=8000, seconds=0.4, test="none")("train")
+    data = AudioFolder(tmp_path / "d", sample_rate=8000, seconds=0.4, test_pattern="none")("train")
     assert len(data) == 4
     assert float((data.data - wave).abs().max()) < 1 / 127  # a step of eight bits
 
@@ -123,33 +127,33 @@ def test_a_tar_file_that_ends_early_is_told(tmp_path: Path) -> None:
     whole = (tmp_path / "d.tar").read_bytes()
     (tmp_path / "d.tar").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(PretaskError, match="a whole tar file"):
-        AudioFolder(tmp_path / "d.tar", rate=8000, test="_0")("train")
+        AudioFolder(tmp_path / "d.tar", sample_rate=8000, test_pattern="_0")("train")
 
 
 def test_numbers_and_patterns_that_make_no_sense_are_refused() -> None:
-    for options in ({"seconds": 0.0}, {"rate": 0}, {"label": "("}, {"test": "*"}):
-        with pytest.raises(PretaskError, match=r"data\.") as told:
+    for options in ({"seconds": 0.0}, {"sample_rate": 0}, {"label_pattern": "("}, {"test_pattern": "*"}):
+        with pytest.raises(PretaskError, match=r"data\.") as caught:
             AudioFolder(Path("d"), **options)
-        assert told.value.exit_code == 2
-    for few in ({"samples": 0}, {"test": 0}, {"seconds": 0.0}, {"noise": float("nan")}):
+        assert caught.value.exit_code == 2
+    for few in ({"size": 0}, {"test_size": 0}, {"seconds": 0.0}, {"noise_std": float("nan")}):
         with pytest.raises(PretaskError, match=r"tones needs data\."):
             Tones(**few)
 
 
 def test_a_tone_is_the_same_however_many_are_made() -> None:
-    few, many = Tones(samples=5, test=4, seconds=0.5), Tones(samples=300, test=4, seconds=0.5)
+    few, many = Tones(size=5, test_size=4, seconds=0.5), Tones(size=300, test_size=4, seconds=0.5)
     assert torch.equal(few("train").data, many("train").data[:5])
     assert few("train").fingerprint != many("train").fingerprint
 
 
 def test_test_words_are_not_among_the_training_words() -> None:
-    data = Tones(samples=50, test=50, seconds=0.5)
+    data = Tones(size=50, test_size=50, seconds=0.5)
     train, test = data("train").data, data("test").data
     assert not any(torch.equal(one, two) for one in train for two in test)
 
 
 def test_all_words_are_spoken_about_equally_often() -> None:
-    count = Tones(samples=800, seconds=0.5)("train").labels["class"].value.bincount(minlength=len(WORDS))
+    count = Tones(size=800, seconds=0.5)("train").labels["class"].value.bincount(minlength=len(WORDS))
     assert int(count.min()) > 60
     assert int(count.max()) < 145
 
@@ -158,7 +162,7 @@ def test_the_order_of_syllables_can_be_heard() -> None:
     from pretask_plugins.methods.masked_speech.spectrogram import log_mel
     from sklearn.linear_model import LogisticRegression
 
-    data = Tones(samples=600, test=200)
+    data = Tones(size=600, test_size=200)
     features = [
         log_mel(data(part).data, 8000, 20, 200, 80)[:, :100].unflatten(1, (10, 10)).mean(2).flatten(1).numpy()
         for part in ("train", "test")

@@ -33,7 +33,7 @@ def test_a_fifth_of_every_class_is_held_out() -> None:
 
 
 @pytest.mark.parametrize("size", [5, 8, 32])
-def test_digits_have_the_size_that_is_asked_for(size: int) -> None:
+def test_digits_have_the_size_that_has_a_label(size: int) -> None:
     samples = Digits(size)("test")
     assert samples.data.shape == (355, 1, size, size)
     assert samples.observed.shape == (1, size, size)
@@ -51,7 +51,7 @@ def test_the_same_digits_come_every_time_and_the_parts_differ() -> None:
 
 
 def test_a_size_below_one_pixel_and_an_unknown_part_are_errors() -> None:
-    with pytest.raises(PretaskError, match=r"data\.size of at least 1 pixel; got 0") as caught:
+    with pytest.raises(PretaskError, match=r"data\.image_size of at least 1 pixel; got 0") as caught:
         Digits(0)
     assert caught.value.exit_code == 2
     with pytest.raises(Unknown, match="No part 'val' of digits"):

@@ -13,7 +13,7 @@ from pretask_plugins.data.image import folder
 from pretask_plugins.data.image.folder import Folder
 
 SIDE = 8
-LEVELS = {"ant": 30, "bee": 120, "cow": 220}  # the grey of each class's images
+LEVELS = {"ant": 30, "bee": 120, "cow": 220}  # the gray of each class's images
 
 
 @pytest.fixture(autouse=True)
@@ -64,7 +64,7 @@ def labels(samples: Samples) -> list[int]:
 def test_train_and_test_folders_are_the_parts_and_class_folders_in_order_of_name_the_classes(
     tmp_path: Path, test: str
 ) -> None:
-    data = Folder(in_parts(tmp_path / "d", test), size=SIDE)
+    data = Folder(in_parts(tmp_path / "d", test), image_size=SIDE)
     train, held = data("train"), data("test")
     assert train.data.shape == (9, 3, SIDE, SIDE)
     assert train.labels["class"].names == held.labels["class"].names == ("ant", "bee", "cow")
@@ -76,13 +76,13 @@ def test_a_class_has_the_same_number_in_both_parts_even_where_one_lacks_another(
     root = in_parts(tmp_path / "d")
     for path in (root / "val" / "ant").iterdir():
         path.unlink()
-    test = Folder(root, size=SIDE)("test")
+    test = Folder(root, image_size=SIDE)("test")
     assert labels(test) == [1, 1, 2, 2]
     assert test.labels["class"].names == ("ant", "bee", "cow")
 
 
 def test_of_class_folders_alone_a_tenth_is_held_out_and_nothing_is_in_both(tmp_path: Path) -> None:
-    data = Folder(in_classes(tmp_path / "d", 70), size=SIDE)
+    data = Folder(in_classes(tmp_path / "d", 70), image_size=SIDE)
     train, test = data.find("train").images, data.find("test").images
     assert len(train) + len(test) == 210
     assert not {each.name for each in train} & {each.name for each in test}
@@ -116,7 +116,7 @@ def test_a_tar_file_is_the_folder_that_it_was_made_of(tmp_path: Path, make: obje
     root = make(tmp_path / "d")  # type: ignore[operator]
     tar = packed(root, tmp_path / f"all{ending}", prefix)
     for part in ("train", "test"):
-        assert Folder(tar, size=SIDE)(part).fingerprint == Folder(root, size=SIDE)(part).fingerprint
+        assert Folder(tar, image_size=SIDE)(part).fingerprint == Folder(root, image_size=SIDE)(part).fingerprint
 
 
 @pytest.mark.parametrize("prefix", ["", "{part}/"])
@@ -125,23 +125,26 @@ def test_a_tar_file_for_each_part_is_the_folder_that_they_were_made_of(tmp_path:
     for part in ("train", "val"):
         packed(root / part, tmp_path / "tars" / f"{part}.tar", prefix.format(part=part))
     for part in ("train", "test"):
-        assert Folder(tmp_path / "tars", size=SIDE)(part).fingerprint == Folder(root, size=SIDE)(part).fingerprint
+        assert (
+            Folder(tmp_path / "tars", image_size=SIDE)(part).fingerprint
+            == Folder(root, image_size=SIDE)(part).fingerprint
+        )
 
 
 @pytest.mark.parametrize(("width", "height"), [(31, 17), (17, 31), (9, 9)])
-@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("gray", [False, True])
 def test_images_are_resized_by_their_short_side_and_cut_from_the_middle(
-    tmp_path: Path, width: int, height: int, grey: bool
+    tmp_path: Path, width: int, height: int, gray: bool
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
     for name in "ab":
         write(tmp_path / "d" / "train" / "ant" / f"{name}.png")
         Image.fromarray(noise).save(tmp_path / "d" / "train" / "ant" / f"{name}.png")
-    seen = Folder(tmp_path / "d", size=SIDE, grey=grey)("train").data[0].numpy()
-    image, short = Image.fromarray(noise).convert("L" if grey else "RGB"), min(width, height)
+    seen = Folder(tmp_path / "d", image_size=SIDE, grayscale=gray)("train").data[0].numpy()
+    image, short = Image.fromarray(noise).convert("L" if gray else "RGB"), min(width, height)
     left, top = (width - short) / 2, (height - short) / 2
     square = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR, box=(left, top, left + short, top + short))
-    assert np.array_equal(seen, np.asarray(square)[None] if grey else np.asarray(square).transpose(2, 0, 1))
+    assert np.array_equal(seen, np.asarray(square)[None] if gray else np.asarray(square).transpose(2, 0, 1))
 
 
 def test_a_jpeg_is_what_pil_decodes(tmp_path: Path) -> None:
@@ -149,7 +152,7 @@ def test_a_jpeg_is_what_pil_decodes(tmp_path: Path) -> None:
     for name in "ab":
         path = write(tmp_path / "d" / "train" / "ant" / f"{name}.JPEG")
         Image.fromarray(ramp).save(path, quality=95)
-    seen = Folder(tmp_path / "d", size=12)("train").data[0].numpy()
+    seen = Folder(tmp_path / "d", image_size=12)("train").data[0].numpy()
     assert np.array_equal(seen, np.asarray(Image.open(path)).transpose(2, 0, 1))
 
 
@@ -160,15 +163,15 @@ def test_a_photograph_that_was_taken_sideways_is_seen_upright(tmp_path: Path) ->
     about[0x0112] = 6
     for name in "ab":
         sideways.save(write(tmp_path / "d" / "train" / "ant" / f"{name}.png"), exif=about)
-    seen = Folder(tmp_path / "d", size=SIDE)("train").data[0, 0]
+    seen = Folder(tmp_path / "d", image_size=SIDE)("train").data[0, 0]
     assert (seen[: SIDE // 2] == 255).all()
     assert (seen[SIDE // 2 :] == 0).all()
 
 
 def test_grey_gives_one_channel(tmp_path: Path) -> None:
-    grey = Folder(in_parts(tmp_path / "d"), size=SIDE, grey=True)("train")
-    assert grey.observed.shape == (1, SIDE, SIDE)
-    assert levels(grey)[::3] == list(LEVELS.values())
+    gray = Folder(in_parts(tmp_path / "d"), image_size=SIDE, grayscale=True)("train")
+    assert gray.observed.shape == (1, SIDE, SIDE)
+    assert levels(gray)[::3] == list(LEVELS.values())
 
 
 def test_unreadable_images_are_counted_and_named(tmp_path: Path) -> None:
@@ -177,7 +180,7 @@ def test_unreadable_images_are_counted_and_named(tmp_path: Path) -> None:
     whole = (root / "train" / "cow" / "2.png").read_bytes()
     (root / "train" / "cow" / "2.png").write_bytes(whole[:-30])
     with pytest.raises(PretaskError, match=r"2 of 9 that cannot: train/bee/1\.png .*train/cow/2\.png") as caught:
-        Folder(root, size=SIDE)("train")
+        Folder(root, image_size=SIDE)("train")
     assert "delete them" in str(caught.value)
 
 
@@ -211,8 +214,8 @@ def test_a_class_with_one_image_to_train_on_is_named_and_to_test_on_is_fine(tmp_
     write(root / "train" / "dog" / "0.png")
     write(root / "val" / "dog" / "0.png")
     with pytest.raises(PretaskError, match=r"at least two images of every class to train on; got one of dog\."):
-        Folder(root, size=SIDE)("train")
-    assert len(Folder(root, size=SIDE)("test")) == 7
+        Folder(root, image_size=SIDE)("train")
+    assert len(Folder(root, image_size=SIDE)("test")) == 7
 
 
 @pytest.mark.parametrize("ending", [".tar", ".tar.gz"])
@@ -225,7 +228,7 @@ def test_a_tar_file_that_was_cut_short_is_named(tmp_path: Path, ending: str, kep
     tar = packed(root, tmp_path / f"all{ending}")
     tar.write_bytes(tar.read_bytes()[: int(kept * tar.stat().st_size)])
     with pytest.raises(PretaskError, match=r"a whole tar file of images; got .*all\.tar"):
-        Folder(tar, size=SIDE)("train")
+        Folder(tar, image_size=SIDE)("train")
 
 
 def test_a_tar_file_that_was_cut_between_two_images_is_named(tmp_path: Path) -> None:
@@ -234,7 +237,7 @@ def test_a_tar_file_that_was_cut_between_two_images_is_named(tmp_path: Path) -> 
         ends = archive.getmembers()[4].offset
     os.truncate(tar, ends)
     with pytest.raises(PretaskError, match=r"all\.tar \(it ends before its end mark\)"):
-        Folder(tar, size=SIDE)("train")
+        Folder(tar, image_size=SIDE)("train")
 
 
 def test_a_file_that_is_no_tar_file_is_named(tmp_path: Path) -> None:
@@ -245,7 +248,7 @@ def test_a_file_that_is_no_tar_file_is_named(tmp_path: Path) -> None:
 def test_where_there_is_a_test_folder_a_val_folder_is_left_alone(tmp_path: Path) -> None:
     root = in_parts(tmp_path / "d", "test")
     write(root / "val" / "ant" / "0.png", 99)
-    assert levels(Folder(root, size=SIDE)("test")) == [30, 31, 120, 121, 220, 221]
+    assert levels(Folder(root, image_size=SIDE)("test")) == [30, 31, 120, 121, 220, 221]
 
 
 def test_folders_in_a_class_folder_belong_to_the_class(tmp_path: Path) -> None:
@@ -262,9 +265,9 @@ def test_folders_in_a_class_folder_belong_to_the_class(tmp_path: Path) -> None:
 def test_a_class_that_is_only_to_be_tested_on_is_named(tmp_path: Path) -> None:
     root = in_parts(tmp_path / "d")
     write(root / "val" / "images" / "0.png")
-    assert len(Folder(root, size=SIDE)("train")) == 9
+    assert len(Folder(root, image_size=SIDE)("train")) == 9
     with pytest.raises(PretaskError, match="got images without images to train on"):
-        Folder(root, size=SIDE)("test")
+        Folder(root, image_size=SIDE)("test")
 
 
 def test_folders_that_are_links_are_followed(tmp_path: Path) -> None:
@@ -272,7 +275,10 @@ def test_folders_that_are_links_are_followed(tmp_path: Path) -> None:
     (tmp_path / "linked").mkdir()
     for part in ("train", "val"):
         (tmp_path / "linked" / part).symlink_to(root / part)
-    assert Folder(tmp_path / "linked", size=SIDE)("train").fingerprint == Folder(root, size=SIDE)("train").fingerprint
+    assert (
+        Folder(tmp_path / "linked", image_size=SIDE)("train").fingerprint
+        == Folder(root, image_size=SIDE)("train").fingerprint
+    )
 
 
 def test_two_folders_that_look_alike_are_told_apart(tmp_path: Path) -> None:
@@ -280,7 +286,7 @@ def test_two_folders_that_look_alike_are_told_apart(tmp_path: Path) -> None:
         for name in "ab":
             path = write(tmp_path / f"{level}" / "train" / "ant" / f"{name}.bmp", level)
             os.utime(path, ns=(0, 0))  # equal names, bytes and times
-        assert levels(Folder(tmp_path / f"{level}", size=SIDE)("train")) == [level, level]
+        assert levels(Folder(tmp_path / f"{level}", image_size=SIDE)("train")) == [level, level]
 
 
 def test_a_root_below_the_home_folder_may_be_written_with_a_tilde(
@@ -288,30 +294,30 @@ def test_a_root_below_the_home_folder_may_be_written_with_a_tilde(
 ) -> None:
     in_parts(tmp_path / "photos")
     monkeypatch.setenv("HOME", str(tmp_path))
-    assert len(Folder(Path("~/photos"), size=SIDE)("train")) == 9
+    assert len(Folder(Path("~/photos"), image_size=SIDE)("train")) == 9
 
 
 def test_images_are_decoded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = in_parts(tmp_path / "d")
-    first = Folder(root, size=SIDE)("train")
+    first = Folder(root, image_size=SIDE)("train")
 
     def fail(*_: object) -> None:
         raise AssertionError("decoded again")
 
-    monkeypatch.setattr(folder, "pixels", fail)
-    again = Folder(root, size=SIDE)("train")
+    monkeypatch.setattr(folder, "crop_square", fail)
+    again = Folder(root, image_size=SIDE)("train")
     assert again.fingerprint == first.fingerprint
     assert levels(again) == levels(first)
     with pytest.raises(PretaskError, match="decoded again"):
-        Folder(root, size=SIDE + 1)("train")
+        Folder(root, image_size=SIDE + 1)("train")
 
 
 def test_an_image_that_changed_is_decoded_anew(tmp_path: Path) -> None:
     root = in_parts(tmp_path / "d")
-    first = Folder(root, size=SIDE)("train")
+    first = Folder(root, image_size=SIDE)("train")
     path = write(root / "train" / "ant" / "0.png", 77)
     os.utime(path, ns=(0, path.stat().st_mtime_ns + 1))
-    second = Folder(root, size=SIDE)("train")
+    second = Folder(root, image_size=SIDE)("train")
     assert (levels(first)[0], levels(second)[0]) == (30, 77)
     assert levels(first)[1:] == levels(second)[1:]
     assert first.fingerprint != second.fingerprint
@@ -330,7 +336,7 @@ def test_tar_files_without_times_are_told_apart(tmp_path: Path) -> None:
         return path
 
     for level in (10, 20):
-        assert levels(Folder(timeless(tmp_path / f"{level}.tar", level), size=SIDE)("train")) == [level, level]
+        assert levels(Folder(timeless(tmp_path / f"{level}.tar", level), image_size=SIDE)("train")) == [level, level]
 
 
 def test_another_part_than_train_and_test_is_unknown(tmp_path: Path) -> None:

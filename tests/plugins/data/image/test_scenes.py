@@ -33,7 +33,7 @@ def reached(scenes: Scenes, number: int, size: int) -> np.ndarray:
     column, row = np.meshgrid(middle, middle)
     found, thing = np.zeros((size, size), bool), scenes.thing
     for part in range(len(PLANS[int(scenes.label[number])])):
-        (x, y), (width, height) = thing.centre[number, part].tolist(), thing.half[number, part].tolist()
+        (x, y), (width, height) = thing.center[number, part].tolist(), thing.half[number, part].tolist()
         sine, cosine = math.sin(thing.turn[number, part]), math.cos(thing.turn[number, part])
         along, above = cosine * (column - x) + sine * (y - row), cosine * (y - row) - sine * (column - x)
         width *= 1 + max(0.0, -float(thing.taper[number, part]))
@@ -43,14 +43,14 @@ def reached(scenes: Scenes, number: int, size: int) -> np.ndarray:
 
 def test_pictures_change_only_with_the_edition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRETASK_CACHE", str(tmp_path))
-    book = Shapes(samples=16, test=16, size=32)
+    book = Shapes(size=16, test_size=16, image_size=32)
     assert {part: book(part).fingerprint for part in ("train", "test")} == GOLDEN
 
 
 @pytest.mark.parametrize("label", range(len(THINGS)), ids=list(THINGS))
 def test_leant_back_and_set_to_size_a_thing_is_its_blueprint(label: int) -> None:
     scenes, plan = scenes_of(label, 20), PLANS[label]
-    away = ((scenes.thing.centre - scenes.foot[:, None]) / scenes.scale[:, None, None]).numpy()
+    away = ((scenes.thing.center - scenes.foot[:, None]) / scenes.scale[:, None, None]).numpy()
     right, up = away[:, :, 0], -away[:, :, 1]
     sine, cosine = np.sin(scenes.lean.numpy())[:, None], np.cos(scenes.lean.numpy())[:, None]
     x, y = cosine * right + sine * up, cosine * up - sine * right

@@ -1,4 +1,4 @@
-"""Promises of the pictures: each depends on its number alone; a thing is told by its parts and where they are."""
+"""Promises of the pictures: each depends on its number alone; a thing is known by its parts and where they are."""
 
 from dataclasses import fields, replace
 from pathlib import Path
@@ -8,13 +8,13 @@ import pytest
 import torch
 from pretask import Draws, PretaskError, Unknown
 from pretask_plugins.data.image.blueprints import THINGS
-from pretask_plugins.data.image.painting import Brush, box, brushes, centres, disc, dome, paint, paint_part, window
+from pretask_plugins.data.image.painting import Brush, box, brushes, centers, disc, dome, paint, paint_part, window
 from pretask_plugins.data.image.scenes import PARTS, Parts, Scenes, compose
 from pretask_plugins.data.image.shapes import Shapes
 from torch import Tensor
 from torch.nn import functional as F
 
-SMALL = Shapes(samples=24, test=16, size=32)
+SMALL = Shapes(size=24, test_size=16, image_size=32)
 
 
 @pytest.fixture(autouse=True)
@@ -48,13 +48,13 @@ def test_a_picture_does_not_depend_on_the_number_of_threads() -> None:
 
 
 def test_picture_i_is_the_same_however_many_are_asked_for() -> None:
-    few, many = SMALL("train"), replace(SMALL, samples=40, test=20)("train")
+    few, many = SMALL("train"), replace(SMALL, size=40, test_size=20)("train")
     assert torch.equal(many.data[:24], few.data)
     assert torch.equal(many.labels["class"].value[:24], few.labels["class"].value)
 
 
 def test_the_scene_is_the_same_at_any_size() -> None:
-    small, large = (replace(SMALL, size=size).pictures(torch.arange(16), "train").float() for size in (32, 128))
+    small, large = (replace(SMALL, image_size=size).pictures(torch.arange(16), "train").float() for size in (32, 128))
     difference = (F.avg_pool2d(large, 4) - small).abs().mean()
     others = (F.avg_pool2d(large, 4) - small.roll(1, 0)).abs().mean()
     assert difference < 0.2 * others
@@ -69,14 +69,14 @@ def test_the_second_call_reads_what_the_first_one_wrote(monkeypatch: pytest.Monk
 
 
 def test_seed_part_and_size_make_other_pictures() -> None:
-    prints = {made("test").fingerprint for made in (SMALL, replace(SMALL, seed=1), replace(SMALL, size=33))} | {
+    prints = {made("test").fingerprint for made in (SMALL, replace(SMALL, seed=1), replace(SMALL, image_size=33))} | {
         SMALL("train").fingerprint
     }
     assert len(prints) == 4
 
 
 def test_no_test_picture_is_among_those_to_train_on() -> None:
-    data = Shapes(samples=100, test=100, size=16)
+    data = Shapes(size=100, test_size=100, image_size=16)
     train, test = ({picture.numpy().tobytes() for picture in data(part).data} for part in ("train", "test"))
     assert len(train) == len(test) == 100
     assert not train & test
@@ -84,7 +84,7 @@ def test_no_test_picture_is_among_those_to_train_on() -> None:
 
 @pytest.mark.parametrize("classes", [2, 5, 8])
 def test_any_run_of_pictures_shows_all_things_alike_and_in_no_fixed_order(classes: int) -> None:
-    samples = Shapes(samples=6 * classes + 1, test=16, size=16, classes=classes)("train")
+    samples = Shapes(size=6 * classes + 1, test_size=16, image_size=16, num_classes=classes)("train")
     labels = samples.labels["class"]
     counts = labels.value.bincount()
     assert counts.tolist() in [[6 + (place == extra) for place in range(classes)] for extra in range(classes)]
@@ -129,10 +129,10 @@ def test_who_knows_where_the_thing_stands_can_name_it_and_who_does_not_cannot() 
     labels = scenes.label.numpy()
     assert share_right(seen_head_on(pictures, scenes), labels) > 0.9
     assert share_right(F.avg_pool2d(pictures.float() / 255, 2), labels) < 0.4
-    assert share_right(pictures.float().mean((2, 3)), labels) < 0.25  # mean colour; 0.125 at chance
+    assert share_right(pictures.float().mean((2, 3)), labels) < 0.25  # mean color; 0.125 at chance
 
 
-def test_a_part_has_its_own_colour_where_nothing_is_before_it() -> None:
+def test_a_part_has_its_own_color_where_nothing_is_before_it() -> None:
     scenes = scenes_of(64)
     plain = replace(
         scenes.parts, texture=torch.zeros_like(scenes.parts.texture), cover=(scenes.parts.cover > 0).float()
@@ -141,10 +141,10 @@ def test_a_part_has_its_own_colour_where_nothing_is_before_it() -> None:
     pictures = paint(replace(scenes, parts=plain, landscape=lit), 128, Draws(torch.arange(64), 0))
     last = [int((cover > 0).nonzero().max()) for cover in plain.cover]  # painted last, so that nothing hides it
     picture = torch.arange(64)
-    x, y = (plain.centre[picture, last] * 128).long().unbind(1)
+    x, y = (plain.center[picture, last] * 128).long().unbind(1)
     found = pictures[picture, :, y, x].float() / 255
-    upright = plain.shape[picture, last] != 2  # a dome's centre lies on its outline
-    assert (found - plain.colour[picture, last])[upright].abs().max() < 0.1  # grain, shade and half a pixel
+    upright = plain.shape[picture, last] != 2  # a dome's center lies on its outline
+    assert (found - plain.color[picture, last])[upright].abs().max() < 0.1  # grain, shade and half a pixel
 
 
 def test_strewn_parts_are_those_of_one_thing_and_stand_nowhere_together() -> None:
@@ -152,8 +152,8 @@ def test_strewn_parts_are_those_of_one_thing_and_stand_nowhere_together() -> Non
     strewn = scenes.parts.cover.shape[1] - PARTS - 1 - PARTS
     seen = (scenes.parts.cover[:, strewn : strewn + PARTS] > 0).sum(1)
     assert set(seen.tolist()) == {len(parts) for parts in THINGS.values()}
-    centre = scenes.parts.centre[:, strewn : strewn + PARTS].flatten(0, 1)
-    assert torch.corrcoef(centre.T)[0, 1].abs() < 0.1  # 4.5 standard errors of 2,048 free places
+    center = scenes.parts.center[:, strewn : strewn + PARTS].flatten(0, 1)
+    assert torch.corrcoef(center.T)[0, 1].abs() < 0.1  # 4.5 standard errors of 2,048 free places
 
 
 @pytest.mark.parametrize("name", THINGS)
@@ -165,7 +165,7 @@ def test_a_thing_stands_in_the_picture_on_the_ground(name: str) -> None:
     assert ((middle > 0.1) & (middle < 0.95)).all()
     shown = scenes.thing.cover > 0
     assert (shown.sum(1) == len(THINGS[name])).all()
-    inside = ((scenes.thing.centre > -0.05) & (scenes.thing.centre < 1.05)).all(2)
+    inside = ((scenes.thing.center > -0.05) & (scenes.thing.center < 1.05)).all(2)
     assert inside[shown].float().mean() > 0.99
 
 
@@ -174,7 +174,7 @@ def test_upper_parts_of_a_thing_are_painted_above_lower_ones() -> None:
     heights = torch.tensor([[*(part.y for part in parts), *[0.0] * (PARTS - len(parts))] for parts in THINGS.values()])
     for scene in range(256):
         shown = scenes.thing.cover[scene] > 0
-        plan, found = heights[scenes.label[scene]][shown], scenes.thing.centre[scene, shown, 1]
+        plan, found = heights[scenes.label[scene]][shown], scenes.thing.center[scene, shown, 1]
         above = plan[:, None] > plan[None, :] + 0.35  # more than lean and jitter can undo
         assert (found[:, None] < found[None, :])[above].all()
 
@@ -207,9 +207,9 @@ def test_nothing_of_a_part_is_outside_its_window() -> None:
 
 
 def cover_everywhere(part: Brush, size: int) -> np.ndarray:
-    """What a part covers, by brute force: sixteen points in every pixel, each asked by the shape's own equation."""
+    """What a part covers, by brute force: sixteen points in every pixel, each tested by the shape's own equation."""
     line = (np.arange(4 * size) + 0.5) / (4 * size)
-    x, y = line[None, :] - part.centre[0], part.centre[1] - line[:, None]
+    x, y = line[None, :] - part.center[0], part.center[1] - line[:, None]
     sine, cosine = np.sin(part.turn), np.cos(part.turn)
     u, v = (cosine * x + sine * y) / part.half[0], (cosine * y - sine * x) / part.half[1]
     inside = u**2 + v**2 <= 1
@@ -225,7 +225,7 @@ def test_pixels_are_covered_as_much_as_the_shape_covers_them() -> None:
     one = torch.ones(24, 1)
     for number in range(PARTS):
         picked = {field.name: getattr(scenes.thing, field.name)[:, number : number + 1] for field in fields(Parts)}
-        white = Parts(**picked | {"colour": torch.ones(24, 1, 3), "edge": 0 * one, "texture": torch.zeros(24, 1, 2)})
+        white = Parts(**picked | {"color": torch.ones(24, 1, 3), "edge": 0 * one, "texture": torch.zeros(24, 1, 2)})
         for brush in (brush for scene in brushes(white) for brush in scene if brush.cover):
             picture = np.zeros((3, 64, 64), np.float32)
             paint_part(picture, brush)
@@ -234,20 +234,20 @@ def test_pixels_are_covered_as_much_as_the_shape_covers_them() -> None:
 
 
 def test_pixels_have_their_middles_evenly_in_the_picture() -> None:
-    assert centres(4).tolist() == [0.125, 0.375, 0.625, 0.875]
+    assert centers(4).tolist() == [0.125, 0.375, 0.625, 0.875]
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
-        ({"classes": 9}, "from 2 to 8"),
-        ({"classes": 1}, "from 2 to 8"),
-        ({"samples": 7}, "at least 8"),
-        ({"size": 8}, "at least 16 pixels"),
+        ({"num_classes": 9}, "from 2 to 8"),
+        ({"num_classes": 1}, "from 2 to 8"),
+        ({"size": 7}, "at least 8"),
+        ({"image_size": 8}, "at least 16 pixels"),
     ],
 )
-def test_an_option_out_of_range_is_refused_with_its_range(options: dict[str, int], told: str) -> None:
-    with pytest.raises(PretaskError, match=told) as caught:
+def test_an_option_out_of_range_is_refused_with_its_range(options: dict[str, int], message: str) -> None:
+    with pytest.raises(PretaskError, match=message) as caught:
         Shapes(**options)
     assert caught.value.exit_code == 2
 

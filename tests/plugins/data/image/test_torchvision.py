@@ -71,7 +71,7 @@ def test_cifar_batches_come_out_in_order_with_their_labels_and_names(
 
 def test_images_are_resized_when_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = cifar(tmp_path / "d", monkeypatch)["test_batch"][0]
-    seen = TorchvisionData("CIFAR10", tmp_path / "d", size=16)("test").data.numpy()
+    seen = TorchvisionData("CIFAR10", tmp_path / "d", image_size=16)("test").data.numpy()
     for image, small in zip(images, seen, strict=True):
         smaller = Image.fromarray(image.transpose(1, 2, 0)).resize((16, 16), Image.Resampling.BILINEAR)
         assert np.array_equal(small, np.asarray(smaller).transpose(2, 0, 1))
@@ -110,7 +110,7 @@ def test_the_smallest_imagenette_that_suffices_is_read(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True)
         Image.new("RGB", (340, 330), (0, green, 0)).save(path, quality=95)
     for size, green in ((64, 60), (160, 60), (161, 120), (321, 180)):
-        seen = TorchvisionData("Imagenette", tmp_path / "d", size=size)("train").data
+        seen = TorchvisionData("Imagenette", tmp_path / "d", image_size=size)("train").data
         assert abs(int(seen[0, 1, 8, 8]) - green) < 3
 
 
@@ -165,7 +165,7 @@ def test_images_are_decoded_once_and_anew_when_the_files_change(
         raise AssertionError("decoded again")
 
     with monkeypatch.context() as broken:
-        broken.setattr(ours, "pixels", fail)
+        broken.setattr(ours, "crop_square", fail)
         assert data("test").fingerprint == first.fingerprint
     cifar(tmp_path / "d", monkeypatch, each=5)
     assert len(data("test")) == 5
@@ -175,7 +175,7 @@ def test_every_name_is_a_data_set_of_torchvision_whose_parts_exist() -> None:
     for name in ours.Name.__args__:  # type: ignore[attr-defined]
         assert hasattr(torchvision.datasets, name)
     names = set(ours.Name.__args__)  # type: ignore[attr-defined]
-    assert set(ours.SPLITS) | set(ours.GREY) | set(ours.VARIED) | set(ours.UNDIVIDED) <= names == set(ours.FILES)
+    assert set(ours.SPLITS) | set(ours.GRAYSCALE) | set(ours.VARIED) | set(ours.UNDIVIDED) <= names == set(ours.FILES)
 
 
 def test_another_part_than_train_and_test_is_unknown(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-SMALL = Stdlib(length=16, vocabulary=300)
+SMALL = Stdlib(length=16, vocab_size=300)
 
 
 def test_texts_are_what_python_itself_calls_documentation() -> None:
@@ -55,7 +55,7 @@ def test_a_packed_row_holds_texts_of_its_group_only() -> None:
 
 
 def test_a_separate_row_holds_one_text() -> None:
-    data = Stdlib(length=200, vocabulary=300, packed=False)
+    data = Stdlib(length=200, vocab_size=300, packed=False)
     rows = data("test")
     assert len(rows) == len(documents("test"))
     ordered = sorted(documents("test"), key=lambda each: tuple(GROUPS).index(each.group))
@@ -72,13 +72,13 @@ def test_groups_share_no_module_and_every_module_was_known_once() -> None:
 def test_short_strings_and_code_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "module.py"
     path.write_text('"""Too short."""\nx = "this is no documentation at all"\ndef f():\n    """Say what it does."""\n')
-    assert list(stdlib.strings_of(path)) == ["Say what it does."]
+    assert list(stdlib.read_docstrings(path)) == ["Say what it does."]
     assert ast.get_docstring(ast.parse(path.read_text())) == "Too short."
 
 
 @pytest.mark.slow
 def test_the_whole_library_has_enough_of_every_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stdlib, "GROUP", {m: group for group, modules in GROUPS.items() for m in modules.split()})
-    texts = list(stdlib.found())
+    texts = list(stdlib.find_documents())
     assert len(texts) > 3000
     assert min(sum(each.group == group for each in texts) for group in GROUPS) > 100

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 from pretask import PretaskError
-from pretask_plugins.data.text.corpus import is_tenth
-from pretask_plugins.data.text.tagged import NONE
+from pretask_plugins.data.text.corpus import is_for_test
+from pretask_plugins.data.text.tagged import NO_TAG
 from pretask_plugins.data.text.text import Text
 
 CONLLU = """# text = Don't go.
@@ -48,7 +48,7 @@ def labelled_text(data: Text, row: torch.Tensor, tags: torch.Tensor, names: tupl
 @pytest.mark.parametrize("tokenizer", ["bpe", "wordpiece", "characters", "words"])
 def test_a_label_sits_where_its_word_begins_whatever_the_tokenizer(tokenizer: str, tmp_path: Path) -> None:
     root = folder(tmp_path / "d", ".conllu", CONLLU, CONLLU)
-    data = Text(root, length=40, tokenizer=tokenizer, vocabulary=300, lower=False)  # type: ignore[arg-type]
+    data = Text(root, length=40, tokenizer=tokenizer, vocab_size=300, lowercase=False)  # type: ignore[arg-type]
     rows = data("train")
     assert list(rows.labels) == ["upos"]
     labels = rows.labels["upos"]
@@ -61,12 +61,12 @@ def test_a_label_sits_where_its_word_begins_whatever_the_tokenizer(tokenizer: st
     assert adjective[0] == "ADJ"
     assert adjective[1].startswith("naïve"[: 1 if tokenizer == "bpe" else None])
     assert all(data.decode([number]).strip() for number in rows.data[labels.value >= 0].tolist())  # never a mere space
-    assert not bool((labels.value[rows.data == data.tokenization.vocabulary.id("pad")] != NONE).any())
+    assert not bool((labels.value[rows.data == data.tokenization.vocabulary.id("pad")] != NO_TAG).any())
 
 
 def test_one_letter_words_of_known_labels_line_up_with_their_ids(tmp_path: Path) -> None:
     content = "\n".join("\n".join(f"{c}\t{c.upper()}" for c in word) + "\n" for word in ("abc", "cab", "b"))
-    data = Text(folder(tmp_path / "d", ".conll", content, content), length=6, tokenizer="words", vocabulary=50)
+    data = Text(folder(tmp_path / "d", ".conll", content, content), length=6, tokenizer="words", vocab_size=50)
     rows = data("train")
     labels = rows.labels["tag"]
     assert labels.names == ("A", "B", "C")
@@ -77,7 +77,7 @@ def test_one_letter_words_of_known_labels_line_up_with_their_ids(tmp_path: Path)
 
 
 def test_words_that_are_cut_off_have_no_label(tmp_path: Path) -> None:
-    data = Text(folder(tmp_path / "d", ".conll", CONLL, CONLL), length=3, tokenizer="words", vocabulary=50)
+    data = Text(folder(tmp_path / "d", ".conll", CONLL, CONLL), length=3, tokenizer="words", vocab_size=50)
     rows = data("train")
     assert rows.labels["tag"].names == ("B-place", "I-place", "O")
     assert rows.labels["tag"].value.tolist() == [[0, 1, -1], [0, 2, -1]]
@@ -86,7 +86,7 @@ def test_words_that_are_cut_off_have_no_label(tmp_path: Path) -> None:
 
 def test_packed_rows_are_the_same_text_without_labels(tmp_path: Path) -> None:
     root = folder(tmp_path / "d", ".conll", CONLL, CONLL)
-    data = Text(root, length=7, tokenizer="words", vocabulary=50, packed=True)
+    data = Text(root, length=7, tokenizer="words", vocab_size=50, packed=True)
     rows = data("train")
     assert rows.labels == {}
     assert data.decode(rows.data.flatten()) == "paris texas is paris slept"
@@ -94,19 +94,19 @@ def test_packed_rows_are_the_same_text_without_labels(tmp_path: Path) -> None:
 
 
 def test_a_compressed_file_alone_holds_out_a_tenth_of_its_sentences(tmp_path: Path) -> None:
-    said = [f"w{number}" for number in range(300)]
-    (tmp_path / "all.conll.gz").write_bytes(gzip.compress("\n\n".join(f"{word}\tX" for word in said).encode()))
-    data = Text(tmp_path / "all.conll.gz", length=4, tokenizer="words", vocabulary=400)
+    words = [f"w{number}" for number in range(300)]
+    (tmp_path / "all.conll.gz").write_bytes(gzip.compress("\n\n".join(f"{word}\tX" for word in words).encode()))
+    data = Text(tmp_path / "all.conll.gz", length=4, tokenizer="words", vocab_size=400)
     train, test = data("train"), data("test")
     assert len(train) + len(test) == 300
-    assert len(test) == sum(is_tenth(word) for word in said)
+    assert len(test) == sum(is_for_test(word) for word in words)
     assert data("train").labels["tag"].names == data("test").labels["tag"].names == ("X",)
 
 
 def test_another_tokenizer_leaves_the_labels_with_their_words(tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("paris texas is slept " * 5, encoding="utf-8")
     root = folder(tmp_path / "d", ".conll", CONLL, CONLL)
-    data = Text(root, length=30, vocabulary=300, learn_from=tmp_path / "other.txt")
+    data = Text(root, length=30, vocab_size=300, learn_from=tmp_path / "other.txt")
     rows = data("test")
     labels = rows.labels["tag"]
     found = labelled_text(data, rows.data[0], labels.value[0], labels.names)
@@ -115,12 +115,12 @@ def test_another_tokenizer_leaves_the_labels_with_their_words(tmp_path: Path) ->
 
 def test_lines_and_labels_that_are_no_good_are_told(tmp_path: Path) -> None:
     with pytest.raises(PretaskError, match=r"line 2 of .*train\.conll"):
-        Text(folder(tmp_path / "bare", ".conll", "a\tX\nb\n", "a\tX\n"), vocabulary=300)("train")
+        Text(folder(tmp_path / "bare", ".conll", "a\tX\nb\n", "a\tX\n"), vocab_size=300)("train")
     with pytest.raises(PretaskError, match=r"columns of CoNLL-U .* line 1 of"):
-        Text(folder(tmp_path / "spaces", ".conllu", "1 a a X\n", "1\ta\ta\tX\n"), vocabulary=300)("train")
+        Text(folder(tmp_path / "spaces", ".conllu", "1 a a X\n", "1\ta\ta\tX\n"), vocab_size=300)("train")
     with pytest.raises(PretaskError, match=r"'Y' in the sentence of line 3"):
-        Text(folder(tmp_path / "odd", ".conll", "a\tX\n", "a\tX\n\nb\tY\n"), vocabulary=300)("test")
+        Text(folder(tmp_path / "odd", ".conll", "a\tX\n", "a\tX\n\nb\tY\n"), vocab_size=300)("test")
     mixed = folder(tmp_path / "mixed", ".conll", "a\tX\n", "a\tX\n")
     (mixed / "more.txt").write_text("a")
     with pytest.raises(PretaskError, match="one kind"):
-        Text(mixed, vocabulary=300)("train")
+        Text(mixed, vocab_size=300)("train")

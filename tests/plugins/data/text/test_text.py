@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from pretask import PretaskError
-from pretask_plugins.data.text.corpus import LONGEST, cut, is_tenth
+from pretask_plugins.data.text.corpus import MAX_PIECE_CHARACTERS, cut, is_for_test
 from pretask_plugins.data.text.text import Text
 
 PAD, END, SEPARATOR = 0, 3, 4
@@ -27,7 +27,7 @@ def folder(root: Path, **files: str) -> Path:
 
 
 def characters(root: Path, length: int = 8, **options: object) -> Text:
-    return Text(root, length=length, tokenizer="characters", vocabulary=200, **options)  # type: ignore[arg-type]
+    return Text(root, length=length, tokenizer="characters", vocab_size=200, **options)  # type: ignore[arg-type]
 
 
 def test_packed_rows_are_the_documents_one_after_the_other(tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_one_table_is_divided_by_the_hash_of_its_lines(tmp_path: Path) -> None:
     (tmp_path / "one.tsv").write_text("\n".join(lines))
     data = characters(tmp_path / "one.tsv")
     test = [data.decode(row) for row in data("test").data]
-    assert test == [line.partition("\t")[2] for line in lines if is_tenth(line)]
+    assert test == [line.partition("\t")[2] for line in lines if is_for_test(line)]
     assert 15 < len(test) < 50
     assert len(data("train")) == 300 - len(test)
 
@@ -158,7 +158,7 @@ def test_a_document_is_cut_before_spaces_and_nothing_of_it_is_lost() -> None:
     text = "word " * 40_000 + "x" * 200_000
     pieces = list(cut([text[:7], text[7:]]))
     assert "".join(piece.text for piece in pieces) == text
-    assert max(len(piece.text) for piece in pieces) <= LONGEST
+    assert max(len(piece.text) for piece in pieces) <= MAX_PIECE_CHARACTERS
     assert [piece.then for piece in pieces] == [""] * (len(pieces) - 1) + ["end"]
     assert pieces[1].text.startswith(" word")
 
@@ -166,7 +166,7 @@ def test_a_document_is_cut_before_spaces_and_nothing_of_it_is_lost() -> None:
 def test_byte_pairs_of_one_long_line_come_back_whole(tmp_path: Path) -> None:
     text = "never a line break, only words " * 8000
     folder(tmp_path / "d", train_txt=text, test_txt="words " * 20)
-    data = Text(tmp_path / "d", length=16, vocabulary=300)
+    data = Text(tmp_path / "d", length=16, vocab_size=300)
     back = data.decode(data("train").data.flatten())
     assert text.startswith(back)
     assert len(text) - len(back) < 16 * 30

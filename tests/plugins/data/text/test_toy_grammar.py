@@ -9,11 +9,11 @@ import pytest
 import torch
 from pretask import PretaskError
 from pretask_plugins.data.text.automaton import Automaton
-from pretask_plugins.data.text.toy_grammar import LONGEST, TAGS, TAKE_NONE, TAKE_OBJECT, ToyGrammar
+from pretask_plugins.data.text.toy_grammar import MAX_SENTENCE_TOKENS, TAGS, TAKE_NONE, TAKE_OBJECT, ToyGrammar
 
-DATA = ToyGrammar(samples=3000, test=500)
+DATA = ToyGrammar(size=3000, test_size=500)
 ROWS = 400  # that are looked at one by one
-CHAIN = ToyGrammar(samples=4000, grammar="chain", words=6, length=20)
+CHAIN = ToyGrammar(size=4000, grammar="chain", words=6, length=20)
 
 
 def sentences(data: ToyGrammar = DATA) -> list[list[str]]:
@@ -52,7 +52,7 @@ def test_the_words_so_far_tell_the_state() -> None:
 
 
 def test_every_sentence_ends_within_its_row() -> None:
-    assert max(len(words) for _, words in EVERY) == LONGEST
+    assert max(len(words) for _, words in EVERY) == MAX_SENTENCE_TOKENS
     train = DATA("train")
     assert train.present is not None
     last = train.data.gather(1, train.present.sum(1, keepdim=True) - 1)
@@ -66,8 +66,10 @@ def test_labels_tell_topic_part_of_speech_and_sense() -> None:
         train.data[:ROWS], *(train.labels[name].value[:ROWS] for name in ("class", "tag", "sense")), strict=True
     ):
         words = DATA.decode(row).split()
-        said = {word for word in words if word in {"pays", "pay", "owes", "owe", "retire", "retires", "save", "saves"}}
-        assert (int(topic) == 0) == bool(said)
+        sentences = {
+            word for word in words if word in {"pays", "pay", "owes", "owe", "retire", "retires", "save", "saves"}
+        }
+        assert (int(topic) == 0) == bool(sentences)
         assert next(TAGS[tag] for tag in tags if tag >= 0) == "determiner"
         assert int((tags >= 0).sum()) == len(words)
         assert {int(each) for each in senses if each >= 0} <= {int(topic)}
@@ -91,7 +93,7 @@ def test_the_entropy_of_sentences_is_that_of_all_of_them() -> None:
     assert DATA.entropy("all", first=True) == pytest.approx(nats / words, abs=1e-9)
 
 
-def test_the_cost_of_a_guess_from_one_word_is_that_of_counted_pairs() -> None:
+def test_the_cost_of_a_prediction_from_one_word_is_that_of_counted_pairs() -> None:
     pairs: Counter[tuple[int, int]] = Counter()
     for probability, words in EVERY:
         for pair in pairwise(words):
@@ -110,7 +112,7 @@ def test_the_cost_of_a_guess_from_one_word_is_that_of_counted_pairs() -> None:
 
 
 def test_what_is_said_is_as_frequent_as_it_should_be() -> None:
-    count = Counter(tuple(row) for row in DATA.said("train").words.tolist())
+    count = Counter(tuple(row) for row in DATA.draw_sentences("train").words.tolist())
     wanted: Counter[tuple[int, ...]] = Counter()
     for probability, words in EVERY:
         wanted[words[:1]] += probability
@@ -119,7 +121,9 @@ def test_what_is_said_is_as_frequent_as_it_should_be() -> None:
         error = 4 * math.sqrt(3000 * probability * (1 - probability))
         assert abs(begins[word] - 3000 * probability) < error
     log = {words: math.log(probability) for probability, words in EVERY}
-    logs = torch.tensor([log[tuple(each for each in row if each >= 0)] for row in DATA.said("train").words.tolist()])
+    logs = torch.tensor(
+        [log[tuple(each for each in row if each >= 0)] for row in DATA.draw_sentences("train").words.tolist()]
+    )
     entropy = -sum(probability * math.log(probability) for probability, _ in EVERY)
     assert -float(logs.mean()) == pytest.approx(entropy, abs=4 * float(logs.std()) / math.sqrt(3000))
 
@@ -138,7 +142,7 @@ def test_in_a_chain_one_word_of_context_is_all_there_is_to_know() -> None:
 
 
 def test_a_chains_words_follow_each_other_as_often_as_they_should() -> None:
-    words = CHAIN.said("train").words
+    words = CHAIN.draw_sentences("train").words
     pairs = torch.stack([words[:, :-1].flatten(), words[:, 1:].flatten()])
     count = torch.zeros(6, 6).index_put_(tuple(pairs), torch.ones(pairs.shape[1]), accumulate=True)
     wanted = torch.tensor([[arc.probability for arc in arcs] for arcs in CHAIN.automaton.arcs[1:]])
@@ -149,11 +153,11 @@ def test_a_chains_words_follow_each_other_as_often_as_they_should() -> None:
 
 
 def test_a_sentence_is_the_same_however_many_are_asked_for() -> None:
-    few = ToyGrammar(samples=7)("train")
+    few = ToyGrammar(size=7)("train")
     assert torch.equal(few.data, DATA("train").data[:7])
     assert few.fingerprint != DATA("train").fingerprint
     assert not torch.equal(DATA("test").data[:50], DATA("train").data[:50])
-    assert not torch.equal(ToyGrammar(samples=50, seed=1)("train").data, DATA("train").data[:50])
+    assert not torch.equal(ToyGrammar(size=50, seed=1)("train").data, DATA("train").data[:50])
 
 
 def test_text_goes_to_ids_and_back() -> None:
@@ -166,7 +170,7 @@ def test_text_goes_to_ids_and_back() -> None:
 
 
 def test_what_has_no_room_is_refused() -> None:
-    with pytest.raises(PretaskError, match=rf"data\.length of at least {LONGEST}"):
-        ToyGrammar(length=LONGEST - 1)
+    with pytest.raises(PretaskError, match=rf"data\.length of at least {MAX_SENTENCE_TOKENS}"):
+        ToyGrammar(length=MAX_SENTENCE_TOKENS - 1)
     with pytest.raises(PretaskError, match=r"data\.words"):
         ToyGrammar(grammar="chain", words=1)

@@ -68,7 +68,7 @@ def test_masks_are_the_palette_numbers_and_unknown_in_padding(davis: Path) -> No
 
 
 def test_clips_follow_one_another_and_step_over_frames(davis: Path) -> None:
-    samples = Frames(davis, length=2, step=3)("test")
+    samples = Frames(davis, length=2, stride=3)("test")
     assert brightness(samples.data) == [[0, 3]]
     assert samples.present is None
     assert brightness(Frames(davis, length=4)("test").data) == [[0, 1, 2, 3], [4, 5, 6, 7]]
@@ -96,13 +96,13 @@ def test_lists_may_name_images_and_one_list_of_all_leaves_every_third_for_testin
 
 
 def test_patterns_choose_sequences(davis: Path) -> None:
-    assert len(Frames(davis, train=".", test=".")("train")) == 3
-    assert len(Frames(davis, test="^(bear|camel)$")("train")) == 1
+    assert len(Frames(davis, train_pattern=".", test_pattern=".")("train")) == 3
+    assert len(Frames(davis, test_pattern="^(bear|camel)$")("train")) == 1
 
 
 def test_all_frames_are_brought_to_one_size_and_masks_stay_numbers(davis: Path) -> None:
     write_sequence(davis, "bear", 6, size=(24, 40))
-    samples = Frames(davis, size=(6, 10))("train")
+    samples = Frames(davis, image_size=(6, 10))("train")
     assert samples.observed.shape[2:] == (6, 10)
     assert set(samples.labels["masks"].value.unique().tolist()) <= {-1, 0, 1, 2}
 
@@ -113,7 +113,7 @@ def test_white_masks_are_one_object_and_void_is_unknown(tmp_path: Path) -> None:
         mask = np.zeros((12, 20), np.uint8)
         mask[0, : len(levels)] = levels
         Image.fromarray(mask).save(tmp_path / "Annotations" / "480p" / "bear" / f"{number:05d}.png")
-    masks = Frames(tmp_path, test=".", train=".")("test").labels["masks"].value
+    masks = Frames(tmp_path, test_pattern=".", train_pattern=".")("test").labels["masks"].value
     assert masks[0, 0, 0, :2].tolist() == [0, 1]
     assert masks[0, 1, 0, :3].tolist() == [0, 1, -1]
 
@@ -122,7 +122,7 @@ def test_sequences_without_annotations_have_no_masks(tmp_path: Path) -> None:
     write_sequence(tmp_path, "bear", 3)
     for path in tmp_path.glob("Annotations/480p/bear/*"):
         path.unlink()
-    assert dict(Frames(tmp_path, train=".")("train").labels) == {}
+    assert dict(Frames(tmp_path, train_pattern=".")("train").labels) == {}
 
 
 def test_a_broken_image_is_named_and_leaves_nothing(davis: Path) -> None:
@@ -141,10 +141,16 @@ def test_a_broken_annotation_is_named_and_leaves_nothing(davis: Path, number: in
 
 
 def test_numbers_and_patterns_that_make_no_sense_are_refused() -> None:
-    for options in ({"length": -1}, {"step": 0}, {"size": (0, 8)}, {"train": "("}, {"test": "*"}):
-        with pytest.raises(PretaskError, match=r"frames needs .*data\.") as told:
+    for options in (
+        {"length": -1},
+        {"stride": 0},
+        {"image_size": (0, 8)},
+        {"train_pattern": "("},
+        {"test_pattern": "*"},
+    ):
+        with pytest.raises(PretaskError, match=r"frames needs .*data\.") as caught:
             Frames(Path("d"), **options)
-        assert told.value.exit_code == 2
+        assert caught.value.exit_code == 2
 
 
 def test_missing_and_ambiguous_layouts_are_refused(davis: Path, tmp_path: Path) -> None:

@@ -7,11 +7,11 @@ import pytest
 import torch
 from pretask import Draws, PretaskError, Unknown
 from pretask_plugins.data.video.painting import SHAPES, inside
-from pretask_plugins.data.video.physics import GRAVITY, drift, fall, mirrored
-from pretask_plugins.data.video.sprites import COURSES, NOISE, Sprites, grain
+from pretask_plugins.data.video.physics import GRAVITY, drift, fall, fold
+from pretask_plugins.data.video.sprites import COURSES, NOISE_STD, Sprites, grain
 from scipy import stats
 
-TINY = Sprites(samples=12, test=6, frames=4, size=24)
+TINY = Sprites(size=12, test_size=6, length=4, image_size=24)
 
 
 @pytest.fixture(autouse=True)
@@ -32,11 +32,11 @@ def test_a_part_has_clips_with_a_class_each_and_a_mask_for_every_pixel() -> None
     assert samples.labels["masks"].value.shape == (12, 4, 24, 24)
     assert samples.labels["class"].names == SHAPES
     assert samples.labels["course"].names == COURSES
-    assert len(samples.labels["masks"].names) == 1 + TINY.things
+    assert len(samples.labels["masks"].names) == 1 + TINY.num_sprites
 
 
 def test_a_clip_is_the_same_however_many_are_made_and_opened_again() -> None:
-    first, more = TINY("train"), Sprites(samples=18, test=6, frames=4, size=24)("train")
+    first, more = TINY("train"), Sprites(size=18, test_size=6, length=4, image_size=24)("train")
     assert torch.equal(first.data, more.data[:12])
     assert TINY("train").fingerprint == first.fingerprint
     assert more.fingerprint != first.fingerprint
@@ -46,7 +46,7 @@ def test_parts_and_seeds_share_no_clip() -> None:
     index = torch.arange(6)
     one, _ = TINY.clips(index, "train")
     other, _ = TINY.clips(index, "test")
-    third, _ = Sprites(frames=4, size=24, seed=1).clips(index, "train")
+    third, _ = Sprites(length=4, image_size=24, seed=1).clips(index, "train")
     for first, second in ((one, other), (one, third)):
         assert not (first == second).flatten(1).all(1).any()
 
@@ -57,8 +57,8 @@ def test_every_shape_comes_once_in_as_many_consecutive_clips() -> None:
 
 
 def test_masks_move_with_what_is_painted() -> None:
-    clips, masks = Sprites(frames=3, size=48, things=1).clips(torch.arange(4), "train")
-    still, _ = Sprites(frames=3, size=48, things=1, seed=0).clips(torch.arange(4), "train")
+    clips, masks = Sprites(length=3, image_size=48, num_sprites=1).clips(torch.arange(4), "train")
+    still, _ = Sprites(length=3, image_size=48, num_sprites=1, seed=0).clips(torch.arange(4), "train")
     ground = (masks[:, 0] == 0) & (masks[:, 1] == 0)
     change = (clips[:, 0].float() - clips[:, 1].float()).abs().amax(1)
     assert torch.equal(clips, still)
@@ -68,7 +68,7 @@ def test_masks_move_with_what_is_painted() -> None:
 
 
 def test_small_sprites_hide_parts_of_the_large_one_and_are_hidden() -> None:
-    _, masks = Sprites(frames=8, size=32).clips(torch.arange(48), "train")
+    _, masks = Sprites(length=8, image_size=32).clips(torch.arange(48), "train")
     seen = torch.stack([(masks == number).sum((2, 3)) for number in (1, 2, 3)], 2)  # (B, T, S) pixels
     shrinks = seen.amax(1) > 1.3 * seen.amin(1).clamp(min=1)
     assert 0.1 < float(shrinks.float().mean()) < 0.9
@@ -85,8 +85,8 @@ def test_a_disc_is_round_and_a_square_is_square() -> None:
 
 def test_grain_has_the_deviation_that_it_is_said_to_have() -> None:
     noise = grain(Draws(torch.arange(8)), torch.Size((8, 4, 3, 20, 20)))
-    assert float(noise.std()) == pytest.approx(NOISE, rel=0.02)
-    assert abs(float(noise.mean())) < 0.05 * NOISE
+    assert float(noise.std()) == pytest.approx(NOISE_STD, rel=0.02)
+    assert abs(float(noise.mean())) < 0.05 * NOISE_STD
 
 
 def test_falling_sprites_lose_energy_and_stay_between_walls_and_floor() -> None:
@@ -133,20 +133,20 @@ def test_only_drifting_is_as_likely_backwards(move: object) -> None:
 def test_drifting_sprites_keep_their_speed_between_mirrors() -> None:
     motion = drift(Draws(torch.arange(50)), radii(50), 10, 12.0)
     speed = motion.place.diff(dim=2).abs()
-    free = (mirrored(torch.tensor(0.5)) == 0.5) & (speed.amax(2) - speed.amin(2) < 1e-5)
+    free = (fold(torch.tensor(0.5)) == 0.5) & (speed.amax(2) - speed.amin(2) < 1e-5)
     assert float(free.float().mean()) > 0.2
     assert float(motion.angle.diff(dim=2).diff(dim=2).abs().max()) < 1e-4
 
 
 def test_bad_numbers_and_parts_are_refused() -> None:
-    with pytest.raises(PretaskError, match=r"data\.size of at least 16; got 4"):
-        Sprites(size=4)
+    with pytest.raises(PretaskError, match=r"data\.image_size of at least 16; got 4"):
+        Sprites(image_size=4)
     with pytest.raises(Unknown, match="No part 'val' of sprites"):
         TINY("val")
 
 
 def test_the_course_is_where_the_masks_of_the_large_sprite_end_up() -> None:
-    sprites = replace(TINY, things=1, size=48, frames=8)
+    sprites = replace(TINY, num_sprites=1, image_size=48, length=8)
     _, masks = sprites.clips(torch.arange(40), "train")
     column = ((masks == 1) * torch.arange(48)).sum((2, 3)) / (masks == 1).sum((2, 3))
     moved = column[:, -1] - column[:, 0]

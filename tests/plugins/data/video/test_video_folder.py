@@ -9,13 +9,13 @@ import pytest
 import torch
 from PIL import Image
 from pretask import PretaskError
+from pretask_plugins.data.file_tree import FileTree
 from pretask_plugins.data.video import readers
-from pretask_plugins.data.video.clips import squared
-from pretask_plugins.data.video.readers import at_rate, available, open_video, sound
-from pretask_plugins.data.video.tree import Tree
+from pretask_plugins.data.video.clips import crop_squares
+from pretask_plugins.data.video.readers import at_rate, available, check_times, open_video
 from pretask_plugins.data.video.video_folder import VideoFolder
 
-LEVEL = 6  # grey levels from one frame to the next
+LEVEL = 6  # gray levels from one frame to the next
 DECODERS = ("pyav", *(["decord"] if readers.importable("decord") else []))
 
 
@@ -59,7 +59,7 @@ def root(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_clip_is_cut_from_the_middle_of_every_video(root: Path, decoder: str) -> None:
-    samples = VideoFolder(root, length=4, stride=2, size=16, decoder=decoder)("train")  # type: ignore[arg-type]
+    samples = VideoFolder(root, length=4, stride=2, image_size=16, decoder=decoder)("train")  # type: ignore[arg-type]
     assert samples.observed.shape == (4, 3, 16, 16)
     assert numbers(samples.data) == [[6, 8, 10, 12]] * 4
     assert samples.labels["class"].names == ("cat", "dog")
@@ -67,9 +67,9 @@ def test_a_clip_is_cut_from_the_middle_of_every_video(root: Path, decoder: str) 
 
 
 def test_several_clips_are_spread_and_none_means_as_many_as_fit(root: Path) -> None:
-    two = VideoFolder(root, length=4, clips=2, size=16)("test")
+    two = VideoFolder(root, length=4, clips_per_video=2, image_size=16)("test")
     assert [clip[0] for clip in numbers(two.data[:2])] == [5, 11]  # a third and two thirds of the 16 places
-    many = VideoFolder(root, length=6, clips=0, size=16)("test")
+    many = VideoFolder(root, length=6, clips_per_video=0, image_size=16)("test")
     assert len(many) == 4 * 3
     assert many.labels["class"].value.tolist() == [0] * 6 + [1] * 6
 
@@ -88,11 +88,11 @@ def test_a_rate_goes_by_the_times_of_a_video_of_variable_rate(tmp_path: Path, de
 def test_decoders_give_the_same_pictures(root: Path) -> None:
     found = []
     for name in DECODERS:
-        data = VideoFolder(root, length=3, size=16, decoder=name)  # type: ignore[arg-type]
-        with Tree("video-folder", root) as tree:
-            found.append(next(iter(data.reel(tree, data.listed(tree)[:1], ["cat"]).clips)))
+        data = VideoFolder(root, length=3, image_size=16, decoder=name)  # type: ignore[arg-type]
+        with FileTree("video-folder", root) as tree:
+            found.append(next(iter(data.reel(tree, data.list_videos(tree)[:1], ["cat"]).clips)))
     one, other = found[0], found[-1]
-    assert int(np.abs(one.astype(int) - other.astype(int)).max()) <= 3  # two versions of one colour conversion
+    assert int(np.abs(one.astype(int) - other.astype(int)).max()) <= 3  # two versions of one color conversion
 
 
 def test_a_table_names_classes_and_splits_and_val_is_trained_on_where_there_is_a_test(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_table_names_classes_and_splits_and_val_is_trained_on_where_there_is_a
         "file,label,split,note\nclips/a.avi,x,train,\nclips/b.avi,y,val,\nclips/c.avi,x,test,\nclips/d.avi,y,train,\n"
     )
     (tmp_path / "videos" / "labels.csv").write_text(table)
-    data = VideoFolder(tmp_path / "videos", length=2, size=16)
+    data = VideoFolder(tmp_path / "videos", length=2, image_size=16)
     assert data("train").labels["class"].value.tolist() == [0, 1, 1]
     assert data("test").labels["class"].value.tolist() == [0]
     (tmp_path / "videos" / "labels.csv").write_text(table.replace("test", "train"))
@@ -118,7 +118,7 @@ def test_a_table_names_classes_and_splits_and_val_is_trained_on_where_there_is_a
 def test_a_tar_file_reads_as_its_folder_does(root: Path, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "videos.tar", "w") as archive:
         archive.add(root, arcname=".")
-    folder, tar = (VideoFolder(each, length=3, size=16)("test") for each in (root, tmp_path / "videos.tar"))
+    folder, tar = (VideoFolder(each, length=3, image_size=16)("test") for each in (root, tmp_path / "videos.tar"))
     assert torch.equal(folder.data, tar.data)
     assert folder.fingerprint == tar.fingerprint
 
@@ -129,10 +129,10 @@ def test_a_folder_of_images_is_a_video(tmp_path: Path) -> None:
         place.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (20, 16), (20 + LEVEL * number,) * 3).save(place / f"{number:03d}.png")
     (tmp_path / "videos" / "labels.csv").write_text("file,label,split\ncat/one,cat,train\n")
-    samples = VideoFolder(tmp_path / "videos", length=3, size=16)("train")
+    samples = VideoFolder(tmp_path / "videos", length=3, image_size=16)("train")
     assert numbers(samples.data) == [[1, 2, 3]]
     with pytest.raises(PretaskError, match="its frames have no times"):
-        VideoFolder(tmp_path / "videos", length=3, size=16, rate=5.0)("train")
+        VideoFolder(tmp_path / "videos", length=3, image_size=16, frame_rate=5.0)("train")
 
 
 @pytest.mark.parametrize("decoder", DECODERS)
@@ -145,7 +145,7 @@ def test_truncated_videos_are_named_and_the_process_lives(tmp_path: Path, name: 
     place.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
     (tmp_path / "videos" / "labels.csv").write_text(f"file,label,split\ncat/{name},cat,train\n")
     with pytest.raises(PretaskError, match=f"1 of 1 that cannot: cat/{name}"):
-        VideoFolder(tmp_path / "videos", length=28, size=16, decoder=decoder)("train")  # type: ignore[arg-type]
+        VideoFolder(tmp_path / "videos", length=28, image_size=16, decoder=decoder)("train")  # type: ignore[arg-type]
 
 
 def test_short_empty_and_foreign_files_are_named_together(tmp_path: Path) -> None:
@@ -154,28 +154,28 @@ def test_short_empty_and_foreign_files_are_named_together(tmp_path: Path) -> Non
         (tmp_path / "videos" / "train" / "cat" / name).write_bytes(content)
     short = r"3 of 3 that cannot: .*one frame.mp4 \(1 frames, and a clip of data\.length=4 needs 4\)"
     with pytest.raises(PretaskError, match=short):
-        VideoFolder(tmp_path / "videos", length=4, size=16)("train")
+        VideoFolder(tmp_path / "videos", length=4, image_size=16)("train")
     with pytest.raises(PretaskError, match=r"videos \(\.mp4, \.avi, \.mkv …\) for the part test; got none"):
-        VideoFolder(tmp_path / "videos", length=4, size=16)("test")
+        VideoFolder(tmp_path / "videos", length=4, image_size=16)("test")
 
 
 @pytest.mark.parametrize("rate", [0.0, -5.0, float("nan"), float("inf"), 1e9])
 def test_rates_that_no_film_has_are_refused(rate: float) -> None:
-    with pytest.raises(PretaskError, match=r"data\.rate above 0 and up to 1000") as told:
-        VideoFolder(Path("videos"), rate=rate)
-    assert told.value.exit_code == 2
+    with pytest.raises(PretaskError, match=r"data\.frame_rate above 0 and up to 1000") as caught:
+        VideoFolder(Path("videos"), frame_rate=rate)
+    assert caught.value.exit_code == 2
 
 
 def test_the_short_side_is_resized_and_the_middle_cut_out() -> None:
     wide = np.zeros((1, 16, 48, 3), np.uint8)
     wide[:, :, 16:32] = 200
-    assert int(squared(wide, 16).min()) == 200
-    assert squared(wide, 8).shape == (1, 3, 8, 8)
+    assert int(crop_squares(wide, 16).min()) == 200
+    assert crop_squares(wide, 8).shape == (1, 3, 8, 8)
 
 
 def test_times_that_make_no_sense_are_replaced_by_the_rate() -> None:
-    assert sound(np.array([-3e17] * 3), 2.0).tolist() == [0.0, 0.5, 1.0]  # type: ignore[union-attr]
-    assert sound(np.array([0.0, 0.0]), 0.0) is None
+    assert check_times(np.array([-3e17] * 3), 2.0).tolist() == [0.0, 0.5, 1.0]  # type: ignore[union-attr]
+    assert check_times(np.array([0.0, 0.0]), 0.0) is None
 
 
 def test_without_any_decoder_there_is_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -152,7 +152,7 @@ def test_the_score_depends_on_neither_batches_nor_padding() -> None:
 
 
 def test_the_gap_to_the_entropy_of_the_grammar_is_told() -> None:
-    grammar = ToyGrammar(samples=8, test=64)
+    grammar = ToyGrammar(size=8, test_size=64)
     observed = grammar("test").observed
     made = compose(observed, NextToken(observed.vocabulary), causal, CrossEntropy)
     found = numbers(LanguageModel(), made, grammar)

@@ -1,4 +1,4 @@
-"""Tree: the files below a folder, or in a tar file, by name."""
+"""File tree: the files below a folder, or in a tar file, by name."""
 
 import tarfile
 import tempfile
@@ -14,7 +14,7 @@ from pretask import PretaskError
 
 
 @dataclass(frozen=True)
-class Tree:
+class FileTree:
     """Files that are read by name, from several threads at once, too; closed at the end of a `with`.
 
     Args:
@@ -28,7 +28,7 @@ class Tree:
     who: str
     root: Path
 
-    def __enter__(self) -> "Tree":
+    def __enter__(self) -> "FileTree":
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -50,17 +50,17 @@ class Tree:
 
     def in_tar(self) -> Iterator[tuple[str, tuple[int, int]]]:
         """The files in a tar file."""
-        with self.broken_tar_told():
-            for each in self.archive:
-                if each.isfile() and not Path(each.name).name.startswith("."):
-                    yield each.name, (each.size, int(each.mtime))
+        with self.raise_for_broken_tar():
+            for member in self.archive:
+                if member.isfile() and not Path(member.name).name.startswith("."):
+                    yield member.name, (member.size, int(member.mtime))
 
     @cached_property
     def archive(self) -> tarfile.TarFile:
         """The tar file, open."""
         if not self.root.exists():
             raise PretaskError(self.who, "a folder or tar file", f"{self.root}", "Name one with --set data.root=…")
-        with self.broken_tar_told():
+        with self.raise_for_broken_tar():
             return tarfile.open(self.root)
 
     @cached_property
@@ -69,7 +69,7 @@ class Tree:
         return Lock()
 
     @contextmanager
-    def broken_tar_told(self) -> Iterator[None]:
+    def raise_for_broken_tar(self) -> Iterator[None]:
         """Raise PretaskError where the tar file cannot be read to its end."""
         try:
             yield
