@@ -192,7 +192,7 @@ def count_frames(options: SpeechMasking, waves: Observed) -> int:
             "masked-speech",
             f"recordings at split.rate = {options.rate} Hz",
             f"{waves.modality} at {waves.rate or 'no'} Hz",
-            "Set split.rate to the data's rate, or data.rate to the split's.",
+            "Set split.rate to the data's rate, or data.sample_rate to the split's.",
         )
     frames = waves.shape[0] // round(options.hop * options.rate) + 1
     if frames < 2 * options.span:
