@@ -35,7 +35,7 @@ from pretask.pretext_score import evaluating
 from pretask_bench.records.provenance import collect
 from pretask_bench.runs.plan import make_plan
 from pretask_plugins.evaluators.probes.linear import LinearProbe
-from pretask_plugins.evaluators.probes.validation_split import Labelled, Probed, stratified
+from pretask_plugins.evaluators.probes.validation_split import LabeledPart, ProbeData, split_stratified
 from pretask_registry import Registry
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -80,12 +80,12 @@ def grid(task: Task, train: Samples, classes: int) -> Callable[[Tensor, Tensor],
     """Features once, all regularisers, one chosen, solved again; what comes scores features and answers."""
     layers = extract(task, train, Budget(batch=BATCH), ("mean",))
     name = list(layers)[-1]
-    part = Labelled({name: layers[name]}, classes_of(train))
-    probe = Probed(part, part, classes, stratified(part.labels, classes, 0.1, seed=0))
+    part = LabeledPart({name: layers[name]}, classes_of(train))
+    probe = ProbeData(part, part, classes, split_stratified(part.labels, classes, 0.1, seed=0))
     choice = LinearProbe().choose(probe, name)
 
     def score(features: Tensor, answers: Tensor) -> float:
-        tested = replace(probe, test=Labelled({name: features}, answers))
+        tested = replace(probe, test=LabeledPart({name: features}, answers))
         guess, _ = LinearProbe().refit(tested, name, choice)
         return float((guess == answers).double().mean())
 
