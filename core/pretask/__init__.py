@@ -27,6 +27,7 @@ from pretask.specs import (
 if TYPE_CHECKING:
     from pretask.composition import Task
     from pretask.draws import Draws
+    from pretask.options import require_range
     from pretask.precision import full_precision, upcast
     from pretask.protocols import (
         AfterStep,
@@ -93,6 +94,7 @@ HOMES = {
     "readout": ("Heads", "Readout", "check_kinds", "find_readout"),
     "recipe": ("Recipe",),
     "samples": ("Labels", "Remembered", "Samples", "source_of"),
+    "options": ("require_range",),
     "precision": ("full_precision", "upcast"),
     "scoring": ("build_loss", "weighted_mean"),
     "composition": ("Task",),
@@ -163,6 +165,7 @@ __all__ = [
     "hookimpl",
     "model",
     "objective",
+    "require_range",
     "source_of",
     "split",
     "suite",

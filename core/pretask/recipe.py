@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pretask.errors import PretaskError
+from pretask.options import FRACTION, FROM_ONE, require_range
 
 if TYPE_CHECKING:
     from torch.nn import Parameter
@@ -56,15 +56,8 @@ class Recipe:
     augment: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in ("batch", "samples", "accumulate"):
-            if getattr(self, name) < 1:
-                raise PretaskError(
-                    f"recipe.{name}", "a whole number from 1", str(getattr(self, name)), "Raise it.", exit_code=2
-                )
-        if not 0 <= self.warmup <= 1:
-            raise PretaskError(
-                "recipe.warmup", "a share of the steps, 0 to 1", str(self.warmup), "Mend it.", exit_code=2
-            )
+        whole = dict.fromkeys(("batch", "samples", "accumulate"), FROM_ONE)
+        require_range("a recipe", "recipe", self, **whole, warmup=FRACTION)
 
     @property
     def steps(self) -> int:

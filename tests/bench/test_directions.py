@@ -65,8 +65,8 @@ def folders(ran: tuple[Record, Path], tmp_path: Path) -> list[Path]:
     """Three seeds each of a task that fits well, and of one that fits badly."""
     for name, value in (("low", 0.2), ("high", 0.6)):
         for seed in range(3):
-            value += 0.001 * seed**2  # so that seeds differ by more than a shift
-            write(tmp_path / name, with_misfit(ran[0], f"acme/{name}@1", seed, value))
+            differing = value + 0.001 * seed**2  # so that seeds differ by more than a shift
+            write(tmp_path / name, with_misfit(ran[0], f"acme/{name}@1", seed, differing))
     return [tmp_path / "low", tmp_path / "high"]
 
 

@@ -38,7 +38,7 @@ def test_frozen_parameters_are_not_optimised() -> None:
 
 @pytest.mark.parametrize("field", ["batch", "samples", "accumulate"])
 def test_budgets_below_one_are_refused(field: str) -> None:
-    with pytest.raises(PretaskError, match=f"recipe.{field} needs a whole number from 1; got 0"):
+    with pytest.raises(PretaskError, match=f"needs recipe.{field} of 1 or more; got 0"):
         Recipe(**{field: 0})
 
 

@@ -195,6 +195,6 @@ def wanted(text: str) -> tuple[str, ...]:
     for name in names:
         if name not in BASELINES:
             raise PretaskError(
-                "--baselines", f"some of {', '.join(BASELINES)}", name, "Leave it out, or mend it.", exit_code=2
+                "--baselines", f"some of {', '.join(BASELINES)}", name, f"Leave {name} out.", exit_code=2
             )
     return names

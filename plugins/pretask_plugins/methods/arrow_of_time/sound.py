@@ -17,11 +17,11 @@ from pretask import (
     Inputs,
     InputSpec,
     Observed,
-    PretaskError,
     Target,
     Targets,
     TargetSpecs,
 )
+from pretask.options import FROM_ONE, require_range
 from torch import Tensor
 
 from pretask_plugins.methods.arrow_of_time.split import draw_reversal
@@ -44,17 +44,14 @@ class ReverseSound:
     rate: int = 8000
 
     def __post_init__(self) -> None:
-        bounds = {
-            "rate": (1, math.inf),
-            "hop": (1 / max(self.rate, 1), math.inf),
-            "window": (2 / max(self.rate, 1), math.inf),
-        }
-        for name, (least, most) in bounds.items():
-            if not least <= getattr(self, name) <= most:
-                got = f"{getattr(self, name)}"
-                raise PretaskError(
-                    "arrow-of-time-audio", f"split.{name} from {least} to {most}", got, "Mend it.", exit_code=2
-                )
+        require_range(
+            "arrow-of-time-audio",
+            "split",
+            self,
+            rate=FROM_ONE,
+            hop=(1 / max(self.rate, 1), math.inf),
+            window=(2 / max(self.rate, 1), math.inf),
+        )
 
     def spec(self, waves: Observed, /) -> tuple[InputSpec, TargetSpecs]:
         """Return a spectrogram as an image, and the direction."""

@@ -19,11 +19,11 @@ from pretask import (
     InputSpec,
     Observed,
     Predictor,
-    PretaskError,
     Target,
     Targets,
     TargetSpecs,
 )
+from pretask.options import FROM_ONE, require_range
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -53,13 +53,7 @@ class ReverseClip:
     bar_level: float = 0.06
 
     def __post_init__(self) -> None:
-        bounds = {"frames": (2, math.inf), "stack": (1, math.inf), "step": (1, math.inf)}
-        for name, (least, most) in bounds.items():
-            if not least <= getattr(self, name) <= most:
-                got = f"{getattr(self, name)}"
-                raise PretaskError(
-                    "arrow-of-time", f"split.{name} from {least} to {most}", got, "Mend it.", exit_code=2
-                )
+        require_range("arrow-of-time", "split", self, frames=(2, math.inf), stack=FROM_ONE, step=FROM_ONE)
 
     @property
     def span(self) -> int:

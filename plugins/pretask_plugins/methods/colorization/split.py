@@ -4,7 +4,6 @@ Source: Zhang, Isola and Efros, ECCV 2016, sections 2.1 and 2.2, and the release
 Axes: B batch, H W image, h w every fourth pixel, K nearest bins, Q = 313 bins.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
@@ -24,6 +23,7 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
+from pretask.options import FRACTION, FROM_ONE, require_range
 from torch import Tensor
 
 from pretask_plugins.methods.colorization.palette import (
@@ -61,11 +61,7 @@ class DropColor:
     prior: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
-        bounds = {"k": (1, len(BINS)), "stride": (1, math.inf), "uniform": (0, 1)}
-        for name, (least, most) in bounds.items():
-            if not least <= getattr(self, name) <= most:
-                got = f"{getattr(self, name)}"
-                raise PretaskError("colorization", f"split.{name} from {least} to {most}", got, "Mend it.", exit_code=2)
+        require_range("colorization", "split", self, k=(1, len(BINS)), stride=FROM_ONE, uniform=FRACTION)
 
     def fit(self, images: Observed, batches: Iterable[Batch], /) -> "DropColor":
         """Return the same split with the prior of the user's own colors; gray images are left out.

@@ -26,6 +26,7 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
+from pretask.options import FROM_ONE, FROM_ZERO, require_range
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -64,19 +65,16 @@ class ColorizeFrames:
     centers: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
-        bounds = {
-            "references": (1, math.inf),
-            "step": (1, math.inf),
-            "classes": (2, math.inf),
-            "cell": (1, math.inf),
-            "eval_frames": (0, math.inf),
-        }
-        for name, (least, most) in bounds.items():
-            if not least <= getattr(self, name) <= most:
-                got = f"{getattr(self, name)}"
-                raise PretaskError(
-                    "colorization-tracking", f"split.{name} from {least} to {most}", got, "Mend it.", exit_code=2
-                )
+        require_range(
+            "colorization-tracking",
+            "split",
+            self,
+            references=FROM_ONE,
+            step=FROM_ONE,
+            classes=(2, math.inf),
+            cell=FROM_ONE,
+            eval_frames=FROM_ZERO,
+        )
 
     @property
     def views(self) -> int:

@@ -21,11 +21,11 @@ from pretask import (
     InputSpec,
     Observed,
     Predictor,
-    PretaskError,
     Target,
     Targets,
     TargetSpecs,
 )
+from pretask.options import require_range
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -48,11 +48,7 @@ class SeedOptions(AugmentationRanges):
     axes: tuple[tuple[float, ...], ...] = ()
 
     def __post_init__(self) -> None:
-        bounds = {"patch": (2, math.inf)}
-        for name, (least, most) in bounds.items():
-            if not least <= getattr(self, name) <= most:
-                got = f"{getattr(self, name)}"
-                raise PretaskError("exemplar", f"split.{name} from {least} to {most}", got, "Mend it.", exit_code=2)
+        require_range("exemplar", "split", self, patch=(2, math.inf))
 
 
 @dataclass(frozen=True)

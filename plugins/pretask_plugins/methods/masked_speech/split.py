@@ -19,12 +19,12 @@ from pretask import (
     InputSpec,
     Observed,
     Predictor,
-    PretaskError,
     Target,
     Targets,
     TargetSpecs,
     Values,
 )
+from pretask.options import FROM_ONE, require_range
 from torch import Tensor
 
 from pretask_plugins.methods.masked_speech.spans import (
@@ -64,20 +64,17 @@ class SpeechMasking:
     rate: int = 16000
 
     def __post_init__(self) -> None:
-        bounds = {
-            "rate": (1, math.inf),
-            "mask_ratio": (1e-6, 1),
-            "span": (1, math.inf),
-            "mels": (1, math.inf),
-            "window": (1 / max(self.rate, 1), math.inf),
-            "hop": (1 / max(self.rate, 1), math.inf),
-        }
-        for name, (least, most) in bounds.items():
-            if not least <= getattr(self, name) <= most:
-                got = f"{getattr(self, name)}"
-                raise PretaskError(
-                    "masked-speech", f"split.{name} from {least} to {most}", got, "Mend it.", exit_code=2
-                )
+        require_range(
+            "masked-speech",
+            "split",
+            self,
+            rate=FROM_ONE,
+            mask_ratio=(1e-6, 1),
+            span=FROM_ONE,
+            mels=FROM_ONE,
+            window=(1 / max(self.rate, 1), math.inf),
+            hop=(1 / max(self.rate, 1), math.inf),
+        )
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ Source: Doersch, Gupta and Efros, ICCV 2015, section 3.1 (gap, jitter, chromatic
 Axes: B batch, V views (center, neighbor), C channels, H W image, P patch side.
 """
 
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,11 +17,11 @@ from pretask import (
     Inputs,
     InputSpec,
     Observed,
-    PretaskError,
     Target,
     Targets,
     TargetSpecs,
 )
+from pretask.options import FROM_ONE, FROM_ZERO, require_range
 from torch import Tensor
 
 # A label is an index into these (row, column) steps away from the center, in reading order.
@@ -54,13 +53,7 @@ class CutPair:
     standardize: bool = True
 
     def __post_init__(self) -> None:
-        bounds = {"patch": (1, math.inf), "gap": (0, math.inf), "jitter": (0, math.inf)}
-        for name, (least, most) in bounds.items():
-            if not least <= getattr(self, name) <= most:
-                got = f"{getattr(self, name)}"
-                raise PretaskError(
-                    "relative-position", f"split.{name} from {least} to {most}", got, "Mend it.", exit_code=2
-                )
+        require_range("relative-position", "split", self, patch=FROM_ONE, gap=FROM_ZERO, jitter=FROM_ZERO)
 
     @property
     def smallest(self) -> int:

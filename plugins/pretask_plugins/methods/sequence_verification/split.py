@@ -19,11 +19,11 @@ from pretask import (
     InputSpec,
     Observed,
     Predictor,
-    PretaskError,
     Target,
     Targets,
     TargetSpecs,
 )
+from pretask.options import FRACTION, FROM_ONE, require_range
 from torch import Tensor
 
 from pretask_plugins.shared.clips import count_frames, count_spread, spread_frames, take_frames
@@ -59,18 +59,15 @@ class ShuffleFrames:
     eval_frames: int = 3
 
     def __post_init__(self) -> None:
-        bounds = {
-            "nearest": (1, math.inf),
-            "farthest": (2, math.inf),
-            "positive_ratio": (0, 1),
-            "candidates": (1, math.inf),
-        }
-        for name, (least, most) in bounds.items():
-            if not least <= getattr(self, name) <= most:
-                got = f"{getattr(self, name)}"
-                raise PretaskError(
-                    "sequence-verification", f"split.{name} from {least} to {most}", got, "Mend it.", exit_code=2
-                )
+        require_range(
+            "sequence-verification",
+            "split",
+            self,
+            nearest=FROM_ONE,
+            farthest=(2, math.inf),
+            positive_ratio=FRACTION,
+            candidates=FROM_ONE,
+        )
 
     @property
     def shortest(self) -> int:
