@@ -38,13 +38,13 @@ class Kept:
 
 def bound() -> int | None:
     """$PRETASK_CACHE_GB in bytes; None where it is not set. Raises PretaskError where it is no number."""
-    told = os.environ.get(BOUND)
-    if not told:
+    limit = os.environ.get(BOUND)
+    if not limit:
         return None
     try:
-        return bytes_of(float(told))
+        return bytes_of(float(limit))
     except ValueError:
-        raise PretaskError(BOUND, "a number of GB from 0", told, f"Set {BOUND}=20, or unset it.") from None
+        raise PretaskError(BOUND, "a number of GB from 0", limit, f"Set {BOUND}=20, or unset it.") from None
 
 
 def bytes_of(gigabytes: float) -> int:

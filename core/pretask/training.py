@@ -177,7 +177,7 @@ class Run:
             part.train()
         self.check_compiled()
         began, saved = time.monotonic() - progress.seconds, time.monotonic()
-        told, told_step = saved, progress.step
+        reported, reported_step = saved, progress.step
         with ThreadPoolExecutor(1) as loader:
             ahead = self.ask(loader, progress.step)
             while progress.step < steps and not stopped():
@@ -188,9 +188,11 @@ class Run:
                 progress.step += 1
                 now = time.monotonic()
                 progress.seconds = now - began
-                if now - told >= REPORT or progress.step == steps:
-                    self.report(loss, (progress.step - told_step) * self.task.recipe.batch / max(now - told, 1e-9))
-                    told, told_step = time.monotonic(), progress.step
+                if now - reported >= REPORT or progress.step == steps:
+                    self.report(
+                        loss, (progress.step - reported_step) * self.task.recipe.batch / max(now - reported, 1e-9)
+                    )
+                    reported, reported_step = time.monotonic(), progress.step
                 if now - saved >= checkpoint_seconds:
                     self.save()
                     saved = time.monotonic()

@@ -148,7 +148,9 @@ def plugins_of(distribution: Distribution) -> list[Plugin]:
         ours = [each for each in distribution.entry_points if each.group.startswith(GROUPS)]
     except Exception as error:
         broken = Plugin(name, "", name, version)
-        return [broken.refused(f"entry_points.txt cannot be read: {said(error)}", f"Reinstall {name}.", error)]
+        return [
+            broken.refused(f"entry_points.txt cannot be read: {describe_error(error)}", f"Reinstall {name}.", error)
+        ]
     current = {each.name for each in ours if each.group == GROUP}
     wanted = [each for each in ours if each.group == GROUP or each.name not in current]
     return sorted((Plugin(each.name, each.value, name, version, each.group) for each in wanted), key=lambda p: p.name)
@@ -222,7 +224,7 @@ def load(plugin: Plugin, manager: PluginManager) -> Plugin:
         print(f"stopped while {plugin.name} ({plugin.release}) was imported; {skip}", file=sys.stderr)
         raise
     except BaseException as error:  # SystemExit too: a plugin that gives up must not end the program
-        return plugin.refused(said(error), way_out(plugin, error), error)
+        return plugin.refused(describe_error(error), way_out(plugin, error), error)
     problems = [*slowness(plugin, time.monotonic() - began), *hook_problems(module, manager)]
     return judged(plugin, declared, problems)
 
@@ -307,7 +309,7 @@ def talk_on_stderr() -> Iterator[None]:
         os.close(stdout)
 
 
-def said(error: BaseException) -> str:
+def describe_error(error: BaseException) -> str:
     """The type and message of an error, on one line."""
     message = " ".join(str(error).split())
     return f"{type(error).__name__}: {message}" if message else type(error).__name__

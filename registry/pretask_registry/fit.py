@@ -84,10 +84,10 @@ def objective_misfit(modality: str, split: Component, objective: Component) -> s
 
 
 @lru_cache(maxsize=4096)
-def unscored(asked: frozenset[str], hidden: bool, scored: frozenset[str], bottleneck: bool) -> str:
+def unscored(trial: frozenset[str], hidden: bool, scored: frozenset[str], bottleneck: bool) -> str:
     """Why such targets cannot be scored; empty where they can."""
-    if not asked <= scored:
-        return f"the targets are {' and '.join(sorted(asked))}, the objective scores only {listed(scored)}."
+    if not trial <= scored:
+        return f"the targets are {' and '.join(sorted(trial))}, the objective scores only {listed(scored)}."
     if not hidden and not bottleneck:
         return "x shows the answer, the objective has no bottleneck."
     return ""

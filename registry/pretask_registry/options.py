@@ -67,8 +67,8 @@ def settle(who: str, prefix: str, options: Mapping[str, Option], given: Mapping[
     for name in given:
         if name not in options:
             listed = f"Its options: {', '.join(options) or 'none'}."
-            guess = hint(name, options, "")
-            raise Unknown(f"{who} has no option {prefix}.{name}. {guess}{' ' if guess else ''}{listed}")
+            suggestion = hint(name, options, "")
+            raise Unknown(f"{who} has no option {prefix}.{name}. {suggestion}{' ' if suggestion else ''}{listed}")
     return {name: settled(f"{who} needs {prefix}.{name}", option, given, name) for name, option in options.items()}
 
 

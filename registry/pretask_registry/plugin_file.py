@@ -15,7 +15,7 @@ from types import ModuleType
 from pluggy import PluginManager
 from pretask import PretaskError
 
-from pretask_registry.discovery import LOCAL, Plugin, ask, hook_problems, judged, said, talk_on_stderr
+from pretask_registry.discovery import LOCAL, Plugin, ask, describe_error, hook_problems, judged, talk_on_stderr
 
 COMPONENTS = "components"  # what a file may call the list of its declarations
 
@@ -42,7 +42,9 @@ def load_file(path: Path, manager: PluginManager) -> Plugin:
     except Misnamed as error:
         return plugin.refused(f"a file that needs {error.needs}; got {error.got}", error.do, error)
     except BaseException as error:
-        return plugin.refused(f"{said(error)}{line_of(error, path)}", f"Mend {path.name} and try again.", error)
+        return plugin.refused(
+            f"{describe_error(error)}{line_of(error, path)}", f"Mend {path.name} and try again.", error
+        )
     return judged(plugin, declared, [] if listed is not None else list(hook_problems(module, manager)))
 
 

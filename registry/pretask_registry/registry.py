@@ -10,7 +10,7 @@ from typing import Any
 from pluggy import PluginManager
 from pretask import Component, PretaskError, Unknown
 
-from pretask_registry.discovery import Plugin, ask, discover, report_duplicates, said
+from pretask_registry.discovery import Plugin, ask, describe_error, discover, report_duplicates
 from pretask_registry.names import Reference, check_kind, nearest, parse
 from pretask_registry.plugin_file import load_file
 
@@ -143,7 +143,9 @@ class Registry:
             raise
         except BaseException as error:
             self.dropped.add((plugin.name, hook))
-            print(f"{plugin.name} ({plugin.release}) failed in {hook}, left out: {said(error)}", file=sys.stderr)
+            print(
+                f"{plugin.name} ({plugin.release}) failed in {hook}, left out: {describe_error(error)}", file=sys.stderr
+            )
             return []
 
     def missing(self, kind: str, reference: Reference) -> PretaskError:
@@ -155,7 +157,7 @@ class Registry:
         broken = [each for each in self.plugins if each.namespace == reference.namespace and each.state in UNLOADED]
         if broken and alike is None:
             return self.not_loaded(kind, reference, broken[0])
-        return Unknown(f"No {kind} {reference.text!r}. {self.guess(kind, reference, alike)}{self.unseen()}")
+        return Unknown(f"No {kind} {reference.text!r}. {self.suggest(kind, reference, alike)}{self.unseen()}")
 
     def not_unique(self, twice: list[Registered]) -> PretaskError:
         """The error for a component that is declared more than once in its namespace."""
@@ -189,7 +191,7 @@ class Registry:
         near = nearest(reference.name, (each.name for each in here))
         return next((each for each in here if each.name == near), None)
 
-    def guess(self, kind: str, reference: Reference, alike: Registered | None) -> str:
+    def suggest(self, kind: str, reference: Reference, alike: Registered | None) -> str:
         """What a wrong name may have meant, as one sentence."""
         elsewhere = [each for each in self.components() if each.meant_by(reference)]
         if elsewhere:

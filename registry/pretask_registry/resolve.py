@@ -8,7 +8,7 @@ from typing import Any
 
 from pretask import PretaskError, Unknown
 
-from pretask_registry.discovery import import_quietly, said
+from pretask_registry.discovery import describe_error, import_quietly
 from pretask_registry.options import Option, read_options, settle
 from pretask_registry.registry import PLUGIN_PROBLEM, Registered
 
@@ -35,7 +35,7 @@ def implementation(registered: Registered) -> Any:
         raise PretaskError(
             f"{registered.kind} {registered.id}",
             f"its implementation {registered.component.implementation} ({registered.plugin.release})",
-            said(error),
+            describe_error(error),
             f"Install what it needs, or reinstall {registered.plugin.distribution}. "
             f"Details: pretask plugins {registered.namespace}",
             exit_code=PLUGIN_PROBLEM,

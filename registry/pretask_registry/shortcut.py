@@ -57,17 +57,17 @@ def shortcut(split: Any, train: Samples, test: Samples, seed: int = 0) -> dict[s
         test: To test on.
         seed: Of the draws.
     """
-    names = list(asked(split.spec(train.observed)[1]))
+    names = list(trial(split.spec(train.observed)[1]))
     if not names:
         return {}
     if scored_part(split) == "train":
         test = train
-    known = gathered(split, train, seed, range(EPOCHS), names)
-    told = gathered(split, test, seed, range(EPOCHS, EPOCHS + 1), names)
-    return {name: compared(known[name], told[name], seed) for name in names}
+    known = gather(split, train, seed, range(EPOCHS), names)
+    tested = gather(split, test, seed, range(EPOCHS, EPOCHS + 1), names)
+    return {name: compare(known[name], tested[name], seed) for name in names}
 
 
-def asked(specs: Mapping[str, TargetSpec]) -> Iterator[str]:
+def trial(specs: Mapping[str, TargetSpec]) -> Iterator[str]:
     """The targets with one class per sample."""
     for name, spec in specs.items():
         if isinstance(spec, Categories) and not spec.grid and spec.views is None:
@@ -77,7 +77,7 @@ def asked(specs: Mapping[str, TargetSpec]) -> Iterator[str]:
 Known = tuple[Tensor, Tensor]  # statistics (N, K) and classes (N,)
 
 
-def gathered(split: Any, samples: Samples, seed: int, epochs: range, names: list[str]) -> dict[str, Known]:
+def gather(split: Any, samples: Samples, seed: int, epochs: range, names: list[str]) -> dict[str, Known]:
     """Statistics and answers of all samples, once for every epoch; only of those that are asked."""
     found: dict[str, list[Known]] = {name: [] for name in names}
     for epoch in epochs:
@@ -104,16 +104,16 @@ def hard(target: Any) -> Tensor:
     return likeliest
 
 
-def compared(known: Known, told: Known, seed: int) -> Shortcut:
+def compare(known: Known, tested: Known, seed: int) -> Shortcut:
     """The better classifier's share of right answers, beside the commonest training answer's."""
     common = known[1].bincount().argmax()
-    chance = float((told[1] == common).float().mean())
+    chance = float((tested[1] == common).float().mean())
     middle, scale = known[0].mean(0), known[0].std(0).clamp(min=1e-6)
-    fit, test = ((each[0] - middle) / scale for each in (known, told))
+    fit, test = ((each[0] - middle) / scale for each in (known, tested))
     weights = Draws(torch.arange(fit.shape[1]), seed).branch("shortcut").normal("weights", HIDDEN)
     bend = weights / fit.shape[1] ** 0.5
-    plain = accuracy(fit, known[1], test, told[1])
-    bent = accuracy((fit @ bend).tanh(), known[1], (test @ bend).tanh(), told[1])
+    plain = accuracy(fit, known[1], test, tested[1])
+    bent = accuracy((fit @ bend).tanh(), known[1], (test @ bend).tanh(), tested[1])
     return Shortcut(max(plain, bent), chance)
 
 
@@ -126,8 +126,8 @@ def accuracy(fit: Tensor, label: Tensor, test: Tensor, answer: Tensor) -> float:
     root = torch.linalg.cholesky(covariance)
     place, centre = (torch.linalg.solve_triangular(root, each.T, upper=False).T for each in (test, means))
     prior = torch.stack([(label == each).float().mean() for each in known.tolist()]).log()
-    guess = (prior - torch.cdist(place, centre).square() / 2).argmax(1)
-    return float((known[guess] == answer).float().mean())
+    prediction = (prior - torch.cdist(place, centre).square() / 2).argmax(1)
+    return float((known[prediction] == answer).float().mean())
 
 
 def statistics(inputs: Inputs) -> Tensor:

@@ -96,8 +96,8 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
             visible(str(path)), "a file of UTF-8 text", str(error), "Name another, or fix it."
         ) from error
     for number, line in enumerate(text.splitlines(), 1):
-        if (said := line.strip()) and not said.startswith("#"):
-            yield number, said
+        if (text := line.strip()) and not text.startswith("#"):
+            yield number, text
 
 
 def unreadable(path: Path, number: int, needs: str, found: str) -> PretaskError:

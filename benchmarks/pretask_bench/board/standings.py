@@ -58,8 +58,8 @@ class Scale:
             return ""
         numbers = f"{written(self.reference, self.metric)} against {written(self.chance, self.metric)}"
         on = f" on {self.items} test items" if self.items is not None else ""
-        told = f"{self.measure.title}: the reference cannot be told from chance ({numbers}{on})"
-        return told.replace(" %", "\u202f%")
+        text = f"{self.measure.title}: the reference cannot be told from chance ({numbers}{on})"
+        return text.replace(" %", "\u202f%")
 
 
 @dataclass(frozen=True)
@@ -124,8 +124,8 @@ def scale_of(field: Field, measure: Measure) -> Scale:
     """The ends of a measure's scale, by the complete entries of a field."""
     if isinstance(measure.chance, str):
         evaluator = field.evaluators[measure.evaluator]
-        told = [value for each in field.complete for value in each.values(evaluator, measure.chance)]
-        chance = float(median(told))
+        text = [value for each in field.complete for value in each.values(evaluator, measure.chance)]
+        chance = float(median(text))
     else:
         chance = measure.chance
     counts = [count for each in field.complete if (count := count_of(field, each, measure)) is not None]

@@ -36,7 +36,7 @@ def command(
     for each in conformance.run(registry(), name, kind=kind, only=only, seed=seed):
         outcomes.append(each)
         if not as_json and (each.state != "passed" or each.number):
-            click.echo(conformance.told(each))
+            click.echo(conformance.format_outcome(each))
     click.echo(conformance.as_json(outcomes) if as_json else conformance.count(outcomes))
     if junit is not None:
         junit.write_text(conformance.as_junit(outcomes), encoding="utf-8")

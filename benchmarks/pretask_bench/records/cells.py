@@ -136,5 +136,5 @@ def shortened(error: PretaskError) -> str:
 
 def precision_of_recipe(record: Record) -> Iterator[str | None]:
     """Answer whether the precision of a cell is that of its recipe."""
-    told, due = record.cell.precision, record.cell.recipe.get("precision", Recipe.precision)
-    yield None if told == due else f"the precision is {told[:60]!r}, that of its recipe {str(due)[:60]!r}"
+    recorded, due = record.cell.precision, record.cell.recipe.get("precision", Recipe.precision)
+    yield None if recorded == due else f"the precision is {recorded[:60]!r}, that of its recipe {str(due)[:60]!r}"

@@ -184,7 +184,7 @@ def meaning(node: object) -> str:
     fields = dict(ast.iter_fields(node))
     if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
         fields["body"] = node.body[1:]
-    said = [
+    parts = [
         f"{name}={meaning(value)}" for name, value in fields.items() if value not in (None, [], "") or name == "value"
     ]
-    return f"{type(node).__name__}({','.join(said)})"
+    return f"{type(node).__name__}({','.join(parts)})"

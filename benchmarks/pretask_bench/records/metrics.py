@@ -59,11 +59,11 @@ def declared_by_objective(record: Record) -> Declared:
 
 def declared_in(record: Record, component: str) -> Declared:
     """Return what a record says of a component's numbers."""
-    told = record.declared.get(component)
-    if told is None:
+    declaration = record.declared.get(component)
+    if declaration is None:
         return Declared()
-    metrics = {name: Metric(each.unit, each.higher_is_better) for name, each in told.metrics.items()}
-    return Declared(metrics, told.headline)
+    metrics = {name: Metric(each.unit, each.higher_is_better) for name, each in declaration.metrics.items()}
+    return Declared(metrics, declaration.headline)
 
 
 @cache
@@ -82,10 +82,10 @@ def declared_in_traits(traits: Mapping[str, Any]) -> Declared:
 def as_declaration(traits: Mapping[str, Any]) -> Declaration:
     """Return what a component's declaration says, as a record holds it."""
     metrics: Mapping[str, Metric] = traits["metrics"]
-    told = {
+    declaration = {
         name: DeclaredMetric(unit=each.unit, higher_is_better=each.higher_is_better) for name, each in metrics.items()
     }
-    return Declaration(headline=traits.get("headline", ""), metrics=told)
+    return Declaration(headline=traits.get("headline", ""), metrics=declaration)
 
 
 def direction(metric: Metric) -> str:

@@ -50,8 +50,8 @@ def check_one(
     except Exception as error:  # whatever a stranger's options do to a data set
         found.unchecked[f"data sets that cannot be made here: {part.id}: {str(error)[:300]}"] += 1
         return
-    for user, told in users:
-        found.ask(CONTENT, user, content_answers(told, parts))
+    for user, recorded in users:
+        found.ask(CONTENT, user, content_answers(recorded, parts))
     if "train" in parts and "test" in parts:
         count = overlap(parts["train"], parts["test"])
         found.note(OVERLAP, path, f"{count} of {len(parts['test'])} test samples of {part.id} occur in its train part")
@@ -59,10 +59,10 @@ def check_one(
 
 def content_answers(part: DataPart, parts: "Mapping[str, Samples]") -> Iterator[str | None]:
     """Whether each part has the fingerprint that a record names."""
-    for name, told in part.fingerprints.items():
+    for name, recorded in part.fingerprints.items():
         if name in parts:
             actual = parts[name].fingerprint
-            yield None if told == actual else f"{part.id} {name} should be {told}, made here it is {actual}"
+            yield None if recorded == actual else f"{part.id} {name} should be {recorded}, made here it is {actual}"
 
 
 def made(registry: Registry, part: DataPart, settings: Mapping[str, Any]) -> "dict[str, Samples]":

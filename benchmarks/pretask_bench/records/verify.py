@@ -129,9 +129,9 @@ def recomputed(record: Record) -> Answers:
     for row in record.results:
         for name, items in row.items.items():
             if name in row.metrics or declared_by(record, row.evaluator).metric(name).is_fraction:
-                told, share = row.metrics.get(name), items.share
-                same = told is not None and abs(told - share) <= ROUNDING
-                yield None if same else f"{called(row, name)} is {told}, its {items.count} items say {share:.6g}"
+                recorded, share = row.metrics.get(name), items.share
+                same = recorded is not None and abs(recorded - share) <= ROUNDING
+                yield None if same else f"{called(row, name)} is {recorded}, its {items.count} items say {share:.6g}"
 
 
 def in_range(record: Record) -> Answers:
@@ -169,8 +169,8 @@ def costs_add_up(record: Record) -> Answers:
     samples, batch = recipe.get("samples"), recipe.get("batch")
     if isinstance(samples, int) and isinstance(batch, int) and batch > 0:
         due = max(1, samples // batch) * batch
-        told = provenance.samples
-        yield None if told == due else f"{told} samples were seen, its recipe makes {due}"
+        recorded = provenance.samples
+        yield None if recorded == due else f"{recorded} samples were seen, its recipe makes {due}"
 
 
 def same_count_of_items(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:

@@ -118,7 +118,7 @@ def load(index: Path, names: Collection[str]) -> dict[str, Glance]:
     try:
         with closing(sqlite3.connect(index, timeout=WAIT)) as file:
             entries = file.execute("SELECT name, key, glance, checksum FROM glances").fetchall()
-        return {name: checked(key, glance, told) for name, key, glance, told in entries if name in names}
+        return {name: checked(key, glance, kept_sum) for name, key, glance, kept_sum in entries if name in names}
     except (Damaged, ValidationError):
         remove(index)
     except sqlite3.Error as error:
@@ -127,9 +127,9 @@ def load(index: Path, names: Collection[str]) -> dict[str, Glance]:
     return {}
 
 
-def checked(key: str, glance: str, told: int) -> Glance:
+def checked(key: str, glance: str, kept_sum: int) -> Glance:
     """One entry; raises Damaged where it is not what was written."""
-    if checksum(key, glance) != told:
+    if checksum(key, glance) != kept_sum:
         raise Damaged
     return Glance(key, Record.model_validate_json(glance))
 
@@ -213,8 +213,8 @@ def pretext_of(record: Record) -> Pretext | None:
         return None
     kept = known_of(whole, [name for name in whole.metrics if name.rsplit(": ", 1)[-1] in main])
     shown: dict[str, Any] = {"metrics": kept, "missing": {}, "pictures": (), "shortcut": {}}
-    told = {name: getattr(whole, name) for name in ("chance", "count", "interval")}
-    shown |= {name: {key: value for key, value in each.items() if key in kept} for name, each in told.items()}
+    kept_sum = {name: getattr(whole, name) for name in ("chance", "count", "interval")}
+    shown |= {name: {key: value for key, value in each.items() if key in kept} for name, each in kept_sum.items()}
     return whole.model_copy(update=shown)
 
 

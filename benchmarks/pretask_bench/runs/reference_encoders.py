@@ -168,8 +168,8 @@ def supervised_split(split: Any, samples: Samples, label: str) -> TellClass:
         samples: With labels.
         label: Name of the ones that are told.
     """
-    told = samples.labels[label]
-    return TellClass(split, told.value, len(told.names))
+    labels = samples.labels[label]
+    return TellClass(split, labels.value, len(labels.names))
 
 
 def choose_label(samples: Samples, wanted: Iterable[str]) -> str:

@@ -184,14 +184,14 @@ def placed(places: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, 
 def check_data(plan: Plan, cell: Cell) -> None:
     """Raise where the data here is not what the record learned from or was measured on."""
     for part in ("data", "on"):
-        told = parts_of(cell)[part]
-        if told is None or part not in plan.parts:
+        recorded = parts_of(cell)[part]
+        if recorded is None or part not in plan.parts:
             continue
         data = build(plan.parts[part], plan.of(part))
-        for name, content in getattr(told, "fingerprints", {}).items():
+        for name, content in getattr(recorded, "fingerprints", {}).items():
             if (actual := data(name).fingerprint) != content:
                 raise PretaskError(
-                    f"rerun of {told.id} ({name})", f"content {content}", actual, "Other data cannot be compared."
+                    f"rerun of {recorded.id} ({name})", f"content {content}", actual, "Other data cannot be compared."
                 )
 
 

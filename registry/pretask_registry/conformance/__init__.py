@@ -9,7 +9,7 @@ plugin knows to fail it says in its light module: EXPECTED_FAILURES = {"split cu
 
 from pretask_registry.conformance.check import Check, Failure, Skip, check, require
 from pretask_registry.conformance.kit import run, update_golden
-from pretask_registry.conformance.outcomes import Outcome, as_json, as_junit, count, succeeded, told
+from pretask_registry.conformance.outcomes import Outcome, as_json, as_junit, count, format_outcome, succeeded
 from pretask_registry.conformance.pytest_function import conformance
 
 __all__ = [
@@ -22,9 +22,9 @@ __all__ = [
     "check",
     "conformance",
     "count",
+    "format_outcome",
     "require",
     "run",
     "succeeded",
-    "told",
     "update_golden",
 ]

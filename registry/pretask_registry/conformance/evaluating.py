@@ -186,8 +186,8 @@ def common_side(train: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -
     first = sides(train[0], train[0])
     for known, mine in zip(train[1:], values[1:], strict=True):
         side, other = sides(known, mine), sides(known, known)
-        asked = (first >= 0) & (other >= 0)
-        if 2 * int((first == other)[asked].sum()) < int(asked.sum()):  # an axis has no direction of its own
+        trial = (first >= 0) & (other >= 0)
+        if 2 * int((first == other)[trial].sum()) < int(trial.sum()):  # an axis has no direction of its own
             side = torch.where(side < 0, -1, 1 - side)
         found = found.where(found == side, -1)
     return found

@@ -63,10 +63,10 @@ def output_is_golden(case: Case) -> None:
     if case.where not in entry:
         name = case.registered.plugin.namespace
         raise Skip(f"No fingerprint of this version is kept yet: pretask check {name} --update-golden writes it.")
-    told = changed(entry[case.where], fingerprint(case))
+    change = changed(entry[case.where], fingerprint(case))
     require(
-        not told,
-        f"The output of {case.id} must stay as it is; {told}. "
+        not change,
+        f"The output of {case.id} must stay as it is; {change}. "
         f"Bump to @{case.component.version + 1} (version={case.component.version + 1}), or restore what it was.",
     )
 
@@ -169,11 +169,11 @@ def of_model(case: ModelCase) -> Facts:
 
 def of_objective(case: ObjectiveCase) -> Facts:
     """Total and parts of the loss, with plain weights and plain features, on targets of the first split that fits."""
-    asked = case.tasks[0]
-    features = mapped(asked.features, plain)
-    objective = with_plain_weights(asked.task.objective)
-    loss = objective(features, asked.targets, Draws(asked.batch.index).branch("objective"))
-    return {"with": asked.task.name, **facts_of({"total": loss.total, "parts": loss.parts})}
+    trial = case.tasks[0]
+    features = mapped(trial.features, plain)
+    objective = with_plain_weights(trial.task.objective)
+    loss = objective(features, trial.targets, Draws(trial.batch.index).branch("objective"))
+    return {"with": trial.task.name, **facts_of({"total": loss.total, "parts": loss.parts})}
 
 
 def plain(tensor: Tensor) -> Tensor:

@@ -137,10 +137,10 @@ class ObjectiveCase(Case):
     @cached_property
     def tasks(self) -> tuple["Asked", ...]:
         """One task with an answer per position and one with an answer per sample, as far as there are such splits."""
-        found: dict[bool, Asked] = {}
+        found: dict[bool, Trial] = {}
         for parts, modality in self.candidates():
-            asked = Asked.compose(parts, material.samples_of(self.registry, modality), self.seed)
-            found.setdefault(any(each.grid for each in asked.specs.values()), asked)
+            trial = Trial.compose(parts, material.samples_of(self.registry, modality), self.seed)
+            found.setdefault(any(each.grid for each in trial.specs.values()), trial)
             if len(found) == 2:
                 break
         if not found:
@@ -158,7 +158,7 @@ class ObjectiveCase(Case):
 
 
 @dataclass(frozen=True)
-class Asked:
+class Trial:
     """A task, and what its objective is asked on a batch.
 
     Args:

@@ -16,7 +16,7 @@ from pretask.declare import KINDS
 from pretask_registry.conformance.cases import Case, PluginCase
 from pretask_registry.conformance.check import PLUGIN, Check, Failure, Skip, promise_of
 from pretask_registry.conformance.outcomes import Outcome
-from pretask_registry.discovery import said
+from pretask_registry.discovery import describe_error
 from pretask_registry.names import hint
 from pretask_registry.registry import PLUGIN_PROBLEM, Registered, Registry
 
@@ -177,7 +177,7 @@ def tried(each: Check, case: Anything) -> Outcome:
     except Failure as failure:
         blank = replace(blank, state="failed", message=str(failure), reproduce=reproduction(each, case))
     except BaseException as error:
-        message = f"{each.promise} Instead: {said(error)}"
+        message = f"{each.promise} Instead: {describe_error(error)}"
         blank = replace(blank, state="failed", message=message, reproduce=reproduction(each, case))
     return replace(blank, seconds=time.monotonic() - began)
 

@@ -46,9 +46,9 @@ def count(outcomes: Sequence[Outcome]) -> str:
     states = Counter(each.state for each in outcomes)
     expected = sorted({each.message for each in outcomes if each.state == "expected"})
     failures = f"{states['expected']} expected failure{'' if states['expected'] == 1 else 's'}"
-    told = f"{len(outcomes) - states['skipped']} of {len(outcomes)} ran, {states['skipped']} skipped, {failures}"
-    told += f": {'; '.join(expected)}" if expected else ""
-    return told + (f", {states['failed']} FAILED" if states["failed"] else "")
+    line = f"{len(outcomes) - states['skipped']} of {len(outcomes)} ran, {states['skipped']} skipped, {failures}"
+    line += f": {'; '.join(expected)}" if expected else ""
+    return line + (f", {states['failed']} FAILED" if states["failed"] else "")
 
 
 def succeeded(outcomes: Sequence[Outcome], require_all: bool = False) -> bool:
@@ -56,7 +56,7 @@ def succeeded(outcomes: Sequence[Outcome], require_all: bool = False) -> bool:
     return not any(each.state == "failed" or (require_all and each.state == "skipped") for each in outcomes)
 
 
-def told(outcome: Outcome) -> str:
+def format_outcome(outcome: Outcome) -> str:
     """One outcome for a reader: what, why, and how to see it again."""
     where = f" [{outcome.where}]" if outcome.where else ""
     line = f"{outcome.state.upper():8} {outcome.kind} {outcome.id} {outcome.check}{where}"

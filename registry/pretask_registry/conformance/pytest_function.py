@@ -5,7 +5,7 @@ from typing import Any
 
 from pretask_registry.conformance.cases import Case, PluginCase
 from pretask_registry.conformance.kit import find, run_cases
-from pretask_registry.conformance.outcomes import count, succeeded, told
+from pretask_registry.conformance.outcomes import count, format_outcome, succeeded
 from pretask_registry.registry import Registry
 
 
@@ -38,7 +38,8 @@ def conformance(name: str, *, require_all: bool = False, seed: int = 0) -> Calla
             print(f"\n{part}: {count(outcomes)}", end="")
         if not succeeded(outcomes, require_all):
             pytest.fail(
-                "\n".join(told(each) for each in outcomes if each.state in ("failed", "skipped")), pytrace=False
+                "\n".join(format_outcome(each) for each in outcomes if each.state in ("failed", "skipped")),
+                pytrace=False,
             )
 
     function: Callable[..., None] = test_conformance

@@ -118,8 +118,8 @@ def checked(name: str, taken: Collection[str]) -> Names:
     plain = name.removeprefix(PREFIX)
     if not WORDS.fullmatch(plain) or not plain[0].isalpha():
         near = re.sub(r"[^a-z0-9]+", "-", re.sub(r"([a-z])([A-Z])", r"\1-\2", plain).lower()).strip("-0123456789")
-        guess = f" Did you mean {near!r}?" if WORDS.fullmatch(near) else ""
-        raise Unknown(f"A plugin needs a name of lower-case words with hyphens; got {name!r}.{guess}")
+        suggestion = f" Did you mean {near!r}?" if WORDS.fullmatch(near) else ""
+        raise Unknown(f"A plugin needs a name of lower-case words with hyphens; got {name!r}.{suggestion}")
     names = Names(plain)
     if plain in taken or find_spec(names.package) is not None:
         raise Unknown(f"The name {plain!r} is taken by something installed. Choose another: pretask plugins shows all.")

@@ -12,7 +12,7 @@ from mutant_table import KINDS, MUTANTS, Mutant
 from pretask_registry import Registry
 from pretask_registry.conformance.kinds import cases_of
 from pretask_registry.conformance.kit import run_cases
-from pretask_registry.conformance.outcomes import Outcome, told
+from pretask_registry.conformance.outcomes import Outcome, format_outcome
 
 TWINS = [(kind, twin) for kind, twins in KINDS.items() for twin in twins]
 CAUGHT: list[tuple[Mutant, str]] = []
@@ -42,7 +42,7 @@ HERE = [each for each in MUTANTS if each.check not in UNTRACEABLE]
 def test_every_mutant_is_caught_by_the_check_that_is_meant_for_it(registry: Registry, mutant: Mutant) -> None:
     found = outcomes(registry, mutant.kind, mutant.name, {mutant.check})
     failed = [each for each in found if each.state == "failed"]
-    assert failed, [told(each) for each in found]
+    assert failed, [format_outcome(each) for each in found]
     assert f"pretask check mutants/{mutant.name}@1" in failed[0].reproduce
     CAUGHT.append((mutant, failed[0].message))
 
@@ -50,7 +50,7 @@ def test_every_mutant_is_caught_by_the_check_that_is_meant_for_it(registry: Regi
 @pytest.mark.parametrize(("kind", "twin"), TWINS)
 def test_a_sound_twin_passes_every_check(registry: Registry, kind: str, twin: str) -> None:
     found = outcomes(registry, kind, twin, set())
-    wrong = [told(each) for each in found if each.state == "failed"]
+    wrong = [format_outcome(each) for each in found if each.state == "failed"]
     assert wrong == []
     meant = set(KINDS[kind][twin].values()) - UNTRACEABLE
     assert meant <= {each.check for each in found if each.state == "passed"}

@@ -55,8 +55,8 @@ def compiled_answers_as_eager(case: SplitCase) -> str:
                 continue  # a task's options may be for another modality
             split = material.fitted(split, samples)
             problem = compare_split(split, material.batch_of(samples, split, SIZE), case.seed)
-            told = f"with the options of {name} it gives {problem}{name_suspects(split)}"
-            require(not problem, f"A compiled split must answer as the eager one; {told}.")
+            detail = f"with the options of {name} it gives {problem}{name_suspects(split)}"
+            require(not problem, f"A compiled split must answer as the eager one; {detail}.")
             tried += 1
     if not tried:
         raise Skip(f"No options of {case.id} fit canned data.")
@@ -72,8 +72,8 @@ def compiled_step_answers_as_eager(case: TaskCase) -> str:
             affordable = with_small_model(setting) if name == PAPER else setting
             task, samples = compose_large(affordable, case.registry, case.seed)
             problem = compare_first_step(task, samples, case.seed)
-            told = f"with the options of {name}, {problem}{name_suspects(task.split)}"
-            require(not problem, f"A compiled step must answer as the eager one; {told}.")
+            detail = f"with the options of {name}, {problem}{name_suspects(task.split)}"
+            require(not problem, f"A compiled step must answer as the eager one; {detail}.")
     return f"{len(settings)} sets of options"
 
 

@@ -56,8 +56,8 @@ def task_is_left_as_it_was(case: EvaluatorCase) -> None:
     task = case.tried.task
     before = parameters_of(task.model, task.objective)
     moved = second_run(case)[1]
-    told = difference(before, parameters_of(task.model, task.objective), 0.0)
-    require(not told, f"An evaluator must leave the weights alone; afterwards, {told}.")
+    change = difference(before, parameters_of(task.model, task.objective), 0.0)
+    require(not change, f"An evaluator must leave the weights alone; afterwards, {change}.")
     require(task.model.training, "An evaluator must leave the training mode as it was; afterwards, it is off.")
     require(not moved, f"An evaluator must draw by its budget's seed; it moved the generator of {moved}.")
 
@@ -170,4 +170,4 @@ def clear_signal_is_found(case: EvaluatorCase) -> None:
     found = scores(case, case.tried.again(planted(case.tried)))
     check_read(case, found)
     best = max(found.values())
-    require(best >= FOUND, f"Classes on two sides of a line must be told, {FOUND} at least; {best:.2f} came.")
+    require(best >= FOUND, f"Classes on two sides of a line must be found, {FOUND} at least; {best:.2f} came.")

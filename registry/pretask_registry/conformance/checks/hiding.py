@@ -20,7 +20,7 @@ from pretask_registry.conformance.check import Failure, Skip, check, require
 from pretask_registry.conformance.evaluating import first
 from pretask_registry.conformance.kinds import SplitCase
 from pretask_registry.conformance.material import fitted
-from pretask_registry.shortcut import asked, shortcut
+from pretask_registry.shortcut import shortcut, trial
 
 SAMPLES, FEWER = 6, 2  # fewer of clips
 MOST = 0.5  # of the answers that depend on t must be hidden: BERT leaves one in ten of the asked tokens as they were
@@ -32,16 +32,16 @@ SMALL = 0.02  # of the deviation of an answer: less is no other answer
 def hidden_stays_hidden(case: SplitCase) -> None:
     """Whatever moves an answer must not all show in what that answer may see of x."""
     for name, spec in case.specs[1].items():
-        asked = hidden = torch.zeros((), dtype=torch.bool)
+        trial = hidden = torch.zeros((), dtype=torch.bool)
         for moved in moves(case):
             depends, unseen = moved.of(name, spec)
-            asked, hidden = asked | depends, hidden | unseen
-            if hidden.sum() >= MOST * asked.sum():
+            trial, hidden = trial | depends, hidden | unseen
+            if hidden.sum() >= MOST * trial.sum():
                 break
         else:
-            shown = int(asked.sum() - hidden.sum())
+            shown = int(trial.sum() - hidden.sum())
             raise Failure(
-                f"'{name}' must not be told by what it may see of x; of {int(asked.sum())} answers that depend on t, "
+                f"'{name}' must not be told by what it may see of x; of {int(trial.sum())} answers that depend on t, "
                 f"{shown} move only where x moves, too (at most '{spec.sees}' is seen). "
                 "Erase it from x, or let the target see less."
             )
@@ -202,7 +202,7 @@ def luminance(colours: Tensor, axis: int) -> Tensor:
 @check("split", when=lambda component: any("categories" in each for each in component.traits["targets"].values()))
 def no_shortcut_solves_it(case: SplitCase) -> str | None:
     """Low-level statistics of x do not solve the pretext task; how far they come is told beside chance."""
-    if not list(asked(case.specs[1])):
+    if not list(trial(case.specs[1])):
         return None
     try:
         train, test = neutral(case)

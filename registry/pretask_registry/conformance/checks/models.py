@@ -28,13 +28,17 @@ LEARNED = 0.5  # of the nats of a blind guess
 @check("model")
 def features_are_what_they_are_said_to_be(case: ModelCase) -> None:
     """Streams, width, grid and views are those of features(spec), finite; the last layer is the output."""
-    said, made = case.model.features(case.spec), encoded(case, case.inputs, layers=True)
-    require(set(said.streams) <= set(made.streams), f"It offers {said.streams}; it made {tuple(made.streams)}.")
+    promised, made = case.model.features(case.spec), encoded(case, case.inputs, layers=True)
+    require(set(promised.streams) <= set(made.streams), f"It offers {promised.streams}; it made {tuple(made.streams)}.")
     declared = case.component.traits["streams"]
-    require(set(said.streams) <= declared, f"It declares the streams {set(declared)}; it offers {said.streams}.")
-    require(tuple(made.grid) == tuple(said.grid), f"The grid must be {said.grid}, as it says; it is {made.grid}.")
-    wanted = (len(case.inputs.data), said.views, said.positions, said.width)
-    for name in said.streams:
+    require(
+        set(promised.streams) <= declared, f"It declares the streams {set(declared)}; it offers {promised.streams}."
+    )
+    require(
+        tuple(made.grid) == tuple(promised.grid), f"The grid must be {promised.grid}, as it says; it is {made.grid}."
+    )
+    wanted = (len(case.inputs.data), promised.views, promised.positions, promised.width)
+    for name in promised.streams:
         shape, pooled = tuple(made.streams[name].shape), tuple(made.pooled[name].shape)
         require(shape == wanted, f"The stream '{name}' must have the shape {wanted}, as it says; it has {shape}.")
         where = (*wanted[:2], wanted[3])
@@ -56,9 +60,9 @@ def summary_of_positions_or_its_own(case: ModelCase) -> None:
             vectors = layer.streams[sight]
             ways = torch.cat([vectors, mean_over(vectors, layer.present)[:, :, None]], 2)
             apart = (ways - pooled[:, :, None]).abs().amax(3).amin(2)  # (B, V)
-            said = layer.own_pooled or bool((apart <= CLOSE * (1 + pooled.abs().max())).all())
+            promised = layer.own_pooled or bool((apart <= CLOSE * (1 + pooled.abs().max())).all())
             require(
-                said,
+                promised,
                 f"The pooled vector '{sight}' of layer {number} must be the mean or one of its positions; it is "
                 "Give Features own_pooled=True, or probes will not try it.",
             )
@@ -81,8 +85,8 @@ def reads_every_view_size_of_the_whole(case: ModelCase) -> None:
     """It can be built from the specs of x and of the undivided sample, without memory, and says the same of both."""
     with torch.device("meta"):
         model = case.built(case.spec, case.spec)
-        said = model.features(case.spec)
-    require(said == case.model.features(case.spec), f"On the meta device it says {said}, else something else.")
+        promised = model.features(case.spec)
+    require(promised == case.model.features(case.spec), f"On the meta device it says {promised}, else something else.")
 
 
 @check("model")

@@ -19,7 +19,7 @@ from pretask_registry.conformance import ambient
 from pretask_registry.conformance.check import Skip, check, require
 from pretask_registry.conformance.checks.models import nudged, reached
 from pretask_registry.conformance.checks.splits import check_refusal
-from pretask_registry.conformance.kinds import Asked, ObjectiveCase
+from pretask_registry.conformance.kinds import ObjectiveCase, Trial
 from pretask_registry.conformance.tensors import alike, difference, frozen, mapped, named_tensors
 
 CLOSE = 1e-3  # of losses: means run in another order
@@ -32,35 +32,35 @@ def alone(component: Any) -> bool:
     return not component.traits["targets"] & set(COMPARES)
 
 
-def loss_of(asked: Asked, features: Features | None = None, targets: Targets | None = None, seed: int = 0) -> Loss:
+def loss_of(trial: Trial, features: Features | None = None, targets: Targets | None = None, seed: int = 0) -> Loss:
     """The objective's score, of the batch unless something else is given."""
-    loss: Loss = asked.task.objective(features or asked.features, targets or asked.targets, asked.draws(seed))
+    loss: Loss = trial.task.objective(features or trial.features, targets or trial.targets, trial.draws(seed))
     return loss
 
 
 @check("objective")
 def loss_is_a_number(case: ObjectiveCase) -> None:
     """The total is one finite float32, parts are finite numbers, and chance names some of them."""
-    for asked in case.tasks:
-        loss = loss_of(asked)
+    for trial in case.tasks:
+        loss = loss_of(trial)
         fits = loss.total.shape == () and loss.total.dtype == torch.float32 and bool(loss.total.isfinite())
         require(fits, f"The total must be one finite float32 number; it is {loss.total}.")
         for name, part in loss.parts.items():
             require(part.shape == () and part.isfinite(), f"The part '{name}' must be a finite number; it is {part}.")
             require(not part.requires_grad, f"The part '{name}' must be detached: it is reported, not differentiated.")
-        unknown = set(chance_of(asked.task.objective)) - set(loss.parts)
+        unknown = set(chance_of(trial.task.objective)) - set(loss.parts)
         require(not unknown, f"`chance` must name parts of the loss; {sorted(unknown)} are none of {list(loss.parts)}.")
 
 
 @check("objective")
 def same_draws_same_loss(case: ObjectiveCase) -> None:
     """The loss follows from features, targets and Draws; ambient generators are neither read nor moved."""
-    for asked in case.tasks:
+    for trial in case.tasks:
         found = []
         for seed in (1, 2):
             ambient.seed_everything(seed)
             before = ambient.states()
-            found.append(loss_of(asked).total.detach())
+            found.append(loss_of(trial).total.detach())
             moved = ambient.touched(before)
             require(not moved, f"An objective must draw from Draws only; it moved the generator of {moved}.")
         require(alike(found[0], found[1], 1e-6), f"The same draws must give the same loss; {found} came.")
@@ -69,22 +69,22 @@ def same_draws_same_loss(case: ObjectiveCase) -> None:
 @check("objective")
 def nothing_is_changed(case: ObjectiveCase) -> None:
     """Features and targets are as they were afterwards."""
-    for asked in case.tasks:
-        before = frozen((asked.features, asked.targets))
-        loss_of(asked)
-        asked.task.objective.predict(asked.features)
-        other = difference(before, dict(named_tensors((asked.features, asked.targets))), 0.0)
+    for trial in case.tasks:
+        before = frozen((trial.features, trial.targets))
+        loss_of(trial)
+        trial.task.objective.predict(trial.features)
+        other = difference(before, dict(named_tensors((trial.features, trial.targets))), 0.0)
         require(not other, f"An objective must not write into what it is given; afterwards, {other}.")
 
 
 @check("objective")
 def gradient_reaches_every_parameter(case: ObjectiveCase) -> None:
     """A gradient reaches every parameter of the objective, and the features that it reads."""
-    for asked in case.tasks:
-        objective = nudged(asked.task.objective)
+    for trial in case.tasks:
+        objective = nudged(trial.task.objective)
         objective.zero_grad(set_to_none=True)
-        features = leaves(asked.features)
-        loss_of(asked, features).total.backward()  # type: ignore[no-untyped-call]
+        features = leaves(trial.features)
+        loss_of(trial, features).total.backward()  # type: ignore[no-untyped-call]
         dead = [name for name, each in objective.named_parameters() if each.requires_grad and not reached(each)]
         require(not dead, f"A gradient must reach every parameter; none reaches {', '.join(dead[:5])}.")
         gradients = [each.grad for _, each in named_tensors((features.streams, features.pooled))]
@@ -100,10 +100,10 @@ def leaves(features: Features) -> Features:
     return replace(features, streams=streams, pooled=pooled)
 
 
-def gradients(asked: Asked, features: Features, targets: Targets | None = None) -> dict[str, Tensor]:
+def gradients(trial: Trial, features: Features, targets: Targets | None = None) -> dict[str, Tensor]:
     """The gradient of the total by every feature."""
     mine = leaves(features)
-    loss_of(asked, mine, targets).total.backward()  # type: ignore[no-untyped-call]
+    loss_of(trial, mine, targets).total.backward()  # type: ignore[no-untyped-call]
     every = named_tensors((mine.streams, mine.pooled))
     return {name: torch.zeros_like(each) if each.grad is None else each.grad for name, each in every}
 
@@ -111,24 +111,24 @@ def gradients(asked: Asked, features: Features, targets: Targets | None = None) 
 @check("objective", when=alone)
 def a_batch_twice_costs_the_same(case: ObjectiveCase) -> None:
     """The loss is a mean over samples: a batch with every sample twice costs what it did."""
-    for asked in case.tasks:
-        twice = mapped((asked.features, asked.targets, asked.batch), lambda each: torch.cat([each, each]))
-        once = loss_of(asked).total.detach()
-        again = loss_of(replace(asked, batch=twice[2]), *twice[:2]).total.detach()
+    for trial in case.tasks:
+        twice = mapped((trial.features, trial.targets, trial.batch), lambda each: torch.cat([each, each]))
+        once = loss_of(trial).total.detach()
+        again = loss_of(replace(trial, batch=twice[2]), *twice[:2]).total.detach()
         require(alike(once, again, CLOSE), f"A batch twice must cost the same; {float(once):.4g}, {float(again):.4g}.")
 
 
 @check("objective", when=alone)
 def a_sample_is_scored_by_itself(case: ObjectiveCase) -> None:
     """What a sample's loss pulls at does not depend on the other samples of the batch."""
-    for asked in case.tasks:
-        size = len(asked.batch)
-        other = mapped(asked.features, others_changed)
+    for trial in case.tasks:
+        size = len(trial.batch)
+        other = mapped(trial.features, others_changed)
         ours, theirs = (
-            {name: each[0] for name, each in gradients(asked, features).items()} for features in (asked.features, other)
+            {name: each[0] for name, each in gradients(trial, features).items()} for features in (trial.features, other)
         )
-        told = difference(ours, theirs, CLOSE / size)
-        require(not told, f"A sample must be scored by itself; with other samples beside it, its gradient {told}.")
+        change = difference(ours, theirs, CLOSE / size)
+        require(not change, f"A sample must be scored by itself; with other samples beside it, its gradient {change}.")
 
 
 def others_changed(tensor: Tensor) -> Tensor:
@@ -139,27 +139,27 @@ def others_changed(tensor: Tensor) -> Tensor:
 @check("objective", when=lambda component: not component.traits["targets"] & {*COMPARES, *POINTS})
 def what_weighs_nothing_does_not_matter(case: ObjectiveCase) -> None:
     """An answer of weight 0 changes neither the loss nor what it pulls at, and what weighs more pulls more."""
-    for asked in case.tasks:
-        kept = torch.arange(len(asked.batch)) % 2
-        targets = {name: weighed(target, asked.specs[name], kept) for name, target in asked.targets.items()}
+    for trial in case.tasks:
+        kept = torch.arange(len(trial.batch)) % 2
+        targets = {name: weighed(target, trial.specs[name], kept) for name, target in trial.targets.items()}
         wrong = {name: changed(target, kept) for name, target in targets.items()}
-        ours, theirs = (gradients(asked, asked.features, each) for each in (targets, wrong))
-        told = difference(ours, theirs, 1e-6)
-        require(not told, f"Answers of weight 0 must not matter; with others in their place, the gradient {told}.")
+        ours, theirs = (gradients(trial, trial.features, each) for each in (targets, wrong))
+        change = difference(ours, theirs, 1e-6)
+        require(not change, f"Answers of weight 0 must not matter; with others in their place, the gradient {change}.")
         idle = float(sum(each[kept == 0].abs().sum() for each in ours.values()))
         whole = float(sum(each.abs().sum() for each in ours.values()))
-        require(idle < 1e-3 * whole or latent(asked), "Samples all of whose answers weigh 0 must not pull at features.")
+        require(idle < 1e-3 * whole or latent(trial), "Samples all of whose answers weigh 0 must not pull at features.")
 
 
-def latent(asked: Asked) -> bool:
+def latent(trial: Trial) -> bool:
     """Whether something besides the answers is scored, such as a code's length."""
-    return len(loss_of(asked).parts) > 0 and any("kl" in name for name in loss_of(asked).parts)
+    return len(loss_of(trial).parts) > 0 and any("kl" in name for name in loss_of(trial).parts)
 
 
-def attached(objective: Any, asked: Asked) -> Any:
+def attached(objective: Any, trial: Trial) -> Any:
     """The objective, after it has met the model where it wants to."""
     if isinstance(objective, Attaches):
-        objective.attach(copy.deepcopy(asked.task.model))
+        objective.attach(copy.deepcopy(trial.task.model))
     return objective
 
 
@@ -179,16 +179,16 @@ def changed(target: Target, kept: Tensor) -> Target:
 @check("objective")
 def reads_no_wider_than_allowed(case: ObjectiveCase) -> None:
     """A target that may see the past only is never read from a stream that sees more."""
-    for asked in case.tasks:
-        spec = next(iter(asked.specs.values()))
-        if not spec.grid or len(spec.grid) != 1 or len(asked.specs) > 1:
+    for trial in case.tasks:
+        spec = next(iter(trial.specs.values()))
+        if not spec.grid or len(spec.grid) != 1 or len(trial.specs) > 1:
             continue
         for sees, wider in (("past", ("all", "future")), ("present", ("all", "past", "future"))):
-            name, narrow = next(iter(asked.specs)), replace(spec, sees=sees)  # type: ignore[arg-type]
-            features, offered = poisoned(asked.features, sees, wider)
-            made = offered_spec(asked, features, offered)
+            name, narrow = next(iter(trial.specs)), replace(spec, sees=sees)
+            features, offered = poisoned(trial.features, sees, wider)
+            made = offered_spec(trial, features, offered)
             if isinstance(made, FeatureSpec):
-                check_blind(case, asked, made, features, {name: narrow})
+                check_blind(case, trial, made, features, {name: narrow})
 
 
 def poisoned(features: Features, sees: str, wider: tuple[str, ...]) -> tuple[Features, tuple[str, ...]]:
@@ -200,23 +200,23 @@ def poisoned(features: Features, sees: str, wider: tuple[str, ...]) -> tuple[Fea
     return replace(features, streams=streams, pooled=every), (*wider, sees)
 
 
-def offered_spec(asked: Asked, features: Features, offered: tuple[str, ...]) -> FeatureSpec | None:
+def offered_spec(trial: Trial, features: Features, offered: tuple[str, ...]) -> FeatureSpec | None:
     """The spec of features with these streams."""
     stream = next(iter(features.streams.values()))
     return FeatureSpec(stream.shape[-1], tuple(features.grid), stream.shape[1], offered)  # type: ignore[arg-type]
 
 
 def check_blind(
-    case: ObjectiveCase, asked: Asked, spec: FeatureSpec, features: Features, specs: Mapping[str, TargetSpec]
+    case: ObjectiveCase, trial: Trial, spec: FeatureSpec, features: Features, specs: Mapping[str, TargetSpec]
 ) -> None:
     """Raise Failure unless the loss is finite although all wider streams are NaN, or the target is refused."""
     from pretask import Incompatible
 
     try:
-        objective = attached(case.built(spec, specs), asked)
+        objective = attached(case.built(spec, specs), trial)
     except Incompatible:
         return
-    total = objective(features, asked.targets, asked.draws()).total
+    total = objective(features, trial.targets, trial.draws()).total
     sees = next(iter(specs.values())).sees
     require(
         bool(total.isfinite()),
@@ -227,10 +227,10 @@ def check_blind(
 @check("objective", when=lambda component: not component.traits["bottleneck"])
 def refuses_what_x_shows(case: ObjectiveCase) -> None:
     """Without a bottleneck, a target that x still shows is refused, with the reason."""
-    for asked in case.tasks:
-        shown = {name: replace(spec, hidden=False) for name, spec in asked.specs.items()}
-        said = asked.task.model.features(asked.task.split.spec(asked.task.observed)[0])
-        check_refusal(partial(case.built, said, shown), "A target that x shows")
+    for trial in case.tasks:
+        shown = {name: replace(spec, hidden=False) for name, spec in trial.specs.items()}
+        spec = trial.task.model.features(trial.task.split.spec(trial.task.observed)[0])
+        check_refusal(partial(case.built, spec, shown), "A target that x shows")
 
 
 @dataclass(frozen=True)
@@ -249,20 +249,20 @@ def refuses_with_reasons(case: ObjectiveCase) -> None:
 @check("objective")
 def runs_on_the_meta_device(case: ObjectiveCase) -> None:
     """It runs where there are shapes but no numbers, so everything that it makes is where the features are."""
-    for asked in case.tasks:
-        said = asked.task.model.features(asked.task.split.spec(asked.task.observed)[0])
-        objective = attached(case.built(said, asked.specs), asked).to("meta")
-        there = mapped((asked.features, asked.targets), lambda each: each.to("meta"))
-        loss = objective(*there, replace(asked, batch=asked.batch.to("meta")).draws())
+    for trial in case.tasks:
+        spec = trial.task.model.features(trial.task.split.spec(trial.task.observed)[0])
+        objective = attached(case.built(spec, trial.specs), trial).to("meta")
+        there = mapped((trial.features, trial.targets), lambda each: each.to("meta"))
+        loss = objective(*there, replace(trial, batch=trial.batch.to("meta")).draws())
         require(loss.total.device.type == "meta", f"The loss must be where features are; it is on {loss.total.device}.")
 
 
 @check("objective")
 def finite_in_bfloat16(case: ObjectiveCase) -> None:
     """The loss is finite, and float32, under bfloat16 autocast."""
-    for asked in case.tasks:
+    for trial in case.tasks:
         with torch.autocast("cpu", torch.bfloat16):
-            loss = loss_of(asked, mapped(asked.features, lambda t: t.bfloat16() if t.is_floating_point() else t))
+            loss = loss_of(trial, mapped(trial.features, lambda t: t.bfloat16() if t.is_floating_point() else t))
         fits = loss.total.dtype == torch.float32 and bool(loss.total.isfinite())
         require(fits, f"The loss must be a finite float32 in bfloat16, too; it is {loss.total}.")
 
@@ -270,12 +270,12 @@ def finite_in_bfloat16(case: ObjectiveCase) -> None:
 @check("objective")
 def weights_can_be_saved(case: ObjectiveCase) -> None:
     """Another objective that loads its state_dict gives the same loss."""
-    for asked in case.tasks:
-        nudged(asked.task.objective)
-        said = asked.task.model.features(asked.task.split.spec(asked.task.observed)[0])
-        fresh = attached(case.built(said, asked.specs), asked)
-        fresh.load_state_dict(asked.task.objective.state_dict())
-        one, two = (replace(asked, task=replace(asked.task, objective=each)) for each in (asked.task.objective, fresh))
+    for trial in case.tasks:
+        nudged(trial.task.objective)
+        spec = trial.task.model.features(trial.task.split.spec(trial.task.observed)[0])
+        fresh = attached(case.built(spec, trial.specs), trial)
+        fresh.load_state_dict(trial.task.objective.state_dict())
+        one, two = (replace(trial, task=replace(trial.task, objective=each)) for each in (trial.task.objective, fresh))
         ours, theirs = loss_of(one).total.detach(), loss_of(two).total.detach()
         require(alike(ours, theirs), f"The state_dict must hold all that matters; {ours} before, {theirs} after.")
 
@@ -283,13 +283,13 @@ def weights_can_be_saved(case: ObjectiveCase) -> None:
 @check("objective")
 def guesses_every_target(case: ObjectiveCase) -> None:
     """predict gives a finite guess of every target, a row for each sample."""
-    for asked in case.tasks:
+    for trial in case.tasks:
         with torch.no_grad():
-            guess = asked.task.objective.predict(asked.features)
-        missing = set(asked.specs) - set(guess)
-        if missing == set(asked.specs) and not guess:
+            guess = trial.task.objective.predict(trial.features)
+        missing = set(trial.specs) - set(guess)
+        if missing == set(trial.specs) and not guess:
             raise Skip("predict guesses nothing.")
         require(not missing, f"predict must guess every target; {', '.join(sorted(missing))} is missing.")
         for name, each in guess.items():
-            fits = len(each) == len(asked.batch) and bool(each.isfinite().all())
-            require(fits, f"The guess of '{name}' must be finite, a row for each of {len(asked.batch)} samples.")
+            fits = len(each) == len(trial.batch) and bool(each.isfinite().all())
+            require(fits, f"The guess of '{name}' must be finite, a row for each of {len(trial.batch)} samples.")

@@ -51,17 +51,20 @@ def declares_what_it_makes(case: SplitCase) -> None:
     """The declared kinds of targets, sights, views, x's modality and `hidden` are those of the specs."""
     (spec, targets), traits = case.specs, case.component.traits
     kinds = {each.kind for each in targets.values()}
-    require(kinds == traits["targets"][case.where], told(case, "targets", set(traits["targets"][case.where]), kinds))
+    require(
+        kinds == traits["targets"][case.where],
+        describe_mismatch(case, "targets", set(traits["targets"][case.where]), kinds),
+    )
     sees = {each.sees for each in targets.values()}
-    require(sees <= traits["sees"], told(case, "sees", set(traits["sees"]), sees))
+    require(sees <= traits["sees"], describe_mismatch(case, "sees", set(traits["sees"]), sees))
     gives = traits["gives"] or case.where
-    require(spec.modality == gives, told(case, "gives", gives, spec.modality))
-    require(traits["views"] in (None, spec.views), told(case, "views", traits["views"], spec.views))
+    require(spec.modality == gives, describe_mismatch(case, "gives", gives, spec.modality))
+    require(traits["views"] in (None, spec.views), describe_mismatch(case, "views", traits["views"], spec.views))
     hidden = all(each.hidden for each in targets.values())
-    require(hidden == traits["hidden"], told(case, "hidden", traits["hidden"], hidden))
+    require(hidden == traits["hidden"], describe_mismatch(case, "hidden", traits["hidden"], hidden))
 
 
-def told(case: SplitCase, trait: str, declared: object, found: object) -> str:
+def describe_mismatch(case: SplitCase, trait: str, declared: object, found: object) -> str:
     """The message for a trait that is not true."""
     return f"{case.id} declares {trait} = {declared}; its spec says {found}. Correct the declaration."
 
@@ -245,10 +248,10 @@ def padding_is_not_asked(case: SplitCase) -> None:
         require(same, "x must not hold what padding is; where x is present, it changes with what stands there.")
     for name, target in ours[1].items():
         other = theirs[1][name]
-        asked = torch.ones(target.value.shape[:2]) if target.weight is None else target.weight
-        while asked.ndim < target.value.ndim:
-            asked = asked[..., None]
-        same = ((target.value.float() - other.value.float()).abs() * (asked > 0)).max() < 1e-3
+        trial = torch.ones(target.value.shape[:2]) if target.weight is None else target.weight
+        while trial.ndim < target.value.ndim:
+            trial = trial[..., None]
+        same = ((target.value.float() - other.value.float()).abs() * (trial > 0)).max() < 1e-3
         require(same, f"'{name}' must not ask for padding; what is asked changes with what stands there.")
 
 

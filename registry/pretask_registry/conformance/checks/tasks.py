@@ -93,8 +93,8 @@ def overfits_one_batch(case: TaskCase) -> None:
         optimizer.step()
         if isinstance(task.objective, AfterStep):
             task.objective.after_step(task.model, (number + 1) / STEPS)
-    told = f"from {losses[0]:.4g} to {losses[-1]:.4g}, where a blind guess has {blind(task, losses[0]):.4g}"
-    raise Failure(f"Eight samples must be learned in {STEPS} steps; the loss went {told}.")
+    change = f"from {losses[0]:.4g} to {losses[-1]:.4g}, where a blind guess has {blind(task, losses[0]):.4g}"
+    raise Failure(f"Eight samples must be learned in {STEPS} steps; the loss went {change}.")
 
 
 def learned(losses: list[float], start: float) -> bool:
@@ -129,8 +129,8 @@ def gradient_reaches_every_parameter(case: TaskCase) -> None:
 @check("task")
 def labels_make_no_difference(case: TaskCase) -> None:
     """Trained on the same samples with other labels, the weights are the same, bit for bit."""
-    told = difference(first_run(case), trained(case, shuffled(case.samples)), 0.0)
-    require(not told, f"Labels must not reach the training; with other labels, {told}.")
+    change = difference(first_run(case), trained(case, shuffled(case.samples)), 0.0)
+    require(not change, f"Labels must not reach the training; with other labels, {change}.")
 
 
 @check("task")
@@ -138,8 +138,8 @@ def same_seed_same_weights(case: TaskCase) -> None:
     """Two runs of one seed give the same weights, whatever the ambient seed."""
     ours = first_run(case)
     ambient.seed_everything(2)
-    told = difference(ours, trained(case, case.samples), 0.0)
-    require(not told, f"A run must follow from its seed; with another ambient seed, {told}.")
+    change = difference(ours, trained(case, case.samples), 0.0)
+    require(not change, f"A run must follow from its seed; with another ambient seed, {change}.")
 
 
 def first_run(case: TaskCase) -> dict[str, torch.Tensor]:
@@ -181,8 +181,10 @@ def split_runs_outside_autocast(case: TaskCase) -> None:
     batch = batch_of(case.samples, task.split, 16)
     plain = exchanged_values(task, batch, case.seed)
     with torch.autocast(CPU.type, torch.bfloat16):
-        told = difference(plain, exchanged_values(task, batch, case.seed), 0.0)
-    require(not told, f"A split must run outside autocast, or precision changes the lesson; under bfloat16, {told}.")
+        change = difference(plain, exchanged_values(task, batch, case.seed), 0.0)
+    require(
+        not change, f"A split must run outside autocast, or precision changes the lesson; under bfloat16, {change}."
+    )
 
 
 def exchanged_values(task: Task, batch: Batch, seed: int) -> dict[str, torch.Tensor]:
