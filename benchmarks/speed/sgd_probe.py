@@ -33,6 +33,7 @@ from pretask.extraction import extract
 from pretask.pooling import pool
 from pretask.pretext_score import evaluating
 from pretask_bench.records.provenance import collect
+from pretask_bench.runs.parts import build_parts
 from pretask_bench.runs.plan import make_plan
 from pretask_plugins.evaluators.probes.linear import LinearProbe
 from pretask_plugins.evaluators.probes.validation_split import LabeledPart, ProbeData, split_stratified

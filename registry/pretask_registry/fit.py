@@ -137,9 +137,14 @@ def share(ours: set[Any], theirs: set[Any]) -> float:
 
 
 def traits_of(component: Component) -> set[Any]:
-    """Traits as a set of facts: ("modality", "text"), ("targets", ("text", "categories")), ("hidden", True)."""
+    """Return traits as a set of facts: ("modality", "text"), ("targets", ("text", "categories")), ("hidden", True).
+
+    What is declared of numbers says nothing of what fits.
+    """
     facts: set[Any] = set()
     for name, value in component.traits.items():
+        if name in ("metrics", "headline"):
+            continue
         if isinstance(value, Mapping):
             facts |= {(name, (key, each)) for key, inside in value.items() for each in inside}
         else:

@@ -3,6 +3,7 @@
 Cells are short, because there may be ten thousand rows: a cell is a number, its half interval, and a class.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -12,8 +12,8 @@ from typing import Any
 from pretask import Incompatible, PretaskError, Unknown
 from pretask_registry import Registered, Registry
 
-from pretask_bench.runs.plan import Plan, make_plan
 from pretask_bench.records.record import Record
+from pretask_bench.runs.plan import Plan, make_plan
 from pretask_bench.runs.suites import Division, Suite
 
 

@@ -1,9 +1,9 @@
 """Cost: floating-point operations of training, counted by running a small step."""
 
 import torch
-from pretask.protocols import count_partners
 from pretask import Draws, Samples, Task
 from pretask.order import draw_batch
+from pretask.protocols import count_partners
 from torch import nn
 
 COUNTED = 16  # samples at most in the step that is counted: memory is not what it asks for

@@ -16,10 +16,10 @@ from pretask_registry import Registered, Registry, build
 
 from pretask_bench.records.agreement import Judged, judge, verdict
 from pretask_bench.records.encoders import BASELINES
-from pretask_bench.runs.plan import KINDS, RECIPE, Plan, make_plan, places_of
 from pretask_bench.records.record import Cell, Part, Record, build_record, cell_key, record_hash
 from pretask_bench.records.store import read_picture, write, write_picture
 from pretask_bench.records.verify import called, pictures_of
+from pretask_bench.runs.plan import KINDS, RECIPE, Plan, make_plan, places_of
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +82,9 @@ def rerun(
     check_data(plan, old.cell)
     found = {row.encoder for row in old.results}
     work = out / record_hash(old)[:12]
-    context = RunContext(work, device, again=True, baselines=tuple(each for each in BASELINES if each in found), say=say)
+    context = RunContext(
+        work, device, again=True, baselines=tuple(each for each in BASELINES if each in found), say=say
+    )
     new, path = run(registry, plan, context)
     forget_training(work)
     judged = [*judge(old, new)]

@@ -80,8 +80,8 @@ def run(registry: Registry, plan: Plan, context: RunContext) -> tuple[Record, Pa
         context.say(f"recorded with other code, so it runs anew: {listed(changed_modules(known[0].code, code))}")
     found = Findings(parts.cell, code, declare_numbers(plan))
     try:
-        for found in execute(registry, parts, context, clock, found):
-            pass
+        for grown in execute(registry, parts, context, clock, found):
+            found = grown
     except Interrupted:
         raise
     except Exception as error:
@@ -93,9 +93,7 @@ def run(registry: Registry, plan: Plan, context: RunContext) -> tuple[Record, Pa
     return record, path
 
 
-def execute(
-    registry: Registry, parts: Parts, context: RunContext, clock: Clock, found: Findings
-) -> Iterator[Findings]:
+def execute(registry: Registry, parts: Parts, context: RunContext, clock: Clock, found: Findings) -> Iterator[Findings]:
     """Train and measure; yield all that was found after every stage."""
     task = parts.compose(context.device)
     pretrain(registry, task, parts, context, clock, PRETRAIN)
@@ -165,7 +163,7 @@ def expected_baselines(plan: Plan, context: RunContext) -> set[str]:
 def find_record(
     store: Path, cell: Cell, code: Mapping[str, str], baselines: Collection[str]
 ) -> tuple[Record, Path] | None:
-    """Return a complete record of this very cell with these baselines, of this code where there is one, else of other."""
+    """Return a complete record of this very cell with these baselines: of this code where there is one."""
     if not store.is_dir():
         return None
     key, other = cell_key(cell), None

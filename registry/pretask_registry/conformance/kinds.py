@@ -135,7 +135,7 @@ class ObjectiveCase(Case):
     """An objective for one kind of target, in tasks composed with installed splits and models."""
 
     @cached_property
-    def tasks(self) -> tuple["Asked", ...]:
+    def tasks(self) -> tuple["Trial", ...]:
         """One task with an answer per position and one with an answer per sample, as far as there are such splits."""
         found: dict[bool, Trial] = {}
         for parts, modality in self.candidates():
@@ -176,7 +176,7 @@ class Trial:
     targets: Targets
 
     @classmethod
-    def compose(cls, parts: material.Parts, samples: Samples, seed: int) -> "Asked":
+    def compose(cls, parts: material.Parts, samples: Samples, seed: int) -> "Trial":
         """The task of some parts on some samples."""
         task = material.small_task(parts, samples, seed)
         task.model.eval()

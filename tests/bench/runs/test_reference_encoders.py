@@ -5,13 +5,21 @@ from pathlib import Path
 import pytest
 import torch
 from pretask import Draws, Features, Inputs, InputSpec, PretaskError, Vocabulary
-from pretask_bench.runs.reference_encoders import NUMBERS, RawInput, bag_of_tokens, pooled_shape, supervised_split, choose_label, wanted
-from pretask_bench.runs.plan import make_plan
 from pretask_bench.runs.context import RunContext
+from pretask_bench.runs.plan import make_plan
+from pretask_bench.runs.reference_encoders import (
+    NUMBERS,
+    RawInput,
+    bag_of_tokens,
+    choose_label,
+    pooled_shape,
+    supervised_split,
+    wanted,
+)
 from pretask_bench.runs.run import run
 from pretask_plugins.data.image.digits import Digits
-from pretask_plugins.splits.whole import Whole
 from pretask_plugins.data.video.sprites import Sprites
+from pretask_plugins.splits.whole import Whole
 from pretask_registry import Registry
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 from pretask import PretaskError, Unknown
-from pretask_bench.records.agreement import judge, verdict
 from pretask_bench.cli.main import invoke
-from pretask_bench.runs.plan import make_plan
+from pretask_bench.records.agreement import judge, verdict
 from pretask_bench.records.record import Record, build_record, cell_key, pack_items
-from pretask_bench.runs.rerun import Rerun, file_rerun, plan_of, provenance, rerun
-from pretask_bench.runs.context import RunContext
-from pretask_bench.runs.run import run
 from pretask_bench.records.store import read, write, write_picture
+from pretask_bench.runs.context import RunContext
+from pretask_bench.runs.plan import make_plan
+from pretask_bench.runs.rerun import Rerun, file_rerun, plan_of, provenance, rerun
+from pretask_bench.runs.run import run
 from pretask_registry import Registry
 
 REGISTRY = Registry.load()

@@ -16,12 +16,12 @@ from PIL import Image
 from pretask import Incompatible, PretaskError
 from pretask.composition import Task
 from pretask_bench.cli.main import invoke
-from pretask_bench.runs.plan import make_plan, parse_setting
 from pretask_bench.records.record import Record, cell_key
+from pretask_bench.records.store import read_all
 from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.parts import build_parts
+from pretask_bench.runs.plan import make_plan, parse_setting
 from pretask_bench.runs.run import run
-from pretask_bench.records.store import read_all
 from pretask_registry import Registry
 
 REGISTRY = Registry.load()
@@ -264,5 +264,5 @@ def test_the_seconds_of_training_count_all_that_it_was_gone_on_with(tmp_path: Pa
     first = small_run(tmp_path)
     parts = {"data": "shapes", "model": "convnet"}
     plan = make_plan(REGISTRY, "relative-position", parts=parts, settings=SMALL, evaluators=("knn",))
-    again, _ = run(REGISTRY, plan, RunContext(tmp_path, torch.device("cpu"), again=True))  # its training is found finished
+    again, _ = run(REGISTRY, plan, RunContext(tmp_path, torch.device("cpu"), again=True))
     assert again.provenance.stages["pretrain"] == first.provenance.stages["pretrain"] > 0

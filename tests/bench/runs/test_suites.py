@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 import torch
 from pretask import PretaskError, Unknown
-from pretask_bench.runs.bench import Entry, execute_all, plan_suite
 from pretask_bench.cli.main import invoke
-from pretask_bench.runs.cost import training_flops
-from pretask_bench.runs.plan import make_plan
 from pretask_bench.records.record import Record, build_record
+from pretask_bench.runs.bench import Entry, execute_all, plan_suite
 from pretask_bench.runs.context import RunContext
+from pretask_bench.runs.cost import training_flops
 from pretask_bench.runs.parts import build_parts
+from pretask_bench.runs.plan import make_plan
 from pretask_bench.runs.suites import Suite, SuiteFile, fixed_by, read_suite
 from pretask_registry import Registry
 

@@ -6,7 +6,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from pretask_bench import cli
+from pretask_bench.cli import main as cli
 from pretask_registry import Registry
 from pretask_registry.conformance import Outcome, count, run, succeeded, update_golden
 from pretask_registry.conformance.kit import built_in_checks

@@ -184,7 +184,7 @@ def reads_no_wider_than_allowed(case: ObjectiveCase) -> None:
         if not spec.grid or len(spec.grid) != 1 or len(trial.specs) > 1:
             continue
         for sees, wider in (("past", ("all", "future")), ("present", ("all", "past", "future"))):
-            name, narrow = next(iter(trial.specs)), replace(spec, sees=sees)
+            name, narrow = next(iter(trial.specs)), replace(spec, sees=sees)  # type: ignore[arg-type]
             features, offered = poisoned(trial.features, sees, wider)
             made = offered_spec(trial, features, offered)
             if isinstance(made, FeatureSpec):

@@ -205,7 +205,7 @@ def test_of_regularisers_that_are_all_right_the_one_least_surprised_is_chosen() 
 def test_every_training_sample_is_its_own_nearest_neighbour() -> None:
     given = build_probe_data("test", task(), Planted(signal=0.0, train=64), Budget(), "", 0.5)
     same = replace(given, test=given.train)  # what was held out to choose on answers too
-    assert torch.equal(NearestNeighbors().answer(same, "layer2.mean", 1, 0.07), given.train.labels)
+    assert torch.equal(NearestNeighbors().predict(same, "layer2.mean", 1, 0.07), given.train.labels)
 
 
 def test_a_class_with_one_sample_is_refused_by_name() -> None:

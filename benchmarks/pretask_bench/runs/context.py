@@ -1,0 +1,69 @@
+"""Context: where and how a run happens; nothing here changes its numbers."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from pretask import PretaskError, Recipe
+from pretask.training import Trained
+
+from pretask_bench.records.encoders import RANDOM, RAW
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """Where and how a run happens.
+
+    Args:
+        out: Folder of runs and records.
+        device: cpu, cuda or cuda:N.
+        checkpoint_seconds: Between two checkpoints.
+        again: Whether to run what is already recorded.
+        baselines: Encoders that the trained one is held against.
+        say: Called with one line at a time of what is going on.
+    """
+
+    out: Path
+    device: torch.device
+    checkpoint_seconds: float = 60.0
+    again: bool = False
+    baselines: tuple[str, ...] = (RANDOM, RAW)
+    say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)
+
+    @property
+    def store(self) -> Path:
+        """The folder of records."""
+        return self.out / "records"
+
+
+class Interrupted(PretaskError):
+    """Ctrl-C was pressed; everything is saved."""
+
+    exit_code = 130
+
+
+def check_finished(trained: Trained, recipe: Recipe) -> None:
+    """Raise Interrupted where training was stopped before its budget was spent."""
+    if trained.interrupted:
+        steps = f"Stopped at step {trained.steps} of {recipe.steps} and saved."
+        raise Interrupted(f"{steps} Run the same command again to go on.")
+
+
+@dataclass
+class Clock:
+    """Seconds by stage."""
+
+    stages: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count the time inside for this stage."""
+        begin = time.monotonic()
+        try:
+            yield
+        finally:
+            self.stages[name] = self.stages.get(name, 0.0) + time.monotonic() - begin

@@ -1,0 +1,160 @@
+"""Stages: pretrain, score the pretext task, and measure encoders; each returns what it found."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import torch
+from pretask import Budget, Choice, Figure, Items, PretaskError, Task
+from pretask.cache import cache_folder
+from pretask.checkpoint import code_in, weights_of
+from pretask.order import shown_samples
+from pretask.pretext_score import score_held_out, score_trivial
+from pretask.progress import shown_progress
+from pretask.protocols import chance_of, scored_part
+from pretask.training import Trained, train
+from pretask_registry import Registered, Registry, build
+from pretask_registry.shortcut import shortcut
+
+from pretask_bench.records.code import Code, changed_modules, code_key, listed
+from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED
+from pretask_bench.records.metrics import declared_in_traits
+from pretask_bench.records.record import Pretext, Row, cell_key, measured, pack_items
+from pretask_bench.records.store import write_picture
+from pretask_bench.results.pretext import pretext_fields
+from pretask_bench.runs.context import Clock, RunContext, check_finished
+from pretask_bench.runs.parts import Parts
+from pretask_bench.runs.reference_encoders import choose_label, raw_input, supervised_split
+
+SHORTCUT_SAMPLES = 2048  # of each part, in which shortcuts are looked for
+
+
+def pretrain(registry: Registry, task: Task, parts: Parts, context: RunContext, clock: Clock, stage: str) -> None:
+    """Train a task in place, with progress shown and checkpoints kept, going on where it was stopped before.
+
+    Raises:
+        Interrupted: It was stopped again.
+    """
+    key, code = cell_key(parts.cell, without={"evaluators", "evaluated_on"}), parts.code(evaluated=False)
+    name = f"{parts.plan.name}-{key[:12]}"
+    folder = context.out / f"{name}-{code_key(code)[:8]}"
+    note_other_code(context, name, folder, key, code)
+    registry.call("pretask_run_event", event="pretrain-start", run=name, facts=asdict(parts.plan.recipe))
+    with shown_progress(parts.plan.name) as watch:
+        trained: Trained = train(
+            task,
+            parts.train,
+            seed=parts.plan.seed,
+            folder=folder,
+            key=key,
+            code=code,
+            checkpoint_seconds=context.checkpoint_seconds,
+            watch=watch,
+        )
+    facts = {"steps": trained.steps, "seconds": trained.seconds, "curve": trained.curve}
+    registry.call("pretask_run_event", event="pretrain-end", run=name, facts=facts)
+    clock.stages[stage] = trained.seconds  # of all times that it was gone on with
+    check_finished(trained, parts.plan.recipe)
+
+
+def note_other_code(context: RunContext, name: str, folder: Path, key: str, code: Code) -> None:
+    """Say which modules changed, where the same run was trained with other code and nothing of it can be used."""
+    others = [path for path in sorted(context.out.glob(f"{name}-*")) if path != folder]
+    found = [before for path in others if (before := code_in(path, key)) is not None]
+    if found and not folder.exists():
+        context.say(f"checkpoints of other code are left alone: {listed(changed_modules(found[-1], code))}")
+
+
+def score_pretext(parts: Parts, task: Task) -> Pretext:
+    """Score the task on held-out data, and the trivial predictors, fitted on the training samples that it was shown."""
+    held_out = parts.train if scored_part(parts.split) == "train" else parts.test
+    recipe, total = parts.plan.recipe, len(parts.train)
+    shown = shown_samples(parts.plan.seed, recipe.steps * recipe.batch, total)
+    trivial = score_trivial(task, parts.train, held_out, shown=shown)
+    declared = declared_in_traits(parts.plan.parts["objective"].component.traits)
+    seen = total if shown is None else len(shown)
+    fields = pretext_fields(score_held_out(task, held_out), trivial, seen, chance_of(task.objective), declared)
+    return Pretext.model_validate({**fields, "shortcut": find_shortcuts(parts)}, strict=False)
+
+
+def find_shortcuts(parts: Parts) -> dict[str, float]:
+    """Return how well low-level statistics of x predict y, of what is one class per sample; `TARGET.accuracy`."""
+    few = slice(0, SHORTCUT_SAMPLES)
+    train, test = (samples.some(few, f"the first {SHORTCUT_SAMPLES}") for samples in (parts.train, parts.test))
+    found = shortcut(parts.split, train, test, parts.plan.seed)
+    return {f"{name}.accuracy": probe.accuracy for name, probe in found.items()}
+
+
+def build_encoders(
+    registry: Registry, parts: Parts, context: RunContext, clock: Clock, trained: Task
+) -> Iterator[tuple[str, Task]]:
+    """Yield what is measured: the trained encoder, then those that it is held against."""
+    yield TRAINED, trained
+    if RANDOM in context.baselines:
+        yield RANDOM, parts.compose(context.device)
+    if RAW in context.baselines:
+        yield RAW, raw_input(trained)
+    if SUPERVISED in context.baselines:
+        labelled = label_parts(registry, parts)
+        task = labelled.compose(context.device)
+        pretrain(registry, task, labelled, context, clock, SUPERVISED)
+        yield SUPERVISED, replace(task, split=parts.split)
+
+
+def label_parts(registry: Registry, parts: Parts) -> Parts:
+    """Return the same network, recipe and budget for the labels that are measured, or the first ones of the data."""
+    wanted = [str(parts.plan.of(evaluator.name).get("label", "")) for evaluator in parts.plan.evaluators]
+    label = choose_label(parts.train, wanted)
+    registered = registry.find("objective", "pretask/cross-entropy@1")
+    name, named = f"{parts.plan.name}-{SUPERVISED}-{label}", {**parts.plan.parts, "objective": registered}
+    plan = replace(parts.plan, name=name, parts=named)
+    split = supervised_split(parts.split, parts.train, label)
+    return replace(parts, plan=plan, split=split, objective=build(registered))
+
+
+def measure_all(registry: Registry, parts: Parts, context: RunContext, clock: Clock, trained: Task) -> Iterator[Row]:
+    """Yield a row for every encoder and evaluator; what cannot be asked of raw input is left out, and said."""
+    for encoder, task in build_encoders(registry, parts, context, clock, trained):
+        for evaluator in parts.plan.evaluators:
+            if encoder != TRAINED and evaluator.component.traits["needs"] == "objective":
+                continue
+            context.say(f"{evaluator.name} on {encoder} features")
+            try:
+                with clock.stage(f"{evaluator.name}.{encoder}"):
+                    yield measure(evaluator, task, parts, encoder, context.store)
+            except PretaskError as error:
+                if encoder != RAW:
+                    raise
+                context.say(f"left out: {error}")
+
+
+def measure(evaluator: Registered, task: Task, parts: Parts, encoder: str, store: Path) -> Row:
+    """Return one row: what an evaluator yields, sorted into numbers, items, choices and pictures."""
+    numbers: dict[str, float] = {}
+    items: dict[str, Any] = {}
+    chosen: dict[str, str] = {}
+    pictures = []
+    budget = Budget(seed=parts.plan.seed, cache=str(cache_folder()))
+    for name, value in build(evaluator, parts.plan.of(evaluator.name))(task, parts.on, budget):
+        if isinstance(value, Items):
+            items[name] = pack_items(value.correct.bool(), parts.on("test").fingerprint)
+        elif isinstance(value, Choice):
+            chosen[name] = value.value
+        elif isinstance(value, Figure):
+            pictures.append({"name": name, "caption": value.caption, "png": write_picture(store, value.png)})
+        else:
+            numbers[name] = float(value)
+    found = {**measured(numbers), "items": items, "chosen": chosen, "pictures": pictures}
+    return Row.model_validate({"encoder": encoder, "evaluator": evaluator.id, **found}, strict=False)
+
+
+def hash_weights(task: Task) -> str:
+    """Return the hash of all trained numbers, by name, so that a rerun can be called exact."""
+    digest = sha256()
+    weights: Mapping[str, torch.Tensor] = weights_of({"model": task.model, "objective": task.objective})
+    for name, value in sorted(weights.items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
