@@ -11,8 +11,8 @@ from pretask_bench.runs.suites import Fixed, Suite, SuiteFile
 
 LINEAR = {"evaluator": "linear", "metric": "accuracy", "chance": "majority"}
 KNN = {"evaluator": "knn", "metric": "accuracy", "chance": 0.1}
-DATA = ("pretask/shapes@1", {"samples": 64})
-EVALUATORS: dict[str, dict[str, Any]] = {"pretask/linear@1": {"held_out": 0.1}, "pretask/knn@1": {"most": 20}}
+DATA = ("pretask/shapes@1", {"size": 64})
+EVALUATORS: dict[str, dict[str, Any]] = {"pretask/linear@1": {"val_fraction": 0.1}, "pretask/knn@1": {"most": 20}}
 BASELINES = {"random-init": 0.3, "raw-input": 0.25, "supervised": 0.9}
 ITEMS = 100
 

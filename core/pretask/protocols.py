@@ -91,12 +91,12 @@ class ScoredOn(Protocol):
         ...
 
 
-def count_partners(split: SplitFn) -> int:
+def count_partners(split: object) -> int:
     """Return how many other samples a split needs beside each one."""
     return split.partners if isinstance(split, HasPartners) else 0
 
 
-def scored_part(split: SplitFn) -> str:
+def scored_part(split: object) -> str:
     """Return the part of a data set on which a split's task is scored."""
     return split.scored_on if isinstance(split, ScoredOn) else "test"
 
@@ -181,7 +181,7 @@ class AfterStep(Protocol):
         ...
 
 
-def chance_of(objective: Objective) -> Mapping[str, float]:
+def chance_of(objective: object) -> Mapping[str, float]:
     """Return what a prediction which has seen nothing reaches, by part; empty where an objective does not know."""
     return objective.chance if isinstance(objective, HasChance) else {}
 

@@ -12,15 +12,15 @@ FACTS: dict[str, Any] = {
     "cell": {
         "task": "pretask/relative-position@1",
         "split": {"id": "pretask/relative-position@1", "options": {"patch": 24, "jitter": 2}},
-        "objective": {"id": "pretask/cross-entropy@1", "options": {"smoothing": 0.0}},
+        "objective": {"id": "pretask/cross-entropy@1", "options": {"label_smoothing": 0.0}},
         "model": {"id": "pretask/convnet@1", "options": {"widths": [16, 32], "name": "größe"}},
         "data": {
             "id": "pretask/shapes@1",
-            "options": {"samples": 4096},
+            "options": {"size": 4096},
             "fingerprints": {"train": "a" * 32, "test": "b" * 32},
         },
         "evaluated_on": None,
-        "evaluators": {"pretask/linear@1": {"held_out": 0.1}},
+        "evaluators": {"pretask/linear@1": {"val_fraction": 0.1}},
         "recipe": {"optimizer": "sgd", "lr": 0.1, "batch": 256, "steps": 500},
         "artifact": None,
         "seed": 0,
@@ -84,9 +84,9 @@ def facts() -> dict[str, Any]:
 
 
 @pytest.fixture
-def text() -> str:
+def text(facts: dict[str, Any]) -> str:
     """The same record as JSON text, keys in the order of writing."""
-    return json.dumps(FACTS)
+    return json.dumps(facts)
 
 
 @pytest.fixture(scope="session")

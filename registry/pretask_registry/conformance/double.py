@@ -18,7 +18,7 @@ class DoubleSplit:
 
     def __init__(self, split: object) -> None:
         self.split = split
-        self.partners = count_partners(split)  # type: ignore[arg-type]  # any split
+        self.partners = count_partners(split)
 
     def __getattr__(self, name: str) -> object:
         return getattr(self.split, name)

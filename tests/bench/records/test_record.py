@@ -44,6 +44,15 @@ GOLDEN_CELL_KEY = "9dc74419c521fcd80b5ffae4af3b7ea4d38ed2ca6e184d18c4185c561e295
 GOLDEN_RECORD_HASH = "ed93f2d681cf60ba93c5600270b7286aaf0e208e16e1937533ebcb126277c57d"
 
 
+@pytest.fixture
+def facts(facts: dict[str, Any]) -> dict[str, Any]:
+    """The record as it was first written: its bytes, its hash and its key stay, whatever options are called later."""
+    facts["cell"]["data"]["options"] = {"samples": 4096}
+    facts["cell"]["evaluators"] = {"pretask/linear@1": {"held_out": 0.1}}
+    facts["cell"]["objective"]["options"] = {"smoothing": 0.0}
+    return facts
+
+
 def nested(depth: int) -> Any:
     return [nested(depth - 1)] if depth else 0
 

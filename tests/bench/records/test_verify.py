@@ -248,7 +248,8 @@ def test_data_that_can_be_made_here_is_held_against_its_fingerprint(
 ) -> None:
     monkeypatch.setenv("PRETASK_CACHE", str(tmp_path / "cache"))
     put(
-        tmp_path / "records", changed(honest, other(cell__data__id="pretask/digits@1", cell__data__options={"size": 8}))
+        tmp_path / "records",
+        changed(honest, other(cell__data__id="pretask/digits@1", cell__data__options={"image_size": 8})),
     )
     assert invoke(["verify", str(tmp_path / "records"), "--recompute-data", "--json"]) == 1
     wrong = [each for each in json.loads(capsys.readouterr().out)["findings"] if each["fault"]]
@@ -262,7 +263,7 @@ def test_data_that_is_not_installed_or_lies_elsewhere_or_would_be_fetched_is_lef
         ("acme/secret@1", {}),
         ("pretask/folder@1", {"root": "photos"}),
         ("pretask/torchvision@1", {"name": "MNIST", "download": True}),
-        ("pretask/digits@1", {"size": "__import__('os')"}),
+        ("pretask/digits@1", {"image_size": "__import__('os')"}),
     ):
         put(tmp_path, changed(honest, other(cell__data__id=data, cell__data__options=options)))
     invoke(["verify", str(tmp_path), "--recompute-data", "--json"])

@@ -105,18 +105,18 @@ def test_the_cell_holds_full_ids_and_every_option_with_its_default(tmp_path: Pat
 
 def test_an_encoder_is_measured_on_other_data_and_the_record_says_so(tmp_path: Path) -> None:
     parts = {"data": "shapes", "model": "convnet", "on": "shapes"}
-    settings = {**SMALL, "on.size": 48, "on.samples": 80, "on.test": 40}
+    settings = {**SMALL, "on.image_size": 48, "on.size": 80, "on.test_size": 40}
     plan = make_plan(REGISTRY, "relative-position", parts=parts, settings=settings, evaluators=["knn"])
     record, _ = run(REGISTRY, plan, RunContext(tmp_path, torch.device("cpu")))
     other = record.cell.evaluated_on
     assert other is not None
-    assert (record.cell.data.options["size"], other.options["size"]) == (32, 48)
+    assert (record.cell.data.options["image_size"], other.options["image_size"]) == (32, 48)
     assert {row.items["accuracy"].test for row in record.results} == {other.fingerprints["test"]}
 
 
 def test_other_data_that_the_encoder_cannot_read_is_refused_before_training(tmp_path: Path) -> None:
     parts = {"data": "shapes", "model": "convnet", "on": "digits"}
-    plan = make_plan(REGISTRY, "relative-position", parts=parts, settings={**SMALL, "on.size": 32})
+    plan = make_plan(REGISTRY, "relative-position", parts=parts, settings={**SMALL, "on.image_size": 32})
     with pytest.raises(Incompatible, match="images of 3 channels"):
         run(REGISTRY, plan, RunContext(tmp_path, torch.device("cpu")))
 
