@@ -64,11 +64,13 @@ class Registry:
         plugins: Every entry point, whether it works or not.
         manager: Knows the hooks of those that work.
         dropped: Plugins and hooks that raised, and are not called again.
+        memory: What checks of the kit found out about all of it, for the checks after them.
     """
 
     plugins: tuple[Plugin, ...]
     manager: PluginManager
     dropped: set[tuple[str, str]] = field(default_factory=set)
+    memory: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def load(cls, path: list[str] | None = None, files: Iterable[Path] = ()) -> "Registry":

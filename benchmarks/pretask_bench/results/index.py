@@ -5,10 +5,9 @@ A record's name is the hash of its bytes, so a known name needs no reading (that
 one that is damaged or of another version is made anew, and where it cannot be used the records themselves are read.
 """
 
-import gc
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
@@ -62,26 +61,13 @@ def glances(places: Iterable[Path | str]) -> tuple[list[Glance], list[Refused]]:
     """
     found: dict[str, Glance] = {}
     refused: list[Refused] = []
-    with uncollected():
-        for place in map(Path, places):
-            if place.is_dir():
-                for folder in stores_in(place):
-                    found |= of_store(folder, refused)
-            else:
-                found |= dict(read_some([place], refused))
+    for place in map(Path, places):
+        if place.is_dir():
+            for folder in stores_in(place):
+                found |= of_store(folder, refused)
+        else:
+            found |= dict(read_some([place], refused))
     return [found[name] for name in sorted(found)], refused
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """Keep the garbage collector from looking through all records again and again: there is no garbage among them."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def of_store(folder: Path, refused: list[Refused]) -> dict[str, Glance]:

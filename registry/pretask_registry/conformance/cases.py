@@ -60,6 +60,11 @@ class Case:
     where: str = ""
     seed: int = 0
 
+    @cached_property
+    def memory(self) -> dict[str, Any]:
+        """What checks of this case found out, for the checks after them."""
+        return {}
+
     @property
     def kind(self) -> str:
         """Of the component."""

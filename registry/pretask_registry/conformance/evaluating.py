@@ -89,7 +89,7 @@ def candidates(case: "EvaluatorCase") -> Iterator[tuple[Task, Given]]:
 
 def composed(case: "EvaluatorCase", data: Given) -> list[tuple[str, int, Task]]:
     """Plugin, number of weights and task of whatever declared tasks fit the data; remembered with the registry."""
-    known: dict[Any, list[tuple[str, int, Task]]] = case.registry.__dict__.setdefault("tiny_tasks", {})
+    known: dict[Any, list[tuple[str, int, Task]]] = case.registry.memory.setdefault("tiny_tasks", {})
     key = (case.where, case.seed, data.train.fingerprint)
     if key not in known:
         known[key] = []

@@ -54,7 +54,7 @@ def light_import(case: PluginCase) -> None:
 
 def imports(registry: Registry) -> dict[str, str]:
     """What is wrong with importing light modules, by module: all of them in one fresh process, once."""
-    known: dict[str, str] | None = registry.__dict__.get("imports")
+    known: dict[str, str] | None = registry.memory.get("imports")
     if known is None:
         modules = [each.module for each in registry.plugins if each.state in ("ok", "partly")]
         command = [sys.executable, "-c", PROBE, json.dumps(modules), json.dumps(HEAVY)]
@@ -62,7 +62,7 @@ def imports(registry: Registry) -> dict[str, str]:
         ran = subprocess.run(
             command, check=True, capture_output=True, text=True, timeout=SECONDS, env={**os.environ, "PYTHONPATH": path}
         )
-        known = registry.__dict__["imports"] = json.loads(ran.stdout)
+        known = registry.memory["imports"] = json.loads(ran.stdout)
     return known
 
 

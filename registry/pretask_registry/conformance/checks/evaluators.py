@@ -77,12 +77,12 @@ def second_run(case: EvaluatorCase) -> tuple[Yielded, str]:
 
     It is remembered for the next check.
     """
-    known: tuple[Yielded, str] | None = case.__dict__.get("second_run")
+    known: tuple[Yielded, str] | None = case.memory.get("second_run")
     if known is None:
         case.tried.task.model.train()
         ambient.seed_everything(5)
         before = ambient.states()
-        known = case.__dict__["second_run"] = (case.tried.again(), ambient.touched(before))
+        known = case.memory["second_run"] = (case.tried.again(), ambient.touched(before))
     return known
 
 

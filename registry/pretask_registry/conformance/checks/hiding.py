@@ -150,7 +150,7 @@ def repeated(batch: Batch, changed: Tensor) -> Batch:
 
 def moves(case: SplitCase) -> Iterator[Moved]:
     """What changes do, one kind of change after the other; what was found once is remembered for the next check."""
-    known: list[Moved] = case.__dict__.setdefault("moves", [])
+    known: list[Moved] = case.memory.setdefault("moves", [])
     yield from known
     batch = case.batch(FEWER if case.samples.data.ndim == 5 else SAMPLES)
     for number, changed in enumerate(changes(case, batch)):

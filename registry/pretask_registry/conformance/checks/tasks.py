@@ -145,9 +145,9 @@ def same_seed_same_weights(case: TaskCase) -> None:
 def first_run(case: TaskCase) -> dict[str, torch.Tensor]:
     """The weights after two steps, remembered for the next check."""
     ambient.seed_everything(1)
-    weights: dict[str, torch.Tensor] | None = case.__dict__.get("first_run")
+    weights: dict[str, torch.Tensor] | None = case.memory.get("first_run")
     if weights is None:
-        weights = case.__dict__["first_run"] = trained(case, case.samples)
+        weights = case.memory["first_run"] = trained(case, case.samples)
     return weights
 
 
