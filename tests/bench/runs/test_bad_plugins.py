@@ -96,7 +96,15 @@ def test_ctrl_c_ends_a_plugin_that_never_ends_and_names_it(tmp_path: Path, preta
     (tmp_path / "bad_plugin.py").write_text("import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(60)\n")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-m", "pretask_bench", "list"]
-    process = subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        env=environment,
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        # What a script starts in the background ignores it, and all below.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+    )
     began = time.monotonic()
     while not (tmp_path / "begun").exists() and time.monotonic() - began < 30:
         time.sleep(0.02)
