@@ -4,12 +4,10 @@ A number is called by its metric, with what it is measured on before a full stop
 `next.accuracy`, `nucleus 0.9: repetition`. What was not declared is shown plainly: never judged, never a headline.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 FRACTION = "fraction"  # from 0 to 1
-EXPLAINED = "fraction of variance"  # at most 1; below 0 what is worse than the mean
 LOSS = "loss"  # what an objective declares of the part that is named after its target alone
 
 
@@ -18,8 +16,8 @@ class Metric:
     """What is known of a number.
 
     Args:
-        unit: `fraction` or `fraction of variance` for what is shown in per cent; else the unit in a word, such as nats,
-            or nothing for a plain number.
+        unit: `fraction` for what lies from 0 to 1 and is shown in per cent; else the unit in a word, such as nats, or
+            nothing for a plain number.
         higher_is_better: None where neither way is better: a count, a share that describes the data.
     """
 
@@ -29,12 +27,7 @@ class Metric:
     @property
     def is_fraction(self) -> bool:
         """Whether it is shown in per cent."""
-        return self.unit in (FRACTION, EXPLAINED)
-
-    @property
-    def minimum(self) -> float:
-        """What no value of it is below."""
-        return 0.0 if self.unit == FRACTION else -math.inf
+        return self.unit == FRACTION
 
     @property
     def lower_is_better(self) -> bool:

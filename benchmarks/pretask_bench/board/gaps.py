@@ -27,7 +27,7 @@ def fault_of(record: Record, row: Row | None, measure: Measure, metric: str, enc
     if row is None or value is None:
         return [name]
     declared = declared_by(record, row.evaluator).metric(metric)
-    if declared.is_fraction and not declared.minimum <= value <= 1:
+    if declared.is_fraction and not 0 <= value <= 1:
         return [f"{name} as a {declared.unit} (it is {value:.3g})"]
     items = row.items.get(metric)
     if items is not None and abs(items.share - value) > 1e-4:

@@ -94,7 +94,7 @@ def verify(places: Iterable[Path | str], registry: Registry | None = None) -> Ve
         for check, answers in record_answers(record, settler):
             found.ask(check, path, answers)
         found.unchecked.update(settler.unchecked(record))
-        count_unchecked(found, path, record)
+        count_unchecked(found, record)
         check_pictures(found, path, record)
     for check, compare in STORE_CHECKS.items():
         for path, answer in compare(found.records):
@@ -135,13 +135,13 @@ def recomputed(record: Record) -> Answers:
 
 
 def in_range(record: Record) -> Answers:
-    """Every fraction between 0 and 1, chance levels included, and what is explained of a variance at most 1."""
+    """Every fraction between 0 and 1, chance levels included."""
     for where, numbers, find in numbers_of(record):
         for name, value in numbers.items():
             metric = find(name)
             if value is None or not metric.is_fraction:
                 continue
-            within = metric.minimum - ROUNDING <= value <= 1 + ROUNDING
+            within = -ROUNDING <= value <= 1 + ROUNDING
             yield None if within else f"{where} {name} is {value}, which no {metric.unit} can be"
 
 
@@ -263,7 +263,7 @@ def numbers_agree(first: Record, second: Record) -> bool:
     )
 
 
-def count_unchecked(found: Verification, path: Path, record: Record) -> None:
+def count_unchecked(found: Verification, record: Record) -> None:
     """Count the numbers that stand alone."""
     for row in record.results:
         bits = {name for name in row.items if name in row.metrics}
