@@ -1,7 +1,5 @@
 """Accumulation: the gradient of a step is that of its whole batch, in however many parts and on however many ranks."""
 
-import subprocess
-import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import whole_gradient
 from pretask import Draws
 from pretask.scoring import sum_weights
 from pretask_registry.conformance.material import batch_of
+from processes import run_ranks
 from torch import Tensor
 
 TASKS = whole_gradient.TASKS
@@ -38,8 +37,7 @@ def test_the_gradient_of_a_step_does_not_depend_on_its_parts(name: str, dtype: t
 @pytest.mark.slow
 def test_the_gradient_of_a_step_does_not_depend_on_the_number_of_ranks(tmp_path: Path) -> None:
     file = tmp_path / "gradients.pt"
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
-    subprocess.run([*command, whole_gradient.__file__, str(file)], check=True, capture_output=True, text=True)
+    run_ranks(2, whole_gradient.__file__, str(file))
     found = torch.load(file)
     assert len(found) == len(TASKS) * len(TOLERANCES)
     for name in TASKS:

@@ -3,13 +3,20 @@
 import ast
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from clean_room import HOUSE, Room
+from pretask_bench.cli.main import cli
 
 TEXT = (HOUSE / "CONTRIBUTING.md").read_text()
+DOCUMENTS = [HOUSE / "CONTRIBUTING.md", HOUSE / "README.md", *(HOUSE / "docs").glob("*.md")]
+PRETASK = {
+    line for path in DOCUMENTS for line in re.findall(r"^(?: {4})?(pretask .+)$", path.read_text(), re.MULTILINE)
+}
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 
@@ -36,7 +43,7 @@ def best(records: list[dict[str, Any]], split: str, metric: str) -> float:
     return max(each["pretext"]["metrics"][metric] for each in records if each["cell"]["split"]["id"] == split)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_every_command_works_from_an_empty_folder_to_the_board(clean_room: Room) -> None:
     folder = clean_room.work / "stranger"
     folder.mkdir()
@@ -55,6 +62,15 @@ def test_every_command_works_from_an_empty_folder_to_the_board(clean_room: Room)
     assert best(records, "local/halves@1", "half.accuracy") > 0.8
     assert "mirror" in (folder / "site" / "board.md").read_text()
     assert (folder / "pretask-halves" / "src" / "pretask_halves" / "halves.py").exists()
+
+
+@pytest.mark.parametrize("line", sorted(PRETASK))
+def test_every_command_of_the_documents_is_one_that_pretask_takes(line: str) -> None:
+    _, verb, *words = shlex.split(line, comments=True)
+    context = click.Context(cli, info_name="pretask")
+    command = cli.get_command(context, verb)
+    assert command is not None
+    command.make_parser(click.Context(command, info_name=verb)).parse_args(words)
 
 
 def test_the_function_to_edit_is_at_most_thirty_lines() -> None:

@@ -1,14 +1,13 @@
 """Checkpoints: nothing half-written is ever trusted, and a full disk loses nothing."""
 
 import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 from pretask import PretaskError
 from pretask.checkpoint import Progress, load, load_weights, save
+from processes import run_python
 from torch import nn
 
 
@@ -77,8 +76,7 @@ def test_a_full_disk_is_said_and_leaves_the_checkpoint_before(tmp_path: Path) ->
         "except PretaskError as error:\n    print(error)\n"
         "print(load(folder, modules, optimizer, Progress('k')).step, [path.name for path in folder.iterdir()])\n"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True)
-    message, left = done.stdout.splitlines()
+    message, left = run_python("-c", program, str(tmp_path)).out.splitlines()
     assert "Free some space and run the same command again." in message
     assert left == "1 ['step-000000001']"
 

@@ -1,7 +1,5 @@
 """A compiled run is refused where it would not compute what the eager one does."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +8,7 @@ from pretask.compiled import find_difference, keep_buffers, name_outputs
 from pretask.draws import mix
 from pretask.miscompilations import MISCOMPILATIONS, Miscompilation, find_suspects, is_of_this_torch
 from pretask.values import Inputs, Target
+from processes import run_python
 from torch import nn
 
 LABELS = torch.arange(4000) % 16
@@ -69,8 +68,7 @@ def test_every_known_miscompilation_still_happens_or_its_entry_is_taken_out(entr
         f"function = {entry.expression}\n"
         "print(torch.equal(function(*operands), torch.compile(function)(*operands)))\n"
     )
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    wrong = ran.stdout.strip() == "False"
+    wrong = run_python("-c", program).out.strip() == "False"
     assert wrong or not entry.certain, f"{entry.name} is mended in torch {torch.__version__}: delete its entry."
 
 
@@ -124,8 +122,8 @@ def test_a_step_that_is_compiled_wrongly_is_refused_before_it_trains_and_a_sound
     wrong: bool, told: str
 ) -> None:
     program = REFUSED.format(here=str(Path(__file__).parent), wrong=wrong)
-    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert ran.stdout.startswith(told), ran.stdout + ran.stderr[-2000:]
+    out = run_python("-c", program).out
+    assert out.startswith(told), out
     if wrong:
-        assert "y.brighter.value" in ran.stdout
-        assert ran.stdout.strip().endswith("Set recipe.compile=false.")
+        assert "y.brighter.value" in out
+        assert out.strip().endswith("Set recipe.compile=false.")

@@ -4,8 +4,6 @@ The seeds are fixed, so nothing is flaky. What the checks would find, and how of
 """
 
 import math
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 import torch
 from pretask import Draws, PretaskError
 from pretask.draws import mix, mix_int, name_key
+from processes import run_python
 from scipy import stats  # type: ignore[import-untyped]
 from torch import Tensor
 
@@ -398,5 +397,4 @@ for epoch in range(3):
 @pytest.mark.slow
 def test_compiled_draws_equal_eager_ones_and_one_graph_serves_all_epochs() -> None:
     # In a process of its own: the import hook that checks shapes in tests does not trace.
-    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    run_python("-c", COMPILED)

@@ -1,9 +1,7 @@
 """Training: what it promises of seeds, stops, kills, resumes and bad numbers."""
 
 import signal
-import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,12 +11,13 @@ from pretask import PretaskError, Recipe, Task
 from pretask.order import epoch_order, positions
 from pretask.pretext_score import held_out_loss
 from pretask.training import share, train, use_channels_last
+from processes import run_python, run_ranks, start_python, wait_until
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from tiny import RECIPE, samples, task, weights
 
-SCRIPT = [sys.executable, str(Path(__file__).with_name("tiny.py"))]
+SCRIPT = str(Path(__file__).with_name("tiny.py"))
 
 
 def trained(recipe: Recipe = RECIPE, **how: object) -> Task:
@@ -86,33 +85,27 @@ def test_a_checkpoint_of_another_run_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_run_killed_in_the_middle_ends_with_the_weights_of_one_never_killed(tmp_path: Path) -> None:
-    steps = "1500"
-    calm = subprocess.run([*SCRIPT, str(tmp_path / "calm"), steps, "1000"], capture_output=True, text=True, check=True)
-    process = subprocess.Popen([*SCRIPT, str(tmp_path / "killed"), steps, "0.05"])
-    for _ in range(3):
-        wait_for_checkpoints(tmp_path / "killed")
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process = subprocess.Popen([*SCRIPT, str(tmp_path / "killed"), steps, "0.05"])
-    process.wait()
-    last = subprocess.run(
-        [*SCRIPT, str(tmp_path / "killed"), steps, "1000"], capture_output=True, text=True, check=True
-    )
-    assert last.stdout == calm.stdout
-    assert last.stdout.startswith("1500 False")
+@pytest.mark.parametrize("kills", [3, pytest.param(60, marks=pytest.mark.exhaustive)])
+def test_a_run_killed_in_the_middle_ends_with_the_weights_of_one_never_killed(kills: int, tmp_path: Path) -> None:
+    steps = str(150 * kills)
+    calm = run_python(SCRIPT, str(tmp_path / "calm"), steps, "1000")
+    often = (SCRIPT, str(tmp_path / "killed"), steps, "0.05")
+    for _ in range(kills):
+        run = start_python(*often)
+        wait_for_checkpoint(tmp_path / "killed")
+        run.send(signal.SIGKILL)
+        assert run.wait() == -signal.SIGKILL
+    last = run_python(*often)
+    assert last.out == calm.out
+    assert last.out.startswith(f"{steps} False")
     weights_file = f"step-{int(steps):09d}/weights.safetensors"
     assert (tmp_path / "calm" / weights_file).read_bytes() == (tmp_path / "killed" / weights_file).read_bytes()
 
 
-def wait_for_checkpoints(folder: Path) -> None:
-    """Until a checkpoint exists that did not when this was called."""
+def wait_for_checkpoint(folder: Path) -> None:
+    """Wait until a checkpoint exists that did not when this was called."""
     known = set(folder.glob("step-*"))
-    for _ in range(2000):
-        if set(folder.glob("step-*")) - known:
-            return
-        time.sleep(0.01)
-    raise AssertionError("no checkpoint came")
+    wait_until(lambda: bool(set(folder.glob("step-*")) - known))
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(tmp_path: Path) -> None:
@@ -186,17 +179,11 @@ def test_the_held_out_loss_is_the_mean_over_samples_and_changes_nothing() -> Non
     assert made.model.training
 
 
-@pytest.fixture
-def two_ranks(tmp_path: Path) -> list[str]:
-    port = str(20000 + int.from_bytes(tmp_path.name.encode()[-2:], "big") % 20000)
-    return [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node=2", f"--master_port={port}"]
-
-
 @pytest.mark.slow
-def test_two_ranks_learn_what_one_learns(two_ranks: list[str], tmp_path: Path) -> None:
+def test_two_ranks_learn_what_one_learns(tmp_path: Path) -> None:
     one, two = (tmp_path / name for name in ("one", "two"))
-    subprocess.run([*SCRIPT, str(one), "40", "1000"], check=True, capture_output=True)
-    subprocess.run([*two_ranks, SCRIPT[1], str(two), "40", "1000"], check=True, capture_output=True)
+    run_python(SCRIPT, str(one), "40", "1000")
+    run_ranks(2, SCRIPT, str(two), "40", "1000")
     from safetensors.torch import load_file
 
     alone, together = (load_file(folder / "step-000000040/weights.safetensors") for folder in (one, two))
@@ -214,4 +201,4 @@ def test_a_compiled_step_trains_as_a_plain_one(tmp_path: Path) -> None:
         "one, two = map(weights, made)\n"
         "assert all(torch.allclose(value, two[name], atol=1e-4) for name, value in one.items())\n"
     )
-    subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, cwd=tmp_path)
+    run_python("-c", program, folder=tmp_path)

@@ -102,7 +102,7 @@ def imports_of(module: str, packages: frozenset[str]) -> tuple[str, ...]:
     if path is None:
         return ()
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    named = (each for node in import_statements(syntax_of(path)) for each in named_by(node, package))
+    named = (each for node in import_statements(ast.parse(source_read(path))) for each in named_by(node, package))
     own = [(module, name) for module, name in named if module.partition(".")[0] in packages]
     return tuple(dict.fromkeys(home_of(module, name) if name else module for module, name in own))
 
@@ -162,13 +162,19 @@ def origin_of(module: str) -> str | None:
 
 def hash_of(path: Path) -> str:
     """Return the hash of what a file says, whatever its comments, docstrings and layout."""
-    return sha256(meaning(syntax_of(path)).encode()).hexdigest()[:DIGITS]
+    return hash_of_source(source_read(path))
 
 
 @cache
-def syntax_of(path: Path) -> ast.Module:
-    """Return the syntax tree of a file as it is when this process first asks, which is the code that it runs."""
-    return ast.parse(path.read_bytes())
+def source_read(path: Path) -> bytes:
+    """Return a file as it is when this process first asks, which is the code that it runs."""
+    return path.read_bytes()
+
+
+@cache
+def hash_of_source(source: bytes) -> str:
+    """Return the hash of the meaning of a source: tens of milliseconds for a long one, so each is read once."""
+    return sha256(meaning(ast.parse(source)).encode()).hexdigest()[:DIGITS]
 
 
 def meaning(node: object) -> str:

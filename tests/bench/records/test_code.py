@@ -100,7 +100,7 @@ class Acme:
         """The registry of a process that has not imported anything of it yet."""
         for name in [name for name in sys.modules if name.startswith("acme_")]:
             del sys.modules[name]
-        for cached in (code.syntax_of, code.imports_of, code.origin_of):
+        for cached in (code.source_read, code.imports_of, code.origin_of):
             cached.cache_clear()
         return Registry.load([str(self.folder), *sys.path])
 

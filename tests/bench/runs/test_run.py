@@ -1,13 +1,12 @@
 """A run: one record, the random-init row beside the trained one, and nothing lost when it is stopped or fails."""
 
 import json
+import shutil
 import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -18,11 +17,13 @@ from pretask.composition import Task
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.record import Record, cell_key
 from pretask_bench.records.store import read_all
+from pretask_bench.runs import stages
 from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.parts import build_parts
 from pretask_bench.runs.plan import make_plan, parse_setting
 from pretask_bench.runs.run import run
 from pretask_registry import Registry
+from processes import run_python, start_python, wait_until
 
 REGISTRY = Registry.load()
 SMALL = {
@@ -62,10 +63,13 @@ COMMAND = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PRETASK_CACHE", str(tmp_path / "cache"))
+@pytest.fixture(scope="module", autouse=True)
+def _one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One cache for all tests of this file: data is decoded once."""
     torch.set_num_threads(1)  # sums over threads differ in their last bits, and a tie may then fall otherwise
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PRETASK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def small_run(out: Path, **changes: object) -> Record:
@@ -75,9 +79,39 @@ def small_run(out: Path, **changes: object) -> Record:
     return run(REGISTRY, plan, RunContext(out, torch.device("cpu")))[0]
 
 
-def test_a_run_writes_one_complete_record_with_random_init_and_raw_input_beside_it(tmp_path: Path) -> None:
-    record = small_run(tmp_path)
-    (stored,), refused = read_all([tmp_path / "records"])
+class Ran(NamedTuple):
+    """One run that several tests look at.
+
+    Args:
+        out: Its folder.
+        record: Its record.
+        measured: The tasks that evaluators measured, each with the weights of its encoder before that.
+    """
+
+    out: Path
+    record: Record
+    measured: list[tuple[Task, dict[str, torch.Tensor]]]
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    out, measured = tmp_path_factory.mktemp("runs"), []
+    measure = stages.measure
+
+    def watched(evaluator: object, task: Task, *rest: object) -> object:
+        before = {name: value.clone() for name, value in task.model.state_dict().items()}
+        row = measure(evaluator, task, *rest)  # type: ignore[arg-type]
+        measured.append((task, before))
+        return row
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stages, "measure", watched)
+        return Ran(out, small_run(out), measured)
+
+
+def test_a_run_writes_one_complete_record_with_random_init_and_raw_input_beside_it(ran: Ran) -> None:
+    record = ran.record
+    (stored,), refused = read_all([ran.out / "records"])
     assert stored == record
     assert not refused
     assert record.status == "complete"
@@ -95,8 +129,8 @@ def test_a_run_writes_one_complete_record_with_random_init_and_raw_input_beside_
     assert 0 < record.pretext.shortcut["position.accuracy"] < 0.8
 
 
-def test_the_cell_holds_full_ids_and_every_option_with_its_default(tmp_path: Path) -> None:
-    cell = small_run(tmp_path).cell
+def test_the_cell_holds_full_ids_and_every_option_with_its_default(ran: Ran) -> None:
+    cell = ran.record.cell
     assert cell.split.id == "pretask/relative-position@1"
     assert cell.split.options["standardize"] is True
     assert cell.recipe["warmup"] == 0.05
@@ -153,9 +187,8 @@ def test_a_place_is_not_part_of_the_cell_but_what_lies_there(tmp_path: Path) -> 
     assert cells[0].data.options["root"] == "photos"
 
 
-def test_the_same_run_is_not_computed_again(tmp_path: Path) -> None:
-    first, second = small_run(tmp_path), small_run(tmp_path)
-    assert first == second
+def test_the_same_run_is_not_computed_again(ran: Ran) -> None:
+    assert small_run(ran.out) == ran.record
 
 
 def test_a_run_that_has_no_baselines_is_not_computed_again_either(tmp_path: Path) -> None:
@@ -165,8 +198,8 @@ def test_a_run_that_has_no_baselines_is_not_computed_again_either(tmp_path: Path
     assert first == second
 
 
-def test_two_runs_of_one_cell_give_the_same_numbers(tmp_path: Path) -> None:
-    first, second = small_run(tmp_path / "one"), small_run(tmp_path / "two")
+def test_two_runs_of_one_cell_give_the_same_numbers(ran: Ran, tmp_path: Path) -> None:
+    first, second = ran.record, small_run(tmp_path)
     assert cell_key(first.cell) == cell_key(second.cell)
     assert first.results == second.results
     assert first.weights == second.weights
@@ -218,51 +251,28 @@ def test_the_table_shows_trained_random_and_their_difference(
 
 @pytest.mark.slow
 def test_ctrl_c_saves_says_how_to_go_on_and_the_second_start_ends_like_one_never_stopped(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pretask_bench", *COMMAND, "--set", "recipe.samples=9600", "--json"]
-    whole = subprocess.run([*command, "--out", "whole"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    process = subprocess.Popen([*command, "--out", "cut"], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    wait_until(lambda: any(line.startswith("relative-position ") for line in iter(process.stderr.readline, "")))  # type: ignore[union-attr]
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate()
-    assert process.returncode == 130, said
-    assert "Run the same command again to go on." in said
-    again = subprocess.run([*command, "--out", "cut"], cwd=tmp_path, capture_output=True, text=True, check=True)
-    (one,), (two,) = json.loads(whole.stdout), json.loads(again.stdout)
+    command = ["-m", "pretask_bench", *COMMAND, "--set", "recipe.samples=4800", "--json"]
+    whole = run_python(*command, "--out", "whole", folder=tmp_path)
+    stopped = start_python(*command, "--out", "cut", folder=tmp_path)
+    wait_until(lambda: "relative-position " in stopped.err)
+    stopped.send(signal.SIGINT)
+    assert stopped.wait() == 130, stopped.err
+    assert "Run the same command again to go on." in stopped.err
+    again = run_python(*command, "--out", "cut", folder=tmp_path)
+    (one,), (two,) = json.loads(whole.out), json.loads(again.out)
     assert one["weights"] == two["weights"]
     assert one["results"] == two["results"]
 
 
-def wait_until(done: Callable[[], bool]) -> None:
-    """Until something is so, at most a minute."""
-    for _ in range(600):
-        if done():
-            return
-        time.sleep(0.1)
-    raise AssertionError("never happened")
-
-
-def test_evaluation_never_changes_the_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[tuple[Task, dict[str, torch.Tensor]]] = []
-    import pretask_bench.runs.stages as module
-
-    plain = module.measure
-
-    def watched(evaluator: object, task: Task, *rest: object) -> object:
-        before = {name: value.clone() for name, value in task.model.state_dict().items()}
-        row = plain(evaluator, task, *rest)  # type: ignore[arg-type]
-        seen.append((task, before))
-        return row
-
-    monkeypatch.setattr(module, "measure", watched)
-    small_run(tmp_path)
-    for task, before in seen:
+def test_evaluation_never_changes_the_encoder(ran: Ran) -> None:
+    assert len(ran.measured) == 6
+    for task, before in ran.measured:
         assert all(torch.equal(value, before[name]) for name, value in task.model.state_dict().items())
 
 
-def test_the_seconds_of_training_count_all_that_it_was_gone_on_with(tmp_path: Path) -> None:
-    first = small_run(tmp_path)
+def test_the_seconds_of_training_count_all_that_it_was_gone_on_with(ran: Ran, tmp_path: Path) -> None:
+    shutil.copytree(ran.out, tmp_path, dirs_exist_ok=True)
     parts = {"data": "shapes", "model": "convnet"}
     plan = make_plan(REGISTRY, "relative-position", parts=parts, settings=SMALL, evaluators=("knn",))
     again, _ = run(REGISTRY, plan, RunContext(tmp_path, torch.device("cpu"), again=True))
-    assert again.provenance.stages["pretrain"] == first.provenance.stages["pretrain"] > 0
+    assert again.provenance.stages["pretrain"] == ran.record.provenance.stages["pretrain"] > 0

@@ -1,12 +1,10 @@
 """Every built-in component keeps what its kind promises; third parties write the same two lines."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 from pretask_registry.conformance import conformance
+from processes import run_python
 
 test_conformance = conformance("pretask")
 
@@ -25,13 +23,7 @@ EXHAUSTIVE = pytest.mark.exhaustive  # many minutes of compiling: every preset o
 )
 def test_every_built_in_compiles_in_one_graph_and_then_answers_as_before(kind: str, check: str, least: int) -> None:
     # In a process of its own: the import hook that checks shapes in tests does not trace.
-    ran = subprocess.run(
-        [sys.executable, "-m", "pretask_bench", "check", "pretask", "--kind", kind, "--only", check, "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-    )
-    outcomes = json.loads(ran.stdout)["outcomes"]
+    ran = run_python("-m", "pretask_bench", "check", "pretask", "--kind", kind, "--only", check, "--json")
+    outcomes = json.loads(ran.out)["outcomes"]
     assert len(outcomes) > least
     assert [outcome for outcome in outcomes if outcome["state"] != "passed"] == []

@@ -1,8 +1,6 @@
 """The kit finds what is broken: every mutant is caught by the check that is meant for it, and no sound twin is."""
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -13,6 +11,7 @@ from pretask_registry import Registry
 from pretask_registry.conformance.kinds import cases_of
 from pretask_registry.conformance.kit import run_cases
 from pretask_registry.conformance.outcomes import Outcome, format_outcome
+from processes import start_python
 
 TWINS = [(kind, twin) for kind, twins in KINDS.items() for twin in twins]
 CAUGHT: list[tuple[Mutant, str]] = []
@@ -78,15 +77,9 @@ def test_labels_that_a_compiler_gets_wrong_are_caught_and_named_and_the_sound_tw
 
 def check_elsewhere(name: str, check: str) -> dict[str, dict[str, Any]]:
     """The outcomes of one check of splits, by id, from a process that checks no shapes and so can compile."""
-    script = "import sys; from pretask_bench.cli.main import main; main(sys.argv[1:])"
-    ran = subprocess.run(
-        [sys.executable, "-c", script, "check", name, "--kind", "split", "--only", check, "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    return {outcome["id"]: outcome for outcome in json.loads(ran.stdout)["outcomes"]}
+    ran = start_python("-m", "pretask_bench", "check", name, "--kind", "split", "--only", check, "--json")
+    ran.wait()
+    return {outcome["id"]: outcome for outcome in json.loads(ran.out)["outcomes"]}
 
 
 def test_the_table_of_mutants_is_printed(capsys: Any) -> None:

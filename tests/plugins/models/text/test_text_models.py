@@ -1,7 +1,5 @@
 """Promises of the models of sequences: what a position sees, padding, layers, pooled, refusals."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +12,7 @@ from pretask_plugins.models.text.gpt2 import Gpt2
 from pretask_plugins.models.text.lstm import BiLstm, Lstm
 from pretask_plugins.models.text.sequence import last_present, mean_present, sight_mask
 from pretask_plugins.models.text.transformer import Transformer, rotary_angles, rotate
+from processes import run_python
 
 VOCABULARY = Vocabulary(50, (("pad", 0), ("class", 5)))
 SPEC = InputSpec("text", (12,), views=2, vocabulary=VOCABULARY)
@@ -323,7 +322,7 @@ for make, options in ((Transformer, {}), (Gpt2, {}), (Bert, {})):
 
 @pytest.mark.slow
 def test_attention_models_compile_as_one_graph() -> None:
-    subprocess.run([sys.executable, "-c", COMPILE], check=True, timeout=300)  # elsewhere, since checked types do not
+    run_python("-c", COMPILE)  # elsewhere, since checked types do not
 
 
 REMEMBERING = {
