@@ -4,7 +4,7 @@ Run by `torch.distributed.run` it writes the gradients of rank 0 to a file: FILE
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
 
@@ -70,16 +70,10 @@ def without_dropout(part: Registered) -> dict[str, float]:
     return {"dropout": 0.0} if "dropout" in resolved_options(part, {}) else {}
 
 
-def gradients(accumulate: int) -> Iterator[tuple[str, Tensor]]:
-    for name in TASKS:
-        for dtype in (torch.float32, DOUBLE):
-            yield f"{name} {dtype}", gradient(name, accumulate, dtype)
-
-
 if __name__ == "__main__":
     from accelerate import PartialState
 
     torch.set_num_threads(1)
-    found = dict(gradients(accumulate=2))
+    found = {name: gradient(name, accumulate=2, dtype=DOUBLE) for name in TASKS}
     if PartialState().is_main_process:
         torch.save(found, sys.argv[1])

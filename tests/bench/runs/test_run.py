@@ -251,7 +251,7 @@ def test_the_table_shows_trained_random_and_their_difference(
 
 @pytest.mark.slow
 def test_ctrl_c_saves_says_how_to_go_on_and_the_second_start_ends_like_one_never_stopped(tmp_path: Path) -> None:
-    command = ["-m", "pretask_bench", *COMMAND, "--set", "recipe.samples=4800", "--json"]
+    command = ["-m", "pretask_bench", *COMMAND, "--set", "recipe.samples=1600", "--json"]
     whole = run_python(*command, "--out", "whole", folder=tmp_path)
     stopped = start_python(*command, "--out", "cut", folder=tmp_path)
     wait_until(lambda: "relative-position " in stopped.err)
