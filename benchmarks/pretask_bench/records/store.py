@@ -14,6 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from pretask.errors import PretaskError
+from pretask.files import sync
 
 from pretask_bench.cli.terminal import visible
 from pretask_bench.records.canonical import canonical_bytes
@@ -52,9 +53,11 @@ def put(folder: Path, content: bytes, ending: str) -> Path:
         if path.is_file() and path.read_bytes() == content:
             return path
         folder.mkdir(parents=True, exist_ok=True)
-        write_through(temporary, content)
+        with temporary.open("xb") as file:
+            file.write(content)
+        sync(temporary)
         os.replace(temporary, path)
-        write_through_folder(folder)
+        sync(folder)
     except OSError as error:
         raise PretaskError(
             "the store", f"to write {path}", str(error), "Free some space, or name another folder."
@@ -63,25 +66,6 @@ def put(folder: Path, content: bytes, ending: str) -> Path:
         with suppress(OSError):
             temporary.unlink()
     return path
-
-
-def write_through(path: Path, content: bytes) -> None:
-    """Write a new file and bring it to the disk, so that a rename never outlives its content."""
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def write_through_folder(folder: Path) -> None:
-    """Bring a rename to the disk, where the system can open folders."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read_all(places: Iterable[Path | str]) -> tuple[list[Record], list[Refused]]:
