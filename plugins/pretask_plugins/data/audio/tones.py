@@ -69,7 +69,9 @@ class Tones:
         index = torch.arange(start, start + count)
         chunks = torch.split(index, CHUNK)
         pieces = [speak(Draws(chunk, self.seed).branch("tones"), length, self.noise_std) for chunk in chunks]
-        waves, words, voices = (torch.cat(parts) for parts in zip(*pieces, strict=True))
+        waves = torch.cat([wave for wave, _, _ in pieces])
+        words = torch.cat([word for _, word, _ in pieces])
+        voices = torch.cat([voice for _, _, voice in pieces])
         labels = {
             "class": Labels(words, tuple("-".join(map(str, word)) for word in WORDS)),
             "voice": Labels(voices, tuple(f"voice {voice}" for voice in range(VOICES))),
@@ -89,11 +91,8 @@ def speak(draws: Draws, size: int, noise: float) -> tuple[Float[Tensor, "B S"], 
     wave = torch.zeros(len(word), size)
     for formant in (0, 1):
         glide = torch.tensor(GLIDES, dtype=torch.float32)[kinds, formant]  # (B, Y, 2) Hz
-        glide = (
-            glide
-            * (1 + 0.12 * (voice - 1.5))[:, None, None]
-            * draws.uniform(f"glide {formant}", 3, 2, low=0.93, high=1.07)
-        )
+        glide = glide * (1 + 0.12 * (voice - 1.5))[:, None, None]  # the voice's own
+        glide = glide * draws.uniform(f"glide {formant}", 3, 2, low=0.93, high=1.07)
         hertz = glide[..., :1] + (glide[..., 1:] - glide[..., :1]) * inside
         phase = 2 * math.pi * (hertz / RATE).cumsum(-1)
         wave += (envelope * torch.sin(phase)).sum(1) * (0.6 if formant == 0 else 0.3)
