@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from pretask import Draws, Labels, Observed, PretaskError, Samples
+from pretask import Draws, Labels, Observed, Samples
 from pretask.cache import fingerprint
+from pretask.options import FROM_ONE, FROM_ZERO, require_range
 from torch import Tensor
 
 from pretask_plugins.data.parts import check_part
@@ -53,13 +54,8 @@ class Tones:
     noise_std: float = 0.05
 
     def __post_init__(self) -> None:
-        least = {"size": 1, "test_size": 1, "seconds": 1 / RATE, "noise_std": 0}
-        for name, number in least.items():
-            if not getattr(self, name) >= number:
-                got = f"{getattr(self, name)}"
-                raise PretaskError(
-                    "tones", f"data.{name} of at least {number}", got, f"Set a larger data.{name}.", exit_code=2
-                )
+        seconds = (1 / RATE, math.inf)  # one sample or more
+        require_range("tones", "data", self, size=FROM_ONE, test_size=FROM_ONE, seconds=seconds, noise_std=FROM_ZERO)
 
     def __call__(self, part: str, /) -> Samples:
         """The recordings of one part, labeled by word and by voice; made anew every time, in about a second."""
