@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from pretask.errors import PretaskError
+from pretask.files import sync_folder
 from pretask.pruning import bound, prune
 
 Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
@@ -273,9 +274,4 @@ def seal(folder: Path, facts: Mapping[str, Any], notes: Mapping[str, Any]) -> No
     text = json.dumps({"facts": dict(facts), "files": files, "notes": dict(notes)}, default=os.fspath)
     about = json.loads(text)  # as it will be read: lists for tuples, text for paths
     (folder / "entry.json").write_text(json.dumps({"about": about, "checksum": key_of(about)}), encoding="utf-8")
-    for path in [*folder.iterdir(), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
+    sync_folder(folder)

@@ -4,7 +4,6 @@ A folder is trusted only if its checksums hold, so what a kill or a full disk le
 """
 
 import json
-import os
 import shutil
 import uuid
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from torch.optim import Optimizer
 
 from pretask.cache import checksum
 from pretask.errors import PretaskError
+from pretask.files import sync_folder
 
 KEPT = 2  # checkpoints kept, so that a damaged newest one leaves another
 
@@ -58,7 +58,7 @@ def save(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer, progre
         files = {path.name: checksum(path) for path in sorted(temporary.iterdir())}
         about = {"version": 1, "progress": asdict(progress), "optimizer": numbers, "files": files}
         (temporary / "checkpoint.json").write_text(json.dumps(about))
-        sync(temporary)
+        sync_folder(temporary)
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
     except OSError as error:
@@ -171,13 +171,3 @@ def load_weights(path: Path, model: Module) -> None:
 def finite(parts: Mapping[str, Module]) -> bool:
     """Whether every weight is a finite number."""
     return all(bool(torch.isfinite(value).all()) for value in weights_of(parts).values() if value.is_floating_point())
-
-
-def sync(folder: Path) -> None:
-    """Bring a folder's files to the disk, so that a rename never outlives its content."""
-    for path in [*folder.iterdir(), folder]:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

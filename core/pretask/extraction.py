@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from pretask.cache import all_wanted, cached, rows_file
 from pretask.composition import Task
 from pretask.errors import PretaskError
+from pretask.hashing import tensor_bytes, weights_key
 from pretask.pooling import POOLINGS, content_of, no_content, pool, widest
 from pretask.pretext_score import evaluating
 from pretask.protocols import Budget
@@ -190,20 +191,6 @@ def picked(who: str, features: Features, positions: Bool[Tensor, "B L"]) -> Floa
     return vectors[positions]
 
 
-def weights_key(model: nn.Module) -> str:
-    """Hash of all parameters and buffers with their names, and of the model's settings as its text shows them."""
-    digest = blake2b(str(model).encode(), digest_size=16)
-    for name, value in sorted(model.state_dict().items()):
-        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
-        digest.update(bytes_of(value))
-    return digest.hexdigest()
-
-
-def bytes_of(value: Tensor) -> bytes:
-    """The bytes of a tensor of any type."""
-    return value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
-
-
 def fingerprint_of(part: Any) -> str:
     """Hash of what a part is: its class, its options and what it was fitted to, however deep inside."""
     digest = blake2b(digest_size=16)
@@ -219,7 +206,7 @@ def pieces(part: Any) -> Iterator[bytes]:
     yield f"{type(part).__module__}.{type(part).__qualname__}".encode()
     if isinstance(part, Tensor):
         yield f"{part.dtype} {tuple(part.shape)}".encode()
-        yield bytes_of(part)
+        yield tensor_bytes(part)
     elif hasattr(part, "__qualname__"):  # a function or a class
         yield part.__qualname__.encode()
     elif isinstance(part, nn.Module):

@@ -10,7 +10,8 @@ import pytest
 import torch
 from pretask import Budget, PretaskError, Task, Vocabulary, extraction
 from pretask.cache import mapped
-from pretask.extraction import extract, fingerprint_of, layer_batches, weights_key, write_layers
+from pretask.extraction import extract, fingerprint_of, layer_batches, write_layers
+from pretask.hashing import weights_key
 from pretask.pooling import pool
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "plugins/evaluators/probes"))

@@ -4,11 +4,8 @@ The page needs nothing else: its rules and its script are in it, and its policy 
 pictures that are in it, and nothing from anywhere.
 """
 
-import os
-import uuid
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from hashlib import sha256
 from importlib.resources import files
 from itertools import groupby, islice
@@ -18,6 +15,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from pretask.errors import PretaskError
+from pretask.files import write_whole
 from pretask_registry import Registry
 
 from pretask_bench.board.details import detail_of
@@ -179,13 +177,8 @@ def policy_hash(text: str) -> Markup:
 
 def write_text(path: Path, text: str) -> Path:
     """Write a file whole, by one rename; raises PretaskError where that cannot be done."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(text.encode())
-        os.replace(temporary, path)
+        write_whole(path, text.encode())
     except OSError as error:
-        with suppress(OSError):
-            temporary.unlink()
         raise PretaskError("the board", f"to write {path}", str(error), "Name another folder with --out.") from error
     return path

@@ -116,11 +116,10 @@ def overlap(train: "Samples", test: "Samples") -> int:
 
 def contents(samples: "Samples") -> Iterator[bytes]:
     """The hash of each sample; what is padded does not count."""
-    import torch
+    from pretask.hashing import tensor_bytes
 
     for index in range(len(samples)):
         sample = samples.data[index]
         if samples.present is not None and samples.present[index].shape == sample.shape:
             sample = sample[samples.present[index]]
-        raw = sample.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
-        yield blake2b(raw.tobytes(), digest_size=16).digest()
+        yield blake2b(tensor_bytes(sample), digest_size=16).digest()

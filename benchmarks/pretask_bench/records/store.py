@@ -7,13 +7,12 @@ begins with a dot, which no reader looks at. Pictures lie beside the records und
 
 import os
 import re
-import uuid
 from collections.abc import Iterable
-from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
 from pretask.errors import PretaskError
+from pretask.files import write_whole
 
 from pretask_bench.cli.terminal import visible
 from pretask_bench.records.canonical import canonical_bytes
@@ -47,41 +46,14 @@ def put(folder: Path, content: bytes, ending: str) -> Path:
     if len(content) > LARGEST:
         raise PretaskError("the store", f"files of at most {LARGEST} bytes", str(len(content)), "Keep fewer items.")
     path = folder / f"{sha256(content).hexdigest()}{ending}"
-    temporary = folder / f".{path.stem}.{uuid.uuid4().hex}"
     try:
-        if path.is_file() and path.read_bytes() == content:
-            return path
-        folder.mkdir(parents=True, exist_ok=True)
-        write_through(temporary, content)
-        os.replace(temporary, path)
-        write_through_folder(folder)
+        if not path.is_file() or path.read_bytes() != content:
+            write_whole(path, content)
     except OSError as error:
         raise PretaskError(
             "the store", f"to write {path}", str(error), "Free some space, or name another folder."
         ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()
     return path
-
-
-def write_through(path: Path, content: bytes) -> None:
-    """Write a new file and bring it to the disk, so that a rename never outlives its content."""
-    with path.open("xb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def write_through_folder(folder: Path) -> None:
-    """Bring a rename to the disk, where the system can open folders."""
-    if os.name == "nt":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def read_all(places: Iterable[Path | str]) -> tuple[list[Record], list[Refused]]:

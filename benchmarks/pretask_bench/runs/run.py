@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pretask.checkpoint import weights_of
+from pretask.hashing import hash_weights
 from pretask_registry import Registry
 
 from pretask_bench.records.code import changed_modules, listed
@@ -30,7 +32,7 @@ from pretask_bench.runs.context import Clock, Interrupted, RunContext
 from pretask_bench.runs.cost import training_flops
 from pretask_bench.runs.parts import Parts, build_parts, count_parameters
 from pretask_bench.runs.plan import Plan
-from pretask_bench.runs.stages import hash_weights, measure_all, pretrain, score_pretext
+from pretask_bench.runs.stages import measure_all, pretrain, score_pretext
 
 PRETRAIN = "pretrain"
 
@@ -99,7 +101,8 @@ def execute(registry: Registry, parts: Parts, context: RunContext, clock: Clock,
     pretrain(registry, task, parts, context, clock, PRETRAIN)
     with clock.stage("pretext"):
         flops = training_flops(parts.compose(context.device), parts.train, parts.plan.seed)
-        found = replace(found, flops=flops, pretext=score_pretext(parts, task), weights=hash_weights(task))
+        weights = hash_weights(weights_of({"model": task.model, "objective": task.objective}))
+        found = replace(found, flops=flops, pretext=score_pretext(parts, task), weights=weights)
     yield found
     for row in measure_all(registry, parts, context, clock, task):
         found = replace(found, results=(*found.results, row))

@@ -1,15 +1,13 @@
 """Stages: pretrain, score the pretext task, and measure encoders; each returns what it found."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import torch
 from pretask import Budget, Choice, Figure, Items, PretaskError, Task
 from pretask.cache import cache_folder
-from pretask.checkpoint import code_in, weights_of
+from pretask.checkpoint import code_in
 from pretask.order import shown_samples
 from pretask.pretext_score import score_held_out, score_trivial
 from pretask.progress import shown_progress
@@ -148,13 +146,3 @@ def measure(evaluator: Registered, task: Task, parts: Parts, encoder: str, store
             numbers[name] = float(value)
     found = {**measured(numbers), "items": items, "chosen": chosen, "pictures": pictures}
     return Row.model_validate({"encoder": encoder, "evaluator": evaluator.id, **found}, strict=False)
-
-
-def hash_weights(task: Task) -> str:
-    """Return the hash of all trained numbers, by name, so that a rerun can be called exact."""
-    digest = sha256()
-    weights: Mapping[str, torch.Tensor] = weights_of({"model": task.model, "objective": task.objective})
-    for name, value in sorted(weights.items()):
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

@@ -6,7 +6,10 @@ Axes: none.
 
 from typing import Any
 
-from pretask import Unknown
+from pretask import FeatureSpec, Incompatible, InputSpec, Unknown
+from pretask.composition import features_by_trial
+from pretask.specs import Sight
+from torch import nn
 
 
 def create_timm(name: str, channels: int, sides: tuple[int, ...], output_stride: int = 0) -> Any:
@@ -34,3 +37,31 @@ def create_timm(name: str, channels: int, sides: tuple[int, ...], output_stride:
         except TypeError:  # architectures differ in which of the arguments of a size they take
             continue
     raise Unknown(f"timm's '{name}' takes no {', '.join(wanted)}. Choose another model.name.")
+
+
+def largest_sides(spec: InputSpec, whole_spec: InputSpec) -> tuple[int, ...]:
+    """Return the height and width that cover x and the undivided sample, pixels."""
+    return tuple(max(pair) for pair in zip(spec.shape[1:], whole_spec.shape[1:], strict=True))
+
+
+def features_of_readable(
+    model: nn.Module, spec: InputSpec, streams: tuple[Sight, ...], *, who: str, needs: str, do: str
+) -> FeatureSpec:
+    """Return the spec of a model's features, from one pass on the meta device.
+
+    Args:
+        model: Whose architecture alone knows what sizes it reads.
+        spec: Of the inputs.
+        streams: The sights that it offers.
+        who: The model, for the error.
+        needs: What it reads, for the error.
+        do: What to do, for the error.
+
+    Raises:
+        Incompatible: The pass fails: the architecture cannot read images of this size.
+    """
+    try:
+        return features_by_trial(model, spec, streams)
+    except (RuntimeError, AssertionError, ValueError) as error:
+        got = f"{spec.modality} of shape {spec.shape} ({str(error).splitlines()[0]})"
+        raise Incompatible(who, needs, got, do) from error

@@ -31,7 +31,7 @@ def split_many(count: int = 8000) -> tuple[torch.Tensor, torch.Tensor, torch.Ten
     return batch.data, inputs.data[:, 0], targets["token"].weight.bool()  # type: ignore[union-attr]
 
 
-def bert(text: Observed, split: MaskTokens) -> Task:
+def bert(text: Observed, split: MaskTokens | MaskTokensPair) -> Task:
     return compose(text, split, lambda *specs: Bert(*specs, width=16, depth=1, heads=2, dropout=0.0), CrossEntropy)
 
 
@@ -190,7 +190,7 @@ def test_baselines_answer_every_target_and_bigrams_know_what_follows() -> None:
 
 
 @pytest.mark.parametrize("split", [SPLIT, PAIR])
-def test_baselines_prediction_what_their_split_asks_for_and_nothing_else(split: MaskTokens) -> None:
+def test_baselines_prediction_what_their_split_asks_for_and_nothing_else(split: MaskTokens | MaskTokensPair) -> None:
     batch = numbered(20, 16)
     batch = replace(batch, partners=batch.data[:, None])
     _, targets = split(batch, Draws(batch.index))
@@ -209,7 +209,9 @@ def test_where_x_hides_the_token_before_the_bigram_says_what_the_unigram_says() 
 
 
 @pytest.mark.parametrize(("split", "role"), [(MaskTokens(), "mask"), (MaskTokensPair(), "separator")])
-def test_a_vocabulary_without_the_token_is_refused_and_the_token_named(split: MaskTokens, role: str) -> None:
+def test_a_vocabulary_without_the_token_is_refused_and_the_token_named(
+    split: MaskTokens | MaskTokensPair, role: str
+) -> None:
     roles = tuple(pair for pair in VOCABULARY.special if pair[0] != role)
     with pytest.raises(Incompatible, match=f"none for '{role}'"):
         split.spec(Observed("text", (16,), "int64", vocabulary=Vocabulary(64, roles)))

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from pretask import Draws, Labels, Observed, PretaskError, Samples
+from pretask import Draws, Labels, Observed, Samples
 from pretask.cache import fingerprint
+from pretask.options import FROM_ONE, FROM_ZERO, require_range
 from torch import Tensor
 
 from pretask_plugins.data.parts import check_part
@@ -53,13 +54,8 @@ class Tones:
     noise_std: float = 0.05
 
     def __post_init__(self) -> None:
-        least = {"size": 1, "test_size": 1, "seconds": 1 / RATE, "noise_std": 0}
-        for name, number in least.items():
-            if not getattr(self, name) >= number:
-                got = f"{getattr(self, name)}"
-                raise PretaskError(
-                    "tones", f"data.{name} of at least {number}", got, f"Set a larger data.{name}.", exit_code=2
-                )
+        seconds = (1 / RATE, math.inf)  # one sample or more
+        require_range("tones", "data", self, size=FROM_ONE, test_size=FROM_ONE, seconds=seconds, noise_std=FROM_ZERO)
 
     def __call__(self, part: str, /) -> Samples:
         """The recordings of one part, labeled by word and by voice; made anew every time, in about a second."""
@@ -69,7 +65,9 @@ class Tones:
         index = torch.arange(start, start + count)
         chunks = torch.split(index, CHUNK)
         pieces = [speak(Draws(chunk, self.seed).branch("tones"), length, self.noise_std) for chunk in chunks]
-        waves, words, voices = (torch.cat(parts) for parts in zip(*pieces, strict=True))
+        waves = torch.cat([wave for wave, _, _ in pieces])
+        words = torch.cat([word for _, word, _ in pieces])
+        voices = torch.cat([voice for _, _, voice in pieces])
         labels = {
             "class": Labels(words, tuple("-".join(map(str, word)) for word in WORDS)),
             "voice": Labels(voices, tuple(f"voice {voice}" for voice in range(VOICES))),
@@ -89,11 +87,8 @@ def speak(draws: Draws, size: int, noise: float) -> tuple[Float[Tensor, "B S"], 
     wave = torch.zeros(len(word), size)
     for formant in (0, 1):
         glide = torch.tensor(GLIDES, dtype=torch.float32)[kinds, formant]  # (B, Y, 2) Hz
-        glide = (
-            glide
-            * (1 + 0.12 * (voice - 1.5))[:, None, None]
-            * draws.uniform(f"glide {formant}", 3, 2, low=0.93, high=1.07)
-        )
+        glide = glide * (1 + 0.12 * (voice - 1.5))[:, None, None]  # the voice's own
+        glide = glide * draws.uniform(f"glide {formant}", 3, 2, low=0.93, high=1.07)
         hertz = glide[..., :1] + (glide[..., 1:] - glide[..., :1]) * inside
         phase = 2 * math.pi * (hertz / RATE).cumsum(-1)
         wave += (envelope * torch.sin(phase)).sum(1) * (0.6 if formant == 0 else 0.3)

@@ -57,7 +57,8 @@ def paint_landscape(landscape: Landscape, size: int) -> Float[Tensor, "B 3 H W"]
     """Sky, two ridges of hills, ground with furrows that grow narrow towards the horizon."""
     line = centers(size)
     down, level = line[:, None], landscape.level.view(-1, 1, 1, 1)
-    sky, low, far, near = (color[..., None, None] for color in (*landscape.sky.unbind(1), *landscape.ground.unbind(1)))
+    sky, low = landscape.sky[..., None, None].unbind(1)  # (B, 3, 1, 1)
+    far, near = landscape.ground[..., None, None].unbind(1)
     canvas = blend(sky, low, (down / level).clamp(0, 1)).expand(-1, -1, size, size)
     for ridge, haze in enumerate((0.6, 0.3)):
         height, steps, phase = landscape.waves[:, ridge, :, None].unbind(1)  # (B, 1)
@@ -100,7 +101,7 @@ def paint_part(picture: np.ndarray, part: Brush) -> None:
     size = picture.shape[-1]
     rows, columns = window(part, size)
     u, v = own_coordinates(part, rows, columns, size)
-    width, height = (size * half for half in part.half)
+    width, height = size * part.half[0], size * part.half[1]
     off = DISTANCES[part.shape](u, v, width, height, part.taper)
     shade = (1 - SHADE_DEPTH * v) * (1 - part.edge * (off + (1 + OUTLINE_WIDTH * size)).clip(0, 1))
     if any(part.texture):

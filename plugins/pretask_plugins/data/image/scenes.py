@@ -273,6 +273,7 @@ def rgb(hue: Float[Tensor, "B P"], tone: Float[Tensor, "B P 2"]) -> Float[Tensor
     >>> rgb(torch.tensor([[1 / 3]]), torch.tensor([[[1.0, 0.5]]])).tolist()
     [[[0.0, 0.5, 0.0]]]
     """
+    # Not by shared.colors.hsv_to_rgb, which rounds otherwise: 3 in a million bytes, and all fingerprints, would change.
     saturation, value = tone.clamp(0, 1).unbind(-1)
     sector = (6 * hue[..., None] + torch.tensor([0.0, 4.0, 2.0])).remainder(6)
     pure = ((sector - 3).abs() - 1).clamp(0, 1)

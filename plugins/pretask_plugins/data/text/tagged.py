@@ -121,7 +121,7 @@ def tagged_samples(
     arrays, notes = cached(
         "text", {**wanted, "names": list(names)}, lambda folder: write(folder, tokenization, length, names, of())
     )
-    rows, labels = (torch.from_numpy(arrays[name]) for name in ("rows", "labels"))
+    rows, labels = torch.from_numpy(arrays["rows"]), torch.from_numpy(arrays["labels"])
     seen = Observed("text", (length,), "int64", len(rows), tokenization.vocabulary)
     present = rows.ne(tokenization.vocabulary.id("pad") or 0)
     found = Samples(seen, rows, {label: Labels(labels, tuple(names))}, present, notes["fingerprint"])
@@ -163,9 +163,8 @@ def encode_sentences(
     tags: list[list[int]] = []
     for begin in range(0, len(of), BATCH_SENTENCES):
         some = of[begin : begin + BATCH_SENTENCES]
-        for sentence, (tokens, places) in zip(
-            some, tokenization.encode_with_offsets([sentence.text for sentence in some]), strict=True
-        ):
+        encoded = tokenization.encode_with_offsets([sentence.text for sentence in some])
+        for sentence, (tokens, places) in zip(some, encoded, strict=True):
             ids.append(tokens)
             tags.append(tag_tokens(sentence, places, numbers))
     return ids, tags

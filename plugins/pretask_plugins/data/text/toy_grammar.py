@@ -8,6 +8,7 @@ depends on the one before it and on nothing else.
 Axes: N sentences, B batch, L tokens.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -15,8 +16,9 @@ from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Int
-from pretask import Draws, Labels, Observed, PretaskError, Samples
+from pretask import Draws, Labels, Observed, Samples
 from pretask.cache import fingerprint
+from pretask.options import FROM_ONE, require_range
 from torch import Tensor
 
 from pretask_plugins.data.parts import check_part
@@ -82,16 +84,9 @@ class ToyGrammar(TextData):
     seed: int = 0
 
     def __post_init__(self) -> None:
-        least = MAX_SENTENCE_TOKENS if self.grammar == "phrases" else 2
-        for option, smallest in (("length", least), ("words", 2), ("size", 1), ("test_size", 1)):
-            if getattr(self, option) < smallest:
-                raise PretaskError(
-                    "toy-grammar",
-                    f"data.{option} of at least {smallest}",
-                    f"{getattr(self, option)}",
-                    f"Set a larger data.{option}.",
-                    exit_code=2,
-                )
+        length = (MAX_SENTENCE_TOKENS if self.grammar == "phrases" else 2, math.inf)
+        words = (2, math.inf)
+        require_range("toy-grammar", "data", self, length=length, words=words, size=FROM_ONE, test_size=FROM_ONE)
 
     def __call__(self, part: str, /) -> Samples:
         """Return one part; it is drawn anew every time."""

@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Int8, UInt8
 from PIL import Image, UnidentifiedImageError
 from pretask import PretaskError, Samples
+from pretask.options import FROM_ONE, FROM_ZERO, require_range
 
 from pretask_plugins.data.decoding import first_line
 from pretask_plugins.data.file_tree import FileTree
@@ -64,15 +65,10 @@ class Frames:
     test_pattern: str = ""
 
     def __post_init__(self) -> None:
-        for name, number, least in (
-            ("length", self.length, 0),
-            ("stride", self.stride, 1),
-            ("image_size", min(self.image_size or (1,)), 1),
-        ):
-            if number < least:
-                raise PretaskError(
-                    "frames", f"data.{name} of at least {least}", f"{number}", f"Set a larger data.{name}.", exit_code=2
-                )
+        require_range("frames", "data", self, length=FROM_ZERO, stride=FROM_ONE)
+        if min(self.image_size or (1,)) < 1:
+            needs, got = "sides of 1 pixel or more in data.image_size", f"{self.image_size}"
+            raise PretaskError("frames", needs, got, "Set a larger data.image_size, or none.", exit_code=2)
         check_patterns("frames", train_pattern=self.train_pattern, test_pattern=self.test_pattern)
 
     def __call__(self, part: str, /) -> Samples:

@@ -79,7 +79,8 @@ def own_axes(sprite: Sprite, size: int) -> tuple[Float[Tensor, "B T H W"], Float
     line = (torch.arange(size) + 0.5) / size
     down = (line[:, None] - sprite.place[..., 0, None, None]) / sprite.radius[:, None, None, None]
     right = (line - sprite.place[..., 1, None, None]) / sprite.radius[:, None, None, None]
-    sine, cosine = (of(sprite.angle.double()).float()[..., None, None] for of in (torch.sin, torch.cos))
+    angle = sprite.angle.double()[..., None, None]
+    sine, cosine = angle.sin().float(), angle.cos().float()
     return cosine * right + sine * down, cosine * down - sine * right
 
 
@@ -102,7 +103,7 @@ def texture(sprite: Sprite, x: Float[Tensor, "B T H W"], y: Float[Tensor, "B T H
         for axis, along in enumerate((x, y))
     ]
     share = 0.5 + 0.5 * (waves[0] * waves[1])[:, :, None]
-    first, second = (sprite.color[:, number, None, :, None, None] for number in (0, 1))
+    first, second = sprite.color[:, :, None, :, None, None].unbind(1)
     return torch.lerp(first, second, share)
 
 

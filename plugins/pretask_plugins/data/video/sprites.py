@@ -14,7 +14,8 @@ from typing import Literal
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Int8, UInt8
-from pretask import Draws, PretaskError, Samples
+from pretask import Draws, Samples
+from pretask.options import FROM_ONE, require_range
 from torch import Tensor
 
 from pretask_plugins.data.parts import check_part
@@ -56,16 +57,17 @@ class Sprites:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        least = {"size": len(SHAPES), "test_size": len(SHAPES), "length": 1, "image_size": 16, "num_sprites": 1}
-        for name, number in least.items():
-            if getattr(self, name) < number:
-                raise PretaskError(
-                    "sprites",
-                    f"data.{name} of at least {number}",
-                    f"{getattr(self, name)}",
-                    f"Set a larger data.{name}.",
-                    exit_code=2,
-                )
+        size = (len(SHAPES), math.inf)  # one of every class or more
+        require_range(
+            "sprites",
+            "data",
+            self,
+            size=size,
+            test_size=size,
+            length=FROM_ONE,
+            image_size=(16, math.inf),
+            num_sprites=FROM_ONE,
+        )
 
     def __call__(self, part: str, /) -> Samples:
         """One part, painted once and cached; labels `class` and `course` per clip and `masks` per pixel."""

@@ -5,6 +5,7 @@ Axes: N clips, T frames, H W image.
 
 import csv
 import io
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from jaxtyping import UInt8
 from pretask import PretaskError, Samples
+from pretask.options import FROM_ONE, FROM_ZERO, require_range
 
 from pretask_plugins.data.file_tree import FileTree
 from pretask_plugins.data.parts import PART_FOLDERS, check_part, hash_text, is_tenth
@@ -66,15 +68,10 @@ class VideoFolder:
     decoder: Decoder = "auto"
 
     def __post_init__(self) -> None:
-        for name, least in {"length": 1, "clips_per_video": 0, "stride": 1, "image_size": 8}.items():
-            if getattr(self, name) < least:
-                raise PretaskError(
-                    "video-folder",
-                    f"data.{name} of at least {least}",
-                    f"{getattr(self, name)}",
-                    f"Set a larger data.{name}.",
-                    exit_code=2,
-                )
+        side = (8, math.inf)  # pixels
+        require_range(
+            "video-folder", "data", self, length=FROM_ONE, clips_per_video=FROM_ZERO, stride=FROM_ONE, image_size=side
+        )
         if self.frame_rate is not None and not 0 < self.frame_rate <= MAX_FRAME_RATE:
             raise PretaskError(
                 "video-folder",

@@ -6,6 +6,7 @@ Axes: B batch, V views, C channels, P patch side; a position is (row, column) in
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float
@@ -149,22 +150,24 @@ def scale_components(
 
 def color_jitter(views: Float[Tensor, "B V C P P"], params: AugmentationParams) -> Float[Tensor, "B V C P P"]:
     """Change saturation, value (contrast 2) and hue; a gray channel has value only."""
-    saturation_params, value_params = (
-        (params.power[..., channel], params.factor[..., channel], params.offset[..., channel]) for channel in (0, 1)
-    )
     if views.shape[2] == 1:
-        return adjust_gamma(views[:, :, 0], *value_params)[:, :, None]
+        return adjust_gamma(views[:, :, 0], params, 1)[:, :, None]
     hue, saturation, value = rgb_to_hsv(views)
-    saturation, value = adjust_gamma(saturation, *saturation_params), adjust_gamma(value, *value_params)
+    saturation, value = adjust_gamma(saturation, params, 0), adjust_gamma(value, params, 1)
     return hsv_to_rgb(hue + params.hue[..., None, None], saturation, value)
 
 
 def adjust_gamma(
-    values: Float[Tensor, "B V P P"],
-    power: Float[Tensor, "B V"],
-    factor: Float[Tensor, "B V"],
-    offset: Float[Tensor, "B V"],
+    values: Float[Tensor, "B V P P"], params: AugmentationParams, channel: Literal[0, 1]
 ) -> Float[Tensor, "B V P P"]:
-    """Raise values to a power, multiply by a factor and add a summand, in that order; bring them into [0, 1]."""
-    power, factor, offset = power[..., None, None], factor[..., None, None], offset[..., None, None]
+    """Raise values to a power, multiply by a factor and add a summand, in that order; bring them into [0, 1].
+
+    Args:
+        values: Saturation or value.
+        params: The transformation of every view.
+        channel: Whose power, factor and summand are meant: 0 saturation's, 1 value's.
+    """
+    power = params.power[..., channel, None, None]
+    factor = params.factor[..., channel, None, None]
+    offset = params.offset[..., channel, None, None]
     return ((values.log() * power).exp() * factor + offset).clamp(0, 1)  # 0 to any power is 0

@@ -8,23 +8,30 @@ Differs: see __init__.py; `is_next` is 1 where the second piece follows, where t
 Axes: B batch, L tokens of a row, J = L + 2 tokens of a joined row.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Int
-from pretask import Batch, Categories, Draws, Inputs, InputSpec, Observed, Target, Targets, TargetSpecs
+from pretask import Batch, Categories, Draws, Inputs, InputSpec, Observed, Predictor, Target, Targets, TargetSpecs
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.methods.masked_lm.split import MaskTokens, require_roles
+from pretask_plugins.methods.masked_lm.split import MaskingOptions, mask_tokens, require_roles
+from pretask_plugins.methods.masked_lm.trivial_predictors import token_predictors
+from pretask_plugins.shared.token_rows import require_fitted, require_vocabulary, whole_rows
 
 
 @dataclass(frozen=True)
-class MaskTokensPair(MaskTokens):
+class MaskTokensPair(MaskingOptions):
     """Label tokens, and whether the second half is the row's own, which it is in half of all rows."""
 
     partners: ClassVar[int] = 1
+
+    def fit(self, text: Observed, batches: Iterable[Batch], /) -> "MaskTokensPair":
+        """Return the same split with the vocabulary of its data."""
+        return replace(self, vocabulary=text.vocabulary)
 
     def spec(self, text: Observed, /) -> tuple[InputSpec, TargetSpecs]:
         """Return a row with two separators more; a choice among the vocabulary at each position, and a yes or no.
@@ -40,20 +47,35 @@ class MaskTokensPair(MaskTokens):
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return the joined row with tokens missing; which they were, and whether its second half is its own."""
         assert batch.partners is not None, "the loader draws partners where a split says that it has some"
+        vocabulary = require_fitted("mask-tokens-pair", self.vocabulary)
         own, own_length = move_padding_to_end(batch.data, batch.present)
-        other, other_length = move_padding_to_end(batch.partners[:, 0], self.partner_present(batch))
+        other, other_length = move_padding_to_end(
+            batch.partners[:, 0], find_present_partners(batch, vocabulary.id("pad"))
+        )
         is_next = draws.bernoulli("is next", 0.5)
         cut = torch.minimum(own_length, other_length) // 2
         second, length = own.where(is_next[:, None], other), own_length.where(is_next, other_length)
-        tokens, present, segment = join(own, second, length, cut, self.fitted_vocabulary.id("separator") or 0)
-        x, masked, target = self.mask(tokens, present, draws)
+        tokens, present, segment = join(own, second, length, cut, vocabulary.id("separator") or 0)
+        x, masked, target = mask_tokens(self, tokens, present, draws)
         inputs = Inputs(x[:, None], present[:, None], ~masked[:, None], segment[:, None])
         return inputs, {"token": target, "is_next": Target(is_next.long(), (cut > 0).float())}
 
-    def partner_present(self, batch: Batch) -> Bool[Tensor, "B L"] | None:
-        """Return where the partners are no padding."""
-        pad = self.fitted_vocabulary.id("pad")
-        return None if batch.present is None or pad is None or batch.partners is None else batch.partners[:, 0] != pad
+    def whole_spec(self, text: Observed, /) -> InputSpec:
+        """Return the row; raise Incompatible where its ids are not those that were trained on."""
+        return InputSpec("text", text.shape, vocabulary=require_vocabulary("mask-tokens-pair", text, self.vocabulary))
+
+    def whole(self, batch: Batch, /) -> Inputs:
+        """Return all tokens, none of them masked."""
+        return whole_rows(batch)
+
+    def trivial_predictors(self, batches: Iterable[Batch]) -> Mapping[str, Predictor]:
+        """Return how often a token occurs at all, and after the one before it (smaller vocabularies only)."""
+        return token_predictors(self, batches, require_fitted("mask-tokens-pair", self.vocabulary))
+
+
+def find_present_partners(batch: Batch, pad: int | None) -> Bool[Tensor, "B L"] | None:
+    """Return where the partners are no padding."""
+    return None if batch.present is None or pad is None or batch.partners is None else batch.partners[:, 0] != pad
 
 
 def move_padding_to_end(

@@ -35,8 +35,8 @@ from pretask_plugins.shared.token_rows import require_fitted, require_vocabulary
 
 
 @dataclass(frozen=True)
-class MaskTokens:
-    """Label some of the ordinary tokens of every row.
+class MaskingOptions:
+    """Options of both splits: how many tokens have a label, and how these are shown.
 
     Args:
         mask_ratio: Fraction of the tokens that have a label: the nearest whole number of every row's, at least one.
@@ -65,6 +65,11 @@ class MaskTokens:
                 exit_code=2,
             )
 
+
+@dataclass(frozen=True)
+class MaskTokens(MaskingOptions):
+    """Label some of the ordinary tokens of every row."""
+
     def fit(self, text: Observed, batches: Iterable[Batch], /) -> "MaskTokens":
         """Return the same split with the vocabulary of its data."""
         return replace(self, vocabulary=text.vocabulary)
@@ -82,27 +87,9 @@ class MaskTokens:
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return the row with tokens missing, and which they were."""
         present = valid_tokens(batch)
-        x, masked, target = self.mask(batch.data, present, draws)
+        x, masked, target = mask_tokens(self, batch.data, present, draws)
         shown = None if batch.present is None else present[:, None]
         return Inputs(x[:, None], shown, ~masked[:, None]), {"token": target}
-
-    def mask(
-        self, tokens: Int[Tensor, "B L"], present: Bool[Tensor, "B L"], draws: Draws
-    ) -> tuple[Int[Tensor, "B L"], Bool[Tensor, "B L"], Target]:
-        """Return tokens as they are shown, where the mask token stands, and the labels."""
-        vocabulary = self.fitted_vocabulary
-        candidates = present & is_ordinary(tokens, vocabulary)
-        chosen = choose(draws, candidates, count_labels(present, self.mask_ratio))
-        fate = draws.uniform("fate", tokens.shape[1])
-        masked = chosen & (fate < self.mask_replace_prob)
-        replaced = chosen & ~masked & (fate < self.mask_replace_prob + self.random_replace_prob)
-        x = tokens.where(~replaced, random_tokens(draws, vocabulary, tokens.shape[1]))
-        return x.where(~masked, vocabulary.id("mask") or 0), masked, Target(tokens, chosen.float())
-
-    @property
-    def fitted_vocabulary(self) -> Vocabulary:
-        """The vocabulary; raises PretaskError before `fit`."""
-        return require_fitted("mask-tokens", self.vocabulary)
 
     def whole_spec(self, text: Observed, /) -> InputSpec:
         """Return the row; raise Incompatible where its ids are not those that were trained on."""
@@ -114,7 +101,21 @@ class MaskTokens:
 
     def trivial_predictors(self, batches: Iterable[Batch]) -> Mapping[str, Predictor]:
         """Return how often a token occurs at all, and after the one before it (smaller vocabularies only)."""
-        return token_predictors(self, batches, self.fitted_vocabulary)
+        return token_predictors(self, batches, require_fitted("mask-tokens", self.vocabulary))
+
+
+def mask_tokens(
+    options: MaskingOptions, tokens: Int[Tensor, "B L"], present: Bool[Tensor, "B L"], draws: Draws
+) -> tuple[Int[Tensor, "B L"], Bool[Tensor, "B L"], Target]:
+    """Return tokens as they are shown, where the mask token stands, and the labels."""
+    vocabulary = require_fitted("mask-tokens", options.vocabulary)
+    candidates = present & is_ordinary(tokens, vocabulary)
+    chosen = choose(draws, candidates, count_labels(present, options.mask_ratio))
+    fate = draws.uniform("fate", tokens.shape[1])
+    masked = chosen & (fate < options.mask_replace_prob)
+    replaced = chosen & ~masked & (fate < options.mask_replace_prob + options.random_replace_prob)
+    x = tokens.where(~replaced, random_tokens(draws, vocabulary, tokens.shape[1]))
+    return x.where(~masked, vocabulary.id("mask") or 0), masked, Target(tokens, chosen.float())
 
 
 def count_labels(present: Bool[Tensor, "B L"], mask_ratio: float) -> Int[Tensor, " B"]:

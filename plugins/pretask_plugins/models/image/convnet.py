@@ -9,9 +9,10 @@ from dataclasses import replace
 from itertools import pairwise
 
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
+from pretask_plugins.shared.feature_maps import check_images, map_features
 from pretask_plugins.shared.residual import ResidualBlock
 
 
@@ -72,33 +73,7 @@ class Convnet(nn.Module):
         for stage in self.stages:
             maps = stage(maps)
             every.append(maps)
-        output = as_tokens(maps, views)
+        output = map_features(maps, views)
         if not layers:
             return output
-        return replace(output, layers=(*(as_tokens(earlier, views) for earlier in every[:-1]), output))
-
-
-def check_images(who: str, spec: InputSpec, whole_spec: InputSpec) -> None:
-    """Raise Incompatible unless both specs are images of equal channels."""
-    for each in (spec, whole_spec):
-        if each.modality != "image" or len(each.shape) != 3:
-            raise Incompatible(
-                who,
-                "images, (channels, height, width)",
-                f"{each.modality} of shape {each.shape}",
-                f"Choose a model for {each.modality}: pretask list model.",
-            )
-    if spec.shape[0] != whole_spec.shape[0]:
-        raise Incompatible(
-            who,
-            "the same channels in x and in the whole image",
-            f"{spec.shape[0]} and {whole_spec.shape[0]}",
-            "Let the split's whole() show what x shows.",
-        )
-
-
-def as_tokens(maps: Tensor, views: int) -> Features:
-    """Return maps (B * V, D, h, w) as features: a token per position, their mean as the pooled vector."""
-    flat = maps.flatten(2).transpose(1, 2)
-    tokens = flat.reshape(-1, views, *flat.shape[1:])  # (B, V, N, D)
-    return Features({"all": tokens}, {"all": tokens.mean(2)}, tuple(maps.shape[2:]))
+        return replace(output, layers=(*(map_features(earlier, views) for earlier in every[:-1]), output))

@@ -7,13 +7,12 @@ Axes: B batch, V views, C channels, H W image, N positions, D width.
 from dataclasses import replace
 from typing import Any
 
-from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
-from pretask.composition import features_by_trial
+from pretask import Features, FeatureSpec, Inputs, InputSpec
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pretask_plugins.models.image.convnet import as_tokens, check_images
-from pretask_plugins.shared.timm_models import create_timm
+from pretask_plugins.shared.feature_maps import check_images, map_features
+from pretask_plugins.shared.timm_models import create_timm, features_of_readable, largest_sides
 
 
 class Timm(nn.Module):
@@ -36,21 +35,19 @@ class Timm(nn.Module):
         super().__init__()
         check_images("timm", spec, whole_spec)
         self.name, self.resize = name, resize
-        sides = tuple(max(pair) for pair in zip(spec.shape[1:], whole_spec.shape[1:], strict=True))
-        sides = sides if resize is None else (resize, resize)
+        sides = largest_sides(spec, whole_spec) if resize is None else (resize, resize)
         self.body = create_timm(name, spec.shape[0], sides)
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
         """Return the spec of one vector per position of the last layer."""
-        try:
-            return features_by_trial(self, spec)
-        except (RuntimeError, AssertionError, ValueError) as error:
-            raise Incompatible(
-                f"timm {self.name}",
-                "images of a size that the architecture can read",
-                f"{spec.modality} of shape {spec.shape} ({str(error).splitlines()[0]})",
-                "Set model.resize to a size that it reads, such as 224, or choose another model.name.",
-            ) from error
+        return features_of_readable(
+            self,
+            spec,
+            ("all",),
+            who=f"timm {self.name}",
+            needs="images of a size that the architecture can read",
+            do="Set model.resize to a size that it reads, such as 224, or choose another model.name.",
+        )
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
         """Return features of every view, as tokens on a grid."""
@@ -61,7 +58,7 @@ class Timm(nn.Module):
         if not layers:
             return self.encode_last(images, views)
         output, maps = self.encode_layers(images, views)
-        return replace(output, layers=(*(as_tokens(earlier, views) for earlier in maps), output))
+        return replace(output, layers=(*(map_features(earlier, views) for earlier in maps), output))
 
     def encode_last(self, images: Tensor, views: int) -> Features:
         """Return the last layer, normalized as the architecture does."""
@@ -76,7 +73,7 @@ class Timm(nn.Module):
         """Return maps (B * V, D, h, w), (B * V, h, w, D) or tokens (B * V, N, D) as features."""
         if final.ndim == 4:
             maps = final if final.shape[1] == self.body.num_features else final.permute(0, 3, 1, 2)
-            return as_tokens(maps, views)
+            return map_features(maps, views)
         return self.from_tokens(final, images, views)
 
     def from_tokens(self, final: Tensor, images: Tensor, views: int) -> Features:

@@ -154,15 +154,15 @@ class BiLstm(nn.Module):
         No single position of `all` has both of the latter, so the pooled vector is one of its own.
         """
         end, begin = last_present(past, present), first_present(future, present)
-        streams, pooled = (
-            {
-                "past": F.pad(one, (0, self.width)),
-                "future": F.pad(two, (self.width, 0)),
-                "all": torch.cat([one, two], -1),
-            }
-            for one, two in ((past, future), (end, begin))
-        )
-        return as_features(streams, pooled, inputs, own_pooled=True)
+        return as_features(self.build_streams(past, future), self.build_streams(end, begin), inputs, own_pooled=True)
+
+    def build_streams(self, past: Float[Tensor, "R *L D"], future: Float[Tensor, "R *L D"]) -> dict[str, Tensor]:
+        """Return vectors of both directions as streams of twice the width; one direction leaves half of it empty."""
+        return {
+            "past": F.pad(past, (0, self.width)),
+            "future": F.pad(future, (self.width, 0)),
+            "all": torch.cat([past, future], -1),
+        }
 
 
 class Direction(nn.Module):

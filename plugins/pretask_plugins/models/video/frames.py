@@ -14,13 +14,13 @@ from itertools import pairwise
 from typing import Any
 
 from jaxtyping import Float
-from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
-from pretask.composition import features_by_trial
+from pretask import Features, FeatureSpec, Inputs, InputSpec
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pretask_plugins.shared.feature_maps import check_images, map_features, map_tokens
 from pretask_plugins.shared.residual import ResidualBlock
-from pretask_plugins.shared.timm_models import create_timm
+from pretask_plugins.shared.timm_models import create_timm, features_of_readable, largest_sides
 
 SMALL_NETWORK = "convnet"
 
@@ -58,13 +58,13 @@ class Frames(nn.Module):
         pool: int = 0,
     ) -> None:
         super().__init__()
-        check_frames(spec, whole_spec)
+        needs = "views that are images, (channels, height, width)"
+        check_images("frames", spec, whole_spec, modalities=("image", "video"), needs=needs, whole="clip")
         self.name, self.pool = name, 0
         if name == SMALL_NETWORK:
             self.body: Any = Residual(spec.shape[0], width, depth, stride)
         else:
-            sides = tuple(max(pair) for pair in zip(spec.shape[1:], whole_spec.shape[1:], strict=True))
-            self.body = Timm(name, spec.shape[0], sides, output_stride)
+            self.body = Timm(name, spec.shape[0], largest_sides(spec, whole_spec), output_stride)
         self.pooled = nn.Sequential()
         if pool:
             self.pooled = build_pooling(self.features(spec).width, pool)
@@ -72,28 +72,27 @@ class Frames(nn.Module):
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
         """Return the spec of one vector per position of the last map of every frame."""
-        try:
-            return features_by_trial(self, spec, ("present",))
-        except (RuntimeError, AssertionError, ValueError) as error:
-            raise Incompatible(
-                f"frames {self.name}",
-                "frames of a size that the network can read",
-                f"{spec.modality} of shape {spec.shape} ({str(error).splitlines()[0]})",
-                "Use larger frames, a smaller model.depth, or another model.name.",
-            ) from error
+        return features_of_readable(
+            self,
+            spec,
+            ("present",),
+            who=f"frames {self.name}",
+            needs="frames of a size that the network can read",
+            do="Use larger frames, a smaller model.depth, or another model.name.",
+        )
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
         """Return features of every frame, as tokens on a grid."""
         views = inputs.data.shape[1]
         maps = self.body(inputs.data.flatten(0, 1) * 4 - 2)
-        tokens = as_tokens(maps[-1], views)
+        tokens = map_tokens(maps[-1], views)
         pooled = self.pooled(maps[-1]).view(-1, views, tokens.shape[-1]) if self.pool else tokens.mean(2)
         grid = tuple(maps[-1].shape[2:])
         streams, pooled = {"present": tokens}, {"present": pooled}
         output = Features(streams, pooled, grid, own_pooled=self.pool > 0)
         if not layers:
             return output
-        return replace(output, layers=(*(as_features(earlier, views) for earlier in maps[:-1]), output))
+        return replace(output, layers=(*(map_features(earlier, views, "present") for earlier in maps[:-1]), output))
 
 
 class Residual(nn.Module):
@@ -132,34 +131,3 @@ def build_pooling(width: int, side: int) -> nn.Sequential:
     """Build the map from a feature map, resized to a side, to one vector that keeps where things are."""
     full = nn.Linear(width * side**2, width)
     return nn.Sequential(nn.AdaptiveAvgPool2d(side), nn.Flatten(), full, nn.LayerNorm(width), nn.GELU())
-
-
-def as_tokens(maps: Float[Tensor, "F D h w"], views: int) -> Float[Tensor, "B V N D"]:
-    """Return a vector per position."""
-    tokens = maps.flatten(2).transpose(1, 2)
-    return tokens.reshape(-1, views, *tokens.shape[1:])
-
-
-def as_features(maps: Float[Tensor, "F D h w"], views: int) -> Features:
-    """Return maps as features: a token per position, their mean as the pooled vector."""
-    tokens = as_tokens(maps, views)
-    return Features({"present": tokens}, {"present": tokens.mean(2)}, tuple(maps.shape[2:]))
-
-
-def check_frames(spec: InputSpec, whole_spec: InputSpec) -> None:
-    """Raise Incompatible unless both specs are of frames of equal channels."""
-    for each in (spec, whole_spec):
-        if each.modality not in ("image", "video") or len(each.shape) != 3:
-            raise Incompatible(
-                "frames",
-                "views that are images, (channels, height, width)",
-                f"{each.modality} of shape {each.shape}",
-                f"Choose a model for {each.modality}: pretask list model.",
-            )
-    if spec.shape[0] != whole_spec.shape[0]:
-        raise Incompatible(
-            "frames",
-            "the same channels in x and in the whole clip",
-            f"{spec.shape[0]} and {whole_spec.shape[0]}",
-            "Let the split's whole() show what x shows.",
-        )

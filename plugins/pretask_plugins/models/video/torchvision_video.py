@@ -7,10 +7,11 @@ Axes: B batch, V views that are frames, C channels, T H W clip, N positions, D w
 
 from typing import Any, Literal
 
-from jaxtyping import Float
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
 from pretask.composition import features_by_trial
-from torch import Tensor, nn
+from torch import nn
+
+from pretask_plugins.shared.feature_maps import map_features
 
 
 class TorchvisionVideo(nn.Module):
@@ -51,10 +52,10 @@ class TorchvisionVideo(nn.Module):
         maps = [inputs.data.transpose(1, 2) * 4 - 2]  # (B, C, T, H, W)
         for part in self.parts:
             maps.append(part(maps[-1]))
-        output = as_features(maps[-1])
+        output = map_features(maps[-1], views=1)
         if not layers:
             return output
-        earlier = tuple(as_features(earlier) for earlier in maps[1:-1])
+        earlier = tuple(map_features(earlier, views=1) for earlier in maps[1:-1])
         return Features(output.streams, output.pooled, output.grid, layers=(*earlier, output))
 
 
@@ -69,12 +70,6 @@ def create_network(name: str, channels: int) -> Any:
             channels, first.out_channels, first.kernel_size, first.stride, first.padding, bias=first.bias is not None
         )
     return body
-
-
-def as_features(maps: Float[Tensor, "B D t h w"]) -> Features:
-    """Return maps as features of one view: a token per moment and position, their mean as the pooled vector."""
-    tokens = maps.flatten(2).transpose(1, 2)[:, None]
-    return Features({"all": tokens}, {"all": tokens.mean(2)}, tuple(maps.shape[2:]))
 
 
 def check_clip(name: str, spec: InputSpec, channels: int) -> None:

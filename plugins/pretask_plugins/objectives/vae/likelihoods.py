@@ -72,11 +72,8 @@ class Gaussian(nn.Module):
 
     def with_best_std(self, mean: Float[Tensor, "... C"], target: Target) -> nn.Module:
         """Return the same with the standard deviation at which this mean is most likely."""
-        axes = tuple(range(mean.ndim - 1))
-        weight = torch.ones_like(mean) if target.weight is None else target.weight[..., None].expand_as(mean)
-        variance = ((mean - target.value).square() * weight).sum(axes) / weight.sum(axes).clamp(min=1)
-        likelihood = type(self)(self.num_outputs).to(mean.device)
-        likelihood.log_std.data = 0.5 * variance.clamp(min=1e-12).log()
+        likelihood = Gaussian(self.num_outputs).to(mean.device)
+        likelihood.log_std.data = best_log_std(mean, target)
         return likelihood
 
     def uniform_nats(self) -> float | None:
@@ -84,16 +81,36 @@ class Gaussian(nn.Module):
         return None
 
 
-class Logistic(Gaussian):
+class Logistic(nn.Module):
     """One of 256 gray levels in [0, 1]: the mass of a logistic distribution from half a level below to half above.
 
-    Both ends take what lies beyond them.
+    Both ends take what lies beyond them. The standard deviation is learned, one for every channel; the decoder outputs
+    means.
     """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.num_outputs = channels
+        self.log_std = nn.Parameter(torch.full((channels,), -1.0))
 
     def forward(self, output: Float[Tensor, "... C"], target: Target) -> Float[Tensor, "..."]:
         """Return log p of every position."""
         scale = self.log_std.clamp(min=MIN_LOG_STD).exp() * math.sqrt(3) / math.pi
         return log_logistic_mass(target.value.to(output.dtype), output, scale).sum(-1)
+
+    def mean(self, output: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
+        """Return the expected value."""
+        return output
+
+    def inverse_link(self, mean: Float[Tensor, "... C"]) -> Float[Tensor, "... C"]:
+        """Return the output of a decoder that has this mean."""
+        return mean
+
+    def with_best_std(self, mean: Float[Tensor, "... C"], target: Target) -> nn.Module:
+        """Return the same with the standard deviation of the errors of this mean."""
+        likelihood = Logistic(self.num_outputs).to(mean.device)
+        likelihood.log_std.data = best_log_std(mean, target)
+        return likelihood
 
     def uniform_nats(self) -> float | None:
         """Return the nats of a position where all levels are equally likely."""
@@ -133,6 +150,14 @@ class Categorical(nn.Module):
         return math.log(self.num_outputs)
 
 
+def best_log_std(mean: Float[Tensor, "... C"], target: Target) -> Float[Tensor, " C"]:
+    """Return the log standard deviation about a mean at which a target is most likely, were it Gaussian."""
+    axes = tuple(range(mean.ndim - 1))
+    weight = torch.ones_like(mean) if target.weight is None else target.weight[..., None].expand_as(mean)
+    variance = ((mean - target.value).square() * weight).sum(axes) / weight.sum(axes).clamp(min=1)
+    return 0.5 * variance.clamp(min=1e-12).log()
+
+
 def log_logistic_mass(
     value: Float[Tensor, "..."], mean: Float[Tensor, "..."], scale: Float[Tensor, "..."]
 ) -> Float[Tensor, "..."]:
@@ -151,7 +176,11 @@ def log_logistic_mass(
     return torch.where(value < half, F.logsigmoid(upper), above)
 
 
-VALUES: Mapping[str, type[Bernoulli | Gaussian]] = {"bernoulli": Bernoulli, "gaussian": Gaussian, "logistic": Logistic}
+VALUES: Mapping[str, type[Bernoulli | Gaussian | Logistic]] = {
+    "bernoulli": Bernoulli,
+    "gaussian": Gaussian,
+    "logistic": Logistic,
+}
 
 
 def build_likelihood(who: str, name: str, spec: TargetSpec, wanted: str) -> nn.Module:

@@ -170,7 +170,7 @@ def test_text_goes_to_ids_and_back() -> None:
 
 
 def test_what_has_no_room_is_refused() -> None:
-    with pytest.raises(PretaskError, match=rf"data\.length of at least {MAX_SENTENCE_TOKENS}"):
+    with pytest.raises(PretaskError, match=rf"data\.length of {MAX_SENTENCE_TOKENS} or more"):
         ToyGrammar(length=MAX_SENTENCE_TOKENS - 1)
     with pytest.raises(PretaskError, match=r"data\.words"):
         ToyGrammar(grammar="chain", words=1)

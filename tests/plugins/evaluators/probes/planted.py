@@ -47,15 +47,18 @@ class Whole:
         return self.whole(batch), {}
 
     def whole(self, batch: Batch, /) -> Inputs:
-        return Inputs(batch.data[:, None])
+        return Inputs(batch.data[:, None], present=None if batch.present is None else batch.present[:, None])
 
     def whole_spec(self, observed: Observed, /) -> InputSpec:
-        return InputSpec("image", observed.shape)
+        return InputSpec(observed.modality, observed.shape, vocabulary=observed.vocabulary)
+
+
+def task_of(model: nn.Module, observed: Observed) -> Task:
+    return Task("planted", Whole(), model, nn.Identity(), Recipe(), observed, torch.device("cpu"))  # type: ignore[arg-type]
 
 
 def task(shift: float = 0.0) -> Task:
-    observed = Observed("image", (1, 4, 4), "float32")
-    return Task("planted", Whole(), Pixels(shift), nn.Identity(), Recipe(), observed, torch.device("cpu"))  # type: ignore[arg-type]
+    return task_of(Pixels(shift), Observed("image", (1, 4, 4), "float32"))
 
 
 @dataclass(frozen=True)

@@ -5,24 +5,9 @@ planted vectors: nothing of the class is in the tokens.
 Axes: N samples, L positions, D width.
 """
 
-from dataclasses import dataclass
-
 import torch
-from pretask import (
-    Batch,
-    Draws,
-    Features,
-    Inputs,
-    InputSpec,
-    Labels,
-    Observed,
-    Recipe,
-    Samples,
-    Targets,
-    TargetSpecs,
-    Task,
-    Vocabulary,
-)
+from planted import task_of
+from pretask import Draws, Features, Inputs, Labels, Observed, Samples, Task, Vocabulary
 from torch import Tensor, nn
 
 WAYS = ("mean", "last", "own", "mean-max")
@@ -49,7 +34,7 @@ def class_of(number: Tensor) -> Tensor:
     return Draws(number).integers("class", 0, CLASSES)
 
 
-class Planted(nn.Module):
+class WordVectors(nn.Module):
     """Two layers, of widths 3 and 4: noise, and the vectors that tell the class.
 
     Args:
@@ -111,25 +96,7 @@ def told_by(way: str, label: Tensor, words: Tensor) -> tuple[Tensor, Tensor]:
     return vectors, pooled
 
 
-@dataclass(frozen=True)
-class Whole:
-    """Shows everything and asks nothing."""
-
-    def spec(self, observed: Observed, /) -> tuple[InputSpec, TargetSpecs]:
-        return self.whole_spec(observed), {}
-
-    def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
-        return self.whole(batch), {}
-
-    def whole(self, batch: Batch, /) -> Inputs:
-        return Inputs(batch.data[:, None], present=None if batch.present is None else batch.present[:, None])
-
-    def whole_spec(self, observed: Observed, /) -> InputSpec:
-        return InputSpec("text", observed.shape, vocabulary=observed.vocabulary)
-
-
 def sentences_task(beyond: float = 1e3) -> Task:
     """The task of such an encoder."""
     observed = Observed("text", (LINE,), "int64", TRAIN, WORDS)
-    made = Planted(beyond)
-    return Task("planted", Whole(), made, nn.Identity(), Recipe(), observed, torch.device("cpu"))  # type: ignore[arg-type]
+    return task_of(WordVectors(beyond), observed)

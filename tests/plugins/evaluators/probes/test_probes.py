@@ -44,12 +44,16 @@ def test_a_planted_signal_is_found_in_the_layer_that_has_it(probe: object) -> No
     assert float(found["layer1.accuracy"]) < 0.5  # type: ignore[arg-type]
 
 
+def assert_at_chance(found: dict[str, object], data: Planted) -> None:
+    correct = round(float(found["accuracy"]) * data.test)  # type: ignore[arg-type]
+    low, high = stats.binom.interval(0.999, data.test, 1 / data.classes)
+    assert low <= correct <= high
+
+
 @pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])
 def test_noise_scores_at_chance(probe: object) -> None:
     data = Planted(signal=0.0)
-    correct = round(float(measure(probe, data)["accuracy"]) * data.test)  # type: ignore[arg-type]
-    low, high = stats.binom.interval(0.999, data.test, 1 / data.classes)
-    assert low <= correct <= high
+    assert_at_chance(measure(probe, data), data)
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])
@@ -62,9 +66,7 @@ def test_shuffled_labels_score_at_chance(probe: object) -> None:
         order = Draws(torch.arange(1)).permutation(part, len(label))[0]
         return samples(made.data.view(-1, 16), label[order], 4, f"shuffled {part}")
 
-    correct = round(float(measure(probe, shuffled)["accuracy"]) * data.test)  # type: ignore[arg-type]
-    low, high = stats.binom.interval(0.999, data.test, 1 / data.classes)
-    assert low <= correct <= high
+    assert_at_chance(measure(probe, shuffled), data)
 
 
 @pytest.mark.parametrize("probe", PROBES, ids=["linear", "knn", "ridge"])
