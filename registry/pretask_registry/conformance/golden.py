@@ -15,7 +15,7 @@ from zlib import crc32
 
 import torch
 from pretask import Draws
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretask_registry.conformance.cases import Case
 from pretask_registry.conformance.check import Skip, check, require
@@ -29,6 +29,7 @@ ROUNDED = 1.01  # by which a byte may differ that was a float before
 STATISTICS = 2  # mean and deviation
 PROBED = 5  # single values of every tensor of floats
 FIRST = 8  # samples of data
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 Facts = Mapping[str, Any]
 
 
@@ -160,11 +161,27 @@ def with_plain_weights(module: Any) -> Any:
 
 def of_model(case: ModelCase) -> Facts:
     """Features of canned inputs, with plain weights, and the names and shapes of all weights."""
-    model = with_plain_weights(case.make()).eval()
+    model = measure_norms(with_plain_weights(case.make()).eval(), case.inputs)
     with torch.no_grad():
         made = model(case.inputs)
     shapes = {name: tuple(each.shape) for name, each in parameters_of(model).items()}
     return {"weights": f"{crc32(repr(sorted(shapes.items())).encode()):08x}", **facts_of({"summary": made.pooled})}
+
+
+def measure_norms(model: Any, inputs: Any) -> Any:
+    """Return the model after its batch normalizations have measured these inputs, and nothing else has changed.
+
+    Plain weights are not scaled by fan-in. Normalizations that have seen nothing divide by 1, so features of a deep
+    network would grow from layer to layer (to 1e8 in mc3_18), until what later biases add is below the tolerance.
+    """
+    norms = [part for part in model.modules() if isinstance(part, BATCH_NORMS) and part.track_running_stats]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all passes: of the one that follows
+        norm.train()
+    with torch.no_grad():
+        model(inputs)
+    return model.eval()
 
 
 def of_objective(case: ObjectiveCase) -> Facts:
