@@ -119,9 +119,9 @@ class Draws:
         seed, epoch = as_word(self.seed, self.index.device), as_word(self.epoch, self.index.device)
         return mix(mix(seed + signed(salt)) + epoch)
 
-    def _shaped(self, name: str, shape: tuple[int, ...], each: int = 1) -> Tensor:
-        words = self.bits(name, each * math.prod(shape))
-        return words.view(self.index.shape[0], *shape, *([each] if each > 1 else []))
+    def _shaped(self, name: str, shape: tuple[int, ...], words_each: int = 1) -> Tensor:
+        words = self.bits(name, words_each * math.prod(shape))
+        return words.view(self.index.shape[0], *shape, *([words_each] if words_each > 1 else []))
 
     def uniform(self, name: str, *shape: int, low: float = 0.0, high: float = 1.0) -> Float[Tensor, "B ..."]:
         """Uniform numbers in [low, high): 24 random bits each."""
@@ -133,7 +133,7 @@ class Draws:
 
     def normal(self, name: str, *shape: int) -> Float[Tensor, "B ..."]:
         """Standard normal numbers, by the Box-Muller transform; none beyond 6.7 standard deviations."""
-        pair = self._shaped(name, shape, each=2)
+        pair = self._shaped(name, shape, words_each=2)
         radius = (shift_right(pair[..., 0], 32).float() + 1) * 2.0**-32  # (0, 1]: the logarithm is finite
         angle = shift_right(pair[..., 1], 40).float() * (2 * math.pi * 2.0**-24)
         return (-2 * radius.log()).clamp(min=0).sqrt() * angle.cos()

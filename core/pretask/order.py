@@ -26,9 +26,9 @@ def positions(seed: int, start: int, size: int, count: int) -> tuple[Int[Tensor,
     place = torch.arange(start, start + size)
     epoch = place // count
     index = torch.empty_like(place)
-    for each in range(start // count, (start + size - 1) // count + 1):
-        here = epoch == each
-        index[here] = epoch_order(seed, each, count)[place[here] % count]
+    for this_epoch in range(start // count, (start + size - 1) // count + 1):
+        here = epoch == this_epoch
+        index[here] = epoch_order(seed, this_epoch, count)[place[here] % count]
     return index, epoch
 
 

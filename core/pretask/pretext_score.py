@@ -110,7 +110,7 @@ def score_trivial(
             name: score_parts(task, samples, seed, draws, score_predictor(task, predict), counts)
             for name, predict in predictors.items()
         }
-    return {name: HeldOutScore(each, draws, len(samples)) for name, each in parts.items()}
+    return {name: HeldOutScore(part, draws, len(samples)) for name, part in parts.items()}
 
 
 def held_out_loss(task: Task, samples: Samples, *, seed: int = 0) -> dict[str, float]:
@@ -191,7 +191,7 @@ def score_parts(
 
 def score_part(blocks: Mapping[int, tuple[float, float]], count: int) -> PartScore:
     """The mean of a part from the sums of its blocks; nan where all weights are 0."""
-    total, weight = (math.fsum(each) for each in zip(*blocks.values(), strict=True))
+    total, weight = (math.fsum(column) for column in zip(*blocks.values(), strict=True))
     return PartScore(total / weight if weight else math.nan, count, tuple(blocks.values()))
 
 
@@ -245,7 +245,7 @@ def parts_of_batch(task: Task, samples: Samples, size: int, seed: int, loss_of: 
     first = samples.some(slice(0, task.recipe.batch), "the first batch")
     if len(first) <= size:
         return set()
-    pieces, whole = (sum_blocks(task, first, each, seed, 1, loss_of, stacked=False) for each in (size, len(first)))
+    pieces, whole = (sum_blocks(task, first, count, seed, 1, loss_of, stacked=False) for count in (size, len(first)))
     values = {name: (score_part(pieces[name], 0).value, score_part(whole[name], 0).value) for name in whole}
     return {name for name, pair in values.items() if not math.isclose(*pair, rel_tol=SAME, abs_tol=SAME**2)}
 

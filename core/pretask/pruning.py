@@ -56,8 +56,8 @@ def bytes_of(gigabytes: float) -> int:
 
 def entries(root: Path) -> list[Kept]:
     """The entries below a folder, the one that was not used for longest first."""
-    found = (kept(each) for each in root.glob("*/*") if KEY.fullmatch(each.name) and each.is_dir())
-    return sorted((each for each in found if each is not None), key=lambda each: (each.used, each.place))
+    found = (kept(folder) for folder in root.glob("*/*") if KEY.fullmatch(folder.name) and folder.is_dir())
+    return sorted((entry for entry in found if entry is not None), key=lambda entry: (entry.used, entry.place))
 
 
 def kept(place: Path) -> Kept | None:
@@ -81,16 +81,16 @@ def prune(root: Path, most: int, spare: Path | None = None) -> list[Kept]:
     Returns:
         What was removed. What another process makes, or what this one may not remove, is left alone.
     """
-    left = [kept(each) for each in root.glob("*/.*.unfinished") if UNFINISHED.fullmatch(each.name)]
-    removed = [each for each in left if each is not None and removes(each.place, finished(each.place))]
+    left = [kept(folder) for folder in root.glob("*/.*.unfinished") if UNFINISHED.fullmatch(folder.name)]
+    removed = [entry for entry in left if entry is not None and removes(entry.place, finished(entry.place))]
     known = entries(root)
-    total = sum(each.size for each in known)
-    for each in known:
+    total = sum(entry.size for entry in known)
+    for entry in known:
         if total <= most:
             break
-        if each.place != spare and removes(each.place, each.place):
-            removed.append(each)
-            total -= each.size
+        if entry.place != spare and removes(entry.place, entry.place):
+            removed.append(entry)
+            total -= entry.size
     return removed
 
 

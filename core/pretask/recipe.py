@@ -82,8 +82,8 @@ class Recipe:
 
         wanted = [parameter for parameter in parameters if parameter.requires_grad]
         groups = [
-            {"params": [each for each in wanted if each.ndim > 1], "weight_decay": self.weight_decay},
-            {"params": [each for each in wanted if each.ndim <= 1], "weight_decay": 0.0},
+            {"params": [parameter for parameter in wanted if parameter.ndim > 1], "weight_decay": self.weight_decay},
+            {"params": [parameter for parameter in wanted if parameter.ndim <= 1], "weight_decay": 0.0},
         ]
         groups = [group for group in groups if group["params"]]
         made: dict[str, Any] = {

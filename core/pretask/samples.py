@@ -70,7 +70,7 @@ class Samples:
             self,
             observed=replace(self.observed, samples=len(data)),
             data=data,
-            labels={key: replace(each, value=each.value[pick]) for key, each in self.labels.items()},
+            labels={key: replace(labels, value=labels.value[pick]) for key, labels in self.labels.items()},
             present=None if self.present is None else self.present[pick],
             fingerprint=self.fingerprint and f"{self.fingerprint}, {name}",
         )

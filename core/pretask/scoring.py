@@ -61,7 +61,7 @@ def with_denominators(objective: Objective, parts: Sequence[Targets]) -> list[Ta
     names = sorted(sums[0])
     if not names:
         return [*parts]
-    local = torch.stack([torch.stack([each[name] for each in sums]).mean() for name in names])
+    local = torch.stack([torch.stack([denominators[name] for denominators in sums]).mean() for name in names])
     total, ranks = sum_over_ranks(local)
     denominators = dict(zip(names, (total / ranks).unbind(), strict=True))
     return [
@@ -105,7 +105,7 @@ def mean_loss(parts: Sequence[Loss]) -> Loss:
     if len(parts) == 1:
         return replace(first, total=first.total.detach())
     return Loss(
-        torch.stack([each.total.detach() for each in parts]).mean(),
-        {name: torch.stack([each.parts[name] for each in parts]).mean() for name in first.parts},
-        {name: torch.stack([each.weights[name] for each in parts]).sum() for name in first.weights},
+        torch.stack([loss.total.detach() for loss in parts]).mean(),
+        {name: torch.stack([loss.parts[name] for loss in parts]).mean() for name in first.parts},
+        {name: torch.stack([loss.weights[name] for loss in parts]).sum() for name in first.weights},
     )

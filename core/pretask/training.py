@@ -151,7 +151,7 @@ class Run:
             use_channels_last(self.parts.values())
         self.divide, score = Divide(task), Score(task)
         self.raw_score = score
-        self.parameters = [each for each in score.parameters() if each.requires_grad]
+        self.parameters = [parameter for parameter in score.parameters() if parameter.requires_grad]
         self.optimizer = recipe.make_optimizer(self.parameters)
         self.raw_optimizer = self.optimizer
         if recipe.compile:
@@ -232,7 +232,7 @@ class Run:
         """Return the parts of a step, split before the first is encoded: only then is the step's weight known."""
         keys = [self.as_arguments(batch, epoch) for batch, epoch in batches]
         halves = [self.divide(batch, *key) for (batch, _), key in zip(batches, keys, strict=True)]
-        targets = [each for _, each in halves]
+        targets = [target for _, target in halves]
         if len(batches) > 1:
             targets = with_denominators(self.task.objective, targets)
         return [

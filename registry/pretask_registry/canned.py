@@ -152,7 +152,7 @@ def falling(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
     middle = draws.uniform("middle", 2, low=side * 0.45, high=side * 0.55)
     row = middle[:, :1] + bow * (time.square() - 0.5) + slant * time
     column = middle[:, 1:] + aside * time
-    down, across = ((-(torch.arange(side) - each[..., None]).square() / 8).exp() for each in (row, column))
+    down, across = ((-(torch.arange(side) - middle[..., None]).square() / 8).exp() for middle in (row, column))
     ground = textures(draws, shape[1:])[:, None].float() * 0.6
     grain = draws.uniform("moving grain", *shape, high=20.0)
     return (ground + 80 * down[:, :, None, :, None] * across[:, :, None, None, :] + grain).byte()

@@ -93,7 +93,9 @@ class Plugin:
     @property
     def declared(self) -> list[str]:
         """Kind and full id of its components."""
-        return [f"{each.kind} {self.namespace}/{each.name}@{each.version}" for each in self.components]
+        return [
+            f"{component.kind} {self.namespace}/{component.name}@{component.version}" for component in self.components
+        ]
 
     def refused(self, cause: str, fix: str, error: BaseException | None = None) -> "Plugin":
         """The same plugin, broken."""
@@ -121,7 +123,11 @@ def discover(path: list[str] | None = None) -> tuple[tuple[Plugin, ...], PluginM
 def installed(path: list[str] | None) -> Iterator[Plugin]:
     """The entry points of every distribution that offers plugins, none counted twice, by name."""
     where: dict[str, Any] = {} if path is None else {"path": path}
-    offering = {normalised(each.metadata["Name"]): each for each in distributions(**where) if offers(each)}
+    offering = {
+        normalised(distribution.metadata["Name"]): distribution
+        for distribution in distributions(**where)
+        if offers(distribution)
+    }
     for name in sorted(offering):
         # The first on the path hides the others, as it does when modules are imported.
         yield from plugins_of(next(iter(distributions(name=name, **where)), offering[name]))
@@ -145,15 +151,18 @@ def plugins_of(distribution: Distribution) -> list[Plugin]:
     """The entry points of one distribution, by name; those of another API only where this one has none of the name."""
     name, version = distribution.metadata["Name"], distribution.version
     try:
-        ours = [each for each in distribution.entry_points if each.group.startswith(GROUPS)]
+        ours = [entry_point for entry_point in distribution.entry_points if entry_point.group.startswith(GROUPS)]
     except Exception as error:
         broken = Plugin(name, "", name, version)
         return [
             broken.refused(f"entry_points.txt cannot be read: {describe_error(error)}", f"Reinstall {name}.", error)
         ]
-    current = {each.name for each in ours if each.group == GROUP}
-    wanted = [each for each in ours if each.group == GROUP or each.name not in current]
-    return sorted((Plugin(each.name, each.value, name, version, each.group) for each in wanted), key=lambda p: p.name)
+    current = {entry_point.name for entry_point in ours if entry_point.group == GROUP}
+    wanted = [entry_point for entry_point in ours if entry_point.group == GROUP or entry_point.name not in current]
+    return sorted(
+        (Plugin(entry_point.name, entry_point.value, name, version, entry_point.group) for entry_point in wanted),
+        key=lambda p: p.name,
+    )
 
 
 def blocked_names() -> frozenset[str]:
@@ -218,7 +227,7 @@ def load(plugin: Plugin, manager: PluginManager) -> Plugin:
             cause = f"{plugin.module} or the name {plugin.name!r} is taken by the entry point {known!r}"
             return plugin.refused(cause, f"Take one of the two out of {plugin.distribution}.")
         manager.register(module, plugin.name)
-        declared = [each for answer in ask(manager, plugin.name, "pretask_components") for each in answer]
+        declared = [component for answer in ask(manager, plugin.name, "pretask_components") for component in answer]
     except KeyboardInterrupt:
         skip = f"{BLOCK}={plugin.name} goes without it"
         print(f"stopped while {plugin.name} ({plugin.release}) was imported; {skip}", file=sys.stderr)
@@ -280,10 +289,10 @@ def duplicates(plugin: Plugin, owners: Mapping[str, list[str]]) -> Iterator[Prob
 
 def ask(manager: PluginManager, name: str, hook: str, **arguments: Any) -> list[Any]:
     """What one plugin answers to a hook, generators drained: one answer, or none where it has no such hook."""
-    others = [other for each, other in manager.list_name_plugin() if each != name]
+    others = [other for plugin_name, other in manager.list_name_plugin() if plugin_name != name]
     with talk_on_stderr():
         answers = manager.subset_hook_caller(hook, others)(**arguments)
-        return [tuple(each) if isinstance(each, Iterator) else each for each in answers]
+        return [tuple(answer) if isinstance(answer, Iterator) else answer for answer in answers]
 
 
 def import_quietly(module: str) -> ModuleType:

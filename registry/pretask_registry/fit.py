@@ -51,9 +51,9 @@ def static_fit(
     if data_modality is not None and data_modality not in splits:
         return f"{split.name} does not fit {data_modality} data: it splits only {listed(splits)}."
     reasons = [
-        model_misfit(each, split.component, model.component)
-        or objective_misfit(each, split.component, objective.component)
-        for each in ([data_modality] if data_modality else sorted(splits))
+        model_misfit(modality, split.component, model.component)
+        or objective_misfit(modality, split.component, objective.component)
+        for modality in ([data_modality] if data_modality else sorted(splits))
     ]
     return None if "" in reasons else reasons[0]
 
@@ -114,12 +114,16 @@ def closest(
     now = {"split": split, "objective": objective, "model": model}
     found = []
     for part in PARTS:
-        others = [each for each in registry.current(part) if each.id != now[part].id]
-        fitting = [each for each in others if static_fit(**{**now, part: each}, data_modality=data_modality) is None]
+        others = [registered for registered in registry.current(part) if registered.id != now[part].id]
+        fitting = [
+            registered
+            for registered in others
+            if static_fit(**{**now, part: registered}, data_modality=data_modality) is None
+        ]
         if fitting:
-            near = max(fitting, key=lambda each: likeness(each, now[part]))
+            near = max(fitting, key=lambda registered: likeness(registered, now[part]))
             found.append((likeness(near, now[part]), part, near))
-    return [(part, near) for _, part, near in sorted(found, key=lambda each: each[0], reverse=True)]
+    return [(part, near) for _, part, near in sorted(found, key=lambda ranked: ranked[0], reverse=True)]
 
 
 def likeness(one: Registered, other: Registered) -> tuple[float, float, float]:
@@ -146,16 +150,16 @@ def traits_of(component: Component) -> set[Any]:
         if name in ("metrics", "headline"):
             continue
         if isinstance(value, Mapping):
-            facts |= {(name, (key, each)) for key, inside in value.items() for each in inside}
+            facts |= {(name, (key, member)) for key, inside in value.items() for member in inside}
         else:
-            facts |= {(name, each) for each in value} if isinstance(value, frozenset) else {(name, value)}
+            facts |= {(name, member) for member in value} if isinstance(value, frozenset) else {(name, value)}
     return facts
 
 
 def sights_of(component: Component) -> set[Any]:
     """Everything that lies within the sights of a split or a model: the past includes the present."""
     sights = component.traits.get("streams", component.traits.get("sees", ()))
-    return {within for each in sights for within in SEES_AT_MOST[each]}
+    return {within for sight in sights for within in SEES_AT_MOST[sight]}
 
 
 def why(
@@ -170,7 +174,7 @@ def why(
     if reason is None:
         return None
     near = closest(registry, split, objective, model, data_modality)
-    options = " | ".join(f"--{part} {registry.shortest(each)}" for part, each in near)
+    options = " | ".join(f"--{part} {registry.shortest(registered)}" for part, registered in near)
     return f"{reason} {'Closest that fit: ' + options if near else 'No change of one part alone makes them fit.'}"
 
 
@@ -216,13 +220,13 @@ def blocks(
         registry.current(part) if name is None else [registry.find(part, name)]
         for part, name in zip(PARTS, (split, objective, model), strict=True)
     )
-    for each in splits:
-        for modality in sorted(each.component.traits["modality"]):
+    for registered in splits:
+        for modality in sorted(registered.component.traits["modality"]):
             yield Block(
                 modality,
-                each,
-                [(other, objective_misfit(modality, each.component, other.component)) for other in objectives],
-                [(other, model_misfit(modality, each.component, other.component)) for other in models],
+                registered,
+                [(other, objective_misfit(modality, registered.component, other.component)) for other in objectives],
+                [(other, model_misfit(modality, registered.component, other.component)) for other in models],
             )
 
 

@@ -34,7 +34,11 @@ def read_options(implementation: Callable[..., Any], *, by_keyword: bool = True)
     """
     kinds = {inspect.Parameter.KEYWORD_ONLY} | (set() if by_keyword else {inspect.Parameter.POSITIONAL_OR_KEYWORD})
     parameters = signature(implementation).parameters.values()
-    return {each.name: Option(each.default, meant_type(each)) for each in parameters if each.kind in kinds}
+    return {
+        parameter.name: Option(parameter.default, meant_type(parameter))
+        for parameter in parameters
+        if parameter.kind in kinds
+    }
 
 
 def signature(implementation: Callable[..., Any]) -> inspect.Signature:
@@ -117,7 +121,7 @@ def coerce_union(value: Any, members: tuple[Any, ...]) -> Any:
         return None
     if not isinstance(value, str) and type(value) in members:
         return value
-    for member in sorted((each for each in members if each is not NoneType), key=lambda each: each is str):
+    for member in sorted((member for member in members if member is not NoneType), key=lambda member: member is str):
         try:
             return coerce(value, member)
         except (ValueError, TypeError, OverflowError):
@@ -137,12 +141,12 @@ def coerce_tuple(value: Any, members: tuple[Any, ...]) -> tuple[Any, ...]:
     """A tuple of as many members as its annotation says, from a list or from text with commas."""
     if isinstance(value, str):
         bare = value.strip().removeprefix("(").removeprefix("[").removesuffix(")").removesuffix("]")
-        value = [each.strip() for each in bare.removesuffix(",").split(",")] if bare.strip() else []
+        value = [item.strip() for item in bare.removesuffix(",").split(",")] if bare.strip() else []
     if not isinstance(value, list | tuple):
         raise ValueError(value)
     if members[-1:] == (...,):
-        return tuple(coerce(each, members[0]) for each in value)
-    return tuple(coerce(each, member) for each, member in zip(value, members, strict=True))
+        return tuple(coerce(item, members[0]) for item in value)
+    return tuple(coerce(item, member) for item, member in zip(value, members, strict=True))
 
 
 def coerce_bool(value: Any) -> bool:
@@ -210,7 +214,7 @@ def describe(annotation: Any) -> str:
     """
     origin, inside = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
-        return " or ".join("none" if each is NoneType else describe(each) for each in inside)
+        return " or ".join("none" if member is NoneType else describe(member) for member in inside)
     if origin is Literal:
         return f"one of {', '.join(map(str, inside))}"
     if origin is tuple and inside[-1:] == (...,):

@@ -35,7 +35,7 @@ def load_file(path: Path, manager: PluginManager) -> Plugin:
         module = import_file(path, name)
         manager.register(module, plugin.name)
         listed = getattr(module, COMPONENTS, None)
-        declared = [each for answer in ask(manager, plugin.name, "pretask_components") for each in answer]
+        declared = [component for answer in ask(manager, plugin.name, "pretask_components") for component in answer]
         declared += [] if listed is None else list(listed)
     except KeyboardInterrupt:
         raise
@@ -95,5 +95,5 @@ def line_of(error: BaseException, path: Path) -> str:
     """The last line of the file that was running when an error came up, in brackets."""
     if isinstance(error, SyntaxError):
         return ""  # says so itself
-    lines = [each.lineno for each in traceback.extract_tb(error.__traceback__) if Path(each.filename) == path]
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
     return f" ({path.name}, line {lines[-1]})" if lines else ""

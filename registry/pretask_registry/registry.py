@@ -90,20 +90,28 @@ class Registry:
         Raises:
             Unknown: There is no such kind.
         """
-        unique = [each for each, count in self.declared(kind) if count == 1]
-        return sorted(unique, key=lambda each: (each.kind, each.place, each.component.version))
+        unique = [registered for registered, count in self.declared(kind) if count == 1]
+        return sorted(unique, key=lambda registered: (registered.kind, registered.place, registered.component.version))
 
     def current(self, kind: str) -> list[Registered]:
         """The highest version of every component of a kind, by id."""
-        return list({each.place: each for each in self.components(kind)}.values())
+        return list({registered.place: registered for registered in self.components(kind)}.values())
 
     def declared(self, kind: str | None = None) -> list[tuple[Registered, int]]:
         """Everything that plugins declare, and how often its id is taken within its kind."""
         if kind is not None:
             check_kind(kind)
-        every = [Registered(each, plugin.namespace, plugin) for plugin in self.plugins for each in plugin.components]
-        count = Counter((each.kind, each.id) for each in every)
-        return [(each, count[each.kind, each.id]) for each in every if kind in (None, each.kind)]
+        every = [
+            Registered(component, plugin.namespace, plugin)
+            for plugin in self.plugins
+            for component in plugin.components
+        ]
+        count = Counter((registered.kind, registered.id) for registered in every)
+        return [
+            (registered, count[registered.kind, registered.id])
+            for registered in every
+            if kind in (None, registered.kind)
+        ]
 
     def find(self, kind: str, name: str) -> Registered:
         """The component of that kind: by name where it is unique, by `namespace/name`, or by `namespace/name@2`.
@@ -115,17 +123,17 @@ class Registry:
             PretaskError: It belongs to a plugin that does not work (exit code 3).
         """
         reference = parse(name)
-        meant = [each for each in self.components(kind) if each.meant_by(reference)]
+        meant = [registered for registered in self.components(kind) if registered.meant_by(reference)]
         if not meant:
             raise self.missing(kind, reference)
-        if len({each.namespace for each in meant}) > 1:
-            ids = ", ".join(each.id for each in meant)
+        if len({registered.namespace for registered in meant}) > 1:
+            ids = ", ".join(registered.id for registered in meant)
             raise Unknown(f"{kind.capitalize()} {name!r} may be any of {ids}. Write one of them in full.")
         return meant[-1]
 
     def shortest(self, registered: Registered) -> str:
         """The shortest name by which `find` finds the highest version of this component."""
-        spaces = {each.namespace for each in self.components(registered.kind) if each.name == registered.name}
+        spaces = {other.namespace for other in self.components(registered.kind) if other.name == registered.name}
         return registered.name if len(spaces) == 1 else registered.place
 
     def call(self, hook: str, **arguments: Any) -> list[tuple[Plugin, Any]]:
@@ -152,18 +160,22 @@ class Registry:
 
     def missing(self, kind: str, reference: Reference) -> PretaskError:
         """The error for a name that does not resolve."""
-        twice = [each for each, count in self.declared(kind) if count > 1 and each.meant_by(reference)]
+        twice = [
+            registered for registered, count in self.declared(kind) if count > 1 and registered.meant_by(reference)
+        ]
         if twice:
             return self.not_unique(twice)
         alike = self.alike(kind, reference)
-        broken = [each for each in self.plugins if each.namespace == reference.namespace and each.state in UNLOADED]
+        broken = [
+            plugin for plugin in self.plugins if plugin.namespace == reference.namespace and plugin.state in UNLOADED
+        ]
         if broken and alike is None:
             return self.not_loaded(kind, reference, broken[0])
         return Unknown(f"No {kind} {reference.text!r}. {self.suggest(kind, reference, alike)}{self.unseen()}")
 
     def not_unique(self, twice: list[Registered]) -> PretaskError:
         """The error for a component that is declared more than once in its namespace."""
-        owners = " and ".join(f"{each.plugin.name} ({each.plugin.release})" for each in twice)
+        owners = " and ".join(f"{registered.plugin.name} ({registered.plugin.release})" for registered in twice)
         return PretaskError(
             f"{twice[0].kind} {twice[0].id}",
             "one declaration",
@@ -174,8 +186,8 @@ class Registry:
 
     def not_loaded(self, kind: str, reference: Reference, plugin: Plugin) -> PretaskError:
         """The error for a name in a namespace whose plugin is installed but not loaded."""
-        others = [each for each in self.plugins if each is not plugin]
-        working = [each for each in others if each.state not in UNLOADED]
+        others = [other for other in self.plugins if other is not plugin]
+        working = [other for other in others if other.state not in UNLOADED]
         which = (
             f"The other {len(working)}" if len(working) == len(others) else f"{len(working)} of the other {len(others)}"
         )
@@ -189,20 +201,20 @@ class Registry:
 
     def alike(self, kind: str, reference: Reference) -> Registered | None:
         """The component whose name is most like a wrong one: in its namespace where it has one, else anywhere."""
-        here = [each for each in self.current(kind) if reference.namespace in (None, each.namespace)]
-        near = nearest(reference.name, (each.name for each in here))
-        return next((each for each in here if each.name == near), None)
+        here = [registered for registered in self.current(kind) if reference.namespace in (None, registered.namespace)]
+        near = nearest(reference.name, (registered.name for registered in here))
+        return next((registered for registered in here if registered.name == near), None)
 
     def suggest(self, kind: str, reference: Reference, alike: Registered | None) -> str:
         """What a wrong name may have meant, as one sentence."""
-        elsewhere = [each for each in self.components() if each.meant_by(reference)]
+        elsewhere = [registered for registered in self.components() if registered.meant_by(reference)]
         if elsewhere:
             return f"{elsewhere[0].id} is a component of the kind {elsewhere[0].kind}."
         if alike is None and reference.namespace is not None:
             alike = self.alike(kind, Reference(reference.text, None, reference.name, None))
         if alike is not None:
             return f"Did you mean {self.named(reference, alike)!r} ({alike.plugin.release})?"
-        names = [self.shortest(each) for each in self.current(kind)]
+        names = [self.shortest(registered) for registered in self.current(kind)]
         return f"There are: {', '.join(names)}." if 0 < len(names) <= LISTED else f"See: pretask list {kind}."
 
     def named(self, reference: Reference, registered: Registered) -> str:
@@ -213,5 +225,5 @@ class Registry:
 
     def unseen(self) -> str:
         """A further sentence, where what was asked for may be in a plugin that does not work."""
-        broken = [each.name for each in self.plugins if each.state == "broken"]
+        broken = [plugin.name for plugin in self.plugins if plugin.state == "broken"]
         return f" Not loaded, since broken: {', '.join(broken)}; see pretask plugins." if broken else ""

@@ -104,7 +104,7 @@ def asks_for_more(factory: partial[Any]) -> bool:
     """Whether a call would still need arguments."""
     rest = inspect.signature(factory).parameters.values()
     fixed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return any(each.default is inspect.Parameter.empty and each.kind not in fixed for each in rest)
+    return any(parameter.default is inspect.Parameter.empty and parameter.kind not in fixed for parameter in rest)
 
 
 def resolved_options(registered: Registered, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -129,9 +129,9 @@ def as_json(registered: Registered, name: str, value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, tuple | list):
-        return [as_json(registered, name, each) for each in value]
+        return [as_json(registered, name, member) for member in value]
     if isinstance(value, Mapping):
-        return {str(key): as_json(registered, name, each) for key, each in value.items()}
+        return {str(key): as_json(registered, name, member) for key, member in value.items()}
     raise PretaskError(
         registered.id,
         f"options that JSON can hold, for its records; {registered.kind}.{name} is none",

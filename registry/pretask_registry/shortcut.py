@@ -90,7 +90,7 @@ def gather(split: Any, samples: Samples, seed: int, epochs: range, names: list[s
                 kept = torch.ones(len(batch), dtype=torch.bool) if target.weight is None else target.weight > 0
                 found[name].append((numbers[kept], hard(target)[kept]))
     return {
-        name: (torch.cat([each for each, _ in parts]), torch.cat([each for _, each in parts]))
+        name: (torch.cat([values for values, _ in parts]), torch.cat([answers for _, answers in parts]))
         for name, parts in found.items()
     }
 
@@ -109,7 +109,7 @@ def compare(known: Known, tested: Known, seed: int) -> Shortcut:
     common = known[1].bincount().argmax()
     chance = float((tested[1] == common).float().mean())
     middle, scale = known[0].mean(0), known[0].std(0).clamp(min=1e-6)
-    fit, test = ((each[0] - middle) / scale for each in (known, tested))
+    fit, test = ((rows[0] - middle) / scale for rows in (known, tested))
     weights = Draws(torch.arange(fit.shape[1]), seed).branch("shortcut").normal("weights", HIDDEN)
     bend = weights / fit.shape[1] ** 0.5
     plain = accuracy(fit, known[1], test, tested[1])
@@ -120,12 +120,12 @@ def compare(known: Known, tested: Known, seed: int) -> Shortcut:
 def accuracy(fit: Tensor, label: Tensor, test: Tensor, answer: Tensor) -> float:
     """Of the nearest class mean, by the covariance within classes: Fisher's linear discriminant, in closed form."""
     known = label.bincount().nonzero()[:, 0]
-    means = torch.stack([fit[label == each].mean(0) for each in known.tolist()])
+    means = torch.stack([fit[label == class_number].mean(0) for class_number in known.tolist()])
     within = fit - means[torch.searchsorted(known, label)]
     covariance = within.T @ within / len(fit) + SHRINKAGE * torch.eye(fit.shape[1])
     root = torch.linalg.cholesky(covariance)
-    place, centre = (torch.linalg.solve_triangular(root, each.T, upper=False).T for each in (test, means))
-    prior = torch.stack([(label == each).float().mean() for each in known.tolist()]).log()
+    place, centre = (torch.linalg.solve_triangular(root, rows.T, upper=False).T for rows in (test, means))
+    prior = torch.stack([(label == class_number).float().mean() for class_number in known.tolist()]).log()
     prediction = (prior - torch.cdist(place, centre).square() / 2).argmax(1)
     return float((known[prediction] == answer).float().mean())
 
@@ -152,7 +152,7 @@ def of_images(data: Tensor) -> Iterator[Tensor]:
     yield data.mean((3, 4)).flatten(1)
     yield data.std((3, 4)).flatten(1)
     across, down = data.diff(dim=4), data.diff(dim=3)
-    yield from (each.abs().mean((3, 4)).flatten(1) for each in (across, down))
+    yield from (steps.abs().mean((3, 4)).flatten(1) for steps in (across, down))
     yield from compression(across.abs().mean((2, 3)), down.abs().mean((2, 4)))
     if data.shape[2] == 3:
         yield from fringes(data, edges)
@@ -162,7 +162,7 @@ def compression(across: Tensor, down: Tensor) -> Iterator[Tensor]:
     """How much pixels differ from the ones before, by their place in blocks of eight, (B, V, …)."""
     for line in (across, down):
         place = torch.arange(line.shape[2]) % GRID
-        means = [line[..., place == each].mean(2) for each in range(min(GRID, line.shape[2]))]
+        means = [line[..., place == cell].mean(2) for cell in range(min(GRID, line.shape[2]))]
         yield (torch.stack(means, 2) / line.mean(2, keepdim=True).clamp(min=1e-6)).flatten(1)
 
 
@@ -174,7 +174,7 @@ def fringes(data: Tensor, edges: list[Tensor]) -> Iterator[Tensor]:
     green = data[:, :, 1]
     for slope in torch.gradient(green, dim=(2, 3)):
         size = slope.square().mean((2, 3)).clamp(min=1e-6)
-        yield from (((data[:, :, each] - green) * slope).mean((2, 3)) / size for each in (0, 2))
+        yield from (((data[:, :, channel] - green) * slope).mean((2, 3)) / size for channel in (0, 2))
 
 
 def of_tokens(data: Tensor) -> Iterator[Tensor]:

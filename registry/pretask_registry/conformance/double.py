@@ -26,7 +26,7 @@ class DoubleSplit:
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return x and y, with floats as float64."""
         inputs, targets = self.split(batch, draws)  # type: ignore[operator]
-        return replace(inputs, data=as_double(inputs.data)), {name: cast(each) for name, each in targets.items()}
+        return replace(inputs, data=as_double(inputs.data)), {name: cast(target) for name, target in targets.items()}
 
 
 def cast(target: Target) -> Target:

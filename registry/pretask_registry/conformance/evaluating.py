@@ -82,7 +82,7 @@ def candidates(case: "EvaluatorCase") -> Iterator[tuple[Task, Given]]:
     """Declared tasks at small sizes on data of the modality: those of the same plugin first, then the smallest."""
     for data in offered(case, case.where):
         found = composed(case, data)
-        for _, _, task in sorted(found, key=lambda each: (each[0] != case.registered.plugin.name, each[1])):
+        for _, _, task in sorted(found, key=lambda entry: (entry[0] != case.registered.plugin.name, entry[1])):
             own = replace(task, model=copy.deepcopy(task.model), objective=copy.deepcopy(task.objective))
             yield own, data
 
@@ -97,7 +97,7 @@ def composed(case: "EvaluatorCase", data: Given) -> list[tuple[str, int, Task]]:
             parts = parts_of(case, declared)
             if parts and material.fits_exactly(parts, data.train):
                 task = material.small_task(parts, data.train, case.seed)
-                size = sum(each.numel() for each in [*task.model.parameters(), *task.objective.parameters()])
+                size = sum(parameter.numel() for parameter in [*task.model.parameters(), *task.objective.parameters()])
                 known[key].append((declared.plugin.name, size, task))
     return known[key]
 
@@ -116,8 +116,8 @@ def offered(case: "EvaluatorCase", modality: str) -> Iterator[Given]:
     if modality in OBSERVED:
         origin = material.TinyData(modality)
         yield Given(origin("train"), origin("test"), origin)
-    for each in material.data_of(case.registry, modality):
-        yield Given(first(each("train")), first(each("test"), material.TEST), each)
+    for data in material.data_of(case.registry, modality):
+        yield Given(first(data("train")), first(data("test"), material.TEST), data)
 
 
 def first(samples: Samples, count: int = material.COUNT) -> Samples:
@@ -129,13 +129,15 @@ def relabelled(samples: Samples, name: str, rows: torch.Tensor | None = None) ->
     """The same samples with labels drawn at random; of some rows only, where they are given."""
     index = torch.arange(len(samples))
     labels = dict(samples.labels)
-    for key, each in samples.labels.items():
-        if each.value.ndim > PLAIN:
+    for key, known_labels in samples.labels.items():
+        if known_labels.value.ndim > PLAIN:
             continue  # masks, which are no classes to be guessed
-        shape = each.value.shape[1:]
-        drawn = Draws(index, 3).branch(name).integers(key, 0, len(each.names), *shape)
-        drawn = drawn.where(each.value >= 0, -1)
-        labels[key] = replace(each, value=drawn if rows is None else torch.where(cast(rows, drawn), drawn, each.value))
+        shape = known_labels.value.shape[1:]
+        drawn = Draws(index, 3).branch(name).integers(key, 0, len(known_labels.names), *shape)
+        drawn = drawn.where(known_labels.value >= 0, -1)
+        labels[key] = replace(
+            known_labels, value=drawn if rows is None else torch.where(cast(rows, drawn), drawn, known_labels.value)
+        )
     return replace(samples, labels=labels, fingerprint=f"{samples.fingerprint} {name}")
 
 
@@ -158,11 +160,13 @@ def planted(tried: Evaluated) -> Given:
     parts = []
     for samples, mine in zip((tried.data.train, tried.data.test), features, strict=True):
         labels = dict(samples.labels)
-        for name, each in samples.labels.items():
-            known = features[0].get(each.value.ndim, ())
-            if known and all(len(one.flatten(0, -2)) == each.value.numel() for one in mine[each.value.ndim]):
-                side = common_side(known, mine[each.value.ndim]).view(each.value.shape)
-                labels[name] = Labels(side.where(each.value >= 0, -1), ("here", "there"))
+        for name, old_labels in samples.labels.items():
+            known = features[0].get(old_labels.value.ndim, ())
+            if known and all(
+                len(one.flatten(0, -2)) == old_labels.value.numel() for one in mine[old_labels.value.ndim]
+            ):
+                side = common_side(known, mine[old_labels.value.ndim]).view(old_labels.value.shape)
+                labels[name] = Labels(side.where(old_labels.value >= 0, -1), ("here", "there"))
         parts.append(replace(samples, labels=labels, fingerprint=f"{samples.fingerprint} planted"))
     return Given(parts[0], parts[1], tried.data.origin)
 

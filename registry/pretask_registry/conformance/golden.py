@@ -111,7 +111,9 @@ def update(case: Case) -> bool:
     except Skip:
         return False
     path = golden_file(case.registered.plugin)
-    lines = [f" {json.dumps(key)}: {json.dumps(each, sort_keys=True)}" for key, each in sorted(content.items())]
+    lines = [
+        f" {json.dumps(key)}: {json.dumps(fingerprint, sort_keys=True)}" for key, fingerprint in sorted(content.items())
+    ]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     return True
 
@@ -132,7 +134,7 @@ def fingerprint(case: Case) -> Facts:
 
 def facts_of(values: Any) -> dict[str, Any]:
     """Facts of all tensors in some values."""
-    return {name: facts_of_tensor(each.detach()) for name, each in named_tensors(values)}
+    return {name: facts_of_tensor(tensor.detach()) for name, tensor in named_tensors(values)}
 
 
 def facts_of_tensor(tensor: Tensor) -> str | list[Any]:
@@ -142,7 +144,7 @@ def facts_of_tensor(tensor: Tensor) -> str | list[Any]:
         return f"{form} {crc32(tensor.long().contiguous().numpy().tobytes()):08x}"
     flat = tensor.double().flatten()
     probes = flat[torch.linspace(0, max(len(flat) - 1, 0), PROBED).long()].tolist() if len(flat) else []
-    return [form, *(float(f"{each:.6g}") for each in (float(flat.mean()), float(flat.std(correction=0)), *probes))]
+    return [form, *(float(f"{number:.6g}") for number in (float(flat.mean()), float(flat.std(correction=0)), *probes))]
 
 
 def of_split(case: SplitCase) -> Facts:
@@ -153,8 +155,10 @@ def of_split(case: SplitCase) -> Facts:
 def with_plain_weights(module: Any) -> Any:
     """The module with weights that follow from their order and shape, since a seed gives others in other versions."""
     with torch.no_grad():
-        for number, each in enumerate(module.parameters()):
-            each.copy_(0.3 * (torch.arange(each.numel()).double() * 0.7 + number).cos().view(each.shape).float())
+        for number, parameter in enumerate(module.parameters()):
+            parameter.copy_(
+                0.3 * (torch.arange(parameter.numel()).double() * 0.7 + number).cos().view(parameter.shape).float()
+            )
     return module
 
 
@@ -163,7 +167,7 @@ def of_model(case: ModelCase) -> Facts:
     model = with_plain_weights(case.make()).eval()
     with torch.no_grad():
         made = model(case.inputs)
-    shapes = {name: tuple(each.shape) for name, each in parameters_of(model).items()}
+    shapes = {name: tuple(weight.shape) for name, weight in parameters_of(model).items()}
     return {"weights": f"{crc32(repr(sorted(shapes.items())).encode()):08x}", **facts_of({"summary": made.pooled})}
 
 
@@ -191,7 +195,9 @@ def of_data(case: DataCase) -> Facts:
         f"{part}.{name}": facts
         for part, samples in case.parts.items()
         for name, facts in facts_of(
-            rows({"data": samples.data, **{key: each.value for key, each in samples.labels.items()}}, slice(0, FIRST))
+            rows(
+                {"data": samples.data, **{key: labels.value for key, labels in samples.labels.items()}}, slice(0, FIRST)
+            )
         ).items()
     }
 

@@ -140,7 +140,7 @@ class ObjectiveCase(Case):
         found: dict[bool, Trial] = {}
         for parts, modality in self.candidates():
             trial = Trial.compose(parts, material.samples_of(self.registry, modality), self.seed)
-            found.setdefault(any(each.grid for each in trial.specs.values()), trial)
+            found.setdefault(any(spec.grid for spec in trial.specs.values()), trial)
             if len(found) == 2:
                 break
         if not found:

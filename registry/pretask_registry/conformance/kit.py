@@ -40,7 +40,7 @@ Anything = PluginCase | Case
 def built_in_checks() -> tuple[Check, ...]:
     """The kit's own, in the order of its files."""
     modules = [import_module(f"pretask_registry.conformance.{name}") for name in MODULES]
-    return tuple(each for module in modules for each in vars(module).values() if isinstance(each, Check))
+    return tuple(value for module in modules for value in vars(module).values() if isinstance(value, Check))
 
 
 def checks_of(registry: Registry, kind: str) -> list[Check]:
@@ -50,7 +50,7 @@ def checks_of(registry: Registry, kind: str) -> list[Check]:
         for _, runs in registry.call("pretask_checks", kind=kind)
         for run in runs or ()
     ]
-    return [each for each in built_in_checks() if kind in each.kinds] + added
+    return [check for check in built_in_checks() if kind in check.kinds] + added
 
 
 def find(registry: Registry, name: str, kind: str | None = None) -> tuple[list[str], list[Registered]]:
@@ -60,23 +60,23 @@ def find(registry: Registry, name: str, kind: str | None = None) -> tuple[list[s
         Unknown: Nothing is called so.
         PretaskError: It belongs to a plugin that does not work (exit code 3).
     """
-    plugins = [each for each in registry.plugins if name in (each.namespace, each.name)]
+    plugins = [plugin for plugin in registry.plugins if name in (plugin.namespace, plugin.name)]
     if plugins:
         for plugin in plugins:
             if plugin.state in ("broken", "blocked"):
                 problem = plugin.problems[0]
                 raise PretaskError(name, "a plugin that loads", problem.cause, problem.fix, exit_code=PLUGIN_PROBLEM)
-        names = [each.name for each in plugins]
-        return names, [each for each in registry.components(kind) if each.plugin.name in names]
+        names = [plugin.name for plugin in plugins]
+        return names, [registered for registered in registry.components(kind) if registered.plugin.name in names]
     return [], components_called(registry, name, kind)
 
 
 def components_called(registry: Registry, name: str, kind: str | None) -> list[Registered]:
     """The components of any kind that are called so."""
     found, errors = [], []
-    for each in [kind] if kind else KINDS:
+    for candidate in [kind] if kind else KINDS:
         try:
-            found.append(registry.find(each, name))
+            found.append(registry.find(candidate, name))
         except PretaskError as error:
             errors.append(error)
     if found:
@@ -110,14 +110,14 @@ def run(
     """
     from pretask_registry.conformance.kinds import cases_of  # needs torch
 
-    known = {each.name for of in (PLUGIN, *KINDS) for each in checks_of(registry, of)}
-    for each in only:
-        if each not in known:
-            raise Unknown(f"No check '{each}'. {hint(each, known, 'See: pretask check NAME --json.')}")
+    known = {check.name for of in (PLUGIN, *KINDS) for check in checks_of(registry, of)}
+    for check_name in only:
+        if check_name not in known:
+            raise Unknown(f"No check '{check_name}'. {hint(check_name, known, 'See: pretask check NAME --json.')}")
     plugins, components = find(registry, name, kind)
-    whole = [each for each in registry.plugins if each.name in plugins and kind is None]
-    cases: list[Anything] = [PluginCase(registry, each, seed) for each in whole]
-    cases += [case for each in components for case in cases_of(registry, each, seed)]
+    whole = [plugin for plugin in registry.plugins if plugin.name in plugins and kind is None]
+    cases: list[Anything] = [PluginCase(registry, plugin, seed) for plugin in whole]
+    cases += [case for registered in components for case in cases_of(registry, registered, seed)]
     yield from run_cases(registry, cases, set(only))
 
 
@@ -127,8 +127,8 @@ def update_golden(registry: Registry, name: str, *, kind: str | None = None) -> 
     from pretask_registry.conformance.kinds import cases_of  # needs torch
 
     written = 0
-    for each in find(registry, name, kind)[1]:
-        for case in cases_of(registry, each):
+    for registered in find(registry, name, kind)[1]:
+        for case in cases_of(registry, registered):
             with undisturbed():
                 written += update(case)
     return written
@@ -141,44 +141,44 @@ def run_cases(registry: Registry, cases: Iterable[Anything], only: set[str]) -> 
     for case in cases:
         if case.kind not in chosen:
             chosen[case.kind] = checks_of(registry, case.kind)
-        for each in chosen[case.kind]:
-            if (only and each.name not in only) or not each.when(case.component):
+        for check in chosen[case.kind]:
+            if (only and check.name not in only) or not check.when(case.component):
                 continue
-            if each.once and (case.kind, case.id, each.name) in seen:
+            if check.once and (case.kind, case.id, check.name) in seen:
                 continue
-            seen.add((case.kind, case.id, each.name))
-            yield judged(each, case)
+            seen.add((case.kind, case.id, check.name))
+            yield judged(check, case)
 
 
-def judged(each: Check, case: Anything) -> Outcome:
+def judged(check: Check, case: Anything) -> Outcome:
     """What comes of one check, held against what the plugin expects."""
-    outcome, reason = tried(each, case), expected_failures(case).get(each.name)
+    outcome, reason = tried(check, case), expected_failures(case).get(check.name)
     if reason is None:
         return outcome
     if outcome.state == "failed":
-        return replace(outcome, state="expected", message=f"{each.name}: {reason}")
+        return replace(outcome, state="expected", message=f"{check.name}: {reason}")
     if outcome.state == "passed":
         message = f"It passes now, but is expected to fail ({reason}). Take it out of {EXPECTED}."
-        return replace(outcome, state="failed", message=message, reproduce=reproduction(each, case))
+        return replace(outcome, state="failed", message=message, reproduce=reproduction(check, case))
     return outcome
 
 
-def tried(each: Check, case: Anything) -> Outcome:
+def tried(check: Check, case: Anything) -> Outcome:
     """What comes of one check by itself: whatever a component raises is its failure, and the kit goes on."""
     began = time.monotonic()
-    blank = Outcome(case.kind, case.id, each.name, "" if each.once else case.where, "passed")
+    blank = Outcome(case.kind, case.id, check.name, "" if check.once else case.where, "passed")
     try:
         with undisturbed():
-            blank = replace(blank, number=each.run(case) or "")
+            blank = replace(blank, number=check.run(case) or "")
     except Skip as reason:
         blank = replace(blank, state="skipped", message=str(reason))
     except KeyboardInterrupt:
         raise
     except Failure as failure:
-        blank = replace(blank, state="failed", message=str(failure), reproduce=reproduction(each, case))
+        blank = replace(blank, state="failed", message=str(failure), reproduce=reproduction(check, case))
     except BaseException as error:
-        message = f"{each.promise} Instead: {describe_error(error)}"
-        blank = replace(blank, state="failed", message=message, reproduce=reproduction(each, case))
+        message = f"{check.promise} Instead: {describe_error(error)}"
+        blank = replace(blank, state="failed", message=message, reproduce=reproduction(check, case))
     return replace(blank, seconds=time.monotonic() - began)
 
 
@@ -205,8 +205,8 @@ def expected_failures(case: Anything) -> Mapping[str, str]:
     return found
 
 
-def reproduction(each: Check, case: Anything) -> str:
+def reproduction(check: Check, case: Anything) -> str:
     """The command that runs this check again."""
     kind = "" if isinstance(case, PluginCase) else f" --kind {case.kind}"
     seed = f" --seed {case.seed}" if case.seed else ""
-    return f"pretask check {case.id}{kind} --only {each.name}{seed}"
+    return f"pretask check {case.id}{kind} --only {check.name}{seed}"

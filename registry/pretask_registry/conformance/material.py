@@ -40,8 +40,8 @@ def samples_of(registry: Registry, modality: str) -> Samples:
     """
     if modality in OBSERVED:
         return canned(modality)
-    for each in data_of(registry, modality):
-        samples: Samples = each("train")
+    for data in data_of(registry, modality):
+        samples: Samples = data("train")
         return samples
     raise Skip(f"No tiny data of the modality '{modality}': let the plugin declare data of it with small options.")
 
@@ -54,9 +54,9 @@ def canned(modality: str) -> Samples:
 
 def data_of(registry: Registry, modality: str) -> Iterator[Any]:
     """Installed data of a modality at their small size."""
-    for each in registry.current("data"):
-        if each.component.traits["modality"] == modality and each.component.small:
-            yield build(each, each.component.small)
+    for registered in registry.current("data"):
+        if registered.component.traits["modality"] == modality and registered.component.small:
+            yield build(registered, registered.component.small)
 
 
 def fitted(split: Any, samples: Samples) -> SplitFn:
@@ -119,7 +119,8 @@ def ordered(registry: Registry, kind: str, fixed: Parts, given: Registered) -> l
         return [fixed[kind]]
     near = {given.plugin.name: 0, given.namespace: 1}
     return sorted(
-        registry.current(kind), key=lambda each: min(near.get(each.plugin.name, 2), near.get(each.namespace, 2))
+        registry.current(kind),
+        key=lambda registered: min(near.get(registered.plugin.name, 2), near.get(registered.namespace, 2)),
     )
 
 
@@ -145,7 +146,7 @@ def modality_of(registry: Registry, parts: Parts) -> str:
     """
     known = [*OBSERVED]
     declared = sorted(parts["split"].component.traits["modality"])
-    for modality in sorted(declared, key=lambda each: known.index(each) if each in known else len(known)):
+    for modality in sorted(declared, key=lambda name: known.index(name) if name in known else len(known)):
         fit = static_fit(parts["split"], parts["objective"], parts["model"], modality) is None
         if fit and fits_exactly(parts, samples_of(registry, modality)):
             return str(modality)

@@ -43,8 +43,8 @@ def count(outcomes: Sequence[Outcome]) -> str:
     >>> count([Outcome("split", "acme/cut@1", "finite", "image", "passed")])
     '1 of 1 ran, 0 skipped, 0 expected failures'
     """
-    states = Counter(each.state for each in outcomes)
-    expected = sorted({each.message for each in outcomes if each.state == "expected"})
+    states = Counter(outcome.state for outcome in outcomes)
+    expected = sorted({outcome.message for outcome in outcomes if outcome.state == "expected"})
     failures = f"{states['expected']} expected failure{'' if states['expected'] == 1 else 's'}"
     line = f"{len(outcomes) - states['skipped']} of {len(outcomes)} ran, {states['skipped']} skipped, {failures}"
     line += f": {'; '.join(expected)}" if expected else ""
@@ -53,7 +53,7 @@ def count(outcomes: Sequence[Outcome]) -> str:
 
 def succeeded(outcomes: Sequence[Outcome], require_all: bool = False) -> bool:
     """Whether nothing failed, and, where all is required, nothing was skipped."""
-    return not any(each.state == "failed" or (require_all and each.state == "skipped") for each in outcomes)
+    return not any(outcome.state == "failed" or (require_all and outcome.state == "skipped") for outcome in outcomes)
 
 
 def format_outcome(outcome: Outcome) -> str:
@@ -69,13 +69,13 @@ def format_outcome(outcome: Outcome) -> str:
 
 def as_json(outcomes: Sequence[Outcome]) -> str:
     """All outcomes with the count."""
-    facts = {"count": count(outcomes), "outcomes": [asdict(each) for each in outcomes]}
+    facts = {"count": count(outcomes), "outcomes": [asdict(outcome) for outcome in outcomes]}
     return json.dumps(facts, indent=1, ensure_ascii=False)
 
 
 def as_junit(outcomes: Sequence[Outcome]) -> str:
     """The same as continuous integration reads it; an expected failure counts as skipped there."""
-    states = Counter(each.state for each in outcomes)
+    states = Counter(outcome.state for outcome in outcomes)
     suite = ElementTree.Element(
         "testsuite",
         name="pretask check",
@@ -83,13 +83,13 @@ def as_junit(outcomes: Sequence[Outcome]) -> str:
         failures=str(states["failed"]),
         skipped=str(states["skipped"] + states["expected"]),
     )
-    for each in outcomes:
-        name = f"{each.check}[{each.where}]" if each.where else each.check
+    for outcome in outcomes:
+        name = f"{outcome.check}[{outcome.where}]" if outcome.where else outcome.check
         case = ElementTree.SubElement(
-            suite, "testcase", classname=f"{each.kind} {each.id}", name=name, time=f"{each.seconds:.3f}"
+            suite, "testcase", classname=f"{outcome.kind} {outcome.id}", name=name, time=f"{outcome.seconds:.3f}"
         )
-        if each.state == "failed":
-            ElementTree.SubElement(case, "failure", message=each.message).text = each.reproduce
-        elif each.state != "passed":
-            ElementTree.SubElement(case, "skipped", message=each.message)
+        if outcome.state == "failed":
+            ElementTree.SubElement(case, "failure", message=outcome.message).text = outcome.reproduce
+        elif outcome.state != "passed":
+            ElementTree.SubElement(case, "skipped", message=outcome.message)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)

@@ -27,9 +27,13 @@ def conformance(name: str, *, require_all: bool = False, seed: int = 0) -> Calla
     registry = Registry.load()
     plugins, components = find(registry, name)
     groups: dict[str, list[PluginCase | Case]] = {
-        f"plugin {each.name}": [PluginCase(registry, each, seed)] for each in registry.plugins if each.name in plugins
+        f"plugin {plugin.name}": [PluginCase(registry, plugin, seed)]
+        for plugin in registry.plugins
+        if plugin.name in plugins
     }
-    groups |= {f"{each.kind} {each.id}": list(cases_of(registry, each, seed)) for each in components}
+    groups |= {
+        f"{registered.kind} {registered.id}": list(cases_of(registry, registered, seed)) for registered in components
+    }
 
     @pytest.mark.parametrize("part", list(groups))
     def test_conformance(part: str, capsys: Any) -> None:
@@ -38,7 +42,7 @@ def conformance(name: str, *, require_all: bool = False, seed: int = 0) -> Calla
             print(f"\n{part}: {count(outcomes)}", end="")
         if not succeeded(outcomes, require_all):
             pytest.fail(
-                "\n".join(format_outcome(each) for each in outcomes if each.state in ("failed", "skipped")),
+                "\n".join(format_outcome(outcome) for outcome in outcomes if outcome.state in ("failed", "skipped")),
                 pytrace=False,
             )
 

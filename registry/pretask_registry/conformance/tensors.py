@@ -26,11 +26,11 @@ def named_tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
     if isinstance(value, Tensor):
         yield name, value
     elif isinstance(value, Mapping):
-        for key, each in value.items():
-            yield from named_tensors(each, f"{name}.{key}" if name else str(key))
+        for key, member in value.items():
+            yield from named_tensors(member, f"{name}.{key}" if name else str(key))
     elif isinstance(value, tuple | list):
-        for number, each in enumerate(value):
-            yield from named_tensors(each, f"{name}.{number}" if name else str(number))
+        for number, member in enumerate(value):
+            yield from named_tensors(member, f"{name}.{number}" if name else str(number))
     elif is_dataclass(value):
         for field in fields(value):
             yield from named_tensors(getattr(value, field.name), f"{name}.{field.name}" if name else field.name)
@@ -76,12 +76,12 @@ def describe(tensor: Tensor) -> str:
 
 def rows(values: Mapping[str, Tensor], pick: Any) -> dict[str, Tensor]:
     """The same rows of every tensor."""
-    return {name: each[pick] for name, each in values.items()}
+    return {name: tensor[pick] for name, tensor in values.items()}
 
 
 def frozen(value: Any) -> dict[str, Tensor]:
     """Copies of all tensors of a value, to compare with later."""
-    return {name: each.clone() for name, each in named_tensors(value)}
+    return {name: tensor.clone() for name, tensor in named_tensors(value)}
 
 
 def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
@@ -89,9 +89,9 @@ def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, Mapping):
-        return {key: mapped(each, change) for key, each in value.items()}
+        return {key: mapped(member, change) for key, member in value.items()}
     if isinstance(value, tuple | list):
-        return type(value)(mapped(each, change) for each in value)
+        return type(value)(mapped(member, change) for member in value)
     if is_dataclass(value):
         made = copy.copy(value)
         for field in fields(value):

@@ -101,7 +101,7 @@ def new_package(
         **words_of(names, found.summary, run),
         "source": found.source,
         "modality": modality,
-        "settings": "\n".join(setting_line(each) for each in settings(found.facts)),
+        "settings": "\n".join(setting_line(setting) for setting in settings(found.facts)),
     }
     code = "split" if kind == "task" else kind
     template = f"{found.folder}/{modality}.py" if found.folder else f"{kind}.py"

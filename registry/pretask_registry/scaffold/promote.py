@@ -38,8 +38,8 @@ def promote(
     source = file.read_text(encoding="utf-8")
     check_alone(file, source)
     module = module_name(file)
-    moved = [rehomed(each, module, names, plugin.components) for each in plugin.components]
-    first = next((each for each in moved if each.kind == "task"), moved[0])
+    moved = [rehomed(component, module, names, plugin.components) for component in plugin.components]
+    first = next((component for component in moved if component.kind == "task"), moved[0])
     run = f"pretask run {tried(first)}"
     words = {
         **words_of(names, first.summary, run),
@@ -65,13 +65,13 @@ def tried(component: Component) -> str:
 def check_alone(file: Path, source: str) -> None:
     """Raise PretaskError where a file imports another that lies beside it, or has hooks that would be lost."""
     tree = ast.parse(source)
-    beside = sorted({each for each in imported(tree) if (file.parent / f"{each}.py").exists()})
+    beside = sorted({name for name in imported(tree) if (file.parent / f"{name}.py").exists()})
     if beside:
-        got = " and ".join(f"{each}.py" for each in beside)
+        got = " and ".join(f"{name}.py" for name in beside)
         raise PretaskError(
             f"a package of {file.name}", "the file alone", f"imports of {got}", "Join them into one file."
         )
-    hooks = [each.name for each in tree.body if isinstance(each, ast.FunctionDef) and each.name.startswith("pretask_")]
+    hooks = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("pretask_")]
     if set(hooks) - {HOOK}:
         got = ", ".join(hooks)
         raise PretaskError(
@@ -83,7 +83,7 @@ def imported(tree: ast.AST) -> Iterator[str]:
     """The top-level names of all modules that a file imports."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (each.name.split(".")[0] for each in node.names)
+            yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module.split(".")[0]
 
@@ -94,7 +94,7 @@ def rehomed(component: Component, module: str, names: Names, siblings: Collectio
         return replace(component, implementation=f"{names.package}.{component.implementation}")
     if component.kind != "task":
         return component
-    own = {(each.kind, each.name) for each in siblings}
+    own = {(sibling.kind, sibling.name) for sibling in siblings}
     parts = {
         part: f"{names.name}/{bare(value)}"
         if (part, bare(value)) in own and "/" not in value.removeprefix(f"{LOCAL}/")
@@ -115,7 +115,7 @@ def without_declarations(source: str) -> str:
     for node in reversed(ast.parse(source).body):
         if is_declaration(node):
             decorators = getattr(node, "decorator_list", [])
-            first = min([node.lineno, *(each.lineno for each in decorators)])
+            first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
             del lines[first - 1 : node.end_lineno]
     return "".join(lines).rstrip() + "\n"
 
@@ -125,7 +125,7 @@ def is_declaration(node: ast.stmt) -> bool:
     if isinstance(node, ast.FunctionDef):
         return node.name == HOOK
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-    return any(isinstance(each, ast.Name) and each.id == COMPONENTS for each in targets)
+    return any(isinstance(target, ast.Name) and target.id == COMPONENTS for target in targets)
 
 
 def declared(component: Component) -> str:
@@ -154,10 +154,10 @@ def literal(value: Any) -> str:
     '{"image": {"categories", "values"}}'
     """
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{literal(key)}: {literal(each)}" for key, each in value.items()) + "}"
+        return "{" + ", ".join(f"{literal(key)}: {literal(member)}" for key, member in value.items()) + "}"
     if isinstance(value, frozenset | set):
         return "{" + ", ".join(map(literal, sorted(value))) + "}" if value else "()"
     if isinstance(value, tuple | list):
-        return "(" + "".join(f"{literal(each)}, " for each in value).strip() + ")"
+        return "(" + "".join(f"{literal(member)}, " for member in value).strip() + ")"
     text = repr(value)
     return f'"{text[1:-1]}"' if isinstance(value, str) and text[0] == "'" and '"' not in text else text

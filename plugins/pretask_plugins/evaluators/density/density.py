@@ -94,7 +94,7 @@ class Density:
         for batch in samples.resident(task.device).batches(budget.batch, task.device, count_partners(task.split)):
             posterior, targets, draws = encode(task, batch, budget.seed)
             best = best_posterior(task.objective, posterior, targets, draws, self.gap_steps)
-            given, reached = (bound(task.objective, each, targets, draws) for each in (posterior, best))
+            given, reached = (bound(task.objective, codes, targets, draws) for codes in (posterior, best))
             log_weights, _ = weigh_codes(task.objective, best, targets, draws, self.num_latents)
             amortisation.append(reached - given)
             approximation.append(log_weights.logsumexp(1) - math.log(self.num_latents) - reached)
@@ -146,14 +146,14 @@ def bound(model: LatentModel, posterior: Posterior, targets: Targets, draws: Dra
 @torch.enable_grad()
 def best_posterior(model: LatentModel, start: Posterior, targets: Targets, draws: Draws, steps: int) -> Posterior:
     """The Gaussian with the highest bound for every sample, with the decoder as it is, searched from the encoder's."""
-    free = [each.detach().clone().requires_grad_() for each in (start.mean, start.log_variance)]
+    free = [parameter.detach().clone().requires_grad_() for parameter in (start.mean, start.log_variance)]
     optimizer = torch.optim.Adam(free, 0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps, 1))
     for _ in range(steps):
         lost = -bound(model, Posterior(*free), targets, draws).sum()
         gradients = torch.autograd.grad(lost, free)
-        for each, gradient in zip(free, gradients, strict=True):
-            each.grad = gradient
+        for parameter, gradient in zip(free, gradients, strict=True):
+            parameter.grad = gradient
         optimizer.step()
         schedule.step()
-    return Posterior(*(each.detach() for each in free))
+    return Posterior(*(parameter.detach() for parameter in free))

@@ -84,9 +84,9 @@ class Generation:
         written = {way: drop_padding(ids[:, self.prompt_length :].tolist(), pad) for way, ids in texts.items()}
         held_out = count_pairs(drop_padding(find_other_rows(samples, rows).tolist(), pad))
         yield "overlap", overlap(count_pairs(written[[*written][-1]]), held_out)
-        for way, each in written.items():
-            yield f"{way}: overlap", overlap(count_pairs(each), held_out)
-            yield from measure_diversity(way, each)
+        for way, continuations in written.items():
+            yield f"{way}: overlap", overlap(count_pairs(continuations), held_out)
+            yield from measure_diversity(way, continuations)
         yield "texts", self.picture(texts, decoder_of(data))
 
     def ways(self) -> dict[str, Sampling]:
@@ -160,7 +160,7 @@ def overlap(first: Counter[tuple[int, ...]], second: Counter[tuple[int, ...]]) -
     0.5
     """
     totals = max(first.total(), 1), max(second.total(), 1)
-    return sum(min(first[each] / totals[0], second[each] / totals[1]) for each in first)
+    return sum(min(first[ngram] / totals[0], second[ngram] / totals[1]) for ngram in first)
 
 
 def ngrams(row: list[int], size: int) -> list[tuple[int, ...]]:

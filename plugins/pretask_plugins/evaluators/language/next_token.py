@@ -45,7 +45,9 @@ def asks_next(task: Task, samples: Samples, name: str) -> bool:
 def check_ids(who: str, task: Task, observed: Observed) -> None:
     """Raise PretaskError unless the data's ids mean what they meant in training."""
     if observed.vocabulary is None or observed.vocabulary != task.observed.vocabulary:
-        known, found = (each.vocabulary.size if each.vocabulary else 0 for each in (task.observed, observed))
+        known, found = (
+            known_spec.vocabulary.size if known_spec.vocabulary else 0 for known_spec in (task.observed, observed)
+        )
         raise PretaskError(
             who,
             f"text in the vocabulary of {known} tokens that the model was trained on",

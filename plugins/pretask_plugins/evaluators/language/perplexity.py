@@ -64,7 +64,7 @@ def sum_costs(task: Task, batch: Batch, seed: int, name: str) -> torch.Tensor:
     weight = torch.ones_like(log_probability[..., 0]) if target.weight is None else target.weight
     nats = -log_probability.gather(-1, target.value[..., None])[..., 0]
     right = log_probability.argmax(-1) == target.value
-    return torch.stack([(each * weight).double().sum() for each in (nats, right, torch.ones_like(nats))]).cpu()
+    return torch.stack([(values * weight).double().sum() for values in (nats, right, torch.ones_like(nats))]).cpu()
 
 
 def bits_per_byte(nats: float, extent: Any) -> float:

@@ -45,9 +45,9 @@ def wrapped(line: str) -> list[str]:
     first, *rest = line.splitlines() or [""]
     pieces = [textwrap.wrap(drawable(first), COLUMNS, subsequent_indent=2 * indent)]
     pieces += [
-        textwrap.wrap(drawable(each), COLUMNS, initial_indent=2 * indent, subsequent_indent=2 * indent) for each in rest
+        textwrap.wrap(drawable(line), COLUMNS, initial_indent=2 * indent, subsequent_indent=2 * indent) for line in rest
     ]
-    return [text for each in pieces for text in each or [""]]
+    return [text for piece in pieces for text in piece or [""]]
 
 
 def drawable(text: str) -> str:
@@ -56,8 +56,10 @@ def drawable(text: str) -> str:
     >>> drawable(chr(8212) + chr(20013))
     '--\\\\u4e2d'
     """
-    typed = (TYPED.get(each, each) for each in text)
-    return "".join(each if len(each) > 1 or has_glyph(each) else escape(each) for each in typed)
+    typed = (TYPED.get(character, character) for character in text)
+    return "".join(
+        character if len(character) > 1 or has_glyph(character) else escape(character) for character in typed
+    )
 
 
 def escape(character: str) -> str:

@@ -74,8 +74,12 @@ class FewLabels:
     def __post_init__(self) -> None:
         check_poolings("few-label", (self.pooling,))
         for name, needs, fine in (
-            ("per_class", "numbers from 1", all(each >= 1 for each in self.per_class)),
-            ("label_fraction", "fractions above 0 and up to 1", all(0 < each <= 1 for each in self.label_fraction)),
+            ("per_class", "numbers from 1", all(size >= 1 for size in self.per_class)),
+            (
+                "label_fraction",
+                "fractions above 0 and up to 1",
+                all(0 < fraction <= 1 for fraction in self.label_fraction),
+            ),
             ("draws", "1 draw or more", self.draws >= 1),
             ("layer", "the number of a layer, or 0 for the output", self.layer >= 0),
         ):
@@ -108,7 +112,7 @@ class FewLabels:
         names = [*probe.train.features]
         name = f"layer{self.layer}.{self.pooling}" if self.layer else names[-1]
         if name not in names:
-            numbers = ", ".join(layer_name(each).removeprefix("layer") for each in names)
+            numbers = ", ".join(layer_name(name).removeprefix("layer") for name in names)
             needs = f"one of {numbers}, the layers that offer the pooling {self.pooling}"
             raise PretaskError("few-label.layer", needs, str(self.layer), "Set it to 0.")
         return name
@@ -141,8 +145,8 @@ def available_sizes(
     """The sizes that every class can supply, by name, as samples of each class."""
     members = torch.bincount(probe.train.labels, minlength=probe.classes)
     there = members > 0
-    sizes = {f"{each}": torch.where(there, each, 0) for each in per_class}
-    sizes |= {f"{100 * each:g}%": (each * members.double()).round().long() for each in fractions}
+    sizes = {f"{size}": torch.where(there, size, 0) for size in per_class}
+    sizes |= {f"{100 * fraction:g}%": (fraction * members.double()).round().long() for fraction in fractions}
     return {name: counts for name, counts in sizes.items() if bool(((counts >= 1) & (counts <= members))[there].all())}
 
 
@@ -154,7 +158,7 @@ def draw_labels(labels: Int[Tensor, " N"], counts: Int[Tensor, " C"], seed: int,
     [0, 0, 1]
     """
     order = Draws(torch.arange(len(labels)), seed).branch("few labels").uniform(f"draw {draw}")
-    classes = [(labels == each).nonzero()[:, 0] for each in range(len(counts))]
+    classes = [(labels == label).nonzero()[:, 0] for label in range(len(counts))]
     taken = [members[order[members].argsort()[:count]] for members, count in zip(classes, counts.tolist(), strict=True)]
     return torch.cat(taken).sort().values
 

@@ -97,7 +97,7 @@ def find_neighbors(
     found = [
         (unit_rows(some) @ known.T).topk(min(count, len(known)), dim=1) for some in torch.split(queries, QUERY_BATCH)
     ]
-    return torch.cat([each.values for each in found]), labels[torch.cat([each.indices for each in found])]
+    return torch.cat([block.values for block in found]), labels[torch.cat([block.indices for block in found])]
 
 
 def vote(

@@ -78,7 +78,9 @@ class Solution:
     def predict(self, features: Float[Tensor, "N D"] | Rows) -> Int[Tensor, "G N"]:
         """The most likely class of every sample by every regularizer's weights."""
         rotated = (self.basis(piece) for piece in as_rows(features).pieces())
-        return torch.cat([torch.stack([(weights @ each).argmax(0) for weights in self.weights]) for each in rotated], 1)
+        return torch.cat(
+            [torch.stack([(weights @ columns).argmax(0) for weights in self.weights]) for columns in rotated], 1
+        )
 
     def nats(self, features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"]) -> Float[Tensor, " G"]:
         """The mean cross-entropy of samples by every regularizer's weights."""
@@ -115,7 +117,7 @@ def fit_grid(
     rows = as_rows(features)
     basis = fit_basis(rows, torch.float32 if dtype == torch.bfloat16 else dtype, std)
     problem = Problem(build_columns(rows, basis, dtype), labels, classes, basis.variance)
-    strengths = basis.variance.new_tensor([1 / (each * len(labels)) for each in grid])
+    strengths = basis.variance.new_tensor([1 / (strength * len(labels)) for strength in grid])
     block = max(1, BLOCK_COLUMNS // classes)
     state, solved, gaps = State.at_prior(problem), [], []
     path: list[Tensor] = []
@@ -128,7 +130,7 @@ def fit_grid(
         gaps.append(gap)
         path += state.weights
     weights = torch.stack(path)
-    relative = torch.cat([each.gradient.flatten(1).norm(dim=1) for each in solved]) / problem.first_gradient
+    relative = torch.cat([state.gradient.flatten(1).norm(dim=1) for state in solved]) / problem.first_gradient
     return Solution(basis, weights, torch.cat([state.loss for state in solved]), relative, torch.cat(gaps))
 
 
@@ -207,7 +209,7 @@ class State:
         count = len(strength)
         change = self.penalty_of(strength) - self.penalty[-1:]
         pairs = [(last(s, count), last(y, count) + change * last(s, count)) for s, y in self.pairs]
-        weights, loss, gradient = (last(each, count) for each in (self.weights, self.data_loss, self.data_gradient))
+        weights, loss, gradient = (last(member, count) for member in (self.weights, self.data_loss, self.data_gradient))
         return State(self.problem, strength, weights, loss, gradient, pairs)
 
     def extrapolate(self, change: Float[Tensor, "C R1"]) -> "State":

@@ -106,7 +106,7 @@ class Sums:
     def merge(self, other: "Sums") -> "Sums":
         """The sums over the samples of both."""
         every = self.moments.merge(other.moments)
-        moved = [each.products + each.counts[:, None] * (each.moments.mean - every.mean) for each in (self, other)]
+        moved = [part.products + part.counts[:, None] * (part.moments.mean - every.mean) for part in (self, other)]
         return Sums(every, moved[0] + moved[1], self.counts + other.counts)
 
 
@@ -152,6 +152,6 @@ def solve(known: Sums, grid: tuple[float, ...]) -> Lines:
     count, std = known.moments.count, known.moments.std
     variance, axes = torch.linalg.eigh(known.moments.scatter / std / std[:, None])
     along = (known.products / std) @ axes
-    strengths = [variance.clamp(min=0) + 1 / each for each in grid]
+    strengths = [variance.clamp(min=0) + 1 / strength for strength in grid]
     weights = torch.stack([(along / strength) @ axes.T / std for strength in strengths])
     return Lines(weights, known.counts / count - weights @ known.moments.mean)

@@ -75,7 +75,9 @@ class ProbeData:
 
     def fit_and_validation(self, name: str) -> tuple[Part, Part]:
         """The training samples of one layer: those to fit on, and those to choose on."""
-        fit, validation = (self.train.some(name, each.nonzero()[:, 0]) for each in (~self.validation, self.validation))
+        fit, validation = (
+            self.train.some(name, chosen.nonzero()[:, 0]) for chosen in (~self.validation, self.validation)
+        )
         return fit, validation
 
 
@@ -163,7 +165,7 @@ def keep_labeled(features: LayerFeatures, labels: Tensor, keep: Tensor) -> Label
 
 def label_name(who: str, samples: Samples, label: str, per: Literal["sample", "position"] = "sample") -> str:
     """The name of the labels to use; raises PretaskError where there are none, or not one per sample or position."""
-    known = [name for name, each in samples.labels.items() if each.value.ndim == (1 if per == "sample" else 2)]
+    known = [name for name, labels in samples.labels.items() if labels.value.ndim == (1 if per == "sample" else 2)]
     if not known or (label and label not in known):
         raise PretaskError(
             who,
@@ -198,8 +200,8 @@ def split_stratified(labels: Int[Tensor, " N"], classes: int, val_fraction: floa
     """
     order = Draws(torch.arange(len(labels)), seed).branch("held out").uniform("place")
     validation = torch.zeros(len(labels), dtype=torch.bool)
-    for each in range(classes):
-        members = (labels == each).nonzero()[:, 0]
+    for label in range(classes):
+        members = (labels == label).nonzero()[:, 0]
         if len(members):
             wanted = min(max(1, round(val_fraction * len(members))), len(members) - 1)
             validation[members[order[members].argsort()[:wanted]]] = True
@@ -246,7 +248,7 @@ def report(
 def name_choices(best: str, names: Collection[str]) -> Iterator[tuple[str, Choice]]:
     """The layer and the pooling that were chosen, and the pooling of every layer; positions have none."""
     yield "layer", Choice(layer_name(best))
-    for name, source in (("pooling", best), *((f"{layer_name(each)}.pooling", each) for each in names)):
+    for name, source in (("pooling", best), *((f"{layer_name(name)}.pooling", name) for name in names)):
         if pooling := source.partition(".")[2]:
             yield name, Choice(pooling)
 

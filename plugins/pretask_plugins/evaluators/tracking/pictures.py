@@ -32,7 +32,7 @@ def draw_row(frames: UInt8[Tensor, "T C H W"], masks: Int[Tensor, "T H W"]) -> U
     """Frames beside one another, evenly spread over a clip."""
     chosen = torch.linspace(0, len(frames) - 1, min(COLUMNS, len(frames))).round().long()
     painted = [overlay(frames[number], masks[number]) for number in chosen.tolist()]
-    return np.concatenate([np.pad(each, ((0, 0), (0, 2), (0, 0)), constant_values=255) for each in painted], 1)
+    return np.concatenate([np.pad(frame, ((0, 0), (0, 2), (0, 0)), constant_values=255) for frame in painted], 1)
 
 
 def overlay(frame: UInt8[Tensor, "C H W"], mask: Int[Tensor, "H W"]) -> UInt8[np.ndarray, "H W 3"]:

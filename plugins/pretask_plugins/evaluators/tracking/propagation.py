@@ -62,8 +62,8 @@ class Propagation:
         for top in range(0, height, BLOCK):
             for left in range(0, width, BLOCK):
                 block = (slice(top, min(top + BLOCK, height)), slice(left, min(left + BLOCK, width)))
-                rows, columns = (slice(max(each.start - self.radius, 0), each.stop + self.radius) for each in block)
-                window = [tuple(each[:, rows, columns] for each in pair) for pair in context]
+                rows, columns = (slice(max(span.start - self.radius, 0), span.stop + self.radius) for span in block)
+                window = [tuple(maps[:, rows, columns] for maps in pair) for pair in context]
                 near = self.near(block, (rows, columns), frame)
                 answer = self.copy_labels(frame[:, *block].flatten(1, 2), window, near)
                 result[:, *block] = answer.view_as(result[:, *block])
@@ -84,8 +84,8 @@ class Propagation:
         self, block: Float[Tensor, "B Q D"], window: list[tuple[Tensor, ...]], near: Bool[Tensor, "Q W"]
     ) -> Float[Tensor, "B Q C"]:
         """The mean label of the positions most like each, by the softmax of their similarity."""
-        seen = torch.cat([each.flatten(1, 2) for each, _ in window], 1)  # (B, K W, D)
-        known = torch.cat([each.flatten(1, 2) for _, each in window], 1)
+        seen = torch.cat([features.flatten(1, 2) for features, _ in window], 1)  # (B, K W, D)
+        known = torch.cat([labels.flatten(1, 2) for _, labels in window], 1)
         similarity = (block @ seen.transpose(1, 2)) / self.temperature
         similarity = similarity.masked_fill(~near.repeat(1, len(window)), -torch.inf)
         best, position = similarity.topk(min(self.top_k, int(near.sum(1).amin()) * len(window)), dim=2)

@@ -73,11 +73,11 @@ class Tracking:
             for name, other in (("copy.", None), ("color.", color_features)):
                 yield from name_scores(name, list(self.track_objects(other, test, self.max_clips, task.device)))
         found = torch.tensor(
-            [(each.region_similarity.mean + each.contour_accuracy.mean) / 2 > 0.5 for each in track_objects]
+            [(track.region_similarity.mean + track.contour_accuracy.mean) / 2 > 0.5 for track in track_objects]
         )
         yield "track.accuracy", float(found.float().mean())
         yield "track.accuracy", Items(found)
-        yield "tracks", draw_tracks([each.picture for each in track_objects if each.picture is not None])
+        yield "tracks", draw_tracks([track.picture for track in track_objects if track.picture is not None])
 
     def scores_of_layers(self, task: Task, train: Samples) -> list[float]:
         """J&F of every layer on some clips of the training part."""
@@ -118,8 +118,8 @@ class Tracking:
         labels = F.adaptive_avg_pool2d(first, (start.shape[1], start.shape[2])).movedim(1, 3)
         propagate = Propagation(self.top_k, self.radius, self.context_frames, self.temperature)
         predictions = [first.argmax(1)]
-        for each in propagate(chain_first(start, features), labels):
-            smooth = F.interpolate(each.movedim(3, 1), first.shape[2:], mode="bilinear", align_corners=False)
+        for probabilities in propagate(chain_first(start, features), labels):
+            smooth = F.interpolate(probabilities.movedim(3, 1), first.shape[2:], mode="bilinear", align_corners=False)
             predictions.append(smooth.argmax(1))
         return torch.stack(predictions, 1)
 
@@ -226,14 +226,14 @@ def name_scores(prefix: str, tracks: list[Track]) -> Iterator[tuple[str, float]]
     """The measures, averaged over objects."""
     yield f"{prefix}J&F", mean_j_and_f(tracks)
     for name in ("J", "F"):
-        courses = [each.region_similarity if name == "J" else each.contour_accuracy for each in tracks]
+        courses = [track.region_similarity if name == "J" else track.contour_accuracy for track in tracks]
         for part in ("mean", "recall", "decay"):
-            yield f"{prefix}{name}.{part}", sum(getattr(each, part) for each in courses) / len(courses)
+            yield f"{prefix}{name}.{part}", sum(getattr(course, part) for course in courses) / len(courses)
 
 
 def mean_j_and_f(tracks: list[Track]) -> float:
     """The mean of J and F over objects."""
-    return sum((each.region_similarity.mean + each.contour_accuracy.mean) / 2 for each in tracks) / len(tracks)
+    return sum((track.region_similarity.mean + track.contour_accuracy.mean) / 2 for track in tracks) / len(tracks)
 
 
 def check_masks(samples: Samples) -> None:

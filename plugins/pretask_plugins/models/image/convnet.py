@@ -80,13 +80,13 @@ class Convnet(nn.Module):
 
 def check_images(who: str, spec: InputSpec, whole_spec: InputSpec) -> None:
     """Raise Incompatible unless both specs are images of equal channels."""
-    for each in (spec, whole_spec):
-        if each.modality != "image" or len(each.shape) != 3:
+    for part_spec in (spec, whole_spec):
+        if part_spec.modality != "image" or len(part_spec.shape) != 3:
             raise Incompatible(
                 who,
                 "images, (channels, height, width)",
-                f"{each.modality} of shape {each.shape}",
-                f"Choose a model for {each.modality}: pretask list model.",
+                f"{part_spec.modality} of shape {part_spec.shape}",
+                f"Choose a model for {part_spec.modality}: pretask list model.",
             )
     if spec.shape[0] != whole_spec.shape[0]:
         raise Incompatible(

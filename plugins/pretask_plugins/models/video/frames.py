@@ -148,13 +148,13 @@ def as_features(maps: Float[Tensor, "F D h w"], views: int) -> Features:
 
 def check_frames(spec: InputSpec, whole_spec: InputSpec) -> None:
     """Raise Incompatible unless both specs are of frames of equal channels."""
-    for each in (spec, whole_spec):
-        if each.modality not in ("image", "video") or len(each.shape) != 3:
+    for part_spec in (spec, whole_spec):
+        if part_spec.modality not in ("image", "video") or len(part_spec.shape) != 3:
             raise Incompatible(
                 "frames",
                 "views that are images, (channels, height, width)",
-                f"{each.modality} of shape {each.shape}",
-                f"Choose a model for {each.modality}: pretask list model.",
+                f"{part_spec.modality} of shape {part_spec.shape}",
+                f"Choose a model for {part_spec.modality}: pretask list model.",
             )
     if spec.shape[0] != whole_spec.shape[0]:
         raise Incompatible(

@@ -36,7 +36,7 @@ SECONDS = 120
 @check(PLUGIN, once=True)
 def loads(case: PluginCase) -> None:
     """The plugin loads, and all that it declares is sound."""
-    problems = " ".join(f"{each.cause} {each.fix}" for each in case.plugin.problems)
+    problems = " ".join(f"{problem.cause} {problem.fix}" for problem in case.plugin.problems)
     require(case.plugin.state == "ok", f"{case.plugin.name} is {case.plugin.state}: {problems}")
 
 
@@ -56,9 +56,9 @@ def imports(registry: Registry) -> dict[str, str]:
     """What is wrong with importing light modules, by module: all of them in one fresh process, once."""
     known: dict[str, str] | None = registry.memory.get("imports")
     if known is None:
-        modules = [each.module for each in registry.plugins if each.state in ("ok", "partly")]
+        modules = [plugin.module for plugin in registry.plugins if plugin.state in ("ok", "partly")]
         command = [sys.executable, "-c", PROBE, json.dumps(modules), json.dumps(HEAVY)]
-        path = os.pathsep.join(each for each in sys.path if each)
+        path = os.pathsep.join(folder for folder in sys.path if folder)
         ran = subprocess.run(
             command, check=True, capture_output=True, text=True, timeout=SECONDS, env={**os.environ, "PYTHONPATH": path}
         )

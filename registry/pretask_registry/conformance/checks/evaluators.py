@@ -144,7 +144,7 @@ def untouched(case: EvaluatorCase, rows: torch.Tensor, count: int) -> torch.Tens
 def check_read(case: EvaluatorCase, found: dict[str, float]) -> None:
     """Raise Skip where other labels make no difference to any accuracy, and these are not of labelled samples."""
     sizes = {int((labels.value >= 0).sum()) for labels in case.tried.data.test.labels.values()}
-    of_samples = any(len(each) in sizes for each in items(case.tried.yielded).values())
+    of_samples = any(len(correct) in sizes for correct in items(case.tried.yielded).values())
     if not of_samples and found == scores(case, case.tried.yielded):
         raise Skip("Its accuracies do not depend on the labels of samples or positions.")
 
@@ -155,7 +155,7 @@ def noise_scores_at_chance(case: EvaluatorCase) -> None:
     data = case.tried.data
     scores(case, case.tried.yielded)
     noise = replace(data, train=relabelled(data.train, "noise"), test=relabelled(data.test, "other noise"))
-    chance = 1 / min(len(each.names) for each in data.train.labels.values())
+    chance = 1 / min(len(labels.names) for labels in data.train.labels.values())
     most = chance + ERRORS * math.sqrt(chance * (1 - chance) / len(data.test))
     found = scores(case, case.tried.again(noise))
     check_read(case, found)

@@ -178,7 +178,7 @@ def pieces(shape: tuple[int, ...], pictures: bool) -> Tensor:
         line = torch.zeros(parts, shape[axis], dtype=torch.bool)
         for number, (begin, end) in enumerate(pairwise(edges)):
             line[number, begin:end] = True
-        along = line.view(parts, *[shape[axis] if each == axis else 1 for each in range(len(shape))])
+        along = line.view(parts, *[shape[axis] if other == axis else 1 for other in range(len(shape))])
         masks = (masks[:, None] & along[None]).flatten(0, 1)
     return masks
 
@@ -199,7 +199,7 @@ def luminance(colours: Tensor, axis: int) -> Tensor:
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@check("split", when=lambda component: any("categories" in each for each in component.traits["targets"].values()))
+@check("split", when=lambda component: any("categories" in kinds for kinds in component.traits["targets"].values()))
 def no_shortcut_solves_it(case: SplitCase) -> str | None:
     """Low-level statistics of x do not solve the pretext task; how far they come is told beside chance."""
     if not list(trial(case.specs[1])):
@@ -210,13 +210,13 @@ def no_shortcut_solves_it(case: SplitCase) -> str | None:
         found = shortcut(split, train, test, case.seed)
     except Incompatible as reason:
         raise Skip(f"The data on which shortcuts are looked for cannot be split: {reason}") from None
-    for name, each in found.items():
+    for name, result in found.items():
         require(
-            not each.solved,
-            f"'{name}' must not be told by edges, colours, brightness, energy or counts of x; they tell {each}. "
+            not result.solved,
+            f"'{name}' must not be told by edges, colours, brightness, energy or counts of x; they tell {result}. "
             "Take out of x what gives it away: a gap, a crop, grey, jitter.",
         )
-    return ", ".join(f"{name} {each}" for name, each in found.items())
+    return ", ".join(f"{name} {result}" for name, result in found.items())
 
 
 def neutral(case: SplitCase) -> tuple[Samples, Samples]:

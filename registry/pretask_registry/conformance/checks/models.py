@@ -95,7 +95,7 @@ def runs_on_the_meta_device(case: ModelCase) -> None:
     with torch.device("cpu"):
         model = case.make().to("meta").eval()
     with torch.no_grad():
-        made = model(mapped(case.inputs, lambda each: each.to("meta")))
+        made = model(mapped(case.inputs, lambda tensor: tensor.to("meta")))
     for name, tensor in named_tensors(made.streams):
         require(tensor.device.type == "meta", f"The stream '{name}' must be where x is; it is on {tensor.device}.")
 
@@ -104,7 +104,7 @@ def runs_on_the_meta_device(case: ModelCase) -> None:
 def a_sample_stands_alone(case: ModelCase) -> None:
     """At evaluation the features of a sample do not depend on what else is in its batch, nor on chance."""
     whole, few = encoded(case, case.inputs), encoded(case, rows_of(case.inputs, slice(0, 3)))
-    ours = {name: each[:3] for name, each in streams_of(whole).items()}
+    ours = {name: stream[:3] for name, stream in streams_of(whole).items()}
     other = difference(ours, streams_of(few), CLOSE)
     require(not other, f"In evaluation, features must not depend on the rest of the batch; with 3 of 8, {other}.")
     ambient.seed_everything(1)
@@ -114,7 +114,7 @@ def a_sample_stands_alone(case: ModelCase) -> None:
 
 def rows_of(inputs: Inputs, pick: slice) -> Inputs:
     """Some samples."""
-    made: Inputs = mapped(inputs, lambda each: each[pick])
+    made: Inputs = mapped(inputs, lambda tensor: tensor[pick])
     return made
 
 
@@ -131,7 +131,7 @@ def inputs_are_not_changed(case: ModelCase) -> None:
 def sees_no_more_than_it_says(case: ModelCase) -> None:
     """Features of the past do not change with what comes later, of the future with what was before, of the present
     with either."""
-    narrow = [each for each in case.model.features(case.spec).streams if each != "all"]
+    narrow = [sees for sees in case.model.features(case.spec).streams if sees != "all"]
     line = length_of(case)
     if not narrow or line < 2:
         return
@@ -202,18 +202,20 @@ def gradient_reaches_every_parameter(case: ModelCase) -> None:
     """Every parameter that asks for a gradient gets one."""
     model = nudged(case.make().train())
     made = model(case.inputs)
-    weights = [torch.linspace(0.5, 1.5, each.numel()).view(each.shape).cos() for each in streams_of(made).values()]
-    total = sum((each * weight).sum() for each, weight in zip(streams_of(made).values(), weights, strict=True))
+    weights = [
+        torch.linspace(0.5, 1.5, stream.numel()).view(stream.shape).cos() for stream in streams_of(made).values()
+    ]
+    total = sum((stream * weight).sum() for stream, weight in zip(streams_of(made).values(), weights, strict=True))
     total.backward()  # type: ignore[union-attr]
-    dead = [name for name, each in model.named_parameters() if each.requires_grad and not reached(each)]
+    dead = [name for name, parameter in model.named_parameters() if parameter.requires_grad and not reached(parameter)]
     require(not dead, f"A gradient must reach every parameter; none reaches {', '.join(dead[:5])}.")
 
 
 def nudged(model: nn.Module) -> nn.Module:
     """The model a step away from where it began: a residual branch that begins at 0 passes no gradient on."""
     with torch.no_grad():
-        for number, each in enumerate(model.parameters()):
-            each.add_(0.01 * torch.arange(each.numel()).add(number).cos().view(each.shape))
+        for number, parameter in enumerate(model.parameters()):
+            parameter.add_(0.01 * torch.arange(parameter.numel()).add(number).cos().view(parameter.shape))
     return model
 
 
@@ -226,13 +228,13 @@ def reached(parameter: nn.Parameter) -> bool:
 def learns_eight_samples_by_heart(case: ModelCase) -> None:
     """With a linear head on its pooled vector it learns a label for each of eight samples in a few steps."""
     model = case.make().train()
-    width = sum(each.flatten(1).shape[1] for each in encoded(case, case.inputs).pooled.values())
+    width = sum(vectors.flatten(1).shape[1] for vectors in encoded(case, case.inputs).pooled.values())
     torch.manual_seed(case.seed)
     head, label = nn.Linear(width, 4), torch.arange(len(case.inputs.data)) % 4
     optimizer = torch.optim.Adam([*model.parameters(), *head.parameters()], RATE)
     lost = blind = float(torch.tensor(4.0).log())
     for _ in range(STEPS):
-        pooled = torch.cat([each.flatten(1) for each in model(case.inputs).pooled.values()], 1)
+        pooled = torch.cat([vectors.flatten(1) for vectors in model(case.inputs).pooled.values()], 1)
         loss = F.cross_entropy(head(pooled), label)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -249,10 +251,14 @@ def finite_in_bfloat16(case: ModelCase) -> None:
     model = case.make().train()
     with torch.autocast("cpu", torch.bfloat16):
         made = model(rows_of(case.inputs, slice(0, 2)))
-    for name, each in streams_of(made).items():
-        require(bool(each.isfinite().all()), f"The {name} must be finite in bfloat16; NaN or infinity came.")
-    sum(each.float().square().mean() for each in streams_of(made).values()).backward()  # type: ignore[union-attr]
-    bad = [n for n, each in model.named_parameters() if each.grad is not None and not each.grad.isfinite().all()]
+    for name, stream in streams_of(made).items():
+        require(bool(stream.isfinite().all()), f"The {name} must be finite in bfloat16; NaN or infinity came.")
+    sum(stream.float().square().mean() for stream in streams_of(made).values()).backward()  # type: ignore[union-attr]
+    bad = [
+        n
+        for n, parameter in model.named_parameters()
+        if parameter.grad is not None and not parameter.grad.isfinite().all()
+    ]
     require(not bad, f"Gradients must be finite in bfloat16; NaN or infinity came for {', '.join(bad[:5])}.")
 
 
@@ -261,8 +267,8 @@ def weights_can_be_saved(case: ModelCase) -> None:
     """Another model that loads its state_dict gives the same features: nothing that matters is kept elsewhere."""
     trained = case.make().train()
     trained(case.inputs)  # moves running statistics
-    for each in trained.parameters():
-        each.data.add_(0.01)
+    for parameter in trained.parameters():
+        parameter.data.add_(0.01)
     fresh = case.make(more=1)
     fresh.load_state_dict(trained.state_dict())
     other = compare(trained.eval(), fresh.eval(), case.inputs)
@@ -285,7 +291,7 @@ def same_seed_same_weights(case: ModelCase) -> None:
 @check("model", once=True)
 def refuses_with_reasons(case: ModelCase) -> None:
     """Inputs that cannot be read raise Incompatible, which says what was needed, what came and what to do."""
-    foreign = [each for each in OBSERVED if each not in case.component.traits["modality"]]
+    foreign = [modality for modality in OBSERVED if modality not in case.component.traits["modality"]]
     if not foreign:
         raise Skip("It reads every modality that there is tiny data of, so none can be refused.")
     refused: list[Callable[[], object]] = []

@@ -85,17 +85,24 @@ def gradient_reaches_every_parameter(case: ObjectiveCase) -> None:
         objective.zero_grad(set_to_none=True)
         features = leaves(trial.features)
         loss_of(trial, features).total.backward()  # type: ignore[no-untyped-call]
-        dead = [name for name, each in objective.named_parameters() if each.requires_grad and not reached(each)]
+        dead = [
+            name
+            for name, parameter in objective.named_parameters()
+            if parameter.requires_grad and not reached(parameter)
+        ]
         require(not dead, f"A gradient must reach every parameter; none reaches {', '.join(dead[:5])}.")
-        gradients = [each.grad for _, each in named_tensors((features.streams, features.pooled))]
-        require(any(each is not None and bool(each.any()) for each in gradients), "No gradient reaches the features.")
+        gradients = [tensor.grad for _, tensor in named_tensors((features.streams, features.pooled))]
+        require(
+            any(gradient is not None and bool(gradient.any()) for gradient in gradients),
+            "No gradient reaches the features.",
+        )
 
 
 def leaves(features: Features) -> Features:
     """The same features, of which gradients can be asked."""
     streams, pooled = (
-        mapped(each, lambda tensor: tensor.detach().clone().requires_grad_())
-        for each in (features.streams, features.pooled)
+        mapped(tensors, lambda tensor: tensor.detach().clone().requires_grad_())
+        for tensors in (features.streams, features.pooled)
     )
     return replace(features, streams=streams, pooled=pooled)
 
@@ -105,14 +112,14 @@ def gradients(trial: Trial, features: Features, targets: Targets | None = None) 
     mine = leaves(features)
     loss_of(trial, mine, targets).total.backward()  # type: ignore[no-untyped-call]
     every = named_tensors((mine.streams, mine.pooled))
-    return {name: torch.zeros_like(each) if each.grad is None else each.grad for name, each in every}
+    return {name: torch.zeros_like(tensor) if tensor.grad is None else tensor.grad for name, tensor in every}
 
 
 @check("objective", when=alone)
 def a_batch_twice_costs_the_same(case: ObjectiveCase) -> None:
     """The loss is a mean over samples: a batch with every sample twice costs what it did."""
     for trial in case.tasks:
-        twice = mapped((trial.features, trial.targets, trial.batch), lambda each: torch.cat([each, each]))
+        twice = mapped((trial.features, trial.targets, trial.batch), lambda tensor: torch.cat([tensor, tensor]))
         once = loss_of(trial).total.detach()
         again = loss_of(replace(trial, batch=twice[2]), *twice[:2]).total.detach()
         require(alike(once, again, CLOSE), f"A batch twice must cost the same; {float(once):.4g}, {float(again):.4g}.")
@@ -125,7 +132,8 @@ def a_sample_is_scored_by_itself(case: ObjectiveCase) -> None:
         size = len(trial.batch)
         other = mapped(trial.features, others_changed)
         ours, theirs = (
-            {name: each[0] for name, each in gradients(trial, features).items()} for features in (trial.features, other)
+            {name: gradient[0] for name, gradient in gradients(trial, features).items()}
+            for features in (trial.features, other)
         )
         change = difference(ours, theirs, CLOSE / size)
         require(not change, f"A sample must be scored by itself; with other samples beside it, its gradient {change}.")
@@ -143,11 +151,11 @@ def what_weighs_nothing_does_not_matter(case: ObjectiveCase) -> None:
         kept = torch.arange(len(trial.batch)) % 2
         targets = {name: weighed(target, trial.specs[name], kept) for name, target in trial.targets.items()}
         wrong = {name: changed(target, kept) for name, target in targets.items()}
-        ours, theirs = (gradients(trial, trial.features, each) for each in (targets, wrong))
+        ours, theirs = (gradients(trial, trial.features, answers) for answers in (targets, wrong))
         change = difference(ours, theirs, 1e-6)
         require(not change, f"Answers of weight 0 must not matter; with others in their place, the gradient {change}.")
-        idle = float(sum(each[kept == 0].abs().sum() for each in ours.values()))
-        whole = float(sum(each.abs().sum() for each in ours.values()))
+        idle = float(sum(gradient[kept == 0].abs().sum() for gradient in ours.values()))
+        whole = float(sum(gradient.abs().sum() for gradient in ours.values()))
         require(idle < 1e-3 * whole or latent(trial), "Samples all of whose answers weigh 0 must not pull at features.")
 
 
@@ -195,8 +203,8 @@ def poisoned(features: Features, sees: str, wider: tuple[str, ...]) -> tuple[Fea
     """Features with a stream for the allowed sight, and with NaN in all streams that see more."""
     stream, pooled = next(iter(features.streams.values())), next(iter(features.pooled.values()))
     nan = float("nan")
-    streams = {sees: stream, **{each: torch.full_like(stream, nan) for each in wider}}
-    every = {sees: pooled, **{each: torch.full_like(pooled, nan) for each in wider}}
+    streams = {sees: stream, **{sight: torch.full_like(stream, nan) for sight in wider}}
+    every = {sees: pooled, **{sight: torch.full_like(pooled, nan) for sight in wider}}
     return replace(features, streams=streams, pooled=every), (*wider, sees)
 
 
@@ -252,7 +260,7 @@ def runs_on_the_meta_device(case: ObjectiveCase) -> None:
     for trial in case.tasks:
         spec = trial.task.model.features(trial.task.split.spec(trial.task.observed)[0])
         objective = attached(case.built(spec, trial.specs), trial).to("meta")
-        there = mapped((trial.features, trial.targets), lambda each: each.to("meta"))
+        there = mapped((trial.features, trial.targets), lambda tensor: tensor.to("meta"))
         loss = objective(*there, replace(trial, batch=trial.batch.to("meta")).draws())
         require(loss.total.device.type == "meta", f"The loss must be where features are; it is on {loss.total.device}.")
 
@@ -275,7 +283,9 @@ def weights_can_be_saved(case: ObjectiveCase) -> None:
         spec = trial.task.model.features(trial.task.split.spec(trial.task.observed)[0])
         fresh = attached(case.built(spec, trial.specs), trial)
         fresh.load_state_dict(trial.task.objective.state_dict())
-        one, two = (replace(trial, task=replace(trial.task, objective=each)) for each in (trial.task.objective, fresh))
+        one, two = (
+            replace(trial, task=replace(trial.task, objective=objective)) for objective in (trial.task.objective, fresh)
+        )
         ours, theirs = loss_of(one).total.detach(), loss_of(two).total.detach()
         require(alike(ours, theirs), f"The state_dict must hold all that matters; {ours} before, {theirs} after.")
 
@@ -290,6 +300,6 @@ def guesses_every_target(case: ObjectiveCase) -> None:
         if missing == set(trial.specs) and not guess:
             raise Skip("predict guesses nothing.")
         require(not missing, f"predict must guess every target; {', '.join(sorted(missing))} is missing.")
-        for name, each in guess.items():
-            fits = len(each) == len(trial.batch) and bool(each.isfinite().all())
+        for name, prediction in guess.items():
+            fits = len(prediction) == len(trial.batch) and bool(prediction.isfinite().all())
             require(fits, f"The guess of '{name}' must be finite, a row for each of {len(trial.batch)} samples.")

@@ -50,17 +50,17 @@ ROOM = 3.0  # by which an image may leave [0, 1]: a patch may be brought to its 
 def declares_what_it_makes(case: SplitCase) -> None:
     """The declared kinds of targets, sights, views, x's modality and `hidden` are those of the specs."""
     (spec, targets), traits = case.specs, case.component.traits
-    kinds = {each.kind for each in targets.values()}
+    kinds = {spec.kind for spec in targets.values()}
     require(
         kinds == traits["targets"][case.where],
         describe_mismatch(case, "targets", set(traits["targets"][case.where]), kinds),
     )
-    sees = {each.sees for each in targets.values()}
+    sees = {spec.sees for spec in targets.values()}
     require(sees <= traits["sees"], describe_mismatch(case, "sees", set(traits["sees"]), sees))
     gives = traits["gives"] or case.where
     require(spec.modality == gives, describe_mismatch(case, "gives", gives, spec.modality))
     require(traits["views"] in (None, spec.views), describe_mismatch(case, "views", traits["views"], spec.views))
-    hidden = all(each.hidden for each in targets.values())
+    hidden = all(spec.hidden for spec in targets.values())
     require(hidden == traits["hidden"], describe_mismatch(case, "hidden", traits["hidden"], hidden))
 
 
@@ -167,7 +167,7 @@ def draws_follow_the_seed(case: SplitCase) -> None:
         first = named(case(batch, more=SEED))
     if not made:
         return  # it draws nothing; that it does not draw elsewhere, other checks say
-    foreign = sorted({each.name for each in made if each.seed != case.seed + SEED})
+    foreign = sorted({draws.name for draws in made if draws.seed != case.seed + SEED})
     require(not foreign, f"Draws must have the run's seed; '{', '.join(foreign)}' has one of its own.")
     other = difference(first, named(case(batch, more=SEED + 1)))
     require(other, "Another seed must give another output; it is the same.")
@@ -241,7 +241,7 @@ def padding_is_not_asked(case: SplitCase) -> None:
     batch = padded(case.batch(), case.samples)
     assert batch.present is not None
     noise = batch.data.roll(1, 0) if case.where == "audio" else batch.data.flip(1)
-    ours, theirs = (case(each) for each in (batch, replace(batch, data=batch.data.where(batch.present, noise))))
+    ours, theirs = (case(given) for given in (batch, replace(batch, data=batch.data.where(batch.present, noise))))
     if ours[0].present is not None:
         shown = ours[0].present.view(*ours[0].present.shape, *[1] * (ours[0].data.ndim - ours[0].present.ndim))
         same = ((ours[0].data.float() - theirs[0].data.float()).abs() * shown).max() < 1e-3
@@ -258,7 +258,7 @@ def padding_is_not_asked(case: SplitCase) -> None:
 @check("split", once=True)
 def refuses_with_reasons(case: SplitCase) -> None:
     """Data that cannot be split raise Incompatible, which says what was needed, what came and what to do."""
-    modality = next((each for each in OBSERVED if each not in case.component.traits["modality"]), "")
+    modality = next((modality for modality in OBSERVED if modality not in case.component.traits["modality"]), "")
     wrong = OBSERVED[modality] if modality else Observed("smell", (3,), "float32")
     check_refusal(lambda: case.built.spec(wrong), f"{wrong.modality} data, which {case.id} does not declare,")
 

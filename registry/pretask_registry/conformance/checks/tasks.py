@@ -120,8 +120,8 @@ def gradient_reaches_every_parameter(case: TaskCase) -> None:
     dead = [
         f"{who}.{name}"
         for who, part in (("model", task.model), ("objective", task.objective))
-        for name, each in part.named_parameters()
-        if each.requires_grad and not reached(each)
+        for name, parameter in part.named_parameters()
+        if parameter.requires_grad and not reached(parameter)
     ]
     require(not dead, f"A gradient must reach every parameter; none reaches {', '.join(dead[:5])}.")
 
@@ -161,7 +161,7 @@ def trained(case: TaskCase, samples: Samples) -> dict[str, torch.Tensor]:
 
 def shuffled(samples: Samples) -> Samples:
     """The same samples with the labels of others."""
-    labels = {name: Labels(each.value.roll(1, 0), each.names) for name, each in samples.labels.items()}
+    labels = {name: Labels(labels.value.roll(1, 0), labels.names) for name, labels in samples.labels.items()}
     return replace(samples, labels=labels)
 
 
