@@ -23,7 +23,7 @@ AUGMENTATIONS: dict[str, Callable[[Batch, Draws], Batch]] = {"flip": flip}
 
 
 def augmented(batch: Batch, names: Sequence[str], draws: Draws) -> Batch:
-    """The batch after every named augmentation; raises Unknown where there is no such name."""
+    """Return the batch after every named augmentation; raise Unknown where there is no such name."""
     for name in names:
         if name not in AUGMENTATIONS:
             raise Unknown(f"No augmentation '{name}'. There are: {', '.join(AUGMENTATIONS)}.")

@@ -33,7 +33,7 @@ NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" el
 
 
 def cache_folder() -> Path:
-    """$PRETASK_CACHE, else `pretask` in the user's cache folder."""
+    """Return $PRETASK_CACHE, else `pretask` in the user's cache folder."""
     named = os.environ.get("PRETASK_CACHE")
     if named:
         return Path(named)
@@ -41,7 +41,7 @@ def cache_folder() -> Path:
 
 
 def key_of(facts: Mapping[str, Any]) -> str:
-    """The name of an entry: a hash of what determines it, whatever the order of the facts.
+    """Return the name of an entry: a hash of what determines it, whatever the order of the facts.
 
     >>> key_of({"size": 8, "part": "train"}) == key_of({"part": "train", "size": 8})
     True
@@ -72,7 +72,7 @@ def fingerprint(*arrays: np.ndarray, names: Iterable[str] = ()) -> str:
 
 
 def all_wanted(name: str) -> bool:
-    """Any array is wanted."""
+    """Say that any array is wanted."""
     return True
 
 
@@ -123,7 +123,7 @@ def cached(
 
 
 def open_entry(entry: Path, wanted: Callable[[str], bool] = all_wanted) -> Entry | None:
-    """Arrays and notes of an entry, or None where it is missing or does not match its checksums."""
+    """Read the arrays and notes of an entry, or None where it is missing or does not match its checksums."""
     try:
         sealed = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
         about = sealed["about"]
@@ -143,7 +143,7 @@ def open_entry(entry: Path, wanted: Callable[[str], bool] = all_wanted) -> Entry
 
 
 def damage(entry: Path) -> str:
-    """What is wrong with an entry, every byte of it read; nothing where it is what was written."""
+    """Name what is wrong with an entry, every byte of it read; nothing where it is what was written."""
     try:
         sealed = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
         about = sealed["about"]
@@ -166,7 +166,7 @@ def opened_file(path: Path, file: Mapping[str, Any]) -> np.ndarray:
 
 
 def mapped(path: Path) -> np.ndarray:
-    """A .npy file as an array whose bytes are read when they are used; writes to it stay in this process."""
+    """Map a .npy file as an array whose bytes are read when they are used; writes to it stay in this process."""
     with path.open("rb") as file:
         np.lib.format.read_magic(file)
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
@@ -193,7 +193,7 @@ def write_rows(path: Path, shape: tuple[int, ...], dtype: str, pieces: Iterable[
 
 @contextmanager
 def rows_file(path: Path, shape: tuple[int, ...], dtype: str) -> Iterator[Callable[[np.ndarray], None]]:
-    """A .npy file of such a shape that rows are appended to; raises ValueError where they do not make it up."""
+    """Write a .npy file of such a shape that rows are appended to; raise ValueError where they do not make it up."""
     rows = 0
 
     def append(piece: np.ndarray) -> None:

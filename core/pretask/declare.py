@@ -48,12 +48,12 @@ class Component:
 
 
 def names(words: str | Collection[str]) -> frozenset[str]:
-    """A set of names, from one name or several."""
+    """Return a set of names, from one name or several."""
     return frozenset({words} if isinstance(words, str) else words)
 
 
 def place(implementation: Implementation) -> str:
-    """Where a class or function is defined, as "module:attribute"; text says so itself.
+    """Return where a class or function is defined, as "module:attribute"; text says so itself.
 
     >>> place(Component)
     'pretask.declare:Component'

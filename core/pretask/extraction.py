@@ -37,7 +37,7 @@ Read = Callable[[Features, Inputs, Batch], Mapping[str, Tensor]]  # vectors of a
 
 
 def extract(task: Task, samples: Samples, budget: Budget, poolings: Collection[str] = POOLINGS) -> LayerFeatures:
-    """The pooled features of all samples, float32 on the CPU.
+    """Compute the pooled features of all samples, float32 on the CPU.
 
     Args:
         task: Its encoder is only looked at: evaluation mode, no gradient, the same weights and statistics as before.
@@ -63,7 +63,7 @@ def extract(task: Task, samples: Samples, budget: Budget, poolings: Collection[s
 
 
 def extract_positions(task: Task, samples: Samples, budget: Budget, positions: Bool[Tensor, "N L"]) -> LayerFeatures:
-    """The features of some positions, sample by sample, float32 on the CPU; by layer, from `layer1` to the output.
+    """Compute the features of some positions, float32 on the CPU; by layer, from `layer1` to the output.
 
     Args:
         task: See `extract`; `samples` and `budget` as well.
@@ -91,7 +91,7 @@ def read_layers(
     rows: int,
     wanted: Callable[[str], bool] = all_wanted,
 ) -> LayerFeatures:
-    """What is read of all layers of all samples: from the cache, else of one pass over them.
+    """Read something of all layers of all samples: from the cache, else in one pass over them.
 
     Args:
         task: The encoder.
@@ -125,13 +125,13 @@ def read_layers(
 
 
 def joined(batches: Iterable[LayerFeatures]) -> LayerFeatures:
-    """The features of all batches."""
+    """Concatenate the features of all batches."""
     found = list(batches)
     return {name: torch.cat([batch[name] for batch in found]) for name in (found[0] if found else ())}
 
 
 def place_of(name: str) -> tuple[int, int]:
-    """Where a name stands among others: by layer, then by pooling.
+    """Return where a name stands among others: by layer, then by pooling.
 
     >>> sorted(["layer10.mean", "layer2.last", "layer2.mean"], key=place_of)
     ['layer2.mean', 'layer2.last', 'layer10.mean']
@@ -141,7 +141,7 @@ def place_of(name: str) -> tuple[int, int]:
 
 
 def write_layers(folder: Path, batches: Iterable[LayerFeatures], rows: int) -> None:
-    """A file for every layer, of which no more than a batch is ever in memory."""
+    """Write a file for every layer, of which no more than a batch is ever in memory."""
     with ExitStack() as files:
         append: dict[str, Callable[[np.ndarray], None]] = {}
         for batch in batches:
@@ -153,7 +153,7 @@ def write_layers(folder: Path, batches: Iterable[LayerFeatures], rows: int) -> N
 
 
 def layer_batches(task: Task, samples: Samples, budget: Budget, read: Read) -> Iterator[LayerFeatures]:
-    """What is read of every layer of all samples, a batch at a time."""
+    """Yield what is read of every layer of all samples, a batch at a time."""
     with evaluating(task), torch.no_grad():
         for batch in samples.resident(task.device).batches(budget.batch, task.device):
             inputs = task.split.whole(batch)
@@ -166,7 +166,7 @@ def layer_batches(task: Task, samples: Samples, budget: Budget, read: Read) -> I
 
 
 def finite(who: str, layer: Float[Tensor, "B D"], number: int) -> Float[Tensor, "B D"]:
-    """The features; raises PretaskError where one is not a finite number."""
+    """Return the features; raise PretaskError where one is not a finite number."""
     if not bool(layer.isfinite().all()):
         raise PretaskError(
             who,
@@ -178,7 +178,7 @@ def finite(who: str, layer: Float[Tensor, "B D"], number: int) -> Float[Tensor, 
 
 
 def picked(who: str, features: Features, positions: Bool[Tensor, "B L"]) -> Float[Tensor, "P VD"]:
-    """The vectors of the widest stream at some positions, views side by side; raises PretaskError for another grid."""
+    """Pick the vectors of the widest stream at some positions, views joined; raise PretaskError for another grid."""
     vectors = widest(features.streams).transpose(1, 2).flatten(2)  # (B, N, V D)
     if vectors.shape[:2] != positions.shape:
         raise PretaskError(
@@ -200,7 +200,7 @@ def weights_key(model: nn.Module) -> str:
 
 
 def bytes_of(value: Tensor) -> bytes:
-    """The bytes of a tensor of any type."""
+    """Return the bytes of a tensor of any type."""
     return value.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
@@ -213,7 +213,7 @@ def fingerprint_of(part: Any) -> str:
 
 
 def pieces(part: Any) -> Iterator[bytes]:
-    """All that tells two values apart, bit by bit."""
+    """Yield the bytes of all that tells two values apart."""
     if isinstance(part, np.ndarray):
         part = torch.from_numpy(part.copy())
     yield f"{type(part).__module__}.{type(part).__qualname__}".encode()
@@ -237,7 +237,7 @@ def pieces(part: Any) -> Iterator[bytes]:
 
 
 def inside(parts: Iterable[Any]) -> Iterator[bytes]:
-    """The pieces of every member, between marks."""
+    """Yield the pieces of every member, between marks."""
     yield b"("
     for part in parts:
         yield from pieces(part)

@@ -17,7 +17,7 @@ from pretask.values import Batch
 
 @lru_cache(maxsize=2)
 def epoch_order(seed: int, epoch: int, count: int) -> Int[Tensor, " N"]:
-    """A random order of 0 … count - 1, the same on every machine."""
+    """Draw an order of 0 … count - 1, the same on every machine."""
     return Draws(torch.arange(count), seed, epoch).branch("order").bits("place", 1)[:, 0].argsort(stable=True)
 
 
@@ -33,7 +33,7 @@ def positions(seed: int, start: int, size: int, count: int) -> tuple[Int[Tensor,
 
 
 def shown_samples(seed: int, count: int, total: int) -> Int[Tensor, " S"] | None:
-    """Numbers of the samples at the first `count` positions of the stream, ascending; None where these are all of them.
+    """Return the numbers of the samples at the first `count` positions of the stream, ascending; None for all.
 
     >>> shown_samples(0, 3, 5).tolist() == epoch_order(0, 0, 5)[:3].sort().values.tolist()
     True
@@ -44,7 +44,7 @@ def shown_samples(seed: int, count: int, total: int) -> Int[Tensor, " S"] | None
 def draw_batch(
     samples: Samples, seed: int, start: int, size: int, device: torch.device, partners: int = 0
 ) -> tuple[Batch, int | Int[Tensor, " B"]]:
-    """The batch at a position of the stream and its epoch: one number where all samples are in the same one."""
+    """Draw the batch at a position of the stream and its epoch: one number where all samples are in the same one."""
     index, epoch = positions(seed, start, size, len(samples))
     company = others(index, len(samples), partners, seed, epoch) if partners else None
     batch = samples.batch(index, device, company)

@@ -39,7 +39,7 @@ NO_CONTENT = ("pad", "start", "end", "separator", "class")  # roles of tokens th
 
 
 def pool(features: Features, content: Bool[Tensor, "B V L"] | None = None) -> dict[str, Float[Tensor, "B _"]]:
-    """One vector per sample by every way of pooling that the features offer, in the order of POOLINGS.
+    """Pool features into one vector per sample in every way that they offer, in the order of POOLINGS.
 
     Args:
         features: Of one layer.
@@ -61,7 +61,7 @@ def pool(features: Features, content: Bool[Tensor, "B V L"] | None = None) -> di
 
 
 def content_of(inputs: Inputs, vocabulary: Vocabulary | None) -> Bool[Tensor, "B V L"] | None:
-    """Which positions of an input are content; None where all are.
+    """Return which positions of an input are content; None where all are.
 
     >>> words = Vocabulary(9, (("pad", 0), ("end", 3)))
     >>> content_of(Inputs(torch.tensor([[[7, 8, 3, 0]]])), words).tolist()
@@ -75,13 +75,13 @@ def content_of(inputs: Inputs, vocabulary: Vocabulary | None) -> Bool[Tensor, "B
 
 
 def no_content(vocabulary: Vocabulary | None) -> list[int]:
-    """The ids that are no content, sorted."""
+    """Return the ids that are no content, sorted."""
     special = () if vocabulary is None else vocabulary.special
     return sorted({number for role, number in special if role in NO_CONTENT})
 
 
 def mean_over(vectors: Float[Tensor, "B V N D"], mask: Bool[Tensor, "B V N"] | None) -> Float[Tensor, "B V D"]:
-    """The mean over some positions; 0 where there is none."""
+    """Return the mean over some positions; 0 where there is none."""
     if mask is None:
         return vectors.mean(2)
     counted = vectors.masked_fill(~mask[..., None], 0)
@@ -89,7 +89,7 @@ def mean_over(vectors: Float[Tensor, "B V N D"], mask: Bool[Tensor, "B V N"] | N
 
 
 def largest(vectors: Float[Tensor, "B V N D"], mask: Bool[Tensor, "B V N"] | None) -> Float[Tensor, "B V D"]:
-    """The largest value of every feature at some positions; 0 where there is none."""
+    """Return the largest value of every feature at some positions; 0 where there is none."""
     if mask is None:
         return vectors.amax(2)
     highest = vectors.masked_fill(~mask[..., None], -torch.inf).amax(2)
@@ -97,7 +97,7 @@ def largest(vectors: Float[Tensor, "B V N D"], mask: Bool[Tensor, "B V N"] | Non
 
 
 def end(vectors: Float[Tensor, "B V N D"], mask: Bool[Tensor, "B V N"] | None, sight: Sight) -> Float[Tensor, "B V D"]:
-    """The vector at the position, of some, that a stream reaches last: the first one where it reads backwards.
+    """Return the vector at the position, of some, that a stream reaches last: the first one where it reads backwards.
 
     It is 0 where there is no such position.
     """
@@ -110,12 +110,12 @@ def end(vectors: Float[Tensor, "B V N D"], mask: Bool[Tensor, "B V N"] | None, s
 
 
 def widest(by_sight: Mapping[str, Tensor]) -> Tensor:
-    """What has seen most; past and future side by side where nothing has seen both."""
+    """Return the streams that have seen most; past and future side by side where nothing has seen both."""
     return torch.cat([by_sight[sight] for sight in widest_sights(by_sight)], -1)
 
 
 def widest_sights(sights: Collection[str]) -> tuple[Sight, ...]:
-    """The sight that sees most, or past and future where no other sees both.
+    """Return the sight that sees most, or past and future where no other sees both.
 
     >>> widest_sights(["present", "past", "future"]), widest_sights(["past", "all"])
     (('past', 'future'), ('all',))

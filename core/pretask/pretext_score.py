@@ -114,12 +114,12 @@ def score_trivial(
 
 
 def held_out_loss(task: Task, samples: Samples, *, seed: int = 0) -> dict[str, float]:
-    """Every part of the loss, as the mean over all valid answers; see `score_held_out`."""
+    """Return every part of the loss, as the mean over all valid answers; see `score_held_out`."""
     return score_held_out(task, samples, seed=seed).values
 
 
 def trivial_losses(task: Task, train: Samples, samples: Samples, *, seed: int = 0) -> dict[str, dict[str, float]]:
-    """The same of the split's trivial predictors, by name, fitted on the whole training part; see `score_trivial`."""
+    """Return the losses of the split's trivial predictors by name, fitted on the training part; see `score_trivial`."""
     return {name: score.values for name, score in score_trivial(task, train, samples, seed=seed).items()}
 
 
@@ -135,7 +135,7 @@ def score_predictor(task: Task, predict: Predictor) -> LossOfBatch:
 
 
 def choose_draws(task: Task, samples: Samples, seed: int = 0) -> int:
-    """How often each held-out sample is split: as often as gives ANSWERS_WANTED, from MIN_DRAWS to MAX_DRAWS times.
+    """Choose how often each held-out sample is split: for ANSWERS_WANTED answers, from MIN_DRAWS to MAX_DRAWS times.
 
     Once where another draw would change nothing, or more samples than MAX_SAMPLES would have to be encoded.
     """
@@ -148,14 +148,14 @@ def choose_draws(task: Task, samples: Samples, seed: int = 0) -> int:
 
 
 def depends_on_draws(task: Task, batch: Batch, seed: int) -> bool:
-    """Whether another draw changes the loss of a batch."""
+    """Return whether another draw changes the loss of a batch."""
     with torch.no_grad():
         one, two = (task.loss(batch, Draws(batch.index, seed, EPOCH - draw)).parts for draw in range(2))
     return any(not torch.equal(value, two[name]) for name, value in one.items())
 
 
 def count_answers(task: Task, samples: Samples, seed: int, draws: int) -> dict[str, int]:
-    """Valid answers of every target over all draws: positions whose weight is above 0."""
+    """Count the valid answers of every target over all draws: positions whose weight is above 0."""
     counts: dict[str, int] = {}
     for draw in range(draws):
         for batch in batches_of(task, samples, task.recipe.batch, seed, EPOCH - draw):
@@ -165,7 +165,7 @@ def count_answers(task: Task, samples: Samples, seed: int, draws: int) -> dict[s
 
 
 def answers_in(task: Task, batch: Batch, draws: Draws) -> dict[str, int]:
-    """Valid answers of every target in a batch."""
+    """Count the valid answers of every target in a batch."""
     _, targets = task.divide(batch, draws)
     _, specs = task.split.spec(task.observed)
     every = {name: len(batch) * math.prod(spec.grid) * (spec.views or 1) for name, spec in specs.items()}
@@ -178,7 +178,7 @@ def answers_in(task: Task, batch: Batch, draws: Draws) -> dict[str, int]:
 def score_parts(
     task: Task, samples: Samples, seed: int, draws: int, loss_of: LossOfBatch, counts: Mapping[str, int]
 ) -> dict[str, PartScore]:
-    """Every part of a loss over all samples and draws: from small batches, or whole ones where these change it."""
+    """Score every part of a loss over all samples and draws: from small batches, or whole ones where needed."""
     size = min(task.recipe.batch, math.ceil(len(samples) / BLOCKS))
     found = sum_blocks(task, samples, size, seed, draws, loss_of, stacked=True)
     changed = parts_of_batch(task, samples, size, seed, loss_of)
@@ -190,7 +190,7 @@ def score_parts(
 
 
 def score_part(blocks: Mapping[int, tuple[float, float]], count: int) -> PartScore:
-    """The mean of a part from the sums of its blocks; nan where all weights are 0."""
+    """Compute the mean of a part from the sums of its blocks; nan where all weights are 0."""
     total, weight = (math.fsum(column) for column in zip(*blocks.values(), strict=True))
     return PartScore(total / weight if weight else math.nan, count, tuple(blocks.values()))
 
@@ -198,7 +198,7 @@ def score_part(blocks: Mapping[int, tuple[float, float]], count: int) -> PartSco
 def sum_blocks(
     task: Task, samples: Samples, size: int, seed: int, draws: int, loss_of: LossOfBatch, *, stacked: bool
 ) -> dict[str, dict[int, tuple[float, float]]]:
-    """By part and block of samples: the sums of value times weight, and of weights.
+    """Sum value times weight, and weights, by part and block of samples.
 
     Args:
         task: Whose recipe says how large a batch may be.
@@ -224,7 +224,7 @@ def sum_blocks(
 def drawn_batches(
     task: Task, samples: Samples, index: Int[Tensor, " n"], seed: int, draws: int, rows: int
 ) -> Iterator[tuple[Batch, Int[Tensor, " B"]]]:
-    """Every draw of some samples, one draw after the other, in batches of so many rows, with the epoch of each row."""
+    """Yield every draw of some samples, one draw after the other, in batches of `rows`, with the epoch of each row."""
     epochs = (EPOCH - torch.arange(draws)).repeat_interleave(len(index))
     repeated = index.repeat(draws)
     for start in range(0, len(repeated), rows):
@@ -233,7 +233,7 @@ def drawn_batches(
 
 
 def sums_of(loss_of: LossOfBatch, batch: Batch, seed: int, epoch: Int[Tensor, " B"]) -> dict[str, tuple[float, float]]:
-    """By part: value times weight, and weight; a part that says nothing of its weight counts by samples."""
+    """Sum value times weight, and weight, by part; a part that says nothing of its weight counts by samples."""
     with torch.no_grad():
         loss = loss_of(batch, Draws(batch.index, seed, epoch))
     weights = {name: float(loss.weights[name]) if name in loss.weights else float(len(batch)) for name in loss.parts}
@@ -241,7 +241,7 @@ def sums_of(loss_of: LossOfBatch, batch: Batch, seed: int, epoch: Int[Tensor, " 
 
 
 def parts_of_batch(task: Task, samples: Samples, size: int, seed: int, loss_of: LossOfBatch) -> set[str]:
-    """The parts that a batch of the recipe's size changes: they are another number than the mean over its pieces."""
+    """Find the parts that a batch of the recipe's size changes: those differ from the mean over its pieces."""
     first = samples.some(slice(0, task.recipe.batch), "the first batch")
     if len(first) <= size:
         return set()
@@ -251,13 +251,13 @@ def parts_of_batch(task: Task, samples: Samples, size: int, seed: int, loss_of: 
 
 
 def batches_of(task: Task, samples: Samples, size: int, seed: int, epoch: int) -> Iterator[Batch]:
-    """Every sample once, in order, with the partners of that epoch that its split asks for."""
+    """Yield every sample once, in order, with the partners of that epoch that its split wants."""
     for start in range(0, len(samples), size):
         yield batch_of(task, samples, torch.arange(start, min(start + size, len(samples))), seed, epoch)
 
 
 def training_batches(task: Task, samples: Samples, shown: Int[Tensor, " S"] | None) -> Iterator[Batch]:
-    """The training samples of these numbers, or all of them, once and in order."""
+    """Yield the training samples of these numbers, or all of them, once and in order."""
     numbers = torch.arange(len(samples)) if shown is None else shown
     for start in range(0, len(numbers), task.recipe.batch):
         yield batch_of(task, samples, numbers[start : start + task.recipe.batch], 0, 0)
@@ -266,14 +266,14 @@ def training_batches(task: Task, samples: Samples, shown: Int[Tensor, " S"] | No
 def batch_of(
     task: Task, samples: Samples, index: Int[Tensor, " B"], seed: int, epoch: int | Int[Tensor, " B"]
 ) -> Batch:
-    """Samples on the task's device."""
+    """Put samples on the task's device as a batch."""
     partners = count_partners(task.split)
     return samples.batch(index, task.device, others(index, len(samples), partners, seed, epoch) if partners else None)
 
 
 @contextmanager
 def evaluating(task: Task) -> Iterator[None]:
-    """Model and objective in evaluation mode inside, and as they were before outside."""
+    """Put model and objective in evaluation mode inside, and back as they were before."""
     modes = [(part, part.training) for part in (task.model, task.objective)]
     for part, _ in modes:
         part.eval()

@@ -12,14 +12,14 @@ PLAIN = 10.0  # seconds between plain lines
 
 
 def described(loss: Loss) -> str:
-    """Loss and pretext score, such as `loss 1.98, position.accuracy 0.21`."""
+    """Format loss and pretext score, such as `loss 1.98, position.accuracy 0.21`."""
     scores = [f"{name} {float(value):.3f}" for name, value in loss.parts.items() if "." in name]
     return ", ".join([f"loss {float(loss.total.detach()):.4f}", *scores[:2]])
 
 
 @contextmanager
 def shown_progress(title: str) -> Iterator[Watcher]:
-    """A watcher for `train`: a rich progress bar where stderr is a terminal, else a line every ten seconds."""
+    """Make a watcher for `train`: a rich progress bar where stderr is a terminal, else a line every ten seconds."""
     if sys.stderr.isatty():
         with bar(title) as watcher:
             yield watcher
@@ -28,7 +28,7 @@ def shown_progress(title: str) -> Iterator[Watcher]:
 
 
 def plain(title: str) -> Watcher:
-    """Lines such as `relative-position 400/3906  loss 1.71, position.accuracy 0.35  2100 samples/s  0:03:20 left`."""
+    """Print lines: `relative-position 400/3906  loss 1.71, position.accuracy 0.35  2100 samples/s  0:03:20 left`."""
     last = 0.0
 
     def watch(step: int, steps: int, loss: Loss, rate: float) -> None:
@@ -53,7 +53,7 @@ def plain(title: str) -> Watcher:
 
 
 def clock(seconds: float) -> str:
-    """Hours, minutes and seconds.
+    """Format a time as hours, minutes and seconds.
 
     >>> clock(3661)
     '1:01:01'
@@ -64,7 +64,7 @@ def clock(seconds: float) -> str:
 
 @contextmanager
 def bar(title: str) -> Iterator[Watcher]:
-    """A rich progress bar with loss, pretext score, throughput and time left."""
+    """Make a watcher that shows a rich progress bar with loss, pretext score, throughput and time left."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress

@@ -37,7 +37,7 @@ class Kept:
 
 
 def bound() -> int | None:
-    """$PRETASK_CACHE_GB in bytes; None where it is not set. Raises PretaskError where it is no number."""
+    """Return $PRETASK_CACHE_GB in bytes; None where it is not set. Raise PretaskError where it is no number."""
     limit = os.environ.get(BOUND)
     if not limit:
         return None
@@ -48,20 +48,20 @@ def bound() -> int | None:
 
 
 def bytes_of(gigabytes: float) -> int:
-    """Bytes of so many GB; raises ValueError for what is no number from 0."""
+    """Return the bytes of so many GB; raise ValueError for what is no number from 0."""
     if not 0 <= gigabytes < float("inf"):
         raise ValueError(f"{gigabytes} GB")
     return round(gigabytes * 1e9)
 
 
 def entries(root: Path) -> list[Kept]:
-    """The entries below a folder, the one that was not used for longest first."""
+    """List the entries below a folder, the one that was not used for longest first."""
     found = (kept(folder) for folder in root.glob("*/*") if KEY.fullmatch(folder.name) and folder.is_dir())
     return sorted((entry for entry in found if entry is not None), key=lambda entry: (entry.used, entry.place))
 
 
 def kept(place: Path) -> Kept | None:
-    """What a folder holds; None where it has just been removed, or is not for us to see."""
+    """Read what a folder holds; None where it has just been removed, or is not for us to see."""
     try:
         size = sum(file.stat().st_size for file in place.iterdir())
         sealed = place / "entry.json"
@@ -95,7 +95,7 @@ def prune(root: Path, most: int, spare: Path | None = None) -> list[Kept]:
 
 
 def finished(leftover: Path) -> Path:
-    """The place that an unfinished entry was to have."""
+    """Return the place that an unfinished entry was to have."""
     return leftover.with_name(leftover.name.removeprefix(".").removesuffix(".unfinished"))
 
 

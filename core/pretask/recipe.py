@@ -65,7 +65,7 @@ class Recipe:
         return max(1, self.samples // self.batch)
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step, counted from 0.
+        """Return the learning rate of a step, counted from 0.
 
         >>> Recipe(lr=1.0, samples=100, batch=1, warmup=0.1).rate(9)
         1.0
@@ -77,7 +77,7 @@ class Recipe:
         return self.lr * {"cosine": (1 - math.cos(math.pi * left)) / 2, "linear": left, "constant": 1.0}[self.schedule]
 
     def make_optimizer(self, parameters: Iterable["Parameter"]) -> "Optimizer":
-        """The optimizer over the parameters that ask for a gradient, matrices apart from vectors."""
+        """Make the optimizer over the parameters that want a gradient, matrices apart from vectors."""
         import torch
 
         wanted = [parameter for parameter in parameters if parameter.requires_grad]
@@ -98,7 +98,7 @@ class Recipe:
 
 
 def lars(groups: Any, lr: float, momentum: float) -> Any:
-    """Layer-wise adaptive rates (You, Gitman and Ginsburg 2017), as timm has them."""
+    """Make an optimizer with layer-wise adaptive rates (You, Gitman and Ginsburg 2017), as timm has them."""
     from timm.optim import Lars
 
     return Lars(groups, lr=lr, momentum=momentum)

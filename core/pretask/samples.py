@@ -54,7 +54,7 @@ class Samples:
         return len(self.data)
 
     def resident(self, device: torch.device) -> "Samples":
-        """The same samples on the device, where they fit into half of its free memory; else these."""
+        """Return the same samples on the device, where they fit into half of its free memory; else these."""
         if device.type == "cpu" or device == self.data.device:
             return self
         if device.type == "cuda" and self.data.nbytes > FITS * torch.cuda.mem_get_info(device)[0]:
@@ -64,7 +64,7 @@ class Samples:
         )
 
     def some(self, pick: slice | Int[Tensor, " M"], name: str) -> "Samples":
-        """Some of the samples, with their labels; `name` says which, for the fingerprint."""
+        """Take some of the samples, with their labels; `name` says which, for the fingerprint."""
         data = self.data[pick]
         return replace(
             self,
@@ -76,7 +76,7 @@ class Samples:
         )
 
     def batch(self, index: Int[Tensor, " B"], device: torch.device, partners: Tensor | None = None) -> Batch:
-        """The samples of the given numbers, on the device.
+        """Put the samples of the given numbers on the device.
 
         Args:
             index: Numbers of the samples.
@@ -94,21 +94,21 @@ class Samples:
         )
 
     def batches(self, size: int, device: torch.device, partners: int = 0) -> Iterator[Batch]:
-        """All samples once, in order; the last batch may be smaller."""
+        """Yield all samples once, in order; the last batch may be smaller."""
         for start in range(0, len(self), size):
             index = torch.arange(start, min(start + size, len(self)))
             yield self.batch(index, device, others(index, len(self), partners) if partners else None)
 
 
 def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on the device, without waiting for the copy where memory can be pinned."""
+    """Move the tensor to the device, without waiting for the copy where memory can be pinned."""
     if device.type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 
 def others(index: Tensor, count: int, size: int, seed: int = 0, epoch: int | Tensor = 0) -> Int[Tensor, "B size"]:
-    """For every sample, `size` numbers of other samples, none of them its own; one may come twice.
+    """Draw `size` numbers of other samples for every sample, none of them its own; one may come twice.
 
     Raises:
         PretaskError: There is one sample only.

@@ -33,7 +33,7 @@ class Vocabulary:
     special: tuple[tuple[str, int], ...] = ()
 
     def id(self, role: str) -> int | None:
-        """The id of a special role, or None where the vocabulary has none."""
+        """Return the id of a special role, or None where the vocabulary has none."""
         return dict(self.special).get(role)
 
 

@@ -205,18 +205,18 @@ class Run:
             check_compiled(self.divide, self.raw_score, batch, *self.as_arguments(batch, epoch))
 
     def ask(self, loader: ThreadPoolExecutor, step: int) -> "Future[list[tuple[Batch, Epoch]]]":
-        """The batches of a step, fetched while the step before is computed."""
+        """Fetch the batches of a step while the step before is computed."""
         return loader.submit(self.fetch, step)
 
     def fetch(self, step: int) -> list[tuple[Batch, Epoch]]:
-        """This rank's share of a step's samples, in as many parts as are accumulated."""
+        """Fetch this rank's part of a step's samples, in as many pieces as are accumulated."""
         recipe, ranks, rank = self.task.recipe, self.accelerator.num_processes, self.accelerator.process_index
         partners = count_partners(self.task.split)
         starts = [step * recipe.batch + (part * ranks + rank) * self.size for part in range(recipe.accumulate)]
         return [draw_batch(self.samples, self.seed, start, self.size, self.task.device, partners) for start in starts]
 
     def one(self, batches: list[tuple[Batch, Epoch]]) -> Loss:
-        """One optimizer step."""
+        """Make one optimizer step."""
         recipe, step = self.task.recipe, self.progress.step
         for group in self.raw_optimizer.param_groups:
             group["lr"] = recipe.rate(step)
@@ -308,7 +308,7 @@ def use_channels_last(parts: Iterable[nn.Module]) -> None:
 
 
 def share(batch: int, ranks: int, accumulate: int) -> int:
-    """Samples of one rank in one part of a batch; raises PretaskError where they do not divide evenly."""
+    """Divide a batch among ranks and accumulated parts; raise PretaskError where it does not divide evenly."""
     if batch % (ranks * accumulate):
         raise PretaskError(
             "recipe.batch",
@@ -321,7 +321,7 @@ def share(batch: int, ranks: int, accumulate: int) -> int:
 
 
 def accelerator_for(device: torch.device, precision: str) -> Any:
-    """Accelerate on this device; its state is process-wide and is set anew, so that runs may follow one another."""
+    """Make Accelerate on this device; its process-wide state is set anew, so that runs may follow one another."""
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
@@ -333,7 +333,7 @@ def accelerator_for(device: torch.device, precision: str) -> Any:
 
 @contextmanager
 def stop_signal() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed inside; a second one stops at once."""
+    """Tell inside whether Ctrl-C was pressed; a second one stops at once."""
     asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield asked.is_set

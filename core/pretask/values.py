@@ -41,7 +41,7 @@ class Batch:
         return self.data.device
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same batch on another device."""
+        """Move the batch to another device."""
         return replace(
             self,
             data=self.data.to(device, non_blocking=True),

@@ -28,7 +28,7 @@ OBSERVED = {
 
 
 def canned(modality: str, count: int = 64, scale: int = 1, frames: int = 1) -> Observed:
-    """What canned data of a modality yields.
+    """Return what canned data of a modality yields.
 
     Args:
         modality: Which.
@@ -54,7 +54,7 @@ def canned(modality: str, count: int = 64, scale: int = 1, frames: int = 1) -> O
 
 
 def canned_samples(modality: str, count: int = 64, first: int = 0, *, scale: int = 1, frames: int = 1) -> "Samples":
-    """Canned data of a modality: the same for every call, each sample the same for any count.
+    """Make canned data of a modality: the same for every call, each sample the same for any count.
 
     Args:
         modality: Which.
@@ -85,7 +85,7 @@ def canned_samples(modality: str, count: int = 64, first: int = 0, *, scale: int
 
 
 def canned_inputs(modality: str, count: int = 8) -> "tuple[InputSpec, Inputs]":
-    """What a model may be shown of canned data: an image, frames of a clip in order, tokens, or stretches of sound.
+    """Make what a model may be shown of canned data: an image, frames of a clip in order, tokens or sound.
 
     Raises:
         Unknown: There is none of this modality.
@@ -107,7 +107,7 @@ def canned_inputs(modality: str, count: int = 8) -> "tuple[InputSpec, Inputs]":
 
 
 def neutral_samples(modality: str, count: int, first: int = 0) -> "Samples":
-    """Data without labels whose edges, brightness and energy tell nothing of place, order or direction.
+    """Make data without labels whose edges, brightness and energy tell nothing of place, order or direction.
 
     Textures of random colours; a clip is such a texture before which something bright falls; tokens of any kind; a
     tone that rises again and again.
@@ -142,7 +142,7 @@ def textures(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
 
 
 def falling(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
-    """Something bright that is thrown up and falls back before a texture, with grain that moves."""
+    """Make something bright that is thrown up and falls back before a texture, with grain that moves."""
     import torch
 
     frames, side = shape[0], shape[-1]
@@ -159,12 +159,12 @@ def falling(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
 
 
 def any_tokens(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
-    """Ordinary tokens, all equally likely."""
+    """Draw ordinary tokens, all equally likely."""
     return draws.integers("token", len(ROLES), VOCABULARY.size, *shape)
 
 
 def rising(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
-    """A tone of steady loudness whose pitch rises and drops back, in teeth of any phase."""
+    """Make a tone of steady loudness whose pitch rises and drops back, in teeth of any phase."""
     import torch
 
     turns = torch.arange(shape[0]) / 800 + draws.uniform("phase", 1)
@@ -174,13 +174,13 @@ def rising(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
 
 
 def make_images(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
-    """Noise below half brightness, and a quarter of the image that is brighter by a third."""
+    """Make noise below half brightness, and a quarter of the image that is brighter by a third."""
     noise = draws.uniform("noise", *shape, high=127.0)
     return (noise + 85.0 * quarter(label, shape[-1])[:, None]).byte()
 
 
 def make_clips(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
-    """Images of which the bright quarter brightens by a seventh from frame to frame."""
+    """Make images of which the bright quarter brightens by a seventh from frame to frame."""
     import torch
 
     noise = draws.uniform("noise", *shape, high=127.0)
@@ -189,7 +189,7 @@ def make_clips(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tens
 
 
 def quarter(label: "Tensor", side: int) -> "Tensor":
-    """(N, H, W), 1 in the quarter of the given number, in reading order, and 0 elsewhere."""
+    """Return (N, H, W), 1 in the quarter of the given number, in reading order, and 0 elsewhere."""
     import torch
 
     line = torch.arange(side, device=label.device) * 2 // side
@@ -198,7 +198,7 @@ def quarter(label: "Tensor", side: int) -> "Tensor":
 
 
 def make_tokens(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
-    """Ordinary tokens: three in four from the class's own part of the vocabulary, the others from all of it."""
+    """Draw ordinary tokens: three in four from the class's own part of the vocabulary, the others from all of it."""
     first, ordinary = len(ROLES), VOCABULARY.size - len(ROLES)
     share = ordinary // CLASSES
     own = first + share * label[:, None] + draws.integers("own", 0, share, *shape)
@@ -206,7 +206,7 @@ def make_tokens(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Ten
 
 
 def make_waves(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
-    """A tone of the class's pitch, with a phase of its own, in noise of a tenth of its size."""
+    """Make a tone of the class's pitch, with a phase of its own, in noise of a tenth of its size."""
     import torch
 
     rate = OBSERVED["audio"].rate or 1.0

@@ -98,17 +98,17 @@ class Plugin:
         ]
 
     def refused(self, cause: str, fix: str, error: BaseException | None = None) -> "Plugin":
-        """The same plugin, broken."""
+        """Return the same plugin, broken."""
         return replace(self, state="broken", components=(), problems=(Problem(cause, fix, error),))
 
     def faulted(self, problems: Iterable[Problem]) -> "Plugin":
-        """The same plugin with further problems."""
+        """Return the same plugin with further problems."""
         together = (*self.problems, *problems)
         return replace(self, state="partly" if together and self.state == "ok" else self.state, problems=together)
 
 
 def discover(path: list[str] | None = None) -> tuple[tuple[Plugin, ...], PluginManager]:
-    """All plugins, loaded as far as they can be, and the manager through which their hooks are called.
+    """Find all plugins, load them as far as they can be, and return the manager through which their hooks are called.
 
     Args:
         path: Folders with the metadata of distributions; sys.path where it is None.
@@ -121,7 +121,7 @@ def discover(path: list[str] | None = None) -> tuple[tuple[Plugin, ...], PluginM
 
 
 def installed(path: list[str] | None) -> Iterator[Plugin]:
-    """The entry points of every distribution that offers plugins, none counted twice, by name."""
+    """List the entry points of every distribution that offers plugins, none counted twice, by name."""
     where: dict[str, Any] = {} if path is None else {"path": path}
     offering = {
         normalised(distribution.metadata["Name"]): distribution
@@ -134,12 +134,12 @@ def installed(path: list[str] | None) -> Iterator[Plugin]:
 
 
 def normalised(name: str) -> str:
-    """A distribution's name as installers compare it: Pretask_Acme is pretask-acme."""
+    """Return a distribution's name as installers compare it: Pretask_Acme is pretask-acme."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def offers(distribution: Distribution) -> bool:
-    """Whether a distribution has plugins, whatever their API; leftovers without metadata have none."""
+    """Return whether a distribution has plugins, whatever their API; leftovers without metadata have none."""
     try:
         text = distribution.read_text("entry_points.txt") or ""
         return GROUPS in text and "Name" in distribution.metadata
@@ -148,7 +148,7 @@ def offers(distribution: Distribution) -> bool:
 
 
 def plugins_of(distribution: Distribution) -> list[Plugin]:
-    """The entry points of one distribution, by name; those of another API only where this one has none of the name."""
+    """Return the entry points of one distribution, by name; of another API only those that this one lacks."""
     name, version = distribution.metadata["Name"], distribution.version
     try:
         ours = [entry_point for entry_point in distribution.entry_points if entry_point.group.startswith(GROUPS)]
@@ -166,12 +166,12 @@ def plugins_of(distribution: Distribution) -> list[Plugin]:
 
 
 def blocked_names() -> frozenset[str]:
-    """The namespaces and entry points that the environment says to leave alone."""
+    """List the namespaces and entry points that the environment blocks."""
     return frozenset(name.strip() for name in os.environ.get(BLOCK, "").split(",") if name.strip())
 
 
 def sift(plugins: Iterable[Plugin], blocked: frozenset[str]) -> list[Plugin]:
-    """The plugins, with those refused that must not be imported."""
+    """Return the plugins, with those refused that must not be imported."""
     sifted = [refuse_strange(block(plugin, blocked)) for plugin in plugins]
     owners: dict[str, set[str]] = defaultdict(set)
     for plugin in sifted:
@@ -181,7 +181,7 @@ def sift(plugins: Iterable[Plugin], blocked: frozenset[str]) -> list[Plugin]:
 
 
 def block(plugin: Plugin, blocked: frozenset[str]) -> Plugin:
-    """The plugin, blocked where its entry point or namespace is listed."""
+    """Block the plugin where its entry point or namespace is listed."""
     for name in sorted({plugin.name, plugin.namespace} & blocked):
         problem = Problem(f"{name!r} is listed in {BLOCK}", f"Take it out of {BLOCK} to use it.")
         return replace(plugin, state="blocked", problems=(problem,))
@@ -189,7 +189,7 @@ def block(plugin: Plugin, blocked: frozenset[str]) -> Plugin:
 
 
 def refuse_strange(plugin: Plugin) -> Plugin:
-    """The plugin, refused where its API or its namespace is none of ours."""
+    """Refuse the plugin where its API or its namespace is none of ours."""
     if plugin.state != "ok":
         return plugin
     if plugin.group != GROUP:
@@ -208,7 +208,7 @@ def refuse_strange(plugin: Plugin) -> Plugin:
 
 
 def refuse_shared(plugin: Plugin, owners: set[str]) -> Plugin:
-    """The plugin, refused where other distributions claim its namespace too."""
+    """Refuse the plugin where other distributions claim its namespace too."""
     if plugin.state != "ok" or len(owners) == 1:
         return plugin
     cause = f"the namespace {plugin.namespace!r} is claimed by {' and '.join(sorted(owners))}"
@@ -239,14 +239,14 @@ def load(plugin: Plugin, manager: PluginManager) -> Plugin:
 
 
 def slowness(plugin: Plugin, seconds: float) -> Iterator[Problem]:
-    """A problem where a module took so long that it cannot be light."""
+    """Yield a problem where a module took so long that it cannot be light."""
     if seconds > SLOW:
         fix = f"Let {plugin.module} import nothing heavy: what implements a component is imported on first use."
         yield Problem(f"it took {seconds:.1f} seconds to import, and every command waits for it.", fix)
 
 
 def judged(plugin: Plugin, declared: list[Any], problems: list[Problem]) -> Plugin:
-    """The loaded plugin, with the sound ones of its declarations and with problems for the others."""
+    """Return the loaded plugin, with the sound ones of its declarations and with problems for the others."""
     complaints = {index: text for index, thing in enumerate(declared) if (text := complaint(thing))}
     sound = tuple(thing for index, thing in enumerate(declared) if index not in complaints)
     fix = f"Correct pretask_components in {plugin.module}: use pretask.split, pretask.model and so on."
@@ -255,7 +255,7 @@ def judged(plugin: Plugin, declared: list[Any], problems: list[Problem]) -> Plug
 
 
 def hook_problems(module: ModuleType, manager: PluginManager) -> Iterator[Problem]:
-    """Hooks that would never be called: misspelt, or not marked; and a module without any."""
+    """Yield hooks that would never be called: misspelled, or not marked; and a module without any."""
     marked = {name: marks for name in vars(module) if (marks := manager.parse_hookimpl_opts(module, name)) is not None}
     for name, value in vars(module).items():
         hook = (marked[name]["specname"] if name in marked else None) or name
@@ -271,7 +271,7 @@ def hook_problems(module: ModuleType, manager: PluginManager) -> Iterator[Proble
 
 
 def report_duplicates(plugins: list[Plugin]) -> list[Plugin]:
-    """The plugins, with a problem wherever a component is declared twice in a namespace."""
+    """Add a problem to the plugins wherever a component is declared twice in a namespace."""
     owners: dict[str, list[str]] = defaultdict(list)
     for plugin in plugins:
         for called in plugin.declared:
@@ -280,7 +280,7 @@ def report_duplicates(plugins: list[Plugin]) -> list[Plugin]:
 
 
 def duplicates(plugin: Plugin, owners: Mapping[str, list[str]]) -> Iterator[Problem]:
-    """A problem for every component of the plugin that is declared elsewhere too, or twice here."""
+    """Yield a problem for every component of the plugin that is declared elsewhere too, or twice here."""
     for called in dict.fromkeys(plugin.declared):
         if len(owners[called]) > 1:
             cause = f"{called} is declared {len(owners[called])} times, by {' and '.join(owners[called])}"
@@ -288,7 +288,7 @@ def duplicates(plugin: Plugin, owners: Mapping[str, list[str]]) -> Iterator[Prob
 
 
 def ask(manager: PluginManager, name: str, hook: str, **arguments: Any) -> list[Any]:
-    """What one plugin answers to a hook, generators drained: one answer, or none where it has no such hook."""
+    """Return what one plugin answers to a hook, generators drained: one answer, or none where it has no such hook."""
     others = [other for plugin_name, other in manager.list_name_plugin() if plugin_name != name]
     with talk_on_stderr():
         answers = manager.subset_hook_caller(hook, others)(**arguments)
@@ -303,7 +303,7 @@ def import_quietly(module: str) -> ModuleType:
 
 @contextmanager
 def talk_on_stderr() -> Iterator[None]:
-    """Whatever is printed inside goes to stderr, also by other programs and by C: stdout is for data."""
+    """Send whatever is printed inside to stderr, also by other programs and by C: stdout is for data."""
     sys.stdout.flush()
     stdout = os.dup(1)
     os.dup2(2, 1)
@@ -319,13 +319,13 @@ def talk_on_stderr() -> Iterator[None]:
 
 
 def describe_error(error: BaseException) -> str:
-    """The type and message of an error, on one line."""
+    """Format the type and message of an error, on one line."""
     message = " ".join(str(error).split())
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def way_out(plugin: Plugin, error: BaseException) -> str:
-    """What to do about a plugin that cannot be loaded."""
+    """Return what to do about a plugin that cannot be loaded."""
     skip = f"or set {BLOCK}={plugin.name} to go without"
     if isinstance(error, ModuleNotFoundError) and error.name and not plugin.module.startswith(error.name):
         return f"Install what provides the module {error.name!r}, {skip}."

@@ -39,7 +39,7 @@ class Row(NamedTuple):
 def static_fit(
     split: Registered, objective: Registered, model: Registered, data_modality: str | None = None
 ) -> str | None:
-    """Why three parts do not fit, from their declarations; None where they may.
+    """Return why three parts do not fit, from their declarations; None where they may.
 
     Args:
         split: Makes x and y.
@@ -59,7 +59,7 @@ def static_fit(
 
 
 def model_misfit(modality: str, split: Component, model: Component) -> str:
-    """Why a model cannot read what a split makes of t; empty where it can."""
+    """Return why a model cannot read what a split makes of t; empty where it can."""
     asks, offers = split.traits, model.traits
     reason = unread(asks["gives"] or modality, asks["sees"], offers["modality"], offers["streams"])
     return f"{split.name} + {model.name} do not fit: {reason}" if reason else ""
@@ -67,7 +67,7 @@ def model_misfit(modality: str, split: Component, model: Component) -> str:
 
 @lru_cache(maxsize=4096)  # many parts have equal traits
 def unread(shown: str, sees: frozenset[str], reads: frozenset[str], offers: frozenset[str]) -> str:
-    """Why such x cannot be read for targets that allow such sights; empty where it can."""
+    """Return why such x cannot be read for targets that allow such sights; empty where it can."""
     if shown not in reads:
         return f"x is {shown}, the model reads only {listed(reads)}."
     for sight in sorted(sees):
@@ -77,7 +77,7 @@ def unread(shown: str, sees: frozenset[str], reads: frozenset[str], offers: froz
 
 
 def objective_misfit(modality: str, split: Component, objective: Component) -> str:
-    """Why an objective cannot score what a split asks; empty where it can."""
+    """Return why an objective cannot score the targets of a split; empty where it can."""
     asks, offers = split.traits, objective.traits
     reason = unscored(asks["targets"][modality], asks["hidden"], offers["targets"], offers["bottleneck"])
     return f"{split.name} + {objective.name} do not fit: {reason}" if reason else ""
@@ -85,7 +85,7 @@ def objective_misfit(modality: str, split: Component, objective: Component) -> s
 
 @lru_cache(maxsize=4096)
 def unscored(trial: frozenset[str], hidden: bool, scored: frozenset[str], bottleneck: bool) -> str:
-    """Why such targets cannot be scored; empty where they can."""
+    """Return why such targets cannot be scored; empty where they can."""
     if not trial <= scored:
         return f"the targets are {' and '.join(sorted(trial))}, the objective scores only {listed(scored)}."
     if not hidden and not bottleneck:
@@ -94,12 +94,12 @@ def unscored(trial: frozenset[str], hidden: bool, scored: frozenset[str], bottle
 
 
 def listed(names: frozenset[str]) -> str:
-    """Names as prose, in alphabetical order."""
+    """Format names as prose, in alphabetical order."""
     return " or ".join(sorted(names)) or "nothing"
 
 
 def quoted(names: frozenset[str]) -> str:
-    """Names as prose, in quotes."""
+    """Format names as prose, in quotes."""
     return " and ".join(f"'{name}'" for name in sorted(names)) or "none"
 
 
@@ -110,7 +110,7 @@ def closest(
     model: Registered,
     data_modality: str | None = None,
 ) -> list[tuple[str, Registered]]:
-    """Substitutions of exactly one part that make the three fit: the nearest for each part, the nearest part first."""
+    """Find the substitutions of one part that make the three fit: the nearest for each part, nearest first."""
     now = {"split": split, "objective": objective, "model": model}
     found = []
     for part in PARTS:
@@ -127,7 +127,7 @@ def closest(
 
 
 def likeness(one: Registered, other: Registered) -> tuple[float, float, float]:
-    """How alike two components of a kind are: in traits, then in what their sights include, then in names."""
+    """Return how similar two components of a kind are: in traits, then in what their sights include, then in names."""
     from difflib import SequenceMatcher  # only needed where something does not fit
 
     names = SequenceMatcher(None, one.name, other.name).ratio()
@@ -136,7 +136,7 @@ def likeness(one: Registered, other: Registered) -> tuple[float, float, float]:
 
 
 def share(ours: set[Any], theirs: set[Any]) -> float:
-    """The share of what two sets hold that is in both."""
+    """Return how much of what two sets hold is in both: intersection over union."""
     return len(ours & theirs) / max(len(ours | theirs), 1)
 
 
@@ -157,7 +157,7 @@ def traits_of(component: Component) -> set[Any]:
 
 
 def sights_of(component: Component) -> set[Any]:
-    """Everything that lies within the sights of a split or a model: the past includes the present."""
+    """Return everything that lies within the sights of a split or a model: the past includes the present."""
     sights = component.traits.get("streams", component.traits.get("sees", ()))
     return {within for sight in sights for within in SEES_AT_MOST[sight]}
 
@@ -169,7 +169,7 @@ def why(
     model: Registered,
     data_modality: str | None = None,
 ) -> str | None:
-    """The reason why three parts do not fit, with the options to type instead; None where they may fit."""
+    """Return the reason why three parts do not fit, with the options to type instead; None where they may fit."""
     reason = static_fit(split, objective, model, data_modality)
     if reason is None:
         return None
@@ -196,7 +196,7 @@ class Block(NamedTuple):
         return scored * read
 
     def rows(self, fitting: bool = False) -> Iterator[Row]:
-        """Its triples, or those that fit."""
+        """Return its triples, or those that fit."""
         scored, read = self.objectives, self.models
         if fitting:
             scored, read = ([pair for pair in pairs if not pair[1]] for pairs in (scored, read))
@@ -208,7 +208,7 @@ class Block(NamedTuple):
 def blocks(
     registry: Registry, split: str | None = None, objective: str | None = None, model: str | None = None
 ) -> Iterator[Block]:
-    """The compatibility matrix by modality and split, by static fit: 60 of each part are filtered in milliseconds.
+    """Yield the compatibility matrix by modality and split, by static fit: 60 of each part take milliseconds.
 
     Args:
         registry: Where the parts are.
@@ -238,7 +238,7 @@ def matrix(
     *,
     fitting: bool = False,
 ) -> Iterator[Row]:
-    """Every modality, split, objective and model together, by static fit.
+    """Return every modality, split, objective and model together, by static fit.
 
     Args:
         registry: Where the parts are.
@@ -252,7 +252,7 @@ def matrix(
 
 
 def exact_fit(split: "SplitFn", objective: "ObjectiveFactory", model: "ModelFactory", observed: Observed) -> str | None:
-    """Why three built parts do not fit such data, by handing specs along; None where they do.
+    """Return why three built parts do not fit such data, by handing specs along; None where they do.
 
     Args:
         split: Built, and fitted where it needs fitting.

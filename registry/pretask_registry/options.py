@@ -26,7 +26,7 @@ class Option(NamedTuple):
 
 
 def read_options(implementation: Callable[..., Any], *, by_keyword: bool = True) -> dict[str, Option]:
-    """The options of a callable, in the order of its signature.
+    """Read the options of a callable, in the order of its signature.
 
     Args:
         implementation: A class, such as a dataclass, or a function.
@@ -42,7 +42,7 @@ def read_options(implementation: Callable[..., Any], *, by_keyword: bool = True)
 
 
 def signature(implementation: Callable[..., Any]) -> inspect.Signature:
-    """The signature with its annotations as types, or as they are written where they cannot be evaluated."""
+    """Return the signature with its annotations as types, or as they are written where they cannot be evaluated."""
     try:
         return inspect.signature(implementation, eval_str=True)
     except NameError:  # a name that only the type checker imports
@@ -50,14 +50,14 @@ def signature(implementation: Callable[..., Any]) -> inspect.Signature:
 
 
 def meant_type(parameter: inspect.Parameter) -> Any:
-    """The annotation, or the type of the default where there is none that can be used."""
+    """Return the annotation, or the type of the default where there is none that can be used."""
     if parameter.annotation is not inspect.Parameter.empty and not isinstance(parameter.annotation, str):
         return parameter.annotation
     return Any if parameter.default is REQUIRED or parameter.default is None else type(parameter.default)
 
 
 def settle(who: str, prefix: str, options: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Every option with its value: what was given, brought to its type, else the default.
+    """Return every option with its value: what was given, brought to its type, else the default.
 
     Args:
         who: For errors, the component.
@@ -77,7 +77,7 @@ def settle(who: str, prefix: str, options: Mapping[str, Option], given: Mapping[
 
 
 def settled(needs: str, option: Option, given: Mapping[str, Any], name: str) -> Any:
-    """The value of one option."""
+    """Return the value of one option."""
     if name not in given:
         if option.default is REQUIRED:
             raise Unknown(f"{needs}, {describe(option.annotation)}; got nothing. Set it: it has no default.")
@@ -90,14 +90,14 @@ def settled(needs: str, option: Option, given: Mapping[str, Any], name: str) -> 
 
 
 def shown(value: Any) -> str:
-    """A value as a user would write it."""
+    """Format a value as a user would write it."""
     if isinstance(value, tuple | list):
         return ",".join(map(str, value)) or "an empty list"
     return repr(value) if isinstance(value, str) else str(value)
 
 
 def coerce(value: Any, annotation: Any) -> Any:
-    """The value as its annotation wants it.
+    """Bring the value to its annotation.
 
     >>> coerce("16,32", tuple[int, ...]), coerce("none", float | None), coerce("1e6", int)
     ((16, 32), None, 1000000)
@@ -116,7 +116,7 @@ def coerce(value: Any, annotation: Any) -> Any:
 
 
 def coerce_union(value: Any, members: tuple[Any, ...]) -> Any:
-    """The value as the first member that can read it; text is read as text last."""
+    """Bring the value to the first member that can read it; text is read as text last."""
     if NoneType in members and (value is None or (isinstance(value, str) and value.lower() in NOTHING)):
         return None
     if not isinstance(value, str) and type(value) in members:
@@ -130,7 +130,7 @@ def coerce_union(value: Any, members: tuple[Any, ...]) -> Any:
 
 
 def coerce_literal(value: Any, choices: tuple[Any, ...]) -> Any:
-    """The choice that the value is, or spells."""
+    """Return the choice that the value is, or spells."""
     for choice in choices:
         if (type(value), value) == (type(choice), choice) or value == str(choice):
             return choice
@@ -138,7 +138,7 @@ def coerce_literal(value: Any, choices: tuple[Any, ...]) -> Any:
 
 
 def coerce_tuple(value: Any, members: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A tuple of as many members as its annotation says, from a list or from text with commas."""
+    """Read a tuple of as many members as its annotation says, from a list or from text with commas."""
     if isinstance(value, str):
         bare = value.strip().removeprefix("(").removeprefix("[").removesuffix(")").removesuffix("]")
         value = [item.strip() for item in bare.removesuffix(",").split(",")] if bare.strip() else []
@@ -150,7 +150,7 @@ def coerce_tuple(value: Any, members: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def coerce_bool(value: Any) -> bool:
-    """True and false, and the usual words for them."""
+    """Read true and false, and the usual words for them."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.lower() in WORDS_FOR:
@@ -159,7 +159,7 @@ def coerce_bool(value: Any) -> bool:
 
 
 def coerce_int(value: Any) -> int:
-    """A whole number, also one that is written as 1e6."""
+    """Read a whole number, also one that is written as 1e6."""
     if isinstance(value, bool):
         raise ValueError(value)
     if isinstance(value, int):
@@ -171,28 +171,28 @@ def coerce_int(value: Any) -> int:
 
 
 def exact(value: float) -> int:
-    """The whole number that a float is."""
+    """Return the whole number that a float is."""
     if not isinstance(value, float) or not value.is_integer():
         raise ValueError(value)
     return int(value)
 
 
 def coerce_float(value: Any) -> float:
-    """A number."""
+    """Read a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(value)
     return float(value)
 
 
 def coerce_str(value: Any) -> str:
-    """Text."""
+    """Read text."""
     if not isinstance(value, str):
         raise ValueError(value)
     return value
 
 
 def coerce_path(value: Any) -> Path:
-    """A path, with `~` for the home folder."""
+    """Read a path, with `~` for the home folder."""
     return Path(value).expanduser()
 
 
@@ -207,7 +207,7 @@ PHRASES = {bool: "true or false", int: "a whole number", float: "a number", str:
 
 
 def describe(annotation: Any) -> str:
-    """What a type asks for, in words.
+    """Describe the values of a type, in words.
 
     >>> describe(float | None), describe(tuple[int, ...])
     ('a number or none', 'values with commas between them, each a whole number')

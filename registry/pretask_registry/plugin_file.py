@@ -49,7 +49,7 @@ def load_file(path: Path, manager: PluginManager) -> Plugin:
 
 
 def module_name(path: Path) -> str:
-    """What a file is called as a module.
+    """Return what a file is called as a module.
 
     >>> module_name(Path("my-task.py"))
     'my_task'
@@ -58,7 +58,7 @@ def module_name(path: Path) -> str:
 
 
 def import_file(path: Path, name: str) -> ModuleType:
-    """The module of a file, run anew; what lies beside it can be imported from it.
+    """Run the module of a file anew; what lies beside it can be imported from it.
 
     Raises:
         Misnamed: It is no Python file, or something else that can be imported has its name.
@@ -82,7 +82,7 @@ def import_file(path: Path, name: str) -> ModuleType:
 
 
 def origin(name: str) -> Path | None:
-    """The file of the module that an import of this name gives; None where there is none."""
+    """Find the file of the module that an import of this name gives; None where there is none."""
     known = sys.modules.get(name)
     spec = find_spec(name) if known is None else None
     if known is None and spec is None:
@@ -92,7 +92,7 @@ def origin(name: str) -> Path | None:
 
 
 def line_of(error: BaseException, path: Path) -> str:
-    """The last line of the file that was running when an error came up, in brackets."""
+    """Find the last line of the file that was running when an error came up, in brackets."""
     if isinstance(error, SyntaxError):
         return ""  # says so itself
     lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]

@@ -52,7 +52,7 @@ class Registered:
         return f"{self.namespace}/{self.name}"
 
     def meant_by(self, reference: Reference) -> bool:
-        """Whether what somebody typed may mean this component."""
+        """Return whether what somebody typed may mean this component."""
         return reference.matches(self.namespace, self.name, self.component.version)
 
 
@@ -85,7 +85,7 @@ class Registry:
         return cls((*plugins, *local), manager)
 
     def components(self, kind: str | None = None) -> list[Registered]:
-        """What resolves, of one kind or of all, by kind and id.
+        """List what resolves, of one kind or of all, by kind and id.
 
         Raises:
             Unknown: There is no such kind.
@@ -94,11 +94,11 @@ class Registry:
         return sorted(unique, key=lambda registered: (registered.kind, registered.place, registered.component.version))
 
     def current(self, kind: str) -> list[Registered]:
-        """The highest version of every component of a kind, by id."""
+        """List the highest version of every component of a kind, by id."""
         return list({registered.place: registered for registered in self.components(kind)}.values())
 
     def declared(self, kind: str | None = None) -> list[tuple[Registered, int]]:
-        """Everything that plugins declare, and how often its id is taken within its kind."""
+        """List everything that plugins declare, and how often its id is taken within its kind."""
         if kind is not None:
             check_kind(kind)
         every = [
@@ -114,7 +114,7 @@ class Registry:
         ]
 
     def find(self, kind: str, name: str) -> Registered:
-        """The component of that kind: by name where it is unique, by `namespace/name`, or by `namespace/name@2`.
+        """Find the component of that kind: by name where it is unique, by `namespace/name`, or by `namespace/name@2`.
 
         Without a version, the highest.
 
@@ -132,12 +132,12 @@ class Registry:
         return meant[-1]
 
     def shortest(self, registered: Registered) -> str:
-        """The shortest name by which `find` finds the highest version of this component."""
+        """Return the shortest name by which `find` finds the highest version of this component."""
         spaces = {other.namespace for other in self.components(registered.kind) if other.name == registered.name}
         return registered.name if len(spaces) == 1 else registered.place
 
     def call(self, hook: str, **arguments: Any) -> list[tuple[Plugin, Any]]:
-        """What each plugin answers to a hook; one that raises is reported on stderr, and not called for it again."""
+        """Call a hook on every plugin, and return the answers; report one that raises on stderr, and go on."""
         return [
             (plugin, answer)
             for plugin in self.plugins
@@ -146,7 +146,7 @@ class Registry:
         ]
 
     def answers(self, plugin: Plugin, hook: str, arguments: Mapping[str, Any]) -> list[Any]:
-        """What one plugin answers: one answer or none."""
+        """Return what one plugin answers: one answer or none."""
         try:
             return ask(self.manager, plugin.name, hook, **arguments)
         except KeyboardInterrupt:
@@ -159,7 +159,7 @@ class Registry:
             return []
 
     def missing(self, kind: str, reference: Reference) -> PretaskError:
-        """The error for a name that does not resolve."""
+        """Make the error for a name that does not resolve."""
         twice = [
             registered for registered, count in self.declared(kind) if count > 1 and registered.meant_by(reference)
         ]
@@ -174,7 +174,7 @@ class Registry:
         return Unknown(f"No {kind} {reference.text!r}. {self.suggest(kind, reference, alike)}{self.unseen()}")
 
     def not_unique(self, twice: list[Registered]) -> PretaskError:
-        """The error for a component that is declared more than once in its namespace."""
+        """Make the error for a component that is declared more than once in its namespace."""
         owners = " and ".join(f"{registered.plugin.name} ({registered.plugin.release})" for registered in twice)
         return PretaskError(
             f"{twice[0].kind} {twice[0].id}",
@@ -185,7 +185,7 @@ class Registry:
         )
 
     def not_loaded(self, kind: str, reference: Reference, plugin: Plugin) -> PretaskError:
-        """The error for a name in a namespace whose plugin is installed but not loaded."""
+        """Make the error for a name in a namespace whose plugin is installed but not loaded."""
         others = [other for other in self.plugins if other is not plugin]
         working = [other for other in others if other.state not in UNLOADED]
         which = (
@@ -200,13 +200,13 @@ class Registry:
         )
 
     def alike(self, kind: str, reference: Reference) -> Registered | None:
-        """The component whose name is most like a wrong one: in its namespace where it has one, else anywhere."""
+        """Find the component whose name is most like a wrong one: in its namespace where it has one, else anywhere."""
         here = [registered for registered in self.current(kind) if reference.namespace in (None, registered.namespace)]
         near = nearest(reference.name, (registered.name for registered in here))
         return next((registered for registered in here if registered.name == near), None)
 
     def suggest(self, kind: str, reference: Reference, alike: Registered | None) -> str:
-        """What a wrong name may have meant, as one sentence."""
+        """Return what a wrong name may have meant, as one sentence."""
         elsewhere = [registered for registered in self.components() if registered.meant_by(reference)]
         if elsewhere:
             return f"{elsewhere[0].id} is a component of the kind {elsewhere[0].kind}."
@@ -218,12 +218,12 @@ class Registry:
         return f"There are: {', '.join(names)}." if 0 < len(names) <= LISTED else f"See: pretask list {kind}."
 
     def named(self, reference: Reference, registered: Registered) -> str:
-        """A component as somebody would write it who wrote such a reference."""
+        """Format a component as somebody would write it who wrote such a reference."""
         if reference.version is not None:
             return registered.id
         return registered.place if reference.namespace is not None else self.shortest(registered)
 
     def unseen(self) -> str:
-        """A further sentence, where what was asked for may be in a plugin that does not work."""
+        """Return a further sentence, where the name may be that of a plugin that does not work."""
         broken = [plugin.name for plugin in self.plugins if plugin.state == "broken"]
         return f" Not loaded, since broken: {', '.join(broken)}; see pretask plugins." if broken else ""

@@ -18,7 +18,7 @@ FILE = "plugin_file"  # stands among resolved options for the hash of a file tha
 
 
 def implementation(registered: Registered) -> Any:
-    """What implements a component.
+    """Return what implements a component.
 
     Raises:
         Unknown: It is a task or a suite, which are data.
@@ -43,7 +43,7 @@ def implementation(registered: Registered) -> Any:
 
 
 def options_of(registered: Registered) -> dict[str, Option]:
-    """The options of a component: by name, the default and the annotation.
+    """Read the options of a component: by name, the default and the annotation.
 
     They are the fields of a dataclass, and the parameters after `*` of a model, an objective or a function.
     """
@@ -51,19 +51,19 @@ def options_of(registered: Registered) -> dict[str, Option]:
 
 
 def options_in(registered: Registered, made_of: Any) -> dict[str, Option]:
-    """The options of what implements a component."""
+    """Read the options of what implements a component."""
     if not is_recipe(made_of):
         return {}
     return read_options(made_of, by_keyword=registered.kind in GIVEN_SPECS or not inspect.isclass(made_of))
 
 
 def is_recipe(made_of: Any) -> bool:
-    """Whether an implementation is a class or function; else it is the component itself."""
+    """Return whether an implementation is a class or function; else it is the component itself."""
     return inspect.isclass(made_of) or inspect.isroutine(made_of)
 
 
 def build(registered: Registered, options: Mapping[str, Any] | None = None) -> Any:
-    """The component with its options.
+    """Build the component with its options.
 
     Returns:
         Of a split, data or an evaluator, the thing itself; of a model or an objective, what makes one out of specs. A
@@ -81,7 +81,7 @@ def build(registered: Registered, options: Mapping[str, Any] | None = None) -> A
 
 
 def settle_options(registered: Registered, made_of: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of a component with their values."""
+    """Return all options of a component with their values."""
     given = dict(options)
     if registered.plugin.content:
         check_file(registered, given.pop(FILE, registered.plugin.content))
@@ -101,14 +101,14 @@ def check_file(registered: Registered, content: str) -> None:
 
 
 def asks_for_more(factory: partial[Any]) -> bool:
-    """Whether a call would still need arguments."""
+    """Return whether a call would still need arguments."""
     rest = inspect.signature(factory).parameters.values()
     fixed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return any(parameter.default is inspect.Parameter.empty and parameter.kind not in fixed for parameter in rest)
 
 
 def resolved_options(registered: Registered, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """All options with their values, defaults included, as JSON can hold them: for a record's cell.
+    """Return all options with their values, defaults included, as JSON can hold them: for a record's cell.
 
     A component of a single file, which has no version to raise, is told apart by the file's hash as a further option.
     Giving them back to `build` builds the same.
@@ -123,7 +123,7 @@ def resolved_options(registered: Registered, options: Mapping[str, Any] | None =
 
 
 def as_json(registered: Registered, name: str, value: Any) -> Any:
-    """A value in the types of JSON."""
+    """Return a value in the types of JSON."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Path):

@@ -49,7 +49,7 @@ class Shortcut:
 
 
 def shortcut(split: Any, train: Samples, test: Samples, seed: int = 0) -> dict[str, Shortcut]:
-    """For every target with one class per sample, how well low-level statistics of x tell it.
+    """Score, for every target with one class per sample, how well low-level statistics of x tell it.
 
     Args:
         split: Already fitted.
@@ -68,7 +68,7 @@ def shortcut(split: Any, train: Samples, test: Samples, seed: int = 0) -> dict[s
 
 
 def trial(specs: Mapping[str, TargetSpec]) -> Iterator[str]:
-    """The targets with one class per sample."""
+    """Return the targets with one class per sample."""
     for name, spec in specs.items():
         if isinstance(spec, Categories) and not spec.grid and spec.views is None:
             yield name
@@ -78,7 +78,7 @@ Known = tuple[Tensor, Tensor]  # statistics (N, K) and classes (N,)
 
 
 def gather(split: Any, samples: Samples, seed: int, epochs: range, names: list[str]) -> dict[str, Known]:
-    """Statistics and answers of all samples, once for every epoch; only of those that are asked."""
+    """Gather statistics and answers of all samples, once for every epoch; only of those that are valid."""
     found: dict[str, list[Known]] = {name: [] for name in names}
     for epoch in epochs:
         for start in range(0, len(samples), BATCH):
@@ -96,7 +96,7 @@ def gather(split: Any, samples: Samples, seed: int, epochs: range, names: list[s
 
 
 def hard(target: Any) -> Tensor:
-    """The class, or the likeliest of soft ones."""
+    """Return the class, or the most likely of soft ones."""
     if target.probability is None:
         value: Tensor = target.value
         return value
@@ -105,7 +105,7 @@ def hard(target: Any) -> Tensor:
 
 
 def compare(known: Known, tested: Known, seed: int) -> Shortcut:
-    """The better classifier's share of right answers, beside the commonest training answer's."""
+    """Return the better classifier's accuracy, beside the commonest training answer's."""
     common = known[1].bincount().argmax()
     chance = float((tested[1] == common).float().mean())
     middle, scale = known[0].mean(0), known[0].std(0).clamp(min=1e-6)
@@ -118,7 +118,7 @@ def compare(known: Known, tested: Known, seed: int) -> Shortcut:
 
 
 def accuracy(fit: Tensor, label: Tensor, test: Tensor, answer: Tensor) -> float:
-    """Of the nearest class mean, by the covariance within classes: Fisher's linear discriminant, in closed form."""
+    """Return the accuracy of the nearest class mean by the covariance within classes: Fisher's discriminant."""
     known = label.bincount().nonzero()[:, 0]
     means = torch.stack([fit[label == class_number].mean(0) for class_number in known.tolist()])
     within = fit - means[torch.searchsorted(known, label)]
@@ -131,7 +131,7 @@ def accuracy(fit: Tensor, label: Tensor, test: Tensor, answer: Tensor) -> float:
 
 
 def statistics(inputs: Inputs) -> Tensor:
-    """Low-level statistics of x, (B, K), whatever it is."""
+    """Compute low-level statistics of x, (B, K), whatever it is."""
     data = inputs.data.to(CPU)
     if data.ndim == 5:
         return torch.cat(list(of_images(data.float())), 1)
@@ -141,7 +141,7 @@ def statistics(inputs: Inputs) -> Tensor:
 
 
 def of_images(data: Tensor) -> Iterator[Tensor]:
-    """Statistics of (B, V, C, H, W), each view by itself."""
+    """Compute statistics of (B, V, C, H, W), each view by itself."""
     edges = [data[..., 0, :], data[..., -1, :], data[..., :, 0], data[..., :, -1]]
     for edge in edges:
         yield F.adaptive_avg_pool1d(edge.flatten(0, 2), 2).view(len(data), -1)
@@ -159,7 +159,7 @@ def of_images(data: Tensor) -> Iterator[Tensor]:
 
 
 def compression(across: Tensor, down: Tensor) -> Iterator[Tensor]:
-    """How much pixels differ from the ones before, by their place in blocks of eight, (B, V, …)."""
+    """Measure how much pixels differ from the ones before, by their place in blocks of eight, (B, V, …)."""
     for line in (across, down):
         place = torch.arange(line.shape[2]) % GRID
         means = [line[..., place == cell].mean(2) for cell in range(min(GRID, line.shape[2]))]
@@ -167,7 +167,7 @@ def compression(across: Tensor, down: Tensor) -> Iterator[Tensor]:
 
 
 def fringes(data: Tensor, edges: list[Tensor]) -> Iterator[Tensor]:
-    """Differences of colours at the edges, and by how much red and blue lie off green, by least squares."""
+    """Measure differences of colors at the edges, and by how much red and blue lie off green, by least squares."""
     for edge in edges:
         yield (edge[:, :, 0] - edge[:, :, 1]).mean(2)
         yield (edge[:, :, 2] - edge[:, :, 1]).mean(2)
@@ -178,7 +178,7 @@ def fringes(data: Tensor, edges: list[Tensor]) -> Iterator[Tensor]:
 
 
 def of_tokens(data: Tensor) -> Iterator[Tensor]:
-    """How often tokens occur, by their ids' remainder, and the mean place of each; of (B, V, L)."""
+    """Count how often tokens occur, by their ids' remainder, and average the place of each; of (B, V, L)."""
     one = F.one_hot(data.flatten(1) % BINS, BINS).float()
     count = one.sum(1)
     place = torch.linspace(-1, 1, one.shape[1])[:, None]
@@ -187,7 +187,7 @@ def of_tokens(data: Tensor) -> Iterator[Tensor]:
 
 
 def of_sound(data: Tensor) -> Iterator[Tensor]:
-    """Energy over time, and mean and deviation of each band; of (B, V, F, M)."""
+    """Compute energy over time, and mean and std of each band; of (B, V, F, M)."""
     energy = data.square().mean(3)
     yield F.adaptive_avg_pool1d(energy, min(8, energy.shape[2])).flatten(1)
     yield data.mean(2).flatten(1)

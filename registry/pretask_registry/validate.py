@@ -25,7 +25,7 @@ TRAITS = {
 
 
 def complaint(thing: Any) -> str | None:
-    """What is wrong with something that a plugin declares, or None."""
+    """Return what is wrong with something that a plugin declares, or None."""
     if not isinstance(thing, Component):
         return f"{thing!r:.60} is no component"
     who = f"{thing.kind} {thing.name!r}"
@@ -42,7 +42,7 @@ def complaint(thing: Any) -> str | None:
 
 
 def trait_complaint(who: str, component: Component) -> str | None:
-    """What is wrong with the traits of a component that is otherwise well formed, or None."""
+    """Return what is wrong with the traits of a component that is otherwise well formed, or None."""
     traits = component.traits
     missing = [name for name in TRAITS[component.kind] if name not in traits]
     if missing:

@@ -20,7 +20,7 @@ def seed_everything(seed: int) -> None:
 
 
 def states() -> dict[str, Any]:
-    """Where the generators of torch, numpy and random stand."""
+    """Return where the generators of torch, numpy and random stand."""
     kind, keys, place, *_ = np.random.get_state()
     return {
         "torch": torch.get_rng_state().tolist(),
@@ -30,7 +30,7 @@ def states() -> dict[str, Any]:
 
 
 def touched(before: dict[str, Any]) -> str:
-    """The generators that have moved since, as prose."""
+    """Name the generators that have moved since, as prose."""
     after = states()
     itself = {"random"} if "beartype" in sys.modules else set()  # it draws from it whenever it checks a type
     return " and ".join(name for name in before if before[name] != after[name] and name not in itself)
@@ -47,7 +47,7 @@ class Drawn:
 
 @contextmanager
 def watched() -> Iterator[list[Drawn]]:
-    """Every draw that is made inside, by whatever Draws."""
+    """Record every draw that is made inside, by whatever Draws."""
     made: list[Drawn] = []
     before = Draws.bits
 

@@ -34,7 +34,7 @@ class Given:
     origin: Any
 
     def __call__(self, part: str, /) -> Samples:
-        """One part."""
+        """Return one part."""
         return {"train": self.train, "test": self.test}[part]
 
     def __getattr__(self, name: str) -> Any:
@@ -58,12 +58,12 @@ class Evaluated:
     yielded: Yielded
 
     def again(self, data: Given | None = None, seed: int = 0) -> Yielded:
-        """What it yields of other data."""
+        """Measure other data."""
         return list(self.evaluator(self.task, data or self.data, Budget(seed, batch=16)))
 
 
 def first_measured(case: "EvaluatorCase") -> Evaluated:
-    """The first of some tasks and data that the evaluator measures without complaint.
+    """Find the first of some tasks and data that the evaluator measures without complaint.
 
     Raises:
         Skip: It measures none of them; with the last complaint.
@@ -79,7 +79,7 @@ def first_measured(case: "EvaluatorCase") -> Evaluated:
 
 
 def candidates(case: "EvaluatorCase") -> Iterator[tuple[Task, Given]]:
-    """Declared tasks at small sizes on data of the modality: those of the same plugin first, then the smallest."""
+    """Yield declared tasks at small sizes on data of the modality: the same plugin's first, then the smallest."""
     for data in offered(case, case.where):
         found = composed(case, data)
         for _, _, task in sorted(found, key=lambda entry: (entry[0] != case.registered.plugin.name, entry[1])):
@@ -88,7 +88,7 @@ def candidates(case: "EvaluatorCase") -> Iterator[tuple[Task, Given]]:
 
 
 def composed(case: "EvaluatorCase", data: Given) -> list[tuple[str, int, Task]]:
-    """Plugin, number of weights and task of whatever declared tasks fit the data; remembered with the registry."""
+    """Compose whatever declared tasks fit the data: plugin, number of weights and task; remembered."""
     known: dict[Any, list[tuple[str, int, Task]]] = case.registry.memory.setdefault("tiny_tasks", {})
     key = (case.where, case.seed, data.train.fingerprint)
     if key not in known:
@@ -103,7 +103,7 @@ def composed(case: "EvaluatorCase", data: Given) -> list[tuple[str, int, Task]]:
 
 
 def parts_of(case: "EvaluatorCase", declared: Registered) -> material.Parts | None:
-    """The parts of a declared task, where they are installed and split data of the case's modality."""
+    """Return the parts of a declared task, where they are installed and split data of the case's modality."""
     try:
         parts = material.declared_parts(case.registry, declared)
     except PretaskError:
@@ -112,7 +112,7 @@ def parts_of(case: "EvaluatorCase", declared: Registered) -> material.Parts | No
 
 
 def offered(case: "EvaluatorCase", modality: str) -> Iterator[Given]:
-    """Tiny data of a modality: canned, then all that are installed with small options."""
+    """Yield tiny data of a modality: canned, then all that are installed with small options."""
     if modality in OBSERVED:
         origin = material.TinyData(modality)
         yield Given(origin("train"), origin("test"), origin)
@@ -121,12 +121,12 @@ def offered(case: "EvaluatorCase", modality: str) -> Iterator[Given]:
 
 
 def first(samples: Samples, count: int = material.COUNT) -> Samples:
-    """The first samples of many."""
+    """Take the first samples of many."""
     return samples.some(slice(0, count), f"the first {count}")
 
 
 def relabelled(samples: Samples, name: str, rows: torch.Tensor | None = None) -> Samples:
-    """The same samples with labels drawn at random; of some rows only, where they are given."""
+    """Return the same samples with labels drawn at random; of some rows only, where they are given."""
     index = torch.arange(len(samples))
     labels = dict(samples.labels)
     for key, known_labels in samples.labels.items():
@@ -142,7 +142,7 @@ def relabelled(samples: Samples, name: str, rows: torch.Tensor | None = None) ->
 
 
 def poisoned(samples: Samples, rows: torch.Tensor) -> Samples:
-    """The same samples, of which some rows have other content and other labels."""
+    """Return the same samples, of which some rows have other content and other labels."""
     other = samples.data[(torch.arange(len(samples)) + 5) % len(samples)]
     loud = {torch.int64: lambda: other.flip(-1), torch.uint8: lambda: 255 - other // 8}
     changed = relabelled(samples, "poison", rows)
@@ -151,7 +151,7 @@ def poisoned(samples: Samples, rows: torch.Tensor) -> Samples:
 
 
 def planted(tried: Evaluated) -> Given:
-    """The same data with two classes: the sides of the plane across the longest axis of the encoder's features.
+    """Return the same data with two classes: the sides of the plane across the longest axis of the encoder's features.
 
     Samples count where the mean over positions and the model's pooled vector are on the same side, so that an evaluator
     may read either.
@@ -172,7 +172,7 @@ def planted(tried: Evaluated) -> Given:
 
 
 def features_of(task: Task, samples: Samples) -> dict[int, tuple[torch.Tensor, ...]]:
-    """Features by the number of axes of the labels: means and own pooled vectors (N, D) of samples, or of positions.
+    """Compute features by the number of axes of the labels: means and own pooled vectors (N, D), or positions.
 
     The latter are (N, L, D).
     """
@@ -185,7 +185,7 @@ def features_of(task: Task, samples: Samples) -> dict[int, tuple[torch.Tensor, .
 
 
 def common_side(train: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The side on which values of several kinds lie, kind by kind along its own axis; -1 where they do not agree."""
+    """Return the side on which values of several kinds lie, each along its own axis; -1 where they do not agree."""
     found = sides(train[0], values[0])
     first = sides(train[0], train[0])
     for known, mine in zip(train[1:], values[1:], strict=True):
@@ -198,7 +198,7 @@ def common_side(train: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -
 
 
 def sides(train: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """On which side of the middle of the training features values lie, along their longest axis; -1 near it."""
+    """Return on which side of the middle of the training features values lie, along their longest axis; -1 near it."""
     flat = train.flatten(0, -2)
     middle = flat.mean(0)
     axis = torch.linalg.svd(flat - middle, full_matrices=False).Vh[0]
@@ -208,20 +208,20 @@ def sides(train: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
 
 
 def cast(rows: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """A mask of rows in the shape of something."""
+    """Return a mask of rows in the shape of something."""
     return rows.view(-1, *[1] * (like.ndim - 1))
 
 
 def items(yielded: Yielded) -> dict[str, torch.Tensor]:
-    """What was right item by item."""
+    """Return what was correct, item by item."""
     return {name: value.correct for name, value in yielded if isinstance(value, Items)}
 
 
 def choices(yielded: Yielded) -> dict[str, str]:
-    """What was chosen, by name."""
+    """Return what was chosen, by name."""
     return {name: value.value for name, value in yielded if isinstance(value, Choice)}
 
 
 def numbers(yielded: Yielded) -> dict[str, float]:
-    """The numbers by name."""
+    """Return the numbers by name."""
     return {name: float(value) for name, value in yielded if isinstance(value, int | float)}

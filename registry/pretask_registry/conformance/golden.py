@@ -33,7 +33,7 @@ Facts = Mapping[str, Any]
 
 
 def golden_file(plugin: Plugin) -> Path:
-    """Where the fingerprints of a plugin's components are kept."""
+    """Return where the fingerprints of a plugin's components are kept."""
     top = plugin.module.partition(".")[0]
     spec = find_spec(top)
     if spec is None or spec.origin is None:
@@ -43,20 +43,20 @@ def golden_file(plugin: Plugin) -> Path:
 
 
 def known(plugin: Plugin) -> dict[str, Any]:
-    """All that the file of a plugin holds."""
+    """Read all that the file of a plugin holds."""
     path = golden_file(plugin)
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return content
 
 
 def key_of(case: Case) -> str:
-    """The name of a component in the file."""
+    """Return the name of a component in the file."""
     return f"{case.kind} {case.id}"
 
 
 @check(*KINDS)
 def output_is_golden(case: Case) -> None:
-    """The output on canned data is what this version has always given."""
+    """Check that the output on canned data is what this version has always given."""
     entry = known(case.registered.plugin).get(key_of(case), {})
     if isinstance(entry, str):
         raise Skip(f"No fingerprint is kept of it: {entry}")
@@ -72,7 +72,7 @@ def output_is_golden(case: Case) -> None:
 
 
 def changed(before: Facts, now: Facts) -> str:
-    """What is different between two fingerprints, in words; empty where nothing is."""
+    """Return what is different between two fingerprints, in words; empty where nothing is."""
     if before.keys() != now.keys():
         return f"it gave {', '.join(before)}, and now {', '.join(now)}"
     for name, facts in before.items():
@@ -82,7 +82,7 @@ def changed(before: Facts, now: Facts) -> str:
 
 
 def alike(before: Any, now: Any) -> bool:
-    """Whether two facts are the same, numbers up to the tolerance."""
+    """Return whether two facts are the same, numbers up to the tolerance."""
     if isinstance(before, list) and isinstance(now, list) and before[:1] == now[:1] and len(before) == len(now):
         most = TOLERANCE * max(abs(before[2]), 1e-3)
         single = max(most, ROUNDED) if "int8" in before[0] else most
@@ -94,7 +94,7 @@ def alike(before: Any, now: Any) -> bool:
 
 
 def shown(facts: Any) -> str:
-    """A fact in words."""
+    """Format a fact in words."""
     if not isinstance(facts, list):
         return str(facts)
     return f"{facts[0]} of mean {facts[1]:.4g} and deviation {facts[2]:.4g}"
@@ -119,7 +119,7 @@ def update(case: Case) -> bool:
 
 
 def fingerprint(case: Case) -> Facts:
-    """What a component gives on canned data, as few facts."""
+    """Return what a component gives on canned data, as few facts."""
     made: dict[str, Callable[[Any], Facts]] = {
         "split": of_split,
         "model": of_model,
@@ -133,12 +133,12 @@ def fingerprint(case: Case) -> Facts:
 
 
 def facts_of(values: Any) -> dict[str, Any]:
-    """Facts of all tensors in some values."""
+    """Return facts of all tensors in some values."""
     return {name: facts_of_tensor(tensor.detach()) for name, tensor in named_tensors(values)}
 
 
 def facts_of_tensor(tensor: Tensor) -> str | list[Any]:
-    """Type and shape, with a checksum of whole numbers, or mean, deviation and some values of floats and bytes."""
+    """Return type and shape, with a checksum of whole numbers, or mean, std and some values of floats and bytes."""
     form = f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
     if tensor.dtype in (torch.int64, torch.bool):
         return f"{form} {crc32(tensor.long().contiguous().numpy().tobytes()):08x}"
@@ -148,12 +148,12 @@ def facts_of_tensor(tensor: Tensor) -> str | list[Any]:
 
 
 def of_split(case: SplitCase) -> Facts:
-    """x and y of a few samples, by seed 0."""
+    """Return x and y of a few samples, by seed 0."""
     return facts_of(named(case(case.batch(), more=-case.seed)))
 
 
 def with_plain_weights(module: Any) -> Any:
-    """The module with weights that follow from their order and shape, since a seed gives others in other versions."""
+    """Give the module weights that follow from their order and shape, since a seed gives others in other versions."""
     with torch.no_grad():
         for number, parameter in enumerate(module.parameters()):
             parameter.copy_(
@@ -163,7 +163,7 @@ def with_plain_weights(module: Any) -> Any:
 
 
 def of_model(case: ModelCase) -> Facts:
-    """Features of canned inputs, with plain weights, and the names and shapes of all weights."""
+    """Return features of canned inputs, with plain weights, and the names and shapes of all weights."""
     model = with_plain_weights(case.make()).eval()
     with torch.no_grad():
         made = model(case.inputs)
@@ -172,7 +172,7 @@ def of_model(case: ModelCase) -> Facts:
 
 
 def of_objective(case: ObjectiveCase) -> Facts:
-    """Total and parts of the loss, with plain weights and plain features, on targets of the first split that fits."""
+    """Return total and parts of the loss, with plain weights and plain features, on the first split that fits."""
     trial = case.tasks[0]
     features = mapped(trial.features, plain)
     objective = with_plain_weights(trial.task.objective)
@@ -181,14 +181,14 @@ def of_objective(case: ObjectiveCase) -> Facts:
 
 
 def plain(tensor: Tensor) -> Tensor:
-    """Floats that follow from their place; all else as it is."""
+    """Return floats that follow from their place; all else as it is."""
     if not tensor.is_floating_point():
         return tensor
     return (torch.arange(tensor.numel()).double() * 0.37).cos().view(tensor.shape).float()
 
 
 def of_data(case: DataCase) -> Facts:
-    """The first samples of both parts, and their labels."""
+    """Return the first samples of both parts, and their labels."""
     if not case.component.small:
         raise Skip("It is data of the user's.")
     return {
@@ -203,22 +203,22 @@ def of_data(case: DataCase) -> Facts:
 
 
 def of_evaluator(case: EvaluatorCase) -> Facts:
-    """The names of all that it yields, since records hold them; its numbers depend on what is measured."""
+    """Return the names of all that it yields, since records hold them; its numbers depend on what is measured."""
     return {"names": ", ".join(sorted({name for name, _ in case.tried.yielded}))}
 
 
 def of_task(case: TaskCase) -> Facts:
-    """Parts, options and recipe of the paper; presets may be added."""
+    """Return parts, options and recipe of the paper; presets may be added."""
     traits = case.component.traits
     return {name: canonical(traits[name]) for name in ("parts", "options", "recipe")}
 
 
 def of_suite(case: Case) -> Facts:
-    """The file."""
+    """Return the content of the file."""
     module, _, name = case.component.implementation.partition(":")
     return {"file": f"{crc32(files(module).joinpath(name).read_bytes()):08x}"}
 
 
 def canonical(value: Any) -> str:
-    """JSON with keys in order."""
+    """Format as JSON with keys in order."""
     return json.dumps(value, sort_keys=True, default=str)

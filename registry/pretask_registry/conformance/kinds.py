@@ -61,15 +61,15 @@ class SplitCase(Case):
         return spec, targets
 
     def batch(self, size: int = BATCH, start: int = 0) -> Batch:
-        """Some samples."""
+        """Take some samples."""
         return material.batch_of(self.samples, self.split, size, start)
 
     def draws(self, batch: Batch, epoch: int | torch.Tensor = 0, more: int = 0) -> Draws:
-        """The draws of a batch; `more` is added to the case's seed."""
+        """Return the draws of a batch; `more` is added to the case's seed."""
         return Draws(batch.index, self.seed + more, epoch).branch("split")
 
     def __call__(self, batch: Batch, epoch: int = 0, more: int = 0) -> tuple[Inputs, Targets]:
-        """x and y of a batch."""
+        """Split a batch into x and y."""
         made: tuple[Inputs, Targets] = self.split(batch, self.draws(batch, epoch, more))
         return made
 
@@ -93,7 +93,7 @@ class ModelCase(Case):
         return spec, task.split(batch, Draws(batch.index))[0]
 
     def canned(self) -> Iterator[tuple[InputSpec, Inputs]]:
-        """Canned inputs of the modality; of images, one by one and as frames in order."""
+        """Yield canned inputs of the modality; of images, one by one and as frames in order."""
         if self.where in OBSERVED:
             yield canned_inputs(self.where)
         if self.where == "image":
@@ -101,7 +101,7 @@ class ModelCase(Case):
             yield replace(spec, modality="image"), clips
 
     def accepts(self, spec: InputSpec) -> bool:
-        """Whether a model can be built for such inputs."""
+        """Return whether a model can be built for such inputs."""
         try:
             with torch.device("meta"):
                 self.built(spec, spec).features(spec)
@@ -120,7 +120,7 @@ class ModelCase(Case):
         return self.given[1]
 
     def make(self, more: int = 0) -> Any:
-        """A model with freshly initialised weights; `more` is added to the case's seed."""
+        """Make a model with freshly initialized weights; `more` is added to the case's seed."""
         with seeded(self.seed + more):
             return self.built(self.spec, self.spec)
 
@@ -148,7 +148,7 @@ class ObjectiveCase(Case):
         return tuple(found.values())
 
     def candidates(self) -> Iterator[tuple[material.Parts, str]]:
-        """Parts that fit, and the modality, where a target of this kind is asked."""
+        """Yield parts that fit, and the modality, where the split has a target of this kind."""
         for split in material.ordered(self.registry, "split", {}, self.registered):
             for modality, kinds in sorted(split.component.traits["targets"].items()):
                 if self.where in kinds:
@@ -177,7 +177,7 @@ class Trial:
 
     @classmethod
     def compose(cls, parts: material.Parts, samples: Samples, seed: int) -> "Trial":
-        """The task of some parts on some samples."""
+        """Compose the task of some parts on some samples."""
         task = material.small_task(parts, samples, seed)
         task.model.eval()
         batch = material.batch_of(samples, task.split, 8)
@@ -187,7 +187,7 @@ class Trial:
         return cls(task, batch, task.split.spec(task.observed)[1], features, targets)
 
     def draws(self, seed: int = 0) -> Draws:
-        """Of the objective."""
+        """Return the objective's draws."""
         return Draws(self.batch.index, seed).branch("objective")
 
 
@@ -214,7 +214,7 @@ class DataCase(Case):
 
 @contextmanager
 def fresh_cache() -> Iterator[None]:
-    """An empty cache inside, the user's own outside."""
+    """Use an empty cache inside, the user's own outside."""
     before = os.environ.get("PRETASK_CACHE")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PRETASK_CACHE"] = folder
@@ -260,7 +260,7 @@ class TaskCase(Case):
         return material.samples_of(self.registry, material.modality_of(self.registry, self.parts))
 
     def make(self) -> Task:
-        """The task with freshly initialised weights."""
+        """Make the task with freshly initialized weights."""
         return material.small_task(self.parts, self.samples, self.seed)
 
 
@@ -276,7 +276,7 @@ MAKE: dict[str, Callable[..., Case]] = {
 
 
 def cases_of(registry: Registry, registered: Registered, seed: int = 0) -> Iterator[Case]:
-    """Every way in which a component is tried: on each modality, or for each kind of target.
+    """Yield every way in which a component is tried: on each modality, or for each kind of target.
 
     A model that reads images and clips is tried on clips, which are images in order.
     """

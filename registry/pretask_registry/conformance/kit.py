@@ -38,13 +38,13 @@ Anything = PluginCase | Case
 
 @lru_cache(maxsize=1)
 def built_in_checks() -> tuple[Check, ...]:
-    """The kit's own, in the order of its files."""
+    """Return the kit's own checks, in the order of its files."""
     modules = [import_module(f"pretask_registry.conformance.{name}") for name in MODULES]
     return tuple(value for module in modules for value in vars(module).values() if isinstance(value, Check))
 
 
 def checks_of(registry: Registry, kind: str) -> list[Check]:
-    """All checks of a kind: the kit's, and those that plugins add with the hook pretask_checks."""
+    """Return all checks of a kind: the kit's, and those that plugins add with the hook pretask_checks."""
     added = [
         Check(run.__name__.replace("_", "-"), (kind,), promise_of(run), run)
         for _, runs in registry.call("pretask_checks", kind=kind)
@@ -54,7 +54,7 @@ def checks_of(registry: Registry, kind: str) -> list[Check]:
 
 
 def find(registry: Registry, name: str, kind: str | None = None) -> tuple[list[str], list[Registered]]:
-    """The entry points and components that a namespace, or a name or id of components, means.
+    """Find the entry points and components that a namespace, or a name or id of components, means.
 
     Raises:
         Unknown: Nothing is called so.
@@ -72,7 +72,7 @@ def find(registry: Registry, name: str, kind: str | None = None) -> tuple[list[s
 
 
 def components_called(registry: Registry, name: str, kind: str | None) -> list[Registered]:
-    """The components of any kind that are called so."""
+    """Find the components of any kind that are called so."""
     found, errors = [], []
     for candidate in [kind] if kind else KINDS:
         try:
@@ -135,7 +135,7 @@ def update_golden(registry: Registry, name: str, *, kind: str | None = None) -> 
 
 
 def run_cases(registry: Registry, cases: Iterable[Anything], only: set[str]) -> Iterator[Outcome]:
-    """The outcomes of all checks of some cases; those that look at the declaration alone run once for each."""
+    """Run all checks of some cases and yield their outcomes; those of the declaration alone run once for each."""
     seen: set[tuple[str, str, str]] = set()
     chosen: dict[str, list[Check]] = {}
     for case in cases:
@@ -151,7 +151,7 @@ def run_cases(registry: Registry, cases: Iterable[Anything], only: set[str]) -> 
 
 
 def judged(check: Check, case: Anything) -> Outcome:
-    """What comes of one check, held against what the plugin expects."""
+    """Run one check, and hold what comes of it against what the plugin expects."""
     outcome, reason = tried(check, case), expected_failures(case).get(check.name)
     if reason is None:
         return outcome
@@ -164,7 +164,7 @@ def judged(check: Check, case: Anything) -> Outcome:
 
 
 def tried(check: Check, case: Anything) -> Outcome:
-    """What comes of one check by itself: whatever a component raises is its failure, and the kit goes on."""
+    """Run one check by itself: whatever a component raises is its failure, and the kit goes on."""
     began = time.monotonic()
     blank = Outcome(case.kind, case.id, check.name, "" if check.once else case.where, "passed")
     try:
@@ -184,7 +184,7 @@ def tried(check: Check, case: Anything) -> Outcome:
 
 @contextlib.contextmanager
 def undisturbed() -> Iterator[None]:
-    """Whatever is done inside leaves random states and stdout as they were."""
+    """Leave random states and stdout as they were, whatever is done inside."""
     torch = sys.modules.get("torch")
     states = random.getstate(), torch.get_rng_state() if torch else None
     with contextlib.redirect_stdout(sys.stderr):
@@ -197,7 +197,7 @@ def undisturbed() -> Iterator[None]:
 
 
 def expected_failures(case: Anything) -> Mapping[str, str]:
-    """The checks that the plugin says will fail, with their reasons."""
+    """Return the checks that the plugin says will fail, with their reasons."""
     plugin = case.plugin if isinstance(case, PluginCase) else case.registered.plugin
     declared: Any = getattr(sys.modules.get(plugin.module), EXPECTED, {})
     name = case.id if isinstance(case, PluginCase) else case.registered.name
@@ -206,7 +206,7 @@ def expected_failures(case: Anything) -> Mapping[str, str]:
 
 
 def reproduction(check: Check, case: Anything) -> str:
-    """The command that runs this check again."""
+    """Return the command that runs this check again."""
     kind = "" if isinstance(case, PluginCase) else f" --kind {case.kind}"
     seed = f" --seed {case.seed}" if case.seed else ""
     return f"pretask check {case.id}{kind} --only {check.name}{seed}"

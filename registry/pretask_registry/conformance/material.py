@@ -28,12 +28,12 @@ class TinyData:
         self.modality, self.sizes = modality, {"train": (count, 0), "test": (test, 1_000_000)}
 
     def __call__(self, part: str, /) -> Samples:
-        """One part."""
+        """Return one part."""
         return canned_samples(self.modality, *self.sizes[part])
 
 
 def samples_of(registry: Registry, modality: str) -> Samples:
-    """Tiny data of a modality: canned, or the training part of installed data that declare small options.
+    """Yield tiny data of a modality: canned, or the training part of installed data that declare small options.
 
     Raises:
         Skip: There is neither.
@@ -48,25 +48,25 @@ def samples_of(registry: Registry, modality: str) -> Samples:
 
 @lru_cache(maxsize=8)
 def canned(modality: str) -> Samples:
-    """Canned data, made once."""
+    """Make canned data, once."""
     return canned_samples(modality, COUNT)
 
 
 def data_of(registry: Registry, modality: str) -> Iterator[Any]:
-    """Installed data of a modality at their small size."""
+    """Yield installed data of a modality at their small size."""
     for registered in registry.current("data"):
         if registered.component.traits["modality"] == modality and registered.component.small:
             yield build(registered, registered.component.small)
 
 
 def fitted(split: Any, samples: Samples) -> SplitFn:
-    """The split, after it has seen the samples where it needs to."""
+    """Return the split, after it has seen the samples where it needs to."""
     made: SplitFn = split.fit(samples.observed, samples.batches(16, CPU)) if isinstance(split, Fittable) else split
     return made
 
 
 def padded(batch: Batch, samples: Samples) -> Batch:
-    """The same rows of tokens or sound, of which the second half has padding in its last quarter."""
+    """Return the same rows of tokens or sound, of which the second half has padding in its last quarter."""
     present = torch.ones(batch.data.shape[:2], dtype=torch.bool)
     present[len(batch) // 2 :, -(batch.data.shape[1] // 4) :] = False
     vocabulary = samples.observed.vocabulary
@@ -75,7 +75,7 @@ def padded(batch: Batch, samples: Samples) -> Batch:
 
 
 def batch_of(samples: Samples, split: Any, size: int, start: int = 0) -> Batch:
-    """A batch with the partners that a split asks for."""
+    """Make a batch with the partners that a split wants."""
     partners = count_partners(split)
     index = torch.arange(start, start + size) % len(samples)
     others = (index[:, None] + 1 + torch.arange(partners)) % len(samples)
@@ -83,7 +83,7 @@ def batch_of(samples: Samples, split: Any, size: int, start: int = 0) -> Batch:
 
 
 def small_task(parts: Parts, samples: Samples, seed: int = 0) -> Task:
-    """A task of parts at their small sizes.
+    """Compose a task of parts at their small sizes.
 
     Raises:
         Incompatible: They do not fit.
@@ -94,7 +94,7 @@ def small_task(parts: Parts, samples: Samples, seed: int = 0) -> Task:
 
 
 def fitting(registry: Registry, fixed: Parts, modality: str) -> Iterator[Parts]:
-    """Parts that fit the fixed ones on data of a modality, of the same plugin first, one for each split and objective.
+    """Yield parts that fit the fixed ones on data of a modality, the same plugin's first, one a split and objective.
 
     Args:
         registry: Where the others are.
@@ -114,7 +114,7 @@ def fitting(registry: Registry, fixed: Parts, modality: str) -> Iterator[Parts]:
 
 
 def ordered(registry: Registry, kind: str, fixed: Parts, given: Registered) -> list[Registered]:
-    """The candidates of a kind: the fixed one alone, or all, those of the same plugin and namespace first."""
+    """Order the candidates of a kind: the fixed one alone, or all, those of the same plugin and namespace first."""
     if kind in fixed:
         return [fixed[kind]]
     near = {given.plugin.name: 0, given.namespace: 1}
@@ -125,7 +125,7 @@ def ordered(registry: Registry, kind: str, fixed: Parts, given: Registered) -> l
 
 
 def fits_exactly(parts: Parts, samples: Samples) -> bool:
-    """Whether parts at their small sizes fit, by handing specs along."""
+    """Return whether parts at their small sizes fit, by handing specs along."""
     try:
         built = {kind: build(part, part.component.small) for kind, part in parts.items()}
         return exact_fit(built["split"], built["objective"], built["model"], samples.observed) is None
@@ -134,12 +134,12 @@ def fits_exactly(parts: Parts, samples: Samples) -> bool:
 
 
 def declared_parts(registry: Registry, task: Registered) -> Parts:
-    """The parts that a declared task names."""
+    """Return the parts that a declared task names."""
     return {kind: registry.find(kind, name) for kind, name in task.component.traits["parts"].items()}
 
 
 def modality_of(registry: Registry, parts: Parts) -> str:
-    """The first modality on which parts fit.
+    """Return the first modality on which parts fit.
 
     Raises:
         Skip: There is no tiny data on which they do.

@@ -38,7 +38,7 @@ class Outcome:
 
 
 def count(outcomes: Sequence[Outcome]) -> str:
-    """One line, always printed.
+    """Format all counts as one line, always printed.
 
     >>> count([Outcome("split", "acme/cut@1", "finite", "image", "passed")])
     '1 of 1 ran, 0 skipped, 0 expected failures'
@@ -52,12 +52,12 @@ def count(outcomes: Sequence[Outcome]) -> str:
 
 
 def succeeded(outcomes: Sequence[Outcome], require_all: bool = False) -> bool:
-    """Whether nothing failed, and, where all is required, nothing was skipped."""
+    """Return whether nothing failed, and, where all is required, nothing was skipped."""
     return not any(outcome.state == "failed" or (require_all and outcome.state == "skipped") for outcome in outcomes)
 
 
 def format_outcome(outcome: Outcome) -> str:
-    """One outcome for a reader: what, why, and how to see it again."""
+    """Format one outcome for a reader: what, why, and how to see it again."""
     where = f" [{outcome.where}]" if outcome.where else ""
     line = f"{outcome.state.upper():8} {outcome.kind} {outcome.id} {outcome.check}{where}"
     if outcome.number:
@@ -68,13 +68,13 @@ def format_outcome(outcome: Outcome) -> str:
 
 
 def as_json(outcomes: Sequence[Outcome]) -> str:
-    """All outcomes with the count."""
+    """Format all outcomes with the count as JSON."""
     facts = {"count": count(outcomes), "outcomes": [asdict(outcome) for outcome in outcomes]}
     return json.dumps(facts, indent=1, ensure_ascii=False)
 
 
 def as_junit(outcomes: Sequence[Outcome]) -> str:
-    """The same as continuous integration reads it; an expected failure counts as skipped there."""
+    """Format all outcomes as continuous integration reads them; an expected failure counts as skipped there."""
     states = Counter(outcome.state for outcome in outcomes)
     suite = ElementTree.Element(
         "testsuite",

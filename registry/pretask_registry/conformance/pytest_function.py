@@ -10,7 +10,7 @@ from pretask_registry.registry import Registry
 
 
 def conformance(name: str, *, require_all: bool = False, seed: int = 0) -> Callable[..., None]:
-    """A test of all that a namespace or plugin offers: `test_conformance = conformance("acme")`.
+    """Make a test of all that a namespace or plugin offers: `test_conformance = conformance("acme")`.
 
     Args:
         name: Of the namespace, entry point or component.

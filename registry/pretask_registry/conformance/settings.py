@@ -40,7 +40,7 @@ class Setting:
 
 
 def read_settings(registry: Registry, task: Registered, preset: str | None = None) -> Setting:
-    """The parts and options of a task as its paper or one of its presets has them."""
+    """Read the parts and options of a task as its paper or one of its presets has them."""
     traits = task.component.traits
     parts, options = dict(traits["parts"]), dict[str, dict[str, Any]]()
     for layer in (traits["options"], traits["presets"][preset] if preset else {}):
@@ -56,14 +56,14 @@ def read_settings(registry: Registry, task: Registered, preset: str | None = Non
 
 
 def all_settings(registry: Registry, task: Registered) -> Iterator[tuple[str, Setting]]:
-    """The paper's parts and options, and those of every preset, each with a name."""
+    """Return the paper's parts and options, and those of every preset, each with a name."""
     yield PAPER, read_settings(registry, task)
     for preset in task.component.traits["presets"]:
         yield f"the preset {preset}", read_settings(registry, task, preset)
 
 
 def split_options(registry: Registry, split: Registered) -> dict[str, Mapping[str, Any]]:
-    """The different sets of options with which a split is used: small, its defaults, and those of tasks, by a name."""
+    """Return by name the sets of options with which a split is used: small, its defaults, and those of tasks."""
     used: dict[str, Mapping[str, Any]] = {"its small size": split.component.small, "its defaults": {}}
     for task in registry.current("task"):
         for name, setting in all_settings(registry, task):
@@ -74,7 +74,7 @@ def split_options(registry: Registry, split: Registered) -> dict[str, Mapping[st
 
 
 def enlarge_for(split: Any, registry: Registry, modality: str) -> Samples | None:
-    """The smallest canned data of a modality that a split takes, fitted or not; None where none are.
+    """Make the smallest canned data of a modality that a split takes, fitted or not; None where none are.
 
     Of a modality without canned data, the tiny data that a plugin offers.
     """
@@ -88,7 +88,7 @@ def enlarge_for(split: Any, registry: Registry, modality: str) -> Samples | None
 
 
 def takes(split: Any, observed: Observed) -> bool:
-    """Whether a split can divide such data."""
+    """Return whether a split can divide such data."""
     try:
         split.spec(observed)
     except PretaskError:
@@ -97,7 +97,7 @@ def takes(split: Any, observed: Observed) -> bool:
 
 
 def compose_large(setting: Setting, registry: Registry, seed: int) -> tuple[Task, Samples]:
-    """A task of some parts on the smallest data that they fit, with those data.
+    """Compose a task of some parts on the smallest data that they fit, with those data.
 
     Raises:
         Skip: They fit no data that are there.

@@ -17,12 +17,12 @@ CLOSE = 1e-4  # of numbers around 1: other batch sizes take other paths through 
 
 
 def shapes_are_checked() -> bool:
-    """Whether this process checks the shapes of tensors at every call, which the compiler cannot trace."""
+    """Return whether this process checks the shapes of tensors at every call, which the compiler cannot trace."""
     return unwrap(Draws.uniform) is not Draws.uniform
 
 
 def named_tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Every tensor inside values, mappings and sequences, with the way to it: `targets.token.value`."""
+    """Yield every tensor inside values, mappings and sequences, with the way to it: `targets.token.value`."""
     if isinstance(value, Tensor):
         yield name, value
     elif isinstance(value, Mapping):
@@ -37,13 +37,13 @@ def named_tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
 
 
 def named(output: Any) -> dict[str, Tensor]:
-    """What a split returns, by names: x and y."""
+    """Return what a split returns, by names: x and y."""
     inputs, targets = output
     return dict(named_tensors({"x": inputs, "y": targets}))
 
 
 def difference(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], tolerance: float = CLOSE) -> str:
-    """What differs between tensors of the same names, in words; empty where nothing does."""
+    """Return what differs between tensors of the same names, in words; empty where nothing does."""
     if ours.keys() != theirs.keys():
         return f"there is {sorted(ours)} in one and {sorted(theirs)} in the other"
     for name, one in ours.items():
@@ -56,36 +56,36 @@ def difference(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], toleran
 
 
 def alike(one: Tensor, other: Tensor, tolerance: float = CLOSE) -> bool:
-    """Whether two tensors are equal, floats up to a tolerance."""
+    """Return whether two tensors are equal, floats up to a tolerance."""
     if one.is_floating_point():
         return torch.allclose(one, other, tolerance, tolerance, equal_nan=True)
     return torch.equal(one, other)
 
 
 def far_apart(one: Tensor, other: Tensor) -> str:
-    """By how much, where that can be said."""
+    """Format by how much two tensors differ, where that can be said."""
     if not one.is_floating_point():
         return f" at {int((one != other).sum())} of {one.numel()} places"
     return f" by up to {float((one - other).abs().nan_to_num(float('inf')).max()):.3g}"
 
 
 def describe(tensor: Tensor) -> str:
-    """Type and shape."""
+    """Format type and shape."""
     return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"
 
 
 def rows(values: Mapping[str, Tensor], pick: Any) -> dict[str, Tensor]:
-    """The same rows of every tensor."""
+    """Take the same rows of every tensor."""
     return {name: tensor[pick] for name, tensor in values.items()}
 
 
 def frozen(value: Any) -> dict[str, Tensor]:
-    """Copies of all tensors of a value, to compare with later."""
+    """Copy all tensors of a value, to compare with later."""
     return {name: tensor.clone() for name, tensor in named_tensors(value)}
 
 
 def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """A copy of a value with every tensor changed."""
+    """Copy a value with every tensor changed."""
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, Mapping):
@@ -101,7 +101,7 @@ def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 def parameters_of(*parts: Any) -> dict[str, Tensor]:
-    """All parameters and buffers of some modules, copied."""
+    """Copy all parameters and buffers of some modules."""
     return {
         f"{number}.{name}": tensor.detach().clone()
         for number, part in enumerate(parts)

@@ -114,7 +114,7 @@ DATA = {
 
 
 def example(kind: str, modality: str) -> Example:
-    """What a new package of a kind starts from."""
+    """Return what a new package of a kind starts from."""
     if kind == "task":
         found = SPLITS[modality]
         return Example(found.folder, found.summary, found.source, "{name} --preset small", found.facts)
@@ -130,7 +130,7 @@ def example(kind: str, modality: str) -> Example:
 
 
 def split_alone(found: Example) -> Example:
-    """A split that no task of its own goes with: it is run in a free combination."""
+    """Return a split that no task of its own goes with: it is run in a free combination."""
     facts = found.facts
     parts = f"--split {{name}} --objective cross-entropy --model {facts['model']} --data {facts['data']}"
     options = [f"--set {setting}" for setting in settings(facts)]
@@ -139,7 +139,7 @@ def split_alone(found: Example) -> Example:
 
 
 def settings(facts: Mapping[str, str]) -> list[str]:
-    """The options of model and data, as `--set` takes them."""
+    """Return the options of model and data, as `--set` takes them."""
     return [f"{part}.{option}" for part in ("model", "data") for option in facts.get(f"{part}_options", "").split()]
 
 

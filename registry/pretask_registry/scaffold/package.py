@@ -114,7 +114,7 @@ def new_package(
 
 
 def checked(name: str, taken: Collection[str]) -> Names:
-    """The names of a new plugin; raises Unknown where they are none or belong to somebody."""
+    """Check the names of a new plugin; raise Unknown where they are none or belong to somebody."""
     plain = name.removeprefix(PREFIX)
     if not WORDS.fullmatch(plain) or not plain[0].isalpha():
         near = re.sub(r"[^a-z0-9]+", "-", re.sub(r"([a-z])([A-Z])", r"\1-\2", plain).lower()).strip("-0123456789")
@@ -133,7 +133,7 @@ def check_choice(what: str, given: str, choices: Collection[str]) -> None:
 
 
 def words_of(names: Names, summary: str, run: str) -> dict[str, str]:
-    """The words that every template may use."""
+    """Return the words that every template may use."""
     return {
         "name": names.name,
         "distribution": names.distribution,
@@ -148,18 +148,18 @@ def words_of(names: Names, summary: str, run: str) -> dict[str, str]:
 
 
 def setting_line(setting: str) -> str:
-    """A line of a preset: `model.width=16` as `"model.width": 16,`, indented."""
+    """Format a line of a preset: `model.width=16` as `"model.width": 16,`, indented."""
     option, _, value = setting.partition("=")
     return f'{" " * 16}"{option}": {value if value.isdigit() else repr(value).replace(chr(39), chr(34))},'
 
 
 def common(words: Mapping[str, str]) -> dict[str, str]:
-    """The files that every package has, whatever is in it."""
+    """Return the files that every package has, whatever is in it."""
     return {path: rendered(template, words) for path, template in COMMON.items()}
 
 
 def rendered(template: str, words: Mapping[str, str]) -> str:
-    """A template with its words filled in; one that is missing is an error here, and not in somebody's package."""
+    """Fill in the words of a template; one that is missing is an error here, and not in somebody's package."""
     text = (files(__package__) / "templates" / f"{template}.template").read_text(encoding="utf-8")
     return Template(text).substitute(words)
 

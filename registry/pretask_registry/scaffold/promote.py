@@ -55,7 +55,7 @@ def promote(
 
 
 def tried(component: Component) -> str:
-    """The arguments of `pretask run` that try a component, as far as a file tells them."""
+    """Return the arguments of `pretask run` that try a component, as far as a file tells them."""
     if component.kind != "task":
         return f"--{component.kind} {component.name}"
     preset = next(iter(component.traits["presets"]), None)
@@ -80,7 +80,7 @@ def check_alone(file: Path, source: str) -> None:
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
-    """The top-level names of all modules that a file imports."""
+    """List the top-level names of all modules that a file imports."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
@@ -89,7 +89,7 @@ def imported(tree: ast.AST) -> Iterator[str]:
 
 
 def rehomed(component: Component, module: str, names: Names, siblings: Collection[Component]) -> Component:
-    """A component with its implementation in the package, and a task with its parts in the new namespace."""
+    """Return a component with its implementation in the package, and a task with its parts in the new namespace."""
     if component.implementation.partition(":")[0] == module:
         return replace(component, implementation=f"{names.package}.{component.implementation}")
     if component.kind != "task":
@@ -105,12 +105,12 @@ def rehomed(component: Component, module: str, names: Names, siblings: Collectio
 
 
 def bare(reference: str) -> str:
-    """A name without its namespace and version, as far as they are of a file."""
+    """Return a name without its namespace and version, as far as they are of a file."""
     return reference.removeprefix(f"{LOCAL}/").partition("@")[0]
 
 
 def without_declarations(source: str) -> str:
-    """A file without its hook and its list of components."""
+    """Return a file without its hook and its list of components."""
     lines = source.splitlines(keepends=True)
     for node in reversed(ast.parse(source).body):
         if is_declaration(node):
@@ -121,7 +121,7 @@ def without_declarations(source: str) -> str:
 
 
 def is_declaration(node: ast.stmt) -> bool:
-    """Whether a statement defines the hook or the list of components."""
+    """Return whether a statement defines the hook or the list of components."""
     if isinstance(node, ast.FunctionDef):
         return node.name == HOOK
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
@@ -129,7 +129,7 @@ def is_declaration(node: ast.stmt) -> bool:
 
 
 def declared(component: Component) -> str:
-    """The call that declares a component, as a line of a hook for every argument."""
+    """Format the call that declares a component, as a line of a hook for every argument."""
     first = [literal(component.name)] + ([literal(component.implementation)] if component.implementation else [])
     given = {key: value for key, value in arguments(component).items() if value not in ("", {}, None)}
     lines = [*first, *(f"{key}={literal(value)}" for key, value in given.items())]
@@ -138,7 +138,7 @@ def declared(component: Component) -> str:
 
 
 def arguments(component: Component) -> dict[str, Any]:
-    """What a component was declared with, by keyword."""
+    """Return what a component was declared with, by keyword."""
     traits = dict(component.traits)
     if component.kind == "task":
         traits = {**traits.pop("parts"), **traits}
@@ -148,7 +148,7 @@ def arguments(component: Component) -> dict[str, Any]:
 
 
 def literal(value: Any) -> str:
-    """A value as source, sets in order so that the same file makes the same package.
+    """Format a value as source, sets in order so that the same file makes the same package.
 
     >>> literal({"image": frozenset({"values", "categories"})})
     '{"image": {"categories", "values"}}'

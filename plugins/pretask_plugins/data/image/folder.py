@@ -64,7 +64,7 @@ class Folder:
         return cached_samples(facts | {"classes": found.classes}, lambda: self.album(found))
 
     def find(self, part: str) -> "Found":
-        """The images of a part; raises PretaskError where there are none, or too few of a class."""
+        """Find the images of a part; raise PretaskError where there are none, or too few of a class."""
         root = self.root.expanduser()
         if not root.exists():
             raise PretaskError("folder", "a folder or tar file", f"no {root}", "Name one with --set data.root=…")
@@ -82,14 +82,14 @@ class Folder:
         return found
 
     def album(self, found: "Found") -> Album:
-        """The images of a part, decoded one after the other."""
+        """Decode the images of a part, one after the other."""
         numbers = {name: number for number, name in enumerate(found.classes)}
         labels = np.array([numbers[image.label] for image in found.images], np.int64)
         shape = (1 if self.grayscale else 3, self.image_size, self.image_size)
         return Album(shape, labels, found.classes, self.pieces(found))
 
     def pieces(self, found: "Found") -> Iterator[UInt8[np.ndarray, "_ C H W"]]:
-        """The images of a part, some at a time."""
+        """Yield the images of a part, some at a time."""
         names = [image.name for image in found.images]
         with found.reader() as read:
 
@@ -140,7 +140,7 @@ class Found:
 
     @contextmanager
     def reader(self) -> Iterator[Callable[[str], bytes]]:
-        """Inside, reads the bytes of an image; from several threads at once, too."""
+        """Give a function inside that reads the bytes of an image, from several threads at once too."""
         if self.root.is_dir():
             yield lambda name: (self.root / name).read_bytes()
             return
@@ -151,7 +151,7 @@ class Found:
 
 
 def find_place(root: Path, part: str) -> Path:
-    """The tar file of a part, where the root is a folder with one for each part; else the root."""
+    """Find the tar file of a part, where the root is a folder with one for each part; else the root."""
     if root.is_dir():
         for name in PART_FOLDERS[part]:
             for ending in (".tar", ".tar.gz", ".tgz"):
@@ -161,7 +161,7 @@ def find_place(root: Path, part: str) -> Path:
 
 
 def find_part(root: Path, part: str) -> Found:
-    """The images of one part, and the classes of those to train on."""
+    """Find the images of one part, and the classes of those to train on."""
     places = {part_name: find_place(root, part_name) for part_name in PART_FOLDERS}
     members = {place: list_members(place) for place in set(places.values())}
     parts = {part_name: select_part(members[place], part_name, place != root) for part_name, place in places.items()}
@@ -170,7 +170,7 @@ def find_part(root: Path, part: str) -> Found:
 
 
 def list_members(place: Path) -> list[Member]:
-    """Every image in a folder or tar file, by name."""
+    """List every image in a folder or tar file, by name."""
     files = sorted(in_tar(place) if place.is_file() else in_folder(place))
     folders = [PurePosixPath(name).parts[:-1] for name, _, _ in files]
     ends = zip(min(folders, default=()), max(folders, default=()), strict=False)
@@ -187,7 +187,7 @@ def list_members(place: Path) -> list[Member]:
 
 
 def class_name(folders: Sequence[str], shared: int) -> str:
-    """The class of an image: the folder in that of its part, else the first one that not all images lie in.
+    """Return the class of an image: the folder in that of its part, else the first one that not all images lie in.
 
     >>> class_name(("imagenet", "train", "tench", "images"), 1), class_name(("mine", "tench"), 1)
     ('tench', 'tench')
@@ -199,7 +199,7 @@ def class_name(folders: Sequence[str], shared: int) -> str:
 
 
 def select_part(members: Sequence[Member], part: str, own: bool) -> Sequence[Member]:
-    """Those of one part: below a folder of its name, or all of its own tar file, or its share by hash of the names."""
+    """Select one part: those below a folder of its name, or all of its own tar file, or some by hash of the names."""
     words = {member.word for member in members if member.word}
     if words:
         chosen = next((word for word in PART_FOLDERS[part] if word in words), "")
@@ -213,7 +213,7 @@ def is_for_test(name: str) -> bool:
 
 
 def is_image(name: PurePosixPath) -> bool:
-    """Whether a file below the root lies in a folder, has an ending that is known, and nothing of it is hidden."""
+    """Return whether a file below the root lies in a folder, has a known ending, and nothing of it is hidden."""
     hidden = any(folder.startswith(".") for folder in name.parts)
     return len(name.parts) > 1 and name.suffix.lower() in ENDINGS and not hidden
 
@@ -247,7 +247,7 @@ def in_tar(path: Path) -> Iterator[tuple[str, int, int]]:
 
 
 def open_tar(path: Path) -> tarfile.TarFile:
-    """A tar file; raises PretaskError where it is none."""
+    """Open a tar file; raise PretaskError where it is none."""
     try:
         return tarfile.open(path)
     except (tarfile.TarError, OSError, EOFError) as error:
@@ -255,7 +255,7 @@ def open_tar(path: Path) -> tarfile.TarFile:
 
 
 def is_plain(path: Path) -> bool:
-    """Whether a tar file is not compressed."""
+    """Return whether a tar file is not compressed."""
     try:
         with tarfile.open(path, "r:"):
             return True
@@ -264,7 +264,7 @@ def is_plain(path: Path) -> bool:
 
 
 def unpacked(archive: tarfile.TarFile) -> IO[bytes]:
-    """A compressed tar file as one in which one can jump about; ended with its handle."""
+    """Unpack a compressed tar file into one in which one can jump about; it ends with its handle."""
     file: Any = archive.fileobj
     plain = TemporaryFile()  # noqa: SIM115
     file.seek(0)
@@ -274,7 +274,7 @@ def unpacked(archive: tarfile.TarFile) -> IO[bytes]:
 
 
 def broken_tar(path: Path, error: Exception) -> PretaskError:
-    """The error for a file that is no tar file, or cannot be read to its end."""
+    """Make the error for a file that is no tar file, or cannot be read to its end."""
     return PretaskError("folder", "a folder, or a whole tar file of images", f"{path} ({error})", "Copy it again.")
 
 

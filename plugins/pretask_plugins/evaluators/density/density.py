@@ -69,7 +69,7 @@ class Density:
             yield from pictures(task, samples)
 
     def bounds(self, task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, float]]:
-        """Every number that needs no search."""
+        """Yield every number that needs no search."""
         rows, means = [], []
         for batch in samples.resident(task.device).batches(budget.batch, task.device, count_partners(task.split)):
             posterior, targets, draws = encode(task, batch, budget.seed)
@@ -89,7 +89,7 @@ class Density:
         yield "test_size", float(len(samples))
 
     def gaps(self, task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, float]]:
-        """What the encoder loses against the best Gaussian of every sample, and what that one loses against log p."""
+        """Yield how much the encoder loses to the best Gaussian of every sample, and that one to log p."""
         amortisation, approximation = [], []
         for batch in samples.resident(task.device).batches(budget.batch, task.device, count_partners(task.split)):
             posterior, targets, draws = encode(task, batch, budget.seed)
@@ -103,7 +103,7 @@ class Density:
 
 
 def take_first(samples: Samples, count: int) -> Samples:
-    """The first so many samples; all of them for 0."""
+    """Take the first so many samples; all of them for 0."""
     if not count or count >= len(samples):
         return samples
     present = None if samples.present is None else samples.present[:count]
@@ -111,7 +111,7 @@ def take_first(samples: Samples, count: int) -> Samples:
 
 
 def encode(task: Task, batch: Batch, seed: int) -> tuple[Posterior, Targets, Draws]:
-    """The code's distribution for every sample, what it shall explain, and draws that training never has."""
+    """Encode samples: the code's distribution, what it shall explain, and draws that training never has."""
     draws = Draws(batch.index, seed, EPOCH)
     inputs, targets = task.divide(batch, draws)
     return task.objective.posterior(task.model(inputs)), targets, draws.branch("density")
@@ -120,7 +120,7 @@ def encode(task: Task, batch: Batch, seed: int) -> tuple[Posterior, Targets, Dra
 def weigh_codes(
     model: LatentModel, posterior: Posterior, targets: Targets, draws: Draws, num_latents: int
 ) -> tuple[Float[Tensor, "B K"], Float[Tensor, " B"]]:
-    """log p(y, z) - log q(z | x) of so many codes, and the mean of log p(y | z); a few codes at a time."""
+    """Compute log p(y, z) - log q(z | x) of so many codes, and the mean of log p(y | z); a few codes at a time."""
     weights, log_likelihoods = [], []
     for begin in range(0, num_latents, CODES_PER_DECODE):
         code = posterior.draw(
@@ -135,7 +135,7 @@ def weigh_codes(
 
 
 def bound(model: LatentModel, posterior: Posterior, targets: Targets, draws: Draws) -> Float[Tensor, " B"]:
-    """The bound, its divergence in closed form, on codes that are the same for every posterior."""
+    """Compute the bound, its divergence in closed form, on codes that are the same for every posterior."""
     code = posterior.draw(draws.normal("common", NUM_COMMON_CODES, model.latent_dim))
     log_likelihood = sum_over_targets(
         model.log_likelihoods({name: model.decode(code, name) for name in model.targets}, targets)
@@ -145,7 +145,7 @@ def bound(model: LatentModel, posterior: Posterior, targets: Targets, draws: Dra
 
 @torch.enable_grad()
 def best_posterior(model: LatentModel, start: Posterior, targets: Targets, draws: Draws, steps: int) -> Posterior:
-    """The Gaussian with the highest bound for every sample, with the decoder as it is, searched from the encoder's."""
+    """Search, from the encoder's, the Gaussian with the highest bound for every sample, with the decoder as it is."""
     free = [parameter.detach().clone().requires_grad_() for parameter in (start.mean, start.log_variance)]
     optimizer = torch.optim.Adam(free, 0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps, 1))

@@ -53,7 +53,7 @@ class Generation:
     use_memory: bool = True
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
-        """`overlap` of nucleus sampling; by way `overlap`, `distinct-1`, `distinct-2` and `repetition`; then the texts.
+        """Yield `overlap` of nucleus sampling; by way: `overlap`, `distinct-1`, `distinct-2`, `repetition`; and texts.
 
         All are shares; of repetition lower is better, of overlap higher. The same of the rows' own continuations, as
         `test text`; distinct-n and repetition are good where they are close to these.
@@ -90,7 +90,7 @@ class Generation:
         yield "texts", self.picture(texts, decoder_of(data))
 
     def ways(self) -> dict[str, Sampling]:
-        """The four ways by name."""
+        """Return the four ways by name."""
         return {
             "greedy": GREEDY,
             f"temperature {self.temperature:g}": Sampling(temperature=self.temperature),
@@ -99,7 +99,7 @@ class Generation:
         }
 
     def picture(self, texts: dict[str, Tensor], decode: Callable[[list[int]], str]) -> Figure:
-        """The first prompts, each with what every way goes on with."""
+        """Draw the first prompts, each with what every way goes on with."""
         lines = []
         for number in range(min(SHOWN_PROMPTS, len(texts["test text"]))):
             lines.append(f"{decode(texts['test text'][number, : self.prompt_length].tolist())} …")
@@ -115,7 +115,7 @@ def decoder_of(data: Data) -> Callable[[list[int]], str]:
 
 
 def find_long_rows(samples: Samples, length: int) -> Int[Tensor, " n"]:
-    """The rows that have so many tokens; raises PretaskError where there is none."""
+    """Find the rows that have so many tokens; raise PretaskError where there is none."""
     count = samples.data.shape[1]
     if samples.present is None:
         kept = torch.arange(len(samples)) if length <= count else torch.empty(0, dtype=torch.int64)
@@ -137,24 +137,24 @@ def find_other_rows(samples: Samples, rows: Int[Tensor, " n"]) -> Int[Tensor, "N
 
 
 def drop_padding(rows: list[list[int]], pad: int | None) -> list[list[int]]:
-    """Rows without padding."""
+    """Return rows without padding."""
     return [[token for token in row if token != pad] for row in rows]
 
 
 def measure_diversity(way: str, rows: list[list[int]]) -> Iterator[tuple[str, float]]:
-    """How much of all texts together is different, and how much of each is repetition."""
+    """Yield how much of all texts together is different, and how much of each is repetition."""
     for size in (1, 2):
         yield f"{way}: distinct-{size}", distinct(rows, size)
     yield f"{way}: repetition", repetition(rows)
 
 
 def count_pairs(rows: list[list[int]]) -> Counter[tuple[int, ...]]:
-    """How often tokens follow each other."""
+    """Count how often tokens follow each other."""
     return Counter(pair for row in rows for pair in ngrams(row, 2))
 
 
 def overlap(first: Counter[tuple[int, ...]], second: Counter[tuple[int, ...]]) -> float:
-    """The mass that two distributions share, 1 less their total variation distance; 0 where one is empty.
+    """Return the mass that two distributions share, 1 less their total variation distance; 0 where one is empty.
 
     >>> overlap(Counter(a=1, b=1), Counter(b=3, c=1))
     0.5
@@ -164,12 +164,12 @@ def overlap(first: Counter[tuple[int, ...]], second: Counter[tuple[int, ...]]) -
 
 
 def ngrams(row: list[int], size: int) -> list[tuple[int, ...]]:
-    """All groups of so many tokens that follow each other."""
+    """Return all groups of so many tokens that follow each other."""
     return [tuple(row[begin : begin + size]) for begin in range(len(row) - size + 1)]
 
 
 def distinct(rows: list[list[int]], size: int) -> float:
-    """Different groups as a share of all groups; 0 where there is none.
+    """Return different groups as a fraction of all groups; 0 where there is none.
 
     >>> distinct([[1, 2, 1, 2]], 2)  # 12, 21, 12
     0.6666666666666666
@@ -179,7 +179,7 @@ def distinct(rows: list[list[int]], size: int) -> float:
 
 
 def repetition(rows: list[list[int]]) -> float:
-    """The share of groups of four that the same text had before; 0 where there is none.
+    """Return the fraction of groups of four that the same text had before; 0 where there is none.
 
     >>> repetition([[1, 1, 1, 1, 1, 1], [1, 2, 3, 4]])  # three ngrams, two of them again; and a new one
     0.5

@@ -58,7 +58,7 @@ class LanguageModel:
 
 
 def sum_costs(task: Task, batch: Batch, seed: int, name: str) -> torch.Tensor:
-    """Nats, right guesses and number of the tokens that are asked for in a batch."""
+    """Sum nats, correct predictions and number of the valid tokens in a batch."""
     inputs, target = divide_batch(task, batch, seed, name)
     log_probability = log_probabilities(task, inputs, name)
     weight = torch.ones_like(log_probability[..., 0]) if target.weight is None else target.weight
@@ -68,7 +68,7 @@ def sum_costs(task: Task, batch: Batch, seed: int, name: str) -> torch.Tensor:
 
 
 def bits_per_byte(nats: float, extent: Any) -> float:
-    """The cost of a byte of text.
+    """Return the cost of a byte of text.
 
     >>> round(bits_per_byte(math.log(256), (5, 5)), 4)  # tokens that are bytes, all equally likely
     8.0

@@ -24,7 +24,7 @@ NO_CHARACTER = "\U0010ffff"  # never assigned: its glyph is the box that stands 
 
 
 def page(lines: Iterable[str]) -> bytes:
-    """Lines as a PNG file, black on white; long ones are broken, and what no page can hold is left out."""
+    """Draw lines as a PNG file, black on white; long ones are broken, and what no page can hold is left out."""
     broken = [piece for line in lines for piece in wrapped(line)][:MAX_LINES]
     font = page_font()
     width = max((font.getlength(line) for line in broken), default=0)
@@ -36,7 +36,7 @@ def page(lines: Iterable[str]) -> bytes:
 
 
 def wrapped(line: str) -> list[str]:
-    """A line in pieces that fit, indented as it is; line breaks in it are line breaks, those after it indented twice.
+    """Break a line into pieces that fit, indented as it is; line breaks stay, and what follows is indented twice.
 
     >>> wrapped("  a" + chr(10) + "b" + chr(9) + "c" + chr(7))
     ['  a', '    b    c\\\\x07']
@@ -51,7 +51,7 @@ def wrapped(line: str) -> list[str]:
 
 
 def drawable(text: str) -> str:
-    """The text in characters that the font has.
+    """Return the text in characters that the font has.
 
     >>> drawable(chr(8212) + chr(20013))
     '--\\\\u4e2d'
@@ -63,23 +63,23 @@ def drawable(text: str) -> str:
 
 
 def escape(character: str) -> str:
-    """One character as Python would write it."""
+    """Return one character as Python would write it."""
     return character.encode("unicode_escape").decode()
 
 
 @cache
 def has_glyph(character: str) -> bool:
-    """Whether the font can draw a character: it is visible or a space, and not the box of missing ones."""
+    """Return whether the font can draw a character: it is visible or a space, and not the box of missing ones."""
     return character.isprintable() and (character == " " or glyph(character) != glyph(NO_CHARACTER))
 
 
 def glyph(character: str) -> tuple[tuple[int, int], bytes]:
-    """Size and pixels of a drawn character."""
+    """Return size and pixels of a drawn character."""
     mask = page_font().getmask(character)
     return mask.size, bytes(mask)
 
 
 @cache
 def page_font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The font of pages."""
+    """Return the font of pages."""
     return ImageFont.load_default(FONT_PIXELS)

@@ -49,7 +49,7 @@ class Basis:
         return self.variance.dtype
 
     def __call__(self, features: Float[Tensor, "N D"] | Rows, /) -> Float[Tensor, "R1 N"]:
-        """Features in the basis, with a row of ones for the bias."""
+        """Return features in the basis, with a row of ones for the bias."""
         rows, begin = as_rows(features), 0
         rotated = self.variance.new_ones(len(self.variance) + 1, len(rows))
         precise = int((self.variance < PRECISE_VARIANCE * self.variance.amax()).sum()) if len(self.variance) else 0
@@ -62,7 +62,7 @@ class Basis:
         return rotated
 
     def standardize(self, features: Float[Tensor, "n D"]) -> Float[Tensor, "n D"]:
-        """Features of mean 0 and deviation 1, in double precision: float32 would overflow at 1e38."""
+        """Scale features to mean 0 and std 1, in double precision: float32 would overflow at 1e38."""
         return features.to(torch.float64, copy=True).sub_(self.mean).div_(self.std)
 
 
@@ -89,7 +89,7 @@ def fit_basis(
 
 
 def wide_basis(features: Float[Tensor, "N D"], dtype: torch.dtype, std: Float[Tensor, " D"] | None) -> Basis:
-    """The same by the smaller Gram matrix, whose eigenvectors tell all."""
+    """Build the basis from the smaller Gram matrix, whose eigenvectors tell all."""
     spread, mean = torch.std_mean(features, 0, correction=0)
     std = divisor(spread, mean) if std is None else std.double()
     even = (features - mean) / std
@@ -98,7 +98,7 @@ def wide_basis(features: Float[Tensor, "N D"], dtype: torch.dtype, std: Float[Te
 
 
 def drop_rounding(variance: Float[Tensor, " D"], vectors: Float[Tensor, "D D"]) -> tuple[Tensor, Tensor]:
-    """The eigenvalues that are more than rounding, with their vectors."""
+    """Keep the eigenvalues that are more than rounding, with their vectors."""
     some = variance > variance[-1].clamp(min=0) * MIN_VARIANCE
     return variance[some], vectors[:, some]
 
@@ -113,15 +113,15 @@ class Columns(Protocol):
         ...
 
     def some(self, begin: int, end: int) -> Float[Tensor, "R1 n"]:
-        """A piece of them, with ones for the bias."""
+        """Return some columns, with ones for the bias."""
         ...
 
     def rotate_weights(self, weights: Float[Tensor, "K R1"]) -> Float[Tensor, "K _"]:
-        """Weights of the basis as these columns need them."""
+        """Bring weights of the basis to these columns."""
         ...
 
     def rotate_gradient(self, gradient: Float[Tensor, "K _"]) -> Float[Tensor, "K R1"]:
-        """A gradient by these columns as one by the basis."""
+        """Bring a gradient by these columns to the basis."""
         ...
 
 
@@ -137,15 +137,15 @@ class RotatedColumns:
         return self.values.dtype
 
     def some(self, begin: int, end: int) -> Float[Tensor, "R1 n"]:
-        """A piece of them."""
+        """Return some columns, with ones for the bias."""
         return self.values[:, begin:end]
 
     def rotate_weights(self, weights: Float[Tensor, "K R1"]) -> Float[Tensor, "K R1"]:
-        """They need not be."""
+        """Return the weights as they are: these columns are the basis."""
         return weights
 
     def rotate_gradient(self, gradient: Float[Tensor, "K R1"]) -> Float[Tensor, "K R1"]:
-        """It need not be."""
+        """Return the gradient as it is: these columns are the basis."""
         return gradient
 
 
@@ -158,23 +158,23 @@ class StreamedColumns:
     dtype: torch.dtype
 
     def some(self, begin: int, end: int) -> Float[Tensor, "D1 n"]:
-        """A piece of them."""
+        """Read some columns, standardized, with ones for the bias."""
         even = self.basis.standardize(self.rows.some(begin, end)).to(self.dtype)
         columns = even.new_ones(even.shape[1] + 1, len(even))
         columns[:-1] = even.T
         return columns
 
     def rotate_weights(self, weights: Float[Tensor, "K R1"]) -> Float[Tensor, "K D1"]:
-        """The same lines for features that are not rotated."""
+        """Bring weights of the basis to features that are not rotated."""
         return torch.cat([(weights[:, :-1].double() @ self.basis.rotation.T).to(weights.dtype), weights[:, -1:]], 1)
 
     def rotate_gradient(self, gradient: Float[Tensor, "K D1"]) -> Float[Tensor, "K R1"]:
-        """By the weights of the basis."""
+        """Bring a gradient by features that are not rotated to the basis."""
         return torch.cat([(gradient[:, :-1].double() @ self.basis.rotation).to(gradient.dtype), gradient[:, -1:]], 1)
 
 
 def build_columns(rows: Rows, basis: Basis, dtype: torch.dtype) -> Columns:
-    """Training features for the solver: rotated in memory where that takes no more than HELD bytes."""
+    """Build the solver's training features: rotated in memory where that takes no more than HELD bytes."""
     if len(rows) * (len(basis.variance) + 1) * basis.variance.itemsize > MAX_COPY_BYTES:
         return StreamedColumns(rows, basis, dtype)
     return RotatedColumns(basis(rows).to(dtype))

@@ -108,7 +108,7 @@ class FewLabels:
         yield "layer", float(layer_name(name).removeprefix("layer"))
 
     def name_in(self, probe: ProbeData) -> str:
-        """The name of the features that are probed."""
+        """Return the name of the features that are probed."""
         names = [*probe.train.features]
         name = f"layer{self.layer}.{self.pooling}" if self.layer else names[-1]
         if name not in names:
@@ -120,7 +120,7 @@ class FewLabels:
     def measure(
         self, probe: ProbeData, name: str, std: Float[Tensor, " D"], counts: Int[Tensor, " C"], seed: int, draw: int
     ) -> tuple[float, float]:
-        """Accuracy and balanced accuracy on the test part of what one subset taught."""
+        """Measure accuracy and balanced accuracy on the test part after training on one subset."""
         index = draw_labels(probe.train.labels, counts, seed, draw)
         part = probe.train.some(name, index)
         grid = GRID[: self.pick_regularizer(part, probe.classes, std, seed) + 1]
@@ -130,7 +130,7 @@ class FewLabels:
         return correct, balanced_accuracy(prediction, probe.test.labels, probe.classes)
 
     def pick_regularizer(self, part: Part, classes: int, std: Float[Tensor, " D"], seed: int) -> int:
-        """The place in the grid: chosen on a share of the subset, or fixed where that would say nothing."""
+        """Choose the place in the grid on a fraction of the subset, or a fixed one where that would say nothing."""
         count = torch.bincount(part.labels, minlength=classes)
         if int(count[count > 0].min()) < MIN_CLASS_SIZE:
             return DEFAULT_REGULARIZER
@@ -142,7 +142,7 @@ class FewLabels:
 def available_sizes(
     probe: ProbeData, per_class: tuple[int, ...], fractions: tuple[float, ...]
 ) -> dict[str, Int[Tensor, " C"]]:
-    """The sizes that every class can supply, by name, as samples of each class."""
+    """Return the sizes that every class can supply, by name, as samples of each class."""
     members = torch.bincount(probe.train.labels, minlength=probe.classes)
     there = members > 0
     sizes = {f"{size}": torch.where(there, size, 0) for size in per_class}
@@ -151,7 +151,7 @@ def available_sizes(
 
 
 def draw_labels(labels: Int[Tensor, " N"], counts: Int[Tensor, " C"], seed: int, draw: int) -> Int[Tensor, " M"]:
-    """Numbers of the samples that keep their label: of each class the first ones in an order drawn by the seed.
+    """Draw the samples that keep their label: of each class the first ones in an order drawn by the seed.
 
     >>> labels = torch.tensor([0, 1, 0, 1, 0])
     >>> labels[draw_labels(labels, torch.tensor([2, 1]), seed=0, draw=0)].sort().values.tolist()
@@ -164,7 +164,7 @@ def draw_labels(labels: Int[Tensor, " N"], counts: Int[Tensor, " C"], seed: int,
 
 
 def summarize(size: str, accuracy: list[float], balanced: list[float], *, samples: int) -> Iterator[tuple[str, float]]:
-    """The numbers of one size, of accuracies on so many test samples."""
+    """Summarize the accuracies of one size on so many test samples."""
     mean = fmean(accuracy)
     yield f"{size}.accuracy", mean
     if len(accuracy) > 1:

@@ -74,7 +74,7 @@ class NearestNeighbors:
         yield from report(probe, max(names, key=lambda name: choices[name][0]), predictions)
 
     def choose(self, probe: ProbeData, name: str) -> tuple[float, int, float]:
-        """The best accuracy on validation samples, and the k and temperature that reach it."""
+        """Choose the k and temperature with the best accuracy on validation samples."""
         fit, validation = probe.fit_and_validation(name)
         near = find_neighbors(fit.rows.all(), fit.labels, validation.rows.all(), max(self.k))
         scores = [
@@ -84,7 +84,7 @@ class NearestNeighbors:
         return max(scores, key=lambda score: score[0])
 
     def predict(self, probe: ProbeData, name: str, k: int, temperature: float) -> Int[Tensor, " N"]:
-        """The classes that the whole training part gives the test samples."""
+        """Predict the classes of the test samples from the whole training part."""
         near = find_neighbors(probe.train.rows(name).all(), probe.train.labels, probe.test.rows(name).all(), k)
         return vote(*near, k, temperature, probe.classes)
 
@@ -92,7 +92,7 @@ class NearestNeighbors:
 def find_neighbors(
     known: Float[Tensor, "N D"], labels: Int[Tensor, " N"], queries: Float[Tensor, "Q D"], count: int
 ) -> tuple[Float[Tensor, "Q K"], Int[Tensor, "Q K"]]:
-    """Cosine and class of the nearest known samples of every query, nearest first."""
+    """Find cosine and class of the nearest known samples of every query, nearest first."""
     known = unit_rows(known)
     found = [
         (unit_rows(some) @ known.T).topk(min(count, len(known)), dim=1) for some in torch.split(queries, QUERY_BATCH)
@@ -103,7 +103,7 @@ def find_neighbors(
 def vote(
     cosine: Float[Tensor, "Q K"], label: Int[Tensor, "Q K"], k: int, temperature: float, classes: int
 ) -> Int[Tensor, " Q"]:
-    """The class with the largest sum of exp(cosine / temperature) over the k nearest."""
+    """Return the class with the largest sum of exp(cosine / temperature) over the k nearest."""
     weight = (
         (cosine[:, :k] - cosine[:, :1]) / temperature
     ).exp()  # the nearest one's factor cancels, and nothing overflows

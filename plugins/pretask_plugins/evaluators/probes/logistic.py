@@ -76,14 +76,14 @@ class Solution:
     gap: Float[Tensor, " G"]
 
     def predict(self, features: Float[Tensor, "N D"] | Rows) -> Int[Tensor, "G N"]:
-        """The most likely class of every sample by every regularizer's weights."""
+        """Predict the most likely class of every sample by every regularizer's weights."""
         rotated = (self.basis(piece) for piece in as_rows(features).pieces())
         return torch.cat(
             [torch.stack([(weights @ columns).argmax(0) for weights in self.weights]) for columns in rotated], 1
         )
 
     def nats(self, features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"]) -> Float[Tensor, " G"]:
-        """The mean cross-entropy of samples by every regularizer's weights."""
+        """Return the mean cross-entropy of samples, in nats, by every regularizer's weights."""
         total = torch.zeros(len(self.weights), dtype=torch.float64, device=self.weights.device)
         for piece, answer in zip(as_rows(features).pieces(), torch.split(labels, PIECE_ROWS), strict=True):
             rotated = self.basis(piece)
@@ -153,7 +153,7 @@ class Problem:
         self.first_gradient = self.data_terms(start)[1].norm().clamp(min=tiny)
 
     def data_terms(self, weights: Float[Tensor, "G C R1"]) -> tuple[Float[Tensor, " G"], Float[Tensor, "G C R1"]]:
-        """Mean loss and its gradient, without the penalty."""
+        """Compute the mean loss and its gradient, without the penalty."""
         loss = torch.zeros(len(weights), dtype=torch.float64, device=weights.device)
         rotated = self.columns.rotate_weights(weights.flatten(0, 1))
         gradient = torch.zeros_like(rotated)
@@ -170,7 +170,7 @@ class Problem:
         return loss / self.count, self.columns.rotate_gradient(gradient).view_as(weights) / self.count
 
     def product(self, left: Tensor, correct: Tensor) -> Tensor:
-        """Of two matrices, in the precision of the data, which is the right one."""
+        """Multiply two matrices in the precision of the data."""
         return (left.to(correct.dtype) @ correct).to(left.dtype)
 
     @property
@@ -201,11 +201,11 @@ class State:
 
     @classmethod
     def at_prior(cls, problem: Problem) -> "State":
-        """Weights of 0 and biases that give every class its share."""
+        """Start at weights of 0 and biases that give every class its frequency."""
         return cls(problem, torch.zeros_like(problem.prior[:1]), problem.start, *problem.data_terms(problem.start), [])
 
     def move_to(self, strength: Float[Tensor, " G"]) -> "State":
-        """The last member's point and pairs, for other strengths; nothing is computed of the data."""
+        """Start other strengths at the last member's point and pairs; nothing is computed of the data."""
         count = len(strength)
         change = self.penalty_of(strength) - self.penalty[-1:]
         pairs = [(last(s, count), last(y, count) + change * last(s, count)) for s, y in self.pairs]
@@ -213,12 +213,12 @@ class State:
         return State(self.problem, strength, weights, loss, gradient, pairs)
 
     def extrapolate(self, change: Float[Tensor, "C R1"]) -> "State":
-        """Where the path points: the last change of the weights once more for every member."""
+        """Extrapolate the path: the last change of the weights once more for every member."""
         weights = self.weights + change * torch.arange(1, len(self.strength) + 1, device=change.device)[:, None, None]
         return State(self.problem, self.strength, weights, *self.problem.data_terms(weights), self.pairs)
 
     def penalty_of(self, strength: Float[Tensor, " G"]) -> Float[Tensor, "G 1 R1"]:
-        """lambda along every axis: 0 along the bias."""
+        """Return lambda along every axis: 0 along the bias."""
         return strength[:, None, None] * self.problem.penalized
 
     @property
@@ -238,17 +238,17 @@ class State:
 
 
 def last(values: Tensor, count: int) -> Tensor:
-    """The last member, `count` times."""
+    """Repeat the last member `count` times."""
     return values[-1:].expand(count, *values.shape[1:]).clone()
 
 
 def dot(one: Tensor, two: Tensor) -> Float[Tensor, " G"]:
-    """Scalar product of every member."""
+    """Return the scalar product of every member."""
     return (one * two).sum((1, 2))
 
 
 def choose_lower(one: State, two: State) -> State:
-    """For every member the state whose loss is lower; the pairs are those of the first."""
+    """Choose for every member the state whose loss is lower; the pairs are those of the first."""
     better = two.loss < one.loss
     wide = better[:, None, None]
     return State(
@@ -262,7 +262,7 @@ def choose_lower(one: State, two: State) -> State:
 
 
 def minimize(state: State, tolerance: float) -> tuple[State, Float[Tensor, " G"]]:
-    """L-BFGS until every member's gap is a small share of its objective, or its fall too small for the arithmetic.
+    """Run L-BFGS until every member's gap is a small part of its objective, or its fall too small for the arithmetic.
 
     Returns:
         The last state, and the gap of every member.
@@ -286,7 +286,7 @@ def minimize(state: State, tolerance: float) -> tuple[State, Float[Tensor, " G"]
 
 
 def convexity_bound(state: State) -> Float[Tensor, " G"]:
-    """|gradient|^2 / (2 lambda): the gap is no larger (Boyd and Vandenberghe 2004, equation 9.9).
+    """Return |gradient|^2 / (2 lambda): the gap is no larger (Boyd and Vandenberghe 2004, equation 9.9).
 
     The bias is not penalized: there the Hessian is taken to be diag(p) - p p', as where every class has its share p.
     """
@@ -299,7 +299,7 @@ def convexity_bound(state: State) -> Float[Tensor, " G"]:
 def descent(
     state: State, inverse: Float[Tensor, "G 1 R1"]
 ) -> tuple[Float[Tensor, "G C R1"], Float[Tensor, " G"], Float[Tensor, " G"]]:
-    """The two-loop recursion of L-BFGS (Liu and Nocedal 1989) about a scaled diagonal inverse Hessian.
+    """Run the two-loop recursion of L-BFGS (Liu and Nocedal 1989) about a scaled diagonal inverse Hessian.
 
     Returns:
         The direction, the slope along it, and an estimate of the gap: half of gradient times inverse Hessian times
@@ -325,7 +325,7 @@ def descent(
 def scales(
     pairs: list[tuple[Tensor, Tensor]], curved: list[Float[Tensor, " G"]], inverse: Float[Tensor, "G 1 R1"]
 ) -> tuple[Float[Tensor, "G 1 1"], Float[Tensor, "G 1 1"]]:
-    """What multiplies the diagonal inverse Hessian: by the newest pair, and by that of least curvature."""
+    """Return what multiplies the diagonal inverse Hessian: by the newest pair, and by that of least curvature."""
     if not pairs:
         return torch.ones_like(inverse[..., :1]), torch.ones_like(inverse[..., :1])
     y = pairs[-1][1]
@@ -336,14 +336,14 @@ def scales(
 
 
 def ratio(above: Float[Tensor, " G"], below: Float[Tensor, " G"], empty: float = 0.0) -> Float[Tensor, "G 1 1"]:
-    """One number over another where the other is positive, which the pair of a member that stood still is not."""
+    """Divide one number by another where that is positive, which the pair of a member that stood still is not."""
     return torch.where(below > 0, above / below.clamp(min=torch.finfo(below.dtype).tiny), empty)[:, None, None]
 
 
 def line_search(
     state: State, direction: Float[Tensor, "G C R1"], slope: Float[Tensor, " G"], moving: Bool[Tensor, " G"]
 ) -> State:
-    """A step that lowers the loss of every moving member enough; one that finds none stays where it is."""
+    """Search a step that lowers the loss of every moving member enough; one that finds none stays where it is."""
     step, before = moving.to(slope.dtype), state.loss
     allowance = state.problem.grain * before
     for _ in range(MAX_TRIALS):
@@ -356,7 +356,7 @@ def line_search(
 
 
 def take_step(state: State, change: Float[Tensor, "G C R1"], moving: Bool[Tensor, " G"]) -> State:
-    """The state after a change of the weights; of members that do not move nothing is computed."""
+    """Change the weights and compute the new state; of members that do not move nothing is computed."""
     weights, loss, gradient = state.weights + change, state.data_loss.clone(), state.data_gradient.clone()
     loss[moving], gradient[moving] = state.problem.data_terms(weights[moving])
     after = State(state.problem, state.strength, weights, loss, gradient, [])

@@ -79,7 +79,7 @@ def draw_subset(count: int, size: int, seed: int) -> Tensor | None:
 
 
 def statistics(rows: Rows) -> dict[str, float]:
-    """The numbers of one layer."""
+    """Compute the numbers of one layer."""
     found = moments(rows)
     products = found.scatter + found.count * torch.outer(found.mean, found.mean)  # of features that are not centered
     return {
@@ -92,18 +92,18 @@ def statistics(rows: Rows) -> dict[str, float]:
 
 
 def collapsed(output: dict[str, float]) -> bool:
-    """Whether fewer than two directions are in use, or nothing varies."""
+    """Return whether fewer than two directions are in use, or nothing varies."""
     return output["constant_features"] == 1 or output["rankme"] < min(2.0, output["width"])
 
 
 def singular_values(gram: Float[Tensor, "D D"]) -> Float[Tensor, " D"]:
-    """Those of the matrix whose Gram matrix it is; rounding is 0."""
+    """Return the singular values of the matrix whose Gram matrix it is; rounding is 0."""
     values = torch.linalg.eigvalsh(gram)
     return torch.where(values > 1e-16 * values[-1], values, 0.0).sqrt()
 
 
 def rankme(values: Float[Tensor, " D"]) -> float:
-    """The exponential of the entropy of singular values; 0 where there are none above 0.
+    """Return the exponential of the entropy of singular values; 0 where there are none above 0.
 
     >>> round(rankme(torch.tensor([3.0, 3.0, 3.0, 0.0])), 4)
     3.0
@@ -115,7 +115,7 @@ def rankme(values: Float[Tensor, " D"]) -> float:
 
 
 def participation(variance: Float[Tensor, " D"]) -> float:
-    """How many axes of equal variance would be as uneven as these; 0 where nothing varies.
+    """Return how many axes of equal variance would be as uneven as these; 0 where nothing varies.
 
     >>> participation(torch.tensor([2.0, 2.0, 0.0]))
     2.0
@@ -125,7 +125,7 @@ def participation(variance: Float[Tensor, " D"]) -> float:
 
 
 def mean_cosine(rows: Rows) -> float:
-    """The mean cosine of two different samples; samples that are 0 are at right angles to all."""
+    """Return the mean cosine of two different samples; samples that are 0 are at right angles to all."""
     total = torch.zeros(rows.width, dtype=torch.float64, device=rows.features.device)
     own = 0.0
     for piece in rows.pieces():

@@ -42,7 +42,7 @@ class Tagging:
     dtype: Literal["bfloat16", "float32", "float64"] = "float32"
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Choice]]:
-        """What `linear` yields, and `lexical`.
+        """Yield what `linear` yields, and `lexical`.
 
         Raises:
             PretaskError: There are no labels per position, too few of them, or the encoder does not keep positions.
@@ -57,7 +57,7 @@ class Tagging:
         yield "lexical", lexical_accuracy(tokens[0], probe.train.labels, tokens[1], probe.test.labels, probe.classes)
 
     def build_probe_data(self, task: Task, train: Samples, test: Samples, name: str, budget: Budget) -> ProbeData:
-        """Features of all labeled positions with their labels, and which of them are held out."""
+        """Build features of all labeled positions with their labels, and which of them are held out."""
         check_val_fraction("tagging", self.val_fraction)
         where = [samples.labels[name].value >= 0 for samples in (train, test)]
         labels = [samples.labels[name].value[at] for samples, at in zip((train, test), where, strict=True)]
@@ -73,7 +73,7 @@ class Tagging:
 
 
 def draw_sentences(samples: Samples, name: str, max_positions: int, seed: int) -> Samples:
-    """Sentences in an order drawn by the seed, as many as have no more labeled positions than wanted, at least one."""
+    """Draw sentences in an order by the seed, as many as have no more labeled positions than wanted, at least one."""
     count = (samples.labels[name].value >= 0).sum(1)
     if not max_positions or int(count.sum()) <= max_positions:
         return samples
@@ -84,7 +84,7 @@ def draw_sentences(samples: Samples, name: str, max_positions: int, seed: int) -
 
 
 def split_sentences(keep_labeled: Bool[Tensor, " N"], share: float, seed: int) -> Bool[Tensor, " N"]:
-    """Which sentences are held out: the share of those with labels, at least one, by a hash of seed and place.
+    """Choose which sentences are held out: a fraction of those with labels, at least one, by a hash of seed and place.
 
     >>> int(split_sentences(torch.ones(20, dtype=torch.bool), 0.1, seed=0).sum())
     2

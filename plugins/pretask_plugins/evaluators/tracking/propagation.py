@@ -42,7 +42,7 @@ class Propagation:
     temperature: float = 0.1
 
     def __call__(self, features: Iterable[FrameFeatures], first: FrameLabels) -> Iterator[FrameLabels]:
-        """The labels of every frame after the first, one by one.
+        """Yield the labels of every frame after the first, one by one.
 
         Args:
             features: Of every frame, of length 1.
@@ -56,7 +56,7 @@ class Propagation:
             past.append((frame, labels))
 
     def propagate_labels(self, frame: FrameFeatures, context: list[tuple[Tensor, Tensor]]) -> FrameLabels:
-        """The labels of one frame from those of others, block by block."""
+        """Copy the labels of one frame from those of others, block by block."""
         height, width = frame.shape[1:3]
         result = frame.new_zeros(*frame.shape[:3], context[0][1].shape[-1])
         for top in range(0, height, BLOCK):
@@ -72,7 +72,7 @@ class Propagation:
     def near(
         self, block: tuple[slice, slice], window: tuple[slice, slice], frame: FrameFeatures
     ) -> Bool[Tensor, "Q W"]:
-        """Which positions of the window each position of the block may copy from."""
+        """Return which positions of the window each position of the block may copy from."""
         apart = []
         for own, around, side in zip(block, window, frame.shape[1:3], strict=True):
             line = torch.arange(side, device=frame.device)
@@ -83,7 +83,7 @@ class Propagation:
     def copy_labels(
         self, block: Float[Tensor, "B Q D"], window: list[tuple[Tensor, ...]], near: Bool[Tensor, "Q W"]
     ) -> Float[Tensor, "B Q C"]:
-        """The mean label of the positions most like each, by the softmax of their similarity."""
+        """Return the mean label of the positions most like each, by the softmax of their similarity."""
         seen = torch.cat([features.flatten(1, 2) for features, _ in window], 1)  # (B, K W, D)
         known = torch.cat([labels.flatten(1, 2) for _, labels in window], 1)
         similarity = (block @ seen.transpose(1, 2)) / self.temperature

@@ -89,7 +89,7 @@ class Gpt2(nn.Module):
         return found
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
-        """One vector per position, that has seen what came before."""
+        """Return the spec of one vector per position, that has seen what came before."""
         check_vocabulary("gpt2", spec, self.embedding.num_embeddings)
         check_length("gpt2", spec, self.context)
         return FeatureSpec(self.width, spec.shape, spec.views, ("past",))
@@ -128,7 +128,7 @@ class Gpt2(nn.Module):
         return as_features({"past": vectors}, {"past": vectors[:, -1]}, inputs), memory
 
     def embed(self, tokens: Tensor, start: int = 0) -> Float[Tensor, "R L D"]:
-        """Tokens and their positions, counted from `start`, as vectors."""
+        """Embed tokens and their positions, counted from `start`, as vectors."""
         place = torch.arange(start, start + tokens.shape[1], device=tokens.device)
         vectors: Tensor = self.body.drop(self.body.wte(tokens) + self.body.wpe(place))
         return vectors

@@ -83,7 +83,7 @@ class LatentModel(nn.Module):
         )
 
     def posterior(self, features: Features) -> Posterior:
-        """q(z | x), in float32."""
+        """Return q(z | x), in float32."""
         mean, log_variance = upcast(self.to_code(self.readout(features))).chunk(2, -1)
         return Posterior(mean, log_variance)
 

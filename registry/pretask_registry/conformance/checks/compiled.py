@@ -45,7 +45,7 @@ GRADIENT = "the gradient of "
 
 @check("split")
 def compiled_answers_as_eager(case: SplitCase) -> str:
-    """Compiled, it gives what it gives without, with the options of the paper and of every preset."""
+    """Check that, compiled, it gives what it gives without, with the options of the paper and of every preset."""
     tried = 0
     with compiler():
         for name, options in split_options(case.registry, case.registered).items():
@@ -65,7 +65,7 @@ def compiled_answers_as_eager(case: SplitCase) -> str:
 
 @check("task")
 def compiled_step_answers_as_eager(case: TaskCase) -> str:
-    """Compiled, its first step has the loss and gradient that it has without, as in the paper and in every preset."""
+    """Check that its first step, compiled, has the eager loss and gradient, as in the paper and every preset."""
     settings = dict(all_settings(case.registry, case.registered))
     with compiler():
         for name, setting in settings.items():
@@ -94,7 +94,7 @@ def compiler() -> Iterator[None]:
 
 
 def with_small_model(setting: Setting) -> Setting:
-    """The same parts and options, but for a model of its small size."""
+    """Return the same parts and options, but for a model of its small size."""
     return replace(setting, options={**setting.options, "model": setting.parts["model"].component.small})
 
 
@@ -145,7 +145,7 @@ def compare_steps(task: Task, batch: Batch, seed: int, max_error: float) -> str:
 def measure_step(
     task: Task, divide: Callable[..., Any], score: Callable[..., Loss], batch: Batch, seed: int
 ) -> dict[str, Tensor]:
-    """The loss, its parts and the gradient of every parameter, by name; whatever buffers a step moves is put back."""
+    """Measure the loss, its parts and the gradient of every parameter, by name; put back the buffers that moved."""
     network = Score(task)
     network.zero_grad()
     torch.manual_seed(seed)

@@ -19,7 +19,7 @@ DTYPES = {"uint8": torch.uint8, "int64": torch.int64, "float32": torch.float32}
 
 
 def tiny(component: Component) -> bool:
-    """Whether data can be tried: it declares options with which it needs nothing of its user's."""
+    """Return whether data can be tried: it declares options with which it needs nothing of its user's."""
     return bool(component.small)
 
 
@@ -48,7 +48,7 @@ def check_range(part: str, samples: Samples) -> None:
 
 @check("data", when=tiny)
 def labels_are_within_their_names(case: DataCase) -> None:
-    """Every label is the number of a name, or -1; there is one for every sample, and both parts name alike."""
+    """Check that every label is the number of a name, or -1; one for every sample, and both parts name alike."""
     names = []
     for part, samples in case.parts.items():
         names.append({name: labels.names for name, labels in samples.labels.items()})
@@ -62,7 +62,7 @@ def labels_are_within_their_names(case: DataCase) -> None:
 
 @check("data", when=tiny)
 def batches_have_no_labels(case: DataCase) -> None:
-    """A batch holds samples, their numbers, padding and partners, and nothing else; its numbers are their places."""
+    """Check that a batch holds samples, their numbers, padding and partners, no more; its numbers are their places."""
     samples = case.parts["train"]
     batch = samples.batch(torch.arange(min(4, len(samples))), CPU)
     extra = {*vars(batch)} - {field.name for field in fields(Batch)}
@@ -75,7 +75,7 @@ def batches_have_no_labels(case: DataCase) -> None:
 
 @check("data", when=tiny)
 def no_sample_is_in_both_parts(case: DataCase) -> None:
-    """No sample of the test part has the content of one to train on."""
+    """Check that no sample of the test part has the content of one to train on."""
     seen = [{content(row) for row in samples.data} for samples in case.parts.values()]
     both = len(seen[0] & seen[1])
     require(
@@ -84,13 +84,13 @@ def no_sample_is_in_both_parts(case: DataCase) -> None:
 
 
 def content(row: torch.Tensor) -> bytes:
-    """A hash of one sample."""
+    """Return a hash of one sample."""
     return blake2b(row.contiguous().numpy().tobytes(), digest_size=12).digest()
 
 
 @check("data", when=tiny)
 def same_data_every_time(case: DataCase) -> None:
-    """Built again without what was cached, the data and their fingerprints are the same; parts have different ones."""
+    """Check that, built again without what was cached, the data and fingerprints are the same; parts differ."""
     for part, samples in case.parts.items():
         again = case.again[0][part]
         require(samples.fingerprint, f"'{part}' must have a fingerprint of its content; it has none.")
@@ -104,12 +104,12 @@ def same_data_every_time(case: DataCase) -> None:
 
 @check("data", when=tiny)
 def ambient_randomness_is_left_alone(case: DataCase) -> None:
-    """The generators of torch, numpy and random are not moved when the data are made."""
+    """Check that the generators of torch, numpy and random are not moved when the data are made."""
     moved = case.again[1]
     require(not moved, f"Data must be made from Draws and files only; they moved the generator of {moved}.")
 
 
 @check("data", when=tiny)
 def refuses_with_reasons(case: DataCase) -> None:
-    """A part that does not exist raises PretaskError, which says what was needed, what came and what to do."""
+    """Check that an unknown part raises PretaskError, which says what was needed, what came and what to do."""
     check_refusal(lambda: case.built("no such part"), "The part 'no such part'", PretaskError)

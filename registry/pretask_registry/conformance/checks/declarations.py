@@ -35,14 +35,14 @@ SECONDS = 120
 
 @check(PLUGIN, once=True)
 def loads(case: PluginCase) -> None:
-    """The plugin loads, and all that it declares is sound."""
+    """Check that the plugin loads, and all that it declares is sound."""
     problems = " ".join(f"{problem.cause} {problem.fix}" for problem in case.plugin.problems)
     require(case.plugin.state == "ok", f"{case.plugin.name} is {case.plugin.state}: {problems}")
 
 
 @check(PLUGIN, once=True)
 def light_import(case: PluginCase) -> None:
-    """The module that the entry point names imports nothing heavy, so that `pretask list` stays quick."""
+    """Check that the module that the entry point names imports nothing heavy, so that `pretask list` stays quick."""
     module = case.plugin.module
     wrong = imports(case.registry).get(module)
     require(
@@ -53,7 +53,7 @@ def light_import(case: PluginCase) -> None:
 
 
 def imports(registry: Registry) -> dict[str, str]:
-    """What is wrong with importing light modules, by module: all of them in one fresh process, once."""
+    """Find what is wrong with importing light modules, by module: all of them in one fresh process, once."""
     known: dict[str, str] | None = registry.memory.get("imports")
     if known is None:
         modules = [plugin.module for plugin in registry.plugins if plugin.state in ("ok", "partly")]
@@ -68,7 +68,7 @@ def imports(registry: Registry) -> dict[str, str]:
 
 @check(*KINDS, once=True)
 def says_what_it_is(case: Case) -> None:
-    """A component has a summary of one line, and a task names its source."""
+    """Check that a component has a summary of one line, and a task names its source."""
     summary = case.component.summary
     require(summary and "\n" not in summary, f"{case.id} must have a summary of one line; it has {summary!r}.")
     named = case.kind != "task" or case.component.source
@@ -77,7 +77,7 @@ def says_what_it_is(case: Case) -> None:
 
 @check(*PARTS, once=True)
 def resolves(case: Case) -> None:
-    """The implementation can be imported, and its small options exist and are of their types."""
+    """Check that the implementation can be imported, and its small options exist and are of their types."""
     small = case.component.small
     needed = [name for name, option in options_of(case.registered).items() if option.default is REQUIRED]
     if case.kind == "data" and not small and needed:

@@ -32,7 +32,7 @@ PNG = b"\x89PNG"
 
 @check("evaluator")
 def yields_names_with_numbers(case: EvaluatorCase) -> None:
-    """It yields pairs of a name and a finite number, items (one bool for each thing tested), a choice or a figure."""
+    """Check that it yields pairs of name and finite number, items (a bool per tested thing), a choice or a figure."""
     yielded = case.tried.yielded
     require(numbers(yielded), "An evaluator must yield at least one number; it yielded none.")
     for name, value in yielded:
@@ -52,7 +52,7 @@ def yields_names_with_numbers(case: EvaluatorCase) -> None:
 
 @check("evaluator")
 def task_is_left_as_it_was(case: EvaluatorCase) -> None:
-    """Weights, running statistics and training mode of the task are what they were, and so are ambient generators."""
+    """Check that weights, running statistics and training mode of the task and ambient generators stay as they were."""
     task = case.tried.task
     before = parameters_of(task.model, task.objective)
     moved = second_run(case)[1]
@@ -64,7 +64,7 @@ def task_is_left_as_it_was(case: EvaluatorCase) -> None:
 
 @check("evaluator")
 def same_seed_same_numbers(case: EvaluatorCase) -> None:
-    """Measured again with the same seed, all numbers are the same, whatever the ambient seed."""
+    """Check that, measured again with the same seed, all numbers are the same, whatever the ambient seed."""
     ours, theirs = numbers(case.tried.yielded), numbers(second_run(case)[0])
     require(ours.keys() == theirs.keys(), f"The same numbers must come again; {sorted(ours.keys() ^ theirs.keys())}.")
     for name, value in ours.items():
@@ -73,7 +73,7 @@ def same_seed_same_numbers(case: EvaluatorCase) -> None:
 
 
 def second_run(case: EvaluatorCase) -> tuple[Yielded, str]:
-    """What it yields of the task in training mode under another ambient seed, and the generators that it moved.
+    """Measure the task once more, in training mode under another ambient seed, and name the generators that moved.
 
     It is remembered for the next check.
     """
@@ -87,7 +87,7 @@ def second_run(case: EvaluatorCase) -> tuple[Yielded, str]:
 
 
 def right_of(case: EvaluatorCase, yielded: Yielded) -> torch.Tensor:
-    """What was right, of every test sample or of every labelled position.
+    """Return what was correct, of every test sample or of every labeled position.
 
     Raises:
         Skip: The evaluator yields nothing of that kind.
@@ -102,7 +102,7 @@ def right_of(case: EvaluatorCase, yielded: Yielded) -> torch.Tensor:
 
 
 def scores(case: EvaluatorCase, yielded: Yielded) -> dict[str, float]:
-    """The accuracies that it yields.
+    """Return the accuracies that it yields.
 
     Raises:
         Skip: There is none.
@@ -114,13 +114,13 @@ def scores(case: EvaluatorCase, yielded: Yielded) -> dict[str, float]:
 
 
 def of_encoders(component: Component) -> bool:
-    """Whether an evaluator measures the encoder, as those do that learn from labels."""
+    """Return whether an evaluator measures the encoder, as those do that learn from labels."""
     return bool(component.traits["needs"] == "encoder")
 
 
 @check("evaluator", when=of_encoders)
 def test_part_teaches_nothing(case: EvaluatorCase) -> None:
-    """Other content and labels in half of the test rows change nothing that is said of the other half, nor chosen."""
+    """Check that other content and labels in half of the test rows change no result of the other half, no choice."""
     data, ours = case.tried.data, case.tried.yielded
     one, rows = right_of(case, ours), torch.arange(len(data.test)) % 2 > 0
     theirs = case.tried.again(replace(data, test=poisoned(data.test, rows)))
@@ -133,7 +133,7 @@ def test_part_teaches_nothing(case: EvaluatorCase) -> None:
 
 
 def untouched(case: EvaluatorCase, rows: torch.Tensor, count: int) -> torch.Tensor:
-    """Which of so many items belong to rows that were left alone."""
+    """Return which of so many items belong to rows that were left alone."""
     for labels in case.tried.data.test.labels.values():
         where = labels.value >= 0
         if int(where.sum()) == count:
@@ -151,7 +151,7 @@ def check_read(case: EvaluatorCase, found: dict[str, float]) -> None:
 
 @check("evaluator", when=of_encoders)
 def noise_scores_at_chance(case: EvaluatorCase) -> None:
-    """Where labels have nothing to do with the samples, no accuracy is above chance."""
+    """Check that where labels have nothing to do with the samples, no accuracy is above chance."""
     data = case.tried.data
     scores(case, case.tried.yielded)
     noise = replace(data, train=relabelled(data.train, "noise"), test=relabelled(data.test, "other noise"))
@@ -165,7 +165,7 @@ def noise_scores_at_chance(case: EvaluatorCase) -> None:
 
 @check("evaluator", when=of_encoders)
 def clear_signal_is_found(case: EvaluatorCase) -> None:
-    """Two classes that a line can tell in the encoder's features are told."""
+    """Check that two classes that a line can tell apart in the encoder's features are told apart."""
     scores(case, case.tried.yielded)
     found = scores(case, case.tried.again(planted(case.tried)))
     check_read(case, found)

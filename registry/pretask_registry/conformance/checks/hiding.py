@@ -30,7 +30,7 @@ SMALL = 0.02  # of the deviation of an answer: less is no other answer
 
 @check("split", when=lambda component: component.traits["hidden"])
 def hidden_stays_hidden(case: SplitCase) -> None:
-    """Whatever moves an answer must not all show in what that answer may see of x."""
+    """Check that what moves an answer does not all show in what that answer may see of x."""
     for name, spec in case.specs[1].items():
         trial = hidden = torch.zeros((), dtype=torch.bool)
         for moved in moves(case):
@@ -49,7 +49,7 @@ def hidden_stays_hidden(case: SplitCase) -> None:
 
 @check("split", when=lambda component: component.traits["hidden"])
 def what_is_erased_holds_nothing(case: SplitCase) -> None:
-    """Where `visible` is False, x does not change with the hidden content of t."""
+    """Check that where `visible` is False, x does not change with the hidden content of t."""
     moved = next(moves(case))
     for name, spec in case.specs[1].items():
         leak = moved.leaks(name, spec)
@@ -74,7 +74,7 @@ class Moved:
 
     @classmethod
     def by(cls, case: SplitCase, batch: Batch, changed: Tensor) -> "Moved":
-        """What changed samples (B, E, ...) give, beside what they gave before."""
+        """Return what changed samples (B, E, ...) give, beside what they gave before."""
         size, count = changed.shape[:2]
         before, after = case(batch), case(repeated(batch, changed))
         spec = case.specs[0]
@@ -87,13 +87,13 @@ class Moved:
         return cls(x, answers, None if visible is None else visible[:, None], spec.ordered)
 
     def of(self, name: str, spec: TargetSpec) -> tuple[Tensor, Tensor]:
-        """At which answers (B, V or 1, *grid) some change moves the answer, and one of these leaves what it sees."""
+        """Return at which answers (B, V or 1, *grid) a change moves the answer, and one leaves what it sees."""
         moved = self.answers[name]
         unseen = ~self.seen(spec, moved)
         return moved.any(1), (moved & unseen).any(1)
 
     def seen(self, spec: TargetSpec, moved: Tensor) -> Tensor:
-        """Whether a change moves what each answer may see of x, in the shape of the answers or broadcast to it."""
+        """Return whether a change moves what each answer may see of x, in the answers' shape or broadcast to it."""
         if spec.sees == "all":
             return self.x.flatten(2).any(2).view(*self.x.shape[:2], *[1] * (moved.ndim - 2))
         line = self.x.any(2) if spec.grid else self.x.flatten(3).any(3)  # (B, E, L), or (B, E, V) of ordered views
@@ -104,7 +104,7 @@ class Moved:
         return places.view(*places.shape, *[1] * (moved.ndim - places.ndim))
 
     def leaks(self, name: str, spec: TargetSpec) -> int:
-        """Places that are not visible, where the same change moves x and the answer at that place."""
+        """Return places that are not visible, where the same change moves x and the answer at that place."""
         moved = self.answers[name]
         visible = self.visible
         if visible is None or moved.shape[3:] != self.x.shape[3:] or spec.sees != "all":
@@ -113,7 +113,7 @@ class Moved:
 
 
 def moved_x(before: Inputs, after: Inputs, size: int, count: int, tokens: bool) -> Tensor:
-    """Where x moved noticeably, (B, E, V, ...): positions of tokens or sound, pixels of images."""
+    """Return where x moved noticeably, (B, E, V, ...): positions of tokens or sound, pixels of images."""
     one, other = before.data[:, None].float(), after.data.view(size, count, *after.data.shape[1:]).float()
     moved = (other - one).abs()
     moved = moved > 0 if tokens else moved > SHOWS * before.data.float().std().clamp(min=1e-6)
@@ -123,7 +123,7 @@ def moved_x(before: Inputs, after: Inputs, size: int, count: int, tokens: bool) 
 
 
 def moved_answer(before: Target, after: Target, spec: TargetSpec, size: int, count: int) -> Tensor:
-    """Where an answer moved that is asked before and after, (B, E, V or 1, *grid)."""
+    """Return where an answer moved that is valid before and after, (B, E, V or 1, *grid)."""
     one, other = before.value[:, None].float(), after.value.view(size, count, *after.value.shape[1:]).float()
     moved = (other - one).abs()
     scale = before.value.float().std().clamp(min=1e-6) if before.value.is_floating_point() else 0.0
@@ -138,7 +138,7 @@ def moved_answer(before: Target, after: Target, spec: TargetSpec, size: int, cou
 
 
 def repeated(batch: Batch, changed: Tensor) -> Batch:
-    """A batch of changed samples: B times E of them, each with the number, padding and partners of its original."""
+    """Make a batch of changed samples: B times E of them, with the number, padding and partners of the original."""
     count = changed.shape[1]
     return Batch(
         changed.flatten(0, 1),
@@ -149,7 +149,7 @@ def repeated(batch: Batch, changed: Tensor) -> Batch:
 
 
 def moves(case: SplitCase) -> Iterator[Moved]:
-    """What changes do, one kind of change after the other; what was found once is remembered for the next check."""
+    """Return what changes do, one kind of change after the other; remembered for the next check."""
     known: list[Moved] = case.memory.setdefault("moves", [])
     yield from known
     batch = case.batch(FEWER if case.samples.data.ndim == 5 else SAMPLES)
@@ -160,7 +160,7 @@ def moves(case: SplitCase) -> Iterator[Moved]:
 
 
 def changes(case: SplitCase, batch: Batch) -> Iterator[Tensor]:
-    """Samples (B, E, ...) with one piece changed in each: by another sample's content, then in colour alone."""
+    """Yield samples (B, E, ...) with one piece changed in each: by another sample's content, then in color alone."""
     masks = pieces(tuple(batch.data.shape[1:]), batch.data.ndim > 3)  # (E, ...)
     other = case.samples.data[(batch.index + 7) % len(case.samples)]
     yield torch.where(masks[None], other[:, None], batch.data[:, None])
@@ -169,7 +169,7 @@ def changes(case: SplitCase, batch: Batch) -> Iterator[Tensor]:
 
 
 def pieces(shape: tuple[int, ...], pictures: bool) -> Tensor:
-    """Masks (E, ...) of pieces of a sample: places of a sequence, squares of an image, or squares of each frame."""
+    """Return masks (E, ...) of a sample's pieces: places of a sequence, squares of an image or of each frame."""
     axes = (*range(len(shape) - 3), len(shape) - 2, len(shape) - 1) if pictures else (0,)
     masks = torch.ones(1, *shape, dtype=torch.bool)
     for axis in axes:
@@ -184,7 +184,7 @@ def pieces(shape: tuple[int, ...], pictures: bool) -> Tensor:
 
 
 def metamers(images: Tensor) -> Tensor:
-    """Other colours of nearly the same lightness, for every pixel (..., 3, H, W): the nearest in luminance of 4,096."""
+    """Find other colors of nearly equal lightness for every pixel (..., 3, H, W): the nearest in luminance of 4,096."""
     palette = torch.cartesian_prod(*[torch.arange(8, 256, 16)] * 3).to(torch.uint8)
     found, order = luminance(palette.float(), -1).sort()
     wanted = luminance(images.float(), -3).contiguous()
@@ -193,7 +193,7 @@ def metamers(images: Tensor) -> Tensor:
 
 
 def luminance(colours: Tensor, axis: int) -> Tensor:
-    """Y of sRGB colours, bytes along an axis: what lightness is a function of."""
+    """Return Y of sRGB colors, bytes along an axis: what lightness is a function of."""
     linear = ((colours / 255 + 0.055) / 1.055).clamp(min=0.04) ** 2.4
     red, green, blue = linear.unbind(axis)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
@@ -201,7 +201,7 @@ def luminance(colours: Tensor, axis: int) -> Tensor:
 
 @check("split", when=lambda component: any("categories" in kinds for kinds in component.traits["targets"].values()))
 def no_shortcut_solves_it(case: SplitCase) -> str | None:
-    """Low-level statistics of x do not solve the pretext task; how far they come is told beside chance."""
+    """Check that low-level statistics of x do not solve the pretext task; how far they come is shown beside chance."""
     if not list(trial(case.specs[1])):
         return None
     try:
@@ -220,7 +220,7 @@ def no_shortcut_solves_it(case: SplitCase) -> str | None:
 
 
 def neutral(case: SplitCase) -> tuple[Samples, Samples]:
-    """Samples to look for shortcuts on: canned where there are some, else the tiny data of the modality."""
+    """Return samples to look for shortcuts on: canned where there are some, else the tiny data of the modality."""
     if case.where in OBSERVED:
         return neutral_samples(case.where, 192), neutral_samples(case.where, 96, 1_000_000)
     half = len(case.samples) // 2

@@ -27,7 +27,7 @@ LEARNED = 0.5  # of the nats of a blind guess
 
 @check("model")
 def features_are_what_they_are_said_to_be(case: ModelCase) -> None:
-    """Streams, width, grid and views are those of features(spec), finite; the last layer is the output."""
+    """Check that streams, width, grid and views are those of features(spec), finite; the last layer is the output."""
     promised, made = case.model.features(case.spec), encoded(case, case.inputs, layers=True)
     require(set(promised.streams) <= set(made.streams), f"It offers {promised.streams}; it made {tuple(made.streams)}.")
     declared = case.component.traits["streams"]
@@ -53,7 +53,7 @@ def features_are_what_they_are_said_to_be(case: ModelCase) -> None:
 
 @check("model")
 def summary_of_positions_or_its_own(case: ModelCase) -> None:
-    """Every layer's pooled vector is the mean or one of its positions, unless `own_pooled` is set."""
+    """Check that every layer's pooled vector is the mean or one of its positions, unless `own_pooled` is set."""
     made = encoded(case, case.inputs, layers=True)
     for number, layer in enumerate(made.layers, start=1):
         for sight, pooled in layer.pooled.items():
@@ -69,20 +69,20 @@ def summary_of_positions_or_its_own(case: ModelCase) -> None:
 
 
 def encoded(case: ModelCase, inputs: Inputs, layers: bool = False) -> Features:
-    """Features of inputs in evaluation, by a model that no check changes."""
+    """Compute the features of inputs in evaluation, by a model that no check changes."""
     with torch.no_grad():
         features: Features = case.model(inputs, layers=layers)
     return features
 
 
 def streams_of(features: Features) -> dict[str, Tensor]:
-    """Streams and pooled vectors by name."""
+    """Return streams and pooled vectors by name."""
     return dict(named_tensors({"stream": features.streams, "summary": features.pooled}))
 
 
 @check("model")
 def reads_every_view_size_of_the_whole(case: ModelCase) -> None:
-    """It can be built from the specs of x and of the undivided sample, without memory, and says the same of both."""
+    """Check that it can be built from the specs of x and of undivided samples, without memory, with equal specs."""
     with torch.device("meta"):
         model = case.built(case.spec, case.spec)
         promised = model.features(case.spec)
@@ -91,7 +91,7 @@ def reads_every_view_size_of_the_whole(case: ModelCase) -> None:
 
 @check("model")
 def runs_on_the_meta_device(case: ModelCase) -> None:
-    """It runs where there are shapes but no numbers, so everything that it makes is where its inputs are."""
+    """Check that it runs where there are shapes but no numbers, so everything that it makes is where its inputs are."""
     with torch.device("cpu"):
         model = case.make().to("meta").eval()
     with torch.no_grad():
@@ -102,7 +102,7 @@ def runs_on_the_meta_device(case: ModelCase) -> None:
 
 @check("model")
 def a_sample_stands_alone(case: ModelCase) -> None:
-    """At evaluation the features of a sample do not depend on what else is in its batch, nor on chance."""
+    """Check that, at evaluation, the features of a sample do not depend on what else is in its batch, nor on chance."""
     whole, few = encoded(case, case.inputs), encoded(case, rows_of(case.inputs, slice(0, 3)))
     ours = {name: stream[:3] for name, stream in streams_of(whole).items()}
     other = difference(ours, streams_of(few), CLOSE)
@@ -113,14 +113,14 @@ def a_sample_stands_alone(case: ModelCase) -> None:
 
 
 def rows_of(inputs: Inputs, pick: slice) -> Inputs:
-    """Some samples."""
+    """Take some samples."""
     made: Inputs = mapped(inputs, lambda tensor: tensor[pick])
     return made
 
 
 @check("model")
 def inputs_are_not_changed(case: ModelCase) -> None:
-    """The inputs are as they were afterwards."""
+    """Check that the inputs are as they were afterwards."""
     before = frozen(case.inputs)
     encoded(case, case.inputs)
     other = difference(before, dict(named_tensors(case.inputs)), 0.0)
@@ -129,8 +129,7 @@ def inputs_are_not_changed(case: ModelCase) -> None:
 
 @check("model")
 def sees_no_more_than_it_says(case: ModelCase) -> None:
-    """Features of the past do not change with what comes later, of the future with what was before, of the present
-    with either."""
+    """Check that features of the past follow nothing later, of the future nothing earlier, of the present neither."""
     narrow = [sees for sees in case.model.features(case.spec).streams if sees != "all"]
     line = length_of(case)
     if not narrow or line < 2:
@@ -148,20 +147,20 @@ def sees_no_more_than_it_says(case: ModelCase) -> None:
 
 
 def length_of(case: ModelCase) -> int:
-    """Places along the ordered axis: views of a clip, positions of a sequence."""
+    """Count the places along the ordered axis: views of a clip, positions of a sequence."""
     if case.spec.ordered and case.spec.views > 1:
         return case.spec.views
     return case.spec.shape[0] if case.spec.modality in ("text", "audio") else 1
 
 
 def allowed(sight: str, place: int, line: int) -> Iterator[int]:
-    """The places whose features must not change with one place of x."""
+    """Yield the places whose features must not change with one place of x."""
     past, future = range(place), range(place + 1, line)
     yield from {"past": past, "future": future, "present": (*past, *future)}[sight]
 
 
 def changed_at(case: ModelCase, place: int) -> Inputs:
-    """The inputs with other content at one place of the ordered axis."""
+    """Return the inputs with other content at one place of the ordered axis."""
     data = case.inputs.data.clone()
     if case.spec.views > 1:
         data[:, place] = data[:, place].roll(1, 0)
@@ -171,13 +170,13 @@ def changed_at(case: ModelCase, place: int) -> Inputs:
 
 
 def at(case: ModelCase, stream: Tensor, place: int) -> Tensor:
-    """The features at one place of the ordered axis."""
+    """Return the features at one place of the ordered axis."""
     return stream[:, place] if case.spec.views > 1 else stream[:, :, place]
 
 
 @check("model", when=lambda component: bool({"text", "audio"} & component.traits["modality"]))
 def padding_is_not_read(case: ModelCase) -> None:
-    """What stands where `present` is False does not change the features of what is present, nor the pooled vector."""
+    """Check that what stands where `present` is False changes no feature of what is present, nor the pooled vector."""
     if case.where not in ("text", "audio"):
         return
     line = case.spec.shape[0]
@@ -199,7 +198,7 @@ def padding_is_not_read(case: ModelCase) -> None:
 
 @check("model")
 def gradient_reaches_every_parameter(case: ModelCase) -> None:
-    """Every parameter that asks for a gradient gets one."""
+    """Check that every parameter that wants a gradient gets one."""
     model = nudged(case.make().train())
     made = model(case.inputs)
     weights = [
@@ -212,7 +211,7 @@ def gradient_reaches_every_parameter(case: ModelCase) -> None:
 
 
 def nudged(model: nn.Module) -> nn.Module:
-    """The model a step away from where it began: a residual branch that begins at 0 passes no gradient on."""
+    """Return the model a step away from where it began: a residual branch that begins at 0 passes no gradient on."""
     with torch.no_grad():
         for number, parameter in enumerate(model.parameters()):
             parameter.add_(0.01 * torch.arange(parameter.numel()).add(number).cos().view(parameter.shape))
@@ -220,13 +219,13 @@ def nudged(model: nn.Module) -> nn.Module:
 
 
 def reached(parameter: nn.Parameter) -> bool:
-    """Whether a gradient has come that is not all 0."""
+    """Return whether a gradient has come that is not all 0."""
     return parameter.grad is not None and bool(parameter.grad.any())
 
 
 @check("model")
 def learns_eight_samples_by_heart(case: ModelCase) -> None:
-    """With a linear head on its pooled vector it learns a label for each of eight samples in a few steps."""
+    """Check that, with a linear head on its pooled vector, it learns a label for each of eight samples soon."""
     model = case.make().train()
     width = sum(vectors.flatten(1).shape[1] for vectors in encoded(case, case.inputs).pooled.values())
     torch.manual_seed(case.seed)
@@ -247,7 +246,7 @@ def learns_eight_samples_by_heart(case: ModelCase) -> None:
 
 @check("model")
 def finite_in_bfloat16(case: ModelCase) -> None:
-    """Features and gradients are finite under bfloat16 autocast."""
+    """Check that features and gradients are finite under bfloat16 autocast."""
     model = case.make().train()
     with torch.autocast("cpu", torch.bfloat16):
         made = model(rows_of(case.inputs, slice(0, 2)))
@@ -264,7 +263,7 @@ def finite_in_bfloat16(case: ModelCase) -> None:
 
 @check("model")
 def weights_can_be_saved(case: ModelCase) -> None:
-    """Another model that loads its state_dict gives the same features: nothing that matters is kept elsewhere."""
+    """Check that another model that loads its state_dict gives the same features: nothing else matters."""
     trained = case.make().train()
     trained(case.inputs)  # moves running statistics
     for parameter in trained.parameters():
@@ -276,21 +275,21 @@ def weights_can_be_saved(case: ModelCase) -> None:
 
 
 def compare(one: nn.Module, two: nn.Module, inputs: Inputs) -> str:
-    """What differs between the features of two models."""
+    """Return what differs between the features of two models."""
     with torch.no_grad():
         return difference(streams_of(one(inputs)), streams_of(two(inputs)), CLOSE)
 
 
 @check("model")
 def same_seed_same_weights(case: ModelCase) -> None:
-    """Initial weights follow from the ambient seed, as compose sets it."""
+    """Check that initial weights follow from the ambient seed, as compose sets it."""
     other = difference(parameters_of(case.make()), parameters_of(case.make()), 0.0)
     require(not other, f"The same seed must give the same weights; {other}.")
 
 
 @check("model", once=True)
 def refuses_with_reasons(case: ModelCase) -> None:
-    """Inputs that cannot be read raise Incompatible, which says what was needed, what came and what to do."""
+    """Check that unreadable inputs raise Incompatible, which says what was needed, what came and what to do."""
     foreign = [modality for modality in OBSERVED if modality not in case.component.traits["modality"]]
     if not foreign:
         raise Skip("It reads every modality that there is tiny data of, so none can be refused.")

@@ -28,19 +28,19 @@ POINTS = ("reference",)  # kinds of which what weighs 0 is given, and may be poi
 
 
 def alone(component: Any) -> bool:
-    """Whether an objective scores a sample by itself."""
+    """Return whether an objective scores a sample by itself."""
     return not component.traits["targets"] & set(COMPARES)
 
 
 def loss_of(trial: Trial, features: Features | None = None, targets: Targets | None = None, seed: int = 0) -> Loss:
-    """The objective's score, of the batch unless something else is given."""
+    """Compute the objective's score, of the batch unless something else is given."""
     loss: Loss = trial.task.objective(features or trial.features, targets or trial.targets, trial.draws(seed))
     return loss
 
 
 @check("objective")
 def loss_is_a_number(case: ObjectiveCase) -> None:
-    """The total is one finite float32, parts are finite numbers, and chance names some of them."""
+    """Check that the total is one finite float32, parts are finite numbers, and chance names some of them."""
     for trial in case.tasks:
         loss = loss_of(trial)
         fits = loss.total.shape == () and loss.total.dtype == torch.float32 and bool(loss.total.isfinite())
@@ -54,7 +54,7 @@ def loss_is_a_number(case: ObjectiveCase) -> None:
 
 @check("objective")
 def same_draws_same_loss(case: ObjectiveCase) -> None:
-    """The loss follows from features, targets and Draws; ambient generators are neither read nor moved."""
+    """Check that the loss follows from features, targets and Draws; ambient generators are neither read nor moved."""
     for trial in case.tasks:
         found = []
         for seed in (1, 2):
@@ -68,7 +68,7 @@ def same_draws_same_loss(case: ObjectiveCase) -> None:
 
 @check("objective")
 def nothing_is_changed(case: ObjectiveCase) -> None:
-    """Features and targets are as they were afterwards."""
+    """Check that features and targets are as they were afterwards."""
     for trial in case.tasks:
         before = frozen((trial.features, trial.targets))
         loss_of(trial)
@@ -79,7 +79,7 @@ def nothing_is_changed(case: ObjectiveCase) -> None:
 
 @check("objective")
 def gradient_reaches_every_parameter(case: ObjectiveCase) -> None:
-    """A gradient reaches every parameter of the objective, and the features that it reads."""
+    """Check that a gradient reaches every parameter of the objective, and the features that it reads."""
     for trial in case.tasks:
         objective = nudged(trial.task.objective)
         objective.zero_grad(set_to_none=True)
@@ -99,7 +99,7 @@ def gradient_reaches_every_parameter(case: ObjectiveCase) -> None:
 
 
 def leaves(features: Features) -> Features:
-    """The same features, of which gradients can be asked."""
+    """Return the same features, as leaves that take gradients."""
     streams, pooled = (
         mapped(tensors, lambda tensor: tensor.detach().clone().requires_grad_())
         for tensors in (features.streams, features.pooled)
@@ -108,7 +108,7 @@ def leaves(features: Features) -> Features:
 
 
 def gradients(trial: Trial, features: Features, targets: Targets | None = None) -> dict[str, Tensor]:
-    """The gradient of the total by every feature."""
+    """Return the gradient of the total by every feature."""
     mine = leaves(features)
     loss_of(trial, mine, targets).total.backward()  # type: ignore[no-untyped-call]
     every = named_tensors((mine.streams, mine.pooled))
@@ -117,7 +117,7 @@ def gradients(trial: Trial, features: Features, targets: Targets | None = None) 
 
 @check("objective", when=alone)
 def a_batch_twice_costs_the_same(case: ObjectiveCase) -> None:
-    """The loss is a mean over samples: a batch with every sample twice costs what it did."""
+    """Check that the loss is a mean over samples: a batch with every sample twice costs what it did."""
     for trial in case.tasks:
         twice = mapped((trial.features, trial.targets, trial.batch), lambda tensor: torch.cat([tensor, tensor]))
         once = loss_of(trial).total.detach()
@@ -127,7 +127,7 @@ def a_batch_twice_costs_the_same(case: ObjectiveCase) -> None:
 
 @check("objective", when=alone)
 def a_sample_is_scored_by_itself(case: ObjectiveCase) -> None:
-    """What a sample's loss pulls at does not depend on the other samples of the batch."""
+    """Check that what a sample's loss pulls at does not depend on the other samples of the batch."""
     for trial in case.tasks:
         size = len(trial.batch)
         other = mapped(trial.features, others_changed)
@@ -140,13 +140,13 @@ def a_sample_is_scored_by_itself(case: ObjectiveCase) -> None:
 
 
 def others_changed(tensor: Tensor) -> Tensor:
-    """The same with other floats in all rows but the first."""
+    """Return the same with other floats in all rows but the first."""
     return torch.cat([tensor[:1], 1.5 * tensor[1:].flip(-1)]) if tensor.is_floating_point() else tensor
 
 
 @check("objective", when=lambda component: not component.traits["targets"] & {*COMPARES, *POINTS})
 def what_weighs_nothing_does_not_matter(case: ObjectiveCase) -> None:
-    """An answer of weight 0 changes neither the loss nor what it pulls at, and what weighs more pulls more."""
+    """Check that an answer of weight 0 changes neither loss nor gradient, and what weighs more pulls more."""
     for trial in case.tasks:
         kept = torch.arange(len(trial.batch)) % 2
         targets = {name: weighed(target, trial.specs[name], kept) for name, target in trial.targets.items()}
@@ -160,33 +160,33 @@ def what_weighs_nothing_does_not_matter(case: ObjectiveCase) -> None:
 
 
 def latent(trial: Trial) -> bool:
-    """Whether something besides the answers is scored, such as a code's length."""
+    """Return whether something besides the answers is scored, such as a code's length."""
     return len(loss_of(trial).parts) > 0 and any("kl" in name for name in loss_of(trial).parts)
 
 
 def attached(objective: Any, trial: Trial) -> Any:
-    """The objective, after it has met the model where it wants to."""
+    """Attach the objective to the model where it wants to, and return it."""
     if isinstance(objective, Attaches):
         objective.attach(copy.deepcopy(trial.task.model))
     return objective
 
 
 def weighed(target: Target, spec: TargetSpec, kept: Tensor) -> Target:
-    """The target with weight 0 on every second sample."""
+    """Return the target with weight 0 on every second sample."""
     places = (len(kept), *(() if spec.views is None else (spec.views,)), *spec.grid)
     weight = torch.ones(places) if target.weight is None else target.weight
     return replace(target, weight=weight * kept.view(-1, *[1] * (weight.ndim - 1)))
 
 
 def changed(target: Target, kept: Tensor) -> Target:
-    """The target with other answers wherever the weight is 0."""
+    """Return the target with other answers wherever the weight is 0."""
     mask = kept.view(-1, *[1] * (target.value.ndim - 1)) > 0
     return replace(target, value=target.value.where(mask, target.value.roll(1, 0).flip(-1)))
 
 
 @check("objective")
 def reads_no_wider_than_allowed(case: ObjectiveCase) -> None:
-    """A target that may see the past only is never read from a stream that sees more."""
+    """Check that a target that may see the past only is never read from a stream that sees more."""
     for trial in case.tasks:
         spec = next(iter(trial.specs.values()))
         if not spec.grid or len(spec.grid) != 1 or len(trial.specs) > 1:
@@ -200,7 +200,7 @@ def reads_no_wider_than_allowed(case: ObjectiveCase) -> None:
 
 
 def poisoned(features: Features, sees: str, wider: tuple[str, ...]) -> tuple[Features, tuple[str, ...]]:
-    """Features with a stream for the allowed sight, and with NaN in all streams that see more."""
+    """Return features with a stream for the allowed sight, and with NaN in all streams that see more."""
     stream, pooled = next(iter(features.streams.values())), next(iter(features.pooled.values()))
     nan = float("nan")
     streams = {sees: stream, **{sight: torch.full_like(stream, nan) for sight in wider}}
@@ -209,7 +209,7 @@ def poisoned(features: Features, sees: str, wider: tuple[str, ...]) -> tuple[Fea
 
 
 def offered_spec(trial: Trial, features: Features, offered: tuple[str, ...]) -> FeatureSpec | None:
-    """The spec of features with these streams."""
+    """Return the spec of features with these streams."""
     stream = next(iter(features.streams.values()))
     return FeatureSpec(stream.shape[-1], tuple(features.grid), stream.shape[1], offered)  # type: ignore[arg-type]
 
@@ -234,7 +234,7 @@ def check_blind(
 
 @check("objective", when=lambda component: not component.traits["bottleneck"])
 def refuses_what_x_shows(case: ObjectiveCase) -> None:
-    """Without a bottleneck, a target that x still shows is refused, with the reason."""
+    """Check that, without a bottleneck, a target that x still shows is refused, with the reason."""
     for trial in case.tasks:
         shown = {name: replace(spec, hidden=False) for name, spec in trial.specs.items()}
         spec = trial.task.model.features(trial.task.split.spec(trial.task.observed)[0])
@@ -250,13 +250,13 @@ class Smell(TargetSpec):
 
 @check("objective", once=True)
 def refuses_with_reasons(case: ObjectiveCase) -> None:
-    """A kind of target that nobody scores raises Incompatible, which says what was needed, what came and what to do."""
+    """Check that an unknown kind of target raises Incompatible, saying what was needed, what came and what to do."""
     check_refusal(lambda: case.built(FeatureSpec(8), {"smell": Smell()}), "A target of an unknown kind")
 
 
 @check("objective")
 def runs_on_the_meta_device(case: ObjectiveCase) -> None:
-    """It runs where there are shapes but no numbers, so everything that it makes is where the features are."""
+    """Check that it runs where there are shapes but no numbers, so all that it makes is where the features are."""
     for trial in case.tasks:
         spec = trial.task.model.features(trial.task.split.spec(trial.task.observed)[0])
         objective = attached(case.built(spec, trial.specs), trial).to("meta")
@@ -267,7 +267,7 @@ def runs_on_the_meta_device(case: ObjectiveCase) -> None:
 
 @check("objective")
 def finite_in_bfloat16(case: ObjectiveCase) -> None:
-    """The loss is finite, and float32, under bfloat16 autocast."""
+    """Check that the loss is finite, and float32, under bfloat16 autocast."""
     for trial in case.tasks:
         with torch.autocast("cpu", torch.bfloat16):
             loss = loss_of(trial, mapped(trial.features, lambda t: t.bfloat16() if t.is_floating_point() else t))
@@ -277,7 +277,7 @@ def finite_in_bfloat16(case: ObjectiveCase) -> None:
 
 @check("objective")
 def weights_can_be_saved(case: ObjectiveCase) -> None:
-    """Another objective that loads its state_dict gives the same loss."""
+    """Check that another objective that loads its state_dict gives the same loss."""
     for trial in case.tasks:
         nudged(trial.task.objective)
         spec = trial.task.model.features(trial.task.split.spec(trial.task.observed)[0])
@@ -292,7 +292,7 @@ def weights_can_be_saved(case: ObjectiveCase) -> None:
 
 @check("objective")
 def guesses_every_target(case: ObjectiveCase) -> None:
-    """predict gives a finite guess of every target, a row for each sample."""
+    """Check that `predict` gives a finite prediction of every target, a row for each sample."""
     for trial in case.tasks:
         with torch.no_grad():
             guess = trial.task.objective.predict(trial.features)

@@ -48,7 +48,7 @@ ROOM = 3.0  # by which an image may leave [0, 1]: a patch may be brought to its 
 
 @check("split")
 def declares_what_it_makes(case: SplitCase) -> None:
-    """The declared kinds of targets, sights, views, x's modality and `hidden` are those of the specs."""
+    """Check that the declared kinds of targets, sights, views, x's modality and `hidden` are those of the specs."""
     (spec, targets), traits = case.specs, case.component.traits
     kinds = {spec.kind for spec in targets.values()}
     require(
@@ -65,20 +65,20 @@ def declares_what_it_makes(case: SplitCase) -> None:
 
 
 def describe_mismatch(case: SplitCase, trait: str, declared: object, found: object) -> str:
-    """The message for a trait that is not true."""
+    """Format the message for a trait that is not true."""
     return f"{case.id} declares {trait} = {declared}; its spec says {found}. Correct the declaration."
 
 
 @check("split")
 def x_is_what_spec_says(case: SplitCase) -> None:
-    """x has the shape, the views and the type of its InputSpec, is finite, and images are in [0, 1]."""
+    """Check that the shape, views and type of x are those of its InputSpec, finite, and images are in [0, 1]."""
     batch = case.batch()
     check_inputs(case(batch)[0], case.specs[0], "x")
 
 
 @check("split")
 def whole_is_what_spec_says(case: SplitCase) -> None:
-    """What the encoder is shown at evaluation is what whole_spec says."""
+    """Check that what the encoder is shown at evaluation is what whole_spec says."""
     batch = case.batch()
     check_inputs(case.split.whole(batch), case.split.whole_spec(case.observed), "whole(batch)")
 
@@ -101,7 +101,7 @@ def check_inputs(inputs: Inputs, spec: InputSpec, who: str) -> None:
 
 @check("split")
 def y_is_what_spec_says(case: SplitCase) -> None:
-    """Every target has the shape, the type and the range of its spec, and something is asked."""
+    """Check that every target has the shape, the type and the range of its spec, and some position is valid."""
     targets, specs = case(case.batch())[1], case.specs[1]
     require(targets.keys() == specs.keys(), f"y must hold {sorted(specs)}; it holds {sorted(targets)}.")
     for name, spec in specs.items():
@@ -138,7 +138,7 @@ def check_classes(name: str, value: Tensor, classes: int) -> None:
 
 @check("split")
 def same_output_in_any_batch(case: SplitCase) -> None:
-    """What is drawn for a sample is the same in any order and any size of batch."""
+    """Check that what is drawn for a sample is the same in any order and any size of batch."""
     batch = case.batch()
     whole = named(case(batch))
     order = torch.arange(BATCH).flip(0)
@@ -150,7 +150,7 @@ def same_output_in_any_batch(case: SplitCase) -> None:
 
 
 def picked(batch: Batch, order: Tensor) -> Batch:
-    """Some samples of a batch."""
+    """Take some samples of a batch."""
     return Batch(
         batch.data[order],
         batch.index[order],
@@ -161,7 +161,7 @@ def picked(batch: Batch, order: Tensor) -> Batch:
 
 @check("split")
 def draws_follow_the_seed(case: SplitCase) -> None:
-    """All randomness comes from the Draws that it is given: another seed, or another epoch, gives another output."""
+    """Check that all randomness comes from its Draws: another seed, or another epoch, gives another output."""
     batch = case.batch(32)
     with ambient.watched() as made:
         first = named(case(batch, more=SEED))
@@ -177,7 +177,7 @@ def draws_follow_the_seed(case: SplitCase) -> None:
 
 @check("split")
 def ambient_randomness_is_left_alone(case: SplitCase) -> None:
-    """The generators of torch, numpy and random are neither read nor moved."""
+    """Check that the generators of torch, numpy and random are neither read nor moved."""
     batch, made = case.batch(), []
     case(batch)
     for seed in (1, 2):
@@ -192,7 +192,7 @@ def ambient_randomness_is_left_alone(case: SplitCase) -> None:
 
 @check("split")
 def batch_is_not_changed(case: SplitCase) -> None:
-    """The batch that it is given is as it was afterwards."""
+    """Check that the batch that it is given is as it was afterwards."""
     batch = case.batch()
     before = frozen(batch)
     case(batch)
@@ -203,7 +203,7 @@ def batch_is_not_changed(case: SplitCase) -> None:
 
 @check("split")
 def runs_on_the_meta_device(case: SplitCase) -> None:
-    """It runs where there are shapes but no numbers, so everything that it makes is on the batch's own device."""
+    """Check that it runs where there are shapes but no numbers, so all that it makes is on the batch's device."""
     batch = case.batch()
     case(batch)
     there = batch.to("meta")
@@ -216,7 +216,7 @@ def runs_on_the_meta_device(case: SplitCase) -> None:
 
 @check("split", once=True)
 def compiles(case: SplitCase) -> None:
-    """It is one graph for torch.compile (fullgraph), and gives the same."""
+    """Check that it is one graph for torch.compile (fullgraph), and gives the same."""
     if shapes_are_checked():
         raise Skip("What checks the shapes of this process cannot be traced: pretask check compiles it in its own.")
     batch = case.batch()
@@ -235,7 +235,7 @@ def compiles(case: SplitCase) -> None:
 
 @check("split", when=lambda component: bool({"text", "audio"} & component.traits["modality"]))
 def padding_is_not_asked(case: SplitCase) -> None:
-    """What stands where `present` is False changes neither x where something is present nor anything that is asked."""
+    """Check that what stands where `present` is False changes neither x that is present nor a valid answer."""
     if case.where not in ("text", "audio"):
         return
     batch = padded(case.batch(), case.samples)
@@ -257,7 +257,7 @@ def padding_is_not_asked(case: SplitCase) -> None:
 
 @check("split", once=True)
 def refuses_with_reasons(case: SplitCase) -> None:
-    """Data that cannot be split raise Incompatible, which says what was needed, what came and what to do."""
+    """Check that data that cannot be split raise Incompatible, which says what was needed, what came and what to do."""
     modality = next((modality for modality in OBSERVED if modality not in case.component.traits["modality"]), "")
     wrong = OBSERVED[modality] if modality else Observed("smell", (3,), "float32")
     check_refusal(lambda: case.built.spec(wrong), f"{wrong.modality} data, which {case.id} does not declare,")

@@ -40,7 +40,7 @@ def parts_exist_and_fit(case: TaskCase) -> None:
 
 @check("task", once=True)
 def settings_are_valid(case: TaskCase) -> None:
-    """The paper's options and every preset name options that exist, with values of their types."""
+    """Check that the paper's options and every preset name options that exist, with values of their types."""
     traits = case.component.traits
     check_settings(case, "options", traits["options"])
     Recipe(**settle("recipe", "recipe", read_options(Recipe, by_keyword=False), traits["recipe"]))
@@ -69,13 +69,13 @@ def check_settings(case: TaskCase, where: str, settings: Mapping[str, Any]) -> N
 
 
 def step(task: Task, batch: Batch, seed: int) -> Any:
-    """The loss of a batch whose draws are always the same."""
+    """Compute the loss of a batch whose draws are always the same."""
     return task.loss(batch, Draws(batch.index, seed))
 
 
 @check("task")
 def overfits_one_batch(case: TaskCase) -> None:
-    """Trained on eight samples with the same draws, the loss falls well below where it began and below chance."""
+    """Check that, trained on eight samples with the same draws, the loss falls well below start and chance."""
     task = case.make()
     batch = batch_of(case.samples, task.split, 8)
     optimizer = torch.optim.Adam([*task.model.parameters(), *task.objective.parameters()], RATE)
@@ -98,13 +98,13 @@ def overfits_one_batch(case: TaskCase) -> None:
 
 
 def learned(losses: list[float], start: float) -> bool:
-    """Whether the last losses together are well below the start."""
+    """Return whether the last losses together are well below the start."""
     recent = losses[-RECENT:]
     return len(losses) > RECENT and sum(recent) / RECENT < start - LEARNED * abs(start)
 
 
 def blind(task: Task, first: float) -> float:
-    """The loss of a blind guess, where the objective knows it of every target; at most the first one."""
+    """Return the loss of a trivial prediction, where the objective knows it of every target; at most the first one."""
     chance = chance_of(task.objective)
     names = list(task.split.spec(task.observed)[1])
     return min(first, sum(chance[name] for name in names)) if all(name in chance for name in names) else first
@@ -112,7 +112,7 @@ def blind(task: Task, first: float) -> float:
 
 @check("task")
 def gradient_reaches_every_parameter(case: TaskCase) -> None:
-    """Every parameter of model and objective that asks for a gradient gets one from the task's own loss."""
+    """Check that every parameter of model and objective that wants a gradient gets one from the task's own loss."""
     task = case.make()
     nudged(task.model.train())
     nudged(task.objective.train())
@@ -128,14 +128,14 @@ def gradient_reaches_every_parameter(case: TaskCase) -> None:
 
 @check("task")
 def labels_make_no_difference(case: TaskCase) -> None:
-    """Trained on the same samples with other labels, the weights are the same, bit for bit."""
+    """Check that, trained on the same samples with other labels, the weights are the same, bit for bit."""
     change = difference(first_run(case), trained(case, shuffled(case.samples)), 0.0)
     require(not change, f"Labels must not reach the training; with other labels, {change}.")
 
 
 @check("task")
 def same_seed_same_weights(case: TaskCase) -> None:
-    """Two runs of one seed give the same weights, whatever the ambient seed."""
+    """Check that two runs of one seed give the same weights, whatever the ambient seed."""
     ours = first_run(case)
     ambient.seed_everything(2)
     change = difference(ours, trained(case, case.samples), 0.0)
@@ -143,7 +143,7 @@ def same_seed_same_weights(case: TaskCase) -> None:
 
 
 def first_run(case: TaskCase) -> dict[str, torch.Tensor]:
-    """The weights after two steps, remembered for the next check."""
+    """Train two steps, remembered for the next check, and return the weights."""
     ambient.seed_everything(1)
     weights: dict[str, torch.Tensor] | None = case.memory.get("first_run")
     if weights is None:
@@ -152,7 +152,7 @@ def first_run(case: TaskCase) -> dict[str, torch.Tensor]:
 
 
 def trained(case: TaskCase, samples: Samples) -> dict[str, torch.Tensor]:
-    """The weights after two steps on some samples."""
+    """Train two steps on some samples, and return the weights."""
     task = case.make()
     recipe = replace(Recipe(), batch=8, samples=16, lr=1e-3, channels_last=False)
     train(replace(task, recipe=recipe), samples, seed=case.seed)
@@ -160,14 +160,14 @@ def trained(case: TaskCase, samples: Samples) -> dict[str, torch.Tensor]:
 
 
 def shuffled(samples: Samples) -> Samples:
-    """The same samples with the labels of others."""
+    """Return the same samples with the labels of others."""
     labels = {name: Labels(labels.value.roll(1, 0), labels.names) for name, labels in samples.labels.items()}
     return replace(samples, labels=labels)
 
 
 @check("task")
 def finite_in_bfloat16(case: TaskCase) -> None:
-    """The task's loss is finite under bfloat16 autocast."""
+    """Check that the task's loss is finite under bfloat16 autocast."""
     task = case.make()
     with torch.autocast(CPU.type, torch.bfloat16):
         loss = step(task, batch_of(case.samples, task.split, 4), case.seed)
@@ -176,7 +176,7 @@ def finite_in_bfloat16(case: TaskCase) -> None:
 
 @check("task")
 def split_runs_outside_autocast(case: TaskCase) -> None:
-    """Under bfloat16 autocast, model and objective are given the very x and y that they are given without."""
+    """Check that, under bfloat16 autocast, model and objective get the very x and y that they get without."""
     task = case.make()
     batch = batch_of(case.samples, task.split, 16)
     plain = exchanged_values(task, batch, case.seed)
@@ -188,7 +188,7 @@ def split_runs_outside_autocast(case: TaskCase) -> None:
 
 
 def exchanged_values(task: Task, batch: Batch, seed: int) -> dict[str, torch.Tensor]:
-    """The x that a task's loss hands to the model and the y that it hands to the objective."""
+    """Return the x that a task's loss hands to the model and the y that it hands to the objective."""
     values: dict[str, Any] = {}
 
     def encode(inputs: Inputs) -> Any:
@@ -206,7 +206,7 @@ def exchanged_values(task: Task, batch: Batch, seed: int) -> dict[str, torch.Ten
 
 @check("suite", once=True)
 def file_can_be_read(case: Case) -> None:
-    """The file that a suite names lies beside its module and is TOML."""
+    """Check that the file that a suite names lies beside its module and is TOML."""
     module, _, name = case.component.implementation.partition(":")
     content = tomllib.loads(files(module).joinpath(name).read_text(encoding="utf-8"))
     require(content, f"{name} must fix something; it is empty.")
