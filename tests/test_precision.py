@@ -49,6 +49,6 @@ def test_training_in_half_precision_shows_the_network_what_training_in_single_do
     def first_parts(precision: str) -> list[Part]:
         recipe = whole_gradient.replace(task.recipe, precision=precision)
         run = Run(whole_gradient.replace(task, recipe=recipe), samples, 0, None, Progress(""), None)
-        return run.divided(run.fetch(0))
+        return run.divide_batches(run.fetch(0))
 
     assert equal(first_parts("bf16"), first_parts("fp32"))

@@ -53,7 +53,7 @@ def gradient(name: str, accumulate: int, dtype: torch.dtype = torch.float32) -> 
     task, samples = prepared(name, dtype)
     task = replace(task, recipe=replace(task.recipe, accumulate=accumulate))
     run = Run(task, samples, 0, None, Progress(""), None)
-    run.differentiate(run.divided(run.fetch(0)))
+    run.differentiate(run.divide_batches(run.fetch(0)))
     return torch.cat([each.grad.flatten() for each in run.parameters if each.grad is not None])
 
 

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from pretask.errors import PretaskError
-from pretask.pruning import bound, prune
+from pretask.pruning import prune, read_limit
 
 Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
 
@@ -103,12 +103,12 @@ def cached(
     Raises:
         PretaskError: The disk is full, or the folder cannot be read, written or locked.
     """
-    root, most = folder or cache_folder(), bound()
+    root, most = folder or cache_folder(), read_limit()
     entry = root / group / key_of(facts)
     opened = open_entry(entry, wanted)
     if opened is not None:
         return opened
-    with locked(entry):
+    with lock_entry(entry):
         opened = open_entry(entry, wanted)  # what another writer made while this one waited
         if opened is None:
             write_entry(entry, facts, make)
@@ -142,7 +142,7 @@ def open_entry(entry: Path, wanted: Callable[[str], bool] = all_wanted) -> Entry
     return arrays, about["notes"]
 
 
-def damage(entry: Path) -> str:
+def find_damage(entry: Path) -> str:
     """Name what is wrong with an entry, every byte of it read; nothing where it is what was written."""
     try:
         sealed = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
@@ -162,10 +162,10 @@ def opened_file(path: Path, file: Mapping[str, Any]) -> np.ndarray:
     size = path.stat().st_size
     if size != file["bytes"] or (size <= CHECKED and checksum(path) != file["checksum"]):
         raise ValueError(f"{path} was changed")
-    return mapped(path)
+    return map_file(path)
 
 
-def mapped(path: Path) -> np.ndarray:
+def map_file(path: Path) -> np.ndarray:
     """Map a .npy file as an array whose bytes are read when they are used; writes to it stay in this process."""
     with path.open("rb") as file:
         np.lib.format.read_magic(file)
@@ -186,13 +186,13 @@ def write_rows(path: Path, shape: tuple[int, ...], dtype: str, pieces: Iterable[
         dtype: Such as "uint8".
         pieces: Rows, in order.
     """
-    with rows_file(path, shape, dtype) as append:
+    with create_rows_file(path, shape, dtype) as append:
         for piece in pieces:
             append(piece)
 
 
 @contextmanager
-def rows_file(path: Path, shape: tuple[int, ...], dtype: str) -> Iterator[Callable[[np.ndarray], None]]:
+def create_rows_file(path: Path, shape: tuple[int, ...], dtype: str) -> Iterator[Callable[[np.ndarray], None]]:
     """Write a .npy file of such a shape that rows are appended to; raise ValueError where they do not make it up."""
     rows = 0
 
@@ -212,7 +212,7 @@ def rows_file(path: Path, shape: tuple[int, ...], dtype: str) -> Iterator[Callab
 
 
 @contextmanager
-def locked(entry: Path) -> Iterator[None]:
+def lock_entry(entry: Path) -> Iterator[None]:
     """Hold the entry's lock inside; wait where another process is making the entry."""
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)

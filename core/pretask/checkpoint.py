@@ -86,7 +86,7 @@ def load(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer | None,
     return None
 
 
-def code_in(folder: Path, key: str) -> Mapping[str, str] | None:
+def read_code(folder: Path, key: str) -> Mapping[str, str] | None:
     """Return the code of the newest sound checkpoint of this key, whatever code it is; None where there is none."""
     for path in sorted(folder.glob("step-*"), reverse=True):
         about = read_sound(path)
@@ -168,7 +168,7 @@ def load_weights(path: Path, model: Module) -> None:
     set_weights({"model": model}, read_tensors(path / "weights.safetensors"))
 
 
-def finite(parts: Mapping[str, Module]) -> bool:
+def is_finite(parts: Mapping[str, Module]) -> bool:
     """Return whether every weight is a finite number."""
     return all(bool(torch.isfinite(value).all()) for value in weights_of(parts).values() if value.is_floating_point())
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from pretask.composition import seeded
+from pretask.composition import seed_randomness
 from pretask.draws import Draws
 from pretask.errors import PretaskError
 from pretask.miscompilations import find_suspects, is_of_this_torch
@@ -106,7 +106,7 @@ def compare_loss(score: "Score", divided: tuple[Inputs, Targets], given: tuple[A
 
 def measure(step: Callable[..., Loss], part: "Part", ambient: int) -> float:
     """Compute the loss of a step whose ambient randomness has a seed of its own."""
-    with seeded(ambient):
+    with seed_randomness(ambient):
         return float(step(part).total.detach())
 
 
@@ -142,13 +142,13 @@ def find_difference(eager: Mapping[str, Tensor], compiled: Mapping[str, Tensor],
         other = compiled[name]
         if one.shape != other.shape or one.dtype != other.dtype:
             return f"{name} of {other.dtype} {tuple(other.shape)} where the eager split makes {one.dtype} {one.shape}"
-        wrong = int((~agreement(one, other)).sum())
+        wrong = int((~compare_tensors(one, other)).sum())
         if wrong > max_flipped * one.numel():
             return f"{name} that differs at {wrong} of {one.numel()} places"
     return ""
 
 
-def agreement(one: Tensor, other: Tensor) -> Tensor:
+def compare_tensors(one: Tensor, other: Tensor) -> Tensor:
     """Return where two tensors agree: integers where they are equal, floats up to rounding."""
     if not one.is_floating_point():
         return one == other

@@ -123,7 +123,7 @@ def compose(
     Raises:
         Incompatible: Two parts do not fit.
     """
-    with seeded(seed):
+    with seed_randomness(seed):
         encoder, scorer = fit_parts(observed, split, model, objective)
     device = torch.empty(0, device=device).device  # with its number, so that it can be compared
     for part in (encoder, scorer):
@@ -133,7 +133,7 @@ def compose(
 
 
 @contextmanager
-def seeded(seed: int, *path: int) -> Iterator[None]:
+def seed_randomness(seed: int, *path: int) -> Iterator[None]:
     """Take ambient randomness (initial weights, dropout) from this seed inside, and put it back as it was before."""
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         seed_ambient(seed, *path)
@@ -148,7 +148,7 @@ def seed_ambient(seed: int, *path: int) -> None:
     torch.manual_seed(word >> 1)
 
 
-def features_by_trial(model: Any, spec: InputSpec, streams: tuple[Sight, ...] = ("all",)) -> FeatureSpec:
+def try_features(model: Any, spec: InputSpec, streams: tuple[Sight, ...] = ("all",)) -> FeatureSpec:
     """Find the FeatureSpec of a model whose arithmetic does not tell, by one pass on the meta device.
 
     Args:
@@ -161,14 +161,14 @@ def features_by_trial(model: Any, spec: InputSpec, streams: tuple[Sight, ...] = 
     model.eval()
     try:
         with torch.no_grad(), torch.device("meta"):
-            features: Features = functional_call(model, on_meta, (empty_inputs(spec),))
+            features: Features = functional_call(model, on_meta, (make_empty_inputs(spec),))
     finally:
         model.train(was_training)
     _, views, _, width = next(iter(features.streams.values())).shape
     return FeatureSpec(width, features.grid, views, streams)
 
 
-def empty_inputs(spec: InputSpec, batch: int = 2, device: str = "meta") -> Inputs:
+def make_empty_inputs(spec: InputSpec, batch: int = 2, device: str = "meta") -> Inputs:
     """Make inputs of the given spec whose content does not matter."""
     dtype = torch.int64 if spec.vocabulary is not None else torch.float32
     return Inputs(torch.zeros((batch, spec.views, *spec.shape), dtype=dtype, device=device))

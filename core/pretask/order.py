@@ -11,7 +11,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from pretask.draws import Draws
-from pretask.samples import Samples, others
+from pretask.samples import Samples, draw_others
 from pretask.values import Batch
 
 
@@ -46,7 +46,7 @@ def draw_batch(
 ) -> tuple[Batch, int | Int[Tensor, " B"]]:
     """Draw the batch at a position of the stream and its epoch: one number where all samples are in the same one."""
     index, epoch = positions(seed, start, size, len(samples))
-    company = others(index, len(samples), partners, seed, epoch) if partners else None
+    company = draw_others(index, len(samples), partners, seed, epoch) if partners else None
     batch = samples.batch(index, device, company)
     first = int(epoch[0])
     return batch, first if int(epoch[-1]) == first else epoch.to(device)

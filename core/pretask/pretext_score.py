@@ -6,7 +6,7 @@ where the loss depends on draws and one leaves too few answers (`choose_draws`).
 Samples are what is independent: the answers to one sample, over its positions and over the draws, are not. So beside
 each mean stand the sums of consecutive blocks of samples, all draws together, of which an interval can be made
 (Cochran 1977, chapter 9: sampling of clusters). A part that is no mean over samples, because the batch it comes in
-changes it (a contrastive loss, a share of explained variance), has whole batches for blocks.
+changes it (a contrastive loss, a fraction of explained variance), has whole batches for blocks.
 """
 
 import math
@@ -21,13 +21,13 @@ from torch import Tensor
 from pretask.composition import Task
 from pretask.draws import Draws
 from pretask.protocols import HasTrivialPredictors, Predictor, ScoresPredictions, count_partners
-from pretask.samples import Samples, others
+from pretask.samples import Samples, draw_others
 from pretask.values import Batch, Loss
 
 LossOfBatch = Callable[[Batch, Draws], Loss]
 EPOCH = -1  # the first draw; the others count down from it
 BLOCKS = 64  # at most: enough for a t interval of 63 degrees of freedom, few enough to cost what batches do
-ANSWERS_WANTED = 1000  # with which a share has a standard error of at most 1.6 points
+ANSWERS_WANTED = 1000  # with which a fraction has a standard error of at most 1.6 points
 MIN_DRAWS, MAX_DRAWS = 4, 16
 MAX_SAMPLES = 16_384  # that are split and encoded over all draws; a larger held-out part is drawn once
 SAME = 1e-4  # relative difference above which a part is not a mean over samples; float32 stays below
@@ -80,7 +80,7 @@ def score_held_out(task: Task, samples: Samples, *, seed: int = 0) -> HeldOutSco
     if not len(samples):
         return HeldOutScore({}, 0, 0)
     samples = samples.resident(task.device)
-    with evaluating(task):
+    with evaluation_mode(task):
         draws = choose_draws(task, samples, seed)
         counts = count_answers(task, samples, seed, draws)
         return HeldOutScore(score_parts(task, samples, seed, draws, task.loss, counts), draws, len(samples))
@@ -102,8 +102,8 @@ def score_trivial(
     if not (isinstance(split, HasTrivialPredictors) and isinstance(task.objective, ScoresPredictions) and len(samples)):
         return {}
     samples, train = samples.resident(task.device), train.resident(task.device)
-    predictors = split.trivial_predictors(training_batches(task, train, shown))
-    with evaluating(task):
+    predictors = split.trivial_predictors(iterate_training_batches(task, train, shown))
+    with evaluation_mode(task):
         draws = choose_draws(task, samples, seed)
         counts = count_answers(task, samples, seed, draws)
         parts = {
@@ -139,7 +139,7 @@ def choose_draws(task: Task, samples: Samples, seed: int = 0) -> int:
 
     Once where another draw would change nothing, or more samples than MAX_SAMPLES would have to be encoded.
     """
-    first = batch_of(task, samples, torch.arange(min(task.recipe.batch, len(samples))), seed, EPOCH)
+    first = make_batch(task, samples, torch.arange(min(task.recipe.batch, len(samples))), seed, EPOCH)
     if not depends_on_draws(task, first, seed):
         return 1
     fewest = min(count_answers(task, samples, seed, 1).values(), default=len(samples))
@@ -158,13 +158,13 @@ def count_answers(task: Task, samples: Samples, seed: int, draws: int) -> dict[s
     """Count the valid answers of every target over all draws: positions whose weight is above 0."""
     counts: dict[str, int] = {}
     for draw in range(draws):
-        for batch in batches_of(task, samples, task.recipe.batch, seed, EPOCH - draw):
-            for name, count in answers_in(task, batch, Draws(batch.index, seed, EPOCH - draw)).items():
+        for batch in iterate_batches(task, samples, task.recipe.batch, seed, EPOCH - draw):
+            for name, count in count_in_batch(task, batch, Draws(batch.index, seed, EPOCH - draw)).items():
                 counts[name] = counts.get(name, 0) + count
     return counts
 
 
-def answers_in(task: Task, batch: Batch, draws: Draws) -> dict[str, int]:
+def count_in_batch(task: Task, batch: Batch, draws: Draws) -> dict[str, int]:
     """Count the valid answers of every target in a batch."""
     _, targets = task.divide(batch, draws)
     _, specs = task.split.spec(task.observed)
@@ -181,7 +181,7 @@ def score_parts(
     """Score every part of a loss over all samples and draws: from small batches, or whole ones where needed."""
     size = min(task.recipe.batch, math.ceil(len(samples) / BLOCKS))
     found = sum_blocks(task, samples, size, seed, draws, loss_of, stacked=True)
-    changed = parts_of_batch(task, samples, size, seed, loss_of)
+    changed = find_batch_parts(task, samples, size, seed, loss_of)
     if changed:
         whole = sum_blocks(task, samples, task.recipe.batch, seed, draws, loss_of, stacked=False)
         found = {name: whole[name] if name in changed else blocks for name, blocks in found.items()}
@@ -214,14 +214,14 @@ def sum_blocks(
         block = start * BLOCKS // len(samples)
         index = torch.arange(start, min(start + size, len(samples)))
         rows = max(task.recipe.batch, len(index)) if stacked else len(index)
-        for batch, epoch in drawn_batches(task, samples, index, seed, draws, rows):
-            for name, (total, weight) in sums_of(loss_of, batch, seed, epoch).items():
+        for batch, epoch in draw_batches(task, samples, index, seed, draws, rows):
+            for name, (total, weight) in sum_parts(loss_of, batch, seed, epoch).items():
                 before = sums.setdefault(name, {}).get(block, (0.0, 0.0))
                 sums[name][block] = (before[0] + total, before[1] + weight)
     return sums
 
 
-def drawn_batches(
+def draw_batches(
     task: Task, samples: Samples, index: Int[Tensor, " n"], seed: int, draws: int, rows: int
 ) -> Iterator[tuple[Batch, Int[Tensor, " B"]]]:
     """Yield every draw of some samples, one draw after the other, in batches of `rows`, with the epoch of each row."""
@@ -229,10 +229,12 @@ def drawn_batches(
     repeated = index.repeat(draws)
     for start in range(0, len(repeated), rows):
         epoch = epochs[start : start + rows]
-        yield batch_of(task, samples, repeated[start : start + rows], seed, epoch), epoch.to(task.device)
+        yield make_batch(task, samples, repeated[start : start + rows], seed, epoch), epoch.to(task.device)
 
 
-def sums_of(loss_of: LossOfBatch, batch: Batch, seed: int, epoch: Int[Tensor, " B"]) -> dict[str, tuple[float, float]]:
+def sum_parts(
+    loss_of: LossOfBatch, batch: Batch, seed: int, epoch: Int[Tensor, " B"]
+) -> dict[str, tuple[float, float]]:
     """Sum value times weight, and weight, by part; a part that says nothing of its weight counts by samples."""
     with torch.no_grad():
         loss = loss_of(batch, Draws(batch.index, seed, epoch))
@@ -240,7 +242,7 @@ def sums_of(loss_of: LossOfBatch, batch: Batch, seed: int, epoch: Int[Tensor, " 
     return {name: (float(value) * weights[name], weights[name]) for name, value in loss.parts.items()}
 
 
-def parts_of_batch(task: Task, samples: Samples, size: int, seed: int, loss_of: LossOfBatch) -> set[str]:
+def find_batch_parts(task: Task, samples: Samples, size: int, seed: int, loss_of: LossOfBatch) -> set[str]:
     """Find the parts that a batch of the recipe's size changes: those differ from the mean over its pieces."""
     first = samples.some(slice(0, task.recipe.batch), "the first batch")
     if len(first) <= size:
@@ -250,29 +252,31 @@ def parts_of_batch(task: Task, samples: Samples, size: int, seed: int, loss_of: 
     return {name for name, pair in values.items() if not math.isclose(*pair, rel_tol=SAME, abs_tol=SAME**2)}
 
 
-def batches_of(task: Task, samples: Samples, size: int, seed: int, epoch: int) -> Iterator[Batch]:
+def iterate_batches(task: Task, samples: Samples, size: int, seed: int, epoch: int) -> Iterator[Batch]:
     """Yield every sample once, in order, with the partners of that epoch that its split wants."""
     for start in range(0, len(samples), size):
-        yield batch_of(task, samples, torch.arange(start, min(start + size, len(samples))), seed, epoch)
+        yield make_batch(task, samples, torch.arange(start, min(start + size, len(samples))), seed, epoch)
 
 
-def training_batches(task: Task, samples: Samples, shown: Int[Tensor, " S"] | None) -> Iterator[Batch]:
+def iterate_training_batches(task: Task, samples: Samples, shown: Int[Tensor, " S"] | None) -> Iterator[Batch]:
     """Yield the training samples of these numbers, or all of them, once and in order."""
     numbers = torch.arange(len(samples)) if shown is None else shown
     for start in range(0, len(numbers), task.recipe.batch):
-        yield batch_of(task, samples, numbers[start : start + task.recipe.batch], 0, 0)
+        yield make_batch(task, samples, numbers[start : start + task.recipe.batch], 0, 0)
 
 
-def batch_of(
+def make_batch(
     task: Task, samples: Samples, index: Int[Tensor, " B"], seed: int, epoch: int | Int[Tensor, " B"]
 ) -> Batch:
     """Put samples on the task's device as a batch."""
     partners = count_partners(task.split)
-    return samples.batch(index, task.device, others(index, len(samples), partners, seed, epoch) if partners else None)
+    return samples.batch(
+        index, task.device, draw_others(index, len(samples), partners, seed, epoch) if partners else None
+    )
 
 
 @contextmanager
-def evaluating(task: Task) -> Iterator[None]:
+def evaluation_mode(task: Task) -> Iterator[None]:
     """Put model and objective in evaluation mode inside, and back as they were before."""
     modes = [(part, part.training) for part in (task.model, task.objective)]
     for part, _ in modes:

@@ -84,7 +84,7 @@ def find_readout(
         who: The objective, for the error.
         name: The target's name.
         features: What the model offers.
-        target: What is asked.
+        target: What is predicted.
         bottleneck: Whether the objective limits what passes, so that a target which x shows is no giveaway.
 
     Raises:

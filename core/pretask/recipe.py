@@ -27,7 +27,7 @@ class Recipe:
         betas: Of adam and adamw.
         batch: Samples in one optimizer step, over all devices.
         samples: Budget: samples seen in the whole run, repeats counted.
-        warmup: Share of the steps in which the rate rises from 0.
+        warmup: Fraction of the steps in which the rate rises from 0.
         schedule: How the rate goes on after that: falls to 0 as a half cosine or a line, or stays.
         clip: Largest norm of the gradient; 0 for no limit.
         accumulate: Parts of a batch that are computed one after the other, to save memory. The gradient is that of the

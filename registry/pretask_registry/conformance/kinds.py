@@ -23,7 +23,7 @@ from pretask import (
     TargetSpecs,
     Task,
 )
-from pretask.composition import seeded
+from pretask.composition import seed_randomness
 
 from pretask_registry.canned import OBSERVED, canned_inputs
 from pretask_registry.conformance import ambient, material
@@ -121,7 +121,7 @@ class ModelCase(Case):
 
     def make(self, more: int = 0) -> Any:
         """Make a model with freshly initialized weights; `more` is added to the case's seed."""
-        with seeded(self.seed + more):
+        with seed_randomness(self.seed + more):
             return self.built(self.spec, self.spec)
 
     @cached_property

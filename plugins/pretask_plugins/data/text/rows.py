@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from pretask import Labels, Observed, PretaskError, Samples
-from pretask.cache import cached, fingerprint, mapped, write_rows
+from pretask.cache import cached, fingerprint, map_file, write_rows
 
 from pretask_plugins.data.text.tokenization import Tokenization
 
@@ -124,7 +124,7 @@ def write(
     )
     (folder / "spilled").unlink()
     np.save(folder / "labels.npy", labels)
-    known = fingerprint(mapped(folder / "rows.npy"), labels, names=names)
+    known = fingerprint(map_file(folder / "rows.npy"), labels, names=names)
     return {"tokens": tally.tokens, "bytes": tally.bytes, "fingerprint": known}
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float
 from pretask import Batch, Budget, Data, Draws, Figure, PretaskError, Samples, Targets, Task
-from pretask.pretext_score import EPOCH, evaluating
+from pretask.pretext_score import EPOCH, evaluation_mode
 from pretask.protocols import count_partners
 from torch import Tensor
 
@@ -62,7 +62,7 @@ class Density:
                 "Leave density out of --evaluate, or choose --objective elbo.",
             )
         samples = take_first(data("test"), self.test_size)
-        with evaluating(task), torch.no_grad():
+        with evaluation_mode(task), torch.no_grad():
             yield from self.bounds(task, samples, budget)
             if self.gap_size:
                 yield from self.gaps(task, take_first(samples, self.gap_size), budget)

@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float, Int
 from pretask import Draws, Features, Inputs, PretaskError, Task
-from pretask.pretext_score import evaluating
+from pretask.pretext_score import evaluation_mode
 from torch import Tensor
 
 from pretask_plugins.evaluators.language.sampling import GREEDY, Sampling
@@ -59,7 +59,7 @@ def generate(
     found, over = prompt, torch.zeros_like(prompt[:, 0], dtype=torch.bool)
     reader = Reader(task, target, use_memory and isinstance(task.model, Remembers))
     end, pad = role_of(task, "end"), role_of(task, "pad")
-    with evaluating(task), torch.no_grad():
+    with evaluation_mode(task), torch.no_grad():
         for number in range(max_new_tokens):
             scores = reader(found).index_fill(1, special_tokens(task, prompt.device), -torch.inf)
             token = sampling(scores, draws.uniform(f"token {number}")).where(~over, pad or 0)

@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from pretask import Batch, Budget, Choice, Data, KnowsEntropy, MeasuresText, NamesTokenizer, Task, source_of
-from pretask.pretext_score import evaluating
+from pretask.pretext_score import evaluation_mode
 
 from pretask_plugins.evaluators.language.next_token import divide_batch, log_probabilities, next_target
 
@@ -39,7 +39,7 @@ class LanguageModel:
         samples = data("test")
         name = next_target("lm", task, samples)
         sums = torch.zeros(3, dtype=torch.float64)
-        with evaluating(task), torch.no_grad():
+        with evaluation_mode(task), torch.no_grad():
             for batch in samples.resident(task.device).batches(budget.batch, task.device):
                 sums += sum_costs(task, batch, budget.seed, name)
         lost, right, tokens = sums.tolist()

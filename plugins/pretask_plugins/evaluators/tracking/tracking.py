@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int, UInt8
 from pretask import Batch, Budget, Data, Features, Figure, Items, PretaskError, Samples, Task
-from pretask.pretext_score import evaluating
+from pretask.pretext_score import evaluation_mode
 from pretask.specs import SEES_AT_MOST
 from torch import Tensor
 from torch.nn import functional as F
@@ -61,7 +61,7 @@ class Tracking:
         """
         test = data("test")
         check_masks(test)
-        with evaluating(task), torch.no_grad():
+        with evaluation_mode(task), torch.no_grad():
             layer = self.layer
             if not layer:
                 scores = self.scores_of_layers(task, data("train"))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
-from pretask.composition import features_by_trial
+from pretask.composition import try_features
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -43,7 +43,7 @@ class Timm(nn.Module):
     def features(self, spec: InputSpec, /) -> FeatureSpec:
         """Return the spec of one vector per position of the last layer."""
         try:
-            return features_by_trial(self, spec)
+            return try_features(self, spec)
         except (RuntimeError, AssertionError, ValueError) as error:
             raise Incompatible(
                 f"timm {self.name}",

@@ -15,7 +15,7 @@ from typing import Any
 
 from jaxtyping import Float
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
-from pretask.composition import features_by_trial
+from pretask.composition import try_features
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -73,7 +73,7 @@ class Frames(nn.Module):
     def features(self, spec: InputSpec, /) -> FeatureSpec:
         """Return the spec of one vector per position of the last map of every frame."""
         try:
-            return features_by_trial(self, spec, ("present",))
+            return try_features(self, spec, ("present",))
         except (RuntimeError, AssertionError, ValueError) as error:
             raise Incompatible(
                 f"frames {self.name}",

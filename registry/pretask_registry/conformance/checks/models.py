@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 from pretask import Features, Inputs, InputSpec
-from pretask.composition import empty_inputs
+from pretask.composition import make_empty_inputs
 from pretask.pooling import mean_over
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -307,4 +307,4 @@ def tried(case: ModelCase, spec: InputSpec) -> None:
     with torch.device("meta"):
         model = case.built(spec, spec)
         model.features(spec)
-        model.eval()(empty_inputs(spec))
+        model.eval()(make_empty_inputs(spec))
