@@ -27,7 +27,7 @@ OBSERVED = {
 }
 
 
-def canned(modality: str, count: int = 64, scale: int = 1, frames: int = 1) -> Observed:
+def observe_canned(modality: str, count: int = 64, scale: int = 1, frames: int = 1) -> Observed:
     """Return what canned data of a modality yields.
 
     Args:
@@ -36,9 +36,9 @@ def canned(modality: str, count: int = 64, scale: int = 1, frames: int = 1) -> O
         scale: How many times the sides of images and frames, the length of texts and the rate of sound.
         frames: How many times the frames of a clip.
 
-    >>> canned("text").vocabulary.id("mask")
+    >>> observe_canned("text").vocabulary.id("mask")
     1
-    >>> canned("video", scale=2).shape, canned("audio", scale=2).rate
+    >>> observe_canned("video", scale=2).shape, observe_canned("audio", scale=2).rate
     ((8, 3, 64, 64), 16000.0)
 
     Raises:
@@ -53,14 +53,16 @@ def canned(modality: str, count: int = 64, scale: int = 1, frames: int = 1) -> O
     return Observed(plain.modality, shape, plain.dtype, count, plain.vocabulary, rate)
 
 
-def canned_samples(modality: str, count: int = 64, first: int = 0, *, scale: int = 1, frames: int = 1) -> "Samples":
+def make_canned_samples(
+    modality: str, count: int = 64, first: int = 0, *, scale: int = 1, frames: int = 1
+) -> "Samples":
     """Make canned data of a modality: the same for every call, each sample the same for any count.
 
     Args:
         modality: Which.
         count: How many samples.
         first: The number of the first one, so that a test part can have others than the training part.
-        scale: As of `canned`.
+        scale: As of `observe_canned`.
         frames: Likewise.
 
     Raises:
@@ -70,7 +72,7 @@ def canned_samples(modality: str, count: int = 64, first: int = 0, *, scale: int
     from pretask import Draws, Labels, Samples
     from pretask.cache import fingerprint
 
-    observed = canned(modality, count, scale, frames)
+    observed = observe_canned(modality, count, scale, frames)
     numbers = torch.arange(first, first + count)
     draws = Draws(numbers).branch("canned")  # or a split that is tried would draw the same
     label = draws.integers("class", 0, CLASSES)
@@ -84,7 +86,7 @@ def canned_samples(modality: str, count: int = 64, first: int = 0, *, scale: int
     return Samples(observed, data, labels, fingerprint=fingerprint(data.numpy(), label.numpy()))
 
 
-def canned_inputs(modality: str, count: int = 8) -> "tuple[InputSpec, Inputs]":
+def make_canned_inputs(modality: str, count: int = 8) -> "tuple[InputSpec, Inputs]":
     """Make what a model may be shown of canned data: an image, frames of a clip in order, tokens or sound.
 
     Raises:
@@ -93,7 +95,7 @@ def canned_inputs(modality: str, count: int = 8) -> "tuple[InputSpec, Inputs]":
     import torch
     from pretask import Inputs
 
-    data = canned_samples(modality, count).data
+    data = make_canned_samples(modality, count).data
     if modality == "text":
         segment = torch.arange(data.shape[1]).expand(count, 1, -1) * 2 // data.shape[1]
         return InputSpec("text", tuple(data.shape[1:]), vocabulary=VOCABULARY), Inputs(data[:, None], segment=segment)
@@ -106,7 +108,7 @@ def canned_inputs(modality: str, count: int = 8) -> "tuple[InputSpec, Inputs]":
     return InputSpec(modality, tuple(data.shape[1:])), Inputs(data[:, None] / 255)
 
 
-def neutral_samples(modality: str, count: int, first: int = 0) -> "Samples":
+def make_neutral_samples(modality: str, count: int, first: int = 0) -> "Samples":
     """Make data without labels whose edges, brightness and energy tell nothing of place, order or direction.
 
     Textures of random colours; a clip is such a texture before which something bright falls; tokens of any kind; a
@@ -124,9 +126,9 @@ def neutral_samples(modality: str, count: int, first: int = 0) -> "Samples":
     from pretask import Draws, Samples
     from pretask.cache import fingerprint
 
-    observed = canned(modality, count)
+    observed = observe_canned(modality, count)
     draws = Draws(torch.arange(first, first + count)).branch("neutral")
-    make = {"image": textures, "video": falling, "text": any_tokens, "audio": rising}[modality]
+    make = {"image": textures, "video": make_falling, "text": draw_tokens, "audio": make_rising}[modality]
     data = make(draws, observed.shape)
     return Samples(observed, data, fingerprint=fingerprint(data.numpy()))
 
@@ -141,7 +143,7 @@ def textures(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
     return (smooth + draws.uniform("grain", shape[0], side, side, high=60.0) + 20).byte()
 
 
-def falling(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
+def make_falling(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
     """Make something bright that is thrown up and falls back before a texture, with grain that moves."""
     import torch
 
@@ -158,12 +160,12 @@ def falling(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
     return (ground + 80 * down[:, :, None, :, None] * across[:, :, None, None, :] + grain).byte()
 
 
-def any_tokens(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
+def draw_tokens(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
     """Draw ordinary tokens, all equally likely."""
     return draws.integers("token", len(ROLES), VOCABULARY.size, *shape)
 
 
-def rising(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
+def make_rising(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
     """Make a tone of steady loudness whose pitch rises and drops back, in teeth of any phase."""
     import torch
 

@@ -24,7 +24,7 @@ from pretask import Component
 from pretask_registry import hookspecs
 from pretask_registry.hookspecs import HOOKS
 from pretask_registry.names import WORDS, hint
-from pretask_registry.validate import complaint
+from pretask_registry.validate import find_complaint
 
 GROUPS = "pretask.plugins"
 GROUP = f"{GROUPS}.v1"  # the major version of the API is part of the name
@@ -115,30 +115,30 @@ def discover(path: list[str] | None = None) -> tuple[tuple[Plugin, ...], PluginM
     """
     manager = PluginManager("pretask")
     manager.add_hookspecs(hookspecs)
-    sifted = sift(installed(path), blocked_names())
+    sifted = sift(list_installed(path), read_blocked_names())
     loaded = [load(plugin, manager) if plugin.state == "ok" else plugin for plugin in sifted]
     return tuple(report_duplicates(loaded)), manager
 
 
-def installed(path: list[str] | None) -> Iterator[Plugin]:
+def list_installed(path: list[str] | None) -> Iterator[Plugin]:
     """List the entry points of every distribution that offers plugins, none counted twice, by name."""
     where: dict[str, Any] = {} if path is None else {"path": path}
     offering = {
-        normalised(distribution.metadata["Name"]): distribution
+        normalize_name(distribution.metadata["Name"]): distribution
         for distribution in distributions(**where)
-        if offers(distribution)
+        if has_plugins(distribution)
     }
     for name in sorted(offering):
         # The first on the path hides the others, as it does when modules are imported.
-        yield from plugins_of(next(iter(distributions(name=name, **where)), offering[name]))
+        yield from list_plugins(next(iter(distributions(name=name, **where)), offering[name]))
 
 
-def normalised(name: str) -> str:
+def normalize_name(name: str) -> str:
     """Return a distribution's name as installers compare it: Pretask_Acme is pretask-acme."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def offers(distribution: Distribution) -> bool:
+def has_plugins(distribution: Distribution) -> bool:
     """Return whether a distribution has plugins, whatever their API; leftovers without metadata have none."""
     try:
         text = distribution.read_text("entry_points.txt") or ""
@@ -147,7 +147,7 @@ def offers(distribution: Distribution) -> bool:
         return False
 
 
-def plugins_of(distribution: Distribution) -> list[Plugin]:
+def list_plugins(distribution: Distribution) -> list[Plugin]:
     """Return the entry points of one distribution, by name; of another API only those that this one lacks."""
     name, version = distribution.metadata["Name"], distribution.version
     try:
@@ -165,7 +165,7 @@ def plugins_of(distribution: Distribution) -> list[Plugin]:
     )
 
 
-def blocked_names() -> frozenset[str]:
+def read_blocked_names() -> frozenset[str]:
     """List the namespaces and entry points that the environment blocks."""
     return frozenset(name.strip() for name in os.environ.get(BLOCK, "").split(",") if name.strip())
 
@@ -201,7 +201,7 @@ def refuse_strange(plugin: Plugin) -> Plugin:
     if plugin.namespace == LOCAL:
         cause = f"the namespace {LOCAL!r} is kept for files that are given by --plugin"
         return plugin.refused(cause, f"Rename the entry point of {plugin.distribution}.")
-    if plugin.namespace == OURS and normalised(plugin.distribution) != OURS:
+    if plugin.namespace == OURS and normalize_name(plugin.distribution) != OURS:
         cause = f"the namespace {OURS!r} belongs to what is built in"
         return plugin.refused(cause, f"Rename the entry point of {plugin.distribution}.")
     return plugin
@@ -234,27 +234,27 @@ def load(plugin: Plugin, manager: PluginManager) -> Plugin:
         raise
     except BaseException as error:  # SystemExit too: a plugin that gives up must not end the program
         return plugin.refused(describe_error(error), way_out(plugin, error), error)
-    problems = [*slowness(plugin, time.monotonic() - began), *hook_problems(module, manager)]
-    return judged(plugin, declared, problems)
+    problems = [*report_slowness(plugin, time.monotonic() - began), *find_hook_problems(module, manager)]
+    return check_declarations(plugin, declared, problems)
 
 
-def slowness(plugin: Plugin, seconds: float) -> Iterator[Problem]:
+def report_slowness(plugin: Plugin, seconds: float) -> Iterator[Problem]:
     """Yield a problem where a module took so long that it cannot be light."""
     if seconds > SLOW:
         fix = f"Let {plugin.module} import nothing heavy: what implements a component is imported on first use."
         yield Problem(f"it took {seconds:.1f} seconds to import, and every command waits for it.", fix)
 
 
-def judged(plugin: Plugin, declared: list[Any], problems: list[Problem]) -> Plugin:
+def check_declarations(plugin: Plugin, declared: list[Any], problems: list[Problem]) -> Plugin:
     """Return the loaded plugin, with the sound ones of its declarations and with problems for the others."""
-    complaints = {index: text for index, thing in enumerate(declared) if (text := complaint(thing))}
+    complaints = {index: text for index, thing in enumerate(declared) if (text := find_complaint(thing))}
     sound = tuple(thing for index, thing in enumerate(declared) if index not in complaints)
     fix = f"Correct pretask_components in {plugin.module}: use pretask.split, pretask.model and so on."
     problems += [Problem(text, fix) for text in complaints.values()]
     return replace(plugin, components=sound).faulted(problems)
 
 
-def hook_problems(module: ModuleType, manager: PluginManager) -> Iterator[Problem]:
+def find_hook_problems(module: ModuleType, manager: PluginManager) -> Iterator[Problem]:
     """Yield hooks that would never be called: misspelled, or not marked; and a module without any."""
     marked = {name: marks for name in vars(module) if (marks := manager.parse_hookimpl_opts(module, name)) is not None}
     for name, value in vars(module).items():
@@ -276,10 +276,10 @@ def report_duplicates(plugins: list[Plugin]) -> list[Plugin]:
     for plugin in plugins:
         for called in plugin.declared:
             owners[called].append(plugin.name)
-    return [plugin.faulted(duplicates(plugin, owners)) for plugin in plugins]
+    return [plugin.faulted(find_duplicates(plugin, owners)) for plugin in plugins]
 
 
-def duplicates(plugin: Plugin, owners: Mapping[str, list[str]]) -> Iterator[Problem]:
+def find_duplicates(plugin: Plugin, owners: Mapping[str, list[str]]) -> Iterator[Problem]:
     """Yield a problem for every component of the plugin that is declared elsewhere too, or twice here."""
     for called in dict.fromkeys(plugin.declared):
         if len(owners[called]) > 1:

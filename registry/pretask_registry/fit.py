@@ -49,7 +49,7 @@ def static_fit(
     """
     splits = split.component.traits["modality"]
     if data_modality is not None and data_modality not in splits:
-        return f"{split.name} does not fit {data_modality} data: it splits only {listed(splits)}."
+        return f"{split.name} does not fit {data_modality} data: it splits only {join_names(splits)}."
     reasons = [
         model_misfit(modality, split.component, model.component)
         or objective_misfit(modality, split.component, objective.component)
@@ -61,49 +61,49 @@ def static_fit(
 def model_misfit(modality: str, split: Component, model: Component) -> str:
     """Return why a model cannot read what a split makes of t; empty where it can."""
     asks, offers = split.traits, model.traits
-    reason = unread(asks["gives"] or modality, asks["sees"], offers["modality"], offers["streams"])
+    reason = explain_unread(asks["gives"] or modality, asks["sees"], offers["modality"], offers["streams"])
     return f"{split.name} + {model.name} do not fit: {reason}" if reason else ""
 
 
 @lru_cache(maxsize=4096)  # many parts have equal traits
-def unread(shown: str, sees: frozenset[str], reads: frozenset[str], offers: frozenset[str]) -> str:
+def explain_unread(shown: str, sees: frozenset[str], reads: frozenset[str], offers: frozenset[str]) -> str:
     """Return why such x cannot be read for targets that allow such sights; empty where it can."""
     if shown not in reads:
-        return f"x is {shown}, the model reads only {listed(reads)}."
+        return f"x is {shown}, the model reads only {join_names(reads)}."
     for sight in sorted(sees):
         if offers.isdisjoint(SEES_AT_MOST[sight]):  # type: ignore[index]
-            return f"a target may see at most '{sight}', the model offers only {quoted(offers)}."
+            return f"a target may see at most '{sight}', the model offers only {quote_names(offers)}."
     return ""
 
 
 def objective_misfit(modality: str, split: Component, objective: Component) -> str:
     """Return why an objective cannot score the targets of a split; empty where it can."""
     asks, offers = split.traits, objective.traits
-    reason = unscored(asks["targets"][modality], asks["hidden"], offers["targets"], offers["bottleneck"])
+    reason = explain_unscored(asks["targets"][modality], asks["hidden"], offers["targets"], offers["bottleneck"])
     return f"{split.name} + {objective.name} do not fit: {reason}" if reason else ""
 
 
 @lru_cache(maxsize=4096)
-def unscored(trial: frozenset[str], hidden: bool, scored: frozenset[str], bottleneck: bool) -> str:
+def explain_unscored(trial: frozenset[str], hidden: bool, scored: frozenset[str], bottleneck: bool) -> str:
     """Return why such targets cannot be scored; empty where they can."""
     if not trial <= scored:
-        return f"the targets are {' and '.join(sorted(trial))}, the objective scores only {listed(scored)}."
+        return f"the targets are {' and '.join(sorted(trial))}, the objective scores only {join_names(scored)}."
     if not hidden and not bottleneck:
         return "x shows the answer, the objective has no bottleneck."
     return ""
 
 
-def listed(names: frozenset[str]) -> str:
+def join_names(names: frozenset[str]) -> str:
     """Format names as prose, in alphabetical order."""
     return " or ".join(sorted(names)) or "nothing"
 
 
-def quoted(names: frozenset[str]) -> str:
+def quote_names(names: frozenset[str]) -> str:
     """Format names as prose, in quotes."""
     return " and ".join(f"'{name}'" for name in sorted(names)) or "none"
 
 
-def closest(
+def find_closest(
     registry: Registry,
     split: Registered,
     objective: Registered,
@@ -121,26 +121,26 @@ def closest(
             if static_fit(**{**now, part: registered}, data_modality=data_modality) is None
         ]
         if fitting:
-            near = max(fitting, key=lambda registered: likeness(registered, now[part]))
-            found.append((likeness(near, now[part]), part, near))
+            near = max(fitting, key=lambda registered: compute_similarity(registered, now[part]))
+            found.append((compute_similarity(near, now[part]), part, near))
     return [(part, near) for _, part, near in sorted(found, key=lambda ranked: ranked[0], reverse=True)]
 
 
-def likeness(one: Registered, other: Registered) -> tuple[float, float, float]:
+def compute_similarity(one: Registered, other: Registered) -> tuple[float, float, float]:
     """Return how similar two components of a kind are: in traits, then in what their sights include, then in names."""
     from difflib import SequenceMatcher  # only needed where something does not fit
 
     names = SequenceMatcher(None, one.name, other.name).ratio()
-    traits = share(traits_of(one.component), traits_of(other.component))
-    return traits, share(sights_of(one.component), sights_of(other.component)), names
+    traits = overlap(collect_traits(one.component), collect_traits(other.component))
+    return traits, overlap(expand_sights(one.component), expand_sights(other.component)), names
 
 
-def share(ours: set[Any], theirs: set[Any]) -> float:
+def overlap(ours: set[Any], theirs: set[Any]) -> float:
     """Return how much of what two sets hold is in both: intersection over union."""
     return len(ours & theirs) / max(len(ours | theirs), 1)
 
 
-def traits_of(component: Component) -> set[Any]:
+def collect_traits(component: Component) -> set[Any]:
     """Return traits as a set of facts: ("modality", "text"), ("targets", ("text", "categories")), ("hidden", True).
 
     What is declared of numbers says nothing of what fits.
@@ -156,13 +156,13 @@ def traits_of(component: Component) -> set[Any]:
     return facts
 
 
-def sights_of(component: Component) -> set[Any]:
+def expand_sights(component: Component) -> set[Any]:
     """Return everything that lies within the sights of a split or a model: the past includes the present."""
     sights = component.traits.get("streams", component.traits.get("sees", ()))
     return {within for sight in sights for within in SEES_AT_MOST[sight]}
 
 
-def why(
+def explain_misfit(
     registry: Registry,
     split: Registered,
     objective: Registered,
@@ -173,7 +173,7 @@ def why(
     reason = static_fit(split, objective, model, data_modality)
     if reason is None:
         return None
-    near = closest(registry, split, objective, model, data_modality)
+    near = find_closest(registry, split, objective, model, data_modality)
     options = " | ".join(f"--{part} {registry.shortest(registered)}" for part, registered in near)
     return f"{reason} {'Closest that fit: ' + options if near else 'No change of one part alone makes them fit.'}"
 
@@ -205,7 +205,7 @@ class Block(NamedTuple):
                 yield Row(self.modality, self.split, objective, model, no_reading or no_score)
 
 
-def blocks(
+def iterate_blocks(
     registry: Registry, split: str | None = None, objective: str | None = None, model: str | None = None
 ) -> Iterator[Block]:
     """Yield the compatibility matrix by modality and split, by static fit: 60 of each part take milliseconds.
@@ -230,7 +230,7 @@ def blocks(
             )
 
 
-def matrix(
+def build_matrix(
     registry: Registry,
     split: str | None = None,
     objective: str | None = None,
@@ -247,7 +247,7 @@ def matrix(
         model: Only this one.
         fitting: Leave out what does not fit.
     """
-    for block in blocks(registry, split, objective, model):
+    for block in iterate_blocks(registry, split, objective, model):
         yield from block.rows(fitting)
 
 

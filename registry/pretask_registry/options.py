@@ -73,10 +73,12 @@ def settle(who: str, prefix: str, options: Mapping[str, Option], given: Mapping[
             listed = f"Its options: {', '.join(options) or 'none'}."
             suggestion = hint(name, options, "")
             raise Unknown(f"{who} has no option {prefix}.{name}. {suggestion}{' ' if suggestion else ''}{listed}")
-    return {name: settled(f"{who} needs {prefix}.{name}", option, given, name) for name, option in options.items()}
+    return {
+        name: settle_option(f"{who} needs {prefix}.{name}", option, given, name) for name, option in options.items()
+    }
 
 
-def settled(needs: str, option: Option, given: Mapping[str, Any], name: str) -> Any:
+def settle_option(needs: str, option: Option, given: Mapping[str, Any], name: str) -> Any:
     """Return the value of one option."""
     if name not in given:
         if option.default is REQUIRED:
@@ -85,11 +87,15 @@ def settled(needs: str, option: Option, given: Mapping[str, Any], name: str) -> 
     try:
         return coerce(given[name], option.annotation)
     except (ValueError, TypeError, OverflowError):
-        default = "It has no default." if option.default is REQUIRED else f"The default is {shown(option.default)}."
-        raise Unknown(f"{needs} to be {describe(option.annotation)}; got {shown(given[name])}. {default}") from None
+        default = (
+            "It has no default." if option.default is REQUIRED else f"The default is {format_value(option.default)}."
+        )
+        raise Unknown(
+            f"{needs} to be {describe(option.annotation)}; got {format_value(given[name])}. {default}"
+        ) from None
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """Format a value as a user would write it."""
     if isinstance(value, tuple | list):
         return ",".join(map(str, value)) or "an empty list"
@@ -165,12 +171,12 @@ def coerce_int(value: Any) -> int:
     if isinstance(value, int):
         return value
     try:
-        return int(value) if isinstance(value, str) else exact(value)
+        return int(value) if isinstance(value, str) else to_whole_number(value)
     except ValueError:
-        return exact(float(value))
+        return to_whole_number(float(value))
 
 
-def exact(value: float) -> int:
+def to_whole_number(value: float) -> int:
     """Return the whole number that a float is."""
     if not isinstance(value, float) or not value.is_integer():
         raise ValueError(value)

@@ -15,7 +15,15 @@ from types import ModuleType
 from pluggy import PluginManager
 from pretask import PretaskError
 
-from pretask_registry.discovery import LOCAL, Plugin, ask, describe_error, hook_problems, judged, talk_on_stderr
+from pretask_registry.discovery import (
+    LOCAL,
+    Plugin,
+    ask,
+    check_declarations,
+    describe_error,
+    find_hook_problems,
+    talk_on_stderr,
+)
 
 COMPONENTS = "components"  # what a file may call the list of its declarations
 
@@ -43,9 +51,9 @@ def load_file(path: Path, manager: PluginManager) -> Plugin:
         return plugin.refused(f"a file that needs {error.needs}; got {error.got}", error.do, error)
     except BaseException as error:
         return plugin.refused(
-            f"{describe_error(error)}{line_of(error, path)}", f"Mend {path.name} and try again.", error
+            f"{describe_error(error)}{find_line(error, path)}", f"Mend {path.name} and try again.", error
         )
-    return judged(plugin, declared, [] if listed is not None else list(hook_problems(module, manager)))
+    return check_declarations(plugin, declared, [] if listed is not None else list(find_hook_problems(module, manager)))
 
 
 def module_name(path: Path) -> str:
@@ -66,7 +74,7 @@ def import_file(path: Path, name: str) -> ModuleType:
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise Misnamed(path.name, "to be a Python file", path.suffix or "no suffix", "Name it NAME.py.")
-    other = origin(name)
+    other = find_origin(name)
     if other is not None and other != path:
         raise Misnamed(path.name, "a name that no other module has", f"that of {other.name}", "Rename the file.")
     if str(path.parent) not in sys.path:
@@ -81,7 +89,7 @@ def import_file(path: Path, name: str) -> ModuleType:
     return module
 
 
-def origin(name: str) -> Path | None:
+def find_origin(name: str) -> Path | None:
     """Find the file of the module that an import of this name gives; None where there is none."""
     known = sys.modules.get(name)
     spec = find_spec(name) if known is None else None
@@ -91,7 +99,7 @@ def origin(name: str) -> Path | None:
     return Path(file).resolve() if file else Path(name)
 
 
-def line_of(error: BaseException, path: Path) -> str:
+def find_line(error: BaseException, path: Path) -> str:
     """Find the last line of the file that was running when an error came up, in brackets."""
     if isinstance(error, SyntaxError):
         return ""  # says so itself

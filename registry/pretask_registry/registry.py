@@ -11,7 +11,7 @@ from pluggy import PluginManager
 from pretask import Component, PretaskError, Unknown
 
 from pretask_registry.discovery import Plugin, ask, describe_error, discover, report_duplicates
-from pretask_registry.names import Reference, check_kind, nearest, parse
+from pretask_registry.names import Reference, check_kind, find_nearest, parse
 from pretask_registry.plugin_file import load_file
 
 PLUGIN_PROBLEM = 3  # exit code
@@ -202,7 +202,7 @@ class Registry:
     def alike(self, kind: str, reference: Reference) -> Registered | None:
         """Find the component whose name is most like a wrong one: in its namespace where it has one, else anywhere."""
         here = [registered for registered in self.current(kind) if reference.namespace in (None, registered.namespace)]
-        near = nearest(reference.name, (registered.name for registered in here))
+        near = find_nearest(reference.name, (registered.name for registered in here))
         return next((registered for registered in here if registered.name == near), None)
 
     def suggest(self, kind: str, reference: Reference, alike: Registered | None) -> str:

@@ -17,7 +17,7 @@ GIVEN_SPECS = ("model", "objective")  # kinds whose positional parameters are sp
 FILE = "plugin_file"  # stands among resolved options for the hash of a file that is a plugin, and so has no version
 
 
-def implementation(registered: Registered) -> Any:
+def import_implementation(registered: Registered) -> Any:
     """Return what implements a component.
 
     Raises:
@@ -42,15 +42,15 @@ def implementation(registered: Registered) -> Any:
         ) from error
 
 
-def options_of(registered: Registered) -> dict[str, Option]:
+def read_component_options(registered: Registered) -> dict[str, Option]:
     """Read the options of a component: by name, the default and the annotation.
 
     They are the fields of a dataclass, and the parameters after `*` of a model, an objective or a function.
     """
-    return options_in(registered, implementation(registered))
+    return read_implementation_options(registered, import_implementation(registered))
 
 
-def options_in(registered: Registered, made_of: Any) -> dict[str, Option]:
+def read_implementation_options(registered: Registered, made_of: Any) -> dict[str, Option]:
     """Read the options of what implements a component."""
     if not is_recipe(made_of):
         return {}
@@ -72,12 +72,12 @@ def build(registered: Registered, options: Mapping[str, Any] | None = None) -> A
     Raises:
         Unknown: An option or its value is wrong.
     """
-    made_of = implementation(registered)
+    made_of = import_implementation(registered)
     if not is_recipe(made_of):
         settle_options(registered, made_of, options or {})
         return made_of
     factory = partial(made_of, **settle_options(registered, made_of, options or {}))
-    return factory if registered.kind in GIVEN_SPECS or asks_for_more(factory) else factory()
+    return factory if registered.kind in GIVEN_SPECS or needs_arguments(factory) else factory()
 
 
 def settle_options(registered: Registered, made_of: Any, options: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def settle_options(registered: Registered, made_of: Any, options: Mapping[str, A
     given = dict(options)
     if registered.plugin.content:
         check_file(registered, given.pop(FILE, registered.plugin.content))
-    return settle(registered.name, registered.kind, options_in(registered, made_of), given)
+    return settle(registered.name, registered.kind, read_implementation_options(registered, made_of), given)
 
 
 def check_file(registered: Registered, content: str) -> None:
@@ -100,14 +100,14 @@ def check_file(registered: Registered, content: str) -> None:
         )
 
 
-def asks_for_more(factory: partial[Any]) -> bool:
+def needs_arguments(factory: partial[Any]) -> bool:
     """Return whether a call would still need arguments."""
     rest = inspect.signature(factory).parameters.values()
     fixed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     return any(parameter.default is inspect.Parameter.empty and parameter.kind not in fixed for parameter in rest)
 
 
-def resolved_options(registered: Registered, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+def resolve_options(registered: Registered, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return all options with their values, defaults included, as JSON can hold them: for a record's cell.
 
     A component of a single file, which has no version to raise, is told apart by the file's hash as a further option.
@@ -117,7 +117,7 @@ def resolved_options(registered: Registered, options: Mapping[str, Any] | None =
         Unknown: An option or its value is wrong.
         PretaskError: JSON cannot hold a default (exit code 3).
     """
-    settled = settle_options(registered, implementation(registered), options or {})
+    settled = settle_options(registered, import_implementation(registered), options or {})
     plain = {name: as_json(registered, name, value) for name, value in settled.items()}
     return {**plain, FILE: registered.plugin.content} if registered.plugin.content else plain
 

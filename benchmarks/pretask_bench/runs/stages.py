@@ -16,7 +16,7 @@ from pretask.progress import make_watcher
 from pretask.protocols import chance_of, scored_part
 from pretask.training import Trained, train
 from pretask_registry import Registered, Registry, build
-from pretask_registry.shortcut import shortcut
+from pretask_registry.shortcut import measure_shortcuts
 
 from pretask_bench.records.code import Code, changed_modules, code_key, listed
 from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED
@@ -83,7 +83,7 @@ def find_shortcuts(parts: Parts) -> dict[str, float]:
     """Return how well low-level statistics of x predict y, of what is one class per sample; `TARGET.accuracy`."""
     few = slice(0, SHORTCUT_SAMPLES)
     train, test = (samples.some(few, f"the first {SHORTCUT_SAMPLES}") for samples in (parts.train, parts.test))
-    found = shortcut(parts.split, train, test, parts.plan.seed)
+    found = measure_shortcuts(parts.split, train, test, parts.plan.seed)
     return {f"{name}.accuracy": probe.accuracy for name, probe in found.items()}
 
 

@@ -40,7 +40,7 @@ def as_double(value: Tensor) -> Tensor:
     return value.double() if value.is_floating_point() else value
 
 
-def in_double(task: Task) -> Task:
+def compute_in_double(task: Task) -> Task:
     """Return a copy of a task that computes in float64."""
     model, objective = (copy.deepcopy(part).to(torch.float64) for part in (task.model, task.objective))
     split: Any = DoubleSplit(task.split)

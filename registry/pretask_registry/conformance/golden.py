@@ -20,7 +20,7 @@ from torch import Tensor
 from pretask_registry.conformance.cases import Case
 from pretask_registry.conformance.check import Skip, check, require
 from pretask_registry.conformance.kinds import DataCase, EvaluatorCase, ModelCase, ObjectiveCase, SplitCase, TaskCase
-from pretask_registry.conformance.tensors import mapped, named, named_tensors, parameters_of, rows
+from pretask_registry.conformance.tensors import copy_parameters, iterate_tensors, map_tensors, name_halves, take_rows
 from pretask_registry.discovery import Plugin
 
 KINDS = ("split", "model", "objective", "data", "evaluator", "task", "suite")
@@ -42,7 +42,7 @@ def golden_file(plugin: Plugin) -> Path:
     return place.with_name("golden.json") if spec.submodule_search_locations else place.with_suffix(".golden.json")
 
 
-def known(plugin: Plugin) -> dict[str, Any]:
+def read_golden(plugin: Plugin) -> dict[str, Any]:
     """Read all that the file of a plugin holds."""
     path = golden_file(plugin)
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
@@ -57,13 +57,13 @@ def key_of(case: Case) -> str:
 @check(*KINDS)
 def output_is_golden(case: Case) -> None:
     """Check that the output on canned data is what this version has always given."""
-    entry = known(case.registered.plugin).get(key_of(case), {})
+    entry = read_golden(case.registered.plugin).get(key_of(case), {})
     if isinstance(entry, str):
         raise Skip(f"No fingerprint is kept of it: {entry}")
     if case.where not in entry:
         name = case.registered.plugin.namespace
         raise Skip(f"No fingerprint of this version is kept yet: pretask check {name} --update-golden writes it.")
-    change = changed(entry[case.where], fingerprint(case))
+    change = describe_change(entry[case.where], fingerprint(case))
     require(
         not change,
         f"The output of {case.id} must stay as it is; {change}. "
@@ -71,17 +71,17 @@ def output_is_golden(case: Case) -> None:
     )
 
 
-def changed(before: Facts, now: Facts) -> str:
+def describe_change(before: Facts, now: Facts) -> str:
     """Return what is different between two fingerprints, in words; empty where nothing is."""
     if before.keys() != now.keys():
         return f"it gave {', '.join(before)}, and now {', '.join(now)}"
     for name, facts in before.items():
-        if not alike(facts, now[name]):
-            return f"{name} was {shown(facts)}, and is now {shown(now[name])}"
+        if not is_similar(facts, now[name]):
+            return f"{name} was {format_fact(facts)}, and is now {format_fact(now[name])}"
     return ""
 
 
-def alike(before: Any, now: Any) -> bool:
+def is_similar(before: Any, now: Any) -> bool:
     """Return whether two facts are the same, numbers up to the tolerance."""
     if isinstance(before, list) and isinstance(now, list) and before[:1] == now[:1] and len(before) == len(now):
         most = TOLERANCE * max(abs(before[2]), 1e-3)
@@ -93,7 +93,7 @@ def alike(before: Any, now: Any) -> bool:
     return bool(before == now)
 
 
-def shown(facts: Any) -> str:
+def format_fact(facts: Any) -> str:
     """Format a fact in words."""
     if not isinstance(facts, list):
         return str(facts)
@@ -102,7 +102,7 @@ def shown(facts: Any) -> str:
 
 def update(case: Case) -> bool:
     """Write the fingerprint of a case whose version has none; whether there was something to write."""
-    content = known(case.registered.plugin)
+    content = read_golden(case.registered.plugin)
     entry = content.setdefault(key_of(case), {})
     if isinstance(entry, str) or case.where in entry:
         return False
@@ -121,23 +121,23 @@ def update(case: Case) -> bool:
 def fingerprint(case: Case) -> Facts:
     """Return what a component gives on canned data, as few facts."""
     made: dict[str, Callable[[Any], Facts]] = {
-        "split": of_split,
-        "model": of_model,
-        "objective": of_objective,
-        "data": of_data,
-        "evaluator": of_evaluator,
-        "task": of_task,
-        "suite": of_suite,
+        "split": fingerprint_split,
+        "model": fingerprint_model,
+        "objective": fingerprint_objective,
+        "data": fingerprint_data,
+        "evaluator": fingerprint_evaluator,
+        "task": fingerprint_task,
+        "suite": fingerprint_suite,
     }
     return made[case.kind](case)
 
 
-def facts_of(values: Any) -> dict[str, Any]:
+def collect_facts(values: Any) -> dict[str, Any]:
     """Return facts of all tensors in some values."""
-    return {name: facts_of_tensor(tensor.detach()) for name, tensor in named_tensors(values)}
+    return {name: summarize_tensor(tensor.detach()) for name, tensor in iterate_tensors(values)}
 
 
-def facts_of_tensor(tensor: Tensor) -> str | list[Any]:
+def summarize_tensor(tensor: Tensor) -> str | list[Any]:
     """Return type and shape, with a checksum of whole numbers, or mean, std and some values of floats and bytes."""
     form = f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
     if tensor.dtype in (torch.int64, torch.bool):
@@ -147,9 +147,9 @@ def facts_of_tensor(tensor: Tensor) -> str | list[Any]:
     return [form, *(float(f"{number:.6g}") for number in (float(flat.mean()), float(flat.std(correction=0)), *probes))]
 
 
-def of_split(case: SplitCase) -> Facts:
+def fingerprint_split(case: SplitCase) -> Facts:
     """Return x and y of a few samples, by seed 0."""
-    return facts_of(named(case(case.batch(), more=-case.seed)))
+    return collect_facts(name_halves(case(case.batch(), more=-case.seed)))
 
 
 def with_plain_weights(module: Any) -> Any:
@@ -162,63 +162,63 @@ def with_plain_weights(module: Any) -> Any:
     return module
 
 
-def of_model(case: ModelCase) -> Facts:
+def fingerprint_model(case: ModelCase) -> Facts:
     """Return features of canned inputs, with plain weights, and the names and shapes of all weights."""
     model = with_plain_weights(case.make()).eval()
     with torch.no_grad():
         made = model(case.inputs)
-    shapes = {name: tuple(weight.shape) for name, weight in parameters_of(model).items()}
-    return {"weights": f"{crc32(repr(sorted(shapes.items())).encode()):08x}", **facts_of({"summary": made.pooled})}
+    shapes = {name: tuple(weight.shape) for name, weight in copy_parameters(model).items()}
+    return {"weights": f"{crc32(repr(sorted(shapes.items())).encode()):08x}", **collect_facts({"summary": made.pooled})}
 
 
-def of_objective(case: ObjectiveCase) -> Facts:
+def fingerprint_objective(case: ObjectiveCase) -> Facts:
     """Return total and parts of the loss, with plain weights and plain features, on the first split that fits."""
     trial = case.tasks[0]
-    features = mapped(trial.features, plain)
+    features = map_tensors(trial.features, make_plain)
     objective = with_plain_weights(trial.task.objective)
     loss = objective(features, trial.targets, Draws(trial.batch.index).branch("objective"))
-    return {"with": trial.task.name, **facts_of({"total": loss.total, "parts": loss.parts})}
+    return {"with": trial.task.name, **collect_facts({"total": loss.total, "parts": loss.parts})}
 
 
-def plain(tensor: Tensor) -> Tensor:
+def make_plain(tensor: Tensor) -> Tensor:
     """Return floats that follow from their place; all else as it is."""
     if not tensor.is_floating_point():
         return tensor
     return (torch.arange(tensor.numel()).double() * 0.37).cos().view(tensor.shape).float()
 
 
-def of_data(case: DataCase) -> Facts:
+def fingerprint_data(case: DataCase) -> Facts:
     """Return the first samples of both parts, and their labels."""
     if not case.component.small:
         raise Skip("It is data of the user's.")
     return {
         f"{part}.{name}": facts
         for part, samples in case.parts.items()
-        for name, facts in facts_of(
-            rows(
+        for name, facts in collect_facts(
+            take_rows(
                 {"data": samples.data, **{key: labels.value for key, labels in samples.labels.items()}}, slice(0, FIRST)
             )
         ).items()
     }
 
 
-def of_evaluator(case: EvaluatorCase) -> Facts:
+def fingerprint_evaluator(case: EvaluatorCase) -> Facts:
     """Return the names of all that it yields, since records hold them; its numbers depend on what is measured."""
     return {"names": ", ".join(sorted({name for name, _ in case.tried.yielded}))}
 
 
-def of_task(case: TaskCase) -> Facts:
+def fingerprint_task(case: TaskCase) -> Facts:
     """Return parts, options and recipe of the paper; presets may be added."""
     traits = case.component.traits
-    return {name: canonical(traits[name]) for name in ("parts", "options", "recipe")}
+    return {name: format_json(traits[name]) for name in ("parts", "options", "recipe")}
 
 
-def of_suite(case: Case) -> Facts:
+def fingerprint_suite(case: Case) -> Facts:
     """Return the content of the file."""
     module, _, name = case.component.implementation.partition(":")
     return {"file": f"{crc32(files(module).joinpath(name).read_bytes()):08x}"}
 
 
-def canonical(value: Any) -> str:
+def format_json(value: Any) -> str:
     """Format as JSON with keys in order."""
     return json.dumps(value, sort_keys=True, default=str)

@@ -43,7 +43,7 @@ def built_in_checks() -> tuple[Check, ...]:
     return tuple(value for module in modules for value in vars(module).values() if isinstance(value, Check))
 
 
-def checks_of(registry: Registry, kind: str) -> list[Check]:
+def list_checks(registry: Registry, kind: str) -> list[Check]:
     """Return all checks of a kind: the kit's, and those that plugins add with the hook pretask_checks."""
     added = [
         Check(run.__name__.replace("_", "-"), (kind,), promise_of(run), run)
@@ -68,10 +68,10 @@ def find(registry: Registry, name: str, kind: str | None = None) -> tuple[list[s
                 raise PretaskError(name, "a plugin that loads", problem.cause, problem.fix, exit_code=PLUGIN_PROBLEM)
         names = [plugin.name for plugin in plugins]
         return names, [registered for registered in registry.components(kind) if registered.plugin.name in names]
-    return [], components_called(registry, name, kind)
+    return [], find_components(registry, name, kind)
 
 
-def components_called(registry: Registry, name: str, kind: str | None) -> list[Registered]:
+def find_components(registry: Registry, name: str, kind: str | None) -> list[Registered]:
     """Find the components of any kind that are called so."""
     found, errors = [], []
     for candidate in [kind] if kind else KINDS:
@@ -108,28 +108,28 @@ def run(
         Unknown: Nothing is called so, or there is no such check.
         PretaskError: The plugin does not work (exit code 3).
     """
-    from pretask_registry.conformance.kinds import cases_of  # needs torch
+    from pretask_registry.conformance.kinds import iterate_cases  # needs torch
 
-    known = {check.name for of in (PLUGIN, *KINDS) for check in checks_of(registry, of)}
+    known = {check.name for of in (PLUGIN, *KINDS) for check in list_checks(registry, of)}
     for check_name in only:
         if check_name not in known:
             raise Unknown(f"No check '{check_name}'. {hint(check_name, known, 'See: pretask check NAME --json.')}")
     plugins, components = find(registry, name, kind)
     whole = [plugin for plugin in registry.plugins if plugin.name in plugins and kind is None]
     cases: list[Anything] = [PluginCase(registry, plugin, seed) for plugin in whole]
-    cases += [case for registered in components for case in cases_of(registry, registered, seed)]
+    cases += [case for registered in components for case in iterate_cases(registry, registered, seed)]
     yield from run_cases(registry, cases, set(only))
 
 
 def update_golden(registry: Registry, name: str, *, kind: str | None = None) -> int:
     """Keep the output of whatever a name means, where none is kept of its version yet; how many were written."""
     from pretask_registry.conformance.golden import update
-    from pretask_registry.conformance.kinds import cases_of  # needs torch
+    from pretask_registry.conformance.kinds import iterate_cases  # needs torch
 
     written = 0
     for registered in find(registry, name, kind)[1]:
-        for case in cases_of(registry, registered):
-            with undisturbed():
+        for case in iterate_cases(registry, registered):
+            with restore_afterwards():
                 written += update(case)
     return written
 
@@ -140,50 +140,50 @@ def run_cases(registry: Registry, cases: Iterable[Anything], only: set[str]) -> 
     chosen: dict[str, list[Check]] = {}
     for case in cases:
         if case.kind not in chosen:
-            chosen[case.kind] = checks_of(registry, case.kind)
+            chosen[case.kind] = list_checks(registry, case.kind)
         for check in chosen[case.kind]:
             if (only and check.name not in only) or not check.when(case.component):
                 continue
             if check.once and (case.kind, case.id, check.name) in seen:
                 continue
             seen.add((case.kind, case.id, check.name))
-            yield judged(check, case)
+            yield judge(check, case)
 
 
-def judged(check: Check, case: Anything) -> Outcome:
+def judge(check: Check, case: Anything) -> Outcome:
     """Run one check, and hold what comes of it against what the plugin expects."""
-    outcome, reason = tried(check, case), expected_failures(case).get(check.name)
+    outcome, reason = run_check(check, case), expected_failures(case).get(check.name)
     if reason is None:
         return outcome
     if outcome.state == "failed":
         return replace(outcome, state="expected", message=f"{check.name}: {reason}")
     if outcome.state == "passed":
         message = f"It passes now, but is expected to fail ({reason}). Take it out of {EXPECTED}."
-        return replace(outcome, state="failed", message=message, reproduce=reproduction(check, case))
+        return replace(outcome, state="failed", message=message, reproduce=format_command(check, case))
     return outcome
 
 
-def tried(check: Check, case: Anything) -> Outcome:
+def run_check(check: Check, case: Anything) -> Outcome:
     """Run one check by itself: whatever a component raises is its failure, and the kit goes on."""
     began = time.monotonic()
     blank = Outcome(case.kind, case.id, check.name, "" if check.once else case.where, "passed")
     try:
-        with undisturbed():
+        with restore_afterwards():
             blank = replace(blank, number=check.run(case) or "")
     except Skip as reason:
         blank = replace(blank, state="skipped", message=str(reason))
     except KeyboardInterrupt:
         raise
     except Failure as failure:
-        blank = replace(blank, state="failed", message=str(failure), reproduce=reproduction(check, case))
+        blank = replace(blank, state="failed", message=str(failure), reproduce=format_command(check, case))
     except BaseException as error:
         message = f"{check.promise} Instead: {describe_error(error)}"
-        blank = replace(blank, state="failed", message=message, reproduce=reproduction(check, case))
+        blank = replace(blank, state="failed", message=message, reproduce=format_command(check, case))
     return replace(blank, seconds=time.monotonic() - began)
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
+def restore_afterwards() -> Iterator[None]:
     """Leave random states and stdout as they were, whatever is done inside."""
     torch = sys.modules.get("torch")
     states = random.getstate(), torch.get_rng_state() if torch else None
@@ -205,7 +205,7 @@ def expected_failures(case: Anything) -> Mapping[str, str]:
     return found
 
 
-def reproduction(check: Check, case: Anything) -> str:
+def format_command(check: Check, case: Anything) -> str:
     """Return the command that runs this check again."""
     kind = "" if isinstance(case, PluginCase) else f" --kind {case.kind}"
     seed = f" --seed {case.seed}" if case.seed else ""

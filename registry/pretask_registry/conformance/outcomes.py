@@ -37,10 +37,10 @@ class Outcome:
     seconds: float = 0.0
 
 
-def count(outcomes: Sequence[Outcome]) -> str:
+def format_count(outcomes: Sequence[Outcome]) -> str:
     """Format all counts as one line, always printed.
 
-    >>> count([Outcome("split", "acme/cut@1", "finite", "image", "passed")])
+    >>> format_count([Outcome("split", "acme/cut@1", "finite", "image", "passed")])
     '1 of 1 ran, 0 skipped, 0 expected failures'
     """
     states = Counter(outcome.state for outcome in outcomes)
@@ -51,7 +51,7 @@ def count(outcomes: Sequence[Outcome]) -> str:
     return line + (f", {states['failed']} FAILED" if states["failed"] else "")
 
 
-def succeeded(outcomes: Sequence[Outcome], require_all: bool = False) -> bool:
+def has_succeeded(outcomes: Sequence[Outcome], require_all: bool = False) -> bool:
     """Return whether nothing failed, and, where all is required, nothing was skipped."""
     return not any(outcome.state == "failed" or (require_all and outcome.state == "skipped") for outcome in outcomes)
 
@@ -69,7 +69,7 @@ def format_outcome(outcome: Outcome) -> str:
 
 def as_json(outcomes: Sequence[Outcome]) -> str:
     """Format all outcomes with the count as JSON."""
-    facts = {"count": count(outcomes), "outcomes": [asdict(outcome) for outcome in outcomes]}
+    facts = {"count": format_count(outcomes), "outcomes": [asdict(outcome) for outcome in outcomes]}
     return json.dumps(facts, indent=1, ensure_ascii=False)
 
 

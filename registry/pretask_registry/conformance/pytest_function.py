@@ -5,7 +5,7 @@ from typing import Any
 
 from pretask_registry.conformance.cases import Case, PluginCase
 from pretask_registry.conformance.kit import find, run_cases
-from pretask_registry.conformance.outcomes import count, format_outcome, succeeded
+from pretask_registry.conformance.outcomes import format_count, format_outcome, has_succeeded
 from pretask_registry.registry import Registry
 
 
@@ -22,7 +22,7 @@ def conformance(name: str, *, require_all: bool = False, seed: int = 0) -> Calla
     """
     import pytest
 
-    from pretask_registry.conformance.kinds import cases_of  # needs torch
+    from pretask_registry.conformance.kinds import iterate_cases  # needs torch
 
     registry = Registry.load()
     plugins, components = find(registry, name)
@@ -32,15 +32,16 @@ def conformance(name: str, *, require_all: bool = False, seed: int = 0) -> Calla
         if plugin.name in plugins
     }
     groups |= {
-        f"{registered.kind} {registered.id}": list(cases_of(registry, registered, seed)) for registered in components
+        f"{registered.kind} {registered.id}": list(iterate_cases(registry, registered, seed))
+        for registered in components
     }
 
     @pytest.mark.parametrize("part", list(groups))
     def test_conformance(part: str, capsys: Any) -> None:
         outcomes = list(run_cases(registry, groups[part], set()))
         with capsys.disabled():
-            print(f"\n{part}: {count(outcomes)}", end="")
-        if not succeeded(outcomes, require_all):
+            print(f"\n{part}: {format_count(outcomes)}", end="")
+        if not has_succeeded(outcomes, require_all):
             pytest.fail(
                 "\n".join(format_outcome(outcome) for outcome in outcomes if outcome.state in ("failed", "skipped")),
                 pytrace=False,

@@ -9,12 +9,12 @@ from typing import Any
 from pretask import Observed, PretaskError, Samples, Task
 from pretask.composition import compose
 
-from pretask_registry.canned import OBSERVED, canned, canned_samples
+from pretask_registry.canned import OBSERVED, make_canned_samples, observe_canned
 from pretask_registry.conformance import material
 from pretask_registry.conformance.check import Skip
 from pretask_registry.fit import PARTS
 from pretask_registry.registry import Registered, Registry
-from pretask_registry.resolve import build, resolved_options
+from pretask_registry.resolve import build, resolve_options
 
 SCALES = (1, 2, 4, 16)  # times the sides of canned data: up to images of 512 pixels
 CLIP_SCALES = ((1, 1), (2, 1), (4, 1), (4, 4), (8, 1), (8, 4))  # times frames and sides: up to 64 of 128 pixels
@@ -69,7 +69,7 @@ def split_options(registry: Registry, split: Registered) -> dict[str, Mapping[st
         for name, setting in all_settings(registry, task):
             if setting.parts["split"].id == split.id:
                 used[f"{name} of {task.id}"] = setting.options.get("split", {})
-    different = {json.dumps(resolved_options(split, options)): name for name, options in reversed(used.items())}
+    different = {json.dumps(resolve_options(split, options)): name for name, options in reversed(used.items())}
     return {name: used[name] for name in reversed(different.values())}
 
 
@@ -79,15 +79,15 @@ def enlarge_for(split: Any, registry: Registry, modality: str) -> Samples | None
     Of a modality without canned data, the tiny data that a plugin offers.
     """
     if modality not in OBSERVED:
-        samples = material.samples_of(registry, modality)
-        return samples if takes(split, samples.observed) else None
+        samples = material.iterate_samples(registry, modality)
+        return samples if can_split(split, samples.observed) else None
     for frames, scale in CLIP_SCALES if modality == "video" else [(1, scale) for scale in SCALES]:
-        if takes(split, canned(modality, COUNT, scale, frames)):
-            return canned_samples(modality, COUNT, scale=scale, frames=frames)
+        if can_split(split, observe_canned(modality, COUNT, scale, frames)):
+            return make_canned_samples(modality, COUNT, scale=scale, frames=frames)
     return None
 
 
-def takes(split: Any, observed: Observed) -> bool:
+def can_split(split: Any, observed: Observed) -> bool:
     """Return whether a split can divide such data."""
     try:
         split.spec(observed)
@@ -106,7 +106,7 @@ def compose_large(setting: Setting, registry: Registry, seed: int) -> tuple[Task
     for modality in sorted(setting.parts["split"].component.traits["modality"]):
         samples = enlarge_for(split, registry, modality)
         if samples is not None:
-            divided = material.fitted(split, samples)
+            divided = material.fit_split(split, samples)
             with contextlib.suppress(PretaskError):
                 model, objective = setting.build("model"), setting.build("objective")
                 return compose(samples.observed, divided, model, objective, seed=seed), samples

@@ -91,14 +91,14 @@ def new_package(
         Unknown: The name, kind or modality is none.
         PretaskError: The folder exists, or cannot be written.
     """
-    names = checked(name, taken)
+    names = check_names(name, taken)
     check_choice("kind", kind, KINDS)
     check_choice("modality", modality, MODALITIES)
     found = example(kind, modality)
     run = f"pretask run {found.run.format(name=names.name)}"
     words = {
         **found.facts,
-        **words_of(names, found.summary, run),
+        **collect_words(names, found.summary, run),
         "source": found.source,
         "modality": modality,
         "settings": "\n".join(setting_line(setting) for setting in settings(found.facts)),
@@ -106,14 +106,14 @@ def new_package(
     code = "split" if kind == "task" else kind
     template = f"{found.folder}/{modality}.py" if found.folder else f"{kind}.py"
     contents = {
-        **common(words),
-        f"src/{names.package}/__init__.py": rendered(f"declare/{kind}.py", words),
-        f"src/{names.package}/{code}.py": rendered(template, words),
+        **render_common(words),
+        f"src/{names.package}/__init__.py": render(f"declare/{kind}.py", words),
+        f"src/{names.package}/{code}.py": render(template, words),
     }
     return Written(write(folder or Path(names.distribution), contents), names, run)
 
 
-def checked(name: str, taken: Collection[str]) -> Names:
+def check_names(name: str, taken: Collection[str]) -> Names:
     """Check the names of a new plugin; raise Unknown where they are none or belong to somebody."""
     plain = name.removeprefix(PREFIX)
     if not WORDS.fullmatch(plain) or not plain[0].isalpha():
@@ -132,7 +132,7 @@ def check_choice(what: str, given: str, choices: Collection[str]) -> None:
         raise Unknown(f"No {what} {given!r} to start from. {hint(given, choices, 'There are ' + ', '.join(choices))}")
 
 
-def words_of(names: Names, summary: str, run: str) -> dict[str, str]:
+def collect_words(names: Names, summary: str, run: str) -> dict[str, str]:
     """Return the words that every template may use."""
     return {
         "name": names.name,
@@ -153,12 +153,12 @@ def setting_line(setting: str) -> str:
     return f'{" " * 16}"{option}": {value if value.isdigit() else repr(value).replace(chr(39), chr(34))},'
 
 
-def common(words: Mapping[str, str]) -> dict[str, str]:
+def render_common(words: Mapping[str, str]) -> dict[str, str]:
     """Return the files that every package has, whatever is in it."""
-    return {path: rendered(template, words) for path, template in COMMON.items()}
+    return {path: render(template, words) for path, template in COMMON.items()}
 
 
-def rendered(template: str, words: Mapping[str, str]) -> str:
+def render(template: str, words: Mapping[str, str]) -> str:
     """Fill in the words of a template; one that is missing is an error here, and not in somebody's package."""
     text = (files(__package__) / "templates" / f"{template}.template").read_text(encoding="utf-8")
     return Template(text).substitute(words)

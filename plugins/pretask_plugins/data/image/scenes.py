@@ -124,9 +124,9 @@ def compose(draws: Draws, label: Int[Tensor, " B"]) -> Scenes:
 
 def compose_landscape(draws: Draws) -> Landscape:
     """Compose sky, ground, two ridges of hills, and the light, from the left or from the right."""
-    skies = hues_near(draws.branch("skies"), SKIES, 2)
+    skies = draw_colors(draws.branch("skies"), SKIES, 2)
     low = 0.5 + 0.5 * skies[:, 1]  # paler towards the horizon
-    grounds = hues_near(draws.branch("grounds"), GROUNDS, 1)[:, 0]
+    grounds = draw_colors(draws.branch("grounds"), GROUNDS, 1)[:, 0]
     far = grounds * draws.uniform("far", 1, low=0.75, high=1.15)
     height = draws.uniform("height", 2, low=0.01, high=0.1)
     steps = draws.uniform("steps", 2, low=0.4, high=1.6)
@@ -149,16 +149,16 @@ def compose_sky(draws: Draws, landscape: Landscape) -> Parts:
     half = draws.uniform("width", 3, 1, low=0.06, high=0.16) * torch.tensor([[0.5, 0.5], [1.0, 0.5], [1.0, 0.5]])
     cover = draws.bernoulli("seen", 0.6, 3) * torch.tensor([0.95, 0.75, 0.75])
     color = torch.tensor([[1.0, 0.95, 0.7], [1.0, 1.0, 1.0], [0.95, 0.95, 1.0]])
-    return plain(torch.stack([across, down], 2), half, cover, color, ("disc", "dome", "dome"))
+    return make_plain_parts(torch.stack([across, down], 2), half, cover, color, ("disc", "dome", "dome"))
 
 
 def compose_shadow(foot: Float[Tensor, "B 2"], scale: Float[Tensor, " B"]) -> Parts:
     """Compose a dark flat disc where the thing stands."""
     half = scale[:, None, None] * torch.tensor([0.4, 0.06])
-    return plain(foot[:, None], half, torch.full((len(foot), 1), 0.35), torch.zeros(1, 3), ("disc",))
+    return make_plain_parts(foot[:, None], half, torch.full((len(foot), 1), 0.35), torch.zeros(1, 3), ("disc",))
 
 
-def plain(
+def make_plain_parts(
     center: Float[Tensor, "B P 2"],
     half: Float[Tensor, "B P 2"],
     cover: Float[Tensor, "B P"],
@@ -239,7 +239,7 @@ def dress(draws: Draws, plan: dict[str, Tensor], center: Tensor, half: Tensor, t
     )
 
 
-def hues_near(draws: Draws, table: Sequence[tuple[float, float, float]], count: int) -> Float[Tensor, "B count 3"]:
+def draw_colors(draws: Draws, table: Sequence[tuple[float, float, float]], count: int) -> Float[Tensor, "B count 3"]:
     """Draw colors near entries of a table, red, green and blue."""
     entry = torch.tensor(table)[draws.integers("entry", 0, len(table), count)]
     entry = entry + torch.tensor([0.04, 0.15, 0.12]) * draws.uniform("near", count, 3, low=-1, high=1)

@@ -100,7 +100,7 @@ class TorchvisionData:
         if self.name in SPLITS:
             which = {"split": SPLITS[self.name][part == "test"]}
         if self.name == "Imagenette":
-            which["size"] = edition(root, side or SIDE)
+            which["size"] = choose_edition(root, side or SIDE)
         try:
             with redirect_stdout(sys.stderr):  # where torchvision talks
                 return getattr(torchvision.datasets, self.name)(str(root), download=self.download, **which)
@@ -133,7 +133,7 @@ class TorchvisionData:
         return Album(decode(0).shape, labels[own], class_names(found, labels), pieces)
 
 
-def edition(root: Path, side: int) -> str:
+def choose_edition(root: Path, side: int) -> str:
     """Choose Imagenette's smallest edition with images of that side: of those below the root, else of all."""
     enough = [name for name, short in EDITIONS.items() if short is None or short >= side]
     there = [name for name in enough if (root / f"imagenette2{'' if name == 'full' else '-' + name[:-2]}").is_dir()]

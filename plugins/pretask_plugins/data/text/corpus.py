@@ -127,7 +127,7 @@ class Corpus:
                 for sentence in self.sentences(source, part):
                     yield from cut([sentence.text])
             else:
-                yield from documents(self.share(source, part), self.unit)
+                yield from split_documents(self.share(source, part), self.unit)
 
     def label_names(self) -> tuple[str, ...]:
         """List the classes of the training part, in order."""
@@ -144,7 +144,7 @@ class Corpus:
 
     def sentences(self, source: Source, part: str) -> Iterator[Sentence]:
         """Yield the sentences of a file that belong to a part: of a divided one, a tenth by hash is for testing."""
-        of_lines = lines(characters(source.path, self.encoding))
+        of_lines = split_lines(read_characters(source.path, self.encoding))
         for sentence in sentences(of_lines, find_suffix(source.path), source.path):
             if not source.divided or is_for_test(sentence.text) == (part == "test"):
                 yield sentence
@@ -152,14 +152,14 @@ class Corpus:
     def share(self, source: Source, part: str) -> Iterator[str]:
         """Yield what of a text belongs to a part: of one that is divided, the first nine tenths are for training."""
         if not source.divided:
-            return characters(source.path, self.encoding)
-        begin = sum(map(len, characters(source.path, self.encoding))) * (TEST_PERIOD - 1) // TEST_PERIOD
+            return read_characters(source.path, self.encoding)
+        begin = sum(map(len, read_characters(source.path, self.encoding))) * (TEST_PERIOD - 1) // TEST_PERIOD
         limits = (0, begin) if part == "train" else (begin, None)
-        return between(characters(source.path, self.encoding), *limits)
+        return cut_text(read_characters(source.path, self.encoding), *limits)
 
     def table(self, source: Source, part: str) -> Iterator["TableRow"]:
         """Yield the rows of a table that belong to a part: of a divided one, a tenth by hash is for testing."""
-        for number, line in enumerate(lines(characters(source.path, self.encoding)), start=1):
+        for number, line in enumerate(split_lines(read_characters(source.path, self.encoding)), start=1):
             if line.strip() and (not source.divided or is_for_test(line) == (part == "test")):
                 label, tab, text = line.partition("\t")
                 if not tab:
@@ -195,22 +195,22 @@ def row_pieces(row: TableRow, names: tuple[str, ...]) -> Iterator[Piece]:
     yield from (piece._replace(label=label) for piece in cut(row.texts[-1:], empty=True))
 
 
-def documents(text: Iterable[str], unit: Unit) -> Iterator[Piece]:
+def split_documents(text: Iterable[str], unit: Unit) -> Iterator[Piece]:
     """Yield the documents of a text; one without a letter is none."""
     if unit == "file":
         yield from cut(text)
     elif unit == "line":
-        for line in lines(text):
+        for line in split_lines(text):
             yield from cut([line])
     else:
-        for paragraph in paragraphs(lines(text)):
+        for paragraph in join_paragraphs(split_lines(text)):
             yield from cut([paragraph])
 
 
-def paragraphs(of_lines: Iterable[str]) -> Iterator[str]:
+def join_paragraphs(of_lines: Iterable[str]) -> Iterator[str]:
     """Join lines that no empty line parts.
 
-    >>> list(paragraphs(["one", "two", "", "", "three"]))
+    >>> list(join_paragraphs(["one", "two", "", "", "three"]))
     ['one\\ntwo', 'three']
     """
     some: list[str] = []
@@ -231,7 +231,7 @@ def cut(text: Iterable[str], then: str = "end", empty: bool = False) -> Iterator
         empty: Whether a document without a letter counts as one.
     """
     rest, seen = "", empty
-    for part in slices(text):
+    for part in slice_text(text):
         rest += part
         seen = seen or not part.isspace()
         while len(rest) > MAX_PIECE_CHARACTERS:
@@ -243,16 +243,16 @@ def cut(text: Iterable[str], then: str = "end", empty: bool = False) -> Iterator
         yield Piece(rest, then)
 
 
-def slices(text: Iterable[str]) -> Iterator[str]:
+def slice_text(text: Iterable[str]) -> Iterator[str]:
     """Cut a text into parts that are not long, none of them empty."""
     for part in text:
         yield from (part[begin : begin + MAX_PIECE_CHARACTERS] for begin in range(0, len(part), MAX_PIECE_CHARACTERS))
 
 
-def lines(text: Iterable[str]) -> Iterator[str]:
+def split_lines(text: Iterable[str]) -> Iterator[str]:
     """Yield the lines of a text that comes in parts.
 
-    >>> list(lines(["a\\nb", "c", "d\\n"]))
+    >>> list(split_lines(["a\\nb", "c", "d\\n"]))
     ['a', 'bcd']
     """
     begun: list[str] = []
@@ -266,10 +266,10 @@ def lines(text: Iterable[str]) -> Iterator[str]:
         yield "".join(begun)
 
 
-def between(text: Iterable[str], begin: int, end: int | None) -> Iterator[str]:
+def cut_text(text: Iterable[str], begin: int, end: int | None) -> Iterator[str]:
     """Yield the characters begin … end of a text that comes in parts.
 
-    >>> "".join(between(["abc", "def"], 2, 5))
+    >>> "".join(cut_text(["abc", "def"], 2, 5))
     'cde'
     """
     place = 0
@@ -280,7 +280,7 @@ def between(text: Iterable[str], begin: int, end: int | None) -> Iterator[str]:
             yield kept
 
 
-def characters(path: Path, encoding: str) -> Iterator[str]:
+def read_characters(path: Path, encoding: str) -> Iterator[str]:
     """Yield the text of a file, some thousands of characters at a time, every end of line as one.
 
     Raises:
@@ -293,12 +293,12 @@ def characters(path: Path, encoding: str) -> Iterator[str]:
             while content := file.read(CHUNK_BYTES):
                 text = decoder.decode(content)
                 if "\0" in text:
-                    raise no_text(path, f"a zero byte after byte {offset}")
+                    raise no_text_error(path, f"a zero byte after byte {offset}")
                 offset += len(content)
                 yield text
         yield decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise no_text(path, f"{error.reason} near byte {offset + error.start}") from error
+        raise no_text_error(path, f"{error.reason} near byte {offset + error.start}") from error
     except (OSError, EOFError, zlib.error) as error:
         raise PretaskError("text", f"to read {path} to its end", str(error), "Copy it again.") from error
 
@@ -312,7 +312,7 @@ def text_decoder(encoding: str) -> Any:
     return codecs.getincrementaldecoder("utf-8-sig" if name == "utf-8" else name)("strict")
 
 
-def no_text(path: Path, found: str) -> PretaskError:
+def no_text_error(path: Path, found: str) -> PretaskError:
     """Make the error for a file that is no text."""
     return PretaskError("text", "text in data.encoding", f"{path} with {found}", "Convert or remove the file.")
 

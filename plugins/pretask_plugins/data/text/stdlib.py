@@ -91,7 +91,7 @@ class Stdlib(TextData):
         """The tokenizer, from the cache or learned of the strings to train on."""
 
         def texts() -> Iterator[str]:
-            return (document.text for document in documents("train"))
+            return (document.text for document in read_documents("train"))
 
         name = f"Python {sys.version_info.major}.{sys.version_info.minor}"
         return learn(self.tokenizer, self.vocab_size, self.lowercase, facts("train"), texts, name)
@@ -111,11 +111,11 @@ def facts(part: str) -> dict[str, Any]:
 def pieces(part: str) -> Iterator[Piece]:
     """Yield the strings of a part, group by group."""
     names = tuple(GROUPS)
-    for document in sorted(documents(part), key=lambda document: names.index(document.group)):
+    for document in sorted(read_documents(part), key=lambda document: names.index(document.group)):
         yield from (piece._replace(label=names.index(document.group)) for piece in cut([document.text]))
 
 
-def documents(part: str) -> list[Document]:
+def read_documents(part: str) -> list[Document]:
     """Read the strings of a part in the order of their modules, from the cache or the library's source."""
 
     def make(_: Path) -> Mapping[str, Any]:

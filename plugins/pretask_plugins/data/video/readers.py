@@ -35,18 +35,18 @@ class Reader(Protocol):
 @contextmanager
 def open_video(path: Path, decoder: Decoder = "auto") -> Iterator[Reader]:
     """Open a video file; raise whatever the decoder raises where it cannot be read."""
-    made: Reader = READERS[available(decoder)](path)
+    made: Reader = READERS[choose_decoder(decoder)](path)
     try:
         yield made
     finally:
         getattr(made, "close", lambda: None)()
 
 
-def available(decoder: Decoder) -> str:
+def choose_decoder(decoder: Decoder) -> str:
     """Return the decoder to use, the first one that can be imported; raise PretaskError where there is none."""
     wanted = {"pyav": "av", "decord": "decord"}
     for name, module in wanted.items():
-        if decoder in ("auto", name) and importable(module):
+        if decoder in ("auto", name) and is_importable(module):
             return name
     raise PretaskError(
         "video-folder",
@@ -56,7 +56,7 @@ def available(decoder: Decoder) -> str:
     )
 
 
-def importable(module: str) -> bool:
+def is_importable(module: str) -> bool:
     """Return whether a module can be imported here."""
     try:
         __import__(module)
@@ -163,10 +163,10 @@ def check_times(seconds: np.ndarray, rate: float) -> Float[np.ndarray, " F"] | N
     return np.arange(len(seconds)) / rate if rate > 0 else None
 
 
-def at_rate(times: Float[np.ndarray, " F"], rate: float) -> list[int]:
+def select_at_rate(times: Float[np.ndarray, " F"], rate: float) -> list[int]:
     """Return the numbers of the frames that are shown at 0, 1 / rate, 2 / rate … seconds: the newest one at each.
 
-    >>> at_rate(np.array([0.0, 0.1, 0.2, 0.5, 0.6]), 5.0)
+    >>> select_at_rate(np.array([0.0, 0.1, 0.2, 0.5, 0.6]), 5.0)
     [0, 2, 2, 4]
     """
     moments = np.arange(int(times[-1] * rate + 1e-6) + 1) / rate

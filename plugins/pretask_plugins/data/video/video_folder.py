@@ -18,7 +18,7 @@ from pretask import PretaskError, Samples
 from pretask_plugins.data.file_tree import FileTree
 from pretask_plugins.data.parts import PART_FOLDERS, check_part, hash_text, is_tenth
 from pretask_plugins.data.video.clips import Reel, cached_samples, crop_squares, decode_videos
-from pretask_plugins.data.video.readers import Decoder, Images, Reader, at_rate, open_video
+from pretask_plugins.data.video.readers import Decoder, Images, Reader, open_video, select_at_rate
 
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v", ".gif")
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
@@ -164,7 +164,7 @@ class VideoFolder:
             return list(range(reader.count))
         if reader.times is None:
             raise ValueError("its frames have no times, so that data.frame_rate cannot be kept")
-        return at_rate(reader.times, self.frame_rate)
+        return select_at_rate(reader.times, self.frame_rate)
 
     @property
     def span(self) -> int:

@@ -27,7 +27,7 @@ GAP_LEVEL = 64  # gray
 
 def pictures(task: Task, samples: Samples) -> Iterator[tuple[str, Figure]]:
     """Yield what can be shown; nothing where no target is an image."""
-    name = shown_target(task)
+    name = find_image_target(task)
     if name is None:
         return
 
@@ -58,7 +58,7 @@ def pictures(task: Task, samples: Samples) -> Iterator[tuple[str, Figure]]:
     yield "traversals", draw_sheet(show(walks), GRID_SIDE, caption)
 
 
-def shown_target(task: Task) -> str | None:
+def find_image_target(task: Task) -> str | None:
     """Find the first target that is an image of t's size, cut into squares or not; None where there is none."""
     if task.observed.modality != "image":
         return None

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from pretask_plugins.evaluators.language.continuation import check_room, generate
 from pretask_plugins.evaluators.language.next_token import next_target
-from pretask_plugins.evaluators.language.picture import page
+from pretask_plugins.evaluators.language.picture import draw_page
 from pretask_plugins.evaluators.language.sampling import GREEDY, Sampling
 
 REPETITION_TOKENS = 4  # tokens; a group that comes again is a repetition
@@ -105,7 +105,7 @@ class Generation:
             lines.append(f"{decode(texts['test text'][number, : self.prompt_length].tolist())} …")
             lines += [f"    {way}: {decode(ids[number, self.prompt_length :].tolist())}" for way, ids in texts.items()]
             lines.append("")
-        return Figure(page(lines), "Beginnings of test rows, and how they go on, chosen in different ways.")
+        return Figure(draw_page(lines), "Beginnings of test rows, and how they go on, chosen in different ways.")
 
 
 def decoder_of(data: Data) -> Callable[[list[int]], str]:

@@ -23,10 +23,10 @@ TYPED = {"\t": "    ", "\u2014": "--", "\u2013": "-", "\u00a0": " "}  # tab, das
 NO_CHARACTER = "\U0010ffff"  # never assigned: its glyph is the box that stands for missing ones
 
 
-def page(lines: Iterable[str]) -> bytes:
+def draw_page(lines: Iterable[str]) -> bytes:
     """Draw lines as a PNG file, black on white; long ones are broken, and what no page can hold is left out."""
-    broken = [piece for line in lines for piece in wrapped(line)][:MAX_LINES]
-    font = page_font()
+    broken = [piece for line in lines for piece in wrap_line(line)][:MAX_LINES]
+    font = load_font()
     width = max((font.getlength(line) for line in broken), default=0)
     sheet = Image.new("L", (int(width) + 2 * MARGIN_PIXELS, LINE_PIXELS * len(broken) + 2 * MARGIN_PIXELS), 255)
     draw = ImageDraw.Draw(sheet)
@@ -35,25 +35,26 @@ def page(lines: Iterable[str]) -> bytes:
     return encode_png(np.asarray(sheet))
 
 
-def wrapped(line: str) -> list[str]:
+def wrap_line(line: str) -> list[str]:
     """Break a line into pieces that fit, indented as it is; line breaks stay, and what follows is indented twice.
 
-    >>> wrapped("  a" + chr(10) + "b" + chr(9) + "c" + chr(7))
+    >>> wrap_line("  a" + chr(10) + "b" + chr(9) + "c" + chr(7))
     ['  a', '    b    c\\\\x07']
     """
     indent = " " * (len(line) - len(line.lstrip(" ")))
     first, *rest = line.splitlines() or [""]
-    pieces = [textwrap.wrap(drawable(first), COLUMNS, subsequent_indent=2 * indent)]
+    pieces = [textwrap.wrap(make_drawable(first), COLUMNS, subsequent_indent=2 * indent)]
     pieces += [
-        textwrap.wrap(drawable(line), COLUMNS, initial_indent=2 * indent, subsequent_indent=2 * indent) for line in rest
+        textwrap.wrap(make_drawable(line), COLUMNS, initial_indent=2 * indent, subsequent_indent=2 * indent)
+        for line in rest
     ]
     return [text for piece in pieces for text in piece or [""]]
 
 
-def drawable(text: str) -> str:
+def make_drawable(text: str) -> str:
     """Return the text in characters that the font has.
 
-    >>> drawable(chr(8212) + chr(20013))
+    >>> make_drawable(chr(8212) + chr(20013))
     '--\\\\u4e2d'
     """
     typed = (TYPED.get(character, character) for character in text)
@@ -70,16 +71,16 @@ def escape(character: str) -> str:
 @cache
 def has_glyph(character: str) -> bool:
     """Return whether the font can draw a character: it is visible or a space, and not the box of missing ones."""
-    return character.isprintable() and (character == " " or glyph(character) != glyph(NO_CHARACTER))
+    return character.isprintable() and (character == " " or draw_glyph(character) != draw_glyph(NO_CHARACTER))
 
 
-def glyph(character: str) -> tuple[tuple[int, int], bytes]:
+def draw_glyph(character: str) -> tuple[tuple[int, int], bytes]:
     """Return size and pixels of a drawn character."""
-    mask = page_font().getmask(character)
+    mask = load_font().getmask(character)
     return mask.size, bytes(mask)
 
 
 @cache
-def page_font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+def load_font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Return the font of pages."""
     return ImageFont.load_default(FONT_PIXELS)

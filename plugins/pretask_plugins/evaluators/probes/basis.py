@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pretask_plugins.evaluators.probes.moments import Rows, as_rows, divisor, gram, moments
+from pretask_plugins.evaluators.probes.moments import Rows, as_rows, compute_moments, divisor, gram
 
 MAX_COPY_BYTES = 1 << 31  # bytes of a rotated copy, at most
 MIN_VARIANCE = 1e-12  # of the largest: what double precision and the rounding of float32 features leave is below it
@@ -80,15 +80,15 @@ def fit_basis(
     """
     rows = as_rows(features)
     if rows.width > len(rows):
-        return wide_basis(rows.all().double(), dtype, std)
-    found = moments(rows)
+        return build_wide_basis(rows.all().double(), dtype, std)
+    found = compute_moments(rows)
     std = found.std if std is None else std.double()
     covariance = found.scatter / found.count / std / std[:, None]
     variance, rotation = drop_rounding(*torch.linalg.eigh(covariance))
     return Basis(found.mean, std, rotation, variance.to(dtype))
 
 
-def wide_basis(features: Float[Tensor, "N D"], dtype: torch.dtype, std: Float[Tensor, " D"] | None) -> Basis:
+def build_wide_basis(features: Float[Tensor, "N D"], dtype: torch.dtype, std: Float[Tensor, " D"] | None) -> Basis:
     """Build the basis from the smaller Gram matrix, whose eigenvectors tell all."""
     spread, mean = torch.std_mean(features, 0, correction=0)
     std = divisor(spread, mean) if std is None else std.double()

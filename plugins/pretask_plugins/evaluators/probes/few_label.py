@@ -30,7 +30,7 @@ from torch import Tensor
 
 from pretask_plugins.evaluators.probes.linear import DTYPES, choose_regularizer
 from pretask_plugins.evaluators.probes.logistic import GRID, fit_grid
-from pretask_plugins.evaluators.probes.moments import Rows, moments
+from pretask_plugins.evaluators.probes.moments import Rows, compute_moments
 from pretask_plugins.evaluators.probes.validation_split import (
     Part,
     ProbeData,
@@ -97,7 +97,7 @@ class FewLabels:
         """
         probe = build_probe_data("few-label", task, data, budget, self.label, self.val_fraction, (self.pooling,))
         name = self.name_in(probe)
-        std = moments(probe.train.rows(name)).std
+        std = compute_moments(probe.train.rows(name)).std
         sizes = available_sizes(probe, self.per_class, self.label_fraction)
         if not sizes:
             raise PretaskError("few-label", "classes that supply a size", "too few samples", "Set smaller sizes.")

@@ -19,7 +19,7 @@ from pretask import Budget, Choice, Data, Items, PretaskError, Task
 from pretask.pooling import POOLINGS
 from torch import Tensor
 
-from pretask_plugins.evaluators.probes.moments import unit_rows
+from pretask_plugins.evaluators.probes.moments import normalize_rows
 from pretask_plugins.evaluators.probes.validation_split import (
     ProbeData,
     best_poolings,
@@ -93,9 +93,10 @@ def find_neighbors(
     known: Float[Tensor, "N D"], labels: Int[Tensor, " N"], queries: Float[Tensor, "Q D"], count: int
 ) -> tuple[Float[Tensor, "Q K"], Int[Tensor, "Q K"]]:
     """Find cosine and class of the nearest known samples of every query, nearest first."""
-    known = unit_rows(known)
+    known = normalize_rows(known)
     found = [
-        (unit_rows(some) @ known.T).topk(min(count, len(known)), dim=1) for some in torch.split(queries, QUERY_BATCH)
+        (normalize_rows(some) @ known.T).topk(min(count, len(known)), dim=1)
+        for some in torch.split(queries, QUERY_BATCH)
     ]
     return torch.cat([block.values for block in found]), labels[torch.cat([block.indices for block in found])]
 

@@ -208,8 +208,10 @@ class State:
         """Start other strengths at the last member's point and pairs; nothing is computed of the data."""
         count = len(strength)
         change = self.penalty_of(strength) - self.penalty[-1:]
-        pairs = [(last(s, count), last(y, count) + change * last(s, count)) for s, y in self.pairs]
-        weights, loss, gradient = (last(member, count) for member in (self.weights, self.data_loss, self.data_gradient))
+        pairs = [(repeat_last(s, count), repeat_last(y, count) + change * repeat_last(s, count)) for s, y in self.pairs]
+        weights, loss, gradient = (
+            repeat_last(member, count) for member in (self.weights, self.data_loss, self.data_gradient)
+        )
         return State(self.problem, strength, weights, loss, gradient, pairs)
 
     def extrapolate(self, change: Float[Tensor, "C R1"]) -> "State":
@@ -237,7 +239,7 @@ class State:
         return self.data_gradient + self.penalty * self.weights
 
 
-def last(values: Tensor, count: int) -> Tensor:
+def repeat_last(values: Tensor, count: int) -> Tensor:
     """Repeat the last member `count` times."""
     return values[-1:].expand(count, *values.shape[1:]).clone()
 
@@ -271,7 +273,7 @@ def minimize(state: State, tolerance: float) -> tuple[State, Float[Tensor, " G"]
     moving = torch.ones_like(state.strength, dtype=torch.bool)
     losses = [state.loss]
     for step in range(MAX_STEPS + 1):
-        direction, slope, estimate = descent(state, inverse)
+        direction, slope, estimate = compute_descent(state, inverse)
         enough, bound = tolerance * state.loss.clamp(min=MIN_LOSS), convexity_bound(state)
         done = bound <= enough
         if step >= WINDOW:
@@ -279,7 +281,7 @@ def minimize(state: State, tolerance: float) -> tuple[State, Float[Tensor, " G"]
         moving &= ~done
         if step == MAX_STEPS or not bool(moving.any()):
             break
-        state = line_search(state, direction, slope, moving)
+        state = search_line(state, direction, slope, moving)
         losses.append(state.loss)
         moving &= losses[-2] - losses[-1] > state.problem.grain * losses[-2]
     return state, torch.minimum(bound, estimate)
@@ -296,7 +298,7 @@ def convexity_bound(state: State) -> Float[Tensor, " G"]:
     return (weights + bias) / 2
 
 
-def descent(
+def compute_descent(
     state: State, inverse: Float[Tensor, "G 1 R1"]
 ) -> tuple[Float[Tensor, "G C R1"], Float[Tensor, " G"], Float[Tensor, " G"]]:
     """Run the two-loop recursion of L-BFGS (Liu and Nocedal 1989) about a scaled diagonal inverse Hessian.
@@ -310,37 +312,39 @@ def descent(
     curved = [dot(s, y) for s, y in state.pairs]
     known = torch.zeros_like(state.loss)
     for (s, y), along in zip(reversed(state.pairs), reversed(curved), strict=True):
-        share = ratio(dot(s, vector), along)
+        share = divide_positive(dot(s, vector), along)
         vector -= share * y
         shares.append(share)
         known += share[:, 0, 0].double().square() * along
     unknown = dot(vector * inverse, vector).double()
-    newest, widest = scales(state.pairs, curved, inverse)
+    newest, widest = compute_scales(state.pairs, curved, inverse)
     vector *= inverse * newest
     for (s, y), along, share in zip(state.pairs, curved, reversed(shares), strict=True):
-        vector += (share - ratio(dot(y, vector), along)) * s
+        vector += (share - divide_positive(dot(y, vector), along)) * s
     return -vector, -(known + newest[:, 0, 0] * unknown), (known + widest[:, 0, 0] * unknown) / 2
 
 
-def scales(
+def compute_scales(
     pairs: list[tuple[Tensor, Tensor]], curved: list[Float[Tensor, " G"]], inverse: Float[Tensor, "G 1 R1"]
 ) -> tuple[Float[Tensor, "G 1 1"], Float[Tensor, "G 1 1"]]:
     """Return what multiplies the diagonal inverse Hessian: by the newest pair, and by that of least curvature."""
     if not pairs:
         return torch.ones_like(inverse[..., :1]), torch.ones_like(inverse[..., :1])
     y = pairs[-1][1]
-    newest = ratio(curved[-1], dot(y * inverse, y), empty=1.0)
+    newest = divide_positive(curved[-1], dot(y * inverse, y), empty=1.0)
     stretched = [dot(s / inverse, s) for s, _ in pairs]
-    slack = [ratio(length, along) for length, along in zip(stretched, curved, strict=True)]
+    slack = [divide_positive(length, along) for length, along in zip(stretched, curved, strict=True)]
     return newest, torch.maximum(torch.stack(slack).amax(0), newest)
 
 
-def ratio(above: Float[Tensor, " G"], below: Float[Tensor, " G"], empty: float = 0.0) -> Float[Tensor, "G 1 1"]:
+def divide_positive(
+    above: Float[Tensor, " G"], below: Float[Tensor, " G"], empty: float = 0.0
+) -> Float[Tensor, "G 1 1"]:
     """Divide one number by another where that is positive, which the pair of a member that stood still is not."""
     return torch.where(below > 0, above / below.clamp(min=torch.finfo(below.dtype).tiny), empty)[:, None, None]
 
 
-def line_search(
+def search_line(
     state: State, direction: Float[Tensor, "G C R1"], slope: Float[Tensor, " G"], moving: Bool[Tensor, " G"]
 ) -> State:
     """Search a step that lowers the loss of every moving member enough; one that finds none stays where it is."""

@@ -109,7 +109,7 @@ def divisor(spread: Float[Tensor, " D"], mean: Float[Tensor, " D"]) -> Float[Ten
     return torch.where(spread > CONSTANT_SPREAD * mean.abs(), spread, torch.inf)
 
 
-def moments(features: Float[Tensor, "N D"] | Rows) -> Moments:
+def compute_moments(features: Float[Tensor, "N D"] | Rows) -> Moments:
     """Compute the moments of features, or of some rows of them, of one sample or more."""
     found: Moments | None = None
     for piece in as_rows(features).pieces():
@@ -145,12 +145,12 @@ def gram(rows: Float[Tensor, "n D"]) -> Float[Tensor, "D D"]:
     return products
 
 
-def unit_rows(features: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+def normalize_rows(features: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
     """Divide rows by their length, at any scale; rows of 0 stay 0.
 
     The largest entry divides first: squares of 1e-23 or 1e20 are beyond float32.
 
-    >>> unit_rows(torch.tensor([[3e-30, 4e-30], [3e30, 4e30], [0.0, 0.0]]))
+    >>> normalize_rows(torch.tensor([[3e-30, 4e-30], [3e30, 4e30], [0.0, 0.0]]))
     tensor([[0.6000, 0.8000],
             [0.6000, 0.8000],
             [0.0000, 0.0000]])
@@ -159,7 +159,7 @@ def unit_rows(features: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
     return F.normalize(features / torch.where(largest > 0, largest, 1.0), dim=1)
 
 
-def class_sums(
+def sum_classes(
     features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"], classes: int, mean: Float[Tensor, " D"]
 ) -> Float[Tensor, "C D"]:
     """Sum, for every class, what its samples differ from a mean, in double precision."""

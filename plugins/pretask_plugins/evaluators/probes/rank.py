@@ -25,7 +25,7 @@ from pretask import Budget, Data, Draws, PretaskError, Task
 from pretask.extraction import extract
 from torch import Tensor
 
-from pretask_plugins.evaluators.probes.moments import Rows, moments, unit_rows
+from pretask_plugins.evaluators.probes.moments import Rows, compute_moments, normalize_rows
 from pretask_plugins.evaluators.probes.validation_split import check_offered, check_poolings, layer_name
 
 
@@ -62,10 +62,10 @@ class Rank:
         index = draw_subset(len(samples), self.train_size, budget.seed)
         features = extract(task, samples, budget, (self.pooling,))
         check_offered("rank", features, (self.pooling,))
-        layers = {layer_name(name): statistics(Rows(layer, index)) for name, layer in features.items()}
+        layers = {layer_name(name): compute_statistics(Rows(layer, index)) for name, layer in features.items()}
         output = list(layers.values())[-1]
         yield from output.items()
-        yield "collapsed", float(collapsed(output))
+        yield "collapsed", float(is_collapsed(output))
         for name, found in layers.items():
             yield from ((f"{name}.{what}", value) for what, value in found.items())
 
@@ -78,9 +78,9 @@ def draw_subset(count: int, size: int, seed: int) -> Tensor | None:
     return order.argsort()[:size].sort().values
 
 
-def statistics(rows: Rows) -> dict[str, float]:
+def compute_statistics(rows: Rows) -> dict[str, float]:
     """Compute the numbers of one layer."""
-    found = moments(rows)
+    found = compute_moments(rows)
     products = found.scatter + found.count * torch.outer(found.mean, found.mean)  # of features that are not centered
     return {
         "rankme": rankme(singular_values(products)),
@@ -91,7 +91,7 @@ def statistics(rows: Rows) -> dict[str, float]:
     }
 
 
-def collapsed(output: dict[str, float]) -> bool:
+def is_collapsed(output: dict[str, float]) -> bool:
     """Return whether fewer than two directions are in use, or nothing varies."""
     return output["constant_features"] == 1 or output["rankme"] < min(2.0, output["width"])
 
@@ -129,7 +129,7 @@ def mean_cosine(rows: Rows) -> float:
     total = torch.zeros(rows.width, dtype=torch.float64, device=rows.features.device)
     own = 0.0
     for piece in rows.pieces():
-        unit = unit_rows(piece.double())
+        unit = normalize_rows(piece.double())
         total += unit.sum(0)
         own += float(unit.square().sum())
     return float(total.square().sum() - own) / (len(rows) * (len(rows) - 1))

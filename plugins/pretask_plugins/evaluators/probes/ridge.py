@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pretask_plugins.evaluators.probes.logistic import GRID
-from pretask_plugins.evaluators.probes.moments import PIECE_ROWS, Moments, Rows, as_rows, class_sums, moments
+from pretask_plugins.evaluators.probes.moments import PIECE_ROWS, Moments, Rows, as_rows, compute_moments, sum_classes
 from pretask_plugins.evaluators.probes.validation_split import (
     LayerChoice,
     ProbeData,
@@ -81,12 +81,12 @@ class RidgeProbe:
             It, and the sums of the whole training part.
         """
         fit, validation = probe.fit_and_validation(name)
-        most = sums(fit.rows, fit.labels, probe.classes)
+        most = compute_sums(fit.rows, fit.labels, probe.classes)
         lines = solve(most, GRID)
         correct = (lines.predict(validation.rows) == validation.labels).double().mean(1)
         error = lines.squared_error(validation.rows, validation.labels)
         choice = LayerChoice(int(error.where(correct == correct.max(), math.inf).argmin()), float(correct.max()))
-        return choice, most.merge(sums(validation.rows, validation.labels, probe.classes))
+        return choice, most.merge(compute_sums(validation.rows, validation.labels, probe.classes))
 
 
 @dataclass(frozen=True)
@@ -110,11 +110,11 @@ class Sums:
         return Sums(every, moved[0] + moved[1], self.counts + other.counts)
 
 
-def sums(features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"], classes: int) -> Sums:
+def compute_sums(features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"], classes: int) -> Sums:
     """Compute what least squares needs to know of some samples."""
-    found = moments(features)
+    found = compute_moments(features)
     counts = torch.bincount(labels, minlength=classes).double()
-    return Sums(found, class_sums(features, labels, classes, found.mean), counts)
+    return Sums(found, sum_classes(features, labels, classes, found.mean), counts)
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class Tracking:
                 layer = 1 + max(range(len(scores)), key=lambda number: scores[number])
                 yield from ((f"layer{number}.validation_J&F", score) for number, score in enumerate(scores, start=1))
             yield "layer", float(layer)
-            track_objects = list(self.track_objects(encoder_of(task, layer), test, self.max_clips, task.device))
+            track_objects = list(self.track_objects(select_layer(task, layer), test, self.max_clips, task.device))
             yield from name_scores("", track_objects)
             for name, other in (("copy.", None), ("color.", color_features)):
                 yield from name_scores(name, list(self.track_objects(other, test, self.max_clips, task.device)))
@@ -85,7 +85,7 @@ class Tracking:
         frames = train.data[:1, 0].to(task.device)
         count = len(task.encode(as_batch(task, frames), layers=True).layers) or 1
         return [
-            mean_j_and_f(list(self.track_objects(encoder_of(task, layer), train, VALIDATION_CLIPS, task.device)))
+            mean_j_and_f(list(self.track_objects(select_layer(task, layer), train, VALIDATION_CLIPS, task.device)))
             for layer in range(1, count + 1)
         ]
 
@@ -113,7 +113,7 @@ class Tracking:
         self, encode: Encoder, clips: UInt8[Tensor, "B T C H W"], first: Float[Tensor, "B K H W"]
     ) -> Int[Tensor, "B T H W"]:
         """Yield the labels of every frame."""
-        features = frame_features(encode, clips, self.stride)
+        features = encode_frames(encode, clips, self.stride)
         start = next(features)
         labels = F.adaptive_avg_pool2d(first, (start.shape[1], start.shape[2])).movedim(1, 3)
         propagate = Propagation(self.top_k, self.radius, self.context_frames, self.temperature)
@@ -164,7 +164,7 @@ def copy_first_mask(first: Float[Tensor, "B C H W"], frames: int) -> Int[Tensor,
     return first.argmax(1)[:, None].expand(-1, frames, -1, -1)
 
 
-def frame_features(
+def encode_frames(
     encode: Encoder, clips: UInt8[Tensor, "B T C H W"], stride: int
 ) -> Iterator[Float[Tensor, "B h w D"]]:
     """Yield features of one frame after the other, of length 1, no finer than a position per stride."""
@@ -177,7 +177,7 @@ def frame_features(
         yield from maps.view(len(clips), -1, *maps.shape[1:]).unbind(1)
 
 
-def encoder_of(task: Task, layer: int) -> Encoder:
+def select_layer(task: Task, layer: int) -> Encoder:
     """Return one layer of the task's encoder, frame by frame."""
 
     def encode(frames: UInt8[Tensor, "F C H W"]) -> Float[Tensor, "F D h w"]:

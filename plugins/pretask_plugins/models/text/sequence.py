@@ -108,15 +108,15 @@ def last_present(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] |
     if present is None:
         return vectors[:, -1]
     place = torch.arange(present.shape[1], device=present.device)
-    return at(vectors, (place * present).amax(1))
+    return pick_position(vectors, (place * present).amax(1))
 
 
 def first_present(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None) -> Float[Tensor, "R D"]:
     """Return the vector of the first present position."""
-    return vectors[:, 0] if present is None else at(vectors, present.int().argmax(1))
+    return vectors[:, 0] if present is None else pick_position(vectors, present.int().argmax(1))
 
 
-def at(vectors: Float[Tensor, "R L D"], place: Int[Tensor, " R"]) -> Float[Tensor, "R D"]:
+def pick_position(vectors: Float[Tensor, "R L D"], place: Int[Tensor, " R"]) -> Float[Tensor, "R D"]:
     """Return one vector of every row."""
     return vectors.gather(1, place[:, None, None].expand(-1, 1, vectors.shape[2]))[:, 0]
 

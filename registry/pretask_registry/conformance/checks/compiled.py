@@ -22,8 +22,8 @@ from torch import Tensor
 
 from pretask_registry.conformance import material
 from pretask_registry.conformance.check import Skip, check, require
-from pretask_registry.conformance.checks.models import nudged
-from pretask_registry.conformance.double import in_double
+from pretask_registry.conformance.checks.models import nudge_weights
+from pretask_registry.conformance.double import compute_in_double
 from pretask_registry.conformance.kinds import SplitCase, TaskCase
 from pretask_registry.conformance.settings import (
     PAPER,
@@ -53,8 +53,8 @@ def compiled_answers_as_eager(case: SplitCase) -> str:
             samples = enlarge_for(split, case.registry, case.where)
             if samples is None:
                 continue  # a task's options may be for another modality
-            split = material.fitted(split, samples)
-            problem = compare_split(split, material.batch_of(samples, split, SIZE), case.seed)
+            split = material.fit_split(split, samples)
+            problem = compare_split(split, material.make_batch(samples, split, SIZE), case.seed)
             detail = f"with the options of {name} it gives {problem}{name_suspects(split)}"
             require(not problem, f"A compiled split must answer as the eager one; {detail}.")
             tried += 1
@@ -106,11 +106,11 @@ def compare_first_step(task: Task, samples: Samples, seed: int) -> str:
     at 0 and rounding decides on which side; then both must agree in float64.
     """
     for part in (task.model, task.objective):
-        nudged(part.train())
-    batch = material.batch_of(samples, task.split, SIZE)
+        nudge_weights(part.train())
+    batch = material.make_batch(samples, task.split, SIZE)
     problem = compare_steps(task, batch, seed, MAX_RELATIVE_ERROR)
     if problem and not compare_steps(task, batch, seed, MAX_FLIPPED_ERROR):
-        return compare_steps(in_double(task), batch, seed, MAX_RELATIVE_ERROR)
+        return compare_steps(compute_in_double(task), batch, seed, MAX_RELATIVE_ERROR)
     return problem
 
 

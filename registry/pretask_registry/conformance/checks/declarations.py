@@ -11,7 +11,7 @@ from pretask_registry.conformance.cases import Case, PluginCase
 from pretask_registry.conformance.check import PLUGIN, Skip, check, require
 from pretask_registry.options import REQUIRED
 from pretask_registry.registry import Registry
-from pretask_registry.resolve import options_of, settle_options
+from pretask_registry.resolve import read_component_options, settle_options
 
 HEAVY = ("torch", "numpy", "scipy", "sklearn", "pandas", "PIL", "torchvision", "torchaudio", "timm", "transformers")
 PROBE = """
@@ -44,7 +44,7 @@ def loads(case: PluginCase) -> None:
 def light_import(case: PluginCase) -> None:
     """Check that the module that the entry point names imports nothing heavy, so that `pretask list` stays quick."""
     module = case.plugin.module
-    wrong = imports(case.registry).get(module)
+    wrong = find_heavy_imports(case.registry).get(module)
     require(
         not wrong,
         f"{module} must import nothing heavy; it {wrong}. "
@@ -52,7 +52,7 @@ def light_import(case: PluginCase) -> None:
     )
 
 
-def imports(registry: Registry) -> dict[str, str]:
+def find_heavy_imports(registry: Registry) -> dict[str, str]:
     """Find what is wrong with importing light modules, by module: all of them in one fresh process, once."""
     known: dict[str, str] | None = registry.memory.get("imports")
     if known is None:
@@ -79,7 +79,7 @@ def says_what_it_is(case: Case) -> None:
 def resolves(case: Case) -> None:
     """Check that the implementation can be imported, and its small options exist and are of their types."""
     small = case.component.small
-    needed = [name for name, option in options_of(case.registered).items() if option.default is REQUIRED]
+    needed = [name for name, option in read_component_options(case.registered).items() if option.default is REQUIRED]
     if case.kind == "data" and not small and needed:
         raise Skip(f"It is data of the user's: {' and '.join(needed)} must be set, and it declares no small options.")
     settle_options(case.registered, case.implementation, small)

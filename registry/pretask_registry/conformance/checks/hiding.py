@@ -15,12 +15,12 @@ import torch
 from pretask import Batch, Incompatible, Inputs, Samples, Target, TargetSpec
 from torch import Tensor
 
-from pretask_registry.canned import OBSERVED, neutral_samples
+from pretask_registry.canned import OBSERVED, make_neutral_samples
 from pretask_registry.conformance.check import Failure, Skip, check, require
-from pretask_registry.conformance.evaluating import first
+from pretask_registry.conformance.evaluating import take_first
 from pretask_registry.conformance.kinds import SplitCase
-from pretask_registry.conformance.material import fitted
-from pretask_registry.shortcut import shortcut, trial
+from pretask_registry.conformance.material import fit_split
+from pretask_registry.shortcut import measure_shortcuts, select_targets
 
 SAMPLES, FEWER = 6, 2  # fewer of clips
 MOST = 0.5  # of the answers that depend on t must be hidden: BERT leaves one in ten of the asked tokens as they were
@@ -33,7 +33,7 @@ def hidden_stays_hidden(case: SplitCase) -> None:
     """Check that what moves an answer does not all show in what that answer may see of x."""
     for name, spec in case.specs[1].items():
         trial = hidden = torch.zeros((), dtype=torch.bool)
-        for moved in moves(case):
+        for moved in measure_movements(case):
             depends, unseen = moved.of(name, spec)
             trial, hidden = trial | depends, hidden | unseen
             if hidden.sum() >= MOST * trial.sum():
@@ -50,14 +50,14 @@ def hidden_stays_hidden(case: SplitCase) -> None:
 @check("split", when=lambda component: component.traits["hidden"])
 def what_is_erased_holds_nothing(case: SplitCase) -> None:
     """Check that where `visible` is False, x does not change with the hidden content of t."""
-    moved = next(moves(case))
+    moved = next(measure_movements(case))
     for name, spec in case.specs[1].items():
         leak = moved.leaks(name, spec)
         require(not leak, f"x must be erased where `visible` is False; at {leak} places it changes with '{name}'.")
 
 
 @dataclass(frozen=True)
-class Moved:
+class Movement:
     """What E changes of each of B samples do.
 
     Args:
@@ -73,14 +73,14 @@ class Moved:
     ordered: bool
 
     @classmethod
-    def by(cls, case: SplitCase, batch: Batch, changed: Tensor) -> "Moved":
+    def by(cls, case: SplitCase, batch: Batch, changed: Tensor) -> "Movement":
         """Return what changed samples (B, E, ...) give, beside what they gave before."""
         size, count = changed.shape[:2]
-        before, after = case(batch), case(repeated(batch, changed))
+        before, after = case(batch), case(repeat_batch(batch, changed))
         spec = case.specs[0]
-        x = moved_x(before[0], after[0], size, count, spec.vocabulary is not None)
+        x = find_moved_x(before[0], after[0], size, count, spec.vocabulary is not None)
         answers = {
-            name: moved_answer(target, after[1][name], case.specs[1][name], size, count)
+            name: find_moved_answer(target, after[1][name], case.specs[1][name], size, count)
             for name, target in before[1].items()
         }
         visible = before[0].visible
@@ -112,7 +112,7 @@ class Moved:
         return int((moved & self.x & ~visible).any(1).sum())
 
 
-def moved_x(before: Inputs, after: Inputs, size: int, count: int, tokens: bool) -> Tensor:
+def find_moved_x(before: Inputs, after: Inputs, size: int, count: int, tokens: bool) -> Tensor:
     """Return where x moved noticeably, (B, E, V, ...): positions of tokens or sound, pixels of images."""
     one, other = before.data[:, None].float(), after.data.view(size, count, *after.data.shape[1:]).float()
     moved = (other - one).abs()
@@ -122,7 +122,7 @@ def moved_x(before: Inputs, after: Inputs, size: int, count: int, tokens: bool) 
     return moved.any(-1) if before.data.ndim == 4 else moved
 
 
-def moved_answer(before: Target, after: Target, spec: TargetSpec, size: int, count: int) -> Tensor:
+def find_moved_answer(before: Target, after: Target, spec: TargetSpec, size: int, count: int) -> Tensor:
     """Return where an answer moved that is valid before and after, (B, E, V or 1, *grid)."""
     one, other = before.value[:, None].float(), after.value.view(size, count, *after.value.shape[1:]).float()
     moved = (other - one).abs()
@@ -137,7 +137,7 @@ def moved_answer(before: Target, after: Target, spec: TargetSpec, size: int, cou
     return moved if spec.views is not None else moved[:, :, None]
 
 
-def repeated(batch: Batch, changed: Tensor) -> Batch:
+def repeat_batch(batch: Batch, changed: Tensor) -> Batch:
     """Make a batch of changed samples: B times E of them, with the number, padding and partners of the original."""
     count = changed.shape[1]
     return Batch(
@@ -148,27 +148,27 @@ def repeated(batch: Batch, changed: Tensor) -> Batch:
     )
 
 
-def moves(case: SplitCase) -> Iterator[Moved]:
+def measure_movements(case: SplitCase) -> Iterator[Movement]:
     """Return what changes do, one kind of change after the other; remembered for the next check."""
-    known: list[Moved] = case.memory.setdefault("moves", [])
+    known: list[Movement] = case.memory.setdefault("moves", [])
     yield from known
     batch = case.batch(FEWER if case.samples.data.ndim == 5 else SAMPLES)
-    for number, changed in enumerate(changes(case, batch)):
+    for number, changed in enumerate(iterate_changes(case, batch)):
         if number >= len(known):
-            known.append(Moved.by(case, batch, changed))
+            known.append(Movement.by(case, batch, changed))
             yield known[-1]
 
 
-def changes(case: SplitCase, batch: Batch) -> Iterator[Tensor]:
+def iterate_changes(case: SplitCase, batch: Batch) -> Iterator[Tensor]:
     """Yield samples (B, E, ...) with one piece changed in each: by another sample's content, then in color alone."""
-    masks = pieces(tuple(batch.data.shape[1:]), batch.data.ndim > 3)  # (E, ...)
+    masks = make_piece_masks(tuple(batch.data.shape[1:]), batch.data.ndim > 3)  # (E, ...)
     other = case.samples.data[(batch.index + 7) % len(case.samples)]
     yield torch.where(masks[None], other[:, None], batch.data[:, None])
     if batch.data.ndim > 3 and batch.data.shape[-3] == 3 and batch.data.dtype == torch.uint8:
-        yield torch.where(masks[None], metamers(batch.data)[:, None], batch.data[:, None])
+        yield torch.where(masks[None], find_metamers(batch.data)[:, None], batch.data[:, None])
 
 
-def pieces(shape: tuple[int, ...], pictures: bool) -> Tensor:
+def make_piece_masks(shape: tuple[int, ...], pictures: bool) -> Tensor:
     """Return masks (E, ...) of a sample's pieces: places of a sequence, squares of an image or of each frame."""
     axes = (*range(len(shape) - 3), len(shape) - 2, len(shape) - 1) if pictures else (0,)
     masks = torch.ones(1, *shape, dtype=torch.bool)
@@ -183,7 +183,7 @@ def pieces(shape: tuple[int, ...], pictures: bool) -> Tensor:
     return masks
 
 
-def metamers(images: Tensor) -> Tensor:
+def find_metamers(images: Tensor) -> Tensor:
     """Find other colors of nearly equal lightness for every pixel (..., 3, H, W): the nearest in luminance of 4,096."""
     palette = torch.cartesian_prod(*[torch.arange(8, 256, 16)] * 3).to(torch.uint8)
     found, order = luminance(palette.float(), -1).sort()
@@ -202,12 +202,12 @@ def luminance(colours: Tensor, axis: int) -> Tensor:
 @check("split", when=lambda component: any("categories" in kinds for kinds in component.traits["targets"].values()))
 def no_shortcut_solves_it(case: SplitCase) -> str | None:
     """Check that low-level statistics of x do not solve the pretext task; how far they come is shown beside chance."""
-    if not list(trial(case.specs[1])):
+    if not list(select_targets(case.specs[1])):
         return None
     try:
-        train, test = neutral(case)
-        split = fitted(case.built, train)
-        found = shortcut(split, train, test, case.seed)
+        train, test = find_neutral_samples(case)
+        split = fit_split(case.built, train)
+        found = measure_shortcuts(split, train, test, case.seed)
     except Incompatible as reason:
         raise Skip(f"The data on which shortcuts are looked for cannot be split: {reason}") from None
     for name, result in found.items():
@@ -219,9 +219,9 @@ def no_shortcut_solves_it(case: SplitCase) -> str | None:
     return ", ".join(f"{name} {result}" for name, result in found.items())
 
 
-def neutral(case: SplitCase) -> tuple[Samples, Samples]:
+def find_neutral_samples(case: SplitCase) -> tuple[Samples, Samples]:
     """Return samples to look for shortcuts on: canned where there are some, else the tiny data of the modality."""
     if case.where in OBSERVED:
-        return neutral_samples(case.where, 192), neutral_samples(case.where, 96, 1_000_000)
+        return make_neutral_samples(case.where, 192), make_neutral_samples(case.where, 96, 1_000_000)
     half = len(case.samples) // 2
-    return first(case.samples, half), case.samples
+    return take_first(case.samples, half), case.samples

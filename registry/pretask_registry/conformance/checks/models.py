@@ -13,12 +13,19 @@ from pretask.pooling import mean_over
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pretask_registry.canned import OBSERVED, canned_inputs
+from pretask_registry.canned import OBSERVED, make_canned_inputs
 from pretask_registry.conformance import ambient
 from pretask_registry.conformance.check import Failure, Skip, check, require
 from pretask_registry.conformance.checks.splits import check_refusal
 from pretask_registry.conformance.kinds import ModelCase
-from pretask_registry.conformance.tensors import alike, difference, frozen, mapped, named_tensors, parameters_of
+from pretask_registry.conformance.tensors import (
+    are_equal,
+    copy_parameters,
+    copy_tensors,
+    describe_difference,
+    iterate_tensors,
+    map_tensors,
+)
 
 CLOSE = 2e-3  # of features around 1: sums run in another order in another batch
 STEPS, RATE = 80, 3e-3  # to learn eight samples by heart
@@ -26,9 +33,9 @@ LEARNED = 0.5  # of the nats of a blind guess
 
 
 @check("model")
-def features_are_what_they_are_said_to_be(case: ModelCase) -> None:
+def features_match_their_spec(case: ModelCase) -> None:
     """Check that streams, width, grid and views are those of features(spec), finite; the last layer is the output."""
-    promised, made = case.model.features(case.spec), encoded(case, case.inputs, layers=True)
+    promised, made = case.model.features(case.spec), encode_inputs(case, case.inputs, layers=True)
     require(set(promised.streams) <= set(made.streams), f"It offers {promised.streams}; it made {tuple(made.streams)}.")
     declared = case.component.traits["streams"]
     require(
@@ -45,16 +52,16 @@ def features_are_what_they_are_said_to_be(case: ModelCase) -> None:
         require(pooled == where, f"The pooled vector '{name}' must have the shape {where}; it has {pooled}.")
         require(bool(made.streams[name].isfinite().all()), f"The stream '{name}' must be finite; NaN or infinity came.")
     require(made.layers, "layers=True must give every layer; it gave none.")
-    other = difference(streams_of(made.layers[-1]), streams_of(made), CLOSE)
+    other = describe_difference(name_streams(made.layers[-1]), name_streams(made), CLOSE)
     require(not other, f"The last layer must be the output; {other}.")
-    plain = difference(streams_of(encoded(case, case.inputs)), streams_of(made), CLOSE)
+    plain = describe_difference(name_streams(encode_inputs(case, case.inputs)), name_streams(made), CLOSE)
     require(not plain, f"layers=True must not change the output; {plain}.")
 
 
 @check("model")
 def summary_of_positions_or_its_own(case: ModelCase) -> None:
     """Check that every layer's pooled vector is the mean or one of its positions, unless `own_pooled` is set."""
-    made = encoded(case, case.inputs, layers=True)
+    made = encode_inputs(case, case.inputs, layers=True)
     for number, layer in enumerate(made.layers, start=1):
         for sight, pooled in layer.pooled.items():
             vectors = layer.streams[sight]
@@ -68,16 +75,16 @@ def summary_of_positions_or_its_own(case: ModelCase) -> None:
             )
 
 
-def encoded(case: ModelCase, inputs: Inputs, layers: bool = False) -> Features:
+def encode_inputs(case: ModelCase, inputs: Inputs, layers: bool = False) -> Features:
     """Compute the features of inputs in evaluation, by a model that no check changes."""
     with torch.no_grad():
         features: Features = case.model(inputs, layers=layers)
     return features
 
 
-def streams_of(features: Features) -> dict[str, Tensor]:
+def name_streams(features: Features) -> dict[str, Tensor]:
     """Return streams and pooled vectors by name."""
-    return dict(named_tensors({"stream": features.streams, "summary": features.pooled}))
+    return dict(iterate_tensors({"stream": features.streams, "summary": features.pooled}))
 
 
 @check("model")
@@ -95,35 +102,35 @@ def runs_on_the_meta_device(case: ModelCase) -> None:
     with torch.device("cpu"):
         model = case.make().to("meta").eval()
     with torch.no_grad():
-        made = model(mapped(case.inputs, lambda tensor: tensor.to("meta")))
-    for name, tensor in named_tensors(made.streams):
+        made = model(map_tensors(case.inputs, lambda tensor: tensor.to("meta")))
+    for name, tensor in iterate_tensors(made.streams):
         require(tensor.device.type == "meta", f"The stream '{name}' must be where x is; it is on {tensor.device}.")
 
 
 @check("model")
 def a_sample_stands_alone(case: ModelCase) -> None:
     """Check that, at evaluation, the features of a sample do not depend on what else is in its batch, nor on chance."""
-    whole, few = encoded(case, case.inputs), encoded(case, rows_of(case.inputs, slice(0, 3)))
-    ours = {name: stream[:3] for name, stream in streams_of(whole).items()}
-    other = difference(ours, streams_of(few), CLOSE)
+    whole, few = encode_inputs(case, case.inputs), encode_inputs(case, take_rows(case.inputs, slice(0, 3)))
+    ours = {name: stream[:3] for name, stream in name_streams(whole).items()}
+    other = describe_difference(ours, name_streams(few), CLOSE)
     require(not other, f"In evaluation, features must not depend on the rest of the batch; with 3 of 8, {other}.")
     ambient.seed_everything(1)
-    again = difference(streams_of(whole), streams_of(encoded(case, case.inputs)), 1e-6)
+    again = describe_difference(name_streams(whole), name_streams(encode_inputs(case, case.inputs)), 1e-6)
     require(not again, f"In evaluation, features must not depend on chance (dropout?); a second time, {again}.")
 
 
-def rows_of(inputs: Inputs, pick: slice) -> Inputs:
+def take_rows(inputs: Inputs, pick: slice) -> Inputs:
     """Take some samples."""
-    made: Inputs = mapped(inputs, lambda tensor: tensor[pick])
+    made: Inputs = map_tensors(inputs, lambda tensor: tensor[pick])
     return made
 
 
 @check("model")
 def inputs_are_not_changed(case: ModelCase) -> None:
     """Check that the inputs are as they were afterwards."""
-    before = frozen(case.inputs)
-    encoded(case, case.inputs)
-    other = difference(before, dict(named_tensors(case.inputs)), 0.0)
+    before = copy_tensors(case.inputs)
+    encode_inputs(case, case.inputs)
+    other = describe_difference(before, dict(iterate_tensors(case.inputs)), 0.0)
     require(not other, f"A model must not write into its inputs; afterwards, {other}.")
 
 
@@ -131,35 +138,35 @@ def inputs_are_not_changed(case: ModelCase) -> None:
 def sees_no_more_than_it_says(case: ModelCase) -> None:
     """Check that features of the past follow nothing later, of the future nothing earlier, of the present neither."""
     narrow = [sees for sees in case.model.features(case.spec).streams if sees != "all"]
-    line = length_of(case)
+    line = count_places(case)
     if not narrow or line < 2:
         return
-    before = encoded(case, case.inputs).streams
+    before = encode_inputs(case, case.inputs).streams
     for place in {0, line // 2, line - 1}:
-        after = encoded(case, changed_at(case, place)).streams
+        after = encode_inputs(case, change_place(case, place)).streams
         for sight in narrow:
-            for where in allowed(sight, place, line):
-                same = alike(at(case, before[sight], where), at(case, after[sight], where), 1e-5)
+            for where in iterate_allowed(sight, place, line):
+                same = are_equal(pick_place(case, before[sight], where), pick_place(case, after[sight], where), 1e-5)
                 unit = "position" if case.spec.views == 1 else "view"
                 require(
                     same, f"The stream '{sight}' at {unit} {where} must not see {unit} {place}; it changes with it."
                 )
 
 
-def length_of(case: ModelCase) -> int:
+def count_places(case: ModelCase) -> int:
     """Count the places along the ordered axis: views of a clip, positions of a sequence."""
     if case.spec.ordered and case.spec.views > 1:
         return case.spec.views
     return case.spec.shape[0] if case.spec.modality in ("text", "audio") else 1
 
 
-def allowed(sight: str, place: int, line: int) -> Iterator[int]:
+def iterate_allowed(sight: str, place: int, line: int) -> Iterator[int]:
     """Yield the places whose features must not change with one place of x."""
     past, future = range(place), range(place + 1, line)
     yield from {"past": past, "future": future, "present": (*past, *future)}[sight]
 
 
-def changed_at(case: ModelCase, place: int) -> Inputs:
+def change_place(case: ModelCase, place: int) -> Inputs:
     """Return the inputs with other content at one place of the ordered axis."""
     data = case.inputs.data.clone()
     if case.spec.views > 1:
@@ -169,7 +176,7 @@ def changed_at(case: ModelCase, place: int) -> Inputs:
     return replace(case.inputs, data=data)
 
 
-def at(case: ModelCase, stream: Tensor, place: int) -> Tensor:
+def pick_place(case: ModelCase, stream: Tensor, place: int) -> Tensor:
     """Return the features at one place of the ordered axis."""
     return stream[:, place] if case.spec.views > 1 else stream[:, :, place]
 
@@ -184,33 +191,35 @@ def padding_is_not_read(case: ModelCase) -> None:
     shape = (*present.shape, *[1] * (case.inputs.data.ndim - 3))
     noise = case.inputs.data.roll(1, 0)
     ours, theirs = (
-        encoded(case, replace(case.inputs, data=data, present=present))
+        encode_inputs(case, replace(case.inputs, data=data, present=present))
         for data in (case.inputs.data, case.inputs.data.where(present.view(shape), noise))
     )
     for sight in case.model.features(case.spec).streams:
         if ours.streams[sight].shape[2] == line:
             kept = present[..., None].expand_as(ours.streams[sight])
-            same = alike(ours.streams[sight][kept], theirs.streams[sight][kept])
+            same = are_equal(ours.streams[sight][kept], theirs.streams[sight][kept])
             require(same, f"Padding must not be read; the stream '{sight}' of what is present changes with it.")
-        same = alike(ours.pooled[sight], theirs.pooled[sight])
+        same = are_equal(ours.pooled[sight], theirs.pooled[sight])
         require(same, f"Padding must not be read; the pooled vector '{sight}' changes with it.")
 
 
 @check("model")
 def gradient_reaches_every_parameter(case: ModelCase) -> None:
     """Check that every parameter that wants a gradient gets one."""
-    model = nudged(case.make().train())
+    model = nudge_weights(case.make().train())
     made = model(case.inputs)
     weights = [
-        torch.linspace(0.5, 1.5, stream.numel()).view(stream.shape).cos() for stream in streams_of(made).values()
+        torch.linspace(0.5, 1.5, stream.numel()).view(stream.shape).cos() for stream in name_streams(made).values()
     ]
-    total = sum((stream * weight).sum() for stream, weight in zip(streams_of(made).values(), weights, strict=True))
+    total = sum((stream * weight).sum() for stream, weight in zip(name_streams(made).values(), weights, strict=True))
     total.backward()  # type: ignore[union-attr]
-    dead = [name for name, parameter in model.named_parameters() if parameter.requires_grad and not reached(parameter)]
+    dead = [
+        name for name, parameter in model.named_parameters() if parameter.requires_grad and not has_gradient(parameter)
+    ]
     require(not dead, f"A gradient must reach every parameter; none reaches {', '.join(dead[:5])}.")
 
 
-def nudged(model: nn.Module) -> nn.Module:
+def nudge_weights(model: nn.Module) -> nn.Module:
     """Return the model a step away from where it began: a residual branch that begins at 0 passes no gradient on."""
     with torch.no_grad():
         for number, parameter in enumerate(model.parameters()):
@@ -218,7 +227,7 @@ def nudged(model: nn.Module) -> nn.Module:
     return model
 
 
-def reached(parameter: nn.Parameter) -> bool:
+def has_gradient(parameter: nn.Parameter) -> bool:
     """Return whether a gradient has come that is not all 0."""
     return parameter.grad is not None and bool(parameter.grad.any())
 
@@ -227,7 +236,7 @@ def reached(parameter: nn.Parameter) -> bool:
 def learns_eight_samples_by_heart(case: ModelCase) -> None:
     """Check that, with a linear head on its pooled vector, it learns a label for each of eight samples soon."""
     model = case.make().train()
-    width = sum(vectors.flatten(1).shape[1] for vectors in encoded(case, case.inputs).pooled.values())
+    width = sum(vectors.flatten(1).shape[1] for vectors in encode_inputs(case, case.inputs).pooled.values())
     torch.manual_seed(case.seed)
     head, label = nn.Linear(width, 4), torch.arange(len(case.inputs.data)) % 4
     optimizer = torch.optim.Adam([*model.parameters(), *head.parameters()], RATE)
@@ -249,10 +258,10 @@ def finite_in_bfloat16(case: ModelCase) -> None:
     """Check that features and gradients are finite under bfloat16 autocast."""
     model = case.make().train()
     with torch.autocast("cpu", torch.bfloat16):
-        made = model(rows_of(case.inputs, slice(0, 2)))
-    for name, stream in streams_of(made).items():
+        made = model(take_rows(case.inputs, slice(0, 2)))
+    for name, stream in name_streams(made).items():
         require(bool(stream.isfinite().all()), f"The {name} must be finite in bfloat16; NaN or infinity came.")
-    sum(stream.float().square().mean() for stream in streams_of(made).values()).backward()  # type: ignore[union-attr]
+    sum(stream.float().square().mean() for stream in name_streams(made).values()).backward()  # type: ignore[union-attr]
     bad = [
         n
         for n, parameter in model.named_parameters()
@@ -277,13 +286,13 @@ def weights_can_be_saved(case: ModelCase) -> None:
 def compare(one: nn.Module, two: nn.Module, inputs: Inputs) -> str:
     """Return what differs between the features of two models."""
     with torch.no_grad():
-        return difference(streams_of(one(inputs)), streams_of(two(inputs)), CLOSE)
+        return describe_difference(name_streams(one(inputs)), name_streams(two(inputs)), CLOSE)
 
 
 @check("model")
 def same_seed_same_weights(case: ModelCase) -> None:
     """Check that initial weights follow from the ambient seed, as compose sets it."""
-    other = difference(parameters_of(case.make()), parameters_of(case.make()), 0.0)
+    other = describe_difference(copy_parameters(case.make()), copy_parameters(case.make()), 0.0)
     require(not other, f"The same seed must give the same weights; {other}.")
 
 
@@ -295,7 +304,7 @@ def refuses_with_reasons(case: ModelCase) -> None:
         raise Skip("It reads every modality that there is tiny data of, so none can be refused.")
     refused: list[Callable[[], object]] = []
     for modality in foreign:
-        spec, _ = canned_inputs(modality)
+        spec, _ = make_canned_inputs(modality)
         strange = replace(spec, ordered=False) if modality == "video" else spec
         refused.append(lambda spec=strange: tried(case, spec))  # type: ignore[misc]
     for modality, attempt in zip(foreign, refused, strict=True):

@@ -30,15 +30,15 @@ from pretask_registry.canned import OBSERVED
 from pretask_registry.conformance import ambient
 from pretask_registry.conformance.check import Failure, Skip, check, require
 from pretask_registry.conformance.kinds import BATCH, SplitCase
-from pretask_registry.conformance.material import padded
+from pretask_registry.conformance.material import pad_second_half
 from pretask_registry.conformance.tensors import (
+    copy_tensors,
     describe,
-    difference,
-    frozen,
-    named,
-    named_tensors,
-    rows,
+    describe_difference,
+    iterate_tensors,
+    name_halves,
     shapes_are_checked,
+    take_rows,
 )
 
 SEED = 12_345  # that no plugin would choose by itself
@@ -140,16 +140,16 @@ def check_classes(name: str, value: Tensor, classes: int) -> None:
 def same_output_in_any_batch(case: SplitCase) -> None:
     """Check that what is drawn for a sample is the same in any order and any size of batch."""
     batch = case.batch()
-    whole = named(case(batch))
+    whole = name_halves(case(batch))
     order = torch.arange(BATCH).flip(0)
-    other = difference(rows(whole, order), named(case(picked(batch, order))))
+    other = describe_difference(take_rows(whole, order), name_halves(case(pick_samples(batch, order))))
     require(not other, f"A sample must not change with the order of its batch; reversed, {other}.")
     few = torch.arange(5)
-    other = difference(rows(whole, few), named(case(picked(batch, few))))
+    other = describe_difference(take_rows(whole, few), name_halves(case(pick_samples(batch, few))))
     require(not other, f"A sample must not change with the size of its batch; with 5 samples of {BATCH}, {other}.")
 
 
-def picked(batch: Batch, order: Tensor) -> Batch:
+def pick_samples(batch: Batch, order: Tensor) -> Batch:
     """Take some samples of a batch."""
     return Batch(
         batch.data[order],
@@ -163,15 +163,15 @@ def picked(batch: Batch, order: Tensor) -> Batch:
 def draws_follow_the_seed(case: SplitCase) -> None:
     """Check that all randomness comes from its Draws: another seed, or another epoch, gives another output."""
     batch = case.batch(32)
-    with ambient.watched() as made:
-        first = named(case(batch, more=SEED))
+    with ambient.watch_draws() as made:
+        first = name_halves(case(batch, more=SEED))
     if not made:
         return  # it draws nothing; that it does not draw elsewhere, other checks say
     foreign = sorted({draws.name for draws in made if draws.seed != case.seed + SEED})
     require(not foreign, f"Draws must have the run's seed; '{', '.join(foreign)}' has one of its own.")
-    other = difference(first, named(case(batch, more=SEED + 1)))
+    other = describe_difference(first, name_halves(case(batch, more=SEED + 1)))
     require(other, "Another seed must give another output; it is the same.")
-    other = difference(first, named(case(batch, epoch=1, more=SEED)))
+    other = describe_difference(first, name_halves(case(batch, epoch=1, more=SEED)))
     require(other, "Another epoch must give another output, or every epoch repeats the first; it is the same.")
 
 
@@ -182,11 +182,11 @@ def ambient_randomness_is_left_alone(case: SplitCase) -> None:
     case(batch)
     for seed in (1, 2):
         ambient.seed_everything(seed)
-        before = ambient.states()
-        made.append(named(case(batch)))
-        moved = ambient.touched(before)
+        before = ambient.read_states()
+        made.append(name_halves(case(batch)))
+        moved = ambient.name_moved(before)
         require(not moved, f"A split must draw from Draws only; it moved the generator of {moved}.")
-    other = difference(made[0], made[1])
+    other = describe_difference(made[0], made[1])
     require(not other, f"A split must draw from Draws only; with other ambient seeds, {other}.")
 
 
@@ -194,10 +194,10 @@ def ambient_randomness_is_left_alone(case: SplitCase) -> None:
 def batch_is_not_changed(case: SplitCase) -> None:
     """Check that the batch that it is given is as it was afterwards."""
     batch = case.batch()
-    before = frozen(batch)
+    before = copy_tensors(batch)
     case(batch)
     case.split.whole(batch)
-    other = difference(before, dict(named_tensors(batch)), 0.0)
+    other = describe_difference(before, dict(iterate_tensors(batch)), 0.0)
     require(not other, f"A split must not write into its batch; afterwards, {other}.")
 
 
@@ -208,8 +208,8 @@ def runs_on_the_meta_device(case: SplitCase) -> None:
     case(batch)
     there = batch.to("meta")
     for name, tensor in [
-        *named(case.split(there, Draws(there.index, case.seed))).items(),
-        *named_tensors(case.split.whole(there), "whole"),
+        *name_halves(case.split(there, Draws(there.index, case.seed))).items(),
+        *iterate_tensors(case.split.whole(there), "whole"),
     ]:
         require(tensor.device.type == "meta", f"'{name}' must be on the batch's device; it is on {tensor.device}.")
 
@@ -225,20 +225,22 @@ def compiles(case: SplitCase) -> None:
     def step(batch: Batch, seed: Tensor, epoch: Tensor) -> object:
         return case.split(batch, Draws(batch.index, seed, epoch))
 
-    eager = named(step(batch, seed, epoch))
+    eager = name_halves(step(batch, seed, epoch))
     torch._dynamo.reset()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the tracer's own
-        other = difference(eager, named(torch.compile(step, backend="eager", fullgraph=True)(batch, seed, epoch)))
+        other = describe_difference(
+            eager, name_halves(torch.compile(step, backend="eager", fullgraph=True)(batch, seed, epoch))
+        )
     require(not other, f"A compiled split must give the same; {other}.")
 
 
 @check("split", when=lambda component: bool({"text", "audio"} & component.traits["modality"]))
-def padding_is_not_asked(case: SplitCase) -> None:
+def padding_is_never_valid(case: SplitCase) -> None:
     """Check that what stands where `present` is False changes neither x that is present nor a valid answer."""
     if case.where not in ("text", "audio"):
         return
-    batch = padded(case.batch(), case.samples)
+    batch = pad_second_half(case.batch(), case.samples)
     assert batch.present is not None
     noise = batch.data.roll(1, 0) if case.where == "audio" else batch.data.flip(1)
     ours, theirs = (case(given) for given in (batch, replace(batch, data=batch.data.where(batch.present, noise))))

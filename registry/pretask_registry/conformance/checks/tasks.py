@@ -17,14 +17,14 @@ from pretask.training import train
 from pretask_registry.conformance import ambient
 from pretask_registry.conformance.cases import Case
 from pretask_registry.conformance.check import Failure, check, require
-from pretask_registry.conformance.checks.models import nudged, reached
+from pretask_registry.conformance.checks.models import has_gradient, nudge_weights
 from pretask_registry.conformance.kinds import TaskCase
-from pretask_registry.conformance.material import CPU, batch_of
-from pretask_registry.conformance.tensors import difference, named_tensors, parameters_of
+from pretask_registry.conformance.material import CPU, make_batch
+from pretask_registry.conformance.tensors import copy_parameters, describe_difference, iterate_tensors
 from pretask_registry.fit import PARTS, static_fit
 from pretask_registry.options import read_options, settle
 from pretask_registry.registry import Registered
-from pretask_registry.resolve import implementation, settle_options
+from pretask_registry.resolve import import_implementation, settle_options
 
 STEPS, RATE = 60, 5e-3  # to overfit eight samples
 LEARNED = 0.15  # of a blind guess's loss must be gone
@@ -65,7 +65,7 @@ def check_settings(case: TaskCase, where: str, settings: Mapping[str, Any]) -> N
     settle("recipe", "recipe", read_options(Recipe, by_keyword=False), recipe)
     for part, options in given.items():
         require(part in parts, f"{where} sets options of '{part}', which it does not name.")
-        settle_options(parts[part], implementation(parts[part]), {**parts[part].component.small, **options})
+        settle_options(parts[part], import_implementation(parts[part]), {**parts[part].component.small, **options})
 
 
 def step(task: Task, batch: Batch, seed: int) -> Any:
@@ -77,7 +77,7 @@ def step(task: Task, batch: Batch, seed: int) -> Any:
 def overfits_one_batch(case: TaskCase) -> None:
     """Check that, trained on eight samples with the same draws, the loss falls well below start and chance."""
     task = case.make()
-    batch = batch_of(case.samples, task.split, 8)
+    batch = make_batch(case.samples, task.split, 8)
     optimizer = torch.optim.Adam([*task.model.parameters(), *task.objective.parameters()], RATE)
     task.model.train()
     losses: list[float] = []
@@ -86,24 +86,24 @@ def overfits_one_batch(case: TaskCase) -> None:
         loss = step(task, batch, case.seed)
         require(bool(loss.total.isfinite()), f"The loss must stay finite; it was {loss.total} in step {number}.")
         losses.append(float(loss.total.detach()))
-        if learned(losses, blind(task, losses[0])):
+        if has_learned(losses, trivial_loss(task, losses[0])):
             return
         optimizer.zero_grad()
         loss.total.backward()
         optimizer.step()
         if isinstance(task.objective, AfterStep):
             task.objective.after_step(task.model, (number + 1) / STEPS)
-    change = f"from {losses[0]:.4g} to {losses[-1]:.4g}, where a blind guess has {blind(task, losses[0]):.4g}"
+    change = f"from {losses[0]:.4g} to {losses[-1]:.4g}, where a blind guess has {trivial_loss(task, losses[0]):.4g}"
     raise Failure(f"Eight samples must be learned in {STEPS} steps; the loss went {change}.")
 
 
-def learned(losses: list[float], start: float) -> bool:
+def has_learned(losses: list[float], start: float) -> bool:
     """Return whether the last losses together are well below the start."""
     recent = losses[-RECENT:]
     return len(losses) > RECENT and sum(recent) / RECENT < start - LEARNED * abs(start)
 
 
-def blind(task: Task, first: float) -> float:
+def trivial_loss(task: Task, first: float) -> float:
     """Return the loss of a trivial prediction, where the objective knows it of every target; at most the first one."""
     chance = chance_of(task.objective)
     names = list(task.split.spec(task.observed)[1])
@@ -114,14 +114,14 @@ def blind(task: Task, first: float) -> float:
 def gradient_reaches_every_parameter(case: TaskCase) -> None:
     """Check that every parameter of model and objective that wants a gradient gets one from the task's own loss."""
     task = case.make()
-    nudged(task.model.train())
-    nudged(task.objective.train())
-    step(task, batch_of(case.samples, task.split, 16), case.seed).total.backward()
+    nudge_weights(task.model.train())
+    nudge_weights(task.objective.train())
+    step(task, make_batch(case.samples, task.split, 16), case.seed).total.backward()
     dead = [
         f"{who}.{name}"
         for who, part in (("model", task.model), ("objective", task.objective))
         for name, parameter in part.named_parameters()
-        if parameter.requires_grad and not reached(parameter)
+        if parameter.requires_grad and not has_gradient(parameter)
     ]
     require(not dead, f"A gradient must reach every parameter; none reaches {', '.join(dead[:5])}.")
 
@@ -129,37 +129,37 @@ def gradient_reaches_every_parameter(case: TaskCase) -> None:
 @check("task")
 def labels_make_no_difference(case: TaskCase) -> None:
     """Check that, trained on the same samples with other labels, the weights are the same, bit for bit."""
-    change = difference(first_run(case), trained(case, shuffled(case.samples)), 0.0)
+    change = describe_difference(train_once(case), train_weights(case, shuffle_labels(case.samples)), 0.0)
     require(not change, f"Labels must not reach the training; with other labels, {change}.")
 
 
 @check("task")
 def same_seed_same_weights(case: TaskCase) -> None:
     """Check that two runs of one seed give the same weights, whatever the ambient seed."""
-    ours = first_run(case)
+    ours = train_once(case)
     ambient.seed_everything(2)
-    change = difference(ours, trained(case, case.samples), 0.0)
+    change = describe_difference(ours, train_weights(case, case.samples), 0.0)
     require(not change, f"A run must follow from its seed; with another ambient seed, {change}.")
 
 
-def first_run(case: TaskCase) -> dict[str, torch.Tensor]:
+def train_once(case: TaskCase) -> dict[str, torch.Tensor]:
     """Train two steps, remembered for the next check, and return the weights."""
     ambient.seed_everything(1)
     weights: dict[str, torch.Tensor] | None = case.memory.get("first_run")
     if weights is None:
-        weights = case.memory["first_run"] = trained(case, case.samples)
+        weights = case.memory["first_run"] = train_weights(case, case.samples)
     return weights
 
 
-def trained(case: TaskCase, samples: Samples) -> dict[str, torch.Tensor]:
+def train_weights(case: TaskCase, samples: Samples) -> dict[str, torch.Tensor]:
     """Train two steps on some samples, and return the weights."""
     task = case.make()
     recipe = replace(Recipe(), batch=8, samples=16, lr=1e-3, channels_last=False)
     train(replace(task, recipe=recipe), samples, seed=case.seed)
-    return parameters_of(task.model, task.objective)
+    return copy_parameters(task.model, task.objective)
 
 
-def shuffled(samples: Samples) -> Samples:
+def shuffle_labels(samples: Samples) -> Samples:
     """Return the same samples with the labels of others."""
     labels = {name: Labels(labels.value.roll(1, 0), labels.names) for name, labels in samples.labels.items()}
     return replace(samples, labels=labels)
@@ -170,7 +170,7 @@ def finite_in_bfloat16(case: TaskCase) -> None:
     """Check that the task's loss is finite under bfloat16 autocast."""
     task = case.make()
     with torch.autocast(CPU.type, torch.bfloat16):
-        loss = step(task, batch_of(case.samples, task.split, 4), case.seed)
+        loss = step(task, make_batch(case.samples, task.split, 4), case.seed)
     require(bool(loss.total.isfinite()), f"The loss must be finite in bfloat16; it is {loss.total}.")
 
 
@@ -178,16 +178,16 @@ def finite_in_bfloat16(case: TaskCase) -> None:
 def split_runs_outside_autocast(case: TaskCase) -> None:
     """Check that, under bfloat16 autocast, model and objective get the very x and y that they get without."""
     task = case.make()
-    batch = batch_of(case.samples, task.split, 16)
-    plain = exchanged_values(task, batch, case.seed)
+    batch = make_batch(case.samples, task.split, 16)
+    plain = record_exchange(task, batch, case.seed)
     with torch.autocast(CPU.type, torch.bfloat16):
-        change = difference(plain, exchanged_values(task, batch, case.seed), 0.0)
+        change = describe_difference(plain, record_exchange(task, batch, case.seed), 0.0)
     require(
         not change, f"A split must run outside autocast, or precision changes the lesson; under bfloat16, {change}."
     )
 
 
-def exchanged_values(task: Task, batch: Batch, seed: int) -> dict[str, torch.Tensor]:
+def record_exchange(task: Task, batch: Batch, seed: int) -> dict[str, torch.Tensor]:
     """Return the x that a task's loss hands to the model and the y that it hands to the objective."""
     values: dict[str, Any] = {}
 
@@ -201,7 +201,7 @@ def exchanged_values(task: Task, batch: Batch, seed: int) -> dict[str, torch.Ten
 
     with torch.no_grad():
         step(replace(task, model=encode, objective=score), batch, seed)
-    return dict(named_tensors(values))
+    return dict(iterate_tensors(values))
 
 
 @check("suite", once=True)
