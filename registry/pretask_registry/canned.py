@@ -81,8 +81,8 @@ def make_canned_samples(
     names = tuple(f"class {number}" for number in range(CLASSES))
     labels = {"class": Labels(label, names)}
     if modality == "text":
-        share = (VOCABULARY.size - len(ROLES)) // CLASSES
-        labels["part"] = Labels(((data - len(ROLES)) // share).clamp(max=CLASSES - 1), names)
+        class_size = (VOCABULARY.size - len(ROLES)) // CLASSES
+        labels["part"] = Labels(((data - len(ROLES)) // class_size).clamp(max=CLASSES - 1), names)
     return Samples(observed, data, labels, fingerprint=fingerprint(data.numpy(), label.numpy()))
 
 
@@ -202,8 +202,8 @@ def quarter(label: "Tensor", side: int) -> "Tensor":
 def make_tokens(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
     """Draw ordinary tokens: three in four from the class's own part of the vocabulary, the others from all of it."""
     first, ordinary = len(ROLES), VOCABULARY.size - len(ROLES)
-    share = ordinary // CLASSES
-    own = first + share * label[:, None] + draws.integers("own", 0, share, *shape)
+    class_size = ordinary // CLASSES
+    own = first + class_size * label[:, None] + draws.integers("own", 0, class_size, *shape)
     return own.where(draws.bernoulli("is own", 0.75, *shape), first + draws.integers("any", 0, ordinary, *shape))
 
 

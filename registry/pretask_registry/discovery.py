@@ -1,8 +1,8 @@
 """Discovery: which plugins are installed, and what is wrong with those that do not work.
 
 Our own loop, because pluggy's lets one ImportError abort every plugin. Here each failure becomes a row with its cause
-and its fix, and the others load. What can be told from metadata alone (another API, a block list, a namespace claimed
-twice) is told before anything is imported.
+and its fix, and the others load. What follows from metadata alone (another API, a block list, a namespace claimed
+twice) is known before anything is imported.
 """
 
 import os
@@ -97,11 +97,11 @@ class Plugin:
             f"{component.kind} {self.namespace}/{component.name}@{component.version}" for component in self.components
         ]
 
-    def refused(self, cause: str, fix: str, error: BaseException | None = None) -> "Plugin":
+    def refuse(self, cause: str, fix: str, error: BaseException | None = None) -> "Plugin":
         """Return the same plugin, broken."""
         return replace(self, state="broken", components=(), problems=(Problem(cause, fix, error),))
 
-    def faulted(self, problems: Iterable[Problem]) -> "Plugin":
+    def add_problems(self, problems: Iterable[Problem]) -> "Plugin":
         """Return the same plugin with further problems."""
         together = (*self.problems, *problems)
         return replace(self, state="partly" if together and self.state == "ok" else self.state, problems=together)
@@ -154,9 +154,7 @@ def list_plugins(distribution: Distribution) -> list[Plugin]:
         ours = [entry_point for entry_point in distribution.entry_points if entry_point.group.startswith(GROUPS)]
     except Exception as error:
         broken = Plugin(name, "", name, version)
-        return [
-            broken.refused(f"entry_points.txt cannot be read: {describe_error(error)}", f"Reinstall {name}.", error)
-        ]
+        return [broken.refuse(f"entry_points.txt cannot be read: {describe_error(error)}", f"Reinstall {name}.", error)]
     current = {entry_point.name for entry_point in ours if entry_point.group == GROUP}
     wanted = [entry_point for entry_point in ours if entry_point.group == GROUP or entry_point.name not in current]
     return sorted(
@@ -194,16 +192,16 @@ def refuse_strange(plugin: Plugin) -> Plugin:
         return plugin
     if plugin.group != GROUP:
         cause = f"it is written for {plugin.group}, this pretask has {GROUP}"
-        return plugin.refused(cause, f"Install a version of {plugin.distribution} and of pretask that go together.")
+        return plugin.refuse(cause, f"Install a version of {plugin.distribution} and of pretask that go together.")
     if not WORDS.fullmatch(plugin.namespace):
         cause = f"its namespace {plugin.namespace!r} is not lower-case words with hyphens"
-        return plugin.refused(cause, f"Rename the entry point of {plugin.distribution}.")
+        return plugin.refuse(cause, f"Rename the entry point of {plugin.distribution}.")
     if plugin.namespace == LOCAL:
         cause = f"the namespace {LOCAL!r} is kept for files that are given by --plugin"
-        return plugin.refused(cause, f"Rename the entry point of {plugin.distribution}.")
+        return plugin.refuse(cause, f"Rename the entry point of {plugin.distribution}.")
     if plugin.namespace == OURS and normalize_name(plugin.distribution) != OURS:
         cause = f"the namespace {OURS!r} belongs to what is built in"
-        return plugin.refused(cause, f"Rename the entry point of {plugin.distribution}.")
+        return plugin.refuse(cause, f"Rename the entry point of {plugin.distribution}.")
     return plugin
 
 
@@ -212,7 +210,7 @@ def refuse_shared(plugin: Plugin, owners: set[str]) -> Plugin:
     if plugin.state != "ok" or len(owners) == 1:
         return plugin
     cause = f"the namespace {plugin.namespace!r} is claimed by {' and '.join(sorted(owners))}"
-    return plugin.refused(cause, "Uninstall all but one of them.")
+    return plugin.refuse(cause, "Uninstall all but one of them.")
 
 
 def load(plugin: Plugin, manager: PluginManager) -> Plugin:
@@ -225,7 +223,7 @@ def load(plugin: Plugin, manager: PluginManager) -> Plugin:
         )
         if known is not None:
             cause = f"{plugin.module} or the name {plugin.name!r} is taken by the entry point {known!r}"
-            return plugin.refused(cause, f"Take one of the two out of {plugin.distribution}.")
+            return plugin.refuse(cause, f"Take one of the two out of {plugin.distribution}.")
         manager.register(module, plugin.name)
         declared = [component for answer in ask(manager, plugin.name, "pretask_components") for component in answer]
     except KeyboardInterrupt:
@@ -233,7 +231,7 @@ def load(plugin: Plugin, manager: PluginManager) -> Plugin:
         print(f"stopped while {plugin.name} ({plugin.release}) was imported; {skip}", file=sys.stderr)
         raise
     except BaseException as error:  # SystemExit too: a plugin that gives up must not end the program
-        return plugin.refused(describe_error(error), way_out(plugin, error), error)
+        return plugin.refuse(describe_error(error), way_out(plugin, error), error)
     problems = [*report_slowness(plugin, time.monotonic() - began), *find_hook_problems(module, manager)]
     return check_declarations(plugin, declared, problems)
 
@@ -251,7 +249,7 @@ def check_declarations(plugin: Plugin, declared: list[Any], problems: list[Probl
     sound = tuple(thing for index, thing in enumerate(declared) if index not in complaints)
     fix = f"Correct pretask_components in {plugin.module}: use pretask.split, pretask.model and so on."
     problems += [Problem(text, fix) for text in complaints.values()]
-    return replace(plugin, components=sound).faulted(problems)
+    return replace(plugin, components=sound).add_problems(problems)
 
 
 def find_hook_problems(module: ModuleType, manager: PluginManager) -> Iterator[Problem]:
@@ -276,7 +274,7 @@ def report_duplicates(plugins: list[Plugin]) -> list[Plugin]:
     for plugin in plugins:
         for called in plugin.declared:
             owners[called].append(plugin.name)
-    return [plugin.faulted(find_duplicates(plugin, owners)) for plugin in plugins]
+    return [plugin.add_problems(find_duplicates(plugin, owners)) for plugin in plugins]
 
 
 def find_duplicates(plugin: Plugin, owners: Mapping[str, list[str]]) -> Iterator[Problem]:

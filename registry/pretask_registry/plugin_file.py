@@ -48,9 +48,9 @@ def load_file(path: Path, manager: PluginManager) -> Plugin:
     except KeyboardInterrupt:
         raise
     except Misnamed as error:
-        return plugin.refused(f"a file that needs {error.needs}; got {error.got}", error.do, error)
+        return plugin.refuse(f"a file that needs {error.needs}; got {error.got}", error.do, error)
     except BaseException as error:
-        return plugin.refused(
+        return plugin.refuse(
             f"{describe_error(error)}{find_line(error, path)}", f"Mend {path.name} and try again.", error
         )
     return check_declarations(plugin, declared, [] if listed is not None else list(find_hook_problems(module, manager)))

@@ -90,14 +90,14 @@ class Registry:
         Raises:
             Unknown: There is no such kind.
         """
-        unique = [registered for registered, count in self.declared(kind) if count == 1]
+        unique = [registered for registered, count in self.list_declared(kind) if count == 1]
         return sorted(unique, key=lambda registered: (registered.kind, registered.place, registered.component.version))
 
     def current(self, kind: str) -> list[Registered]:
         """List the highest version of every component of a kind, by id."""
         return list({registered.place: registered for registered in self.components(kind)}.values())
 
-    def declared(self, kind: str | None = None) -> list[tuple[Registered, int]]:
+    def list_declared(self, kind: str | None = None) -> list[tuple[Registered, int]]:
         """List everything that plugins declare, and how often its id is taken within its kind."""
         if kind is not None:
             check_kind(kind)
@@ -125,7 +125,7 @@ class Registry:
         reference = parse(name)
         meant = [registered for registered in self.components(kind) if registered.meant_by(reference)]
         if not meant:
-            raise self.missing(kind, reference)
+            raise self.missing_error(kind, reference)
         if len({registered.namespace for registered in meant}) > 1:
             ids = ", ".join(registered.id for registered in meant)
             raise Unknown(f"{kind.capitalize()} {name!r} may be any of {ids}. Write one of them in full.")
@@ -158,22 +158,22 @@ class Registry:
             )
             return []
 
-    def missing(self, kind: str, reference: Reference) -> PretaskError:
+    def missing_error(self, kind: str, reference: Reference) -> PretaskError:
         """Make the error for a name that does not resolve."""
         twice = [
-            registered for registered, count in self.declared(kind) if count > 1 and registered.meant_by(reference)
+            registered for registered, count in self.list_declared(kind) if count > 1 and registered.meant_by(reference)
         ]
         if twice:
-            return self.not_unique(twice)
-        alike = self.alike(kind, reference)
+            return self.not_unique_error(twice)
+        similar = self.find_similar(kind, reference)
         broken = [
             plugin for plugin in self.plugins if plugin.namespace == reference.namespace and plugin.state in UNLOADED
         ]
-        if broken and alike is None:
-            return self.not_loaded(kind, reference, broken[0])
-        return Unknown(f"No {kind} {reference.text!r}. {self.suggest(kind, reference, alike)}{self.unseen()}")
+        if broken and similar is None:
+            return self.not_loaded_error(kind, reference, broken[0])
+        return Unknown(f"No {kind} {reference.text!r}. {self.suggest(kind, reference, similar)}{self.mention_broken()}")
 
-    def not_unique(self, twice: list[Registered]) -> PretaskError:
+    def not_unique_error(self, twice: list[Registered]) -> PretaskError:
         """Make the error for a component that is declared more than once in its namespace."""
         owners = " and ".join(f"{registered.plugin.name} ({registered.plugin.release})" for registered in twice)
         return PretaskError(
@@ -184,7 +184,7 @@ class Registry:
             exit_code=PLUGIN_PROBLEM,
         )
 
-    def not_loaded(self, kind: str, reference: Reference, plugin: Plugin) -> PretaskError:
+    def not_loaded_error(self, kind: str, reference: Reference, plugin: Plugin) -> PretaskError:
         """Make the error for a name in a namespace whose plugin is installed but not loaded."""
         others = [other for other in self.plugins if other is not plugin]
         working = [other for other in others if other.state not in UNLOADED]
@@ -199,31 +199,31 @@ class Registry:
             exit_code=PLUGIN_PROBLEM,
         )
 
-    def alike(self, kind: str, reference: Reference) -> Registered | None:
+    def find_similar(self, kind: str, reference: Reference) -> Registered | None:
         """Find the component whose name is most like a wrong one: in its namespace where it has one, else anywhere."""
         here = [registered for registered in self.current(kind) if reference.namespace in (None, registered.namespace)]
         near = find_nearest(reference.name, (registered.name for registered in here))
         return next((registered for registered in here if registered.name == near), None)
 
-    def suggest(self, kind: str, reference: Reference, alike: Registered | None) -> str:
+    def suggest(self, kind: str, reference: Reference, similar: Registered | None) -> str:
         """Return what a wrong name may have meant, as one sentence."""
         elsewhere = [registered for registered in self.components() if registered.meant_by(reference)]
         if elsewhere:
             return f"{elsewhere[0].id} is a component of the kind {elsewhere[0].kind}."
-        if alike is None and reference.namespace is not None:
-            alike = self.alike(kind, Reference(reference.text, None, reference.name, None))
-        if alike is not None:
-            return f"Did you mean {self.named(reference, alike)!r} ({alike.plugin.release})?"
+        if similar is None and reference.namespace is not None:
+            similar = self.find_similar(kind, Reference(reference.text, None, reference.name, None))
+        if similar is not None:
+            return f"Did you mean {self.format_like(reference, similar)!r} ({similar.plugin.release})?"
         names = [self.shortest(registered) for registered in self.current(kind)]
         return f"There are: {', '.join(names)}." if 0 < len(names) <= LISTED else f"See: pretask list {kind}."
 
-    def named(self, reference: Reference, registered: Registered) -> str:
+    def format_like(self, reference: Reference, registered: Registered) -> str:
         """Format a component as somebody would write it who wrote such a reference."""
         if reference.version is not None:
             return registered.id
         return registered.place if reference.namespace is not None else self.shortest(registered)
 
-    def unseen(self) -> str:
+    def mention_broken(self) -> str:
         """Return a further sentence, where the name may be that of a plugin that does not work."""
         broken = [plugin.name for plugin in self.plugins if plugin.state == "broken"]
         return f" Not loaded, since broken: {', '.join(broken)}; see pretask plugins." if broken else ""

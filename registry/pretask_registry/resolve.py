@@ -110,8 +110,8 @@ def needs_arguments(factory: partial[Any]) -> bool:
 def resolve_options(registered: Registered, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Return all options with their values, defaults included, as JSON can hold them: for a record's cell.
 
-    A component of a single file, which has no version to raise, is told apart by the file's hash as a further option.
-    Giving them back to `build` builds the same.
+    A component of a single file, which has no version to raise, is distinguished by the file's hash as a further
+    option. Giving them back to `build` builds the same.
 
     Raises:
         Unknown: An option or its value is wrong.

@@ -1,6 +1,6 @@
 """Shortcut: how well the pretext task is solved by who understands nothing of what is shown.
 
-A linear classifier, and one of random features, on low-level statistics of x: edges, black lines, means and deviations
+A linear classifier, and one of random features, on low-level statistics of x: edges, black lines, means and stds
 of channels, gradients, colour fringes, the grid of a compression, brightness from view to view; counts and places of
 tokens; energy over time. A task that they nearly solve teaches these and nothing else.
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pretask_registry.conformance.kinds import EvaluatorCase
 
 PLAIN = 2  # axes that labels of samples or positions have at most
-MARGIN = 0.4  # deviations from the middle within which nothing is asked
+MARGIN = 0.4  # standard deviations from the middle within which a sample has no label
 Yielded = list[tuple[str, Any]]
 
 
@@ -57,7 +57,7 @@ class Evaluation:
     data: GivenData
     yielded: Yielded
 
-    def again(self, data: GivenData | None = None, seed: int = 0) -> Yielded:
+    def measure_again(self, data: GivenData | None = None, seed: int = 0) -> Yielded:
         """Measure other data."""
         return list(self.evaluator(self.task, data or self.data, Budget(seed, batch=16)))
 
@@ -72,7 +72,7 @@ def find_first_measured(case: "EvaluatorCase") -> Evaluation:
     for task, data in iterate_tasks(case):
         try:
             made = Evaluation(evaluator, task, data, [])
-            return replace(made, yielded=made.again())
+            return replace(made, yielded=made.measure_again())
         except PretaskError as error:
             complaint = str(error)
     raise Skip(f"No installed task and tiny data are what it measures; the last complaint: {complaint}")
@@ -131,7 +131,7 @@ def relabel(samples: Samples, name: str, rows: torch.Tensor | None = None) -> Sa
     labels = dict(samples.labels)
     for key, known_labels in samples.labels.items():
         if known_labels.value.ndim > PLAIN:
-            continue  # masks, which are no classes to be guessed
+            continue  # masks, which are no classes to predict
         shape = known_labels.value.shape[1:]
         drawn = Draws(index, 3).branch(name).integers(key, 0, len(known_labels.names), *shape)
         drawn = drawn.where(known_labels.value >= 0, -1)

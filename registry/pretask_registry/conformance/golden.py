@@ -24,9 +24,9 @@ from pretask_registry.conformance.tensors import copy_parameters, iterate_tensor
 from pretask_registry.discovery import Plugin
 
 KINDS = ("split", "model", "objective", "data", "evaluator", "task", "suite")
-TOLERANCE = 2e-3  # of statistics, in deviations of the tensor
+TOLERANCE = 2e-3  # of statistics, in standard deviations of the tensor
 ROUNDED = 1.01  # by which a byte may differ that was a float before
-STATISTICS = 2  # mean and deviation
+STATISTICS = 2  # mean and std
 PROBED = 5  # single values of every tensor of floats
 FIRST = 8  # samples of data
 Facts = Mapping[str, Any]
@@ -97,7 +97,7 @@ def format_fact(facts: Any) -> str:
     """Format a fact in words."""
     if not isinstance(facts, list):
         return str(facts)
-    return f"{facts[0]} of mean {facts[1]:.4g} and deviation {facts[2]:.4g}"
+    return f"{facts[0]} of mean {facts[1]:.4g} and std {facts[2]:.4g}"
 
 
 def update(case: Case) -> bool:

@@ -1,4 +1,4 @@
-"""Kinds: the cases of every kind of component, with what their checks need, built when it is first asked for."""
+"""Kinds: the cases of every kind of component, with what their checks need, built when it is first needed."""
 
 import os
 import tempfile
@@ -159,7 +159,7 @@ class ObjectiveCase(Case):
 
 @dataclass(frozen=True)
 class Trial:
-    """A task, and what its objective is asked on a batch.
+    """A task, and what its objective is given on a batch.
 
     Args:
         task: Composed at small sizes.

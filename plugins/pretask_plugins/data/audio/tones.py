@@ -84,7 +84,7 @@ def speak(draws: Draws, size: int, noise: float) -> tuple[Float[Tensor, "B S"], 
     time = torch.arange(size) / RATE  # seconds
     begin, length = syllables(draws, voice, size / RATE)
     kinds = torch.tensor(WORDS)[word]  # (B, Y)
-    inside = ((time - begin[..., None]) / length[:, None, None]).clamp(0, 1)  # (B, Y, S), share of the syllable
+    inside = ((time - begin[..., None]) / length[:, None, None]).clamp(0, 1)  # (B, Y, S), fraction of the syllable
     envelope = torch.sin(math.pi * inside).clamp(min=0).sqrt()
     wave = torch.zeros(len(word), size)
     for formant in (0, 1):

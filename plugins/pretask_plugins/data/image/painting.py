@@ -48,9 +48,9 @@ def centers(size: int) -> Float[Tensor, " size"]:
     return (torch.arange(size) + 0.5) / size
 
 
-def blend(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
+def blend(first: Tensor, second: Tensor, ratio: Tensor) -> Tensor:
     """Mix two images: `ratio` of the second and the rest of the first."""
-    return first + share * (second - first)
+    return first + ratio * (second - first)
 
 
 def paint_landscape(landscape: Landscape, size: int) -> Float[Tensor, "B 3 H W"]:

@@ -29,7 +29,7 @@ MAX_PIECE_CHARACTERS = 1 << 16  # characters of a piece
 
 
 class Source(NamedTuple):
-    """A file, and what of it belongs to a part: all of it, or its share of a file that is divided."""
+    """A file, and what of it belongs to a part: all of it, or some of a file that is divided."""
 
     path: Path
     divided: bool
@@ -127,7 +127,7 @@ class Corpus:
                 for sentence in self.sentences(source, part):
                     yield from cut([sentence.text])
             else:
-                yield from split_documents(self.share(source, part), self.unit)
+                yield from split_documents(self.read_part(source, part), self.unit)
 
     def label_names(self) -> tuple[str, ...]:
         """List the classes of the training part, in order."""
@@ -149,7 +149,7 @@ class Corpus:
             if not source.divided or is_for_test(sentence.text) == (part == "test"):
                 yield sentence
 
-    def share(self, source: Source, part: str) -> Iterator[str]:
+    def read_part(self, source: Source, part: str) -> Iterator[str]:
         """Yield what of a text belongs to a part: of one that is divided, the first nine tenths are for training."""
         if not source.divided:
             return read_characters(source.path, self.encoding)

@@ -84,7 +84,7 @@ class Frames:
         check_part("frames", part)
         with FileTree("frames", self.root) as tree:
             sequences = find_sequences(tree, self.resolution)
-            chosen = self.chosen(tree, [*sequences], part)
+            chosen = self.choose_sequences(tree, [*sequences], part)
             clips = [clip for name in chosen for clip in self.cut(name, sequences[name])]
             self.check_some(clips, [sequences[name] for name in chosen], part)
             names = [[*clip.images, *filter(None, clip.masks)] for clip in clips]
@@ -103,7 +103,7 @@ class Frames:
                 "Lower data.length and data.stride, or see data.train_pattern and data.test_pattern.",
             )
 
-    def chosen(self, tree: FileTree, names: Sequence[str], part: str) -> list[str]:
+    def choose_sequences(self, tree: FileTree, names: Sequence[str], part: str) -> list[str]:
         """Choose the sequences of a part."""
         listed = {list_part: [name for name in names if name in read_lists(tree, list_part)] for list_part in LISTS}
         test = listed["test"] if 0 < len(listed["test"]) < len(names) else names[TEST_PERIOD - 1 :: TEST_PERIOD]

@@ -101,9 +101,9 @@ def texture(sprite: Sprite, x: Float[Tensor, "B T H W"], y: Float[Tensor, "B T H
         )
         for axis, along in enumerate((x, y))
     ]
-    share = 0.5 + 0.5 * (waves[0] * waves[1])[:, :, None]
+    ratio = 0.5 + 0.5 * (waves[0] * waves[1])[:, :, None]
     first, second = (sprite.color[:, number, None, :, None, None] for number in (0, 1))
-    return torch.lerp(first, second, share)
+    return torch.lerp(first, second, ratio)
 
 
 def background(draws: Draws, size: int) -> Float[Tensor, "B 3 H W"]:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 GRAVITY = 5.0  # sides per second squared
 SUBSTEPS = 8  # between two frames
-FRICTION = 0.85  # share of the sidewards speed that is left after a bounce on the floor
+FRICTION = 0.85  # fraction of the sidewards speed that is left after a bounce on the floor
 MIN_BOUNCE_SPEED = 0.15  # sides per second; a slower bounce ends in rest
 
 

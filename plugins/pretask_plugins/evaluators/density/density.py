@@ -49,7 +49,7 @@ class Density:
         `elbo`, `iwae`, `kl` and `reconstruction_log_likelihood` (log p(y | z)) are in nats; `active_units` counts
         dimensions of the code, and `test_size` the samples that were scored.
 
-        Where a gap is asked for: `amortization_gap` and `approximation_gap`, in nats.
+        Where a gap is requested: `amortization_gap` and `approximation_gap`, in nats.
 
         Raises:
             PretaskError: The task's objective has no latent variables.

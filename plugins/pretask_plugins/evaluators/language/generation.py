@@ -6,9 +6,9 @@ with those of held-out text, 1 less their total variation distance. Beside it st
 reach, about the most that so few tokens can. The texts are in a picture, since no number reads them.
 
 Source: Holtzman et al., ICLR 2020 (nucleus, the four ways, the distance of distributions as a test of text); Li et al.,
-NAACL 2016 (distinct-n). Differs: repetition is the share of tokens that end a group of four which the same text already
-had; the distance is of pairs of tokens, not of a Zipf coefficient.
-Axes: B prompts, P tokens of a prompt, T tokens of prompt and continuation, N held-out rows, L tokens of a row.
+NAACL 2016 (distinct-n). Differs: repetition is the fraction of tokens that end a group of four which the same text
+already had; the distance is of pairs of tokens, not of a Zipf coefficient. Axes: B prompts, P tokens of a prompt, T
+tokens of prompt and continuation, N held-out rows, L tokens of a row.
 """
 
 from collections import Counter
@@ -55,7 +55,7 @@ class Generation:
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
         """Yield `overlap` of nucleus sampling; by way: `overlap`, `distinct-1`, `distinct-2`, `repetition`; and texts.
 
-        All are shares; of repetition lower is better, of overlap higher. The same of the rows' own continuations, as
+        All are fractions; of repetition lower is better, of overlap higher. The same of the rows' own continuations, as
         `test text`; distinct-n and repetition are good where they are close to these.
 
         Raises:

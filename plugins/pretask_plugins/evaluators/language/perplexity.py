@@ -1,7 +1,7 @@
 """Perplexity: how well a language model foresees the test part, in units that say what they are of.
 
 A perplexity is of one tokenizer, which is named beside it; bits per byte can be compared between tokenizers. Rows are
-scored one by one, without what stands before them, and their first token is not asked for; in bits per byte it is taken
+scored one by one, without what stands before them, and their first token is not predicted; in bits per byte it is taken
 to cost what the others cost.
 
 Source: Shannon 1951; Jelinek, Mercer, Bahl and Baker 1977 (perplexity). Differs: nothing.
@@ -25,13 +25,13 @@ MAX_EXPONENT = 700.0  # exp of more than 709 overflows
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """The cost of the test part's tokens, each guessed from all tokens before it in its row."""
+    """The cost of the test part's tokens, each predicted from all tokens before it in its row."""
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Choice]]:
         """Yield `nats_per_token`, `perplexity`, `accuracy` and `tokens`; `tokenizer` names what the perplexity is of.
 
         `bits_per_byte` where the data tells the bytes of its text (`extent`), and `nats_above_entropy` where it tells
-        what the best guess costs (`nats`).
+        what the best prediction costs (`nats`).
 
         Raises:
             PretaskError: The task does not ask for the next token, or not in the data's vocabulary.

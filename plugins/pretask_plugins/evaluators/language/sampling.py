@@ -91,8 +91,8 @@ def pick_token(log_probability: Float[Tensor, "B C"], unit: Float[Tensor, " B"])
     >>> pick_token(torch.tensor([[0.25, 0.0, 0.75]] * 3).log(), torch.tensor([0.0, 0.25, 0.9999999])).tolist()
     [0, 2, 2]
     """
-    share = log_probability.double().exp()
-    reached = share.cumsum(-1)
+    probability = log_probability.double().exp()
+    reached = probability.cumsum(-1)
     aim = unit.double()[:, None] * reached[:, -1:]
-    last = torch.arange(share.shape[-1], device=log_probability.device).where(share > 0, 0).amax(-1)
+    last = torch.arange(probability.shape[-1], device=log_probability.device).where(probability > 0, 0).amax(-1)
     return (reached <= aim).sum(-1).minimum(last)

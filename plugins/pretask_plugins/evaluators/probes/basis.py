@@ -4,9 +4,9 @@ In it the Hessian of the regression is nearly diagonal and |W| is what it was. A
 quick way. Where it would take more than HELD bytes, features stay where they are: they are read and standardized piece
 by piece, and it is the weights that are turned, since (W V') z = W (V' z). Minima are the same.
 
-Mean, deviation, covariance and eigenvectors are in double precision, whatever that of the solver, since a weak
+Mean, std, covariance and eigenvectors are in double precision, whatever that of the solver, since a weak
 regularizer uses directions of little variance: one outlier of 1e4 times the others leaves them 1e-8 of it. The outlier
-still takes up the deviation, as in scikit-learn's StandardScaler; beyond 100 N times the others it leaves less of
+still takes up the std, as in scikit-learn's StandardScaler; beyond 100 N times the others it leaves less of
 them than the weakest regularizer of the grid can use.
 
 Axes: N samples, n samples of a piece, D features, R basis vectors plus one for the bias, K rows of weights.
@@ -32,7 +32,7 @@ class Basis:
 
     Args:
         mean: Of every feature, in double precision.
-        deviation: Of every feature, in double precision; infinite where it is constant, so that it becomes 0.
+        std: Of every feature, in double precision; infinite where it is constant, so that it becomes 0.
         rotation: Eigenvectors of the covariance of standardized features, in double precision, those of no variance
             left out.
         variance: Their eigenvalues, ascending, in the precision of what comes.
@@ -76,7 +76,7 @@ def fit_basis(
     Args:
         features: Or some rows of them. Where there are more features than samples, all are held in memory.
         dtype: Of what comes.
-        deviation: What features are divided by, where these few samples are not to tell.
+        std: What features are divided by, where these few samples are not to tell.
     """
     rows = as_rows(features)
     if rows.width > len(rows):

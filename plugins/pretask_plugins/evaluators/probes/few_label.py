@@ -6,7 +6,7 @@ and the whole test part is scored. Reported is the mean over draws with a 95 % i
 of labels (Student's t) and of test samples (Agresti and Coull) matters, squared half widths added; another seed of
 pretraining is not in it.
 
-One layer is probed, the output, pooled in one way, by the mean, unless others are asked for. A layer or pooling chosen
+One layer is probed, the output, pooled in one way, by the mean, unless others are requested. A layer or pooling chosen
 by all labels would be no few-label probe; every layer offers the mean, which is of content alone. Where every class of
 a subset has five samples or more, the regularizer is chosen on a validation fifth of it (at least one of each class)
 and solved again on all of it; below, C is 1. Features are divided by their standard deviation over the whole training
@@ -58,7 +58,7 @@ class FewLabels:
         layer: Number of the layer; 0 for the output.
         pooling: mean, last, own (the model's own summary, such as a class token) or mean-max.
         label: Name of the labels; the first ones when empty.
-        val_fraction: Share of a subset on which the regularizer is chosen.
+        val_fraction: Fraction of a subset on which the regularizer is chosen.
         dtype: Of the arithmetic.
     """
 
@@ -189,6 +189,8 @@ def half_width(values: list[float], samples: int) -> float:
 
     count, added = len(values), 4
     over_draws = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * stdev(values) / math.sqrt(count)
-    share = (fmean(values) * samples + added / 2) / (samples + added)
-    over_samples = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt(share * (1 - share) / (samples + added))
+    fraction = (fmean(values) * samples + added / 2) / (samples + added)
+    over_samples = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt(
+        fraction * (1 - fraction) / (samples + added)
+    )
     return math.hypot(over_draws, over_samples)

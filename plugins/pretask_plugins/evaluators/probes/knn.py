@@ -39,7 +39,7 @@ class NearestNeighbors:
         k: Numbers of neighbors to choose from.
         temperature: Temperatures to choose from; the smaller, the more the nearest one decides.
         label: Name of the labels; the first ones when empty.
-        val_fraction: Share of the training part on which all is chosen.
+        val_fraction: Fraction of the training part on which all is chosen.
         pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max.
     """
 

@@ -44,7 +44,7 @@ class LinearProbe:
 
     Args:
         label: Name of the labels; the first ones when empty.
-        val_fraction: Share of the training part on which regularizer, pooling and layer are chosen.
+        val_fraction: Fraction of the training part on which regularizer, pooling and layer are chosen.
         pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max.
         dtype: Of the arithmetic; bfloat16 is for products of matrices alone.
     """

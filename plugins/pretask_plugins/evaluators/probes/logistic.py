@@ -5,8 +5,8 @@ Minimized for each C of the grid, with lambda = 1 / (C N), over weights W (one r
     f(W) = mean_n -log softmax(W z_n)[y_n] + lambda / 2 |W|^2         (C multiplies the sum of losses, as scikit-learn)
 
 z are the standardized features in the eigenbasis of their covariance, which leaves |W| as it is and makes the Hessian
-nearly diagonal. At W = 0, where every class has its share p, it is e_j p_c (1 - p_c) + lambda along axis j of class c;
-with h, the mean of p_c (1 - p_c), M = 1 / (h e_j + lambda) preconditions L-BFGS, and the first step, -M times the
+nearly diagonal. At W = 0, where every class has its frequency p, it is e_j p_c (1 - p_c) + lambda along axis j of class
+c; with h, the mean of p_c (1 - p_c), M = 1 / (h e_j + lambda) preconditions L-BFGS, and the first step, -M times the
 gradient, is the closed-form ridge solution. Elsewhere the data's curvature is another multiple of e_j: M is scaled by
 (s y) / (y M y) of the newest pair.
 
@@ -65,7 +65,7 @@ class Solution:
         basis: In which the weights are.
         weights: The bias last.
         loss: The objective, nats.
-        gradient: Norm of the gradient over its norm at the start, where every class has its share.
+        gradient: Norm of the gradient over its norm at the start, where every class has its frequency.
         gap: By how much the objective may exceed the minimum, nats.
     """
 
@@ -111,8 +111,8 @@ def fit_grid(
         grid: Inverse strengths of regularization, strongest first.
         dtype: float32, float64, or bfloat16: products of matrices in bfloat16, all else in float32; the objectives are
             then within two thousandths of the lowest. A gain only where the processor multiplies bfloat16 faster.
-        tolerance: A member is done when its gap is below this share of its objective.
-        deviation: What features are divided by; their own deviation where it is left out.
+        tolerance: A member is done when its gap is below this fraction of its objective.
+        std: What features are divided by; their own std where it is left out.
     """
     rows = as_rows(features)
     basis = fit_basis(rows, torch.float32 if dtype == torch.bfloat16 else dtype, std)
@@ -175,7 +175,7 @@ class Problem:
 
     @property
     def grain(self) -> float:
-        """The smallest share of a loss by which a fall is more than rounding."""
+        """The smallest fraction of a loss by which a fall is more than rounding."""
         return LOSS_ROUNDING[self.columns.dtype]
 
 
@@ -290,7 +290,8 @@ def minimize(state: State, tolerance: float) -> tuple[State, Float[Tensor, " G"]
 def convexity_bound(state: State) -> Float[Tensor, " G"]:
     """Return |gradient|^2 / (2 lambda): the gap is no larger (Boyd and Vandenberghe 2004, equation 9.9).
 
-    The bias is not penalized: there the Hessian is taken to be diag(p) - p p', as where every class has its share p.
+    The bias is not penalized: there the Hessian is taken to be diag(p) - p p', as where every class has its frequency
+    p.
     """
     gradient = state.gradient.double()
     weights = gradient[..., :-1].square().sum((1, 2)) / state.strength
@@ -306,21 +307,21 @@ def compute_descent(
     Returns:
         The direction, the slope along it, and an estimate of the gap: half of gradient times inverse Hessian times
         gradient, where the diagonal is divided by the least curvature of any pair. With q what the first loop leaves of
-        the gradient, gradient times inverse Hessian times gradient is q' diagonal q + sum share^2 (s y).
+        the gradient, gradient times inverse Hessian times gradient is q' diagonal q + sum coefficient^2 (s y).
     """
-    vector, shares = state.gradient.clone(), []
+    vector, coefficients = state.gradient.clone(), []
     curved = [dot(s, y) for s, y in state.pairs]
     known = torch.zeros_like(state.loss)
     for (s, y), along in zip(reversed(state.pairs), reversed(curved), strict=True):
-        share = divide_positive(dot(s, vector), along)
-        vector -= share * y
-        shares.append(share)
-        known += share[:, 0, 0].double().square() * along
+        coefficient = divide_positive(dot(s, vector), along)
+        vector -= coefficient * y
+        coefficients.append(coefficient)
+        known += coefficient[:, 0, 0].double().square() * along
     unknown = dot(vector * inverse, vector).double()
     newest, widest = compute_scales(state.pairs, curved, inverse)
     vector *= inverse * newest
-    for (s, y), along, share in zip(state.pairs, curved, reversed(shares), strict=True):
-        vector += (share - divide_positive(dot(y, vector), along)) * s
+    for (s, y), along, coefficient in zip(state.pairs, curved, reversed(coefficients), strict=True):
+        vector += (coefficient - divide_positive(dot(y, vector), along)) * s
     return -vector, -(known + newest[:, 0, 0] * unknown), (known + widest[:, 0, 0] * unknown) / 2
 
 

@@ -25,7 +25,7 @@ CONSTANT_SPREAD = 1e-6  # of the mean: ten roundings of float32, in which networ
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of features, which are read when they are asked for.
+    """Some rows of features, which are read when they are needed.
 
     Args:
         features: In memory, or mapped from a file.

@@ -2,10 +2,10 @@
 
 `rankme` is exp of the entropy of the singular values of the features, normalized to sum 1: between 1 and the smaller of
 width and samples. `effective_dimension` is the participation ratio of the variances along the principal axes,
-(sum v)^2 / sum v^2. `constant_features` is the share of features that deviate by no more than float32's rounding of
+(sum v)^2 / sum v^2. `constant_features` is the fraction of features that deviate by no more than float32's rounding of
 their mean. `mean_cosine` is the mean over all pairs of samples of the cosine of their features.
 
-Features are pooled by the mean, which every layer offers, unless another pooling is asked for.
+Features are pooled by the mean, which every layer offers, unless another pooling is requested.
 
 `collapsed` is 1 where the output uses fewer than two directions (`rankme` below 2) or all of its features are constant,
 else 0; a layer of width 1 is collapsed only when it is constant. It is a warning: a rank that is high says little.
@@ -110,8 +110,8 @@ def rankme(values: Float[Tensor, " D"]) -> float:
     """
     if not bool(values.any()):
         return 0.0
-    share = values / values.sum()
-    return float(torch.special.entr(share).sum().exp())
+    probabilities = values / values.sum()
+    return float(torch.special.entr(probabilities).sum().exp())
 
 
 def participation(variance: Float[Tensor, " D"]) -> float:

@@ -115,8 +115,8 @@ def build_probe_data(
         poolings: Those that are tried.
 
     Raises:
-        PretaskError: There are no such labels, only one class, a class with a single sample, no such share, or no layer
-            that offers one of the poolings.
+        PretaskError: There are no such labels, only one class, a class with a single sample, no such fraction, or no
+            layer that offers one of the poolings.
     """
     check_val_fraction(who, val_fraction)
     train, test = data("train"), data("test")

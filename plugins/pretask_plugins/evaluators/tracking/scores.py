@@ -22,7 +22,7 @@ class Course:
 
     Args:
         mean: Of all frames.
-        recall: Share of the frames above one half.
+        recall: Fraction of the frames above one half.
         decay: Mean of the first quarter less that of the last; lower is better.
     """
 

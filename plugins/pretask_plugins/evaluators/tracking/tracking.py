@@ -54,7 +54,7 @@ class Tracking:
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Figure]]:
         """Yield `J&F`, mean, recall and decay of `J` and `F`, those of `copy` and `color`, a picture; `track.accuracy`,
-        with items, the share of tracks whose J&F is above a half.
+        with items, the fraction of tracks whose J&F is above a half.
 
         Raises:
             PretaskError: There are no masks, clips are too short, or features have no positions.

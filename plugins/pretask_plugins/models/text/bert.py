@@ -37,7 +37,7 @@ class Bert(nn.Module):
         heads: Of attention; 12 and 16.
         context: Positions, the class token not counted; those of the longest input where it is left out.
         segments: How many joined pieces an input may have.
-        dropout: Share of activations that are dropped in training.
+        dropout: Fraction of activations that are dropped in training.
 
     Raises:
         Incompatible: The inputs are no tokens, there is no class token, or the heads cannot share the width.

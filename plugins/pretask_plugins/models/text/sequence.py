@@ -99,8 +99,8 @@ def mean_present(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] |
     """Return the mean over present positions; 0 where there is none."""
     if present is None:
         return vectors.mean(1)
-    share = present.to(vectors.dtype)
-    return (vectors * share[..., None]).sum(1) / share.sum(1, keepdim=True).clamp(min=1)
+    weight = present.to(vectors.dtype)
+    return (vectors * weight[..., None]).sum(1) / weight.sum(1, keepdim=True).clamp(min=1)
 
 
 def last_present(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None) -> Float[Tensor, "R D"]:

@@ -102,7 +102,7 @@ def compare_first_step(task: Task, samples: Samples, seed: int) -> str:
     """Say how loss or gradient of a first step differ when it is compiled; empty where they agree.
 
     Weights are a step away from where they began, so that no gradient is 0 by the way that it was initialized. Dropout
-    is on: a compiled step that is asked to draws as an eager one. A gradient may be further off where an activation is
+    is on: a compiled step that is set to draws as an eager one. A gradient may be further off where an activation is
     at 0 and rounding decides on which side; then both must agree in float64.
     """
     for part in (task.model, task.objective):

@@ -82,7 +82,7 @@ def run_again(case: EvaluatorCase) -> tuple[Yielded, str]:
         case.tried.task.model.train()
         ambient.seed_everything(5)
         before = ambient.read_states()
-        known = case.memory["second_run"] = (case.tried.again(), ambient.name_moved(before))
+        known = case.memory["second_run"] = (case.tried.measure_again(), ambient.name_moved(before))
     return known
 
 
@@ -94,7 +94,7 @@ def find_correct(case: EvaluatorCase, yielded: Yielded) -> torch.Tensor:
     """
     found = next(iter(items(yielded).values()), None)
     if found is None:
-        raise Skip("It yields no items that are right or wrong, so it fits nothing to labels that could be told.")
+        raise Skip("It yields no items that are right or wrong, so it fits nothing to labels that could be learned.")
     sizes = {int((labels.value >= 0).sum()) for labels in case.tried.data.test.labels.values()}
     if len(found) not in sizes:
         raise Skip(f"Its {len(found)} items are neither the labelled test samples nor their labelled positions.")
@@ -123,7 +123,7 @@ def test_part_teaches_nothing(case: EvaluatorCase) -> None:
     """Check that other content and labels in half of the test rows change no result of the other half, no choice."""
     data, ours = case.tried.data, case.tried.yielded
     one, rows = find_correct(case, ours), torch.arange(len(data.test)) % 2 > 0
-    theirs = case.tried.again(replace(data, test=poison_rows(data.test, rows)))
+    theirs = case.tried.measure_again(replace(data, test=poison_rows(data.test, rows)))
     other, kept = find_correct(case, theirs), find_untouched(case, rows, len(one))
     wrong = int((one[kept] != other[kept]).sum())
     require(not wrong, f"The test part must teach nothing; {wrong} of {int(kept.sum())} untouched items changed.")
@@ -157,7 +157,7 @@ def noise_scores_at_chance(case: EvaluatorCase) -> None:
     noise = replace(data, train=relabel(data.train, "noise"), test=relabel(data.test, "other noise"))
     chance = 1 / min(len(labels.names) for labels in data.train.labels.values())
     most = chance + ERRORS * math.sqrt(chance * (1 - chance) / len(data.test))
-    found = scores(case, case.tried.again(noise))
+    found = scores(case, case.tried.measure_again(noise))
     check_read(case, found)
     for name, value in found.items():
         require(value <= most, f"Labels of noise must score at chance, {most:.2f} at most; '{name}' is {value:.2f}.")
@@ -167,7 +167,7 @@ def noise_scores_at_chance(case: EvaluatorCase) -> None:
 def clear_signal_is_found(case: EvaluatorCase) -> None:
     """Check that two classes that a line can tell apart in the encoder's features are told apart."""
     scores(case, case.tried.yielded)
-    found = scores(case, case.tried.again(plant_classes(case.tried)))
+    found = scores(case, case.tried.measure_again(plant_classes(case.tried)))
     check_read(case, found)
     best = max(found.values())
     require(best >= FOUND, f"Classes on two sides of a line must be found, {FOUND} at least; {best:.2f} came.")

@@ -23,9 +23,9 @@ from pretask_registry.conformance.material import fit_split
 from pretask_registry.shortcut import measure_shortcuts, select_targets
 
 SAMPLES, FEWER = 6, 2  # fewer of clips
-MOST = 0.5  # of the answers that depend on t must be hidden: BERT leaves one in ten of the asked tokens as they were
-SHOWS = 0.1  # of the deviation of x: less is the trace of a mean that was taken out, not the answer
-SMALL = 0.02  # of the deviation of an answer: less is no other answer
+MOST = 0.5  # of the answers that depend on t must be hidden: BERT leaves one in ten of the valid tokens as they were
+SHOWS = 0.1  # of the std of x: less is the trace of a mean that was taken out, not the answer
+SMALL = 0.02  # of the std of an answer: less is no other answer
 
 
 @check("split", when=lambda component: component.traits["hidden"])
@@ -34,14 +34,14 @@ def hidden_stays_hidden(case: SplitCase) -> None:
     for name, spec in case.specs[1].items():
         trial = hidden = torch.zeros((), dtype=torch.bool)
         for moved in measure_movements(case):
-            depends, unseen = moved.of(name, spec)
+            depends, unseen = moved.find_answers(name, spec)
             trial, hidden = trial | depends, hidden | unseen
             if hidden.sum() >= MOST * trial.sum():
                 break
         else:
             shown = int(trial.sum() - hidden.sum())
             raise Failure(
-                f"'{name}' must not be told by what it may see of x; of {int(trial.sum())} answers that depend on t, "
+                f"'{name}' must not follow from what it may see of x; of {int(trial.sum())} answers that depend on t, "
                 f"{shown} move only where x moves, too (at most '{spec.sees}' is seen). "
                 "Erase it from x, or let the target see less."
             )
@@ -52,7 +52,7 @@ def what_is_erased_holds_nothing(case: SplitCase) -> None:
     """Check that where `visible` is False, x does not change with the hidden content of t."""
     moved = next(measure_movements(case))
     for name, spec in case.specs[1].items():
-        leak = moved.leaks(name, spec)
+        leak = moved.count_leaks(name, spec)
         require(not leak, f"x must be erased where `visible` is False; at {leak} places it changes with '{name}'.")
 
 
@@ -61,8 +61,9 @@ class Movement:
     """What E changes of each of B samples do.
 
     Args:
-        x: How much x moved, in its own deviations, (B, E, V, ...), the channels of images and frames put together.
-        answers: Of every target, whether it moved where it is asked, (B, E, V or 1, *grid).
+        x: How much x moved, in its own standard deviations, (B, E, V, ...), the channels of images and frames put
+            together.
+        answers: Of every target, whether it moved where it is valid, (B, E, V or 1, *grid).
         visible: Where x is not erased, (B, 1, V, ...), where the split says so.
         ordered: Whether the views are ordered in time.
     """
@@ -73,7 +74,7 @@ class Movement:
     ordered: bool
 
     @classmethod
-    def by(cls, case: SplitCase, batch: Batch, changed: Tensor) -> "Movement":
+    def measure(cls, case: SplitCase, batch: Batch, changed: Tensor) -> "Movement":
         """Return what changed samples (B, E, ...) give, beside what they gave before."""
         size, count = changed.shape[:2]
         before, after = case(batch), case(repeat_batch(batch, changed))
@@ -86,13 +87,13 @@ class Movement:
         visible = before[0].visible
         return cls(x, answers, None if visible is None else visible[:, None], spec.ordered)
 
-    def of(self, name: str, spec: TargetSpec) -> tuple[Tensor, Tensor]:
+    def find_answers(self, name: str, spec: TargetSpec) -> tuple[Tensor, Tensor]:
         """Return at which answers (B, V or 1, *grid) a change moves the answer, and one leaves what it sees."""
         moved = self.answers[name]
-        unseen = ~self.seen(spec, moved)
+        unseen = ~self.find_seen(spec, moved)
         return moved.any(1), (moved & unseen).any(1)
 
-    def seen(self, spec: TargetSpec, moved: Tensor) -> Tensor:
+    def find_seen(self, spec: TargetSpec, moved: Tensor) -> Tensor:
         """Return whether a change moves what each answer may see of x, in the answers' shape or broadcast to it."""
         if spec.sees == "all":
             return self.x.flatten(2).any(2).view(*self.x.shape[:2], *[1] * (moved.ndim - 2))
@@ -103,8 +104,8 @@ class Movement:
         places = sight[:, :, None] if spec.grid else sight
         return places.view(*places.shape, *[1] * (moved.ndim - places.ndim))
 
-    def leaks(self, name: str, spec: TargetSpec) -> int:
-        """Return places that are not visible, where the same change moves x and the answer at that place."""
+    def count_leaks(self, name: str, spec: TargetSpec) -> int:
+        """Count the places that are not visible, where the same change moves x and the answer at that place."""
         moved = self.answers[name]
         visible = self.visible
         if visible is None or moved.shape[3:] != self.x.shape[3:] or spec.sees != "all":
@@ -155,7 +156,7 @@ def measure_movements(case: SplitCase) -> Iterator[Movement]:
     batch = case.batch(FEWER if case.samples.data.ndim == 5 else SAMPLES)
     for number, changed in enumerate(iterate_changes(case, batch)):
         if number >= len(known):
-            known.append(Movement.by(case, batch, changed))
+            known.append(Movement.measure(case, batch, changed))
             yield known[-1]
 
 
@@ -213,7 +214,7 @@ def no_shortcut_solves_it(case: SplitCase) -> str | None:
     for name, result in found.items():
         require(
             not result.solved,
-            f"'{name}' must not be told by edges, colours, brightness, energy or counts of x; they tell {result}. "
+            f"'{name}' must not follow from edges, colors, brightness, energy or counts of x; they reach {result}. "
             "Take out of x what gives it away: a gap, a crop, grey, jitter.",
         )
     return ", ".join(f"{name} {result}" for name, result in found.items())

@@ -29,7 +29,7 @@ from pretask_registry.conformance.tensors import (
 
 CLOSE = 2e-3  # of features around 1: sums run in another order in another batch
 STEPS, RATE = 80, 3e-3  # to learn eight samples by heart
-LEARNED = 0.5  # of the nats of a blind guess
+LEARNED = 0.5  # of the nats of a uniform prediction
 
 
 @check("model")
@@ -240,7 +240,7 @@ def learns_eight_samples_by_heart(case: ModelCase) -> None:
     torch.manual_seed(case.seed)
     head, label = nn.Linear(width, 4), torch.arange(len(case.inputs.data)) % 4
     optimizer = torch.optim.Adam([*model.parameters(), *head.parameters()], RATE)
-    lost = blind = float(torch.tensor(4.0).log())
+    lost = uniform = float(torch.tensor(4.0).log())
     for _ in range(STEPS):
         pooled = torch.cat([vectors.flatten(1) for vectors in model(case.inputs).pooled.values()], 1)
         loss = F.cross_entropy(head(pooled), label)
@@ -248,9 +248,11 @@ def learns_eight_samples_by_heart(case: ModelCase) -> None:
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         lost = float(loss.detach())
-        if lost < LEARNED * blind:
+        if lost < LEARNED * uniform:
             return
-    raise Failure(f"It must learn 8 samples in {STEPS} steps to below {LEARNED * blind:.2f} nats; it is at {lost:.2f}.")
+    raise Failure(
+        f"It must learn 8 samples in {STEPS} steps to below {LEARNED * uniform:.2f} nats; it is at {lost:.2f}."
+    )
 
 
 @check("model")

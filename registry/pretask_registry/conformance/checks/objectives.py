@@ -307,11 +307,11 @@ def predicts_every_target(case: ObjectiveCase) -> None:
     """Check that `predict` gives a finite prediction of every target, a row for each sample."""
     for trial in case.tasks:
         with torch.no_grad():
-            guess = trial.task.objective.predict(trial.features)
-        missing = set(trial.specs) - set(guess)
-        if missing == set(trial.specs) and not guess:
-            raise Skip("predict guesses nothing.")
-        require(not missing, f"predict must guess every target; {', '.join(sorted(missing))} is missing.")
-        for name, prediction in guess.items():
+            predictions = trial.task.objective.predict(trial.features)
+        missing = set(trial.specs) - set(predictions)
+        if missing == set(trial.specs) and not predictions:
+            raise Skip("predict returns nothing.")
+        require(not missing, f"predict must cover every target; {', '.join(sorted(missing))} is missing.")
+        for name, prediction in predictions.items():
             fits = len(prediction) == len(trial.batch) and bool(prediction.isfinite().all())
-            require(fits, f"The guess of '{name}' must be finite, a row for each of {len(trial.batch)} samples.")
+            require(fits, f"The prediction of '{name}' must be finite, a row for each of {len(trial.batch)} samples.")

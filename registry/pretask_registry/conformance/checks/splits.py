@@ -121,7 +121,7 @@ def check_target(name: str, target: Target, spec: TargetSpec) -> None:
     if target.weight is not None:
         fits = tuple(target.weight.shape) == places and target.weight.is_floating_point()
         require(fits, f"The weight of '{name}' must be floats of shape {places}; it is {describe(target.weight)}.")
-        require(bool((target.weight > 0).any()), f"'{name}' must be asked somewhere; all its weights are 0.")
+        require(bool((target.weight > 0).any()), f"'{name}' must be valid somewhere; all its weights are 0.")
         require(bool((target.weight >= 0).all()), f"The weights of '{name}' must not be negative.")
     if isinstance(spec, Categories | Reference):
         check_classes(name, target.value, spec.classes)
@@ -254,7 +254,7 @@ def padding_is_never_valid(case: SplitCase) -> None:
         while trial.ndim < target.value.ndim:
             trial = trial[..., None]
         same = ((target.value.float() - other.value.float()).abs() * (trial > 0)).max() < 1e-3
-        require(same, f"'{name}' must not ask for padding; what is asked changes with what stands there.")
+        require(same, f"'{name}' must not be valid at padding; what is valid changes with what stands there.")
 
 
 @check("split", once=True)

@@ -27,7 +27,7 @@ from pretask_registry.registry import Registered
 from pretask_registry.resolve import import_implementation, settle_options
 
 STEPS, RATE = 60, 5e-3  # to overfit eight samples
-LEARNED = 0.15  # of a blind guess's loss must be gone
+LEARNED = 0.15  # of a trivial prediction's loss must be gone
 RECENT = 3  # losses that must have fallen together
 
 
@@ -93,7 +93,9 @@ def overfits_one_batch(case: TaskCase) -> None:
         optimizer.step()
         if isinstance(task.objective, AfterStep):
             task.objective.after_step(task.model, (number + 1) / STEPS)
-    change = f"from {losses[0]:.4g} to {losses[-1]:.4g}, where a blind guess has {trivial_loss(task, losses[0]):.4g}"
+    change = (
+        f"from {losses[0]:.4g} to {losses[-1]:.4g}, where a trivial prediction has {trivial_loss(task, losses[0]):.4g}"
+    )
     raise Failure(f"Eight samples must be learned in {STEPS} steps; the loss went {change}.")
 
 
