@@ -111,7 +111,7 @@ def make_canned_inputs(modality: str, count: int = 8) -> "tuple[InputSpec, Input
 def make_neutral_samples(modality: str, count: int, first: int = 0) -> "Samples":
     """Make data without labels whose edges, brightness and energy tell nothing of place, order or direction.
 
-    Textures of random colours; a clip is such a texture before which something bright falls; tokens of any kind; a
+    Textures of random colors; a clip is such a texture before which something bright falls; tokens of any kind; a
     tone that rises again and again.
 
     Args:
@@ -134,7 +134,7 @@ def make_neutral_samples(modality: str, count: int, first: int = 0) -> "Samples"
 
 
 def textures(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
-    """Smooth colours with fine grain."""
+    """Smooth colors with fine grain."""
     from torch.nn import functional as F
 
     side = shape[-1]

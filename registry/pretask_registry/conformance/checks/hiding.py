@@ -2,7 +2,7 @@
 
 Small pieces of t are changed, one at a time, in copies of a sample that all have the same draws. An answer is hidden
 where some change moves it and leaves what it may see of x as it was; if whatever moves it shows in x, it can be read
-off there. A change is another sample's content or, since colour is hidden by showing lightness, other colours of the
+off there. A change is another sample's content or, since color is hidden by showing lightness, other colors of the
 same lightness.
 Axes: B samples, E changes of each, P positions of a target, `...` the shape of a sample or view.
 """
@@ -193,9 +193,9 @@ def find_metamers(images: Tensor) -> Tensor:
     return palette[order[near]].movedim(-1, -3)
 
 
-def luminance(colours: Tensor, axis: int) -> Tensor:
+def luminance(colors: Tensor, axis: int) -> Tensor:
     """Return Y of sRGB colors, bytes along an axis: what lightness is a function of."""
-    linear = ((colours / 255 + 0.055) / 1.055).clamp(min=0.04) ** 2.4
+    linear = ((colors / 255 + 0.055) / 1.055).clamp(min=0.04) ** 2.4
     red, green, blue = linear.unbind(axis)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
