@@ -8,7 +8,7 @@ import torch
 import whole_gradient
 from pretask import Draws
 from pretask.scoring import sum_weights
-from pretask_registry.conformance.material import batch_of
+from pretask_registry.conformance.material import make_batch
 from processes import run_ranks
 from torch import Tensor
 
@@ -52,6 +52,6 @@ def test_parts_of_a_step_do_weigh_differently() -> None:
 def weighs_unevenly(name: str) -> bool:
     """Whether the quarters of a step weigh differently, so that the mean of their means would be another number."""
     task, samples = whole_gradient.prepared(name, torch.float32)
-    batches = [batch_of(samples, task.split, 8, start) for start in (0, 8, 16, 24)]
+    batches = [make_batch(samples, task.split, 8, start) for start in (0, 8, 16, 24)]
     sums = [sum_weights(task.objective, task.divide(batch, Draws(batch.index))[1]) for batch in batches]
     return any(each != sums[0] for each in sums)

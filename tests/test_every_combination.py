@@ -8,11 +8,11 @@ import torch
 from pretask import Draws, Recipe
 from pretask.composition import compose
 from pretask_bench.cli.fit_matrix import exact_reason
-from pretask_registry import Registry, Row, build, matrix
-from pretask_registry.canned import canned_samples
+from pretask_registry import Registry, Row, build, build_matrix
+from pretask_registry.canned import make_canned_samples
 
 REGISTRY = Registry.load()
-ROWS = list(matrix(REGISTRY))
+ROWS = list(build_matrix(REGISTRY))
 COUNTS: Counter[str] = Counter()
 RECIPE = Recipe(batch=8, lr=0.01, channels_last=False)
 
@@ -23,7 +23,7 @@ def named(row: Row) -> str:
 
 def train_one_step(row: Row) -> None:
     """Compose at the small sizes that the parts declare, and take one step on canned data."""
-    samples = canned_samples(row.modality, 32)
+    samples = make_canned_samples(row.modality, 32)
     split, objective, model = (build(part, part.component.small) for part in (row.split, row.objective, row.model))
     if hasattr(split, "fit"):
         split = split.fit(samples.observed, samples.batches(16, torch.device("cpu")))

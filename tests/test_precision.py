@@ -9,8 +9,8 @@ import whole_gradient
 from pretask import Draws, Inputs, Task
 from pretask.checkpoint import Progress
 from pretask.training import Part, Run
-from pretask_registry.conformance.material import batch_of
-from pretask_registry.conformance.tensors import named_tensors
+from pretask_registry.conformance.material import make_batch
+from pretask_registry.conformance.tensors import iterate_tensors
 
 HALF = torch.autocast("cpu", torch.bfloat16)
 
@@ -25,14 +25,14 @@ def seen_by(task: Task) -> Iterator[list[Inputs]]:
 
 
 def equal(one: object, other: object) -> bool:
-    ours, theirs = dict(named_tensors(one)), dict(named_tensors(other))
+    ours, theirs = dict(iterate_tensors(one)), dict(iterate_tensors(other))
     return ours.keys() == theirs.keys() and all(torch.equal(value, theirs[name]) for name, value in ours.items())
 
 
 @pytest.mark.parametrize("name", whole_gradient.TASKS)
 def test_inputs_and_targets_are_the_same_bits_under_autocast(name: str) -> None:
     task, samples = whole_gradient.prepared(name, torch.float32)
-    batch = batch_of(samples, task.split, 16)
+    batch = make_batch(samples, task.split, 16)
     plain = task.divide(batch, Draws(batch.index))
     with HALF:
         assert equal(task.divide(batch, Draws(batch.index)), plain)
@@ -49,6 +49,6 @@ def test_training_in_half_precision_shows_the_network_what_training_in_single_do
     def first_parts(precision: str) -> list[Part]:
         recipe = whole_gradient.replace(task.recipe, precision=precision)
         run = Run(whole_gradient.replace(task, recipe=recipe), samples, 0, None, Progress(""), None)
-        return run.divided(run.fetch(0))
+        return run.divide_batches(run.fetch(0))
 
     assert equal(first_parts("bf16"), first_parts("fp32"))

@@ -14,7 +14,7 @@ from pretask import Recipe, Task
 from pretask.composition import compose
 from pretask.training import train
 from pretask_plugins.models.image.convnet import Convnet
-from pretask_registry.canned import canned_samples
+from pretask_registry.canned import make_canned_samples
 from torch import Tensor
 
 PROJECT = HOUSE / "tests" / "third_party" / "pretask-turns"
@@ -104,7 +104,7 @@ def teaching(monkeypatch: pytest.MonkeyPatch) -> Task:
 
     recipe = Recipe(batch=16, samples=16 * 6, lr=0.01, warmup=0.0)
     model, objective = partial(Convnet, width=4, depth=1), partial(MomentumTeacher, momentum=0.9)
-    return compose(canned_samples("image").observed, HideSquares(), model, objective, recipe)
+    return compose(make_canned_samples("image").observed, HideSquares(), model, objective, recipe)
 
 
 def weights(task: Task) -> dict[str, Tensor]:
@@ -125,7 +125,7 @@ def test_a_teacher_begins_as_the_student_and_follows_it_as_a_moving_average(teac
 
 def test_no_gradient_reaches_the_teacher_and_training_moves_it(teaching: Task) -> None:
     start = weights(teaching)
-    train(teaching, canned_samples("image"))
+    train(teaching, make_canned_samples("image"))
     assert all(each.grad is None for each in teaching.objective.teacher.parameters())
     assert any(not torch.equal(start[name], value) for name, value in weights(teaching).items())
 
@@ -133,7 +133,7 @@ def test_no_gradient_reaches_the_teacher_and_training_moves_it(teaching: Task) -
 def test_a_run_that_was_killed_goes_on_with_its_teacher_as_if_it_had_not_been(
     teaching: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    samples = canned_samples("image")
+    samples = make_canned_samples("image")
     killed, resumed = deepcopy(teaching), deepcopy(teaching)
     train(teaching, samples)
     follow = type(teaching.objective).after_step

@@ -13,9 +13,9 @@ from pretask import Draws, Recipe, Samples, Task
 from pretask.checkpoint import Progress
 from pretask.composition import compose
 from pretask.training import Run
-from pretask_registry import Registry, build, resolved_options
-from pretask_registry.conformance.double import in_double
-from pretask_registry.conformance.material import canned, declared_parts, fitted, modality_of
+from pretask_registry import Registry, build, resolve_options
+from pretask_registry.conformance.double import compute_in_double
+from pretask_registry.conformance.material import declared_parts, find_modality, fit_split, make_canned
 from pretask_registry.registry import Registered
 from torch import Tensor, nn
 
@@ -41,10 +41,10 @@ def uneven(samples: Samples) -> Samples:
 def prepared(name: str, dtype: torch.dtype) -> tuple[Task, Samples]:
     """A task at its small size with uneven samples: no dropout, batch normalization in evaluation mode."""
     parts = declared_parts(REGISTRY, REGISTRY.find("task", name))
-    samples = uneven(canned(modality_of(REGISTRY, parts)))
+    samples = uneven(make_canned(find_modality(REGISTRY, parts)))
     task = small(parts, samples, Recipe(batch=SIZE, samples=SIZE, channels_last=False))
     if dtype is DOUBLE:
-        task = in_double(task)
+        task = compute_in_double(task)
     return task, samples
 
 
@@ -53,13 +53,13 @@ def gradient(name: str, accumulate: int, dtype: torch.dtype = torch.float32) -> 
     task, samples = prepared(name, dtype)
     task = replace(task, recipe=replace(task.recipe, accumulate=accumulate))
     run = Run(task, samples, 0, None, Progress(""), None)
-    run.differentiate(run.divided(run.fetch(0)))
+    run.differentiate(run.divide_batches(run.fetch(0)))
     return torch.cat([each.grad.flatten() for each in run.parameters if each.grad is not None])
 
 
 def small(parts: Mapping[str, Registered], samples: Samples, recipe: Recipe) -> Task:
     built = {kind: build(part, {**part.component.small, **without_dropout(part)}) for kind, part in parts.items()}
-    made = compose(samples.observed, fitted(built["split"], samples), built["model"], built["objective"], recipe)
+    made = compose(samples.observed, fit_split(built["split"], samples), built["model"], built["objective"], recipe)
     for module in [*made.model.modules(), *made.objective.modules()]:
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
@@ -67,7 +67,7 @@ def small(parts: Mapping[str, Registered], samples: Samples, recipe: Recipe) -> 
 
 
 def without_dropout(part: Registered) -> dict[str, float]:
-    return {"dropout": 0.0} if "dropout" in resolved_options(part, {}) else {}
+    return {"dropout": 0.0} if "dropout" in resolve_options(part, {}) else {}
 
 
 if __name__ == "__main__":

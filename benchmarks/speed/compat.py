@@ -13,7 +13,7 @@ from itertools import islice, product
 from pluggy import PluginManager
 from pretask import Component, model, objective, split
 from pretask_registry import Plugin, Registry, static_fit
-from pretask_registry.fit import blocks, matrix
+from pretask_registry.fit import build_matrix, iterate_blocks
 
 COUNT = 60
 ASKED = 5000  # triples by brute force
@@ -61,11 +61,11 @@ def main() -> None:
     """Print what each way takes."""
     registry = registry_of(declared(COUNT))
     triples = COUNT**3
-    fitting = sum(block.fitting for block in blocks(registry))
+    fitting = sum(block.fitting for block in iterate_blocks(registry))
     print(f"{triples} triples, {fitting} fit")
-    print(f"filtered in blocks    {1e3 * seconds(lambda: list(blocks(registry))):8.1f} ms")
-    print(f"rows of what fits     {1e3 * seconds(lambda: list(matrix(registry, fitting=True))):8.1f} ms")
-    print(f"all rows with reasons {1e3 * seconds(lambda: list(matrix(registry))):8.1f} ms")
+    print(f"filtered in blocks    {1e3 * seconds(lambda: list(iterate_blocks(registry))):8.1f} ms")
+    print(f"rows of what fits     {1e3 * seconds(lambda: list(build_matrix(registry, fitting=True))):8.1f} ms")
+    print(f"all rows with reasons {1e3 * seconds(lambda: list(build_matrix(registry))):8.1f} ms")
     print(
         f"triple by triple      {1e3 * seconds(lambda: brute_force(registry), 1) * triples / ASKED:8.1f} ms (estimated)"
     )

@@ -31,7 +31,7 @@ import torch
 from pretask import Budget, Samples, Task
 from pretask.extraction import extract
 from pretask.pooling import pool
-from pretask.pretext_score import evaluating
+from pretask.pretext_score import evaluation_mode
 from pretask_bench.records.provenance import collect
 from pretask_bench.runs.parts import build_parts
 from pretask_bench.runs.plan import make_plan
@@ -67,7 +67,7 @@ def sgd(task: Task, train: Samples, classes: int, width: int) -> nn.Module:
     answers = classes_of(train)
     for _ in range(EPOCHS):
         for index in torch.randperm(len(train)).chunk(batches):
-            with evaluating(task), torch.no_grad():
+            with evaluation_mode(task), torch.no_grad():
                 features = pool(task.encode(train.batch(index, task.device)))["mean"]
             loss = F.cross_entropy(head(features), answers[index])
             optimizer.zero_grad()

@@ -22,8 +22,8 @@ def flip(batch: Batch, draws: Draws) -> Batch:
 AUGMENTATIONS: dict[str, Callable[[Batch, Draws], Batch]] = {"flip": flip}
 
 
-def augmented(batch: Batch, names: Sequence[str], draws: Draws) -> Batch:
-    """The batch after every named augmentation; raises Unknown where there is no such name."""
+def augment_batch(batch: Batch, names: Sequence[str], draws: Draws) -> Batch:
+    """Return the batch after every named augmentation; raise Unknown where there is no such name."""
     for name in names:
         if name not in AUGMENTATIONS:
             raise Unknown(f"No augmentation '{name}'. There are: {', '.join(AUGMENTATIONS)}.")

@@ -22,7 +22,7 @@ import numpy as np
 
 from pretask.errors import PretaskError
 from pretask.files import sync_folder
-from pretask.pruning import bound, prune
+from pretask.pruning import prune, read_limit
 
 Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
 
@@ -34,7 +34,7 @@ NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" el
 
 
 def cache_folder() -> Path:
-    """$PRETASK_CACHE, else `pretask` in the user's cache folder."""
+    """Return $PRETASK_CACHE, else `pretask` in the user's cache folder."""
     named = os.environ.get("PRETASK_CACHE")
     if named:
         return Path(named)
@@ -42,7 +42,7 @@ def cache_folder() -> Path:
 
 
 def key_of(facts: Mapping[str, Any]) -> str:
-    """The name of an entry: a hash of what determines it, whatever the order of the facts.
+    """Return the name of an entry: a hash of what determines it, whatever the order of the facts.
 
     >>> key_of({"size": 8, "part": "train"}) == key_of({"part": "train", "size": 8})
     True
@@ -73,7 +73,7 @@ def fingerprint(*arrays: np.ndarray, names: Iterable[str] = ()) -> str:
 
 
 def all_wanted(name: str) -> bool:
-    """Any array is wanted."""
+    """Say that any array is wanted."""
     return True
 
 
@@ -104,12 +104,12 @@ def cached(
     Raises:
         PretaskError: The disk is full, or the folder cannot be read, written or locked.
     """
-    root, most = folder or cache_folder(), bound()
+    root, most = folder or cache_folder(), read_limit()
     entry = root / group / key_of(facts)
     opened = open_entry(entry, wanted)
     if opened is not None:
         return opened
-    with locked(entry):
+    with lock_entry(entry):
         opened = open_entry(entry, wanted)  # what another writer made while this one waited
         if opened is None:
             write_entry(entry, facts, make)
@@ -124,7 +124,7 @@ def cached(
 
 
 def open_entry(entry: Path, wanted: Callable[[str], bool] = all_wanted) -> Entry | None:
-    """Arrays and notes of an entry, or None where it is missing or does not match its checksums."""
+    """Read the arrays and notes of an entry, or None where it is missing or does not match its checksums."""
     try:
         sealed = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
         about = sealed["about"]
@@ -143,8 +143,8 @@ def open_entry(entry: Path, wanted: Callable[[str], bool] = all_wanted) -> Entry
     return arrays, about["notes"]
 
 
-def damage(entry: Path) -> str:
-    """What is wrong with an entry, every byte of it read; nothing where it is what was written."""
+def find_damage(entry: Path) -> str:
+    """Name what is wrong with an entry, every byte of it read; nothing where it is what was written."""
     try:
         sealed = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
         about = sealed["about"]
@@ -163,11 +163,11 @@ def opened_file(path: Path, file: Mapping[str, Any]) -> np.ndarray:
     size = path.stat().st_size
     if size != file["bytes"] or (size <= CHECKED and checksum(path) != file["checksum"]):
         raise ValueError(f"{path} was changed")
-    return mapped(path)
+    return map_file(path)
 
 
-def mapped(path: Path) -> np.ndarray:
-    """A .npy file as an array whose bytes are read when they are used; writes to it stay in this process."""
+def map_file(path: Path) -> np.ndarray:
+    """Map a .npy file as an array whose bytes are read when they are used; writes to it stay in this process."""
     with path.open("rb") as file:
         np.lib.format.read_magic(file)
         shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
@@ -187,14 +187,14 @@ def write_rows(path: Path, shape: tuple[int, ...], dtype: str, pieces: Iterable[
         dtype: Such as "uint8".
         pieces: Rows, in order.
     """
-    with rows_file(path, shape, dtype) as append:
+    with create_rows_file(path, shape, dtype) as append:
         for piece in pieces:
             append(piece)
 
 
 @contextmanager
-def rows_file(path: Path, shape: tuple[int, ...], dtype: str) -> Iterator[Callable[[np.ndarray], None]]:
-    """A .npy file of such a shape that rows are appended to; raises ValueError where they do not make it up."""
+def create_rows_file(path: Path, shape: tuple[int, ...], dtype: str) -> Iterator[Callable[[np.ndarray], None]]:
+    """Write a .npy file of such a shape that rows are appended to; raise ValueError where they do not make it up."""
     rows = 0
 
     def append(piece: np.ndarray) -> None:
@@ -213,7 +213,7 @@ def rows_file(path: Path, shape: tuple[int, ...], dtype: str) -> Iterator[Callab
 
 
 @contextmanager
-def locked(entry: Path) -> Iterator[None]:
+def lock_entry(entry: Path) -> Iterator[None]:
     """Hold the entry's lock inside; wait where another process is making the entry."""
     try:
         entry.parent.mkdir(parents=True, exist_ok=True)

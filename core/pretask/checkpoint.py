@@ -86,8 +86,8 @@ def load(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer | None,
     return None
 
 
-def code_in(folder: Path, key: str) -> Mapping[str, str] | None:
-    """The code of the newest sound checkpoint of this key, whatever code it is; None where there is none."""
+def read_code(folder: Path, key: str) -> Mapping[str, str] | None:
+    """Return the code of the newest sound checkpoint of this key, whatever code it is; None where there is none."""
     for path in sorted(folder.glob("step-*"), reverse=True):
         about = read_sound(path)
         if about is not None and about["progress"]["key"] == key:
@@ -97,7 +97,7 @@ def code_in(folder: Path, key: str) -> Mapping[str, str] | None:
 
 
 def read_sound(path: Path) -> dict[str, Any] | None:
-    """What a checkpoint says of itself, or None where a file is missing or differs from its checksum."""
+    """Read what a checkpoint says of itself, or None where a file is missing or differs from its checksum."""
     try:
         about: dict[str, Any] = json.loads((path / "checkpoint.json").read_text())
         sound = all(checksum(path / name) == expected for name, expected in about["files"].items())
@@ -107,7 +107,7 @@ def read_sound(path: Path) -> dict[str, Any] | None:
 
 
 def weights_of(parts: Mapping[str, Module]) -> dict[str, Tensor]:
-    """All parameters and buffers, named part.parameter."""
+    """Return all parameters and buffers, named part.parameter."""
     return {f"{part}.{name}": value for part, module in parts.items() for name, value in module.state_dict().items()}
 
 
@@ -119,7 +119,7 @@ def set_weights(parts: Mapping[str, Module], weights: Mapping[str, Tensor]) -> N
 
 
 def flat_state(optimizer: Optimizer) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The optimizer's state as tensors by "parameter.name", and its other numbers."""
+    """Return the optimizer's state as tensors by "parameter.name", and its other numbers."""
     tensors: dict[str, Tensor] = {}
     numbers: dict[str, Any] = {}
     for parameter, state in optimizer.state_dict()["state"].items():
@@ -141,7 +141,7 @@ def set_state(optimizer: Optimizer, tensors: Mapping[str, Tensor], numbers: Mapp
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """A safetensors file of the tensors; tied ones are written twice and read back equal."""
+    """Write a safetensors file of the tensors; tied ones are written twice and read back equal."""
     from safetensors.torch import save as to_bytes
 
     path.write_bytes(
@@ -150,7 +150,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """The tensors of a safetensors file."""
+    """Read the tensors of a safetensors file."""
     from safetensors.torch import load_file
 
     tensors: dict[str, Tensor] = load_file(path)
@@ -168,6 +168,6 @@ def load_weights(path: Path, model: Module) -> None:
     set_weights({"model": model}, read_tensors(path / "weights.safetensors"))
 
 
-def finite(parts: Mapping[str, Module]) -> bool:
-    """Whether every weight is a finite number."""
+def is_finite(parts: Mapping[str, Module]) -> bool:
+    """Return whether every weight is a finite number."""
     return all(bool(torch.isfinite(value).all()) for value in weights_of(parts).values() if value.is_floating_point())

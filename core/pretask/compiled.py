@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from pretask.composition import seeded
+from pretask.composition import seed_randomness
 from pretask.draws import Draws
 from pretask.errors import PretaskError
 from pretask.miscompilations import find_suspects, is_of_this_torch
@@ -105,8 +105,8 @@ def compare_loss(score: "Score", divided: tuple[Inputs, Targets], given: tuple[A
 
 
 def measure(step: Callable[..., Loss], part: "Part", ambient: int) -> float:
-    """The loss of a step whose ambient randomness has a seed of its own."""
-    with seeded(ambient):
+    """Compute the loss of a step whose ambient randomness has a seed of its own."""
+    with seed_randomness(ambient):
         return float(step(part).total.detach())
 
 
@@ -122,7 +122,7 @@ def keep_buffers(module: nn.Module) -> Iterator[None]:
 
 
 def name_outputs(inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
-    """Every tensor of x and y, by the way to it: `x.data`, `y.token.value`."""
+    """Name every tensor of x and y by the way to it: `x.data`, `y.token.value`."""
     values: dict[str, Inputs | Target] = {"x": inputs, **{f"y.{name}": target for name, target in targets.items()}}
     found = {
         f"{name}.{field.name}": getattr(value, field.name) for name, value in values.items() for field in fields(value)
@@ -142,21 +142,21 @@ def find_difference(eager: Mapping[str, Tensor], compiled: Mapping[str, Tensor],
         other = compiled[name]
         if one.shape != other.shape or one.dtype != other.dtype:
             return f"{name} of {other.dtype} {tuple(other.shape)} where the eager split makes {one.dtype} {one.shape}"
-        wrong = int((~agreement(one, other)).sum())
+        wrong = int((~compare_tensors(one, other)).sum())
         if wrong > max_flipped * one.numel():
             return f"{name} that differs at {wrong} of {one.numel()} places"
     return ""
 
 
-def agreement(one: Tensor, other: Tensor) -> Tensor:
-    """Where two tensors agree: integers where they are equal, floats up to rounding."""
+def compare_tensors(one: Tensor, other: Tensor) -> Tensor:
+    """Return where two tensors agree: integers where they are equal, floats up to rounding."""
     if not one.is_floating_point():
         return one == other
     return torch.isclose(one, other, MAX_OUTPUT_ERROR, MAX_OUTPUT_ERROR, equal_nan=True)
 
 
 def name_suspects(component: object) -> str:
-    """The known miscompilations that a component's source may hold, as the end of a sentence; empty where none."""
+    """Name the known miscompilations that a component's source may hold, as the end of a sentence; empty where none."""
     return "".join(
         f" (it may be the known miscompilation {entry.name}: {entry.outcome}. {entry.instead})"
         for entry in find_suspects(component)

@@ -77,7 +77,7 @@ class Task:
 def fit_parts(
     observed: Observed, split: SplitFn, model: ModelFactory, objective: ObjectiveFactory
 ) -> tuple[Model, Objective]:
-    """Model and objective for such data, by handing specs along; raises Incompatible where two parts do not fit."""
+    """Build model and objective for such data by handing specs along; raise Incompatible where two parts do not fit."""
     spec, targets = split.spec(observed)
     whole = split.whole_spec(observed)
     encoder = model(spec, whole)
@@ -107,7 +107,7 @@ def compose(
     seed: int = 0,
     device: torch.device | str = "cpu",
 ) -> Task:
-    """A task with freshly initialised weights: the same ones for the same seed, on any device.
+    """Build a task with freshly initialized weights: the same ones for the same seed, on any device.
 
     Args:
         observed: What the data yields.
@@ -123,7 +123,7 @@ def compose(
     Raises:
         Incompatible: Two parts do not fit.
     """
-    with seeded(seed):
+    with seed_randomness(seed):
         encoder, scorer = fit_parts(observed, split, model, objective)
     device = torch.empty(0, device=device).device  # with its number, so that it can be compared
     for part in (encoder, scorer):
@@ -133,8 +133,8 @@ def compose(
 
 
 @contextmanager
-def seeded(seed: int, *path: int) -> Iterator[None]:
-    """Ambient randomness (initial weights, dropout) from this seed inside, and as it was before outside."""
+def seed_randomness(seed: int, *path: int) -> Iterator[None]:
+    """Take ambient randomness (initial weights, dropout) from this seed inside, and put it back as it was before."""
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         seed_ambient(seed, *path)
         yield
@@ -148,8 +148,8 @@ def seed_ambient(seed: int, *path: int) -> None:
     torch.manual_seed(word >> 1)
 
 
-def features_by_trial(model: Any, spec: InputSpec, streams: tuple[Sight, ...] = ("all",)) -> FeatureSpec:
-    """The FeatureSpec of a model whose arithmetic does not tell: from one pass on the meta device.
+def try_features(model: Any, spec: InputSpec, streams: tuple[Sight, ...] = ("all",)) -> FeatureSpec:
+    """Find the FeatureSpec of a model whose arithmetic does not tell, by one pass on the meta device.
 
     Args:
         model: An nn.Module that keeps the Model protocol.
@@ -161,14 +161,14 @@ def features_by_trial(model: Any, spec: InputSpec, streams: tuple[Sight, ...] = 
     model.eval()
     try:
         with torch.no_grad(), torch.device("meta"):
-            features: Features = functional_call(model, on_meta, (empty_inputs(spec),))
+            features: Features = functional_call(model, on_meta, (make_empty_inputs(spec),))
     finally:
         model.train(was_training)
     _, views, _, width = next(iter(features.streams.values())).shape
     return FeatureSpec(width, features.grid, views, streams)
 
 
-def empty_inputs(spec: InputSpec, batch: int = 2, device: str = "meta") -> Inputs:
-    """Inputs of the given spec whose content does not matter."""
+def make_empty_inputs(spec: InputSpec, batch: int = 2, device: str = "meta") -> Inputs:
+    """Make inputs of the given spec whose content does not matter."""
     dtype = torch.int64 if spec.vocabulary is not None else torch.float32
     return Inputs(torch.zeros((batch, spec.views, *spec.shape), dtype=dtype, device=device))

@@ -48,12 +48,12 @@ class Component:
 
 
 def names(words: str | Collection[str]) -> frozenset[str]:
-    """A set of names, from one name or several."""
+    """Return a set of names, from one name or several."""
     return frozenset({words} if isinstance(words, str) else words)
 
 
 def place(implementation: Implementation) -> str:
-    """Where a class or function is defined, as "module:attribute"; text says so itself.
+    """Return where a class or function is defined, as "module:attribute"; text says so itself.
 
     >>> place(Component)
     'pretask.declare:Component'
@@ -97,7 +97,7 @@ def split(
     by_modality = targets if isinstance(targets, Mapping) else dict.fromkeys(names(modality), targets)
     traits = {
         "modality": names(modality),
-        "targets": {each: names(kinds) for each, kinds in by_modality.items()},
+        "targets": {modality: names(kinds) for modality, kinds in by_modality.items()},
         "gives": gives,
         "views": views,
         "sees": names(sees),
@@ -227,7 +227,7 @@ def task(
         "parts": {"split": split, "objective": objective, "model": model},
         "recipe": dict(recipe),
         "options": dict(options),
-        "presets": {each: dict(settings) for each, settings in presets.items()},
+        "presets": {preset: dict(settings) for preset, settings in presets.items()},
     }
     return Component("task", name, "", summary, source, version, traits)
 

@@ -24,12 +24,12 @@ WIDEST = 1 << 32  # of a range of integers: 32 bits are drawn
 
 
 def signed(word: int) -> int:
-    """The int64 with the bits of an unsigned 64-bit word."""
+    """Return the int64 with the bits of an unsigned 64-bit word."""
     return word - (1 << 64) if word >> 63 else word
 
 
 def mix_int(word: int) -> int:
-    """SplitMix64's finaliser on a Python int, in [0, 2^64); arithmetic only, so that it traces."""
+    """Apply SplitMix64's finalizer to a Python int, giving one in [0, 2^64); arithmetic only, so that it traces."""
     word &= WORD
     word = ((word ^ (word >> 30)) * FIRST) & WORD
     word = ((word ^ (word >> 27)) * SECOND) & WORD
@@ -37,7 +37,7 @@ def mix_int(word: int) -> int:
 
 
 def name_key(name: str) -> int:
-    """A 64-bit key of a name, by arithmetic on its code points (hashlib would break fullgraph)."""
+    """Return a 64-bit key of a name, by arithmetic on its code points (hashlib would break fullgraph)."""
     key = len(name) or GOLDEN  # an empty name is a name too, and the finaliser keeps 0
     for letter in name:
         key = mix_int((key + GOLDEN) ^ ord(letter))
@@ -45,19 +45,19 @@ def name_key(name: str) -> int:
 
 
 def as_word(number: int | Tensor, device: torch.device) -> Tensor:
-    """A seed or an epoch as int64, whatever its type; of a larger int the lowest 64 bits."""
+    """Return a seed or an epoch as int64, whatever its type; of a larger int the lowest 64 bits."""
     if isinstance(number, int):
         number = signed(number & WORD)
     return torch.as_tensor(number, dtype=torch.int64, device=device)
 
 
 def shift_right(word: Tensor, bits: int) -> Tensor:
-    """Logical right shift of int64: torch shifts the sign in, which is masked away."""
+    """Shift int64 right logically: torch shifts the sign in, which is masked away."""
     return (word >> bits) & ((1 << (64 - bits)) - 1)
 
 
 def mix(word: Tensor) -> Tensor:
-    """SplitMix64's finaliser on int64 tensors; the products wrap.
+    """Apply SplitMix64's finalizer to int64 tensors; the products wrap.
 
     >>> int(mix(torch.tensor(1))) == signed(mix_int(1))
     True
@@ -106,7 +106,7 @@ class Draws:
         return Draws(self.index, self.seed, self.epoch, path=mix_int(self.path ^ name_key(name)))
 
     def bits(self, name: str, count: int) -> Int[Tensor, "B count"]:
-        """`count` words of 64 random bits per sample."""
+        """Draw `count` words of 64 random bits per sample."""
         words: Tensor = hashed_bits(self._key(name), self.index, count)
         return words
 
@@ -119,12 +119,12 @@ class Draws:
         seed, epoch = as_word(self.seed, self.index.device), as_word(self.epoch, self.index.device)
         return mix(mix(seed + signed(salt)) + epoch)
 
-    def _shaped(self, name: str, shape: tuple[int, ...], each: int = 1) -> Tensor:
-        words = self.bits(name, each * math.prod(shape))
-        return words.view(self.index.shape[0], *shape, *([each] if each > 1 else []))
+    def _shaped(self, name: str, shape: tuple[int, ...], words_each: int = 1) -> Tensor:
+        words = self.bits(name, words_each * math.prod(shape))
+        return words.view(self.index.shape[0], *shape, *([words_each] if words_each > 1 else []))
 
     def uniform(self, name: str, *shape: int, low: float = 0.0, high: float = 1.0) -> Float[Tensor, "B ..."]:
-        """Uniform numbers in [low, high): 24 random bits each."""
+        """Draw uniform numbers in [low, high), each of 24 random bits."""
         unit = shift_right(self._shaped(name, shape), 40).float() * 2.0**-24
         if low == 0:
             return high * unit
@@ -132,14 +132,14 @@ class Draws:
         return (low + (high - low) * unit).clamp(max=below)
 
     def normal(self, name: str, *shape: int) -> Float[Tensor, "B ..."]:
-        """Standard normal numbers, by the Box-Muller transform; none beyond 6.7 standard deviations."""
-        pair = self._shaped(name, shape, each=2)
+        """Draw standard normal numbers by the Box-Muller transform; none is beyond 6.7."""
+        pair = self._shaped(name, shape, words_each=2)
         radius = (shift_right(pair[..., 0], 32).float() + 1) * 2.0**-32  # (0, 1]: the logarithm is finite
         angle = shift_right(pair[..., 1], 40).float() * (2 * math.pi * 2.0**-24)
         return (-2 * radius.log()).clamp(min=0).sqrt() * angle.cos()
 
     def integers(self, name: str, low: int | Tensor, high: int | Tensor, *shape: int) -> Int[Tensor, "B ..."]:
-        """Integers in [low, high); bounds may be tensors that broadcast. Biased by at most (high - low) / 2^32.
+        """Draw integers in [low, high); bounds may be tensors that broadcast. The bias is at most (high - low) / 2^32.
 
         Raises:
             PretaskError: There are none, or more than 2^32. Of tensors that is for the caller to see to.
@@ -154,15 +154,15 @@ class Draws:
         return low + shift_right(shift_right(self._shaped(name, shape), 32) * (high - low), 32)
 
     def bernoulli(self, name: str, probability: float | Tensor, *shape: int) -> Bool[Tensor, "B ..."]:
-        """True with the given probability."""
+        """Draw True with the given probability."""
         return self.uniform(name, *shape) < probability
 
     def permutation(self, name: str, count: int) -> Int[Tensor, "B count"]:
-        """A random order of 0 … count - 1 for every sample."""
+        """Draw an order of 0 … count - 1 for every sample."""
         return self.bits(name, count).argsort(dim=1)
 
     def choice(self, name: str, count: int, size: int) -> Int[Tensor, "B size"]:
-        """`size` different ones of 0 … count - 1 for every sample, in random order.
+        """Draw `size` different ones of 0 … count - 1 for every sample, in random order.
 
         Raises:
             PretaskError: There are fewer.

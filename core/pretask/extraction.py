@@ -6,7 +6,7 @@ cache, a file for each layer and pooling, of which a probe opens those that it r
 An entry is found by the hash of the weights, of the data, of the split, of how features are pooled and of the kind of
 device, so that nothing stale can be read. Data without a fingerprint is not cached.
 Axes: N samples, B batch, V views, L positions of a sample, P positions that
-are asked for, D width.
+are requested, D width.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -21,12 +21,12 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
-from pretask.cache import all_wanted, cached, rows_file
+from pretask.cache import all_wanted, cached, create_rows_file
 from pretask.composition import Task
 from pretask.errors import PretaskError
 from pretask.hashing import tensor_bytes, weights_key
-from pretask.pooling import POOLINGS, content_of, no_content, pool, widest
-from pretask.pretext_score import evaluating
+from pretask.pooling import POOLINGS, find_content, join_widest, list_special_ids, pool
+from pretask.pretext_score import evaluation_mode
 from pretask.protocols import Budget
 from pretask.samples import Samples
 from pretask.values import Batch, Features, Inputs
@@ -38,7 +38,7 @@ Read = Callable[[Features, Inputs, Batch], Mapping[str, Tensor]]  # vectors of a
 
 
 def extract(task: Task, samples: Samples, budget: Budget, poolings: Collection[str] = POOLINGS) -> LayerFeatures:
-    """The pooled features of all samples, float32 on the CPU.
+    """Compute the pooled features of all samples, float32 on the CPU.
 
     Args:
         task: Its encoder is only looked at: evaluation mode, no gradient, the same weights and statistics as before.
@@ -55,16 +55,16 @@ def extract(task: Task, samples: Samples, budget: Budget, poolings: Collection[s
     vocabulary = task.split.whole_spec(samples.observed).vocabulary
 
     def read(layer: Features, inputs: Inputs, batch: Batch) -> Mapping[str, Tensor]:
-        return {f".{name}": vectors for name, vectors in pool(layer, content_of(inputs, vocabulary)).items()}
+        return {f".{name}": vectors for name, vectors in pool(layer, find_content(inputs, vocabulary)).items()}
 
-    facts = {"pooling": POOLED, "special": no_content(vocabulary)}
+    facts = {"pooling": POOLED, "special": list_special_ids(vocabulary)}
     return read_layers(
         task, samples, budget, read, facts, len(samples), wanted=lambda name: name.partition(".")[2] in poolings
     )
 
 
 def extract_positions(task: Task, samples: Samples, budget: Budget, positions: Bool[Tensor, "N L"]) -> LayerFeatures:
-    """The features of some positions, sample by sample, float32 on the CPU; by layer, from `layer1` to the output.
+    """Compute the features of some positions, float32 on the CPU; by layer, from `layer1` to the output.
 
     Args:
         task: See `extract`; `samples` and `budget` as well.
@@ -77,7 +77,7 @@ def extract_positions(task: Task, samples: Samples, budget: Budget, positions: B
     """
 
     def read(layer: Features, inputs: Inputs, batch: Batch) -> Mapping[str, Tensor]:
-        return {"": picked(task.name, layer, positions[batch.index.cpu()].to(task.device))}
+        return {"": pick_positions(task.name, layer, positions[batch.index.cpu()].to(task.device))}
 
     facts = {"pooling": f"{POSITIONS} {fingerprint_of(positions)}"}
     return read_layers(task, samples, budget, read, facts, int(positions.sum()))
@@ -92,7 +92,7 @@ def read_layers(
     rows: int,
     wanted: Callable[[str], bool] = all_wanted,
 ) -> LayerFeatures:
-    """What is read of all layers of all samples: from the cache, else of one pass over them.
+    """Read something of all layers of all samples: from the cache, else in one pass over them.
 
     Args:
         task: The encoder.
@@ -104,9 +104,9 @@ def read_layers(
         wanted: Which of the names; the others are cached, and not opened.
     """
     if budget.cache is None or not samples.fingerprint:
-        return joined(
+        return join_batches(
             {name: vectors for name, vectors in batch.items() if wanted(name)}
-            for batch in layer_batches(task, samples, budget, read)
+            for batch in iterate_layers(task, samples, budget, read)
         )
     facts = {
         "weights": weights_key(task.model),
@@ -118,21 +118,21 @@ def read_layers(
     }
 
     def make(folder: Path) -> Mapping[str, Any]:
-        write_layers(folder, layer_batches(task, samples, budget, read), rows)
+        write_layers(folder, iterate_layers(task, samples, budget, read), rows)
         return {}
 
     arrays, _ = cached("features", facts, make, folder=Path(budget.cache), wanted=wanted)
     return {name: torch.from_numpy(arrays[name]) for name in sorted(arrays, key=place_of)}
 
 
-def joined(batches: Iterable[LayerFeatures]) -> LayerFeatures:
-    """The features of all batches."""
+def join_batches(batches: Iterable[LayerFeatures]) -> LayerFeatures:
+    """Concatenate the features of all batches."""
     found = list(batches)
     return {name: torch.cat([batch[name] for batch in found]) for name in (found[0] if found else ())}
 
 
 def place_of(name: str) -> tuple[int, int]:
-    """Where a name stands among others: by layer, then by pooling.
+    """Return where a name stands among others: by layer, then by pooling.
 
     >>> sorted(["layer10.mean", "layer2.last", "layer2.mean"], key=place_of)
     ['layer2.mean', 'layer2.last', 'layer10.mean']
@@ -142,32 +142,32 @@ def place_of(name: str) -> tuple[int, int]:
 
 
 def write_layers(folder: Path, batches: Iterable[LayerFeatures], rows: int) -> None:
-    """A file for every layer, of which no more than a batch is ever in memory."""
+    """Write a file for every layer, of which no more than a batch is ever in memory."""
     with ExitStack() as files:
         append: dict[str, Callable[[np.ndarray], None]] = {}
         for batch in batches:
             for name, layer in batch.items():
                 if name not in append:
-                    file = rows_file(folder / f"{name}.npy", (rows, layer.shape[1]), "float32")
+                    file = create_rows_file(folder / f"{name}.npy", (rows, layer.shape[1]), "float32")
                     append[name] = files.enter_context(file)
                 append[name](layer.numpy())
 
 
-def layer_batches(task: Task, samples: Samples, budget: Budget, read: Read) -> Iterator[LayerFeatures]:
-    """What is read of every layer of all samples, a batch at a time."""
-    with evaluating(task), torch.no_grad():
+def iterate_layers(task: Task, samples: Samples, budget: Budget, read: Read) -> Iterator[LayerFeatures]:
+    """Yield what is read of every layer of all samples, a batch at a time."""
+    with evaluation_mode(task), torch.no_grad():
         for batch in samples.resident(task.device).batches(budget.batch, task.device):
             inputs = task.split.whole(batch)
             features = task.model(inputs, layers=True)
             yield {
-                f"layer{number}{name}": finite(task.name, vectors.float().cpu(), number)
+                f"layer{number}{name}": require_finite(task.name, vectors.float().cpu(), number)
                 for number, layer in enumerate(features.layers or (features,), start=1)
                 for name, vectors in read(layer, inputs, batch).items()
             }
 
 
-def finite(who: str, layer: Float[Tensor, "B D"], number: int) -> Float[Tensor, "B D"]:
-    """The features; raises PretaskError where one is not a finite number."""
+def require_finite(who: str, layer: Float[Tensor, "B D"], number: int) -> Float[Tensor, "B D"]:
+    """Return the features; raise PretaskError where one is not a finite number."""
     if not bool(layer.isfinite().all()):
         raise PretaskError(
             who,
@@ -178,9 +178,9 @@ def finite(who: str, layer: Float[Tensor, "B D"], number: int) -> Float[Tensor, 
     return layer
 
 
-def picked(who: str, features: Features, positions: Bool[Tensor, "B L"]) -> Float[Tensor, "P VD"]:
-    """The vectors of the widest stream at some positions, views side by side; raises PretaskError for another grid."""
-    vectors = widest(features.streams).transpose(1, 2).flatten(2)  # (B, N, V D)
+def pick_positions(who: str, features: Features, positions: Bool[Tensor, "B L"]) -> Float[Tensor, "P VD"]:
+    """Pick the vectors of the widest stream at some positions, views joined; raise PretaskError for another grid."""
+    vectors = join_widest(features.streams).transpose(1, 2).flatten(2)  # (B, N, V D)
     if vectors.shape[:2] != positions.shape:
         raise PretaskError(
             who,
@@ -194,13 +194,13 @@ def picked(who: str, features: Features, positions: Bool[Tensor, "B L"]) -> Floa
 def fingerprint_of(part: Any) -> str:
     """Hash of what a part is: its class, its options and what it was fitted to, however deep inside."""
     digest = blake2b(digest_size=16)
-    for piece in pieces(part):
+    for piece in iterate_pieces(part):
         digest.update(len(piece).to_bytes(8) + piece)
     return digest.hexdigest()
 
 
-def pieces(part: Any) -> Iterator[bytes]:
-    """All that tells two values apart, bit by bit."""
+def iterate_pieces(part: Any) -> Iterator[bytes]:
+    """Yield the bytes of all that tells two values apart."""
     if isinstance(part, np.ndarray):
         part = torch.from_numpy(part.copy())
     yield f"{type(part).__module__}.{type(part).__qualname__}".encode()
@@ -212,20 +212,20 @@ def pieces(part: Any) -> Iterator[bytes]:
     elif isinstance(part, nn.Module):
         yield weights_key(part).encode()
     elif isinstance(part, Mapping):
-        yield from inside(part.items())
+        yield from iterate_members(part.items())
     elif isinstance(part, (list, tuple)):
-        yield from inside(part)
+        yield from iterate_members(part)
     elif is_dataclass(part):
-        yield from inside((field.name, getattr(part, field.name)) for field in fields(part))
+        yield from iterate_members((field.name, getattr(part, field.name)) for field in fields(part))
     elif f"at {hex(id(part))}" in repr(part):  # its text is only an address
-        yield from inside(sorted(vars(part).items()))
+        yield from iterate_members(sorted(vars(part).items()))
     else:
         yield repr(part).encode()
 
 
-def inside(parts: Iterable[Any]) -> Iterator[bytes]:
-    """The pieces of every member, between marks."""
+def iterate_members(parts: Iterable[Any]) -> Iterator[bytes]:
+    """Yield the pieces of every member, between marks."""
     yield b"("
     for part in parts:
-        yield from pieces(part)
+        yield from iterate_pieces(part)
     yield b")"

@@ -18,7 +18,7 @@ class Metric:
     Args:
         unit: `fraction` for what lies from 0 to 1 and is shown in per cent; else the unit in a word, such as nats, or
             nothing for a plain number.
-        higher_is_better: None where neither way is better: a count, a share that describes the data.
+        higher_is_better: None where neither way is better: a count, a fraction that describes the data.
     """
 
     unit: str = ""

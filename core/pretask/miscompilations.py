@@ -82,7 +82,7 @@ def find_suspects(component: object) -> list[Miscompilation]:
 
 
 def source_of_module(component: object) -> str:
-    """The source of the module that defines a component; empty where there is none to read."""
+    """Read the source of the module that defines a component; empty where there is none to read."""
     module = sys.modules.get(getattr(component, "__module__", ""))
     try:
         return inspect.getsource(module) if module is not None else ""
@@ -91,5 +91,5 @@ def source_of_module(component: object) -> str:
 
 
 def is_of_this_torch(entry: Miscompilation) -> bool:
-    """Whether an entry was found with the version of torch that is installed."""
+    """Return whether an entry was found with the version of torch that is installed."""
     return torch.__version__.startswith(f"{entry.torch}.")

@@ -37,7 +37,7 @@ def require_range(who: str, prefix: str, part: object, **ranges: Range) -> None:
 
 def advice(part: object, name: str, option: str, lowest: float, highest: float) -> str:
     """Return what can be done about an option that is out of its range."""
-    default = {each.name: each.default for each in fields(part)}.get(name, MISSING)  # type: ignore[arg-type]
+    default = {field.name: field.default for field in fields(part)}.get(name, MISSING)  # type: ignore[arg-type]
     usual = (
         f"; it is {default} if left out" if isinstance(default, int | float) and lowest <= default <= highest else ""
     )

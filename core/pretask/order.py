@@ -11,13 +11,13 @@ from jaxtyping import Int
 from torch import Tensor
 
 from pretask.draws import Draws
-from pretask.samples import Samples, others
+from pretask.samples import Samples, draw_others
 from pretask.values import Batch
 
 
 @lru_cache(maxsize=2)
 def epoch_order(seed: int, epoch: int, count: int) -> Int[Tensor, " N"]:
-    """A random order of 0 … count - 1, the same on every machine."""
+    """Draw an order of 0 … count - 1, the same on every machine."""
     return Draws(torch.arange(count), seed, epoch).branch("order").bits("place", 1)[:, 0].argsort(stable=True)
 
 
@@ -26,14 +26,14 @@ def positions(seed: int, start: int, size: int, count: int) -> tuple[Int[Tensor,
     place = torch.arange(start, start + size)
     epoch = place // count
     index = torch.empty_like(place)
-    for each in range(start // count, (start + size - 1) // count + 1):
-        here = epoch == each
-        index[here] = epoch_order(seed, each, count)[place[here] % count]
+    for this_epoch in range(start // count, (start + size - 1) // count + 1):
+        here = epoch == this_epoch
+        index[here] = epoch_order(seed, this_epoch, count)[place[here] % count]
     return index, epoch
 
 
 def shown_samples(seed: int, count: int, total: int) -> Int[Tensor, " S"] | None:
-    """Numbers of the samples at the first `count` positions of the stream, ascending; None where these are all of them.
+    """Return the numbers of the samples at the first `count` positions of the stream, ascending; None for all.
 
     >>> shown_samples(0, 3, 5).tolist() == epoch_order(0, 0, 5)[:3].sort().values.tolist()
     True
@@ -44,9 +44,9 @@ def shown_samples(seed: int, count: int, total: int) -> Int[Tensor, " S"] | None
 def draw_batch(
     samples: Samples, seed: int, start: int, size: int, device: torch.device, partners: int = 0
 ) -> tuple[Batch, int | Int[Tensor, " B"]]:
-    """The batch at a position of the stream and its epoch: one number where all samples are in the same one."""
+    """Draw the batch at a position of the stream and its epoch: one number where all samples are in the same one."""
     index, epoch = positions(seed, start, size, len(samples))
-    company = others(index, len(samples), partners, seed, epoch) if partners else None
+    company = draw_others(index, len(samples), partners, seed, epoch) if partners else None
     batch = samples.batch(index, device, company)
     first = int(epoch[0])
     return batch, first if int(epoch[-1]) == first else epoch.to(device)

@@ -39,65 +39,67 @@ NO_CONTENT = ("pad", "start", "end", "separator", "class")  # roles of tokens th
 
 
 def pool(features: Features, content: Bool[Tensor, "B V L"] | None = None) -> dict[str, Float[Tensor, "B _"]]:
-    """One vector per sample by every way of pooling that the features offer, in the order of POOLINGS.
+    """Pool features into one vector per sample in every way that they offer, in the order of POOLINGS.
 
     Args:
         features: Of one layer.
         content: Which positions of the input are content; None for all. It counts where the layer has these positions;
             elsewhere the layer's own `present` does.
     """
-    vectors, sights = widest(features.streams), widest_sights(features.streams)
+    vectors, sights = join_widest(features.streams), find_widest_sights(features.streams)
     mask = features.present if content is None or content.shape != vectors.shape[:3] else content
     mean = mean_over(vectors, mask)
     found = {"mean": mean}
     if vectors.shape[2] > 1:
         if vectors.shape[3] <= MAX_WIDTH:
-            found["mean-max"] = torch.cat([mean, largest(vectors, mask)], -1)
+            found["mean-max"] = torch.cat([mean, max_over(vectors, mask)], -1)
         if len(features.grid) == 1:
-            found["last"] = torch.cat([end(features.streams[sight], mask, sight) for sight in sights], -1)
+            found["last"] = torch.cat([last_over(features.streams[sight], mask, sight) for sight in sights], -1)
     if features.own_pooled:
-        found["own"] = widest(features.pooled)
+        found["own"] = join_widest(features.pooled)
     return {name: found[name].flatten(1) for name in POOLINGS if name in found}
 
 
-def content_of(inputs: Inputs, vocabulary: Vocabulary | None) -> Bool[Tensor, "B V L"] | None:
-    """Which positions of an input are content; None where all are.
+def find_content(inputs: Inputs, vocabulary: Vocabulary | None) -> Bool[Tensor, "B V L"] | None:
+    """Return which positions of an input are content; None where all are.
 
     >>> words = Vocabulary(9, (("pad", 0), ("end", 3)))
-    >>> content_of(Inputs(torch.tensor([[[7, 8, 3, 0]]])), words).tolist()
+    >>> find_content(Inputs(torch.tensor([[[7, 8, 3, 0]]])), words).tolist()
     [[[True, True, False, False]]]
     """
-    special = no_content(vocabulary)
+    special = list_special_ids(vocabulary)
     if not special:
         return inputs.present
     words = ~torch.isin(inputs.data, torch.tensor(special, device=inputs.data.device))
     return words if inputs.present is None else words & inputs.present
 
 
-def no_content(vocabulary: Vocabulary | None) -> list[int]:
-    """The ids that are no content, sorted."""
+def list_special_ids(vocabulary: Vocabulary | None) -> list[int]:
+    """Return the ids that are no content, sorted."""
     special = () if vocabulary is None else vocabulary.special
     return sorted({number for role, number in special if role in NO_CONTENT})
 
 
 def mean_over(vectors: Float[Tensor, "B V N D"], mask: Bool[Tensor, "B V N"] | None) -> Float[Tensor, "B V D"]:
-    """The mean over some positions; 0 where there is none."""
+    """Return the mean over some positions; 0 where there is none."""
     if mask is None:
         return vectors.mean(2)
     counted = vectors.masked_fill(~mask[..., None], 0)
     return counted.sum(2) / mask.sum(2, keepdim=True).clamp(min=1)
 
 
-def largest(vectors: Float[Tensor, "B V N D"], mask: Bool[Tensor, "B V N"] | None) -> Float[Tensor, "B V D"]:
-    """The largest value of every feature at some positions; 0 where there is none."""
+def max_over(vectors: Float[Tensor, "B V N D"], mask: Bool[Tensor, "B V N"] | None) -> Float[Tensor, "B V D"]:
+    """Return the largest value of every feature at some positions; 0 where there is none."""
     if mask is None:
         return vectors.amax(2)
     highest = vectors.masked_fill(~mask[..., None], -torch.inf).amax(2)
     return highest.masked_fill(~mask.any(2, keepdim=True), 0)
 
 
-def end(vectors: Float[Tensor, "B V N D"], mask: Bool[Tensor, "B V N"] | None, sight: Sight) -> Float[Tensor, "B V D"]:
-    """The vector at the position, of some, that a stream reaches last: the first one where it reads backwards.
+def last_over(
+    vectors: Float[Tensor, "B V N D"], mask: Bool[Tensor, "B V N"] | None, sight: Sight
+) -> Float[Tensor, "B V D"]:
+    """Return the vector at the position, of some, that a stream reaches last: the first one where it reads backwards.
 
     It is 0 where there is no such position.
     """
@@ -109,15 +111,15 @@ def end(vectors: Float[Tensor, "B V N D"], mask: Bool[Tensor, "B V N"] | None, s
     return found.masked_fill(~mask.any(2, keepdim=True), 0)
 
 
-def widest(by_sight: Mapping[str, Tensor]) -> Tensor:
-    """What has seen most; past and future side by side where nothing has seen both."""
-    return torch.cat([by_sight[sight] for sight in widest_sights(by_sight)], -1)
+def join_widest(by_sight: Mapping[str, Tensor]) -> Tensor:
+    """Return the streams that have seen most; past and future side by side where nothing has seen both."""
+    return torch.cat([by_sight[sight] for sight in find_widest_sights(by_sight)], -1)
 
 
-def widest_sights(sights: Collection[str]) -> tuple[Sight, ...]:
-    """The sight that sees most, or past and future where no other sees both.
+def find_widest_sights(sights: Collection[str]) -> tuple[Sight, ...]:
+    """Return the sight that sees most, or past and future where no other sees both.
 
-    >>> widest_sights(["present", "past", "future"]), widest_sights(["past", "all"])
+    >>> find_widest_sights(["present", "past", "future"]), find_widest_sights(["past", "all"])
     (('past', 'future'), ('all',))
     """
     if "all" not in sights and {"past", "future"} <= {*sights}:

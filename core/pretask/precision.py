@@ -8,12 +8,12 @@ from torch import Tensor
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:
-    """Outside of autocast; the device meta, which computes nothing, has none."""
+    """Leave autocast inside; the device meta, which computes nothing, has none."""
     return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def upcast(value: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Half precision as float32; float32 and float64 as they are, so that a task in float64 stays in it.
+    """Return half precision as float32; float32 and float64 as they are, so that a task in float64 stays in it.
 
     >>> upcast(torch.ones(1, dtype=torch.bfloat16)).dtype, upcast(torch.ones(1, dtype=torch.float64)).dtype
     (torch.float32, torch.float64)

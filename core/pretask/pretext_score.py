@@ -6,7 +6,7 @@ where the loss depends on draws and one leaves too few answers (`choose_draws`).
 Samples are what is independent: the answers to one sample, over its positions and over the draws, are not. So beside
 each mean stand the sums of consecutive blocks of samples, all draws together, of which an interval can be made
 (Cochran 1977, chapter 9: sampling of clusters). A part that is no mean over samples, because the batch it comes in
-changes it (a contrastive loss, a share of explained variance), has whole batches for blocks.
+changes it (a contrastive loss, a fraction of explained variance), has whole batches for blocks.
 """
 
 import math
@@ -21,13 +21,13 @@ from torch import Tensor
 from pretask.composition import Task
 from pretask.draws import Draws
 from pretask.protocols import HasTrivialPredictors, Predictor, ScoresPredictions, count_partners
-from pretask.samples import Samples, others
+from pretask.samples import Samples, draw_others
 from pretask.values import Batch, Loss
 
 LossOfBatch = Callable[[Batch, Draws], Loss]
 EPOCH = -1  # the first draw; the others count down from it
 BLOCKS = 64  # at most: enough for a t interval of 63 degrees of freedom, few enough to cost what batches do
-ANSWERS_WANTED = 1000  # with which a share has a standard error of at most 1.6 points
+ANSWERS_WANTED = 1000  # with which a fraction has a standard error of at most 1.6 points
 MIN_DRAWS, MAX_DRAWS = 4, 16
 MAX_SAMPLES = 16_384  # that are split and encoded over all draws; a larger held-out part is drawn once
 SAME = 1e-4  # relative difference above which a part is not a mean over samples; float32 stays below
@@ -80,7 +80,7 @@ def score_held_out(task: Task, samples: Samples, *, seed: int = 0) -> HeldOutSco
     if not len(samples):
         return HeldOutScore({}, 0, 0)
     samples = samples.resident(task.device)
-    with evaluating(task):
+    with evaluation_mode(task):
         draws = choose_draws(task, samples, seed)
         counts = count_answers(task, samples, seed, draws)
         return HeldOutScore(score_parts(task, samples, seed, draws, task.loss, counts), draws, len(samples))
@@ -102,24 +102,24 @@ def score_trivial(
     if not (isinstance(split, HasTrivialPredictors) and isinstance(task.objective, ScoresPredictions) and len(samples)):
         return {}
     samples, train = samples.resident(task.device), train.resident(task.device)
-    predictors = split.trivial_predictors(training_batches(task, train, shown))
-    with evaluating(task):
+    predictors = split.trivial_predictors(iterate_training_batches(task, train, shown))
+    with evaluation_mode(task):
         draws = choose_draws(task, samples, seed)
         counts = count_answers(task, samples, seed, draws)
         parts = {
             name: score_parts(task, samples, seed, draws, score_predictor(task, predict), counts)
             for name, predict in predictors.items()
         }
-    return {name: HeldOutScore(each, draws, len(samples)) for name, each in parts.items()}
+    return {name: HeldOutScore(part, draws, len(samples)) for name, part in parts.items()}
 
 
 def held_out_loss(task: Task, samples: Samples, *, seed: int = 0) -> dict[str, float]:
-    """Every part of the loss, as the mean over all valid answers; see `score_held_out`."""
+    """Return every part of the loss, as the mean over all valid answers; see `score_held_out`."""
     return score_held_out(task, samples, seed=seed).values
 
 
 def trivial_losses(task: Task, train: Samples, samples: Samples, *, seed: int = 0) -> dict[str, dict[str, float]]:
-    """The same of the split's trivial predictors, by name, fitted on the whole training part; see `score_trivial`."""
+    """Return the losses of the split's trivial predictors by name, fitted on the training part; see `score_trivial`."""
     return {name: score.values for name, score in score_trivial(task, train, samples, seed=seed).items()}
 
 
@@ -135,11 +135,11 @@ def score_predictor(task: Task, predict: Predictor) -> LossOfBatch:
 
 
 def choose_draws(task: Task, samples: Samples, seed: int = 0) -> int:
-    """How often each held-out sample is split: as often as gives ANSWERS_WANTED, from MIN_DRAWS to MAX_DRAWS times.
+    """Choose how often each held-out sample is split: for ANSWERS_WANTED answers, from MIN_DRAWS to MAX_DRAWS times.
 
     Once where another draw would change nothing, or more samples than MAX_SAMPLES would have to be encoded.
     """
-    first = batch_of(task, samples, torch.arange(min(task.recipe.batch, len(samples))), seed, EPOCH)
+    first = make_batch(task, samples, torch.arange(min(task.recipe.batch, len(samples))), seed, EPOCH)
     if not depends_on_draws(task, first, seed):
         return 1
     fewest = min(count_answers(task, samples, seed, 1).values(), default=len(samples))
@@ -148,24 +148,24 @@ def choose_draws(task: Task, samples: Samples, seed: int = 0) -> int:
 
 
 def depends_on_draws(task: Task, batch: Batch, seed: int) -> bool:
-    """Whether another draw changes the loss of a batch."""
+    """Return whether another draw changes the loss of a batch."""
     with torch.no_grad():
         one, two = (task.loss(batch, Draws(batch.index, seed, EPOCH - draw)).parts for draw in range(2))
     return any(not torch.equal(value, two[name]) for name, value in one.items())
 
 
 def count_answers(task: Task, samples: Samples, seed: int, draws: int) -> dict[str, int]:
-    """Valid answers of every target over all draws: positions whose weight is above 0."""
+    """Count the valid answers of every target over all draws: positions whose weight is above 0."""
     counts: dict[str, int] = {}
     for draw in range(draws):
-        for batch in batches_of(task, samples, task.recipe.batch, seed, EPOCH - draw):
-            for name, count in answers_in(task, batch, Draws(batch.index, seed, EPOCH - draw)).items():
+        for batch in iterate_batches(task, samples, task.recipe.batch, seed, EPOCH - draw):
+            for name, count in count_in_batch(task, batch, Draws(batch.index, seed, EPOCH - draw)).items():
                 counts[name] = counts.get(name, 0) + count
     return counts
 
 
-def answers_in(task: Task, batch: Batch, draws: Draws) -> dict[str, int]:
-    """Valid answers of every target in a batch."""
+def count_in_batch(task: Task, batch: Batch, draws: Draws) -> dict[str, int]:
+    """Count the valid answers of every target in a batch."""
     _, targets = task.divide(batch, draws)
     _, specs = task.split.spec(task.observed)
     every = {name: len(batch) * math.prod(spec.grid) * (spec.views or 1) for name, spec in specs.items()}
@@ -178,10 +178,10 @@ def answers_in(task: Task, batch: Batch, draws: Draws) -> dict[str, int]:
 def score_parts(
     task: Task, samples: Samples, seed: int, draws: int, loss_of: LossOfBatch, counts: Mapping[str, int]
 ) -> dict[str, PartScore]:
-    """Every part of a loss over all samples and draws: from small batches, or whole ones where these change it."""
+    """Score every part of a loss over all samples and draws: from small batches, or whole ones where needed."""
     size = min(task.recipe.batch, math.ceil(len(samples) / BLOCKS))
     found = sum_blocks(task, samples, size, seed, draws, loss_of, stacked=True)
-    changed = parts_of_batch(task, samples, size, seed, loss_of)
+    changed = find_batch_parts(task, samples, size, seed, loss_of)
     if changed:
         whole = sum_blocks(task, samples, task.recipe.batch, seed, draws, loss_of, stacked=False)
         found = {name: whole[name] if name in changed else blocks for name, blocks in found.items()}
@@ -190,15 +190,15 @@ def score_parts(
 
 
 def score_part(blocks: Mapping[int, tuple[float, float]], count: int) -> PartScore:
-    """The mean of a part from the sums of its blocks; nan where all weights are 0."""
-    total, weight = (math.fsum(each) for each in zip(*blocks.values(), strict=True))
+    """Compute the mean of a part from the sums of its blocks; nan where all weights are 0."""
+    total, weight = (math.fsum(column) for column in zip(*blocks.values(), strict=True))
     return PartScore(total / weight if weight else math.nan, count, tuple(blocks.values()))
 
 
 def sum_blocks(
     task: Task, samples: Samples, size: int, seed: int, draws: int, loss_of: LossOfBatch, *, stacked: bool
 ) -> dict[str, dict[int, tuple[float, float]]]:
-    """By part and block of samples: the sums of value times weight, and of weights.
+    """Sum value times weight, and weights, by part and block of samples.
 
     Args:
         task: Whose recipe says how large a batch may be.
@@ -214,66 +214,70 @@ def sum_blocks(
         block = start * BLOCKS // len(samples)
         index = torch.arange(start, min(start + size, len(samples)))
         rows = max(task.recipe.batch, len(index)) if stacked else len(index)
-        for batch, epoch in drawn_batches(task, samples, index, seed, draws, rows):
-            for name, (total, weight) in sums_of(loss_of, batch, seed, epoch).items():
+        for batch, epoch in draw_batches(task, samples, index, seed, draws, rows):
+            for name, (total, weight) in sum_parts(loss_of, batch, seed, epoch).items():
                 before = sums.setdefault(name, {}).get(block, (0.0, 0.0))
                 sums[name][block] = (before[0] + total, before[1] + weight)
     return sums
 
 
-def drawn_batches(
+def draw_batches(
     task: Task, samples: Samples, index: Int[Tensor, " n"], seed: int, draws: int, rows: int
 ) -> Iterator[tuple[Batch, Int[Tensor, " B"]]]:
-    """Every draw of some samples, one draw after the other, in batches of so many rows, with the epoch of each row."""
+    """Yield every draw of some samples, one draw after the other, in batches of `rows`, with the epoch of each row."""
     epochs = (EPOCH - torch.arange(draws)).repeat_interleave(len(index))
     repeated = index.repeat(draws)
     for start in range(0, len(repeated), rows):
         epoch = epochs[start : start + rows]
-        yield batch_of(task, samples, repeated[start : start + rows], seed, epoch), epoch.to(task.device)
+        yield make_batch(task, samples, repeated[start : start + rows], seed, epoch), epoch.to(task.device)
 
 
-def sums_of(loss_of: LossOfBatch, batch: Batch, seed: int, epoch: Int[Tensor, " B"]) -> dict[str, tuple[float, float]]:
-    """By part: value times weight, and weight; a part that says nothing of its weight counts by samples."""
+def sum_parts(
+    loss_of: LossOfBatch, batch: Batch, seed: int, epoch: Int[Tensor, " B"]
+) -> dict[str, tuple[float, float]]:
+    """Sum value times weight, and weight, by part; a part that says nothing of its weight counts by samples."""
     with torch.no_grad():
         loss = loss_of(batch, Draws(batch.index, seed, epoch))
     weights = {name: float(loss.weights[name]) if name in loss.weights else float(len(batch)) for name in loss.parts}
     return {name: (float(value) * weights[name], weights[name]) for name, value in loss.parts.items()}
 
 
-def parts_of_batch(task: Task, samples: Samples, size: int, seed: int, loss_of: LossOfBatch) -> set[str]:
-    """The parts that a batch of the recipe's size changes: they are another number than the mean over its pieces."""
+def find_batch_parts(task: Task, samples: Samples, size: int, seed: int, loss_of: LossOfBatch) -> set[str]:
+    """Find the parts that a batch of the recipe's size changes: those differ from the mean over its pieces."""
     first = samples.some(slice(0, task.recipe.batch), "the first batch")
     if len(first) <= size:
         return set()
-    pieces, whole = (sum_blocks(task, first, each, seed, 1, loss_of, stacked=False) for each in (size, len(first)))
+    pieces, whole = (sum_blocks(task, first, count, seed, 1, loss_of, stacked=False) for count in (size, len(first)))
     values = {name: (score_part(pieces[name], 0).value, score_part(whole[name], 0).value) for name in whole}
     return {name for name, pair in values.items() if not math.isclose(*pair, rel_tol=SAME, abs_tol=SAME**2)}
 
 
-def batches_of(task: Task, samples: Samples, size: int, seed: int, epoch: int) -> Iterator[Batch]:
-    """Every sample once, in order, with the partners of that epoch that its split asks for."""
+def iterate_batches(task: Task, samples: Samples, size: int, seed: int, epoch: int) -> Iterator[Batch]:
+    """Yield every sample once, in order, with the partners of that epoch that its split wants."""
     for start in range(0, len(samples), size):
-        yield batch_of(task, samples, torch.arange(start, min(start + size, len(samples))), seed, epoch)
+        yield make_batch(task, samples, torch.arange(start, min(start + size, len(samples))), seed, epoch)
 
 
-def training_batches(task: Task, samples: Samples, shown: Int[Tensor, " S"] | None) -> Iterator[Batch]:
-    """The training samples of these numbers, or all of them, once and in order."""
+def iterate_training_batches(task: Task, samples: Samples, shown: Int[Tensor, " S"] | None) -> Iterator[Batch]:
+    """Yield the training samples of these numbers, or all of them, once and in order."""
     numbers = torch.arange(len(samples)) if shown is None else shown
     for start in range(0, len(numbers), task.recipe.batch):
-        yield batch_of(task, samples, numbers[start : start + task.recipe.batch], 0, 0)
+        yield make_batch(task, samples, numbers[start : start + task.recipe.batch], 0, 0)
 
 
-def batch_of(
+def make_batch(
     task: Task, samples: Samples, index: Int[Tensor, " B"], seed: int, epoch: int | Int[Tensor, " B"]
 ) -> Batch:
-    """Samples on the task's device."""
+    """Put samples on the task's device as a batch."""
     partners = count_partners(task.split)
-    return samples.batch(index, task.device, others(index, len(samples), partners, seed, epoch) if partners else None)
+    return samples.batch(
+        index, task.device, draw_others(index, len(samples), partners, seed, epoch) if partners else None
+    )
 
 
 @contextmanager
-def evaluating(task: Task) -> Iterator[None]:
-    """Model and objective in evaluation mode inside, and as they were before outside."""
+def evaluation_mode(task: Task) -> Iterator[None]:
+    """Put model and objective in evaluation mode inside, and back as they were before."""
     modes = [(part, part.training) for part in (task.model, task.objective)]
     for part, _ in modes:
         part.eval()

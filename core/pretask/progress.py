@@ -11,24 +11,24 @@ from pretask.values import Loss
 PLAIN = 10.0  # seconds between plain lines
 
 
-def described(loss: Loss) -> str:
-    """Loss and pretext score, such as `loss 1.98, position.accuracy 0.21`."""
+def format_progress(loss: Loss) -> str:
+    """Format loss and pretext score, such as `loss 1.98, position.accuracy 0.21`."""
     scores = [f"{name} {float(value):.3f}" for name, value in loss.parts.items() if "." in name]
     return ", ".join([f"loss {float(loss.total.detach()):.4f}", *scores[:2]])
 
 
 @contextmanager
-def shown_progress(title: str) -> Iterator[Watcher]:
-    """A watcher for `train`: a rich progress bar where stderr is a terminal, else a line every ten seconds."""
+def make_watcher(title: str) -> Iterator[Watcher]:
+    """Make a watcher for `train`: a rich progress bar where stderr is a terminal, else a line every ten seconds."""
     if sys.stderr.isatty():
-        with bar(title) as watcher:
+        with make_bar_watcher(title) as watcher:
             yield watcher
     else:
-        yield plain(title)
+        yield make_line_watcher(title)
 
 
-def plain(title: str) -> Watcher:
-    """Lines such as `relative-position 400/3906  loss 1.71, position.accuracy 0.35  2100 samples/s  0:03:20 left`."""
+def make_line_watcher(title: str) -> Watcher:
+    """Print lines: `relative-position 400/3906  loss 1.71, position.accuracy 0.35  2100 samples/s  0:03:20 left`."""
     last = 0.0
 
     def watch(step: int, steps: int, loss: Loss, rate: float) -> None:
@@ -37,8 +37,10 @@ def plain(title: str) -> Watcher:
         if now - last < PLAIN and step < steps:
             return
         speed = (now - begin) / max(step - first, 1) if first else 0.0
-        left = f"  {clock(speed * (steps - step))} left" if first and step < steps else ""
-        print(f"{title} {step}/{steps}  {described(loss)}  {rate:.0f} samples/s{left}", file=sys.stderr, flush=True)
+        left = f"  {format_time(speed * (steps - step))} left" if first and step < steps else ""
+        print(
+            f"{title} {step}/{steps}  {format_progress(loss)}  {rate:.0f} samples/s{left}", file=sys.stderr, flush=True
+        )
         last = now
         mark(step, now)
 
@@ -52,10 +54,10 @@ def plain(title: str) -> Watcher:
     return watch
 
 
-def clock(seconds: float) -> str:
-    """Hours, minutes and seconds.
+def format_time(seconds: float) -> str:
+    """Format a time as hours, minutes and seconds.
 
-    >>> clock(3661)
+    >>> format_time(3661)
     '1:01:01'
     """
     whole = round(seconds)
@@ -63,8 +65,8 @@ def clock(seconds: float) -> str:
 
 
 @contextmanager
-def bar(title: str) -> Iterator[Watcher]:
-    """A rich progress bar with loss, pretext score, throughput and time left."""
+def make_bar_watcher(title: str) -> Iterator[Watcher]:
+    """Make a watcher that shows a rich progress bar with loss, pretext score, throughput and time left."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
@@ -80,6 +82,6 @@ def bar(title: str) -> Iterator[Watcher]:
         line = progress.add_task(title, total=None, news="")
 
         def watch(step: int, steps: int, loss: Loss, rate: float) -> None:
-            progress.update(line, completed=step, total=steps, news=f"{described(loss)}  {rate:.0f} samples/s")
+            progress.update(line, completed=step, total=steps, news=f"{format_progress(loss)}  {rate:.0f} samples/s")
 
         yield watch

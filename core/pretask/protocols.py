@@ -28,19 +28,19 @@ class SplitFn(Protocol):
     """
 
     def spec(self, observed: Observed, /) -> tuple[InputSpec, TargetSpecs]:
-        """What x and y will be; raises Incompatible where this data cannot be split so."""
+        """Return the specs of x and y; raise Incompatible where this data cannot be split so."""
         ...
 
     def whole_spec(self, observed: Observed, /) -> InputSpec:
-        """What `whole` will give."""
+        """Return the spec of what `whole` returns."""
         ...
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
-        """x and y of every sample."""
+        """Split every sample into x and y."""
         ...
 
     def whole(self, batch: Batch, /) -> Inputs:
-        """What the encoder is shown of an undivided t, at evaluation."""
+        """Return what the encoder is shown of an undivided t, at evaluation."""
         ...
 
 
@@ -106,11 +106,11 @@ class Model(Protocol):
     """Encodes x. Built from the specs of x and of the whole t, and must read both. In practice an nn.Module."""
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
-        """What comes of such inputs; raises Incompatible where they cannot be read."""
+        """Return the spec of the features of such inputs; raise Incompatible where they cannot be read."""
         ...
 
     def __call__(self, inputs: Inputs, /, layers: bool = False) -> Features:
-        """Features of every view; with `layers`, of every layer, in one pass."""
+        """Compute the features of every view; with `layers`, of every layer, in one pass."""
         ...
 
 
@@ -127,11 +127,11 @@ class Objective(Protocol):
     """
 
     def __call__(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
-        """The score, lower is better."""
+        """Compute the loss; lower is better."""
         ...
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
-        """The prediction of every target: log-probabilities (..., classes), or values (..., channels)."""
+        """Predict every target: log-probabilities (..., classes), or values (..., channels)."""
         ...
 
 
@@ -140,7 +140,7 @@ class WeighsTargets(Protocol):
     """An objective whose mean of a target is not over all of the target's weights."""
 
     def scored_weights(self, targets: Targets, /) -> Mapping[str, Tensor]:
-        """By target, the weights that are summed in its mean; a target that is left out has its own."""
+        """Return, by target, the weights that are summed in its mean; a target that is left out has its own."""
         ...
 
 
@@ -247,7 +247,7 @@ class Data(Protocol):
     """A data set with the parts `train` and `test`."""
 
     def __call__(self, part: str, /) -> "Samples":
-        """One part, decoded once and cached."""
+        """Return one part, decoded once and cached."""
         ...
 
 

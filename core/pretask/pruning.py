@@ -22,7 +22,7 @@ UNFINISHED = re.compile(rf"\.({KEY.pattern})\.unfinished")
 
 
 @dataclass(frozen=True)
-class Kept:
+class CacheEntry:
     """An entry of the cache, or what a kill left of one.
 
     Args:
@@ -36,41 +36,41 @@ class Kept:
     used: float
 
 
-def bound() -> int | None:
-    """$PRETASK_CACHE_GB in bytes; None where it is not set. Raises PretaskError where it is no number."""
+def read_limit() -> int | None:
+    """Return $PRETASK_CACHE_GB in bytes; None where it is not set. Raise PretaskError where it is no number."""
     limit = os.environ.get(BOUND)
     if not limit:
         return None
     try:
-        return bytes_of(float(limit))
+        return to_bytes(float(limit))
     except ValueError:
         raise PretaskError(BOUND, "a number of GB from 0", limit, f"Set {BOUND}=20, or unset it.") from None
 
 
-def bytes_of(gigabytes: float) -> int:
-    """Bytes of so many GB; raises ValueError for what is no number from 0."""
+def to_bytes(gigabytes: float) -> int:
+    """Return the bytes of so many GB; raise ValueError for what is no number from 0."""
     if not 0 <= gigabytes < float("inf"):
         raise ValueError(f"{gigabytes} GB")
     return round(gigabytes * 1e9)
 
 
-def entries(root: Path) -> list[Kept]:
-    """The entries below a folder, the one that was not used for longest first."""
-    found = (kept(each) for each in root.glob("*/*") if KEY.fullmatch(each.name) and each.is_dir())
-    return sorted((each for each in found if each is not None), key=lambda each: (each.used, each.place))
+def list_entries(root: Path) -> list[CacheEntry]:
+    """List the entries below a folder, the one that was not used for longest first."""
+    found = (read_entry(folder) for folder in root.glob("*/*") if KEY.fullmatch(folder.name) and folder.is_dir())
+    return sorted((entry for entry in found if entry is not None), key=lambda entry: (entry.used, entry.place))
 
 
-def kept(place: Path) -> Kept | None:
-    """What a folder holds; None where it has just been removed, or is not for us to see."""
+def read_entry(place: Path) -> CacheEntry | None:
+    """Read what a folder holds; None where it has just been removed, or is not for us to see."""
     try:
         size = sum(file.stat().st_size for file in place.iterdir())
         sealed = place / "entry.json"
-        return Kept(place, size, (sealed if sealed.exists() else place).stat().st_mtime)
+        return CacheEntry(place, size, (sealed if sealed.exists() else place).stat().st_mtime)
     except OSError:
         return None
 
 
-def prune(root: Path, most: int, spare: Path | None = None) -> list[Kept]:
+def prune(root: Path, most: int, spare: Path | None = None) -> list[CacheEntry]:
     """Remove what kills left behind, then entries until the others take at most so many bytes.
 
     Args:
@@ -81,27 +81,27 @@ def prune(root: Path, most: int, spare: Path | None = None) -> list[Kept]:
     Returns:
         What was removed. What another process makes, or what this one may not remove, is left alone.
     """
-    left = [kept(each) for each in root.glob("*/.*.unfinished") if UNFINISHED.fullmatch(each.name)]
-    removed = [each for each in left if each is not None and removes(each.place, finished(each.place))]
-    known = entries(root)
-    total = sum(each.size for each in known)
-    for each in known:
+    left = [read_entry(folder) for folder in root.glob("*/.*.unfinished") if UNFINISHED.fullmatch(folder.name)]
+    removed = [entry for entry in left if entry is not None and try_remove(entry.place, finished_place(entry.place))]
+    known = list_entries(root)
+    total = sum(entry.size for entry in known)
+    for entry in known:
         if total <= most:
             break
-        if each.place != spare and removes(each.place, each.place):
-            removed.append(each)
-            total -= each.size
+        if entry.place != spare and try_remove(entry.place, entry.place):
+            removed.append(entry)
+            total -= entry.size
     return removed
 
 
-def finished(leftover: Path) -> Path:
-    """The place that an unfinished entry was to have."""
+def finished_place(leftover: Path) -> Path:
+    """Return the place that an unfinished entry was to have."""
     return leftover.with_name(leftover.name.removeprefix(".").removesuffix(".unfinished"))
 
 
-def removes(folder: Path, entry: Path) -> bool:
+def try_remove(folder: Path, entry: Path) -> bool:
     """Remove a folder under its entry's lock; False where another process holds that or the folder cannot go."""
-    with free(entry) as ours:
+    with try_lock(entry) as ours:
         if not ours:
             return False
         leaving = entry.with_name(f".{entry.name}.unfinished")
@@ -118,7 +118,7 @@ def removes(folder: Path, entry: Path) -> bool:
 
 
 @contextmanager
-def free(entry: Path) -> Iterator[bool]:
+def try_lock(entry: Path) -> Iterator[bool]:
     """Hold the entry's lock inside, where nobody else does."""
     try:
         handle = os.open(entry.with_name(f".{entry.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)

@@ -43,7 +43,7 @@ class Readout:
     target_grid: tuple[int, ...]
 
     def __call__(self, features: Features, /) -> Tensor:
-        """The vectors to answer from: (B, D), (B, V, D), (B, N, D) or (B, V, N, D); else V is inside D."""
+        """Read the vectors to answer from: (B, D), (B, V, D), (B, N, D) or (B, V, N, D); else V is inside D."""
         if not self.per_position:
             pooled = features.pooled[self.stream]
             return pooled if self.per_view else pooled.flatten(1)
@@ -51,7 +51,7 @@ class Readout:
         return tokens if self.per_view else tokens.transpose(1, 2).flatten(2)
 
     def place(self, answers: Tensor, /) -> Tensor:
-        """Answers (..., N, K) brought onto the target's grid: (..., *grid, K). Others pass unchanged."""
+        """Bring answers (..., N, K) onto the target's grid: (..., *grid, K). Others pass unchanged."""
         if not self.per_position:
             return answers
         lead, last = answers.shape[:-2], answers.shape[-1]
@@ -63,7 +63,7 @@ class Readout:
 
 
 def widest_stream(who: str, name: str, features: FeatureSpec, sees: Sight) -> Sight:
-    """The widest stream on offer that sees no more than allowed; raises Incompatible where there is none."""
+    """Find the widest stream on offer that sees no more than allowed; raise Incompatible where there is none."""
     for stream in SEES_AT_MOST[sees]:
         if stream in features.streams:
             return stream
@@ -78,13 +78,13 @@ def widest_stream(who: str, name: str, features: FeatureSpec, sees: Sight) -> Si
 def find_readout(
     who: str, name: str, features: FeatureSpec, target: TargetSpec, *, bottleneck: bool = False
 ) -> Readout:
-    """How `who` reads the target `name` from such features.
+    """Find how `who` reads the target `name` from such features.
 
     Args:
         who: The objective, for the error.
         name: The target's name.
         features: What the model offers.
-        target: What is asked.
+        target: What is predicted.
         bottleneck: Whether the objective limits what passes, so that a target which x shows is no giveaway.
 
     Raises:

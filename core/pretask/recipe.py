@@ -27,7 +27,7 @@ class Recipe:
         betas: Of adam and adamw.
         batch: Samples in one optimizer step, over all devices.
         samples: Budget: samples seen in the whole run, repeats counted.
-        warmup: Share of the steps in which the rate rises from 0.
+        warmup: Fraction of the steps in which the rate rises from 0.
         schedule: How the rate goes on after that: falls to 0 as a half cosine or a line, or stays.
         clip: Largest norm of the gradient; 0 for no limit.
         accumulate: Parts of a batch that are computed one after the other, to save memory. The gradient is that of the
@@ -65,7 +65,7 @@ class Recipe:
         return max(1, self.samples // self.batch)
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step, counted from 0.
+        """Return the learning rate of a step, counted from 0.
 
         >>> Recipe(lr=1.0, samples=100, batch=1, warmup=0.1).rate(9)
         1.0
@@ -77,13 +77,13 @@ class Recipe:
         return self.lr * {"cosine": (1 - math.cos(math.pi * left)) / 2, "linear": left, "constant": 1.0}[self.schedule]
 
     def make_optimizer(self, parameters: Iterable["Parameter"]) -> "Optimizer":
-        """The optimizer over the parameters that ask for a gradient, matrices apart from vectors."""
+        """Make the optimizer over the parameters that want a gradient, matrices apart from vectors."""
         import torch
 
         wanted = [parameter for parameter in parameters if parameter.requires_grad]
         groups = [
-            {"params": [each for each in wanted if each.ndim > 1], "weight_decay": self.weight_decay},
-            {"params": [each for each in wanted if each.ndim <= 1], "weight_decay": 0.0},
+            {"params": [parameter for parameter in wanted if parameter.ndim > 1], "weight_decay": self.weight_decay},
+            {"params": [parameter for parameter in wanted if parameter.ndim <= 1], "weight_decay": 0.0},
         ]
         groups = [group for group in groups if group["params"]]
         made: dict[str, Any] = {
@@ -98,7 +98,7 @@ class Recipe:
 
 
 def lars(groups: Any, lr: float, momentum: float) -> Any:
-    """Layer-wise adaptive rates (You, Gitman and Ginsburg 2017), as timm has them."""
+    """Make an optimizer with layer-wise adaptive rates (You, Gitman and Ginsburg 2017), as timm has them."""
     from timm.optim import Lars
 
     return Lars(groups, lr=lr, momentum=momentum)

@@ -16,7 +16,7 @@ from pretask.protocols import Data
 from pretask.specs import Observed
 from pretask.values import Batch
 
-FITS = 0.5  # share of a device's free memory that resident data may take
+FITS = 0.5  # fraction of a device's free memory that resident data may take
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Samples:
     Args:
         observed: What a sample is.
         data: All samples; in memory, mapped from a file, or on a device.
-        labels: By name; the first one is what a probe asks for when not told otherwise.
+        labels: By name; the first one is what a probe uses unless another is named.
         present: False where a position is padding.
         fingerprint: Hash of the content, data and labels.
     """
@@ -54,7 +54,7 @@ class Samples:
         return len(self.data)
 
     def resident(self, device: torch.device) -> "Samples":
-        """The same samples on the device, where they fit into half of its free memory; else these."""
+        """Return the same samples on the device, where they fit into half of its free memory; else these."""
         if device.type == "cpu" or device == self.data.device:
             return self
         if device.type == "cuda" and self.data.nbytes > FITS * torch.cuda.mem_get_info(device)[0]:
@@ -64,19 +64,19 @@ class Samples:
         )
 
     def some(self, pick: slice | Int[Tensor, " M"], name: str) -> "Samples":
-        """Some of the samples, with their labels; `name` says which, for the fingerprint."""
+        """Take some of the samples, with their labels; `name` says which, for the fingerprint."""
         data = self.data[pick]
         return replace(
             self,
             observed=replace(self.observed, samples=len(data)),
             data=data,
-            labels={key: replace(each, value=each.value[pick]) for key, each in self.labels.items()},
+            labels={key: replace(labels, value=labels.value[pick]) for key, labels in self.labels.items()},
             present=None if self.present is None else self.present[pick],
             fingerprint=self.fingerprint and f"{self.fingerprint}, {name}",
         )
 
     def batch(self, index: Int[Tensor, " B"], device: torch.device, partners: Tensor | None = None) -> Batch:
-        """The samples of the given numbers, on the device.
+        """Put the samples of the given numbers on the device.
 
         Args:
             index: Numbers of the samples.
@@ -87,28 +87,28 @@ class Samples:
         index = index.to(here)
         pick = self.data[index]
         return Batch(
-            pick if here == device else moved(pick, device),
+            pick if here == device else move_tensor(pick, device),
             index.to(device),
-            None if self.present is None else moved(self.present[index], device),
-            None if partners is None else moved(self.data[partners.to(here)], device),
+            None if self.present is None else move_tensor(self.present[index], device),
+            None if partners is None else move_tensor(self.data[partners.to(here)], device),
         )
 
     def batches(self, size: int, device: torch.device, partners: int = 0) -> Iterator[Batch]:
-        """All samples once, in order; the last batch may be smaller."""
+        """Yield all samples once, in order; the last batch may be smaller."""
         for start in range(0, len(self), size):
             index = torch.arange(start, min(start + size, len(self)))
-            yield self.batch(index, device, others(index, len(self), partners) if partners else None)
+            yield self.batch(index, device, draw_others(index, len(self), partners) if partners else None)
 
 
-def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on the device, without waiting for the copy where memory can be pinned."""
+def move_tensor(tensor: Tensor, device: torch.device) -> Tensor:
+    """Move the tensor to the device, without waiting for the copy where memory can be pinned."""
     if device.type == "cuda" and tensor.device.type == "cpu":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)
 
 
-def others(index: Tensor, count: int, size: int, seed: int = 0, epoch: int | Tensor = 0) -> Int[Tensor, "B size"]:
-    """For every sample, `size` numbers of other samples, none of them its own; one may come twice.
+def draw_others(index: Tensor, count: int, size: int, seed: int = 0, epoch: int | Tensor = 0) -> Int[Tensor, "B size"]:
+    """Draw `size` numbers of other samples for every sample, none of them its own; one may come twice.
 
     Raises:
         PretaskError: There is one sample only.

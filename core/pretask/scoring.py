@@ -19,7 +19,7 @@ from pretask.values import Loss, Targets
 
 
 def sum_over_ranks(local: Tensor) -> tuple[Tensor, int]:
-    """The sum of numbers over all ranks, and how many ranks there are."""
+    """Sum numbers over all ranks, and count the ranks."""
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
         return local, 1
     total = local.detach().clone()
@@ -30,7 +30,7 @@ def sum_over_ranks(local: Tensor) -> tuple[Tensor, int]:
 def weighted_mean(
     value: Tensor, weight: Tensor | None = None, denominator: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
-    """The mean of `value` by `weight`, and the sum of weights. Without any weight the mean is 0.
+    """Return the mean of `value` by `weight`, and the sum of weights. Without any weight the mean is 0.
 
     Args:
         value: What is averaged; summed in float32 or better.
@@ -51,7 +51,7 @@ def weighted_mean(
 
 
 def with_denominators(objective: Objective, parts: Sequence[Targets]) -> list[Targets]:
-    """The targets of the parts of one optimizer step, each with the denominator that makes parts and ranks one mean.
+    """Yield the targets of the parts of one optimizer step, with the denominators that make parts and ranks one mean.
 
     Args:
         objective: Who scores them.
@@ -61,7 +61,7 @@ def with_denominators(objective: Objective, parts: Sequence[Targets]) -> list[Ta
     names = sorted(sums[0])
     if not names:
         return [*parts]
-    local = torch.stack([torch.stack([each[name] for each in sums]).mean() for name in names])
+    local = torch.stack([torch.stack([denominators[name] for denominators in sums]).mean() for name in names])
     total, ranks = sum_over_ranks(local)
     denominators = dict(zip(names, (total / ranks).unbind(), strict=True))
     return [
@@ -71,7 +71,7 @@ def with_denominators(objective: Objective, parts: Sequence[Targets]) -> list[Ta
 
 
 def sum_weights(objective: Objective, targets: Targets) -> dict[str, Tensor]:
-    """The sum of the weights that the objective's mean of each target has; targets without weights are left out."""
+    """Sum the weights that the objective's mean of each target has; targets without weights are left out."""
     scored = objective.scored_weights(targets) if isinstance(objective, WeighsTargets) else {}
     weights = {name: scored.get(name, target.weight) for name, target in targets.items()}
     return {name: upcast(weight).sum() for name, weight in weights.items() if weight is not None}
@@ -82,7 +82,7 @@ def build_loss(
     reports: Mapping[str, tuple[Tensor, Tensor]],
     importance: Mapping[str, float] | None = None,
 ) -> Loss:
-    """A Loss from means with their weights, as `weighted_mean` gives them.
+    """Build a Loss from means with their weights, as `weighted_mean` gives them.
 
     Args:
         terms: What is added up and differentiated.
@@ -100,12 +100,12 @@ def build_loss(
 
 
 def mean_loss(parts: Sequence[Loss]) -> Loss:
-    """The detached loss of an optimizer step whose parts were scored with shared denominators."""
+    """Average the detached losses of an optimizer step whose parts were scored with shared denominators."""
     first = parts[0]
     if len(parts) == 1:
         return replace(first, total=first.total.detach())
     return Loss(
-        torch.stack([each.total.detach() for each in parts]).mean(),
-        {name: torch.stack([each.parts[name] for each in parts]).mean() for name in first.parts},
-        {name: torch.stack([each.weights[name] for each in parts]).sum() for name in first.weights},
+        torch.stack([loss.total.detach() for loss in parts]).mean(),
+        {name: torch.stack([loss.parts[name] for loss in parts]).mean() for name in first.parts},
+        {name: torch.stack([loss.weights[name] for loss in parts]).sum() for name in first.weights},
     )

@@ -33,7 +33,7 @@ class Vocabulary:
     special: tuple[tuple[str, int], ...] = ()
 
     def id(self, role: str) -> int | None:
-        """The id of a special role, or None where the vocabulary has none."""
+        """Return the id of a special role, or None where the vocabulary has none."""
         return dict(self.special).get(role)
 
 
@@ -81,7 +81,7 @@ class InputSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetSpec:
-    """What is asked: one entry of `y`. Subclass it (frozen, with its own `kind`) to add a kind of target.
+    """What the model predicts: one entry of `y`. Subclass it (frozen, with its own `kind`) to add a kind of target.
 
     Args:
         grid: The target's positions: () one per sample, (L,) per token, (h, w) per place.

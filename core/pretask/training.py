@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from pretask import checkpoint
-from pretask.augment import augmented
+from pretask.augment import augment_batch
 from pretask.checkpoint import Progress
 from pretask.compiled import as_tensors, check_compiled
-from pretask.composition import Task, seed_ambient, seeded
+from pretask.composition import Task, seed_ambient, seed_randomness
 from pretask.draws import Draws
 from pretask.errors import PretaskError
 from pretask.order import draw_batch
@@ -35,7 +35,7 @@ REPORT = 0.5  # seconds between looks at the loss; on a GPU each look waits for 
 CURVE = 400  # points kept of the loss curve
 
 Epoch = int | Tensor
-# Told of step, steps, loss and samples per second, about twice a second and after the last step; see progress.py.
+# Called with step, steps, loss and samples per second, about twice a second and after the last step; see progress.py.
 Watcher = Callable[[int, int, Loss, float], None]
 
 
@@ -85,7 +85,7 @@ class Divide(nn.Module):
     def forward(self, batch: Batch, seed: int | Tensor, epoch: Epoch) -> tuple[Inputs, Targets]:
         """Return x and y of a batch whose samples are seen for the epoch-th time."""
         draws = Draws(batch.index, seed, epoch)
-        batch = augmented(batch, self.task.recipe.augment, draws.branch("augment"))
+        batch = augment_batch(batch, self.task.recipe.augment, draws.branch("augment"))
         return self.task.divide(batch, draws)
 
 
@@ -123,13 +123,13 @@ def train(
         key: What determines the run; checkpoints of another key are left alone.
         code: Hashes of the code that trains, by module; checkpoints of other code are left alone.
         checkpoint_seconds: Between two checkpoints.
-        watch: Told of progress.
+        watch: Called with the progress.
 
     Raises:
         PretaskError: The loss stopped being finite, or a checkpoint could not be written.
     """
     run = Run(task, samples, seed, folder, Progress(key, code=code or {}), watch)
-    with seeded(seed), stop_signal() as stopped:
+    with seed_randomness(seed), stop_signal() as stopped:
         run.resume()
         run.go(stopped, checkpoint_seconds)
     return Trained(run.progress.step, run.progress.seconds, run.progress.step < task.recipe.steps, run.progress.curve)
@@ -143,15 +143,15 @@ class Run:
     ) -> None:
         self.task, self.seed, self.folder, self.watch = task, seed, folder, watch
         recipe = task.recipe
-        self.accelerator = accelerator_for(task.device, recipe.precision)
-        self.size = share(recipe.batch, self.accelerator.num_processes, recipe.accumulate)
+        self.accelerator = make_accelerator(task.device, recipe.precision)
+        self.size = divide_evenly(recipe.batch, self.accelerator.num_processes, recipe.accumulate)
         self.samples = samples.resident(task.device)
         self.parts: dict[str, nn.Module] = {"model": task.model, "objective": task.objective}
         if recipe.channels_last and task.device.type == "cuda":
             use_channels_last(self.parts.values())
         self.divide, score = Divide(task), Score(task)
         self.raw_score = score
-        self.parameters = [each for each in score.parameters() if each.requires_grad]
+        self.parameters = [parameter for parameter in score.parameters() if parameter.requires_grad]
         self.optimizer = recipe.make_optimizer(self.parameters)
         self.raw_optimizer = self.optimizer
         if recipe.compile:
@@ -169,7 +169,7 @@ class Run:
             self.progress = found or self.progress
 
     def go(self, stopped: Callable[[], bool], checkpoint_seconds: float) -> None:
-        """Step until the budget is spent or a stop is asked for; save now and then, and at the end."""
+        """Step until the budget is spent or a stop is requested; save now and then, and at the end."""
         steps, progress = self.task.recipe.steps, self.progress
         if progress.step >= steps:
             return
@@ -179,12 +179,12 @@ class Run:
         began, saved = time.monotonic() - progress.seconds, time.monotonic()
         reported, reported_step = saved, progress.step
         with ThreadPoolExecutor(1) as loader:
-            ahead = self.ask(loader, progress.step)
+            ahead = self.fetch_ahead(loader, progress.step)
             while progress.step < steps and not stopped():
                 batches = ahead.result()
                 if progress.step + 1 < steps:
-                    ahead = self.ask(loader, progress.step + 1)
-                loss = self.one(batches)
+                    ahead = self.fetch_ahead(loader, progress.step + 1)
+                loss = self.take_step(batches)
                 progress.step += 1
                 now = time.monotonic()
                 progress.seconds = now - began
@@ -204,23 +204,23 @@ class Run:
             batch, epoch = self.fetch(self.progress.step)[0]
             check_compiled(self.divide, self.raw_score, batch, *self.as_arguments(batch, epoch))
 
-    def ask(self, loader: ThreadPoolExecutor, step: int) -> "Future[list[tuple[Batch, Epoch]]]":
-        """The batches of a step, fetched while the step before is computed."""
+    def fetch_ahead(self, loader: ThreadPoolExecutor, step: int) -> "Future[list[tuple[Batch, Epoch]]]":
+        """Fetch the batches of a step while the step before is computed."""
         return loader.submit(self.fetch, step)
 
     def fetch(self, step: int) -> list[tuple[Batch, Epoch]]:
-        """This rank's share of a step's samples, in as many parts as are accumulated."""
+        """Fetch this rank's part of a step's samples, in as many pieces as are accumulated."""
         recipe, ranks, rank = self.task.recipe, self.accelerator.num_processes, self.accelerator.process_index
         partners = count_partners(self.task.split)
         starts = [step * recipe.batch + (part * ranks + rank) * self.size for part in range(recipe.accumulate)]
         return [draw_batch(self.samples, self.seed, start, self.size, self.task.device, partners) for start in starts]
 
-    def one(self, batches: list[tuple[Batch, Epoch]]) -> Loss:
-        """One optimizer step."""
+    def take_step(self, batches: list[tuple[Batch, Epoch]]) -> Loss:
+        """Make one optimizer step."""
         recipe, step = self.task.recipe, self.progress.step
         for group in self.raw_optimizer.param_groups:
             group["lr"] = recipe.rate(step)
-        loss = self.differentiate(self.divided(batches))
+        loss = self.differentiate(self.divide_batches(batches))
         if recipe.clip:
             nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
         self.optimizer.step()
@@ -228,11 +228,11 @@ class Run:
             self.task.objective.after_step(self.task.model, (step + 1) / recipe.steps)
         return loss
 
-    def divided(self, batches: list[tuple[Batch, Epoch]]) -> list[Part]:
+    def divide_batches(self, batches: list[tuple[Batch, Epoch]]) -> list[Part]:
         """Return the parts of a step, split before the first is encoded: only then is the step's weight known."""
         keys = [self.as_arguments(batch, epoch) for batch, epoch in batches]
         halves = [self.divide(batch, *key) for (batch, _), key in zip(batches, keys, strict=True)]
-        targets = [each for _, each in halves]
+        targets = [target for _, target in halves]
         if len(batches) > 1:
             targets = with_denominators(self.task.objective, targets)
         return [
@@ -289,7 +289,7 @@ class Run:
         self.stop_if_bad()
         if self.folder is None or not self.accelerator.is_main_process:
             return
-        if not checkpoint.finite(self.parts):
+        if not checkpoint.is_finite(self.parts):
             raise PretaskError(
                 "the checkpoint",
                 "finite weights",
@@ -307,8 +307,8 @@ def use_channels_last(parts: Iterable[nn.Module]) -> None:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
-def share(batch: int, ranks: int, accumulate: int) -> int:
-    """Samples of one rank in one part of a batch; raises PretaskError where they do not divide evenly."""
+def divide_evenly(batch: int, ranks: int, accumulate: int) -> int:
+    """Divide a batch among ranks and accumulated parts; raise PretaskError where it does not divide evenly."""
     if batch % (ranks * accumulate):
         raise PretaskError(
             "recipe.batch",
@@ -320,8 +320,8 @@ def share(batch: int, ranks: int, accumulate: int) -> int:
     return batch // (ranks * accumulate)
 
 
-def accelerator_for(device: torch.device, precision: str) -> Any:
-    """Accelerate on this device; its state is process-wide and is set anew, so that runs may follow one another."""
+def make_accelerator(device: torch.device, precision: str) -> Any:
+    """Make Accelerate on this device; its process-wide state is set anew, so that runs may follow one another."""
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
@@ -333,19 +333,19 @@ def accelerator_for(device: torch.device, precision: str) -> Any:
 
 @contextmanager
 def stop_signal() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed inside; a second one stops at once."""
-    asked = threading.Event()
+    """Tell inside whether Ctrl-C was pressed; a second one stops at once."""
+    stop_requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
-        yield asked.is_set
+        yield stop_requested.is_set
         return
 
     def note(number: int, frame: FrameType | None) -> None:
-        if asked.is_set():
+        if stop_requested.is_set():
             raise KeyboardInterrupt
-        asked.set()
+        stop_requested.set()
 
     before = signal.signal(signal.SIGINT, note)
     try:
-        yield asked.is_set
+        yield stop_requested.is_set
     finally:
         signal.signal(signal.SIGINT, before)

@@ -41,7 +41,7 @@ class Batch:
         return self.data.device
 
     def to(self, device: torch.device | str) -> "Batch":
-        """The same batch on another device."""
+        """Move the batch to another device."""
         return replace(
             self,
             data=self.data.to(device, non_blocking=True),
@@ -70,12 +70,12 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Target:
-    """One answer: what is asked of the model.
+    """One answer: what the model predicts.
 
     Args:
         value: (B, *grid) or (B, V, *grid); Values add an axis of channels, candidates one of K.
-        weight: How much a position counts, 0 where nothing is asked; None where all count 1.
-        probability: The share of each of K candidates; 0 is a negative.
+        weight: How much a position counts, 0 where nothing is scored; None where all count 1.
+        probability: The probability of each of K candidates; 0 is a negative.
         denominator: What the weighted sum is divided by, where an optimizer step is computed in parts: the mean over
             parts and ranks of the sum of weights. Filled in by the trainer; None where the batch's own sum is meant.
     """
@@ -98,7 +98,7 @@ class Features:
         pooled: By sight, one vector per view: the model's own, else the mean over present positions.
         grid: The positions of one view; N is its product.
         present: False where a position is padding.
-        layers: Where asked for, every layer from the first to the output, each with its own grid and width.
+        layers: Where requested, every layer from the first to the output, each with its own grid and width.
         own_pooled: Whether the pooled vector holds what no pooling of the positions gives, such as a class token;
             probes then try it beside the pooled positions.
     """

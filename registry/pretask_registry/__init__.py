@@ -1,10 +1,10 @@
 """The registry: finds plugins, names what they offer, builds it, and says what fits what. Imports no torch."""
 
 from pretask_registry.discovery import Plugin, Problem
-from pretask_registry.fit import Row, closest, exact_fit, matrix, static_fit, why
+from pretask_registry.fit import Row, build_matrix, exact_fit, explain_misfit, find_closest, static_fit
 from pretask_registry.options import Option, read_options, settle
 from pretask_registry.registry import Registered, Registry
-from pretask_registry.resolve import build, implementation, options_of, resolved_options
+from pretask_registry.resolve import build, import_implementation, read_component_options, resolve_options
 
 __all__ = [
     "Option",
@@ -14,14 +14,14 @@ __all__ = [
     "Registry",
     "Row",
     "build",
-    "closest",
+    "build_matrix",
     "exact_fit",
-    "implementation",
-    "matrix",
-    "options_of",
+    "explain_misfit",
+    "find_closest",
+    "import_implementation",
+    "read_component_options",
     "read_options",
-    "resolved_options",
+    "resolve_options",
     "settle",
     "static_fit",
-    "why",
 ]

@@ -27,8 +27,8 @@ OBSERVED = {
 }
 
 
-def canned(modality: str, count: int = 64, scale: int = 1, frames: int = 1) -> Observed:
-    """What canned data of a modality yields.
+def observe_canned(modality: str, count: int = 64, scale: int = 1, frames: int = 1) -> Observed:
+    """Return what canned data of a modality yields.
 
     Args:
         modality: Which.
@@ -36,9 +36,9 @@ def canned(modality: str, count: int = 64, scale: int = 1, frames: int = 1) -> O
         scale: How many times the sides of images and frames, the length of texts and the rate of sound.
         frames: How many times the frames of a clip.
 
-    >>> canned("text").vocabulary.id("mask")
+    >>> observe_canned("text").vocabulary.id("mask")
     1
-    >>> canned("video", scale=2).shape, canned("audio", scale=2).rate
+    >>> observe_canned("video", scale=2).shape, observe_canned("audio", scale=2).rate
     ((8, 3, 64, 64), 16000.0)
 
     Raises:
@@ -53,14 +53,16 @@ def canned(modality: str, count: int = 64, scale: int = 1, frames: int = 1) -> O
     return Observed(plain.modality, shape, plain.dtype, count, plain.vocabulary, rate)
 
 
-def canned_samples(modality: str, count: int = 64, first: int = 0, *, scale: int = 1, frames: int = 1) -> "Samples":
-    """Canned data of a modality: the same for every call, each sample the same for any count.
+def make_canned_samples(
+    modality: str, count: int = 64, first: int = 0, *, scale: int = 1, frames: int = 1
+) -> "Samples":
+    """Make canned data of a modality: the same for every call, each sample the same for any count.
 
     Args:
         modality: Which.
         count: How many samples.
         first: The number of the first one, so that a test part can have others than the training part.
-        scale: As of `canned`.
+        scale: As of `observe_canned`.
         frames: Likewise.
 
     Raises:
@@ -70,7 +72,7 @@ def canned_samples(modality: str, count: int = 64, first: int = 0, *, scale: int
     from pretask import Draws, Labels, Samples
     from pretask.cache import fingerprint
 
-    observed = canned(modality, count, scale, frames)
+    observed = observe_canned(modality, count, scale, frames)
     numbers = torch.arange(first, first + count)
     draws = Draws(numbers).branch("canned")  # or a split that is tried would draw the same
     label = draws.integers("class", 0, CLASSES)
@@ -79,13 +81,13 @@ def canned_samples(modality: str, count: int = 64, first: int = 0, *, scale: int
     names = tuple(f"class {number}" for number in range(CLASSES))
     labels = {"class": Labels(label, names)}
     if modality == "text":
-        share = (VOCABULARY.size - len(ROLES)) // CLASSES
-        labels["part"] = Labels(((data - len(ROLES)) // share).clamp(max=CLASSES - 1), names)
+        class_size = (VOCABULARY.size - len(ROLES)) // CLASSES
+        labels["part"] = Labels(((data - len(ROLES)) // class_size).clamp(max=CLASSES - 1), names)
     return Samples(observed, data, labels, fingerprint=fingerprint(data.numpy(), label.numpy()))
 
 
-def canned_inputs(modality: str, count: int = 8) -> "tuple[InputSpec, Inputs]":
-    """What a model may be shown of canned data: an image, frames of a clip in order, tokens, or stretches of sound.
+def make_canned_inputs(modality: str, count: int = 8) -> "tuple[InputSpec, Inputs]":
+    """Make what a model may be shown of canned data: an image, frames of a clip in order, tokens or sound.
 
     Raises:
         Unknown: There is none of this modality.
@@ -93,7 +95,7 @@ def canned_inputs(modality: str, count: int = 8) -> "tuple[InputSpec, Inputs]":
     import torch
     from pretask import Inputs
 
-    data = canned_samples(modality, count).data
+    data = make_canned_samples(modality, count).data
     if modality == "text":
         segment = torch.arange(data.shape[1]).expand(count, 1, -1) * 2 // data.shape[1]
         return InputSpec("text", tuple(data.shape[1:]), vocabulary=VOCABULARY), Inputs(data[:, None], segment=segment)
@@ -106,10 +108,10 @@ def canned_inputs(modality: str, count: int = 8) -> "tuple[InputSpec, Inputs]":
     return InputSpec(modality, tuple(data.shape[1:])), Inputs(data[:, None] / 255)
 
 
-def neutral_samples(modality: str, count: int, first: int = 0) -> "Samples":
-    """Data without labels whose edges, brightness and energy tell nothing of place, order or direction.
+def make_neutral_samples(modality: str, count: int, first: int = 0) -> "Samples":
+    """Make data without labels whose edges, brightness and energy tell nothing of place, order or direction.
 
-    Textures of random colours; a clip is such a texture before which something bright falls; tokens of any kind; a
+    Textures of random colors; a clip is such a texture before which something bright falls; tokens of any kind; a
     tone that rises again and again.
 
     Args:
@@ -124,15 +126,15 @@ def neutral_samples(modality: str, count: int, first: int = 0) -> "Samples":
     from pretask import Draws, Samples
     from pretask.cache import fingerprint
 
-    observed = canned(modality, count)
+    observed = observe_canned(modality, count)
     draws = Draws(torch.arange(first, first + count)).branch("neutral")
-    make = {"image": textures, "video": falling, "text": any_tokens, "audio": rising}[modality]
+    make = {"image": textures, "video": make_falling, "text": draw_tokens, "audio": make_rising}[modality]
     data = make(draws, observed.shape)
     return Samples(observed, data, fingerprint=fingerprint(data.numpy()))
 
 
 def textures(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
-    """Smooth colours with fine grain."""
+    """Smooth colors with fine grain."""
     from torch.nn import functional as F
 
     side = shape[-1]
@@ -141,8 +143,8 @@ def textures(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
     return (smooth + draws.uniform("grain", shape[0], side, side, high=60.0) + 20).byte()
 
 
-def falling(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
-    """Something bright that is thrown up and falls back before a texture, with grain that moves."""
+def make_falling(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
+    """Make something bright that is thrown up and falls back before a texture, with grain that moves."""
     import torch
 
     frames, side = shape[0], shape[-1]
@@ -152,19 +154,19 @@ def falling(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
     middle = draws.uniform("middle", 2, low=side * 0.45, high=side * 0.55)
     row = middle[:, :1] + bow * (time.square() - 0.5) + slant * time
     column = middle[:, 1:] + aside * time
-    down, across = ((-(torch.arange(side) - each[..., None]).square() / 8).exp() for each in (row, column))
+    down, across = ((-(torch.arange(side) - middle[..., None]).square() / 8).exp() for middle in (row, column))
     ground = textures(draws, shape[1:])[:, None].float() * 0.6
     grain = draws.uniform("moving grain", *shape, high=20.0)
     return (ground + 80 * down[:, :, None, :, None] * across[:, :, None, None, :] + grain).byte()
 
 
-def any_tokens(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
-    """Ordinary tokens, all equally likely."""
+def draw_tokens(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
+    """Draw ordinary tokens, all equally likely."""
     return draws.integers("token", len(ROLES), VOCABULARY.size, *shape)
 
 
-def rising(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
-    """A tone of steady loudness whose pitch rises and drops back, in teeth of any phase."""
+def make_rising(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
+    """Make a tone of steady loudness whose pitch rises and drops back, in teeth of any phase."""
     import torch
 
     turns = torch.arange(shape[0]) / 800 + draws.uniform("phase", 1)
@@ -174,13 +176,13 @@ def rising(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
 
 
 def make_images(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
-    """Noise below half brightness, and a quarter of the image that is brighter by a third."""
+    """Make noise below half brightness, and a quarter of the image that is brighter by a third."""
     noise = draws.uniform("noise", *shape, high=127.0)
     return (noise + 85.0 * quarter(label, shape[-1])[:, None]).byte()
 
 
 def make_clips(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
-    """Images of which the bright quarter brightens by a seventh from frame to frame."""
+    """Make images of which the bright quarter brightens by a seventh from frame to frame."""
     import torch
 
     noise = draws.uniform("noise", *shape, high=127.0)
@@ -189,7 +191,7 @@ def make_clips(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tens
 
 
 def quarter(label: "Tensor", side: int) -> "Tensor":
-    """(N, H, W), 1 in the quarter of the given number, in reading order, and 0 elsewhere."""
+    """Return (N, H, W), 1 in the quarter of the given number, in reading order, and 0 elsewhere."""
     import torch
 
     line = torch.arange(side, device=label.device) * 2 // side
@@ -198,15 +200,15 @@ def quarter(label: "Tensor", side: int) -> "Tensor":
 
 
 def make_tokens(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
-    """Ordinary tokens: three in four from the class's own part of the vocabulary, the others from all of it."""
+    """Draw ordinary tokens: three in four from the class's own part of the vocabulary, the others from all of it."""
     first, ordinary = len(ROLES), VOCABULARY.size - len(ROLES)
-    share = ordinary // CLASSES
-    own = first + share * label[:, None] + draws.integers("own", 0, share, *shape)
+    class_size = ordinary // CLASSES
+    own = first + class_size * label[:, None] + draws.integers("own", 0, class_size, *shape)
     return own.where(draws.bernoulli("is own", 0.75, *shape), first + draws.integers("any", 0, ordinary, *shape))
 
 
 def make_waves(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
-    """A tone of the class's pitch, with a phase of its own, in noise of a tenth of its size."""
+    """Make a tone of the class's pitch, with a phase of its own, in noise of a tenth of its size."""
     import torch
 
     rate = OBSERVED["audio"].rate or 1.0

@@ -1,8 +1,8 @@
 """Discovery: which plugins are installed, and what is wrong with those that do not work.
 
 Our own loop, because pluggy's lets one ImportError abort every plugin. Here each failure becomes a row with its cause
-and its fix, and the others load. What can be told from metadata alone (another API, a block list, a namespace claimed
-twice) is told before anything is imported.
+and its fix, and the others load. What follows from metadata alone (another API, a block list, a namespace claimed
+twice) is known before anything is imported.
 """
 
 import os
@@ -24,7 +24,7 @@ from pretask import Component
 from pretask_registry import hookspecs
 from pretask_registry.hookspecs import HOOKS
 from pretask_registry.names import WORDS, hint
-from pretask_registry.validate import complaint
+from pretask_registry.validate import find_complaint
 
 GROUPS = "pretask.plugins"
 GROUP = f"{GROUPS}.v1"  # the major version of the API is part of the name
@@ -93,47 +93,53 @@ class Plugin:
     @property
     def declared(self) -> list[str]:
         """Kind and full id of its components."""
-        return [f"{each.kind} {self.namespace}/{each.name}@{each.version}" for each in self.components]
+        return [
+            f"{component.kind} {self.namespace}/{component.name}@{component.version}" for component in self.components
+        ]
 
-    def refused(self, cause: str, fix: str, error: BaseException | None = None) -> "Plugin":
-        """The same plugin, broken."""
+    def refuse(self, cause: str, fix: str, error: BaseException | None = None) -> "Plugin":
+        """Return the same plugin, broken."""
         return replace(self, state="broken", components=(), problems=(Problem(cause, fix, error),))
 
-    def faulted(self, problems: Iterable[Problem]) -> "Plugin":
-        """The same plugin with further problems."""
+    def add_problems(self, problems: Iterable[Problem]) -> "Plugin":
+        """Return the same plugin with further problems."""
         together = (*self.problems, *problems)
         return replace(self, state="partly" if together and self.state == "ok" else self.state, problems=together)
 
 
 def discover(path: list[str] | None = None) -> tuple[tuple[Plugin, ...], PluginManager]:
-    """All plugins, loaded as far as they can be, and the manager through which their hooks are called.
+    """Find all plugins, load them as far as they can be, and return the manager through which their hooks are called.
 
     Args:
         path: Folders with the metadata of distributions; sys.path where it is None.
     """
     manager = PluginManager("pretask")
     manager.add_hookspecs(hookspecs)
-    sifted = sift(installed(path), blocked_names())
+    sifted = sift(list_installed(path), read_blocked_names())
     loaded = [load(plugin, manager) if plugin.state == "ok" else plugin for plugin in sifted]
     return tuple(report_duplicates(loaded)), manager
 
 
-def installed(path: list[str] | None) -> Iterator[Plugin]:
-    """The entry points of every distribution that offers plugins, none counted twice, by name."""
+def list_installed(path: list[str] | None) -> Iterator[Plugin]:
+    """List the entry points of every distribution that offers plugins, none counted twice, by name."""
     where: dict[str, Any] = {} if path is None else {"path": path}
-    offering = {normalised(each.metadata["Name"]): each for each in distributions(**where) if offers(each)}
+    offering = {
+        normalize_name(distribution.metadata["Name"]): distribution
+        for distribution in distributions(**where)
+        if has_plugins(distribution)
+    }
     for name in sorted(offering):
         # The first on the path hides the others, as it does when modules are imported.
-        yield from plugins_of(next(iter(distributions(name=name, **where)), offering[name]))
+        yield from list_plugins(next(iter(distributions(name=name, **where)), offering[name]))
 
 
-def normalised(name: str) -> str:
-    """A distribution's name as installers compare it: Pretask_Acme is pretask-acme."""
+def normalize_name(name: str) -> str:
+    """Return a distribution's name as installers compare it: Pretask_Acme is pretask-acme."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def offers(distribution: Distribution) -> bool:
-    """Whether a distribution has plugins, whatever their API; leftovers without metadata have none."""
+def has_plugins(distribution: Distribution) -> bool:
+    """Return whether a distribution has plugins, whatever their API; leftovers without metadata have none."""
     try:
         text = distribution.read_text("entry_points.txt") or ""
         return GROUPS in text and "Name" in distribution.metadata
@@ -141,28 +147,29 @@ def offers(distribution: Distribution) -> bool:
         return False
 
 
-def plugins_of(distribution: Distribution) -> list[Plugin]:
-    """The entry points of one distribution, by name; those of another API only where this one has none of the name."""
+def list_plugins(distribution: Distribution) -> list[Plugin]:
+    """Return the entry points of one distribution, by name; of another API only those that this one lacks."""
     name, version = distribution.metadata["Name"], distribution.version
     try:
-        ours = [each for each in distribution.entry_points if each.group.startswith(GROUPS)]
+        ours = [entry_point for entry_point in distribution.entry_points if entry_point.group.startswith(GROUPS)]
     except Exception as error:
         broken = Plugin(name, "", name, version)
-        return [
-            broken.refused(f"entry_points.txt cannot be read: {describe_error(error)}", f"Reinstall {name}.", error)
-        ]
-    current = {each.name for each in ours if each.group == GROUP}
-    wanted = [each for each in ours if each.group == GROUP or each.name not in current]
-    return sorted((Plugin(each.name, each.value, name, version, each.group) for each in wanted), key=lambda p: p.name)
+        return [broken.refuse(f"entry_points.txt cannot be read: {describe_error(error)}", f"Reinstall {name}.", error)]
+    current = {entry_point.name for entry_point in ours if entry_point.group == GROUP}
+    wanted = [entry_point for entry_point in ours if entry_point.group == GROUP or entry_point.name not in current]
+    return sorted(
+        (Plugin(entry_point.name, entry_point.value, name, version, entry_point.group) for entry_point in wanted),
+        key=lambda p: p.name,
+    )
 
 
-def blocked_names() -> frozenset[str]:
-    """The namespaces and entry points that the environment says to leave alone."""
+def read_blocked_names() -> frozenset[str]:
+    """List the namespaces and entry points that the environment blocks."""
     return frozenset(name.strip() for name in os.environ.get(BLOCK, "").split(",") if name.strip())
 
 
 def sift(plugins: Iterable[Plugin], blocked: frozenset[str]) -> list[Plugin]:
-    """The plugins, with those refused that must not be imported."""
+    """Return the plugins, with those refused that must not be imported."""
     sifted = [refuse_strange(block(plugin, blocked)) for plugin in plugins]
     owners: dict[str, set[str]] = defaultdict(set)
     for plugin in sifted:
@@ -172,7 +179,7 @@ def sift(plugins: Iterable[Plugin], blocked: frozenset[str]) -> list[Plugin]:
 
 
 def block(plugin: Plugin, blocked: frozenset[str]) -> Plugin:
-    """The plugin, blocked where its entry point or namespace is listed."""
+    """Block the plugin where its entry point or namespace is listed."""
     for name in sorted({plugin.name, plugin.namespace} & blocked):
         problem = Problem(f"{name!r} is listed in {BLOCK}", f"Take it out of {BLOCK} to use it.")
         return replace(plugin, state="blocked", problems=(problem,))
@@ -180,30 +187,30 @@ def block(plugin: Plugin, blocked: frozenset[str]) -> Plugin:
 
 
 def refuse_strange(plugin: Plugin) -> Plugin:
-    """The plugin, refused where its API or its namespace is none of ours."""
+    """Refuse the plugin where its API or its namespace is none of ours."""
     if plugin.state != "ok":
         return plugin
     if plugin.group != GROUP:
         cause = f"it is written for {plugin.group}, this pretask has {GROUP}"
-        return plugin.refused(cause, f"Install a version of {plugin.distribution} and of pretask that go together.")
+        return plugin.refuse(cause, f"Install a version of {plugin.distribution} and of pretask that go together.")
     if not WORDS.fullmatch(plugin.namespace):
         cause = f"its namespace {plugin.namespace!r} is not lower-case words with hyphens"
-        return plugin.refused(cause, f"Rename the entry point of {plugin.distribution}.")
+        return plugin.refuse(cause, f"Rename the entry point of {plugin.distribution}.")
     if plugin.namespace == LOCAL:
         cause = f"the namespace {LOCAL!r} is kept for files that are given by --plugin"
-        return plugin.refused(cause, f"Rename the entry point of {plugin.distribution}.")
-    if plugin.namespace == OURS and normalised(plugin.distribution) != OURS:
+        return plugin.refuse(cause, f"Rename the entry point of {plugin.distribution}.")
+    if plugin.namespace == OURS and normalize_name(plugin.distribution) != OURS:
         cause = f"the namespace {OURS!r} belongs to what is built in"
-        return plugin.refused(cause, f"Rename the entry point of {plugin.distribution}.")
+        return plugin.refuse(cause, f"Rename the entry point of {plugin.distribution}.")
     return plugin
 
 
 def refuse_shared(plugin: Plugin, owners: set[str]) -> Plugin:
-    """The plugin, refused where other distributions claim its namespace too."""
+    """Refuse the plugin where other distributions claim its namespace too."""
     if plugin.state != "ok" or len(owners) == 1:
         return plugin
     cause = f"the namespace {plugin.namespace!r} is claimed by {' and '.join(sorted(owners))}"
-    return plugin.refused(cause, "Uninstall all but one of them.")
+    return plugin.refuse(cause, "Uninstall all but one of them.")
 
 
 def load(plugin: Plugin, manager: PluginManager) -> Plugin:
@@ -216,37 +223,37 @@ def load(plugin: Plugin, manager: PluginManager) -> Plugin:
         )
         if known is not None:
             cause = f"{plugin.module} or the name {plugin.name!r} is taken by the entry point {known!r}"
-            return plugin.refused(cause, f"Take one of the two out of {plugin.distribution}.")
+            return plugin.refuse(cause, f"Take one of the two out of {plugin.distribution}.")
         manager.register(module, plugin.name)
-        declared = [each for answer in ask(manager, plugin.name, "pretask_components") for each in answer]
+        declared = [component for answer in ask(manager, plugin.name, "pretask_components") for component in answer]
     except KeyboardInterrupt:
         skip = f"{BLOCK}={plugin.name} goes without it"
         print(f"stopped while {plugin.name} ({plugin.release}) was imported; {skip}", file=sys.stderr)
         raise
     except BaseException as error:  # SystemExit too: a plugin that gives up must not end the program
-        return plugin.refused(describe_error(error), way_out(plugin, error), error)
-    problems = [*slowness(plugin, time.monotonic() - began), *hook_problems(module, manager)]
-    return judged(plugin, declared, problems)
+        return plugin.refuse(describe_error(error), way_out(plugin, error), error)
+    problems = [*report_slowness(plugin, time.monotonic() - began), *find_hook_problems(module, manager)]
+    return check_declarations(plugin, declared, problems)
 
 
-def slowness(plugin: Plugin, seconds: float) -> Iterator[Problem]:
-    """A problem where a module took so long that it cannot be light."""
+def report_slowness(plugin: Plugin, seconds: float) -> Iterator[Problem]:
+    """Yield a problem where a module took so long that it cannot be light."""
     if seconds > SLOW:
         fix = f"Let {plugin.module} import nothing heavy: what implements a component is imported on first use."
         yield Problem(f"it took {seconds:.1f} seconds to import, and every command waits for it.", fix)
 
 
-def judged(plugin: Plugin, declared: list[Any], problems: list[Problem]) -> Plugin:
-    """The loaded plugin, with the sound ones of its declarations and with problems for the others."""
-    complaints = {index: text for index, thing in enumerate(declared) if (text := complaint(thing))}
+def check_declarations(plugin: Plugin, declared: list[Any], problems: list[Problem]) -> Plugin:
+    """Return the loaded plugin, with the sound ones of its declarations and with problems for the others."""
+    complaints = {index: text for index, thing in enumerate(declared) if (text := find_complaint(thing))}
     sound = tuple(thing for index, thing in enumerate(declared) if index not in complaints)
     fix = f"Correct pretask_components in {plugin.module}: use pretask.split, pretask.model and so on."
     problems += [Problem(text, fix) for text in complaints.values()]
-    return replace(plugin, components=sound).faulted(problems)
+    return replace(plugin, components=sound).add_problems(problems)
 
 
-def hook_problems(module: ModuleType, manager: PluginManager) -> Iterator[Problem]:
-    """Hooks that would never be called: misspelt, or not marked; and a module without any."""
+def find_hook_problems(module: ModuleType, manager: PluginManager) -> Iterator[Problem]:
+    """Yield hooks that would never be called: misspelled, or not marked; and a module without any."""
     marked = {name: marks for name in vars(module) if (marks := manager.parse_hookimpl_opts(module, name)) is not None}
     for name, value in vars(module).items():
         hook = (marked[name]["specname"] if name in marked else None) or name
@@ -262,16 +269,16 @@ def hook_problems(module: ModuleType, manager: PluginManager) -> Iterator[Proble
 
 
 def report_duplicates(plugins: list[Plugin]) -> list[Plugin]:
-    """The plugins, with a problem wherever a component is declared twice in a namespace."""
+    """Add a problem to the plugins wherever a component is declared twice in a namespace."""
     owners: dict[str, list[str]] = defaultdict(list)
     for plugin in plugins:
         for called in plugin.declared:
             owners[called].append(plugin.name)
-    return [plugin.faulted(duplicates(plugin, owners)) for plugin in plugins]
+    return [plugin.add_problems(find_duplicates(plugin, owners)) for plugin in plugins]
 
 
-def duplicates(plugin: Plugin, owners: Mapping[str, list[str]]) -> Iterator[Problem]:
-    """A problem for every component of the plugin that is declared elsewhere too, or twice here."""
+def find_duplicates(plugin: Plugin, owners: Mapping[str, list[str]]) -> Iterator[Problem]:
+    """Yield a problem for every component of the plugin that is declared elsewhere too, or twice here."""
     for called in dict.fromkeys(plugin.declared):
         if len(owners[called]) > 1:
             cause = f"{called} is declared {len(owners[called])} times, by {' and '.join(owners[called])}"
@@ -279,11 +286,11 @@ def duplicates(plugin: Plugin, owners: Mapping[str, list[str]]) -> Iterator[Prob
 
 
 def ask(manager: PluginManager, name: str, hook: str, **arguments: Any) -> list[Any]:
-    """What one plugin answers to a hook, generators drained: one answer, or none where it has no such hook."""
-    others = [other for each, other in manager.list_name_plugin() if each != name]
+    """Return what one plugin answers to a hook, generators drained: one answer, or none where it has no such hook."""
+    others = [other for plugin_name, other in manager.list_name_plugin() if plugin_name != name]
     with talk_on_stderr():
         answers = manager.subset_hook_caller(hook, others)(**arguments)
-        return [tuple(each) if isinstance(each, Iterator) else each for each in answers]
+        return [tuple(answer) if isinstance(answer, Iterator) else answer for answer in answers]
 
 
 def import_quietly(module: str) -> ModuleType:
@@ -294,7 +301,7 @@ def import_quietly(module: str) -> ModuleType:
 
 @contextmanager
 def talk_on_stderr() -> Iterator[None]:
-    """Whatever is printed inside goes to stderr, also by other programs and by C: stdout is for data."""
+    """Send whatever is printed inside to stderr, also by other programs and by C: stdout is for data."""
     sys.stdout.flush()
     stdout = os.dup(1)
     os.dup2(2, 1)
@@ -310,13 +317,13 @@ def talk_on_stderr() -> Iterator[None]:
 
 
 def describe_error(error: BaseException) -> str:
-    """The type and message of an error, on one line."""
+    """Format the type and message of an error, on one line."""
     message = " ".join(str(error).split())
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
 def way_out(plugin: Plugin, error: BaseException) -> str:
-    """What to do about a plugin that cannot be loaded."""
+    """Return what to do about a plugin that cannot be loaded."""
     skip = f"or set {BLOCK}={plugin.name} to go without"
     if isinstance(error, ModuleNotFoundError) and error.name and not plugin.module.startswith(error.name):
         return f"Install what provides the module {error.name!r}, {skip}."

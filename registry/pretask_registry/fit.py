@@ -39,7 +39,7 @@ class Row(NamedTuple):
 def static_fit(
     split: Registered, objective: Registered, model: Registered, data_modality: str | None = None
 ) -> str | None:
-    """Why three parts do not fit, from their declarations; None where they may.
+    """Return why three parts do not fit, from their declarations; None where they may.
 
     Args:
         split: Makes x and y.
@@ -49,94 +49,98 @@ def static_fit(
     """
     splits = split.component.traits["modality"]
     if data_modality is not None and data_modality not in splits:
-        return f"{split.name} does not fit {data_modality} data: it splits only {listed(splits)}."
+        return f"{split.name} does not fit {data_modality} data: it splits only {join_names(splits)}."
     reasons = [
-        model_misfit(each, split.component, model.component)
-        or objective_misfit(each, split.component, objective.component)
-        for each in ([data_modality] if data_modality else sorted(splits))
+        model_misfit(modality, split.component, model.component)
+        or objective_misfit(modality, split.component, objective.component)
+        for modality in ([data_modality] if data_modality else sorted(splits))
     ]
     return None if "" in reasons else reasons[0]
 
 
 def model_misfit(modality: str, split: Component, model: Component) -> str:
-    """Why a model cannot read what a split makes of t; empty where it can."""
+    """Return why a model cannot read what a split makes of t; empty where it can."""
     asks, offers = split.traits, model.traits
-    reason = unread(asks["gives"] or modality, asks["sees"], offers["modality"], offers["streams"])
+    reason = explain_unread(asks["gives"] or modality, asks["sees"], offers["modality"], offers["streams"])
     return f"{split.name} + {model.name} do not fit: {reason}" if reason else ""
 
 
 @lru_cache(maxsize=4096)  # many parts have equal traits
-def unread(shown: str, sees: frozenset[str], reads: frozenset[str], offers: frozenset[str]) -> str:
-    """Why such x cannot be read for targets that allow such sights; empty where it can."""
+def explain_unread(shown: str, sees: frozenset[str], reads: frozenset[str], offers: frozenset[str]) -> str:
+    """Return why such x cannot be read for targets that allow such sights; empty where it can."""
     if shown not in reads:
-        return f"x is {shown}, the model reads only {listed(reads)}."
+        return f"x is {shown}, the model reads only {join_names(reads)}."
     for sight in sorted(sees):
         if offers.isdisjoint(SEES_AT_MOST[sight]):  # type: ignore[index]
-            return f"a target may see at most '{sight}', the model offers only {quoted(offers)}."
+            return f"a target may see at most '{sight}', the model offers only {quote_names(offers)}."
     return ""
 
 
 def objective_misfit(modality: str, split: Component, objective: Component) -> str:
-    """Why an objective cannot score what a split asks; empty where it can."""
+    """Return why an objective cannot score the targets of a split; empty where it can."""
     asks, offers = split.traits, objective.traits
-    reason = unscored(asks["targets"][modality], asks["hidden"], offers["targets"], offers["bottleneck"])
+    reason = explain_unscored(asks["targets"][modality], asks["hidden"], offers["targets"], offers["bottleneck"])
     return f"{split.name} + {objective.name} do not fit: {reason}" if reason else ""
 
 
 @lru_cache(maxsize=4096)
-def unscored(trial: frozenset[str], hidden: bool, scored: frozenset[str], bottleneck: bool) -> str:
-    """Why such targets cannot be scored; empty where they can."""
+def explain_unscored(trial: frozenset[str], hidden: bool, scored: frozenset[str], bottleneck: bool) -> str:
+    """Return why such targets cannot be scored; empty where they can."""
     if not trial <= scored:
-        return f"the targets are {' and '.join(sorted(trial))}, the objective scores only {listed(scored)}."
+        return f"the targets are {' and '.join(sorted(trial))}, the objective scores only {join_names(scored)}."
     if not hidden and not bottleneck:
         return "x shows the answer, the objective has no bottleneck."
     return ""
 
 
-def listed(names: frozenset[str]) -> str:
-    """Names as prose, in alphabetical order."""
+def join_names(names: frozenset[str]) -> str:
+    """Format names as prose, in alphabetical order."""
     return " or ".join(sorted(names)) or "nothing"
 
 
-def quoted(names: frozenset[str]) -> str:
-    """Names as prose, in quotes."""
+def quote_names(names: frozenset[str]) -> str:
+    """Format names as prose, in quotes."""
     return " and ".join(f"'{name}'" for name in sorted(names)) or "none"
 
 
-def closest(
+def find_closest(
     registry: Registry,
     split: Registered,
     objective: Registered,
     model: Registered,
     data_modality: str | None = None,
 ) -> list[tuple[str, Registered]]:
-    """Substitutions of exactly one part that make the three fit: the nearest for each part, the nearest part first."""
+    """Find the substitutions of one part that make the three fit: the nearest for each part, nearest first."""
     now = {"split": split, "objective": objective, "model": model}
     found = []
     for part in PARTS:
-        others = [each for each in registry.current(part) if each.id != now[part].id]
-        fitting = [each for each in others if static_fit(**{**now, part: each}, data_modality=data_modality) is None]
+        others = [registered for registered in registry.current(part) if registered.id != now[part].id]
+        fitting = [
+            registered
+            for registered in others
+            if static_fit(**{**now, part: registered}, data_modality=data_modality) is None
+        ]
         if fitting:
-            near = max(fitting, key=lambda each: likeness(each, now[part]))
-            found.append((likeness(near, now[part]), part, near))
-    return [(part, near) for _, part, near in sorted(found, key=lambda each: each[0], reverse=True)]
+            near = max(fitting, key=lambda registered: compute_similarity(registered, now[part]))
+            found.append((compute_similarity(near, now[part]), part, near))
+    return [(part, near) for _, part, near in sorted(found, key=lambda ranked: ranked[0], reverse=True)]
 
 
-def likeness(one: Registered, other: Registered) -> tuple[float, float, float]:
-    """How alike two components of a kind are: in traits, then in what their sights include, then in names."""
+def compute_similarity(one: Registered, other: Registered) -> tuple[float, float, float]:
+    """Return how similar two components of a kind are: in traits, then in what their sights include, then in names."""
     from difflib import SequenceMatcher  # only needed where something does not fit
 
     names = SequenceMatcher(None, one.name, other.name).ratio()
-    traits = share(traits_of(one.component), traits_of(other.component))
-    return traits, share(sights_of(one.component), sights_of(other.component)), names
+    traits = overlap(collect_traits(one.component), collect_traits(other.component))
+    return traits, overlap(expand_sights(one.component), expand_sights(other.component)), names
 
 
-def share(ours: set[Any], theirs: set[Any]) -> float:
-    """The share of what two sets hold that is in both."""
+def overlap(ours: set[Any], theirs: set[Any]) -> float:
+    """Return how much of what two sets hold is in both: intersection over union."""
     return len(ours & theirs) / max(len(ours | theirs), 1)
 
 
-def traits_of(component: Component) -> set[Any]:
+def collect_traits(component: Component) -> set[Any]:
     """Return traits as a set of facts: ("modality", "text"), ("targets", ("text", "categories")), ("hidden", True).
 
     What is declared of numbers says nothing of what fits.
@@ -146,31 +150,31 @@ def traits_of(component: Component) -> set[Any]:
         if name in ("metrics", "headline"):
             continue
         if isinstance(value, Mapping):
-            facts |= {(name, (key, each)) for key, inside in value.items() for each in inside}
+            facts |= {(name, (key, member)) for key, inside in value.items() for member in inside}
         else:
-            facts |= {(name, each) for each in value} if isinstance(value, frozenset) else {(name, value)}
+            facts |= {(name, member) for member in value} if isinstance(value, frozenset) else {(name, value)}
     return facts
 
 
-def sights_of(component: Component) -> set[Any]:
-    """Everything that lies within the sights of a split or a model: the past includes the present."""
+def expand_sights(component: Component) -> set[Any]:
+    """Return everything that lies within the sights of a split or a model: the past includes the present."""
     sights = component.traits.get("streams", component.traits.get("sees", ()))
-    return {within for each in sights for within in SEES_AT_MOST[each]}
+    return {within for sight in sights for within in SEES_AT_MOST[sight]}
 
 
-def why(
+def explain_misfit(
     registry: Registry,
     split: Registered,
     objective: Registered,
     model: Registered,
     data_modality: str | None = None,
 ) -> str | None:
-    """The reason why three parts do not fit, with the options to type instead; None where they may fit."""
+    """Return the reason why three parts do not fit, with the options to type instead; None where they may fit."""
     reason = static_fit(split, objective, model, data_modality)
     if reason is None:
         return None
-    near = closest(registry, split, objective, model, data_modality)
-    options = " | ".join(f"--{part} {registry.shortest(each)}" for part, each in near)
+    near = find_closest(registry, split, objective, model, data_modality)
+    options = " | ".join(f"--{part} {registry.shortest(registered)}" for part, registered in near)
     return f"{reason} {'Closest that fit: ' + options if near else 'No change of one part alone makes them fit.'}"
 
 
@@ -192,7 +196,7 @@ class Block(NamedTuple):
         return scored * read
 
     def rows(self, fitting: bool = False) -> Iterator[Row]:
-        """Its triples, or those that fit."""
+        """Return its triples, or those that fit."""
         scored, read = self.objectives, self.models
         if fitting:
             scored, read = ([pair for pair in pairs if not pair[1]] for pairs in (scored, read))
@@ -201,10 +205,10 @@ class Block(NamedTuple):
                 yield Row(self.modality, self.split, objective, model, no_reading or no_score)
 
 
-def blocks(
+def iterate_blocks(
     registry: Registry, split: str | None = None, objective: str | None = None, model: str | None = None
 ) -> Iterator[Block]:
-    """The compatibility matrix by modality and split, by static fit: 60 of each part are filtered in milliseconds.
+    """Yield the compatibility matrix by modality and split, by static fit: 60 of each part take milliseconds.
 
     Args:
         registry: Where the parts are.
@@ -216,17 +220,17 @@ def blocks(
         registry.current(part) if name is None else [registry.find(part, name)]
         for part, name in zip(PARTS, (split, objective, model), strict=True)
     )
-    for each in splits:
-        for modality in sorted(each.component.traits["modality"]):
+    for registered in splits:
+        for modality in sorted(registered.component.traits["modality"]):
             yield Block(
                 modality,
-                each,
-                [(other, objective_misfit(modality, each.component, other.component)) for other in objectives],
-                [(other, model_misfit(modality, each.component, other.component)) for other in models],
+                registered,
+                [(other, objective_misfit(modality, registered.component, other.component)) for other in objectives],
+                [(other, model_misfit(modality, registered.component, other.component)) for other in models],
             )
 
 
-def matrix(
+def build_matrix(
     registry: Registry,
     split: str | None = None,
     objective: str | None = None,
@@ -234,7 +238,7 @@ def matrix(
     *,
     fitting: bool = False,
 ) -> Iterator[Row]:
-    """Every modality, split, objective and model together, by static fit.
+    """Return every modality, split, objective and model together, by static fit.
 
     Args:
         registry: Where the parts are.
@@ -243,12 +247,12 @@ def matrix(
         model: Only this one.
         fitting: Leave out what does not fit.
     """
-    for block in blocks(registry, split, objective, model):
+    for block in iterate_blocks(registry, split, objective, model):
         yield from block.rows(fitting)
 
 
 def exact_fit(split: "SplitFn", objective: "ObjectiveFactory", model: "ModelFactory", observed: Observed) -> str | None:
-    """Why three built parts do not fit such data, by handing specs along; None where they do.
+    """Return why three built parts do not fit such data, by handing specs along; None where they do.
 
     Args:
         split: Built, and fitted where it needs fitting.

@@ -21,7 +21,7 @@ class Reference:
     version: int | None
 
     def matches(self, namespace: str, name: str, version: int) -> bool:
-        """Whether this may mean the component of such an id; its kind is not looked at."""
+        """Return whether this may mean the component of such an id; its kind is not looked at."""
         return name == self.name and self.namespace in (None, namespace) and self.version in (None, version)
 
 
@@ -43,10 +43,10 @@ def parse(text: str) -> Reference:
     return Reference(text, parts["namespace"], parts["name"], None if version is None else int(version))
 
 
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that is most like this one, or None where none is.
+def find_nearest(word: str, known: Iterable[str]) -> str | None:
+    """Find the known word that is most like this one, or None where none is.
 
-    >>> nearest("infonse", ["info-nce", "iwae"])
+    >>> find_nearest("infonse", ["info-nce", "iwae"])
     'info-nce'
     """
     from difflib import get_close_matches  # only needed where something is wrong already
@@ -55,8 +55,8 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def hint(word: str, known: Iterable[str], otherwise: str) -> str:
-    """A sentence that offers the nearest known word, or says `otherwise`."""
-    near = nearest(word, known)
+    """Return a sentence that offers the nearest known word, or says `otherwise`."""
+    near = find_nearest(word, known)
     return f"Did you mean {near!r}?" if near else otherwise
 
 

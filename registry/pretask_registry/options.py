@@ -26,7 +26,7 @@ class Option(NamedTuple):
 
 
 def read_options(implementation: Callable[..., Any], *, by_keyword: bool = True) -> dict[str, Option]:
-    """The options of a callable, in the order of its signature.
+    """Read the options of a callable, in the order of its signature.
 
     Args:
         implementation: A class, such as a dataclass, or a function.
@@ -34,11 +34,15 @@ def read_options(implementation: Callable[..., Any], *, by_keyword: bool = True)
     """
     kinds = {inspect.Parameter.KEYWORD_ONLY} | (set() if by_keyword else {inspect.Parameter.POSITIONAL_OR_KEYWORD})
     parameters = signature(implementation).parameters.values()
-    return {each.name: Option(each.default, meant_type(each)) for each in parameters if each.kind in kinds}
+    return {
+        parameter.name: Option(parameter.default, meant_type(parameter))
+        for parameter in parameters
+        if parameter.kind in kinds
+    }
 
 
 def signature(implementation: Callable[..., Any]) -> inspect.Signature:
-    """The signature with its annotations as types, or as they are written where they cannot be evaluated."""
+    """Return the signature with its annotations as types, or as they are written where they cannot be evaluated."""
     try:
         return inspect.signature(implementation, eval_str=True)
     except NameError:  # a name that only the type checker imports
@@ -46,14 +50,14 @@ def signature(implementation: Callable[..., Any]) -> inspect.Signature:
 
 
 def meant_type(parameter: inspect.Parameter) -> Any:
-    """The annotation, or the type of the default where there is none that can be used."""
+    """Return the annotation, or the type of the default where there is none that can be used."""
     if parameter.annotation is not inspect.Parameter.empty and not isinstance(parameter.annotation, str):
         return parameter.annotation
     return Any if parameter.default is REQUIRED or parameter.default is None else type(parameter.default)
 
 
 def settle(who: str, prefix: str, options: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Every option with its value: what was given, brought to its type, else the default.
+    """Return every option with its value: what was given, brought to its type, else the default.
 
     Args:
         who: For errors, the component.
@@ -69,11 +73,13 @@ def settle(who: str, prefix: str, options: Mapping[str, Option], given: Mapping[
             listed = f"Its options: {', '.join(options) or 'none'}."
             suggestion = hint(name, options, "")
             raise Unknown(f"{who} has no option {prefix}.{name}. {suggestion}{' ' if suggestion else ''}{listed}")
-    return {name: settled(f"{who} needs {prefix}.{name}", option, given, name) for name, option in options.items()}
+    return {
+        name: settle_option(f"{who} needs {prefix}.{name}", option, given, name) for name, option in options.items()
+    }
 
 
-def settled(needs: str, option: Option, given: Mapping[str, Any], name: str) -> Any:
-    """The value of one option."""
+def settle_option(needs: str, option: Option, given: Mapping[str, Any], name: str) -> Any:
+    """Return the value of one option."""
     if name not in given:
         if option.default is REQUIRED:
             raise Unknown(f"{needs}, {describe(option.annotation)}; got nothing. Set it: it has no default.")
@@ -81,19 +87,23 @@ def settled(needs: str, option: Option, given: Mapping[str, Any], name: str) -> 
     try:
         return coerce(given[name], option.annotation)
     except (ValueError, TypeError, OverflowError):
-        default = "It has no default." if option.default is REQUIRED else f"The default is {shown(option.default)}."
-        raise Unknown(f"{needs} to be {describe(option.annotation)}; got {shown(given[name])}. {default}") from None
+        default = (
+            "It has no default." if option.default is REQUIRED else f"The default is {format_value(option.default)}."
+        )
+        raise Unknown(
+            f"{needs} to be {describe(option.annotation)}; got {format_value(given[name])}. {default}"
+        ) from None
 
 
-def shown(value: Any) -> str:
-    """A value as a user would write it."""
+def format_value(value: Any) -> str:
+    """Format a value as a user would write it."""
     if isinstance(value, tuple | list):
         return ",".join(map(str, value)) or "an empty list"
     return repr(value) if isinstance(value, str) else str(value)
 
 
 def coerce(value: Any, annotation: Any) -> Any:
-    """The value as its annotation wants it.
+    """Bring the value to its annotation.
 
     >>> coerce("16,32", tuple[int, ...]), coerce("none", float | None), coerce("1e6", int)
     ((16, 32), None, 1000000)
@@ -112,12 +122,12 @@ def coerce(value: Any, annotation: Any) -> Any:
 
 
 def coerce_union(value: Any, members: tuple[Any, ...]) -> Any:
-    """The value as the first member that can read it; text is read as text last."""
+    """Bring the value to the first member that can read it; text is read as text last."""
     if NoneType in members and (value is None or (isinstance(value, str) and value.lower() in NOTHING)):
         return None
     if not isinstance(value, str) and type(value) in members:
         return value
-    for member in sorted((each for each in members if each is not NoneType), key=lambda each: each is str):
+    for member in sorted((member for member in members if member is not NoneType), key=lambda member: member is str):
         try:
             return coerce(value, member)
         except (ValueError, TypeError, OverflowError):
@@ -126,7 +136,7 @@ def coerce_union(value: Any, members: tuple[Any, ...]) -> Any:
 
 
 def coerce_literal(value: Any, choices: tuple[Any, ...]) -> Any:
-    """The choice that the value is, or spells."""
+    """Return the choice that the value is, or spells."""
     for choice in choices:
         if (type(value), value) == (type(choice), choice) or value == str(choice):
             return choice
@@ -134,19 +144,19 @@ def coerce_literal(value: Any, choices: tuple[Any, ...]) -> Any:
 
 
 def coerce_tuple(value: Any, members: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A tuple of as many members as its annotation says, from a list or from text with commas."""
+    """Read a tuple of as many members as its annotation says, from a list or from text with commas."""
     if isinstance(value, str):
         bare = value.strip().removeprefix("(").removeprefix("[").removesuffix(")").removesuffix("]")
-        value = [each.strip() for each in bare.removesuffix(",").split(",")] if bare.strip() else []
+        value = [item.strip() for item in bare.removesuffix(",").split(",")] if bare.strip() else []
     if not isinstance(value, list | tuple):
         raise ValueError(value)
     if members[-1:] == (...,):
-        return tuple(coerce(each, members[0]) for each in value)
-    return tuple(coerce(each, member) for each, member in zip(value, members, strict=True))
+        return tuple(coerce(item, members[0]) for item in value)
+    return tuple(coerce(item, member) for item, member in zip(value, members, strict=True))
 
 
 def coerce_bool(value: Any) -> bool:
-    """True and false, and the usual words for them."""
+    """Read true and false, and the usual words for them."""
     if isinstance(value, bool):
         return value
     if isinstance(value, str) and value.lower() in WORDS_FOR:
@@ -155,40 +165,40 @@ def coerce_bool(value: Any) -> bool:
 
 
 def coerce_int(value: Any) -> int:
-    """A whole number, also one that is written as 1e6."""
+    """Read a whole number, also one that is written as 1e6."""
     if isinstance(value, bool):
         raise ValueError(value)
     if isinstance(value, int):
         return value
     try:
-        return int(value) if isinstance(value, str) else exact(value)
+        return int(value) if isinstance(value, str) else to_whole_number(value)
     except ValueError:
-        return exact(float(value))
+        return to_whole_number(float(value))
 
 
-def exact(value: float) -> int:
-    """The whole number that a float is."""
+def to_whole_number(value: float) -> int:
+    """Return the whole number that a float is."""
     if not isinstance(value, float) or not value.is_integer():
         raise ValueError(value)
     return int(value)
 
 
 def coerce_float(value: Any) -> float:
-    """A number."""
+    """Read a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(value)
     return float(value)
 
 
 def coerce_str(value: Any) -> str:
-    """Text."""
+    """Read text."""
     if not isinstance(value, str):
         raise ValueError(value)
     return value
 
 
 def coerce_path(value: Any) -> Path:
-    """A path, with `~` for the home folder."""
+    """Read a path, with `~` for the home folder."""
     return Path(value).expanduser()
 
 
@@ -203,14 +213,14 @@ PHRASES = {bool: "true or false", int: "a whole number", float: "a number", str:
 
 
 def describe(annotation: Any) -> str:
-    """What a type asks for, in words.
+    """Describe the values of a type, in words.
 
     >>> describe(float | None), describe(tuple[int, ...])
     ('a number or none', 'values with commas between them, each a whole number')
     """
     origin, inside = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
-        return " or ".join("none" if each is NoneType else describe(each) for each in inside)
+        return " or ".join("none" if member is NoneType else describe(member) for member in inside)
     if origin is Literal:
         return f"one of {', '.join(map(str, inside))}"
     if origin is tuple and inside[-1:] == (...,):

@@ -15,7 +15,15 @@ from types import ModuleType
 from pluggy import PluginManager
 from pretask import PretaskError
 
-from pretask_registry.discovery import LOCAL, Plugin, ask, describe_error, hook_problems, judged, talk_on_stderr
+from pretask_registry.discovery import (
+    LOCAL,
+    Plugin,
+    ask,
+    check_declarations,
+    describe_error,
+    find_hook_problems,
+    talk_on_stderr,
+)
 
 COMPONENTS = "components"  # what a file may call the list of its declarations
 
@@ -35,21 +43,21 @@ def load_file(path: Path, manager: PluginManager) -> Plugin:
         module = import_file(path, name)
         manager.register(module, plugin.name)
         listed = getattr(module, COMPONENTS, None)
-        declared = [each for answer in ask(manager, plugin.name, "pretask_components") for each in answer]
+        declared = [component for answer in ask(manager, plugin.name, "pretask_components") for component in answer]
         declared += [] if listed is None else list(listed)
     except KeyboardInterrupt:
         raise
     except Misnamed as error:
-        return plugin.refused(f"a file that needs {error.needs}; got {error.got}", error.do, error)
+        return plugin.refuse(f"a file that needs {error.needs}; got {error.got}", error.do, error)
     except BaseException as error:
-        return plugin.refused(
-            f"{describe_error(error)}{line_of(error, path)}", f"Mend {path.name} and try again.", error
+        return plugin.refuse(
+            f"{describe_error(error)}{find_line(error, path)}", f"Mend {path.name} and try again.", error
         )
-    return judged(plugin, declared, [] if listed is not None else list(hook_problems(module, manager)))
+    return check_declarations(plugin, declared, [] if listed is not None else list(find_hook_problems(module, manager)))
 
 
 def module_name(path: Path) -> str:
-    """What a file is called as a module.
+    """Return what a file is called as a module.
 
     >>> module_name(Path("my-task.py"))
     'my_task'
@@ -58,7 +66,7 @@ def module_name(path: Path) -> str:
 
 
 def import_file(path: Path, name: str) -> ModuleType:
-    """The module of a file, run anew; what lies beside it can be imported from it.
+    """Run the module of a file anew; what lies beside it can be imported from it.
 
     Raises:
         Misnamed: It is no Python file, or something else that can be imported has its name.
@@ -66,7 +74,7 @@ def import_file(path: Path, name: str) -> ModuleType:
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         raise Misnamed(path.name, "to be a Python file", path.suffix or "no suffix", "Name it NAME.py.")
-    other = origin(name)
+    other = find_origin(name)
     if other is not None and other != path:
         raise Misnamed(path.name, "a name that no other module has", f"that of {other.name}", "Rename the file.")
     if str(path.parent) not in sys.path:
@@ -81,8 +89,8 @@ def import_file(path: Path, name: str) -> ModuleType:
     return module
 
 
-def origin(name: str) -> Path | None:
-    """The file of the module that an import of this name gives; None where there is none."""
+def find_origin(name: str) -> Path | None:
+    """Find the file of the module that an import of this name gives; None where there is none."""
     known = sys.modules.get(name)
     spec = find_spec(name) if known is None else None
     if known is None and spec is None:
@@ -91,9 +99,9 @@ def origin(name: str) -> Path | None:
     return Path(file).resolve() if file else Path(name)
 
 
-def line_of(error: BaseException, path: Path) -> str:
-    """The last line of the file that was running when an error came up, in brackets."""
+def find_line(error: BaseException, path: Path) -> str:
+    """Find the last line of the file that was running when an error came up, in brackets."""
     if isinstance(error, SyntaxError):
         return ""  # says so itself
-    lines = [each.lineno for each in traceback.extract_tb(error.__traceback__) if Path(each.filename) == path]
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
     return f" ({path.name}, line {lines[-1]})" if lines else ""

@@ -11,7 +11,7 @@ from pluggy import PluginManager
 from pretask import Component, PretaskError, Unknown
 
 from pretask_registry.discovery import Plugin, ask, describe_error, discover, report_duplicates
-from pretask_registry.names import Reference, check_kind, nearest, parse
+from pretask_registry.names import Reference, check_kind, find_nearest, parse
 from pretask_registry.plugin_file import load_file
 
 PLUGIN_PROBLEM = 3  # exit code
@@ -52,7 +52,7 @@ class Registered:
         return f"{self.namespace}/{self.name}"
 
     def meant_by(self, reference: Reference) -> bool:
-        """Whether what somebody typed may mean this component."""
+        """Return whether what somebody typed may mean this component."""
         return reference.matches(self.namespace, self.name, self.component.version)
 
 
@@ -85,28 +85,36 @@ class Registry:
         return cls((*plugins, *local), manager)
 
     def components(self, kind: str | None = None) -> list[Registered]:
-        """What resolves, of one kind or of all, by kind and id.
+        """List what resolves, of one kind or of all, by kind and id.
 
         Raises:
             Unknown: There is no such kind.
         """
-        unique = [each for each, count in self.declared(kind) if count == 1]
-        return sorted(unique, key=lambda each: (each.kind, each.place, each.component.version))
+        unique = [registered for registered, count in self.list_declared(kind) if count == 1]
+        return sorted(unique, key=lambda registered: (registered.kind, registered.place, registered.component.version))
 
     def current(self, kind: str) -> list[Registered]:
-        """The highest version of every component of a kind, by id."""
-        return list({each.place: each for each in self.components(kind)}.values())
+        """List the highest version of every component of a kind, by id."""
+        return list({registered.place: registered for registered in self.components(kind)}.values())
 
-    def declared(self, kind: str | None = None) -> list[tuple[Registered, int]]:
-        """Everything that plugins declare, and how often its id is taken within its kind."""
+    def list_declared(self, kind: str | None = None) -> list[tuple[Registered, int]]:
+        """List everything that plugins declare, and how often its id is taken within its kind."""
         if kind is not None:
             check_kind(kind)
-        every = [Registered(each, plugin.namespace, plugin) for plugin in self.plugins for each in plugin.components]
-        count = Counter((each.kind, each.id) for each in every)
-        return [(each, count[each.kind, each.id]) for each in every if kind in (None, each.kind)]
+        every = [
+            Registered(component, plugin.namespace, plugin)
+            for plugin in self.plugins
+            for component in plugin.components
+        ]
+        count = Counter((registered.kind, registered.id) for registered in every)
+        return [
+            (registered, count[registered.kind, registered.id])
+            for registered in every
+            if kind in (None, registered.kind)
+        ]
 
     def find(self, kind: str, name: str) -> Registered:
-        """The component of that kind: by name where it is unique, by `namespace/name`, or by `namespace/name@2`.
+        """Find the component of that kind: by name where it is unique, by `namespace/name`, or by `namespace/name@2`.
 
         Without a version, the highest.
 
@@ -115,21 +123,21 @@ class Registry:
             PretaskError: It belongs to a plugin that does not work (exit code 3).
         """
         reference = parse(name)
-        meant = [each for each in self.components(kind) if each.meant_by(reference)]
+        meant = [registered for registered in self.components(kind) if registered.meant_by(reference)]
         if not meant:
-            raise self.missing(kind, reference)
-        if len({each.namespace for each in meant}) > 1:
-            ids = ", ".join(each.id for each in meant)
+            raise self.missing_error(kind, reference)
+        if len({registered.namespace for registered in meant}) > 1:
+            ids = ", ".join(registered.id for registered in meant)
             raise Unknown(f"{kind.capitalize()} {name!r} may be any of {ids}. Write one of them in full.")
         return meant[-1]
 
     def shortest(self, registered: Registered) -> str:
-        """The shortest name by which `find` finds the highest version of this component."""
-        spaces = {each.namespace for each in self.components(registered.kind) if each.name == registered.name}
+        """Return the shortest name by which `find` finds the highest version of this component."""
+        spaces = {other.namespace for other in self.components(registered.kind) if other.name == registered.name}
         return registered.name if len(spaces) == 1 else registered.place
 
     def call(self, hook: str, **arguments: Any) -> list[tuple[Plugin, Any]]:
-        """What each plugin answers to a hook; one that raises is reported on stderr, and not called for it again."""
+        """Call a hook on every plugin, and return the answers; report one that raises on stderr, and go on."""
         return [
             (plugin, answer)
             for plugin in self.plugins
@@ -138,7 +146,7 @@ class Registry:
         ]
 
     def answers(self, plugin: Plugin, hook: str, arguments: Mapping[str, Any]) -> list[Any]:
-        """What one plugin answers: one answer or none."""
+        """Return what one plugin answers: one answer or none."""
         try:
             return ask(self.manager, plugin.name, hook, **arguments)
         except KeyboardInterrupt:
@@ -150,20 +158,24 @@ class Registry:
             )
             return []
 
-    def missing(self, kind: str, reference: Reference) -> PretaskError:
-        """The error for a name that does not resolve."""
-        twice = [each for each, count in self.declared(kind) if count > 1 and each.meant_by(reference)]
+    def missing_error(self, kind: str, reference: Reference) -> PretaskError:
+        """Make the error for a name that does not resolve."""
+        twice = [
+            registered for registered, count in self.list_declared(kind) if count > 1 and registered.meant_by(reference)
+        ]
         if twice:
-            return self.not_unique(twice)
-        alike = self.alike(kind, reference)
-        broken = [each for each in self.plugins if each.namespace == reference.namespace and each.state in UNLOADED]
-        if broken and alike is None:
-            return self.not_loaded(kind, reference, broken[0])
-        return Unknown(f"No {kind} {reference.text!r}. {self.suggest(kind, reference, alike)}{self.unseen()}")
+            return self.not_unique_error(twice)
+        similar = self.find_similar(kind, reference)
+        broken = [
+            plugin for plugin in self.plugins if plugin.namespace == reference.namespace and plugin.state in UNLOADED
+        ]
+        if broken and similar is None:
+            return self.not_loaded_error(kind, reference, broken[0])
+        return Unknown(f"No {kind} {reference.text!r}. {self.suggest(kind, reference, similar)}{self.mention_broken()}")
 
-    def not_unique(self, twice: list[Registered]) -> PretaskError:
-        """The error for a component that is declared more than once in its namespace."""
-        owners = " and ".join(f"{each.plugin.name} ({each.plugin.release})" for each in twice)
+    def not_unique_error(self, twice: list[Registered]) -> PretaskError:
+        """Make the error for a component that is declared more than once in its namespace."""
+        owners = " and ".join(f"{registered.plugin.name} ({registered.plugin.release})" for registered in twice)
         return PretaskError(
             f"{twice[0].kind} {twice[0].id}",
             "one declaration",
@@ -172,10 +184,10 @@ class Registry:
             exit_code=PLUGIN_PROBLEM,
         )
 
-    def not_loaded(self, kind: str, reference: Reference, plugin: Plugin) -> PretaskError:
-        """The error for a name in a namespace whose plugin is installed but not loaded."""
-        others = [each for each in self.plugins if each is not plugin]
-        working = [each for each in others if each.state not in UNLOADED]
+    def not_loaded_error(self, kind: str, reference: Reference, plugin: Plugin) -> PretaskError:
+        """Make the error for a name in a namespace whose plugin is installed but not loaded."""
+        others = [other for other in self.plugins if other is not plugin]
+        working = [other for other in others if other.state not in UNLOADED]
         which = (
             f"The other {len(working)}" if len(working) == len(others) else f"{len(working)} of the other {len(others)}"
         )
@@ -187,31 +199,31 @@ class Registry:
             exit_code=PLUGIN_PROBLEM,
         )
 
-    def alike(self, kind: str, reference: Reference) -> Registered | None:
-        """The component whose name is most like a wrong one: in its namespace where it has one, else anywhere."""
-        here = [each for each in self.current(kind) if reference.namespace in (None, each.namespace)]
-        near = nearest(reference.name, (each.name for each in here))
-        return next((each for each in here if each.name == near), None)
+    def find_similar(self, kind: str, reference: Reference) -> Registered | None:
+        """Find the component whose name is most like a wrong one: in its namespace where it has one, else anywhere."""
+        here = [registered for registered in self.current(kind) if reference.namespace in (None, registered.namespace)]
+        near = find_nearest(reference.name, (registered.name for registered in here))
+        return next((registered for registered in here if registered.name == near), None)
 
-    def suggest(self, kind: str, reference: Reference, alike: Registered | None) -> str:
-        """What a wrong name may have meant, as one sentence."""
-        elsewhere = [each for each in self.components() if each.meant_by(reference)]
+    def suggest(self, kind: str, reference: Reference, similar: Registered | None) -> str:
+        """Return what a wrong name may have meant, as one sentence."""
+        elsewhere = [registered for registered in self.components() if registered.meant_by(reference)]
         if elsewhere:
             return f"{elsewhere[0].id} is a component of the kind {elsewhere[0].kind}."
-        if alike is None and reference.namespace is not None:
-            alike = self.alike(kind, Reference(reference.text, None, reference.name, None))
-        if alike is not None:
-            return f"Did you mean {self.named(reference, alike)!r} ({alike.plugin.release})?"
-        names = [self.shortest(each) for each in self.current(kind)]
+        if similar is None and reference.namespace is not None:
+            similar = self.find_similar(kind, Reference(reference.text, None, reference.name, None))
+        if similar is not None:
+            return f"Did you mean {self.format_like(reference, similar)!r} ({similar.plugin.release})?"
+        names = [self.shortest(registered) for registered in self.current(kind)]
         return f"There are: {', '.join(names)}." if 0 < len(names) <= LISTED else f"See: pretask list {kind}."
 
-    def named(self, reference: Reference, registered: Registered) -> str:
-        """A component as somebody would write it who wrote such a reference."""
+    def format_like(self, reference: Reference, registered: Registered) -> str:
+        """Format a component as somebody would write it who wrote such a reference."""
         if reference.version is not None:
             return registered.id
         return registered.place if reference.namespace is not None else self.shortest(registered)
 
-    def unseen(self) -> str:
-        """A further sentence, where what was asked for may be in a plugin that does not work."""
-        broken = [each.name for each in self.plugins if each.state == "broken"]
+    def mention_broken(self) -> str:
+        """Return a further sentence, where the name may be that of a plugin that does not work."""
+        broken = [plugin.name for plugin in self.plugins if plugin.state == "broken"]
         return f" Not loaded, since broken: {', '.join(broken)}; see pretask plugins." if broken else ""

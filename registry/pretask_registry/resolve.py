@@ -17,8 +17,8 @@ GIVEN_SPECS = ("model", "objective")  # kinds whose positional parameters are sp
 FILE = "plugin_file"  # stands among resolved options for the hash of a file that is a plugin, and so has no version
 
 
-def implementation(registered: Registered) -> Any:
-    """What implements a component.
+def import_implementation(registered: Registered) -> Any:
+    """Return what implements a component.
 
     Raises:
         Unknown: It is a task or a suite, which are data.
@@ -42,28 +42,28 @@ def implementation(registered: Registered) -> Any:
         ) from error
 
 
-def options_of(registered: Registered) -> dict[str, Option]:
-    """The options of a component: by name, the default and the annotation.
+def read_component_options(registered: Registered) -> dict[str, Option]:
+    """Read the options of a component: by name, the default and the annotation.
 
     They are the fields of a dataclass, and the parameters after `*` of a model, an objective or a function.
     """
-    return options_in(registered, implementation(registered))
+    return read_implementation_options(registered, import_implementation(registered))
 
 
-def options_in(registered: Registered, made_of: Any) -> dict[str, Option]:
-    """The options of what implements a component."""
+def read_implementation_options(registered: Registered, made_of: Any) -> dict[str, Option]:
+    """Read the options of what implements a component."""
     if not is_recipe(made_of):
         return {}
     return read_options(made_of, by_keyword=registered.kind in GIVEN_SPECS or not inspect.isclass(made_of))
 
 
 def is_recipe(made_of: Any) -> bool:
-    """Whether an implementation is a class or function; else it is the component itself."""
+    """Return whether an implementation is a class or function; else it is the component itself."""
     return inspect.isclass(made_of) or inspect.isroutine(made_of)
 
 
 def build(registered: Registered, options: Mapping[str, Any] | None = None) -> Any:
-    """The component with its options.
+    """Build the component with its options.
 
     Returns:
         Of a split, data or an evaluator, the thing itself; of a model or an objective, what makes one out of specs. A
@@ -72,20 +72,20 @@ def build(registered: Registered, options: Mapping[str, Any] | None = None) -> A
     Raises:
         Unknown: An option or its value is wrong.
     """
-    made_of = implementation(registered)
+    made_of = import_implementation(registered)
     if not is_recipe(made_of):
         settle_options(registered, made_of, options or {})
         return made_of
     factory = partial(made_of, **settle_options(registered, made_of, options or {}))
-    return factory if registered.kind in GIVEN_SPECS or asks_for_more(factory) else factory()
+    return factory if registered.kind in GIVEN_SPECS or needs_arguments(factory) else factory()
 
 
 def settle_options(registered: Registered, made_of: Any, options: Mapping[str, Any]) -> dict[str, Any]:
-    """All options of a component with their values."""
+    """Return all options of a component with their values."""
     given = dict(options)
     if registered.plugin.content:
         check_file(registered, given.pop(FILE, registered.plugin.content))
-    return settle(registered.name, registered.kind, options_in(registered, made_of), given)
+    return settle(registered.name, registered.kind, read_implementation_options(registered, made_of), given)
 
 
 def check_file(registered: Registered, content: str) -> None:
@@ -100,38 +100,38 @@ def check_file(registered: Registered, content: str) -> None:
         )
 
 
-def asks_for_more(factory: partial[Any]) -> bool:
-    """Whether a call would still need arguments."""
+def needs_arguments(factory: partial[Any]) -> bool:
+    """Return whether a call would still need arguments."""
     rest = inspect.signature(factory).parameters.values()
     fixed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return any(each.default is inspect.Parameter.empty and each.kind not in fixed for each in rest)
+    return any(parameter.default is inspect.Parameter.empty and parameter.kind not in fixed for parameter in rest)
 
 
-def resolved_options(registered: Registered, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """All options with their values, defaults included, as JSON can hold them: for a record's cell.
+def resolve_options(registered: Registered, options: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return all options with their values, defaults included, as JSON can hold them: for a record's cell.
 
-    A component of a single file, which has no version to raise, is told apart by the file's hash as a further option.
-    Giving them back to `build` builds the same.
+    A component of a single file, which has no version to raise, is distinguished by the file's hash as a further
+    option. Giving them back to `build` builds the same.
 
     Raises:
         Unknown: An option or its value is wrong.
         PretaskError: JSON cannot hold a default (exit code 3).
     """
-    settled = settle_options(registered, implementation(registered), options or {})
+    settled = settle_options(registered, import_implementation(registered), options or {})
     plain = {name: as_json(registered, name, value) for name, value in settled.items()}
     return {**plain, FILE: registered.plugin.content} if registered.plugin.content else plain
 
 
 def as_json(registered: Registered, name: str, value: Any) -> Any:
-    """A value in the types of JSON."""
+    """Return a value in the types of JSON."""
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, tuple | list):
-        return [as_json(registered, name, each) for each in value]
+        return [as_json(registered, name, member) for member in value]
     if isinstance(value, Mapping):
-        return {str(key): as_json(registered, name, each) for key, each in value.items()}
+        return {str(key): as_json(registered, name, member) for key, member in value.items()}
     raise PretaskError(
         registered.id,
         f"options that JSON can hold, for its records; {registered.kind}.{name} is none",

@@ -1,6 +1,6 @@
 """Shortcut: how well the pretext task is solved by who understands nothing of what is shown.
 
-A linear classifier, and one of random features, on low-level statistics of x: edges, black lines, means and deviations
+A linear classifier, and one of random features, on low-level statistics of x: edges, black lines, means and stds
 of channels, gradients, colour fringes, the grid of a compression, brightness from view to view; counts and places of
 tokens; energy over time. A task that they nearly solve teaches these and nothing else.
 
@@ -19,7 +19,7 @@ from pretask.protocols import scored_part
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_registry.conformance.material import CPU, batch_of
+from pretask_registry.conformance.material import CPU, make_batch
 
 SOLVED = 0.8  # of the way from chance to 1: a task of which so much is got without understanding is as good as solved
 EPOCHS = 3  # draws of every training sample
@@ -48,8 +48,8 @@ class Shortcut:
         return f"{self.accuracy:.2f} (chance {self.chance:.2f})"
 
 
-def shortcut(split: Any, train: Samples, test: Samples, seed: int = 0) -> dict[str, Shortcut]:
-    """For every target with one class per sample, how well low-level statistics of x tell it.
+def measure_shortcuts(split: Any, train: Samples, test: Samples, seed: int = 0) -> dict[str, Shortcut]:
+    """Score, for every target with one class per sample, how well low-level statistics of x tell it.
 
     Args:
         split: Already fitted.
@@ -57,7 +57,7 @@ def shortcut(split: Any, train: Samples, test: Samples, seed: int = 0) -> dict[s
         test: To test on.
         seed: Of the draws.
     """
-    names = list(trial(split.spec(train.observed)[1]))
+    names = list(select_targets(split.spec(train.observed)[1]))
     if not names:
         return {}
     if scored_part(split) == "train":
@@ -67,8 +67,8 @@ def shortcut(split: Any, train: Samples, test: Samples, seed: int = 0) -> dict[s
     return {name: compare(known[name], tested[name], seed) for name in names}
 
 
-def trial(specs: Mapping[str, TargetSpec]) -> Iterator[str]:
-    """The targets with one class per sample."""
+def select_targets(specs: Mapping[str, TargetSpec]) -> Iterator[str]:
+    """Return the targets with one class per sample."""
     for name, spec in specs.items():
         if isinstance(spec, Categories) and not spec.grid and spec.views is None:
             yield name
@@ -78,25 +78,25 @@ Known = tuple[Tensor, Tensor]  # statistics (N, K) and classes (N,)
 
 
 def gather(split: Any, samples: Samples, seed: int, epochs: range, names: list[str]) -> dict[str, Known]:
-    """Statistics and answers of all samples, once for every epoch; only of those that are asked."""
+    """Gather statistics and answers of all samples, once for every epoch; only of those that are valid."""
     found: dict[str, list[Known]] = {name: [] for name in names}
     for epoch in epochs:
         for start in range(0, len(samples), BATCH):
-            batch = batch_of(samples, split, min(BATCH, len(samples) - start), start)
+            batch = make_batch(samples, split, min(BATCH, len(samples) - start), start)
             inputs, targets = split(batch, Draws(batch.index, seed, epoch).branch("split"))
-            numbers = statistics(inputs)
+            numbers = compute_statistics(inputs)
             for name in names:
                 target = targets[name]
                 kept = torch.ones(len(batch), dtype=torch.bool) if target.weight is None else target.weight > 0
-                found[name].append((numbers[kept], hard(target)[kept]))
+                found[name].append((numbers[kept], harden(target)[kept]))
     return {
-        name: (torch.cat([each for each, _ in parts]), torch.cat([each for _, each in parts]))
+        name: (torch.cat([values for values, _ in parts]), torch.cat([answers for _, answers in parts]))
         for name, parts in found.items()
     }
 
 
-def hard(target: Any) -> Tensor:
-    """The class, or the likeliest of soft ones."""
+def harden(target: Any) -> Tensor:
+    """Return the class, or the most likely of soft ones."""
     if target.probability is None:
         value: Tensor = target.value
         return value
@@ -105,43 +105,43 @@ def hard(target: Any) -> Tensor:
 
 
 def compare(known: Known, tested: Known, seed: int) -> Shortcut:
-    """The better classifier's share of right answers, beside the commonest training answer's."""
+    """Return the better classifier's accuracy, beside the commonest training answer's."""
     common = known[1].bincount().argmax()
     chance = float((tested[1] == common).float().mean())
     middle, scale = known[0].mean(0), known[0].std(0).clamp(min=1e-6)
-    fit, test = ((each[0] - middle) / scale for each in (known, tested))
+    fit, test = ((rows[0] - middle) / scale for rows in (known, tested))
     weights = Draws(torch.arange(fit.shape[1]), seed).branch("shortcut").normal("weights", HIDDEN)
     bend = weights / fit.shape[1] ** 0.5
-    plain = accuracy(fit, known[1], test, tested[1])
-    bent = accuracy((fit @ bend).tanh(), known[1], (test @ bend).tanh(), tested[1])
+    plain = discriminate(fit, known[1], test, tested[1])
+    bent = discriminate((fit @ bend).tanh(), known[1], (test @ bend).tanh(), tested[1])
     return Shortcut(max(plain, bent), chance)
 
 
-def accuracy(fit: Tensor, label: Tensor, test: Tensor, answer: Tensor) -> float:
-    """Of the nearest class mean, by the covariance within classes: Fisher's linear discriminant, in closed form."""
+def discriminate(fit: Tensor, label: Tensor, test: Tensor, answer: Tensor) -> float:
+    """Return the accuracy of the nearest class mean by the covariance within classes: Fisher's discriminant."""
     known = label.bincount().nonzero()[:, 0]
-    means = torch.stack([fit[label == each].mean(0) for each in known.tolist()])
+    means = torch.stack([fit[label == class_number].mean(0) for class_number in known.tolist()])
     within = fit - means[torch.searchsorted(known, label)]
     covariance = within.T @ within / len(fit) + SHRINKAGE * torch.eye(fit.shape[1])
     root = torch.linalg.cholesky(covariance)
-    place, centre = (torch.linalg.solve_triangular(root, each.T, upper=False).T for each in (test, means))
-    prior = torch.stack([(label == each).float().mean() for each in known.tolist()]).log()
+    place, centre = (torch.linalg.solve_triangular(root, rows.T, upper=False).T for rows in (test, means))
+    prior = torch.stack([(label == class_number).float().mean() for class_number in known.tolist()]).log()
     prediction = (prior - torch.cdist(place, centre).square() / 2).argmax(1)
     return float((known[prediction] == answer).float().mean())
 
 
-def statistics(inputs: Inputs) -> Tensor:
-    """Low-level statistics of x, (B, K), whatever it is."""
+def compute_statistics(inputs: Inputs) -> Tensor:
+    """Compute low-level statistics of x, (B, K), whatever it is."""
     data = inputs.data.to(CPU)
     if data.ndim == 5:
-        return torch.cat(list(of_images(data.float())), 1)
+        return torch.cat(list(describe_images(data.float())), 1)
     if not data.is_floating_point():
-        return torch.cat(list(of_tokens(data)), 1)
-    return torch.cat(list(of_sound(data.flatten(3) if data.ndim > 3 else data[..., None])), 1)
+        return torch.cat(list(describe_tokens(data)), 1)
+    return torch.cat(list(describe_sound(data.flatten(3) if data.ndim > 3 else data[..., None])), 1)
 
 
-def of_images(data: Tensor) -> Iterator[Tensor]:
-    """Statistics of (B, V, C, H, W), each view by itself."""
+def describe_images(data: Tensor) -> Iterator[Tensor]:
+    """Compute statistics of (B, V, C, H, W), each view by itself."""
     edges = [data[..., 0, :], data[..., -1, :], data[..., :, 0], data[..., :, -1]]
     for edge in edges:
         yield F.adaptive_avg_pool1d(edge.flatten(0, 2), 2).view(len(data), -1)
@@ -152,33 +152,33 @@ def of_images(data: Tensor) -> Iterator[Tensor]:
     yield data.mean((3, 4)).flatten(1)
     yield data.std((3, 4)).flatten(1)
     across, down = data.diff(dim=4), data.diff(dim=3)
-    yield from (each.abs().mean((3, 4)).flatten(1) for each in (across, down))
-    yield from compression(across.abs().mean((2, 3)), down.abs().mean((2, 4)))
+    yield from (steps.abs().mean((3, 4)).flatten(1) for steps in (across, down))
+    yield from measure_compression(across.abs().mean((2, 3)), down.abs().mean((2, 4)))
     if data.shape[2] == 3:
-        yield from fringes(data, edges)
+        yield from measure_fringes(data, edges)
 
 
-def compression(across: Tensor, down: Tensor) -> Iterator[Tensor]:
-    """How much pixels differ from the ones before, by their place in blocks of eight, (B, V, …)."""
+def measure_compression(across: Tensor, down: Tensor) -> Iterator[Tensor]:
+    """Measure how much pixels differ from the ones before, by their place in blocks of eight, (B, V, …)."""
     for line in (across, down):
         place = torch.arange(line.shape[2]) % GRID
-        means = [line[..., place == each].mean(2) for each in range(min(GRID, line.shape[2]))]
+        means = [line[..., place == cell].mean(2) for cell in range(min(GRID, line.shape[2]))]
         yield (torch.stack(means, 2) / line.mean(2, keepdim=True).clamp(min=1e-6)).flatten(1)
 
 
-def fringes(data: Tensor, edges: list[Tensor]) -> Iterator[Tensor]:
-    """Differences of colours at the edges, and by how much red and blue lie off green, by least squares."""
+def measure_fringes(data: Tensor, edges: list[Tensor]) -> Iterator[Tensor]:
+    """Measure differences of colors at the edges, and by how much red and blue lie off green, by least squares."""
     for edge in edges:
         yield (edge[:, :, 0] - edge[:, :, 1]).mean(2)
         yield (edge[:, :, 2] - edge[:, :, 1]).mean(2)
     green = data[:, :, 1]
     for slope in torch.gradient(green, dim=(2, 3)):
         size = slope.square().mean((2, 3)).clamp(min=1e-6)
-        yield from (((data[:, :, each] - green) * slope).mean((2, 3)) / size for each in (0, 2))
+        yield from (((data[:, :, channel] - green) * slope).mean((2, 3)) / size for channel in (0, 2))
 
 
-def of_tokens(data: Tensor) -> Iterator[Tensor]:
-    """How often tokens occur, by their ids' remainder, and the mean place of each; of (B, V, L)."""
+def describe_tokens(data: Tensor) -> Iterator[Tensor]:
+    """Count how often tokens occur, by their ids' remainder, and average the place of each; of (B, V, L)."""
     one = F.one_hot(data.flatten(1) % BINS, BINS).float()
     count = one.sum(1)
     place = torch.linspace(-1, 1, one.shape[1])[:, None]
@@ -186,8 +186,8 @@ def of_tokens(data: Tensor) -> Iterator[Tensor]:
     yield (one * place).sum(1) / count.clamp(min=1)
 
 
-def of_sound(data: Tensor) -> Iterator[Tensor]:
-    """Energy over time, and mean and deviation of each band; of (B, V, F, M)."""
+def describe_sound(data: Tensor) -> Iterator[Tensor]:
+    """Compute energy over time, and mean and std of each band; of (B, V, F, M)."""
     energy = data.square().mean(3)
     yield F.adaptive_avg_pool1d(energy, min(8, energy.shape[2])).flatten(1)
     yield data.mean(2).flatten(1)

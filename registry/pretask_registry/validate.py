@@ -24,8 +24,8 @@ TRAITS = {
 }
 
 
-def complaint(thing: Any) -> str | None:
-    """What is wrong with something that a plugin declares, or None."""
+def find_complaint(thing: Any) -> str | None:
+    """Return what is wrong with something that a plugin declares, or None."""
     if not isinstance(thing, Component):
         return f"{thing!r:.60} is no component"
     who = f"{thing.kind} {thing.name!r}"
@@ -38,11 +38,11 @@ def complaint(thing: Any) -> str | None:
     if thing.kind != "task" and not (FILE if thing.kind == "suite" else ATTRIBUTE).fullmatch(thing.implementation):
         wanted = "module:file.toml" if thing.kind == "suite" else "module:attribute"
         return f"{who} has the implementation {thing.implementation!r}, not '{wanted}'"
-    return trait_complaint(who, thing)
+    return find_trait_complaint(who, thing)
 
 
-def trait_complaint(who: str, component: Component) -> str | None:
-    """What is wrong with the traits of a component that is otherwise well formed, or None."""
+def find_trait_complaint(who: str, component: Component) -> str | None:
+    """Return what is wrong with the traits of a component that is otherwise well formed, or None."""
     traits = component.traits
     missing = [name for name in TRAITS[component.kind] if name not in traits]
     if missing:

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 from pretask import PretaskError, cache
-from pretask.cache import cached, damage, fingerprint, key_of, locked, mapped, write_rows
-from pretask.pruning import bound, entries, prune
+from pretask.cache import cached, find_damage, fingerprint, key_of, lock_entry, map_file, write_rows
+from pretask.pruning import list_entries, prune, read_limit
 
 FACTS = {"part": "train", "size": 8}
 ROWS = np.arange(4096, dtype=np.int64).reshape(64, 64)
@@ -97,17 +97,17 @@ def test_a_file_larger_than_memory_can_be_mapped(tmp_path: Path) -> None:
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": (rows, 1024)})
     os.truncate(path, path.stat().st_size + rows * 1024)  # a hole: takes no disk
-    assert mapped(path)[-1].sum() == 0
+    assert map_file(path)[-1].sum() == 0
 
 
 def test_an_array_without_rows_reads_back(tmp_path: Path) -> None:
     write_rows(tmp_path / "none.npy", (0, 3), "float32", [])
-    assert mapped(tmp_path / "none.npy").shape == (0, 3)
+    assert map_file(tmp_path / "none.npy").shape == (0, 3)
 
 
 def test_rows_that_numpy_wrote_are_mapped_as_they_are(tmp_path: Path) -> None:
     np.save(tmp_path / "plain.npy", np.asfortranarray(ROWS))
-    assert np.array_equal(mapped(tmp_path / "plain.npy"), ROWS)
+    assert np.array_equal(map_file(tmp_path / "plain.npy"), ROWS)
 
 
 @pytest.mark.parametrize("pieces", [[ROWS[:3]], [ROWS, ROWS], [ROWS[:, :5]], [ROWS.astype(np.int32)]])
@@ -239,14 +239,14 @@ def three(root: Path) -> list[Path]:
 
 def test_what_was_not_used_for_longest_goes_until_the_rest_is_below_the_bound(tmp_path: Path) -> None:
     places = three(tmp_path)
-    assert [each.place for each in entries(tmp_path)] == [places[1], places[2], places[0]]
-    size = entries(tmp_path)[0].size
+    assert [each.place for each in list_entries(tmp_path)] == [places[1], places[2], places[0]]
+    size = list_entries(tmp_path)[0].size
     assert size == sum(file.stat().st_size for file in places[0].iterdir()) > ROWS.nbytes
     assert prune(tmp_path, 3 * size) == []
     assert [each.place for each in prune(tmp_path, 3 * size - 1)] == [places[1]]
     cached("test", {"number": 2}, never, folder=tmp_path)  # and so it is the newest
     assert [each.place for each in prune(tmp_path, size)] == [places[0]]
-    assert damage(places[2]) == ""
+    assert find_damage(places[2]) == ""
     assert [each.name for each in (tmp_path / "test").iterdir() if not each.name.endswith(".lock")] == [places[2].name]
 
 
@@ -258,7 +258,7 @@ def test_an_entry_that_another_process_makes_is_never_pruned(tmp_path: Path) -> 
     assert unfinished(tmp_path)
     out, _ = writer.communicate(timeout=60)
     assert f"sum {ROWS.sum()}" in out
-    with locked(entry_of(tmp_path)):  # as who makes it again
+    with lock_entry(entry_of(tmp_path)):  # as who makes it again
         assert prune(tmp_path, 0) == []
     assert [each.place for each in prune(tmp_path, 0)] == [entry_of(tmp_path)]
 
@@ -291,35 +291,35 @@ def test_where_a_bound_is_set_a_new_entry_makes_room_for_itself_and_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     places = three(tmp_path)
-    size = entries(tmp_path)[0].size
+    size = list_entries(tmp_path)[0].size
     monkeypatch.setenv("PRETASK_CACHE_GB", str(2.5 * size / 1e9))
     cached("test", FACTS, make_rows, folder=tmp_path)
-    assert {each.place for each in entries(tmp_path)} == {places[0], entry_of(tmp_path)}
+    assert {each.place for each in list_entries(tmp_path)} == {places[0], entry_of(tmp_path)}
     monkeypatch.setenv("PRETASK_CACHE_GB", "0")
     cached("test", FACTS, never, folder=tmp_path)  # nothing is written, and nothing pruned
-    assert len(entries(tmp_path)) == 2
+    assert len(list_entries(tmp_path)) == 2
     cached("test", FACTS | {"size": 9}, make_rows, folder=tmp_path)
-    assert [each.place.name for each in entries(tmp_path)] == [key_of(FACTS | {"size": 9})]
+    assert [each.place.name for each in list_entries(tmp_path)] == [key_of(FACTS | {"size": 9})]
 
 
 @pytest.mark.parametrize("told", ["much", "-1", "nan", "inf"])
 def test_a_bound_that_is_no_number_is_refused(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PRETASK_CACHE_GB", told)
     with pytest.raises(PretaskError, match="PRETASK_CACHE_GB needs a number of GB from 0; got"):
-        bound()
+        read_limit()
 
 
 def test_damage_names_what_was_changed_in_files_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "CHECKED", 0)  # no file is hashed when it is opened
     cached("test", FACTS, make_rows, folder=tmp_path)
     entry = entry_of(tmp_path)
-    assert damage(entry) == ""
+    assert find_damage(entry) == ""
     content = (entry / "rows.npy").read_bytes()
     (entry / "rows.npy").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    assert damage(entry) == "rows.npy changed"
+    assert find_damage(entry) == "rows.npy changed"
     (entry / "rows.npy").unlink()
-    assert "FileNotFoundError" in damage(entry)
+    assert "FileNotFoundError" in find_damage(entry)
     cached("test", {"number": 1}, make_rows, folder=tmp_path)
     entry.rename(tmp_path / "away")
     (tmp_path / "test" / key_of({"number": 1})).rename(entry)
-    assert damage(entry) == "it has the name of another entry"
+    assert find_damage(entry) == "it has the name of another entry"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from pretask import Draws, Features, FeatureSpec, Incompatible, InputSpec, Loss, Model, Objective, SplitFn, Targets
-from pretask.composition import check, compose, features_by_trial, fit_parts
+from pretask.composition import check, compose, fit_parts, try_features
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -65,7 +65,7 @@ def test_an_objective_meets_its_model_once() -> None:
 def test_a_trial_tells_the_features_and_changes_nothing() -> None:
     model = Flat(InputSpec("image", (1, 8, 8)), InputSpec("image", (1, 8, 8)))
     spec = InputSpec("image", (1, 8, 8), views=3)
-    assert features_by_trial(model, spec) == FeatureSpec(6, (), 3)
+    assert try_features(model, spec) == FeatureSpec(6, (), 3)
     assert model.training
 
 

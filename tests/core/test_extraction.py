@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 from pretask import Budget, PretaskError, Task, Vocabulary, extraction
-from pretask.cache import mapped
-from pretask.extraction import extract, fingerprint_of, layer_batches, write_layers
+from pretask.cache import map_file
+from pretask.extraction import extract, fingerprint_of, iterate_layers, write_layers
 from pretask.hashing import weights_key
 from pretask.pooling import pool
 
@@ -190,13 +190,13 @@ def test_features_go_to_their_files_batch_by_batch(tmp_path: Path) -> None:
     data = Planted()("train")
 
     def batches() -> Iterator[dict[str, torch.Tensor]]:
-        layers = layer_batches(task(), data, Budget(batch=200), lambda layer, *_: {".mean": pool(layer)["mean"]})
+        layers = iterate_layers(task(), data, Budget(batch=200), lambda layer, *_: {".mean": pool(layer)["mean"]})
         for number, batch in enumerate(layers):
             written = sum(path.stat().st_size for path in tmp_path.iterdir())
             assert written >= number * 200 * 16 * 4 - 2 * 8192  # but for what Python's file buffers hold
             yield dict(batch)
 
     write_layers(tmp_path, batches(), len(data))
-    assert np.array_equal(mapped(tmp_path / "layer2.mean.npy"), data.data.view(-1, 16).numpy())
+    assert np.array_equal(map_file(tmp_path / "layer2.mean.npy"), data.data.view(-1, 16).numpy())
     with pytest.raises(ValueError, match="601 rows expected, 600 came"):
         write_layers(tmp_path, batches(), len(data) + 1)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from pretask import Draws, Features, Inputs, Vocabulary, pooling
-from pretask.pooling import POOLINGS, content_of, pool, widest_sights
+from pretask.pooling import POOLINGS, find_content, find_widest_sights, pool
 
 ROLES = ("pad", "mask", "start", "end", "separator", "class", "unknown")
 WORDS = Vocabulary(20, tuple((role, number) for number, role in enumerate(ROLES)))
@@ -41,7 +41,7 @@ def test_every_pooling_is_that_of_a_loop_over_views_and_content() -> None:
 @pytest.mark.parametrize("role", ["pad", "start", "end", "separator", "class"])
 def test_a_token_that_is_no_content_is_never_pooled(role: str) -> None:
     tokens = torch.tensor([[[9, 8, WORDS.id(role), 11, WORDS.id(role)]]])
-    content = content_of(Inputs(tokens), WORDS)
+    content = find_content(Inputs(tokens), WORDS)
     stream = noise("stream", 1, 5, WIDTH, batch=1)
     loud = stream.where((tokens != WORDS.id(role))[..., None], 1e6)
     quiet, other = (pool(Features({"past": each}, {"past": each[:, :, -1]}, (5,)), content) for each in (stream, loud))
@@ -53,7 +53,7 @@ def test_a_token_that_is_no_content_is_never_pooled(role: str) -> None:
 @pytest.mark.parametrize("role", ["mask", "unknown"])
 def test_a_token_that_stands_for_a_word_counts(role: str) -> None:
     tokens = torch.tensor([[[9, WORDS.id(role), 3]]])
-    content = content_of(Inputs(tokens, present=torch.tensor([[[True, True, True]]])), WORDS)
+    content = find_content(Inputs(tokens, present=torch.tensor([[[True, True, True]]])), WORDS)
     assert content is not None
     assert content.tolist() == [[[True, True, False]]]
 
@@ -61,7 +61,7 @@ def test_a_token_that_stands_for_a_word_counts(role: str) -> None:
 def test_padding_of_whatever_has_no_vocabulary_is_not_pooled() -> None:
     present = torch.tensor([True, True, True, False, False, False, False]).expand(3, 2, -1)
     made = features(present=present)
-    for content in (None, content_of(Inputs(noise("frames", 2, LINE, 4), present), None)):
+    for content in (None, find_content(Inputs(noise("frames", 2, LINE, 4), present), None)):
         assert torch.equal(pool(made, content)["last"], made.streams["all"][:, :, 2].flatten(1))
 
 
@@ -89,7 +89,7 @@ def test_features_are_of_what_saw_most_and_a_stream_that_reads_backwards_ends_at
     assert torch.equal(pool(two)["mean"], torch.cat([past, future], -1).mean(2).flatten(1))
     three = replace(two, streams={**two.streams, "all": everything})
     assert torch.equal(pool(three)["last"], everything[:, 0, -1])
-    assert widest_sights(["present", "future"]) == ("future",)
+    assert find_widest_sights(["present", "future"]) == ("future",)
 
 
 def test_what_is_wide_already_is_not_put_beside_its_largest_values(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from pretask import Batch, Draws, PretaskError, Recipe, Unknown
-from pretask.augment import augmented
+from pretask.augment import augment_batch
 from torch import nn
 
 
@@ -45,7 +45,7 @@ def test_budgets_below_one_are_refused(field: str) -> None:
 def test_half_of_all_images_are_mirrored_and_the_others_untouched() -> None:
     data = torch.arange(12, dtype=torch.uint8).view(1, 1, 3, 4).expand(1000, -1, -1, -1)
     batch = Batch(data)
-    result = augmented(batch, ("flip",), Draws(batch.index)).data
+    result = augment_batch(batch, ("flip",), Draws(batch.index)).data
     mirrored = (result == data.flip(-1)).flatten(1).all(1)
     assert torch.equal((result == data).flatten(1).all(1), ~mirrored)
     assert int(mirrored.sum()) == pytest.approx(500, abs=55)  # 3.5 standard deviations
@@ -54,4 +54,4 @@ def test_half_of_all_images_are_mirrored_and_the_others_untouched() -> None:
 def test_unknown_augmentations_are_answered_with_the_known_ones() -> None:
     batch = Batch(torch.zeros(1, 1, 2, 2))
     with pytest.raises(Unknown, match="There are: flip"):
-        augmented(batch, ("flop",), Draws(batch.index))
+        augment_batch(batch, ("flop",), Draws(batch.index))

@@ -6,7 +6,7 @@ from itertools import permutations
 import pytest
 import torch
 from pretask import Batch, Draws, Inputs, Labels, Observed, PretaskError, Samples
-from pretask.samples import others
+from pretask.samples import draw_others
 from scipy import stats  # type: ignore[import-untyped]
 
 CPU = torch.device("cpu")
@@ -67,7 +67,7 @@ def test_a_batch_without_numbers_is_counted_from_zero() -> None:
 
 def test_partners_are_other_samples_each_equally_often() -> None:
     index = torch.arange(10).repeat_interleave(500)
-    drawn = others(index, 10, 4, seed=3, epoch=torch.arange(5000))
+    drawn = draw_others(index, 10, 4, seed=3, epoch=torch.arange(5000))
     assert bool((drawn != index[:, None]).all())
     # By distance around the ring: 1 … 9. A partner twice as likely as another moves chi-square by 1,500.
     distance = ((drawn - index[:, None]) % 10).flatten().bincount(minlength=10)[1:]
@@ -77,16 +77,16 @@ def test_partners_are_other_samples_each_equally_often() -> None:
 
 
 def test_a_sample_has_the_same_partners_in_any_batch_and_others_in_another_epoch() -> None:
-    whole = others(torch.arange(50), 50, 3, seed=2, epoch=5)
+    whole = draw_others(torch.arange(50), 50, 3, seed=2, epoch=5)
     for order in permutations([4, 17, 33]):
         index = torch.tensor(order)
-        assert torch.equal(others(index, 50, 3, seed=2, epoch=5), whole[index])
-    assert not torch.equal(others(torch.arange(50), 50, 3, seed=2, epoch=6), whole)
-    assert not torch.equal(others(torch.arange(50), 50, 3, seed=3, epoch=5), whole)
+        assert torch.equal(draw_others(index, 50, 3, seed=2, epoch=5), whole[index])
+    assert not torch.equal(draw_others(torch.arange(50), 50, 3, seed=2, epoch=6), whole)
+    assert not torch.equal(draw_others(torch.arange(50), 50, 3, seed=3, epoch=5), whole)
 
 
 def test_of_two_samples_each_is_the_others_partner() -> None:
-    assert others(torch.arange(2), 2, 3).tolist() == [[1, 1, 1], [0, 0, 0]]
+    assert draw_others(torch.arange(2), 2, 3).tolist() == [[1, 1, 1], [0, 0, 0]]
 
 
 def test_a_sample_alone_has_no_partner() -> None:
@@ -98,7 +98,7 @@ def test_a_sample_alone_has_no_partner() -> None:
 def test_partners_come_with_their_data() -> None:
     batch = next(numbered().batches(10, CPU, partners=2))
     assert batch.partners is not None
-    assert torch.equal(batch.partners.flatten(1), others(torch.arange(10), 10, 2).to(torch.uint8))
+    assert torch.equal(batch.partners.flatten(1), draw_others(torch.arange(10), 10, 2).to(torch.uint8))
 
 
 def test_moving_a_batch_moves_all_of_it() -> None:

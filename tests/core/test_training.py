@@ -10,7 +10,7 @@ import torch
 from pretask import PretaskError, Recipe, Task
 from pretask.order import epoch_order, positions
 from pretask.pretext_score import held_out_loss
-from pretask.training import share, train, use_channels_last
+from pretask.training import divide_evenly, train, use_channels_last
 from processes import run_python, run_ranks, start_python, wait_until
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -166,7 +166,7 @@ def test_epochs_have_orders_of_their_own() -> None:
 
 def test_batches_that_do_not_divide_are_refused() -> None:
     with pytest.raises(PretaskError, match="multiple of 6"):
-        share(10, 2, 3)
+        divide_evenly(10, 2, 3)
 
 
 def test_the_held_out_loss_is_the_mean_over_samples_and_changes_nothing() -> None:

@@ -2,14 +2,14 @@
 
 from importlib import import_module
 
-from pretask_registry import Registry, implementation
+from pretask_registry import Registry, import_implementation
 
 
 def test_components_are_declared_again_after_all_their_modules_were_imported() -> None:
     first = Registry.load()
     for registered in first.components():
         if registered.component.implementation and registered.kind != "suite":
-            implementation(registered)
+            import_implementation(registered)
             import_module(registered.component.implementation.partition(":")[0])
     again = Registry.load()
     assert [each.id for each in again.components()] == [each.id for each in first.components()]

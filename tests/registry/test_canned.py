@@ -3,14 +3,14 @@
 import pytest
 import torch
 from pretask import Unknown
-from pretask_registry.canned import CLASSES, OBSERVED, canned, canned_samples
+from pretask_registry.canned import CLASSES, OBSERVED, make_canned_samples, observe_canned
 
 MODALITIES = tuple(OBSERVED)
 
 
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_samples_are_what_was_announced(modality: str) -> None:
-    samples, observed = canned_samples(modality, 6), canned(modality, 6)
+    samples, observed = make_canned_samples(modality, 6), observe_canned(modality, 6)
     assert samples.observed == observed
     assert samples.data.shape == (6, *observed.shape)
     assert samples.data.dtype == getattr(torch, observed.dtype)
@@ -18,10 +18,10 @@ def test_samples_are_what_was_announced(modality: str) -> None:
 
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_a_sample_is_the_same_however_many_are_asked_for(modality: str) -> None:
-    few, many = canned_samples(modality, 3), canned_samples(modality, 8)
+    few, many = make_canned_samples(modality, 3), make_canned_samples(modality, 8)
     assert torch.equal(few.data, many.data[:3])
     assert torch.equal(few.labels["class"].value, many.labels["class"].value[:3])
-    assert few.fingerprint == canned_samples(modality, 3).fingerprint != many.fingerprint
+    assert few.fingerprint == make_canned_samples(modality, 3).fingerprint != many.fingerprint
 
 
 def crop_means(images: torch.Tensor) -> torch.Tensor:
@@ -42,7 +42,7 @@ def guess(modality: str, data: torch.Tensor) -> torch.Tensor:
 
 @pytest.mark.parametrize("modality", MODALITIES)
 def test_every_sample_shows_its_class(modality: str) -> None:
-    samples = canned_samples(modality, 64)
+    samples = make_canned_samples(modality, 64)
     label = samples.labels["class"].value
     assert set(label.tolist()) == set(range(CLASSES))
     right = (guess(modality, samples.data) == label).float().mean()
@@ -50,15 +50,15 @@ def test_every_sample_shows_its_class(modality: str) -> None:
 
 
 def test_clips_grow_brighter() -> None:
-    brightness = canned_samples("video", 16).data.float().mean((0, 2, 3, 4))
+    brightness = make_canned_samples("video", 16).data.float().mean((0, 2, 3, 4))
     assert bool((brightness.diff() > 0).all())
 
 
 def test_tokens_are_ordinary_ones() -> None:
-    tokens = canned_samples("text", 64).data
+    tokens = make_canned_samples("text", 64).data
     assert (int(tokens.min()), int(tokens.max())) == (7, 63)
 
 
 def test_a_modality_that_has_none_is_told() -> None:
     with pytest.raises(Unknown, match=r"No canned data for the modality 'smell'. There is some for image, video"):
-        canned("smell")
+        observe_canned("smell")

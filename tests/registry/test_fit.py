@@ -24,8 +24,8 @@ from pretask import (
     objective,
     split,
 )
-from pretask_registry import Plugin, Registry, closest, exact_fit, matrix, static_fit, why
-from pretask_registry.canned import canned
+from pretask_registry import Plugin, Registry, build_matrix, exact_fit, explain_misfit, find_closest, static_fit
+from pretask_registry.canned import observe_canned
 from torch import Tensor
 
 LECTURE = """
@@ -131,31 +131,31 @@ def test_parts_that_fit_in_different_modalities_only_do_not_fit(registry: Regist
 
 def test_the_nearest_substitution_changes_one_part_and_fits(registry: Registry) -> None:
     parts = three(registry, "causal-lm cross-entropy bert")
-    found = closest(registry, **parts)
+    found = find_closest(registry, **parts)
     assert [(part, each.name) for part, each in found] == [("split", "mask-tokens"), ("model", "gpt2")]
     assert all(static_fit(**{**parts, part: each}) is None for part, each in found)
 
 
 def test_why_names_the_reason_and_what_to_type_instead(registry: Registry) -> None:
-    assert why(registry, **three(registry, "causal-lm cross-entropy bert")) == (
+    assert explain_misfit(registry, **three(registry, "causal-lm cross-entropy bert")) == (
         "causal-lm + bert do not fit: a target may see at most 'past', the model offers only 'all'. "
         "Closest that fit: --split mask-tokens | --model gpt2"
     )
 
 
 def test_why_says_so_where_no_single_change_helps(registry: Registry) -> None:
-    reason = why(registry, **three(registry, "causal-lm pointer convnet"))
+    reason = explain_misfit(registry, **three(registry, "causal-lm pointer convnet"))
     assert reason is not None
     assert reason.endswith("No change of one part alone makes them fit.")
 
 
 def test_why_has_nothing_to_say_where_the_parts_fit(registry: Registry) -> None:
-    assert why(registry, **three(registry, "causal-lm cross-entropy gpt2")) is None
+    assert explain_misfit(registry, **three(registry, "causal-lm cross-entropy gpt2")) is None
 
 
 def test_a_part_is_never_its_own_substitute(registry: Registry) -> None:
     parts = three(registry, "causal-lm cross-entropy gpt2")
-    found = closest(registry, **parts)
+    found = find_closest(registry, **parts)
     assert {part for part, _ in found} == {"split", "objective", "model"}
     assert all(each.id != parts[part].id for part, each in found)
 
@@ -166,16 +166,16 @@ def test_a_newer_version_of_a_part_may_be_the_substitute(shelf: Any) -> None:
     shelf.offer("acme", f"{net}\n{net.replace('all', 'past')[:-1]}, version=2)")
     registry = shelf.load()
     parts = three(registry, "causal-lm cross-entropy net@1")
-    assert ("model", "acme/net@2") in [(part, each.id) for part, each in closest(registry, **parts)]
+    assert ("model", "acme/net@2") in [(part, each.id) for part, each in find_closest(registry, **parts)]
 
 
 def test_substitutions_fit_the_data_too(registry: Registry) -> None:
-    found = closest(registry, **three(registry, "mask-tokens cross-entropy convnet"), data_modality="image")
+    found = find_closest(registry, **three(registry, "mask-tokens cross-entropy convnet"), data_modality="image")
     assert [(part, each.name) for part, each in found] == [("split", "patches")]
 
 
 def test_the_matrix_agrees_with_static_fit_on_every_row(registry: Registry) -> None:
-    rows = list(matrix(registry))
+    rows = list(build_matrix(registry))
     assert len(rows) == sum(len(each.component.traits["modality"]) for each in registry.components("split")) * 4 * 6
     for row in rows:
         assert row.fits == (static_fit(row.split, row.objective, row.model, row.modality) is None)
@@ -183,10 +183,10 @@ def test_the_matrix_agrees_with_static_fit_on_every_row(registry: Registry) -> N
 
 
 def test_the_matrix_can_be_narrowed_and_left_without_misfits(registry: Registry) -> None:
-    rows = list(matrix(registry, split="whole", model="lecture/convnet", fitting=True))
+    rows = list(build_matrix(registry, split="whole", model="lecture/convnet", fitting=True))
     assert [(row.modality, row.objective.name) for row in rows] == [("image", "elbo")]
-    every = list(matrix(registry))
-    assert list(matrix(registry, fitting=True)) == [row for row in every if row.fits]
+    every = list(build_matrix(registry))
+    assert list(build_matrix(registry, fitting=True)) == [row for row in every if row.fits]
 
 
 class Counting(Mapping[str, Any]):
@@ -220,7 +220,7 @@ def test_sixty_of_each_are_filtered_by_looking_at_pairs_and_never_at_triples() -
     counted = tuple(replace(each, traits=Counting(each.traits)) for each in declared)
     registry = Registry((Plugin("many", "m", "pretask-many", "1", components=counted),), PluginManager("pretask"))
     Counting.looks = 0
-    fitting = list(matrix(registry, fitting=True))
+    fitting = list(build_matrix(registry, fitting=True))
     expected = sum(
         kind == scored and (stream == sees or sees == "all" or stream == "present")
         for (sees, kind), scored, stream in product(zip(sights * 15, kinds * 20, strict=True), kinds * 20, sights * 15)
@@ -282,8 +282,11 @@ class WideScore(Score):
 
 
 def test_exact_fit_hands_specs_along_on_the_meta_device() -> None:
-    assert exact_fit(Halves(), Score, Eye, canned("image")) is None
+    assert exact_fit(Halves(), Score, Eye, observe_canned("image")) is None
 
 
 def test_exact_fit_returns_what_the_part_complains_of() -> None:
-    assert exact_fit(Halves(), WideScore, Eye, canned("image")) == "halves needs 64 features; got 32. Widen the model."
+    assert (
+        exact_fit(Halves(), WideScore, Eye, observe_canned("image"))
+        == "halves needs 64 features; got 32. Widen the model."
+    )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from clean_room import install
 from pretask import Incompatible, Observed, PretaskError, Unknown
-from pretask_registry import Plugin, Registry, build, implementation, resolved_options
+from pretask_registry import Plugin, Registry, build, import_implementation, resolve_options
 from pretask_registry.scaffold import promote
 
 HEAD = """
@@ -96,7 +96,7 @@ def test_without_the_file_nothing_of_it_is_there(load: Load) -> None:
 
 def test_a_changed_file_is_another_component_in_records_though_its_id_is_the_same(load: Load) -> None:
     first, second = (load(f"{LISTED}\nNUMBER = {number}\n").find("split", "local/rotation") for number in (1, 2))
-    one, two = resolved_options(first), resolved_options(second)
+    one, two = resolve_options(first), resolve_options(second)
     assert first.id == second.id
     assert {name for name in one if one[name] != two[name]} == {"plugin_file"}
     assert build(first, one).turns == 4
@@ -107,7 +107,7 @@ def test_a_changed_file_is_another_component_in_records_though_its_id_is_the_sam
 def test_an_edited_file_is_run_anew_in_the_same_process(load: Load) -> None:
     load(LISTED)
     again = load(LISTED.replace("Rotation", "Other") + "\n", head=HEAD.replace("Rotation", "Other"))
-    assert implementation(again.find("split", "local/rotation")).__name__ == "Other"
+    assert import_implementation(again.find("split", "local/rotation")).__name__ == "Other"
 
 
 @pytest.mark.parametrize(

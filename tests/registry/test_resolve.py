@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pretask import PretaskError, Unknown
-from pretask_registry import Registered, build, implementation, options_of, read_options, resolved_options, settle
+from pretask_registry import (
+    Registered,
+    build,
+    import_implementation,
+    read_component_options,
+    read_options,
+    resolve_options,
+    settle,
+)
 from pretask_registry.options import coerce, describe
 
 CUT = """
@@ -90,12 +98,12 @@ def refusal(registered: Registered, options: dict[str, Any]) -> str:
 def test_nothing_is_imported_until_it_is_used(find: Any) -> None:
     cut = find("split", "cut")
     assert "acme_impl" not in sys.modules
-    assert implementation(cut) is sys.modules["acme_impl"].Cut
+    assert import_implementation(cut) is sys.modules["acme_impl"].Cut
 
 
 def test_a_missing_attribute_of_an_implementation_is_a_plugin_problem(find: Any) -> None:
     with pytest.raises(PretaskError, match="acme/gone@1 needs its implementation acme_impl:Gone") as caught:
-        implementation(find("split", "gone"))
+        import_implementation(find("split", "gone"))
     assert caught.value.exit_code == 3
     assert caught.value.got == "AttributeError: module 'acme_impl' has no attribute 'Gone'"
 
@@ -111,23 +119,23 @@ def test_an_implementation_that_cannot_be_imported_is_a_plugin_problem_and_print
 
 def test_a_task_has_no_implementation(find: Any) -> None:
     with pytest.raises(Unknown, match="acme/all@1 is a task"):
-        implementation(find("task", "all"))
+        import_implementation(find("task", "all"))
 
 
 def test_options_are_the_fields_of_a_dataclass_with_defaults_and_types(find: Any) -> None:
-    options = options_of(find("split", "cut"))
+    options = read_component_options(find("split", "cut"))
     assert list(options) == ["patch", "share", "colour", "widths", "names", "flip", "limit", "root"]
     assert options["widths"] == ((16, 32), tuple[int, ...])
 
 
 def test_options_of_a_model_are_what_comes_after_the_star(find: Any) -> None:
-    assert options_of(find("model", "net")) == {"width": (8, int)}
-    assert options_of(find("model", "sloppy")) == {"width": (8, int)}
+    assert read_component_options(find("model", "net")) == {"width": (8, int)}
+    assert read_component_options(find("model", "sloppy")) == {"width": (8, int)}
 
 
 @pytest.mark.parametrize("name", ["score", "sloppy-score"])
 def test_options_of_an_evaluator_that_is_a_function_are_what_comes_after_the_star(find: Any, name: str) -> None:
-    assert options_of(find("evaluator", name)) == {"neighbours": (20, int)}
+    assert read_component_options(find("evaluator", name)) == {"neighbours": (20, int)}
 
 
 def test_a_model_is_built_as_what_takes_the_specs(find: Any) -> None:
@@ -189,7 +197,7 @@ def test_an_option_without_default_must_be_set(find: Any) -> None:
 
 def test_resolved_options_hold_every_default_and_survive_json(find: Any) -> None:
     cut = find("split", "cut")
-    resolved = resolved_options(cut, {"root": "/photos", "widths": "1,2"})
+    resolved = resolve_options(cut, {"root": "/photos", "widths": "1,2"})
     assert resolved == {
         "patch": 96,
         "share": 0.5,
@@ -200,12 +208,12 @@ def test_resolved_options_hold_every_default_and_survive_json(find: Any) -> None
         "limit": None,
         "root": "/photos",
     }
-    assert resolved_options(cut, json.loads(json.dumps(resolved))) == resolved
+    assert resolve_options(cut, json.loads(json.dumps(resolved))) == resolved
 
 
 def test_a_default_that_json_cannot_hold_is_a_plugin_problem(find: Any) -> None:
     with pytest.raises(PretaskError, match=r"split.table is none; got frozenset. Let pretask-acme") as caught:
-        resolved_options(find("split", "strange"))
+        resolve_options(find("split", "strange"))
     assert caught.value.exit_code == 3
 
 

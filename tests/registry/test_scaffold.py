@@ -16,8 +16,8 @@ from pretask import Draws, PretaskError, Recipe, Unknown
 from pretask.composition import compose
 from pretask.training import train
 from pretask_bench.runs.plan import make_plan, parse_setting
-from pretask_registry import Registry, build, options_of
-from pretask_registry.canned import canned_samples
+from pretask_registry import Registry, build, read_component_options
+from pretask_registry.canned import make_canned_samples
 from pretask_registry.conformance import run
 from pretask_registry.scaffold import KINDS, MODALITIES, Written, new_package
 
@@ -68,7 +68,7 @@ def test_every_implementation_can_be_imported_and_shows_its_options(
 ) -> None:
     mine = [each for each in registry.components() if each.namespace in written and each.kind != "task"]
     assert len(mine) == len(written)
-    assert all(options_of(each) for each in mine)
+    assert all(read_component_options(each) for each in mine)
 
 
 def test_what_is_written_passes_a_linter_and_is_formatted(written: dict[str, Written]) -> None:
@@ -122,7 +122,7 @@ def test_a_new_model_and_a_new_objective_learn_canned_data(kind: str, registry: 
     if kind == "objective":
         names = {"split": "relative-position", "objective": name_of("objective", "image"), "model": "convnet"}
     split, objective, model = (registry.find(part, names[part]) for part in ("split", "objective", "model"))
-    samples = canned_samples("image", 64)
+    samples = make_canned_samples("image", 64)
     made = {each.kind: build(each, each.component.small) for each in (split, objective, model)}
     recipe = Recipe(batch=32, samples=32 * 60, lr=3e-3, channels_last=False)
     task = compose(samples.observed, made["split"], made["model"], made["objective"], recipe)

@@ -15,7 +15,7 @@ from pretask_bench.cli.main import json_option
 from pretask_bench.results.tables import show_json, show_rows
 
 if TYPE_CHECKING:
-    from pretask.pruning import Kept
+    from pretask.pruning import CacheEntry
 
 SHORT = 72  # characters of an entry's facts
 UNSEEN = dict.fromkeys((*range(32), 127), " ")  # a line break or a tab in a path would break the table
@@ -31,10 +31,10 @@ def command() -> None:
 def ls(as_json: bool) -> None:
     """List what is kept, the one that was not used for longest first."""
     from pretask.cache import cache_folder
-    from pretask.pruning import entries
+    from pretask.pruning import list_entries
 
     root = cache_folder()
-    rows = [described(each) for each in entries(root)]
+    rows = [described(each) for each in list_entries(root)]
     if as_json:
         show_json({"folder": str(root), "bytes": sum(row["bytes"] for row in rows), "entries": rows})
         return
@@ -54,10 +54,10 @@ def prune(gb: float | None, as_json: bool) -> None:
     What another process is making stays; what is being read can be read on.
     """
     from pretask.cache import cache_folder
-    from pretask.pruning import bound, bytes_of
     from pretask.pruning import prune as remove
+    from pretask.pruning import read_limit, to_bytes
 
-    most = bound() if gb is None else bytes_of(gb)
+    most = read_limit() if gb is None else to_bytes(gb)
     if most is None:
         raise Unknown("No bound was given. Say --gb N, or set PRETASK_CACHE_GB.")
     removed = remove(cache_folder(), most)
@@ -72,11 +72,11 @@ def prune(gb: float | None, as_json: bool) -> None:
 @json_option
 def verify(as_json: bool) -> None:
     """Hold every byte against its checksum and name what is damaged; exit code 1 where anything is."""
-    from pretask.cache import cache_folder, damage
-    from pretask.pruning import entries
+    from pretask.cache import cache_folder, find_damage
+    from pretask.pruning import list_entries
 
-    known = entries(cache_folder())
-    found = {str(each.place): wrong for each in known if (wrong := damage(each.place)) and each.place.exists()}
+    known = list_entries(cache_folder())
+    found = {str(each.place): wrong for each in known if (wrong := find_damage(each.place)) and each.place.exists()}
     if as_json:
         show_json(found)
     else:
@@ -87,7 +87,7 @@ def verify(as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def described(entry: "Kept") -> dict[str, Any]:
+def described(entry: "CacheEntry") -> dict[str, Any]:
     """What is told of an entry."""
     return {
         "group": entry.place.parent.name,

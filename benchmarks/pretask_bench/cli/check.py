@@ -37,8 +37,8 @@ def command(
         outcomes.append(each)
         if not as_json and (each.state != "passed" or each.number):
             click.echo(conformance.format_outcome(each))
-    click.echo(conformance.as_json(outcomes) if as_json else conformance.count(outcomes))
+    click.echo(conformance.as_json(outcomes) if as_json else conformance.format_count(outcomes))
     if junit is not None:
         junit.write_text(conformance.as_junit(outcomes), encoding="utf-8")
-    if not conformance.succeeded(outcomes, require_all):
+    if not conformance.has_succeeded(outcomes, require_all):
         raise SystemExit(1)

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pretask import Incompatible, PretaskError, Unknown
-from pretask_registry import Registered, Registry, Row, build, exact_fit, matrix, why
-from pretask_registry.canned import canned
-from pretask_registry.fit import Block, blocks
+from pretask_registry import Registered, Registry, Row, build, build_matrix, exact_fit, explain_misfit
+from pretask_registry.canned import observe_canned
+from pretask_registry.fit import Block, iterate_blocks
 
 from pretask_bench.results.tables import show_json
 
@@ -26,7 +26,7 @@ def fitting_rows(
         model: Only this one.
         exact: Whether what may fit by what it declares is tried on tiny data; that imports torch and the parts.
     """
-    return [described(row, exact) for row in matrix(registry, split, objective, model)]
+    return [described(row, exact) for row in build_matrix(registry, split, objective, model)]
 
 
 def described(row: Row, exact: bool = True) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Table:
 def tables(registry: Registry) -> list[Table]:
     """One table for every modality, in alphabetical order."""
     found: dict[str, list[Block]] = {}
-    for block in blocks(registry):
+    for block in iterate_blocks(registry):
         found.setdefault(block.modality, []).append(block)
     return [table_of(modality, found[modality], registry) for modality in sorted(found)]
 
@@ -93,7 +93,7 @@ def exact_reason(modality: str, split: Registered, objective: Registered, model:
     """Why three parts do not fit a canned observation of the modality, at the small size that each declares."""
     try:
         parts = {part.kind: build(part, part.component.small) for part in (split, objective, model)}
-        return exact_fit(parts["split"], parts["objective"], parts["model"], canned(modality))
+        return exact_fit(parts["split"], parts["objective"], parts["model"], observe_canned(modality))
     except PretaskError as error:
         return str(error)
 
@@ -104,7 +104,7 @@ def explain(registry: Registry, split: str | None, objective: str | None, model:
         raise Unknown("--why needs --split, --objective and --model.")
     parts = registry.find("split", split), registry.find("objective", objective), registry.find("model", model)
     modalities = sorted(parts[0].component.traits["modality"])
-    reasons = {each: why(registry, *parts, each) or exact_reason(each, *parts) for each in modalities}
+    reasons = {each: explain_misfit(registry, *parts, each) or exact_reason(each, *parts) for each in modalities}
     if as_json:
         show_json({"fits": None in reasons.values(), "reasons": reasons})
     elif None in reasons.values():

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import click
 from pretask import PretaskError, Unknown
 from pretask.declare import KINDS
-from pretask_registry import Registered, Registry, options_of
+from pretask_registry import Registered, Registry, read_component_options
 from pretask_registry.options import REQUIRED
 
 from pretask_bench.results.tables import show_json, show_rows
@@ -199,7 +199,7 @@ def details(registered: Registered) -> dict[str, Any]:
     """The options of a component; this imports what implements it."""
     if registered.kind in ("task", "suite"):
         return {}
-    return {"options": {name: shown(option.default) for name, option in options_of(registered).items()}}
+    return {"options": {name: shown(option.default) for name, option in read_component_options(registered).items()}}
 
 
 def plain_traits(value: Any) -> Any:

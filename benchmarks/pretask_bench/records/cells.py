@@ -12,7 +12,7 @@ from typing import Any
 
 from pretask.errors import PretaskError
 from pretask.recipe import Recipe
-from pretask_registry import Registered, Registry, read_options, resolved_options, settle
+from pretask_registry import Registered, Registry, read_options, resolve_options, settle
 
 from pretask_bench.records.canonical import canonical_bytes, plain
 from pretask_bench.records.record import Cell, Part, Record
@@ -110,7 +110,7 @@ def settle_part(registry: Registry | None, kind: str, part: Part) -> Settled:
 def settle_installed(registered: Registered, part: Part, places: list[str]) -> Settled:
     """Settle the options of a part that is installed here; of a place a record holds only the name."""
     try:
-        settled = {**plain(resolved_options(registered, part.options)), **own(part.options, places)}
+        settled = {**plain(resolve_options(registered, part.options)), **own(part.options, places)}
     except PretaskError as error:
         return Settled(part.options, fault=shortened(error))
     return Settled(settled, fault=other_form(registered.id, part.options, settled))

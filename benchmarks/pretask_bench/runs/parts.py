@@ -9,7 +9,7 @@ import torch
 from pretask import Data, Fittable, Remembered, Samples, SplitFn, Task
 from pretask.composition import compose
 from pretask.extraction import fingerprint_of
-from pretask_registry import build, resolved_options
+from pretask_registry import build, resolve_options
 
 from pretask_bench.records.code import SCORING, TRAINING, code_of
 from pretask_bench.records.record import Cell, build_cell
@@ -116,7 +116,7 @@ def describe_cell(plan: Plan, data: Data, on: Data, artifact: str | None) -> Cel
             "evaluated_on": data_facts(plan, ON, on) if ON in plan.parts else None,
             "artifact": artifact,
             "task": plan.task.id if plan.task is not None else None,
-            "evaluators": {each.id: resolved_options(each, plan.of(each.name)) for each in plan.evaluators},
+            "evaluators": {each.id: resolve_options(each, plan.of(each.name)) for each in plan.evaluators},
             "recipe": asdict(plan.recipe),
             "seed": plan.seed,
             "precision": plan.recipe.precision,
@@ -128,7 +128,7 @@ def describe_cell(plan: Plan, data: Data, on: Data, artifact: str | None) -> Cel
 def part_facts(plan: Plan, part: str) -> dict[str, Any]:
     """Return the full id of a part and its options; of a place only its name, since content determines numbers."""
     registered, given = plan.parts[part], plan.of(part)
-    options = resolved_options(registered, given)
+    options = resolve_options(registered, given)
     places = places_of(registered)
     named = {name: Path(value).name if name in places and value else value for name, value in options.items()}
     return {"id": registered.id, "options": named}

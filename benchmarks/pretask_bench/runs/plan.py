@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from pretask import Incompatible, Unknown
 from pretask.recipe import Recipe
-from pretask_registry import Registered, Registry, options_of, read_options, settle, why
+from pretask_registry import Registered, Registry, explain_misfit, read_component_options, read_options, settle
 
 PARTS = ("data", "split", "objective", "model")
 ON = "on"  # other data, for the evaluators
@@ -141,7 +141,7 @@ def find_parts(registry: Registry, names: Mapping[str, str]) -> dict[str, Regist
             listed = f"pretask list {part}"
             raise Unknown(f"A run needs {part}; got none. Name one with --{part}: {listed}.")
     found = {part: registry.find(KINDS[part], name) for part, name in names.items()}
-    reason = why(
+    reason = explain_misfit(
         registry, found["split"], found["objective"], found["model"], found["data"].component.traits["modality"]
     )
     if reason is not None:
@@ -158,7 +158,7 @@ def check_prefixes(pile: Settings, known: Collection[str]) -> None:
 
 def places_of(registered: Registered) -> list[str]:
     """The options of a component that are places: paths, of which a record holds only the last name."""
-    options = options_of(registered).items()
+    options = read_component_options(registered).items()
     return [name for name, option in options if Path in (option.annotation, *get_args(option.annotation))]
 
 

@@ -7,14 +7,14 @@ from typing import Any
 
 from pretask import Budget, Choice, Figure, Items, PretaskError, Task
 from pretask.cache import cache_folder
-from pretask.checkpoint import code_in
+from pretask.checkpoint import read_code
 from pretask.order import shown_samples
 from pretask.pretext_score import score_held_out, score_trivial
-from pretask.progress import shown_progress
+from pretask.progress import make_watcher
 from pretask.protocols import chance_of, scored_part
 from pretask.training import Trained, train
 from pretask_registry import Registered, Registry, build
-from pretask_registry.shortcut import shortcut
+from pretask_registry.shortcut import measure_shortcuts
 
 from pretask_bench.records.code import Code, changed_modules, code_key, listed
 from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED
@@ -40,7 +40,7 @@ def pretrain(registry: Registry, task: Task, parts: Parts, context: RunContext, 
     folder = context.out / f"{name}-{code_key(code)[:8]}"
     note_other_code(context, name, folder, key, code)
     registry.call("pretask_run_event", event="pretrain-start", run=name, facts=asdict(parts.plan.recipe))
-    with shown_progress(parts.plan.name) as watch:
+    with make_watcher(parts.plan.name) as watch:
         trained: Trained = train(
             task,
             parts.train,
@@ -60,7 +60,7 @@ def pretrain(registry: Registry, task: Task, parts: Parts, context: RunContext, 
 def note_other_code(context: RunContext, name: str, folder: Path, key: str, code: Code) -> None:
     """Say which modules changed, where the same run was trained with other code and nothing of it can be used."""
     others = [path for path in sorted(context.out.glob(f"{name}-*")) if path != folder]
-    found = [before for path in others if (before := code_in(path, key)) is not None]
+    found = [before for path in others if (before := read_code(path, key)) is not None]
     if found and not folder.exists():
         context.say(f"checkpoints of other code are left alone: {listed(changed_modules(found[-1], code))}")
 
@@ -81,7 +81,7 @@ def find_shortcuts(parts: Parts) -> dict[str, float]:
     """Return how well low-level statistics of x predict y, of what is one class per sample; `TARGET.accuracy`."""
     few = slice(0, SHORTCUT_SAMPLES)
     train, test = (samples.some(few, f"the first {SHORTCUT_SAMPLES}") for samples in (parts.train, parts.test))
-    found = shortcut(parts.split, train, test, parts.plan.seed)
+    found = measure_shortcuts(parts.split, train, test, parts.plan.seed)
     return {f"{name}.accuracy": probe.accuracy for name, probe in found.items()}
 
 

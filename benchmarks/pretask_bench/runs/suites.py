@@ -11,7 +11,7 @@ from importlib.resources import files
 from typing import Annotated, Any, Literal
 
 from pretask import PretaskError
-from pretask_registry import Registry, resolved_options
+from pretask_registry import Registry, resolve_options
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pretask_bench.records.canonical import plain
@@ -177,8 +177,8 @@ def fixed_by(registry: Registry, division: Division) -> Fixed:
     data = registry.find("data", division.data)
     blank = dict.fromkeys(division.given, "given")
     evaluators = {
-        found.id: plain(resolved_options(found, division.of(name)))
+        found.id: plain(resolve_options(found, division.of(name)))
         for name in division.evaluators
         for found in (registry.find("evaluator", name),)
     }
-    return Fixed((data.id, plain(resolved_options(data, blank | division.of("data")))), evaluators)
+    return Fixed((data.id, plain(resolve_options(data, blank | division.of("data")))), evaluators)

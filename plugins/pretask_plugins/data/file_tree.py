@@ -42,14 +42,14 @@ class FileTree:
         return dict(sorted(found))
 
     def in_folder(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """The files below a folder."""
+        """List the files below a folder."""
         for path in self.root.rglob("*"):
             if path.is_file() and not path.name.startswith("."):
                 about = path.stat()
                 yield path.relative_to(self.root).as_posix(), (about.st_size, about.st_mtime_ns)
 
     def in_tar(self) -> Iterator[tuple[str, tuple[int, int]]]:
-        """The files in a tar file."""
+        """List the files in a tar file."""
         with self.raise_for_broken_tar():
             for member in self.archive:
                 if member.isfile() and not Path(member.name).name.startswith("."):
@@ -79,7 +79,7 @@ class FileTree:
             ) from error
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file."""
+        """Read the bytes of a file."""
         if self.root.is_dir():
             return (self.root / name).read_bytes()
         with self.lock:
@@ -88,7 +88,7 @@ class FileTree:
 
     @contextmanager
     def path(self, name: str) -> Iterator[Path]:
-        """A file as a path inside: its own, or that of a copy out of the tar file."""
+        """Give a file a path inside: its own, or that of a copy out of the tar file."""
         if self.root.is_dir():
             yield self.root / name
             return

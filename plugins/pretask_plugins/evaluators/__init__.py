@@ -1,1 +1,1 @@
-"""Evaluators: what an encoder, or a trained model, is worth, by what is asked of it."""
+"""Evaluators: what an encoder, or a trained model, is worth, by what is measured."""

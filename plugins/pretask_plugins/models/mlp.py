@@ -52,7 +52,7 @@ class Mlp(nn.Module):
         )
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
-        """One vector per view, without positions."""
+        """Return one vector per view, without positions."""
         if spec.shape != self.shape:
             raise Incompatible(
                 "mlp",
@@ -63,7 +63,7 @@ class Mlp(nn.Module):
         return FeatureSpec(self.width, views=spec.views)
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
-        """Features of every view."""
+        """Compute the features of every view."""
         vector = without_padding(self.embed(inputs.data), inputs).flatten(2)
         every = []
         for stage in self.stages:
@@ -73,12 +73,12 @@ class Mlp(nn.Module):
 
 
 def without_padding(vectors: Tensor, inputs: Inputs) -> Tensor:
-    """The same with 0 wherever nothing is present."""
+    """Return the input with 0 wherever nothing is present."""
     if inputs.present is None:
         return vectors
     return vectors * inputs.present.view(*inputs.present.shape, *[1] * (vectors.ndim - inputs.present.ndim))
 
 
 def as_features(vector: Tensor) -> Features:
-    """One position per view, which is its own pooled vector."""
+    """Return one position per view, which is its own pooled vector."""
     return Features({"all": vector[:, :, None]}, {"all": vector})

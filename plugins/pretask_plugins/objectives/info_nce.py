@@ -1,8 +1,8 @@
 """InfoNCE: pick out, among all views of a batch, those of the same identity.
 
 The views of every sample are embedded on a sphere. For each of them, the others compete by their cosine: the loss is
-the mean, over those of equal identity, of the negative logarithm of their share. With two views of each sample this is
-NT-Xent; with more of one identity (views, or a sample twice in a batch) it is the supervised contrastive loss.
+the mean, over those of equal identity, of the negative logarithm of their probability. With two views of each sample
+this is NT-Xent; with more of one identity (views, or a sample twice in a batch) it is the supervised contrastive loss.
 
 Source: van den Oord, Li and Vinyals 2018, section 2.3; Chen et al. 2020, equation 1; Khosla et al. 2020, equation 2.
 Differs: a projection head with layer normalization, so that an embedding depends on its own sample only.
@@ -86,7 +86,7 @@ class InfoNce(nn.Module):
         return {name: F.normalize(upcast(vectors), dim=-1) for name, vectors in embedded.items()}
 
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
-        """Return the mean loss, in nats, the share of embeddings whose nearest other is a positive, and a bound."""
+        """Return the mean loss, in nats, the fraction of embeddings whose nearest other is a positive, and a bound."""
         return self.score(self.predict(features), targets)
 
     def score(self, embeddings: Mapping[str, Tensor], targets: Targets, /) -> Loss:

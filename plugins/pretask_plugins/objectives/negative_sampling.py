@@ -136,7 +136,7 @@ def binary_cross_entropy(
 def ranking_accuracy(
     products: Float[Tensor, "B ... K"], probability: Float[Tensor, "B ... K"]
 ) -> Float[Tensor, "B ..."]:
-    """Return the share of noise that ranks below a label, ties for a half; 1/2 where there is no noise.
+    """Return the fraction of noise that ranks below a label, ties for a half; 1/2 where there is no noise.
 
     >>> ranking_accuracy(torch.tensor([[2.0, 1.0, 2.0, 3.0]]), torch.tensor([[1.0, 0.0, 0.0, 0.0]])).item()
     0.5

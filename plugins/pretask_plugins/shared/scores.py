@@ -1,4 +1,4 @@
-"""Scores that several objectives report: the class that a target names, and the explained share of a variance.
+"""Scores that several objectives report: the class that a target names, and the explained fraction of a variance.
 
 Axes: B batch, K channels, or candidates; `...` is (), (V,), (*grid) or (V, *grid).
 """

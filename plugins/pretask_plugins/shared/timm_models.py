@@ -7,7 +7,7 @@ Axes: none.
 from typing import Any
 
 from pretask import FeatureSpec, Incompatible, InputSpec, Unknown
-from pretask.composition import features_by_trial
+from pretask.composition import try_features
 from pretask.specs import Sight
 from torch import nn
 
@@ -61,7 +61,7 @@ def features_of_readable(
         Incompatible: The pass fails: the architecture cannot read images of this size.
     """
     try:
-        return features_by_trial(model, spec, streams)
+        return try_features(model, spec, streams)
     except (RuntimeError, AssertionError, ValueError) as error:
         got = f"{spec.modality} of shape {spec.shape} ({str(error).splitlines()[0]})"
         raise Incompatible(who, needs, got, do) from error

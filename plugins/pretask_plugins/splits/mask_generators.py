@@ -52,7 +52,7 @@ class RandomPatches:
         return prod(shape) - round(self.mask_ratio * prod(shape))
 
     def target_frames(self, views: int) -> None:
-        """Every frame predicts its own part."""
+        """Return None: every frame predicts its own part."""
 
     def __call__(self, draws: Draws, grid: PatchGrid) -> Mask:
         """Hide the first patches of a random order, in which padding comes last."""
@@ -96,7 +96,7 @@ class Block:
         return prod(shape) - prod(self.side(patches, len(shape)) for patches in shape)
 
     def target_frames(self, views: int) -> None:
-        """Every frame predicts its own part."""
+        """Return None: every frame predicts its own part."""
 
     def side(self, patches: int, axes: int) -> int:
         """Return the block's side along an axis of `patches`, at least one patch; its volume is the fraction."""
@@ -155,7 +155,7 @@ class Side:
         return prod(shape) - prod(shape) // lines * round(self.mask_ratio * lines)
 
     def target_frames(self, views: int) -> None:
-        """Every frame predicts its own part."""
+        """Return None: every frame predicts its own part."""
 
     def __call__(self, draws: Draws, grid: PatchGrid) -> Mask:
         """Hide the lines that are nearest to the side, of every sample alike."""
@@ -219,7 +219,7 @@ class TimeWindows:
             )
 
     def count_visible(self, shape: tuple[int, ...]) -> None:
-        """Images have no time."""
+        """Return None: images have no time."""
 
     def target_frames(self, views: int) -> range:
         """Return the frames of the predicted window, the same in every clip."""

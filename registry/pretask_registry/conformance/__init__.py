@@ -9,7 +9,14 @@ plugin knows to fail it says in its light module: EXPECTED_FAILURES = {"split cu
 
 from pretask_registry.conformance.check import Check, Failure, Skip, check, require
 from pretask_registry.conformance.kit import run, update_golden
-from pretask_registry.conformance.outcomes import Outcome, as_json, as_junit, count, format_outcome, succeeded
+from pretask_registry.conformance.outcomes import (
+    Outcome,
+    as_json,
+    as_junit,
+    format_count,
+    format_outcome,
+    has_succeeded,
+)
 from pretask_registry.conformance.pytest_function import conformance
 
 __all__ = [
@@ -21,10 +28,10 @@ __all__ = [
     "as_junit",
     "check",
     "conformance",
-    "count",
+    "format_count",
     "format_outcome",
+    "has_succeeded",
     "require",
     "run",
-    "succeeded",
     "update_golden",
 ]

@@ -19,8 +19,8 @@ def seed_everything(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def states() -> dict[str, Any]:
-    """Where the generators of torch, numpy and random stand."""
+def read_states() -> dict[str, Any]:
+    """Return where the generators of torch, numpy and random stand."""
     kind, keys, place, *_ = np.random.get_state()
     return {
         "torch": torch.get_rng_state().tolist(),
@@ -29,9 +29,9 @@ def states() -> dict[str, Any]:
     }
 
 
-def touched(before: dict[str, Any]) -> str:
-    """The generators that have moved since, as prose."""
-    after = states()
+def name_moved(before: dict[str, Any]) -> str:
+    """Name the generators that have moved since, as prose."""
+    after = read_states()
     itself = {"random"} if "beartype" in sys.modules else set()  # it draws from it whenever it checks a type
     return " and ".join(name for name in before if before[name] != after[name] and name not in itself)
 
@@ -46,8 +46,8 @@ class Drawn:
 
 
 @contextmanager
-def watched() -> Iterator[list[Drawn]]:
-    """Every draw that is made inside, by whatever Draws."""
+def watch_draws() -> Iterator[list[Drawn]]:
+    """Record every draw that is made inside, by whatever Draws."""
     made: list[Drawn] = []
     before = Draws.bits
 

@@ -13,7 +13,7 @@ from pretask import Component
 from pretask_registry.conformance.check import PLUGIN
 from pretask_registry.discovery import Plugin
 from pretask_registry.registry import Registered, Registry
-from pretask_registry.resolve import build, implementation
+from pretask_registry.resolve import build, import_implementation
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Case:
     @cached_property
     def implementation(self) -> Any:
         """What the declaration names, imported."""
-        return implementation(self.registered)
+        return import_implementation(self.registered)
 
     @cached_property
     def built(self) -> Any:

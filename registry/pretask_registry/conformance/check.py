@@ -46,8 +46,10 @@ def check(
 
 
 def promise_of(run: Callable[..., str | None]) -> str:
-    """The first line of the docstring."""
-    return (run.__doc__ or run.__name__.replace("_", " ")).strip().splitlines()[0]
+    """Return the first line of the docstring, without "Check that" since a report states the promise itself."""
+    line = (run.__doc__ or run.__name__.replace("_", " ")).strip().splitlines()[0]
+    promise = line.removeprefix("Check that").lstrip(", ")
+    return line if promise == line else promise[0].upper() + promise[1:]
 
 
 def require(kept: object, broken: str) -> None:

@@ -26,7 +26,7 @@ class DoubleSplit:
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return x and y, with floats as float64."""
         inputs, targets = self.split(batch, draws)  # type: ignore[operator]
-        return replace(inputs, data=as_double(inputs.data)), {name: cast(each) for name, each in targets.items()}
+        return replace(inputs, data=as_double(inputs.data)), {name: cast(target) for name, target in targets.items()}
 
 
 def cast(target: Target) -> Target:
@@ -40,7 +40,7 @@ def as_double(value: Tensor) -> Tensor:
     return value.double() if value.is_floating_point() else value
 
 
-def in_double(task: Task) -> Task:
+def compute_in_double(task: Task) -> Task:
     """Return a copy of a task that computes in float64."""
     model, objective = (copy.deepcopy(part).to(torch.float64) for part in (task.model, task.objective))
     split: Any = DoubleSplit(task.split)

@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from pretask_registry.conformance.kinds import EvaluatorCase
 
 PLAIN = 2  # axes that labels of samples or positions have at most
-MARGIN = 0.4  # deviations from the middle within which nothing is asked
+MARGIN = 0.4  # standard deviations from the middle within which a sample has no label
 Yielded = list[tuple[str, Any]]
 
 
 @dataclass(frozen=True)
-class Given:
+class GivenData:
     """Data for an evaluator: two parts, and whatever else the data offer (a tokenizer, a vocabulary)."""
 
     train: Samples
@@ -34,7 +34,7 @@ class Given:
     origin: Any
 
     def __call__(self, part: str, /) -> Samples:
-        """One part."""
+        """Return one part."""
         return {"train": self.train, "test": self.test}[part]
 
     def __getattr__(self, name: str) -> Any:
@@ -42,7 +42,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class Evaluation:
     """What came of an evaluator.
 
     Args:
@@ -54,56 +54,56 @@ class Evaluated:
 
     evaluator: Any
     task: Task
-    data: Given
+    data: GivenData
     yielded: Yielded
 
-    def again(self, data: Given | None = None, seed: int = 0) -> Yielded:
-        """What it yields of other data."""
+    def measure_again(self, data: GivenData | None = None, seed: int = 0) -> Yielded:
+        """Measure other data."""
         return list(self.evaluator(self.task, data or self.data, Budget(seed, batch=16)))
 
 
-def first_measured(case: "EvaluatorCase") -> Evaluated:
-    """The first of some tasks and data that the evaluator measures without complaint.
+def find_first_measured(case: "EvaluatorCase") -> Evaluation:
+    """Find the first of some tasks and data that the evaluator measures without complaint.
 
     Raises:
         Skip: It measures none of them; with the last complaint.
     """
     evaluator, complaint = case.built, "there is none"
-    for task, data in candidates(case):
+    for task, data in iterate_tasks(case):
         try:
-            made = Evaluated(evaluator, task, data, [])
-            return replace(made, yielded=made.again())
+            made = Evaluation(evaluator, task, data, [])
+            return replace(made, yielded=made.measure_again())
         except PretaskError as error:
             complaint = str(error)
     raise Skip(f"No installed task and tiny data are what it measures; the last complaint: {complaint}")
 
 
-def candidates(case: "EvaluatorCase") -> Iterator[tuple[Task, Given]]:
-    """Declared tasks at small sizes on data of the modality: those of the same plugin first, then the smallest."""
-    for data in offered(case, case.where):
-        found = composed(case, data)
-        for _, _, task in sorted(found, key=lambda each: (each[0] != case.registered.plugin.name, each[1])):
+def iterate_tasks(case: "EvaluatorCase") -> Iterator[tuple[Task, GivenData]]:
+    """Yield declared tasks at small sizes on data of the modality: the same plugin's first, then the smallest."""
+    for data in iterate_data(case, case.where):
+        found = compose_tasks(case, data)
+        for _, _, task in sorted(found, key=lambda entry: (entry[0] != case.registered.plugin.name, entry[1])):
             own = replace(task, model=copy.deepcopy(task.model), objective=copy.deepcopy(task.objective))
             yield own, data
 
 
-def composed(case: "EvaluatorCase", data: Given) -> list[tuple[str, int, Task]]:
-    """Plugin, number of weights and task of whatever declared tasks fit the data; remembered with the registry."""
+def compose_tasks(case: "EvaluatorCase", data: GivenData) -> list[tuple[str, int, Task]]:
+    """Compose whatever declared tasks fit the data: plugin, number of weights and task; remembered."""
     known: dict[Any, list[tuple[str, int, Task]]] = case.registry.memory.setdefault("tiny_tasks", {})
     key = (case.where, case.seed, data.train.fingerprint)
     if key not in known:
         known[key] = []
         for declared in case.registry.current("task"):
-            parts = parts_of(case, declared)
+            parts = resolve_parts(case, declared)
             if parts and material.fits_exactly(parts, data.train):
-                task = material.small_task(parts, data.train, case.seed)
-                size = sum(each.numel() for each in [*task.model.parameters(), *task.objective.parameters()])
+                task = material.compose_small(parts, data.train, case.seed)
+                size = sum(parameter.numel() for parameter in [*task.model.parameters(), *task.objective.parameters()])
                 known[key].append((declared.plugin.name, size, task))
     return known[key]
 
 
-def parts_of(case: "EvaluatorCase", declared: Registered) -> material.Parts | None:
-    """The parts of a declared task, where they are installed and split data of the case's modality."""
+def resolve_parts(case: "EvaluatorCase", declared: Registered) -> material.Parts | None:
+    """Return the parts of a declared task, where they are installed and split data of the case's modality."""
     try:
         parts = material.declared_parts(case.registry, declared)
     except PretaskError:
@@ -111,64 +111,69 @@ def parts_of(case: "EvaluatorCase", declared: Registered) -> material.Parts | No
     return parts if case.where in parts["split"].component.traits["modality"] else None
 
 
-def offered(case: "EvaluatorCase", modality: str) -> Iterator[Given]:
-    """Tiny data of a modality: canned, then all that are installed with small options."""
+def iterate_data(case: "EvaluatorCase", modality: str) -> Iterator[GivenData]:
+    """Yield tiny data of a modality: canned, then all that are installed with small options."""
     if modality in OBSERVED:
         origin = material.TinyData(modality)
-        yield Given(origin("train"), origin("test"), origin)
-    for each in material.data_of(case.registry, modality):
-        yield Given(first(each("train")), first(each("test"), material.TEST), each)
+        yield GivenData(origin("train"), origin("test"), origin)
+    for data in material.iterate_data(case.registry, modality):
+        yield GivenData(take_first(data("train")), take_first(data("test"), material.TEST), data)
 
 
-def first(samples: Samples, count: int = material.COUNT) -> Samples:
-    """The first samples of many."""
+def take_first(samples: Samples, count: int = material.COUNT) -> Samples:
+    """Take the first samples of many."""
     return samples.some(slice(0, count), f"the first {count}")
 
 
-def relabelled(samples: Samples, name: str, rows: torch.Tensor | None = None) -> Samples:
-    """The same samples with labels drawn at random; of some rows only, where they are given."""
+def relabel(samples: Samples, name: str, rows: torch.Tensor | None = None) -> Samples:
+    """Return the same samples with labels drawn at random; of some rows only, where they are given."""
     index = torch.arange(len(samples))
     labels = dict(samples.labels)
-    for key, each in samples.labels.items():
-        if each.value.ndim > PLAIN:
-            continue  # masks, which are no classes to be guessed
-        shape = each.value.shape[1:]
-        drawn = Draws(index, 3).branch(name).integers(key, 0, len(each.names), *shape)
-        drawn = drawn.where(each.value >= 0, -1)
-        labels[key] = replace(each, value=drawn if rows is None else torch.where(cast(rows, drawn), drawn, each.value))
+    for key, known_labels in samples.labels.items():
+        if known_labels.value.ndim > PLAIN:
+            continue  # masks, which are no classes to predict
+        shape = known_labels.value.shape[1:]
+        drawn = Draws(index, 3).branch(name).integers(key, 0, len(known_labels.names), *shape)
+        drawn = drawn.where(known_labels.value >= 0, -1)
+        labels[key] = replace(
+            known_labels,
+            value=drawn if rows is None else torch.where(broadcast_rows(rows, drawn), drawn, known_labels.value),
+        )
     return replace(samples, labels=labels, fingerprint=f"{samples.fingerprint} {name}")
 
 
-def poisoned(samples: Samples, rows: torch.Tensor) -> Samples:
-    """The same samples, of which some rows have other content and other labels."""
+def poison_rows(samples: Samples, rows: torch.Tensor) -> Samples:
+    """Return the same samples, of which some rows have other content and other labels."""
     other = samples.data[(torch.arange(len(samples)) + 5) % len(samples)]
     loud = {torch.int64: lambda: other.flip(-1), torch.uint8: lambda: 255 - other // 8}
-    changed = relabelled(samples, "poison", rows)
+    changed = relabel(samples, "poison", rows)
     strange: torch.Tensor = loud.get(samples.data.dtype, lambda: other * 8)()
-    return replace(changed, data=torch.where(cast(rows, samples.data), strange, samples.data))
+    return replace(changed, data=torch.where(broadcast_rows(rows, samples.data), strange, samples.data))
 
 
-def planted(tried: Evaluated) -> Given:
-    """The same data with two classes: the sides of the plane across the longest axis of the encoder's features.
+def plant_classes(tried: Evaluation) -> GivenData:
+    """Return the same data with two classes: the sides of the plane across the longest axis of the encoder's features.
 
     Samples count where the mean over positions and the model's pooled vector are on the same side, so that an evaluator
     may read either.
     """
-    features = [features_of(tried.task, part) for part in (tried.data.train, tried.data.test)]
+    features = [compute_features(tried.task, part) for part in (tried.data.train, tried.data.test)]
     parts = []
     for samples, mine in zip((tried.data.train, tried.data.test), features, strict=True):
         labels = dict(samples.labels)
-        for name, each in samples.labels.items():
-            known = features[0].get(each.value.ndim, ())
-            if known and all(len(one.flatten(0, -2)) == each.value.numel() for one in mine[each.value.ndim]):
-                side = common_side(known, mine[each.value.ndim]).view(each.value.shape)
-                labels[name] = Labels(side.where(each.value >= 0, -1), ("here", "there"))
+        for name, old_labels in samples.labels.items():
+            known = features[0].get(old_labels.value.ndim, ())
+            if known and all(
+                len(one.flatten(0, -2)) == old_labels.value.numel() for one in mine[old_labels.value.ndim]
+            ):
+                side = common_side(known, mine[old_labels.value.ndim]).view(old_labels.value.shape)
+                labels[name] = Labels(side.where(old_labels.value >= 0, -1), ("here", "there"))
         parts.append(replace(samples, labels=labels, fingerprint=f"{samples.fingerprint} planted"))
-    return Given(parts[0], parts[1], tried.data.origin)
+    return GivenData(parts[0], parts[1], tried.data.origin)
 
 
-def features_of(task: Task, samples: Samples) -> dict[int, tuple[torch.Tensor, ...]]:
-    """Features by the number of axes of the labels: means and own pooled vectors (N, D) of samples, or of positions.
+def compute_features(task: Task, samples: Samples) -> dict[int, tuple[torch.Tensor, ...]]:
+    """Compute features by the number of axes of the labels: means and own pooled vectors (N, D), or positions.
 
     The latter are (N, L, D).
     """
@@ -181,11 +186,11 @@ def features_of(task: Task, samples: Samples) -> dict[int, tuple[torch.Tensor, .
 
 
 def common_side(train: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The side on which values of several kinds lie, kind by kind along its own axis; -1 where they do not agree."""
-    found = sides(train[0], values[0])
-    first = sides(train[0], train[0])
+    """Return the side on which values of several kinds lie, each along its own axis; -1 where they do not agree."""
+    found = find_sides(train[0], values[0])
+    first = find_sides(train[0], train[0])
     for known, mine in zip(train[1:], values[1:], strict=True):
-        side, other = sides(known, mine), sides(known, known)
+        side, other = find_sides(known, mine), find_sides(known, known)
         trial = (first >= 0) & (other >= 0)
         if 2 * int((first == other)[trial].sum()) < int(trial.sum()):  # an axis has no direction of its own
             side = torch.where(side < 0, -1, 1 - side)
@@ -193,8 +198,8 @@ def common_side(train: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -
     return found
 
 
-def sides(train: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
-    """On which side of the middle of the training features values lie, along their longest axis; -1 near it."""
+def find_sides(train: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
+    """Return on which side of the middle of the training features values lie, along their longest axis; -1 near it."""
     flat = train.flatten(0, -2)
     middle = flat.mean(0)
     axis = torch.linalg.svd(flat - middle, full_matrices=False).Vh[0]
@@ -203,21 +208,21 @@ def sides(train: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     return torch.where(distance.abs() < MARGIN * known.std(), -1, (distance > 0).long())
 
 
-def cast(rows: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """A mask of rows in the shape of something."""
+def broadcast_rows(rows: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Return a mask of rows in the shape of something."""
     return rows.view(-1, *[1] * (like.ndim - 1))
 
 
 def items(yielded: Yielded) -> dict[str, torch.Tensor]:
-    """What was right item by item."""
+    """Return what was correct, item by item."""
     return {name: value.correct for name, value in yielded if isinstance(value, Items)}
 
 
 def choices(yielded: Yielded) -> dict[str, str]:
-    """What was chosen, by name."""
+    """Return what was chosen, by name."""
     return {name: value.value for name, value in yielded if isinstance(value, Choice)}
 
 
 def numbers(yielded: Yielded) -> dict[str, float]:
-    """The numbers by name."""
+    """Return the numbers by name."""
     return {name: float(value) for name, value in yielded if isinstance(value, int | float)}

@@ -20,13 +20,13 @@ from torch import Tensor, nn
 from pretask_registry.conformance.cases import Case
 from pretask_registry.conformance.check import Skip, check, require
 from pretask_registry.conformance.kinds import DataCase, EvaluatorCase, ModelCase, ObjectiveCase, SplitCase, TaskCase
-from pretask_registry.conformance.tensors import mapped, named, named_tensors, parameters_of, rows
+from pretask_registry.conformance.tensors import copy_parameters, iterate_tensors, map_tensors, name_halves, take_rows
 from pretask_registry.discovery import Plugin
 
 KINDS = ("split", "model", "objective", "data", "evaluator", "task", "suite")
-TOLERANCE = 2e-3  # of statistics, in deviations of the tensor
+TOLERANCE = 2e-3  # of statistics, in standard deviations of the tensor
 ROUNDED = 1.01  # by which a byte may differ that was a float before
-STATISTICS = 2  # mean and deviation
+STATISTICS = 2  # mean and std
 PROBED = 5  # single values of every tensor of floats
 FIRST = 8  # samples of data
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
@@ -34,7 +34,7 @@ Facts = Mapping[str, Any]
 
 
 def golden_file(plugin: Plugin) -> Path:
-    """Where the fingerprints of a plugin's components are kept."""
+    """Return where the fingerprints of a plugin's components are kept."""
     top = plugin.module.partition(".")[0]
     spec = find_spec(top)
     if spec is None or spec.origin is None:
@@ -43,28 +43,28 @@ def golden_file(plugin: Plugin) -> Path:
     return place.with_name("golden.json") if spec.submodule_search_locations else place.with_suffix(".golden.json")
 
 
-def known(plugin: Plugin) -> dict[str, Any]:
-    """All that the file of a plugin holds."""
+def read_golden(plugin: Plugin) -> dict[str, Any]:
+    """Read all that the file of a plugin holds."""
     path = golden_file(plugin)
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     return content
 
 
 def key_of(case: Case) -> str:
-    """The name of a component in the file."""
+    """Return the name of a component in the file."""
     return f"{case.kind} {case.id}"
 
 
 @check(*KINDS)
 def output_is_golden(case: Case) -> None:
-    """The output on canned data is what this version has always given."""
-    entry = known(case.registered.plugin).get(key_of(case), {})
+    """Check that the output on canned data is what this version has always given."""
+    entry = read_golden(case.registered.plugin).get(key_of(case), {})
     if isinstance(entry, str):
         raise Skip(f"No fingerprint is kept of it: {entry}")
     if case.where not in entry:
         name = case.registered.plugin.namespace
         raise Skip(f"No fingerprint of this version is kept yet: pretask check {name} --update-golden writes it.")
-    change = changed(entry[case.where], fingerprint(case))
+    change = describe_change(entry[case.where], fingerprint(case))
     require(
         not change,
         f"The output of {case.id} must stay as it is; {change}. "
@@ -72,18 +72,18 @@ def output_is_golden(case: Case) -> None:
     )
 
 
-def changed(before: Facts, now: Facts) -> str:
-    """What is different between two fingerprints, in words; empty where nothing is."""
+def describe_change(before: Facts, now: Facts) -> str:
+    """Return what is different between two fingerprints, in words; empty where nothing is."""
     if before.keys() != now.keys():
         return f"it gave {', '.join(before)}, and now {', '.join(now)}"
     for name, facts in before.items():
-        if not alike(facts, now[name]):
-            return f"{name} was {shown(facts)}, and is now {shown(now[name])}"
+        if not is_similar(facts, now[name]):
+            return f"{name} was {format_fact(facts)}, and is now {format_fact(now[name])}"
     return ""
 
 
-def alike(before: Any, now: Any) -> bool:
-    """Whether two facts are the same, numbers up to the tolerance."""
+def is_similar(before: Any, now: Any) -> bool:
+    """Return whether two facts are the same, numbers up to the tolerance."""
     if isinstance(before, list) and isinstance(now, list) and before[:1] == now[:1] and len(before) == len(now):
         most = TOLERANCE * max(abs(before[2]), 1e-3)
         single = max(most, ROUNDED) if "int8" in before[0] else most
@@ -94,16 +94,16 @@ def alike(before: Any, now: Any) -> bool:
     return bool(before == now)
 
 
-def shown(facts: Any) -> str:
-    """A fact in words."""
+def format_fact(facts: Any) -> str:
+    """Format a fact in words."""
     if not isinstance(facts, list):
         return str(facts)
-    return f"{facts[0]} of mean {facts[1]:.4g} and deviation {facts[2]:.4g}"
+    return f"{facts[0]} of mean {facts[1]:.4g} and std {facts[2]:.4g}"
 
 
 def update(case: Case) -> bool:
     """Write the fingerprint of a case whose version has none; whether there was something to write."""
-    content = known(case.registered.plugin)
+    content = read_golden(case.registered.plugin)
     entry = content.setdefault(key_of(case), {})
     if isinstance(entry, str) or case.where in entry:
         return False
@@ -112,60 +112,64 @@ def update(case: Case) -> bool:
     except Skip:
         return False
     path = golden_file(case.registered.plugin)
-    lines = [f" {json.dumps(key)}: {json.dumps(each, sort_keys=True)}" for key, each in sorted(content.items())]
+    lines = [
+        f" {json.dumps(key)}: {json.dumps(fingerprint, sort_keys=True)}" for key, fingerprint in sorted(content.items())
+    ]
     path.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
     return True
 
 
 def fingerprint(case: Case) -> Facts:
-    """What a component gives on canned data, as few facts."""
+    """Return what a component gives on canned data, as few facts."""
     made: dict[str, Callable[[Any], Facts]] = {
-        "split": of_split,
-        "model": of_model,
-        "objective": of_objective,
-        "data": of_data,
-        "evaluator": of_evaluator,
-        "task": of_task,
-        "suite": of_suite,
+        "split": fingerprint_split,
+        "model": fingerprint_model,
+        "objective": fingerprint_objective,
+        "data": fingerprint_data,
+        "evaluator": fingerprint_evaluator,
+        "task": fingerprint_task,
+        "suite": fingerprint_suite,
     }
     return made[case.kind](case)
 
 
-def facts_of(values: Any) -> dict[str, Any]:
-    """Facts of all tensors in some values."""
-    return {name: facts_of_tensor(each.detach()) for name, each in named_tensors(values)}
+def collect_facts(values: Any) -> dict[str, Any]:
+    """Return facts of all tensors in some values."""
+    return {name: summarize_tensor(tensor.detach()) for name, tensor in iterate_tensors(values)}
 
 
-def facts_of_tensor(tensor: Tensor) -> str | list[Any]:
-    """Type and shape, with a checksum of whole numbers, or mean, deviation and some values of floats and bytes."""
+def summarize_tensor(tensor: Tensor) -> str | list[Any]:
+    """Return type and shape, with a checksum of whole numbers, or mean, std and some values of floats and bytes."""
     form = f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}"
     if tensor.dtype in (torch.int64, torch.bool):
         return f"{form} {crc32(tensor.long().contiguous().numpy().tobytes()):08x}"
     flat = tensor.double().flatten()
     probes = flat[torch.linspace(0, max(len(flat) - 1, 0), PROBED).long()].tolist() if len(flat) else []
-    return [form, *(float(f"{each:.6g}") for each in (float(flat.mean()), float(flat.std(correction=0)), *probes))]
+    return [form, *(float(f"{number:.6g}") for number in (float(flat.mean()), float(flat.std(correction=0)), *probes))]
 
 
-def of_split(case: SplitCase) -> Facts:
-    """x and y of a few samples, by seed 0."""
-    return facts_of(named(case(case.batch(), more=-case.seed)))
+def fingerprint_split(case: SplitCase) -> Facts:
+    """Return x and y of a few samples, by seed 0."""
+    return collect_facts(name_halves(case(case.batch(), more=-case.seed)))
 
 
 def with_plain_weights(module: Any) -> Any:
-    """The module with weights that follow from their order and shape, since a seed gives others in other versions."""
+    """Give the module weights that follow from their order and shape, since a seed gives others in other versions."""
     with torch.no_grad():
-        for number, each in enumerate(module.parameters()):
-            each.copy_(0.3 * (torch.arange(each.numel()).double() * 0.7 + number).cos().view(each.shape).float())
+        for number, parameter in enumerate(module.parameters()):
+            parameter.copy_(
+                0.3 * (torch.arange(parameter.numel()).double() * 0.7 + number).cos().view(parameter.shape).float()
+            )
     return module
 
 
-def of_model(case: ModelCase) -> Facts:
-    """Features of canned inputs, with plain weights, and the names and shapes of all weights."""
+def fingerprint_model(case: ModelCase) -> Facts:
+    """Return features of canned inputs, with plain weights, and the names and shapes of all weights."""
     model = measure_norms(with_plain_weights(case.make()).eval(), case.inputs)
     with torch.no_grad():
         made = model(case.inputs)
-    shapes = {name: tuple(each.shape) for name, each in parameters_of(model).items()}
-    return {"weights": f"{crc32(repr(sorted(shapes.items())).encode()):08x}", **facts_of({"summary": made.pooled})}
+    shapes = {name: tuple(weight.shape) for name, weight in copy_parameters(model).items()}
+    return {"weights": f"{crc32(repr(sorted(shapes.items())).encode()):08x}", **collect_facts({"summary": made.pooled})}
 
 
 def measure_norms(model: Any, inputs: Any) -> Any:
@@ -184,52 +188,54 @@ def measure_norms(model: Any, inputs: Any) -> Any:
     return model.eval()
 
 
-def of_objective(case: ObjectiveCase) -> Facts:
-    """Total and parts of the loss, with plain weights and plain features, on targets of the first split that fits."""
+def fingerprint_objective(case: ObjectiveCase) -> Facts:
+    """Return total and parts of the loss, with plain weights and plain features, on the first split that fits."""
     trial = case.tasks[0]
-    features = mapped(trial.features, plain)
+    features = map_tensors(trial.features, make_plain)
     objective = with_plain_weights(trial.task.objective)
     loss = objective(features, trial.targets, Draws(trial.batch.index).branch("objective"))
-    return {"with": trial.task.name, **facts_of({"total": loss.total, "parts": loss.parts})}
+    return {"with": trial.task.name, **collect_facts({"total": loss.total, "parts": loss.parts})}
 
 
-def plain(tensor: Tensor) -> Tensor:
-    """Floats that follow from their place; all else as it is."""
+def make_plain(tensor: Tensor) -> Tensor:
+    """Return floats that follow from their place; all else as it is."""
     if not tensor.is_floating_point():
         return tensor
     return (torch.arange(tensor.numel()).double() * 0.37).cos().view(tensor.shape).float()
 
 
-def of_data(case: DataCase) -> Facts:
-    """The first samples of both parts, and their labels."""
+def fingerprint_data(case: DataCase) -> Facts:
+    """Return the first samples of both parts, and their labels."""
     if not case.component.small:
         raise Skip("It is data of the user's.")
     return {
         f"{part}.{name}": facts
         for part, samples in case.parts.items()
-        for name, facts in facts_of(
-            rows({"data": samples.data, **{key: each.value for key, each in samples.labels.items()}}, slice(0, FIRST))
+        for name, facts in collect_facts(
+            take_rows(
+                {"data": samples.data, **{key: labels.value for key, labels in samples.labels.items()}}, slice(0, FIRST)
+            )
         ).items()
     }
 
 
-def of_evaluator(case: EvaluatorCase) -> Facts:
-    """The names of all that it yields, since records hold them; its numbers depend on what is measured."""
+def fingerprint_evaluator(case: EvaluatorCase) -> Facts:
+    """Return the names of all that it yields, since records hold them; its numbers depend on what is measured."""
     return {"names": ", ".join(sorted({name for name, _ in case.tried.yielded}))}
 
 
-def of_task(case: TaskCase) -> Facts:
-    """Parts, options and recipe of the paper; presets may be added."""
+def fingerprint_task(case: TaskCase) -> Facts:
+    """Return parts, options and recipe of the paper; presets may be added."""
     traits = case.component.traits
-    return {name: canonical(traits[name]) for name in ("parts", "options", "recipe")}
+    return {name: format_json(traits[name]) for name in ("parts", "options", "recipe")}
 
 
-def of_suite(case: Case) -> Facts:
-    """The file."""
+def fingerprint_suite(case: Case) -> Facts:
+    """Return the content of the file."""
     module, _, name = case.component.implementation.partition(":")
     return {"file": f"{crc32(files(module).joinpath(name).read_bytes()):08x}"}
 
 
-def canonical(value: Any) -> str:
-    """JSON with keys in order."""
+def format_json(value: Any) -> str:
+    """Format as JSON with keys in order."""
     return json.dumps(value, sort_keys=True, default=str)

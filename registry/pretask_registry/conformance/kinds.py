@@ -1,4 +1,4 @@
-"""Kinds: the cases of every kind of component, with what their checks need, built when it is first asked for."""
+"""Kinds: the cases of every kind of component, with what their checks need, built when it is first needed."""
 
 import os
 import tempfile
@@ -23,9 +23,9 @@ from pretask import (
     TargetSpecs,
     Task,
 )
-from pretask.composition import seeded
+from pretask.composition import seed_randomness
 
-from pretask_registry.canned import OBSERVED, canned_inputs
+from pretask_registry.canned import OBSERVED, make_canned_inputs
 from pretask_registry.conformance import ambient, material
 from pretask_registry.conformance.cases import Case
 from pretask_registry.conformance.check import Skip
@@ -42,7 +42,7 @@ class SplitCase(Case):
     @cached_property
     def samples(self) -> Samples:
         """The data."""
-        return material.samples_of(self.registry, self.where)
+        return material.iterate_samples(self.registry, self.where)
 
     @property
     def observed(self) -> Observed:
@@ -52,7 +52,7 @@ class SplitCase(Case):
     @cached_property
     def split(self) -> Any:
         """The split."""
-        return material.fitted(self.built, self.samples)
+        return material.fit_split(self.built, self.samples)
 
     @cached_property
     def specs(self) -> tuple[InputSpec, TargetSpecs]:
@@ -61,15 +61,15 @@ class SplitCase(Case):
         return spec, targets
 
     def batch(self, size: int = BATCH, start: int = 0) -> Batch:
-        """Some samples."""
-        return material.batch_of(self.samples, self.split, size, start)
+        """Take some samples."""
+        return material.make_batch(self.samples, self.split, size, start)
 
     def draws(self, batch: Batch, epoch: int | torch.Tensor = 0, more: int = 0) -> Draws:
-        """The draws of a batch; `more` is added to the case's seed."""
+        """Return the draws of a batch; `more` is added to the case's seed."""
         return Draws(batch.index, self.seed + more, epoch).branch("split")
 
     def __call__(self, batch: Batch, epoch: int = 0, more: int = 0) -> tuple[Inputs, Targets]:
-        """x and y of a batch."""
+        """Split a batch into x and y."""
         made: tuple[Inputs, Targets] = self.split(batch, self.draws(batch, epoch, more))
         return made
 
@@ -84,24 +84,24 @@ class ModelCase(Case):
         for spec, inputs in self.canned():
             if self.accepts(spec):
                 return spec, inputs
-        parts = next(iter(material.fitting(self.registry, {"model": self.registered}, self.where)), None)
+        parts = next(iter(material.iterate_fitting(self.registry, {"model": self.registered}, self.where)), None)
         if parts is None:
             raise Skip(f"No installed split and objective fit {self.id} on {self.where}.")
-        task = material.small_task(parts, material.samples_of(self.registry, self.where))
-        batch = material.batch_of(material.samples_of(self.registry, self.where), task.split, 8)
+        task = material.compose_small(parts, material.iterate_samples(self.registry, self.where))
+        batch = material.make_batch(material.iterate_samples(self.registry, self.where), task.split, 8)
         spec, _ = task.split.spec(task.observed)
         return spec, task.split(batch, Draws(batch.index))[0]
 
     def canned(self) -> Iterator[tuple[InputSpec, Inputs]]:
-        """Canned inputs of the modality; of images, one by one and as frames in order."""
+        """Yield canned inputs of the modality; of images, one by one and as frames in order."""
         if self.where in OBSERVED:
-            yield canned_inputs(self.where)
+            yield make_canned_inputs(self.where)
         if self.where == "image":
-            spec, clips = canned_inputs("video")
+            spec, clips = make_canned_inputs("video")
             yield replace(spec, modality="image"), clips
 
     def accepts(self, spec: InputSpec) -> bool:
-        """Whether a model can be built for such inputs."""
+        """Return whether a model can be built for such inputs."""
         try:
             with torch.device("meta"):
                 self.built(spec, spec).features(spec)
@@ -120,8 +120,8 @@ class ModelCase(Case):
         return self.given[1]
 
     def make(self, more: int = 0) -> Any:
-        """A model with freshly initialised weights; `more` is added to the case's seed."""
-        with seeded(self.seed + more):
+        """Make a model with freshly initialized weights; `more` is added to the case's seed."""
+        with seed_randomness(self.seed + more):
             return self.built(self.spec, self.spec)
 
     @cached_property
@@ -139,8 +139,8 @@ class ObjectiveCase(Case):
         """One task with an answer per position and one with an answer per sample, as far as there are such splits."""
         found: dict[bool, Trial] = {}
         for parts, modality in self.candidates():
-            trial = Trial.compose(parts, material.samples_of(self.registry, modality), self.seed)
-            found.setdefault(any(each.grid for each in trial.specs.values()), trial)
+            trial = Trial.compose(parts, material.iterate_samples(self.registry, modality), self.seed)
+            found.setdefault(any(spec.grid for spec in trial.specs.values()), trial)
             if len(found) == 2:
                 break
         if not found:
@@ -148,18 +148,18 @@ class ObjectiveCase(Case):
         return tuple(found.values())
 
     def candidates(self) -> Iterator[tuple[material.Parts, str]]:
-        """Parts that fit, and the modality, where a target of this kind is asked."""
-        for split in material.ordered(self.registry, "split", {}, self.registered):
+        """Yield parts that fit, and the modality, where the split has a target of this kind."""
+        for split in material.order_candidates(self.registry, "split", {}, self.registered):
             for modality, kinds in sorted(split.component.traits["targets"].items()):
                 if self.where in kinds:
                     fixed = {"objective": self.registered, "split": split}
-                    for parts in material.fitting(self.registry, fixed, modality):
+                    for parts in material.iterate_fitting(self.registry, fixed, modality):
                         yield parts, modality
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A task, and what its objective is asked on a batch.
+    """A task, and what its objective is given on a batch.
 
     Args:
         task: Composed at small sizes.
@@ -177,17 +177,17 @@ class Trial:
 
     @classmethod
     def compose(cls, parts: material.Parts, samples: Samples, seed: int) -> "Trial":
-        """The task of some parts on some samples."""
-        task = material.small_task(parts, samples, seed)
+        """Compose the task of some parts on some samples."""
+        task = material.compose_small(parts, samples, seed)
         task.model.eval()
-        batch = material.batch_of(samples, task.split, 8)
+        batch = material.make_batch(samples, task.split, 8)
         inputs, targets = task.split(batch, Draws(batch.index, seed).branch("split"))
         with torch.no_grad():
             features = task.model(inputs)
         return cls(task, batch, task.split.spec(task.observed)[1], features, targets)
 
     def draws(self, seed: int = 0) -> Draws:
-        """Of the objective."""
+        """Return the objective's draws."""
         return Draws(self.batch.index, seed).branch("objective")
 
 
@@ -205,16 +205,16 @@ class DataCase(Case):
         """Both parts, made once more under other ambient seeds, and the generators that were moved."""
         _ = self.parts
         ambient.seed_everything(1)
-        with fresh_cache():
-            before = ambient.states()
+        with use_fresh_cache():
+            before = ambient.read_states()
             made = build(self.registered, self.component.small)
             parts = {part: replace(made(part), data=made(part).data[:].clone()) for part in ("train", "test")}
-        return parts, ambient.touched(before)
+        return parts, ambient.name_moved(before)
 
 
 @contextmanager
-def fresh_cache() -> Iterator[None]:
-    """An empty cache inside, the user's own outside."""
+def use_fresh_cache() -> Iterator[None]:
+    """Use an empty cache inside, the user's own outside."""
     before = os.environ.get("PRETASK_CACHE")
     with tempfile.TemporaryDirectory() as folder:
         os.environ["PRETASK_CACHE"] = folder
@@ -237,9 +237,9 @@ class EvaluatorCase(Case):
         Raises:
             Skip: It measures none of them.
         """
-        from pretask_registry.conformance.evaluating import first_measured
+        from pretask_registry.conformance.evaluating import find_first_measured
 
-        return first_measured(self)
+        return find_first_measured(self)
 
 
 Evaluated = Any  # evaluating.Evaluated
@@ -257,11 +257,11 @@ class TaskCase(Case):
     @cached_property
     def samples(self) -> Samples:
         """Tiny data that its parts fit."""
-        return material.samples_of(self.registry, material.modality_of(self.registry, self.parts))
+        return material.iterate_samples(self.registry, material.find_modality(self.registry, self.parts))
 
     def make(self) -> Task:
-        """The task with freshly initialised weights."""
-        return material.small_task(self.parts, self.samples, self.seed)
+        """Make the task with freshly initialized weights."""
+        return material.compose_small(self.parts, self.samples, self.seed)
 
 
 MAKE: dict[str, Callable[..., Case]] = {
@@ -275,8 +275,8 @@ MAKE: dict[str, Callable[..., Case]] = {
 }
 
 
-def cases_of(registry: Registry, registered: Registered, seed: int = 0) -> Iterator[Case]:
-    """Every way in which a component is tried: on each modality, or for each kind of target.
+def iterate_cases(registry: Registry, registered: Registered, seed: int = 0) -> Iterator[Case]:
+    """Yield every way in which a component is tried: on each modality, or for each kind of target.
 
     A model that reads images and clips is tried on clips, which are images in order.
     """

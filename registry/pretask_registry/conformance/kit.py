@@ -38,45 +38,45 @@ Anything = PluginCase | Case
 
 @lru_cache(maxsize=1)
 def built_in_checks() -> tuple[Check, ...]:
-    """The kit's own, in the order of its files."""
+    """Return the kit's own checks, in the order of its files."""
     modules = [import_module(f"pretask_registry.conformance.{name}") for name in MODULES]
-    return tuple(each for module in modules for each in vars(module).values() if isinstance(each, Check))
+    return tuple(value for module in modules for value in vars(module).values() if isinstance(value, Check))
 
 
-def checks_of(registry: Registry, kind: str) -> list[Check]:
-    """All checks of a kind: the kit's, and those that plugins add with the hook pretask_checks."""
+def list_checks(registry: Registry, kind: str) -> list[Check]:
+    """Return all checks of a kind: the kit's, and those that plugins add with the hook pretask_checks."""
     added = [
         Check(run.__name__.replace("_", "-"), (kind,), promise_of(run), run)
         for _, runs in registry.call("pretask_checks", kind=kind)
         for run in runs or ()
     ]
-    return [each for each in built_in_checks() if kind in each.kinds] + added
+    return [check for check in built_in_checks() if kind in check.kinds] + added
 
 
 def find(registry: Registry, name: str, kind: str | None = None) -> tuple[list[str], list[Registered]]:
-    """The entry points and components that a namespace, or a name or id of components, means.
+    """Find the entry points and components that a namespace, or a name or id of components, means.
 
     Raises:
         Unknown: Nothing is called so.
         PretaskError: It belongs to a plugin that does not work (exit code 3).
     """
-    plugins = [each for each in registry.plugins if name in (each.namespace, each.name)]
+    plugins = [plugin for plugin in registry.plugins if name in (plugin.namespace, plugin.name)]
     if plugins:
         for plugin in plugins:
             if plugin.state in ("broken", "blocked"):
                 problem = plugin.problems[0]
                 raise PretaskError(name, "a plugin that loads", problem.cause, problem.fix, exit_code=PLUGIN_PROBLEM)
-        names = [each.name for each in plugins]
-        return names, [each for each in registry.components(kind) if each.plugin.name in names]
-    return [], components_called(registry, name, kind)
+        names = [plugin.name for plugin in plugins]
+        return names, [registered for registered in registry.components(kind) if registered.plugin.name in names]
+    return [], find_components(registry, name, kind)
 
 
-def components_called(registry: Registry, name: str, kind: str | None) -> list[Registered]:
-    """The components of any kind that are called so."""
+def find_components(registry: Registry, name: str, kind: str | None) -> list[Registered]:
+    """Find the components of any kind that are called so."""
     found, errors = [], []
-    for each in [kind] if kind else KINDS:
+    for candidate in [kind] if kind else KINDS:
         try:
-            found.append(registry.find(each, name))
+            found.append(registry.find(candidate, name))
         except PretaskError as error:
             errors.append(error)
     if found:
@@ -108,83 +108,83 @@ def run(
         Unknown: Nothing is called so, or there is no such check.
         PretaskError: The plugin does not work (exit code 3).
     """
-    from pretask_registry.conformance.kinds import cases_of  # needs torch
+    from pretask_registry.conformance.kinds import iterate_cases  # needs torch
 
-    known = {each.name for of in (PLUGIN, *KINDS) for each in checks_of(registry, of)}
-    for each in only:
-        if each not in known:
-            raise Unknown(f"No check '{each}'. {hint(each, known, 'See: pretask check NAME --json.')}")
+    known = {check.name for of in (PLUGIN, *KINDS) for check in list_checks(registry, of)}
+    for check_name in only:
+        if check_name not in known:
+            raise Unknown(f"No check '{check_name}'. {hint(check_name, known, 'See: pretask check NAME --json.')}")
     plugins, components = find(registry, name, kind)
-    whole = [each for each in registry.plugins if each.name in plugins and kind is None]
-    cases: list[Anything] = [PluginCase(registry, each, seed) for each in whole]
-    cases += [case for each in components for case in cases_of(registry, each, seed)]
+    whole = [plugin for plugin in registry.plugins if plugin.name in plugins and kind is None]
+    cases: list[Anything] = [PluginCase(registry, plugin, seed) for plugin in whole]
+    cases += [case for registered in components for case in iterate_cases(registry, registered, seed)]
     yield from run_cases(registry, cases, set(only))
 
 
 def update_golden(registry: Registry, name: str, *, kind: str | None = None) -> int:
     """Keep the output of whatever a name means, where none is kept of its version yet; how many were written."""
     from pretask_registry.conformance.golden import update
-    from pretask_registry.conformance.kinds import cases_of  # needs torch
+    from pretask_registry.conformance.kinds import iterate_cases  # needs torch
 
     written = 0
-    for each in find(registry, name, kind)[1]:
-        for case in cases_of(registry, each):
-            with undisturbed():
+    for registered in find(registry, name, kind)[1]:
+        for case in iterate_cases(registry, registered):
+            with restore_afterwards():
                 written += update(case)
     return written
 
 
 def run_cases(registry: Registry, cases: Iterable[Anything], only: set[str]) -> Iterator[Outcome]:
-    """The outcomes of all checks of some cases; those that look at the declaration alone run once for each."""
+    """Run all checks of some cases and yield their outcomes; those of the declaration alone run once for each."""
     seen: set[tuple[str, str, str]] = set()
     chosen: dict[str, list[Check]] = {}
     for case in cases:
         if case.kind not in chosen:
-            chosen[case.kind] = checks_of(registry, case.kind)
-        for each in chosen[case.kind]:
-            if (only and each.name not in only) or not each.when(case.component):
+            chosen[case.kind] = list_checks(registry, case.kind)
+        for check in chosen[case.kind]:
+            if (only and check.name not in only) or not check.when(case.component):
                 continue
-            if each.once and (case.kind, case.id, each.name) in seen:
+            if check.once and (case.kind, case.id, check.name) in seen:
                 continue
-            seen.add((case.kind, case.id, each.name))
-            yield judged(each, case)
+            seen.add((case.kind, case.id, check.name))
+            yield judge(check, case)
 
 
-def judged(each: Check, case: Anything) -> Outcome:
-    """What comes of one check, held against what the plugin expects."""
-    outcome, reason = tried(each, case), expected_failures(case).get(each.name)
+def judge(check: Check, case: Anything) -> Outcome:
+    """Run one check, and hold what comes of it against what the plugin expects."""
+    outcome, reason = run_check(check, case), expected_failures(case).get(check.name)
     if reason is None:
         return outcome
     if outcome.state == "failed":
-        return replace(outcome, state="expected", message=f"{each.name}: {reason}")
+        return replace(outcome, state="expected", message=f"{check.name}: {reason}")
     if outcome.state == "passed":
         message = f"It passes now, but is expected to fail ({reason}). Take it out of {EXPECTED}."
-        return replace(outcome, state="failed", message=message, reproduce=reproduction(each, case))
+        return replace(outcome, state="failed", message=message, reproduce=format_command(check, case))
     return outcome
 
 
-def tried(each: Check, case: Anything) -> Outcome:
-    """What comes of one check by itself: whatever a component raises is its failure, and the kit goes on."""
+def run_check(check: Check, case: Anything) -> Outcome:
+    """Run one check by itself: whatever a component raises is its failure, and the kit goes on."""
     began = time.monotonic()
-    blank = Outcome(case.kind, case.id, each.name, "" if each.once else case.where, "passed")
+    blank = Outcome(case.kind, case.id, check.name, "" if check.once else case.where, "passed")
     try:
-        with undisturbed():
-            blank = replace(blank, number=each.run(case) or "")
+        with restore_afterwards():
+            blank = replace(blank, number=check.run(case) or "")
     except Skip as reason:
         blank = replace(blank, state="skipped", message=str(reason))
     except KeyboardInterrupt:
         raise
     except Failure as failure:
-        blank = replace(blank, state="failed", message=str(failure), reproduce=reproduction(each, case))
+        blank = replace(blank, state="failed", message=str(failure), reproduce=format_command(check, case))
     except BaseException as error:
-        message = f"{each.promise} Instead: {describe_error(error)}"
-        blank = replace(blank, state="failed", message=message, reproduce=reproduction(each, case))
+        message = f"{check.promise} Instead: {describe_error(error)}"
+        blank = replace(blank, state="failed", message=message, reproduce=format_command(check, case))
     return replace(blank, seconds=time.monotonic() - began)
 
 
 @contextlib.contextmanager
-def undisturbed() -> Iterator[None]:
-    """Whatever is done inside leaves random states and stdout as they were."""
+def restore_afterwards() -> Iterator[None]:
+    """Leave random states and stdout as they were, whatever is done inside."""
     torch = sys.modules.get("torch")
     states = random.getstate(), torch.get_rng_state() if torch else None
     with contextlib.redirect_stdout(sys.stderr):
@@ -197,7 +197,7 @@ def undisturbed() -> Iterator[None]:
 
 
 def expected_failures(case: Anything) -> Mapping[str, str]:
-    """The checks that the plugin says will fail, with their reasons."""
+    """Return the checks that the plugin says will fail, with their reasons."""
     plugin = case.plugin if isinstance(case, PluginCase) else case.registered.plugin
     declared: Any = getattr(sys.modules.get(plugin.module), EXPECTED, {})
     name = case.id if isinstance(case, PluginCase) else case.registered.name
@@ -205,8 +205,8 @@ def expected_failures(case: Anything) -> Mapping[str, str]:
     return found
 
 
-def reproduction(each: Check, case: Anything) -> str:
-    """The command that runs this check again."""
+def format_command(check: Check, case: Anything) -> str:
+    """Return the command that runs this check again."""
     kind = "" if isinstance(case, PluginCase) else f" --kind {case.kind}"
     seed = f" --seed {case.seed}" if case.seed else ""
-    return f"pretask check {case.id}{kind} --only {each.name}{seed}"
+    return f"pretask check {case.id}{kind} --only {check.name}{seed}"

@@ -10,7 +10,7 @@ from pretask import Batch, Incompatible, PretaskError, Samples, SplitFn, Task
 from pretask.composition import compose
 from pretask.protocols import Fittable, count_partners
 
-from pretask_registry.canned import OBSERVED, canned_samples
+from pretask_registry.canned import OBSERVED, make_canned_samples
 from pretask_registry.conformance.check import Skip
 from pretask_registry.fit import PARTS, exact_fit, static_fit
 from pretask_registry.registry import Registered, Registry
@@ -28,45 +28,45 @@ class TinyData:
         self.modality, self.sizes = modality, {"train": (count, 0), "test": (test, 1_000_000)}
 
     def __call__(self, part: str, /) -> Samples:
-        """One part."""
-        return canned_samples(self.modality, *self.sizes[part])
+        """Return one part."""
+        return make_canned_samples(self.modality, *self.sizes[part])
 
 
-def samples_of(registry: Registry, modality: str) -> Samples:
-    """Tiny data of a modality: canned, or the training part of installed data that declare small options.
+def iterate_samples(registry: Registry, modality: str) -> Samples:
+    """Yield tiny data of a modality: canned, or the training part of installed data that declare small options.
 
     Raises:
         Skip: There is neither.
     """
     if modality in OBSERVED:
-        return canned(modality)
-    for each in data_of(registry, modality):
-        samples: Samples = each("train")
+        return make_canned(modality)
+    for data in iterate_data(registry, modality):
+        samples: Samples = data("train")
         return samples
     raise Skip(f"No tiny data of the modality '{modality}': let the plugin declare data of it with small options.")
 
 
 @lru_cache(maxsize=8)
-def canned(modality: str) -> Samples:
-    """Canned data, made once."""
-    return canned_samples(modality, COUNT)
+def make_canned(modality: str) -> Samples:
+    """Make canned data, once."""
+    return make_canned_samples(modality, COUNT)
 
 
-def data_of(registry: Registry, modality: str) -> Iterator[Any]:
-    """Installed data of a modality at their small size."""
-    for each in registry.current("data"):
-        if each.component.traits["modality"] == modality and each.component.small:
-            yield build(each, each.component.small)
+def iterate_data(registry: Registry, modality: str) -> Iterator[Any]:
+    """Yield installed data of a modality at their small size."""
+    for registered in registry.current("data"):
+        if registered.component.traits["modality"] == modality and registered.component.small:
+            yield build(registered, registered.component.small)
 
 
-def fitted(split: Any, samples: Samples) -> SplitFn:
-    """The split, after it has seen the samples where it needs to."""
+def fit_split(split: Any, samples: Samples) -> SplitFn:
+    """Return the split, after it has seen the samples where it needs to."""
     made: SplitFn = split.fit(samples.observed, samples.batches(16, CPU)) if isinstance(split, Fittable) else split
     return made
 
 
-def padded(batch: Batch, samples: Samples) -> Batch:
-    """The same rows of tokens or sound, of which the second half has padding in its last quarter."""
+def pad_second_half(batch: Batch, samples: Samples) -> Batch:
+    """Return the same rows of tokens or sound, of which the second half has padding in its last quarter."""
     present = torch.ones(batch.data.shape[:2], dtype=torch.bool)
     present[len(batch) // 2 :, -(batch.data.shape[1] // 4) :] = False
     vocabulary = samples.observed.vocabulary
@@ -74,36 +74,36 @@ def padded(batch: Batch, samples: Samples) -> Batch:
     return replace(batch, data=batch.data.where(present, filler), present=present)
 
 
-def batch_of(samples: Samples, split: Any, size: int, start: int = 0) -> Batch:
-    """A batch with the partners that a split asks for."""
+def make_batch(samples: Samples, split: Any, size: int, start: int = 0) -> Batch:
+    """Make a batch with the partners that a split wants."""
     partners = count_partners(split)
     index = torch.arange(start, start + size) % len(samples)
     others = (index[:, None] + 1 + torch.arange(partners)) % len(samples)
     return samples.batch(index, CPU, others if partners else None)
 
 
-def small_task(parts: Parts, samples: Samples, seed: int = 0) -> Task:
-    """A task of parts at their small sizes.
+def compose_small(parts: Parts, samples: Samples, seed: int = 0) -> Task:
+    """Compose a task of parts at their small sizes.
 
     Raises:
         Incompatible: They do not fit.
     """
     built = {kind: build(part, part.component.small) for kind, part in parts.items()}
-    split = fitted(built["split"], samples)
+    split = fit_split(built["split"], samples)
     return compose(samples.observed, split, built["model"], built["objective"], seed=seed, name=parts["split"].id)
 
 
-def fitting(registry: Registry, fixed: Parts, modality: str) -> Iterator[Parts]:
-    """Parts that fit the fixed ones on data of a modality, of the same plugin first, one for each split and objective.
+def iterate_fitting(registry: Registry, fixed: Parts, modality: str) -> Iterator[Parts]:
+    """Yield parts that fit the fixed ones on data of a modality, the same plugin's first, one a split and objective.
 
     Args:
         registry: Where the others are.
         fixed: The parts that are given, by kind.
         modality: Of the data.
     """
-    samples = samples_of(registry, modality)
+    samples = iterate_samples(registry, modality)
     given = next(iter(fixed.values()))
-    splits, objectives, models = (ordered(registry, kind, fixed, given) for kind in PARTS)
+    splits, objectives, models = (order_candidates(registry, kind, fixed, given) for kind in PARTS)
     for split in splits:
         for objective in objectives:
             for model in models:
@@ -113,18 +113,19 @@ def fitting(registry: Registry, fixed: Parts, modality: str) -> Iterator[Parts]:
                     break
 
 
-def ordered(registry: Registry, kind: str, fixed: Parts, given: Registered) -> list[Registered]:
-    """The candidates of a kind: the fixed one alone, or all, those of the same plugin and namespace first."""
+def order_candidates(registry: Registry, kind: str, fixed: Parts, given: Registered) -> list[Registered]:
+    """Order the candidates of a kind: the fixed one alone, or all, those of the same plugin and namespace first."""
     if kind in fixed:
         return [fixed[kind]]
     near = {given.plugin.name: 0, given.namespace: 1}
     return sorted(
-        registry.current(kind), key=lambda each: min(near.get(each.plugin.name, 2), near.get(each.namespace, 2))
+        registry.current(kind),
+        key=lambda registered: min(near.get(registered.plugin.name, 2), near.get(registered.namespace, 2)),
     )
 
 
 def fits_exactly(parts: Parts, samples: Samples) -> bool:
-    """Whether parts at their small sizes fit, by handing specs along."""
+    """Return whether parts at their small sizes fit, by handing specs along."""
     try:
         built = {kind: build(part, part.component.small) for kind, part in parts.items()}
         return exact_fit(built["split"], built["objective"], built["model"], samples.observed) is None
@@ -133,20 +134,20 @@ def fits_exactly(parts: Parts, samples: Samples) -> bool:
 
 
 def declared_parts(registry: Registry, task: Registered) -> Parts:
-    """The parts that a declared task names."""
+    """Return the parts that a declared task names."""
     return {kind: registry.find(kind, name) for kind, name in task.component.traits["parts"].items()}
 
 
-def modality_of(registry: Registry, parts: Parts) -> str:
-    """The first modality on which parts fit.
+def find_modality(registry: Registry, parts: Parts) -> str:
+    """Return the first modality on which parts fit.
 
     Raises:
         Skip: There is no tiny data on which they do.
     """
     known = [*OBSERVED]
     declared = sorted(parts["split"].component.traits["modality"])
-    for modality in sorted(declared, key=lambda each: known.index(each) if each in known else len(known)):
+    for modality in sorted(declared, key=lambda name: known.index(name) if name in known else len(known)):
         fit = static_fit(parts["split"], parts["objective"], parts["model"], modality) is None
-        if fit and fits_exactly(parts, samples_of(registry, modality)):
+        if fit and fits_exactly(parts, iterate_samples(registry, modality)):
             return str(modality)
     raise Skip("The parts at their small sizes do not fit tiny data of any of their modalities.")

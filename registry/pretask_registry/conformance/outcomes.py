@@ -37,27 +37,27 @@ class Outcome:
     seconds: float = 0.0
 
 
-def count(outcomes: Sequence[Outcome]) -> str:
-    """One line, always printed.
+def format_count(outcomes: Sequence[Outcome]) -> str:
+    """Format all counts as one line, always printed.
 
-    >>> count([Outcome("split", "acme/cut@1", "finite", "image", "passed")])
+    >>> format_count([Outcome("split", "acme/cut@1", "finite", "image", "passed")])
     '1 of 1 ran, 0 skipped, 0 expected failures'
     """
-    states = Counter(each.state for each in outcomes)
-    expected = sorted({each.message for each in outcomes if each.state == "expected"})
+    states = Counter(outcome.state for outcome in outcomes)
+    expected = sorted({outcome.message for outcome in outcomes if outcome.state == "expected"})
     failures = f"{states['expected']} expected failure{'' if states['expected'] == 1 else 's'}"
     line = f"{len(outcomes) - states['skipped']} of {len(outcomes)} ran, {states['skipped']} skipped, {failures}"
     line += f": {'; '.join(expected)}" if expected else ""
     return line + (f", {states['failed']} FAILED" if states["failed"] else "")
 
 
-def succeeded(outcomes: Sequence[Outcome], require_all: bool = False) -> bool:
-    """Whether nothing failed, and, where all is required, nothing was skipped."""
-    return not any(each.state == "failed" or (require_all and each.state == "skipped") for each in outcomes)
+def has_succeeded(outcomes: Sequence[Outcome], require_all: bool = False) -> bool:
+    """Return whether nothing failed, and, where all is required, nothing was skipped."""
+    return not any(outcome.state == "failed" or (require_all and outcome.state == "skipped") for outcome in outcomes)
 
 
 def format_outcome(outcome: Outcome) -> str:
-    """One outcome for a reader: what, why, and how to see it again."""
+    """Format one outcome for a reader: what, why, and how to see it again."""
     where = f" [{outcome.where}]" if outcome.where else ""
     line = f"{outcome.state.upper():8} {outcome.kind} {outcome.id} {outcome.check}{where}"
     if outcome.number:
@@ -68,14 +68,14 @@ def format_outcome(outcome: Outcome) -> str:
 
 
 def as_json(outcomes: Sequence[Outcome]) -> str:
-    """All outcomes with the count."""
-    facts = {"count": count(outcomes), "outcomes": [asdict(each) for each in outcomes]}
+    """Format all outcomes with the count as JSON."""
+    facts = {"count": format_count(outcomes), "outcomes": [asdict(outcome) for outcome in outcomes]}
     return json.dumps(facts, indent=1, ensure_ascii=False)
 
 
 def as_junit(outcomes: Sequence[Outcome]) -> str:
-    """The same as continuous integration reads it; an expected failure counts as skipped there."""
-    states = Counter(each.state for each in outcomes)
+    """Format all outcomes as continuous integration reads them; an expected failure counts as skipped there."""
+    states = Counter(outcome.state for outcome in outcomes)
     suite = ElementTree.Element(
         "testsuite",
         name="pretask check",
@@ -83,13 +83,13 @@ def as_junit(outcomes: Sequence[Outcome]) -> str:
         failures=str(states["failed"]),
         skipped=str(states["skipped"] + states["expected"]),
     )
-    for each in outcomes:
-        name = f"{each.check}[{each.where}]" if each.where else each.check
+    for outcome in outcomes:
+        name = f"{outcome.check}[{outcome.where}]" if outcome.where else outcome.check
         case = ElementTree.SubElement(
-            suite, "testcase", classname=f"{each.kind} {each.id}", name=name, time=f"{each.seconds:.3f}"
+            suite, "testcase", classname=f"{outcome.kind} {outcome.id}", name=name, time=f"{outcome.seconds:.3f}"
         )
-        if each.state == "failed":
-            ElementTree.SubElement(case, "failure", message=each.message).text = each.reproduce
-        elif each.state != "passed":
-            ElementTree.SubElement(case, "skipped", message=each.message)
+        if outcome.state == "failed":
+            ElementTree.SubElement(case, "failure", message=outcome.message).text = outcome.reproduce
+        elif outcome.state != "passed":
+            ElementTree.SubElement(case, "skipped", message=outcome.message)
     return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True)

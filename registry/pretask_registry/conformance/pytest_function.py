@@ -5,12 +5,12 @@ from typing import Any
 
 from pretask_registry.conformance.cases import Case, PluginCase
 from pretask_registry.conformance.kit import find, run_cases
-from pretask_registry.conformance.outcomes import count, format_outcome, succeeded
+from pretask_registry.conformance.outcomes import format_count, format_outcome, has_succeeded
 from pretask_registry.registry import Registry
 
 
 def conformance(name: str, *, require_all: bool = False, seed: int = 0) -> Callable[..., None]:
-    """A test of all that a namespace or plugin offers: `test_conformance = conformance("acme")`.
+    """Make a test of all that a namespace or plugin offers: `test_conformance = conformance("acme")`.
 
     Args:
         name: Of the namespace, entry point or component.
@@ -22,23 +22,28 @@ def conformance(name: str, *, require_all: bool = False, seed: int = 0) -> Calla
     """
     import pytest
 
-    from pretask_registry.conformance.kinds import cases_of  # needs torch
+    from pretask_registry.conformance.kinds import iterate_cases  # needs torch
 
     registry = Registry.load()
     plugins, components = find(registry, name)
     groups: dict[str, list[PluginCase | Case]] = {
-        f"plugin {each.name}": [PluginCase(registry, each, seed)] for each in registry.plugins if each.name in plugins
+        f"plugin {plugin.name}": [PluginCase(registry, plugin, seed)]
+        for plugin in registry.plugins
+        if plugin.name in plugins
     }
-    groups |= {f"{each.kind} {each.id}": list(cases_of(registry, each, seed)) for each in components}
+    groups |= {
+        f"{registered.kind} {registered.id}": list(iterate_cases(registry, registered, seed))
+        for registered in components
+    }
 
     @pytest.mark.parametrize("part", list(groups))
     def test_conformance(part: str, capsys: Any) -> None:
         outcomes = list(run_cases(registry, groups[part], set()))
         with capsys.disabled():
-            print(f"\n{part}: {count(outcomes)}", end="")
-        if not succeeded(outcomes, require_all):
+            print(f"\n{part}: {format_count(outcomes)}", end="")
+        if not has_succeeded(outcomes, require_all):
             pytest.fail(
-                "\n".join(format_outcome(each) for each in outcomes if each.state in ("failed", "skipped")),
+                "\n".join(format_outcome(outcome) for outcome in outcomes if outcome.state in ("failed", "skipped")),
                 pytrace=False,
             )
 

@@ -9,12 +9,12 @@ from typing import Any
 from pretask import Observed, PretaskError, Samples, Task
 from pretask.composition import compose
 
-from pretask_registry.canned import OBSERVED, canned, canned_samples
+from pretask_registry.canned import OBSERVED, make_canned_samples, observe_canned
 from pretask_registry.conformance import material
 from pretask_registry.conformance.check import Skip
 from pretask_registry.fit import PARTS
 from pretask_registry.registry import Registered, Registry
-from pretask_registry.resolve import build, resolved_options
+from pretask_registry.resolve import build, resolve_options
 
 SCALES = (1, 2, 4, 16)  # times the sides of canned data: up to images of 512 pixels
 CLIP_SCALES = ((1, 1), (2, 1), (4, 1), (4, 4), (8, 1), (8, 4))  # times frames and sides: up to 64 of 128 pixels
@@ -40,7 +40,7 @@ class Setting:
 
 
 def read_settings(registry: Registry, task: Registered, preset: str | None = None) -> Setting:
-    """The parts and options of a task as its paper or one of its presets has them."""
+    """Read the parts and options of a task as its paper or one of its presets has them."""
     traits = task.component.traits
     parts, options = dict(traits["parts"]), dict[str, dict[str, Any]]()
     for layer in (traits["options"], traits["presets"][preset] if preset else {}):
@@ -56,39 +56,39 @@ def read_settings(registry: Registry, task: Registered, preset: str | None = Non
 
 
 def all_settings(registry: Registry, task: Registered) -> Iterator[tuple[str, Setting]]:
-    """The paper's parts and options, and those of every preset, each with a name."""
+    """Return the paper's parts and options, and those of every preset, each with a name."""
     yield PAPER, read_settings(registry, task)
     for preset in task.component.traits["presets"]:
         yield f"the preset {preset}", read_settings(registry, task, preset)
 
 
 def split_options(registry: Registry, split: Registered) -> dict[str, Mapping[str, Any]]:
-    """The different sets of options with which a split is used: small, its defaults, and those of tasks, by a name."""
+    """Return by name the sets of options with which a split is used: small, its defaults, and those of tasks."""
     used: dict[str, Mapping[str, Any]] = {"its small size": split.component.small, "its defaults": {}}
     for task in registry.current("task"):
         for name, setting in all_settings(registry, task):
             if setting.parts["split"].id == split.id:
                 used[f"{name} of {task.id}"] = setting.options.get("split", {})
-    different = {json.dumps(resolved_options(split, options)): name for name, options in reversed(used.items())}
+    different = {json.dumps(resolve_options(split, options)): name for name, options in reversed(used.items())}
     return {name: used[name] for name in reversed(different.values())}
 
 
 def enlarge_for(split: Any, registry: Registry, modality: str) -> Samples | None:
-    """The smallest canned data of a modality that a split takes, fitted or not; None where none are.
+    """Make the smallest canned data of a modality that a split takes, fitted or not; None where none are.
 
     Of a modality without canned data, the tiny data that a plugin offers.
     """
     if modality not in OBSERVED:
-        samples = material.samples_of(registry, modality)
-        return samples if takes(split, samples.observed) else None
+        samples = material.iterate_samples(registry, modality)
+        return samples if can_split(split, samples.observed) else None
     for frames, scale in CLIP_SCALES if modality == "video" else [(1, scale) for scale in SCALES]:
-        if takes(split, canned(modality, COUNT, scale, frames)):
-            return canned_samples(modality, COUNT, scale=scale, frames=frames)
+        if can_split(split, observe_canned(modality, COUNT, scale, frames)):
+            return make_canned_samples(modality, COUNT, scale=scale, frames=frames)
     return None
 
 
-def takes(split: Any, observed: Observed) -> bool:
-    """Whether a split can divide such data."""
+def can_split(split: Any, observed: Observed) -> bool:
+    """Return whether a split can divide such data."""
     try:
         split.spec(observed)
     except PretaskError:
@@ -97,7 +97,7 @@ def takes(split: Any, observed: Observed) -> bool:
 
 
 def compose_large(setting: Setting, registry: Registry, seed: int) -> tuple[Task, Samples]:
-    """A task of some parts on the smallest data that they fit, with those data.
+    """Compose a task of some parts on the smallest data that they fit, with those data.
 
     Raises:
         Skip: They fit no data that are there.
@@ -106,7 +106,7 @@ def compose_large(setting: Setting, registry: Registry, seed: int) -> tuple[Task
     for modality in sorted(setting.parts["split"].component.traits["modality"]):
         samples = enlarge_for(split, registry, modality)
         if samples is not None:
-            divided = material.fitted(split, samples)
+            divided = material.fit_split(split, samples)
             with contextlib.suppress(PretaskError):
                 model, objective = setting.build("model"), setting.build("objective")
                 return compose(samples.observed, divided, model, objective, seed=seed), samples

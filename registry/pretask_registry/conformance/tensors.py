@@ -17,91 +17,91 @@ CLOSE = 1e-4  # of numbers around 1: other batch sizes take other paths through 
 
 
 def shapes_are_checked() -> bool:
-    """Whether this process checks the shapes of tensors at every call, which the compiler cannot trace."""
+    """Return whether this process checks the shapes of tensors at every call, which the compiler cannot trace."""
     return unwrap(Draws.uniform) is not Draws.uniform
 
 
-def named_tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Every tensor inside values, mappings and sequences, with the way to it: `targets.token.value`."""
+def iterate_tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield every tensor inside values, mappings and sequences, with the way to it: `targets.token.value`."""
     if isinstance(value, Tensor):
         yield name, value
     elif isinstance(value, Mapping):
-        for key, each in value.items():
-            yield from named_tensors(each, f"{name}.{key}" if name else str(key))
+        for key, member in value.items():
+            yield from iterate_tensors(member, f"{name}.{key}" if name else str(key))
     elif isinstance(value, tuple | list):
-        for number, each in enumerate(value):
-            yield from named_tensors(each, f"{name}.{number}" if name else str(number))
+        for number, member in enumerate(value):
+            yield from iterate_tensors(member, f"{name}.{number}" if name else str(number))
     elif is_dataclass(value):
         for field in fields(value):
-            yield from named_tensors(getattr(value, field.name), f"{name}.{field.name}" if name else field.name)
+            yield from iterate_tensors(getattr(value, field.name), f"{name}.{field.name}" if name else field.name)
 
 
-def named(output: Any) -> dict[str, Tensor]:
-    """What a split returns, by names: x and y."""
+def name_halves(output: Any) -> dict[str, Tensor]:
+    """Return what a split returns, by names: x and y."""
     inputs, targets = output
-    return dict(named_tensors({"x": inputs, "y": targets}))
+    return dict(iterate_tensors({"x": inputs, "y": targets}))
 
 
-def difference(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], tolerance: float = CLOSE) -> str:
-    """What differs between tensors of the same names, in words; empty where nothing does."""
+def describe_difference(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], tolerance: float = CLOSE) -> str:
+    """Return what differs between tensors of the same names, in words; empty where nothing does."""
     if ours.keys() != theirs.keys():
         return f"there is {sorted(ours)} in one and {sorted(theirs)} in the other"
     for name, one in ours.items():
         other = theirs[name]
         if one.shape != other.shape or one.dtype != other.dtype:
             return f"{name} is {describe(one)} in one and {describe(other)} in the other"
-        if not alike(one, other, tolerance):
-            return f"{name} differs" + far_apart(one, other)
+        if not are_equal(one, other, tolerance):
+            return f"{name} differs" + format_distance(one, other)
     return ""
 
 
-def alike(one: Tensor, other: Tensor, tolerance: float = CLOSE) -> bool:
-    """Whether two tensors are equal, floats up to a tolerance."""
+def are_equal(one: Tensor, other: Tensor, tolerance: float = CLOSE) -> bool:
+    """Return whether two tensors are equal, floats up to a tolerance."""
     if one.is_floating_point():
         return torch.allclose(one, other, tolerance, tolerance, equal_nan=True)
     return torch.equal(one, other)
 
 
-def far_apart(one: Tensor, other: Tensor) -> str:
-    """By how much, where that can be said."""
+def format_distance(one: Tensor, other: Tensor) -> str:
+    """Format by how much two tensors differ, where that can be said."""
     if not one.is_floating_point():
         return f" at {int((one != other).sum())} of {one.numel()} places"
     return f" by up to {float((one - other).abs().nan_to_num(float('inf')).max()):.3g}"
 
 
 def describe(tensor: Tensor) -> str:
-    """Type and shape."""
+    """Format type and shape."""
     return f"{str(tensor.dtype).removeprefix('torch.')} of shape {tuple(tensor.shape)}"
 
 
-def rows(values: Mapping[str, Tensor], pick: Any) -> dict[str, Tensor]:
-    """The same rows of every tensor."""
-    return {name: each[pick] for name, each in values.items()}
+def take_rows(values: Mapping[str, Tensor], pick: Any) -> dict[str, Tensor]:
+    """Take the same rows of every tensor."""
+    return {name: tensor[pick] for name, tensor in values.items()}
 
 
-def frozen(value: Any) -> dict[str, Tensor]:
-    """Copies of all tensors of a value, to compare with later."""
-    return {name: each.clone() for name, each in named_tensors(value)}
+def copy_tensors(value: Any) -> dict[str, Tensor]:
+    """Copy all tensors of a value, to compare with later."""
+    return {name: tensor.clone() for name, tensor in iterate_tensors(value)}
 
 
-def mapped(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    """A copy of a value with every tensor changed."""
+def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Copy a value with every tensor changed."""
     if isinstance(value, Tensor):
         return change(value)
     if isinstance(value, Mapping):
-        return {key: mapped(each, change) for key, each in value.items()}
+        return {key: map_tensors(member, change) for key, member in value.items()}
     if isinstance(value, tuple | list):
-        return type(value)(mapped(each, change) for each in value)
+        return type(value)(map_tensors(member, change) for member in value)
     if is_dataclass(value):
         made = copy.copy(value)
         for field in fields(value):
-            object.__setattr__(made, field.name, mapped(getattr(value, field.name), change))
+            object.__setattr__(made, field.name, map_tensors(getattr(value, field.name), change))
         return made
     return value
 
 
-def parameters_of(*parts: Any) -> dict[str, Tensor]:
-    """All parameters and buffers of some modules, copied."""
+def copy_parameters(*parts: Any) -> dict[str, Tensor]:
+    """Copy all parameters and buffers of some modules."""
     return {
         f"{number}.{name}": tensor.detach().clone()
         for number, part in enumerate(parts)

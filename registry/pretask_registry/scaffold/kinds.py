@@ -114,7 +114,7 @@ DATA = {
 
 
 def example(kind: str, modality: str) -> Example:
-    """What a new package of a kind starts from."""
+    """Return what a new package of a kind starts from."""
     if kind == "task":
         found = SPLITS[modality]
         return Example(found.folder, found.summary, found.source, "{name} --preset small", found.facts)
@@ -130,17 +130,17 @@ def example(kind: str, modality: str) -> Example:
 
 
 def split_alone(found: Example) -> Example:
-    """A split that no task of its own goes with: it is run in a free combination."""
+    """Return a split that no task of its own goes with: it is run in a free combination."""
     facts = found.facts
     parts = f"--split {{name}} --objective cross-entropy --model {facts['model']} --data {facts['data']}"
-    options = [f"--set {each}" for each in settings(facts)]
+    options = [f"--set {setting}" for setting in settings(facts)]
     run = " ".join([parts, *options, f"--samples {facts['samples']}"])
     return Example(found.folder, found.summary, found.source, run, facts)
 
 
 def settings(facts: Mapping[str, str]) -> list[str]:
-    """The options of model and data, as `--set` takes them."""
-    return [f"{part}.{each}" for part in ("model", "data") for each in facts.get(f"{part}_options", "").split()]
+    """Return the options of model and data, as `--set` takes them."""
+    return [f"{part}.{option}" for part in ("model", "data") for option in facts.get(f"{part}_options", "").split()]
 
 
 ALONE = {

@@ -91,30 +91,30 @@ def new_package(
         Unknown: The name, kind or modality is none.
         PretaskError: The folder exists, or cannot be written.
     """
-    names = checked(name, taken)
+    names = check_names(name, taken)
     check_choice("kind", kind, KINDS)
     check_choice("modality", modality, MODALITIES)
     found = example(kind, modality)
     run = f"pretask run {found.run.format(name=names.name)}"
     words = {
         **found.facts,
-        **words_of(names, found.summary, run),
+        **collect_words(names, found.summary, run),
         "source": found.source,
         "modality": modality,
-        "settings": "\n".join(setting_line(each) for each in settings(found.facts)),
+        "settings": "\n".join(setting_line(setting) for setting in settings(found.facts)),
     }
     code = "split" if kind == "task" else kind
     template = f"{found.folder}/{modality}.py" if found.folder else f"{kind}.py"
     contents = {
-        **common(words),
-        f"src/{names.package}/__init__.py": rendered(f"declare/{kind}.py", words),
-        f"src/{names.package}/{code}.py": rendered(template, words),
+        **render_common(words),
+        f"src/{names.package}/__init__.py": render(f"declare/{kind}.py", words),
+        f"src/{names.package}/{code}.py": render(template, words),
     }
     return Written(write(folder or Path(names.distribution), contents), names, run)
 
 
-def checked(name: str, taken: Collection[str]) -> Names:
-    """The names of a new plugin; raises Unknown where they are none or belong to somebody."""
+def check_names(name: str, taken: Collection[str]) -> Names:
+    """Check the names of a new plugin; raise Unknown where they are none or belong to somebody."""
     plain = name.removeprefix(PREFIX)
     if not WORDS.fullmatch(plain) or not plain[0].isalpha():
         near = re.sub(r"[^a-z0-9]+", "-", re.sub(r"([a-z])([A-Z])", r"\1-\2", plain).lower()).strip("-0123456789")
@@ -132,8 +132,8 @@ def check_choice(what: str, given: str, choices: Collection[str]) -> None:
         raise Unknown(f"No {what} {given!r} to start from. {hint(given, choices, 'There are ' + ', '.join(choices))}")
 
 
-def words_of(names: Names, summary: str, run: str) -> dict[str, str]:
-    """The words that every template may use."""
+def collect_words(names: Names, summary: str, run: str) -> dict[str, str]:
+    """Return the words that every template may use."""
     return {
         "name": names.name,
         "distribution": names.distribution,
@@ -148,18 +148,18 @@ def words_of(names: Names, summary: str, run: str) -> dict[str, str]:
 
 
 def setting_line(setting: str) -> str:
-    """A line of a preset: `model.width=16` as `"model.width": 16,`, indented."""
+    """Format a line of a preset: `model.width=16` as `"model.width": 16,`, indented."""
     option, _, value = setting.partition("=")
     return f'{" " * 16}"{option}": {value if value.isdigit() else repr(value).replace(chr(39), chr(34))},'
 
 
-def common(words: Mapping[str, str]) -> dict[str, str]:
-    """The files that every package has, whatever is in it."""
-    return {path: rendered(template, words) for path, template in COMMON.items()}
+def render_common(words: Mapping[str, str]) -> dict[str, str]:
+    """Return the files that every package has, whatever is in it."""
+    return {path: render(template, words) for path, template in COMMON.items()}
 
 
-def rendered(template: str, words: Mapping[str, str]) -> str:
-    """A template with its words filled in; one that is missing is an error here, and not in somebody's package."""
+def render(template: str, words: Mapping[str, str]) -> str:
+    """Fill in the words of a template; one that is missing is an error here, and not in somebody's package."""
     text = (files(__package__) / "templates" / f"{template}.template").read_text(encoding="utf-8")
     return Template(text).substitute(words)
 

@@ -13,7 +13,7 @@ from pretask import Component, PretaskError
 
 from pretask_registry.discovery import LOCAL, Plugin
 from pretask_registry.plugin_file import COMPONENTS, module_name
-from pretask_registry.scaffold.package import Names, Written, checked, common, rendered, words_of, write
+from pretask_registry.scaffold.package import Names, Written, check_names, collect_words, render, render_common, write
 
 HOOK = "pretask_components"
 
@@ -34,28 +34,28 @@ def promote(
         Unknown: The name is none, or taken.
         PretaskError: The folder exists, or the file needs others beside it.
     """
-    names = checked(name or file.stem.lower().replace("_", "-"), taken)
+    names = check_names(name or file.stem.lower().replace("_", "-"), taken)
     source = file.read_text(encoding="utf-8")
     check_alone(file, source)
     module = module_name(file)
-    moved = [rehomed(each, module, names, plugin.components) for each in plugin.components]
-    first = next((each for each in moved if each.kind == "task"), moved[0])
-    run = f"pretask run {tried(first)}"
+    moved = [rehome(component, module, names, plugin.components) for component in plugin.components]
+    first = next((component for component in moved if component.kind == "task"), moved[0])
+    run = f"pretask run {format_trial(first)}"
     words = {
-        **words_of(names, first.summary, run),
+        **collect_words(names, first.summary, run),
         "source": first.source,
-        "declarations": "\n".join(map(declared, moved)),
+        "declarations": "\n".join(map(format_declaration, moved)),
     }
     contents = {
-        **common(words),
-        f"src/{names.package}/__init__.py": rendered("declare/promoted.py", words),
-        f"src/{names.package}/{module}.py": without_declarations(source),
+        **render_common(words),
+        f"src/{names.package}/__init__.py": render("declare/promoted.py", words),
+        f"src/{names.package}/{module}.py": remove_declarations(source),
     }
     return Written(write(folder or Path(names.distribution), contents), names, run)
 
 
-def tried(component: Component) -> str:
-    """The arguments of `pretask run` that try a component, as far as a file tells them."""
+def format_trial(component: Component) -> str:
+    """Return the arguments of `pretask run` that try a component, as far as a file tells them."""
     if component.kind != "task":
         return f"--{component.kind} {component.name}"
     preset = next(iter(component.traits["presets"]), None)
@@ -65,13 +65,13 @@ def tried(component: Component) -> str:
 def check_alone(file: Path, source: str) -> None:
     """Raise PretaskError where a file imports another that lies beside it, or has hooks that would be lost."""
     tree = ast.parse(source)
-    beside = sorted({each for each in imported(tree) if (file.parent / f"{each}.py").exists()})
+    beside = sorted({name for name in list_imports(tree) if (file.parent / f"{name}.py").exists()})
     if beside:
-        got = " and ".join(f"{each}.py" for each in beside)
+        got = " and ".join(f"{name}.py" for name in beside)
         raise PretaskError(
             f"a package of {file.name}", "the file alone", f"imports of {got}", "Join them into one file."
         )
-    hooks = [each.name for each in tree.body if isinstance(each, ast.FunctionDef) and each.name.startswith("pretask_")]
+    hooks = [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("pretask_")]
     if set(hooks) - {HOOK}:
         got = ", ".join(hooks)
         raise PretaskError(
@@ -79,66 +79,68 @@ def check_alone(file: Path, source: str) -> None:
         )
 
 
-def imported(tree: ast.AST) -> Iterator[str]:
-    """The top-level names of all modules that a file imports."""
+def list_imports(tree: ast.AST) -> Iterator[str]:
+    """List the top-level names of all modules that a file imports."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            yield from (each.name.split(".")[0] for each in node.names)
+            yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             yield node.module.split(".")[0]
 
 
-def rehomed(component: Component, module: str, names: Names, siblings: Collection[Component]) -> Component:
-    """A component with its implementation in the package, and a task with its parts in the new namespace."""
+def rehome(component: Component, module: str, names: Names, siblings: Collection[Component]) -> Component:
+    """Return a component with its implementation in the package, and a task with its parts in the new namespace."""
     if component.implementation.partition(":")[0] == module:
         return replace(component, implementation=f"{names.package}.{component.implementation}")
     if component.kind != "task":
         return component
-    own = {(each.kind, each.name) for each in siblings}
+    own = {(sibling.kind, sibling.name) for sibling in siblings}
     parts = {
-        part: f"{names.name}/{bare(value)}"
-        if (part, bare(value)) in own and "/" not in value.removeprefix(f"{LOCAL}/")
+        part: f"{names.name}/{strip_version(value)}"
+        if (part, strip_version(value)) in own and "/" not in value.removeprefix(f"{LOCAL}/")
         else value
         for part, value in component.traits["parts"].items()
     }
     return replace(component, traits={**component.traits, "parts": parts})
 
 
-def bare(reference: str) -> str:
-    """A name without its namespace and version, as far as they are of a file."""
+def strip_version(reference: str) -> str:
+    """Return a name without its namespace and version, as far as they are of a file."""
     return reference.removeprefix(f"{LOCAL}/").partition("@")[0]
 
 
-def without_declarations(source: str) -> str:
-    """A file without its hook and its list of components."""
+def remove_declarations(source: str) -> str:
+    """Return a file without its hook and its list of components."""
     lines = source.splitlines(keepends=True)
     for node in reversed(ast.parse(source).body):
         if is_declaration(node):
             decorators = getattr(node, "decorator_list", [])
-            first = min([node.lineno, *(each.lineno for each in decorators)])
+            first = min([node.lineno, *(decorator.lineno for decorator in decorators)])
             del lines[first - 1 : node.end_lineno]
     return "".join(lines).rstrip() + "\n"
 
 
 def is_declaration(node: ast.stmt) -> bool:
-    """Whether a statement defines the hook or the list of components."""
+    """Return whether a statement defines the hook or the list of components."""
     if isinstance(node, ast.FunctionDef):
         return node.name == HOOK
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-    return any(isinstance(each, ast.Name) and each.id == COMPONENTS for each in targets)
+    return any(isinstance(target, ast.Name) and target.id == COMPONENTS for target in targets)
 
 
-def declared(component: Component) -> str:
-    """The call that declares a component, as a line of a hook for every argument."""
-    first = [literal(component.name)] + ([literal(component.implementation)] if component.implementation else [])
-    given = {key: value for key, value in arguments(component).items() if value not in ("", {}, None)}
-    lines = [*first, *(f"{key}={literal(value)}" for key, value in given.items())]
+def format_declaration(component: Component) -> str:
+    """Format the call that declares a component, as a line of a hook for every argument."""
+    first = [format_literal(component.name)] + (
+        [format_literal(component.implementation)] if component.implementation else []
+    )
+    given = {key: value for key, value in collect_arguments(component).items() if value not in ("", {}, None)}
+    lines = [*first, *(f"{key}={format_literal(value)}" for key, value in given.items())]
     inside = "".join(f"        {line},\n" for line in lines)
     return f"    yield pretask.{component.kind}(\n{inside}    )"
 
 
-def arguments(component: Component) -> dict[str, Any]:
-    """What a component was declared with, by keyword."""
+def collect_arguments(component: Component) -> dict[str, Any]:
+    """Return what a component was declared with, by keyword."""
     traits = dict(component.traits)
     if component.kind == "task":
         traits = {**traits.pop("parts"), **traits}
@@ -147,17 +149,19 @@ def arguments(component: Component) -> dict[str, Any]:
     return {**traits, **about, "small": dict(component.small)}
 
 
-def literal(value: Any) -> str:
-    """A value as source, sets in order so that the same file makes the same package.
+def format_literal(value: Any) -> str:
+    """Format a value as source, sets in order so that the same file makes the same package.
 
-    >>> literal({"image": frozenset({"values", "categories"})})
+    >>> format_literal({"image": frozenset({"values", "categories"})})
     '{"image": {"categories", "values"}}'
     """
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{literal(key)}: {literal(each)}" for key, each in value.items()) + "}"
+        return (
+            "{" + ", ".join(f"{format_literal(key)}: {format_literal(member)}" for key, member in value.items()) + "}"
+        )
     if isinstance(value, frozenset | set):
-        return "{" + ", ".join(map(literal, sorted(value))) + "}" if value else "()"
+        return "{" + ", ".join(map(format_literal, sorted(value))) + "}" if value else "()"
     if isinstance(value, tuple | list):
-        return "(" + "".join(f"{literal(each)}, " for each in value).strip() + ")"
+        return "(" + "".join(f"{format_literal(member)}, " for member in value).strip() + ")"
     text = repr(value)
     return f'"{text[1:-1]}"' if isinstance(value, str) and text[0] == "'" and '"' not in text else text

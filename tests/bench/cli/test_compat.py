@@ -13,7 +13,7 @@ from pretask import Component, model, objective, split
 from pretask_bench.cli.fit_matrix import fitting_rows, tables
 from pretask_bench.cli.main import invoke
 from pretask_registry import Plugin, Registry, static_fit
-from pretask_registry.fit import blocks, matrix
+from pretask_registry.fit import build_matrix, iterate_blocks
 
 Capture = pytest.CaptureFixture[str]
 MODALITIES, TARGETS, SIGHTS = ("image", "text"), ("categories", "values", "reference"), ("all", "past", "present")
@@ -47,13 +47,13 @@ def seconds(work: Callable[[], object]) -> float:
 
 def test_blocks_say_of_every_triple_what_static_fit_says() -> None:
     registry = registry_of(declared(8))
-    rows = {(row.split.id, row.objective.id, row.model.id): row.reason or None for row in matrix(registry)}
+    rows = {(row.split.id, row.objective.id, row.model.id): row.reason or None for row in build_matrix(registry)}
     kinds = [registry.current(kind) for kind in ("split", "objective", "model")]
     assert rows == {tuple(part.id for part in three): static_fit(*three) for three in product(*kinds)}
     fitting = [reason for reason in rows.values() if reason is None]
     assert 0 < len(fitting) < len(rows)
-    assert sum(block.fitting for block in blocks(registry)) == len(fitting)
-    assert len(list(matrix(registry, fitting=True))) == len(fitting)
+    assert sum(block.fitting for block in iterate_blocks(registry)) == len(fitting)
+    assert len(list(build_matrix(registry, fitting=True))) == len(fitting)
 
 
 def test_sixty_of_each_are_filtered_in_a_small_part_of_the_time_that_their_triples_take() -> None:
@@ -61,8 +61,8 @@ def test_sixty_of_each_are_filtered_in_a_small_part_of_the_time_that_their_tripl
     kinds = [registry.current(kind) for kind in ("split", "objective", "model")]
     asked = 6000  # of 216,000
     one_by_one = seconds(lambda: [static_fit(*three) for three in islice(product(*kinds), asked)]) * 216_000 / asked
-    assert seconds(lambda: list(blocks(registry))) < one_by_one / 8
-    assert seconds(lambda: list(matrix(registry, fitting=True))) < one_by_one / 3
+    assert seconds(lambda: list(iterate_blocks(registry))) < one_by_one / 8
+    assert seconds(lambda: list(build_matrix(registry, fitting=True))) < one_by_one / 3
 
 
 def test_a_table_counts_the_models_that_fit_a_split_and_an_objective() -> None:

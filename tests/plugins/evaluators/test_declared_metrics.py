@@ -3,7 +3,7 @@
 import pytest
 from pretask.metrics import find_metric
 from pretask_registry import Registry
-from pretask_registry.conformance.evaluating import first_measured, numbers
+from pretask_registry.conformance.evaluating import find_first_measured, numbers
 from pretask_registry.conformance.kinds import EvaluatorCase
 from pretask_registry.registry import Registered
 
@@ -15,7 +15,7 @@ EVALUATORS = [entry for entry in REGISTRY.current("evaluator") if entry.namespac
 def test_every_number_is_declared_and_the_headline_is_one_that_can_be_better_or_worse(evaluator: Registered) -> None:
     traits = evaluator.component.traits
     modality = min(traits["modality"], default="image")
-    yielded = numbers(first_measured(EvaluatorCase(REGISTRY, evaluator, modality, 0)).yielded)
+    yielded = numbers(find_first_measured(EvaluatorCase(REGISTRY, evaluator, modality, 0)).yielded)
     assert [name for name in yielded if find_metric(traits["metrics"], name) is None] == []
     assert traits["headline"] in yielded
     headline = find_metric(traits["metrics"], traits["headline"])

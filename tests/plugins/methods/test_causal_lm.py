@@ -12,7 +12,7 @@ from pretask_plugins.methods.causal_lm.split import NextToken
 from pretask_plugins.models.text.bert import Bert
 from pretask_plugins.models.text.gpt2 import Gpt2
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
-from pretask_registry.canned import canned_samples
+from pretask_registry.canned import make_canned_samples
 
 WORDS = Vocabulary(3)
 TEXT = Observed("text", (4,), "int64", 81, WORDS)
@@ -65,7 +65,7 @@ def test_probabilities_of_all_rows_with_one_first_token_add_up_to_one() -> None:
 
 
 def test_an_untrained_model_predicts_like_chance() -> None:
-    samples = canned_samples("text", 64)
+    samples = make_canned_samples("text", 64)
     made = task(samples.observed)
     loss = float(made.loss(samples.batch(torch.arange(64), torch.device("cpu")), Draws(torch.arange(64))).parts["next"])
     assert loss == pytest.approx(math.log(64), abs=0.2)  # heads and weights are small at first
@@ -117,7 +117,7 @@ def test_bigrams_find_the_entropy_of_a_chain_and_unigrams_that_of_its_words() ->
 def test_the_mean_over_batches_does_not_depend_on_their_size() -> None:
     from dataclasses import replace
 
-    samples = canned_samples("text", 50)
+    samples = make_canned_samples("text", 50)
     made = task(samples.observed)
     means = []
     for size in (50, 7):

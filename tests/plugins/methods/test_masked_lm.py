@@ -12,7 +12,7 @@ from pretask_plugins.methods.masked_lm.pair import MaskTokensPair
 from pretask_plugins.methods.masked_lm.split import MaskTokens, count_labels, random_tokens
 from pretask_plugins.models.text.bert import Bert
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
-from pretask_registry.canned import VOCABULARY, canned_samples
+from pretask_registry.canned import VOCABULARY, make_canned_samples
 
 FIRST = 7  # the first ordinary token
 MASK, SEPARATOR = 1, 4
@@ -106,7 +106,7 @@ def test_replacements_are_all_ordinary_tokens_equally_often_wherever_the_special
 
 
 def test_rows_of_padding_give_no_loss_and_no_gradient_that_is_not_finite() -> None:
-    samples = canned_samples("text", 4)
+    samples = make_canned_samples("text", 4)
     for split in (SPLIT, PAIR):
         task = bert(samples.observed, split)
         tokens = torch.zeros(4, 16, dtype=torch.int64)
@@ -118,7 +118,7 @@ def test_rows_of_padding_give_no_loss_and_no_gradient_that_is_not_finite() -> No
 
 
 def test_an_untrained_model_predicts_like_chance_and_both_targets_are_added_up() -> None:
-    samples = canned_samples("text", 64)
+    samples = make_canned_samples("text", 64)
     batch = next(samples.batches(64, torch.device("cpu"), 1))
     loss = bert(samples.observed, PAIR).loss(batch, Draws(batch.index))
     assert float(loss.parts["token"]) == pytest.approx(math.log(64), abs=0.5)
@@ -127,7 +127,7 @@ def test_an_untrained_model_predicts_like_chance_and_both_targets_are_added_up()
 
 
 def test_a_masked_prediction_depends_on_tokens_on_both_sides() -> None:
-    samples = canned_samples("text", 8)
+    samples = make_canned_samples("text", 8)
     task = bert(samples.observed, SPLIT)
     inputs, targets = SPLIT(samples.batch(torch.arange(8), torch.device("cpu")), Draws(torch.arange(8)))
     row, place = (targets["token"].weight[:, 1:-1]).nonzero()[0].tolist()  # type: ignore[index]

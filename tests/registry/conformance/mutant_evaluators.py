@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from pretask import Budget, Choice, Data, Items, PretaskError, Samples, Task
-from pretask.pretext_score import evaluating
+from pretask.pretext_score import evaluation_mode
 from torch import Tensor
 
 
@@ -55,6 +55,6 @@ class Centroid:
 
 def encoded(task: Task, samples: Samples) -> Tensor:
     """The pooled vector of every sample."""
-    with evaluating(task), torch.no_grad():
+    with evaluation_mode(task), torch.no_grad():
         made = [task.encode(batch) for batch in samples.batches(64, task.device)]
     return torch.cat([next(iter(each.pooled.values())).flatten(1) for each in made])

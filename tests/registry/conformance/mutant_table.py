@@ -49,7 +49,7 @@ SPLITS = {
     "follow": {
         "target-off-by-one": "hidden-stays-hidden",
         "sees-all": "hidden-stays-hidden",
-        "padding-asked": "padding-is-not-asked",
+        "padding-asked": "padding-is-never-valid",
     },
     "quantize": {"distances-fused-with-argmin": "compiled-answers-as-eager"},
     "reverse": {
@@ -70,7 +70,7 @@ MODELS = {
         "infinite-in-bfloat16": "finite-in-bfloat16",
         "deaf": "learns-eight-samples-by-heart",
         "summary-unsaid": "summary-of-positions-or-its-own",
-        "width-untrue": "features-are-what-they-are-said-to-be",
+        "width-untrue": "features-match-their-spec",
         "input-changed-in-place": "inputs-are-not-changed",
         "weights-unseeded": "same-seed-same-weights",
         "refused-with-valueerror": "refuses-with-reasons",
@@ -88,7 +88,7 @@ OBJECTIVES = {
         "ambient-noise": "same-draws-same-loss",
         "device-forgotten": "runs-on-the-meta-device",
         "weights-kept-elsewhere": "weights-can-be-saved",
-        "guess-missing": "guesses-every-target",
+        "guess-missing": "predicts-every-target",
         "any-kind-taken": "refuses-with-reasons",
     },
 }

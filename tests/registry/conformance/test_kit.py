@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 from pretask_bench.cli import main as cli
 from pretask_registry import Registry
-from pretask_registry.conformance import Outcome, count, run, succeeded, update_golden
+from pretask_registry.conformance import Outcome, format_count, has_succeeded, run, update_golden
 from pretask_registry.conformance.kit import built_in_checks
 
 SUITE = 'yield suite("tiny", "acme_box:tiny.toml", summary="Nothing at all.")'
@@ -50,9 +50,9 @@ def test_a_sound_plugin_passes_and_the_count_says_so(shelf: Any) -> None:
         "file-can-be-read",
         "output-is-golden",
     ]
-    assert count(found) == "4 of 5 ran, 1 skipped, 0 expected failures"
-    assert succeeded(found)
-    assert not succeeded(found, require_all=True)
+    assert format_count(found) == "4 of 5 ran, 1 skipped, 0 expected failures"
+    assert has_succeeded(found)
+    assert not has_succeeded(found, require_all=True)
 
 
 def test_a_heavy_light_module_is_caught(shelf: Any) -> None:
@@ -84,9 +84,9 @@ def test_an_expected_failure_counts_as_one_and_tells_its_reason(shelf: Any) -> N
     lines = 'yield suite("tiny", "acme_box:missing.toml", summary="Nothing at all.")'
     registry = box(shelf, lines, 'EXPECTED_FAILURES = {"suite tiny": {"file-can-be-read": "it is not written yet"}}')
     found = list(run(registry, "acme", kind="suite"))
-    assert "1 expected failure: file-can-be-read: it is not written yet" in count(found)
+    assert "1 expected failure: file-can-be-read: it is not written yet" in format_count(found)
     assert [each.state for each in found].count("expected") == 1
-    assert succeeded([each for each in found if each.check != "output-is-golden"], require_all=True)
+    assert has_succeeded([each for each in found if each.check != "output-is-golden"], require_all=True)
 
 
 def test_an_expected_failure_that_passes_fails(shelf: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from mutant_table import KINDS, MUTANTS, Mutant
 from pretask_registry import Registry
-from pretask_registry.conformance.kinds import cases_of
+from pretask_registry.conformance.kinds import iterate_cases
 from pretask_registry.conformance.kit import run_cases
 from pretask_registry.conformance.outcomes import Outcome, format_outcome
 from processes import start_python
@@ -30,7 +30,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 
 def outcomes(registry: Registry, kind: str, name: str, only: set[str]) -> list[Outcome]:
-    return list(run_cases(registry, cases_of(registry, registry.find(kind, f"mutants/{name}")), only))
+    return list(run_cases(registry, iterate_cases(registry, registry.find(kind, f"mutants/{name}")), only))
 
 
 UNTRACEABLE = {"compiles", "compiled-answers-as-eager"}  # where tests check shapes

@@ -58,7 +58,7 @@ class Tones:
         require_range("tones", "data", self, size=FROM_ONE, test_size=FROM_ONE, seconds=seconds, noise_std=FROM_ZERO)
 
     def __call__(self, part: str, /) -> Samples:
-        """The recordings of one part, labeled by word and by voice; made anew every time, in about a second."""
+        """Make the recordings of one part, labeled by word and by voice, anew every time, in about a second."""
         check_part("tones", part)
         start, count = (0, self.size) if part == "train" else (self.size, self.test_size)
         length = round(self.seconds * RATE)
@@ -77,12 +77,12 @@ class Tones:
 
 
 def speak(draws: Draws, size: int, noise: float) -> tuple[Float[Tensor, "B S"], Int[Tensor, " B"], Int[Tensor, " B"]]:
-    """Waveforms, words and voices."""
+    """Speak words: waveforms (B, S), words (B,) and voices (B,)."""
     word, voice = draws.integers("word", 0, len(WORDS)), draws.integers("voice", 0, VOICES)
     time = torch.arange(size) / RATE  # seconds
     begin, length = syllables(draws, voice, size / RATE)
     kinds = torch.tensor(WORDS)[word]  # (B, Y)
-    inside = ((time - begin[..., None]) / length[:, None, None]).clamp(0, 1)  # (B, Y, S), share of the syllable
+    inside = ((time - begin[..., None]) / length[:, None, None]).clamp(0, 1)  # (B, Y, S), fraction of the syllable
     envelope = torch.sin(math.pi * inside).clamp(min=0).sqrt()
     wave = torch.zeros(len(word), size)
     for formant in (0, 1):
@@ -101,7 +101,7 @@ def speak(draws: Draws, size: int, noise: float) -> tuple[Float[Tensor, "B S"], 
 def syllables(
     draws: Draws, voice: Int[Tensor, " B"], seconds: float
 ) -> tuple[Float[Tensor, "B Y"], Float[Tensor, " B"]]:
-    """When each syllable begins and how long one lasts, in seconds; slow voices speak longer."""
+    """Draw when each syllable begins and how long one lasts, in seconds; slow voices speak longer."""
     share = (0.2 + 0.02 * voice) * draws.uniform("tempo", low=0.85, high=1.15)
     length = seconds * share
     spare = seconds - SYLLABLES * length

@@ -47,12 +47,12 @@ class Part:
 
 
 def eye(x: float, y: float) -> Part:
-    """A dark round dot."""
+    """Make a dark round dot."""
     return Part("eye", "disc", x, y, 0.04, 0.05, BLUE, 0.3, 0.15)
 
 
 def wheel(x: float) -> Part:
-    """A dark disc on the ground."""
+    """Make a dark disc on the ground."""
     return Part("wheel", "disc", x, 0.15, 0.15, 0.15, BLUE, 0.15, 0.25)
 
 

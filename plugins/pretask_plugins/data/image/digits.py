@@ -38,7 +38,7 @@ class Digits:
             )
 
     def __call__(self, part: str, /) -> Samples:
-        """1,442 digits to train on or 355 to test on; the same ones always, all classes alike in both."""
+        """Return 1,442 digits to train on or 355 to test on; the same ones always, all classes alike in both."""
         from sklearn.datasets import load_digits
 
         check_part("digits", part)
@@ -50,7 +50,7 @@ class Digits:
 
 
 def is_for_test(labels: np.ndarray) -> np.ndarray:
-    """Whether each digit is the fifth, tenth … of its class.
+    """Return whether each digit is the fifth, tenth … of its class.
 
     >>> is_for_test(np.array([3, 3, 7, 3, 3, 3])).tolist()
     [False, False, False, False, False, True]
@@ -63,6 +63,6 @@ def is_for_test(labels: np.ndarray) -> np.ndarray:
 
 
 def resize(image: np.ndarray, size: int) -> np.ndarray:
-    """The image at another size, interpolated between its pixels."""
+    """Resize the image by interpolating between its pixels."""
     larger = Image.fromarray(image).resize((size, size), Image.Resampling.BICUBIC)
     return np.array(larger, dtype=np.uint8)

@@ -63,8 +63,8 @@ class Folder:
         }
         return cached_samples(facts | {"classes": found.classes}, lambda: self.album(found))
 
-    def find(self, part: str) -> "Found":
-        """The images of a part; raises PretaskError where there are none, or too few of a class."""
+    def find(self, part: str) -> "ImageFiles":
+        """Find the images of a part; raise PretaskError where there are none, or too few of a class."""
         root = self.root.expanduser()
         if not root.exists():
             raise PretaskError("folder", "a folder or tar file", f"no {root}", "Name one with --set data.root=…")
@@ -81,15 +81,15 @@ class Folder:
             check_counts(found.images)
         return found
 
-    def album(self, found: "Found") -> Album:
-        """The images of a part, decoded one after the other."""
+    def album(self, found: "ImageFiles") -> Album:
+        """Decode the images of a part, one after the other."""
         numbers = {name: number for number, name in enumerate(found.classes)}
         labels = np.array([numbers[image.label] for image in found.images], np.int64)
         shape = (1 if self.grayscale else 3, self.image_size, self.image_size)
         return Album(shape, labels, found.classes, self.pieces(found))
 
-    def pieces(self, found: "Found") -> Iterator[UInt8[np.ndarray, "_ C H W"]]:
-        """The images of a part, some at a time."""
+    def pieces(self, found: "ImageFiles") -> Iterator[UInt8[np.ndarray, "_ C H W"]]:
+        """Yield the images of a part, some at a time."""
         names = [image.name for image in found.images]
         with found.reader() as read:
 
@@ -118,7 +118,7 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Found:
+class ImageFiles:
     """The images of a part, by name.
 
     Args:
@@ -140,18 +140,18 @@ class Found:
 
     @contextmanager
     def reader(self) -> Iterator[Callable[[str], bytes]]:
-        """Inside, reads the bytes of an image; from several threads at once, too."""
+        """Give a function inside that reads the bytes of an image, from several threads at once too."""
         if self.root.is_dir():
             yield lambda name: (self.root / name).read_bytes()
             return
         with open_tar(self.root) as archive:
             places = {member.name: (member.size, member.offset_data) for member in archive}
-            with self.root.open("rb") if is_plain(self.root) else unpacked(archive) as file:
+            with self.root.open("rb") if is_plain(self.root) else unpack_tar(archive) as file:
                 yield lambda name: os.pread(file.fileno(), *places[name])
 
 
 def find_place(root: Path, part: str) -> Path:
-    """The tar file of a part, where the root is a folder with one for each part; else the root."""
+    """Find the tar file of a part, where the root is a folder with one for each part; else the root."""
     if root.is_dir():
         for name in PART_FOLDERS[part]:
             for ending in (".tar", ".tar.gz", ".tgz"):
@@ -160,18 +160,18 @@ def find_place(root: Path, part: str) -> Path:
     return root
 
 
-def find_part(root: Path, part: str) -> Found:
-    """The images of one part, and the classes of those to train on."""
+def find_part(root: Path, part: str) -> ImageFiles:
+    """Find the images of one part, and the classes of those to train on."""
     places = {part_name: find_place(root, part_name) for part_name in PART_FOLDERS}
     members = {place: list_members(place) for place in set(places.values())}
     parts = {part_name: select_part(members[place], part_name, place != root) for part_name, place in places.items()}
     classes = sorted({image.label for image in parts["train"]})
-    return Found(places[part], tuple(parts[part]), tuple(classes))
+    return ImageFiles(places[part], tuple(parts[part]), tuple(classes))
 
 
 def list_members(place: Path) -> list[Member]:
-    """Every image in a folder or tar file, by name."""
-    files = sorted(in_tar(place) if place.is_file() else in_folder(place))
+    """List every image in a folder or tar file, by name."""
+    files = sorted(list_tar(place) if place.is_file() else list_folder(place))
     folders = [PurePosixPath(name).parts[:-1] for name, _, _ in files]
     ends = zip(min(folders, default=()), max(folders, default=()), strict=False)
     shared = len(list(takewhile(lambda pair: pair[0] == pair[1], ends)))
@@ -187,7 +187,7 @@ def list_members(place: Path) -> list[Member]:
 
 
 def class_name(folders: Sequence[str], shared: int) -> str:
-    """The class of an image: the folder in that of its part, else the first one that not all images lie in.
+    """Return the class of an image: the folder in that of its part, else the first one that not all images lie in.
 
     >>> class_name(("imagenet", "train", "tench", "images"), 1), class_name(("mine", "tench"), 1)
     ('tench', 'tench')
@@ -199,7 +199,7 @@ def class_name(folders: Sequence[str], shared: int) -> str:
 
 
 def select_part(members: Sequence[Member], part: str, own: bool) -> Sequence[Member]:
-    """Those of one part: below a folder of its name, or all of its own tar file, or its share by hash of the names."""
+    """Select one part: those below a folder of its name, or all of its own tar file, or some by hash of the names."""
     words = {member.word for member in members if member.word}
     if words:
         chosen = next((word for word in PART_FOLDERS[part] if word in words), "")
@@ -213,12 +213,12 @@ def is_for_test(name: str) -> bool:
 
 
 def is_image(name: PurePosixPath) -> bool:
-    """Whether a file below the root lies in a folder, has an ending that is known, and nothing of it is hidden."""
+    """Return whether a file below the root lies in a folder, has a known ending, and nothing of it is hidden."""
     hidden = any(folder.startswith(".") for folder in name.parts)
     return len(name.parts) > 1 and name.suffix.lower() in ENDINGS and not hidden
 
 
-def in_folder(root: Path) -> Iterator[tuple[str, int, int]]:
+def list_folder(root: Path) -> Iterator[tuple[str, int, int]]:
     """Name, bytes and time of every image that lies in a folder below the root; links are followed."""
     for folder, _, names in os.walk(root, followlinks=True):
         for name in names:
@@ -229,7 +229,7 @@ def in_folder(root: Path) -> Iterator[tuple[str, int, int]]:
                 yield short, about.st_size, about.st_mtime_ns
 
 
-def in_tar(path: Path) -> Iterator[tuple[str, int, int]]:
+def list_tar(path: Path) -> Iterator[tuple[str, int, int]]:
     """Name, bytes and time of every image that lies in a folder of a tar file."""
     with open_tar(path) as archive:
         file: Any = archive.fileobj
@@ -243,19 +243,19 @@ def in_tar(path: Path) -> Iterator[tuple[str, int, int]]:
                     "it ends before its end mark"
                 )  # tarfile does not mind where it was cut between two files
         except (tarfile.TarError, OSError, EOFError, zlib.error) as error:
-            raise broken_tar(path, error) from error
+            raise tar_error(path, error) from error
 
 
 def open_tar(path: Path) -> tarfile.TarFile:
-    """A tar file; raises PretaskError where it is none."""
+    """Open a tar file; raise PretaskError where it is none."""
     try:
         return tarfile.open(path)
     except (tarfile.TarError, OSError, EOFError) as error:
-        raise broken_tar(path, error) from error
+        raise tar_error(path, error) from error
 
 
 def is_plain(path: Path) -> bool:
-    """Whether a tar file is not compressed."""
+    """Return whether a tar file is not compressed."""
     try:
         with tarfile.open(path, "r:"):
             return True
@@ -263,8 +263,8 @@ def is_plain(path: Path) -> bool:
         return False
 
 
-def unpacked(archive: tarfile.TarFile) -> IO[bytes]:
-    """A compressed tar file as one in which one can jump about; ended with its handle."""
+def unpack_tar(archive: tarfile.TarFile) -> IO[bytes]:
+    """Unpack a compressed tar file into one in which one can jump about; it ends with its handle."""
     file: Any = archive.fileobj
     plain = TemporaryFile()  # noqa: SIM115
     file.seek(0)
@@ -273,12 +273,12 @@ def unpacked(archive: tarfile.TarFile) -> IO[bytes]:
     return plain
 
 
-def broken_tar(path: Path, error: Exception) -> PretaskError:
-    """The error for a file that is no tar file, or cannot be read to its end."""
+def tar_error(path: Path, error: Exception) -> PretaskError:
+    """Make the error for a file that is no tar file, or cannot be read to its end."""
     return PretaskError("folder", "a folder, or a whole tar file of images", f"{path} ({error})", "Copy it again.")
 
 
-def check_classes(found: Found) -> None:
+def check_classes(found: ImageFiles) -> None:
     """Raise PretaskError where there is a class to test on and not to train on."""
     strange = sorted({image.label for image in found.images} - set(found.classes))
     if strange:

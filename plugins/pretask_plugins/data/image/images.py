@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Int, UInt8
 from PIL import Image, ImageOps
 from pretask import Labels, Observed, Samples
-from pretask.cache import cached, fingerprint, mapped, write_rows
+from pretask.cache import cached, fingerprint, map_file, write_rows
 
 from pretask_plugins.data.decoding import Work, decode_batches
 
@@ -64,7 +64,7 @@ def cached_samples(facts: Mapping[str, Any], album: Callable[[], Album]) -> Samp
         labels = made.labels.astype(np.int64)
         write_rows(folder / "images.npy", (len(labels), *made.shape), "uint8", made.pieces)
         np.save(folder / "labels.npy", labels)
-        known = fingerprint(mapped(folder / "images.npy"), labels, names=made.names)
+        known = fingerprint(map_file(folder / "images.npy"), labels, names=made.names)
         return {"names": list(made.names), "fingerprint": known}
 
     arrays, notes = cached("images", facts, make)

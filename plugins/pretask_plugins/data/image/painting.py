@@ -30,7 +30,7 @@ Window: TypeAlias = np.ndarray  # (Y, X), float32; unchecked in tests, where tha
 
 
 def paint(scenes: Scenes, size: int, draws: Draws) -> UInt8[Tensor, "B 3 {size} {size}"]:
-    """The pictures of scenes: landscape, parts in order, light, grain."""
+    """Paint the pictures of scenes: landscape, parts in order, light, grain."""
     canvas = paint_landscape(scenes.landscape, size)
     for picture, parts in zip(canvas.numpy(), brushes(scenes.parts), strict=True):
         for part in parts:
@@ -44,17 +44,17 @@ def paint(scenes: Scenes, size: int, draws: Draws) -> UInt8[Tensor, "B 3 {size} 
 
 @lru_cache
 def centers(size: int) -> Float[Tensor, " size"]:
-    """Where the middles of pixels are."""
+    """Return the coordinates of the middles of pixels."""
     return (torch.arange(size) + 0.5) / size
 
 
-def blend(first: Tensor, second: Tensor, share: Tensor) -> Tensor:
-    """`share` of the second and the rest of the first."""
-    return first + share * (second - first)
+def blend(first: Tensor, second: Tensor, ratio: Tensor) -> Tensor:
+    """Mix two images: `ratio` of the second and the rest of the first."""
+    return first + ratio * (second - first)
 
 
 def paint_landscape(landscape: Landscape, size: int) -> Float[Tensor, "B 3 H W"]:
-    """Sky, two ridges of hills, ground with furrows that grow narrow towards the horizon."""
+    """Paint sky, two ridges of hills, and ground with furrows that grow narrow towards the horizon."""
     line = centers(size)
     down, level = line[:, None], landscape.level.view(-1, 1, 1, 1)
     sky, low = landscape.sky[..., None, None].unbind(1)  # (B, 3, 1, 1)
@@ -90,7 +90,7 @@ class Brush:
 
 
 def brushes(parts: Parts) -> Iterator[list[Brush]]:
-    """The parts of every scene as plain numbers."""
+    """Yield the parts of every scene as plain numbers."""
     columns = [getattr(parts, field.name).tolist() for field in fields(Brush)]
     for scene in zip(*columns, strict=True):
         yield [Brush(*values) for values in zip(*scene, strict=True)]
@@ -113,7 +113,7 @@ def paint_part(picture: np.ndarray, part: Brush) -> None:
 
 
 def window(part: Brush, size: int) -> tuple[slice, slice]:
-    """The rows and columns outside which nothing of the part can be."""
+    """Return the rows and columns outside which nothing of the part can be."""
     width, height = part.half[0] * max(1.0, 1 - part.taper), part.half[1]
     sine, cosine = abs(math.sin(part.turn)), abs(math.cos(part.turn))
     x, y = part.center
@@ -121,13 +121,13 @@ def window(part: Brush, size: int) -> tuple[slice, slice]:
 
 
 def span(middle: float, reach: float, size: int) -> slice:
-    """The pixels within reach of the middle, and one more on each side."""
+    """Return the pixels within reach of the middle, and one more on each side."""
     first, last = (middle - reach) * size - 1, (middle + reach) * size + 1
     return slice(min(max(math.floor(first), 0), size), min(max(math.ceil(last), 0), size))
 
 
 def own_coordinates(part: Brush, rows: slice, columns: slice, size: int) -> tuple[Window, Window]:
-    """Every pixel of a window as the part sees it."""
+    """Return the coordinates of every pixel of a window as the part sees it."""
     line = centers(size).numpy()
     x, y = line[None, columns] - part.center[0], part.center[1] - line[rows, None]
     sine, cosine = math.sin(part.turn), math.cos(part.turn)
@@ -136,7 +136,7 @@ def own_coordinates(part: Brush, rows: slice, columns: slice, size: int) -> tupl
 
 
 def pattern(part: Brush, u: Window, v: Window) -> Window:
-    """Rows, columns or checks of -1 and 1 with short slopes between."""
+    """Return rows, columns or checks of -1 and 1 with short slopes between."""
     wave = np.ones_like(u)
     for along, coordinate, half in zip(part.texture, (u, v), part.half, strict=True):
         if along:
@@ -146,7 +146,7 @@ def pattern(part: Brush, u: Window, v: Window) -> Window:
 
 
 def triangle_wave(phase: Window) -> Window:
-    """1 at whole numbers, -1 in the middle between them, straight between.
+    """Return 1 at whole numbers, -1 in the middle between them, straight between.
 
     >>> triangle_wave(np.array([0.0, 0.25, 0.5, 1.0])).tolist()
     [1.0, 0.0, -1.0, 1.0]
@@ -156,7 +156,7 @@ def triangle_wave(phase: Window) -> Window:
 
 
 def disc(u: Window, v: Window, width: float, height: float, taper: float) -> Window:
-    """Distance from an ellipse, to first order: what is left of its equation over the steepness of that."""
+    """Return the distance from an ellipse, to first order: what is left of its equation over the steepness of that."""
     u, v = u * u, v * v
     steepness = 2 * np.sqrt(u * width**-2 + v * height**-2)
     distance: Window = (u + v - 1) / np.maximum(steepness, 1e-6)
@@ -164,7 +164,7 @@ def disc(u: Window, v: Window, width: float, height: float, taper: float) -> Win
 
 
 def box(u: Window, v: Window, width: float, height: float, taper: float) -> Window:
-    """Distance from the sides of a box that grows narrower to its top."""
+    """Return the distance from the sides of a box that grows narrower to its top."""
     slope = width * taper / (2 * height)
     sides = (np.abs(u) + (0.5 * taper * v + (0.5 * taper - 1))) * (width / math.sqrt(1 + slope * slope))
     distance: Window = np.maximum(sides, (np.abs(v) - 1) * height)
@@ -172,7 +172,7 @@ def box(u: Window, v: Window, width: float, height: float, taper: float) -> Wind
 
 
 def dome(u: Window, v: Window, width: float, height: float, taper: float) -> Window:
-    """Distance from the upper half of an ellipse."""
+    """Return the distance from the upper half of an ellipse."""
     distance: Window = np.maximum(disc(u, v, width, height, taper), -height * v)
     return distance
 

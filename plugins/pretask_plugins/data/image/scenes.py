@@ -104,7 +104,7 @@ class Scenes:
 
 
 def compose(draws: Draws, label: Int[Tensor, " B"]) -> Scenes:
-    """A scene for every sample that shows the thing of the given number."""
+    """Compose a scene for every sample that shows the thing of the given number."""
     landscape = compose_landscape(draws.branch("landscape"))
     scale = draws.uniform("scale", low=0.35, high=0.72)
     room = 0.5 - 0.42 * scale
@@ -123,10 +123,10 @@ def compose(draws: Draws, label: Int[Tensor, " B"]) -> Scenes:
 
 
 def compose_landscape(draws: Draws) -> Landscape:
-    """Sky, ground, two ridges of hills, and the light, from the left or from the right."""
-    skies = hues_near(draws.branch("skies"), SKIES, 2)
+    """Compose sky, ground, two ridges of hills, and the light, from the left or from the right."""
+    skies = draw_colors(draws.branch("skies"), SKIES, 2)
     low = 0.5 + 0.5 * skies[:, 1]  # paler towards the horizon
-    grounds = hues_near(draws.branch("grounds"), GROUNDS, 1)[:, 0]
+    grounds = draw_colors(draws.branch("grounds"), GROUNDS, 1)[:, 0]
     far = grounds * draws.uniform("far", 1, low=0.75, high=1.15)
     height = draws.uniform("height", 2, low=0.01, high=0.1)
     steps = draws.uniform("steps", 2, low=0.4, high=1.6)
@@ -142,30 +142,30 @@ def compose_landscape(draws: Draws) -> Landscape:
 
 
 def compose_sky(draws: Draws, landscape: Landscape) -> Parts:
-    """A sun or moon on the side that the light comes from, and two clouds."""
+    """Compose a sun or moon on the side that the light comes from, and two clouds."""
     side = torch.where(landscape.light[:, 1:] > 0, 0.75, 0.25)  # (B, 1)
     across = torch.cat([side + draws.uniform("sun", 1, low=-0.2, high=0.2), draws.uniform("clouds", 2)], 1)
     down = landscape.level[:, None] * draws.uniform("down", 3, low=0.15, high=0.75)
     half = draws.uniform("width", 3, 1, low=0.06, high=0.16) * torch.tensor([[0.5, 0.5], [1.0, 0.5], [1.0, 0.5]])
     cover = draws.bernoulli("seen", 0.6, 3) * torch.tensor([0.95, 0.75, 0.75])
     color = torch.tensor([[1.0, 0.95, 0.7], [1.0, 1.0, 1.0], [0.95, 0.95, 1.0]])
-    return plain(torch.stack([across, down], 2), half, cover, color, ("disc", "dome", "dome"))
+    return make_plain_parts(torch.stack([across, down], 2), half, cover, color, ("disc", "dome", "dome"))
 
 
 def compose_shadow(foot: Float[Tensor, "B 2"], scale: Float[Tensor, " B"]) -> Parts:
-    """A dark flat disc where the thing stands."""
+    """Compose a dark flat disc where the thing stands."""
     half = scale[:, None, None] * torch.tensor([0.4, 0.06])
-    return plain(foot[:, None], half, torch.full((len(foot), 1), 0.35), torch.zeros(1, 3), ("disc",))
+    return make_plain_parts(foot[:, None], half, torch.full((len(foot), 1), 0.35), torch.zeros(1, 3), ("disc",))
 
 
-def plain(
+def make_plain_parts(
     center: Float[Tensor, "B P 2"],
     half: Float[Tensor, "B P 2"],
     cover: Float[Tensor, "B P"],
     color: Float[Tensor, "P 3"],
     shapes: tuple[str, ...],
 ) -> Parts:
-    """Upright parts without texture and outline."""
+    """Make upright parts without texture and outline."""
     zero = torch.zeros_like(cover)
     return Parts(
         center=center,
@@ -188,7 +188,7 @@ def compose_thing(
     scale: Float[Tensor, " B"],
     lean: Float[Tensor, " B"],
 ) -> Parts:
-    """The parts of the labeled thing, each a little off its blueprint, placed, sized and leant as a whole."""
+    """Compose the labeled thing of its parts, each a little off its blueprint, placed, sized and leant as a whole."""
     plan = {name: table[label] for name, table in TABLES.items()}
     center = plan["center"] + draws.uniform("off", PARTS, 2, low=-0.02, high=0.02)
     half = plan["half"] * draws.uniform("size", PARTS, 2, low=0.88, high=1.14)
@@ -199,7 +199,7 @@ def compose_thing(
 
 
 def compose_strays(draws: Draws) -> Parts:
-    """The parts of another thing, taken to pieces and strewn: the same parts, and no thing."""
+    """Compose the parts of another thing, taken to pieces and strewn: the same parts, and no thing."""
     label = draws.integers("whose", 0, len(THINGS))
     plan = {name: table[label] for name, table in TABLES.items()}
     center = draws.uniform("place", PARTS, 2, low=0.03, high=0.97)
@@ -210,7 +210,7 @@ def compose_strays(draws: Draws) -> Parts:
 
 
 def dress(draws: Draws, plan: dict[str, Tensor], center: Tensor, half: Tensor, turn: Tensor) -> Parts:
-    """Parts with the color and texture of their blueprint, or with any; like parts of a thing are alike."""
+    """Give parts the color and texture of their blueprint, or any; like parts of a thing are alike."""
     count = turn.shape[1]
     hue = plan["hue"] + draws.uniform("hue", count, low=-0.05, high=0.05)
     hue = torch.where(draws.bernoulli("own hue", OWN_COLOR_CHANCE, count), hue, draws.uniform("any hue", count))
@@ -239,20 +239,20 @@ def dress(draws: Draws, plan: dict[str, Tensor], center: Tensor, half: Tensor, t
     )
 
 
-def hues_near(draws: Draws, table: Sequence[tuple[float, float, float]], count: int) -> Float[Tensor, "B count 3"]:
-    """Colors near entries of a table, red, green and blue."""
+def draw_colors(draws: Draws, table: Sequence[tuple[float, float, float]], count: int) -> Float[Tensor, "B count 3"]:
+    """Draw colors near entries of a table, red, green and blue."""
     entry = torch.tensor(table)[draws.integers("entry", 0, len(table), count)]
     entry = entry + torch.tensor([0.04, 0.15, 0.12]) * draws.uniform("near", count, 3, low=-1, high=1)
     return rgb(entry[..., 0], entry[..., 1:])
 
 
 def pick(values: Shaped[Tensor, "B P ..."], index: Int[Tensor, "B P"]) -> Shaped[Tensor, "B P ..."]:
-    """values[b, index[b, p]]."""
+    """Return values[b, index[b, p]]."""
     return values[torch.arange(len(index))[:, None], index]
 
 
 def rotate(vector: Float[Tensor, "B P 2"], angle: Float[Tensor, "B 1"]) -> Float[Tensor, "B P 2"]:
-    """A vector turned counterclockwise as one sees it, y pointing down.
+    """Turn a vector counterclockwise as one sees it, y pointing down.
 
     >>> rotate(torch.tensor([[[1.0, 0.0]]]), torch.tensor([[torch.pi / 2]])).round().int().tolist()
     [[[0, -1]]]
@@ -263,12 +263,12 @@ def rotate(vector: Float[Tensor, "B P 2"], angle: Float[Tensor, "B 1"]) -> Float
 
 
 def sine_and_cosine(angle: Float[Tensor, "..."]) -> tuple[Float[Tensor, "..."], Float[Tensor, "..."]]:
-    """Taken in double precision, so that what is left after rounding does not depend on place or machine."""
+    """Compute both in double precision, so that what is left after rounding does not depend on place or machine."""
     return angle.double().sin().float(), angle.double().cos().float()
 
 
 def rgb(hue: Float[Tensor, "B P"], tone: Float[Tensor, "B P 2"]) -> Float[Tensor, "B P 3"]:
-    """Red, green and blue of a hue (fraction of the circle), saturation and value.
+    """Return red, green and blue of a hue (fraction of the circle), saturation and value.
 
     >>> rgb(torch.tensor([[1 / 3]]), torch.tensor([[[1.0, 0.5]]])).tolist()
     [[[0.0, 0.5, 0.0]]]
@@ -281,14 +281,14 @@ def rgb(hue: Float[Tensor, "B P"], tone: Float[Tensor, "B P 2"]) -> Float[Tensor
 
 
 def concatenate(groups: Sequence[Parts]) -> Parts:
-    """All parts of several groups, one group after the other."""
+    """Concatenate all parts of several groups, one group after the other."""
     return Parts(
         **{field.name: torch.cat([getattr(group, field.name) for group in groups], 1) for field in fields(Parts)}
     )
 
 
 def tables() -> dict[str, Tensor]:
-    """The blueprints as tensors (things, PARTS, ...); missing parts have cover 0."""
+    """Return the blueprints as tensors (things, PARTS, ...); missing parts have cover 0."""
     blank = Part("", "disc", 0, 0, 0.1, 0.1)
     rows = [[*parts, *[blank] * (PARTS - len(parts))] for parts in THINGS.values()]
 
@@ -311,7 +311,7 @@ def tables() -> dict[str, Tensor]:
 
 
 def look(part: Part) -> tuple[float, float, float, str]:
-    """Color and texture of a part."""
+    """Return the color and texture of a part."""
     return part.hue, part.saturation, part.value, part.texture
 
 

@@ -62,14 +62,14 @@ class Shapes:
             raise out_of_range_error("image_size", f"of at least {MIN_IMAGE_SIZE} pixels", self.image_size)
 
     def __call__(self, part: str, /) -> Samples:
-        """One part, painted once and cached."""
+        """Return one part, painted once and cached."""
         check_part("shapes", part)
         count = self.size if part == "train" else self.test_size
         facts = asdict(self) | {"data": "shapes", "edition": EDITION, "part": part, "size": count, "test_size": None}
         return cached_samples(facts, lambda: self.album(part, count))
 
     def album(self, part: str, count: int) -> Album:
-        """All pictures of a part, painted one after the other."""
+        """Paint all pictures of a part, one after the other."""
         labels = self.labels(torch.arange(count), part)
         return Album(
             (3, self.image_size, self.image_size),
@@ -79,19 +79,19 @@ class Shapes:
         )
 
     def pieces(self, part: str, count: int, chunk: int = BATCH_PICTURES) -> Iterator[UInt8[np.ndarray, "B 3 H W"]]:
-        """The pictures, `chunk` at a time."""
+        """Yield the pictures, `chunk` at a time."""
         for start in range(0, count, chunk):
             yield self.pictures(torch.arange(start, min(start + chunk, count)), part).numpy()
 
     def pictures(self, index: Int[Tensor, " B"], part: str) -> UInt8[Tensor, "B 3 H W"]:
-        """The pictures of the given numbers."""
+        """Paint the pictures of the given numbers."""
         draws = self.draws(index, part)
         with one_thread():
             scenes = compose(draws.branch("scene"), self.labels(index, part))
             return paint(scenes, self.image_size, draws.branch("paint"))
 
     def labels(self, index: Int[Tensor, " B"], part: str) -> Int[Tensor, " B"]:
-        """Every `num_classes` pictures in a row show every thing once, in random order."""
+        """Draw labels so that every `num_classes` pictures in a row show every thing once, in random order."""
         row, place = index // self.num_classes, index % self.num_classes
         order = self.draws(row, part).permutation("order", self.num_classes)
         return order[torch.arange(len(index)), place]
@@ -103,7 +103,7 @@ class Shapes:
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Torch without its threads: they wait for each other longer than the many small steps of a picture take."""
+    """Keep torch from its threads: they wait for each other longer than the many small steps of a picture take."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -113,5 +113,5 @@ def one_thread() -> Iterator[None]:
 
 
 def out_of_range_error(option: str, range_: str, got: int) -> PretaskError:
-    """The error of an option that is too small or too large."""
+    """Make the error of an option that is too small or too large."""
     return PretaskError("shapes", f"data.{option} {range_}", f"{got}", f"Change data.{option}.", exit_code=2)

@@ -92,7 +92,7 @@ class TorchvisionData:
         return cached_samples(facts | where, lambda: self.album(part, side))
 
     def open(self, part: str, side: int | None) -> Any:
-        """Torchvision's own data set object."""
+        """Open torchvision's own data set object."""
         import torchvision
 
         root = self.root.expanduser()
@@ -100,7 +100,7 @@ class TorchvisionData:
         if self.name in SPLITS:
             which = {"split": SPLITS[self.name][part == "test"]}
         if self.name == "Imagenette":
-            which["size"] = edition(root, side or SIDE)
+            which["size"] = choose_edition(root, side or SIDE)
         try:
             with redirect_stdout(sys.stderr):  # where torchvision talks
                 return getattr(torchvision.datasets, self.name)(str(root), download=self.download, **which)
@@ -113,13 +113,13 @@ class TorchvisionData:
             ) from error
 
     def stamps(self) -> list[Any]:
-        """Names, sizes and times of the data set's files: what changes when the data does."""
+        """List names, sizes and times of the data set's files: what changes when the data does."""
         root = self.root.expanduser()
         files = sorted(path for path in root.glob(FILES[self.name]) if path.is_file())
         return [(str(path.relative_to(root)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
 
     def album(self, part: str, side: int | None) -> Album:
-        """Its images, decoded one after the other."""
+        """Decode its images, one after the other."""
         found, gray = self.open(part, side), self.name in GRAYSCALE
         labels = torch.as_tensor(class_numbers(found), dtype=torch.int64).numpy()
         own = np.arange(len(labels))
@@ -133,15 +133,15 @@ class TorchvisionData:
         return Album(decode(0).shape, labels[own], class_names(found, labels), pieces)
 
 
-def edition(root: Path, side: int) -> str:
-    """Imagenette's smallest edition with images of that side: of those below the root, else of all."""
+def choose_edition(root: Path, side: int) -> str:
+    """Choose Imagenette's smallest edition with images of that side: of those below the root, else of all."""
     enough = [name for name, short in EDITIONS.items() if short is None or short >= side]
     there = [name for name in enough if (root / f"imagenette2{'' if name == 'full' else '-' + name[:-2]}").is_dir()]
     return (there or enough)[0]
 
 
 def class_numbers(found: Any) -> Any:
-    """The class number of every sample, without decoding any where the data set keeps them."""
+    """Return the class number of every sample, without decoding any where the data set keeps them."""
     for name in ("targets", "labels", "_labels"):
         if hasattr(found, name):
             return getattr(found, name)
@@ -151,7 +151,7 @@ def class_numbers(found: Any) -> Any:
 
 
 def class_names(found: Any, labels: np.ndarray) -> list[str]:
-    """The data set's own names of its classes, else numbers; a class of several names gets the first one."""
+    """Return the data set's own names of its classes, else numbers; a class of several names gets the first one."""
     names = getattr(found, "classes", None)
     if names is None:
         return [str(number) for number in range(int(labels.max()) + 1)]

@@ -153,7 +153,7 @@ def conditional_entropy(joint: Float[Tensor, "V W"]) -> float:
 def build_automaton(
     start: object, list_arcs: Callable[[object], Sequence[tuple[float, int, int, int, object]]], words: int
 ) -> Automaton:
-    """An automaton from a function that names the arcs of a state by the states that they lead to; None is the end."""
+    """Build an automaton from a function that names a state's arcs by the states that they lead to; None is the end."""
     numbers: dict[object, int] = {start: 0}
     arcs: list[tuple[Arc, ...]] = []
     waiting = [start]

@@ -29,7 +29,7 @@ MAX_PIECE_CHARACTERS = 1 << 16  # characters of a piece
 
 
 class Source(NamedTuple):
-    """A file, and what of it belongs to a part: all of it, or its share of a file that is divided."""
+    """A file, and what of it belongs to a part: all of it, or some of a file that is divided."""
 
     path: Path
     divided: bool
@@ -50,7 +50,7 @@ class Corpus:
     encoding: str = "utf-8"
 
     def kind(self) -> str:
-        """The ending of all files; raises PretaskError where there are several."""
+        """Return the ending of all files; raise PretaskError where there are several."""
         kinds = {find_suffix(path) for path in self.files()}
         if len(kinds) > 1:
             raise PretaskError(
@@ -62,15 +62,15 @@ class Corpus:
         return kinds.pop()
 
     def has_labels(self) -> bool:
-        """Whether the files are tables, label<TAB>text."""
+        """Return whether the files are tables, label<TAB>text."""
         return self.kind() == ".tsv"
 
     def has_tags(self) -> bool:
-        """Whether every word has a label."""
+        """Return whether every word has a label."""
         return self.kind() in LABEL
 
     def files(self) -> list[Path]:
-        """Every file of text, by name; raises PretaskError where there is none."""
+        """List every file of text, by name; raise PretaskError where there is none."""
         found = [self.root] if self.root.is_file() else sorted(self.root.rglob("*")) if self.root.is_dir() else []
         texts = [path for path in found if path.is_file() and not path.name.startswith(".") and find_suffix(path)]
         if not texts:
@@ -83,7 +83,7 @@ class Corpus:
         return texts
 
     def sources(self, part: str) -> list[Source]:
-        """The files of a part: those that are named for it, else a tenth of all for testing."""
+        """Return the files of a part: those that are named for it, else a tenth of all for testing."""
         files = self.files()
         named = [path for path in files if self.words(path) & (TRAIN | TEST | SPARE)]
         if named:
@@ -98,15 +98,15 @@ class Corpus:
         return [Source(path, False) for path in files if (path in held_out) == (part == "test")]
 
     def words(self, path: Path) -> set[str]:
-        """The words of a file's name and of its folder's below the root."""
+        """Return the words of a file's name and of its folder's below the root."""
         return set(re.split(r"[^a-z]+", self.name(path).lower()))
 
     def name(self, path: Path) -> str:
-        """A file's name below the root."""
+        """Return a file's name below the root."""
         return path.name if path == self.root else path.relative_to(self.root).as_posix()
 
     def facts(self, part: str) -> dict[str, Any]:
-        """What determines the documents of a part."""
+        """Return what determines the documents of a part."""
         stamps = [
             (self.name(path), divided, path.stat().st_size, path.stat().st_mtime_ns)
             for path, divided in self.sources(part)
@@ -114,7 +114,7 @@ class Corpus:
         return {"files": stamps, "part": part, "unit": self.unit, "encoding": self.encoding}
 
     def pieces(self, part: str, names: tuple[str, ...] = ()) -> Iterator[Piece]:
-        """The documents of a part, piece by piece; labeled where names of classes are given.
+        """Yield the documents of a part, piece by piece; labeled where names of classes are given.
 
         Raises:
             PretaskError: A file cannot be read as text, a line of a table has no label or an unknown one.
@@ -127,39 +127,39 @@ class Corpus:
                 for sentence in self.sentences(source, part):
                     yield from cut([sentence.text])
             else:
-                yield from documents(self.share(source, part), self.unit)
+                yield from split_documents(self.read_part(source, part), self.unit)
 
     def label_names(self) -> tuple[str, ...]:
-        """The classes of the training part, in order."""
+        """List the classes of the training part, in order."""
         return tuple(sorted({row.label for source in self.sources("train") for row in self.table(source, "train")}))
 
     def tagged_sentences(self, part: str) -> Iterator[Sentence]:
-        """The sentences of a part."""
+        """Yield the sentences of a part."""
         for source in self.sources(part):
             yield from self.sentences(source, part)
 
     def tag_names(self) -> tuple[str, ...]:
-        """The labels of words in the training part, in order."""
+        """List the labels of words in the training part, in order."""
         return tag_names(self.tagged_sentences("train"))
 
     def sentences(self, source: Source, part: str) -> Iterator[Sentence]:
-        """What of a file of sentences belongs to a part: of one that is divided, a tenth by hash is for testing."""
-        of_lines = lines(characters(source.path, self.encoding))
+        """Yield the sentences of a file that belong to a part: of a divided one, a tenth by hash is for testing."""
+        of_lines = split_lines(read_characters(source.path, self.encoding))
         for sentence in sentences(of_lines, find_suffix(source.path), source.path):
             if not source.divided or is_for_test(sentence.text) == (part == "test"):
                 yield sentence
 
-    def share(self, source: Source, part: str) -> Iterator[str]:
-        """What of a text belongs to a part: of one that is divided, the first nine tenths are for training."""
+    def read_part(self, source: Source, part: str) -> Iterator[str]:
+        """Yield what of a text belongs to a part: of one that is divided, the first nine tenths are for training."""
         if not source.divided:
-            return characters(source.path, self.encoding)
-        begin = sum(map(len, characters(source.path, self.encoding))) * (TEST_PERIOD - 1) // TEST_PERIOD
+            return read_characters(source.path, self.encoding)
+        begin = sum(map(len, read_characters(source.path, self.encoding))) * (TEST_PERIOD - 1) // TEST_PERIOD
         limits = (0, begin) if part == "train" else (begin, None)
-        return between(characters(source.path, self.encoding), *limits)
+        return cut_text(read_characters(source.path, self.encoding), *limits)
 
     def table(self, source: Source, part: str) -> Iterator["TableRow"]:
-        """What of a table belongs to a part: of one that is divided, a tenth by hash of the line is for testing."""
-        for number, line in enumerate(lines(characters(source.path, self.encoding)), start=1):
+        """Yield the rows of a table that belong to a part: of a divided one, a tenth by hash is for testing."""
+        for number, line in enumerate(split_lines(read_characters(source.path, self.encoding)), start=1):
             if line.strip() and (not source.divided or is_for_test(line) == (part == "test")):
                 label, tab, text = line.partition("\t")
                 if not tab:
@@ -181,7 +181,7 @@ class TableRow(NamedTuple):
 
 
 def row_pieces(row: TableRow, names: tuple[str, ...]) -> Iterator[Piece]:
-    """The texts of a row, with a separator between them; without a label where there are no names of classes."""
+    """Yield the texts of a row, with a separator between them; without a label where there are no names of classes."""
     if names and row.label not in names:
         raise PretaskError(
             "text",
@@ -195,22 +195,22 @@ def row_pieces(row: TableRow, names: tuple[str, ...]) -> Iterator[Piece]:
     yield from (piece._replace(label=label) for piece in cut(row.texts[-1:], empty=True))
 
 
-def documents(text: Iterable[str], unit: Unit) -> Iterator[Piece]:
-    """The documents of a text; one without a letter is none."""
+def split_documents(text: Iterable[str], unit: Unit) -> Iterator[Piece]:
+    """Yield the documents of a text; one without a letter is none."""
     if unit == "file":
         yield from cut(text)
     elif unit == "line":
-        for line in lines(text):
+        for line in split_lines(text):
             yield from cut([line])
     else:
-        for paragraph in paragraphs(lines(text)):
+        for paragraph in join_paragraphs(split_lines(text)):
             yield from cut([paragraph])
 
 
-def paragraphs(of_lines: Iterable[str]) -> Iterator[str]:
-    """Lines that no empty line parts, joined.
+def join_paragraphs(of_lines: Iterable[str]) -> Iterator[str]:
+    """Join lines that no empty line parts.
 
-    >>> list(paragraphs(["one", "two", "", "", "three"]))
+    >>> list(join_paragraphs(["one", "two", "", "", "three"]))
     ['one\\ntwo', 'three']
     """
     some: list[str] = []
@@ -223,7 +223,7 @@ def paragraphs(of_lines: Iterable[str]) -> Iterator[str]:
 
 
 def cut(text: Iterable[str], then: str = "end", empty: bool = False) -> Iterator[Piece]:
-    """One document, in pieces that are cut before a space where there is one.
+    """Cut one document into pieces, before a space where there is one.
 
     Args:
         text: In parts of any size.
@@ -231,7 +231,7 @@ def cut(text: Iterable[str], then: str = "end", empty: bool = False) -> Iterator
         empty: Whether a document without a letter counts as one.
     """
     rest, seen = "", empty
-    for part in slices(text):
+    for part in slice_text(text):
         rest += part
         seen = seen or not part.isspace()
         while len(rest) > MAX_PIECE_CHARACTERS:
@@ -243,16 +243,16 @@ def cut(text: Iterable[str], then: str = "end", empty: bool = False) -> Iterator
         yield Piece(rest, then)
 
 
-def slices(text: Iterable[str]) -> Iterator[str]:
-    """The same text in parts that are not long, none of them empty."""
+def slice_text(text: Iterable[str]) -> Iterator[str]:
+    """Cut a text into parts that are not long, none of them empty."""
     for part in text:
         yield from (part[begin : begin + MAX_PIECE_CHARACTERS] for begin in range(0, len(part), MAX_PIECE_CHARACTERS))
 
 
-def lines(text: Iterable[str]) -> Iterator[str]:
-    """The lines of a text that comes in parts.
+def split_lines(text: Iterable[str]) -> Iterator[str]:
+    """Yield the lines of a text that comes in parts.
 
-    >>> list(lines(["a\\nb", "c", "d\\n"]))
+    >>> list(split_lines(["a\\nb", "c", "d\\n"]))
     ['a', 'bcd']
     """
     begun: list[str] = []
@@ -266,10 +266,10 @@ def lines(text: Iterable[str]) -> Iterator[str]:
         yield "".join(begun)
 
 
-def between(text: Iterable[str], begin: int, end: int | None) -> Iterator[str]:
-    """The characters begin … end of a text that comes in parts.
+def cut_text(text: Iterable[str], begin: int, end: int | None) -> Iterator[str]:
+    """Yield the characters begin … end of a text that comes in parts.
 
-    >>> "".join(between(["abc", "def"], 2, 5))
+    >>> "".join(cut_text(["abc", "def"], 2, 5))
     'cde'
     """
     place = 0
@@ -280,8 +280,8 @@ def between(text: Iterable[str], begin: int, end: int | None) -> Iterator[str]:
             yield kept
 
 
-def characters(path: Path, encoding: str) -> Iterator[str]:
-    """The text of a file, some thousands of characters at a time, every end of line as one.
+def read_characters(path: Path, encoding: str) -> Iterator[str]:
+    """Yield the text of a file, some thousands of characters at a time, every end of line as one.
 
     Raises:
         PretaskError: The file is no text in this encoding, or cannot be read to its end.
@@ -293,18 +293,18 @@ def characters(path: Path, encoding: str) -> Iterator[str]:
             while content := file.read(CHUNK_BYTES):
                 text = decoder.decode(content)
                 if "\0" in text:
-                    raise no_text(path, f"a zero byte after byte {offset}")
+                    raise no_text_error(path, f"a zero byte after byte {offset}")
                 offset += len(content)
                 yield text
         yield decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise no_text(path, f"{error.reason} near byte {offset + error.start}") from error
+        raise no_text_error(path, f"{error.reason} near byte {offset + error.start}") from error
     except (OSError, EOFError, zlib.error) as error:
         raise PretaskError("text", f"to read {path} to its end", str(error), "Copy it again.") from error
 
 
 def text_decoder(encoding: str) -> Any:
-    """A decoder that takes a mark at the beginning of UTF-8 for what it is; raises PretaskError for no encoding."""
+    """Make a decoder that takes a mark at the beginning of UTF-8 for what it is; raise PretaskError for no encoding."""
     try:
         name = codecs.lookup(encoding).name
     except LookupError:
@@ -312,13 +312,13 @@ def text_decoder(encoding: str) -> Any:
     return codecs.getincrementaldecoder("utf-8-sig" if name == "utf-8" else name)("strict")
 
 
-def no_text(path: Path, found: str) -> PretaskError:
-    """The error for a file that is no text."""
+def no_text_error(path: Path, found: str) -> PretaskError:
+    """Make the error for a file that is no text."""
     return PretaskError("text", "text in data.encoding", f"{path} with {found}", "Convert or remove the file.")
 
 
 def find_suffix(path: Path) -> str:
-    """One of SUFFIXES, compressed or not; empty for other files."""
+    """Find one of SUFFIXES, compressed or not; empty for other files."""
     name = path.name.lower().removesuffix(".gz")
     return next((ending for ending in SUFFIXES if name.endswith(ending)), "")
 

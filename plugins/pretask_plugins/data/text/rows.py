@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Int
 from pretask import Labels, Observed, PretaskError, Samples
-from pretask.cache import cached, fingerprint, mapped, write_rows
+from pretask.cache import cached, fingerprint, map_file, write_rows
 
 from pretask_plugins.data.text.tokenization import Tokenization
 
@@ -76,7 +76,7 @@ def row_samples(
     pieces: Callable[[], Iterable[Piece]],
     names: Sequence[str] = (),
 ) -> tuple[Samples, Extent]:
-    """The rows of a part, mapped into memory; made where the cache has none.
+    """Map the rows of a part into memory; they are made where the cache has none.
 
     Args:
         who: The data set, for messages.
@@ -124,7 +124,7 @@ def write(
     )
     (folder / "spilled").unlink()
     np.save(folder / "labels.npy", labels)
-    known = fingerprint(mapped(folder / "rows.npy"), labels, names=names)
+    known = fingerprint(map_file(folder / "rows.npy"), labels, names=names)
     return {"tokens": tally.tokens, "bytes": tally.bytes, "fingerprint": known}
 
 
@@ -136,20 +136,20 @@ class Tally:
     bytes: int = 0
 
     def count_bytes(self, pieces: Iterable[Piece]) -> Iterator[Piece]:
-        """The same pieces, counted."""
+        """Yield the same pieces, counting their bytes."""
         for piece in pieces:
             self.bytes += len(piece.text.encode())
             yield piece
 
     def count_tokens(self, stream: Iterable[Encoded]) -> Iterator[Encoded]:
-        """The same ids, counted."""
+        """Yield the same ids, counting them."""
         for piece in stream:
             self.tokens += len(piece.ids)
             yield piece
 
 
 def encode_pieces(tokenization: Tokenization, pieces: Iterable[Piece]) -> Iterator[Encoded]:
-    """The ids of pieces, many pieces at once."""
+    """Encode pieces as ids, many pieces at once."""
     for some in batch_pieces(pieces):
         for piece, ids in zip(some, tokenization.encode([piece.text for piece in some]), strict=True):
             follows = tokenization.vocabulary.id(piece.then)
@@ -157,7 +157,7 @@ def encode_pieces(tokenization: Tokenization, pieces: Iterable[Piece]) -> Iterat
 
 
 def batch_pieces(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
-    """Lists of pieces that have about a million characters together."""
+    """Yield lists of pieces that have about a million characters together."""
     some: list[Piece] = []
     size = 0
     for piece in pieces:
@@ -171,7 +171,7 @@ def batch_pieces(pieces: Iterable[Piece]) -> Iterator[list[Piece]]:
 
 
 def pack(stream: Iterable[Encoded], length: int) -> Iterator[Block]:
-    """Rows cut from the documents of one label after the other; what is left of each fills no row and is dropped."""
+    """Cut rows from the documents of one label after the other; what is left of each fills no row and is dropped."""
     for label, group in groupby(stream, key=lambda piece: piece.label):
         rest = np.empty(0, np.int64)
         for piece in group:
@@ -183,7 +183,7 @@ def pack(stream: Iterable[Encoded], length: int) -> Iterator[Block]:
 
 
 def separate_rows(stream: Iterable[Encoded], length: int, tokenization: Tokenization) -> Iterator[Block]:
-    """One row for every document, padded or cut; a row that is cut is closed all the same."""
+    """Yield one row for every document, padded or cut; a row that is cut is closed all the same."""
     pad, end = tokenization.vocabulary.id("pad"), tokenization.vocabulary.id("end")
     row: list[int] = []
     for piece in stream:
@@ -205,7 +205,7 @@ def write_blocks(path: Path, blocks: Iterable[Block]) -> Int[np.ndarray, " N"]:
 
 
 def read_blocks(path: Path, length: int) -> Iterator[Int[np.ndarray, "_ L"]]:
-    """The rows of such a file."""
+    """Read the rows of such a file."""
     with path.open("rb") as file:
         while content := file.read(BATCH_ROWS * length * 8):
             yield np.frombuffer(content, np.int64).reshape(-1, length)

@@ -19,11 +19,11 @@ class TextData(ABC):
 
     @abstractmethod
     def __call__(self, part: str, /) -> Samples:
-        """One part: `train` or `test`."""
+        """Return one part: `train` or `test`."""
 
     @abstractmethod
     def extent(self, part: str) -> Extent:
-        """Tokens of a part, and bytes of the text that they stand for: what turns nats per token into bits per byte."""
+        """Return the tokens of a part, and the bytes of their text: what turns nats per token into bits per byte."""
 
     @property
     @abstractmethod
@@ -41,9 +41,9 @@ class TextData(ABC):
         return self.tokenization.content
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text, without special tokens."""
+        """Encode a text as ids, without special tokens."""
         return self.tokenization.encode([text])[0]
 
     def decode(self, ids: Iterable[int] | Int[Tensor, " L"]) -> str:
-        """The text of ids, special tokens left out, but for the unknown one."""
+        """Decode ids as text, special tokens left out, but for the unknown one."""
         return self.tokenization.decode(ids)

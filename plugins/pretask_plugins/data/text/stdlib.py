@@ -75,7 +75,7 @@ class Stdlib(TextData):
     lowercase: bool = True
 
     def __call__(self, part: str, /) -> Samples:
-        """One part, labeled by what the modules are for.
+        """Return one part, labeled by what the modules are for.
 
         Raises:
             PretaskError: Python is installed without its source.
@@ -83,7 +83,7 @@ class Stdlib(TextData):
         return self.rows(part)[0]
 
     def extent(self, part: str) -> Extent:
-        """Tokens and bytes of a part."""
+        """Return tokens and bytes of a part."""
         return self.rows(part)[1]
 
     @cached_property
@@ -91,32 +91,32 @@ class Stdlib(TextData):
         """The tokenizer, from the cache or learned of the strings to train on."""
 
         def texts() -> Iterator[str]:
-            return (document.text for document in documents("train"))
+            return (document.text for document in read_documents("train"))
 
         name = f"Python {sys.version_info.major}.{sys.version_info.minor}"
         return learn(self.tokenizer, self.vocab_size, self.lowercase, facts("train"), texts, name)
 
     def rows(self, part: str) -> tuple[Samples, Extent]:
-        """The rows of a part, and how much text they came of."""
+        """Return the rows of a part, and how much text they came of."""
         check_part("stdlib", part)
         layout = Layout(self.length, self.packed)
         return row_samples("stdlib", facts(part), self.tokenization, layout, lambda: pieces(part), tuple(GROUPS))
 
 
 def facts(part: str) -> dict[str, Any]:
-    """What determines the strings of a part."""
+    """Return what determines the strings of a part."""
     return {"data": "stdlib", "edition": EDITION, "python": sys.version, "part": part}
 
 
 def pieces(part: str) -> Iterator[Piece]:
-    """The strings of a part, group by group."""
+    """Yield the strings of a part, group by group."""
     names = tuple(GROUPS)
-    for document in sorted(documents(part), key=lambda document: names.index(document.group)):
+    for document in sorted(read_documents(part), key=lambda document: names.index(document.group)):
         yield from (piece._replace(label=names.index(document.group)) for piece in cut([document.text]))
 
 
-def documents(part: str) -> list[Document]:
-    """The strings of a part in the order of their modules; from the cache, or read from the library's source."""
+def read_documents(part: str) -> list[Document]:
+    """Read the strings of a part in the order of their modules, from the cache or the library's source."""
 
     def make(_: Path) -> Mapping[str, Any]:
         return {"documents": list(find_documents())}
@@ -127,7 +127,7 @@ def documents(part: str) -> list[Document]:
 
 
 def find_documents() -> Iterator[Document]:
-    """Every documentation string of some length once, from the source of the library."""
+    """Find every documentation string of some length once, in the source of the library."""
     root = Path(sysconfig.get_path("stdlib"))
     seen: set[str] = set()
     for module, group in sorted(GROUP.items()):
@@ -146,13 +146,13 @@ def find_documents() -> Iterator[Document]:
 
 
 def list_source_files(root: Path, module: str) -> list[Path]:
-    """The source of a module or package, its own tests left out; none where this Python has no such module."""
+    """List the source files of a module or package, without its tests; none where this Python has no such module."""
     inside = sorted((root / module).rglob("*.py"))
     return [*root.glob(f"{module}.py"), *(path for path in inside if not {"test", "tests"} & set(path.parts))]
 
 
 def read_docstrings(path: Path) -> Iterator[str]:
-    """The documentation strings of a file that have at least a few words."""
+    """Read the documentation strings of a file that have at least a few words."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node)

@@ -47,7 +47,7 @@ class Sentence(NamedTuple):
 
 
 def sentences(lines: Iterable[str], ending: str, path: Path) -> Iterator[Sentence]:
-    """The sentences of a file.
+    """Read the sentences of a file.
 
     Args:
         lines: Of the file.
@@ -71,7 +71,7 @@ def sentences(lines: Iterable[str], ending: str, path: Path) -> Iterator[Sentenc
 
 
 def read_word(line: str, ending: str, place: str) -> list[Word]:
-    """The word of a line; none where it is a comment, several words in one form, or a word that is not written."""
+    """Read the word of a line; none where it is a comment, several words in one form, or a word that is not written."""
     columns = line.split("\t")
     if ending == ".conll":
         if len(columns) < 2:
@@ -87,12 +87,12 @@ def read_word(line: str, ending: str, place: str) -> list[Word]:
 
 
 def bad_line(needs: str, place: str) -> PretaskError:
-    """The error for a line that cannot be read."""
+    """Make the error for a line that cannot be read."""
     return PretaskError("text", f"{needs} in every line", place, "Put tabs between the columns of that line.")
 
 
 def tag_names(of: Iterable[Sentence]) -> tuple[str, ...]:
-    """The labels that occur, in order."""
+    """List the labels that occur, in order."""
     return tuple(sorted({word.label for sentence in of for word in sentence.words} - {""}))
 
 
@@ -104,7 +104,7 @@ def tagged_samples(
     names: Sequence[str],
     of: Callable[[], Iterable[Sentence]],
 ) -> tuple[Samples, Extent]:
-    """The sentences of a part as rows, one each, labeled position by position; made where the cache has none.
+    """Return the sentences of a part as rows, one each, labeled position by position; made where the cache has none.
 
     Args:
         facts: What determines the sentences.
@@ -158,7 +158,7 @@ def write(
 def encode_sentences(
     tokenization: Tokenization, of: Sequence[Sentence], numbers: Mapping[str, int]
 ) -> tuple[list[list[int]], list[list[int]]]:
-    """The ids of every sentence, and a class number for each of them, NO_TAG where no word begins."""
+    """Encode every sentence as ids, and a class number for each of them, NO_TAG where no word begins."""
     ids: list[list[int]] = []
     tags: list[list[int]] = []
     for begin in range(0, len(of), BATCH_SENTENCES):
@@ -171,7 +171,7 @@ def encode_sentences(
 
 
 def tag_tokens(sentence: Sentence, places: Sequence[tuple[int, int]], numbers: Mapping[str, int]) -> list[int]:
-    """The class at the first token of every word, NO_TAG elsewhere.
+    """Return the class at the first token of every word, NO_TAG elsewhere.
 
     Args:
         sentence: Of which the tokens are.
@@ -191,7 +191,7 @@ def tag_tokens(sentence: Sentence, places: Sequence[tuple[int, int]], numbers: M
 
 
 def class_number(word: Word, numbers: Mapping[str, int], place: str) -> int:
-    """The class number of a word; raises PretaskError where the training part has no such label."""
+    """Return the class number of a word; raise PretaskError where the training part has no such label."""
     if word.label not in numbers:
         some = ", ".join([*numbers][:5])
         raise PretaskError(

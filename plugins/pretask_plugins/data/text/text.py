@@ -61,7 +61,7 @@ class Text(TextData):
         return self.rows(part)[0]
 
     def extent(self, part: str) -> Extent:
-        """Tokens and bytes of a part."""
+        """Return tokens and bytes of a part."""
         return self.rows(part)[1]
 
     @cached_property
@@ -84,7 +84,7 @@ class Text(TextData):
         return Corpus(self.root, self.document, self.encoding)
 
     def rows(self, part: str) -> tuple[Samples, Extent]:
-        """The rows of a part, and how much text they came of."""
+        """Return the rows of a part, and how much text they came of."""
         check_part("text", part)
         corpus, facts = self.corpus, self.facts(self.corpus, part)
         packed = not (corpus.has_labels() or corpus.has_tags()) if self.packed is None else self.packed
@@ -98,7 +98,7 @@ class Text(TextData):
         return row_samples("text", facts, self.tokenization, layout, lambda: corpus.pieces(part, names), names)
 
     def facts(self, corpus: Corpus, part: str) -> dict[str, Any]:
-        """What determines a part; raises PretaskError where nothing is named for it."""
+        """Return what determines a part; raise PretaskError where nothing is named for it."""
         facts = corpus.facts(part)
         if not facts["files"]:
             raise PretaskError(

@@ -67,16 +67,16 @@ class Tokenization:
         )
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
-        """The ids of every text, without special ones."""
+        """Encode every text as ids, without special ones."""
         return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
     def encode_with_offsets(self, texts: Sequence[str]) -> list[tuple[list[int], list[tuple[int, int]]]]:
-        """The ids of every text, and the characters begin … end that each of them stands for."""
+        """Encode every text as ids, and the characters begin … end that each of them stands for."""
         made = self.tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [(encoding.ids, encoding.offsets) for encoding in made]
 
     def decode(self, ids: Iterable[int] | Int[Tensor, " L"]) -> str:
-        """The text of ids; special tokens are left out, but for the unknown one."""
+        """Decode ids as text; special tokens are left out, but for the unknown one."""
         dropped = {number for role, number in self.vocabulary.special if role != "unknown"}
         numbers = ids.tolist() if isinstance(ids, Tensor) else ids
         kept = [number for number in numbers if number not in dropped]
@@ -87,7 +87,7 @@ class Tokenization:
 def learn(
     kind: Kind, size: int, lower: bool, facts: Mapping[str, Any], texts: Callable[[], Iterable[str]], name: str
 ) -> Tokenization:
-    """The tokenizer of a corpus: from the cache, else learned.
+    """Return the tokenizer of a corpus: from the cache, else learned.
 
     Args:
         kind: What to cut text into.
@@ -125,7 +125,7 @@ def check_size(kind: str, size: int) -> None:
 
 
 def read_tokenizer(path: Path) -> Tokenization:
-    """A tokenizer from a file that the tokenizers library wrote; raises PretaskError where it cannot be used here."""
+    """Read a tokenizer from a file of the tokenizers library; raise PretaskError where it cannot be used here."""
     from tokenizers import Tokenizer
 
     content = path.read_text(encoding="utf-8")
@@ -146,7 +146,7 @@ def read_tokenizer(path: Path) -> Tokenization:
 
 
 def learn_bpe(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> str:
-    """Byte pairs: any text can be written, and read back as it was."""
+    """Learn byte pairs: any text can be written, and read back as it was."""
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
     made = Tokenizer(models.BPE())
@@ -160,7 +160,7 @@ def learn_bpe(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> str
 
 
 def learn_wordpiece(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> str:
-    """Word pieces: words and parts of them, as in BERT; spaces are not kept."""
+    """Learn word pieces: words and parts of them, as in BERT; spaces are not kept."""
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
     normal = normalizers.BertNormalizer(lowercase=lower)
@@ -181,7 +181,7 @@ def learn_wordpiece(texts: Callable[[], Iterable[str]], size: int, lower: bool) 
 
 
 def learn_characters(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> str:
-    """Single characters, the commonest ones where there are too many."""
+    """Learn single characters, the commonest ones where there are too many."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
     made = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
@@ -192,7 +192,7 @@ def learn_characters(texts: Callable[[], Iterable[str]], size: int, lower: bool)
 
 
 def learn_words(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> str:
-    """Whole words and punctuation marks, the commonest ones where there are too many."""
+    """Learn whole words and punctuation marks, the commonest ones where there are too many."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
     made = Tokenizer(models.WordLevel(unk_token=UNKNOWN))
@@ -203,7 +203,7 @@ def learn_words(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> s
 
 
 def train_tokenizer(tokenizer: Any, texts: Callable[[], Iterable[str]], trainer: Any) -> str:
-    """A tokenizer as JSON, once it has learned from texts."""
+    """Train a tokenizer on texts, and return it as JSON."""
     tokenizer.train_from_iterator(texts(), trainer)
     content: str = tokenizer.to_str()
     return content

@@ -200,21 +200,21 @@ def ways(state: State) -> list[Way]:
 
 
 def subjects(number: int) -> list[Way]:
-    """The nouns that a sentence can begin with: three in ten are banks, whose topic the verb decides."""
+    """Return the nouns that a sentence can begin with: three in ten are banks, whose topic the verb decides."""
     banks = remember_number(nouns((BANK,), -1, number, State("place or verb")))
     others = [remember_number(nouns(SUBJECTS[topic], topic, number, State("place or verb", topic))) for topic in (0, 1)]
     return [*scale(0.3, banks), *scale(0.35, others[0]), *scale(0.35, others[1])]
 
 
 def nouns(pairs: Sequence[tuple[str, str]], topic: int, number: int, then: State) -> list[Way]:
-    """Nouns of a number, or of both, all equally likely."""
+    """Return nouns of a number, or of both, all equally likely."""
     forms = (0, 1) if number < 0 else (number,)
     probability = 1 / (len(pairs) * len(forms))
     return [(probability, pair[form], "noun", topic, then) for pair in pairs for form in forms]
 
 
 def remember_number(ways_to_nouns: list[Way]) -> list[Way]:
-    """The same nouns; what comes then remembers whether they are plural."""
+    """Return the same nouns; what comes then remembers whether they are plural."""
     plural = {pair[1] for pair in (BANK, *SUBJECTS[0], *SUBJECTS[1])}
     return [
         (probability, word, tag, topic, then._replace(number=int(word in plural)) if then else None)
@@ -223,7 +223,7 @@ def remember_number(ways_to_nouns: list[Way]) -> list[Way]:
 
 
 def verbs(topic: int, number: int) -> list[Way]:
-    """The verbs of a topic, or of both, in the form that agrees."""
+    """Return the verbs of a topic, or of both, in the form that agrees."""
     if topic < 0:
         return [*scale(0.5, verbs(0, number)), *scale(0.5, verbs(1, number))]
     kinds = ((0.6, TAKE_OBJECT[topic], State("the object", topic)), (0.4, TAKE_NONE[topic], State("adverb or end")))
@@ -240,7 +240,7 @@ def scale(factor: float, some_ways: list[Way]) -> list[Way]:
 
 
 def every_word() -> tuple[str, ...]:
-    """The words of the grammar in alphabetical order, and the end."""
+    """List the words of the grammar in alphabetical order, and the end."""
     pairs = (
         BANK,
         *PLACES,
@@ -255,7 +255,7 @@ LEXICON = every_word()
 
 @lru_cache(maxsize=1)
 def phrases() -> Automaton:
-    """The grammar as an automaton."""
+    """Return the grammar as an automaton."""
 
     def list_arcs(state: Any) -> list[tuple[float, int, int, int, object]]:
         return [
@@ -268,7 +268,7 @@ def phrases() -> Automaton:
 
 @lru_cache(maxsize=4)
 def chain(words: int, seed: int) -> Automaton:
-    """A chain that begins with its own long-run distribution, so that every place of a row is like every other."""
+    """Return a chain that begins with its own long-run distribution, so that all places of a row are alike."""
     moves = (LOGIT_STD * Draws(torch.arange(words), seed).branch("chain").normal("weight", words)).double().softmax(1)
     start = torch.linalg.matrix_power(moves, 1 << 10)[0]
     start = start / start.sum()

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Int, Int8, UInt8
 from pretask import Labels, Observed, Samples
-from pretask.cache import cached, fingerprint, mapped, write_rows
+from pretask.cache import cached, fingerprint, map_file, write_rows
 from torch.nn import functional as F
 
 from pretask_plugins.data.decoding import Decoded, Work, decode_batches
@@ -83,7 +83,7 @@ def write_reel(folder: Path, reel: Reel) -> Mapping[str, Any]:
     written = sorted(folder.glob("*.npy"))
     names = {name: list(classes) for name, classes in reel.names.items()}
     names |= {"masks": list(reel.things)} if reel.masks is not None else {}
-    known = fingerprint(*map(mapped, written), names=[*[path.stem for path in written], *chain(*names.values())])
+    known = fingerprint(*map(map_file, written), names=[*[path.stem for path in written], *chain(*names.values())])
     return {"rate": reel.rate, "classes": names, "fingerprint": known}
 
 

@@ -72,7 +72,7 @@ class Frames:
         check_patterns("frames", train_pattern=self.train_pattern, test_pattern=self.test_pattern)
 
     def __call__(self, part: str, /) -> Samples:
-        """One part; labels `masks` where there are annotations.
+        """Return one part; labels `masks` where there are annotations.
 
         Raises:
             PretaskError: There are no sequences, none is long enough, or an image is broken.
@@ -80,7 +80,7 @@ class Frames:
         check_part("frames", part)
         with FileTree("frames", self.root) as tree:
             sequences = find_sequences(tree, self.resolution)
-            chosen = self.chosen(tree, [*sequences], part)
+            chosen = self.choose_sequences(tree, [*sequences], part)
             clips = [clip for name in chosen for clip in self.cut(name, sequences[name])]
             self.check_some(clips, [sequences[name] for name in chosen], part)
             names = [[*clip.images, *filter(None, clip.masks)] for clip in clips]
@@ -99,8 +99,8 @@ class Frames:
                 "Lower data.length and data.stride, or see data.train_pattern and data.test_pattern.",
             )
 
-    def chosen(self, tree: FileTree, names: Sequence[str], part: str) -> list[str]:
-        """The sequences of a part."""
+    def choose_sequences(self, tree: FileTree, names: Sequence[str], part: str) -> list[str]:
+        """Choose the sequences of a part."""
         listed = {list_part: [name for name in names if name in read_lists(tree, list_part)] for list_part in LISTS}
         test = listed["test"] if 0 < len(listed["test"]) < len(names) else names[TEST_PERIOD - 1 :: TEST_PERIOD]
         test = [name for name in names if re.search(self.test_pattern, name)] if self.test_pattern else list(test)
@@ -111,7 +111,7 @@ class Frames:
         return [name for name in listed["train"] or names if name not in test]
 
     def cut(self, name: str, sequence: Clip) -> Iterator[Clip]:
-        """The clips of a sequence, one after the other; the whole of it where there is no length."""
+        """Cut a sequence into clips, one after the other; it is whole where there is no length."""
         if self.length == 0:
             pick = slice(None, None, self.stride)
             yield Clip(name, sequence.images[pick], sequence.masks[pick])
@@ -122,7 +122,7 @@ class Frames:
             yield Clip(name, sequence.images[pick], sequence.masks[pick])
 
     def reel(self, tree: FileTree, clips: Sequence[Clip]) -> Reel:
-        """The clips with their masks, decoded one after the other."""
+        """Decode the clips with their masks, one after the other."""
         height, width = self.image_size or read_size(tree, clips[0].images[0])
         frames = max(len(clip.images) for clip in clips)
 
@@ -151,7 +151,7 @@ class Frames:
 
 
 def find_sequences(tree: FileTree, resolution: str) -> dict[str, Clip]:
-    """Every sequence by name.
+    """Find every sequence by name.
 
     Raises:
         PretaskError: There is none, or there are several resolutions and none is named.
@@ -178,13 +178,13 @@ def find_sequences(tree: FileTree, resolution: str) -> dict[str, Clip]:
 
 
 def find_annotation(tree: FileTree, image: str) -> str:
-    """The name of an image's annotation, empty where there is none."""
+    """Find the name of an image's annotation, empty where there is none."""
     name = PurePosixPath(image.replace("JPEGImages", "Annotations")).with_suffix(".png").as_posix()
     return name if name in tree.stamps else ""
 
 
 def read_lists(tree: FileTree, part: str) -> set[str]:
-    """The sequences that the lists of a part name: one a line, alone or as a path of one of its images."""
+    """Read which sequences the lists of a part name: one a line, alone or as a path of one of its images."""
     sequences: set[str] = set()
     for name in tree.stamps:
         path = PurePosixPath(name)
@@ -195,7 +195,7 @@ def read_lists(tree: FileTree, part: str) -> set[str]:
 
 
 def read_size(tree: FileTree, name: str) -> tuple[int, int]:
-    """Height and width of an image."""
+    """Read height and width of an image."""
     with raise_for_broken_image(name), Image.open(io.BytesIO(tree.read(name))) as image:
         return image.height, image.width
 
@@ -212,25 +212,25 @@ def raise_for_broken_image(name: str) -> Iterator[None]:
 
 
 def decode_images(tree: FileTree, names: Sequence[str], height: int, width: int) -> UInt8[np.ndarray, "T 3 H W"]:
-    """The images, brought to one size; they may come in several."""
+    """Decode the images, brought to one size; they may come in several."""
     read = Images(names, tree.read)
     return np.concatenate([resize_frames(read([number]), height, width) for number in range(len(names))])
 
 
 def read_masks(tree: FileTree, clip: Clip, height: int, width: int) -> Int8[np.ndarray, "T H W"]:
-    """The masks of a clip; -1 where there is none."""
+    """Read the masks of a clip; -1 where there is none."""
     blank = np.full((height, width), -1, np.int8)
     return np.stack([read_annotation(tree, name, height, width) if name else blank for name in clip.masks])
 
 
 def read_annotation(tree: FileTree, name: str, height: int, width: int) -> Int8[np.ndarray, "H W"]:
-    """The annotation of that name; raises PretaskError where it cannot be decoded."""
+    """Read the annotation of that name; raise PretaskError where it cannot be decoded."""
     with raise_for_broken_image(name):
         return decode_annotation(tree.read(name), height, width)
 
 
 def decode_annotation(content: bytes, height: int, width: int) -> Int8[np.ndarray, "H W"]:
-    """One annotation, of the nearest pixels where its size is another."""
+    """Decode one annotation, of the nearest pixels where its size is another."""
     with Image.open(io.BytesIO(content)) as image:
         plain = image if image.mode in ("P", "L") else image.convert("L")
         numbers = np.asarray(plain.resize((width, height), Image.Resampling.NEAREST)).astype(np.int16)
@@ -240,12 +240,12 @@ def decode_annotation(content: bytes, height: int, width: int) -> Int8[np.ndarra
 
 
 def count_objects(tree: FileTree, clips: Sequence[Clip]) -> int:
-    """The highest number of an object in the first annotation of any clip."""
+    """Find the highest number of an object in the first annotation of any clip."""
     first = [next(filter(None, clip.masks), "") for clip in clips]
     return max((int(read_annotation(tree, name, *read_size(tree, name)).max()) for name in first if name), default=0)
 
 
 def pad_frames(frames: np.ndarray, count: int, value: int) -> np.ndarray:
-    """Frames, and so many more of one value that there are `count`."""
+    """Append frames of one value until there are `count`."""
     more = np.full((count - len(frames), *frames.shape[1:]), value, frames.dtype)
     return np.concatenate([frames, more]) if len(more) else frames

@@ -26,7 +26,7 @@ SHAPES = tuple(SHAPE)
 
 
 def box(x: Tensor, y: Tensor, width: float, height: float) -> Tensor:
-    """How far inside a box a point is."""
+    """Return how far inside a box a point is."""
     return torch.minimum(width - x.abs(), height - y.abs())
 
 
@@ -56,7 +56,7 @@ class Sprite:
 def paint(
     sprites: Sprite, films: Float[Tensor, "B T 3 H W"], order: Int[Tensor, "B S"]
 ) -> tuple[Float[Tensor, "B T 3 H W"], Int8[Tensor, "B T H W"]]:
-    """Films with all sprites in them, and masks: 0 the ground, k + 1 where sprite k is in front.
+    """Paint films with all sprites in them, and masks: 0 the ground, k + 1 where sprite k is in front.
 
     Args:
         sprites: What to paint.
@@ -75,7 +75,7 @@ def paint(
 
 
 def own_axes(sprite: Sprite, size: int) -> tuple[Float[Tensor, "B T H W"], Float[Tensor, "B T H W"]]:
-    """Every pixel in the sprite's own axes, in its radii; sines are taken in double precision, for any machine."""
+    """Return every pixel in the sprite's own axes, in its radii; sines are in double precision, for any machine."""
     line = (torch.arange(size) + 0.5) / size
     down = (line[:, None] - sprite.place[..., 0, None, None]) / sprite.radius[:, None, None, None]
     right = (line - sprite.place[..., 1, None, None]) / sprite.radius[:, None, None, None]
@@ -85,7 +85,7 @@ def own_axes(sprite: Sprite, size: int) -> tuple[Float[Tensor, "B T H W"], Float
 
 
 def inside(shape: Int[Tensor, " B"], x: Float[Tensor, "B T H W"], y: Float[Tensor, "B T H W"]) -> Tensor:
-    """How far inside its shape every pixel is, (B, T, H, W)."""
+    """Return how far inside its shape every pixel is, (B, T, H, W)."""
     depth = torch.empty_like(x)
     for number, of in enumerate(SHAPE.values()):
         mine = (shape == number).nonzero()[:, 0]
@@ -95,20 +95,20 @@ def inside(shape: Int[Tensor, " B"], x: Float[Tensor, "B T H W"], y: Float[Tenso
 
 
 def texture(sprite: Sprite, x: Float[Tensor, "B T H W"], y: Float[Tensor, "B T H W"]) -> Float[Tensor, "B T 3 H W"]:
-    """Stripes or checks of the sprite's two colors, fixed to it."""
+    """Paint stripes or checks of the sprite's two colors, fixed to it."""
     waves = [
         torch.cos(
             torch.pi * (sprite.stripes[:, axis, None, None, None] * along + sprite.phase[:, axis, None, None, None])
         )
         for axis, along in enumerate((x, y))
     ]
-    share = 0.5 + 0.5 * (waves[0] * waves[1])[:, :, None]
+    ratio = 0.5 + 0.5 * (waves[0] * waves[1])[:, :, None]
     first, second = sprite.color[:, :, None, :, None, None].unbind(1)
-    return torch.lerp(first, second, share)
+    return torch.lerp(first, second, ratio)
 
 
 def background(draws: Draws, size: int) -> Float[Tensor, "B 3 H W"]:
-    """A soft pattern of a few waves around a color."""
+    """Paint a soft pattern of a few waves around a color."""
     line = (torch.arange(size) + 0.5) / size
     wave = draws.uniform("wave", NUM_WAVES, 2, low=-3.0, high=3.0)
     phase = draws.uniform("phase", NUM_WAVES)

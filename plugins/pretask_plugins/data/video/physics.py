@@ -15,7 +15,7 @@ from torch import Tensor
 
 GRAVITY = 5.0  # sides per second squared
 SUBSTEPS = 8  # between two frames
-FRICTION = 0.85  # share of the sidewards speed that is left after a bounce on the floor
+FRICTION = 0.85  # fraction of the sidewards speed that is left after a bounce on the floor
 MIN_BOUNCE_SPEED = 0.15  # sides per second; a slower bounce ends in rest
 
 
@@ -33,7 +33,7 @@ class Motion:
 
 
 def fall(draws: Draws, radius: Float[Tensor, "B S"], frames: int, rate: float) -> Motion:
-    """Sprites that were thrown: gravity, inelastic bounces, friction on the floor."""
+    """Move sprites that were thrown: gravity, inelastic bounces, friction on the floor."""
     low, high = radius[..., None], 1 - radius[..., None]
     place = low + (high - low) * draws.uniform("place", radius.shape[1], 2)
     speed = draws.uniform("speed", radius.shape[1], 2, low=-1.0, high=1.0)
@@ -69,7 +69,7 @@ def step_and_bounce(
 
 
 def drift(draws: Draws, radius: Float[Tensor, "B S"], frames: int, rate: float) -> Motion:
-    """Sprites that keep their speed and turn, and are mirrored at the walls: the same forwards and backwards."""
+    """Move sprites that keep their speed and turn, and are mirrored at the walls: the same forwards and backwards."""
     sprites = radius.shape[1]
     speed = draws.uniform("speed", sprites, 1, 2, low=-0.9, high=0.9)
     spin = draws.uniform("spin", sprites, 1, low=-4.0, high=4.0)
@@ -81,7 +81,7 @@ def drift(draws: Draws, radius: Float[Tensor, "B S"], frames: int, rate: float) 
 
 
 def fold(line: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """A straight way folded into [0, 1] by mirrors at both ends.
+    """Fold a straight way into [0, 1] by mirrors at both ends.
 
     >>> fold(torch.tensor([0.25, 1.25, 2.25, -0.25])).tolist()
     [0.25, 0.75, 0.25, 0.25]

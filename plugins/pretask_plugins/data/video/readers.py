@@ -28,25 +28,25 @@ class Reader(Protocol):
     count: int  # frames
 
     def __call__(self, index: Sequence[int], /) -> UInt8[np.ndarray, "_ H W 3"]:
-        """The frames of the given numbers, which rise."""
+        """Read the frames of the given numbers, which rise."""
         ...
 
 
 @contextmanager
 def open_video(path: Path, decoder: Decoder = "auto") -> Iterator[Reader]:
-    """A reader of a video file; raises whatever the decoder raises where it cannot be read."""
-    made: Reader = READERS[available(decoder)](path)
+    """Open a video file; raise whatever the decoder raises where it cannot be read."""
+    made: Reader = READERS[choose_decoder(decoder)](path)
     try:
         yield made
     finally:
         getattr(made, "close", lambda: None)()
 
 
-def available(decoder: Decoder) -> str:
-    """The decoder to use, the first one that can be imported; raises PretaskError where there is none."""
+def choose_decoder(decoder: Decoder) -> str:
+    """Return the decoder to use, the first one that can be imported; raise PretaskError where there is none."""
     wanted = {"pyav": "av", "decord": "decord"}
     for name, module in wanted.items():
-        if decoder in ("auto", name) and importable(module):
+        if decoder in ("auto", name) and is_importable(module):
             return name
     raise PretaskError(
         "video-folder",
@@ -56,8 +56,8 @@ def available(decoder: Decoder) -> str:
     )
 
 
-def importable(module: str) -> bool:
-    """Whether a module can be imported here."""
+def is_importable(module: str) -> bool:
+    """Return whether a module can be imported here."""
     try:
         __import__(module)
     except (ImportError, OSError):  # a wheel of another platform fails to load its libraries
@@ -78,7 +78,7 @@ class Decord:
         )
 
     def __call__(self, index: Sequence[int], /) -> UInt8[np.ndarray, "_ H W 3"]:
-        """The frames of the given numbers."""
+        """Read the frames of the given numbers."""
         frames: np.ndarray = self.video.get_batch(list(index)).asnumpy()
         return frames
 
@@ -101,7 +101,7 @@ class PyAV:
         self.times = check_times(seconds if len(known) == self.count else np.zeros(self.count), rate)
 
     def __call__(self, index: Sequence[int], /) -> UInt8[np.ndarray, "_ H W 3"]:
-        """The frames of the given numbers; raises ValueError where the file ends before."""
+        """Read the frames of the given numbers; raise ValueError where the file ends before."""
         wanted = set(index)
         self.container.seek(0)
         found = {}
@@ -134,7 +134,7 @@ class Images:
         self.count = len(names)
 
     def __call__(self, index: Sequence[int], /) -> UInt8[np.ndarray, "_ H W 3"]:
-        """The images of the given numbers, which must be of one size."""
+        """Read the images of the given numbers, which must be of one size."""
         from PIL import Image
 
         frames = []
@@ -151,7 +151,7 @@ READERS: dict[str, Callable[[Path], Any]] = {"decord": Decord, "pyav": PyAV}
 
 
 def check_times(seconds: np.ndarray, rate: float) -> Float[np.ndarray, " F"] | None:
-    """Times that rise, as the file has them or as its rate tells; None where it has neither.
+    """Return times that rise, as the file has them or as its rate tells; None where it has neither.
 
     >>> check_times(np.array([0.0, -3e17, 0.1]), 10.0).tolist()
     [0.0, 0.1, 0.2]
@@ -163,10 +163,10 @@ def check_times(seconds: np.ndarray, rate: float) -> Float[np.ndarray, " F"] | N
     return np.arange(len(seconds)) / rate if rate > 0 else None
 
 
-def at_rate(times: Float[np.ndarray, " F"], rate: float) -> list[int]:
-    """The numbers of the frames that are shown at 0, 1 / rate, 2 / rate … seconds: the newest one at each.
+def select_at_rate(times: Float[np.ndarray, " F"], rate: float) -> list[int]:
+    """Return the numbers of the frames that are shown at 0, 1 / rate, 2 / rate … seconds: the newest one at each.
 
-    >>> at_rate(np.array([0.0, 0.1, 0.2, 0.5, 0.6]), 5.0)
+    >>> select_at_rate(np.array([0.0, 0.1, 0.2, 0.5, 0.6]), 5.0)
     [0, 2, 2, 4]
     """
     moments = np.arange(int(times[-1] * rate + 1e-6) + 1) / rate

@@ -70,14 +70,14 @@ class Sprites:
         )
 
     def __call__(self, part: str, /) -> Samples:
-        """One part, painted once and cached; labels `class` and `course` per clip and `masks` per pixel."""
+        """Return one part, painted once and cached; labels `class` and `course` per clip and `masks` per pixel."""
         check_part("sprites", part)
         count = self.size if part == "train" else self.test_size
         facts = asdict(self) | {"data": "sprites", "edition": EDITION, "part": part, "size": count, "test_size": None}
         return cached_samples(facts, lambda: self.reel(part, count))
 
     def reel(self, part: str, count: int) -> Reel:
-        """All clips of a part, painted one after the other; masks are kept until the clips are written."""
+        """Paint all clips of a part, one after the other; masks are kept until the clips are written."""
         masks: list[Int8[np.ndarray, "_ T H W"]] = []
         index = torch.arange(count)
 
@@ -99,7 +99,7 @@ class Sprites:
         )
 
     def clips(self, index: Int[Tensor, " B"], part: str) -> tuple[UInt8[Tensor, "B T 3 H W"], Int8[Tensor, "B T H W"]]:
-        """The clips of the given numbers, and which sprite is seen where."""
+        """Paint the clips of the given numbers, and which sprite is seen where."""
         draws = self.draws(index, part)
         radius = self.radii(draws)
         motion = self.motion(draws, radius)
@@ -120,23 +120,23 @@ class Sprites:
         return ((films + grain(draws, films.shape)).clamp(0, 1) * 255).round().byte(), masks
 
     def motion(self, draws: Draws, radius: Float[Tensor, "B S"]) -> Motion:
-        """Where every sprite is in every frame."""
+        """Return where every sprite is in every frame."""
         move = fall if self.physics == "gravity" else drift
         return move(draws.branch("motion"), radius, self.length, FRAME_RATE)
 
     def radii(self, draws: Draws) -> Float[Tensor, "B S"]:
-        """One large sprite, and small ones."""
+        """Draw the radii of one large sprite, and small ones."""
         low, high = torch.tensor([LARGE_RADII, *[SMALL_RADII] * (self.num_sprites - 1)]).unbind(1)
         return low + (high - low) * draws.uniform("radius", self.num_sprites)
 
     def labels(self, index: Int[Tensor, " B"], part: str) -> Int[Tensor, " B"]:
-        """As many consecutive clips as there are shapes have every shape once, in random order."""
+        """Draw labels so that as many consecutive clips as there are shapes have every shape once, in random order."""
         row, place = index // len(SHAPES), index % len(SHAPES)
         order = self.draws(row, part).permutation("order", len(SHAPES))
         return order[torch.arange(len(index)), place]
 
     def courses(self, index: Int[Tensor, " B"], part: str) -> Int[Tensor, " B"]:
-        """1 where the large sprite's column in the last frame is right of that in the first."""
+        """Return 1 where the large sprite's column in the last frame is right of that in the first."""
         draws = self.draws(index, part)
         column = self.motion(draws, self.radii(draws)).place[:, 0, :, 1]
         return (column[:, -1] > column[:, 0]).long()
@@ -147,7 +147,7 @@ class Sprites:
 
 
 def grain(draws: Draws, shape: torch.Size) -> Float[Tensor, "B T 3 H W"]:
-    """Noise of every pixel, uniform, eight pixels from one draw: it is most of the work."""
+    """Draw noise for every pixel, uniform, eight pixels from one draw: it is most of the work."""
     count = math.prod(shape[1:])
     words = draws.bits("grain", -(-count // 8))
     return words.view(torch.int8)[:, :count].view(shape) * (math.sqrt(12) * NOISE_STD / 256)

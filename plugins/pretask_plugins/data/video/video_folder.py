@@ -20,7 +20,7 @@ from pretask.options import FROM_ONE, FROM_ZERO, require_range
 from pretask_plugins.data.file_tree import FileTree
 from pretask_plugins.data.parts import PART_FOLDERS, check_part, hash_text, is_tenth
 from pretask_plugins.data.video.clips import Reel, cached_samples, crop_squares, decode_videos
-from pretask_plugins.data.video.readers import Decoder, Images, Reader, at_rate, open_video
+from pretask_plugins.data.video.readers import Decoder, Images, Reader, open_video, select_at_rate
 
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v", ".gif")
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
@@ -82,7 +82,7 @@ class VideoFolder:
             )
 
     def __call__(self, part: str, /) -> Samples:
-        """One part; labels `class`.
+        """Return one part; labels `class`.
 
         Raises:
             PretaskError: There is nothing to read, or a video is broken or too short.
@@ -114,7 +114,7 @@ class VideoFolder:
             )
 
     def list_videos(self, tree: FileTree) -> list[Video]:
-        """All videos with their classes and parts."""
+        """List all videos with their classes and parts."""
         found = find_videos(tree)
         table = self.labels_file or next((name for name in tree.stamps if PurePosixPath(name).name == "labels.csv"), "")
         if not table:
@@ -126,7 +126,7 @@ class VideoFolder:
         return read_table(table, tree.read(table).decode("utf-8-sig"), found)
 
     def reel(self, tree: FileTree, videos: Sequence[Video], names: Sequence[str]) -> Reel:
-        """The clips of some videos, decoded one after the other."""
+        """Decode the clips of some videos, one after the other."""
 
         def name(number: int) -> str:
             return videos[number].name
@@ -147,7 +147,7 @@ class VideoFolder:
         return Reel(shape, len(classes), pieces, self.frame_rate, {"class": classes}, {"class": names})
 
     def cut_clips(self, reader: Reader) -> UInt8[np.ndarray, "_ T 3 S S"]:
-        """The clips of an open video."""
+        """Cut the clips of an open video."""
         frames = self.select_frames(reader)
         chosen = [frames[start : start + self.span : self.stride] for start in self.starts(len(frames))]
         wanted = sorted(set(chain.from_iterable(chosen)))
@@ -156,12 +156,12 @@ class VideoFolder:
         return np.stack([pictures[[place[number] for number in clip]] for clip in chosen])
 
     def select_frames(self, reader: Reader) -> list[int]:
-        """The numbers of the frames between which a step goes."""
+        """Select the frames between which a step goes, by number."""
         if self.frame_rate is None:
             return list(range(reader.count))
         if reader.times is None:
             raise ValueError("its frames have no times, so that data.frame_rate cannot be kept")
-        return at_rate(reader.times, self.frame_rate)
+        return select_at_rate(reader.times, self.frame_rate)
 
     @property
     def span(self) -> int:
@@ -169,7 +169,7 @@ class VideoFolder:
         return (self.length - 1) * self.stride + 1
 
     def starts(self, count: int) -> list[int]:
-        """Where clips begin in a video of so many frames; raises ValueError where none fits."""
+        """Return where clips begin in a video of so many frames; raise ValueError where none fits."""
         room = count - self.span
         if room < 0:
             raise ValueError(f"{count} frames, and a clip of data.length={self.length} needs {self.span}")
@@ -179,7 +179,7 @@ class VideoFolder:
 
 @contextmanager
 def open_reader(tree: FileTree, video: Video, decoder: Decoder) -> Iterator[Reader]:
-    """A reader of a video, whether it is a file or a folder of images."""
+    """Open a reader of a video, whether it is a file or a folder of images."""
     if not video.files[0].lower().endswith(VIDEOS):
         yield Images(video.files, tree.read)
         return
@@ -188,7 +188,7 @@ def open_reader(tree: FileTree, video: Video, decoder: Decoder) -> Iterator[Read
 
 
 def find_videos(tree: FileTree) -> dict[str, tuple[str, ...]]:
-    """Videos by name: files, and folders of images that lie in a folder."""
+    """Find videos by name: files, and folders of images that lie in a folder."""
     found: dict[str, tuple[str, ...]] = {}
     for name in tree.stamps:
         path = PurePosixPath(name)
@@ -201,7 +201,7 @@ def find_videos(tree: FileTree) -> dict[str, tuple[str, ...]]:
 
 
 def sort_by_folder(found: Mapping[str, tuple[str, ...]]) -> list[Video]:
-    """Videos whose folder is their class, and whose upper folder, if it has such a name, is their part."""
+    """Sort videos by folder: theirs is the class, and the upper one, if it has such a name, the part."""
     parts = {name: find_part(name) for name in found}
     if set(parts.values()) - {None}:
         return [Video(name, found[name], class_name(name), part) for name, part in parts.items() if part is not None]
@@ -212,18 +212,18 @@ def sort_by_folder(found: Mapping[str, tuple[str, ...]]) -> list[Video]:
 
 
 def class_name(name: str) -> str:
-    """The folder that a video lies in."""
+    """Return the folder that a video lies in."""
     return PurePosixPath(name).parent.name or "all"
 
 
 def find_part(name: str) -> str | None:
-    """The part that one of a video's upper folders names."""
+    """Find the part that one of a video's upper folders names."""
     upper = PurePosixPath(name).parts[:-1]
     return next((part for part, words in PART_FOLDERS.items() for folder in upper if folder in words), None)
 
 
 def read_table(table: str, text: str, found: Mapping[str, tuple[str, ...]]) -> list[Video]:
-    """The videos that a CSV file lists; their files lie beside it.
+    """Read which videos a CSV file lists; their files lie beside it.
 
     Raises:
         PretaskError: A column or a file is missing, or a split has no such name.

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float
 from pretask import Batch, Budget, Data, Draws, Figure, PretaskError, Samples, Targets, Task
-from pretask.pretext_score import EPOCH, evaluating
+from pretask.pretext_score import EPOCH, evaluation_mode
 from pretask.protocols import count_partners
 from torch import Tensor
 
@@ -49,7 +49,7 @@ class Density:
         `elbo`, `iwae`, `kl` and `reconstruction_log_likelihood` (log p(y | z)) are in nats; `active_units` counts
         dimensions of the code, and `test_size` the samples that were scored.
 
-        Where a gap is asked for: `amortization_gap` and `approximation_gap`, in nats.
+        Where a gap is requested: `amortization_gap` and `approximation_gap`, in nats.
 
         Raises:
             PretaskError: The task's objective has no latent variables.
@@ -62,14 +62,14 @@ class Density:
                 "Leave density out of --evaluate, or choose --objective elbo.",
             )
         samples = take_first(data("test"), self.test_size)
-        with evaluating(task), torch.no_grad():
+        with evaluation_mode(task), torch.no_grad():
             yield from self.bounds(task, samples, budget)
             if self.gap_size:
                 yield from self.gaps(task, take_first(samples, self.gap_size), budget)
             yield from pictures(task, samples)
 
     def bounds(self, task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, float]]:
-        """Every number that needs no search."""
+        """Yield every number that needs no search."""
         rows, means = [], []
         for batch in samples.resident(task.device).batches(budget.batch, task.device, count_partners(task.split)):
             posterior, targets, draws = encode(task, batch, budget.seed)
@@ -89,12 +89,12 @@ class Density:
         yield "test_size", float(len(samples))
 
     def gaps(self, task: Task, samples: Samples, budget: Budget) -> Iterator[tuple[str, float]]:
-        """What the encoder loses against the best Gaussian of every sample, and what that one loses against log p."""
+        """Yield how much the encoder loses to the best Gaussian of every sample, and that one to log p."""
         amortisation, approximation = [], []
         for batch in samples.resident(task.device).batches(budget.batch, task.device, count_partners(task.split)):
             posterior, targets, draws = encode(task, batch, budget.seed)
             best = best_posterior(task.objective, posterior, targets, draws, self.gap_steps)
-            given, reached = (bound(task.objective, each, targets, draws) for each in (posterior, best))
+            given, reached = (bound(task.objective, codes, targets, draws) for codes in (posterior, best))
             log_weights, _ = weigh_codes(task.objective, best, targets, draws, self.num_latents)
             amortisation.append(reached - given)
             approximation.append(log_weights.logsumexp(1) - math.log(self.num_latents) - reached)
@@ -103,7 +103,7 @@ class Density:
 
 
 def take_first(samples: Samples, count: int) -> Samples:
-    """The first so many samples; all of them for 0."""
+    """Take the first so many samples; all of them for 0."""
     if not count or count >= len(samples):
         return samples
     present = None if samples.present is None else samples.present[:count]
@@ -111,7 +111,7 @@ def take_first(samples: Samples, count: int) -> Samples:
 
 
 def encode(task: Task, batch: Batch, seed: int) -> tuple[Posterior, Targets, Draws]:
-    """The code's distribution for every sample, what it shall explain, and draws that training never has."""
+    """Encode samples: the code's distribution, what it shall explain, and draws that training never has."""
     draws = Draws(batch.index, seed, EPOCH)
     inputs, targets = task.divide(batch, draws)
     return task.objective.posterior(task.model(inputs)), targets, draws.branch("density")
@@ -120,7 +120,7 @@ def encode(task: Task, batch: Batch, seed: int) -> tuple[Posterior, Targets, Dra
 def weigh_codes(
     model: LatentModel, posterior: Posterior, targets: Targets, draws: Draws, num_latents: int
 ) -> tuple[Float[Tensor, "B K"], Float[Tensor, " B"]]:
-    """log p(y, z) - log q(z | x) of so many codes, and the mean of log p(y | z); a few codes at a time."""
+    """Compute log p(y, z) - log q(z | x) of so many codes, and the mean of log p(y | z); a few codes at a time."""
     weights, log_likelihoods = [], []
     for begin in range(0, num_latents, CODES_PER_DECODE):
         code = posterior.draw(
@@ -135,7 +135,7 @@ def weigh_codes(
 
 
 def bound(model: LatentModel, posterior: Posterior, targets: Targets, draws: Draws) -> Float[Tensor, " B"]:
-    """The bound, its divergence in closed form, on codes that are the same for every posterior."""
+    """Compute the bound, its divergence in closed form, on codes that are the same for every posterior."""
     code = posterior.draw(draws.normal("common", NUM_COMMON_CODES, model.latent_dim))
     log_likelihood = sum_over_targets(
         model.log_likelihoods({name: model.decode(code, name) for name in model.targets}, targets)
@@ -145,15 +145,15 @@ def bound(model: LatentModel, posterior: Posterior, targets: Targets, draws: Dra
 
 @torch.enable_grad()
 def best_posterior(model: LatentModel, start: Posterior, targets: Targets, draws: Draws, steps: int) -> Posterior:
-    """The Gaussian with the highest bound for every sample, with the decoder as it is, searched from the encoder's."""
-    free = [each.detach().clone().requires_grad_() for each in (start.mean, start.log_variance)]
+    """Search, from the encoder's, the Gaussian with the highest bound for every sample, with the decoder as it is."""
+    free = [parameter.detach().clone().requires_grad_() for parameter in (start.mean, start.log_variance)]
     optimizer = torch.optim.Adam(free, 0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps, 1))
     for _ in range(steps):
         lost = -bound(model, Posterior(*free), targets, draws).sum()
         gradients = torch.autograd.grad(lost, free)
-        for each, gradient in zip(free, gradients, strict=True):
-            each.grad = gradient
+        for parameter, gradient in zip(free, gradients, strict=True):
+            parameter.grad = gradient
         optimizer.step()
         schedule.step()
-    return Posterior(*(each.detach() for each in free))
+    return Posterior(*(parameter.detach() for parameter in free))

@@ -26,8 +26,8 @@ GAP_LEVEL = 64  # gray
 
 
 def pictures(task: Task, samples: Samples) -> Iterator[tuple[str, Figure]]:
-    """What can be shown; nothing where no target is an image."""
-    name = shown_target(task)
+    """Yield what can be shown; nothing where no target is an image."""
+    name = find_image_target(task)
     if name is None:
         return
 
@@ -58,8 +58,8 @@ def pictures(task: Task, samples: Samples) -> Iterator[tuple[str, Figure]]:
     yield "traversals", draw_sheet(show(walks), GRID_SIDE, caption)
 
 
-def shown_target(task: Task) -> str | None:
-    """The first target that is an image of t's size, cut into squares or not; None where there is none."""
+def find_image_target(task: Task) -> str | None:
+    """Find the first target that is an image of t's size, cut into squares or not; None where there is none."""
     if task.observed.modality != "image":
         return None
     for name, spec in task.objective.targets.items():
@@ -71,23 +71,23 @@ def shown_target(task: Task) -> str | None:
 
 
 def count_pixels(observed: Observed) -> int:
-    """How many numbers an image has."""
+    """Count the numbers that an image has."""
     channels, height, width = observed.shape
     return channels * height * width
 
 
 def as_images(values: Float[Tensor, "N h w K"], observed: Observed) -> Float[Tensor, "N C H W"]:
-    """Values at places, or the contents of squares at their places, as images."""
+    """Return values at places, or the contents of squares at their places, as images."""
     return F.pixel_shuffle(values.movedim(-1, 1), observed.shape[-1] // values.shape[2])
 
 
 def draw_codes(count: int, latent: int, device: torch.device) -> Float[Tensor, "N D"]:
-    """Codes from the standard normal prior; the same ones always."""
+    """Draw codes from the standard normal prior; the same ones always."""
     return Draws(torch.arange(count, device=device)).branch("prior").normal("code", latent)
 
 
 def manifold(side: int, device: torch.device) -> Float[Tensor, "N 2"]:
-    """A grid of codes that cuts the prior into cells of equal mass, in reading order.
+    """Return a grid of codes that cuts the prior into cells of equal mass, in reading order.
 
     >>> manifold(3, torch.device("cpu"))[:, 0].view(3, 3)[1].tolist()
     [0.0, 0.0, 0.0]
@@ -99,7 +99,7 @@ def manifold(side: int, device: torch.device) -> Float[Tensor, "N 2"]:
 
 
 def traversals(base: Float[Tensor, " D"], dimensions: Tensor) -> Float[Tensor, "N D"]:
-    """The code with one dimension at a time walked from -REACH to REACH."""
+    """Return the code with one dimension at a time walked from -REACH to REACH."""
     walks = base.repeat(len(dimensions), GRID_SIDE, 1)
     steps = torch.linspace(-MAX_STD, MAX_STD, GRID_SIDE, device=base.device)
     walks[torch.arange(len(dimensions)), :, dimensions] = steps
@@ -107,7 +107,7 @@ def traversals(base: Float[Tensor, " D"], dimensions: Tensor) -> Float[Tensor, "
 
 
 def draw_sheet(images: Float[Tensor, "N C H W"], columns: int, caption: str) -> Figure:
-    """Images in rows of so many, as a PNG."""
+    """Draw images in rows of so many, as a PNG."""
     levels = (images.clamp(0, 1) * 255 + 0.5).byte().cpu()
     factor = max(MIN_SIDE_PIXELS // levels.shape[-1], 1)
     levels = levels.repeat_interleave(factor, 2).repeat_interleave(factor, 3)

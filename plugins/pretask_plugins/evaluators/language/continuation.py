@@ -12,7 +12,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from jaxtyping import Float, Int
 from pretask import Draws, Features, Inputs, PretaskError, Task
-from pretask.pretext_score import evaluating
+from pretask.pretext_score import evaluation_mode
 from torch import Tensor
 
 from pretask_plugins.evaluators.language.sampling import GREEDY, Sampling
@@ -23,7 +23,7 @@ class Remembers(Protocol):
     """A model that can go on from what it has read."""
 
     def step(self, inputs: Inputs, memory: Any, /) -> tuple[Features, Any]:
-        """Features of the new positions, and what must be kept; the memory is None where nothing was read."""
+        """Return the features of the new positions, and the memory to keep, which is None where nothing was read."""
         ...
 
 
@@ -37,7 +37,7 @@ def generate(
     target: str = "next",
     use_memory: bool = True,
 ) -> Int[Tensor, "B T"]:
-    """Prompts with their continuations; after the end token, where there is one, all is padding.
+    """Return prompts with their continuations; after the end token, where there is one, all is padding.
 
     Special tokens other than the end are never written.
 
@@ -59,7 +59,7 @@ def generate(
     found, over = prompt, torch.zeros_like(prompt[:, 0], dtype=torch.bool)
     reader = Reader(task, target, use_memory and isinstance(task.model, Remembers))
     end, pad = role_of(task, "end"), role_of(task, "pad")
-    with evaluating(task), torch.no_grad():
+    with evaluation_mode(task), torch.no_grad():
         for number in range(max_new_tokens):
             scores = reader(found).index_fill(1, special_tokens(task, prompt.device), -torch.inf)
             token = sampling(scores, draws.uniform(f"token {number}")).where(~over, pad or 0)
@@ -83,7 +83,7 @@ class Reader:
         self.read = 0
 
     def __call__(self, tokens: Int[Tensor, "B T"]) -> Float[Tensor, "B C"]:
-        """Log-probabilities of the token after the last."""
+        """Return the log-probabilities of the token after the last."""
         if self.remembers:
             features, self.memory = self.task.model.step(Inputs(tokens[:, None, self.read :]), self.memory)
             self.read = tokens.shape[1]
@@ -102,13 +102,13 @@ class Reader:
 
 
 def special_tokens(task: Task, device: torch.device) -> Int[Tensor, " n"]:
-    """Special tokens, but for the end."""
+    """Return special tokens, but for the end."""
     special = task.observed.vocabulary.special if task.observed.vocabulary else ()
     return torch.tensor([number for role, number in special if role != "end"], dtype=torch.int64, device=device)
 
 
 def role_of(task: Task, role: str) -> int | None:
-    """The id of a special token, or None."""
+    """Return the id of a special token, or None."""
     return task.observed.vocabulary.id(role) if task.observed.vocabulary else None
 
 

@@ -6,9 +6,9 @@ with those of held-out text, 1 less their total variation distance. Beside it st
 reach, about the most that so few tokens can. The texts are in a picture, since no number reads them.
 
 Source: Holtzman et al., ICLR 2020 (nucleus, the four ways, the distance of distributions as a test of text); Li et al.,
-NAACL 2016 (distinct-n). Differs: repetition is the share of tokens that end a group of four which the same text already
-had; the distance is of pairs of tokens, not of a Zipf coefficient.
-Axes: B prompts, P tokens of a prompt, T tokens of prompt and continuation, N held-out rows, L tokens of a row.
+NAACL 2016 (distinct-n). Differs: repetition is the fraction of tokens that end a group of four which the same text
+already had; the distance is of pairs of tokens, not of a Zipf coefficient. Axes: B prompts, P tokens of a prompt, T
+tokens of prompt and continuation, N held-out rows, L tokens of a row.
 """
 
 from collections import Counter
@@ -22,7 +22,7 @@ from torch import Tensor
 
 from pretask_plugins.evaluators.language.continuation import check_room, generate
 from pretask_plugins.evaluators.language.next_token import next_target
-from pretask_plugins.evaluators.language.picture import page
+from pretask_plugins.evaluators.language.picture import draw_page
 from pretask_plugins.evaluators.language.sampling import GREEDY, Sampling
 
 REPETITION_TOKENS = 4  # tokens; a group that comes again is a repetition
@@ -53,9 +53,9 @@ class Generation:
     use_memory: bool = True
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
-        """`overlap` of nucleus sampling; by way `overlap`, `distinct-1`, `distinct-2` and `repetition`; then the texts.
+        """Yield `overlap` of nucleus sampling; by way: `overlap`, `distinct-1`, `distinct-2`, `repetition`; and texts.
 
-        All are shares; of repetition lower is better, of overlap higher. The same of the rows' own continuations, as
+        All are fractions; of repetition lower is better, of overlap higher. The same of the rows' own continuations, as
         `test text`; distinct-n and repetition are good where they are close to these.
 
         Raises:
@@ -84,13 +84,13 @@ class Generation:
         written = {way: drop_padding(ids[:, self.prompt_length :].tolist(), pad) for way, ids in texts.items()}
         held_out = count_pairs(drop_padding(find_other_rows(samples, rows).tolist(), pad))
         yield "overlap", overlap(count_pairs(written[[*written][-1]]), held_out)
-        for way, each in written.items():
-            yield f"{way}: overlap", overlap(count_pairs(each), held_out)
-            yield from measure_diversity(way, each)
+        for way, continuations in written.items():
+            yield f"{way}: overlap", overlap(count_pairs(continuations), held_out)
+            yield from measure_diversity(way, continuations)
         yield "texts", self.picture(texts, decoder_of(data))
 
     def ways(self) -> dict[str, Sampling]:
-        """The four ways by name."""
+        """Return the four ways by name."""
         return {
             "greedy": GREEDY,
             f"temperature {self.temperature:g}": Sampling(temperature=self.temperature),
@@ -99,13 +99,13 @@ class Generation:
         }
 
     def picture(self, texts: dict[str, Tensor], decode: Callable[[list[int]], str]) -> Figure:
-        """The first prompts, each with what every way goes on with."""
+        """Draw the first prompts, each with what every way goes on with."""
         lines = []
         for number in range(min(SHOWN_PROMPTS, len(texts["test text"]))):
             lines.append(f"{decode(texts['test text'][number, : self.prompt_length].tolist())} …")
             lines += [f"    {way}: {decode(ids[number, self.prompt_length :].tolist())}" for way, ids in texts.items()]
             lines.append("")
-        return Figure(page(lines), "Beginnings of test rows, and how they go on, chosen in different ways.")
+        return Figure(draw_page(lines), "Beginnings of test rows, and how they go on, chosen in different ways.")
 
 
 def decoder_of(data: Data) -> Callable[[list[int]], str]:
@@ -115,7 +115,7 @@ def decoder_of(data: Data) -> Callable[[list[int]], str]:
 
 
 def find_long_rows(samples: Samples, length: int) -> Int[Tensor, " n"]:
-    """The rows that have so many tokens; raises PretaskError where there is none."""
+    """Find the rows that have so many tokens; raise PretaskError where there is none."""
     count = samples.data.shape[1]
     if samples.present is None:
         kept = torch.arange(len(samples)) if length <= count else torch.empty(0, dtype=torch.int64)
@@ -137,39 +137,39 @@ def find_other_rows(samples: Samples, rows: Int[Tensor, " n"]) -> Int[Tensor, "N
 
 
 def drop_padding(rows: list[list[int]], pad: int | None) -> list[list[int]]:
-    """Rows without padding."""
+    """Return rows without padding."""
     return [[token for token in row if token != pad] for row in rows]
 
 
 def measure_diversity(way: str, rows: list[list[int]]) -> Iterator[tuple[str, float]]:
-    """How much of all texts together is different, and how much of each is repetition."""
+    """Yield how much of all texts together is different, and how much of each is repetition."""
     for size in (1, 2):
         yield f"{way}: distinct-{size}", distinct(rows, size)
     yield f"{way}: repetition", repetition(rows)
 
 
 def count_pairs(rows: list[list[int]]) -> Counter[tuple[int, ...]]:
-    """How often tokens follow each other."""
+    """Count how often tokens follow each other."""
     return Counter(pair for row in rows for pair in ngrams(row, 2))
 
 
 def overlap(first: Counter[tuple[int, ...]], second: Counter[tuple[int, ...]]) -> float:
-    """The mass that two distributions share, 1 less their total variation distance; 0 where one is empty.
+    """Return the mass that two distributions share, 1 less their total variation distance; 0 where one is empty.
 
     >>> overlap(Counter(a=1, b=1), Counter(b=3, c=1))
     0.5
     """
     totals = max(first.total(), 1), max(second.total(), 1)
-    return sum(min(first[each] / totals[0], second[each] / totals[1]) for each in first)
+    return sum(min(first[ngram] / totals[0], second[ngram] / totals[1]) for ngram in first)
 
 
 def ngrams(row: list[int], size: int) -> list[tuple[int, ...]]:
-    """All groups of so many tokens that follow each other."""
+    """Return all groups of so many tokens that follow each other."""
     return [tuple(row[begin : begin + size]) for begin in range(len(row) - size + 1)]
 
 
 def distinct(rows: list[list[int]], size: int) -> float:
-    """Different groups as a share of all groups; 0 where there is none.
+    """Return different groups as a fraction of all groups; 0 where there is none.
 
     >>> distinct([[1, 2, 1, 2]], 2)  # 12, 21, 12
     0.6666666666666666
@@ -179,7 +179,7 @@ def distinct(rows: list[list[int]], size: int) -> float:
 
 
 def repetition(rows: list[list[int]]) -> float:
-    """The share of groups of four that the same text had before; 0 where there is none.
+    """Return the fraction of groups of four that the same text had before; 0 where there is none.
 
     >>> repetition([[1, 1, 1, 1, 1, 1], [1, 2, 3, 4]])  # three ngrams, two of them again; and a new one
     0.5

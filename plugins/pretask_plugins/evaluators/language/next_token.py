@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def next_target(who: str, task: Task, samples: Samples) -> str:
-    """The name of the target that asks every position for the token after it.
+    """Return the name of the target that is the token after every position.
 
     Raises:
         PretaskError: The task has none: it hides other tokens, or may look ahead; or the data's ids are not the task's.
@@ -32,7 +32,7 @@ def next_target(who: str, task: Task, samples: Samples) -> str:
 
 
 def asks_next(task: Task, samples: Samples, name: str) -> bool:
-    """Whether what the target asks for at a position is what x shows at the one after it."""
+    """Return whether the target of a position is what x shows at the one after it."""
     batch = samples.batch(torch.arange(min(len(samples), 8)), task.device)
     inputs, targets = task.divide(batch, Draws(batch.index, 0, -1))
     shown, target = inputs.data[:, 0], targets[name]
@@ -45,7 +45,9 @@ def asks_next(task: Task, samples: Samples, name: str) -> bool:
 def check_ids(who: str, task: Task, observed: Observed) -> None:
     """Raise PretaskError unless the data's ids mean what they meant in training."""
     if observed.vocabulary is None or observed.vocabulary != task.observed.vocabulary:
-        known, found = (each.vocabulary.size if each.vocabulary else 0 for each in (task.observed, observed))
+        known, found = (
+            known_spec.vocabulary.size if known_spec.vocabulary else 0 for known_spec in (task.observed, observed)
+        )
         raise PretaskError(
             who,
             f"text in the vocabulary of {known} tokens that the model was trained on",
@@ -55,12 +57,12 @@ def check_ids(who: str, task: Task, observed: Observed) -> None:
 
 
 def log_probabilities(task: Task, inputs: Inputs, name: str) -> Float[Tensor, "B P C"]:
-    """What the objective makes of the model's features: a distribution over the next token at every position."""
+    """Return what the objective makes of the model's features: a distribution over the next token at every position."""
     log_probability: Tensor = task.objective.predict(task.model(inputs))[name]
     return log_probability
 
 
 def divide_batch(task: Task, batch: Batch, seed: int, name: str) -> tuple[Inputs, Target]:
-    """x and y of a batch, with draws that training never has."""
+    """Divide a batch into x and y, with draws that training never has."""
     inputs, targets = task.divide(batch, Draws(batch.index, seed, -1))
     return inputs, targets[name]

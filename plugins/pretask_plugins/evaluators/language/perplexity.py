@@ -1,7 +1,7 @@
 """Perplexity: how well a language model foresees the test part, in units that say what they are of.
 
 A perplexity is of one tokenizer, which is named beside it; bits per byte can be compared between tokenizers. Rows are
-scored one by one, without what stands before them, and their first token is not asked for; in bits per byte it is taken
+scored one by one, without what stands before them, and their first token is not predicted; in bits per byte it is taken
 to cost what the others cost.
 
 Source: Shannon 1951; Jelinek, Mercer, Bahl and Baker 1977 (perplexity). Differs: nothing.
@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from pretask import Batch, Budget, Choice, Data, KnowsEntropy, MeasuresText, NamesTokenizer, Task, source_of
-from pretask.pretext_score import evaluating
+from pretask.pretext_score import evaluation_mode
 
 from pretask_plugins.evaluators.language.next_token import divide_batch, log_probabilities, next_target
 
@@ -25,13 +25,13 @@ MAX_EXPONENT = 700.0  # exp of more than 709 overflows
 
 @dataclass(frozen=True)
 class LanguageModel:
-    """The cost of the test part's tokens, each guessed from all tokens before it in its row."""
+    """The cost of the test part's tokens, each predicted from all tokens before it in its row."""
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Choice]]:
         """Yield `nats_per_token`, `perplexity`, `accuracy` and `tokens`; `tokenizer` names what the perplexity is of.
 
         `bits_per_byte` where the data tells the bytes of its text (`extent`), and `nats_above_entropy` where it tells
-        what the best guess costs (`nats`).
+        what the best prediction costs (`nats`).
 
         Raises:
             PretaskError: The task does not ask for the next token, or not in the data's vocabulary.
@@ -39,7 +39,7 @@ class LanguageModel:
         samples = data("test")
         name = next_target("lm", task, samples)
         sums = torch.zeros(3, dtype=torch.float64)
-        with evaluating(task), torch.no_grad():
+        with evaluation_mode(task), torch.no_grad():
             for batch in samples.resident(task.device).batches(budget.batch, task.device):
                 sums += sum_costs(task, batch, budget.seed, name)
         lost, right, tokens = sums.tolist()
@@ -58,17 +58,17 @@ class LanguageModel:
 
 
 def sum_costs(task: Task, batch: Batch, seed: int, name: str) -> torch.Tensor:
-    """Nats, right guesses and number of the tokens that are asked for in a batch."""
+    """Sum nats, correct predictions and number of the valid tokens in a batch."""
     inputs, target = divide_batch(task, batch, seed, name)
     log_probability = log_probabilities(task, inputs, name)
     weight = torch.ones_like(log_probability[..., 0]) if target.weight is None else target.weight
     nats = -log_probability.gather(-1, target.value[..., None])[..., 0]
     right = log_probability.argmax(-1) == target.value
-    return torch.stack([(each * weight).double().sum() for each in (nats, right, torch.ones_like(nats))]).cpu()
+    return torch.stack([(values * weight).double().sum() for values in (nats, right, torch.ones_like(nats))]).cpu()
 
 
 def bits_per_byte(nats: float, extent: Any) -> float:
-    """The cost of a byte of text.
+    """Return the cost of a byte of text.
 
     >>> round(bits_per_byte(math.log(256), (5, 5)), 4)  # tokens that are bytes, all equally likely
     8.0

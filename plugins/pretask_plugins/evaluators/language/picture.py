@@ -23,10 +23,10 @@ TYPED = {"\t": "    ", "\u2014": "--", "\u2013": "-", "\u00a0": " "}  # tab, das
 NO_CHARACTER = "\U0010ffff"  # never assigned: its glyph is the box that stands for missing ones
 
 
-def page(lines: Iterable[str]) -> bytes:
-    """Lines as a PNG file, black on white; long ones are broken, and what no page can hold is left out."""
-    broken = [piece for line in lines for piece in wrapped(line)][:MAX_LINES]
-    font = page_font()
+def draw_page(lines: Iterable[str]) -> bytes:
+    """Draw lines as a PNG file, black on white; long ones are broken, and what no page can hold is left out."""
+    broken = [piece for line in lines for piece in wrap_line(line)][:MAX_LINES]
+    font = load_font()
     width = max((font.getlength(line) for line in broken), default=0)
     sheet = Image.new("L", (int(width) + 2 * MARGIN_PIXELS, LINE_PIXELS * len(broken) + 2 * MARGIN_PIXELS), 255)
     draw = ImageDraw.Draw(sheet)
@@ -35,49 +35,52 @@ def page(lines: Iterable[str]) -> bytes:
     return encode_png(np.asarray(sheet))
 
 
-def wrapped(line: str) -> list[str]:
-    """A line in pieces that fit, indented as it is; line breaks in it are line breaks, those after it indented twice.
+def wrap_line(line: str) -> list[str]:
+    """Break a line into pieces that fit, indented as it is; line breaks stay, and what follows is indented twice.
 
-    >>> wrapped("  a" + chr(10) + "b" + chr(9) + "c" + chr(7))
+    >>> wrap_line("  a" + chr(10) + "b" + chr(9) + "c" + chr(7))
     ['  a', '    b    c\\\\x07']
     """
     indent = " " * (len(line) - len(line.lstrip(" ")))
     first, *rest = line.splitlines() or [""]
-    pieces = [textwrap.wrap(drawable(first), COLUMNS, subsequent_indent=2 * indent)]
+    pieces = [textwrap.wrap(make_drawable(first), COLUMNS, subsequent_indent=2 * indent)]
     pieces += [
-        textwrap.wrap(drawable(each), COLUMNS, initial_indent=2 * indent, subsequent_indent=2 * indent) for each in rest
+        textwrap.wrap(make_drawable(line), COLUMNS, initial_indent=2 * indent, subsequent_indent=2 * indent)
+        for line in rest
     ]
-    return [text for each in pieces for text in each or [""]]
+    return [text for piece in pieces for text in piece or [""]]
 
 
-def drawable(text: str) -> str:
-    """The text in characters that the font has.
+def make_drawable(text: str) -> str:
+    """Return the text in characters that the font has.
 
-    >>> drawable(chr(8212) + chr(20013))
+    >>> make_drawable(chr(8212) + chr(20013))
     '--\\\\u4e2d'
     """
-    typed = (TYPED.get(each, each) for each in text)
-    return "".join(each if len(each) > 1 or has_glyph(each) else escape(each) for each in typed)
+    typed = (TYPED.get(character, character) for character in text)
+    return "".join(
+        character if len(character) > 1 or has_glyph(character) else escape(character) for character in typed
+    )
 
 
 def escape(character: str) -> str:
-    """One character as Python would write it."""
+    """Return one character as Python would write it."""
     return character.encode("unicode_escape").decode()
 
 
 @cache
 def has_glyph(character: str) -> bool:
-    """Whether the font can draw a character: it is visible or a space, and not the box of missing ones."""
-    return character.isprintable() and (character == " " or glyph(character) != glyph(NO_CHARACTER))
+    """Return whether the font can draw a character: it is visible or a space, and not the box of missing ones."""
+    return character.isprintable() and (character == " " or draw_glyph(character) != draw_glyph(NO_CHARACTER))
 
 
-def glyph(character: str) -> tuple[tuple[int, int], bytes]:
-    """Size and pixels of a drawn character."""
-    mask = page_font().getmask(character)
+def draw_glyph(character: str) -> tuple[tuple[int, int], bytes]:
+    """Return size and pixels of a drawn character."""
+    mask = load_font().getmask(character)
     return mask.size, bytes(mask)
 
 
 @cache
-def page_font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """The font of pages."""
+def load_font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return the font of pages."""
     return ImageFont.load_default(FONT_PIXELS)

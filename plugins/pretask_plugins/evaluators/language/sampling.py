@@ -45,7 +45,7 @@ class Sampling:
             )
 
     def distribution(self, scores: Float[Tensor, "B C"]) -> Float[Tensor, "B C"]:
-        """Log-probabilities of what is drawn from, of logits or log-probabilities."""
+        """Return the log-probabilities that tokens are drawn from, of logits or log-probabilities."""
         if self.temperature == 0:
             return keep_most_likely(scores)
         log_probability = (scores.float() / self.temperature).log_softmax(-1)
@@ -54,7 +54,7 @@ class Sampling:
         return keep_nucleus(log_probability, self.top_p) if self.top_p < 1 else log_probability
 
     def __call__(self, scores: Float[Tensor, "B C"], unit: Float[Tensor, " B"]) -> Int[Tensor, " B"]:
-        """The tokens that numbers in [0, 1) fall on."""
+        """Return the tokens that numbers in [0, 1) fall on."""
         return pick_token(self.distribution(scores), unit)
 
 
@@ -62,19 +62,19 @@ GREEDY = Sampling(temperature=0.0)
 
 
 def keep_most_likely(scores: Float[Tensor, "B C"]) -> Float[Tensor, "B C"]:
-    """All the mass on the most likely token, the first where several are."""
+    """Put all the mass on the most likely token, the first where several are."""
     kept = torch.full_like(scores, -torch.inf)
     return kept.scatter(-1, scores.argmax(-1, keepdim=True), 0.0)
 
 
 def keep_top(log_probability: Float[Tensor, "B C"], count: int) -> Float[Tensor, "B C"]:
-    """The most likely tokens, renormalized."""
+    """Keep the most likely tokens, renormalized."""
     last = log_probability.topk(min(count, log_probability.shape[-1]), -1).values[..., -1:]
     return log_probability.where(log_probability >= last, -torch.inf).log_softmax(-1)
 
 
 def keep_nucleus(log_probability: Float[Tensor, "B C"], mass: float) -> Float[Tensor, "B C"]:
-    """The smallest set of most likely tokens that has the mass, renormalized.
+    """Keep the smallest set of most likely tokens that has the mass, renormalized.
 
     >>> keep_nucleus(torch.tensor([[0.5, 0.3, 0.2]]).log(), 0.6).exp().round(decimals=3).tolist()
     [[0.625, 0.375, 0.0]]
@@ -86,13 +86,13 @@ def keep_nucleus(log_probability: Float[Tensor, "B C"], mass: float) -> Float[Te
 
 
 def pick_token(log_probability: Float[Tensor, "B C"], unit: Float[Tensor, " B"]) -> Int[Tensor, " B"]:
-    """The token whose stretch of [0, 1) a number lies in; never one without any mass.
+    """Pick the token whose stretch of [0, 1) a number lies in; never one without any mass.
 
     >>> pick_token(torch.tensor([[0.25, 0.0, 0.75]] * 3).log(), torch.tensor([0.0, 0.25, 0.9999999])).tolist()
     [0, 2, 2]
     """
-    share = log_probability.double().exp()
-    reached = share.cumsum(-1)
+    probability = log_probability.double().exp()
+    reached = probability.cumsum(-1)
     aim = unit.double()[:, None] * reached[:, -1:]
-    last = torch.arange(share.shape[-1], device=log_probability.device).where(share > 0, 0).amax(-1)
+    last = torch.arange(probability.shape[-1], device=log_probability.device).where(probability > 0, 0).amax(-1)
     return (reached <= aim).sum(-1).minimum(last)

@@ -4,9 +4,9 @@ In it the Hessian of the regression is nearly diagonal and |W| is what it was. A
 quick way. Where it would take more than HELD bytes, features stay where they are: they are read and standardized piece
 by piece, and it is the weights that are turned, since (W V') z = W (V' z). Minima are the same.
 
-Mean, deviation, covariance and eigenvectors are in double precision, whatever that of the solver, since a weak
+Mean, std, covariance and eigenvectors are in double precision, whatever that of the solver, since a weak
 regularizer uses directions of little variance: one outlier of 1e4 times the others leaves them 1e-8 of it. The outlier
-still takes up the deviation, as in scikit-learn's StandardScaler; beyond 100 N times the others it leaves less of
+still takes up the std, as in scikit-learn's StandardScaler; beyond 100 N times the others it leaves less of
 them than the weakest regularizer of the grid can use.
 
 Axes: N samples, n samples of a piece, D features, R basis vectors plus one for the bias, K rows of weights.
@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pretask_plugins.evaluators.probes.moments import Rows, as_rows, divisor, gram, moments
+from pretask_plugins.evaluators.probes.moments import Rows, as_rows, compute_moments, divisor, gram
 
 MAX_COPY_BYTES = 1 << 31  # bytes of a rotated copy, at most
 MIN_VARIANCE = 1e-12  # of the largest: what double precision and the rounding of float32 features leave is below it
@@ -32,7 +32,7 @@ class Basis:
 
     Args:
         mean: Of every feature, in double precision.
-        deviation: Of every feature, in double precision; infinite where it is constant, so that it becomes 0.
+        std: Of every feature, in double precision; infinite where it is constant, so that it becomes 0.
         rotation: Eigenvectors of the covariance of standardized features, in double precision, those of no variance
             left out.
         variance: Their eigenvalues, ascending, in the precision of what comes.
@@ -49,7 +49,7 @@ class Basis:
         return self.variance.dtype
 
     def __call__(self, features: Float[Tensor, "N D"] | Rows, /) -> Float[Tensor, "R1 N"]:
-        """Features in the basis, with a row of ones for the bias."""
+        """Return features in the basis, with a row of ones for the bias."""
         rows, begin = as_rows(features), 0
         rotated = self.variance.new_ones(len(self.variance) + 1, len(rows))
         precise = int((self.variance < PRECISE_VARIANCE * self.variance.amax()).sum()) if len(self.variance) else 0
@@ -62,7 +62,7 @@ class Basis:
         return rotated
 
     def standardize(self, features: Float[Tensor, "n D"]) -> Float[Tensor, "n D"]:
-        """Features of mean 0 and deviation 1, in double precision: float32 would overflow at 1e38."""
+        """Scale features to mean 0 and std 1, in double precision: float32 would overflow at 1e38."""
         return features.to(torch.float64, copy=True).sub_(self.mean).div_(self.std)
 
 
@@ -76,20 +76,20 @@ def fit_basis(
     Args:
         features: Or some rows of them. Where there are more features than samples, all are held in memory.
         dtype: Of what comes.
-        deviation: What features are divided by, where these few samples are not to tell.
+        std: What features are divided by, where these few samples are not to tell.
     """
     rows = as_rows(features)
     if rows.width > len(rows):
-        return wide_basis(rows.all().double(), dtype, std)
-    found = moments(rows)
+        return build_wide_basis(rows.all().double(), dtype, std)
+    found = compute_moments(rows)
     std = found.std if std is None else std.double()
     covariance = found.scatter / found.count / std / std[:, None]
     variance, rotation = drop_rounding(*torch.linalg.eigh(covariance))
     return Basis(found.mean, std, rotation, variance.to(dtype))
 
 
-def wide_basis(features: Float[Tensor, "N D"], dtype: torch.dtype, std: Float[Tensor, " D"] | None) -> Basis:
-    """The same by the smaller Gram matrix, whose eigenvectors tell all."""
+def build_wide_basis(features: Float[Tensor, "N D"], dtype: torch.dtype, std: Float[Tensor, " D"] | None) -> Basis:
+    """Build the basis from the smaller Gram matrix, whose eigenvectors tell all."""
     spread, mean = torch.std_mean(features, 0, correction=0)
     std = divisor(spread, mean) if std is None else std.double()
     even = (features - mean) / std
@@ -98,7 +98,7 @@ def wide_basis(features: Float[Tensor, "N D"], dtype: torch.dtype, std: Float[Te
 
 
 def drop_rounding(variance: Float[Tensor, " D"], vectors: Float[Tensor, "D D"]) -> tuple[Tensor, Tensor]:
-    """The eigenvalues that are more than rounding, with their vectors."""
+    """Keep the eigenvalues that are more than rounding, with their vectors."""
     some = variance > variance[-1].clamp(min=0) * MIN_VARIANCE
     return variance[some], vectors[:, some]
 
@@ -113,15 +113,15 @@ class Columns(Protocol):
         ...
 
     def some(self, begin: int, end: int) -> Float[Tensor, "R1 n"]:
-        """A piece of them, with ones for the bias."""
+        """Return some columns, with ones for the bias."""
         ...
 
     def rotate_weights(self, weights: Float[Tensor, "K R1"]) -> Float[Tensor, "K _"]:
-        """Weights of the basis as these columns need them."""
+        """Bring weights of the basis to these columns."""
         ...
 
     def rotate_gradient(self, gradient: Float[Tensor, "K _"]) -> Float[Tensor, "K R1"]:
-        """A gradient by these columns as one by the basis."""
+        """Bring a gradient by these columns to the basis."""
         ...
 
 
@@ -137,15 +137,15 @@ class RotatedColumns:
         return self.values.dtype
 
     def some(self, begin: int, end: int) -> Float[Tensor, "R1 n"]:
-        """A piece of them."""
+        """Return some columns, with ones for the bias."""
         return self.values[:, begin:end]
 
     def rotate_weights(self, weights: Float[Tensor, "K R1"]) -> Float[Tensor, "K R1"]:
-        """They need not be."""
+        """Return the weights as they are: these columns are the basis."""
         return weights
 
     def rotate_gradient(self, gradient: Float[Tensor, "K R1"]) -> Float[Tensor, "K R1"]:
-        """It need not be."""
+        """Return the gradient as it is: these columns are the basis."""
         return gradient
 
 
@@ -158,23 +158,23 @@ class StreamedColumns:
     dtype: torch.dtype
 
     def some(self, begin: int, end: int) -> Float[Tensor, "D1 n"]:
-        """A piece of them."""
+        """Read some columns, standardized, with ones for the bias."""
         even = self.basis.standardize(self.rows.some(begin, end)).to(self.dtype)
         columns = even.new_ones(even.shape[1] + 1, len(even))
         columns[:-1] = even.T
         return columns
 
     def rotate_weights(self, weights: Float[Tensor, "K R1"]) -> Float[Tensor, "K D1"]:
-        """The same lines for features that are not rotated."""
+        """Bring weights of the basis to features that are not rotated."""
         return torch.cat([(weights[:, :-1].double() @ self.basis.rotation.T).to(weights.dtype), weights[:, -1:]], 1)
 
     def rotate_gradient(self, gradient: Float[Tensor, "K D1"]) -> Float[Tensor, "K R1"]:
-        """By the weights of the basis."""
+        """Bring a gradient by features that are not rotated to the basis."""
         return torch.cat([(gradient[:, :-1].double() @ self.basis.rotation).to(gradient.dtype), gradient[:, -1:]], 1)
 
 
 def build_columns(rows: Rows, basis: Basis, dtype: torch.dtype) -> Columns:
-    """Training features for the solver: rotated in memory where that takes no more than HELD bytes."""
+    """Build the solver's training features: rotated in memory where that takes no more than HELD bytes."""
     if len(rows) * (len(basis.variance) + 1) * basis.variance.itemsize > MAX_COPY_BYTES:
         return StreamedColumns(rows, basis, dtype)
     return RotatedColumns(basis(rows).to(dtype))

@@ -6,7 +6,7 @@ and the whole test part is scored. Reported is the mean over draws with a 95 % i
 of labels (Student's t) and of test samples (Agresti and Coull) matters, squared half widths added; another seed of
 pretraining is not in it.
 
-One layer is probed, the output, pooled in one way, by the mean, unless others are asked for. A layer or pooling chosen
+One layer is probed, the output, pooled in one way, by the mean, unless others are requested. A layer or pooling chosen
 by all labels would be no few-label probe; every layer offers the mean, which is of content alone. Where every class of
 a subset has five samples or more, the regularizer is chosen on a validation fifth of it (at least one of each class)
 and solved again on all of it; below, C is 1. Features are divided by their standard deviation over the whole training
@@ -30,7 +30,7 @@ from torch import Tensor
 
 from pretask_plugins.evaluators.probes.linear import DTYPES, choose_regularizer
 from pretask_plugins.evaluators.probes.logistic import GRID, fit_grid
-from pretask_plugins.evaluators.probes.moments import Rows, moments
+from pretask_plugins.evaluators.probes.moments import Rows, compute_moments
 from pretask_plugins.evaluators.probes.validation_split import (
     Part,
     ProbeData,
@@ -58,7 +58,7 @@ class FewLabels:
         layer: Number of the layer; 0 for the output.
         pooling: mean, last, own (the model's own summary, such as a class token) or mean-max.
         label: Name of the labels; the first ones when empty.
-        val_fraction: Share of a subset on which the regularizer is chosen.
+        val_fraction: Fraction of a subset on which the regularizer is chosen.
         dtype: Of the arithmetic.
     """
 
@@ -74,8 +74,12 @@ class FewLabels:
     def __post_init__(self) -> None:
         check_poolings("few-label", (self.pooling,))
         for name, needs, fine in (
-            ("per_class", "numbers from 1", all(each >= 1 for each in self.per_class)),
-            ("label_fraction", "fractions above 0 and up to 1", all(0 < each <= 1 for each in self.label_fraction)),
+            ("per_class", "numbers from 1", all(size >= 1 for size in self.per_class)),
+            (
+                "label_fraction",
+                "fractions above 0 and up to 1",
+                all(0 < fraction <= 1 for fraction in self.label_fraction),
+            ),
             ("draws", "1 draw or more", self.draws >= 1),
             ("layer", "the number of a layer, or 0 for the output", self.layer >= 0),
         ):
@@ -93,7 +97,7 @@ class FewLabels:
         """
         probe = build_probe_data("few-label", task, data, budget, self.label, self.val_fraction, (self.pooling,))
         name = self.name_in(probe)
-        std = moments(probe.train.rows(name)).std
+        std = compute_moments(probe.train.rows(name)).std
         sizes = available_sizes(probe, self.per_class, self.label_fraction)
         if not sizes:
             raise PretaskError("few-label", "classes that supply a size", "too few samples", "Set smaller sizes.")
@@ -104,11 +108,11 @@ class FewLabels:
         yield "layer", float(layer_name(name).removeprefix("layer"))
 
     def name_in(self, probe: ProbeData) -> str:
-        """The name of the features that are probed."""
+        """Return the name of the features that are probed."""
         names = [*probe.train.features]
         name = f"layer{self.layer}.{self.pooling}" if self.layer else names[-1]
         if name not in names:
-            numbers = ", ".join(layer_name(each).removeprefix("layer") for each in names)
+            numbers = ", ".join(layer_name(name).removeprefix("layer") for name in names)
             needs = f"one of {numbers}, the layers that offer the pooling {self.pooling}"
             raise PretaskError("few-label.layer", needs, str(self.layer), "Set it to 0.")
         return name
@@ -116,7 +120,7 @@ class FewLabels:
     def measure(
         self, probe: ProbeData, name: str, std: Float[Tensor, " D"], counts: Int[Tensor, " C"], seed: int, draw: int
     ) -> tuple[float, float]:
-        """Accuracy and balanced accuracy on the test part of what one subset taught."""
+        """Measure accuracy and balanced accuracy on the test part after training on one subset."""
         index = draw_labels(probe.train.labels, counts, seed, draw)
         part = probe.train.some(name, index)
         grid = GRID[: self.pick_regularizer(part, probe.classes, std, seed) + 1]
@@ -126,7 +130,7 @@ class FewLabels:
         return correct, balanced_accuracy(prediction, probe.test.labels, probe.classes)
 
     def pick_regularizer(self, part: Part, classes: int, std: Float[Tensor, " D"], seed: int) -> int:
-        """The place in the grid: chosen on a share of the subset, or fixed where that would say nothing."""
+        """Choose the place in the grid on a fraction of the subset, or a fixed one where that would say nothing."""
         count = torch.bincount(part.labels, minlength=classes)
         if int(count[count > 0].min()) < MIN_CLASS_SIZE:
             return DEFAULT_REGULARIZER
@@ -138,29 +142,29 @@ class FewLabels:
 def available_sizes(
     probe: ProbeData, per_class: tuple[int, ...], fractions: tuple[float, ...]
 ) -> dict[str, Int[Tensor, " C"]]:
-    """The sizes that every class can supply, by name, as samples of each class."""
+    """Return the sizes that every class can supply, by name, as samples of each class."""
     members = torch.bincount(probe.train.labels, minlength=probe.classes)
     there = members > 0
-    sizes = {f"{each}": torch.where(there, each, 0) for each in per_class}
-    sizes |= {f"{100 * each:g}%": (each * members.double()).round().long() for each in fractions}
+    sizes = {f"{size}": torch.where(there, size, 0) for size in per_class}
+    sizes |= {f"{100 * fraction:g}%": (fraction * members.double()).round().long() for fraction in fractions}
     return {name: counts for name, counts in sizes.items() if bool(((counts >= 1) & (counts <= members))[there].all())}
 
 
 def draw_labels(labels: Int[Tensor, " N"], counts: Int[Tensor, " C"], seed: int, draw: int) -> Int[Tensor, " M"]:
-    """Numbers of the samples that keep their label: of each class the first ones in an order drawn by the seed.
+    """Draw the samples that keep their label: of each class the first ones in an order drawn by the seed.
 
     >>> labels = torch.tensor([0, 1, 0, 1, 0])
     >>> labels[draw_labels(labels, torch.tensor([2, 1]), seed=0, draw=0)].sort().values.tolist()
     [0, 0, 1]
     """
     order = Draws(torch.arange(len(labels)), seed).branch("few labels").uniform(f"draw {draw}")
-    classes = [(labels == each).nonzero()[:, 0] for each in range(len(counts))]
+    classes = [(labels == label).nonzero()[:, 0] for label in range(len(counts))]
     taken = [members[order[members].argsort()[:count]] for members, count in zip(classes, counts.tolist(), strict=True)]
     return torch.cat(taken).sort().values
 
 
 def summarize(size: str, accuracy: list[float], balanced: list[float], *, samples: int) -> Iterator[tuple[str, float]]:
-    """The numbers of one size, of accuracies on so many test samples."""
+    """Summarize the accuracies of one size on so many test samples."""
     mean = fmean(accuracy)
     yield f"{size}.accuracy", mean
     if len(accuracy) > 1:
@@ -185,6 +189,8 @@ def half_width(values: list[float], samples: int) -> float:
 
     count, added = len(values), 4
     over_draws = float(stats.t.ppf((1 + CONFIDENCE) / 2, count - 1)) * stdev(values) / math.sqrt(count)
-    share = (fmean(values) * samples + added / 2) / (samples + added)
-    over_samples = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt(share * (1 - share) / (samples + added))
+    fraction = (fmean(values) * samples + added / 2) / (samples + added)
+    over_samples = float(stats.norm.ppf((1 + CONFIDENCE) / 2)) * math.sqrt(
+        fraction * (1 - fraction) / (samples + added)
+    )
     return math.hypot(over_draws, over_samples)

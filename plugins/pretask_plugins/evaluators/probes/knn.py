@@ -19,7 +19,7 @@ from pretask import Budget, Choice, Data, Items, PretaskError, Task
 from pretask.pooling import POOLINGS
 from torch import Tensor
 
-from pretask_plugins.evaluators.probes.moments import unit_rows
+from pretask_plugins.evaluators.probes.moments import normalize_rows
 from pretask_plugins.evaluators.probes.validation_split import (
     ProbeData,
     best_poolings,
@@ -39,7 +39,7 @@ class NearestNeighbors:
         k: Numbers of neighbors to choose from.
         temperature: Temperatures to choose from; the smaller, the more the nearest one decides.
         label: Name of the labels; the first ones when empty.
-        val_fraction: Share of the training part on which all is chosen.
+        val_fraction: Fraction of the training part on which all is chosen.
         pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max.
     """
 
@@ -74,7 +74,7 @@ class NearestNeighbors:
         yield from report(probe, max(names, key=lambda name: choices[name][0]), predictions)
 
     def choose(self, probe: ProbeData, name: str) -> tuple[float, int, float]:
-        """The best accuracy on validation samples, and the k and temperature that reach it."""
+        """Choose the k and temperature with the best accuracy on validation samples."""
         fit, validation = probe.fit_and_validation(name)
         near = find_neighbors(fit.rows.all(), fit.labels, validation.rows.all(), max(self.k))
         scores = [
@@ -84,7 +84,7 @@ class NearestNeighbors:
         return max(scores, key=lambda score: score[0])
 
     def predict(self, probe: ProbeData, name: str, k: int, temperature: float) -> Int[Tensor, " N"]:
-        """The classes that the whole training part gives the test samples."""
+        """Predict the classes of the test samples from the whole training part."""
         near = find_neighbors(probe.train.rows(name).all(), probe.train.labels, probe.test.rows(name).all(), k)
         return vote(*near, k, temperature, probe.classes)
 
@@ -92,18 +92,19 @@ class NearestNeighbors:
 def find_neighbors(
     known: Float[Tensor, "N D"], labels: Int[Tensor, " N"], queries: Float[Tensor, "Q D"], count: int
 ) -> tuple[Float[Tensor, "Q K"], Int[Tensor, "Q K"]]:
-    """Cosine and class of the nearest known samples of every query, nearest first."""
-    known = unit_rows(known)
+    """Find cosine and class of the nearest known samples of every query, nearest first."""
+    known = normalize_rows(known)
     found = [
-        (unit_rows(some) @ known.T).topk(min(count, len(known)), dim=1) for some in torch.split(queries, QUERY_BATCH)
+        (normalize_rows(some) @ known.T).topk(min(count, len(known)), dim=1)
+        for some in torch.split(queries, QUERY_BATCH)
     ]
-    return torch.cat([each.values for each in found]), labels[torch.cat([each.indices for each in found])]
+    return torch.cat([block.values for block in found]), labels[torch.cat([block.indices for block in found])]
 
 
 def vote(
     cosine: Float[Tensor, "Q K"], label: Int[Tensor, "Q K"], k: int, temperature: float, classes: int
 ) -> Int[Tensor, " Q"]:
-    """The class with the largest sum of exp(cosine / temperature) over the k nearest."""
+    """Return the class with the largest sum of exp(cosine / temperature) over the k nearest."""
     weight = (
         (cosine[:, :k] - cosine[:, :1]) / temperature
     ).exp()  # the nearest one's factor cancels, and nothing overflows

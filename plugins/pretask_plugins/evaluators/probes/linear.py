@@ -44,7 +44,7 @@ class LinearProbe:
 
     Args:
         label: Name of the labels; the first ones when empty.
-        val_fraction: Share of the training part on which regularizer, pooling and layer are chosen.
+        val_fraction: Fraction of the training part on which regularizer, pooling and layer are chosen.
         pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max.
         dtype: Of the arithmetic; bfloat16 is for products of matrices alone.
     """
@@ -72,7 +72,7 @@ class LinearProbe:
         )
 
     def measure(self, probe: ProbeData) -> Iterator[tuple[str, float | Items | Choice]]:
-        """The same of features that are there already, of whatever has a label."""
+        """Yield the same numbers of features that are there already, of whatever has a label."""
         choices = {name: self.choose(probe, name) for name in poolings_by_ridge(probe)}
         best = max(choices, key=lambda name: choices[name].val_accuracy)
         predictions, gradients = {}, []
@@ -83,11 +83,11 @@ class LinearProbe:
         yield "gradient_norm", max(gradients)
 
     def choose(self, probe: ProbeData, name: str) -> "LayerChoice":
-        """The regularizer with which a layer, pooled in one way, does best on what is held out."""
+        """Choose the regularizer with which a layer, pooled in one way, does best on what is held out."""
         return choose_regularizer(*probe.fit_and_validation(name), probe.classes, dtype=DTYPES[self.dtype])
 
     def refit(self, probe: ProbeData, name: str, choice: "LayerChoice") -> tuple[Int[Tensor, " N"], float]:
-        """The classes that a layer gives the test samples, fitted on all of the training part as chosen.
+        """Predict the test samples from a layer, fitted on all of the training part as chosen.
 
         The path up to it is solved as well, since it is the quickest way there.
         """
@@ -97,7 +97,7 @@ class LinearProbe:
 
 
 def poolings_by_ridge(probe: ProbeData) -> list[str]:
-    """For every layer the pooling with which ridge lines do best on validation data.
+    """Choose, for every layer, the pooling with which ridge lines do best on validation data.
 
     To choose by the logistic path itself costs several times as much.
     """
@@ -111,7 +111,7 @@ def poolings_by_ridge(probe: ProbeData) -> list[str]:
 def choose_regularizer(
     fit: Part, validation: Part, classes: int, *, dtype: torch.dtype, std: Float[Tensor, " D"] | None = None
 ) -> LayerChoice:
-    """The regularizer, solved on some samples, that is right most often on others; of equals, the least surprised."""
+    """Choose the regularizer, solved on some samples, that is best on others; of equals, the lowest loss."""
     solution = fit_grid(fit.rows, fit.labels, classes, dtype=dtype, std=std)
     correct = (solution.predict(validation.rows) == validation.labels).double().mean(1)
     nats = solution.nats(validation.rows, validation.labels)

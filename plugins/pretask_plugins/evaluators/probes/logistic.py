@@ -5,8 +5,8 @@ Minimized for each C of the grid, with lambda = 1 / (C N), over weights W (one r
     f(W) = mean_n -log softmax(W z_n)[y_n] + lambda / 2 |W|^2         (C multiplies the sum of losses, as scikit-learn)
 
 z are the standardized features in the eigenbasis of their covariance, which leaves |W| as it is and makes the Hessian
-nearly diagonal. At W = 0, where every class has its share p, it is e_j p_c (1 - p_c) + lambda along axis j of class c;
-with h, the mean of p_c (1 - p_c), M = 1 / (h e_j + lambda) preconditions L-BFGS, and the first step, -M times the
+nearly diagonal. At W = 0, where every class has its frequency p, it is e_j p_c (1 - p_c) + lambda along axis j of class
+c; with h, the mean of p_c (1 - p_c), M = 1 / (h e_j + lambda) preconditions L-BFGS, and the first step, -M times the
 gradient, is the closed-form ridge solution. Elsewhere the data's curvature is another multiple of e_j: M is scaled by
 (s y) / (y M y) of the newest pair.
 
@@ -65,7 +65,7 @@ class Solution:
         basis: In which the weights are.
         weights: The bias last.
         loss: The objective, nats.
-        gradient: Norm of the gradient over its norm at the start, where every class has its share.
+        gradient: Norm of the gradient over its norm at the start, where every class has its frequency.
         gap: By how much the objective may exceed the minimum, nats.
     """
 
@@ -76,12 +76,14 @@ class Solution:
     gap: Float[Tensor, " G"]
 
     def predict(self, features: Float[Tensor, "N D"] | Rows) -> Int[Tensor, "G N"]:
-        """The most likely class of every sample by every regularizer's weights."""
+        """Predict the most likely class of every sample by every regularizer's weights."""
         rotated = (self.basis(piece) for piece in as_rows(features).pieces())
-        return torch.cat([torch.stack([(weights @ each).argmax(0) for weights in self.weights]) for each in rotated], 1)
+        return torch.cat(
+            [torch.stack([(weights @ columns).argmax(0) for weights in self.weights]) for columns in rotated], 1
+        )
 
     def nats(self, features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"]) -> Float[Tensor, " G"]:
-        """The mean cross-entropy of samples by every regularizer's weights."""
+        """Return the mean cross-entropy of samples, in nats, by every regularizer's weights."""
         total = torch.zeros(len(self.weights), dtype=torch.float64, device=self.weights.device)
         for piece, answer in zip(as_rows(features).pieces(), torch.split(labels, PIECE_ROWS), strict=True):
             rotated = self.basis(piece)
@@ -109,13 +111,13 @@ def fit_grid(
         grid: Inverse strengths of regularization, strongest first.
         dtype: float32, float64, or bfloat16: products of matrices in bfloat16, all else in float32; the objectives are
             then within two thousandths of the lowest. A gain only where the processor multiplies bfloat16 faster.
-        tolerance: A member is done when its gap is below this share of its objective.
-        deviation: What features are divided by; their own deviation where it is left out.
+        tolerance: A member is done when its gap is below this fraction of its objective.
+        std: What features are divided by; their own std where it is left out.
     """
     rows = as_rows(features)
     basis = fit_basis(rows, torch.float32 if dtype == torch.bfloat16 else dtype, std)
     problem = Problem(build_columns(rows, basis, dtype), labels, classes, basis.variance)
-    strengths = basis.variance.new_tensor([1 / (each * len(labels)) for each in grid])
+    strengths = basis.variance.new_tensor([1 / (strength * len(labels)) for strength in grid])
     block = max(1, BLOCK_COLUMNS // classes)
     state, solved, gaps = State.at_prior(problem), [], []
     path: list[Tensor] = []
@@ -128,7 +130,7 @@ def fit_grid(
         gaps.append(gap)
         path += state.weights
     weights = torch.stack(path)
-    relative = torch.cat([each.gradient.flatten(1).norm(dim=1) for each in solved]) / problem.first_gradient
+    relative = torch.cat([state.gradient.flatten(1).norm(dim=1) for state in solved]) / problem.first_gradient
     return Solution(basis, weights, torch.cat([state.loss for state in solved]), relative, torch.cat(gaps))
 
 
@@ -151,7 +153,7 @@ class Problem:
         self.first_gradient = self.data_terms(start)[1].norm().clamp(min=tiny)
 
     def data_terms(self, weights: Float[Tensor, "G C R1"]) -> tuple[Float[Tensor, " G"], Float[Tensor, "G C R1"]]:
-        """Mean loss and its gradient, without the penalty."""
+        """Compute the mean loss and its gradient, without the penalty."""
         loss = torch.zeros(len(weights), dtype=torch.float64, device=weights.device)
         rotated = self.columns.rotate_weights(weights.flatten(0, 1))
         gradient = torch.zeros_like(rotated)
@@ -168,12 +170,12 @@ class Problem:
         return loss / self.count, self.columns.rotate_gradient(gradient).view_as(weights) / self.count
 
     def product(self, left: Tensor, correct: Tensor) -> Tensor:
-        """Of two matrices, in the precision of the data, which is the right one."""
+        """Multiply two matrices in the precision of the data."""
         return (left.to(correct.dtype) @ correct).to(left.dtype)
 
     @property
     def grain(self) -> float:
-        """The smallest share of a loss by which a fall is more than rounding."""
+        """The smallest fraction of a loss by which a fall is more than rounding."""
         return LOSS_ROUNDING[self.columns.dtype]
 
 
@@ -199,24 +201,26 @@ class State:
 
     @classmethod
     def at_prior(cls, problem: Problem) -> "State":
-        """Weights of 0 and biases that give every class its share."""
+        """Start at weights of 0 and biases that give every class its frequency."""
         return cls(problem, torch.zeros_like(problem.prior[:1]), problem.start, *problem.data_terms(problem.start), [])
 
     def move_to(self, strength: Float[Tensor, " G"]) -> "State":
-        """The last member's point and pairs, for other strengths; nothing is computed of the data."""
+        """Start other strengths at the last member's point and pairs; nothing is computed of the data."""
         count = len(strength)
         change = self.penalty_of(strength) - self.penalty[-1:]
-        pairs = [(last(s, count), last(y, count) + change * last(s, count)) for s, y in self.pairs]
-        weights, loss, gradient = (last(each, count) for each in (self.weights, self.data_loss, self.data_gradient))
+        pairs = [(repeat_last(s, count), repeat_last(y, count) + change * repeat_last(s, count)) for s, y in self.pairs]
+        weights, loss, gradient = (
+            repeat_last(member, count) for member in (self.weights, self.data_loss, self.data_gradient)
+        )
         return State(self.problem, strength, weights, loss, gradient, pairs)
 
     def extrapolate(self, change: Float[Tensor, "C R1"]) -> "State":
-        """Where the path points: the last change of the weights once more for every member."""
+        """Extrapolate the path: the last change of the weights once more for every member."""
         weights = self.weights + change * torch.arange(1, len(self.strength) + 1, device=change.device)[:, None, None]
         return State(self.problem, self.strength, weights, *self.problem.data_terms(weights), self.pairs)
 
     def penalty_of(self, strength: Float[Tensor, " G"]) -> Float[Tensor, "G 1 R1"]:
-        """lambda along every axis: 0 along the bias."""
+        """Return lambda along every axis: 0 along the bias."""
         return strength[:, None, None] * self.problem.penalized
 
     @property
@@ -235,18 +239,18 @@ class State:
         return self.data_gradient + self.penalty * self.weights
 
 
-def last(values: Tensor, count: int) -> Tensor:
-    """The last member, `count` times."""
+def repeat_last(values: Tensor, count: int) -> Tensor:
+    """Repeat the last member `count` times."""
     return values[-1:].expand(count, *values.shape[1:]).clone()
 
 
 def dot(one: Tensor, two: Tensor) -> Float[Tensor, " G"]:
-    """Scalar product of every member."""
+    """Return the scalar product of every member."""
     return (one * two).sum((1, 2))
 
 
 def choose_lower(one: State, two: State) -> State:
-    """For every member the state whose loss is lower; the pairs are those of the first."""
+    """Choose for every member the state whose loss is lower; the pairs are those of the first."""
     better = two.loss < one.loss
     wide = better[:, None, None]
     return State(
@@ -260,7 +264,7 @@ def choose_lower(one: State, two: State) -> State:
 
 
 def minimize(state: State, tolerance: float) -> tuple[State, Float[Tensor, " G"]]:
-    """L-BFGS until every member's gap is a small share of its objective, or its fall too small for the arithmetic.
+    """Run L-BFGS until every member's gap is a small part of its objective, or its fall too small for the arithmetic.
 
     Returns:
         The last state, and the gap of every member.
@@ -269,7 +273,7 @@ def minimize(state: State, tolerance: float) -> tuple[State, Float[Tensor, " G"]
     moving = torch.ones_like(state.strength, dtype=torch.bool)
     losses = [state.loss]
     for step in range(MAX_STEPS + 1):
-        direction, slope, estimate = descent(state, inverse)
+        direction, slope, estimate = compute_descent(state, inverse)
         enough, bound = tolerance * state.loss.clamp(min=MIN_LOSS), convexity_bound(state)
         done = bound <= enough
         if step >= WINDOW:
@@ -277,16 +281,17 @@ def minimize(state: State, tolerance: float) -> tuple[State, Float[Tensor, " G"]
         moving &= ~done
         if step == MAX_STEPS or not bool(moving.any()):
             break
-        state = line_search(state, direction, slope, moving)
+        state = search_line(state, direction, slope, moving)
         losses.append(state.loss)
         moving &= losses[-2] - losses[-1] > state.problem.grain * losses[-2]
     return state, torch.minimum(bound, estimate)
 
 
 def convexity_bound(state: State) -> Float[Tensor, " G"]:
-    """|gradient|^2 / (2 lambda): the gap is no larger (Boyd and Vandenberghe 2004, equation 9.9).
+    """Return |gradient|^2 / (2 lambda): the gap is no larger (Boyd and Vandenberghe 2004, equation 9.9).
 
-    The bias is not penalized: there the Hessian is taken to be diag(p) - p p', as where every class has its share p.
+    The bias is not penalized: there the Hessian is taken to be diag(p) - p p', as where every class has its frequency
+    p.
     """
     gradient = state.gradient.double()
     weights = gradient[..., :-1].square().sum((1, 2)) / state.strength
@@ -294,54 +299,56 @@ def convexity_bound(state: State) -> Float[Tensor, " G"]:
     return (weights + bias) / 2
 
 
-def descent(
+def compute_descent(
     state: State, inverse: Float[Tensor, "G 1 R1"]
 ) -> tuple[Float[Tensor, "G C R1"], Float[Tensor, " G"], Float[Tensor, " G"]]:
-    """The two-loop recursion of L-BFGS (Liu and Nocedal 1989) about a scaled diagonal inverse Hessian.
+    """Run the two-loop recursion of L-BFGS (Liu and Nocedal 1989) about a scaled diagonal inverse Hessian.
 
     Returns:
         The direction, the slope along it, and an estimate of the gap: half of gradient times inverse Hessian times
         gradient, where the diagonal is divided by the least curvature of any pair. With q what the first loop leaves of
-        the gradient, gradient times inverse Hessian times gradient is q' diagonal q + sum share^2 (s y).
+        the gradient, gradient times inverse Hessian times gradient is q' diagonal q + sum coefficient^2 (s y).
     """
-    vector, shares = state.gradient.clone(), []
+    vector, coefficients = state.gradient.clone(), []
     curved = [dot(s, y) for s, y in state.pairs]
     known = torch.zeros_like(state.loss)
     for (s, y), along in zip(reversed(state.pairs), reversed(curved), strict=True):
-        share = ratio(dot(s, vector), along)
-        vector -= share * y
-        shares.append(share)
-        known += share[:, 0, 0].double().square() * along
+        coefficient = divide_positive(dot(s, vector), along)
+        vector -= coefficient * y
+        coefficients.append(coefficient)
+        known += coefficient[:, 0, 0].double().square() * along
     unknown = dot(vector * inverse, vector).double()
-    newest, widest = scales(state.pairs, curved, inverse)
+    newest, widest = compute_scales(state.pairs, curved, inverse)
     vector *= inverse * newest
-    for (s, y), along, share in zip(state.pairs, curved, reversed(shares), strict=True):
-        vector += (share - ratio(dot(y, vector), along)) * s
+    for (s, y), along, coefficient in zip(state.pairs, curved, reversed(coefficients), strict=True):
+        vector += (coefficient - divide_positive(dot(y, vector), along)) * s
     return -vector, -(known + newest[:, 0, 0] * unknown), (known + widest[:, 0, 0] * unknown) / 2
 
 
-def scales(
+def compute_scales(
     pairs: list[tuple[Tensor, Tensor]], curved: list[Float[Tensor, " G"]], inverse: Float[Tensor, "G 1 R1"]
 ) -> tuple[Float[Tensor, "G 1 1"], Float[Tensor, "G 1 1"]]:
-    """What multiplies the diagonal inverse Hessian: by the newest pair, and by that of least curvature."""
+    """Return what multiplies the diagonal inverse Hessian: by the newest pair, and by that of least curvature."""
     if not pairs:
         return torch.ones_like(inverse[..., :1]), torch.ones_like(inverse[..., :1])
     y = pairs[-1][1]
-    newest = ratio(curved[-1], dot(y * inverse, y), empty=1.0)
+    newest = divide_positive(curved[-1], dot(y * inverse, y), empty=1.0)
     stretched = [dot(s / inverse, s) for s, _ in pairs]
-    slack = [ratio(length, along) for length, along in zip(stretched, curved, strict=True)]
+    slack = [divide_positive(length, along) for length, along in zip(stretched, curved, strict=True)]
     return newest, torch.maximum(torch.stack(slack).amax(0), newest)
 
 
-def ratio(above: Float[Tensor, " G"], below: Float[Tensor, " G"], empty: float = 0.0) -> Float[Tensor, "G 1 1"]:
-    """One number over another where the other is positive, which the pair of a member that stood still is not."""
+def divide_positive(
+    above: Float[Tensor, " G"], below: Float[Tensor, " G"], empty: float = 0.0
+) -> Float[Tensor, "G 1 1"]:
+    """Divide one number by another where that is positive, which the pair of a member that stood still is not."""
     return torch.where(below > 0, above / below.clamp(min=torch.finfo(below.dtype).tiny), empty)[:, None, None]
 
 
-def line_search(
+def search_line(
     state: State, direction: Float[Tensor, "G C R1"], slope: Float[Tensor, " G"], moving: Bool[Tensor, " G"]
 ) -> State:
-    """A step that lowers the loss of every moving member enough; one that finds none stays where it is."""
+    """Search a step that lowers the loss of every moving member enough; one that finds none stays where it is."""
     step, before = moving.to(slope.dtype), state.loss
     allowance = state.problem.grain * before
     for _ in range(MAX_TRIALS):
@@ -354,7 +361,7 @@ def line_search(
 
 
 def take_step(state: State, change: Float[Tensor, "G C R1"], moving: Bool[Tensor, " G"]) -> State:
-    """The state after a change of the weights; of members that do not move nothing is computed."""
+    """Change the weights and compute the new state; of members that do not move nothing is computed."""
     weights, loss, gradient = state.weights + change, state.data_loss.clone(), state.data_gradient.clone()
     loss[moving], gradient[moving] = state.problem.data_terms(weights[moving])
     after = State(state.problem, state.strength, weights, loss, gradient, [])

@@ -25,7 +25,7 @@ CONSTANT_SPREAD = 1e-6  # of the mean: ten roundings of float32, in which networ
 
 @dataclass(frozen=True)
 class Rows:
-    """Some rows of features, which are read when they are asked for.
+    """Some rows of features, which are read when they are needed.
 
     Args:
         features: In memory, or mapped from a file.
@@ -44,21 +44,21 @@ class Rows:
         return self.features.shape[1]
 
     def some(self, begin: int, end: int) -> Float[Tensor, "n D"]:
-        """A piece of them."""
+        """Read some of the rows."""
         return self.features[begin:end] if self.index is None else self.features[self.index[begin:end]]
 
     def pieces(self) -> Iterator[Float[Tensor, "n D"]]:
-        """All of them in order."""
+        """Yield all rows in order, a piece at a time."""
         for begin in range(0, len(self), PIECE_ROWS):
             yield self.some(begin, begin + PIECE_ROWS)
 
     def all(self) -> Float[Tensor, "M D"]:
-        """All of them at once."""
+        """Read all rows at once."""
         return self.some(0, len(self))
 
 
 def as_rows(features: "Float[Tensor, 'N D'] | Rows") -> Rows:
-    """All rows of features, or the rows that were picked already."""
+    """Return all rows of features, or the rows that were picked already."""
     return features if isinstance(features, Rows) else Rows(features)
 
 
@@ -77,7 +77,7 @@ class Moments:
     scatter: Float[Tensor, "D D"]
 
     def merge(self, other: "Moments") -> "Moments":
-        """The moments of the samples of both."""
+        """Return the moments of the samples of both."""
         count = self.count + other.count
         apart = other.mean - self.mean
         mean = self.mean + apart * (other.count / count)
@@ -101,7 +101,7 @@ class Moments:
 
 
 def divisor(spread: Float[Tensor, " D"], mean: Float[Tensor, " D"]) -> Float[Tensor, " D"]:
-    """The spread of every feature; infinite where it is float32's rounding of the feature's own mean, or 0.
+    """Return the std of every feature; infinite where it is float32's rounding of the feature's own mean, or 0.
 
     >>> divisor(torch.tensor([2e-9, 2e-9, 0.0]), torch.tensor([1e-8, 1.0, 0.0]))
     tensor([2.0000e-09,        inf,        inf])
@@ -109,8 +109,8 @@ def divisor(spread: Float[Tensor, " D"], mean: Float[Tensor, " D"]) -> Float[Ten
     return torch.where(spread > CONSTANT_SPREAD * mean.abs(), spread, torch.inf)
 
 
-def moments(features: Float[Tensor, "N D"] | Rows) -> Moments:
-    """Moments of features, or of some rows of them, of one sample or more."""
+def compute_moments(features: Float[Tensor, "N D"] | Rows) -> Moments:
+    """Compute the moments of features, or of some rows of them, of one sample or more."""
     found: Moments | None = None
     for piece in as_rows(features).pieces():
         part = moments_of_piece(piece)
@@ -121,7 +121,7 @@ def moments(features: Float[Tensor, "N D"] | Rows) -> Moments:
 
 
 def moments_of_piece(piece: Float[Tensor, "n D"]) -> Moments:
-    """The moments of samples that are in memory."""
+    """Compute the moments of samples that are in memory."""
     away = piece.to(torch.float64, copy=True)
     center = away.mean(0)
     away -= center
@@ -130,7 +130,7 @@ def moments_of_piece(piece: Float[Tensor, "n D"]) -> Moments:
 
 
 def gram(rows: Float[Tensor, "n D"]) -> Float[Tensor, "D D"]:
-    """Products of every two columns, at little more than half of the cost of a product of two matrices.
+    """Multiply every two columns, at little more than half of the cost of a product of two matrices.
 
     >>> gram(torch.tensor([[1.0, 2.0], [3.0, 4.0]])).tolist()
     [[10.0, 14.0], [14.0, 20.0]]
@@ -145,12 +145,12 @@ def gram(rows: Float[Tensor, "n D"]) -> Float[Tensor, "D D"]:
     return products
 
 
-def unit_rows(features: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
-    """Rows divided by their length, at any scale; rows of 0 stay 0.
+def normalize_rows(features: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+    """Divide rows by their length, at any scale; rows of 0 stay 0.
 
     The largest entry divides first: squares of 1e-23 or 1e20 are beyond float32.
 
-    >>> unit_rows(torch.tensor([[3e-30, 4e-30], [3e30, 4e30], [0.0, 0.0]]))
+    >>> normalize_rows(torch.tensor([[3e-30, 4e-30], [3e30, 4e30], [0.0, 0.0]]))
     tensor([[0.6000, 0.8000],
             [0.6000, 0.8000],
             [0.0000, 0.0000]])
@@ -159,10 +159,10 @@ def unit_rows(features: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
     return F.normalize(features / torch.where(largest > 0, largest, 1.0), dim=1)
 
 
-def class_sums(
+def sum_classes(
     features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"], classes: int, mean: Float[Tensor, " D"]
 ) -> Float[Tensor, "C D"]:
-    """For every class the sum of what its samples differ from a mean, in double precision."""
+    """Sum, for every class, what its samples differ from a mean, in double precision."""
     found = mean.new_zeros(classes, len(mean))
     begin = 0
     for piece in as_rows(features).pieces():

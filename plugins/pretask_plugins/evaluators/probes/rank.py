@@ -2,10 +2,10 @@
 
 `rankme` is exp of the entropy of the singular values of the features, normalized to sum 1: between 1 and the smaller of
 width and samples. `effective_dimension` is the participation ratio of the variances along the principal axes,
-(sum v)^2 / sum v^2. `constant_features` is the share of features that deviate by no more than float32's rounding of
+(sum v)^2 / sum v^2. `constant_features` is the fraction of features that deviate by no more than float32's rounding of
 their mean. `mean_cosine` is the mean over all pairs of samples of the cosine of their features.
 
-Features are pooled by the mean, which every layer offers, unless another pooling is asked for.
+Features are pooled by the mean, which every layer offers, unless another pooling is requested.
 
 `collapsed` is 1 where the output uses fewer than two directions (`rankme` below 2) or all of its features are constant,
 else 0; a layer of width 1 is collapsed only when it is constant. It is a warning: a rank that is high says little.
@@ -25,7 +25,7 @@ from pretask import Budget, Data, Draws, PretaskError, Task
 from pretask.extraction import extract
 from torch import Tensor
 
-from pretask_plugins.evaluators.probes.moments import Rows, moments, unit_rows
+from pretask_plugins.evaluators.probes.moments import Rows, compute_moments, normalize_rows
 from pretask_plugins.evaluators.probes.validation_split import check_offered, check_poolings, layer_name
 
 
@@ -62,10 +62,10 @@ class Rank:
         index = draw_subset(len(samples), self.train_size, budget.seed)
         features = extract(task, samples, budget, (self.pooling,))
         check_offered("rank", features, (self.pooling,))
-        layers = {layer_name(name): statistics(Rows(layer, index)) for name, layer in features.items()}
+        layers = {layer_name(name): compute_statistics(Rows(layer, index)) for name, layer in features.items()}
         output = list(layers.values())[-1]
         yield from output.items()
-        yield "collapsed", float(collapsed(output))
+        yield "collapsed", float(is_collapsed(output))
         for name, found in layers.items():
             yield from ((f"{name}.{what}", value) for what, value in found.items())
 
@@ -78,9 +78,9 @@ def draw_subset(count: int, size: int, seed: int) -> Tensor | None:
     return order.argsort()[:size].sort().values
 
 
-def statistics(rows: Rows) -> dict[str, float]:
-    """The numbers of one layer."""
-    found = moments(rows)
+def compute_statistics(rows: Rows) -> dict[str, float]:
+    """Compute the numbers of one layer."""
+    found = compute_moments(rows)
     products = found.scatter + found.count * torch.outer(found.mean, found.mean)  # of features that are not centered
     return {
         "rankme": rankme(singular_values(products)),
@@ -91,31 +91,31 @@ def statistics(rows: Rows) -> dict[str, float]:
     }
 
 
-def collapsed(output: dict[str, float]) -> bool:
-    """Whether fewer than two directions are in use, or nothing varies."""
+def is_collapsed(output: dict[str, float]) -> bool:
+    """Return whether fewer than two directions are in use, or nothing varies."""
     return output["constant_features"] == 1 or output["rankme"] < min(2.0, output["width"])
 
 
 def singular_values(gram: Float[Tensor, "D D"]) -> Float[Tensor, " D"]:
-    """Those of the matrix whose Gram matrix it is; rounding is 0."""
+    """Return the singular values of the matrix whose Gram matrix it is; rounding is 0."""
     values = torch.linalg.eigvalsh(gram)
     return torch.where(values > 1e-16 * values[-1], values, 0.0).sqrt()
 
 
 def rankme(values: Float[Tensor, " D"]) -> float:
-    """The exponential of the entropy of singular values; 0 where there are none above 0.
+    """Return the exponential of the entropy of singular values; 0 where there are none above 0.
 
     >>> round(rankme(torch.tensor([3.0, 3.0, 3.0, 0.0])), 4)
     3.0
     """
     if not bool(values.any()):
         return 0.0
-    share = values / values.sum()
-    return float(torch.special.entr(share).sum().exp())
+    probabilities = values / values.sum()
+    return float(torch.special.entr(probabilities).sum().exp())
 
 
 def participation(variance: Float[Tensor, " D"]) -> float:
-    """How many axes of equal variance would be as uneven as these; 0 where nothing varies.
+    """Return how many axes of equal variance would be as uneven as these; 0 where nothing varies.
 
     >>> participation(torch.tensor([2.0, 2.0, 0.0]))
     2.0
@@ -125,11 +125,11 @@ def participation(variance: Float[Tensor, " D"]) -> float:
 
 
 def mean_cosine(rows: Rows) -> float:
-    """The mean cosine of two different samples; samples that are 0 are at right angles to all."""
+    """Return the mean cosine of two different samples; samples that are 0 are at right angles to all."""
     total = torch.zeros(rows.width, dtype=torch.float64, device=rows.features.device)
     own = 0.0
     for piece in rows.pieces():
-        unit = unit_rows(piece.double())
+        unit = normalize_rows(piece.double())
         total += unit.sum(0)
         own += float(unit.square().sum())
     return float(total.square().sum() - own) / (len(rows) * (len(rows) - 1))

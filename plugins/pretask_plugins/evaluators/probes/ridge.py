@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pretask_plugins.evaluators.probes.logistic import GRID
-from pretask_plugins.evaluators.probes.moments import PIECE_ROWS, Moments, Rows, as_rows, class_sums, moments
+from pretask_plugins.evaluators.probes.moments import PIECE_ROWS, Moments, Rows, as_rows, compute_moments, sum_classes
 from pretask_plugins.evaluators.probes.validation_split import (
     LayerChoice,
     ProbeData,
@@ -43,7 +43,7 @@ class RidgeProbe:
 
     Args:
         label: Name of the labels; the first ones when empty.
-        val_fraction: Share of the training part on which regularizer, pooling and layer are chosen.
+        val_fraction: Fraction of the training part on which regularizer, pooling and layer are chosen.
         pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max.
     """
 
@@ -75,18 +75,18 @@ class RidgeProbe:
         yield from report(probe, max(predictions, key=lambda name: val_accuracy[name]), predictions)
 
     def choose(self, probe: ProbeData, name: str) -> tuple[LayerChoice, "Sums"]:
-        """The regularizer with which a layer, pooled in one way, does best on what is held out.
+        """Choose the regularizer with which a layer, pooled in one way, does best on what is held out.
 
         Returns:
             It, and the sums of the whole training part.
         """
         fit, validation = probe.fit_and_validation(name)
-        most = sums(fit.rows, fit.labels, probe.classes)
+        most = compute_sums(fit.rows, fit.labels, probe.classes)
         lines = solve(most, GRID)
         correct = (lines.predict(validation.rows) == validation.labels).double().mean(1)
         error = lines.squared_error(validation.rows, validation.labels)
         choice = LayerChoice(int(error.where(correct == correct.max(), math.inf).argmin()), float(correct.max()))
-        return choice, most.merge(sums(validation.rows, validation.labels, probe.classes))
+        return choice, most.merge(compute_sums(validation.rows, validation.labels, probe.classes))
 
 
 @dataclass(frozen=True)
@@ -104,17 +104,17 @@ class Sums:
     counts: Float[Tensor, " C"]
 
     def merge(self, other: "Sums") -> "Sums":
-        """The sums over the samples of both."""
+        """Return the sums over the samples of both."""
         every = self.moments.merge(other.moments)
-        moved = [each.products + each.counts[:, None] * (each.moments.mean - every.mean) for each in (self, other)]
+        moved = [part.products + part.counts[:, None] * (part.moments.mean - every.mean) for part in (self, other)]
         return Sums(every, moved[0] + moved[1], self.counts + other.counts)
 
 
-def sums(features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"], classes: int) -> Sums:
-    """What least squares needs to know of some samples."""
-    found = moments(features)
+def compute_sums(features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"], classes: int) -> Sums:
+    """Compute what least squares needs to know of some samples."""
+    found = compute_moments(features)
     counts = torch.bincount(labels, minlength=classes).double()
-    return Sums(found, class_sums(features, labels, classes, found.mean), counts)
+    return Sums(found, sum_classes(features, labels, classes, found.mean), counts)
 
 
 @dataclass(frozen=True)
@@ -125,11 +125,11 @@ class Lines:
     bias: Float[Tensor, "G C"]
 
     def scores(self, piece: Float[Tensor, "n D"], place: int) -> Float[Tensor, "n C"]:
-        """How much each class is meant, by one regularizer."""
+        """Return the score of each class, by one regularizer."""
         return piece.double() @ self.weights[place].T + self.bias[place]
 
     def predict(self, features: Float[Tensor, "N D"] | Rows) -> Int[Tensor, "G N"]:
-        """The class that is meant most."""
+        """Predict the class with the highest score."""
         places = range(len(self.weights))
         found = [
             torch.stack([self.scores(piece, place).argmax(1) for place in places])
@@ -138,7 +138,7 @@ class Lines:
         return torch.cat(found, 1)
 
     def squared_error(self, features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"]) -> Float[Tensor, " G"]:
-        """The sum over samples and classes."""
+        """Sum the squared errors over samples and classes."""
         total = self.bias.new_zeros(len(self.weights))
         for piece, label in zip(as_rows(features).pieces(), torch.split(labels, PIECE_ROWS), strict=True):
             target = F.one_hot(label, self.bias.shape[1])
@@ -148,10 +148,10 @@ class Lines:
 
 
 def solve(known: Sums, grid: tuple[float, ...]) -> Lines:
-    """Least squares for every C: along an axis of variance v, weights are products / (N v + 1 / C)."""
+    """Solve least squares for every C: along an axis of variance v, weights are products / (N v + 1 / C)."""
     count, std = known.moments.count, known.moments.std
     variance, axes = torch.linalg.eigh(known.moments.scatter / std / std[:, None])
     along = (known.products / std) @ axes
-    strengths = [variance.clamp(min=0) + 1 / each for each in grid]
+    strengths = [variance.clamp(min=0) + 1 / strength for strength in grid]
     weights = torch.stack([(along / strength) @ axes.T / std for strength in strengths])
     return Lines(weights, known.counts / count - weights @ known.moments.mean)

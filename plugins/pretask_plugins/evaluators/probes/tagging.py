@@ -31,7 +31,7 @@ class Tagging:
 
     Args:
         label: Name of the labels; the first ones that are per position when empty.
-        val_fraction: Share of the training sentences on which regularizer and layer are chosen.
+        val_fraction: Fraction of the training sentences on which regularizer and layer are chosen.
         max_positions: Training positions at most, of whole sentences drawn by the seed; 0 for all.
         dtype: Of the arithmetic; bfloat16 is for products of matrices alone.
     """
@@ -42,7 +42,7 @@ class Tagging:
     dtype: Literal["bfloat16", "float32", "float64"] = "float32"
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Choice]]:
-        """What `linear` yields, and `lexical`.
+        """Yield what `linear` yields, and `lexical`.
 
         Raises:
             PretaskError: There are no labels per position, too few of them, or the encoder does not keep positions.
@@ -57,7 +57,7 @@ class Tagging:
         yield "lexical", lexical_accuracy(tokens[0], probe.train.labels, tokens[1], probe.test.labels, probe.classes)
 
     def build_probe_data(self, task: Task, train: Samples, test: Samples, name: str, budget: Budget) -> ProbeData:
-        """Features of all labeled positions with their labels, and which of them are held out."""
+        """Build features of all labeled positions with their labels, and which of them are held out."""
         check_val_fraction("tagging", self.val_fraction)
         where = [samples.labels[name].value >= 0 for samples in (train, test)]
         labels = [samples.labels[name].value[at] for samples, at in zip((train, test), where, strict=True)]
@@ -73,7 +73,7 @@ class Tagging:
 
 
 def draw_sentences(samples: Samples, name: str, max_positions: int, seed: int) -> Samples:
-    """Sentences in an order drawn by the seed, as many as have no more labeled positions than wanted, at least one."""
+    """Draw sentences in an order by the seed, as many as have no more labeled positions than wanted, at least one."""
     count = (samples.labels[name].value >= 0).sum(1)
     if not max_positions or int(count.sum()) <= max_positions:
         return samples
@@ -83,8 +83,8 @@ def draw_sentences(samples: Samples, name: str, max_positions: int, seed: int) -
     return samples.some(pick, f"{max_positions} positions of {name} by seed {seed}")
 
 
-def split_sentences(keep_labeled: Bool[Tensor, " N"], share: float, seed: int) -> Bool[Tensor, " N"]:
-    """Which sentences are held out: the share of those with labels, at least one, by a hash of seed and place.
+def split_sentences(keep_labeled: Bool[Tensor, " N"], val_fraction: float, seed: int) -> Bool[Tensor, " N"]:
+    """Choose which sentences are held out: a fraction of those with labels, at least one, by a hash of seed and place.
 
     >>> int(split_sentences(torch.ones(20, dtype=torch.bool), 0.1, seed=0).sum())
     2
@@ -92,7 +92,7 @@ def split_sentences(keep_labeled: Bool[Tensor, " N"], share: float, seed: int) -
     order = Draws(torch.arange(len(keep_labeled)), seed).branch("held out").uniform("place")
     members = keep_labeled.nonzero()[:, 0]
     validation = torch.zeros_like(keep_labeled)
-    validation[members[order[members].argsort()[: max(1, round(share * len(members)))]]] = True
+    validation[members[order[members].argsort()[: max(1, round(val_fraction * len(members)))]]] = True
     return validation
 
 
@@ -114,7 +114,7 @@ def lexical_accuracy(
     test_labels: Int[Tensor, " Q"],
     classes: int,
 ) -> float:
-    """Return the share of test labels that are the most common class of their token, or of all where it is new.
+    """Return the fraction of test labels that are the most common class of their token, or of all where it is new.
 
     >>> train, test = torch.tensor([5, 5, 6]), torch.tensor([5, 6, 7])
     >>> lexical_accuracy(train, torch.tensor([1, 1, 0]), test, torch.tensor([1, 0, 1]), 2)

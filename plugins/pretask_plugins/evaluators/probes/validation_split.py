@@ -43,11 +43,11 @@ class LabeledPart:
     index: Int[Tensor, " N"] | None = None
 
     def rows(self, name: str) -> Rows:
-        """The samples of one layer, left where they are."""
+        """Return the samples of one layer, left where they are."""
         return Rows(self.features[name], self.index)
 
     def some(self, name: str, places: Int[Tensor, " M"]) -> Part:
-        """Some of the samples."""
+        """Take some of the samples."""
         return Part(
             Rows(self.features[name], places if self.index is None else self.index[places]), self.labels[places]
         )
@@ -70,12 +70,14 @@ class ProbeData:
     validation: Bool[Tensor, " N"]
 
     def layers(self) -> list[list[str]]:
-        """The names of features, those of one layer together."""
+        """List the names of features, those of one layer together."""
         return [list(names) for _, names in groupby(self.train.features, layer_name)]
 
     def fit_and_validation(self, name: str) -> tuple[Part, Part]:
-        """The training samples of one layer: those to fit on, and those to choose on."""
-        fit, validation = (self.train.some(name, each.nonzero()[:, 0]) for each in (~self.validation, self.validation))
+        """Split the training samples of one layer: those to fit on, and those to choose on."""
+        fit, validation = (
+            self.train.some(name, chosen.nonzero()[:, 0]) for chosen in (~self.validation, self.validation)
+        )
         return fit, validation
 
 
@@ -101,7 +103,7 @@ def build_probe_data(
     val_fraction: float,
     poolings: Collection[str] = POOLINGS,
 ) -> ProbeData:
-    """Features of both parts with their labels, and a validation split of the training part.
+    """Build features of both parts with their labels, and a validation split of the training part.
 
     Args:
         who: The evaluator, for errors.
@@ -113,8 +115,8 @@ def build_probe_data(
         poolings: Those that are tried.
 
     Raises:
-        PretaskError: There are no such labels, only one class, a class with a single sample, no such share, or no layer
-            that offers one of the poolings.
+        PretaskError: There are no such labels, only one class, a class with a single sample, no such fraction, or no
+            layer that offers one of the poolings.
     """
     check_val_fraction(who, val_fraction)
     train, test = data("train"), data("test")
@@ -155,15 +157,15 @@ def check_offered(who: str, features: LayerFeatures, poolings: Collection[str]) 
 
 
 def keep_labeled(features: LayerFeatures, labels: Tensor, keep: Tensor) -> LabeledPart:
-    """The samples that have a label."""
+    """Keep the samples that have a label."""
     if bool(keep.all()):
         return LabeledPart(features, labels)
     return LabeledPart(features, labels[keep], keep.nonzero()[:, 0])
 
 
 def label_name(who: str, samples: Samples, label: str, per: Literal["sample", "position"] = "sample") -> str:
-    """The name of the labels to use; raises PretaskError where there are none, or not one per sample or position."""
-    known = [name for name, each in samples.labels.items() if each.value.ndim == (1 if per == "sample" else 2)]
+    """Return the name of the labels to use; raise PretaskError where none fits, one per sample or position."""
+    known = [name for name, labels in samples.labels.items() if labels.value.ndim == (1 if per == "sample" else 2)]
     if not known or (label and label not in known):
         raise PretaskError(
             who,
@@ -191,15 +193,15 @@ def check_classes(who: str, samples: Samples, name: str, keep: Tensor) -> None:
 
 
 def split_stratified(labels: Int[Tensor, " N"], classes: int, val_fraction: float, seed: int) -> Bool[Tensor, " N"]:
-    """Which samples are held out: the share of every class, at least one and never all, by a hash of seed and place.
+    """Choose the held-out samples: a fraction of every class, at least one, never all, by a hash of seed and place.
 
     >>> split_stratified(torch.tensor([0] * 10 + [1] * 20), 2, 0.1, seed=0).nonzero().shape
     torch.Size([3, 1])
     """
     order = Draws(torch.arange(len(labels)), seed).branch("held out").uniform("place")
     validation = torch.zeros(len(labels), dtype=torch.bool)
-    for each in range(classes):
-        members = (labels == each).nonzero()[:, 0]
+    for label in range(classes):
+        members = (labels == label).nonzero()[:, 0]
         if len(members):
             wanted = min(max(1, round(val_fraction * len(members))), len(members) - 1)
             validation[members[order[members].argsort()[:wanted]]] = True
@@ -207,7 +209,7 @@ def split_stratified(labels: Int[Tensor, " N"], classes: int, val_fraction: floa
 
 
 def best_poolings(val_accuracy: Mapping[str, float]) -> list[str]:
-    """For every layer the name under which it does best on validation data; of equals, the first.
+    """Choose, for every layer, the name under which it does best on validation data; of equals, the first.
 
     >>> best_poolings({"layer1.mean": 0.5, "layer1.last": 0.7, "layer2.mean": 0.6, "layer2.last": 0.6})
     ['layer1.last', 'layer2.mean']
@@ -221,7 +223,7 @@ def best_poolings(val_accuracy: Mapping[str, float]) -> list[str]:
 
 
 def layer_name(name: str) -> str:
-    """The layer in the name of features.
+    """Return the layer in the name of features.
 
     >>> layer_name("layer3.mean-max"), layer_name("layer3")
     ('layer3', 'layer3')
@@ -232,7 +234,7 @@ def layer_name(name: str) -> str:
 def report(
     probe: ProbeData, best: str, predictions: Mapping[str, Int[Tensor, " N"]]
 ) -> Iterator[tuple[str, float | Items | Choice]]:
-    """What is said of the guesses of every layer's chosen probe, when held-out data chose the features `best`."""
+    """Yield the numbers of every layer's chosen probe, when held-out data chose the features `best`."""
     correct = predictions[best] == probe.test.labels
     yield "accuracy", float(correct.float().mean())
     yield "balanced_accuracy", balanced_accuracy(predictions[best], probe.test.labels, probe.classes)
@@ -244,15 +246,15 @@ def report(
 
 
 def name_choices(best: str, names: Collection[str]) -> Iterator[tuple[str, Choice]]:
-    """The layer and the pooling that were chosen, and the pooling of every layer; positions have none."""
+    """Yield the layer and the pooling that were chosen, and the pooling of every layer; positions have none."""
     yield "layer", Choice(layer_name(best))
-    for name, source in (("pooling", best), *((f"{layer_name(each)}.pooling", each) for each in names)):
+    for name, source in (("pooling", best), *((f"{layer_name(name)}.pooling", name) for name in names)):
         if pooling := source.partition(".")[2]:
             yield name, Choice(pooling)
 
 
 def balanced_accuracy(prediction: Int[Tensor, " N"], labels: Int[Tensor, " N"], classes: int) -> float:
-    """The mean over classes of the share of their samples that is right."""
+    """Return the mean over classes of the fraction of their samples that is correct."""
     correct = torch.bincount(labels[prediction == labels], minlength=classes)
     count = torch.bincount(labels, minlength=classes)
     present = count > 0

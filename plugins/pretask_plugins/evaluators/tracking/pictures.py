@@ -19,7 +19,7 @@ TINT = 0.55  # of the color in the tinted pixel
 
 
 def draw_tracks(clips: Sequence[tuple[UInt8[Tensor, "T C H W"], Int[Tensor, "T H W"]]]) -> Figure:
-    """Some frames of some clips, from the given mask at the left to the end at the right."""
+    """Draw some frames of some clips, from the given mask at the left to the end at the right."""
     rows = [draw_row(frames, masks) for frames, masks in clips[:ROWS]]
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 2), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
@@ -29,14 +29,14 @@ def draw_tracks(clips: Sequence[tuple[UInt8[Tensor, "T C H W"], Int[Tensor, "T H
 
 
 def draw_row(frames: UInt8[Tensor, "T C H W"], masks: Int[Tensor, "T H W"]) -> UInt8[np.ndarray, "H row 3"]:
-    """Frames beside one another, evenly spread over a clip."""
+    """Draw frames beside one another, evenly spread over a clip."""
     chosen = torch.linspace(0, len(frames) - 1, min(COLUMNS, len(frames))).round().long()
     painted = [overlay(frames[number], masks[number]) for number in chosen.tolist()]
-    return np.concatenate([np.pad(each, ((0, 0), (0, 2), (0, 0)), constant_values=255) for each in painted], 1)
+    return np.concatenate([np.pad(frame, ((0, 0), (0, 2), (0, 0)), constant_values=255) for frame in painted], 1)
 
 
 def overlay(frame: UInt8[Tensor, "C H W"], mask: Int[Tensor, "H W"]) -> UInt8[np.ndarray, "H W 3"]:
-    """A frame, its objects tinted."""
+    """Tint the objects of a frame."""
     picture = frame.expand(3, -1, -1).float().movedim(0, 2)
     color = torch.tensor(OBJECT_COLORS, dtype=torch.float32)[mask.clamp(min=0) % len(OBJECT_COLORS)]
     tinted = torch.where((mask > 0)[..., None], torch.lerp(picture, color, TINT), picture)

@@ -42,7 +42,7 @@ class Propagation:
     temperature: float = 0.1
 
     def __call__(self, features: Iterable[FrameFeatures], first: FrameLabels) -> Iterator[FrameLabels]:
-        """The labels of every frame after the first, one by one.
+        """Yield the labels of every frame after the first, one by one.
 
         Args:
             features: Of every frame, of length 1.
@@ -56,14 +56,14 @@ class Propagation:
             past.append((frame, labels))
 
     def propagate_labels(self, frame: FrameFeatures, context: list[tuple[Tensor, Tensor]]) -> FrameLabels:
-        """The labels of one frame from those of others, block by block."""
+        """Copy the labels of one frame from those of others, block by block."""
         height, width = frame.shape[1:3]
         result = frame.new_zeros(*frame.shape[:3], context[0][1].shape[-1])
         for top in range(0, height, BLOCK):
             for left in range(0, width, BLOCK):
                 block = (slice(top, min(top + BLOCK, height)), slice(left, min(left + BLOCK, width)))
-                rows, columns = (slice(max(each.start - self.radius, 0), each.stop + self.radius) for each in block)
-                window = [tuple(each[:, rows, columns] for each in pair) for pair in context]
+                rows, columns = (slice(max(span.start - self.radius, 0), span.stop + self.radius) for span in block)
+                window = [tuple(maps[:, rows, columns] for maps in pair) for pair in context]
                 near = self.near(block, (rows, columns), frame)
                 answer = self.copy_labels(frame[:, *block].flatten(1, 2), window, near)
                 result[:, *block] = answer.view_as(result[:, *block])
@@ -72,7 +72,7 @@ class Propagation:
     def near(
         self, block: tuple[slice, slice], window: tuple[slice, slice], frame: FrameFeatures
     ) -> Bool[Tensor, "Q W"]:
-        """Which positions of the window each position of the block may copy from."""
+        """Return which positions of the window each position of the block may copy from."""
         apart = []
         for own, around, side in zip(block, window, frame.shape[1:3], strict=True):
             line = torch.arange(side, device=frame.device)
@@ -83,9 +83,9 @@ class Propagation:
     def copy_labels(
         self, block: Float[Tensor, "B Q D"], window: list[tuple[Tensor, ...]], near: Bool[Tensor, "Q W"]
     ) -> Float[Tensor, "B Q C"]:
-        """The mean label of the positions most like each, by the softmax of their similarity."""
-        seen = torch.cat([each.flatten(1, 2) for each, _ in window], 1)  # (B, K W, D)
-        known = torch.cat([each.flatten(1, 2) for _, each in window], 1)
+        """Return the mean label of the positions most like each, by the softmax of their similarity."""
+        seen = torch.cat([features.flatten(1, 2) for features, _ in window], 1)  # (B, K W, D)
+        known = torch.cat([labels.flatten(1, 2) for _, labels in window], 1)
         similarity = (block @ seen.transpose(1, 2)) / self.temperature
         similarity = similarity.masked_fill(~near.repeat(1, len(window)), -torch.inf)
         best, position = similarity.topk(min(self.top_k, int(near.sum(1).amin()) * len(window)), dim=2)

@@ -22,7 +22,7 @@ class Course:
 
     Args:
         mean: Of all frames.
-        recall: Share of the frames above one half.
+        recall: Fraction of the frames above one half.
         decay: Mean of the first quarter less that of the last; lower is better.
     """
 
@@ -32,7 +32,7 @@ class Course:
 
 
 def region_similarity(prediction: Bool[Tensor, "M H W"], truth: Bool[Tensor, "M H W"]) -> Float[Tensor, " M"]:
-    """J: intersection over union; 1 where both are empty.
+    """Return J: intersection over union; 1 where both are empty.
 
     >>> region_similarity(torch.tensor([[[True, True]]]), torch.tensor([[[True, False]]])).tolist()
     [0.5]
@@ -42,7 +42,7 @@ def region_similarity(prediction: Bool[Tensor, "M H W"], truth: Bool[Tensor, "M 
 
 
 def contour_accuracy(prediction: Bool[Tensor, "M H W"], truth: Bool[Tensor, "M H W"]) -> Float[Tensor, " M"]:
-    """F: harmonic mean of precision and recall of the contour's pixels, each right where the other contour is near."""
+    """Return F: harmonic mean of precision and recall of contour pixels, correct where the other contour is near."""
     lines = edges(prediction), edges(truth)
     radius = math.ceil(TOLERANCE * math.hypot(*prediction.shape[1:]))
     count = [line.sum((1, 2)) for line in lines]
@@ -53,21 +53,21 @@ def contour_accuracy(prediction: Bool[Tensor, "M H W"], truth: Bool[Tensor, "M H
 
 
 def edges(masks: Bool[Tensor, "M H W"]) -> Bool[Tensor, "M H W"]:
-    """Pixels that differ from the one to their right, below, or both."""
+    """Return the pixels that differ from the one to their right, below, or both."""
     wider = F.pad(masks[:, None].float(), (0, 1, 0, 1), mode="replicate")[:, 0] > 0.5
     correct, below, across = wider[:, :-1, 1:], wider[:, 1:, :-1], wider[:, 1:, 1:]
     return (masks ^ correct) | (masks ^ below) | (masks ^ across)
 
 
 def dilate(lines: Bool[Tensor, "M H W"], radius: int) -> Bool[Tensor, "M H W"]:
-    """Pixels no farther than the radius from a line's."""
+    """Return the pixels no farther than the radius from a line's."""
     step = torch.arange(-radius, radius + 1, device=lines.device)
     disk = (step[:, None] ** 2 + step**2 <= radius**2).float()
     return F.conv2d(lines[:, None].float(), disk[None, None], padding=radius)[:, 0] > 0.5
 
 
 def summarize(values: Float[Tensor, " T"]) -> Course:
-    """Mean, recall and decay of a measure."""
+    """Summarize a measure by its mean, recall and decay."""
     bounds = torch.linspace(1, len(values), QUARTERS + 1, dtype=torch.float64).add(1e-10).round().long() - 1
     first, last = values[bounds[0] : bounds[1] + 1], values[bounds[-2] : bounds[-1] + 1]
     return Course(float(values.mean()), float((values > 0.5).float().mean()), float(first.mean() - last.mean()))

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int, UInt8
 from pretask import Batch, Budget, Data, Features, Figure, Items, PretaskError, Samples, Task
-from pretask.pretext_score import evaluating
+from pretask.pretext_score import evaluation_mode
 from pretask.specs import SEES_AT_MOST
 from torch import Tensor
 from torch.nn import functional as F
@@ -53,46 +53,46 @@ class Tracking:
     max_clips: int = 64
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Figure]]:
-        """`J&F`, mean, recall and decay of `J` and `F`, the same of `copy` and `color`, a picture; `track.accuracy`,
-        with items, the share of tracks whose J&F is above a half.
+        """Yield `J&F`, mean, recall and decay of `J` and `F`, those of `copy` and `color`, a picture; `track.accuracy`,
+        with items, the fraction of tracks whose J&F is above a half.
 
         Raises:
             PretaskError: There are no masks, clips are too short, or features have no positions.
         """
         test = data("test")
         check_masks(test)
-        with evaluating(task), torch.no_grad():
+        with evaluation_mode(task), torch.no_grad():
             layer = self.layer
             if not layer:
                 scores = self.scores_of_layers(task, data("train"))
                 layer = 1 + max(range(len(scores)), key=lambda number: scores[number])
                 yield from ((f"layer{number}.validation_J&F", score) for number, score in enumerate(scores, start=1))
             yield "layer", float(layer)
-            track_objects = list(self.track_objects(encoder_of(task, layer), test, self.max_clips, task.device))
+            track_objects = list(self.track_objects(select_layer(task, layer), test, self.max_clips, task.device))
             yield from name_scores("", track_objects)
             for name, other in (("copy.", None), ("color.", color_features)):
                 yield from name_scores(name, list(self.track_objects(other, test, self.max_clips, task.device)))
         found = torch.tensor(
-            [(each.region_similarity.mean + each.contour_accuracy.mean) / 2 > 0.5 for each in track_objects]
+            [(track.region_similarity.mean + track.contour_accuracy.mean) / 2 > 0.5 for track in track_objects]
         )
         yield "track.accuracy", float(found.float().mean())
         yield "track.accuracy", Items(found)
-        yield "tracks", draw_tracks([each.picture for each in track_objects if each.picture is not None])
+        yield "tracks", draw_tracks([track.picture for track in track_objects if track.picture is not None])
 
     def scores_of_layers(self, task: Task, train: Samples) -> list[float]:
-        """J&F of every layer on some clips of the training part."""
+        """Return J&F of every layer on some clips of the training part."""
         check_masks(train)
         frames = train.data[:1, 0].to(task.device)
         count = len(task.encode(as_batch(task, frames), layers=True).layers) or 1
         return [
-            mean_j_and_f(list(self.track_objects(encoder_of(task, layer), train, VALIDATION_CLIPS, task.device)))
+            mean_j_and_f(list(self.track_objects(select_layer(task, layer), train, VALIDATION_CLIPS, task.device)))
             for layer in range(1, count + 1)
         ]
 
     def track_objects(
         self, encode: Encoder | None, samples: Samples, most: int, device: torch.device
     ) -> Iterator["Track"]:
-        """Every object of every clip; without an encoder, its first mask is copied."""
+        """Track every object of every clip; without an encoder, its first mask is copied."""
         masks = samples.labels["masks"].value
         side = masks.shape[-1] * masks.shape[-2]
         size = max(1, MAX_PIXELS // side)
@@ -112,14 +112,14 @@ class Tracking:
     def propagate_labels(
         self, encode: Encoder, clips: UInt8[Tensor, "B T C H W"], first: Float[Tensor, "B K H W"]
     ) -> Int[Tensor, "B T H W"]:
-        """The labels of every frame."""
-        features = frame_features(encode, clips, self.stride)
+        """Yield the labels of every frame."""
+        features = encode_frames(encode, clips, self.stride)
         start = next(features)
         labels = F.adaptive_avg_pool2d(first, (start.shape[1], start.shape[2])).movedim(1, 3)
         propagate = Propagation(self.top_k, self.radius, self.context_frames, self.temperature)
         predictions = [first.argmax(1)]
-        for each in propagate(chain_first(start, features), labels):
-            smooth = F.interpolate(each.movedim(3, 1), first.shape[2:], mode="bilinear", align_corners=False)
+        for probabilities in propagate(chain_first(start, features), labels):
+            smooth = F.interpolate(probabilities.movedim(3, 1), first.shape[2:], mode="bilinear", align_corners=False)
             predictions.append(smooth.argmax(1))
         return torch.stack(predictions, 1)
 
@@ -134,13 +134,13 @@ class Track:
 
 
 def chain_first(first: Tensor, others: Iterable[Tensor]) -> Iterator[Tensor]:
-    """The first, and then the others."""
+    """Yield the first, and then the others."""
     yield first
     yield from others
 
 
 def score_objects(prediction: Int[Tensor, "B T H W"], truth: Int[Tensor, "B T H W"], batch: Batch) -> Iterator[Track]:
-    """Every object that the first mask shows, in the frames between the first and the last."""
+    """Score every object that the first mask shows, in the frames between the first and the last."""
     lengths = batch.present.sum(1) if batch.present is not None else torch.full((len(prediction),), prediction.shape[1])
     for clip in range(len(prediction)):
         last = int(lengths[clip]) - 1
@@ -155,19 +155,19 @@ def score_objects(prediction: Int[Tensor, "B T H W"], truth: Int[Tensor, "B T H 
 
 
 def one_hot(mask: Int[Tensor, "B H W"], count: int) -> Float[Tensor, "B C H W"]:
-    """Labels as numbers 0 and 1, none where nobody knows the label."""
+    """Return labels as numbers 0 and 1, none where nobody knows the label."""
     return (mask[:, None] == torch.arange(count, device=mask.device)[:, None, None]).float()
 
 
 def copy_first_mask(first: Float[Tensor, "B C H W"], frames: int) -> Int[Tensor, "B T H W"]:
-    """The first mask in every frame."""
+    """Copy the first mask into every frame."""
     return first.argmax(1)[:, None].expand(-1, frames, -1, -1)
 
 
-def frame_features(
+def encode_frames(
     encode: Encoder, clips: UInt8[Tensor, "B T C H W"], stride: int
 ) -> Iterator[Float[Tensor, "B h w D"]]:
-    """Features of one frame after the other, of length 1, no finer than a position per stride."""
+    """Yield features of one frame after the other, of length 1, no finer than a position per stride."""
     height, width = (max(1, side // stride) for side in clips.shape[3:])
     for part in torch.split(clips, max(1, MAX_FRAMES // len(clips)), dim=1):
         maps = encode(part.flatten(0, 1))
@@ -177,8 +177,8 @@ def frame_features(
         yield from maps.view(len(clips), -1, *maps.shape[1:]).unbind(1)
 
 
-def encoder_of(task: Task, layer: int) -> Encoder:
-    """One layer of the task's encoder, frame by frame."""
+def select_layer(task: Task, layer: int) -> Encoder:
+    """Return one layer of the task's encoder, frame by frame."""
 
     def encode(frames: UInt8[Tensor, "F C H W"]) -> Float[Tensor, "F D h w"]:
         features = task.encode(as_batch(task, frames), layers=True)
@@ -197,12 +197,12 @@ def encoder_of(task: Task, layer: int) -> Encoder:
 
 
 def as_batch(task: Task, frames: UInt8[Tensor, "F C H W"]) -> Batch:
-    """Frames as samples of what the task was composed for: images, or clips of one frame."""
+    """Make frames samples of what the task was composed for: images, or clips of one frame."""
     return Batch(frames[:, None] if task.observed.modality == "video" else frames)
 
 
 def as_maps(features: Features) -> Float[Tensor, "F D h w"]:
-    """The widest stream of the first view as maps; moments of a clip of one frame are averaged."""
+    """Return the widest stream of the first view as maps; moments of a clip of one frame are averaged."""
     stream = next(sight for sight in SEES_AT_MOST["all"] if sight in features.streams)
     if len(features.grid) not in (2, 3):
         raise PretaskError(
@@ -217,23 +217,23 @@ def as_maps(features: Features) -> Float[Tensor, "F D h w"]:
 
 
 def color_features(frames: UInt8[Tensor, "F C H W"]) -> Float[Tensor, "F D h w"]:
-    """The colours of pixels on a quarter of a circle for each channel: the nearer, the larger the product."""
+    """Return colors as points on a quarter of a circle for each channel: the nearer, the larger the product."""
     angle = frames.float() * (torch.pi / 2 / 255)
     return torch.cat([angle.cos(), angle.sin()], 1)
 
 
 def name_scores(prefix: str, tracks: list[Track]) -> Iterator[tuple[str, float]]:
-    """The measures, averaged over objects."""
+    """Yield the measures, averaged over objects."""
     yield f"{prefix}J&F", mean_j_and_f(tracks)
     for name in ("J", "F"):
-        courses = [each.region_similarity if name == "J" else each.contour_accuracy for each in tracks]
+        courses = [track.region_similarity if name == "J" else track.contour_accuracy for track in tracks]
         for part in ("mean", "recall", "decay"):
-            yield f"{prefix}{name}.{part}", sum(getattr(each, part) for each in courses) / len(courses)
+            yield f"{prefix}{name}.{part}", sum(getattr(course, part) for course in courses) / len(courses)
 
 
 def mean_j_and_f(tracks: list[Track]) -> float:
-    """The mean of J and F over objects."""
-    return sum((each.region_similarity.mean + each.contour_accuracy.mean) / 2 for each in tracks) / len(tracks)
+    """Return the mean of J and F over objects."""
+    return sum((track.region_similarity.mean + track.contour_accuracy.mean) / 2 for track in tracks) / len(tracks)
 
 
 def check_masks(samples: Samples) -> None:

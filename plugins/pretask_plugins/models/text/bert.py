@@ -37,7 +37,7 @@ class Bert(nn.Module):
         heads: Of attention; 12 and 16.
         context: Positions, the class token not counted; those of the longest input where it is left out.
         segments: How many joined pieces an input may have.
-        dropout: Share of activations that are dropped in training.
+        dropout: Fraction of activations that are dropped in training.
 
     Raises:
         Incompatible: The inputs are no tokens, there is no class token, or the heads cannot share the width.
@@ -89,7 +89,7 @@ class Bert(nn.Module):
         return found
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
-        """One vector per position, that has seen all others."""
+        """Return the spec of one vector per position, that has seen all others."""
         check_vocabulary("bert", spec, self.embedding.num_embeddings)
         check_length("bert", spec, self.context)
         return FeatureSpec(self.width, spec.shape, spec.views)
@@ -107,7 +107,7 @@ class Bert(nn.Module):
         )
 
     def embed(self, inputs: Inputs) -> Float[Tensor, "R K D"]:
-        """The class token and the text as vectors that tell token, position and segment."""
+        """Embed the class token and the text as vectors that tell token, position and segment."""
         tokens = with_class(inputs.data.flatten(0, 1), self.class_token)
         segment = flatten_views(inputs.segment)
         kinds = torch.zeros_like(tokens) if segment is None else with_class(segment, 0)
@@ -116,7 +116,7 @@ class Bert(nn.Module):
 
 
 def with_class(of_tokens: Tensor, of_class: int) -> Tensor:
-    """(R, L) with one more number in front.
+    """Put one more number in front of every row (R, L).
 
     >>> with_class(torch.tensor([[False, True]]), 1).tolist()
     [[True, False, True]]
@@ -125,7 +125,7 @@ def with_class(of_tokens: Tensor, of_class: int) -> Tensor:
 
 
 def class_token(spec: InputSpec) -> int:
-    """The id of the class token; raises Incompatible where the vocabulary has none."""
+    """Return the id of the class token; raise Incompatible where the vocabulary has none."""
     found = spec.vocabulary.id("class") if spec.vocabulary is not None else None
     if found is None:
         raise Incompatible(

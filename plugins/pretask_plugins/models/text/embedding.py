@@ -35,12 +35,12 @@ class Embedding(nn.Module):
         nn.init.uniform_(self.embedding.weight, -0.5 / width, 0.5 / width)
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
-        """One vector per position, that has seen nothing but its own token."""
+        """Return the spec of one vector per position, that has seen nothing but its own token."""
         check_vocabulary("embedding", spec, self.embedding.num_embeddings)
         return FeatureSpec(self.embedding.embedding_dim, spec.shape, spec.views, ("present",))
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
-        """The tokens' vectors; the only layer there is. The pooled vector is their mean over what is present."""
+        """Return the tokens' vectors; the only layer there is. The pooled vector is their mean over what is present."""
         vectors = self.embedding(inputs.data.flatten(0, 1))
         pooled = mean_present(vectors, flatten_views(inputs.present))
         return with_layers([as_features({"present": vectors}, {"present": pooled}, inputs)], layers)

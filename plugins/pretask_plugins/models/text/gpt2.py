@@ -3,7 +3,7 @@
 Source: Radford et al. 2019, as in the transformers library (attention through SDPA).
 Differs: the context is as long as the longest input unless it is set (1,024 in the paper). Blocks are called one by
 one: the library's own pass looks at the content of positions, which waits for the device and fails without one.
-Segments are not told: what separates pieces is a token.
+Segments are not marked: what separates pieces is a token.
 Axes: R rows (views of samples), L positions, D width.
 """
 
@@ -39,7 +39,7 @@ class Gpt2(nn.Module):
         depth: Blocks; 12, 24, 36 and 48.
         heads: Of attention; 12, 16, 20 and 25.
         context: Positions; those of the longest input where it is left out.
-        dropout: Share of activations that are dropped in training.
+        dropout: Fraction of activations that are dropped in training.
 
     Raises:
         Incompatible: The inputs are no tokens, or the heads cannot share the width.
@@ -89,7 +89,7 @@ class Gpt2(nn.Module):
         return found
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
-        """One vector per position, that has seen what came before."""
+        """Return the spec of one vector per position, that has seen what came before."""
         check_vocabulary("gpt2", spec, self.embedding.num_embeddings)
         check_length("gpt2", spec, self.context)
         return FeatureSpec(self.width, spec.shape, spec.views, ("past",))
@@ -128,7 +128,7 @@ class Gpt2(nn.Module):
         return as_features({"past": vectors}, {"past": vectors[:, -1]}, inputs), memory
 
     def embed(self, tokens: Tensor, start: int = 0) -> Float[Tensor, "R L D"]:
-        """Tokens and their positions, counted from `start`, as vectors."""
+        """Embed tokens and their positions, counted from `start`, as vectors."""
         place = torch.arange(start, start + tokens.shape[1], device=tokens.device)
         vectors: Tensor = self.body.drop(self.body.wte(tokens) + self.body.wpe(place))
         return vectors

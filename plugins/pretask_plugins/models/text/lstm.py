@@ -40,7 +40,7 @@ class Lstm(nn.Module):
         depth: Layers.
         hidden_size: Cells of every layer, projected to the width; as many as the width, and not projected, where it
             is left out.
-        dropout: Share of activations that are dropped between layers in training.
+        dropout: Fraction of activations that are dropped between layers in training.
 
     Raises:
         Incompatible: The inputs are no tokens.
@@ -102,7 +102,7 @@ class BiLstm(nn.Module):
         depth: Layers of each direction.
         hidden_size: Cells of every layer, projected to the width; 4,096 in the paper. As many as the width, and not
             projected, where it is left out.
-        dropout: Share of activations that are dropped between layers in training.
+        dropout: Fraction of activations that are dropped between layers in training.
 
     Raises:
         Incompatible: The inputs are no tokens.

@@ -13,7 +13,7 @@ from torch import Tensor
 
 
 def check_tokens(who: str, *specs: InputSpec) -> int:
-    """The size of the vocabulary that covers all specs; raises Incompatible where one is no row of tokens."""
+    """Return the size of the vocabulary that covers all specs; raise Incompatible where one is no row of tokens."""
     for spec in specs:
         if spec.vocabulary is None or len(spec.shape) != 1:
             raise Incompatible(
@@ -59,17 +59,17 @@ def check_heads(who: str, width: int, heads: int, multiple: int = 1) -> None:
 
 
 def context_length(context: int | None, *specs: InputSpec) -> int:
-    """How many positions a model must have: what is asked for, else those of the longest input."""
+    """Return how many positions a model must have: as set, else those of the longest input."""
     return context or max(spec.shape[0] for spec in specs)
 
 
 def flatten_views(views: Tensor | None) -> Tensor | None:
-    """(B, V, ...) as (R, ...)."""
+    """Flatten (B, V, ...) into (R, ...)."""
     return None if views is None else views.flatten(0, 1)
 
 
 def sight_mask(present: Bool[Tensor, "R L"] | None, causal: bool) -> Bool[Tensor, "R 1 L L"] | None:
-    """Who (row) may look at whom (column); None where nothing is padding, so that attention may take its fast way.
+    """Return who (row) may look at whom (column); None where nothing is padding, which attention does faster.
 
     A position sees itself even where it is padding, or its attention would be 0 / 0.
 
@@ -84,7 +84,7 @@ def sight_mask(present: Bool[Tensor, "R L"] | None, causal: bool) -> Bool[Tensor
 
 
 def causal_mask(start: int, vectors: Float[Tensor, "R L D"]) -> Bool[Tensor, "1 1 L T"] | None:
-    """Who of new positions (row) may look at whom of all, where `start` positions were before; None where all may.
+    """Return who of new positions (row) may look at whom of all, after `start` earlier ones; None where all may.
 
     >>> causal_mask(1, torch.zeros(1, 2, 4))[0, 0].int().tolist()
     [[1, 1, 0], [1, 1, 1]]
@@ -96,35 +96,35 @@ def causal_mask(start: int, vectors: Float[Tensor, "R L D"]) -> Bool[Tensor, "1 
 
 
 def mean_present(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None) -> Float[Tensor, "R D"]:
-    """The mean over present positions; 0 where there is none."""
+    """Return the mean over present positions; 0 where there is none."""
     if present is None:
         return vectors.mean(1)
-    share = present.to(vectors.dtype)
-    return (vectors * share[..., None]).sum(1) / share.sum(1, keepdim=True).clamp(min=1)
+    weight = present.to(vectors.dtype)
+    return (vectors * weight[..., None]).sum(1) / weight.sum(1, keepdim=True).clamp(min=1)
 
 
 def last_present(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None) -> Float[Tensor, "R D"]:
-    """The vector of the last present position; of the first one where there is none."""
+    """Return the vector of the last present position; of the first one where there is none."""
     if present is None:
         return vectors[:, -1]
     place = torch.arange(present.shape[1], device=present.device)
-    return at(vectors, (place * present).amax(1))
+    return pick_position(vectors, (place * present).amax(1))
 
 
 def first_present(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None) -> Float[Tensor, "R D"]:
-    """The vector of the first present position."""
-    return vectors[:, 0] if present is None else at(vectors, present.int().argmax(1))
+    """Return the vector of the first present position."""
+    return vectors[:, 0] if present is None else pick_position(vectors, present.int().argmax(1))
 
 
-def at(vectors: Float[Tensor, "R L D"], place: Int[Tensor, " R"]) -> Float[Tensor, "R D"]:
-    """One vector of every row."""
+def pick_position(vectors: Float[Tensor, "R L D"], place: Int[Tensor, " R"]) -> Float[Tensor, "R D"]:
+    """Return one vector of every row."""
     return vectors.gather(1, place[:, None, None].expand(-1, 1, vectors.shape[2]))[:, 0]
 
 
 def as_features(
     streams: Mapping[str, Tensor], pooled: Mapping[str, Tensor], inputs: Inputs, own_pooled: bool = False
 ) -> Features:
-    """Streams (R, L, D) and pooled vectors (R, D) as features of views.
+    """Return streams (R, L, D) and pooled vectors (R, D) as features of views.
 
     Args:
         streams: By sight.
@@ -145,5 +145,5 @@ def as_features(
 
 
 def with_layers(layers: list[Features], wanted: bool) -> Features:
-    """The last layer, with all of them inside where they are wanted."""
+    """Return the last layer, with all of them inside where they are wanted."""
     return replace(layers[-1], layers=tuple(layers)) if wanted else layers[-1]

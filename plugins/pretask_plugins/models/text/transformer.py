@@ -50,7 +50,7 @@ class Transformer(nn.Module):
         position: Rotary positions work at any length, learned ones up to the context.
         context: Positions to learn; those of the longest input where it is left out.
         segments: How many joined pieces an input may have.
-        dropout: Share of activations that are dropped in training.
+        dropout: Fraction of activations that are dropped in training.
 
     Raises:
         Incompatible: The inputs are neither tokens nor frames, or the heads cannot share the width.
@@ -174,7 +174,7 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, hidden: int, causal: bool, dropout: float) -> None:
         super().__init__()
-        self.heads, self.causal, self.share = heads, causal, dropout
+        self.heads, self.causal, self.attention_dropout = heads, causal, dropout
         self.norm = nn.LayerNorm(width)
         self.query_key_value = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
@@ -205,9 +205,9 @@ class Block(nn.Module):
             query, key = rotate(query, angles), rotate(key, angles)
         if before is not None:
             key, value = torch.cat([before[0], key], 2), torch.cat([before[1], value], 2)
-        share = self.share if self.training else 0.0
+        dropout = self.attention_dropout if self.training else 0.0
         taken = F.scaled_dot_product_attention(
-            query, key, value, mask, share, self.causal and mask is None and before is None
+            query, key, value, mask, dropout, self.causal and mask is None and before is None
         )
         return taken.transpose(1, 2).flatten(2), (key, value)
 

@@ -8,7 +8,7 @@ Axes: B batch, V views that are frames, C channels, T H W clip, N positions, D w
 from typing import Any, Literal
 
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
-from pretask.composition import features_by_trial
+from pretask.composition import try_features
 from torch import nn
 
 from pretask_plugins.shared.feature_maps import map_features
@@ -45,7 +45,7 @@ class TorchvisionVideo(nn.Module):
     def features(self, spec: InputSpec, /) -> FeatureSpec:
         """Return the spec of one vector per moment and position of the last layer, in one view."""
         check_clip(self.name, spec, spec.shape[0])
-        return features_by_trial(self, spec)
+        return try_features(self, spec)
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
         """Return features of the clip, as tokens on a grid of moments and positions."""

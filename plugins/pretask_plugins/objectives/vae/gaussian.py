@@ -33,7 +33,7 @@ class Posterior:
         return self.mean[:, None] + (0.5 * self.log_variance).exp()[:, None] * noise
 
     def log_density(self, code: Float[Tensor, "B K D"]) -> Float[Tensor, "B K D"]:
-        """log q(z | x), dimension by dimension."""
+        """Return log q(z | x), dimension by dimension."""
         return log_normal(code, self.mean[:, None], self.log_variance[:, None])
 
     def divergences(self) -> Float[Tensor, "B D"]:
@@ -46,7 +46,7 @@ class Posterior:
 
 
 def kl_to_standard_normal(mean: Float[Tensor, "..."], log_variance: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """KL(N(mean, variance) || N(0, 1)), dimension by dimension.
+    """Return KL(N(mean, variance) || N(0, 1)), dimension by dimension.
 
     >>> kl_to_standard_normal(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 0.0])).tolist()
     [0.5, 0.0]
@@ -66,7 +66,7 @@ def log_normal(
 
 
 def log_prior(code: Float[Tensor, "B K D"]) -> Float[Tensor, "B K D"]:
-    """log p(z) of a standard normal, dimension by dimension."""
+    """Return log p(z) of a standard normal, dimension by dimension."""
     return -0.5 * (LOG_TWO_PI + code.square())
 
 

@@ -83,7 +83,7 @@ class LatentModel(nn.Module):
         )
 
     def posterior(self, features: Features) -> Posterior:
-        """q(z | x), in float32."""
+        """Return q(z | x), in float32."""
         mean, log_variance = upcast(self.to_code(self.readout(features))).chunk(2, -1)
         return Posterior(mean, log_variance)
 
@@ -234,6 +234,6 @@ def count_active_units(mean: Float[Tensor, "B D"]) -> Float[Tensor, ""]:
 
 
 def accuracy(log_probability: Float[Tensor, "B ... C"], target: Target) -> Mean:
-    """Return the share of positions whose most likely class is the label."""
+    """Return the fraction of positions whose most likely class is the label."""
     correct = log_probability.argmax(-1) == most_likely_class(target)
     return weighted_mean(correct.float(), target.weight)

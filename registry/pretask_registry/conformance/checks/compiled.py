@@ -22,8 +22,8 @@ from torch import Tensor
 
 from pretask_registry.conformance import material
 from pretask_registry.conformance.check import Skip, check, require
-from pretask_registry.conformance.checks.models import nudged
-from pretask_registry.conformance.double import in_double
+from pretask_registry.conformance.checks.models import nudge_weights
+from pretask_registry.conformance.double import compute_in_double
 from pretask_registry.conformance.kinds import SplitCase, TaskCase
 from pretask_registry.conformance.settings import (
     PAPER,
@@ -45,7 +45,7 @@ GRADIENT = "the gradient of "
 
 @check("split")
 def compiled_answers_as_eager(case: SplitCase) -> str:
-    """Compiled, it gives what it gives without, with the options of the paper and of every preset."""
+    """Check that, compiled, it gives what it gives without, with the options of the paper and of every preset."""
     tried = 0
     with compiler():
         for name, options in split_options(case.registry, case.registered).items():
@@ -53,8 +53,8 @@ def compiled_answers_as_eager(case: SplitCase) -> str:
             samples = enlarge_for(split, case.registry, case.where)
             if samples is None:
                 continue  # a task's options may be for another modality
-            split = material.fitted(split, samples)
-            problem = compare_split(split, material.batch_of(samples, split, SIZE), case.seed)
+            split = material.fit_split(split, samples)
+            problem = compare_split(split, material.make_batch(samples, split, SIZE), case.seed)
             detail = f"with the options of {name} it gives {problem}{name_suspects(split)}"
             require(not problem, f"A compiled split must answer as the eager one; {detail}.")
             tried += 1
@@ -65,7 +65,7 @@ def compiled_answers_as_eager(case: SplitCase) -> str:
 
 @check("task")
 def compiled_step_answers_as_eager(case: TaskCase) -> str:
-    """Compiled, its first step has the loss and gradient that it has without, as in the paper and in every preset."""
+    """Check that its first step, compiled, has the eager loss and gradient, as in the paper and every preset."""
     settings = dict(all_settings(case.registry, case.registered))
     with compiler():
         for name, setting in settings.items():
@@ -94,7 +94,7 @@ def compiler() -> Iterator[None]:
 
 
 def with_small_model(setting: Setting) -> Setting:
-    """The same parts and options, but for a model of its small size."""
+    """Return the same parts and options, but for a model of its small size."""
     return replace(setting, options={**setting.options, "model": setting.parts["model"].component.small})
 
 
@@ -102,15 +102,15 @@ def compare_first_step(task: Task, samples: Samples, seed: int) -> str:
     """Say how loss or gradient of a first step differ when it is compiled; empty where they agree.
 
     Weights are a step away from where they began, so that no gradient is 0 by the way that it was initialized. Dropout
-    is on: a compiled step that is asked to draws as an eager one. A gradient may be further off where an activation is
+    is on: a compiled step that is set to draws as an eager one. A gradient may be further off where an activation is
     at 0 and rounding decides on which side; then both must agree in float64.
     """
     for part in (task.model, task.objective):
-        nudged(part.train())
-    batch = material.batch_of(samples, task.split, SIZE)
+        nudge_weights(part.train())
+    batch = material.make_batch(samples, task.split, SIZE)
     problem = compare_steps(task, batch, seed, MAX_RELATIVE_ERROR)
     if problem and not compare_steps(task, batch, seed, MAX_FLIPPED_ERROR):
-        return compare_steps(in_double(task), batch, seed, MAX_RELATIVE_ERROR)
+        return compare_steps(compute_in_double(task), batch, seed, MAX_RELATIVE_ERROR)
     return problem
 
 
@@ -145,7 +145,7 @@ def compare_steps(task: Task, batch: Batch, seed: int, max_error: float) -> str:
 def measure_step(
     task: Task, divide: Callable[..., Any], score: Callable[..., Loss], batch: Batch, seed: int
 ) -> dict[str, Tensor]:
-    """The loss, its parts and the gradient of every parameter, by name; whatever buffers a step moves is put back."""
+    """Measure the loss, its parts and the gradient of every parameter, by name; put back the buffers that moved."""
     network = Score(task)
     network.zero_grad()
     torch.manual_seed(seed)

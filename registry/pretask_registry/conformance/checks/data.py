@@ -18,12 +18,12 @@ from pretask_registry.conformance.tensors import describe
 DTYPES = {"uint8": torch.uint8, "int64": torch.int64, "float32": torch.float32}
 
 
-def tiny(component: Component) -> bool:
-    """Whether data can be tried: it declares options with which it needs nothing of its user's."""
+def has_small_options(component: Component) -> bool:
+    """Return whether data can be tried: it declares options with which it needs nothing of its user's."""
     return bool(component.small)
 
 
-@check("data", when=tiny)
+@check("data", when=has_small_options)
 def samples_are_what_was_announced(case: DataCase) -> None:
     """Number, shape, type, modality and range of the samples are what `observed` says."""
     for part, samples in case.parts.items():
@@ -46,9 +46,9 @@ def check_range(part: str, samples: Samples) -> None:
         require(bool(samples.data.isfinite().all()), f"'{part}' must be finite; NaN or infinity came.")
 
 
-@check("data", when=tiny)
+@check("data", when=has_small_options)
 def labels_are_within_their_names(case: DataCase) -> None:
-    """Every label is the number of a name, or -1; there is one for every sample, and both parts name alike."""
+    """Check that every label is the number of a name, or -1; one for every sample, and both parts name alike."""
     names = []
     for part, samples in case.parts.items():
         names.append({name: labels.names for name, labels in samples.labels.items()})
@@ -60,9 +60,9 @@ def labels_are_within_their_names(case: DataCase) -> None:
     require(names[0] == names[1], "Both parts must have the same labels with the same names.")
 
 
-@check("data", when=tiny)
+@check("data", when=has_small_options)
 def batches_have_no_labels(case: DataCase) -> None:
-    """A batch holds samples, their numbers, padding and partners, and nothing else; its numbers are their places."""
+    """Check that a batch holds samples, their numbers, padding and partners, no more; its numbers are their places."""
     samples = case.parts["train"]
     batch = samples.batch(torch.arange(min(4, len(samples))), CPU)
     extra = {*vars(batch)} - {field.name for field in fields(Batch)}
@@ -73,28 +73,28 @@ def batches_have_no_labels(case: DataCase) -> None:
     require(same, "Sample 0 must be the same in every batch.")
 
 
-@check("data", when=tiny)
+@check("data", when=has_small_options)
 def no_sample_is_in_both_parts(case: DataCase) -> None:
-    """No sample of the test part has the content of one to train on."""
-    seen = [{content(row) for row in samples.data} for samples in case.parts.values()]
+    """Check that no sample of the test part has the content of one to train on."""
+    seen = [{hash_content(row) for row in samples.data} for samples in case.parts.values()]
     both = len(seen[0] & seen[1])
     require(
         not both, f"The parts must share no sample; {both} of {len(seen[1])} to test on are among those to train on."
     )
 
 
-def content(row: torch.Tensor) -> bytes:
-    """A hash of one sample."""
+def hash_content(row: torch.Tensor) -> bytes:
+    """Return a hash of one sample."""
     return blake2b(row.contiguous().numpy().tobytes(), digest_size=12).digest()
 
 
-@check("data", when=tiny)
+@check("data", when=has_small_options)
 def same_data_every_time(case: DataCase) -> None:
-    """Built again without what was cached, the data and their fingerprints are the same; parts have different ones."""
+    """Check that, built again without what was cached, the data and fingerprints are the same; parts differ."""
     for part, samples in case.parts.items():
         again = case.again[0][part]
         require(samples.fingerprint, f"'{part}' must have a fingerprint of its content; it has none.")
-        same = content(samples.data) == content(again.data)
+        same = hash_content(samples.data) == hash_content(again.data)
         require(same, f"'{part}' must be the same every time; built again, its content differs.")
         same = samples.fingerprint == again.fingerprint
         require(same, f"The fingerprint of '{part}' must be the same every time; built again, it differs.")
@@ -102,14 +102,14 @@ def same_data_every_time(case: DataCase) -> None:
     require(differ, "Parts of different content must have different fingerprints.")
 
 
-@check("data", when=tiny)
+@check("data", when=has_small_options)
 def ambient_randomness_is_left_alone(case: DataCase) -> None:
-    """The generators of torch, numpy and random are not moved when the data are made."""
+    """Check that the generators of torch, numpy and random are not moved when the data are made."""
     moved = case.again[1]
     require(not moved, f"Data must be made from Draws and files only; they moved the generator of {moved}.")
 
 
-@check("data", when=tiny)
+@check("data", when=has_small_options)
 def refuses_with_reasons(case: DataCase) -> None:
-    """A part that does not exist raises PretaskError, which says what was needed, what came and what to do."""
+    """Check that an unknown part raises PretaskError, which says what was needed, what came and what to do."""
     check_refusal(lambda: case.built("no such part"), "The part 'no such part'", PretaskError)

@@ -11,7 +11,7 @@ from pretask_registry.conformance.cases import Case, PluginCase
 from pretask_registry.conformance.check import PLUGIN, Skip, check, require
 from pretask_registry.options import REQUIRED
 from pretask_registry.registry import Registry
-from pretask_registry.resolve import options_of, settle_options
+from pretask_registry.resolve import read_component_options, settle_options
 
 HEAVY = ("torch", "numpy", "scipy", "sklearn", "pandas", "PIL", "torchvision", "torchaudio", "timm", "transformers")
 PROBE = """
@@ -35,16 +35,16 @@ SECONDS = 120
 
 @check(PLUGIN, once=True)
 def loads(case: PluginCase) -> None:
-    """The plugin loads, and all that it declares is sound."""
-    problems = " ".join(f"{each.cause} {each.fix}" for each in case.plugin.problems)
+    """Check that the plugin loads, and all that it declares is sound."""
+    problems = " ".join(f"{problem.cause} {problem.fix}" for problem in case.plugin.problems)
     require(case.plugin.state == "ok", f"{case.plugin.name} is {case.plugin.state}: {problems}")
 
 
 @check(PLUGIN, once=True)
 def light_import(case: PluginCase) -> None:
-    """The module that the entry point names imports nothing heavy, so that `pretask list` stays quick."""
+    """Check that the module that the entry point names imports nothing heavy, so that `pretask list` stays quick."""
     module = case.plugin.module
-    wrong = imports(case.registry).get(module)
+    wrong = find_heavy_imports(case.registry).get(module)
     require(
         not wrong,
         f"{module} must import nothing heavy; it {wrong}. "
@@ -52,13 +52,13 @@ def light_import(case: PluginCase) -> None:
     )
 
 
-def imports(registry: Registry) -> dict[str, str]:
-    """What is wrong with importing light modules, by module: all of them in one fresh process, once."""
+def find_heavy_imports(registry: Registry) -> dict[str, str]:
+    """Find what is wrong with importing light modules, by module: all of them in one fresh process, once."""
     known: dict[str, str] | None = registry.memory.get("imports")
     if known is None:
-        modules = [each.module for each in registry.plugins if each.state in ("ok", "partly")]
+        modules = [plugin.module for plugin in registry.plugins if plugin.state in ("ok", "partly")]
         command = [sys.executable, "-c", PROBE, json.dumps(modules), json.dumps(HEAVY)]
-        path = os.pathsep.join(each for each in sys.path if each)
+        path = os.pathsep.join(folder for folder in sys.path if folder)
         ran = subprocess.run(
             command, check=True, capture_output=True, text=True, timeout=SECONDS, env={**os.environ, "PYTHONPATH": path}
         )
@@ -68,7 +68,7 @@ def imports(registry: Registry) -> dict[str, str]:
 
 @check(*KINDS, once=True)
 def says_what_it_is(case: Case) -> None:
-    """A component has a summary of one line, and a task names its source."""
+    """Check that a component has a summary of one line, and a task names its source."""
     summary = case.component.summary
     require(summary and "\n" not in summary, f"{case.id} must have a summary of one line; it has {summary!r}.")
     named = case.kind != "task" or case.component.source
@@ -77,9 +77,9 @@ def says_what_it_is(case: Case) -> None:
 
 @check(*PARTS, once=True)
 def resolves(case: Case) -> None:
-    """The implementation can be imported, and its small options exist and are of their types."""
+    """Check that the implementation can be imported, and its small options exist and are of their types."""
     small = case.component.small
-    needed = [name for name, option in options_of(case.registered).items() if option.default is REQUIRED]
+    needed = [name for name, option in read_component_options(case.registered).items() if option.default is REQUIRED]
     if case.kind == "data" and not small and needed:
         raise Skip(f"It is data of the user's: {' and '.join(needed)} must be set, and it declares no small options.")
     settle_options(case.registered, case.implementation, small)

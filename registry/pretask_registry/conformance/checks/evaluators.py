@@ -13,16 +13,16 @@ from pretask_registry.conformance import ambient
 from pretask_registry.conformance.check import Skip, check, require
 from pretask_registry.conformance.evaluating import (
     Yielded,
-    cast,
+    broadcast_rows,
     choices,
     items,
     numbers,
-    planted,
-    poisoned,
-    relabelled,
+    plant_classes,
+    poison_rows,
+    relabel,
 )
 from pretask_registry.conformance.kinds import EvaluatorCase
-from pretask_registry.conformance.tensors import difference, parameters_of
+from pretask_registry.conformance.tensors import copy_parameters, describe_difference
 
 CLOSE = 1e-3  # of numbers around 1
 ERRORS = 4.0  # standard errors that a score may lie above what chance gives
@@ -32,7 +32,7 @@ PNG = b"\x89PNG"
 
 @check("evaluator")
 def yields_names_with_numbers(case: EvaluatorCase) -> None:
-    """It yields pairs of a name and a finite number, items (one bool for each thing tested), a choice or a figure."""
+    """Check that it yields pairs of name and finite number, items (a bool per tested thing), a choice or a figure."""
     yielded = case.tried.yielded
     require(numbers(yielded), "An evaluator must yield at least one number; it yielded none.")
     for name, value in yielded:
@@ -52,11 +52,11 @@ def yields_names_with_numbers(case: EvaluatorCase) -> None:
 
 @check("evaluator")
 def task_is_left_as_it_was(case: EvaluatorCase) -> None:
-    """Weights, running statistics and training mode of the task are what they were, and so are ambient generators."""
+    """Check that weights, running statistics and training mode of the task and ambient generators stay as they were."""
     task = case.tried.task
-    before = parameters_of(task.model, task.objective)
-    moved = second_run(case)[1]
-    change = difference(before, parameters_of(task.model, task.objective), 0.0)
+    before = copy_parameters(task.model, task.objective)
+    moved = run_again(case)[1]
+    change = describe_difference(before, copy_parameters(task.model, task.objective), 0.0)
     require(not change, f"An evaluator must leave the weights alone; afterwards, {change}.")
     require(task.model.training, "An evaluator must leave the training mode as it was; afterwards, it is off.")
     require(not moved, f"An evaluator must draw by its budget's seed; it moved the generator of {moved}.")
@@ -64,16 +64,16 @@ def task_is_left_as_it_was(case: EvaluatorCase) -> None:
 
 @check("evaluator")
 def same_seed_same_numbers(case: EvaluatorCase) -> None:
-    """Measured again with the same seed, all numbers are the same, whatever the ambient seed."""
-    ours, theirs = numbers(case.tried.yielded), numbers(second_run(case)[0])
+    """Check that, measured again with the same seed, all numbers are the same, whatever the ambient seed."""
+    ours, theirs = numbers(case.tried.yielded), numbers(run_again(case)[0])
     require(ours.keys() == theirs.keys(), f"The same numbers must come again; {sorted(ours.keys() ^ theirs.keys())}.")
     for name, value in ours.items():
         same = math.isclose(value, theirs[name], rel_tol=CLOSE, abs_tol=CLOSE)
         require(same, f"'{name}' must be the same again; {value:.6g} and {theirs[name]:.6g} came.")
 
 
-def second_run(case: EvaluatorCase) -> tuple[Yielded, str]:
-    """What it yields of the task in training mode under another ambient seed, and the generators that it moved.
+def run_again(case: EvaluatorCase) -> tuple[Yielded, str]:
+    """Measure the task once more, in training mode under another ambient seed, and name the generators that moved.
 
     It is remembered for the next check.
     """
@@ -81,20 +81,20 @@ def second_run(case: EvaluatorCase) -> tuple[Yielded, str]:
     if known is None:
         case.tried.task.model.train()
         ambient.seed_everything(5)
-        before = ambient.states()
-        known = case.memory["second_run"] = (case.tried.again(), ambient.touched(before))
+        before = ambient.read_states()
+        known = case.memory["second_run"] = (case.tried.measure_again(), ambient.name_moved(before))
     return known
 
 
-def right_of(case: EvaluatorCase, yielded: Yielded) -> torch.Tensor:
-    """What was right, of every test sample or of every labelled position.
+def find_correct(case: EvaluatorCase, yielded: Yielded) -> torch.Tensor:
+    """Return what was correct, of every test sample or of every labeled position.
 
     Raises:
         Skip: The evaluator yields nothing of that kind.
     """
     found = next(iter(items(yielded).values()), None)
     if found is None:
-        raise Skip("It yields no items that are right or wrong, so it fits nothing to labels that could be told.")
+        raise Skip("It yields no items that are right or wrong, so it fits nothing to labels that could be learned.")
     sizes = {int((labels.value >= 0).sum()) for labels in case.tried.data.test.labels.values()}
     if len(found) not in sizes:
         raise Skip(f"Its {len(found)} items are neither the labelled test samples nor their labelled positions.")
@@ -102,7 +102,7 @@ def right_of(case: EvaluatorCase, yielded: Yielded) -> torch.Tensor:
 
 
 def scores(case: EvaluatorCase, yielded: Yielded) -> dict[str, float]:
-    """The accuracies that it yields.
+    """Return the accuracies that it yields.
 
     Raises:
         Skip: There is none.
@@ -113,18 +113,18 @@ def scores(case: EvaluatorCase, yielded: Yielded) -> dict[str, float]:
     return found
 
 
-def of_encoders(component: Component) -> bool:
-    """Whether an evaluator measures the encoder, as those do that learn from labels."""
+def is_of_encoders(component: Component) -> bool:
+    """Return whether an evaluator measures the encoder, as those do that learn from labels."""
     return bool(component.traits["needs"] == "encoder")
 
 
-@check("evaluator", when=of_encoders)
+@check("evaluator", when=is_of_encoders)
 def test_part_teaches_nothing(case: EvaluatorCase) -> None:
-    """Other content and labels in half of the test rows change nothing that is said of the other half, nor chosen."""
+    """Check that other content and labels in half of the test rows change no result of the other half, no choice."""
     data, ours = case.tried.data, case.tried.yielded
-    one, rows = right_of(case, ours), torch.arange(len(data.test)) % 2 > 0
-    theirs = case.tried.again(replace(data, test=poisoned(data.test, rows)))
-    other, kept = right_of(case, theirs), untouched(case, rows, len(one))
+    one, rows = find_correct(case, ours), torch.arange(len(data.test)) % 2 > 0
+    theirs = case.tried.measure_again(replace(data, test=poison_rows(data.test, rows)))
+    other, kept = find_correct(case, theirs), find_untouched(case, rows, len(one))
     wrong = int((one[kept] != other[kept]).sum())
     require(not wrong, f"The test part must teach nothing; {wrong} of {int(kept.sum())} untouched items changed.")
     for name, value in choices(ours).items():
@@ -132,42 +132,42 @@ def test_part_teaches_nothing(case: EvaluatorCase) -> None:
         require(same, f"'{name}' must be chosen without the test part; other test rows changed it.")
 
 
-def untouched(case: EvaluatorCase, rows: torch.Tensor, count: int) -> torch.Tensor:
-    """Which of so many items belong to rows that were left alone."""
+def find_untouched(case: EvaluatorCase, rows: torch.Tensor, count: int) -> torch.Tensor:
+    """Return which of so many items belong to rows that were left alone."""
     for labels in case.tried.data.test.labels.values():
         where = labels.value >= 0
         if int(where.sum()) == count:
-            return ~cast(rows, where).expand_as(where)[where]
+            return ~broadcast_rows(rows, where).expand_as(where)[where]
     return ~rows
 
 
 def check_read(case: EvaluatorCase, found: dict[str, float]) -> None:
     """Raise Skip where other labels make no difference to any accuracy, and these are not of labelled samples."""
     sizes = {int((labels.value >= 0).sum()) for labels in case.tried.data.test.labels.values()}
-    of_samples = any(len(each) in sizes for each in items(case.tried.yielded).values())
+    of_samples = any(len(correct) in sizes for correct in items(case.tried.yielded).values())
     if not of_samples and found == scores(case, case.tried.yielded):
         raise Skip("Its accuracies do not depend on the labels of samples or positions.")
 
 
-@check("evaluator", when=of_encoders)
+@check("evaluator", when=is_of_encoders)
 def noise_scores_at_chance(case: EvaluatorCase) -> None:
-    """Where labels have nothing to do with the samples, no accuracy is above chance."""
+    """Check that where labels have nothing to do with the samples, no accuracy is above chance."""
     data = case.tried.data
     scores(case, case.tried.yielded)
-    noise = replace(data, train=relabelled(data.train, "noise"), test=relabelled(data.test, "other noise"))
-    chance = 1 / min(len(each.names) for each in data.train.labels.values())
+    noise = replace(data, train=relabel(data.train, "noise"), test=relabel(data.test, "other noise"))
+    chance = 1 / min(len(labels.names) for labels in data.train.labels.values())
     most = chance + ERRORS * math.sqrt(chance * (1 - chance) / len(data.test))
-    found = scores(case, case.tried.again(noise))
+    found = scores(case, case.tried.measure_again(noise))
     check_read(case, found)
     for name, value in found.items():
         require(value <= most, f"Labels of noise must score at chance, {most:.2f} at most; '{name}' is {value:.2f}.")
 
 
-@check("evaluator", when=of_encoders)
+@check("evaluator", when=is_of_encoders)
 def clear_signal_is_found(case: EvaluatorCase) -> None:
-    """Two classes that a line can tell in the encoder's features are told."""
+    """Check that two classes that a line can tell apart in the encoder's features are told apart."""
     scores(case, case.tried.yielded)
-    found = scores(case, case.tried.again(planted(case.tried)))
+    found = scores(case, case.tried.measure_again(plant_classes(case.tried)))
     check_read(case, found)
     best = max(found.values())
     require(best >= FOUND, f"Classes on two sides of a line must be found, {FOUND} at least; {best:.2f} came.")

@@ -2,7 +2,7 @@
 
 Small pieces of t are changed, one at a time, in copies of a sample that all have the same draws. An answer is hidden
 where some change moves it and leaves what it may see of x as it was; if whatever moves it shows in x, it can be read
-off there. A change is another sample's content or, since colour is hidden by showing lightness, other colours of the
+off there. A change is another sample's content or, since color is hidden by showing lightness, other colors of the
 same lightness.
 Axes: B samples, E changes of each, P positions of a target, `...` the shape of a sample or view.
 """
@@ -15,33 +15,33 @@ import torch
 from pretask import Batch, Incompatible, Inputs, Samples, Target, TargetSpec
 from torch import Tensor
 
-from pretask_registry.canned import OBSERVED, neutral_samples
+from pretask_registry.canned import OBSERVED, make_neutral_samples
 from pretask_registry.conformance.check import Failure, Skip, check, require
-from pretask_registry.conformance.evaluating import first
+from pretask_registry.conformance.evaluating import take_first
 from pretask_registry.conformance.kinds import SplitCase
-from pretask_registry.conformance.material import fitted
-from pretask_registry.shortcut import shortcut, trial
+from pretask_registry.conformance.material import fit_split
+from pretask_registry.shortcut import measure_shortcuts, select_targets
 
 SAMPLES, FEWER = 6, 2  # fewer of clips
-MOST = 0.5  # of the answers that depend on t must be hidden: BERT leaves one in ten of the asked tokens as they were
-SHOWS = 0.1  # of the deviation of x: less is the trace of a mean that was taken out, not the answer
-SMALL = 0.02  # of the deviation of an answer: less is no other answer
+MOST = 0.5  # of the answers that depend on t must be hidden: BERT leaves one in ten of the valid tokens as they were
+SHOWS = 0.1  # of the std of x: less is the trace of a mean that was taken out, not the answer
+SMALL = 0.02  # of the std of an answer: less is no other answer
 
 
 @check("split", when=lambda component: component.traits["hidden"])
 def hidden_stays_hidden(case: SplitCase) -> None:
-    """Whatever moves an answer must not all show in what that answer may see of x."""
+    """Check that what moves an answer does not all show in what that answer may see of x."""
     for name, spec in case.specs[1].items():
         trial = hidden = torch.zeros((), dtype=torch.bool)
-        for moved in moves(case):
-            depends, unseen = moved.of(name, spec)
+        for moved in measure_movements(case):
+            depends, unseen = moved.find_answers(name, spec)
             trial, hidden = trial | depends, hidden | unseen
             if hidden.sum() >= MOST * trial.sum():
                 break
         else:
             shown = int(trial.sum() - hidden.sum())
             raise Failure(
-                f"'{name}' must not be told by what it may see of x; of {int(trial.sum())} answers that depend on t, "
+                f"'{name}' must not follow from what it may see of x; of {int(trial.sum())} answers that depend on t, "
                 f"{shown} move only where x moves, too (at most '{spec.sees}' is seen). "
                 "Erase it from x, or let the target see less."
             )
@@ -49,20 +49,21 @@ def hidden_stays_hidden(case: SplitCase) -> None:
 
 @check("split", when=lambda component: component.traits["hidden"])
 def what_is_erased_holds_nothing(case: SplitCase) -> None:
-    """Where `visible` is False, x does not change with the hidden content of t."""
-    moved = next(moves(case))
+    """Check that where `visible` is False, x does not change with the hidden content of t."""
+    moved = next(measure_movements(case))
     for name, spec in case.specs[1].items():
-        leak = moved.leaks(name, spec)
+        leak = moved.count_leaks(name, spec)
         require(not leak, f"x must be erased where `visible` is False; at {leak} places it changes with '{name}'.")
 
 
 @dataclass(frozen=True)
-class Moved:
+class Movement:
     """What E changes of each of B samples do.
 
     Args:
-        x: How much x moved, in its own deviations, (B, E, V, ...), the channels of images and frames put together.
-        answers: Of every target, whether it moved where it is asked, (B, E, V or 1, *grid).
+        x: How much x moved, in its own standard deviations, (B, E, V, ...), the channels of images and frames put
+            together.
+        answers: Of every target, whether it moved where it is valid, (B, E, V or 1, *grid).
         visible: Where x is not erased, (B, 1, V, ...), where the split says so.
         ordered: Whether the views are ordered in time.
     """
@@ -73,27 +74,27 @@ class Moved:
     ordered: bool
 
     @classmethod
-    def by(cls, case: SplitCase, batch: Batch, changed: Tensor) -> "Moved":
-        """What changed samples (B, E, ...) give, beside what they gave before."""
+    def measure(cls, case: SplitCase, batch: Batch, changed: Tensor) -> "Movement":
+        """Return what changed samples (B, E, ...) give, beside what they gave before."""
         size, count = changed.shape[:2]
-        before, after = case(batch), case(repeated(batch, changed))
+        before, after = case(batch), case(repeat_batch(batch, changed))
         spec = case.specs[0]
-        x = moved_x(before[0], after[0], size, count, spec.vocabulary is not None)
+        x = find_moved_x(before[0], after[0], size, count, spec.vocabulary is not None)
         answers = {
-            name: moved_answer(target, after[1][name], case.specs[1][name], size, count)
+            name: find_moved_answer(target, after[1][name], case.specs[1][name], size, count)
             for name, target in before[1].items()
         }
         visible = before[0].visible
         return cls(x, answers, None if visible is None else visible[:, None], spec.ordered)
 
-    def of(self, name: str, spec: TargetSpec) -> tuple[Tensor, Tensor]:
-        """At which answers (B, V or 1, *grid) some change moves the answer, and one of these leaves what it sees."""
+    def find_answers(self, name: str, spec: TargetSpec) -> tuple[Tensor, Tensor]:
+        """Return at which answers (B, V or 1, *grid) a change moves the answer, and one leaves what it sees."""
         moved = self.answers[name]
-        unseen = ~self.seen(spec, moved)
+        unseen = ~self.find_seen(spec, moved)
         return moved.any(1), (moved & unseen).any(1)
 
-    def seen(self, spec: TargetSpec, moved: Tensor) -> Tensor:
-        """Whether a change moves what each answer may see of x, in the shape of the answers or broadcast to it."""
+    def find_seen(self, spec: TargetSpec, moved: Tensor) -> Tensor:
+        """Return whether a change moves what each answer may see of x, in the answers' shape or broadcast to it."""
         if spec.sees == "all":
             return self.x.flatten(2).any(2).view(*self.x.shape[:2], *[1] * (moved.ndim - 2))
         line = self.x.any(2) if spec.grid else self.x.flatten(3).any(3)  # (B, E, L), or (B, E, V) of ordered views
@@ -103,8 +104,8 @@ class Moved:
         places = sight[:, :, None] if spec.grid else sight
         return places.view(*places.shape, *[1] * (moved.ndim - places.ndim))
 
-    def leaks(self, name: str, spec: TargetSpec) -> int:
-        """Places that are not visible, where the same change moves x and the answer at that place."""
+    def count_leaks(self, name: str, spec: TargetSpec) -> int:
+        """Count the places that are not visible, where the same change moves x and the answer at that place."""
         moved = self.answers[name]
         visible = self.visible
         if visible is None or moved.shape[3:] != self.x.shape[3:] or spec.sees != "all":
@@ -112,8 +113,8 @@ class Moved:
         return int((moved & self.x & ~visible).any(1).sum())
 
 
-def moved_x(before: Inputs, after: Inputs, size: int, count: int, tokens: bool) -> Tensor:
-    """Where x moved noticeably, (B, E, V, ...): positions of tokens or sound, pixels of images."""
+def find_moved_x(before: Inputs, after: Inputs, size: int, count: int, tokens: bool) -> Tensor:
+    """Return where x moved noticeably, (B, E, V, ...): positions of tokens or sound, pixels of images."""
     one, other = before.data[:, None].float(), after.data.view(size, count, *after.data.shape[1:]).float()
     moved = (other - one).abs()
     moved = moved > 0 if tokens else moved > SHOWS * before.data.float().std().clamp(min=1e-6)
@@ -122,8 +123,8 @@ def moved_x(before: Inputs, after: Inputs, size: int, count: int, tokens: bool) 
     return moved.any(-1) if before.data.ndim == 4 else moved
 
 
-def moved_answer(before: Target, after: Target, spec: TargetSpec, size: int, count: int) -> Tensor:
-    """Where an answer moved that is asked before and after, (B, E, V or 1, *grid)."""
+def find_moved_answer(before: Target, after: Target, spec: TargetSpec, size: int, count: int) -> Tensor:
+    """Return where an answer moved that is valid before and after, (B, E, V or 1, *grid)."""
     one, other = before.value[:, None].float(), after.value.view(size, count, *after.value.shape[1:]).float()
     moved = (other - one).abs()
     scale = before.value.float().std().clamp(min=1e-6) if before.value.is_floating_point() else 0.0
@@ -137,8 +138,8 @@ def moved_answer(before: Target, after: Target, spec: TargetSpec, size: int, cou
     return moved if spec.views is not None else moved[:, :, None]
 
 
-def repeated(batch: Batch, changed: Tensor) -> Batch:
-    """A batch of changed samples: B times E of them, each with the number, padding and partners of its original."""
+def repeat_batch(batch: Batch, changed: Tensor) -> Batch:
+    """Make a batch of changed samples: B times E of them, with the number, padding and partners of the original."""
     count = changed.shape[1]
     return Batch(
         changed.flatten(0, 1),
@@ -148,28 +149,28 @@ def repeated(batch: Batch, changed: Tensor) -> Batch:
     )
 
 
-def moves(case: SplitCase) -> Iterator[Moved]:
-    """What changes do, one kind of change after the other; what was found once is remembered for the next check."""
-    known: list[Moved] = case.memory.setdefault("moves", [])
+def measure_movements(case: SplitCase) -> Iterator[Movement]:
+    """Return what changes do, one kind of change after the other; remembered for the next check."""
+    known: list[Movement] = case.memory.setdefault("moves", [])
     yield from known
     batch = case.batch(FEWER if case.samples.data.ndim == 5 else SAMPLES)
-    for number, changed in enumerate(changes(case, batch)):
+    for number, changed in enumerate(iterate_changes(case, batch)):
         if number >= len(known):
-            known.append(Moved.by(case, batch, changed))
+            known.append(Movement.measure(case, batch, changed))
             yield known[-1]
 
 
-def changes(case: SplitCase, batch: Batch) -> Iterator[Tensor]:
-    """Samples (B, E, ...) with one piece changed in each: by another sample's content, then in colour alone."""
-    masks = pieces(tuple(batch.data.shape[1:]), batch.data.ndim > 3)  # (E, ...)
+def iterate_changes(case: SplitCase, batch: Batch) -> Iterator[Tensor]:
+    """Yield samples (B, E, ...) with one piece changed in each: by another sample's content, then in color alone."""
+    masks = make_piece_masks(tuple(batch.data.shape[1:]), batch.data.ndim > 3)  # (E, ...)
     other = case.samples.data[(batch.index + 7) % len(case.samples)]
     yield torch.where(masks[None], other[:, None], batch.data[:, None])
     if batch.data.ndim > 3 and batch.data.shape[-3] == 3 and batch.data.dtype == torch.uint8:
-        yield torch.where(masks[None], metamers(batch.data)[:, None], batch.data[:, None])
+        yield torch.where(masks[None], find_metamers(batch.data)[:, None], batch.data[:, None])
 
 
-def pieces(shape: tuple[int, ...], pictures: bool) -> Tensor:
-    """Masks (E, ...) of pieces of a sample: places of a sequence, squares of an image, or squares of each frame."""
+def make_piece_masks(shape: tuple[int, ...], pictures: bool) -> Tensor:
+    """Return masks (E, ...) of a sample's pieces: places of a sequence, squares of an image or of each frame."""
     axes = (*range(len(shape) - 3), len(shape) - 2, len(shape) - 1) if pictures else (0,)
     masks = torch.ones(1, *shape, dtype=torch.bool)
     for axis in axes:
@@ -178,13 +179,13 @@ def pieces(shape: tuple[int, ...], pictures: bool) -> Tensor:
         line = torch.zeros(parts, shape[axis], dtype=torch.bool)
         for number, (begin, end) in enumerate(pairwise(edges)):
             line[number, begin:end] = True
-        along = line.view(parts, *[shape[axis] if each == axis else 1 for each in range(len(shape))])
+        along = line.view(parts, *[shape[axis] if other == axis else 1 for other in range(len(shape))])
         masks = (masks[:, None] & along[None]).flatten(0, 1)
     return masks
 
 
-def metamers(images: Tensor) -> Tensor:
-    """Other colours of nearly the same lightness, for every pixel (..., 3, H, W): the nearest in luminance of 4,096."""
+def find_metamers(images: Tensor) -> Tensor:
+    """Find other colors of nearly equal lightness for every pixel (..., 3, H, W): the nearest in luminance of 4,096."""
     palette = torch.cartesian_prod(*[torch.arange(8, 256, 16)] * 3).to(torch.uint8)
     found, order = luminance(palette.float(), -1).sort()
     wanted = luminance(images.float(), -3).contiguous()
@@ -192,36 +193,36 @@ def metamers(images: Tensor) -> Tensor:
     return palette[order[near]].movedim(-1, -3)
 
 
-def luminance(colours: Tensor, axis: int) -> Tensor:
-    """Y of sRGB colours, bytes along an axis: what lightness is a function of."""
-    linear = ((colours / 255 + 0.055) / 1.055).clamp(min=0.04) ** 2.4
+def luminance(colors: Tensor, axis: int) -> Tensor:
+    """Return Y of sRGB colors, bytes along an axis: what lightness is a function of."""
+    linear = ((colors / 255 + 0.055) / 1.055).clamp(min=0.04) ** 2.4
     red, green, blue = linear.unbind(axis)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
-@check("split", when=lambda component: any("categories" in each for each in component.traits["targets"].values()))
+@check("split", when=lambda component: any("categories" in kinds for kinds in component.traits["targets"].values()))
 def no_shortcut_solves_it(case: SplitCase) -> str | None:
-    """Low-level statistics of x do not solve the pretext task; how far they come is told beside chance."""
-    if not list(trial(case.specs[1])):
+    """Check that low-level statistics of x do not solve the pretext task; how far they come is shown beside chance."""
+    if not list(select_targets(case.specs[1])):
         return None
     try:
-        train, test = neutral(case)
-        split = fitted(case.built, train)
-        found = shortcut(split, train, test, case.seed)
+        train, test = find_neutral_samples(case)
+        split = fit_split(case.built, train)
+        found = measure_shortcuts(split, train, test, case.seed)
     except Incompatible as reason:
         raise Skip(f"The data on which shortcuts are looked for cannot be split: {reason}") from None
-    for name, each in found.items():
+    for name, result in found.items():
         require(
-            not each.solved,
-            f"'{name}' must not be told by edges, colours, brightness, energy or counts of x; they tell {each}. "
+            not result.solved,
+            f"'{name}' must not follow from edges, colors, brightness, energy or counts of x; they reach {result}. "
             "Take out of x what gives it away: a gap, a crop, grey, jitter.",
         )
-    return ", ".join(f"{name} {each}" for name, each in found.items())
+    return ", ".join(f"{name} {result}" for name, result in found.items())
 
 
-def neutral(case: SplitCase) -> tuple[Samples, Samples]:
-    """Samples to look for shortcuts on: canned where there are some, else the tiny data of the modality."""
+def find_neutral_samples(case: SplitCase) -> tuple[Samples, Samples]:
+    """Return samples to look for shortcuts on: canned where there are some, else the tiny data of the modality."""
     if case.where in OBSERVED:
-        return neutral_samples(case.where, 192), neutral_samples(case.where, 96, 1_000_000)
+        return make_neutral_samples(case.where, 192), make_neutral_samples(case.where, 96, 1_000_000)
     half = len(case.samples) // 2
-    return first(case.samples, half), case.samples
+    return take_first(case.samples, half), case.samples

@@ -8,27 +8,34 @@ from dataclasses import replace
 
 import torch
 from pretask import Features, Inputs, InputSpec
-from pretask.composition import empty_inputs
+from pretask.composition import make_empty_inputs
 from pretask.pooling import mean_over
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pretask_registry.canned import OBSERVED, canned_inputs
+from pretask_registry.canned import OBSERVED, make_canned_inputs
 from pretask_registry.conformance import ambient
 from pretask_registry.conformance.check import Failure, Skip, check, require
 from pretask_registry.conformance.checks.splits import check_refusal
 from pretask_registry.conformance.kinds import ModelCase
-from pretask_registry.conformance.tensors import alike, difference, frozen, mapped, named_tensors, parameters_of
+from pretask_registry.conformance.tensors import (
+    are_equal,
+    copy_parameters,
+    copy_tensors,
+    describe_difference,
+    iterate_tensors,
+    map_tensors,
+)
 
 CLOSE = 2e-3  # of features around 1: sums run in another order in another batch
 STEPS, RATE = 80, 3e-3  # to learn eight samples by heart
-LEARNED = 0.5  # of the nats of a blind guess
+LEARNED = 0.5  # of the nats of a uniform prediction
 
 
 @check("model")
-def features_are_what_they_are_said_to_be(case: ModelCase) -> None:
-    """Streams, width, grid and views are those of features(spec), finite; the last layer is the output."""
-    promised, made = case.model.features(case.spec), encoded(case, case.inputs, layers=True)
+def features_match_their_spec(case: ModelCase) -> None:
+    """Check that streams, width, grid and views are those of features(spec), finite; the last layer is the output."""
+    promised, made = case.model.features(case.spec), encode_inputs(case, case.inputs, layers=True)
     require(set(promised.streams) <= set(made.streams), f"It offers {promised.streams}; it made {tuple(made.streams)}.")
     declared = case.component.traits["streams"]
     require(
@@ -45,16 +52,16 @@ def features_are_what_they_are_said_to_be(case: ModelCase) -> None:
         require(pooled == where, f"The pooled vector '{name}' must have the shape {where}; it has {pooled}.")
         require(bool(made.streams[name].isfinite().all()), f"The stream '{name}' must be finite; NaN or infinity came.")
     require(made.layers, "layers=True must give every layer; it gave none.")
-    other = difference(streams_of(made.layers[-1]), streams_of(made), CLOSE)
+    other = describe_difference(name_streams(made.layers[-1]), name_streams(made), CLOSE)
     require(not other, f"The last layer must be the output; {other}.")
-    plain = difference(streams_of(encoded(case, case.inputs)), streams_of(made), CLOSE)
+    plain = describe_difference(name_streams(encode_inputs(case, case.inputs)), name_streams(made), CLOSE)
     require(not plain, f"layers=True must not change the output; {plain}.")
 
 
 @check("model")
 def summary_of_positions_or_its_own(case: ModelCase) -> None:
-    """Every layer's pooled vector is the mean or one of its positions, unless `own_pooled` is set."""
-    made = encoded(case, case.inputs, layers=True)
+    """Check that every layer's pooled vector is the mean or one of its positions, unless `own_pooled` is set."""
+    made = encode_inputs(case, case.inputs, layers=True)
     for number, layer in enumerate(made.layers, start=1):
         for sight, pooled in layer.pooled.items():
             vectors = layer.streams[sight]
@@ -68,21 +75,21 @@ def summary_of_positions_or_its_own(case: ModelCase) -> None:
             )
 
 
-def encoded(case: ModelCase, inputs: Inputs, layers: bool = False) -> Features:
-    """Features of inputs in evaluation, by a model that no check changes."""
+def encode_inputs(case: ModelCase, inputs: Inputs, layers: bool = False) -> Features:
+    """Compute the features of inputs in evaluation, by a model that no check changes."""
     with torch.no_grad():
         features: Features = case.model(inputs, layers=layers)
     return features
 
 
-def streams_of(features: Features) -> dict[str, Tensor]:
-    """Streams and pooled vectors by name."""
-    return dict(named_tensors({"stream": features.streams, "summary": features.pooled}))
+def name_streams(features: Features) -> dict[str, Tensor]:
+    """Return streams and pooled vectors by name."""
+    return dict(iterate_tensors({"stream": features.streams, "summary": features.pooled}))
 
 
 @check("model")
 def reads_every_view_size_of_the_whole(case: ModelCase) -> None:
-    """It can be built from the specs of x and of the undivided sample, without memory, and says the same of both."""
+    """Check that it can be built from the specs of x and of undivided samples, without memory, with equal specs."""
     with torch.device("meta"):
         model = case.built(case.spec, case.spec)
         promised = model.features(case.spec)
@@ -91,77 +98,76 @@ def reads_every_view_size_of_the_whole(case: ModelCase) -> None:
 
 @check("model")
 def runs_on_the_meta_device(case: ModelCase) -> None:
-    """It runs where there are shapes but no numbers, so everything that it makes is where its inputs are."""
+    """Check that it runs where there are shapes but no numbers, so everything that it makes is where its inputs are."""
     with torch.device("cpu"):
         model = case.make().to("meta").eval()
     with torch.no_grad():
-        made = model(mapped(case.inputs, lambda each: each.to("meta")))
-    for name, tensor in named_tensors(made.streams):
+        made = model(map_tensors(case.inputs, lambda tensor: tensor.to("meta")))
+    for name, tensor in iterate_tensors(made.streams):
         require(tensor.device.type == "meta", f"The stream '{name}' must be where x is; it is on {tensor.device}.")
 
 
 @check("model")
 def a_sample_stands_alone(case: ModelCase) -> None:
-    """At evaluation the features of a sample do not depend on what else is in its batch, nor on chance."""
-    whole, few = encoded(case, case.inputs), encoded(case, rows_of(case.inputs, slice(0, 3)))
-    ours = {name: each[:3] for name, each in streams_of(whole).items()}
-    other = difference(ours, streams_of(few), CLOSE)
+    """Check that, at evaluation, the features of a sample do not depend on what else is in its batch, nor on chance."""
+    whole, few = encode_inputs(case, case.inputs), encode_inputs(case, take_rows(case.inputs, slice(0, 3)))
+    ours = {name: stream[:3] for name, stream in name_streams(whole).items()}
+    other = describe_difference(ours, name_streams(few), CLOSE)
     require(not other, f"In evaluation, features must not depend on the rest of the batch; with 3 of 8, {other}.")
     ambient.seed_everything(1)
-    again = difference(streams_of(whole), streams_of(encoded(case, case.inputs)), 1e-6)
+    again = describe_difference(name_streams(whole), name_streams(encode_inputs(case, case.inputs)), 1e-6)
     require(not again, f"In evaluation, features must not depend on chance (dropout?); a second time, {again}.")
 
 
-def rows_of(inputs: Inputs, pick: slice) -> Inputs:
-    """Some samples."""
-    made: Inputs = mapped(inputs, lambda each: each[pick])
+def take_rows(inputs: Inputs, pick: slice) -> Inputs:
+    """Take some samples."""
+    made: Inputs = map_tensors(inputs, lambda tensor: tensor[pick])
     return made
 
 
 @check("model")
 def inputs_are_not_changed(case: ModelCase) -> None:
-    """The inputs are as they were afterwards."""
-    before = frozen(case.inputs)
-    encoded(case, case.inputs)
-    other = difference(before, dict(named_tensors(case.inputs)), 0.0)
+    """Check that the inputs are as they were afterwards."""
+    before = copy_tensors(case.inputs)
+    encode_inputs(case, case.inputs)
+    other = describe_difference(before, dict(iterate_tensors(case.inputs)), 0.0)
     require(not other, f"A model must not write into its inputs; afterwards, {other}.")
 
 
 @check("model")
 def sees_no_more_than_it_says(case: ModelCase) -> None:
-    """Features of the past do not change with what comes later, of the future with what was before, of the present
-    with either."""
-    narrow = [each for each in case.model.features(case.spec).streams if each != "all"]
-    line = length_of(case)
+    """Check that features of the past follow nothing later, of the future nothing earlier, of the present neither."""
+    narrow = [sees for sees in case.model.features(case.spec).streams if sees != "all"]
+    line = count_places(case)
     if not narrow or line < 2:
         return
-    before = encoded(case, case.inputs).streams
+    before = encode_inputs(case, case.inputs).streams
     for place in {0, line // 2, line - 1}:
-        after = encoded(case, changed_at(case, place)).streams
+        after = encode_inputs(case, change_place(case, place)).streams
         for sight in narrow:
-            for where in allowed(sight, place, line):
-                same = alike(at(case, before[sight], where), at(case, after[sight], where), 1e-5)
+            for where in iterate_allowed(sight, place, line):
+                same = are_equal(pick_place(case, before[sight], where), pick_place(case, after[sight], where), 1e-5)
                 unit = "position" if case.spec.views == 1 else "view"
                 require(
                     same, f"The stream '{sight}' at {unit} {where} must not see {unit} {place}; it changes with it."
                 )
 
 
-def length_of(case: ModelCase) -> int:
-    """Places along the ordered axis: views of a clip, positions of a sequence."""
+def count_places(case: ModelCase) -> int:
+    """Count the places along the ordered axis: views of a clip, positions of a sequence."""
     if case.spec.ordered and case.spec.views > 1:
         return case.spec.views
     return case.spec.shape[0] if case.spec.modality in ("text", "audio") else 1
 
 
-def allowed(sight: str, place: int, line: int) -> Iterator[int]:
-    """The places whose features must not change with one place of x."""
+def iterate_allowed(sight: str, place: int, line: int) -> Iterator[int]:
+    """Yield the places whose features must not change with one place of x."""
     past, future = range(place), range(place + 1, line)
     yield from {"past": past, "future": future, "present": (*past, *future)}[sight]
 
 
-def changed_at(case: ModelCase, place: int) -> Inputs:
-    """The inputs with other content at one place of the ordered axis."""
+def change_place(case: ModelCase, place: int) -> Inputs:
+    """Return the inputs with other content at one place of the ordered axis."""
     data = case.inputs.data.clone()
     if case.spec.views > 1:
         data[:, place] = data[:, place].roll(1, 0)
@@ -170,14 +176,14 @@ def changed_at(case: ModelCase, place: int) -> Inputs:
     return replace(case.inputs, data=data)
 
 
-def at(case: ModelCase, stream: Tensor, place: int) -> Tensor:
-    """The features at one place of the ordered axis."""
+def pick_place(case: ModelCase, stream: Tensor, place: int) -> Tensor:
+    """Return the features at one place of the ordered axis."""
     return stream[:, place] if case.spec.views > 1 else stream[:, :, place]
 
 
 @check("model", when=lambda component: bool({"text", "audio"} & component.traits["modality"]))
 def padding_is_not_read(case: ModelCase) -> None:
-    """What stands where `present` is False does not change the features of what is present, nor the pooled vector."""
+    """Check that what stands where `present` is False changes no feature of what is present, nor the pooled vector."""
     if case.where not in ("text", "audio"):
         return
     line = case.spec.shape[0]
@@ -185,84 +191,94 @@ def padding_is_not_read(case: ModelCase) -> None:
     shape = (*present.shape, *[1] * (case.inputs.data.ndim - 3))
     noise = case.inputs.data.roll(1, 0)
     ours, theirs = (
-        encoded(case, replace(case.inputs, data=data, present=present))
+        encode_inputs(case, replace(case.inputs, data=data, present=present))
         for data in (case.inputs.data, case.inputs.data.where(present.view(shape), noise))
     )
     for sight in case.model.features(case.spec).streams:
         if ours.streams[sight].shape[2] == line:
             kept = present[..., None].expand_as(ours.streams[sight])
-            same = alike(ours.streams[sight][kept], theirs.streams[sight][kept])
+            same = are_equal(ours.streams[sight][kept], theirs.streams[sight][kept])
             require(same, f"Padding must not be read; the stream '{sight}' of what is present changes with it.")
-        same = alike(ours.pooled[sight], theirs.pooled[sight])
+        same = are_equal(ours.pooled[sight], theirs.pooled[sight])
         require(same, f"Padding must not be read; the pooled vector '{sight}' changes with it.")
 
 
 @check("model")
 def gradient_reaches_every_parameter(case: ModelCase) -> None:
-    """Every parameter that asks for a gradient gets one."""
-    model = nudged(case.make().train())
+    """Check that every parameter that wants a gradient gets one."""
+    model = nudge_weights(case.make().train())
     made = model(case.inputs)
-    weights = [torch.linspace(0.5, 1.5, each.numel()).view(each.shape).cos() for each in streams_of(made).values()]
-    total = sum((each * weight).sum() for each, weight in zip(streams_of(made).values(), weights, strict=True))
+    weights = [
+        torch.linspace(0.5, 1.5, stream.numel()).view(stream.shape).cos() for stream in name_streams(made).values()
+    ]
+    total = sum((stream * weight).sum() for stream, weight in zip(name_streams(made).values(), weights, strict=True))
     total.backward()  # type: ignore[union-attr]
-    dead = [name for name, each in model.named_parameters() if each.requires_grad and not reached(each)]
+    dead = [
+        name for name, parameter in model.named_parameters() if parameter.requires_grad and not has_gradient(parameter)
+    ]
     require(not dead, f"A gradient must reach every parameter; none reaches {', '.join(dead[:5])}.")
 
 
-def nudged(model: nn.Module) -> nn.Module:
-    """The model a step away from where it began: a residual branch that begins at 0 passes no gradient on."""
+def nudge_weights(model: nn.Module) -> nn.Module:
+    """Return the model a step away from where it began: a residual branch that begins at 0 passes no gradient on."""
     with torch.no_grad():
-        for number, each in enumerate(model.parameters()):
-            each.add_(0.01 * torch.arange(each.numel()).add(number).cos().view(each.shape))
+        for number, parameter in enumerate(model.parameters()):
+            parameter.add_(0.01 * torch.arange(parameter.numel()).add(number).cos().view(parameter.shape))
     return model
 
 
-def reached(parameter: nn.Parameter) -> bool:
-    """Whether a gradient has come that is not all 0."""
+def has_gradient(parameter: nn.Parameter) -> bool:
+    """Return whether a gradient has come that is not all 0."""
     return parameter.grad is not None and bool(parameter.grad.any())
 
 
 @check("model")
 def learns_eight_samples_by_heart(case: ModelCase) -> None:
-    """With a linear head on its pooled vector it learns a label for each of eight samples in a few steps."""
+    """Check that, with a linear head on its pooled vector, it learns a label for each of eight samples soon."""
     model = case.make().train()
-    width = sum(each.flatten(1).shape[1] for each in encoded(case, case.inputs).pooled.values())
+    width = sum(vectors.flatten(1).shape[1] for vectors in encode_inputs(case, case.inputs).pooled.values())
     torch.manual_seed(case.seed)
     head, label = nn.Linear(width, 4), torch.arange(len(case.inputs.data)) % 4
     optimizer = torch.optim.Adam([*model.parameters(), *head.parameters()], RATE)
-    lost = blind = float(torch.tensor(4.0).log())
+    lost = uniform = float(torch.tensor(4.0).log())
     for _ in range(STEPS):
-        pooled = torch.cat([each.flatten(1) for each in model(case.inputs).pooled.values()], 1)
+        pooled = torch.cat([vectors.flatten(1) for vectors in model(case.inputs).pooled.values()], 1)
         loss = F.cross_entropy(head(pooled), label)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         lost = float(loss.detach())
-        if lost < LEARNED * blind:
+        if lost < LEARNED * uniform:
             return
-    raise Failure(f"It must learn 8 samples in {STEPS} steps to below {LEARNED * blind:.2f} nats; it is at {lost:.2f}.")
+    raise Failure(
+        f"It must learn 8 samples in {STEPS} steps to below {LEARNED * uniform:.2f} nats; it is at {lost:.2f}."
+    )
 
 
 @check("model")
 def finite_in_bfloat16(case: ModelCase) -> None:
-    """Features and gradients are finite under bfloat16 autocast."""
+    """Check that features and gradients are finite under bfloat16 autocast."""
     model = case.make().train()
     with torch.autocast("cpu", torch.bfloat16):
-        made = model(rows_of(case.inputs, slice(0, 2)))
-    for name, each in streams_of(made).items():
-        require(bool(each.isfinite().all()), f"The {name} must be finite in bfloat16; NaN or infinity came.")
-    sum(each.float().square().mean() for each in streams_of(made).values()).backward()  # type: ignore[union-attr]
-    bad = [n for n, each in model.named_parameters() if each.grad is not None and not each.grad.isfinite().all()]
+        made = model(take_rows(case.inputs, slice(0, 2)))
+    for name, stream in name_streams(made).items():
+        require(bool(stream.isfinite().all()), f"The {name} must be finite in bfloat16; NaN or infinity came.")
+    sum(stream.float().square().mean() for stream in name_streams(made).values()).backward()  # type: ignore[union-attr]
+    bad = [
+        n
+        for n, parameter in model.named_parameters()
+        if parameter.grad is not None and not parameter.grad.isfinite().all()
+    ]
     require(not bad, f"Gradients must be finite in bfloat16; NaN or infinity came for {', '.join(bad[:5])}.")
 
 
 @check("model")
 def weights_can_be_saved(case: ModelCase) -> None:
-    """Another model that loads its state_dict gives the same features: nothing that matters is kept elsewhere."""
+    """Check that another model that loads its state_dict gives the same features: nothing else matters."""
     trained = case.make().train()
     trained(case.inputs)  # moves running statistics
-    for each in trained.parameters():
-        each.data.add_(0.01)
+    for parameter in trained.parameters():
+        parameter.data.add_(0.01)
     fresh = case.make(more=1)
     fresh.load_state_dict(trained.state_dict())
     other = compare(trained.eval(), fresh.eval(), case.inputs)
@@ -270,27 +286,27 @@ def weights_can_be_saved(case: ModelCase) -> None:
 
 
 def compare(one: nn.Module, two: nn.Module, inputs: Inputs) -> str:
-    """What differs between the features of two models."""
+    """Return what differs between the features of two models."""
     with torch.no_grad():
-        return difference(streams_of(one(inputs)), streams_of(two(inputs)), CLOSE)
+        return describe_difference(name_streams(one(inputs)), name_streams(two(inputs)), CLOSE)
 
 
 @check("model")
 def same_seed_same_weights(case: ModelCase) -> None:
-    """Initial weights follow from the ambient seed, as compose sets it."""
-    other = difference(parameters_of(case.make()), parameters_of(case.make()), 0.0)
+    """Check that initial weights follow from the ambient seed, as compose sets it."""
+    other = describe_difference(copy_parameters(case.make()), copy_parameters(case.make()), 0.0)
     require(not other, f"The same seed must give the same weights; {other}.")
 
 
 @check("model", once=True)
 def refuses_with_reasons(case: ModelCase) -> None:
-    """Inputs that cannot be read raise Incompatible, which says what was needed, what came and what to do."""
-    foreign = [each for each in OBSERVED if each not in case.component.traits["modality"]]
+    """Check that unreadable inputs raise Incompatible, which says what was needed, what came and what to do."""
+    foreign = [modality for modality in OBSERVED if modality not in case.component.traits["modality"]]
     if not foreign:
         raise Skip("It reads every modality that there is tiny data of, so none can be refused.")
     refused: list[Callable[[], object]] = []
     for modality in foreign:
-        spec, _ = canned_inputs(modality)
+        spec, _ = make_canned_inputs(modality)
         strange = replace(spec, ordered=False) if modality == "video" else spec
         refused.append(lambda spec=strange: tried(case, spec))  # type: ignore[misc]
     for modality, attempt in zip(foreign, refused, strict=True):
@@ -302,4 +318,4 @@ def tried(case: ModelCase, spec: InputSpec) -> None:
     with torch.device("meta"):
         model = case.built(spec, spec)
         model.features(spec)
-        model.eval()(empty_inputs(spec))
+        model.eval()(make_empty_inputs(spec))

@@ -17,32 +17,38 @@ from torch import Tensor
 
 from pretask_registry.conformance import ambient
 from pretask_registry.conformance.check import Skip, check, require
-from pretask_registry.conformance.checks.models import nudged, reached
+from pretask_registry.conformance.checks.models import has_gradient, nudge_weights
 from pretask_registry.conformance.checks.splits import check_refusal
 from pretask_registry.conformance.kinds import ObjectiveCase, Trial
-from pretask_registry.conformance.tensors import alike, difference, frozen, mapped, named_tensors
+from pretask_registry.conformance.tensors import (
+    are_equal,
+    copy_tensors,
+    describe_difference,
+    iterate_tensors,
+    map_tensors,
+)
 
 CLOSE = 1e-3  # of losses: means run in another order
 COMPARES = ("agreement",)  # kinds whose answers are the other samples of the batch
 POINTS = ("reference",)  # kinds of which what weighs 0 is given, and may be pointed at
 
 
-def alone(component: Any) -> bool:
-    """Whether an objective scores a sample by itself."""
+def scores_samples_alone(component: Any) -> bool:
+    """Return whether an objective scores a sample by itself."""
     return not component.traits["targets"] & set(COMPARES)
 
 
-def loss_of(trial: Trial, features: Features | None = None, targets: Targets | None = None, seed: int = 0) -> Loss:
-    """The objective's score, of the batch unless something else is given."""
+def compute_loss(trial: Trial, features: Features | None = None, targets: Targets | None = None, seed: int = 0) -> Loss:
+    """Compute the objective's score, of the batch unless something else is given."""
     loss: Loss = trial.task.objective(features or trial.features, targets or trial.targets, trial.draws(seed))
     return loss
 
 
 @check("objective")
 def loss_is_a_number(case: ObjectiveCase) -> None:
-    """The total is one finite float32, parts are finite numbers, and chance names some of them."""
+    """Check that the total is one finite float32, parts are finite numbers, and chance names some of them."""
     for trial in case.tasks:
-        loss = loss_of(trial)
+        loss = compute_loss(trial)
         fits = loss.total.shape == () and loss.total.dtype == torch.float32 and bool(loss.total.isfinite())
         require(fits, f"The total must be one finite float32 number; it is {loss.total}.")
         for name, part in loss.parts.items():
@@ -54,154 +60,166 @@ def loss_is_a_number(case: ObjectiveCase) -> None:
 
 @check("objective")
 def same_draws_same_loss(case: ObjectiveCase) -> None:
-    """The loss follows from features, targets and Draws; ambient generators are neither read nor moved."""
+    """Check that the loss follows from features, targets and Draws; ambient generators are neither read nor moved."""
     for trial in case.tasks:
         found = []
         for seed in (1, 2):
             ambient.seed_everything(seed)
-            before = ambient.states()
-            found.append(loss_of(trial).total.detach())
-            moved = ambient.touched(before)
+            before = ambient.read_states()
+            found.append(compute_loss(trial).total.detach())
+            moved = ambient.name_moved(before)
             require(not moved, f"An objective must draw from Draws only; it moved the generator of {moved}.")
-        require(alike(found[0], found[1], 1e-6), f"The same draws must give the same loss; {found} came.")
+        require(are_equal(found[0], found[1], 1e-6), f"The same draws must give the same loss; {found} came.")
 
 
 @check("objective")
 def nothing_is_changed(case: ObjectiveCase) -> None:
-    """Features and targets are as they were afterwards."""
+    """Check that features and targets are as they were afterwards."""
     for trial in case.tasks:
-        before = frozen((trial.features, trial.targets))
-        loss_of(trial)
+        before = copy_tensors((trial.features, trial.targets))
+        compute_loss(trial)
         trial.task.objective.predict(trial.features)
-        other = difference(before, dict(named_tensors((trial.features, trial.targets))), 0.0)
+        other = describe_difference(before, dict(iterate_tensors((trial.features, trial.targets))), 0.0)
         require(not other, f"An objective must not write into what it is given; afterwards, {other}.")
 
 
 @check("objective")
 def gradient_reaches_every_parameter(case: ObjectiveCase) -> None:
-    """A gradient reaches every parameter of the objective, and the features that it reads."""
+    """Check that a gradient reaches every parameter of the objective, and the features that it reads."""
     for trial in case.tasks:
-        objective = nudged(trial.task.objective)
+        objective = nudge_weights(trial.task.objective)
         objective.zero_grad(set_to_none=True)
-        features = leaves(trial.features)
-        loss_of(trial, features).total.backward()  # type: ignore[no-untyped-call]
-        dead = [name for name, each in objective.named_parameters() if each.requires_grad and not reached(each)]
+        features = make_leaves(trial.features)
+        compute_loss(trial, features).total.backward()  # type: ignore[no-untyped-call]
+        dead = [
+            name
+            for name, parameter in objective.named_parameters()
+            if parameter.requires_grad and not has_gradient(parameter)
+        ]
         require(not dead, f"A gradient must reach every parameter; none reaches {', '.join(dead[:5])}.")
-        gradients = [each.grad for _, each in named_tensors((features.streams, features.pooled))]
-        require(any(each is not None and bool(each.any()) for each in gradients), "No gradient reaches the features.")
+        gradients = [tensor.grad for _, tensor in iterate_tensors((features.streams, features.pooled))]
+        require(
+            any(gradient is not None and bool(gradient.any()) for gradient in gradients),
+            "No gradient reaches the features.",
+        )
 
 
-def leaves(features: Features) -> Features:
-    """The same features, of which gradients can be asked."""
+def make_leaves(features: Features) -> Features:
+    """Return the same features, as leaves that take gradients."""
     streams, pooled = (
-        mapped(each, lambda tensor: tensor.detach().clone().requires_grad_())
-        for each in (features.streams, features.pooled)
+        map_tensors(tensors, lambda tensor: tensor.detach().clone().requires_grad_())
+        for tensors in (features.streams, features.pooled)
     )
     return replace(features, streams=streams, pooled=pooled)
 
 
-def gradients(trial: Trial, features: Features, targets: Targets | None = None) -> dict[str, Tensor]:
-    """The gradient of the total by every feature."""
-    mine = leaves(features)
-    loss_of(trial, mine, targets).total.backward()  # type: ignore[no-untyped-call]
-    every = named_tensors((mine.streams, mine.pooled))
-    return {name: torch.zeros_like(each) if each.grad is None else each.grad for name, each in every}
+def compute_gradients(trial: Trial, features: Features, targets: Targets | None = None) -> dict[str, Tensor]:
+    """Return the gradient of the total by every feature."""
+    mine = make_leaves(features)
+    compute_loss(trial, mine, targets).total.backward()  # type: ignore[no-untyped-call]
+    every = iterate_tensors((mine.streams, mine.pooled))
+    return {name: torch.zeros_like(tensor) if tensor.grad is None else tensor.grad for name, tensor in every}
 
 
-@check("objective", when=alone)
+@check("objective", when=scores_samples_alone)
 def a_batch_twice_costs_the_same(case: ObjectiveCase) -> None:
-    """The loss is a mean over samples: a batch with every sample twice costs what it did."""
+    """Check that the loss is a mean over samples: a batch with every sample twice costs what it did."""
     for trial in case.tasks:
-        twice = mapped((trial.features, trial.targets, trial.batch), lambda each: torch.cat([each, each]))
-        once = loss_of(trial).total.detach()
-        again = loss_of(replace(trial, batch=twice[2]), *twice[:2]).total.detach()
-        require(alike(once, again, CLOSE), f"A batch twice must cost the same; {float(once):.4g}, {float(again):.4g}.")
+        twice = map_tensors((trial.features, trial.targets, trial.batch), lambda tensor: torch.cat([tensor, tensor]))
+        once = compute_loss(trial).total.detach()
+        again = compute_loss(replace(trial, batch=twice[2]), *twice[:2]).total.detach()
+        require(
+            are_equal(once, again, CLOSE), f"A batch twice must cost the same; {float(once):.4g}, {float(again):.4g}."
+        )
 
 
-@check("objective", when=alone)
+@check("objective", when=scores_samples_alone)
 def a_sample_is_scored_by_itself(case: ObjectiveCase) -> None:
-    """What a sample's loss pulls at does not depend on the other samples of the batch."""
+    """Check that what a sample's loss pulls at does not depend on the other samples of the batch."""
     for trial in case.tasks:
         size = len(trial.batch)
-        other = mapped(trial.features, others_changed)
+        other = map_tensors(trial.features, change_others)
         ours, theirs = (
-            {name: each[0] for name, each in gradients(trial, features).items()} for features in (trial.features, other)
+            {name: gradient[0] for name, gradient in compute_gradients(trial, features).items()}
+            for features in (trial.features, other)
         )
-        change = difference(ours, theirs, CLOSE / size)
+        change = describe_difference(ours, theirs, CLOSE / size)
         require(not change, f"A sample must be scored by itself; with other samples beside it, its gradient {change}.")
 
 
-def others_changed(tensor: Tensor) -> Tensor:
-    """The same with other floats in all rows but the first."""
+def change_others(tensor: Tensor) -> Tensor:
+    """Return the same with other floats in all rows but the first."""
     return torch.cat([tensor[:1], 1.5 * tensor[1:].flip(-1)]) if tensor.is_floating_point() else tensor
 
 
 @check("objective", when=lambda component: not component.traits["targets"] & {*COMPARES, *POINTS})
 def what_weighs_nothing_does_not_matter(case: ObjectiveCase) -> None:
-    """An answer of weight 0 changes neither the loss nor what it pulls at, and what weighs more pulls more."""
+    """Check that an answer of weight 0 changes neither loss nor gradient, and what weighs more pulls more."""
     for trial in case.tasks:
         kept = torch.arange(len(trial.batch)) % 2
-        targets = {name: weighed(target, trial.specs[name], kept) for name, target in trial.targets.items()}
-        wrong = {name: changed(target, kept) for name, target in targets.items()}
-        ours, theirs = (gradients(trial, trial.features, each) for each in (targets, wrong))
-        change = difference(ours, theirs, 1e-6)
+        targets = {name: weigh_half(target, trial.specs[name], kept) for name, target in trial.targets.items()}
+        wrong = {name: change_unweighted(target, kept) for name, target in targets.items()}
+        ours, theirs = (compute_gradients(trial, trial.features, answers) for answers in (targets, wrong))
+        change = describe_difference(ours, theirs, 1e-6)
         require(not change, f"Answers of weight 0 must not matter; with others in their place, the gradient {change}.")
-        idle = float(sum(each[kept == 0].abs().sum() for each in ours.values()))
-        whole = float(sum(each.abs().sum() for each in ours.values()))
-        require(idle < 1e-3 * whole or latent(trial), "Samples all of whose answers weigh 0 must not pull at features.")
+        idle = float(sum(gradient[kept == 0].abs().sum() for gradient in ours.values()))
+        whole = float(sum(gradient.abs().sum() for gradient in ours.values()))
+        require(
+            idle < 1e-3 * whole or has_latent(trial), "Samples all of whose answers weigh 0 must not pull at features."
+        )
 
 
-def latent(trial: Trial) -> bool:
-    """Whether something besides the answers is scored, such as a code's length."""
-    return len(loss_of(trial).parts) > 0 and any("kl" in name for name in loss_of(trial).parts)
+def has_latent(trial: Trial) -> bool:
+    """Return whether something besides the answers is scored, such as a code's length."""
+    return len(compute_loss(trial).parts) > 0 and any("kl" in name for name in compute_loss(trial).parts)
 
 
-def attached(objective: Any, trial: Trial) -> Any:
-    """The objective, after it has met the model where it wants to."""
+def attach_objective(objective: Any, trial: Trial) -> Any:
+    """Attach the objective to the model where it wants to, and return it."""
     if isinstance(objective, Attaches):
         objective.attach(copy.deepcopy(trial.task.model))
     return objective
 
 
-def weighed(target: Target, spec: TargetSpec, kept: Tensor) -> Target:
-    """The target with weight 0 on every second sample."""
+def weigh_half(target: Target, spec: TargetSpec, kept: Tensor) -> Target:
+    """Return the target with weight 0 on every second sample."""
     places = (len(kept), *(() if spec.views is None else (spec.views,)), *spec.grid)
     weight = torch.ones(places) if target.weight is None else target.weight
     return replace(target, weight=weight * kept.view(-1, *[1] * (weight.ndim - 1)))
 
 
-def changed(target: Target, kept: Tensor) -> Target:
-    """The target with other answers wherever the weight is 0."""
+def change_unweighted(target: Target, kept: Tensor) -> Target:
+    """Return the target with other answers wherever the weight is 0."""
     mask = kept.view(-1, *[1] * (target.value.ndim - 1)) > 0
     return replace(target, value=target.value.where(mask, target.value.roll(1, 0).flip(-1)))
 
 
 @check("objective")
 def reads_no_wider_than_allowed(case: ObjectiveCase) -> None:
-    """A target that may see the past only is never read from a stream that sees more."""
+    """Check that a target that may see the past only is never read from a stream that sees more."""
     for trial in case.tasks:
         spec = next(iter(trial.specs.values()))
         if not spec.grid or len(spec.grid) != 1 or len(trial.specs) > 1:
             continue
         for sees, wider in (("past", ("all", "future")), ("present", ("all", "past", "future"))):
             name, narrow = next(iter(trial.specs)), replace(spec, sees=sees)  # type: ignore[arg-type]
-            features, offered = poisoned(trial.features, sees, wider)
-            made = offered_spec(trial, features, offered)
+            features, offered = poison_wider(trial.features, sees, wider)
+            made = make_spec(trial, features, offered)
             if isinstance(made, FeatureSpec):
                 check_blind(case, trial, made, features, {name: narrow})
 
 
-def poisoned(features: Features, sees: str, wider: tuple[str, ...]) -> tuple[Features, tuple[str, ...]]:
-    """Features with a stream for the allowed sight, and with NaN in all streams that see more."""
+def poison_wider(features: Features, sees: str, wider: tuple[str, ...]) -> tuple[Features, tuple[str, ...]]:
+    """Return features with a stream for the allowed sight, and with NaN in all streams that see more."""
     stream, pooled = next(iter(features.streams.values())), next(iter(features.pooled.values()))
     nan = float("nan")
-    streams = {sees: stream, **{each: torch.full_like(stream, nan) for each in wider}}
-    every = {sees: pooled, **{each: torch.full_like(pooled, nan) for each in wider}}
+    streams = {sees: stream, **{sight: torch.full_like(stream, nan) for sight in wider}}
+    every = {sees: pooled, **{sight: torch.full_like(pooled, nan) for sight in wider}}
     return replace(features, streams=streams, pooled=every), (*wider, sees)
 
 
-def offered_spec(trial: Trial, features: Features, offered: tuple[str, ...]) -> FeatureSpec | None:
-    """The spec of features with these streams."""
+def make_spec(trial: Trial, features: Features, offered: tuple[str, ...]) -> FeatureSpec | None:
+    """Return the spec of features with these streams."""
     stream = next(iter(features.streams.values()))
     return FeatureSpec(stream.shape[-1], tuple(features.grid), stream.shape[1], offered)  # type: ignore[arg-type]
 
@@ -213,7 +231,7 @@ def check_blind(
     from pretask import Incompatible
 
     try:
-        objective = attached(case.built(spec, specs), trial)
+        objective = attach_objective(case.built(spec, specs), trial)
     except Incompatible:
         return
     total = objective(features, trial.targets, trial.draws()).total
@@ -226,7 +244,7 @@ def check_blind(
 
 @check("objective", when=lambda component: not component.traits["bottleneck"])
 def refuses_what_x_shows(case: ObjectiveCase) -> None:
-    """Without a bottleneck, a target that x still shows is refused, with the reason."""
+    """Check that, without a bottleneck, a target that x still shows is refused, with the reason."""
     for trial in case.tasks:
         shown = {name: replace(spec, hidden=False) for name, spec in trial.specs.items()}
         spec = trial.task.model.features(trial.task.split.spec(trial.task.observed)[0])
@@ -242,54 +260,58 @@ class Smell(TargetSpec):
 
 @check("objective", once=True)
 def refuses_with_reasons(case: ObjectiveCase) -> None:
-    """A kind of target that nobody scores raises Incompatible, which says what was needed, what came and what to do."""
+    """Check that an unknown kind of target raises Incompatible, saying what was needed, what came and what to do."""
     check_refusal(lambda: case.built(FeatureSpec(8), {"smell": Smell()}), "A target of an unknown kind")
 
 
 @check("objective")
 def runs_on_the_meta_device(case: ObjectiveCase) -> None:
-    """It runs where there are shapes but no numbers, so everything that it makes is where the features are."""
+    """Check that it runs where there are shapes but no numbers, so all that it makes is where the features are."""
     for trial in case.tasks:
         spec = trial.task.model.features(trial.task.split.spec(trial.task.observed)[0])
-        objective = attached(case.built(spec, trial.specs), trial).to("meta")
-        there = mapped((trial.features, trial.targets), lambda each: each.to("meta"))
+        objective = attach_objective(case.built(spec, trial.specs), trial).to("meta")
+        there = map_tensors((trial.features, trial.targets), lambda tensor: tensor.to("meta"))
         loss = objective(*there, replace(trial, batch=trial.batch.to("meta")).draws())
         require(loss.total.device.type == "meta", f"The loss must be where features are; it is on {loss.total.device}.")
 
 
 @check("objective")
 def finite_in_bfloat16(case: ObjectiveCase) -> None:
-    """The loss is finite, and float32, under bfloat16 autocast."""
+    """Check that the loss is finite, and float32, under bfloat16 autocast."""
     for trial in case.tasks:
         with torch.autocast("cpu", torch.bfloat16):
-            loss = loss_of(trial, mapped(trial.features, lambda t: t.bfloat16() if t.is_floating_point() else t))
+            loss = compute_loss(
+                trial, map_tensors(trial.features, lambda t: t.bfloat16() if t.is_floating_point() else t)
+            )
         fits = loss.total.dtype == torch.float32 and bool(loss.total.isfinite())
         require(fits, f"The loss must be a finite float32 in bfloat16, too; it is {loss.total}.")
 
 
 @check("objective")
 def weights_can_be_saved(case: ObjectiveCase) -> None:
-    """Another objective that loads its state_dict gives the same loss."""
+    """Check that another objective that loads its state_dict gives the same loss."""
     for trial in case.tasks:
-        nudged(trial.task.objective)
+        nudge_weights(trial.task.objective)
         spec = trial.task.model.features(trial.task.split.spec(trial.task.observed)[0])
-        fresh = attached(case.built(spec, trial.specs), trial)
+        fresh = attach_objective(case.built(spec, trial.specs), trial)
         fresh.load_state_dict(trial.task.objective.state_dict())
-        one, two = (replace(trial, task=replace(trial.task, objective=each)) for each in (trial.task.objective, fresh))
-        ours, theirs = loss_of(one).total.detach(), loss_of(two).total.detach()
-        require(alike(ours, theirs), f"The state_dict must hold all that matters; {ours} before, {theirs} after.")
+        one, two = (
+            replace(trial, task=replace(trial.task, objective=objective)) for objective in (trial.task.objective, fresh)
+        )
+        ours, theirs = compute_loss(one).total.detach(), compute_loss(two).total.detach()
+        require(are_equal(ours, theirs), f"The state_dict must hold all that matters; {ours} before, {theirs} after.")
 
 
 @check("objective")
-def guesses_every_target(case: ObjectiveCase) -> None:
-    """predict gives a finite guess of every target, a row for each sample."""
+def predicts_every_target(case: ObjectiveCase) -> None:
+    """Check that `predict` gives a finite prediction of every target, a row for each sample."""
     for trial in case.tasks:
         with torch.no_grad():
-            guess = trial.task.objective.predict(trial.features)
-        missing = set(trial.specs) - set(guess)
-        if missing == set(trial.specs) and not guess:
-            raise Skip("predict guesses nothing.")
-        require(not missing, f"predict must guess every target; {', '.join(sorted(missing))} is missing.")
-        for name, each in guess.items():
-            fits = len(each) == len(trial.batch) and bool(each.isfinite().all())
-            require(fits, f"The guess of '{name}' must be finite, a row for each of {len(trial.batch)} samples.")
+            predictions = trial.task.objective.predict(trial.features)
+        missing = set(trial.specs) - set(predictions)
+        if missing == set(trial.specs) and not predictions:
+            raise Skip("predict returns nothing.")
+        require(not missing, f"predict must cover every target; {', '.join(sorted(missing))} is missing.")
+        for name, prediction in predictions.items():
+            fits = len(prediction) == len(trial.batch) and bool(prediction.isfinite().all())
+            require(fits, f"The prediction of '{name}' must be finite, a row for each of {len(trial.batch)} samples.")

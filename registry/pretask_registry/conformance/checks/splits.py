@@ -30,15 +30,15 @@ from pretask_registry.canned import OBSERVED
 from pretask_registry.conformance import ambient
 from pretask_registry.conformance.check import Failure, Skip, check, require
 from pretask_registry.conformance.kinds import BATCH, SplitCase
-from pretask_registry.conformance.material import padded
+from pretask_registry.conformance.material import pad_second_half
 from pretask_registry.conformance.tensors import (
+    copy_tensors,
     describe,
-    difference,
-    frozen,
-    named,
-    named_tensors,
-    rows,
+    describe_difference,
+    iterate_tensors,
+    name_halves,
     shapes_are_checked,
+    take_rows,
 )
 
 SEED = 12_345  # that no plugin would choose by itself
@@ -48,37 +48,37 @@ ROOM = 3.0  # by which an image may leave [0, 1]: a patch may be brought to its 
 
 @check("split")
 def declares_what_it_makes(case: SplitCase) -> None:
-    """The declared kinds of targets, sights, views, x's modality and `hidden` are those of the specs."""
+    """Check that the declared kinds of targets, sights, views, x's modality and `hidden` are those of the specs."""
     (spec, targets), traits = case.specs, case.component.traits
-    kinds = {each.kind for each in targets.values()}
+    kinds = {spec.kind for spec in targets.values()}
     require(
         kinds == traits["targets"][case.where],
         describe_mismatch(case, "targets", set(traits["targets"][case.where]), kinds),
     )
-    sees = {each.sees for each in targets.values()}
+    sees = {spec.sees for spec in targets.values()}
     require(sees <= traits["sees"], describe_mismatch(case, "sees", set(traits["sees"]), sees))
     gives = traits["gives"] or case.where
     require(spec.modality == gives, describe_mismatch(case, "gives", gives, spec.modality))
     require(traits["views"] in (None, spec.views), describe_mismatch(case, "views", traits["views"], spec.views))
-    hidden = all(each.hidden for each in targets.values())
+    hidden = all(spec.hidden for spec in targets.values())
     require(hidden == traits["hidden"], describe_mismatch(case, "hidden", traits["hidden"], hidden))
 
 
 def describe_mismatch(case: SplitCase, trait: str, declared: object, found: object) -> str:
-    """The message for a trait that is not true."""
+    """Format the message for a trait that is not true."""
     return f"{case.id} declares {trait} = {declared}; its spec says {found}. Correct the declaration."
 
 
 @check("split")
 def x_is_what_spec_says(case: SplitCase) -> None:
-    """x has the shape, the views and the type of its InputSpec, is finite, and images are in [0, 1]."""
+    """Check that the shape, views and type of x are those of its InputSpec, finite, and images are in [0, 1]."""
     batch = case.batch()
     check_inputs(case(batch)[0], case.specs[0], "x")
 
 
 @check("split")
 def whole_is_what_spec_says(case: SplitCase) -> None:
-    """What the encoder is shown at evaluation is what whole_spec says."""
+    """Check that what the encoder is shown at evaluation is what whole_spec says."""
     batch = case.batch()
     check_inputs(case.split.whole(batch), case.split.whole_spec(case.observed), "whole(batch)")
 
@@ -101,7 +101,7 @@ def check_inputs(inputs: Inputs, spec: InputSpec, who: str) -> None:
 
 @check("split")
 def y_is_what_spec_says(case: SplitCase) -> None:
-    """Every target has the shape, the type and the range of its spec, and something is asked."""
+    """Check that every target has the shape, the type and the range of its spec, and some position is valid."""
     targets, specs = case(case.batch())[1], case.specs[1]
     require(targets.keys() == specs.keys(), f"y must hold {sorted(specs)}; it holds {sorted(targets)}.")
     for name, spec in specs.items():
@@ -121,7 +121,7 @@ def check_target(name: str, target: Target, spec: TargetSpec) -> None:
     if target.weight is not None:
         fits = tuple(target.weight.shape) == places and target.weight.is_floating_point()
         require(fits, f"The weight of '{name}' must be floats of shape {places}; it is {describe(target.weight)}.")
-        require(bool((target.weight > 0).any()), f"'{name}' must be asked somewhere; all its weights are 0.")
+        require(bool((target.weight > 0).any()), f"'{name}' must be valid somewhere; all its weights are 0.")
         require(bool((target.weight >= 0).all()), f"The weights of '{name}' must not be negative.")
     if isinstance(spec, Categories | Reference):
         check_classes(name, target.value, spec.classes)
@@ -138,19 +138,19 @@ def check_classes(name: str, value: Tensor, classes: int) -> None:
 
 @check("split")
 def same_output_in_any_batch(case: SplitCase) -> None:
-    """What is drawn for a sample is the same in any order and any size of batch."""
+    """Check that what is drawn for a sample is the same in any order and any size of batch."""
     batch = case.batch()
-    whole = named(case(batch))
+    whole = name_halves(case(batch))
     order = torch.arange(BATCH).flip(0)
-    other = difference(rows(whole, order), named(case(picked(batch, order))))
+    other = describe_difference(take_rows(whole, order), name_halves(case(pick_samples(batch, order))))
     require(not other, f"A sample must not change with the order of its batch; reversed, {other}.")
     few = torch.arange(5)
-    other = difference(rows(whole, few), named(case(picked(batch, few))))
+    other = describe_difference(take_rows(whole, few), name_halves(case(pick_samples(batch, few))))
     require(not other, f"A sample must not change with the size of its batch; with 5 samples of {BATCH}, {other}.")
 
 
-def picked(batch: Batch, order: Tensor) -> Batch:
-    """Some samples of a batch."""
+def pick_samples(batch: Batch, order: Tensor) -> Batch:
+    """Take some samples of a batch."""
     return Batch(
         batch.data[order],
         batch.index[order],
@@ -161,62 +161,62 @@ def picked(batch: Batch, order: Tensor) -> Batch:
 
 @check("split")
 def draws_follow_the_seed(case: SplitCase) -> None:
-    """All randomness comes from the Draws that it is given: another seed, or another epoch, gives another output."""
+    """Check that all randomness comes from its Draws: another seed, or another epoch, gives another output."""
     batch = case.batch(32)
-    with ambient.watched() as made:
-        first = named(case(batch, more=SEED))
+    with ambient.watch_draws() as made:
+        first = name_halves(case(batch, more=SEED))
     if not made:
         return  # it draws nothing; that it does not draw elsewhere, other checks say
-    foreign = sorted({each.name for each in made if each.seed != case.seed + SEED})
+    foreign = sorted({draws.name for draws in made if draws.seed != case.seed + SEED})
     require(not foreign, f"Draws must have the run's seed; '{', '.join(foreign)}' has one of its own.")
-    other = difference(first, named(case(batch, more=SEED + 1)))
+    other = describe_difference(first, name_halves(case(batch, more=SEED + 1)))
     require(other, "Another seed must give another output; it is the same.")
-    other = difference(first, named(case(batch, epoch=1, more=SEED)))
+    other = describe_difference(first, name_halves(case(batch, epoch=1, more=SEED)))
     require(other, "Another epoch must give another output, or every epoch repeats the first; it is the same.")
 
 
 @check("split")
 def ambient_randomness_is_left_alone(case: SplitCase) -> None:
-    """The generators of torch, numpy and random are neither read nor moved."""
+    """Check that the generators of torch, numpy and random are neither read nor moved."""
     batch, made = case.batch(), []
     case(batch)
     for seed in (1, 2):
         ambient.seed_everything(seed)
-        before = ambient.states()
-        made.append(named(case(batch)))
-        moved = ambient.touched(before)
+        before = ambient.read_states()
+        made.append(name_halves(case(batch)))
+        moved = ambient.name_moved(before)
         require(not moved, f"A split must draw from Draws only; it moved the generator of {moved}.")
-    other = difference(made[0], made[1])
+    other = describe_difference(made[0], made[1])
     require(not other, f"A split must draw from Draws only; with other ambient seeds, {other}.")
 
 
 @check("split")
 def batch_is_not_changed(case: SplitCase) -> None:
-    """The batch that it is given is as it was afterwards."""
+    """Check that the batch that it is given is as it was afterwards."""
     batch = case.batch()
-    before = frozen(batch)
+    before = copy_tensors(batch)
     case(batch)
     case.split.whole(batch)
-    other = difference(before, dict(named_tensors(batch)), 0.0)
+    other = describe_difference(before, dict(iterate_tensors(batch)), 0.0)
     require(not other, f"A split must not write into its batch; afterwards, {other}.")
 
 
 @check("split")
 def runs_on_the_meta_device(case: SplitCase) -> None:
-    """It runs where there are shapes but no numbers, so everything that it makes is on the batch's own device."""
+    """Check that it runs where there are shapes but no numbers, so all that it makes is on the batch's device."""
     batch = case.batch()
     case(batch)
     there = batch.to("meta")
     for name, tensor in [
-        *named(case.split(there, Draws(there.index, case.seed))).items(),
-        *named_tensors(case.split.whole(there), "whole"),
+        *name_halves(case.split(there, Draws(there.index, case.seed))).items(),
+        *iterate_tensors(case.split.whole(there), "whole"),
     ]:
         require(tensor.device.type == "meta", f"'{name}' must be on the batch's device; it is on {tensor.device}.")
 
 
 @check("split", once=True)
 def compiles(case: SplitCase) -> None:
-    """It is one graph for torch.compile (fullgraph), and gives the same."""
+    """Check that it is one graph for torch.compile (fullgraph), and gives the same."""
     if shapes_are_checked():
         raise Skip("What checks the shapes of this process cannot be traced: pretask check compiles it in its own.")
     batch = case.batch()
@@ -225,23 +225,25 @@ def compiles(case: SplitCase) -> None:
     def step(batch: Batch, seed: Tensor, epoch: Tensor) -> object:
         return case.split(batch, Draws(batch.index, seed, epoch))
 
-    eager = named(step(batch, seed, epoch))
+    eager = name_halves(step(batch, seed, epoch))
     torch._dynamo.reset()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of the tracer's own
-        other = difference(eager, named(torch.compile(step, backend="eager", fullgraph=True)(batch, seed, epoch)))
+        other = describe_difference(
+            eager, name_halves(torch.compile(step, backend="eager", fullgraph=True)(batch, seed, epoch))
+        )
     require(not other, f"A compiled split must give the same; {other}.")
 
 
 @check("split", when=lambda component: bool({"text", "audio"} & component.traits["modality"]))
-def padding_is_not_asked(case: SplitCase) -> None:
-    """What stands where `present` is False changes neither x where something is present nor anything that is asked."""
+def padding_is_never_valid(case: SplitCase) -> None:
+    """Check that what stands where `present` is False changes neither x that is present nor a valid answer."""
     if case.where not in ("text", "audio"):
         return
-    batch = padded(case.batch(), case.samples)
+    batch = pad_second_half(case.batch(), case.samples)
     assert batch.present is not None
     noise = batch.data.roll(1, 0) if case.where == "audio" else batch.data.flip(1)
-    ours, theirs = (case(each) for each in (batch, replace(batch, data=batch.data.where(batch.present, noise))))
+    ours, theirs = (case(given) for given in (batch, replace(batch, data=batch.data.where(batch.present, noise))))
     if ours[0].present is not None:
         shown = ours[0].present.view(*ours[0].present.shape, *[1] * (ours[0].data.ndim - ours[0].present.ndim))
         same = ((ours[0].data.float() - theirs[0].data.float()).abs() * shown).max() < 1e-3
@@ -252,13 +254,13 @@ def padding_is_not_asked(case: SplitCase) -> None:
         while trial.ndim < target.value.ndim:
             trial = trial[..., None]
         same = ((target.value.float() - other.value.float()).abs() * (trial > 0)).max() < 1e-3
-        require(same, f"'{name}' must not ask for padding; what is asked changes with what stands there.")
+        require(same, f"'{name}' must not be valid at padding; what is valid changes with what stands there.")
 
 
 @check("split", once=True)
 def refuses_with_reasons(case: SplitCase) -> None:
-    """Data that cannot be split raise Incompatible, which says what was needed, what came and what to do."""
-    modality = next((each for each in OBSERVED if each not in case.component.traits["modality"]), "")
+    """Check that data that cannot be split raise Incompatible, which says what was needed, what came and what to do."""
+    modality = next((modality for modality in OBSERVED if modality not in case.component.traits["modality"]), "")
     wrong = OBSERVED[modality] if modality else Observed("smell", (3,), "float32")
     check_refusal(lambda: case.built.spec(wrong), f"{wrong.modality} data, which {case.id} does not declare,")
 

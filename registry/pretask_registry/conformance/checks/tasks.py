@@ -17,17 +17,17 @@ from pretask.training import train
 from pretask_registry.conformance import ambient
 from pretask_registry.conformance.cases import Case
 from pretask_registry.conformance.check import Failure, check, require
-from pretask_registry.conformance.checks.models import nudged, reached
+from pretask_registry.conformance.checks.models import has_gradient, nudge_weights
 from pretask_registry.conformance.kinds import TaskCase
-from pretask_registry.conformance.material import CPU, batch_of
-from pretask_registry.conformance.tensors import difference, named_tensors, parameters_of
+from pretask_registry.conformance.material import CPU, make_batch
+from pretask_registry.conformance.tensors import copy_parameters, describe_difference, iterate_tensors
 from pretask_registry.fit import PARTS, static_fit
 from pretask_registry.options import read_options, settle
 from pretask_registry.registry import Registered
-from pretask_registry.resolve import implementation, settle_options
+from pretask_registry.resolve import import_implementation, settle_options
 
 STEPS, RATE = 60, 5e-3  # to overfit eight samples
-LEARNED = 0.15  # of a blind guess's loss must be gone
+LEARNED = 0.15  # of a trivial prediction's loss must be gone
 RECENT = 3  # losses that must have fallen together
 
 
@@ -40,7 +40,7 @@ def parts_exist_and_fit(case: TaskCase) -> None:
 
 @check("task", once=True)
 def settings_are_valid(case: TaskCase) -> None:
-    """The paper's options and every preset name options that exist, with values of their types."""
+    """Check that the paper's options and every preset name options that exist, with values of their types."""
     traits = case.component.traits
     check_settings(case, "options", traits["options"])
     Recipe(**settle("recipe", "recipe", read_options(Recipe, by_keyword=False), traits["recipe"]))
@@ -65,19 +65,19 @@ def check_settings(case: TaskCase, where: str, settings: Mapping[str, Any]) -> N
     settle("recipe", "recipe", read_options(Recipe, by_keyword=False), recipe)
     for part, options in given.items():
         require(part in parts, f"{where} sets options of '{part}', which it does not name.")
-        settle_options(parts[part], implementation(parts[part]), {**parts[part].component.small, **options})
+        settle_options(parts[part], import_implementation(parts[part]), {**parts[part].component.small, **options})
 
 
 def step(task: Task, batch: Batch, seed: int) -> Any:
-    """The loss of a batch whose draws are always the same."""
+    """Compute the loss of a batch whose draws are always the same."""
     return task.loss(batch, Draws(batch.index, seed))
 
 
 @check("task")
 def overfits_one_batch(case: TaskCase) -> None:
-    """Trained on eight samples with the same draws, the loss falls well below where it began and below chance."""
+    """Check that, trained on eight samples with the same draws, the loss falls well below start and chance."""
     task = case.make()
-    batch = batch_of(case.samples, task.split, 8)
+    batch = make_batch(case.samples, task.split, 8)
     optimizer = torch.optim.Adam([*task.model.parameters(), *task.objective.parameters()], RATE)
     task.model.train()
     losses: list[float] = []
@@ -86,25 +86,27 @@ def overfits_one_batch(case: TaskCase) -> None:
         loss = step(task, batch, case.seed)
         require(bool(loss.total.isfinite()), f"The loss must stay finite; it was {loss.total} in step {number}.")
         losses.append(float(loss.total.detach()))
-        if learned(losses, blind(task, losses[0])):
+        if has_learned(losses, trivial_loss(task, losses[0])):
             return
         optimizer.zero_grad()
         loss.total.backward()
         optimizer.step()
         if isinstance(task.objective, AfterStep):
             task.objective.after_step(task.model, (number + 1) / STEPS)
-    change = f"from {losses[0]:.4g} to {losses[-1]:.4g}, where a blind guess has {blind(task, losses[0]):.4g}"
+    change = (
+        f"from {losses[0]:.4g} to {losses[-1]:.4g}, where a trivial prediction has {trivial_loss(task, losses[0]):.4g}"
+    )
     raise Failure(f"Eight samples must be learned in {STEPS} steps; the loss went {change}.")
 
 
-def learned(losses: list[float], start: float) -> bool:
-    """Whether the last losses together are well below the start."""
+def has_learned(losses: list[float], start: float) -> bool:
+    """Return whether the last losses together are well below the start."""
     recent = losses[-RECENT:]
     return len(losses) > RECENT and sum(recent) / RECENT < start - LEARNED * abs(start)
 
 
-def blind(task: Task, first: float) -> float:
-    """The loss of a blind guess, where the objective knows it of every target; at most the first one."""
+def trivial_loss(task: Task, first: float) -> float:
+    """Return the loss of a trivial prediction, where the objective knows it of every target; at most the first one."""
     chance = chance_of(task.objective)
     names = list(task.split.spec(task.observed)[1])
     return min(first, sum(chance[name] for name in names)) if all(name in chance for name in names) else first
@@ -112,83 +114,83 @@ def blind(task: Task, first: float) -> float:
 
 @check("task")
 def gradient_reaches_every_parameter(case: TaskCase) -> None:
-    """Every parameter of model and objective that asks for a gradient gets one from the task's own loss."""
+    """Check that every parameter of model and objective that wants a gradient gets one from the task's own loss."""
     task = case.make()
-    nudged(task.model.train())
-    nudged(task.objective.train())
-    step(task, batch_of(case.samples, task.split, 16), case.seed).total.backward()
+    nudge_weights(task.model.train())
+    nudge_weights(task.objective.train())
+    step(task, make_batch(case.samples, task.split, 16), case.seed).total.backward()
     dead = [
         f"{who}.{name}"
         for who, part in (("model", task.model), ("objective", task.objective))
-        for name, each in part.named_parameters()
-        if each.requires_grad and not reached(each)
+        for name, parameter in part.named_parameters()
+        if parameter.requires_grad and not has_gradient(parameter)
     ]
     require(not dead, f"A gradient must reach every parameter; none reaches {', '.join(dead[:5])}.")
 
 
 @check("task")
 def labels_make_no_difference(case: TaskCase) -> None:
-    """Trained on the same samples with other labels, the weights are the same, bit for bit."""
-    change = difference(first_run(case), trained(case, shuffled(case.samples)), 0.0)
+    """Check that, trained on the same samples with other labels, the weights are the same, bit for bit."""
+    change = describe_difference(train_once(case), train_weights(case, shuffle_labels(case.samples)), 0.0)
     require(not change, f"Labels must not reach the training; with other labels, {change}.")
 
 
 @check("task")
 def same_seed_same_weights(case: TaskCase) -> None:
-    """Two runs of one seed give the same weights, whatever the ambient seed."""
-    ours = first_run(case)
+    """Check that two runs of one seed give the same weights, whatever the ambient seed."""
+    ours = train_once(case)
     ambient.seed_everything(2)
-    change = difference(ours, trained(case, case.samples), 0.0)
+    change = describe_difference(ours, train_weights(case, case.samples), 0.0)
     require(not change, f"A run must follow from its seed; with another ambient seed, {change}.")
 
 
-def first_run(case: TaskCase) -> dict[str, torch.Tensor]:
-    """The weights after two steps, remembered for the next check."""
+def train_once(case: TaskCase) -> dict[str, torch.Tensor]:
+    """Train two steps, remembered for the next check, and return the weights."""
     ambient.seed_everything(1)
     weights: dict[str, torch.Tensor] | None = case.memory.get("first_run")
     if weights is None:
-        weights = case.memory["first_run"] = trained(case, case.samples)
+        weights = case.memory["first_run"] = train_weights(case, case.samples)
     return weights
 
 
-def trained(case: TaskCase, samples: Samples) -> dict[str, torch.Tensor]:
-    """The weights after two steps on some samples."""
+def train_weights(case: TaskCase, samples: Samples) -> dict[str, torch.Tensor]:
+    """Train two steps on some samples, and return the weights."""
     task = case.make()
     recipe = replace(Recipe(), batch=8, samples=16, lr=1e-3, channels_last=False)
     train(replace(task, recipe=recipe), samples, seed=case.seed)
-    return parameters_of(task.model, task.objective)
+    return copy_parameters(task.model, task.objective)
 
 
-def shuffled(samples: Samples) -> Samples:
-    """The same samples with the labels of others."""
-    labels = {name: Labels(each.value.roll(1, 0), each.names) for name, each in samples.labels.items()}
+def shuffle_labels(samples: Samples) -> Samples:
+    """Return the same samples with the labels of others."""
+    labels = {name: Labels(labels.value.roll(1, 0), labels.names) for name, labels in samples.labels.items()}
     return replace(samples, labels=labels)
 
 
 @check("task")
 def finite_in_bfloat16(case: TaskCase) -> None:
-    """The task's loss is finite under bfloat16 autocast."""
+    """Check that the task's loss is finite under bfloat16 autocast."""
     task = case.make()
     with torch.autocast(CPU.type, torch.bfloat16):
-        loss = step(task, batch_of(case.samples, task.split, 4), case.seed)
+        loss = step(task, make_batch(case.samples, task.split, 4), case.seed)
     require(bool(loss.total.isfinite()), f"The loss must be finite in bfloat16; it is {loss.total}.")
 
 
 @check("task")
 def split_runs_outside_autocast(case: TaskCase) -> None:
-    """Under bfloat16 autocast, model and objective are given the very x and y that they are given without."""
+    """Check that, under bfloat16 autocast, model and objective get the very x and y that they get without."""
     task = case.make()
-    batch = batch_of(case.samples, task.split, 16)
-    plain = exchanged_values(task, batch, case.seed)
+    batch = make_batch(case.samples, task.split, 16)
+    plain = record_exchange(task, batch, case.seed)
     with torch.autocast(CPU.type, torch.bfloat16):
-        change = difference(plain, exchanged_values(task, batch, case.seed), 0.0)
+        change = describe_difference(plain, record_exchange(task, batch, case.seed), 0.0)
     require(
         not change, f"A split must run outside autocast, or precision changes the lesson; under bfloat16, {change}."
     )
 
 
-def exchanged_values(task: Task, batch: Batch, seed: int) -> dict[str, torch.Tensor]:
-    """The x that a task's loss hands to the model and the y that it hands to the objective."""
+def record_exchange(task: Task, batch: Batch, seed: int) -> dict[str, torch.Tensor]:
+    """Return the x that a task's loss hands to the model and the y that it hands to the objective."""
     values: dict[str, Any] = {}
 
     def encode(inputs: Inputs) -> Any:
@@ -201,12 +203,12 @@ def exchanged_values(task: Task, batch: Batch, seed: int) -> dict[str, torch.Ten
 
     with torch.no_grad():
         step(replace(task, model=encode, objective=score), batch, seed)
-    return dict(named_tensors(values))
+    return dict(iterate_tensors(values))
 
 
 @check("suite", once=True)
 def file_can_be_read(case: Case) -> None:
-    """The file that a suite names lies beside its module and is TOML."""
+    """Check that the file that a suite names lies beside its module and is TOML."""
     module, _, name = case.component.implementation.partition(":")
     content = tomllib.loads(files(module).joinpath(name).read_text(encoding="utf-8"))
     require(content, f"{name} must fix something; it is empty.")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from pretask_plugins.data.text import stdlib
-from pretask_plugins.data.text.stdlib import GROUP, GROUPS, Stdlib, documents
+from pretask_plugins.data.text.stdlib import GROUP, GROUPS, Stdlib, read_documents
 
 FEW = ("textwrap", "datetime", "shutil", "threading", "smtplib", "argparse", "logging", "inspect", "typing", "optparse")
 
@@ -27,14 +27,14 @@ SMALL = Stdlib(length=16, vocab_size=300)
 
 
 def test_texts_are_what_python_itself_calls_documentation() -> None:
-    texts = {each.text: each.group for part in ("train", "test") for each in documents(part)}
+    texts = {each.text: each.group for part in ("train", "test") for each in read_documents(part)}
     assert texts[inspect.cleandoc(shutil.copytree.__doc__ or "")] == "files"
     assert texts[inspect.cleandoc(threading.Barrier.__doc__ or "")] == "concurrency"
     assert len(texts) > 500
 
 
 def test_no_text_is_in_both_parts_and_a_tenth_is_for_testing() -> None:
-    train, test = ({each.text for each in documents(part)} for part in ("train", "test"))
+    train, test = ({each.text for each in read_documents(part)} for part in ("train", "test"))
     assert not train & test
     assert 0.06 < len(test) / (len(train) + len(test)) < 0.14
 
@@ -48,7 +48,7 @@ def test_every_group_has_rows_to_train_and_to_test_on() -> None:
 
 def test_a_packed_row_holds_texts_of_its_group_only() -> None:
     rows = SMALL("test")
-    group = documents("test")
+    group = read_documents("test")
     for number, name in enumerate(GROUPS):
         stream = SMALL.decode(rows.data[rows.labels["class"].value == number].flatten())
         assert "".join(each.text for each in group if each.group == name).startswith(stream)
@@ -57,8 +57,8 @@ def test_a_packed_row_holds_texts_of_its_group_only() -> None:
 def test_a_separate_row_holds_one_text() -> None:
     data = Stdlib(length=200, vocab_size=300, packed=False)
     rows = data("test")
-    assert len(rows) == len(documents("test"))
-    ordered = sorted(documents("test"), key=lambda each: tuple(GROUPS).index(each.group))
+    assert len(rows) == len(read_documents("test"))
+    ordered = sorted(read_documents("test"), key=lambda each: tuple(GROUPS).index(each.group))
     short = [(number, each) for number, each in enumerate(ordered) if len(each.text) < 190]
     assert len(short) > 20
     assert all(data.decode(rows.data[number]) == each.text for number, each in short)

@@ -12,11 +12,11 @@ from pretask import PretaskError
 from pretask_plugins.data.file_tree import FileTree
 from pretask_plugins.data.video import readers
 from pretask_plugins.data.video.clips import crop_squares
-from pretask_plugins.data.video.readers import at_rate, available, check_times, open_video
+from pretask_plugins.data.video.readers import check_times, choose_decoder, open_video, select_at_rate
 from pretask_plugins.data.video.video_folder import VideoFolder
 
 LEVEL = 6  # gray levels from one frame to the next
-DECODERS = ("pyav", *(["decord"] if readers.importable("decord") else []))
+DECODERS = ("pyav", *(["decord"] if readers.is_importable("decord") else []))
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +80,7 @@ def test_a_rate_goes_by_the_times_of_a_video_of_variable_rate(tmp_path: Path, de
     write_video(tmp_path / "videos" / "cat" / "a.mkv", 10, times)
     with open_video(tmp_path / "videos" / "cat" / "a.mkv", decoder) as reader:  # type: ignore[arg-type]
         assert reader.times == pytest.approx(times, abs=0.011)
-        assert at_rate(np.array(times), 2.5) == [0, 4, 5, 6, 7, 8, 9]
+        assert select_at_rate(np.array(times), 2.5) == [0, 4, 5, 6, 7, 8, 9]
         frames = reader([0, 5, 9])
     assert ((frames.mean((1, 2, 3)) - 20) / LEVEL).round().tolist() == [0, 5, 9]
 
@@ -179,8 +179,8 @@ def test_times_that_make_no_sense_are_replaced_by_the_rate() -> None:
 
 
 def test_without_any_decoder_there_is_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(readers, "importable", lambda module: module == "decord")
-    assert available("auto") == "decord"
-    monkeypatch.setattr(readers, "importable", lambda module: False)
+    monkeypatch.setattr(readers, "is_importable", lambda module: module == "decord")
+    assert choose_decoder("auto") == "decord"
+    monkeypatch.setattr(readers, "is_importable", lambda module: False)
     with pytest.raises(PretaskError, match="pip install av, or use folders of frames"):
-        available("auto")
+        choose_decoder("auto")

@@ -27,7 +27,7 @@ from pretask_plugins.data.text.toy_grammar import ToyGrammar
 from pretask_plugins.evaluators.language.continuation import Remembers, generate
 from pretask_plugins.evaluators.language.generation import Generation, count_pairs, distinct, overlap, repetition
 from pretask_plugins.evaluators.language.perplexity import LanguageModel
-from pretask_plugins.evaluators.language.picture import glyph, page, wrapped
+from pretask_plugins.evaluators.language.picture import draw_glyph, draw_page, wrap_line
 from pretask_plugins.evaluators.language.sampling import GREEDY, Sampling
 from pretask_plugins.methods.causal_lm.split import NextToken
 from pretask_plugins.methods.masked_lm.split import MaskTokens
@@ -289,11 +289,11 @@ def test_neither_one_phrase_again_and_again_nor_noise_shares_much_with_a_text() 
 
 def test_a_page_shows_line_breaks_as_such_and_no_character_as_a_box() -> None:
     line = "  one\ntwo\tthree \u4e2d\u0416\x07\u21b5\u2014end\n"
-    pieces = wrapped(line)
+    pieces = wrap_line(line)
     assert pieces == ["  one", "    two    three \\u4e2d\\u0416\\x07\\u21b5--end"]
-    box = glyph("\U0010ffff")
-    assert all(glyph(each) != box for each in "".join(pieces) if each != " ")
-    assert page(["\n\n", ""])
+    box = draw_glyph("\U0010ffff")
+    assert all(draw_glyph(each) != box for each in "".join(pieces) if each != " ")
+    assert draw_page(["\n\n", ""])
 
 
 def test_rows_that_are_shorter_than_a_prompt_are_refused() -> None:

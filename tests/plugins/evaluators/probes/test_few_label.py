@@ -15,7 +15,7 @@ from pretask_plugins.evaluators.probes.few_label import (
     half_width,
 )
 from pretask_plugins.evaluators.probes.logistic import GRID, fit_grid
-from pretask_plugins.evaluators.probes.moments import Rows, moments
+from pretask_plugins.evaluators.probes.moments import Rows, compute_moments
 from pretask_plugins.evaluators.probes.validation_split import LabeledPart, Part, ProbeData, build_probe_data
 from scipy import stats
 
@@ -46,7 +46,7 @@ def test_the_interval_adds_students_over_the_draws_and_that_over_test_samples_as
     data = Planted(signal=2.5)
     every = measure(data, FewLabels(per_class=(2,), label_fraction=(), draws=3))
     probe = build_probe_data("test", task(), data, Budget(), "", 0.2)
-    std = moments(probe.train.features["layer2.mean"]).std
+    std = compute_moments(probe.train.features["layer2.mean"]).std
     counts = torch.full((4,), 2)
     each = [FewLabels().measure(probe, "layer2.mean", std, counts, 0, draw)[0] for draw in range(3)]
     mean, total = sum(each) / 3, data.test + 4

@@ -11,7 +11,7 @@ import torch
 from pretask import Budget, Draws, PretaskError
 from pretask_plugins.evaluators.probes import moments
 from pretask_plugins.evaluators.probes.moments import Rows
-from pretask_plugins.evaluators.probes.rank import Rank, collapsed, draw_subset, rankme, statistics
+from pretask_plugins.evaluators.probes.rank import Rank, compute_statistics, draw_subset, is_collapsed, rankme
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -27,7 +27,7 @@ def test_rankme_is_the_papers_formula(monkeypatch: pytest.MonkeyPatch) -> None:
     features = noise(200, 12) * torch.linspace(0.1, 5, 12) + 1
     values = np.linalg.svd(features.double().numpy(), compute_uv=False)
     share = values / values.sum() + 1e-7
-    found = statistics(Rows(features))
+    found = compute_statistics(Rows(features))
     assert found["rankme"] == pytest.approx(math.exp(-(share * np.log(share)).sum()), rel=1e-4)
     variance = np.linalg.eigvalsh(np.cov(features.double().numpy().T))
     assert found["effective_dimension"] == pytest.approx(variance.sum() ** 2 / (variance**2).sum(), rel=1e-6)
@@ -35,7 +35,7 @@ def test_rankme_is_the_papers_formula(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_r_orthogonal_directions_of_equal_length_have_rank_r() -> None:
     features = torch.eye(5).repeat(8, 1) @ noise(5, 30).T.svd().U.T * 3  # 5 directions in 30 numbers
-    found = statistics(Rows(features))
+    found = compute_statistics(Rows(features))
     assert found["rankme"] == pytest.approx(5, rel=1e-3)
     assert found["effective_dimension"] == pytest.approx(4, rel=1e-3)  # the mean takes one away
     assert found["width"] == 30
@@ -49,7 +49,7 @@ def test_the_mean_cosine_is_that_of_a_double_loop() -> None:
         for two in range(30)
         if one != two
     ]
-    assert statistics(Rows(features))["mean_cosine"] == pytest.approx(sum(pairs) / len(pairs), abs=1e-6)
+    assert compute_statistics(Rows(features))["mean_cosine"] == pytest.approx(sum(pairs) / len(pairs), abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -65,19 +65,19 @@ def test_collapse_is_told_from_features_that_vary(kind: str, warned: bool) -> No
         "line": noise(100, 1) * torch.ones(16),
         "zero": torch.zeros(100, 16),
     }[kind]
-    found = statistics(Rows(features))
-    assert collapsed(found) == warned
+    found = compute_statistics(Rows(features))
+    assert is_collapsed(found) == warned
     assert all(math.isfinite(value) for value in found.values())
 
 
 def test_the_share_of_constant_features_is_counted() -> None:
     features = torch.cat([noise(50, 3), torch.full((50, 1), 1e6), torch.zeros(50, 4)], 1)
-    assert statistics(Rows(features))["constant_features"] == 5 / 8
+    assert compute_statistics(Rows(features))["constant_features"] == 5 / 8
 
 
 def test_a_layer_of_one_number_has_collapsed_only_where_it_is_constant() -> None:
-    assert not collapsed(statistics(Rows(noise(50, 1))))
-    assert collapsed(statistics(Rows(torch.ones(50, 1))))
+    assert not is_collapsed(compute_statistics(Rows(noise(50, 1))))
+    assert is_collapsed(compute_statistics(Rows(torch.ones(50, 1))))
 
 
 def test_every_layer_is_measured_without_labels_and_the_output_first() -> None:

@@ -9,8 +9,8 @@ import torch
 from pretask import Budget, Draws
 from pretask_plugins.evaluators.probes import moments as pieces
 from pretask_plugins.evaluators.probes.logistic import GRID
-from pretask_plugins.evaluators.probes.moments import Rows, class_sums, moments
-from pretask_plugins.evaluators.probes.ridge import RidgeProbe, solve, sums
+from pretask_plugins.evaluators.probes.moments import Rows, compute_moments, sum_classes
+from pretask_plugins.evaluators.probes.ridge import RidgeProbe, compute_sums, solve
 from pretask_plugins.evaluators.probes.validation_split import build_probe_data
 from sklearn.linear_model import Ridge, RidgeClassifier
 
@@ -31,7 +31,7 @@ def blobs(count: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
 @pytest.mark.parametrize("width", [6, 90])
 def test_weights_are_those_of_scikit_learn_for_every_regulariser(width: int) -> None:
     features, labels = blobs(60, width)
-    known = sums(features, labels, 3)
+    known = compute_sums(features, labels, 3)
     lines = solve(known, GRID)
     even = ((features.double() - known.moments.mean) / known.moments.std).numpy()
     for place in (10, 24, 40):
@@ -46,10 +46,10 @@ def test_weights_are_those_of_scikit_learn_for_every_regulariser(width: int) -> 
 def test_sums_of_two_parts_are_the_sums_of_all() -> None:
     features, labels = blobs(50, 6)
     parts = [
-        sums(Rows(features, at), labels[at], 3)
+        compute_sums(Rows(features, at), labels[at], 3)
         for at in (torch.arange(0, 50, 3), torch.arange(50)[torch.arange(50) % 3 > 0])
     ]
-    merge, every = parts[0].merge(parts[1]), sums(features, labels, 3)
+    merge, every = parts[0].merge(parts[1]), compute_sums(features, labels, 3)
     assert torch.allclose(merge.products, every.products, atol=1e-9)
     assert torch.allclose(merge.moments.scatter, every.moments.scatter, rtol=1e-9, atol=1e-9)
     assert torch.allclose(merge.moments.mean, every.moments.mean)
@@ -61,11 +61,11 @@ def test_moments_are_numpys_whatever_the_piece(size: int, monkeypatch: pytest.Mo
     features, labels = blobs(50, 6)
     features[:, 0] += 1e4  # where a sum of squares in float32 would have lost the variance
     index = torch.arange(1, 50)
-    found, exact = moments(Rows(features, index)), features[1:].double().numpy()
+    found, exact = compute_moments(Rows(features, index)), features[1:].double().numpy()
     assert np.allclose(found.mean.numpy(), exact.mean(0), rtol=1e-12)
     assert np.allclose((found.scatter / found.count).numpy(), np.cov(exact.T, bias=True), rtol=1e-9, atol=1e-9)
     assert np.allclose(found.spread.numpy(), exact.std(0), rtol=1e-9)
-    by_class = class_sums(Rows(features, index), labels[1:], 3, found.mean)
+    by_class = sum_classes(Rows(features, index), labels[1:], 3, found.mean)
     expected = [(exact[labels[1:].numpy() == each] - exact.mean(0)).sum(0) for each in range(3)]
     assert np.allclose(by_class.numpy(), expected, atol=1e-6)
 
@@ -74,7 +74,7 @@ def test_the_regulariser_is_the_best_one_on_what_is_held_out() -> None:
     probe = build_probe_data("test", task(), Planted(signal=2.0, train=60), Budget(), "", 0.5)
     choice, every = RidgeProbe().choose(probe, "layer2.mean")
     features, labels = probe.train.features["layer2.mean"], probe.train.labels
-    lines = solve(sums(features[~probe.validation], labels[~probe.validation], 4), GRID)
+    lines = solve(compute_sums(features[~probe.validation], labels[~probe.validation], 4), GRID)
     correct = (lines.predict(features[probe.validation]) == labels[probe.validation]).double().mean(1)
     assert choice.val_accuracy == float(correct.max()) == float(correct[choice.regularizer])
     error = [float(lines.squared_error(features[probe.validation], labels[probe.validation])[at]) for at in range(45)]
@@ -85,5 +85,5 @@ def test_the_regulariser_is_the_best_one_on_what_is_held_out() -> None:
 def test_constant_features_do_no_harm() -> None:
     features, labels = blobs(60, 6)
     padded = torch.cat([features, torch.full((60, 2), 7.0)], 1)
-    plain, more = (solve(sums(each, labels, 3), GRID).predict(each) for each in (features, padded))
+    plain, more = (solve(compute_sums(each, labels, 3), GRID).predict(each) for each in (features, padded))
     assert torch.equal(plain, more)

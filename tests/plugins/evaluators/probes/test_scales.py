@@ -8,9 +8,9 @@ from pretask import Draws
 from pretask_plugins.evaluators.probes.basis import fit_basis
 from pretask_plugins.evaluators.probes.knn import find_neighbors
 from pretask_plugins.evaluators.probes.logistic import GRID, fit_grid
-from pretask_plugins.evaluators.probes.moments import Rows, gram, moments, unit_rows
-from pretask_plugins.evaluators.probes.rank import statistics
-from pretask_plugins.evaluators.probes.ridge import solve, sums
+from pretask_plugins.evaluators.probes.moments import Rows, compute_moments, gram, normalize_rows
+from pretask_plugins.evaluators.probes.rank import compute_statistics
+from pretask_plugins.evaluators.probes.ridge import compute_sums, solve
 
 WIDTH = 8
 SCALES = {
@@ -47,14 +47,16 @@ def test_a_change_of_units_changes_neither_objective_nor_answers(scale: str, cou
 @pytest.mark.parametrize("scale", SCALES)
 def test_a_change_of_units_changes_no_answer_of_ridge(scale: str) -> None:
     features, labels = blobs()
-    plain, other = (solve(sums(some, labels, 2), GRID).predict(some) for some in (features, features * SCALES[scale]))
+    plain, other = (
+        solve(compute_sums(some, labels, 2), GRID).predict(some) for some in (features, features * SCALES[scale])
+    )
     assert float((plain == other).double().mean()) > 0.999  # rounding of float32 features alone
 
 
 @pytest.mark.parametrize("scale", [1e-38, 1e-20, 1e-7, 1e18, 1e37])
 def test_a_change_of_units_changes_neither_rank_nor_neighbours(scale: float) -> None:
     features, labels = blobs()
-    plain, other = (statistics(Rows(some)) for some in (features, features * scale))
+    plain, other = (compute_statistics(Rows(some)) for some in (features, features * scale))
     assert other == pytest.approx(plain, rel=1e-5)
     assert other["constant_features"] == 0
     near, far = (find_neighbors(some[:100], labels[:100], some[100:], 1)[1] for some in (features, features * scale))
@@ -82,8 +84,8 @@ def test_one_row_beyond_all_measure_ends_in_numbers(value: float) -> None:
     features[3] = value
     solution = fit_grid(features, labels, 2)
     assert bool(solution.weights.isfinite().all() and solution.loss.isfinite().all())
-    assert bool(solve(sums(features, labels, 2), GRID).predict(features).isfinite().all())
-    assert all(map(torch.isfinite, map(torch.tensor, statistics(Rows(features)).values())))
+    assert bool(solve(compute_sums(features, labels, 2), GRID).predict(features).isfinite().all())
+    assert all(map(torch.isfinite, map(torch.tensor, compute_statistics(Rows(features)).values())))
 
 
 @pytest.mark.parametrize("constant", [0.0, 0.1, -1e18, 3e38, 1e-30])
@@ -94,15 +96,15 @@ def test_a_constant_feature_weighs_nothing_whatever_its_value_is_elsewhere(const
     plain, more = (fit_grid(some, labels, 2, GRID[16:33:4]) for some in (features, padded))
     assert torch.allclose(plain.loss, more.loss, rtol=1e-4)
     assert torch.equal(plain.predict(features), more.predict(elsewhere))
-    lines = solve(sums(padded, labels, 2), GRID)
-    assert torch.equal(lines.predict(elsewhere), solve(sums(features, labels, 2), GRID).predict(features))
+    lines = solve(compute_sums(padded, labels, 2), GRID)
+    assert torch.equal(lines.predict(elsewhere), solve(compute_sums(features, labels, 2), GRID).predict(features))
 
 
 def test_what_a_feature_deviates_by_is_held_against_its_own_mean() -> None:
     noise = blobs()[0] - 2
     rounding = 1e-8 * (1 + 1e-8 * noise[:, :1].double())
     features = torch.cat([1e-8 + 1e-11 * noise[:, :3].double(), rounding], 1)
-    assert moments(features).varies.tolist() == [True, True, True, False]
+    assert compute_moments(features).varies.tolist() == [True, True, True, False]
 
 
 def test_features_that_repeat_add_no_direction() -> None:
@@ -129,4 +131,4 @@ def test_a_gram_matrix_is_the_product_that_it_stands_for(width: int) -> None:
 def test_rows_of_any_length_have_length_one_and_zeros_stay() -> None:
     rows = torch.tensor([[3.0, -4.0]]) * torch.tensor([[1e-38], [1.0], [5e37], [0.0]])
     expected = torch.tensor([[0.6, -0.8]] * 3 + [[0.0, 0.0]])
-    assert torch.allclose(unit_rows(rows), expected)
+    assert torch.allclose(normalize_rows(rows), expected)

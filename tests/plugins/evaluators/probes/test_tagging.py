@@ -20,8 +20,8 @@ from pretask import (
     Samples,
     Task,
 )
-from pretask.extraction import extract, extract_positions, picked
-from pretask.pooling import widest
+from pretask.extraction import extract, extract_positions, pick_positions
+from pretask.pooling import join_widest
 from pretask_plugins.evaluators.probes.linear import LinearProbe
 from pretask_plugins.evaluators.probes.tagging import Tagging, draw_sentences, lexical_accuracy, split_sentences
 from pretask_plugins.evaluators.probes.validation_split import LayerChoice, build_probe_data
@@ -150,9 +150,9 @@ def test_vectors_of_positions_are_those_of_a_loop_and_come_from_the_cache_by_pos
 
 def test_past_and_future_count_side_by_side_where_nothing_has_seen_both() -> None:
     past, future, both = (Draws(torch.arange(2)).normal(name, 1, 3, 4) for name in "pfb")
-    assert torch.equal(widest({"past": past, "future": future}), torch.cat([past, future], -1))
-    assert torch.equal(widest({"past": past, "future": future, "all": both}), both)
-    assert torch.equal(widest({"present": past, "future": future}), future)
+    assert torch.equal(join_widest({"past": past, "future": future}), torch.cat([past, future], -1))
+    assert torch.equal(join_widest({"past": past, "future": future, "all": both}), both)
+    assert torch.equal(join_widest({"present": past, "future": future}), future)
 
 
 def test_no_more_positions_than_asked_are_learned_from_and_the_seed_draws_them() -> None:
@@ -185,6 +185,6 @@ def test_data_and_models_without_positions_are_refused() -> None:
     with pytest.raises(PretaskError, match=r"val_fraction needs"):
         measure(Tagged(), Tagging(val_fraction=1.0))
     with pytest.raises(PretaskError, match="at all 6 positions of a sample; got features at 1"):
-        picked("it", Features({"all": torch.zeros(2, 1, 1, 4)}, {}), torch.ones(2, 6, dtype=torch.bool))
+        pick_positions("it", Features({"all": torch.zeros(2, 1, 1, 4)}, {}), torch.ones(2, 6, dtype=torch.bool))
     with pytest.raises(PretaskError, match="at least two classes"):
         measure(lambda part: replace(Tagged()(part), labels={"tag": Labels(torch.full((200, 6), 1), ("a", "b"))}))

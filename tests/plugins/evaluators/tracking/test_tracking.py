@@ -31,7 +31,7 @@ from pretask.recipe import Recipe
 from pretask_plugins.evaluators.tracking import propagation
 from pretask_plugins.evaluators.tracking.propagation import Propagation
 from pretask_plugins.evaluators.tracking.scores import contour_accuracy, dilate, edges, region_similarity, summarize
-from pretask_plugins.evaluators.tracking.tracking import Tracking, color_features, frame_features
+from pretask_plugins.evaluators.tracking.tracking import Tracking, color_features, encode_frames
 from scipy import ndimage
 from skimage.morphology import disk
 
@@ -129,7 +129,7 @@ def test_labels_are_carried_exactly_under_any_permutation() -> None:
     samples = points(2, 6, "trade")
     label = torch.nn.functional.one_hot(samples.labels["masks"].value[:, :, ::CELL, ::CELL].long(), 3).float()
     propagate_labels = Propagation(top_k=1, radius=PLACES, context_frames=3)(
-        frame_features(cells_of, samples.data, CELL), label[:, 0]
+        encode_frames(cells_of, samples.data, CELL), label[:, 0]
     )
     for frame, labels in enumerate(propagate_labels, start=1):
         assert torch.allclose(labels, label[:, frame], atol=1e-5)
