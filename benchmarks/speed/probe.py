@@ -142,7 +142,7 @@ def compare(kind: str, repeats: int) -> dict[str, Any]:
     plan = [("ours", DEFAULT), ("one", DEFAULT), ("one", loose), ("ours", DEFAULT)]
     rounds = [[run(solver, kind, tolerance) for solver, tolerance in plan] for _ in range(repeats)]
     some, mine = run("some", kind, PARITY), rounds[0][0]
-    first, one, rough, last = ([each[place]["seconds"] for each in rounds] for place in range(4))
+    first, one, rough, last = ([timings[place]["seconds"] for timings in rounds] for place in range(4))
     pairs = zip(mine["objective"], some["objective"], strict=True)
     coarse = run("bfloat16", kind) if multiplies_bfloat16() else None
     return {

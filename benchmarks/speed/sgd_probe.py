@@ -47,7 +47,7 @@ EPOCHS, BATCH, RATE = 90, 256, 0.1
 def subset(samples: Samples, count: int) -> Samples:
     """The first samples, of which a folder has all classes mixed."""
     order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(0))[:count]
-    labels = {name: replace(each, value=each.value[order]) for name, each in samples.labels.items()}
+    labels = {name: replace(label, value=label.value[order]) for name, label in samples.labels.items()}
     seen = replace(samples.observed, samples=len(order))
     return replace(samples, observed=seen, data=samples.data[order], labels=labels, fingerprint="")
 

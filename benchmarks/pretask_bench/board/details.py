@@ -29,7 +29,7 @@ def detail_of(table: Table, entry: Entry, anchor: str, album: Album) -> dict[str
         "options": options_text(first),
         "layers": own_layers(table, entry),
         "numbers": numbers_of(entry),
-        "measures": [each.title for each in table.field.division.measures],
+        "measures": [measure.title for measure in table.field.division.measures],
         "seeds": seed_table(table.field, entry),
         "more_seeds": max(0, len(entry.records) - MOST_SEEDS),
         "figures": album.figures(entry),

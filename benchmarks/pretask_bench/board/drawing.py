@@ -72,7 +72,7 @@ def steps(low: float, high: float, most: int = 5) -> list[float]:
     span = (high - low) or 1.0
     rough = span / most
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(each * power for each in (1, 2, 5, 10) if each * power >= rough * 0.999)
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(index * step, 12) for index in range(first, last + 1)]
 
@@ -81,7 +81,12 @@ def powers(low: float, high: float) -> list[float]:
     """Powers of ten, and where they are few also 2 and 5 times them, within a range."""
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = (1, 2, 5) if len(exponents) < 4 else (1,)
-    return [factor * 10.0**each for each in exponents for factor in factors if low <= factor * 10.0**each <= high]
+    return [
+        factor * 10.0**exponent
+        for exponent in exponents
+        for factor in factors
+        if low <= factor * 10.0**exponent <= high
+    ]
 
 
 def compact(value: float) -> str:
@@ -111,8 +116,8 @@ def apart(wanted: Iterable[Label], height: float) -> list[float]:
     """
     placed: list[Label] = []
     for label in wanted:
-        beside = [each.y for each in placed if each.left < label.right and label.left < each.right]
+        beside = [other.y for other in placed if other.left < label.right and label.left < other.right]
         tries = sorted((sign * step * height / 2 for step in range(24) for sign in (1, -1)), key=abs)
         free = (label.y + by for by in tries if all(abs(label.y + by - other) >= height for other in beside))
         placed.append(replace(label, y=next(free, label.y)))
-    return [each.y for each in placed]
+    return [label.y for label in placed]

@@ -220,8 +220,8 @@ class Sorter:
             for name, record in records.items():
                 if division in entering[name]:
                     by_data[fingerprint_of(record)][name] = record
-            fields = [each for of in by_data.values() if (each := self.field_of(division, of)) is not None]
-            found += sorted(fields, key=lambda each: (-len(each.complete), sorted(each.fingerprints.items())))
+            fields = [field for of in by_data.values() if (field := self.field_of(division, of)) is not None]
+            found += sorted(fields, key=lambda field: (-len(field.complete), sorted(field.fingerprints.items())))
         return tuple(found)
 
     def field_of(self, division: Division, records: Named) -> Field | None:
@@ -231,28 +231,30 @@ class Sorter:
         for name, record in records.items():
             by_entry[self.choices[name]][name] = record
         found = [self.entry_of(division, evaluators, of) for of in by_entry.values()]
-        entries = [each for each in found if each is not None]
+        entries = [entry for entry in found if entry is not None]
         if not entries:
             return None
-        ordered = sorted(distinguished(entries), key=lambda each: (each.title, each.distinction, each.key))
-        complete = tuple(each for each in ordered if not each.missing)
-        incomplete = tuple(each for each in ordered if each.missing)
+        ordered = sorted(distinguished(entries), key=lambda entry: (entry.title, entry.distinction, entry.key))
+        complete = tuple(entry for entry in ordered if not entry.missing)
+        incomplete = tuple(entry for entry in ordered if entry.missing)
         return Field(division, evaluators, ordered[0].first.cell.data.fingerprints, complete, incomplete)
 
     def entry_of(self, division: Division, evaluators: Mapping[str, str], records: Named) -> Entry | None:
         """The entry of some records: of each seed the one that counts; None where every seed is disputed."""
         gaps = {name: lacks(self.suite, division, evaluators, record) for name, record in records.items()}
-        numbers = [(evaluators[each.evaluator], each.metric) for each in division.measures]
+        numbers = [(evaluators[measure.evaluator], measure.metric) for measure in division.measures]
         called = entry_title(records.values())
         verdicts = {
             seed: judge_cell(of, [name for name in of if not gaps[name]], numbers, self.keeper)
             for seed, of in cells_of(records).items()
         }
         disputed = self.note_disputes(division, called, verdicts)
-        names = [each.counts for each in verdicts.values() if each.counts is not None]
+        names = [verdict.counts for verdict in verdicts.values() if verdict.counts is not None]
         if not names:
             return None
-        confirming = tuple(name for each in verdicts.values() if not each.conflicts for name in each.confirming)
+        confirming = tuple(
+            name for verdict in verdicts.values() if not verdict.conflicts for name in verdict.confirming
+        )
         whole = [name for name in names if not gaps[name]]
         enough = len(whole) >= self.suite.file.seeds
         chosen = whole if enough else names
@@ -284,7 +286,7 @@ class Sorter:
 def cells_of(records: Named) -> dict[int, dict[str, Record]]:
     """The records of an entry by seed, in the order of seeds."""
     found: dict[int, dict[str, Record]] = defaultdict(dict)
-    for name, record in sorted(records.items(), key=lambda each: (each[1].cell.seed, each[0])):
+    for name, record in sorted(records.items(), key=lambda named: (named[1].cell.seed, named[0])):
         found[record.cell.seed][name] = record
     return found
 
@@ -313,22 +315,27 @@ def sort_records(
     copied = copies({name: records[name] for name in entering}, sorter.choices, sorter.keeper)
     competing = {name: records[name] for name in entering if name not in copied}
     fields = sorter.fields(competing, entering)
-    shown = {name for each in fields for entry in (*each.complete, *each.incomplete) for name in entry.hashes}
-    diverging = {name for each in sorter.disputes for name in (*each.conflicts, *each.others)}
-    unchecked = Counter(each for name in competing for each in sorter.settler.unchecked(records[name]))
+    shown = {name for field in fields for entry in (*field.complete, *field.incomplete) for name in entry.hashes}
+    diverging = {name for dispute in sorter.disputes for name in (*dispute.conflicts, *dispute.others)}
+    unchecked = Counter(reason for name in competing for reason in sorter.settler.unchecked(records[name]))
     return Sorted(
         fields=fields,
-        outside=dict(sorted(sorter.outside.items(), key=lambda each: (-each[1], each[0]))),
+        outside=most_first(sorter.outside),
         failed=len(standing) - len(complete),
         spare=len(competing.keys() - shown - diverging),
         records=len(records),
-        disputes=tuple(sorted(sorter.disputes, key=lambda each: (each.division, each.title, min(each.conflicts)))),
+        disputes=tuple(sorted(sorter.disputes, key=lambda case: (case.division, case.title, min(case.conflicts)))),
         faulty=sorter.faulty,
         copies=dict(sorted(copied.items())),
         withdrawn=withdrawn,
-        unchecked=dict(sorted(unchecked.items(), key=lambda each: (-each[1], each[0]))),
+        unchecked=most_first(unchecked),
         everything=records,
     )
+
+
+def most_first(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return counts by reason, the most frequent reason first."""
+    return dict(sorted(counts.items(), key=lambda counted: (-counted[1], counted[0])))
 
 
 def beyond(record: Record) -> bool:
@@ -379,21 +386,22 @@ def distinguished(entries: Iterable[Entry]) -> list[Entry]:
     by_title: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         by_title[entry.title].append(entry)
-    return [each for alike in by_title.values() for each in told_apart(alike)]
+    return [entry for alike in by_title.values() for entry in told_apart(alike)]
 
 
 def told_apart(alike: Sequence[Entry]) -> list[Entry]:
     """Entries of one title, each with the options that not all of them have."""
     if len(alike) == 1:
         return [*alike]
-    choices = [choices_of(each.first) for each in alike]
-    names = sorted({name for each in choices for name in each})
+    choices = [choices_of(entry.first) for entry in alike]
+    names = sorted({name for options in choices for name in options})
     differing = [name for name in names if any(one.get(name) != other.get(name) for one, other in pairwise(choices))]
     return [
         replace(
-            entry, distinction=", ".join(f"{name}={each.get(name)}" for name in differing[:MOST_DIFFERENCES])[:LONGEST]
+            entry,
+            distinction=", ".join(f"{name}={options.get(name)}" for name in differing[:MOST_DIFFERENCES])[:LONGEST],
         )
-        for entry, each in zip(alike, choices, strict=True)
+        for entry, options in zip(alike, choices, strict=True)
     ]
 
 

@@ -89,7 +89,7 @@ def gather_evidence(seeds: Sequence[int], measures: Sequence[Measured]) -> Evide
         scores=(weights * values).sum(0),
         tests=tests,
         worth=np.concatenate([np.zeros((len(seeds), 0)), *(part / part.shape[1] for part in parts)], 1),
-        step=max(((each.best - each.worst) / each.count for each in answers), default=0.0) / len(seeds),
+        step=max(((moments.best - moments.worst) / moments.count for moments in answers), default=0.0) / len(seeds),
         answers=answers,
         own=own_halves(measures, weights) if len(seeds) == 1 else (),
     )
@@ -97,7 +97,7 @@ def gather_evidence(seeds: Sequence[int], measures: Sequence[Measured]) -> Evide
 
 def own_halves(measures: Sequence[Measured], weights: Float[np.ndarray, "M S"]) -> tuple[float, ...]:
     """Return the half widths that evaluators give themselves to measures without items."""
-    halves = (float(row[0]) * each.own for row, each in zip(weights, measures, strict=True) if not each.items)
+    halves = (float(row[0]) * measure.own for row, measure in zip(weights, measures, strict=True) if not measure.items)
     return tuple(half for half in halves if half)
 
 
@@ -128,8 +128,8 @@ def worth_of_items(
 def ends_of_item(test: TestSet, measures: Sequence[Measured], weights: Float[np.ndarray, "M S"]) -> tuple[float, float]:
     """Return what an item is worth that all measures on it answer wrongly, and one that all answer correctly."""
     mean = weights.mean(1)
-    on_it = [(weight, each) for weight, each in zip(mean, measures, strict=True) if each.test == test]
-    ends = ([weight * each.worst for weight, each in on_it], [weight * each.best for weight, each in on_it])
+    on_it = [(weight, measure) for weight, measure in zip(mean, measures, strict=True) if measure.test == test]
+    ends = ([weight * measure.worst for weight, measure in on_it], [weight * measure.best for weight, measure in on_it])
     return float(sum(ends[0])), float(sum(ends[1]))
 
 

@@ -37,8 +37,8 @@ def rounded(value: Any) -> Any:
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, Mapping):
-        return {name: rounded(each) for name, each in value.items()}
-    return [rounded(each) for each in value] if isinstance(value, list | tuple) else value
+        return {name: rounded(part) for name, part in value.items()}
+    return [rounded(part) for part in value] if isinstance(value, list | tuple) else value
 
 
 def board_facts(suite: Suite, found: Sorted, tables: Sequence[Table]) -> Facts:
@@ -67,9 +67,11 @@ def table_facts(table: Table) -> Facts:
         "data": table.field.first.cell.data.id,
         "fingerprints": dict(table.field.fingerprints),
         "samples": division.samples,
-        "scales": [scale_facts(each) for each in table.scales],
-        "ranking": [{**standing_facts(each), **entry_facts(table.field, each.entry)} for each in table.standings],
-        "unranked": [entry_facts(table.field, each) for each in unranked(table)],
+        "scales": [scale_facts(scale) for scale in table.scales],
+        "ranking": [
+            {**standing_facts(standing), **entry_facts(table.field, standing.entry)} for standing in table.standings
+        ],
+        "unranked": [entry_facts(table.field, entry) for entry in unranked(table)],
     }
 
 
@@ -111,13 +113,13 @@ def entry_facts(field: Field, entry: Entry) -> Facts:
         "distinction": entry.distinction,
         "entry": entry.key,
         "ids": {"task": cell.task, "split": cell.split.id, "objective": cell.objective.id, "model": cell.model.id},
-        "seeds": [each.cell.seed for each in entry.records],
+        "seeds": [record.cell.seed for record in entry.records],
         "records": list(entry.hashes),
         "confirming": list(entry.confirming),
         "authors": list(entry.authors),
         "differing_code": list(entry.differing_code),
         "missing": list(entry.missing),
-        "measures": {each.title: measure_facts(field, entry, each) for each in field.division.measures},
+        "measures": {measure.title: measure_facts(field, entry, measure) for measure in field.division.measures},
         "pretext": pretext_facts(entry),
         "cost": {name: cost for name in COSTS if (cost := cost_of(entry, name)) is not None},
     }
@@ -183,13 +185,19 @@ def markdown_table(table: Facts) -> list[str]:
     """One table: who is ranked, with the numbers beside; and who is not."""
     print_of = ", ".join(f"{part} {value[:12]}" for part, value in sorted(table["fingerprints"].items()))
     lines = [f"## {table['division']}: {table['data']} ({plain_text(print_of)})", ""]
-    measures = {each["measure"]: Metric(each["unit"], each["higher_is_better"]) for each in table["scales"]}
-    heads = ["rank", "entry", "score", *(f"{each}, {encoder}" for each in measures for encoder in ENCODERS), "seeds"]
+    measures = {scale["measure"]: Metric(scale["unit"], scale["higher_is_better"]) for scale in table["scales"]}
+    heads = [
+        "rank",
+        "entry",
+        "score",
+        *(f"{measure}, {encoder}" for measure in measures for encoder in ENCODERS),
+        "seeds",
+    ]
     if table["ranking"]:
         lines += [row_text(heads), row_text(["---"] * len(heads))]
-        lines += [row_text(markdown_row(each, measures)) for each in table["ranking"]]
+        lines += [row_text(markdown_row(entry, measures)) for entry in table["ranking"]]
         lines.append("")
-    lines += [f"- not ranked: {plain_text(name_of(each))}: {plain_text(wants(each))}" for each in table["unranked"]]
+    lines += [f"- not ranked: {plain_text(name_of(entry))}: {plain_text(wants(entry))}" for entry in table["unranked"]]
     return [*lines, ""]
 
 

@@ -37,17 +37,19 @@ def fault_of(record: Record, row: Row | None, measure: Measure, metric: str, enc
 
 def without_items(division: Division, evaluators: Mapping[str, str], record: Record) -> list[str]:
     """Measures that have no interval where there is one seed: no per-item bits, and none of their own."""
-    rows = [(each, row_of(record, evaluators[each.evaluator], TRAINED)) for each in division.measures]
+    rows = [(measure, row_of(record, evaluators[measure.evaluator], TRAINED)) for measure in division.measures]
     bare = [
-        each for each, row in rows if row and each.metric not in row.items and own_interval(row, each.metric) is None
+        measure
+        for measure, row in rows
+        if row and measure.metric not in row.items and own_interval(row, measure.metric) is None
     ]
-    return [f"a second seed, or items of {each.title}" for each in bare]
+    return [f"a second seed, or items of {measure.title}" for measure in bare]
 
 
 def own_interval(row: Row, metric: str) -> tuple[float, float] | None:
     """The interval that an evaluator gives beside a number: `5.low` and `5.high` beside `5.accuracy`."""
     size, point, _ = metric.rpartition(".")
-    low, value, high = (row.metrics.get(each) for each in (f"{size}.low", metric, f"{size}.high"))
+    low, value, high = (row.metrics.get(name) for name in (f"{size}.low", metric, f"{size}.high"))
     if not point or low is None or value is None or high is None or not low <= value <= high:
         return None
     return low, high

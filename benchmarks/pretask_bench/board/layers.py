@@ -34,12 +34,12 @@ class Curves:
     @property
     def values(self) -> list[float]:
         """All that has to fit in."""
-        return [*self.levels.values(), *(value for each in self.found.values() for value in each.values())]
+        return [*self.levels.values(), *(value for by_layer in self.found.values() for value in by_layer.values())]
 
     @property
     def layers(self) -> list[int]:
         """Their numbers."""
-        return sorted({layer for each in self.found.values() for layer in each})
+        return sorted({layer for by_layer in self.found.values() for layer in by_layer})
 
 
 def curves_of(field: Field, entry: Entry, scale: Scale) -> Curves | None:
@@ -65,7 +65,10 @@ def layers_of(entry: Entry, evaluator: str, metric: str, encoder: str) -> dict[i
 def first_layers(table: Table) -> tuple[str, list[tuple[str, Markup]]]:
     """The first measure that tells of layers, and its pictures of the first entries, all of one height."""
     for scale in table.scales:
-        first = [(each.entry.title, curves_of(table.field, each.entry, scale)) for each in table.standings[:MOST_FIRST]]
+        first = [
+            (standing.entry.title, curves_of(table.field, standing.entry, scale))
+            for standing in table.standings[:MOST_FIRST]
+        ]
         found = [(title, curves) for title, curves in first if curves is not None]
         if found:
             every = [value for _, curves in found for value in curves.values]

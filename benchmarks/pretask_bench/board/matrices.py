@@ -47,18 +47,18 @@ class Matrix:
 
 def matrices(fits: Fits) -> list[Matrix]:
     """The tables of these triples, without splits and objectives that fit nothing."""
-    return [matrix([each for each in fits if each["modality"] == name], name) for name in names_in(fits, "modality")]
+    return [matrix([fit for fit in fits if fit["modality"] == name], name) for name in names_in(fits, "modality")]
 
 
 def matrix(fits: Fits, modality: str) -> Matrix:
     """The table of one modality."""
-    fitting = [each for each in fits if each["fits"]]
+    fitting = [fit for fit in fits if fit["fits"]]
     objectives = names_in(fitting, "objective")
     asked: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for each in fits:
-        asked.setdefault((each["split"], each["objective"]), []).append(each)
+    for fit in fits:
+        asked.setdefault((fit["split"], fit["objective"]), []).append(fit)
     rows = tuple(
-        (split, tuple(cell(asked.get((split, each), [])) for each in objectives))
+        (split, tuple(cell(asked.get((split, objective), [])) for objective in objectives))
         for split in names_in(fitting, "split")
     )
     return Matrix(modality, objectives, rows)
@@ -66,9 +66,9 @@ def matrix(fits: Fits, modality: str) -> Matrix:
 
 def cell(fits: Fits) -> Cell:
     """What is said of one split and one objective."""
-    return Cell(tuple(sorted(short(each["model"]) for each in fits if each["fits"])), len(fits))
+    return Cell(tuple(sorted(short(fit["model"]) for fit in fits if fit["fits"])), len(fits))
 
 
 def names_in(fits: Fits, part: str) -> tuple[str, ...]:
     """Every name of a part, sorted."""
-    return tuple(sorted({each[part] for each in fits}))
+    return tuple(sorted({fit[part] for fit in fits}))

@@ -16,8 +16,8 @@ Facts = dict[str, Any]
 def notice_facts(found: Sorted) -> Facts:
     """Tell what is disputed, what diverges without a say, what verify faults, what is a copy, and what is withdrawn."""
     return {
-        "disputed": [dispute_facts(found, each) for each in found.disputes if not each.ranked],
-        "ignored": [dispute_facts(found, each) for each in found.disputes if each.ranked],
+        "disputed": [dispute_facts(found, dispute) for dispute in found.disputes if not dispute.ranked],
+        "ignored": [dispute_facts(found, dispute) for dispute in found.disputes if dispute.ranked],
         "faulty": [{**who(found, name), "faults": list(faults)} for name, faults in found.faulty.items()],
         "copies": [{**who(found, name), "of": first} for name, first in found.copies.items()],
         "withdrawn": [{**who(found, name), "reason": reason} for name, reason in found.withdrawn.items()],
@@ -42,8 +42,8 @@ def page_notices(facts: Facts) -> Facts:
     """Return what there is room for on the page, with how much more board.json has."""
     shown = {name: list(islice(facts[name], MAX_CASES)) for name in LISTS}
     for name in ("disputed", "ignored"):
-        shown[name] = [{**each, **first("sides", each["sides"], MAX_SIDES)} for each in shown[name]]
-    shown["faulty"] = [{**each, **first("faults", each["faults"], MAX_FAULTS)} for each in shown["faulty"]]
+        shown[name] = [{**dispute, **first("sides", dispute["sides"], MAX_SIDES)} for dispute in shown[name]]
+    shown["faulty"] = [{**record, **first("faults", record["faults"], MAX_FAULTS)} for record in shown["faulty"]]
     return {
         **shown,
         "more": {name: len(facts[name]) - len(shown[name]) for name in LISTS},
@@ -60,11 +60,14 @@ def markdown_notices(facts: Facts) -> list[str]:
     """Return the lines of board.md that tell the same, as much of it as the page has."""
     shown = page_notices(facts)
     lines = [
-        *(f"- disputed, not ranked: {dispute_text(each)}" for each in shown["disputed"]),
-        *(f"- diverges, ignored: {dispute_text(each)}" for each in shown["ignored"]),
-        *(f"- faulty, not ranked: {name_text(each)}: {texts(each['faults'])}" for each in shown["faulty"]),
-        *(f"- one result twice, counted once: {name_text(each)}: as {each['of'][:12]}" for each in shown["copies"]),
-        *(f"- withdrawn: {name_text(each)}: {plain_text(each['reason'])}" for each in shown["withdrawn"]),
+        *(f"- disputed, not ranked: {dispute_text(dispute)}" for dispute in shown["disputed"]),
+        *(f"- diverges, ignored: {dispute_text(dispute)}" for dispute in shown["ignored"]),
+        *(f"- faulty, not ranked: {name_text(record)}: {texts(record['faults'])}" for record in shown["faulty"]),
+        *(
+            f"- one result twice, counted once: {name_text(record)}: as {record['of'][:12]}"
+            for record in shown["copies"]
+        ),
+        *(f"- withdrawn: {name_text(record)}: {plain_text(record['reason'])}" for record in shown["withdrawn"]),
         *(f"- not checked, {count} records: {plain_text(reason)}" for reason, count in shown["unchecked"]),
         *(f"- and {count} more {name}, in board.json" for name, count in shown["more"].items() if count),
     ]

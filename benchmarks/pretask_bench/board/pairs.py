@@ -63,7 +63,7 @@ class Pairs:
         if not self.seeded:
             found &= self.items + self.own > 0
             return found
-        by_kind = np.array([critical_difference(level, size, float(each)) ** 2 for each in self.freedom])
+        by_kind = np.array([critical_difference(level, size, float(freedom)) ** 2 for freedom in self.freedom])
         # seeds that do not vary at all say nothing of how much they could
         found &= (self.seeds > SAME**2) & (apart**2 > by_kind[self.kind] * self.seeds + normal * self.shared)
         return found
@@ -205,7 +205,10 @@ def worth_by_layout(
 def spread_alone(entries: Sequence[Evidence]) -> Float[np.ndarray, " E"]:
     """Return the variance over items of each score by itself, for pairs whose items cannot be paired."""
     return np.array(
-        [math.fsum((each.square - each.mean**2) / each.count for each in entry.answers) for entry in entries]
+        [
+            math.fsum((moments.square - moments.mean**2) / moments.count for moments in entry.answers)
+            for entry in entries
+        ]
     )
 
 

@@ -34,13 +34,13 @@ COSTS: Mapping[str, Callable[[Record], float | None]] = {
 def cost_of(entry: Entry, name: str) -> float | None:
     """The mean over seeds of a cost, where all seeds tell it and it is more than nothing."""
     found = [COSTS[name](record) for record in entry.records]
-    known = [each for each in found if each is not None and each > 0]
+    known = [cost for cost in found if cost is not None and cost > 0]
     return sum(known) / len(known) if len(known) == len(found) else None
 
 
 def score_range(standings: Sequence[Standing]) -> tuple[float, float]:
     """The range of normalised scores to show, from chance or below to the reference or above."""
-    values = [value for each in standings for value in (each.low, each.high, *each.baselines.values())]
+    values = [value for standing in standings for value in (standing.low, standing.high, *standing.baselines.values())]
     low, high = min(0.0, *values), max(1.0, *values)
     return max(low, -2.0), min(high, 3.0)
 
@@ -52,7 +52,7 @@ def strip(standing: Standing, low: float, high: float) -> Markup:
     def at(value: float) -> float:
         return place(min(max(value, low), high))
 
-    marks = [element("line", x1=at(each), x2=at(each), y1=2, y2=18, class_="end") for each in (0.0, 1.0)]
+    marks = [element("line", x1=at(end), x2=at(end), y1=2, y2=18, class_="end") for end in (0.0, 1.0)]
     if RAW in standing.baselines:
         x = at(standing.baselines[RAW])
         marks.append(element("line", x1=x, x2=x, y1=6, y2=14, class_="raw"))
@@ -66,15 +66,19 @@ def strip(standing: Standing, low: float, high: float) -> Markup:
 
 def cost_picture(table: Table, name: str) -> Markup | None:
     """Scores against a cost; None where no entry tells it."""
-    found = [(cost, each) for each in table.standings[:MOST_POINTS] if (cost := cost_of(each.entry, name)) is not None]
+    found = [
+        (cost, standing)
+        for standing in table.standings[:MOST_POINTS]
+        if (cost := cost_of(standing.entry, name)) is not None
+    ]
     if not found:
         return None
     width, height, left, right, top, bottom = 720, 330, 46, 656, 16, 286
-    low, high = score_range([each for _, each in found])
+    low, high = score_range([standing for _, standing in found])
     up = linear(low, high, bottom, top)
     along, ticks = cost_axis([cost for cost, _ in found], left + 24, right - 24)
     parts = [*score_grid(low, high, left, right, up), *cost_grid(ticks, along, bottom, name, right)]
-    parts += [point(each, along(cost), up, low, high) for cost, each in found]
+    parts += [point(standing, along(cost), up, low, high) for cost, standing in found]
     parts += names(found, along, up, right)
     return picture(width, height, f"Normalised score against {name}, one point for each entry", *parts)
 
@@ -137,14 +141,15 @@ def names(
 ) -> list[Markup]:
     """Names beside points: of all where they are few, else of those that no cheaper one beats."""
     chosen = found if len(found) <= MOST_NAMES else cheapest(found)[:MOST_NAMES]
-    texts = [shortened(each.entry.title, 28) for _, each in chosen]
+    texts = [shortened(standing.entry.title, 28) for _, standing in chosen]
     labels = [
-        label(text, along(cost), up(each.score) + 4, right) for text, (cost, each) in zip(texts, chosen, strict=True)
+        label(text, along(cost), up(standing.score) + 4, right)
+        for text, (cost, standing) in zip(texts, chosen, strict=True)
     ]
     heights = apart(labels, height=14)
     return [
-        element("text", text, x=each.left, y=y, class_="name")
-        for text, each, y in zip(texts, labels, heights, strict=True)
+        element("text", text, x=label.left, y=y, class_="name")
+        for text, label, y in zip(texts, labels, heights, strict=True)
     ]
 
 
@@ -158,7 +163,7 @@ def label(text: str, x: float, y: float, right: float) -> Label:
 def cheapest(found: Sequence[tuple[float, Standing]]) -> list[tuple[float, Standing]]:
     """Entries that are better than every one that costs less."""
     best, front = float("-inf"), []
-    for cost, standing in sorted(found, key=lambda each: (each[0], -each[1].score)):
+    for cost, standing in sorted(found, key=lambda pair: (pair[0], -pair[1].score)):
         if standing.score > best:
             best = standing.score
             front.append((cost, standing))
@@ -170,18 +175,21 @@ def rank_picture(table: Table) -> Markup:
     shown = table.standings[:MOST_RANKS]
     width, left, right, row = 720, 250, 700, 22
     bottom = 8 + row * len(shown)
-    along = linear(1, max(2, *(each.ranks[1] for each in shown)), left, right)
-    ticks = [1.0, *(each for each in steps(1, max(each.ranks[1] for each in shown), 8) if each > 1 and each % 1 == 0)]
-    parts = [element("line", x1=along(each), x2=along(each), y1=4, y2=bottom, class_="grid") for each in ticks]
-    parts += [
-        element("text", f"{each:.0f}", x=along(each), y=bottom + 15, class_="tick", text_anchor="middle")
-        for each in ticks
+    along = linear(1, max(2, *(standing.ranks[1] for standing in shown)), left, right)
+    ticks = [
+        1.0,
+        *(rank for rank in steps(1, max(standing.ranks[1] for standing in shown), 8) if rank > 1 and rank % 1 == 0),
     ]
-    for index, each in enumerate(shown):
+    parts = [element("line", x1=along(tick), x2=along(tick), y1=4, y2=bottom, class_="grid") for tick in ticks]
+    parts += [
+        element("text", f"{tick:.0f}", x=along(tick), y=bottom + 15, class_="tick", text_anchor="middle")
+        for tick in ticks
+    ]
+    for index, standing in enumerate(shown):
         y = 8 + row * (index + 0.5)
-        first, last = (along(rank) for rank in each.ranks)
+        first, last = (along(rank) for rank in standing.ranks)
         parts.append(
-            element("text", shortened(each.entry.title, 36), x=left - 16, y=y + 4, class_="name", text_anchor="end")
+            element("text", shortened(standing.entry.title, 36), x=left - 16, y=y + 4, class_="name", text_anchor="end")
         )
         parts.append(element("rect", x=first - 4, y=y - 4, width=last - first + 8, height=8, rx=4, class_="interval"))
         parts.append(element("circle", cx=min(max(along(index + 1), first), last), cy=y, r=3.4, class_="trained"))

@@ -33,7 +33,7 @@ SECONDS = "seconds of training"
 class Choices:
     """What a reader may filter by: every id that occurs, by a number."""
 
-    numbers: dict[str, dict[str, int]] = field(default_factory=lambda: {each: {} for each in PARTS})
+    numbers: dict[str, dict[str, int]] = field(default_factory=lambda: {part: {} for part in PARTS})
 
     def of(self, entry: Entry) -> str:
         """The numbers of an entry's parts, in the order of PARTS."""
@@ -93,8 +93,8 @@ class Row:
     @property
     def interval(self) -> str:
         """Of the score."""
-        each = self.standing
-        return f"{each.low:.2f} to {each.high:.2f}".replace("-", "−") if each is not None else ""
+        standing = self.standing
+        return f"{standing.low:.2f} to {standing.high:.2f}".replace("-", "−") if standing is not None else ""
 
     @property
     def parts(self) -> str:
@@ -158,7 +158,7 @@ def part_lines(facts: Mapping[str, Any], seeds: int) -> list[str]:
     }
     return [
         f"{shortened(name, 24)} {arrow} {narrow(shown(estimate, metric))}",
-        *(f"{each} {narrow(written(value, metric))}" for each, value in beside.items() if value is not None),
+        *(f"{reference} {narrow(written(value, metric))}" for reference, value in beside.items() if value is not None),
     ]
 
 
@@ -179,7 +179,7 @@ def measure_cells(fields: Field, entry: Entry, measure: Measure) -> list[NumberC
     metric = fields.metric(measure)
     gain = trained.value - random.value if trained is not None and random is not None else math.inf
     worse = metric.higher_is_better is not None and (-gain if metric.lower_is_better else gain) <= 0
-    return [cell_of(each, metric, worse and encoder == TRAINED) for encoder, each in found.items()]
+    return [cell_of(estimate, metric, worse and encoder == TRAINED) for encoder, estimate in found.items()]
 
 
 def cell_of(estimate: Estimate | None, metric: Metric, worse: bool) -> NumberCell:
@@ -191,7 +191,7 @@ def cell_of(estimate: Estimate | None, metric: Metric, worse: bool) -> NumberCel
 
 def heads(table: Table) -> list[tuple[str, str]]:
     """Of each measure its name with the unit, and the ends of its scale."""
-    ends = {each.measure.title: (each.chance, each.reference) for each in table.scales}
+    ends = {scale.measure.title: (scale.chance, scale.reference) for scale in table.scales}
     found = []
     for measure in table.field.division.measures:
         metric = table.field.metric(measure)
@@ -200,7 +200,7 @@ def heads(table: Table) -> list[tuple[str, str]]:
         scale = (
             ""
             if measure.title not in ends
-            else "chance {}, reference {}".format(*(written(each, metric) for each in ends[measure.title]))
+            else "chance {}, reference {}".format(*(written(end, metric) for end in ends[measure.title]))
         )
         found.append((measure.title + unit, scale))
     return found
@@ -210,17 +210,17 @@ def ranked_rows(table: Table, choices: Choices, anchors: Mapping[str, str]) -> l
     """The rows of those that are ranked."""
     low, high = score_range(table.standings) if table.standings else (0.0, 1.0)
     drawn: Iterable[Markup | str] = (
-        strip(each, low, high) if number < MOST_DRAWN else "" for number, each in enumerate(table.standings)
+        strip(standing, low, high) if number < MOST_DRAWN else "" for number, standing in enumerate(table.standings)
     )
     return [
-        row_of(table, each.entry, each, drawing, choices, anchors)
-        for each, drawing in zip(table.standings, drawn, strict=True)
+        row_of(table, standing.entry, standing, drawing, choices, anchors)
+        for standing, drawing in zip(table.standings, drawn, strict=True)
     ]
 
 
 def unranked_rows(table: Table, choices: Choices, anchors: Mapping[str, str]) -> list[Row]:
     """The rows of those that are not, by name."""
-    return [row_of(table, each, None, "", choices, anchors) for each in unranked(table)]
+    return [row_of(table, entry, None, "", choices, anchors) for entry in unranked(table)]
 
 
 def row_of(
@@ -243,7 +243,7 @@ def anchor_key(table: Table, entry: Entry) -> str:
 
 def anchors_of(tables: Sequence[Table], most: int) -> dict[str, str]:
     """Where the page tells more of an entry: of the first of each table in turn, as many as there is room for."""
-    queues = [[*(each.entry for each in table.standings), *unranked(table)] for table in tables]
+    queues = [[*(standing.entry for standing in table.standings), *unranked(table)] for table in tables]
     turns = [
         anchor_key(table, queue[turn])
         for turn in range(max(map(len, queues), default=0))

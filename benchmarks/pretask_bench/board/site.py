@@ -80,7 +80,7 @@ def board_texts(
 ) -> tuple[str, str, str]:
     """HTML, JSON and Markdown of a board."""
     found = sort_records(suite, records, keeper, registry)
-    tables = [table_of(each) for each in found.fields]
+    tables = [table_of(field) for field in found.fields]
     facts = board_facts(suite, found, tables)
     page = page_text(suite, found, tables, folders, fits, page_notices(facts))
     return page, json_text(facts), markdown_text(facts)
@@ -108,14 +108,14 @@ def page_text(
         details=details(shown, anchors, album),
         album=album,
         filters=[(part, choices.sorted(part)) for part in PARTS],
-        evaluators=list(dict.fromkeys(each.evaluator for of in suite.file.division for each in of.measures)),
+        evaluators=list(dict.fromkeys(measure.evaluator for of in suite.file.division for measure in of.measures)),
         given="".join(
-            f" --set data.{name}=…" for name in sorted({each for of in suite.file.division for each in of.given})
+            f" --set data.{name}=…" for name in sorted({option for of in suite.file.division for option in of.given})
         ),
         reasons=list(found.outside.items())[:MOST_REASONS],
         more_reasons=max(0, len(found.outside) - MOST_REASONS),
-        entries=sum(len(each.standings) + len(unranked(each)) for each in tables),
-        ranked=sum(len(each.standings) for each in tables),
+        entries=sum(len(table.standings) + len(unranked(table)) for table in tables),
+        ranked=sum(len(table.standings) for table in tables),
         more_tables=len(tables) - len(shown),
         encoders=ENCODERS,
         most_shown=MOST_SHOWN,
@@ -132,7 +132,7 @@ def page_text(
 
 def first_tables(tables: Sequence[Table]) -> list[Table]:
     """The first tables of each division."""
-    grouped = groupby(tables, key=lambda each: each.field.division.name)
+    grouped = groupby(tables, key=lambda table: table.field.division.name)
     return [table for _, group in grouped for table in islice(group, MOST_TABLES)]
 
 
@@ -162,7 +162,7 @@ def details(tables: Sequence[Table], anchors: Mapping[str, str], album: Album) -
     return [
         detail_of(table, entry, anchors[key], album)
         for table in tables
-        for entry in (*(each.entry for each in table.standings), *unranked(table))
+        for entry in (*(standing.entry for standing in table.standings), *unranked(table))
         if (key := anchor_key(table, entry)) in anchors
     ]
 

@@ -100,7 +100,7 @@ class Table:
     @property
     def faults(self) -> tuple[str, ...]:
         """Measures that do not count, and why."""
-        return tuple(each.fault for each in self.scales if each.fault)
+        return tuple(scale.fault for scale in self.scales if scale.fault)
 
 
 def table_of(field: Field) -> Table:
@@ -108,7 +108,7 @@ def table_of(field: Field) -> Table:
     if not field.complete:
         return Table(field, (), ())
     scales = tuple(scale_of(field, measure) for measure in field.division.measures)
-    usable = [each for each in scales if not each.fault]
+    usable = [scale for scale in scales if not scale.fault]
     if not usable:
         return Table(field, scales, ())
     found = [evidence_of(field, usable, entry) for entry in field.complete]
@@ -116,7 +116,7 @@ def table_of(field: Field) -> Table:
         standing(field, usable, entry, evidence, (int(first), int(last)))
         for entry, evidence, (first, last) in zip(field.complete, found, rank_intervals(found), strict=True)
     ]
-    ordered = sorted(standings, key=lambda each: (-each.score, each.entry.title, each.entry.key))
+    ordered = sorted(standings, key=lambda standing: (-standing.score, standing.entry.title, standing.entry.key))
     return Table(field, scales, tuple(ordered))
 
 
@@ -124,15 +124,15 @@ def scale_of(field: Field, measure: Measure) -> Scale:
     """The ends of a measure's scale, by the complete entries of a field."""
     if isinstance(measure.chance, str):
         evaluator = field.evaluators[measure.evaluator]
-        text = [value for each in field.complete for value in each.values(evaluator, measure.chance)]
+        text = [value for entry in field.complete for value in entry.values(evaluator, measure.chance)]
         chance = float(median(text))
     else:
         chance = measure.chance
-    counts = [count for each in field.complete if (count := count_of(field, each, measure)) is not None]
+    counts = [count for entry in field.complete if (count := count_of(field, entry, measure)) is not None]
     items = min(counts, default=None)
     if measure.reference != SUPERVISED:
         return Scale(measure, field.metric(measure), chance, float(measure.reference), items)
-    found = [mean_over_seeds(measure_values(field, each, measure, SUPERVISED)).value for each in field.complete]
+    found = [mean_over_seeds(measure_values(field, entry, measure, SUPERVISED)).value for entry in field.complete]
     return Scale(measure, field.metric(measure), chance, mean_over_seeds(sorted(found)).value, items)
 
 
@@ -144,7 +144,7 @@ def count_of(field: Field, entry: Entry, measure: Measure) -> int | None:
 
 def normalised_values(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> Float[np.ndarray, "M S"]:
     """The numbers of an encoder, chance 0 and reference 1."""
-    raw = np.array([measure_values(field, entry, each.measure, encoder) for each in scales])
+    raw = np.array([measure_values(field, entry, scale.measure, encoder) for scale in scales])
     chance, reference = ends(scales)
     scaled: np.ndarray = (raw - chance[:, None]) / (reference - chance)[:, None]
     return scaled
@@ -152,7 +152,7 @@ def normalised_values(field: Field, scales: Sequence[Scale], entry: Entry, encod
 
 def ends(scales: Sequence[Scale]) -> tuple[Float[np.ndarray, " M"], Float[np.ndarray, " M"]]:
     """Chance and reference of all measures."""
-    return np.array([each.chance for each in scales]), np.array([each.reference for each in scales])
+    return np.array([scale.chance for scale in scales]), np.array([scale.reference for scale in scales])
 
 
 def evidence_of(field: Field, scales: Sequence[Scale], entry: Entry) -> Evidence:
@@ -205,7 +205,7 @@ def score_of(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) 
 
 def has(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> bool:
     """Whether an entry has every number of an encoder."""
-    counts = [len(measure_values(field, entry, each.measure, encoder)) for each in scales]
+    counts = [len(measure_values(field, entry, scale.measure, encoder)) for scale in scales]
     return all(count == len(entry.records) for count in counts)
 
 

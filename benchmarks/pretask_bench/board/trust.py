@@ -99,7 +99,7 @@ def median(records: Named, names: Sequence[str], numbers: Numbers) -> str:
 
 def mean_of(record: Record, numbers: Numbers) -> float:
     """Return the mean of the numbers of the trained encoder that rank."""
-    found = [value for value in (number_of(record, *each) for each in numbers) if value is not None]
+    found = [value for value in (number_of(record, *number) for number in numbers) if value is not None]
     return sum(found) / len(found) if found else 0.0
 
 
@@ -142,7 +142,7 @@ def divergence(first: Record, second: Record, numbers: Numbers) -> Judged | None
 def ranking_divergences(first: Record, second: Record, numbers: Numbers) -> Iterable[Judged]:
     """Judge what ranks and was not counted from items, which the rule for a row with other items leaves out."""
     for evaluator, metric in numbers:
-        values = [number_of(each, evaluator, metric) for each in (first, second)]
+        values = [number_of(record, evaluator, metric) for record in (first, second)]
         if None not in values and not has_items(first, second, evaluator, metric):
             judged = judge_number(
                 f"{evaluator} on {TRAINED} {metric}", declared_by(first, evaluator).metric(metric), *values
@@ -154,8 +154,8 @@ def ranking_divergences(first: Record, second: Record, numbers: Numbers) -> Iter
 def has_items(first: Record, second: Record, evaluator: str, metric: str) -> bool:
     """Tell whether two records both have the items of a number of the trained encoder."""
     return all(
-        any(metric in row.items for row in each.results if (row.evaluator, row.encoder) == (evaluator, TRAINED))
-        for each in (first, second)
+        any(metric in row.items for row in record.results if (row.evaluator, row.encoder) == (evaluator, TRAINED))
+        for record in (first, second)
     )
 
 
@@ -181,9 +181,9 @@ def copies(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> dict
     for name in order_of(records, choices, keeper):
         keys = contents_of(records[name])
         held = [leaders[key] for key in keys if key in leaders]
-        one = [each for each in held if one_result(records[each], records[name])]
+        one = [leader for leader in held if one_result(records[leader], records[name])]
         cell = choices[name], records[name].cell.seed
-        other = [each for each in one if (choices[each], records[each].cell.seed) != cell]
+        other = [leader for leader in one if (choices[leader], records[leader].cell.seed) != cell]
         if other:
             found[name] = other[0]
         else:
@@ -236,7 +236,7 @@ def rows_of(record: Record) -> tuple[Hashable, ...]:
             (
                 row.evaluator,
                 *sorted(row.metrics.items()),
-                *sorted((name, each.bits) for name, each in row.items.items()),
+                *sorted((name, items.bits) for name, items in row.items.items()),
             )
             for row in record.results
             if row.encoder == TRAINED

@@ -53,16 +53,18 @@ def command(
     context = RunContext(out, find_device(device, threads), baselines=suite.file.baselines)
     outcomes = list(execute_all(registry(), entries, context))
     if as_json:
-        show_json([facts(each) for each in outcomes])
+        show_json([facts(outcome) for outcome in outcomes])
     else:
         show(outcomes)
-    if any(each.failed for each in outcomes):
+    if any(outcome.failed for outcome in outcomes):
         raise SystemExit(1)
 
 
 def show_plan(entries: list[Entry], as_json: bool) -> None:
     """What would be run, in order."""
-    rows = [(each.division.name, each.task.id, str(each.seed), each.refusal or "to run, or found") for each in entries]
+    rows = [
+        (entry.division.name, entry.task.id, str(entry.seed), entry.refusal or "to run, or found") for entry in entries
+    ]
     columns = ("division", "task", "seed", "state")
     if as_json:
         show_json([dict(zip(columns, row, strict=True)) for row in rows])
@@ -74,12 +76,12 @@ def show(outcomes: list[Outcome]) -> None:
     """The table of what was measured, then what was not, with the reason."""
     from pretask_bench.results.groups import COLUMNS, grouped, summary_rows
 
-    records = [each.record for each in outcomes if each.record is not None]
+    records = [outcome.record for outcome in outcomes if outcome.record is not None]
     draw_table(COLUMNS, summary_rows(grouped(records)), "Every encoder beside its baselines", width=180)
-    for each in outcomes:
-        if reason := each.refused or each.failed:
-            state = "failed" if each.failed else "refused"
-            click.echo(f"{state}: {each.entry.task.id} on {each.entry.division.name}: {reason}", err=True)
+    for outcome in outcomes:
+        if reason := outcome.refused or outcome.failed:
+            state = "failed" if outcome.failed else "refused"
+            click.echo(f"{state}: {outcome.entry.task.id} on {outcome.entry.division.name}: {reason}", err=True)
 
 
 def facts(outcome: Outcome) -> dict[str, object]:

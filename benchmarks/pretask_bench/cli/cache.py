@@ -34,7 +34,7 @@ def ls(as_json: bool) -> None:
     from pretask.pruning import entries
 
     root = cache_folder()
-    rows = [described(each) for each in entries(root)]
+    rows = [described(entry) for entry in entries(root)]
     if as_json:
         show_json({"folder": str(root), "bytes": sum(row["bytes"] for row in rows), "entries": rows})
         return
@@ -62,10 +62,10 @@ def prune(gb: float | None, as_json: bool) -> None:
         raise Unknown("No bound was given. Say --gb N, or set PRETASK_CACHE_GB.")
     removed = remove(cache_folder(), most)
     if as_json:
-        show_json([{"place": str(each.place), "bytes": each.size} for each in removed])
+        show_json([{"place": str(entry.place), "bytes": entry.size} for entry in removed])
     else:
-        show_rows(("removed", "size"), [(str(each.place), amount(each.size)) for each in removed])
-    click.echo(f"{len(removed)} removed, {amount(sum(each.size for each in removed))}", err=True)
+        show_rows(("removed", "size"), [(str(entry.place), amount(entry.size)) for entry in removed])
+    click.echo(f"{len(removed)} removed, {amount(sum(entry.size for entry in removed))}", err=True)
 
 
 @command.command()
@@ -76,7 +76,7 @@ def verify(as_json: bool) -> None:
     from pretask.pruning import entries
 
     known = entries(cache_folder())
-    found = {str(each.place): wrong for each in known if (wrong := damage(each.place)) and each.place.exists()}
+    found = {str(entry.place): wrong for entry in known if (wrong := damage(entry.place)) and entry.place.exists()}
     if as_json:
         show_json(found)
     else:

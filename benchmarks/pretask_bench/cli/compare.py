@@ -58,7 +58,7 @@ def cells_of(row: "Comparison", metric: "Metric") -> tuple[str, ...]:
         if low is None or high is None or not math.isfinite(high - low)
         else f"{points(low, metric)} to {points(high, metric)}"
     )
-    p, corrected = ("" if each is None else f"{each:.2g}" for each in (row.probability, row.corrected))
+    p, corrected = ("" if p_value is None else f"{p_value:.2g}" for p_value in (row.probability, row.corrected))
     pair = f"{row.first} − {row.second}"
     return (pair, row.over, points(row.estimate.value, metric), interval, p, corrected, row.verdict)
 

@@ -28,7 +28,7 @@ def command(split: str | None, objective: str | None, model: str | None, exact: 
     if why:
         explain(registry(), split, objective, model, as_json)
         return
-    named = any(each is not None for each in (split, objective, model))
+    named = any(part is not None for part in (split, objective, model))
     if not (named or exact or as_json):
         for table in tables(registry()):
             draw_table(table.columns, table.cells, table.title, width=160)

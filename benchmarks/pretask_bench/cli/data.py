@@ -27,7 +27,8 @@ def command() -> None:
 def list_command(as_json: bool) -> None:
     """List the data sets that are installed."""
     rows = [
-        (each.id, each.component.traits["modality"], each.component.summary) for each in registry().components("data")
+        (registered.id, registered.component.traits["modality"], registered.component.summary)
+        for registered in registry().components("data")
     ]
     if as_json:
         show_json([dict(zip(("id", "modality", "summary"), row, strict=True)) for row in rows])

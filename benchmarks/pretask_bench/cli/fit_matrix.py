@@ -69,24 +69,24 @@ def tables(registry: Registry) -> list[Table]:
 def table_of(modality: str, of: list[Block], registry: Registry) -> Table:
     """The table of the blocks of one modality."""
     shown = [block for block in of if block.fitting]
-    objectives = list(dict.fromkeys(each.id for block in shown for each in fitting(block.objectives)))
-    names = {each.id: registry.shortest(each) for block in shown for each, _ in block.objectives}
+    objectives = list(dict.fromkeys(objective.id for block in shown for objective in fitting(block.objectives)))
+    names = {objective.id: registry.shortest(objective) for block in shown for objective, _ in block.objectives}
     cells = tuple((registry.shortest(block.split), *counts(block, objectives)) for block in shown)
     asked = sum(len(block.objectives) * len(block.models) for block in of)
     title = f"{modality}: {sum(block.fitting for block in of)} of {asked} combinations fit, by what they declare"
-    return Table(title, ("split", *(names[each] for each in objectives)), cells)
+    return Table(title, ("split", *(names[objective] for objective in objectives)), cells)
 
 
 def counts(block: Block, objectives: Iterable[str]) -> list[str]:
     """For each objective, with how many of all models the split and it fit."""
-    scored = {each.id for each in fitting(block.objectives)}
+    scored = {objective.id for objective in fitting(block.objectives)}
     read = f"{len(fitting(block.models))}/{len(block.models)}"
-    return [read if each in scored else NONE for each in objectives]
+    return [read if objective in scored else NONE for objective in objectives]
 
 
 def fitting(pairs: Iterable[tuple[Registered, str]]) -> list[Registered]:
     """Those without a reason against them."""
-    return [each for each, reason in pairs if not reason]
+    return [component for component, reason in pairs if not reason]
 
 
 def exact_reason(modality: str, split: Registered, objective: Registered, model: Registered) -> str | None:
@@ -104,7 +104,7 @@ def explain(registry: Registry, split: str | None, objective: str | None, model:
         raise Unknown("--why needs --split, --objective and --model.")
     parts = registry.find("split", split), registry.find("objective", objective), registry.find("model", model)
     modalities = sorted(parts[0].component.traits["modality"])
-    reasons = {each: why(registry, *parts, each) or exact_reason(each, *parts) for each in modalities}
+    reasons = {modality: why(registry, *parts, modality) or exact_reason(modality, *parts) for modality in modalities}
     if as_json:
         show_json({"fits": None in reasons.values(), "reasons": reasons})
     elif None in reasons.values():

@@ -148,9 +148,12 @@ def list_command(kind: str | None, as_json: bool) -> None:
         raise Unknown(f"No kind '{kind}'. There are: {', '.join(KINDS)}.")
     found = registry().components(kind)
     if as_json:
-        show_json([described(each) for each in found])
+        show_json([described(component) for component in found])
     else:
-        show_rows(("kind", "id", "what"), [(each.kind, each.id, each.component.summary) for each in found])
+        show_rows(
+            ("kind", "id", "what"),
+            [(registered.kind, registered.id, registered.component.summary) for registered in found],
+        )
 
 
 @cli.command()
@@ -160,7 +163,7 @@ def list_command(kind: str | None, as_json: bool) -> None:
 def show(name: str, kind: str | None, as_json: bool) -> None:
     """Show what NAME is, where it comes from, and its options with their defaults."""
     found = [registry().find(kind, name)] if kind else every_kind(name)
-    facts = [{**described(each), **details(each)} for each in found]
+    facts = [{**described(component), **details(component)} for component in found]
     if as_json:
         show_json(facts)
         return
@@ -207,7 +210,7 @@ def plain_traits(value: Any) -> Any:
     if isinstance(value, frozenset | set):
         return sorted(value)
     if isinstance(value, dict):
-        return {key: plain_traits(each) for key, each in value.items()}
+        return {key: plain_traits(part) for key, part in value.items()}
     return value
 
 
@@ -233,24 +236,24 @@ def shown(value: Any) -> str:
 @json_option
 def plugins(name: str | None, as_json: bool) -> None:
     """List plugins, working or not, each with its problems and the way out; exit code 3 where one is broken."""
-    found = [each for each in registry().plugins if name is None or name in (each.name, each.namespace)]
+    found = [plugin for plugin in registry().plugins if name is None or name in (plugin.name, plugin.namespace)]
     if name is not None and not found:
         raise Unknown(f"No plugin '{name}'. See: pretask plugins.")
     rows = [
         {
-            "name": each.name,
-            "release": each.release,
-            "state": each.state,
-            "components": len(each.components),
-            "problems": [f"{problem.cause} {problem.fix}" for problem in each.problems],
+            "name": plugin.name,
+            "release": plugin.release,
+            "state": plugin.state,
+            "components": len(plugin.components),
+            "problems": [f"{problem.cause} {problem.fix}" for problem in plugin.problems],
         }
-        for each in found
+        for plugin in found
     ]
     if as_json:
         show_json(rows)
     else:
         show_rows(tuple(rows[0]) if rows else (), [tuple(map(shown, row.values())) for row in rows])
-    if any(each.state == "broken" for each in found):
+    if any(plugin.state == "broken" for plugin in found):
         raise SystemExit(PLUGIN_PROBLEM)
 
 

@@ -27,7 +27,7 @@ The package has one component that works as it is; change it step by step, and r
 def command(name: str | None, kind: str | None, modality: str | None, file: Path | None, out: Path | None) -> None:
     """Write an installable package called NAME with a working component, its checks and a CI file."""
     installed = Registry.load()
-    taken = {each.namespace for each in installed.plugins}
+    taken = {plugin.namespace for plugin in installed.plugins}
     if file is not None:
         if kind or modality:
             raise Unknown("--from-file takes kinds and modalities from the file; leave --kind and --modality out.")
@@ -56,7 +56,7 @@ def from_file(file: Path, name: str, out: Path | None, taken: set[str]) -> Writt
 
 def show(written: Written) -> None:
     """The files on stdout, and what to type next on stderr."""
-    for path in sorted(each for each in written.folder.rglob("*") if each.is_file()):
+    for path in sorted(path for path in written.folder.rglob("*") if path.is_file()):
         click.echo(path)
     click.echo("\nNext:", err=True)
     for line in written.next:

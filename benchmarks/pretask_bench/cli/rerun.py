@@ -83,16 +83,19 @@ def as_facts(done: "Rerun") -> dict[str, Any]:
         "file": str(done.path),
         "weights": done.weights,
         "numbers": done.numbers,
-        "differing": [dict(zip(keys, each, strict=True)) for each in done.differing],
-        "judged": [vars(each) for each in done.judged],
-        "provenance": [dict(zip(keys, each, strict=True)) for each in done.provenance],
-        "cell": [dict(zip(keys, each, strict=True)) for each in done.cell],
+        "differing": [dict(zip(keys, difference, strict=True)) for difference in done.differing],
+        "judged": [vars(judgment) for judgment in done.judged],
+        "provenance": [dict(zip(keys, difference, strict=True)) for difference in done.provenance],
+        "cell": [dict(zip(keys, difference, strict=True)) for difference in done.cell],
     }
 
 
 def show(done: "Rerun", filed: Path | None) -> None:
     """Print what the verdict rests on, what differs in how it came about, where it was filed, and the verdict."""
-    rows = [(each.name, each.before, each.now, each.rule, "yes" if each.agrees else "no") for each in done.judged]
+    rows = [
+        (judgment.name, judgment.before, judgment.now, judgment.rule, "yes" if judgment.agrees else "no")
+        for judgment in done.judged
+    ]
     draw_table(("", "recorded", "now", "rule", "agrees"), rows, "What the verdict rests on", width=WIDTH)
     for title, differences in (
         ("Numbers", done.differing),

@@ -48,8 +48,8 @@ def command(
     found, refused = glances(places)
     for path, reason in refused:
         click.echo(f"left out {visible(str(path))}: {visible(reason)}", err=True)
-    keyed = selected([(each.key, each.record) for each in found], where)
-    fields = [each.strip() for each in (group or "").split(",") if each.strip()]
+    keyed = selected([(summary.key, summary.record) for summary in found], where)
+    fields = [name.strip() for name in (group or "").split(",") if name.strip()]
     table = table_of(keyed, fields, sort)
     columns, cells, _ = table
     if as_json or form != "table" or len(cells) > DRAWN:

@@ -89,9 +89,9 @@ def command(
             parts={part: name for part, name in named.items() if name is not None},
             settings=options,
             evaluators=names_in(evaluate),
-            seed=each,
+            seed=number,
         )
-        for each in range(seed, seed + max(seeds, 1))
+        for number in range(seed, seed + max(seeds, 1))
     ]
     from pretask_bench.results.report import report
     from pretask_bench.runs.context import RunContext

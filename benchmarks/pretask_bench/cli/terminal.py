@@ -9,7 +9,11 @@ def visible(text: str) -> str:
     >>> visible("a\\x1b[31m\\u202eb\\n")
     'a\\\\x1b[31m\\\\u202eb\\\\n'
     """
-    return text if text.isprintable() else "".join(each if each.isprintable() else escape(each) for each in text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(character if character.isprintable() else escape(character) for character in text)
+    )
 
 
 def escape(character: str) -> str:

@@ -50,14 +50,14 @@ def command(places: tuple[Path, ...], recompute_data: bool, settings: tuple[str,
 def as_facts(found: "Verification") -> dict[str, Any]:
     """The same as JSON."""
     faults = dict.fromkeys(found.checked, 0)
-    for each in found.faults:
-        faults[each.check] += 1
+    for fault in found.faults:
+        faults[fault.check] += 1
     return {
         "records": len(found.records),
         "checks": [{"check": check, "checked": n, "wrong": faults[check]} for check, n in found.checked.items()],
         "findings": [
-            {"file": str(each.path), "check": each.check, "message": each.message, "fault": each.fault}
-            for each in found.findings
+            {"file": str(finding.path), "check": finding.check, "message": finding.message, "fault": finding.fault}
+            for finding in found.findings
         ],
         "unchecked": dict(found.unchecked),
     }
@@ -66,14 +66,14 @@ def as_facts(found: "Verification") -> dict[str, Any]:
 def show(found: "Verification") -> None:
     """Print what was checked, what is wrong, what is worth knowing, and what nobody could check."""
     facts = as_facts(found)
-    rows = [(each["check"], str(each["checked"]), str(each["wrong"])) for each in facts["checks"]]
+    rows = [(check["check"], str(check["checked"]), str(check["wrong"])) for check in facts["checks"]]
     draw_table(("check", "checked", "wrong"), rows, f"{len(found.records)} records", width=WIDTH)
     for title, findings in (
         ("wrong", found.faults),
-        ("worth knowing", [each for each in found.findings if not each.fault]),
+        ("worth knowing", [finding for finding in found.findings if not finding.fault]),
     ):
-        for each in findings[:SHOWN]:
-            click.echo(f"{title}: {visible(str(each.path))}: {visible(each.message)}")
+        for finding in findings[:SHOWN]:
+            click.echo(f"{title}: {visible(str(finding.path))}: {visible(finding.message)}")
         if len(findings) > SHOWN:
             click.echo(f"{title}: {len(findings) - SHOWN} more; --json has all.")
     for reason, count in found.unchecked.items():

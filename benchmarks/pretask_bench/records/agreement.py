@@ -50,7 +50,7 @@ def judge(old: Record, new: Record) -> Iterator[Judged]:
             yield Judged(called(row), "there", "missing", "a row for a row", agrees=False)
         else:
             yield from judge_row(row, other, declared_by(old, row.evaluator))
-    before, now = (each.pretext.metrics if each.pretext is not None else {} for each in (old, new))
+    before, now = (record.pretext.metrics if record.pretext is not None else {} for record in (old, new))
     declared = declared_by_objective(old)
     for name in before:
         if ": " not in name:  # the others are of trivial predictors
@@ -88,7 +88,7 @@ def judge_items(name: str, before: Items, now: Items | None) -> Judged:
 
 def judge_number(name: str, metric: Metric, before: float | None, now: float | None) -> Judged:
     """A number that was not counted from items."""
-    recorded, found = (written(each, metric) if each is not None else "none" for each in (before, now))
+    recorded, found = (written(value, metric) if value is not None else "none" for value in (before, now))
     if before is None or now is None:
         return Judged(name, recorded, found, "both or none", agrees=before is now)
     room = TOLERANCE if metric.is_fraction else TOLERANCE * max(abs(before), abs(now))
@@ -98,10 +98,10 @@ def judge_number(name: str, metric: Metric, before: float | None, now: float | N
 
 def verdict(old: Record, new: Record, judged: Sequence[Judged]) -> str:
     """What it comes to."""
-    rows = [[(row.encoder, row.evaluator) for row in each.results] for each in (old, new)]
+    rows = [[(row.encoder, row.evaluator) for row in record.results] for record in (old, new)]
     if old.weights is not None and sorted(rows[0]) == sorted(rows[1]) and numbers_agree(old, new):
         return EXACT
-    return CONSISTENT if all(each.agrees for each in judged) else DIVERGENT
+    return CONSISTENT if all(judgment.agrees for judgment in judged) else DIVERGENT
 
 
 def contradiction(first: Record, second: Record) -> Judged | None:
@@ -109,7 +109,7 @@ def contradiction(first: Record, second: Record) -> Judged | None:
 
     Only what both measured, with the same options, is judged: that one of them measured more contradicts nothing.
     """
-    return next((each for each in judge(*in_common(first, second)) if not each.agrees), None)
+    return next((judgment for judgment in judge(*in_common(first, second)) if not judgment.agrees), None)
 
 
 def in_common(first: Record, second: Record) -> tuple[Record, Record]:
@@ -117,7 +117,8 @@ def in_common(first: Record, second: Record) -> tuple[Record, Record]:
     own, other = first.cell.evaluators, second.cell.evaluators
     same = {name for name in own.keys() & other.keys() if own[name] == other[name]}
     rows = [
-        {(row.encoder, row.evaluator): row for row in each.results if row.evaluator in same} for each in (first, second)
+        {(row.encoder, row.evaluator): row for row in record.results if row.evaluator in same}
+        for record in (first, second)
     ]
     keys = [key for key in rows[0] if key in rows[1]]
     pairs = [with_items_of(rows[0][key], rows[1][key]) for key in keys]
@@ -133,7 +134,7 @@ def with_items_of(row: Row, other: Row) -> tuple[Row, Row]:
     if row.items.keys() == other.items.keys():
         return row, other
     first, second = (
-        each.model_copy(update={"items": {name: items for name, items in each.items.items() if name in kept}})
-        for each, kept in ((row, other.items), (other, row.items))
+        side.model_copy(update={"items": {name: items for name, items in side.items.items() if name in kept}})
+        for side, kept in ((row, other.items), (other, row.items))
     )
     return first, second

@@ -70,7 +70,7 @@ class Settler:
     def faults(self, record: Record) -> Iterator[str | None]:
         """Answer for the recipe and each part that could be checked: None, or what cannot be."""
         settled = [self.recipe(record.cell), *self.parts(record.cell).values()]
-        yield from (each.fault or None for each in settled if not each.unchecked)
+        yield from (answer.fault or None for answer in settled if not answer.unchecked)
 
     def unchecked(self, record: Record) -> set[str]:
         """Say which parts nobody could check here."""
@@ -81,7 +81,7 @@ class Settler:
 
         A task is only a label of these, and so is no part of it; nor is the precision, which the recipe holds.
         """
-        parts = {kind: [getattr(cell, kind).id, each.options] for kind, each in self.parts(cell).items()}
+        parts = {kind: [getattr(cell, kind).id, part.options] for kind, part in self.parts(cell).items()}
         return canonical_bytes({**parts, RECIPE: self.recipe(cell).options})
 
 

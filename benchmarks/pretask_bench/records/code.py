@@ -81,7 +81,7 @@ def beside(top: str) -> set[str]:
     folder = path.parent.parent if path.name == "__init__.py" else path.parent
     if folder in {Path(sysconfig.get_path(scheme)).resolve() for scheme in ("purelib", "platlib", "stdlib")}:
         return set()
-    return {each.stem for each in folder.iterdir() if each.suffix == ".py" or (each / "__init__.py").is_file()}
+    return {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
 
 
 def modules_used(module: str, packages: frozenset[str]) -> frozenset[str]:
@@ -102,7 +102,7 @@ def imports_of(module: str, packages: frozenset[str]) -> tuple[str, ...]:
     if path is None:
         return ()
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    named = (each for node in import_statements(syntax_of(path)) for each in named_by(node, package))
+    named = (pair for node in import_statements(syntax_of(path)) for pair in named_by(node, package))
     own = [(module, name) for module, name in named if module.partition(".")[0] in packages]
     return tuple(dict.fromkeys(home_of(module, name) if name else module for module, name in own))
 
@@ -113,7 +113,7 @@ def import_statements(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield node
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            yield from (found for each in node.orelse for found in import_statements(each))
+            yield from (found for statement in node.orelse for found in import_statements(statement))
         else:
             yield from import_statements(node)
 

@@ -62,7 +62,7 @@ def declared_in(record: Record, component: str) -> Declared:
     declaration = record.declared.get(component)
     if declaration is None:
         return Declared()
-    metrics = {name: Metric(each.unit, each.higher_is_better) for name, each in declaration.metrics.items()}
+    metrics = {name: Metric(metric.unit, metric.higher_is_better) for name, metric in declaration.metrics.items()}
     return Declared(metrics, declaration.headline)
 
 
@@ -70,8 +70,12 @@ def declared_in(record: Record, component: str) -> Declared:
 def installed() -> Mapping[str, Declared]:
     """Return what the evaluators and objectives that are installed declare, by their ids."""
     registry = Registry.load()
-    every = [each for kind in ("evaluator", "objective") for each in registry.components(kind)]
-    return {each.id: declared_in_traits(each.component.traits) for each in every if each.component.traits["metrics"]}
+    every = [component for kind in ("evaluator", "objective") for component in registry.components(kind)]
+    return {
+        registered.id: declared_in_traits(registered.component.traits)
+        for registered in every
+        if registered.component.traits["metrics"]
+    }
 
 
 def declared_in_traits(traits: Mapping[str, Any]) -> Declared:
@@ -83,7 +87,8 @@ def as_declaration(traits: Mapping[str, Any]) -> Declaration:
     """Return what a component's declaration says, as a record holds it."""
     metrics: Mapping[str, Metric] = traits["metrics"]
     declaration = {
-        name: DeclaredMetric(unit=each.unit, higher_is_better=each.higher_is_better) for name, each in metrics.items()
+        name: DeclaredMetric(unit=metric.unit, higher_is_better=metric.higher_is_better)
+        for name, metric in metrics.items()
     }
     return Declaration(headline=traits.get("headline", ""), metrics=declaration)
 

@@ -78,7 +78,7 @@ def values_in(value: Any, depth: int) -> int:
         inner = [*value, *value.values()]
     elif isinstance(value, list):
         inner = value
-    return 1 + sum(values_in(each, depth - 1) for each in inner)
+    return 1 + sum(values_in(part, depth - 1) for part in inner)
 
 
 Time = Annotated[

@@ -64,7 +64,7 @@ class Verification:
     @property
     def faults(self) -> list[Finding]:
         """Findings that make a record wrong."""
-        return [each for each in self.findings if each.fault]
+        return [finding for finding in self.findings if finding.fault]
 
     def ask(self, check: str, path: Path, answers: Iterable[str | None]) -> None:
         """Count the answers of a check, and keep those that say something."""
@@ -112,7 +112,7 @@ def record_answers(record: Record, settler: Settler) -> Iterator[tuple[str, Answ
 
 def record_faults(record: Record, settler: Settler) -> list[str]:
     """Return what is wrong with a record alone, for a board, which does not rank such a one."""
-    return [each for _, answers in record_answers(record, settler) for each in answers if each is not None]
+    return [answer for _, answers in record_answers(record, settler) for answer in answers if answer is not None]
 
 
 def form(path: Path, records: list[Filed]) -> Answers:
@@ -214,7 +214,7 @@ def no_twins(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
     first: dict[Hashable, tuple[Path, int]] = {}
     for path, record in records:
         answers = tuple(
-            (row.encoder, row.evaluator, each.bits) for row in record.results for each in row.items.values()
+            (row.encoder, row.evaluator, items.bits) for row in record.results for items in row.items.values()
         )
         if record.weights is None or not answers:
             continue
@@ -255,8 +255,8 @@ def surroundings(record: Record) -> Hashable:
 
 def numbers_agree(first: Record, second: Record) -> bool:
     """Whether two records agree in every row that both have, in the pretext score and in the weights."""
-    rows = [{(row.encoder, row.evaluator): row for row in each.results} for each in (first, second)]
-    scores = [each.pretext.metrics if each.pretext is not None else None for each in (first, second)]
+    rows = [{(row.encoder, row.evaluator): row for row in record.results} for record in (first, second)]
+    scores = [record.pretext.metrics if record.pretext is not None else None for record in (first, second)]
     return (first.weights, scores[0]) == (second.weights, scores[1]) and all(
         rows[0][key].metrics == rows[1][key].metrics and rows[0][key].items == rows[1][key].items
         for key in rows[0].keys() & rows[1].keys()

@@ -109,7 +109,7 @@ def entrants(places: Sequence[Path], evaluator: str | None = None) -> list[Entra
         found += [(title(group[0]), str(place), group) for group in groups]
     if len(found) < 2:
         raise PretaskError("compare", "two or more to compare", str(len(found)), "Name another file or folder.")
-    return [Entrant(letter(number), *each) for number, each in enumerate(found)]
+    return [Entrant(letter(number), *facts) for number, facts in enumerate(found)]
 
 
 def measured_by(group: Group, evaluator: str) -> bool:
@@ -146,9 +146,11 @@ def compare(found: Sequence[Entrant], evaluator: str | None = None, metric: str 
 
 def common_evaluator(found: Sequence[Entrant], wanted: str | None) -> str:
     """The evaluator that all entrants have, as its full id."""
-    every = [dict.fromkeys(row.evaluator for record in each.group for row in trained_rows(record)) for each in found]
-    common = [each for each in every[0] if all(each in others for others in every)]
-    meant = [each for each in common if wanted is None or is_called(each, wanted)]
+    every = [
+        dict.fromkeys(row.evaluator for record in entrant.group for row in trained_rows(record)) for entrant in found
+    ]
+    common = [evaluator for evaluator in every[0] if all(evaluator in others for others in every)]
+    meant = [evaluator for evaluator in common if wanted is None or is_called(evaluator, wanted)]
     if not meant:
         named = f" '{wanted}'" if wanted is not None else ""
         raise Unknown(f"compare needs an evaluator{named} that all have; all have: {listed(common)}.")
@@ -157,7 +159,7 @@ def common_evaluator(found: Sequence[Entrant], wanted: str | None) -> str:
 
 def common_metric(found: Sequence[Entrant], evaluator: str, wanted: str | None) -> str:
     """The number that all entrants have."""
-    every = [values_by_metric(each.group, evaluator, TRAINED) for each in found]
+    every = [values_by_metric(entrant.group, evaluator, TRAINED) for entrant in found]
     common = {name: None for name in every[0] if all(name in others for others in every)}
     if not common or (wanted is not None and wanted not in common):
         named = f" '{wanted}'" if wanted is not None else ""
@@ -178,7 +180,7 @@ def compare_pair(first: Entrant, second: Entrant, evaluator: str, metric: str) -
     shared = sorted(first.seeds.keys() & second.seeds.keys())
     alone = len(first.group) == len(second.group) == 1  # then the items are paired, whatever the seeds
     pairs = (
-        [(first.group[0], second.group[0])] if alone else [(first.seeds[each], second.seeds[each]) for each in shared]
+        [(first.group[0], second.group[0])] if alone else [(first.seeds[seed], second.seeds[seed]) for seed in shared]
     )
     rows = [by_items(first, second, *pair, evaluator, metric, decides=len(shared) < 2) for pair in pairs]
     known = [row for row in rows if row is not None]
@@ -187,8 +189,8 @@ def compare_pair(first: Entrant, second: Entrant, evaluator: str, metric: str) -
 
 def same_test(first: Entrant, second: Entrant) -> None:
     """Raise where two were measured on other data."""
-    tests = [each.group[0].cell.evaluated_on or each.group[0].cell.data for each in (first, second)]
-    prints = [each.fingerprints.get("test", "") for each in tests]
+    tests = [entrant.group[0].cell.evaluated_on or entrant.group[0].cell.data for entrant in (first, second)]
+    prints = [data.fingerprints.get("test", "") for data in tests]
     if prints[0] != prints[1]:
         raise PretaskError(
             f"compare {first.letter} {second.letter}",
@@ -229,7 +231,7 @@ def trained_rows(record: Record) -> list[Row]:
 
 def by_seeds(first: Entrant, second: Entrant, evaluator: str, metric: str) -> Comparison:
     """Compare two cells over the seeds that both have, and over their items where these are known."""
-    values = [values_by_metric(each.group, evaluator, TRAINED)[metric] for each in (first, second)]
+    values = [values_by_metric(entrant.group, evaluator, TRAINED)[metric] for entrant in (first, second)]
     shared = sorted(values[0].keys() & values[1].keys())
     items = differences_of_items(first, second, shared, evaluator, metric) if len(shared) > 1 else None
     if items is None:
@@ -248,10 +250,10 @@ def differences_of_items(
     """Return by seed and item 1 where only the first is correct, -1 where only the second; None where one has none."""
     rows = []
     for seed in seeds:
-        items = [items_of(each.seeds[seed], evaluator, metric) for each in (first, second)]
+        items = [items_of(entrant.seeds[seed], evaluator, metric) for entrant in (first, second)]
         if items[0] is None or items[1] is None:
             return None
-        rows.append(np.subtract(*(each.astype(np.int64) for each in paired_items(items[0], items[1]))))
+        rows.append(np.subtract(*(correct.astype(np.int64) for correct in paired_items(items[0], items[1]))))
     return np.stack(rows) if len({len(row) for row in rows}) == 1 else None
 
 
@@ -306,6 +308,12 @@ def finite(end: float | None) -> float | None:
 def legend(found: Sequence[Entrant]) -> list[tuple[str, ...]]:
     """What each letter stands for: letter, name, data, seeds, place."""
     return [
-        (each.letter, each.name, short(each.group[0].cell.data.id), ",".join(map(str, sorted(each.seeds))), each.place)
-        for each in found
+        (
+            entrant.letter,
+            entrant.name,
+            short(entrant.group[0].cell.data.id),
+            ",".join(map(str, sorted(entrant.seeds))),
+            entrant.place,
+        )
+        for entrant in found
     ]

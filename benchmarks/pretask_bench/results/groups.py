@@ -66,7 +66,7 @@ class Line:
         named = f"{self.evaluator} {self.metric} {direction(self.judged)}".strip() if self.metric else self.evaluator
         probe = f"failed: {self.failed}" if self.failed else named
         probe += f" ({self.choice})" if self.choice else ""
-        values = [shown(found[each], self.judged) if each in found else "" for each in (TRAINED, *SHOWN)]
+        values = [shown(found[encoder], self.judged) if encoder in found else "" for encoder in (TRAINED, *SHOWN)]
         return (self.what, self.data, str(self.seeds), *self.pretext_cells, probe, *values)
 
     @property
@@ -146,7 +146,9 @@ def seedless(record: Record) -> str:
 
 def together(keyed: Iterable[tuple[str, Record]]) -> list[Group]:
     """Records of one key, in the order of their seeds; by name, data and key."""
-    newest = {(key, each.cell.seed): each for key, each in sorted(keyed, key=lambda pair: pair[1].provenance.ended)}
+    newest = {
+        (key, record.cell.seed): record for key, record in sorted(keyed, key=lambda pair: pair[1].provenance.ended)
+    }
     groups: dict[str, list[Record]] = {}
     for key, seed in sorted(newest):
         groups.setdefault(key, []).append(newest[key, seed])
@@ -199,7 +201,7 @@ def lines_of(group: Group) -> list[Line]:
     if first.status == "failed":
         return [Line(**start, failed=(first.error or "").strip().split("\n")[0])]
     evaluators = dict.fromkeys(row.evaluator for row in first.results)
-    return [Line(**start, **probe_facts(group, each)) for each in evaluators] or [Line(**start)]
+    return [Line(**start, **probe_facts(group, evaluator)) for evaluator in evaluators] or [Line(**start)]
 
 
 def probe_facts(group: Group, evaluator: str) -> dict[str, Any]:

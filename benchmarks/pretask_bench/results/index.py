@@ -127,7 +127,9 @@ def checksum(key: str, glance: str) -> int:
 
 def save(index: Path, new: Mapping[str, Glance]) -> None:
     """Add to an index; where that cannot be done the next reader reads again."""
-    entries = [(name, each.key, each.record.model_dump_json(exclude_defaults=True)) for name, each in new.items()]
+    entries = [
+        (name, summary.key, summary.record.model_dump_json(exclude_defaults=True)) for name, summary in new.items()
+    ]
     with suppress(sqlite3.Error, OSError):
         index.parent.mkdir(parents=True, exist_ok=True)
         with closing(sqlite3.connect(index, timeout=WAIT)) as file, file:
@@ -185,8 +187,8 @@ def provenance_of(made: Provenance) -> Provenance:
 
 def headline_of(row: Row, record: Record) -> Row:
     """A row with the number that stands for its evaluator: what it is for the trained encoder."""
-    own = [each for each in record.results if (each.evaluator, each.encoder) == (row.evaluator, TRAINED)]
-    known = [name for each in own or [row] for name, value in each.metrics.items() if value is not None]
+    own = [other for other in record.results if (other.evaluator, other.encoder) == (row.evaluator, TRAINED)]
+    known = [name for result in own or [row] for name, value in result.metrics.items() if value is not None]
     headline = declared_by(record, row.evaluator).choose_headline(known)
     kept = {"metrics": known_of(row, {headline}), "missing": {}, "items": {}, "pictures": (), "chance": {}}
     return row.model_copy(update=kept)
@@ -200,7 +202,7 @@ def pretext_of(record: Record) -> Pretext | None:
     kept = known_of(whole, [name for name in whole.metrics if name.rsplit(": ", 1)[-1] in main])
     shown: dict[str, Any] = {"metrics": kept, "missing": {}, "pictures": (), "shortcut": {}}
     kept_sum = {name: getattr(whole, name) for name in ("chance", "count", "interval")}
-    shown |= {name: {key: value for key, value in each.items() if key in kept} for name, each in kept_sum.items()}
+    shown |= {name: {key: value for key, value in numbers.items() if key in kept} for name, numbers in kept_sum.items()}
     return whole.model_copy(update=shown)
 
 

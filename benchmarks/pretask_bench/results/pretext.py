@@ -43,7 +43,7 @@ def pretext_fields(
         declared: What the objective declares of the parts.
     """
     parts = dict(score.parts)
-    parts |= {f"{name}: {part}": found for name, each in trivial.items() for part, found in each.parts.items()}
+    parts |= {f"{name}: {part}": found for name, score in trivial.items() for part, found in score.parts.items()}
     intervals = {name: interval_of(part, declared.part(name), score.samples) for name, part in parts.items()}
     return {
         **measured({name: part.value for name, part in parts.items()}),
@@ -84,7 +84,7 @@ def ratio_variance(blocks: Sequence[tuple[float, float]]) -> float | None:
     >>> ratio_variance([(1.0, 1.0), (0.0, 1.0), (1.0, 1.0), (0.0, 1.0)])  # p (1 - p) / (n - 1)
     0.08333333333333333
     """
-    totals, weights = (math.fsum(each) for each in zip(*blocks, strict=True))
+    totals, weights = (math.fsum(column) for column in zip(*blocks, strict=True))
     if len(blocks) < 2 or not weights or not math.isfinite(totals):
         return None
     ratio = totals / weights
@@ -189,19 +189,21 @@ def estimate_part(records: Sequence[Record], name: str) -> Estimate | None:
     of the seeds' interval and of the mean sample interval are added as the sides of a right angle.
     """
     found = [
-        each.pretext for each in records if each.pretext is not None and each.pretext.metrics.get(name) is not None
+        record.pretext
+        for record in records
+        if record.pretext is not None and record.pretext.metrics.get(name) is not None
     ]
-    values = [value for each in found if (value := each.metrics[name]) is not None]
+    values = [value for score in found if (value := score.metrics[name]) is not None]
     if not values:
         return None
     seeds = mean_over_seeds(values)
-    intervals = [each.interval[name] for each in found if name in each.interval]
+    intervals = [score.interval[name] for score in found if name in score.interval]
     if len(intervals) < len(found):
         return seeds
     below = math.fsum(value - low for value, (low, _) in zip(values, intervals, strict=True)) / len(values)
     above = math.fsum(high - value for value, (_, high) in zip(values, intervals, strict=True)) / len(values)
     low, high = (seeds.value if end is None else end for end in (seeds.low, seeds.high))
-    answers = sum(each.count.get(name, 0) for each in found)
+    answers = sum(score.count.get(name, 0) for score in found)
     return Estimate(
         seeds.value,
         seeds.value - math.hypot(below, seeds.value - low),

@@ -52,7 +52,7 @@ def parse_where(texts: Sequence[str]) -> Where:
         if not equals or not values:
             raise Unknown(f"--where needs FIELD=VALUE, such as task=causal-lm; got '{text}'.")
         check_field("--where", name)
-        wanted.setdefault(name, []).extend(each.strip() for each in values.split(","))
+        wanted.setdefault(name, []).extend(value.strip() for value in values.split(","))
     return wanted
 
 
@@ -65,7 +65,7 @@ def check_field(option: str, name: str) -> None:
 def selected(keyed: Sequence[Keyed], where: Where) -> list[Keyed]:
     """The records that meet all conditions, complete ones where nothing is said; of evaluators only those asked for."""
     where = {"status": ["complete"], **where}
-    meant = [(key, record) for key, record in keyed if all(meets(record, *each) for each in where.items())]
+    meant = [(key, record) for key, record in keyed if all(meets(record, *condition) for condition in where.items())]
     if "evaluator" not in where:
         return meant
     return [(key, only(record, where["evaluator"])) for key, record in meant]
@@ -73,12 +73,12 @@ def selected(keyed: Sequence[Keyed], where: Where) -> list[Keyed]:
 
 def meets(record: Record, name: str, wanted: Sequence[str]) -> bool:
     """Whether a record has one of the wanted values: a full id, an id without its version, or a bare name."""
-    return any(is_called(value, each) for value in FIELDS[name](record) for each in wanted)
+    return any(is_called(value, choice) for value in FIELDS[name](record) for choice in wanted)
 
 
 def only(record: Record, evaluators: Sequence[str]) -> Record:
     """The record with the rows of these evaluators."""
-    rows = tuple(row for row in record.results if any(is_called(row.evaluator, each) for each in evaluators))
+    rows = tuple(row for row in record.results if any(is_called(row.evaluator, evaluator) for evaluator in evaluators))
     return record.model_copy(update={"results": rows})
 
 
@@ -94,12 +94,12 @@ def table_of(keyed: Sequence[Keyed], group: Sequence[str], sort: str | None) -> 
     if group:
         columns, cells, facts = pooled(groups, group)
     else:
-        lines = [line for each in groups for line in lines_of(each)]
+        lines = [line for group in groups for line in lines_of(group)]
         columns, cells, facts = COLUMNS, [line.cells for line in lines], [line.facts for line in lines]
     if sort is None:
         return columns, cells, facts
     order = sorted(range(len(cells)), key=order_by(sort, columns, cells, facts))
-    return columns, [cells[each] for each in order], [facts[each] for each in order]
+    return columns, [cells[row] for row in order], [facts[row] for row in order]
 
 
 def order_by(
@@ -133,15 +133,15 @@ def pooled(groups: Sequence[Group], fields: Sequence[str]) -> Table:
     rows.sort(key=lambda row: row[0])
     cells: list[Sequence[str]] = []
     facts: list[dict[str, Any]] = []
-    for values, each in groupby(rows, key=lambda row: row[0]):
-        lines = [line for _, line in each]
+    for values, members in groupby(rows, key=lambda row: row[0]):
+        lines = [line for _, line in members]
         named = dict(zip((*fields, "evaluator", "metric"), values, strict=True))
         metric = named.pop("metric")
         found = {encoder: spread(lines, encoder) for encoder in (TRAINED, RANDOM, RAW)}
         shown = [ranged(found[encoder], lines[0].judged) for encoder in found]
         cells.append((*values[: len(fields)], str(len(lines)), f"{short(values[-2])} {metric}", *shown))
-        labels = {label_of(encoder): each for encoder, each in found.items()}
-        numbers = {name: value for label, each in labels.items() for name, value in ends(label, each).items()}
+        labels = {label_of(encoder): estimate for encoder, estimate in found.items()}
+        numbers = {name: value for label, estimate in labels.items() for name, value in ends(label, estimate).items()}
         facts.append({**named, "metric": metric, "encoders": len(lines), **numbers})
     return (*fields, "encoders", "probe", *map(label_of, (TRAINED, RANDOM, RAW))), cells, facts
 

@@ -81,7 +81,7 @@ def chosen_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ..
     """What one evaluator chose for every encoder, such as layer and pooling; not what it chose within single layers."""
     found = {encoder: choices(records, evaluator, encoder) for encoder in (TRAINED, RANDOM, RAW, SUPERVISED)}
     names = [name for name in found[TRAINED] if "." not in name]
-    texts = {encoder: {name: ", ".join(each.get(name, ())) for name in names} for encoder, each in found.items()}
+    texts = {encoder: {name: ", ".join(chosen.get(name, ())) for name in names} for encoder, chosen in found.items()}
     return [
         (f"chosen {name}", texts[TRAINED][name], texts[RANDOM][name], "", texts[RAW][name], texts[SUPERVISED][name])
         for name in names

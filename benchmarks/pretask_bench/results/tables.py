@@ -67,7 +67,7 @@ def print_table(
     table = Table(title=heading or None, title_justify="left", box=lines)
     room = (width or Console().width) - BORDERS * len(columns) - 1
     cells = [[column, *(row[number] for row in rows)] for number, column in enumerate(columns)]
-    widths = share_room([max(map(cell_len, each)) for each in cells], [*map(narrowest, cells)], room)
+    widths = share_room([max(map(cell_len, column)) for column in cells], [*map(narrowest, cells)], room)
     for column, flush_right, characters in zip(columns, right, widths, strict=True):
         table.add_column(column, justify="right" if flush_right else "left", width=characters, overflow="fold")
     for row in drawable(rows):
@@ -99,7 +99,7 @@ def narrowest(cells: Sequence[str]) -> int:
 def longest_piece(cell: str) -> int:
     """Characters of the longest piece of a cell that must not be broken: all of a number, the beginning of a name."""
     pieces = UNIT_SPACE.sub("_", cell).split()
-    return max((len(each) if NUMBER.match(each) else min(len(each), NARROWEST) for each in pieces), default=0)
+    return max((len(piece) if NUMBER.match(piece) else min(len(piece), NARROWEST) for piece in pieces), default=0)
 
 
 def show_json(value: Any) -> None:

@@ -64,7 +64,7 @@ def plan_suite(
     """
     check_names(suite, divisions)
     named = [registry.find("task", name) for name in tasks]
-    chosen = [each for each in suite.file.division if not divisions or each.name in divisions]
+    chosen = [division for division in suite.file.division if not divisions or division.name in divisions]
     for division in chosen:
         check_given(suite, division, given or {})
     every = [(division, task) for division in chosen for task in named or registry.current("task")]
@@ -79,7 +79,7 @@ def plan_suite(
 
 def check_names(suite: Suite, divisions: Collection[str]) -> None:
     """Raise Unknown for a division that the suite does not have."""
-    known = [each.name for each in suite.file.division]
+    known = [division.name for division in suite.file.division]
     for name in divisions:
         if name not in known:
             raise Unknown(f"{suite.id} has no division '{name}'. It has: {', '.join(known)}.")
@@ -103,7 +103,7 @@ def belongs(registry: Registry, task: Registered, division: Division) -> bool:
         found = [registry.find(kind, parts[kind]) for kind in ("split", "model")]
     except PretaskError:
         return True  # planning says what is wrong
-    return all(division.modality in each.component.traits["modality"] for each in found)
+    return all(division.modality in registered.component.traits["modality"] for registered in found)
 
 
 def entry(
@@ -139,16 +139,16 @@ def execute_all(registry: Registry, entries: list[Entry], context: Any) -> Itera
     from pretask_bench.runs.context import Interrupted
     from pretask_bench.runs.run import run
 
-    for number, each in enumerate(entries, start=1):
-        if each.plan is None:
-            yield Outcome(each, refused=each.refusal)
+    for number, entry in enumerate(entries, start=1):
+        if entry.plan is None:
+            yield Outcome(entry, refused=entry.refusal)
             continue
-        context.say(f"[{number}/{len(entries)}] {each.task.name} on {each.division.name}, seed {each.seed}")
+        context.say(f"[{number}/{len(entries)}] {entry.task.name} on {entry.division.name}, seed {entry.seed}")
         try:
-            yield Outcome(each, *run(registry, each.plan, context))
+            yield Outcome(entry, *run(registry, entry.plan, context))
         except Interrupted:
             raise
         except Incompatible as error:
-            yield Outcome(each, refused=str(error))
+            yield Outcome(entry, refused=str(error))
         except Exception as error:  # a plugin's, whatever it is; its record says failed
-            yield Outcome(each, failed=f"{type(error).__name__}: {error}")
+            yield Outcome(entry, failed=f"{type(error).__name__}: {error}")

@@ -21,7 +21,7 @@ def training_flops(task: Task, samples: Samples, seed: int) -> float | None:
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    if any(isinstance(each, nn.RNNBase) for each in task.model.modules()):
+    if any(isinstance(module, nn.RNNBase) for module in task.model.modules()):
         return None
     partners = count_partners(task.split)
     size = min(task.recipe.batch, COUNTED)

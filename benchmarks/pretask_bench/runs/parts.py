@@ -116,7 +116,9 @@ def describe_cell(plan: Plan, data: Data, on: Data, artifact: str | None) -> Cel
             "evaluated_on": data_facts(plan, ON, on) if ON in plan.parts else None,
             "artifact": artifact,
             "task": plan.task.id if plan.task is not None else None,
-            "evaluators": {each.id: resolved_options(each, plan.of(each.name)) for each in plan.evaluators},
+            "evaluators": {
+                evaluator.id: resolved_options(evaluator, plan.of(evaluator.name)) for evaluator in plan.evaluators
+            },
             "recipe": asdict(plan.recipe),
             "seed": plan.seed,
             "precision": plan.recipe.precision,

@@ -112,8 +112,8 @@ def make_plan(
     pile.take(dict(parts or {}))
     pile.take(dict(settings or {}))
     found = find_parts(registry, pile.parts)
-    measured = tuple(registry.find("evaluator", each) for each in evaluators)
-    check_prefixes(pile, [*found, RECIPE, *(each.name for each in measured)])
+    measured = tuple(registry.find("evaluator", name) for name in evaluators)
+    check_prefixes(pile, [*found, RECIPE, *(evaluator.name for evaluator in measured)])
     recipe = Recipe(
         **settle("the recipe", RECIPE, read_options(Recipe, by_keyword=False), pile.options.get(RECIPE, {}))
     )
@@ -168,4 +168,4 @@ def names_in(text: str) -> list[str]:
     >>> names_in("linear, knn,")
     ['linear', 'knn']
     """
-    return list(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))

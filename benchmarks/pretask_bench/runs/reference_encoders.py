@@ -71,8 +71,8 @@ class RawInput(nn.Module):
         else:
             vector = pooled(data).flatten(2)
         if self.tells_positions:
-            each = F.one_hot(data, vector.shape[2]).float()
-            features = Features({"all": each}, {"all": vector}, tuple(data.shape[2:]), own_pooled=True)
+            tokens = F.one_hot(data, vector.shape[2]).float()
+            features = Features({"all": tokens}, {"all": vector}, tuple(data.shape[2:]), own_pooled=True)
         else:
             features = Features({"all": vector[:, :, None]}, {"all": vector})
         return replace(features, layers=(features,)) if layers else features
@@ -178,7 +178,7 @@ def choose_label(samples: Samples, wanted: Iterable[str]) -> str:
     Raises:
         PretaskError: There are none.
     """
-    known = [name for name, each in samples.labels.items() if each.value.ndim == 1]
+    known = [name for name, label in samples.labels.items() if label.value.ndim == 1]
     if not known:
         raise PretaskError(
             "the baseline supervised",

@@ -83,7 +83,7 @@ def rerun(
     found = {row.encoder for row in old.results}
     work = out / record_hash(old)[:12]
     context = RunContext(
-        work, device, again=True, baselines=tuple(each for each in BASELINES if each in found), say=say
+        work, device, again=True, baselines=tuple(encoder for encoder in BASELINES if encoder in found), say=say
     )
     new, path = run(registry, plan, context)
     forget_training(work)
@@ -137,23 +137,26 @@ def plan_of(registry: Registry, cell: Cell, settings: Mapping[str, Any]) -> Plan
         PretaskError: A component of that version is not installed, or a place was not given.
         Unknown: Something was set that is no place: that would be another run.
     """
-    parts = {part: each for part, each in parts_of(cell).items() if each is not None}
-    found = {part: installed(registry, KINDS[part], each.id) for part, each in parts.items()}
-    measures = [installed(registry, "evaluator", each) for each in cell.evaluators]
+    parts = {part: choice for part, choice in parts_of(cell).items() if choice is not None}
+    found = {part: installed(registry, KINDS[part], choice.id) for part, choice in parts.items()}
+    measures = [installed(registry, "evaluator", evaluator) for evaluator in cell.evaluators]
     if cell.task is not None:
         installed(registry, "task", cell.task)
     options: dict[str, Any] = {f"{RECIPE}.{name}": value for name, value in cell.recipe.items()}
     places: dict[str, Any] = {}
-    sources = [(part, found[part], each.options) for part, each in parts.items()]
-    for part, registered, own in (*sources, *((each.name, each, cell.evaluators[each.id]) for each in measures)):
+    sources = [(part, found[part], choice.options) for part, choice in parts.items()]
+    for part, registered, own in (
+        *sources,
+        *((evaluator.name, evaluator, cell.evaluators[evaluator.id]) for evaluator in measures),
+    ):
         options |= {f"{part}.{name}": value for name, value in own.items()}
         places |= {f"{part}.{name}": own.get(name) for name in places_of(registered)}
     return make_plan(
         registry,
         cell.task,
-        parts={part: each.id for part, each in parts.items()},
+        parts={part: choice.id for part, choice in parts.items()},
         settings={**options, **placed(places, settings)},
-        evaluators=[each.id for each in measures],
+        evaluators=[evaluator.id for evaluator in measures],
         seed=cell.seed,
     )
 
@@ -205,7 +208,7 @@ def numbers(record: Record) -> dict[str, float | None]:
 
 def provenance(old: Record, new: Record) -> list[tuple[str, str, str]]:
     """What differs in how two records came about, as far as it may change numbers."""
-    return differences(*(made_how(each) for each in (old, new)))
+    return differences(*(made_how(record) for record in (old, new)))
 
 
 def made_how(record: Record) -> dict[str, Any]:
@@ -220,7 +223,7 @@ def cells(old: Cell, new: Cell) -> list[tuple[str, str, str]]:
     """What differs in what determines the numbers."""
     if cell_key(old) == cell_key(new):
         return []
-    return differences(*(dict(flat(each.model_dump(mode="json"))) for each in (old, new)))
+    return differences(*(dict(flat(record.model_dump(mode="json"))) for record in (old, new)))
 
 
 def flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -109,7 +109,11 @@ def execute(registry: Registry, parts: Parts, context: RunContext, clock: Clock,
 def declare_numbers(plan: Plan) -> dict[str, Declaration]:
     """Return what the objective and the evaluators of a plan declare of their numbers, by id."""
     every = [plan.parts["objective"], *plan.evaluators]
-    return {each.id: as_declaration(each.component.traits) for each in every if each.component.traits["metrics"]}
+    return {
+        registered.id: as_declaration(registered.component.traits)
+        for registered in every
+        if registered.component.traits["metrics"]
+    }
 
 
 def as_record(
@@ -156,7 +160,7 @@ def describe_provenance(
 
 def expected_baselines(plan: Plan, context: RunContext) -> set[str]:
     """Return the baselines that a record must have; raw input may have been left out, and an objective has none."""
-    measured_apart = any(each.component.traits["needs"] != "objective" for each in plan.evaluators)
+    measured_apart = any(evaluator.component.traits["needs"] != "objective" for evaluator in plan.evaluators)
     return {*context.baselines} - {RAW} if measured_apart else set()
 
 

@@ -80,7 +80,7 @@ class Division(Strict):
     @property
     def evaluators(self) -> tuple[str, ...]:
         """All that are run."""
-        return tuple(dict.fromkeys([*(each.evaluator for each in self.measures), *self.also]))
+        return tuple(dict.fromkeys([*(measure.evaluator for measure in self.measures), *self.also]))
 
     def of(self, part: str) -> dict[str, Any]:
         """The settings of the data or of an evaluator."""
@@ -169,7 +169,7 @@ def read_suite(registry: Registry, name: str) -> Suite:
         file = SuiteFile.model_validate(content)
     except (OSError, ModuleNotFoundError, tomllib.TOMLDecodeError, ValidationError) as error:
         raise PretaskError(found.id, f"a suite in {path}", str(error), "Mend that file.") from error
-    return Suite(found.id, file, {each.name: fixed_by(registry, each) for each in file.division})
+    return Suite(found.id, file, {division.name: fixed_by(registry, division) for division in file.division})
 
 
 def fixed_by(registry: Registry, division: Division) -> Fixed:
