@@ -21,7 +21,7 @@ def suite(seeds: int = 1, *, measures: tuple[Mapping[str, Any], ...] = (LINEAR, 
     """One division, on images."""
     division = {"name": "images", "modality": "image", "data": "shapes", "samples": 640, "measures": measures}
     file = SuiteFile.model_validate({"summary": "Tiny.", "seeds": seeds, "division": [division]})
-    evaluators = {name: EVALUATORS[name] for name in (f"pretask/{each['evaluator']}@1" for each in measures)}
+    evaluators = {name: EVALUATORS[name] for name in (f"pretask/{measure['evaluator']}@1" for measure in measures)}
     return Suite("acme/tiny@1", file, {"images": Fixed(DATA, evaluators)})
 
 
@@ -87,4 +87,4 @@ def entrant(
 
 def named(*records: Record) -> dict[str, Record]:
     """Records by their hash."""
-    return {record_hash(each): each for each in records}
+    return {record_hash(record): record for record in records}

@@ -111,7 +111,7 @@ def test_the_board_ranks_the_lower_one_first_and_marks_what_does_not_beat_random
     )
     fixed = Fixed((cell.data.id, cell.data.options), cell.evaluators)
     page, board, markdown = board_texts(
-        Suite("acme/tiny@1", file, {"digits": fixed}), {record_hash(each): each for each in records}
+        Suite("acme/tiny@1", file, {"digits": fixed}), {record_hash(record): record for record in records}
     )
     (table,) = json.loads(board)["tables"]
     assert [entry["ids"]["task"] for entry in table["ranking"]] == ["acme/low@1", "acme/high@1"]

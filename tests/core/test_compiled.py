@@ -106,7 +106,7 @@ made = replace(made, split=Sized())
 made.model.dropout.p = 0.0
 divide, score = Divide(made), Score(made)
 divide.compile(); score.compile(); score.train()
-before = [each.clone() for each in score.parameters()]
+before = [parameter.clone() for parameter in score.parameters()]
 batch = samples().batch(torch.arange(12), torch.device("cpu"))
 try:
     check_compiled(divide, score, batch, torch.tensor(7), torch.zeros(12, dtype=torch.int64))

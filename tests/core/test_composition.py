@@ -47,7 +47,7 @@ def test_what_does_not_fit_is_refused_before_any_tensor_exists() -> None:
 def test_fitting_allocates_nothing_on_the_meta_device() -> None:
     with torch.device("meta"):
         model, objective = fit_parts(OBSERVED, Halves(), Flat, Guess)
-    assert all(each.is_meta for part in (model, objective) for each in part.parameters())  # type: ignore[attr-defined]
+    assert all(parameter.is_meta for part in (model, objective) for parameter in part.parameters())  # type: ignore[attr-defined]
 
 
 def test_an_objective_meets_its_model_once() -> None:

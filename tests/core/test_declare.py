@@ -41,7 +41,7 @@ def traits(component: Component) -> dict[str, Any]:
 def test_there_is_one_function_for_every_kind() -> None:
     assert tuple(DECLARED) == KINDS
     assert all(function.__name__ == kind for kind, function in DECLARED.items())
-    assert {each.kind: each for each in LEAST.values()} == LEAST
+    assert {component.kind: component for component in LEAST.values()} == LEAST
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -140,8 +140,8 @@ def test_a_task_names_its_parts_and_copies_its_settings() -> None:
     said = pretask.task(
         "t", split="s", objective="o", model="m", recipe=recipe, options=options, presets={"small": preset}
     )
-    for each in (recipe, options, preset):
-        each.clear()
+    for settings in (recipe, options, preset):
+        settings.clear()
     assert traits(said) == {
         "parts": {"split": "s", "objective": "o", "model": "m"},
         "recipe": {"lr": 0.1},

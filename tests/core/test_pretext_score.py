@@ -100,11 +100,11 @@ def test_the_score_is_the_mean_over_draws_that_training_never_has() -> None:
     made, held_out = task(), tiny.samples(20)
     made.model.eval()
     index = torch.arange(20)
-    each = [
+    losses = [
         float(made.loss(held_out.batch(index, made.device), Draws(index, 0, -draw)).parts["brighter"].detach())
         for draw in range(1, MAX_DRAWS + 1)
     ]
-    assert score_held_out(made, held_out).values["brighter"] == pytest.approx(sum(each) / len(each), rel=1e-6)
+    assert score_held_out(made, held_out).values["brighter"] == pytest.approx(sum(losses) / len(losses), rel=1e-6)
 
 
 @pytest.mark.parametrize("count", [20, 150])

@@ -26,7 +26,7 @@ def test_a_sample_is_the_same_however_many_are_asked_for(modality: str) -> None:
 
 def crop_means(images: torch.Tensor) -> torch.Tensor:
     rows = [images[..., :16, :16], images[..., :16, 16:], images[..., 16:, :16], images[..., 16:, 16:]]
-    return torch.stack([each.float().flatten(1).mean(1) for each in rows], 1)
+    return torch.stack([quarter.float().flatten(1).mean(1) for quarter in rows], 1)
 
 
 def guess(modality: str, data: torch.Tensor) -> torch.Tensor:

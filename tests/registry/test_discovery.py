@@ -12,7 +12,7 @@ GOOD = 'model("plain", "good_impl:Plain", modality="image")'
 
 
 def row(registry: Registry, name: str) -> Plugin:
-    (plugin,) = [each for each in registry.plugins if each.name == name]
+    (plugin,) = [plugin for plugin in registry.plugins if plugin.name == name]
     return plugin
 
 
@@ -23,7 +23,7 @@ def cause(registry: Registry, name: str) -> str:
 
 
 def ids(registry: Registry) -> list[str]:
-    return [each.id for each in registry.components()]
+    return [component.id for component in registry.components()]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_sound_plugin_is_loaded_with_its_components_and_its_release(shelf: Any
     shelf.offer("good", GOOD, version="0.3.0")
     plugin = row(shelf.load(), "good")
     assert (plugin.state, plugin.problems, plugin.release) == ("ok", (), "pretask-good 0.3.0")
-    assert [each.name for each in plugin.components] == ["plain"]
+    assert [component.name for component in plugin.components] == ["plain"]
 
 
 def test_one_distribution_may_have_several_entry_points_in_its_namespace(shelf: Any) -> None:

@@ -99,7 +99,7 @@ def test_an_evaluators_own_interval_stands_in_for_test_items(facts: Facts) -> No
     (table,) = json.loads(board_texts(suite(measures=(few,)), named(build_record(record)))[1])["tables"]
     found = table["ranking"][0]["measures"]["linear 5.accuracy"]["trained"]
     assert (found["low"], found["mean"], found["high"]) == (0.2, 0.5, 0.95)
-    (score,) = (each["score"] for each in table["ranking"])
+    (score,) = (entry["score"] for entry in table["ranking"])
     assert score["high"] - score["low"] == pytest.approx(2 * 0.45 / 0.8, abs=1e-5)  # an end might have been cut off
 
 
@@ -116,7 +116,7 @@ def test_the_score_is_the_interquartile_mean_of_numbers_that_are_0_at_chance_and
 def test_a_number_can_be_the_reference(facts: Facts) -> None:
     perfect = suite(measures=({**LINEAR, "reference": 1.0}, KNN))
     (table,) = json.loads(board_texts(perfect, named(entrant(facts, 0.55)))[1])["tables"]
-    assert [each["reference"] for each in table["scales"]] == pytest.approx([1.0, 0.9])
+    assert [scale["reference"] for scale in table["scales"]] == pytest.approx([1.0, 0.9])
 
 
 def test_a_measure_whose_reference_is_within_noise_of_chance_does_not_count(facts: Facts) -> None:
@@ -149,7 +149,7 @@ def test_entries_are_ranked_by_score_and_ranks_that_cannot_be_told_apart_overlap
     best = entrant(facts, 0.85, 0.85, task="acme/best@1")
     alike = [entrant(facts, value, 0.4, task=f"acme/{name}@1") for name, value in (("a", 0.41), ("b", 0.4))]
     ranking = only_table(best, *alike)["ranking"]
-    assert [(each["title"].split(" ")[0], each["rank"]) for each in ranking] == [
+    assert [(entry["title"].split(" ")[0], entry["rank"]) for entry in ranking] == [
         ("best", [1, 1]),
         ("a", [2, 3]),
         ("b", [2, 3]),
@@ -160,8 +160,8 @@ def test_entries_are_ranked_by_score_and_ranks_that_cannot_be_told_apart_overlap
 def test_an_entry_that_lacks_a_baseline_is_shown_apart_with_what_it_lacks(facts: Facts, baseline: str) -> None:
     beside = {encoder: value for encoder, value in BASELINES.items() if encoder != baseline}
     table = only_table(entrant(facts, 0.9, beside=beside), entrant(facts, task="acme/whole@1"))
-    assert [each["title"] for each in table["ranking"]] == ["whole (convnet)"]
-    assert table["unranked"][0]["missing"] == [f"{each} accuracy of {baseline}" for each in ("linear", "knn")]
+    assert [entry["title"] for entry in table["ranking"]] == ["whole (convnet)"]
+    assert table["unranked"][0]["missing"] == [f"{evaluator} accuracy of {baseline}" for evaluator in ("linear", "knn")]
 
 
 def test_without_baselines_no_ranking_is_rendered(facts: Facts) -> None:
@@ -174,7 +174,7 @@ def test_too_few_seeds_and_a_null_are_incomplete(facts: Facts) -> None:
     null = entrant(facts, task="acme/null@1").model_dump(mode="json")
     null["results"][0] |= {"metrics": {"accuracy": None}, "missing": {"accuracy": "nan"}, "items": {}}
     few = facts_of(entrant(facts), seeds=3)["tables"][0]["unranked"]
-    found = {each["title"]: each["missing"] for each in only_table(build_record(null))["unranked"]}
+    found = {entry["title"]: entry["missing"] for entry in only_table(build_record(null))["unranked"]}
     assert few[0]["missing"] == ["1 of 3 seeds"]
     assert "linear accuracy of trained" in found["null (convnet)"]
 
@@ -183,7 +183,7 @@ def test_entries_on_other_data_of_the_same_name_have_a_table_of_their_own(facts:
     data = entrant(facts).cell.data.model_dump(mode="json")
     other = entrant(facts, cell={"data": {**data, "fingerprints": {"train": "c" * 32, "test": "b" * 32}}})
     tables = facts_of(entrant(facts), entrant(facts, task="acme/two@1"), other)["tables"]
-    assert [len(each["ranking"]) for each in tables] == [2, 1]
+    assert [len(table["ranking"]) for table in tables] == [2, 1]
 
 
 def test_no_record_is_dropped_silently(facts: Facts) -> None:
@@ -207,7 +207,7 @@ def test_no_record_is_dropped_silently(facts: Facts) -> None:
 def test_entries_of_one_title_are_told_apart_by_the_options_in_which_they_differ(facts: Facts) -> None:
     slow = entrant(facts, cell={"recipe": {"samples": 640, "lr": 0.01}})
     table = only_table(entrant(facts, 0.6), slow)
-    assert [each["distinction"] for each in table["ranking"]] == ["recipe.lr=0.1", "recipe.lr=0.01"]
+    assert [entry["distinction"] for entry in table["ranking"]] == ["recipe.lr=0.1", "recipe.lr=0.01"]
 
 
 def test_the_same_records_in_any_order_give_the_same_bytes(facts: Facts) -> None:
@@ -263,7 +263,7 @@ def test_the_picture_of_layers_has_every_layer_of_trained_and_random_at_its_heig
 def test_data_that_anybody_may_claim_does_not_fill_the_page(facts: Facts) -> None:
     data = entrant(facts).cell.data.model_dump(mode="json")
     prints = [{"train": f"{number:032x}", "test": "b" * 32} for number in range(12)]
-    records = [entrant(facts, cell={"data": {**data, "fingerprints": each}}) for each in prints]
+    records = [entrant(facts, cell={"data": {**data, "fingerprints": fingerprints}}) for fingerprints in prints]
     page, told, _ = board_texts(suite(), named(*records))
     assert (page.count('<section class="table"'), len(json.loads(told)["tables"])) == (10, 12)
     assert "And 2 tables of other data" in page
@@ -308,10 +308,10 @@ def test_the_page_names_no_other_place_and_its_policy_allows_none(facts: Facts) 
     page = board_texts(suite(), named(entrant(facts)))[0]
     reader = Reader(page)
     links = {value for name, value in reader.attributes if name in ("src", "href", "action")}
-    assert all(each.startswith("#") or each in ("board.json", "board.md") for each in links)
+    assert all(link.startswith("#") or link in ("board.json", "board.md") for link in links)
     assert not re.findall(r"https?://|url\(|@import", page)
     (policy,) = (value for name, value in reader.attributes if name == "content" and "-src" in value)
-    sources = dict(each.strip().split(" ", 1) for each in policy.split(";"))
+    sources = dict(directive.strip().split(" ", 1) for directive in policy.split(";"))
     assert (sources["default-src"], sources["img-src"], sources["form-action"]) == ("'none'", "data:", "'none'")
     assert re.fullmatch("'sha256-[^' ]*'", sources["script-src"])
 
@@ -328,10 +328,11 @@ def png(side: int = 1, filling: int = 0) -> bytes:
 
 
 def test_figures_are_in_the_page_within_bounds_and_others_are_counted(tmp_path: Path, facts: Facts) -> None:
-    hashes = [write_picture(tmp_path, each) for each in (png(), png(filling=300 << 10), png(side=60000))]
+    hashes = [write_picture(tmp_path, picture) for picture in (png(), png(filling=300 << 10), png(side=60000))]
     pictured = entrant(facts).model_dump(mode="json")
     pictured["results"][0]["pictures"] = [
-        {"name": "view", "caption": f"figure {number}", "png": each} for number, each in enumerate([*hashes, "0" * 64])
+        {"name": "view", "caption": f"figure {number}", "png": digest}
+        for number, digest in enumerate([*hashes, "0" * 64])
     ]
     (tmp_path / f"{hashes[0]}.png").read_bytes()
     page = board_texts(suite(), named(build_record(pictured)), [tmp_path])[0]
@@ -374,7 +375,7 @@ def test_a_board_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path:
     (tmp_path / "taken").touch()
     with pytest.raises(PretaskError, match="the board needs to write"):
         write_board(suite(), named(entrant(facts)), tmp_path / "taken")
-    assert [each.name for each in tmp_path.iterdir()] == ["taken"]
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
 MANY = """

@@ -28,16 +28,16 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium: apt-get
 # What a reader does, in order; what the page then shows goes into the last element.
 READER = """
 const all = (selector) => [...document.querySelectorAll(selector)];
-const shown = () => all(".ranking tbody tr:not([hidden]) th a").map((each) => each.textContent);
-const head = (name) => all(".ranking thead button").find((each) => each.textContent.includes(name));
+const shown = () => all(".ranking tbody tr:not([hidden]) th a").map((link) => link.textContent);
+const head = (name) => all(".ranking thead button").find((button) => button.textContent.includes(name));
 const order = () => document.querySelector("[aria-sort]").getAttribute("aria-sort");
 const choose = (name, text) => {
   const field = document.querySelector(`[data-filter=${name}]`);
-  field.value = field.options ? [...field.options].find((each) => each.textContent.includes(text)).value : text;
+  field.value = field.options ? [...field.options].find((option) => option.textContent.includes(text)).value : text;
   field.dispatchEvent(new Event("input", { bubbles: true }));
 };
 const status = () => document.querySelector("[role=status]").textContent;
-const late = () => all(".ranking tbody tr").filter((each) => getComputedStyle(each).display === "none").length;
+const late = () => all(".ranking tbody tr").filter((row) => getComputedStyle(row).display === "none").length;
 const did = { first: shown(), rank: order(), late: [late()] };
 document.querySelector(".rest button").click(); did.late.push(late());
 head("Train").click(); did.quickest = [shown(), order()];
@@ -52,7 +52,7 @@ choose("evaluator", "all"); choose("division", "images"); did.division = shown()
 document.querySelector("th.entry a").click();
 did.dialog = [document.querySelector("dialog").open, document.querySelector("dialog h3").textContent.trim()];
 did.stolen = typeof stolen;
-did.asked = performance.getEntriesByType("resource").filter((each) => !each.name.startsWith("data:")).length;
+did.asked = performance.getEntriesByType("resource").filter((resource) => !resource.name.startsWith("data:")).length;
 const element = document.createElement("pre");
 element.id = "did";
 element.textContent = JSON.stringify(did);

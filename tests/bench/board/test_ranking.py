@@ -128,7 +128,7 @@ def test_of_one_seed_two_entries_are_told_apart_as_by_mcnemars_exact_test() -> N
 def test_a_perfect_score_shares_the_first_rank_with_one_error_in_512_and_is_not_certain() -> None:
     answers = np.ones((2, 1, 512), bool)
     answers[1, 0, 0] = False
-    entries = [answered(each) for each in answers]
+    entries = [answered(answer) for answer in answers]
     assert rank_intervals(entries).tolist() == [[1, 2], [1, 2]]
     estimate = entries[0].estimate()
     assert (estimate.value, estimate.high) == (1.0, 1.0)

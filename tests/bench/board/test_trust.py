@@ -48,12 +48,12 @@ def board(*records: Record, seeds: int = 1, keeper: Keeper | None = None, regist
 
 def ranked(found: Any) -> list[str]:
     """Names of the records that are ranked."""
-    return [name for table in found["tables"] for each in table["ranking"] for name in each["records"]]
+    return [name for table in found["tables"] for entry in table["ranking"] for name in entry["records"]]
 
 
 def sides(found: Any, kind: str = "disputed") -> list[set[str]]:
     """Names of the records of each dispute."""
-    return [{side["record"] for side in each["sides"]} for each in found[kind]]
+    return [{side["record"] for side in dispute["sides"]} for dispute in found[kind]]
 
 
 def test_a_copy_that_ended_in_9999_is_faulted_and_the_honest_record_counts(facts: Facts) -> None:
@@ -61,7 +61,7 @@ def test_a_copy_that_ended_in_9999_is_faulted_and_the_honest_record_counts(facts
     copy = changed(honest, lambda f: f["provenance"].update(ended="9999-01-01T00:00:00Z"))
     found = board(honest, copy)
     assert ranked(found) == [record_hash(honest)]
-    assert [each["record"] for each in found["faulty"]] == [record_hash(copy)]
+    assert [record["record"] for record in found["faulty"]] == [record_hash(copy)]
 
 
 @pytest.mark.parametrize("ended", ["2026-03-01T12:01:01Z", "2026-02-28T18:00:00Z", "2026-03-02T11:00:00Z"])
@@ -141,7 +141,7 @@ def test_what_is_left_out_or_a_default_or_only_a_label_is_the_same_cell(facts: F
         lambda f: f["cell"].update(artifact="f" * 32),
         lambda f: f["cell"]["evaluators"].update({"evil/more@1": {}}),
     ]
-    found = board(honest, *(changed(honest, each) for each in labels))
+    found = board(honest, *(changed(honest, label) for label in labels))
     (entry,) = found["tables"][0]["ranking"]
     assert len(entry["confirming"]) == len(labels)
     assert entry["title"] == "jigsaw + cross-entropy + convnet"  # for the tasks disagree
@@ -157,7 +157,7 @@ def test_options_that_an_installed_part_does_not_have_are_faulted_and_others_sai
         lambda f: f["cell"]["split"]["options"].update(junk=1),
         lambda f: f["cell"]["split"]["options"].update(patch="24"),
     ]
-    found = board(honest, *(changed(honest, each) for each in junk), registry=Registry.load())
+    found = board(honest, *(changed(honest, change) for change in junk), registry=Registry.load())
     assert ranked(found) == [record_hash(honest)]
     assert len(found["faulty"]) == 2
     assert found["unchecked"] == {"acme/deep@1 is not installed here, so its options were not checked": 1}
@@ -193,14 +193,14 @@ def test_a_faulty_record_disputes_nothing(facts: Facts) -> None:
 def test_one_result_under_many_cells_makes_one_row(facts: Facts) -> None:
     seeds = [entrant(facts, seed=seed) for seed in (0, 1, 2)]
     copies = [
-        changed(each, lambda f, n=n: f["cell"]["recipe"].update(lr=0.1 + n)) for n in range(1, 6) for each in seeds
+        changed(record, lambda f, n=n: f["cell"]["recipe"].update(lr=0.1 + n)) for n in range(1, 6) for record in seeds
     ]
-    disguised = [changed(each, lambda f, n=n: f.update(weights=f"{n}" * 64)) for n, each in enumerate(copies[:3])]
+    disguised = [changed(copy, lambda f, n=n: f.update(weights=f"{n}" * 64)) for n, copy in enumerate(copies[:3])]
     found = board(*seeds, *copies, *disguised, seeds=3)
     (entry,) = found["tables"][0]["ranking"]
     assert entry["seeds"] == [0, 1, 2]
     assert len(found["copies"]) + len(entry["confirming"]) == 5 * 3 + 3
-    assert {each["record"] for each in found["copies"]}.isdisjoint(entry["records"])
+    assert {record["record"] for record in found["copies"]}.isdisjoint(entry["records"])
 
 
 def test_a_copy_that_leaves_out_its_weights_and_losses_is_one_too(facts: Facts) -> None:
@@ -253,7 +253,7 @@ def test_with_strict_authors_a_named_skeptic_disputes_what_he_ran_again(facts: F
     rerun = changed(unnamed, better(0.3), by("Anna", unnamed))
     found = board(unnamed, rerun, keeper=ANNA)
     assert (ranked(found), sides(found)) == ([], [{record_hash(unnamed), record_hash(rerun)}])
-    assert next(each for each in found["disputed"][0]["sides"] if each["author"] == "Anna")["reruns"] == record_hash(
+    assert next(side for side in found["disputed"][0]["sides"] if side["author"] == "Anna")["reruns"] == record_hash(
         unnamed
     )
 
@@ -279,7 +279,7 @@ def test_a_withdrawn_record_settles_the_dispute_and_the_page_shows_the_reason(fa
     keeper = Keeper(withdrawn={record_hash(forged): "three reruns say 50 % <b>", "a" * 64: "of no record here"})
     page, told, markdown = board_texts(suite(), named(honest, forged), keeper=keeper)
     assert ranked(json.loads(told)) == [record_hash(honest)]
-    assert [each["record"] for each in json.loads(told)["withdrawn"]] == [record_hash(forged)]
+    assert [record["record"] for record in json.loads(told)["withdrawn"]] == [record_hash(forged)]
     assert "three reruns say 50 % &lt;b&gt;" in page
     assert "three reruns say 50 % &lt;b&gt;" in markdown
 
@@ -325,8 +325,8 @@ def test_every_record_is_somewhere(facts: Facts) -> None:
     )
     gone = record_hash(entrant(facts, task="acme/c@1"))
     found = sort_records(suite(), records, Keeper(withdrawn={gone: "asked for"}))
-    shown = sum(len(each.records) for field in found.fields for each in (*field.complete, *field.incomplete))
-    diverging = sum(len(each.conflicts) for each in found.disputes)
+    shown = sum(len(entry.records) for field in found.fields for entry in (*field.complete, *field.incomplete))
+    diverging = sum(len(dispute.conflicts) for dispute in found.disputes)
     apart = (len(found.faulty), len(found.copies), len(found.withdrawn), found.failed, sum(found.outside.values()))
     assert (shown, diverging, found.spare, *apart) == (2, 2, 1, 1, 1, 1, 1, 1)
     assert shown + diverging + found.spare + sum(apart) == found.records

@@ -203,7 +203,7 @@ def test_numbers_that_are_not_finite_become_null_with_the_reason(facts: Facts) -
 
 @given(some.lists(some.booleans(), min_size=1, max_size=40))
 def test_items_come_back_as_they_were_packed(correct: list[bool]) -> None:
-    digits = "".join("1" if each else "0" for each in correct)
+    digits = "".join("1" if bit else "0" for bit in correct)
     packed = bytes(int(digits[start : start + 8].ljust(8, "0"), 2) for start in range(0, len(digits), 8))
     items = pack_items(correct, "ab" * 16)
     assert items.correct().tolist() == correct

@@ -69,7 +69,7 @@ while killed < kills or (written < kills // 2 and killed < 1000):
     os.waitpid(victim, 0)
     killed += 1
     written = open(log, "rb").read().count(b"\\n") if os.path.exists(log) else 0
-sys.exit(sum(os.waitpid(each, 0)[1] for each in steadies))
+sys.exit(sum(os.waitpid(writer, 0)[1] for writer in steadies))
 """
 
 # A full disk: no file may grow beyond 1,000 bytes.
@@ -107,7 +107,7 @@ def test_a_record_written_twice_is_one_file_and_nothing_else_is_left(tmp_path: P
 def test_stores_merge_by_copying_and_each_record_is_read_once(tmp_path: Path, facts: Facts) -> None:
     records = [build_record({**facts, "note": f"number {number}"}) for number in range(4)]
     one, two = tmp_path / "one", tmp_path / "two"
-    single = [store.write(folder, each) for folder, each in zip((one, one, two, two), records, strict=True)][-1]
+    single = [store.write(folder, record) for folder, record in zip((one, one, two, two), records, strict=True)][-1]
     for path in one.iterdir():
         shutil.copy(path, two)
     read, refused = store.read_all([one, two, single])
@@ -136,8 +136,8 @@ def test_a_folder_of_stores_stands_for_what_lies_in_each_and_other_files_beside_
     tmp_path: Path, facts: Facts
 ) -> None:
     records = [build_record({**facts, "note": f"number {number}"}) for number in range(3)]
-    for each, folder in zip(records, ("runs/records", "deep/er/records", "runs/records"), strict=True):
-        store.write(tmp_path / folder, each)
+    for record, folder in zip(records, ("runs/records", "deep/er/records", "runs/records"), strict=True):
+        store.write(tmp_path / folder, record)
     (tmp_path / "runs" / "vae" / "0001").mkdir(parents=True)
     (tmp_path / "runs" / "vae" / "0001" / "progress.json").write_text("{}")
     assert store.read_all([tmp_path]) == (sorted(records, key=record_hash), [])
@@ -213,7 +213,7 @@ def test_twenty_writers_at_once_one_killed_a_hundred_times_lose_tear_and_double_
     assert done.returncode == 0, done.stderr
     read, refused = store.read_all([folder])
     assert refused == []
-    seeds = [each.cell.seed for each in read]
+    seeds = [record.cell.seed for record in read]
     assert len(seeds) == len(set(seeds))
     assert set(range(120)) <= set(seeds)
     told = log.read_text().split()
@@ -223,8 +223,8 @@ def test_twenty_writers_at_once_one_killed_a_hundred_times_lose_tear_and_double_
     content = bytearray(flipped.read_bytes())
     content[len(content) // 2] ^= 1
     flipped.write_bytes(content)
-    form = [each for each in verify([folder]).faults if "SHA-256" in each.message]
-    assert [each.path for each in form] == [flipped]
+    form = [fault for fault in verify([folder]).faults if "SHA-256" in fault.message]
+    assert [fault.path for fault in form] == [flipped]
 
 
 @pytest.mark.slow
@@ -239,7 +239,7 @@ def test_an_index_that_many_read_and_write_while_one_is_killed_shows_every_recor
     for _ in range(2):
         found, refused = glances([folder])
         assert refused == []
-        assert sorted(each.record.cell.seed for each in found) == [*range(24)]
+        assert sorted(summary.record.cell.seed for summary in found) == [*range(24)]
 
 
 def test_a_picture_comes_back_under_its_hash_and_a_changed_one_is_refused(tmp_path: Path) -> None:

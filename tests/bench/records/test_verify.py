@@ -133,9 +133,9 @@ def test_options_that_an_installed_part_does_not_have_are_a_fault_and_others_cou
     put(tmp_path, honest)
     liar = put(tmp_path, changed(honest, lambda f: f["cell"]["split"]["options"].update(junk=1), other(cell__seed=3)))
     found = verify([tmp_path], Registry.load())
-    assert {(each.path, "no option split.junk" in each.message) for each in found.faults if "option" in each.check} == {
-        (liar, True)
-    }
+    assert {
+        (fault.path, "no option split.junk" in fault.message) for fault in found.faults if "option" in fault.check
+    } == {(liar, True)}
     assert found.unchecked["acme/far@1 is not installed here, so its options were not checked"] == 2
 
 
@@ -145,7 +145,7 @@ def test_every_flipped_byte_of_a_store_is_found_by_its_file(tmp_path: Path, hone
         content = bytearray(path.read_bytes())
         content[len(content) * place // 8] ^= 4
         path.write_bytes(content)
-        assert {each.path for each in verify([tmp_path]).faults} >= set(paths[: place + 1])
+        assert {fault.path for fault in verify([tmp_path]).faults} >= set(paths[: place + 1])
 
 
 def test_a_lie_with_its_hash_made_to_fit_but_in_another_form_is_found(tmp_path: Path, honest: Facts) -> None:
@@ -188,7 +188,7 @@ def test_two_records_that_cannot_both_be_are_found(tmp_path: Path, honest: Facts
     change, message = PAIRS[pair]
     put(tmp_path, honest)
     put(tmp_path, changed(honest, change))
-    faults = [each.message for each in verify([tmp_path]).faults]
+    faults = [fault.message for fault in verify([tmp_path]).faults]
     assert len(faults) == (message is not None)
     assert message is None or message in faults[0]
 
@@ -196,7 +196,7 @@ def test_two_records_that_cannot_both_be_are_found(tmp_path: Path, honest: Facts
 def test_a_run_made_again_elsewhere_with_other_numbers_is_worth_knowing(tmp_path: Path, honest: Facts) -> None:
     put(tmp_path, honest)
     put(tmp_path, changed(honest, other(weights="e" * 64, provenance__threads=8)))
-    assert ["has other numbers in" in each.message for each in verify([tmp_path]).findings] == [True]
+    assert ["has other numbers in" in finding.message for finding in verify([tmp_path]).findings] == [True]
 
 
 def test_another_count_of_items_of_the_same_test_set_is_found(tmp_path: Path, honest: Facts) -> None:
@@ -204,7 +204,7 @@ def test_another_count_of_items_of_the_same_test_set_is_found(tmp_path: Path, ho
     nine = {"accuracy": {"count": 9, "bits": "qoA=", "test": "b" * 32}}
     fewer = changed(honest, other(cell__seed=5), lambda f: row(f).update(items=nine, metrics={"accuracy": 5 / 9}))
     put(tmp_path, changed(fewer, lambda f: row(f).update(missing={})))
-    assert "elsewhere" in " ".join(each.message for each in verify([tmp_path]).faults)
+    assert "elsewhere" in " ".join(fault.message for fault in verify([tmp_path]).faults)
 
 
 def test_a_damaged_picture_is_a_fault_and_a_missing_one_is_counted(tmp_path: Path, honest: Facts) -> None:
@@ -224,7 +224,7 @@ def test_what_was_checked_is_counted_and_what_could_not_be_is_named(
     put(tmp_path / "runs" / "records", honest)
     assert invoke(["verify", str(tmp_path), "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
-    counts = {each["check"]: each["checked"] for each in told["checks"]}
+    counts = {check["check"]: check["checked"] for check in told["checks"]}
     assert counts["files are records: schema, canonical form, name is hash"] == 1
     assert counts["accuracies recomputed from their items"] == 1
     assert counts["shares are shares"] == 2 + 2 + 3  # two numbers and two chance levels of rows; of the pretext three
@@ -252,8 +252,8 @@ def test_data_that_can_be_made_here_is_held_against_its_fingerprint(
         changed(honest, other(cell__data__id="pretask/digits@1", cell__data__options={"image_size": 8})),
     )
     assert invoke(["verify", str(tmp_path / "records"), "--recompute-data", "--json"]) == 1
-    wrong = [each for each in json.loads(capsys.readouterr().out)["findings"] if each["fault"]]
-    assert [f"should be {'a' * 32}, made here it is" in each["message"] for each in wrong].count(True) == 1
+    wrong = [finding for finding in json.loads(capsys.readouterr().out)["findings"] if finding["fault"]]
+    assert [f"should be {'a' * 32}, made here it is" in finding["message"] for finding in wrong].count(True) == 1
 
 
 def test_data_that_is_not_installed_or_lies_elsewhere_or_would_be_fetched_is_left_unchecked(

@@ -176,7 +176,7 @@ def test_the_command_prints_a_table_or_json(put: Put, capsys: pytest.CaptureFixt
     assert invoke(["compare", *places, "--json"]) == 0
     told = json.loads(capsys.readouterr().out)
     assert told["pairs"][0]["difference"] == pytest.approx(-0.2)
-    assert [each["letter"] for each in told["compared"]] == ["A", "B"]
+    assert [entrant["letter"] for entrant in told["compared"]] == ["A", "B"]
 
 
 def test_the_examples_in_docstrings_are_true() -> None:

@@ -145,7 +145,10 @@ def test_what_was_trained_is_read_first_whatever_its_place_in_the_alphabet(recor
     cell = first.cell.model_copy(update={"objective": Part(id="pretask/elbo@1")})
     pretexts = (Pretext(metrics=metrics, trained=trained) for trained in ("negative_elbo", "kl"))
     found = [first.model_copy(update={"cell": cell, "pretext": pretext}) for pretext in pretexts]
-    assert [headline_parts(each) for each in found] == [["negative_elbo", "whole.accuracy"], ["kl", "whole.accuracy"]]
+    assert [headline_parts(record) for record in found] == [
+        ["negative_elbo", "whole.accuracy"],
+        ["kl", "whole.accuracy"],
+    ]
 
 
 def test_a_combination_without_a_task_is_called_by_its_parts(record: Maker) -> None:
@@ -184,7 +187,9 @@ def test_conditions_choose_records_by_id_name_or_any_of_several_and_nothing_else
         write(tmp_path / "store", record(task=task))
 
     def shown(*conditions: str) -> int:
-        return len(asked(capsys, tmp_path / "store", *(word for each in conditions for word in ("--where", each))))
+        return len(
+            asked(capsys, tmp_path / "store", *(word for condition in conditions for word in ("--where", condition)))
+        )
 
     assert shown("task=jigsaw") == 2
     assert shown("task=pretask/jigsaw") == shown("task=acme/jigsaw@2") == shown("task=none") == 1
@@ -263,18 +268,18 @@ def test_a_known_record_is_not_read_again_and_a_deleted_index_loses_nothing(
     paths[0].write_bytes(content)
     paths[1].unlink()
     write(store, record(7))
-    assert [each.record.cell.seed for each in glances([store, tmp_path])[0]].count(7) == 1
-    assert {each.record.cell.seed for each in glances([store])[0]} == {0, 2, 7}
+    assert [summary.record.cell.seed for summary in glances([store, tmp_path])[0]].count(7) == 1
+    assert {summary.record.cell.seed for summary in glances([store])[0]} == {0, 2, 7}
 
 
 def test_an_index_shows_what_the_records_themselves_show(
     tmp_path: Path, cache: Path, record: Maker, facts: dict[str, Any]
 ) -> None:
     records = [record(), record(1, 0.7), record(task=None), build_record(facts)]
-    for each in records:
-        write(tmp_path, each)
+    for stored in records:
+        write(tmp_path, stored)
     for _ in range(2):
-        found = [(each.key, each.record) for each in glances([tmp_path])[0]]
+        found = [(summary.key, summary.record) for summary in glances([tmp_path])[0]]
         assert summary_rows(together(found)) == summary_rows(grouped(records))
 
 
@@ -297,7 +302,7 @@ def damage(index: Path, place: float | str) -> None:
         return
     content = bytearray(index.read_bytes())
     at = int(len(content) * place) if isinstance(place, float) else int(place)
-    content[at : at + 64] = bytes(each ^ 0x15 for each in content[at : at + 64])
+    content[at : at + 64] = bytes(byte ^ 0x15 for byte in content[at : at + 64])
     index.write_bytes(content)
 
 

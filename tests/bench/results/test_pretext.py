@@ -17,7 +17,7 @@ METRICS = {"order": Metric("nats", higher_is_better=False), "order.accuracy": SH
 
 
 def part(blocks: list[tuple[float, float]], count: int | None = None) -> PartScore:
-    total, weight = (sum(each) for each in zip(*blocks, strict=True))
+    total, weight = (sum(column) for column in zip(*blocks, strict=True))
     return PartScore(total / weight, int(weight) if count is None else count, tuple(blocks))
 
 
@@ -51,7 +51,7 @@ def test_intervals_over_clustered_answers_cover(name: str, samples: int, answers
         else:
             values = (random.random((answers, samples)) < chance).astype(float)
         groups = np.array_split(values.sum(0), min(samples, 64))
-        blocks = [(float(each.sum()), float(len(each) * answers)) for each in groups]
+        blocks = [(float(group.sum()), float(len(group) * answers)) for group in groups]
         low, high = interval_of(part(blocks), METRICS[name], samples) or (math.nan, math.nan)
         covered += low <= 4 / 6 <= high
     assert 0.92 <= covered / trials <= 0.985  # 0.95 within 2.8 standard errors of 400 trials, a little more above

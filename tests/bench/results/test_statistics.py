@@ -134,7 +134,7 @@ def test_swapping_two_classifiers_mirrors_the_interval() -> None:
 
 def test_items_of_two_records_are_paired_only_on_the_same_test_data() -> None:
     first, second = pack_items([True, False], "a" * 32), pack_items([False, False], "a" * 32)
-    assert [each.tolist() for each in paired_items(first, second)] == [[True, False], [False, False]]
+    assert [correct.tolist() for correct in paired_items(first, second)] == [[True, False], [False, False]]
     for other in (pack_items([True, False], "b" * 32), pack_items([True], "a" * 32)):
         with pytest.raises(PretaskError, match="the same items"):
             paired_items(first, other)

@@ -61,7 +61,9 @@ def test_an_interval_over_seeds_and_the_items_that_they_share_covers(seeds: int,
         drawn = answers(rng, seeds, 200, measures)
         if seeds == 1:  # says nothing of other seeds: so there is one effect only, none
             drawn = [rng.random((1, 200)) < 1 / (1 + np.exp(-1 - rng.normal(0, 1.0, 200))) for _ in range(measures)]
-        measured = [Measured(tuple(each.mean(1)), tuple(pack_items(row, TEST) for row in each)) for each in drawn]
+        measured = [
+            Measured(tuple(correct.mean(1)), tuple(pack_items(row, TEST) for row in correct)) for correct in drawn
+        ]
         found.append(holds(gather_evidence(range(seeds), measured).estimate(), truth))
     assert np.mean(found) >= LOW - 3 * (0.05 * 0.95 / len(found)) ** 0.5
 
@@ -71,9 +73,9 @@ def test_an_interval_over_seeds_and_the_items_that_they_share_covers(seeds: int,
 def test_an_interval_over_items_covers(count: int, share: float) -> None:
     right = np.arange(count + 1)
     inside = []
-    for each in right:
-        correct = np.arange(count) < each
-        mean = each / count
+    for hits in right:
+        correct = np.arange(count) < hits
+        mean = hits / count
         answer = two_levels.Answers(mean, mean, 0.0, count, 0.0, 1.0)
         low, high = answer.interval()
         inside.append(low <= share <= high)

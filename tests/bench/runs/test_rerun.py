@@ -66,10 +66,10 @@ def test_a_rerun_trains_again_and_is_exact_and_says_what_differs_in_how_it_came_
     assert (read(told["filed"]).reruns, Path(told["filed"]).parent) == (other.stem, tmp_path)
     assert (told["verdict"], told["weights"], told["cell"]) == ("exact", True, [])
     assert (told["differing"], told["numbers"] > 10) == ([], True)
-    assert {each["name"] for each in told["provenance"]} >= {"python", "torch"}
+    assert {difference["name"] for difference in told["provenance"]} >= {"python", "torch"}
     assert told["file"] != str(path)
     work = Path(told["file"]).parents[1]
-    assert [each.name for each in work.iterdir()] == ["records"]  # or the next rerun would find its training done
+    assert [path.name for path in work.iterdir()] == ["records"]  # or the next rerun would find its training done
 
 
 def test_a_filed_rerun_names_what_it_ran_again_and_brings_its_author_note_and_pictures(

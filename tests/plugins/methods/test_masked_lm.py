@@ -114,7 +114,9 @@ def test_rows_of_padding_give_no_loss_and_no_gradient_that_is_not_finite() -> No
         loss = task.loss(batch, Draws(batch.index))
         loss.total.backward()
         assert loss.total.item() == 0.0
-        assert all(bool(each.grad.isfinite().all()) for each in task.model.parameters() if each.grad is not None)
+        assert all(
+            bool(parameter.grad.isfinite().all()) for parameter in task.model.parameters() if parameter.grad is not None
+        )
 
 
 def test_an_untrained_model_predicts_like_chance_and_both_targets_are_added_up() -> None:
@@ -167,7 +169,7 @@ def test_lengths_do_not_tell_whether_a_piece_follows() -> None:
     draws = Draws(torch.arange(count)).branch("lengths")
     lengths = draws.integers("own", 2, 13), draws.integers("partner", 2, 13)
     place = torch.arange(12)
-    own, partner = (torch.where(place < each[:, None], FIRST, 0) for each in lengths)
+    own, partner = (torch.where(place < length[:, None], FIRST, 0) for length in lengths)
     _, present, segment, is_next = joined(Batch(own, present=own > 0, partners=partner[:, None]))
     second = (segment.bool() & present).sum(1)
     known = torch.stack([present.sum(1) - second, second], 1).numpy()
@@ -196,7 +198,7 @@ def test_baselines_prediction_what_their_split_asks_for_and_nothing_else(split: 
     _, targets = split(batch, Draws(batch.index))
     guesses = {name: guess(batch, Draws(batch.index)) for name, guess in split.trivial_predictors([batch]).items()}
     assert set(guesses) == {"unigram", "bigram"}
-    assert all(set(each) == set(targets) for each in guesses.values())
+    assert all(set(prediction) == set(targets) for prediction in guesses.values())
 
 
 def test_where_x_hides_the_token_before_the_bigram_says_what_the_unigram_says() -> None:

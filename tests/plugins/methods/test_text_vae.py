@@ -74,7 +74,7 @@ def test_padding_is_neither_told_nor_seen() -> None:
     batch = samples.batch(torch.arange(16), task.device)
     assert batch.present is not None
     other = Batch(torch.where(batch.present, batch.data, 5), batch.index, batch.present)
-    one, two = (task.loss(each, Draws(batch.index)).total.item() for each in (batch, other))
+    one, two = (task.loss(given, Draws(batch.index)).total.item() for given in (batch, other))
     assert one == two
 
 

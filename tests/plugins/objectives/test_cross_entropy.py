@@ -51,7 +51,9 @@ def test_positions_of_weight_zero_do_not_count() -> None:
     weight = torch.tensor([[1.0, 0, 1], [0, 0, 1]])
     value = torch.tensor([[1, 2, 3], [4, 0, 1]])
     other = torch.where(weight > 0, value, 0)
-    one, two = (objective(features(grid=(3,)), {"word": Target(each, weight)}, DRAWS).total for each in (value, other))
+    one, two = (
+        objective(features(grid=(3,)), {"word": Target(label, weight)}, DRAWS).total for label in (value, other)
+    )
     assert torch.equal(one, two)
 
 

@@ -53,9 +53,11 @@ def brute_force(vectors: torch.Tensor, target: Target) -> float:
     for sample in range(len(vectors)):
         given = (weight[sample] == 0).nonzero()[:, 0].tolist()
         for asked in (weight[sample] > 0).nonzero()[:, 0].tolist():
-            scores = [math.exp(float(vectors[sample, asked] @ vectors[sample, each])) for each in given]
+            scores = [math.exp(float(vectors[sample, asked] @ vectors[sample, reference])) for reference in given]
             right = sum(
-                score for score, each in zip(scores, given, strict=True) if label[sample, each] == label[sample, asked]
+                score
+                for score, reference in zip(scores, given, strict=True)
+                if label[sample, reference] == label[sample, asked]
             )
             nats.append(-math.log(right / sum(scores) + 1e-6))
     return sum(nats) / len(nats)
@@ -86,7 +88,7 @@ def test_rows_of_the_affinity_add_up_to_one_and_asked_positions_are_never_pointe
 
 
 def test_perfect_vectors_copy_every_label_and_lose_nothing() -> None:
-    order = torch.stack([torch.randperm(9, generator=torch.Generator().manual_seed(each)) for each in range(2)])
+    order = torch.stack([torch.randperm(9, generator=torch.Generator().manual_seed(seed)) for seed in range(2)])
     vectors = torch.stack([identities(torch.arange(9)).expand(2, -1, -1), identities(order)], 1)
     first = torch.randint(CLASSES, (2, 9), generator=torch.Generator().manual_seed(3))
     label = torch.stack([first, first.gather(1, order)], 1)
@@ -126,7 +128,7 @@ def test_length_does_not_count_where_vectors_are_normalised() -> None:
     target = {"colour": Target(labels(2), last_view_asked(2))}
     tokens = features(2).streams["present"]
     longer = Features({"present": tokens * 7}, {"present": tokens.mean(2)}, (SIDE, SIDE))
-    one, other = (pointer(each, target, Draws(torch.arange(2))).total for each in (features(2), longer))
+    one, other = (pointer(vectors, target, Draws(torch.arange(2))).total for vectors in (features(2), longer))
     assert float(one) == pytest.approx(float(other), rel=1e-5)
 
 
@@ -168,8 +170,8 @@ def test_a_gradient_reaches_the_map_that_is_thrown_away() -> None:
     pointer = Pointer(FEATURES, TARGETS, width=4)
     pointer(features(2), {"colour": Target(labels(2), last_view_asked(2))}, Draws(torch.arange(2))).total.backward()
     assert all(
-        each.grad is not None and bool(each.grad.any())
-        for name, each in pointer.named_parameters()
+        parameter.grad is not None and bool(parameter.grad.any())
+        for name, parameter in pointer.named_parameters()
         if "bias" not in name
     )
 

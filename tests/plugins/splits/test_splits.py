@@ -45,7 +45,7 @@ def name(value: object) -> str:
     return value if isinstance(value, str) else getattr(value, "name", type(value).__name__)
 
 
-each = pytest.mark.parametrize(("split", "modality"), EVERY, ids=name)
+every_split = pytest.mark.parametrize(("split", "modality"), EVERY, ids=name)
 
 
 def noise(modality: str, count: int = 12, start: int = 0, key: str = "t") -> Batch:
@@ -112,7 +112,7 @@ def expanded(visible: torch.Tensor, data: torch.Tensor) -> torch.Tensor:
     return visible[..., None].expand_as(data) if data.ndim == 4 else visible
 
 
-@each
+@every_split
 def test_hidden_content_never_shows_in_x(split: Any, modality: str) -> None:
     batch, other, split = noise(modality), noise(modality, key="resampled"), ready(split, modality)
     inputs, _ = split(batch, Draws(batch.index))
@@ -126,7 +126,7 @@ def test_hidden_content_never_shows_in_x(split: Any, modality: str) -> None:
     assert torch.equal(again.data, inputs.data)
 
 
-@each
+@every_split
 def test_what_is_visible_is_never_predicted(split: Any, modality: str) -> None:
     batch, split = noise(modality), ready(split, modality)
     inputs, targets = split(batch, Draws(batch.index))
@@ -137,7 +137,7 @@ def test_what_is_visible_is_never_predicted(split: Any, modality: str) -> None:
     assert torch.equal(changed[visible], inputs.data[visible])
 
 
-@each
+@every_split
 def test_a_sample_is_split_the_same_in_any_batch_and_order(split: Any, modality: str) -> None:
     split, whole = ready(split, modality), noise(modality)
     inputs, targets = split(whole, Draws(whole.index, 3, 2))

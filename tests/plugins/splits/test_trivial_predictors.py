@@ -25,7 +25,9 @@ def guesses(split: Any, train: Batch, test: Batch | None = None) -> tuple[dict[s
     test = train if test is None else test
     draws = Draws(test.index, 5)
     (name, target), *_ = split(test, draws)[1].items()
-    return {each: guess(test, draws)[name] for each, guess in split.trivial_predictors([train]).items()}, target
+    return {
+        predictor: guess(test, draws)[name] for predictor, guess in split.trivial_predictors([train]).items()
+    }, target
 
 
 def error(guess: torch.Tensor, target: Any) -> float:
@@ -171,7 +173,7 @@ def chain(count: int, start: int = 0) -> Batch:
 def test_where_a_neighbour_tells_all_bigrams_know_it_and_unigrams_do_not(split: Any) -> None:
     made, target = guesses(split.fit(TEXT, []), chain(200), chain(50, 200))
     right = {name: guess.gather(-1, target.value[..., None])[..., 0].exp() for name, guess in made.items()}
-    mean = {name: float((each * target.weight).sum() / target.weight.sum()) for name, each in right.items()}
+    mean = {name: float((correct * target.weight).sum() / target.weight.sum()) for name, correct in right.items()}
     assert mean["bigram"] > (0.9 if split.name != "any-from-any" else 0.8)  # both neighbours may be hidden
     assert mean["unigram"] < 0.12
 

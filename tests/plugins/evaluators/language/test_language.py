@@ -292,7 +292,7 @@ def test_a_page_shows_line_breaks_as_such_and_no_character_as_a_box() -> None:
     pieces = wrapped(line)
     assert pieces == ["  one", "    two    three \\u4e2d\\u0416\\x07\\u21b5--end"]
     box = glyph("\U0010ffff")
-    assert all(glyph(each) != box for each in "".join(pieces) if each != " ")
+    assert all(glyph(letter) != box for letter in "".join(pieces) if letter != " ")
     assert page(["\n\n", ""])
 
 

@@ -216,8 +216,8 @@ def test_any_decodable_target_is_decoded_and_blind_guesses_score_as_chance(objec
     likelihood = "bernoulli" if isinstance(spec, Values) else "auto"
     model = objective(FeatureSpec(6), {name: spec}, latent_dim=2, hidden=(5,), likelihood=likelihood)
     torch.nn.init.zeros_(model.to_code.weight)
-    for each in model.decoders[name].parameters():
-        torch.nn.init.zeros_(each)
+    for parameter in model.decoders[name].parameters():
+        torch.nn.init.zeros_(parameter)
     vector = Draws(torch.arange(7)).normal("x", 1, 6)
     lead = (7, *(() if spec.views is None else (spec.views,)), *spec.grid)
     draws = Draws(torch.arange(7)).branch("answer")

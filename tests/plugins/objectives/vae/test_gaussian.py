@@ -67,7 +67,7 @@ def square() -> tuple[torch.Tensor, torch.Tensor]:
 def test_the_score_function_has_the_mean_and_variance_of_the_closed_form(
     square: tuple[torch.Tensor, torch.Tensor],
 ) -> None:
-    signal, noise = (each.reshape(-1, 1, 1) for each in square)
+    signal, noise = (codes.reshape(-1, 1, 1) for codes in square)
     gradient = score_gradient(signal, noise, control=False)[:, 0]
     variance = 1.5**4 + 14 * 1.5**2 + 15
     assert float(gradient.mean()) == pytest.approx(2 * 1.5, abs=4 * (variance / len(gradient)) ** 0.5)
@@ -113,7 +113,7 @@ def test_the_surrogate_is_zero_and_has_the_gradient_of_both_parameters(
 def test_annealing_rises_from_nothing_to_all() -> None:
     begin, half, end = torch.tensor(0.0), torch.tensor(0.25), torch.tensor(1.0)
     assert float(anneal(begin, "none", 0.5)) == 1
-    assert [float(anneal(each, "linear", 0.5)) for each in (begin, half, end)] == [0, 0.5, 1]
+    assert [float(anneal(progress, "linear", 0.5)) for progress in (begin, half, end)] == [0, 0.5, 1]
     assert float(anneal(begin, "sigmoid", 0.5)) < 0.01
     assert float(anneal(half, "sigmoid", 0.5)) == 0.5
     assert float(anneal(end, "sigmoid", 0.5)) > 0.99

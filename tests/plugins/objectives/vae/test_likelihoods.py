@@ -119,7 +119,9 @@ def test_views_of_a_convolutional_decoder_are_kept_apart_from_answers() -> None:
 
 
 def test_a_large_vocabulary_is_told_from_one_vector_per_position() -> None:
-    count = sum(each.numel() for each in PerceptronDecoder(4, Categories(5000, grid=(32,)), 5000, (8,)).parameters())
+    count = sum(
+        parameter.numel() for parameter in PerceptronDecoder(4, Categories(5000, grid=(32,)), 5000, (8,)).parameters()
+    )
     assert count < 400_000  # 5,000 classes at 32 positions from 8 units would be 1.4 million
     with pytest.raises(Incompatible, match="line or in a plane"):
         ConvolutionalDecoder("elbo", 4, Values(1, grid=(2, 2, 2)), 1, 8)
