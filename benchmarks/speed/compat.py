@@ -16,13 +16,13 @@ from pretask_registry import Plugin, Registry, static_fit
 from pretask_registry.fit import blocks, matrix
 
 COUNT = 60
-ASKED = 5000  # triples by brute force
+TRIPLES = 5000  # triples by brute force
 MODALITIES = ("image", "video", "text", "audio")
 TARGETS = ("categories", "values", "reference", "agreement")
 SIGHTS = ("all", "past", "present", "future")
 
 
-def declared(count: int) -> tuple[Component, ...]:
+def declare_parts(count: int) -> tuple[Component, ...]:
     """So many splits, objectives and models, of every modality, kind of target and sight."""
     made = []
     for number in range(count):
@@ -35,12 +35,12 @@ def declared(count: int) -> tuple[Component, ...]:
     return tuple(made)
 
 
-def registry_of(components: tuple[Component, ...]) -> Registry:
+def build_registry(components: tuple[Component, ...]) -> Registry:
     """A registry of these, without any plugin being installed."""
     return Registry((Plugin("acme", "acme", "pretask-acme", "1.0", components=components),), PluginManager("pretask"))
 
 
-def seconds(work: Callable[[], object], times: int = 5) -> float:
+def time_work(work: Callable[[], object], times: int = 5) -> float:
     """The shortest of a few measurements."""
     taken = []
     for _ in range(times):
@@ -53,22 +53,21 @@ def seconds(work: Callable[[], object], times: int = 5) -> float:
 def brute_force(registry: Registry) -> None:
     """Ask of some triples, one after the other."""
     kinds = (registry.current(kind) for kind in ("split", "objective", "model"))
-    for triple in islice(product(*kinds), ASKED):
+    for triple in islice(product(*kinds), TRIPLES):
         static_fit(*triple)
 
 
 def main() -> None:
     """Print what each way takes."""
-    registry = registry_of(declared(COUNT))
+    registry = build_registry(declare_parts(COUNT))
     triples = COUNT**3
     fitting = sum(block.fitting for block in blocks(registry))
     print(f"{triples} triples, {fitting} fit")
-    print(f"filtered in blocks    {1e3 * seconds(lambda: list(blocks(registry))):8.1f} ms")
-    print(f"rows of what fits     {1e3 * seconds(lambda: list(matrix(registry, fitting=True))):8.1f} ms")
-    print(f"all rows with reasons {1e3 * seconds(lambda: list(matrix(registry))):8.1f} ms")
-    print(
-        f"triple by triple      {1e3 * seconds(lambda: brute_force(registry), 1) * triples / ASKED:8.1f} ms (estimated)"
-    )
+    print(f"filtered in blocks    {1e3 * time_work(lambda: list(blocks(registry))):8.1f} ms")
+    print(f"rows of what fits     {1e3 * time_work(lambda: list(matrix(registry, fitting=True))):8.1f} ms")
+    print(f"all rows with reasons {1e3 * time_work(lambda: list(matrix(registry))):8.1f} ms")
+    alone = time_work(lambda: brute_force(registry), 1) * triples / TRIPLES
+    print(f"triple by triple      {1e3 * alone:8.1f} ms (estimated)")
 
 
 if __name__ == "__main__":

@@ -35,15 +35,15 @@ PLACES = {"one": [24], "some": list(range(0, 45, 4))}  # what scikit-learn fits:
 TEST = 10_000
 DEFAULT, PARITY, TIGHT = 1e-4, 1e-5, 1e-8  # tolerances of scikit-learn
 LOOSE = tuple(10.0**-power for power in range(5))  # tried from 1 on, until one meets ENOUGH
-ENOUGH = 1.001  # of the lowest objective
+ENOUGH_RATIO = 1.001  # of the lowest objective
 
 
-def data_of(kind: str) -> tuple[np.ndarray, ...]:
+def load_data(kind: str) -> tuple[np.ndarray, ...]:
     """Training features and classes, then test."""
-    return digits(kind.partition(":")[2]) if kind.startswith("mnist:") else clusters(kind)
+    return load_digits(kind.partition(":")[2]) if kind.startswith("mnist:") else draw_clusters(kind)
 
 
-def digits(folder: str) -> tuple[np.ndarray, ...]:
+def load_digits(folder: str) -> tuple[np.ndarray, ...]:
     """Handwritten digits, as rectified random directions of their centred pixels."""
     from torchvision.datasets import MNIST
 
@@ -57,7 +57,7 @@ def digits(folder: str) -> tuple[np.ndarray, ...]:
     return tuple(found)
 
 
-def clusters(kind: str) -> tuple[np.ndarray, ...]:
+def draw_clusters(kind: str) -> tuple[np.ndarray, ...]:
     """Rectified Gaussian clusters with 64 common directions: training features and classes, then test."""
     count, width, classes = SHAPES[kind]
     random = np.random.default_rng(1)
@@ -83,13 +83,13 @@ def multiplies_bfloat16() -> bool:
     return flags.exists() and bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags.read_text().split()))
 
 
-def ours(kind: str, dtype: str = "float32") -> dict[str, Any]:
+def fit_ours(kind: str, dtype: str = "float32") -> dict[str, Any]:
     """The whole grid."""
     import torch
     from pretask_plugins.evaluators.probes.logistic import fit_grid
 
     torch.set_num_threads(1)
-    train, label, test, answer = data_of(kind)
+    train, label, test, answer = load_data(kind)
     features, begin = torch.from_numpy(train), time.process_time()
     precision, answers = getattr(torch, dtype), torch.from_numpy(label)
     solution = fit_grid(features, answers, int(label.max()) + 1, tuple(GRID), dtype=precision)
@@ -100,11 +100,11 @@ def ours(kind: str, dtype: str = "float32") -> dict[str, Any]:
     return {"seconds": seconds, "accuracy": accuracy, "objective": nats}
 
 
-def theirs(kind: str, places: list[int], tolerance: float) -> dict[str, Any]:
+def fit_theirs(kind: str, places: list[int], tolerance: float) -> dict[str, Any]:
     """Single fits by scikit-learn."""
     from sklearn.linear_model import LogisticRegression
 
-    train, label, test, answer = data_of(kind)
+    train, label, test, answer = load_data(kind)
     mean, deviation = train.mean(0), train.std(0)
     deviation[deviation == 0] = 1
     train, test = (train - mean) / deviation, (test - mean) / deviation
@@ -115,11 +115,11 @@ def theirs(kind: str, places: list[int], tolerance: float) -> dict[str, Any]:
     return {"seconds": seconds, "accuracy": max(fit.score(test, answer) for fit in fits), "objective": nats}
 
 
-def solved(solver: str, kind: str, tolerance: float) -> dict[str, Any]:
+def run_solver(solver: str, kind: str, tolerance: float) -> dict[str, Any]:
     """What one solver makes of the data."""
     if solver in PLACES:
-        return theirs(kind, PLACES[solver], tolerance)
-    return ours(kind, "bfloat16" if solver == "bfloat16" else "float32")
+        return fit_theirs(kind, PLACES[solver], tolerance)
+    return fit_ours(kind, "bfloat16" if solver == "bfloat16" else "float32")
 
 
 def run(solver: str, kind: str, tolerance: float = DEFAULT) -> dict[str, Any]:
@@ -130,15 +130,15 @@ def run(solver: str, kind: str, tolerance: float = DEFAULT) -> dict[str, Any]:
     return dict(json.loads(done.stdout))
 
 
-def loosest(kind: str) -> float:
+def find_loosest_tolerance(kind: str) -> float:
     """The loosest power of ten as tolerance at which scikit-learn's own fit is as good as ENOUGH."""
-    enough = ENOUGH * run("one", kind, TIGHT)["objective"][0]
+    enough = ENOUGH_RATIO * run("one", kind, TIGHT)["objective"][0]
     return next((loose for loose in LOOSE if run("one", kind, loose)["objective"][0] <= enough), PARITY)
 
 
 def compare(kind: str, repeats: int) -> dict[str, Any]:
     """Medians of ratios within a repeat, with the seconds they come from."""
-    loose = loosest(kind)
+    loose = find_loosest_tolerance(kind)
     plan = [("ours", DEFAULT), ("one", DEFAULT), ("one", loose), ("ours", DEFAULT)]
     rounds = [[run(solver, kind, tolerance) for solver, tolerance in plan] for _ in range(repeats)]
     some, mine = run("some", kind, PARITY), rounds[0][0]
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--tolerance", type=float, default=DEFAULT)
     options = parser.parse_args()
     if options.solver:
-        print(json.dumps(solved(options.solver, options.kind, options.tolerance)))
+        print(json.dumps(run_solver(options.solver, options.kind, options.tolerance)))
         return
     started = datetime.now(UTC)
     found = compare(options.kind, options.repeats) | {"load": os.getloadavg()}

@@ -57,7 +57,7 @@ def classes_of(samples: Samples) -> Tensor:
     return next(iter(samples.labels.values())).value
 
 
-def sgd(task: Task, train: Samples, classes: int, width: int) -> nn.Module:
+def train_sgd(task: Task, train: Samples, classes: int, width: int) -> nn.Module:
     """A head after 90 epochs, each with the backbone run again."""
     torch.manual_seed(0)
     head = nn.Sequential(nn.BatchNorm1d(width, affine=False), nn.Linear(width, classes))
@@ -77,7 +77,7 @@ def sgd(task: Task, train: Samples, classes: int, width: int) -> nn.Module:
     return head.eval()
 
 
-def grid(task: Task, train: Samples, classes: int) -> Callable[[Tensor, Tensor], float]:
+def train_grid(task: Task, train: Samples, classes: int) -> Callable[[Tensor, Tensor], float]:
     """Features once, all regularisers, one chosen, solved again; what comes scores features and answers."""
     layers = extract(task, train, Budget(batch=BATCH), ("mean",))
     name = list(layers)[-1]
@@ -93,7 +93,7 @@ def grid(task: Task, train: Samples, classes: int) -> Callable[[Tensor, Tensor],
     return score
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
+def time_cpu(work: Callable[[], Any]) -> tuple[float, Any]:
     """CPU seconds, and what came of it."""
     begin = time.process_time()
     found = work()
@@ -110,11 +110,11 @@ def compare(root: Path, model: str, size: int, samples: int, tests: int) -> dict
     features, answers = list(extract(task, test, Budget(batch=BATCH), ("mean",)).values())[-1], classes_of(test)
 
     def ours() -> float:
-        return grid(task, train, classes)(features, answers)
+        return train_grid(task, train, classes)(features, answers)
 
-    first, accuracy = timed(ours)
-    seconds, head = timed(lambda: sgd(task, train, classes, features.shape[1]))
-    again, _ = timed(ours)
+    first, accuracy = time_cpu(ours)
+    seconds, head = time_cpu(lambda: train_sgd(task, train, classes, features.shape[1]))
+    again, _ = time_cpu(ours)
     return {
         "SGD over features and grid": seconds / mean((first, again)),
         "grid over itself": first / again,

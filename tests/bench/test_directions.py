@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pretask_bench.board.site import board_texts
+from pretask_bench.board.site import render_board
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.record import Record, build_record, record_hash
 from pretask_bench.records.store import read_all, write
-from pretask_bench.runs.suites import Fixed, Suite, SuiteFile
+from pretask_bench.runs.suites import FixedOptions, Suite, SuiteFile
 
 Capture = pytest.CaptureFixture[str]
 SOURCE = """
@@ -109,8 +109,8 @@ def test_the_board_ranks_the_lower_one_first_and_marks_what_does_not_beat_random
     file = SuiteFile.model_validate(
         {"summary": "Tiny.", "seeds": 3, "baselines": ["random-init"], "division": [division]}
     )
-    fixed = Fixed((cell.data.id, cell.data.options), cell.evaluators)
-    page, board, markdown = board_texts(
+    fixed = FixedOptions((cell.data.id, cell.data.options), cell.evaluators)
+    page, board, markdown = render_board(
         Suite("acme/tiny@1", file, {"digits": fixed}), {record_hash(record): record for record in records}
     )
     (table,) = json.loads(board)["tables"]

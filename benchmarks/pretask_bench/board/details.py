@@ -4,14 +4,21 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pretask_bench.board.entries import Entry, Field, shortened
+from pretask_bench.board.entries import Entry, Field, shorten
 from pretask_bench.board.figures import Album
 from pretask_bench.board.layers import own_layers
 from pretask_bench.board.standings import Table
 from pretask_bench.records.encoders import ENCODERS
 from pretask_bench.records.record import Record
 from pretask_bench.results.groups import short
-from pretask_bench.results.report import COLUMNS, PRETEXT_COLUMNS, evaluator_rows, pretext_rows, pretext_title, written
+from pretask_bench.results.report import (
+    COLUMNS,
+    PRETEXT_COLUMNS,
+    evaluator_rows,
+    format_number,
+    pretext_rows,
+    pretext_title,
+)
 
 MOST_ROWS, MOST_SEEDS, LONGEST_TEXT = 40, 20, 2000
 Texts = Sequence[Sequence[str]]
@@ -33,8 +40,8 @@ def detail_of(table: Table, entry: Entry, anchor: str, album: Album) -> dict[str
         "seeds": seed_table(table.field, entry),
         "more_seeds": max(0, len(entry.records) - MOST_SEEDS),
         "figures": album.figures(entry),
-        "command": shortened(" ".join(first.provenance.command), LONGEST_TEXT),
-        "note": shortened(first.note or "", LONGEST_TEXT),
+        "command": shorten(" ".join(first.provenance.command), LONGEST_TEXT),
+        "note": shorten(first.note or "", LONGEST_TEXT),
     }
 
 
@@ -61,7 +68,7 @@ def facts_of(entry: Entry) -> list[tuple[str, str]]:
         "code that differs between seeds": ", ".join(entry.differing_code),
         "licence": record.licence or "",
     }
-    return [(name, shortened(value, 400)) for name, value in found.items() if value]
+    return [(name, shorten(value, 400)) for name, value in found.items() if value]
 
 
 def versions(found: Mapping[str, str]) -> str:
@@ -84,7 +91,7 @@ def options_text(record: Record) -> str:
         "model": cell.model.options,
         "recipe": cell.recipe,
     }
-    return shortened(json.dumps(chosen, indent=1, ensure_ascii=False, sort_keys=True), 2 * LONGEST_TEXT)
+    return shorten(json.dumps(chosen, indent=1, ensure_ascii=False, sort_keys=True), 2 * LONGEST_TEXT)
 
 
 def numbers_of(entry: Entry) -> list[tuple[str, Sequence[str], Texts]]:
@@ -113,7 +120,7 @@ def seed_numbers(field: Field, record: Record) -> list[str]:
         (row.evaluator, row.encoder): row.metrics for row in record.results
     }
     return [
-        written(
+        format_number(
             found.get((field.evaluators[measure.evaluator], encoder), {}).get(measure.metric), field.metric(measure)
         )
         for measure, metric in zip(field.division.measures, map(field.metric, field.division.measures), strict=True)

@@ -27,18 +27,19 @@ def element(name: str, *inside: str | Markup, **attributes: str | float) -> Mark
     >>> print(element("text", "a < b", x=1.25, class_="name"))
     <text x="1.2" class="name">a &lt; b</text>
     """
-    written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{number(value) if isinstance(value, int | float) else escape(value)}"'
+    texts = {
+        key: format_number(value) if isinstance(value, int | float) else escape(value)
         for key, value in attributes.items()
-    )
+    }
+    written = "".join(f' {key.rstrip("_").replace("_", "-")}="{text}"' for key, text in texts.items())
     content = Markup("").join(inside)
     return Markup(f"<{name}{written}>{content}</{name}>") if content else Markup(f"<{name}{written}/>")
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """One digit after the point, none where it is zero.
 
-    >>> number(3.0), number(-0.04), number(2.55)
+    >>> format_number(3.0), format_number(-0.04), format_number(2.55)
     ('3', '0', '2.5')
     """
     text = f"{value:.1f}".removesuffix(".0")
@@ -47,26 +48,26 @@ def number(value: float) -> str:
 
 def picture(width: float, height: float, label: str, *inside: Markup) -> Markup:
     """A whole picture, which scales with the page and says what it shows."""
-    box = f"0 0 {number(width)} {number(height)}"
+    box = f"0 0 {format_number(width)} {format_number(height)}"
     return element("svg", *inside, viewBox=box, role="img", aria_label=label, class_="picture")
 
 
-def linear(low: float, high: float, start: float, end: float) -> Place:
+def linear_scale(low: float, high: float, start: float, end: float) -> Place:
     """Where a value lies between two ends of an axis."""
     span = (high - low) or 1.0
     return lambda value: start + (value - low) / span * (end - start)
 
 
-def logarithmic(low: float, high: float, start: float, end: float) -> Place:
+def log_scale(low: float, high: float, start: float, end: float) -> Place:
     """The same on an axis of powers of ten."""
-    inner = linear(math.log10(low), math.log10(high), start, end)
+    inner = linear_scale(math.log10(low), math.log10(high), start, end)
     return lambda value: inner(math.log10(value))
 
 
-def steps(low: float, high: float, most: int = 5) -> list[float]:
+def round_steps(low: float, high: float, most: int = 5) -> list[float]:
     """Round numbers that divide a range, 1, 2 or 5 times a power of ten apart.
 
-    >>> steps(0.0, 1.0)
+    >>> round_steps(0.0, 1.0)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     """
     span = (high - low) or 1.0
@@ -77,7 +78,7 @@ def steps(low: float, high: float, most: int = 5) -> list[float]:
     return [round(index * step, 12) for index in range(first, last + 1)]
 
 
-def powers(low: float, high: float) -> list[float]:
+def powers_of_ten(low: float, high: float) -> list[float]:
     """Powers of ten, and where they are few also 2 and 5 times them, within a range."""
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = (1, 2, 5) if len(exponents) < 4 else (1,)
@@ -89,10 +90,10 @@ def powers(low: float, high: float) -> list[float]:
     ]
 
 
-def compact(value: float) -> str:
+def format_compact(value: float) -> str:
     """A number for an axis: three digits, with k, M, G and so on.
 
-    >>> compact(200000), compact(0.25), compact(1.5e18)
+    >>> format_compact(200000), format_compact(0.25), format_compact(1.5e18)
     ('200k', '0.25', '1.5E')
     """
     for power, letter in ((18, "E"), (15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
@@ -103,11 +104,11 @@ def compact(value: float) -> str:
 
 def path(points: Sequence[tuple[float, float]], class_: str) -> Markup:
     """A line through points."""
-    drawn = "M" + "L".join(f"{number(x)} {number(y)}" for x, y in points)
+    drawn = "M" + "L".join(f"{format_number(x)} {format_number(y)}" for x, y in points)
     return element("path", d=drawn, class_=class_)
 
 
-def apart(wanted: Iterable[Label], height: float) -> list[float]:
+def place_labels(wanted: Iterable[Label], height: float) -> list[float]:
     """Where labels stand near the wanted places, moved down or up until none lies on another.
 
     Args:

@@ -16,9 +16,9 @@ from itertools import pairwise
 from pretask import Metric
 from pretask_registry import Registry
 
-from pretask_bench.board.gaps import lacks, without_items
+from pretask_bench.board.gaps import find_gaps, find_missing_intervals
 from pretask_bench.board.keeper import Keeper
-from pretask_bench.board.trust import Conflicts, Named, Verdict, copies, judge_cell
+from pretask_bench.board.trust import Conflicts, Named, Verdict, find_copies, judge_cell
 from pretask_bench.records.cells import Settler
 from pretask_bench.records.code import changed_modules
 from pretask_bench.records.encoders import TRAINED
@@ -28,8 +28,8 @@ from pretask_bench.records.verify import record_faults
 from pretask_bench.results.groups import title
 from pretask_bench.runs.suites import Division, Measure, Suite
 
-LONGEST, MOST_DIFFERENCES = 160, 3
-LARGEST = 1e100
+MAX_CHARACTERS, MAX_DIFFERENCES = 160, 3
+MAX_NUMBER = 1e100
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class Dispute:
 
 
 @dataclass(frozen=True)
-class Sorted:
+class SortedRecords:
     """All records, each in its place.
 
     Args:
@@ -203,13 +203,13 @@ class Sorter:
 
     def divisions_of(self, record: Record) -> list[Division]:
         """The divisions that a record enters; counts the reason where there is none."""
-        if beyond(record):
-            self.outside[f"a number beyond {LARGEST:.0e}"] += 1
+        if has_huge_number(record):
+            self.outside[f"a number beyond {MAX_NUMBER:.0e}"] += 1
             return []
         misfits = [(division, self.suite.enters(division, record)) for division in self.suite.file.division]
         found = [division for division, misfit in misfits if misfit is None]
         if not found:
-            self.outside[reason(self.suite, record, misfits)] += 1
+            self.outside[explain_misfit(self.suite, record, misfits)] += 1
         return found
 
     def fields(self, records: Named, entering: Mapping[str, Sequence[Division]]) -> tuple[Field, ...]:
@@ -234,14 +234,14 @@ class Sorter:
         entries = [entry for entry in found if entry is not None]
         if not entries:
             return None
-        ordered = sorted(distinguished(entries), key=lambda entry: (entry.title, entry.distinction, entry.key))
+        ordered = sorted(distinguish(entries), key=lambda entry: (entry.title, entry.distinction, entry.key))
         complete = tuple(entry for entry in ordered if not entry.missing)
         incomplete = tuple(entry for entry in ordered if entry.missing)
         return Field(division, evaluators, ordered[0].first.cell.data.fingerprints, complete, incomplete)
 
     def entry_of(self, division: Division, evaluators: Mapping[str, str], records: Named) -> Entry | None:
         """The entry of some records: of each seed the one that counts; None where every seed is disputed."""
-        gaps = {name: lacks(self.suite, division, evaluators, record) for name, record in records.items()}
+        gaps = {name: find_gaps(self.suite, division, evaluators, record) for name, record in records.items()}
         numbers = [(evaluators[measure.evaluator], measure.metric) for measure in division.measures]
         called = entry_title(records.values())
         verdicts = {
@@ -260,7 +260,7 @@ class Sorter:
         chosen = whole if enough else names
         missing = [gap for name in chosen for gap in gaps[name]]
         if enough and len(whole) == 1:
-            missing = without_items(division, evaluators, records[whole[0]])
+            missing = find_missing_intervals(division, evaluators, records[whole[0]])
         elif not enough:
             missing = (missing or [f"{len(whole)} of {self.suite.file.seeds} seeds"]) + disputed
         return Entry(
@@ -298,7 +298,7 @@ def authors_of(records: Iterable[Record]) -> tuple[str, ...]:
 
 def sort_records(
     suite: Suite, records: Named, keeper: Keeper | None = None, registry: Registry | None = None
-) -> Sorted:
+) -> SortedRecords:
     """Put every record in its place, whatever the order in which they come.
 
     Args:
@@ -312,13 +312,13 @@ def sort_records(
     standing = {name: record for name, record in sorted(records.items()) if name not in withdrawn}
     complete = {name: record for name, record in standing.items() if record.status == "complete"}
     entering = sorter.entering(complete)
-    copied = copies({name: records[name] for name in entering}, sorter.choices, sorter.keeper)
+    copied = find_copies({name: records[name] for name in entering}, sorter.choices, sorter.keeper)
     competing = {name: records[name] for name in entering if name not in copied}
     fields = sorter.fields(competing, entering)
     shown = {name for field in fields for entry in (*field.complete, *field.incomplete) for name in entry.hashes}
     diverging = {name for dispute in sorter.disputes for name in (*dispute.conflicts, *dispute.others)}
     unchecked = Counter(reason for name in competing for reason in sorter.settler.unchecked(records[name]))
-    return Sorted(
+    return SortedRecords(
         fields=fields,
         outside=most_first(sorter.outside),
         failed=len(standing) - len(complete),
@@ -338,7 +338,7 @@ def most_first(counts: Mapping[str, int]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda counted: (-counted[1], counted[0])))
 
 
-def beyond(record: Record) -> bool:
+def has_huge_number(record: Record) -> bool:
     """Whether a record holds numbers so large that sums and squares of them are none."""
     parts = [*record.results, *([record.pretext] if record.pretext is not None else [])]
     numbers = [
@@ -347,21 +347,21 @@ def beyond(record: Record) -> bool:
     numbers += record.pretext.shortcut.values() if record.pretext is not None else ()
     origin = record.provenance
     numbers += [origin.seconds, origin.flops or 0.0, *origin.stages.values()]
-    return any(abs(value) > LARGEST for value in numbers)
+    return any(abs(value) > MAX_NUMBER for value in numbers)
 
 
-def reason(suite: Suite, record: Record, misfits: Sequence[tuple[Division, str | None]]) -> str:
+def explain_misfit(suite: Suite, record: Record, misfits: Sequence[tuple[Division, str | None]]) -> str:
     """Why a record enters no division: as the division that has its data says it."""
     for division, misfit in misfits:
         if suite.fixed[division.name].data[0] == record.cell.data.id:
-            return shortened(str(misfit))
+            return shorten(str(misfit))
     return f"no division learns from {record.cell.data.id}"
 
 
-def shortened(text: str, most: int = LONGEST) -> str:
+def shorten(text: str, most: int = MAX_CHARACTERS) -> str:
     """The text, or its beginning.
 
-    >>> shortened("abcdef", 4)
+    >>> shorten("abcdef", 4)
     'abc…'
     """
     return text if len(text) <= most else text[: most - 1] + "…"
@@ -381,28 +381,23 @@ def entry_title(records: Iterable[Record]) -> str:
     return title(first.model_copy(update={"cell": first.cell.model_copy(update={"task": None})}))
 
 
-def distinguished(entries: Iterable[Entry]) -> list[Entry]:
+def distinguish(entries: Iterable[Entry]) -> list[Entry]:
     """The entries, those of the same title told apart by the options in which they differ."""
     by_title: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         by_title[entry.title].append(entry)
-    return [entry for alike in by_title.values() for entry in told_apart(alike)]
+    return [entry for alike in by_title.values() for entry in add_distinctions(alike)]
 
 
-def told_apart(alike: Sequence[Entry]) -> list[Entry]:
+def add_distinctions(alike: Sequence[Entry]) -> list[Entry]:
     """Entries of one title, each with the options that not all of them have."""
     if len(alike) == 1:
         return [*alike]
     choices = [choices_of(entry.first) for entry in alike]
     names = sorted({name for options in choices for name in options})
     differing = [name for name in names if any(one.get(name) != other.get(name) for one, other in pairwise(choices))]
-    return [
-        replace(
-            entry,
-            distinction=", ".join(f"{name}={options.get(name)}" for name in differing[:MOST_DIFFERENCES])[:LONGEST],
-        )
-        for entry, options in zip(alike, choices, strict=True)
-    ]
+    texts = [", ".join(f"{name}={options.get(name)}" for name in differing[:MAX_DIFFERENCES]) for options in choices]
+    return [replace(entry, distinction=text[:MAX_CHARACTERS]) for entry, text in zip(alike, texts, strict=True)]
 
 
 def choices_of(record: Record) -> dict[str, str]:

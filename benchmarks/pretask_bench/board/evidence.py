@@ -20,7 +20,7 @@ TestSet = tuple[str, int]  # fingerprint, and how many items
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasureEvidence:
     """What the records of an entry say of one measure.
 
     Args:
@@ -70,7 +70,7 @@ class Evidence:
         return mean_over_both([*map(float, self.scores)], self.answers, self.own)
 
 
-def gather_evidence(seeds: Sequence[int], measures: Sequence[Measured]) -> Evidence:
+def gather_evidence(seeds: Sequence[int], measures: Sequence[MeasureEvidence]) -> Evidence:
     """Put what the measures of an entry say together.
 
     Args:
@@ -95,7 +95,7 @@ def gather_evidence(seeds: Sequence[int], measures: Sequence[Measured]) -> Evide
     )
 
 
-def own_halves(measures: Sequence[Measured], weights: Float[np.ndarray, "M S"]) -> tuple[float, ...]:
+def own_halves(measures: Sequence[MeasureEvidence], weights: Float[np.ndarray, "M S"]) -> tuple[float, ...]:
     """Return the half widths that evaluators give themselves to measures without items."""
     halves = (float(row[0]) * measure.own for row, measure in zip(weights, measures, strict=True) if not measure.items)
     return tuple(half for half in halves if half)
@@ -114,7 +114,7 @@ def weigh_quartiles(values: Float[np.ndarray, "M S"]) -> Float[np.ndarray, "M S"
 
 
 def worth_of_items(
-    test: TestSet, measures: Sequence[Measured], weights: Float[np.ndarray, "M S"]
+    test: TestSet, measures: Sequence[MeasureEvidence], weights: Float[np.ndarray, "M S"]
 ) -> Float[np.ndarray, "S I"]:
     """Return what every item of a test set is worth for every seed: the weighted sum over the measures on it."""
     found = np.zeros((weights.shape[1], test[1]))
@@ -125,7 +125,9 @@ def worth_of_items(
     return found
 
 
-def ends_of_item(test: TestSet, measures: Sequence[Measured], weights: Float[np.ndarray, "M S"]) -> tuple[float, float]:
+def ends_of_item(
+    test: TestSet, measures: Sequence[MeasureEvidence], weights: Float[np.ndarray, "M S"]
+) -> tuple[float, float]:
     """Return what an item is worth that all measures on it answer wrongly, and one that all answer correctly."""
     mean = weights.mean(1)
     on_it = [(weight, measure) for weight, measure in zip(mean, measures, strict=True) if measure.test == test]

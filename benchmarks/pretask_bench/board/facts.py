@@ -7,18 +7,18 @@ from typing import Any
 
 from pretask import Metric
 
-from pretask_bench.board.entries import Entry, Field, Sorted, measure_values
+from pretask_bench.board.entries import Entry, Field, SortedRecords, measure_values
 from pretask_bench.board.notices import markdown_notices, notice_facts
 from pretask_bench.board.pictures import COSTS, cost_of
 from pretask_bench.board.standings import Scale, Standing, Table, estimate_of
 from pretask_bench.records.encoders import ENCODERS
 from pretask_bench.results.markdown import plain_text, row_text
 from pretask_bench.results.pretext import PretextPart, pretext_parts
-from pretask_bench.results.report import written
+from pretask_bench.results.report import format_number
 from pretask_bench.results.statistics import CONFIDENCE, Estimate
 from pretask_bench.runs.suites import Measure, Suite
 
-FORMAT = 1
+FORMAT_VERSION = 1
 METHOD = {
     "confidence": CONFIDENCE,
     "score": "interquartile mean over measures, mean over seeds",
@@ -28,23 +28,23 @@ METHOD = {
 Facts = dict[str, Any]
 
 
-def rounded(value: Any) -> Any:
+def round_numbers(value: Any) -> Any:
     """The same with six digits of every number, so that no rounding of a machine shows.
 
-    >>> rounded({"a": [1 / 3, 2, None]})
+    >>> round_numbers({"a": [1 / 3, 2, None]})
     {'a': [0.333333, 2, None]}
     """
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, Mapping):
-        return {name: rounded(part) for name, part in value.items()}
-    return [rounded(part) for part in value] if isinstance(value, list | tuple) else value
+        return {name: round_numbers(part) for name, part in value.items()}
+    return [round_numbers(part) for part in value] if isinstance(value, list | tuple) else value
 
 
-def board_facts(suite: Suite, found: Sorted, tables: Sequence[Table]) -> Facts:
+def board_facts(suite: Suite, found: SortedRecords, tables: Sequence[Table]) -> Facts:
     """All that a board says."""
     facts = {
-        "board": FORMAT,
+        "board": FORMAT_VERSION,
         "suite": {"id": suite.id, **suite.file.model_dump(mode="json", include={"summary", "seeds", "baselines"})},
         "method": METHOD,
         "records": found.records,
@@ -54,7 +54,7 @@ def board_facts(suite: Suite, found: Sorted, tables: Sequence[Table]) -> Facts:
         **notice_facts(found),
         "tables": [table_facts(table) for table in tables],
     }
-    checked: Facts = rounded(facts)
+    checked: Facts = round_numbers(facts)
     return checked
 
 
@@ -71,11 +71,11 @@ def table_facts(table: Table) -> Facts:
         "ranking": [
             {**standing_facts(standing), **entry_facts(table.field, standing.entry)} for standing in table.standings
         ],
-        "unranked": [entry_facts(table.field, entry) for entry in unranked(table)],
+        "unranked": [entry_facts(table.field, entry) for entry in unranked_entries(table)],
     }
 
 
-def unranked(table: Table) -> tuple[Entry, ...]:
+def unranked_entries(table: Table) -> tuple[Entry, ...]:
     """Entries that no rank is given to: incomplete ones, and all where no measure has a scale."""
     return table.field.incomplete if table.standings else (*table.field.complete, *table.field.incomplete)
 
@@ -197,7 +197,10 @@ def markdown_table(table: Facts) -> list[str]:
         lines += [row_text(heads), row_text(["---"] * len(heads))]
         lines += [row_text(markdown_row(entry, measures)) for entry in table["ranking"]]
         lines.append("")
-    lines += [f"- not ranked: {plain_text(name_of(entry))}: {plain_text(wants(entry))}" for entry in table["unranked"]]
+    lines += [
+        f"- not ranked: {plain_text(entry_name(entry))}: {plain_text(missing_text(entry))}"
+        for entry in table["unranked"]
+    ]
     return [*lines, ""]
 
 
@@ -210,15 +213,15 @@ def markdown_row(entry: Facts, measures: Mapping[str, Metric]) -> list[str]:
         for encoder in ENCODERS
     ]
     within = f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
-    return [rank_text(entry["rank"]), plain_text(name_of(entry)), within, *numbers, str(len(entry["seeds"]))]
+    return [rank_text(entry["rank"]), plain_text(entry_name(entry)), within, *numbers, str(len(entry["seeds"]))]
 
 
-def wants(entry: Facts) -> str:
+def missing_text(entry: Facts) -> str:
     """What an entry lacks."""
     return "; ".join(entry["missing"]) or "no measure has a scale"
 
 
-def name_of(entry: Facts) -> str:
+def entry_name(entry: Facts) -> str:
     """Title, and what tells it from others of that title."""
     distinction = f" [{entry['distinction']}]" if entry["distinction"] else ""
     return f"{entry['title']}{distinction}"
@@ -237,7 +240,7 @@ def cell_text(number: Facts | None, metric: Metric) -> str:
     """A mean with half of its interval."""
     if number is None:
         return ""
-    text: str = written(number["mean"], metric)
+    text: str = format_number(number["mean"], metric)
     if number["low"] is None:
         return text
     return f"{text} ± {half_text(Estimate(number['mean'], number['low'], number['high'], 0), metric)}"

@@ -8,19 +8,19 @@ from pretask_bench.records.record import Record, Row
 from pretask_bench.runs.suites import Division, Measure, Suite
 
 
-def lacks(suite: Suite, division: Division, evaluators: Mapping[str, str], record: Record) -> list[str]:
+def find_gaps(suite: Suite, division: Division, evaluators: Mapping[str, str], record: Record) -> list[str]:
     """The numbers that a record lacks to be ranked."""
     gaps = []
     for measure in division.measures:
         evaluator = evaluators[measure.evaluator]
         for encoder in (TRAINED, *suite.file.baselines):
-            gaps += fault_of(record, row_of(record, evaluator, encoder), measure, measure.metric, encoder)
+            gaps += find_fault(record, find_row(record, evaluator, encoder), measure, measure.metric, encoder)
         if isinstance(measure.chance, str):
-            gaps += fault_of(record, row_of(record, evaluator, TRAINED), measure, measure.chance, TRAINED)
+            gaps += find_fault(record, find_row(record, evaluator, TRAINED), measure, measure.chance, TRAINED)
     return gaps
 
 
-def fault_of(record: Record, row: Row | None, measure: Measure, metric: str, encoder: str) -> list[str]:
+def find_fault(record: Record, row: Row | None, measure: Measure, metric: str, encoder: str) -> list[str]:
     """What is wrong with a number: it is not there, is no share though it should be, or its bits say otherwise."""
     value = row.metrics.get(metric) if row is not None else None
     name = f"{measure.evaluator} {metric} of {encoder}"
@@ -35,9 +35,9 @@ def fault_of(record: Record, row: Row | None, measure: Measure, metric: str, enc
     return []
 
 
-def without_items(division: Division, evaluators: Mapping[str, str], record: Record) -> list[str]:
+def find_missing_intervals(division: Division, evaluators: Mapping[str, str], record: Record) -> list[str]:
     """Measures that have no interval where there is one seed: no per-item bits, and none of their own."""
-    rows = [(measure, row_of(record, evaluators[measure.evaluator], TRAINED)) for measure in division.measures]
+    rows = [(measure, find_row(record, evaluators[measure.evaluator], TRAINED)) for measure in division.measures]
     bare = [
         measure
         for measure, row in rows
@@ -55,6 +55,6 @@ def own_interval(row: Row, metric: str) -> tuple[float, float] | None:
     return low, high
 
 
-def row_of(record: Record, evaluator: str, encoder: str) -> Row | None:
+def find_row(record: Record, evaluator: str, encoder: str) -> Row | None:
     """What an evaluator says of an encoder."""
     return next((row for row in record.results if (row.evaluator, row.encoder) == (evaluator, encoder)), None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from pretask_bench.board.drawing import Place, element, linear, path, picture, steps
+from pretask_bench.board.drawing import Place, element, linear_scale, path, picture, round_steps
 from pretask_bench.board.entries import Entry, Field
 from pretask_bench.board.standings import Scale, Table
 from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED
@@ -90,9 +90,9 @@ def own_layers(table: Table, entry: Entry) -> list[tuple[str, Markup]]:
 def layer_picture(curves: Curves, low: float, high: float) -> Markup:
     """One picture, from the lowest to the highest value."""
     layers = curves.layers
-    up, across = linear(low, high, BOTTOM, TOP), linear(0, len(layers) - 1, LEFT + 8, RIGHT - 8)
+    up, across = linear_scale(low, high, BOTTOM, TOP), linear_scale(0, len(layers) - 1, LEFT + 8, RIGHT - 8)
     along = {layer: across(index) for index, layer in enumerate(layers)}
-    parts = [*grid(steps(low, high), up), *ticks(layers, along)]
+    parts = [*grid(round_steps(low, high), up), *ticks(layers, along)]
     parts += [
         element("line", x1=LEFT, x2=RIGHT, y1=up(value), y2=up(value), class_=kind)
         for kind, value in curves.levels.items()

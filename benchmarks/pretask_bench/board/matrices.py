@@ -47,19 +47,19 @@ class Matrix:
 
 def matrices(fits: Fits) -> list[Matrix]:
     """The tables of these triples, without splits and objectives that fit nothing."""
-    return [matrix([fit for fit in fits if fit["modality"] == name], name) for name in names_in(fits, "modality")]
+    return [matrix([fit for fit in fits if fit["modality"] == name], name) for name in part_names(fits, "modality")]
 
 
 def matrix(fits: Fits, modality: str) -> Matrix:
     """The table of one modality."""
     fitting = [fit for fit in fits if fit["fits"]]
-    objectives = names_in(fitting, "objective")
+    objectives = part_names(fitting, "objective")
     asked: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for fit in fits:
         asked.setdefault((fit["split"], fit["objective"]), []).append(fit)
     rows = tuple(
         (split, tuple(cell(asked.get((split, objective), [])) for objective in objectives))
-        for split in names_in(fitting, "split")
+        for split in part_names(fitting, "split")
     )
     return Matrix(modality, objectives, rows)
 
@@ -69,6 +69,6 @@ def cell(fits: Fits) -> Cell:
     return Cell(tuple(sorted(short(fit["model"]) for fit in fits if fit["fits"])), len(fits))
 
 
-def names_in(fits: Fits, part: str) -> tuple[str, ...]:
+def part_names(fits: Fits, part: str) -> tuple[str, ...]:
     """Every name of a part, sorted."""
     return tuple(sorted({fit[part] for fit in fits}))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from pretask_bench.board.entries import Dispute, Sorted, shortened
+from pretask_bench.board.entries import Dispute, SortedRecords, shorten
 from pretask_bench.results.markdown import plain_text
 
 MAX_CASES, MAX_SIDES, MAX_FAULTS = 50, 10, 5  # on the page and in Markdown; board.json has all
@@ -13,27 +13,27 @@ LONGEST_AUTHOR = 60
 Facts = dict[str, Any]
 
 
-def notice_facts(found: Sorted) -> Facts:
+def notice_facts(found: SortedRecords) -> Facts:
     """Tell what is disputed, what diverges without a say, what verify faults, what is a copy, and what is withdrawn."""
     return {
         "disputed": [dispute_facts(found, dispute) for dispute in found.disputes if not dispute.ranked],
         "ignored": [dispute_facts(found, dispute) for dispute in found.disputes if dispute.ranked],
-        "faulty": [{**who(found, name), "faults": list(faults)} for name, faults in found.faulty.items()],
-        "copies": [{**who(found, name), "of": first} for name, first in found.copies.items()],
-        "withdrawn": [{**who(found, name), "reason": reason} for name, reason in found.withdrawn.items()],
+        "faulty": [{**record_facts(found, name), "faults": list(faults)} for name, faults in found.faulty.items()],
+        "copies": [{**record_facts(found, name), "of": first} for name, first in found.copies.items()],
+        "withdrawn": [{**record_facts(found, name), "reason": reason} for name, reason in found.withdrawn.items()],
         "unchecked": dict(found.unchecked),
     }
 
 
-def who(found: Sorted, name: str) -> Facts:
+def record_facts(found: SortedRecords, name: str) -> Facts:
     """Name a record, its author, and the record that it ran again."""
     record = found.everything[name]
     return {"record": name, "author": record.author, "reruns": record.reruns}
 
 
-def dispute_facts(found: Sorted, dispute: Dispute) -> Facts:
+def dispute_facts(found: SortedRecords, dispute: Dispute) -> Facts:
     """Tell the sides of a dispute, and the first number in which each diverges from another."""
-    sides = [{**who(found, name), **vars(conflict)} for name, conflict in sorted(dispute.conflicts.items())]
+    sides = [{**record_facts(found, name), **vars(conflict)} for name, conflict in sorted(dispute.conflicts.items())]
     where = {"division": dispute.division, "title": dispute.title, "seed": dispute.seed}
     return {**where, "sides": sides, "others": list(dispute.others)}
 
@@ -42,16 +42,16 @@ def page_notices(facts: Facts) -> Facts:
     """Return what there is room for on the page, with how much more board.json has."""
     shown = {name: list(islice(facts[name], MAX_CASES)) for name in LISTS}
     for name in ("disputed", "ignored"):
-        shown[name] = [{**dispute, **first("sides", dispute["sides"], MAX_SIDES)} for dispute in shown[name]]
-    shown["faulty"] = [{**record, **first("faults", record["faults"], MAX_FAULTS)} for record in shown["faulty"]]
+        shown[name] = [{**dispute, **limit("sides", dispute["sides"], MAX_SIDES)} for dispute in shown[name]]
+    shown["faulty"] = [{**record, **limit("faults", record["faults"], MAX_FAULTS)} for record in shown["faulty"]]
     return {
         **shown,
         "more": {name: len(facts[name]) - len(shown[name]) for name in LISTS},
-        **first("unchecked", list(facts["unchecked"].items()), MAX_CASES),
+        **limit("unchecked", list(facts["unchecked"].items()), MAX_CASES),
     }
 
 
-def first(name: str, values: list[Any], most: int) -> Facts:
+def limit(name: str, values: list[Any], most: int) -> Facts:
     """Return the first of some values, and how many more there are."""
     return {name: values[:most], f"more_{name}": max(0, len(values) - most)}
 
@@ -62,7 +62,7 @@ def markdown_notices(facts: Facts) -> list[str]:
     lines = [
         *(f"- disputed, not ranked: {dispute_text(dispute)}" for dispute in shown["disputed"]),
         *(f"- diverges, ignored: {dispute_text(dispute)}" for dispute in shown["ignored"]),
-        *(f"- faulty, not ranked: {name_text(record)}: {texts(record['faults'])}" for record in shown["faulty"]),
+        *(f"- faulty, not ranked: {name_text(record)}: {join_texts(record['faults'])}" for record in shown["faulty"]),
         *(
             f"- one result twice, counted once: {name_text(record)}: as {record['of'][:12]}"
             for record in shown["copies"]
@@ -88,10 +88,10 @@ def dispute_text(dispute: Mapping[str, Any]) -> str:
 
 def name_text(facts: Mapping[str, Any]) -> str:
     """Write the beginning of a record's name, and its author."""
-    author = f" ({plain_text(shortened(facts['author'], LONGEST_AUTHOR))})" if facts["author"] else ""
+    author = f" ({plain_text(shorten(facts['author'], LONGEST_AUTHOR))})" if facts["author"] else ""
     return f"{facts['record'][:12]}{author}"
 
 
-def texts(values: Iterable[str]) -> str:
+def join_texts(values: Iterable[str]) -> str:
     """Write some sentences as one."""
     return "; ".join(map(plain_text, values))

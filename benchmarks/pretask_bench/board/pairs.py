@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pretask_bench.board.evidence import Evidence
-from pretask_bench.results.statistics import CONFIDENCE, SAME, student
+from pretask_bench.results.statistics import CONFIDENCE, SAME, student_quantile
 from pretask_bench.results.studentized_range import critical_difference
 
 PRIOR = 6.0  # deviations of the board that count beside an entry's own, at most;
@@ -57,7 +57,9 @@ class Pairs:
     def beyond(self, level: float, size: int) -> Bool[np.ndarray, "R E"]:
         """Return which pairs lie further apart than any of so many equal entries would, over seeds and over items."""
         normal = critical_difference(level, size, np.inf) ** 2
-        ratio = (critical_difference(level, size, OWN_FREEDOM) / student((1 + CONFIDENCE) / 2, OWN_FREEDOM)) ** 2
+        ratio = (
+            critical_difference(level, size, OWN_FREEDOM) / student_quantile((1 + CONFIDENCE) / 2, OWN_FREEDOM)
+        ) ** 2
         apart = abs(self.difference)
         found: np.ndarray = (apart - self.step).clip(0) ** 2 > normal * self.items + ratio * self.own
         if not self.seeded:
@@ -78,9 +80,9 @@ class Board:
         self.scores, self.has = table_of_seeds(entries, self.numbers)  # (E, S)
         self.counts = self.has.sum(1)
         self.seeded = bool((self.counts > 1).any())
-        self.variance, self.freedom = moderate(*deviations(self.scores, self.has, blocks=True), self.counts)
-        self.unpaired, _ = moderate(*deviations(self.scores, self.has, blocks=False), self.counts)
-        self.alone, self.worth = spread_alone(entries), worth_by_layout(entries)
+        self.variance, self.freedom = moderate(*sums_of_squares(self.scores, self.has, blocks=True), self.counts)
+        self.unpaired, _ = moderate(*sums_of_squares(self.scores, self.has, blocks=False), self.counts)
+        self.alone, self.worth = unpaired_variances(entries), group_by_layout(entries)
         self.own = np.array([math.fsum(half**2 for half in entry.own) for entry in entries])
         self.step = np.array([entry.step for entry in entries])
 
@@ -140,7 +142,7 @@ def table_of_seeds(
     return scores, ~np.isnan(scores)
 
 
-def deviations(
+def sums_of_squares(
     scores: Float[np.ndarray, "E S"], has: Bool[np.ndarray, "E S"], *, blocks: bool
 ) -> tuple[Float[np.ndarray, " E"], Float[np.ndarray, " E"]]:
     """Return sums of squared deviations of each entry's seeds, and their degrees of freedom.
@@ -185,7 +187,7 @@ def moderate(
     return (weight * prior + alone * own) / together, np.minimum(together, max(1.0, total)).clip(1).round(6)
 
 
-def worth_by_layout(
+def group_by_layout(
     entries: Sequence[Evidence],
 ) -> list[tuple[Int[np.ndarray, " G"], int, Float[np.ndarray, "G SI"], Float[np.ndarray, "G I"]]]:
     """Return entries with the same test sets and seeds: places, how many seeds, items' worth by seed and as mean."""
@@ -202,7 +204,7 @@ def worth_by_layout(
     return found
 
 
-def spread_alone(entries: Sequence[Evidence]) -> Float[np.ndarray, " E"]:
+def unpaired_variances(entries: Sequence[Evidence]) -> Float[np.ndarray, " E"]:
     """Return the variance over items of each score by itself, for pairs whose items cannot be paired."""
     return np.array(
         [

@@ -6,16 +6,16 @@ from markupsafe import Markup
 
 from pretask_bench.board.drawing import (
     Label,
-    apart,
-    compact,
     element,
-    linear,
-    logarithmic,
+    format_compact,
+    linear_scale,
+    log_scale,
     picture,
-    powers,
-    steps,
+    place_labels,
+    powers_of_ten,
+    round_steps,
 )
-from pretask_bench.board.entries import Entry, shortened
+from pretask_bench.board.entries import Entry, shorten
 from pretask_bench.board.standings import Standing, Table
 from pretask_bench.records.encoders import RANDOM, RAW
 from pretask_bench.records.record import Record
@@ -45,9 +45,9 @@ def score_range(standings: Sequence[Standing]) -> tuple[float, float]:
     return max(low, -2.0), min(high, 3.0)
 
 
-def strip(standing: Standing, low: float, high: float) -> Markup:
+def score_strip(standing: Standing, low: float, high: float) -> Markup:
     """A score with its interval, beside the same network at random initialisation and raw input."""
-    place = linear(low, high, 5, 135)
+    place = linear_scale(low, high, 5, 135)
 
     def at(value: float) -> float:
         return place(min(max(value, low), high))
@@ -75,11 +75,11 @@ def cost_picture(table: Table, name: str) -> Markup | None:
         return None
     width, height, left, right, top, bottom = 720, 330, 46, 656, 16, 286
     low, high = score_range([standing for _, standing in found])
-    up = linear(low, high, bottom, top)
+    up = linear_scale(low, high, bottom, top)
     along, ticks = cost_axis([cost for cost, _ in found], left + 24, right - 24)
     parts = [*score_grid(low, high, left, right, up), *cost_grid(ticks, along, bottom, name, right)]
-    parts += [point(standing, along(cost), up, low, high) for cost, standing in found]
-    parts += names(found, along, up, right)
+    parts += [entry_point(standing, along(cost), up, low, high) for cost, standing in found]
+    parts += write_names(found, along, up, right)
     return picture(width, height, f"Normalised score against {name}, one point for each entry", *parts)
 
 
@@ -87,16 +87,16 @@ def cost_axis(costs: Sequence[float], start: float, end: float) -> tuple[Callabl
     """Where a cost lies, and the round numbers to write; powers of ten where costs differ much."""
     low, high = min(costs), max(costs)
     if high > 8 * low:
-        return logarithmic(low, high, start, end), powers(low, high)
+        return log_scale(low, high, start, end), powers_of_ten(low, high)
     if high <= 1.02 * low:
         return (lambda value: (start + end) / 2), [sorted(costs)[len(costs) // 2]]
-    return linear(low, high, start, end), steps(low, high)
+    return linear_scale(low, high, start, end), round_steps(low, high)
 
 
 def score_grid(low: float, high: float, left: float, right: float, up: Callable[[float], float]) -> list[Markup]:
     """Lines of equal score."""
     parts = []
-    for value in steps(low, high):
+    for value in round_steps(low, high):
         kind = "end" if value in (0.0, 1.0) else "grid"
         parts.append(element("line", x1=left, x2=right, y1=up(value), y2=up(value), class_=kind))
         parts.append(element("text", f"{value:.1f}", x=left - 8, y=up(value) + 4, class_="tick", text_anchor="end"))
@@ -114,13 +114,13 @@ def cost_grid(
         for value in ticks
         for mark in (
             element("line", x1=along(value), x2=along(value), y1=bottom, y2=bottom + 5, class_="axis"),
-            element("text", compact(value), x=along(value), y=bottom + 19, class_="tick", text_anchor="middle"),
+            element("text", format_compact(value), x=along(value), y=bottom + 19, class_="tick", text_anchor="middle"),
         )
     ]
     return [*parts, element("text", name, x=right, y=bottom + 38, class_="title", text_anchor="end")]
 
 
-def point(standing: Standing, x: float, up: Callable[[float], float], low: float, high: float) -> Markup:
+def entry_point(standing: Standing, x: float, up: Callable[[float], float], low: float, high: float) -> Markup:
     """One entry: its interval, its score, and where the same network began."""
 
     def at(value: float) -> float:
@@ -136,31 +136,31 @@ def point(standing: Standing, x: float, up: Callable[[float], float], low: float
     return element("g", element("title", f"{standing.entry.title}: {standing.score:.2f}"), *parts)
 
 
-def names(
+def write_names(
     found: Sequence[tuple[float, Standing]], along: Callable[[float], float], up: Callable[[float], float], right: float
 ) -> list[Markup]:
     """Names beside points: of all where they are few, else of those that no cheaper one beats."""
-    chosen = found if len(found) <= MOST_NAMES else cheapest(found)[:MOST_NAMES]
-    texts = [shortened(standing.entry.title, 28) for _, standing in chosen]
+    chosen = found if len(found) <= MOST_NAMES else best_at_cost(found)[:MOST_NAMES]
+    texts = [shorten(standing.entry.title, 28) for _, standing in chosen]
     labels = [
-        label(text, along(cost), up(standing.score) + 4, right)
+        make_label(text, along(cost), up(standing.score) + 4, right)
         for text, (cost, standing) in zip(texts, chosen, strict=True)
     ]
-    heights = apart(labels, height=14)
+    heights = place_labels(labels, height=14)
     return [
         element("text", text, x=label.left, y=y, class_="name")
         for text, label, y in zip(texts, labels, heights, strict=True)
     ]
 
 
-def label(text: str, x: float, y: float, right: float) -> Label:
+def make_label(text: str, x: float, y: float, right: float) -> Label:
     """The room of a name to the right of a point, or to its left where there is none."""
     width = WIDTH_OF_LETTER * len(text)
     left = x + 9 if x + 9 + width < right else x - 9 - width
     return Label(left, left + width, y)
 
 
-def cheapest(found: Sequence[tuple[float, Standing]]) -> list[tuple[float, Standing]]:
+def best_at_cost(found: Sequence[tuple[float, Standing]]) -> list[tuple[float, Standing]]:
     """Entries that are better than every one that costs less."""
     best, front = float("-inf"), []
     for cost, standing in sorted(found, key=lambda pair: (pair[0], -pair[1].score)):
@@ -175,10 +175,14 @@ def rank_picture(table: Table) -> Markup:
     shown = table.standings[:MOST_RANKS]
     width, left, right, row = 720, 250, 700, 22
     bottom = 8 + row * len(shown)
-    along = linear(1, max(2, *(standing.ranks[1] for standing in shown)), left, right)
+    along = linear_scale(1, max(2, *(standing.ranks[1] for standing in shown)), left, right)
     ticks = [
         1.0,
-        *(rank for rank in steps(1, max(standing.ranks[1] for standing in shown), 8) if rank > 1 and rank % 1 == 0),
+        *(
+            rank
+            for rank in round_steps(1, max(standing.ranks[1] for standing in shown), 8)
+            if rank > 1 and rank % 1 == 0
+        ),
     ]
     parts = [element("line", x1=along(tick), x2=along(tick), y1=4, y2=bottom, class_="grid") for tick in ticks]
     parts += [
@@ -189,7 +193,7 @@ def rank_picture(table: Table) -> Markup:
         y = 8 + row * (index + 0.5)
         first, last = (along(rank) for rank in standing.ranks)
         parts.append(
-            element("text", shortened(standing.entry.title, 36), x=left - 16, y=y + 4, class_="name", text_anchor="end")
+            element("text", shorten(standing.entry.title, 36), x=left - 16, y=y + 4, class_="name", text_anchor="end")
         )
         parts.append(element("rect", x=first - 4, y=y - 4, width=last - first + 8, height=8, rx=4, class_="interval"))
         parts.append(element("circle", cx=min(max(along(index + 1), first), last), cy=y, r=3.4, class_="trained"))

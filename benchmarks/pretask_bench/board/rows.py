@@ -11,14 +11,14 @@ from typing import Any
 from markupsafe import Markup
 from pretask import Metric
 
-from pretask_bench.board.entries import Entry, Field, shortened
-from pretask_bench.board.facts import half_text, interval_over, pretext_facts, rank_text, unranked
-from pretask_bench.board.pictures import cost_of, score_range, strip
+from pretask_bench.board.entries import Entry, Field, shorten
+from pretask_bench.board.facts import half_text, interval_over, pretext_facts, rank_text, unranked_entries
+from pretask_bench.board.pictures import cost_of, score_range, score_strip
 from pretask_bench.board.standings import Standing, Table, estimate_of
 from pretask_bench.records.encoders import ENCODERS, RANDOM, TRAINED
 from pretask_bench.records.metrics import direction
 from pretask_bench.results.groups import short
-from pretask_bench.results.report import shown, written
+from pretask_bench.results.report import format_estimate, format_number
 from pretask_bench.results.statistics import Estimate
 from pretask_bench.runs.suites import Measure
 
@@ -149,20 +149,24 @@ def part_lines(facts: Mapping[str, Any], seeds: int) -> list[str]:
     metric = Metric(facts["unit"], facts["higher_is_better"])
     arrow = direction(metric)
     if facts["hidden"]:
-        return [f"{shortened(name, 24)} {arrow} {facts['hidden']}"]
+        return [f"{shorten(name, 24)} {arrow} {facts['hidden']}"]
     estimate = Estimate(facts["mean"], facts["low"], facts["high"], max(seeds, facts["count"]))
     beside = {
         "chance": facts["chance"],
-        **({shortened(trivial["name"], 24): trivial["value"]} if trivial is not None else {}),
+        **({shorten(trivial["name"], 24): trivial["value"]} if trivial is not None else {}),
         "shortcut": facts["shortcut"],
     }
     return [
-        f"{shortened(name, 24)} {arrow} {narrow(shown(estimate, metric))}",
-        *(f"{reference} {narrow(written(value, metric))}" for reference, value in beside.items() if value is not None),
+        f"{shorten(name, 24)} {arrow} {narrow_spaces(format_estimate(estimate, metric))}",
+        *(
+            f"{reference} {narrow_spaces(format_number(value, metric))}"
+            for reference, value in beside.items()
+            if value is not None
+        ),
     ]
 
 
-def narrow(text: str) -> str:
+def narrow_spaces(text: str) -> str:
     """The text with a space before its unit that does not break."""
     return text.replace(" %", "\u202f%").replace("± ", "±")
 
@@ -186,10 +190,10 @@ def cell_of(estimate: Estimate | None, metric: Metric, worse: bool) -> NumberCel
     """One number."""
     if estimate is None:
         return NumberCell("", "", False)
-    return NumberCell(written(estimate.value, metric).removesuffix(" %"), half_text(estimate, metric), worse)
+    return NumberCell(format_number(estimate.value, metric).removesuffix(" %"), half_text(estimate, metric), worse)
 
 
-def heads(table: Table) -> list[tuple[str, str]]:
+def column_heads(table: Table) -> list[tuple[str, str]]:
     """Of each measure its name with the unit, and the ends of its scale."""
     ends = {scale.measure.title: (scale.chance, scale.reference) for scale in table.scales}
     found = []
@@ -200,7 +204,7 @@ def heads(table: Table) -> list[tuple[str, str]]:
         scale = (
             ""
             if measure.title not in ends
-            else "chance {}, reference {}".format(*(written(end, metric) for end in ends[measure.title]))
+            else "chance {}, reference {}".format(*(format_number(end, metric) for end in ends[measure.title]))
         )
         found.append((measure.title + unit, scale))
     return found
@@ -210,7 +214,8 @@ def ranked_rows(table: Table, choices: Choices, anchors: Mapping[str, str]) -> l
     """The rows of those that are ranked."""
     low, high = score_range(table.standings) if table.standings else (0.0, 1.0)
     drawn: Iterable[Markup | str] = (
-        strip(standing, low, high) if number < MOST_DRAWN else "" for number, standing in enumerate(table.standings)
+        score_strip(standing, low, high) if number < MOST_DRAWN else ""
+        for number, standing in enumerate(table.standings)
     )
     return [
         row_of(table, standing.entry, standing, drawing, choices, anchors)
@@ -220,7 +225,7 @@ def ranked_rows(table: Table, choices: Choices, anchors: Mapping[str, str]) -> l
 
 def unranked_rows(table: Table, choices: Choices, anchors: Mapping[str, str]) -> list[Row]:
     """The rows of those that are not, by name."""
-    return [row_of(table, entry, None, "", choices, anchors) for entry in unranked(table)]
+    return [row_of(table, entry, None, "", choices, anchors) for entry in unranked_entries(table)]
 
 
 def row_of(
@@ -243,7 +248,7 @@ def anchor_key(table: Table, entry: Entry) -> str:
 
 def anchors_of(tables: Sequence[Table], most: int) -> dict[str, str]:
     """Where the page tells more of an entry: of the first of each table in turn, as many as there is room for."""
-    queues = [[*(standing.entry for standing in table.standings), *unranked(table)] for table in tables]
+    queues = [[*(standing.entry for standing in table.standings), *unranked_entries(table)] for table in tables]
     turns = [
         anchor_key(table, queue[turn])
         for turn in range(max(map(len, queues), default=0))

@@ -21,16 +21,16 @@ from pretask.errors import PretaskError
 from pretask_registry import Registry
 
 from pretask_bench.board.details import detail_of
-from pretask_bench.board.entries import Sorted, sort_records
-from pretask_bench.board.facts import Facts, board_facts, json_text, markdown_text, unranked
+from pretask_bench.board.entries import SortedRecords, sort_records
+from pretask_bench.board.facts import Facts, board_facts, json_text, markdown_text, unranked_entries
 from pretask_bench.board.figures import Album
 from pretask_bench.board.keeper import Keeper
 from pretask_bench.board.layers import first_layers
 from pretask_bench.board.matrices import Fits, matrices
 from pretask_bench.board.notices import page_notices
 from pretask_bench.board.pictures import COSTS, MOST_RANKS, cost_picture, rank_picture
-from pretask_bench.board.rows import PARTS, Choices, anchor_key, anchors_of, heads, ranked_rows, unranked_rows
-from pretask_bench.board.standings import Table, table_of
+from pretask_bench.board.rows import PARTS, Choices, anchor_key, anchors_of, column_heads, ranked_rows, unranked_rows
+from pretask_bench.board.standings import Table, rank_field
 from pretask_bench.board.trust import Named
 from pretask_bench.records.canonical import json_text as canonical_text
 from pretask_bench.records.encoders import ENCODERS
@@ -66,11 +66,11 @@ def write_board(
     Raises:
         PretaskError: A file cannot be written.
     """
-    texts = board_texts(suite, records, folders, fits, keeper, registry)
+    texts = render_board(suite, records, folders, fits, keeper, registry)
     return [write_text(out / name, text) for name, text in zip(FILES, texts, strict=True)]
 
 
-def board_texts(
+def render_board(
     suite: Suite,
     records: Named,
     folders: Sequence[Path] = (),
@@ -80,14 +80,14 @@ def board_texts(
 ) -> tuple[str, str, str]:
     """HTML, JSON and Markdown of a board."""
     found = sort_records(suite, records, keeper, registry)
-    tables = [table_of(field) for field in found.fields]
+    tables = [rank_field(field) for field in found.fields]
     facts = board_facts(suite, found, tables)
-    page = page_text(suite, found, tables, folders, fits, page_notices(facts))
+    page = render_page(suite, found, tables, folders, fits, page_notices(facts))
     return page, json_text(facts), markdown_text(facts)
 
 
-def page_text(
-    suite: Suite, found: Sorted, tables: Sequence[Table], folders: Sequence[Path], fits: Fits, notices: Facts
+def render_page(
+    suite: Suite, found: SortedRecords, tables: Sequence[Table], folders: Sequence[Path], fits: Fits, notices: Facts
 ) -> str:
     """The text of index.html."""
     surroundings = Environment(
@@ -99,13 +99,13 @@ def page_text(
     )
     shown = first_tables(tables)
     album, choices, anchors = Album(folders), Choices(), anchors_of(shown, MOST_DETAILS)
-    sections = [section(suite, table, choices, anchors) for table in shown]
-    rules, script = own_text("board.css"), own_text("board.js")
+    sections = [describe_section(suite, table, choices, anchors) for table in shown]
+    rules, script = read_own_text("board.css"), read_own_text("board.js")
     return surroundings.get_template("board.html").render(
         suite=suite,
         found=found,
         sections=sections,
-        details=details(shown, anchors, album),
+        details=describe_entries(shown, anchors, album),
         album=album,
         filters=[(part, choices.sorted(part)) for part in PARTS],
         evaluators=list(dict.fromkeys(measure.evaluator for of in suite.file.division for measure in of.measures)),
@@ -114,7 +114,7 @@ def page_text(
         ),
         reasons=list(found.outside.items())[:MOST_REASONS],
         more_reasons=max(0, len(found.outside) - MOST_REASONS),
-        entries=sum(len(table.standings) + len(unranked(table)) for table in tables),
+        entries=sum(len(table.standings) + len(unranked_entries(table)) for table in tables),
         ranked=sum(len(table.standings) for table in tables),
         more_tables=len(tables) - len(shown),
         encoders=ENCODERS,
@@ -136,7 +136,7 @@ def first_tables(tables: Sequence[Table]) -> list[Table]:
     return [table for _, group in grouped for table in islice(group, MOST_TABLES)]
 
 
-def section(suite: Suite, table: Table, choices: Choices, anchors: Mapping[str, str]) -> dict[str, Any]:
+def describe_section(suite: Suite, table: Table, choices: Choices, anchors: Mapping[str, str]) -> dict[str, Any]:
     """What the template shows of a table."""
     division = table.field.division
     pictures = [(name, cost_picture(table, name)) for name in COSTS] if table.standings else []
@@ -146,7 +146,7 @@ def section(suite: Suite, table: Table, choices: Choices, anchors: Mapping[str, 
         "data": table.field.first.cell.data,
         "fingerprints": sorted(table.field.fingerprints.items()),
         "fixed": [(name, canonical_text(dict(of))) for name, of in (fixed.data, *fixed.evaluators.items())],
-        "heads": heads(table),
+        "heads": column_heads(table),
         "measures": division.measures,
         "faults": table.faults,
         "rows": ranked_rows(table, choices, anchors),
@@ -157,17 +157,17 @@ def section(suite: Suite, table: Table, choices: Choices, anchors: Mapping[str, 
     }
 
 
-def details(tables: Sequence[Table], anchors: Mapping[str, str], album: Album) -> list[dict[str, Any]]:
+def describe_entries(tables: Sequence[Table], anchors: Mapping[str, str], album: Album) -> list[dict[str, Any]]:
     """What the template shows of single entries, in the order of the tables."""
     return [
         detail_of(table, entry, anchors[key], album)
         for table in tables
-        for entry in (*(standing.entry for standing in table.standings), *unranked(table))
+        for entry in (*(standing.entry for standing in table.standings), *unranked_entries(table))
         if (key := anchor_key(table, entry)) in anchors
     ]
 
 
-def own_text(name: str) -> str:
+def read_own_text(name: str) -> str:
     """The text of a file beside this module."""
     return files("pretask_bench.board").joinpath(name).read_text(encoding="utf-8")
 

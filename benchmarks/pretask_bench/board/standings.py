@@ -15,13 +15,13 @@ from jaxtyping import Float
 from pretask import Metric
 
 from pretask_bench.board.entries import Entry, Field, measure_values
-from pretask_bench.board.evidence import Evidence, Measured, gather_evidence, weigh_quartiles
+from pretask_bench.board.evidence import Evidence, MeasureEvidence, gather_evidence, weigh_quartiles
 from pretask_bench.board.gaps import own_interval
 from pretask_bench.board.ranking import rank_intervals
 from pretask_bench.records.encoders import ENCODERS, SUPERVISED, TRAINED
 from pretask_bench.records.record import Items
-from pretask_bench.results.report import written
-from pretask_bench.results.statistics import Estimate, mean_over_seeds, share
+from pretask_bench.results.report import format_number
+from pretask_bench.results.statistics import Estimate, mean_over_seeds, share_estimate
 from pretask_bench.runs.suites import Measure
 
 
@@ -48,7 +48,7 @@ class Scale:
         """What the reference must be better than: chance, or the upper end of Wilson's interval of it on the items."""
         if self.items is None or not 0 <= self.chance <= 1 or self.metric.lower_is_better:
             return self.chance
-        high = share(round(self.chance * self.items), self.items).high
+        high = share_estimate(round(self.chance * self.items), self.items).high
         return self.chance if high is None else max(self.chance, high)
 
     @property
@@ -56,7 +56,7 @@ class Scale:
         """Why nothing can be normalised by it; empty if it can."""
         if (self.reference < self.least) if self.metric.lower_is_better else (self.reference > self.least):
             return ""
-        numbers = f"{written(self.reference, self.metric)} against {written(self.chance, self.metric)}"
+        numbers = f"{format_number(self.reference, self.metric)} against {format_number(self.chance, self.metric)}"
         on = f" on {self.items} test items" if self.items is not None else ""
         text = f"{self.measure.title}: the reference cannot be told from chance ({numbers}{on})"
         return text.replace(" %", "\u202f%")
@@ -103,7 +103,7 @@ class Table:
         return tuple(scale.fault for scale in self.scales if scale.fault)
 
 
-def table_of(field: Field) -> Table:
+def rank_field(field: Field) -> Table:
     """Rank the complete entries of a field; where no measure has a scale, there is no ranking."""
     if not field.complete:
         return Table(field, (), ())
@@ -113,7 +113,7 @@ def table_of(field: Field) -> Table:
         return Table(field, scales, ())
     found = [evidence_of(field, usable, entry) for entry in field.complete]
     standings = [
-        standing(field, usable, entry, evidence, (int(first), int(last)))
+        build_standing(field, usable, entry, evidence, (int(first), int(last)))
         for entry, evidence, (first, last) in zip(field.complete, found, rank_intervals(found), strict=True)
     ]
     ordered = sorted(standings, key=lambda standing: (-standing.score, standing.entry.title, standing.entry.key))
@@ -142,34 +142,34 @@ def count_of(field: Field, entry: Entry, measure: Measure) -> int | None:
     return items.count if items is not None else None
 
 
-def normalised_values(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> Float[np.ndarray, "M S"]:
+def normalized_values(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> Float[np.ndarray, "M S"]:
     """The numbers of an encoder, chance 0 and reference 1."""
     raw = np.array([measure_values(field, entry, scale.measure, encoder) for scale in scales])
-    chance, reference = ends(scales)
+    chance, reference = scale_ends(scales)
     scaled: np.ndarray = (raw - chance[:, None]) / (reference - chance)[:, None]
     return scaled
 
 
-def ends(scales: Sequence[Scale]) -> tuple[Float[np.ndarray, " M"], Float[np.ndarray, " M"]]:
+def scale_ends(scales: Sequence[Scale]) -> tuple[Float[np.ndarray, " M"], Float[np.ndarray, " M"]]:
     """Chance and reference of all measures."""
     return np.array([scale.chance for scale in scales]), np.array([scale.reference for scale in scales])
 
 
 def evidence_of(field: Field, scales: Sequence[Scale], entry: Entry) -> Evidence:
     """Return what the records of an entry say of its score."""
-    values = normalised_values(field, scales, entry, TRAINED)
-    measures = [measured(field, scale, entry, row) for scale, row in zip(scales, values, strict=True)]
+    values = normalized_values(field, scales, entry, TRAINED)
+    measures = [measure_evidence(field, scale, entry, row) for scale, row in zip(scales, values, strict=True)]
     return gather_evidence([record.cell.seed for record in entry.records], measures)
 
 
-def measured(field: Field, scale: Scale, entry: Entry, values: Float[np.ndarray, " S"]) -> Measured:
+def measure_evidence(field: Field, scale: Scale, entry: Entry, values: Float[np.ndarray, " S"]) -> MeasureEvidence:
     """Return what the records of an entry say of one measure, on its scale."""
     metric, width = scale.measure.metric, scale.reference - scale.chance
     rows = entry.rows(field.evaluators[scale.measure.evaluator], TRAINED)
     own, raw = own_interval(rows[0], metric), float(rows[0].metrics[metric] or 0.0)
     # where lower is better, a number is no fraction of correct answers
     items = () if scale.metric.lower_is_better else same_items([row.items.get(metric) for row in rows])
-    return Measured(
+    return MeasureEvidence(
         values=tuple(map(float, values)),
         items=items,
         worst=-scale.chance / width,
@@ -185,11 +185,11 @@ def same_items(found: Sequence[Items | None]) -> tuple[Items, ...]:
     return known if len(known) == len(found) and len(tests) == 1 else ()
 
 
-def standing(
+def build_standing(
     field: Field, scales: Sequence[Scale], entry: Entry, evidence: Evidence, ranks: tuple[int, int]
 ) -> Standing:
     """Return where an entry stands."""
-    beside = [encoder for encoder in ENCODERS if encoder != TRAINED and has(field, scales, entry, encoder)]
+    beside = [encoder for encoder in ENCODERS if encoder != TRAINED and has_all_numbers(field, scales, entry, encoder)]
     scores = {encoder: score_of(field, scales, entry, encoder) for encoder in beside}
     found = evidence.estimate()
     low = min(0.0, found.value) if found.low is None else found.low
@@ -199,11 +199,11 @@ def standing(
 
 def score_of(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> float:
     """Return the interquartile mean over measures, mean over seeds."""
-    values = normalised_values(field, scales, entry, encoder)
+    values = normalized_values(field, scales, entry, encoder)
     return float((weigh_quartiles(values) * values).sum(0).mean())
 
 
-def has(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> bool:
+def has_all_numbers(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> bool:
     """Whether an entry has every number of an encoder."""
     counts = [len(measure_values(field, entry, scale.measure, encoder)) for scale in scales]
     return all(count == len(entry.records) for count in counts)
@@ -223,4 +223,4 @@ def estimate_of(field: Field, entry: Entry, measure: Measure, encoder: str) -> E
     items = same_items([row.items.get(measure.metric) for row in rows])
     if len(values) == 1 and own is not None and not items:
         return Estimate(values[0], *own, 1)
-    return gather_evidence(range(len(values)), [Measured(values, items)]).estimate()
+    return gather_evidence(range(len(values)), [MeasureEvidence(values, items)]).estimate()

@@ -15,7 +15,7 @@ from itertools import combinations
 from typing import Any
 
 from pretask_bench.board.keeper import Keeper
-from pretask_bench.records.agreement import Judged, contradiction, judge_number
+from pretask_bench.records.agreement import Judgment, find_contradiction, judge_number
 from pretask_bench.records.encoders import TRAINED
 from pretask_bench.records.metrics import declared_by
 from pretask_bench.records.record import Record
@@ -73,25 +73,25 @@ def judge_cell(records: Named, whole: Collection[str], numbers: Numbers, keeper:
     """
     if len(records) == 1:
         return Verdict(next(iter(records)))
-    voices = voices_of(records, keeper)
-    reference = median(records, [name for name in voices if name in whole] or voices, numbers)
-    conflicts = conflicts_of(records, voices, reference, numbers)
+    voices = find_voices(records, keeper)
+    reference = median_record(records, [name for name in voices if name in whole] or voices, numbers)
+    conflicts = find_conflicts(records, voices, reference, numbers)
     others = [name for name in records if name not in voices]
     if conflicts:
         return Verdict(None, tuple(name for name in records if name not in conflicts), conflicts)
-    ignored = conflicts_of(records, others, reference, numbers, among=False)
+    ignored = find_conflicts(records, others, reference, numbers, among=False)
     confirming = tuple(name for name in records if name != reference and name not in ignored)
     return Verdict(reference, confirming, None, ignored)
 
 
-def voices_of(records: Named, keeper: Keeper) -> list[str]:
+def find_voices(records: Named, keeper: Keeper) -> list[str]:
     """Return the records of a cell that can conflict: of named authors and what they ran again, else all."""
     named = [name for name, record in records.items() if keeper.trusts(record)]
     doubted = {records[name].reruns for name in named}
     return sorted(name for name in records if name in named or name in doubted) if named else sorted(records)
 
 
-def median(records: Named, names: Sequence[str], numbers: Numbers) -> str:
+def median_record(records: Named, names: Sequence[str], numbers: Numbers) -> str:
     """Return the median record by the mean of what ranks, the lower of two; of equal ones the first hash."""
     ordered = sorted(names, key=lambda name: (mean_of(records[name], numbers), name))
     return ordered[(len(ordered) - 1) // 2]
@@ -109,7 +109,7 @@ def number_of(record: Record, evaluator: str, metric: str) -> float | None:
     return next((row.metrics.get(metric) for row in rows), None)
 
 
-def conflicts_of(
+def find_conflicts(
     records: Named, names: Sequence[str], reference: str, numbers: Numbers, *, among: bool = True
 ) -> dict[str, Conflict]:
     """Compare records of a cell with each other, or with the reference where that would be too many pairs.
@@ -125,7 +125,7 @@ def conflicts_of(
     pairs = list(combinations(names, 2)) if among and len(names) <= MAX_PAIRED else with_reference
     found: dict[str, Conflict] = {}
     for first, second in pairs:
-        judged = divergence(records[first], records[second], numbers)
+        judged = find_divergence(records[first], records[second], numbers)
         if judged is not None:
             name, before, now, rule = judged.name, judged.before, judged.now, judged.rule
             found.setdefault(second, Conflict(first, name, now, before, rule))
@@ -134,12 +134,12 @@ def conflicts_of(
     return found
 
 
-def divergence(first: Record, second: Record, numbers: Numbers) -> Judged | None:
+def find_divergence(first: Record, second: Record, numbers: Numbers) -> Judgment | None:
     """Return the first number in which two records of a cell diverge, those that rank first."""
-    return first_of(ranking_divergences(first, second, numbers)) or contradiction(first, second)
+    return first_or_none(judge_ranking(first, second, numbers)) or find_contradiction(first, second)
 
 
-def ranking_divergences(first: Record, second: Record, numbers: Numbers) -> Iterable[Judged]:
+def judge_ranking(first: Record, second: Record, numbers: Numbers) -> Iterable[Judgment]:
     """Judge what ranks and was not counted from items, which the rule for a row with other items leaves out."""
     for evaluator, metric in numbers:
         values = [number_of(record, evaluator, metric) for record in (first, second)]
@@ -159,12 +159,12 @@ def has_items(first: Record, second: Record, evaluator: str, metric: str) -> boo
     )
 
 
-def first_of(judged: Iterable[Judged]) -> Judged | None:
+def first_or_none(judged: Iterable[Judgment]) -> Judgment | None:
     """Return the first, if there is one."""
     return next(iter(judged), None)
 
 
-def copies(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> dict[str, str]:
+def find_copies(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> dict[str, str]:
     """Find results that are told of several cells, of which one counts.
 
     Args:
@@ -178,10 +178,10 @@ def copies(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> dict
     """
     found: dict[str, str] = {}
     leaders: dict[Hashable, str] = {}
-    for name in order_of(records, choices, keeper):
+    for name in order_records(records, choices, keeper):
         keys = contents_of(records[name])
         held = [leaders[key] for key in keys if key in leaders]
-        one = [leader for leader in held if one_result(records[leader], records[name])]
+        one = [leader for leader in held if same_result(records[leader], records[name])]
         cell = choices[name], records[name].cell.seed
         other = [leader for leader in one if (choices[leader], records[leader].cell.seed) != cell]
         if other:
@@ -192,15 +192,15 @@ def copies(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> dict
     return found
 
 
-def one_result(first: Record, second: Record) -> bool:
+def same_result(first: Record, second: Record) -> bool:
     """Tell whether two records that have weights or numbers in common have one result."""
     if rows_of(first) != rows_of(second):
-        return contradiction(first, second) is None  # the weights are the same, and are only declared
+        return find_contradiction(first, second) is None  # the weights are the same, and are only declared
     losses = [pretext_of(first), pretext_of(second)]
     return None in losses or losses[0] == losses[1]
 
 
-def order_of(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> list[str]:
+def order_records(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> list[str]:
     """Order records by who goes first where they tell the same: named authors, then whole entries by their least hash.
 
     Entries go as wholes, or two of them that share three seeds would take these from each other.

@@ -8,7 +8,7 @@ from pretask_bench.cli.main import json_option, registry
 from pretask_bench.cli.run import find_device
 from pretask_bench.results.tables import draw_table, show_json, show_rows
 from pretask_bench.runs.bench import Entry, Outcome, execute_all, plan_suite
-from pretask_bench.runs.plan import names_in, parse_setting
+from pretask_bench.runs.plan import parse_setting, split_names
 from pretask_bench.runs.suites import read_suite
 
 EPILOG = """Example: pretask bench quick --tasks colorization,exemplar --seeds 3 --out runs
@@ -43,7 +43,7 @@ def command(
     suite = read_suite(registry(), suite_name)
     given = dict(map(parse_setting, settings))
     entries = plan_suite(
-        registry(), suite, tasks=names_in(tasks), divisions=names_in(divisions), seeds=seeds, given=given
+        registry(), suite, tasks=split_names(tasks), divisions=split_names(divisions), seeds=seeds, given=given
     )
     if only_plan:
         show_plan(entries, as_json)
@@ -53,7 +53,7 @@ def command(
     context = RunContext(out, find_device(device, threads), baselines=suite.file.baselines)
     outcomes = list(execute_all(registry(), entries, context))
     if as_json:
-        show_json([facts(outcome) for outcome in outcomes])
+        show_json([outcome_facts(outcome) for outcome in outcomes])
     else:
         show(outcomes)
     if any(outcome.failed for outcome in outcomes):
@@ -74,17 +74,17 @@ def show_plan(entries: list[Entry], as_json: bool) -> None:
 
 def show(outcomes: list[Outcome]) -> None:
     """The table of what was measured, then what was not, with the reason."""
-    from pretask_bench.results.groups import COLUMNS, grouped, summary_rows
+    from pretask_bench.results.groups import COLUMNS, group_records, summary_rows
 
     records = [outcome.record for outcome in outcomes if outcome.record is not None]
-    draw_table(COLUMNS, summary_rows(grouped(records)), "Every encoder beside its baselines", width=180)
+    draw_table(COLUMNS, summary_rows(group_records(records)), "Every encoder beside its baselines", width=180)
     for outcome in outcomes:
         if reason := outcome.refused or outcome.failed:
             state = "failed" if outcome.failed else "refused"
             click.echo(f"{state}: {outcome.entry.task.id} on {outcome.entry.division.name}: {reason}", err=True)
 
 
-def facts(outcome: Outcome) -> dict[str, object]:
+def outcome_facts(outcome: Outcome) -> dict[str, object]:
     """An outcome as JSON holds it."""
     return {
         "division": outcome.entry.division.name,

@@ -34,15 +34,15 @@ def ls(as_json: bool) -> None:
     from pretask.pruning import entries
 
     root = cache_folder()
-    rows = [described(entry) for entry in entries(root)]
+    rows = [entry_row(entry) for entry in entries(root)]
     if as_json:
         show_json({"folder": str(root), "bytes": sum(row["bytes"] for row in rows), "entries": rows})
         return
     show_rows(
         ("group", "key", "what", "size", "last used"),
-        [(row["group"], row["key"][:12], row["what"], amount(row["bytes"]), row["used"]) for row in rows],
+        [(row["group"], row["key"][:12], row["what"], format_bytes(row["bytes"]), row["used"]) for row in rows],
     )
-    click.echo(f"{len(rows)} entries, {amount(sum(row['bytes'] for row in rows))} in {root}", err=True)
+    click.echo(f"{len(rows)} entries, {format_bytes(sum(row['bytes'] for row in rows))} in {root}", err=True)
 
 
 @command.command()
@@ -64,8 +64,8 @@ def prune(gb: float | None, as_json: bool) -> None:
     if as_json:
         show_json([{"place": str(entry.place), "bytes": entry.size} for entry in removed])
     else:
-        show_rows(("removed", "size"), [(str(entry.place), amount(entry.size)) for entry in removed])
-    click.echo(f"{len(removed)} removed, {amount(sum(entry.size for entry in removed))}", err=True)
+        show_rows(("removed", "size"), [(str(entry.place), format_bytes(entry.size)) for entry in removed])
+    click.echo(f"{len(removed)} removed, {format_bytes(sum(entry.size for entry in removed))}", err=True)
 
 
 @command.command()
@@ -87,12 +87,12 @@ def verify(as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def described(entry: "Kept") -> dict[str, Any]:
+def entry_row(entry: "Kept") -> dict[str, Any]:
     """What is told of an entry."""
     return {
         "group": entry.place.parent.name,
         "key": entry.place.name,
-        "what": short(facts_of(entry.place)),
+        "what": short_text(facts_of(entry.place)),
         "bytes": entry.size,
         "used": datetime.fromtimestamp(entry.used).isoformat(" ", "minutes"),
     }
@@ -109,20 +109,20 @@ def facts_of(place: Path) -> Mapping[str, Any]:
     return facts if isinstance(facts, dict) else {}
 
 
-def short(facts: Mapping[str, Any]) -> str:
+def short_text(facts: Mapping[str, Any]) -> str:
     """Facts on one line; long ones are cut.
 
-    >>> short({"part": "train", "side": 64})
+    >>> short_text({"part": "train", "side": 64})
     'part=train side=64'
     """
     text = " ".join(f"{name}={value}" for name, value in facts.items()).translate(UNSEEN)
     return text if len(text) <= SHORT else text[: SHORT - 1] + "…"
 
 
-def amount(size: int) -> str:
+def format_bytes(size: int) -> str:
     """Bytes as people say them.
 
-    >>> amount(3_100_000)
+    >>> format_bytes(3_100_000)
     '3.1 MB'
     """
     power = min(3, (len(str(size)) - 1) // 3)

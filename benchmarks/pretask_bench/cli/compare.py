@@ -32,9 +32,9 @@ of shares are in points of per cent."""
 def command(places: tuple[Path, ...], evaluator: str | None, metric: str | None, as_json: bool) -> None:
     """Compare the trained encoders of A, B, … : records, or folders with the seeds of one or several cells."""
     from pretask_bench.records.metrics import declared_by, direction
-    from pretask_bench.results.compare import as_facts, common_evaluator, common_metric, compare, entrants, legend
+    from pretask_bench.results.compare import as_facts, common_evaluator, common_metric, compare, legend, read_entrants
 
-    found = entrants(places, evaluator)
+    found = read_entrants(places, evaluator)
     evaluator = common_evaluator(found, evaluator)
     metric = common_metric(found, evaluator, metric)
     rows = compare(found, evaluator, metric)

@@ -26,10 +26,10 @@ def fitting_rows(
         model: Only this one.
         exact: Whether what may fit by what it declares is tried on tiny data; that imports torch and the parts.
     """
-    return [described(row, exact) for row in matrix(registry, split, objective, model)]
+    return [row_facts(row, exact) for row in matrix(registry, split, objective, model)]
 
 
-def described(row: Row, exact: bool = True) -> dict[str, Any]:
+def row_facts(row: Row, exact: bool = True) -> dict[str, Any]:
     """One row of the matrix, settled by the exact fit where that is wanted and declarations allow it."""
     settle = exact and not row.reason
     reason = exact_reason(row.modality, row.split, row.objective, row.model) if settle else row.reason
@@ -58,33 +58,33 @@ class Table:
     cells: tuple[tuple[str, ...], ...]
 
 
-def tables(registry: Registry) -> list[Table]:
+def modality_tables(registry: Registry) -> list[Table]:
     """One table for every modality, in alphabetical order."""
     found: dict[str, list[Block]] = {}
     for block in blocks(registry):
         found.setdefault(block.modality, []).append(block)
-    return [table_of(modality, found[modality], registry) for modality in sorted(found)]
+    return [modality_table(modality, found[modality], registry) for modality in sorted(found)]
 
 
-def table_of(modality: str, of: list[Block], registry: Registry) -> Table:
+def modality_table(modality: str, of: list[Block], registry: Registry) -> Table:
     """The table of the blocks of one modality."""
     shown = [block for block in of if block.fitting]
-    objectives = list(dict.fromkeys(objective.id for block in shown for objective in fitting(block.objectives)))
+    objectives = list(dict.fromkeys(objective.id for block in shown for objective in select_fitting(block.objectives)))
     names = {objective.id: registry.shortest(objective) for block in shown for objective, _ in block.objectives}
-    cells = tuple((registry.shortest(block.split), *counts(block, objectives)) for block in shown)
+    cells = tuple((registry.shortest(block.split), *count_models(block, objectives)) for block in shown)
     asked = sum(len(block.objectives) * len(block.models) for block in of)
     title = f"{modality}: {sum(block.fitting for block in of)} of {asked} combinations fit, by what they declare"
     return Table(title, ("split", *(names[objective] for objective in objectives)), cells)
 
 
-def counts(block: Block, objectives: Iterable[str]) -> list[str]:
+def count_models(block: Block, objectives: Iterable[str]) -> list[str]:
     """For each objective, with how many of all models the split and it fit."""
-    scored = {objective.id for objective in fitting(block.objectives)}
-    read = f"{len(fitting(block.models))}/{len(block.models)}"
+    scored = {objective.id for objective in select_fitting(block.objectives)}
+    read = f"{len(select_fitting(block.models))}/{len(block.models)}"
     return [read if objective in scored else NONE for objective in objectives]
 
 
-def fitting(pairs: Iterable[tuple[Registered, str]]) -> list[Registered]:
+def select_fitting(pairs: Iterable[tuple[Registered, str]]) -> list[Registered]:
     """Those without a reason against them."""
     return [component for component, reason in pairs if not reason]
 

@@ -28,11 +28,11 @@ FILES = "pretask.files"  # where the context of the command keeps the files that
 def registry() -> Registry:
     """What is installed, and what the files declare that --plugin names."""
     context = click.get_current_context(silent=True)
-    return loaded(() if context is None else context.meta.get(FILES, ()))
+    return load_registry(() if context is None else context.meta.get(FILES, ()))
 
 
 @lru_cache(maxsize=1)
-def loaded(files: tuple[Path, ...]) -> Registry:
+def load_registry(files: tuple[Path, ...]) -> Registry:
     """All plugins; what is wrong with one is said once, on stderr, and of a file that was asked for it is an error."""
     found = Registry.load(files=files)
     for plugin in found.plugins:
@@ -40,22 +40,22 @@ def loaded(files: tuple[Path, ...]) -> Registry:
             problem = plugin.problems[0]
             who = f"--plugin {plugin.distribution}"
             raise PretaskError(who, "to load", problem.cause, problem.fix, exit_code=PLUGIN_PROBLEM)
-    for line in dict.fromkeys(complaints(found)):
+    for line in dict.fromkeys(list_problems(found)):
         click.echo(line, err=True)
     return found
 
 
-def complaints(found: Registry) -> Iterator[str]:
+def list_problems(found: Registry) -> Iterator[str]:
     """A line for every problem; one that several plugins have, such as a name taken twice, is the same line."""
     for plugin in found.plugins:
         for problem in plugin.problems if plugin.state != "blocked" else ():
             if plugin.state == "broken":
-                yield f"{plugin.name} ({plugin.release}) does not work: {ended(problem.cause)} {problem.fix}"
+                yield f"{plugin.name} ({plugin.release}) does not work: {end_sentence(problem.cause)} {problem.fix}"
             else:
-                yield f"plugins of {plugin.namespace} ({plugin.release}): {ended(problem.cause)} {problem.fix}"
+                yield f"plugins of {plugin.namespace} ({plugin.release}): {end_sentence(problem.cause)} {problem.fix}"
 
 
-def ended(sentence: str) -> str:
+def end_sentence(sentence: str) -> str:
     """A sentence with its full stop."""
     return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
 
@@ -148,7 +148,7 @@ def list_command(kind: str | None, as_json: bool) -> None:
         raise Unknown(f"No kind '{kind}'. There are: {', '.join(KINDS)}.")
     found = registry().components(kind)
     if as_json:
-        show_json([described(component) for component in found])
+        show_json([component_facts(component) for component in found])
     else:
         show_rows(
             ("kind", "id", "what"),
@@ -162,16 +162,16 @@ def list_command(kind: str | None, as_json: bool) -> None:
 @json_option
 def show(name: str, kind: str | None, as_json: bool) -> None:
     """Show what NAME is, where it comes from, and its options with their defaults."""
-    found = [registry().find(kind, name)] if kind else every_kind(name)
-    facts = [{**described(component), **details(component)} for component in found]
+    found = [registry().find(kind, name)] if kind else find_any_kind(name)
+    facts = [{**component_facts(component), **option_facts(component)} for component in found]
     if as_json:
         show_json(facts)
         return
     for fact in facts:
-        show_rows(("", ""), [(key, shown(value)) for key, value in flat(fact)])
+        show_rows(("", ""), [(key, format_value(value)) for key, value in flatten_facts(fact)])
 
 
-def every_kind(name: str) -> list[Registered]:
+def find_any_kind(name: str) -> list[Registered]:
     """The components of any kind that are called so; a task and its split often share a name."""
     found, errors = [], []
     for kind in KINDS:
@@ -185,7 +185,7 @@ def every_kind(name: str) -> list[Registered]:
     raise (guesses or [Unknown(f"Nothing is called '{name}'. See: pretask list.")])[0]
 
 
-def described(registered: Registered) -> dict[str, Any]:
+def component_facts(registered: Registered) -> dict[str, Any]:
     """What `list` tells of a component."""
     component = registered.component
     return {
@@ -198,11 +198,11 @@ def described(registered: Registered) -> dict[str, Any]:
     }
 
 
-def details(registered: Registered) -> dict[str, Any]:
+def option_facts(registered: Registered) -> dict[str, Any]:
     """The options of a component; this imports what implements it."""
     if registered.kind in ("task", "suite"):
         return {}
-    return {"options": {name: shown(option.default) for name, option in options_of(registered).items()}}
+    return {"options": {name: format_value(option.default) for name, option in options_of(registered).items()}}
 
 
 def plain_traits(value: Any) -> Any:
@@ -214,15 +214,15 @@ def plain_traits(value: Any) -> Any:
     return value
 
 
-def flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def flatten_facts(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     """Nested facts as lines: ("options.patch", 96)."""
     lines: list[tuple[str, Any]] = []
     for key, value in facts.items():
-        lines += flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+        lines += flatten_facts(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
     return [(key, value) for key, value in lines if value not in ("", None, [])]
 
 
-def shown(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as a user would set it."""
     if value is REQUIRED:
         return "required"
@@ -252,7 +252,7 @@ def plugins(name: str | None, as_json: bool) -> None:
     if as_json:
         show_json(rows)
     else:
-        show_rows(tuple(rows[0]) if rows else (), [tuple(map(shown, row.values())) for row in rows])
+        show_rows(tuple(rows[0]) if rows else (), [tuple(map(format_value, row.values())) for row in rows])
     if any(plugin.state == "broken" for plugin in found):
         raise SystemExit(PLUGIN_PROBLEM)
 

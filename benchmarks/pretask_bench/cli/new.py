@@ -31,7 +31,7 @@ def command(name: str | None, kind: str | None, modality: str | None, file: Path
     if file is not None:
         if kind or modality:
             raise Unknown("--from-file takes kinds and modalities from the file; leave --kind and --modality out.")
-        written = from_file(file, name or "", out, taken)
+        written = promote_file(file, name or "", out, taken)
     elif name is None:
         raise Unknown("pretask new needs a name, such as: pretask new mirror --kind task --modality image")
     else:
@@ -39,7 +39,7 @@ def command(name: str | None, kind: str | None, modality: str | None, file: Path
     show(written)
 
 
-def from_file(file: Path, name: str, out: Path | None, taken: set[str]) -> Written:
+def promote_file(file: Path, name: str, out: Path | None, taken: set[str]) -> Written:
     """The package of a file; raises PretaskError where the file does not load."""
     plugin = load_file(file, Registry.load().manager)
     if plugin.problems or not plugin.components:

@@ -70,12 +70,12 @@ def command(
         registry(), old, dict(map(parse_setting, settings)), out, here, lambda line: click.echo(line, err=True)
     )
     filed = file_rerun(done, old, folder, author, note) if folder is not None else None
-    show_json({**as_facts(done), "filed": str(filed) if filed else None}) if as_json else show(done, filed)
+    show_json({**rerun_facts(done), "filed": str(filed) if filed else None}) if as_json else show(done, filed)
     if done.verdict == DIVERGENT:
         click.get_current_context().exit(1)
 
 
-def as_facts(done: "Rerun") -> dict[str, Any]:
+def rerun_facts(done: "Rerun") -> dict[str, Any]:
     """The same as JSON."""
     keys = ("name", "before", "now")
     return {

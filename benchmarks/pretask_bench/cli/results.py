@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from pretask_bench.cli.main import json_option
-from pretask_bench.cli.terminal import visible
+from pretask_bench.cli.terminal import escape_invisible
 from pretask_bench.results.tables import draw_table
 
 WIDTH = 180  # characters, where stdout is no terminal
@@ -41,23 +41,23 @@ def command(
     as_json: bool,
 ) -> None:
     """Show what is in RECORDS, folders or files; runs/records where none is named."""
-    from pretask_bench.results.index import glances
-    from pretask_bench.results.query import as_text, parse_where, selected, table_of
+    from pretask_bench.results.index import read_summaries
+    from pretask_bench.results.query import build_table, format_table, parse_where, select
 
     places, where = places or (Path("runs/records"),), parse_where(conditions)
-    found, refused = glances(places)
+    found, refused = read_summaries(places)
     for path, reason in refused:
-        click.echo(f"left out {visible(str(path))}: {visible(reason)}", err=True)
-    keyed = selected([(summary.key, summary.record) for summary in found], where)
+        click.echo(f"left out {escape_invisible(str(path))}: {escape_invisible(reason)}", err=True)
+    keyed = select([(summary.key, summary.record) for summary in found], where)
     fields = [name.strip() for name in (group or "").split(",") if name.strip()]
-    table = table_of(keyed, fields, sort)
+    table = build_table(keyed, fields, sort)
     columns, cells, _ = table
     if as_json or form != "table" or len(cells) > DRAWN:
-        click.echo(as_text("json" if as_json else form, table))
+        click.echo(format_table("json" if as_json else form, table))
     else:
-        draw_table(columns, cells, counted(len(keyed), len(found)), width=WIDTH)
+        draw_table(columns, cells, count_text(len(keyed), len(found)), width=WIDTH)
 
 
-def counted(shown: int, found: int) -> str:
+def count_text(shown: int, found: int) -> str:
     """How many records a table is about."""
     return f"{found} records" if shown == found else f"{shown} of {found} records"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pretask_bench.cli.main import json_option, registry
-from pretask_bench.cli.terminal import visible
+from pretask_bench.cli.terminal import escape_invisible
 from pretask_bench.results.tables import draw_table, show_json
 from pretask_bench.runs.plan import parse_setting
 
@@ -42,12 +42,12 @@ def command(places: tuple[Path, ...], recompute_data: bool, settings: tuple[str,
         check_data(found, registry(), dict(map(parse_setting, settings)))
     else:
         found.unchecked["data sets (--recompute-data makes those that can be made here)"] += len(data_sets(found))
-    show_json(as_facts(found)) if as_json else show(found)
+    show_json(verification_facts(found)) if as_json else show(found)
     if found.faults or not found.records:
         click.get_current_context().exit(1)
 
 
-def as_facts(found: "Verification") -> dict[str, Any]:
+def verification_facts(found: "Verification") -> dict[str, Any]:
     """The same as JSON."""
     faults = dict.fromkeys(found.checked, 0)
     for fault in found.faults:
@@ -65,7 +65,7 @@ def as_facts(found: "Verification") -> dict[str, Any]:
 
 def show(found: "Verification") -> None:
     """Print what was checked, what is wrong, what is worth knowing, and what nobody could check."""
-    facts = as_facts(found)
+    facts = verification_facts(found)
     rows = [(check["check"], str(check["checked"]), str(check["wrong"])) for check in facts["checks"]]
     draw_table(("check", "checked", "wrong"), rows, f"{len(found.records)} records", width=WIDTH)
     for title, findings in (
@@ -73,9 +73,9 @@ def show(found: "Verification") -> None:
         ("worth knowing", [finding for finding in found.findings if not finding.fault]),
     ):
         for finding in findings[:SHOWN]:
-            click.echo(f"{title}: {visible(str(finding.path))}: {visible(finding.message)}")
+            click.echo(f"{title}: {escape_invisible(str(finding.path))}: {escape_invisible(finding.message)}")
         if len(findings) > SHOWN:
             click.echo(f"{title}: {len(findings) - SHOWN} more; --json has all.")
     for reason, count in found.unchecked.items():
         if count:
-            click.echo(f"not checked: {count} {visible(reason)}")
+            click.echo(f"not checked: {count} {escape_invisible(reason)}")

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from pretask import Metric
 
-from pretask_bench.records.metrics import Declared, declared_by, declared_by_objective
+from pretask_bench.records.metrics import ComponentMetrics, declared_by, declared_by_objective
 from pretask_bench.records.record import Items, Record, Row
-from pretask_bench.records.verify import called, numbers_agree
-from pretask_bench.results.report import written
+from pretask_bench.records.verify import numbers_agree, row_label
+from pretask_bench.results.report import format_number
 from pretask_bench.results.statistics import difference_over_items
 
 CONFIDENCE = 0.99
@@ -23,7 +23,7 @@ EXACT, CONSISTENT, DIVERGENT = "exact", "consistent", "divergent"
 
 
 @dataclass(frozen=True)
-class Judged:
+class Judgment:
     """One number of the record beside that of the rerun.
 
     Args:
@@ -41,13 +41,13 @@ class Judged:
     agrees: bool
 
 
-def judge(old: Record, new: Record) -> Iterator[Judged]:
+def judge(old: Record, new: Record) -> Iterator[Judgment]:
     """The numbers that a verdict rests on, those of the record beside those of the rerun."""
     rows = {(row.encoder, row.evaluator): row for row in new.results}
     for row in old.results:
         other = rows.get((row.encoder, row.evaluator))
         if other is None:
-            yield Judged(called(row), "there", "missing", "a row for a row", agrees=False)
+            yield Judgment(row_label(row), "there", "missing", "a row for a row", agrees=False)
         else:
             yield from judge_row(row, other, declared_by(old, row.evaluator))
     before, now = (record.pretext.metrics if record.pretext is not None else {} for record in (old, new))
@@ -57,27 +57,27 @@ def judge(old: Record, new: Record) -> Iterator[Judged]:
             yield judge_number(f"pretext {name}", declared.part(name), before[name], now.get(name))
 
 
-def judge_row(row: Row, other: Row, declared: Declared) -> Iterator[Judged]:
+def judge_row(row: Row, other: Row, declared: ComponentMetrics) -> Iterator[Judgment]:
     """The items of a row, or where it has none the number that stands for it."""
     for name, items in row.items.items():
-        yield judge_items(called(row, name), items, other.items.get(name))
+        yield judge_items(row_label(row, name), items, other.items.get(name))
     known = {name: value for name, value in row.metrics.items() if value is not None}
     if not row.items and known:
         name = declared.choose_headline(known) or next(iter(known))
-        yield judge_number(called(row, name), declared.metric(name), known[name], other.metrics.get(name))
+        yield judge_number(row_label(row, name), declared.metric(name), known[name], other.metrics.get(name))
 
 
-def judge_items(name: str, before: Items, now: Items | None) -> Judged:
+def judge_items(name: str, before: Items, now: Items | None) -> Judgment:
     """Answers to the same items: whether their difference may be none."""
     share = before.share
     if now == before:  # what most replicates are, and by far the fastest
-        return Judged(name, f"{100 * share:.1f} %", f"{100 * share:.1f} %", "the same answers", agrees=True)
+        return Judgment(name, f"{100 * share:.1f} %", f"{100 * share:.1f} %", "the same answers", agrees=True)
     if now is None or (now.test, now.count) != (before.test, before.count):
-        return Judged(name, f"{before.count} items", "other items or none", "the same items", agrees=False)
+        return Judgment(name, f"{before.count} items", "other items or none", "the same items", agrees=False)
     difference = difference_over_items(now.correct(), before.correct(), CONFIDENCE)
     low, high = difference.low or 0.0, difference.high or 0.0
     interval = f"99 % interval {100 * low:+.1f} to {100 * high:+.1f} holds 0"
-    return Judged(
+    return Judgment(
         name=name,
         before=f"{100 * share:.1f} %",
         now=f"{100 * (share + difference.value):.1f} %",
@@ -86,17 +86,17 @@ def judge_items(name: str, before: Items, now: Items | None) -> Judged:
     )
 
 
-def judge_number(name: str, metric: Metric, before: float | None, now: float | None) -> Judged:
+def judge_number(name: str, metric: Metric, before: float | None, now: float | None) -> Judgment:
     """A number that was not counted from items."""
-    recorded, found = (written(value, metric) if value is not None else "none" for value in (before, now))
+    recorded, found = (format_number(value, metric) if value is not None else "none" for value in (before, now))
     if before is None or now is None:
-        return Judged(name, recorded, found, "both or none", agrees=before is now)
+        return Judgment(name, recorded, found, "both or none", agrees=before is now)
     room = TOLERANCE if metric.is_fraction else TOLERANCE * max(abs(before), abs(now))
     rule = "within 2 points" if metric.is_fraction else "within 2 %"
-    return Judged(name, recorded, found, rule, agrees=abs(now - before) <= room)
+    return Judgment(name, recorded, found, rule, agrees=abs(now - before) <= room)
 
 
-def verdict(old: Record, new: Record, judged: Sequence[Judged]) -> str:
+def verdict(old: Record, new: Record, judged: Sequence[Judgment]) -> str:
     """What it comes to."""
     rows = [[(row.encoder, row.evaluator) for row in record.results] for record in (old, new)]
     if old.weights is not None and sorted(rows[0]) == sorted(rows[1]) and numbers_agree(old, new):
@@ -104,15 +104,15 @@ def verdict(old: Record, new: Record, judged: Sequence[Judged]) -> str:
     return CONSISTENT if all(judgment.agrees for judgment in judged) else DIVERGENT
 
 
-def contradiction(first: Record, second: Record) -> Judged | None:
+def find_contradiction(first: Record, second: Record) -> Judgment | None:
     """Return the first number in which two records of one cell diverge; None where they are replicates.
 
     Only what both measured, with the same options, is judged: that one of them measured more contradicts nothing.
     """
-    return next((judgment for judgment in judge(*in_common(first, second)) if not judgment.agrees), None)
+    return next((judgment for judgment in judge(*restrict_to_common(first, second)) if not judgment.agrees), None)
 
 
-def in_common(first: Record, second: Record) -> tuple[Record, Record]:
+def restrict_to_common(first: Record, second: Record) -> tuple[Record, Record]:
     """Both records, with the rows, the items and the pretext scores that both have."""
     own, other = first.cell.evaluators, second.cell.evaluators
     same = {name for name in own.keys() & other.keys() if own[name] == other[name]}
@@ -121,7 +121,7 @@ def in_common(first: Record, second: Record) -> tuple[Record, Record]:
         for record in (first, second)
     ]
     keys = [key for key in rows[0] if key in rows[1]]
-    pairs = [with_items_of(rows[0][key], rows[1][key]) for key in keys]
+    pairs = [restrict_to_common_items(rows[0][key], rows[1][key]) for key in keys]
     without = {} if first.pretext is not None and second.pretext is not None else {"pretext": None}
     return (
         first.model_copy(update={"results": tuple(row for row, _ in pairs), **without}),
@@ -129,7 +129,7 @@ def in_common(first: Record, second: Record) -> tuple[Record, Record]:
     )
 
 
-def with_items_of(row: Row, other: Row) -> tuple[Row, Row]:
+def restrict_to_common_items(row: Row, other: Row) -> tuple[Row, Row]:
     """Two rows with the items that both have."""
     if row.items.keys() == other.items.keys():
         return row, other

@@ -33,7 +33,7 @@ def canonical_bytes(value: Any) -> bytes:
     try:
         return json_text(value).encode()
     except UnicodeEncodeError as error:
-        raise unfit(f"the lone surrogate {error.object[error.start : error.end]!a}") from error
+        raise unfit_error(f"the lone surrogate {error.object[error.start : error.end]!a}") from error
 
 
 def json_text(value: Any) -> str:
@@ -48,7 +48,7 @@ def other_text(value: Any) -> str:
     for kind in (str, int, float, list, tuple, Mapping):
         if isinstance(value, kind):
             return TEXTS[kind](value)
-    raise unfit(f"a {type(value).__name__}")
+    raise unfit_error(f"a {type(value).__name__}")
 
 
 def array_text(value: Sequence[Any]) -> str:
@@ -62,7 +62,7 @@ def object_text(value: Mapping[Any, Any]) -> str:
         ascii_only = "".join(value).isascii()
     except TypeError:
         wrong = next(key for key in value if not isinstance(key, str))
-        raise unfit(f"the key {wrong!r}") from None
+        raise unfit_error(f"the key {wrong!r}") from None
     ordered = sorted(value, key=None if ascii_only else lambda key: key.encode("utf-16-be"))
     return f"{{{','.join([f'{quoted(key)}:{json_text(value[key])}' for key in ordered])}}}"
 
@@ -71,7 +71,7 @@ def integer_text(number: int) -> str:
     """An integer, if a double holds it: those up to 2^53, and beyond them the ones that number_text writes."""
     text = int.__repr__(number)
     if abs(number) > SAFE and (abs(number) >= 10**21 or number_text(float(number)) != text):
-        raise unfit(f"the integer {text[:40]}")
+        raise unfit_error(f"the integer {text[:40]}")
     return text
 
 
@@ -82,7 +82,7 @@ def number_text(number: float) -> str:
     ('1e-7', '123', '1e+21')
     """
     if not math.isfinite(number):
-        raise unfit(f"the number {number}")
+        raise unfit_error(f"the number {number}")
     if number == 0:
         return "0"
     written = float.__repr__(number)
@@ -90,10 +90,10 @@ def number_text(number: float) -> str:
         return written.removesuffix(".0")  # between 1e-4 and 1e16 both languages write the same digits
     sign, figures, exponent = Decimal(written).normalize().as_tuple()
     digits = "".join(map(str, figures))
-    return "-" * sign + placed(digits, len(digits) + int(exponent))
+    return "-" * sign + place_point(digits, len(digits) + int(exponent))
 
 
-def placed(digits: str, point: int) -> str:
+def place_point(digits: str, point: int) -> str:
     """Digits with the decimal point after `point` of them, as ECMAScript's Number::toString places it."""
     if len(digits) <= point <= 21:
         return digits + "0" * (point - len(digits))
@@ -118,7 +118,7 @@ TEXTS: Mapping[type, Callable[[Any], str]] = {
 }
 
 
-def unfit(found: str) -> PretaskError:
+def unfit_error(found: str) -> PretaskError:
     """The error for a value that canonical JSON cannot hold."""
     needs = "null, bools, finite doubles, Unicode texts, and lists and mappings of them"
     return PretaskError("canonical JSON", needs, found, "Give it another form.")

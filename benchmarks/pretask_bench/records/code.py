@@ -47,10 +47,10 @@ def changed_modules(before: Code, now: Code) -> list[str]:
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 
-def listed(modules: list[str]) -> str:
+def list_changes(modules: list[str]) -> str:
     """Return names of modules in one line, at most six.
 
-    >>> listed(["a", "b"])
+    >>> list_changes(["a", "b"])
     'a, b changed'
     """
     more = f" and {len(modules) - 6} more" if len(modules) > 6 else ""
@@ -70,10 +70,10 @@ def own_packages(module: str, distributed_as: str) -> frozenset[str]:
     except (PackageNotFoundError, ValueError):
         files = []
     installed = {file.parts[0].removesuffix(".py") for file in files if file.suffix == ".py"}
-    return frozenset({CORE, top} | (installed if top in installed else set()) | beside(top))
+    return frozenset({CORE, top} | (installed if top in installed else set()) | importable_beside(top))
 
 
-def beside(top: str) -> set[str]:
+def importable_beside(top: str) -> set[str]:
     """Return the names of what can be imported from the folder that a module lies in, unless it is site-packages."""
     path = source_of(top)
     if path is None:
@@ -102,7 +102,7 @@ def imports_of(module: str, packages: frozenset[str]) -> tuple[str, ...]:
     if path is None:
         return ()
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    named = (pair for node in import_statements(syntax_of(path)) for pair in named_by(node, package))
+    named = (pair for node in import_statements(syntax_of(path)) for pair in imported_names(node, package))
     own = [(module, name) for module, name in named if module.partition(".")[0] in packages]
     return tuple(dict.fromkeys(home_of(module, name) if name else module for module, name in own))
 
@@ -118,7 +118,7 @@ def import_statements(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
             yield from import_statements(node)
 
 
-def named_by(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[str, str]]:
+def imported_names(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[str, str]]:
     """Yield what an import names: pairs of a module and a name in it, empty where the module itself is meant."""
     if isinstance(node, ast.Import):
         yield from ((alias.name, "") for alias in node.names)
@@ -162,7 +162,7 @@ def origin_of(module: str) -> str | None:
 
 def hash_of(path: Path) -> str:
     """Return the hash of what a file says, whatever its comments, docstrings and layout."""
-    return sha256(meaning(syntax_of(path)).encode()).hexdigest()[:DIGITS]
+    return sha256(syntax_text(syntax_of(path)).encode()).hexdigest()[:DIGITS]
 
 
 @cache
@@ -171,20 +171,23 @@ def syntax_of(path: Path) -> ast.Module:
     return ast.parse(path.read_bytes())
 
 
-def meaning(node: object) -> str:
+def syntax_text(node: object) -> str:
     """Return a text of a syntax tree, the same under every version of Python: what is empty is left out.
 
-    >>> meaning(ast.parse("def f(x):\\n    'Why.'\\n    return x  # so")) == meaning(ast.parse("def f(x): return (x)"))
+    >>> commented, plain = "def f(x):\\n    'Why.'\\n    return x  # so", "def f(x): return (x)"
+    >>> syntax_text(ast.parse(commented)) == syntax_text(ast.parse(plain))
     True
     """
     if isinstance(node, list):
-        return f"[{','.join(map(meaning, node))}]"
+        return f"[{','.join(map(syntax_text, node))}]"
     if not isinstance(node, ast.AST):
         return repr(node)
     fields = dict(ast.iter_fields(node))
     if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
         fields["body"] = node.body[1:]
     parts = [
-        f"{name}={meaning(value)}" for name, value in fields.items() if value not in (None, [], "") or name == "value"
+        f"{name}={syntax_text(value)}"
+        for name, value in fields.items()
+        if value not in (None, [], "") or name == "value"
     ]
     return f"{type(node).__name__}({','.join(parts)})"

@@ -5,14 +5,14 @@ What `random-init`, `raw-input` and `supervised` are is told in baselines.py, wh
 
 from typing import Final, Literal, get_args
 
-Baseline = Literal["random-init", "raw-input", "supervised"]
+ReferenceEncoder = Literal["random-init", "raw-input", "supervised"]
 Encoder = Literal["trained", "random-init", "raw-input", "supervised"]
 
 TRAINED: Final = "trained"
 RANDOM: Final = "random-init"
 RAW: Final = "raw-input"
 SUPERVISED: Final = "supervised"
-BASELINES: tuple[Baseline, ...] = get_args(Baseline)
+REFERENCE_ENCODERS: tuple[ReferenceEncoder, ...] = get_args(ReferenceEncoder)
 ENCODERS: tuple[str, ...] = get_args(Encoder)
 
 

@@ -20,7 +20,7 @@ UNDECLARED = Metric()
 
 
 @dataclass(frozen=True)
-class Declared:
+class ComponentMetrics:
     """What one component declares of its numbers.
 
     Args:
@@ -47,27 +47,27 @@ class Declared:
         return next((name for name in names if self.metric(name).higher_is_better is not None), "")
 
 
-def declared_by(record: Record, component: str) -> Declared:
+def declared_by(record: Record, component: str) -> ComponentMetrics:
     """Return what the evaluator or objective of this id declares."""
-    return installed().get(component) or declared_in(record, component)
+    return installed_metrics().get(component) or declared_in(record, component)
 
 
-def declared_by_objective(record: Record) -> Declared:
+def declared_by_objective(record: Record) -> ComponentMetrics:
     """Return what the objective of a record declares of the parts of its loss."""
     return declared_by(record, record.cell.objective.id)
 
 
-def declared_in(record: Record, component: str) -> Declared:
+def declared_in(record: Record, component: str) -> ComponentMetrics:
     """Return what a record says of a component's numbers."""
     declaration = record.declared.get(component)
     if declaration is None:
-        return Declared()
+        return ComponentMetrics()
     metrics = {name: Metric(metric.unit, metric.higher_is_better) for name, metric in declaration.metrics.items()}
-    return Declared(metrics, declaration.headline)
+    return ComponentMetrics(metrics, declaration.headline)
 
 
 @cache
-def installed() -> Mapping[str, Declared]:
+def installed_metrics() -> Mapping[str, ComponentMetrics]:
     """Return what the evaluators and objectives that are installed declare, by their ids."""
     registry = Registry.load()
     every = [component for kind in ("evaluator", "objective") for component in registry.components(kind)]
@@ -78,9 +78,9 @@ def installed() -> Mapping[str, Declared]:
     }
 
 
-def declared_in_traits(traits: Mapping[str, Any]) -> Declared:
+def declared_in_traits(traits: Mapping[str, Any]) -> ComponentMetrics:
     """Return what a component's declaration says."""
-    return Declared(traits["metrics"], traits.get("headline", ""))
+    return ComponentMetrics(traits["metrics"], traits.get("headline", ""))
 
 
 def as_declaration(traits: Mapping[str, Any]) -> Declaration:

@@ -210,10 +210,10 @@ def without_paths(text: str) -> str:
     >>> without_paths("cannot read '/home/jane/a b.png' (see /tmp/log.txt, https://jane:secret@example.org/x)")
     "cannot read 'a b.png' (see log.txt, https://example.org/x)"
     """
-    return IN_PROSE.sub(shortened, CREDENTIALS.sub("", re.sub(r"\bfile:/+", "/", text)))
+    return IN_PROSE.sub(shorten_path, CREDENTIALS.sub("", re.sub(r"\bfile:/+", "/", text)))
 
 
-def shortened(found: re.Match[str]) -> str:
+def shorten_path(found: re.Match[str]) -> str:
     """What stands in prose in place of a path."""
     if found["address"]:
         return found["address"]

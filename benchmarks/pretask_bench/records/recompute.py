@@ -46,14 +46,14 @@ def check_one(
     path, part = users[0]
     try:
         with offline():
-            parts = made(registry, part, settings)
+            parts = make_data(registry, part, settings)
     except Exception as error:  # whatever a stranger's options do to a data set
         found.unchecked[f"data sets that cannot be made here: {part.id}: {str(error)[:300]}"] += 1
         return
     for user, recorded in users:
         found.ask(CONTENT, user, content_answers(recorded, parts))
     if "train" in parts and "test" in parts:
-        count = overlap(parts["train"], parts["test"])
+        count = count_overlap(parts["train"], parts["test"])
         found.note(OVERLAP, path, f"{count} of {len(parts['test'])} test samples of {part.id} occur in its train part")
 
 
@@ -65,7 +65,7 @@ def content_answers(part: DataPart, parts: "Mapping[str, Samples]") -> Iterator[
             yield None if recorded == actual else f"{part.id} {name} should be {recorded}, made here it is {actual}"
 
 
-def made(registry: Registry, part: DataPart, settings: Mapping[str, Any]) -> "dict[str, Samples]":
+def make_data(registry: Registry, part: DataPart, settings: Mapping[str, Any]) -> "dict[str, Samples]":
     """The train and test parts of a data set, where it can be made."""
     registered = registry.find("data", part.id)
     placed = with_places(registered, part.options, settings)
@@ -108,13 +108,13 @@ def offline() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def overlap(train: "Samples", test: "Samples") -> int:
+def count_overlap(train: "Samples", test: "Samples") -> int:
     """How many test samples have the very content of a training sample."""
-    known = set(contents(train))
-    return sum(content in known for content in contents(test))
+    known = set(hash_samples(train))
+    return sum(content in known for content in hash_samples(test))
 
 
-def contents(samples: "Samples") -> Iterator[bytes]:
+def hash_samples(samples: "Samples") -> Iterator[bytes]:
     """The hash of each sample; what is padded does not count."""
     import torch
 

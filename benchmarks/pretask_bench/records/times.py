@@ -14,7 +14,7 @@ from pretask_bench.records.record import Record
 FORGIVEN = timedelta(days=1)  # of a clock that was wrong, or was set while a run went on
 
 
-def times_can_be(record: Record) -> Iterator[str | None]:
+def check_times(record: Record) -> Iterator[str | None]:
     """Answer for the order of start and end, for their distance against the seconds, and for the future."""
     origin = record.provenance
     started, ended = datetime.fromisoformat(origin.started), datetime.fromisoformat(origin.ended)
@@ -27,11 +27,11 @@ def times_can_be(record: Record) -> Iterator[str | None]:
         if near or backwards
         else f"{declared:.6g} seconds are declared, {took:.6g} lie between its start and its end"
     )
-    ahead = ended.timestamp() - now() > FORGIVEN.total_seconds()
+    ahead = ended.timestamp() - current_time() > FORGIVEN.total_seconds()
     yield f"ended {origin.ended}, which is not yet" if ahead else None
 
 
-def now() -> float:
+def current_time() -> float:
     """Return the time, in seconds since 1970; never before this file was written.
 
     A machine whose clock went back would else find that every record was made in the future.

@@ -23,14 +23,14 @@ from pretask_bench.records.encoders import TRAINED
 from pretask_bench.records.metrics import declared_by
 from pretask_bench.records.record import Items, Record, Row
 from pretask_bench.records.store import read_all
-from pretask_bench.results.groups import Group, grouped, is_called, short, title
+from pretask_bench.results.groups import Group, group_records, matches_name, short, title
 from pretask_bench.results.references import values_by_metric
 from pretask_bench.results.statistics import (
     Estimate,
     difference_over_items,
     differences_by_seed,
-    holm,
-    mcnemar,
+    holm_correction,
+    mcnemar_test,
     paired_difference,
     paired_items,
     paired_probability,
@@ -88,7 +88,7 @@ class Comparison:
     verdict: str = ""
 
 
-def entrants(places: Sequence[Path], evaluator: str | None = None) -> list[Entrant]:
+def read_entrants(places: Sequence[Path], evaluator: str | None = None) -> list[Entrant]:
     """What the places hold: of each the records of one cell, or of several cells each.
 
     Args:
@@ -101,7 +101,7 @@ def entrants(places: Sequence[Path], evaluator: str | None = None) -> list[Entra
     found: list[tuple[str, str, Group]] = []
     for place in places:
         records, refused = read_all([place])
-        groups = [group for group in grouped(records) if evaluator is None or measured_by(group, evaluator)]
+        groups = [group for group in group_records(records) if evaluator is None or is_measured_by(group, evaluator)]
         if not groups:
             needs = "a complete record" + (f" with the evaluator {evaluator}" if evaluator is not None else "")
             reason = refused[0][1] if refused else "none"
@@ -112,9 +112,9 @@ def entrants(places: Sequence[Path], evaluator: str | None = None) -> list[Entra
     return [Entrant(letter(number), *facts) for number, facts in enumerate(found)]
 
 
-def measured_by(group: Group, evaluator: str) -> bool:
+def is_measured_by(group: Group, evaluator: str) -> bool:
     """Whether an evaluator measured the trained encoder."""
-    return any(is_called(row.evaluator, evaluator) for record in group for row in trained_rows(record))
+    return any(matches_name(row.evaluator, evaluator) for record in group for row in trained_rows(record))
 
 
 def letter(number: int) -> str:
@@ -141,7 +141,7 @@ def compare(found: Sequence[Entrant], evaluator: str | None = None, metric: str 
     evaluator = common_evaluator(found, evaluator)
     metric = common_metric(found, evaluator, metric)
     rows = [row for pair in combinations(found, 2) for row in compare_pair(*pair, evaluator, metric)]
-    return decided(rows, declared_by(found[0].group[0], evaluator).metric(metric))
+    return decide(rows, declared_by(found[0].group[0], evaluator).metric(metric))
 
 
 def common_evaluator(found: Sequence[Entrant], wanted: str | None) -> str:
@@ -150,10 +150,10 @@ def common_evaluator(found: Sequence[Entrant], wanted: str | None) -> str:
         dict.fromkeys(row.evaluator for record in entrant.group for row in trained_rows(record)) for entrant in found
     ]
     common = [evaluator for evaluator in every[0] if all(evaluator in others for others in every)]
-    meant = [evaluator for evaluator in common if wanted is None or is_called(evaluator, wanted)]
+    meant = [evaluator for evaluator in common if wanted is None or matches_name(evaluator, wanted)]
     if not meant:
         named = f" '{wanted}'" if wanted is not None else ""
-        raise Unknown(f"compare needs an evaluator{named} that all have; all have: {listed(common)}.")
+        raise Unknown(f"compare needs an evaluator{named} that all have; all have: {list_names(common)}.")
     return meant[0]
 
 
@@ -163,31 +163,31 @@ def common_metric(found: Sequence[Entrant], evaluator: str, wanted: str | None) 
     common = {name: None for name in every[0] if all(name in others for others in every)}
     if not common or (wanted is not None and wanted not in common):
         named = f" '{wanted}'" if wanted is not None else ""
-        raise Unknown(f"compare needs a number{named} that all have; all have: {listed([*common])}.")
+        raise Unknown(f"compare needs a number{named} that all have; all have: {list_names([*common])}.")
     if wanted is not None:
         return wanted
     return declared_by(found[0].group[0], evaluator).choose_headline(common) or next(iter(common))
 
 
-def listed(names: Sequence[str]) -> str:
+def list_names(names: Sequence[str]) -> str:
     """Names with commas, at most twelve."""
     return ", ".join(names[:12]) + (" …" if len(names) > 12 else "") if names else "none"
 
 
 def compare_pair(first: Entrant, second: Entrant, evaluator: str, metric: str) -> list[Comparison]:
     """One pair: over seeds where two or more are shared, and over items wherever both have them."""
-    same_test(first, second)
+    check_same_test(first, second)
     shared = sorted(first.seeds.keys() & second.seeds.keys())
     alone = len(first.group) == len(second.group) == 1  # then the items are paired, whatever the seeds
     pairs = (
         [(first.group[0], second.group[0])] if alone else [(first.seeds[seed], second.seeds[seed]) for seed in shared]
     )
-    rows = [by_items(first, second, *pair, evaluator, metric, decides=len(shared) < 2) for pair in pairs]
+    rows = [compare_items(first, second, *pair, evaluator, metric, decides=len(shared) < 2) for pair in pairs]
     known = [row for row in rows if row is not None]
-    return known if known and len(shared) < 2 else [by_seeds(first, second, evaluator, metric), *known]
+    return known if known and len(shared) < 2 else [compare_seeds(first, second, evaluator, metric), *known]
 
 
-def same_test(first: Entrant, second: Entrant) -> None:
+def check_same_test(first: Entrant, second: Entrant) -> None:
     """Raise where two were measured on other data."""
     tests = [entrant.group[0].cell.evaluated_on or entrant.group[0].cell.data for entrant in (first, second)]
     prints = [data.fingerprints.get("test", "") for data in tests]
@@ -200,7 +200,7 @@ def same_test(first: Entrant, second: Entrant) -> None:
         )
 
 
-def by_items(
+def compare_items(
     first: Entrant, second: Entrant, one: Record, other: Record, evaluator: str, metric: str, *, decides: bool
 ) -> Comparison | None:
     """Two records on the same items; None where their number is not counted from items."""
@@ -211,7 +211,7 @@ def by_items(
     seeds = (one.cell.seed, other.cell.seed)
     seed = f"seed {seeds[0]}" if seeds[0] == seeds[1] else f"seeds {seeds[0]} and {seeds[1]}"
     over = f"{items[0].count:,} items, {seed}"
-    estimate, probability = difference_over_items(*answers), mcnemar(*answers).probability
+    estimate, probability = difference_over_items(*answers), mcnemar_test(*answers).probability
     return Comparison(first.letter, second.letter, over, decides, estimate, probability)
 
 
@@ -229,7 +229,7 @@ def trained_rows(record: Record) -> list[Row]:
     return [row for row in record.results if row.encoder == TRAINED]
 
 
-def by_seeds(first: Entrant, second: Entrant, evaluator: str, metric: str) -> Comparison:
+def compare_seeds(first: Entrant, second: Entrant, evaluator: str, metric: str) -> Comparison:
     """Compare two cells over the seeds that both have, and over their items where these are known."""
     values = [values_by_metric(entrant.group, evaluator, TRAINED)[metric] for entrant in (first, second)]
     shared = sorted(values[0].keys() & values[1].keys())
@@ -257,22 +257,23 @@ def differences_of_items(
     return np.stack(rows) if len({len(row) for row in rows}) == 1 else None
 
 
-def decided(rows: Sequence[Comparison], metric: Metric) -> list[Comparison]:
+def decide(rows: Sequence[Comparison], metric: Metric) -> list[Comparison]:
     """The comparisons with Holm's correction over all that decide, and a verdict on each of these."""
     deciding = [row for row in rows if row.decides and row.probability is not None]
-    corrected = dict(zip(map(id, deciding), holm([row.probability or 0.0 for row in deciding]), strict=True))
+    corrected = dict(zip(map(id, deciding), holm_correction([row.probability or 0.0 for row in deciding]), strict=True))
     return [
-        replace(row, corrected=corrected.get(id(row)), verdict=verdict(row, corrected.get(id(row)), metric))
+        replace(row, corrected=corrected.get(id(row)), verdict=describe_verdict(row, corrected.get(id(row)), metric))
         if row.decides
         else row
         for row in rows
     ]
 
 
-def verdict(row: Comparison, probability: float | None, metric: Metric) -> str:
+def describe_verdict(row: Comparison, probability: float | None, metric: Metric) -> str:
     """What a comparison comes to.
 
-    >>> verdict(Comparison("A", "B", "", True, Estimate(0.1, 0.05, 0.15, 9), 0.001), 0.001, Metric("fraction", True))
+    >>> row = Comparison("A", "B", "", True, Estimate(0.1, 0.05, 0.15, 9), 0.001)
+    >>> describe_verdict(row, 0.001, Metric("fraction", True))
     'A is better'
     """
     if probability is None:
@@ -292,15 +293,15 @@ def as_facts(row: Comparison) -> Mapping[str, Any]:
     return {
         **{name: getattr(row, name) for name in ("first", "second", "over", "decides")},
         "difference": row.estimate.value,
-        "low": finite(row.estimate.low),
-        "high": finite(row.estimate.high),
+        "low": finite_or_none(row.estimate.low),
+        "high": finite_or_none(row.estimate.high),
         "p": row.probability,
         "p after Holm": row.corrected,
         "verdict": row.verdict,
     }
 
 
-def finite(end: float | None) -> float | None:
+def finite_or_none(end: float | None) -> float | None:
     """Return the end of an interval, None where it has none: JSON has no infinity."""
     return end if end is not None and math.isfinite(end) else None
 

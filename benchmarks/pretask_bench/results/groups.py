@@ -16,7 +16,7 @@ from pretask_bench.records.metrics import UNDECLARED, declared_by, direction
 from pretask_bench.records.record import Record, cell_key
 from pretask_bench.results.pretext import PretextPart, pretext_parts
 from pretask_bench.results.references import References, references_of_probe, values_by_metric
-from pretask_bench.results.report import choices, shown, written
+from pretask_bench.results.report import collect_choices, format_estimate, format_number
 from pretask_bench.results.statistics import Estimate, mean_over_seeds
 
 Group = Sequence[Record]
@@ -66,7 +66,9 @@ class Line:
         named = f"{self.evaluator} {self.metric} {direction(self.judged)}".strip() if self.metric else self.evaluator
         probe = f"failed: {self.failed}" if self.failed else named
         probe += f" ({self.choice})" if self.choice else ""
-        values = [shown(found[encoder], self.judged) if encoder in found else "" for encoder in (TRAINED, *SHOWN)]
+        values = [
+            format_estimate(found[encoder], self.judged) if encoder in found else "" for encoder in (TRAINED, *SHOWN)
+        ]
         return (self.what, self.data, str(self.seeds), *self.pretext_cells, probe, *values)
 
     @property
@@ -78,7 +80,7 @@ class Line:
     def pretext_cells(self) -> tuple[str, str, str]:
         """Each part of the pretext score, its chance level, and what the best trivial predictor reaches."""
         scores = [score_text(part) for part in self.pretext]
-        chances = [written(part.references.chance, part.metric) for part in self.pretext]
+        chances = [format_number(part.references.chance, part.metric) for part in self.pretext]
         return (
             "; ".join(scores),
             "; ".join(filter(None, chances)),
@@ -94,13 +96,13 @@ class Line:
         facts |= {"evaluator": self.evaluator, "metric": self.metric, "lower is better": self.judged.lower_is_better}
         facts["chosen"] = {name: [*values] for name, values in self.chosen.items()}
         for encoder in ENCODERS:
-            facts |= ends(label_of(encoder), self.found.get(encoder))
+            facts |= interval_facts(label_of(encoder), self.found.get(encoder))
         return facts
 
 
 def score_text(part: PretextPart) -> str:
     """A part with the arrow of its direction, or why it is not shown."""
-    number = shown(part.estimate, part.metric) if part.estimate is not None else part.hidden
+    number = format_estimate(part.estimate, part.metric) if part.estimate is not None else part.hidden
     return f"{part.name} {direction(part.metric)} {number}"
 
 
@@ -109,7 +111,7 @@ def trivial_text(part: PretextPart) -> str:
     if part.trivial is None:
         return ""
     notes = [*(["ahead"] if part.loses else []), *(["saw all training samples"] if part.trivial.seen is None else [])]
-    return f"{part.trivial.name} {written(part.trivial.value, part.metric)}" + (
+    return f"{part.trivial.name} {format_number(part.trivial.value, part.metric)}" + (
         f" ({', '.join(notes)})" if notes else ""
     )
 
@@ -120,7 +122,7 @@ def part_facts(label: str, part: PretextPart | None) -> dict[str, Any]:
     return {
         f"{label} metric": part.name if part is not None else "",
         f"{label} lower is better": part.metric.lower_is_better if part is not None else None,
-        **ends(label, part.estimate if part is not None else None),
+        **interval_facts(label, part.estimate if part is not None else None),
         f"{label} chance": part.references.chance if part is not None else None,
         f"{label} trivial predictor": trivial.name if trivial is not None else None,
         f"{label} best trivial": trivial.value if trivial is not None else None,
@@ -128,23 +130,23 @@ def part_facts(label: str, part: PretextPart | None) -> dict[str, Any]:
     }
 
 
-def ends(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+def interval_facts(name: str, estimate: Estimate | None) -> dict[str, float | None]:
     """A number and its interval under their names."""
     values = (estimate.value, estimate.low, estimate.high) if estimate is not None else (None, None, None)
     return dict(zip((name, f"{name} low", f"{name} high"), values, strict=True))
 
 
-def grouped(records: Sequence[Record]) -> list[Group]:
+def group_records(records: Sequence[Record]) -> list[Group]:
     """Complete records by cell, seeds left out; of a cell that was run again, the newest; by name and data."""
-    return together((seedless(record), record) for record in records if record.status == "complete")
+    return group_by_key((seedless_key(record), record) for record in records if record.status == "complete")
 
 
-def seedless(record: Record) -> str:
+def seedless_key(record: Record) -> str:
     """What records of other seeds have in common."""
     return cell_key(record.cell, without={"seed", "artifact"})
 
 
-def together(keyed: Iterable[tuple[str, Record]]) -> list[Group]:
+def group_by_key(keyed: Iterable[tuple[str, Record]]) -> list[Group]:
     """Records of one key, in the order of their seeds; by name, data and key."""
     newest = {
         (key, record.cell.seed): record for key, record in sorted(keyed, key=lambda pair: pair[1].provenance.ended)
@@ -173,21 +175,21 @@ def short(full: str) -> str:
     return full.split("/", 1)[-1].rsplit("@", 1)[0]
 
 
-def is_called(full: str, wanted: str) -> bool:
+def matches_name(full: str, wanted: str) -> bool:
     """Whether a value may be called so.
 
-    >>> is_called("pretask/vae@1", "vae"), is_called("pretask/vae@1", "pretask/vae"), is_called("pretask/vae@1", "va")
-    (True, True, False)
+    >>> [matches_name("pretask/vae@1", wanted) for wanted in ("vae", "pretask/vae", "va")]
+    [True, True, False]
     """
     return wanted in (full, full.rsplit("@", 1)[0], short(full))
 
 
 def summary_rows(groups: Sequence[Group]) -> list[tuple[str, ...]]:
     """The rows of the table that COLUMNS heads: one for each group and evaluator."""
-    return [line.cells for line in lines(groups)]
+    return [line.cells for line in summary_lines(groups)]
 
 
-def lines(groups: Sequence[Group]) -> list[Line]:
+def summary_lines(groups: Sequence[Group]) -> list[Line]:
     """What there is to say of each group and evaluator."""
     return [line for group in groups for line in lines_of(group)]
 
@@ -219,5 +221,5 @@ def probe_facts(group: Group, evaluator: str) -> dict[str, Any]:
         "judged": declared.metric(name),
         "trained": mean_over_seeds([*trained[name].values()]),
         "references": references_of_probe(group, evaluator, name),
-        "chosen": choices(group, evaluator, TRAINED),
+        "chosen": collect_choices(group, evaluator, TRAINED),
     }

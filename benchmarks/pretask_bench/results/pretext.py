@@ -17,10 +17,10 @@ from typing import Any
 from pretask import Metric
 from pretask.pretext_score import HeldOutScore, PartScore
 
-from pretask_bench.records.metrics import Declared, declared_by_objective
-from pretask_bench.records.record import Pretext, Record, measured
+from pretask_bench.records.metrics import ComponentMetrics, declared_by_objective
+from pretask_bench.records.record import Pretext, Record, split_missing
 from pretask_bench.results.references import References, Trivial, loses_to_trivial, references_of_pretext
-from pretask_bench.results.statistics import CONFIDENCE, Estimate, mean_over_seeds, student
+from pretask_bench.results.statistics import CONFIDENCE, Estimate, mean_over_seeds, student_quantile
 
 MIN_ANSWERS = 100  # below it no pretext number is shown: a share of 99 answers is uncertain by 10 points
 Interval = tuple[float, float]
@@ -31,7 +31,7 @@ def pretext_fields(
     trivial: Mapping[str, HeldOutScore],
     seen: int,
     chance: Mapping[str, float],
-    declared: Declared,
+    declared: ComponentMetrics,
 ) -> dict[str, Any]:
     """The fields of a record's Pretext, but for shortcuts.
 
@@ -46,7 +46,7 @@ def pretext_fields(
     parts |= {f"{name}: {part}": found for name, score in trivial.items() for part, found in score.parts.items()}
     intervals = {name: interval_of(part, declared.part(name), score.samples) for name, part in parts.items()}
     return {
-        **measured({name: part.value for name, part in parts.items()}),
+        **split_missing({name: part.value for name, part in parts.items()}),
         "chance": dict(chance),
         "trained": next(iter(score.parts), None),
         "count": {name: part.count for name, part in parts.items()},
@@ -69,11 +69,11 @@ def interval_of(part: PartScore, metric: Metric, samples: int, confidence: float
     variance = ratio_variance(part.blocks)
     if variance is None:
         return None
-    reach = student((1 + confidence) / 2, len(part.blocks) - 1)
+    reach = student_quantile((1 + confidence) / 2, len(part.blocks) - 1)
     if metric.is_fraction and 0 <= part.value <= 1:
         spread = part.value * (1 - part.value)
         effective = min(spread / variance, part.count) if variance > 0 and spread > 0 else min(samples, part.count)
-        return wilson(part.value, effective, reach)
+        return wilson_interval(part.value, effective, reach)
     half = reach * math.sqrt(variance)
     return part.value - half, part.value + half
 
@@ -92,10 +92,10 @@ def ratio_variance(blocks: Sequence[tuple[float, float]]) -> float | None:
     return len(blocks) / (len(blocks) - 1) * squared / weights**2
 
 
-def wilson(value: float, count: float, reach: float) -> Interval:
+def wilson_interval(value: float, count: float, reach: float) -> Interval:
     """Wilson's interval of a share of so many answers, `reach` standard errors wide on either side.
 
-    >>> [round(end, 4) for end in wilson(1.0, 20, 1.96)]
+    >>> [round(end, 4) for end in wilson_interval(1.0, 20, 1.96)]
     [0.8389, 1.0]
     """
     shrink = 1 + reach**2 / count
@@ -104,7 +104,7 @@ def wilson(value: float, count: float, reach: float) -> Interval:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def trained_part(pretext: Pretext, declared: Declared) -> str | None:
+def trained_part(pretext: Pretext, declared: ComponentMetrics) -> str | None:
     """Return the part of the loss that was lowered: as the record says, else the first that is better when lower."""
     own = own_parts(pretext)
     if pretext.trained in own:
@@ -112,7 +112,7 @@ def trained_part(pretext: Pretext, declared: Declared) -> str | None:
     return next((name for name in own if declared.part(name).lower_is_better), None)
 
 
-def fraction_part(pretext: Pretext, declared: Declared) -> str | None:
+def fraction_part(pretext: Pretext, declared: ComponentMetrics) -> str | None:
     """Return the fraction that is easiest to read of what was trained; None where there is none."""
     own, trained = own_parts(pretext), trained_part(pretext, declared)
     judged = [name for name in own if name != trained and declared.part(name).higher_is_better is not None]
@@ -133,7 +133,7 @@ def own_parts(pretext: Pretext) -> list[str]:
     return [name for name, value in pretext.metrics.items() if ": " not in name and value is not None]
 
 
-def too_few(pretext: Pretext, name: str) -> str:
+def explain_too_few(pretext: Pretext, name: str) -> str:
     """Why a part is not shown; empty where it is, and for older records, which did not count."""
     count = pretext.count.get(name)
     return f"{count} answers: too few" if count is not None and count < MIN_ANSWERS else ""
@@ -177,7 +177,7 @@ def pretext_part(records: Sequence[Record], name: str) -> PretextPart:
     """One part; of predictors and chance what the first record says."""
     first, references = records[0].pretext, references_of_pretext(records[0], name)
     metric = declared_by_objective(records[0]).part(name)
-    if first is not None and (hidden := too_few(first, name)):
+    if first is not None and (hidden := explain_too_few(first, name)):
         return PretextPart(name, metric, None, hidden, References(references.chance))
     return PretextPart(name, metric, estimate_part(records, name), "", references)
 

@@ -11,12 +11,21 @@ from typing import Any
 from pretask import Metric, Unknown
 from pretask_registry.names import hint
 
-from pretask_bench.cli.terminal import visible
+from pretask_bench.cli.terminal import escape_invisible
 from pretask_bench.records.encoders import RANDOM, RAW, TRAINED, label_of
 from pretask_bench.records.record import Record
-from pretask_bench.results.groups import COLUMNS, Group, Line, ends, is_called, lines_of, short, together
+from pretask_bench.results.groups import (
+    COLUMNS,
+    Group,
+    Line,
+    group_by_key,
+    interval_facts,
+    lines_of,
+    matches_name,
+    short,
+)
 from pretask_bench.results.markdown import plain_text, row_text
-from pretask_bench.results.report import written
+from pretask_bench.results.report import format_number
 from pretask_bench.results.statistics import Estimate
 
 FORMATS = ("table", "md", "csv", "json")
@@ -62,27 +71,31 @@ def check_field(option: str, name: str) -> None:
         raise Unknown(f"{option} knows no field '{name}'. {hint(name, FIELDS, '')} Fields: {', '.join(FIELDS)}.")
 
 
-def selected(keyed: Sequence[Keyed], where: Where) -> list[Keyed]:
+def select(keyed: Sequence[Keyed], where: Where) -> list[Keyed]:
     """The records that meet all conditions, complete ones where nothing is said; of evaluators only those asked for."""
     where = {"status": ["complete"], **where}
-    meant = [(key, record) for key, record in keyed if all(meets(record, *condition) for condition in where.items())]
+    meant = [
+        (key, record) for key, record in keyed if all(has_value(record, *condition) for condition in where.items())
+    ]
     if "evaluator" not in where:
         return meant
-    return [(key, only(record, where["evaluator"])) for key, record in meant]
+    return [(key, keep_evaluators(record, where["evaluator"])) for key, record in meant]
 
 
-def meets(record: Record, name: str, wanted: Sequence[str]) -> bool:
+def has_value(record: Record, name: str, wanted: Sequence[str]) -> bool:
     """Whether a record has one of the wanted values: a full id, an id without its version, or a bare name."""
-    return any(is_called(value, choice) for value in FIELDS[name](record) for choice in wanted)
+    return any(matches_name(value, choice) for value in FIELDS[name](record) for choice in wanted)
 
 
-def only(record: Record, evaluators: Sequence[str]) -> Record:
+def keep_evaluators(record: Record, evaluators: Sequence[str]) -> Record:
     """The record with the rows of these evaluators."""
-    rows = tuple(row for row in record.results if any(is_called(row.evaluator, evaluator) for evaluator in evaluators))
+    rows = tuple(
+        row for row in record.results if any(matches_name(row.evaluator, evaluator) for evaluator in evaluators)
+    )
     return record.model_copy(update={"results": rows})
 
 
-def table_of(keyed: Sequence[Keyed], group: Sequence[str], sort: str | None) -> Table:
+def build_table(keyed: Sequence[Keyed], group: Sequence[str], sort: str | None) -> Table:
     """The table of some records.
 
     Args:
@@ -90,9 +103,9 @@ def table_of(keyed: Sequence[Keyed], group: Sequence[str], sort: str | None) -> 
         group: Fields; records that have them in common, and an evaluator, become one row. None: one row for an encoder.
         sort: A column, with a minus before it for the highest first.
     """
-    groups = together(keyed)
+    groups = group_by_key(keyed)
     if group:
-        columns, cells, facts = pooled(groups, group)
+        columns, cells, facts = pool_groups(groups, group)
     else:
         lines = [line for group in groups for line in lines_of(group)]
         columns, cells, facts = COLUMNS, [line.cells for line in lines], [line.facts for line in lines]
@@ -121,7 +134,7 @@ def order_by(
     return lambda row: (cells[row][place] == "", sign * ranked[cells[row][place]])
 
 
-def pooled(groups: Sequence[Group], fields: Sequence[str]) -> Table:
+def pool_groups(groups: Sequence[Group], fields: Sequence[str]) -> Table:
     """One row for all records that have some fields, an evaluator and its number in common: the mean over encoders.
 
     Each encoder counts once, with its own mean over seeds. From lowest to highest is no interval: these are different
@@ -137,11 +150,13 @@ def pooled(groups: Sequence[Group], fields: Sequence[str]) -> Table:
         lines = [line for _, line in members]
         named = dict(zip((*fields, "evaluator", "metric"), values, strict=True))
         metric = named.pop("metric")
-        found = {encoder: spread(lines, encoder) for encoder in (TRAINED, RANDOM, RAW)}
-        shown = [ranged(found[encoder], lines[0].judged) for encoder in found]
+        found = {encoder: spread_over_encoders(lines, encoder) for encoder in (TRAINED, RANDOM, RAW)}
+        shown = [format_range(found[encoder], lines[0].judged) for encoder in found]
         cells.append((*values[: len(fields)], str(len(lines)), f"{short(values[-2])} {metric}", *shown))
         labels = {label_of(encoder): estimate for encoder, estimate in found.items()}
-        numbers = {name: value for label, estimate in labels.items() for name, value in ends(label, estimate).items()}
+        numbers = {
+            name: value for label, estimate in labels.items() for name, value in interval_facts(label, estimate).items()
+        }
         facts.append({**named, "metric": metric, "encoders": len(lines), **numbers})
     return (*fields, "encoders", "probe", *map(label_of, (TRAINED, RANDOM, RAW))), cells, facts
 
@@ -153,37 +168,37 @@ def values_of(group: Group, line: Line, fields: Sequence[str]) -> tuple[str, ...
     return (*values, line.evaluator, line.metric)
 
 
-def spread(lines: Sequence[Line], encoder: str) -> Estimate | None:
+def spread_over_encoders(lines: Sequence[Line], encoder: str) -> Estimate | None:
     """Mean, lowest and highest of one number over encoders."""
     values = [line.found[encoder].value for line in lines if line.found and encoder in line.found]
     return Estimate(math.fsum(values) / len(values), min(values), max(values), len(values)) if values else None
 
 
-def ranged(estimate: Estimate | None, metric: Metric) -> str:
+def format_range(estimate: Estimate | None, metric: Metric) -> str:
     """A mean with the lowest and the highest.
 
-    >>> ranged(Estimate(0.5, 0.4, 0.6, 2), Metric("fraction"))
+    >>> format_range(Estimate(0.5, 0.4, 0.6, 2), Metric("fraction"))
     '50.0 % (40.0 to 60.0)'
     """
     if estimate is None or estimate.low is None or estimate.high is None:
         return ""
     if estimate.count < 2:
-        return written(estimate.value, metric)
+        return format_number(estimate.value, metric)
     low, high = (f"{100 * end:.1f}" if metric.is_fraction else f"{end:.4g}" for end in (estimate.low, estimate.high))
-    return f"{written(estimate.value, metric)} ({low} to {high})"
+    return f"{format_number(estimate.value, metric)} ({low} to {high})"
 
 
-def as_text(form: str, table: Table) -> str:
+def format_table(form: str, table: Table) -> str:
     """A table as plain columns, Markdown, CSV or JSON."""
     columns, cells, facts = table
     if form == "table":
-        return aligned(columns, [tuple(map(visible, row)) for row in cells])
+        return align_columns(columns, [tuple(map(escape_invisible, row)) for row in cells])
     if form == "json":
         return json.dumps(facts, indent=1, ensure_ascii=False)
-    return markdown(columns, cells) if form == "md" else comma_separated(facts)
+    return markdown(columns, cells) if form == "md" else csv_text(facts)
 
 
-def aligned(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+def align_columns(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     """Plain columns, for tables so long that drawing them would take longer than reading the records."""
     rows = [columns, *cells]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -196,16 +211,16 @@ def markdown(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     return "\n".join(map(row_text, (columns, ["---"] * len(columns), *rows)))
 
 
-def comma_separated(facts: Sequence[Mapping[str, Any]]) -> str:
+def csv_text(facts: Sequence[Mapping[str, Any]]) -> str:
     """Plain numbers and texts; a text that a spreadsheet would compute gets an apostrophe before it."""
     file = io.StringIO()
     writer = csv.DictWriter(file, [*facts[0]] if facts else [], lineterminator="\n")
     writer.writeheader()
     for row in facts:
-        writer.writerow({name: harmless(value) for name, value in row.items()})
+        writer.writerow({name: escape_formula(value) for name, value in row.items()})
     return file.getvalue().rstrip("\n")
 
 
-def harmless(value: Any) -> Any:
+def escape_formula(value: Any) -> Any:
     """A value that no spreadsheet takes for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

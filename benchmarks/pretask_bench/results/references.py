@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pretask import Metric
 
-from pretask_bench.records.encoders import BASELINES, RANDOM, RAW, SUPERVISED, TRAINED
+from pretask_bench.records.encoders import RANDOM, RAW, REFERENCE_ENCODERS, SUPERVISED, TRAINED
 from pretask_bench.records.record import Record
 from pretask_bench.results.statistics import Estimate, mean_over_seeds
 
@@ -82,7 +82,7 @@ def references_of_pretext(record: Record, part: str) -> References:
 
 def references_of_probe(records: Sequence[Record], evaluator: str, metric: str) -> References:
     """What a number of an evaluator is held against, over the seeds of one cell."""
-    found = {encoder: values_by_metric(records, evaluator, encoder).get(metric, {}) for encoder in BASELINES}
+    found = {encoder: values_by_metric(records, evaluator, encoder).get(metric, {}) for encoder in REFERENCE_ENCODERS}
     means: dict[str, Estimate] = {
         encoder: mean_over_seeds([*values.values()]) for encoder, values in found.items() if values
     }

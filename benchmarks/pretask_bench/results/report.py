@@ -11,7 +11,7 @@ from pretask import Metric
 from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, SUPERVISED, TRAINED, label_of
 from pretask_bench.records.metrics import declared_by, declared_by_objective, direction
 from pretask_bench.records.record import Record
-from pretask_bench.results.pretext import estimate_part, too_few
+from pretask_bench.results.pretext import estimate_part, explain_too_few
 from pretask_bench.results.references import references_of_pretext, values_by_metric
 from pretask_bench.results.statistics import Estimate, mean_over_seeds, paired_difference
 from pretask_bench.results.tables import draw_table
@@ -47,14 +47,14 @@ def pretext_rows(records: Sequence[Record]) -> list[tuple[str, str, str, str]]:
     for name in first.metrics if first is not None else ():
         estimate = estimate_part(records, name)
         metric = declared.part(name)
-        score = shown(estimate, metric) if estimate is not None else "no valid answer"
+        score = format_estimate(estimate, metric) if estimate is not None else "no valid answer"
         count = first.count.get(name) if first is not None else None
         rows.append(
             (
                 f"{name} {direction(metric)}".strip(),
-                (too_few(first, name) if first is not None else "") or score,
+                (explain_too_few(first, name) if first is not None else "") or score,
                 f"{count:,}" if count is not None else "",
-                written(references_of_pretext(records[0], name).chance, metric),
+                format_number(references_of_pretext(records[0], name).chance, metric),
             )
         )
     return rows
@@ -67,10 +67,10 @@ def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str,
     rows: list[tuple[str, ...]] = []
     for name, values in found[TRAINED].items():
         metric = declared.metric(name)
-        mean = {encoder: over_seeds(numbers.get(name, {}), metric) for encoder, numbers in found.items()}
+        mean = {encoder: format_mean(numbers.get(name, {}), metric) for encoder, numbers in found.items()}
         beside = found[RANDOM].get(name, {})
         judged = values.keys() & beside.keys() and metric.higher_is_better is not None
-        gain = shown(paired_difference(values, beside), metric, sign=True) if judged else ""
+        gain = format_estimate(paired_difference(values, beside), metric, sign=True) if judged else ""
         rows.append(
             (f"{name} {direction(metric)}".strip(), mean[TRAINED], mean[RANDOM], gain, mean[RAW], mean[SUPERVISED])
         )
@@ -79,7 +79,7 @@ def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str,
 
 def chosen_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ...]]:
     """What one evaluator chose for every encoder, such as layer and pooling; not what it chose within single layers."""
-    found = {encoder: choices(records, evaluator, encoder) for encoder in (TRAINED, RANDOM, RAW, SUPERVISED)}
+    found = {encoder: collect_choices(records, evaluator, encoder) for encoder in (TRAINED, RANDOM, RAW, SUPERVISED)}
     names = [name for name in found[TRAINED] if "." not in name]
     texts = {encoder: {name: ", ".join(chosen.get(name, ())) for name in names} for encoder, chosen in found.items()}
     return [
@@ -88,7 +88,7 @@ def chosen_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ..
     ]
 
 
-def choices(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[str, list[str]]:
+def collect_choices(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[str, list[str]]:
     """What an evaluator chose for an encoder, by what it chose: every value once, in the order of the records."""
     found: dict[str, list[str]] = {}
     for record in records:
@@ -99,21 +99,21 @@ def choices(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[
     return {name: [*dict.fromkeys(values)] for name, values in found.items()}
 
 
-def over_seeds(values: Mapping[int, float], metric: Metric) -> str:
+def format_mean(values: Mapping[int, float], metric: Metric) -> str:
     """The mean over seeds, or nothing where there is none."""
-    return shown(mean_over_seeds([*values.values()]), metric) if values else ""
+    return format_estimate(mean_over_seeds([*values.values()]), metric) if values else ""
 
 
-def written(value: float | None, metric: Metric) -> str:
+def format_number(value: float | None, metric: Metric) -> str:
     """Return one number: fractions in per cent, others with four digits."""
     if value is None:
         return ""
     return f"{100 * value:.1f} %" if metric.is_fraction else f"{value:.4g}"
 
 
-def shown(estimate: Estimate, metric: Metric, *, sign: bool = False) -> str:
+def format_estimate(estimate: Estimate, metric: Metric, *, sign: bool = False) -> str:
     """A number with half the width of its interval, where it has one."""
-    text = written(estimate.value, metric)
+    text = format_number(estimate.value, metric)
     if sign and estimate.value >= 0:
         text = "+" + text
     if estimate.low is None or estimate.high is None or estimate.count < 2:

@@ -73,7 +73,7 @@ def mean_over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> 
     variance = variance_of_mean(values)
     if variance == 0:
         return Estimate(mean, None, None, count)
-    reach = student((1 + confidence) / 2, count - 1) * math.sqrt(variance)
+    reach = student_quantile((1 + confidence) / 2, count - 1) * math.sqrt(variance)
     return Estimate(mean, mean - reach, mean + reach, count)
 
 
@@ -92,7 +92,7 @@ def variance_of_mean(values: Sequence[float]) -> float:
 
 
 @cache
-def student(level: float, freedom: int) -> float:
+def student_quantile(level: float, freedom: int) -> float:
     """Quantile of Student's t distribution."""
     return float(special.stdtrit(freedom, level))
 
@@ -143,12 +143,12 @@ def paired_probability(first: Mapping[int, float], second: Mapping[int, float]) 
     return 2 * float(special.stdtr(len(shared) - 1, -abs(mean) / math.sqrt(variance)))
 
 
-def holm(probabilities: Sequence[float]) -> list[float]:
+def holm_correction(probabilities: Sequence[float]) -> list[float]:
     """P-values after Holm's correction: the chance of one false alarm among all of them stays below the level.
 
     Source: Holm 1979.
 
-    >>> holm([0.01, 0.04, 0.03])
+    >>> holm_correction([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
     corrected = [0.0] * len(probabilities)
@@ -159,11 +159,11 @@ def holm(probabilities: Sequence[float]) -> list[float]:
     return corrected
 
 
-def share(
+def share_estimate(
     right: int, count: int, method: Literal["wilson", "exact"] = "wilson", confidence: float = CONFIDENCE
 ) -> Estimate:
     """An accuracy over `count` independent items with its binomial interval; `exact` is Clopper and Pearson's."""
-    interval = binomial(right, count).proportion_ci(confidence, method)
+    interval = binomial_test(right, count).proportion_ci(confidence, method)
     return Estimate(right / count, float(interval.low), float(interval.high), count)
 
 
@@ -179,11 +179,11 @@ def paired_items(first: Items, second: Items) -> tuple[Bool[np.ndarray, " N"], B
     return first.correct(), second.correct()
 
 
-def mcnemar(first: Bool[np.ndarray, " N"], second: Bool[np.ndarray, " N"]) -> McNemar:
+def mcnemar_test(first: Bool[np.ndarray, " N"], second: Bool[np.ndarray, " N"]) -> McNemar:
     """McNemar's exact test: were both equally good, each item that only one gets right would be a fair coin."""
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     uneven = only_first + only_second
-    probability = float(binomial(only_first, uneven).pvalue) if uneven else 1.0
+    probability = float(binomial_test(only_first, uneven).pvalue) if uneven else 1.0
     return McNemar(only_first, only_second, probability)
 
 
@@ -198,24 +198,24 @@ def difference_over_items(
 
     Source: Agresti and Min, Stat. Med. 24, 2005.
     """
-    count, test = len(first), mcnemar(first, second)
+    count, test = len(first), mcnemar_test(first, second)
     plus, minus, total = test.first + 0.5, test.second + 0.5, count + 2
     middle = (plus - minus) / total
     half = float(special.ndtri((1 + confidence) / 2)) * math.sqrt((plus + minus) / total - middle**2) / math.sqrt(total)
     return Estimate((test.first - test.second) / count, max(-1.0, middle - half), min(1.0, middle + half), count)
 
 
-def binomial(right: int, count: int) -> Any:
+def binomial_test(right: int, count: int) -> Any:
     """SciPy's exact binomial test, whose module takes a second to import and is not needed for a mean."""
     from scipy import stats
 
     return stats.binomtest(right, count)
 
 
-def normalised(score: float, chance: float, reference: float) -> float | None:
+def normalized(score: float, chance: float, reference: float) -> float | None:
     """The score on a scale where chance is 0 and the reference 1; None where these two are the same.
 
-    >>> normalised(0.5, chance=0.25, reference=0.75)
+    >>> normalized(0.5, chance=0.25, reference=0.75)
     0.5
     """
     return None if reference == chance else (score - chance) / (reference - chance)

@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Shaped
 from scipy import special  # type: ignore[import-untyped]
 
-from pretask_bench.results.statistics import CONFIDENCE, Estimate, student, variance_of_mean
+from pretask_bench.results.statistics import CONFIDENCE, Estimate, student_quantile, variance_of_mean
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Levels:
     def half(self, level: float) -> float:
         """Return half of the interval outside which the mean lies with a chance of `level`."""
         normal = special.ndtri(1 - level / 2) ** 2
-        quantile = student(1 - level / 2, self.count - 1)
+        quantile = student_quantile(1 - level / 2, self.count - 1)
         return math.sqrt(max(normal * self.items, quantile**2 * self.seeds + normal * self.shared))
 
     def probability(self, difference: float) -> float:
@@ -154,7 +154,7 @@ def mean_over_both(values: Sequence[float], answers: Sequence[Answers], own: Seq
     ends = [answer.interval() for answer in answers]
     seeds = 0.0
     if len(values) > 1:
-        seeds = student((1 + CONFIDENCE) / 2, len(values) - 1) ** 2 * variance_of_mean(values)
+        seeds = student_quantile((1 + CONFIDENCE) / 2, len(values) - 1) ** 2 * variance_of_mean(values)
     below = [answer.mean - low for answer, (low, _) in zip(answers, ends, strict=True)]
     above = [high - answer.mean for answer, (_, high) in zip(answers, ends, strict=True)]
     halves = [combine(seeds, answers, side, own) for side in (below, above)]

@@ -70,7 +70,7 @@ def plan_suite(
     every = [(division, task) for division in chosen for task in named or registry.current("task")]
     at_home = {task.id for division, task in every if belongs(registry, task, division)}
     return [
-        entry(registry, suite, division, task, seed, given or {})
+        plan_entry(registry, suite, division, task, seed, given or {})
         for division, task in every
         if belongs(registry, task, division) or (named and task.id not in at_home)
         for seed in range(suite.file.seeds if seeds is None else seeds)
@@ -106,7 +106,7 @@ def belongs(registry: Registry, task: Registered, division: Division) -> bool:
     return all(division.modality in registered.component.traits["modality"] for registered in found)
 
 
-def entry(
+def plan_entry(
     registry: Registry, suite: Suite, division: Division, task: Registered, seed: int, given: Mapping[str, Any]
 ) -> Entry:
     """One task with one seed, under what the division fixes."""

@@ -6,7 +6,7 @@ from pretask.order import draw_batch
 from pretask.protocols import count_partners
 from torch import nn
 
-COUNTED = 16  # samples at most in the step that is counted: memory is not what it asks for
+MAX_COUNTED_SAMPLES = 16  # samples at most in the step that is counted: memory is not what it asks for
 
 
 def training_flops(task: Task, samples: Samples, seed: int) -> float | None:
@@ -24,7 +24,7 @@ def training_flops(task: Task, samples: Samples, seed: int) -> float | None:
     if any(isinstance(module, nn.RNNBase) for module in task.model.modules()):
         return None
     partners = count_partners(task.split)
-    size = min(task.recipe.batch, COUNTED)
+    size = min(task.recipe.batch, MAX_COUNTED_SAMPLES)
     batch, epoch = draw_batch(samples, seed, 0, size, task.device, partners)
     with FlopCounterMode(display=False) as counter, torch.random.fork_rng(devices=[]):
         torch.autograd.backward(task.loss(batch, Draws(batch.index, seed, epoch)).total)

@@ -162,10 +162,10 @@ def places_of(registered: Registered) -> list[str]:
     return [name for name, option in options if Path in (option.annotation, *get_args(option.annotation))]
 
 
-def names_in(text: str) -> list[str]:
+def split_names(text: str) -> list[str]:
     """Names with commas between, each once.
 
-    >>> names_in("linear, knn,")
+    >>> split_names("linear, knn,")
     ['linear', 'knn']
     """
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))

@@ -34,11 +34,11 @@ from pretask import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pretask_bench.records.encoders import BASELINES
-from pretask_bench.runs.plan import names_in
+from pretask_bench.records.encoders import REFERENCE_ENCODERS
+from pretask_bench.runs.plan import split_names
 
-NUMBERS = 1024  # of a raw input, at most, over all views
-WORDS = 4096  # of a vocabulary, at most, for single positions: each is as wide as that
+MAX_NUMBERS = 1024  # of a raw input, at most, over all views
+MAX_WORDS = 4096  # of a vocabulary, at most, for single positions: each is as wide as that
 
 
 class RawInput(nn.Module):
@@ -61,7 +61,7 @@ class RawInput(nn.Module):
     @property
     def tells_positions(self) -> bool:
         """Whether single tokens are told."""
-        return self.spec.vocabulary is not None and self.spec.vocabulary.size <= WORDS
+        return self.spec.vocabulary is not None and self.spec.vocabulary.size <= MAX_WORDS
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
         """The only layer there is."""
@@ -69,7 +69,7 @@ class RawInput(nn.Module):
         if self.spec.vocabulary is not None:
             vector = bag_of_tokens(data, inputs.present, self.spec.vocabulary.size)
         else:
-            vector = pooled(data).flatten(2)
+            vector = pool_views(data).flatten(2)
         if self.tells_positions:
             tokens = F.one_hot(data, vector.shape[2]).float()
             features = Features({"all": tokens}, {"all": vector}, tuple(data.shape[2:]), own_pooled=True)
@@ -103,15 +103,15 @@ def pooled_shape(shape: tuple[int, ...], views: int) -> tuple[int, ...]:
     axes = min(2, len(shape))
     lead = prod(shape[:-axes]) * views
     sides = list(shape[-axes:])
-    while lead * prod(sides) > NUMBERS and max(sides) > 1:
+    while lead * prod(sides) > MAX_NUMBERS and max(sides) > 1:
         longest = sides.index(max(sides))
         rest = lead * prod(sides) // sides[longest]
-        fits = max(1, NUMBERS // rest) if axes == 1 else sides[longest] - 1
+        fits = max(1, MAX_NUMBERS // rest) if axes == 1 else sides[longest] - 1
         sides[longest] = min(fits, sides[longest] - 1)
     return (*shape[:-axes], *sides)
 
 
-def pooled(data: Float[Tensor, "B V ..."]) -> Float[Tensor, "B V ..."]:
+def pool_views(data: Float[Tensor, "B V ..."]) -> Float[Tensor, "B V ..."]:
     """Views averaged over areas of pixels, or of samples of sound."""
     shape = tuple(data.shape[2:])
     target = pooled_shape(shape, data.shape[1])
@@ -127,7 +127,7 @@ def raw_input(task: Task) -> Task:
 
 
 @dataclass(frozen=True, eq=False)
-class TellClass:
+class PredictClass:
     """The split that hides the label: undivided samples, and the class that each has.
 
     Args:
@@ -160,7 +160,7 @@ class TellClass:
         return inputs
 
 
-def supervised_split(split: Any, samples: Samples, label: str) -> TellClass:
+def supervised_split(split: Any, samples: Samples, label: str) -> PredictClass:
     """The supervised split of labelled samples.
 
     Args:
@@ -169,7 +169,7 @@ def supervised_split(split: Any, samples: Samples, label: str) -> TellClass:
         label: Name of the ones that are told.
     """
     labels = samples.labels[label]
-    return TellClass(split, labels.value, len(labels.names))
+    return PredictClass(split, labels.value, len(labels.names))
 
 
 def choose_label(samples: Samples, wanted: Iterable[str]) -> str:
@@ -189,12 +189,12 @@ def choose_label(samples: Samples, wanted: Iterable[str]) -> str:
     return next((name for name in wanted if name in known), known[0])
 
 
-def wanted(text: str) -> tuple[str, ...]:
+def parse_references(text: str) -> tuple[str, ...]:
     """The baselines that a user names, with commas between; raises PretaskError for one that does not exist."""
-    names = tuple(names_in(text))
+    names = tuple(split_names(text))
     for name in names:
-        if name not in BASELINES:
+        if name not in REFERENCE_ENCODERS:
             raise PretaskError(
-                "--baselines", f"some of {', '.join(BASELINES)}", name, f"Leave {name} out.", exit_code=2
+                "--baselines", f"some of {', '.join(REFERENCE_ENCODERS)}", name, f"Leave {name} out.", exit_code=2
             )
     return names

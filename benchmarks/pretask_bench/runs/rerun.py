@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from pretask import PretaskError, Unknown
 from pretask_registry import Registered, Registry, build
 
-from pretask_bench.records.agreement import Judged, judge, verdict
-from pretask_bench.records.encoders import BASELINES
+from pretask_bench.records.agreement import Judgment, judge, verdict
+from pretask_bench.records.encoders import REFERENCE_ENCODERS
 from pretask_bench.records.record import Cell, Part, Record, build_record, cell_key, record_hash
 from pretask_bench.records.store import read_picture, write, write_picture
-from pretask_bench.records.verify import called, pictures_of
+from pretask_bench.records.verify import pictures_of, row_label
 from pretask_bench.runs.plan import KINDS, RECIPE, Plan, make_plan, places_of
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Rerun:
     record: Record
     path: Path
     verdict: str
-    judged: Sequence[Judged]
+    judged: Sequence[Judgment]
     weights: bool
     numbers: int
     differing: Sequence[tuple[str, str, str]]
@@ -83,7 +83,11 @@ def rerun(
     found = {row.encoder for row in old.results}
     work = out / record_hash(old)[:12]
     context = RunContext(
-        work, device, again=True, baselines=tuple(encoder for encoder in BASELINES if encoder in found), say=say
+        work,
+        device,
+        again=True,
+        baselines=tuple(encoder for encoder in REFERENCE_ENCODERS if encoder in found),
+        say=say,
     )
     new, path = run(registry, plan, context)
     forget_training(work)
@@ -94,10 +98,12 @@ def rerun(
         verdict=verdict(old, new, judged),
         judged=judged,
         weights=old.weights is not None and old.weights == new.weights,
-        numbers=len(numbers(old)),
-        differing=differences(numbers(old), {name: numbers(new).get(name, "missing") for name in numbers(old)}),
-        provenance=provenance(old, new),
-        cell=cells(old.cell, new.cell),
+        numbers=len(record_numbers(old)),
+        differing=differences(
+            record_numbers(old), {name: record_numbers(new).get(name, "missing") for name in record_numbers(old)}
+        ),
+        provenance=provenance_differences(old, new),
+        cell=cell_differences(old.cell, new.cell),
     )
 
 
@@ -138,10 +144,10 @@ def plan_of(registry: Registry, cell: Cell, settings: Mapping[str, Any]) -> Plan
         Unknown: Something was set that is no place: that would be another run.
     """
     parts = {part: choice for part, choice in parts_of(cell).items() if choice is not None}
-    found = {part: installed(registry, KINDS[part], choice.id) for part, choice in parts.items()}
-    measures = [installed(registry, "evaluator", evaluator) for evaluator in cell.evaluators]
+    found = {part: find_installed(registry, KINDS[part], choice.id) for part, choice in parts.items()}
+    measures = [find_installed(registry, "evaluator", evaluator) for evaluator in cell.evaluators]
     if cell.task is not None:
-        installed(registry, "task", cell.task)
+        find_installed(registry, "task", cell.task)
     options: dict[str, Any] = {f"{RECIPE}.{name}": value for name, value in cell.recipe.items()}
     places: dict[str, Any] = {}
     sources = [(part, found[part], choice.options) for part, choice in parts.items()]
@@ -155,7 +161,7 @@ def plan_of(registry: Registry, cell: Cell, settings: Mapping[str, Any]) -> Plan
         registry,
         cell.task,
         parts={part: choice.id for part, choice in parts.items()},
-        settings={**options, **placed(places, settings)},
+        settings={**options, **check_places(places, settings)},
         evaluators=[evaluator.id for evaluator in measures],
         seed=cell.seed,
     )
@@ -167,7 +173,7 @@ def parts_of(cell: Cell) -> dict[str, Part | None]:
     return {**own, "on": cell.evaluated_on}
 
 
-def installed(registry: Registry, kind: str, full: str) -> Registered:
+def find_installed(registry: Registry, kind: str, full: str) -> Registered:
     """The component of that very version."""
     try:
         return registry.find(kind, full)
@@ -175,7 +181,7 @@ def installed(registry: Registry, kind: str, full: str) -> Registered:
         raise PretaskError("rerun", f"the {kind} {full}", "none that works here", str(error)) from error
 
 
-def placed(places: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def check_places(places: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """The places that the user gave; of those a record names only their last component."""
     if strange := [name for name in settings if name not in places]:
         known = ", ".join(places) or "none"
@@ -200,18 +206,18 @@ def check_data(plan: Plan, cell: Cell) -> None:
                 )
 
 
-def numbers(record: Record) -> dict[str, float | None]:
+def record_numbers(record: Record) -> dict[str, float | None]:
     """All numbers that were measured, by row and name."""
     found = {f"pretext {name}": value for name, value in (record.pretext.metrics if record.pretext else {}).items()}
-    return found | {called(row, name): value for row in record.results for name, value in row.metrics.items()}
+    return found | {row_label(row, name): value for row in record.results for name, value in row.metrics.items()}
 
 
-def provenance(old: Record, new: Record) -> list[tuple[str, str, str]]:
+def provenance_differences(old: Record, new: Record) -> list[tuple[str, str, str]]:
     """What differs in how two records came about, as far as it may change numbers."""
-    return differences(*(made_how(record) for record in (old, new)))
+    return differences(*(provenance_facts(record) for record in (old, new)))
 
 
-def made_how(record: Record) -> dict[str, Any]:
+def provenance_facts(record: Record) -> dict[str, Any]:
     """Versions, commit, machine and threads of a record."""
     made = record.provenance
     facts = {"commit": made.commit, "checkout modified": made.modified, "threads": made.threads}
@@ -219,18 +225,18 @@ def made_how(record: Record) -> dict[str, Any]:
     return {**made.versions, **facts, **made.hardware.model_dump(), **code}
 
 
-def cells(old: Cell, new: Cell) -> list[tuple[str, str, str]]:
+def cell_differences(old: Cell, new: Cell) -> list[tuple[str, str, str]]:
     """What differs in what determines the numbers."""
     if cell_key(old) == cell_key(new):
         return []
-    return differences(*(dict(flat(record.model_dump(mode="json"))) for record in (old, new)))
+    return differences(*(dict(flatten_facts(record.model_dump(mode="json"))) for record in (old, new)))
 
 
-def flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten_facts(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Nested facts, each under its whole name."""
     for name, value in facts.items():
         if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
+            yield from flatten_facts(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 

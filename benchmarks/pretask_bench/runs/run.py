@@ -11,7 +11,7 @@ from typing import Any
 
 from pretask_registry import Registry
 
-from pretask_bench.records.code import changed_modules, listed
+from pretask_bench.records.code import changed_modules, list_changes
 from pretask_bench.records.encoders import RAW
 from pretask_bench.records.metrics import as_declaration
 from pretask_bench.records.provenance import collect
@@ -72,12 +72,12 @@ def run(registry: Registry, plan: Plan, context: RunContext) -> tuple[Record, Pa
     with clock.stage("data"):
         parts = build_parts(plan, context.device)
     code = parts.code()
-    known = None if context.again else find_record(context.store, parts.cell, code, expected_baselines(plan, context))
+    known = None if context.again else find_record(context.store, parts.cell, code, expected_references(plan, context))
     if known is not None and known[0].code == code:
         context.say(f"already recorded: {known[1]} (--again runs it anew)")
         return known
     if known is not None:
-        context.say(f"recorded with other code, so it runs anew: {listed(changed_modules(known[0].code, code))}")
+        context.say(f"recorded with other code, so it runs anew: {list_changes(changed_modules(known[0].code, code))}")
     found = Findings(parts.cell, code, declare_numbers(plan))
     try:
         for grown in execute(registry, parts, context, clock, found):
@@ -158,7 +158,7 @@ def describe_provenance(
     )
 
 
-def expected_baselines(plan: Plan, context: RunContext) -> set[str]:
+def expected_references(plan: Plan, context: RunContext) -> set[str]:
     """Return the baselines that a record must have; raw input may have been left out, and an objective has none."""
     measured_apart = any(evaluator.component.traits["needs"] != "objective" for evaluator in plan.evaluators)
     return {*context.baselines} - {RAW} if measured_apart else set()

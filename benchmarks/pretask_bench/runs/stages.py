@@ -18,10 +18,10 @@ from pretask.training import Trained, train
 from pretask_registry import Registered, Registry, build
 from pretask_registry.shortcut import shortcut
 
-from pretask_bench.records.code import Code, changed_modules, code_key, listed
+from pretask_bench.records.code import Code, changed_modules, code_key, list_changes
 from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED
 from pretask_bench.records.metrics import declared_in_traits
-from pretask_bench.records.record import Pretext, Row, cell_key, measured, pack_items
+from pretask_bench.records.record import Pretext, Row, cell_key, pack_items, split_missing
 from pretask_bench.records.store import write_picture
 from pretask_bench.results.pretext import pretext_fields
 from pretask_bench.runs.context import Clock, RunContext, check_finished
@@ -64,7 +64,7 @@ def note_other_code(context: RunContext, name: str, folder: Path, key: str, code
     others = [path for path in sorted(context.out.glob(f"{name}-*")) if path != folder]
     found = [before for path in others if (before := code_in(path, key)) is not None]
     if found and not folder.exists():
-        context.say(f"checkpoints of other code are left alone: {listed(changed_modules(found[-1], code))}")
+        context.say(f"checkpoints of other code are left alone: {list_changes(changed_modules(found[-1], code))}")
 
 
 def score_pretext(parts: Parts, task: Task) -> Pretext:
@@ -146,7 +146,7 @@ def measure(evaluator: Registered, task: Task, parts: Parts, encoder: str, store
             pictures.append({"name": name, "caption": value.caption, "png": write_picture(store, value.png)})
         else:
             numbers[name] = float(value)
-    found = {**measured(numbers), "items": items, "chosen": chosen, "pictures": pictures}
+    found = {**split_missing(numbers), "items": items, "chosen": chosen, "pictures": pictures}
     return Row.model_validate({"encoder": encoder, "evaluator": evaluator.id, **found}, strict=False)
 
 

@@ -15,19 +15,19 @@ from pretask_registry import Registry, resolved_options
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pretask_bench.records.canonical import plain
-from pretask_bench.records.encoders import BASELINES, Baseline
+from pretask_bench.records.encoders import REFERENCE_ENCODERS, ReferenceEncoder
 from pretask_bench.records.record import Cell, Record
 
 Settings = Mapping[str, Any]
 
 
-class Strict(BaseModel):
+class SuiteModel(BaseModel):
     """No field that nobody knows."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Measure(Strict):
+class Measure(SuiteModel):
     """A number that ranks, and the two ends of its scale.
 
     Args:
@@ -48,7 +48,7 @@ class Measure(Strict):
         return f"{self.evaluator} {self.metric}"
 
 
-class Division(Strict):
+class Division(SuiteModel):
     """What is fixed for entries that compete.
 
     Args:
@@ -87,7 +87,7 @@ class Division(Strict):
         return {name.partition(".")[2]: value for name, value in self.settings.items() if name.startswith(f"{part}.")}
 
 
-class SuiteFile(Strict):
+class SuiteFile(SuiteModel):
     """A suite as its file has it.
 
     Args:
@@ -99,12 +99,12 @@ class SuiteFile(Strict):
 
     summary: str
     seeds: Annotated[int, Field(ge=1)]
-    baselines: tuple[Baseline, ...] = BASELINES
+    baselines: tuple[ReferenceEncoder, ...] = REFERENCE_ENCODERS
     division: Annotated[tuple[Division, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
-class Fixed:
+class FixedOptions:
     """What the cell of an entry must say: ids and all options, as a record holds them."""
 
     data: tuple[str, Mapping[str, Any]]
@@ -123,33 +123,33 @@ class Suite:
 
     id: str
     file: SuiteFile
-    fixed: Mapping[str, Fixed] = field(repr=False)
+    fixed: Mapping[str, FixedOptions] = field(repr=False)
 
     def enters(self, division: Division, record: Record) -> str | None:
         """Why a record is no entry of a division, or None if it is one."""
         return misfit(division, self.fixed[division.name], record.cell)
 
 
-def misfit(division: Division, fixed: Fixed, cell: Cell) -> str | None:
+def misfit(division: Division, fixed: FixedOptions, cell: Cell) -> str | None:
     """The first thing in which a cell differs from what is fixed."""
     name, options = fixed.data
     if cell.data.id != name:
         return f"it learned from {cell.data.id}, not from {name}"
     if cell.evaluated_on is not None:
         return "it was measured on other data"
-    if wrong := differing(options, cell.data.options, division.given):
+    if wrong := first_difference(options, cell.data.options, division.given):
         return f"the data has another {wrong}"
     if cell.recipe.get("samples") != division.samples:
         return f"it saw {cell.recipe.get('samples')} samples, not {division.samples}"
     for evaluator, wanted in fixed.evaluators.items():
         if evaluator not in cell.evaluators:
             return f"{evaluator} did not measure it"
-        if wrong := differing(wanted, cell.evaluators[evaluator]):
+        if wrong := first_difference(wanted, cell.evaluators[evaluator]):
             return f"{evaluator} has another {wrong}"
     return None
 
 
-def differing(wanted: Mapping[str, Any], found: Mapping[str, Any], free: tuple[str, ...] = ()) -> str | None:
+def first_difference(wanted: Mapping[str, Any], found: Mapping[str, Any], free: tuple[str, ...] = ()) -> str | None:
     """The first option that differs, other than the free ones."""
     names = sorted({*wanted, *found} - {*free})
     return next((name for name in names if wanted.get(name) != found.get(name)), None)
@@ -169,10 +169,10 @@ def read_suite(registry: Registry, name: str) -> Suite:
         file = SuiteFile.model_validate(content)
     except (OSError, ModuleNotFoundError, tomllib.TOMLDecodeError, ValidationError) as error:
         raise PretaskError(found.id, f"a suite in {path}", str(error), "Mend that file.") from error
-    return Suite(found.id, file, {division.name: fixed_by(registry, division) for division in file.division})
+    return Suite(found.id, file, {division.name: fix_options(registry, division) for division in file.division})
 
 
-def fixed_by(registry: Registry, division: Division) -> Fixed:
+def fix_options(registry: Registry, division: Division) -> FixedOptions:
     """Ids and all options of what a division holds fixed."""
     data = registry.find("data", division.data)
     blank = dict.fromkeys(division.given, "given")
@@ -181,4 +181,4 @@ def fixed_by(registry: Registry, division: Division) -> Fixed:
         for name in division.evaluators
         for found in (registry.find("evaluator", name),)
     }
-    return Fixed((data.id, plain(resolved_options(data, blank | division.of("data")))), evaluators)
+    return FixedOptions((data.id, plain(resolved_options(data, blank | division.of("data")))), evaluators)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from entrants import entrant, named, suite
 from pretask_bench.board import site
-from pretask_bench.board.site import board_texts
+from pretask_bench.board.site import render_board
 from pretask_bench.records.record import build_record
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -90,7 +90,7 @@ def page_of(facts: dict[str, Any]) -> str:
     changed["pretext"] = {"metrics": {EVIL: 0.5}, "chance": {EVIL: 0.1}}
     best = entrant(facts, 0.85, 0.7, task="acme/best@1", provenance=cost(200.0))
     last = entrant(facts, 0.3, 0.35, task="acme/last@1", provenance=cost(30.0), cell=small)
-    return board_texts(suite(), named(best, build_record(changed), last))[0]
+    return render_board(suite(), named(best, build_record(changed), last))[0]
 
 
 def with_reader(page: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import jaxtyping
 import numpy as np
 import pytest
-from pretask_bench.board.evidence import Evidence, Measured, gather_evidence, weigh_quartiles
+from pretask_bench.board.evidence import Evidence, MeasureEvidence, gather_evidence, weigh_quartiles
 from pretask_bench.board.ranking import rank_intervals
 from pretask_bench.records.record import pack_items
 from scipy import stats  # type: ignore[import-untyped]
@@ -37,7 +37,7 @@ def bare(scores: np.ndarray, seeds: tuple[int, ...] | None = None) -> Evidence:
 def answered(correct: np.ndarray) -> Evidence:
     """Return the evidence of one measure from correctness by seed and item."""
     items = tuple(pack_items(row, TEST) for row in correct)
-    return gather_evidence(range(len(correct)), [Measured(tuple(correct.mean(1)), items)])
+    return gather_evidence(range(len(correct)), [MeasureEvidence(tuple(correct.mean(1)), items)])
 
 
 def board(rng: np.random.Generator, deviations: np.ndarray, seeds: int, ahead: float = 0.0) -> list[list[int]]:
@@ -162,8 +162,8 @@ def test_the_score_of_a_seed_is_the_mean_trimmed_by_a_quarter_of_the_measures_at
 
 def test_measures_on_the_same_items_are_kept_together() -> None:
     correct = np.random.default_rng(0).random((1, 400)) < 0.7
-    measure = Measured((float(correct.mean()),), (pack_items(correct[0], TEST),))
-    other = Measured((float(correct.mean()),), (pack_items(correct[0], "c" * 32),))
+    measure = MeasureEvidence((float(correct.mean()),), (pack_items(correct[0], TEST),))
+    other = MeasureEvidence((float(correct.mean()),), (pack_items(correct[0], "c" * 32),))
     alone, twice, elsewhere = (
         gather_evidence((0,), measures).estimate() for measures in ([measure], [measure] * 2, [measure, other])
     )
@@ -174,8 +174,8 @@ def test_measures_on_the_same_items_are_kept_together() -> None:
 def test_an_items_worth_follows_the_scale_of_chance_and_reference() -> None:
     correct = np.random.default_rng(0).random(400) < 0.7
     mean = float(correct.mean())
-    whole = gather_evidence((0,), [Measured((mean,), (pack_items(correct, TEST),))]).estimate()
+    whole = gather_evidence((0,), [MeasureEvidence((mean,), (pack_items(correct, TEST),))]).estimate()
     scaled = gather_evidence(
-        (0,), [Measured(((mean - 0.2) / 0.5,), (pack_items(correct, TEST),), worst=-0.2 / 0.5, best=0.8 / 0.5)]
+        (0,), [MeasureEvidence(((mean - 0.2) / 0.5,), (pack_items(correct, TEST),), worst=-0.2 / 0.5, best=0.8 / 0.5)]
     ).estimate()
     assert (scaled.low, scaled.high) == pytest.approx(((whole.low - 0.2) / 0.5, (whole.high - 0.2) / 0.5))

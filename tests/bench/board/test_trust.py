@@ -10,7 +10,7 @@ from entrants import ITEMS, entrant, named, suite
 from pretask import PretaskError
 from pretask_bench.board.entries import sort_records
 from pretask_bench.board.keeper import Keeper, read_authors, read_withdrawn
-from pretask_bench.board.site import board_texts
+from pretask_bench.board.site import render_board
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.record import Record, build_record, pack_items, record_hash
 from pretask_bench.records.store import write
@@ -43,7 +43,7 @@ def better(value: float) -> Change:
 
 def board(*records: Record, seeds: int = 1, keeper: Keeper | None = None, registry: Registry | None = None) -> Any:
     """What board.json holds."""
-    return json.loads(board_texts(suite(seeds), named(*records), keeper=keeper, registry=registry)[1])
+    return json.loads(render_board(suite(seeds), named(*records), keeper=keeper, registry=registry)[1])
 
 
 def ranked(found: Any) -> list[str]:
@@ -174,7 +174,7 @@ LIES: dict[str, Change] = {
 @pytest.mark.parametrize("lie", LIES)
 def test_what_verify_faults_is_not_ranked_and_the_page_says_why(facts: Facts, lie: str) -> None:
     liar, honest = changed(entrant(facts), LIES[lie]), entrant(facts, task="acme/other@1")
-    page, told, markdown = board_texts(suite(), named(liar, honest))
+    page, told, markdown = render_board(suite(), named(liar, honest))
     found = json.loads(told)
     assert ranked(found) == [record_hash(honest)]
     (fault,) = found["faulty"][0]["faults"]
@@ -269,7 +269,7 @@ def test_a_filed_rerun_confirms_or_disputes_and_the_page_says_of_what(facts: Fac
     honest = entrant(facts)
     agreeing = changed(honest, better(0.51), by("Ada", honest))
     assert board(honest, agreeing)["tables"][0]["ranking"][0]["authors"] == ["Ada"]
-    page = board_texts(suite(), named(honest, changed(honest, better(0.9), by("Ada", honest))))[0]
+    page = render_board(suite(), named(honest, changed(honest, better(0.9), by("Ada", honest))))[0]
     assert f"a rerun of {record_hash(honest)[:12]}" in page
 
 
@@ -277,7 +277,7 @@ def test_a_withdrawn_record_settles_the_dispute_and_the_page_shows_the_reason(fa
     honest = entrant(facts)
     forged = changed(honest, better(0.9))
     keeper = Keeper(withdrawn={record_hash(forged): "three reruns say 50 % <b>", "a" * 64: "of no record here"})
-    page, told, markdown = board_texts(suite(), named(honest, forged), keeper=keeper)
+    page, told, markdown = render_board(suite(), named(honest, forged), keeper=keeper)
     assert ranked(json.loads(told)) == [record_hash(honest)]
     assert [record["record"] for record in json.loads(told)["withdrawn"]] == [record_hash(forged)]
     assert "three reruns say 50 % &lt;b&gt;" in page
@@ -290,7 +290,7 @@ def test_hundreds_of_junk_disputes_do_not_fill_the_page_and_touch_no_other_entry
     records = named(honest, other) | {
         f"{number:064x}": junk[number % 9].model_copy(update={"note": str(number)}) for number in range(200)
     }
-    page, told, markdown = board_texts(suite(), records)
+    page, told, markdown = render_board(suite(), records)
     found = json.loads(told)
     assert ranked(found) == [record_hash(other)]
     (dispute,) = found["disputed"]
@@ -304,7 +304,7 @@ def test_what_strangers_write_in_the_notices_is_text(facts: Facts) -> None:
     honest = entrant(facts)
     forged = changed(honest, better(0.9), by(evil))
     junk = changed(entrant(facts, task="acme/junk@1"), lambda f: f["cell"]["recipe"].update({evil: evil}), by(evil))
-    page, _, markdown = board_texts(suite(), named(honest, forged, junk))
+    page, _, markdown = render_board(suite(), named(honest, forged, junk))
     assert evil not in page + markdown
     assert page.count("&lt;script&gt;") >= 3
 
@@ -386,7 +386,7 @@ def test_an_entry_whose_seeds_come_from_different_code_is_marked_with_the_module
     second = changed(entrant(facts, seed=1), with_code(split="1", model="3"))
     (entry,) = board(first, second, seeds=2)["tables"][0]["ranking"]
     assert entry["differing_code"] == ["acme.model"]
-    page = board_texts(suite(2), named(first, second))[0]
+    page = render_board(suite(2), named(first, second))[0]
     assert "of different code" in page
     assert "acme.model" in page
 
@@ -395,4 +395,4 @@ def test_an_entry_of_one_code_is_not_marked(facts: Facts) -> None:
     records = [changed(entrant(facts, seed=seed), with_code(split="1")) for seed in (0, 1)]
     (entry,) = board(*records, seeds=2)["tables"][0]["ranking"]
     assert entry["differing_code"] == []
-    assert "of different code" not in board_texts(suite(2), named(*records))[0]
+    assert "of different code" not in render_board(suite(2), named(*records))[0]

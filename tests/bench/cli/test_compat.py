@@ -10,7 +10,7 @@ from itertools import islice, product
 import pytest
 from pluggy import PluginManager
 from pretask import Component, model, objective, split
-from pretask_bench.cli.fit_matrix import fitting_rows, tables
+from pretask_bench.cli.fit_matrix import fitting_rows, modality_tables
 from pretask_bench.cli.main import invoke
 from pretask_registry import Plugin, Registry, static_fit
 from pretask_registry.fit import blocks, matrix
@@ -76,7 +76,7 @@ def test_a_table_counts_the_models_that_fit_a_split_and_an_objective() -> None:
             model("large", "m:A", modality={"image", "text"}),
         )
     )
-    image, text = tables(registry)
+    image, text = modality_tables(registry)
     assert image.columns == ("split", "cross-entropy", "regression")
     assert image.cells == (("patches", "2/2", "2/2"),)
     assert text.columns == ("split", "regression")

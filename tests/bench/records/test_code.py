@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from pretask_bench.records import code
-from pretask_bench.records.code import changed_modules, code_key, code_of, hash_of, meaning, own_packages
+from pretask_bench.records.code import changed_modules, code_key, code_of, hash_of, own_packages, syntax_text
 from pretask_bench.records.store import read_all
 from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.plan import make_plan
@@ -47,7 +47,7 @@ DECLARED = """
 
 
 def parsed(source: str) -> str:
-    return meaning(ast.parse(textwrap.dedent(source)))
+    return syntax_text(ast.parse(textwrap.dedent(source)))
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pretask_bench.records import store
 from pretask_bench.records.canonical import canonical_bytes
 from pretask_bench.records.record import Record, build_record, record_hash
 from pretask_bench.records.verify import verify
-from pretask_bench.results.index import glances
+from pretask_bench.results.index import read_summaries
 
 Facts = dict[str, Any]
 PICTURE = b"\x89PNG\r\n\x1a\n and so on"
@@ -177,18 +177,18 @@ def test_a_name_that_would_steer_a_terminal_is_written_out(tmp_path: Path) -> No
 
 def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "large.json").open("wb") as file:
-        file.truncate(store.LARGEST + 1)  # a hole; it takes no room
+        file.truncate(store.MAX_FILE_BYTES + 1)  # a hole; it takes no room
     assert "needs at most 67108864 bytes" in store.read_all([tmp_path])[1][0][1]
 
 
 def test_a_record_too_large_to_be_read_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(PretaskError, match="files of at most 67108864 bytes"):
-        store.put(tmp_path, bytes(store.LARGEST + 1), ".json")
+        store.put(tmp_path, bytes(store.MAX_FILE_BYTES + 1), ".json")
 
 
 def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(PretaskError, match="absent needs a folder that can be read; got No such file"):
-        store.in_store(tmp_path / "absent")
+        store.store_files(tmp_path / "absent")
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, record: Record) -> None:
@@ -237,7 +237,7 @@ def test_an_index_that_many_read_and_write_while_one_is_killed_shows_every_recor
     done = run(WRITERS, str(folder), str(log), json.dumps(facts), "4", "40", "indexed")
     assert done.returncode == 0, done.stderr
     for _ in range(2):
-        found, refused = glances([folder])
+        found, refused = read_summaries([folder])
         assert refused == []
         assert sorted(summary.record.cell.seed for summary in found) == [*range(24)]
 

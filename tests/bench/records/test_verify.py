@@ -17,7 +17,7 @@ from pretask import Observed, PretaskError, Samples
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.canonical import canonical_bytes
 from pretask_bench.records.provenance import timestamp
-from pretask_bench.records.recompute import made, overlap
+from pretask_bench.records.recompute import count_overlap, make_data
 from pretask_bench.records.record import build_record
 from pretask_bench.records.store import write, write_picture
 from pretask_bench.records.verify import Verification, verify
@@ -279,7 +279,7 @@ def test_a_place_is_only_where_the_user_says(honest: Facts) -> None:
         changed(honest, other(cell__data__id="pretask/folder@1", cell__data__options={"root": "../../etc"}))
     ).cell.data
     with pytest.raises(PretaskError, match=r"the place of 'etc'; got only its name"):
-        made(Registry.load(), part, {})
+        make_data(Registry.load(), part, {})
 
 
 def test_test_samples_that_occur_in_training_are_counted_by_content() -> None:
@@ -287,7 +287,7 @@ def test_test_samples_that_occur_in_training_are_counted_by_content() -> None:
         data = torch.tensor(rows)
         return Samples(Observed("text", (3,), "int64", len(data)), data)
 
-    assert overlap(samples([[1, 2, 3], [4, 5, 6]]), samples([[4, 5, 6], [6, 5, 4], [4, 5, 6]])) == 2
+    assert count_overlap(samples([[1, 2, 3], [4, 5, 6]]), samples([[4, 5, 6], [6, 5, 4], [4, 5, 6]])) == 2
 
 
 def test_bytes_of_the_honest_record_pass(tmp_path: Path, honest: Facts) -> None:

@@ -16,8 +16,8 @@ from pretask import Metric
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.record import Part, Pretext, Record, build_record
 from pretask_bench.records.store import write
-from pretask_bench.results.groups import COLUMNS, grouped, lines, short, summary_rows, title, together
-from pretask_bench.results.index import glances
+from pretask_bench.results.groups import COLUMNS, group_by_key, group_records, short, summary_lines, summary_rows, title
+from pretask_bench.results.index import read_summaries
 from pretask_bench.results.pretext import headline_parts, pretext_parts
 from pretask_bench.results.references import Trivial, references_of_pretext, references_of_probe
 from pretask_bench.results.report import evaluator_rows, pretext_rows
@@ -61,7 +61,7 @@ def record(facts: dict[str, Any]) -> Maker:
 
 def test_what_was_chosen_stands_in_both_tables_and_every_seeds_choice_in_the_order_of_seeds(record: Maker) -> None:
     group = [record(0, pooling="mean"), record(1, pooling="last"), record(2, pooling="mean")]
-    (line,) = lines([group])
+    (line,) = summary_lines([group])
     assert line.cells[6] == "linear accuracy ↑ (layer1, mean/last)"
     assert line.facts["chosen"] == {
         "layer": ["layer1"],
@@ -72,11 +72,11 @@ def test_what_was_chosen_stands_in_both_tables_and_every_seeds_choice_in_the_ord
     assert rows["chosen layer"] == ("layer1", "", "", "", "")
     assert rows["chosen pooling"] == ("mean, last", "", "", "", "")
     assert "chosen layer1.pooling" not in rows
-    assert lines([[record()]])[0].cells[6] == "linear accuracy ↑"
+    assert summary_lines([[record()]])[0].cells[6] == "linear accuracy ↑"
 
 
 def test_seeds_of_one_cell_are_one_row_with_an_interval_beside_chance_and_the_best_trivial_guess(record: Maker) -> None:
-    groups = grouped([record(1, 0.6), record(0, 0.4), record(0, 0.9, task=None)])
+    groups = group_records([record(1, 0.6), record(0, 0.4), record(0, 0.9, task=None)])
     assert [len(group) for group in groups] in ([2, 1], [1, 2])
     row = next(row for row in summary_rows(groups) if row[2] == "2")
     assert row[3] == "order ↓ 0.4; order.accuracy ↑ 80.0 %"
@@ -97,7 +97,7 @@ def test_a_cell_that_was_run_again_counts_once(record: Maker) -> None:
     first = record(0, 0.4)
     later = {**first.model_dump(mode="json"), "note": "again"}
     later["provenance"]["ended"] = "2026-03-02T12:00:00Z"
-    ((one,),) = grouped([build_record(later), first])
+    ((one,),) = group_records([build_record(later), first])
     assert one.note == "again"
 
 
@@ -257,19 +257,19 @@ def test_a_known_record_is_not_read_again_and_a_deleted_index_loses_nothing(
 ) -> None:
     store = tmp_path / "store"
     paths = [write(store, record(seed)) for seed in range(3)]
-    first = glances([store])
+    first = read_summaries([store])
     content = paths[0].read_bytes()
     paths[0].write_bytes(b"unread")
-    assert glances([store]) == first
+    assert read_summaries([store]) == first
     (index,) = cache.iterdir()
     index.unlink()
-    found, refused = glances([store])
+    found, refused = read_summaries([store])
     assert (len(found), [path for path, _ in refused]) == (2, paths[:1])
     paths[0].write_bytes(content)
     paths[1].unlink()
     write(store, record(7))
-    assert [summary.record.cell.seed for summary in glances([store, tmp_path])[0]].count(7) == 1
-    assert {summary.record.cell.seed for summary in glances([store])[0]} == {0, 2, 7}
+    assert [summary.record.cell.seed for summary in read_summaries([store, tmp_path])[0]].count(7) == 1
+    assert {summary.record.cell.seed for summary in read_summaries([store])[0]} == {0, 2, 7}
 
 
 def test_an_index_shows_what_the_records_themselves_show(
@@ -279,19 +279,19 @@ def test_an_index_shows_what_the_records_themselves_show(
     for stored in records:
         write(tmp_path, stored)
     for _ in range(2):
-        found = [(summary.key, summary.record) for summary in glances([tmp_path])[0]]
-        assert summary_rows(together(found)) == summary_rows(grouped(records))
+        found = [(summary.key, summary.record) for summary in read_summaries([tmp_path])[0]]
+        assert summary_rows(group_by_key(found)) == summary_rows(group_records(records))
 
 
 @pytest.mark.parametrize("place", ["a number", 0, 20, 100, 0.3, 0.9])
 def test_a_damaged_index_is_made_anew(tmp_path: Path, cache: Path, record: Maker, place: float | str) -> None:
     paths = [write(tmp_path / "store", record(seed)) for seed in range(20)]
-    whole = glances([tmp_path / "store"])
+    whole = read_summaries([tmp_path / "store"])
     (index,) = cache.iterdir()
     damage(index, place)
-    assert glances([tmp_path / "store"]) == whole
+    assert read_summaries([tmp_path / "store"]) == whole
     paths[0].write_bytes(b"unread")
-    assert glances([tmp_path / "store"]) == whole
+    assert read_summaries([tmp_path / "store"]) == whole
 
 
 def damage(index: Path, place: float | str) -> None:
@@ -309,7 +309,7 @@ def damage(index: Path, place: float | str) -> None:
 def test_where_no_index_can_be_kept_the_records_are_read(tmp_path: Path, cache: Path, record: Maker) -> None:
     write(tmp_path / "store", record())
     cache.parent.write_text("a file where the cache should be")
-    assert len(glances([tmp_path / "store"])[0]) == 1
+    assert len(read_summaries([tmp_path / "store"])[0]) == 1
 
 
 @pytest.mark.parametrize(

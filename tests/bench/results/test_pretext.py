@@ -8,7 +8,7 @@ import pytest
 from pretask import Metric
 from pretask.pretext_score import HeldOutScore, PartScore
 from pretask_bench.records.canonical import canonical_bytes
-from pretask_bench.records.metrics import Declared
+from pretask_bench.records.metrics import ComponentMetrics
 from pretask_bench.records.record import Pretext, parse_record
 from pretask_bench.results.pretext import interval_of, pretext_fields, ratio_variance
 
@@ -68,7 +68,7 @@ def test_the_fields_of_a_record_say_how_much_every_number_rests_on() -> None:
     own = HeldOutScore({"order": part([(0.5, 1.0), (0.7, 1.0)]), "order.accuracy": part([(1.0, 1.0)] * 2)}, 4, 2)
     other = HeldOutScore({"order": PartScore(math.nan, 0, ((0.0, 0.0),))}, 4, 2)
     found = Pretext.model_validate_json(
-        json_of(pretext_fields(own, {"blind": other}, 30, {"order": 0.7}, Declared(METRICS)))
+        json_of(pretext_fields(own, {"blind": other}, 30, {"order": 0.7}, ComponentMetrics(METRICS)))
     )
     assert found.trained == "order"
     assert (found.draws, found.samples, found.seen) == (4, 2, 30)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from pretask_bench.board.evidence import Measured, gather_evidence
+from pretask_bench.board.evidence import MeasureEvidence, gather_evidence
 from pretask_bench.records.record import pack_items
 from pretask_bench.results import studentized_range, two_levels
 from pretask_bench.results.statistics import Estimate, difference_over_items
@@ -62,7 +62,8 @@ def test_an_interval_over_seeds_and_the_items_that_they_share_covers(seeds: int,
         if seeds == 1:  # says nothing of other seeds: so there is one effect only, none
             drawn = [rng.random((1, 200)) < 1 / (1 + np.exp(-1 - rng.normal(0, 1.0, 200))) for _ in range(measures)]
         measured = [
-            Measured(tuple(correct.mean(1)), tuple(pack_items(row, TEST) for row in correct)) for correct in drawn
+            MeasureEvidence(tuple(correct.mean(1)), tuple(pack_items(row, TEST) for row in correct))
+            for correct in drawn
         ]
         found.append(holds(gather_evidence(range(seeds), measured).estimate(), truth))
     assert np.mean(found) >= LOW - 3 * (0.05 * 0.95 / len(found)) ** 0.5

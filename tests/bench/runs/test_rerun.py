@@ -15,7 +15,7 @@ from pretask_bench.records.record import Record, build_record, cell_key, pack_it
 from pretask_bench.records.store import read, write, write_picture
 from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.plan import make_plan
-from pretask_bench.runs.rerun import Rerun, file_rerun, plan_of, provenance, rerun
+from pretask_bench.runs.rerun import Rerun, file_rerun, plan_of, provenance_differences, rerun
 from pretask_bench.runs.run import run
 from pretask_registry import Registry
 
@@ -153,7 +153,7 @@ def test_the_rule_for_numbers_is_kept(answered: Record, what: str) -> None:
 
 def test_what_differs_in_how_it_came_about_is_named(answered: Record) -> None:
     new = changed(answered, lambda f: f["provenance"].update(threads=4, commit="e" * 40, versions={"python": "3.12.1"}))
-    assert provenance(answered, new) == [
+    assert provenance_differences(answered, new) == [
         ("pretask", "0.1.0", ""),
         ("python", "3.11.7", "3.12.1"),
         ("commit", "d" * 40, "e" * 40),

@@ -13,7 +13,7 @@ from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.cost import training_flops
 from pretask_bench.runs.parts import build_parts
 from pretask_bench.runs.plan import make_plan
-from pretask_bench.runs.suites import Suite, SuiteFile, fixed_by, read_suite
+from pretask_bench.runs.suites import Suite, SuiteFile, fix_options, read_suite
 from pretask_registry import Registry
 
 LINEAR = {"evaluator": "linear", "metric": "accuracy", "chance": "majority"}
@@ -35,7 +35,7 @@ def registry() -> Registry:
 
 def suite_of(registry: Registry, **changes: Any) -> Suite:
     file = SuiteFile.model_validate({"summary": "…", "seeds": 1, "division": [DIGITS | changes]})
-    return Suite("acme/tiny@1", file, {division.name: fixed_by(registry, division) for division in file.division})
+    return Suite("acme/tiny@1", file, {division.name: fix_options(registry, division) for division in file.division})
 
 
 @pytest.fixture(scope="module")
