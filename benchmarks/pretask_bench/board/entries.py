@@ -62,7 +62,7 @@ class Entry:
         return self.records[0]
 
     @cached_property
-    def found(self) -> Mapping[tuple[str, str], list[Row]]:
+    def rows_by_source(self) -> Mapping[tuple[str, str], list[Row]]:
         """Rows by evaluator and encoder, in the order of seeds."""
         found: dict[tuple[str, str], list[Row]] = defaultdict(list)
         for record in self.records:
@@ -78,7 +78,7 @@ class Entry:
 
     def rows(self, evaluator: str, encoder: str) -> list[Row]:
         """What an evaluator says of an encoder, by seed."""
-        return self.found.get((evaluator, encoder), [])
+        return self.rows_by_source.get((evaluator, encoder), [])
 
     def values(self, evaluator: str, metric: str, encoder: str = TRAINED) -> list[float]:
         """One number by seed."""
@@ -188,11 +188,11 @@ class Sorter:
     choices: dict[str, bytes] = field(default_factory=dict)
     disputes: list[Dispute] = field(default_factory=list)
 
-    def entering(self, records: Named) -> dict[str, list[Division]]:
+    def admit(self, records: Named) -> dict[str, list[Division]]:
         """The divisions that each sound record enters; the others are counted by the reason."""
         found: dict[str, list[Division]] = {}
         for name, record in records.items():
-            divisions = self.divisions_of(record)
+            divisions = self.find_divisions(record)
             faults = record_faults(record, self.settler) if divisions else []
             if faults:
                 self.faulty[name] = faults
@@ -201,7 +201,7 @@ class Sorter:
                 self.choices[name] = fingerprint_of(record).encode() + self.settler.choice(record.cell)
         return found
 
-    def divisions_of(self, record: Record) -> list[Division]:
+    def find_divisions(self, record: Record) -> list[Division]:
         """The divisions that a record enters; counts the reason where there is none."""
         if has_huge_number(record):
             self.outside[f"a number beyond {MAX_NUMBER:.0e}"] += 1
@@ -212,7 +212,7 @@ class Sorter:
             self.outside[explain_misfit(self.suite, record, misfits)] += 1
         return found
 
-    def fields(self, records: Named, entering: Mapping[str, Sequence[Division]]) -> tuple[Field, ...]:
+    def build_fields(self, records: Named, entering: Mapping[str, Sequence[Division]]) -> tuple[Field, ...]:
         """The fields of all divisions, in their order; of one division those with most complete entries first."""
         found: list[Field] = []
         for division in self.suite.file.division:
@@ -220,17 +220,17 @@ class Sorter:
             for name, record in records.items():
                 if division in entering[name]:
                     by_data[fingerprint_of(record)][name] = record
-            fields = [field for of in by_data.values() if (field := self.field_of(division, of)) is not None]
+            fields = [field for of in by_data.values() if (field := self.build_field(division, of)) is not None]
             found += sorted(fields, key=lambda field: (-len(field.complete), sorted(field.fingerprints.items())))
         return tuple(found)
 
-    def field_of(self, division: Division, records: Named) -> Field | None:
+    def build_field(self, division: Division, records: Named) -> Field | None:
         """The entries of records that compete with each other; None where every one of them is disputed."""
         evaluators = dict(zip(division.evaluators, self.suite.fixed[division.name].evaluators, strict=True))
         by_entry: dict[bytes, dict[str, Record]] = defaultdict(dict)
         for name, record in records.items():
             by_entry[self.choices[name]][name] = record
-        found = [self.entry_of(division, evaluators, of) for of in by_entry.values()]
+        found = [self.build_entry(division, evaluators, of) for of in by_entry.values()]
         entries = [entry for entry in found if entry is not None]
         if not entries:
             return None
@@ -239,7 +239,7 @@ class Sorter:
         incomplete = tuple(entry for entry in ordered if entry.missing)
         return Field(division, evaluators, ordered[0].first.cell.data.fingerprints, complete, incomplete)
 
-    def entry_of(self, division: Division, evaluators: Mapping[str, str], records: Named) -> Entry | None:
+    def build_entry(self, division: Division, evaluators: Mapping[str, str], records: Named) -> Entry | None:
         """The entry of some records: of each seed the one that counts; None where every seed is disputed."""
         gaps = {name: find_gaps(self.suite, division, evaluators, record) for name, record in records.items()}
         numbers = [(evaluators[measure.evaluator], measure.metric) for measure in division.measures]
@@ -311,10 +311,10 @@ def sort_records(
     withdrawn = {name: reason for name, reason in sorted(sorter.keeper.withdrawn.items()) if name in records}
     standing = {name: record for name, record in sorted(records.items()) if name not in withdrawn}
     complete = {name: record for name, record in standing.items() if record.status == "complete"}
-    entering = sorter.entering(complete)
+    entering = sorter.admit(complete)
     copied = find_copies({name: records[name] for name in entering}, sorter.choices, sorter.keeper)
     competing = {name: records[name] for name in entering if name not in copied}
-    fields = sorter.fields(competing, entering)
+    fields = sorter.build_fields(competing, entering)
     shown = {name for field in fields for entry in (*field.complete, *field.incomplete) for name in entry.hashes}
     diverging = {name for dispute in sorter.disputes for name in (*dispute.conflicts, *dispute.others)}
     unchecked = Counter(reason for name in competing for reason in sorter.settler.unchecked(records[name]))

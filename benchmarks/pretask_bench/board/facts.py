@@ -96,7 +96,7 @@ def standing_facts(standing: Standing) -> Facts:
         "rank": list(standing.ranks),
         "score": {"value": standing.score, "low": standing.low, "high": standing.high},
         "interval_over": interval_over(standing.entry),
-        "baseline_scores": dict(standing.baselines),
+        "baseline_scores": dict(standing.references),
     }
 
 

@@ -57,11 +57,11 @@ class Album:
         """The bytes of a figure, if a folder has it and it is within bounds."""
         if picture.png not in self.known:
             self.known[picture.png] = next(
-                (png for folder in self.folders if (png := self.fitting(folder, picture.png))), None
+                (png for folder in self.folders if (png := self.read_bounded(folder, picture.png))), None
             )
         return self.known[picture.png]
 
-    def fitting(self, folder: Path, png: str) -> bytes | None:
+    def read_bounded(self, folder: Path, png: str) -> bytes | None:
         """The bytes of a file of this folder, if it is within bounds."""
         path = folder / f"{png}.png"
         if not path.is_file() or path.stat().st_size > self.max_bytes:

@@ -18,16 +18,16 @@ class Cell:
 
     Args:
         models: Names of those that fit.
-        asked: How many were asked.
+        tried: How many there are.
     """
 
     models: tuple[str, ...]
-    asked: int
+    tried: int
 
     @property
     def kind(self) -> str:
         """Whether all models fit, some, or none."""
-        return "none" if not self.models else "all" if len(self.models) == self.asked else "some"
+        return "none" if not self.models else "all" if len(self.models) == self.tried else "some"
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ def matrix(fits: Fits, modality: str) -> Matrix:
     """The table of one modality."""
     fitting = [fit for fit in fits if fit["fits"]]
     objectives = part_names(fitting, "objective")
-    asked: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    by_pair: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for fit in fits:
-        asked.setdefault((fit["split"], fit["objective"]), []).append(fit)
+        by_pair.setdefault((fit["split"], fit["objective"]), []).append(fit)
     rows = tuple(
-        (split, tuple(cell(asked.get((split, objective), [])) for objective in objectives))
+        (split, tuple(cell(by_pair.get((split, objective), [])) for objective in objectives))
         for split in part_names(fitting, "split")
     )
     return Matrix(modality, objectives, rows)

@@ -54,7 +54,7 @@ class Pairs:
     step: Float[np.ndarray, "R E"]
     seeded: bool
 
-    def beyond(self, level: float, size: int) -> Bool[np.ndarray, "R E"]:
+    def further_apart(self, level: float, size: int) -> Bool[np.ndarray, "R E"]:
         """Return which pairs lie further apart than any of so many equal entries would, over seeds and over items."""
         normal = critical_difference(level, size, np.inf) ** 2
         ratio = (

@@ -40,7 +40,7 @@ def cost_of(entry: Entry, name: str) -> float | None:
 
 def score_range(standings: Sequence[Standing]) -> tuple[float, float]:
     """The range of normalised scores to show, from chance or below to the reference or above."""
-    values = [value for standing in standings for value in (standing.low, standing.high, *standing.baselines.values())]
+    values = [value for standing in standings for value in (standing.low, standing.high, *standing.references.values())]
     low, high = min(0.0, *values), max(1.0, *values)
     return max(low, -2.0), min(high, 3.0)
 
@@ -53,11 +53,11 @@ def score_strip(standing: Standing, low: float, high: float) -> Markup:
         return place(min(max(value, low), high))
 
     marks = [element("line", x1=at(end), x2=at(end), y1=2, y2=18, class_="end") for end in (0.0, 1.0)]
-    if RAW in standing.baselines:
-        x = at(standing.baselines[RAW])
+    if RAW in standing.references:
+        x = at(standing.references[RAW])
         marks.append(element("line", x1=x, x2=x, y1=6, y2=14, class_="raw"))
-    if RANDOM in standing.baselines:
-        marks.append(element("circle", cx=at(standing.baselines[RANDOM]), cy=10, r=3.2, class_="random"))
+    if RANDOM in standing.references:
+        marks.append(element("circle", cx=at(standing.references[RANDOM]), cy=10, r=3.2, class_="random"))
     first, last = at(standing.low), at(standing.high)
     marks.append(element("rect", x=first, y=7.5, width=max(last - first, 0.5), height=5, rx=2.5, class_="interval"))
     marks.append(element("circle", cx=at(standing.score), cy=10, r=3.4, class_="trained"))
@@ -127,8 +127,8 @@ def entry_point(standing: Standing, x: float, up: Callable[[float], float], low:
         return up(min(max(value, low), high))
 
     parts = []
-    if RANDOM in standing.baselines:
-        begun = at(standing.baselines[RANDOM])
+    if RANDOM in standing.references:
+        begun = at(standing.references[RANDOM])
         parts.append(element("line", x1=x, x2=x, y1=begun, y2=at(standing.score), class_="gain"))
         parts.append(element("circle", cx=x, cy=begun, r=3, class_="random"))
     parts.append(element("line", x1=x, x2=x, y1=at(standing.low), y2=at(standing.high), class_="interval"))

@@ -51,7 +51,7 @@ def separate(board: Board) -> Iterator[tuple[int, Pairs, Bool[np.ndarray, "R E"]
         return
     for start in range(0, count, ROWS):
         pairs = board.pairs(start, start + ROWS)
-        yield start, pairs, pairs.beyond(level_of_board(board), count)
+        yield start, pairs, pairs.further_apart(level_of_board(board), count)
 
 
 def separate_pairs(pairs: Pairs, level: float) -> Bool[np.ndarray, "E E"]:
@@ -65,7 +65,7 @@ def separate_pairs(pairs: Pairs, level: float) -> Bool[np.ndarray, "E E"]:
     unplaced = np.ones(count, bool)
     for place in reversed(range(len(sizes))):
         least, size = sizes[place]
-        near = ~pairs.beyond(level_of_set(size, count, level), size)
+        near = ~pairs.further_apart(level_of_set(size, count, level), size)
         in_set = unplaced & (near.sum(1) >= least)  # an entry is near itself
         largest[in_set] = place
         unplaced &= ~in_set
@@ -75,7 +75,7 @@ def separate_pairs(pairs: Pairs, level: float) -> Bool[np.ndarray, "E E"]:
     apart = np.zeros((count, count), bool)
     for place in np.unique(limit):
         size = sizes[place][1]
-        apart |= (limit == place) & pairs.beyond(level_of_set(size, count, level), size)
+        apart |= (limit == place) & pairs.further_apart(level_of_set(size, count, level), size)
     return apart
 
 

@@ -35,12 +35,12 @@ class Choices:
 
     numbers: dict[str, dict[str, int]] = field(default_factory=lambda: {part: {} for part in PARTS})
 
-    def of(self, entry: Entry) -> str:
+    def numbers_of(self, entry: Entry) -> str:
         """The numbers of an entry's parts, in the order of PARTS."""
         ids = ids_of(entry)
         return " ".join(str(self.numbers[part].setdefault(ids[part], len(self.numbers[part]))) for part in PARTS)
 
-    def sorted(self, part: str) -> list[tuple[int, str]]:
+    def sorted_ids(self, part: str) -> list[tuple[int, str]]:
         """Number and id, by id."""
         return [(number, name) for name, number in sorted(self.numbers[part].items())]
 
@@ -238,7 +238,7 @@ def row_of(
 ) -> Row:
     """One row."""
     cells = cells_of(table.field, entry)
-    return Row(entry, standing, choices.of(entry), cells, drawing, anchors.get(anchor_key(table, entry), ""))
+    return Row(entry, standing, choices.numbers_of(entry), cells, drawing, anchors.get(anchor_key(table, entry), ""))
 
 
 def anchor_key(table: Table, entry: Entry) -> str:

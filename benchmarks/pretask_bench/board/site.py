@@ -107,10 +107,13 @@ def render_page(
         sections=sections,
         details=describe_entries(shown, anchors, album),
         album=album,
-        filters=[(part, choices.sorted(part)) for part in PARTS],
-        evaluators=list(dict.fromkeys(measure.evaluator for of in suite.file.division for measure in of.measures)),
+        filters=[(part, choices.sorted_ids(part)) for part in PARTS],
+        evaluators=list(
+            dict.fromkeys(measure.evaluator for division in suite.file.division for measure in division.measures)
+        ),
         given="".join(
-            f" --set data.{name}=…" for name in sorted({option for of in suite.file.division for option in of.given})
+            f" --set data.{name}=…"
+            for name in sorted({option for division in suite.file.division for option in division.given})
         ),
         reasons=list(found.outside.items())[:MOST_REASONS],
         more_reasons=max(0, len(found.outside) - MOST_REASONS),

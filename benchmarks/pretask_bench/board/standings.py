@@ -44,7 +44,7 @@ class Scale:
     items: int | None = None
 
     @property
-    def least(self) -> float:
+    def min_reference(self) -> float:
         """What the reference must be better than: chance, or the upper end of Wilson's interval of it on the items."""
         if self.items is None or not 0 <= self.chance <= 1 or self.metric.lower_is_better:
             return self.chance
@@ -54,7 +54,11 @@ class Scale:
     @property
     def fault(self) -> str:
         """Why nothing can be normalised by it; empty if it can."""
-        if (self.reference < self.least) if self.metric.lower_is_better else (self.reference > self.least):
+        if (
+            (self.reference < self.min_reference)
+            if self.metric.lower_is_better
+            else (self.reference > self.min_reference)
+        ):
             return ""
         numbers = f"{format_number(self.reference, self.metric)} against {format_number(self.chance, self.metric)}"
         on = f" on {self.items} test items" if self.items is not None else ""
@@ -72,7 +76,7 @@ class Standing:
         low: Of the 95 % interval; the whole scale where seeds do not vary and there are no items.
         high: Of the 95 % interval.
         ranks: The lowest and the highest.
-        baselines: The scores of the encoders beside it, on the same scale.
+        references: The scores of the encoders beside it, on the same scale.
     """
 
     entry: Entry
@@ -80,7 +84,7 @@ class Standing:
     low: float
     high: float
     ranks: tuple[int, int]
-    baselines: Mapping[str, float]
+    references: Mapping[str, float]
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def command(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Run every task that enters SUITE, beside its baselines; exit code 1 where one failed."""
+    """Run every task that enters SUITE, beside its references; exit code 1 where one failed."""
     suite = read_suite(registry(), suite_name)
     given = dict(map(parse_setting, settings))
     entries = plan_suite(
@@ -50,7 +50,7 @@ def command(
         return
     from pretask_bench.runs.context import RunContext
 
-    context = RunContext(out, find_device(device, threads), baselines=suite.file.baselines)
+    context = RunContext(out, find_device(device, threads), references=suite.file.baselines)
     outcomes = list(execute_all(registry(), entries, context))
     if as_json:
         show_json([outcome_facts(outcome) for outcome in outcomes])
@@ -77,7 +77,7 @@ def show(outcomes: list[Outcome]) -> None:
     from pretask_bench.results.groups import COLUMNS, group_records, summary_rows
 
     records = [outcome.record for outcome in outcomes if outcome.record is not None]
-    draw_table(COLUMNS, summary_rows(group_records(records)), "Every encoder beside its baselines", width=180)
+    draw_table(COLUMNS, summary_rows(group_records(records)), "Every encoder beside its references", width=180)
     for outcome in outcomes:
         if reason := outcome.refused or outcome.failed:
             state = "failed" if outcome.failed else "refused"

@@ -84,7 +84,7 @@ def rerun_facts(done: "Rerun") -> dict[str, Any]:
         "weights": done.weights,
         "numbers": done.numbers,
         "differing": [dict(zip(keys, difference, strict=True)) for difference in done.differing],
-        "judged": [vars(judgment) for judgment in done.judged],
+        "judged": [vars(judgment) for judgment in done.judgments],
         "provenance": [dict(zip(keys, difference, strict=True)) for difference in done.provenance],
         "cell": [dict(zip(keys, difference, strict=True)) for difference in done.cell],
     }
@@ -94,7 +94,7 @@ def show(done: "Rerun", filed: Path | None) -> None:
     """Print what the verdict rests on, what differs in how it came about, where it was filed, and the verdict."""
     rows = [
         (judgment.name, judgment.before, judgment.now, judgment.rule, "yes" if judgment.agrees else "no")
-        for judgment in done.judged
+        for judgment in done.judgments
     ]
     draw_table(("", "recorded", "now", "rule", "agrees"), rows, "What the verdict rests on", width=WIDTH)
     for title, differences in (

@@ -1,6 +1,6 @@
 """Encoders: the names of those that are measured, as records and suites hold them, and as tables call them.
 
-What `random-init`, `raw-input` and `supervised` are is told in baselines.py, which builds them.
+What `random-init`, `raw-input` and `supervised` are is in runs/reference_encoders.py, which builds them.
 """
 
 from typing import Final, Literal, get_args

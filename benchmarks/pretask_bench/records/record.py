@@ -223,7 +223,7 @@ class Row(WithMetrics, ExtendedModel):
     """What one evaluator says of one encoder.
 
     Args:
-        encoder: The trained one, or one of the baselines beside it.
+        encoder: The trained one, or one of the references beside it.
         evaluator: One of the cell's.
         items: By name; where a metric has the same name, it is the share of correct items.
         chosen: What the evaluator chose by itself on held-out data: `layer3` under `layer`, `mean` under `pooling`.

@@ -36,7 +36,7 @@ class Line:
         pretext: What was trained, and a share where there is one.
         evaluator: Without its namespace.
         metric: The name of the number that stands for it.
-        judged: What is declared of it.
+        declared: What is declared of it.
         trained: That number of the trained encoder.
         references: What it is held against.
         chosen: What the evaluator chose for the trained encoder, such as layer and pooling.
@@ -49,25 +49,26 @@ class Line:
     pretext: Sequence[PretextPart] = ()
     evaluator: str = ""
     metric: str = ""
-    judged: Metric = UNDECLARED
+    declared: Metric = UNDECLARED
     trained: Estimate | None = None
     references: References = field(default_factory=References)
     chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
-    def found(self) -> Mapping[str, Estimate]:
+    def estimates(self) -> Mapping[str, Estimate]:
         """The number that stands for the evaluator, by encoder."""
         return ({TRAINED: self.trained} if self.trained is not None else {}) | {**self.references.encoders}
 
     @property
     def cells(self) -> tuple[str, ...]:
         """The texts under COLUMNS."""
-        found = self.found
-        named = f"{self.evaluator} {self.metric} {direction(self.judged)}".strip() if self.metric else self.evaluator
+        estimates = self.estimates
+        named = f"{self.evaluator} {self.metric} {direction(self.declared)}".strip() if self.metric else self.evaluator
         probe = f"failed: {self.failed}" if self.failed else named
         probe += f" ({self.choice})" if self.choice else ""
         values = [
-            format_estimate(found[encoder], self.judged) if encoder in found else "" for encoder in (TRAINED, *SHOWN)
+            format_estimate(estimates[encoder], self.declared) if encoder in estimates else ""
+            for encoder in (TRAINED, *SHOWN)
         ]
         return (self.what, self.data, str(self.seeds), *self.pretext_cells, probe, *values)
 
@@ -93,10 +94,10 @@ class Line:
         facts: dict[str, Any] = {"what": self.what, "data": self.data, "seeds": self.seeds, "failed": self.failed}
         for label, place in (("pretext", 0), ("share", 1)):
             facts |= part_facts(label, self.pretext[place] if place < len(self.pretext) else None)
-        facts |= {"evaluator": self.evaluator, "metric": self.metric, "lower is better": self.judged.lower_is_better}
+        facts |= {"evaluator": self.evaluator, "metric": self.metric, "lower is better": self.declared.lower_is_better}
         facts["chosen"] = {name: [*values] for name, values in self.chosen.items()}
         for encoder in ENCODERS:
-            facts |= interval_facts(label_of(encoder), self.found.get(encoder))
+            facts |= interval_facts(label_of(encoder), self.estimates.get(encoder))
         return facts
 
 
@@ -218,7 +219,7 @@ def probe_facts(group: Group, evaluator: str) -> dict[str, Any]:
     return {
         "evaluator": short(evaluator),
         "metric": name,
-        "judged": declared.metric(name),
+        "declared": declared.metric(name),
         "trained": mean_over_seeds([*trained[name].values()]),
         "references": references_of_probe(group, evaluator, name),
         "chosen": collect_choices(group, evaluator, TRAINED),

@@ -26,11 +26,11 @@ from pretask_bench.records.store import Refused, find_stores, read, store_files
 from pretask_bench.results.groups import seedless_key
 from pretask_bench.results.pretext import headline_parts
 
-FORMAT = 3  # of a glance; another one is another file
+FORMAT = 4  # of a summary row; another one is another file
 LOCK_SECONDS = 10.0  # seconds for another writer
 BATCH_RECORDS = 500  # records between two commits, so that a stopped reader has not read in vain
 REBUILD = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT}
-TABLE = "CREATE TABLE IF NOT EXISTS glances (name TEXT PRIMARY KEY, key TEXT, glance TEXT, checksum INTEGER)"
+TABLE = "CREATE TABLE IF NOT EXISTS summaries (name TEXT PRIMARY KEY, key TEXT, summary TEXT, checksum INTEGER)"
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def read_summaries(places: Iterable[Path | str]) -> tuple[list[SummaryRow], list
         places: Folders, of which every `.json` file counts, folders of such folders, and files.
 
     Returns:
-        The glances, and for every file that is no record its path and the reason.
+        The summary rows, and for every file that is no record its path and the reason.
     """
     found: dict[str, SummaryRow] = {}
     refused: list[Refused] = []
@@ -71,7 +71,7 @@ def read_summaries(places: Iterable[Path | str]) -> tuple[list[SummaryRow], list
 
 
 def read_store(folder: Path, refused: list[Refused]) -> dict[str, SummaryRow]:
-    """The glances of one store by name: those that its index knows, and the others read and added to it."""
+    """Return the summary rows of one store by name: those that its index knows, and others that are read and added."""
     names = {path.stem for path in store_files(folder)}
     index = index_path(folder)
     known = load(index, names)
@@ -83,7 +83,7 @@ def read_store(folder: Path, refused: list[Refused]) -> dict[str, SummaryRow]:
 
 
 def read_files(paths: Iterable[Path], refused: list[Refused]) -> Iterator[tuple[str, SummaryRow]]:
-    """Names and glances of the files that are records; the others go to `refused`."""
+    """Yield names and summary rows of the files that are records; the others go to `refused`."""
     for path in paths:
         try:
             yield path.stem, summarize(read(path))
@@ -98,13 +98,13 @@ def index_path(folder: Path) -> Path:
 
 
 def load(index: Path, names: Collection[str]) -> dict[str, SummaryRow]:
-    """The glances of these names that an index has; none where it cannot be used, and it is removed if damaged."""
+    """Return the summary rows of these names in an index; none where it cannot be used, and remove a damaged one."""
     if not index.is_file():
         return {}
     try:
         with closing(sqlite3.connect(index, timeout=LOCK_SECONDS)) as file:
-            entries = file.execute("SELECT name, key, glance, checksum FROM glances").fetchall()
-        return {name: parse_entry(key, glance, kept_sum) for name, key, glance, kept_sum in entries if name in names}
+            entries = file.execute("SELECT name, key, summary, checksum FROM summaries").fetchall()
+        return {name: parse_entry(key, summary, kept_sum) for name, key, summary, kept_sum in entries if name in names}
     except (DamagedEntry, ValidationError):
         remove(index)
     except sqlite3.Error as error:
@@ -113,16 +113,16 @@ def load(index: Path, names: Collection[str]) -> dict[str, SummaryRow]:
     return {}
 
 
-def parse_entry(key: str, glance: str, kept_sum: int) -> SummaryRow:
+def parse_entry(key: str, summary: str, kept_sum: int) -> SummaryRow:
     """One entry; raises Damaged where it is not what was written."""
-    if checksum(key, glance) != kept_sum:
+    if checksum(key, summary) != kept_sum:
         raise DamagedEntry
-    return SummaryRow(key, Record.model_validate_json(glance))
+    return SummaryRow(key, Record.model_validate_json(summary))
 
 
-def checksum(key: str, glance: str) -> int:
+def checksum(key: str, summary: str) -> int:
     """Of an entry: SQLite itself does not see a flipped bit in a text."""
-    return crc32(f"{key} {glance}".encode())
+    return crc32(f"{key} {summary}".encode())
 
 
 def save(index: Path, new: Mapping[str, SummaryRow]) -> None:
@@ -135,8 +135,8 @@ def save(index: Path, new: Mapping[str, SummaryRow]) -> None:
         with closing(sqlite3.connect(index, timeout=LOCK_SECONDS)) as file, file:
             file.execute(TABLE)
             file.executemany(
-                "INSERT OR REPLACE INTO glances VALUES (?, ?, ?, ?)",
-                [(name, key, glance, checksum(key, glance)) for name, key, glance in entries],
+                "INSERT OR REPLACE INTO summaries VALUES (?, ?, ?, ?)",
+                [(name, key, summary, checksum(key, summary)) for name, key, summary in entries],
             )
 
 

@@ -142,7 +142,7 @@ def pool_groups(groups: Sequence[Group], fields: Sequence[str]) -> Table:
     """
     for name in fields:
         check_field("--group", name)
-    rows = [(values_of(group, line, fields), line) for group in groups for line in lines_of(group) if line.found]
+    rows = [(values_of(group, line, fields), line) for group in groups for line in lines_of(group) if line.estimates]
     rows.sort(key=lambda row: row[0])
     cells: list[Sequence[str]] = []
     facts: list[dict[str, Any]] = []
@@ -151,7 +151,7 @@ def pool_groups(groups: Sequence[Group], fields: Sequence[str]) -> Table:
         named = dict(zip((*fields, "evaluator", "metric"), values, strict=True))
         metric = named.pop("metric")
         found = {encoder: spread_over_encoders(lines, encoder) for encoder in (TRAINED, RANDOM, RAW)}
-        shown = [format_range(found[encoder], lines[0].judged) for encoder in found]
+        shown = [format_range(found[encoder], lines[0].declared) for encoder in found]
         cells.append((*values[: len(fields)], str(len(lines)), f"{short(values[-2])} {metric}", *shown))
         labels = {label_of(encoder): estimate for encoder, estimate in found.items()}
         numbers = {
@@ -170,7 +170,7 @@ def values_of(group: Group, line: Line, fields: Sequence[str]) -> tuple[str, ...
 
 def spread_over_encoders(lines: Sequence[Line], encoder: str) -> Estimate | None:
     """Mean, lowest and highest of one number over encoders."""
-    values = [line.found[encoder].value for line in lines if line.found and encoder in line.found]
+    values = [line.estimates[encoder].value for line in lines if line.estimates and encoder in line.estimates]
     return Estimate(math.fsum(values) / len(values), min(values), max(values), len(values)) if values else None
 
 

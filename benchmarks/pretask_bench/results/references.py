@@ -36,7 +36,7 @@ class References:
     Args:
         chance: What a blind prediction reaches.
         trivial: Trivial predictors of the pretext task.
-        encoders: By name of a baseline, what it reaches under the same evaluator, over seeds.
+        encoders: By name of a reference encoder, what it reaches under the same evaluator, over seeds.
     """
 
     chance: float | None = None

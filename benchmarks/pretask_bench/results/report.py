@@ -1,4 +1,4 @@
-"""Report: what one or several records of the same run say, as a table: the trained encoder beside its baselines.
+"""Report: what one or several records of the same run say, as a table: the trained encoder beside its references.
 
 With several seeds every number is a mean with its 95 % interval (Student's t), and differences are paired by seed.
 """

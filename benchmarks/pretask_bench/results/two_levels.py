@@ -49,7 +49,7 @@ class Levels:
         """What of the items' variance the seeds' deviations cannot show, since all seeds have the same items."""
         return max(0.0, self.items - self.both)
 
-    def half(self, level: float) -> float:
+    def half_width(self, level: float) -> float:
         """Return half of the interval outside which the mean lies with a chance of `level`."""
         normal = special.ndtri(1 - level / 2) ** 2
         quantile = student_quantile(1 - level / 2, self.count - 1)
@@ -62,7 +62,7 @@ class Levels:
         low, high = -60.0, 0.0  # logarithms
         for _ in range(60):
             middle = (low + high) / 2
-            low, high = (low, middle) if self.half(math.exp(middle)) < abs(difference) else (middle, high)
+            low, high = (low, middle) if self.half_width(math.exp(middle)) < abs(difference) else (middle, high)
         return math.exp(high)
 
 
@@ -77,7 +77,7 @@ def difference_over_both(differences: Sequence[float], items: Shaped[np.ndarray,
     # about 0, not about their mean: under equality each item that only one gets right is a fair coin (McNemar)
     levels = Levels(variance_of_mean(differences), seeds, *item_variances(items))
     mean, step = math.fsum(differences) / seeds, 1 / (seeds * count)  # Edwards: an item's worth is no evidence
-    half = levels.half(1 - CONFIDENCE) + step
+    half = levels.half_width(1 - CONFIDENCE) + step
     return Estimate(mean, mean - half, mean + half, seeds), levels.probability(max(0.0, abs(mean) - step))
 
 

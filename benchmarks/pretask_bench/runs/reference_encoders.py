@@ -1,4 +1,4 @@
-"""Baselines: the encoders that a trained one is held against, measured by the same evaluators.
+"""Reference encoders: those that a trained one is held against, measured by the same evaluators.
 
 `random-init` is the same network with the weights that training began with. `raw-input` is no network: what the encoder
 is shown, pooled to a thousand numbers at most, or how often each token occurs (at a position: which token it is).
@@ -56,10 +56,10 @@ class RawInput(nn.Module):
         """One vector per view; of tokens also one per position."""
         if spec.vocabulary is None:
             return FeatureSpec(prod(pooled_shape(spec.shape, spec.views)), (), spec.views)
-        return FeatureSpec(spec.vocabulary.size, spec.shape if self.tells_positions else (), spec.views)
+        return FeatureSpec(spec.vocabulary.size, spec.shape if self.has_positions else (), spec.views)
 
     @property
-    def tells_positions(self) -> bool:
+    def has_positions(self) -> bool:
         """Whether single tokens are told."""
         return self.spec.vocabulary is not None and self.spec.vocabulary.size <= MAX_WORDS
 
@@ -70,7 +70,7 @@ class RawInput(nn.Module):
             vector = bag_of_tokens(data, inputs.present, self.spec.vocabulary.size)
         else:
             vector = pool_views(data).flatten(2)
-        if self.tells_positions:
+        if self.has_positions:
             tokens = F.one_hot(data, vector.shape[2]).float()
             features = Features({"all": tokens}, {"all": vector}, tuple(data.shape[2:]), own_pooled=True)
         else:
@@ -181,7 +181,7 @@ def choose_label(samples: Samples, wanted: Iterable[str]) -> str:
     known = [name for name, label in samples.labels.items() if label.value.ndim == 1]
     if not known:
         raise PretaskError(
-            "the baseline supervised",
+            "the reference supervised",
             "labels, one class per sample",
             ", ".join(samples.labels) or "none",
             "Leave supervised out of --baselines, or use data with classes.",
@@ -190,7 +190,7 @@ def choose_label(samples: Samples, wanted: Iterable[str]) -> str:
 
 
 def parse_references(text: str) -> tuple[str, ...]:
-    """The baselines that a user names, with commas between; raises PretaskError for one that does not exist."""
+    """Return the reference encoders that a user names; raises PretaskError for one that does not exist."""
     names = tuple(split_names(text))
     for name in names:
         if name not in REFERENCE_ENCODERS:

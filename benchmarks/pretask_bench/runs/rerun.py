@@ -33,7 +33,7 @@ class Rerun:
         record: The new record.
         path: Its file.
         verdict: exact, consistent or divergent.
-        judged: The numbers that the verdict rests on.
+        judgments: The numbers that the verdict rests on.
         weights: Whether the trained weights are the same to the last bit.
         numbers: How many the record has.
         differing: Those of them that are not: name, before, now.
@@ -44,7 +44,7 @@ class Rerun:
     record: Record
     path: Path
     verdict: str
-    judged: Sequence[Judgment]
+    judgments: Sequence[Judgment]
     weights: bool
     numbers: int
     differing: Sequence[tuple[str, str, str]]
@@ -60,7 +60,7 @@ def rerun(
     device: "torch.device",
     say: Callable[[str], None],
 ) -> Rerun:
-    """Carry out a record's cell again with its own baselines.
+    """Carry out a record's cell again with its own reference encoders.
 
     Args:
         registry: Where its components are looked up.
@@ -86,17 +86,17 @@ def rerun(
         work,
         device,
         again=True,
-        baselines=tuple(encoder for encoder in REFERENCE_ENCODERS if encoder in found),
+        references=tuple(encoder for encoder in REFERENCE_ENCODERS if encoder in found),
         say=say,
     )
     new, path = run(registry, plan, context)
     forget_training(work)
-    judged = [*judge(old, new)]
+    judgments = [*judge(old, new)]
     return Rerun(
         record=new,
         path=path,
-        verdict=verdict(old, new, judged),
-        judged=judged,
+        verdict=verdict(old, new, judgments),
+        judgments=judgments,
         weights=old.weights is not None and old.weights == new.weights,
         numbers=len(record_numbers(old)),
         differing=differences(

@@ -159,20 +159,20 @@ def describe_provenance(
 
 
 def expected_references(plan: Plan, context: RunContext) -> set[str]:
-    """Return the baselines that a record must have; raw input may have been left out, and an objective has none."""
+    """Return the references that a record must have; raw input may have been left out, and an objective has none."""
     measured_apart = any(evaluator.component.traits["needs"] != "objective" for evaluator in plan.evaluators)
-    return {*context.baselines} - {RAW} if measured_apart else set()
+    return {*context.references} - {RAW} if measured_apart else set()
 
 
 def find_record(
-    store: Path, cell: Cell, code: Mapping[str, str], baselines: Collection[str]
+    store: Path, cell: Cell, code: Mapping[str, str], references: Collection[str]
 ) -> tuple[Record, Path] | None:
-    """Return a complete record of this very cell with these baselines: of this code where there is one."""
+    """Return a complete record of this very cell with these references: of this code where there is one."""
     if not store.is_dir():
         return None
     key, other = cell_key(cell), None
     for record in read_all([store])[0]:
-        has_them = {row.encoder for row in record.results} >= {*baselines}
+        has_them = {row.encoder for row in record.results} >= {*references}
         if record.status == "complete" and has_them and cell_key(record.cell) == key:
             other = record, store / f"{record_hash(record)}.json"
             if record.code == code:

@@ -92,11 +92,11 @@ def build_encoders(
 ) -> Iterator[tuple[str, Task]]:
     """Yield what is measured: the trained encoder, then those that it is held against."""
     yield TRAINED, trained
-    if RANDOM in context.baselines:
+    if RANDOM in context.references:
         yield RANDOM, parts.compose(context.device)
-    if RAW in context.baselines:
+    if RAW in context.references:
         yield RAW, raw_input(trained)
-    if SUPERVISED in context.baselines:
+    if SUPERVISED in context.references:
         labelled = label_parts(registry, parts)
         task = labelled.compose(context.device)
         pretrain(registry, task, labelled, context, clock, SUPERVISED)

@@ -34,7 +34,7 @@ class Measure(SuiteModel):
         evaluator: Name.
         metric: What it yields; which way is better the evaluator declares.
         chance: What a blind guess reaches: a number, or the metric of the same row that says so.
-        reference: What counts as 1: a number, or `supervised`, the mean over the rows of that baseline.
+        reference: What counts as 1: a number, or `supervised`, the mean over the rows of that encoder.
     """
 
     evaluator: str
@@ -93,7 +93,7 @@ class SuiteFile(SuiteModel):
     Args:
         summary: One sentence.
         seeds: How many an entry needs to be ranked.
-        baselines: Rows that every entry needs to be ranked.
+        baselines: Reference encoders whose rows every entry needs to be ranked.
         division: One or several.
     """
 

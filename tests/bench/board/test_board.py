@@ -343,7 +343,7 @@ def test_figures_are_in_the_page_within_bounds_and_others_are_counted(tmp_path: 
 def test_a_figure_whose_bytes_do_not_fit_its_name_is_not_shown(tmp_path: Path, facts: Facts) -> None:
     name = write_picture(tmp_path, png())
     (tmp_path / f"{name}.png").write_bytes(png(side=2))
-    assert Album([tmp_path]).fitting(tmp_path, name) is None
+    assert Album([tmp_path]).read_bounded(tmp_path, name) is None
 
 
 def test_a_cell_of_the_matrix_counts_the_models_that_fit() -> None:
@@ -354,7 +354,7 @@ def test_a_cell_of_the_matrix_counts_the_models_that_fit() -> None:
     ]
     (matrix,) = matrices(rows)
     assert matrix.objectives == ("guess",)
-    assert [(cell.models, cell.asked, cell.kind) for cell in matrix.rows[0][1]] == [(("one",), 2, "some")]
+    assert [(cell.models, cell.tried, cell.kind) for cell in matrix.rows[0][1]] == [(("one",), 2, "some")]
 
 
 def test_the_command_writes_three_files_and_names_what_it_left_out(

@@ -173,7 +173,7 @@ def train(acme: Acme, tmp_path: Path) -> Train:
         parts = {"split": "acme/halves", "objective": "cross-entropy", "model": "mlp", "data": "digits"}
         settings = {"recipe.batch": 16, "recipe.samples": 160}
         plan = make_plan(registry, parts=parts, settings=settings, evaluators=["ridge"])
-        context = RunContext(tmp_path / "out", torch.device("cpu"), again=again, say=said.append, baselines=())
+        context = RunContext(tmp_path / "out", torch.device("cpu"), again=again, say=said.append, references=())
         run(registry, plan, context)
         return said
 

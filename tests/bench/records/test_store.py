@@ -43,10 +43,10 @@ def endless(start):
             told.write(put(seed).encode() + b"\\n")
 
 def looking(start):
-    from pretask_bench.results.index import glances
+    from pretask_bench.results.index import read_summaries
     with open(log, "ab", buffering=0) as told:
         while start:
-            found, refused = glances([folder])
+            found, refused = read_summaries([folder])
             assert not refused
             told.write(b"\\n")
             start += 1 if start < 0 else 0

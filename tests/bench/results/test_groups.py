@@ -297,7 +297,7 @@ def test_a_damaged_index_is_made_anew(tmp_path: Path, cache: Path, record: Maker
 def damage(index: Path, place: float | str) -> None:
     if place == "a number":
         with closing(sqlite3.connect(index)) as file, file:
-            changed = file.execute("UPDATE glances SET glance = replace(glance, '0.25', '0.95')")
+            changed = file.execute("UPDATE summaries SET summary = replace(summary, '0.25', '0.95')")
             assert changed.rowcount == 20
         return
     content = bytearray(index.read_bytes())

@@ -134,7 +134,7 @@ def test_evidence_of_many_items_in_all_seeds_is_a_verdict() -> None:
 def test_the_p_value_is_the_level_at_which_the_interval_ends_at_the_difference() -> None:
     levels = two_levels.Levels(seeds=0.02**2, count=3, items=0.01**2, both=0.005**2)
     for difference in (0.01, 0.05, 0.2):
-        assert levels.half(levels.probability(difference)) == pytest.approx(difference, rel=1e-6)
+        assert levels.half_width(levels.probability(difference)) == pytest.approx(difference, rel=1e-6)
 
 
 def test_without_items_the_p_value_is_students() -> None:

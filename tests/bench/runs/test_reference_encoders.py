@@ -94,7 +94,7 @@ def test_a_run_holds_the_encoder_against_all_three_and_the_supervised_one_learne
         settings={"recipe.samples": 20_000, "model.hidden": (32,), "objective.hidden": (32,)},
         evaluators=["knn"],
     )
-    context = RunContext(tmp_path, torch.device("cpu"), baselines=("random-init", "raw-input", "supervised"))
+    context = RunContext(tmp_path, torch.device("cpu"), references=("random-init", "raw-input", "supervised"))
     record, _ = run(registry, plan, context)
     accuracy = {row.encoder: row.metrics["accuracy"] for row in record.results}
     assert set(accuracy) == {"trained", "random-init", "raw-input", "supervised"}

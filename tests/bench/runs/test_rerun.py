@@ -40,7 +40,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def path(cache: Path) -> Path:
     """A record of a real run."""
     plan = make_plan(REGISTRY, "vae", preset="small", parts={"data": "digits"}, settings=SMALL, evaluators=("knn",))
-    return run(REGISTRY, plan, RunContext(cache, torch.device("cpu"), baselines=("raw-input",)))[1]
+    return run(REGISTRY, plan, RunContext(cache, torch.device("cpu"), references=("raw-input",)))[1]
 
 
 @pytest.fixture
