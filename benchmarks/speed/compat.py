@@ -23,7 +23,7 @@ SIGHTS = ("all", "past", "present", "future")
 
 
 def declare_parts(count: int) -> tuple[Component, ...]:
-    """So many splits, objectives and models, of every modality, kind of target and sight."""
+    """Return so many splits, objectives and models, of every modality, kind of target and sight."""
     made = []
     for number in range(count):
         modality, target, sight = MODALITIES[number % 4], TARGETS[number // 4 % 4], SIGHTS[number // 16 % 4]
@@ -36,12 +36,12 @@ def declare_parts(count: int) -> tuple[Component, ...]:
 
 
 def build_registry(components: tuple[Component, ...]) -> Registry:
-    """A registry of these, without any plugin being installed."""
+    """Return a registry of these, without any plugin being installed."""
     return Registry((Plugin("acme", "acme", "pretask-acme", "1.0", components=components),), PluginManager("pretask"))
 
 
 def time_work(work: Callable[[], object], times: int = 5) -> float:
-    """The shortest of a few measurements."""
+    """Return the shortest of a few measurements, in seconds."""
     taken = []
     for _ in range(times):
         began = time.perf_counter()

@@ -39,12 +39,12 @@ ENOUGH_RATIO = 1.001  # of the lowest objective
 
 
 def load_data(kind: str) -> tuple[np.ndarray, ...]:
-    """Training features and classes, then test."""
+    """Return training features and classes, then test."""
     return load_digits(kind.partition(":")[2]) if kind.startswith("mnist:") else draw_clusters(kind)
 
 
 def load_digits(folder: str) -> tuple[np.ndarray, ...]:
-    """Handwritten digits, as rectified random directions of their centred pixels."""
+    """Return handwritten digits, as rectified random directions of their centred pixels."""
     from torchvision.datasets import MNIST
 
     random = np.random.default_rng(1)
@@ -58,7 +58,7 @@ def load_digits(folder: str) -> tuple[np.ndarray, ...]:
 
 
 def draw_clusters(kind: str) -> tuple[np.ndarray, ...]:
-    """Rectified Gaussian clusters with 64 common directions: training features and classes, then test."""
+    """Return rectified Gaussian clusters with 64 common directions: training features and classes, then test."""
     count, width, classes = SHAPES[kind]
     random = np.random.default_rng(1)
     centres = random.standard_normal((classes, width), dtype=np.float32) * 0.22
@@ -71,20 +71,20 @@ def draw_clusters(kind: str) -> tuple[np.ndarray, ...]:
 
 
 def objective(logits: np.ndarray, label: np.ndarray, weights: np.ndarray, c: float) -> float:
-    """Mean nats plus penalty, in double precision."""
+    """Return mean nats plus penalty, in double precision."""
     logits = logits.astype(np.float64) - logits.max(1, keepdims=True)
     nats = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(label)), label]
     return float(nats.mean() + (weights.astype(np.float64) ** 2).sum() / (2 * c * len(label)))
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether the processor has instructions for it."""
+    """Return whether the processor has instructions for bfloat16 products."""
     flags = Path("/proc/cpuinfo")
     return flags.exists() and bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags.read_text().split()))
 
 
 def fit_ours(kind: str, dtype: str = "float32") -> dict[str, Any]:
-    """The whole grid."""
+    """Fit the whole grid."""
     import torch
     from pretask_plugins.evaluators.probes.logistic import fit_grid
 
@@ -101,7 +101,7 @@ def fit_ours(kind: str, dtype: str = "float32") -> dict[str, Any]:
 
 
 def fit_theirs(kind: str, places: list[int], tolerance: float) -> dict[str, Any]:
-    """Single fits by scikit-learn."""
+    """Fit single regularisers by scikit-learn."""
     from sklearn.linear_model import LogisticRegression
 
     train, label, test, answer = load_data(kind)
@@ -116,14 +116,14 @@ def fit_theirs(kind: str, places: list[int], tolerance: float) -> dict[str, Any]
 
 
 def run_solver(solver: str, kind: str, tolerance: float) -> dict[str, Any]:
-    """What one solver makes of the data."""
+    """Run one solver on the data."""
     if solver in PLACES:
         return fit_theirs(kind, PLACES[solver], tolerance)
     return fit_ours(kind, "bfloat16" if solver == "bfloat16" else "float32")
 
 
 def run(solver: str, kind: str, tolerance: float = DEFAULT) -> dict[str, Any]:
-    """One solver in a process of its own."""
+    """Run one solver in a process of its own."""
     one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     command = [sys.executable, __file__, kind, "--solver", solver, "--tolerance", str(tolerance)]
     done = subprocess.run(command, env=os.environ | one, stdout=subprocess.PIPE, text=True, check=True)
@@ -131,13 +131,13 @@ def run(solver: str, kind: str, tolerance: float = DEFAULT) -> dict[str, Any]:
 
 
 def find_loosest_tolerance(kind: str) -> float:
-    """The loosest power of ten as tolerance at which scikit-learn's own fit is as good as ENOUGH."""
+    """Return the loosest power of ten as tolerance at which scikit-learn's fit is as good as ENOUGH_RATIO."""
     enough = ENOUGH_RATIO * run("one", kind, TIGHT)["objective"][0]
     return next((loose for loose in LOOSE if run("one", kind, loose)["objective"][0] <= enough), PARITY)
 
 
 def compare(kind: str, repeats: int) -> dict[str, Any]:
-    """Medians of ratios within a repeat, with the seconds they come from."""
+    """Return medians of ratios within a repeat, with the seconds they come from."""
     loose = find_loosest_tolerance(kind)
     plan = [("ours", DEFAULT), ("one", DEFAULT), ("one", loose), ("ours", DEFAULT)]
     rounds = [[run(solver, kind, tolerance) for solver, tolerance in plan] for _ in range(repeats)]

@@ -45,7 +45,7 @@ EPOCHS, BATCH, RATE = 90, 256, 0.1
 
 
 def subset(samples: Samples, count: int) -> Samples:
-    """The first samples, of which a folder has all classes mixed."""
+    """Return a random subset of the samples, the same one every time."""
     order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(0))[:count]
     labels = {name: replace(label, value=label.value[order]) for name, label in samples.labels.items()}
     seen = replace(samples.observed, samples=len(order))
@@ -53,12 +53,12 @@ def subset(samples: Samples, count: int) -> Samples:
 
 
 def classes_of(samples: Samples) -> Tensor:
-    """The class of every sample."""
+    """Return the class of every sample."""
     return next(iter(samples.labels.values())).value
 
 
 def train_sgd(task: Task, train: Samples, classes: int, width: int) -> nn.Module:
-    """A head after 90 epochs, each with the backbone run again."""
+    """Train a head for 90 epochs, each with the backbone run again."""
     torch.manual_seed(0)
     head = nn.Sequential(nn.BatchNorm1d(width, affine=False), nn.Linear(width, classes))
     optimizer = torch.optim.SGD(head.parameters(), lr=RATE * BATCH / 256, momentum=0.9, nesterov=True)
@@ -78,7 +78,7 @@ def train_sgd(task: Task, train: Samples, classes: int, width: int) -> nn.Module
 
 
 def train_grid(task: Task, train: Samples, classes: int) -> Callable[[Tensor, Tensor], float]:
-    """Features once, all regularisers, one chosen, solved again; what comes scores features and answers."""
+    """Extract features once, solve all regularisers, choose one; return what scores features and answers."""
     layers = extract(task, train, Budget(batch=BATCH), ("mean",))
     name = list(layers)[-1]
     part = LabeledPart({name: layers[name]}, classes_of(train))
@@ -94,14 +94,14 @@ def train_grid(task: Task, train: Samples, classes: int) -> Callable[[Tensor, Te
 
 
 def time_cpu(work: Callable[[], Any]) -> tuple[float, Any]:
-    """CPU seconds, and what came of it."""
+    """Return the CPU seconds of some work, and its result."""
     begin = time.process_time()
     found = work()
     return time.process_time() - begin, found
 
 
 def compare(root: Path, model: str, size: int, samples: int, tests: int) -> dict[str, Any]:
-    """Seconds and accuracies of both."""
+    """Return seconds and accuracies of both."""
     settings = {"data.root": str(root), "data.image_size": size, "model.name": model}
     plan = make_plan(Registry.load(), "vae", parts={"data": "folder", "model": "timm"}, settings=settings)
     built = build_parts(plan, torch.device("cpu"))

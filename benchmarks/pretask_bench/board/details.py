@@ -25,7 +25,7 @@ Texts = Sequence[Sequence[str]]
 
 
 def detail_of(table: Table, entry: Entry, anchor: str, album: Album) -> dict[str, Any]:
-    """What the template shows of an entry."""
+    """Return what the template shows of an entry."""
     first = entry.first
     return {
         "anchor": anchor,
@@ -46,7 +46,7 @@ def detail_of(table: Table, entry: Entry, anchor: str, album: Album) -> dict[str
 
 
 def facts_of(entry: Entry) -> list[tuple[str, str]]:
-    """Full ids, how the first record came about, and everybody who says to have made one of these cells."""
+    """Return full ids, how the first record came about, and everybody who says to have made one of these cells."""
     record = entry.first
     cell, origin = record.cell, record.provenance
     found = {
@@ -72,18 +72,18 @@ def facts_of(entry: Entry) -> list[tuple[str, str]]:
 
 
 def versions(found: Mapping[str, str]) -> str:
-    """Distributions and their versions."""
+    """Return distributions and their versions in one line."""
     return ", ".join(f"{name} {version}" for name, version in sorted(found.items()))
 
 
 def commit(record: Record) -> str:
-    """Of the checkout, and whether it was changed."""
+    """Return the commit of the checkout, and whether it was modified."""
     origin = record.provenance
     return (origin.commit or "") + (", modified" if origin.modified else "")
 
 
 def options_text(record: Record) -> str:
-    """What was chosen, as JSON."""
+    """Return the options and the recipe that an entry chose, as indented JSON."""
     cell = record.cell
     chosen = {
         "split": cell.split.options,
@@ -95,7 +95,7 @@ def options_text(record: Record) -> str:
 
 
 def numbers_of(entry: Entry) -> list[tuple[str, Sequence[str], Texts]]:
-    """Tables: of the pretext task, then of each evaluator."""
+    """Return tables (title, columns, rows) of the pretext task and of every evaluator."""
     found: list[tuple[str, Sequence[str], Texts]] = []
     if entry.first.pretext is not None:
         rows: Texts = pretext_rows(entry.records)[:MOST_ROWS]
@@ -107,7 +107,7 @@ def numbers_of(entry: Entry) -> list[tuple[str, Sequence[str], Texts]]:
 
 
 def seed_table(field: Field, entry: Entry) -> list[tuple[str, list[str], str]]:
-    """Seed, every number of every measure, and the record's name."""
+    """Return for every seed its number, the numbers of all measures, and the record's hash."""
     return [
         (str(record.cell.seed), seed_numbers(field, record), name)
         for record, name in list(zip(entry.records, entry.hashes, strict=True))[:MOST_SEEDS]
@@ -115,7 +115,7 @@ def seed_table(field: Field, entry: Entry) -> list[tuple[str, list[str], str]]:
 
 
 def seed_numbers(field: Field, record: Record) -> list[str]:
-    """The numbers of one seed, in the order of a table's columns."""
+    """Return the numbers of one seed, in the order of a table's columns."""
     found: dict[tuple[str, str], Mapping[str, float | None]] = {
         (row.evaluator, row.encoder): row.metrics for row in record.results
     }

@@ -22,7 +22,7 @@ class Label:
 
 
 def element(name: str, *inside: str | Markup, **attributes: str | float) -> Markup:
-    """An SVG element; numbers are written with one digit after the point, `_` in a name becomes `-`.
+    """Return an SVG element; numbers have one digit after the point, `_` in a name becomes `-`.
 
     >>> print(element("text", "a < b", x=1.25, class_="name"))
     <text x="1.2" class="name">a &lt; b</text>
@@ -37,7 +37,7 @@ def element(name: str, *inside: str | Markup, **attributes: str | float) -> Mark
 
 
 def format_number(value: float) -> str:
-    """One digit after the point, none where it is zero.
+    """Return a number with one digit after the point, none where it is zero.
 
     >>> format_number(3.0), format_number(-0.04), format_number(2.55)
     ('3', '0', '2.5')
@@ -47,25 +47,25 @@ def format_number(value: float) -> str:
 
 
 def picture(width: float, height: float, label: str, *inside: Markup) -> Markup:
-    """A whole picture, which scales with the page and says what it shows."""
+    """Return a whole SVG picture, which scales with the page and carries a text for screen readers."""
     box = f"0 0 {format_number(width)} {format_number(height)}"
     return element("svg", *inside, viewBox=box, role="img", aria_label=label, class_="picture")
 
 
 def linear_scale(low: float, high: float, start: float, end: float) -> Place:
-    """Where a value lies between two ends of an axis."""
+    """Return the function that maps values between `low` and `high` to pixels between `start` and `end`."""
     span = (high - low) or 1.0
     return lambda value: start + (value - low) / span * (end - start)
 
 
 def log_scale(low: float, high: float, start: float, end: float) -> Place:
-    """The same on an axis of powers of ten."""
+    """Return the same function on a logarithmic axis."""
     inner = linear_scale(math.log10(low), math.log10(high), start, end)
     return lambda value: inner(math.log10(value))
 
 
 def round_steps(low: float, high: float, most: int = 5) -> list[float]:
-    """Round numbers that divide a range, 1, 2 or 5 times a power of ten apart.
+    """Return round numbers within a range, 1, 2 or 5 times a power of ten apart.
 
     >>> round_steps(0.0, 1.0)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
@@ -79,7 +79,7 @@ def round_steps(low: float, high: float, most: int = 5) -> list[float]:
 
 
 def powers_of_ten(low: float, high: float) -> list[float]:
-    """Powers of ten, and where they are few also 2 and 5 times them, within a range."""
+    """Return the powers of ten within a range, and where they are few also 2 and 5 times them."""
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = (1, 2, 5) if len(exponents) < 4 else (1,)
     return [
@@ -91,7 +91,7 @@ def powers_of_ten(low: float, high: float) -> list[float]:
 
 
 def format_compact(value: float) -> str:
-    """A number for an axis: three digits, with k, M, G and so on.
+    """Return a number for an axis: three digits, with k, M, G and so on.
 
     >>> format_compact(200000), format_compact(0.25), format_compact(1.5e18)
     ('200k', '0.25', '1.5E')
@@ -103,13 +103,13 @@ def format_compact(value: float) -> str:
 
 
 def path(points: Sequence[tuple[float, float]], class_: str) -> Markup:
-    """A line through points."""
+    """Return a line through points."""
     drawn = "M" + "L".join(f"{format_number(x)} {format_number(y)}" for x, y in points)
     return element("path", d=drawn, class_=class_)
 
 
 def place_labels(wanted: Iterable[Label], height: float) -> list[float]:
-    """Where labels stand near the wanted places, moved down or up until none lies on another.
+    """Return heights of labels near the wanted ones, moved down or up until no label lies on another.
 
     Args:
         wanted: The labels.

@@ -77,11 +77,11 @@ class Entry:
         return tuple(sorted({name for one, other in pairwise(codes) for name in changed_modules(one, other)}))
 
     def rows(self, evaluator: str, encoder: str) -> list[Row]:
-        """What an evaluator says of an encoder, by seed."""
+        """Return the rows of an evaluator and an encoder, by seed."""
         return self.rows_by_source.get((evaluator, encoder), [])
 
     def values(self, evaluator: str, metric: str, encoder: str = TRAINED) -> list[float]:
-        """One number by seed."""
+        """Return one metric of an evaluator and an encoder, by seed."""
         found = (row.metrics.get(metric) for row in self.rows(evaluator, encoder))
         return [value for value in found if value is not None]
 
@@ -189,7 +189,7 @@ class Sorter:
     disputes: list[Dispute] = field(default_factory=list)
 
     def admit(self, records: Named) -> dict[str, list[Division]]:
-        """The divisions that each sound record enters; the others are counted by the reason."""
+        """Return the divisions that every sound record enters; count the others by the reason."""
         found: dict[str, list[Division]] = {}
         for name, record in records.items():
             divisions = self.find_divisions(record)
@@ -202,7 +202,7 @@ class Sorter:
         return found
 
     def find_divisions(self, record: Record) -> list[Division]:
-        """The divisions that a record enters; counts the reason where there is none."""
+        """Return the divisions that a record enters; count the reason where there is none."""
         if has_huge_number(record):
             self.outside[f"a number beyond {MAX_NUMBER:.0e}"] += 1
             return []
@@ -213,7 +213,7 @@ class Sorter:
         return found
 
     def build_fields(self, records: Named, entering: Mapping[str, Sequence[Division]]) -> tuple[Field, ...]:
-        """The fields of all divisions, in their order; of one division those with most complete entries first."""
+        """Return the fields of all divisions in their order, within one those with most complete entries first."""
         found: list[Field] = []
         for division in self.suite.file.division:
             by_data: dict[str, dict[str, Record]] = defaultdict(dict)
@@ -225,7 +225,7 @@ class Sorter:
         return tuple(found)
 
     def build_field(self, division: Division, records: Named) -> Field | None:
-        """The entries of records that compete with each other; None where every one of them is disputed."""
+        """Return the entries of records that compete; None where every one of them is disputed."""
         evaluators = dict(zip(division.evaluators, self.suite.fixed[division.name].evaluators, strict=True))
         by_entry: dict[bytes, dict[str, Record]] = defaultdict(dict)
         for name, record in records.items():
@@ -240,7 +240,7 @@ class Sorter:
         return Field(division, evaluators, ordered[0].first.cell.data.fingerprints, complete, incomplete)
 
     def build_entry(self, division: Division, evaluators: Mapping[str, str], records: Named) -> Entry | None:
-        """The entry of some records: of each seed the one that counts; None where every seed is disputed."""
+        """Return the entry of some records: of every seed the one that counts; None where every seed is disputed."""
         gaps = {name: find_gaps(self.suite, division, evaluators, record) for name, record in records.items()}
         numbers = [(evaluators[measure.evaluator], measure.metric) for measure in division.measures]
         called = entry_title(records.values())
@@ -274,7 +274,7 @@ class Sorter:
         )
 
     def note_disputes(self, division: Division, called: str, verdicts: Mapping[int, Verdict]) -> list[str]:
-        """Keep the disputes of an entry; returns what it lacks for them."""
+        """Keep the disputes of an entry; return what it lacks because of them."""
         for seed, verdict in verdicts.items():
             if verdict.conflicts:
                 self.disputes.append(Dispute(division.name, called, seed, verdict.conflicts, verdict.confirming))
@@ -284,7 +284,7 @@ class Sorter:
 
 
 def cells_of(records: Named) -> dict[int, dict[str, Record]]:
-    """The records of an entry by seed, in the order of seeds."""
+    """Return the records of an entry by seed, in the order of seeds."""
     found: dict[int, dict[str, Record]] = defaultdict(dict)
     for name, record in sorted(records.items(), key=lambda named: (named[1].cell.seed, named[0])):
         found[record.cell.seed][name] = record
@@ -292,7 +292,7 @@ def cells_of(records: Named) -> dict[int, dict[str, Record]]:
 
 
 def authors_of(records: Iterable[Record]) -> tuple[str, ...]:
-    """Everybody whom some records name as their author."""
+    """Return the authors that some records name, sorted."""
     return tuple(sorted({record.author for record in records if record.author}))
 
 
@@ -339,7 +339,7 @@ def most_first(counts: Mapping[str, int]) -> dict[str, int]:
 
 
 def has_huge_number(record: Record) -> bool:
-    """Whether a record holds numbers so large that sums and squares of them are none."""
+    """Return whether a record holds numbers whose sums or squares would overflow."""
     parts = [*record.results, *([record.pretext] if record.pretext is not None else [])]
     numbers = [
         value for part in parts for value in (*part.metrics.values(), *part.chance.values()) if value is not None
@@ -351,7 +351,7 @@ def has_huge_number(record: Record) -> bool:
 
 
 def explain_misfit(suite: Suite, record: Record, misfits: Sequence[tuple[Division, str | None]]) -> str:
-    """Why a record enters no division: as the division that has its data says it."""
+    """Return why a record enters no division, by the division that has its data."""
     for division, misfit in misfits:
         if suite.fixed[division.name].data[0] == record.cell.data.id:
             return shorten(str(misfit))
@@ -359,7 +359,7 @@ def explain_misfit(suite: Suite, record: Record, misfits: Sequence[tuple[Divisio
 
 
 def shorten(text: str, most: int = MAX_CHARACTERS) -> str:
-    """The text, or its beginning.
+    """Return the text, or its beginning with an ellipsis.
 
     >>> shorten("abcdef", 4)
     'abc…'
@@ -368,12 +368,12 @@ def shorten(text: str, most: int = MAX_CHARACTERS) -> str:
 
 
 def fingerprint_of(record: Record) -> str:
-    """What the data held, as one text."""
+    """Return the fingerprints of a record's data as one text."""
     return json.dumps(record.cell.data.fingerprints, sort_keys=True)
 
 
 def entry_title(records: Iterable[Record]) -> str:
-    """The title that all records of an entry have; that of its parts where they name different tasks."""
+    """Return the title that all records of an entry have; that of its parts where they name different tasks."""
     titles = {title(record) for record in records}
     if len(titles) == 1:
         return titles.pop()
@@ -382,7 +382,7 @@ def entry_title(records: Iterable[Record]) -> str:
 
 
 def distinguish(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries, those of the same title told apart by the options in which they differ."""
+    """Return the entries, those of one title with the options in which they differ."""
     by_title: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         by_title[entry.title].append(entry)
@@ -390,7 +390,7 @@ def distinguish(entries: Iterable[Entry]) -> list[Entry]:
 
 
 def add_distinctions(alike: Sequence[Entry]) -> list[Entry]:
-    """Entries of one title, each with the options that not all of them have."""
+    """Return entries of one title, each with the options that not all of them have."""
     if len(alike) == 1:
         return [*alike]
     choices = [choices_of(entry.first) for entry in alike]
@@ -401,7 +401,7 @@ def add_distinctions(alike: Sequence[Entry]) -> list[Entry]:
 
 
 def choices_of(record: Record) -> dict[str, str]:
-    """All options by name, as JSON."""
+    """Return all options of a record by name, as JSON."""
     cell = record.cell
     parts = {"split": cell.split, "objective": cell.objective, "model": cell.model}
     flat = {f"{part}.{name}": value for part, of in parts.items() for name, value in of.options.items()}
@@ -411,5 +411,5 @@ def choices_of(record: Record) -> dict[str, str]:
 
 
 def measure_values(field: Field, entry: Entry, measure: Measure, encoder: str) -> list[float]:
-    """The numbers by seed that a measure gives for an encoder of an entry."""
+    """Return the numbers by seed that a measure gives for an encoder of an entry."""
     return entry.values(field.evaluators[measure.evaluator], measure.metric, encoder)

@@ -29,7 +29,7 @@ Facts = dict[str, Any]
 
 
 def round_numbers(value: Any) -> Any:
-    """The same with six digits of every number, so that no rounding of a machine shows.
+    """Return the same value with six digits of every number, so that the rounding of a machine does not show.
 
     >>> round_numbers({"a": [1 / 3, 2, None]})
     {'a': [0.333333, 2, None]}
@@ -42,7 +42,7 @@ def round_numbers(value: Any) -> Any:
 
 
 def board_facts(suite: Suite, found: SortedRecords, tables: Sequence[Table]) -> Facts:
-    """All that a board says."""
+    """Return the content of board.json."""
     facts = {
         "board": FORMAT_VERSION,
         "suite": {"id": suite.id, **suite.file.model_dump(mode="json", include={"summary", "seeds", "baselines"})},
@@ -59,7 +59,7 @@ def board_facts(suite: Suite, found: SortedRecords, tables: Sequence[Table]) -> 
 
 
 def table_facts(table: Table) -> Facts:
-    """What a table says."""
+    """Return the facts of one table."""
     division = table.field.division
     return {
         "division": division.name,
@@ -76,12 +76,12 @@ def table_facts(table: Table) -> Facts:
 
 
 def unranked_entries(table: Table) -> tuple[Entry, ...]:
-    """Entries that no rank is given to: incomplete ones, and all where no measure has a scale."""
+    """Return entries that have no rank: incomplete ones, and all where no measure has a scale."""
     return table.field.incomplete if table.standings else (*table.field.complete, *table.field.incomplete)
 
 
 def scale_facts(scale: Scale) -> Facts:
-    """The ends of a scale."""
+    """Return the two ends of a scale."""
     facts = {
         "measure": scale.measure.title,
         "unit": scale.metric.unit,
@@ -91,7 +91,7 @@ def scale_facts(scale: Scale) -> Facts:
 
 
 def standing_facts(standing: Standing) -> Facts:
-    """Where an entry stands."""
+    """Return the rank and score of an entry."""
     return {
         "rank": list(standing.ranks),
         "score": {"value": standing.score, "low": standing.low, "high": standing.high},
@@ -101,12 +101,12 @@ def standing_facts(standing: Standing) -> Facts:
 
 
 def interval_over(entry: Entry) -> str:
-    """What its interval is about besides test items."""
+    """Return what its interval covers besides test items: "seeds" or "one seed"."""
     return "seeds" if len(entry.records) > 1 else "one seed"
 
 
 def entry_facts(field: Field, entry: Entry) -> Facts:
-    """Who an entry is, and its numbers."""
+    """Return an entry's ids, records, numbers and costs."""
     cell = entry.first.cell
     return {
         "title": entry.title,
@@ -126,7 +126,7 @@ def entry_facts(field: Field, entry: Entry) -> Facts:
 
 
 def measure_facts(field: Field, entry: Entry, measure: Measure) -> Facts:
-    """What a measure says of the encoder and of those beside it."""
+    """Return the numbers of one measure, for the trained encoder and its references."""
     found = {}
     for encoder in ENCODERS:
         estimate = estimate_of(field, entry, measure, encoder)
@@ -137,14 +137,14 @@ def measure_facts(field: Field, entry: Entry, measure: Measure) -> Facts:
 
 
 def pretext_facts(entry: Entry) -> list[Facts]:
-    """How well the pretext task was solved, beside chance, the best trivial predictor, and low-level statistics."""
+    """Return how well the pretext task was solved, with chance, the best trivial predictor and the shortcut probe."""
     pretext = entry.first.pretext
     shortcut = pretext.shortcut if pretext is not None else {}
     return [part_facts(part, shortcut.get(part.name)) for part in pretext_parts(entry.records)]
 
 
 def part_facts(part: PretextPart, shortcut: float | None) -> Facts:
-    """One part of the pretext score."""
+    """Return one part of the pretext score."""
     found, trivial = part.estimate, part.trivial
     return {
         "metric": part.name,
@@ -162,12 +162,12 @@ def part_facts(part: PretextPart, shortcut: float | None) -> Facts:
 
 
 def json_text(facts: Facts) -> str:
-    """The text of board.json."""
+    """Return the text of board.json."""
     return json.dumps(facts, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def markdown_text(facts: Facts) -> str:
-    """The text of board.md."""
+    """Return the text of board.md."""
     suite = facts["suite"]
     lines = [f"# {plain_text(suite['id'])}", "", plain_text(suite["summary"]), ""]
     lines += [
@@ -182,7 +182,7 @@ def markdown_text(facts: Facts) -> str:
 
 
 def markdown_table(table: Facts) -> list[str]:
-    """One table: who is ranked, with the numbers beside; and who is not."""
+    """Return the lines of one table: ranked entries with their numbers, then the others."""
     print_of = ", ".join(f"{part} {value[:12]}" for part, value in sorted(table["fingerprints"].items()))
     lines = [f"## {table['division']}: {table['data']} ({plain_text(print_of)})", ""]
     measures = {scale["measure"]: Metric(scale["unit"], scale["higher_is_better"]) for scale in table["scales"]}
@@ -205,7 +205,7 @@ def markdown_table(table: Facts) -> list[str]:
 
 
 def markdown_row(entry: Facts, measures: Mapping[str, Metric]) -> list[str]:
-    """The cells of one entry."""
+    """Return the cells of one entry."""
     score = entry["score"]
     numbers = [
         cell_text(entry["measures"][name].get(encoder), metric)
@@ -217,18 +217,18 @@ def markdown_row(entry: Facts, measures: Mapping[str, Metric]) -> list[str]:
 
 
 def missing_text(entry: Facts) -> str:
-    """What an entry lacks."""
+    """Return what an entry lacks."""
     return "; ".join(entry["missing"]) or "no measure has a scale"
 
 
 def entry_name(entry: Facts) -> str:
-    """Title, and what tells it from others of that title."""
+    """Return the title of an entry, with what distinguishes it from others of that title."""
     distinction = f" [{entry['distinction']}]" if entry["distinction"] else ""
     return f"{entry['title']}{distinction}"
 
 
 def rank_text(ranks: Sequence[int]) -> str:
-    """A rank as an interval.
+    """Return a rank as an interval.
 
     >>> rank_text([1, 3]), rank_text([2, 2])
     ('1–3', '2')
@@ -237,7 +237,7 @@ def rank_text(ranks: Sequence[int]) -> str:
 
 
 def cell_text(number: Facts | None, metric: Metric) -> str:
-    """A mean with half of its interval."""
+    """Return a mean with half the width of its interval."""
     if number is None:
         return ""
     text: str = format_number(number["mean"], metric)
@@ -247,7 +247,7 @@ def cell_text(number: Facts | None, metric: Metric) -> str:
 
 
 def half_text(estimate: Estimate, metric: Metric) -> str:
-    """Half of the width of an interval, in the unit in which the number is written."""
+    """Return half the width of an interval, in the unit in which the number is written."""
     if estimate.low is None or estimate.high is None:
         return ""
     half = (estimate.high - estimate.low) / 2

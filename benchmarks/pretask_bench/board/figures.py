@@ -38,7 +38,7 @@ class Album:
     known: dict[str, bytes | None] = field(default_factory=dict)
 
     def figures(self, entry: Entry) -> list[tuple[str, str, str]]:
-        """Encoder, caption and data of the figures of an entry's first seed, as many as there is room for."""
+        """Return encoder, caption and data of the figures of an entry's first seed, as many as there is room for."""
         offered: list[tuple[str, Picture]] = [
             (row.encoder, picture) for row in entry.first.results for picture in row.pictures
         ]
@@ -54,7 +54,7 @@ class Album:
         return taken
 
     def read(self, picture: Picture) -> bytes | None:
-        """The bytes of a figure, if a folder has it and it is within bounds."""
+        """Return the bytes of a figure; None where no folder has it or it exceeds a bound."""
         if picture.png not in self.known:
             self.known[picture.png] = next(
                 (png for folder in self.folders if (png := self.read_bounded(folder, picture.png))), None
@@ -62,7 +62,7 @@ class Album:
         return self.known[picture.png]
 
     def read_bounded(self, folder: Path, png: str) -> bytes | None:
-        """The bytes of a file of this folder, if it is within bounds."""
+        """Return the bytes of a file of this folder; None where it is missing or exceeds a bound."""
         path = folder / f"{png}.png"
         if not path.is_file() or path.stat().st_size > self.max_bytes:
             return None

@@ -9,7 +9,7 @@ from pretask_bench.runs.suites import Division, Measure, Suite
 
 
 def find_gaps(suite: Suite, division: Division, evaluators: Mapping[str, str], record: Record) -> list[str]:
-    """The numbers that a record lacks to be ranked."""
+    """Return the numbers that a record lacks to be ranked."""
     gaps = []
     for measure in division.measures:
         evaluator = evaluators[measure.evaluator]
@@ -21,7 +21,7 @@ def find_gaps(suite: Suite, division: Division, evaluators: Mapping[str, str], r
 
 
 def find_fault(record: Record, row: Row | None, measure: Measure, metric: str, encoder: str) -> list[str]:
-    """What is wrong with a number: it is not there, is no share though it should be, or its bits say otherwise."""
+    """Return why a number cannot rank: it is missing, is a fraction outside 0 to 1, or contradicts its items."""
     value = row.metrics.get(metric) if row is not None else None
     name = f"{measure.evaluator} {metric} of {encoder}"
     if row is None or value is None:
@@ -36,7 +36,7 @@ def find_fault(record: Record, row: Row | None, measure: Measure, metric: str, e
 
 
 def find_missing_intervals(division: Division, evaluators: Mapping[str, str], record: Record) -> list[str]:
-    """Measures that have no interval where there is one seed: no per-item bits, and none of their own."""
+    """Return what a single seed lacks: measures without per-item bits and without an interval of their own."""
     rows = [(measure, find_row(record, evaluators[measure.evaluator], TRAINED)) for measure in division.measures]
     bare = [
         measure
@@ -47,7 +47,7 @@ def find_missing_intervals(division: Division, evaluators: Mapping[str, str], re
 
 
 def own_interval(row: Row, metric: str) -> tuple[float, float] | None:
-    """The interval that an evaluator gives beside a number: `5.low` and `5.high` beside `5.accuracy`."""
+    """Return the interval that an evaluator gives with a number: `5.low` and `5.high` with `5.accuracy`."""
     size, point, _ = metric.rpartition(".")
     low, value, high = (row.metrics.get(name) for name in (f"{size}.low", metric, f"{size}.high"))
     if not point or low is None or value is None or high is None or not low <= value <= high:
@@ -56,5 +56,5 @@ def own_interval(row: Row, metric: str) -> tuple[float, float] | None:
 
 
 def find_row(record: Record, evaluator: str, encoder: str) -> Row | None:
-    """What an evaluator says of an encoder."""
+    """Return the row of an evaluator and an encoder, if there is one."""
     return next((row for row in record.results if (row.evaluator, row.encoder) == (evaluator, encoder)), None)

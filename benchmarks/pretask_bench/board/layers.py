@@ -43,7 +43,7 @@ class Curves:
 
 
 def curves_of(field: Field, entry: Entry, scale: Scale) -> Curves | None:
-    """The curves of a measure; None where the trained encoder has no layers."""
+    """Return the curves of a measure; None where the trained encoder has no layers."""
     evaluator, metric = field.evaluators[scale.measure.evaluator], scale.measure.metric
     found = {encoder: layers_of(entry, evaluator, metric, encoder) for encoder in KINDS}
     raw = entry.values(evaluator, metric, RAW)
@@ -52,7 +52,7 @@ def curves_of(field: Field, entry: Entry, scale: Scale) -> Curves | None:
 
 
 def layers_of(entry: Entry, evaluator: str, metric: str, encoder: str) -> dict[int, float]:
-    """The mean over seeds of what each layer of an encoder reaches."""
+    """Return what every layer of an encoder reaches, as means over seeds."""
     found: dict[int, list[float]] = {}
     for row in entry.rows(evaluator, encoder):
         for name, value in row.metrics.items():
@@ -63,7 +63,7 @@ def layers_of(entry: Entry, evaluator: str, metric: str, encoder: str) -> dict[i
 
 
 def first_layers(table: Table) -> tuple[str, list[tuple[str, Markup]]]:
-    """The first measure that tells of layers, and its pictures of the first entries, all of one height."""
+    """Return the first measure with layers, and its pictures of the first entries, all on one scale."""
     for scale in table.scales:
         first = [
             (standing.entry.title, curves_of(table.field, standing.entry, scale))
@@ -78,7 +78,7 @@ def first_layers(table: Table) -> tuple[str, list[tuple[str, Markup]]]:
 
 
 def own_layers(table: Table, entry: Entry) -> list[tuple[str, Markup]]:
-    """The pictures of one entry, one for each measure that tells of layers."""
+    """Return the pictures of one entry, one for every measure with layers."""
     found = [(scale.measure.title, curves_of(table.field, entry, scale)) for scale in table.scales]
     return [
         (title, layer_picture(curves, min(curves.values), max(curves.values)))
@@ -88,7 +88,7 @@ def own_layers(table: Table, entry: Entry) -> list[tuple[str, Markup]]:
 
 
 def layer_picture(curves: Curves, low: float, high: float) -> Markup:
-    """One picture, from the lowest to the highest value."""
+    """Return one picture whose axis runs from `low` to `high`."""
     layers = curves.layers
     up, across = linear_scale(low, high, BOTTOM, TOP), linear_scale(0, len(layers) - 1, LEFT + 8, RIGHT - 8)
     along = {layer: across(index) for index, layer in enumerate(layers)}
@@ -103,13 +103,13 @@ def layer_picture(curves: Curves, low: float, high: float) -> Markup:
 
 
 def curve(points: Sequence[tuple[float, float]], kind: str) -> list[Markup]:
-    """A line with its points."""
+    """Return a line with its points."""
     circles = [element("circle", cx=x, cy=y, r=3, class_=kind) for x, y in points]
     return [path(points, f"line {kind}-line"), *circles] if points else []
 
 
 def grid(values: Sequence[float], up: Place) -> list[Markup]:
-    """Lines of equal value."""
+    """Return lines of equal value."""
     return [
         part
         for value in values
@@ -121,7 +121,7 @@ def grid(values: Sequence[float], up: Place) -> list[Markup]:
 
 
 def ticks(layers: Sequence[int], along: Mapping[int, float]) -> list[Markup]:
-    """Numbers of layers, at most about ten."""
+    """Return the numbers of layers below the axis, about ten at most."""
     every = max(1, len(layers) // 8)
     return [
         element("text", str(layer), x=along[layer], y=HEIGHT - 7, class_="tick", text_anchor="middle")

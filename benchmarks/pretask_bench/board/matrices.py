@@ -46,12 +46,12 @@ class Matrix:
 
 
 def matrices(fits: Fits) -> list[Matrix]:
-    """The tables of these triples, without splits and objectives that fit nothing."""
+    """Return a matrix for every modality, without splits and objectives that fit nothing."""
     return [matrix([fit for fit in fits if fit["modality"] == name], name) for name in part_names(fits, "modality")]
 
 
 def matrix(fits: Fits, modality: str) -> Matrix:
-    """The table of one modality."""
+    """Return the matrix of one modality."""
     fitting = [fit for fit in fits if fit["fits"]]
     objectives = part_names(fitting, "objective")
     by_pair: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
@@ -65,10 +65,10 @@ def matrix(fits: Fits, modality: str) -> Matrix:
 
 
 def cell(fits: Fits) -> Cell:
-    """What is said of one split and one objective."""
+    """Return the cell of one split and one objective."""
     return Cell(tuple(sorted(short(fit["model"]) for fit in fits if fit["fits"])), len(fits))
 
 
 def part_names(fits: Fits, part: str) -> tuple[str, ...]:
-    """Every name of a part, sorted."""
+    """Return every id of a part, sorted."""
     return tuple(sorted({fit[part] for fit in fits}))

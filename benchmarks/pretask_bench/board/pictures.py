@@ -32,21 +32,21 @@ COSTS: Mapping[str, Callable[[Record], float | None]] = {
 
 
 def cost_of(entry: Entry, name: str) -> float | None:
-    """The mean over seeds of a cost, where all seeds tell it and it is more than nothing."""
+    """Return the mean of a cost over seeds; None where a seed does not state it or states 0."""
     found = [COSTS[name](record) for record in entry.records]
     known = [cost for cost in found if cost is not None and cost > 0]
     return sum(known) / len(known) if len(known) == len(found) else None
 
 
 def score_range(standings: Sequence[Standing]) -> tuple[float, float]:
-    """The range of normalised scores to show, from chance or below to the reference or above."""
+    """Return the range of normalized scores to draw, from chance or below to the reference or above."""
     values = [value for standing in standings for value in (standing.low, standing.high, *standing.references.values())]
     low, high = min(0.0, *values), max(1.0, *values)
     return max(low, -2.0), min(high, 3.0)
 
 
 def score_strip(standing: Standing, low: float, high: float) -> Markup:
-    """A score with its interval, beside the same network at random initialisation and raw input."""
+    """Return a score with its interval, with marks for random initialisation and raw input."""
     place = linear_scale(low, high, 5, 135)
 
     def at(value: float) -> float:
@@ -65,7 +65,7 @@ def score_strip(standing: Standing, low: float, high: float) -> Markup:
 
 
 def cost_picture(table: Table, name: str) -> Markup | None:
-    """Scores against a cost; None where no entry tells it."""
+    """Return scores against a cost; None where no entry states it."""
     found = [
         (cost, standing)
         for standing in table.standings[:MOST_POINTS]
@@ -84,7 +84,7 @@ def cost_picture(table: Table, name: str) -> Markup | None:
 
 
 def cost_axis(costs: Sequence[float], start: float, end: float) -> tuple[Callable[[float], float], list[float]]:
-    """Where a cost lies, and the round numbers to write; powers of ten where costs differ much."""
+    """Return where a cost lies, and the round numbers to write; powers of ten where costs differ much."""
     low, high = min(costs), max(costs)
     if high > 8 * low:
         return log_scale(low, high, start, end), powers_of_ten(low, high)
@@ -94,7 +94,7 @@ def cost_axis(costs: Sequence[float], start: float, end: float) -> tuple[Callabl
 
 
 def score_grid(low: float, high: float, left: float, right: float, up: Callable[[float], float]) -> list[Markup]:
-    """Lines of equal score."""
+    """Return lines of equal score."""
     parts = []
     for value in round_steps(low, high):
         kind = "end" if value in (0.0, 1.0) else "grid"
@@ -108,7 +108,7 @@ def score_grid(low: float, high: float, left: float, right: float, up: Callable[
 def cost_grid(
     ticks: Sequence[float], along: Callable[[float], float], bottom: float, name: str, right: float
 ) -> list[Markup]:
-    """Marks of equal cost."""
+    """Return marks of equal cost."""
     parts = [
         mark
         for value in ticks
@@ -121,7 +121,7 @@ def cost_grid(
 
 
 def entry_point(standing: Standing, x: float, up: Callable[[float], float], low: float, high: float) -> Markup:
-    """One entry: its interval, its score, and where the same network began."""
+    """Return one entry: its interval, its score, and the score of the same network at random initialisation."""
 
     def at(value: float) -> float:
         return up(min(max(value, low), high))
@@ -139,7 +139,7 @@ def entry_point(standing: Standing, x: float, up: Callable[[float], float], low:
 def write_names(
     found: Sequence[tuple[float, Standing]], along: Callable[[float], float], up: Callable[[float], float], right: float
 ) -> list[Markup]:
-    """Names beside points: of all where they are few, else of those that no cheaper one beats."""
+    """Return names next to points: of all where they are few, else of those that no cheaper one beats."""
     chosen = found if len(found) <= MOST_NAMES else best_at_cost(found)[:MOST_NAMES]
     texts = [shorten(standing.entry.title, 28) for _, standing in chosen]
     labels = [
@@ -154,14 +154,14 @@ def write_names(
 
 
 def make_label(text: str, x: float, y: float, right: float) -> Label:
-    """The room of a name to the right of a point, or to its left where there is none."""
+    """Return the space of a name to the right of a point, or to its left where the right is too narrow."""
     width = WIDTH_OF_LETTER * len(text)
     left = x + 9 if x + 9 + width < right else x - 9 - width
     return Label(left, left + width, y)
 
 
 def best_at_cost(found: Sequence[tuple[float, Standing]]) -> list[tuple[float, Standing]]:
-    """Entries that are better than every one that costs less."""
+    """Return the entries that are better than every one that costs less."""
     best, front = float("-inf"), []
     for cost, standing in sorted(found, key=lambda pair: (pair[0], -pair[1].score)):
         if standing.score > best:
@@ -171,7 +171,7 @@ def best_at_cost(found: Sequence[tuple[float, Standing]]) -> list[tuple[float, S
 
 
 def rank_picture(table: Table) -> Markup:
-    """Ranks as intervals, one line for each of the first entries."""
+    """Return the ranks of the first entries as intervals, one line per entry."""
     shown = table.standings[:MOST_RANKS]
     width, left, right, row = 720, 250, 700, 22
     bottom = 8 + row * len(shown)

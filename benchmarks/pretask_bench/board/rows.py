@@ -36,12 +36,12 @@ class Choices:
     numbers: dict[str, dict[str, int]] = field(default_factory=lambda: {part: {} for part in PARTS})
 
     def numbers_of(self, entry: Entry) -> str:
-        """The numbers of an entry's parts, in the order of PARTS."""
+        """Return the numbers of an entry's parts, in the order of PARTS."""
         ids = ids_of(entry)
         return " ".join(str(self.numbers[part].setdefault(ids[part], len(self.numbers[part]))) for part in PARTS)
 
     def sorted_ids(self, part: str) -> list[tuple[int, str]]:
-        """Number and id, by id."""
+        """Return number and id of every choice, by id."""
         return [(number, name) for name, number in sorted(self.numbers[part].items())]
 
 
@@ -132,19 +132,19 @@ class Row:
 
 
 def ids_of(entry: Entry) -> Mapping[str, str]:
-    """Full ids of what an entry chose."""
+    """Return the full ids of an entry's split, objective and model."""
     cell = entry.first.cell
     return {"split": cell.split.id, "objective": cell.objective.id, "model": cell.model.id}
 
 
 def pretext_texts(entry: Entry) -> tuple[str, list[str]]:
-    """The score of the pretext task; and its chance level, the best trivial predictor and low-level statistics."""
+    """Return the score of the pretext task; then its chance level, best trivial predictor and shortcut probe."""
     lines = [line for facts in pretext_facts(entry) for line in part_lines(facts, len(entry.records))]
     return (lines[0], lines[1:]) if lines else ("", [])
 
 
 def part_lines(facts: Mapping[str, Any], seeds: int) -> list[str]:
-    """One part of a pretext score: first itself, then what it is to be held against."""
+    """Return one part of a pretext score: first itself, then what it is held against."""
     name, trivial = facts["metric"], facts["trivial"]
     metric = Metric(facts["unit"], facts["higher_is_better"])
     arrow = direction(metric)
@@ -167,17 +167,17 @@ def part_lines(facts: Mapping[str, Any], seeds: int) -> list[str]:
 
 
 def narrow_spaces(text: str) -> str:
-    """The text with a space before its unit that does not break."""
+    """Return the text with a narrow, non-breaking space before its unit."""
     return text.replace(" %", "\u202f%").replace("± ", "±")
 
 
 def cells_of(fields: Field, entry: Entry) -> tuple[NumberCell, ...]:
-    """Every number of every measure: trained, then those beside it."""
+    """Return every number of every measure: trained, then the references."""
     return tuple(cell for measure in fields.division.measures for cell in measure_cells(fields, entry, measure))
 
 
 def measure_cells(fields: Field, entry: Entry, measure: Measure) -> list[NumberCell]:
-    """Every number of one measure."""
+    """Return every number of one measure."""
     found = {encoder: estimate_of(fields, entry, measure, encoder) for encoder in ENCODERS}
     trained, random = found[TRAINED], found[RANDOM]
     metric = fields.metric(measure)
@@ -187,14 +187,14 @@ def measure_cells(fields: Field, entry: Entry, measure: Measure) -> list[NumberC
 
 
 def cell_of(estimate: Estimate | None, metric: Metric, worse: bool) -> NumberCell:
-    """One number."""
+    """Return the cell of one number."""
     if estimate is None:
         return NumberCell("", "", False)
     return NumberCell(format_number(estimate.value, metric).removesuffix(" %"), half_text(estimate, metric), worse)
 
 
 def column_heads(table: Table) -> list[tuple[str, str]]:
-    """Of each measure its name with the unit, and the ends of its scale."""
+    """Return for every measure its name with the unit, and the ends of its scale."""
     ends = {scale.measure.title: (scale.chance, scale.reference) for scale in table.scales}
     found = []
     for measure in table.field.division.measures:
@@ -211,7 +211,7 @@ def column_heads(table: Table) -> list[tuple[str, str]]:
 
 
 def ranked_rows(table: Table, choices: Choices, anchors: Mapping[str, str]) -> list[Row]:
-    """The rows of those that are ranked."""
+    """Return the rows of ranked entries."""
     low, high = score_range(table.standings) if table.standings else (0.0, 1.0)
     drawn: Iterable[Markup | str] = (
         score_strip(standing, low, high) if number < MOST_DRAWN else ""
@@ -224,7 +224,7 @@ def ranked_rows(table: Table, choices: Choices, anchors: Mapping[str, str]) -> l
 
 
 def unranked_rows(table: Table, choices: Choices, anchors: Mapping[str, str]) -> list[Row]:
-    """The rows of those that are not, by name."""
+    """Return the rows of entries without a rank, by name."""
     return [row_of(table, entry, None, "", choices, anchors) for entry in unranked_entries(table)]
 
 
@@ -236,18 +236,18 @@ def row_of(
     choices: Choices,
     anchors: Mapping[str, str],
 ) -> Row:
-    """One row."""
+    """Return the row of one entry."""
     cells = cells_of(table.field, entry)
     return Row(entry, standing, choices.numbers_of(entry), cells, drawing, anchors.get(anchor_key(table, entry), ""))
 
 
 def anchor_key(table: Table, entry: Entry) -> str:
-    """What tells an entry of one table from the same entry of another."""
+    """Return what distinguishes an entry of one table from the same entry of another."""
     return f"{table.field.division.name} {sorted(table.field.fingerprints.items())} {entry.key}"
 
 
 def anchors_of(tables: Sequence[Table], most: int) -> dict[str, str]:
-    """Where the page tells more of an entry: of the first of each table in turn, as many as there is room for."""
+    """Return the anchors of entries with details: of the first of every table in turn, at most `most`."""
     queues = [[*(standing.entry for standing in table.standings), *unranked_entries(table)] for table in tables]
     turns = [
         anchor_key(table, queue[turn])

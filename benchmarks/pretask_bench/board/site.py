@@ -78,7 +78,7 @@ def render_board(
     keeper: Keeper | None = None,
     registry: Registry | None = None,
 ) -> tuple[str, str, str]:
-    """HTML, JSON and Markdown of a board."""
+    """Return HTML, JSON and Markdown of a board."""
     found = sort_records(suite, records, keeper, registry)
     tables = [rank_field(field) for field in found.fields]
     facts = board_facts(suite, found, tables)
@@ -89,7 +89,7 @@ def render_board(
 def render_page(
     suite: Suite, found: SortedRecords, tables: Sequence[Table], folders: Sequence[Path], fits: Fits, notices: Facts
 ) -> str:
-    """The text of index.html."""
+    """Return the text of index.html."""
     surroundings = Environment(
         loader=PackageLoader("pretask_bench", "board"),
         autoescape=True,
@@ -134,13 +134,13 @@ def render_page(
 
 
 def first_tables(tables: Sequence[Table]) -> list[Table]:
-    """The first tables of each division."""
+    """Return the first tables of every division."""
     grouped = groupby(tables, key=lambda table: table.field.division.name)
     return [table for _, group in grouped for table in islice(group, MOST_TABLES)]
 
 
 def describe_section(suite: Suite, table: Table, choices: Choices, anchors: Mapping[str, str]) -> dict[str, Any]:
-    """What the template shows of a table."""
+    """Return what the template shows of a table."""
     division = table.field.division
     pictures = [(name, cost_picture(table, name)) for name in COSTS] if table.standings else []
     fixed = suite.fixed[division.name]
@@ -161,7 +161,7 @@ def describe_section(suite: Suite, table: Table, choices: Choices, anchors: Mapp
 
 
 def describe_entries(tables: Sequence[Table], anchors: Mapping[str, str], album: Album) -> list[dict[str, Any]]:
-    """What the template shows of single entries, in the order of the tables."""
+    """Return what the template shows of single entries, in the order of the tables."""
     return [
         detail_of(table, entry, anchors[key], album)
         for table in tables
@@ -171,12 +171,12 @@ def describe_entries(tables: Sequence[Table], anchors: Mapping[str, str], album:
 
 
 def read_own_text(name: str) -> str:
-    """The text of a file beside this module."""
+    """Return the text of a file next to this module."""
     return files("pretask_bench.board").joinpath(name).read_text(encoding="utf-8")
 
 
 def policy_hash(text: str) -> Markup:
-    """How a Content-Security-Policy names a text."""
+    """Return the hash by which a Content-Security-Policy allows a text."""
     return Markup(f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'")
 
 

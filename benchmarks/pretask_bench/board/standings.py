@@ -125,7 +125,7 @@ def rank_field(field: Field) -> Table:
 
 
 def scale_of(field: Field, measure: Measure) -> Scale:
-    """The ends of a measure's scale, by the complete entries of a field."""
+    """Return the ends of a measure's scale, from the complete entries of a field."""
     if isinstance(measure.chance, str):
         evaluator = field.evaluators[measure.evaluator]
         text = [value for entry in field.complete for value in entry.values(evaluator, measure.chance)]
@@ -141,13 +141,13 @@ def scale_of(field: Field, measure: Measure) -> Scale:
 
 
 def count_of(field: Field, entry: Entry, measure: Measure) -> int | None:
-    """How many test items a measure has, where their bits are known."""
+    """Return how many test items a measure has, where their bits are known."""
     items = entry.rows(field.evaluators[measure.evaluator], TRAINED)[0].items.get(measure.metric)
     return items.count if items is not None else None
 
 
 def normalized_values(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> Float[np.ndarray, "M S"]:
-    """The numbers of an encoder, chance 0 and reference 1."""
+    """Return the numbers of an encoder, on the scale where chance is 0 and the reference 1."""
     raw = np.array([measure_values(field, entry, scale.measure, encoder) for scale in scales])
     chance, reference = scale_ends(scales)
     scaled: np.ndarray = (raw - chance[:, None]) / (reference - chance)[:, None]
@@ -155,7 +155,7 @@ def normalized_values(field: Field, scales: Sequence[Scale], entry: Entry, encod
 
 
 def scale_ends(scales: Sequence[Scale]) -> tuple[Float[np.ndarray, " M"], Float[np.ndarray, " M"]]:
-    """Chance and reference of all measures."""
+    """Return chance and reference of all measures."""
     return np.array([scale.chance for scale in scales]), np.array([scale.reference for scale in scales])
 
 
@@ -208,7 +208,7 @@ def score_of(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) 
 
 
 def has_all_numbers(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> bool:
-    """Whether an entry has every number of an encoder."""
+    """Return whether an entry has every number of an encoder."""
     counts = [len(measure_values(field, entry, scale.measure, encoder)) for scale in scales]
     return all(count == len(entry.records) for count in counts)
 

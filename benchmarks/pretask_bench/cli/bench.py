@@ -61,7 +61,7 @@ def command(
 
 
 def show_plan(entries: list[Entry], as_json: bool) -> None:
-    """What would be run, in order."""
+    """Print what would be run, in order."""
     rows = [
         (entry.division.name, entry.task.id, str(entry.seed), entry.refusal or "to run, or found") for entry in entries
     ]
@@ -73,7 +73,7 @@ def show_plan(entries: list[Entry], as_json: bool) -> None:
 
 
 def show(outcomes: list[Outcome]) -> None:
-    """The table of what was measured, then what was not, with the reason."""
+    """Print the table of what was measured, then what was not, with the reason."""
     from pretask_bench.results.groups import COLUMNS, group_records, summary_rows
 
     records = [outcome.record for outcome in outcomes if outcome.record is not None]
@@ -85,7 +85,7 @@ def show(outcomes: list[Outcome]) -> None:
 
 
 def outcome_facts(outcome: Outcome) -> dict[str, object]:
-    """An outcome as JSON holds it."""
+    """Return an outcome as JSON holds it."""
     return {
         "division": outcome.entry.division.name,
         "task": outcome.entry.task.id,

@@ -88,7 +88,7 @@ def verify(as_json: bool) -> None:
 
 
 def entry_row(entry: "Kept") -> dict[str, Any]:
-    """What is told of an entry."""
+    """Return what `ls` shows of an entry."""
     return {
         "group": entry.place.parent.name,
         "key": entry.place.name,
@@ -99,7 +99,7 @@ def entry_row(entry: "Kept") -> dict[str, Any]:
 
 
 def facts_of(place: Path) -> Mapping[str, Any]:
-    """What determined an entry; nothing where it cannot be read."""
+    """Return what determined an entry; {"damaged": True} where it cannot be read."""
     import json
 
     try:
@@ -110,7 +110,7 @@ def facts_of(place: Path) -> Mapping[str, Any]:
 
 
 def short_text(facts: Mapping[str, Any]) -> str:
-    """Facts on one line; long ones are cut.
+    """Return facts on one line; long ones are cut.
 
     >>> short_text({"part": "train", "side": 64})
     'part=train side=64'
@@ -120,7 +120,7 @@ def short_text(facts: Mapping[str, Any]) -> str:
 
 
 def format_bytes(size: int) -> str:
-    """Bytes as people say them.
+    """Return a size with its unit, bytes to GB.
 
     >>> format_bytes(3_100_000)
     '3.1 MB'

@@ -51,7 +51,7 @@ def command(places: tuple[Path, ...], evaluator: str | None, metric: str | None,
 
 
 def cells_of(row: "Comparison", metric: "Metric") -> tuple[str, ...]:
-    """One row of the table."""
+    """Return one row of the table."""
     low, high = row.estimate.low, row.estimate.high
     interval = (
         ""

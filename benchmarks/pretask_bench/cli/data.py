@@ -66,7 +66,7 @@ def fingerprint(name: str, settings: Sequence[str], as_json: bool) -> None:
 
 
 def load_parts(name: str, settings: Sequence[str]) -> dict[str, "Samples"]:
-    """Both parts of a data set with its options."""
+    """Return both parts of a data set with its options."""
     from pretask_registry import build
 
     found = registry().find("data", name)
@@ -76,7 +76,7 @@ def load_parts(name: str, settings: Sequence[str]) -> dict[str, "Samples"]:
 
 
 def samples_facts(samples: "Samples") -> dict[str, Any]:
-    """What one part holds."""
+    """Return what one part holds."""
     seen = samples.observed
     facts: dict[str, Any] = {
         "samples": len(samples),

@@ -17,7 +17,7 @@ NONE = "·"  # where nothing fits
 def fitting_rows(
     registry: Registry, split: str | None, objective: str | None, model: str | None, *, exact: bool = True
 ) -> list[dict[str, Any]]:
-    """The matrix as plain rows, with the reason of every refusal: what `--json` prints and the board's page shows.
+    """Return the matrix as plain rows, with the reason of every refusal: for `--json` and the board's page.
 
     Args:
         registry: Where the parts are.
@@ -30,7 +30,7 @@ def fitting_rows(
 
 
 def row_facts(row: Row, exact: bool = True) -> dict[str, Any]:
-    """One row of the matrix, settled by the exact fit where that is wanted and declarations allow it."""
+    """Return one row of the matrix, settled by the exact fit where that is wanted and declarations allow it."""
     settle = exact and not row.reason
     reason = exact_reason(row.modality, row.split, row.objective, row.model) if settle else row.reason
     return {
@@ -59,7 +59,7 @@ class Table:
 
 
 def modality_tables(registry: Registry) -> list[Table]:
-    """One table for every modality, in alphabetical order."""
+    """Return one table for every modality, in alphabetical order."""
     found: dict[str, list[Block]] = {}
     for block in blocks(registry):
         found.setdefault(block.modality, []).append(block)
@@ -67,7 +67,7 @@ def modality_tables(registry: Registry) -> list[Table]:
 
 
 def modality_table(modality: str, of: list[Block], registry: Registry) -> Table:
-    """The table of the blocks of one modality."""
+    """Return the table of the blocks of one modality."""
     shown = [block for block in of if block.fitting]
     objectives = list(dict.fromkeys(objective.id for block in shown for objective in select_fitting(block.objectives)))
     names = {objective.id: registry.shortest(objective) for block in shown for objective, _ in block.objectives}
@@ -78,19 +78,19 @@ def modality_table(modality: str, of: list[Block], registry: Registry) -> Table:
 
 
 def count_models(block: Block, objectives: Iterable[str]) -> list[str]:
-    """For each objective, with how many of all models the split and it fit."""
+    """Return for every objective with how many of all models the split and it fit."""
     scored = {objective.id for objective in select_fitting(block.objectives)}
     read = f"{len(select_fitting(block.models))}/{len(block.models)}"
     return [read if objective in scored else NONE for objective in objectives]
 
 
 def select_fitting(pairs: Iterable[tuple[Registered, str]]) -> list[Registered]:
-    """Those without a reason against them."""
+    """Return the components without a reason against them."""
     return [component for component, reason in pairs if not reason]
 
 
 def exact_reason(modality: str, split: Registered, objective: Registered, model: Registered) -> str | None:
-    """Why three parts do not fit a canned observation of the modality, at the small size that each declares."""
+    """Return why three parts do not fit a canned observation of the modality, at their declared small size."""
     try:
         parts = {part.kind: build(part, part.component.small) for part in (split, objective, model)}
         return exact_fit(parts["split"], parts["objective"], parts["model"], canned(modality))

@@ -26,14 +26,14 @@ FILES = "pretask.files"  # where the context of the command keeps the files that
 
 
 def registry() -> Registry:
-    """What is installed, and what the files declare that --plugin names."""
+    """Return what is installed, and what the files declare that --plugin names."""
     context = click.get_current_context(silent=True)
     return load_registry(() if context is None else context.meta.get(FILES, ()))
 
 
 @lru_cache(maxsize=1)
 def load_registry(files: tuple[Path, ...]) -> Registry:
-    """All plugins; what is wrong with one is said once, on stderr, and of a file that was asked for it is an error."""
+    """Load all plugins; print each problem once, on stderr; raise for a file that was named and does not load."""
     found = Registry.load(files=files)
     for plugin in found.plugins:
         if plugin.is_file and plugin.problems:
@@ -46,7 +46,7 @@ def load_registry(files: tuple[Path, ...]) -> Registry:
 
 
 def list_problems(found: Registry) -> Iterator[str]:
-    """A line for every problem; one that several plugins have, such as a name taken twice, is the same line."""
+    """Yield a line for every problem; one that several plugins have, such as a name taken twice, is the same line."""
     for plugin in found.plugins:
         for problem in plugin.problems if plugin.state != "blocked" else ():
             if plugin.state == "broken":
@@ -56,7 +56,7 @@ def list_problems(found: Registry) -> Iterator[str]:
 
 
 def end_sentence(sentence: str) -> str:
-    """A sentence with its full stop."""
+    """Return a sentence with its full stop."""
     return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
 
 
@@ -98,19 +98,19 @@ class Verbs(click.Group):
     with_files = ("run", "bench", "rerun", "check", "compat", "data", "list", "show", "plugins")
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """All verbs, those of plugins included."""
+        """Return all verbs, those of plugins included."""
         self.ask_plugins()
         return sorted({*super().list_commands(context), *self.later})
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The verb, imported if need be; those that look at components take --plugin."""
+        """Return the verb, imported if need be; those that look at components take --plugin."""
         command = self.find_command(context, name)
         if command is not None and name in self.with_files and plugin_option not in command.params:
             command.params.append(plugin_option)
         return command
 
     def find_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The verb, of ours or of a plugin."""
+        """Return the verb, of ours or of a plugin."""
         if name in self.later:
             command: click.Command = import_module(self.later[name]).command
             return command
@@ -172,7 +172,7 @@ def show(name: str, kind: str | None, as_json: bool) -> None:
 
 
 def find_any_kind(name: str) -> list[Registered]:
-    """The components of any kind that are called so; a task and its split often share a name."""
+    """Return the components of any kind with that name; a task and its split often share one."""
     found, errors = [], []
     for kind in KINDS:
         try:
@@ -186,7 +186,7 @@ def find_any_kind(name: str) -> list[Registered]:
 
 
 def component_facts(registered: Registered) -> dict[str, Any]:
-    """What `list` tells of a component."""
+    """Return what `list` shows of a component."""
     component = registered.component
     return {
         "id": registered.id,
@@ -199,14 +199,14 @@ def component_facts(registered: Registered) -> dict[str, Any]:
 
 
 def option_facts(registered: Registered) -> dict[str, Any]:
-    """The options of a component; this imports what implements it."""
+    """Return the options of a component; this imports what implements it."""
     if registered.kind in ("task", "suite"):
         return {}
     return {"options": {name: format_value(option.default) for name, option in options_of(registered).items()}}
 
 
 def plain_traits(value: Any) -> Any:
-    """Traits as JSON can hold them."""
+    """Return traits as JSON can hold them."""
     if isinstance(value, frozenset | set):
         return sorted(value)
     if isinstance(value, dict):
@@ -215,7 +215,7 @@ def plain_traits(value: Any) -> Any:
 
 
 def flatten_facts(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested facts as lines: ("options.patch", 96)."""
+    """Return nested facts as lines: ("options.patch", 96)."""
     lines: list[tuple[str, Any]] = []
     for key, value in facts.items():
         lines += flatten_facts(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
@@ -223,7 +223,7 @@ def flatten_facts(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, An
 
 
 def format_value(value: Any) -> str:
-    """A value as a user would set it."""
+    """Return a value as a user would set it."""
     if value is REQUIRED:
         return "required"
     if value in ("", ()):

@@ -40,7 +40,7 @@ def command(name: str | None, kind: str | None, modality: str | None, file: Path
 
 
 def promote_file(file: Path, name: str, out: Path | None, taken: set[str]) -> Written:
-    """The package of a file; raises PretaskError where the file does not load."""
+    """Write the package of a file; raises PretaskError where the file does not load."""
     plugin = load_file(file, Registry.load().manager)
     if plugin.problems or not plugin.components:
         problem = plugin.problems[0] if plugin.problems else None
@@ -55,7 +55,7 @@ def promote_file(file: Path, name: str, out: Path | None, taken: set[str]) -> Wr
 
 
 def show(written: Written) -> None:
-    """The files on stdout, and what to type next on stderr."""
+    """Print the files on stdout, and what to type next on stderr."""
     for path in sorted(path for path in written.folder.rglob("*") if path.is_file()):
         click.echo(path)
     click.echo("\nNext:", err=True)

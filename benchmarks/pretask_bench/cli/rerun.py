@@ -76,7 +76,7 @@ def command(
 
 
 def rerun_facts(done: "Rerun") -> dict[str, Any]:
-    """The same as JSON."""
+    """Return a rerun as JSON holds it."""
     keys = ("name", "before", "now")
     return {
         "verdict": done.verdict,

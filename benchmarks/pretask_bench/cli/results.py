@@ -59,5 +59,5 @@ def command(
 
 
 def count_text(shown: int, found: int) -> str:
-    """How many records a table is about."""
+    """Return how many records a table shows, of how many."""
     return f"{found} records" if shown == found else f"{shown} of {found} records"

@@ -109,7 +109,7 @@ def command(
 
 
 def find_device(name: str, threads: int | None) -> "torch.device":
-    """The device of that name, with the processor's threads set; raises Unknown where it does not exist."""
+    """Return the device of that name and set the processor's threads; raises Unknown where it does not exist."""
     import torch
 
     if threads is not None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 
 def escape_invisible(text: str) -> str:
-    """The text with all that is invisible, breaks lines or steers a terminal written out as escapes.
+    """Return the text with all that is invisible, breaks lines or steers a terminal written out as escapes.
 
     >>> escape_invisible("a\\x1b[31m\\u202eb\\n")
     'a\\\\x1b[31m\\\\u202eb\\\\n'
@@ -17,12 +17,12 @@ def escape_invisible(text: str) -> str:
 
 
 def escape_character(character: str) -> str:
-    """One character as Python would write it."""
+    """Return one character as Python would write it."""
     return character.encode("unicode_escape").decode()
 
 
 def escape_rows(rows: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
-    """Rows for a drawn table, in which square brackets are brackets and no markup."""
+    """Return rows for a drawn table, in which square brackets are brackets and no markup."""
     from rich.markup import escape as without_markup
 
     return [tuple(without_markup(escape_invisible(cell)) for cell in row) for row in rows]

@@ -48,7 +48,7 @@ def command(places: tuple[Path, ...], recompute_data: bool, settings: tuple[str,
 
 
 def verification_facts(found: "Verification") -> dict[str, Any]:
-    """The same as JSON."""
+    """Return a verification as JSON holds it."""
     faults = dict.fromkeys(found.checked, 0)
     for fault in found.faults:
         faults[fault.check] += 1

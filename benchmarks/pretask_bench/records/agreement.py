@@ -42,7 +42,7 @@ class Judgment:
 
 
 def judge(old: Record, new: Record) -> Iterator[Judgment]:
-    """The numbers that a verdict rests on, those of the record beside those of the rerun."""
+    """Compare the numbers that a verdict rests on, those of the record with those of the rerun."""
     rows = {(row.encoder, row.evaluator): row for row in new.results}
     for row in old.results:
         other = rows.get((row.encoder, row.evaluator))
@@ -58,7 +58,7 @@ def judge(old: Record, new: Record) -> Iterator[Judgment]:
 
 
 def judge_row(row: Row, other: Row, declared: ComponentMetrics) -> Iterator[Judgment]:
-    """The items of a row, or where it has none the number that stands for it."""
+    """Compare the items of a row, or where it has none its headline number."""
     for name, items in row.items.items():
         yield judge_items(row_label(row, name), items, other.items.get(name))
     known = {name: value for name, value in row.metrics.items() if value is not None}
@@ -68,7 +68,7 @@ def judge_row(row: Row, other: Row, declared: ComponentMetrics) -> Iterator[Judg
 
 
 def judge_items(name: str, before: Items, now: Items | None) -> Judgment:
-    """Answers to the same items: whether their difference may be none."""
+    """Judge whether the interval of the paired difference between two sets of answers holds 0."""
     share = before.share
     if now == before:  # what most replicates are, and by far the fastest
         return Judgment(name, f"{100 * share:.1f} %", f"{100 * share:.1f} %", "the same answers", agrees=True)
@@ -87,7 +87,7 @@ def judge_items(name: str, before: Items, now: Items | None) -> Judgment:
 
 
 def judge_number(name: str, metric: Metric, before: float | None, now: float | None) -> Judgment:
-    """A number that was not counted from items."""
+    """Judge whether a number that was not counted from items is within the tolerance."""
     recorded, found = (format_number(value, metric) if value is not None else "none" for value in (before, now))
     if before is None or now is None:
         return Judgment(name, recorded, found, "both or none", agrees=before is now)
@@ -97,7 +97,7 @@ def judge_number(name: str, metric: Metric, before: float | None, now: float | N
 
 
 def verdict(old: Record, new: Record, judged: Sequence[Judgment]) -> str:
-    """What it comes to."""
+    """Return exact, consistent or divergent."""
     rows = [[(row.encoder, row.evaluator) for row in record.results] for record in (old, new)]
     if old.weights is not None and sorted(rows[0]) == sorted(rows[1]) and numbers_agree(old, new):
         return EXACT
@@ -113,7 +113,7 @@ def find_contradiction(first: Record, second: Record) -> Judgment | None:
 
 
 def restrict_to_common(first: Record, second: Record) -> tuple[Record, Record]:
-    """Both records, with the rows, the items and the pretext scores that both have."""
+    """Return both records, with the rows, the items and the pretext scores that both have."""
     own, other = first.cell.evaluators, second.cell.evaluators
     same = {name for name in own.keys() & other.keys() if own[name] == other[name]}
     rows = [
@@ -130,7 +130,7 @@ def restrict_to_common(first: Record, second: Record) -> tuple[Record, Record]:
 
 
 def restrict_to_common_items(row: Row, other: Row) -> tuple[Row, Row]:
-    """Two rows with the items that both have."""
+    """Return two rows with the items that both have."""
     if row.items.keys() == other.items.keys():
         return row, other
     first, second = (

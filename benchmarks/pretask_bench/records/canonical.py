@@ -22,7 +22,7 @@ SAFE = 2**53 - 1  # the largest integer up to which a double holds every one
 
 
 def canonical_bytes(value: Any) -> bytes:
-    """The one JSON text of a value, as UTF-8: equal values have equal bytes, whatever the order of their keys.
+    """Return the one JSON text of a value, as UTF-8: equal values have equal bytes, whatever their key order.
 
     Raises:
         PretaskError: A number that no finite double holds, a key that is no text, a text that is no Unicode.
@@ -37,12 +37,12 @@ def canonical_bytes(value: Any) -> bytes:
 
 
 def json_text(value: Any) -> str:
-    """Canonical JSON of one value."""
+    """Return the canonical JSON of one value."""
     return TEXTS.get(type(value), other_text)(value)
 
 
 def other_text(value: Any) -> str:
-    """The same of what is derived from a type of JSON, and of models."""
+    """Return the canonical JSON of subclasses of JSON's types, and of models."""
     if isinstance(value, BaseModel):
         return json_text(value.model_dump(mode="json"))
     for kind in (str, int, float, list, tuple, Mapping):
@@ -52,12 +52,12 @@ def other_text(value: Any) -> str:
 
 
 def array_text(value: Sequence[Any]) -> str:
-    """A list."""
+    """Return a list as JSON."""
     return f"[{','.join(map(json_text, value))}]"
 
 
 def object_text(value: Mapping[Any, Any]) -> str:
-    """A mapping, its keys sorted by UTF-16, which for ASCII is their own order."""
+    """Return a mapping as JSON, its keys sorted by UTF-16, which for ASCII is their own order."""
     try:
         ascii_only = "".join(value).isascii()
     except TypeError:
@@ -68,7 +68,7 @@ def object_text(value: Mapping[Any, Any]) -> str:
 
 
 def integer_text(number: int) -> str:
-    """An integer, if a double holds it: those up to 2^53, and beyond them the ones that number_text writes."""
+    """Return an integer, if a double holds it: up to 2^53, and beyond it those that number_text writes."""
     text = int.__repr__(number)
     if abs(number) > SAFE and (abs(number) >= 10**21 or number_text(float(number)) != text):
         raise unfit_error(f"the integer {text[:40]}")
@@ -76,7 +76,7 @@ def integer_text(number: int) -> str:
 
 
 def number_text(number: float) -> str:
-    """A number as ECMAScript writes it: the shortest digits that read back as the same double.
+    """Return a number as ECMAScript writes it: the shortest digits that read back as the same double.
 
     >>> number_text(1e-7), number_text(123.0), number_text(1e21)
     ('1e-7', '123', '1e+21')
@@ -94,7 +94,7 @@ def number_text(number: float) -> str:
 
 
 def place_point(digits: str, point: int) -> str:
-    """Digits with the decimal point after `point` of them, as ECMAScript's Number::toString places it."""
+    """Return digits with the decimal point after `point` of them, as ECMAScript's Number::toString places it."""
     if len(digits) <= point <= 21:
         return digits + "0" * (point - len(digits))
     if 0 < point <= 21:
@@ -119,13 +119,13 @@ TEXTS: Mapping[type, Callable[[Any], str]] = {
 
 
 def unfit_error(found: str) -> PretaskError:
-    """The error for a value that canonical JSON cannot hold."""
+    """Return the error for a value that canonical JSON cannot hold."""
     needs = "null, bools, finite doubles, Unicode texts, and lists and mappings of them"
     return PretaskError("canonical JSON", needs, found, "Give it another form.")
 
 
 def plain(value: Any) -> Any:
-    """Options as a record holds them: tuples become lists, sets sorted lists, dataclasses objects, paths names.
+    """Return options as a record holds them: tuples as lists, sets sorted, dataclasses as objects, paths as names.
 
     What determines a result is the content, which the data's fingerprint tells; where it lay must not change the cell.
 

@@ -17,7 +17,7 @@ ENCODERS: tuple[str, ...] = get_args(Encoder)
 
 
 def label_of(encoder: str) -> str:
-    """The heading of an encoder's column.
+    """Return the heading of an encoder's column.
 
     >>> label_of(RANDOM)
     'random init'

@@ -58,7 +58,7 @@ def check_one(
 
 
 def content_answers(part: DataPart, parts: "Mapping[str, Samples]") -> Iterator[str | None]:
-    """Whether each part has the fingerprint that a record names."""
+    """Answer for every part whether it has the fingerprint that a record names."""
     for name, recorded in part.fingerprints.items():
         if name in parts:
             actual = parts[name].fingerprint
@@ -66,7 +66,7 @@ def content_answers(part: DataPart, parts: "Mapping[str, Samples]") -> Iterator[
 
 
 def make_data(registry: Registry, part: DataPart, settings: Mapping[str, Any]) -> "dict[str, Samples]":
-    """The train and test parts of a data set, where it can be made."""
+    """Return the train and test parts of a data set, where it can be made."""
     registered = registry.find("data", part.id)
     placed = with_places(registered, part.options, settings)
     if placed.get("download"):
@@ -76,7 +76,7 @@ def make_data(registry: Registry, part: DataPart, settings: Mapping[str, Any]) -
 
 
 def with_places(registered: Registered, options: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a record's part, with the user's places instead of their names.
+    """Return the options of a record's part, with the user's places instead of their names.
 
     Raises:
         PretaskError: A place was not given.
@@ -109,13 +109,13 @@ def offline() -> Iterator[None]:
 
 
 def count_overlap(train: "Samples", test: "Samples") -> int:
-    """How many test samples have the very content of a training sample."""
+    """Return how many test samples have the very content of a training sample."""
     known = set(hash_samples(train))
     return sum(content in known for content in hash_samples(test))
 
 
 def hash_samples(samples: "Samples") -> Iterator[bytes]:
-    """The hash of each sample; what is padded does not count."""
+    """Yield the hash of every sample; what is padded does not count."""
     import torch
 
     for index in range(len(samples)):

@@ -53,20 +53,20 @@ Amount = Annotated[float, Field(ge=0)]
 
 
 def check_time(text: str) -> str:
-    """The text, if it is a moment that exists."""
+    """Return the text, if it is a moment that exists."""
     datetime.fromisoformat(text)
     return text
 
 
 def check_bounds(options: dict[str, Any]) -> dict[str, Any]:
-    """The options, if they are neither too deep nor too many nor too long."""
+    """Return the options, if they are neither too deep nor too many nor too long."""
     if count_values(options, MAX_DEPTH) > MAX_VALUES:
         raise ValueError(f"more than {MAX_VALUES} values")
     return options
 
 
 def count_values(value: Any, depth: int) -> int:
-    """How many values lie in a JSON value, itself included; raises ValueError where one is out of bounds."""
+    """Return how many values lie in a JSON value, itself included; raises ValueError where one is out of bounds."""
     if depth < 0:
         raise ValueError(f"nested deeper than {MAX_DEPTH}")
     if isinstance(value, str) and (len(value) > MAX_OPTION_CHARACTERS or re.search(f"[{UNSEEN}]", value)):
@@ -356,7 +356,7 @@ class Record(ExtendedModel):
 
 
 def build_record(facts: Mapping[str, Any]) -> Record:
-    """A record of this process's own run, checked as a stranger's would be.
+    """Return a record of this process's own run, checked as a stranger's would be.
 
     Args:
         facts: The fields of Record; the cell may hold what `plain` understands, the error be an exception.
@@ -371,7 +371,7 @@ def build_record(facts: Mapping[str, Any]) -> Record:
 
 
 def build_cell(facts: Mapping[str, Any]) -> Cell:
-    """The cell that a record of these facts will have, so that its key is known before anything runs."""
+    """Return the cell that a record of these facts will have, so that its key is known before anything runs."""
     try:
         return Cell.model_validate_json(canonical_bytes(plain(facts)))
     except ValidationError as error:
@@ -379,7 +379,7 @@ def build_cell(facts: Mapping[str, Any]) -> Cell:
 
 
 def parse_record(data: bytes) -> Record:
-    """A record from its bytes; raises PretaskError where they are not one."""
+    """Return a record from its bytes; raises PretaskError where they are not one."""
     try:
         return Record.model_validate_json(data)
     except ValidationError as error:
@@ -387,7 +387,7 @@ def parse_record(data: bytes) -> Record:
 
 
 def record_error(error: ValidationError) -> PretaskError:
-    """What is wrong with a record, its first three faults; names of a stranger's fields are shown escaped and short."""
+    """Return the error with a record's first three faults; a stranger's field names are escaped and shortened."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)
     shown = [
         f"{'.'.join(ascii(part)[:60].strip(chr(39)) for part in fault['loc'])}: {fault['msg']}" for fault in faults
@@ -402,7 +402,7 @@ def record_error(error: ValidationError) -> PretaskError:
 
 
 def split_missing(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields `metrics` and `missing` of numbers of which some may not be finite.
+    """Return the fields `metrics` and `missing` of numbers of which some may not be finite.
 
     >>> split_missing({"accuracy": 0.5, "loss": float("nan")})
     {'metrics': {'accuracy': 0.5, 'loss': None}, 'missing': {'loss': 'nan'}}
@@ -415,7 +415,7 @@ def split_missing(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pack_items(correct: Any, test: str) -> Items:
-    """Items of a sequence of bools, an array or a tensor, in the order of the test data of that fingerprint."""
+    """Return the items of bools (a sequence, array or tensor), in the order of the test data of that fingerprint."""
     flags = np.asarray(correct.tolist() if hasattr(correct, "tolist") else list(correct))
     if flags.ndim != 1 or flags.dtype != bool:
         raise PretaskError(
@@ -425,12 +425,12 @@ def pack_items(correct: Any, test: str) -> Items:
 
 
 def record_hash(record: Record) -> str:
-    """The name of a record: SHA-256 of its canonical bytes."""
+    """Return the name of a record: SHA-256 of its canonical bytes."""
     return sha256(canonical_bytes(record)).hexdigest()
 
 
 def cell_key(cell: Cell, without: Collection[str] = ()) -> str:
-    """The name of what determines the numbers.
+    """Return the name of what determines the numbers.
 
     Args:
         cell: Fields that are None do not count, so that a field added later leaves old keys as they are.
@@ -441,7 +441,7 @@ def cell_key(cell: Cell, without: Collection[str] = ()) -> str:
 
 
 def schema_text() -> str:
-    """The JSON schema of a record, as record.schema.json holds it."""
+    """Return the JSON schema of a record, as record.schema.json holds it."""
     return json.dumps(Record.model_json_schema(), indent=1, sort_keys=True) + "\n"
 
 

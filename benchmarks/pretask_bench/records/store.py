@@ -43,7 +43,7 @@ def write_picture(folder: Path | str, png: bytes) -> str:
 
 
 def put(folder: Path, content: bytes, ending: str) -> Path:
-    """The file that holds the content under its hash, written whole or not at all."""
+    """Write the content whole or not at all under its hash; return the file."""
     if len(content) > MAX_FILE_BYTES:
         raise PretaskError(
             "the store", f"files of at most {MAX_FILE_BYTES} bytes", str(len(content)), "Keep fewer items."
@@ -87,7 +87,7 @@ def write_through_folder(folder: Path) -> None:
 
 
 def read_all(places: Iterable[Path | str]) -> tuple[list[Record], list[Refused]]:
-    """All records of some stores and single files, each once, in the order of their hashes.
+    """Read all records of some stores and single files, each once, in the order of their hashes.
 
     Args:
         places: Folders, of which every `.json` file is read, folders of such folders, and files.
@@ -106,7 +106,7 @@ def read_all(places: Iterable[Path | str]) -> tuple[list[Record], list[Refused]]
 
 
 def files_of(places: Iterable[Path | str]) -> list[Path]:
-    """The files to read, sorted; a place that does not exist stays among them, to be refused by name."""
+    """Return the files to read, sorted; a place that does not exist stays among them, to be refused by name."""
     files: set[Path] = set()
     for place in map(Path, places):
         files |= {path for folder in find_stores(place) for path in store_files(folder)} if place.is_dir() else {place}
@@ -114,14 +114,14 @@ def files_of(places: Iterable[Path | str]) -> list[Path]:
 
 
 def find_stores(folder: Path) -> list[Path]:
-    """The folder, if a record lies in it or nothing does; else the folders below it in which records lie."""
+    """Return the folder, if a record lies in it or nothing does; else the folders below it in which records lie."""
     if store_files(folder):
         return [folder]
     return sorted({path.parent for path in folder.rglob("*.json") if RECORD.fullmatch(path.name)}) or [folder]
 
 
 def store_files(folder: Path) -> list[Path]:
-    """The files of one store that should be records, in no order; raises PretaskError where it cannot be read."""
+    """Return the files of a store that should be records, in no order; raises PretaskError if it cannot be read."""
     try:
         names = os.listdir(folder)
     except OSError as error:
@@ -131,7 +131,7 @@ def store_files(folder: Path) -> list[Path]:
 
 
 def read(path: Path | str) -> Record:
-    """One record, if its file is named by its bytes and holds nothing but what they must be.
+    """Read one record, if its file is named by its bytes and holds nothing but what they must be.
 
     Raises:
         PretaskError: The file cannot be read, was changed, is not canonical, or is no record of this version.
@@ -150,12 +150,12 @@ def read(path: Path | str) -> Record:
 
 
 def read_picture(folder: Path | str, png: str) -> bytes:
-    """The bytes of a picture that a record of this store names; raises PretaskError where they do not fit the name."""
+    """Read a picture that a record of this store names; raises PretaskError where its bytes do not fit the name."""
     return read_named_by_hash(Path(folder) / f"{png}.png")
 
 
 def read_named_by_hash(path: Path) -> bytes:
-    """The content of a file, if its name is the hash of it."""
+    """Read a file whose name is the hash of its content."""
     again, name = "Copy it again from where it came.", escape_invisible(path.name)
     if not path.is_file():  # a pipe would block its reader
         raise PretaskError(name, "a file", "none at that place", again)

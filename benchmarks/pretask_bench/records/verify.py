@@ -116,7 +116,7 @@ def record_faults(record: Record, settler: Settler) -> list[str]:
 
 
 def check_form(path: Path, records: list[Filed]) -> Answers:
-    """Whether a file is a record; those that are go into `records`."""
+    """Answer whether a file is a record; add those that are to `records`."""
     try:
         records.append((path, read(path)))
         yield None
@@ -125,7 +125,7 @@ def check_form(path: Path, records: list[Filed]) -> Answers:
 
 
 def check_accuracies(record: Record) -> Answers:
-    """Every number of the same name as items again, from whether each item was answered correctly."""
+    """Answer whether every accuracy is what its items give."""
     for row in record.results:
         for name, items in row.items.items():
             if name in row.metrics or declared_by(record, row.evaluator).metric(name).is_fraction:
@@ -135,7 +135,7 @@ def check_accuracies(record: Record) -> Answers:
 
 
 def check_ranges(record: Record) -> Answers:
-    """Every fraction between 0 and 1, chance levels included."""
+    """Answer whether every fraction is between 0 and 1, chance levels included."""
     for where, numbers, find in numbers_of(record):
         for name, value in numbers.items():
             metric = find(name)
@@ -146,7 +146,7 @@ def check_ranges(record: Record) -> Answers:
 
 
 def check_chance_levels(record: Record) -> Answers:
-    """Every chance level beside the number that it is the chance level of."""
+    """Answer whether every chance level belongs to a metric of the same row."""
     for where, measured in [("pretext", record.pretext), *((row_label(row), row) for row in record.results)]:
         for name in measured.chance if measured is not None else ():
             known = name in measured.metrics if measured is not None else False
@@ -154,7 +154,7 @@ def check_chance_levels(record: Record) -> Answers:
 
 
 def check_items(record: Record) -> Answers:
-    """Items of the test data that the cell names."""
+    """Answer whether items are of the test data that the cell names."""
     data = record.cell.evaluated_on or record.cell.data
     own = {data.fingerprints["test"]} if "test" in data.fingerprints else set(data.fingerprints.values())
     for row in record.results:
@@ -163,7 +163,7 @@ def check_items(record: Record) -> Answers:
 
 
 def check_costs(record: Record) -> Answers:
-    """Times that can be, and as many samples seen as the recipe says."""
+    """Answer whether the times are possible, and as many samples were seen as the recipe says."""
     yield from check_times(record)
     provenance, recipe = record.provenance, record.cell.recipe
     samples, batch = recipe.get("samples"), recipe.get("batch")
@@ -174,7 +174,7 @@ def check_costs(record: Record) -> Answers:
 
 
 def check_item_counts(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
-    """One test set, one evaluator: one number of items."""
+    """Answer whether one evaluator has one number of items on one test set."""
     first: dict[Hashable, Items] = {}
     for path, record in records:
         for row in record.results:
@@ -189,7 +189,7 @@ def check_item_counts(records: Sequence[Filed]) -> Iterator[tuple[Path, str | No
 
 
 def check_contents(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
-    """One data set with the same options: one content, or its records cannot be compared."""
+    """Answer whether one data set with the same options has one content; else its records cannot be compared."""
     first: dict[bytes, tuple[Path, Mapping[str, str]]] = {}
     for path, record in records:
         for data in filter(None, (record.cell.data, record.cell.evaluated_on)):
@@ -199,12 +199,12 @@ def check_contents(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]
 
 
 def part_key(part: Part) -> bytes:
-    """A part and its options, as one key."""
+    """Return a part and its options, as one key."""
     return canonical_bytes({"id": part.id, "options": part.options})
 
 
 def data_sets(found: Verification) -> dict[bytes, list[tuple[Path, DataPart]]]:
-    """The data sets that records learned from or were measured on, each with the files that name it."""
+    """Return the data sets that records learned from or were measured on, each with the files that name it."""
     named: dict[bytes, list[tuple[Path, DataPart]]] = {}
     for path, record in found.records:
         for part in filter(None, (record.cell.data, record.cell.evaluated_on)):
@@ -213,7 +213,7 @@ def data_sets(found: Verification) -> dict[bytes, list[tuple[Path, DataPart]]]:
 
 
 def check_twins(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
-    """Different seeds with the same weights and the same answers to every item, which chance does not bring about."""
+    """Answer whether other seeds have other weights and other answers, as chance brings about."""
     first: dict[Hashable, tuple[Path, int]] = {}
     for path, record in records:
         answers = tuple(
@@ -227,7 +227,7 @@ def check_twins(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
 
 
 def check_results(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
-    """One cell with its seed on one machine with the same versions: one result."""
+    """Answer whether one cell and seed, on one machine with the same versions, has one result."""
     first: dict[Hashable, Filed] = {}
     for path, record in records:
         if record.status == "complete":
@@ -251,13 +251,13 @@ def note_repeated(found: Verification) -> None:
 
 
 def environment(record: Record) -> Hashable:
-    """What may change the last bits of a number, and with them the others."""
+    """Return what may change the last bits of a number: commit, threads, hardware and versions."""
     made = record.provenance
     return (made.commit, made.modified, made.threads, canonical_bytes(made.hardware), canonical_bytes(made.versions))
 
 
 def numbers_agree(first: Record, second: Record) -> bool:
-    """Whether two records agree in every row that both have, in the pretext score and in the weights."""
+    """Return whether two records agree in every row that both have, in the pretext score and in the weights."""
     rows = [{(row.encoder, row.evaluator): row for row in record.results} for record in (first, second)]
     scores = [record.pretext.metrics if record.pretext is not None else None for record in (first, second)]
     return (first.weights, scores[0]) == (second.weights, scores[1]) and all(
@@ -285,7 +285,7 @@ def check_pictures(found: Verification, path: Path, record: Record) -> None:
 
 
 def picture_answers(folder: Path, picture: Picture) -> Answers:
-    """Whether one picture is what its name says."""
+    """Answer whether one picture is what its name says."""
     try:
         read_picture(folder, picture.png)
         yield None
@@ -294,7 +294,7 @@ def picture_answers(folder: Path, picture: Picture) -> Answers:
 
 
 def pictures_of(record: Record) -> Iterator[Picture]:
-    """All pictures that a record names."""
+    """Yield all pictures that a record names."""
     for measured in (record.pretext, *record.results):
         yield from measured.pictures if measured is not None else ()
 
@@ -313,7 +313,7 @@ def numbers_of(record: Record) -> Iterator[tuple[str, Mapping[str, float | None]
 
 
 def row_label(row: Any, name: str = "") -> str:
-    """What to call a row, or one of its numbers."""
+    """Return the name of a row, or of one of its numbers."""
     return f"{row.evaluator} on {row.encoder} {name}".rstrip()
 
 

@@ -89,7 +89,7 @@ class Comparison:
 
 
 def read_entrants(places: Sequence[Path], evaluator: str | None = None) -> list[Entrant]:
-    """What the places hold: of each the records of one cell, or of several cells each.
+    """Read what the places hold: of every place the records of one cell, or of several cells.
 
     Args:
         places: Files and folders.
@@ -113,12 +113,12 @@ def read_entrants(places: Sequence[Path], evaluator: str | None = None) -> list[
 
 
 def is_measured_by(group: Group, evaluator: str) -> bool:
-    """Whether an evaluator measured the trained encoder."""
+    """Return whether an evaluator measured the trained encoder."""
     return any(matches_name(row.evaluator, evaluator) for record in group for row in trained_rows(record))
 
 
 def letter(number: int) -> str:
-    """A, B, … Z, A1, B1, …
+    """Return the letter of an entrant: A, B, … Z, A1, B1, …
 
     >>> letter(1), letter(26)
     ('B', 'A1')
@@ -127,7 +127,7 @@ def letter(number: int) -> str:
 
 
 def compare(found: Sequence[Entrant], evaluator: str | None = None, metric: str | None = None) -> list[Comparison]:
-    """Every pair of entrants, by what they have in common.
+    """Compare every pair of entrants, by the seeds and items that they share.
 
     Args:
         found: Two or more.
@@ -145,7 +145,7 @@ def compare(found: Sequence[Entrant], evaluator: str | None = None, metric: str 
 
 
 def common_evaluator(found: Sequence[Entrant], wanted: str | None) -> str:
-    """The evaluator that all entrants have, as its full id."""
+    """Return the evaluator that all entrants have, as its full id."""
     every = [
         dict.fromkeys(row.evaluator for record in entrant.group for row in trained_rows(record)) for entrant in found
     ]
@@ -158,7 +158,7 @@ def common_evaluator(found: Sequence[Entrant], wanted: str | None) -> str:
 
 
 def common_metric(found: Sequence[Entrant], evaluator: str, wanted: str | None) -> str:
-    """The number that all entrants have."""
+    """Return the metric that all entrants have."""
     every = [values_by_metric(entrant.group, evaluator, TRAINED) for entrant in found]
     common = {name: None for name in every[0] if all(name in others for others in every)}
     if not common or (wanted is not None and wanted not in common):
@@ -170,12 +170,12 @@ def common_metric(found: Sequence[Entrant], evaluator: str, wanted: str | None) 
 
 
 def list_names(names: Sequence[str]) -> str:
-    """Names with commas, at most twelve."""
+    """Return names with commas, at most twelve."""
     return ", ".join(names[:12]) + (" …" if len(names) > 12 else "") if names else "none"
 
 
 def compare_pair(first: Entrant, second: Entrant, evaluator: str, metric: str) -> list[Comparison]:
-    """One pair: over seeds where two or more are shared, and over items wherever both have them."""
+    """Compare one pair: over seeds where two or more are shared, and over items wherever both have them."""
     check_same_test(first, second)
     shared = sorted(first.seeds.keys() & second.seeds.keys())
     alone = len(first.group) == len(second.group) == 1  # then the items are paired, whatever the seeds
@@ -188,7 +188,7 @@ def compare_pair(first: Entrant, second: Entrant, evaluator: str, metric: str) -
 
 
 def check_same_test(first: Entrant, second: Entrant) -> None:
-    """Raise where two were measured on other data."""
+    """Raise PretaskError where two were measured on other data."""
     tests = [entrant.group[0].cell.evaluated_on or entrant.group[0].cell.data for entrant in (first, second)]
     prints = [data.fingerprints.get("test", "") for data in tests]
     if prints[0] != prints[1]:
@@ -203,7 +203,7 @@ def check_same_test(first: Entrant, second: Entrant) -> None:
 def compare_items(
     first: Entrant, second: Entrant, one: Record, other: Record, evaluator: str, metric: str, *, decides: bool
 ) -> Comparison | None:
-    """Two records on the same items; None where their number is not counted from items."""
+    """Compare two records on the same items; return None where their number is not counted from items."""
     items = [items_of(record, evaluator, metric) for record in (one, other)]
     if items[0] is None or items[1] is None:
         return None
@@ -216,7 +216,7 @@ def compare_items(
 
 
 def items_of(record: Record, evaluator: str, metric: str) -> Items | None:
-    """The items that a number was counted from; None where there are none, or they are those of another number."""
+    """Return the items that a metric was counted from; None where there are none, or they give another value."""
     row = next((row for row in trained_rows(record) if row.evaluator == evaluator), None)
     items, value = (row.items.get(metric), row.metrics.get(metric)) if row is not None else (None, None)
     if items is None or value is None or abs(float(items.correct().mean()) - value) > ROUNDING:
@@ -225,7 +225,7 @@ def items_of(record: Record, evaluator: str, metric: str) -> Items | None:
 
 
 def trained_rows(record: Record) -> list[Row]:
-    """The rows of the trained encoder."""
+    """Return the rows of the trained encoder."""
     return [row for row in record.results if row.encoder == TRAINED]
 
 
@@ -258,7 +258,7 @@ def differences_of_items(
 
 
 def decide(rows: Sequence[Comparison], metric: Metric) -> list[Comparison]:
-    """The comparisons with Holm's correction over all that decide, and a verdict on each of these."""
+    """Return the comparisons with Holm's correction over all that decide, and a verdict on every one of these."""
     deciding = [row for row in rows if row.decides and row.probability is not None]
     corrected = dict(zip(map(id, deciding), holm_correction([row.probability or 0.0 for row in deciding]), strict=True))
     return [
@@ -270,7 +270,7 @@ def decide(rows: Sequence[Comparison], metric: Metric) -> list[Comparison]:
 
 
 def describe_verdict(row: Comparison, probability: float | None, metric: Metric) -> str:
-    """What a comparison comes to.
+    """Return the verdict on a comparison, in words.
 
     >>> row = Comparison("A", "B", "", True, Estimate(0.1, 0.05, 0.15, 9), 0.001)
     >>> describe_verdict(row, 0.001, Metric("fraction", True))
@@ -289,7 +289,7 @@ def describe_verdict(row: Comparison, probability: float | None, metric: Metric)
 
 
 def as_facts(row: Comparison) -> Mapping[str, Any]:
-    """A comparison as JSON."""
+    """Return a comparison as JSON holds it."""
     return {
         **{name: getattr(row, name) for name in ("first", "second", "over", "decides")},
         "difference": row.estimate.value,
@@ -307,7 +307,7 @@ def finite_or_none(end: float | None) -> float | None:
 
 
 def legend(found: Sequence[Entrant]) -> list[tuple[str, ...]]:
-    """What each letter stands for: letter, name, data, seeds, place."""
+    """Return what every letter stands for: letter, name, data, seeds, place."""
     return [
         (
             entrant.letter,

@@ -102,13 +102,13 @@ class Line:
 
 
 def score_text(part: PretextPart) -> str:
-    """A part with the arrow of its direction, or why it is not shown."""
+    """Return a part's score with the arrow of its direction, or why it is not shown."""
     number = format_estimate(part.estimate, part.metric) if part.estimate is not None else part.hidden
     return f"{part.name} {direction(part.metric)} {number}"
 
 
 def trivial_text(part: PretextPart) -> str:
-    """The best trivial predictor, whether it is ahead, and whether it may have seen more than the model."""
+    """Return the best trivial predictor, whether it is ahead, and whether it may have seen more than the model."""
     if part.trivial is None:
         return ""
     notes = [*(["ahead"] if part.loses else []), *(["saw all training samples"] if part.trivial.seen is None else [])]
@@ -118,7 +118,7 @@ def trivial_text(part: PretextPart) -> str:
 
 
 def part_facts(label: str, part: PretextPart | None) -> dict[str, Any]:
-    """One part of a pretext score as plain numbers."""
+    """Return one part of a pretext score as plain numbers."""
     trivial = part.trivial if part is not None else None
     return {
         f"{label} metric": part.name if part is not None else "",
@@ -132,23 +132,23 @@ def part_facts(label: str, part: PretextPart | None) -> dict[str, Any]:
 
 
 def interval_facts(name: str, estimate: Estimate | None) -> dict[str, float | None]:
-    """A number and its interval under their names."""
+    """Return a number and the ends of its interval under their names."""
     values = (estimate.value, estimate.low, estimate.high) if estimate is not None else (None, None, None)
     return dict(zip((name, f"{name} low", f"{name} high"), values, strict=True))
 
 
 def group_records(records: Sequence[Record]) -> list[Group]:
-    """Complete records by cell, seeds left out; of a cell that was run again, the newest; by name and data."""
+    """Group complete records by cell without the seed; of a cell that was run again, the newest; by name and data."""
     return group_by_key((seedless_key(record), record) for record in records if record.status == "complete")
 
 
 def seedless_key(record: Record) -> str:
-    """What records of other seeds have in common."""
+    """Return the key of a record's cell without its seed."""
     return cell_key(record.cell, without={"seed", "artifact"})
 
 
 def group_by_key(keyed: Iterable[tuple[str, Record]]) -> list[Group]:
-    """Records of one key, in the order of their seeds; by name, data and key."""
+    """Return the records of every key in the order of their seeds; groups by name, data and key."""
     newest = {
         (key, record.cell.seed): record for key, record in sorted(keyed, key=lambda pair: pair[1].provenance.ended)
     }
@@ -160,7 +160,7 @@ def group_by_key(keyed: Iterable[tuple[str, Record]]) -> list[Group]:
 
 
 def title(record: Record) -> str:
-    """The task, or the parts of a free combination."""
+    """Return the name of the task, or of the parts of a free combination."""
     cell = record.cell
     task = short(cell.task) if cell.task is not None else ""
     parts = " + ".join(short(part.id) for part in (cell.split, cell.objective, cell.model))
@@ -168,7 +168,7 @@ def title(record: Record) -> str:
 
 
 def short(full: str) -> str:
-    """The name in an id.
+    """Return the name in an id.
 
     >>> short("pretask/relative-position@1")
     'relative-position'
@@ -177,7 +177,7 @@ def short(full: str) -> str:
 
 
 def matches_name(full: str, wanted: str) -> bool:
-    """Whether a value may be called so.
+    """Return whether `wanted` names an id: in full, without its version, or without its namespace.
 
     >>> [matches_name("pretask/vae@1", wanted) for wanted in ("vae", "pretask/vae", "va")]
     [True, True, False]
@@ -186,17 +186,17 @@ def matches_name(full: str, wanted: str) -> bool:
 
 
 def summary_rows(groups: Sequence[Group]) -> list[tuple[str, ...]]:
-    """The rows of the table that COLUMNS heads: one for each group and evaluator."""
+    """Return the rows of the table that COLUMNS heads: one for every group and evaluator."""
     return [line.cells for line in summary_lines(groups)]
 
 
 def summary_lines(groups: Sequence[Group]) -> list[Line]:
-    """What there is to say of each group and evaluator."""
+    """Return the lines of every group and evaluator."""
     return [line for group in groups for line in lines_of(group)]
 
 
 def lines_of(group: Group) -> list[Line]:
-    """The lines of one encoder; one without an evaluator where none measured it."""
+    """Return the lines of one encoder; one without an evaluator where none measured it."""
     first = group[0]
     on = first.cell.evaluated_on
     data = short(first.cell.data.id) + (f" → {short(on.id)}" if on is not None else "")
@@ -208,7 +208,7 @@ def lines_of(group: Group) -> list[Line]:
 
 
 def probe_facts(group: Group, evaluator: str) -> dict[str, Any]:
-    """The number that stands for an evaluator, for the trained encoder and for those that it is held against."""
+    """Return the headline number of an evaluator, for the trained encoder and its references."""
     trained = values_by_metric(group, evaluator, TRAINED)
     if not trained:
         return {"evaluator": short(evaluator)}

@@ -51,7 +51,7 @@ class DamagedEntry(Exception):
 
 
 def read_summaries(places: Iterable[Path | str]) -> tuple[list[SummaryRow], list[Refused]]:
-    """What tables show of all records of some stores and single files, each once, in the order of their hashes.
+    """Read what tables show of all records of some stores and files, each once, in the order of their hashes.
 
     Args:
         places: Folders, of which every `.json` file counts, folders of such folders, and files.
@@ -92,7 +92,7 @@ def read_files(paths: Iterable[Path], refused: list[Refused]) -> Iterator[tuple[
 
 
 def index_path(folder: Path) -> Path:
-    """The file of a store's index."""
+    """Return the path of a store's index."""
     place = sha256(str(folder.resolve()).encode(errors="surrogateescape")).hexdigest()[:32]
     return cache_folder() / "records" / f"{place}-{FORMAT}.sqlite"
 
@@ -114,14 +114,14 @@ def load(index: Path, names: Collection[str]) -> dict[str, SummaryRow]:
 
 
 def parse_entry(key: str, summary: str, kept_sum: int) -> SummaryRow:
-    """One entry; raises Damaged where it is not what was written."""
+    """Return one entry; raises DamagedEntry where it is not what was written."""
     if checksum(key, summary) != kept_sum:
         raise DamagedEntry
     return SummaryRow(key, Record.model_validate_json(summary))
 
 
 def checksum(key: str, summary: str) -> int:
-    """Of an entry: SQLite itself does not see a flipped bit in a text."""
+    """Return the checksum of an entry: SQLite itself does not notice a flipped bit in a text."""
     return crc32(f"{key} {summary}".encode())
 
 
@@ -147,12 +147,12 @@ def remove(index: Path) -> None:
 
 
 def error_code(error: sqlite3.Error) -> int:
-    """The primary code of an error."""
+    """Return the primary code of an error."""
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
 
 
 def summarize(record: Record) -> SummaryRow:
-    """What tables show of a record."""
+    """Return what tables show of a record."""
     error = record.error and (record.error.strip() or "no message")[:400]
     kept = {
         "cell": summarize_cell(record.cell),
@@ -166,7 +166,7 @@ def summarize(record: Record) -> SummaryRow:
 
 
 def summarize_cell(cell: Cell) -> Cell:
-    """Names alone."""
+    """Return a cell with names alone, without options."""
     on = cell.evaluated_on
     names: dict[str, Any] = {
         name: getattr(cell, name).model_copy(update={"options": {}}) for name in ("split", "objective", "model")
@@ -176,17 +176,17 @@ def summarize_cell(cell: Cell) -> Cell:
 
 
 def without_options(part: DataPart) -> DataPart:
-    """The name of a data set."""
+    """Return a data set without its options and fingerprints."""
     return part.model_copy(update={"options": {}, "fingerprints": {}})
 
 
 def summarize_provenance(made: Provenance) -> Provenance:
-    """Times, costs and the machine."""
+    """Return times, costs and the machine."""
     return made.model_copy(update={"versions": {}, "commit": None, "stages": {}, "command": ()})
 
 
 def summarize_row(row: Row, record: Record) -> Row:
-    """A row with the number that stands for its evaluator: what it is for the trained encoder."""
+    """Return a row with the one metric that is the headline of the trained encoder."""
     own = [other for other in record.results if (other.evaluator, other.encoder) == (row.evaluator, TRAINED)]
     known = [name for result in own or [row] for name, value in result.metrics.items() if value is not None]
     headline = declared_by(record, row.evaluator).choose_headline(known)
@@ -195,7 +195,7 @@ def summarize_row(row: Row, record: Record) -> Row:
 
 
 def summarize_pretext(record: Record) -> Pretext | None:
-    """The numbers by which the pretext task is read, what trivial predictors reach, and chance levels."""
+    """Return the headline parts of a pretext score, with trivial predictors and chance levels."""
     main, whole = headline_parts(record), record.pretext
     if whole is None or not main:
         return None
@@ -207,5 +207,5 @@ def summarize_pretext(record: Record) -> Pretext | None:
 
 
 def select_known(measured: WithMetrics, names: Collection[str]) -> dict[str, float | None]:
-    """The numbers of these names that are there, in their order."""
+    """Return the metrics of these names that have a number, in their order."""
     return {name: value for name, value in measured.metrics.items() if name in names and value is not None}

@@ -33,7 +33,7 @@ def pretext_fields(
     chance: Mapping[str, float],
     declared: ComponentMetrics,
 ) -> dict[str, Any]:
-    """The fields of a record's Pretext, but for shortcuts.
+    """Return the fields of a record's Pretext, but for shortcuts.
 
     Args:
         score: Of the trained task.
@@ -58,7 +58,7 @@ def pretext_fields(
 
 
 def interval_of(part: PartScore, metric: Metric, samples: int, confidence: float = CONFIDENCE) -> Interval | None:
-    """The interval of a part's mean; None for a single block, or where something is not finite.
+    """Return the interval of a part's mean; None for a single block, or where something is not finite.
 
     Args:
         part: With its sums by block.
@@ -79,7 +79,7 @@ def interval_of(part: PartScore, metric: Metric, samples: int, confidence: float
 
 
 def ratio_variance(blocks: Sequence[tuple[float, float]]) -> float | None:
-    """The variance of sum of totals over sum of weights, from (total, weight) of independent blocks.
+    """Return the variance of sum of totals over sum of weights, from (total, weight) of independent blocks.
 
     >>> ratio_variance([(1.0, 1.0), (0.0, 1.0), (1.0, 1.0), (0.0, 1.0)])  # p (1 - p) / (n - 1)
     0.08333333333333333
@@ -93,7 +93,7 @@ def ratio_variance(blocks: Sequence[tuple[float, float]]) -> float | None:
 
 
 def wilson_interval(value: float, count: float, reach: float) -> Interval:
-    """Wilson's interval of a share of so many answers, `reach` standard errors wide on either side.
+    """Return Wilson's interval of a share of so many answers, `reach` standard errors wide on either side.
 
     >>> [round(end, 4) for end in wilson_interval(1.0, 20, 1.96)]
     [0.8389, 1.0]
@@ -129,12 +129,12 @@ def headline_parts(record: Record) -> list[str]:
 
 
 def own_parts(pretext: Pretext) -> list[str]:
-    """Parts of the trained task's own loss that have a number."""
+    """Return the parts of the trained task's own loss that have a number."""
     return [name for name, value in pretext.metrics.items() if ": " not in name and value is not None]
 
 
 def explain_too_few(pretext: Pretext, name: str) -> str:
-    """Why a part is not shown; empty where it is, and for older records, which did not count."""
+    """Return why a part is not shown; empty where it is, and for older records, which did not count."""
     count = pretext.count.get(name)
     return f"{count} answers: too few" if count is not None and count < MIN_ANSWERS else ""
 
@@ -169,12 +169,12 @@ class PretextPart:
 
 
 def pretext_parts(records: Sequence[Record]) -> list[PretextPart]:
-    """What records of one encoder say of its pretext task at a glance: what was trained first, then a share."""
+    """Return the headline parts of the pretext score of one encoder: what was trained first, then a fraction."""
     return [pretext_part(records, name) for name in headline_parts(records[0])]
 
 
 def pretext_part(records: Sequence[Record], name: str) -> PretextPart:
-    """One part; of predictors and chance what the first record says."""
+    """Return one part, with predictors and chance of the first record."""
     first, references = records[0].pretext, references_of_pretext(records[0], name)
     metric = declared_by_objective(records[0]).part(name)
     if first is not None and (hidden := explain_too_few(first, name)):
@@ -183,7 +183,7 @@ def pretext_part(records: Sequence[Record], name: str) -> PretextPart:
 
 
 def estimate_part(records: Sequence[Record], name: str) -> Estimate | None:
-    """A part over seeds, with an interval that holds both seeds and samples; None where no record has it.
+    """Return a part over seeds, with an interval over seeds and samples; None where no record has it.
 
     Seeds are scored on the same held-out samples, so these are as uncertain as in one record: the distances to the ends
     of the seeds' interval and of the mean sample interval are added as the sides of a right angle.

@@ -50,7 +50,7 @@ Table = tuple[Sequence[str], list[Sequence[str]], list[dict[str, Any]]]  # colum
 
 
 def parse_where(texts: Sequence[str]) -> Where:
-    """Conditions such as ["task=causal-lm,masked-lm", "seed=0"]: of one field any value, of all fields each.
+    """Parse conditions such as ["task=causal-lm,masked-lm", "seed=0"]: any value of a field, and all fields.
 
     Raises:
         Unknown: There is no such field, or no value.
@@ -72,7 +72,7 @@ def check_field(option: str, name: str) -> None:
 
 
 def select(keyed: Sequence[Keyed], where: Where) -> list[Keyed]:
-    """The records that meet all conditions, complete ones where nothing is said; of evaluators only those asked for."""
+    """Return the records that meet all conditions, complete ones by default; with the evaluators of the condition."""
     where = {"status": ["complete"], **where}
     meant = [
         (key, record) for key, record in keyed if all(has_value(record, *condition) for condition in where.items())
@@ -83,12 +83,12 @@ def select(keyed: Sequence[Keyed], where: Where) -> list[Keyed]:
 
 
 def has_value(record: Record, name: str, wanted: Sequence[str]) -> bool:
-    """Whether a record has one of the wanted values: a full id, an id without its version, or a bare name."""
+    """Return whether a record has one of the wanted values: a full id, an id without its version, or a bare name."""
     return any(matches_name(value, choice) for value in FIELDS[name](record) for choice in wanted)
 
 
 def keep_evaluators(record: Record, evaluators: Sequence[str]) -> Record:
-    """The record with the rows of these evaluators."""
+    """Return the record with the rows of these evaluators."""
     rows = tuple(
         row for row in record.results if any(matches_name(row.evaluator, evaluator) for evaluator in evaluators)
     )
@@ -96,7 +96,7 @@ def keep_evaluators(record: Record, evaluators: Sequence[str]) -> Record:
 
 
 def build_table(keyed: Sequence[Keyed], group: Sequence[str], sort: str | None) -> Table:
-    """The table of some records.
+    """Return the table of some records.
 
     Args:
         keyed: Records with the key of what their seeds have in common.
@@ -118,7 +118,7 @@ def build_table(keyed: Sequence[Keyed], group: Sequence[str], sort: str | None) 
 def order_by(
     sort: str, columns: Sequence[str], cells: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]]
 ) -> Callable[[int], tuple[bool, Any]]:
-    """The key of a row by its number: what has no value comes last in either direction; texts from a to z.
+    """Return the sort key of a row by its number: what has no value comes last in either direction.
 
     Raises:
         Unknown: There is no such column.
@@ -135,7 +135,7 @@ def order_by(
 
 
 def pool_groups(groups: Sequence[Group], fields: Sequence[str]) -> Table:
-    """One row for all records that have some fields, an evaluator and its number in common: the mean over encoders.
+    """Average over encoders: one row for all records that share some fields, an evaluator and its metric.
 
     Each encoder counts once, with its own mean over seeds. From lowest to highest is no interval: these are different
     encoders, and not draws of one.
@@ -162,20 +162,20 @@ def pool_groups(groups: Sequence[Group], fields: Sequence[str]) -> Table:
 
 
 def values_of(group: Group, line: Line, fields: Sequence[str]) -> tuple[str, ...]:
-    """What a line has in each field, its evaluator and its number."""
+    """Return the values of a line in some fields, its evaluator and its metric."""
     own = {"evaluator": line.evaluator, "seed": ",".join(str(record.cell.seed) for record in group)}
     values = [own.get(name) or short(FIELDS[name](group[0])[0]) for name in fields]
     return (*values, line.evaluator, line.metric)
 
 
 def spread_over_encoders(lines: Sequence[Line], encoder: str) -> Estimate | None:
-    """Mean, lowest and highest of one number over encoders."""
+    """Return mean, lowest and highest of one number over encoders."""
     values = [line.estimates[encoder].value for line in lines if line.estimates and encoder in line.estimates]
     return Estimate(math.fsum(values) / len(values), min(values), max(values), len(values)) if values else None
 
 
 def format_range(estimate: Estimate | None, metric: Metric) -> str:
-    """A mean with the lowest and the highest.
+    """Return a mean with the lowest and the highest.
 
     >>> format_range(Estimate(0.5, 0.4, 0.6, 2), Metric("fraction"))
     '50.0 % (40.0 to 60.0)'
@@ -189,7 +189,7 @@ def format_range(estimate: Estimate | None, metric: Metric) -> str:
 
 
 def format_table(form: str, table: Table) -> str:
-    """A table as plain columns, Markdown, CSV or JSON."""
+    """Return a table as plain columns, Markdown, CSV or JSON."""
     columns, cells, facts = table
     if form == "table":
         return align_columns(columns, [tuple(map(escape_invisible, row)) for row in cells])
@@ -199,20 +199,20 @@ def format_table(form: str, table: Table) -> str:
 
 
 def align_columns(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    """Plain columns, for tables so long that drawing them would take longer than reading the records."""
+    """Return plain columns, for tables so long that drawing them would take longer than reading the records."""
     rows = [columns, *cells]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def markdown(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    """A table in which nothing that a stranger wrote is markup."""
+    """Return a table in which nothing that a stranger wrote is markup."""
     rows = [[plain_text(" ".join(cell.split())) for cell in row] for row in cells]
     return "\n".join(map(row_text, (columns, ["---"] * len(columns), *rows)))
 
 
 def csv_text(facts: Sequence[Mapping[str, Any]]) -> str:
-    """Plain numbers and texts; a text that a spreadsheet would compute gets an apostrophe before it."""
+    """Return plain numbers and texts; a text that a spreadsheet would compute gets an apostrophe before it."""
     file = io.StringIO()
     writer = csv.DictWriter(file, [*facts[0]] if facts else [], lineterminator="\n")
     writer.writeheader()
@@ -222,5 +222,5 @@ def csv_text(facts: Sequence[Mapping[str, Any]]) -> str:
 
 
 def escape_formula(value: Any) -> Any:
-    """A value that no spreadsheet takes for a formula."""
+    """Return a value that no spreadsheet takes for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

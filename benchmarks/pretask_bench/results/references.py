@@ -67,7 +67,7 @@ class References:
 
 
 def references_of_pretext(record: Record, part: str) -> References:
-    """What a part of a record's pretext score is held against."""
+    """Return what a part of a record's pretext score is held against."""
     pretext = record.pretext
     if pretext is None:
         return References()
@@ -81,7 +81,7 @@ def references_of_pretext(record: Record, part: str) -> References:
 
 
 def references_of_probe(records: Sequence[Record], evaluator: str, metric: str) -> References:
-    """What a number of an evaluator is held against, over the seeds of one cell."""
+    """Return what a metric of an evaluator is held against, over the seeds of one cell."""
     found = {encoder: values_by_metric(records, evaluator, encoder).get(metric, {}) for encoder in REFERENCE_ENCODERS}
     means: dict[str, Estimate] = {
         encoder: mean_over_seeds([*values.values()]) for encoder, values in found.items() if values
@@ -91,7 +91,7 @@ def references_of_probe(records: Sequence[Record], evaluator: str, metric: str) 
 
 
 def values_by_metric(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[str, dict[int, float]]:
-    """The numbers of one evaluator and encoder: metric, then seed."""
+    """Return the numbers of one evaluator and encoder: by metric, then seed."""
     found: dict[str, dict[int, float]] = {}
     for record in records:
         for row in record.results:

@@ -31,7 +31,7 @@ def report(records: Sequence[Record]) -> None:
 
 
 def pretext_title(record: Record) -> str:
-    """The question, and what the answers rest on."""
+    """Return the heading of the pretext table, with how many samples the answers rest on."""
     pretext, question = record.pretext, "How well is the pretext task solved?"
     if pretext is None or pretext.draws is None:
         return question
@@ -41,7 +41,7 @@ def pretext_title(record: Record) -> str:
 
 
 def pretext_rows(records: Sequence[Record]) -> list[tuple[str, str, str, str]]:
-    """Every part of the held-out loss: which way it is better, with its interval, answers and chance level."""
+    """Return every part of the held-out loss: direction, score with interval, answers and chance level."""
     rows = []
     first, declared = records[0].pretext, declared_by_objective(records[0])
     for name in first.metrics if first is not None else ():
@@ -61,7 +61,7 @@ def pretext_rows(records: Sequence[Record]) -> list[tuple[str, str, str, str]]:
 
 
 def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ...]]:
-    """Every number of one evaluator: trained, at random initialisation, their difference paired by seed, and others."""
+    """Return every metric of one evaluator: trained, random init, their difference paired by seed, and others."""
     found = {encoder: values_by_metric(records, evaluator, encoder) for encoder in ENCODERS}
     declared = declared_by(records[0], evaluator)
     rows: list[tuple[str, ...]] = []
@@ -78,7 +78,7 @@ def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str,
 
 
 def chosen_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ...]]:
-    """What one evaluator chose for every encoder, such as layer and pooling; not what it chose within single layers."""
+    """Return what one evaluator chose for every encoder, such as layer and pooling; not choices within layers."""
     found = {encoder: collect_choices(records, evaluator, encoder) for encoder in (TRAINED, RANDOM, RAW, SUPERVISED)}
     names = [name for name in found[TRAINED] if "." not in name]
     texts = {encoder: {name: ", ".join(chosen.get(name, ())) for name in names} for encoder, chosen in found.items()}
@@ -89,7 +89,7 @@ def chosen_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ..
 
 
 def collect_choices(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[str, list[str]]:
-    """What an evaluator chose for an encoder, by what it chose: every value once, in the order of the records."""
+    """Return what an evaluator chose for an encoder: every value once, in the order of the records."""
     found: dict[str, list[str]] = {}
     for record in records:
         for row in record.results:
@@ -100,7 +100,7 @@ def collect_choices(records: Sequence[Record], evaluator: str, encoder: str) -> 
 
 
 def format_mean(values: Mapping[int, float], metric: Metric) -> str:
-    """The mean over seeds, or nothing where there is none."""
+    """Return the mean over seeds, or nothing where there is none."""
     return format_estimate(mean_over_seeds([*values.values()]), metric) if values else ""
 
 
@@ -112,7 +112,7 @@ def format_number(value: float | None, metric: Metric) -> str:
 
 
 def format_estimate(estimate: Estimate, metric: Metric, *, sign: bool = False) -> str:
-    """A number with half the width of its interval, where it has one."""
+    """Return a number with half the width of its interval, where it has one."""
     text = format_number(estimate.value, metric)
     if sign and estimate.value >= 0:
         text = "+" + text

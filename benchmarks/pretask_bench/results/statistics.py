@@ -93,7 +93,7 @@ def variance_of_mean(values: Sequence[float]) -> float:
 
 @cache
 def student_quantile(level: float, freedom: int) -> float:
-    """Quantile of Student's t distribution."""
+    """Return a quantile of Student's t distribution."""
     return float(special.stdtrit(freedom, level))
 
 
@@ -144,7 +144,7 @@ def paired_probability(first: Mapping[int, float], second: Mapping[int, float]) 
 
 
 def holm_correction(probabilities: Sequence[float]) -> list[float]:
-    """P-values after Holm's correction: the chance of one false alarm among all of them stays below the level.
+    """Return p-values after Holm's correction: the chance of any false alarm among all stays below the level.
 
     Source: Holm 1979.
 
@@ -162,13 +162,13 @@ def holm_correction(probabilities: Sequence[float]) -> list[float]:
 def share_estimate(
     right: int, count: int, method: Literal["wilson", "exact"] = "wilson", confidence: float = CONFIDENCE
 ) -> Estimate:
-    """An accuracy over `count` independent items with its binomial interval; `exact` is Clopper and Pearson's."""
+    """Return an accuracy over `count` items with its binomial interval; `exact` is Clopper and Pearson's."""
     interval = binomial_test(right, count).proportion_ci(confidence, method)
     return Estimate(right / count, float(interval.low), float(interval.high), count)
 
 
 def paired_items(first: Items, second: Items) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
-    """The correctness of two records on the same items; raises PretaskError where the items are not the same."""
+    """Return the correctness of two records on the same items; raises PretaskError where the items differ."""
     if (first.test, first.count) != (second.test, second.count):
         raise PretaskError(
             "a paired comparison",
@@ -180,7 +180,7 @@ def paired_items(first: Items, second: Items) -> tuple[Bool[np.ndarray, " N"], B
 
 
 def mcnemar_test(first: Bool[np.ndarray, " N"], second: Bool[np.ndarray, " N"]) -> McNemar:
-    """McNemar's exact test: were both equally good, each item that only one gets right would be a fair coin."""
+    """Return McNemar's exact test: under equality each item that only one gets right is a fair coin."""
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     uneven = only_first + only_second
     probability = float(binomial_test(only_first, uneven).pvalue) if uneven else 1.0
@@ -206,14 +206,14 @@ def difference_over_items(
 
 
 def binomial_test(right: int, count: int) -> Any:
-    """SciPy's exact binomial test, whose module takes a second to import and is not needed for a mean."""
+    """Return SciPy's exact binomial test, whose module takes a second to import and is not needed for a mean."""
     from scipy import stats
 
     return stats.binomtest(right, count)
 
 
 def normalized(score: float, chance: float, reference: float) -> float | None:
-    """The score on a scale where chance is 0 and the reference 1; None where these two are the same.
+    """Return the score on a scale where chance is 0 and the reference 1; None where these two are the same.
 
     >>> normalized(0.5, chance=0.25, reference=0.75)
     0.5

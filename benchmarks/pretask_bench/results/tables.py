@@ -40,7 +40,7 @@ def draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str
 
 
 def is_numeric(rows: Sequence[Sequence[str]], number: int) -> bool:
-    """Whether every cell of a column is a number, perhaps with its sign, unit or interval; or empty."""
+    """Return whether every cell of a column is a number, perhaps with its sign, unit or interval; or empty."""
     cells = [row[number].strip() for row in rows]
     return bool(cells) and all(not cell or cell[0] in "+-−.0123456789" for cell in cells)
 
@@ -76,7 +76,7 @@ def print_table(
 
 
 def share_room(wanted: Sequence[int], least: Sequence[int], room: int) -> list[int]:
-    """Widths of columns: as wanted where there is room, else the widest are narrowed, none below its least.
+    """Return widths of columns: as wanted where there is room, else the widest narrowed, none below its least.
 
     >>> share_room([30, 6, 8], [12, 6, 4], 36), share_room([30, 6, 8], [12, 6, 4], 10)
     ([22, 6, 8], [12, 6, 4])
@@ -88,7 +88,7 @@ def share_room(wanted: Sequence[int], least: Sequence[int], room: int) -> list[i
 
 
 def min_width(cells: Sequence[str]) -> int:
-    """Characters below which a column would break a number, or a short word.
+    """Return the characters below which a column would break a number, or a short word.
 
     >>> min_width(["", "perplexity (words of 57 tokens)", "4.903 ± 0.1"]), min_width(["p", "38.2 % ± 1.0"])
     (10, 6)
@@ -97,7 +97,7 @@ def min_width(cells: Sequence[str]) -> int:
 
 
 def longest_piece(cell: str) -> int:
-    """Characters of the longest piece of a cell that must not be broken: all of a number, the beginning of a name."""
+    """Return the length of a cell's longest unbreakable piece: all of a number, the beginning of a name."""
     pieces = UNIT_SPACE.sub("_", cell).split()
     return max(
         (len(piece) if NUMBER.match(piece) else min(len(piece), MIN_NAME_CHARACTERS) for piece in pieces), default=0

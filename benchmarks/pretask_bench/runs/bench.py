@@ -48,7 +48,7 @@ def plan_suite(
     seeds: int | None = None,
     given: Mapping[str, Any] | None = None,
 ) -> list[Entry]:
-    """All entries of a suite.
+    """Plan all entries of a suite.
 
     Args:
         registry: What is installed.
@@ -95,7 +95,7 @@ def check_given(suite: Suite, division: Division, given: Mapping[str, Any]) -> N
 
 
 def belongs(registry: Registry, task: Registered, division: Division) -> bool:
-    """Whether a task is for data of the division's modality, by what its split and model declare."""
+    """Return whether a task is for data of the division's modality, by what its split and model declare."""
     if task.name in division.without:
         return False
     parts = task.component.traits["parts"]
@@ -109,7 +109,7 @@ def belongs(registry: Registry, task: Registered, division: Division) -> bool:
 def plan_entry(
     registry: Registry, suite: Suite, division: Division, task: Registered, seed: int, given: Mapping[str, Any]
 ) -> Entry:
-    """One task with one seed, under what the division fixes."""
+    """Plan one task with one seed, under what the division fixes."""
     own = dict(division.tasks.get(task.name, {}))
     preset = own.pop("preset", division.preset)
     _, options = suite.fixed[division.name].data
@@ -130,7 +130,7 @@ def plan_entry(
 
 
 def evaluator_settings(division: Division) -> dict[str, Any]:
-    """The settings of a division that are its evaluators'."""
+    """Return the settings of a division that are its evaluators'."""
     return {name: value for name, value in division.settings.items() if not name.startswith("data.")}
 
 

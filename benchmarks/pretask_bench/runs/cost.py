@@ -10,7 +10,7 @@ MAX_COUNTED_SAMPLES = 16  # samples at most in the step that is counted: memory 
 
 
 def training_flops(task: Task, samples: Samples, seed: int) -> float | None:
-    """Operations of a whole training: those of the products and convolutions of a few samples, times all others.
+    """Return the operations of a whole training, extrapolated from a step with a few samples.
 
     None where there is a recurrent layer, whose products torch does not count.
 

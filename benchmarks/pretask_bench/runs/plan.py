@@ -42,7 +42,7 @@ class Plan:
     seed: int = 0
 
     def of(self, part: str) -> Mapping[str, Any]:
-        """The settings of one part or evaluator."""
+        """Return the settings of one part or evaluator."""
         return self.settings.get(part, {})
 
 
@@ -66,7 +66,7 @@ class Settings:
 
 
 def parse_setting(text: str) -> tuple[str, str]:
-    """The name and value of `split.patch=24`.
+    """Return the name and value of `split.patch=24`.
 
     Raises:
         Unknown: It has another form.
@@ -135,7 +135,7 @@ def take_task(pile: Settings, task: Registered, preset: str | None) -> None:
 
 
 def find_parts(registry: Registry, names: Mapping[str, str]) -> dict[str, Registered]:
-    """The named parts; raises where one is missing or they do not fit by what they declare."""
+    """Return the named parts; raises where one is missing or they do not fit by what they declare."""
     for part in PARTS:
         if part not in names:
             listed = f"pretask list {part}"
@@ -157,13 +157,13 @@ def check_prefixes(pile: Settings, known: Collection[str]) -> None:
 
 
 def places_of(registered: Registered) -> list[str]:
-    """The options of a component that are places: paths, of which a record holds only the last name."""
+    """Return the options of a component that are places: paths, of which a record holds only the last name."""
     options = options_of(registered).items()
     return [name for name, option in options if Path in (option.annotation, *get_args(option.annotation))]
 
 
 def split_names(text: str) -> list[str]:
-    """Names with commas between, each once.
+    """Return names with commas between them, each once.
 
     >>> split_names("linear, knn,")
     ['linear', 'knn']

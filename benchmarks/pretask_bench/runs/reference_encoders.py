@@ -53,7 +53,7 @@ class RawInput(nn.Module):
         self.spec = spec
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
-        """One vector per view; of tokens also one per position."""
+        """Return one vector per view; of tokens also one per position."""
         if spec.vocabulary is None:
             return FeatureSpec(prod(pooled_shape(spec.shape, spec.views)), (), spec.views)
         return FeatureSpec(spec.vocabulary.size, spec.shape if self.has_positions else (), spec.views)
@@ -64,7 +64,7 @@ class RawInput(nn.Module):
         return self.spec.vocabulary is not None and self.spec.vocabulary.size <= MAX_WORDS
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
-        """The only layer there is."""
+        """Return the input as features, and as the only layer."""
         data = inputs.data
         if self.spec.vocabulary is not None:
             vector = bag_of_tokens(data, inputs.present, self.spec.vocabulary.size)
@@ -78,12 +78,12 @@ class RawInput(nn.Module):
         return replace(features, layers=(features,)) if layers else features
 
     def extra_repr(self) -> str:
-        """What tells it from others, for the key of cached features."""
+        """Return the spec, which distinguishes this model in the key of cached features."""
         return str(self.spec)
 
 
 def bag_of_tokens(tokens: Int[Tensor, "B V L"], present: Tensor | None, size: int) -> Float[Tensor, "B V W"]:
-    """How often each token occurs.
+    """Return how often every token occurs.
 
     >>> bag_of_tokens(torch.tensor([[[2, 0, 2]]]), None, 3).tolist()
     [[[1.0, 0.0, 2.0]]]
@@ -93,7 +93,7 @@ def bag_of_tokens(tokens: Int[Tensor, "B V L"], present: Tensor | None, size: in
 
 
 def pooled_shape(shape: tuple[int, ...], views: int) -> tuple[int, ...]:
-    """The shape of one view after the last two axes, or the last, were averaged down to fit NUMBERS.
+    """Return the shape of one view after its last one or two axes were averaged down to fit MAX_NUMBERS.
 
     >>> pooled_shape((3, 64, 64), 1)
     (3, 18, 18)
@@ -112,7 +112,7 @@ def pooled_shape(shape: tuple[int, ...], views: int) -> tuple[int, ...]:
 
 
 def pool_views(data: Float[Tensor, "B V ..."]) -> Float[Tensor, "B V ..."]:
-    """Views averaged over areas of pixels, or of samples of sound."""
+    """Return views averaged over areas of pixels, or of samples of sound."""
     shape = tuple(data.shape[2:])
     target = pooled_shape(shape, data.shape[1])
     axes = min(2, len(shape))
@@ -122,7 +122,7 @@ def pool_views(data: Float[Tensor, "B V ..."]) -> Float[Tensor, "B V ..."]:
 
 
 def raw_input(task: Task) -> Task:
-    """The task with a model that has no weights."""
+    """Return the task with a model that has no weights."""
     return replace(task, model=RawInput(task.split.whole_spec(task.observed)))
 
 
@@ -141,27 +141,27 @@ class PredictClass:
     classes: int
 
     def spec(self, observed: Observed, /) -> tuple[InputSpec, TargetSpecs]:
-        """The whole sample, and its class."""
+        """Return the specs of the whole sample and of its class."""
         return self.whole_of.whole_spec(observed), {"label": Categories(self.classes)}
 
     def whole_spec(self, observed: Observed, /) -> InputSpec:
-        """The whole sample."""
+        """Return the spec of the whole sample."""
         spec: InputSpec = self.whole_of.whole_spec(observed)
         return spec
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
-        """Whole samples and their classes."""
+        """Return whole samples and their classes."""
         label = self.labels.to(batch.device)[batch.index]
         return self.whole(batch), {"label": Target(label.clamp(min=0), (label >= 0).float())}
 
     def whole(self, batch: Batch, /) -> Inputs:
-        """What the encoder is shown."""
+        """Return the whole samples, which the encoder sees."""
         inputs: Inputs = self.whole_of.whole(batch)
         return inputs
 
 
 def supervised_split(split: Any, samples: Samples, label: str) -> PredictClass:
-    """The supervised split of labelled samples.
+    """Return the supervised split of labelled samples.
 
     Args:
         split: Whose `whole` shows the sample.
@@ -173,7 +173,7 @@ def supervised_split(split: Any, samples: Samples, label: str) -> PredictClass:
 
 
 def choose_label(samples: Samples, wanted: Iterable[str]) -> str:
-    """The labels that a supervised network is told: the first wanted ones that are a class per sample, else the first.
+    """Return the label to train on: the first wanted one that is one class per sample, else the first such one.
 
     Raises:
         PretaskError: There are none.

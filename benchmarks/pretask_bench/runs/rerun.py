@@ -137,7 +137,7 @@ def forget_training(work: Path) -> None:
 
 
 def plan_of(registry: Registry, cell: Cell, settings: Mapping[str, Any]) -> Plan:
-    """The plan of a cell, with places as the user gives them.
+    """Return the plan of a cell, with places as the user gives them.
 
     Raises:
         PretaskError: A component of that version is not installed, or a place was not given.
@@ -168,13 +168,13 @@ def plan_of(registry: Registry, cell: Cell, settings: Mapping[str, Any]) -> Plan
 
 
 def parts_of(cell: Cell) -> dict[str, Part | None]:
-    """The parts of a cell by the names that a plan has for them."""
+    """Return the parts of a cell by the names that a plan has for them."""
     own = {"data": cell.data, "split": cell.split, "objective": cell.objective, "model": cell.model}
     return {**own, "on": cell.evaluated_on}
 
 
 def find_installed(registry: Registry, kind: str, full: str) -> Registered:
-    """The component of that very version."""
+    """Return the component of that very version."""
     try:
         return registry.find(kind, full)
     except PretaskError as error:
@@ -182,7 +182,7 @@ def find_installed(registry: Registry, kind: str, full: str) -> Registered:
 
 
 def check_places(places: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The places that the user gave; of those a record names only their last component."""
+    """Return the places that the user gave, and raise for one that is missing; records hold only their last name."""
     if strange := [name for name in settings if name not in places]:
         known = ", ".join(places) or "none"
         raise Unknown(f"rerun lets nothing be set but places; got '{strange[0]}'. Places of this record: {known}.")
@@ -207,18 +207,18 @@ def check_data(plan: Plan, cell: Cell) -> None:
 
 
 def record_numbers(record: Record) -> dict[str, float | None]:
-    """All numbers that were measured, by row and name."""
+    """Return all numbers of a record, by row and name."""
     found = {f"pretext {name}": value for name, value in (record.pretext.metrics if record.pretext else {}).items()}
     return found | {row_label(row, name): value for row in record.results for name, value in row.metrics.items()}
 
 
 def provenance_differences(old: Record, new: Record) -> list[tuple[str, str, str]]:
-    """What differs in how two records came about, as far as it may change numbers."""
+    """Return what differs in how two records came about, as far as it may change numbers."""
     return differences(*(provenance_facts(record) for record in (old, new)))
 
 
 def provenance_facts(record: Record) -> dict[str, Any]:
-    """Versions, commit, machine and threads of a record."""
+    """Return versions, commit, machine and threads of a record."""
     made = record.provenance
     facts = {"commit": made.commit, "checkout modified": made.modified, "threads": made.threads}
     code = {f"code of {module}": digest[:12] for module, digest in record.code.items()}
@@ -226,14 +226,14 @@ def provenance_facts(record: Record) -> dict[str, Any]:
 
 
 def cell_differences(old: Cell, new: Cell) -> list[tuple[str, str, str]]:
-    """What differs in what determines the numbers."""
+    """Return what differs between two cells."""
     if cell_key(old) == cell_key(new):
         return []
     return differences(*(dict(flatten_facts(record.model_dump(mode="json"))) for record in (old, new)))
 
 
 def flatten_facts(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested facts, each under its whole name."""
+    """Yield nested facts, each under its whole name."""
     for name, value in facts.items():
         if isinstance(value, Mapping):
             yield from flatten_facts(value, f"{prefix}{name}.")
@@ -242,7 +242,7 @@ def flatten_facts(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """The facts that differ: name, before, now."""
+    """Return the facts that differ: name, before, now."""
     return [
         (name, str(before.get(name, "")), str(now.get(name, "")))
         for name in dict.fromkeys([*before, *now])

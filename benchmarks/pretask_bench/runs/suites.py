@@ -83,7 +83,7 @@ class Division(SuiteModel):
         return tuple(dict.fromkeys([*(measure.evaluator for measure in self.measures), *self.also]))
 
     def of(self, part: str) -> dict[str, Any]:
-        """The settings of the data or of an evaluator."""
+        """Return the settings of the data or of an evaluator."""
         return {name.partition(".")[2]: value for name, value in self.settings.items() if name.startswith(f"{part}.")}
 
 
@@ -126,12 +126,12 @@ class Suite:
     fixed: Mapping[str, FixedOptions] = field(repr=False)
 
     def enters(self, division: Division, record: Record) -> str | None:
-        """Why a record is no entry of a division, or None if it is one."""
+        """Return why a record is no entry of a division, or None if it is one."""
         return misfit(division, self.fixed[division.name], record.cell)
 
 
 def misfit(division: Division, fixed: FixedOptions, cell: Cell) -> str | None:
-    """The first thing in which a cell differs from what is fixed."""
+    """Return the first thing in which a cell differs from what is fixed."""
     name, options = fixed.data
     if cell.data.id != name:
         return f"it learned from {cell.data.id}, not from {name}"
@@ -150,13 +150,13 @@ def misfit(division: Division, fixed: FixedOptions, cell: Cell) -> str | None:
 
 
 def first_difference(wanted: Mapping[str, Any], found: Mapping[str, Any], free: tuple[str, ...] = ()) -> str | None:
-    """The first option that differs, other than the free ones."""
+    """Return the first option that differs, other than the free ones."""
     names = sorted({*wanted, *found} - {*free})
     return next((name for name in names if wanted.get(name) != found.get(name)), None)
 
 
 def read_suite(registry: Registry, name: str) -> Suite:
-    """The suite of that name.
+    """Read the suite of that name.
 
     Raises:
         Unknown: There is none, or it names a part that is not installed.
@@ -173,7 +173,7 @@ def read_suite(registry: Registry, name: str) -> Suite:
 
 
 def fix_options(registry: Registry, division: Division) -> FixedOptions:
-    """Ids and all options of what a division holds fixed."""
+    """Return ids and all options of what a division holds fixed."""
     data = registry.find("data", division.data)
     blank = dict.fromkeys(division.given, "given")
     evaluators = {
