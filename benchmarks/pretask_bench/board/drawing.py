@@ -14,7 +14,7 @@ Place = Callable[[float], float]
 
 @dataclass(frozen=True)
 class Label:
-    """The room that a text takes: from left to right, at a height."""
+    """The space of a text: from left to right, with its baseline at `y`, pixels."""
 
     left: float
     right: float
@@ -113,7 +113,7 @@ def place_labels(wanted: Iterable[Label], height: float) -> list[float]:
 
     Args:
         wanted: The labels.
-        height: Of a label.
+        height: Height of a label, pixels.
     """
     placed: list[Label] = []
     for label in wanted:

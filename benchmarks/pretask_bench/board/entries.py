@@ -34,17 +34,17 @@ MAX_NUMBER = 1e100
 
 @dataclass(frozen=True)
 class Entry:
-    """One competitor.
+    """One competitor of a board: records that differ by seed only.
 
     Args:
         key: Hash of all that it chose.
         title: The task, or the parts of a free combination.
-        records: Those that count, by seed.
-        hashes: Their names.
+        records: The records that count, one per seed, in the order of seeds.
+        hashes: Names of these records.
         missing: What it lacks to be ranked; nothing if it is complete.
         distinction: What tells it from entries of the same title.
         confirming: Names of further records of the same cells, which agree.
-        authors: Of all these records.
+        authors: Authors of all these records.
     """
 
     key: str
@@ -58,7 +58,7 @@ class Entry:
 
     @property
     def first(self) -> Record:
-        """Where all records say the same."""
+        """The first record, for what all of them have in common."""
         return self.records[0]
 
     @cached_property
@@ -72,7 +72,7 @@ class Entry:
 
     @cached_property
     def differing_code(self) -> tuple[str, ...]:
-        """Modules whose code is not the same behind all seeds, so that they are not runs of one thing."""
+        """Modules whose code differs between seeds, so that the records are not runs of one program."""
         codes = [record.code for record in self.records]
         return tuple(sorted({name for one, other in pairwise(codes) for name in changed_modules(one, other)}))
 
@@ -91,11 +91,11 @@ class Field:
     """The entries of one division on one data set.
 
     Args:
-        division: Of the suite.
+        division: Division of the suite.
         evaluators: Full id by the name that a measure uses.
-        fingerprints: Of the data.
-        complete: Those that are ranked.
-        incomplete: Those that lack something.
+        fingerprints: Content hashes of the data's parts.
+        complete: Entries that are ranked.
+        incomplete: Entries that lack something.
     """
 
     division: Division
@@ -110,18 +110,18 @@ class Field:
 
     @property
     def first(self) -> Record:
-        """Where all records say the same."""
+        """The first record, for what all of them have in common."""
         return (*self.complete, *self.incomplete)[0].first
 
 
 @dataclass(frozen=True)
 class Dispute:
-    """A cell of which records diverge.
+    """A cell whose records diverge.
 
     Args:
-        division: Of the suite.
-        title: Of the entry.
-        seed: Of the cell.
+        division: Division of the suite.
+        title: Title of the entry.
+        seed: Seed of the cell.
         conflicts: By hash, another record and the first number in which the two diverge.
         others: Further records of the cell, which contradict none of these and are not ranked with them.
         ranked: Whether the entry's record counts all the same, because those that diverge may raise no dispute.
@@ -137,7 +137,7 @@ class Dispute:
 
 @dataclass(frozen=True)
 class SortedRecords:
-    """All records, each in its place.
+    """All records of a board, sorted by what becomes of them.
 
     Args:
         fields: By division, then by how many are complete.
@@ -168,12 +168,12 @@ class SortedRecords:
 
 @dataclass
 class Sorter:
-    """Puts records into their places, one reason after the other.
+    """Sorts records into entries, copies, disputes and what is left out.
 
     Args:
-        suite: Whose divisions they may enter.
+        suite: The suite whose divisions records may enter.
         keeper: What the board's keeper decided.
-        settler: Of options.
+        settler: Fills defaults into options and checks them.
         outside: How many enter no division, by the reason.
         faulty: What verify finds wrong, by hash.
         choices: What tells entries apart, by the hash of each record that may count.
@@ -302,7 +302,7 @@ def sort_records(
     """Put every record in its place, whatever the order in which they come.
 
     Args:
-        suite: Whose divisions they may enter.
+        suite: The suite whose divisions records may enter.
         records: By their hash.
         keeper: What the board's keeper decided; nothing if left out.
         registry: Where parts are looked up, to check their options; without one only recipes are checked.

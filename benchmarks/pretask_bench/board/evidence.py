@@ -21,11 +21,11 @@ TestSet = tuple[str, int]  # fingerprint, and how many items
 
 @dataclass(frozen=True)
 class MeasureEvidence:
-    """What the records of an entry say of one measure.
+    """The evidence of an entry's records for one measure.
 
     Args:
         values: One by seed, on the normalised scale.
-        items: Of every seed, on one test set; none where bits are missing or test sets differ.
+        items: The items of every seed on one test set; none where bits are missing or test sets differ.
         worst: What an item answered wrongly is worth on that scale.
         best: What an item answered correctly is worth.
         own: Half of the interval that the evaluator gives itself; 0 where it gives none.
@@ -39,21 +39,21 @@ class MeasureEvidence:
 
     @property
     def test(self) -> TestSet | None:
-        """The test set."""
+        """The test set: its fingerprint and how many items it has."""
         return (self.items[0].test, self.items[0].count) if self.items else None
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the records of an entry say of its score.
+    """The evidence of an entry's records for its score.
 
     Args:
-        seeds: Their numbers, in order.
+        seeds: Numbers of the seeds, in order.
         scores: One by seed.
         tests: The test sets, in order.
         worth: What every item adds to the score of a seed, test sets one after another.
         step: What one item adds at most.
-        answers: Of each test set.
+        answers: Moments of the answers, one for each test set.
         own: Half widths of evaluators' own intervals, where there is one seed.
     """
 
@@ -74,7 +74,7 @@ def gather_evidence(seeds: Sequence[int], measures: Sequence[MeasureEvidence]) -
     """Put what the measures of an entry say together.
 
     Args:
-        seeds: Their numbers, in order.
+        seeds: Numbers of the seeds, in order.
         measures: One or more, each with a number for every seed.
     """
     values = np.array([measure.values for measure in measures])  # (M, S)

@@ -19,10 +19,10 @@ WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 264, 156, 38, 258, 14, 128
 
 @dataclass(frozen=True)
 class Curves:
-    """What one measure says of the layers of an entry.
+    """The numbers of one measure by layer, for one entry.
 
     Args:
-        metric: Its name.
+        metric: Name of the metric.
         found: By encoder, then layer: the mean over seeds.
         levels: Raw input and chance, which have no layers.
     """
@@ -33,12 +33,12 @@ class Curves:
 
     @property
     def values(self) -> list[float]:
-        """All that has to fit in."""
+        """All values, which the axis must cover."""
         return [*self.levels.values(), *(value for by_layer in self.found.values() for value in by_layer.values())]
 
     @property
     def layers(self) -> list[int]:
-        """Their numbers."""
+        """Numbers of the layers, sorted."""
         return sorted({layer for by_layer in self.found.values() for layer in by_layer})
 
 

@@ -14,7 +14,7 @@ Fits = Sequence[Mapping[str, Any]]  # modality, split, objective, model, fits
 
 @dataclass(frozen=True)
 class Cell:
-    """A split with an objective.
+    """The models that fit a split with an objective.
 
     Args:
         models: Names of those that fit.
@@ -32,10 +32,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Matrix:
-    """One table.
+    """Which models fit each split and objective of one modality.
 
     Args:
-        modality: Of the data.
+        modality: Modality of the data.
         objectives: Full ids, the columns.
         rows: Full id of a split, and its cells.
     """

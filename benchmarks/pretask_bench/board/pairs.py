@@ -34,13 +34,13 @@ class Pairs:
 
     Args:
         difference: Row minus column, over the seeds that both have.
-        seeds: Its variance over seeds.
+        seeds: Variance of the difference over seeds.
         freedom: Degrees of freedom of that variance, by kind.
-        kind: Which of them.
-        items: Variance over items.
-        shared: What of it the seeds cannot show.
+        kind: Index into `freedom`, by pair.
+        items: Variance of the difference over items.
+        shared: The part of `items` that the seeds' deviations cannot show.
         own: Squared half widths of evaluators' own intervals.
-        step: What one item adds.
+        step: What one item adds to a score, at most.
         seeded: Whether several seeds are at hand, so that a pair needs their evidence as well.
     """
 
@@ -148,8 +148,8 @@ def sums_of_squares(
     """Return sums of squared deviations of each entry's seeds, and their degrees of freedom.
 
     Args:
-        scores: By entry and seed.
-        has: Where there is one.
+        scores: Scores by entry and seed.
+        has: Whether there is a score.
         blocks: Whether what a seed does to all entries that have it is taken out.
     """
     count = has.sum(1)
@@ -172,8 +172,8 @@ def moderate(
 
     Args:
         squares: Sums of squared deviations.
-        freedom: Of each sum; what a seed does to all entries is taken out of it.
-        counts: Seeds of each entry.
+        freedom: Degrees of freedom of each sum; what a seed does to all entries is taken out of it.
+        counts: How many seeds each entry has.
 
     Source: Smyth 2004, section 3.
     """

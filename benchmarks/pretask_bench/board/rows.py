@@ -31,7 +31,7 @@ SECONDS = "seconds of training"
 
 @dataclass
 class Choices:
-    """What a reader may filter by: every id that occurs, by a number."""
+    """The ids that a reader may filter by, numbered."""
 
     numbers: dict[str, dict[str, int]] = field(default_factory=lambda: {part: {} for part in PARTS})
 
@@ -50,8 +50,8 @@ class NumberCell:
     """A number of a measure.
 
     Args:
-        text: Without its unit.
-        half: Of its interval.
+        text: The number without its unit.
+        half: Half the width of its interval.
         worse: Whether it is of the trained encoder, and not above random initialisation.
     """
 
@@ -65,12 +65,12 @@ class Row:
     """One line of a table.
 
     Args:
-        entry: Whose.
-        standing: None where it is not ranked.
-        numbers: Of its parts, to filter by.
+        entry: The entry of this line.
+        standing: Where it stands; None where it is not ranked.
+        numbers: Numbers of its parts in `Choices`, to filter by.
         cells: Number and half interval by measure and encoder.
         drawing: The score as a picture.
-        anchor: Of its details; empty where there are none.
+        anchor: Anchor of its details on the page; empty where there are none.
     """
 
     entry: Entry
@@ -82,50 +82,50 @@ class Row:
 
     @property
     def rank(self) -> str:
-        """As an interval."""
+        """The rank as an interval."""
         return rank_text(self.standing.ranks) if self.standing is not None else ""
 
     @property
     def score(self) -> str:
-        """Of the normalised scale."""
+        """The score on the normalized scale, with two digits."""
         return f"{self.standing.score:.2f}".replace("-", "−") if self.standing is not None else ""
 
     @property
     def interval(self) -> str:
-        """Of the score."""
+        """The interval of the score."""
         standing = self.standing
         return f"{standing.low:.2f} to {standing.high:.2f}".replace("-", "−") if standing is not None else ""
 
     @property
     def parts(self) -> str:
-        """Names of what it is made of."""
+        """Names of split, objective and model."""
         return " + ".join(short(name) for name in ids_of(self.entry).values())
 
     @property
     def plugins(self) -> list[str]:
-        """Namespaces other than ours."""
+        """Namespaces of its parts and task, other than ours."""
         names = [*ids_of(self.entry).values(), *([task] if (task := self.entry.first.cell.task) else [])]
         return sorted({name.split("/")[0] for name in names} - {OWN})
 
     @property
     def pretext(self) -> tuple[str, list[str]]:
-        """How well the pretext task was solved, and what that is to be held against."""
+        """The pretext score, and the lines that it is held against."""
         return pretext_texts(self.entry)
 
     @property
     def seconds(self) -> str:
-        """Of training, the mean over seeds."""
+        """Seconds of training, the mean over seeds."""
         cost = cost_of(self.entry, SECONDS)
         return "" if cost is None else f"{cost:.0f}" if cost >= 10 else f"{cost:.1f}"
 
     @property
     def seeds(self) -> str:
-        """How many, with a mark where intervals are those of one seed."""
+        """How many seeds, with a mark where intervals are those of one seed."""
         return f"{len(self.entry.records)}" + ("†" if interval_over(self.entry) == "one seed" else "")
 
     @property
     def missing(self) -> str:
-        """What it lacks."""
+        """What the entry lacks to be ranked."""
         shown = "; ".join(self.entry.missing[:MOST_MISSING]) or "no measure has a scale"
         more = len(self.entry.missing) - MOST_MISSING
         return shown + (f"; and {more} more" if more > 0 else "")

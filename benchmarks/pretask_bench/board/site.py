@@ -55,9 +55,9 @@ def write_board(
     """Write the three files of a board, each whole or not at all.
 
     Args:
-        suite: Whose leaderboard.
-        records: By their hash.
-        out: A folder.
+        suite: The suite that the board is of.
+        records: Records by their hash.
+        out: Folder to write to.
         folders: Where the figures of records lie.
         fits: Which parts fit each other, as `compat.fitting_rows` gives it; the page shows it where there is some.
         keeper: Which records are withdrawn, and who may raise a dispute.

@@ -30,10 +30,10 @@ class Scale:
     """The two ends of a measure's scale.
 
     Args:
-        measure: Of the division.
+        measure: A measure of the division.
         metric: What its evaluator declares of the number.
-        chance: What is 0; the median over entries.
-        reference: What is 1; where it is supervised, the mean over entries.
+        chance: The value that maps to 0; the median over entries.
+        reference: The value that maps to 1; where it is supervised, the mean over entries.
         items: Fewest test items of an entry, where their bits are known.
     """
 
@@ -45,7 +45,7 @@ class Scale:
 
     @property
     def min_reference(self) -> float:
-        """What the reference must be better than: chance, or the upper end of Wilson's interval of it on the items."""
+        """The value that the reference must beat: chance, or the upper end of Wilson's interval of it on the items."""
         if self.items is None or not 0 <= self.chance <= 1 or self.metric.lower_is_better:
             return self.chance
         high = share_estimate(round(self.chance * self.items), self.items).high
@@ -53,7 +53,7 @@ class Scale:
 
     @property
     def fault(self) -> str:
-        """Why nothing can be normalised by it; empty if it can."""
+        """Why nothing can be normalized by this scale; empty if it can."""
         if (
             (self.reference < self.min_reference)
             if self.metric.lower_is_better
@@ -71,11 +71,11 @@ class Standing:
     """An entry and where it stands.
 
     Args:
-        entry: A complete one.
+        entry: A complete entry.
         score: Interquartile mean of the normalised numbers of a seed, mean over seeds.
-        low: Of the 95 % interval; the whole scale where seeds do not vary and there are no items.
-        high: Of the 95 % interval.
-        ranks: The lowest and the highest.
+        low: Low end of the 95 % interval; the whole scale where seeds do not vary and there are no items.
+        high: High end of the 95 % interval.
+        ranks: The lowest and the highest rank.
         references: The scores of the encoders beside it, on the same scale.
     """
 
@@ -92,7 +92,7 @@ class Table:
     """A field with its ranking.
 
     Args:
-        field: Its entries.
+        field: The entries and their data.
         scales: One for each measure.
         standings: By score; none where nothing can be ranked.
     """

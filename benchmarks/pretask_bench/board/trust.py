@@ -31,11 +31,11 @@ class Conflict:
     """How a record diverges from another one of its cell.
 
     Args:
-        other: Name of that record.
-        number: The first one in which they diverge.
-        own: What this record has.
-        others: What the other one has.
-        rule: That they would have had to keep.
+        other: Name of the other record.
+        number: Name of the first number in which they diverge.
+        own: The number of this record.
+        others: The number of the other record.
+        rule: The rule of agreement that they break.
     """
 
     other: str
@@ -50,13 +50,13 @@ Conflicts = Mapping[str, Conflict]  # by the hash of a record
 
 @dataclass(frozen=True)
 class Verdict:
-    """What becomes of the records of one cell.
+    """Which record of a cell counts, and which ones confirm or contradict it.
 
     Args:
-        counts: The one that counts; None where they are disputed.
-        confirming: Those that agree with it; of a dispute, those that contradict none of its sides.
-        conflicts: Of a dispute, what each of its records contradicts, and in what.
-        ignored: Those that diverge and may raise no dispute.
+        counts: The record that counts; None where they are disputed.
+        confirming: Records that agree with it; of a dispute, those that contradict none of its sides.
+        conflicts: The conflicts of a dispute, by the record that has them.
+        ignored: Conflicts of records that may raise no dispute.
     """
 
     counts: str | None
@@ -115,10 +115,10 @@ def find_conflicts(
     """Compare records of a cell with each other, or with the reference where that would be too many pairs.
 
     Args:
-        records: By hash.
-        names: Which ones.
-        reference: The one to compare with.
-        numbers: What ranks.
+        records: Records by their hash.
+        names: Hashes of the records to compare.
+        reference: Hash of the record to compare with where there are too many pairs.
+        numbers: Evaluators and metrics that rank.
         among: Whether to compare them with each other too, and to say of both that they conflict.
     """
     with_reference = [(reference, name) for name in names if name != reference]
@@ -170,7 +170,7 @@ def find_copies(records: Named, choices: Mapping[str, bytes], keeper: Keeper) ->
     Args:
         records: That would count, by hash.
         choices: By hash, what tells entries apart; the seed is another matter.
-        keeper: Whose named authors go first.
+        keeper: The keeper whose named authors go first.
 
     Returns:
         By the hash of a record that does not count, the one that does. Weights are declared as well: the same weights

@@ -27,10 +27,10 @@ class Judgment:
     """One number of the record beside that of the rerun.
 
     Args:
-        name: Of the number and the row that it is in.
-        before: As recorded, in words.
-        now: As found, in words.
-        rule: By which the two were held against each other.
+        name: Name of the number and of its row.
+        before: The recorded number, as text.
+        now: The number of the rerun, as text.
+        rule: The rule of agreement, in words.
         agrees: Whether they agree.
     """
 

@@ -181,7 +181,7 @@ class Items(StrictModel):
 
     @property
     def share(self) -> float:
-        """Of the items that were answered rightly; the bits are counted without an array, since boards read many."""
+        """The share of items answered correctly; bits are counted without an array, since boards read many."""
         return int.from_bytes(b64decode(self.bits)).bit_count() / self.count
 
 

@@ -30,12 +30,12 @@ Filed = tuple[Path, Record]
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to know of a record.
+    """A fault of a record, or a note on it.
 
     Args:
-        path: Its file.
+        path: File of the record.
         check: What was checked.
-        message: What was found, in whole words.
+        message: What was found, as a sentence.
         fault: Whether the record is wrong; else it is only worth knowing.
     """
 

@@ -46,10 +46,10 @@ class Entrant:
     """What is compared: the records of one cell, by seed.
 
     Args:
-        letter: By which tables call it.
-        name: For people.
-        place: Where its records lie.
-        group: The records, one for a seed.
+        letter: Its letter in tables.
+        name: Task or parts.
+        place: Folder or file of its records.
+        group: The records, one per seed.
     """
 
     letter: str
@@ -59,7 +59,7 @@ class Entrant:
 
     @property
     def seeds(self) -> dict[int, Record]:
-        """Its records by seed."""
+        """The records by seed."""
         return {record.cell.seed: record for record in self.group}
 
 
@@ -75,7 +75,7 @@ class Comparison:
         estimate: First minus second, with its 95 % interval where there is one.
         probability: Two-sided p-value, where there is one.
         corrected: The same after Holm's correction; only of what decides.
-        verdict: In words.
+        verdict: The verdict, in words.
     """
 
     first: str
@@ -130,9 +130,9 @@ def compare(found: Sequence[Entrant], evaluator: str | None = None, metric: str 
     """Compare every pair of entrants, by the seeds and items that they share.
 
     Args:
-        found: Two or more.
-        evaluator: Whose number; the first that all have where None.
-        metric: Which number; the one that stands for the evaluator where None.
+        found: Two entrants or more.
+        evaluator: Evaluator of the metric; the first that all have where None.
+        metric: Metric to compare; the evaluator's headline where None.
 
     Raises:
         Unknown: They have no such evaluator or metric in common.

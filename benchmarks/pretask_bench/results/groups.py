@@ -29,16 +29,16 @@ class Line:
     """What one evaluator says of one encoder, beside what it is held against.
 
     Args:
-        what: The task, or the parts of a free combination; `data` what it learned from, and was measured on.
-        data: See there.
+        what: The task, or the parts of a free combination.
+        data: What it learned from, and was measured on.
         seeds: How many records.
-        failed: What went wrong, where that is what they say.
-        pretext: What was trained, and a share where there is one.
-        evaluator: Without its namespace.
-        metric: The name of the number that stands for it.
-        declared: What is declared of it.
-        trained: That number of the trained encoder.
-        references: What it is held against.
+        failed: The error of failed runs.
+        pretext: The part that was trained, and a fraction where there is one.
+        evaluator: Name without its namespace.
+        metric: The evaluator's headline metric.
+        declared: Unit and direction of that metric.
+        trained: The metric of the trained encoder.
+        references: Chance and reference encoders.
         chosen: What the evaluator chose for the trained encoder, such as layer and pooling.
     """
 
@@ -56,7 +56,7 @@ class Line:
 
     @property
     def estimates(self) -> Mapping[str, Estimate]:
-        """The number that stands for the evaluator, by encoder."""
+        """The headline metric, by encoder."""
         return ({TRAINED: self.trained} if self.trained is not None else {}) | {**self.references.encoders}
 
     @property
@@ -90,7 +90,7 @@ class Line:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """The same as plain numbers, with the ends of 95 % intervals; for other programs."""
+        """The line as plain numbers, with the ends of 95 % intervals; for other programs."""
         facts: dict[str, Any] = {"what": self.what, "data": self.data, "seeds": self.seeds, "failed": self.failed}
         for label, place in (("pretext", 0), ("share", 1)):
             facts |= part_facts(label, self.pretext[place] if place < len(self.pretext) else None)

@@ -38,7 +38,7 @@ class SummaryRow:
     """What tables show of a record.
 
     Args:
-        key: Of its cell without the seed; the options that it was made of are left out below.
+        key: Key of its cell without the seed, made of options that `record` leaves out.
         record: With its headline numbers alone, and without items, options, pictures and most of its provenance.
     """
 
@@ -47,7 +47,7 @@ class SummaryRow:
 
 
 class DamagedEntry(Exception):
-    """An entry of an index is not what was written."""
+    """An entry of an index differs from what was written."""
 
 
 def read_summaries(places: Iterable[Path | str]) -> tuple[list[SummaryRow], list[Refused]]:

@@ -36,8 +36,8 @@ def pretext_fields(
     """Return the fields of a record's Pretext, but for shortcuts.
 
     Args:
-        score: Of the trained task.
-        trivial: Of the split's trivial predictors, by name.
+        score: Held-out score of the trained task.
+        trivial: Held-out scores of the split's trivial predictors, by name.
         seen: Training samples that the task and the predictors were shown.
         chance: By part, what a blind prediction reaches.
         declared: What the objective declares of the parts.
@@ -64,7 +64,7 @@ def interval_of(part: PartScore, metric: Metric, samples: int, confidence: float
         part: With its sums by block.
         metric: What is declared of the part.
         samples: How many independent samples there are.
-        confidence: Of the interval.
+        confidence: Confidence level of the interval.
     """
     variance = ratio_variance(part.blocks)
     if variance is None:
@@ -144,7 +144,7 @@ class PretextPart:
     """One part of a pretext score beside what it is held against.
 
     Args:
-        name: Of the part.
+        name: Name of the part.
         metric: What is declared of it.
         estimate: Over seeds and samples; None where it rests on too few answers.
         hidden: Why there is no estimate.

@@ -15,7 +15,7 @@ from pretask_bench.results.statistics import Estimate, mean_over_seeds
 
 @dataclass(frozen=True)
 class Trivial:
-    """A predictor that understands nothing, such as a bigram.
+    """A trivial predictor, such as a bigram.
 
     Args:
         name: As its split calls it.
@@ -50,7 +50,7 @@ class References:
 
     @property
     def raw_input(self) -> Estimate | None:
-        """No network: what the encoder is shown."""
+        """The input itself, without a network."""
         return self.encoders.get(RAW)
 
     @property

@@ -43,7 +43,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class McNemar:
-    """Whether two classifiers differ on the same items.
+    """McNemar's test of whether two classifiers differ on the same items.
 
     Args:
         first: Items that only the first answered rightly.
@@ -107,7 +107,7 @@ def paired_difference(
     Args:
         first: A number by seed.
         second: Another, measured with the same seeds.
-        confidence: Of the interval.
+        confidence: Confidence level of the interval.
     """
     shared = sorted(first.keys() & second.keys())
     if not shared:

@@ -30,9 +30,9 @@ def draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str
     Cells and title may be a stranger's: brackets are no markup, and nothing steers the terminal.
 
     Args:
-        columns: Their headings.
-        rows: Of cells; the first column is set flush left.
-        title: Above it.
+        columns: Headings of the columns.
+        rows: Rows of cells; the first column is set flush left.
+        title: Heading above the table.
         width: Characters, where stdout is no terminal.
     """
     right = [number > 0 for number in range(len(columns))]

@@ -33,10 +33,10 @@ class Levels:
     """The variance of a mean, by where it comes from.
 
     Args:
-        seeds: Of the mean over seeds, estimated from their deviations.
-        count: Seeds.
-        items: Of the mean over items, estimated from theirs; 0 where there are no items.
-        both: Of which items a seed happens to answer correctly; it is in `seeds` and in `items`.
+        seeds: Variance of the mean over seeds, estimated from their deviations.
+        count: How many seeds.
+        items: Variance of the mean over items, estimated from theirs; 0 where there are no items.
+        both: Variance from which items a seed happens to answer correctly; it is in `seeds` and in `items`.
     """
 
     seeds: float
@@ -46,7 +46,7 @@ class Levels:
 
     @property
     def shared(self) -> float:
-        """What of the items' variance the seeds' deviations cannot show, since all seeds have the same items."""
+        """The items' variance that the seeds' deviations cannot show, since all seeds have the same items."""
         return max(0.0, self.items - self.both)
 
     def half_width(self, level: float) -> float:
@@ -71,7 +71,7 @@ def difference_over_both(differences: Sequence[float], items: Shaped[np.ndarray,
 
     Args:
         differences: One by seed, of two seeds or more.
-        items: Of every item 1 where only the first is correct, -1 where only the second, 0 else.
+        items: (S, N) 1 where only the first is correct, -1 where only the second, 0 else.
     """
     seeds, count = items.shape
     # about 0, not about their mean: under equality each item that only one gets right is a fair coin (McNemar)
@@ -95,15 +95,15 @@ def item_variances(items: Shaped[np.ndarray, "S N"]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the test items of one test set say of a score: the mean over items of what a correct answer is worth.
+    """Moments of the answers to one test set: the score is the mean over items of what a correct answer is worth.
 
     Args:
-        mean: Over items, and over seeds.
+        mean: Mean over items and seeds.
         square: The mean over items of the squared mean over seeds.
-        both: Variance of the mean in which the seeds disagree.
-        count: Items.
-        worst: Of an item that every measure answers wrongly.
-        best: Of one that every measure answers correctly.
+        both: The part of the mean's variance in which the seeds disagree.
+        count: How many items.
+        worst: Worth of an item that every measure answers wrongly.
+        best: Worth of an item that every measure answers correctly.
     """
 
     mean: float

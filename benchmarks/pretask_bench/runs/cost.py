@@ -17,7 +17,7 @@ def training_flops(task: Task, samples: Samples, seed: int) -> float | None:
     Args:
         task: Freshly composed; its gradients are used.
         samples: What it learns from.
-        seed: Of the batch that is drawn.
+        seed: Seed of the batch that is drawn.
     """
     from torch.utils.flop_counter import FlopCounterMode
 

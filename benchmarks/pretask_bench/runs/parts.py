@@ -23,9 +23,9 @@ class Parts:
     """The parts of a plan, built.
 
     Args:
-        plan: Whose they are.
-        train: What is learned from.
-        test: Its held-out part.
+        plan: The plan that they were built from.
+        train: The training samples.
+        test: The held-out samples of the same data.
         on: The data that evaluators use.
         split: Fitted, where it has to see data.
         model: What builds the encoder from specs.

@@ -24,13 +24,13 @@ class Plan:
     """The parts of a run, their options as they were set, and the recipe.
 
     Args:
-        name: For people and folders.
+        name: Name for people and folders.
         task: The task that was the starting point; None for a free combination.
         parts: Data, split, objective and model; `on`, where the encoder is measured on other data.
         evaluators: What the encoder will be measured by.
         settings: Options by the name of a part or evaluator, as they were given.
-        recipe: With every field settled.
-        seed: Of weights, order and draws.
+        recipe: The recipe, with every field settled.
+        seed: Seed of weights, order and draws.
     """
 
     name: str
@@ -96,8 +96,8 @@ def make_plan(
         preset: One of the task's presets.
         parts: Names of parts that replace the task's; `data` must be among them, `on` may be.
         settings: Options, such as {"split.patch": "24", "recipe.lr": 0.1, "linear.val_fraction": 0.2}.
-        evaluators: Names.
-        seed: Of weights, order and draws.
+        evaluators: Names of evaluators.
+        seed: Seed of weights, order and draws.
 
     Raises:
         Unknown: A name or option does not exist, or a part is missing.

@@ -42,10 +42,10 @@ MAX_WORDS = 4096  # of a vocabulary, at most, for single positions: each is as w
 
 
 class RawInput(nn.Module):
-    """A model without weights: its features are what it is shown.
+    """A model without weights, whose features are its input.
 
     Args:
-        spec: Of the undivided sample.
+        spec: Spec of the undivided sample.
     """
 
     def __init__(self, spec: InputSpec) -> None:
@@ -60,7 +60,7 @@ class RawInput(nn.Module):
 
     @property
     def has_positions(self) -> bool:
-        """Whether single tokens are told."""
+        """Whether positions have features of their own, and not only the whole sample."""
         return self.spec.vocabulary is not None and self.spec.vocabulary.size <= MAX_WORDS
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
@@ -128,12 +128,12 @@ def raw_input(task: Task) -> Task:
 
 @dataclass(frozen=True, eq=False)
 class PredictClass:
-    """The split that hides the label: undivided samples, and the class that each has.
+    """The split of supervised training: undivided samples, and their classes as targets.
 
     Args:
         whole_of: The split whose `whole` shows the sample.
-        labels: (N,) classes; -1 where there is none, which then is not asked.
-        classes: How many.
+        labels: (N,) classes; -1 where there is none, which gives the target no weight.
+        classes: How many classes.
     """
 
     whole_of: Any
@@ -164,9 +164,9 @@ def supervised_split(split: Any, samples: Samples, label: str) -> PredictClass:
     """Return the supervised split of labelled samples.
 
     Args:
-        split: Whose `whole` shows the sample.
-        samples: With labels.
-        label: Name of the ones that are told.
+        split: The split whose `whole` gives the sample.
+        samples: Samples with labels.
+        label: Name of the labels to predict.
     """
     labels = samples.labels[label]
     return PredictClass(split, labels.value, len(labels.names))

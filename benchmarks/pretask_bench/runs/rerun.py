@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rerun:
-    """What came out.
+    """The outcome of a rerun.
 
     Args:
         record: The new record.
-        path: Its file.
+        path: File of the new record.
         verdict: exact, consistent or divergent.
         judgments: The numbers that the verdict rests on.
         weights: Whether the trained weights are the same to the last bit.
-        numbers: How many the record has.
-        differing: Those of them that are not: name, before, now.
+        numbers: How many numbers the record has.
+        differing: The numbers that differ: name, before, now.
         provenance: What differs in how they came about: name, before, now.
         cell: What differs in what determines the numbers, as defaults added since would.
     """
@@ -115,9 +115,9 @@ def file_rerun(done: Rerun, old: Record, folder: Path, author: str | None, note:
     Args:
         done: The rerun.
         old: The record that was run again.
-        folder: Of the store, which gains the record and its pictures.
-        author: Who says so.
-        note: What else there is to say.
+        folder: Folder of the store, which gains the record and its pictures.
+        author: Author of the new record.
+        note: Free text for the new record.
 
     Raises:
         PretaskError: The author or the note is too long, or the folder cannot be written.

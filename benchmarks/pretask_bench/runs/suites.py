@@ -22,7 +22,7 @@ Settings = Mapping[str, Any]
 
 
 class SuiteModel(BaseModel):
-    """No field that nobody knows."""
+    """A model that refuses unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,9 +31,9 @@ class Measure(SuiteModel):
     """A number that ranks, and the two ends of its scale.
 
     Args:
-        evaluator: Name.
-        metric: What it yields; which way is better the evaluator declares.
-        chance: What a blind guess reaches: a number, or the metric of the same row that says so.
+        evaluator: Name of the evaluator.
+        metric: Name of its metric; which way is better the evaluator declares.
+        chance: Chance level: a number, or the name of a metric of the same row that holds it.
         reference: What counts as 1: a number, or `supervised`, the mean over the rows of that encoder.
     """
 
@@ -44,7 +44,7 @@ class Measure(SuiteModel):
 
     @property
     def title(self) -> str:
-        """For the head of a column."""
+        """The heading of a column."""
         return f"{self.evaluator} {self.metric}"
 
 
@@ -52,11 +52,11 @@ class Division(SuiteModel):
     """What is fixed for entries that compete.
 
     Args:
-        name: Lower-case words.
-        modality: Of the data; tasks of other modalities do not enter.
-        data: Name of what is learned from and measured on.
+        name: Name in lower-case words.
+        modality: Modality of the data; tasks of other modalities do not enter.
+        data: Name of the data to learn from and be measured on.
         given: Options of the data that whoever runs the suite sets, such as `root`.
-        samples: Seen in training.
+        samples: How many samples are seen in training.
         preset: The settings of a task that are taken, where it has them.
         settings: Options of data and evaluators, such as {"data.image_size": 32}.
         tasks: Further settings by task, such as {"relative-position": {"preset": "demo"}}; other tasks enter as well.
@@ -79,7 +79,7 @@ class Division(SuiteModel):
 
     @property
     def evaluators(self) -> tuple[str, ...]:
-        """All that are run."""
+        """Names of all evaluators that are run."""
         return tuple(dict.fromkeys([*(measure.evaluator for measure in self.measures), *self.also]))
 
     def of(self, part: str) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class Division(SuiteModel):
 
 
 class SuiteFile(SuiteModel):
-    """A suite as its file has it.
+    """The content of a suite's file.
 
     Args:
         summary: One sentence.
@@ -105,7 +105,7 @@ class SuiteFile(SuiteModel):
 
 @dataclass(frozen=True)
 class FixedOptions:
-    """What the cell of an entry must say: ids and all options, as a record holds them."""
+    """Ids and all options that the cell of an entry must have, as a record holds them."""
 
     data: tuple[str, Mapping[str, Any]]
     evaluators: Mapping[str, Mapping[str, Any]]
@@ -117,7 +117,7 @@ class Suite:
 
     Args:
         id: Such as `pretask/quick@1`.
-        file: Its content.
+        file: Content of its file.
         fixed: What each division holds fixed, by its name.
     """
 
