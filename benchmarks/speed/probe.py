@@ -105,9 +105,9 @@ def fit_theirs(kind: str, places: list[int], tolerance: float) -> dict[str, Any]
     from sklearn.linear_model import LogisticRegression
 
     train, label, test, answer = load_data(kind)
-    mean, deviation = train.mean(0), train.std(0)
-    deviation[deviation == 0] = 1
-    train, test = (train - mean) / deviation, (test - mean) / deviation
+    mean, std = train.mean(0), train.std(0)
+    std[std == 0] = 1
+    train, test = (train - mean) / std, (test - mean) / std
     begin = time.process_time()
     fits = [LogisticRegression(C=GRID[at], tol=tolerance, max_iter=5000).fit(train, label) for at in places]
     seconds = time.process_time() - begin

@@ -87,8 +87,8 @@ def train_grid(task: Task, train: Samples, classes: int) -> Callable[[Tensor, Te
 
     def score(features: Tensor, answers: Tensor) -> float:
         tested = replace(probe, test=LabeledPart({name: features}, answers))
-        guess, _ = LinearProbe().refit(tested, name, choice)
-        return float((guess == answers).double().mean())
+        predicted, _ = LinearProbe().refit(tested, name, choice)
+        return float((predicted == answers).double().mean())
 
     return score
 

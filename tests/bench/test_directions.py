@@ -72,9 +72,9 @@ def folders(ran: tuple[Record, Path], tmp_path: Path) -> list[Path]:
 def test_the_record_holds_what_was_declared_so_that_it_can_be_read_without_the_plugin(
     ran: tuple[Record, Path],
 ) -> None:
-    told = ran[0].declared["local/misfit@1"]
-    assert (told.headline, told.metrics["misfit"].higher_is_better) == ("misfit", False)
-    assert told.metrics["misfit"].unit == "furlongs"
+    declaration = ran[0].declared["local/misfit@1"]
+    assert (declaration.headline, declaration.metrics["misfit"].higher_is_better) == ("misfit", False)
+    assert declaration.metrics["misfit"].unit == "furlongs"
 
 
 def test_the_table_of_a_run_says_which_way_is_better(ran: tuple[Record, Path], capsys: Capture) -> None:

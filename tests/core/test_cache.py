@@ -175,15 +175,15 @@ def test_of_two_writers_at_once_one_works_and_both_read_the_same(tmp_path: Path)
     assert [writer.returncode for writer in writers] == [0, 0], talk
     assert all(f"sum {ROWS.sum()}" in out for out, _ in talk)
     assert len((tmp_path / "makers").read_text().split()) == 1
-    assert sum("Waiting for another process" in told for _, told in talk) <= 1
+    assert sum("Waiting for another process" in output for _, output in talk) <= 1
 
 
 def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
     writer = start_writer(tmp_path, pause=0, largest=20_000)  # bytes a file may have; the rows take 32,768
-    _, told = writer.communicate(timeout=60)
+    _, output = writer.communicate(timeout=60)
     assert writer.returncode == 1
-    assert "PretaskError: the cache needs room for" in told
-    assert "Free some space, or point PRETASK_CACHE elsewhere." in told
+    assert "PretaskError: the cache needs room for" in output
+    assert "Free some space, or point PRETASK_CACHE elsewhere." in output
     assert unfinished(tmp_path) == []
     assert not entry_of(tmp_path).exists()
     arrays, _ = cached("test", FACTS, make_rows, folder=tmp_path)
@@ -302,9 +302,9 @@ def test_where_a_bound_is_set_a_new_entry_makes_room_for_itself_and_stays(
     assert [entry.place.name for entry in entries(tmp_path)] == [key_of(FACTS | {"size": 9})]
 
 
-@pytest.mark.parametrize("told", ["much", "-1", "nan", "inf"])
-def test_a_bound_that_is_no_number_is_refused(told: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PRETASK_CACHE_GB", told)
+@pytest.mark.parametrize("limit", ["much", "-1", "nan", "inf"])
+def test_a_bound_that_is_no_number_is_refused(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRETASK_CACHE_GB", limit)
     with pytest.raises(PretaskError, match="PRETASK_CACHE_GB needs a number of GB from 0; got"):
         bound()
 

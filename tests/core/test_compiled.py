@@ -119,13 +119,13 @@ assert all(map(torch.equal, before, score.parameters()))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("wrong", "told"), [(True, "refused: recipe.compile needs"), (False, "taken")])
+@pytest.mark.parametrize(("wrong", "outcome"), [(True, "refused: recipe.compile needs"), (False, "taken")])
 def test_a_step_that_is_compiled_wrongly_is_refused_before_it_trains_and_a_sound_one_is_taken(
-    wrong: bool, told: str
+    wrong: bool, outcome: str
 ) -> None:
     program = REFUSED.format(here=str(Path(__file__).parent), wrong=wrong)
     ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
-    assert ran.stdout.startswith(told), ran.stdout + ran.stderr[-2000:]
+    assert ran.stdout.startswith(outcome), ran.stdout + ran.stderr[-2000:]
     if wrong:
         assert "y.brighter.value" in ran.stdout
         assert ran.stdout.strip().endswith("Set recipe.compile=false.")

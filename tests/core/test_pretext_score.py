@@ -53,7 +53,7 @@ class StillHalves(tiny.Halves):
         return {"even": lambda batch, draws: {"brighter": torch.zeros(len(batch), 2)}}
 
 
-class Scorer(tiny.Guess):
+class Scorer(tiny.BrighterObjective):
     """Cross-entropy that also scores others, with one part that depends on the batch it is in."""
 
     def forward(self, features: Any, targets: Targets, draws: Draws, /) -> Any:
@@ -61,8 +61,8 @@ class Scorer(tiny.Guess):
         count = torch.tensor(float(len(targets["brighter"].value)))
         return replace(loss, parts={**loss.parts, "neighbors": count}, weights={**loss.weights, "neighbors": count})
 
-    def score(self, guess: dict[str, Tensor], targets: Targets, /) -> Any:
-        nats = torch.nn.functional.cross_entropy(guess["brighter"], targets["brighter"].value)
+    def score(self, predictions: dict[str, Tensor], targets: Targets, /) -> Any:
+        nats = torch.nn.functional.cross_entropy(predictions["brighter"], targets["brighter"].value)
         return replace(super().forward(*self.nothing(targets)), parts={"brighter": nats}, weights={})
 
     def nothing(self, targets: Targets) -> Any:
@@ -73,7 +73,7 @@ class Scorer(tiny.Guess):
         return features, targets, Draws(torch.arange(count))
 
 
-def task(split: Any = None, objective: Any = tiny.Guess) -> Any:
+def task(split: Any = None, objective: Any = tiny.BrighterObjective) -> Any:
     recipe = replace(tiny.RECIPE, batch=16)
     return compose(tiny.OBSERVED, split or tiny.Halves(), tiny.Flat, objective, recipe)
 

@@ -187,7 +187,7 @@ def test_nothing_that_exists_is_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("MyTask", "Did you mean 'my-task'"),
         ("my_task", "Did you mean 'my-task'"),
@@ -198,8 +198,8 @@ def test_nothing_that_exists_is_overwritten(tmp_path: Path) -> None:
         ("registry", "'registry' is taken"),
     ],
 )
-def test_a_name_that_cannot_be_is_refused_with_one_that_can(name: str, told: str, tmp_path: Path) -> None:
-    with pytest.raises(Unknown, match=told):
+def test_a_name_that_cannot_be_is_refused_with_one_that_can(name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(Unknown, match=message):
         new_package(name, "task", "image", tmp_path / "new", taken={"acme"})
     assert not (tmp_path / "new").exists()
 

@@ -386,18 +386,18 @@ def distinguish(entries: Iterable[Entry]) -> list[Entry]:
     by_title: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         by_title[entry.title].append(entry)
-    return [entry for alike in by_title.values() for entry in add_distinctions(alike)]
+    return [entry for namesakes in by_title.values() for entry in add_distinctions(namesakes)]
 
 
-def add_distinctions(alike: Sequence[Entry]) -> list[Entry]:
+def add_distinctions(namesakes: Sequence[Entry]) -> list[Entry]:
     """Return entries of one title, each with the options that not all of them have."""
-    if len(alike) == 1:
-        return [*alike]
-    choices = [choices_of(entry.first) for entry in alike]
+    if len(namesakes) == 1:
+        return [*namesakes]
+    choices = [choices_of(entry.first) for entry in namesakes]
     names = sorted({name for options in choices for name in options})
     differing = [name for name in names if any(one.get(name) != other.get(name) for one, other in pairwise(choices))]
     texts = [", ".join(f"{name}={options.get(name)}" for name in differing[:MAX_DIFFERENCES]) for options in choices]
-    return [replace(entry, distinction=text[:MAX_CHARACTERS]) for entry, text in zip(alike, texts, strict=True)]
+    return [replace(entry, distinction=text[:MAX_CHARACTERS]) for entry, text in zip(namesakes, texts, strict=True)]
 
 
 def choices_of(record: Record) -> dict[str, str]:

@@ -72,8 +72,8 @@ def modality_table(modality: str, of: list[Block], registry: Registry) -> Table:
     objectives = list(dict.fromkeys(objective.id for block in shown for objective in select_fitting(block.objectives)))
     names = {objective.id: registry.shortest(objective) for block in shown for objective, _ in block.objectives}
     cells = tuple((registry.shortest(block.split), *count_models(block, objectives)) for block in shown)
-    asked = sum(len(block.objectives) * len(block.models) for block in of)
-    title = f"{modality}: {sum(block.fitting for block in of)} of {asked} combinations fit, by what they declare"
+    total = sum(len(block.objectives) * len(block.models) for block in of)
+    title = f"{modality}: {sum(block.fitting for block in of)} of {total} combinations fit, by what they declare"
     return Table(title, ("split", *(names[objective] for objective in objectives)), cells)
 
 

@@ -181,8 +181,8 @@ def find_any_kind(name: str) -> list[Registered]:
             errors.append(error)
     if found:
         return found
-    guesses = [error for error in errors if "Did you mean" in str(error) or error.exit_code == PLUGIN_PROBLEM]
-    raise (guesses or [Unknown(f"Nothing is called '{name}'. See: pretask list.")])[0]
+    hints = [error for error in errors if "Did you mean" in str(error) or error.exit_code == PLUGIN_PROBLEM]
+    raise (hints or [Unknown(f"Nothing is called '{name}'. See: pretask list.")])[0]
 
 
 def component_facts(registered: Registered) -> dict[str, Any]:

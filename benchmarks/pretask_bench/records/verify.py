@@ -181,10 +181,10 @@ def check_item_counts(records: Sequence[Filed]) -> Iterator[tuple[Path, str | No
             for name, items in row.items.items():
                 options = canonical_bytes(record.cell.evaluators.get(row.evaluator, {}))
                 known = first.setdefault((items.test, row.evaluator, options, name), items)
-                alike = known.count == items.count
+                same = known.count == items.count
                 yield (
                     path,
-                    None if alike else f"{row_label(row, name)} has {items.count} items, elsewhere {known.count}",
+                    None if same else f"{row_label(row, name)} has {items.count} items, elsewhere {known.count}",
                 )
 
 
@@ -194,8 +194,8 @@ def check_contents(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]
     for path, record in records:
         for data in filter(None, (record.cell.data, record.cell.evaluated_on)):
             where, known = first.setdefault(part_key(data), (path, data.fingerprints))
-            alike = all(known.get(part, content) == content for part, content in data.fingerprints.items())
-            yield path, None if alike else f"{data.id} has other content here than in {where.name}: do not compare them"
+            same = all(known.get(part, content) == content for part, content in data.fingerprints.items())
+            yield path, None if same else f"{data.id} has other content here than in {where.name}: do not compare them"
 
 
 def part_key(part: Part) -> bytes:
@@ -222,8 +222,8 @@ def check_twins(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
         if record.weights is None or not answers:
             continue
         where, seed = first.setdefault((record.weights, answers), (path, record.cell.seed))
-        alike = seed == record.cell.seed
-        yield path, None if alike else f"seed {record.cell.seed} has weights and answers of seed {seed} in {where.name}"
+        same = seed == record.cell.seed
+        yield path, None if same else f"seed {record.cell.seed} has weights and answers of seed {seed} in {where.name}"
 
 
 def check_results(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
@@ -232,10 +232,10 @@ def check_results(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]
     for path, record in records:
         if record.status == "complete":
             where, known = first.setdefault((cell_key(record.cell), environment(record)), (path, record))
-            alike = numbers_agree(known, record)
+            same = numbers_agree(known, record)
             yield (
                 path,
-                None if alike else f"the same cell, seed, versions and machine gave other numbers in {where.name}",
+                None if same else f"the same cell, seed, versions and machine gave other numbers in {where.name}",
             )
 
 

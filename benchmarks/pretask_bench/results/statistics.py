@@ -160,11 +160,11 @@ def holm_correction(probabilities: Sequence[float]) -> list[float]:
 
 
 def share_estimate(
-    right: int, count: int, method: Literal["wilson", "exact"] = "wilson", confidence: float = CONFIDENCE
+    correct: int, count: int, method: Literal["wilson", "exact"] = "wilson", confidence: float = CONFIDENCE
 ) -> Estimate:
     """Return an accuracy over `count` items with its binomial interval; `exact` is Clopper and Pearson's."""
-    interval = binomial_test(right, count).proportion_ci(confidence, method)
-    return Estimate(right / count, float(interval.low), float(interval.high), count)
+    interval = binomial_test(correct, count).proportion_ci(confidence, method)
+    return Estimate(correct / count, float(interval.low), float(interval.high), count)
 
 
 def paired_items(first: Items, second: Items) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
@@ -205,11 +205,11 @@ def difference_over_items(
     return Estimate((test.first - test.second) / count, max(-1.0, middle - half), min(1.0, middle + half), count)
 
 
-def binomial_test(right: int, count: int) -> Any:
+def binomial_test(correct: int, count: int) -> Any:
     """Return SciPy's exact binomial test, whose module takes a second to import and is not needed for a mean."""
     from scipy import stats
 
-    return stats.binomtest(right, count)
+    return stats.binomtest(correct, count)
 
 
 def normalized(score: float, chance: float, reference: float) -> float | None:

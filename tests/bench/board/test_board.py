@@ -264,8 +264,8 @@ def test_data_that_anybody_may_claim_does_not_fill_the_page(facts: Facts) -> Non
     data = entrant(facts).cell.data.model_dump(mode="json")
     prints = [{"train": f"{number:032x}", "test": "b" * 32} for number in range(12)]
     records = [entrant(facts, cell={"data": {**data, "fingerprints": fingerprints}}) for fingerprints in prints]
-    page, told, _ = render_board(suite(), named(*records))
-    assert (page.count('<section class="table"'), len(json.loads(told)["tables"])) == (10, 12)
+    page, board_json, _ = render_board(suite(), named(*records))
+    assert (page.count('<section class="table"'), len(json.loads(board_json)["tables"])) == (10, 12)
     assert "And 2 tables of other data" in page
 
 
@@ -366,9 +366,9 @@ def test_the_command_writes_three_files_and_names_what_it_left_out(
     write(tmp_path / "records", entrant(facts))
     (tmp_path / "records" / f"{'0' * 64}.json").write_text("{}")
     assert invoke(["board", "quick", str(tmp_path / "records"), "--out", str(tmp_path / "site")]) == 0
-    said = capsys.readouterr()
-    assert said.out.split() == [str(tmp_path / "site" / name) for name in ("index.html", "board.json", "board.md")]
-    assert "left out" in said.err
+    captured = capsys.readouterr()
+    assert captured.out.split() == [str(tmp_path / "site" / name) for name in ("index.html", "board.json", "board.md")]
+    assert "left out" in captured.err
 
 
 def test_a_board_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path: Path, facts: Facts) -> None:

@@ -52,7 +52,7 @@ choose("evaluator", "all"); choose("division", "images"); did.division = shown()
 document.querySelector("th.entry a").click();
 did.dialog = [document.querySelector("dialog").open, document.querySelector("dialog h3").textContent.trim()];
 did.stolen = typeof stolen;
-did.asked = performance.getEntriesByType("resource").filter((resource) => !resource.name.startsWith("data:")).length;
+did.requests = performance.getEntriesByType("resource").filter((resource) => !resource.name.startsWith("data:")).length;
 const element = document.createElement("pre");
 element.id = "did";
 element.textContent = JSON.stringify(did);
@@ -101,9 +101,9 @@ def with_reader(page: str) -> str:
 @pytest.fixture(scope="module")
 def did(page: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What the reader saw."""
-    document, said = opened(with_reader(page), tmp_path_factory.mktemp("reader"))
+    document, errors = opened(with_reader(page), tmp_path_factory.mktemp("reader"))
     found = re.search(r'<pre id="did">(.*?)</pre>', document, re.DOTALL)
-    assert found, said
+    assert found, errors
     return json.loads(found[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
 
 
@@ -136,17 +136,17 @@ def test_an_entry_opens_its_details(did: Any) -> None:
 
 def test_a_script_in_a_record_never_runs_and_nothing_is_requested(did: Any) -> None:
     assert did["stolen"] == "undefined"
-    assert did["asked"] == 0
+    assert did["requests"] == 0
 
 
 def test_the_page_as_it_is_runs_under_its_own_policy_without_a_word_in_the_console(page: str, tmp_path: Path) -> None:
-    document, said = opened(page, tmp_path)
-    assert said == []
+    document, errors = opened(page, tmp_path)
+    assert errors == []
     assert "3 of 3 ranked entries in 1 table" in document  # its own script ran
     assert "&lt;img src=x onerror=stolen=1&gt;" in document
     assert "<img src=" not in document
 
 
 def test_a_policy_that_is_broken_is_heard_in_the_console(page: str, tmp_path: Path) -> None:
-    _, said = opened(page + "<script>1</script>", tmp_path)
-    assert said
+    _, errors = opened(page + "<script>1</script>", tmp_path)
+    assert errors

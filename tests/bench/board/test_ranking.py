@@ -11,7 +11,7 @@ from pretask_bench.records.record import pack_items
 from scipy import stats  # type: ignore[import-untyped]
 
 ENTRIES, BOARDS, TEST = 13, 500, "b" * 32
-DEVIATIONS = {
+STDS = {
     "equal": np.ones(ENTRIES),
     "from one to four": np.geomspace(1, 4, ENTRIES),
     "six of thirteen fourfold": np.repeat([1.0, 4.0], (7, 6)),
@@ -40,20 +40,20 @@ def answered(correct: np.ndarray) -> Evidence:
     return gather_evidence(range(len(correct)), [MeasureEvidence(tuple(correct.mean(1)), items)])
 
 
-def board(rng: np.random.Generator, deviations: np.ndarray, seeds: int, ahead: float = 0.0) -> list[list[int]]:
+def board(rng: np.random.Generator, stds: np.ndarray, seeds: int, ahead: float = 0.0) -> list[list[int]]:
     """Return the rank intervals of entries of which the first is ahead; a seed moves all of them alike as well."""
-    scores = rng.normal(size=(len(deviations), seeds)) * deviations[:, None] + rng.normal(size=seeds)
+    scores = rng.normal(size=(len(stds), seeds)) * stds[:, None] + rng.normal(size=seeds)
     scores[0] += ahead
     ranks: list[list[int]] = rank_intervals([bare(0.01 * row) for row in scores]).tolist()
     return ranks
 
 
-@pytest.mark.parametrize("deviations", DEVIATIONS)
+@pytest.mark.parametrize("stds", STDS)
 @pytest.mark.parametrize("seeds", [2, 3, 5, 10])
 @pytest.mark.usefixtures("unchecked")
-def test_thirteen_equal_entries_are_told_apart_on_at_most_one_board_in_twenty(seeds: int, deviations: str) -> None:
+def test_thirteen_equal_entries_are_told_apart_on_at_most_one_board_in_twenty(seeds: int, stds: str) -> None:
     rng = np.random.default_rng(seeds)
-    boards = [board(rng, DEVIATIONS[deviations], seeds) for _ in range(BOARDS)]
+    boards = [board(rng, STDS[stds], seeds) for _ in range(BOARDS)]
     assert np.mean([ranks != [[1, ENTRIES]] * ENTRIES for ranks in boards]) <= MOST_FALSE
 
 
@@ -68,8 +68,8 @@ def test_an_entry_that_is_better_by_five_deviations_has_the_first_rank_alone_on_
 @pytest.mark.usefixtures("unchecked")
 def test_small_boards_of_equal_entries_keep_the_level_as_well(entries: int) -> None:
     rng = np.random.default_rng(entries)
-    deviations = np.repeat([1.0, 4.0], (entries - 1, 1))
-    boards = [board(rng, deviations, 3) for _ in range(BOARDS)]
+    stds = np.repeat([1.0, 4.0], (entries - 1, 1))
+    boards = [board(rng, stds, 3) for _ in range(BOARDS)]
     assert np.mean([ranks != [[1, entries]] * entries for ranks in boards]) <= MOST_FALSE
 
 
@@ -112,8 +112,8 @@ def answers_of_equals(rng: np.random.Generator, entries: int, seeds: int, items:
 def test_equal_entries_are_seldom_told_apart_by_their_items(seeds: int, items: int) -> None:
     rng = np.random.default_rng(seeds + items)
     boards = [[answered(row) for row in answers_of_equals(rng, ENTRIES, seeds, items)] for _ in range(200)]
-    told = [rank_intervals(entries).tolist() != [[1, ENTRIES]] * ENTRIES for entries in boards]
-    assert np.mean(told) <= 0.05 + 3 * (0.05 * 0.95 / len(boards)) ** 0.5
+    separated = [rank_intervals(entries).tolist() != [[1, ENTRIES]] * ENTRIES for entries in boards]
+    assert np.mean(separated) <= 0.05 + 3 * (0.05 * 0.95 / len(boards)) ** 0.5
 
 
 def test_of_one_seed_two_entries_are_told_apart_as_by_mcnemars_exact_test() -> None:

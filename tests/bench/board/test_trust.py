@@ -174,8 +174,8 @@ LIES: dict[str, Change] = {
 @pytest.mark.parametrize("lie", LIES)
 def test_what_verify_faults_is_not_ranked_and_the_page_says_why(facts: Facts, lie: str) -> None:
     liar, honest = changed(entrant(facts), LIES[lie]), entrant(facts, task="acme/other@1")
-    page, told, markdown = render_board(suite(), named(liar, honest))
-    found = json.loads(told)
+    page, board_json, markdown = render_board(suite(), named(liar, honest))
+    found = json.loads(board_json)
     assert ranked(found) == [record_hash(honest)]
     (fault,) = found["faulty"][0]["faults"]
     assert record_hash(liar) in page
@@ -277,9 +277,9 @@ def test_a_withdrawn_record_settles_the_dispute_and_the_page_shows_the_reason(fa
     honest = entrant(facts)
     forged = changed(honest, better(0.9))
     keeper = Keeper(withdrawn={record_hash(forged): "three reruns say 50 % <b>", "a" * 64: "of no record here"})
-    page, told, markdown = render_board(suite(), named(honest, forged), keeper=keeper)
-    assert ranked(json.loads(told)) == [record_hash(honest)]
-    assert [record["record"] for record in json.loads(told)["withdrawn"]] == [record_hash(forged)]
+    page, board_json, markdown = render_board(suite(), named(honest, forged), keeper=keeper)
+    assert ranked(json.loads(board_json)) == [record_hash(honest)]
+    assert [record["record"] for record in json.loads(board_json)["withdrawn"]] == [record_hash(forged)]
     assert "three reruns say 50 % &lt;b&gt;" in page
     assert "three reruns say 50 % &lt;b&gt;" in markdown
 
@@ -290,8 +290,8 @@ def test_hundreds_of_junk_disputes_do_not_fill_the_page_and_touch_no_other_entry
     records = named(honest, other) | {
         f"{number:064x}": junk[number % 9].model_copy(update={"note": str(number)}) for number in range(200)
     }
-    page, told, markdown = render_board(suite(), records)
-    found = json.loads(told)
+    page, board_json, markdown = render_board(suite(), records)
+    found = json.loads(board_json)
     assert ranked(found) == [record_hash(other)]
     (dispute,) = found["disputed"]
     assert len(dispute["sides"]) + len(dispute["others"]) == 201

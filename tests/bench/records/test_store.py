@@ -38,17 +38,17 @@ def steady(number):
         put(seed)
 
 def endless(start):
-    with open(log, "ab", buffering=0) as told:
+    with open(log, "ab", buffering=0) as names:
         for seed in range(start, start + 1000):
-            told.write(put(seed).encode() + b"\\n")
+            names.write(put(seed).encode() + b"\\n")
 
 def looking(start):
     from pretask_bench.results.index import read_summaries
-    with open(log, "ab", buffering=0) as told:
+    with open(log, "ab", buffering=0) as names:
         while start:
             found, refused = read_summaries([folder])
             assert not refused
-            told.write(b"\\n")
+            names.write(b"\\n")
             start += 1 if start < 0 else 0
 
 def forked(work, number):
@@ -216,10 +216,10 @@ def test_twenty_writers_at_once_one_killed_a_hundred_times_lose_tear_and_double_
     seeds = [record.cell.seed for record in read]
     assert len(seeds) == len(set(seeds))
     assert set(range(120)) <= set(seeds)
-    told = log.read_text().split()
-    assert len(told) >= 50  # the victim got to work before it was killed
-    assert set(told) <= {path.name for path in folder.iterdir()}
-    flipped = folder / told[0]
+    names = log.read_text().split()
+    assert len(names) >= 50  # the victim got to work before it was killed
+    assert set(names) <= {path.name for path in folder.iterdir()}
+    flipped = folder / names[0]
     content = bytearray(flipped.read_bytes())
     content[len(content) // 2] ^= 1
     flipped.write_bytes(content)

@@ -223,12 +223,12 @@ def test_what_was_checked_is_counted_and_what_could_not_be_is_named(
 ) -> None:
     put(tmp_path / "runs" / "records", honest)
     assert invoke(["verify", str(tmp_path), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    counts = {check["check"]: check["checked"] for check in told["checks"]}
+    report = json.loads(capsys.readouterr().out)
+    counts = {check["check"]: check["checked"] for check in report["checks"]}
     assert counts["files are records: schema, canonical form, name is hash"] == 1
     assert counts["accuracies recomputed from their items"] == 1
     assert counts["shares are shares"] == 2 + 2 + 3  # two numbers and two chance levels of rows; of the pretext three
-    assert told["unchecked"]["numbers without the items that they were counted from"] == 2
+    assert report["unchecked"]["numbers without the items that they were counted from"] == 2
 
 
 def test_a_fault_or_nothing_to_check_exits_with_1_and_says_it_without_steering_the_terminal(
@@ -238,9 +238,9 @@ def test_a_fault_or_nothing_to_check_exits_with_1_and_says_it_without_steering_t
     path = put(tmp_path, honest)
     path.rename(tmp_path / "\x1b[2J[red]evil.json")
     assert invoke(["verify", str(tmp_path)]) == 1
-    said = capsys.readouterr().out
-    assert "\x1b" not in said
-    assert "\\x1b[2J[red]evil.json" in said
+    output = capsys.readouterr().out
+    assert "\x1b" not in output
+    assert "\\x1b[2J[red]evil.json" in output
 
 
 def test_data_that_can_be_made_here_is_held_against_its_fingerprint(

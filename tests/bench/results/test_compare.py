@@ -176,9 +176,9 @@ def test_the_command_prints_a_table_or_json(put: Put, capsys: pytest.CaptureFixt
     drawn = capsys.readouterr().out
     assert all(words in drawn for words in ("-20.0", "B is better", "100 items, seed 0", "a (convnet)"))
     assert invoke(["compare", *places, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["pairs"][0]["difference"] == pytest.approx(-0.2)
-    assert [entrant["letter"] for entrant in told["compared"]] == ["A", "B"]
+    report = json.loads(capsys.readouterr().out)
+    assert report["pairs"][0]["difference"] == pytest.approx(-0.2)
+    assert [entrant["letter"] for entrant in report["compared"]] == ["A", "B"]
 
 
 def test_the_examples_in_docstrings_are_true() -> None:

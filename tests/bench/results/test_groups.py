@@ -30,7 +30,7 @@ def record(facts: dict[str, Any]) -> Maker:
     """Records of one cell, which differ as asked for."""
 
     def make(
-        seed: int = 0, accuracy: float = 0.5, task: str | None = "pretask/jigsaw@1", pooling: str = "", **told: object
+        seed: int = 0, accuracy: float = 0.5, task: str | None = "pretask/jigsaw@1", pooling: str = "", **extra: object
     ) -> Record:
         chosen = {"layer": "layer1", "pooling": pooling, "layer1.pooling": pooling} if pooling else {}
         rows = [
@@ -51,7 +51,7 @@ def record(facts: dict[str, Any]) -> Maker:
                 "majority: order": 0.35,
             },
             "chance": {"order.accuracy": 0.5},
-            **told,
+            **extra,
         }
         cell = {**facts["cell"], "task": task, "seed": seed}
         return build_record({**facts, "cell": cell, "results": rows, "pretext": pretext})
@@ -163,9 +163,9 @@ def test_the_command_draws_a_table_and_names_what_it_left_out(
     write(tmp_path / "records", record())
     (tmp_path / "records" / f"{'0' * 64}.json").write_text("{}")
     assert invoke(["results", str(tmp_path / "records")]) == 0
-    said = capsys.readouterr()
-    assert "jigsaw" in said.out
-    assert "left out" in said.err
+    captured = capsys.readouterr()
+    assert "jigsaw" in captured.out
+    assert "left out" in captured.err
 
 
 @pytest.fixture
@@ -175,7 +175,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "records"
 
 
-def asked(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
+def show_results(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
     assert invoke(["results", *map(str, arguments), "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -188,7 +188,9 @@ def test_conditions_choose_records_by_id_name_or_any_of_several_and_nothing_else
 
     def shown(*conditions: str) -> int:
         return len(
-            asked(capsys, tmp_path / "store", *(word for condition in conditions for word in ("--where", condition)))
+            show_results(
+                capsys, tmp_path / "store", *(word for condition in conditions for word in ("--where", condition))
+            )
         )
 
     assert shown("task=jigsaw") == 2
@@ -202,8 +204,8 @@ def test_a_failed_run_is_shown_with_its_reason_where_it_is_asked_for(
 ) -> None:
     failed = {"status": "failed", "error": "ValueError: [red]no\nmore", "results": [], "pretext": None}
     write(tmp_path / "store", build_record({**facts, **failed}))
-    assert asked(capsys, tmp_path / "store") == []
-    assert [row["failed"] for row in asked(capsys, tmp_path / "store", "--where", "status=failed")] == [
+    assert show_results(capsys, tmp_path / "store") == []
+    assert [row["failed"] for row in show_results(capsys, tmp_path / "store", "--where", "status=failed")] == [
         "ValueError: [red]no"
     ]
     assert invoke(["results", str(tmp_path / "store"), "--where", "status=failed"]) == 0
@@ -218,8 +220,8 @@ def test_rows_are_sorted_by_their_numbers_and_what_has_none_comes_last(
     without = record(task="pretask/other@1").model_copy(update={"results": ()})
     write(tmp_path / "store", without)
     for sort, order in (("trained", [0.095, 0.11, 0.5, None]), ("-trained", [0.5, 0.11, 0.095, None])):
-        assert [row["trained"] for row in asked(capsys, tmp_path / "store", "--sort", sort)] == order
-    assert asked(capsys, tmp_path / "store", "--sort", "-what")[0]["what"].startswith("t2")
+        assert [row["trained"] for row in show_results(capsys, tmp_path / "store", "--sort", sort)] == order
+    assert show_results(capsys, tmp_path / "store", "--sort", "-what")[0]["what"].startswith("t2")
     assert invoke(["results", str(tmp_path), "--sort", "shoe-size"]) == 2
 
 
@@ -228,7 +230,7 @@ def test_a_group_is_the_mean_over_encoders_each_counted_once_from_the_lowest_to_
 ) -> None:
     for seed, accuracy, task in ((0, 0.2, "pretask/a@1"), (1, 0.4, "pretask/a@1"), (0, 0.9, "pretask/b@1")):
         write(tmp_path / "store", record(seed, accuracy, task))
-    (row,) = asked(capsys, tmp_path / "store", "--group", "modality,evaluator")
+    (row,) = show_results(capsys, tmp_path / "store", "--group", "modality,evaluator")
     assert (row["modality"], row["evaluator"], row["encoders"]) == ("image", "linear", 2)
     assert (row["trained"], row["trained low"], row["trained high"]) == pytest.approx((0.6, 0.3, 0.9))
     assert invoke(["results", str(tmp_path), "--group", "colour"]) == 2

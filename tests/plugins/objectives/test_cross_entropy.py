@@ -77,8 +77,8 @@ def test_a_finer_grid_than_the_features_is_answered_everywhere() -> None:
 
 
 def test_predictions_are_log_probabilities() -> None:
-    guess = CrossEntropy(FeatureSpec(4), {"kind": Categories(8)}, hidden=(6,)).predict(features())["kind"]
-    assert torch.allclose(guess.exp().sum(-1), torch.ones(2))
+    log_probs = CrossEntropy(FeatureSpec(4), {"kind": Categories(8)}, hidden=(6,)).predict(features())["kind"]
+    assert torch.allclose(log_probs.exp().sum(-1), torch.ones(2))
 
 
 def test_label_smoothing_scores_as_torch_scores_it() -> None:

@@ -123,8 +123,8 @@ def test_what_deviates_much_over_the_training_part_weighs_little() -> None:
     loud = torch.tensor([1.0] * 4 + [100.0] * 12)  # the twelve features that are noise
     for count in (3, 6):  # with the fixed regulariser and with a chosen one
         counts = torch.full((4,), count)
-        even, told = (FewLabels().measure(probe, "layer2.mean", std, counts, 0, 0)[0] for std in (1 / loud, loud))
-        assert even < 0.8 < 0.99 < told
+        even, scaled = (FewLabels().measure(probe, "layer2.mean", std, counts, 0, 0)[0] for std in (1 / loud, loud))
+        assert even < 0.8 < 0.99 < scaled
 
 
 @pytest.mark.parametrize("options", [{"per_class": (0,)}, {"label_fraction": (2.0,)}, {"draws": 0}, {"layer": -1}])

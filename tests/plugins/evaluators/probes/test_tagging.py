@@ -171,8 +171,8 @@ def test_no_more_positions_than_asked_are_learned_from_and_the_seed_draws_them()
 
 def test_a_new_token_is_given_the_commonest_class_of_all() -> None:
     known, labels = torch.tensor([3, 3, 3, 8, 8]), torch.tensor([0, 2, 2, 1, 1])
-    asked: Tensor = torch.tensor([3, 8, 9])
-    assert lexical_accuracy(known, labels, asked, torch.tensor([2, 1, 1]), 3) == 1.0
+    tokens: Tensor = torch.tensor([3, 8, 9])
+    assert lexical_accuracy(known, labels, tokens, torch.tensor([2, 1, 1]), 3) == 1.0
 
 
 def test_data_and_models_without_positions_are_refused() -> None:

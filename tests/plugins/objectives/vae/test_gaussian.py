@@ -96,18 +96,18 @@ def test_reparameterisation_has_variance_four_there() -> None:
 def test_the_surrogate_is_zero_and_has_the_gradient_of_both_parameters(
     square: tuple[torch.Tensor, torch.Tensor],
 ) -> None:
-    deviation = 0.5
+    std = 0.5
     noise = square[1]
     mean = torch.full((20_000, 1), 1.5).requires_grad_()
-    log_variance = torch.full((20_000, 1), 2 * math.log(deviation)).requires_grad_()
-    signal = (1.5 + deviation * noise) ** 2  # its mean is mean^2 + variance
+    log_variance = torch.full((20_000, 1), 2 * math.log(std)).requires_grad_()
+    signal = (1.5 + std * noise) ** 2  # its mean is mean^2 + variance
     term = surrogate(Posterior(mean, log_variance), noise, signal, control=True)
     term.sum().backward()
     assert float(term.detach().abs().max()) == 0
     assert mean.grad is not None
     assert log_variance.grad is not None
     assert float(mean.grad.mean()) == pytest.approx(3.0, abs=0.04)
-    assert float(log_variance.grad.mean()) == pytest.approx(deviation**2, abs=0.02)
+    assert float(log_variance.grad.mean()) == pytest.approx(std**2, abs=0.02)
 
 
 def test_annealing_rises_from_nothing_to_all() -> None:
