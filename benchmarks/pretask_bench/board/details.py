@@ -20,7 +20,7 @@ from pretask_bench.results.report import (
     pretext_title,
 )
 
-MOST_ROWS, MOST_SEEDS, LONGEST_TEXT = 40, 20, 2000
+MAX_DETAIL_ROWS, MAX_DETAIL_SEEDS, MAX_TEXT_CHARACTERS = 40, 20, 2000
 Texts = Sequence[Sequence[str]]
 
 
@@ -38,10 +38,10 @@ def detail_of(table: Table, entry: Entry, anchor: str, album: Album) -> dict[str
         "numbers": numbers_of(entry),
         "measures": [measure.title for measure in table.field.division.measures],
         "seeds": seed_table(table.field, entry),
-        "more_seeds": max(0, len(entry.records) - MOST_SEEDS),
+        "more_seeds": max(0, len(entry.records) - MAX_DETAIL_SEEDS),
         "figures": album.figures(entry),
-        "command": shorten(" ".join(first.provenance.command), LONGEST_TEXT),
-        "note": shorten(first.note or "", LONGEST_TEXT),
+        "command": shorten(" ".join(first.provenance.command), MAX_TEXT_CHARACTERS),
+        "note": shorten(first.note or "", MAX_TEXT_CHARACTERS),
     }
 
 
@@ -91,17 +91,17 @@ def options_text(record: Record) -> str:
         "model": cell.model.options,
         "recipe": cell.recipe,
     }
-    return shorten(json.dumps(chosen, indent=1, ensure_ascii=False, sort_keys=True), 2 * LONGEST_TEXT)
+    return shorten(json.dumps(chosen, indent=1, ensure_ascii=False, sort_keys=True), 2 * MAX_TEXT_CHARACTERS)
 
 
 def numbers_of(entry: Entry) -> list[tuple[str, Sequence[str], Texts]]:
     """Return tables (title, columns, rows) of the pretext task and of every evaluator."""
     found: list[tuple[str, Sequence[str], Texts]] = []
     if entry.first.pretext is not None:
-        rows: Texts = pretext_rows(entry.records)[:MOST_ROWS]
+        rows: Texts = pretext_rows(entry.records)[:MAX_DETAIL_ROWS]
         found.append((pretext_title(entry.first), PRETEXT_COLUMNS, rows))
     for evaluator in dict.fromkeys(row.evaluator for row in entry.first.results):
-        rows = evaluator_rows(entry.records, evaluator)[:MOST_ROWS]
+        rows = evaluator_rows(entry.records, evaluator)[:MAX_DETAIL_ROWS]
         found.append((f"{evaluator}: what is the encoder worth?", (short(evaluator), *COLUMNS[1:]), rows))
     return found
 
@@ -110,7 +110,7 @@ def seed_table(field: Field, entry: Entry) -> list[tuple[str, list[str], str]]:
     """Return for every seed its number, the numbers of all measures, and the record's hash."""
     return [
         (str(record.cell.seed), seed_numbers(field, record), name)
-        for record, name in list(zip(entry.records, entry.hashes, strict=True))[:MOST_SEEDS]
+        for record, name in list(zip(entry.records, entry.hashes, strict=True))[:MAX_DETAIL_SEEDS]
     ]
 
 

@@ -11,7 +11,7 @@ from pretask_bench.board.entries import Entry, Field
 from pretask_bench.board.standings import Scale, Table
 from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED
 
-MOST_LAYERS, MOST_FIRST = 64, 12
+MAX_LAYERS, MAX_FIRST_ENTRIES = 64, 12
 LAYER = re.compile(r"layer(\d{1,4})\.(.+)")
 KINDS = {SUPERVISED: "supervised", RANDOM: "random", TRAINED: "trained"}  # drawn in this order
 WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 264, 156, 38, 258, 14, 128
@@ -59,7 +59,7 @@ def layers_of(entry: Entry, evaluator: str, metric: str, encoder: str) -> dict[i
             fits = LAYER.fullmatch(name)
             if fits and fits[2] == metric and value is not None:
                 found.setdefault(int(fits[1]), []).append(value)
-    return {layer: sum(found[layer]) / len(found[layer]) for layer in sorted(found)[:MOST_LAYERS]}
+    return {layer: sum(found[layer]) / len(found[layer]) for layer in sorted(found)[:MAX_LAYERS]}
 
 
 def first_layers(table: Table) -> tuple[str, list[tuple[str, Markup]]]:
@@ -67,7 +67,7 @@ def first_layers(table: Table) -> tuple[str, list[tuple[str, Markup]]]:
     for scale in table.scales:
         first = [
             (standing.entry.title, curves_of(table.field, standing.entry, scale))
-            for standing in table.standings[:MOST_FIRST]
+            for standing in table.standings[:MAX_FIRST_ENTRIES]
         ]
         found = [(title, curves) for title, curves in first if curves is not None]
         if found:

@@ -9,7 +9,7 @@ from pretask_bench.results.markdown import plain_text
 
 MAX_CASES, MAX_SIDES, MAX_FAULTS = 50, 10, 5  # on the page and in Markdown; board.json has all
 LISTS = ("disputed", "ignored", "faulty", "copies", "withdrawn")
-LONGEST_AUTHOR = 60
+MAX_AUTHOR_CHARACTERS = 60
 Facts = dict[str, Any]
 
 
@@ -88,7 +88,7 @@ def dispute_text(dispute: Mapping[str, Any]) -> str:
 
 def name_text(facts: Mapping[str, Any]) -> str:
     """Write the beginning of a record's name, and its author."""
-    author = f" ({plain_text(shorten(facts['author'], LONGEST_AUTHOR))})" if facts["author"] else ""
+    author = f" ({plain_text(shorten(facts['author'], MAX_AUTHOR_CHARACTERS))})" if facts["author"] else ""
     return f"{facts['record'][:12]}{author}"
 
 

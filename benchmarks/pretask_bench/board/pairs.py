@@ -20,10 +20,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pretask_bench.board.evidence import Evidence
-from pretask_bench.results.statistics import CONFIDENCE, SAME, student_quantile
+from pretask_bench.results.statistics import CONFIDENCE, RELATIVE_ROUNDING, student_quantile
 from pretask_bench.results.studentized_range import critical_difference
 
-PRIOR = 6.0  # deviations of the board that count beside an entry's own, at most;
+MAX_PRIOR_FREEDOM = 6.0  # deviations of the board that count beside an entry's own, at most;
 PRIOR_PER_FREEDOM, PRIOR_PER_ENTRY = 3.0, 0.5  # as many as this for one of its own, and for one other entry
 OWN_FREEDOM = 4  # of intervals that evaluators give themselves: Student's over few draws
 
@@ -67,7 +67,9 @@ class Pairs:
             return found
         by_kind = np.array([critical_difference(level, size, float(freedom)) ** 2 for freedom in self.freedom])
         # seeds that do not vary at all say nothing of how much they could
-        found &= (self.seeds > SAME**2) & (apart**2 > by_kind[self.kind] * self.seeds + normal * self.shared)
+        found &= (self.seeds > RELATIVE_ROUNDING**2) & (
+            apart**2 > by_kind[self.kind] * self.seeds + normal * self.shared
+        )
         return found
 
 
@@ -181,7 +183,7 @@ def moderate(
     own = np.divide(squares, freedom, out=np.zeros_like(squares), where=freedom > 0)
     prior = squares.sum() / total if total > 0 else 0.0
     alone = counts - 1.0
-    most = min(PRIOR, PRIOR_PER_ENTRY * (len(counts) - 1))
+    most = min(MAX_PRIOR_FREEDOM, PRIOR_PER_ENTRY * (len(counts) - 1))
     weight = np.minimum(most, PRIOR_PER_FREEDOM * alone.clip(1))
     together = (weight + alone).clip(1e-9)  # 0 for one entry of one seed, which has no variance
     return (weight * prior + alone * own) / together, np.minimum(together, max(1.0, total)).clip(1).round(6)

@@ -20,8 +20,8 @@ from pretask_bench.board.standings import Standing, Table
 from pretask_bench.records.encoders import RANDOM, RAW
 from pretask_bench.records.record import Record
 
-MOST_POINTS, MOST_NAMES, MOST_RANKS = 300, 14, 40
-WIDTH_OF_LETTER = 6.3  # pixels, on average
+MAX_POINTS, MAX_NAMES, MAX_RANKS = 300, 14, 40
+LETTER_PIXELS = 6.3  # pixels, on average
 
 COSTS: Mapping[str, Callable[[Record], float | None]] = {
     "seconds of training": lambda record: record.provenance.stages.get("pretrain", record.provenance.seconds),
@@ -68,7 +68,7 @@ def cost_picture(table: Table, name: str) -> Markup | None:
     """Return scores against a cost; None where no entry states it."""
     found = [
         (cost, standing)
-        for standing in table.standings[:MOST_POINTS]
+        for standing in table.standings[:MAX_POINTS]
         if (cost := cost_of(standing.entry, name)) is not None
     ]
     if not found:
@@ -140,7 +140,7 @@ def write_names(
     found: Sequence[tuple[float, Standing]], along: Callable[[float], float], up: Callable[[float], float], right: float
 ) -> list[Markup]:
     """Return names next to points: of all where they are few, else of those that no cheaper one beats."""
-    chosen = found if len(found) <= MOST_NAMES else best_at_cost(found)[:MOST_NAMES]
+    chosen = found if len(found) <= MAX_NAMES else best_at_cost(found)[:MAX_NAMES]
     texts = [shorten(standing.entry.title, 28) for _, standing in chosen]
     labels = [
         make_label(text, along(cost), up(standing.score) + 4, right)
@@ -155,7 +155,7 @@ def write_names(
 
 def make_label(text: str, x: float, y: float, right: float) -> Label:
     """Return the space of a name to the right of a point, or to its left where the right is too narrow."""
-    width = WIDTH_OF_LETTER * len(text)
+    width = LETTER_PIXELS * len(text)
     left = x + 9 if x + 9 + width < right else x - 9 - width
     return Label(left, left + width, y)
 
@@ -172,7 +172,7 @@ def best_at_cost(found: Sequence[tuple[float, Standing]]) -> list[tuple[float, S
 
 def rank_picture(table: Table) -> Markup:
     """Return the ranks of the first entries as intervals, one line per entry."""
-    shown = table.standings[:MOST_RANKS]
+    shown = table.standings[:MAX_RANKS]
     width, left, right, row = 720, 250, 700, 22
     bottom = 8 + row * len(shown)
     along = linear_scale(1, max(2, *(standing.ranks[1] for standing in shown)), left, right)

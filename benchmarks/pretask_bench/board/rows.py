@@ -22,11 +22,11 @@ from pretask_bench.results.report import format_estimate, format_number
 from pretask_bench.results.statistics import Estimate
 from pretask_bench.runs.suites import Measure
 
-MOST_DRAWN = 1000  # rows of a table with a strip
-MOST_MISSING = 6
+MAX_STRIP_ROWS = 1000  # rows of a table with a strip
+MAX_MISSING = 6
 PARTS = ("split", "objective", "model")
-OWN = "pretask"
-SECONDS = "seconds of training"
+OWN_NAMESPACE = "pretask"
+TRAINING_COST = "seconds of training"
 
 
 @dataclass
@@ -105,7 +105,7 @@ class Row:
     def plugins(self) -> list[str]:
         """Namespaces of its parts and task, other than ours."""
         names = [*ids_of(self.entry).values(), *([task] if (task := self.entry.first.cell.task) else [])]
-        return sorted({name.split("/")[0] for name in names} - {OWN})
+        return sorted({name.split("/")[0] for name in names} - {OWN_NAMESPACE})
 
     @property
     def pretext(self) -> tuple[str, list[str]]:
@@ -115,7 +115,7 @@ class Row:
     @property
     def seconds(self) -> str:
         """Seconds of training, the mean over seeds."""
-        cost = cost_of(self.entry, SECONDS)
+        cost = cost_of(self.entry, TRAINING_COST)
         return "" if cost is None else f"{cost:.0f}" if cost >= 10 else f"{cost:.1f}"
 
     @property
@@ -126,8 +126,8 @@ class Row:
     @property
     def missing(self) -> str:
         """What the entry lacks to be ranked."""
-        shown = "; ".join(self.entry.missing[:MOST_MISSING]) or "no measure has a scale"
-        more = len(self.entry.missing) - MOST_MISSING
+        shown = "; ".join(self.entry.missing[:MAX_MISSING]) or "no measure has a scale"
+        more = len(self.entry.missing) - MAX_MISSING
         return shown + (f"; and {more} more" if more > 0 else "")
 
 
@@ -214,7 +214,7 @@ def ranked_rows(table: Table, choices: Choices, anchors: Mapping[str, str]) -> l
     """Return the rows of ranked entries."""
     low, high = score_range(table.standings) if table.standings else (0.0, 1.0)
     drawn: Iterable[Markup | str] = (
-        score_strip(standing, low, high) if number < MOST_DRAWN else ""
+        score_strip(standing, low, high) if number < MAX_STRIP_ROWS else ""
         for number, standing in enumerate(table.standings)
     )
     return [

@@ -28,7 +28,7 @@ from pretask_bench.board.keeper import Keeper
 from pretask_bench.board.layers import first_layers
 from pretask_bench.board.matrices import Fits, matrices
 from pretask_bench.board.notices import page_notices
-from pretask_bench.board.pictures import COSTS, MOST_RANKS, cost_picture, rank_picture
+from pretask_bench.board.pictures import COSTS, MAX_RANKS, cost_picture, rank_picture
 from pretask_bench.board.rows import PARTS, Choices, anchor_key, anchors_of, column_heads, ranked_rows, unranked_rows
 from pretask_bench.board.standings import Table, rank_field
 from pretask_bench.board.trust import Named
@@ -36,10 +36,10 @@ from pretask_bench.records.canonical import json_text as canonical_text
 from pretask_bench.records.encoders import ENCODERS
 from pretask_bench.runs.suites import Suite
 
-MOST_DETAILS = 200  # entries of which the page tells more
-MOST_REASONS = 20
-MOST_TABLES = 10  # of a division: each has other data, and the fullest come first
-MOST_SHOWN = 500  # rows of a table, until a reader asks for all
+MAX_DETAILS = 200  # entries of which the page tells more
+MAX_REASONS = 20
+MAX_TABLES = 10  # of a division: each has other data, and the fullest come first
+MAX_SHOWN_ROWS = 500  # rows of a table, until a reader asks for all
 FILES = ("index.html", "board.json", "board.md")
 
 
@@ -98,7 +98,7 @@ def render_page(
         lstrip_blocks=True,
     )
     shown = first_tables(tables)
-    album, choices, anchors = Album(folders), Choices(), anchors_of(shown, MOST_DETAILS)
+    album, choices, anchors = Album(folders), Choices(), anchors_of(shown, MAX_DETAILS)
     sections = [describe_section(suite, table, choices, anchors) for table in shown]
     rules, script = read_own_text("board.css"), read_own_text("board.js")
     return surroundings.get_template("board.html").render(
@@ -115,15 +115,15 @@ def render_page(
             f" --set data.{name}=…"
             for name in sorted({option for division in suite.file.division for option in division.given})
         ),
-        reasons=list(found.outside.items())[:MOST_REASONS],
-        more_reasons=max(0, len(found.outside) - MOST_REASONS),
+        reasons=list(found.outside.items())[:MAX_REASONS],
+        more_reasons=max(0, len(found.outside) - MAX_REASONS),
         entries=sum(len(table.standings) + len(unranked_entries(table)) for table in tables),
         ranked=sum(len(table.standings) for table in tables),
         more_tables=len(tables) - len(shown),
         encoders=ENCODERS,
-        most_shown=MOST_SHOWN,
-        most_ranks=MOST_RANKS,
-        most_details=MOST_DETAILS,
+        most_shown=MAX_SHOWN_ROWS,
+        most_ranks=MAX_RANKS,
+        most_details=MAX_DETAILS,
         matrices=matrices(fits),
         notices=notices,
         rules=Markup(rules),
@@ -136,7 +136,7 @@ def render_page(
 def first_tables(tables: Sequence[Table]) -> list[Table]:
     """Return the first tables of every division."""
     grouped = groupby(tables, key=lambda table: table.field.division.name)
-    return [table for _, group in grouped for table in islice(group, MOST_TABLES)]
+    return [table for _, group in grouped for table in islice(group, MAX_TABLES)]
 
 
 def describe_section(suite: Suite, table: Table, choices: Choices, anchors: Mapping[str, str]) -> dict[str, Any]:

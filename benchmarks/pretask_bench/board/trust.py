@@ -20,7 +20,7 @@ from pretask_bench.records.encoders import TRAINED
 from pretask_bench.records.metrics import declared_by
 from pretask_bench.records.record import Record
 
-MAX_PAIRED = 8  # records of a cell of which every pair is compared; of more, each with the median one
+MAX_PAIRED_RECORDS = 8  # records of a cell of which every pair is compared; of more, each with the median one
 
 Named = Mapping[str, Record]  # records by their hash
 Numbers = Sequence[tuple[str, str]]  # evaluator and metric of what ranks
@@ -122,7 +122,7 @@ def find_conflicts(
         among: Whether to compare them with each other too, and to say of both that they conflict.
     """
     with_reference = [(reference, name) for name in names if name != reference]
-    pairs = list(combinations(names, 2)) if among and len(names) <= MAX_PAIRED else with_reference
+    pairs = list(combinations(names, 2)) if among and len(names) <= MAX_PAIRED_RECORDS else with_reference
     found: dict[str, Conflict] = {}
     for first, second in pairs:
         judged = find_divergence(records[first], records[second], numbers)

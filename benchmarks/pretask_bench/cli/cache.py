@@ -17,7 +17,7 @@ from pretask_bench.results.tables import show_json, show_rows
 if TYPE_CHECKING:
     from pretask.pruning import Kept
 
-SHORT = 72  # characters of an entry's facts
+MAX_FACT_CHARACTERS = 72  # characters of an entry's facts
 UNSEEN = dict.fromkeys((*range(32), 127), " ")  # a line break or a tab in a path would break the table
 
 
@@ -116,7 +116,7 @@ def short_text(facts: Mapping[str, Any]) -> str:
     'part=train side=64'
     """
     text = " ".join(f"{name}={value}" for name, value in facts.items()).translate(UNSEEN)
-    return text if len(text) <= SHORT else text[: SHORT - 1] + "…"
+    return text if len(text) <= MAX_FACT_CHARACTERS else text[: MAX_FACT_CHARACTERS - 1] + "…"
 
 
 def format_bytes(size: int) -> str:

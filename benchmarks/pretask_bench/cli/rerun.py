@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pretask_bench.runs.rerun import Rerun
 
 WIDTH = 140
-SHOWN = 40  # differences of a kind
-MOST_THREADS = 256  # that a record may ask for
+MAX_SHOWN = 40  # differences of a kind
+MAX_THREADS = 256  # that a record may ask for
 
 EPILOG = """Example: pretask rerun results/3f2a….json --set data.root=photos
 
@@ -65,7 +65,7 @@ def command(
     if folder is None and (author or note):
         raise Unknown("--author and --note are for a record that is filed; got no --file RECORDS.")
     old = read(record)
-    here = find_device(device, threads or min(old.provenance.threads, MOST_THREADS) or 1)
+    here = find_device(device, threads or min(old.provenance.threads, MAX_THREADS) or 1)
     done = rerun(
         registry(), old, dict(map(parse_setting, settings)), out, here, lambda line: click.echo(line, err=True)
     )
@@ -103,8 +103,8 @@ def show(done: "Rerun", filed: Path | None) -> None:
         ("What was run", done.cell),
     ):
         if differences:
-            more = f" (the first {SHOWN} of {len(differences)})" if len(differences) > SHOWN else ""
-            cells = differences[:SHOWN]
+            more = f" (the first {MAX_SHOWN} of {len(differences)})" if len(differences) > MAX_SHOWN else ""
+            cells = differences[:MAX_SHOWN]
             draw_table(("", "recorded", "now"), cells, f"{title}: what differs{more}", width=WIDTH)
     same = done.numbers - len(done.differing)
     click.echo(

@@ -9,7 +9,7 @@ from pretask_bench.cli.terminal import escape_invisible
 from pretask_bench.results.tables import draw_table
 
 WIDTH = 180  # characters, where stdout is no terminal
-DRAWN = 300  # rows; more come in plain columns
+MAX_DRAWN_ROWS = 300  # rows; more come in plain columns
 
 EPILOG = """Example: pretask results runs/records --where modality=image --where evaluator=linear --sort -trained
 
@@ -52,7 +52,7 @@ def command(
     fields = [name.strip() for name in (group or "").split(",") if name.strip()]
     table = build_table(keyed, fields, sort)
     columns, cells, _ = table
-    if as_json or form != "table" or len(cells) > DRAWN:
+    if as_json or form != "table" or len(cells) > MAX_DRAWN_ROWS:
         click.echo(format_table("json" if as_json else form, table))
     else:
         draw_table(columns, cells, count_text(len(keyed), len(found)), width=WIDTH)

@@ -13,7 +13,7 @@ from pretask_bench.runs.plan import parse_setting
 if TYPE_CHECKING:
     from pretask_bench.records.verify import Verification
 
-SHOWN = 50  # faults, and notes, that are printed
+MAX_SHOWN = 50  # faults, and notes, that are printed
 WIDTH = 120
 
 EPILOG = """Example: pretask verify runs/records --recompute-data --set folder.root=photos
@@ -72,10 +72,10 @@ def show(found: "Verification") -> None:
         ("wrong", found.faults),
         ("worth knowing", [finding for finding in found.findings if not finding.fault]),
     ):
-        for finding in findings[:SHOWN]:
+        for finding in findings[:MAX_SHOWN]:
             click.echo(f"{title}: {escape_invisible(str(finding.path))}: {escape_invisible(finding.message)}")
-        if len(findings) > SHOWN:
-            click.echo(f"{title}: {len(findings) - SHOWN} more; --json has all.")
+        if len(findings) > MAX_SHOWN:
+            click.echo(f"{title}: {len(findings) - MAX_SHOWN} more; --json has all.")
     for reason, count in found.unchecked.items():
         if count:
             click.echo(f"not checked: {count} {escape_invisible(reason)}")

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from pretask_bench.records.provenance import last_component
 
-SAFE = 2**53 - 1  # the largest integer up to which a double holds every one
+MAX_SAFE_INTEGER = 2**53 - 1  # the largest integer up to which a double holds every one
 
 
 def canonical_bytes(value: Any) -> bytes:
@@ -70,7 +70,7 @@ def object_text(value: Mapping[Any, Any]) -> str:
 def integer_text(number: int) -> str:
     """Return an integer, if a double holds it: up to 2^53, and beyond it those that number_text writes."""
     text = int.__repr__(number)
-    if abs(number) > SAFE and (abs(number) >= 10**21 or number_text(float(number)) != text):
+    if abs(number) > MAX_SAFE_INTEGER and (abs(number) >= 10**21 or number_text(float(number)) != text):
         raise unfit_error(f"the integer {text[:40]}")
     return text
 

@@ -22,7 +22,7 @@ from pretask_registry import Registered
 CORE = "pretask"
 TRAINING = ("pretask.training", "pretask.composition")  # of core, what trains
 SCORING = ("pretask.pretext_score", "pretask.extraction")  # of core, what measures
-DIGITS = 32  # of a hash
+HASH_DIGITS = 32  # of a hash
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 Code = Mapping[str, str]  # hashes by the full name of a module
@@ -162,7 +162,7 @@ def origin_of(module: str) -> str | None:
 
 def hash_of(path: Path) -> str:
     """Return the hash of what a file says, whatever its comments, docstrings and layout."""
-    return sha256(syntax_text(syntax_of(path)).encode()).hexdigest()[:DIGITS]
+    return sha256(syntax_text(syntax_of(path)).encode()).hexdigest()[:HASH_DIGITS]
 
 
 @cache

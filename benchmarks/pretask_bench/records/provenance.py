@@ -41,7 +41,7 @@ CREDENTIALS = re.compile(r"(?<=://)[^/@\s'\"]+@")
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 # Control characters and those that turn the direction of text: they could rewrite what a terminal or a page shows.
 UNSEEN = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069"
-LONGEST_ERROR = 8000  # characters
+MAX_ERROR_CHARACTERS = 8000  # characters
 
 
 def collect(
@@ -223,11 +223,11 @@ def shorten_path(found: re.Match[str]) -> str:
 
 
 def error_text(error: BaseException | str) -> str:
-    """Return an error fit for a record: no path, host name or control character, at most LONGEST_ERROR long."""
+    """Return an error fit for a record: no path, host name or control character, at most MAX_ERROR_CHARACTERS long."""
     text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     text = without_host(without_paths(printable(text))).strip() or "no message"
-    half = LONGEST_ERROR // 2 - 10
-    return text if len(text) <= LONGEST_ERROR else f"{text[:half]}\n[...]\n{text[-half:]}"
+    half = MAX_ERROR_CHARACTERS // 2 - 10
+    return text if len(text) <= MAX_ERROR_CHARACTERS else f"{text[:half]}\n[...]\n{text[-half:]}"
 
 
 def printable(text: str) -> str:

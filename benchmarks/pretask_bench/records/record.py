@@ -31,24 +31,24 @@ from pydantic import (
     model_validator,
 )
 
-from pretask_bench.records.canonical import SAFE, canonical_bytes, plain
+from pretask_bench.records.canonical import MAX_SAFE_INTEGER, canonical_bytes, plain
 from pretask_bench.records.encoders import Encoder
-from pretask_bench.records.provenance import LONGEST_ERROR, UNSEEN, error_text
+from pretask_bench.records.provenance import MAX_ERROR_CHARACTERS, UNSEEN, error_text
 
 VERSION = 1
-MOST_ITEMS = 2**24
+MAX_ITEMS = 2**24
 MAX_DEPTH, MAX_VALUES, MAX_OPTION_CHARACTERS = 8, 4000, 4000  # of the options of one part
 SCHEMA = Path(__file__).with_name("record.schema.json")
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=f"^[^\\t\\n\\r{UNSEEN}]*$")]
 Line = Annotated[str, StringConstraints(max_length=400, pattern=f"^[^\\t\\n\\r{UNSEEN}]*$")]
-Text = Annotated[str, StringConstraints(max_length=LONGEST_ERROR, pattern=f"^[^{UNSEEN}]*$")]
+Text = Annotated[str, StringConstraints(max_length=MAX_ERROR_CHARACTERS, pattern=f"^[^{UNSEEN}]*$")]
 Id = Annotated[
     str,
     StringConstraints(max_length=120, pattern="^[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*@[1-9][0-9]{0,4}$"),
 ]
 Hash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{16,128}$")]
-Count = Annotated[int, Field(ge=0, le=SAFE)]
+Count = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
 Amount = Annotated[float, Field(ge=0)]
 
 
@@ -160,8 +160,8 @@ class Items(StrictModel):
         test: Fingerprint of the test data, whose order is that of the bits.
     """
 
-    count: Annotated[int, Field(ge=1, le=MOST_ITEMS)]
-    bits: Annotated[str, StringConstraints(max_length=4 * (MOST_ITEMS // 24 + 1))]
+    count: Annotated[int, Field(ge=1, le=MAX_ITEMS)]
+    bits: Annotated[str, StringConstraints(max_length=4 * (MAX_ITEMS // 24 + 1))]
     test: Hash
 
     @model_validator(mode="after")

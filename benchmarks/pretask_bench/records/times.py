@@ -11,23 +11,23 @@ from pathlib import Path
 
 from pretask_bench.records.record import Record
 
-FORGIVEN = timedelta(days=1)  # of a clock that was wrong, or was set while a run went on
+CLOCK_TOLERANCE = timedelta(days=1)  # of a clock that was wrong, or was set while a run went on
 
 
 def check_times(record: Record) -> Iterator[str | None]:
     """Answer for the order of start and end, for their distance against the seconds, and for the future."""
     origin = record.provenance
     started, ended = datetime.fromisoformat(origin.started), datetime.fromisoformat(origin.ended)
-    backwards = started - ended > FORGIVEN
+    backwards = started - ended > CLOCK_TOLERANCE
     yield f"ended {origin.ended} before {origin.started}" if backwards else None
     took, declared = max((ended - started).total_seconds(), 0.0), origin.seconds
-    near = abs(took - declared) <= FORGIVEN.total_seconds()
+    near = abs(took - declared) <= CLOCK_TOLERANCE.total_seconds()
     yield (
         None
         if near or backwards
         else f"{declared:.6g} seconds are declared, {took:.6g} lie between its start and its end"
     )
-    ahead = ended.timestamp() - current_time() > FORGIVEN.total_seconds()
+    ahead = ended.timestamp() - current_time() > CLOCK_TOLERANCE.total_seconds()
     yield f"ended {origin.ended}, which is not yet" if ahead else None
 
 

@@ -20,8 +20,17 @@ from pretask_bench.results.report import collect_choices, format_estimate, forma
 from pretask_bench.results.statistics import Estimate, mean_over_seeds
 
 Group = Sequence[Record]
-SHOWN = (RANDOM, RAW)
-COLUMNS = ("what", "data", "seeds", "pretext", "chance", "best trivial", "probe", *map(label_of, (TRAINED, *SHOWN)))
+SHOWN_REFERENCES = (RANDOM, RAW)
+COLUMNS = (
+    "what",
+    "data",
+    "seeds",
+    "pretext",
+    "chance",
+    "best trivial",
+    "probe",
+    *map(label_of, (TRAINED, *SHOWN_REFERENCES)),
+)
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class Line:
         probe += f" ({self.choice})" if self.choice else ""
         values = [
             format_estimate(estimates[encoder], self.declared) if encoder in estimates else ""
-            for encoder in (TRAINED, *SHOWN)
+            for encoder in (TRAINED, *SHOWN_REFERENCES)
         ]
         return (self.what, self.data, str(self.seeds), *self.pretext_cells, probe, *values)
 

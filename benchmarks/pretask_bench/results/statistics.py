@@ -21,7 +21,7 @@ from scipy import special  # type: ignore[import-untyped]
 from pretask_bench.records.record import Items
 
 CONFIDENCE = 0.95
-SAME = 1e-9  # a deviation below this share of the numbers is rounding, not a measured deviation
+RELATIVE_ROUNDING = 1e-9  # a deviation below this share of the numbers is rounding, not a measured deviation
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def variance_of_mean(values: Sequence[float]) -> float:
         return 0.0
     mean = math.fsum(values) / count
     variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
-    return variance / count if math.sqrt(variance) > SAME * max(map(abs, values)) else 0.0
+    return variance / count if math.sqrt(variance) > RELATIVE_ROUNDING * max(map(abs, values)) else 0.0
 
 
 @cache
@@ -123,7 +123,8 @@ def paired_difference(
 def differences_by_seed(first: Mapping[int, float], second: Mapping[int, float], seeds: Sequence[int]) -> list[float]:
     """Return first minus second for each seed, 0 where they differ by the rounding of their digits only."""
     return [
-        0.0 if math.isclose(first[seed], second[seed], rel_tol=SAME) else first[seed] - second[seed] for seed in seeds
+        0.0 if math.isclose(first[seed], second[seed], rel_tol=RELATIVE_ROUNDING) else first[seed] - second[seed]
+        for seed in seeds
     ]
 
 

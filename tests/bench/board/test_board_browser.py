@@ -73,7 +73,7 @@ def opened(page: str, folder: Path) -> tuple[str, list[str]]:
 def page(lasting_facts: dict[str, Any]) -> str:
     """Three entries, of which one's text is a script."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(site, "MOST_SHOWN", 2)
+        patch.setattr(site, "MAX_SHOWN_ROWS", 2)
         return page_of(lasting_facts)
 
 

@@ -145,8 +145,8 @@ def test_blocks_of_many_entries_give_intervals_that_hold_those_of_all_sets(monke
     rng = np.random.default_rng(0)
     entries = [bare(rng.normal(place // 8, 0.05, 3)) for place in range(40)]
     exact = rank_intervals(entries)
-    monkeypatch.setattr("pretask_bench.board.ranking.MOST_BY_SIZE", 10)
-    monkeypatch.setattr("pretask_bench.board.ranking.ROWS", 7)
+    monkeypatch.setattr("pretask_bench.board.ranking.MAX_SEPARATED_ENTRIES", 10)
+    monkeypatch.setattr("pretask_bench.board.ranking.BLOCK_ROWS", 7)
     coarse = rank_intervals(entries)
     assert (coarse[:, 0] <= exact[:, 0]).all()
     assert (coarse[:, 1] >= exact[:, 1]).all()

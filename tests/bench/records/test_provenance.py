@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from pretask_bench.records import provenance
 from pretask_bench.records.provenance import (
-    LONGEST_ERROR,
+    MAX_ERROR_CHARACTERS,
     collect,
     commit_of,
     error_text,
@@ -165,7 +165,7 @@ def test_an_error_is_plain_short_and_names_no_host(monkeypatch: pytest.MonkeyPat
         == "ValueError: no route to host:29500"
     )
     long = error_text("a" * 50_000 + "b" * 50_000)
-    assert len(long) <= LONGEST_ERROR
+    assert len(long) <= MAX_ERROR_CHARACTERS
     assert (long[0], long[-1]) == ("a", "b")
     assert error_text("\udcff\u202e") == "?"
     assert error_text("") == "no message"
