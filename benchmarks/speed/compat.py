@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/speed/compat.py
 
 Expected: less than 50 ms on one core, most of it the reasons of refusals; a few milliseconds where only what fits is
-wanted. Beside it, the same by asking `static_fit` of all 216,000 triples, of which a fraction is timed.
+wanted. Beside it, the same by calling `static_fit` for all 216,000 triples, of which a fraction is timed.
 """
 
 import time
@@ -51,7 +51,7 @@ def time_work(work: Callable[[], object], times: int = 5) -> float:
 
 
 def brute_force(registry: Registry) -> None:
-    """Ask of some triples, one after the other."""
+    """Filter some triples, one after the other."""
     kinds = (registry.current(kind) for kind in ("split", "objective", "model"))
     for triple in islice(product(*kinds), TRIPLES):
         static_fit(*triple)

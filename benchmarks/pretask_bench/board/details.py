@@ -1,4 +1,4 @@
-"""Details: all that the page tells of one entry: what it is made of, every number, figures, where it came from."""
+"""Details: all that the page shows of one entry: its parts, every number, figures and provenance."""
 
 import json
 from collections.abc import Mapping, Sequence

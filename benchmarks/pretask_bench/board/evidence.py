@@ -1,4 +1,4 @@
-"""Evidence: what the records of one entry say of its score, by seed and by test item.
+"""Evidence: the score of one entry by seed and by test item.
 
 The score of a seed is the interquartile mean over measures, that of an entry the mean over its seeds. (Cutting seeds
 off as well would leave two of five, and no honest interval.)
@@ -66,7 +66,7 @@ class Evidence:
     own: tuple[float, ...]
 
     def estimate(self) -> Estimate:
-        """Return the score with its 95 % interval; without where nothing says how far it might be off."""
+        """Return the score with its 95 % interval; without one where there is nothing to estimate it from."""
         return mean_over_both([*map(float, self.scores)], self.answers, self.own)
 
 

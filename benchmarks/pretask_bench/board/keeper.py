@@ -36,7 +36,7 @@ class Keeper:
     authors: frozenset[str] | None = None
 
     def trusts(self, record: Record) -> bool:
-        """Tell whether a record may raise a dispute."""
+        """Return whether a record may raise a dispute."""
         return self.authors is None or record.author in self.authors
 
 
@@ -104,7 +104,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def line_error(path: Path, number: int, needs: str, found: str) -> PretaskError:
-    """Make the error for a line that says nothing."""
+    """Return the error for a line that cannot be read."""
     return PretaskError(
         f"{escape_invisible(str(path))}, line {number}",
         needs,

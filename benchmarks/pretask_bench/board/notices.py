@@ -14,7 +14,7 @@ Facts = dict[str, Any]
 
 
 def notice_facts(found: SortedRecords) -> Facts:
-    """Tell what is disputed, what diverges without a say, what verify faults, what is a copy, and what is withdrawn."""
+    """Return what is disputed, diverges without a say, is faulty, a copy, withdrawn, or could not be checked."""
     return {
         "disputed": [dispute_facts(found, dispute) for dispute in found.disputes if not dispute.ranked],
         "ignored": [dispute_facts(found, dispute) for dispute in found.disputes if dispute.ranked],
@@ -26,13 +26,13 @@ def notice_facts(found: SortedRecords) -> Facts:
 
 
 def record_facts(found: SortedRecords, name: str) -> Facts:
-    """Name a record, its author, and the record that it ran again."""
+    """Return the name of a record, its author, and the record that it ran again."""
     record = found.everything[name]
     return {"record": name, "author": record.author, "reruns": record.reruns}
 
 
 def dispute_facts(found: SortedRecords, dispute: Dispute) -> Facts:
-    """Tell the sides of a dispute, and the first number in which each diverges from another."""
+    """Return the sides of a dispute, with the first number in which each diverges from another."""
     sides = [{**record_facts(found, name), **vars(conflict)} for name, conflict in sorted(dispute.conflicts.items())]
     where = {"division": dispute.division, "title": dispute.title, "seed": dispute.seed}
     return {**where, "sides": sides, "others": list(dispute.others)}

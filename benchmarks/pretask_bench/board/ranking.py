@@ -1,4 +1,4 @@
-"""Ranking: which entries of a board the records tell apart, and each rank as an interval.
+"""Ranking: which entries of a board the records separate, and each rank as an interval.
 
 Over all pairs together the chance of any false separation stays below 5 %, also where the deviations of entries differ
 fourfold; tests/bench/board/test_ranking.py simulates it.
@@ -43,7 +43,7 @@ def rank_intervals(entries: Sequence[Evidence]) -> Int[np.ndarray, "E 2"]:
 
 
 def separate(board: Board) -> Iterator[tuple[int, Pairs, Bool[np.ndarray, "R E"]]]:
-    """Yield blocks of rows: where they start, their pairs, and which of these are told apart."""
+    """Yield blocks of rows: their start, their pairs, and which of these are separated."""
     count = len(board.entries)
     if count <= MAX_SEPARATED_ENTRIES:
         pairs = board.pairs(0, count)

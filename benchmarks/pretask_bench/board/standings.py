@@ -1,4 +1,4 @@
-"""Standings: the entries of one field with their normalised scores, intervals and ranks.
+"""Standings: the entries of one field with their normalized scores, intervals and ranks.
 
 On the normalised scale chance is 0 and the reference 1, both the same for all entries of a field: what one of them says
 of its own chance level does not move it alone.

@@ -1,4 +1,4 @@
-"""Trust: which records count, where strangers may send any.
+"""Trust: which records count on a board to which strangers may send any.
 
 What verify faults does not count. Of several records of one cell (the same choices, data and seed) that agree by the
 rule of rerun, one counts and the others confirm it; where two diverge, none counts until the board's keeper withdraws
@@ -152,7 +152,7 @@ def judge_ranking(first: Record, second: Record, numbers: Numbers) -> Iterable[J
 
 
 def has_items(first: Record, second: Record, evaluator: str, metric: str) -> bool:
-    """Tell whether two records both have the items of a number of the trained encoder."""
+    """Return whether two records both have the items of a number of the trained encoder."""
     return all(
         any(metric in row.items for row in record.results if (row.evaluator, row.encoder) == (evaluator, TRAINED))
         for record in (first, second)
@@ -165,7 +165,7 @@ def first_or_none(judged: Iterable[Judgment]) -> Judgment | None:
 
 
 def find_copies(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> dict[str, str]:
-    """Find results that are told of several cells, of which one counts.
+    """Find results that are filed under several cells, of which one counts.
 
     Args:
         records: That would count, by hash.
@@ -193,7 +193,7 @@ def find_copies(records: Named, choices: Mapping[str, bytes], keeper: Keeper) ->
 
 
 def same_result(first: Record, second: Record) -> bool:
-    """Tell whether two records that have weights or numbers in common have one result."""
+    """Return whether two records that have weights or numbers in common have one result."""
     if rows_of(first) != rows_of(second):
         return find_contradiction(first, second) is None  # the weights are the same, and are only declared
     losses = [pretext_of(first), pretext_of(second)]

@@ -1,4 +1,4 @@
-"""Compat: which parts fit, first by what they declare, then by handing specs along on a tiny canned observation."""
+"""Fit matrix: which parts fit, by what they declare, then by handing specs along on a tiny canned observation."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -99,7 +99,7 @@ def exact_reason(modality: str, split: Registered, objective: Registered, model:
 
 
 def explain(registry: Registry, split: str | None, objective: str | None, model: str | None, as_json: bool) -> None:
-    """Say whether three parts fit, the reason if not, and the nearest that do; raises Incompatible if not."""
+    """Print whether three parts fit, the reason if not, and the nearest that do; raises Incompatible if not."""
     if not (split and objective and model):
         raise Unknown("--why needs --split, --objective and --model.")
     parts = registry.find("split", split), registry.find("objective", objective), registry.find("model", model)

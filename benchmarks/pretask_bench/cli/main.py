@@ -278,7 +278,7 @@ def invoke(arguments: list[str] | None = None) -> int:
 
 
 def fail(error: PretaskError) -> int:
-    """Say what is wrong, with a traceback only under -v."""
+    """Print what is wrong, with a traceback only under -v."""
     if "-v" in sys.argv or "--verbose" in sys.argv:
         import traceback
 

@@ -1,4 +1,4 @@
-"""The verb `pretask results`: records at a glance, those that are asked for, as a table or for other programs."""
+"""The verb `pretask results`: summaries of records that meet conditions, as a table or for other programs."""
 
 from pathlib import Path
 

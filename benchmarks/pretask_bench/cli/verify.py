@@ -1,4 +1,4 @@
-"""The verb `pretask verify`: whether records are what they say, as far as can be told without running them again."""
+"""The verb `pretask verify`: whether records hold what they claim, as far as can be checked without a rerun."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""Cells: whether what a record says was chosen can be chosen at all, and which choices are the same one.
+"""Cells: whether the choices that a record declares are possible, and which choices are the same one.
 
 A recipe is what `Recipe` has; the options of split, objective and model are what these parts have, where they are
 installed here: nothing else is imported because a record names it. What is left out is the default, so that leaving an
@@ -68,16 +68,16 @@ class Settler:
         return {kind: self.part(kind, getattr(cell, kind)) for kind in CHOSEN}
 
     def faults(self, record: Record) -> Iterator[str | None]:
-        """Answer for the recipe and each part that could be checked: None, or what cannot be."""
+        """Yield the fault, or None, of the recipe and of every part that could be checked."""
         settled = [self.recipe(record.cell), *self.parts(record.cell).values()]
         yield from (answer.fault or None for answer in settled if not answer.unchecked)
 
     def unchecked(self, record: Record) -> set[str]:
-        """Say which parts nobody could check here."""
+        """Return why parts could not be checked here."""
         return {settled.unchecked for settled in self.parts(record.cell).values() if settled.unchecked}
 
     def choice(self, cell: Cell) -> bytes:
-        """Name what determines the numbers and is free in a suite: parts, options and recipe, defaults filled in.
+        """Return what determines the numbers and is free in a suite: parts, options and recipe, defaults filled in.
 
         A task is only a label of these, and so is no part of it; nor is the precision, which the recipe holds.
         """
@@ -124,7 +124,7 @@ def select_options(options: Mapping[str, Any], names: list[str]) -> dict[str, An
 
 
 def describe_other_form(who: str, given: Mapping[str, Any], settled: Mapping[str, Any]) -> str:
-    """Say which value is written in another form than a run writes it in, such as "24" for 24; empty where none is."""
+    """Return which value is written otherwise than by a run, such as "24" for 24; empty where none is."""
     for name, value in given.items():
         if canonical_bytes(value) != canonical_bytes(settled.get(name)):
             return f"{who} has {name} {str(value)[:60]!r}, which a run records as {str(settled.get(name))[:60]!r}"
@@ -132,11 +132,11 @@ def describe_other_form(who: str, given: Mapping[str, Any], settled: Mapping[str
 
 
 def shorten_error(error: PretaskError) -> str:
-    """Return the beginning of what an error says, for the texts in it are a stranger's."""
+    """Return the beginning of an error, whose text may be a stranger's."""
     return str(error)[:MAX_FAULT_CHARACTERS]
 
 
 def check_precision(record: Record) -> Iterator[str | None]:
-    """Answer whether the precision of a cell is that of its recipe."""
+    """Check whether the precision of a cell is that of its recipe."""
     recorded, due = record.cell.precision, record.cell.recipe.get("precision", Recipe.precision)
     yield None if recorded == due else f"the precision is {recorded[:60]!r}, that of its recipe {str(due)[:60]!r}"

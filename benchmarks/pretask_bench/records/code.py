@@ -161,7 +161,7 @@ def origin_of(module: str) -> str | None:
 
 
 def hash_of(path: Path) -> str:
-    """Return the hash of what a file says, whatever its comments, docstrings and layout."""
+    """Return the hash of a file's syntax, without its comments, docstrings and layout."""
     return sha256(syntax_text(syntax_of(path)).encode()).hexdigest()[:HASH_DIGITS]
 
 

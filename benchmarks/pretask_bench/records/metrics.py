@@ -58,7 +58,7 @@ def declared_by_objective(record: Record) -> ComponentMetrics:
 
 
 def declared_in(record: Record, component: str) -> ComponentMetrics:
-    """Return what a record says of a component's numbers."""
+    """Return what a record declares of a component's numbers."""
     declaration = record.declared.get(component)
     if declaration is None:
         return ComponentMetrics()
@@ -79,12 +79,12 @@ def installed_metrics() -> Mapping[str, ComponentMetrics]:
 
 
 def declared_in_traits(traits: Mapping[str, Any]) -> ComponentMetrics:
-    """Return what a component's declaration says."""
+    """Return the metrics that a component's traits declare."""
     return ComponentMetrics(traits["metrics"], traits.get("headline", ""))
 
 
 def as_declaration(traits: Mapping[str, Any]) -> Declaration:
-    """Return what a component's declaration says, as a record holds it."""
+    """Return the metrics that a component's traits declare, as a record holds them."""
     metrics: Mapping[str, Metric] = traits["metrics"]
     declaration = {
         name: DeclaredMetric(unit=metric.unit, higher_is_better=metric.higher_is_better)
@@ -94,7 +94,7 @@ def as_declaration(traits: Mapping[str, Any]) -> Declaration:
 
 
 def direction(metric: Metric) -> str:
-    """Return the arrow that says which way a number is better; nothing where neither way is.
+    """Return the arrow of the direction in which a number is better; nothing where neither way is.
 
     >>> direction(Metric("nats", higher_is_better=False)), direction(Metric())
     ('↓', '')

@@ -58,7 +58,7 @@ def check_one(
 
 
 def content_answers(part: DataPart, parts: "Mapping[str, Samples]") -> Iterator[str | None]:
-    """Answer for every part whether it has the fingerprint that a record names."""
+    """Check for every part whether it has the fingerprint that a record names."""
     for name, recorded in part.fingerprints.items():
         if name in parts:
             actual = parts[name].fingerprint
@@ -95,7 +95,7 @@ def with_places(registered: Registered, options: Mapping[str, Any], settings: Ma
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Tell the libraries that could fetch something not to."""
+    """Keep the libraries that could fetch something offline."""
     before = {name: os.environ.get(name) for name in OFFLINE}
     os.environ.update(dict.fromkeys(OFFLINE, "1"))
     try:

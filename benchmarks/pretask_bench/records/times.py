@@ -1,4 +1,4 @@
-"""Times: whether the moments that a record declares can be.
+"""Times: whether the moments that a record declares are possible.
 
 Clocks go wrong, so a day is forgiven everywhere, and nothing that is declared about time decides between records. What
 no clock explains is a fault: nine days of work that took a minute, or a record of the year 9999.
@@ -15,7 +15,7 @@ CLOCK_TOLERANCE = timedelta(days=1)  # of a clock that was wrong, or was set whi
 
 
 def check_times(record: Record) -> Iterator[str | None]:
-    """Answer for the order of start and end, for their distance against the seconds, and for the future."""
+    """Check the order of start and end, their distance against the declared seconds, and that no moment lies ahead."""
     origin = record.provenance
     started, ended = datetime.fromisoformat(origin.started), datetime.fromisoformat(origin.ended)
     backwards = started - ended > CLOCK_TOLERANCE

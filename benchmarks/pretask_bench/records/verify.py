@@ -104,7 +104,7 @@ def verify(places: Iterable[Path | str], registry: Registry | None = None) -> Ve
 
 
 def record_answers(record: Record, settler: Settler) -> Iterator[tuple[str, Answers]]:
-    """Ask everything that can be asked of a record alone, by the name of the check."""
+    """Run every check of a record by itself; yield the name of the check with its answers."""
     for check, answers in RECORD_CHECKS.items():
         yield check, answers(record)
     yield CHOICES, settler.faults(record)
@@ -116,7 +116,7 @@ def record_faults(record: Record, settler: Settler) -> list[str]:
 
 
 def check_form(path: Path, records: list[Filed]) -> Answers:
-    """Answer whether a file is a record; add those that are to `records`."""
+    """Check whether a file is a record; add those that are to `records`."""
     try:
         records.append((path, read(path)))
         yield None
@@ -125,7 +125,7 @@ def check_form(path: Path, records: list[Filed]) -> Answers:
 
 
 def check_accuracies(record: Record) -> Answers:
-    """Answer whether every accuracy is what its items give."""
+    """Check whether every accuracy is what its items give."""
     for row in record.results:
         for name, items in row.items.items():
             if name in row.metrics or declared_by(record, row.evaluator).metric(name).is_fraction:
@@ -135,7 +135,7 @@ def check_accuracies(record: Record) -> Answers:
 
 
 def check_ranges(record: Record) -> Answers:
-    """Answer whether every fraction is between 0 and 1, chance levels included."""
+    """Check whether every fraction is between 0 and 1, chance levels included."""
     for where, numbers, find in numbers_of(record):
         for name, value in numbers.items():
             metric = find(name)
@@ -146,7 +146,7 @@ def check_ranges(record: Record) -> Answers:
 
 
 def check_chance_levels(record: Record) -> Answers:
-    """Answer whether every chance level belongs to a metric of the same row."""
+    """Check whether every chance level belongs to a metric of the same row."""
     for where, measured in [("pretext", record.pretext), *((row_label(row), row) for row in record.results)]:
         for name in measured.chance if measured is not None else ():
             known = name in measured.metrics if measured is not None else False
@@ -154,7 +154,7 @@ def check_chance_levels(record: Record) -> Answers:
 
 
 def check_items(record: Record) -> Answers:
-    """Answer whether items are of the test data that the cell names."""
+    """Check whether items are of the test data that the cell names."""
     data = record.cell.evaluated_on or record.cell.data
     own = {data.fingerprints["test"]} if "test" in data.fingerprints else set(data.fingerprints.values())
     for row in record.results:
@@ -163,7 +163,7 @@ def check_items(record: Record) -> Answers:
 
 
 def check_costs(record: Record) -> Answers:
-    """Answer whether the times are possible, and as many samples were seen as the recipe says."""
+    """Check whether the times are possible, and as many samples were seen as the recipe says."""
     yield from check_times(record)
     provenance, recipe = record.provenance, record.cell.recipe
     samples, batch = recipe.get("samples"), recipe.get("batch")
@@ -174,7 +174,7 @@ def check_costs(record: Record) -> Answers:
 
 
 def check_item_counts(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
-    """Answer whether one evaluator has one number of items on one test set."""
+    """Check whether one evaluator has one number of items on one test set."""
     first: dict[Hashable, Items] = {}
     for path, record in records:
         for row in record.results:
@@ -189,7 +189,7 @@ def check_item_counts(records: Sequence[Filed]) -> Iterator[tuple[Path, str | No
 
 
 def check_contents(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
-    """Answer whether one data set with the same options has one content; else its records cannot be compared."""
+    """Check whether one data set with the same options has one content; else its records cannot be compared."""
     first: dict[bytes, tuple[Path, Mapping[str, str]]] = {}
     for path, record in records:
         for data in filter(None, (record.cell.data, record.cell.evaluated_on)):
@@ -213,7 +213,7 @@ def data_sets(found: Verification) -> dict[bytes, list[tuple[Path, DataPart]]]:
 
 
 def check_twins(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
-    """Answer whether other seeds have other weights and other answers, as chance brings about."""
+    """Check whether other seeds have other weights and other answers, as chance brings about."""
     first: dict[Hashable, tuple[Path, int]] = {}
     for path, record in records:
         answers = tuple(
@@ -227,7 +227,7 @@ def check_twins(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
 
 
 def check_results(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
-    """Answer whether one cell and seed, on one machine with the same versions, has one result."""
+    """Check whether one cell and seed, on one machine with the same versions, has one result."""
     first: dict[Hashable, Filed] = {}
     for path, record in records:
         if record.status == "complete":
@@ -240,7 +240,7 @@ def check_results(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]
 
 
 def note_repeated(found: Verification) -> None:
-    """Say which cells were run again elsewhere with other numbers."""
+    """Note which cells were run again elsewhere with other numbers."""
     first: dict[str, Filed] = {}
     for path, record in found.records:
         if record.status == "complete":
@@ -285,7 +285,7 @@ def check_pictures(found: Verification, path: Path, record: Record) -> None:
 
 
 def picture_answers(folder: Path, picture: Picture) -> Answers:
-    """Answer whether one picture is what its name says."""
+    """Check whether one picture is what its name says."""
     try:
         read_picture(folder, picture.png)
         yield None

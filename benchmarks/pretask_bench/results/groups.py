@@ -35,7 +35,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Line:
-    """What one evaluator says of one encoder, beside what it is held against.
+    """A line of the table: one metric of one evaluator and encoder, with its references.
 
     Args:
         what: The task, or the parts of a free combination.

@@ -60,7 +60,7 @@ def pretrain(registry: Registry, task: Task, parts: Parts, context: RunContext, 
 
 
 def note_other_code(context: RunContext, name: str, folder: Path, key: str, code: Code) -> None:
-    """Say which modules changed, where the same run was trained with other code and nothing of it can be used."""
+    """Print which modules changed, where the same run was trained with other code and cannot be continued."""
     others = [path for path in sorted(context.out.glob(f"{name}-*")) if path != folder]
     found = [before for path in others if (before := code_in(path, key)) is not None]
     if found and not folder.exists():
@@ -115,7 +115,7 @@ def label_parts(registry: Registry, parts: Parts) -> Parts:
 
 
 def measure_all(registry: Registry, parts: Parts, context: RunContext, clock: Clock, trained: Task) -> Iterator[Row]:
-    """Yield a row for every encoder and evaluator; what cannot be asked of raw input is left out, and said."""
+    """Yield a row for every encoder and evaluator; leave out, with a message, what raw input cannot be measured by."""
     for encoder, task in build_encoders(registry, parts, context, clock, trained):
         for evaluator in parts.plan.evaluators:
             if encoder != TRAINED and evaluator.component.traits["needs"] == "objective":
