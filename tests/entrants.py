@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from pretask_bench.records.canonical import canonical_bytes
 from pretask_bench.records.record import Record, build_record, pack_items, record_hash
-from pretask_bench.runs.suites import Fixed, Suite, SuiteFile
+from pretask_bench.runs.suites import FixedOptions, Suite, SuiteFile
 
 LINEAR = {"evaluator": "linear", "metric": "accuracy", "chance": "majority"}
 KNN = {"evaluator": "knn", "metric": "accuracy", "chance": 0.1}
@@ -21,8 +21,8 @@ def suite(seeds: int = 1, *, measures: tuple[Mapping[str, Any], ...] = (LINEAR, 
     """One division, on images."""
     division = {"name": "images", "modality": "image", "data": "shapes", "samples": 640, "measures": measures}
     file = SuiteFile.model_validate({"summary": "Tiny.", "seeds": seeds, "division": [division]})
-    evaluators = {name: EVALUATORS[name] for name in (f"pretask/{each['evaluator']}@1" for each in measures)}
-    return Suite("acme/tiny@1", file, {"images": Fixed(DATA, evaluators)})
+    evaluators = {name: EVALUATORS[name] for name in (f"pretask/{measure['evaluator']}@1" for measure in measures)}
+    return Suite("acme/tiny@1", file, {"images": FixedOptions(DATA, evaluators)})
 
 
 def row(evaluator: str, encoder: str, value: float) -> dict[str, Any]:
@@ -87,4 +87,4 @@ def entrant(
 
 def named(*records: Record) -> dict[str, Record]:
     """Records by their hash."""
-    return {record_hash(each): each for each in records}
+    return {record_hash(record): record for record in records}

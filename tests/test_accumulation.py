@@ -54,4 +54,4 @@ def weighs_unevenly(name: str) -> bool:
     task, samples = whole_gradient.prepared(name, torch.float32)
     batches = [make_batch(samples, task.split, 8, start) for start in (0, 8, 16, 24)]
     sums = [sum_weights(task.objective, task.divide(batch, Draws(batch.index))[1]) for batch in batches]
-    return any(each != sums[0] for each in sums)
+    return any(total != sums[0] for total in sums)

@@ -151,8 +151,10 @@ def test_arrows_that_are_right_are_left_alone(package: str, module: str, line: s
 
 def strays(declared: list[Component], plugin: str) -> list[str]:
     """Implementations that lie outside of the plugin that declares them."""
-    named = [each.implementation for each in declared if each.kind != "task"]
-    return [each for each in named if not f"{each.split(':')[0]}.".startswith(f"{plugin}.")]
+    named = [component.implementation for component in declared if component.kind != "task"]
+    return [
+        implementation for implementation in named if not f"{implementation.split(':')[0]}.".startswith(f"{plugin}.")
+    ]
 
 
 @pytest.mark.parametrize("plugin", ENTRIES["pretask.plugins.v1"].values())

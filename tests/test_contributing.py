@@ -40,7 +40,7 @@ def write(block: str, folder: Path) -> None:
 
 def best(records: list[dict[str, Any]], split: str, metric: str) -> float:
     """The highest held-out score of a split among records; a suite's budget may be shorter than a preset's."""
-    return max(each["pretext"]["metrics"][metric] for each in records if each["cell"]["split"]["id"] == split)
+    return max(record["pretext"]["metrics"][metric] for record in records if record["cell"]["split"]["id"] == split)
 
 
 @pytest.mark.exhaustive
@@ -57,7 +57,7 @@ def test_every_command_works_from_an_empty_folder_to_the_board(clean_room: Room)
     clean_room.shell("pip uninstall -q -y pretask-mirror")
     assert re.search(r"[1-9]\d* of \d+ ran", said["pretask check mirror"])
     records = [json.loads(path.read_text()) for path in (folder / "runs" / "records").glob("*.json")]
-    assert {each["cell"]["task"] for each in records} == {"mirror/mirror@1", None}
+    assert {record["cell"]["task"] for record in records} == {"mirror/mirror@1", None}
     assert best(records, "mirror/mirror@1", "turn.accuracy") > 0.8
     assert best(records, "local/halves@1", "half.accuracy") > 0.8
     assert "mirror" in (folder / "site" / "board.md").read_text()

@@ -31,7 +31,7 @@ def train_one_step(row: Row) -> None:
     partners = getattr(split, "partners", 0)
     batch = next(samples.batches(8, torch.device("cpu"), partners))
     parameters = [*task.model.parameters(), *task.objective.parameters()]
-    before = [each.detach().clone() for each in parameters]
+    before = [parameter.detach().clone() for parameter in parameters]
     loss = task.loss(batch, Draws(batch.index))
     loss.total.backward()
     assert loss.total.isfinite()

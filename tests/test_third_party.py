@@ -31,7 +31,7 @@ def trace(room: Room) -> dict[str, Any]:
     """All that an installed distribution leaves: files, plugins, components."""
     site = next((room.home / "lib").glob("python*")) / "site-packages"
     return {
-        "files": sorted(str(each) for each in site.rglob("*") if "__pycache__" not in each.parts),
+        "files": sorted(str(path) for path in site.rglob("*") if "__pycache__" not in path.parts),
         "plugins": room.shell("pretask plugins --json"),
         "components": room.shell("pretask list --json"),
     }
@@ -47,7 +47,7 @@ def turns(clean_room: Room, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.mark.slow
 def test_the_wheel_of_a_third_party_is_listed_beside_ours(turns: Installed) -> None:
-    listed = {each["id"]: each["plugin"] for each in json.loads(turns.room.shell("pretask list --json"))}
+    listed = {component["id"]: component["plugin"] for component in json.loads(turns.room.shell("pretask list --json"))}
     mine = {name: plugin for name, plugin in listed.items() if plugin == "pretask-turns 0.3.0"}
     assert set(mine) == {
         "turns/rotation@1",
@@ -55,7 +55,7 @@ def test_the_wheel_of_a_third_party_is_listed_beside_ours(turns: Installed) -> N
         "turns/momentum-teacher@1",
         "turns/self-teaching@1",
     }
-    assert set(listed) - set(mine) == {each["id"] for each in json.loads(turns.before["components"])}
+    assert set(listed) - set(mine) == {component["id"] for component in json.loads(turns.before["components"])}
     rows = json.loads(turns.room.shell("pretask plugins turns --json"))
     assert [row["state"] for row in rows] == ["ok", "ok"]
 
@@ -126,7 +126,7 @@ def test_a_teacher_begins_as_the_student_and_follows_it_as_a_moving_average(teac
 def test_no_gradient_reaches_the_teacher_and_training_moves_it(teaching: Task) -> None:
     start = weights(teaching)
     train(teaching, make_canned_samples("image"))
-    assert all(each.grad is None for each in teaching.objective.teacher.parameters())
+    assert all(parameter.grad is None for parameter in teaching.objective.teacher.parameters())
     assert any(not torch.equal(start[name], value) for name, value in weights(teaching).items())
 
 

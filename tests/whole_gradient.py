@@ -20,7 +20,7 @@ from pretask_registry.registry import Registered
 from torch import Tensor, nn
 
 REGISTRY = Registry.load()
-TASKS = sorted(each.id for each in REGISTRY.current("task") if each.namespace == "pretask")
+TASKS = sorted(task.id for task in REGISTRY.current("task") if task.namespace == "pretask")
 SIZE = 32  # samples of the step
 DOUBLE = torch.float64
 
@@ -54,7 +54,7 @@ def gradient(name: str, accumulate: int, dtype: torch.dtype = torch.float32) -> 
     task = replace(task, recipe=replace(task.recipe, accumulate=accumulate))
     run = Run(task, samples, 0, None, Progress(""), None)
     run.differentiate(run.divide_batches(run.fetch(0)))
-    return torch.cat([each.grad.flatten() for each in run.parameters if each.grad is not None])
+    return torch.cat([parameter.grad.flatten() for parameter in run.parameters if parameter.grad is not None])
 
 
 def small(parts: Mapping[str, Registered], samples: Samples, recipe: Recipe) -> Task:

@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/speed/compat.py
 
 Expected: less than 50 ms on one core, most of it the reasons of refusals; a few milliseconds where only what fits is
-wanted. Beside it, the same by asking `static_fit` of all 216,000 triples, of which a fraction is timed.
+wanted. Beside it, the same by calling `static_fit` for all 216,000 triples, of which a fraction is timed.
 """
 
 import time
@@ -16,14 +16,14 @@ from pretask_registry import Plugin, Registry, static_fit
 from pretask_registry.fit import build_matrix, iterate_blocks
 
 COUNT = 60
-ASKED = 5000  # triples by brute force
+TRIPLES = 5000  # triples by brute force
 MODALITIES = ("image", "video", "text", "audio")
 TARGETS = ("categories", "values", "reference", "agreement")
 SIGHTS = ("all", "past", "present", "future")
 
 
-def declared(count: int) -> tuple[Component, ...]:
-    """So many splits, objectives and models, of every modality, kind of target and sight."""
+def declare_parts(count: int) -> tuple[Component, ...]:
+    """Return so many splits, objectives and models, of every modality, kind of target and sight."""
     made = []
     for number in range(count):
         modality, target, sight = MODALITIES[number % 4], TARGETS[number // 4 % 4], SIGHTS[number // 16 % 4]
@@ -35,13 +35,13 @@ def declared(count: int) -> tuple[Component, ...]:
     return tuple(made)
 
 
-def registry_of(components: tuple[Component, ...]) -> Registry:
-    """A registry of these, without any plugin being installed."""
+def build_registry(components: tuple[Component, ...]) -> Registry:
+    """Return a registry of these, without any plugin being installed."""
     return Registry((Plugin("acme", "acme", "pretask-acme", "1.0", components=components),), PluginManager("pretask"))
 
 
-def seconds(work: Callable[[], object], times: int = 5) -> float:
-    """The shortest of a few measurements."""
+def time_work(work: Callable[[], object], times: int = 5) -> float:
+    """Return the shortest of a few measurements, in seconds."""
     taken = []
     for _ in range(times):
         began = time.perf_counter()
@@ -51,24 +51,23 @@ def seconds(work: Callable[[], object], times: int = 5) -> float:
 
 
 def brute_force(registry: Registry) -> None:
-    """Ask of some triples, one after the other."""
+    """Filter some triples, one after the other."""
     kinds = (registry.current(kind) for kind in ("split", "objective", "model"))
-    for triple in islice(product(*kinds), ASKED):
+    for triple in islice(product(*kinds), TRIPLES):
         static_fit(*triple)
 
 
 def main() -> None:
     """Print what each way takes."""
-    registry = registry_of(declared(COUNT))
+    registry = build_registry(declare_parts(COUNT))
     triples = COUNT**3
     fitting = sum(block.fitting for block in iterate_blocks(registry))
     print(f"{triples} triples, {fitting} fit")
-    print(f"filtered in blocks    {1e3 * seconds(lambda: list(iterate_blocks(registry))):8.1f} ms")
-    print(f"rows of what fits     {1e3 * seconds(lambda: list(build_matrix(registry, fitting=True))):8.1f} ms")
-    print(f"all rows with reasons {1e3 * seconds(lambda: list(build_matrix(registry))):8.1f} ms")
-    print(
-        f"triple by triple      {1e3 * seconds(lambda: brute_force(registry), 1) * triples / ASKED:8.1f} ms (estimated)"
-    )
+    print(f"filtered in blocks    {1e3 * time_work(lambda: list(iterate_blocks(registry))):8.1f} ms")
+    print(f"rows of what fits     {1e3 * time_work(lambda: list(build_matrix(registry, fitting=True))):8.1f} ms")
+    print(f"all rows with reasons {1e3 * time_work(lambda: list(build_matrix(registry))):8.1f} ms")
+    alone = time_work(lambda: brute_force(registry), 1) * triples / TRIPLES
+    print(f"triple by triple      {1e3 * alone:8.1f} ms (estimated)")
 
 
 if __name__ == "__main__":

@@ -35,16 +35,16 @@ PLACES = {"one": [24], "some": list(range(0, 45, 4))}  # what scikit-learn fits:
 TEST = 10_000
 DEFAULT, PARITY, TIGHT = 1e-4, 1e-5, 1e-8  # tolerances of scikit-learn
 LOOSE = tuple(10.0**-power for power in range(5))  # tried from 1 on, until one meets ENOUGH
-ENOUGH = 1.001  # of the lowest objective
+ENOUGH_RATIO = 1.001  # of the lowest objective
 
 
-def data_of(kind: str) -> tuple[np.ndarray, ...]:
-    """Training features and classes, then test."""
-    return digits(kind.partition(":")[2]) if kind.startswith("mnist:") else clusters(kind)
+def load_data(kind: str) -> tuple[np.ndarray, ...]:
+    """Return training features and classes, then test."""
+    return load_digits(kind.partition(":")[2]) if kind.startswith("mnist:") else draw_clusters(kind)
 
 
-def digits(folder: str) -> tuple[np.ndarray, ...]:
-    """Handwritten digits, as rectified random directions of their centred pixels."""
+def load_digits(folder: str) -> tuple[np.ndarray, ...]:
+    """Return handwritten digits, as rectified random directions of their centred pixels."""
     from torchvision.datasets import MNIST
 
     random = np.random.default_rng(1)
@@ -57,8 +57,8 @@ def digits(folder: str) -> tuple[np.ndarray, ...]:
     return tuple(found)
 
 
-def clusters(kind: str) -> tuple[np.ndarray, ...]:
-    """Rectified Gaussian clusters with 64 common directions: training features and classes, then test."""
+def draw_clusters(kind: str) -> tuple[np.ndarray, ...]:
+    """Return rectified Gaussian clusters with 64 common directions: training features and classes, then test."""
     count, width, classes = SHAPES[kind]
     random = np.random.default_rng(1)
     centres = random.standard_normal((classes, width), dtype=np.float32) * 0.22
@@ -71,25 +71,25 @@ def clusters(kind: str) -> tuple[np.ndarray, ...]:
 
 
 def objective(logits: np.ndarray, label: np.ndarray, weights: np.ndarray, c: float) -> float:
-    """Mean nats plus penalty, in double precision."""
+    """Return mean nats plus penalty, in double precision."""
     logits = logits.astype(np.float64) - logits.max(1, keepdims=True)
     nats = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(label)), label]
     return float(nats.mean() + (weights.astype(np.float64) ** 2).sum() / (2 * c * len(label)))
 
 
 def multiplies_bfloat16() -> bool:
-    """Whether the processor has instructions for it."""
+    """Return whether the processor has instructions for bfloat16 products."""
     flags = Path("/proc/cpuinfo")
     return flags.exists() and bool({"avx512_bf16", "amx_bf16", "bf16"} & set(flags.read_text().split()))
 
 
-def ours(kind: str, dtype: str = "float32") -> dict[str, Any]:
-    """The whole grid."""
+def fit_ours(kind: str, dtype: str = "float32") -> dict[str, Any]:
+    """Fit the whole grid."""
     import torch
     from pretask_plugins.evaluators.probes.logistic import fit_grid
 
     torch.set_num_threads(1)
-    train, label, test, answer = data_of(kind)
+    train, label, test, answer = load_data(kind)
     features, begin = torch.from_numpy(train), time.process_time()
     precision, answers = getattr(torch, dtype), torch.from_numpy(label)
     solution = fit_grid(features, answers, int(label.max()) + 1, tuple(GRID), dtype=precision)
@@ -100,14 +100,14 @@ def ours(kind: str, dtype: str = "float32") -> dict[str, Any]:
     return {"seconds": seconds, "accuracy": accuracy, "objective": nats}
 
 
-def theirs(kind: str, places: list[int], tolerance: float) -> dict[str, Any]:
-    """Single fits by scikit-learn."""
+def fit_theirs(kind: str, places: list[int], tolerance: float) -> dict[str, Any]:
+    """Fit single regularisers by scikit-learn."""
     from sklearn.linear_model import LogisticRegression
 
-    train, label, test, answer = data_of(kind)
-    mean, deviation = train.mean(0), train.std(0)
-    deviation[deviation == 0] = 1
-    train, test = (train - mean) / deviation, (test - mean) / deviation
+    train, label, test, answer = load_data(kind)
+    mean, std = train.mean(0), train.std(0)
+    std[std == 0] = 1
+    train, test = (train - mean) / std, (test - mean) / std
     begin = time.process_time()
     fits = [LogisticRegression(C=GRID[at], tol=tolerance, max_iter=5000).fit(train, label) for at in places]
     seconds = time.process_time() - begin
@@ -115,34 +115,34 @@ def theirs(kind: str, places: list[int], tolerance: float) -> dict[str, Any]:
     return {"seconds": seconds, "accuracy": max(fit.score(test, answer) for fit in fits), "objective": nats}
 
 
-def solved(solver: str, kind: str, tolerance: float) -> dict[str, Any]:
-    """What one solver makes of the data."""
+def run_solver(solver: str, kind: str, tolerance: float) -> dict[str, Any]:
+    """Run one solver on the data."""
     if solver in PLACES:
-        return theirs(kind, PLACES[solver], tolerance)
-    return ours(kind, "bfloat16" if solver == "bfloat16" else "float32")
+        return fit_theirs(kind, PLACES[solver], tolerance)
+    return fit_ours(kind, "bfloat16" if solver == "bfloat16" else "float32")
 
 
 def run(solver: str, kind: str, tolerance: float = DEFAULT) -> dict[str, Any]:
-    """One solver in a process of its own."""
+    """Run one solver in a process of its own."""
     one = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     command = [sys.executable, __file__, kind, "--solver", solver, "--tolerance", str(tolerance)]
     done = subprocess.run(command, env=os.environ | one, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout))
 
 
-def loosest(kind: str) -> float:
-    """The loosest power of ten as tolerance at which scikit-learn's own fit is as good as ENOUGH."""
-    enough = ENOUGH * run("one", kind, TIGHT)["objective"][0]
+def find_loosest_tolerance(kind: str) -> float:
+    """Return the loosest power of ten as tolerance at which scikit-learn's fit is as good as ENOUGH_RATIO."""
+    enough = ENOUGH_RATIO * run("one", kind, TIGHT)["objective"][0]
     return next((loose for loose in LOOSE if run("one", kind, loose)["objective"][0] <= enough), PARITY)
 
 
 def compare(kind: str, repeats: int) -> dict[str, Any]:
-    """Medians of ratios within a repeat, with the seconds they come from."""
-    loose = loosest(kind)
+    """Return medians of ratios within a repeat, with the seconds they come from."""
+    loose = find_loosest_tolerance(kind)
     plan = [("ours", DEFAULT), ("one", DEFAULT), ("one", loose), ("ours", DEFAULT)]
     rounds = [[run(solver, kind, tolerance) for solver, tolerance in plan] for _ in range(repeats)]
     some, mine = run("some", kind, PARITY), rounds[0][0]
-    first, one, rough, last = ([each[place]["seconds"] for each in rounds] for place in range(4))
+    first, one, rough, last = ([timings[place]["seconds"] for timings in rounds] for place in range(4))
     pairs = zip(mine["objective"], some["objective"], strict=True)
     coarse = run("bfloat16", kind) if multiplies_bfloat16() else None
     return {
@@ -168,7 +168,7 @@ def main() -> None:
     parser.add_argument("--tolerance", type=float, default=DEFAULT)
     options = parser.parse_args()
     if options.solver:
-        print(json.dumps(solved(options.solver, options.kind, options.tolerance)))
+        print(json.dumps(run_solver(options.solver, options.kind, options.tolerance)))
         return
     started = datetime.now(UTC)
     found = compare(options.kind, options.repeats) | {"load": os.getloadavg()}

@@ -45,20 +45,20 @@ EPOCHS, BATCH, RATE = 90, 256, 0.1
 
 
 def subset(samples: Samples, count: int) -> Samples:
-    """The first samples, of which a folder has all classes mixed."""
+    """Return a random subset of the samples, the same one every time."""
     order = torch.randperm(len(samples), generator=torch.Generator().manual_seed(0))[:count]
-    labels = {name: replace(each, value=each.value[order]) for name, each in samples.labels.items()}
+    labels = {name: replace(label, value=label.value[order]) for name, label in samples.labels.items()}
     seen = replace(samples.observed, samples=len(order))
     return replace(samples, observed=seen, data=samples.data[order], labels=labels, fingerprint="")
 
 
 def classes_of(samples: Samples) -> Tensor:
-    """The class of every sample."""
+    """Return the class of every sample."""
     return next(iter(samples.labels.values())).value
 
 
-def sgd(task: Task, train: Samples, classes: int, width: int) -> nn.Module:
-    """A head after 90 epochs, each with the backbone run again."""
+def train_sgd(task: Task, train: Samples, classes: int, width: int) -> nn.Module:
+    """Train a head for 90 epochs, each with the backbone run again."""
     torch.manual_seed(0)
     head = nn.Sequential(nn.BatchNorm1d(width, affine=False), nn.Linear(width, classes))
     optimizer = torch.optim.SGD(head.parameters(), lr=RATE * BATCH / 256, momentum=0.9, nesterov=True)
@@ -77,8 +77,8 @@ def sgd(task: Task, train: Samples, classes: int, width: int) -> nn.Module:
     return head.eval()
 
 
-def grid(task: Task, train: Samples, classes: int) -> Callable[[Tensor, Tensor], float]:
-    """Features once, all regularisers, one chosen, solved again; what comes scores features and answers."""
+def train_grid(task: Task, train: Samples, classes: int) -> Callable[[Tensor, Tensor], float]:
+    """Extract features once, solve all regularisers, choose one; return what scores features and answers."""
     layers = extract(task, train, Budget(batch=BATCH), ("mean",))
     name = list(layers)[-1]
     part = LabeledPart({name: layers[name]}, classes_of(train))
@@ -87,21 +87,21 @@ def grid(task: Task, train: Samples, classes: int) -> Callable[[Tensor, Tensor],
 
     def score(features: Tensor, answers: Tensor) -> float:
         tested = replace(probe, test=LabeledPart({name: features}, answers))
-        guess, _ = LinearProbe().refit(tested, name, choice)
-        return float((guess == answers).double().mean())
+        predicted, _ = LinearProbe().refit(tested, name, choice)
+        return float((predicted == answers).double().mean())
 
     return score
 
 
-def timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    """CPU seconds, and what came of it."""
+def time_cpu(work: Callable[[], Any]) -> tuple[float, Any]:
+    """Return the CPU seconds of some work, and its result."""
     begin = time.process_time()
     found = work()
     return time.process_time() - begin, found
 
 
 def compare(root: Path, model: str, size: int, samples: int, tests: int) -> dict[str, Any]:
-    """Seconds and accuracies of both."""
+    """Return seconds and accuracies of both."""
     settings = {"data.root": str(root), "data.image_size": size, "model.name": model}
     plan = make_plan(Registry.load(), "vae", parts={"data": "folder", "model": "timm"}, settings=settings)
     built = build_parts(plan, torch.device("cpu"))
@@ -110,11 +110,11 @@ def compare(root: Path, model: str, size: int, samples: int, tests: int) -> dict
     features, answers = list(extract(task, test, Budget(batch=BATCH), ("mean",)).values())[-1], classes_of(test)
 
     def ours() -> float:
-        return grid(task, train, classes)(features, answers)
+        return train_grid(task, train, classes)(features, answers)
 
-    first, accuracy = timed(ours)
-    seconds, head = timed(lambda: sgd(task, train, classes, features.shape[1]))
-    again, _ = timed(ours)
+    first, accuracy = time_cpu(ours)
+    seconds, head = time_cpu(lambda: train_sgd(task, train, classes, features.shape[1]))
+    again, _ = time_cpu(ours)
     return {
         "SGD over features and grid": seconds / mean((first, again)),
         "grid over itself": first / again,

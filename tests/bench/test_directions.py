@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pretask_bench.board.site import board_texts
+from pretask_bench.board.site import render_board
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.record import Record, build_record, record_hash
 from pretask_bench.records.store import read_all, write
-from pretask_bench.runs.suites import Fixed, Suite, SuiteFile
+from pretask_bench.runs.suites import FixedOptions, Suite, SuiteFile
 
 Capture = pytest.CaptureFixture[str]
 SOURCE = """
@@ -72,9 +72,9 @@ def folders(ran: tuple[Record, Path], tmp_path: Path) -> list[Path]:
 def test_the_record_holds_what_was_declared_so_that_it_can_be_read_without_the_plugin(
     ran: tuple[Record, Path],
 ) -> None:
-    told = ran[0].declared["local/misfit@1"]
-    assert (told.headline, told.metrics["misfit"].higher_is_better) == ("misfit", False)
-    assert told.metrics["misfit"].unit == "furlongs"
+    declaration = ran[0].declared["local/misfit@1"]
+    assert (declaration.headline, declaration.metrics["misfit"].higher_is_better) == ("misfit", False)
+    assert declaration.metrics["misfit"].unit == "furlongs"
 
 
 def test_the_table_of_a_run_says_which_way_is_better(ran: tuple[Record, Path], capsys: Capture) -> None:
@@ -109,9 +109,9 @@ def test_the_board_ranks_the_lower_one_first_and_marks_what_does_not_beat_random
     file = SuiteFile.model_validate(
         {"summary": "Tiny.", "seeds": 3, "baselines": ["random-init"], "division": [division]}
     )
-    fixed = Fixed((cell.data.id, cell.data.options), cell.evaluators)
-    page, board, markdown = board_texts(
-        Suite("acme/tiny@1", file, {"digits": fixed}), {record_hash(each): each for each in records}
+    fixed = FixedOptions((cell.data.id, cell.data.options), cell.evaluators)
+    page, board, markdown = render_board(
+        Suite("acme/tiny@1", file, {"digits": fixed}), {record_hash(record): record for record in records}
     )
     (table,) = json.loads(board)["tables"]
     assert [entry["ids"]["task"] for entry in table["ranking"]] == ["acme/low@1", "acme/high@1"]

@@ -17,7 +17,7 @@ def parts() -> dict[str, nn.Module]:
 
 
 def stepped(modules: dict[str, nn.Module]) -> torch.optim.Optimizer:
-    optimizer = torch.optim.AdamW([each for part in modules.values() for each in part.parameters()], lr=0.1)
+    optimizer = torch.optim.AdamW([parameter for part in modules.values() for parameter in part.parameters()], lr=0.1)
     modules["objective"](modules["model"](torch.eye(3))).square().sum().backward()
     optimizer.step()
     return optimizer
@@ -28,7 +28,7 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     optimizer = stepped(before)
     save(tmp_path, before, optimizer, Progress("k", 5, 1.5, [(1, 0.5)]))
     after = parts()
-    fresh = torch.optim.AdamW([each for part in after.values() for each in part.parameters()], lr=0.1)
+    fresh = torch.optim.AdamW([parameter for part in after.values() for parameter in part.parameters()], lr=0.1)
     assert load(tmp_path, after, fresh, Progress("k")) == Progress("k", 5, 1.5, [(1, 0.5)])
     for name in before:
         for one, two in zip(before[name].state_dict().values(), after[name].state_dict().values(), strict=True):

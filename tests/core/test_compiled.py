@@ -104,7 +104,7 @@ made = replace(made, split=Sized())
 made.model.dropout.p = 0.0
 divide, score = Divide(made), Score(made)
 divide.compile(); score.compile(); score.train()
-before = [each.clone() for each in score.parameters()]
+before = [parameter.clone() for parameter in score.parameters()]
 batch = samples().batch(torch.arange(12), torch.device("cpu"))
 try:
     check_compiled(divide, score, batch, torch.tensor(7), torch.zeros(12, dtype=torch.int64))
@@ -117,13 +117,13 @@ assert all(map(torch.equal, before, score.parameters()))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("wrong", "told"), [(True, "refused: recipe.compile needs"), (False, "taken")])
+@pytest.mark.parametrize(("wrong", "outcome"), [(True, "refused: recipe.compile needs"), (False, "taken")])
 def test_a_step_that_is_compiled_wrongly_is_refused_before_it_trains_and_a_sound_one_is_taken(
-    wrong: bool, told: str
+    wrong: bool, outcome: str
 ) -> None:
     program = REFUSED.format(here=str(Path(__file__).parent), wrong=wrong)
     out = run_python("-c", program).out
-    assert out.startswith(told), out
+    assert out.startswith(outcome), out
     if wrong:
         assert "y.brighter.value" in out
         assert out.strip().endswith("Set recipe.compile=false.")

@@ -11,7 +11,7 @@ from pretask.composition import check, compose, fit_parts, try_features
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from tiny import OBSERVED, Flat, Guess, Halves, samples, task, weights
+from tiny import OBSERVED, BrighterObjective, Flat, Halves, samples, task, weights
 
 
 def test_the_parts_keep_their_protocols() -> None:
@@ -41,19 +41,19 @@ def test_what_does_not_fit_is_refused_before_any_tensor_exists() -> None:
             raise Incompatible("picky", "images of 9 pixels", f"{spec.shape}", "Use others.")
 
     with pytest.raises(Incompatible, match=r"picky needs images of 9 pixels; got \(1, 8, 8\)"):
-        check(OBSERVED, Halves(), Picky, Guess)
+        check(OBSERVED, Halves(), Picky, BrighterObjective)
 
 
 def test_fitting_allocates_nothing_on_the_meta_device() -> None:
     with torch.device("meta"):
-        model, objective = fit_parts(OBSERVED, Halves(), Flat, Guess)
-    assert all(each.is_meta for part in (model, objective) for each in part.parameters())  # type: ignore[attr-defined]
+        model, objective = fit_parts(OBSERVED, Halves(), Flat, BrighterObjective)
+    assert all(parameter.is_meta for part in (model, objective) for parameter in part.parameters())  # type: ignore[attr-defined]
 
 
 def test_an_objective_meets_its_model_once() -> None:
     met: list[torch.nn.Module] = []
 
-    class Attached(Guess):
+    class Attached(BrighterObjective):
         def attach(self, model: torch.nn.Module) -> None:
             met.append(model)
 
@@ -72,7 +72,7 @@ def test_a_trial_tells_the_features_and_changes_nothing() -> None:
 def test_split_and_objective_draw_from_branches_of_their_own() -> None:
     seen: dict[str, torch.Tensor] = {}
 
-    class Watched(Guess):
+    class Watched(BrighterObjective):
         def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
             seen["objective"] = draws.uniform("swap")
             return super().forward(features, targets, draws)
@@ -89,6 +89,6 @@ def test_encode_shows_the_whole_sample_and_predict_the_split_one() -> None:
     made.model.eval()
     batch = next(samples().batches(4, torch.device("cpu")))
     assert torch.equal(made.encode(batch).pooled["all"], made.model(made.split.whole(batch)).pooled["all"])
-    guess = made.predict(batch, Draws(batch.index))["brighter"]
+    prediction = made.predict(batch, Draws(batch.index))["brighter"]
     inputs, _ = made.split(batch, Draws(batch.index).branch("split"))
-    assert torch.equal(guess, made.objective.predict(made.model(inputs))["brighter"])
+    assert torch.equal(prediction, made.objective.predict(made.model(inputs))["brighter"])

@@ -41,7 +41,7 @@ def traits(component: Component) -> dict[str, Any]:
 def test_there_is_one_function_for_every_kind() -> None:
     assert tuple(DECLARED) == KINDS
     assert all(function.__name__ == kind for kind, function in DECLARED.items())
-    assert {each.kind: each for each in LEAST.values()} == LEAST
+    assert {component.kind: component for component in LEAST.values()} == LEAST
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -93,7 +93,7 @@ def test_a_split_says_what_it_splits_gives_asks_and_hides() -> None:
         "sees": frozenset({"all"}),
         "hidden": True,
     }
-    said = pretask.split(
+    declared = pretask.split(
         "both-ways",
         "a:B",
         modality=("text", "audio"),
@@ -103,7 +103,7 @@ def test_a_split_says_what_it_splits_gives_asks_and_hides() -> None:
         sees=("past", "future"),
         hidden=False,
     )
-    assert traits(said) == {
+    assert traits(declared) == {
         "modality": frozenset({"text", "audio"}),
         "targets": {"text": frozenset({"categories"}), "audio": frozenset({"values", "categories"})},
         "gives": "image",
@@ -114,13 +114,13 @@ def test_a_split_says_what_it_splits_gives_asks_and_hides() -> None:
 
 
 def test_the_same_targets_go_for_every_modality() -> None:
-    said = pretask.split("s", "a:S", modality=("image", "video"), targets={"values"})
-    assert said.traits["targets"] == {"image": frozenset({"values"}), "video": frozenset({"values"})}
+    declared = pretask.split("s", "a:S", modality=("image", "video"), targets={"values"})
+    assert declared.traits["targets"] == {"image": frozenset({"values"}), "video": frozenset({"values"})}
 
 
 def test_a_kind_of_target_may_be_named_alone() -> None:
-    for said in ("categories", {"categories"}, {"image": "categories"}):
-        assert pretask.split("s", "a:S", modality="image", targets=said).traits["targets"] == {
+    for declared in ("categories", {"categories"}, {"image": "categories"}):
+        assert pretask.split("s", "a:S", modality="image", targets=declared).traits["targets"] == {
             "image": frozenset({"categories"})
         }
 
@@ -130,19 +130,19 @@ def test_an_objective_and_an_evaluator_say_what_they_need() -> None:
     assert pretask.objective("elbo", "a:E", targets={"values"}, bottleneck=True).traits["bottleneck"] is True
     nothing = {"metrics": {}, "headline": ""}
     assert traits(LEAST["evaluator"]) == {"needs": "encoder", "modality": frozenset(), **nothing}
-    said = pretask.evaluator("density", "a:D", needs="objective", modality=("image", "text"))
-    assert traits(said) == {"needs": "objective", "modality": frozenset({"image", "text"}), **nothing}
+    declared = pretask.evaluator("density", "a:D", needs="objective", modality=("image", "text"))
+    assert traits(declared) == {"needs": "objective", "modality": frozenset({"image", "text"}), **nothing}
     assert traits(LEAST["data"]) == {"modality": "text"}
 
 
 def test_a_task_names_its_parts_and_copies_its_settings() -> None:
     recipe, options, preset = {"lr": 0.1}, {"split.patch": 96}, {"model": "convnet"}
-    said = pretask.task(
+    declared = pretask.task(
         "t", split="s", objective="o", model="m", recipe=recipe, options=options, presets={"small": preset}
     )
-    for each in (recipe, options, preset):
-        each.clear()
-    assert traits(said) == {
+    for settings in (recipe, options, preset):
+        settings.clear()
+    assert traits(declared) == {
         "parts": {"split": "s", "objective": "o", "model": "m"},
         "recipe": {"lr": 0.1},
         "options": {"split.patch": 96},

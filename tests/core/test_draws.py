@@ -267,14 +267,14 @@ def written_out(seed: int, epoch: int, branches: str, name: str, index: int, cou
 def test_words_are_those_of_the_written_out_arithmetic() -> None:
     index = torch.tensor([0, 1, 77, 2**50])
     words = Draws(index, 2**62 + 1, 3).branch("a").branch("b").bits("côté", 5)
-    for row, each in zip(words.tolist(), index.tolist(), strict=True):
-        assert [word % WORD for word in row] == written_out(2**62 + 1, 3, "ab", "côté", each, 5)
+    for row, number in zip(words.tolist(), index.tolist(), strict=True):
+        assert [word % WORD for word in row] == written_out(2**62 + 1, 3, "ab", "côté", number, 5)
 
 
 def test_the_mixer_is_that_of_splitmix64() -> None:
     # The first outputs of Vigna's splitmix64.c from the state 1234567.
     state = [(1234567 + place * 0x9E3779B97F4A7C15) % WORD for place in (1, 2, 3)]
-    assert [mix_int(each) for each in state] == [6457827717110365317, 3203168211198807973, 9817491932198370423]
+    assert [mix_int(word) for word in state] == [6457827717110365317, 3203168211198807973, 9817491932198370423]
     with np.errstate(over="ignore"):
         word = np.arange(1, 2000, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
         expected = (word ^ (word >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -335,7 +335,7 @@ RANGES = [(0.0, 1.0), (0.9, 1.0), (0.0, 0.1), (1.0, 9.0), (-3.0, 0.0), (-2.0, -1
 
 @pytest.mark.parametrize(("low", "high"), RANGES)
 def test_uniform_numbers_reach_low_and_never_high(low: float, high: float) -> None:
-    smallest, largest = (float(each(FEW).uniform("u", low=low, high=high)[0]) for each in (Planted, Ones))
+    smallest, largest = (float(kind(FEW).uniform("u", low=low, high=high)[0]) for kind in (Planted, Ones))
     assert smallest == pytest.approx(low, rel=1e-7)
     assert largest == pytest.approx(high, rel=3e-7, abs=3e-7)  # two steps of single precision
     assert largest < high
@@ -343,11 +343,11 @@ def test_uniform_numbers_reach_low_and_never_high(low: float, high: float) -> No
 
 @pytest.mark.parametrize("high", [1, 3, 100, 2**31, 2**32])
 def test_integers_reach_both_ends_and_never_high(high: int) -> None:
-    assert [int(each(FEW).integers("i", 0, high)[0]) for each in (Planted, Ones)] == [0, high - 1]
+    assert [int(kind(FEW).integers("i", 0, high)[0]) for kind in (Planted, Ones)] == [0, high - 1]
 
 
 def test_extreme_words_give_finite_normal_numbers_and_sure_events() -> None:
-    assert [abs(float(each(FEW).normal("n")[0])) < 6.7 for each in (Planted, Ones)] == [True, True]
+    assert [abs(float(kind(FEW).normal("n")[0])) < 6.7 for kind in (Planted, Ones)] == [True, True]
     assert not bool(Planted(FEW).bernoulli("b", 0.0).any())
     assert bool(Ones(FEW).bernoulli("b", 1.0).all())
 
@@ -373,7 +373,7 @@ def test_numbers_are_made_on_the_device_of_the_samples() -> None:
         draws = Draws(torch.arange(4, device="meta"), seed)
         made = (draws.normal("n", 3), draws.permutation("p", 3), draws.integers("i", 0, 9, 3))
         also = (draws.bernoulli("b", 0.5, 3), draws.uniform("u", 3, low=1, high=2), draws.choice("c", 5, 3))
-        assert all(each.is_meta and each.shape == (4, 3) for each in (*made, *also))
+        assert all(tensor.is_meta and tensor.shape == (4, 3) for tensor in (*made, *also))
 
 
 COMPILED = """

@@ -37,9 +37,9 @@ def test_exit_codes_tell_the_errors_apart() -> None:
 
 
 def test_there_are_three_errors_and_one_catches_all() -> None:
-    kinds = [each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, Exception)]
+    kinds = [kind for _, kind in inspect.getmembers(errors, inspect.isclass) if issubclass(kind, Exception)]
     assert set(kinds) == {PretaskError, Incompatible, Unknown}
-    assert all(issubclass(each, PretaskError) for each in kinds)
+    assert all(issubclass(kind, PretaskError) for kind in kinds)
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_the_fingerprint_of_a_split_sees_options_and_what_was_fitted() -> None:
     fitted = Fitted(centres=torch.zeros(2))
     assert fingerprint_of(fitted) == fingerprint_of(replace(fitted, centres=torch.zeros(2)))
     others = [Fitted(), replace(fitted, side=4), replace(fitted, centres=torch.ones(2))]
-    assert len({fingerprint_of(each) for each in [fitted, *others]}) == 4
+    assert len({fingerprint_of(split) for split in [fitted, *others]}) == 4
 
 
 def test_the_fingerprint_sees_what_lies_deep_inside_and_no_address() -> None:

@@ -44,7 +44,9 @@ def test_a_token_that_is_no_content_is_never_pooled(role: str) -> None:
     content = find_content(Inputs(tokens), WORDS)
     stream = noise("stream", 1, 5, WIDTH, batch=1)
     loud = stream.where((tokens != WORDS.id(role))[..., None], 1e6)
-    quiet, other = (pool(Features({"past": each}, {"past": each[:, :, -1]}, (5,)), content) for each in (stream, loud))
+    quiet, other = (
+        pool(Features({"past": vectors}, {"past": vectors[:, :, -1]}, (5,)), content) for vectors in (stream, loud)
+    )
     assert list(quiet) == ["mean", "last", "mean-max"]
     assert all(torch.equal(quiet[name], other[name]) for name in quiet)
     assert torch.equal(quiet["last"], stream[:, 0, 3])

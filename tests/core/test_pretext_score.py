@@ -53,7 +53,7 @@ class StillHalves(tiny.Halves):
         return {"even": lambda batch, draws: {"brighter": torch.zeros(len(batch), 2)}}
 
 
-class Scorer(tiny.Guess):
+class Scorer(tiny.BrighterObjective):
     """Cross-entropy that also scores others, with one part that depends on the batch it is in."""
 
     def forward(self, features: Any, targets: Targets, draws: Draws, /) -> Any:
@@ -61,8 +61,8 @@ class Scorer(tiny.Guess):
         count = torch.tensor(float(len(targets["brighter"].value)))
         return replace(loss, parts={**loss.parts, "neighbors": count}, weights={**loss.weights, "neighbors": count})
 
-    def score(self, guess: dict[str, Tensor], targets: Targets, /) -> Any:
-        nats = torch.nn.functional.cross_entropy(guess["brighter"], targets["brighter"].value)
+    def score(self, predictions: dict[str, Tensor], targets: Targets, /) -> Any:
+        nats = torch.nn.functional.cross_entropy(predictions["brighter"], targets["brighter"].value)
         return replace(super().forward(*self.nothing(targets)), parts={"brighter": nats}, weights={})
 
     def nothing(self, targets: Targets) -> Any:
@@ -73,7 +73,7 @@ class Scorer(tiny.Guess):
         return features, targets, Draws(torch.arange(count))
 
 
-def task(split: Any = None, objective: Any = tiny.Guess) -> Any:
+def task(split: Any = None, objective: Any = tiny.BrighterObjective) -> Any:
     recipe = replace(tiny.RECIPE, batch=16)
     return compose(tiny.OBSERVED, split or tiny.Halves(), tiny.Flat, objective, recipe)
 
@@ -100,11 +100,11 @@ def test_the_score_is_the_mean_over_draws_that_training_never_has() -> None:
     made, held_out = task(), tiny.samples(20)
     made.model.eval()
     index = torch.arange(20)
-    each = [
+    losses = [
         float(made.loss(held_out.batch(index, made.device), Draws(index, 0, -draw)).parts["brighter"].detach())
         for draw in range(1, MAX_DRAWS + 1)
     ]
-    assert score_held_out(made, held_out).values["brighter"] == pytest.approx(sum(each) / len(each), rel=1e-6)
+    assert score_held_out(made, held_out).values["brighter"] == pytest.approx(sum(losses) / len(losses), rel=1e-6)
 
 
 @pytest.mark.parametrize("count", [20, 150])

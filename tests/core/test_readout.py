@@ -27,7 +27,7 @@ OFFERS = list(chain.from_iterable(combinations(SIGHTS, size) for size in range(5
 
 @pytest.mark.parametrize(("allowed", "offered"), list(product(SIGHTS, OFFERS)))
 def test_the_widest_stream_that_sees_no_more_than_allowed_is_read(allowed: Sight, offered: tuple[Sight, ...]) -> None:
-    blind = [each for each in offered if SEES[each] <= SEES[allowed]]
+    blind = [sight for sight in offered if SEES[sight] <= SEES[allowed]]
     features = FeatureSpec(4, (3,), streams=offered)
     if not blind:
         with pytest.raises(Incompatible, match=f"at most '{allowed}'"):
@@ -35,13 +35,13 @@ def test_the_widest_stream_that_sees_no_more_than_allowed_is_read(allowed: Sight
         return
     chosen = widest_stream("guess", "word", features, allowed)
     assert chosen in blind
-    assert not any(SEES[chosen] < SEES[each] for each in blind)
+    assert not any(SEES[chosen] < SEES[sight] for sight in blind)
     assert chosen == "past" or not {"past", chosen} <= set(blind) or SEES["past"] < SEES[chosen]  # of two, the past
 
 
 def test_a_reading_takes_the_vectors_of_its_stream_and_of_no_other() -> None:
-    sights: dict[str, torch.Tensor] = {each: torch.full((1, 1, 3, 4), float(n)) for n, each in enumerate(SIGHTS)}
-    seen = Features(sights, {each: tokens.mean(2) for each, tokens in sights.items()}, (3,))
+    sights: dict[str, torch.Tensor] = {sight: torch.full((1, 1, 3, 4), float(n)) for n, sight in enumerate(SIGHTS)}
+    seen = Features(sights, {sight: tokens.mean(2) for sight, tokens in sights.items()}, (3,))
     offered = FeatureSpec(4, (3,), streams=SIGHTS)
     for number, sees in enumerate(SIGHTS):
         per_position = find_readout("guess", "word", offered, Categories(3, grid=(3,), sees=sees))

@@ -18,7 +18,9 @@ def test_the_rate_rises_in_a_line_and_falls_as_half_a_cosine() -> None:
 
 
 def test_other_schedules_are_what_they_are_called() -> None:
-    straight, flat = (Recipe(lr=1.0, batch=1, samples=10, warmup=0.0, schedule=each) for each in ("linear", "constant"))
+    straight, flat = (
+        Recipe(lr=1.0, batch=1, samples=10, warmup=0.0, schedule=schedule) for schedule in ("linear", "constant")
+    )
     assert [straight.rate(step) for step in range(10)] == pytest.approx([1 - step / 10 for step in range(10)])
     assert {flat.rate(step) for step in range(10)} == {1.0}
 

@@ -100,11 +100,11 @@ def test_two_ranks_with_different_weights_have_the_gradient_of_the_one_mean(tmp_
     context = multiprocessing.get_context("spawn")
     answers = context.Queue()
     ranks = [context.Process(target=on_rank, args=(rank, str(tmp_path / "meet"), answers)) for rank in (0, 1)]
-    for each in ranks:
-        each.start()
+    for process in ranks:
+        process.start()
     found = [answers.get(timeout=300) for _ in range(6)]
-    for each in ranks:
-        each.join(60)
+    for process in ranks:
+        process.join(60)
     for rank in (0, 1):
         own = [figures for sender, figures in found if sender == rank]
         for weights, figures in zip(WEIGHTS, own, strict=True):

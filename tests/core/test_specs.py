@@ -41,7 +41,7 @@ def test_kinds_with_equal_fields_are_not_equal() -> None:
 
 
 def test_every_kind_has_a_name_of_its_own() -> None:
-    kinds = [each.kind for each in (Categories, Values, Reference, Agreement)]
+    kinds = [target.kind for target in (Categories, Values, Reference, Agreement)]
     assert kinds == ["categories", "values", "reference", "agreement"]
 
 
@@ -78,6 +78,8 @@ def test_sights_are_ordered_present_past_or_future_all() -> None:
     parts = {"present": {0}, "past": {-1, 0}, "future": {0, 1}, "all": {-1, 0, 1}}
     assert tuple(SEES_AT_MOST) == get_args(Sight)
     for sees, streams in SEES_AT_MOST.items():
-        assert set(streams) == {each for each in parts if parts[each] <= parts[sees]}
+        assert set(streams) == {sight for sight in parts if parts[sight] <= parts[sees]}
         assert streams[0] == sees
-        assert [len(parts[each]) for each in streams] == sorted((len(parts[each]) for each in streams), reverse=True)
+        assert [len(parts[sight]) for sight in streams] == sorted(
+            (len(parts[sight]) for sight in streams), reverse=True
+        )

@@ -197,7 +197,7 @@ def test_a_compiled_step_trains_as_a_plain_one(tmp_path: Path) -> None:
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "from dataclasses import replace\nimport torch\nfrom tiny import *\n"
         "made = [task(replace(RECIPE, samples=12 * 10, compile=flag)) for flag in (False, True)]\n"
-        "for each in made:\n    each.model.dropout.p = 0.0\n    train(each, samples(), seed=7)\n"
+        "for trainee in made:\n    trainee.model.dropout.p = 0.0\n    train(trainee, samples(), seed=7)\n"
         "one, two = map(weights, made)\n"
         "assert all(torch.allclose(value, two[name], atol=1e-4) for name, value in one.items())\n"
     )

@@ -28,7 +28,7 @@ def test_moving_a_batch_moves_what_there_is_and_changes_nothing() -> None:
     there = full.to("meta")
     assert all(getattr(there, field.name).is_meta for field in fields(Batch))
     assert not full.data.is_meta
-    assert all(torch.equal(getattr(full.to("cpu"), each.name), getattr(full, each.name)) for each in fields(Batch))
+    assert all(torch.equal(getattr(full.to("cpu"), field.name), getattr(full, field.name)) for field in fields(Batch))
 
 
 @pytest.mark.parametrize(

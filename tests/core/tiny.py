@@ -73,7 +73,7 @@ class Flat(nn.Module):
         return replace(features, layers=(features,)) if layers else features
 
 
-class Guess(nn.Module):
+class BrighterObjective(nn.Module):
     """Cross-entropy with a linear head."""
 
     def __init__(self, features: FeatureSpec, targets: TargetSpecs, /) -> None:
@@ -104,7 +104,7 @@ def samples(count: int = 50) -> Samples:
 
 
 def task(recipe: Recipe = RECIPE, seed: int = 0) -> Task:
-    return compose(OBSERVED, Halves(), Flat, Guess, recipe, seed=seed)
+    return compose(OBSERVED, Halves(), Flat, BrighterObjective, recipe, seed=seed)
 
 
 def weights(of: Task) -> dict[str, Tensor]:

@@ -12,5 +12,5 @@ def test_components_are_declared_again_after_all_their_modules_were_imported() -
             import_implementation(registered)
             import_module(registered.component.implementation.partition(":")[0])
     again = Registry.load()
-    assert [each.id for each in again.components()] == [each.id for each in first.components()]
+    assert [component.id for component in again.components()] == [component.id for component in first.components()]
     assert {plugin.state for plugin in again.plugins if plugin.namespace == "pretask"} == {"ok"}

@@ -26,10 +26,10 @@ def test_a_sample_is_the_same_however_many_are_asked_for(modality: str) -> None:
 
 def crop_means(images: torch.Tensor) -> torch.Tensor:
     rows = [images[..., :16, :16], images[..., :16, 16:], images[..., 16:, :16], images[..., 16:, 16:]]
-    return torch.stack([each.float().flatten(1).mean(1) for each in rows], 1)
+    return torch.stack([quarter.float().flatten(1).mean(1) for quarter in rows], 1)
 
 
-def guess(modality: str, data: torch.Tensor) -> torch.Tensor:
+def predict_class(modality: str, data: torch.Tensor) -> torch.Tensor:
     """The class as a reader of the module's header would tell it, by another way than the data were made."""
     if modality in ("image", "video"):
         return crop_means(data).argmax(1)
@@ -45,7 +45,7 @@ def test_every_sample_shows_its_class(modality: str) -> None:
     samples = make_canned_samples(modality, 64)
     label = samples.labels["class"].value
     assert set(label.tolist()) == set(range(CLASSES))
-    right = (guess(modality, samples.data) == label).float().mean()
+    right = (predict_class(modality, samples.data) == label).float().mean()
     assert right > 0.95  # tokens of another class may win the vote; the other modalities are exact
 
 

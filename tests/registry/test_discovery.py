@@ -12,7 +12,7 @@ GOOD = 'model("plain", "good_impl:Plain", modality="image")'
 
 
 def row(registry: Registry, name: str) -> Plugin:
-    (plugin,) = [each for each in registry.plugins if each.name == name]
+    (plugin,) = [plugin for plugin in registry.plugins if plugin.name == name]
     return plugin
 
 
@@ -23,7 +23,7 @@ def cause(registry: Registry, name: str) -> str:
 
 
 def ids(registry: Registry) -> list[str]:
-    return [each.id for each in registry.components()]
+    return [component.id for component in registry.components()]
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_a_sound_plugin_is_loaded_with_its_components_and_its_release(shelf: Any
     shelf.offer("good", GOOD, version="0.3.0")
     plugin = row(shelf.load(), "good")
     assert (plugin.state, plugin.problems, plugin.release) == ("ok", (), "pretask-good 0.3.0")
-    assert [each.name for each in plugin.components] == ["plain"]
+    assert [component.name for component in plugin.components] == ["plain"]
 
 
 def test_one_distribution_may_have_several_entry_points_in_its_namespace(shelf: Any) -> None:
@@ -70,7 +70,7 @@ def test_a_plugin_whose_own_module_is_gone_is_to_be_reinstalled(shelf: Any) -> N
 
 
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "message"),
     [
         ("def f(:", "SyntaxError"),
         ("raise SystemExit(3)", "SystemExit: 3"),
@@ -78,9 +78,11 @@ def test_a_plugin_whose_own_module_is_gone_is_to_be_reinstalled(shelf: Any) -> N
         ("class Odd(BaseException): pass\nraise Odd('two\\nlines')", "Odd: two lines"),
     ],
 )
-def test_whatever_is_raised_at_import_becomes_a_row(broken: Callable[[str], Registry], source: str, told: str) -> None:
+def test_whatever_is_raised_at_import_becomes_a_row(
+    broken: Callable[[str], Registry], source: str, message: str
+) -> None:
     registry = broken(source)
-    assert cause(registry, "acme.main").startswith(told)
+    assert cause(registry, "acme.main").startswith(message)
     assert isinstance(row(registry, "acme.main").problems[0].error, BaseException)
 
 
@@ -91,7 +93,7 @@ def test_ctrl_c_while_a_plugin_loads_is_not_swallowed(shelf: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         ("raise ValueError('no colours')", "ValueError: no colours"),
         ("yield model('half', 'm:A', modality='image'); raise SystemExit", "SystemExit"),
@@ -99,15 +101,15 @@ def test_ctrl_c_while_a_plugin_loads_is_not_swallowed(shelf: Any) -> None:
     ],
 )
 def test_a_plugin_that_raises_while_it_declares_is_broken_as_a_whole(
-    broken: Callable[[str], Registry], body: str, told: str
+    broken: Callable[[str], Registry], body: str, message: str
 ) -> None:
     registry = broken(f"@hookimpl\ndef pretask_components():\n    {body}")
-    assert cause(registry, "acme.main") == told
+    assert cause(registry, "acme.main") == message
     assert ids(registry) == ["good/plain@1"]
 
 
 @pytest.mark.parametrize(
-    ("declaration", "told"),
+    ("declaration", "message"),
     [
         ("'jigsaw'", "'jigsaw' is no component"),
         ("model('Big_Net', 'm:A', modality='image')", "'Big_Net' is not named in lower-case words with hyphens"),
@@ -121,11 +123,11 @@ def test_a_plugin_that_raises_while_it_declares_is_broken_as_a_whole(
     ],
 )
 def test_a_wrong_declaration_is_told_and_the_right_ones_beside_it_count(
-    broken: Callable[[str], Registry], declaration: str, told: str
+    broken: Callable[[str], Registry], declaration: str, message: str
 ) -> None:
     right = "data('sound', 'm:A', modality='image')"
     registry = broken(f"@hookimpl\ndef pretask_components():\n    yield {declaration}\n    yield {right}")
-    assert told in cause(registry, "acme.main")
+    assert message in cause(registry, "acme.main")
     assert row(registry, "acme.main").state == "partly"
     assert ids(registry) == ["acme/sound@1", "good/plain@1"]
 
@@ -153,8 +155,8 @@ def test_a_namespace_of_two_distributions_names_both_and_imports_neither(shelf: 
     shelf.add("pretask-acme", {"acme": "acme_one"}, {"acme_one": "raise ValueError"})
     shelf.add("other-acme", {"acme.more": "acme_two"}, {"acme_two": "raise ValueError"})
     registry = shelf.load()
-    told = "the namespace 'acme' is claimed by other-acme and pretask-acme"
-    assert (cause(registry, "acme"), cause(registry, "acme.more")) == (told, told)
+    message = "the namespace 'acme' is claimed by other-acme and pretask-acme"
+    assert (cause(registry, "acme"), cause(registry, "acme.more")) == (message, message)
     assert not {"acme_one", "acme_two"} & set(sys.modules)
     assert ids(registry) == ["good/plain@1"]
 
@@ -165,7 +167,7 @@ def test_an_entry_point_with_no_lawful_namespace_is_refused(shelf: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "told", "fix"),
+    ("source", "message", "fix"),
     [
         ("@hookimpl\ndef pretask_componets(): return []", "is no hook", "Did you mean 'pretask_components'?"),
         ("def pretask_run_events(): pass", "is no hook", "Did you mean 'pretask_run_event'?"),
@@ -175,10 +177,10 @@ def test_an_entry_point_with_no_lawful_namespace_is_refused(shelf: Any) -> None:
     ],
 )
 def test_a_hook_that_would_never_be_called_is_told(
-    broken: Callable[[str], Registry], source: str, told: str, fix: str
+    broken: Callable[[str], Registry], source: str, message: str, fix: str
 ) -> None:
     registry = broken(source)
-    assert told in cause(registry, "acme.main")
+    assert message in cause(registry, "acme.main")
     assert fix in row(registry, "acme.main").problems[0].fix
     assert row(registry, "acme.main").state == "partly"
 
@@ -219,8 +221,8 @@ def test_a_component_declared_twice_names_both_entry_points_and_resolves_to_neit
     one, two = (source.format(f'model("{name}", "m:A", modality="image")') for name in ("one", "two"))
     shelf.add("pretask-acme", {"acme.a": "acme_a", "acme.b": "acme_b"}, {"acme_a": one, "acme_b": two})
     registry = shelf.load()
-    told = "model acme/plain@1 is declared 2 times, by acme.a and acme.b"
-    assert (cause(registry, "acme.a"), cause(registry, "acme.b")) == (told, told)
+    message = "model acme/plain@1 is declared 2 times, by acme.a and acme.b"
+    assert (cause(registry, "acme.a"), cause(registry, "acme.b")) == (message, message)
     assert ids(registry) == ["acme/one@1", "acme/two@1"]
 
 

@@ -125,5 +125,5 @@ def test_a_component_declared_twice_is_no_unknown_name_but_a_plugin_problem(shel
 
 
 def test_components_come_by_kind_and_current_ones_in_their_highest_version(registry: Registry) -> None:
-    assert [each.id for each in registry.components("data")] == ["beta/digits@1"]
-    assert [each.id for each in registry.current("model")] == ["acme/net@10", "acme/other@1", "beta/other@1"]
+    assert [component.id for component in registry.components("data")] == ["beta/digits@1"]
+    assert [component.id for component in registry.current("model")] == ["acme/net@10", "acme/other@1", "beta/other@1"]

@@ -132,8 +132,8 @@ def test_parts_that_fit_in_different_modalities_only_do_not_fit(registry: Regist
 def test_the_nearest_substitution_changes_one_part_and_fits(registry: Registry) -> None:
     parts = three(registry, "causal-lm cross-entropy bert")
     found = find_closest(registry, **parts)
-    assert [(part, each.name) for part, each in found] == [("split", "mask-tokens"), ("model", "gpt2")]
-    assert all(static_fit(**{**parts, part: each}) is None for part, each in found)
+    assert [(part, component.name) for part, component in found] == [("split", "mask-tokens"), ("model", "gpt2")]
+    assert all(static_fit(**{**parts, part: component}) is None for part, component in found)
 
 
 def test_why_names_the_reason_and_what_to_type_instead(registry: Registry) -> None:
@@ -157,7 +157,7 @@ def test_a_part_is_never_its_own_substitute(registry: Registry) -> None:
     parts = three(registry, "causal-lm cross-entropy gpt2")
     found = find_closest(registry, **parts)
     assert {part for part, _ in found} == {"split", "objective", "model"}
-    assert all(each.id != parts[part].id for part, each in found)
+    assert all(component.id != parts[part].id for part, component in found)
 
 
 def test_a_newer_version_of_a_part_may_be_the_substitute(shelf: Any) -> None:
@@ -166,17 +166,20 @@ def test_a_newer_version_of_a_part_may_be_the_substitute(shelf: Any) -> None:
     shelf.offer("acme", f"{net}\n{net.replace('all', 'past')[:-1]}, version=2)")
     registry = shelf.load()
     parts = three(registry, "causal-lm cross-entropy net@1")
-    assert ("model", "acme/net@2") in [(part, each.id) for part, each in find_closest(registry, **parts)]
+    assert ("model", "acme/net@2") in [(part, component.id) for part, component in find_closest(registry, **parts)]
 
 
 def test_substitutions_fit_the_data_too(registry: Registry) -> None:
     found = find_closest(registry, **three(registry, "mask-tokens cross-entropy convnet"), data_modality="image")
-    assert [(part, each.name) for part, each in found] == [("split", "patches")]
+    assert [(part, component.name) for part, component in found] == [("split", "patches")]
 
 
 def test_the_matrix_agrees_with_static_fit_on_every_row(registry: Registry) -> None:
     rows = list(build_matrix(registry))
-    assert len(rows) == sum(len(each.component.traits["modality"]) for each in registry.components("split")) * 4 * 6
+    assert (
+        len(rows)
+        == sum(len(registered.component.traits["modality"]) for registered in registry.components("split")) * 4 * 6
+    )
     for row in rows:
         assert row.fits == (static_fit(row.split, row.objective, row.model, row.modality) is None)
         assert row.fits or row.reason == static_fit(row.split, row.objective, row.model, row.modality)
@@ -217,7 +220,7 @@ def test_sixty_of_each_are_filtered_by_looking_at_pairs_and_never_at_triples() -
             objective(f"objective-{number}", "m:A", targets=kind),
             model(f"model-{number}", "m:A", modality="text", streams=sees),
         ]
-    counted = tuple(replace(each, traits=Counting(each.traits)) for each in declared)
+    counted = tuple(replace(component, traits=Counting(component.traits)) for component in declared)
     registry = Registry((Plugin("many", "m", "pretask-many", "1", components=counted),), PluginManager("pretask"))
     Counting.looks = 0
     fitting = list(build_matrix(registry, fitting=True))

@@ -11,7 +11,7 @@ SCRIPT = f"""
 import json, sys
 from pretask_registry import Registry, matrix
 registry = Registry.load()
-found = [each.id for each in registry.components("split")]
+found = [component.id for component in registry.components("split")]
 rows = list(matrix(registry))
 print(json.dumps([found, len(rows), [name for name in {HEAVY} if name in sys.modules]]))
 """

@@ -82,7 +82,9 @@ def local(registry: Registry) -> Plugin:
 def test_a_file_declares_by_a_list_or_a_hook_under_the_namespace_local(load: Load, rest: str) -> None:
     registry = load(rest)
     assert local(registry).problems == ()
-    assert [each.id for each in registry.components() if each.namespace == "local"] == ["local/rotation@1"] * 2
+    assert [component.id for component in registry.components() if component.namespace == "local"] == [
+        "local/rotation@1"
+    ] * 2
     split = registry.find("split", "local/rotation")
     assert build(split, {"turns": "2"}).turns == 2
     with pytest.raises(Incompatible):
@@ -91,7 +93,7 @@ def test_a_file_declares_by_a_list_or_a_hook_under_the_namespace_local(load: Loa
 
 def test_without_the_file_nothing_of_it_is_there(load: Load) -> None:
     load(LISTED)
-    assert not [each for each in Registry.load().components() if each.namespace == "local"]
+    assert not [component for component in Registry.load().components() if component.namespace == "local"]
 
 
 def test_a_changed_file_is_another_component_in_records_though_its_id_is_the_same(load: Load) -> None:

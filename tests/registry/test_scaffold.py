@@ -44,8 +44,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Written]:
 def registry(written: dict[str, Written], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """All of them installed, beside what is built in."""
     site, before = tmp_path_factory.mktemp("site"), set(sys.modules)
-    for each in written.values():
-        install(each.folder, site)
+    for package in written.values():
+        install(package.folder, site)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(site))
         yield Registry.load()
@@ -57,22 +57,24 @@ def registry(written: dict[str, Written], tmp_path_factory: pytest.TempPathFacto
 def test_every_kind_and_modality_is_a_plugin_that_loads_with_no_problem(
     written: dict[str, Written], registry: Registry
 ) -> None:
-    found = {each.name: each for each in registry.plugins}
+    found = {plugin.name: plugin for plugin in registry.plugins}
     assert {name: found[name].problems for name in written} == dict.fromkeys(written, ())
-    assert {kind for kind, _ in EVERY} <= {each.kind for name in written for each in found[name].components}
+    assert {kind for kind, _ in EVERY} <= {component.kind for name in written for component in found[name].components}
     assert all(found[name].release == f"pretask-{name} 0.1.0" for name in written)
 
 
 def test_every_implementation_can_be_imported_and_shows_its_options(
     written: dict[str, Written], registry: Registry
 ) -> None:
-    mine = [each for each in registry.components() if each.namespace in written and each.kind != "task"]
+    mine = [
+        component for component in registry.components() if component.namespace in written and component.kind != "task"
+    ]
     assert len(mine) == len(written)
-    assert all(read_component_options(each) for each in mine)
+    assert all(read_component_options(component) for component in mine)
 
 
 def test_what_is_written_passes_a_linter_and_is_formatted(written: dict[str, Written]) -> None:
-    folders = [str(each.folder) for each in written.values()]
+    folders = [str(package.folder) for package in written.values()]
     rules = ["--isolated", "--line-length", "120"]
     select = ["--select", "E,F,W,I,B,UP,SIM,D1,ANN,PT,C4,RET", "--ignore", "D105,D107"]
     for verb in (["check", *rules, *select], ["format", "--check", *rules]):
@@ -94,7 +96,7 @@ def test_every_check_of_the_conformance_kit_passes_but_for_the_golden_output_tha
         "compiled-answers-as-eager",
         "compiled-step-answers-as-eager",
     }  # where tests check shapes; test_contributing.py runs it in a process of its own
-    assert {each.check for each in outcomes if each.state != "passed"} - untraceable == {"output-is-golden"}
+    assert {outcome.check for outcome in outcomes if outcome.state != "passed"} - untraceable == {"output-is-golden"}
 
 
 @pytest.mark.slow
@@ -123,7 +125,7 @@ def test_a_new_model_and_a_new_objective_learn_canned_data(kind: str, registry: 
         names = {"split": "relative-position", "objective": name_of("objective", "image"), "model": "convnet"}
     split, objective, model = (registry.find(part, names[part]) for part in ("split", "objective", "model"))
     samples = make_canned_samples("image", 64)
-    made = {each.kind: build(each, each.component.small) for each in (split, objective, model)}
+    made = {registered.kind: build(registered, registered.component.small) for registered in (split, objective, model)}
     recipe = Recipe(batch=32, samples=32 * 60, lr=3e-3, channels_last=False)
     task = compose(samples.observed, made["split"], made["model"], made["objective"], recipe)
     batch = samples.batch(torch.arange(64), task.device)
@@ -141,7 +143,7 @@ def test_new_data_is_the_same_for_a_sample_however_many_there_are_and_shows_its_
     assert torch.equal(few.data, many.data[:8])
     assert few.observed.modality == modality
     assert many.labels["class"].value.bincount().min() > 20
-    means = [many.data[many.labels["class"].value == each].float().mean(0) for each in range(4)]
+    means = [many.data[many.labels["class"].value == category].float().mean(0) for category in range(4)]
     assert all(not torch.allclose(one, two) for one, two in pairwise(means))
 
 
@@ -159,7 +161,7 @@ def test_the_command_that_tries_a_new_component_settles(
     plan = make_plan(
         registry, task, preset=options.get("preset"), parts=parts, settings=settings, evaluators=evaluators
     )
-    used = {each.namespace for each in (*plan.parts.values(), *plan.evaluators)}
+    used = {component.namespace for component in (*plan.parts.values(), *plan.evaluators)}
     assert name_of(kind, modality) in used
 
 
@@ -185,7 +187,7 @@ def test_nothing_that_exists_is_overwritten(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("MyTask", "Did you mean 'my-task'"),
         ("my_task", "Did you mean 'my-task'"),
@@ -196,8 +198,8 @@ def test_nothing_that_exists_is_overwritten(tmp_path: Path) -> None:
         ("registry", "'registry' is taken"),
     ],
 )
-def test_a_name_that_cannot_be_is_refused_with_one_that_can(name: str, told: str, tmp_path: Path) -> None:
-    with pytest.raises(Unknown, match=told):
+def test_a_name_that_cannot_be_is_refused_with_one_that_can(name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(Unknown, match=message):
         new_package(name, "task", "image", tmp_path / "new", taken={"acme"})
     assert not (tmp_path / "new").exists()
 

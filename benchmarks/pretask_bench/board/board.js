@@ -130,6 +130,6 @@
   addEventListener("hashchange", opened);
   opened();
   const closed = new Set();
-  addEventListener("beforeprint", () => all("details:not([open])").forEach((each) => { closed.add(each); each.open = true; }));
-  addEventListener("afterprint", () => { closed.forEach((each) => { each.open = false; }); closed.clear(); });
+  addEventListener("beforeprint", () => all("details:not([open])").forEach((folded) => { closed.add(folded); folded.open = true; }));
+  addEventListener("afterprint", () => { closed.forEach((folded) => { folded.open = false; }); closed.clear(); });
 })();

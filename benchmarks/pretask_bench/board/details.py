@@ -1,24 +1,31 @@
-"""Details: all that the page tells of one entry: what it is made of, every number, figures, where it came from."""
+"""Details: all that the page shows of one entry: its parts, every number, figures and provenance."""
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pretask_bench.board.entries import Entry, Field, shortened
+from pretask_bench.board.entries import Entry, Field, shorten
 from pretask_bench.board.figures import Album
 from pretask_bench.board.layers import own_layers
 from pretask_bench.board.standings import Table
 from pretask_bench.records.encoders import ENCODERS
 from pretask_bench.records.record import Record
 from pretask_bench.results.groups import short
-from pretask_bench.results.report import COLUMNS, PRETEXT_COLUMNS, evaluator_rows, pretext_rows, pretext_title, written
+from pretask_bench.results.report import (
+    COLUMNS,
+    PRETEXT_COLUMNS,
+    evaluator_rows,
+    format_number,
+    pretext_rows,
+    pretext_title,
+)
 
-MOST_ROWS, MOST_SEEDS, LONGEST_TEXT = 40, 20, 2000
+MAX_DETAIL_ROWS, MAX_DETAIL_SEEDS, MAX_TEXT_CHARACTERS = 40, 20, 2000
 Texts = Sequence[Sequence[str]]
 
 
 def detail_of(table: Table, entry: Entry, anchor: str, album: Album) -> dict[str, Any]:
-    """What the template shows of an entry."""
+    """Return what the template shows of an entry."""
     first = entry.first
     return {
         "anchor": anchor,
@@ -29,17 +36,17 @@ def detail_of(table: Table, entry: Entry, anchor: str, album: Album) -> dict[str
         "options": options_text(first),
         "layers": own_layers(table, entry),
         "numbers": numbers_of(entry),
-        "measures": [each.title for each in table.field.division.measures],
+        "measures": [measure.title for measure in table.field.division.measures],
         "seeds": seed_table(table.field, entry),
-        "more_seeds": max(0, len(entry.records) - MOST_SEEDS),
+        "more_seeds": max(0, len(entry.records) - MAX_DETAIL_SEEDS),
         "figures": album.figures(entry),
-        "command": shortened(" ".join(first.provenance.command), LONGEST_TEXT),
-        "note": shortened(first.note or "", LONGEST_TEXT),
+        "command": shorten(" ".join(first.provenance.command), MAX_TEXT_CHARACTERS),
+        "note": shorten(first.note or "", MAX_TEXT_CHARACTERS),
     }
 
 
 def facts_of(entry: Entry) -> list[tuple[str, str]]:
-    """Full ids, how the first record came about, and everybody who says to have made one of these cells."""
+    """Return full ids, how the first record came about, and everybody who says to have made one of these cells."""
     record = entry.first
     cell, origin = record.cell, record.provenance
     found = {
@@ -61,22 +68,22 @@ def facts_of(entry: Entry) -> list[tuple[str, str]]:
         "code that differs between seeds": ", ".join(entry.differing_code),
         "licence": record.licence or "",
     }
-    return [(name, shortened(value, 400)) for name, value in found.items() if value]
+    return [(name, shorten(value, 400)) for name, value in found.items() if value]
 
 
 def versions(found: Mapping[str, str]) -> str:
-    """Distributions and their versions."""
+    """Return distributions and their versions in one line."""
     return ", ".join(f"{name} {version}" for name, version in sorted(found.items()))
 
 
 def commit(record: Record) -> str:
-    """Of the checkout, and whether it was changed."""
+    """Return the commit of the checkout, and whether it was modified."""
     origin = record.provenance
     return (origin.commit or "") + (", modified" if origin.modified else "")
 
 
 def options_text(record: Record) -> str:
-    """What was chosen, as JSON."""
+    """Return the options and the recipe that an entry chose, as indented JSON."""
     cell = record.cell
     chosen = {
         "split": cell.split.options,
@@ -84,36 +91,36 @@ def options_text(record: Record) -> str:
         "model": cell.model.options,
         "recipe": cell.recipe,
     }
-    return shortened(json.dumps(chosen, indent=1, ensure_ascii=False, sort_keys=True), 2 * LONGEST_TEXT)
+    return shorten(json.dumps(chosen, indent=1, ensure_ascii=False, sort_keys=True), 2 * MAX_TEXT_CHARACTERS)
 
 
 def numbers_of(entry: Entry) -> list[tuple[str, Sequence[str], Texts]]:
-    """Tables: of the pretext task, then of each evaluator."""
+    """Return tables (title, columns, rows) of the pretext task and of every evaluator."""
     found: list[tuple[str, Sequence[str], Texts]] = []
     if entry.first.pretext is not None:
-        rows: Texts = pretext_rows(entry.records)[:MOST_ROWS]
+        rows: Texts = pretext_rows(entry.records)[:MAX_DETAIL_ROWS]
         found.append((pretext_title(entry.first), PRETEXT_COLUMNS, rows))
     for evaluator in dict.fromkeys(row.evaluator for row in entry.first.results):
-        rows = evaluator_rows(entry.records, evaluator)[:MOST_ROWS]
+        rows = evaluator_rows(entry.records, evaluator)[:MAX_DETAIL_ROWS]
         found.append((f"{evaluator}: what is the encoder worth?", (short(evaluator), *COLUMNS[1:]), rows))
     return found
 
 
 def seed_table(field: Field, entry: Entry) -> list[tuple[str, list[str], str]]:
-    """Seed, every number of every measure, and the record's name."""
+    """Return for every seed its number, the numbers of all measures, and the record's hash."""
     return [
         (str(record.cell.seed), seed_numbers(field, record), name)
-        for record, name in list(zip(entry.records, entry.hashes, strict=True))[:MOST_SEEDS]
+        for record, name in list(zip(entry.records, entry.hashes, strict=True))[:MAX_DETAIL_SEEDS]
     ]
 
 
 def seed_numbers(field: Field, record: Record) -> list[str]:
-    """The numbers of one seed, in the order of a table's columns."""
+    """Return the numbers of one seed, in the order of a table's columns."""
     found: dict[tuple[str, str], Mapping[str, float | None]] = {
         (row.evaluator, row.encoder): row.metrics for row in record.results
     }
     return [
-        written(
+        format_number(
             found.get((field.evaluators[measure.evaluator], encoder), {}).get(measure.metric), field.metric(measure)
         )
         for measure, metric in zip(field.division.measures, map(field.metric, field.division.measures), strict=True)

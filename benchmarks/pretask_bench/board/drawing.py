@@ -14,7 +14,7 @@ Place = Callable[[float], float]
 
 @dataclass(frozen=True)
 class Label:
-    """The room that a text takes: from left to right, at a height."""
+    """The space of a text: from left to right, with its baseline at `y`, pixels."""
 
     left: float
     right: float
@@ -22,23 +22,24 @@ class Label:
 
 
 def element(name: str, *inside: str | Markup, **attributes: str | float) -> Markup:
-    """An SVG element; numbers are written with one digit after the point, `_` in a name becomes `-`.
+    """Return an SVG element; numbers have one digit after the point, `_` in a name becomes `-`.
 
     >>> print(element("text", "a < b", x=1.25, class_="name"))
     <text x="1.2" class="name">a &lt; b</text>
     """
-    written = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{number(value) if isinstance(value, int | float) else escape(value)}"'
+    texts = {
+        key: format_number(value) if isinstance(value, int | float) else escape(value)
         for key, value in attributes.items()
-    )
+    }
+    written = "".join(f' {key.rstrip("_").replace("_", "-")}="{text}"' for key, text in texts.items())
     content = Markup("").join(inside)
     return Markup(f"<{name}{written}>{content}</{name}>") if content else Markup(f"<{name}{written}/>")
 
 
-def number(value: float) -> str:
-    """One digit after the point, none where it is zero.
+def format_number(value: float) -> str:
+    """Return a number with one digit after the point, none where it is zero.
 
-    >>> number(3.0), number(-0.04), number(2.55)
+    >>> format_number(3.0), format_number(-0.04), format_number(2.55)
     ('3', '0', '2.5')
     """
     text = f"{value:.1f}".removesuffix(".0")
@@ -46,48 +47,53 @@ def number(value: float) -> str:
 
 
 def picture(width: float, height: float, label: str, *inside: Markup) -> Markup:
-    """A whole picture, which scales with the page and says what it shows."""
-    box = f"0 0 {number(width)} {number(height)}"
+    """Return a whole SVG picture, which scales with the page and carries a text for screen readers."""
+    box = f"0 0 {format_number(width)} {format_number(height)}"
     return element("svg", *inside, viewBox=box, role="img", aria_label=label, class_="picture")
 
 
-def linear(low: float, high: float, start: float, end: float) -> Place:
-    """Where a value lies between two ends of an axis."""
+def linear_scale(low: float, high: float, start: float, end: float) -> Place:
+    """Return the function that maps values between `low` and `high` to pixels between `start` and `end`."""
     span = (high - low) or 1.0
     return lambda value: start + (value - low) / span * (end - start)
 
 
-def logarithmic(low: float, high: float, start: float, end: float) -> Place:
-    """The same on an axis of powers of ten."""
-    inner = linear(math.log10(low), math.log10(high), start, end)
+def log_scale(low: float, high: float, start: float, end: float) -> Place:
+    """Return the same function on a logarithmic axis."""
+    inner = linear_scale(math.log10(low), math.log10(high), start, end)
     return lambda value: inner(math.log10(value))
 
 
-def steps(low: float, high: float, most: int = 5) -> list[float]:
-    """Round numbers that divide a range, 1, 2 or 5 times a power of ten apart.
+def round_steps(low: float, high: float, most: int = 5) -> list[float]:
+    """Return round numbers within a range, 1, 2 or 5 times a power of ten apart.
 
-    >>> steps(0.0, 1.0)
+    >>> round_steps(0.0, 1.0)
     [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
     """
     span = (high - low) or 1.0
     rough = span / most
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(each * power for each in (1, 2, 5, 10) if each * power >= rough * 0.999)
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(index * step, 12) for index in range(first, last + 1)]
 
 
-def powers(low: float, high: float) -> list[float]:
-    """Powers of ten, and where they are few also 2 and 5 times them, within a range."""
+def powers_of_ten(low: float, high: float) -> list[float]:
+    """Return the powers of ten within a range, and where they are few also 2 and 5 times them."""
     exponents = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = (1, 2, 5) if len(exponents) < 4 else (1,)
-    return [factor * 10.0**each for each in exponents for factor in factors if low <= factor * 10.0**each <= high]
+    return [
+        factor * 10.0**exponent
+        for exponent in exponents
+        for factor in factors
+        if low <= factor * 10.0**exponent <= high
+    ]
 
 
-def compact(value: float) -> str:
-    """A number for an axis: three digits, with k, M, G and so on.
+def format_compact(value: float) -> str:
+    """Return a number for an axis: three digits, with k, M, G and so on.
 
-    >>> compact(200000), compact(0.25), compact(1.5e18)
+    >>> format_compact(200000), format_compact(0.25), format_compact(1.5e18)
     ('200k', '0.25', '1.5E')
     """
     for power, letter in ((18, "E"), (15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
@@ -97,22 +103,22 @@ def compact(value: float) -> str:
 
 
 def path(points: Sequence[tuple[float, float]], class_: str) -> Markup:
-    """A line through points."""
-    drawn = "M" + "L".join(f"{number(x)} {number(y)}" for x, y in points)
+    """Return a line through points."""
+    drawn = "M" + "L".join(f"{format_number(x)} {format_number(y)}" for x, y in points)
     return element("path", d=drawn, class_=class_)
 
 
-def apart(wanted: Iterable[Label], height: float) -> list[float]:
-    """Where labels stand near the wanted places, moved down or up until none lies on another.
+def place_labels(wanted: Iterable[Label], height: float) -> list[float]:
+    """Return heights of labels near the wanted ones, moved down or up until no label lies on another.
 
     Args:
         wanted: The labels.
-        height: Of a label.
+        height: Height of a label, pixels.
     """
     placed: list[Label] = []
     for label in wanted:
-        beside = [each.y for each in placed if each.left < label.right and label.left < each.right]
+        beside = [other.y for other in placed if other.left < label.right and label.left < other.right]
         tries = sorted((sign * step * height / 2 for step in range(24) for sign in (1, -1)), key=abs)
         free = (label.y + by for by in tries if all(abs(label.y + by - other) >= height for other in beside))
         placed.append(replace(label, y=next(free, label.y)))
-    return [each.y for each in placed]
+    return [label.y for label in placed]

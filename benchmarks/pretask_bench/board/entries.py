@@ -16,9 +16,9 @@ from itertools import pairwise
 from pretask import Metric
 from pretask_registry import Registry
 
-from pretask_bench.board.gaps import lacks, without_items
+from pretask_bench.board.gaps import find_gaps, find_missing_intervals
 from pretask_bench.board.keeper import Keeper
-from pretask_bench.board.trust import Conflicts, Named, Verdict, copies, judge_cell
+from pretask_bench.board.trust import Conflicts, Named, Verdict, find_copies, judge_cell
 from pretask_bench.records.cells import Settler
 from pretask_bench.records.code import changed_modules
 from pretask_bench.records.encoders import TRAINED
@@ -28,23 +28,23 @@ from pretask_bench.records.verify import record_faults
 from pretask_bench.results.groups import title
 from pretask_bench.runs.suites import Division, Measure, Suite
 
-LONGEST, MOST_DIFFERENCES = 160, 3
-LARGEST = 1e100
+MAX_CHARACTERS, MAX_DIFFERENCES = 160, 3
+MAX_NUMBER = 1e100
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One competitor.
+    """One competitor of a board: records that differ by seed only.
 
     Args:
         key: Hash of all that it chose.
         title: The task, or the parts of a free combination.
-        records: Those that count, by seed.
-        hashes: Their names.
+        records: The records that count, one per seed, in the order of seeds.
+        hashes: Names of these records.
         missing: What it lacks to be ranked; nothing if it is complete.
         distinction: What tells it from entries of the same title.
         confirming: Names of further records of the same cells, which agree.
-        authors: Of all these records.
+        authors: Authors of all these records.
     """
 
     key: str
@@ -58,11 +58,11 @@ class Entry:
 
     @property
     def first(self) -> Record:
-        """Where all records say the same."""
+        """The first record, for what all of them have in common."""
         return self.records[0]
 
     @cached_property
-    def found(self) -> Mapping[tuple[str, str], list[Row]]:
+    def rows_by_source(self) -> Mapping[tuple[str, str], list[Row]]:
         """Rows by evaluator and encoder, in the order of seeds."""
         found: dict[tuple[str, str], list[Row]] = defaultdict(list)
         for record in self.records:
@@ -72,16 +72,16 @@ class Entry:
 
     @cached_property
     def differing_code(self) -> tuple[str, ...]:
-        """Modules whose code is not the same behind all seeds, so that they are not runs of one thing."""
+        """Modules whose code differs between seeds, so that the records are not runs of one program."""
         codes = [record.code for record in self.records]
         return tuple(sorted({name for one, other in pairwise(codes) for name in changed_modules(one, other)}))
 
     def rows(self, evaluator: str, encoder: str) -> list[Row]:
-        """What an evaluator says of an encoder, by seed."""
-        return self.found.get((evaluator, encoder), [])
+        """Return the rows of an evaluator and an encoder, by seed."""
+        return self.rows_by_source.get((evaluator, encoder), [])
 
     def values(self, evaluator: str, metric: str, encoder: str = TRAINED) -> list[float]:
-        """One number by seed."""
+        """Return one metric of an evaluator and an encoder, by seed."""
         found = (row.metrics.get(metric) for row in self.rows(evaluator, encoder))
         return [value for value in found if value is not None]
 
@@ -91,11 +91,11 @@ class Field:
     """The entries of one division on one data set.
 
     Args:
-        division: Of the suite.
+        division: Division of the suite.
         evaluators: Full id by the name that a measure uses.
-        fingerprints: Of the data.
-        complete: Those that are ranked.
-        incomplete: Those that lack something.
+        fingerprints: Content hashes of the data's parts.
+        complete: Entries that are ranked.
+        incomplete: Entries that lack something.
     """
 
     division: Division
@@ -110,18 +110,18 @@ class Field:
 
     @property
     def first(self) -> Record:
-        """Where all records say the same."""
+        """The first record, for what all of them have in common."""
         return (*self.complete, *self.incomplete)[0].first
 
 
 @dataclass(frozen=True)
 class Dispute:
-    """A cell of which records diverge.
+    """A cell whose records diverge.
 
     Args:
-        division: Of the suite.
-        title: Of the entry.
-        seed: Of the cell.
+        division: Division of the suite.
+        title: Title of the entry.
+        seed: Seed of the cell.
         conflicts: By hash, another record and the first number in which the two diverge.
         others: Further records of the cell, which contradict none of these and are not ranked with them.
         ranked: Whether the entry's record counts all the same, because those that diverge may raise no dispute.
@@ -136,8 +136,8 @@ class Dispute:
 
 
 @dataclass(frozen=True)
-class Sorted:
-    """All records, each in its place.
+class SortedRecords:
+    """All records of a board, sorted by what becomes of them.
 
     Args:
         fields: By division, then by how many are complete.
@@ -168,12 +168,12 @@ class Sorted:
 
 @dataclass
 class Sorter:
-    """Puts records into their places, one reason after the other.
+    """Sorts records into entries, copies, disputes and what is left out.
 
     Args:
-        suite: Whose divisions they may enter.
+        suite: The suite whose divisions records may enter.
         keeper: What the board's keeper decided.
-        settler: Of options.
+        settler: Fills defaults into options and checks them.
         outside: How many enter no division, by the reason.
         faulty: What verify finds wrong, by hash.
         choices: What tells entries apart, by the hash of each record that may count.
@@ -188,11 +188,11 @@ class Sorter:
     choices: dict[str, bytes] = field(default_factory=dict)
     disputes: list[Dispute] = field(default_factory=list)
 
-    def entering(self, records: Named) -> dict[str, list[Division]]:
-        """The divisions that each sound record enters; the others are counted by the reason."""
+    def admit(self, records: Named) -> dict[str, list[Division]]:
+        """Return the divisions that every sound record enters; count the others by the reason."""
         found: dict[str, list[Division]] = {}
         for name, record in records.items():
-            divisions = self.divisions_of(record)
+            divisions = self.find_divisions(record)
             faults = record_faults(record, self.settler) if divisions else []
             if faults:
                 self.faulty[name] = faults
@@ -201,64 +201,66 @@ class Sorter:
                 self.choices[name] = fingerprint_of(record).encode() + self.settler.choice(record.cell)
         return found
 
-    def divisions_of(self, record: Record) -> list[Division]:
-        """The divisions that a record enters; counts the reason where there is none."""
-        if beyond(record):
-            self.outside[f"a number beyond {LARGEST:.0e}"] += 1
+    def find_divisions(self, record: Record) -> list[Division]:
+        """Return the divisions that a record enters; count the reason where there is none."""
+        if has_huge_number(record):
+            self.outside[f"a number beyond {MAX_NUMBER:.0e}"] += 1
             return []
         misfits = [(division, self.suite.enters(division, record)) for division in self.suite.file.division]
         found = [division for division, misfit in misfits if misfit is None]
         if not found:
-            self.outside[reason(self.suite, record, misfits)] += 1
+            self.outside[explain_misfit(self.suite, record, misfits)] += 1
         return found
 
-    def fields(self, records: Named, entering: Mapping[str, Sequence[Division]]) -> tuple[Field, ...]:
-        """The fields of all divisions, in their order; of one division those with most complete entries first."""
+    def build_fields(self, records: Named, entering: Mapping[str, Sequence[Division]]) -> tuple[Field, ...]:
+        """Return the fields of all divisions in their order, within one those with most complete entries first."""
         found: list[Field] = []
         for division in self.suite.file.division:
             by_data: dict[str, dict[str, Record]] = defaultdict(dict)
             for name, record in records.items():
                 if division in entering[name]:
                     by_data[fingerprint_of(record)][name] = record
-            fields = [each for of in by_data.values() if (each := self.field_of(division, of)) is not None]
-            found += sorted(fields, key=lambda each: (-len(each.complete), sorted(each.fingerprints.items())))
+            fields = [field for of in by_data.values() if (field := self.build_field(division, of)) is not None]
+            found += sorted(fields, key=lambda field: (-len(field.complete), sorted(field.fingerprints.items())))
         return tuple(found)
 
-    def field_of(self, division: Division, records: Named) -> Field | None:
-        """The entries of records that compete with each other; None where every one of them is disputed."""
+    def build_field(self, division: Division, records: Named) -> Field | None:
+        """Return the entries of records that compete; None where every one of them is disputed."""
         evaluators = dict(zip(division.evaluators, self.suite.fixed[division.name].evaluators, strict=True))
         by_entry: dict[bytes, dict[str, Record]] = defaultdict(dict)
         for name, record in records.items():
             by_entry[self.choices[name]][name] = record
-        found = [self.entry_of(division, evaluators, of) for of in by_entry.values()]
-        entries = [each for each in found if each is not None]
+        found = [self.build_entry(division, evaluators, of) for of in by_entry.values()]
+        entries = [entry for entry in found if entry is not None]
         if not entries:
             return None
-        ordered = sorted(distinguished(entries), key=lambda each: (each.title, each.distinction, each.key))
-        complete = tuple(each for each in ordered if not each.missing)
-        incomplete = tuple(each for each in ordered if each.missing)
+        ordered = sorted(distinguish(entries), key=lambda entry: (entry.title, entry.distinction, entry.key))
+        complete = tuple(entry for entry in ordered if not entry.missing)
+        incomplete = tuple(entry for entry in ordered if entry.missing)
         return Field(division, evaluators, ordered[0].first.cell.data.fingerprints, complete, incomplete)
 
-    def entry_of(self, division: Division, evaluators: Mapping[str, str], records: Named) -> Entry | None:
-        """The entry of some records: of each seed the one that counts; None where every seed is disputed."""
-        gaps = {name: lacks(self.suite, division, evaluators, record) for name, record in records.items()}
-        numbers = [(evaluators[each.evaluator], each.metric) for each in division.measures]
+    def build_entry(self, division: Division, evaluators: Mapping[str, str], records: Named) -> Entry | None:
+        """Return the entry of some records: of every seed the one that counts; None where every seed is disputed."""
+        gaps = {name: find_gaps(self.suite, division, evaluators, record) for name, record in records.items()}
+        numbers = [(evaluators[measure.evaluator], measure.metric) for measure in division.measures]
         called = entry_title(records.values())
         verdicts = {
             seed: judge_cell(of, [name for name in of if not gaps[name]], numbers, self.keeper)
             for seed, of in cells_of(records).items()
         }
         disputed = self.note_disputes(division, called, verdicts)
-        names = [each.counts for each in verdicts.values() if each.counts is not None]
+        names = [verdict.counts for verdict in verdicts.values() if verdict.counts is not None]
         if not names:
             return None
-        confirming = tuple(name for each in verdicts.values() if not each.conflicts for name in each.confirming)
+        confirming = tuple(
+            name for verdict in verdicts.values() if not verdict.conflicts for name in verdict.confirming
+        )
         whole = [name for name in names if not gaps[name]]
         enough = len(whole) >= self.suite.file.seeds
         chosen = whole if enough else names
         missing = [gap for name in chosen for gap in gaps[name]]
         if enough and len(whole) == 1:
-            missing = without_items(division, evaluators, records[whole[0]])
+            missing = find_missing_intervals(division, evaluators, records[whole[0]])
         elif not enough:
             missing = (missing or [f"{len(whole)} of {self.suite.file.seeds} seeds"]) + disputed
         return Entry(
@@ -272,7 +274,7 @@ class Sorter:
         )
 
     def note_disputes(self, division: Division, called: str, verdicts: Mapping[int, Verdict]) -> list[str]:
-        """Keep the disputes of an entry; returns what it lacks for them."""
+        """Keep the disputes of an entry; return what it lacks because of them."""
         for seed, verdict in verdicts.items():
             if verdict.conflicts:
                 self.disputes.append(Dispute(division.name, called, seed, verdict.conflicts, verdict.confirming))
@@ -282,25 +284,25 @@ class Sorter:
 
 
 def cells_of(records: Named) -> dict[int, dict[str, Record]]:
-    """The records of an entry by seed, in the order of seeds."""
+    """Return the records of an entry by seed, in the order of seeds."""
     found: dict[int, dict[str, Record]] = defaultdict(dict)
-    for name, record in sorted(records.items(), key=lambda each: (each[1].cell.seed, each[0])):
+    for name, record in sorted(records.items(), key=lambda named: (named[1].cell.seed, named[0])):
         found[record.cell.seed][name] = record
     return found
 
 
 def authors_of(records: Iterable[Record]) -> tuple[str, ...]:
-    """Everybody whom some records name as their author."""
+    """Return the authors that some records name, sorted."""
     return tuple(sorted({record.author for record in records if record.author}))
 
 
 def sort_records(
     suite: Suite, records: Named, keeper: Keeper | None = None, registry: Registry | None = None
-) -> Sorted:
+) -> SortedRecords:
     """Put every record in its place, whatever the order in which they come.
 
     Args:
-        suite: Whose divisions they may enter.
+        suite: The suite whose divisions records may enter.
         records: By their hash.
         keeper: What the board's keeper decided; nothing if left out.
         registry: Where parts are looked up, to check their options; without one only recipes are checked.
@@ -309,30 +311,35 @@ def sort_records(
     withdrawn = {name: reason for name, reason in sorted(sorter.keeper.withdrawn.items()) if name in records}
     standing = {name: record for name, record in sorted(records.items()) if name not in withdrawn}
     complete = {name: record for name, record in standing.items() if record.status == "complete"}
-    entering = sorter.entering(complete)
-    copied = copies({name: records[name] for name in entering}, sorter.choices, sorter.keeper)
+    entering = sorter.admit(complete)
+    copied = find_copies({name: records[name] for name in entering}, sorter.choices, sorter.keeper)
     competing = {name: records[name] for name in entering if name not in copied}
-    fields = sorter.fields(competing, entering)
-    shown = {name for each in fields for entry in (*each.complete, *each.incomplete) for name in entry.hashes}
-    diverging = {name for each in sorter.disputes for name in (*each.conflicts, *each.others)}
-    unchecked = Counter(each for name in competing for each in sorter.settler.unchecked(records[name]))
-    return Sorted(
+    fields = sorter.build_fields(competing, entering)
+    shown = {name for field in fields for entry in (*field.complete, *field.incomplete) for name in entry.hashes}
+    diverging = {name for dispute in sorter.disputes for name in (*dispute.conflicts, *dispute.others)}
+    unchecked = Counter(reason for name in competing for reason in sorter.settler.unchecked(records[name]))
+    return SortedRecords(
         fields=fields,
-        outside=dict(sorted(sorter.outside.items(), key=lambda each: (-each[1], each[0]))),
+        outside=most_first(sorter.outside),
         failed=len(standing) - len(complete),
         spare=len(competing.keys() - shown - diverging),
         records=len(records),
-        disputes=tuple(sorted(sorter.disputes, key=lambda each: (each.division, each.title, min(each.conflicts)))),
+        disputes=tuple(sorted(sorter.disputes, key=lambda case: (case.division, case.title, min(case.conflicts)))),
         faulty=sorter.faulty,
         copies=dict(sorted(copied.items())),
         withdrawn=withdrawn,
-        unchecked=dict(sorted(unchecked.items(), key=lambda each: (-each[1], each[0]))),
+        unchecked=most_first(unchecked),
         everything=records,
     )
 
 
-def beyond(record: Record) -> bool:
-    """Whether a record holds numbers so large that sums and squares of them are none."""
+def most_first(counts: Mapping[str, int]) -> dict[str, int]:
+    """Return counts by reason, the most frequent reason first."""
+    return dict(sorted(counts.items(), key=lambda counted: (-counted[1], counted[0])))
+
+
+def has_huge_number(record: Record) -> bool:
+    """Return whether a record holds numbers whose sums or squares would overflow."""
     parts = [*record.results, *([record.pretext] if record.pretext is not None else [])]
     numbers = [
         value for part in parts for value in (*part.metrics.values(), *part.chance.values()) if value is not None
@@ -340,33 +347,33 @@ def beyond(record: Record) -> bool:
     numbers += record.pretext.shortcut.values() if record.pretext is not None else ()
     origin = record.provenance
     numbers += [origin.seconds, origin.flops or 0.0, *origin.stages.values()]
-    return any(abs(value) > LARGEST for value in numbers)
+    return any(abs(value) > MAX_NUMBER for value in numbers)
 
 
-def reason(suite: Suite, record: Record, misfits: Sequence[tuple[Division, str | None]]) -> str:
-    """Why a record enters no division: as the division that has its data says it."""
+def explain_misfit(suite: Suite, record: Record, misfits: Sequence[tuple[Division, str | None]]) -> str:
+    """Return why a record enters no division, by the division that has its data."""
     for division, misfit in misfits:
         if suite.fixed[division.name].data[0] == record.cell.data.id:
-            return shortened(str(misfit))
+            return shorten(str(misfit))
     return f"no division learns from {record.cell.data.id}"
 
 
-def shortened(text: str, most: int = LONGEST) -> str:
-    """The text, or its beginning.
+def shorten(text: str, most: int = MAX_CHARACTERS) -> str:
+    """Return the text, or its beginning with an ellipsis.
 
-    >>> shortened("abcdef", 4)
+    >>> shorten("abcdef", 4)
     'abc…'
     """
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def fingerprint_of(record: Record) -> str:
-    """What the data held, as one text."""
+    """Return the fingerprints of a record's data as one text."""
     return json.dumps(record.cell.data.fingerprints, sort_keys=True)
 
 
 def entry_title(records: Iterable[Record]) -> str:
-    """The title that all records of an entry have; that of its parts where they name different tasks."""
+    """Return the title that all records of an entry have; that of its parts where they name different tasks."""
     titles = {title(record) for record in records}
     if len(titles) == 1:
         return titles.pop()
@@ -374,31 +381,27 @@ def entry_title(records: Iterable[Record]) -> str:
     return title(first.model_copy(update={"cell": first.cell.model_copy(update={"task": None})}))
 
 
-def distinguished(entries: Iterable[Entry]) -> list[Entry]:
-    """The entries, those of the same title told apart by the options in which they differ."""
+def distinguish(entries: Iterable[Entry]) -> list[Entry]:
+    """Return the entries, those of one title with the options in which they differ."""
     by_title: dict[str, list[Entry]] = defaultdict(list)
     for entry in entries:
         by_title[entry.title].append(entry)
-    return [each for alike in by_title.values() for each in told_apart(alike)]
+    return [entry for namesakes in by_title.values() for entry in add_distinctions(namesakes)]
 
 
-def told_apart(alike: Sequence[Entry]) -> list[Entry]:
-    """Entries of one title, each with the options that not all of them have."""
-    if len(alike) == 1:
-        return [*alike]
-    choices = [choices_of(each.first) for each in alike]
-    names = sorted({name for each in choices for name in each})
+def add_distinctions(namesakes: Sequence[Entry]) -> list[Entry]:
+    """Return entries of one title, each with the options that not all of them have."""
+    if len(namesakes) == 1:
+        return [*namesakes]
+    choices = [choices_of(entry.first) for entry in namesakes]
+    names = sorted({name for options in choices for name in options})
     differing = [name for name in names if any(one.get(name) != other.get(name) for one, other in pairwise(choices))]
-    return [
-        replace(
-            entry, distinction=", ".join(f"{name}={each.get(name)}" for name in differing[:MOST_DIFFERENCES])[:LONGEST]
-        )
-        for entry, each in zip(alike, choices, strict=True)
-    ]
+    texts = [", ".join(f"{name}={options.get(name)}" for name in differing[:MAX_DIFFERENCES]) for options in choices]
+    return [replace(entry, distinction=text[:MAX_CHARACTERS]) for entry, text in zip(namesakes, texts, strict=True)]
 
 
 def choices_of(record: Record) -> dict[str, str]:
-    """All options by name, as JSON."""
+    """Return all options of a record by name, as JSON."""
     cell = record.cell
     parts = {"split": cell.split, "objective": cell.objective, "model": cell.model}
     flat = {f"{part}.{name}": value for part, of in parts.items() for name, value in of.options.items()}
@@ -408,5 +411,5 @@ def choices_of(record: Record) -> dict[str, str]:
 
 
 def measure_values(field: Field, entry: Entry, measure: Measure, encoder: str) -> list[float]:
-    """The numbers by seed that a measure gives for an encoder of an entry."""
+    """Return the numbers by seed that a measure gives for an encoder of an entry."""
     return entry.values(field.evaluators[measure.evaluator], measure.metric, encoder)

@@ -1,4 +1,4 @@
-"""Evidence: what the records of one entry say of its score, by seed and by test item.
+"""Evidence: the score of one entry by seed and by test item.
 
 The score of a seed is the interquartile mean over measures, that of an entry the mean over its seeds. (Cutting seeds
 off as well would leave two of five, and no honest interval.)
@@ -20,12 +20,12 @@ TestSet = tuple[str, int]  # fingerprint, and how many items
 
 
 @dataclass(frozen=True)
-class Measured:
-    """What the records of an entry say of one measure.
+class MeasureEvidence:
+    """The evidence of an entry's records for one measure.
 
     Args:
         values: One by seed, on the normalised scale.
-        items: Of every seed, on one test set; none where bits are missing or test sets differ.
+        items: The items of every seed on one test set; none where bits are missing or test sets differ.
         worst: What an item answered wrongly is worth on that scale.
         best: What an item answered correctly is worth.
         own: Half of the interval that the evaluator gives itself; 0 where it gives none.
@@ -39,21 +39,21 @@ class Measured:
 
     @property
     def test(self) -> TestSet | None:
-        """The test set."""
+        """The test set: its fingerprint and how many items it has."""
         return (self.items[0].test, self.items[0].count) if self.items else None
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """What the records of an entry say of its score.
+    """The evidence of an entry's records for its score.
 
     Args:
-        seeds: Their numbers, in order.
+        seeds: Numbers of the seeds, in order.
         scores: One by seed.
         tests: The test sets, in order.
         worth: What every item adds to the score of a seed, test sets one after another.
         step: What one item adds at most.
-        answers: Of each test set.
+        answers: Moments of the answers, one for each test set.
         own: Half widths of evaluators' own intervals, where there is one seed.
     """
 
@@ -66,15 +66,15 @@ class Evidence:
     own: tuple[float, ...]
 
     def estimate(self) -> Estimate:
-        """Return the score with its 95 % interval; without where nothing says how far it might be off."""
+        """Return the score with its 95 % interval; without one where there is nothing to estimate it from."""
         return mean_over_both([*map(float, self.scores)], self.answers, self.own)
 
 
-def gather_evidence(seeds: Sequence[int], measures: Sequence[Measured]) -> Evidence:
+def gather_evidence(seeds: Sequence[int], measures: Sequence[MeasureEvidence]) -> Evidence:
     """Put what the measures of an entry say together.
 
     Args:
-        seeds: Their numbers, in order.
+        seeds: Numbers of the seeds, in order.
         measures: One or more, each with a number for every seed.
     """
     values = np.array([measure.values for measure in measures])  # (M, S)
@@ -89,15 +89,15 @@ def gather_evidence(seeds: Sequence[int], measures: Sequence[Measured]) -> Evide
         scores=(weights * values).sum(0),
         tests=tests,
         worth=np.concatenate([np.zeros((len(seeds), 0)), *(part / part.shape[1] for part in parts)], 1),
-        step=max(((each.best - each.worst) / each.count for each in answers), default=0.0) / len(seeds),
+        step=max(((moments.best - moments.worst) / moments.count for moments in answers), default=0.0) / len(seeds),
         answers=answers,
         own=own_halves(measures, weights) if len(seeds) == 1 else (),
     )
 
 
-def own_halves(measures: Sequence[Measured], weights: Float[np.ndarray, "M S"]) -> tuple[float, ...]:
+def own_halves(measures: Sequence[MeasureEvidence], weights: Float[np.ndarray, "M S"]) -> tuple[float, ...]:
     """Return the half widths that evaluators give themselves to measures without items."""
-    halves = (float(row[0]) * each.own for row, each in zip(weights, measures, strict=True) if not each.items)
+    halves = (float(row[0]) * measure.own for row, measure in zip(weights, measures, strict=True) if not measure.items)
     return tuple(half for half in halves if half)
 
 
@@ -114,7 +114,7 @@ def weigh_quartiles(values: Float[np.ndarray, "M S"]) -> Float[np.ndarray, "M S"
 
 
 def worth_of_items(
-    test: TestSet, measures: Sequence[Measured], weights: Float[np.ndarray, "M S"]
+    test: TestSet, measures: Sequence[MeasureEvidence], weights: Float[np.ndarray, "M S"]
 ) -> Float[np.ndarray, "S I"]:
     """Return what every item of a test set is worth for every seed: the weighted sum over the measures on it."""
     found = np.zeros((weights.shape[1], test[1]))
@@ -125,11 +125,13 @@ def worth_of_items(
     return found
 
 
-def ends_of_item(test: TestSet, measures: Sequence[Measured], weights: Float[np.ndarray, "M S"]) -> tuple[float, float]:
+def ends_of_item(
+    test: TestSet, measures: Sequence[MeasureEvidence], weights: Float[np.ndarray, "M S"]
+) -> tuple[float, float]:
     """Return what an item is worth that all measures on it answer wrongly, and one that all answer correctly."""
     mean = weights.mean(1)
-    on_it = [(weight, each) for weight, each in zip(mean, measures, strict=True) if each.test == test]
-    ends = ([weight * each.worst for weight, each in on_it], [weight * each.best for weight, each in on_it])
+    on_it = [(weight, measure) for weight, measure in zip(mean, measures, strict=True) if measure.test == test]
+    ends = ([weight * measure.worst for weight, measure in on_it], [weight * measure.best for weight, measure in on_it])
     return float(sum(ends[0])), float(sum(ends[1]))
 
 

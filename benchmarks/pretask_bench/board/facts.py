@@ -7,18 +7,18 @@ from typing import Any
 
 from pretask import Metric
 
-from pretask_bench.board.entries import Entry, Field, Sorted, measure_values
+from pretask_bench.board.entries import Entry, Field, SortedRecords, measure_values
 from pretask_bench.board.notices import markdown_notices, notice_facts
 from pretask_bench.board.pictures import COSTS, cost_of
 from pretask_bench.board.standings import Scale, Standing, Table, estimate_of
 from pretask_bench.records.encoders import ENCODERS
 from pretask_bench.results.markdown import plain_text, row_text
 from pretask_bench.results.pretext import PretextPart, pretext_parts
-from pretask_bench.results.report import written
+from pretask_bench.results.report import format_number
 from pretask_bench.results.statistics import CONFIDENCE, Estimate
 from pretask_bench.runs.suites import Measure, Suite
 
-FORMAT = 1
+FORMAT_VERSION = 1
 METHOD = {
     "confidence": CONFIDENCE,
     "score": "interquartile mean over measures, mean over seeds",
@@ -28,23 +28,23 @@ METHOD = {
 Facts = dict[str, Any]
 
 
-def rounded(value: Any) -> Any:
-    """The same with six digits of every number, so that no rounding of a machine shows.
+def round_numbers(value: Any) -> Any:
+    """Return the same value with six digits of every number, so that the rounding of a machine does not show.
 
-    >>> rounded({"a": [1 / 3, 2, None]})
+    >>> round_numbers({"a": [1 / 3, 2, None]})
     {'a': [0.333333, 2, None]}
     """
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, Mapping):
-        return {name: rounded(each) for name, each in value.items()}
-    return [rounded(each) for each in value] if isinstance(value, list | tuple) else value
+        return {name: round_numbers(part) for name, part in value.items()}
+    return [round_numbers(part) for part in value] if isinstance(value, list | tuple) else value
 
 
-def board_facts(suite: Suite, found: Sorted, tables: Sequence[Table]) -> Facts:
-    """All that a board says."""
+def board_facts(suite: Suite, found: SortedRecords, tables: Sequence[Table]) -> Facts:
+    """Return the content of board.json."""
     facts = {
-        "board": FORMAT,
+        "board": FORMAT_VERSION,
         "suite": {"id": suite.id, **suite.file.model_dump(mode="json", include={"summary", "seeds", "baselines"})},
         "method": METHOD,
         "records": found.records,
@@ -54,12 +54,12 @@ def board_facts(suite: Suite, found: Sorted, tables: Sequence[Table]) -> Facts:
         **notice_facts(found),
         "tables": [table_facts(table) for table in tables],
     }
-    checked: Facts = rounded(facts)
+    checked: Facts = round_numbers(facts)
     return checked
 
 
 def table_facts(table: Table) -> Facts:
-    """What a table says."""
+    """Return the facts of one table."""
     division = table.field.division
     return {
         "division": division.name,
@@ -67,19 +67,21 @@ def table_facts(table: Table) -> Facts:
         "data": table.field.first.cell.data.id,
         "fingerprints": dict(table.field.fingerprints),
         "samples": division.samples,
-        "scales": [scale_facts(each) for each in table.scales],
-        "ranking": [{**standing_facts(each), **entry_facts(table.field, each.entry)} for each in table.standings],
-        "unranked": [entry_facts(table.field, each) for each in unranked(table)],
+        "scales": [scale_facts(scale) for scale in table.scales],
+        "ranking": [
+            {**standing_facts(standing), **entry_facts(table.field, standing.entry)} for standing in table.standings
+        ],
+        "unranked": [entry_facts(table.field, entry) for entry in unranked_entries(table)],
     }
 
 
-def unranked(table: Table) -> tuple[Entry, ...]:
-    """Entries that no rank is given to: incomplete ones, and all where no measure has a scale."""
+def unranked_entries(table: Table) -> tuple[Entry, ...]:
+    """Return entries that have no rank: incomplete ones, and all where no measure has a scale."""
     return table.field.incomplete if table.standings else (*table.field.complete, *table.field.incomplete)
 
 
 def scale_facts(scale: Scale) -> Facts:
-    """The ends of a scale."""
+    """Return the two ends of a scale."""
     facts = {
         "measure": scale.measure.title,
         "unit": scale.metric.unit,
@@ -89,42 +91,42 @@ def scale_facts(scale: Scale) -> Facts:
 
 
 def standing_facts(standing: Standing) -> Facts:
-    """Where an entry stands."""
+    """Return the rank and score of an entry."""
     return {
         "rank": list(standing.ranks),
         "score": {"value": standing.score, "low": standing.low, "high": standing.high},
         "interval_over": interval_over(standing.entry),
-        "baseline_scores": dict(standing.baselines),
+        "baseline_scores": dict(standing.references),
     }
 
 
 def interval_over(entry: Entry) -> str:
-    """What its interval is about besides test items."""
+    """Return what its interval covers besides test items: "seeds" or "one seed"."""
     return "seeds" if len(entry.records) > 1 else "one seed"
 
 
 def entry_facts(field: Field, entry: Entry) -> Facts:
-    """Who an entry is, and its numbers."""
+    """Return an entry's ids, records, numbers and costs."""
     cell = entry.first.cell
     return {
         "title": entry.title,
         "distinction": entry.distinction,
         "entry": entry.key,
         "ids": {"task": cell.task, "split": cell.split.id, "objective": cell.objective.id, "model": cell.model.id},
-        "seeds": [each.cell.seed for each in entry.records],
+        "seeds": [record.cell.seed for record in entry.records],
         "records": list(entry.hashes),
         "confirming": list(entry.confirming),
         "authors": list(entry.authors),
         "differing_code": list(entry.differing_code),
         "missing": list(entry.missing),
-        "measures": {each.title: measure_facts(field, entry, each) for each in field.division.measures},
+        "measures": {measure.title: measure_facts(field, entry, measure) for measure in field.division.measures},
         "pretext": pretext_facts(entry),
         "cost": {name: cost for name in COSTS if (cost := cost_of(entry, name)) is not None},
     }
 
 
 def measure_facts(field: Field, entry: Entry, measure: Measure) -> Facts:
-    """What a measure says of the encoder and of those beside it."""
+    """Return the numbers of one measure, for the trained encoder and its references."""
     found = {}
     for encoder in ENCODERS:
         estimate = estimate_of(field, entry, measure, encoder)
@@ -135,14 +137,14 @@ def measure_facts(field: Field, entry: Entry, measure: Measure) -> Facts:
 
 
 def pretext_facts(entry: Entry) -> list[Facts]:
-    """How well the pretext task was solved, beside chance, the best trivial predictor, and low-level statistics."""
+    """Return how well the pretext task was solved, with chance, the best trivial predictor and the shortcut probe."""
     pretext = entry.first.pretext
     shortcut = pretext.shortcut if pretext is not None else {}
     return [part_facts(part, shortcut.get(part.name)) for part in pretext_parts(entry.records)]
 
 
 def part_facts(part: PretextPart, shortcut: float | None) -> Facts:
-    """One part of the pretext score."""
+    """Return one part of the pretext score."""
     found, trivial = part.estimate, part.trivial
     return {
         "metric": part.name,
@@ -160,12 +162,12 @@ def part_facts(part: PretextPart, shortcut: float | None) -> Facts:
 
 
 def json_text(facts: Facts) -> str:
-    """The text of board.json."""
+    """Return the text of board.json."""
     return json.dumps(facts, ensure_ascii=False, sort_keys=True) + "\n"
 
 
 def markdown_text(facts: Facts) -> str:
-    """The text of board.md."""
+    """Return the text of board.md."""
     suite = facts["suite"]
     lines = [f"# {plain_text(suite['id'])}", "", plain_text(suite["summary"]), ""]
     lines += [
@@ -180,21 +182,30 @@ def markdown_text(facts: Facts) -> str:
 
 
 def markdown_table(table: Facts) -> list[str]:
-    """One table: who is ranked, with the numbers beside; and who is not."""
+    """Return the lines of one table: ranked entries with their numbers, then the others."""
     print_of = ", ".join(f"{part} {value[:12]}" for part, value in sorted(table["fingerprints"].items()))
     lines = [f"## {table['division']}: {table['data']} ({plain_text(print_of)})", ""]
-    measures = {each["measure"]: Metric(each["unit"], each["higher_is_better"]) for each in table["scales"]}
-    heads = ["rank", "entry", "score", *(f"{each}, {encoder}" for each in measures for encoder in ENCODERS), "seeds"]
+    measures = {scale["measure"]: Metric(scale["unit"], scale["higher_is_better"]) for scale in table["scales"]}
+    heads = [
+        "rank",
+        "entry",
+        "score",
+        *(f"{measure}, {encoder}" for measure in measures for encoder in ENCODERS),
+        "seeds",
+    ]
     if table["ranking"]:
         lines += [row_text(heads), row_text(["---"] * len(heads))]
-        lines += [row_text(markdown_row(each, measures)) for each in table["ranking"]]
+        lines += [row_text(markdown_row(entry, measures)) for entry in table["ranking"]]
         lines.append("")
-    lines += [f"- not ranked: {plain_text(name_of(each))}: {plain_text(wants(each))}" for each in table["unranked"]]
+    lines += [
+        f"- not ranked: {plain_text(entry_name(entry))}: {plain_text(missing_text(entry))}"
+        for entry in table["unranked"]
+    ]
     return [*lines, ""]
 
 
 def markdown_row(entry: Facts, measures: Mapping[str, Metric]) -> list[str]:
-    """The cells of one entry."""
+    """Return the cells of one entry."""
     score = entry["score"]
     numbers = [
         cell_text(entry["measures"][name].get(encoder), metric)
@@ -202,22 +213,22 @@ def markdown_row(entry: Facts, measures: Mapping[str, Metric]) -> list[str]:
         for encoder in ENCODERS
     ]
     within = f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
-    return [rank_text(entry["rank"]), plain_text(name_of(entry)), within, *numbers, str(len(entry["seeds"]))]
+    return [rank_text(entry["rank"]), plain_text(entry_name(entry)), within, *numbers, str(len(entry["seeds"]))]
 
 
-def wants(entry: Facts) -> str:
-    """What an entry lacks."""
+def missing_text(entry: Facts) -> str:
+    """Return what an entry lacks."""
     return "; ".join(entry["missing"]) or "no measure has a scale"
 
 
-def name_of(entry: Facts) -> str:
-    """Title, and what tells it from others of that title."""
+def entry_name(entry: Facts) -> str:
+    """Return the title of an entry, with what distinguishes it from others of that title."""
     distinction = f" [{entry['distinction']}]" if entry["distinction"] else ""
     return f"{entry['title']}{distinction}"
 
 
 def rank_text(ranks: Sequence[int]) -> str:
-    """A rank as an interval.
+    """Return a rank as an interval.
 
     >>> rank_text([1, 3]), rank_text([2, 2])
     ('1–3', '2')
@@ -226,17 +237,17 @@ def rank_text(ranks: Sequence[int]) -> str:
 
 
 def cell_text(number: Facts | None, metric: Metric) -> str:
-    """A mean with half of its interval."""
+    """Return a mean with half the width of its interval."""
     if number is None:
         return ""
-    text: str = written(number["mean"], metric)
+    text: str = format_number(number["mean"], metric)
     if number["low"] is None:
         return text
     return f"{text} ± {half_text(Estimate(number['mean'], number['low'], number['high'], 0), metric)}"
 
 
 def half_text(estimate: Estimate, metric: Metric) -> str:
-    """Half of the width of an interval, in the unit in which the number is written."""
+    """Return half the width of an interval, in the unit in which the number is written."""
     if estimate.low is None or estimate.high is None:
         return ""
     half = (estimate.high - estimate.low) / 2

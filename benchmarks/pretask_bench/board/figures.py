@@ -22,14 +22,14 @@ class Album:
 
     Args:
         folders: Where their files lie.
-        each: Most bytes of one.
+        max_bytes: Most bytes of one.
         total: Most bytes of all.
         per_entry: Most figures of one entry.
         pixels: Most of one figure, since a small file may hold a huge one.
     """
 
     folders: Sequence[Path]
-    each: int = 256 << 10
+    max_bytes: int = 256 << 10
     total: int = 4 << 20
     per_entry: int = 6
     pixels: int = 4_000_000
@@ -38,33 +38,33 @@ class Album:
     known: dict[str, bytes | None] = field(default_factory=dict)
 
     def figures(self, entry: Entry) -> list[tuple[str, str, str]]:
-        """Encoder, caption and data of the figures of an entry's first seed, as many as there is room for."""
+        """Return encoder, caption and data of the figures of an entry's first seed, as many as there is room for."""
         offered: list[tuple[str, Picture]] = [
-            (row.encoder, each) for row in entry.first.results for each in row.pictures
+            (row.encoder, picture) for row in entry.first.results for picture in row.pictures
         ]
-        offered += [("pretext", each) for each in (entry.first.pretext.pictures if entry.first.pretext else ())]
+        offered += [("pretext", picture) for picture in (entry.first.pretext.pictures if entry.first.pretext else ())]
         taken: list[tuple[str, str, str]] = []
-        for encoder, each in offered:
-            png = self.read(each) if len(taken) < self.per_entry else None
+        for encoder, picture in offered:
+            png = self.read(picture) if len(taken) < self.per_entry else None
             if png is None or self.used + len(png) > self.total:
                 self.left_out += 1
                 continue
             self.used += len(png)
-            taken.append((encoder, each.caption or each.name, b64encode(png).decode()))
+            taken.append((encoder, picture.caption or picture.name, b64encode(png).decode()))
         return taken
 
     def read(self, picture: Picture) -> bytes | None:
-        """The bytes of a figure, if a folder has it and it is within bounds."""
+        """Return the bytes of a figure; None where no folder has it or it exceeds a bound."""
         if picture.png not in self.known:
             self.known[picture.png] = next(
-                (png for each in self.folders if (png := self.fitting(each, picture.png))), None
+                (png for folder in self.folders if (png := self.read_bounded(folder, picture.png))), None
             )
         return self.known[picture.png]
 
-    def fitting(self, folder: Path, png: str) -> bytes | None:
-        """The bytes of a file of this folder, if it is within bounds."""
+    def read_bounded(self, folder: Path, png: str) -> bytes | None:
+        """Return the bytes of a file of this folder; None where it is missing or exceeds a bound."""
         path = folder / f"{png}.png"
-        if not path.is_file() or path.stat().st_size > self.each:
+        if not path.is_file() or path.stat().st_size > self.max_bytes:
             return None
         try:
             content = read_picture(folder, png)

@@ -8,20 +8,20 @@ from pretask_bench.records.record import Record, Row
 from pretask_bench.runs.suites import Division, Measure, Suite
 
 
-def lacks(suite: Suite, division: Division, evaluators: Mapping[str, str], record: Record) -> list[str]:
-    """The numbers that a record lacks to be ranked."""
+def find_gaps(suite: Suite, division: Division, evaluators: Mapping[str, str], record: Record) -> list[str]:
+    """Return the numbers that a record lacks to be ranked."""
     gaps = []
     for measure in division.measures:
         evaluator = evaluators[measure.evaluator]
         for encoder in (TRAINED, *suite.file.baselines):
-            gaps += fault_of(record, row_of(record, evaluator, encoder), measure, measure.metric, encoder)
+            gaps += find_fault(record, find_row(record, evaluator, encoder), measure, measure.metric, encoder)
         if isinstance(measure.chance, str):
-            gaps += fault_of(record, row_of(record, evaluator, TRAINED), measure, measure.chance, TRAINED)
+            gaps += find_fault(record, find_row(record, evaluator, TRAINED), measure, measure.chance, TRAINED)
     return gaps
 
 
-def fault_of(record: Record, row: Row | None, measure: Measure, metric: str, encoder: str) -> list[str]:
-    """What is wrong with a number: it is not there, is no share though it should be, or its bits say otherwise."""
+def find_fault(record: Record, row: Row | None, measure: Measure, metric: str, encoder: str) -> list[str]:
+    """Return why a number cannot rank: it is missing, is a fraction outside 0 to 1, or contradicts its items."""
     value = row.metrics.get(metric) if row is not None else None
     name = f"{measure.evaluator} {metric} of {encoder}"
     if row is None or value is None:
@@ -35,24 +35,26 @@ def fault_of(record: Record, row: Row | None, measure: Measure, metric: str, enc
     return []
 
 
-def without_items(division: Division, evaluators: Mapping[str, str], record: Record) -> list[str]:
-    """Measures that have no interval where there is one seed: no per-item bits, and none of their own."""
-    rows = [(each, row_of(record, evaluators[each.evaluator], TRAINED)) for each in division.measures]
+def find_missing_intervals(division: Division, evaluators: Mapping[str, str], record: Record) -> list[str]:
+    """Return what a single seed lacks: measures without per-item bits and without an interval of their own."""
+    rows = [(measure, find_row(record, evaluators[measure.evaluator], TRAINED)) for measure in division.measures]
     bare = [
-        each for each, row in rows if row and each.metric not in row.items and own_interval(row, each.metric) is None
+        measure
+        for measure, row in rows
+        if row and measure.metric not in row.items and own_interval(row, measure.metric) is None
     ]
-    return [f"a second seed, or items of {each.title}" for each in bare]
+    return [f"a second seed, or items of {measure.title}" for measure in bare]
 
 
 def own_interval(row: Row, metric: str) -> tuple[float, float] | None:
-    """The interval that an evaluator gives beside a number: `5.low` and `5.high` beside `5.accuracy`."""
+    """Return the interval that an evaluator gives with a number: `5.low` and `5.high` with `5.accuracy`."""
     size, point, _ = metric.rpartition(".")
-    low, value, high = (row.metrics.get(each) for each in (f"{size}.low", metric, f"{size}.high"))
+    low, value, high = (row.metrics.get(name) for name in (f"{size}.low", metric, f"{size}.high"))
     if not point or low is None or value is None or high is None or not low <= value <= high:
         return None
     return low, high
 
 
-def row_of(record: Record, evaluator: str, encoder: str) -> Row | None:
-    """What an evaluator says of an encoder."""
+def find_row(record: Record, evaluator: str, encoder: str) -> Row | None:
+    """Return the row of an evaluator and an encoder, if there is one."""
     return next((row for row in record.results if (row.evaluator, row.encoder) == (evaluator, encoder)), None)

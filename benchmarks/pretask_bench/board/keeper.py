@@ -13,9 +13,9 @@ from pathlib import Path
 
 from pretask.errors import PretaskError
 
-from pretask_bench.cli.terminal import visible
+from pretask_bench.cli.terminal import escape_invisible
 from pretask_bench.records.record import Record
-from pretask_bench.records.store import stores_in
+from pretask_bench.records.store import find_stores
 
 WITHDRAWN = "withdrawn.txt"
 HASH = re.compile("[0-9a-f]{64}")
@@ -36,7 +36,7 @@ class Keeper:
     authors: frozenset[str] | None = None
 
     def trusts(self, record: Record) -> bool:
-        """Tell whether a record may raise a dispute."""
+        """Return whether a record may raise a dispute."""
         return self.authors is None or record.author in self.authors
 
 
@@ -50,56 +50,64 @@ def read_withdrawn(places: Iterable[Path]) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted(folder / WITHDRAWN for folder in folders):
         if path.is_file():
-            found |= {name: reason for name, reason in decisions(path) if name not in found}
+            found |= {name: reason for name, reason in read_decisions(path) if name not in found}
     return found
 
 
 def folders_of(place: Path) -> list[Path]:
     """Return the folders in which the withdrawn.txt of a place may lie: its own, and those of the stores in it."""
-    return [place, *stores_in(place)] if place.is_dir() else [place.parent]
+    return [place, *find_stores(place)] if place.is_dir() else [place.parent]
 
 
-def decisions(path: Path) -> Iterator[tuple[str, str]]:
+def read_decisions(path: Path) -> Iterator[tuple[str, str]]:
     """Read the hashes and reasons of one file."""
     lines: dict[str, int] = {}
-    for number, line in numbered_lines(path):
+    for number, line in read_lines(path):
         name, _, reason = line.partition(" ")
-        reason = visible(" ".join(reason.split()))
+        reason = escape_invisible(" ".join(reason.split()))
         if not HASH.fullmatch(name) or not reason:
-            raise unreadable(path, number, "a hash of 64 hexadecimal digits, a space and the reason", line)
+            raise line_error(path, number, "a hash of 64 hexadecimal digits, a space and the reason", line)
         if name in lines:
-            raise unreadable(path, number, f"every hash once (this one is in line {lines[name]})", line)
+            raise line_error(path, number, f"every hash once (this one is in line {lines[name]})", line)
         if len(reason) > MAX_REASON_CHARACTERS:
-            raise unreadable(path, number, f"a reason of at most {MAX_REASON_CHARACTERS} characters", f"{len(reason)}")
+            raise line_error(path, number, f"a reason of at most {MAX_REASON_CHARACTERS} characters", f"{len(reason)}")
         lines[name] = number
         yield name, reason
 
 
 def read_authors(path: Path) -> frozenset[str]:
     """Read who may raise a dispute; raises PretaskError where the file cannot be read or names nobody."""
-    authors = frozenset(line for _, line in numbered_lines(path))
+    authors = frozenset(line for _, line in read_lines(path))
     if not authors:
         raise PretaskError(
-            visible(str(path)), "one author a line, at least one", "none", "Name one, or leave --strict-authors out."
+            escape_invisible(str(path)),
+            "one author a line, at least one",
+            "none",
+            "Name one, or leave --strict-authors out.",
         )
     return authors
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     """Return the lines that say something, by their number."""
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
-            raise PretaskError(visible(str(path)), f"at most {MAX_FILE_BYTES} bytes", "more", "Shorten it.")
+            raise PretaskError(escape_invisible(str(path)), f"at most {MAX_FILE_BYTES} bytes", "more", "Shorten it.")
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise PretaskError(
-            visible(str(path)), "a file of UTF-8 text", str(error), "Name another, or fix it."
+            escape_invisible(str(path)), "a file of UTF-8 text", str(error), "Name another, or fix it."
         ) from error
     for number, line in enumerate(text.splitlines(), 1):
         if (text := line.strip()) and not text.startswith("#"):
             yield number, text
 
 
-def unreadable(path: Path, number: int, needs: str, found: str) -> PretaskError:
-    """Make the error for a line that says nothing."""
-    return PretaskError(f"{visible(str(path))}, line {number}", needs, f"{visible(found)[:80]!r}", "Correct that line.")
+def line_error(path: Path, number: int, needs: str, found: str) -> PretaskError:
+    """Return the error for a line that cannot be read."""
+    return PretaskError(
+        f"{escape_invisible(str(path))}, line {number}",
+        needs,
+        f"{escape_invisible(found)[:80]!r}",
+        "Correct that line.",
+    )

@@ -14,28 +14,28 @@ Fits = Sequence[Mapping[str, Any]]  # modality, split, objective, model, fits
 
 @dataclass(frozen=True)
 class Cell:
-    """A split with an objective.
+    """The models that fit a split with an objective.
 
     Args:
         models: Names of those that fit.
-        asked: How many were asked.
+        tried: How many there are.
     """
 
     models: tuple[str, ...]
-    asked: int
+    tried: int
 
     @property
     def kind(self) -> str:
         """Whether all models fit, some, or none."""
-        return "none" if not self.models else "all" if len(self.models) == self.asked else "some"
+        return "none" if not self.models else "all" if len(self.models) == self.tried else "some"
 
 
 @dataclass(frozen=True)
 class Matrix:
-    """One table.
+    """Which models fit each split and objective of one modality.
 
     Args:
-        modality: Of the data.
+        modality: Modality of the data.
         objectives: Full ids, the columns.
         rows: Full id of a split, and its cells.
     """
@@ -46,29 +46,29 @@ class Matrix:
 
 
 def matrices(fits: Fits) -> list[Matrix]:
-    """The tables of these triples, without splits and objectives that fit nothing."""
-    return [matrix([each for each in fits if each["modality"] == name], name) for name in names_in(fits, "modality")]
+    """Return a matrix for every modality, without splits and objectives that fit nothing."""
+    return [matrix([fit for fit in fits if fit["modality"] == name], name) for name in part_names(fits, "modality")]
 
 
 def matrix(fits: Fits, modality: str) -> Matrix:
-    """The table of one modality."""
-    fitting = [each for each in fits if each["fits"]]
-    objectives = names_in(fitting, "objective")
-    asked: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for each in fits:
-        asked.setdefault((each["split"], each["objective"]), []).append(each)
+    """Return the matrix of one modality."""
+    fitting = [fit for fit in fits if fit["fits"]]
+    objectives = part_names(fitting, "objective")
+    by_pair: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for fit in fits:
+        by_pair.setdefault((fit["split"], fit["objective"]), []).append(fit)
     rows = tuple(
-        (split, tuple(cell(asked.get((split, each), [])) for each in objectives))
-        for split in names_in(fitting, "split")
+        (split, tuple(cell(by_pair.get((split, objective), [])) for objective in objectives))
+        for split in part_names(fitting, "split")
     )
     return Matrix(modality, objectives, rows)
 
 
 def cell(fits: Fits) -> Cell:
-    """What is said of one split and one objective."""
-    return Cell(tuple(sorted(short(each["model"]) for each in fits if each["fits"])), len(fits))
+    """Return the cell of one split and one objective."""
+    return Cell(tuple(sorted(short(fit["model"]) for fit in fits if fit["fits"])), len(fits))
 
 
-def names_in(fits: Fits, part: str) -> tuple[str, ...]:
-    """Every name of a part, sorted."""
-    return tuple(sorted({each[part] for each in fits}))
+def part_names(fits: Fits, part: str) -> tuple[str, ...]:
+    """Return every id of a part, sorted."""
+    return tuple(sorted({fit[part] for fit in fits}))

@@ -4,36 +4,36 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any
 
-from pretask_bench.board.entries import Dispute, Sorted, shortened
+from pretask_bench.board.entries import Dispute, SortedRecords, shorten
 from pretask_bench.results.markdown import plain_text
 
 MAX_CASES, MAX_SIDES, MAX_FAULTS = 50, 10, 5  # on the page and in Markdown; board.json has all
 LISTS = ("disputed", "ignored", "faulty", "copies", "withdrawn")
-LONGEST_AUTHOR = 60
+MAX_AUTHOR_CHARACTERS = 60
 Facts = dict[str, Any]
 
 
-def notice_facts(found: Sorted) -> Facts:
-    """Tell what is disputed, what diverges without a say, what verify faults, what is a copy, and what is withdrawn."""
+def notice_facts(found: SortedRecords) -> Facts:
+    """Return what is disputed, diverges without a say, is faulty, a copy, withdrawn, or could not be checked."""
     return {
-        "disputed": [dispute_facts(found, each) for each in found.disputes if not each.ranked],
-        "ignored": [dispute_facts(found, each) for each in found.disputes if each.ranked],
-        "faulty": [{**who(found, name), "faults": list(faults)} for name, faults in found.faulty.items()],
-        "copies": [{**who(found, name), "of": first} for name, first in found.copies.items()],
-        "withdrawn": [{**who(found, name), "reason": reason} for name, reason in found.withdrawn.items()],
+        "disputed": [dispute_facts(found, dispute) for dispute in found.disputes if not dispute.ranked],
+        "ignored": [dispute_facts(found, dispute) for dispute in found.disputes if dispute.ranked],
+        "faulty": [{**record_facts(found, name), "faults": list(faults)} for name, faults in found.faulty.items()],
+        "copies": [{**record_facts(found, name), "of": first} for name, first in found.copies.items()],
+        "withdrawn": [{**record_facts(found, name), "reason": reason} for name, reason in found.withdrawn.items()],
         "unchecked": dict(found.unchecked),
     }
 
 
-def who(found: Sorted, name: str) -> Facts:
-    """Name a record, its author, and the record that it ran again."""
+def record_facts(found: SortedRecords, name: str) -> Facts:
+    """Return the name of a record, its author, and the record that it ran again."""
     record = found.everything[name]
     return {"record": name, "author": record.author, "reruns": record.reruns}
 
 
-def dispute_facts(found: Sorted, dispute: Dispute) -> Facts:
-    """Tell the sides of a dispute, and the first number in which each diverges from another."""
-    sides = [{**who(found, name), **vars(conflict)} for name, conflict in sorted(dispute.conflicts.items())]
+def dispute_facts(found: SortedRecords, dispute: Dispute) -> Facts:
+    """Return the sides of a dispute, with the first number in which each diverges from another."""
+    sides = [{**record_facts(found, name), **vars(conflict)} for name, conflict in sorted(dispute.conflicts.items())]
     where = {"division": dispute.division, "title": dispute.title, "seed": dispute.seed}
     return {**where, "sides": sides, "others": list(dispute.others)}
 
@@ -42,16 +42,16 @@ def page_notices(facts: Facts) -> Facts:
     """Return what there is room for on the page, with how much more board.json has."""
     shown = {name: list(islice(facts[name], MAX_CASES)) for name in LISTS}
     for name in ("disputed", "ignored"):
-        shown[name] = [{**each, **first("sides", each["sides"], MAX_SIDES)} for each in shown[name]]
-    shown["faulty"] = [{**each, **first("faults", each["faults"], MAX_FAULTS)} for each in shown["faulty"]]
+        shown[name] = [{**dispute, **limit("sides", dispute["sides"], MAX_SIDES)} for dispute in shown[name]]
+    shown["faulty"] = [{**record, **limit("faults", record["faults"], MAX_FAULTS)} for record in shown["faulty"]]
     return {
         **shown,
         "more": {name: len(facts[name]) - len(shown[name]) for name in LISTS},
-        **first("unchecked", list(facts["unchecked"].items()), MAX_CASES),
+        **limit("unchecked", list(facts["unchecked"].items()), MAX_CASES),
     }
 
 
-def first(name: str, values: list[Any], most: int) -> Facts:
+def limit(name: str, values: list[Any], most: int) -> Facts:
     """Return the first of some values, and how many more there are."""
     return {name: values[:most], f"more_{name}": max(0, len(values) - most)}
 
@@ -60,11 +60,14 @@ def markdown_notices(facts: Facts) -> list[str]:
     """Return the lines of board.md that tell the same, as much of it as the page has."""
     shown = page_notices(facts)
     lines = [
-        *(f"- disputed, not ranked: {dispute_text(each)}" for each in shown["disputed"]),
-        *(f"- diverges, ignored: {dispute_text(each)}" for each in shown["ignored"]),
-        *(f"- faulty, not ranked: {name_text(each)}: {texts(each['faults'])}" for each in shown["faulty"]),
-        *(f"- one result twice, counted once: {name_text(each)}: as {each['of'][:12]}" for each in shown["copies"]),
-        *(f"- withdrawn: {name_text(each)}: {plain_text(each['reason'])}" for each in shown["withdrawn"]),
+        *(f"- disputed, not ranked: {dispute_text(dispute)}" for dispute in shown["disputed"]),
+        *(f"- diverges, ignored: {dispute_text(dispute)}" for dispute in shown["ignored"]),
+        *(f"- faulty, not ranked: {name_text(record)}: {join_texts(record['faults'])}" for record in shown["faulty"]),
+        *(
+            f"- one result twice, counted once: {name_text(record)}: as {record['of'][:12]}"
+            for record in shown["copies"]
+        ),
+        *(f"- withdrawn: {name_text(record)}: {plain_text(record['reason'])}" for record in shown["withdrawn"]),
         *(f"- not checked, {count} records: {plain_text(reason)}" for reason, count in shown["unchecked"]),
         *(f"- and {count} more {name}, in board.json" for name, count in shown["more"].items() if count),
     ]
@@ -85,10 +88,10 @@ def dispute_text(dispute: Mapping[str, Any]) -> str:
 
 def name_text(facts: Mapping[str, Any]) -> str:
     """Write the beginning of a record's name, and its author."""
-    author = f" ({plain_text(shortened(facts['author'], LONGEST_AUTHOR))})" if facts["author"] else ""
+    author = f" ({plain_text(shorten(facts['author'], MAX_AUTHOR_CHARACTERS))})" if facts["author"] else ""
     return f"{facts['record'][:12]}{author}"
 
 
-def texts(values: Iterable[str]) -> str:
+def join_texts(values: Iterable[str]) -> str:
     """Write some sentences as one."""
     return "; ".join(map(plain_text, values))

@@ -20,10 +20,10 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pretask_bench.board.evidence import Evidence
-from pretask_bench.results.statistics import CONFIDENCE, SAME, student
+from pretask_bench.results.statistics import CONFIDENCE, RELATIVE_ROUNDING, student_quantile
 from pretask_bench.results.studentized_range import critical_difference
 
-PRIOR = 6.0  # deviations of the board that count beside an entry's own, at most;
+MAX_PRIOR_FREEDOM = 6.0  # deviations of the board that count beside an entry's own, at most;
 PRIOR_PER_FREEDOM, PRIOR_PER_ENTRY = 3.0, 0.5  # as many as this for one of its own, and for one other entry
 OWN_FREEDOM = 4  # of intervals that evaluators give themselves: Student's over few draws
 
@@ -34,13 +34,13 @@ class Pairs:
 
     Args:
         difference: Row minus column, over the seeds that both have.
-        seeds: Its variance over seeds.
+        seeds: Variance of the difference over seeds.
         freedom: Degrees of freedom of that variance, by kind.
-        kind: Which of them.
-        items: Variance over items.
-        shared: What of it the seeds cannot show.
+        kind: Index into `freedom`, by pair.
+        items: Variance of the difference over items.
+        shared: The part of `items` that the seeds' deviations cannot show.
         own: Squared half widths of evaluators' own intervals.
-        step: What one item adds.
+        step: What one item adds to a score, at most.
         seeded: Whether several seeds are at hand, so that a pair needs their evidence as well.
     """
 
@@ -54,18 +54,22 @@ class Pairs:
     step: Float[np.ndarray, "R E"]
     seeded: bool
 
-    def beyond(self, level: float, size: int) -> Bool[np.ndarray, "R E"]:
+    def further_apart(self, level: float, size: int) -> Bool[np.ndarray, "R E"]:
         """Return which pairs lie further apart than any of so many equal entries would, over seeds and over items."""
         normal = critical_difference(level, size, np.inf) ** 2
-        ratio = (critical_difference(level, size, OWN_FREEDOM) / student((1 + CONFIDENCE) / 2, OWN_FREEDOM)) ** 2
+        ratio = (
+            critical_difference(level, size, OWN_FREEDOM) / student_quantile((1 + CONFIDENCE) / 2, OWN_FREEDOM)
+        ) ** 2
         apart = abs(self.difference)
         found: np.ndarray = (apart - self.step).clip(0) ** 2 > normal * self.items + ratio * self.own
         if not self.seeded:
             found &= self.items + self.own > 0
             return found
-        by_kind = np.array([critical_difference(level, size, float(each)) ** 2 for each in self.freedom])
+        by_kind = np.array([critical_difference(level, size, float(freedom)) ** 2 for freedom in self.freedom])
         # seeds that do not vary at all say nothing of how much they could
-        found &= (self.seeds > SAME**2) & (apart**2 > by_kind[self.kind] * self.seeds + normal * self.shared)
+        found &= (self.seeds > RELATIVE_ROUNDING**2) & (
+            apart**2 > by_kind[self.kind] * self.seeds + normal * self.shared
+        )
         return found
 
 
@@ -78,9 +82,9 @@ class Board:
         self.scores, self.has = table_of_seeds(entries, self.numbers)  # (E, S)
         self.counts = self.has.sum(1)
         self.seeded = bool((self.counts > 1).any())
-        self.variance, self.freedom = moderate(*deviations(self.scores, self.has, blocks=True), self.counts)
-        self.unpaired, _ = moderate(*deviations(self.scores, self.has, blocks=False), self.counts)
-        self.alone, self.worth = spread_alone(entries), worth_by_layout(entries)
+        self.variance, self.freedom = moderate(*sums_of_squares(self.scores, self.has, blocks=True), self.counts)
+        self.unpaired, _ = moderate(*sums_of_squares(self.scores, self.has, blocks=False), self.counts)
+        self.alone, self.worth = unpaired_variances(entries), group_by_layout(entries)
         self.own = np.array([math.fsum(half**2 for half in entry.own) for entry in entries])
         self.step = np.array([entry.step for entry in entries])
 
@@ -140,14 +144,14 @@ def table_of_seeds(
     return scores, ~np.isnan(scores)
 
 
-def deviations(
+def sums_of_squares(
     scores: Float[np.ndarray, "E S"], has: Bool[np.ndarray, "E S"], *, blocks: bool
 ) -> tuple[Float[np.ndarray, " E"], Float[np.ndarray, " E"]]:
     """Return sums of squared deviations of each entry's seeds, and their degrees of freedom.
 
     Args:
-        scores: By entry and seed.
-        has: Where there is one.
+        scores: Scores by entry and seed.
+        has: Whether there is a score.
         blocks: Whether what a seed does to all entries that have it is taken out.
     """
     count = has.sum(1)
@@ -170,8 +174,8 @@ def moderate(
 
     Args:
         squares: Sums of squared deviations.
-        freedom: Of each sum; what a seed does to all entries is taken out of it.
-        counts: Seeds of each entry.
+        freedom: Degrees of freedom of each sum; what a seed does to all entries is taken out of it.
+        counts: How many seeds each entry has.
 
     Source: Smyth 2004, section 3.
     """
@@ -179,13 +183,13 @@ def moderate(
     own = np.divide(squares, freedom, out=np.zeros_like(squares), where=freedom > 0)
     prior = squares.sum() / total if total > 0 else 0.0
     alone = counts - 1.0
-    most = min(PRIOR, PRIOR_PER_ENTRY * (len(counts) - 1))
+    most = min(MAX_PRIOR_FREEDOM, PRIOR_PER_ENTRY * (len(counts) - 1))
     weight = np.minimum(most, PRIOR_PER_FREEDOM * alone.clip(1))
     together = (weight + alone).clip(1e-9)  # 0 for one entry of one seed, which has no variance
     return (weight * prior + alone * own) / together, np.minimum(together, max(1.0, total)).clip(1).round(6)
 
 
-def worth_by_layout(
+def group_by_layout(
     entries: Sequence[Evidence],
 ) -> list[tuple[Int[np.ndarray, " G"], int, Float[np.ndarray, "G SI"], Float[np.ndarray, "G I"]]]:
     """Return entries with the same test sets and seeds: places, how many seeds, items' worth by seed and as mean."""
@@ -202,10 +206,13 @@ def worth_by_layout(
     return found
 
 
-def spread_alone(entries: Sequence[Evidence]) -> Float[np.ndarray, " E"]:
+def unpaired_variances(entries: Sequence[Evidence]) -> Float[np.ndarray, " E"]:
     """Return the variance over items of each score by itself, for pairs whose items cannot be paired."""
     return np.array(
-        [math.fsum((each.square - each.mean**2) / each.count for each in entry.answers) for entry in entries]
+        [
+            math.fsum((moments.square - moments.mean**2) / moments.count for moments in entry.answers)
+            for entry in entries
+        ]
     )
 
 

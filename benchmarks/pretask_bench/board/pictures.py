@@ -6,22 +6,22 @@ from markupsafe import Markup
 
 from pretask_bench.board.drawing import (
     Label,
-    apart,
-    compact,
     element,
-    linear,
-    logarithmic,
+    format_compact,
+    linear_scale,
+    log_scale,
     picture,
-    powers,
-    steps,
+    place_labels,
+    powers_of_ten,
+    round_steps,
 )
-from pretask_bench.board.entries import Entry, shortened
+from pretask_bench.board.entries import Entry, shorten
 from pretask_bench.board.standings import Standing, Table
 from pretask_bench.records.encoders import RANDOM, RAW
 from pretask_bench.records.record import Record
 
-MOST_POINTS, MOST_NAMES, MOST_RANKS = 300, 14, 40
-WIDTH_OF_LETTER = 6.3  # pixels, on average
+MAX_POINTS, MAX_NAMES, MAX_RANKS = 300, 14, 40
+LETTER_PIXELS = 6.3  # pixels, on average
 
 COSTS: Mapping[str, Callable[[Record], float | None]] = {
     "seconds of training": lambda record: record.provenance.stages.get("pretrain", record.provenance.seconds),
@@ -32,32 +32,32 @@ COSTS: Mapping[str, Callable[[Record], float | None]] = {
 
 
 def cost_of(entry: Entry, name: str) -> float | None:
-    """The mean over seeds of a cost, where all seeds tell it and it is more than nothing."""
+    """Return the mean of a cost over seeds; None where a seed does not state it or states 0."""
     found = [COSTS[name](record) for record in entry.records]
-    known = [each for each in found if each is not None and each > 0]
+    known = [cost for cost in found if cost is not None and cost > 0]
     return sum(known) / len(known) if len(known) == len(found) else None
 
 
 def score_range(standings: Sequence[Standing]) -> tuple[float, float]:
-    """The range of normalised scores to show, from chance or below to the reference or above."""
-    values = [value for each in standings for value in (each.low, each.high, *each.baselines.values())]
+    """Return the range of normalized scores to draw, from chance or below to the reference or above."""
+    values = [value for standing in standings for value in (standing.low, standing.high, *standing.references.values())]
     low, high = min(0.0, *values), max(1.0, *values)
     return max(low, -2.0), min(high, 3.0)
 
 
-def strip(standing: Standing, low: float, high: float) -> Markup:
-    """A score with its interval, beside the same network at random initialisation and raw input."""
-    place = linear(low, high, 5, 135)
+def score_strip(standing: Standing, low: float, high: float) -> Markup:
+    """Return a score with its interval, with marks for random initialisation and raw input."""
+    place = linear_scale(low, high, 5, 135)
 
     def at(value: float) -> float:
         return place(min(max(value, low), high))
 
-    marks = [element("line", x1=at(each), x2=at(each), y1=2, y2=18, class_="end") for each in (0.0, 1.0)]
-    if RAW in standing.baselines:
-        x = at(standing.baselines[RAW])
+    marks = [element("line", x1=at(end), x2=at(end), y1=2, y2=18, class_="end") for end in (0.0, 1.0)]
+    if RAW in standing.references:
+        x = at(standing.references[RAW])
         marks.append(element("line", x1=x, x2=x, y1=6, y2=14, class_="raw"))
-    if RANDOM in standing.baselines:
-        marks.append(element("circle", cx=at(standing.baselines[RANDOM]), cy=10, r=3.2, class_="random"))
+    if RANDOM in standing.references:
+        marks.append(element("circle", cx=at(standing.references[RANDOM]), cy=10, r=3.2, class_="random"))
     first, last = at(standing.low), at(standing.high)
     marks.append(element("rect", x=first, y=7.5, width=max(last - first, 0.5), height=5, rx=2.5, class_="interval"))
     marks.append(element("circle", cx=at(standing.score), cy=10, r=3.4, class_="trained"))
@@ -65,34 +65,38 @@ def strip(standing: Standing, low: float, high: float) -> Markup:
 
 
 def cost_picture(table: Table, name: str) -> Markup | None:
-    """Scores against a cost; None where no entry tells it."""
-    found = [(cost, each) for each in table.standings[:MOST_POINTS] if (cost := cost_of(each.entry, name)) is not None]
+    """Return scores against a cost; None where no entry states it."""
+    found = [
+        (cost, standing)
+        for standing in table.standings[:MAX_POINTS]
+        if (cost := cost_of(standing.entry, name)) is not None
+    ]
     if not found:
         return None
     width, height, left, right, top, bottom = 720, 330, 46, 656, 16, 286
-    low, high = score_range([each for _, each in found])
-    up = linear(low, high, bottom, top)
+    low, high = score_range([standing for _, standing in found])
+    up = linear_scale(low, high, bottom, top)
     along, ticks = cost_axis([cost for cost, _ in found], left + 24, right - 24)
     parts = [*score_grid(low, high, left, right, up), *cost_grid(ticks, along, bottom, name, right)]
-    parts += [point(each, along(cost), up, low, high) for cost, each in found]
-    parts += names(found, along, up, right)
+    parts += [entry_point(standing, along(cost), up, low, high) for cost, standing in found]
+    parts += write_names(found, along, up, right)
     return picture(width, height, f"Normalised score against {name}, one point for each entry", *parts)
 
 
 def cost_axis(costs: Sequence[float], start: float, end: float) -> tuple[Callable[[float], float], list[float]]:
-    """Where a cost lies, and the round numbers to write; powers of ten where costs differ much."""
+    """Return where a cost lies, and the round numbers to write; powers of ten where costs differ much."""
     low, high = min(costs), max(costs)
     if high > 8 * low:
-        return logarithmic(low, high, start, end), powers(low, high)
+        return log_scale(low, high, start, end), powers_of_ten(low, high)
     if high <= 1.02 * low:
         return (lambda value: (start + end) / 2), [sorted(costs)[len(costs) // 2]]
-    return linear(low, high, start, end), steps(low, high)
+    return linear_scale(low, high, start, end), round_steps(low, high)
 
 
 def score_grid(low: float, high: float, left: float, right: float, up: Callable[[float], float]) -> list[Markup]:
-    """Lines of equal score."""
+    """Return lines of equal score."""
     parts = []
-    for value in steps(low, high):
+    for value in round_steps(low, high):
         kind = "end" if value in (0.0, 1.0) else "grid"
         parts.append(element("line", x1=left, x2=right, y1=up(value), y2=up(value), class_=kind))
         parts.append(element("text", f"{value:.1f}", x=left - 8, y=up(value) + 4, class_="tick", text_anchor="end"))
@@ -104,27 +108,27 @@ def score_grid(low: float, high: float, left: float, right: float, up: Callable[
 def cost_grid(
     ticks: Sequence[float], along: Callable[[float], float], bottom: float, name: str, right: float
 ) -> list[Markup]:
-    """Marks of equal cost."""
+    """Return marks of equal cost."""
     parts = [
         mark
         for value in ticks
         for mark in (
             element("line", x1=along(value), x2=along(value), y1=bottom, y2=bottom + 5, class_="axis"),
-            element("text", compact(value), x=along(value), y=bottom + 19, class_="tick", text_anchor="middle"),
+            element("text", format_compact(value), x=along(value), y=bottom + 19, class_="tick", text_anchor="middle"),
         )
     ]
     return [*parts, element("text", name, x=right, y=bottom + 38, class_="title", text_anchor="end")]
 
 
-def point(standing: Standing, x: float, up: Callable[[float], float], low: float, high: float) -> Markup:
-    """One entry: its interval, its score, and where the same network began."""
+def entry_point(standing: Standing, x: float, up: Callable[[float], float], low: float, high: float) -> Markup:
+    """Return one entry: its interval, its score, and the score of the same network at random initialisation."""
 
     def at(value: float) -> float:
         return up(min(max(value, low), high))
 
     parts = []
-    if RANDOM in standing.baselines:
-        begun = at(standing.baselines[RANDOM])
+    if RANDOM in standing.references:
+        begun = at(standing.references[RANDOM])
         parts.append(element("line", x1=x, x2=x, y1=begun, y2=at(standing.score), class_="gain"))
         parts.append(element("circle", cx=x, cy=begun, r=3, class_="random"))
     parts.append(element("line", x1=x, x2=x, y1=at(standing.low), y2=at(standing.high), class_="interval"))
@@ -132,33 +136,34 @@ def point(standing: Standing, x: float, up: Callable[[float], float], low: float
     return element("g", element("title", f"{standing.entry.title}: {standing.score:.2f}"), *parts)
 
 
-def names(
+def write_names(
     found: Sequence[tuple[float, Standing]], along: Callable[[float], float], up: Callable[[float], float], right: float
 ) -> list[Markup]:
-    """Names beside points: of all where they are few, else of those that no cheaper one beats."""
-    chosen = found if len(found) <= MOST_NAMES else cheapest(found)[:MOST_NAMES]
-    texts = [shortened(each.entry.title, 28) for _, each in chosen]
+    """Return names next to points: of all where they are few, else of those that no cheaper one beats."""
+    chosen = found if len(found) <= MAX_NAMES else best_at_cost(found)[:MAX_NAMES]
+    texts = [shorten(standing.entry.title, 28) for _, standing in chosen]
     labels = [
-        label(text, along(cost), up(each.score) + 4, right) for text, (cost, each) in zip(texts, chosen, strict=True)
+        make_label(text, along(cost), up(standing.score) + 4, right)
+        for text, (cost, standing) in zip(texts, chosen, strict=True)
     ]
-    heights = apart(labels, height=14)
+    heights = place_labels(labels, height=14)
     return [
-        element("text", text, x=each.left, y=y, class_="name")
-        for text, each, y in zip(texts, labels, heights, strict=True)
+        element("text", text, x=label.left, y=y, class_="name")
+        for text, label, y in zip(texts, labels, heights, strict=True)
     ]
 
 
-def label(text: str, x: float, y: float, right: float) -> Label:
-    """The room of a name to the right of a point, or to its left where there is none."""
-    width = WIDTH_OF_LETTER * len(text)
+def make_label(text: str, x: float, y: float, right: float) -> Label:
+    """Return the space of a name to the right of a point, or to its left where the right is too narrow."""
+    width = LETTER_PIXELS * len(text)
     left = x + 9 if x + 9 + width < right else x - 9 - width
     return Label(left, left + width, y)
 
 
-def cheapest(found: Sequence[tuple[float, Standing]]) -> list[tuple[float, Standing]]:
-    """Entries that are better than every one that costs less."""
+def best_at_cost(found: Sequence[tuple[float, Standing]]) -> list[tuple[float, Standing]]:
+    """Return the entries that are better than every one that costs less."""
     best, front = float("-inf"), []
-    for cost, standing in sorted(found, key=lambda each: (each[0], -each[1].score)):
+    for cost, standing in sorted(found, key=lambda pair: (pair[0], -pair[1].score)):
         if standing.score > best:
             best = standing.score
             front.append((cost, standing))
@@ -166,22 +171,29 @@ def cheapest(found: Sequence[tuple[float, Standing]]) -> list[tuple[float, Stand
 
 
 def rank_picture(table: Table) -> Markup:
-    """Ranks as intervals, one line for each of the first entries."""
-    shown = table.standings[:MOST_RANKS]
+    """Return the ranks of the first entries as intervals, one line per entry."""
+    shown = table.standings[:MAX_RANKS]
     width, left, right, row = 720, 250, 700, 22
     bottom = 8 + row * len(shown)
-    along = linear(1, max(2, *(each.ranks[1] for each in shown)), left, right)
-    ticks = [1.0, *(each for each in steps(1, max(each.ranks[1] for each in shown), 8) if each > 1 and each % 1 == 0)]
-    parts = [element("line", x1=along(each), x2=along(each), y1=4, y2=bottom, class_="grid") for each in ticks]
-    parts += [
-        element("text", f"{each:.0f}", x=along(each), y=bottom + 15, class_="tick", text_anchor="middle")
-        for each in ticks
+    along = linear_scale(1, max(2, *(standing.ranks[1] for standing in shown)), left, right)
+    ticks = [
+        1.0,
+        *(
+            rank
+            for rank in round_steps(1, max(standing.ranks[1] for standing in shown), 8)
+            if rank > 1 and rank % 1 == 0
+        ),
     ]
-    for index, each in enumerate(shown):
+    parts = [element("line", x1=along(tick), x2=along(tick), y1=4, y2=bottom, class_="grid") for tick in ticks]
+    parts += [
+        element("text", f"{tick:.0f}", x=along(tick), y=bottom + 15, class_="tick", text_anchor="middle")
+        for tick in ticks
+    ]
+    for index, standing in enumerate(shown):
         y = 8 + row * (index + 0.5)
-        first, last = (along(rank) for rank in each.ranks)
+        first, last = (along(rank) for rank in standing.ranks)
         parts.append(
-            element("text", shortened(each.entry.title, 36), x=left - 16, y=y + 4, class_="name", text_anchor="end")
+            element("text", shorten(standing.entry.title, 36), x=left - 16, y=y + 4, class_="name", text_anchor="end")
         )
         parts.append(element("rect", x=first - 4, y=y - 4, width=last - first + 8, height=8, rx=4, class_="interval"))
         parts.append(element("circle", cx=min(max(along(index + 1), first), last), cy=y, r=3.4, class_="trained"))

@@ -1,4 +1,4 @@
-"""Ranking: which entries of a board the records tell apart, and each rank as an interval.
+"""Ranking: which entries of a board the records separate, and each rank as an interval.
 
 Over all pairs together the chance of any false separation stays below 5 %, also where the deviations of entries differ
 fourfold; tests/bench/board/test_ranking.py simulates it.
@@ -25,9 +25,9 @@ from pretask_bench.results.statistics import CONFIDENCE
 
 LEVEL = 1 - CONFIDENCE
 SHARED_LEVEL = 0.02  # of sets whose variances are drawn towards each other
-FEWEST_BY_SIZE = 32  # from here on sets grow by 15 %, not by one entry
-MOST_BY_SIZE = 1500  # above, every pair has to exceed what belongs to the set of all entries
-ROWS = 256  # entries of a block, above
+MIN_GROWING_SIZE = 32  # from here on sets grow by 15 %, not by one entry
+MAX_SEPARATED_ENTRIES = 1500  # above, every pair has to exceed what belongs to the set of all entries
+BLOCK_ROWS = 256  # entries of a block, above
 
 
 def rank_intervals(entries: Sequence[Evidence]) -> Int[np.ndarray, "E 2"]:
@@ -43,15 +43,15 @@ def rank_intervals(entries: Sequence[Evidence]) -> Int[np.ndarray, "E 2"]:
 
 
 def separate(board: Board) -> Iterator[tuple[int, Pairs, Bool[np.ndarray, "R E"]]]:
-    """Yield blocks of rows: where they start, their pairs, and which of these are told apart."""
+    """Yield blocks of rows: their start, their pairs, and which of these are separated."""
     count = len(board.entries)
-    if count <= MOST_BY_SIZE:
+    if count <= MAX_SEPARATED_ENTRIES:
         pairs = board.pairs(0, count)
         yield 0, pairs, separate_pairs(pairs, level_of_board(board))
         return
-    for start in range(0, count, ROWS):
-        pairs = board.pairs(start, start + ROWS)
-        yield start, pairs, pairs.beyond(level_of_board(board), count)
+    for start in range(0, count, BLOCK_ROWS):
+        pairs = board.pairs(start, start + BLOCK_ROWS)
+        yield start, pairs, pairs.further_apart(level_of_board(board), count)
 
 
 def separate_pairs(pairs: Pairs, level: float) -> Bool[np.ndarray, "E E"]:
@@ -65,7 +65,7 @@ def separate_pairs(pairs: Pairs, level: float) -> Bool[np.ndarray, "E E"]:
     unplaced = np.ones(count, bool)
     for place in reversed(range(len(sizes))):
         least, size = sizes[place]
-        near = ~pairs.beyond(level_of_set(size, count, level), size)
+        near = ~pairs.further_apart(level_of_set(size, count, level), size)
         in_set = unplaced & (near.sum(1) >= least)  # an entry is near itself
         largest[in_set] = place
         unplaced &= ~in_set
@@ -75,7 +75,7 @@ def separate_pairs(pairs: Pairs, level: float) -> Bool[np.ndarray, "E E"]:
     apart = np.zeros((count, count), bool)
     for place in np.unique(limit):
         size = sizes[place][1]
-        apart |= (limit == place) & pairs.beyond(level_of_set(size, count, level), size)
+        apart |= (limit == place) & pairs.further_apart(level_of_set(size, count, level), size)
     return apart
 
 
@@ -87,7 +87,7 @@ def sizes_of_sets(count: int) -> list[tuple[int, int]]:
     """
     found, least = [], 2
     while least <= max(2, count):
-        size = least if least < FEWEST_BY_SIZE else min(count, int(1.15 * least))
+        size = least if least < MIN_GROWING_SIZE else min(count, int(1.15 * least))
         found.append((least, size))
         least = size + 1
     return found

@@ -11,37 +11,37 @@ from typing import Any
 from markupsafe import Markup
 from pretask import Metric
 
-from pretask_bench.board.entries import Entry, Field, shortened
-from pretask_bench.board.facts import half_text, interval_over, pretext_facts, rank_text, unranked
-from pretask_bench.board.pictures import cost_of, score_range, strip
+from pretask_bench.board.entries import Entry, Field, shorten
+from pretask_bench.board.facts import half_text, interval_over, pretext_facts, rank_text, unranked_entries
+from pretask_bench.board.pictures import cost_of, score_range, score_strip
 from pretask_bench.board.standings import Standing, Table, estimate_of
 from pretask_bench.records.encoders import ENCODERS, RANDOM, TRAINED
 from pretask_bench.records.metrics import direction
 from pretask_bench.results.groups import short
-from pretask_bench.results.report import shown, written
+from pretask_bench.results.report import format_estimate, format_number
 from pretask_bench.results.statistics import Estimate
 from pretask_bench.runs.suites import Measure
 
-MOST_DRAWN = 1000  # rows of a table with a strip
-MOST_MISSING = 6
+MAX_STRIP_ROWS = 1000  # rows of a table with a strip
+MAX_MISSING = 6
 PARTS = ("split", "objective", "model")
-OWN = "pretask"
-SECONDS = "seconds of training"
+OWN_NAMESPACE = "pretask"
+TRAINING_COST = "seconds of training"
 
 
 @dataclass
 class Choices:
-    """What a reader may filter by: every id that occurs, by a number."""
+    """The ids that a reader may filter by, numbered."""
 
-    numbers: dict[str, dict[str, int]] = field(default_factory=lambda: {each: {} for each in PARTS})
+    numbers: dict[str, dict[str, int]] = field(default_factory=lambda: {part: {} for part in PARTS})
 
-    def of(self, entry: Entry) -> str:
-        """The numbers of an entry's parts, in the order of PARTS."""
+    def numbers_of(self, entry: Entry) -> str:
+        """Return the numbers of an entry's parts, in the order of PARTS."""
         ids = ids_of(entry)
         return " ".join(str(self.numbers[part].setdefault(ids[part], len(self.numbers[part]))) for part in PARTS)
 
-    def sorted(self, part: str) -> list[tuple[int, str]]:
-        """Number and id, by id."""
+    def sorted_ids(self, part: str) -> list[tuple[int, str]]:
+        """Return number and id of every choice, by id."""
         return [(number, name) for name, number in sorted(self.numbers[part].items())]
 
 
@@ -50,8 +50,8 @@ class NumberCell:
     """A number of a measure.
 
     Args:
-        text: Without its unit.
-        half: Of its interval.
+        text: The number without its unit.
+        half: Half the width of its interval.
         worse: Whether it is of the trained encoder, and not above random initialisation.
     """
 
@@ -65,12 +65,12 @@ class Row:
     """One line of a table.
 
     Args:
-        entry: Whose.
-        standing: None where it is not ranked.
-        numbers: Of its parts, to filter by.
+        entry: The entry of this line.
+        standing: Where it stands; None where it is not ranked.
+        numbers: Numbers of its parts in `Choices`, to filter by.
         cells: Number and half interval by measure and encoder.
         drawing: The score as a picture.
-        anchor: Of its details; empty where there are none.
+        anchor: Anchor of its details on the page; empty where there are none.
     """
 
     entry: Entry
@@ -82,116 +82,120 @@ class Row:
 
     @property
     def rank(self) -> str:
-        """As an interval."""
+        """The rank as an interval."""
         return rank_text(self.standing.ranks) if self.standing is not None else ""
 
     @property
     def score(self) -> str:
-        """Of the normalised scale."""
+        """The score on the normalized scale, with two digits."""
         return f"{self.standing.score:.2f}".replace("-", "−") if self.standing is not None else ""
 
     @property
     def interval(self) -> str:
-        """Of the score."""
-        each = self.standing
-        return f"{each.low:.2f} to {each.high:.2f}".replace("-", "−") if each is not None else ""
+        """The interval of the score."""
+        standing = self.standing
+        return f"{standing.low:.2f} to {standing.high:.2f}".replace("-", "−") if standing is not None else ""
 
     @property
     def parts(self) -> str:
-        """Names of what it is made of."""
+        """Names of split, objective and model."""
         return " + ".join(short(name) for name in ids_of(self.entry).values())
 
     @property
     def plugins(self) -> list[str]:
-        """Namespaces other than ours."""
+        """Namespaces of its parts and task, other than ours."""
         names = [*ids_of(self.entry).values(), *([task] if (task := self.entry.first.cell.task) else [])]
-        return sorted({name.split("/")[0] for name in names} - {OWN})
+        return sorted({name.split("/")[0] for name in names} - {OWN_NAMESPACE})
 
     @property
     def pretext(self) -> tuple[str, list[str]]:
-        """How well the pretext task was solved, and what that is to be held against."""
+        """The pretext score, and the lines that it is held against."""
         return pretext_texts(self.entry)
 
     @property
     def seconds(self) -> str:
-        """Of training, the mean over seeds."""
-        cost = cost_of(self.entry, SECONDS)
+        """Seconds of training, the mean over seeds."""
+        cost = cost_of(self.entry, TRAINING_COST)
         return "" if cost is None else f"{cost:.0f}" if cost >= 10 else f"{cost:.1f}"
 
     @property
     def seeds(self) -> str:
-        """How many, with a mark where intervals are those of one seed."""
+        """How many seeds, with a mark where intervals are those of one seed."""
         return f"{len(self.entry.records)}" + ("†" if interval_over(self.entry) == "one seed" else "")
 
     @property
     def missing(self) -> str:
-        """What it lacks."""
-        shown = "; ".join(self.entry.missing[:MOST_MISSING]) or "no measure has a scale"
-        more = len(self.entry.missing) - MOST_MISSING
+        """What the entry lacks to be ranked."""
+        shown = "; ".join(self.entry.missing[:MAX_MISSING]) or "no measure has a scale"
+        more = len(self.entry.missing) - MAX_MISSING
         return shown + (f"; and {more} more" if more > 0 else "")
 
 
 def ids_of(entry: Entry) -> Mapping[str, str]:
-    """Full ids of what an entry chose."""
+    """Return the full ids of an entry's split, objective and model."""
     cell = entry.first.cell
     return {"split": cell.split.id, "objective": cell.objective.id, "model": cell.model.id}
 
 
 def pretext_texts(entry: Entry) -> tuple[str, list[str]]:
-    """The score of the pretext task; and its chance level, the best trivial predictor and low-level statistics."""
+    """Return the score of the pretext task; then its chance level, best trivial predictor and shortcut probe."""
     lines = [line for facts in pretext_facts(entry) for line in part_lines(facts, len(entry.records))]
     return (lines[0], lines[1:]) if lines else ("", [])
 
 
 def part_lines(facts: Mapping[str, Any], seeds: int) -> list[str]:
-    """One part of a pretext score: first itself, then what it is to be held against."""
+    """Return one part of a pretext score: first itself, then what it is held against."""
     name, trivial = facts["metric"], facts["trivial"]
     metric = Metric(facts["unit"], facts["higher_is_better"])
     arrow = direction(metric)
     if facts["hidden"]:
-        return [f"{shortened(name, 24)} {arrow} {facts['hidden']}"]
+        return [f"{shorten(name, 24)} {arrow} {facts['hidden']}"]
     estimate = Estimate(facts["mean"], facts["low"], facts["high"], max(seeds, facts["count"]))
     beside = {
         "chance": facts["chance"],
-        **({shortened(trivial["name"], 24): trivial["value"]} if trivial is not None else {}),
+        **({shorten(trivial["name"], 24): trivial["value"]} if trivial is not None else {}),
         "shortcut": facts["shortcut"],
     }
     return [
-        f"{shortened(name, 24)} {arrow} {narrow(shown(estimate, metric))}",
-        *(f"{each} {narrow(written(value, metric))}" for each, value in beside.items() if value is not None),
+        f"{shorten(name, 24)} {arrow} {narrow_spaces(format_estimate(estimate, metric))}",
+        *(
+            f"{reference} {narrow_spaces(format_number(value, metric))}"
+            for reference, value in beside.items()
+            if value is not None
+        ),
     ]
 
 
-def narrow(text: str) -> str:
-    """The text with a space before its unit that does not break."""
+def narrow_spaces(text: str) -> str:
+    """Return the text with a narrow, non-breaking space before its unit."""
     return text.replace(" %", "\u202f%").replace("± ", "±")
 
 
 def cells_of(fields: Field, entry: Entry) -> tuple[NumberCell, ...]:
-    """Every number of every measure: trained, then those beside it."""
+    """Return every number of every measure: trained, then the references."""
     return tuple(cell for measure in fields.division.measures for cell in measure_cells(fields, entry, measure))
 
 
 def measure_cells(fields: Field, entry: Entry, measure: Measure) -> list[NumberCell]:
-    """Every number of one measure."""
+    """Return every number of one measure."""
     found = {encoder: estimate_of(fields, entry, measure, encoder) for encoder in ENCODERS}
     trained, random = found[TRAINED], found[RANDOM]
     metric = fields.metric(measure)
     gain = trained.value - random.value if trained is not None and random is not None else math.inf
     worse = metric.higher_is_better is not None and (-gain if metric.lower_is_better else gain) <= 0
-    return [cell_of(each, metric, worse and encoder == TRAINED) for encoder, each in found.items()]
+    return [cell_of(estimate, metric, worse and encoder == TRAINED) for encoder, estimate in found.items()]
 
 
 def cell_of(estimate: Estimate | None, metric: Metric, worse: bool) -> NumberCell:
-    """One number."""
+    """Return the cell of one number."""
     if estimate is None:
         return NumberCell("", "", False)
-    return NumberCell(written(estimate.value, metric).removesuffix(" %"), half_text(estimate, metric), worse)
+    return NumberCell(format_number(estimate.value, metric).removesuffix(" %"), half_text(estimate, metric), worse)
 
 
-def heads(table: Table) -> list[tuple[str, str]]:
-    """Of each measure its name with the unit, and the ends of its scale."""
-    ends = {each.measure.title: (each.chance, each.reference) for each in table.scales}
+def column_heads(table: Table) -> list[tuple[str, str]]:
+    """Return for every measure its name with the unit, and the ends of its scale."""
+    ends = {scale.measure.title: (scale.chance, scale.reference) for scale in table.scales}
     found = []
     for measure in table.field.division.measures:
         metric = table.field.metric(measure)
@@ -200,27 +204,28 @@ def heads(table: Table) -> list[tuple[str, str]]:
         scale = (
             ""
             if measure.title not in ends
-            else "chance {}, reference {}".format(*(written(each, metric) for each in ends[measure.title]))
+            else "chance {}, reference {}".format(*(format_number(end, metric) for end in ends[measure.title]))
         )
         found.append((measure.title + unit, scale))
     return found
 
 
 def ranked_rows(table: Table, choices: Choices, anchors: Mapping[str, str]) -> list[Row]:
-    """The rows of those that are ranked."""
+    """Return the rows of ranked entries."""
     low, high = score_range(table.standings) if table.standings else (0.0, 1.0)
     drawn: Iterable[Markup | str] = (
-        strip(each, low, high) if number < MOST_DRAWN else "" for number, each in enumerate(table.standings)
+        score_strip(standing, low, high) if number < MAX_STRIP_ROWS else ""
+        for number, standing in enumerate(table.standings)
     )
     return [
-        row_of(table, each.entry, each, drawing, choices, anchors)
-        for each, drawing in zip(table.standings, drawn, strict=True)
+        row_of(table, standing.entry, standing, drawing, choices, anchors)
+        for standing, drawing in zip(table.standings, drawn, strict=True)
     ]
 
 
 def unranked_rows(table: Table, choices: Choices, anchors: Mapping[str, str]) -> list[Row]:
-    """The rows of those that are not, by name."""
-    return [row_of(table, each, None, "", choices, anchors) for each in unranked(table)]
+    """Return the rows of entries without a rank, by name."""
+    return [row_of(table, entry, None, "", choices, anchors) for entry in unranked_entries(table)]
 
 
 def row_of(
@@ -231,19 +236,19 @@ def row_of(
     choices: Choices,
     anchors: Mapping[str, str],
 ) -> Row:
-    """One row."""
+    """Return the row of one entry."""
     cells = cells_of(table.field, entry)
-    return Row(entry, standing, choices.of(entry), cells, drawing, anchors.get(anchor_key(table, entry), ""))
+    return Row(entry, standing, choices.numbers_of(entry), cells, drawing, anchors.get(anchor_key(table, entry), ""))
 
 
 def anchor_key(table: Table, entry: Entry) -> str:
-    """What tells an entry of one table from the same entry of another."""
+    """Return what distinguishes an entry of one table from the same entry of another."""
     return f"{table.field.division.name} {sorted(table.field.fingerprints.items())} {entry.key}"
 
 
 def anchors_of(tables: Sequence[Table], most: int) -> dict[str, str]:
-    """Where the page tells more of an entry: of the first of each table in turn, as many as there is room for."""
-    queues = [[*(each.entry for each in table.standings), *unranked(table)] for table in tables]
+    """Return the anchors of entries with details: of the first of every table in turn, at most `most`."""
+    queues = [[*(standing.entry for standing in table.standings), *unranked_entries(table)] for table in tables]
     turns = [
         anchor_key(table, queue[turn])
         for turn in range(max(map(len, queues), default=0))

@@ -19,25 +19,25 @@ from pretask.files import write_whole
 from pretask_registry import Registry
 
 from pretask_bench.board.details import detail_of
-from pretask_bench.board.entries import Sorted, sort_records
-from pretask_bench.board.facts import Facts, board_facts, json_text, markdown_text, unranked
+from pretask_bench.board.entries import SortedRecords, sort_records
+from pretask_bench.board.facts import Facts, board_facts, json_text, markdown_text, unranked_entries
 from pretask_bench.board.figures import Album
 from pretask_bench.board.keeper import Keeper
 from pretask_bench.board.layers import first_layers
 from pretask_bench.board.matrices import Fits, matrices
 from pretask_bench.board.notices import page_notices
-from pretask_bench.board.pictures import COSTS, MOST_RANKS, cost_picture, rank_picture
-from pretask_bench.board.rows import PARTS, Choices, anchor_key, anchors_of, heads, ranked_rows, unranked_rows
-from pretask_bench.board.standings import Table, table_of
+from pretask_bench.board.pictures import COSTS, MAX_RANKS, cost_picture, rank_picture
+from pretask_bench.board.rows import PARTS, Choices, anchor_key, anchors_of, column_heads, ranked_rows, unranked_rows
+from pretask_bench.board.standings import Table, rank_field
 from pretask_bench.board.trust import Named
 from pretask_bench.records.canonical import json_text as canonical_text
 from pretask_bench.records.encoders import ENCODERS
 from pretask_bench.runs.suites import Suite
 
-MOST_DETAILS = 200  # entries of which the page tells more
-MOST_REASONS = 20
-MOST_TABLES = 10  # of a division: each has other data, and the fullest come first
-MOST_SHOWN = 500  # rows of a table, until a reader asks for all
+MAX_DETAILS = 200  # entries of which the page tells more
+MAX_REASONS = 20
+MAX_TABLES = 10  # of a division: each has other data, and the fullest come first
+MAX_SHOWN_ROWS = 500  # rows of a table, until a reader asks for all
 FILES = ("index.html", "board.json", "board.md")
 
 
@@ -53,9 +53,9 @@ def write_board(
     """Write the three files of a board, each whole or not at all.
 
     Args:
-        suite: Whose leaderboard.
-        records: By their hash.
-        out: A folder.
+        suite: The suite that the board is of.
+        records: Records by their hash.
+        out: Folder to write to.
         folders: Where the figures of records lie.
         fits: Which parts fit each other, as `compat.fitting_rows` gives it; the page shows it where there is some.
         keeper: Which records are withdrawn, and who may raise a dispute.
@@ -64,11 +64,11 @@ def write_board(
     Raises:
         PretaskError: A file cannot be written.
     """
-    texts = board_texts(suite, records, folders, fits, keeper, registry)
+    texts = render_board(suite, records, folders, fits, keeper, registry)
     return [write_text(out / name, text) for name, text in zip(FILES, texts, strict=True)]
 
 
-def board_texts(
+def render_board(
     suite: Suite,
     records: Named,
     folders: Sequence[Path] = (),
@@ -76,18 +76,18 @@ def board_texts(
     keeper: Keeper | None = None,
     registry: Registry | None = None,
 ) -> tuple[str, str, str]:
-    """HTML, JSON and Markdown of a board."""
+    """Return HTML, JSON and Markdown of a board."""
     found = sort_records(suite, records, keeper, registry)
-    tables = [table_of(each) for each in found.fields]
+    tables = [rank_field(field) for field in found.fields]
     facts = board_facts(suite, found, tables)
-    page = page_text(suite, found, tables, folders, fits, page_notices(facts))
+    page = render_page(suite, found, tables, folders, fits, page_notices(facts))
     return page, json_text(facts), markdown_text(facts)
 
 
-def page_text(
-    suite: Suite, found: Sorted, tables: Sequence[Table], folders: Sequence[Path], fits: Fits, notices: Facts
+def render_page(
+    suite: Suite, found: SortedRecords, tables: Sequence[Table], folders: Sequence[Path], fits: Fits, notices: Facts
 ) -> str:
-    """The text of index.html."""
+    """Return the text of index.html."""
     surroundings = Environment(
         loader=PackageLoader("pretask_bench", "board"),
         autoescape=True,
@@ -96,29 +96,32 @@ def page_text(
         lstrip_blocks=True,
     )
     shown = first_tables(tables)
-    album, choices, anchors = Album(folders), Choices(), anchors_of(shown, MOST_DETAILS)
-    sections = [section(suite, table, choices, anchors) for table in shown]
-    rules, script = own_text("board.css"), own_text("board.js")
+    album, choices, anchors = Album(folders), Choices(), anchors_of(shown, MAX_DETAILS)
+    sections = [describe_section(suite, table, choices, anchors) for table in shown]
+    rules, script = read_own_text("board.css"), read_own_text("board.js")
     return surroundings.get_template("board.html").render(
         suite=suite,
         found=found,
         sections=sections,
-        details=details(shown, anchors, album),
+        details=describe_entries(shown, anchors, album),
         album=album,
-        filters=[(part, choices.sorted(part)) for part in PARTS],
-        evaluators=list(dict.fromkeys(each.evaluator for of in suite.file.division for each in of.measures)),
-        given="".join(
-            f" --set data.{name}=…" for name in sorted({each for of in suite.file.division for each in of.given})
+        filters=[(part, choices.sorted_ids(part)) for part in PARTS],
+        evaluators=list(
+            dict.fromkeys(measure.evaluator for division in suite.file.division for measure in division.measures)
         ),
-        reasons=list(found.outside.items())[:MOST_REASONS],
-        more_reasons=max(0, len(found.outside) - MOST_REASONS),
-        entries=sum(len(each.standings) + len(unranked(each)) for each in tables),
-        ranked=sum(len(each.standings) for each in tables),
+        given="".join(
+            f" --set data.{name}=…"
+            for name in sorted({option for division in suite.file.division for option in division.given})
+        ),
+        reasons=list(found.outside.items())[:MAX_REASONS],
+        more_reasons=max(0, len(found.outside) - MAX_REASONS),
+        entries=sum(len(table.standings) + len(unranked_entries(table)) for table in tables),
+        ranked=sum(len(table.standings) for table in tables),
         more_tables=len(tables) - len(shown),
         encoders=ENCODERS,
-        most_shown=MOST_SHOWN,
-        most_ranks=MOST_RANKS,
-        most_details=MOST_DETAILS,
+        most_shown=MAX_SHOWN_ROWS,
+        most_ranks=MAX_RANKS,
+        most_details=MAX_DETAILS,
         matrices=matrices(fits),
         notices=notices,
         rules=Markup(rules),
@@ -129,13 +132,13 @@ def page_text(
 
 
 def first_tables(tables: Sequence[Table]) -> list[Table]:
-    """The first tables of each division."""
-    grouped = groupby(tables, key=lambda each: each.field.division.name)
-    return [table for _, group in grouped for table in islice(group, MOST_TABLES)]
+    """Return the first tables of every division."""
+    grouped = groupby(tables, key=lambda table: table.field.division.name)
+    return [table for _, group in grouped for table in islice(group, MAX_TABLES)]
 
 
-def section(suite: Suite, table: Table, choices: Choices, anchors: Mapping[str, str]) -> dict[str, Any]:
-    """What the template shows of a table."""
+def describe_section(suite: Suite, table: Table, choices: Choices, anchors: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the template shows of a table."""
     division = table.field.division
     pictures = [(name, cost_picture(table, name)) for name in COSTS] if table.standings else []
     fixed = suite.fixed[division.name]
@@ -144,7 +147,7 @@ def section(suite: Suite, table: Table, choices: Choices, anchors: Mapping[str, 
         "data": table.field.first.cell.data,
         "fingerprints": sorted(table.field.fingerprints.items()),
         "fixed": [(name, canonical_text(dict(of))) for name, of in (fixed.data, *fixed.evaluators.items())],
-        "heads": heads(table),
+        "heads": column_heads(table),
         "measures": division.measures,
         "faults": table.faults,
         "rows": ranked_rows(table, choices, anchors),
@@ -155,23 +158,23 @@ def section(suite: Suite, table: Table, choices: Choices, anchors: Mapping[str, 
     }
 
 
-def details(tables: Sequence[Table], anchors: Mapping[str, str], album: Album) -> list[dict[str, Any]]:
-    """What the template shows of single entries, in the order of the tables."""
+def describe_entries(tables: Sequence[Table], anchors: Mapping[str, str], album: Album) -> list[dict[str, Any]]:
+    """Return what the template shows of single entries, in the order of the tables."""
     return [
         detail_of(table, entry, anchors[key], album)
         for table in tables
-        for entry in (*(each.entry for each in table.standings), *unranked(table))
+        for entry in (*(standing.entry for standing in table.standings), *unranked_entries(table))
         if (key := anchor_key(table, entry)) in anchors
     ]
 
 
-def own_text(name: str) -> str:
-    """The text of a file beside this module."""
+def read_own_text(name: str) -> str:
+    """Return the text of a file next to this module."""
     return files("pretask_bench.board").joinpath(name).read_text(encoding="utf-8")
 
 
 def policy_hash(text: str) -> Markup:
-    """How a Content-Security-Policy names a text."""
+    """Return the hash by which a Content-Security-Policy allows a text."""
     return Markup(f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'")
 
 

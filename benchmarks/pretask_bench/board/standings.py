@@ -1,4 +1,4 @@
-"""Standings: the entries of one field with their normalised scores, intervals and ranks.
+"""Standings: the entries of one field with their normalized scores, intervals and ranks.
 
 On the normalised scale chance is 0 and the reference 1, both the same for all entries of a field: what one of them says
 of its own chance level does not move it alone.
@@ -15,13 +15,13 @@ from jaxtyping import Float
 from pretask import Metric
 
 from pretask_bench.board.entries import Entry, Field, measure_values
-from pretask_bench.board.evidence import Evidence, Measured, gather_evidence, weigh_quartiles
+from pretask_bench.board.evidence import Evidence, MeasureEvidence, gather_evidence, weigh_quartiles
 from pretask_bench.board.gaps import own_interval
 from pretask_bench.board.ranking import rank_intervals
 from pretask_bench.records.encoders import ENCODERS, SUPERVISED, TRAINED
 from pretask_bench.records.record import Items
-from pretask_bench.results.report import written
-from pretask_bench.results.statistics import Estimate, mean_over_seeds, share
+from pretask_bench.results.report import format_number
+from pretask_bench.results.statistics import Estimate, mean_over_seeds, share_estimate
 from pretask_bench.runs.suites import Measure
 
 
@@ -30,10 +30,10 @@ class Scale:
     """The two ends of a measure's scale.
 
     Args:
-        measure: Of the division.
+        measure: A measure of the division.
         metric: What its evaluator declares of the number.
-        chance: What is 0; the median over entries.
-        reference: What is 1; where it is supervised, the mean over entries.
+        chance: The value that maps to 0; the median over entries.
+        reference: The value that maps to 1; where it is supervised, the mean over entries.
         items: Fewest test items of an entry, where their bits are known.
     """
 
@@ -44,19 +44,23 @@ class Scale:
     items: int | None = None
 
     @property
-    def least(self) -> float:
-        """What the reference must be better than: chance, or the upper end of Wilson's interval of it on the items."""
+    def min_reference(self) -> float:
+        """The value that the reference must beat: chance, or the upper end of Wilson's interval of it on the items."""
         if self.items is None or not 0 <= self.chance <= 1 or self.metric.lower_is_better:
             return self.chance
-        high = share(round(self.chance * self.items), self.items).high
+        high = share_estimate(round(self.chance * self.items), self.items).high
         return self.chance if high is None else max(self.chance, high)
 
     @property
     def fault(self) -> str:
-        """Why nothing can be normalised by it; empty if it can."""
-        if (self.reference < self.least) if self.metric.lower_is_better else (self.reference > self.least):
+        """Why nothing can be normalized by this scale; empty if it can."""
+        if (
+            (self.reference < self.min_reference)
+            if self.metric.lower_is_better
+            else (self.reference > self.min_reference)
+        ):
             return ""
-        numbers = f"{written(self.reference, self.metric)} against {written(self.chance, self.metric)}"
+        numbers = f"{format_number(self.reference, self.metric)} against {format_number(self.chance, self.metric)}"
         on = f" on {self.items} test items" if self.items is not None else ""
         text = f"{self.measure.title}: the reference cannot be told from chance ({numbers}{on})"
         return text.replace(" %", "\u202f%")
@@ -67,12 +71,12 @@ class Standing:
     """An entry and where it stands.
 
     Args:
-        entry: A complete one.
+        entry: A complete entry.
         score: Interquartile mean of the normalised numbers of a seed, mean over seeds.
-        low: Of the 95 % interval; the whole scale where seeds do not vary and there are no items.
-        high: Of the 95 % interval.
-        ranks: The lowest and the highest.
-        baselines: The scores of the encoders beside it, on the same scale.
+        low: Low end of the 95 % interval; the whole scale where seeds do not vary and there are no items.
+        high: High end of the 95 % interval.
+        ranks: The lowest and the highest rank.
+        references: The scores of the encoders beside it, on the same scale.
     """
 
     entry: Entry
@@ -80,7 +84,7 @@ class Standing:
     low: float
     high: float
     ranks: tuple[int, int]
-    baselines: Mapping[str, float]
+    references: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,7 @@ class Table:
     """A field with its ranking.
 
     Args:
-        field: Its entries.
+        field: The entries and their data.
         scales: One for each measure.
         standings: By score; none where nothing can be ranked.
     """
@@ -100,76 +104,76 @@ class Table:
     @property
     def faults(self) -> tuple[str, ...]:
         """Measures that do not count, and why."""
-        return tuple(each.fault for each in self.scales if each.fault)
+        return tuple(scale.fault for scale in self.scales if scale.fault)
 
 
-def table_of(field: Field) -> Table:
+def rank_field(field: Field) -> Table:
     """Rank the complete entries of a field; where no measure has a scale, there is no ranking."""
     if not field.complete:
         return Table(field, (), ())
     scales = tuple(scale_of(field, measure) for measure in field.division.measures)
-    usable = [each for each in scales if not each.fault]
+    usable = [scale for scale in scales if not scale.fault]
     if not usable:
         return Table(field, scales, ())
     found = [evidence_of(field, usable, entry) for entry in field.complete]
     standings = [
-        standing(field, usable, entry, evidence, (int(first), int(last)))
+        build_standing(field, usable, entry, evidence, (int(first), int(last)))
         for entry, evidence, (first, last) in zip(field.complete, found, rank_intervals(found), strict=True)
     ]
-    ordered = sorted(standings, key=lambda each: (-each.score, each.entry.title, each.entry.key))
+    ordered = sorted(standings, key=lambda standing: (-standing.score, standing.entry.title, standing.entry.key))
     return Table(field, scales, tuple(ordered))
 
 
 def scale_of(field: Field, measure: Measure) -> Scale:
-    """The ends of a measure's scale, by the complete entries of a field."""
+    """Return the ends of a measure's scale, from the complete entries of a field."""
     if isinstance(measure.chance, str):
         evaluator = field.evaluators[measure.evaluator]
-        text = [value for each in field.complete for value in each.values(evaluator, measure.chance)]
+        text = [value for entry in field.complete for value in entry.values(evaluator, measure.chance)]
         chance = float(median(text))
     else:
         chance = measure.chance
-    counts = [count for each in field.complete if (count := count_of(field, each, measure)) is not None]
+    counts = [count for entry in field.complete if (count := count_of(field, entry, measure)) is not None]
     items = min(counts, default=None)
     if measure.reference != SUPERVISED:
         return Scale(measure, field.metric(measure), chance, float(measure.reference), items)
-    found = [mean_over_seeds(measure_values(field, each, measure, SUPERVISED)).value for each in field.complete]
+    found = [mean_over_seeds(measure_values(field, entry, measure, SUPERVISED)).value for entry in field.complete]
     return Scale(measure, field.metric(measure), chance, mean_over_seeds(sorted(found)).value, items)
 
 
 def count_of(field: Field, entry: Entry, measure: Measure) -> int | None:
-    """How many test items a measure has, where their bits are known."""
+    """Return how many test items a measure has, where their bits are known."""
     items = entry.rows(field.evaluators[measure.evaluator], TRAINED)[0].items.get(measure.metric)
     return items.count if items is not None else None
 
 
-def normalised_values(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> Float[np.ndarray, "M S"]:
-    """The numbers of an encoder, chance 0 and reference 1."""
-    raw = np.array([measure_values(field, entry, each.measure, encoder) for each in scales])
-    chance, reference = ends(scales)
+def normalized_values(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> Float[np.ndarray, "M S"]:
+    """Return the numbers of an encoder, on the scale where chance is 0 and the reference 1."""
+    raw = np.array([measure_values(field, entry, scale.measure, encoder) for scale in scales])
+    chance, reference = scale_ends(scales)
     scaled: np.ndarray = (raw - chance[:, None]) / (reference - chance)[:, None]
     return scaled
 
 
-def ends(scales: Sequence[Scale]) -> tuple[Float[np.ndarray, " M"], Float[np.ndarray, " M"]]:
-    """Chance and reference of all measures."""
-    return np.array([each.chance for each in scales]), np.array([each.reference for each in scales])
+def scale_ends(scales: Sequence[Scale]) -> tuple[Float[np.ndarray, " M"], Float[np.ndarray, " M"]]:
+    """Return chance and reference of all measures."""
+    return np.array([scale.chance for scale in scales]), np.array([scale.reference for scale in scales])
 
 
 def evidence_of(field: Field, scales: Sequence[Scale], entry: Entry) -> Evidence:
     """Return what the records of an entry say of its score."""
-    values = normalised_values(field, scales, entry, TRAINED)
-    measures = [measured(field, scale, entry, row) for scale, row in zip(scales, values, strict=True)]
+    values = normalized_values(field, scales, entry, TRAINED)
+    measures = [measure_evidence(field, scale, entry, row) for scale, row in zip(scales, values, strict=True)]
     return gather_evidence([record.cell.seed for record in entry.records], measures)
 
 
-def measured(field: Field, scale: Scale, entry: Entry, values: Float[np.ndarray, " S"]) -> Measured:
+def measure_evidence(field: Field, scale: Scale, entry: Entry, values: Float[np.ndarray, " S"]) -> MeasureEvidence:
     """Return what the records of an entry say of one measure, on its scale."""
     metric, width = scale.measure.metric, scale.reference - scale.chance
     rows = entry.rows(field.evaluators[scale.measure.evaluator], TRAINED)
     own, raw = own_interval(rows[0], metric), float(rows[0].metrics[metric] or 0.0)
     # where lower is better, a number is no fraction of correct answers
     items = () if scale.metric.lower_is_better else same_items([row.items.get(metric) for row in rows])
-    return Measured(
+    return MeasureEvidence(
         values=tuple(map(float, values)),
         items=items,
         worst=-scale.chance / width,
@@ -185,11 +189,11 @@ def same_items(found: Sequence[Items | None]) -> tuple[Items, ...]:
     return known if len(known) == len(found) and len(tests) == 1 else ()
 
 
-def standing(
+def build_standing(
     field: Field, scales: Sequence[Scale], entry: Entry, evidence: Evidence, ranks: tuple[int, int]
 ) -> Standing:
     """Return where an entry stands."""
-    beside = [encoder for encoder in ENCODERS if encoder != TRAINED and has(field, scales, entry, encoder)]
+    beside = [encoder for encoder in ENCODERS if encoder != TRAINED and has_all_numbers(field, scales, entry, encoder)]
     scores = {encoder: score_of(field, scales, entry, encoder) for encoder in beside}
     found = evidence.estimate()
     low = min(0.0, found.value) if found.low is None else found.low
@@ -199,13 +203,13 @@ def standing(
 
 def score_of(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> float:
     """Return the interquartile mean over measures, mean over seeds."""
-    values = normalised_values(field, scales, entry, encoder)
+    values = normalized_values(field, scales, entry, encoder)
     return float((weigh_quartiles(values) * values).sum(0).mean())
 
 
-def has(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> bool:
-    """Whether an entry has every number of an encoder."""
-    counts = [len(measure_values(field, entry, each.measure, encoder)) for each in scales]
+def has_all_numbers(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> bool:
+    """Return whether an entry has every number of an encoder."""
+    counts = [len(measure_values(field, entry, scale.measure, encoder)) for scale in scales]
     return all(count == len(entry.records) for count in counts)
 
 
@@ -223,4 +227,4 @@ def estimate_of(field: Field, entry: Entry, measure: Measure, encoder: str) -> E
     items = same_items([row.items.get(measure.metric) for row in rows])
     if len(values) == 1 and own is not None and not items:
         return Estimate(values[0], *own, 1)
-    return gather_evidence(range(len(values)), [Measured(values, items)]).estimate()
+    return gather_evidence(range(len(values)), [MeasureEvidence(values, items)]).estimate()

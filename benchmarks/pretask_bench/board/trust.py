@@ -1,4 +1,4 @@
-"""Trust: which records count, where strangers may send any.
+"""Trust: which records count on a board to which strangers may send any.
 
 What verify faults does not count. Of several records of one cell (the same choices, data and seed) that agree by the
 rule of rerun, one counts and the others confirm it; where two diverge, none counts until the board's keeper withdraws
@@ -15,12 +15,12 @@ from itertools import combinations
 from typing import Any
 
 from pretask_bench.board.keeper import Keeper
-from pretask_bench.records.agreement import Judged, contradiction, judge_number
+from pretask_bench.records.agreement import Judgment, find_contradiction, judge_number
 from pretask_bench.records.encoders import TRAINED
 from pretask_bench.records.metrics import declared_by
 from pretask_bench.records.record import Record
 
-MAX_PAIRED = 8  # records of a cell of which every pair is compared; of more, each with the median one
+MAX_PAIRED_RECORDS = 8  # records of a cell of which every pair is compared; of more, each with the median one
 
 Named = Mapping[str, Record]  # records by their hash
 Numbers = Sequence[tuple[str, str]]  # evaluator and metric of what ranks
@@ -31,11 +31,11 @@ class Conflict:
     """How a record diverges from another one of its cell.
 
     Args:
-        other: Name of that record.
-        number: The first one in which they diverge.
-        own: What this record has.
-        others: What the other one has.
-        rule: That they would have had to keep.
+        other: Name of the other record.
+        number: Name of the first number in which they diverge.
+        own: The number of this record.
+        others: The number of the other record.
+        rule: The rule of agreement that they break.
     """
 
     other: str
@@ -50,13 +50,13 @@ Conflicts = Mapping[str, Conflict]  # by the hash of a record
 
 @dataclass(frozen=True)
 class Verdict:
-    """What becomes of the records of one cell.
+    """Which record of a cell counts, and which ones confirm or contradict it.
 
     Args:
-        counts: The one that counts; None where they are disputed.
-        confirming: Those that agree with it; of a dispute, those that contradict none of its sides.
-        conflicts: Of a dispute, what each of its records contradicts, and in what.
-        ignored: Those that diverge and may raise no dispute.
+        counts: The record that counts; None where they are disputed.
+        confirming: Records that agree with it; of a dispute, those that contradict none of its sides.
+        conflicts: The conflicts of a dispute, by the record that has them.
+        ignored: Conflicts of records that may raise no dispute.
     """
 
     counts: str | None
@@ -73,25 +73,25 @@ def judge_cell(records: Named, whole: Collection[str], numbers: Numbers, keeper:
     """
     if len(records) == 1:
         return Verdict(next(iter(records)))
-    voices = voices_of(records, keeper)
-    reference = median(records, [name for name in voices if name in whole] or voices, numbers)
-    conflicts = conflicts_of(records, voices, reference, numbers)
+    voices = find_voices(records, keeper)
+    reference = median_record(records, [name for name in voices if name in whole] or voices, numbers)
+    conflicts = find_conflicts(records, voices, reference, numbers)
     others = [name for name in records if name not in voices]
     if conflicts:
         return Verdict(None, tuple(name for name in records if name not in conflicts), conflicts)
-    ignored = conflicts_of(records, others, reference, numbers, among=False)
+    ignored = find_conflicts(records, others, reference, numbers, among=False)
     confirming = tuple(name for name in records if name != reference and name not in ignored)
     return Verdict(reference, confirming, None, ignored)
 
 
-def voices_of(records: Named, keeper: Keeper) -> list[str]:
+def find_voices(records: Named, keeper: Keeper) -> list[str]:
     """Return the records of a cell that can conflict: of named authors and what they ran again, else all."""
     named = [name for name, record in records.items() if keeper.trusts(record)]
     doubted = {records[name].reruns for name in named}
     return sorted(name for name in records if name in named or name in doubted) if named else sorted(records)
 
 
-def median(records: Named, names: Sequence[str], numbers: Numbers) -> str:
+def median_record(records: Named, names: Sequence[str], numbers: Numbers) -> str:
     """Return the median record by the mean of what ranks, the lower of two; of equal ones the first hash."""
     ordered = sorted(names, key=lambda name: (mean_of(records[name], numbers), name))
     return ordered[(len(ordered) - 1) // 2]
@@ -99,7 +99,7 @@ def median(records: Named, names: Sequence[str], numbers: Numbers) -> str:
 
 def mean_of(record: Record, numbers: Numbers) -> float:
     """Return the mean of the numbers of the trained encoder that rank."""
-    found = [value for value in (number_of(record, *each) for each in numbers) if value is not None]
+    found = [value for value in (number_of(record, *number) for number in numbers) if value is not None]
     return sum(found) / len(found) if found else 0.0
 
 
@@ -109,23 +109,23 @@ def number_of(record: Record, evaluator: str, metric: str) -> float | None:
     return next((row.metrics.get(metric) for row in rows), None)
 
 
-def conflicts_of(
+def find_conflicts(
     records: Named, names: Sequence[str], reference: str, numbers: Numbers, *, among: bool = True
 ) -> dict[str, Conflict]:
     """Compare records of a cell with each other, or with the reference where that would be too many pairs.
 
     Args:
-        records: By hash.
-        names: Which ones.
-        reference: The one to compare with.
-        numbers: What ranks.
+        records: Records by their hash.
+        names: Hashes of the records to compare.
+        reference: Hash of the record to compare with where there are too many pairs.
+        numbers: Evaluators and metrics that rank.
         among: Whether to compare them with each other too, and to say of both that they conflict.
     """
     with_reference = [(reference, name) for name in names if name != reference]
-    pairs = list(combinations(names, 2)) if among and len(names) <= MAX_PAIRED else with_reference
+    pairs = list(combinations(names, 2)) if among and len(names) <= MAX_PAIRED_RECORDS else with_reference
     found: dict[str, Conflict] = {}
     for first, second in pairs:
-        judged = divergence(records[first], records[second], numbers)
+        judged = find_divergence(records[first], records[second], numbers)
         if judged is not None:
             name, before, now, rule = judged.name, judged.before, judged.now, judged.rule
             found.setdefault(second, Conflict(first, name, now, before, rule))
@@ -134,15 +134,15 @@ def conflicts_of(
     return found
 
 
-def divergence(first: Record, second: Record, numbers: Numbers) -> Judged | None:
+def find_divergence(first: Record, second: Record, numbers: Numbers) -> Judgment | None:
     """Return the first number in which two records of a cell diverge, those that rank first."""
-    return first_of(ranking_divergences(first, second, numbers)) or contradiction(first, second)
+    return first_or_none(judge_ranking(first, second, numbers)) or find_contradiction(first, second)
 
 
-def ranking_divergences(first: Record, second: Record, numbers: Numbers) -> Iterable[Judged]:
+def judge_ranking(first: Record, second: Record, numbers: Numbers) -> Iterable[Judgment]:
     """Judge what ranks and was not counted from items, which the rule for a row with other items leaves out."""
     for evaluator, metric in numbers:
-        values = [number_of(each, evaluator, metric) for each in (first, second)]
+        values = [number_of(record, evaluator, metric) for record in (first, second)]
         if None not in values and not has_items(first, second, evaluator, metric):
             judged = judge_number(
                 f"{evaluator} on {TRAINED} {metric}", declared_by(first, evaluator).metric(metric), *values
@@ -152,25 +152,25 @@ def ranking_divergences(first: Record, second: Record, numbers: Numbers) -> Iter
 
 
 def has_items(first: Record, second: Record, evaluator: str, metric: str) -> bool:
-    """Tell whether two records both have the items of a number of the trained encoder."""
+    """Return whether two records both have the items of a number of the trained encoder."""
     return all(
-        any(metric in row.items for row in each.results if (row.evaluator, row.encoder) == (evaluator, TRAINED))
-        for each in (first, second)
+        any(metric in row.items for row in record.results if (row.evaluator, row.encoder) == (evaluator, TRAINED))
+        for record in (first, second)
     )
 
 
-def first_of(judged: Iterable[Judged]) -> Judged | None:
+def first_or_none(judged: Iterable[Judgment]) -> Judgment | None:
     """Return the first, if there is one."""
     return next(iter(judged), None)
 
 
-def copies(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> dict[str, str]:
-    """Find results that are told of several cells, of which one counts.
+def find_copies(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> dict[str, str]:
+    """Find results that are filed under several cells, of which one counts.
 
     Args:
         records: That would count, by hash.
         choices: By hash, what tells entries apart; the seed is another matter.
-        keeper: Whose named authors go first.
+        keeper: The keeper whose named authors go first.
 
     Returns:
         By the hash of a record that does not count, the one that does. Weights are declared as well: the same weights
@@ -178,12 +178,12 @@ def copies(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> dict
     """
     found: dict[str, str] = {}
     leaders: dict[Hashable, str] = {}
-    for name in order_of(records, choices, keeper):
+    for name in order_records(records, choices, keeper):
         keys = contents_of(records[name])
         held = [leaders[key] for key in keys if key in leaders]
-        one = [each for each in held if one_result(records[each], records[name])]
+        one = [leader for leader in held if same_result(records[leader], records[name])]
         cell = choices[name], records[name].cell.seed
-        other = [each for each in one if (choices[each], records[each].cell.seed) != cell]
+        other = [leader for leader in one if (choices[leader], records[leader].cell.seed) != cell]
         if other:
             found[name] = other[0]
         else:
@@ -192,15 +192,15 @@ def copies(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> dict
     return found
 
 
-def one_result(first: Record, second: Record) -> bool:
-    """Tell whether two records that have weights or numbers in common have one result."""
+def same_result(first: Record, second: Record) -> bool:
+    """Return whether two records that have weights or numbers in common have one result."""
     if rows_of(first) != rows_of(second):
-        return contradiction(first, second) is None  # the weights are the same, and are only declared
+        return find_contradiction(first, second) is None  # the weights are the same, and are only declared
     losses = [pretext_of(first), pretext_of(second)]
     return None in losses or losses[0] == losses[1]
 
 
-def order_of(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> list[str]:
+def order_records(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> list[str]:
     """Order records by who goes first where they tell the same: named authors, then whole entries by their least hash.
 
     Entries go as wholes, or two of them that share three seeds would take these from each other.
@@ -236,7 +236,7 @@ def rows_of(record: Record) -> tuple[Hashable, ...]:
             (
                 row.evaluator,
                 *sorted(row.metrics.items()),
-                *sorted((name, each.bits) for name, each in row.items.items()),
+                *sorted((name, items.bits) for name, items in row.items.items()),
             )
             for row in record.results
             if row.encoder == TRAINED

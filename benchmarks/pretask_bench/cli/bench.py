@@ -8,7 +8,7 @@ from pretask_bench.cli.main import json_option, registry
 from pretask_bench.cli.run import find_device
 from pretask_bench.results.tables import draw_table, show_json, show_rows
 from pretask_bench.runs.bench import Entry, Outcome, execute_all, plan_suite
-from pretask_bench.runs.plan import names_in, parse_setting
+from pretask_bench.runs.plan import parse_setting, split_names
 from pretask_bench.runs.suites import read_suite
 
 EPILOG = """Example: pretask bench quick --tasks colorization,exemplar --seeds 3 --out runs
@@ -39,30 +39,32 @@ def command(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Run every task that enters SUITE, beside its baselines; exit code 1 where one failed."""
+    """Run every task that enters SUITE, beside its references; exit code 1 where one failed."""
     suite = read_suite(registry(), suite_name)
     given = dict(map(parse_setting, settings))
     entries = plan_suite(
-        registry(), suite, tasks=names_in(tasks), divisions=names_in(divisions), seeds=seeds, given=given
+        registry(), suite, tasks=split_names(tasks), divisions=split_names(divisions), seeds=seeds, given=given
     )
     if only_plan:
         show_plan(entries, as_json)
         return
     from pretask_bench.runs.context import RunContext
 
-    context = RunContext(out, find_device(device, threads), baselines=suite.file.baselines)
+    context = RunContext(out, find_device(device, threads), references=suite.file.baselines)
     outcomes = list(execute_all(registry(), entries, context))
     if as_json:
-        show_json([facts(each) for each in outcomes])
+        show_json([outcome_facts(outcome) for outcome in outcomes])
     else:
         show(outcomes)
-    if any(each.failed for each in outcomes):
+    if any(outcome.failed for outcome in outcomes):
         raise SystemExit(1)
 
 
 def show_plan(entries: list[Entry], as_json: bool) -> None:
-    """What would be run, in order."""
-    rows = [(each.division.name, each.task.id, str(each.seed), each.refusal or "to run, or found") for each in entries]
+    """Print what would be run, in order."""
+    rows = [
+        (entry.division.name, entry.task.id, str(entry.seed), entry.refusal or "to run, or found") for entry in entries
+    ]
     columns = ("division", "task", "seed", "state")
     if as_json:
         show_json([dict(zip(columns, row, strict=True)) for row in rows])
@@ -71,19 +73,19 @@ def show_plan(entries: list[Entry], as_json: bool) -> None:
 
 
 def show(outcomes: list[Outcome]) -> None:
-    """The table of what was measured, then what was not, with the reason."""
-    from pretask_bench.results.groups import COLUMNS, grouped, summary_rows
+    """Print the table of what was measured, then what was not, with the reason."""
+    from pretask_bench.results.groups import COLUMNS, group_records, summary_rows
 
-    records = [each.record for each in outcomes if each.record is not None]
-    draw_table(COLUMNS, summary_rows(grouped(records)), "Every encoder beside its baselines", width=180)
-    for each in outcomes:
-        if reason := each.refused or each.failed:
-            state = "failed" if each.failed else "refused"
-            click.echo(f"{state}: {each.entry.task.id} on {each.entry.division.name}: {reason}", err=True)
+    records = [outcome.record for outcome in outcomes if outcome.record is not None]
+    draw_table(COLUMNS, summary_rows(group_records(records)), "Every encoder beside its references", width=180)
+    for outcome in outcomes:
+        if reason := outcome.refused or outcome.failed:
+            state = "failed" if outcome.failed else "refused"
+            click.echo(f"{state}: {outcome.entry.task.id} on {outcome.entry.division.name}: {reason}", err=True)
 
 
-def facts(outcome: Outcome) -> dict[str, object]:
-    """An outcome as JSON holds it."""
+def outcome_facts(outcome: Outcome) -> dict[str, object]:
+    """Return an outcome as JSON holds it."""
     return {
         "division": outcome.entry.division.name,
         "task": outcome.entry.task.id,

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from pretask_bench.cli.main import registry
-from pretask_bench.cli.terminal import visible
+from pretask_bench.cli.terminal import escape_invisible
 
 EPILOG = """Example: pretask board quick runs/records --out site
 
@@ -47,9 +47,9 @@ def command(suite: str, places: tuple[Path, ...], out: Path, compat: bool, stric
         try:
             records[path.stem] = read(path)
         except PretaskError as error:
-            click.echo(f"left out {visible(str(path))}: {visible(str(error))}", err=True)
+            click.echo(f"left out {escape_invisible(str(path))}: {escape_invisible(str(error))}", err=True)
     if strange := sorted(keeper.withdrawn.keys() - records.keys()):
-        click.echo(f"withdrawn, but no record here: {', '.join(each[:12] for each in strange)}", err=True)
+        click.echo(f"withdrawn, but no record here: {', '.join(name[:12] for name in strange)}", err=True)
     folders = sorted({place if place.is_dir() else place.parent for place in places})
     fits = fitting_rows(installed, None, None, None, exact=False) if compat else []
     for path in write_board(chosen, records, out, folders, fits, keeper, installed):

@@ -17,7 +17,7 @@ from pretask_bench.results.tables import show_json, show_rows
 if TYPE_CHECKING:
     from pretask.pruning import CacheEntry
 
-SHORT = 72  # characters of an entry's facts
+MAX_FACT_CHARACTERS = 72  # characters of an entry's facts
 UNSEEN = dict.fromkeys((*range(32), 127), " ")  # a line break or a tab in a path would break the table
 
 
@@ -34,15 +34,15 @@ def ls(as_json: bool) -> None:
     from pretask.pruning import list_entries
 
     root = cache_folder()
-    rows = [described(each) for each in list_entries(root)]
+    rows = [entry_row(entry) for entry in list_entries(root)]
     if as_json:
         show_json({"folder": str(root), "bytes": sum(row["bytes"] for row in rows), "entries": rows})
         return
     show_rows(
         ("group", "key", "what", "size", "last used"),
-        [(row["group"], row["key"][:12], row["what"], amount(row["bytes"]), row["used"]) for row in rows],
+        [(row["group"], row["key"][:12], row["what"], format_bytes(row["bytes"]), row["used"]) for row in rows],
     )
-    click.echo(f"{len(rows)} entries, {amount(sum(row['bytes'] for row in rows))} in {root}", err=True)
+    click.echo(f"{len(rows)} entries, {format_bytes(sum(row['bytes'] for row in rows))} in {root}", err=True)
 
 
 @command.command()
@@ -62,10 +62,10 @@ def prune(gb: float | None, as_json: bool) -> None:
         raise Unknown("No bound was given. Say --gb N, or set PRETASK_CACHE_GB.")
     removed = remove(cache_folder(), most)
     if as_json:
-        show_json([{"place": str(each.place), "bytes": each.size} for each in removed])
+        show_json([{"place": str(entry.place), "bytes": entry.size} for entry in removed])
     else:
-        show_rows(("removed", "size"), [(str(each.place), amount(each.size)) for each in removed])
-    click.echo(f"{len(removed)} removed, {amount(sum(each.size for each in removed))}", err=True)
+        show_rows(("removed", "size"), [(str(entry.place), format_bytes(entry.size)) for entry in removed])
+    click.echo(f"{len(removed)} removed, {format_bytes(sum(entry.size for entry in removed))}", err=True)
 
 
 @command.command()
@@ -76,7 +76,7 @@ def verify(as_json: bool) -> None:
     from pretask.pruning import list_entries
 
     known = list_entries(cache_folder())
-    found = {str(each.place): wrong for each in known if (wrong := find_damage(each.place)) and each.place.exists()}
+    found = {str(entry.place): wrong for entry in known if (wrong := find_damage(entry.place)) and entry.place.exists()}
     if as_json:
         show_json(found)
     else:
@@ -87,19 +87,19 @@ def verify(as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def described(entry: "CacheEntry") -> dict[str, Any]:
-    """What is told of an entry."""
+def entry_row(entry: "CacheEntry") -> dict[str, Any]:
+    """Return what `ls` shows of an entry."""
     return {
         "group": entry.place.parent.name,
         "key": entry.place.name,
-        "what": short(facts_of(entry.place)),
+        "what": short_text(facts_of(entry.place)),
         "bytes": entry.size,
         "used": datetime.fromtimestamp(entry.used).isoformat(" ", "minutes"),
     }
 
 
 def facts_of(place: Path) -> Mapping[str, Any]:
-    """What determined an entry; nothing where it cannot be read."""
+    """Return what determined an entry; {"damaged": True} where it cannot be read."""
     import json
 
     try:
@@ -109,20 +109,20 @@ def facts_of(place: Path) -> Mapping[str, Any]:
     return facts if isinstance(facts, dict) else {}
 
 
-def short(facts: Mapping[str, Any]) -> str:
-    """Facts on one line; long ones are cut.
+def short_text(facts: Mapping[str, Any]) -> str:
+    """Return facts on one line; long ones are cut.
 
-    >>> short({"part": "train", "side": 64})
+    >>> short_text({"part": "train", "side": 64})
     'part=train side=64'
     """
     text = " ".join(f"{name}={value}" for name, value in facts.items()).translate(UNSEEN)
-    return text if len(text) <= SHORT else text[: SHORT - 1] + "…"
+    return text if len(text) <= MAX_FACT_CHARACTERS else text[: MAX_FACT_CHARACTERS - 1] + "…"
 
 
-def amount(size: int) -> str:
-    """Bytes as people say them.
+def format_bytes(size: int) -> str:
+    """Return a size with its unit, bytes to GB.
 
-    >>> amount(3_100_000)
+    >>> format_bytes(3_100_000)
     '3.1 MB'
     """
     power = min(3, (len(str(size)) - 1) // 3)

@@ -33,10 +33,10 @@ def command(
         written = conformance.update_golden(registry(), name, kind=kind)
         click.echo(f"{written} new fingerprints were written.", err=True)
     outcomes = []
-    for each in conformance.run(registry(), name, kind=kind, only=only, seed=seed):
-        outcomes.append(each)
-        if not as_json and (each.state != "passed" or each.number):
-            click.echo(conformance.format_outcome(each))
+    for outcome in conformance.run(registry(), name, kind=kind, only=only, seed=seed):
+        outcomes.append(outcome)
+        if not as_json and (outcome.state != "passed" or outcome.number):
+            click.echo(conformance.format_outcome(outcome))
     click.echo(conformance.as_json(outcomes) if as_json else conformance.format_count(outcomes))
     if junit is not None:
         junit.write_text(conformance.as_junit(outcomes), encoding="utf-8")

@@ -32,9 +32,9 @@ of shares are in points of per cent."""
 def command(places: tuple[Path, ...], evaluator: str | None, metric: str | None, as_json: bool) -> None:
     """Compare the trained encoders of A, B, … : records, or folders with the seeds of one or several cells."""
     from pretask_bench.records.metrics import declared_by, direction
-    from pretask_bench.results.compare import as_facts, common_evaluator, common_metric, compare, entrants, legend
+    from pretask_bench.results.compare import as_facts, common_evaluator, common_metric, compare, legend, read_entrants
 
-    found = entrants(places, evaluator)
+    found = read_entrants(places, evaluator)
     evaluator = common_evaluator(found, evaluator)
     metric = common_metric(found, evaluator, metric)
     rows = compare(found, evaluator, metric)
@@ -51,14 +51,14 @@ def command(places: tuple[Path, ...], evaluator: str | None, metric: str | None,
 
 
 def cells_of(row: "Comparison", metric: "Metric") -> tuple[str, ...]:
-    """One row of the table."""
+    """Return one row of the table."""
     low, high = row.estimate.low, row.estimate.high
     interval = (
         ""
         if low is None or high is None or not math.isfinite(high - low)
         else f"{points(low, metric)} to {points(high, metric)}"
     )
-    p, corrected = ("" if each is None else f"{each:.2g}" for each in (row.probability, row.corrected))
+    p, corrected = ("" if p_value is None else f"{p_value:.2g}" for p_value in (row.probability, row.corrected))
     pair = f"{row.first} − {row.second}"
     return (pair, row.over, points(row.estimate.value, metric), interval, p, corrected, row.verdict)
 

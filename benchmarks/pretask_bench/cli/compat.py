@@ -23,14 +23,14 @@ With a name, and with --exact, every combination is tried on tiny data; of every
 @json_option
 def command(split: str | None, objective: str | None, model: str | None, exact: bool, why: bool, as_json: bool) -> None:
     """Say which splits, objectives and models fit each other, by modality."""
-    from pretask_bench.cli.fit_matrix import explain, fitting_rows, tables
+    from pretask_bench.cli.fit_matrix import explain, fitting_rows, modality_tables
 
     if why:
         explain(registry(), split, objective, model, as_json)
         return
-    named = any(each is not None for each in (split, objective, model))
+    named = any(part is not None for part in (split, objective, model))
     if not (named or exact or as_json):
-        for table in tables(registry()):
+        for table in modality_tables(registry()):
             draw_table(table.columns, table.cells, table.title, width=160)
         return
     rows = fitting_rows(registry(), split, objective, model, exact=named or exact)

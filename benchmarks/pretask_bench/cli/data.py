@@ -27,7 +27,8 @@ def command() -> None:
 def list_command(as_json: bool) -> None:
     """List the data sets that are installed."""
     rows = [
-        (each.id, each.component.traits["modality"], each.component.summary) for each in registry().components("data")
+        (registered.id, registered.component.traits["modality"], registered.component.summary)
+        for registered in registry().components("data")
     ]
     if as_json:
         show_json([dict(zip(("id", "modality", "summary"), row, strict=True)) for row in rows])
@@ -41,7 +42,7 @@ def list_command(as_json: bool) -> None:
 @json_option
 def describe(name: str, settings: Sequence[str], as_json: bool) -> None:
     """Decode data set NAME, once, and say what it holds."""
-    facts = {part: described(samples) for part, samples in parts(name, settings).items()}
+    facts = {part: samples_facts(samples) for part, samples in load_parts(name, settings).items()}
     if as_json:
         show_json(facts)
     else:
@@ -57,15 +58,15 @@ def describe(name: str, settings: Sequence[str], as_json: bool) -> None:
 @json_option
 def fingerprint(name: str, settings: Sequence[str], as_json: bool) -> None:
     """Print the content hash of every part of data set NAME."""
-    hashes = {part: samples.fingerprint for part, samples in parts(name, settings).items()}
+    hashes = {part: samples.fingerprint for part, samples in load_parts(name, settings).items()}
     if as_json:
         show_json(hashes)
     else:
         show_rows(("part", "fingerprint"), list(hashes.items()))
 
 
-def parts(name: str, settings: Sequence[str]) -> dict[str, "Samples"]:
-    """Both parts of a data set with its options."""
+def load_parts(name: str, settings: Sequence[str]) -> dict[str, "Samples"]:
+    """Return both parts of a data set with its options."""
     from pretask_registry import build
 
     found = registry().find("data", name)
@@ -74,8 +75,8 @@ def parts(name: str, settings: Sequence[str]) -> dict[str, "Samples"]:
     return {part: data(part) for part in ("train", "test")}
 
 
-def described(samples: "Samples") -> dict[str, Any]:
-    """What one part holds."""
+def samples_facts(samples: "Samples") -> dict[str, Any]:
+    """Return what one part holds."""
     seen = samples.observed
     facts: dict[str, Any] = {
         "samples": len(samples),

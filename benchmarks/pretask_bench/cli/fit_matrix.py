@@ -1,4 +1,4 @@
-"""Compat: which parts fit, first by what they declare, then by handing specs along on a tiny canned observation."""
+"""Fit matrix: which parts fit, by what they declare, then by handing specs along on a tiny canned observation."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ NONE = "·"  # where nothing fits
 def fitting_rows(
     registry: Registry, split: str | None, objective: str | None, model: str | None, *, exact: bool = True
 ) -> list[dict[str, Any]]:
-    """The matrix as plain rows, with the reason of every refusal: what `--json` prints and the board's page shows.
+    """Return the matrix as plain rows, with the reason of every refusal: for `--json` and the board's page.
 
     Args:
         registry: Where the parts are.
@@ -26,11 +26,11 @@ def fitting_rows(
         model: Only this one.
         exact: Whether what may fit by what it declares is tried on tiny data; that imports torch and the parts.
     """
-    return [described(row, exact) for row in build_matrix(registry, split, objective, model)]
+    return [row_facts(row, exact) for row in build_matrix(registry, split, objective, model)]
 
 
-def described(row: Row, exact: bool = True) -> dict[str, Any]:
-    """One row of the matrix, settled by the exact fit where that is wanted and declarations allow it."""
+def row_facts(row: Row, exact: bool = True) -> dict[str, Any]:
+    """Return one row of the matrix, settled by the exact fit where that is wanted and declarations allow it."""
     settle = exact and not row.reason
     reason = exact_reason(row.modality, row.split, row.objective, row.model) if settle else row.reason
     return {
@@ -58,39 +58,39 @@ class Table:
     cells: tuple[tuple[str, ...], ...]
 
 
-def tables(registry: Registry) -> list[Table]:
-    """One table for every modality, in alphabetical order."""
+def modality_tables(registry: Registry) -> list[Table]:
+    """Return one table for every modality, in alphabetical order."""
     found: dict[str, list[Block]] = {}
     for block in iterate_blocks(registry):
         found.setdefault(block.modality, []).append(block)
-    return [table_of(modality, found[modality], registry) for modality in sorted(found)]
+    return [modality_table(modality, found[modality], registry) for modality in sorted(found)]
 
 
-def table_of(modality: str, of: list[Block], registry: Registry) -> Table:
-    """The table of the blocks of one modality."""
+def modality_table(modality: str, of: list[Block], registry: Registry) -> Table:
+    """Return the table of the blocks of one modality."""
     shown = [block for block in of if block.fitting]
-    objectives = list(dict.fromkeys(each.id for block in shown for each in fitting(block.objectives)))
-    names = {each.id: registry.shortest(each) for block in shown for each, _ in block.objectives}
-    cells = tuple((registry.shortest(block.split), *counts(block, objectives)) for block in shown)
-    asked = sum(len(block.objectives) * len(block.models) for block in of)
-    title = f"{modality}: {sum(block.fitting for block in of)} of {asked} combinations fit, by what they declare"
-    return Table(title, ("split", *(names[each] for each in objectives)), cells)
+    objectives = list(dict.fromkeys(objective.id for block in shown for objective in select_fitting(block.objectives)))
+    names = {objective.id: registry.shortest(objective) for block in shown for objective, _ in block.objectives}
+    cells = tuple((registry.shortest(block.split), *count_models(block, objectives)) for block in shown)
+    total = sum(len(block.objectives) * len(block.models) for block in of)
+    title = f"{modality}: {sum(block.fitting for block in of)} of {total} combinations fit, by what they declare"
+    return Table(title, ("split", *(names[objective] for objective in objectives)), cells)
 
 
-def counts(block: Block, objectives: Iterable[str]) -> list[str]:
-    """For each objective, with how many of all models the split and it fit."""
-    scored = {each.id for each in fitting(block.objectives)}
-    read = f"{len(fitting(block.models))}/{len(block.models)}"
-    return [read if each in scored else NONE for each in objectives]
+def count_models(block: Block, objectives: Iterable[str]) -> list[str]:
+    """Return for every objective with how many of all models the split and it fit."""
+    scored = {objective.id for objective in select_fitting(block.objectives)}
+    read = f"{len(select_fitting(block.models))}/{len(block.models)}"
+    return [read if objective in scored else NONE for objective in objectives]
 
 
-def fitting(pairs: Iterable[tuple[Registered, str]]) -> list[Registered]:
-    """Those without a reason against them."""
-    return [each for each, reason in pairs if not reason]
+def select_fitting(pairs: Iterable[tuple[Registered, str]]) -> list[Registered]:
+    """Return the components without a reason against them."""
+    return [component for component, reason in pairs if not reason]
 
 
 def exact_reason(modality: str, split: Registered, objective: Registered, model: Registered) -> str | None:
-    """Why three parts do not fit a canned observation of the modality, at the small size that each declares."""
+    """Return why three parts do not fit a canned observation of the modality, at their declared small size."""
     try:
         parts = {part.kind: build(part, part.component.small) for part in (split, objective, model)}
         return exact_fit(parts["split"], parts["objective"], parts["model"], observe_canned(modality))
@@ -99,12 +99,15 @@ def exact_reason(modality: str, split: Registered, objective: Registered, model:
 
 
 def explain(registry: Registry, split: str | None, objective: str | None, model: str | None, as_json: bool) -> None:
-    """Say whether three parts fit, the reason if not, and the nearest that do; raises Incompatible if not."""
+    """Print whether three parts fit, the reason if not, and the nearest that do; raises Incompatible if not."""
     if not (split and objective and model):
         raise Unknown("--why needs --split, --objective and --model.")
     parts = registry.find("split", split), registry.find("objective", objective), registry.find("model", model)
     modalities = sorted(parts[0].component.traits["modality"])
-    reasons = {each: explain_misfit(registry, *parts, each) or exact_reason(each, *parts) for each in modalities}
+    reasons = {
+        modality: explain_misfit(registry, *parts, modality) or exact_reason(modality, *parts)
+        for modality in modalities
+    }
     if as_json:
         show_json({"fits": None in reasons.values(), "reasons": reasons})
     elif None in reasons.values():

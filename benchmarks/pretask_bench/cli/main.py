@@ -26,37 +26,37 @@ FILES = "pretask.files"  # where the context of the command keeps the files that
 
 
 def registry() -> Registry:
-    """What is installed, and what the files declare that --plugin names."""
+    """Return what is installed, and what the files declare that --plugin names."""
     context = click.get_current_context(silent=True)
-    return loaded(() if context is None else context.meta.get(FILES, ()))
+    return load_registry(() if context is None else context.meta.get(FILES, ()))
 
 
 @lru_cache(maxsize=1)
-def loaded(files: tuple[Path, ...]) -> Registry:
-    """All plugins; what is wrong with one is said once, on stderr, and of a file that was asked for it is an error."""
+def load_registry(files: tuple[Path, ...]) -> Registry:
+    """Load all plugins; print each problem once, on stderr; raise for a file that was named and does not load."""
     found = Registry.load(files=files)
     for plugin in found.plugins:
         if plugin.is_file and plugin.problems:
             problem = plugin.problems[0]
             who = f"--plugin {plugin.distribution}"
             raise PretaskError(who, "to load", problem.cause, problem.fix, exit_code=PLUGIN_PROBLEM)
-    for line in dict.fromkeys(complaints(found)):
+    for line in dict.fromkeys(list_problems(found)):
         click.echo(line, err=True)
     return found
 
 
-def complaints(found: Registry) -> Iterator[str]:
-    """A line for every problem; one that several plugins have, such as a name taken twice, is the same line."""
+def list_problems(found: Registry) -> Iterator[str]:
+    """Yield a line for every problem; one that several plugins have, such as a name taken twice, is the same line."""
     for plugin in found.plugins:
         for problem in plugin.problems if plugin.state != "blocked" else ():
             if plugin.state == "broken":
-                yield f"{plugin.name} ({plugin.release}) does not work: {ended(problem.cause)} {problem.fix}"
+                yield f"{plugin.name} ({plugin.release}) does not work: {end_sentence(problem.cause)} {problem.fix}"
             else:
-                yield f"plugins of {plugin.namespace} ({plugin.release}): {ended(problem.cause)} {problem.fix}"
+                yield f"plugins of {plugin.namespace} ({plugin.release}): {end_sentence(problem.cause)} {problem.fix}"
 
 
-def ended(sentence: str) -> str:
-    """A sentence with its full stop."""
+def end_sentence(sentence: str) -> str:
+    """Return a sentence with its full stop."""
     return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
 
 
@@ -98,19 +98,19 @@ class Verbs(click.Group):
     with_files = ("run", "bench", "rerun", "check", "compat", "data", "list", "show", "plugins")
 
     def list_commands(self, context: click.Context) -> list[str]:
-        """All verbs, those of plugins included."""
+        """Return all verbs, those of plugins included."""
         self.ask_plugins()
         return sorted({*super().list_commands(context), *self.later})
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The verb, imported if need be; those that look at components take --plugin."""
+        """Return the verb, imported if need be; those that look at components take --plugin."""
         command = self.find_command(context, name)
         if command is not None and name in self.with_files and plugin_option not in command.params:
             command.params.append(plugin_option)
         return command
 
     def find_command(self, context: click.Context, name: str) -> click.Command | None:
-        """The verb, of ours or of a plugin."""
+        """Return the verb, of ours or of a plugin."""
         if name in self.later:
             command: click.Command = import_module(self.later[name]).command
             return command
@@ -148,9 +148,12 @@ def list_command(kind: str | None, as_json: bool) -> None:
         raise Unknown(f"No kind '{kind}'. There are: {', '.join(KINDS)}.")
     found = registry().components(kind)
     if as_json:
-        show_json([described(each) for each in found])
+        show_json([component_facts(component) for component in found])
     else:
-        show_rows(("kind", "id", "what"), [(each.kind, each.id, each.component.summary) for each in found])
+        show_rows(
+            ("kind", "id", "what"),
+            [(registered.kind, registered.id, registered.component.summary) for registered in found],
+        )
 
 
 @cli.command()
@@ -159,17 +162,17 @@ def list_command(kind: str | None, as_json: bool) -> None:
 @json_option
 def show(name: str, kind: str | None, as_json: bool) -> None:
     """Show what NAME is, where it comes from, and its options with their defaults."""
-    found = [registry().find(kind, name)] if kind else every_kind(name)
-    facts = [{**described(each), **details(each)} for each in found]
+    found = [registry().find(kind, name)] if kind else find_any_kind(name)
+    facts = [{**component_facts(component), **option_facts(component)} for component in found]
     if as_json:
         show_json(facts)
         return
     for fact in facts:
-        show_rows(("", ""), [(key, shown(value)) for key, value in flat(fact)])
+        show_rows(("", ""), [(key, format_value(value)) for key, value in flatten_facts(fact)])
 
 
-def every_kind(name: str) -> list[Registered]:
-    """The components of any kind that are called so; a task and its split often share a name."""
+def find_any_kind(name: str) -> list[Registered]:
+    """Return the components of any kind with that name; a task and its split often share one."""
     found, errors = [], []
     for kind in KINDS:
         try:
@@ -178,12 +181,12 @@ def every_kind(name: str) -> list[Registered]:
             errors.append(error)
     if found:
         return found
-    guesses = [error for error in errors if "Did you mean" in str(error) or error.exit_code == PLUGIN_PROBLEM]
-    raise (guesses or [Unknown(f"Nothing is called '{name}'. See: pretask list.")])[0]
+    hints = [error for error in errors if "Did you mean" in str(error) or error.exit_code == PLUGIN_PROBLEM]
+    raise (hints or [Unknown(f"Nothing is called '{name}'. See: pretask list.")])[0]
 
 
-def described(registered: Registered) -> dict[str, Any]:
-    """What `list` tells of a component."""
+def component_facts(registered: Registered) -> dict[str, Any]:
+    """Return what `list` shows of a component."""
     component = registered.component
     return {
         "id": registered.id,
@@ -195,32 +198,34 @@ def described(registered: Registered) -> dict[str, Any]:
     }
 
 
-def details(registered: Registered) -> dict[str, Any]:
-    """The options of a component; this imports what implements it."""
+def option_facts(registered: Registered) -> dict[str, Any]:
+    """Return the options of a component; this imports what implements it."""
     if registered.kind in ("task", "suite"):
         return {}
-    return {"options": {name: shown(option.default) for name, option in read_component_options(registered).items()}}
+    return {
+        "options": {name: format_value(option.default) for name, option in read_component_options(registered).items()}
+    }
 
 
 def plain_traits(value: Any) -> Any:
-    """Traits as JSON can hold them."""
+    """Return traits as JSON can hold them."""
     if isinstance(value, frozenset | set):
         return sorted(value)
     if isinstance(value, dict):
-        return {key: plain_traits(each) for key, each in value.items()}
+        return {key: plain_traits(part) for key, part in value.items()}
     return value
 
 
-def flat(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Nested facts as lines: ("options.patch", 96)."""
+def flatten_facts(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return nested facts as lines: ("options.patch", 96)."""
     lines: list[tuple[str, Any]] = []
     for key, value in facts.items():
-        lines += flat(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
+        lines += flatten_facts(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
     return [(key, value) for key, value in lines if value not in ("", None, [])]
 
 
-def shown(value: Any) -> str:
-    """A value as a user would set it."""
+def format_value(value: Any) -> str:
+    """Return a value as a user would set it."""
     if value is REQUIRED:
         return "required"
     if value in ("", ()):
@@ -233,24 +238,24 @@ def shown(value: Any) -> str:
 @json_option
 def plugins(name: str | None, as_json: bool) -> None:
     """List plugins, working or not, each with its problems and the way out; exit code 3 where one is broken."""
-    found = [each for each in registry().plugins if name is None or name in (each.name, each.namespace)]
+    found = [plugin for plugin in registry().plugins if name is None or name in (plugin.name, plugin.namespace)]
     if name is not None and not found:
         raise Unknown(f"No plugin '{name}'. See: pretask plugins.")
     rows = [
         {
-            "name": each.name,
-            "release": each.release,
-            "state": each.state,
-            "components": len(each.components),
-            "problems": [f"{problem.cause} {problem.fix}" for problem in each.problems],
+            "name": plugin.name,
+            "release": plugin.release,
+            "state": plugin.state,
+            "components": len(plugin.components),
+            "problems": [f"{problem.cause} {problem.fix}" for problem in plugin.problems],
         }
-        for each in found
+        for plugin in found
     ]
     if as_json:
         show_json(rows)
     else:
-        show_rows(tuple(rows[0]) if rows else (), [tuple(map(shown, row.values())) for row in rows])
-    if any(each.state == "broken" for each in found):
+        show_rows(tuple(rows[0]) if rows else (), [tuple(map(format_value, row.values())) for row in rows])
+    if any(plugin.state == "broken" for plugin in found):
         raise SystemExit(PLUGIN_PROBLEM)
 
 
@@ -275,7 +280,7 @@ def invoke(arguments: list[str] | None = None) -> int:
 
 
 def fail(error: PretaskError) -> int:
-    """Say what is wrong, with a traceback only under -v."""
+    """Print what is wrong, with a traceback only under -v."""
     if "-v" in sys.argv or "--verbose" in sys.argv:
         import traceback
 

@@ -27,11 +27,11 @@ The package has one component that works as it is; change it step by step, and r
 def command(name: str | None, kind: str | None, modality: str | None, file: Path | None, out: Path | None) -> None:
     """Write an installable package called NAME with a working component, its checks and a CI file."""
     installed = Registry.load()
-    taken = {each.namespace for each in installed.plugins}
+    taken = {plugin.namespace for plugin in installed.plugins}
     if file is not None:
         if kind or modality:
             raise Unknown("--from-file takes kinds and modalities from the file; leave --kind and --modality out.")
-        written = from_file(file, name or "", out, taken)
+        written = promote_file(file, name or "", out, taken)
     elif name is None:
         raise Unknown("pretask new needs a name, such as: pretask new mirror --kind task --modality image")
     else:
@@ -39,8 +39,8 @@ def command(name: str | None, kind: str | None, modality: str | None, file: Path
     show(written)
 
 
-def from_file(file: Path, name: str, out: Path | None, taken: set[str]) -> Written:
-    """The package of a file; raises PretaskError where the file does not load."""
+def promote_file(file: Path, name: str, out: Path | None, taken: set[str]) -> Written:
+    """Write the package of a file; raises PretaskError where the file does not load."""
     plugin = load_file(file, Registry.load().manager)
     if plugin.problems or not plugin.components:
         problem = plugin.problems[0] if plugin.problems else None
@@ -55,8 +55,8 @@ def from_file(file: Path, name: str, out: Path | None, taken: set[str]) -> Writt
 
 
 def show(written: Written) -> None:
-    """The files on stdout, and what to type next on stderr."""
-    for path in sorted(each for each in written.folder.rglob("*") if each.is_file()):
+    """Print the files on stdout, and what to type next on stderr."""
+    for path in sorted(path for path in written.folder.rglob("*") if path.is_file()):
         click.echo(path)
     click.echo("\nNext:", err=True)
     for line in written.next:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pretask_bench.runs.rerun import Rerun
 
 WIDTH = 140
-SHOWN = 40  # differences of a kind
-MOST_THREADS = 256  # that a record may ask for
+MAX_SHOWN = 40  # differences of a kind
+MAX_THREADS = 256  # that a record may ask for
 
 EPILOG = """Example: pretask rerun results/3f2a….json --set data.root=photos
 
@@ -65,34 +65,37 @@ def command(
     if folder is None and (author or note):
         raise Unknown("--author and --note are for a record that is filed; got no --file RECORDS.")
     old = read(record)
-    here = find_device(device, threads or min(old.provenance.threads, MOST_THREADS) or 1)
+    here = find_device(device, threads or min(old.provenance.threads, MAX_THREADS) or 1)
     done = rerun(
         registry(), old, dict(map(parse_setting, settings)), out, here, lambda line: click.echo(line, err=True)
     )
     filed = file_rerun(done, old, folder, author, note) if folder is not None else None
-    show_json({**as_facts(done), "filed": str(filed) if filed else None}) if as_json else show(done, filed)
+    show_json({**rerun_facts(done), "filed": str(filed) if filed else None}) if as_json else show(done, filed)
     if done.verdict == DIVERGENT:
         click.get_current_context().exit(1)
 
 
-def as_facts(done: "Rerun") -> dict[str, Any]:
-    """The same as JSON."""
+def rerun_facts(done: "Rerun") -> dict[str, Any]:
+    """Return a rerun as JSON holds it."""
     keys = ("name", "before", "now")
     return {
         "verdict": done.verdict,
         "file": str(done.path),
         "weights": done.weights,
         "numbers": done.numbers,
-        "differing": [dict(zip(keys, each, strict=True)) for each in done.differing],
-        "judged": [vars(each) for each in done.judged],
-        "provenance": [dict(zip(keys, each, strict=True)) for each in done.provenance],
-        "cell": [dict(zip(keys, each, strict=True)) for each in done.cell],
+        "differing": [dict(zip(keys, difference, strict=True)) for difference in done.differing],
+        "judged": [vars(judgment) for judgment in done.judgments],
+        "provenance": [dict(zip(keys, difference, strict=True)) for difference in done.provenance],
+        "cell": [dict(zip(keys, difference, strict=True)) for difference in done.cell],
     }
 
 
 def show(done: "Rerun", filed: Path | None) -> None:
     """Print what the verdict rests on, what differs in how it came about, where it was filed, and the verdict."""
-    rows = [(each.name, each.before, each.now, each.rule, "yes" if each.agrees else "no") for each in done.judged]
+    rows = [
+        (judgment.name, judgment.before, judgment.now, judgment.rule, "yes" if judgment.agrees else "no")
+        for judgment in done.judgments
+    ]
     draw_table(("", "recorded", "now", "rule", "agrees"), rows, "What the verdict rests on", width=WIDTH)
     for title, differences in (
         ("Numbers", done.differing),
@@ -100,8 +103,8 @@ def show(done: "Rerun", filed: Path | None) -> None:
         ("What was run", done.cell),
     ):
         if differences:
-            more = f" (the first {SHOWN} of {len(differences)})" if len(differences) > SHOWN else ""
-            cells = differences[:SHOWN]
+            more = f" (the first {MAX_SHOWN} of {len(differences)})" if len(differences) > MAX_SHOWN else ""
+            cells = differences[:MAX_SHOWN]
             draw_table(("", "recorded", "now"), cells, f"{title}: what differs{more}", width=WIDTH)
     same = done.numbers - len(done.differing)
     click.echo(

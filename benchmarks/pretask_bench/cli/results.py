@@ -1,15 +1,15 @@
-"""The verb `pretask results`: records at a glance, those that are asked for, as a table or for other programs."""
+"""The verb `pretask results`: summaries of records that meet conditions, as a table or for other programs."""
 
 from pathlib import Path
 
 import click
 
 from pretask_bench.cli.main import json_option
-from pretask_bench.cli.terminal import visible
+from pretask_bench.cli.terminal import escape_invisible
 from pretask_bench.results.tables import draw_table
 
 WIDTH = 180  # characters, where stdout is no terminal
-DRAWN = 300  # rows; more come in plain columns
+MAX_DRAWN_ROWS = 300  # rows; more come in plain columns
 
 EPILOG = """Example: pretask results runs/records --where modality=image --where evaluator=linear --sort -trained
 
@@ -41,23 +41,23 @@ def command(
     as_json: bool,
 ) -> None:
     """Show what is in RECORDS, folders or files; runs/records where none is named."""
-    from pretask_bench.results.index import glances
-    from pretask_bench.results.query import as_text, parse_where, selected, table_of
+    from pretask_bench.results.index import read_summaries
+    from pretask_bench.results.query import build_table, format_table, parse_where, select
 
     places, where = places or (Path("runs/records"),), parse_where(conditions)
-    found, refused = glances(places)
+    found, refused = read_summaries(places)
     for path, reason in refused:
-        click.echo(f"left out {visible(str(path))}: {visible(reason)}", err=True)
-    keyed = selected([(each.key, each.record) for each in found], where)
-    fields = [each.strip() for each in (group or "").split(",") if each.strip()]
-    table = table_of(keyed, fields, sort)
+        click.echo(f"left out {escape_invisible(str(path))}: {escape_invisible(reason)}", err=True)
+    keyed = select([(summary.key, summary.record) for summary in found], where)
+    fields = [name.strip() for name in (group or "").split(",") if name.strip()]
+    table = build_table(keyed, fields, sort)
     columns, cells, _ = table
-    if as_json or form != "table" or len(cells) > DRAWN:
-        click.echo(as_text("json" if as_json else form, table))
+    if as_json or form != "table" or len(cells) > MAX_DRAWN_ROWS:
+        click.echo(format_table("json" if as_json else form, table))
     else:
-        draw_table(columns, cells, counted(len(keyed), len(found)), width=WIDTH)
+        draw_table(columns, cells, count_text(len(keyed), len(found)), width=WIDTH)
 
 
-def counted(shown: int, found: int) -> str:
-    """How many records a table is about."""
+def count_text(shown: int, found: int) -> str:
+    """Return how many records a table shows, of how many."""
     return f"{found} records" if shown == found else f"{shown} of {found} records"

@@ -8,7 +8,7 @@ from pretask import Unknown
 
 from pretask_bench.cli.main import json_option, registry
 from pretask_bench.results.tables import show_json
-from pretask_bench.runs.plan import make_plan, names_in, parse_setting
+from pretask_bench.runs.plan import make_plan, parse_setting, split_names
 
 if TYPE_CHECKING:
     import torch
@@ -88,17 +88,17 @@ def command(
             preset=preset,
             parts={part: name for part, name in named.items() if name is not None},
             settings=options,
-            evaluators=names_in(evaluate),
-            seed=each,
+            evaluators=split_names(evaluate),
+            seed=number,
         )
-        for each in range(seed, seed + max(seeds, 1))
+        for number in range(seed, seed + max(seeds, 1))
     ]
     from pretask_bench.results.report import report
     from pretask_bench.runs.context import RunContext
-    from pretask_bench.runs.reference_encoders import wanted
+    from pretask_bench.runs.reference_encoders import parse_references
     from pretask_bench.runs.run import run
 
-    context = RunContext(out, find_device(device, threads), checkpoint_seconds, again, wanted(baselines))
+    context = RunContext(out, find_device(device, threads), checkpoint_seconds, again, parse_references(baselines))
     done = [run(registry(), plan, context) for plan in plans]
     if as_json:
         show_json([{**record.model_dump(mode="json"), "file": str(path)} for record, path in done])
@@ -109,7 +109,7 @@ def command(
 
 
 def find_device(name: str, threads: int | None) -> "torch.device":
-    """The device of that name, with the processor's threads set; raises Unknown where it does not exist."""
+    """Return the device of that name and set the processor's threads; raises Unknown where it does not exist."""
     import torch
 
     if threads is not None:

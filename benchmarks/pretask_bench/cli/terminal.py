@@ -3,22 +3,26 @@
 from collections.abc import Iterable, Sequence
 
 
-def visible(text: str) -> str:
-    """The text with all that is invisible, breaks lines or steers a terminal written out as escapes.
+def escape_invisible(text: str) -> str:
+    """Return the text with all that is invisible, breaks lines or steers a terminal written out as escapes.
 
-    >>> visible("a\\x1b[31m\\u202eb\\n")
+    >>> escape_invisible("a\\x1b[31m\\u202eb\\n")
     'a\\\\x1b[31m\\\\u202eb\\\\n'
     """
-    return text if text.isprintable() else "".join(each if each.isprintable() else escape(each) for each in text)
+    return (
+        text
+        if text.isprintable()
+        else "".join(character if character.isprintable() else escape_character(character) for character in text)
+    )
 
 
-def escape(character: str) -> str:
-    """One character as Python would write it."""
+def escape_character(character: str) -> str:
+    """Return one character as Python would write it."""
     return character.encode("unicode_escape").decode()
 
 
-def drawable(rows: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
-    """Rows for a drawn table, in which square brackets are brackets and no markup."""
+def escape_rows(rows: Iterable[Sequence[str]]) -> list[tuple[str, ...]]:
+    """Return rows for a drawn table, in which square brackets are brackets and no markup."""
     from rich.markup import escape as without_markup
 
-    return [tuple(without_markup(visible(cell)) for cell in row) for row in rows]
+    return [tuple(without_markup(escape_invisible(cell)) for cell in row) for row in rows]

@@ -1,4 +1,4 @@
-"""The verb `pretask verify`: whether records are what they say, as far as can be told without running them again."""
+"""The verb `pretask verify`: whether records hold what they claim, as far as can be checked without a rerun."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pretask_bench.cli.main import json_option, registry
-from pretask_bench.cli.terminal import visible
+from pretask_bench.cli.terminal import escape_invisible
 from pretask_bench.results.tables import draw_table, show_json
 from pretask_bench.runs.plan import parse_setting
 
 if TYPE_CHECKING:
     from pretask_bench.records.verify import Verification
 
-SHOWN = 50  # faults, and notes, that are printed
+MAX_SHOWN = 50  # faults, and notes, that are printed
 WIDTH = 120
 
 EPILOG = """Example: pretask verify runs/records --recompute-data --set folder.root=photos
@@ -42,22 +42,22 @@ def command(places: tuple[Path, ...], recompute_data: bool, settings: tuple[str,
         check_data(found, registry(), dict(map(parse_setting, settings)))
     else:
         found.unchecked["data sets (--recompute-data makes those that can be made here)"] += len(data_sets(found))
-    show_json(as_facts(found)) if as_json else show(found)
+    show_json(verification_facts(found)) if as_json else show(found)
     if found.faults or not found.records:
         click.get_current_context().exit(1)
 
 
-def as_facts(found: "Verification") -> dict[str, Any]:
-    """The same as JSON."""
+def verification_facts(found: "Verification") -> dict[str, Any]:
+    """Return a verification as JSON holds it."""
     faults = dict.fromkeys(found.checked, 0)
-    for each in found.faults:
-        faults[each.check] += 1
+    for fault in found.faults:
+        faults[fault.check] += 1
     return {
         "records": len(found.records),
         "checks": [{"check": check, "checked": n, "wrong": faults[check]} for check, n in found.checked.items()],
         "findings": [
-            {"file": str(each.path), "check": each.check, "message": each.message, "fault": each.fault}
-            for each in found.findings
+            {"file": str(finding.path), "check": finding.check, "message": finding.message, "fault": finding.fault}
+            for finding in found.findings
         ],
         "unchecked": dict(found.unchecked),
     }
@@ -65,17 +65,17 @@ def as_facts(found: "Verification") -> dict[str, Any]:
 
 def show(found: "Verification") -> None:
     """Print what was checked, what is wrong, what is worth knowing, and what nobody could check."""
-    facts = as_facts(found)
-    rows = [(each["check"], str(each["checked"]), str(each["wrong"])) for each in facts["checks"]]
+    facts = verification_facts(found)
+    rows = [(check["check"], str(check["checked"]), str(check["wrong"])) for check in facts["checks"]]
     draw_table(("check", "checked", "wrong"), rows, f"{len(found.records)} records", width=WIDTH)
     for title, findings in (
         ("wrong", found.faults),
-        ("worth knowing", [each for each in found.findings if not each.fault]),
+        ("worth knowing", [finding for finding in found.findings if not finding.fault]),
     ):
-        for each in findings[:SHOWN]:
-            click.echo(f"{title}: {visible(str(each.path))}: {visible(each.message)}")
-        if len(findings) > SHOWN:
-            click.echo(f"{title}: {len(findings) - SHOWN} more; --json has all.")
+        for finding in findings[:MAX_SHOWN]:
+            click.echo(f"{title}: {escape_invisible(str(finding.path))}: {escape_invisible(finding.message)}")
+        if len(findings) > MAX_SHOWN:
+            click.echo(f"{title}: {len(findings) - MAX_SHOWN} more; --json has all.")
     for reason, count in found.unchecked.items():
         if count:
-            click.echo(f"not checked: {count} {visible(reason)}")
+            click.echo(f"not checked: {count} {escape_invisible(reason)}")

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from pretask import Metric
 
-from pretask_bench.records.metrics import Declared, declared_by, declared_by_objective
+from pretask_bench.records.metrics import ComponentMetrics, declared_by, declared_by_objective
 from pretask_bench.records.record import Items, Record, Row
-from pretask_bench.records.verify import called, numbers_agree
-from pretask_bench.results.report import written
+from pretask_bench.records.verify import numbers_agree, row_label
+from pretask_bench.results.report import format_number
 from pretask_bench.results.statistics import difference_over_items
 
 CONFIDENCE = 0.99
@@ -23,14 +23,14 @@ EXACT, CONSISTENT, DIVERGENT = "exact", "consistent", "divergent"
 
 
 @dataclass(frozen=True)
-class Judged:
+class Judgment:
     """One number of the record beside that of the rerun.
 
     Args:
-        name: Of the number and the row that it is in.
-        before: As recorded, in words.
-        now: As found, in words.
-        rule: By which the two were held against each other.
+        name: Name of the number and of its row.
+        before: The recorded number, as text.
+        now: The number of the rerun, as text.
+        rule: The rule of agreement, in words.
         agrees: Whether they agree.
     """
 
@@ -41,43 +41,43 @@ class Judged:
     agrees: bool
 
 
-def judge(old: Record, new: Record) -> Iterator[Judged]:
-    """The numbers that a verdict rests on, those of the record beside those of the rerun."""
+def judge(old: Record, new: Record) -> Iterator[Judgment]:
+    """Compare the numbers that a verdict rests on, those of the record with those of the rerun."""
     rows = {(row.encoder, row.evaluator): row for row in new.results}
     for row in old.results:
         other = rows.get((row.encoder, row.evaluator))
         if other is None:
-            yield Judged(called(row), "there", "missing", "a row for a row", agrees=False)
+            yield Judgment(row_label(row), "there", "missing", "a row for a row", agrees=False)
         else:
             yield from judge_row(row, other, declared_by(old, row.evaluator))
-    before, now = (each.pretext.metrics if each.pretext is not None else {} for each in (old, new))
+    before, now = (record.pretext.metrics if record.pretext is not None else {} for record in (old, new))
     declared = declared_by_objective(old)
     for name in before:
         if ": " not in name:  # the others are of trivial predictors
             yield judge_number(f"pretext {name}", declared.part(name), before[name], now.get(name))
 
 
-def judge_row(row: Row, other: Row, declared: Declared) -> Iterator[Judged]:
-    """The items of a row, or where it has none the number that stands for it."""
+def judge_row(row: Row, other: Row, declared: ComponentMetrics) -> Iterator[Judgment]:
+    """Compare the items of a row, or where it has none its headline number."""
     for name, items in row.items.items():
-        yield judge_items(called(row, name), items, other.items.get(name))
+        yield judge_items(row_label(row, name), items, other.items.get(name))
     known = {name: value for name, value in row.metrics.items() if value is not None}
     if not row.items and known:
         name = declared.choose_headline(known) or next(iter(known))
-        yield judge_number(called(row, name), declared.metric(name), known[name], other.metrics.get(name))
+        yield judge_number(row_label(row, name), declared.metric(name), known[name], other.metrics.get(name))
 
 
-def judge_items(name: str, before: Items, now: Items | None) -> Judged:
-    """Answers to the same items: whether their difference may be none."""
+def judge_items(name: str, before: Items, now: Items | None) -> Judgment:
+    """Judge whether the interval of the paired difference between two sets of answers holds 0."""
     share = before.share
     if now == before:  # what most replicates are, and by far the fastest
-        return Judged(name, f"{100 * share:.1f} %", f"{100 * share:.1f} %", "the same answers", agrees=True)
+        return Judgment(name, f"{100 * share:.1f} %", f"{100 * share:.1f} %", "the same answers", agrees=True)
     if now is None or (now.test, now.count) != (before.test, before.count):
-        return Judged(name, f"{before.count} items", "other items or none", "the same items", agrees=False)
+        return Judgment(name, f"{before.count} items", "other items or none", "the same items", agrees=False)
     difference = difference_over_items(now.correct(), before.correct(), CONFIDENCE)
     low, high = difference.low or 0.0, difference.high or 0.0
     interval = f"99 % interval {100 * low:+.1f} to {100 * high:+.1f} holds 0"
-    return Judged(
+    return Judgment(
         name=name,
         before=f"{100 * share:.1f} %",
         now=f"{100 * (share + difference.value):.1f} %",
@@ -86,41 +86,42 @@ def judge_items(name: str, before: Items, now: Items | None) -> Judged:
     )
 
 
-def judge_number(name: str, metric: Metric, before: float | None, now: float | None) -> Judged:
-    """A number that was not counted from items."""
-    recorded, found = (written(each, metric) if each is not None else "none" for each in (before, now))
+def judge_number(name: str, metric: Metric, before: float | None, now: float | None) -> Judgment:
+    """Judge whether a number that was not counted from items is within the tolerance."""
+    recorded, found = (format_number(value, metric) if value is not None else "none" for value in (before, now))
     if before is None or now is None:
-        return Judged(name, recorded, found, "both or none", agrees=before is now)
+        return Judgment(name, recorded, found, "both or none", agrees=before is now)
     room = TOLERANCE if metric.is_fraction else TOLERANCE * max(abs(before), abs(now))
     rule = "within 2 points" if metric.is_fraction else "within 2 %"
-    return Judged(name, recorded, found, rule, agrees=abs(now - before) <= room)
+    return Judgment(name, recorded, found, rule, agrees=abs(now - before) <= room)
 
 
-def verdict(old: Record, new: Record, judged: Sequence[Judged]) -> str:
-    """What it comes to."""
-    rows = [[(row.encoder, row.evaluator) for row in each.results] for each in (old, new)]
+def verdict(old: Record, new: Record, judged: Sequence[Judgment]) -> str:
+    """Return exact, consistent or divergent."""
+    rows = [[(row.encoder, row.evaluator) for row in record.results] for record in (old, new)]
     if old.weights is not None and sorted(rows[0]) == sorted(rows[1]) and numbers_agree(old, new):
         return EXACT
-    return CONSISTENT if all(each.agrees for each in judged) else DIVERGENT
+    return CONSISTENT if all(judgment.agrees for judgment in judged) else DIVERGENT
 
 
-def contradiction(first: Record, second: Record) -> Judged | None:
+def find_contradiction(first: Record, second: Record) -> Judgment | None:
     """Return the first number in which two records of one cell diverge; None where they are replicates.
 
     Only what both measured, with the same options, is judged: that one of them measured more contradicts nothing.
     """
-    return next((each for each in judge(*in_common(first, second)) if not each.agrees), None)
+    return next((judgment for judgment in judge(*restrict_to_common(first, second)) if not judgment.agrees), None)
 
 
-def in_common(first: Record, second: Record) -> tuple[Record, Record]:
-    """Both records, with the rows, the items and the pretext scores that both have."""
+def restrict_to_common(first: Record, second: Record) -> tuple[Record, Record]:
+    """Return both records, with the rows, the items and the pretext scores that both have."""
     own, other = first.cell.evaluators, second.cell.evaluators
     same = {name for name in own.keys() & other.keys() if own[name] == other[name]}
     rows = [
-        {(row.encoder, row.evaluator): row for row in each.results if row.evaluator in same} for each in (first, second)
+        {(row.encoder, row.evaluator): row for row in record.results if row.evaluator in same}
+        for record in (first, second)
     ]
     keys = [key for key in rows[0] if key in rows[1]]
-    pairs = [with_items_of(rows[0][key], rows[1][key]) for key in keys]
+    pairs = [restrict_to_common_items(rows[0][key], rows[1][key]) for key in keys]
     without = {} if first.pretext is not None and second.pretext is not None else {"pretext": None}
     return (
         first.model_copy(update={"results": tuple(row for row, _ in pairs), **without}),
@@ -128,12 +129,12 @@ def in_common(first: Record, second: Record) -> tuple[Record, Record]:
     )
 
 
-def with_items_of(row: Row, other: Row) -> tuple[Row, Row]:
-    """Two rows with the items that both have."""
+def restrict_to_common_items(row: Row, other: Row) -> tuple[Row, Row]:
+    """Return two rows with the items that both have."""
     if row.items.keys() == other.items.keys():
         return row, other
     first, second = (
-        each.model_copy(update={"items": {name: items for name, items in each.items.items() if name in kept}})
-        for each, kept in ((row, other.items), (other, row.items))
+        side.model_copy(update={"items": {name: items for name, items in side.items.items() if name in kept}})
+        for side, kept in ((row, other.items), (other, row.items))
     )
     return first, second

@@ -18,11 +18,11 @@ from pydantic import BaseModel
 
 from pretask_bench.records.provenance import last_component
 
-SAFE = 2**53 - 1  # the largest integer up to which a double holds every one
+MAX_SAFE_INTEGER = 2**53 - 1  # the largest integer up to which a double holds every one
 
 
 def canonical_bytes(value: Any) -> bytes:
-    """The one JSON text of a value, as UTF-8: equal values have equal bytes, whatever the order of their keys.
+    """Return the one JSON text of a value, as UTF-8: equal values have equal bytes, whatever their key order.
 
     Raises:
         PretaskError: A number that no finite double holds, a key that is no text, a text that is no Unicode.
@@ -33,56 +33,56 @@ def canonical_bytes(value: Any) -> bytes:
     try:
         return json_text(value).encode()
     except UnicodeEncodeError as error:
-        raise unfit(f"the lone surrogate {error.object[error.start : error.end]!a}") from error
+        raise unfit_error(f"the lone surrogate {error.object[error.start : error.end]!a}") from error
 
 
 def json_text(value: Any) -> str:
-    """Canonical JSON of one value."""
+    """Return the canonical JSON of one value."""
     return TEXTS.get(type(value), other_text)(value)
 
 
 def other_text(value: Any) -> str:
-    """The same of what is derived from a type of JSON, and of models."""
+    """Return the canonical JSON of subclasses of JSON's types, and of models."""
     if isinstance(value, BaseModel):
         return json_text(value.model_dump(mode="json"))
     for kind in (str, int, float, list, tuple, Mapping):
         if isinstance(value, kind):
             return TEXTS[kind](value)
-    raise unfit(f"a {type(value).__name__}")
+    raise unfit_error(f"a {type(value).__name__}")
 
 
 def array_text(value: Sequence[Any]) -> str:
-    """A list."""
+    """Return a list as JSON."""
     return f"[{','.join(map(json_text, value))}]"
 
 
 def object_text(value: Mapping[Any, Any]) -> str:
-    """A mapping, its keys sorted by UTF-16, which for ASCII is their own order."""
+    """Return a mapping as JSON, its keys sorted by UTF-16, which for ASCII is their own order."""
     try:
         ascii_only = "".join(value).isascii()
     except TypeError:
         wrong = next(key for key in value if not isinstance(key, str))
-        raise unfit(f"the key {wrong!r}") from None
+        raise unfit_error(f"the key {wrong!r}") from None
     ordered = sorted(value, key=None if ascii_only else lambda key: key.encode("utf-16-be"))
     return f"{{{','.join([f'{quoted(key)}:{json_text(value[key])}' for key in ordered])}}}"
 
 
 def integer_text(number: int) -> str:
-    """An integer, if a double holds it: those up to 2^53, and beyond them the ones that number_text writes."""
+    """Return an integer, if a double holds it: up to 2^53, and beyond it those that number_text writes."""
     text = int.__repr__(number)
-    if abs(number) > SAFE and (abs(number) >= 10**21 or number_text(float(number)) != text):
-        raise unfit(f"the integer {text[:40]}")
+    if abs(number) > MAX_SAFE_INTEGER and (abs(number) >= 10**21 or number_text(float(number)) != text):
+        raise unfit_error(f"the integer {text[:40]}")
     return text
 
 
 def number_text(number: float) -> str:
-    """A number as ECMAScript writes it: the shortest digits that read back as the same double.
+    """Return a number as ECMAScript writes it: the shortest digits that read back as the same double.
 
     >>> number_text(1e-7), number_text(123.0), number_text(1e21)
     ('1e-7', '123', '1e+21')
     """
     if not math.isfinite(number):
-        raise unfit(f"the number {number}")
+        raise unfit_error(f"the number {number}")
     if number == 0:
         return "0"
     written = float.__repr__(number)
@@ -90,11 +90,11 @@ def number_text(number: float) -> str:
         return written.removesuffix(".0")  # between 1e-4 and 1e16 both languages write the same digits
     sign, figures, exponent = Decimal(written).normalize().as_tuple()
     digits = "".join(map(str, figures))
-    return "-" * sign + placed(digits, len(digits) + int(exponent))
+    return "-" * sign + place_point(digits, len(digits) + int(exponent))
 
 
-def placed(digits: str, point: int) -> str:
-    """Digits with the decimal point after `point` of them, as ECMAScript's Number::toString places it."""
+def place_point(digits: str, point: int) -> str:
+    """Return digits with the decimal point after `point` of them, as ECMAScript's Number::toString places it."""
     if len(digits) <= point <= 21:
         return digits + "0" * (point - len(digits))
     if 0 < point <= 21:
@@ -118,14 +118,14 @@ TEXTS: Mapping[type, Callable[[Any], str]] = {
 }
 
 
-def unfit(found: str) -> PretaskError:
-    """The error for a value that canonical JSON cannot hold."""
+def unfit_error(found: str) -> PretaskError:
+    """Return the error for a value that canonical JSON cannot hold."""
     needs = "null, bools, finite doubles, Unicode texts, and lists and mappings of them"
     return PretaskError("canonical JSON", needs, found, "Give it another form.")
 
 
 def plain(value: Any) -> Any:
-    """Options as a record holds them: tuples become lists, sets sorted lists, dataclasses objects, paths names.
+    """Return options as a record holds them: tuples as lists, sets sorted, dataclasses as objects, paths as names.
 
     What determines a result is the content, which the data's fingerprint tells; where it lay must not change the cell.
 
@@ -146,11 +146,11 @@ def plain(value: Any) -> Any:
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): plain(each) for key, each in value.items()}
+        return {str(key): plain(part) for key, part in value.items()}
     if isinstance(value, set | frozenset):
-        return sorted((plain(each) for each in value), key=canonical_bytes)
+        return sorted((plain(part) for part in value), key=canonical_bytes)
     if isinstance(value, list | tuple):
-        return [plain(each) for each in value]
+        return [plain(part) for part in value]
     if isinstance(value, BaseModel):
         return plain(value.model_dump(mode="json"))
     if isinstance(value, np.generic):

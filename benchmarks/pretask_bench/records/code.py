@@ -22,7 +22,7 @@ from pretask_registry import Registered
 CORE = "pretask"
 TRAINING = ("pretask.training", "pretask.composition")  # of core, what trains
 SCORING = ("pretask.pretext_score", "pretask.extraction")  # of core, what measures
-DIGITS = 32  # of a hash
+HASH_DIGITS = 32  # of a hash
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 Code = Mapping[str, str]  # hashes by the full name of a module
@@ -47,10 +47,10 @@ def changed_modules(before: Code, now: Code) -> list[str]:
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
 
 
-def listed(modules: list[str]) -> str:
+def list_changes(modules: list[str]) -> str:
     """Return names of modules in one line, at most six.
 
-    >>> listed(["a", "b"])
+    >>> list_changes(["a", "b"])
     'a, b changed'
     """
     more = f" and {len(modules) - 6} more" if len(modules) > 6 else ""
@@ -70,10 +70,10 @@ def own_packages(module: str, distributed_as: str) -> frozenset[str]:
     except (PackageNotFoundError, ValueError):
         files = []
     installed = {file.parts[0].removesuffix(".py") for file in files if file.suffix == ".py"}
-    return frozenset({CORE, top} | (installed if top in installed else set()) | beside(top))
+    return frozenset({CORE, top} | (installed if top in installed else set()) | importable_beside(top))
 
 
-def beside(top: str) -> set[str]:
+def importable_beside(top: str) -> set[str]:
     """Return the names of what can be imported from the folder that a module lies in, unless it is site-packages."""
     path = source_of(top)
     if path is None:
@@ -81,7 +81,7 @@ def beside(top: str) -> set[str]:
     folder = path.parent.parent if path.name == "__init__.py" else path.parent
     if folder in {Path(sysconfig.get_path(scheme)).resolve() for scheme in ("purelib", "platlib", "stdlib")}:
         return set()
-    return {each.stem for each in folder.iterdir() if each.suffix == ".py" or (each / "__init__.py").is_file()}
+    return {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
 
 
 def modules_used(module: str, packages: frozenset[str]) -> frozenset[str]:
@@ -102,7 +102,7 @@ def imports_of(module: str, packages: frozenset[str]) -> tuple[str, ...]:
     if path is None:
         return ()
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    named = (each for node in import_statements(ast.parse(source_read(path))) for each in named_by(node, package))
+    named = (pair for node in import_statements(ast.parse(source_read(path))) for pair in imported_names(node, package))
     own = [(module, name) for module, name in named if module.partition(".")[0] in packages]
     return tuple(dict.fromkeys(home_of(module, name) if name else module for module, name in own))
 
@@ -113,12 +113,12 @@ def import_statements(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield node
         elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            yield from (found for each in node.orelse for found in import_statements(each))
+            yield from (found for statement in node.orelse for found in import_statements(statement))
         else:
             yield from import_statements(node)
 
 
-def named_by(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[str, str]]:
+def imported_names(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[str, str]]:
     """Yield what an import names: pairs of a module and a name in it, empty where the module itself is meant."""
     if isinstance(node, ast.Import):
         yield from ((alias.name, "") for alias in node.names)
@@ -161,7 +161,7 @@ def origin_of(module: str) -> str | None:
 
 
 def hash_of(path: Path) -> str:
-    """Return the hash of what a file says, whatever its comments, docstrings and layout."""
+    """Return the hash of a file's syntax, without its comments, docstrings and layout."""
     return hash_of_source(source_read(path))
 
 
@@ -174,23 +174,26 @@ def source_read(path: Path) -> bytes:
 @cache
 def hash_of_source(source: bytes) -> str:
     """Return the hash of the meaning of a source: tens of milliseconds for a long one, so each is read once."""
-    return sha256(meaning(ast.parse(source)).encode()).hexdigest()[:DIGITS]
+    return sha256(syntax_text(ast.parse(source)).encode()).hexdigest()[:HASH_DIGITS]
 
 
-def meaning(node: object) -> str:
+def syntax_text(node: object) -> str:
     """Return a text of a syntax tree, the same under every version of Python: what is empty is left out.
 
-    >>> meaning(ast.parse("def f(x):\\n    'Why.'\\n    return x  # so")) == meaning(ast.parse("def f(x): return (x)"))
+    >>> commented, plain = "def f(x):\\n    'Why.'\\n    return x  # so", "def f(x): return (x)"
+    >>> syntax_text(ast.parse(commented)) == syntax_text(ast.parse(plain))
     True
     """
     if isinstance(node, list):
-        return f"[{','.join(map(meaning, node))}]"
+        return f"[{','.join(map(syntax_text, node))}]"
     if not isinstance(node, ast.AST):
         return repr(node)
     fields = dict(ast.iter_fields(node))
     if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
         fields["body"] = node.body[1:]
     parts = [
-        f"{name}={meaning(value)}" for name, value in fields.items() if value not in (None, [], "") or name == "value"
+        f"{name}={syntax_text(value)}"
+        for name, value in fields.items()
+        if value not in (None, [], "") or name == "value"
     ]
     return f"{type(node).__name__}({','.join(parts)})"

@@ -1,23 +1,23 @@
 """Encoders: the names of those that are measured, as records and suites hold them, and as tables call them.
 
-What `random-init`, `raw-input` and `supervised` are is told in baselines.py, which builds them.
+What `random-init`, `raw-input` and `supervised` are is in runs/reference_encoders.py, which builds them.
 """
 
 from typing import Final, Literal, get_args
 
-Baseline = Literal["random-init", "raw-input", "supervised"]
+ReferenceEncoder = Literal["random-init", "raw-input", "supervised"]
 Encoder = Literal["trained", "random-init", "raw-input", "supervised"]
 
 TRAINED: Final = "trained"
 RANDOM: Final = "random-init"
 RAW: Final = "raw-input"
 SUPERVISED: Final = "supervised"
-BASELINES: tuple[Baseline, ...] = get_args(Baseline)
+REFERENCE_ENCODERS: tuple[ReferenceEncoder, ...] = get_args(ReferenceEncoder)
 ENCODERS: tuple[str, ...] = get_args(Encoder)
 
 
 def label_of(encoder: str) -> str:
-    """The heading of an encoder's column.
+    """Return the heading of an encoder's column.
 
     >>> label_of(RANDOM)
     'random init'

@@ -20,7 +20,7 @@ UNDECLARED = Metric()
 
 
 @dataclass(frozen=True)
-class Declared:
+class ComponentMetrics:
     """What one component declares of its numbers.
 
     Args:
@@ -47,49 +47,54 @@ class Declared:
         return next((name for name in names if self.metric(name).higher_is_better is not None), "")
 
 
-def declared_by(record: Record, component: str) -> Declared:
+def declared_by(record: Record, component: str) -> ComponentMetrics:
     """Return what the evaluator or objective of this id declares."""
-    return installed().get(component) or declared_in(record, component)
+    return installed_metrics().get(component) or declared_in(record, component)
 
 
-def declared_by_objective(record: Record) -> Declared:
+def declared_by_objective(record: Record) -> ComponentMetrics:
     """Return what the objective of a record declares of the parts of its loss."""
     return declared_by(record, record.cell.objective.id)
 
 
-def declared_in(record: Record, component: str) -> Declared:
-    """Return what a record says of a component's numbers."""
+def declared_in(record: Record, component: str) -> ComponentMetrics:
+    """Return what a record declares of a component's numbers."""
     declaration = record.declared.get(component)
     if declaration is None:
-        return Declared()
-    metrics = {name: Metric(each.unit, each.higher_is_better) for name, each in declaration.metrics.items()}
-    return Declared(metrics, declaration.headline)
+        return ComponentMetrics()
+    metrics = {name: Metric(metric.unit, metric.higher_is_better) for name, metric in declaration.metrics.items()}
+    return ComponentMetrics(metrics, declaration.headline)
 
 
 @cache
-def installed() -> Mapping[str, Declared]:
+def installed_metrics() -> Mapping[str, ComponentMetrics]:
     """Return what the evaluators and objectives that are installed declare, by their ids."""
     registry = Registry.load()
-    every = [each for kind in ("evaluator", "objective") for each in registry.components(kind)]
-    return {each.id: declared_in_traits(each.component.traits) for each in every if each.component.traits["metrics"]}
+    every = [component for kind in ("evaluator", "objective") for component in registry.components(kind)]
+    return {
+        registered.id: declared_in_traits(registered.component.traits)
+        for registered in every
+        if registered.component.traits["metrics"]
+    }
 
 
-def declared_in_traits(traits: Mapping[str, Any]) -> Declared:
-    """Return what a component's declaration says."""
-    return Declared(traits["metrics"], traits.get("headline", ""))
+def declared_in_traits(traits: Mapping[str, Any]) -> ComponentMetrics:
+    """Return the metrics that a component's traits declare."""
+    return ComponentMetrics(traits["metrics"], traits.get("headline", ""))
 
 
 def as_declaration(traits: Mapping[str, Any]) -> Declaration:
-    """Return what a component's declaration says, as a record holds it."""
+    """Return the metrics that a component's traits declare, as a record holds them."""
     metrics: Mapping[str, Metric] = traits["metrics"]
     declaration = {
-        name: DeclaredMetric(unit=each.unit, higher_is_better=each.higher_is_better) for name, each in metrics.items()
+        name: DeclaredMetric(unit=metric.unit, higher_is_better=metric.higher_is_better)
+        for name, metric in metrics.items()
     }
     return Declaration(headline=traits.get("headline", ""), metrics=declaration)
 
 
 def direction(metric: Metric) -> str:
-    """Return the arrow that says which way a number is better; nothing where neither way is.
+    """Return the arrow of the direction in which a number is better; nothing where neither way is.
 
     >>> direction(Metric("nats", higher_is_better=False)), direction(Metric())
     ('↓', '')

@@ -41,7 +41,7 @@ CREDENTIALS = re.compile(r"(?<=://)[^/@\s'\"]+@")
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 # Control characters and those that turn the direction of text: they could rewrite what a terminal or a page shows.
 UNSEEN = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069"
-LONGEST_ERROR = 8000  # characters
+MAX_ERROR_CHARACTERS = 8000  # characters
 
 
 def collect(
@@ -57,7 +57,7 @@ def collect(
     distributions: Iterable[str] = (),
     command: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """The provenance of a run, as a record holds it.
+    """Collect the provenance of a run, as a record holds it.
 
     Args:
         started: With its time zone.
@@ -91,7 +91,7 @@ def collect(
 
 
 def versions(distributions: Iterable[str]) -> dict[str, str]:
-    """The version of Python and of each distribution that is installed."""
+    """Return the version of Python and of every distribution that is installed."""
     found = {"python": platform.python_version()}
     for name in distributions:
         try:
@@ -102,7 +102,7 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
 
 
 def commit_of(folder: Path) -> tuple[str | None, bool | None]:
-    """The git commit of the checkout that tracks a folder, and whether the checkout differs from that commit.
+    """Return the git commit of the checkout that tracks a folder, and whether the checkout differs from it.
 
     A folder that merely lies inside somebody's repository, as an installed package may, has no commit of its own.
     """
@@ -113,7 +113,7 @@ def commit_of(folder: Path) -> tuple[str | None, bool | None]:
 
 
 def git(folder: Path, *arguments: str) -> str | None:
-    """What git answers in a folder; None where there is no git, no repository, or no answer."""
+    """Return what git answers in a folder; None where there is no git, no repository, or no answer."""
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     command = ["git", "-C", str(folder), *arguments]
     try:
@@ -124,7 +124,7 @@ def git(folder: Path, *arguments: str) -> str | None:
 
 
 def hardware(device: str, devices: int = 1) -> dict[str, Any]:
-    """Name of the device, how many of it, processor cores that this process may use, and the platform."""
+    """Return the device's name, how many of it, processor cores that this process may use, and the platform."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return {
         "device": device_name(device),
@@ -135,7 +135,7 @@ def hardware(device: str, devices: int = 1) -> dict[str, Any]:
 
 
 def device_name(device: str) -> str:
-    """What the maker calls the device."""
+    """Return the maker's name of the device."""
     if device.startswith("cuda"):
         import torch
 
@@ -144,7 +144,7 @@ def device_name(device: str) -> str:
 
 
 def processor_name() -> str:
-    """The processor's model, or its architecture where the system does not tell the model."""
+    """Return the processor's model, or its architecture where the system does not name the model."""
     try:
         lines = Path("/proc/cpuinfo").read_text(errors="replace").splitlines()
     except OSError:
@@ -154,12 +154,12 @@ def processor_name() -> str:
 
 
 def threads() -> int:
-    """Threads that torch computes with; 1 where torch was never used."""
+    """Return the threads that torch computes with; 1 where torch was never used."""
     return int(sys.modules["torch"].get_num_threads()) if "torch" in sys.modules else 1
 
 
 def peak_memory(device: str) -> int | None:
-    """Most bytes held at once so far: on the GPU where there is one, else by this process; None where nobody counts."""
+    """Return the most bytes held at once so far, on the GPU or by this process; None where nobody counts."""
     if device.startswith("cuda"):
         import torch
 
@@ -172,7 +172,7 @@ def peak_memory(device: str) -> int | None:
 
 
 def timestamp(moment: datetime) -> str:
-    """UTC, ISO 8601, whole seconds.
+    """Return a moment in UTC, as ISO 8601 with whole seconds.
 
     >>> timestamp(datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC))
     '2026-03-01T12:00:00Z'
@@ -181,7 +181,7 @@ def timestamp(moment: datetime) -> str:
 
 
 def last_component(text: str) -> str:
-    """The last component of a text that is a path of this machine; any other text as it is.
+    """Return the last component of a text that is a path of this machine; any other text as it is.
 
     >>> last_component("/home/jane/photos/"), last_component("../photos"), last_component("timm/resnet18")
     ('photos', 'photos', 'timm/resnet18')
@@ -195,7 +195,7 @@ def last_component(text: str) -> str:
 
 
 def key_and_last(argument: str) -> str:
-    """A command's argument whose value, after its first `=` if it has one, is reduced to the last component.
+    """Return a command's argument with its value, after the first `=`, reduced to the last component.
 
     >>> key_and_last("data.root=/mnt/my photos")
     'data.root=my photos'
@@ -205,16 +205,16 @@ def key_and_last(argument: str) -> str:
 
 
 def without_paths(text: str) -> str:
-    """Prose in which every path of this machine is reduced to its last component, and addresses have no password.
+    """Return prose with every path of this machine reduced to its last component, and no passwords in addresses.
 
     >>> without_paths("cannot read '/home/jane/a b.png' (see /tmp/log.txt, https://jane:secret@example.org/x)")
     "cannot read 'a b.png' (see log.txt, https://example.org/x)"
     """
-    return IN_PROSE.sub(shortened, CREDENTIALS.sub("", re.sub(r"\bfile:/+", "/", text)))
+    return IN_PROSE.sub(shorten_path, CREDENTIALS.sub("", re.sub(r"\bfile:/+", "/", text)))
 
 
-def shortened(found: re.Match[str]) -> str:
-    """What stands in prose in place of a path."""
+def shorten_path(found: re.Match[str]) -> str:
+    """Return what replaces a path in prose."""
     if found["address"]:
         return found["address"]
     if found["bare"]:
@@ -223,21 +223,21 @@ def shortened(found: re.Match[str]) -> str:
 
 
 def error_text(error: BaseException | str) -> str:
-    """What went wrong, fit for a record: no path, no host name, no control character, at most LONGEST_ERROR long."""
+    """Return an error fit for a record: no path, host name or control character, at most MAX_ERROR_CHARACTERS long."""
     text = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     text = without_host(without_paths(printable(text))).strip() or "no message"
-    half = LONGEST_ERROR // 2 - 10
-    return text if len(text) <= LONGEST_ERROR else f"{text[:half]}\n[...]\n{text[-half:]}"
+    half = MAX_ERROR_CHARACTERS // 2 - 10
+    return text if len(text) <= MAX_ERROR_CHARACTERS else f"{text[:half]}\n[...]\n{text[-half:]}"
 
 
 def printable(text: str) -> str:
-    """The text without colours, control characters and bytes that are no UTF-8."""
+    """Return the text without colours, control characters and bytes that are no UTF-8."""
     text = COLOURS.sub("", text.encode("utf-8", "replace").decode()).replace("\r", "\n")
     return re.sub(f"[{UNSEEN}]", "", text)
 
 
 def without_host(text: str) -> str:
-    """Prose that says `host` where it named this machine."""
+    """Return prose with `host` in place of this machine's name."""
     name = socket.gethostname()
     if len(name) < 4 or name == "localhost":
         return text

@@ -46,27 +46,27 @@ def check_one(
     path, part = users[0]
     try:
         with offline():
-            parts = made(registry, part, settings)
+            parts = make_data(registry, part, settings)
     except Exception as error:  # whatever a stranger's options do to a data set
         found.unchecked[f"data sets that cannot be made here: {part.id}: {str(error)[:300]}"] += 1
         return
     for user, recorded in users:
         found.ask(CONTENT, user, content_answers(recorded, parts))
     if "train" in parts and "test" in parts:
-        count = overlap(parts["train"], parts["test"])
+        count = count_overlap(parts["train"], parts["test"])
         found.note(OVERLAP, path, f"{count} of {len(parts['test'])} test samples of {part.id} occur in its train part")
 
 
 def content_answers(part: DataPart, parts: "Mapping[str, Samples]") -> Iterator[str | None]:
-    """Whether each part has the fingerprint that a record names."""
+    """Check for every part whether it has the fingerprint that a record names."""
     for name, recorded in part.fingerprints.items():
         if name in parts:
             actual = parts[name].fingerprint
             yield None if recorded == actual else f"{part.id} {name} should be {recorded}, made here it is {actual}"
 
 
-def made(registry: Registry, part: DataPart, settings: Mapping[str, Any]) -> "dict[str, Samples]":
-    """The train and test parts of a data set, where it can be made."""
+def make_data(registry: Registry, part: DataPart, settings: Mapping[str, Any]) -> "dict[str, Samples]":
+    """Return the train and test parts of a data set, where it can be made."""
     registered = registry.find("data", part.id)
     placed = with_places(registered, part.options, settings)
     if placed.get("download"):
@@ -76,7 +76,7 @@ def made(registry: Registry, part: DataPart, settings: Mapping[str, Any]) -> "di
 
 
 def with_places(registered: Registered, options: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a record's part, with the user's places instead of their names.
+    """Return the options of a record's part, with the user's places instead of their names.
 
     Raises:
         PretaskError: A place was not given.
@@ -95,7 +95,7 @@ def with_places(registered: Registered, options: Mapping[str, Any], settings: Ma
 
 @contextmanager
 def offline() -> Iterator[None]:
-    """Tell the libraries that could fetch something not to."""
+    """Keep the libraries that could fetch something offline."""
     before = {name: os.environ.get(name) for name in OFFLINE}
     os.environ.update(dict.fromkeys(OFFLINE, "1"))
     try:
@@ -108,14 +108,14 @@ def offline() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def overlap(train: "Samples", test: "Samples") -> int:
-    """How many test samples have the very content of a training sample."""
-    known = set(contents(train))
-    return sum(content in known for content in contents(test))
+def count_overlap(train: "Samples", test: "Samples") -> int:
+    """Return how many test samples have the very content of a training sample."""
+    known = set(hash_samples(train))
+    return sum(content in known for content in hash_samples(test))
 
 
-def contents(samples: "Samples") -> Iterator[bytes]:
-    """The hash of each sample; what is padded does not count."""
+def hash_samples(samples: "Samples") -> Iterator[bytes]:
+    """Yield the hash of every sample; what is padded does not count."""
     from pretask.hashing import tensor_bytes
 
     for index in range(len(samples)):

@@ -31,46 +31,46 @@ from pydantic import (
     model_validator,
 )
 
-from pretask_bench.records.canonical import SAFE, canonical_bytes, plain
+from pretask_bench.records.canonical import MAX_SAFE_INTEGER, canonical_bytes, plain
 from pretask_bench.records.encoders import Encoder
-from pretask_bench.records.provenance import LONGEST_ERROR, UNSEEN, error_text
+from pretask_bench.records.provenance import MAX_ERROR_CHARACTERS, UNSEEN, error_text
 
 VERSION = 1
-MOST_ITEMS = 2**24
-DEEPEST, MOST_VALUES, LONGEST_OPTION = 8, 4000, 4000  # of the options of one part
+MAX_ITEMS = 2**24
+MAX_DEPTH, MAX_VALUES, MAX_OPTION_CHARACTERS = 8, 4000, 4000  # of the options of one part
 SCHEMA = Path(__file__).with_name("record.schema.json")
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=f"^[^\\t\\n\\r{UNSEEN}]*$")]
 Line = Annotated[str, StringConstraints(max_length=400, pattern=f"^[^\\t\\n\\r{UNSEEN}]*$")]
-Text = Annotated[str, StringConstraints(max_length=LONGEST_ERROR, pattern=f"^[^{UNSEEN}]*$")]
+Text = Annotated[str, StringConstraints(max_length=MAX_ERROR_CHARACTERS, pattern=f"^[^{UNSEEN}]*$")]
 Id = Annotated[
     str,
     StringConstraints(max_length=120, pattern="^[a-z0-9]+(-[a-z0-9]+)*/[a-z0-9]+(-[a-z0-9]+)*@[1-9][0-9]{0,4}$"),
 ]
 Hash = Annotated[str, StringConstraints(pattern="^[0-9a-f]{16,128}$")]
-Count = Annotated[int, Field(ge=0, le=SAFE)]
+Count = Annotated[int, Field(ge=0, le=MAX_SAFE_INTEGER)]
 Amount = Annotated[float, Field(ge=0)]
 
 
-def real_time(text: str) -> str:
-    """The text, if it is a moment that exists."""
+def check_time(text: str) -> str:
+    """Return the text, if it is a moment that exists."""
     datetime.fromisoformat(text)
     return text
 
 
-def bounded(options: dict[str, Any]) -> dict[str, Any]:
-    """The options, if they are neither too deep nor too many nor too long."""
-    if values_in(options, DEEPEST) > MOST_VALUES:
-        raise ValueError(f"more than {MOST_VALUES} values")
+def check_bounds(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options, if they are neither too deep nor too many nor too long."""
+    if count_values(options, MAX_DEPTH) > MAX_VALUES:
+        raise ValueError(f"more than {MAX_VALUES} values")
     return options
 
 
-def values_in(value: Any, depth: int) -> int:
-    """How many values lie in a JSON value, itself included; raises ValueError where one is out of bounds."""
+def count_values(value: Any, depth: int) -> int:
+    """Return how many values lie in a JSON value, itself included; raises ValueError where one is out of bounds."""
     if depth < 0:
-        raise ValueError(f"nested deeper than {DEEPEST}")
-    if isinstance(value, str) and (len(value) > LONGEST_OPTION or re.search(f"[{UNSEEN}]", value)):
-        raise ValueError(f"a text longer than {LONGEST_OPTION}, or one with control characters")
+        raise ValueError(f"nested deeper than {MAX_DEPTH}")
+    if isinstance(value, str) and (len(value) > MAX_OPTION_CHARACTERS or re.search(f"[{UNSEEN}]", value)):
+        raise ValueError(f"a text longer than {MAX_OPTION_CHARACTERS}, or one with control characters")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError("a number that is not finite")
     inner: Iterable[Any] = ()
@@ -78,28 +78,28 @@ def values_in(value: Any, depth: int) -> int:
         inner = [*value, *value.values()]
     elif isinstance(value, list):
         inner = value
-    return 1 + sum(values_in(each, depth - 1) for each in inner)
+    return 1 + sum(count_values(part, depth - 1) for part in inner)
 
 
 Time = Annotated[
     str,
     StringConstraints(pattern="^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"),
-    AfterValidator(real_time),
+    AfterValidator(check_time),
 ]
-Options = Annotated[dict[str, JsonValue], Field(max_length=MOST_VALUES), AfterValidator(bounded)]
+Options = Annotated[dict[str, JsonValue], Field(max_length=MAX_VALUES), AfterValidator(check_bounds)]
 Metrics = Annotated[dict[Name, float | None], Field(max_length=4000)]
 Reasons = Annotated[dict[Name, Line], Field(max_length=4000)]
 Numbers = Annotated[dict[Name, float], Field(max_length=4000)]
 Ends = tuple[float, float]  # low, high
 
 
-class Sealed(BaseModel):
+class StrictModel(BaseModel):
     """What all parts of a record have in common: nothing is converted, added or changed, and all is finite."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Extended(Sealed):
+class ExtendedModel(StrictModel):
     """A part with fields that older records lack: where they say nothing they are left out, and old bytes stay."""
 
     later: ClassVar[frozenset[str]]
@@ -111,7 +111,7 @@ class Extended(Sealed):
         return {name: value for name, value in fields.items() if name not in silent}
 
 
-class Part(Sealed):
+class Part(StrictModel):
     """A component and all of its options, defaults included."""
 
     id: Id
@@ -124,7 +124,7 @@ class DataPart(Part):
     fingerprints: Annotated[dict[Name, Hash], Field(max_length=16)]
 
 
-class Cell(Sealed):
+class Cell(StrictModel):
     """What determines the numbers.
 
     Args:
@@ -151,7 +151,7 @@ class Cell(Sealed):
     modality: Name | None = None
 
 
-class Items(Sealed):
+class Items(StrictModel):
     """For every test item whether it was answered rightly, so that two records can be compared pairwise for ever.
 
     Args:
@@ -160,8 +160,8 @@ class Items(Sealed):
         test: Fingerprint of the test data, whose order is that of the bits.
     """
 
-    count: Annotated[int, Field(ge=1, le=MOST_ITEMS)]
-    bits: Annotated[str, StringConstraints(max_length=4 * (MOST_ITEMS // 24 + 1))]
+    count: Annotated[int, Field(ge=1, le=MAX_ITEMS)]
+    bits: Annotated[str, StringConstraints(max_length=4 * (MAX_ITEMS // 24 + 1))]
     test: Hash
 
     @model_validator(mode="after")
@@ -181,11 +181,11 @@ class Items(Sealed):
 
     @property
     def share(self) -> float:
-        """Of the items that were answered rightly; the bits are counted without an array, since boards read many."""
+        """The share of items answered correctly; bits are counted without an array, since boards read many."""
         return int.from_bytes(b64decode(self.bits)).bit_count() / self.count
 
 
-class Picture(Sealed):
+class Picture(StrictModel):
     """A PNG file that lies beside the record as `<png>.png`."""
 
     name: Name
@@ -196,7 +196,7 @@ class Picture(Sealed):
 Pictures = Annotated[tuple[Picture, ...], Field(max_length=32)]
 
 
-class Measured(Sealed):
+class WithMetrics(StrictModel):
     """Numbers by name, and the reason of each that could not be given.
 
     Args:
@@ -212,18 +212,18 @@ class Measured(Sealed):
     pictures: Pictures = ()
 
     @model_validator(mode="after")
-    def _every_gap_has_a_reason(self) -> "Measured":
+    def _every_gap_has_a_reason(self) -> "WithMetrics":
         gaps = {name for name, value in self.metrics.items() if value is None}
         if gaps != set(self.missing):
             raise ValueError("`missing` must name exactly the metrics that are null")
         return self
 
 
-class Row(Measured, Extended):
+class Row(WithMetrics, ExtendedModel):
     """What one evaluator says of one encoder.
 
     Args:
-        encoder: The trained one, or one of the baselines beside it.
+        encoder: The trained one, or one of the references beside it.
         evaluator: One of the cell's.
         items: By name; where a metric has the same name, it is the share of correct items.
         chosen: What the evaluator chose by itself on held-out data: `layer3` under `layer`, `mean` under `pooling`.
@@ -237,7 +237,7 @@ class Row(Measured, Extended):
     chosen: Annotated[dict[Name, Name], Field(max_length=4000)] = {}
 
 
-class Pretext(Measured, Extended):
+class Pretext(WithMetrics, ExtendedModel):
     """How well the pretext task was solved on held-out data, by the task itself and by "PREDICTOR: " trivial ones.
 
     Args:
@@ -270,7 +270,7 @@ class Pretext(Measured, Extended):
         return self
 
 
-class Hardware(Sealed):
+class Hardware(StrictModel):
     """What it ran on."""
 
     device: Line
@@ -279,7 +279,7 @@ class Hardware(Sealed):
     platform: Line
 
 
-class Provenance(Sealed):
+class Provenance(StrictModel):
     """How it came about; see `pretask_bench.records.provenance.collect`. Bytes, seconds, and counts."""
 
     versions: Annotated[dict[Name, Name], Field(max_length=200)]
@@ -298,21 +298,21 @@ class Provenance(Sealed):
     command: Annotated[tuple[Text, ...], Field(max_length=400)] = ()
 
 
-class DeclaredMetric(Sealed):
+class DeclaredMetric(StrictModel):
     """What a component declares of one of its numbers; see `pretask.metrics`."""
 
     unit: Annotated[str, StringConstraints(max_length=40)] = ""
     higher_is_better: bool | None = None
 
 
-class Declaration(Sealed):
+class Declaration(StrictModel):
     """What a component declares of its numbers, so that a record can be read without its plugins."""
 
     headline: Annotated[str, StringConstraints(max_length=200)] = ""
     metrics: Annotated[dict[Name, DeclaredMetric], Field(max_length=400)] = {}
 
 
-class Record(Extended):
+class Record(ExtendedModel):
     """One result.
 
     Args:
@@ -356,7 +356,7 @@ class Record(Extended):
 
 
 def build_record(facts: Mapping[str, Any]) -> Record:
-    """A record of this process's own run, checked as a stranger's would be.
+    """Return a record of this process's own run, checked as a stranger's would be.
 
     Args:
         facts: The fields of Record; the cell may hold what `plain` understands, the error be an exception.
@@ -371,23 +371,23 @@ def build_record(facts: Mapping[str, Any]) -> Record:
 
 
 def build_cell(facts: Mapping[str, Any]) -> Cell:
-    """The cell that a record of these facts will have, so that its key is known before anything runs."""
+    """Return the cell that a record of these facts will have, so that its key is known before anything runs."""
     try:
         return Cell.model_validate_json(canonical_bytes(plain(facts)))
     except ValidationError as error:
-        raise refusal(error) from error
+        raise record_error(error) from error
 
 
 def parse_record(data: bytes) -> Record:
-    """A record from its bytes; raises PretaskError where they are not one."""
+    """Return a record from its bytes; raises PretaskError where they are not one."""
     try:
         return Record.model_validate_json(data)
     except ValidationError as error:
-        raise refusal(error) from error
+        raise record_error(error) from error
 
 
-def refusal(error: ValidationError) -> PretaskError:
-    """What is wrong with a record, its first three faults; names of a stranger's fields are shown escaped and short."""
+def record_error(error: ValidationError) -> PretaskError:
+    """Return the error with a record's first three faults; a stranger's field names are escaped and shortened."""
     faults = error.errors(include_url=False, include_input=False, include_context=False)
     shown = [
         f"{'.'.join(ascii(part)[:60].strip(chr(39)) for part in fault['loc'])}: {fault['msg']}" for fault in faults
@@ -401,10 +401,10 @@ def refusal(error: ValidationError) -> PretaskError:
     )
 
 
-def measured(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields `metrics` and `missing` of numbers of which some may not be finite.
+def split_missing(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the fields `metrics` and `missing` of numbers of which some may not be finite.
 
-    >>> measured({"accuracy": 0.5, "loss": float("nan")})
+    >>> split_missing({"accuracy": 0.5, "loss": float("nan")})
     {'metrics': {'accuracy': 0.5, 'loss': None}, 'missing': {'loss': 'nan'}}
     """
     numbers = {name: float(value) for name, value in values.items()}
@@ -415,7 +415,7 @@ def measured(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pack_items(correct: Any, test: str) -> Items:
-    """Items of a sequence of bools, an array or a tensor, in the order of the test data of that fingerprint."""
+    """Return the items of bools (a sequence, array or tensor), in the order of the test data of that fingerprint."""
     flags = np.asarray(correct.tolist() if hasattr(correct, "tolist") else list(correct))
     if flags.ndim != 1 or flags.dtype != bool:
         raise PretaskError(
@@ -425,12 +425,12 @@ def pack_items(correct: Any, test: str) -> Items:
 
 
 def record_hash(record: Record) -> str:
-    """The name of a record: SHA-256 of its canonical bytes."""
+    """Return the name of a record: SHA-256 of its canonical bytes."""
     return sha256(canonical_bytes(record)).hexdigest()
 
 
 def cell_key(cell: Cell, without: Collection[str] = ()) -> str:
-    """The name of what determines the numbers.
+    """Return the name of what determines the numbers.
 
     Args:
         cell: Fields that are None do not count, so that a field added later leaves old keys as they are.
@@ -441,7 +441,7 @@ def cell_key(cell: Cell, without: Collection[str] = ()) -> str:
 
 
 def schema_text() -> str:
-    """The JSON schema of a record, as record.schema.json holds it."""
+    """Return the JSON schema of a record, as record.schema.json holds it."""
     return json.dumps(Record.model_json_schema(), indent=1, sort_keys=True) + "\n"
 
 

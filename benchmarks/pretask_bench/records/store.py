@@ -14,11 +14,11 @@ from pathlib import Path
 from pretask.errors import PretaskError
 from pretask.files import write_whole
 
-from pretask_bench.cli.terminal import visible
+from pretask_bench.cli.terminal import escape_invisible
 from pretask_bench.records.canonical import canonical_bytes
 from pretask_bench.records.record import Record, parse_record
 
-LARGEST = 1 << 26  # bytes of one file; a larger one is refused unread
+MAX_FILE_BYTES = 1 << 26  # bytes of one file; a larger one is refused unread
 RECORD = re.compile("[0-9a-f]{64}[.]json")
 PNG = b"\x89PNG\r\n\x1a\n"
 
@@ -42,9 +42,11 @@ def write_picture(folder: Path | str, png: bytes) -> str:
 
 
 def put(folder: Path, content: bytes, ending: str) -> Path:
-    """The file that holds the content under its hash, written whole or not at all."""
-    if len(content) > LARGEST:
-        raise PretaskError("the store", f"files of at most {LARGEST} bytes", str(len(content)), "Keep fewer items.")
+    """Write the content whole or not at all under its hash; return the file."""
+    if len(content) > MAX_FILE_BYTES:
+        raise PretaskError(
+            "the store", f"files of at most {MAX_FILE_BYTES} bytes", str(len(content)), "Keep fewer items."
+        )
     path = folder / f"{sha256(content).hexdigest()}{ending}"
     try:
         if not path.is_file() or path.read_bytes() != content:
@@ -57,7 +59,7 @@ def put(folder: Path, content: bytes, ending: str) -> Path:
 
 
 def read_all(places: Iterable[Path | str]) -> tuple[list[Record], list[Refused]]:
-    """All records of some stores and single files, each once, in the order of their hashes.
+    """Read all records of some stores and single files, each once, in the order of their hashes.
 
     Args:
         places: Folders, of which every `.json` file is read, folders of such folders, and files.
@@ -76,61 +78,64 @@ def read_all(places: Iterable[Path | str]) -> tuple[list[Record], list[Refused]]
 
 
 def files_of(places: Iterable[Path | str]) -> list[Path]:
-    """The files to read, sorted; a place that does not exist stays among them, to be refused by name."""
+    """Return the files to read, sorted; a place that does not exist stays among them, to be refused by name."""
     files: set[Path] = set()
     for place in map(Path, places):
-        files |= {path for folder in stores_in(place) for path in in_store(folder)} if place.is_dir() else {place}
+        files |= {path for folder in find_stores(place) for path in store_files(folder)} if place.is_dir() else {place}
     return sorted(files)
 
 
-def stores_in(folder: Path) -> list[Path]:
-    """The folder, if a record lies in it or nothing does; else the folders below it in which records lie."""
-    if in_store(folder):
+def find_stores(folder: Path) -> list[Path]:
+    """Return the folder, if a record lies in it or nothing does; else the folders below it in which records lie."""
+    if store_files(folder):
         return [folder]
     return sorted({path.parent for path in folder.rglob("*.json") if RECORD.fullmatch(path.name)}) or [folder]
 
 
-def in_store(folder: Path) -> list[Path]:
-    """The files of one store that should be records, in no order; raises PretaskError where it cannot be read."""
+def store_files(folder: Path) -> list[Path]:
+    """Return the files of a store that should be records, in no order; raises PretaskError if it cannot be read."""
     try:
         names = os.listdir(folder)
     except OSError as error:
-        name = visible(folder.name)
+        name = escape_invisible(folder.name)
         raise PretaskError(name, "a folder that can be read", str(error.strerror), "Name another.") from error
     return [folder / name for name in names if name.endswith(".json") and name[0] != "."]
 
 
 def read(path: Path | str) -> Record:
-    """One record, if its file is named by its bytes and holds nothing but what they must be.
+    """Read one record, if its file is named by its bytes and holds nothing but what they must be.
 
     Raises:
         PretaskError: The file cannot be read, was changed, is not canonical, or is no record of this version.
     """
     path = Path(path)
-    content = bytes_named_by_hash(path)
+    content = read_named_by_hash(path)
     record = parse_record(content)
     if canonical_bytes(record) != content:
         raise PretaskError(
-            visible(path.name), "canonical JSON", "the same record in another form", "Write it with `store.write`."
+            escape_invisible(path.name),
+            "canonical JSON",
+            "the same record in another form",
+            "Write it with `store.write`.",
         )
     return record
 
 
 def read_picture(folder: Path | str, png: str) -> bytes:
-    """The bytes of a picture that a record of this store names; raises PretaskError where they do not fit the name."""
-    return bytes_named_by_hash(Path(folder) / f"{png}.png")
+    """Read a picture that a record of this store names; raises PretaskError where its bytes do not fit the name."""
+    return read_named_by_hash(Path(folder) / f"{png}.png")
 
 
-def bytes_named_by_hash(path: Path) -> bytes:
-    """The content of a file, if its name is the hash of it."""
-    again, name = "Copy it again from where it came.", visible(path.name)
+def read_named_by_hash(path: Path) -> bytes:
+    """Read a file whose name is the hash of its content."""
+    again, name = "Copy it again from where it came.", escape_invisible(path.name)
     if not path.is_file():  # a pipe would block its reader
         raise PretaskError(name, "a file", "none at that place", again)
     try:
-        if (size := path.stat().st_size) > LARGEST:
-            raise PretaskError(name, f"at most {LARGEST} bytes", str(size), "Leave it out.")
+        if (size := path.stat().st_size) > MAX_FILE_BYTES:
+            raise PretaskError(name, f"at most {MAX_FILE_BYTES} bytes", str(size), "Leave it out.")
         with path.open("rb") as file:
-            content = file.read(LARGEST + 1)  # it may have grown
+            content = file.read(MAX_FILE_BYTES + 1)  # it may have grown
     except OSError as error:
         raise PretaskError(name, "a file that can be read", str(error.strerror), again) from error
     if (actual := sha256(content).hexdigest()) != path.stem:

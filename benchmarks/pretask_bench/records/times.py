@@ -1,4 +1,4 @@
-"""Times: whether the moments that a record declares can be.
+"""Times: whether the moments that a record declares are possible.
 
 Clocks go wrong, so a day is forgiven everywhere, and nothing that is declared about time decides between records. What
 no clock explains is a fault: nine days of work that took a minute, or a record of the year 9999.
@@ -11,27 +11,27 @@ from pathlib import Path
 
 from pretask_bench.records.record import Record
 
-FORGIVEN = timedelta(days=1)  # of a clock that was wrong, or was set while a run went on
+CLOCK_TOLERANCE = timedelta(days=1)  # of a clock that was wrong, or was set while a run went on
 
 
-def times_can_be(record: Record) -> Iterator[str | None]:
-    """Answer for the order of start and end, for their distance against the seconds, and for the future."""
+def check_times(record: Record) -> Iterator[str | None]:
+    """Check the order of start and end, their distance against the declared seconds, and that no moment lies ahead."""
     origin = record.provenance
     started, ended = datetime.fromisoformat(origin.started), datetime.fromisoformat(origin.ended)
-    backwards = started - ended > FORGIVEN
+    backwards = started - ended > CLOCK_TOLERANCE
     yield f"ended {origin.ended} before {origin.started}" if backwards else None
     took, declared = max((ended - started).total_seconds(), 0.0), origin.seconds
-    near = abs(took - declared) <= FORGIVEN.total_seconds()
+    near = abs(took - declared) <= CLOCK_TOLERANCE.total_seconds()
     yield (
         None
         if near or backwards
         else f"{declared:.6g} seconds are declared, {took:.6g} lie between its start and its end"
     )
-    ahead = ended.timestamp() - now() > FORGIVEN.total_seconds()
+    ahead = ended.timestamp() - current_time() > CLOCK_TOLERANCE.total_seconds()
     yield f"ended {origin.ended}, which is not yet" if ahead else None
 
 
-def now() -> float:
+def current_time() -> float:
     """Return the time, in seconds since 1970; never before this file was written.
 
     A machine whose clock went back would else find that every record was made in the future.

@@ -16,11 +16,11 @@ from pretask.errors import PretaskError
 from pretask_registry import Registry
 
 from pretask_bench.records.canonical import canonical_bytes
-from pretask_bench.records.cells import Settler, precision_of_recipe
+from pretask_bench.records.cells import Settler, check_precision
 from pretask_bench.records.metrics import declared_by, declared_by_objective
 from pretask_bench.records.record import DataPart, Items, Part, Picture, Record, cell_key
 from pretask_bench.records.store import files_of, read, read_picture
-from pretask_bench.records.times import times_can_be
+from pretask_bench.records.times import check_times
 
 ROUNDING = 1e-6  # of a share that float32 held; one item of a million changes more
 
@@ -30,12 +30,12 @@ Filed = tuple[Path, Record]
 
 @dataclass(frozen=True)
 class Finding:
-    """Something to know of a record.
+    """A fault of a record, or a note on it.
 
     Args:
-        path: Its file.
+        path: File of the record.
         check: What was checked.
-        message: What was found, in whole words.
+        message: What was found, as a sentence.
         fault: Whether the record is wrong; else it is only worth knowing.
     """
 
@@ -64,7 +64,7 @@ class Verification:
     @property
     def faults(self) -> list[Finding]:
         """Findings that make a record wrong."""
-        return [each for each in self.findings if each.fault]
+        return [finding for finding in self.findings if finding.fault]
 
     def ask(self, check: str, path: Path, answers: Iterable[str | None]) -> None:
         """Count the answers of a check, and keep those that say something."""
@@ -89,7 +89,7 @@ def verify(places: Iterable[Path | str], registry: Registry | None = None) -> Ve
     for check in (FORM, *RECORD_CHECKS, CHOICES, *STORE_CHECKS):
         found.checked[check] = 0
     for path in files_of(places):
-        found.ask(FORM, path, form(path, found.records))
+        found.ask(FORM, path, check_form(path, found.records))
     for path, record in found.records:
         for check, answers in record_answers(record, settler):
             found.ask(check, path, answers)
@@ -104,7 +104,7 @@ def verify(places: Iterable[Path | str], registry: Registry | None = None) -> Ve
 
 
 def record_answers(record: Record, settler: Settler) -> Iterator[tuple[str, Answers]]:
-    """Ask everything that can be asked of a record alone, by the name of the check."""
+    """Run every check of a record by itself; yield the name of the check with its answers."""
     for check, answers in RECORD_CHECKS.items():
         yield check, answers(record)
     yield CHOICES, settler.faults(record)
@@ -112,11 +112,11 @@ def record_answers(record: Record, settler: Settler) -> Iterator[tuple[str, Answ
 
 def record_faults(record: Record, settler: Settler) -> list[str]:
     """Return what is wrong with a record alone, for a board, which does not rank such a one."""
-    return [each for _, answers in record_answers(record, settler) for each in answers if each is not None]
+    return [answer for _, answers in record_answers(record, settler) for answer in answers if answer is not None]
 
 
-def form(path: Path, records: list[Filed]) -> Answers:
-    """Whether a file is a record; those that are go into `records`."""
+def check_form(path: Path, records: list[Filed]) -> Answers:
+    """Check whether a file is a record; add those that are to `records`."""
     try:
         records.append((path, read(path)))
         yield None
@@ -124,18 +124,18 @@ def form(path: Path, records: list[Filed]) -> Answers:
         yield str(error)
 
 
-def recomputed(record: Record) -> Answers:
-    """Every number of the same name as items again, from whether each item was answered correctly."""
+def check_accuracies(record: Record) -> Answers:
+    """Check whether every accuracy is what its items give."""
     for row in record.results:
         for name, items in row.items.items():
             if name in row.metrics or declared_by(record, row.evaluator).metric(name).is_fraction:
                 recorded, share = row.metrics.get(name), items.share
                 same = recorded is not None and abs(recorded - share) <= ROUNDING
-                yield None if same else f"{called(row, name)} is {recorded}, its {items.count} items say {share:.6g}"
+                yield None if same else f"{row_label(row, name)} is {recorded}, its {items.count} items say {share:.6g}"
 
 
-def in_range(record: Record) -> Answers:
-    """Every fraction between 0 and 1, chance levels included."""
+def check_ranges(record: Record) -> Answers:
+    """Check whether every fraction is between 0 and 1, chance levels included."""
     for where, numbers, find in numbers_of(record):
         for name, value in numbers.items():
             metric = find(name)
@@ -145,26 +145,26 @@ def in_range(record: Record) -> Answers:
             yield None if within else f"{where} {name} is {value}, which no {metric.unit} can be"
 
 
-def chance_has_a_score(record: Record) -> Answers:
-    """Every chance level beside the number that it is the chance level of."""
-    for where, measured in [("pretext", record.pretext), *((called(row), row) for row in record.results)]:
+def check_chance_levels(record: Record) -> Answers:
+    """Check whether every chance level belongs to a metric of the same row."""
+    for where, measured in [("pretext", record.pretext), *((row_label(row), row) for row in record.results)]:
         for name in measured.chance if measured is not None else ():
             known = name in measured.metrics if measured is not None else False
             yield None if known else f"{where} has a chance level of {name}, but no such number"
 
 
-def items_of_the_data(record: Record) -> Answers:
-    """Items of the test data that the cell names."""
+def check_items(record: Record) -> Answers:
+    """Check whether items are of the test data that the cell names."""
     data = record.cell.evaluated_on or record.cell.data
     own = {data.fingerprints["test"]} if "test" in data.fingerprints else set(data.fingerprints.values())
     for row in record.results:
         for name, items in row.items.items():
-            yield None if items.test in own else f"{called(row, name)} has items of other data than the cell names"
+            yield None if items.test in own else f"{row_label(row, name)} has items of other data than the cell names"
 
 
-def costs_add_up(record: Record) -> Answers:
-    """Times that can be, and as many samples seen as the recipe says."""
-    yield from times_can_be(record)
+def check_costs(record: Record) -> Answers:
+    """Check whether the times are possible, and as many samples were seen as the recipe says."""
+    yield from check_times(record)
     provenance, recipe = record.provenance, record.cell.recipe
     samples, batch = recipe.get("samples"), recipe.get("batch")
     if isinstance(samples, int) and isinstance(batch, int) and batch > 0:
@@ -173,90 +173,93 @@ def costs_add_up(record: Record) -> Answers:
         yield None if recorded == due else f"{recorded} samples were seen, its recipe makes {due}"
 
 
-def same_count_of_items(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
-    """One test set, one evaluator: one number of items."""
+def check_item_counts(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
+    """Check whether one evaluator has one number of items on one test set."""
     first: dict[Hashable, Items] = {}
     for path, record in records:
         for row in record.results:
             for name, items in row.items.items():
                 options = canonical_bytes(record.cell.evaluators.get(row.evaluator, {}))
                 known = first.setdefault((items.test, row.evaluator, options, name), items)
-                alike = known.count == items.count
-                yield path, None if alike else f"{called(row, name)} has {items.count} items, elsewhere {known.count}"
+                same = known.count == items.count
+                yield (
+                    path,
+                    None if same else f"{row_label(row, name)} has {items.count} items, elsewhere {known.count}",
+                )
 
 
-def same_content(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
-    """One data set with the same options: one content, or its records cannot be compared."""
+def check_contents(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
+    """Check whether one data set with the same options has one content; else its records cannot be compared."""
     first: dict[bytes, tuple[Path, Mapping[str, str]]] = {}
     for path, record in records:
         for data in filter(None, (record.cell.data, record.cell.evaluated_on)):
-            where, known = first.setdefault(name_of(data), (path, data.fingerprints))
-            alike = all(known.get(part, content) == content for part, content in data.fingerprints.items())
-            yield path, None if alike else f"{data.id} has other content here than in {where.name}: do not compare them"
+            where, known = first.setdefault(part_key(data), (path, data.fingerprints))
+            same = all(known.get(part, content) == content for part, content in data.fingerprints.items())
+            yield path, None if same else f"{data.id} has other content here than in {where.name}: do not compare them"
 
 
-def name_of(part: Part) -> bytes:
-    """A part and its options, as one key."""
+def part_key(part: Part) -> bytes:
+    """Return a part and its options, as one key."""
     return canonical_bytes({"id": part.id, "options": part.options})
 
 
 def data_sets(found: Verification) -> dict[bytes, list[tuple[Path, DataPart]]]:
-    """The data sets that records learned from or were measured on, each with the files that name it."""
+    """Return the data sets that records learned from or were measured on, each with the files that name it."""
     named: dict[bytes, list[tuple[Path, DataPart]]] = {}
     for path, record in found.records:
         for part in filter(None, (record.cell.data, record.cell.evaluated_on)):
-            named.setdefault(name_of(part), []).append((path, part))
+            named.setdefault(part_key(part), []).append((path, part))
     return named
 
 
-def no_twins(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
-    """Different seeds with the same weights and the same answers to every item, which chance does not bring about."""
+def check_twins(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
+    """Check whether other seeds have other weights and other answers, as chance brings about."""
     first: dict[Hashable, tuple[Path, int]] = {}
     for path, record in records:
         answers = tuple(
-            (row.encoder, row.evaluator, each.bits) for row in record.results for each in row.items.values()
+            (row.encoder, row.evaluator, items.bits) for row in record.results for items in row.items.values()
         )
         if record.weights is None or not answers:
             continue
         where, seed = first.setdefault((record.weights, answers), (path, record.cell.seed))
-        alike = seed == record.cell.seed
-        yield path, None if alike else f"seed {record.cell.seed} has weights and answers of seed {seed} in {where.name}"
+        same = seed == record.cell.seed
+        yield path, None if same else f"seed {record.cell.seed} has weights and answers of seed {seed} in {where.name}"
 
 
-def one_result(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
-    """One cell with its seed on one machine with the same versions: one result."""
+def check_results(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
+    """Check whether one cell and seed, on one machine with the same versions, has one result."""
     first: dict[Hashable, Filed] = {}
     for path, record in records:
         if record.status == "complete":
-            where, known = first.setdefault((cell_key(record.cell), surroundings(record)), (path, record))
-            alike = numbers_agree(known, record)
+            where, known = first.setdefault((cell_key(record.cell), environment(record)), (path, record))
+            same = numbers_agree(known, record)
             yield (
                 path,
-                None if alike else f"the same cell, seed, versions and machine gave other numbers in {where.name}",
+                None if same else f"the same cell, seed, versions and machine gave other numbers in {where.name}",
             )
 
 
 def note_repeated(found: Verification) -> None:
-    """Say which cells were run again elsewhere with other numbers."""
+    """Note which cells were run again elsewhere with other numbers."""
     first: dict[str, Filed] = {}
     for path, record in found.records:
         if record.status == "complete":
             where, known = first.setdefault(cell_key(record.cell), (path, record))
-            if surroundings(known) != surroundings(record) and not numbers_agree(known, record):
+            if environment(known) != environment(record) and not numbers_agree(known, record):
                 message = f"seed {record.cell.seed} of this cell has other numbers in {where.name}, made elsewhere"
                 found.note("one result of one cell and seed", path, message)
 
 
-def surroundings(record: Record) -> Hashable:
-    """What may change the last bits of a number, and with them the others."""
+def environment(record: Record) -> Hashable:
+    """Return what may change the last bits of a number: commit, threads, hardware and versions."""
     made = record.provenance
     return (made.commit, made.modified, made.threads, canonical_bytes(made.hardware), canonical_bytes(made.versions))
 
 
 def numbers_agree(first: Record, second: Record) -> bool:
-    """Whether two records agree in every row that both have, in the pretext score and in the weights."""
-    rows = [{(row.encoder, row.evaluator): row for row in each.results} for each in (first, second)]
-    scores = [each.pretext.metrics if each.pretext is not None else None for each in (first, second)]
+    """Return whether two records agree in every row that both have, in the pretext score and in the weights."""
+    rows = [{(row.encoder, row.evaluator): row for row in record.results} for record in (first, second)]
+    scores = [record.pretext.metrics if record.pretext is not None else None for record in (first, second)]
     return (first.weights, scores[0]) == (second.weights, scores[1]) and all(
         rows[0][key].metrics == rows[1][key].metrics and rows[0][key].items == rows[1][key].items
         for key in rows[0].keys() & rows[1].keys()
@@ -282,7 +285,7 @@ def check_pictures(found: Verification, path: Path, record: Record) -> None:
 
 
 def picture_answers(folder: Path, picture: Picture) -> Answers:
-    """Whether one picture is what its name says."""
+    """Check whether one picture is what its name says."""
     try:
         read_picture(folder, picture.png)
         yield None
@@ -291,7 +294,7 @@ def picture_answers(folder: Path, picture: Picture) -> Answers:
 
 
 def pictures_of(record: Record) -> Iterator[Picture]:
-    """All pictures that a record names."""
+    """Yield all pictures that a record names."""
     for measured in (record.pretext, *record.results):
         yield from measured.pictures if measured is not None else ()
 
@@ -305,12 +308,12 @@ def numbers_of(record: Record) -> Iterator[tuple[str, Mapping[str, float | None]
         yield "pretext shortcut", record.pretext.shortcut, part
     for row in record.results:
         metric = declared_by(record, row.evaluator).metric
-        yield called(row), row.metrics, metric
-        yield f"{called(row)} chance", row.chance, metric
+        yield row_label(row), row.metrics, metric
+        yield f"{row_label(row)} chance", row.chance, metric
 
 
-def called(row: Any, name: str = "") -> str:
-    """What to call a row, or one of its numbers."""
+def row_label(row: Any, name: str = "") -> str:
+    """Return the name of a row, or of one of its numbers."""
     return f"{row.evaluator} on {row.encoder} {name}".rstrip()
 
 
@@ -318,16 +321,16 @@ FORM = "files are records: schema, canonical form, name is hash"
 CHOICES = "options are those of the recipe and of installed parts"
 RECOMPUTED = "accuracies recomputed from their items"
 RECORD_CHECKS: Mapping[str, Callable[[Record], Answers]] = {
-    RECOMPUTED: recomputed,
-    "shares are shares": in_range,
-    "chance levels have a score": chance_has_a_score,
-    "items are of the data": items_of_the_data,
-    "times and samples add up": costs_add_up,
-    "precision is that of the recipe": precision_of_recipe,
+    RECOMPUTED: check_accuracies,
+    "shares are shares": check_ranges,
+    "chance levels have a score": check_chance_levels,
+    "items are of the data": check_items,
+    "times and samples add up": check_costs,
+    "precision is that of the recipe": check_precision,
 }
 STORE_CHECKS: Mapping[str, Callable[[Sequence[Filed]], Iterator[tuple[Path, str | None]]]] = {
-    "one count of items of one test set": same_count_of_items,
-    "one content of one data set": same_content,
-    "one result of one cell and seed": one_result,
-    "other seeds, other weights and answers": no_twins,
+    "one count of items of one test set": check_item_counts,
+    "one content of one data set": check_contents,
+    "one result of one cell and seed": check_results,
+    "other seeds, other weights and answers": check_twins,
 }

@@ -21,24 +21,24 @@ from pydantic import ValidationError
 
 from pretask_bench.records.encoders import TRAINED
 from pretask_bench.records.metrics import declared_by
-from pretask_bench.records.record import Cell, DataPart, Measured, Pretext, Provenance, Record, Row
-from pretask_bench.records.store import Refused, in_store, read, stores_in
-from pretask_bench.results.groups import seedless
+from pretask_bench.records.record import Cell, DataPart, Pretext, Provenance, Record, Row, WithMetrics
+from pretask_bench.records.store import Refused, find_stores, read, store_files
+from pretask_bench.results.groups import seedless_key
 from pretask_bench.results.pretext import headline_parts
 
-FORMAT = 3  # of a glance; another one is another file
-WAIT = 10.0  # seconds for another writer
-BATCH = 500  # records between two commits, so that a stopped reader has not read in vain
+FORMAT = 4  # of a summary row; another one is another file
+LOCK_SECONDS = 10.0  # seconds for another writer
+BATCH_RECORDS = 500  # records between two commits, so that a stopped reader has not read in vain
 REBUILD = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT}
-TABLE = "CREATE TABLE IF NOT EXISTS glances (name TEXT PRIMARY KEY, key TEXT, glance TEXT, checksum INTEGER)"
+TABLE = "CREATE TABLE IF NOT EXISTS summaries (name TEXT PRIMARY KEY, key TEXT, summary TEXT, checksum INTEGER)"
 
 
 @dataclass(frozen=True)
-class Glance:
+class SummaryRow:
     """What tables show of a record.
 
     Args:
-        key: Of its cell without the seed; the options that it was made of are left out below.
+        key: Key of its cell without the seed, made of options that `record` leaves out.
         record: With its headline numbers alone, and without items, options, pictures and most of its provenance.
     """
 
@@ -46,95 +46,97 @@ class Glance:
     record: Record
 
 
-class Damaged(Exception):
-    """An entry of an index is not what was written."""
+class DamagedEntry(Exception):
+    """An entry of an index differs from what was written."""
 
 
-def glances(places: Iterable[Path | str]) -> tuple[list[Glance], list[Refused]]:
-    """What tables show of all records of some stores and single files, each once, in the order of their hashes.
+def read_summaries(places: Iterable[Path | str]) -> tuple[list[SummaryRow], list[Refused]]:
+    """Read what tables show of all records of some stores and files, each once, in the order of their hashes.
 
     Args:
         places: Folders, of which every `.json` file counts, folders of such folders, and files.
 
     Returns:
-        The glances, and for every file that is no record its path and the reason.
+        The summary rows, and for every file that is no record its path and the reason.
     """
-    found: dict[str, Glance] = {}
+    found: dict[str, SummaryRow] = {}
     refused: list[Refused] = []
     for place in map(Path, places):
         if place.is_dir():
-            for folder in stores_in(place):
-                found |= of_store(folder, refused)
+            for folder in find_stores(place):
+                found |= read_store(folder, refused)
         else:
-            found |= dict(read_some([place], refused))
+            found |= dict(read_files([place], refused))
     return [found[name] for name in sorted(found)], refused
 
 
-def of_store(folder: Path, refused: list[Refused]) -> dict[str, Glance]:
-    """The glances of one store by name: those that its index knows, and the others read and added to it."""
-    names = {path.stem for path in in_store(folder)}
-    index = place_of(folder)
+def read_store(folder: Path, refused: list[Refused]) -> dict[str, SummaryRow]:
+    """Return the summary rows of one store by name: those that its index knows, and others that are read and added."""
+    names = {path.stem for path in store_files(folder)}
+    index = index_path(folder)
     known = load(index, names)
-    new = read_some(sorted(folder / f"{name}.json" for name in names - known.keys()), refused)
-    while some := dict(islice(new, BATCH)):
+    new = read_files(sorted(folder / f"{name}.json" for name in names - known.keys()), refused)
+    while some := dict(islice(new, BATCH_RECORDS)):
         known |= some
         save(index, some)
     return known
 
 
-def read_some(paths: Iterable[Path], refused: list[Refused]) -> Iterator[tuple[str, Glance]]:
-    """Names and glances of the files that are records; the others go to `refused`."""
+def read_files(paths: Iterable[Path], refused: list[Refused]) -> Iterator[tuple[str, SummaryRow]]:
+    """Yield names and summary rows of the files that are records; the others go to `refused`."""
     for path in paths:
         try:
-            yield path.stem, glance_of(read(path))
+            yield path.stem, summarize(read(path))
         except PretaskError as error:
             refused.append((path, str(error)))
 
 
-def place_of(folder: Path) -> Path:
-    """The file of a store's index."""
+def index_path(folder: Path) -> Path:
+    """Return the path of a store's index."""
     place = sha256(str(folder.resolve()).encode(errors="surrogateescape")).hexdigest()[:32]
     return cache_folder() / "records" / f"{place}-{FORMAT}.sqlite"
 
 
-def load(index: Path, names: Collection[str]) -> dict[str, Glance]:
-    """The glances of these names that an index has; none where it cannot be used, and it is removed if damaged."""
+def load(index: Path, names: Collection[str]) -> dict[str, SummaryRow]:
+    """Return the summary rows of these names in an index; none where it cannot be used, and remove a damaged one."""
     if not index.is_file():
         return {}
     try:
-        with closing(sqlite3.connect(index, timeout=WAIT)) as file:
-            entries = file.execute("SELECT name, key, glance, checksum FROM glances").fetchall()
-        return {name: checked(key, glance, kept_sum) for name, key, glance, kept_sum in entries if name in names}
-    except (Damaged, ValidationError):
+        with closing(sqlite3.connect(index, timeout=LOCK_SECONDS)) as file:
+            entries = file.execute("SELECT name, key, summary, checksum FROM summaries").fetchall()
+        return {name: parse_entry(key, summary, kept_sum) for name, key, summary, kept_sum in entries if name in names}
+    except (DamagedEntry, ValidationError):
         remove(index)
     except sqlite3.Error as error:
-        if code_of(error) in REBUILD:
+        if error_code(error) in REBUILD:
             remove(index)
     return {}
 
 
-def checked(key: str, glance: str, kept_sum: int) -> Glance:
-    """One entry; raises Damaged where it is not what was written."""
-    if checksum(key, glance) != kept_sum:
-        raise Damaged
-    return Glance(key, Record.model_validate_json(glance))
+def parse_entry(key: str, summary: str, kept_sum: int) -> SummaryRow:
+    """Return one entry; raises DamagedEntry where it is not what was written."""
+    if checksum(key, summary) != kept_sum:
+        raise DamagedEntry
+    return SummaryRow(key, Record.model_validate_json(summary))
 
 
-def checksum(key: str, glance: str) -> int:
-    """Of an entry: SQLite itself does not see a flipped bit in a text."""
-    return crc32(f"{key} {glance}".encode())
+def checksum(key: str, summary: str) -> int:
+    """Return the checksum of an entry: SQLite itself does not notice a flipped bit in a text."""
+    return crc32(f"{key} {summary}".encode())
 
 
-def save(index: Path, new: Mapping[str, Glance]) -> None:
+def save(index: Path, new: Mapping[str, SummaryRow]) -> None:
     """Add to an index; where that cannot be done the next reader reads again."""
-    entries = [(name, each.key, each.record.model_dump_json(exclude_defaults=True)) for name, each in new.items()]
+    entries = [
+        (name, summary.key, summary.record.model_dump_json(exclude_defaults=True)) for name, summary in new.items()
+    ]
     with suppress(sqlite3.Error, OSError):
         index.parent.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(index, timeout=WAIT)) as file, file:
+        with closing(sqlite3.connect(index, timeout=LOCK_SECONDS)) as file, file:
             file.execute(TABLE)
             file.executemany(
-                "INSERT OR REPLACE INTO glances VALUES (?, ?, ?, ?)",
-                [(name, key, glance, checksum(key, glance)) for name, key, glance in entries],
+                "INSERT OR REPLACE INTO summaries VALUES (?, ?, ?, ?)",
+                [(name, key, summary, checksum(key, summary)) for name, key, summary in entries],
             )
 
 
@@ -144,66 +146,66 @@ def remove(index: Path) -> None:
         index.unlink()
 
 
-def code_of(error: sqlite3.Error) -> int:
-    """The primary code of an error."""
+def error_code(error: sqlite3.Error) -> int:
+    """Return the primary code of an error."""
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
 
 
-def glance_of(record: Record) -> Glance:
-    """What tables show of a record."""
+def summarize(record: Record) -> SummaryRow:
+    """Return what tables show of a record."""
     error = record.error and (record.error.strip() or "no message")[:400]
     kept = {
-        "cell": cell_of(record.cell),
-        "results": tuple(headline_of(row, record) for row in record.results),
-        "pretext": pretext_of(record),
-        "provenance": provenance_of(record.provenance),
+        "cell": summarize_cell(record.cell),
+        "results": tuple(summarize_row(row, record) for row in record.results),
+        "pretext": summarize_pretext(record),
+        "provenance": summarize_provenance(record.provenance),
         "error": error,
         "note": None,
     }
-    return Glance(seedless(record), record.model_copy(update=kept))
+    return SummaryRow(seedless_key(record), record.model_copy(update=kept))
 
 
-def cell_of(cell: Cell) -> Cell:
-    """Names alone."""
+def summarize_cell(cell: Cell) -> Cell:
+    """Return a cell with names alone, without options."""
     on = cell.evaluated_on
     names: dict[str, Any] = {
         name: getattr(cell, name).model_copy(update={"options": {}}) for name in ("split", "objective", "model")
     }
-    names |= {"data": bare(cell.data), "evaluated_on": None if on is None else bare(on)}
+    names |= {"data": without_options(cell.data), "evaluated_on": None if on is None else without_options(on)}
     return cell.model_copy(update={**names, "evaluators": {name: {} for name in cell.evaluators}, "recipe": {}})
 
 
-def bare(part: DataPart) -> DataPart:
-    """The name of a data set."""
+def without_options(part: DataPart) -> DataPart:
+    """Return a data set without its options and fingerprints."""
     return part.model_copy(update={"options": {}, "fingerprints": {}})
 
 
-def provenance_of(made: Provenance) -> Provenance:
-    """Times, costs and the machine."""
+def summarize_provenance(made: Provenance) -> Provenance:
+    """Return times, costs and the machine."""
     return made.model_copy(update={"versions": {}, "commit": None, "stages": {}, "command": ()})
 
 
-def headline_of(row: Row, record: Record) -> Row:
-    """A row with the number that stands for its evaluator: what it is for the trained encoder."""
-    own = [each for each in record.results if (each.evaluator, each.encoder) == (row.evaluator, TRAINED)]
-    known = [name for each in own or [row] for name, value in each.metrics.items() if value is not None]
+def summarize_row(row: Row, record: Record) -> Row:
+    """Return a row with the one metric that is the headline of the trained encoder."""
+    own = [other for other in record.results if (other.evaluator, other.encoder) == (row.evaluator, TRAINED)]
+    known = [name for result in own or [row] for name, value in result.metrics.items() if value is not None]
     headline = declared_by(record, row.evaluator).choose_headline(known)
-    kept = {"metrics": known_of(row, {headline}), "missing": {}, "items": {}, "pictures": (), "chance": {}}
+    kept = {"metrics": select_known(row, {headline}), "missing": {}, "items": {}, "pictures": (), "chance": {}}
     return row.model_copy(update=kept)
 
 
-def pretext_of(record: Record) -> Pretext | None:
-    """The numbers by which the pretext task is read, what trivial predictors reach, and chance levels."""
+def summarize_pretext(record: Record) -> Pretext | None:
+    """Return the headline parts of a pretext score, with trivial predictors and chance levels."""
     main, whole = headline_parts(record), record.pretext
     if whole is None or not main:
         return None
-    kept = known_of(whole, [name for name in whole.metrics if name.rsplit(": ", 1)[-1] in main])
+    kept = select_known(whole, [name for name in whole.metrics if name.rsplit(": ", 1)[-1] in main])
     shown: dict[str, Any] = {"metrics": kept, "missing": {}, "pictures": (), "shortcut": {}}
     kept_sum = {name: getattr(whole, name) for name in ("chance", "count", "interval")}
-    shown |= {name: {key: value for key, value in each.items() if key in kept} for name, each in kept_sum.items()}
+    shown |= {name: {key: value for key, value in numbers.items() if key in kept} for name, numbers in kept_sum.items()}
     return whole.model_copy(update=shown)
 
 
-def known_of(measured: Measured, names: Collection[str]) -> dict[str, float | None]:
-    """The numbers of these names that are there, in their order."""
+def select_known(measured: WithMetrics, names: Collection[str]) -> dict[str, float | None]:
+    """Return the metrics of these names that have a number, in their order."""
     return {name: value for name, value in measured.metrics.items() if name in names and value is not None}

@@ -5,12 +5,12 @@ from collections.abc import Iterable
 
 
 def row_text(cells: Iterable[str]) -> str:
-    """A row of a Markdown table."""
+    """Return a row of a Markdown table."""
     return f"| {' | '.join(cells)} |"
 
 
 def plain_text(text: str) -> str:
-    """Text that Markdown and HTML show as it is.
+    """Return text that Markdown and HTML show as it is.
 
     >>> plain_text("<b>|*a*")
     '&lt;b&gt;\\\\|\\\\*a\\\\*'

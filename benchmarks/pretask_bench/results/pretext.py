@@ -17,10 +17,10 @@ from typing import Any
 from pretask import Metric
 from pretask.pretext_score import HeldOutScore, PartScore
 
-from pretask_bench.records.metrics import Declared, declared_by_objective
-from pretask_bench.records.record import Pretext, Record, measured
+from pretask_bench.records.metrics import ComponentMetrics, declared_by_objective
+from pretask_bench.records.record import Pretext, Record, split_missing
 from pretask_bench.results.references import References, Trivial, loses_to_trivial, references_of_pretext
-from pretask_bench.results.statistics import CONFIDENCE, Estimate, mean_over_seeds, student
+from pretask_bench.results.statistics import CONFIDENCE, Estimate, mean_over_seeds, student_quantile
 
 MIN_ANSWERS = 100  # below it no pretext number is shown: a share of 99 answers is uncertain by 10 points
 Interval = tuple[float, float]
@@ -31,22 +31,22 @@ def pretext_fields(
     trivial: Mapping[str, HeldOutScore],
     seen: int,
     chance: Mapping[str, float],
-    declared: Declared,
+    declared: ComponentMetrics,
 ) -> dict[str, Any]:
-    """The fields of a record's Pretext, but for shortcuts.
+    """Return the fields of a record's Pretext, but for shortcuts.
 
     Args:
-        score: Of the trained task.
-        trivial: Of the split's trivial predictors, by name.
+        score: Held-out score of the trained task.
+        trivial: Held-out scores of the split's trivial predictors, by name.
         seen: Training samples that the task and the predictors were shown.
         chance: By part, what a blind prediction reaches.
         declared: What the objective declares of the parts.
     """
     parts = dict(score.parts)
-    parts |= {f"{name}: {part}": found for name, each in trivial.items() for part, found in each.parts.items()}
+    parts |= {f"{name}: {part}": found for name, score in trivial.items() for part, found in score.parts.items()}
     intervals = {name: interval_of(part, declared.part(name), score.samples) for name, part in parts.items()}
     return {
-        **measured({name: part.value for name, part in parts.items()}),
+        **split_missing({name: part.value for name, part in parts.items()}),
         "chance": dict(chance),
         "trained": next(iter(score.parts), None),
         "count": {name: part.count for name, part in parts.items()},
@@ -58,33 +58,33 @@ def pretext_fields(
 
 
 def interval_of(part: PartScore, metric: Metric, samples: int, confidence: float = CONFIDENCE) -> Interval | None:
-    """The interval of a part's mean; None for a single block, or where something is not finite.
+    """Return the interval of a part's mean; None for a single block, or where something is not finite.
 
     Args:
         part: With its sums by block.
         metric: What is declared of the part.
         samples: How many independent samples there are.
-        confidence: Of the interval.
+        confidence: Confidence level of the interval.
     """
     variance = ratio_variance(part.blocks)
     if variance is None:
         return None
-    reach = student((1 + confidence) / 2, len(part.blocks) - 1)
+    reach = student_quantile((1 + confidence) / 2, len(part.blocks) - 1)
     if metric.is_fraction and 0 <= part.value <= 1:
         spread = part.value * (1 - part.value)
         effective = min(spread / variance, part.count) if variance > 0 and spread > 0 else min(samples, part.count)
-        return wilson(part.value, effective, reach)
+        return wilson_interval(part.value, effective, reach)
     half = reach * math.sqrt(variance)
     return part.value - half, part.value + half
 
 
 def ratio_variance(blocks: Sequence[tuple[float, float]]) -> float | None:
-    """The variance of sum of totals over sum of weights, from (total, weight) of independent blocks.
+    """Return the variance of sum of totals over sum of weights, from (total, weight) of independent blocks.
 
     >>> ratio_variance([(1.0, 1.0), (0.0, 1.0), (1.0, 1.0), (0.0, 1.0)])  # p (1 - p) / (n - 1)
     0.08333333333333333
     """
-    totals, weights = (math.fsum(each) for each in zip(*blocks, strict=True))
+    totals, weights = (math.fsum(column) for column in zip(*blocks, strict=True))
     if len(blocks) < 2 or not weights or not math.isfinite(totals):
         return None
     ratio = totals / weights
@@ -92,10 +92,10 @@ def ratio_variance(blocks: Sequence[tuple[float, float]]) -> float | None:
     return len(blocks) / (len(blocks) - 1) * squared / weights**2
 
 
-def wilson(value: float, count: float, reach: float) -> Interval:
-    """Wilson's interval of a share of so many answers, `reach` standard errors wide on either side.
+def wilson_interval(value: float, count: float, reach: float) -> Interval:
+    """Return Wilson's interval of a share of so many answers, `reach` standard errors wide on either side.
 
-    >>> [round(end, 4) for end in wilson(1.0, 20, 1.96)]
+    >>> [round(end, 4) for end in wilson_interval(1.0, 20, 1.96)]
     [0.8389, 1.0]
     """
     shrink = 1 + reach**2 / count
@@ -104,7 +104,7 @@ def wilson(value: float, count: float, reach: float) -> Interval:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def trained_part(pretext: Pretext, declared: Declared) -> str | None:
+def trained_part(pretext: Pretext, declared: ComponentMetrics) -> str | None:
     """Return the part of the loss that was lowered: as the record says, else the first that is better when lower."""
     own = own_parts(pretext)
     if pretext.trained in own:
@@ -112,7 +112,7 @@ def trained_part(pretext: Pretext, declared: Declared) -> str | None:
     return next((name for name in own if declared.part(name).lower_is_better), None)
 
 
-def fraction_part(pretext: Pretext, declared: Declared) -> str | None:
+def fraction_part(pretext: Pretext, declared: ComponentMetrics) -> str | None:
     """Return the fraction that is easiest to read of what was trained; None where there is none."""
     own, trained = own_parts(pretext), trained_part(pretext, declared)
     judged = [name for name in own if name != trained and declared.part(name).higher_is_better is not None]
@@ -129,12 +129,12 @@ def headline_parts(record: Record) -> list[str]:
 
 
 def own_parts(pretext: Pretext) -> list[str]:
-    """Parts of the trained task's own loss that have a number."""
+    """Return the parts of the trained task's own loss that have a number."""
     return [name for name, value in pretext.metrics.items() if ": " not in name and value is not None]
 
 
-def too_few(pretext: Pretext, name: str) -> str:
-    """Why a part is not shown; empty where it is, and for older records, which did not count."""
+def explain_too_few(pretext: Pretext, name: str) -> str:
+    """Return why a part is not shown; empty where it is, and for older records, which did not count."""
     count = pretext.count.get(name)
     return f"{count} answers: too few" if count is not None and count < MIN_ANSWERS else ""
 
@@ -144,7 +144,7 @@ class PretextPart:
     """One part of a pretext score beside what it is held against.
 
     Args:
-        name: Of the part.
+        name: Name of the part.
         metric: What is declared of it.
         estimate: Over seeds and samples; None where it rests on too few answers.
         hidden: Why there is no estimate.
@@ -169,39 +169,41 @@ class PretextPart:
 
 
 def pretext_parts(records: Sequence[Record]) -> list[PretextPart]:
-    """What records of one encoder say of its pretext task at a glance: what was trained first, then a share."""
+    """Return the headline parts of the pretext score of one encoder: what was trained first, then a fraction."""
     return [pretext_part(records, name) for name in headline_parts(records[0])]
 
 
 def pretext_part(records: Sequence[Record], name: str) -> PretextPart:
-    """One part; of predictors and chance what the first record says."""
+    """Return one part, with predictors and chance of the first record."""
     first, references = records[0].pretext, references_of_pretext(records[0], name)
     metric = declared_by_objective(records[0]).part(name)
-    if first is not None and (hidden := too_few(first, name)):
+    if first is not None and (hidden := explain_too_few(first, name)):
         return PretextPart(name, metric, None, hidden, References(references.chance))
     return PretextPart(name, metric, estimate_part(records, name), "", references)
 
 
 def estimate_part(records: Sequence[Record], name: str) -> Estimate | None:
-    """A part over seeds, with an interval that holds both seeds and samples; None where no record has it.
+    """Return a part over seeds, with an interval over seeds and samples; None where no record has it.
 
     Seeds are scored on the same held-out samples, so these are as uncertain as in one record: the distances to the ends
     of the seeds' interval and of the mean sample interval are added as the sides of a right angle.
     """
     found = [
-        each.pretext for each in records if each.pretext is not None and each.pretext.metrics.get(name) is not None
+        record.pretext
+        for record in records
+        if record.pretext is not None and record.pretext.metrics.get(name) is not None
     ]
-    values = [value for each in found if (value := each.metrics[name]) is not None]
+    values = [value for score in found if (value := score.metrics[name]) is not None]
     if not values:
         return None
     seeds = mean_over_seeds(values)
-    intervals = [each.interval[name] for each in found if name in each.interval]
+    intervals = [score.interval[name] for score in found if name in score.interval]
     if len(intervals) < len(found):
         return seeds
     below = math.fsum(value - low for value, (low, _) in zip(values, intervals, strict=True)) / len(values)
     above = math.fsum(high - value for value, (_, high) in zip(values, intervals, strict=True)) / len(values)
     low, high = (seeds.value if end is None else end for end in (seeds.low, seeds.high))
-    answers = sum(each.count.get(name, 0) for each in found)
+    answers = sum(score.count.get(name, 0) for score in found)
     return Estimate(
         seeds.value,
         seeds.value - math.hypot(below, seeds.value - low),

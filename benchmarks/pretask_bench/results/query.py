@@ -11,12 +11,21 @@ from typing import Any
 from pretask import Metric, Unknown
 from pretask_registry.names import hint
 
-from pretask_bench.cli.terminal import visible
+from pretask_bench.cli.terminal import escape_invisible
 from pretask_bench.records.encoders import RANDOM, RAW, TRAINED, label_of
 from pretask_bench.records.record import Record
-from pretask_bench.results.groups import COLUMNS, Group, Line, ends, is_called, lines_of, short, together
+from pretask_bench.results.groups import (
+    COLUMNS,
+    Group,
+    Line,
+    group_by_key,
+    interval_facts,
+    lines_of,
+    matches_name,
+    short,
+)
 from pretask_bench.results.markdown import plain_text, row_text
-from pretask_bench.results.report import written
+from pretask_bench.results.report import format_number
 from pretask_bench.results.statistics import Estimate
 
 FORMATS = ("table", "md", "csv", "json")
@@ -41,7 +50,7 @@ Table = tuple[Sequence[str], list[Sequence[str]], list[dict[str, Any]]]  # colum
 
 
 def parse_where(texts: Sequence[str]) -> Where:
-    """Conditions such as ["task=causal-lm,masked-lm", "seed=0"]: of one field any value, of all fields each.
+    """Parse conditions such as ["task=causal-lm,masked-lm", "seed=0"]: any value of a field, and all fields.
 
     Raises:
         Unknown: There is no such field, or no value.
@@ -52,7 +61,7 @@ def parse_where(texts: Sequence[str]) -> Where:
         if not equals or not values:
             raise Unknown(f"--where needs FIELD=VALUE, such as task=causal-lm; got '{text}'.")
         check_field("--where", name)
-        wanted.setdefault(name, []).extend(each.strip() for each in values.split(","))
+        wanted.setdefault(name, []).extend(value.strip() for value in values.split(","))
     return wanted
 
 
@@ -62,50 +71,54 @@ def check_field(option: str, name: str) -> None:
         raise Unknown(f"{option} knows no field '{name}'. {hint(name, FIELDS, '')} Fields: {', '.join(FIELDS)}.")
 
 
-def selected(keyed: Sequence[Keyed], where: Where) -> list[Keyed]:
-    """The records that meet all conditions, complete ones where nothing is said; of evaluators only those asked for."""
+def select(keyed: Sequence[Keyed], where: Where) -> list[Keyed]:
+    """Return the records that meet all conditions, complete ones by default; with the evaluators of the condition."""
     where = {"status": ["complete"], **where}
-    meant = [(key, record) for key, record in keyed if all(meets(record, *each) for each in where.items())]
+    meant = [
+        (key, record) for key, record in keyed if all(has_value(record, *condition) for condition in where.items())
+    ]
     if "evaluator" not in where:
         return meant
-    return [(key, only(record, where["evaluator"])) for key, record in meant]
+    return [(key, keep_evaluators(record, where["evaluator"])) for key, record in meant]
 
 
-def meets(record: Record, name: str, wanted: Sequence[str]) -> bool:
-    """Whether a record has one of the wanted values: a full id, an id without its version, or a bare name."""
-    return any(is_called(value, each) for value in FIELDS[name](record) for each in wanted)
+def has_value(record: Record, name: str, wanted: Sequence[str]) -> bool:
+    """Return whether a record has one of the wanted values: a full id, an id without its version, or a bare name."""
+    return any(matches_name(value, choice) for value in FIELDS[name](record) for choice in wanted)
 
 
-def only(record: Record, evaluators: Sequence[str]) -> Record:
-    """The record with the rows of these evaluators."""
-    rows = tuple(row for row in record.results if any(is_called(row.evaluator, each) for each in evaluators))
+def keep_evaluators(record: Record, evaluators: Sequence[str]) -> Record:
+    """Return the record with the rows of these evaluators."""
+    rows = tuple(
+        row for row in record.results if any(matches_name(row.evaluator, evaluator) for evaluator in evaluators)
+    )
     return record.model_copy(update={"results": rows})
 
 
-def table_of(keyed: Sequence[Keyed], group: Sequence[str], sort: str | None) -> Table:
-    """The table of some records.
+def build_table(keyed: Sequence[Keyed], group: Sequence[str], sort: str | None) -> Table:
+    """Return the table of some records.
 
     Args:
         keyed: Records with the key of what their seeds have in common.
         group: Fields; records that have them in common, and an evaluator, become one row. None: one row for an encoder.
         sort: A column, with a minus before it for the highest first.
     """
-    groups = together(keyed)
+    groups = group_by_key(keyed)
     if group:
-        columns, cells, facts = pooled(groups, group)
+        columns, cells, facts = pool_groups(groups, group)
     else:
-        lines = [line for each in groups for line in lines_of(each)]
+        lines = [line for group in groups for line in lines_of(group)]
         columns, cells, facts = COLUMNS, [line.cells for line in lines], [line.facts for line in lines]
     if sort is None:
         return columns, cells, facts
     order = sorted(range(len(cells)), key=order_by(sort, columns, cells, facts))
-    return columns, [cells[each] for each in order], [facts[each] for each in order]
+    return columns, [cells[row] for row in order], [facts[row] for row in order]
 
 
 def order_by(
     sort: str, columns: Sequence[str], cells: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]]
 ) -> Callable[[int], tuple[bool, Any]]:
-    """The key of a row by its number: what has no value comes last in either direction; texts from a to z.
+    """Return the sort key of a row by its number: what has no value comes last in either direction.
 
     Raises:
         Unknown: There is no such column.
@@ -121,91 +134,93 @@ def order_by(
     return lambda row: (cells[row][place] == "", sign * ranked[cells[row][place]])
 
 
-def pooled(groups: Sequence[Group], fields: Sequence[str]) -> Table:
-    """One row for all records that have some fields, an evaluator and its number in common: the mean over encoders.
+def pool_groups(groups: Sequence[Group], fields: Sequence[str]) -> Table:
+    """Average over encoders: one row for all records that share some fields, an evaluator and its metric.
 
     Each encoder counts once, with its own mean over seeds. From lowest to highest is no interval: these are different
     encoders, and not draws of one.
     """
     for name in fields:
         check_field("--group", name)
-    rows = [(values_of(group, line, fields), line) for group in groups for line in lines_of(group) if line.found]
+    rows = [(values_of(group, line, fields), line) for group in groups for line in lines_of(group) if line.estimates]
     rows.sort(key=lambda row: row[0])
     cells: list[Sequence[str]] = []
     facts: list[dict[str, Any]] = []
-    for values, each in groupby(rows, key=lambda row: row[0]):
-        lines = [line for _, line in each]
+    for values, members in groupby(rows, key=lambda row: row[0]):
+        lines = [line for _, line in members]
         named = dict(zip((*fields, "evaluator", "metric"), values, strict=True))
         metric = named.pop("metric")
-        found = {encoder: spread(lines, encoder) for encoder in (TRAINED, RANDOM, RAW)}
-        shown = [ranged(found[encoder], lines[0].judged) for encoder in found]
+        found = {encoder: spread_over_encoders(lines, encoder) for encoder in (TRAINED, RANDOM, RAW)}
+        shown = [format_range(found[encoder], lines[0].declared) for encoder in found]
         cells.append((*values[: len(fields)], str(len(lines)), f"{short(values[-2])} {metric}", *shown))
-        labels = {label_of(encoder): each for encoder, each in found.items()}
-        numbers = {name: value for label, each in labels.items() for name, value in ends(label, each).items()}
+        labels = {label_of(encoder): estimate for encoder, estimate in found.items()}
+        numbers = {
+            name: value for label, estimate in labels.items() for name, value in interval_facts(label, estimate).items()
+        }
         facts.append({**named, "metric": metric, "encoders": len(lines), **numbers})
     return (*fields, "encoders", "probe", *map(label_of, (TRAINED, RANDOM, RAW))), cells, facts
 
 
 def values_of(group: Group, line: Line, fields: Sequence[str]) -> tuple[str, ...]:
-    """What a line has in each field, its evaluator and its number."""
+    """Return the values of a line in some fields, its evaluator and its metric."""
     own = {"evaluator": line.evaluator, "seed": ",".join(str(record.cell.seed) for record in group)}
     values = [own.get(name) or short(FIELDS[name](group[0])[0]) for name in fields]
     return (*values, line.evaluator, line.metric)
 
 
-def spread(lines: Sequence[Line], encoder: str) -> Estimate | None:
-    """Mean, lowest and highest of one number over encoders."""
-    values = [line.found[encoder].value for line in lines if line.found and encoder in line.found]
+def spread_over_encoders(lines: Sequence[Line], encoder: str) -> Estimate | None:
+    """Return mean, lowest and highest of one number over encoders."""
+    values = [line.estimates[encoder].value for line in lines if line.estimates and encoder in line.estimates]
     return Estimate(math.fsum(values) / len(values), min(values), max(values), len(values)) if values else None
 
 
-def ranged(estimate: Estimate | None, metric: Metric) -> str:
-    """A mean with the lowest and the highest.
+def format_range(estimate: Estimate | None, metric: Metric) -> str:
+    """Return a mean with the lowest and the highest.
 
-    >>> ranged(Estimate(0.5, 0.4, 0.6, 2), Metric("fraction"))
+    >>> format_range(Estimate(0.5, 0.4, 0.6, 2), Metric("fraction"))
     '50.0 % (40.0 to 60.0)'
     """
     if estimate is None or estimate.low is None or estimate.high is None:
         return ""
     if estimate.count < 2:
-        return written(estimate.value, metric)
+        return format_number(estimate.value, metric)
     low, high = (f"{100 * end:.1f}" if metric.is_fraction else f"{end:.4g}" for end in (estimate.low, estimate.high))
-    return f"{written(estimate.value, metric)} ({low} to {high})"
+    return f"{format_number(estimate.value, metric)} ({low} to {high})"
 
 
-def as_text(form: str, table: Table) -> str:
-    """A table as plain columns, Markdown, CSV or JSON."""
+def format_table(form: str, table: Table) -> str:
+    """Return a table as plain columns, Markdown, CSV or JSON."""
     columns, cells, facts = table
     if form == "table":
-        return aligned(columns, [tuple(map(visible, row)) for row in cells])
+        return align_columns(columns, [tuple(map(escape_invisible, row)) for row in cells])
     if form == "json":
         return json.dumps(facts, indent=1, ensure_ascii=False)
-    return markdown(columns, cells) if form == "md" else comma_separated(facts)
+    return markdown(columns, cells) if form == "md" else csv_text(facts)
 
 
-def aligned(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    """Plain columns, for tables so long that drawing them would take longer than reading the records."""
+def align_columns(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+    """Return plain columns, for tables so long that drawing them would take longer than reading the records."""
     rows = [columns, *cells]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(str.ljust, row, widths)).rstrip() for row in rows)
 
 
 def markdown(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    """A table in which nothing that a stranger wrote is markup."""
+    """Return a table in which nothing that a stranger wrote is markup."""
     rows = [[plain_text(" ".join(cell.split())) for cell in row] for row in cells]
     return "\n".join(map(row_text, (columns, ["---"] * len(columns), *rows)))
 
 
-def comma_separated(facts: Sequence[Mapping[str, Any]]) -> str:
-    """Plain numbers and texts; a text that a spreadsheet would compute gets an apostrophe before it."""
+def csv_text(facts: Sequence[Mapping[str, Any]]) -> str:
+    """Return plain numbers and texts; a text that a spreadsheet would compute gets an apostrophe before it."""
     file = io.StringIO()
     writer = csv.DictWriter(file, [*facts[0]] if facts else [], lineterminator="\n")
     writer.writeheader()
     for row in facts:
-        writer.writerow({name: harmless(value) for name, value in row.items()})
+        writer.writerow({name: escape_formula(value) for name, value in row.items()})
     return file.getvalue().rstrip("\n")
 
 
-def harmless(value: Any) -> Any:
-    """A value that no spreadsheet takes for a formula."""
+def escape_formula(value: Any) -> Any:
+    """Return a value that no spreadsheet takes for a formula."""
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value

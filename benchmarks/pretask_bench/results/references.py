@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 from pretask import Metric
 
-from pretask_bench.records.encoders import BASELINES, RANDOM, RAW, SUPERVISED, TRAINED
+from pretask_bench.records.encoders import RANDOM, RAW, REFERENCE_ENCODERS, SUPERVISED, TRAINED
 from pretask_bench.records.record import Record
 from pretask_bench.results.statistics import Estimate, mean_over_seeds
 
 
 @dataclass(frozen=True)
 class Trivial:
-    """A predictor that understands nothing, such as a bigram.
+    """A trivial predictor, such as a bigram.
 
     Args:
         name: As its split calls it.
@@ -36,7 +36,7 @@ class References:
     Args:
         chance: What a blind prediction reaches.
         trivial: Trivial predictors of the pretext task.
-        encoders: By name of a baseline, what it reaches under the same evaluator, over seeds.
+        encoders: By name of a reference encoder, what it reaches under the same evaluator, over seeds.
     """
 
     chance: float | None = None
@@ -50,7 +50,7 @@ class References:
 
     @property
     def raw_input(self) -> Estimate | None:
-        """No network: what the encoder is shown."""
+        """The input itself, without a network."""
         return self.encoders.get(RAW)
 
     @property
@@ -67,7 +67,7 @@ class References:
 
 
 def references_of_pretext(record: Record, part: str) -> References:
-    """What a part of a record's pretext score is held against."""
+    """Return what a part of a record's pretext score is held against."""
     pretext = record.pretext
     if pretext is None:
         return References()
@@ -81,8 +81,8 @@ def references_of_pretext(record: Record, part: str) -> References:
 
 
 def references_of_probe(records: Sequence[Record], evaluator: str, metric: str) -> References:
-    """What a number of an evaluator is held against, over the seeds of one cell."""
-    found = {encoder: values_by_metric(records, evaluator, encoder).get(metric, {}) for encoder in BASELINES}
+    """Return what a metric of an evaluator is held against, over the seeds of one cell."""
+    found = {encoder: values_by_metric(records, evaluator, encoder).get(metric, {}) for encoder in REFERENCE_ENCODERS}
     means: dict[str, Estimate] = {
         encoder: mean_over_seeds([*values.values()]) for encoder, values in found.items() if values
     }
@@ -91,7 +91,7 @@ def references_of_probe(records: Sequence[Record], evaluator: str, metric: str) 
 
 
 def values_by_metric(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[str, dict[int, float]]:
-    """The numbers of one evaluator and encoder: metric, then seed."""
+    """Return the numbers of one evaluator and encoder: by metric, then seed."""
     found: dict[str, dict[int, float]] = {}
     for record in records:
         for row in record.results:

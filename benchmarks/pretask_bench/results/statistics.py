@@ -21,7 +21,7 @@ from scipy import special  # type: ignore[import-untyped]
 from pretask_bench.records.record import Items
 
 CONFIDENCE = 0.95
-SAME = 1e-9  # a deviation below this share of the numbers is rounding, not a measured deviation
+RELATIVE_ROUNDING = 1e-9  # a deviation below this share of the numbers is rounding, not a measured deviation
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Estimate:
 
 @dataclass(frozen=True)
 class McNemar:
-    """Whether two classifiers differ on the same items.
+    """McNemar's test of whether two classifiers differ on the same items.
 
     Args:
         first: Items that only the first answered rightly.
@@ -73,7 +73,7 @@ def mean_over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> 
     variance = variance_of_mean(values)
     if variance == 0:
         return Estimate(mean, None, None, count)
-    reach = student((1 + confidence) / 2, count - 1) * math.sqrt(variance)
+    reach = student_quantile((1 + confidence) / 2, count - 1) * math.sqrt(variance)
     return Estimate(mean, mean - reach, mean + reach, count)
 
 
@@ -88,12 +88,12 @@ def variance_of_mean(values: Sequence[float]) -> float:
         return 0.0
     mean = math.fsum(values) / count
     variance = math.fsum((value - mean) ** 2 for value in values) / (count - 1)
-    return variance / count if math.sqrt(variance) > SAME * max(map(abs, values)) else 0.0
+    return variance / count if math.sqrt(variance) > RELATIVE_ROUNDING * max(map(abs, values)) else 0.0
 
 
 @cache
-def student(level: float, freedom: int) -> float:
-    """Quantile of Student's t distribution."""
+def student_quantile(level: float, freedom: int) -> float:
+    """Return a quantile of Student's t distribution."""
     return float(special.stdtrit(freedom, level))
 
 
@@ -107,7 +107,7 @@ def paired_difference(
     Args:
         first: A number by seed.
         second: Another, measured with the same seeds.
-        confidence: Of the interval.
+        confidence: Confidence level of the interval.
     """
     shared = sorted(first.keys() & second.keys())
     if not shared:
@@ -123,7 +123,8 @@ def paired_difference(
 def differences_by_seed(first: Mapping[int, float], second: Mapping[int, float], seeds: Sequence[int]) -> list[float]:
     """Return first minus second for each seed, 0 where they differ by the rounding of their digits only."""
     return [
-        0.0 if math.isclose(first[seed], second[seed], rel_tol=SAME) else first[seed] - second[seed] for seed in seeds
+        0.0 if math.isclose(first[seed], second[seed], rel_tol=RELATIVE_ROUNDING) else first[seed] - second[seed]
+        for seed in seeds
     ]
 
 
@@ -143,12 +144,12 @@ def paired_probability(first: Mapping[int, float], second: Mapping[int, float]) 
     return 2 * float(special.stdtr(len(shared) - 1, -abs(mean) / math.sqrt(variance)))
 
 
-def holm(probabilities: Sequence[float]) -> list[float]:
-    """P-values after Holm's correction: the chance of one false alarm among all of them stays below the level.
+def holm_correction(probabilities: Sequence[float]) -> list[float]:
+    """Return p-values after Holm's correction: the chance of any false alarm among all stays below the level.
 
     Source: Holm 1979.
 
-    >>> holm([0.01, 0.04, 0.03])
+    >>> holm_correction([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
     corrected = [0.0] * len(probabilities)
@@ -159,16 +160,16 @@ def holm(probabilities: Sequence[float]) -> list[float]:
     return corrected
 
 
-def share(
-    right: int, count: int, method: Literal["wilson", "exact"] = "wilson", confidence: float = CONFIDENCE
+def share_estimate(
+    correct: int, count: int, method: Literal["wilson", "exact"] = "wilson", confidence: float = CONFIDENCE
 ) -> Estimate:
-    """An accuracy over `count` independent items with its binomial interval; `exact` is Clopper and Pearson's."""
-    interval = binomial(right, count).proportion_ci(confidence, method)
-    return Estimate(right / count, float(interval.low), float(interval.high), count)
+    """Return an accuracy over `count` items with its binomial interval; `exact` is Clopper and Pearson's."""
+    interval = binomial_test(correct, count).proportion_ci(confidence, method)
+    return Estimate(correct / count, float(interval.low), float(interval.high), count)
 
 
 def paired_items(first: Items, second: Items) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
-    """The correctness of two records on the same items; raises PretaskError where the items are not the same."""
+    """Return the correctness of two records on the same items; raises PretaskError where the items differ."""
     if (first.test, first.count) != (second.test, second.count):
         raise PretaskError(
             "a paired comparison",
@@ -179,11 +180,11 @@ def paired_items(first: Items, second: Items) -> tuple[Bool[np.ndarray, " N"], B
     return first.correct(), second.correct()
 
 
-def mcnemar(first: Bool[np.ndarray, " N"], second: Bool[np.ndarray, " N"]) -> McNemar:
-    """McNemar's exact test: were both equally good, each item that only one gets right would be a fair coin."""
+def mcnemar_test(first: Bool[np.ndarray, " N"], second: Bool[np.ndarray, " N"]) -> McNemar:
+    """Return McNemar's exact test: under equality each item that only one gets right is a fair coin."""
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     uneven = only_first + only_second
-    probability = float(binomial(only_first, uneven).pvalue) if uneven else 1.0
+    probability = float(binomial_test(only_first, uneven).pvalue) if uneven else 1.0
     return McNemar(only_first, only_second, probability)
 
 
@@ -198,24 +199,24 @@ def difference_over_items(
 
     Source: Agresti and Min, Stat. Med. 24, 2005.
     """
-    count, test = len(first), mcnemar(first, second)
+    count, test = len(first), mcnemar_test(first, second)
     plus, minus, total = test.first + 0.5, test.second + 0.5, count + 2
     middle = (plus - minus) / total
     half = float(special.ndtri((1 + confidence) / 2)) * math.sqrt((plus + minus) / total - middle**2) / math.sqrt(total)
     return Estimate((test.first - test.second) / count, max(-1.0, middle - half), min(1.0, middle + half), count)
 
 
-def binomial(right: int, count: int) -> Any:
-    """SciPy's exact binomial test, whose module takes a second to import and is not needed for a mean."""
+def binomial_test(correct: int, count: int) -> Any:
+    """Return SciPy's exact binomial test, whose module takes a second to import and is not needed for a mean."""
     from scipy import stats
 
-    return stats.binomtest(right, count)
+    return stats.binomtest(correct, count)
 
 
-def normalised(score: float, chance: float, reference: float) -> float | None:
-    """The score on a scale where chance is 0 and the reference 1; None where these two are the same.
+def normalize_score(score: float, chance: float, reference: float) -> float | None:
+    """Return the score on a scale where chance is 0 and the reference 1; None where these two are the same.
 
-    >>> normalised(0.5, chance=0.25, reference=0.75)
+    >>> normalize_score(0.5, chance=0.25, reference=0.75)
     0.5
     """
     return None if reference == chance else (score - chance) / (reference - chance)

@@ -14,7 +14,7 @@ from scipy import special  # type: ignore[import-untyped]
 
 WIDTHS = np.linspace(0, 16, 401)  # of the range of standard normal numbers; beyond lies less than 1e-20
 PLACES = np.linspace(-8, 9, 171)
-LOG_DEVIATIONS = np.linspace(-12, 2, 561)
+LOG_STDS = np.linspace(-12, 2, 561)
 MAX_FREEDOM = 300  # above, the deviations lie closer than their grid; the normal limit is then 0.3 % off
 
 
@@ -36,16 +36,16 @@ def critical_difference(level: float, means: int, freedom: float) -> float:
     low, high = -5.0, 30.0  # logarithms
     for _ in range(60):
         middle = (low + high) / 2
-        low, high = (middle, high) if tail(math.exp(middle), inside, freedom) > level else (low, middle)
+        low, high = (middle, high) if tail_probability(math.exp(middle), inside, freedom) > level else (low, middle)
     return math.exp((low + high) / 2) / math.sqrt(2)
 
 
-def tail(quantile: float, inside: Float[np.ndarray, " W"], freedom: float) -> float:
+def tail_probability(quantile: float, inside: Float[np.ndarray, " W"], freedom: float) -> float:
     """Return the chance that a studentized range exceeds a quantile."""
     if freedom > MAX_FREEDOM:
         return 1 - float(np.interp(quantile, WIDTHS, inside))
-    weights = deviation_weights(freedom)
-    return float(weights @ (1 - np.interp(quantile * np.exp(LOG_DEVIATIONS), WIDTHS, inside)))
+    weights = std_weights(freedom)
+    return float(weights @ (1 - np.interp(quantile * np.exp(LOG_STDS), WIDTHS, inside)))
 
 
 @cache
@@ -68,10 +68,10 @@ def shares_below() -> tuple[Float[np.ndarray, "W Z"], Float[np.ndarray, " Z"]]:
 
 
 @cache
-def deviation_weights(freedom: float) -> Float[np.ndarray, " U"]:
+def std_weights(freedom: float) -> Float[np.ndarray, " U"]:
     """Return the probabilities of an estimated over the true standard deviation: chi over the root of its freedom."""
     half = freedom / 2
-    log_density = freedom * LOG_DEVIATIONS - half * np.exp(2 * LOG_DEVIATIONS)
+    log_density = freedom * LOG_STDS - half * np.exp(2 * LOG_STDS)
     log_density += math.log(2) + half * math.log(half) - math.lgamma(half)
-    weights: np.ndarray = np.exp(log_density) * (LOG_DEVIATIONS[1] - LOG_DEVIATIONS[0])
+    weights: np.ndarray = np.exp(log_density) * (LOG_STDS[1] - LOG_STDS[0])
     return weights

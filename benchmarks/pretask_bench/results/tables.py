@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-NARROWEST = 12  # characters to which a column of names may be narrowed
+MIN_NAME_CHARACTERS = 12  # characters to which a column of names may be narrowed
 UNIT_SPACE = re.compile(r" (?=%)")  # a number and its unit stay together
 NUMBER = re.compile(r"[(\[+\-−±]*\.?\d")  # how one begins
 BORDERS = 3  # characters beside the cell of each column: a space on either side, and a line; one more ends the row
@@ -30,9 +30,9 @@ def draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str
     Cells and title may be a stranger's: brackets are no markup, and nothing steers the terminal.
 
     Args:
-        columns: Their headings.
-        rows: Of cells; the first column is set flush left.
-        title: Above it.
+        columns: Headings of the columns.
+        rows: Rows of cells; the first column is set flush left.
+        title: Heading above the table.
         width: Characters, where stdout is no terminal.
     """
     right = [number > 0 for number in range(len(columns))]
@@ -40,7 +40,7 @@ def draw_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str
 
 
 def is_numeric(rows: Sequence[Sequence[str]], number: int) -> bool:
-    """Whether every cell of a column is a number, perhaps with its sign, unit or interval; or empty."""
+    """Return whether every cell of a column is a number, perhaps with its sign, unit or interval; or empty."""
     cells = [row[number].strip() for row in rows]
     return bool(cells) and all(not cell or cell[0] in "+-−.0123456789" for cell in cells)
 
@@ -60,23 +60,23 @@ def print_table(
     from rich.console import Console
     from rich.table import Table
 
-    from pretask_bench.cli.terminal import drawable
+    from pretask_bench.cli.terminal import escape_rows
 
-    ((heading,),) = drawable([(title,)])
+    ((heading,),) = escape_rows([(title,)])
     lines = box.SIMPLE_HEAD if simple else box.HEAVY_HEAD
     table = Table(title=heading or None, title_justify="left", box=lines)
     room = (width or Console().width) - BORDERS * len(columns) - 1
     cells = [[column, *(row[number] for row in rows)] for number, column in enumerate(columns)]
-    widths = share_room([max(map(cell_len, each)) for each in cells], [*map(narrowest, cells)], room)
+    widths = share_room([max(map(cell_len, column)) for column in cells], [*map(min_width, cells)], room)
     for column, flush_right, characters in zip(columns, right, widths, strict=True):
         table.add_column(column, justify="right" if flush_right else "left", width=characters, overflow="fold")
-    for row in drawable(rows):
+    for row in escape_rows(rows):
         table.add_row(*row)
     Console(width=max(room, sum(widths)) + BORDERS * len(columns) + 1).print(table)
 
 
 def share_room(wanted: Sequence[int], least: Sequence[int], room: int) -> list[int]:
-    """Widths of columns: as wanted where there is room, else the widest are narrowed, none below its least.
+    """Return widths of columns: as wanted where there is room, else the widest narrowed, none below its least.
 
     >>> share_room([30, 6, 8], [12, 6, 4], 36), share_room([30, 6, 8], [12, 6, 4], 10)
     ([22, 6, 8], [12, 6, 4])
@@ -87,19 +87,21 @@ def share_room(wanted: Sequence[int], least: Sequence[int], room: int) -> list[i
     return widths
 
 
-def narrowest(cells: Sequence[str]) -> int:
-    """Characters below which a column would break a number, or a short word.
+def min_width(cells: Sequence[str]) -> int:
+    """Return the characters below which a column would break a number, or a short word.
 
-    >>> narrowest(["", "perplexity (words of 57 tokens)", "4.903 ± 0.1"]), narrowest(["p", "38.2 % ± 1.0"])
+    >>> min_width(["", "perplexity (words of 57 tokens)", "4.903 ± 0.1"]), min_width(["p", "38.2 % ± 1.0"])
     (10, 6)
     """
     return max(map(longest_piece, cells), default=0)
 
 
 def longest_piece(cell: str) -> int:
-    """Characters of the longest piece of a cell that must not be broken: all of a number, the beginning of a name."""
+    """Return the length of a cell's longest unbreakable piece: all of a number, the beginning of a name."""
     pieces = UNIT_SPACE.sub("_", cell).split()
-    return max((len(each) if NUMBER.match(each) else min(len(each), NARROWEST) for each in pieces), default=0)
+    return max(
+        (len(piece) if NUMBER.match(piece) else min(len(piece), MIN_NAME_CHARACTERS) for piece in pieces), default=0
+    )
 
 
 def show_json(value: Any) -> None:

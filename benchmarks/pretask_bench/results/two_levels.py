@@ -25,7 +25,7 @@ import numpy as np
 from jaxtyping import Shaped
 from scipy import special  # type: ignore[import-untyped]
 
-from pretask_bench.results.statistics import CONFIDENCE, Estimate, student, variance_of_mean
+from pretask_bench.results.statistics import CONFIDENCE, Estimate, student_quantile, variance_of_mean
 
 
 @dataclass(frozen=True)
@@ -33,10 +33,10 @@ class Levels:
     """The variance of a mean, by where it comes from.
 
     Args:
-        seeds: Of the mean over seeds, estimated from their deviations.
-        count: Seeds.
-        items: Of the mean over items, estimated from theirs; 0 where there are no items.
-        both: Of which items a seed happens to answer correctly; it is in `seeds` and in `items`.
+        seeds: Variance of the mean over seeds, estimated from their deviations.
+        count: How many seeds.
+        items: Variance of the mean over items, estimated from theirs; 0 where there are no items.
+        both: Variance from which items a seed happens to answer correctly; it is in `seeds` and in `items`.
     """
 
     seeds: float
@@ -46,13 +46,13 @@ class Levels:
 
     @property
     def shared(self) -> float:
-        """What of the items' variance the seeds' deviations cannot show, since all seeds have the same items."""
+        """The items' variance that the seeds' deviations cannot show, since all seeds have the same items."""
         return max(0.0, self.items - self.both)
 
-    def half(self, level: float) -> float:
+    def half_width(self, level: float) -> float:
         """Return half of the interval outside which the mean lies with a chance of `level`."""
         normal = special.ndtri(1 - level / 2) ** 2
-        quantile = student(1 - level / 2, self.count - 1)
+        quantile = student_quantile(1 - level / 2, self.count - 1)
         return math.sqrt(max(normal * self.items, quantile**2 * self.seeds + normal * self.shared))
 
     def probability(self, difference: float) -> float:
@@ -62,7 +62,7 @@ class Levels:
         low, high = -60.0, 0.0  # logarithms
         for _ in range(60):
             middle = (low + high) / 2
-            low, high = (low, middle) if self.half(math.exp(middle)) < abs(difference) else (middle, high)
+            low, high = (low, middle) if self.half_width(math.exp(middle)) < abs(difference) else (middle, high)
         return math.exp(high)
 
 
@@ -71,13 +71,13 @@ def difference_over_both(differences: Sequence[float], items: Shaped[np.ndarray,
 
     Args:
         differences: One by seed, of two seeds or more.
-        items: Of every item 1 where only the first is correct, -1 where only the second, 0 else.
+        items: (S, N) 1 where only the first is correct, -1 where only the second, 0 else.
     """
     seeds, count = items.shape
     # about 0, not about their mean: under equality each item that only one gets right is a fair coin (McNemar)
     levels = Levels(variance_of_mean(differences), seeds, *item_variances(items))
     mean, step = math.fsum(differences) / seeds, 1 / (seeds * count)  # Edwards: an item's worth is no evidence
-    half = levels.half(1 - CONFIDENCE) + step
+    half = levels.half_width(1 - CONFIDENCE) + step
     return Estimate(mean, mean - half, mean + half, seeds), levels.probability(max(0.0, abs(mean) - step))
 
 
@@ -95,15 +95,15 @@ def item_variances(items: Shaped[np.ndarray, "S N"]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Answers:
-    """What the test items of one test set say of a score: the mean over items of what a correct answer is worth.
+    """Moments of the answers to one test set: the score is the mean over items of what a correct answer is worth.
 
     Args:
-        mean: Over items, and over seeds.
+        mean: Mean over items and seeds.
         square: The mean over items of the squared mean over seeds.
-        both: Variance of the mean in which the seeds disagree.
-        count: Items.
-        worst: Of an item that every measure answers wrongly.
-        best: Of one that every measure answers correctly.
+        both: The part of the mean's variance in which the seeds disagree.
+        count: How many items.
+        worst: Worth of an item that every measure answers wrongly.
+        best: Worth of an item that every measure answers correctly.
     """
 
     mean: float
@@ -154,7 +154,7 @@ def mean_over_both(values: Sequence[float], answers: Sequence[Answers], own: Seq
     ends = [answer.interval() for answer in answers]
     seeds = 0.0
     if len(values) > 1:
-        seeds = student((1 + CONFIDENCE) / 2, len(values) - 1) ** 2 * variance_of_mean(values)
+        seeds = student_quantile((1 + CONFIDENCE) / 2, len(values) - 1) ** 2 * variance_of_mean(values)
     below = [answer.mean - low for answer, (low, _) in zip(answers, ends, strict=True)]
     above = [high - answer.mean for answer, (_, high) in zip(answers, ends, strict=True)]
     halves = [combine(seeds, answers, side, own) for side in (below, above)]

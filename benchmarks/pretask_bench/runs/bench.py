@@ -48,7 +48,7 @@ def plan_suite(
     seeds: int | None = None,
     given: Mapping[str, Any] | None = None,
 ) -> list[Entry]:
-    """All entries of a suite.
+    """Plan all entries of a suite.
 
     Args:
         registry: What is installed.
@@ -64,13 +64,13 @@ def plan_suite(
     """
     check_names(suite, divisions)
     named = [registry.find("task", name) for name in tasks]
-    chosen = [each for each in suite.file.division if not divisions or each.name in divisions]
+    chosen = [division for division in suite.file.division if not divisions or division.name in divisions]
     for division in chosen:
         check_given(suite, division, given or {})
     every = [(division, task) for division in chosen for task in named or registry.current("task")]
     at_home = {task.id for division, task in every if belongs(registry, task, division)}
     return [
-        entry(registry, suite, division, task, seed, given or {})
+        plan_entry(registry, suite, division, task, seed, given or {})
         for division, task in every
         if belongs(registry, task, division) or (named and task.id not in at_home)
         for seed in range(suite.file.seeds if seeds is None else seeds)
@@ -79,7 +79,7 @@ def plan_suite(
 
 def check_names(suite: Suite, divisions: Collection[str]) -> None:
     """Raise Unknown for a division that the suite does not have."""
-    known = [each.name for each in suite.file.division]
+    known = [division.name for division in suite.file.division]
     for name in divisions:
         if name not in known:
             raise Unknown(f"{suite.id} has no division '{name}'. It has: {', '.join(known)}.")
@@ -95,7 +95,7 @@ def check_given(suite: Suite, division: Division, given: Mapping[str, Any]) -> N
 
 
 def belongs(registry: Registry, task: Registered, division: Division) -> bool:
-    """Whether a task is for data of the division's modality, by what its split and model declare."""
+    """Return whether a task is for data of the division's modality, by what its split and model declare."""
     if task.name in division.without:
         return False
     parts = task.component.traits["parts"]
@@ -103,13 +103,13 @@ def belongs(registry: Registry, task: Registered, division: Division) -> bool:
         found = [registry.find(kind, parts[kind]) for kind in ("split", "model")]
     except PretaskError:
         return True  # planning says what is wrong
-    return all(division.modality in each.component.traits["modality"] for each in found)
+    return all(division.modality in registered.component.traits["modality"] for registered in found)
 
 
-def entry(
+def plan_entry(
     registry: Registry, suite: Suite, division: Division, task: Registered, seed: int, given: Mapping[str, Any]
 ) -> Entry:
-    """One task with one seed, under what the division fixes."""
+    """Plan one task with one seed, under what the division fixes."""
     own = dict(division.tasks.get(task.name, {}))
     preset = own.pop("preset", division.preset)
     _, options = suite.fixed[division.name].data
@@ -130,7 +130,7 @@ def entry(
 
 
 def evaluator_settings(division: Division) -> dict[str, Any]:
-    """The settings of a division that are its evaluators'."""
+    """Return the settings of a division that are its evaluators'."""
     return {name: value for name, value in division.settings.items() if not name.startswith("data.")}
 
 
@@ -139,16 +139,16 @@ def execute_all(registry: Registry, entries: list[Entry], context: Any) -> Itera
     from pretask_bench.runs.context import Interrupted
     from pretask_bench.runs.run import run
 
-    for number, each in enumerate(entries, start=1):
-        if each.plan is None:
-            yield Outcome(each, refused=each.refusal)
+    for number, entry in enumerate(entries, start=1):
+        if entry.plan is None:
+            yield Outcome(entry, refused=entry.refusal)
             continue
-        context.say(f"[{number}/{len(entries)}] {each.task.name} on {each.division.name}, seed {each.seed}")
+        context.say(f"[{number}/{len(entries)}] {entry.task.name} on {entry.division.name}, seed {entry.seed}")
         try:
-            yield Outcome(each, *run(registry, each.plan, context))
+            yield Outcome(entry, *run(registry, entry.plan, context))
         except Interrupted:
             raise
         except Incompatible as error:
-            yield Outcome(each, refused=str(error))
+            yield Outcome(entry, refused=str(error))
         except Exception as error:  # a plugin's, whatever it is; its record says failed
-            yield Outcome(each, failed=f"{type(error).__name__}: {error}")
+            yield Outcome(entry, failed=f"{type(error).__name__}: {error}")

@@ -23,7 +23,7 @@ class RunContext:
         device: cpu, cuda or cuda:N.
         checkpoint_seconds: Between two checkpoints.
         again: Whether to run what is already recorded.
-        baselines: Encoders that the trained one is held against.
+        references: Encoders that the trained one is held against.
         say: Called with one line at a time of what is going on.
     """
 
@@ -31,7 +31,7 @@ class RunContext:
     device: torch.device
     checkpoint_seconds: float = 60.0
     again: bool = False
-    baselines: tuple[str, ...] = (RANDOM, RAW)
+    references: tuple[str, ...] = (RANDOM, RAW)
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)
 
     @property

@@ -23,9 +23,9 @@ class Parts:
     """The parts of a plan, built.
 
     Args:
-        plan: Whose they are.
-        train: What is learned from.
-        test: Its held-out part.
+        plan: The plan that they were built from.
+        train: The training samples.
+        test: The held-out samples of the same data.
         on: The data that evaluators use.
         split: Fitted, where it has to see data.
         model: What builds the encoder from specs.
@@ -116,7 +116,9 @@ def describe_cell(plan: Plan, data: Data, on: Data, artifact: str | None) -> Cel
             "evaluated_on": data_facts(plan, ON, on) if ON in plan.parts else None,
             "artifact": artifact,
             "task": plan.task.id if plan.task is not None else None,
-            "evaluators": {each.id: resolve_options(each, plan.of(each.name)) for each in plan.evaluators},
+            "evaluators": {
+                evaluator.id: resolve_options(evaluator, plan.of(evaluator.name)) for evaluator in plan.evaluators
+            },
             "recipe": asdict(plan.recipe),
             "seed": plan.seed,
             "precision": plan.recipe.precision,

@@ -24,13 +24,13 @@ class Plan:
     """The parts of a run, their options as they were set, and the recipe.
 
     Args:
-        name: For people and folders.
+        name: Name for people and folders.
         task: The task that was the starting point; None for a free combination.
         parts: Data, split, objective and model; `on`, where the encoder is measured on other data.
         evaluators: What the encoder will be measured by.
         settings: Options by the name of a part or evaluator, as they were given.
-        recipe: With every field settled.
-        seed: Of weights, order and draws.
+        recipe: The recipe, with every field settled.
+        seed: Seed of weights, order and draws.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Plan:
     seed: int = 0
 
     def of(self, part: str) -> Mapping[str, Any]:
-        """The settings of one part or evaluator."""
+        """Return the settings of one part or evaluator."""
         return self.settings.get(part, {})
 
 
@@ -66,7 +66,7 @@ class Settings:
 
 
 def parse_setting(text: str) -> tuple[str, str]:
-    """The name and value of `split.patch=24`.
+    """Return the name and value of `split.patch=24`.
 
     Raises:
         Unknown: It has another form.
@@ -96,8 +96,8 @@ def make_plan(
         preset: One of the task's presets.
         parts: Names of parts that replace the task's; `data` must be among them, `on` may be.
         settings: Options, such as {"split.patch": "24", "recipe.lr": 0.1, "linear.val_fraction": 0.2}.
-        evaluators: Names.
-        seed: Of weights, order and draws.
+        evaluators: Names of evaluators.
+        seed: Seed of weights, order and draws.
 
     Raises:
         Unknown: A name or option does not exist, or a part is missing.
@@ -112,8 +112,8 @@ def make_plan(
     pile.take(dict(parts or {}))
     pile.take(dict(settings or {}))
     found = find_parts(registry, pile.parts)
-    measured = tuple(registry.find("evaluator", each) for each in evaluators)
-    check_prefixes(pile, [*found, RECIPE, *(each.name for each in measured)])
+    measured = tuple(registry.find("evaluator", name) for name in evaluators)
+    check_prefixes(pile, [*found, RECIPE, *(evaluator.name for evaluator in measured)])
     recipe = Recipe(
         **settle("the recipe", RECIPE, read_options(Recipe, by_keyword=False), pile.options.get(RECIPE, {}))
     )
@@ -135,7 +135,7 @@ def take_task(pile: Settings, task: Registered, preset: str | None) -> None:
 
 
 def find_parts(registry: Registry, names: Mapping[str, str]) -> dict[str, Registered]:
-    """The named parts; raises where one is missing or they do not fit by what they declare."""
+    """Return the named parts; raises where one is missing or they do not fit by what they declare."""
     for part in PARTS:
         if part not in names:
             listed = f"pretask list {part}"
@@ -157,15 +157,15 @@ def check_prefixes(pile: Settings, known: Collection[str]) -> None:
 
 
 def places_of(registered: Registered) -> list[str]:
-    """The options of a component that are places: paths, of which a record holds only the last name."""
+    """Return the options of a component that are places: paths, of which a record holds only the last name."""
     options = read_component_options(registered).items()
     return [name for name, option in options if Path in (option.annotation, *get_args(option.annotation))]
 
 
-def names_in(text: str) -> list[str]:
-    """Names with commas between, each once.
+def split_names(text: str) -> list[str]:
+    """Return names with commas between them, each once.
 
-    >>> names_in("linear, knn,")
+    >>> split_names("linear, knn,")
     ['linear', 'knn']
     """
-    return list(dict.fromkeys(each.strip() for each in text.split(",") if each.strip()))
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))

@@ -1,4 +1,4 @@
-"""Baselines: the encoders that a trained one is held against, measured by the same evaluators.
+"""Reference encoders: those that a trained one is held against, measured by the same evaluators.
 
 `random-init` is the same network with the weights that training began with. `raw-input` is no network: what the encoder
 is shown, pooled to a thousand numbers at most, or how often each token occurs (at a position: which token it is).
@@ -34,18 +34,18 @@ from pretask import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pretask_bench.records.encoders import BASELINES
-from pretask_bench.runs.plan import names_in
+from pretask_bench.records.encoders import REFERENCE_ENCODERS
+from pretask_bench.runs.plan import split_names
 
-NUMBERS = 1024  # of a raw input, at most, over all views
-WORDS = 4096  # of a vocabulary, at most, for single positions: each is as wide as that
+MAX_NUMBERS = 1024  # of a raw input, at most, over all views
+MAX_WORDS = 4096  # of a vocabulary, at most, for single positions: each is as wide as that
 
 
 class RawInput(nn.Module):
-    """A model without weights: its features are what it is shown.
+    """A model without weights, whose features are its input.
 
     Args:
-        spec: Of the undivided sample.
+        spec: Spec of the undivided sample.
     """
 
     def __init__(self, spec: InputSpec) -> None:
@@ -53,37 +53,37 @@ class RawInput(nn.Module):
         self.spec = spec
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
-        """One vector per view; of tokens also one per position."""
+        """Return one vector per view; of tokens also one per position."""
         if spec.vocabulary is None:
             return FeatureSpec(prod(pooled_shape(spec.shape, spec.views)), (), spec.views)
-        return FeatureSpec(spec.vocabulary.size, spec.shape if self.tells_positions else (), spec.views)
+        return FeatureSpec(spec.vocabulary.size, spec.shape if self.has_positions else (), spec.views)
 
     @property
-    def tells_positions(self) -> bool:
-        """Whether single tokens are told."""
-        return self.spec.vocabulary is not None and self.spec.vocabulary.size <= WORDS
+    def has_positions(self) -> bool:
+        """Whether positions have features of their own, and not only the whole sample."""
+        return self.spec.vocabulary is not None and self.spec.vocabulary.size <= MAX_WORDS
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
-        """The only layer there is."""
+        """Return the input as features, and as the only layer."""
         data = inputs.data
         if self.spec.vocabulary is not None:
             vector = bag_of_tokens(data, inputs.present, self.spec.vocabulary.size)
         else:
-            vector = pooled(data).flatten(2)
-        if self.tells_positions:
-            each = F.one_hot(data, vector.shape[2]).float()
-            features = Features({"all": each}, {"all": vector}, tuple(data.shape[2:]), own_pooled=True)
+            vector = pool_views(data).flatten(2)
+        if self.has_positions:
+            tokens = F.one_hot(data, vector.shape[2]).float()
+            features = Features({"all": tokens}, {"all": vector}, tuple(data.shape[2:]), own_pooled=True)
         else:
             features = Features({"all": vector[:, :, None]}, {"all": vector})
         return replace(features, layers=(features,)) if layers else features
 
     def extra_repr(self) -> str:
-        """What tells it from others, for the key of cached features."""
+        """Return the spec, which distinguishes this model in the key of cached features."""
         return str(self.spec)
 
 
 def bag_of_tokens(tokens: Int[Tensor, "B V L"], present: Tensor | None, size: int) -> Float[Tensor, "B V W"]:
-    """How often each token occurs.
+    """Return how often every token occurs.
 
     >>> bag_of_tokens(torch.tensor([[[2, 0, 2]]]), None, 3).tolist()
     [[[1.0, 0.0, 2.0]]]
@@ -93,7 +93,7 @@ def bag_of_tokens(tokens: Int[Tensor, "B V L"], present: Tensor | None, size: in
 
 
 def pooled_shape(shape: tuple[int, ...], views: int) -> tuple[int, ...]:
-    """The shape of one view after the last two axes, or the last, were averaged down to fit NUMBERS.
+    """Return the shape of one view after its last one or two axes were averaged down to fit MAX_NUMBERS.
 
     >>> pooled_shape((3, 64, 64), 1)
     (3, 18, 18)
@@ -103,16 +103,16 @@ def pooled_shape(shape: tuple[int, ...], views: int) -> tuple[int, ...]:
     axes = min(2, len(shape))
     lead = prod(shape[:-axes]) * views
     sides = list(shape[-axes:])
-    while lead * prod(sides) > NUMBERS and max(sides) > 1:
+    while lead * prod(sides) > MAX_NUMBERS and max(sides) > 1:
         longest = sides.index(max(sides))
         rest = lead * prod(sides) // sides[longest]
-        fits = max(1, NUMBERS // rest) if axes == 1 else sides[longest] - 1
+        fits = max(1, MAX_NUMBERS // rest) if axes == 1 else sides[longest] - 1
         sides[longest] = min(fits, sides[longest] - 1)
     return (*shape[:-axes], *sides)
 
 
-def pooled(data: Float[Tensor, "B V ..."]) -> Float[Tensor, "B V ..."]:
-    """Views averaged over areas of pixels, or of samples of sound."""
+def pool_views(data: Float[Tensor, "B V ..."]) -> Float[Tensor, "B V ..."]:
+    """Return views averaged over areas of pixels, or of samples of sound."""
     shape = tuple(data.shape[2:])
     target = pooled_shape(shape, data.shape[1])
     axes = min(2, len(shape))
@@ -122,18 +122,18 @@ def pooled(data: Float[Tensor, "B V ..."]) -> Float[Tensor, "B V ..."]:
 
 
 def raw_input(task: Task) -> Task:
-    """The task with a model that has no weights."""
+    """Return the task with a model that has no weights."""
     return replace(task, model=RawInput(task.split.whole_spec(task.observed)))
 
 
 @dataclass(frozen=True, eq=False)
-class TellClass:
-    """The split that hides the label: undivided samples, and the class that each has.
+class PredictClass:
+    """The split of supervised training: undivided samples, and their classes as targets.
 
     Args:
         whole_of: The split whose `whole` shows the sample.
-        labels: (N,) classes; -1 where there is none, which then is not asked.
-        classes: How many.
+        labels: (N,) classes; -1 where there is none, which gives the target no weight.
+        classes: How many classes.
     """
 
     whole_of: Any
@@ -141,47 +141,47 @@ class TellClass:
     classes: int
 
     def spec(self, observed: Observed, /) -> tuple[InputSpec, TargetSpecs]:
-        """The whole sample, and its class."""
+        """Return the specs of the whole sample and of its class."""
         return self.whole_of.whole_spec(observed), {"label": Categories(self.classes)}
 
     def whole_spec(self, observed: Observed, /) -> InputSpec:
-        """The whole sample."""
+        """Return the spec of the whole sample."""
         spec: InputSpec = self.whole_of.whole_spec(observed)
         return spec
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
-        """Whole samples and their classes."""
+        """Return whole samples and their classes."""
         label = self.labels.to(batch.device)[batch.index]
         return self.whole(batch), {"label": Target(label.clamp(min=0), (label >= 0).float())}
 
     def whole(self, batch: Batch, /) -> Inputs:
-        """What the encoder is shown."""
+        """Return the whole samples, which the encoder sees."""
         inputs: Inputs = self.whole_of.whole(batch)
         return inputs
 
 
-def supervised_split(split: Any, samples: Samples, label: str) -> TellClass:
-    """The supervised split of labelled samples.
+def supervised_split(split: Any, samples: Samples, label: str) -> PredictClass:
+    """Return the supervised split of labelled samples.
 
     Args:
-        split: Whose `whole` shows the sample.
-        samples: With labels.
-        label: Name of the ones that are told.
+        split: The split whose `whole` gives the sample.
+        samples: Samples with labels.
+        label: Name of the labels to predict.
     """
     labels = samples.labels[label]
-    return TellClass(split, labels.value, len(labels.names))
+    return PredictClass(split, labels.value, len(labels.names))
 
 
 def choose_label(samples: Samples, wanted: Iterable[str]) -> str:
-    """The labels that a supervised network is told: the first wanted ones that are a class per sample, else the first.
+    """Return the label to train on: the first wanted one that is one class per sample, else the first such one.
 
     Raises:
         PretaskError: There are none.
     """
-    known = [name for name, each in samples.labels.items() if each.value.ndim == 1]
+    known = [name for name, label in samples.labels.items() if label.value.ndim == 1]
     if not known:
         raise PretaskError(
-            "the baseline supervised",
+            "the reference supervised",
             "labels, one class per sample",
             ", ".join(samples.labels) or "none",
             "Leave supervised out of --baselines, or use data with classes.",
@@ -189,12 +189,12 @@ def choose_label(samples: Samples, wanted: Iterable[str]) -> str:
     return next((name for name in wanted if name in known), known[0])
 
 
-def wanted(text: str) -> tuple[str, ...]:
-    """The baselines that a user names, with commas between; raises PretaskError for one that does not exist."""
-    names = tuple(names_in(text))
+def parse_references(text: str) -> tuple[str, ...]:
+    """Return the reference encoders that a user names; raises PretaskError for one that does not exist."""
+    names = tuple(split_names(text))
     for name in names:
-        if name not in BASELINES:
+        if name not in REFERENCE_ENCODERS:
             raise PretaskError(
-                "--baselines", f"some of {', '.join(BASELINES)}", name, f"Leave {name} out.", exit_code=2
+                "--baselines", f"some of {', '.join(REFERENCE_ENCODERS)}", name, f"Leave {name} out.", exit_code=2
             )
     return names

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 from pretask import PretaskError, Unknown
 from pretask_registry import Registered, Registry, build
 
-from pretask_bench.records.agreement import Judged, judge, verdict
-from pretask_bench.records.encoders import BASELINES
+from pretask_bench.records.agreement import Judgment, judge, verdict
+from pretask_bench.records.encoders import REFERENCE_ENCODERS
 from pretask_bench.records.record import Cell, Part, Record, build_record, cell_key, record_hash
 from pretask_bench.records.store import read_picture, write, write_picture
-from pretask_bench.records.verify import called, pictures_of
+from pretask_bench.records.verify import pictures_of, row_label
 from pretask_bench.runs.plan import KINDS, RECIPE, Plan, make_plan, places_of
 
 if TYPE_CHECKING:
@@ -27,16 +27,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rerun:
-    """What came out.
+    """The outcome of a rerun.
 
     Args:
         record: The new record.
-        path: Its file.
+        path: File of the new record.
         verdict: exact, consistent or divergent.
-        judged: The numbers that the verdict rests on.
+        judgments: The numbers that the verdict rests on.
         weights: Whether the trained weights are the same to the last bit.
-        numbers: How many the record has.
-        differing: Those of them that are not: name, before, now.
+        numbers: How many numbers the record has.
+        differing: The numbers that differ: name, before, now.
         provenance: What differs in how they came about: name, before, now.
         cell: What differs in what determines the numbers, as defaults added since would.
     """
@@ -44,7 +44,7 @@ class Rerun:
     record: Record
     path: Path
     verdict: str
-    judged: Sequence[Judged]
+    judgments: Sequence[Judgment]
     weights: bool
     numbers: int
     differing: Sequence[tuple[str, str, str]]
@@ -60,7 +60,7 @@ def rerun(
     device: "torch.device",
     say: Callable[[str], None],
 ) -> Rerun:
-    """Carry out a record's cell again with its own baselines.
+    """Carry out a record's cell again with its own reference encoders.
 
     Args:
         registry: Where its components are looked up.
@@ -83,21 +83,27 @@ def rerun(
     found = {row.encoder for row in old.results}
     work = out / record_hash(old)[:12]
     context = RunContext(
-        work, device, again=True, baselines=tuple(each for each in BASELINES if each in found), say=say
+        work,
+        device,
+        again=True,
+        references=tuple(encoder for encoder in REFERENCE_ENCODERS if encoder in found),
+        say=say,
     )
     new, path = run(registry, plan, context)
     forget_training(work)
-    judged = [*judge(old, new)]
+    judgments = [*judge(old, new)]
     return Rerun(
         record=new,
         path=path,
-        verdict=verdict(old, new, judged),
-        judged=judged,
+        verdict=verdict(old, new, judgments),
+        judgments=judgments,
         weights=old.weights is not None and old.weights == new.weights,
-        numbers=len(numbers(old)),
-        differing=differences(numbers(old), {name: numbers(new).get(name, "missing") for name in numbers(old)}),
-        provenance=provenance(old, new),
-        cell=cells(old.cell, new.cell),
+        numbers=len(record_numbers(old)),
+        differing=differences(
+            record_numbers(old), {name: record_numbers(new).get(name, "missing") for name in record_numbers(old)}
+        ),
+        provenance=provenance_differences(old, new),
+        cell=cell_differences(old.cell, new.cell),
     )
 
 
@@ -109,9 +115,9 @@ def file_rerun(done: Rerun, old: Record, folder: Path, author: str | None, note:
     Args:
         done: The rerun.
         old: The record that was run again.
-        folder: Of the store, which gains the record and its pictures.
-        author: Who says so.
-        note: What else there is to say.
+        folder: Folder of the store, which gains the record and its pictures.
+        author: Author of the new record.
+        note: Free text for the new record.
 
     Raises:
         PretaskError: The author or the note is too long, or the folder cannot be written.
@@ -131,49 +137,52 @@ def forget_training(work: Path) -> None:
 
 
 def plan_of(registry: Registry, cell: Cell, settings: Mapping[str, Any]) -> Plan:
-    """The plan of a cell, with places as the user gives them.
+    """Return the plan of a cell, with places as the user gives them.
 
     Raises:
         PretaskError: A component of that version is not installed, or a place was not given.
         Unknown: Something was set that is no place: that would be another run.
     """
-    parts = {part: each for part, each in parts_of(cell).items() if each is not None}
-    found = {part: installed(registry, KINDS[part], each.id) for part, each in parts.items()}
-    measures = [installed(registry, "evaluator", each) for each in cell.evaluators]
+    parts = {part: choice for part, choice in parts_of(cell).items() if choice is not None}
+    found = {part: find_installed(registry, KINDS[part], choice.id) for part, choice in parts.items()}
+    measures = [find_installed(registry, "evaluator", evaluator) for evaluator in cell.evaluators]
     if cell.task is not None:
-        installed(registry, "task", cell.task)
+        find_installed(registry, "task", cell.task)
     options: dict[str, Any] = {f"{RECIPE}.{name}": value for name, value in cell.recipe.items()}
     places: dict[str, Any] = {}
-    sources = [(part, found[part], each.options) for part, each in parts.items()]
-    for part, registered, own in (*sources, *((each.name, each, cell.evaluators[each.id]) for each in measures)):
+    sources = [(part, found[part], choice.options) for part, choice in parts.items()]
+    for part, registered, own in (
+        *sources,
+        *((evaluator.name, evaluator, cell.evaluators[evaluator.id]) for evaluator in measures),
+    ):
         options |= {f"{part}.{name}": value for name, value in own.items()}
         places |= {f"{part}.{name}": own.get(name) for name in places_of(registered)}
     return make_plan(
         registry,
         cell.task,
-        parts={part: each.id for part, each in parts.items()},
-        settings={**options, **placed(places, settings)},
-        evaluators=[each.id for each in measures],
+        parts={part: choice.id for part, choice in parts.items()},
+        settings={**options, **check_places(places, settings)},
+        evaluators=[evaluator.id for evaluator in measures],
         seed=cell.seed,
     )
 
 
 def parts_of(cell: Cell) -> dict[str, Part | None]:
-    """The parts of a cell by the names that a plan has for them."""
+    """Return the parts of a cell by the names that a plan has for them."""
     own = {"data": cell.data, "split": cell.split, "objective": cell.objective, "model": cell.model}
     return {**own, "on": cell.evaluated_on}
 
 
-def installed(registry: Registry, kind: str, full: str) -> Registered:
-    """The component of that very version."""
+def find_installed(registry: Registry, kind: str, full: str) -> Registered:
+    """Return the component of that very version."""
     try:
         return registry.find(kind, full)
     except PretaskError as error:
         raise PretaskError("rerun", f"the {kind} {full}", "none that works here", str(error)) from error
 
 
-def placed(places: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The places that the user gave; of those a record names only their last component."""
+def check_places(places: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the places that the user gave, and raise for one that is missing; records hold only their last name."""
     if strange := [name for name in settings if name not in places]:
         known = ", ".join(places) or "none"
         raise Unknown(f"rerun lets nothing be set but places; got '{strange[0]}'. Places of this record: {known}.")
@@ -197,43 +206,43 @@ def check_data(plan: Plan, cell: Cell) -> None:
                 )
 
 
-def numbers(record: Record) -> dict[str, float | None]:
-    """All numbers that were measured, by row and name."""
+def record_numbers(record: Record) -> dict[str, float | None]:
+    """Return all numbers of a record, by row and name."""
     found = {f"pretext {name}": value for name, value in (record.pretext.metrics if record.pretext else {}).items()}
-    return found | {called(row, name): value for row in record.results for name, value in row.metrics.items()}
+    return found | {row_label(row, name): value for row in record.results for name, value in row.metrics.items()}
 
 
-def provenance(old: Record, new: Record) -> list[tuple[str, str, str]]:
-    """What differs in how two records came about, as far as it may change numbers."""
-    return differences(*(made_how(each) for each in (old, new)))
+def provenance_differences(old: Record, new: Record) -> list[tuple[str, str, str]]:
+    """Return what differs in how two records came about, as far as it may change numbers."""
+    return differences(*(provenance_facts(record) for record in (old, new)))
 
 
-def made_how(record: Record) -> dict[str, Any]:
-    """Versions, commit, machine and threads of a record."""
+def provenance_facts(record: Record) -> dict[str, Any]:
+    """Return versions, commit, machine and threads of a record."""
     made = record.provenance
     facts = {"commit": made.commit, "checkout modified": made.modified, "threads": made.threads}
     code = {f"code of {module}": digest[:12] for module, digest in record.code.items()}
     return {**made.versions, **facts, **made.hardware.model_dump(), **code}
 
 
-def cells(old: Cell, new: Cell) -> list[tuple[str, str, str]]:
-    """What differs in what determines the numbers."""
+def cell_differences(old: Cell, new: Cell) -> list[tuple[str, str, str]]:
+    """Return what differs between two cells."""
     if cell_key(old) == cell_key(new):
         return []
-    return differences(*(dict(flat(each.model_dump(mode="json"))) for each in (old, new)))
+    return differences(*(dict(flatten_facts(record.model_dump(mode="json"))) for record in (old, new)))
 
 
-def flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Nested facts, each under its whole name."""
+def flatten_facts(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield nested facts, each under its whole name."""
     for name, value in facts.items():
         if isinstance(value, Mapping):
-            yield from flat(value, f"{prefix}{name}.")
+            yield from flatten_facts(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """The facts that differ: name, before, now."""
+    """Return the facts that differ: name, before, now."""
     return [
         (name, str(before.get(name, "")), str(now.get(name, "")))
         for name in dict.fromkeys([*before, *now])

@@ -13,7 +13,7 @@ from pretask.checkpoint import weights_of
 from pretask.hashing import hash_weights
 from pretask_registry import Registry
 
-from pretask_bench.records.code import changed_modules, listed
+from pretask_bench.records.code import changed_modules, list_changes
 from pretask_bench.records.encoders import RAW
 from pretask_bench.records.metrics import as_declaration
 from pretask_bench.records.provenance import collect
@@ -74,12 +74,12 @@ def run(registry: Registry, plan: Plan, context: RunContext) -> tuple[Record, Pa
     with clock.stage("data"):
         parts = build_parts(plan, context.device)
     code = parts.code()
-    known = None if context.again else find_record(context.store, parts.cell, code, expected_baselines(plan, context))
+    known = None if context.again else find_record(context.store, parts.cell, code, expected_references(plan, context))
     if known is not None and known[0].code == code:
         context.say(f"already recorded: {known[1]} (--again runs it anew)")
         return known
     if known is not None:
-        context.say(f"recorded with other code, so it runs anew: {listed(changed_modules(known[0].code, code))}")
+        context.say(f"recorded with other code, so it runs anew: {list_changes(changed_modules(known[0].code, code))}")
     found = Findings(parts.cell, code, declare_numbers(plan))
     try:
         for grown in execute(registry, parts, context, clock, found):
@@ -112,7 +112,11 @@ def execute(registry: Registry, parts: Parts, context: RunContext, clock: Clock,
 def declare_numbers(plan: Plan) -> dict[str, Declaration]:
     """Return what the objective and the evaluators of a plan declare of their numbers, by id."""
     every = [plan.parts["objective"], *plan.evaluators]
-    return {each.id: as_declaration(each.component.traits) for each in every if each.component.traits["metrics"]}
+    return {
+        registered.id: as_declaration(registered.component.traits)
+        for registered in every
+        if registered.component.traits["metrics"]
+    }
 
 
 def as_record(
@@ -157,21 +161,21 @@ def describe_provenance(
     )
 
 
-def expected_baselines(plan: Plan, context: RunContext) -> set[str]:
-    """Return the baselines that a record must have; raw input may have been left out, and an objective has none."""
-    measured_apart = any(each.component.traits["needs"] != "objective" for each in plan.evaluators)
-    return {*context.baselines} - {RAW} if measured_apart else set()
+def expected_references(plan: Plan, context: RunContext) -> set[str]:
+    """Return the references that a record must have; raw input may have been left out, and an objective has none."""
+    measured_apart = any(evaluator.component.traits["needs"] != "objective" for evaluator in plan.evaluators)
+    return {*context.references} - {RAW} if measured_apart else set()
 
 
 def find_record(
-    store: Path, cell: Cell, code: Mapping[str, str], baselines: Collection[str]
+    store: Path, cell: Cell, code: Mapping[str, str], references: Collection[str]
 ) -> tuple[Record, Path] | None:
-    """Return a complete record of this very cell with these baselines: of this code where there is one."""
+    """Return a complete record of this very cell with these references: of this code where there is one."""
     if not store.is_dir():
         return None
     key, other = cell_key(cell), None
     for record in read_all([store])[0]:
-        has_them = {row.encoder for row in record.results} >= {*baselines}
+        has_them = {row.encoder for row in record.results} >= {*references}
         if record.status == "complete" and has_them and cell_key(record.cell) == key:
             other = record, store / f"{record_hash(record)}.json"
             if record.code == code:

@@ -16,10 +16,10 @@ from pretask.training import Trained, train
 from pretask_registry import Registered, Registry, build
 from pretask_registry.shortcut import measure_shortcuts
 
-from pretask_bench.records.code import Code, changed_modules, code_key, listed
+from pretask_bench.records.code import Code, changed_modules, code_key, list_changes
 from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED
 from pretask_bench.records.metrics import declared_in_traits
-from pretask_bench.records.record import Pretext, Row, cell_key, measured, pack_items
+from pretask_bench.records.record import Pretext, Row, cell_key, pack_items, split_missing
 from pretask_bench.records.store import write_picture
 from pretask_bench.results.pretext import pretext_fields
 from pretask_bench.runs.context import Clock, RunContext, check_finished
@@ -58,11 +58,11 @@ def pretrain(registry: Registry, task: Task, parts: Parts, context: RunContext, 
 
 
 def note_other_code(context: RunContext, name: str, folder: Path, key: str, code: Code) -> None:
-    """Say which modules changed, where the same run was trained with other code and nothing of it can be used."""
+    """Print which modules changed, where the same run was trained with other code and cannot be continued."""
     others = [path for path in sorted(context.out.glob(f"{name}-*")) if path != folder]
     found = [before for path in others if (before := read_code(path, key)) is not None]
     if found and not folder.exists():
-        context.say(f"checkpoints of other code are left alone: {listed(changed_modules(found[-1], code))}")
+        context.say(f"checkpoints of other code are left alone: {list_changes(changed_modules(found[-1], code))}")
 
 
 def score_pretext(parts: Parts, task: Task) -> Pretext:
@@ -90,11 +90,11 @@ def build_encoders(
 ) -> Iterator[tuple[str, Task]]:
     """Yield what is measured: the trained encoder, then those that it is held against."""
     yield TRAINED, trained
-    if RANDOM in context.baselines:
+    if RANDOM in context.references:
         yield RANDOM, parts.compose(context.device)
-    if RAW in context.baselines:
+    if RAW in context.references:
         yield RAW, raw_input(trained)
-    if SUPERVISED in context.baselines:
+    if SUPERVISED in context.references:
         labelled = label_parts(registry, parts)
         task = labelled.compose(context.device)
         pretrain(registry, task, labelled, context, clock, SUPERVISED)
@@ -113,7 +113,7 @@ def label_parts(registry: Registry, parts: Parts) -> Parts:
 
 
 def measure_all(registry: Registry, parts: Parts, context: RunContext, clock: Clock, trained: Task) -> Iterator[Row]:
-    """Yield a row for every encoder and evaluator; what cannot be asked of raw input is left out, and said."""
+    """Yield a row for every encoder and evaluator; leave out, with a message, what raw input cannot be measured by."""
     for encoder, task in build_encoders(registry, parts, context, clock, trained):
         for evaluator in parts.plan.evaluators:
             if encoder != TRAINED and evaluator.component.traits["needs"] == "objective":
@@ -144,5 +144,5 @@ def measure(evaluator: Registered, task: Task, parts: Parts, encoder: str, store
             pictures.append({"name": name, "caption": value.caption, "png": write_picture(store, value.png)})
         else:
             numbers[name] = float(value)
-    found = {**measured(numbers), "items": items, "chosen": chosen, "pictures": pictures}
+    found = {**split_missing(numbers), "items": items, "chosen": chosen, "pictures": pictures}
     return Row.model_validate({"encoder": encoder, "evaluator": evaluator.id, **found}, strict=False)

@@ -15,26 +15,26 @@ from pretask_registry import Registry, resolve_options
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pretask_bench.records.canonical import plain
-from pretask_bench.records.encoders import BASELINES, Baseline
+from pretask_bench.records.encoders import REFERENCE_ENCODERS, ReferenceEncoder
 from pretask_bench.records.record import Cell, Record
 
 Settings = Mapping[str, Any]
 
 
-class Strict(BaseModel):
-    """No field that nobody knows."""
+class SuiteModel(BaseModel):
+    """A model that refuses unknown fields."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Measure(Strict):
+class Measure(SuiteModel):
     """A number that ranks, and the two ends of its scale.
 
     Args:
-        evaluator: Name.
-        metric: What it yields; which way is better the evaluator declares.
-        chance: What a blind guess reaches: a number, or the metric of the same row that says so.
-        reference: What counts as 1: a number, or `supervised`, the mean over the rows of that baseline.
+        evaluator: Name of the evaluator.
+        metric: Name of its metric; which way is better the evaluator declares.
+        chance: Chance level: a number, or the name of a metric of the same row that holds it.
+        reference: What counts as 1: a number, or `supervised`, the mean over the rows of that encoder.
     """
 
     evaluator: str
@@ -44,19 +44,19 @@ class Measure(Strict):
 
     @property
     def title(self) -> str:
-        """For the head of a column."""
+        """The heading of a column."""
         return f"{self.evaluator} {self.metric}"
 
 
-class Division(Strict):
+class Division(SuiteModel):
     """What is fixed for entries that compete.
 
     Args:
-        name: Lower-case words.
-        modality: Of the data; tasks of other modalities do not enter.
-        data: Name of what is learned from and measured on.
+        name: Name in lower-case words.
+        modality: Modality of the data; tasks of other modalities do not enter.
+        data: Name of the data to learn from and be measured on.
         given: Options of the data that whoever runs the suite sets, such as `root`.
-        samples: Seen in training.
+        samples: How many samples are seen in training.
         preset: The settings of a task that are taken, where it has them.
         settings: Options of data and evaluators, such as {"data.image_size": 32}.
         tasks: Further settings by task, such as {"relative-position": {"preset": "demo"}}; other tasks enter as well.
@@ -79,33 +79,33 @@ class Division(Strict):
 
     @property
     def evaluators(self) -> tuple[str, ...]:
-        """All that are run."""
-        return tuple(dict.fromkeys([*(each.evaluator for each in self.measures), *self.also]))
+        """Names of all evaluators that are run."""
+        return tuple(dict.fromkeys([*(measure.evaluator for measure in self.measures), *self.also]))
 
     def of(self, part: str) -> dict[str, Any]:
-        """The settings of the data or of an evaluator."""
+        """Return the settings of the data or of an evaluator."""
         return {name.partition(".")[2]: value for name, value in self.settings.items() if name.startswith(f"{part}.")}
 
 
-class SuiteFile(Strict):
-    """A suite as its file has it.
+class SuiteFile(SuiteModel):
+    """The content of a suite's file.
 
     Args:
         summary: One sentence.
         seeds: How many an entry needs to be ranked.
-        baselines: Rows that every entry needs to be ranked.
+        baselines: Reference encoders whose rows every entry needs to be ranked.
         division: One or several.
     """
 
     summary: str
     seeds: Annotated[int, Field(ge=1)]
-    baselines: tuple[Baseline, ...] = BASELINES
+    baselines: tuple[ReferenceEncoder, ...] = REFERENCE_ENCODERS
     division: Annotated[tuple[Division, ...], Field(min_length=1)]
 
 
 @dataclass(frozen=True)
-class Fixed:
-    """What the cell of an entry must say: ids and all options, as a record holds them."""
+class FixedOptions:
+    """Ids and all options that the cell of an entry must have, as a record holds them."""
 
     data: tuple[str, Mapping[str, Any]]
     evaluators: Mapping[str, Mapping[str, Any]]
@@ -117,46 +117,46 @@ class Suite:
 
     Args:
         id: Such as `pretask/quick@1`.
-        file: Its content.
+        file: Content of its file.
         fixed: What each division holds fixed, by its name.
     """
 
     id: str
     file: SuiteFile
-    fixed: Mapping[str, Fixed] = field(repr=False)
+    fixed: Mapping[str, FixedOptions] = field(repr=False)
 
     def enters(self, division: Division, record: Record) -> str | None:
-        """Why a record is no entry of a division, or None if it is one."""
+        """Return why a record is no entry of a division, or None if it is one."""
         return misfit(division, self.fixed[division.name], record.cell)
 
 
-def misfit(division: Division, fixed: Fixed, cell: Cell) -> str | None:
-    """The first thing in which a cell differs from what is fixed."""
+def misfit(division: Division, fixed: FixedOptions, cell: Cell) -> str | None:
+    """Return the first thing in which a cell differs from what is fixed."""
     name, options = fixed.data
     if cell.data.id != name:
         return f"it learned from {cell.data.id}, not from {name}"
     if cell.evaluated_on is not None:
         return "it was measured on other data"
-    if wrong := differing(options, cell.data.options, division.given):
+    if wrong := first_difference(options, cell.data.options, division.given):
         return f"the data has another {wrong}"
     if cell.recipe.get("samples") != division.samples:
         return f"it saw {cell.recipe.get('samples')} samples, not {division.samples}"
     for evaluator, wanted in fixed.evaluators.items():
         if evaluator not in cell.evaluators:
             return f"{evaluator} did not measure it"
-        if wrong := differing(wanted, cell.evaluators[evaluator]):
+        if wrong := first_difference(wanted, cell.evaluators[evaluator]):
             return f"{evaluator} has another {wrong}"
     return None
 
 
-def differing(wanted: Mapping[str, Any], found: Mapping[str, Any], free: tuple[str, ...] = ()) -> str | None:
-    """The first option that differs, other than the free ones."""
+def first_difference(wanted: Mapping[str, Any], found: Mapping[str, Any], free: tuple[str, ...] = ()) -> str | None:
+    """Return the first option that differs, other than the free ones."""
     names = sorted({*wanted, *found} - {*free})
     return next((name for name in names if wanted.get(name) != found.get(name)), None)
 
 
 def read_suite(registry: Registry, name: str) -> Suite:
-    """The suite of that name.
+    """Read the suite of that name.
 
     Raises:
         Unknown: There is none, or it names a part that is not installed.
@@ -169,11 +169,11 @@ def read_suite(registry: Registry, name: str) -> Suite:
         file = SuiteFile.model_validate(content)
     except (OSError, ModuleNotFoundError, tomllib.TOMLDecodeError, ValidationError) as error:
         raise PretaskError(found.id, f"a suite in {path}", str(error), "Mend that file.") from error
-    return Suite(found.id, file, {each.name: fixed_by(registry, each) for each in file.division})
+    return Suite(found.id, file, {division.name: fix_options(registry, division) for division in file.division})
 
 
-def fixed_by(registry: Registry, division: Division) -> Fixed:
-    """Ids and all options of what a division holds fixed."""
+def fix_options(registry: Registry, division: Division) -> FixedOptions:
+    """Return ids and all options of what a division holds fixed."""
     data = registry.find("data", division.data)
     blank = dict.fromkeys(division.given, "given")
     evaluators = {
@@ -181,4 +181,4 @@ def fixed_by(registry: Registry, division: Division) -> Fixed:
         for name in division.evaluators
         for found in (registry.find("evaluator", name),)
     }
-    return Fixed((data.id, plain(resolve_options(data, blank | division.of("data")))), evaluators)
+    return FixedOptions((data.id, plain(resolve_options(data, blank | division.of("data")))), evaluators)

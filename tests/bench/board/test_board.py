@@ -23,8 +23,8 @@ from pretask_bench.board.figures import Album
 from pretask_bench.board.layers import own_layers
 from pretask_bench.board.matrices import matrices
 from pretask_bench.board.pictures import cost_picture
-from pretask_bench.board.site import board_texts, write_board
-from pretask_bench.board.standings import table_of
+from pretask_bench.board.site import render_board, write_board
+from pretask_bench.board.standings import rank_field
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.record import Record, build_record, record_hash
 from pretask_bench.records.store import write, write_picture
@@ -36,7 +36,7 @@ INJECTION = "<script>stolen=1</script><img src=x onerror=stolen=1>'"
 
 def facts_of(*records: Record, seeds: int = 1) -> Any:
     """What board.json holds."""
-    return json.loads(board_texts(suite(seeds), named(*records))[1])
+    return json.loads(render_board(suite(seeds), named(*records))[1])
 
 
 def only_table(*records: Record, seeds: int = 1) -> Any:
@@ -88,7 +88,7 @@ def test_one_seed_has_an_interval_over_test_items_and_the_page_says_so(facts: Fa
     expected = stats.binomtest(50, 100).proportion_ci(0.95, "wilson")  # at one half Agresti and Coull's
     assert found["interval_over"] == "one seed"
     assert found["measures"]["linear accuracy"]["trained"]["low"] == pytest.approx(expected.low, abs=1e-5)
-    assert 'data-l="seeds">1†' in board_texts(suite(), named(record))[0]
+    assert 'data-l="seeds">1†' in render_board(suite(), named(record))[0]
 
 
 def test_an_evaluators_own_interval_stands_in_for_test_items(facts: Facts) -> None:
@@ -96,10 +96,10 @@ def test_an_evaluators_own_interval_stands_in_for_test_items(facts: Facts) -> No
     record = entrant(facts).model_dump(mode="json")
     for row in record["results"]:
         row["metrics"] |= {"5.accuracy": row["metrics"]["accuracy"], "5.low": 0.2, "5.high": 0.95}
-    (table,) = json.loads(board_texts(suite(measures=(few,)), named(build_record(record)))[1])["tables"]
+    (table,) = json.loads(render_board(suite(measures=(few,)), named(build_record(record)))[1])["tables"]
     found = table["ranking"][0]["measures"]["linear 5.accuracy"]["trained"]
     assert (found["low"], found["mean"], found["high"]) == (0.2, 0.5, 0.95)
-    (score,) = (each["score"] for each in table["ranking"])
+    (score,) = (entry["score"] for entry in table["ranking"])
     assert score["high"] - score["low"] == pytest.approx(2 * 0.45 / 0.8, abs=1e-5)  # an end might have been cut off
 
 
@@ -115,8 +115,8 @@ def test_the_score_is_the_interquartile_mean_of_numbers_that_are_0_at_chance_and
 
 def test_a_number_can_be_the_reference(facts: Facts) -> None:
     perfect = suite(measures=({**LINEAR, "reference": 1.0}, KNN))
-    (table,) = json.loads(board_texts(perfect, named(entrant(facts, 0.55)))[1])["tables"]
-    assert [each["reference"] for each in table["scales"]] == pytest.approx([1.0, 0.9])
+    (table,) = json.loads(render_board(perfect, named(entrant(facts, 0.55)))[1])["tables"]
+    assert [scale["reference"] for scale in table["scales"]] == pytest.approx([1.0, 0.9])
 
 
 def test_a_measure_whose_reference_is_within_noise_of_chance_does_not_count(facts: Facts) -> None:
@@ -131,7 +131,7 @@ def test_a_measure_whose_reference_is_within_noise_of_chance_does_not_count(fact
 
 def test_an_encoder_that_is_not_above_random_initialisation_is_marked(facts: Facts) -> None:
     marks = [
-        board_texts(suite(), named(entrant(facts, linear, 0.5)))[0].count("≤ random</small>") for linear in (0.3, 0.31)
+        render_board(suite(), named(entrant(facts, linear, 0.5)))[0].count("≤ random</small>") for linear in (0.3, 0.31)
     ]
     assert marks == [1, 0]
 
@@ -149,7 +149,7 @@ def test_entries_are_ranked_by_score_and_ranks_that_cannot_be_told_apart_overlap
     best = entrant(facts, 0.85, 0.85, task="acme/best@1")
     alike = [entrant(facts, value, 0.4, task=f"acme/{name}@1") for name, value in (("a", 0.41), ("b", 0.4))]
     ranking = only_table(best, *alike)["ranking"]
-    assert [(each["title"].split(" ")[0], each["rank"]) for each in ranking] == [
+    assert [(entry["title"].split(" ")[0], entry["rank"]) for entry in ranking] == [
         ("best", [1, 1]),
         ("a", [2, 3]),
         ("b", [2, 3]),
@@ -160,12 +160,12 @@ def test_entries_are_ranked_by_score_and_ranks_that_cannot_be_told_apart_overlap
 def test_an_entry_that_lacks_a_baseline_is_shown_apart_with_what_it_lacks(facts: Facts, baseline: str) -> None:
     beside = {encoder: value for encoder, value in BASELINES.items() if encoder != baseline}
     table = only_table(entrant(facts, 0.9, beside=beside), entrant(facts, task="acme/whole@1"))
-    assert [each["title"] for each in table["ranking"]] == ["whole (convnet)"]
-    assert table["unranked"][0]["missing"] == [f"{each} accuracy of {baseline}" for each in ("linear", "knn")]
+    assert [entry["title"] for entry in table["ranking"]] == ["whole (convnet)"]
+    assert table["unranked"][0]["missing"] == [f"{evaluator} accuracy of {baseline}" for evaluator in ("linear", "knn")]
 
 
 def test_without_baselines_no_ranking_is_rendered(facts: Facts) -> None:
-    page = board_texts(suite(), named(entrant(facts, beside={})))[0]
+    page = render_board(suite(), named(entrant(facts, beside={})))[0]
     assert 'class="ranking"' not in page
     assert "no ranking" in page
 
@@ -174,7 +174,7 @@ def test_too_few_seeds_and_a_null_are_incomplete(facts: Facts) -> None:
     null = entrant(facts, task="acme/null@1").model_dump(mode="json")
     null["results"][0] |= {"metrics": {"accuracy": None}, "missing": {"accuracy": "nan"}, "items": {}}
     few = facts_of(entrant(facts), seeds=3)["tables"][0]["unranked"]
-    found = {each["title"]: each["missing"] for each in only_table(build_record(null))["unranked"]}
+    found = {entry["title"]: entry["missing"] for entry in only_table(build_record(null))["unranked"]}
     assert few[0]["missing"] == ["1 of 3 seeds"]
     assert "linear accuracy of trained" in found["null (convnet)"]
 
@@ -183,7 +183,7 @@ def test_entries_on_other_data_of_the_same_name_have_a_table_of_their_own(facts:
     data = entrant(facts).cell.data.model_dump(mode="json")
     other = entrant(facts, cell={"data": {**data, "fingerprints": {"train": "c" * 32, "test": "b" * 32}}})
     tables = facts_of(entrant(facts), entrant(facts, task="acme/two@1"), other)["tables"]
-    assert [len(each["ranking"]) for each in tables] == [2, 1]
+    assert [len(table["ranking"]) for table in tables] == [2, 1]
 
 
 def test_no_record_is_dropped_silently(facts: Facts) -> None:
@@ -207,14 +207,14 @@ def test_no_record_is_dropped_silently(facts: Facts) -> None:
 def test_entries_of_one_title_are_told_apart_by_the_options_in_which_they_differ(facts: Facts) -> None:
     slow = entrant(facts, cell={"recipe": {"samples": 640, "lr": 0.01}})
     table = only_table(entrant(facts, 0.6), slow)
-    assert [each["distinction"] for each in table["ranking"]] == ["recipe.lr=0.1", "recipe.lr=0.01"]
+    assert [entry["distinction"] for entry in table["ranking"]] == ["recipe.lr=0.1", "recipe.lr=0.01"]
 
 
 def test_the_same_records_in_any_order_give_the_same_bytes(facts: Facts) -> None:
     records = [
         entrant(facts, 0.1 * seed, seed=seed, task=f"acme/{name}@1") for seed in range(3) for name in ("one", "two")
     ]
-    assert board_texts(suite(2), named(*records)) == board_texts(suite(2), named(*records[::-1]))
+    assert render_board(suite(2), named(*records)) == render_board(suite(2), named(*records[::-1]))
 
 
 def test_seeds_that_lack_different_rows_and_numbers_at_their_bounds_still_make_a_page(facts: Facts) -> None:
@@ -243,7 +243,7 @@ def test_in_the_picture_of_costs_the_dearer_is_to_the_right_and_the_better_above
         for name, (s, value) in runs.items()
     ]
     (field,) = sort_records(suite(), named(*records)).fields
-    drawn = str(cost_picture(table_of(field), "seconds of training"))
+    drawn = str(cost_picture(rank_field(field), "seconds of training"))
     (cheap, dear), begun = circles(drawn, "trained"), circles(drawn, "random")
     assert cheap[0] < dear[0]
     assert cheap[1] < dear[1] < begun[0][1] == begun[1][1]  # down is more
@@ -251,7 +251,7 @@ def test_in_the_picture_of_costs_the_dearer_is_to_the_right_and_the_better_above
 
 def test_the_picture_of_layers_has_every_layer_of_trained_and_random_at_its_height(facts: Facts) -> None:
     (field,) = sort_records(suite(), named(entrant(facts, 0.6))).fields
-    ((_, picture), _) = own_layers(table_of(field), field.complete[0])
+    ((_, picture), _) = own_layers(rank_field(field), field.complete[0])
     drawn = str(picture)
     trained, random = circles(drawn, "trained"), circles(drawn, "random")
     heights = [y for _, y in (*trained, *random)]
@@ -263,9 +263,9 @@ def test_the_picture_of_layers_has_every_layer_of_trained_and_random_at_its_heig
 def test_data_that_anybody_may_claim_does_not_fill_the_page(facts: Facts) -> None:
     data = entrant(facts).cell.data.model_dump(mode="json")
     prints = [{"train": f"{number:032x}", "test": "b" * 32} for number in range(12)]
-    records = [entrant(facts, cell={"data": {**data, "fingerprints": each}}) for each in prints]
-    page, told, _ = board_texts(suite(), named(*records))
-    assert (page.count('<section class="table"'), len(json.loads(told)["tables"])) == (10, 12)
+    records = [entrant(facts, cell={"data": {**data, "fingerprints": fingerprints}}) for fingerprints in prints]
+    page, board_json, _ = render_board(suite(), named(*records))
+    assert (page.count('<section class="table"'), len(json.loads(board_json)["tables"])) == (10, 12)
     assert "And 2 tables of other data" in page
 
 
@@ -295,9 +295,9 @@ def injected(facts: Facts) -> Record:
 
 def test_what_a_stranger_writes_is_shown_as_text(facts: Facts) -> None:
     plain, evil = entrant(facts, task="evil/one@1"), injected(facts)
-    html, _, markdown = board_texts(suite(), named(plain, evil))  # of one title, so that options tell them apart
+    html, _, markdown = render_board(suite(), named(plain, evil))  # of one title, so that options tell them apart
     reader = Reader(html)
-    assert reader.tags.count("script") == Reader(board_texts(suite(), named(plain))[0]).tags.count("script") == 1
+    assert reader.tags.count("script") == Reader(render_board(suite(), named(plain))[0]).tags.count("script") == 1
     assert INJECTION in reader.text
     assert not [name for name, _ in reader.attributes if name.startswith("on")]
     assert "&lt;script&gt;" in markdown
@@ -305,13 +305,13 @@ def test_what_a_stranger_writes_is_shown_as_text(facts: Facts) -> None:
 
 
 def test_the_page_names_no_other_place_and_its_policy_allows_none(facts: Facts) -> None:
-    page = board_texts(suite(), named(entrant(facts)))[0]
+    page = render_board(suite(), named(entrant(facts)))[0]
     reader = Reader(page)
     links = {value for name, value in reader.attributes if name in ("src", "href", "action")}
-    assert all(each.startswith("#") or each in ("board.json", "board.md") for each in links)
+    assert all(link.startswith("#") or link in ("board.json", "board.md") for link in links)
     assert not re.findall(r"https?://|url\(|@import", page)
     (policy,) = (value for name, value in reader.attributes if name == "content" and "-src" in value)
-    sources = dict(each.strip().split(" ", 1) for each in policy.split(";"))
+    sources = dict(directive.strip().split(" ", 1) for directive in policy.split(";"))
     assert (sources["default-src"], sources["img-src"], sources["form-action"]) == ("'none'", "data:", "'none'")
     assert re.fullmatch("'sha256-[^' ]*'", sources["script-src"])
 
@@ -328,13 +328,14 @@ def png(side: int = 1, filling: int = 0) -> bytes:
 
 
 def test_figures_are_in_the_page_within_bounds_and_others_are_counted(tmp_path: Path, facts: Facts) -> None:
-    hashes = [write_picture(tmp_path, each) for each in (png(), png(filling=300 << 10), png(side=60000))]
+    hashes = [write_picture(tmp_path, picture) for picture in (png(), png(filling=300 << 10), png(side=60000))]
     pictured = entrant(facts).model_dump(mode="json")
     pictured["results"][0]["pictures"] = [
-        {"name": "view", "caption": f"figure {number}", "png": each} for number, each in enumerate([*hashes, "0" * 64])
+        {"name": "view", "caption": f"figure {number}", "png": digest}
+        for number, digest in enumerate([*hashes, "0" * 64])
     ]
     (tmp_path / f"{hashes[0]}.png").read_bytes()
-    page = board_texts(suite(), named(build_record(pictured)), [tmp_path])[0]
+    page = render_board(suite(), named(build_record(pictured)), [tmp_path])[0]
     assert page.count("data:image/png;base64,") == 1
     assert "3 figures are not shown" in page
 
@@ -342,7 +343,7 @@ def test_figures_are_in_the_page_within_bounds_and_others_are_counted(tmp_path: 
 def test_a_figure_whose_bytes_do_not_fit_its_name_is_not_shown(tmp_path: Path, facts: Facts) -> None:
     name = write_picture(tmp_path, png())
     (tmp_path / f"{name}.png").write_bytes(png(side=2))
-    assert Album([tmp_path]).fitting(tmp_path, name) is None
+    assert Album([tmp_path]).read_bounded(tmp_path, name) is None
 
 
 def test_a_cell_of_the_matrix_counts_the_models_that_fit() -> None:
@@ -353,7 +354,7 @@ def test_a_cell_of_the_matrix_counts_the_models_that_fit() -> None:
     ]
     (matrix,) = matrices(rows)
     assert matrix.objectives == ("guess",)
-    assert [(cell.models, cell.asked, cell.kind) for cell in matrix.rows[0][1]] == [(("one",), 2, "some")]
+    assert [(cell.models, cell.tried, cell.kind) for cell in matrix.rows[0][1]] == [(("one",), 2, "some")]
 
 
 def test_the_command_writes_three_files_and_names_what_it_left_out(
@@ -365,23 +366,23 @@ def test_the_command_writes_three_files_and_names_what_it_left_out(
     write(tmp_path / "records", entrant(facts))
     (tmp_path / "records" / f"{'0' * 64}.json").write_text("{}")
     assert invoke(["board", "quick", str(tmp_path / "records"), "--out", str(tmp_path / "site")]) == 0
-    said = capsys.readouterr()
-    assert said.out.split() == [str(tmp_path / "site" / name) for name in ("index.html", "board.json", "board.md")]
-    assert "left out" in said.err
+    captured = capsys.readouterr()
+    assert captured.out.split() == [str(tmp_path / "site" / name) for name in ("index.html", "board.json", "board.md")]
+    assert "left out" in captured.err
 
 
 def test_a_board_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path: Path, facts: Facts) -> None:
     (tmp_path / "taken").touch()
     with pytest.raises(PretaskError, match="the board needs to write"):
         write_board(suite(), named(entrant(facts)), tmp_path / "taken")
-    assert [each.name for each in tmp_path.iterdir()] == ["taken"]
+    assert [path.name for path in tmp_path.iterdir()] == ["taken"]
 
 
 MANY = """
 import json, sys, time
 sys.path[:0] = sys.argv[1:2]
 from entrants import entrant, suite
-from pretask_bench.board.site import board_texts
+from pretask_bench.board.site import render_board
 from pretask_bench.records.record import Record
 record = entrant(json.loads(sys.argv[2])).model_dump(mode="json")
 records = {}
@@ -390,7 +391,7 @@ for number in range(2000):
     record["weights"], record["pretext"]["metrics"]["order"] = f"{number:064x}", 1 + number / 1e6
     records[f"{number:064x}"] = Record.model_validate_json(json.dumps(record))
 begin = time.process_time()
-page = board_texts(suite(2), records)[0]
+page = render_board(suite(2), records)[0]
 print(time.process_time() - begin, len(page))
 """
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from entrants import entrant, named, suite
 from pretask_bench.board import site
-from pretask_bench.board.site import board_texts
+from pretask_bench.board.site import render_board
 from pretask_bench.records.record import build_record
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -28,16 +28,16 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium: apt-get
 # What a reader does, in order; what the page then shows goes into the last element.
 READER = """
 const all = (selector) => [...document.querySelectorAll(selector)];
-const shown = () => all(".ranking tbody tr:not([hidden]) th a").map((each) => each.textContent);
-const head = (name) => all(".ranking thead button").find((each) => each.textContent.includes(name));
+const shown = () => all(".ranking tbody tr:not([hidden]) th a").map((link) => link.textContent);
+const head = (name) => all(".ranking thead button").find((button) => button.textContent.includes(name));
 const order = () => document.querySelector("[aria-sort]").getAttribute("aria-sort");
 const choose = (name, text) => {
   const field = document.querySelector(`[data-filter=${name}]`);
-  field.value = field.options ? [...field.options].find((each) => each.textContent.includes(text)).value : text;
+  field.value = field.options ? [...field.options].find((option) => option.textContent.includes(text)).value : text;
   field.dispatchEvent(new Event("input", { bubbles: true }));
 };
 const status = () => document.querySelector("[role=status]").textContent;
-const late = () => all(".ranking tbody tr").filter((each) => getComputedStyle(each).display === "none").length;
+const late = () => all(".ranking tbody tr").filter((row) => getComputedStyle(row).display === "none").length;
 const did = { first: shown(), rank: order(), late: [late()] };
 document.querySelector(".rest button").click(); did.late.push(late());
 head("Train").click(); did.quickest = [shown(), order()];
@@ -52,7 +52,7 @@ choose("evaluator", "all"); choose("division", "images"); did.division = shown()
 document.querySelector("th.entry a").click();
 did.dialog = [document.querySelector("dialog").open, document.querySelector("dialog h3").textContent.trim()];
 did.stolen = typeof stolen;
-did.asked = performance.getEntriesByType("resource").filter((each) => !each.name.startsWith("data:")).length;
+did.requests = performance.getEntriesByType("resource").filter((resource) => !resource.name.startsWith("data:")).length;
 const element = document.createElement("pre");
 element.id = "did";
 element.textContent = JSON.stringify(did);
@@ -73,7 +73,7 @@ def opened(page: str, folder: Path) -> tuple[str, list[str]]:
 def page(lasting_facts: dict[str, Any]) -> str:
     """Three entries, of which one's text is a script."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(site, "MOST_SHOWN", 2)
+        patch.setattr(site, "MAX_SHOWN_ROWS", 2)
         return page_of(lasting_facts)
 
 
@@ -90,7 +90,7 @@ def page_of(facts: dict[str, Any]) -> str:
     changed["pretext"] = {"metrics": {EVIL: 0.5}, "chance": {EVIL: 0.1}}
     best = entrant(facts, 0.85, 0.7, task="acme/best@1", provenance=cost(200.0))
     last = entrant(facts, 0.3, 0.35, task="acme/last@1", provenance=cost(30.0), cell=small)
-    return board_texts(suite(), named(best, build_record(changed), last))[0]
+    return render_board(suite(), named(best, build_record(changed), last))[0]
 
 
 def with_reader(page: str) -> str:
@@ -101,9 +101,9 @@ def with_reader(page: str) -> str:
 @pytest.fixture(scope="module")
 def did(page: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """What the reader saw."""
-    document, said = opened(with_reader(page), tmp_path_factory.mktemp("reader"))
+    document, errors = opened(with_reader(page), tmp_path_factory.mktemp("reader"))
     found = re.search(r'<pre id="did">(.*?)</pre>', document, re.DOTALL)
-    assert found, said
+    assert found, errors
     return json.loads(found[1].replace("&amp;", "&").replace("&lt;", "<").replace("&gt;", ">"))
 
 
@@ -136,17 +136,17 @@ def test_an_entry_opens_its_details(did: Any) -> None:
 
 def test_a_script_in_a_record_never_runs_and_nothing_is_requested(did: Any) -> None:
     assert did["stolen"] == "undefined"
-    assert did["asked"] == 0
+    assert did["requests"] == 0
 
 
 def test_the_page_as_it_is_runs_under_its_own_policy_without_a_word_in_the_console(page: str, tmp_path: Path) -> None:
-    document, said = opened(page, tmp_path)
-    assert said == []
+    document, errors = opened(page, tmp_path)
+    assert errors == []
     assert "3 of 3 ranked entries in 1 table" in document  # its own script ran
     assert "&lt;img src=x onerror=stolen=1&gt;" in document
     assert "<img src=" not in document
 
 
 def test_a_policy_that_is_broken_is_heard_in_the_console(page: str, tmp_path: Path) -> None:
-    _, said = opened(page + "<script>1</script>", tmp_path)
-    assert said
+    _, errors = opened(page + "<script>1</script>", tmp_path)
+    assert errors

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import jaxtyping
 import numpy as np
 import pytest
-from pretask_bench.board.evidence import Evidence, Measured, gather_evidence, weigh_quartiles
+from pretask_bench.board.evidence import Evidence, MeasureEvidence, gather_evidence, weigh_quartiles
 from pretask_bench.board.ranking import rank_intervals
 from pretask_bench.records.record import pack_items
 from scipy import stats  # type: ignore[import-untyped]
 
 ENTRIES, BOARDS, TEST = 13, 500, "b" * 32
-DEVIATIONS = {
+STDS = {
     "equal": np.ones(ENTRIES),
     "from one to four": np.geomspace(1, 4, ENTRIES),
     "six of thirteen fourfold": np.repeat([1.0, 4.0], (7, 6)),
@@ -37,23 +37,23 @@ def bare(scores: np.ndarray, seeds: tuple[int, ...] | None = None) -> Evidence:
 def answered(correct: np.ndarray) -> Evidence:
     """Return the evidence of one measure from correctness by seed and item."""
     items = tuple(pack_items(row, TEST) for row in correct)
-    return gather_evidence(range(len(correct)), [Measured(tuple(correct.mean(1)), items)])
+    return gather_evidence(range(len(correct)), [MeasureEvidence(tuple(correct.mean(1)), items)])
 
 
-def board(rng: np.random.Generator, deviations: np.ndarray, seeds: int, ahead: float = 0.0) -> list[list[int]]:
+def board(rng: np.random.Generator, stds: np.ndarray, seeds: int, ahead: float = 0.0) -> list[list[int]]:
     """Return the rank intervals of entries of which the first is ahead; a seed moves all of them alike as well."""
-    scores = rng.normal(size=(len(deviations), seeds)) * deviations[:, None] + rng.normal(size=seeds)
+    scores = rng.normal(size=(len(stds), seeds)) * stds[:, None] + rng.normal(size=seeds)
     scores[0] += ahead
     ranks: list[list[int]] = rank_intervals([bare(0.01 * row) for row in scores]).tolist()
     return ranks
 
 
-@pytest.mark.parametrize("deviations", DEVIATIONS)
+@pytest.mark.parametrize("stds", STDS)
 @pytest.mark.parametrize("seeds", [2, 3, 5, 10])
 @pytest.mark.usefixtures("unchecked")
-def test_thirteen_equal_entries_are_told_apart_on_at_most_one_board_in_twenty(seeds: int, deviations: str) -> None:
+def test_thirteen_equal_entries_are_told_apart_on_at_most_one_board_in_twenty(seeds: int, stds: str) -> None:
     rng = np.random.default_rng(seeds)
-    boards = [board(rng, DEVIATIONS[deviations], seeds) for _ in range(BOARDS)]
+    boards = [board(rng, STDS[stds], seeds) for _ in range(BOARDS)]
     assert np.mean([ranks != [[1, ENTRIES]] * ENTRIES for ranks in boards]) <= MOST_FALSE
 
 
@@ -68,8 +68,8 @@ def test_an_entry_that_is_better_by_five_deviations_has_the_first_rank_alone_on_
 @pytest.mark.usefixtures("unchecked")
 def test_small_boards_of_equal_entries_keep_the_level_as_well(entries: int) -> None:
     rng = np.random.default_rng(entries)
-    deviations = np.repeat([1.0, 4.0], (entries - 1, 1))
-    boards = [board(rng, deviations, 3) for _ in range(BOARDS)]
+    stds = np.repeat([1.0, 4.0], (entries - 1, 1))
+    boards = [board(rng, stds, 3) for _ in range(BOARDS)]
     assert np.mean([ranks != [[1, entries]] * entries for ranks in boards]) <= MOST_FALSE
 
 
@@ -112,8 +112,8 @@ def answers_of_equals(rng: np.random.Generator, entries: int, seeds: int, items:
 def test_equal_entries_are_seldom_told_apart_by_their_items(seeds: int, items: int) -> None:
     rng = np.random.default_rng(seeds + items)
     boards = [[answered(row) for row in answers_of_equals(rng, ENTRIES, seeds, items)] for _ in range(200)]
-    told = [rank_intervals(entries).tolist() != [[1, ENTRIES]] * ENTRIES for entries in boards]
-    assert np.mean(told) <= 0.05 + 3 * (0.05 * 0.95 / len(boards)) ** 0.5
+    separated = [rank_intervals(entries).tolist() != [[1, ENTRIES]] * ENTRIES for entries in boards]
+    assert np.mean(separated) <= 0.05 + 3 * (0.05 * 0.95 / len(boards)) ** 0.5
 
 
 def test_of_one_seed_two_entries_are_told_apart_as_by_mcnemars_exact_test() -> None:
@@ -128,7 +128,7 @@ def test_of_one_seed_two_entries_are_told_apart_as_by_mcnemars_exact_test() -> N
 def test_a_perfect_score_shares_the_first_rank_with_one_error_in_512_and_is_not_certain() -> None:
     answers = np.ones((2, 1, 512), bool)
     answers[1, 0, 0] = False
-    entries = [answered(each) for each in answers]
+    entries = [answered(answer) for answer in answers]
     assert rank_intervals(entries).tolist() == [[1, 2], [1, 2]]
     estimate = entries[0].estimate()
     assert (estimate.value, estimate.high) == (1.0, 1.0)
@@ -145,8 +145,8 @@ def test_blocks_of_many_entries_give_intervals_that_hold_those_of_all_sets(monke
     rng = np.random.default_rng(0)
     entries = [bare(rng.normal(place // 8, 0.05, 3)) for place in range(40)]
     exact = rank_intervals(entries)
-    monkeypatch.setattr("pretask_bench.board.ranking.MOST_BY_SIZE", 10)
-    monkeypatch.setattr("pretask_bench.board.ranking.ROWS", 7)
+    monkeypatch.setattr("pretask_bench.board.ranking.MAX_SEPARATED_ENTRIES", 10)
+    monkeypatch.setattr("pretask_bench.board.ranking.BLOCK_ROWS", 7)
     coarse = rank_intervals(entries)
     assert (coarse[:, 0] <= exact[:, 0]).all()
     assert (coarse[:, 1] >= exact[:, 1]).all()
@@ -162,8 +162,8 @@ def test_the_score_of_a_seed_is_the_mean_trimmed_by_a_quarter_of_the_measures_at
 
 def test_measures_on_the_same_items_are_kept_together() -> None:
     correct = np.random.default_rng(0).random((1, 400)) < 0.7
-    measure = Measured((float(correct.mean()),), (pack_items(correct[0], TEST),))
-    other = Measured((float(correct.mean()),), (pack_items(correct[0], "c" * 32),))
+    measure = MeasureEvidence((float(correct.mean()),), (pack_items(correct[0], TEST),))
+    other = MeasureEvidence((float(correct.mean()),), (pack_items(correct[0], "c" * 32),))
     alone, twice, elsewhere = (
         gather_evidence((0,), measures).estimate() for measures in ([measure], [measure] * 2, [measure, other])
     )
@@ -174,8 +174,8 @@ def test_measures_on_the_same_items_are_kept_together() -> None:
 def test_an_items_worth_follows_the_scale_of_chance_and_reference() -> None:
     correct = np.random.default_rng(0).random(400) < 0.7
     mean = float(correct.mean())
-    whole = gather_evidence((0,), [Measured((mean,), (pack_items(correct, TEST),))]).estimate()
+    whole = gather_evidence((0,), [MeasureEvidence((mean,), (pack_items(correct, TEST),))]).estimate()
     scaled = gather_evidence(
-        (0,), [Measured(((mean - 0.2) / 0.5,), (pack_items(correct, TEST),), worst=-0.2 / 0.5, best=0.8 / 0.5)]
+        (0,), [MeasureEvidence(((mean - 0.2) / 0.5,), (pack_items(correct, TEST),), worst=-0.2 / 0.5, best=0.8 / 0.5)]
     ).estimate()
     assert (scaled.low, scaled.high) == pytest.approx(((whole.low - 0.2) / 0.5, (whole.high - 0.2) / 0.5))

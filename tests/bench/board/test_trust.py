@@ -10,7 +10,7 @@ from entrants import ITEMS, entrant, named, suite
 from pretask import PretaskError
 from pretask_bench.board.entries import sort_records
 from pretask_bench.board.keeper import Keeper, read_authors, read_withdrawn
-from pretask_bench.board.site import board_texts
+from pretask_bench.board.site import render_board
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.record import Record, build_record, pack_items, record_hash
 from pretask_bench.records.store import write
@@ -43,17 +43,17 @@ def better(value: float) -> Change:
 
 def board(*records: Record, seeds: int = 1, keeper: Keeper | None = None, registry: Registry | None = None) -> Any:
     """What board.json holds."""
-    return json.loads(board_texts(suite(seeds), named(*records), keeper=keeper, registry=registry)[1])
+    return json.loads(render_board(suite(seeds), named(*records), keeper=keeper, registry=registry)[1])
 
 
 def ranked(found: Any) -> list[str]:
     """Names of the records that are ranked."""
-    return [name for table in found["tables"] for each in table["ranking"] for name in each["records"]]
+    return [name for table in found["tables"] for entry in table["ranking"] for name in entry["records"]]
 
 
 def sides(found: Any, kind: str = "disputed") -> list[set[str]]:
     """Names of the records of each dispute."""
-    return [{side["record"] for side in each["sides"]} for each in found[kind]]
+    return [{side["record"] for side in dispute["sides"]} for dispute in found[kind]]
 
 
 def test_a_copy_that_ended_in_9999_is_faulted_and_the_honest_record_counts(facts: Facts) -> None:
@@ -61,7 +61,7 @@ def test_a_copy_that_ended_in_9999_is_faulted_and_the_honest_record_counts(facts
     copy = changed(honest, lambda f: f["provenance"].update(ended="9999-01-01T00:00:00Z"))
     found = board(honest, copy)
     assert ranked(found) == [record_hash(honest)]
-    assert [each["record"] for each in found["faulty"]] == [record_hash(copy)]
+    assert [record["record"] for record in found["faulty"]] == [record_hash(copy)]
 
 
 @pytest.mark.parametrize("ended", ["2026-03-01T12:01:01Z", "2026-02-28T18:00:00Z", "2026-03-02T11:00:00Z"])
@@ -141,7 +141,7 @@ def test_what_is_left_out_or_a_default_or_only_a_label_is_the_same_cell(facts: F
         lambda f: f["cell"].update(artifact="f" * 32),
         lambda f: f["cell"]["evaluators"].update({"evil/more@1": {}}),
     ]
-    found = board(honest, *(changed(honest, each) for each in labels))
+    found = board(honest, *(changed(honest, label) for label in labels))
     (entry,) = found["tables"][0]["ranking"]
     assert len(entry["confirming"]) == len(labels)
     assert entry["title"] == "jigsaw + cross-entropy + convnet"  # for the tasks disagree
@@ -157,7 +157,7 @@ def test_options_that_an_installed_part_does_not_have_are_faulted_and_others_sai
         lambda f: f["cell"]["split"]["options"].update(junk=1),
         lambda f: f["cell"]["split"]["options"].update(patch="24"),
     ]
-    found = board(honest, *(changed(honest, each) for each in junk), registry=Registry.load())
+    found = board(honest, *(changed(honest, change) for change in junk), registry=Registry.load())
     assert ranked(found) == [record_hash(honest)]
     assert len(found["faulty"]) == 2
     assert found["unchecked"] == {"acme/deep@1 is not installed here, so its options were not checked": 1}
@@ -174,8 +174,8 @@ LIES: dict[str, Change] = {
 @pytest.mark.parametrize("lie", LIES)
 def test_what_verify_faults_is_not_ranked_and_the_page_says_why(facts: Facts, lie: str) -> None:
     liar, honest = changed(entrant(facts), LIES[lie]), entrant(facts, task="acme/other@1")
-    page, told, markdown = board_texts(suite(), named(liar, honest))
-    found = json.loads(told)
+    page, board_json, markdown = render_board(suite(), named(liar, honest))
+    found = json.loads(board_json)
     assert ranked(found) == [record_hash(honest)]
     (fault,) = found["faulty"][0]["faults"]
     assert record_hash(liar) in page
@@ -193,14 +193,14 @@ def test_a_faulty_record_disputes_nothing(facts: Facts) -> None:
 def test_one_result_under_many_cells_makes_one_row(facts: Facts) -> None:
     seeds = [entrant(facts, seed=seed) for seed in (0, 1, 2)]
     copies = [
-        changed(each, lambda f, n=n: f["cell"]["recipe"].update(lr=0.1 + n)) for n in range(1, 6) for each in seeds
+        changed(record, lambda f, n=n: f["cell"]["recipe"].update(lr=0.1 + n)) for n in range(1, 6) for record in seeds
     ]
-    disguised = [changed(each, lambda f, n=n: f.update(weights=f"{n}" * 64)) for n, each in enumerate(copies[:3])]
+    disguised = [changed(copy, lambda f, n=n: f.update(weights=f"{n}" * 64)) for n, copy in enumerate(copies[:3])]
     found = board(*seeds, *copies, *disguised, seeds=3)
     (entry,) = found["tables"][0]["ranking"]
     assert entry["seeds"] == [0, 1, 2]
     assert len(found["copies"]) + len(entry["confirming"]) == 5 * 3 + 3
-    assert {each["record"] for each in found["copies"]}.isdisjoint(entry["records"])
+    assert {record["record"] for record in found["copies"]}.isdisjoint(entry["records"])
 
 
 def test_a_copy_that_leaves_out_its_weights_and_losses_is_one_too(facts: Facts) -> None:
@@ -253,7 +253,7 @@ def test_with_strict_authors_a_named_skeptic_disputes_what_he_ran_again(facts: F
     rerun = changed(unnamed, better(0.3), by("Anna", unnamed))
     found = board(unnamed, rerun, keeper=ANNA)
     assert (ranked(found), sides(found)) == ([], [{record_hash(unnamed), record_hash(rerun)}])
-    assert next(each for each in found["disputed"][0]["sides"] if each["author"] == "Anna")["reruns"] == record_hash(
+    assert next(side for side in found["disputed"][0]["sides"] if side["author"] == "Anna")["reruns"] == record_hash(
         unnamed
     )
 
@@ -269,7 +269,7 @@ def test_a_filed_rerun_confirms_or_disputes_and_the_page_says_of_what(facts: Fac
     honest = entrant(facts)
     agreeing = changed(honest, better(0.51), by("Ada", honest))
     assert board(honest, agreeing)["tables"][0]["ranking"][0]["authors"] == ["Ada"]
-    page = board_texts(suite(), named(honest, changed(honest, better(0.9), by("Ada", honest))))[0]
+    page = render_board(suite(), named(honest, changed(honest, better(0.9), by("Ada", honest))))[0]
     assert f"a rerun of {record_hash(honest)[:12]}" in page
 
 
@@ -277,9 +277,9 @@ def test_a_withdrawn_record_settles_the_dispute_and_the_page_shows_the_reason(fa
     honest = entrant(facts)
     forged = changed(honest, better(0.9))
     keeper = Keeper(withdrawn={record_hash(forged): "three reruns say 50 % <b>", "a" * 64: "of no record here"})
-    page, told, markdown = board_texts(suite(), named(honest, forged), keeper=keeper)
-    assert ranked(json.loads(told)) == [record_hash(honest)]
-    assert [each["record"] for each in json.loads(told)["withdrawn"]] == [record_hash(forged)]
+    page, board_json, markdown = render_board(suite(), named(honest, forged), keeper=keeper)
+    assert ranked(json.loads(board_json)) == [record_hash(honest)]
+    assert [record["record"] for record in json.loads(board_json)["withdrawn"]] == [record_hash(forged)]
     assert "three reruns say 50 % &lt;b&gt;" in page
     assert "three reruns say 50 % &lt;b&gt;" in markdown
 
@@ -290,8 +290,8 @@ def test_hundreds_of_junk_disputes_do_not_fill_the_page_and_touch_no_other_entry
     records = named(honest, other) | {
         f"{number:064x}": junk[number % 9].model_copy(update={"note": str(number)}) for number in range(200)
     }
-    page, told, markdown = board_texts(suite(), records)
-    found = json.loads(told)
+    page, board_json, markdown = render_board(suite(), records)
+    found = json.loads(board_json)
     assert ranked(found) == [record_hash(other)]
     (dispute,) = found["disputed"]
     assert len(dispute["sides"]) + len(dispute["others"]) == 201
@@ -304,7 +304,7 @@ def test_what_strangers_write_in_the_notices_is_text(facts: Facts) -> None:
     honest = entrant(facts)
     forged = changed(honest, better(0.9), by(evil))
     junk = changed(entrant(facts, task="acme/junk@1"), lambda f: f["cell"]["recipe"].update({evil: evil}), by(evil))
-    page, _, markdown = board_texts(suite(), named(honest, forged, junk))
+    page, _, markdown = render_board(suite(), named(honest, forged, junk))
     assert evil not in page + markdown
     assert page.count("&lt;script&gt;") >= 3
 
@@ -325,8 +325,8 @@ def test_every_record_is_somewhere(facts: Facts) -> None:
     )
     gone = record_hash(entrant(facts, task="acme/c@1"))
     found = sort_records(suite(), records, Keeper(withdrawn={gone: "asked for"}))
-    shown = sum(len(each.records) for field in found.fields for each in (*field.complete, *field.incomplete))
-    diverging = sum(len(each.conflicts) for each in found.disputes)
+    shown = sum(len(entry.records) for field in found.fields for entry in (*field.complete, *field.incomplete))
+    diverging = sum(len(dispute.conflicts) for dispute in found.disputes)
     apart = (len(found.faulty), len(found.copies), len(found.withdrawn), found.failed, sum(found.outside.values()))
     assert (shown, diverging, found.spare, *apart) == (2, 2, 1, 1, 1, 1, 1, 1)
     assert shown + diverging + found.spare + sum(apart) == found.records
@@ -386,7 +386,7 @@ def test_an_entry_whose_seeds_come_from_different_code_is_marked_with_the_module
     second = changed(entrant(facts, seed=1), with_code(split="1", model="3"))
     (entry,) = board(first, second, seeds=2)["tables"][0]["ranking"]
     assert entry["differing_code"] == ["acme.model"]
-    page = board_texts(suite(2), named(first, second))[0]
+    page = render_board(suite(2), named(first, second))[0]
     assert "of different code" in page
     assert "acme.model" in page
 
@@ -395,4 +395,4 @@ def test_an_entry_of_one_code_is_not_marked(facts: Facts) -> None:
     records = [changed(entrant(facts, seed=seed), with_code(split="1")) for seed in (0, 1)]
     (entry,) = board(*records, seeds=2)["tables"][0]["ranking"]
     assert entry["differing_code"] == []
-    assert "of different code" not in board_texts(suite(2), named(*records))[0]
+    assert "of different code" not in render_board(suite(2), named(*records))[0]

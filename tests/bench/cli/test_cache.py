@@ -31,22 +31,22 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
 def test_ls_tells_group_key_facts_size_and_last_use(places: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["cache", "ls"]) == 0
-    told = capsys.readouterr()
-    rows = [line.split("\t") for line in told.out.splitlines()]
+    captured = capsys.readouterr()
+    rows = [line.split("\t") for line in captured.out.splitlines()]
     assert [row[:2] for row in rows] == [["features", place.name[:12]] for place in reversed(places)]
     assert rows[0][2].startswith("part=tra in number=1 path=xxx")
     assert rows[0][2].endswith("…")
     assert rows[0][3] == "8.5 kB"
     assert rows[0][4].startswith("1998-07-")
-    assert "2 entries, 1" in told.err
+    assert "2 entries, 1" in captured.err
 
 
 def test_ls_as_json_has_the_whole_key_and_the_sum(places: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["cache", "ls", "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    report = json.loads(capsys.readouterr().out)
     sizes = [sum(file.stat().st_size for file in place.iterdir()) for place in places]
-    assert told["bytes"] == sum(sizes)
-    assert [row["key"] for row in told["entries"]] == [place.name for place in reversed(places)]
+    assert report["bytes"] == sum(sizes)
+    assert [row["key"] for row in report["entries"]] == [place.name for place in reversed(places)]
 
 
 @pytest.mark.parametrize("way", ["option", "environment"])

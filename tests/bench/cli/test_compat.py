@@ -10,7 +10,7 @@ from itertools import islice, product
 import pytest
 from pluggy import PluginManager
 from pretask import Component, model, objective, split
-from pretask_bench.cli.fit_matrix import fitting_rows, tables
+from pretask_bench.cli.fit_matrix import fitting_rows, modality_tables
 from pretask_bench.cli.main import invoke
 from pretask_registry import Plugin, Registry, static_fit
 from pretask_registry.fit import build_matrix, iterate_blocks
@@ -59,8 +59,8 @@ def test_blocks_say_of_every_triple_what_static_fit_says() -> None:
 def test_sixty_of_each_are_filtered_in_a_small_part_of_the_time_that_their_triples_take() -> None:
     registry = registry_of(declared(60))
     kinds = [registry.current(kind) for kind in ("split", "objective", "model")]
-    asked = 6000  # of 216,000
-    one_by_one = seconds(lambda: [static_fit(*three) for three in islice(product(*kinds), asked)]) * 216_000 / asked
+    count = 6000  # of 216,000
+    one_by_one = seconds(lambda: [static_fit(*three) for three in islice(product(*kinds), count)]) * 216_000 / count
     assert seconds(lambda: list(iterate_blocks(registry))) < one_by_one / 8
     assert seconds(lambda: list(build_matrix(registry, fitting=True))) < one_by_one / 3
 
@@ -76,7 +76,7 @@ def test_a_table_counts_the_models_that_fit_a_split_and_an_objective() -> None:
             model("large", "m:A", modality={"image", "text"}),
         )
     )
-    image, text = tables(registry)
+    image, text = modality_tables(registry)
     assert image.columns == ("split", "cross-entropy", "regression")
     assert image.cells == (("patches", "2/2", "2/2"),)
     assert text.columns == ("split", "regression")
@@ -104,8 +104,8 @@ def test_json_without_a_name_has_a_row_for_every_triple_and_a_reason_for_every_r
 
 def test_what_is_tried_on_tiny_data_fits_at_most_where_declarations_allow_it() -> None:
     registry = Registry.load()
-    asked = (registry, "relative-position", "cross-entropy", None)
-    by_declaration, tried = fitting_rows(*asked, exact=False), fitting_rows(*asked)
+    query = (registry, "relative-position", "cross-entropy", None)
+    by_declaration, tried = fitting_rows(*query, exact=False), fitting_rows(*query)
     assert [row["model"] for row in tried] == [row["model"] for row in by_declaration]
     assert all(one["fits"] or not two["fits"] for one, two in zip(by_declaration, tried, strict=True))
     assert {row["model"] for row in tried if row["fits"]} >= {"pretask/convnet@1", "pretask/timm@1"}

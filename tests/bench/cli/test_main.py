@@ -15,9 +15,9 @@ def test_list_names_every_kind_with_full_ids(capsys: Capture) -> None:
     assert invoke(["list", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert {"pretask/relative-position@1", "pretask/cross-entropy@1", "pretask/timm@1"} <= {
-        each["id"] for each in listed
+        component["id"] for component in listed
     }
-    assert {"data", "split", "model", "objective", "evaluator", "task"} <= {each["kind"] for each in listed}
+    assert {"data", "split", "model", "objective", "evaluator", "task"} <= {component["kind"] for component in listed}
 
 
 def test_list_of_one_kind_has_no_other(capsys: Capture) -> None:

@@ -74,7 +74,7 @@ def shuffled(value: Any, order: random.Random) -> Any:
         keys = list(value)
         order.shuffle(keys)
         return {key: shuffled(value[key], order) for key in keys}
-    return [shuffled(each, order) for each in value] if isinstance(value, list) else value
+    return [shuffled(part, order) for part in value] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize(("bits", "text"), RFC_NUMBERS.items())

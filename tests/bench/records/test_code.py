@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from pretask_bench.records import code
-from pretask_bench.records.code import changed_modules, code_key, code_of, hash_of, meaning, own_packages
+from pretask_bench.records.code import changed_modules, code_key, code_of, hash_of, own_packages, syntax_text
 from pretask_bench.records.store import read_all
 from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.plan import make_plan
@@ -47,7 +47,7 @@ DECLARED = """
 
 
 def parsed(source: str) -> str:
-    return meaning(ast.parse(textwrap.dedent(source)))
+    return syntax_text(ast.parse(textwrap.dedent(source)))
 
 
 @pytest.mark.parametrize(
@@ -168,14 +168,14 @@ def train(acme: Acme, tmp_path: Path) -> Train:
     """Run the task of the distribution as a new process would; what was said comes back."""
 
     def start(again: bool = False) -> list[str]:
-        said: list[str] = []
+        printed: list[str] = []
         registry = acme.fresh()
         parts = {"split": "acme/halves", "objective": "cross-entropy", "model": "mlp", "data": "digits"}
         settings = {"recipe.batch": 16, "recipe.samples": 160}
         plan = make_plan(registry, parts=parts, settings=settings, evaluators=["ridge"])
-        context = RunContext(tmp_path / "out", torch.device("cpu"), again=again, say=said.append, baselines=())
+        context = RunContext(tmp_path / "out", torch.device("cpu"), again=again, say=printed.append, references=())
         run(registry, plan, context)
-        return said
+        return printed
 
     return start
 
@@ -186,8 +186,8 @@ def test_an_edited_plugin_of_the_same_version_trains_anew_and_says_which_module_
     train()
     assert any("already recorded" in line for line in train())
     acme.edit("acme_parts/brightness", "/ 255", "/ 100")
-    said = train()
-    assert any("recorded with other code" in line and "acme_parts.brightness changed" in line for line in said)
+    printed = train()
+    assert any("recorded with other code" in line and "acme_parts.brightness changed" in line for line in printed)
     first, second = read_all([tmp_path / "out" / "records"])[0]
     assert first.cell == second.cell
     assert first.weights != second.weights
@@ -197,8 +197,8 @@ def test_an_edited_plugin_of_the_same_version_trains_anew_and_says_which_module_
 def test_again_does_not_take_a_checkpoint_of_other_code_for_its_own(acme: Acme, train: Train, tmp_path: Path) -> None:
     train()
     acme.edit("acme_parts/brightness", "/ 255", "/ 100")
-    said = train(again=True)
-    assert any("checkpoints of other code are left alone" in line for line in said)
+    printed = train(again=True)
+    assert any("checkpoints of other code are left alone" in line for line in printed)
     first, second = read_all([tmp_path / "out" / "records"])[0]
     assert first.weights != second.weights
 

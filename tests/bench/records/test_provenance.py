@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from pretask_bench.records import provenance
 from pretask_bench.records.provenance import (
-    LONGEST_ERROR,
+    MAX_ERROR_CHARACTERS,
     collect,
     commit_of,
     error_text,
@@ -46,8 +46,8 @@ def test_provenance_names_no_user_no_host_and_no_absolute_path(tmp_path: Path) -
     arguments = [str(home), f"data.root={home}/my photos", "--out=~/runs", f"{home}/x", "timm/resnet18"]
     command = [sys.executable, "-c", COLLECT, *arguments]
     done = subprocess.run(command, env=surroundings, cwd=home, capture_output=True, text=True, check=True)
-    told = json.loads(done.stdout)
-    assert told["command"] == ["-c", "~", "data.root=my photos", "--out=runs", "x", "timm/resnet18"]
+    report = json.loads(done.stdout)
+    assert report["command"] == ["-c", "~", "data.root=my photos", "--out=runs", "x", "timm/resnet18"]
     texts = re.findall(r'"((?:[^"\\]|\\.)*)"', done.stdout)
     assert [text for text in texts if text.startswith(("/", "\\", "~/"))] == []
     for private in ("zaphod", "heartofgold", str(tmp_path), socket.gethostname()):
@@ -66,12 +66,21 @@ def test_provenance_is_what_a_record_holds() -> None:
         stages={"pretrain": 50.0},
         command=["pretask", "run"],
     )
-    told = Provenance.model_validate_json(json.dumps(facts))
-    assert (told.seconds, told.started, told.ended) == (61.5, "2026-03-01T12:00:00Z", "2026-03-01T12:01:01Z")
-    assert (told.samples, told.parameters, told.flops, told.stages) == (128_000, 20_000, 1.5e12, {"pretrain": 50.0})
-    assert told.threads == torch.get_num_threads()
-    assert told.peak_memory is not None
-    assert told.peak_memory > 50e6  # torch alone takes more
+    parsed = Provenance.model_validate_json(json.dumps(facts))
+    assert (parsed.seconds, parsed.started, parsed.ended) == (
+        61.5,
+        "2026-03-01T12:00:00Z",
+        "2026-03-01T12:01:01Z",
+    )
+    assert (parsed.samples, parsed.parameters, parsed.flops, parsed.stages) == (
+        128_000,
+        20_000,
+        1.5e12,
+        {"pretrain": 50.0},
+    )
+    assert parsed.threads == torch.get_num_threads()
+    assert parsed.peak_memory is not None
+    assert parsed.peak_memory > 50e6  # torch alone takes more
 
 
 def test_versions_are_those_installed_and_skip_what_is_not() -> None:
@@ -156,7 +165,7 @@ def test_an_error_is_plain_short_and_names_no_host(monkeypatch: pytest.MonkeyPat
         == "ValueError: no route to host:29500"
     )
     long = error_text("a" * 50_000 + "b" * 50_000)
-    assert len(long) <= LONGEST_ERROR
+    assert len(long) <= MAX_ERROR_CHARACTERS
     assert (long[0], long[-1]) == ("a", "b")
     assert error_text("\udcff\u202e") == "?"
     assert error_text("") == "no message"

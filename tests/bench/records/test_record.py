@@ -20,11 +20,11 @@ from pretask_bench.records.record import (
     build_cell,
     build_record,
     cell_key,
-    measured,
     pack_items,
     parse_record,
     record_hash,
     schema_text,
+    split_missing,
 )
 from pydantic import ValidationError
 
@@ -196,14 +196,14 @@ def test_an_exception_becomes_the_error_of_a_failed_record_without_its_path(fact
 
 
 def test_numbers_that_are_not_finite_become_null_with_the_reason(facts: Facts) -> None:
-    row(facts).update(measured({"accuracy": torch.tensor(0.5), "loss": float("inf"), "n": 3}))
+    row(facts).update(split_missing({"accuracy": torch.tensor(0.5), "loss": float("inf"), "n": 3}))
     assert row(facts)["missing"] == {"loss": "inf"}
     assert build_record(facts).results[0].metrics == {"accuracy": 0.5, "loss": None, "n": 3.0}
 
 
 @given(some.lists(some.booleans(), min_size=1, max_size=40))
 def test_items_come_back_as_they_were_packed(correct: list[bool]) -> None:
-    digits = "".join("1" if each else "0" for each in correct)
+    digits = "".join("1" if bit else "0" for bit in correct)
     packed = bytes(int(digits[start : start + 8].ljust(8, "0"), 2) for start in range(0, len(digits), 8))
     items = pack_items(correct, "ab" * 16)
     assert items.correct().tolist() == correct

@@ -13,7 +13,7 @@ from pretask_bench.records import store
 from pretask_bench.records.canonical import canonical_bytes
 from pretask_bench.records.record import Record, build_record, record_hash
 from pretask_bench.records.verify import verify
-from pretask_bench.results.index import glances
+from pretask_bench.results.index import read_summaries
 
 Facts = dict[str, Any]
 PICTURE = b"\x89PNG\r\n\x1a\n and so on"
@@ -38,17 +38,17 @@ def steady(number):
         put(seed)
 
 def endless(start):
-    with open(log, "ab", buffering=0) as told:
+    with open(log, "ab", buffering=0) as names:
         for seed in range(start, start + 1000):
-            told.write(put(seed).encode() + b"\\n")
+            names.write(put(seed).encode() + b"\\n")
 
 def looking(start):
-    from pretask_bench.results.index import glances
-    with open(log, "ab", buffering=0) as told:
+    from pretask_bench.results.index import read_summaries
+    with open(log, "ab", buffering=0) as names:
         while start:
-            found, refused = glances([folder])
+            found, refused = read_summaries([folder])
             assert not refused
-            told.write(b"\\n")
+            names.write(b"\\n")
             start += 1 if start < 0 else 0
 
 def forked(work, number):
@@ -69,7 +69,7 @@ while killed < kills or (written < kills // 2 and killed < 1000):
     os.waitpid(victim, 0)
     killed += 1
     written = open(log, "rb").read().count(b"\\n") if os.path.exists(log) else 0
-sys.exit(sum(os.waitpid(each, 0)[1] for each in steadies))
+sys.exit(sum(os.waitpid(writer, 0)[1] for writer in steadies))
 """
 
 # A full disk: no file may grow beyond 1,000 bytes.
@@ -107,7 +107,7 @@ def test_a_record_written_twice_is_one_file_and_nothing_else_is_left(tmp_path: P
 def test_stores_merge_by_copying_and_each_record_is_read_once(tmp_path: Path, facts: Facts) -> None:
     records = [build_record({**facts, "note": f"number {number}"}) for number in range(4)]
     one, two = tmp_path / "one", tmp_path / "two"
-    single = [store.write(folder, each) for folder, each in zip((one, one, two, two), records, strict=True)][-1]
+    single = [store.write(folder, record) for folder, record in zip((one, one, two, two), records, strict=True)][-1]
     for path in one.iterdir():
         shutil.copy(path, two)
     read, refused = store.read_all([one, two, single])
@@ -136,8 +136,8 @@ def test_a_folder_of_stores_stands_for_what_lies_in_each_and_other_files_beside_
     tmp_path: Path, facts: Facts
 ) -> None:
     records = [build_record({**facts, "note": f"number {number}"}) for number in range(3)]
-    for each, folder in zip(records, ("runs/records", "deep/er/records", "runs/records"), strict=True):
-        store.write(tmp_path / folder, each)
+    for record, folder in zip(records, ("runs/records", "deep/er/records", "runs/records"), strict=True):
+        store.write(tmp_path / folder, record)
     (tmp_path / "runs" / "vae" / "0001").mkdir(parents=True)
     (tmp_path / "runs" / "vae" / "0001" / "progress.json").write_text("{}")
     assert store.read_all([tmp_path]) == (sorted(records, key=record_hash), [])
@@ -177,18 +177,18 @@ def test_a_name_that_would_steer_a_terminal_is_written_out(tmp_path: Path) -> No
 
 def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "large.json").open("wb") as file:
-        file.truncate(store.LARGEST + 1)  # a hole; it takes no room
+        file.truncate(store.MAX_FILE_BYTES + 1)  # a hole; it takes no room
     assert "needs at most 67108864 bytes" in store.read_all([tmp_path])[1][0][1]
 
 
 def test_a_record_too_large_to_be_read_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(PretaskError, match="files of at most 67108864 bytes"):
-        store.put(tmp_path, bytes(store.LARGEST + 1), ".json")
+        store.put(tmp_path, bytes(store.MAX_FILE_BYTES + 1), ".json")
 
 
 def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(PretaskError, match="absent needs a folder that can be read; got No such file"):
-        store.in_store(tmp_path / "absent")
+        store.store_files(tmp_path / "absent")
 
 
 def test_a_full_disk_is_said_and_leaves_nothing(tmp_path: Path, record: Record) -> None:
@@ -213,18 +213,18 @@ def test_twenty_writers_at_once_one_killed_a_hundred_times_lose_tear_and_double_
     assert done.returncode == 0, done.stderr
     read, refused = store.read_all([folder])
     assert refused == []
-    seeds = [each.cell.seed for each in read]
+    seeds = [record.cell.seed for record in read]
     assert len(seeds) == len(set(seeds))
     assert set(range(120)) <= set(seeds)
-    told = log.read_text().split()
-    assert len(told) >= 50  # the victim got to work before it was killed
-    assert set(told) <= {path.name for path in folder.iterdir()}
-    flipped = folder / told[0]
+    names = log.read_text().split()
+    assert len(names) >= 50  # the victim got to work before it was killed
+    assert set(names) <= {path.name for path in folder.iterdir()}
+    flipped = folder / names[0]
     content = bytearray(flipped.read_bytes())
     content[len(content) // 2] ^= 1
     flipped.write_bytes(content)
-    form = [each for each in verify([folder]).faults if "SHA-256" in each.message]
-    assert [each.path for each in form] == [flipped]
+    form = [fault for fault in verify([folder]).faults if "SHA-256" in fault.message]
+    assert [fault.path for fault in form] == [flipped]
 
 
 @pytest.mark.slow
@@ -237,9 +237,9 @@ def test_an_index_that_many_read_and_write_while_one_is_killed_shows_every_recor
     done = run(WRITERS, str(folder), str(log), json.dumps(facts), "4", "40", "indexed")
     assert done.returncode == 0, done.stderr
     for _ in range(2):
-        found, refused = glances([folder])
+        found, refused = read_summaries([folder])
         assert refused == []
-        assert sorted(each.record.cell.seed for each in found) == [*range(24)]
+        assert sorted(summary.record.cell.seed for summary in found) == [*range(24)]
 
 
 def test_a_picture_comes_back_under_its_hash_and_a_changed_one_is_refused(tmp_path: Path) -> None:

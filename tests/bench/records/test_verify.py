@@ -17,7 +17,7 @@ from pretask import Observed, PretaskError, Samples
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.canonical import canonical_bytes
 from pretask_bench.records.provenance import timestamp
-from pretask_bench.records.recompute import made, overlap
+from pretask_bench.records.recompute import count_overlap, make_data
 from pretask_bench.records.record import build_record
 from pretask_bench.records.store import write, write_picture
 from pretask_bench.records.verify import Verification, verify
@@ -133,9 +133,9 @@ def test_options_that_an_installed_part_does_not_have_are_a_fault_and_others_cou
     put(tmp_path, honest)
     liar = put(tmp_path, changed(honest, lambda f: f["cell"]["split"]["options"].update(junk=1), other(cell__seed=3)))
     found = verify([tmp_path], Registry.load())
-    assert {(each.path, "no option split.junk" in each.message) for each in found.faults if "option" in each.check} == {
-        (liar, True)
-    }
+    assert {
+        (fault.path, "no option split.junk" in fault.message) for fault in found.faults if "option" in fault.check
+    } == {(liar, True)}
     assert found.unchecked["acme/far@1 is not installed here, so its options were not checked"] == 2
 
 
@@ -145,7 +145,7 @@ def test_every_flipped_byte_of_a_store_is_found_by_its_file(tmp_path: Path, hone
         content = bytearray(path.read_bytes())
         content[len(content) * place // 8] ^= 4
         path.write_bytes(content)
-        assert {each.path for each in verify([tmp_path]).faults} >= set(paths[: place + 1])
+        assert {fault.path for fault in verify([tmp_path]).faults} >= set(paths[: place + 1])
 
 
 def test_a_lie_with_its_hash_made_to_fit_but_in_another_form_is_found(tmp_path: Path, honest: Facts) -> None:
@@ -188,7 +188,7 @@ def test_two_records_that_cannot_both_be_are_found(tmp_path: Path, honest: Facts
     change, message = PAIRS[pair]
     put(tmp_path, honest)
     put(tmp_path, changed(honest, change))
-    faults = [each.message for each in verify([tmp_path]).faults]
+    faults = [fault.message for fault in verify([tmp_path]).faults]
     assert len(faults) == (message is not None)
     assert message is None or message in faults[0]
 
@@ -196,7 +196,7 @@ def test_two_records_that_cannot_both_be_are_found(tmp_path: Path, honest: Facts
 def test_a_run_made_again_elsewhere_with_other_numbers_is_worth_knowing(tmp_path: Path, honest: Facts) -> None:
     put(tmp_path, honest)
     put(tmp_path, changed(honest, other(weights="e" * 64, provenance__threads=8)))
-    assert ["has other numbers in" in each.message for each in verify([tmp_path]).findings] == [True]
+    assert ["has other numbers in" in finding.message for finding in verify([tmp_path]).findings] == [True]
 
 
 def test_another_count_of_items_of_the_same_test_set_is_found(tmp_path: Path, honest: Facts) -> None:
@@ -204,7 +204,7 @@ def test_another_count_of_items_of_the_same_test_set_is_found(tmp_path: Path, ho
     nine = {"accuracy": {"count": 9, "bits": "qoA=", "test": "b" * 32}}
     fewer = changed(honest, other(cell__seed=5), lambda f: row(f).update(items=nine, metrics={"accuracy": 5 / 9}))
     put(tmp_path, changed(fewer, lambda f: row(f).update(missing={})))
-    assert "elsewhere" in " ".join(each.message for each in verify([tmp_path]).faults)
+    assert "elsewhere" in " ".join(fault.message for fault in verify([tmp_path]).faults)
 
 
 def test_a_damaged_picture_is_a_fault_and_a_missing_one_is_counted(tmp_path: Path, honest: Facts) -> None:
@@ -223,12 +223,12 @@ def test_what_was_checked_is_counted_and_what_could_not_be_is_named(
 ) -> None:
     put(tmp_path / "runs" / "records", honest)
     assert invoke(["verify", str(tmp_path), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    counts = {each["check"]: each["checked"] for each in told["checks"]}
+    report = json.loads(capsys.readouterr().out)
+    counts = {check["check"]: check["checked"] for check in report["checks"]}
     assert counts["files are records: schema, canonical form, name is hash"] == 1
     assert counts["accuracies recomputed from their items"] == 1
     assert counts["shares are shares"] == 2 + 2 + 3  # two numbers and two chance levels of rows; of the pretext three
-    assert told["unchecked"]["numbers without the items that they were counted from"] == 2
+    assert report["unchecked"]["numbers without the items that they were counted from"] == 2
 
 
 def test_a_fault_or_nothing_to_check_exits_with_1_and_says_it_without_steering_the_terminal(
@@ -238,9 +238,9 @@ def test_a_fault_or_nothing_to_check_exits_with_1_and_says_it_without_steering_t
     path = put(tmp_path, honest)
     path.rename(tmp_path / "\x1b[2J[red]evil.json")
     assert invoke(["verify", str(tmp_path)]) == 1
-    said = capsys.readouterr().out
-    assert "\x1b" not in said
-    assert "\\x1b[2J[red]evil.json" in said
+    output = capsys.readouterr().out
+    assert "\x1b" not in output
+    assert "\\x1b[2J[red]evil.json" in output
 
 
 def test_data_that_can_be_made_here_is_held_against_its_fingerprint(
@@ -252,8 +252,8 @@ def test_data_that_can_be_made_here_is_held_against_its_fingerprint(
         changed(honest, other(cell__data__id="pretask/digits@1", cell__data__options={"image_size": 8})),
     )
     assert invoke(["verify", str(tmp_path / "records"), "--recompute-data", "--json"]) == 1
-    wrong = [each for each in json.loads(capsys.readouterr().out)["findings"] if each["fault"]]
-    assert [f"should be {'a' * 32}, made here it is" in each["message"] for each in wrong].count(True) == 1
+    wrong = [finding for finding in json.loads(capsys.readouterr().out)["findings"] if finding["fault"]]
+    assert [f"should be {'a' * 32}, made here it is" in finding["message"] for finding in wrong].count(True) == 1
 
 
 def test_data_that_is_not_installed_or_lies_elsewhere_or_would_be_fetched_is_left_unchecked(
@@ -279,7 +279,7 @@ def test_a_place_is_only_where_the_user_says(honest: Facts) -> None:
         changed(honest, other(cell__data__id="pretask/folder@1", cell__data__options={"root": "../../etc"}))
     ).cell.data
     with pytest.raises(PretaskError, match=r"the place of 'etc'; got only its name"):
-        made(Registry.load(), part, {})
+        make_data(Registry.load(), part, {})
 
 
 def test_test_samples_that_occur_in_training_are_counted_by_content() -> None:
@@ -287,7 +287,7 @@ def test_test_samples_that_occur_in_training_are_counted_by_content() -> None:
         data = torch.tensor(rows)
         return Samples(Observed("text", (3,), "int64", len(data)), data)
 
-    assert overlap(samples([[1, 2, 3], [4, 5, 6]]), samples([[4, 5, 6], [6, 5, 4], [4, 5, 6]])) == 2
+    assert count_overlap(samples([[1, 2, 3], [4, 5, 6]]), samples([[4, 5, 6], [6, 5, 4], [4, 5, 6]])) == 2
 
 
 def test_bytes_of_the_honest_record_pass(tmp_path: Path, honest: Facts) -> None:

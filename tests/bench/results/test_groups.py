@@ -16,8 +16,8 @@ from pretask import Metric
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.record import Part, Pretext, Record, build_record
 from pretask_bench.records.store import write
-from pretask_bench.results.groups import COLUMNS, grouped, lines, short, summary_rows, title, together
-from pretask_bench.results.index import glances
+from pretask_bench.results.groups import COLUMNS, group_by_key, group_records, short, summary_lines, summary_rows, title
+from pretask_bench.results.index import read_summaries
 from pretask_bench.results.pretext import headline_parts, pretext_parts
 from pretask_bench.results.references import Trivial, references_of_pretext, references_of_probe
 from pretask_bench.results.report import evaluator_rows, pretext_rows
@@ -30,7 +30,7 @@ def record(facts: dict[str, Any]) -> Maker:
     """Records of one cell, which differ as asked for."""
 
     def make(
-        seed: int = 0, accuracy: float = 0.5, task: str | None = "pretask/jigsaw@1", pooling: str = "", **told: object
+        seed: int = 0, accuracy: float = 0.5, task: str | None = "pretask/jigsaw@1", pooling: str = "", **extra: object
     ) -> Record:
         chosen = {"layer": "layer1", "pooling": pooling, "layer1.pooling": pooling} if pooling else {}
         rows = [
@@ -51,7 +51,7 @@ def record(facts: dict[str, Any]) -> Maker:
                 "majority: order": 0.35,
             },
             "chance": {"order.accuracy": 0.5},
-            **told,
+            **extra,
         }
         cell = {**facts["cell"], "task": task, "seed": seed}
         return build_record({**facts, "cell": cell, "results": rows, "pretext": pretext})
@@ -61,7 +61,7 @@ def record(facts: dict[str, Any]) -> Maker:
 
 def test_what_was_chosen_stands_in_both_tables_and_every_seeds_choice_in_the_order_of_seeds(record: Maker) -> None:
     group = [record(0, pooling="mean"), record(1, pooling="last"), record(2, pooling="mean")]
-    (line,) = lines([group])
+    (line,) = summary_lines([group])
     assert line.cells[6] == "linear accuracy ↑ (layer1, mean/last)"
     assert line.facts["chosen"] == {
         "layer": ["layer1"],
@@ -72,11 +72,11 @@ def test_what_was_chosen_stands_in_both_tables_and_every_seeds_choice_in_the_ord
     assert rows["chosen layer"] == ("layer1", "", "", "", "")
     assert rows["chosen pooling"] == ("mean, last", "", "", "", "")
     assert "chosen layer1.pooling" not in rows
-    assert lines([[record()]])[0].cells[6] == "linear accuracy ↑"
+    assert summary_lines([[record()]])[0].cells[6] == "linear accuracy ↑"
 
 
 def test_seeds_of_one_cell_are_one_row_with_an_interval_beside_chance_and_the_best_trivial_guess(record: Maker) -> None:
-    groups = grouped([record(1, 0.6), record(0, 0.4), record(0, 0.9, task=None)])
+    groups = group_records([record(1, 0.6), record(0, 0.4), record(0, 0.9, task=None)])
     assert [len(group) for group in groups] in ([2, 1], [1, 2])
     row = next(row for row in summary_rows(groups) if row[2] == "2")
     assert row[3] == "order ↓ 0.4; order.accuracy ↑ 80.0 %"
@@ -97,7 +97,7 @@ def test_a_cell_that_was_run_again_counts_once(record: Maker) -> None:
     first = record(0, 0.4)
     later = {**first.model_dump(mode="json"), "note": "again"}
     later["provenance"]["ended"] = "2026-03-02T12:00:00Z"
-    ((one,),) = grouped([build_record(later), first])
+    ((one,),) = group_records([build_record(later), first])
     assert one.note == "again"
 
 
@@ -145,7 +145,10 @@ def test_what_was_trained_is_read_first_whatever_its_place_in_the_alphabet(recor
     cell = first.cell.model_copy(update={"objective": Part(id="pretask/elbo@1")})
     pretexts = (Pretext(metrics=metrics, trained=trained) for trained in ("negative_elbo", "kl"))
     found = [first.model_copy(update={"cell": cell, "pretext": pretext}) for pretext in pretexts]
-    assert [headline_parts(each) for each in found] == [["negative_elbo", "whole.accuracy"], ["kl", "whole.accuracy"]]
+    assert [headline_parts(record) for record in found] == [
+        ["negative_elbo", "whole.accuracy"],
+        ["kl", "whole.accuracy"],
+    ]
 
 
 def test_a_combination_without_a_task_is_called_by_its_parts(record: Maker) -> None:
@@ -160,9 +163,9 @@ def test_the_command_draws_a_table_and_names_what_it_left_out(
     write(tmp_path / "records", record())
     (tmp_path / "records" / f"{'0' * 64}.json").write_text("{}")
     assert invoke(["results", str(tmp_path / "records")]) == 0
-    said = capsys.readouterr()
-    assert "jigsaw" in said.out
-    assert "left out" in said.err
+    captured = capsys.readouterr()
+    assert "jigsaw" in captured.out
+    assert "left out" in captured.err
 
 
 @pytest.fixture
@@ -172,7 +175,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache" / "records"
 
 
-def asked(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
+def show_results(capsys: pytest.CaptureFixture[str], *arguments: object) -> Any:
     assert invoke(["results", *map(str, arguments), "--json"]) == 0
     return json.loads(capsys.readouterr().out)
 
@@ -184,7 +187,11 @@ def test_conditions_choose_records_by_id_name_or_any_of_several_and_nothing_else
         write(tmp_path / "store", record(task=task))
 
     def shown(*conditions: str) -> int:
-        return len(asked(capsys, tmp_path / "store", *(word for each in conditions for word in ("--where", each))))
+        return len(
+            show_results(
+                capsys, tmp_path / "store", *(word for condition in conditions for word in ("--where", condition))
+            )
+        )
 
     assert shown("task=jigsaw") == 2
     assert shown("task=pretask/jigsaw") == shown("task=acme/jigsaw@2") == shown("task=none") == 1
@@ -197,8 +204,8 @@ def test_a_failed_run_is_shown_with_its_reason_where_it_is_asked_for(
 ) -> None:
     failed = {"status": "failed", "error": "ValueError: [red]no\nmore", "results": [], "pretext": None}
     write(tmp_path / "store", build_record({**facts, **failed}))
-    assert asked(capsys, tmp_path / "store") == []
-    assert [row["failed"] for row in asked(capsys, tmp_path / "store", "--where", "status=failed")] == [
+    assert show_results(capsys, tmp_path / "store") == []
+    assert [row["failed"] for row in show_results(capsys, tmp_path / "store", "--where", "status=failed")] == [
         "ValueError: [red]no"
     ]
     assert invoke(["results", str(tmp_path / "store"), "--where", "status=failed"]) == 0
@@ -213,8 +220,8 @@ def test_rows_are_sorted_by_their_numbers_and_what_has_none_comes_last(
     without = record(task="pretask/other@1").model_copy(update={"results": ()})
     write(tmp_path / "store", without)
     for sort, order in (("trained", [0.095, 0.11, 0.5, None]), ("-trained", [0.5, 0.11, 0.095, None])):
-        assert [row["trained"] for row in asked(capsys, tmp_path / "store", "--sort", sort)] == order
-    assert asked(capsys, tmp_path / "store", "--sort", "-what")[0]["what"].startswith("t2")
+        assert [row["trained"] for row in show_results(capsys, tmp_path / "store", "--sort", sort)] == order
+    assert show_results(capsys, tmp_path / "store", "--sort", "-what")[0]["what"].startswith("t2")
     assert invoke(["results", str(tmp_path), "--sort", "shoe-size"]) == 2
 
 
@@ -223,7 +230,7 @@ def test_a_group_is_the_mean_over_encoders_each_counted_once_from_the_lowest_to_
 ) -> None:
     for seed, accuracy, task in ((0, 0.2, "pretask/a@1"), (1, 0.4, "pretask/a@1"), (0, 0.9, "pretask/b@1")):
         write(tmp_path / "store", record(seed, accuracy, task))
-    (row,) = asked(capsys, tmp_path / "store", "--group", "modality,evaluator")
+    (row,) = show_results(capsys, tmp_path / "store", "--group", "modality,evaluator")
     assert (row["modality"], row["evaluator"], row["encoders"]) == ("image", "linear", 2)
     assert (row["trained"], row["trained low"], row["trained high"]) == pytest.approx((0.6, 0.3, 0.9))
     assert invoke(["results", str(tmp_path), "--group", "colour"]) == 2
@@ -252,59 +259,59 @@ def test_a_known_record_is_not_read_again_and_a_deleted_index_loses_nothing(
 ) -> None:
     store = tmp_path / "store"
     paths = [write(store, record(seed)) for seed in range(3)]
-    first = glances([store])
+    first = read_summaries([store])
     content = paths[0].read_bytes()
     paths[0].write_bytes(b"unread")
-    assert glances([store]) == first
+    assert read_summaries([store]) == first
     (index,) = cache.iterdir()
     index.unlink()
-    found, refused = glances([store])
+    found, refused = read_summaries([store])
     assert (len(found), [path for path, _ in refused]) == (2, paths[:1])
     paths[0].write_bytes(content)
     paths[1].unlink()
     write(store, record(7))
-    assert [each.record.cell.seed for each in glances([store, tmp_path])[0]].count(7) == 1
-    assert {each.record.cell.seed for each in glances([store])[0]} == {0, 2, 7}
+    assert [summary.record.cell.seed for summary in read_summaries([store, tmp_path])[0]].count(7) == 1
+    assert {summary.record.cell.seed for summary in read_summaries([store])[0]} == {0, 2, 7}
 
 
 def test_an_index_shows_what_the_records_themselves_show(
     tmp_path: Path, cache: Path, record: Maker, facts: dict[str, Any]
 ) -> None:
     records = [record(), record(1, 0.7), record(task=None), build_record(facts)]
-    for each in records:
-        write(tmp_path, each)
+    for stored in records:
+        write(tmp_path, stored)
     for _ in range(2):
-        found = [(each.key, each.record) for each in glances([tmp_path])[0]]
-        assert summary_rows(together(found)) == summary_rows(grouped(records))
+        found = [(summary.key, summary.record) for summary in read_summaries([tmp_path])[0]]
+        assert summary_rows(group_by_key(found)) == summary_rows(group_records(records))
 
 
 @pytest.mark.parametrize("place", ["a number", 0, 20, 100, 0.3, 0.9])
 def test_a_damaged_index_is_made_anew(tmp_path: Path, cache: Path, record: Maker, place: float | str) -> None:
     paths = [write(tmp_path / "store", record(seed)) for seed in range(20)]
-    whole = glances([tmp_path / "store"])
+    whole = read_summaries([tmp_path / "store"])
     (index,) = cache.iterdir()
     damage(index, place)
-    assert glances([tmp_path / "store"]) == whole
+    assert read_summaries([tmp_path / "store"]) == whole
     paths[0].write_bytes(b"unread")
-    assert glances([tmp_path / "store"]) == whole
+    assert read_summaries([tmp_path / "store"]) == whole
 
 
 def damage(index: Path, place: float | str) -> None:
     if place == "a number":
         with closing(sqlite3.connect(index)) as file, file:
-            changed = file.execute("UPDATE glances SET glance = replace(glance, '0.25', '0.95')")
+            changed = file.execute("UPDATE summaries SET summary = replace(summary, '0.25', '0.95')")
             assert changed.rowcount == 20
         return
     content = bytearray(index.read_bytes())
     at = int(len(content) * place) if isinstance(place, float) else int(place)
-    content[at : at + 64] = bytes(each ^ 0x15 for each in content[at : at + 64])
+    content[at : at + 64] = bytes(byte ^ 0x15 for byte in content[at : at + 64])
     index.write_bytes(content)
 
 
 def test_where_no_index_can_be_kept_the_records_are_read(tmp_path: Path, cache: Path, record: Maker) -> None:
     write(tmp_path / "store", record())
     cache.parent.write_text("a file where the cache should be")
-    assert len(glances([tmp_path / "store"])[0]) == 1
+    assert len(read_summaries([tmp_path / "store"])[0]) == 1
 
 
 @pytest.mark.parametrize(

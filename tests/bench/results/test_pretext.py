@@ -8,7 +8,7 @@ import pytest
 from pretask import Metric
 from pretask.pretext_score import HeldOutScore, PartScore
 from pretask_bench.records.canonical import canonical_bytes
-from pretask_bench.records.metrics import Declared
+from pretask_bench.records.metrics import ComponentMetrics
 from pretask_bench.records.record import Pretext, parse_record
 from pretask_bench.results.pretext import interval_of, pretext_fields, ratio_variance
 
@@ -17,7 +17,7 @@ METRICS = {"order": Metric("nats", higher_is_better=False), "order.accuracy": SH
 
 
 def part(blocks: list[tuple[float, float]], count: int | None = None) -> PartScore:
-    total, weight = (sum(each) for each in zip(*blocks, strict=True))
+    total, weight = (sum(column) for column in zip(*blocks, strict=True))
     return PartScore(total / weight, int(weight) if count is None else count, tuple(blocks))
 
 
@@ -51,7 +51,7 @@ def test_intervals_over_clustered_answers_cover(name: str, samples: int, answers
         else:
             values = (random.random((answers, samples)) < chance).astype(float)
         groups = np.array_split(values.sum(0), min(samples, 64))
-        blocks = [(float(each.sum()), float(len(each) * answers)) for each in groups]
+        blocks = [(float(group.sum()), float(len(group) * answers)) for group in groups]
         low, high = interval_of(part(blocks), METRICS[name], samples) or (math.nan, math.nan)
         covered += low <= 4 / 6 <= high
     assert 0.92 <= covered / trials <= 0.985  # 0.95 within 2.8 standard errors of 400 trials, a little more above
@@ -68,7 +68,7 @@ def test_the_fields_of_a_record_say_how_much_every_number_rests_on() -> None:
     own = HeldOutScore({"order": part([(0.5, 1.0), (0.7, 1.0)]), "order.accuracy": part([(1.0, 1.0)] * 2)}, 4, 2)
     other = HeldOutScore({"order": PartScore(math.nan, 0, ((0.0, 0.0),))}, 4, 2)
     found = Pretext.model_validate_json(
-        json_of(pretext_fields(own, {"blind": other}, 30, {"order": 0.7}, Declared(METRICS)))
+        json_of(pretext_fields(own, {"blind": other}, 30, {"order": 0.7}, ComponentMetrics(METRICS)))
     )
     assert found.trained == "order"
     assert (found.draws, found.samples, found.seen) == (4, 2, 30)

@@ -10,14 +10,14 @@ from pretask_bench.results.statistics import (
     Estimate,
     McNemar,
     difference_over_items,
-    holm,
-    mcnemar,
+    holm_correction,
+    mcnemar_test,
     mean_over_seeds,
-    normalised,
+    normalize_score,
     paired_difference,
     paired_items,
     paired_probability,
-    share,
+    share_estimate,
 )
 from scipy import stats
 
@@ -80,14 +80,14 @@ def test_the_wilson_interval_is_the_formula_of_wilson(right: int, count: int) ->
     z, p = stats.norm.ppf(0.975), right / count
     centre = (p + z**2 / (2 * count)) / (1 + z**2 / count)
     reach = z / (1 + z**2 / count) * math.sqrt(p * (1 - p) / count + z**2 / (4 * count**2))
-    estimate = share(right, count)
+    estimate = share_estimate(right, count)
     assert estimate.value == p
     assert (estimate.low, estimate.high) == pytest.approx((centre - reach, centre + reach), abs=1e-12)
 
 
 @pytest.mark.parametrize(("right", "count"), [(0, 10), (7, 10), (10, 10)])
 def test_the_ends_of_the_exact_interval_leave_a_fortieth_to_each_side(right: int, count: int) -> None:
-    estimate = share(right, count, "exact")
+    estimate = share_estimate(right, count, "exact")
     assert estimate.low is not None
     assert estimate.high is not None
     above = stats.binom.sf(right - 1, count, estimate.low) if right else 0.025
@@ -97,14 +97,14 @@ def test_the_ends_of_the_exact_interval_leave_a_fortieth_to_each_side(right: int
 
 def test_mcnemar_counts_only_what_one_of_both_gets_right() -> None:
     first, second = flags(both=50, first=9, second=1, neither=40)
-    test = mcnemar(first, second)
+    test = mcnemar_test(first, second)
     assert (test.first, test.second) == (9, 1)
     assert test.probability == pytest.approx(2 * (1 + 10) / 2**10)
 
 
 def test_mcnemar_sees_no_difference_where_there_is_none() -> None:
     first, _ = flags(5, 4, 3, 2)
-    assert mcnemar(first, first) == McNemar(0, 0, 1.0)
+    assert mcnemar_test(first, first) == McNemar(0, 0, 1.0)
 
 
 def test_the_interval_over_items_is_the_formula_of_agresti_and_min() -> None:
@@ -134,16 +134,16 @@ def test_swapping_two_classifiers_mirrors_the_interval() -> None:
 
 def test_items_of_two_records_are_paired_only_on_the_same_test_data() -> None:
     first, second = pack_items([True, False], "a" * 32), pack_items([False, False], "a" * 32)
-    assert [each.tolist() for each in paired_items(first, second)] == [[True, False], [False, False]]
+    assert [correct.tolist() for correct in paired_items(first, second)] == [[True, False], [False, False]]
     for other in (pack_items([True, False], "b" * 32), pack_items([True], "a" * 32)):
         with pytest.raises(PretaskError, match="the same items"):
             paired_items(first, other)
 
 
 def test_a_normalised_score_is_0_at_chance_1_at_the_reference_and_undefined_where_these_are_one() -> None:
-    assert [normalised(score, 0.25, 0.75) for score in (0.25, 0.5, 0.75, 0.0)] == [0, 0.5, 1, -0.5]
-    assert normalised(2.0, 3.0, 1.0) == 0.5  # a loss: lower is better
-    assert normalised(0.5, 0.25, 0.25) is None
+    assert [normalize_score(score, 0.25, 0.75) for score in (0.25, 0.5, 0.75, 0.0)] == [0, 0.5, 1, -0.5]
+    assert normalize_score(2.0, 3.0, 1.0) == 0.5  # a loss: lower is better
+    assert normalize_score(0.5, 0.25, 0.25) is None
 
 
 def test_the_examples_in_the_docstrings_are_true() -> None:
@@ -161,11 +161,11 @@ def test_the_paired_probability_is_that_of_scipys_paired_t_test_over_shared_seed
 
 def test_holm_keeps_the_chance_of_any_false_alarm_below_its_level() -> None:
     uniform = np.random.default_rng(0).random((20000, 5))
-    alarms = np.mean([min(holm([*row])) < 0.05 for row in uniform])
+    alarms = np.mean([min(holm_correction([*row])) < 0.05 for row in uniform])
     assert alarms == pytest.approx(1 - 0.99**5, abs=0.006)  # 4 standard errors
 
 
 def test_holm_steps_down_by_rank_and_stays_in_order() -> None:
-    assert holm([0.04, 0.01, 0.03, 0.5]) == pytest.approx([0.09, 0.04, 0.09, 0.5])
-    assert holm([0.6, 0.7]) == [1.0, 1.0]
-    assert holm([]) == []
+    assert holm_correction([0.04, 0.01, 0.03, 0.5]) == pytest.approx([0.09, 0.04, 0.09, 0.5])
+    assert holm_correction([0.6, 0.7]) == [1.0, 1.0]
+    assert holm_correction([]) == []

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from pretask_bench.board.evidence import Measured, gather_evidence
+from pretask_bench.board.evidence import MeasureEvidence, gather_evidence
 from pretask_bench.records.record import pack_items
 from pretask_bench.results import studentized_range, two_levels
 from pretask_bench.results.statistics import Estimate, difference_over_items
@@ -61,7 +61,10 @@ def test_an_interval_over_seeds_and_the_items_that_they_share_covers(seeds: int,
         drawn = answers(rng, seeds, 200, measures)
         if seeds == 1:  # says nothing of other seeds: so there is one effect only, none
             drawn = [rng.random((1, 200)) < 1 / (1 + np.exp(-1 - rng.normal(0, 1.0, 200))) for _ in range(measures)]
-        measured = [Measured(tuple(each.mean(1)), tuple(pack_items(row, TEST) for row in each)) for each in drawn]
+        measured = [
+            MeasureEvidence(tuple(correct.mean(1)), tuple(pack_items(row, TEST) for row in correct))
+            for correct in drawn
+        ]
         found.append(holds(gather_evidence(range(seeds), measured).estimate(), truth))
     assert np.mean(found) >= LOW - 3 * (0.05 * 0.95 / len(found)) ** 0.5
 
@@ -71,9 +74,9 @@ def test_an_interval_over_seeds_and_the_items_that_they_share_covers(seeds: int,
 def test_an_interval_over_items_covers(count: int, share: float) -> None:
     right = np.arange(count + 1)
     inside = []
-    for each in right:
-        correct = np.arange(count) < each
-        mean = each / count
+    for hits in right:
+        correct = np.arange(count) < hits
+        mean = hits / count
         answer = two_levels.Answers(mean, mean, 0.0, count, 0.0, 1.0)
         low, high = answer.interval()
         inside.append(low <= share <= high)
@@ -131,7 +134,7 @@ def test_evidence_of_many_items_in_all_seeds_is_a_verdict() -> None:
 def test_the_p_value_is_the_level_at_which_the_interval_ends_at_the_difference() -> None:
     levels = two_levels.Levels(seeds=0.02**2, count=3, items=0.01**2, both=0.005**2)
     for difference in (0.01, 0.05, 0.2):
-        assert levels.half(levels.probability(difference)) == pytest.approx(difference, rel=1e-6)
+        assert levels.half_width(levels.probability(difference)) == pytest.approx(difference, rel=1e-6)
 
 
 def test_without_items_the_p_value_is_students() -> None:

@@ -49,7 +49,7 @@ def pretask(tmp_path: Path) -> Run:
 def test_a_plugin_that_gives_up_is_told_in_one_line_and_leaves_clean_data(pretask: Run, source: str, told: str) -> None:
     done = pretask(source, "list", "--json")
     assert done.returncode == 0
-    assert "pretask/relative-position@1" in {each["id"] for each in json.loads(done.stdout)}
+    assert "pretask/relative-position@1" in {component["id"] for component in json.loads(done.stdout)}
     (line,) = done.stderr.splitlines()
     assert told in line
     assert line.startswith("bad (pretask-bad 1.0) does not work: ")
@@ -59,13 +59,13 @@ def test_a_plugin_that_gives_up_is_told_in_one_line_and_leaves_clean_data(pretas
 def test_what_a_plugin_prints_in_whatever_way_is_not_among_the_data(pretask: Run) -> None:
     source = "import os, sys\nprint('one')\nos.system('echo two')\nsys.__stdout__.write('three\\n')\n" + DECLARE
     done = pretask(source, "list", "model", "--json")
-    assert "bad/net@1" in {each["id"] for each in json.loads(done.stdout)}
+    assert "bad/net@1" in {component["id"] for component in json.loads(done.stdout)}
     assert {"one", "two", "three"} <= set(done.stderr.splitlines())
 
 
 def test_a_slow_plugin_is_told_with_its_seconds_and_works(pretask: Run) -> None:
     done = pretask("import time\ntime.sleep(3.2)\n" + DECLARE, "list", "model", "--json")
-    assert "bad/net@1" in {each["id"] for each in json.loads(done.stdout)}
+    assert "bad/net@1" in {component["id"] for component in json.loads(done.stdout)}
     (line,) = done.stderr.splitlines()
     assert "it took 3." in line
     assert "Let bad_plugin import nothing heavy" in line
@@ -74,7 +74,7 @@ def test_a_slow_plugin_is_told_with_its_seconds_and_works(pretask: Run) -> None:
 def test_a_component_that_exists_already_is_told_once_with_both_of_its_owners(pretask: Run) -> None:
     entries = "bad = bad_plugin\nbad.other = bad_other"
     done = pretask(DECLARE, "list", "model", "--json", entries=entries)
-    assert "pretask/convnet@1" in {each["id"] for each in json.loads(done.stdout)}
+    assert "pretask/convnet@1" in {component["id"] for component in json.loads(done.stdout)}
     (line,) = done.stderr.splitlines()
     assert "model bad/net@1 is declared 2 times, by bad and bad.other" in line
     assert "Rename one" in line
@@ -85,7 +85,7 @@ def test_a_component_that_exists_already_is_told_once_with_both_of_its_owners(pr
 def test_a_namespace_that_is_kept_is_refused_and_nothing_else_suffers(pretask: Run, name: str, told: str) -> None:
     done = pretask(DECLARE, "list", "model", "--json", entries=f"{name}.bad = bad_plugin")
     assert done.returncode == 0
-    assert "pretask/convnet@1" in {each["id"] for each in json.loads(done.stdout)}
+    assert "pretask/convnet@1" in {component["id"] for component in json.loads(done.stdout)}
     (line,) = done.stderr.splitlines()
     assert told in line
     assert "Rename the entry point of pretask-bad." in line

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pretask_bench.cli.main import invoke, loaded
+from pretask_bench.cli.main import invoke, load_registry
 
 Capture = pytest.CaptureFixture[str]
 SOURCE = """
@@ -67,7 +67,7 @@ def test_a_run_of_a_file_is_recorded_by_full_ids_and_a_changed_file_is_run_anew(
     assert (first["cell"]["task"], first["cell"]["split"]["id"]) == ("local/flip@1", "local/flip@1")
     assert again["file"] == first["file"]  # already recorded
     file.write_text(SOURCE.replace("flip(2)", "flip(3)"))
-    loaded.cache_clear()  # as another process would
+    load_registry.cache_clear()  # as another process would
     changed = run(file, capsys)
     assert changed["cell"]["split"]["id"] == "local/flip@1"
     assert changed["file"] != first["file"]

@@ -8,13 +8,13 @@ from pretask import Draws, Features, Inputs, InputSpec, PretaskError, Vocabulary
 from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.plan import make_plan
 from pretask_bench.runs.reference_encoders import (
-    NUMBERS,
+    MAX_NUMBERS,
     RawInput,
     bag_of_tokens,
     choose_label,
+    parse_references,
     pooled_shape,
     supervised_split,
-    wanted,
 )
 from pretask_bench.runs.run import run
 from pretask_plugins.data.image.digits import Digits
@@ -38,14 +38,14 @@ def test_small_images_are_their_pixels() -> None:
 def test_large_images_are_averaged_over_areas_and_keep_their_mean() -> None:
     data = torch.rand(2, 1, 3, 72, 72)
     vector = features_of(InputSpec("image", (3, 72, 72)), data).pooled["all"]
-    assert vector.shape[-1] <= NUMBERS
+    assert vector.shape[-1] <= MAX_NUMBERS
     assert torch.allclose(vector.mean(-1), data.mean((2, 3, 4)), atol=1e-4)
 
 
 @pytest.mark.parametrize(("shape", "views"), [((3, 500, 20), 1), ((3, 64, 64), 30), ((100_000,), 1), ((98, 80), 1)])
 def test_any_shape_is_brought_to_a_thousand_numbers_and_not_far_below(shape: tuple[int, ...], views: int) -> None:
     count = views * torch.Size(pooled_shape(shape, views)).numel()
-    assert NUMBERS / 4 < count <= NUMBERS
+    assert MAX_NUMBERS / 4 < count <= MAX_NUMBERS
 
 
 def test_tokens_are_counted_and_padding_is_not() -> None:
@@ -77,9 +77,9 @@ def test_supervision_is_told_the_labels_that_are_measured_where_they_are_a_class
 
 
 def test_baselines_that_do_not_exist_are_refused() -> None:
-    assert wanted("raw-input, random-init") == ("raw-input", "random-init")
+    assert parse_references("raw-input, random-init") == ("raw-input", "random-init")
     with pytest.raises(PretaskError, match="supervized"):
-        wanted("supervized")
+        parse_references("supervized")
 
 
 def test_a_run_holds_the_encoder_against_all_three_and_the_supervised_one_learned_the_labels(
@@ -94,7 +94,7 @@ def test_a_run_holds_the_encoder_against_all_three_and_the_supervised_one_learne
         settings={"recipe.samples": 20_000, "model.hidden": (32,), "objective.hidden": (32,)},
         evaluators=["knn"],
     )
-    context = RunContext(tmp_path, torch.device("cpu"), baselines=("random-init", "raw-input", "supervised"))
+    context = RunContext(tmp_path, torch.device("cpu"), references=("random-init", "raw-input", "supervised"))
     record, _ = run(registry, plan, context)
     accuracy = {row.encoder: row.metrics["accuracy"] for row in record.results}
     assert set(accuracy) == {"trained", "random-init", "raw-input", "supervised"}

@@ -15,7 +15,7 @@ from pretask_bench.records.record import Record, build_record, cell_key, pack_it
 from pretask_bench.records.store import read, write, write_picture
 from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.plan import make_plan
-from pretask_bench.runs.rerun import Rerun, file_rerun, plan_of, provenance, rerun
+from pretask_bench.runs.rerun import Rerun, file_rerun, plan_of, provenance_differences, rerun
 from pretask_bench.runs.run import run
 from pretask_registry import Registry
 
@@ -40,7 +40,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def path(cache: Path) -> Path:
     """A record of a real run."""
     plan = make_plan(REGISTRY, "vae", preset="small", parts={"data": "digits"}, settings=SMALL, evaluators=("knn",))
-    return run(REGISTRY, plan, RunContext(cache, torch.device("cpu"), baselines=("raw-input",)))[1]
+    return run(REGISTRY, plan, RunContext(cache, torch.device("cpu"), references=("raw-input",)))[1]
 
 
 @pytest.fixture
@@ -66,10 +66,10 @@ def test_a_rerun_trains_again_and_is_exact_and_says_what_differs_in_how_it_came_
     assert (read(told["filed"]).reruns, Path(told["filed"]).parent) == (other.stem, tmp_path)
     assert (told["verdict"], told["weights"], told["cell"]) == ("exact", True, [])
     assert (told["differing"], told["numbers"] > 10) == ([], True)
-    assert {each["name"] for each in told["provenance"]} >= {"python", "torch"}
+    assert {difference["name"] for difference in told["provenance"]} >= {"python", "torch"}
     assert told["file"] != str(path)
     work = Path(told["file"]).parents[1]
-    assert [each.name for each in work.iterdir()] == ["records"]  # or the next rerun would find its training done
+    assert [path.name for path in work.iterdir()] == ["records"]  # or the next rerun would find its training done
 
 
 def test_a_filed_rerun_names_what_it_ran_again_and_brings_its_author_note_and_pictures(
@@ -153,7 +153,7 @@ def test_the_rule_for_numbers_is_kept(answered: Record, what: str) -> None:
 
 def test_what_differs_in_how_it_came_about_is_named(answered: Record) -> None:
     new = changed(answered, lambda f: f["provenance"].update(threads=4, commit="e" * 40, versions={"python": "3.12.1"}))
-    assert provenance(answered, new) == [
+    assert provenance_differences(answered, new) == [
         ("pretask", "0.1.0", ""),
         ("python", "3.11.7", "3.12.1"),
         ("commit", "d" * 40, "e" * 40),

@@ -169,11 +169,11 @@ def test_a_task_whose_classes_are_its_training_images_is_scored_on_new_views_of_
 def test_a_place_is_not_part_of_the_cell_but_what_lies_there(tmp_path: Path) -> None:
     cells = []
     for place in ("here", "there"):
-        for part, each in product(("train", "val"), ("cat", "dog")):
-            folder = tmp_path / place / "photos" / part / each
+        for part, category in product(("train", "val"), ("cat", "dog")):
+            folder = tmp_path / place / "photos" / part / category
             folder.mkdir(parents=True)
             for number in range(2):
-                picture = np.full((40, 40, 3), 60 * number + 100 * (each == "dog"), np.uint8)
+                picture = np.full((40, 40, 3), 60 * number + 100 * (category == "dog"), np.uint8)
                 Image.fromarray(picture).save(folder / f"{number}.png")
         settings = {**{k: v for k, v in SMALL.items() if not k.startswith("data.")}, "data.image_size": 32}
         plan = make_plan(

@@ -13,7 +13,7 @@ from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.cost import training_flops
 from pretask_bench.runs.parts import build_parts
 from pretask_bench.runs.plan import make_plan
-from pretask_bench.runs.suites import Suite, SuiteFile, fixed_by, read_suite
+from pretask_bench.runs.suites import Suite, SuiteFile, fix_options, read_suite
 from pretask_registry import Registry
 
 LINEAR = {"evaluator": "linear", "metric": "accuracy", "chance": "majority"}
@@ -35,7 +35,7 @@ def registry() -> Registry:
 
 def suite_of(registry: Registry, **changes: Any) -> Suite:
     file = SuiteFile.model_validate({"summary": "…", "seeds": 1, "division": [DIGITS | changes]})
-    return Suite("acme/tiny@1", file, {each.name: fixed_by(registry, each) for each in file.division})
+    return Suite("acme/tiny@1", file, {division.name: fix_options(registry, division) for division in file.division})
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def entered(registry: Registry, folder: Path) -> Record:
     suite = suite_of(registry)
-    context = RunContext(folder, torch.device("cpu"), baselines=suite.file.baselines, say=lambda line: None)
+    context = RunContext(folder, torch.device("cpu"), references=suite.file.baselines, say=lambda line: None)
     (outcome,) = execute_all(registry, plan_suite(registry, suite, tasks=["vae"]), context)
     assert outcome.record is not None, outcome
     return outcome.record
@@ -55,21 +55,21 @@ def entered(registry: Registry, folder: Path) -> Record:
 @pytest.mark.parametrize("name", ["quick", "photos"])
 def test_the_built_in_suites_fix_data_and_evaluators_that_are_installed(registry: Registry, name: str) -> None:
     suite = read_suite(registry, name)
-    assert all(suite.fixed[each.name].evaluators for each in suite.file.division)
+    assert all(suite.fixed[division.name].evaluators for division in suite.file.division)
 
 
 def test_quick_has_every_built_in_task_but_vae_in_each_modality_once(registry: Registry) -> None:
-    tasks = [each.task.name for each in plan_suite(registry, read_suite(registry, "quick")) if each.plan is not None]
-    built_in = {each.name for each in registry.current("task") if each.id.startswith("pretask/")}
+    tasks = [entry.task.name for entry in plan_suite(registry, read_suite(registry, "quick")) if entry.plan is not None]
+    built_in = {task.name for task in registry.current("task") if task.id.startswith("pretask/")}
     assert built_in <= {*tasks}
     assert len(tasks) == len({*tasks})
 
 
 def test_an_entry_has_all_that_its_division_fixes_whatever_its_preset_says(registry: Registry) -> None:
-    for each in plan_suite(registry, read_suite(registry, "quick"), tasks=["arrow-of-time"]):
-        assert each.plan is not None
-        assert each.plan.recipe.samples == each.division.samples
-        assert each.plan.of("data")["test_size"] == 512  # the preset has 1024
+    for entry in plan_suite(registry, read_suite(registry, "quick"), tasks=["arrow-of-time"]):
+        assert entry.plan is not None
+        assert entry.plan.recipe.samples == entry.division.samples
+        assert entry.plan.of("data")["test_size"] == 512  # the preset has 1024
 
 
 def test_what_a_run_under_the_suite_records_enters_it(registry: Registry, entered: Record) -> None:
@@ -104,7 +104,7 @@ def test_a_record_measured_on_other_data_does_not_enter(registry: Registry, ente
 
 def test_running_a_suite_again_computes_nothing(registry: Registry, folder: Path, entered: Record) -> None:
     said: list[str] = []
-    context = RunContext(folder, torch.device("cpu"), baselines=suite_of(registry).file.baselines, say=said.append)
+    context = RunContext(folder, torch.device("cpu"), references=suite_of(registry).file.baselines, say=said.append)
     (outcome,) = execute_all(registry, plan_suite(registry, suite_of(registry), tasks=["vae"]), context)
     assert outcome.record == entered
     assert any("already recorded" in line for line in said)
@@ -113,8 +113,8 @@ def test_running_a_suite_again_computes_nothing(registry: Registry, folder: Path
 def test_a_refused_and_a_failing_entry_hide_no_other(registry: Registry, folder: Path, entered: Record) -> None:
     suite = suite_of(registry, tasks={"vae": {"model.hidden": [8]}, "exemplar": {"split.patch": 99}})
     planned = plan_suite(registry, suite, tasks=["causal-lm", "exemplar", "vae"])
-    assert [each.task.name for each in planned] == ["causal-lm", "exemplar", "vae"]
-    context = RunContext(folder, torch.device("cpu"), baselines=suite.file.baselines, say=lambda line: None)
+    assert [entry.task.name for entry in planned] == ["causal-lm", "exemplar", "vae"]
+    context = RunContext(folder, torch.device("cpu"), references=suite.file.baselines, say=lambda line: None)
     refused, too_large, done = execute_all(registry, planned, context)
     assert "text" in refused.refused
     assert too_large.record is None

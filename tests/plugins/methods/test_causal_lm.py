@@ -106,8 +106,8 @@ def test_bigrams_find_the_entropy_of_a_chain_and_unigrams_that_of_its_words() ->
     predictors = made.split.trivial_predictors([Batch(tokens[:1000])])  # type: ignore[attr-defined]
     held_out = Batch(tokens[1000:], torch.arange(1000, 1500))
     nats = {
-        name: float(score_predictor(made, guess)(held_out, Draws(held_out.index)).total)
-        for name, guess in predictors.items()
+        name: float(score_predictor(made, predictor)(held_out, Draws(held_out.index)).total)
+        for name, predictor in predictors.items()
     }
     long_run = torch.linalg.matrix_power(moves, 100)[0]
     assert nats["unigram"] == pytest.approx(float(torch.special.entr(long_run).sum()), abs=0.02)

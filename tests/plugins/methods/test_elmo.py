@@ -86,9 +86,9 @@ def test_models_that_see_too_much_or_only_one_side_are_refused() -> None:
 def test_the_bigram_prediction_looks_left_for_the_next_word_and_right_for_the_previous() -> None:
     cycle = torch.tensor([[1, 2, 3, 4, 1, 2]])  # every word tells both neighbours
     split = BothWays().fit(TEXT, [])
-    guess = split.trivial_predictors([Batch(cycle.repeat(500, 1))])["bigram"](Batch(cycle), Draws(torch.arange(1)))
-    assert guess["next"].argmax(-1)[0, :5].tolist() == [2, 3, 4, 1, 2]
-    assert guess["previous"].argmax(-1)[0, 1:].tolist() == [1, 2, 3, 4, 1]
+    prediction = split.trivial_predictors([Batch(cycle.repeat(500, 1))])["bigram"](Batch(cycle), Draws(torch.arange(1)))
+    assert prediction["next"].argmax(-1)[0, :5].tolist() == [2, 3, 4, 1, 2]
+    assert prediction["previous"].argmax(-1)[0, 1:].tolist() == [1, 2, 3, 4, 1]
 
 
 def test_rows_of_one_token_and_pictures_are_refused() -> None:

@@ -114,7 +114,9 @@ def test_rows_of_padding_give_no_loss_and_no_gradient_that_is_not_finite() -> No
         loss = task.loss(batch, Draws(batch.index))
         loss.total.backward()
         assert loss.total.item() == 0.0
-        assert all(bool(each.grad.isfinite().all()) for each in task.model.parameters() if each.grad is not None)
+        assert all(
+            bool(parameter.grad.isfinite().all()) for parameter in task.model.parameters() if parameter.grad is not None
+        )
 
 
 def test_an_untrained_model_predicts_like_chance_and_both_targets_are_added_up() -> None:
@@ -131,12 +133,12 @@ def test_a_masked_prediction_depends_on_tokens_on_both_sides() -> None:
     task = bert(samples.observed, SPLIT)
     inputs, targets = SPLIT(samples.batch(torch.arange(8), torch.device("cpu")), Draws(torch.arange(8)))
     row, place = (targets["token"].weight[:, 1:-1]).nonzero()[0].tolist()  # type: ignore[index]
-    guess = task.objective.predict(task.model(inputs))["token"][row, place + 1]
+    prediction = task.objective.predict(task.model(inputs))["token"][row, place + 1]
     for neighbour in (place, place + 2):
         data = inputs.data.clone()
         data[row, 0, neighbour] = 40 if int(data[row, 0, neighbour]) != 40 else 41
         changed = task.objective.predict(task.model(replace(inputs, data=data)))["token"][row, place + 1]
-        assert not torch.allclose(guess, changed)
+        assert not torch.allclose(prediction, changed)
 
 
 def joined(batch: Batch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -167,7 +169,7 @@ def test_lengths_do_not_tell_whether_a_piece_follows() -> None:
     draws = Draws(torch.arange(count)).branch("lengths")
     lengths = draws.integers("own", 2, 13), draws.integers("partner", 2, 13)
     place = torch.arange(12)
-    own, partner = (torch.where(place < each[:, None], FIRST, 0) for each in lengths)
+    own, partner = (torch.where(place < length[:, None], FIRST, 0) for length in lengths)
     _, present, segment, is_next = joined(Batch(own, present=own > 0, partners=partner[:, None]))
     second = (segment.bool() & present).sum(1)
     known = torch.stack([present.sum(1) - second, second], 1).numpy()
@@ -181,8 +183,8 @@ def test_baselines_answer_every_target_and_bigrams_know_what_follows() -> None:
     task = bert(text, PAIR)
     batch = Batch(tokens, partners=tokens.flip(0)[:, None])
     nats = {
-        name: score_predictor(task, guess)(batch, Draws(batch.index)).parts
-        for name, guess in PAIR.trivial_predictors([batch]).items()
+        name: score_predictor(task, predictor)(batch, Draws(batch.index)).parts
+        for name, predictor in PAIR.trivial_predictors([batch]).items()
     }
     assert float(nats["unigram"]["token"]) == pytest.approx(math.log(40), abs=0.1)
     assert float(nats["bigram"]["token"]) < 0.5 * math.log(40)
@@ -194,15 +196,19 @@ def test_baselines_prediction_what_their_split_asks_for_and_nothing_else(split: 
     batch = numbered(20, 16)
     batch = replace(batch, partners=batch.data[:, None])
     _, targets = split(batch, Draws(batch.index))
-    guesses = {name: guess(batch, Draws(batch.index)) for name, guess in split.trivial_predictors([batch]).items()}
-    assert set(guesses) == {"unigram", "bigram"}
-    assert all(set(each) == set(targets) for each in guesses.values())
+    predictions = {
+        name: predictor(batch, Draws(batch.index)) for name, predictor in split.trivial_predictors([batch]).items()
+    }
+    assert set(predictions) == {"unigram", "bigram"}
+    assert all(set(prediction) == set(targets) for prediction in predictions.values())
 
 
 def test_where_x_hides_the_token_before_the_bigram_says_what_the_unigram_says() -> None:
     batch = numbered(50, 16)
     shown = SPLIT(batch, Draws(batch.index))[0].data[:, 0]
-    alone, after = (guess(batch, Draws(batch.index))["token"] for guess in SPLIT.trivial_predictors([batch]).values())
+    alone, after = (
+        predictor(batch, Draws(batch.index))["token"] for predictor in SPLIT.trivial_predictors([batch]).values()
+    )
     blind = torch.cat([torch.ones(50, 1, dtype=torch.bool), shown[:, :-1] == MASK], 1)
     assert torch.allclose(alone[blind], after[blind], atol=1e-5)
     assert float((alone - after)[~blind].abs().amax(-1).min()) > 0.1

@@ -74,7 +74,7 @@ def test_padding_is_neither_told_nor_seen() -> None:
     batch = samples.batch(torch.arange(16), task.device)
     assert batch.present is not None
     other = Batch(torch.where(batch.present, batch.data, 5), batch.index, batch.present)
-    one, two = (task.loss(each, Draws(batch.index)).total.item() for each in (batch, other))
+    one, two = (task.loss(given, Draws(batch.index)).total.item() for given in (batch, other))
     assert one == two
 
 
@@ -94,8 +94,8 @@ def test_a_prediction_of_frequencies_costs_their_cross_entropy_for_every_word() 
 @pytest.mark.slow
 def test_sentences_are_told_from_their_codes_better_than_by_frequencies() -> None:
     task, held_out = trained(), DATA("test")
-    score, guess = held_out_loss(task, held_out), trivial_losses(task, DATA("train"), held_out)["unigram"]
-    assert score["negative_elbo"] < guess["negative_elbo"] - 3
+    score, trivial = held_out_loss(task, held_out), trivial_losses(task, DATA("train"), held_out)["unigram"]
+    assert score["negative_elbo"] < trivial["negative_elbo"] - 3
     assert score["kl"] > 1
     assert score["active_units"] >= 1
 
@@ -118,5 +118,5 @@ def test_a_walk_between_two_codes_begins_and_ends_with_their_own_sentences() -> 
         walk = task.objective.means(((1 - steps) * one + steps * two)[:, None])
         own = task.predict(DATA("test").batch(torch.arange(2), task.device), Draws(torch.arange(2)))
     (name,) = walk
-    said = walk[name][:, 0].argmax(-1)
-    assert torch.equal(said[[0, -1]], own[name].argmax(-1))
+    tokens = walk[name][:, 0].argmax(-1)
+    assert torch.equal(tokens[[0, -1]], own[name].argmax(-1))

@@ -34,15 +34,15 @@ def test_the_recipe_is_the_papers_algorithm() -> None:
     task = composed(paper)
     assert (task.objective.num_latents, task.objective.latent_dim, task.objective.bound) == (1, 20, "analytic")
     assert task.objective.gradient == "reparameterized"
-    widths = [each.out_features for each in task.model.modules() if isinstance(each, torch.nn.Linear)]
-    decoder = [each.out_features for each in task.objective.decoders.modules() if isinstance(each, torch.nn.Linear)]
+    widths = [layer.out_features for layer in task.model.modules() if isinstance(layer, torch.nn.Linear)]
+    decoder = [layer.out_features for layer in task.objective.decoders.modules() if isinstance(layer, torch.nn.Linear)]
     assert (widths, decoder) == ([500], [500, 64])
 
 
 def test_a_blind_model_scores_the_logarithm_of_two_for_every_pixel() -> None:
     task = composed(plan("small"))
-    for each in task.objective.parameters():
-        torch.nn.init.zeros_(each)
+    for parameter in task.objective.parameters():
+        torch.nn.init.zeros_(parameter)
     scores = held_out_loss(task, Digits()("test"))
     assert scores["negative_elbo"] == pytest.approx(64 * 0.693147, rel=1e-4)
     assert scores["negative_elbo"] == pytest.approx(task.objective.chance["negative_elbo"], rel=1e-6)

@@ -51,7 +51,9 @@ def test_positions_of_weight_zero_do_not_count() -> None:
     weight = torch.tensor([[1.0, 0, 1], [0, 0, 1]])
     value = torch.tensor([[1, 2, 3], [4, 0, 1]])
     other = torch.where(weight > 0, value, 0)
-    one, two = (objective(features(grid=(3,)), {"word": Target(each, weight)}, DRAWS).total for each in (value, other))
+    one, two = (
+        objective(features(grid=(3,)), {"word": Target(label, weight)}, DRAWS).total for label in (value, other)
+    )
     assert torch.equal(one, two)
 
 
@@ -75,8 +77,8 @@ def test_a_finer_grid_than_the_features_is_answered_everywhere() -> None:
 
 
 def test_predictions_are_log_probabilities() -> None:
-    guess = CrossEntropy(FeatureSpec(4), {"kind": Categories(8)}, hidden=(6,)).predict(features())["kind"]
-    assert torch.allclose(guess.exp().sum(-1), torch.ones(2))
+    log_probs = CrossEntropy(FeatureSpec(4), {"kind": Categories(8)}, hidden=(6,)).predict(features())["kind"]
+    assert torch.allclose(log_probs.exp().sum(-1), torch.ones(2))
 
 
 def test_label_smoothing_scores_as_torch_scores_it() -> None:

@@ -20,7 +20,7 @@ def rows(*shape: int, name: str = "row") -> torch.Tensor:
 
 def loop(embedded: torch.Tensor, identity: torch.Tensor, temperature: float) -> list[tuple[float, bool] | None]:
     """Nats and whether the nearest is a positive, pair by pair; None where there is no positive."""
-    unit = [each / each.norm() for each in embedded]
+    unit = [vector / vector.norm() for vector in embedded]
     found: list[tuple[float, bool] | None] = []
     for anchor in range(len(unit)):
         scores = {
@@ -43,7 +43,7 @@ def test_the_loss_is_that_of_a_loop_over_pairs_with_duplicates_and_lonely_ones(v
     nats, correct, weight, negatives = contrast_across_ranks(embedded, Target(identity), 0.3)
     expected = loop(embedded.flatten(0, 1), identity.flatten(), 0.3)
     assert negatives == 6 * views - 1
-    assert weight.tolist() == [float(each is not None) for each in expected]
+    assert weight.tolist() == [float(pair is not None) for pair in expected]
     for ours, hit, theirs in zip(nats.tolist(), correct.tolist(), expected, strict=True):
         if theirs is not None:
             assert (ours, hit) == (pytest.approx(theirs[0], abs=1e-5), float(theirs[1]))
@@ -122,7 +122,7 @@ def test_one_lonely_sample_has_a_loss_of_zero_and_finite_gradients() -> None:
     loss = objective(of_views(rows(1, 1, 4)), {"same": Target(torch.tensor([5]))}, DRAWS)
     loss.total.backward()
     assert float(loss.total.detach()) == 0
-    assert all(each.grad.isfinite().all() for each in objective.parameters())
+    assert all(parameter.grad.isfinite().all() for parameter in objective.parameters())
 
 
 def test_reduced_precision_does_not_reach_the_cosines() -> None:
@@ -134,7 +134,7 @@ def test_reduced_precision_does_not_reach_the_cosines() -> None:
 
 def test_a_batch_without_content_is_compared_where_it_is() -> None:
     embedded, target = rows(4, 2, 3).to("meta"), Target(torch.arange(4, device="meta")[:, None].expand(-1, 2))
-    assert {each.device.type for each in contrast_across_ranks(embedded, target, 0.1)[:3]} == {"meta"}
+    assert {tensor.device.type for tensor in contrast_across_ranks(embedded, target, 0.1)[:3]} == {"meta"}
 
 
 def test_targets_of_another_kind_are_refused() -> None:

@@ -29,7 +29,7 @@ def labels(batch: int) -> torch.Tensor:
     return torch.randint(CLASSES, (batch, VIEWS, SIDE, SIDE), generator=torch.Generator().manual_seed(1))
 
 
-def last_view_asked(batch: int) -> torch.Tensor:
+def last_view_weight(batch: int) -> torch.Tensor:
     weight = torch.zeros(batch, VIEWS, SIDE, SIDE)
     weight[:, -1] = 1
     return weight
@@ -52,19 +52,21 @@ def brute_force(vectors: torch.Tensor, target: Target) -> float:
     nats = []
     for sample in range(len(vectors)):
         given = (weight[sample] == 0).nonzero()[:, 0].tolist()
-        for asked in (weight[sample] > 0).nonzero()[:, 0].tolist():
-            scores = [math.exp(float(vectors[sample, asked] @ vectors[sample, each])) for each in given]
+        for query in (weight[sample] > 0).nonzero()[:, 0].tolist():
+            scores = [math.exp(float(vectors[sample, query] @ vectors[sample, reference])) for reference in given]
             right = sum(
-                score for score, each in zip(scores, given, strict=True) if label[sample, each] == label[sample, asked]
+                score
+                for score, reference in zip(scores, given, strict=True)
+                if label[sample, reference] == label[sample, query]
             )
             nats.append(-math.log(right / sum(scores) + 1e-6))
     return sum(nats) / len(nats)
 
 
-@pytest.mark.parametrize("asked", [0, 1])
-def test_the_loss_is_what_a_loop_over_positions_finds(asked: int) -> None:
-    target = Target(labels(4), last_view_asked(4))
-    pointer = Pointer(FEATURES, TARGETS, width=0, query_views=asked)
+@pytest.mark.parametrize("query_views", [0, 1])
+def test_the_loss_is_what_a_loop_over_positions_finds(query_views: int) -> None:
+    target = Target(labels(4), last_view_weight(4))
+    pointer = Pointer(FEATURES, TARGETS, width=0, query_views=query_views)
     loss = pointer(features(4), {"colour": target}, Draws(torch.arange(4)))
     expected = brute_force(features(4).streams["present"].view(4, VIEWS, SIDE, SIDE, WIDTH), target)
     assert float(loss.total) == pytest.approx(expected, rel=1e-5)
@@ -86,7 +88,7 @@ def test_rows_of_the_affinity_add_up_to_one_and_asked_positions_are_never_pointe
 
 
 def test_perfect_vectors_copy_every_label_and_lose_nothing() -> None:
-    order = torch.stack([torch.randperm(9, generator=torch.Generator().manual_seed(each)) for each in range(2)])
+    order = torch.stack([torch.randperm(9, generator=torch.Generator().manual_seed(seed)) for seed in range(2)])
     vectors = torch.stack([identities(torch.arange(9)).expand(2, -1, -1), identities(order)], 1)
     first = torch.randint(CLASSES, (2, 9), generator=torch.Generator().manual_seed(3))
     label = torch.stack([first, first.gather(1, order)], 1)
@@ -100,7 +102,7 @@ def test_perfect_vectors_copy_every_label_and_lose_nothing() -> None:
 
 
 def test_vectors_that_are_all_alike_give_the_histogram_of_given_labels() -> None:
-    target = Target(labels(3), last_view_asked(3))
+    target = Target(labels(3), last_view_weight(3))
     given = target.weight == 0  # type: ignore[union-attr]
     probability = copy_labels(
         torch.zeros(3, VIEWS, 9, 2), target.value.flatten(2), given.flatten(2), CLASSES, query_views=1
@@ -123,10 +125,10 @@ def test_temperature_only_sharpens() -> None:
 
 def test_length_does_not_count_where_vectors_are_normalised() -> None:
     pointer = Pointer(FEATURES, TARGETS, width=0, normalize=True)
-    target = {"colour": Target(labels(2), last_view_asked(2))}
+    target = {"colour": Target(labels(2), last_view_weight(2))}
     tokens = features(2).streams["present"]
     longer = Features({"present": tokens * 7}, {"present": tokens.mean(2)}, (SIDE, SIDE))
-    one, other = (pointer(each, target, Draws(torch.arange(2))).total for each in (features(2), longer))
+    one, other = (pointer(vectors, target, Draws(torch.arange(2))).total for vectors in (features(2), longer))
     assert float(one) == pytest.approx(float(other), rel=1e-5)
 
 
@@ -166,10 +168,10 @@ def test_what_has_no_positions_or_nothing_to_point_at_is_refused() -> None:
 
 def test_a_gradient_reaches_the_map_that_is_thrown_away() -> None:
     pointer = Pointer(FEATURES, TARGETS, width=4)
-    pointer(features(2), {"colour": Target(labels(2), last_view_asked(2))}, Draws(torch.arange(2))).total.backward()
+    pointer(features(2), {"colour": Target(labels(2), last_view_weight(2))}, Draws(torch.arange(2))).total.backward()
     assert all(
-        each.grad is not None and bool(each.grad.any())
-        for name, each in pointer.named_parameters()
+        parameter.grad is not None and bool(parameter.grad.any())
+        for name, parameter in pointer.named_parameters()
         if "bias" not in name
     )
 

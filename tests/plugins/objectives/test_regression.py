@@ -8,10 +8,10 @@ from pretask_plugins.shared.scores import r2
 
 
 def test_errors_are_the_ones_of_their_names() -> None:
-    guess, value = torch.tensor([[3.0, 0.5]]), torch.tensor([[1.0, 0.0]])
-    assert errors(guess, value, "squared").item() == pytest.approx((4 + 0.25) / 2)
-    assert errors(guess, value, "absolute").item() == pytest.approx((2 + 0.5) / 2)
-    assert errors(guess, value, "huber").item() == pytest.approx((1.5 + 0.125) / 2)
+    prediction, value = torch.tensor([[3.0, 0.5]]), torch.tensor([[1.0, 0.0]])
+    assert errors(prediction, value, "squared").item() == pytest.approx((4 + 0.25) / 2)
+    assert errors(prediction, value, "absolute").item() == pytest.approx((2 + 0.5) / 2)
+    assert errors(prediction, value, "huber").item() == pytest.approx((1.5 + 0.125) / 2)
 
 
 def test_the_mean_explains_nothing_and_the_truth_everything() -> None:
@@ -22,8 +22,8 @@ def test_the_mean_explains_nothing_and_the_truth_everything() -> None:
 
 def test_what_weighs_nothing_is_not_explained() -> None:
     value = torch.tensor([[0.0], [1.0], [50.0]])
-    guess = torch.tensor([[0.0], [1.0], [-9.0]])
-    assert r2(guess, value, torch.tensor([1.0, 1.0, 0.0]))[0].item() == pytest.approx(1)
+    prediction = torch.tensor([[0.0], [1.0], [-9.0]])
+    assert r2(prediction, value, torch.tensor([1.0, 1.0, 0.0]))[0].item() == pytest.approx(1)
 
 
 def test_a_linear_head_finds_a_linear_answer() -> None:

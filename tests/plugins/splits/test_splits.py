@@ -45,7 +45,7 @@ def name(value: object) -> str:
     return value if isinstance(value, str) else getattr(value, "name", type(value).__name__)
 
 
-each = pytest.mark.parametrize(("split", "modality"), EVERY, ids=name)
+every_split = pytest.mark.parametrize(("split", "modality"), EVERY, ids=name)
 
 
 def noise(modality: str, count: int = 12, start: int = 0, key: str = "t") -> Batch:
@@ -75,8 +75,8 @@ def put_back(split: Any, batch: Batch, views: torch.Tensor, target: Target) -> t
     if frames is not None:
         pieces[:, list(frames)] = target.value.unflatten(-1, (len(frames), -1)).movedim(-2, 1)
         return unpatchify(pieces, split.patch)
-    asked = target.weight.bool()  # type: ignore[union-attr]
-    answers, place = (target.value, asked) if batch.data.ndim == 5 else (target.value[:, None], asked[:, None])
+    valid = target.weight.bool()  # type: ignore[union-attr]
+    answers, place = (target.value, valid) if batch.data.ndim == 5 else (target.value[:, None], valid[:, None])
     pieces[place] = answers[place]
     return unpatchify(pieces, split.patch)
 
@@ -112,7 +112,7 @@ def expanded(visible: torch.Tensor, data: torch.Tensor) -> torch.Tensor:
     return visible[..., None].expand_as(data) if data.ndim == 4 else visible
 
 
-@each
+@every_split
 def test_hidden_content_never_shows_in_x(split: Any, modality: str) -> None:
     batch, other, split = noise(modality), noise(modality, key="resampled"), ready(split, modality)
     inputs, _ = split(batch, Draws(batch.index))
@@ -126,7 +126,7 @@ def test_hidden_content_never_shows_in_x(split: Any, modality: str) -> None:
     assert torch.equal(again.data, inputs.data)
 
 
-@each
+@every_split
 def test_what_is_visible_is_never_predicted(split: Any, modality: str) -> None:
     batch, split = noise(modality), ready(split, modality)
     inputs, targets = split(batch, Draws(batch.index))
@@ -137,7 +137,7 @@ def test_what_is_visible_is_never_predicted(split: Any, modality: str) -> None:
     assert torch.equal(changed[visible], inputs.data[visible])
 
 
-@each
+@every_split
 def test_a_sample_is_split_the_same_in_any_batch_and_order(split: Any, modality: str) -> None:
     split, whole = ready(split, modality), noise(modality)
     inputs, targets = split(whole, Draws(whole.index, 3, 2))
@@ -162,9 +162,9 @@ def test_specs_say_what_comes(split: Any, modality: str) -> None:
     assert inputs.data.shape == (12, spec.views, *spec.shape)
     assert split.whole(batch).data.shape[2:] == split.whole_spec(OBSERVED[modality]).shape
     assert set(promised) == set(targets)
-    (asked,), target = promised.values(), the_target(targets)
-    lead = (12, *asked.grid) if asked.views is None else (12, asked.views, *asked.grid)
-    assert target.value.shape == (lead if modality == "text" else (*lead, asked.channels))
+    (promise,), target = promised.values(), the_target(targets)
+    lead = (12, *promise.grid) if promise.views is None else (12, promise.views, *promise.grid)
+    assert target.value.shape == (lead if modality == "text" else (*lead, promise.channels))
     assert target.weight is None or target.weight.shape == lead
     if spec.shown is not None:
         assert torch.equal(inputs.visible.flatten(2).sum(2).unique(), torch.tensor([spec.shown]))  # type: ignore[union-attr]
@@ -206,11 +206,11 @@ def test_the_block_is_one_rectangle_and_reaches_every_corner() -> None:
 def test_top_from_bottom_of_a_flipped_image_is_bottom_from_top() -> None:
     batch = noise("image")
     flipped = replace(batch, data=batch.data.flip(-2))
-    top, asked = top_from_bottom(patch=1)(flipped, Draws(batch.index))
+    top, flipped_targets = top_from_bottom(patch=1)(flipped, Draws(batch.index))
     bottom, same = top_from_bottom(patch=1, side="bottom")(batch, Draws(batch.index))
     assert torch.equal(top.data.flip(-2), bottom.data)
-    assert torch.equal(the_target(asked).value.flip(1), the_target(same).value)
-    assert torch.equal(the_target(asked).weight.flip(1), the_target(same).weight)  # type: ignore[union-attr,arg-type]
+    assert torch.equal(the_target(flipped_targets).value.flip(1), the_target(same).value)
+    assert torch.equal(the_target(flipped_targets).weight.flip(1), the_target(same).weight)  # type: ignore[union-attr,arg-type]
     assert bool((top.data[..., :8, :] == 0.5).all())
 
 
@@ -222,8 +222,8 @@ def test_left_from_right_is_top_from_bottom_of_the_transposed_image() -> None:
     assert torch.equal(left.data.transpose(-1, -2), top.data)
 
 
-def seen_and_asked(split: Any, count: int = 1) -> tuple[list[int], list[int]]:
-    """The places of a text that x shows and y asks."""
+def seen_and_predicted(split: Any, count: int = 1) -> tuple[list[int], list[int]]:
+    """The places of a text that x shows and that y predicts."""
     batch, split = noise("text", count), ready(split, "text")
     inputs, targets = split(batch, Draws(batch.index))
     weight = the_target(targets).weight
@@ -233,9 +233,9 @@ def seen_and_asked(split: Any, count: int = 1) -> tuple[list[int], list[int]]:
 
 
 def test_the_laws_of_time_are_where_they_say() -> None:
-    assert seen_and_asked(future_from_past(boundary=0.25)) == (list(range(5)), list(range(5, 20)))
-    assert seen_and_asked(future_from_recent_past(context_length=3, prediction_length=2)) == ([7, 8, 9], [10, 11])
-    assert seen_and_asked(past_from_present(context_length=1, prediction_length=4)) == ([10], [6, 7, 8, 9])
+    assert seen_and_predicted(future_from_past(boundary=0.25)) == (list(range(5)), list(range(5, 20)))
+    assert seen_and_predicted(future_from_recent_past(context_length=3, prediction_length=2)) == ([7, 8, 9], [10, 11])
+    assert seen_and_predicted(past_from_present(context_length=1, prediction_length=4)) == ([10], [6, 7, 8, 9])
 
 
 def test_frames_predicted_stand_side_by_side_in_order() -> None:
@@ -304,11 +304,11 @@ def test_independent_noise_cannot_be_guessed_better_than_by_its_variance(split: 
     target = the_target(targets)
     assert target.weight is not None
     place = int(target.weight.sum(0).argmax())
-    asked = target.weight[:, place] > 0
-    error = least_squares_error(inputs.data.flatten(1)[asked], target.value[asked, place])
-    assert int(asked.sum()) > 600
+    valid = target.weight[:, place] > 0
+    error = least_squares_error(inputs.data.flatten(1)[valid], target.value[valid, place])
+    assert int(valid.sum()) > 600
     # The fit of 41 parameters costs their share of the samples; 4 standard errors of 4 numbers of 300 samples or more.
-    assert error == pytest.approx(1 + 41 / (int(asked.sum()) / 2 - 41), abs=0.14)
+    assert error == pytest.approx(1 + 41 / (int(valid.sum()) / 2 - 41), abs=0.14)
 
 
 def walk(count: int = 3000, length: int = 16, kept: float = 0.8) -> Batch:

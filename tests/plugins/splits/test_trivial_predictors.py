@@ -20,17 +20,19 @@ VOCABULARY = Vocabulary(12, (("mask", 0),))
 TEXT = Observed("text", (16,), "int64", vocabulary=VOCABULARY)
 
 
-def guesses(split: Any, train: Batch, test: Batch | None = None) -> tuple[dict[str, torch.Tensor], Any]:
-    """The guess of every baseline, and the target."""
+def predict_all(split: Any, train: Batch, test: Batch | None = None) -> tuple[dict[str, torch.Tensor], Any]:
+    """The prediction of every trivial predictor, and the target."""
     test = train if test is None else test
     draws = Draws(test.index, 5)
     (name, target), *_ = split(test, draws)[1].items()
-    return {each: guess(test, draws)[name] for each, guess in split.trivial_predictors([train]).items()}, target
+    return {
+        predictor: predict(test, draws)[name] for predictor, predict in split.trivial_predictors([train]).items()
+    }, target
 
 
-def error(guess: torch.Tensor, target: Any) -> float:
+def error(prediction: torch.Tensor, target: Any) -> float:
     weight = torch.ones(target.value.shape[:-1]) if target.weight is None else target.weight
-    return float(((guess - target.value).abs().amax(-1) * weight).max())
+    return float(((prediction - target.value).abs().amax(-1) * weight).max())
 
 
 def test_the_nearest_value_along_two_axes_is_the_one_that_a_search_finds() -> None:
@@ -71,11 +73,11 @@ def test_beyond_the_last_visible_value_a_line_stays_there() -> None:
 def test_a_mirror_completes_a_symmetrical_image() -> None:
     half = Draws(torch.arange(6)).integers("pixel", 0, 256, 3, 8, 16).to(torch.uint8)
     images = Batch(torch.cat([half, half.flip(2)], 2))
-    made, target = guesses(top_from_bottom(patch=4), images)
+    made, target = predict_all(top_from_bottom(patch=4), images)
     assert error(made["reflection"], target) == 0
     assert error(made["nearest"], target) > 0.3
-    sideways, asked = guesses(top_from_bottom(patch=4, side="right"), Batch(images.data.transpose(2, 3)))
-    assert error(sideways["reflection"], asked) == 0
+    sideways, sideways_target = predict_all(top_from_bottom(patch=4, side="right"), Batch(images.data.transpose(2, 3)))
+    assert error(sideways["reflection"], sideways_target) == 0
 
 
 def test_a_mirror_works_from_either_side() -> None:
@@ -86,29 +88,29 @@ def test_a_mirror_works_from_either_side() -> None:
 def test_of_a_clip_that_stands_still_the_last_frame_tells_the_future() -> None:
     still = Draws(torch.arange(5)).integers("pixel", 0, 256, 1, 3, 16, 16).to(torch.uint8).expand(-1, 8, -1, -1, -1)
     for split in (future_from_past(), future_from_recent_past(), past_from_present()):
-        made, target = guesses(split, Batch(still))
+        made, target = predict_all(split, Batch(still))
         assert error(made["nearest"], target) == 0
         assert error(made["mean"], target) > 0.1
 
 
 def test_a_recording_is_interpolated_sample_by_sample() -> None:
     ramp = torch.arange(400.0).expand(9, 400) / 400
-    made, target = guesses(occluded_from_visible(frame=20, position="center"), Batch(ramp))
+    made, target = predict_all(occluded_from_visible(frame=20, position="center"), Batch(ramp))
     assert error(made["interpolation"], target) < 1e-5
     assert error(made["nearest"], target) > 0.05
 
 
-def squared(guess: torch.Tensor, target: Any) -> float:
+def squared(prediction: torch.Tensor, target: Any) -> float:
     """Mean squared error where something is asked."""
     weight = torch.ones(target.value.shape[:-1]) if target.weight is None else target.weight
-    return float(((guess - target.value).square().mean(-1) * weight).sum() / weight.sum())
+    return float(((prediction - target.value).square().mean(-1) * weight).sum() / weight.sum())
 
 
 def test_a_linear_map_of_what_is_visible_tells_what_depends_on_it_linearly() -> None:
     shade = Draws(torch.arange(160)).integers("shade", 0, 128, 3, 2, 4)
     images = torch.cat([255 - shade, shade], 2).repeat_interleave(2, 2).repeat_interleave(2, 3).to(torch.uint8)
     train, test = (Batch(images[part], torch.arange(160)[part]) for part in (slice(120), slice(120, 160)))
-    made, target = guesses(top_from_bottom(patch=4), train, test)
+    made, target = predict_all(top_from_bottom(patch=4), train, test)
     others = min(squared(made[name], target) for name in made if name != "ridge")
     assert squared(made["ridge"], target) < 0.05 * others
 
@@ -123,31 +125,31 @@ def test_a_linear_map_of_noise_is_the_mean(split: Any) -> None:
     else:
         data = draws.normal("sample", 200)
     train, test = (Batch(data[part], torch.arange(400)[part]) for part in (slice(300), slice(300, 400)))
-    made, target = guesses(split, train, test)
+    made, target = predict_all(split, train, test)
     assert squared(made["ridge"], target) == pytest.approx(squared(made["mean"], target), rel=0.02)
 
 
 def test_a_linear_map_keeps_the_line_where_that_tells_all() -> None:
     still = Draws(torch.arange(24)).integers("pixel", 0, 256, 1, 3, 16, 16).to(torch.uint8).expand(-1, 8, -1, -1, -1)
-    made, target = guesses(future_from_past(), Batch(still))
+    made, target = predict_all(future_from_past(), Batch(still))
     assert error(made["ridge"], target) < 1e-5
 
 
 def test_there_is_no_linear_map_where_every_sample_hides_another_part() -> None:
     images = Batch(Draws(torch.arange(9)).integers("pixel", 0, 256, 1, 8, 8).to(torch.uint8))
     for split in (any_from_any(patch=4), occluded_from_visible(patch=4)):
-        assert set(guesses(split, images)[0]) == {"mean", "nearest", "interpolation"}
+        assert set(predict_all(split, images)[0]) == {"mean", "nearest", "interpolation"}
 
 
 def test_of_few_samples_no_map_is_made() -> None:
     images = Batch(Draws(torch.arange(5)).integers("pixel", 0, 256, 1, 8, 8).to(torch.uint8))
-    made, _ = guesses(top_from_bottom(patch=4), images)
+    made, _ = predict_all(top_from_bottom(patch=4), images)
     assert torch.equal(made["ridge"], made["interpolation"])
 
 
 def test_the_mean_is_that_of_what_was_asked_in_training() -> None:
     images = Batch(Draws(torch.arange(40)).integers("pixel", 0, 256, 1, 8, 8).to(torch.uint8))
-    made, _ = guesses(top_from_bottom(patch=4), images)
+    made, _ = predict_all(top_from_bottom(patch=4), images)
     mean = (images.data[:, 0] / 255).mean(0)
     expected = mean.view(2, 4, 2, 4).permute(0, 2, 1, 3).reshape(2, 2, 16)
     assert torch.allclose(made["mean"][0, 0], expected[0], atol=1e-6)
@@ -169,9 +171,9 @@ def chain(count: int, start: int = 0) -> Batch:
     ],
 )
 def test_where_a_neighbour_tells_all_bigrams_know_it_and_unigrams_do_not(split: Any) -> None:
-    made, target = guesses(split.fit(TEXT, []), chain(200), chain(50, 200))
-    right = {name: guess.gather(-1, target.value[..., None])[..., 0].exp() for name, guess in made.items()}
-    mean = {name: float((each * target.weight).sum() / target.weight.sum()) for name, each in right.items()}
+    made, target = predict_all(split.fit(TEXT, []), chain(200), chain(50, 200))
+    right = {name: prediction.gather(-1, target.value[..., None])[..., 0].exp() for name, prediction in made.items()}
+    mean = {name: float((correct * target.weight).sum() / target.weight.sum()) for name, correct in right.items()}
     assert mean["bigram"] > (0.9 if split.name != "any-from-any" else 0.8)  # both neighbours may be hidden
     assert mean["unigram"] < 0.12
 
@@ -198,7 +200,7 @@ def test_beyond_the_ends_of_a_text_there_is_no_neighbour() -> None:
 
 def test_the_identity_is_held_against_mean_and_unigram() -> None:
     images = Batch(Draws(torch.arange(10)).integers("pixel", 0, 256, 1, 4, 4).to(torch.uint8))
-    made, _ = guesses(Whole(), images)
+    made, _ = predict_all(Whole(), images)
     assert torch.allclose(made["mean"][0], (images.data / 255).mean(0).movedim(0, -1))
-    words, _ = guesses(Whole().fit(TEXT, []), chain(20))
+    words, _ = predict_all(Whole().fit(TEXT, []), chain(20))
     assert set(words) == {"unigram"}

@@ -21,7 +21,7 @@ class Centroid:
         if not train.labels:
             raise PretaskError("centroid", "labels", "none", "Use other data.")
         name = next(iter(train.labels))
-        fit, ask = (encoded(task, each) for each in (train, test))
+        fit, ask = (encoded(task, samples) for samples in (train, test))
         label, answer = train.labels[name].value, test.labels[name].value
         guess = self.guesses(fit[label >= 0], label[label >= 0], ask, answer)
         right = (guess == answer)[answer >= 0]
@@ -47,9 +47,9 @@ class Centroid:
         if self.fault == "fits-on-test":
             fit, label = torch.cat([fit, ask[answer >= 0]]), torch.cat([label, answer[answer >= 0]])
         by = ask if self.fault == "standardises-by-test" else fit
-        fit, ask = ((each - by.mean(0)) / by.std(0).clamp(min=1e-6) for each in (fit, ask))
+        fit, ask = ((features - by.mean(0)) / by.std(0).clamp(min=1e-6) for features in (fit, ask))
         classes = int(label.max()) + 1
-        means = torch.stack([fit[label == each].mean(0) for each in range(classes)])
+        means = torch.stack([fit[label == category].mean(0) for category in range(classes)])
         return torch.cdist(ask, means).argmin(1)
 
 
@@ -57,4 +57,4 @@ def encoded(task: Task, samples: Samples) -> Tensor:
     """The pooled vector of every sample."""
     with evaluation_mode(task), torch.no_grad():
         made = [task.encode(batch) for batch in samples.batches(64, task.device)]
-    return torch.cat([next(iter(each.pooled.values())).flatten(1) for each in made])
+    return torch.cat([next(iter(features.pooled.values())).flatten(1) for features in made])

@@ -29,7 +29,7 @@ class Vote(nn.Module):
         self.fault = fault
         if fault != "any-kind-taken":
             check_kinds("vote", targets, {"categories"})
-        self.classes = {name: each.classes for name, each in targets.items() if isinstance(each, Categories)}
+        self.classes = {name: target.classes for name, target in targets.items() if isinstance(target, Categories)}
         blind = fault == "shown-answers-taken"
         self.readouts = {
             name: find_readout("vote", name, features, targets[name], bottleneck=blind) for name in self.classes

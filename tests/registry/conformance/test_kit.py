@@ -27,7 +27,7 @@ def box(shelf: Any, lines: str = SUITE, more: str = "") -> Registry:
 
 
 def by_check(registry: Registry, name: str = "acme", **given: Any) -> dict[str, Outcome]:
-    return {each.check: each for each in run(registry, name, **given)}
+    return {outcome.check: outcome for outcome in run(registry, name, **given)}
 
 
 def use(monkeypatch: pytest.MonkeyPatch, registry: Registry) -> None:
@@ -43,7 +43,7 @@ def exit_code(arguments: list[str]) -> int:
 
 def test_a_sound_plugin_passes_and_the_count_says_so(shelf: Any) -> None:
     found = list(run(box(shelf), "acme"))
-    assert [each.check for each in found] == [
+    assert [outcome.check for outcome in found] == [
         "loads",
         "light-import",
         "says-what-it-is",
@@ -85,8 +85,8 @@ def test_an_expected_failure_counts_as_one_and_tells_its_reason(shelf: Any) -> N
     registry = box(shelf, lines, 'EXPECTED_FAILURES = {"suite tiny": {"file-can-be-read": "it is not written yet"}}')
     found = list(run(registry, "acme", kind="suite"))
     assert "1 expected failure: file-can-be-read: it is not written yet" in format_count(found)
-    assert [each.state for each in found].count("expected") == 1
-    assert has_succeeded([each for each in found if each.check != "output-is-golden"], require_all=True)
+    assert [outcome.state for outcome in found].count("expected") == 1
+    assert has_succeeded([outcome for outcome in found if outcome.check != "output-is-golden"], require_all=True)
 
 
 def test_an_expected_failure_that_passes_fails(shelf: Any) -> None:
@@ -152,6 +152,6 @@ def test_json_and_junit_hold_every_outcome(
 
 def test_every_check_has_a_name_of_its_own_within_its_kind_and_a_promise() -> None:
     checks = built_in_checks()
-    pairs = [(each.name, kind) for each in checks for kind in each.kinds]
+    pairs = [(check.name, kind) for check in checks for kind in check.kinds]
     assert len(set(pairs)) == len(pairs)
-    assert all(each.promise.endswith(".") or len(each.promise) > 40 for each in checks)
+    assert all(check.promise.endswith(".") or len(check.promise) > 40 for check in checks)

@@ -34,14 +34,14 @@ def outcomes(registry: Registry, kind: str, name: str, only: set[str]) -> list[O
 
 
 UNTRACEABLE = {"compiles", "compiled-answers-as-eager"}  # where tests check shapes
-HERE = [each for each in MUTANTS if each.check not in UNTRACEABLE]
+HERE = [mutant for mutant in MUTANTS if mutant.check not in UNTRACEABLE]
 
 
 @pytest.mark.parametrize("mutant", HERE, ids=lambda mutant: f"{mutant.kind}-{mutant.name}")
 def test_every_mutant_is_caught_by_the_check_that_is_meant_for_it(registry: Registry, mutant: Mutant) -> None:
     found = outcomes(registry, mutant.kind, mutant.name, {mutant.check})
-    failed = [each for each in found if each.state == "failed"]
-    assert failed, [format_outcome(each) for each in found]
+    failed = [outcome for outcome in found if outcome.state == "failed"]
+    assert failed, [format_outcome(outcome) for outcome in found]
     assert f"pretask check mutants/{mutant.name}@1" in failed[0].reproduce
     CAUGHT.append((mutant, failed[0].message))
 
@@ -49,10 +49,10 @@ def test_every_mutant_is_caught_by_the_check_that_is_meant_for_it(registry: Regi
 @pytest.mark.parametrize(("kind", "twin"), TWINS)
 def test_a_sound_twin_passes_every_check(registry: Registry, kind: str, twin: str) -> None:
     found = outcomes(registry, kind, twin, set())
-    wrong = [format_outcome(each) for each in found if each.state == "failed"]
+    wrong = [format_outcome(outcome) for outcome in found if outcome.state == "failed"]
     assert wrong == []
     meant = set(KINDS[kind][twin].values()) - UNTRACEABLE
-    assert meant <= {each.check for each in found if each.state == "passed"}
+    assert meant <= {outcome.check for outcome in found if outcome.state == "passed"}
 
 
 def test_a_branch_on_a_value_is_caught_where_it_is_compiled(registry: Registry) -> None:
@@ -60,12 +60,12 @@ def test_a_branch_on_a_value_is_caught_where_it_is_compiled(registry: Registry) 
     broken = found["mutants/rotate-branch-on-a-value@1"]
     assert broken["state"] == "failed"
     assert all(found[f"mutants/{twin}@1"]["state"] == "passed" for twin in KINDS["split"])
-    CAUGHT.append((next(each for each in MUTANTS if each.check == "compiles"), broken["message"]))
+    CAUGHT.append((next(mutant for mutant in MUTANTS if mutant.check == "compiles"), broken["message"]))
 
 
 @pytest.mark.slow
 def test_labels_that_a_compiler_gets_wrong_are_caught_and_named_and_the_sound_twin_passes(registry: Registry) -> None:
-    (mutant,) = [each for each in MUTANTS if each.check == "compiled-answers-as-eager"]
+    (mutant,) = [mutant for mutant in MUTANTS if mutant.check == "compiled-answers-as-eager"]
     broken = check_elsewhere(f"mutants/{mutant.name}", mutant.check)[f"mutants/{mutant.name}@1"]
     assert broken["state"] == "failed"
     assert "y.tone.value" in broken["message"]

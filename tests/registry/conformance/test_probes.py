@@ -33,7 +33,7 @@ def test_clips_of_what_falls_are_as_bright_at_the_end_as_at_the_beginning() -> N
 def test_metamers_have_the_lightness_and_not_the_colour() -> None:
     images = make_neutral_samples("image", 4).data
     others = find_metamers(images)
-    lightness, colour = (luminance(each.float(), 1) for each in (images, others))
+    lightness, colour = (luminance(batch.float(), 1) for batch in (images, others))
     assert float((lightness - colour).abs().max()) < 0.01  # of white
     assert float((images.float() - others.float()).abs().mean()) > 20
 

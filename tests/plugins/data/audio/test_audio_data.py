@@ -67,7 +67,7 @@ def test_class_folders_and_tar_files_hold_the_same_recordings(tmp_path: Path) ->
             write(tmp_path / "d" / name / f"{name}{number}.wav", 300 + 37 * number)
     with tarfile.open(tmp_path / "d.tar", "w") as archive:
         archive.add(tmp_path / "d", arcname="")
-    folder, packed = (AudioFolder(tmp_path / each, sample_rate=8000, seconds=0.4)("train") for each in ("d", "d.tar"))
+    folder, packed = (AudioFolder(tmp_path / name, sample_rate=8000, seconds=0.4)("train") for name in ("d", "d.tar"))
     assert folder.fingerprint == packed.fingerprint
     assert folder.labels["class"].names == ("no", "yes")
 

@@ -85,26 +85,26 @@ def test_of_class_folders_alone_a_tenth_is_held_out_and_nothing_is_in_both(tmp_p
     data = Folder(in_classes(tmp_path / "d", 70), image_size=SIDE)
     train, test = data.find("train").images, data.find("test").images
     assert len(train) + len(test) == 210
-    assert not {each.name for each in train} & {each.name for each in test}
+    assert not {image.name for image in train} & {image.name for image in test}
     assert 0.05 < len(test) / 210 < 0.15
 
 
 def test_what_is_held_out_stays_so_when_others_are_added(tmp_path: Path) -> None:
     root = in_classes(tmp_path / "d", 20)
-    before = {each.name for each in Folder(root).find("test").images}
-    old = {each.name for part in ("train", "test") for each in Folder(root).find(part).images}
+    before = {image.name for image in Folder(root).find("test").images}
+    old = {image.name for part in ("train", "test") for image in Folder(root).find(part).images}
     in_classes(root, 50)
     write(root / "aardvark" / "0.png")
     write(root / "aardvark" / "1.png")
     assert before
-    assert {each.name for each in Folder(root).find("test").images} & old == before
+    assert {image.name for image in Folder(root).find("test").images} & old == before
 
 
 def test_a_root_that_is_called_like_a_part_is_still_shared_out_once(tmp_path: Path) -> None:
     root = in_classes(tmp_path / "train")
     tar = packed(root, tmp_path / "train.tar")
     for place in (root, tar):
-        parts = [{each.name for each in Folder(place).find(part).images} for part in ("train", "test")]
+        parts = [{image.name for image in Folder(place).find(part).images} for part in ("train", "test")]
         assert not parts[0] & parts[1]
         assert len(parts[0] | parts[1]) == 120
 
@@ -259,7 +259,7 @@ def test_folders_in_a_class_folder_belong_to_the_class(tmp_path: Path) -> None:
     for root in ("d", "e"):
         found = Folder(tmp_path / root).find("train")
         assert found.classes == ("ant", "bee", "cow")
-        assert all(each.label in each.name.split("/") for each in found.images)
+        assert all(image.label in image.name.split("/") for image in found.images)
 
 
 def test_a_class_that_is_only_to_be_tested_on_is_named(tmp_path: Path) -> None:

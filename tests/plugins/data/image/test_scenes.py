@@ -64,7 +64,7 @@ def test_leant_back_and_set_to_size_a_thing_is_its_blueprint(label: int) -> None
 def test_another_thing_changes_no_pixel_beyond_the_two_and_many_within() -> None:
     size, count = 48, 6
     scenes = [scenes_of(label, count) for label in range(len(THINGS))]
-    pictures = [painted(each, size) for each in scenes]
+    pictures = [painted(scene, size) for scene in scenes]
     for label in range(1, len(THINGS)):
         changed = (pictures[0] != pictures[label]).any(1)
         for number in range(count):

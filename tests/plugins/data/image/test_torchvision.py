@@ -27,14 +27,14 @@ def pickled(path: Path, content: object) -> str:
     return md5(path.read_bytes()).hexdigest()
 
 
-def cifar(root: Path, monkeypatch: pytest.MonkeyPatch, each: int = 4) -> dict[str, tuple[np.ndarray, list[int]]]:
+def cifar(root: Path, monkeypatch: pytest.MonkeyPatch, size: int = 4) -> dict[str, tuple[np.ndarray, list[int]]]:
     """Batches as CIFAR10's authors wrote them, and torchvision told their checksums; gives what is in each."""
     draw, folder, found = np.random.default_rng(0), root / "cifar-10-batches-py", {}
     sums = {}
     for name in [*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"]:
-        rows, labels = draw.integers(0, 256, (each, 3072), np.uint8), draw.integers(0, 10, each).tolist()
+        rows, labels = draw.integers(0, 256, (size, 3072), np.uint8), draw.integers(0, 10, size).tolist()
         sums[name] = pickled(folder / name, {"data": rows, "labels": labels})
-        found[name] = rows.reshape(each, 3, 32, 32), labels
+        found[name] = rows.reshape(size, 3, 32, 32), labels
     kind = torchvision.datasets.CIFAR10
     meta = pickled(folder / "batches.meta", {"label_names": NAMES})
     monkeypatch.setattr(kind, "train_list", [[name, sums[name]] for name in sums if name != "test_batch"])
@@ -43,14 +43,14 @@ def cifar(root: Path, monkeypatch: pytest.MonkeyPatch, each: int = 4) -> dict[st
     return found
 
 
-def mnist(root: Path, each: int = 12) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def mnist(root: Path, size: int = 12) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """IDX files as MNIST's authors wrote them; gives what is in each."""
     draw, folder, found = np.random.default_rng(0), root / "MNIST" / "raw", {}
     folder.mkdir(parents=True)
     for name in ("train", "t10k"):
-        images, labels = draw.integers(0, 256, (each, 28, 28), np.uint8), np.arange(each, dtype=np.uint8) % 10
-        (folder / f"{name}-images-idx3-ubyte").write_bytes(struct.pack(">4i", 2051, each, 28, 28) + images.tobytes())
-        (folder / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 2049, each) + labels.tobytes())
+        images, labels = draw.integers(0, 256, (size, 28, 28), np.uint8), np.arange(size, dtype=np.uint8) % 10
+        (folder / f"{name}-images-idx3-ubyte").write_bytes(struct.pack(">4i", 2051, size, 28, 28) + images.tobytes())
+        (folder / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 2049, size) + labels.tobytes())
         found[name] = images, labels
     return found
 
@@ -98,9 +98,9 @@ def test_imagenette_folders_are_the_parts_and_get_a_size_and_the_first_of_their_
     assert int(train.data[:, 1].max()) < 10 < 30 < int(samples.data[:, 1].min())
     names = samples.labels["class"].names
     assert samples.observed.shape == (3, 128, 128)
-    assert sorted(names) == sorted(each[0] for each in folders.values())
+    assert sorted(names) == sorted(synonyms[0] for synonyms in folders.values())
     for image, label in zip(samples.data, samples.labels["class"].value.tolist(), strict=True):
-        number = [each[0] for each in folders.values()].index(names[label])
+        number = [synonyms[0] for synonyms in folders.values()].index(names[label])
         assert abs(int(image[0, 64, 64]) - 20 * number) < 3
 
 
@@ -167,7 +167,7 @@ def test_images_are_decoded_once_and_anew_when_the_files_change(
     with monkeypatch.context() as broken:
         broken.setattr(ours, "crop_square", fail)
         assert data("test").fingerprint == first.fingerprint
-    cifar(tmp_path / "d", monkeypatch, each=5)
+    cifar(tmp_path / "d", monkeypatch, size=5)
     assert len(data("test")) == 5
 
 

@@ -27,14 +27,14 @@ SMALL = Stdlib(length=16, vocab_size=300)
 
 
 def test_texts_are_what_python_itself_calls_documentation() -> None:
-    texts = {each.text: each.group for part in ("train", "test") for each in read_documents(part)}
+    texts = {document.text: document.group for part in ("train", "test") for document in read_documents(part)}
     assert texts[inspect.cleandoc(shutil.copytree.__doc__ or "")] == "files"
     assert texts[inspect.cleandoc(threading.Barrier.__doc__ or "")] == "concurrency"
     assert len(texts) > 500
 
 
 def test_no_text_is_in_both_parts_and_a_tenth_is_for_testing() -> None:
-    train, test = ({each.text for each in read_documents(part)} for part in ("train", "test"))
+    train, test = ({document.text for document in read_documents(part)} for part in ("train", "test"))
     assert not train & test
     assert 0.06 < len(test) / (len(train) + len(test)) < 0.14
 
@@ -51,17 +51,17 @@ def test_a_packed_row_holds_texts_of_its_group_only() -> None:
     group = read_documents("test")
     for number, name in enumerate(GROUPS):
         stream = SMALL.decode(rows.data[rows.labels["class"].value == number].flatten())
-        assert "".join(each.text for each in group if each.group == name).startswith(stream)
+        assert "".join(document.text for document in group if document.group == name).startswith(stream)
 
 
 def test_a_separate_row_holds_one_text() -> None:
     data = Stdlib(length=200, vocab_size=300, packed=False)
     rows = data("test")
     assert len(rows) == len(read_documents("test"))
-    ordered = sorted(read_documents("test"), key=lambda each: tuple(GROUPS).index(each.group))
-    short = [(number, each) for number, each in enumerate(ordered) if len(each.text) < 190]
+    ordered = sorted(read_documents("test"), key=lambda document: tuple(GROUPS).index(document.group))
+    short = [(number, document) for number, document in enumerate(ordered) if len(document.text) < 190]
     assert len(short) > 20
-    assert all(data.decode(rows.data[number]) == each.text for number, each in short)
+    assert all(data.decode(rows.data[number]) == document.text for number, document in short)
 
 
 def test_groups_share_no_module_and_every_module_was_known_once() -> None:
@@ -81,4 +81,4 @@ def test_the_whole_library_has_enough_of_every_group(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(stdlib, "GROUP", {m: group for group, modules in GROUPS.items() for m in modules.split()})
     texts = list(stdlib.find_documents())
     assert len(texts) > 3000
-    assert min(sum(each.group == group for each in texts) for group in GROUPS) > 100
+    assert min(sum(document.group == group for document in texts) for group in GROUPS) > 100

@@ -72,14 +72,14 @@ def test_labels_tell_topic_part_of_speech_and_sense() -> None:
         assert (int(topic) == 0) == bool(sentences)
         assert next(TAGS[tag] for tag in tags if tag >= 0) == "determiner"
         assert int((tags >= 0).sum()) == len(words)
-        assert {int(each) for each in senses if each >= 0} <= {int(topic)}
+        assert {int(sense) for sense in senses if sense >= 0} <= {int(topic)}
         assert int((senses >= 0).sum()) == sum(word.startswith("bank") for word in words)
 
 
 def test_words_of_two_senses_are_said_in_both() -> None:
     train = DATA("train")
     senses = train.labels["sense"].value
-    assert min(int((senses == each).sum()) for each in (0, 1)) > 200
+    assert min(int((senses == sense).sum()) for sense in (0, 1)) > 200
     plants = train.data == DATA.encode("plants")[0]
     tags = train.labels["tag"].value[plants].bincount(minlength=len(TAGS))
     assert min(int(tags[TAGS.index("noun")]), int(tags[TAGS.index("verb")])) > 50
@@ -122,7 +122,7 @@ def test_what_is_said_is_as_frequent_as_it_should_be() -> None:
         assert abs(begins[word] - 3000 * probability) < error
     log = {words: math.log(probability) for probability, words in EVERY}
     logs = torch.tensor(
-        [log[tuple(each for each in row if each >= 0)] for row in DATA.draw_sentences("train").words.tolist()]
+        [log[tuple(word for word in row if word >= 0)] for row in DATA.draw_sentences("train").words.tolist()]
     )
     entropy = -sum(probability * math.log(probability) for probability, _ in EVERY)
     assert -float(logs.mean()) == pytest.approx(entropy, abs=4 * float(logs.std()) / math.sqrt(3000))

@@ -77,7 +77,7 @@ def test_small_sprites_hide_parts_of_the_large_one_and_are_hidden() -> None:
 def test_a_disc_is_round_and_a_square_is_square() -> None:
     line = torch.linspace(-1, 1, 41)
     y, x = torch.meshgrid(line, line, indexing="ij")
-    planes = [each[None, None].expand(2, -1, -1, -1) for each in (x, y)]
+    planes = [plane[None, None].expand(2, -1, -1, -1) for plane in (x, y)]
     depth = inside(torch.tensor([SHAPES.index("disc"), SHAPES.index("square")]), *planes)
     assert torch.equal(depth[0, 0] > 0, x.hypot(y) < 0.85)
     assert torch.equal(depth[1, 0] > 0, (x.abs() < 0.75) & (y.abs() < 0.75))
@@ -123,7 +123,7 @@ def test_only_drifting_is_as_likely_backwards(move: object) -> None:
         one,
         other,
     ) in statistics:  # of different clips, or they would depend on one another; rounding errors are no speed
-        values.append(stats.ks_2samp(*(each.round(decimals=4).numpy() for each in (one[::2], other[1::2]))).pvalue)
+        values.append(stats.ks_2samp(*(clips.round(decimals=4).numpy() for clips in (one[::2], other[1::2]))).pvalue)
     if move is drift:
         assert min(values) > 1e-3
     else:

@@ -118,7 +118,7 @@ def test_a_table_names_classes_and_splits_and_val_is_trained_on_where_there_is_a
 def test_a_tar_file_reads_as_its_folder_does(root: Path, tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "videos.tar", "w") as archive:
         archive.add(root, arcname=".")
-    folder, tar = (VideoFolder(each, length=3, image_size=16)("test") for each in (root, tmp_path / "videos.tar"))
+    folder, tar = (VideoFolder(place, length=3, image_size=16)("test") for place in (root, tmp_path / "videos.tar"))
     assert torch.equal(folder.data, tar.data)
     assert folder.fingerprint == tar.fingerprint
 

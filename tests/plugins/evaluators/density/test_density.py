@@ -29,9 +29,9 @@ from scipy import stats
 from torch import nn
 from torch.distributions import MultivariateNormal
 
-DEVIATION, SIDE = 0.3, 2
+STD, SIDE = 0.3, 2
 COLUMNS = torch.tensor([[1.0, 1, -1, 0], [0.5, -0.5, 0, 1]]).T  # orthogonal
-PRECISION = 1 + COLUMNS.square().sum(0) / DEVIATION**2
+PRECISION = 1 + COLUMNS.square().sum(0) / STD**2
 OBSERVED = Observed("image", (1, SIDE, SIDE), "float32", 40)
 
 
@@ -43,14 +43,14 @@ class Exact(nn.Module):
         self.wrong = wrong
 
     def forward(self, inputs: Inputs, layers: bool = False) -> Features:
-        mean = inputs.data.flatten(2) @ COLUMNS / DEVIATION**2 / PRECISION + self.wrong
+        mean = inputs.data.flatten(2) @ COLUMNS / STD**2 / PRECISION + self.wrong
         vector = torch.cat([mean, -PRECISION.log().expand_as(mean)], 2)
         return Features({"all": vector[:, :, None]}, {"all": vector})
 
 
 def images(part: str) -> Samples:
     draws = Draws(torch.arange(40)).branch(part)
-    pixels = draws.normal("z", 2) @ COLUMNS.T + DEVIATION * draws.normal("e", 4)
+    pixels = draws.normal("z", 2) @ COLUMNS.T + STD * draws.normal("e", 4)
     return Samples(OBSERVED, pixels.view(40, 1, SIDE, SIDE), fingerprint=part)
 
 
@@ -63,7 +63,7 @@ def planted(wrong: float = 0.0) -> Task:
         objective.to_code.bias.zero_()
         objective.decoders["pixels"].body[0].weight.copy_(COLUMNS)
         objective.decoders["pixels"].body[0].bias.zero_()
-        objective.likelihoods["pixels"].log_std.fill_(math.log(DEVIATION))
+        objective.likelihoods["pixels"].log_std.fill_(math.log(STD))
     return Task("planted", Whole(), Exact(wrong), objective, Recipe(), OBSERVED, torch.device("cpu"))
 
 
@@ -73,7 +73,7 @@ def found(task: Task, **options: Any) -> dict[str, Any]:
 
 def evidence() -> float:
     """The mean of log p over the test part, exactly."""
-    covariance = COLUMNS @ COLUMNS.T + DEVIATION**2 * torch.eye(4)
+    covariance = COLUMNS @ COLUMNS.T + STD**2 * torch.eye(4)
     return float(MultivariateNormal(torch.zeros(4), covariance).log_prob(images("test").data.flatten(1)).mean())
 
 

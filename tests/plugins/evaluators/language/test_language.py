@@ -136,8 +136,8 @@ def test_the_score_is_the_chain_rule_over_every_row() -> None:
         made.model.eval()
         for place in range(1, LENGTH):  # the token at each place, from a model that is shown nothing behind it
             shown = F.pad(rows[:, :place], (0, LENGTH - 1 - place), value=7)
-            said = made.objective.predict(made.model(Inputs(shown[:, None])))["next"][:, place - 1]
-            total -= float(said.gather(1, rows[:, place, None]).double().sum())
+            log_probs = made.objective.predict(made.model(Inputs(shown[:, None])))["next"][:, place - 1]
+            total -= float(log_probs.gather(1, rows[:, place, None]).double().sum())
     assert numbers(LanguageModel(), made, data)["nats_per_token"] == pytest.approx(total / 180, rel=1e-5)
 
 
@@ -210,8 +210,8 @@ def test_greedy_text_is_the_likeliest_token_after_every_prefix(model: Any) -> No
     text = generate(made, prompts(), max_new_tokens=6)
     allowed = torch.tensor([3, *range(7, 12)])  # the end and ordinary tokens
     made.model.eval()
-    said = made.objective.predict(made.model(Inputs(text[:, None])))["next"]
-    for row, places in zip(text, said, strict=True):
+    log_probs = made.objective.predict(made.model(Inputs(text[:, None])))["next"]
+    for row, places in zip(text, log_probs, strict=True):
         for place in range(3, 9):
             assert int(row[place]) == int(allowed[places[place - 1, allowed].argmax()])
             if int(row[place]) == 3:
@@ -292,7 +292,7 @@ def test_a_page_shows_line_breaks_as_such_and_no_character_as_a_box() -> None:
     pieces = wrap_line(line)
     assert pieces == ["  one", "    two    three \\u4e2d\\u0416\\x07\\u21b5--end"]
     box = draw_glyph("\U0010ffff")
-    assert all(draw_glyph(each) != box for each in "".join(pieces) if each != " ")
+    assert all(draw_glyph(letter) != box for letter in "".join(pieces) if letter != " ")
     assert draw_page(["\n\n", ""])
 
 

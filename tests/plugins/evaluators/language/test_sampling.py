@@ -14,16 +14,16 @@ def random_scores(count: int = 50, size: int = 7) -> torch.Tensor:
 
 def by_force_top(share: list[float], count: int) -> list[float]:
     kept = sorted(range(len(share)), key=lambda token: -share[token])[:count]
-    return [share[token] / sum(share[each] for each in kept) if token in kept else 0.0 for token in range(len(share))]
+    return [share[token] / sum(share[other] for other in kept) if token in kept else 0.0 for token in range(len(share))]
 
 
 def by_force_nucleus(share: list[float], mass: float) -> list[float]:
     """Among all sets of tokens with the mass: the fewest tokens, and of those the likeliest."""
     tokens = range(len(share))
     sets = [kept for size in range(1, len(share) + 1) for kept in itertools.combinations(tokens, size)]
-    enough = [kept for kept in sets if sum(share[each] for each in kept) >= mass]
-    best = min(enough, key=lambda kept: (len(kept), -sum(share[each] for each in kept)))
-    return [share[token] / sum(share[each] for each in best) if token in best else 0.0 for token in tokens]
+    enough = [kept for kept in sets if sum(share[token] for token in kept) >= mass]
+    best = min(enough, key=lambda kept: (len(kept), -sum(share[token] for token in kept)))
+    return [share[token] / sum(share[other] for other in best) if token in best else 0.0 for token in tokens]
 
 
 def assert_same(found: torch.Tensor, wanted: list[list[float]]) -> None:

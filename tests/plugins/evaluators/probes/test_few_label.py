@@ -48,12 +48,12 @@ def test_the_interval_adds_students_over_the_draws_and_that_over_test_samples_as
     probe = build_probe_data("test", task(), data, Budget(), "", 0.2)
     std = compute_moments(probe.train.features["layer2.mean"]).std
     counts = torch.full((4,), 2)
-    each = [FewLabels().measure(probe, "layer2.mean", std, counts, 0, draw)[0] for draw in range(3)]
-    mean, total = sum(each) / 3, data.test + 4
+    accuracies = [FewLabels().measure(probe, "layer2.mean", std, counts, 0, draw)[0] for draw in range(3)]
+    mean, total = sum(accuracies) / 3, data.test + 4
     share = (mean * data.test + 2) / total
-    student, items = stats.t.ppf(0.975, 2) * stats.sem(each), 1.96 * (share * (1 - share) / total) ** 0.5
+    student, items = stats.t.ppf(0.975, 2) * stats.sem(accuracies), 1.96 * (share * (1 - share) / total) ** 0.5
     half = (student**2 + items**2) ** 0.5
-    assert len(set(each)) > 1
+    assert len(set(accuracies)) > 1
     ends = (max(0.0, mean - half), mean, min(1.0, mean + half))
     assert (every["2.low"], every["2.accuracy"], every["2.high"]) == pytest.approx(ends, abs=1e-4)
 
@@ -91,7 +91,7 @@ def test_subsets_are_balanced_nested_and_another_one_for_every_draw_and_seed() -
     assert torch.bincount(labels[large]).tolist() == [20] * 4
     assert set(small.tolist()) < set(large.tolist())
     others = [draw_labels(labels, torch.full((4,), 5), seed, draw) for seed, draw in ((0, 1), (1, 0), (1, 1))]
-    assert len({tuple(each.tolist()) for each in (small, *others)}) == 4
+    assert len({tuple(subset.tolist()) for subset in (small, *others)}) == 4
 
 
 def test_below_five_samples_of_a_class_the_regulariser_is_the_fixed_one() -> None:
@@ -123,8 +123,8 @@ def test_what_deviates_much_over_the_training_part_weighs_little() -> None:
     loud = torch.tensor([1.0] * 4 + [100.0] * 12)  # the twelve features that are noise
     for count in (3, 6):  # with the fixed regulariser and with a chosen one
         counts = torch.full((4,), count)
-        even, told = (FewLabels().measure(probe, "layer2.mean", each, counts, 0, 0)[0] for each in (1 / loud, loud))
-        assert even < 0.8 < 0.99 < told
+        even, scaled = (FewLabels().measure(probe, "layer2.mean", std, counts, 0, 0)[0] for std in (1 / loud, loud))
+        assert even < 0.8 < 0.99 < scaled
 
 
 @pytest.mark.parametrize("options", [{"per_class": (0,)}, {"label_fraction": (2.0,)}, {"draws": 0}, {"layer": -1}])

@@ -157,13 +157,13 @@ def test_where_no_member_moves_there_is_nothing_to_compute() -> None:
 
 def test_two_precisions_agree() -> None:
     features, labels, _, _ = blobs("overlapping")
-    single, double = (fit_grid(features, labels, 3, dtype=each) for each in (torch.float32, torch.float64))
+    single, double = (fit_grid(features, labels, 3, dtype=dtype) for dtype in (torch.float32, torch.float64))
     assert torch.allclose(single.loss, double.loss, rtol=1e-3)
 
 
 def test_products_in_bfloat16_cost_at_most_two_thousandths_of_the_objective() -> None:
     features, labels, _, _ = blobs("overlapping")
-    coarse, fine = (fit_grid(features, labels, 3, dtype=each) for each in (torch.bfloat16, torch.float64))
+    coarse, fine = (fit_grid(features, labels, 3, dtype=dtype) for dtype in (torch.bfloat16, torch.float64))
     assert coarse.weights.dtype == torch.float32
     for place in range(0, 45, 6):
         lowest = objective(fine, features, labels, place, GRID[place])
@@ -202,7 +202,9 @@ def test_a_grid_solved_as_one_path_has_the_minima_of_each_alone() -> None:
     features, labels, _, _ = blobs("overlapping")
     places = [10, 20, 30]
     path = fit_grid(features, labels, 3, dtype=torch.float64, tolerance=1e-8).loss[places]
-    alone = [fit_grid(features, labels, 3, (GRID[each],), dtype=torch.float64, tolerance=1e-8).loss for each in places]
+    alone = [
+        fit_grid(features, labels, 3, (GRID[place],), dtype=torch.float64, tolerance=1e-8).loss for place in places
+    ]
     assert torch.allclose(path, torch.cat(alone), rtol=1e-6)
 
 

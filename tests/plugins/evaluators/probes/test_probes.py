@@ -81,7 +81,7 @@ def test_poisoned_test_rows_change_no_answer_to_the_others(probe: object) -> Non
         pixels[200:] = 1e3
         return samples(pixels, made.labels["class"].value, 4, "poisoned")
 
-    clean, dirty = (measure(probe, each)["accuracy.items"].correct[:200] for each in (data, poisoned))  # type: ignore[attr-defined]
+    clean, dirty = (measure(probe, samples)["accuracy.items"].correct[:200] for samples in (data, poisoned))  # type: ignore[attr-defined]
     assert torch.equal(clean, dirty)
 
 

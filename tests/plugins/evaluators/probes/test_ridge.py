@@ -66,7 +66,7 @@ def test_moments_are_numpys_whatever_the_piece(size: int, monkeypatch: pytest.Mo
     assert np.allclose((found.scatter / found.count).numpy(), np.cov(exact.T, bias=True), rtol=1e-9, atol=1e-9)
     assert np.allclose(found.spread.numpy(), exact.std(0), rtol=1e-9)
     by_class = sum_classes(Rows(features, index), labels[1:], 3, found.mean)
-    expected = [(exact[labels[1:].numpy() == each] - exact.mean(0)).sum(0) for each in range(3)]
+    expected = [(exact[labels[1:].numpy() == label] - exact.mean(0)).sum(0) for label in range(3)]
     assert np.allclose(by_class.numpy(), expected, atol=1e-6)
 
 
@@ -85,5 +85,5 @@ def test_the_regulariser_is_the_best_one_on_what_is_held_out() -> None:
 def test_constant_features_do_no_harm() -> None:
     features, labels = blobs(60, 6)
     padded = torch.cat([features, torch.full((60, 2), 7.0)], 1)
-    plain, more = (solve(compute_sums(each, labels, 3), GRID).predict(each) for each in (features, padded))
+    plain, more = (solve(compute_sums(inputs, labels, 3), GRID).predict(inputs) for inputs in (features, padded))
     assert torch.equal(plain, more)

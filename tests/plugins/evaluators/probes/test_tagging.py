@@ -44,7 +44,9 @@ class Numbers(nn.Module):
     def forward(self, inputs: Inputs, layers: bool = False) -> Features:
         own = self.table[inputs.data]  # (B, V, L, D)
         before = torch.cat([torch.zeros_like(own[:, :, :1]), own[:, :, :-1]], 2)
-        made = [Features({"past": each}, {"past": each.mean(2)}) for each in (own, torch.cat([own, before], -1))]
+        made = [
+            Features({"past": vectors}, {"past": vectors.mean(2)}) for vectors in (own, torch.cat([own, before], -1))
+        ]
         return replace(made[-1], layers=tuple(made)) if layers else made[-1]
 
 
@@ -158,7 +160,7 @@ def test_past_and_future_count_side_by_side_where_nothing_has_seen_both() -> Non
 def test_no_more_positions_than_asked_are_learned_from_and_the_seed_draws_them() -> None:
     samples = Tagged()("train")
     some = [draw_sentences(samples, "tag", 100, seed) for seed in (0, 0, 1)]
-    counts = [int((each.labels["tag"].value >= 0).sum()) for each in some]
+    counts = [int((subset.labels["tag"].value >= 0).sum()) for subset in some]
     assert all(100 - LENGTH < count <= 100 for count in counts)
     assert torch.equal(some[0].data, some[1].data)
     assert some[0].fingerprint == some[1].fingerprint != some[2].fingerprint
@@ -169,8 +171,8 @@ def test_no_more_positions_than_asked_are_learned_from_and_the_seed_draws_them()
 
 def test_a_new_token_is_given_the_commonest_class_of_all() -> None:
     known, labels = torch.tensor([3, 3, 3, 8, 8]), torch.tensor([0, 2, 2, 1, 1])
-    asked: Tensor = torch.tensor([3, 8, 9])
-    assert lexical_accuracy(known, labels, asked, torch.tensor([2, 1, 1]), 3) == 1.0
+    tokens: Tensor = torch.tensor([3, 8, 9])
+    assert lexical_accuracy(known, labels, tokens, torch.tensor([2, 1, 1]), 3) == 1.0
 
 
 def test_data_and_models_without_positions_are_refused() -> None:

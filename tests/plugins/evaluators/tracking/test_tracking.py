@@ -150,7 +150,7 @@ def test_blind_features_are_worse_and_the_layer_is_chosen_on_the_training_part()
 
 
 def test_blocks_give_what_all_affinities_give_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    frames = [unit(2, 11, 13, 5, seed=each) for each in range(5)]
+    frames = [unit(2, 11, 13, 5, seed=seed) for seed in range(5)]
     first = noise(2, 11, 13, 3)
     carry = Propagation(top_k=4, radius=3, context_frames=2)
     blocks = list(carry(frames, first))
@@ -160,7 +160,7 @@ def test_blocks_give_what_all_affinities_give_at_once(monkeypatch: pytest.Monkey
 
 
 def test_one_place_takes_the_mean_label_of_the_likest_places_within_the_radius() -> None:
-    frames = [unit(1, 5, 6, 4, seed=each) for each in range(2)]
+    frames = [unit(1, 5, 6, 4, seed=seed) for seed in range(2)]
     first = noise(1, 5, 6, 2)
     (labels,) = Propagation(top_k=3, radius=1, temperature=0.2)(frames, first)
     for row in range(5):
@@ -182,7 +182,7 @@ def test_only_the_first_frame_and_the_newest_ones_are_looked_back_at() -> None:
         def propagate_labels(
             self, frame: torch.Tensor, context: list[tuple[torch.Tensor, torch.Tensor]]
         ) -> torch.Tensor:
-            seen.append([int(each[0, 0, 0, 0]) for each, _ in context])
+            seen.append([int(frame[0, 0, 0, 0]) for frame, _ in context])
             return context[0][1]
 
     numbered = [torch.full((1, 2, 2, 1), float(number)) for number in range(6)]

@@ -78,7 +78,7 @@ def changed_positions(model: Any, place: int, sight: str, present: torch.Tensor 
     data = tokens()
     other = data.clone()
     other[:, :, place] = 7 + (other[:, :, place] - 6) % 43
-    one, two = (model(Inputs(each, present), layers=True).layers for each in (data, other))
+    one, two = (model(Inputs(tokens, present), layers=True).layers for tokens in (data, other))
     pairs = [(a.streams[sight], b.streams[sight]) for a, b in zip(one, two, strict=True)]
     return torch.stack([(a - b).abs().amax((0, 1, 3)) for a, b in pairs]).amax(0)
 
@@ -87,7 +87,7 @@ def changed_positions(model: Any, place: int, sight: str, present: torch.Tensor 
 @pytest.mark.parametrize("place", [0, 5, 11])
 @pytest.mark.parametrize(
     ("name", "sight"),
-    [(each, "past") for each in ("causal transformer", "gpt2", "lstm", "projected lstm", "bilstm")]
+    [(name, "past") for name in ("causal transformer", "gpt2", "lstm", "projected lstm", "bilstm")]
     + [("bilstm", "future"), ("embedding", "present")],
 )
 def test_a_changed_token_changes_nothing_that_must_not_see_it(name: str, sight: str, place: int, masked: bool) -> None:
@@ -132,7 +132,7 @@ def test_padding_changes_no_present_feature_and_no_summary(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_row_of_padding_only_gives_finite_features(name: str) -> None:
     got = make(name)(Inputs(tokens(), present=torch.zeros(3, 2, 12, dtype=torch.bool)))
-    assert all(bool(each.isfinite().all()) for each in [*got.streams.values(), *got.pooled.values()])
+    assert all(bool(vectors.isfinite().all()) for vectors in [*got.streams.values(), *got.pooled.values()])
 
 
 @pytest.mark.parametrize("name", ["lstm", "bilstm"])
@@ -211,7 +211,7 @@ def test_the_order_of_words_matters(name: str) -> None:
 def test_rotary_products_tell_distances_only() -> None:
     query, key = torch.randn(2, 8, generator=torch.Generator().manual_seed(1))
     angles = rotary_angles(30, 8, torch.device("cpu"))
-    at = [rotate(each.expand(1, 1, 30, 8), angles)[0, 0] for each in (query, key)]
+    at = [rotate(vector.expand(1, 1, 30, 8), angles)[0, 0] for vector in (query, key)]
     product = at[0] @ at[1].T
     for distance in (-7, 0, 3):
         assert torch.allclose(
@@ -231,13 +231,13 @@ def test_the_transformer_reads_frames_of_sound() -> None:
         model.features(InputSpec("audio", (9, 6)))
 
 
-@pytest.mark.parametrize("name", [each for each in NAMES if each != "learned positions"])
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "learned positions"])
 def test_models_without_weights_have_shapes(name: str) -> None:
     with torch.device("meta"):
         model = make(name)
         got = model(Inputs(torch.zeros(2, 2, 12, dtype=torch.int64)), layers=True)
         padded = model(Inputs(torch.zeros(2, 2, 12, dtype=torch.int64), present=torch.ones(2, 2, 12, dtype=torch.bool)))
-    assert all(each.is_meta for each in [*model.parameters(), *got.streams.values(), *padded.pooled.values()])
+    assert all(tensor.is_meta for tensor in [*model.parameters(), *got.streams.values(), *padded.pooled.values()])
 
 
 @torch.enable_grad()
@@ -245,8 +245,12 @@ def test_models_without_weights_have_shapes(name: str) -> None:
 def test_every_weight_gets_a_gradient(name: str) -> None:
     model = make(name)
     got = model(Inputs(tokens()))
-    sum(each.square().sum() for each in [*got.streams.values(), *got.pooled.values()]).backward()
-    assert [key for key, each in model.named_parameters() if each.grad is None or not each.grad.abs().sum() > 0] == []
+    sum(vectors.square().sum() for vectors in [*got.streams.values(), *got.pooled.values()]).backward()
+    assert [
+        key
+        for key, parameter in model.named_parameters()
+        if parameter.grad is None or not parameter.grad.abs().sum() > 0
+    ] == []
 
 
 @pytest.mark.parametrize("name", NAMES)

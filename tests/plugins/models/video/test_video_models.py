@@ -58,7 +58,7 @@ def test_a_frame_is_seen_by_itself(name: str) -> None:
 def test_a_video_network_mixes_frames() -> None:
     model = MODELS["mc3"](CLIP).eval()
     clip = inputs(CLIP)
-    forwards, backwards = (model(Inputs(each)).pooled["all"] for each in (clip.data, clip.data.flip(1)))
+    forwards, backwards = (model(Inputs(frames)).pooled["all"] for frames in (clip.data, clip.data.flip(1)))
     assert (backwards - forwards).detach().abs().max() > 0.01 * forwards.detach().abs().mean()
 
 
@@ -85,7 +85,7 @@ def test_the_mean_forgets_where_things_are_and_the_pooled_map_does_not() -> None
     spec = InputSpec("image", (3, 64, 64), ordered=True)
     for pool, forgets in ((0, True), (4, False)):
         model = Frames(spec, spec, width=4, depth=2, pool=pool).eval()
-        one, other = (model(Inputs(each)).pooled["present"] for each in (spot, moved))
+        one, other = (model(Inputs(frames)).pooled["present"] for frames in (spot, moved))
         assert (float((one - other).detach().abs().max()) < 1e-4) == forgets
 
 

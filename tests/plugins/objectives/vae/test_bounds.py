@@ -14,7 +14,7 @@ from pretask_plugins.objectives.vae.gaussian import Posterior, log_mean_exp
 from pretask_plugins.objectives.vae.iwae import Iwae
 from torch.distributions import MultivariateNormal
 
-LATENT, NUMBERS, DEVIATION = 2, 5, 0.6
+LATENT, NUMBERS, STD = 2, 5, 0.6
 COLUMNS = torch.tensor([[1.0, 1, -1, 0, 0], [0.5, -0.5, 0, 1, 2]]).T  # orthogonal, so that the posterior is diagonal
 OFFSET = torch.tensor([0.3, -0.2, 0.0, 1.0, 0.5])
 
@@ -28,24 +28,24 @@ def linear_gaussian(objective: type[Any], **options: Any) -> Any:
         made.to_code.bias.zero_()
         made.decoders["y"].body[0].weight.copy_(COLUMNS)
         made.decoders["y"].body[0].bias.copy_(OFFSET)
-        made.likelihoods["y"].log_std.fill_(math.log(DEVIATION))
+        made.likelihoods["y"].log_std.fill_(math.log(STD))
     return made
 
 
 def observed(count: int) -> torch.Tensor:
     draws = Draws(torch.arange(count)).branch("observed")
-    return draws.normal("z", LATENT) @ COLUMNS.T + OFFSET + DEVIATION * draws.normal("e", NUMBERS)
+    return draws.normal("z", LATENT) @ COLUMNS.T + OFFSET + STD * draws.normal("e", NUMBERS)
 
 
 def evidence(y: torch.Tensor) -> torch.Tensor:
     """log p(y), exactly."""
-    covariance = COLUMNS @ COLUMNS.T + DEVIATION**2 * torch.eye(NUMBERS)
+    covariance = COLUMNS @ COLUMNS.T + STD**2 * torch.eye(NUMBERS)
     return MultivariateNormal(OFFSET, covariance).log_prob(y)
 
 
 def exact_posterior(y: torch.Tensor) -> Posterior:
-    precision = 1 + COLUMNS.square().sum(0) / DEVIATION**2
-    mean = (y - OFFSET) @ COLUMNS / DEVIATION**2 / precision
+    precision = 1 + COLUMNS.square().sum(0) / STD**2
+    mean = (y - OFFSET) @ COLUMNS / STD**2 / precision
     return Posterior(mean, -precision.log().expand_as(mean))
 
 
@@ -216,8 +216,8 @@ def test_any_decodable_target_is_decoded_and_blind_guesses_score_as_chance(objec
     likelihood = "bernoulli" if isinstance(spec, Values) else "auto"
     model = objective(FeatureSpec(6), {name: spec}, latent_dim=2, hidden=(5,), likelihood=likelihood)
     torch.nn.init.zeros_(model.to_code.weight)
-    for each in model.decoders[name].parameters():
-        torch.nn.init.zeros_(each)
+    for parameter in model.decoders[name].parameters():
+        torch.nn.init.zeros_(parameter)
     vector = Draws(torch.arange(7)).normal("x", 1, 6)
     lead = (7, *(() if spec.views is None else (spec.views,)), *spec.grid)
     draws = Draws(torch.arange(7)).branch("answer")
@@ -226,12 +226,12 @@ def test_any_decodable_target_is_decoded_and_blind_guesses_score_as_chance(objec
     )
     value = value[..., : spec.channels] if isinstance(spec, Values) else value
     features = Features({"all": vector[:, :, None]}, {"all": vector})
-    guess = model.predict(features)[name]
-    assert guess.shape == (*lead, spec.classes if isinstance(spec, Categories) else spec.channels)
+    prediction = model.predict(features)[name]
+    assert prediction.shape == (*lead, spec.classes if isinstance(spec, Categories) else spec.channels)
     loss = model(features, {name: Target(value)}, draws)
     if not spec.hidden:
         assert float(loss.parts["reconstruction"]) == pytest.approx(model.chance["negative_elbo"], rel=1e-5)
-    scored = model.score({name: guess, "nobody asked": guess}, {name: Target(value)})
+    scored = model.score({name: prediction, "nobody asked": prediction}, {name: Target(value)})
     assert float(scored.parts["reconstruction"]) == pytest.approx(float(loss.parts["reconstruction"]), rel=1e-4)
 
 

@@ -67,7 +67,7 @@ def square() -> tuple[torch.Tensor, torch.Tensor]:
 def test_the_score_function_has_the_mean_and_variance_of_the_closed_form(
     square: tuple[torch.Tensor, torch.Tensor],
 ) -> None:
-    signal, noise = (each.reshape(-1, 1, 1) for each in square)
+    signal, noise = (codes.reshape(-1, 1, 1) for codes in square)
     gradient = score_gradient(signal, noise, control=False)[:, 0]
     variance = 1.5**4 + 14 * 1.5**2 + 15
     assert float(gradient.mean()) == pytest.approx(2 * 1.5, abs=4 * (variance / len(gradient)) ** 0.5)
@@ -96,24 +96,24 @@ def test_reparameterisation_has_variance_four_there() -> None:
 def test_the_surrogate_is_zero_and_has_the_gradient_of_both_parameters(
     square: tuple[torch.Tensor, torch.Tensor],
 ) -> None:
-    deviation = 0.5
+    std = 0.5
     noise = square[1]
     mean = torch.full((20_000, 1), 1.5).requires_grad_()
-    log_variance = torch.full((20_000, 1), 2 * math.log(deviation)).requires_grad_()
-    signal = (1.5 + deviation * noise) ** 2  # its mean is mean^2 + variance
+    log_variance = torch.full((20_000, 1), 2 * math.log(std)).requires_grad_()
+    signal = (1.5 + std * noise) ** 2  # its mean is mean^2 + variance
     term = surrogate(Posterior(mean, log_variance), noise, signal, control=True)
     term.sum().backward()
     assert float(term.detach().abs().max()) == 0
     assert mean.grad is not None
     assert log_variance.grad is not None
     assert float(mean.grad.mean()) == pytest.approx(3.0, abs=0.04)
-    assert float(log_variance.grad.mean()) == pytest.approx(deviation**2, abs=0.02)
+    assert float(log_variance.grad.mean()) == pytest.approx(std**2, abs=0.02)
 
 
 def test_annealing_rises_from_nothing_to_all() -> None:
     begin, half, end = torch.tensor(0.0), torch.tensor(0.25), torch.tensor(1.0)
     assert float(anneal(begin, "none", 0.5)) == 1
-    assert [float(anneal(each, "linear", 0.5)) for each in (begin, half, end)] == [0, 0.5, 1]
+    assert [float(anneal(progress, "linear", 0.5)) for progress in (begin, half, end)] == [0, 0.5, 1]
     assert float(anneal(begin, "sigmoid", 0.5)) < 0.01
     assert float(anneal(half, "sigmoid", 0.5)) == 0.5
     assert float(anneal(end, "sigmoid", 0.5)) > 0.99

@@ -18,18 +18,18 @@ from pretask_plugins.objectives.vae.likelihoods import (
 from torch import distributions
 
 DRAWS = Draws(torch.arange(3))
-SAID = DRAWS.normal("said", 2, 5, 4)  # B K N C
+OUTPUTS = DRAWS.normal("said", 2, 5, 4)  # B K N C
 
 
 def test_bernoulli_gaussian_and_categorical_are_those_of_torch() -> None:
     bits, reals = DRAWS.bernoulli("bit", 0.5, 5, 4).float(), DRAWS.normal("real", 5, 4)
     classes = DRAWS.integers("class", 0, 4, 5)
-    bernoulli = distributions.Bernoulli(logits=SAID).log_prob(bits[:, None].expand(SAID.shape)).sum((2, 3))
-    assert torch.allclose(log_likelihood(Bernoulli(4), SAID, Target(bits)), bernoulli, atol=1e-5)
-    gaussian = distributions.Normal(SAID, math.exp(-1)).log_prob(reals[:, None]).sum((2, 3))
-    assert torch.allclose(log_likelihood(Gaussian(4), SAID, Target(reals)), gaussian, atol=1e-4)
-    categorical = distributions.Categorical(logits=SAID).log_prob(classes[:, None].expand(3, 2, 5)).sum(2)
-    assert torch.allclose(log_likelihood(Categorical(4), SAID, Target(classes)), categorical, atol=1e-5)
+    bernoulli = distributions.Bernoulli(logits=OUTPUTS).log_prob(bits[:, None].expand(OUTPUTS.shape)).sum((2, 3))
+    assert torch.allclose(log_likelihood(Bernoulli(4), OUTPUTS, Target(bits)), bernoulli, atol=1e-5)
+    gaussian = distributions.Normal(OUTPUTS, math.exp(-1)).log_prob(reals[:, None]).sum((2, 3))
+    assert torch.allclose(log_likelihood(Gaussian(4), OUTPUTS, Target(reals)), gaussian, atol=1e-4)
+    categorical = distributions.Categorical(logits=OUTPUTS).log_prob(classes[:, None].expand(3, 2, 5)).sum(2)
+    assert torch.allclose(log_likelihood(Categorical(4), OUTPUTS, Target(classes)), categorical, atol=1e-5)
 
 
 def test_the_256_levels_of_a_logistic_share_all_of_it_as_its_distribution_function_says() -> None:
@@ -53,9 +53,9 @@ def test_a_logistic_far_off_is_improbable_but_never_impossible() -> None:
 
 def test_distributions_over_candidates_are_scored_by_their_shares() -> None:
     value, share = torch.tensor([[1, 3]] * 3), torch.tensor([[0.25, 0.75]] * 3)
-    said = SAID[:, :, 0]
-    expected = (said.log_softmax(-1)[..., [1, 3]] * torch.tensor([0.25, 0.75])).sum(-1)
-    assert torch.allclose(log_likelihood(Categorical(4), said, Target(value, probability=share)), expected)
+    outputs = OUTPUTS[:, :, 0]
+    expected = (outputs.log_softmax(-1)[..., [1, 3]] * torch.tensor([0.25, 0.75])).sum(-1)
+    assert torch.allclose(log_likelihood(Categorical(4), outputs, Target(value, probability=share)), expected)
 
 
 def test_log_probability_is_a_sum_over_positions_of_which_some_weigh_nothing() -> None:
@@ -63,27 +63,27 @@ def test_log_probability_is_a_sum_over_positions_of_which_some_weigh_nothing() -
     at_half = log_likelihood(Bernoulli(4), torch.zeros(3, 2, 5, 4), Target(value, weight))
     assert torch.allclose(at_half, torch.full((3, 2), -2 * 4 * math.log(2)))
     changed = torch.where(weight[..., None] > 0, value, 1.0)
-    same = log_likelihood(Bernoulli(4), SAID, Target(changed, weight))
-    assert torch.equal(same, log_likelihood(Bernoulli(4), SAID, Target(value, weight)))
+    same = log_likelihood(Bernoulli(4), OUTPUTS, Target(changed, weight))
+    assert torch.equal(same, log_likelihood(Bernoulli(4), OUTPUTS, Target(value, weight)))
 
 
 @pytest.mark.parametrize("likelihood", [Gaussian(4), Logistic(4)])
 def test_no_other_deviation_makes_a_guess_likelier(likelihood: Gaussian) -> None:
     value = DRAWS.uniform("grey", 500, 4)
-    guess, target = torch.full((3, 500, 4), 0.5), Target(value)
-    fitted = likelihood.with_best_std(guess, target)
-    best = float(log_likelihood(fitted, guess[:, None], target).mean().detach())
+    outputs, target = torch.full((3, 500, 4), 0.5), Target(value)
+    fitted = likelihood.with_best_std(outputs, target)
+    best = float(log_likelihood(fitted, outputs[:, None], target).mean().detach())
     for factor in (0.5, 2.0):
-        other = likelihood.with_best_std(guess, target)
+        other = likelihood.with_best_std(outputs, target)
         other.log_std.data += math.log(factor)
-        assert best > float(log_likelihood(other, guess[:, None], target).mean().detach())
+        assert best > float(log_likelihood(other, outputs[:, None], target).mean().detach())
 
 
 def test_what_is_said_of_a_guess_has_that_guess_as_its_mean() -> None:
     grey = DRAWS.uniform("grey", 4, low=0.01, high=0.99)
     assert torch.allclose(Bernoulli(4).mean(Bernoulli(4).inverse_link(grey)), grey, atol=1e-6)
     assert torch.equal(Gaussian(4).mean(Gaussian(4).inverse_link(grey)), grey)
-    shares = SAID.log_softmax(-1)
+    shares = OUTPUTS.log_softmax(-1)
     assert torch.allclose(Categorical(4).mean(Categorical(4).inverse_link(shares)), shares, atol=1e-6)
 
 
@@ -114,12 +114,14 @@ def test_views_of_a_convolutional_decoder_are_kept_apart_from_answers() -> None:
     assert last.bias is not None
     torch.nn.init.zeros_(last.weight)  # type: ignore[arg-type]
     last.bias.data = torch.arange(6.0)  # views first, then answers
-    said = decoder(torch.zeros(1, 2))
-    assert said[0, :, 0, 0].tolist() == [[0, 1, 2], [3, 4, 5]]
+    outputs = decoder(torch.zeros(1, 2))
+    assert outputs[0, :, 0, 0].tolist() == [[0, 1, 2], [3, 4, 5]]
 
 
 def test_a_large_vocabulary_is_told_from_one_vector_per_position() -> None:
-    count = sum(each.numel() for each in PerceptronDecoder(4, Categories(5000, grid=(32,)), 5000, (8,)).parameters())
+    count = sum(
+        parameter.numel() for parameter in PerceptronDecoder(4, Categories(5000, grid=(32,)), 5000, (8,)).parameters()
+    )
     assert count < 400_000  # 5,000 classes at 32 positions from 8 units would be 1.4 million
     with pytest.raises(Incompatible, match="line or in a plane"):
         ConvolutionalDecoder("elbo", 4, Values(1, grid=(2, 2, 2)), 1, 8)

@@ -84,9 +84,9 @@ class MomentumTeacher(nn.Module):
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
         """2 - 2 cosine of guess and answer; `spread` is 0 where the teacher sees the same in everything."""
         terms, reports = {}, {}
-        for name, guess in self.predict(features).items():
+        for name, prediction in self.predict(features).items():
             answer = self.answer(name, targets[name])
-            distance, target = 2 - 2 * (guess * answer).sum(-1), targets[name]
+            distance, target = 2 - 2 * (prediction * answer).sum(-1), targets[name]
             terms[f"{name}.distance"] = weighted_mean(distance, target.weight, target.denominator)
             spread = answer.float().std(0, correction=0).mean() * answer.shape[-1] ** 0.5
             reports[f"{name}.spread"] = weighted_mean(spread.expand(len(answer)))
