@@ -231,7 +231,7 @@ class EvaluatorCase(Case):
     """An evaluator with a task and data that it accepts."""
 
     @cached_property
-    def tried(self) -> "Evaluated":
+    def tried(self) -> "Evaluation":
         """The first of the candidate tasks and data that the evaluator measures.
 
         Raises:
@@ -242,7 +242,7 @@ class EvaluatorCase(Case):
         return find_first_measured(self)
 
 
-Evaluated = Any  # evaluating.Evaluated
+Evaluation = Any  # evaluating.Evaluation
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Nothing is trained. Features of every frame, taken one by one, carry the mask on (propagation.py); it is held against
 the true one by region and contour (scores.py), but for the first and the last frame, object by object. Beside it: the
-first mask copied, which still things are good for, and the colours of the pixels as features.
+first mask copied, which still things are good for, and the colors of the pixels as features.
 
 Source: Perazzi et al., CVPR 2016; Vondrick et al., ECCV 2018, section 4.
 Axes: B clips, T frames, C channels or labels, H W image, h w positions, D width, O objects.

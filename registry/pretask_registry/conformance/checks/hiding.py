@@ -215,7 +215,7 @@ def no_shortcut_solves_it(case: SplitCase) -> str | None:
         require(
             not result.solved,
             f"'{name}' must not follow from edges, colors, brightness, energy or counts of x; they reach {result}. "
-            "Take out of x what gives it away: a gap, a crop, grey, jitter.",
+            "Take out of x what gives it away: a gap, a crop, gray, jitter.",
         )
     return ", ".join(f"{name} {result}" for name, result in found.items())
 
