@@ -102,7 +102,7 @@ class Draws:
         self.index, self.seed, self.epoch, self.path = index.long(), seed, epoch, path
 
     def branch(self, name: str) -> "Draws":
-        """Draws of the same samples that share no number with these."""
+        """Return draws of the same samples that have no number in common with these."""
         return Draws(self.index, self.seed, self.epoch, path=mix_int(self.path ^ name_key(name)))
 
     def bits(self, name: str, count: int) -> Int[Tensor, "B count"]:

@@ -68,7 +68,7 @@ def measure_shortcuts(split: Any, train: Samples, test: Samples, seed: int = 0) 
 
 
 def select_targets(specs: Mapping[str, TargetSpec]) -> Iterator[str]:
-    """Return the targets with one class per sample."""
+    """Yield the targets with one class per sample."""
     for name, spec in specs.items():
         if isinstance(spec, Categories) and not spec.grid and spec.views is None:
             yield name

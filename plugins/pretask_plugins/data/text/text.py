@@ -80,7 +80,7 @@ class Text(TextData):
 
     @property
     def corpus(self) -> Corpus:
-        """The files."""
+        """The files of text below the root."""
         return Corpus(self.root, self.document, self.encoding)
 
     def rows(self, part: str) -> tuple[Samples, Extent]:

@@ -112,7 +112,7 @@ class Tracking:
     def propagate_labels(
         self, encode: Encoder, clips: UInt8[Tensor, "B T C H W"], first: Float[Tensor, "B K H W"]
     ) -> Int[Tensor, "B T H W"]:
-        """Yield the labels of every frame."""
+        """Return the labels of every frame."""
         features = encode_frames(encode, clips, self.stride)
         start = next(features)
         labels = F.adaptive_avg_pool2d(first, (start.shape[1], start.shape[2])).movedim(1, 3)

@@ -150,7 +150,7 @@ def repeat_batch(batch: Batch, changed: Tensor) -> Batch:
 
 
 def measure_movements(case: SplitCase) -> Iterator[Movement]:
-    """Return what changes do, one kind of change after the other; remembered for the next check."""
+    """Yield what changes do, one kind of change after the other; remembered for the next check."""
     known: list[Movement] = case.memory.setdefault("moves", [])
     yield from known
     batch = case.batch(FEWER if case.samples.data.ndim == 5 else SAMPLES)
