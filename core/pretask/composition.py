@@ -5,7 +5,8 @@ Axes: B batch; see values.py.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,9 +15,10 @@ from torch.func import functional_call
 
 from pretask.draws import Draws, mix_int
 from pretask.precision import full_precision
-from pretask.protocols import Attaches, Model, Objective, SplitFn
+from pretask.protocols import Attaches, EncodesViews, HasSampleParameters, Model, Objective, Rewrites, SplitFn
 from pretask.recipe import Recipe
 from pretask.specs import FeatureSpec, InputSpec, Observed, Sight, TargetSpecs
+from pretask.teacher import Encoders, Momentum, Teacher
 from pretask.values import Batch, Features, Inputs, Loss, Targets
 
 ModelFactory = Callable[[InputSpec, InputSpec], Any]
@@ -36,6 +38,7 @@ class Task:
         observed: What it was composed for.
         device: Where its parameters are.
         source: Authors, venue and year.
+        teacher: The slow copy of the network, where the objective declares one.
     """
 
     name: str
@@ -46,32 +49,86 @@ class Task:
     observed: Observed
     device: torch.device
     source: str = ""
+    teacher: Teacher | None = None
 
     def divide(self, batch: Batch, draws: Draws) -> tuple[Inputs, Targets]:
         """Return x and y of a batch. What a label is must not depend on precision, so no autocast reaches a split."""
         with full_precision(batch.device):
             return self.split(batch, draws.branch("split"))
 
-    def score(self, inputs: Inputs, targets: Targets, draws: Draws) -> Loss:
-        """Return the loss of x and y: encode the one, score the prediction of the other."""
-        loss: Loss = self.objective(self.model(inputs), targets, draws.branch("objective"))
+    @property
+    def networks(self) -> dict[str, Any]:
+        """All that has weights, by the name under which a checkpoint keeps it."""
+        networks = {"model": self.model, "objective": self.objective}
+        return networks if self.teacher is None else {**networks, "teacher": self.teacher}
+
+    def prepare(self, inputs: Inputs, targets: Targets, draws: Draws) -> tuple[Inputs, Targets]:
+        """Return x and y as they are encoded and scored: rewritten, where the objective does that."""
+        if isinstance(self.objective, Rewrites):
+            return self.objective.rewrite(inputs, targets, draws.branch("rewrite"))
+        return inputs, targets
+
+    def score(
+        self, inputs: Inputs, targets: Targets, draws: Draws, denominators: Mapping[str, Tensor] | None = None
+    ) -> Loss:
+        """Return the loss of x and y: encode the one, score the prediction of the other.
+
+        Args:
+            inputs: x.
+            targets: y.
+            draws: Of the batch.
+            denominators: By the name of a target, `Target.denominator` of a step that is computed in parts.
+        """
+        inputs, targets = self.prepare(inputs, targets, draws)
+        if denominators:
+            targets = {name: replace(each, denominator=denominators.get(name)) for name, each in targets.items()}
+        return self.score_features(self.encode_inputs(inputs), inputs, targets, draws)
+
+    def score_features(self, features: Features, inputs: Inputs, targets: Targets, draws: Draws) -> Loss:
+        """Return the objective's loss of features of x, prepared as y is."""
+        draws = draws.branch("objective")
+        if isinstance(self.objective, EncodesViews):
+            teach = None if self.teacher is None else partial(encode_views, self.teacher.model)
+            encode = Encoders(inputs, self.encode_inputs, self.teacher, teach)
+            return self.objective(features, targets, draws, encode)
+        loss: Loss = self.objective(features, targets, draws)
         return loss
 
     def loss(self, batch: Batch, draws: Draws) -> Loss:
         """Return the loss of a batch: divide, encode, score."""
         return self.score(*self.divide(batch, draws), draws)
 
+    def encode_inputs(self, inputs: Inputs, layers: bool = False) -> Features:
+        """Return features of every group of views, all by the one model."""
+        return encode_views(self.model, inputs, layers)
+
     def encode(self, batch: Batch, layers: bool = False) -> Features:
         """Return features of undivided samples, as evaluators want them."""
         with full_precision(batch.device):
             inputs = self.split.whole(batch)
-        features: Features = self.model(inputs, layers=layers)
-        return features
+        return self.encode_inputs(inputs, layers)
 
     def predict(self, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         """Return the objective's prediction of every target of split samples."""
-        prediction: Mapping[str, Tensor] = self.objective.predict(self.model(self.divide(batch, draws)[0]))
+        inputs, _ = self.prepare(*self.divide(batch, draws), draws)
+        prediction: Mapping[str, Tensor] = self.objective.predict(self.encode_inputs(inputs))
         return prediction
+
+
+def encode_views(model: Any, inputs: Inputs, layers: bool = False) -> Features:
+    """Return a model's features of x, and of every further group of its views."""
+    if not inputs.groups:
+        features: Features = model(inputs, layers=layers)
+        return features
+    groups = {name: encode_views(model, group, layers) for name, group in inputs.groups.items()}
+    return replace(encode_views(model, replace(inputs, groups={}), layers), groups=groups)
+
+
+def describe_features(model: Model, spec: InputSpec) -> FeatureSpec:
+    """Return the spec of a model's features of x, and of every further group; raises Incompatible where it cannot."""
+    groups = tuple((name, describe_features(model, group)) for name, group in spec.groups)
+    features = model.features(replace(spec, groups=()) if groups else spec)
+    return replace(features, groups=groups) if groups else features
 
 
 def fit_parts(
@@ -81,7 +138,9 @@ def fit_parts(
     spec, targets = split.spec(observed)
     whole = split.whole_spec(observed)
     encoder = model(spec, whole)
-    features = encoder.features(spec)
+    if isinstance(encoder, HasSampleParameters):
+        encoder.allocate(observed.samples)
+    features = describe_features(encoder, spec)
     encoder.features(whole)  # raises where the undivided sample cannot be read
     scorer = objective(features, targets)
     if isinstance(scorer, Attaches):
@@ -92,7 +151,7 @@ def fit_parts(
 def check(observed: Observed, split: SplitFn, model: ModelFactory, objective: ObjectiveFactory) -> None:
     """Raise Incompatible unless the parts fit; nothing is allocated."""
     with torch.device("meta"):
-        fit_parts(observed, split, model, objective)
+        copy_teacher(*fit_parts(observed, split, model, objective))
 
 
 def compose(
@@ -129,7 +188,14 @@ def compose(
     for part in (encoder, scorer):
         if isinstance(part, torch.nn.Module):
             part.to(device)
-    return Task(name, split, encoder, scorer, recipe or Recipe(), observed, device, source)
+    teacher = copy_teacher(encoder, scorer)
+    return Task(name, split, encoder, scorer, recipe or Recipe(), observed, device, source, teacher)
+
+
+def copy_teacher(encoder: Any, objective: Any) -> Teacher | None:
+    """Return the teacher that an objective declares, which begins as the network; None where it declares none."""
+    momentum = objective.teacher if isinstance(objective, EncodesViews) else None
+    return Teacher(encoder, objective, momentum) if isinstance(momentum, Momentum) else None
 
 
 @contextmanager

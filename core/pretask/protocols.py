@@ -5,7 +5,7 @@ Parameters are positional-only, so that a plugin can say `images` or `tokens` wh
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pretask.composition import Task
     from pretask.samples import Samples
+    from pretask.teacher import Encoders, Momentum
 
 
 @runtime_checkable
@@ -119,7 +120,8 @@ class Objective(Protocol):
     """Scores the prediction of y, and owns what is thrown away afterwards. Built from a FeatureSpec and target specs.
 
     Parts of its loss are named TARGET for what is lowered and TARGET.METRIC for other numbers; `pretask.objective`
-    declares their units. What it may have beside: HasChance, ScoresPredictions, WeighsTargets, Attaches, AfterStep.
+    declares their units. What it may have beside: HasChance, ScoresPredictions, WeighsTargets,
+    EncodesViews, Rewrites, Attaches, AfterStep.
 
     Means by a target's weights go through `weighted_mean(value, target.weight, target.denominator)`, so that an
     optimizer step may be computed in parts and on several ranks. What depends on the batch as a whole (contrastive
@@ -178,6 +180,55 @@ class AfterStep(Protocol):
 
     def after_step(self, model: "nn.Module", progress: float, /) -> None:
         """Go on by one step; `progress` through the budget is in (0, 1]."""
+        ...
+
+
+@runtime_checkable
+class EncodesViews(Protocol):
+    """An objective that has more encoded than x: it is called with `encode` as well, and says what its teacher is.
+
+    `encode.model(inputs)` is the live model, `encode.teacher(inputs)` the slow copy that core keeps of it, and
+    `encode.inputs` is x. A split gives further views as targets of the kind Representation, in `Target.inputs`.
+    """
+
+    @property
+    def teacher(self) -> "Momentum | None":
+        """How the teacher follows; None where only the live model is needed."""
+        ...
+
+    def __call__(self, features: Features, targets: Targets, draws: Draws, encode: "Encoders", /) -> Loss:
+        """Return the score, lower is better."""
+        ...
+
+
+@runtime_checkable
+class Rewrites(Protocol):
+    """An objective that has something learn to make x: a generator whose proposals the model is shown.
+
+    It is called after the split and before the model, under its own Draws, and a gradient may flow through it. The new
+    x keeps the InputSpec and all that is visible, and depends on x and draws alone; y may be any that follows.
+    """
+
+    def rewritten_targets(self, targets: TargetSpecs, /) -> TargetSpecs:
+        """Return the specs of the targets that are scored, from those of the split."""
+        ...
+
+    def rewrite(self, inputs: Inputs, targets: Targets, draws: Draws, /) -> tuple[Inputs, Targets]:
+        """Return x as it is encoded, and y as it is scored."""
+        ...
+
+
+@runtime_checkable
+class HasSampleParameters(Protocol):
+    """A model with parameters for every training sample, which it finds by `Inputs.index`."""
+
+    @property
+    def unseen(self) -> Literal["encoded", "refused"]:
+        """What becomes of a sample that is not trained on, whose index is None: a PretaskError, or features."""
+        ...
+
+    def allocate(self, samples: int, /) -> None:
+        """Make the parameters, before the optimizer is made."""
         ...
 
 

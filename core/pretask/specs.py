@@ -68,7 +68,11 @@ class InputSpec:
         views: How many views of a sample are shown at once.
         ordered: Whether the views are a sequence in time.
         vocabulary: The token ids, where a view is tokens.
-        shown: Number of visible positions where it is constant and smaller than all, else None.
+        shown: Number of visible patches of one view where it is constant and smaller than all, else None; of a sequence,
+            of positions.
+        patch: Rows and columns of the patches that are hidden or visible as a whole, pixels; None where x hides nothing
+            or not by patches.
+        groups: Pairs of a name and the spec of further views of another shape.
     """
 
     modality: str
@@ -77,6 +81,8 @@ class InputSpec:
     ordered: bool = False
     vocabulary: Vocabulary | None = None
     shown: int | None = None
+    patch: tuple[int, int] | None = None
+    groups: tuple[tuple[str, "InputSpec"], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +138,19 @@ class Agreement(TargetSpec):
     kind: ClassVar[str] = "agreement"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Representation(TargetSpec):
+    """What an encoder makes of other views of the sample: the answer of a teacher, or of the model itself.
+
+    Args:
+        inputs: The views, which x does not show whole.
+    """
+
+    kind: ClassVar[str] = "representation"
+
+    inputs: InputSpec
+
+
 TargetSpecs = Mapping[str, TargetSpec]
 
 
@@ -144,12 +163,14 @@ class FeatureSpec:
         grid: The positions of one view: (h, w), (L,), or () where only a pooled vector exists.
         views: V as the features have them (a video model turns T views into 1).
         streams: The sights on offer; see `Sight`.
+        groups: Pairs of a name and the spec of the features of further views of another shape.
     """
 
     width: int
     grid: tuple[int, ...] = ()
     views: int = 1
     streams: tuple[Sight, ...] = ("all",)
+    groups: tuple[tuple[str, "FeatureSpec"], ...] = ()
 
     @property
     def positions(self) -> int:

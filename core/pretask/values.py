@@ -60,12 +60,18 @@ class Inputs:
         present: False where a position is padding.
         visible: False where the split erased a position; `data` is erased there as well.
         segment: Which of several joined pieces a token belongs to.
+        groups: Further views of another shape, by name, such as the small crops beside two large ones. One model reads
+            all; its features have the same groups.
+        index: Numbers of the training samples, for a model with parameters for each of them; None where the samples are
+            not those that are trained on.
     """
 
     data: Shaped[Tensor, "B V ..."]
     present: Bool[Tensor, "B V ..."] | None = None
     visible: Bool[Tensor, "B V ..."] | None = None
     segment: Int[Tensor, "B V ..."] | None = None
+    groups: Mapping[str, "Inputs"] = field(default_factory=dict)
+    index: Int[Tensor, " B"] | None = None
 
 
 @dataclass(frozen=True)
@@ -78,12 +84,14 @@ class Target:
         probability: The probability of each of K candidates; 0 is a negative.
         denominator: What the weighted sum is divided by, where an optimizer step is computed in parts: the mean over
             parts and ranks of the sum of weights. Filled in by the trainer; None where the batch's own sum is meant.
+        inputs: Of a Representation, the views that are encoded to give the answer; `value` is their data.
     """
 
     value: Shaped[Tensor, "B ..."]
     weight: Float[Tensor, "B ..."] | None = None
     probability: Float[Tensor, "B ..."] | None = None
     denominator: Float[Tensor, ""] | None = None
+    inputs: Inputs | None = None
 
 
 Targets = Mapping[str, Target]
@@ -101,6 +109,8 @@ class Features:
         layers: Where requested, every layer from the first to the output, each with its own grid and width.
         own_pooled: Whether the pooled vector holds what no pooling of the positions gives, such as a class token;
             probes then try it beside the pooled positions.
+        visible: False where a model that skips hidden positions left a vector of zeros; None where it encodes all.
+        groups: Of the further groups of views, where the inputs have some.
     """
 
     streams: Mapping[str, Float[Tensor, "B V N D"]]
@@ -109,6 +119,8 @@ class Features:
     present: Bool[Tensor, "B V N"] | None = None
     layers: tuple["Features", ...] = ()
     own_pooled: bool = False
+    visible: Bool[Tensor, "B V N"] | None = None
+    groups: Mapping[str, "Features"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
