@@ -3,8 +3,8 @@
 What is drawn for a sample is the same for any batch size, order, rank, worker, device and resume point.
 A draw is a 64-bit mixing hash of its key and a running count, so there is no state to keep.
 
-Source: Steele, Lea and Flood, OOPSLA 2014 (SplitMix64, its finaliser by Stafford).
-Differs: counter-based: the finaliser is applied to key and counter, not to a running state.
+Source: Steele, Lea and Flood, OOPSLA 2014 (SplitMix64, its finalizer by Stafford).
+Differs: counter-based: the finalizer is applied to key and counter, not to a running state.
 Axes: B batch.
 """
 
@@ -38,7 +38,7 @@ def mix_int(word: int) -> int:
 
 def name_key(name: str) -> int:
     """Return a 64-bit key of a name, by arithmetic on its code points (hashlib would break fullgraph)."""
-    key = len(name) or GOLDEN  # an empty name is a name too, and the finaliser keeps 0
+    key = len(name) or GOLDEN  # an empty name is a name too, and the finalizer keeps 0
     for letter in name:
         key = mix_int((key + GOLDEN) ^ ord(letter))
     return key
@@ -102,7 +102,7 @@ class Draws:
         self.index, self.seed, self.epoch, self.path = index.long(), seed, epoch, path
 
     def branch(self, name: str) -> "Draws":
-        """Draws of the same samples that share no number with these."""
+        """Return draws of the same samples that have no number in common with these."""
         return Draws(self.index, self.seed, self.epoch, path=mix_int(self.path ^ name_key(name)))
 
     def bits(self, name: str, count: int) -> Int[Tensor, "B count"]:

@@ -65,7 +65,7 @@ class HeldOutScore:
 
     @property
     def values(self) -> dict[str, float]:
-        """The means by name."""
+        """The mean of every part, by name."""
         return {name: part.value for name, part in self.parts.items()}
 
 

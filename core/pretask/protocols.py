@@ -59,7 +59,7 @@ class HasPartners(Protocol):
 
     @property
     def partners(self) -> int:
-        """How many."""
+        """The number of partners of every sample."""
         ...
 
 
@@ -218,7 +218,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Budget:
-    """What an evaluator may use.
+    """Limits on what an evaluator may use.
 
     Args:
         seed: Of whatever it draws.

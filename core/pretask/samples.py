@@ -1,6 +1,6 @@
 """Samples: one part of a data set, decoded; batches come out of it without labels, evaluators read the labels.
 
-Axes: N samples, L labelled positions.
+Axes: N samples, L labeled positions.
 """
 
 from collections.abc import Iterator, Mapping

@@ -51,7 +51,7 @@ def weighted_mean(
 
 
 def with_denominators(objective: Objective, parts: Sequence[Targets]) -> list[Targets]:
-    """Yield the targets of the parts of one optimizer step, with the denominators that make parts and ranks one mean.
+    """Return the targets of the parts of one optimizer step, with the denominators that make parts and ranks one mean.
 
     Args:
         objective: Who scores them.

@@ -41,7 +41,7 @@ Watcher = Callable[[int, int, Loss, float], None]
 
 @dataclass(frozen=True)
 class Trained:
-    """How a run ended.
+    """The end of a run: its length, and its curve of losses.
 
     Args:
         steps: Optimizer steps done, in this and earlier sittings.

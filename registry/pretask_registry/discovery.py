@@ -51,7 +51,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Plugin:
-    """One entry point.
+    """One entry point, with what it declares and what is wrong with it.
 
     Args:
         name: Of the entry point: the namespace, or the namespace, a dot and anything.
@@ -115,13 +115,13 @@ def discover(path: list[str] | None = None) -> tuple[tuple[Plugin, ...], PluginM
     """
     manager = PluginManager("pretask")
     manager.add_hookspecs(hookspecs)
-    sifted = sift(list_installed(path), read_blocked_names())
+    sifted = sift(iterate_installed(path), read_blocked_names())
     loaded = [load(plugin, manager) if plugin.state == "ok" else plugin for plugin in sifted]
     return tuple(report_duplicates(loaded)), manager
 
 
-def list_installed(path: list[str] | None) -> Iterator[Plugin]:
-    """List the entry points of every distribution that offers plugins, none counted twice, by name."""
+def iterate_installed(path: list[str] | None) -> Iterator[Plugin]:
+    """Yield the entry points of every distribution that offers plugins, none counted twice, by name."""
     where: dict[str, Any] = {} if path is None else {"path": path}
     offering = {
         normalize_name(distribution.metadata["Name"]): distribution

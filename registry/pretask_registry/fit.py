@@ -196,7 +196,7 @@ class Block(NamedTuple):
         return scored * read
 
     def rows(self, fitting: bool = False) -> Iterator[Row]:
-        """Return its triples, or those that fit."""
+        """Yield its triples, or those that fit."""
         scored, read = self.objectives, self.models
         if fitting:
             scored, read = ([pair for pair in pairs if not pair[1]] for pairs in (scored, read))
@@ -238,7 +238,7 @@ def build_matrix(
     *,
     fitting: bool = False,
 ) -> Iterator[Row]:
-    """Return every modality, split, objective and model together, by static fit.
+    """Yield every modality, split, objective and model together, by static fit.
 
     Args:
         registry: Where the parts are.

@@ -26,7 +26,7 @@ class Reference:
 
 
 def parse(text: str) -> Reference:
-    """Take a reference apart.
+    """Parse a reference into namespace, name and version.
 
     >>> parse("acme/jigsaw@2").version
     2

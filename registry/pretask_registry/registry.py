@@ -33,7 +33,7 @@ class Registered:
 
     @property
     def kind(self) -> str:
-        """Of the component."""
+        """The kind of the component."""
         return self.component.kind
 
     @property

@@ -1,10 +1,10 @@
 """Shortcut: how well the pretext task is solved by who understands nothing of what is shown.
 
 A linear classifier, and one of random features, on low-level statistics of x: edges, black lines, means and stds
-of channels, gradients, colour fringes, the grid of a compression, brightness from view to view; counts and places of
+of channels, gradients, color fringes, the grid of a compression, brightness from view to view; counts and places of
 tokens; energy over time. A task that they nearly solve teaches these and nothing else.
 
-Source: Doersch, Gupta and Efros, ICCV 2015, section 3.1 (colour fringes); Wei et al., CVPR 2018, section 3 (black bars,
+Source: Doersch, Gupta and Efros, ICCV 2015, section 3.1 (color fringes); Wei et al., CVPR 2018, section 3 (black bars,
 compression); Minderer et al., ICML 2020 (shortcuts are found by solving the task at a low level).
 Axes: B samples, V views, C channels, H W image, L tokens, F frames of sound, M its bands, K statistics.
 """
@@ -68,7 +68,7 @@ def measure_shortcuts(split: Any, train: Samples, test: Samples, seed: int = 0) 
 
 
 def select_targets(specs: Mapping[str, TargetSpec]) -> Iterator[str]:
-    """Return the targets with one class per sample."""
+    """Yield the targets with one class per sample."""
     for name, spec in specs.items():
         if isinstance(spec, Categories) and not spec.grid and spec.views is None:
             yield name
@@ -124,9 +124,9 @@ def discriminate(fit: Tensor, label: Tensor, test: Tensor, answer: Tensor) -> fl
     within = fit - means[torch.searchsorted(known, label)]
     covariance = within.T @ within / len(fit) + SHRINKAGE * torch.eye(fit.shape[1])
     root = torch.linalg.cholesky(covariance)
-    place, centre = (torch.linalg.solve_triangular(root, rows.T, upper=False).T for rows in (test, means))
+    place, center = (torch.linalg.solve_triangular(root, rows.T, upper=False).T for rows in (test, means))
     prior = torch.stack([(label == class_number).float().mean() for class_number in known.tolist()]).log()
-    prediction = (prior - torch.cdist(place, centre).square() / 2).argmax(1)
+    prediction = (prior - torch.cdist(place, center).square() / 2).argmax(1)
     return float((known[prediction] == answer).float().mean())
 
 

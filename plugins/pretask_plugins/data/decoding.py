@@ -26,7 +26,7 @@ class Broken:
 
 @dataclass(frozen=True)
 class Work:
-    """How files are decoded.
+    """The way in which files are decoded.
 
     Args:
         who: The data set, for messages.

@@ -133,7 +133,7 @@ class Side:
 
     @property
     def is_constant(self) -> bool:
-        """The same rows or columns are hidden of every sample."""
+        """Whether the same rows or columns are hidden of every sample."""
         return True
 
     @property

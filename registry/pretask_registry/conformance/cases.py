@@ -35,7 +35,7 @@ class PluginCase:
 
     @property
     def id(self) -> str:
-        """Its name."""
+        """The name of the entry point."""
         return self.plugin.name
 
     @property
@@ -67,12 +67,12 @@ class Case:
 
     @property
     def kind(self) -> str:
-        """Of the component."""
+        """The component's own."""
         return self.registered.kind
 
     @property
     def id(self) -> str:
-        """Of the component."""
+        """The component's own."""
         return self.registered.id
 
     @property
@@ -82,7 +82,7 @@ class Case:
 
     @cached_property
     def implementation(self) -> Any:
-        """What the declaration names, imported."""
+        """The class or function that the declaration names, imported."""
         return import_implementation(self.registered)
 
     @cached_property

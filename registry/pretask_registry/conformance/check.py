@@ -19,7 +19,7 @@ class Skip(Exception):
 
 @dataclass(frozen=True)
 class Check:
-    """One promise.
+    """One promise of a kind of component, as a function that checks it.
 
     Args:
         name: Lower-case words with hyphens, for `--only`.

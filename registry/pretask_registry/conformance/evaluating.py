@@ -43,7 +43,7 @@ class GivenData:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came of an evaluator.
+    """What an evaluator yielded, of which task and data.
 
     Args:
         evaluator: Built at its small size.
@@ -58,7 +58,7 @@ class Evaluation:
     yielded: Yielded
 
     def measure_again(self, data: GivenData | None = None, seed: int = 0) -> Yielded:
-        """Measure other data."""
+        """Evaluate the task again, on other data where they are given."""
         return list(self.evaluator(self.task, data or self.data, Budget(seed, batch=16)))
 
 

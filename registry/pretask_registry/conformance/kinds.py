@@ -41,22 +41,22 @@ class SplitCase(Case):
 
     @cached_property
     def samples(self) -> Samples:
-        """The data."""
-        return material.iterate_samples(self.registry, self.where)
+        """The samples that the split is tried on."""
+        return material.load_samples(self.registry, self.where)
 
     @property
     def observed(self) -> Observed:
-        """What the data are."""
+        """The description of the data that the split is tried on."""
         return self.samples.observed
 
     @cached_property
     def split(self) -> Any:
-        """The split."""
+        """The split, fitted where it needs to be."""
         return material.fit_split(self.built, self.samples)
 
     @cached_property
     def specs(self) -> tuple[InputSpec, TargetSpecs]:
-        """What it says it makes."""
+        """The specs of x and y."""
         spec, targets = self.split.spec(self.observed)
         return spec, targets
 
@@ -87,8 +87,8 @@ class ModelCase(Case):
         parts = next(iter(material.iterate_fitting(self.registry, {"model": self.registered}, self.where)), None)
         if parts is None:
             raise Skip(f"No installed split and objective fit {self.id} on {self.where}.")
-        task = material.compose_small(parts, material.iterate_samples(self.registry, self.where))
-        batch = material.make_batch(material.iterate_samples(self.registry, self.where), task.split, 8)
+        task = material.compose_small(parts, material.load_samples(self.registry, self.where))
+        batch = material.make_batch(material.load_samples(self.registry, self.where), task.split, 8)
         spec, _ = task.split.spec(task.observed)
         return spec, task.split(batch, Draws(batch.index))[0]
 
@@ -111,12 +111,12 @@ class ModelCase(Case):
 
     @property
     def spec(self) -> InputSpec:
-        """Of the inputs."""
+        """The spec of the inputs."""
         return self.given[0]
 
     @property
     def inputs(self) -> Inputs:
-        """Eight samples."""
+        """Eight canned inputs."""
         return self.given[1]
 
     def make(self, more: int = 0) -> Any:
@@ -139,7 +139,7 @@ class ObjectiveCase(Case):
         """One task with an answer per position and one with an answer per sample, as far as there are such splits."""
         found: dict[bool, Trial] = {}
         for parts, modality in self.candidates():
-            trial = Trial.compose(parts, material.iterate_samples(self.registry, modality), self.seed)
+            trial = Trial.compose(parts, material.load_samples(self.registry, modality), self.seed)
             found.setdefault(any(spec.grid for spec in trial.specs.values()), trial)
             if len(found) == 2:
                 break
@@ -231,7 +231,7 @@ class EvaluatorCase(Case):
     """An evaluator with a task and data that it accepts."""
 
     @cached_property
-    def tried(self) -> "Evaluated":
+    def tried(self) -> "Evaluation":
         """The first of the candidate tasks and data that the evaluator measures.
 
         Raises:
@@ -242,7 +242,7 @@ class EvaluatorCase(Case):
         return find_first_measured(self)
 
 
-Evaluated = Any  # evaluating.Evaluated
+Evaluation = Any  # evaluating.Evaluation
 
 
 @dataclass(frozen=True)
@@ -251,13 +251,13 @@ class TaskCase(Case):
 
     @cached_property
     def parts(self) -> material.Parts:
-        """What it names."""
+        """The parts that the task names."""
         return material.declared_parts(self.registry, self.registered)
 
     @cached_property
     def samples(self) -> Samples:
         """Tiny data that its parts fit."""
-        return material.iterate_samples(self.registry, material.find_modality(self.registry, self.parts))
+        return material.load_samples(self.registry, material.find_modality(self.registry, self.parts))
 
     def make(self) -> Task:
         """Make the task with freshly initialized weights."""

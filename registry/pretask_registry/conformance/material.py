@@ -32,8 +32,8 @@ class TinyData:
         return make_canned_samples(self.modality, *self.sizes[part])
 
 
-def iterate_samples(registry: Registry, modality: str) -> Samples:
-    """Yield tiny data of a modality: canned, or the training part of installed data that declare small options.
+def load_samples(registry: Registry, modality: str) -> Samples:
+    """Load tiny data of a modality: canned, or the training part of installed data that declare small options.
 
     Raises:
         Skip: There is neither.
@@ -101,7 +101,7 @@ def iterate_fitting(registry: Registry, fixed: Parts, modality: str) -> Iterator
         fixed: The parts that are given, by kind.
         modality: Of the data.
     """
-    samples = iterate_samples(registry, modality)
+    samples = load_samples(registry, modality)
     given = next(iter(fixed.values()))
     splits, objectives, models = (order_candidates(registry, kind, fixed, given) for kind in PARTS)
     for split in splits:
@@ -148,6 +148,6 @@ def find_modality(registry: Registry, parts: Parts) -> str:
     declared = sorted(parts["split"].component.traits["modality"])
     for modality in sorted(declared, key=lambda name: known.index(name) if name in known else len(known)):
         fit = static_fit(parts["split"], parts["objective"], parts["model"], modality) is None
-        if fit and fits_exactly(parts, iterate_samples(registry, modality)):
+        if fit and fits_exactly(parts, load_samples(registry, modality)):
             return str(modality)
     raise Skip("The parts at their small sizes do not fit tiny data of any of their modalities.")

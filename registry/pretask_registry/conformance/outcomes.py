@@ -12,7 +12,7 @@ State = Literal["passed", "failed", "skipped", "expected"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one check.
+    """The outcome of one check.
 
     Args:
         kind: Of the component, or `plugin`.

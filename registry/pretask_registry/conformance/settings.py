@@ -56,7 +56,7 @@ def read_settings(registry: Registry, task: Registered, preset: str | None = Non
 
 
 def all_settings(registry: Registry, task: Registered) -> Iterator[tuple[str, Setting]]:
-    """Return the paper's parts and options, and those of every preset, each with a name."""
+    """Yield the paper's parts and options, and those of every preset, each with a name."""
     yield PAPER, read_settings(registry, task)
     for preset in task.component.traits["presets"]:
         yield f"the preset {preset}", read_settings(registry, task, preset)
@@ -79,7 +79,7 @@ def enlarge_for(split: Any, registry: Registry, modality: str) -> Samples | None
     Of a modality without canned data, the tiny data that a plugin offers.
     """
     if modality not in OBSERVED:
-        samples = material.iterate_samples(registry, modality)
+        samples = material.load_samples(registry, modality)
         return samples if can_split(split, samples.observed) else None
     for frames, scale in CLIP_SCALES if modality == "video" else [(1, scale) for scale in SCALES]:
         if can_split(split, observe_canned(modality, COUNT, scale, frames)):

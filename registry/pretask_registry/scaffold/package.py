@@ -36,17 +36,17 @@ class Names:
 
     @property
     def distribution(self) -> str:
-        """What is installed."""
+        """The name of the distribution that is installed."""
         return f"{PREFIX}{self.name}"
 
     @property
     def package(self) -> str:
-        """What is imported."""
+        """The name of the package that is imported."""
         return self.distribution.replace("-", "_")
 
     @property
     def class_name(self) -> str:
-        """Of what implements the component."""
+        """The name of the class that implements the component."""
         return "".join(word.capitalize() for word in self.name.split("-"))
 
 

@@ -65,7 +65,7 @@ def format_trial(component: Component) -> str:
 def check_alone(file: Path, source: str) -> None:
     """Raise PretaskError where a file imports another that lies beside it, or has hooks that would be lost."""
     tree = ast.parse(source)
-    beside = sorted({name for name in list_imports(tree) if (file.parent / f"{name}.py").exists()})
+    beside = sorted({name for name in iterate_imports(tree) if (file.parent / f"{name}.py").exists()})
     if beside:
         got = " and ".join(f"{name}.py" for name in beside)
         raise PretaskError(
@@ -79,8 +79,8 @@ def check_alone(file: Path, source: str) -> None:
         )
 
 
-def list_imports(tree: ast.AST) -> Iterator[str]:
-    """List the top-level names of all modules that a file imports."""
+def iterate_imports(tree: ast.AST) -> Iterator[str]:
+    """Yield the top-level names of all modules that a file imports."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)

@@ -171,7 +171,7 @@ def find_part(root: Path, part: str) -> ImageFiles:
 
 def list_members(place: Path) -> list[Member]:
     """List every image in a folder or tar file, by name."""
-    files = sorted(list_tar(place) if place.is_file() else list_folder(place))
+    files = sorted(iterate_tar(place) if place.is_file() else iterate_folder(place))
     folders = [PurePosixPath(name).parts[:-1] for name, _, _ in files]
     ends = zip(min(folders, default=()), max(folders, default=()), strict=False)
     shared = len(list(takewhile(lambda pair: pair[0] == pair[1], ends)))
@@ -218,8 +218,8 @@ def is_image(name: PurePosixPath) -> bool:
     return len(name.parts) > 1 and name.suffix.lower() in ENDINGS and not hidden
 
 
-def list_folder(root: Path) -> Iterator[tuple[str, int, int]]:
-    """Name, bytes and time of every image that lies in a folder below the root; links are followed."""
+def iterate_folder(root: Path) -> Iterator[tuple[str, int, int]]:
+    """Yield name, bytes and time of every image that lies in a folder below the root; links are followed."""
     for folder, _, names in os.walk(root, followlinks=True):
         for name in names:
             path = Path(folder, name)
@@ -229,8 +229,8 @@ def list_folder(root: Path) -> Iterator[tuple[str, int, int]]:
                 yield short, about.st_size, about.st_mtime_ns
 
 
-def list_tar(path: Path) -> Iterator[tuple[str, int, int]]:
-    """Name, bytes and time of every image that lies in a folder of a tar file."""
+def iterate_tar(path: Path) -> Iterator[tuple[str, int, int]]:
+    """Yield name, bytes and time of every image that lies in a folder of a tar file."""
     with open_tar(path) as archive:
         file: Any = archive.fileobj
         try:

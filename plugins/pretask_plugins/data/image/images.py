@@ -24,7 +24,7 @@ MAX_THREADS = 8  # decoding leaves Python's lock alone most of the time
 
 @dataclass(frozen=True)
 class Album:
-    """Labelled images that are yet to be made.
+    """Labeled images that are yet to be made.
 
     Args:
         shape: Of one image, (C, H, W).

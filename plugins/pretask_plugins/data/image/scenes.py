@@ -61,7 +61,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Landscape:
-    """What is behind all parts.
+    """Everything that lies behind the parts of things.
 
     Args:
         level: Height of the horizon.

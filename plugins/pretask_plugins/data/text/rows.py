@@ -57,7 +57,7 @@ Block = tuple[Int[np.ndarray, "_ L"], Sequence[int]]  # rows and their labels
 
 @dataclass(frozen=True)
 class Layout:
-    """How documents become rows.
+    """The rules by which documents become rows.
 
     Args:
         length: Tokens of a row.
@@ -130,7 +130,7 @@ def write(
 
 @dataclass
 class Tally:
-    """Counts what goes by."""
+    """Counts of the bytes and tokens that pass through."""
 
     tokens: int = 0
     bytes: int = 0

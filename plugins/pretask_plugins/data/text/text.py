@@ -34,7 +34,7 @@ class Text(TextData):
         tokenizer: Byte pairs read back exactly; word pieces and words know no spaces.
         vocab_size: Ids at most.
         packed: Whether rows are cut from one stream (as language models want them), or hold a document each, closed by
-            the end token. Labelled texts and tagged sentences are not packed and all else is, where this is left out.
+            the end token. Labeled texts and tagged sentences are not packed and all else is, where this is left out.
         document: What is closed by the end token in .txt files.
         learn_from: Another corpus that the tokenizer shall be learned from, or a tokenizer's .json file: what a model
             that was trained on one text needs to be tried on another.
@@ -80,7 +80,7 @@ class Text(TextData):
 
     @property
     def corpus(self) -> Corpus:
-        """The files."""
+        """The files of text below the root."""
         return Corpus(self.root, self.document, self.encoding)
 
     def rows(self, part: str) -> tuple[Samples, Extent]:

@@ -145,7 +145,7 @@ class ToyGrammar(TextData):
 
     @property
     def automaton(self) -> Automaton:
-        """What draws the sentences."""
+        """The automaton that draws the sentences."""
         return phrases() if self.grammar == "phrases" else chain(self.words, self.seed)
 
     @property

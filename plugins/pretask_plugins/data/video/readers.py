@@ -115,7 +115,7 @@ class PyAV:
         return np.stack([found[number] for number in index])
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         self.container.close()
 
 

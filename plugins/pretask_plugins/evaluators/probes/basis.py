@@ -45,7 +45,7 @@ class Basis:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of what comes."""
+        """The type of the features in the basis."""
         return self.variance.dtype
 
     def __call__(self, features: Float[Tensor, "N D"] | Rows, /) -> Float[Tensor, "R1 N"]:
@@ -109,7 +109,7 @@ class Columns(Protocol):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the products."""
+        """The type in which products are computed."""
         ...
 
     def some(self, begin: int, end: int) -> Float[Tensor, "R1 n"]:
@@ -133,7 +133,7 @@ class RotatedColumns:
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of the products."""
+        """The type in which products are computed."""
         return self.values.dtype
 
     def some(self, begin: int, end: int) -> Float[Tensor, "R1 n"]:

@@ -225,17 +225,17 @@ class State:
 
     @property
     def penalty(self) -> Float[Tensor, "G 1 R1"]:
-        """Of this block's strengths."""
+        """The penalty of every axis, (G, 1, R1), by this block's strengths."""
         return self.penalty_of(self.strength)
 
     @property
     def loss(self) -> Float[Tensor, " G"]:
-        """The objective."""
+        """The objective of every member."""
         return self.data_loss + dot(self.penalty * self.weights, self.weights).double() / 2
 
     @property
     def gradient(self) -> Float[Tensor, "G C R1"]:
-        """Of the objective."""
+        """The gradient of the objective."""
         return self.data_gradient + self.penalty * self.weights
 
 

@@ -40,7 +40,7 @@ class Rows:
 
     @property
     def width(self) -> int:
-        """D."""
+        """The number of features, D."""
         return self.features.shape[1]
 
     def some(self, begin: int, end: int) -> Float[Tensor, "n D"]:

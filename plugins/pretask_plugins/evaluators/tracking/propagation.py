@@ -27,7 +27,7 @@ FrameLabels = Float[Tensor, "B h w C"]
 
 @dataclass(frozen=True)
 class Propagation:
-    """How labels are carried on.
+    """Propagation of labels from frame to frame.
 
     Args:
         top_k: How many positions a position copies from.

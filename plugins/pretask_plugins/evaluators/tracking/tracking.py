@@ -2,7 +2,7 @@
 
 Nothing is trained. Features of every frame, taken one by one, carry the mask on (propagation.py); it is held against
 the true one by region and contour (scores.py), but for the first and the last frame, object by object. Beside it: the
-first mask copied, which still things are good for, and the colours of the pixels as features.
+first mask copied, which still things are good for, and the colors of the pixels as features.
 
 Source: Perazzi et al., CVPR 2016; Vondrick et al., ECCV 2018, section 4.
 Axes: B clips, T frames, C channels or labels, H W image, h w positions, D width, O objects.
@@ -112,7 +112,7 @@ class Tracking:
     def propagate_labels(
         self, encode: Encoder, clips: UInt8[Tensor, "B T C H W"], first: Float[Tensor, "B K H W"]
     ) -> Int[Tensor, "B T H W"]:
-        """Yield the labels of every frame."""
+        """Return the labels of every frame."""
         features = encode_frames(encode, clips, self.stride)
         start = next(features)
         labels = F.adaptive_avg_pool2d(first, (start.shape[1], start.shape[2])).movedim(1, 3)

@@ -27,7 +27,7 @@ from pretask_plugins.models.text.sequence import (
 
 
 class Bert(nn.Module):
-    """BERT without its heads.
+    """The encoder of BERT, without its heads.
 
     Args:
         spec: Of x: tokens of a vocabulary with a class token.

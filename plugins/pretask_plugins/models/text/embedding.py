@@ -1,6 +1,6 @@
 """Embedding: one vector for every token, the same in any company.
 
-Source: Mikolov et al. 2013; initialised as in the released word2vec.
+Source: Mikolov et al. 2013; initialized as in the released word2vec.
 Axes: B batch, V views, L positions, D width.
 """
 

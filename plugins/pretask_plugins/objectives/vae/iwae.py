@@ -31,7 +31,7 @@ class Iwae(LatentModel):
         features: What the model offers; its pooled features make the code.
         targets: Categories or Values, any number of them, hidden or not.
         latent_dim: Dimensions of the code.
-        likelihood: Of Values: bernoulli, gaussian, or logistic for 8-bit grey levels; auto is gaussian.
+        likelihood: Of Values: bernoulli, gaussian, or logistic for 8-bit gray levels; auto is gaussian.
         decoder: A perceptron, or convolutions for targets on a line or in a plane.
         hidden: Widths of the perceptron's hidden layers; the first one is the convolutions' width.
         num_latents: Codes drawn for each sample (K in the paper).

@@ -97,7 +97,7 @@ def find_correct(case: EvaluatorCase, yielded: Yielded) -> torch.Tensor:
         raise Skip("It yields no items that are right or wrong, so it fits nothing to labels that could be learned.")
     sizes = {int((labels.value >= 0).sum()) for labels in case.tried.data.test.labels.values()}
     if len(found) not in sizes:
-        raise Skip(f"Its {len(found)} items are neither the labelled test samples nor their labelled positions.")
+        raise Skip(f"Its {len(found)} items are neither the labeled test samples nor their labeled positions.")
     return found
 
 
@@ -142,7 +142,7 @@ def find_untouched(case: EvaluatorCase, rows: torch.Tensor, count: int) -> torch
 
 
 def check_read(case: EvaluatorCase, found: dict[str, float]) -> None:
-    """Raise Skip where other labels make no difference to any accuracy, and these are not of labelled samples."""
+    """Raise Skip where other labels make no difference to any accuracy, and these are not of labeled samples."""
     sizes = {int((labels.value >= 0).sum()) for labels in case.tried.data.test.labels.values()}
     of_samples = any(len(correct) in sizes for correct in items(case.tried.yielded).values())
     if not of_samples and found == scores(case, case.tried.yielded):

@@ -150,7 +150,7 @@ def repeat_batch(batch: Batch, changed: Tensor) -> Batch:
 
 
 def measure_movements(case: SplitCase) -> Iterator[Movement]:
-    """Return what changes do, one kind of change after the other; remembered for the next check."""
+    """Yield what changes do, one kind of change after the other; remembered for the next check."""
     known: list[Movement] = case.memory.setdefault("moves", [])
     yield from known
     batch = case.batch(FEWER if case.samples.data.ndim == 5 else SAMPLES)
@@ -215,7 +215,7 @@ def no_shortcut_solves_it(case: SplitCase) -> str | None:
         require(
             not result.solved,
             f"'{name}' must not follow from edges, colors, brightness, energy or counts of x; they reach {result}. "
-            "Take out of x what gives it away: a gap, a crop, grey, jitter.",
+            "Take out of x what gives it away: a gap, a crop, gray, jitter.",
         )
     return ", ".join(f"{name} {result}" for name, result in found.items())
 
