@@ -7,8 +7,8 @@ reach, about the most that so few tokens can. The texts are in a picture, since 
 
 Source: Holtzman et al., ICLR 2020 (nucleus, the four ways, the distance of distributions as a test of text); Li et al.,
 NAACL 2016 (distinct-n). Differs: repetition is the fraction of tokens that end a group of four which the same text
-already had; the distance is of pairs of tokens, not of a Zipf coefficient. Axes: B prompts, P tokens of a prompt, T
-tokens of prompt and continuation, N held-out rows, L tokens of a row.
+already had; the distance is of pairs of tokens, not of a Zipf coefficient.
+Axes: B prompts, P tokens of a prompt, T tokens of prompt and continuation, N held-out rows, L tokens of a row.
 """
 
 from collections import Counter
