@@ -9,8 +9,8 @@ import whole_gradient
 from pretask import Draws, Inputs, Task
 from pretask.checkpoint import Progress
 from pretask.training import Part, Run
+from pretask.values import iterate_tensors
 from pretask_registry.conformance.material import make_batch
-from pretask_registry.conformance.tensors import iterate_tensors
 
 HALF = torch.autocast("cpu", torch.bfloat16)
 

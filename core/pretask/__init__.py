@@ -18,6 +18,7 @@ from pretask.specs import (
     InputSpec,
     Observed,
     Reference,
+    Representation,
     TargetSpec,
     TargetSpecs,
     Values,
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pretask.composition import Task
     from pretask.draws import Draws
     from pretask.options import require_range
+    from pretask.patches import check_patch, find_visible_patches
     from pretask.precision import full_precision, upcast
     from pretask.protocols import (
         AfterStep,
@@ -37,11 +39,13 @@ if TYPE_CHECKING:
         Data,
         Decodes,
         Encodes,
+        EncodesViews,
         Evaluator,
         Figure,
         Fittable,
         HasChance,
         HasPartners,
+        HasSampleParameters,
         HasTrivialPredictors,
         Items,
         KnowsEntropy,
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
         NamesTokenizer,
         Objective,
         Predictor,
+        Rewrites,
         ScoredOn,
         ScoresPredictions,
         SplitFn,
@@ -59,6 +64,7 @@ if TYPE_CHECKING:
     from pretask.recipe import Recipe
     from pretask.samples import Labels, Remembered, Samples, source_of
     from pretask.scoring import build_loss, weighted_mean
+    from pretask.teacher import Encoders, Momentum
     from pretask.values import Batch, Features, Inputs, Loss, Target, Targets
 
 __version__ = "0.1.0"
@@ -75,14 +81,17 @@ HOMES = {
         "Attaches",
         "Decodes",
         "Encodes",
+        "EncodesViews",
         "Fittable",
         "HasChance",
         "HasPartners",
+        "HasSampleParameters",
         "HasTrivialPredictors",
         "KnowsEntropy",
         "MeasuresText",
         "NamesTokenizer",
         "Predictor",
+        "Rewrites",
         "ScoredOn",
         "ScoresPredictions",
         "WeighsTargets",
@@ -95,9 +104,11 @@ HOMES = {
     "recipe": ("Recipe",),
     "samples": ("Labels", "Remembered", "Samples", "source_of"),
     "options": ("require_range",),
+    "patches": ("check_patch", "find_visible_patches"),
     "precision": ("full_precision", "upcast"),
     "scoring": ("build_loss", "weighted_mean"),
     "composition": ("Task",),
+    "teacher": ("Encoders", "Momentum"),
     "values": ("Batch", "Features", "Inputs", "Loss", "Target", "Targets"),
 }
 HOME = {name: home for home, names in HOMES.items() for name in names}
@@ -114,7 +125,9 @@ __all__ = [
     "Data",
     "Decodes",
     "Draws",
+    "Encoders",
     "Encodes",
+    "EncodesViews",
     "Evaluator",
     "FeatureSpec",
     "Features",
@@ -122,6 +135,7 @@ __all__ = [
     "Fittable",
     "HasChance",
     "HasPartners",
+    "HasSampleParameters",
     "HasTrivialPredictors",
     "Heads",
     "Incompatible",
@@ -134,6 +148,7 @@ __all__ = [
     "MeasuresText",
     "Metric",
     "Model",
+    "Momentum",
     "NamesTokenizer",
     "Objective",
     "Observed",
@@ -143,6 +158,8 @@ __all__ = [
     "Recipe",
     "Reference",
     "Remembered",
+    "Representation",
+    "Rewrites",
     "Samples",
     "ScoredOn",
     "ScoresPredictions",
@@ -158,9 +175,11 @@ __all__ = [
     "WeighsTargets",
     "build_loss",
     "check_kinds",
+    "check_patch",
     "data",
     "evaluator",
     "find_readout",
+    "find_visible_patches",
     "full_precision",
     "hookimpl",
     "model",

@@ -7,7 +7,6 @@ Axes: B batch.
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -18,7 +17,7 @@ from pretask.draws import Draws
 from pretask.errors import PretaskError
 from pretask.miscompilations import find_suspects, is_of_this_torch
 from pretask.protocols import SplitFn
-from pretask.values import Batch, Inputs, Loss, Target, Targets
+from pretask.values import Batch, Inputs, Loss, Targets, name_outputs
 
 if TYPE_CHECKING:
     from pretask.training import Divide, Part, Score
@@ -119,15 +118,6 @@ def keep_buffers(module: nn.Module) -> Iterator[None]:
     finally:
         for buffer, value in before:
             buffer.copy_(value)
-
-
-def name_outputs(inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
-    """Name every tensor of x and y by the way to it: `x.data`, `y.token.value`."""
-    values: dict[str, Inputs | Target] = {"x": inputs, **{f"y.{name}": target for name, target in targets.items()}}
-    found = {
-        f"{name}.{field.name}": getattr(value, field.name) for name, value in values.items() for field in fields(value)
-    }
-    return {name: tensor for name, tensor in found.items() if tensor is not None}
 
 
 def find_difference(eager: Mapping[str, Tensor], compiled: Mapping[str, Tensor], max_flipped: float) -> str:

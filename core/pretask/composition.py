@@ -15,7 +15,16 @@ from torch.func import functional_call
 
 from pretask.draws import Draws, mix_int
 from pretask.precision import full_precision
-from pretask.protocols import Attaches, EncodesViews, HasSampleParameters, Model, Objective, Rewrites, SplitFn
+from pretask.protocols import (
+    AfterStep,
+    Attaches,
+    EncodesViews,
+    HasSampleParameters,
+    Model,
+    Objective,
+    Rewrites,
+    SplitFn,
+)
 from pretask.recipe import Recipe
 from pretask.specs import FeatureSpec, InputSpec, Observed, Sight, TargetSpecs
 from pretask.teacher import Encoders, Momentum, Teacher
@@ -62,6 +71,12 @@ class Task:
         networks = {"model": self.model, "objective": self.objective}
         return networks if self.teacher is None else {**networks, "teacher": self.teacher}
 
+    @property
+    def target_specs(self) -> TargetSpecs:
+        """Specs of the targets that are scored: those of the split, or what the objective rewrites them to."""
+        _, targets = self.split.spec(self.observed)
+        return self.objective.rewritten_targets(targets) if isinstance(self.objective, Rewrites) else targets
+
     def prepare(self, inputs: Inputs, targets: Targets, draws: Draws) -> tuple[Inputs, Targets]:
         """Return x and y as they are encoded and scored: rewritten, where the objective does that."""
         if isinstance(self.objective, Rewrites):
@@ -97,6 +112,13 @@ class Task:
     def loss(self, batch: Batch, draws: Draws) -> Loss:
         """Return the loss of a batch: divide, encode, score."""
         return self.score(*self.divide(batch, draws), draws)
+
+    def follow(self, progress: float) -> None:
+        """Move what follows the network after a step of its optimizer; `progress` through the budget is in (0, 1]."""
+        if self.teacher is not None:
+            self.teacher.follow(self.model, self.objective, progress)
+        if isinstance(self.objective, AfterStep):
+            self.objective.after_step(self.model, progress)
 
     def encode_inputs(self, inputs: Inputs, layers: bool = False) -> Features:
         """Return features of every group of views, all by the one model."""

@@ -128,6 +128,9 @@ def objective(
     *,
     targets: str | Collection[str],
     bottleneck: bool = False,
+    streams: str | Collection[str] = (),
+    depends_on_batch: bool = False,
+    state: str | Collection[str] = (),
     metrics: Mapping[str, Metric] = NOTHING,
     summary: str = "",
     source: str = "",
@@ -141,13 +144,24 @@ def objective(
         implementation: "module:attribute" of a class whose options are its keyword arguments, or the class.
         targets: The kinds of target that it scores.
         bottleneck: Whether it limits what passes, so that a target which x shows is no giveaway.
+        streams: Sights that it reads side by side, such as the present and the past, so that a model must offer all.
+        depends_on_batch: Whether a sample's loss changes with the others of its batch: batch normalization in a head,
+            or statistics of the batch as in VICReg.
+        state: Names of buffers that each step leaves for the next, such as a queue or a center, and `teacher`.
         metrics: Of the parts of its loss: `loss` is the part TARGET, METRIC each part TARGET.METRIC.
         summary: One line for `pretask list`.
         source: Authors and year.
         version: Raised when the output changes.
         small: Options that fit tiny features.
     """
-    traits = {"targets": names(targets), "bottleneck": bottleneck, "metrics": dict(metrics)}
+    traits = {
+        "targets": names(targets),
+        "bottleneck": bottleneck,
+        "streams": names(streams),
+        "depends_on_batch": depends_on_batch,
+        "state": names(state),
+        "metrics": dict(metrics),
+    }
     return Component("objective", name, place(implementation), summary, source, version, traits, small)
 
 

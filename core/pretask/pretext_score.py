@@ -166,8 +166,9 @@ def count_answers(task: Task, samples: Samples, seed: int, draws: int) -> dict[s
 
 def count_in_batch(task: Task, batch: Batch, draws: Draws) -> dict[str, int]:
     """Count the valid answers of every target in a batch."""
-    _, targets = task.divide(batch, draws)
-    _, specs = task.split.spec(task.observed)
+    with torch.no_grad():
+        _, targets = task.prepare(*task.divide(batch, draws), draws)
+    specs = task.target_specs
     every = {name: len(batch) * math.prod(spec.grid) * (spec.views or 1) for name, spec in specs.items()}
     return {
         name: every[name] if target.weight is None else int((target.weight > 0).sum())
@@ -278,7 +279,7 @@ def make_batch(
 @contextmanager
 def evaluation_mode(task: Task) -> Iterator[None]:
     """Put model and objective in evaluation mode inside, and back as they were before."""
-    modes = [(part, part.training) for part in (task.model, task.objective)]
+    modes = [(part, part.training) for part in task.networks.values()]
     for part, _ in modes:
         part.eval()
     try:

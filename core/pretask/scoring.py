@@ -50,8 +50,8 @@ def weighted_mean(
     return (value * weight).sum() / denominator.clamp(min=torch.finfo(torch.float32).tiny), weight.sum().detach()
 
 
-def with_denominators(objective: Objective, parts: Sequence[Targets]) -> list[Targets]:
-    """Return the targets of the parts of one optimizer step, with the denominators that make parts and ranks one mean.
+def step_denominators(objective: Objective, parts: Sequence[Targets]) -> dict[str, Tensor]:
+    """Return, by the name of a target, the denominator that makes parts and ranks of one optimizer step one mean.
 
     Args:
         objective: Who scores them.
@@ -60,20 +60,19 @@ def with_denominators(objective: Objective, parts: Sequence[Targets]) -> list[Ta
     sums = [sum_weights(objective, targets) for targets in parts]
     names = sorted(sums[0])
     if not names:
-        return [*parts]
+        return {}
     local = torch.stack([torch.stack([denominators[name] for denominators in sums]).mean() for name in names])
     total, ranks = sum_over_ranks(local)
-    denominators = dict(zip(names, (total / ranks).unbind(), strict=True))
-    return [
-        {name: replace(target, denominator=denominators.get(name)) for name, target in targets.items()}
-        for targets in parts
-    ]
+    return dict(zip(names, (total / ranks).unbind(), strict=True))
 
 
 def sum_weights(objective: Objective, targets: Targets) -> dict[str, Tensor]:
-    """Sum the weights that the objective's mean of each target has; targets without weights are left out."""
+    """Sum the weights that the objective's mean of each target has; targets without weights are left out.
+
+    An objective that rewrites targets names the weights of its own among `scored_weights`.
+    """
     scored = objective.scored_weights(targets) if isinstance(objective, WeighsTargets) else {}
-    weights = {name: scored.get(name, target.weight) for name, target in targets.items()}
+    weights = {**{name: target.weight for name, target in targets.items()}, **scored}
     return {name: upcast(weight).sum() for name, weight in weights.items() if weight is not None}
 
 

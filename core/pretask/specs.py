@@ -68,8 +68,8 @@ class InputSpec:
         views: How many views of a sample are shown at once.
         ordered: Whether the views are a sequence in time.
         vocabulary: The token ids, where a view is tokens.
-        shown: Number of visible patches of one view where it is constant and smaller than all, else None; of a sequence,
-            of positions.
+        shown: Number of visible patches of one view (of a sequence: positions) where it is constant and smaller than
+            all, else None.
         patch: Rows and columns of the patches that are hidden or visible as a whole, pixels; None where x hides nothing
             or not by patches.
         groups: Pairs of a name and the spec of further views of another shape.

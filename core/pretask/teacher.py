@@ -119,6 +119,9 @@ class Encoders:
         """Return the teacher's copy of a head that `Momentum.heads` names; call it without a gradient."""
         if self.copy is None or name not in self.copy.heads:
             raise Incompatible(
-                "encode.head", f"a teacher with the head '{name}'", "none", f"Set teacher = Momentum(heads=('{name}',))."
+                "encode.head",
+                f"a teacher with the head '{name}'",
+                "none",
+                f"Set teacher = Momentum(heads=('{name}',)).",
             )
         return self.copy.heads[name]

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -26,9 +26,9 @@ from pretask.composition import Task, seed_ambient, seed_randomness
 from pretask.draws import Draws
 from pretask.errors import PretaskError
 from pretask.order import draw_batch
-from pretask.protocols import AfterStep, count_partners
+from pretask.protocols import count_partners
 from pretask.samples import Samples
-from pretask.scoring import mean_loss, with_denominators
+from pretask.scoring import mean_loss, step_denominators
 from pretask.values import Batch, Inputs, Loss, Targets
 
 REPORT = 0.5  # seconds between looks at the loss; on a GPU each look waits for the device
@@ -62,10 +62,11 @@ class Part:
 
     Args:
         inputs: x.
-        targets: y, with the denominators of the whole step.
+        targets: y.
         index: Numbers of the samples.
         seed: Of the run.
         epoch: How often the samples have been seen before.
+        denominators: Of the whole step, by the name of a target; empty where this part is the whole.
     """
 
     inputs: Inputs
@@ -73,6 +74,7 @@ class Part:
     index: Tensor
     seed: int | Tensor
     epoch: Epoch
+    denominators: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 class Divide(nn.Module):
@@ -86,7 +88,8 @@ class Divide(nn.Module):
         """Return x and y of a batch whose samples are seen for the epoch-th time."""
         draws = Draws(batch.index, seed, epoch)
         batch = augment_batch(batch, self.task.recipe.augment, draws.branch("augment"))
-        return self.task.divide(batch, draws)
+        inputs, targets = self.task.divide(batch, draws)
+        return replace(inputs, index=batch.index), targets  # only here are they numbers of the training samples
 
 
 class Score(nn.Module):
@@ -95,11 +98,12 @@ class Score(nn.Module):
     def __init__(self, task: Task) -> None:
         super().__init__()
         self.task = task
-        self.model, self.objective = task.model, task.objective
+        self.model, self.objective, self.teacher = task.model, task.objective, task.teacher
 
     def forward(self, part: Part) -> Loss:
         """Return the loss of a part of a step."""
-        return self.task.score(part.inputs, part.targets, Draws(part.index, part.seed, part.epoch))
+        draws = Draws(part.index, part.seed, part.epoch)
+        return self.task.score(part.inputs, part.targets, draws, part.denominators)
 
 
 def train(
@@ -146,7 +150,7 @@ class Run:
         self.accelerator = make_accelerator(task.device, recipe.precision)
         self.size = divide_evenly(recipe.batch, self.accelerator.num_processes, recipe.accumulate)
         self.samples = samples.resident(task.device)
-        self.parts: dict[str, nn.Module] = {"model": task.model, "objective": task.objective}
+        self.parts: dict[str, nn.Module] = task.networks
         if recipe.channels_last and task.device.type == "cuda":
             use_channels_last(self.parts.values())
         self.divide, score = Divide(task), Score(task)
@@ -224,20 +228,19 @@ class Run:
         if recipe.clip:
             nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
         self.optimizer.step()
-        if isinstance(self.task.objective, AfterStep):
-            self.task.objective.after_step(self.task.model, (step + 1) / recipe.steps)
+        self.task.follow((step + 1) / recipe.steps)
         return loss
 
     def divide_batches(self, batches: list[tuple[Batch, Epoch]]) -> list[Part]:
         """Return the parts of a step, split before the first is encoded: only then is the step's weight known."""
         keys = [self.as_arguments(batch, epoch) for batch, epoch in batches]
         halves = [self.divide(batch, *key) for (batch, _), key in zip(batches, keys, strict=True)]
-        targets = [target for _, target in halves]
+        denominators = {}
         if len(batches) > 1:
-            targets = with_denominators(self.task.objective, targets)
+            denominators = step_denominators(self.task.objective, [targets for _, targets in halves])
         return [
-            Part(inputs, y, batch.index, *key)
-            for (inputs, _), y, (batch, _), key in zip(halves, targets, batches, keys, strict=True)
+            Part(inputs, targets, batch.index, *key, denominators)
+            for (inputs, targets), (batch, _), key in zip(halves, batches, keys, strict=True)
         ]
 
     def differentiate(self, parts: list[Part]) -> Loss:

@@ -4,8 +4,9 @@ Two masks, never mixed: `present` (False is padding) and `visible` (False: the s
 Axes: B batch, V views, N positions, D width, K candidates; `...` the shape of one sample or view.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -136,3 +137,23 @@ class Loss:
     total: Float[Tensor, ""]
     parts: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
     weights: Mapping[str, Float[Tensor, ""]] = field(default_factory=dict)
+
+
+def iterate_tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
+    """Yield every tensor inside values, mappings and sequences, with the way to it: `targets.token.value`."""
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, member in value.items():
+            yield from iterate_tensors(member, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, tuple | list):
+        for number, member in enumerate(value):
+            yield from iterate_tensors(member, f"{name}.{number}" if name else str(number))
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from iterate_tensors(getattr(value, field.name), f"{name}.{field.name}" if name else field.name)
+
+
+def name_outputs(inputs: Inputs, targets: Targets) -> dict[str, Tensor]:
+    """Name every tensor of x and y by the way to it: `x.data`, `y.token.value`."""
+    return dict(iterate_tensors({"x": inputs, "y": targets}))

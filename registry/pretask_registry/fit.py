@@ -53,6 +53,7 @@ def static_fit(
     reasons = [
         model_misfit(modality, split.component, model.component)
         or objective_misfit(modality, split.component, objective.component)
+        or streams_misfit(objective.component, model.component)
         for modality in ([data_modality] if data_modality else sorted(splits))
     ]
     return None if "" in reasons else reasons[0]
@@ -91,6 +92,18 @@ def explain_unscored(trial: frozenset[str], hidden: bool, scored: frozenset[str]
     if not hidden and not bottleneck:
         return "x shows the answer, the objective has no bottleneck."
     return ""
+
+
+def streams_misfit(objective: Component, model: Component) -> str:
+    """Return why a model does not offer what an objective reads side by side; empty where it does.
+
+    Of an objective that reads one stream for each target, this says nothing: what a target may see, its split decides.
+    """
+    wanted, offers = objective.traits.get("streams", frozenset()), model.traits["streams"]
+    if wanted <= offers:
+        return ""
+    needs = f"the objective reads {quote_names(wanted)} side by side, the model offers only {quote_names(offers)}."
+    return f"{objective.name} + {model.name} do not fit: {needs}"
 
 
 def join_names(names: frozenset[str]) -> str:
@@ -181,7 +194,8 @@ def explain_misfit(
 class Block(NamedTuple):
     """All triples of one split of data of one modality: what scores it, and what reads it, each with its reason.
 
-    Whether a triple fits is settled by its two pairs, so that the block is the product of two short lists.
+    Whether a triple fits is settled by its pairs, so that the block is the product of two short lists, but for the few
+    objectives that read several streams side by side.
     """
 
     modality: str
@@ -192,8 +206,12 @@ class Block(NamedTuple):
     @property
     def fitting(self) -> int:
         """How many triples fit, as far as declarations tell."""
-        scored, read = (sum(not reason for _, reason in pairs) for pairs in (self.objectives, self.models))
-        return scored * read
+        read = [model for model, reason in self.models if not reason]
+        choosy = [part.component for part, reason in self.objectives if not reason and has_streams(part.component)]
+        scored = sum(not reason for _, reason in self.objectives) - len(choosy)
+        return scored * len(read) + sum(
+            not streams_misfit(objective, model.component) for objective in choosy for model in read
+        )
 
     def rows(self, fitting: bool = False) -> Iterator[Row]:
         """Yield its triples, or those that fit."""
@@ -202,7 +220,14 @@ class Block(NamedTuple):
             scored, read = ([pair for pair in pairs if not pair[1]] for pairs in (scored, read))
         for objective, no_score in scored:
             for model, no_reading in read:
-                yield Row(self.modality, self.split, objective, model, no_reading or no_score)
+                reason = no_reading or no_score or streams_misfit(objective.component, model.component)
+                if not (fitting and reason):
+                    yield Row(self.modality, self.split, objective, model, reason)
+
+
+def has_streams(objective: Component) -> bool:
+    """Return whether an objective declares streams that it reads side by side."""
+    return bool(objective.traits.get("streams"))
 
 
 def iterate_blocks(

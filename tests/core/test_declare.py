@@ -126,7 +126,14 @@ def test_a_kind_of_target_may_be_named_alone() -> None:
 
 
 def test_an_objective_and_an_evaluator_say_what_they_need() -> None:
-    assert traits(LEAST["objective"]) == {"targets": frozenset({"agreement"}), "bottleneck": False, "metrics": {}}
+    assert traits(LEAST["objective"]) == {
+        "targets": frozenset({"agreement"}),
+        "bottleneck": False,
+        "streams": frozenset(),
+        "depends_on_batch": False,
+        "state": frozenset(),
+        "metrics": {},
+    }
     assert pretask.objective("elbo", "a:E", targets={"values"}, bottleneck=True).traits["bottleneck"] is True
     nothing = {"metrics": {}, "headline": ""}
     assert traits(LEAST["evaluator"]) == {"needs": "encoder", "modality": frozenset(), **nothing}

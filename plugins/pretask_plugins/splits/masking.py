@@ -124,9 +124,10 @@ class Masking:
         spec = self.whole_spec(observed)
         shape = find_grid(self.name, spec, self.patch)
         self.generator.check(self.name, spec.views, shape, observed.modality)
-        patches = self.generator.count_visible(shape) if len(shape) == 2 else None
-        pixels = None if patches is None else patches * self.patch**2
-        return replace(spec, shown=pixels), {TARGET[spec.modality]: self.target_spec(spec)}
+        shown, patch = None, None
+        if len(shape) == 2:
+            shown, patch = self.generator.count_visible(shape), (self.patch, self.patch)
+        return replace(spec, shown=shown, patch=patch), {TARGET[spec.modality]: self.target_spec(spec)}
 
     def whole_spec(self, observed: Observed, /) -> InputSpec:
         """Return all of t."""

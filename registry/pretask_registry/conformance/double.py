@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from pretask import Batch, Draws, Inputs, Target, Targets, Task
+from pretask import Batch, Draws, Inputs, Targets, Task
 from pretask.protocols import count_partners
 from torch import Tensor
+
+from pretask_registry.conformance.tensors import map_tensors
 
 
 class DoubleSplit:
@@ -25,14 +27,7 @@ class DoubleSplit:
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return x and y, with floats as float64."""
-        inputs, targets = self.split(batch, draws)  # type: ignore[operator]
-        return replace(inputs, data=as_double(inputs.data)), {name: cast(target) for name, target in targets.items()}
-
-
-def cast(target: Target) -> Target:
-    """Return a target with floats as float64."""
-    floats = {name: getattr(target, name) for name in ("value", "weight", "probability")}
-    return Target(**{name: as_double(value) for name, value in floats.items() if value is not None})
+        return map_tensors(self.split(batch, draws), as_double)  # type: ignore[no-any-return, operator]
 
 
 def as_double(value: Tensor) -> Tensor:
@@ -42,6 +37,6 @@ def as_double(value: Tensor) -> Tensor:
 
 def compute_in_double(task: Task) -> Task:
     """Return a copy of a task that computes in float64."""
-    model, objective = (copy.deepcopy(part).to(torch.float64) for part in (task.model, task.objective))
+    networks = {name: copy.deepcopy(network).to(torch.float64) for name, network in task.networks.items()}
     split: Any = DoubleSplit(task.split)
-    return replace(task, split=split, model=model, objective=objective)
+    return replace(task, split=split, **networks)

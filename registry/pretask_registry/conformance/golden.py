@@ -7,6 +7,7 @@ file is `golden.json` in the package of the plugin's light module, or MODULE.gol
 import json
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,13 +15,13 @@ from typing import Any
 from zlib import crc32
 
 import torch
-from pretask import Draws
+from pretask.values import iterate_tensors
 from torch import Tensor, nn
 
 from pretask_registry.conformance.cases import Case
 from pretask_registry.conformance.check import Skip, check, require
 from pretask_registry.conformance.kinds import DataCase, EvaluatorCase, ModelCase, ObjectiveCase, SplitCase, TaskCase
-from pretask_registry.conformance.tensors import copy_parameters, iterate_tensors, map_tensors, name_halves, take_rows
+from pretask_registry.conformance.tensors import copy_parameters, map_tensors, name_halves, take_rows
 from pretask_registry.discovery import Plugin
 
 KINDS = ("split", "model", "objective", "data", "evaluator", "task", "suite")
@@ -191,9 +192,10 @@ def measure_norms(model: Any, inputs: Any) -> Any:
 def fingerprint_objective(case: ObjectiveCase) -> Facts:
     """Return total and parts of the loss, with plain weights and plain features, on the first split that fits."""
     trial = case.tasks[0]
-    features = map_tensors(trial.features, make_plain)
-    objective = with_plain_weights(trial.task.objective)
-    loss = objective(features, trial.targets, Draws(trial.batch.index).branch("objective"))
+    for network in (trial.task.objective, trial.task.teacher):
+        if network is not None:
+            with_plain_weights(network)
+    loss = replace(trial, features=map_tensors(trial.features, make_plain)).score()
     return {"with": trial.task.name, **collect_facts({"total": loss.total, "parts": loss.parts})}
 
 

@@ -1,5 +1,6 @@
 """Kinds: the cases of every kind of component, with what their checks need, built when it is first needed."""
 
+import copy
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,8 +15,10 @@ from pretask import (
     Batch,
     Draws,
     Features,
+    FeatureSpec,
     Inputs,
     InputSpec,
+    Loss,
     Observed,
     PretaskError,
     Samples,
@@ -23,7 +26,8 @@ from pretask import (
     TargetSpecs,
     Task,
 )
-from pretask.composition import seed_randomness
+from pretask.composition import copy_teacher, describe_features, seed_randomness
+from pretask.protocols import Attaches
 
 from pretask_registry.canned import OBSERVED, make_canned_inputs
 from pretask_registry.conformance import ambient, material
@@ -164,9 +168,10 @@ class Trial:
     Args:
         task: Composed at small sizes.
         batch: Eight samples.
-        specs: Of the targets.
+        specs: Of the targets that are scored.
         features: Of the batch, detached.
-        targets: Of the batch.
+        targets: Of the batch, as they are scored.
+        inputs: x of the batch, as it is encoded.
     """
 
     task: Task
@@ -174,21 +179,43 @@ class Trial:
     specs: TargetSpecs
     features: Features
     targets: Targets
+    inputs: Inputs
 
     @classmethod
     def compose(cls, parts: material.Parts, samples: Samples, seed: int) -> "Trial":
         """Compose the task of some parts on some samples."""
         task = material.compose_small(parts, samples, seed)
-        task.model.eval()
+        for network in (task.model, task.teacher):
+            if network is not None:
+                network.eval()
         batch = material.make_batch(samples, task.split, 8)
-        inputs, targets = task.split(batch, Draws(batch.index, seed).branch("split"))
         with torch.no_grad():
-            features = task.model(inputs)
-        return cls(task, batch, task.split.spec(task.observed)[1], features, targets)
+            inputs, targets = task.prepare(*task.divide(batch, Draws(batch.index, seed)), Draws(batch.index, seed))
+            features = task.encode_inputs(inputs)
+        return cls(task, batch, task.target_specs, features, targets, inputs)
 
-    def draws(self, seed: int = 0) -> Draws:
-        """Return the objective's draws."""
-        return Draws(self.batch.index, seed).branch("objective")
+    @property
+    def split_specs(self) -> TargetSpecs:
+        """Specs of the split's targets, which an objective is built for."""
+        specs: TargetSpecs = self.task.split.spec(self.task.observed)[1]
+        return specs
+
+    @property
+    def feature_spec(self) -> FeatureSpec:
+        """Spec of the features."""
+        return describe_features(self.task.model, self.task.split.spec(self.task.observed)[0])
+
+    def replace_objective(self, objective: Any) -> "Trial":
+        """Return the same trial with another objective, after it has met the model where it wants to."""
+        if isinstance(objective, Attaches):
+            objective.attach(copy.deepcopy(self.task.model))
+        teacher = copy_teacher(self.task.model, objective)
+        task = replace(self.task, objective=objective, teacher=teacher if teacher is None else teacher.eval())
+        return replace(self, task=task)
+
+    def score(self, seed: int = 0) -> Loss:
+        """Compute the objective's loss."""
+        return self.task.score_features(self.features, self.inputs, self.targets, Draws(self.batch.index, seed))
 
 
 @dataclass(frozen=True)

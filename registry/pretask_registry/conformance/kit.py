@@ -27,6 +27,7 @@ MODULES = (
     "checks.hiding",
     "checks.models",
     "checks.objectives",
+    "checks.rewriting",
     "checks.data",
     "checks.evaluators",
     "checks.tasks",

@@ -4,13 +4,14 @@ Axes: B batch; `...` anything.
 """
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from inspect import unwrap
 from typing import Any
 
 import torch
 from pretask import Draws
+from pretask.values import iterate_tensors, name_outputs
 from torch import Tensor
 
 CLOSE = 1e-4  # of numbers around 1: other batch sizes take other paths through a Fourier transform or a product
@@ -21,25 +22,9 @@ def shapes_are_checked() -> bool:
     return unwrap(Draws.uniform) is not Draws.uniform
 
 
-def iterate_tensors(value: Any, name: str = "") -> Iterator[tuple[str, Tensor]]:
-    """Yield every tensor inside values, mappings and sequences, with the way to it: `targets.token.value`."""
-    if isinstance(value, Tensor):
-        yield name, value
-    elif isinstance(value, Mapping):
-        for key, member in value.items():
-            yield from iterate_tensors(member, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, tuple | list):
-        for number, member in enumerate(value):
-            yield from iterate_tensors(member, f"{name}.{number}" if name else str(number))
-    elif is_dataclass(value):
-        for field in fields(value):
-            yield from iterate_tensors(getattr(value, field.name), f"{name}.{field.name}" if name else field.name)
-
-
 def name_halves(output: Any) -> dict[str, Tensor]:
     """Return what a split returns, by names: x and y."""
-    inputs, targets = output
-    return dict(iterate_tensors({"x": inputs, "y": targets}))
+    return name_outputs(*output)
 
 
 def describe_difference(ours: Mapping[str, Tensor], theirs: Mapping[str, Tensor], tolerance: float = CLOSE) -> str:

@@ -66,12 +66,14 @@ class Movement:
         answers: Of every target, whether it moved where it is valid, (B, E, V or 1, *grid).
         visible: Where x is not erased, (B, 1, V, ...), where the split says so.
         ordered: Whether the views are ordered in time.
+        groups: Whether any of the further groups of views moved, (B, E).
     """
 
     x: Tensor
     answers: dict[str, Tensor]
     visible: Tensor | None
     ordered: bool
+    groups: Tensor
 
     @classmethod
     def measure(cls, case: SplitCase, batch: Batch, changed: Tensor) -> "Movement":
@@ -85,7 +87,11 @@ class Movement:
             for name, target in before[1].items()
         }
         visible = before[0].visible
-        return cls(x, answers, None if visible is None else visible[:, None], spec.ordered)
+        groups = torch.zeros(size, count, dtype=torch.bool)
+        for name, group in before[0].groups.items():
+            moved = find_moved_x(group, after[0].groups[name], size, count, spec.vocabulary is not None)
+            groups = groups | moved.flatten(2).any(2)
+        return cls(x, answers, None if visible is None else visible[:, None], spec.ordered, groups)
 
     def find_answers(self, name: str, spec: TargetSpec) -> tuple[Tensor, Tensor]:
         """Return at which answers (B, V or 1, *grid) a change moves the answer, and one leaves what it sees."""
@@ -95,14 +101,15 @@ class Movement:
 
     def find_seen(self, spec: TargetSpec, moved: Tensor) -> Tensor:
         """Return whether a change moves what each answer may see of x, in the answers' shape or broadcast to it."""
+        groups = self.groups.view(*self.groups.shape, *[1] * (moved.ndim - 2))
         if spec.sees == "all":
-            return self.x.flatten(2).any(2).view(*self.x.shape[:2], *[1] * (moved.ndim - 2))
+            return self.x.flatten(2).any(2).view(*self.x.shape[:2], *[1] * (moved.ndim - 2)) | groups
         line = self.x.any(2) if spec.grid else self.x.flatten(3).any(3)  # (B, E, L), or (B, E, V) of ordered views
         line = line.flatten(3).any(3) if line.ndim > 3 else line
         before, after = line.cummax(2).values, line.flip(2).cummax(2).values.flip(2)
         sight = {"present": line, "past": before, "future": after}[spec.sees]
         places = sight[:, :, None] if spec.grid else sight
-        return places.view(*places.shape, *[1] * (moved.ndim - places.ndim))
+        return places.view(*places.shape, *[1] * (moved.ndim - places.ndim)) | groups
 
     def count_leaks(self, name: str, spec: TargetSpec) -> int:
         """Count the places that are not visible, where the same change moves x and the answer at that place."""

@@ -10,6 +10,7 @@ import torch
 from pretask import Features, Inputs, InputSpec
 from pretask.composition import make_empty_inputs
 from pretask.pooling import mean_over
+from pretask.values import iterate_tensors
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -23,7 +24,6 @@ from pretask_registry.conformance.tensors import (
     copy_parameters,
     copy_tensors,
     describe_difference,
-    iterate_tensors,
     map_tensors,
 )
 
@@ -319,3 +319,46 @@ def tried(case: ModelCase, spec: InputSpec) -> None:
         model = case.built(spec, spec)
         model.features(spec)
         model.eval()(make_empty_inputs(spec))
+
+
+@check("model")
+def hidden_patches_are_not_encoded(case: ModelCase) -> None:
+    """Check that a model that says which positions it encoded reads no others, and takes whole patches only."""
+    if case.spec.modality != "image" or len(case.spec.shape) != 3:
+        return
+    side = largest_patch(case)
+    spec = replace(case.spec, patch=(side, side))
+    model = case.built(spec, spec).eval()
+    visible = hide_patches(case.inputs.data, side)
+    ours, theirs = (
+        model(replace(case.inputs, data=data, visible=visible))
+        for data in (case.inputs.data, case.inputs.data.where(visible[:, :, None], 1 - case.inputs.data))
+    )
+    if ours.visible is None:
+        return  # it encodes every position, whatever is hidden
+    change = describe_difference(name_streams(ours), name_streams(theirs), CLOSE)
+    require(
+        not change, f"What is hidden must not be read where Features.visible is given; with other pixels, {change}."
+    )
+    expected = visible[..., :: visible.shape[-2] // ours.grid[0], :: visible.shape[-1] // ours.grid[1]].flatten(2)
+    require(
+        torch.equal(ours.visible, expected), "Features.visible must be True at the positions whose patch is visible."
+    )
+    cell = case.spec.shape[-1] // ours.grid[-1]
+    if cell > 1:
+        smaller = replace(spec, patch=(cell // 2, cell // 2))
+        check_refusal(
+            lambda: case.built(smaller, smaller).features(smaller), "A split with smaller patches than its own"
+        )
+
+
+def largest_patch(case: ModelCase) -> int:
+    """Return the side of patches, of which there are four."""
+    return int(min(case.spec.shape[-2:]) // 2)
+
+
+def hide_patches(images: Tensor, side: int) -> Tensor:
+    """Return which pixels (B, V, H, W) are visible where the first patch of every image is hidden."""
+    visible = torch.ones(*images.shape[:2], *images.shape[3:], dtype=torch.bool)
+    visible[..., :side, :side] = False
+    return visible

@@ -11,8 +11,9 @@ from functools import partial
 from typing import Any, ClassVar
 
 import torch
-from pretask import Features, FeatureSpec, Loss, Target, Targets, TargetSpec
-from pretask.protocols import Attaches, chance_of
+from pretask import Draws, Features, FeatureSpec, Loss, Rewrites, Target, Targets, TargetSpec
+from pretask.protocols import chance_of
+from pretask.values import iterate_tensors
 from torch import Tensor
 
 from pretask_registry.conformance import ambient
@@ -20,13 +21,7 @@ from pretask_registry.conformance.check import Skip, check, require
 from pretask_registry.conformance.checks.models import has_gradient, nudge_weights
 from pretask_registry.conformance.checks.splits import check_refusal
 from pretask_registry.conformance.kinds import ObjectiveCase, Trial
-from pretask_registry.conformance.tensors import (
-    are_equal,
-    copy_tensors,
-    describe_difference,
-    iterate_tensors,
-    map_tensors,
-)
+from pretask_registry.conformance.tensors import are_equal, copy_tensors, describe_difference, map_tensors
 
 CLOSE = 1e-3  # of losses: means run in another order
 COMPARES = ("agreement",)  # kinds whose answers are the other samples of the batch
@@ -34,14 +29,13 @@ POINTS = ("reference",)  # kinds of which what weighs 0 is given, and may be poi
 
 
 def scores_samples_alone(component: Any) -> bool:
-    """Return whether an objective scores a sample by itself."""
-    return not component.traits["targets"] & set(COMPARES)
+    """Return whether an objective scores a sample by itself, as far as it declares."""
+    return not component.traits["targets"] & set(COMPARES) and not component.traits.get("depends_on_batch", False)
 
 
 def compute_loss(trial: Trial, features: Features | None = None, targets: Targets | None = None, seed: int = 0) -> Loss:
     """Compute the objective's score, of the batch unless something else is given."""
-    loss: Loss = trial.task.objective(features or trial.features, targets or trial.targets, trial.draws(seed))
-    return loss
+    return replace(trial, features=features or trial.features, targets=targets or trial.targets).score(seed)
 
 
 @check("objective")
@@ -91,6 +85,8 @@ def gradient_reaches_every_parameter(case: ObjectiveCase) -> None:
         objective.zero_grad(set_to_none=True)
         features = make_leaves(trial.features)
         compute_loss(trial, features).total.backward()  # type: ignore[no-untyped-call]
+        if isinstance(objective, Rewrites):  # what makes x has its gradient through the targets that it rewrites
+            trial.task.loss(trial.batch, Draws(trial.batch.index)).total.backward()  # type: ignore[no-untyped-call]
         dead = [
             name
             for name, parameter in objective.named_parameters()
@@ -125,12 +121,26 @@ def compute_gradients(trial: Trial, features: Features, targets: Targets | None 
 def a_batch_twice_costs_the_same(case: ObjectiveCase) -> None:
     """Check that the loss is a mean over samples: a batch with every sample twice costs what it did."""
     for trial in case.tasks:
-        twice = map_tensors((trial.features, trial.targets, trial.batch), lambda tensor: torch.cat([tensor, tensor]))
+        values = (trial.features, trial.targets, trial.inputs, trial.batch)
+        features, targets, inputs, batch = map_tensors(values, lambda tensor: torch.cat([tensor, tensor]))
         once = compute_loss(trial).total.detach()
-        again = compute_loss(replace(trial, batch=twice[2]), *twice[:2]).total.detach()
+        doubled = replace(trial, features=features, targets=targets, inputs=inputs, batch=batch)
+        again = doubled.score().total.detach()
         require(
             are_equal(once, again, CLOSE), f"A batch twice must cost the same; {float(once):.4g}, {float(again):.4g}."
         )
+
+
+@check("objective")
+def order_of_the_batch_does_not_matter(case: ObjectiveCase) -> None:
+    """Check that a batch in another order costs the same, whatever else of the batch the loss depends on."""
+    for trial in case.tasks:
+        values = (trial.features, trial.targets, trial.inputs, trial.batch)
+        features, targets, inputs, batch = map_tensors(values, lambda tensor: tensor.flip(0) if tensor.ndim else tensor)
+        other = replace(trial, features=features, targets=targets, inputs=inputs, batch=batch)
+        ours, theirs = trial.score().total.detach(), other.score().total.detach()
+        message = f"A batch in another order must cost the same; {float(ours):.4g} before, {float(theirs):.4g} after."
+        require(are_equal(ours, theirs, CLOSE), message)
 
 
 @check("objective", when=scores_samples_alone)
@@ -174,13 +184,6 @@ def has_latent(trial: Trial) -> bool:
     return len(compute_loss(trial).parts) > 0 and any("kl" in name for name in compute_loss(trial).parts)
 
 
-def attach_objective(objective: Any, trial: Trial) -> Any:
-    """Attach the objective to the model where it wants to, and return it."""
-    if isinstance(objective, Attaches):
-        objective.attach(copy.deepcopy(trial.task.model))
-    return objective
-
-
 def weigh_half(target: Target, spec: TargetSpec, kept: Tensor) -> Target:
     """Return the target with weight 0 on every second sample."""
     places = (len(kept), *(() if spec.views is None else (spec.views,)), *spec.grid)
@@ -190,8 +193,15 @@ def weigh_half(target: Target, spec: TargetSpec, kept: Tensor) -> Target:
 
 def change_unweighted(target: Target, kept: Tensor) -> Target:
     """Return the target with other answers wherever the weight is 0."""
-    mask = kept.view(-1, *[1] * (target.value.ndim - 1)) > 0
-    return replace(target, value=target.value.where(mask, target.value.roll(1, 0).flip(-1)))
+    if target.inputs is not None:
+        changed = map_tensors(target.inputs, lambda tensor: tensor.where(spread(kept, tensor), tensor.roll(1, 0)))
+        return replace(target, value=changed.data, inputs=changed)
+    return replace(target, value=target.value.where(spread(kept, target.value), target.value.roll(1, 0).flip(-1)))
+
+
+def spread(kept: Tensor, over: Tensor) -> Tensor:
+    """Return which samples are kept, as a mask that can be broadcast over a tensor."""
+    return kept.view(-1, *[1] * (over.ndim - 1)) > 0
 
 
 @check("objective")
@@ -231,10 +241,10 @@ def check_blind(
     from pretask import Incompatible
 
     try:
-        objective = attach_objective(case.built(spec, specs), trial)
+        other = trial.replace_objective(case.built(spec, specs))
     except Incompatible:
         return
-    total = objective(features, trial.targets, trial.draws()).total
+    total = replace(other, features=features).score().total
     sees = next(iter(specs.values())).sees
     require(
         bool(total.isfinite()),
@@ -246,9 +256,8 @@ def check_blind(
 def refuses_what_x_shows(case: ObjectiveCase) -> None:
     """Check that, without a bottleneck, a target that x still shows is refused, with the reason."""
     for trial in case.tasks:
-        shown = {name: replace(spec, hidden=False) for name, spec in trial.specs.items()}
-        spec = trial.task.model.features(trial.task.split.spec(trial.task.observed)[0])
-        check_refusal(partial(case.built, spec, shown), "A target that x shows")
+        shown = {name: replace(spec, hidden=False) for name, spec in trial.split_specs.items()}
+        check_refusal(partial(case.built, trial.feature_spec, shown), "A target that x shows")
 
 
 @dataclass(frozen=True)
@@ -268,10 +277,11 @@ def refuses_with_reasons(case: ObjectiveCase) -> None:
 def runs_on_the_meta_device(case: ObjectiveCase) -> None:
     """Check that it runs where there are shapes but no numbers, so all that it makes is where the features are."""
     for trial in case.tasks:
-        spec = trial.task.model.features(trial.task.split.spec(trial.task.observed)[0])
-        objective = attach_objective(case.built(spec, trial.specs), trial).to("meta")
-        there = map_tensors((trial.features, trial.targets), lambda tensor: tensor.to("meta"))
-        loss = objective(*there, replace(trial, batch=trial.batch.to("meta")).draws())
+        made = trial.replace_objective(case.built(trial.feature_spec, trial.split_specs))
+        networks = {name: copy.deepcopy(network).to("meta") for name, network in made.task.networks.items()}
+        values = map_tensors((made.features, made.targets, made.inputs), lambda tensor: tensor.to("meta"))
+        there = replace(made, task=replace(made.task, **networks), batch=made.batch.to("meta"))
+        loss = replace(there, features=values[0], targets=values[1], inputs=values[2]).score()
         require(loss.total.device.type == "meta", f"The loss must be where features are; it is on {loss.total.device}.")
 
 
@@ -292,13 +302,10 @@ def weights_can_be_saved(case: ObjectiveCase) -> None:
     """Check that another objective that loads its state_dict gives the same loss."""
     for trial in case.tasks:
         nudge_weights(trial.task.objective)
-        spec = trial.task.model.features(trial.task.split.spec(trial.task.observed)[0])
-        fresh = attach_objective(case.built(spec, trial.specs), trial)
-        fresh.load_state_dict(trial.task.objective.state_dict())
-        one, two = (
-            replace(trial, task=replace(trial.task, objective=objective)) for objective in (trial.task.objective, fresh)
-        )
-        ours, theirs = compute_loss(one).total.detach(), compute_loss(two).total.detach()
+        fresh = trial.replace_objective(case.built(trial.feature_spec, trial.split_specs))
+        for name, network in trial.task.networks.items():
+            fresh.task.networks[name].load_state_dict(network.state_dict())
+        ours, theirs = trial.score().total.detach(), fresh.score().total.detach()
         require(are_equal(ours, theirs), f"The state_dict must hold all that matters; {ours} before, {theirs} after.")
 
 

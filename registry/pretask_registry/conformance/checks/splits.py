@@ -19,11 +19,13 @@ from pretask import (
     Observed,
     PretaskError,
     Reference,
+    Representation,
     Target,
     TargetSpec,
     Unknown,
     Values,
 )
+from pretask.values import iterate_tensors
 from torch import Tensor
 
 from pretask_registry.canned import OBSERVED
@@ -35,7 +37,6 @@ from pretask_registry.conformance.tensors import (
     copy_tensors,
     describe,
     describe_difference,
-    iterate_tensors,
     name_halves,
     shapes_are_checked,
     take_rows,
@@ -84,7 +85,11 @@ def whole_is_what_spec_says(case: SplitCase) -> None:
 
 
 def check_inputs(inputs: Inputs, spec: InputSpec, who: str) -> None:
-    """Raise Failure unless inputs are what a spec says."""
+    """Raise Failure unless inputs are what a spec says, in every group of views."""
+    groups = dict(spec.groups)
+    require(inputs.groups.keys() == groups.keys(), f"{who} must have the groups {sorted(groups)} of its spec.")
+    for name, group in inputs.groups.items():
+        check_inputs(group, groups[name], f"{who}.groups['{name}']")
     wanted = (BATCH, spec.views, *spec.shape)
     require(tuple(inputs.data.shape) == wanted, f"{who} must have the shape {wanted}; it is {describe(inputs.data)}.")
     if spec.vocabulary is not None:
@@ -108,9 +113,9 @@ def y_is_what_spec_says(case: SplitCase) -> None:
         check_target(name, targets[name], spec)
 
 
-def check_target(name: str, target: Target, spec: TargetSpec) -> None:
-    """Raise Failure unless a target is what its spec says."""
-    places = (BATCH, *(() if spec.views is None else (spec.views,)), *spec.grid)
+def check_target(name: str, target: Target, spec: TargetSpec, size: int = BATCH) -> None:
+    """Raise Failure unless a target of so many samples is what its spec says."""
+    places = (size, *(() if spec.views is None else (spec.views,)), *spec.grid)
     candidates = () if target.probability is None else (target.probability.shape[-1],)
     last = (spec.channels,) if isinstance(spec, Values) else candidates
     wanted = (*places, *last)
@@ -123,7 +128,12 @@ def check_target(name: str, target: Target, spec: TargetSpec) -> None:
         require(fits, f"The weight of '{name}' must be floats of shape {places}; it is {describe(target.weight)}.")
         require(bool((target.weight > 0).any()), f"'{name}' must be valid somewhere; all its weights are 0.")
         require(bool((target.weight >= 0).all()), f"The weights of '{name}' must not be negative.")
-    if isinstance(spec, Categories | Reference):
+    if isinstance(spec, Representation):
+        views = target.inputs
+        require(views is not None, f"'{name}' must hold the views that are encoded, in Target.inputs.")
+        assert views is not None
+        check_inputs(views, spec.inputs, f"The views of '{name}'")
+    elif isinstance(spec, Categories | Reference):
         check_classes(name, target.value, spec.classes)
     elif isinstance(spec, Values):
         require(target.value.dtype == torch.float32, f"'{name}' must be float32; it is {describe(target.value)}.")

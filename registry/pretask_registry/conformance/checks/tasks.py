@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 from pretask import Batch, Draws, Inputs, Labels, Recipe, Samples, Targets, Task
-from pretask.protocols import AfterStep, chance_of
+from pretask.protocols import chance_of
 from pretask.training import train
+from pretask.values import iterate_tensors
 
 from pretask_registry.conformance import ambient
 from pretask_registry.conformance.cases import Case
@@ -20,7 +21,7 @@ from pretask_registry.conformance.check import Failure, check, require
 from pretask_registry.conformance.checks.models import has_gradient, nudge_weights
 from pretask_registry.conformance.kinds import TaskCase
 from pretask_registry.conformance.material import CPU, make_batch
-from pretask_registry.conformance.tensors import copy_parameters, describe_difference, iterate_tensors
+from pretask_registry.conformance.tensors import copy_parameters, describe_difference
 from pretask_registry.fit import PARTS, static_fit
 from pretask_registry.options import read_options, settle
 from pretask_registry.registry import Registered
@@ -91,8 +92,7 @@ def overfits_one_batch(case: TaskCase) -> None:
         optimizer.zero_grad()
         loss.total.backward()
         optimizer.step()
-        if isinstance(task.objective, AfterStep):
-            task.objective.after_step(task.model, (number + 1) / STEPS)
+        task.follow((number + 1) / STEPS)
     change = (
         f"from {losses[0]:.4g} to {losses[-1]:.4g}, where a trivial prediction has {trivial_loss(task, losses[0]):.4g}"
     )
@@ -158,7 +158,7 @@ def train_weights(case: TaskCase, samples: Samples) -> dict[str, torch.Tensor]:
     task = case.make()
     recipe = replace(Recipe(), batch=8, samples=16, lr=1e-3, channels_last=False)
     train(replace(task, recipe=recipe), samples, seed=case.seed)
-    return copy_parameters(task.model, task.objective)
+    return copy_parameters(*task.networks.values())
 
 
 def shuffle_labels(samples: Samples) -> Samples:
