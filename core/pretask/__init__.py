@@ -60,7 +60,7 @@ if TYPE_CHECKING:
         SplitFn,
         WeighsTargets,
     )
-    from pretask.readout import Heads, Readout, check_kinds, find_readout
+    from pretask.readout import Heads, Readout, check_kinds, find_readout, take_only_target
     from pretask.recipe import Recipe
     from pretask.samples import Labels, Remembered, Samples, source_of
     from pretask.scoring import build_loss, weighted_mean
@@ -100,7 +100,7 @@ HOMES = {
         "Objective",
         "SplitFn",
     ),
-    "readout": ("Heads", "Readout", "check_kinds", "find_readout"),
+    "readout": ("Heads", "Readout", "check_kinds", "find_readout", "take_only_target"),
     "recipe": ("Recipe",),
     "samples": ("Labels", "Remembered", "Samples", "source_of"),
     "options": ("require_range",),
@@ -188,6 +188,7 @@ __all__ = [
     "source_of",
     "split",
     "suite",
+    "take_only_target",
     "task",
     "upcast",
     "weighted_mean",

@@ -74,8 +74,8 @@ class Task:
     @property
     def target_specs(self) -> TargetSpecs:
         """Specs of the targets that are scored: those of the split, or what the objective rewrites them to."""
-        _, targets = self.split.spec(self.observed)
-        return self.objective.rewritten_targets(targets) if isinstance(self.objective, Rewrites) else targets
+        spec, targets = self.split.spec(self.observed)
+        return self.objective.rewritten_targets(spec, targets) if isinstance(self.objective, Rewrites) else targets
 
     def prepare(self, inputs: Inputs, targets: Targets, draws: Draws) -> tuple[Inputs, Targets]:
         """Return x and y as they are encoded and scored: rewritten, where the objective does that."""
@@ -165,6 +165,8 @@ def fit_parts(
     features = describe_features(encoder, spec)
     encoder.features(whole)  # raises where the undivided sample cannot be read
     scorer = objective(features, targets)
+    if isinstance(scorer, Rewrites):
+        scorer.rewritten_targets(spec, targets)  # raises where it cannot
     if isinstance(scorer, Attaches):
         scorer.attach(encoder)
     return encoder, scorer
@@ -216,7 +218,7 @@ def compose(
 
 def copy_teacher(encoder: Any, objective: Any) -> Teacher | None:
     """Return the teacher that an objective declares, which begins as the network; None where it declares none."""
-    momentum = objective.teacher if isinstance(objective, EncodesViews) else None
+    momentum = objective.teacher_momentum if isinstance(objective, EncodesViews) else None
     return Teacher(encoder, objective, momentum) if isinstance(momentum, Momentum) else None
 
 

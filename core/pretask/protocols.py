@@ -192,7 +192,7 @@ class EncodesViews(Protocol):
     """
 
     @property
-    def teacher(self) -> "Momentum | None":
+    def teacher_momentum(self) -> "Momentum | None":
         """How the teacher follows; None where only the live model is needed."""
         ...
 
@@ -209,8 +209,8 @@ class Rewrites(Protocol):
     x keeps the InputSpec and all that is visible, and depends on x and draws alone; y may be any that follows.
     """
 
-    def rewritten_targets(self, targets: TargetSpecs, /) -> TargetSpecs:
-        """Return the specs of the targets that are scored, from those of the split."""
+    def rewritten_targets(self, inputs: InputSpec, targets: TargetSpecs, /) -> TargetSpecs:
+        """Return the specs of the targets that are scored; raise Incompatible where it cannot rewrite such x and y."""
         ...
 
     def rewrite(self, inputs: Inputs, targets: Targets, draws: Draws, /) -> tuple[Inputs, Targets]:

@@ -146,6 +146,15 @@ def check_kinds(who: str, targets: TargetSpecs, kinds: Collection[str]) -> None:
             )
 
 
+def take_only_target(who: str, targets: TargetSpecs) -> tuple[str, TargetSpec]:
+    """Return the name and the spec of the one target; raise Incompatible where there are several."""
+    if len(targets) != 1:
+        names = ", ".join(f"'{name}'" for name in targets)
+        raise Incompatible(who, "one target", f"{len(targets)}: {names}", "Choose a split that asks for one thing.")
+    ((name, spec),) = targets.items()
+    return name, spec
+
+
 class Heads(Module):
     """Modules by target name. nn.ModuleDict refuses names such as `forward` or `type`; this takes any identifier."""
 

@@ -111,7 +111,9 @@ class Encoders:
             Incompatible: The objective declares no teacher.
         """
         if self.teach is None:
-            raise Incompatible("encode.teacher", "a teacher", "none", "Set teacher = Momentum(…) in the objective.")
+            raise Incompatible(
+                "encode.teacher", "a teacher", "none", "Set teacher_momentum = Momentum(…) in the objective."
+            )
         with torch.no_grad():
             return self.teach(inputs)
 
@@ -122,6 +124,6 @@ class Encoders:
                 "encode.head",
                 f"a teacher with the head '{name}'",
                 "none",
-                f"Set teacher = Momentum(heads=('{name}',)).",
+                f"Set teacher_momentum = Momentum(heads=('{name}',)).",
             )
         return self.copy.heads[name]

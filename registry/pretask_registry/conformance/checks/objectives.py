@@ -167,7 +167,8 @@ def what_weighs_nothing_does_not_matter(case: ObjectiveCase) -> None:
     """Check that an answer of weight 0 changes neither loss nor gradient, and what weighs more pulls more."""
     for trial in case.tasks:
         kept = torch.arange(len(trial.batch)) % 2
-        targets = {name: weigh_half(target, trial.specs[name], kept) for name, target in trial.targets.items()}
+        halves = {name: weigh_half(trial.targets[name], spec, kept) for name, spec in trial.specs.items()}
+        targets = {**trial.targets, **halves}
         wrong = {name: change_unweighted(target, kept) for name, target in targets.items()}
         ours, theirs = (compute_gradients(trial, trial.features, answers) for answers in (targets, wrong))
         change = describe_difference(ours, theirs, 1e-6)

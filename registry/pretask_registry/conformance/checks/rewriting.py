@@ -3,6 +3,7 @@
 Axes: B batch.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ def rewrite(trial: Trial, change_targets: bool = False) -> tuple[Inputs, Inputs,
     draws = Draws(trial.batch.index)
     inputs, targets = trial.task.divide(trial.batch, draws)
     if change_targets:
-        targets = map_tensors(targets, lambda tensor: tensor.roll(1, 0) if tensor.ndim else tensor)
+        targets = {name: replace(target, value=target.value.roll(1, 0)) for name, target in targets.items()}
     with torch.no_grad():
         return inputs, *trial.task.prepare(inputs, targets, draws)
 
@@ -65,7 +66,7 @@ def declared_state_moves_after_steps_only(case: ObjectiveCase) -> None:
         for name in sorted(names - {TEACHER}):
             found = name in dict(objective.named_buffers())
             require(found, f"'{name}' is declared as state; register it as a buffer of that name, so that it is saved.")
-        declared = isinstance(objective, EncodesViews) and objective.teacher is not None
+        declared = isinstance(objective, EncodesViews) and objective.teacher_momentum is not None
         require(
             declared == (TEACHER in names),
             f"state must name '{TEACHER}' where there is a teacher, and only there; it declares {sorted(names)}.",

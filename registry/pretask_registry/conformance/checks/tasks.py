@@ -193,9 +193,9 @@ def record_exchange(task: Task, batch: Batch, seed: int) -> dict[str, torch.Tens
     """Return the x that a task's loss hands to the model and the y that it hands to the objective."""
     values: dict[str, Any] = {}
 
-    def encode(inputs: Inputs) -> Any:
+    def encode(inputs: Inputs, layers: bool = False) -> Any:
         values["x"] = inputs
-        return task.model(inputs)
+        return task.model(inputs, layers=layers)
 
     def score(features: Any, targets: Targets, draws: Draws) -> Any:
         values["y"] = targets

@@ -1,0 +1,57 @@
+"""The decoder of a masked autoencoder: mask tokens at the hidden places, blocks, and pixels.
+
+Source: He et al., CVPR 2022, section 3 (MAE decoder and reconstruction target).
+Axes: B batch, V views, N patches, D width, K numbers of a patch.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from pretask import (
+    Draws,
+    Features,
+    FeatureSpec,
+    Loss,
+    Targets,
+    TargetSpecs,
+    build_loss,
+    check_kinds,
+    find_readout,
+    take_only_target,
+    weighted_mean,
+)
+from torch import Tensor, nn
+
+
+class Decoder(nn.Module):
+    """One transformer block over all places.
+
+    Args:
+        features: What the model offers.
+        targets: The numbers of every patch.
+        width: D of the decoder.
+    """
+
+    def __init__(self, features: FeatureSpec, targets: TargetSpecs, /, *, width: int = 64) -> None:
+        super().__init__()
+        check_kinds("decoder", targets, {"values"})
+        self.name, spec = take_only_target("decoder", targets)
+        self.read = find_readout("decoder", self.name, features, spec)
+        self.enter = nn.Linear(self.read.width, width)
+        self.mask = nn.Parameter(torch.randn(width) * 0.02)
+        self.place = nn.Parameter(torch.randn(features.positions, width) * 0.02)
+        self.block = nn.TransformerEncoderLayer(width, 4, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
+        self.leave = nn.Linear(width, spec.channels)
+
+    def predict(self, features: Features, /) -> Mapping[str, Tensor]:
+        """Return the numbers of every patch, (B, *grid, K)."""
+        tokens = self.enter(self.read(features))
+        if features.visible is not None:
+            tokens = tokens.where(features.visible.any(1)[..., None], self.mask)
+        return {self.name: self.read.place(self.leave(self.block(tokens + self.place)))}
+
+    def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
+        """Return the mean squared error of the hidden patches."""
+        target, made = targets[self.name], self.predict(features)[self.name]
+        error = (made.float() - target.value).square().mean(-1)
+        return build_loss({self.name: weighted_mean(error, target.weight, target.denominator)}, {})
