@@ -1,6 +1,6 @@
 """Logical lines of what a stranger writes: statements, without imports, docstrings, and what `pretask new` gives.
 
-    python tests/logical_lines.py tests/third_party/pretask-byol
+python tests/logical_lines.py tests/third_party/pretask-byol
 """
 
 import ast
@@ -8,7 +8,9 @@ import sys
 from pathlib import Path
 
 # What every template has: declarations are data, and these methods of the protocols are filled in, not invented.
-GIVEN = {"pretask_components", "spec", "whole_spec", "whole", "features"}
+GIVEN = {"pretask_components", "spec", "whole_spec", "whole", "features", "rewritten_targets"}
+HEADERS = {"__init__", "forward", "predict", "__call__", "after_step"}  # whose bodies are the stranger's own
+GIVEN_LINES = {"super().__init__()"}
 
 
 def count_logical_lines(project: Path) -> int:
@@ -22,9 +24,10 @@ def count_own(body: list[ast.stmt]) -> int:
 
 
 def count_statement(node: ast.stmt) -> int:
-    """Count a statement: 1 and what is in its bodies."""
+    """Count a statement: 1 and what is in its bodies, or these alone where the template has its first line."""
     bodies = [getattr(node, name, []) for name in ("body", "orelse", "finalbody")]
-    return 1 + sum(count_own(inner) for inner in bodies)
+    own = not (isinstance(node, ast.ClassDef) or (isinstance(node, ast.FunctionDef) and node.name in HEADERS))
+    return own + sum(count_own(inner) for inner in bodies)
 
 
 def is_given(node: ast.stmt) -> bool:
@@ -33,7 +36,7 @@ def is_given(node: ast.stmt) -> bool:
         return True
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str):
         return True
-    return isinstance(node, ast.FunctionDef) and node.name in GIVEN
+    return (isinstance(node, ast.FunctionDef) and node.name in GIVEN) or ast.unparse(node) in GIVEN_LINES
 
 
 if __name__ == "__main__":

@@ -29,7 +29,13 @@ if TYPE_CHECKING:
     from pretask.composition import Task
     from pretask.draws import Draws
     from pretask.options import require_range
-    from pretask.patches import check_patch, find_visible_patches
+    from pretask.patches import (
+        check_patch,
+        count_visible_patches,
+        find_visible_patches,
+        restore_patches,
+        select_patches,
+    )
     from pretask.precision import full_precision, upcast
     from pretask.protocols import (
         AfterStep,
@@ -104,7 +110,7 @@ HOMES = {
     "recipe": ("Recipe",),
     "samples": ("Labels", "Remembered", "Samples", "source_of"),
     "options": ("require_range",),
-    "patches": ("check_patch", "find_visible_patches"),
+    "patches": ("check_patch", "count_visible_patches", "find_visible_patches", "restore_patches", "select_patches"),
     "precision": ("full_precision", "upcast"),
     "scoring": ("build_loss", "weighted_mean"),
     "composition": ("Task",),
@@ -176,6 +182,7 @@ __all__ = [
     "build_loss",
     "check_kinds",
     "check_patch",
+    "count_visible_patches",
     "data",
     "evaluator",
     "find_readout",
@@ -185,6 +192,8 @@ __all__ = [
     "model",
     "objective",
     "require_range",
+    "restore_patches",
+    "select_patches",
     "source_of",
     "split",
     "suite",

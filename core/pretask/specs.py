@@ -164,6 +164,7 @@ class FeatureSpec:
         views: V as the features have them (a video model turns T views into 1).
         streams: The sights on offer; see `Sight`.
         groups: Pairs of a name and the spec of the features of further views of another shape.
+        skips_hidden: Whether positions that x hides are not encoded: `Features.visible` says which.
     """
 
     width: int
@@ -171,6 +172,7 @@ class FeatureSpec:
     views: int = 1
     streams: tuple[Sight, ...] = ("all",)
     groups: tuple[tuple[str, "FeatureSpec"], ...] = ()
+    skips_hidden: bool = False
 
     @property
     def positions(self) -> int:

@@ -327,7 +327,7 @@ def hidden_patches_are_not_encoded(case: ModelCase) -> None:
     if case.spec.modality != "image" or len(case.spec.shape) != 3:
         return
     side = largest_patch(case)
-    spec = replace(case.spec, patch=(side, side))
+    spec = replace(case.spec, patch=(side, side), shown=3)  # one of four is hidden
     model = case.built(spec, spec).eval()
     visible = hide_patches(case.inputs.data, side)
     ours, theirs = (

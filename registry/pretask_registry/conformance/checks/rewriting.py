@@ -14,7 +14,7 @@ from pretask_registry.conformance import ambient
 from pretask_registry.conformance.check import check, require
 from pretask_registry.conformance.checks.splits import check_target
 from pretask_registry.conformance.kinds import ObjectiveCase, Trial
-from pretask_registry.conformance.tensors import describe_difference, map_tensors
+from pretask_registry.conformance.tensors import describe_difference
 
 TEACHER = "teacher"  # the state that core keeps
 

@@ -46,7 +46,6 @@ class SelfDistillation(nn.Module):
         self.head = nn.Sequential(nn.Linear(self.read.width, 128), nn.GELU(), nn.Linear(128, prototypes))
         self.teacher_momentum = Momentum(momentum, heads=("head",))
         self.register_buffer("center", torch.zeros(prototypes))
-        self.register_buffer("seen", torch.zeros(prototypes), persistent=False)
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
         """Return log-probabilities of the prototypes, (B, V, K)."""
@@ -57,11 +56,11 @@ class SelfDistillation(nn.Module):
         with torch.no_grad():
             seen = encode.head("head")(self.read(encode.teacher(replace(encode.inputs, groups={}))))
             goal = ((seen - self.center) / 0.04).softmax(-1)
-            self.seen.copy_(seen.mean((0, 1)))
-        views = [self.predict(group)[self.name] for group in (features, *features.groups.values())]
-        nats = -(goal[:, :, None] * torch.cat(views, 1)[:, None]).sum(-1)  # (B, T, V)
-        other = 1 - torch.eye(*nats.shape[1:], device=nats.device)
-        return build_loss({self.name: weighted_mean(nats, other.expand_as(nats))}, {})
+            self.seen = seen.mean((0, 1))  # of this step, for after_step
+        views = torch.cat([self.predict(each)[self.name] for each in (features, *features.groups.values())], 1)
+        nats = -(goal[:, :, None] * views[:, None]).sum(-1)  # (B, T, V)
+        other = 1 - torch.eye(*nats.shape[1:], device=nats.device).expand_as(nats)
+        return build_loss({self.name: weighted_mean(nats, other)}, {})
 
     def after_step(self, model: nn.Module, progress: float) -> None:
         """Move the center towards what the teacher gave in this step."""

@@ -19,14 +19,10 @@ class MultiCrop:
     Args:
         small: Side of the small crops, pixels.
         count: How many there are.
-        large_scale: Sides of the large crops, as fractions of the image's.
-        small_scale: The same of the small ones.
     """
 
     small: int = 16
     count: int = 4
-    large_scale: tuple[float, float] = (0.6, 1.0)
-    small_scale: tuple[float, float] = (0.25, 0.6)
 
     def spec(self, images: Observed, /) -> tuple[InputSpec, TargetSpecs]:
         """Return two views of the image's size, and a group of smaller ones."""
@@ -43,10 +39,9 @@ class MultiCrop:
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return the crops, and which image each is of."""
-        large = crop(batch.data, draws.branch("large"), 2, batch.data.shape[-1], self.large_scale)
-        local = crop(batch.data, draws.branch("small"), self.count, self.small, self.small_scale)
-        identity = batch.index[:, None].expand(-1, 2)
-        return Inputs(large, groups={"local": Inputs(local)}), {"image": Target(identity)}
+        large = crop(batch.data, draws.branch("large"), 2, batch.data.shape[-1], (0.6, 1.0))
+        local = Inputs(crop(batch.data, draws.branch("small"), self.count, self.small, (0.25, 0.6)))
+        return Inputs(large, groups={"local": local}), {"image": Target(batch.index[:, None].expand(-1, 2))}
 
     def whole(self, batch: Batch, /) -> Inputs:
         """Return the image as it is."""
@@ -55,10 +50,10 @@ class MultiCrop:
 
 def crop(images: Tensor, draws: Draws, views: int, side: int, scale: tuple[float, float]) -> Tensor:
     """Return random square crops (B, V, C, S, S) of bytes (B, C, H, W), resized bilinearly, in [0, 1]."""
-    size = draws.uniform("size", views, low=scale[0], high=scale[1])[:, :, None]
+    size = draws.uniform("size", views, low=scale[0], high=scale[1])[..., None]
     shift = (1 - size) * draws.uniform("shift", views, 2, low=-1, high=1)
     line = torch.linspace(-1, 1, side, device=images.device) * (1 - 1 / side)
-    x, y = (size * line + shift[..., axis : axis + 1] for axis in (0, 1))
-    grid = torch.stack([x[:, :, None, :].expand(-1, -1, side, -1), y[:, :, :, None].expand(-1, -1, -1, side)], -1)
+    square = torch.stack(torch.meshgrid(line, line, indexing="xy"), -1)  # (S, S, x and y)
+    grid = size[..., None, None] * square + shift[:, :, None, None]
     repeated = (images / 255).repeat_interleave(views, 0)
     return grid_sample(repeated, grid.flatten(0, 1), align_corners=False).unflatten(0, (-1, views))

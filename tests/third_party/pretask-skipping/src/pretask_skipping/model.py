@@ -5,10 +5,22 @@ Axes: B batch, V views, N patches of one view, S of them visible, D width.
 """
 
 from dataclasses import replace
+from math import prod
 
 import torch
-from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec, check_patch, find_visible_patches
-from torch import Tensor, nn
+from pretask import (
+    Features,
+    FeatureSpec,
+    Incompatible,
+    Inputs,
+    InputSpec,
+    check_patch,
+    count_visible_patches,
+    find_visible_patches,
+    restore_patches,
+    select_patches,
+)
+from torch import nn
 
 
 class VisibleVit(nn.Module):
@@ -27,13 +39,13 @@ class VisibleVit(nn.Module):
     ) -> None:
         super().__init__()
         self.width, self.patch, self.shape = width, patch, whole_spec.shape
-        self.positions = self.features(spec).positions
-        ratio = 1 if spec.patch is None else spec.patch[0] // patch
-        self.shown = self.positions if spec.shown is None else spec.shown * ratio**2
+        self.grid, self.visible = self.features(spec).grid, count_visible_patches(spec, patch)
         self.embed = nn.Conv2d(spec.shape[0], width, patch, patch)
-        self.place = nn.Parameter(torch.randn(self.positions, width) * 0.02)
-        options = {"dropout": 0.0, "activation": "gelu", "batch_first": True, "norm_first": True}
-        self.blocks = nn.ModuleList(nn.TransformerEncoderLayer(width, 4, 4 * width, **options) for _ in range(depth))
+        self.place = nn.Parameter(torch.randn(prod(self.grid), width) * 0.02)
+        self.blocks = nn.ModuleList(
+            nn.TransformerEncoderLayer(width, 4, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
+            for _ in range(depth)
+        )
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
         """Return the spec of one vector for every patch, zeros where it is hidden."""
@@ -43,26 +55,16 @@ class VisibleVit(nn.Module):
             raise Incompatible("visible-vit", needs, got, "Set model.patch to a divisor, or use another split.")
         check_patch("visible-vit", spec, self.patch)
         rows, columns = (side // self.patch for side in spec.shape[1:])
-        return FeatureSpec(self.width, (rows, columns), spec.views)
+        return FeatureSpec(self.width, (rows, columns), spec.views, skips_hidden=True)
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
         """Return features of the visible patches of every view, at their places."""
         tokens = self.embed(inputs.data.flatten(0, 1) * 2 - 1).flatten(2).transpose(1, 2) + self.place
-        visible = find_visible_patches(inputs, self.patch)
-        if visible is None:
-            order = torch.arange(self.positions, device=tokens.device).expand(len(tokens), -1)
-        else:
-            order = visible.flatten(0, 1).int().argsort(dim=1, descending=True, stable=True)[:, : self.shown]
-        where = order[:, :, None].expand(-1, -1, self.width)
-        tokens, made = tokens.gather(1, where), []
+        visible, made = find_visible_patches(inputs, self.patch), []
+        tokens, places = select_patches(tokens, None if visible is None else visible.flatten(0, 1), self.visible)
         for block in self.blocks:
             tokens = block(tokens)
-            made.append(self.put_back(tokens, where, visible, inputs.data.shape[1]))
+            full = restore_patches(tokens, places, prod(self.grid))
+            streams, pooled = (each.unflatten(0, (-1, inputs.data.shape[1])) for each in (full, tokens.mean(1)))
+            made.append(Features({"all": streams}, {"all": pooled}, self.grid, visible=visible))
         return replace(made[-1], layers=tuple(made)) if layers else made[-1]
-
-    def put_back(self, tokens: Tensor, where: Tensor, visible: Tensor | None, views: int) -> Features:
-        """Return encoded tokens (B * V, S, D) at their places, with their mean as the pooled vector."""
-        full = tokens.new_zeros(len(tokens), self.positions, self.width).scatter(1, where, tokens)
-        streams, pooled = full.unflatten(0, (-1, views)), tokens.mean(1).unflatten(0, (-1, views))
-        grid = (self.shape[1] // self.patch, self.shape[2] // self.patch)
-        return Features({"all": streams}, {"all": pooled}, grid, visible=visible)

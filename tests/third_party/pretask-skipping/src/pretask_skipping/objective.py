@@ -38,7 +38,7 @@ class Decoder(nn.Module):
         self.name, spec = take_only_target("decoder", targets)
         self.read = find_readout("decoder", self.name, features, spec)
         self.enter = nn.Linear(self.read.width, width)
-        self.mask = nn.Parameter(torch.randn(width) * 0.02)
+        self.mask = nn.Parameter(torch.randn(width) * 0.02) if features.skips_hidden else None
         self.place = nn.Parameter(torch.randn(features.positions, width) * 0.02)
         self.block = nn.TransformerEncoderLayer(width, 4, 4 * width, 0.0, "gelu", batch_first=True, norm_first=True)
         self.leave = nn.Linear(width, spec.channels)
@@ -52,6 +52,6 @@ class Decoder(nn.Module):
 
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
         """Return the mean squared error of the hidden patches."""
-        target, made = targets[self.name], self.predict(features)[self.name]
-        error = (made.float() - target.value).square().mean(-1)
+        target = targets[self.name]
+        error = (self.predict(features)[self.name].float() - target.value).square().mean(-1)
         return build_loss({self.name: weighted_mean(error, target.weight, target.denominator)}, {})
