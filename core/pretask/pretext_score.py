@@ -117,14 +117,15 @@ def score_references(
     """
     split, chance = task.split, dict(chance_of(task.objective))
     labels, asked = LabelCounter(task), LabelCounter(task)
-    has_predictors = isinstance(split, HasTrivialPredictors) and isinstance(task.objective, ScoresPredictions)
-    if not len(samples) or not (has_predictors or labels.classes):
+    scores = isinstance(task.objective, ScoresPredictions)
+    predicting = split if scores and isinstance(split, HasTrivialPredictors) else None
+    if not len(samples) or (predicting is None and not labels.classes):
         return ReferenceScores({}, chance)
     samples, train = samples.resident(task.device), train.resident(task.device)
     batches = iterate_training_batches(task, train, shown)
     if labels.classes:
         batches = labels.watch(batches, seed)
-    predictors = split.trivial_predictors(batches) if has_predictors else {}
+    predictors = {} if predicting is None else predicting.trivial_predictors(batches)
     if labels.classes:
         for _ in batches:  # that no predictor wanted
             pass

@@ -111,8 +111,8 @@ class Board:
     def couples(self) -> Pairs:
         """Return the pairs of the first half of the entries with the second half, one by one, as a column.
 
-        The two of a couple have the same seeds, such as an encoder and the network that it began as. Where no seed makes
-        a difference to anything, as on a measure that all solve and beside the raw input, test items alone decide.
+        The two of a couple have the same seeds, such as an encoder and the network that it began as. Where no seed
+        changes anything, as on a measure that all solve, beside the raw input, test items alone decide.
         """
         half = len(self.entries) // 2
         first, second = slice(0, half), slice(half, None)
