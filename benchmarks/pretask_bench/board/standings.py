@@ -25,7 +25,7 @@ from pretask_bench.results.report import format_number
 from pretask_bench.results.statistics import Estimate, mean_over_seeds, normalize_score
 from pretask_bench.runs.suites import Measure
 
-MUST_BEAT = (RANDOM, RAW)  # reference encoders that an entry must be above
+MUST_BEAT = (RANDOM, RAW)  # where the suite asks for them
 CHANCE = "chance"
 
 
@@ -109,7 +109,7 @@ class Contender:
 
     Args:
         entry: A complete entry.
-        evidence: By encoder, larger where better; only of those that have a number for every seed.
+        evidence: By encoder, larger where better: the trained one and the baselines of the suite.
         zero: The better of chance and random initialization.
         zero_of: Which of the two it is.
         reference: What the score calls 1.
@@ -174,7 +174,7 @@ def make_contender(field: Field, scale: Scale, entry: Entry) -> Contender:
     evidence = {
         encoder: encoder_evidence(field, scale, entry, encoder)
         for encoder in ENCODERS
-        if len(measure_values(field, entry, scale.measure, encoder)) == len(entry.records)
+        if encoder == TRAINED or encoder in field.baselines
     }
     seeds, sign = evidence[TRAINED].seeds, sign_of(scale.metric)
     zero, zero_of = constant_evidence(seeds, sign * scale.chance), CHANCE
@@ -223,13 +223,14 @@ def find_unbeaten(contenders: Sequence[Contender]) -> list[tuple[str, ...]]:
     """Return of every entry the reference encoders that it is not told to be better than."""
     found: list[list[str]] = [[] for _ in contenders]
     for encoder in MUST_BEAT:
-        having = [place for place, contender in enumerate(contenders) if encoder in contender.evidence]
+        if not all(encoder in contender.evidence for contender in contenders):
+            continue  # the suite does not ask for it
         above = is_above(
-            [contenders[place].trained for place in having], [contenders[place].evidence[encoder] for place in having]
+            [contender.trained for contender in contenders], [contender.evidence[encoder] for contender in contenders]
         )
-        for place, better in zip(having, above, strict=True):
+        for names, better in zip(found, above, strict=True):
             if not better:
-                found[place].append(encoder)
+                names.append(encoder)
     return [tuple(names) for names in found]
 
 
