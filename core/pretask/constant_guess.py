@@ -68,19 +68,20 @@ class LabelCounts:
 
 
 class LabelCounter:
-    """Counts the labels of a task's targets of categories, batch by batch.
+    """Counts the labels of some targets of a task, batch by batch.
 
     Args:
         task: Whose split makes the targets and whose objective weighs them.
+        names: Targets of categories.
     """
 
-    def __init__(self, task: Task) -> None:
-        _, specs = task.split.spec(task.observed)
-        self.task = task
-        self.classes = {name: spec.classes for name, spec in specs.items() if isinstance(spec, Categories)}
+    def __init__(self, task: Task, names: Iterable[str]) -> None:
+        self.task, classes = task, count_classes(task)
         self.counts = {
-            name: LabelCounts(torch.zeros(count, dtype=torch.double), torch.zeros(count, dtype=torch.double))
-            for name, count in self.classes.items()
+            name: LabelCounts(
+                torch.zeros(classes[name], dtype=torch.double), torch.zeros(classes[name], dtype=torch.double)
+            )
+            for name in names
         }
 
     def add(self, targets: Targets) -> None:
@@ -95,6 +96,12 @@ class LabelCounter:
             with torch.no_grad():
                 self.add(self.task.divide(batch, Draws(batch.index, seed, 0))[1])
             yield batch
+
+
+def count_classes(task: Task) -> dict[str, int]:
+    """Return how many classes every target of categories has."""
+    _, specs = task.split.spec(task.observed)
+    return {name: spec.classes for name, spec in specs.items() if isinstance(spec, Categories)}
 
 
 def scored_weights(task: Task, targets: Targets) -> dict[str, Tensor | None]:
@@ -129,6 +136,8 @@ def score_constant_guess(
 def guessable_parts(task: Task, batch: Batch, draws: Draws) -> dict[str, frozenset[str]]:
     """Return the parts of the loss that are a cross-entropy over a target's own classes or its accuracy, by target.
 
+    Targets without such a part are left out.
+
     Args:
         task: In evaluation mode.
         batch: Held-out samples, on which the loss is compared with what the objective predicts.
@@ -139,14 +148,15 @@ def guessable_parts(task: Task, batch: Batch, draws: Draws) -> dict[str, frozens
         features = task.model(inputs)
         parts = task.objective(features, targets, draws.branch("objective")).parts
         predictions = task.objective.predict(features)
-    weights, classes = scored_weights(task, targets), LabelCounter(task).classes
+    weights = scored_weights(task, targets)
     found: dict[str, frozenset[str]] = {}
-    for name, count in classes.items():
+    for name, count in count_classes(task).items():
         names = {f"{name}.accuracy"} & parts.keys()
         if name in parts and name in predictions:
             expected = mean_cross_entropy(predictions[name], targets[name], weights[name], count)
             names |= {name} if math.isclose(expected, float(parts[name]), rel_tol=SAME_LOSS, abs_tol=1e-5) else set()
-        found[name] = frozenset(names)
+        if names:
+            found[name] = frozenset(names)
     return found
 
 

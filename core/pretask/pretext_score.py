@@ -21,7 +21,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from pretask.composition import Task
-from pretask.constant_guess import LabelCounter, guessable_parts, score_constant_guess
+from pretask.constant_guess import LabelCounter, count_classes, guessable_parts, score_constant_guess
 from pretask.draws import Draws
 from pretask.protocols import HasTrivialPredictors, Predictor, ScoresPredictions, chance_of, count_partners
 from pretask.samples import Samples, draw_others
@@ -116,17 +116,20 @@ def score_references(
         shown: Numbers of the training samples that the model was shown (`order.shown_samples`); None for all.
     """
     split, chance = task.split, dict(chance_of(task.objective))
-    labels, asked = LabelCounter(task), LabelCounter(task)
-    scores = isinstance(task.objective, ScoresPredictions)
-    predicting = split if scores and isinstance(split, HasTrivialPredictors) else None
-    if not len(samples) or (predicting is None and not labels.classes):
+    if not len(samples):
         return ReferenceScores({}, chance)
     samples, train = samples.resident(task.device), train.resident(task.device)
+    guessable = find_guessable_parts(task, samples, seed)
+    scores = isinstance(task.objective, ScoresPredictions)
+    predicting = split if scores and isinstance(split, HasTrivialPredictors) else None
+    if predicting is None and not guessable:
+        return ReferenceScores({}, chance)
+    seen, asked = LabelCounter(task, guessable), LabelCounter(task, guessable)
     batches = iterate_training_batches(task, train, shown)
-    if labels.classes:
-        batches = labels.watch(batches, seed)
+    if guessable:
+        batches = seen.watch(batches, seed)
     predictors = {} if predicting is None else predicting.trivial_predictors(batches)
-    if labels.classes:
+    if guessable:
         for _ in batches:  # that no predictor wanted
             pass
     with evaluation_mode(task):
@@ -136,15 +139,17 @@ def score_references(
             name: score_parts(task, samples, seed, draws, score_predictor(task, predict), counts)
             for name, predict in predictors.items()
         }
-        if labels.classes:
-            chance |= score_constant_guess(labels, asked, find_guessable_parts(task, samples, seed))
-    return ReferenceScores({name: HeldOutScore(part, draws, len(samples)) for name, part in parts.items()}, chance)
+    trivial = {name: HeldOutScore(part, draws, len(samples)) for name, part in parts.items()}
+    return ReferenceScores(trivial, chance | score_constant_guess(seen, asked, guessable))
 
 
 def find_guessable_parts(task: Task, samples: Samples, seed: int) -> dict[str, frozenset[str]]:
     """Return the parts of the loss that a constant guess has a value of, by target, as the first batch tells."""
+    if not count_classes(task):
+        return {}
     first = make_batch(task, samples, torch.arange(min(task.recipe.batch, len(samples))), seed, EPOCH)
-    return guessable_parts(task, first, Draws(first.index, seed, EPOCH))
+    with evaluation_mode(task):
+        return guessable_parts(task, first, Draws(first.index, seed, EPOCH))
 
 
 def score_trivial(
