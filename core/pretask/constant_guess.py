@@ -12,7 +12,7 @@ Axes: B batch, C classes, K candidates, n answers; `...` is (), (V,), (*grid) or
 
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
@@ -23,8 +23,9 @@ from pretask.draws import Draws
 from pretask.precision import upcast
 from pretask.protocols import WeighsTargets
 from pretask.specs import Categories
-from pretask.values import Batch, Target, Targets
+from pretask.values import Batch, Features, Target, Targets
 
+SPREAD = 10.0  # standard deviation of the features on which the loss is compared
 SAME_LOSS = 1e-3  # relative difference up to which a part of a loss is the cross-entropy of the predictions
 
 
@@ -140,12 +141,12 @@ def guessable_parts(task: Task, batch: Batch, draws: Draws) -> dict[str, frozens
 
     Args:
         task: In evaluation mode.
-        batch: Held-out samples, on which the loss is compared with what the objective predicts.
+        batch: Held-out samples, on whose targets the loss is compared with what the objective predicts of noise.
         draws: Of the batch.
     """
     with torch.no_grad():
         inputs, targets = task.divide(batch, draws)
-        features = task.model(inputs)
+        features = spread(task.model(inputs))
         parts = task.objective(features, targets, draws.branch("objective")).parts
         predictions = task.objective.predict(features)
     weights = scored_weights(task, targets)
@@ -158,6 +159,23 @@ def guessable_parts(task: Task, batch: Batch, draws: Draws) -> dict[str, frozens
         if names:
             found[name] = frozenset(names)
     return found
+
+
+def spread(features: Features) -> Features:
+    """Return features of the same shapes that are noise, by which predictions become far from even.
+
+    Where all classes are equally probable, a smoothed loss is the cross-entropy too; an untrained network is close.
+    """
+    noise = torch.Generator().manual_seed(0)
+
+    def draw(vectors: Tensor) -> Tensor:
+        return SPREAD * torch.randn(vectors.shape, generator=noise).to(vectors)
+
+    return replace(
+        features,
+        streams={sight: draw(vectors) for sight, vectors in features.streams.items()},
+        pooled={sight: draw(vectors) for sight, vectors in features.pooled.items()},
+    )
 
 
 def mean_cross_entropy(prediction: Tensor, target: Target, weight: Tensor | None, classes: int) -> float:
