@@ -25,9 +25,9 @@ def suite(seeds: int = 1, *, measures: tuple[Mapping[str, Any], ...] = (LINEAR, 
     return Suite("acme/tiny@1", file, {"images": FixedOptions(DATA, evaluators)})
 
 
-def row(evaluator: str, encoder: str, value: float) -> dict[str, Any]:
-    """The row of an evaluator that found this share of ITEMS, with layers and bits."""
-    right = np.arange(ITEMS) < round(value * ITEMS)
+def row(evaluator: str, encoder: str, value: float, items: int = ITEMS) -> dict[str, Any]:
+    """The row of an evaluator that found this share of the items, with layers and bits."""
+    right = np.arange(items) < round(value * items)
     return {
         "encoder": encoder,
         "evaluator": evaluator,
@@ -50,6 +50,7 @@ def entrant(
     task: str = "pretask/jigsaw@1",
     beside: Mapping[str, float] = BASELINES,
     cell: Mapping[str, Any] | None = None,
+    items: int = ITEMS,
     **changes: Any,
 ) -> Record:
     """A record that enters the suite.
@@ -62,11 +63,12 @@ def entrant(
         task: Full id.
         beside: What both find of the baselines.
         cell: Further changes of the cell.
+        items: How many test items there are.
         changes: Of the record.
     """
     shares = {"trained": (linear, knn)} | {encoder: (value, value) for encoder, value in beside.items()}
     rows = [
-        row(evaluator, encoder, value)
+        row(evaluator, encoder, value, items)
         for encoder, both in shares.items()
         for evaluator, value in zip(EVALUATORS, both, strict=True)
     ]

@@ -83,6 +83,10 @@ class Task:
             return self.objective.rewrite(inputs, targets, draws.branch("rewrite"))
         return inputs, targets
 
+    def divide_prepared(self, batch: Batch, draws: Draws) -> tuple[Inputs, Targets]:
+        """Return x and y of a batch as they are encoded and scored."""
+        return self.prepare(*self.divide(batch, draws), draws)
+
     def score(
         self, inputs: Inputs, targets: Targets, draws: Draws, denominators: Mapping[str, Tensor] | None = None
     ) -> Loss:
@@ -132,7 +136,7 @@ class Task:
 
     def predict(self, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         """Return the objective's prediction of every target of split samples."""
-        inputs, _ = self.prepare(*self.divide(batch, draws), draws)
+        inputs, _ = self.divide_prepared(batch, draws)
         prediction: Mapping[str, Tensor] = self.objective.predict(self.encode_inputs(inputs))
         return prediction
 

@@ -1,4 +1,6 @@
-"""Pretext score: how well the task is solved on samples that were not trained on, beside what trivial predictors reach.
+"""Pretext score: how well the task is solved on samples that were not trained on, beside what it must beat.
+
+That is chance, which is the best constant guess (constant_guess.py), and the trivial predictors of a split.
 
 The draws are the same at every call: their epochs are -1, -2, …, which training never has. There are several of them
 where the loss depends on draws and one leaves too few answers (`choose_draws`).
@@ -19,10 +21,11 @@ from jaxtyping import Int
 from torch import Tensor
 
 from pretask.composition import Task
+from pretask.constant_guess import LabelCounter, count_classes, guessable_parts, score_constant_guess
 from pretask.draws import Draws
-from pretask.protocols import HasTrivialPredictors, Predictor, ScoresPredictions, count_partners
+from pretask.protocols import HasTrivialPredictors, Predictor, ScoresPredictions, chance_of, count_partners
 from pretask.samples import Samples, draw_others
-from pretask.values import Batch, Loss
+from pretask.values import Batch, Loss, Targets
 
 LossOfBatch = Callable[[Batch, Draws], Loss]
 EPOCH = -1  # the first draw; the others count down from it
@@ -86,9 +89,72 @@ def score_held_out(task: Task, samples: Samples, *, seed: int = 0) -> HeldOutSco
         return HeldOutScore(score_parts(task, samples, seed, draws, task.loss, counts), draws, len(samples))
 
 
+@dataclass(frozen=True)
+class ReferenceScores:
+    """What the pretext score is held against.
+
+    Args:
+        trivial: Held-out scores of the split's trivial predictors, by name.
+        chance: By part of the loss: of a target of categories what the best constant guess reaches, counted on the
+            training samples (constant_guess.py); of other parts what the objective says.
+    """
+
+    trivial: Mapping[str, HeldOutScore]
+    chance: Mapping[str, float]
+
+
+def score_references(
+    task: Task, train: Samples, samples: Samples, *, seed: int = 0, shown: Int[Tensor, " S"] | None = None
+) -> ReferenceScores:
+    """Score what the model is held against, in one pass over the training samples and one over each predictor.
+
+    Args:
+        task: Whose split and objective are used.
+        train: What predictors are fitted on, and labels counted on.
+        samples: The held-out part.
+        seed: Of the draws.
+        shown: Numbers of the training samples that the model was shown (`order.shown_samples`); None for all.
+    """
+    split, chance = task.split, dict(chance_of(task.objective))
+    if not len(samples):
+        return ReferenceScores({}, chance)
+    samples, train = samples.resident(task.device), train.resident(task.device)
+    guessable = find_guessable_parts(task, samples, seed)
+    scores = isinstance(task.objective, ScoresPredictions)
+    predicting = split if scores and isinstance(split, HasTrivialPredictors) else None
+    if predicting is None and not guessable:
+        return ReferenceScores({}, chance)
+    seen, asked = LabelCounter(task, guessable), LabelCounter(task, guessable)
+    batches = iterate_training_batches(task, train, shown)
+    if guessable:
+        batches = seen.watch(batches, seed)
+    predictors = {} if predicting is None else predicting.trivial_predictors(batches)
+    if guessable:
+        for _ in batches:  # that no predictor wanted
+            pass
+    with evaluation_mode(task):
+        draws = choose_draws(task, samples, seed)
+        counts = count_answers(task, samples, seed, draws, asked)
+        parts = {
+            name: score_parts(task, samples, seed, draws, score_predictor(task, predict), counts)
+            for name, predict in predictors.items()
+        }
+    trivial = {name: HeldOutScore(part, draws, len(samples)) for name, part in parts.items()}
+    return ReferenceScores(trivial, chance | score_constant_guess(seen, asked, guessable))
+
+
+def find_guessable_parts(task: Task, samples: Samples, seed: int) -> dict[str, frozenset[str]]:
+    """Return the parts of the loss that a constant guess has a value of, by target, as the first batch tells."""
+    if not count_classes(task):
+        return {}
+    first = make_batch(task, samples, torch.arange(min(task.recipe.batch, len(samples))), seed, EPOCH)
+    with evaluation_mode(task):
+        return guessable_parts(task, first, Draws(first.index, seed, EPOCH))
+
+
 def score_trivial(
     task: Task, train: Samples, samples: Samples, *, seed: int = 0, shown: Int[Tensor, " S"] | None = None
-) -> dict[str, HeldOutScore]:
+) -> Mapping[str, HeldOutScore]:
     """Score the trivial predictors of a split on the same draws; empty where split or objective have none.
 
     Args:
@@ -98,19 +164,7 @@ def score_trivial(
         seed: Of the draws.
         shown: Numbers of the training samples that the model was shown (`order.shown_samples`); None for all.
     """
-    split = task.split
-    if not (isinstance(split, HasTrivialPredictors) and isinstance(task.objective, ScoresPredictions) and len(samples)):
-        return {}
-    samples, train = samples.resident(task.device), train.resident(task.device)
-    predictors = split.trivial_predictors(iterate_training_batches(task, train, shown))
-    with evaluation_mode(task):
-        draws = choose_draws(task, samples, seed)
-        counts = count_answers(task, samples, seed, draws)
-        parts = {
-            name: score_parts(task, samples, seed, draws, score_predictor(task, predict), counts)
-            for name, predict in predictors.items()
-        }
-    return {name: HeldOutScore(part, draws, len(samples)) for name, part in parts.items()}
+    return score_references(task, train, samples, seed=seed, shown=shown).trivial
 
 
 def held_out_loss(task: Task, samples: Samples, *, seed: int = 0) -> dict[str, float]:
@@ -154,20 +208,32 @@ def depends_on_draws(task: Task, batch: Batch, seed: int) -> bool:
     return any(not torch.equal(value, two[name]) for name, value in one.items())
 
 
-def count_answers(task: Task, samples: Samples, seed: int, draws: int) -> dict[str, int]:
-    """Count the valid answers of every target over all draws: positions whose weight is above 0."""
+def count_answers(
+    task: Task, samples: Samples, seed: int, draws: int, labels: LabelCounter | None = None
+) -> dict[str, int]:
+    """Count the valid answers of every target over all draws: positions whose weight is above 0.
+
+    Args:
+        task: Whose split makes the targets.
+        samples: The held-out part.
+        seed: Of the draws.
+        draws: How often each sample is split.
+        labels: What counts the labels of the same answers.
+    """
     counts: dict[str, int] = {}
     for draw in range(draws):
         for batch in iterate_batches(task, samples, task.recipe.batch, seed, EPOCH - draw):
-            for name, count in count_in_batch(task, batch, Draws(batch.index, seed, EPOCH - draw)).items():
+            with torch.no_grad():
+                _, targets = task.divide_prepared(batch, Draws(batch.index, seed, EPOCH - draw))
+            for name, count in count_in_batch(task, batch, targets).items():
                 counts[name] = counts.get(name, 0) + count
+            if labels is not None:
+                labels.add(targets)
     return counts
 
 
-def count_in_batch(task: Task, batch: Batch, draws: Draws) -> dict[str, int]:
+def count_in_batch(task: Task, batch: Batch, targets: Targets) -> dict[str, int]:
     """Count the valid answers of every target in a batch."""
-    with torch.no_grad():
-        _, targets = task.prepare(*task.divide(batch, draws), draws)
     specs = task.target_specs
     every = {name: len(batch) * math.prod(spec.grid) * (spec.views or 1) for name, spec in specs.items()}
     return {

@@ -148,7 +148,10 @@ class WeighsTargets(Protocol):
 
 @runtime_checkable
 class HasChance(Protocol):
-    """An objective that knows what a prediction which has seen nothing reaches."""
+    """An objective that knows what a prediction which has seen nothing reaches.
+
+    Of a target of categories, accuracy and cross-entropy are counted on the data instead (constant_guess.py).
+    """
 
     @property
     def chance(self) -> Mapping[str, float]:

@@ -55,7 +55,7 @@ def with_misfit(record: Record, task: str, seed: int, value: float) -> Record:
     facts: dict[str, Any] = record.model_dump(mode="json")
     facts["cell"] |= {"task": task, "seed": seed, "split": {"id": task, "options": {}}}
     for row in facts["results"]:
-        row["metrics"]["misfit"] = value if row["encoder"] == "trained" else 0.8
+        row["metrics"]["misfit"] = value if row["encoder"] == "trained" else (0.8, 0.81, 0.79)[seed]
     facts["weights"] = f"{seed}{int(1000 * value)}".rjust(64, "a")
     return build_record(facts)
 
@@ -98,6 +98,7 @@ def test_the_lower_of_two_is_called_better(folders: list[Path], capsys: Capture)
 
 def test_the_board_ranks_the_lower_one_first_and_marks_what_does_not_beat_random_init(folders: list[Path]) -> None:
     records = read_all(folders)[0]
+    records += [with_misfit(records[0], "acme/idle@1", seed, value) for seed, value in enumerate((0.81, 0.78, 0.8))]
     cell = records[0].cell
     division: dict[str, Any] = {
         "name": "digits",
@@ -114,8 +115,9 @@ def test_the_board_ranks_the_lower_one_first_and_marks_what_does_not_beat_random
         Suite("acme/tiny@1", file, {"digits": fixed}), {record_hash(record): record for record in records}
     )
     (table,) = json.loads(board)["tables"]
-    assert [entry["ids"]["task"] for entry in table["ranking"]] == ["acme/low@1", "acme/high@1"]
-    assert table["ranking"][0]["score"]["value"] == pytest.approx(0.79, abs=0.02)
-    assert [entry["rank"] for entry in table["ranking"]] == [[1, 1], [2, 2]]
+    assert [entry["ids"]["task"] for entry in table["ranking"]] == ["acme/low@1", "acme/high@1", "acme/idle@1"]
+    assert table["ranking"][0]["score"]["value"] == pytest.approx((0.8 - 0.62 / 3) / 0.8, abs=1e-5)
+    assert [entry["rank"] for entry in table["ranking"]] == [[1, 1], [2, 2], [3, 3]]
+    assert [entry["not_above"] for entry in table["ranking"]] == [[], [], ["random-init"]]
     assert "misfit misfit, furlongs ↓" in page
     assert "0.2" in markdown

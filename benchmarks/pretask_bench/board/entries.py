@@ -94,6 +94,7 @@ class Field:
         division: Division of the suite.
         evaluators: Full id by the name that a measure uses.
         fingerprints: Content hashes of the data's parts.
+        baselines: Reference encoders whose rows every complete entry has; rows of others decide nothing.
         complete: Entries that are ranked.
         incomplete: Entries that lack something.
     """
@@ -101,6 +102,7 @@ class Field:
     division: Division
     evaluators: Mapping[str, str]
     fingerprints: Mapping[str, str]
+    baselines: tuple[str, ...]
     complete: tuple[Entry, ...]
     incomplete: tuple[Entry, ...]
 
@@ -237,7 +239,8 @@ class Sorter:
         ordered = sorted(distinguish(entries), key=lambda entry: (entry.title, entry.distinction, entry.key))
         complete = tuple(entry for entry in ordered if not entry.missing)
         incomplete = tuple(entry for entry in ordered if entry.missing)
-        return Field(division, evaluators, ordered[0].first.cell.data.fingerprints, complete, incomplete)
+        fingerprints = ordered[0].first.cell.data.fingerprints
+        return Field(division, evaluators, fingerprints, self.suite.file.baselines, complete, incomplete)
 
     def build_entry(self, division: Division, evaluators: Mapping[str, str], records: Named) -> Entry | None:
         """Return the entry of some records: of every seed the one that counts; None where every seed is disputed."""

@@ -10,20 +10,25 @@ from pretask import Metric
 from pretask_bench.board.entries import Entry, Field, SortedRecords, measure_values
 from pretask_bench.board.notices import markdown_notices, notice_facts
 from pretask_bench.board.pictures import COSTS, cost_of
-from pretask_bench.board.standings import Scale, Standing, Table, estimate_of
-from pretask_bench.records.encoders import ENCODERS
+from pretask_bench.board.standings import Scale, Score, Standing, Table, estimate_of
+from pretask_bench.records.encoders import ENCODERS, label_of
 from pretask_bench.results.markdown import plain_text, row_text
 from pretask_bench.results.pretext import PretextPart, pretext_parts
 from pretask_bench.results.report import format_number
 from pretask_bench.results.statistics import CONFIDENCE, Estimate
 from pretask_bench.runs.suites import Measure, Suite
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+SCORE = (
+    "The score is the part of the way that an entry came on the headline measure from 0, the better of chance and the "
+    "same network at random initialization, to 1, the supervised reference; it decides no rank."
+)
 METHOD = {
     "confidence": CONFIDENCE,
-    "score": "interquartile mean over measures, mean over seeds",
+    "score": SCORE,
     "interval": "Student over seeds and Agresti-Coull over items, squared half widths added",
-    "ranks": "pairs over seeds and items, moderated variances, closed test of all pairs at 5 %",
+    "ranks": "headline measure: pairs over seeds and items, moderated variances, closed test of all pairs at 5 %; "
+    "after all others what is not above its random init and the raw input by the same test",
 }
 Facts = dict[str, Any]
 
@@ -67,6 +72,8 @@ def table_facts(table: Table) -> Facts:
         "data": table.field.first.cell.data.id,
         "fingerprints": dict(table.field.fingerprints),
         "samples": division.samples,
+        "headline": division.headline.title,
+        "fault": table.fault,
         "scales": [scale_facts(scale) for scale in table.scales],
         "ranking": [
             {**standing_facts(standing), **entry_facts(table.field, standing.entry)} for standing in table.standings
@@ -76,28 +83,35 @@ def table_facts(table: Table) -> Facts:
 
 
 def unranked_entries(table: Table) -> tuple[Entry, ...]:
-    """Return entries that have no rank: incomplete ones, and all where no measure has a scale."""
+    """Return entries that have no rank: incomplete ones, and all where the division ranks nothing."""
     return table.field.incomplete if table.standings else (*table.field.complete, *table.field.incomplete)
 
 
 def scale_facts(scale: Scale) -> Facts:
-    """Return the two ends of a scale."""
+    """Return what the numbers of a measure are held against."""
     facts = {
         "measure": scale.measure.title,
         "unit": scale.metric.unit,
         "higher_is_better": scale.metric.higher_is_better,
     }
-    return {**facts, "chance": scale.chance, "reference": scale.reference, "fault": scale.fault}
+    return {**facts, "chance": scale.chance, "reference": scale.reference}
 
 
 def standing_facts(standing: Standing) -> Facts:
     """Return the rank and score of an entry."""
     return {
         "rank": list(standing.ranks),
-        "score": {"value": standing.score, "low": standing.low, "high": standing.high},
+        "not_above": list(standing.not_above),
+        "score": score_facts(standing.score) if standing.score is not None else None,
         "interval_over": interval_over(standing.entry),
-        "baseline_scores": dict(standing.references),
+        "baseline_scores": dict(standing.score.references) if standing.score is not None else {},
     }
+
+
+def score_facts(score: Score) -> Facts:
+    """Return a score with its interval and both ends of its scale."""
+    ends = {"zero": score.zero, "zero_of": score.zero_of, "reference": score.reference}
+    return {"value": score.value, "low": score.low, "high": score.high, **ends}
 
 
 def interval_over(entry: Entry) -> str:
@@ -173,6 +187,8 @@ def markdown_text(facts: Facts) -> str:
     lines += [
         f"{facts['records']} records, {facts['failed']} of them failed, {sum(facts['outside'].values())} outside.",
         "",
+        SCORE,
+        "",
     ]
     for table in facts["tables"]:
         lines += markdown_table(table)
@@ -186,10 +202,13 @@ def markdown_table(table: Facts) -> list[str]:
     print_of = ", ".join(f"{part} {value[:12]}" for part, value in sorted(table["fingerprints"].items()))
     lines = [f"## {table['division']}: {table['data']} ({plain_text(print_of)})", ""]
     measures = {scale["measure"]: Metric(scale["unit"], scale["higher_is_better"]) for scale in table["scales"]}
+    if table["fault"]:
+        lines += [f"{fault_text(table['fault'])}", ""]
     heads = [
         "rank",
         "entry",
         "score",
+        "not above",
         *(f"{measure}, {encoder}" for measure in measures for encoder in ENCODERS),
         "seeds",
     ]
@@ -212,13 +231,32 @@ def markdown_row(entry: Facts, measures: Mapping[str, Metric]) -> list[str]:
         for name, metric in measures.items()
         for encoder in ENCODERS
     ]
-    within = f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]"
-    return [rank_text(entry["rank"]), plain_text(entry_name(entry)), within, *numbers, str(len(entry["seeds"]))]
+    within = f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]" if score is not None else ""
+    marks = not_above_text(entry["not_above"])
+    return [rank_text(entry["rank"]), plain_text(entry_name(entry)), within, marks, *numbers, str(len(entry["seeds"]))]
+
+
+def fault_text(fault: str) -> str:
+    """Return a sentence of why a division ranks nothing.
+
+    >>> fault_text("linear accuracy: nothing is there")
+    'Ranks nothing: linear accuracy: nothing is there.'
+    """
+    return f"Ranks nothing: {fault}." if fault else ""
+
+
+def not_above_text(encoders: Sequence[str]) -> str:
+    """Return the references that an entry is not told to be above, as words.
+
+    >>> not_above_text(["random-init", "raw-input"])
+    'random init, raw input'
+    """
+    return ", ".join(map(label_of, encoders))
 
 
 def missing_text(entry: Facts) -> str:
     """Return what an entry lacks."""
-    return "; ".join(entry["missing"]) or "no measure has a scale"
+    return "; ".join(entry["missing"]) or "the division ranks nothing"
 
 
 def entry_name(entry: Facts) -> str:

@@ -108,6 +108,30 @@ class Board:
             seeded=self.seeded,
         )
 
+    def couples(self) -> Pairs:
+        """Return the pairs of the first half of the entries with the second half, one by one, as a column.
+
+        The two of a couple have the same seeds, such as an encoder and the network that it began as. Where no seed
+        changes anything, as on a measure that all solve, beside the raw input, test items alone decide.
+        """
+        half = len(self.entries) // 2
+        first, second = slice(0, half), slice(half, None)
+        gap = np.where(self.has[first], self.scores[first] - self.scores[second], 0.0)
+        items = [couple_items(*both) for both in zip(self.entries[:half], self.entries[half:], strict=True)]
+        together, shared = np.array(items).reshape(half, 2).T
+        freedom, kind = np.unique(np.minimum(self.freedom[first], self.freedom[second]), return_inverse=True)
+        return Pairs(
+            difference=(gap.sum(1) / self.counts[first])[:, None],
+            seeds=((self.variance[first] + self.variance[second]) / self.counts[first])[:, None],
+            freedom=freedom,
+            kind=kind[:, None],
+            items=together[:, None],
+            shared=shared[:, None],
+            own=(self.own[first] + self.own[second])[:, None],
+            step=np.maximum(self.step[first], self.step[second])[:, None],
+            seeded=self.seeded and bool((self.variance > RELATIVE_ROUNDING**2).any()),
+        )
+
     def differences(self, rows: slice) -> tuple[Float[np.ndarray, "R E"], Float[np.ndarray, "R E"]]:
         """Return mean differences over the seeds that both have, and how many; over all seeds where both share none."""
         has = self.has.astype(float)
@@ -131,6 +155,19 @@ class Board:
                 both = (squared_distances(flat[mine], flat) / seeds - together).clip(0) / (seeds - 1)
                 shared[at] = (together - both).clip(0)
         return items, shared
+
+
+def couple_items(first: Evidence, second: Evidence) -> tuple[float, float]:
+    """Return the variance over items of the difference within a couple, and what of it the seeds cannot show."""
+    if first.tests != second.tests:
+        alone = float(unpaired_variances([first, second]).sum())
+        return alone, alone
+    difference, count = first.worth - second.worth, len(first.seeds)
+    together = float((difference.mean(0) ** 2).sum())
+    if count == 1:
+        return together, together
+    both = max(0.0, float((difference**2).sum()) / count - together) / (count - 1)
+    return together, max(0.0, together - both)
 
 
 def table_of_seeds(

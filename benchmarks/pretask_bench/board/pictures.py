@@ -1,6 +1,7 @@
 """Pictures of a board: a score with its interval, scores against cost, ranks as intervals."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -16,7 +17,7 @@ from pretask_bench.board.drawing import (
     round_steps,
 )
 from pretask_bench.board.entries import Entry, shorten
-from pretask_bench.board.standings import Standing, Table
+from pretask_bench.board.standings import Score, Standing, Table
 from pretask_bench.records.encoders import RANDOM, RAW
 from pretask_bench.records.record import Record
 
@@ -31,6 +32,15 @@ COSTS: Mapping[str, Callable[[Record], float | None]] = {
 }
 
 
+@dataclass(frozen=True)
+class Point:
+    """An entry in a picture of costs."""
+
+    cost: float
+    title: str
+    score: Score
+
+
 def cost_of(entry: Entry, name: str) -> float | None:
     """Return the mean of a cost over seeds; None where a seed does not state it or states 0."""
     found = [COSTS[name](record) for record in entry.records]
@@ -39,13 +49,14 @@ def cost_of(entry: Entry, name: str) -> float | None:
 
 
 def score_range(standings: Sequence[Standing]) -> tuple[float, float]:
-    """Return the range of normalized scores to draw, from chance or below to the reference or above."""
-    values = [value for standing in standings for value in (standing.low, standing.high, *standing.references.values())]
+    """Return the range of scores to draw, from 0 or below to 1 or above."""
+    scores = [standing.score for standing in standings if standing.score is not None]
+    values = [value for score in scores for value in (score.low, score.high, *score.references.values())]
     low, high = min(0.0, *values), max(1.0, *values)
     return max(low, -2.0), min(high, 3.0)
 
 
-def score_strip(standing: Standing, low: float, high: float) -> Markup:
+def score_strip(score: Score, low: float, high: float) -> Markup:
     """Return a score with its interval, with marks for random initialisation and raw input."""
     place = linear_scale(low, high, 5, 135)
 
@@ -53,34 +64,34 @@ def score_strip(standing: Standing, low: float, high: float) -> Markup:
         return place(min(max(value, low), high))
 
     marks = [element("line", x1=at(end), x2=at(end), y1=2, y2=18, class_="end") for end in (0.0, 1.0)]
-    if RAW in standing.references:
-        x = at(standing.references[RAW])
+    if RAW in score.references:
+        x = at(score.references[RAW])
         marks.append(element("line", x1=x, x2=x, y1=6, y2=14, class_="raw"))
-    if RANDOM in standing.references:
-        marks.append(element("circle", cx=at(standing.references[RANDOM]), cy=10, r=3.2, class_="random"))
-    first, last = at(standing.low), at(standing.high)
+    if RANDOM in score.references:
+        marks.append(element("circle", cx=at(score.references[RANDOM]), cy=10, r=3.2, class_="random"))
+    first, last = at(score.low), at(score.high)
     marks.append(element("rect", x=first, y=7.5, width=max(last - first, 0.5), height=5, rx=2.5, class_="interval"))
-    marks.append(element("circle", cx=at(standing.score), cy=10, r=3.4, class_="trained"))
+    marks.append(element("circle", cx=at(score.value), cy=10, r=3.4, class_="trained"))
     return element("svg", *marks, viewBox="0 0 140 20", class_="strip", aria_hidden="true")
 
 
 def cost_picture(table: Table, name: str) -> Markup | None:
-    """Return scores against a cost; None where no entry states it."""
+    """Return scores against a cost; None where no entry states it and has a score."""
     found = [
-        (cost, standing)
+        Point(cost, standing.entry.title, standing.score)
         for standing in table.standings[:MAX_POINTS]
-        if (cost := cost_of(standing.entry, name)) is not None
+        if standing.score is not None and (cost := cost_of(standing.entry, name)) is not None
     ]
     if not found:
         return None
     width, height, left, right, top, bottom = 720, 330, 46, 656, 16, 286
-    low, high = score_range([standing for _, standing in found])
+    low, high = score_range(table.standings[:MAX_POINTS])
     up = linear_scale(low, high, bottom, top)
-    along, ticks = cost_axis([cost for cost, _ in found], left + 24, right - 24)
+    along, ticks = cost_axis([point.cost for point in found], left + 24, right - 24)
     parts = [*score_grid(low, high, left, right, up), *cost_grid(ticks, along, bottom, name, right)]
-    parts += [entry_point(standing, along(cost), up, low, high) for cost, standing in found]
+    parts += [entry_point(point, along(point.cost), up, low, high) for point in found]
     parts += write_names(found, along, up, right)
-    return picture(width, height, f"Normalised score against {name}, one point for each entry", *parts)
+    return picture(width, height, f"Score against {name}, one point for each entry", *parts)
 
 
 def cost_axis(costs: Sequence[float], start: float, end: float) -> tuple[Callable[[float], float], list[float]]:
@@ -100,7 +111,7 @@ def score_grid(low: float, high: float, left: float, right: float, up: Callable[
         kind = "end" if value in (0.0, 1.0) else "grid"
         parts.append(element("line", x1=left, x2=right, y1=up(value), y2=up(value), class_=kind))
         parts.append(element("text", f"{value:.1f}", x=left - 8, y=up(value) + 4, class_="tick", text_anchor="end"))
-    for value, word in ((0.0, "chance"), (1.0, "reference")):
+    for value, word in ((0.0, "zero"), (1.0, "reference")):
         parts.append(element("text", word, x=right + 6, y=up(value) + 4, class_="tick"))
     return parts
 
@@ -120,31 +131,31 @@ def cost_grid(
     return [*parts, element("text", name, x=right, y=bottom + 38, class_="title", text_anchor="end")]
 
 
-def entry_point(standing: Standing, x: float, up: Callable[[float], float], low: float, high: float) -> Markup:
+def entry_point(point: Point, x: float, up: Callable[[float], float], low: float, high: float) -> Markup:
     """Return one entry: its interval, its score, and the score of the same network at random initialisation."""
 
     def at(value: float) -> float:
         return up(min(max(value, low), high))
 
-    parts = []
-    if RANDOM in standing.references:
-        begun = at(standing.references[RANDOM])
-        parts.append(element("line", x1=x, x2=x, y1=begun, y2=at(standing.score), class_="gain"))
+    parts, score = [], point.score
+    if RANDOM in score.references:
+        begun = at(score.references[RANDOM])
+        parts.append(element("line", x1=x, x2=x, y1=begun, y2=at(score.value), class_="gain"))
         parts.append(element("circle", cx=x, cy=begun, r=3, class_="random"))
-    parts.append(element("line", x1=x, x2=x, y1=at(standing.low), y2=at(standing.high), class_="interval"))
-    parts.append(element("circle", cx=x, cy=at(standing.score), r=4.5, class_="trained"))
-    return element("g", element("title", f"{standing.entry.title}: {standing.score:.2f}"), *parts)
+    parts.append(element("line", x1=x, x2=x, y1=at(score.low), y2=at(score.high), class_="interval"))
+    parts.append(element("circle", cx=x, cy=at(score.value), r=4.5, class_="trained"))
+    return element("g", element("title", f"{point.title}: {score.value:.2f}"), *parts)
 
 
 def write_names(
-    found: Sequence[tuple[float, Standing]], along: Callable[[float], float], up: Callable[[float], float], right: float
+    found: Sequence[Point], along: Callable[[float], float], up: Callable[[float], float], right: float
 ) -> list[Markup]:
     """Return names next to points: of all where they are few, else of those that no cheaper one beats."""
     chosen = found if len(found) <= MAX_NAMES else best_at_cost(found)[:MAX_NAMES]
-    texts = [shorten(standing.entry.title, 28) for _, standing in chosen]
+    texts = [shorten(point.title, 28) for point in chosen]
     labels = [
-        make_label(text, along(cost), up(standing.score) + 4, right)
-        for text, (cost, standing) in zip(texts, chosen, strict=True)
+        make_label(text, along(point.cost), up(point.score.value) + 4, right)
+        for text, point in zip(texts, chosen, strict=True)
     ]
     heights = place_labels(labels, height=14)
     return [
@@ -160,13 +171,13 @@ def make_label(text: str, x: float, y: float, right: float) -> Label:
     return Label(left, left + width, y)
 
 
-def best_at_cost(found: Sequence[tuple[float, Standing]]) -> list[tuple[float, Standing]]:
+def best_at_cost(found: Sequence[Point]) -> list[Point]:
     """Return the entries that are better than every one that costs less."""
     best, front = float("-inf"), []
-    for cost, standing in sorted(found, key=lambda pair: (pair[0], -pair[1].score)):
-        if standing.score > best:
-            best = standing.score
-            front.append((cost, standing))
+    for point in sorted(found, key=lambda point: (point.cost, -point.score.value)):
+        if point.score.value > best:
+            best = point.score.value
+            front.append(point)
     return front
 
 

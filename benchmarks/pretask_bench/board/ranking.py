@@ -30,16 +30,39 @@ MAX_SEPARATED_ENTRIES = 1500  # above, every pair has to exceed what belongs to 
 BLOCK_ROWS = 256  # entries of a block, above
 
 
-def rank_intervals(entries: Sequence[Evidence]) -> Int[np.ndarray, "E 2"]:
-    """Return the first and the last rank of each entry: one more than those above it, and all but those below it."""
+def rank_intervals(entries: Sequence[Evidence], after: Sequence[bool] = ()) -> Int[np.ndarray, "E 2"]:
+    """Return the first and the last rank of each entry: one more than those above it, and all but those below it.
+
+    Args:
+        entries: What is known of each.
+        after: Whether an entry is ranked after all that are not, whatever its numbers; none is if left out.
+    """
     count = len(entries)
     ranks = np.tile([1, count], (count, 1))
+    last = np.array([*after] or [False] * count, dtype=bool)
     for start, pairs, apart in separate(Board(entries)):
-        above = apart & (pairs.difference < 0)  # the column is above the row
         rows = slice(start, start + len(apart))
-        ranks[rows, 0] += above.sum(1)
-        ranks[rows, 1] -= (apart & ~above).sum(1)
+        above = apart & (pairs.difference < 0)  # the column is above the row
+        below = apart & ~above
+        alike = last[rows, None] == last
+        ranks[rows, 0] += np.where(alike, above, last[rows, None]).sum(1)
+        ranks[rows, 1] -= np.where(alike, below, last).sum(1)
     return ranks
+
+
+def is_above(first: Sequence[Evidence], second: Sequence[Evidence]) -> Bool[np.ndarray, " E"]:
+    """Return which of the first are told to be better than their counterparts, such as what each began as.
+
+    Every entry is one comparison, with the same variances as between entries; that any of equals is told to be better
+    has a probability of 5 % over all of them together, as that of disjoint sets of two has in a ranking.
+    """
+    if not first:
+        return np.zeros(0, bool)
+    board = Board([*first, *second])
+    pairs = board.couples()
+    apart = pairs.further_apart(level_of_set(2, len(board.entries), level_of_board(board)), 2)
+    found: np.ndarray = (apart & (pairs.difference > 0))[:, 0]
+    return found
 
 
 def separate(board: Board) -> Iterator[tuple[int, Pairs, Bool[np.ndarray, "R E"]]]:

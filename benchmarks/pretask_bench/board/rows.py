@@ -12,7 +12,14 @@ from markupsafe import Markup
 from pretask import Metric
 
 from pretask_bench.board.entries import Entry, Field, shorten
-from pretask_bench.board.facts import half_text, interval_over, pretext_facts, rank_text, unranked_entries
+from pretask_bench.board.facts import (
+    half_text,
+    interval_over,
+    not_above_text,
+    pretext_facts,
+    rank_text,
+    unranked_entries,
+)
 from pretask_bench.board.pictures import cost_of, score_range, score_strip
 from pretask_bench.board.standings import Standing, Table, estimate_of
 from pretask_bench.records.encoders import ENCODERS, RANDOM, TRAINED
@@ -87,14 +94,20 @@ class Row:
 
     @property
     def score(self) -> str:
-        """The score on the normalized scale, with two digits."""
-        return f"{self.standing.score:.2f}".replace("-", "−") if self.standing is not None else ""
+        """The score with two digits; nothing where there is none."""
+        score = self.standing.score if self.standing is not None else None
+        return f"{score.value:.2f}".replace("-", "−") if score is not None else ""
 
     @property
     def interval(self) -> str:
         """The interval of the score."""
-        standing = self.standing
-        return f"{standing.low:.2f} to {standing.high:.2f}".replace("-", "−") if standing is not None else ""
+        score = self.standing.score if self.standing is not None else None
+        return f"{score.low:.2f} to {score.high:.2f}".replace("-", "−") if score is not None else ""
+
+    @property
+    def not_above(self) -> str:
+        """The references that it is not told to be above, for which it is ranked after the others."""
+        return not_above_text(self.standing.not_above) if self.standing is not None else ""
 
     @property
     def parts(self) -> str:
@@ -126,7 +139,7 @@ class Row:
     @property
     def missing(self) -> str:
         """What the entry lacks to be ranked."""
-        shown = "; ".join(self.entry.missing[:MAX_MISSING]) or "no measure has a scale"
+        shown = "; ".join(self.entry.missing[:MAX_MISSING]) or "the division ranks nothing"
         more = len(self.entry.missing) - MAX_MISSING
         return shown + (f"; and {more} more" if more > 0 else "")
 
@@ -194,7 +207,7 @@ def cell_of(estimate: Estimate | None, metric: Metric, worse: bool) -> NumberCel
 
 
 def column_heads(table: Table) -> list[tuple[str, str]]:
-    """Return for every measure its name with the unit, and the ends of its scale."""
+    """Return for every measure its name with the unit, and what it is held against; the first one ranks."""
     ends = {scale.measure.title: (scale.chance, scale.reference) for scale in table.scales}
     found = []
     for measure in table.field.division.measures:
@@ -206,7 +219,8 @@ def column_heads(table: Table) -> list[tuple[str, str]]:
             if measure.title not in ends
             else "chance {}, reference {}".format(*(format_number(end, metric) for end in ends[measure.title]))
         )
-        found.append((measure.title + unit, scale))
+        ranks = "ranks" if measure == table.field.division.headline else ""
+        found.append((measure.title + unit, "; ".join(filter(None, (ranks, scale)))))
     return found
 
 
@@ -214,7 +228,7 @@ def ranked_rows(table: Table, choices: Choices, anchors: Mapping[str, str]) -> l
     """Return the rows of ranked entries."""
     low, high = score_range(table.standings) if table.standings else (0.0, 1.0)
     drawn: Iterable[Markup | str] = (
-        score_strip(standing, low, high) if number < MAX_STRIP_ROWS else ""
+        score_strip(standing.score, low, high) if standing.score is not None and number < MAX_STRIP_ROWS else ""
         for number, standing in enumerate(table.standings)
     )
     return [

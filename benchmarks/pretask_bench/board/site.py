@@ -20,7 +20,7 @@ from pretask_registry import Registry
 
 from pretask_bench.board.details import detail_of
 from pretask_bench.board.entries import SortedRecords, sort_records
-from pretask_bench.board.facts import Facts, board_facts, json_text, markdown_text, unranked_entries
+from pretask_bench.board.facts import SCORE, Facts, board_facts, fault_text, json_text, markdown_text, unranked_entries
 from pretask_bench.board.figures import Album
 from pretask_bench.board.keeper import Keeper
 from pretask_bench.board.layers import first_layers
@@ -119,6 +119,7 @@ def render_page(
         ranked=sum(len(table.standings) for table in tables),
         more_tables=len(tables) - len(shown),
         encoders=ENCODERS,
+        score_sentence=SCORE,
         most_shown=MAX_SHOWN_ROWS,
         most_ranks=MAX_RANKS,
         most_details=MAX_DETAILS,
@@ -149,7 +150,7 @@ def describe_section(suite: Suite, table: Table, choices: Choices, anchors: Mapp
         "fixed": [(name, canonical_text(dict(of))) for name, of in (fixed.data, *fixed.evaluators.items())],
         "heads": column_heads(table),
         "measures": division.measures,
-        "faults": table.faults,
+        "fault": fault_text(table.fault),
         "rows": ranked_rows(table, choices, anchors),
         "unranked": unranked_rows(table, choices, anchors),
         "costs": [(name, drawing) for name, drawing in pictures if drawing is not None],

@@ -1,69 +1,72 @@
-"""Standings: the entries of one field with their normalized scores, intervals and ranks.
+"""Standings: the entries of one field with their ranks, and how far training brought each of them.
 
-On the normalised scale chance is 0 and the reference 1, both the same for all entries of a field: what one of them says
-of its own chance level does not move it alone.
+The headline measure of the division ranks. An entry that is not above the same network at random initialization and
+above the raw input, by the test that tells entries apart (ranking.py), gained nothing by its training that one would
+keep: it is ranked after those that are, whatever its number.
 
-Axes: M measures, S seeds.
+The score says which part of the way an entry came on that measure: 0 is the better of chance and the same network at
+random initialization, 1 the same network trained on the labels. It decides no rank. Where these labels bring no network
+above 0, by the same test, nothing was there to be learned under this budget, and nothing is ranked.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-import numpy as np
-from jaxtyping import Float
 from pretask import Metric
 
 from pretask_bench.board.entries import Entry, Field, measure_values
-from pretask_bench.board.evidence import Evidence, MeasureEvidence, gather_evidence, weigh_quartiles
+from pretask_bench.board.evidence import Evidence, constant_evidence, gather_evidence
 from pretask_bench.board.gaps import own_interval
-from pretask_bench.board.ranking import rank_intervals
-from pretask_bench.records.encoders import ENCODERS, SUPERVISED, TRAINED
+from pretask_bench.board.ranking import is_above, rank_intervals
+from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, SUPERVISED, TRAINED, label_of
 from pretask_bench.records.record import Items
 from pretask_bench.results.report import format_number
-from pretask_bench.results.statistics import Estimate, mean_over_seeds, share_estimate
+from pretask_bench.results.statistics import Estimate, mean_over_seeds, normalize_score
 from pretask_bench.runs.suites import Measure
+
+MUST_BEAT = (RANDOM, RAW)  # where the suite asks for them
+CHANCE = "chance"
 
 
 @dataclass(frozen=True)
 class Scale:
-    """The two ends of a measure's scale.
+    """What the numbers of a measure are held against, of all entries of a field together.
 
     Args:
         measure: A measure of the division.
         metric: What its evaluator declares of the number.
-        chance: The value that maps to 0; the median over entries.
-        reference: The value that maps to 1; where it is supervised, the mean over entries.
-        items: Fewest test items of an entry, where their bits are known.
+        chance: The median over entries.
+        reference: Where it is supervised, the mean over entries.
     """
 
     measure: Measure
     metric: Metric
     chance: float
     reference: float
-    items: int | None = None
 
-    @property
-    def min_reference(self) -> float:
-        """The value that the reference must beat: chance, or the upper end of Wilson's interval of it on the items."""
-        if self.items is None or not 0 <= self.chance <= 1 or self.metric.lower_is_better:
-            return self.chance
-        high = share_estimate(round(self.chance * self.items), self.items).high
-        return self.chance if high is None else max(self.chance, high)
 
-    @property
-    def fault(self) -> str:
-        """Why nothing can be normalized by this scale; empty if it can."""
-        if (
-            (self.reference < self.min_reference)
-            if self.metric.lower_is_better
-            else (self.reference > self.min_reference)
-        ):
-            return ""
-        numbers = f"{format_number(self.reference, self.metric)} against {format_number(self.chance, self.metric)}"
-        on = f" on {self.items} test items" if self.items is not None else ""
-        text = f"{self.measure.title}: the reference cannot be told from chance ({numbers}{on})"
-        return text.replace(" %", "\u202f%")
+@dataclass(frozen=True)
+class Score:
+    """How far training brought an entry on the headline measure, as a part of the way from 0 to 1.
+
+    Args:
+        value: Of the trained encoder.
+        low: Low end of the 95 % interval; with `high` the whole way where nothing tells of one.
+        high: High end of the 95 % interval.
+        zero: The number that is 0: the better of chance and random initialization.
+        zero_of: Which of the two it is.
+        reference: The number that is 1.
+        references: The scores of the encoders beside it.
+    """
+
+    value: float
+    low: float
+    high: float
+    zero: float
+    zero_of: str
+    reference: float
+    references: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -72,19 +75,15 @@ class Standing:
 
     Args:
         entry: A complete entry.
-        score: Interquartile mean of the normalised numbers of a seed, mean over seeds.
-        low: Low end of the 95 % interval; the whole scale where seeds do not vary and there are no items.
-        high: High end of the 95 % interval.
         ranks: The lowest and the highest rank.
-        references: The scores of the encoders beside it, on the same scale.
+        not_above: The reference encoders that it is not told to be better than; it comes after entries without any.
+        score: How far it came; None where its supervised reference is not above the score's zero.
     """
 
     entry: Entry
-    score: float
-    low: float
-    high: float
     ranks: tuple[int, int]
-    references: Mapping[str, float]
+    not_above: tuple[str, ...]
+    score: Score | None
 
 
 @dataclass(frozen=True)
@@ -94,92 +93,113 @@ class Table:
     Args:
         field: The entries and their data.
         scales: One for each measure.
-        standings: By score; none where nothing can be ranked.
+        standings: By rank; none where nothing can be ranked.
+        fault: Why the division ranks nothing, although entries are complete; empty where it ranks.
     """
 
     field: Field
     scales: tuple[Scale, ...]
     standings: tuple[Standing, ...]
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A complete entry with what its records say of the headline measure.
+
+    Args:
+        entry: A complete entry.
+        evidence: By encoder, larger where better: the trained one and the baselines of the suite.
+        zero: The better of chance and random initialization.
+        zero_of: Which of the two it is.
+        reference: What the score calls 1.
+        goal: What must be above zero: the supervised encoder where there is one, else the reference.
+    """
+
+    entry: Entry
+    evidence: Mapping[str, Evidence]
+    zero: Evidence
+    zero_of: str
+    reference: float
+    goal: Evidence
 
     @property
-    def faults(self) -> tuple[str, ...]:
-        """Measures that do not count, and why."""
-        return tuple(scale.fault for scale in self.scales if scale.fault)
+    def trained(self) -> Evidence:
+        """What ranks."""
+        return self.evidence[TRAINED]
 
 
 def rank_field(field: Field) -> Table:
-    """Rank the complete entries of a field; where no measure has a scale, there is no ranking."""
+    """Rank the complete entries of a field; where no supervised reference is above zero, there is no ranking."""
     if not field.complete:
         return Table(field, (), ())
     scales = tuple(scale_of(field, measure) for measure in field.division.measures)
-    usable = [scale for scale in scales if not scale.fault]
-    if not usable:
-        return Table(field, scales, ())
-    found = [evidence_of(field, usable, entry) for entry in field.complete]
+    contenders = [make_contender(field, scales[0], entry) for entry in field.complete]
+    learnable = find_learnable(contenders)
+    if not any(learnable):
+        return Table(field, scales, (), explain_fault(scales[0], contenders))
+    unbeaten = find_unbeaten(contenders)
+    ranks = rank_intervals([contender.trained for contender in contenders], [bool(names) for names in unbeaten])
     standings = [
-        build_standing(field, usable, entry, evidence, (int(first), int(last)))
-        for entry, evidence, (first, last) in zip(field.complete, found, rank_intervals(found), strict=True)
+        Standing(
+            contender.entry, (int(first), int(last)), names, score_of(scales[0].metric, contender) if way else None
+        )
+        for contender, (first, last), names, way in zip(contenders, ranks, unbeaten, learnable, strict=True)
     ]
-    ordered = sorted(standings, key=lambda standing: (-standing.score, standing.entry.title, standing.entry.key))
-    return Table(field, scales, tuple(ordered))
+    numbers = {contender.entry.key: contender.trained.mean for contender in contenders}
+
+    def place(standing: Standing) -> tuple[bool, float, str, str]:
+        entry = standing.entry
+        return bool(standing.not_above), -numbers[entry.key], entry.title, entry.key
+
+    return Table(field, scales, tuple(sorted(standings, key=place)))
 
 
 def scale_of(field: Field, measure: Measure) -> Scale:
-    """Return the ends of a measure's scale, from the complete entries of a field."""
+    """Return what the numbers of a measure are held against, from the complete entries of a field."""
     if isinstance(measure.chance, str):
         evaluator = field.evaluators[measure.evaluator]
         text = [value for entry in field.complete for value in entry.values(evaluator, measure.chance)]
         chance = float(median(text))
     else:
         chance = measure.chance
-    counts = [count for entry in field.complete if (count := count_of(field, entry, measure)) is not None]
-    items = min(counts, default=None)
     if measure.reference != SUPERVISED:
-        return Scale(measure, field.metric(measure), chance, float(measure.reference), items)
+        return Scale(measure, field.metric(measure), chance, float(measure.reference))
     found = [mean_over_seeds(measure_values(field, entry, measure, SUPERVISED)).value for entry in field.complete]
-    return Scale(measure, field.metric(measure), chance, mean_over_seeds(sorted(found)).value, items)
+    return Scale(measure, field.metric(measure), chance, mean_over_seeds(sorted(found)).value)
 
 
-def count_of(field: Field, entry: Entry, measure: Measure) -> int | None:
-    """Return how many test items a measure has, where their bits are known."""
-    items = entry.rows(field.evaluators[measure.evaluator], TRAINED)[0].items.get(measure.metric)
-    return items.count if items is not None else None
+def make_contender(field: Field, scale: Scale, entry: Entry) -> Contender:
+    """Return what an entry's records say of the headline measure."""
+    evidence = {
+        encoder: encoder_evidence(field, scale, entry, encoder)
+        for encoder in ENCODERS
+        if encoder == TRAINED or encoder in field.baselines
+    }
+    seeds, sign = evidence[TRAINED].seeds, sign_of(scale.metric)
+    zero, zero_of = constant_evidence(seeds, sign * scale.chance), CHANCE
+    if RANDOM in evidence and evidence[RANDOM].mean > zero.mean:
+        zero, zero_of = evidence[RANDOM], RANDOM
+    own = scale.measure.reference == SUPERVISED
+    reference = sign * evidence[SUPERVISED].mean if own else scale.reference
+    goal = evidence.get(SUPERVISED) or constant_evidence(seeds, sign * reference)
+    return Contender(entry, evidence, zero, zero_of, reference, goal)
 
 
-def normalized_values(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> Float[np.ndarray, "M S"]:
-    """Return the numbers of an encoder, on the scale where chance is 0 and the reference 1."""
-    raw = np.array([measure_values(field, entry, scale.measure, encoder) for scale in scales])
-    chance, reference = scale_ends(scales)
-    scaled: np.ndarray = (raw - chance[:, None]) / (reference - chance)[:, None]
-    return scaled
+def sign_of(metric: Metric) -> float:
+    """Return what makes a number larger where it is better."""
+    return -1.0 if metric.lower_is_better else 1.0
 
 
-def scale_ends(scales: Sequence[Scale]) -> tuple[Float[np.ndarray, " M"], Float[np.ndarray, " M"]]:
-    """Return chance and reference of all measures."""
-    return np.array([scale.chance for scale in scales]), np.array([scale.reference for scale in scales])
-
-
-def evidence_of(field: Field, scales: Sequence[Scale], entry: Entry) -> Evidence:
-    """Return what the records of an entry say of its score."""
-    values = normalized_values(field, scales, entry, TRAINED)
-    measures = [measure_evidence(field, scale, entry, row) for scale, row in zip(scales, values, strict=True)]
-    return gather_evidence([record.cell.seed for record in entry.records], measures)
-
-
-def measure_evidence(field: Field, scale: Scale, entry: Entry, values: Float[np.ndarray, " S"]) -> MeasureEvidence:
-    """Return what the records of an entry say of one measure, on its scale."""
-    metric, width = scale.measure.metric, scale.reference - scale.chance
-    rows = entry.rows(field.evaluators[scale.measure.evaluator], TRAINED)
-    own, raw = own_interval(rows[0], metric), float(rows[0].metrics[metric] or 0.0)
+def encoder_evidence(field: Field, scale: Scale, entry: Entry, encoder: str) -> Evidence:
+    """Return what the records of an entry say of a measure of one encoder, larger where better."""
+    metric, rows = scale.measure.metric, entry.rows(field.evaluators[scale.measure.evaluator], encoder)
+    values = [sign_of(scale.metric) * value for value in measure_values(field, entry, scale.measure, encoder)]
+    own = own_interval(rows[0], metric)
     # where lower is better, a number is no fraction of correct answers
     items = () if scale.metric.lower_is_better else same_items([row.items.get(metric) for row in rows])
-    return MeasureEvidence(
-        values=tuple(map(float, values)),
-        items=items,
-        worst=-scale.chance / width,
-        best=(1 - scale.chance) / width,
-        own=max(raw - own[0], own[1] - raw) / abs(width) if own is not None else 0.0,  # an end may be cut off at 0 or 1
-    )
+    half = max(abs(end - float(rows[0].metrics[metric] or 0.0)) for end in own) if own is not None else 0.0
+    return gather_evidence([record.cell.seed for record in entry.records], values, items, half)  # an end may be cut off
 
 
 def same_items(found: Sequence[Items | None]) -> tuple[Items, ...]:
@@ -189,28 +209,66 @@ def same_items(found: Sequence[Items | None]) -> tuple[Items, ...]:
     return known if len(known) == len(found) and len(tests) == 1 else ()
 
 
-def build_standing(
-    field: Field, scales: Sequence[Scale], entry: Entry, evidence: Evidence, ranks: tuple[int, int]
-) -> Standing:
-    """Return where an entry stands."""
-    beside = [encoder for encoder in ENCODERS if encoder != TRAINED and has_all_numbers(field, scales, entry, encoder)]
-    scores = {encoder: score_of(field, scales, entry, encoder) for encoder in beside}
-    found = evidence.estimate()
-    low = min(0.0, found.value) if found.low is None else found.low
-    high = max(1.0, found.value) if found.high is None else found.high
-    return Standing(entry, found.value, low, high, ranks, scores)
+def find_learnable(contenders: Sequence[Contender]) -> list[bool]:
+    """Return of every entry whether its supervised reference, or the number in its place, is above zero."""
+    tested = is_above([contender.goal for contender in contenders], [contender.zero for contender in contenders])
+    known = [SUPERVISED not in contender.evidence and contender.zero_of == CHANCE for contender in contenders]
+    return [
+        contender.goal.mean > contender.zero.mean if plain else bool(above)  # two numbers without an error
+        for contender, plain, above in zip(contenders, known, tested, strict=True)
+    ]
 
 
-def score_of(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> float:
-    """Return the interquartile mean over measures, mean over seeds."""
-    values = normalized_values(field, scales, entry, encoder)
-    return float((weigh_quartiles(values) * values).sum(0).mean())
+def find_unbeaten(contenders: Sequence[Contender]) -> list[tuple[str, ...]]:
+    """Return of every entry the reference encoders that it is not told to be better than."""
+    found: list[list[str]] = [[] for _ in contenders]
+    for encoder in MUST_BEAT:
+        if not all(encoder in contender.evidence for contender in contenders):
+            continue  # the suite does not ask for it
+        above = is_above(
+            [contender.trained for contender in contenders], [contender.evidence[encoder] for contender in contenders]
+        )
+        for names, better in zip(found, above, strict=True):
+            if not better:
+                names.append(encoder)
+    return [tuple(names) for names in found]
 
 
-def has_all_numbers(field: Field, scales: Sequence[Scale], entry: Entry, encoder: str) -> bool:
-    """Return whether an entry has every number of an encoder."""
-    counts = [len(measure_values(field, entry, scale.measure, encoder)) for scale in scales]
-    return all(count == len(entry.records) for count in counts)
+def score_of(metric: Metric, contender: Contender) -> Score | None:
+    """Return how far an entry came; None where a reference that is a number is not better than zero."""
+    sign, reference, found = sign_of(metric), contender.reference, contender.trained.estimate()
+    zero = sign * contender.zero.mean
+    if sign * reference <= sign * zero:
+        return None
+
+    def place(value: float) -> float:
+        return normalize_score(sign * value, zero, reference)
+
+    value = place(found.value)
+    return Score(
+        value=value,
+        low=min(0.0, value) if found.low is None else place(found.low),
+        high=max(1.0, value) if found.high is None else place(found.high),
+        zero=zero,
+        zero_of=contender.zero_of,
+        reference=reference,
+        references={
+            encoder: place(evidence.mean) for encoder, evidence in contender.evidence.items() if encoder != TRAINED
+        },
+    )
+
+
+def explain_fault(scale: Scale, contenders: Sequence[Contender]) -> str:
+    """Return why a division ranks nothing: its references, and the zero that none of them is above."""
+    sign = sign_of(scale.metric)
+    goal, zero = (
+        sign * mean_over_seeds(sorted(values)).value
+        for values in ([found.goal.mean for found in contenders], [found.zero.mean for found in contenders])
+    )
+    names = sorted({CHANCE if found.zero_of == CHANCE else label_of(RANDOM) for found in contenders})
+    numbers = f"{format_number(goal, scale.metric)} against {format_number(zero, scale.metric)} of {' or '.join(names)}"
+    text = f"{scale.measure.title}: the supervised reference is not told to be above the score's zero ({numbers})"
+    return text.replace(" %", "\u202f%")
 
 
 def estimate_of(field: Field, entry: Entry, measure: Measure, encoder: str) -> Estimate | None:
@@ -227,4 +285,4 @@ def estimate_of(field: Field, entry: Entry, measure: Measure, encoder: str) -> E
     items = same_items([row.items.get(measure.metric) for row in rows])
     if len(values) == 1 and own is not None and not items:
         return Estimate(values[0], *own, 1)
-    return gather_evidence(range(len(values)), [MeasureEvidence(values, items)]).estimate()
+    return gather_evidence(range(len(values)), values, items).estimate()

@@ -10,12 +10,12 @@ answers by an effective number of them). Differs: Wilson's interval in the place
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pretask import Metric
-from pretask.pretext_score import HeldOutScore, PartScore
+from pretask.pretext_score import HeldOutScore, PartScore, ReferenceScores
 
 from pretask_bench.records.metrics import ComponentMetrics, declared_by_objective
 from pretask_bench.records.record import Pretext, Record, split_missing
@@ -28,32 +28,32 @@ Interval = tuple[float, float]
 
 def pretext_fields(
     score: HeldOutScore,
-    trivial: Mapping[str, HeldOutScore],
+    references: ReferenceScores,
     seen: int,
-    chance: Mapping[str, float],
     declared: ComponentMetrics,
 ) -> dict[str, Any]:
     """Return the fields of a record's Pretext, but for shortcuts.
 
     Args:
         score: Held-out score of the trained task.
-        trivial: Held-out scores of the split's trivial predictors, by name.
+        references: Held-out scores of the split's trivial predictors, and chance.
         seen: Training samples that the task and the predictors were shown.
-        chance: By part, what a blind prediction reaches.
         declared: What the objective declares of the parts.
     """
     parts = dict(score.parts)
-    parts |= {f"{name}: {part}": found for name, score in trivial.items() for part, found in score.parts.items()}
+    parts |= {
+        f"{name}: {part}": found for name, score in references.trivial.items() for part, found in score.parts.items()
+    }
     intervals = {name: interval_of(part, declared.part(name), score.samples) for name, part in parts.items()}
     return {
         **split_missing({name: part.value for name, part in parts.items()}),
-        "chance": dict(chance),
+        "chance": {name: value for name, value in references.chance.items() if name in score.parts},
         "trained": next(iter(score.parts), None),
         "count": {name: part.count for name, part in parts.items()},
         "interval": {name: list(ends) for name, ends in intervals.items() if ends is not None},
         "draws": score.draws,
         "samples": score.samples,
-        "seen": seen if trivial else None,
+        "seen": seen if references.trivial else None,
     }
 
 

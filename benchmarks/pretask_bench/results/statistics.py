@@ -213,10 +213,10 @@ def binomial_test(correct: int, count: int) -> Any:
     return stats.binomtest(correct, count)
 
 
-def normalize_score(score: float, chance: float, reference: float) -> float | None:
-    """Return the score on a scale where chance is 0 and the reference 1; None where these two are the same.
+def normalize_score(score: float, zero: float, reference: float) -> float:
+    """Return the part of the way from zero to the reference, which differ.
 
-    >>> normalize_score(0.5, chance=0.25, reference=0.75)
+    >>> normalize_score(0.5, zero=0.25, reference=0.75)
     0.5
     """
-    return None if reference == chance else (score - chance) / (reference - chance)
+    return (score - zero) / (reference - zero)

@@ -9,9 +9,9 @@ from pretask import Budget, Choice, Figure, Items, PretaskError, Task
 from pretask.cache import cache_folder
 from pretask.checkpoint import read_code
 from pretask.order import shown_samples
-from pretask.pretext_score import score_held_out, score_trivial
+from pretask.pretext_score import score_held_out, score_references
 from pretask.progress import make_watcher
-from pretask.protocols import chance_of, scored_part
+from pretask.protocols import scored_part
 from pretask.training import Trained, train
 from pretask_registry import Registered, Registry, build
 from pretask_registry.shortcut import measure_shortcuts
@@ -66,14 +66,17 @@ def note_other_code(context: RunContext, name: str, folder: Path, key: str, code
 
 
 def score_pretext(parts: Parts, task: Task) -> Pretext:
-    """Score the task on held-out data, and the trivial predictors, fitted on the training samples that it was shown."""
+    """Score the task on held-out data, and what it is held against, counted on the training samples it was shown."""
     held_out = parts.train if scored_part(parts.split) == "train" else parts.test
     recipe, total = parts.plan.recipe, len(parts.train)
     shown = shown_samples(parts.plan.seed, recipe.steps * recipe.batch, total)
-    trivial = score_trivial(task, parts.train, held_out, shown=shown)
+    score = score_held_out(task, held_out)
+    references = score_references(
+        task, parts.train, held_out, shown=shown
+    )  # afterwards: some objectives count negatives
     declared = declared_in_traits(parts.plan.parts["objective"].component.traits)
     seen = total if shown is None else len(shown)
-    fields = pretext_fields(score_held_out(task, held_out), trivial, seen, chance_of(task.objective), declared)
+    fields = pretext_fields(score, references, seen, declared)
     return Pretext.model_validate({**fields, "shortcut": find_shortcuts(parts)}, strict=False)
 
 

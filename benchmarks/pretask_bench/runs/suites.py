@@ -28,13 +28,13 @@ class SuiteModel(BaseModel):
 
 
 class Measure(SuiteModel):
-    """A number that ranks, and the two ends of its scale.
+    """A number that entries are measured by, and what it is held against.
 
     Args:
         evaluator: Name of the evaluator.
         metric: Name of its metric; which way is better the evaluator declares.
         chance: Chance level: a number, or the name of a metric of the same row that holds it.
-        reference: What counts as 1: a number, or `supervised`, the mean over the rows of that encoder.
+        reference: What the score calls 1: a number, or `supervised`, the number of that encoder of the same entry.
     """
 
     evaluator: str
@@ -61,7 +61,7 @@ class Division(SuiteModel):
         settings: Options of data and evaluators, such as {"data.image_size": 32}.
         tasks: Further settings by task, such as {"relative-position": {"preset": "demo"}}; other tasks enter as well.
         without: Tasks that are not run, although their modality fits; a record of one may still enter.
-        measures: What ranks; their evaluators are run.
+        measures: What is shown, first the headline measure, which ranks; their evaluators are run.
         also: Evaluators that are run and shown, and do not rank.
     """
 
@@ -81,6 +81,11 @@ class Division(SuiteModel):
     def evaluators(self) -> tuple[str, ...]:
         """Names of all evaluators that are run."""
         return tuple(dict.fromkeys([*(measure.evaluator for measure in self.measures), *self.also]))
+
+    @property
+    def headline(self) -> Measure:
+        """The measure by which entries are ranked."""
+        return self.measures[0]
 
     def of(self, part: str) -> dict[str, Any]:
         """Return the settings of the data or of an evaluator."""

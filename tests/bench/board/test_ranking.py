@@ -5,8 +5,9 @@ from collections.abc import Iterator
 import jaxtyping
 import numpy as np
 import pytest
-from pretask_bench.board.evidence import Evidence, MeasureEvidence, gather_evidence, weigh_quartiles
-from pretask_bench.board.ranking import rank_intervals
+from pretask_bench.board.evidence import Evidence, constant_evidence, gather_evidence
+from pretask_bench.board.pairs import Board
+from pretask_bench.board.ranking import is_above, rank_intervals
 from pretask_bench.records.record import pack_items
 from scipy import stats  # type: ignore[import-untyped]
 
@@ -31,13 +32,13 @@ def unchecked() -> Iterator[None]:
 
 def bare(scores: np.ndarray, seeds: tuple[int, ...] | None = None) -> Evidence:
     """Return the evidence of scores by seed, without items."""
-    return Evidence(seeds or tuple(range(len(scores))), scores, (), np.zeros((len(scores), 0)), 0.0, (), ())
+    return gather_evidence(seeds or range(len(scores)), [*map(float, scores)])
 
 
 def answered(correct: np.ndarray) -> Evidence:
     """Return the evidence of one measure from correctness by seed and item."""
     items = tuple(pack_items(row, TEST) for row in correct)
-    return gather_evidence(range(len(correct)), [MeasureEvidence(tuple(correct.mean(1)), items)])
+    return gather_evidence(range(len(correct)), correct.mean(1).tolist(), items)
 
 
 def board(rng: np.random.Generator, stds: np.ndarray, seeds: int, ahead: float = 0.0) -> list[list[int]]:
@@ -154,28 +155,53 @@ def test_blocks_of_many_entries_give_intervals_that_hold_those_of_all_sets(monke
     assert coarse[0].tolist()[1] == 40
 
 
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 6, 9, 16])
-def test_the_score_of_a_seed_is_the_mean_trimmed_by_a_quarter_of_the_measures_at_each_end(count: int) -> None:
-    values = np.random.default_rng(count).normal(size=(count, 5))
-    assert (weigh_quartiles(values) * values).sum(0) == pytest.approx(stats.trim_mean(values, 0.25, axis=0))
+def test_who_comes_after_others_does_so_whatever_its_number_and_shares_no_rank_with_them() -> None:
+    rng = np.random.default_rng(0)
+    entries = [bare(value + rng.normal(0, 0.01, 3)) for value in (0.9, 0.5, 0.501, 0.1)]
+    assert rank_intervals(entries).tolist() == [[1, 1], [2, 3], [2, 3], [4, 4]]
+    assert rank_intervals(entries, [True, False, True, False]).tolist() == [[3, 3], [1, 1], [4, 4], [2, 2]]
+    assert rank_intervals(entries[1:3], [True, True]).tolist() == [[1, 2], [1, 2]]
 
 
-def test_measures_on_the_same_items_are_kept_together() -> None:
-    correct = np.random.default_rng(0).random((1, 400)) < 0.7
-    measure = MeasureEvidence((float(correct.mean()),), (pack_items(correct[0], TEST),))
-    other = MeasureEvidence((float(correct.mean()),), (pack_items(correct[0], "c" * 32),))
-    alone, twice, elsewhere = (
-        gather_evidence((0,), measures).estimate() for measures in ([measure], [measure] * 2, [measure, other])
-    )
-    assert (twice.low, twice.high) == pytest.approx((alone.low, alone.high))
-    assert elsewhere.high - elsewhere.low == pytest.approx((alone.high - alone.low) / 2**0.5, rel=1e-6)
+def test_a_lone_entry_is_above_what_it_began_as_where_the_paired_t_test_says_so() -> None:
+    rng = np.random.default_rng(0)
+    found = []
+    for _ in range(60):
+        first, second = rng.normal(size=(2, 4)) + np.array([[1.5], [0.0]])
+        test = stats.ttest_rel(first, second)
+        found.append(bool(test.pvalue < 0.05 and test.statistic > 0))
+        assert is_above([bare(first)], [bare(second)]).tolist() == found[-1:]
+    assert 0 < sum(found) < 60
 
 
-def test_an_items_worth_follows_the_scale_of_chance_and_reference() -> None:
-    correct = np.random.default_rng(0).random(400) < 0.7
-    mean = float(correct.mean())
-    whole = gather_evidence((0,), [MeasureEvidence((mean,), (pack_items(correct, TEST),))]).estimate()
-    scaled = gather_evidence(
-        (0,), [MeasureEvidence(((mean - 0.2) / 0.5,), (pack_items(correct, TEST),), worst=-0.2 / 0.5, best=0.8 / 0.5)]
-    ).estimate()
-    assert (scaled.low, scaled.high) == pytest.approx(((whole.low - 0.2) / 0.5, (whole.high - 0.2) / 0.5))
+def test_by_its_items_an_entry_is_above_what_it_began_as_where_mcnemars_exact_test_says_so() -> None:
+    for only_first, only_second in [(6, 0), (5, 0), (9, 1), (16, 5), (5, 16), (40, 25)]:
+        first = np.repeat([True, True, False], (100, only_first, only_second))[None]
+        second = np.repeat([True, False, True], (100, only_first, only_second))[None]
+        exact = stats.binomtest(only_first, only_first + only_second).pvalue
+        expected = bool(exact < 0.05 and only_first > only_second)
+        assert is_above([answered(first)], [answered(second)]).tolist() == [expected], (only_first, only_second)
+
+
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.usefixtures("unchecked")
+def test_of_thirteen_that_gained_nothing_any_is_said_to_have_gained_on_at_most_one_board_in_twenty(
+    constant: bool,
+) -> None:
+    rng = np.random.default_rng(int(constant))
+    false = []
+    for _ in range(BOARDS):
+        trained, begun = 0.01 * rng.normal(size=(2, ENTRIES, 3))
+        beside = [constant_evidence(range(3), 0.0) if constant else bare(row) for row in begun]
+        false.append(is_above([bare(row) for row in trained], beside).any())
+    assert np.mean(false) <= MOST_FALSE
+
+
+def test_a_couple_is_the_pair_that_a_ranking_compares() -> None:
+    rng = np.random.default_rng(0)
+    entries = [answered(rng.random((3, 50)) < share) for share in (0.3, 0.5, 0.7, 0.4, 0.6, 0.5)]
+    pairs, couples = Board(entries).pairs(0, 3), Board(entries).couples()
+    for name in ("difference", "seeds", "items", "shared", "own", "step"):
+        diagonal = getattr(pairs, name)[np.arange(3), np.arange(3) + 3]
+        assert getattr(couples, name)[:, 0] == pytest.approx(diagonal), name
+    assert pairs.freedom[pairs.kind[0, 3]] == couples.freedom[couples.kind[0, 0]]

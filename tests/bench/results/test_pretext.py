@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from pretask import Metric
-from pretask.pretext_score import HeldOutScore, PartScore
+from pretask.pretext_score import HeldOutScore, PartScore, ReferenceScores
 from pretask_bench.records.canonical import canonical_bytes
 from pretask_bench.records.metrics import ComponentMetrics
 from pretask_bench.records.record import Pretext, parse_record
@@ -68,9 +68,14 @@ def test_the_fields_of_a_record_say_how_much_every_number_rests_on() -> None:
     own = HeldOutScore({"order": part([(0.5, 1.0), (0.7, 1.0)]), "order.accuracy": part([(1.0, 1.0)] * 2)}, 4, 2)
     other = HeldOutScore({"order": PartScore(math.nan, 0, ((0.0, 0.0),))}, 4, 2)
     found = Pretext.model_validate_json(
-        json_of(pretext_fields(own, {"blind": other}, 30, {"order": 0.7}, ComponentMetrics(METRICS)))
+        json_of(
+            pretext_fields(
+                own, ReferenceScores({"blind": other}, {"order": 0.7, "else": 0.1}), 30, ComponentMetrics(METRICS)
+            )
+        )
     )
     assert found.trained == "order"
+    assert found.chance == {"order": 0.7}  # of parts that the loss has
     assert (found.draws, found.samples, found.seen) == (4, 2, 30)
     assert found.count == {"order": 2, "order.accuracy": 2, "blind: order": 0}
     assert set(found.interval) == {"order", "order.accuracy"}

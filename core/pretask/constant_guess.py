@@ -1,0 +1,200 @@
+"""Constant guess: what one answer, given whatever is shown, reaches on a target of categories. That is chance.
+
+Where most labels are the same, 1 / C is a level that is beaten by saying nothing but "no". So the guess is counted: for
+accuracy it is the label that is most frequent in training, for the loss the frequencies of all labels in training. Both
+are scored on the held-out answers, with the weights of the objective's mean. Every class counts as if it had been seen
+once more (Laplace), also one that training never had.
+
+Only a loss that is the cross-entropy of what the objective predicts has such a level. Whether it is one is measured on
+a batch, not declared: with label smoothing or sampled negatives the two differ.
+Axes: B batch, C classes, K candidates, n answers; `...` is (), (V,), (*grid) or (V, *grid).
+"""
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from pretask.composition import Task
+from pretask.draws import Draws
+from pretask.precision import upcast
+from pretask.protocols import WeighsTargets
+from pretask.specs import Categories
+from pretask.values import Batch, Features, Target, Targets
+
+SPREAD = 10.0  # standard deviation of the features on which the loss is compared
+SAME_LOSS = 1e-3  # relative difference up to which a part of a loss is the cross-entropy of the predictions
+
+
+@dataclass
+class LabelCounts:
+    """How often every class of a target was the label, summed over batches.
+
+    Args:
+        mass: By class the sum of weight times probability.
+        best: By class the sum of weights where it was the most probable label; for a hard label the same as `mass`.
+        weight: The sum of weights.
+        answers: How many positions had a weight above 0.
+    """
+
+    mass: Float[Tensor, " C"]
+    best: Float[Tensor, " C"]
+    weight: float = 0.0
+    answers: int = 0
+
+    def add(self, target: Target, weight: Tensor | None) -> None:
+        """Add the labels of a batch. Sums are made on the CPU in float64, in which their order does not show."""
+        value = target.value.detach().cpu()
+        probability = None if target.probability is None else target.probability.detach().cpu().double()
+        hard = value if probability is None else value.gather(-1, probability.argmax(-1, keepdim=True))[..., 0]
+        weights = torch.ones(hard.shape, dtype=torch.double) if weight is None else weight.detach().cpu().double()
+        valid = weights > 0  # elsewhere a label may be anything
+        kept = weights[valid]
+        self.best += sum_by_class(hard[valid], kept, len(self.best))
+        if probability is None:
+            self.mass += sum_by_class(hard[valid], kept, len(self.mass))
+        else:
+            self.mass += sum_by_class(value[valid], kept[:, None] * probability[valid], len(self.mass))
+        self.weight += float(kept.sum())
+        self.answers += len(kept)
+
+    def log_frequencies(self) -> Float[Tensor, " C"]:
+        """Return log-probabilities of all classes, each counted once more than it was seen."""
+        total = float(self.mass.sum())
+        seen = self.mass * (self.answers / total) if total > 0 else torch.zeros_like(self.mass)
+        return ((seen + 1) / (seen.sum() + len(seen))).log()
+
+
+class LabelCounter:
+    """Counts the labels of some targets of a task, batch by batch.
+
+    Args:
+        task: Whose split makes the targets and whose objective weighs them.
+        names: Targets of categories.
+    """
+
+    def __init__(self, task: Task, names: Iterable[str]) -> None:
+        self.task, classes = task, count_classes(task)
+        self.counts = {
+            name: LabelCounts(
+                torch.zeros(classes[name], dtype=torch.double), torch.zeros(classes[name], dtype=torch.double)
+            )
+            for name in names
+        }
+
+    def add(self, targets: Targets) -> None:
+        """Add the labels of a batch."""
+        weights = scored_weights(self.task, targets)
+        for name, counts in self.counts.items():
+            counts.add(targets[name], weights[name])
+
+    def watch(self, batches: Iterable[Batch], seed: int) -> Iterator[Batch]:
+        """Yield the same training batches, and count the labels of each on its way, as the first epoch draws them."""
+        for batch in batches:
+            with torch.no_grad():
+                self.add(self.task.divide_prepared(batch, Draws(batch.index, seed, 0))[1])
+            yield batch
+
+
+def count_classes(task: Task) -> dict[str, int]:
+    """Return how many classes every target of categories has."""
+    return {name: spec.classes for name, spec in task.target_specs.items() if isinstance(spec, Categories)}
+
+
+def scored_weights(task: Task, targets: Targets) -> dict[str, Tensor | None]:
+    """Return the weights of the objective's mean of every target; None where all answers count 1."""
+    own = task.objective.scored_weights(targets) if isinstance(task.objective, WeighsTargets) else {}
+    return {name: own.get(name, target.weight) for name, target in targets.items()}
+
+
+def score_constant_guess(
+    train: LabelCounter, held_out: LabelCounter, measured: Mapping[str, frozenset[str]]
+) -> dict[str, float]:
+    """Return what the constant guess reaches, by part of the loss.
+
+    Args:
+        train: Labels of the training part.
+        held_out: Labels of the part that is scored.
+        measured: By target, the parts that a constant guess has a value of (`guessable_parts`).
+    """
+    found: dict[str, float] = {}
+    for name, parts in measured.items():
+        seen, asked = train.counts[name], held_out.counts[name]
+        if asked.weight <= 0:
+            continue
+        values = {
+            name: -float(asked.mass @ seen.log_frequencies()) / asked.weight,
+            f"{name}.accuracy": float(asked.best[seen.best.argmax()]) / asked.weight,
+        }
+        found |= {part: value for part, value in values.items() if part in parts}
+    return found
+
+
+def guessable_parts(task: Task, batch: Batch, draws: Draws) -> dict[str, frozenset[str]]:
+    """Return the parts of the loss that are a cross-entropy over a target's own classes or its accuracy, by target.
+
+    Targets without such a part are left out.
+
+    Args:
+        task: In evaluation mode.
+        batch: Held-out samples, on whose targets the loss is compared with what the objective predicts of noise.
+        draws: Of the batch.
+    """
+    with torch.no_grad():
+        inputs, targets = task.divide_prepared(batch, draws)
+        features = spread(task.encode_inputs(inputs))
+        parts = task.score_features(features, inputs, targets, draws).parts
+        predictions = task.objective.predict(features)
+    weights = scored_weights(task, targets)
+    found: dict[str, frozenset[str]] = {}
+    for name, count in count_classes(task).items():
+        names = {f"{name}.accuracy"} & parts.keys()
+        if name in parts and name in predictions:
+            expected = mean_cross_entropy(predictions[name], targets[name], weights[name], count)
+            names |= {name} if math.isclose(expected, float(parts[name]), rel_tol=SAME_LOSS, abs_tol=1e-5) else set()
+        if names:
+            found[name] = frozenset(names)
+    return found
+
+
+def spread(features: Features) -> Features:
+    """Return features of the same shapes that are noise, by which predictions become far from even.
+
+    Where all classes are equally probable, a smoothed loss is the cross-entropy too; an untrained network is close.
+    """
+    noise = torch.Generator().manual_seed(0)
+
+    def draw(vectors: Tensor) -> Tensor:
+        return SPREAD * torch.randn(vectors.shape, generator=noise).to(vectors)
+
+    return replace(
+        features,
+        streams={sight: draw(vectors) for sight, vectors in features.streams.items()},
+        pooled={sight: draw(vectors) for sight, vectors in features.pooled.items()},
+    )
+
+
+def mean_cross_entropy(prediction: Tensor, target: Target, weight: Tensor | None, classes: int) -> float:
+    """Return the mean cross-entropy of predicted log-probabilities; nan where these are not of the target's classes."""
+    places = target.value if target.probability is None else target.value[..., 0]
+    if prediction.shape != (*places.shape, classes):
+        return math.nan
+    valid = torch.ones_like(places, dtype=torch.bool) if weight is None else weight > 0
+    log_probability = upcast(prediction)[valid].log_softmax(-1)
+    value = target.value[valid] if target.probability is not None else target.value[valid][:, None]
+    probability = torch.ones_like(value) if target.probability is None else target.probability[valid]
+    nats = -(probability * log_probability.gather(-1, value)).sum(-1).double()
+    weights = torch.ones_like(nats) if weight is None else weight[valid].double()
+    return float((nats * weights).sum() / weights.sum()) if len(nats) else math.nan
+
+
+def sum_by_class(labels: Int[Tensor, "..."], weights: Float[Tensor, "..."], classes: int) -> Float[Tensor, " C"]:
+    """Sum weights by class.
+
+    >>> sum_by_class(torch.tensor([2, 0, 2]), torch.tensor([1.0, 1.0, 0.5]), 3).tolist()
+    [1.0, 0.0, 1.5]
+    """
+    return torch.bincount(labels.flatten(), weights.flatten().double(), classes)
