@@ -15,6 +15,7 @@ from clean_room import HOUSE, install
 from logical_lines import count_logical_lines
 from pretask import Incompatible, Recipe, Samples, Task
 from pretask.composition import compose
+from pretask.pretext_score import score_references
 from pretask.training import train
 from pretask_registry import Registry, build
 from pretask_registry.canned import make_canned_samples
@@ -154,3 +155,11 @@ def test_accumulated_parts_of_a_rewriting_objective_weigh_as_the_whole_step(regi
         train(task, samples)
         weights.append(torch.cat([parameter.flatten() for parameter in task.model.parameters()]))
     assert torch.allclose(*weights, atol=1e-5)
+
+
+def test_chance_of_a_rewritten_target_is_the_most_frequent_answer_not_a_half(registry: Registry) -> None:
+    samples = make_canned_samples("text")
+    names = ("pretask/mask-tokens", "detection/replaced-tokens", "pretask/bilstm")
+    task = make_task(registry, samples, names, Recipe(batch=16, samples=16))
+    chance = score_references(task, samples, samples).chance
+    assert chance["replaced.accuracy"] > 0.7  # most tokens are the original ones
