@@ -25,6 +25,7 @@ from pretask.compiled import as_tensors, check_compiled
 from pretask.composition import Task, seed_ambient, seed_randomness
 from pretask.draws import Draws
 from pretask.errors import PretaskError
+from pretask.gradients import GradientWatch
 from pretask.order import draw_batch
 from pretask.protocols import AfterStep, count_partners
 from pretask.samples import Samples
@@ -176,6 +177,7 @@ class Run:
         for part in self.parts.values():
             part.train()
         self.check_compiled()
+        self.gradients = GradientWatch(self.task.model.parameters(), self.parameters, from_start=progress.step == 0)
         began, saved = time.monotonic() - progress.seconds, time.monotonic()
         reported, reported_step = saved, progress.step
         with ThreadPoolExecutor(1) as loader:
@@ -221,6 +223,7 @@ class Run:
         for group in self.raw_optimizer.param_groups:
             group["lr"] = recipe.rate(step)
         loss = self.differentiate(self.divide_batches(batches))
+        self.gradients.note()
         if recipe.clip:
             nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
         self.optimizer.step()
@@ -261,9 +264,10 @@ class Run:
         return as_tensors(batch, self.seed, epoch)
 
     def report(self, loss: Loss, samples_per_second: float) -> None:
-        """Look at the loss: stop if it was not finite, else keep a point of the curve and tell."""
+        """Look at the loss: stop if it was not finite or nothing can be learned, else keep a point and tell."""
         self.stop_if_bad(loss)
         progress = self.progress
+        self.gradients.check(loss.total, ended=progress.step == self.task.recipe.steps)
         progress.curve.append((progress.step, float(loss.total.detach())))
         if len(progress.curve) > CURVE:
             progress.curve = progress.curve[::2]

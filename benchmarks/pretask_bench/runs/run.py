@@ -30,6 +30,7 @@ from pretask_bench.records.record import (
 from pretask_bench.records.store import read_all, write
 from pretask_bench.runs.context import Clock, Interrupted, RunContext
 from pretask_bench.runs.cost import training_flops
+from pretask_bench.runs.early import refuse_crash
 from pretask_bench.runs.parts import Parts, build_parts, count_parameters
 from pretask_bench.runs.plan import Plan
 from pretask_bench.runs.stages import measure_all, pretrain, score_pretext
@@ -71,6 +72,7 @@ def run(registry: Registry, plan: Plan, context: RunContext) -> tuple[Record, Pa
         Interrupted: Ctrl-C was pressed.
     """
     started, clock = datetime.now(UTC), Clock()
+    refuse_crash(plan)
     with clock.stage("data"):
         parts = build_parts(plan, context.device)
     code = parts.code()
