@@ -22,16 +22,15 @@ class GradientWatch:
     Args:
         encoder: Parameters of the encoder; where none wants a gradient, nothing is watched.
         others: All parameters that are trained; those of the encoder may be among them.
-        from_start: Whether the run begins here, and does not go on from a checkpoint.
     """
 
-    def __init__(self, encoder: Iterable[Parameter], others: Iterable[Parameter], *, from_start: bool) -> None:
+    def __init__(self, encoder: Iterable[Parameter], others: Iterable[Parameter]) -> None:
         self.encoder = [parameter for parameter in encoder if parameter.requires_grad]
         known = set(self.encoder)
         self.others = [parameter for parameter in others if parameter.requires_grad and parameter not in known]
         self.encoder_moved: Tensor | bool = False
         self.others_moved: Tensor | bool = False
-        self.from_start, self.steps = from_start, 0
+        self.steps = 0
         self.settled = not self.encoder
 
     def note(self) -> None:
@@ -41,7 +40,7 @@ class GradientWatch:
             self.encoder_moved = self.encoder_moved | any_nonzero(self.encoder)
             self.others_moved = self.others_moved | any_nonzero(self.others)
 
-    def check(self, loss: Tensor, ended: bool) -> None:
+    def check(self, loss: Tensor, total: int) -> None:
         """Decide, where a report waits for the device anyway.
 
         A head that begins at 0 gives the encoder no gradient in its first step, but gets one itself; an objective may
@@ -50,7 +49,7 @@ class GradientWatch:
 
         Args:
             loss: Of the newest step.
-            ended: Whether that was the last one.
+            total: Steps of the whole run; one that goes on from a checkpoint is not judged by its last steps.
 
         Raises:
             PretaskError: Every gradient was 0 in all steps so far, or those of the encoder in the whole run.
@@ -58,7 +57,7 @@ class GradientWatch:
         if self.settled or bool(self.encoder_moved):
             self.settled = True
             return
-        over = ended and self.from_start
+        over = self.steps == total
         enough = self.steps >= MIN_STEPS
         if not bool(self.others_moved) and (enough or over):
             raise nothing_to_learn("of every parameter", self.steps, loss)

@@ -153,6 +153,7 @@ class Run:
         self.divide, score = Divide(task), Score(task)
         self.raw_score = score
         self.parameters = [parameter for parameter in score.parameters() if parameter.requires_grad]
+        self.gradients = GradientWatch(task.model.parameters(), self.parameters)
         self.optimizer = recipe.make_optimizer(self.parameters)
         self.raw_optimizer = self.optimizer
         if recipe.compile:
@@ -177,7 +178,6 @@ class Run:
         for part in self.parts.values():
             part.train()
         self.check_compiled()
-        self.gradients = GradientWatch(self.task.model.parameters(), self.parameters, from_start=progress.step == 0)
         began, saved = time.monotonic() - progress.seconds, time.monotonic()
         reported, reported_step = saved, progress.step
         with ThreadPoolExecutor(1) as loader:
@@ -267,7 +267,7 @@ class Run:
         """Look at the loss: stop if it was not finite or nothing can be learned, else keep a point and tell."""
         self.stop_if_bad(loss)
         progress = self.progress
-        self.gradients.check(loss.total, ended=progress.step == self.task.recipe.steps)
+        self.gradients.check(loss.total, self.task.recipe.steps)
         progress.curve.append((progress.step, float(loss.total.detach())))
         if len(progress.curve) > CURVE:
             progress.curve = progress.curve[::2]

@@ -66,22 +66,22 @@ def test_an_encoder_that_is_frozen_on_purpose_is_no_reason() -> None:
 
 def test_a_few_batches_without_an_answer_are_no_reason_before_enough_steps_are_seen() -> None:
     weight = nn.Parameter(torch.zeros(2))
-    watch = GradientWatch([weight], [weight], from_start=True)
+    watch = GradientWatch([weight], [weight])
     for _ in range(MIN_STEPS - 1):
         weight.grad = torch.zeros(2)
         watch.note()
-        watch.check(torch.zeros(()), ended=False)
+        watch.check(torch.zeros(()), total=MIN_STEPS)
     weight.grad = torch.tensor([0.0, torch.nan])  # whatever it is, it is not 0
     watch.note()
-    watch.check(torch.zeros(()), ended=True)
+    watch.check(torch.zeros(()), total=MIN_STEPS)
     assert watch.settled
 
 
 def test_a_run_that_goes_on_for_its_last_steps_is_not_judged_by_them() -> None:
     weight = nn.Parameter(torch.zeros(2))
-    watch = GradientWatch([weight], [weight], from_start=False)
+    watch = GradientWatch([weight], [weight])
     watch.note()
-    watch.check(torch.zeros(()), ended=True)
+    watch.check(torch.zeros(()), total=MIN_STEPS)
     assert not watch.settled
 
 
