@@ -54,6 +54,7 @@ Running the same command again goes on where it stopped, and shows what is alrea
 @click.option(
     "--again", is_flag=True, help="Measure what is already recorded once more; its training is found. See rerun."
 )
+@click.option("--no-pictures", is_flag=True, help="Keep no pictures of what the task and the evaluators offer.")
 @json_option
 def command(
     task: str | None,
@@ -74,6 +75,7 @@ def command(
     out: Path,
     checkpoint_seconds: float,
     again: bool,
+    no_pictures: bool,
     as_json: bool,
 ) -> None:
     """Pretrain TASK (or --split, --objective and --model), measure the encoder, write a record, show a table."""
@@ -98,14 +100,18 @@ def command(
     from pretask_bench.runs.reference_encoders import parse_references
     from pretask_bench.runs.run import run
 
-    context = RunContext(out, find_device(device, threads), checkpoint_seconds, again, parse_references(baselines))
+    references = parse_references(baselines)
+    where = find_device(device, threads)
+    context = RunContext(out, where, checkpoint_seconds, again, references, pictures=not no_pictures)
     done = [run(registry(), plan, context) for plan in plans]
     if as_json:
         show_json([{**record.model_dump(mode="json"), "file": str(path)} for record, path in done])
         return
     report([record for record, _ in done])
-    for _, path in done:
+    for record, path in done:
         print(f"record: {path}")
+        for picture in record.pretext.pictures if record.pretext is not None else ():
+            print(f"picture: {path.parent / picture.png}.png  {picture.caption}")
 
 
 def find_device(name: str, threads: int | None) -> "torch.device":
