@@ -1,14 +1,13 @@
 """Figures of the masked splits: the rows are the truth, what x shows, and what the task predicts."""
 
 from io import BytesIO
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pretask import Batch, Draws
+from pretask import Batch, Draws, Task
 from pretask_plugins.shared.pictures import fit_images
 from pretask_plugins.splits.masked_splits import any_from_any, future_from_past, past_from_present, top_from_bottom
 
@@ -17,10 +16,17 @@ IMAGES = torch.from_numpy(RNG.integers(0, 256, (6, 3, 16, 16), dtype=np.uint8))
 CLIPS = torch.from_numpy(RNG.integers(0, 256, (2, 8, 3, 16, 16), dtype=np.uint8))
 
 
+class Predicting(Task):
+    """A task of which only the predictions exist."""
+
+    def __init__(self, predict: Any) -> None:
+        object.__setattr__(self, "predict", predict)
+
+
 def figure_rows(split: Any, data: torch.Tensor, predict: Any) -> tuple[np.ndarray, str]:
     """The rows (R, B, H, W, 3) of the only figure, at the size of the data, and its caption."""
     batch = Batch(data)
-    (figure,) = split.figures(SimpleNamespace(predict=predict), batch)
+    (figure,) = split.figures(Predicting(predict), batch)
     image = np.asarray(Image.open(BytesIO(figure.png)))[::3, ::3]  # 16 pixels are drawn as 48
     columns = image.shape[1] // 16
     return image.reshape(-1, 16, columns, 16, 3).transpose(0, 2, 1, 3, 4), figure.caption
@@ -61,7 +67,8 @@ def test_what_is_neither_shown_nor_predicted_stays_gray_and_other_predictions_ar
 
 
 def test_text_and_sound_have_no_figures() -> None:
-    assert list(any_from_any().figures(SimpleNamespace(), Batch(torch.zeros(2, 16, dtype=torch.int64)))) == []  # type: ignore[arg-type]
+    tokens = Batch(torch.zeros(2, 16, dtype=torch.int64))
+    assert list(any_from_any().figures(Predicting(None), tokens)) == []
 
 
 def test_large_images_are_averaged_over_areas() -> None:
