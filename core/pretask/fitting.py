@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from pretask.composition import ModelFactory, Task, seed_randomness
+from pretask.composition import Task
 from pretask.errors import PretaskError
 from pretask.pretext_score import evaluation_mode
 from pretask.protocols import Encoder, FitsWithEncoder, Fittable, SplitFn
@@ -67,19 +67,5 @@ def make_encoder(task: Task) -> Encoder:
     def encode(batch: Batch) -> Features:
         with evaluation_mode(task), torch.no_grad():
             return task.encode(batch, layers=True)
-
-    return encode
-
-
-def make_untrained_encoder(split: SplitFn, model: ModelFactory, observed: Observed, seed: int = 0) -> Encoder:
-    """Return an untrained encoder of undivided samples, on which a split that needs one is tried."""
-    whole = split.whole_spec(observed)
-    with seed_randomness(seed):
-        network = model(whole, whole).eval()
-
-    def encode(batch: Batch) -> Features:
-        with torch.no_grad():
-            features: Features = network(split.whole(batch), layers=True)
-            return features
 
     return encode

@@ -14,13 +14,12 @@ from pretask_registry.canned import make_canned_samples, observe_canned
 from pretask_registry.fit import exact_fit
 from pretask_registry.registry import Registered
 from pretask_registry.resolve import build, import_implementation
+from pretask_registry.stand_in import fit_on_trial
 
 if TYPE_CHECKING:
-    from pretask import Samples, SplitFn
     from pretask.composition import ModelFactory, ObjectiveFactory
 
 COUNT = 64  # canned samples; a step takes a few of them
-FIT_BATCH = 16  # samples that a split is fitted to at a time
 
 Settings = Mapping[str, Mapping[str, Any]]
 
@@ -88,18 +87,7 @@ def try_built(modality: str, split: Any, objective: "ObjectiveFactory", model: "
         return Outcome(misfit=misfit)
     samples = make_canned_samples(modality, COUNT)
     try:
-        task = compose(samples.observed, fit_canned(split, model, samples), model, objective)
+        task = compose(samples.observed, fit_on_trial(split, samples), model, objective)
     except PretaskError as error:
         return Outcome(misfit=str(error))
     return Outcome("", *try_first_step(task, samples))
-
-
-def fit_canned(split: Any, model: "ModelFactory", samples: "Samples") -> "SplitFn":
-    """Return the split, fitted to canned data; where it cannot do without an encoder, with an untrained one."""
-    import torch
-    from pretask.fitting import fit_split, make_untrained_encoder
-    from pretask.protocols import FitsWithEncoder, Fittable
-
-    alone = isinstance(split, Fittable) or not isinstance(split, FitsWithEncoder)
-    encoder = None if alone else make_untrained_encoder(split, model, samples.observed)
-    return fit_split(split, samples.observed, samples.batches(FIT_BATCH, torch.device("cpu")), encoder)

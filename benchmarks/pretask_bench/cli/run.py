@@ -36,6 +36,12 @@ Running the same command again goes on where it stopped, and shows what is alrea
     show_default=True,
     help="What the encoder is held against; supervised trains the same network again, on the labels.",
 )
+@click.option(
+    "--fit-with",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Fit the split with the encoder of this run, a folder or a record: a second round, as of HuBERT.",
+)
 @click.option("--samples", type=int, help="Budget: samples seen; short for --set recipe.samples=…")
 @click.option("--seed", default=0, show_default=True, help="Of weights, order and draws.")
 @click.option("--seeds", default=1, show_default=True, help="How many seeds to run, counted from --seed.")
@@ -67,6 +73,7 @@ def command(
     evaluate: str,
     on_name: str | None,
     baselines: str,
+    fit_with: Path | None,
     samples: int | None,
     seed: int,
     seeds: int,
@@ -92,6 +99,7 @@ def command(
             settings=options,
             evaluators=split_names(evaluate),
             seed=number,
+            fit_with=fit_with,
         )
         for number in range(seed, seed + max(seeds, 1))
     ]

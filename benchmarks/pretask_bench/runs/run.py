@@ -31,6 +31,7 @@ from pretask_bench.records.store import read_all, write
 from pretask_bench.runs.context import Clock, Interrupted, RunContext
 from pretask_bench.runs.cost import training_flops
 from pretask_bench.runs.early import refuse_crash
+from pretask_bench.runs.fit_with import open_encoder
 from pretask_bench.runs.parts import Parts, build_parts, count_parameters
 from pretask_bench.runs.plan import Plan
 from pretask_bench.runs.stages import measure_all, pretrain, score_pretext
@@ -74,7 +75,7 @@ def run(registry: Registry, plan: Plan, context: RunContext) -> tuple[Record, Pa
     started, clock = datetime.now(UTC), Clock()
     refuse_crash(plan)
     with clock.stage("data"):
-        parts = build_parts(plan, context.device)
+        parts = build_parts(plan, context.device, open_encoder(registry, plan, context.device))
     code = parts.code()
     known = None if context.again else find_record(context.store, parts.cell, code, expected_references(plan, context))
     if known is not None and known[0].code == code:
