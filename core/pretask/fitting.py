@@ -37,7 +37,14 @@ def fit_split(
         return fitted
     if isinstance(split, Fittable):
         return split.fit(observed, batches)
-    if isinstance(split, FitsWithEncoder):
+    require_fits_alone(split, name)
+    made: SplitFn = split
+    return made
+
+
+def require_fits_alone(split: Any, name: str) -> None:
+    """Raise PretaskError where a split cannot do without an encoder."""
+    if isinstance(split, FitsWithEncoder) and not isinstance(split, Fittable):
         raise PretaskError(
             name,
             "a trained encoder to be fitted with",
@@ -45,8 +52,6 @@ def fit_split(
             "Name the run that has one: --fit-with RUN.",
             exit_code=2,
         )
-    made: SplitFn = split
-    return made
 
 
 def require_fits_with_encoder(split: Any, name: str) -> None:

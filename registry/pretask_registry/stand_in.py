@@ -1,16 +1,15 @@
 """Stand-in: an encoder without training, with which a split that cannot do without one is fitted when it is tried.
 
-A fixed random projection of what the split shows of undivided samples: of tokens, of frames of sound, of areas of images.
+A fixed random projection of what the split shows of undivided samples: of tokens, of frames of sound, of areas
+of images.
 Axes: B batch, V views, N positions, C channels, H W image, S samples, D width.
 """
 
 from typing import TYPE_CHECKING, Any
 
-from pretask import Batch, Features
-
 if TYPE_CHECKING:
     import torch
-    from pretask import Samples, SplitFn
+    from pretask import Batch, Features, Samples, SplitFn
     from pretask.protocols import Encoder
 
 WIDTH = 16  # D
@@ -32,7 +31,9 @@ def fit_on_trial(split: Any, samples: "Samples") -> "SplitFn":
 def make_stand_in(split: "SplitFn") -> "Encoder":
     """Return the encoder of what a split shows of whole samples."""
 
-    def encode(batch: Batch) -> Features:
+    from pretask import Features
+
+    def encode(batch: "Batch") -> "Features":
         vectors = project(split.whole(batch).data)
         features = Features({"all": vectors}, {"all": vectors.mean(2)}, (vectors.shape[2],))
         return Features(features.streams, features.pooled, features.grid, layers=(features,))

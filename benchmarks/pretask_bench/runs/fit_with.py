@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pretask import Fittable, PretaskError, Samples, Task
+from pretask import PretaskError, Samples, Task
 from pretask.checkpoint import read_sound, read_tensors, set_weights
 from pretask.composition import compose
-from pretask.fitting import fit_split, make_encoder, require_fits_with_encoder
+from pretask.fitting import fit_split, make_encoder, require_fits_alone, require_fits_with_encoder
 from pretask.hashing import hash_weights
-from pretask.protocols import Encoder, FitsWithEncoder
+from pretask.protocols import Encoder
 from pretask_registry import Registry, build
 
 from pretask_bench.records.record import Cell, Record, record_hash
@@ -52,8 +52,7 @@ def open_encoder(registry: Registry, plan: Plan, device: torch.device) -> Encode
     """
     split, name = build(plan.parts["split"], plan.of("split")), f"the split {plan.parts['split'].name}"
     if plan.fit_with is None:
-        if isinstance(split, FitsWithEncoder) and not isinstance(split, Fittable):
-            fit_split(split, None, (), name=name)  # type: ignore[arg-type]  # raises before anything is looked at
+        require_fits_alone(split, name)
         return None
     require_fits_with_encoder(split, name)
     record, checkpoint = find_run(plan.fit_with)
