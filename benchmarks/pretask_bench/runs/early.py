@@ -20,7 +20,10 @@ def refuse_crash(plan: Plan) -> None:
     modality = plan.parts["data"].component.traits["modality"]
     if modality not in OBSERVED or int(os.environ.get("WORLD_SIZE", "1")) > 1:
         return
-    parts = [plan.parts[kind] for kind in TRIED]
+    split, objective, model = (plan.parts[kind] for kind in TRIED)
     settings = {kind: plan.of(kind) for kind in TRIED}
-    if try_parts(modality, *parts).crash and try_parts(modality, *parts, settings).crash:
-        raise Incompatible(f"{explain_trial(modality, *parts, settings)} Choose another part, or correct this one.")
+    if not try_parts(modality, split, objective, model).crash:
+        return
+    if try_parts(modality, split, objective, model, settings).crash:
+        reason = explain_trial(modality, split, objective, model, settings)
+        raise Incompatible(f"{reason} Choose another part, or correct this one.")

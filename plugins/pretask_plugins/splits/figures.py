@@ -60,8 +60,9 @@ def fill_predicted(
         return None
     predicted = torch.full_like(patches, 0.5)
     if frames is None:
-        predicted[:] = values.view(patches.shape)
+        predicted[:] = values.reshape(patches.shape)
     else:
-        predicted[:, list(frames)] = values.unflatten(-1, (len(frames), -1)).movedim(-2, 1).to(patches.dtype)
+        side_by_side = values.reshape(*values.shape[:-1], len(frames), -1)  # (B, h, w, frames, K)
+        predicted[:, list(frames)] = side_by_side.movedim(-2, 1).to(patches.dtype)
     predicted = predicted.where(mask.target[..., None], 0.5)
     return unpatchify(patches.where(mask.visible[..., None], predicted), split.patch)

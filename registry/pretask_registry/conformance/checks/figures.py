@@ -26,7 +26,8 @@ def figures_are_png_with_captions(case: SplitCase | ObjectiveCase) -> str:
     task.objective.eval()
     before, states = copy_parameters(task.model, task.objective), ambient.read_states()
     with torch.no_grad():
-        figures = list((task.split if isinstance(case, SplitCase) else task.objective).figures(task, batch))
+        drawing: Any = task.split if isinstance(case, SplitCase) else task.objective
+        figures = list(drawing.figures(task, batch))
     for figure in figures:
         require(isinstance(figure, Figure), f"`figures` must yield Figures; {type(figure).__name__} came.")
         require(figure.png.startswith(PNG), f"A figure must be the bytes of a PNG file; {figure.png[:8]!r} came.")
