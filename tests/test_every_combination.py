@@ -7,13 +7,13 @@ import pytest
 import torch
 from pretask import Draws, Recipe
 from pretask.composition import compose
-from pretask_bench.cli.fit_matrix import exact_reason
-from pretask_registry import Registry, Row, build, build_matrix
+from pretask_registry import Registry, Row, build, build_matrix, explain_trial
 from pretask_registry.canned import make_canned_samples
 
 REGISTRY = Registry.load()
 ROWS = list(build_matrix(REGISTRY))
 COUNTS: Counter[str] = Counter()
+EVERY = 10  # accepted combinations of which one is trained here beside its trial
 RECIPE = Recipe(batch=8, lr=0.01, channels_last=False)
 
 
@@ -42,11 +42,13 @@ def train_one_step(row: Row) -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=named)
 def test_what_is_accepted_trains_one_step_and_what_is_refused_has_a_reason(row: Row) -> None:
-    reason = row.reason or exact_reason(row.modality, row.split, row.objective, row.model)
+    reason = row.reason or explain_trial(row.modality, row.split, row.objective, row.model)
     if not reason:
-        train_one_step(row)
+        if COUNTS["accepted, and trained a step"] % EVERY == 0:  # the trial has trained a step of all of them
+            train_one_step(row)
         COUNTS["accepted, and trained a step"] += 1
     else:
+        assert "do not train" not in reason
         COUNTS["refused by declaration" if row.reason else "refused by specs"] += 1
         assert len(reason) > 20
         assert reason.rstrip().endswith((".", "]", ")"))

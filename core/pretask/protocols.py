@@ -3,7 +3,7 @@
 Parameters are positional-only, so that a plugin can say `images` or `tokens` where the protocol says `batch`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 class SplitFn(Protocol):
     """Hides part of what was observed: `(x, y) = split(t)`. A batched tensor function on the batch's device.
 
-    It never looks along the batch axis. What it may have beside: Fittable, HasPartners, HasTrivialPredictors, ScoredOn.
+    It never looks along the batch axis. What it may have beside: Fittable, FitsWithEncoder, HasPartners,
+    HasTrivialPredictors, OffersFigures, ScoredOn.
     """
 
     def spec(self, observed: Observed, /) -> tuple[InputSpec, TargetSpecs]:
@@ -51,6 +52,21 @@ class Fittable(Protocol):
 
     def fit(self, observed: Observed, batches: Iterable[Batch], /) -> SplitFn:
         """Return a split that holds what was learned of the data."""
+        ...
+
+
+Encoder = Callable[[Batch], Features]  # features of undivided samples, with all layers
+
+
+@runtime_checkable
+class FitsWithEncoder(Protocol):
+    """A split that is fitted with a trained encoder: targets that are clusters of its features, in a second round.
+
+    With `fit` beside it, the split can do without: the first round.
+    """
+
+    def fit_with(self, observed: Observed, batches: Iterable[Batch], encoder: Encoder, /) -> SplitFn:
+        """Return a split that holds what was learned of the data and of their features."""
         ...
 
 
@@ -120,8 +136,8 @@ class Objective(Protocol):
     """Scores the prediction of y, and owns what is thrown away afterwards. Built from a FeatureSpec and target specs.
 
     Parts of its loss are named TARGET for what is lowered and TARGET.METRIC for other numbers; `pretask.objective`
-    declares their units. What it may have beside: HasChance, ScoresPredictions, WeighsTargets,
-    EncodesViews, Rewrites, Attaches, AfterStep.
+    declares their units. What it may have beside: HasChance, ScoresPredictions, WeighsTargets, EncodesViews, Rewrites,
+    Attaches, AfterStep, OffersFigures.
 
     Means by a target's weights go through `weighted_mean(value, target.weight, target.denominator)`, so that an
     optimizer step may be computed in parts and on several ranks. What depends on the batch as a whole (contrastive
@@ -264,10 +280,19 @@ class Choice:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture that an evaluator offers, as the bytes of a PNG file, and one sentence of what it shows."""
+    """A picture that an evaluator, a split or an objective offers: the bytes of a PNG file, and a sentence on it."""
 
     png: bytes
     caption: str
+
+
+@runtime_checkable
+class OffersFigures(Protocol):
+    """A split or an objective that shows what its task does, for those who would rather look than read."""
+
+    def figures(self, task: "Task", batch: Batch, /) -> Iterator[Figure]:
+        """Yield pictures of a few held-out samples: what was shown of them, what was hidden, what is predicted."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from pretask.compiled import as_tensors, check_compiled
 from pretask.composition import Task, seed_ambient, seed_randomness
 from pretask.draws import Draws
 from pretask.errors import PretaskError
+from pretask.gradients import GradientWatch
 from pretask.order import draw_batch
 from pretask.protocols import count_partners
 from pretask.samples import Samples
@@ -156,6 +157,7 @@ class Run:
         self.divide, score = Divide(task), Score(task)
         self.raw_score = score
         self.parameters = [parameter for parameter in score.parameters() if parameter.requires_grad]
+        self.gradients = GradientWatch(task.model.parameters(), self.parameters)
         self.optimizer = recipe.make_optimizer(self.parameters)
         self.raw_optimizer = self.optimizer
         if recipe.compile:
@@ -225,6 +227,7 @@ class Run:
         for group in self.raw_optimizer.param_groups:
             group["lr"] = recipe.rate(step)
         loss = self.differentiate(self.divide_batches(batches))
+        self.gradients.note()
         if recipe.clip:
             nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
         self.optimizer.step()
@@ -264,9 +267,10 @@ class Run:
         return as_tensors(batch, self.seed, epoch)
 
     def report(self, loss: Loss, samples_per_second: float) -> None:
-        """Look at the loss: stop if it was not finite, else keep a point of the curve and tell."""
+        """Look at the loss: stop if it was not finite or nothing can be learned, else keep a point and tell."""
         self.stop_if_bad(loss)
         progress = self.progress
+        self.gradients.check(loss.total, self.task.recipe.steps)
         progress.curve.append((progress.step, float(loss.total.detach())))
         if len(progress.curve) > CURVE:
             progress.curve = progress.curve[::2]

@@ -5,6 +5,7 @@ from pretask_registry.fit import Row, build_matrix, exact_fit, explain_misfit, f
 from pretask_registry.options import Option, read_options, settle
 from pretask_registry.registry import Registered, Registry
 from pretask_registry.resolve import build, import_implementation, read_component_options, resolve_options
+from pretask_registry.trial import explain_trial
 
 __all__ = [
     "Option",
@@ -17,6 +18,7 @@ __all__ = [
     "build_matrix",
     "exact_fit",
     "explain_misfit",
+    "explain_trial",
     "find_closest",
     "import_implementation",
     "read_component_options",

@@ -1,8 +1,9 @@
 """Fit: whether a split, an objective and a model go together, why not, and what would.
 
-Two tiers. The static one reads declarations only. What it looks at lies between two parts, a split and a model or a
+Three tiers. The static one reads declarations only. What it looks at lies between two parts, a split and a model or a
 split and an objective, never among all three: so 60 of each are 7,200 questions and not 216,000, and parts with equal
-traits share an answer. The exact one hands specs along, with models that have shapes but no memory.
+traits share an answer. The exact one hands specs along, with models that have shapes but no memory. The third
+trains a step (trial.py).
 """
 
 from collections.abc import Iterator, Mapping

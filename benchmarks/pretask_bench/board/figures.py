@@ -26,6 +26,7 @@ class Album:
         total: Most bytes of all.
         per_entry: Most figures of one entry.
         pixels: Most of one figure, since a small file may hold a huge one.
+        shown: Whether any is.
     """
 
     folders: Sequence[Path]
@@ -33,12 +34,15 @@ class Album:
     total: int = 4 << 20
     per_entry: int = 6
     pixels: int = 4_000_000
+    shown: bool = True
     used: int = 0
     left_out: int = 0
     known: dict[str, bytes | None] = field(default_factory=dict)
 
     def figures(self, entry: Entry) -> list[tuple[str, str, str]]:
         """Return encoder, caption and data of the figures of an entry's first seed, as many as there is room for."""
+        if not self.shown:
+            return []
         offered: list[tuple[str, Picture]] = [
             (row.encoder, picture) for row in entry.first.results for picture in row.pictures
         ]

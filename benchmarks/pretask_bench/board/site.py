@@ -45,7 +45,7 @@ def write_board(
     suite: Suite,
     records: Named,
     out: Path,
-    folders: Sequence[Path] = (),
+    folders: Sequence[Path] | None = (),
     fits: Fits = (),
     keeper: Keeper | None = None,
     registry: Registry | None = None,
@@ -56,7 +56,7 @@ def write_board(
         suite: The suite that the board is of.
         records: Records by their hash.
         out: Folder to write to.
-        folders: Where the figures of records lie.
+        folders: Where the figures of records lie; None shows none.
         fits: Which parts fit each other, as `compat.fitting_rows` gives it; the page shows it where there is some.
         keeper: Which records are withdrawn, and who may raise a dispute.
         registry: Where parts are looked up, to check the options that records declare.
@@ -71,7 +71,7 @@ def write_board(
 def render_board(
     suite: Suite,
     records: Named,
-    folders: Sequence[Path] = (),
+    folders: Sequence[Path] | None = (),
     fits: Fits = (),
     keeper: Keeper | None = None,
     registry: Registry | None = None,
@@ -85,7 +85,12 @@ def render_board(
 
 
 def render_page(
-    suite: Suite, found: SortedRecords, tables: Sequence[Table], folders: Sequence[Path], fits: Fits, notices: Facts
+    suite: Suite,
+    found: SortedRecords,
+    tables: Sequence[Table],
+    folders: Sequence[Path] | None,
+    fits: Fits,
+    notices: Facts,
 ) -> str:
     """Return the text of index.html."""
     surroundings = Environment(
@@ -96,7 +101,7 @@ def render_page(
         lstrip_blocks=True,
     )
     shown = first_tables(tables)
-    album, choices, anchors = Album(folders), Choices(), anchors_of(shown, MAX_DETAILS)
+    album, choices, anchors = Album(folders or (), shown=folders is not None), Choices(), anchors_of(shown, MAX_DETAILS)
     sections = [describe_section(suite, table, choices, anchors) for table in shown]
     rules, script = read_own_text("board.css"), read_own_text("board.js")
     return surroundings.get_template("board.html").render(

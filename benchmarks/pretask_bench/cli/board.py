@@ -20,13 +20,16 @@ folder of records: on each line a hash, a space and the reason, which the page s
 @click.argument("places", nargs=-1, type=click.Path(path_type=Path), metavar="[RECORDS]...")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("site"), show_default=True)
 @click.option("--compat", is_flag=True, help="Also show which of the parts that are installed here fit each other.")
+@click.option("--no-pictures", is_flag=True, help="Leave out the figures that records come with.")
 @click.option(
     "--strict-authors",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     help="Let only these authors, one on a line, raise a dispute. Make sure yourself that a record is by whom it says.",
 )
-def command(suite: str, places: tuple[Path, ...], out: Path, compat: bool, strict_authors: Path | None) -> None:
+def command(
+    suite: str, places: tuple[Path, ...], out: Path, compat: bool, no_pictures: bool, strict_authors: Path | None
+) -> None:
     """Write the leaderboard of SUITE from RECORDS, folders or files; runs/records where none is named.
 
     One page that needs nothing else, the same as JSON, and as Markdown. The same records give the same bytes.
@@ -52,5 +55,5 @@ def command(suite: str, places: tuple[Path, ...], out: Path, compat: bool, stric
         click.echo(f"withdrawn, but no record here: {', '.join(name[:12] for name in strange)}", err=True)
     folders = sorted({place if place.is_dir() else place.parent for place in places})
     fits = fitting_rows(installed, None, None, None, exact=False) if compat else []
-    for path in write_board(chosen, records, out, folders, fits, keeper, installed):
+    for path in write_board(chosen, records, out, None if no_pictures else folders, fits, keeper, installed):
         print(path)

@@ -9,14 +9,16 @@ KEYS = ("modality", "split", "objective", "model", "fits", "reason")
 EPILOG = """Example: pretask compat --split relative-position
 
 Without a name, one table of each modality: with how many models a split and an objective fit by what they declare.
-With a name, and with --exact, every combination is tried on tiny data; of everything that takes a minute."""
+With a name, and with --exact, every combination is trained a step on tiny data; of everything that takes minutes."""
 
 
 @click.command("compat", epilog=EPILOG)
 @click.option("--split", help="Only this split.")
 @click.option("--objective", help="Only this objective.")
 @click.option("--model", help="Only this model.")
-@click.option("--exact", is_flag=True, help="Try every combination on tiny data, also where no part is named.")
+@click.option(
+    "--exact", is_flag=True, help="Train every combination for a step on tiny data, also where no part is named."
+)
 @click.option(
     "--why", is_flag=True, help="With all three: the reason, and the nearest that fit; exit code 4 if refused."
 )

@@ -1,12 +1,11 @@
-"""Fit matrix: which parts fit, by what they declare, then by handing specs along on a tiny canned observation."""
+"""Fit matrix: which parts fit, by what they declare, then by a step of training on tiny canned data."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from pretask import Incompatible, PretaskError, Unknown
-from pretask_registry import Registered, Registry, Row, build, build_matrix, exact_fit, explain_misfit
-from pretask_registry.canned import observe_canned
+from pretask import Incompatible, Unknown
+from pretask_registry import Registered, Registry, Row, build_matrix, explain_misfit, explain_trial
 from pretask_registry.fit import Block, iterate_blocks
 
 from pretask_bench.results.tables import show_json
@@ -32,7 +31,7 @@ def fitting_rows(
 def row_facts(row: Row, exact: bool = True) -> dict[str, Any]:
     """Return one row of the matrix, settled by the exact fit where that is wanted and declarations allow it."""
     settle = exact and not row.reason
-    reason = exact_reason(row.modality, row.split, row.objective, row.model) if settle else row.reason
+    reason = explain_trial(row.modality, row.split, row.objective, row.model) if settle else row.reason
     return {
         "modality": row.modality,
         "split": row.split.id,
@@ -89,15 +88,6 @@ def select_fitting(pairs: Iterable[tuple[Registered, str]]) -> list[Registered]:
     return [component for component, reason in pairs if not reason]
 
 
-def exact_reason(modality: str, split: Registered, objective: Registered, model: Registered) -> str | None:
-    """Return why three parts do not fit a canned observation of the modality, at their declared small size."""
-    try:
-        parts = {part.kind: build(part, part.component.small) for part in (split, objective, model)}
-        return exact_fit(parts["split"], parts["objective"], parts["model"], observe_canned(modality))
-    except PretaskError as error:
-        return str(error)
-
-
 def explain(registry: Registry, split: str | None, objective: str | None, model: str | None, as_json: bool) -> None:
     """Print whether three parts fit, the reason if not, and the nearest that do; raises Incompatible if not."""
     if not (split and objective and model):
@@ -105,7 +95,7 @@ def explain(registry: Registry, split: str | None, objective: str | None, model:
     parts = registry.find("split", split), registry.find("objective", objective), registry.find("model", model)
     modalities = sorted(parts[0].component.traits["modality"])
     reasons = {
-        modality: explain_misfit(registry, *parts, modality) or exact_reason(modality, *parts)
+        modality: explain_misfit(registry, *parts, modality) or explain_trial(modality, *parts)
         for modality in modalities
     }
     if as_json:

@@ -30,6 +30,9 @@ pretask rerun results/3f2a….json --file results --author "Ada Lovelace" --note
 @click.command("rerun", epilog=EPILOG)
 @click.argument("record", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--set", "settings", multiple=True, metavar="PART.OPTION=PLACE", help="Where data lies here.")
+@click.option(
+    "--fit-with", type=click.Path(path_type=Path), metavar="RUN", help="As of `pretask run`, where RECORD had one."
+)
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N.")
 @click.option("--threads", type=int, help="Processor threads; as many as the record had if left out.")
 @click.option(
@@ -49,6 +52,7 @@ pretask rerun results/3f2a….json --file results --author "Ada Lovelace" --note
 def command(
     record: Path,
     settings: tuple[str, ...],
+    fit_with: Path | None,
     device: str,
     threads: int | None,
     out: Path,
@@ -66,9 +70,8 @@ def command(
         raise Unknown("--author and --note are for a record that is filed; got no --file RECORDS.")
     old = read(record)
     here = find_device(device, threads or min(old.provenance.threads, MAX_THREADS) or 1)
-    done = rerun(
-        registry(), old, dict(map(parse_setting, settings)), out, here, lambda line: click.echo(line, err=True)
-    )
+    places = dict(map(parse_setting, settings))
+    done = rerun(registry(), old, places, out, here, lambda line: click.echo(line, err=True), fit_with)
     filed = file_rerun(done, old, folder, author, note) if folder is not None else None
     show_json({**rerun_facts(done), "filed": str(filed) if filed else None}) if as_json else show(done, filed)
     if done.verdict == DIVERGENT:

@@ -36,6 +36,12 @@ Running the same command again goes on where it stopped, and shows what is alrea
     show_default=True,
     help="What the encoder is held against; supervised trains the same network again, on the labels.",
 )
+@click.option(
+    "--fit-with",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="Fit the split with the encoder of this run, a folder or a record: a second round, as of HuBERT.",
+)
 @click.option("--samples", type=int, help="Budget: samples seen; short for --set recipe.samples=…")
 @click.option("--seed", default=0, show_default=True, help="Of weights, order and draws.")
 @click.option("--seeds", default=1, show_default=True, help="How many seeds to run, counted from --seed.")
@@ -54,6 +60,7 @@ Running the same command again goes on where it stopped, and shows what is alrea
 @click.option(
     "--again", is_flag=True, help="Measure what is already recorded once more; its training is found. See rerun."
 )
+@click.option("--no-pictures", is_flag=True, help="Keep no pictures of what the task and the evaluators offer.")
 @json_option
 def command(
     task: str | None,
@@ -66,6 +73,7 @@ def command(
     evaluate: str,
     on_name: str | None,
     baselines: str,
+    fit_with: Path | None,
     samples: int | None,
     seed: int,
     seeds: int,
@@ -74,6 +82,7 @@ def command(
     out: Path,
     checkpoint_seconds: float,
     again: bool,
+    no_pictures: bool,
     as_json: bool,
 ) -> None:
     """Pretrain TASK (or --split, --objective and --model), measure the encoder, write a record, show a table."""
@@ -90,6 +99,7 @@ def command(
             settings=options,
             evaluators=split_names(evaluate),
             seed=number,
+            fit_with=fit_with,
         )
         for number in range(seed, seed + max(seeds, 1))
     ]
@@ -98,14 +108,18 @@ def command(
     from pretask_bench.runs.reference_encoders import parse_references
     from pretask_bench.runs.run import run
 
-    context = RunContext(out, find_device(device, threads), checkpoint_seconds, again, parse_references(baselines))
+    references = parse_references(baselines)
+    where = find_device(device, threads)
+    context = RunContext(out, where, checkpoint_seconds, again, references, pictures=not no_pictures)
     done = [run(registry(), plan, context) for plan in plans]
     if as_json:
         show_json([{**record.model_dump(mode="json"), "file": str(path)} for record, path in done])
         return
     report([record for record, _ in done])
-    for _, path in done:
+    for record, path in done:
         print(f"record: {path}")
+        for picture in record.pretext.pictures if record.pretext is not None else ():
+            print(f"picture: {path.parent / picture.png}.png  {picture.caption}")
 
 
 def find_device(name: str, threads: int | None) -> "torch.device":

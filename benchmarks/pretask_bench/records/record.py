@@ -124,7 +124,7 @@ class DataPart(Part):
     fingerprints: Annotated[dict[Name, Hash], Field(max_length=16)]
 
 
-class Cell(StrictModel):
+class Cell(ExtendedModel):
     """What determines the numbers.
 
     Args:
@@ -134,8 +134,11 @@ class Cell(StrictModel):
         evaluators: Options by id.
         recipe: Optimizer, schedule, batch, budget.
         artifact: Hash of what a split was fitted to, where it was.
+        fitted_with: Hash of the trained weights of the run with whose encoder it was, as that run's record has it.
         modality: Of the data, so that records can be sorted without their plugins.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"fitted_with"})
 
     task: Id | None = None
     split: Part
@@ -149,6 +152,7 @@ class Cell(StrictModel):
     seed: Count
     precision: Name
     modality: Name | None = None
+    fitted_with: Hash | None = None
 
 
 class Items(StrictModel):

@@ -24,6 +24,7 @@ class RunContext:
         checkpoint_seconds: Between two checkpoints.
         again: Whether to run what is already recorded.
         references: Encoders that the trained one is held against.
+        pictures: Whether pictures are kept, of those who offer some.
         say: Called with one line at a time of what is going on.
     """
 
@@ -32,6 +33,7 @@ class RunContext:
     checkpoint_seconds: float = 60.0
     again: bool = False
     references: tuple[str, ...] = (RANDOM, RAW)
+    pictures: bool = True
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)
 
     @property

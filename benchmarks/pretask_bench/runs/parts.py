@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pretask import Data, Fittable, Remembered, Samples, SplitFn, Task
+from pretask import Data, FitsWithEncoder, Fittable, Remembered, Samples, SplitFn, Task
 from pretask.composition import compose
 from pretask.extraction import fingerprint_of
+from pretask.fitting import fit_split
 from pretask_registry import build, resolve_options
 
 from pretask_bench.records.code import SCORING, TRAINING, code_of
 from pretask_bench.records.record import Cell, build_cell
+from pretask_bench.runs.fit_with import FIT_BATCH, EncoderSource
 from pretask_bench.runs.plan import ON, PARTS, Plan, places_of
-
-FIT_BATCH = 256  # samples that a split is fitted to at a time
 
 
 @dataclass(frozen=True)
@@ -67,33 +67,36 @@ class Parts:
         )
 
 
-def build_parts(plan: Plan, device: torch.device) -> Parts:
+def build_parts(plan: Plan, device: torch.device, source: EncoderSource | None = None) -> Parts:
     """Build every part of a plan.
 
     Args:
         plan: Names and options.
         device: On which a split is fitted.
+        source: The encoder that it is fitted with, where the plan names one.
 
     Raises:
         PretaskError: Data is missing, or parts do not fit.
     """
     data = Remembered(build(plan.parts["data"], plan.of("data")))
     on = Remembered(build(plan.parts[ON], plan.of(ON))) if ON in plan.parts else data
-    split, artifact = fit_split(plan, data("train"), device)
+    split, artifact = fit_planned_split(plan, data("train"), device, source)
     model, objective = (build(plan.parts[part], plan.of(part)) for part in ("model", "objective"))
     encoder = build_encoder(split, model, data("train"))
     encoder.features(split.whole_spec(on("test").observed))  # raises where it cannot be read
-    cell = describe_cell(plan, data, on, artifact)
+    cell = describe_cell(plan, data, on, artifact, source.weights if source is not None else None)
     return Parts(plan, data("train"), data("test"), on, split, model, objective, cell)
 
 
-def fit_split(plan: Plan, samples: Samples, device: torch.device) -> tuple[SplitFn, str | None]:
+def fit_planned_split(
+    plan: Plan, samples: Samples, device: torch.device, source: EncoderSource | None
+) -> tuple[SplitFn, str | None]:
     """Return the split, and the hash of what it was fitted to, where it was."""
-    split: SplitFn = build(plan.parts["split"], plan.of("split"))
-    if not isinstance(split, Fittable):
-        return split, None
-    fitted = split.fit(samples.observed, samples.resident(device).batches(FIT_BATCH, device))
-    return fitted, fingerprint_of(fitted)
+    split = build(plan.parts["split"], plan.of("split"))
+    encoder = source.read(samples) if source is not None else None
+    batches = samples.resident(device).batches(FIT_BATCH, device)
+    fitted = fit_split(split, samples.observed, batches, encoder, name=f"the split {plan.parts['split'].name}")
+    return fitted, fingerprint_of(fitted) if isinstance(split, Fittable | FitsWithEncoder) else None
 
 
 def build_encoder(split: SplitFn, model: Any, samples: Samples) -> Any:
@@ -107,7 +110,7 @@ def count_parameters(parts: Parts) -> int:
     return sum(weight.numel() for weight in build_encoder(parts.split, parts.model, parts.train).parameters())
 
 
-def describe_cell(plan: Plan, data: Data, on: Data, artifact: str | None) -> Cell:
+def describe_cell(plan: Plan, data: Data, on: Data, artifact: str | None, fitted_with: str | None = None) -> Cell:
     """Return what determines the numbers of a plan."""
     return build_cell(
         {
@@ -115,6 +118,7 @@ def describe_cell(plan: Plan, data: Data, on: Data, artifact: str | None) -> Cel
             "data": data_facts(plan, "data", data),
             "evaluated_on": data_facts(plan, ON, on) if ON in plan.parts else None,
             "artifact": artifact,
+            "fitted_with": fitted_with,
             "task": plan.task.id if plan.task is not None else None,
             "evaluators": {
                 evaluator.id: resolve_options(evaluator, plan.of(evaluator.name)) for evaluator in plan.evaluators

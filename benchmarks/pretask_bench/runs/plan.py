@@ -31,6 +31,7 @@ class Plan:
         settings: Options by the name of a part or evaluator, as they were given.
         recipe: The recipe, with every field settled.
         seed: Seed of weights, order and draws.
+        fit_with: A run with whose encoder the split is fitted; None where it does without.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Plan:
     settings: Mapping[str, Mapping[str, Any]]
     recipe: Recipe
     seed: int = 0
+    fit_with: Path | None = None
 
     def of(self, part: str) -> Mapping[str, Any]:
         """Return the settings of one part or evaluator."""
@@ -87,6 +89,7 @@ def make_plan(
     settings: Mapping[str, Any] | None = None,
     evaluators: Iterable[str] = ("linear",),
     seed: int = 0,
+    fit_with: Path | None = None,
 ) -> Plan:
     """Settle what a run is made of.
 
@@ -98,6 +101,7 @@ def make_plan(
         settings: Options, such as {"split.patch": "24", "recipe.lr": 0.1, "linear.val_fraction": 0.2}.
         evaluators: Names of evaluators.
         seed: Seed of weights, order and draws.
+        fit_with: A run with whose encoder the split is fitted.
 
     Raises:
         Unknown: A name or option does not exist, or a part is missing.
@@ -118,7 +122,7 @@ def make_plan(
         **settle("the recipe", RECIPE, read_options(Recipe, by_keyword=False), pile.options.get(RECIPE, {}))
     )
     name = start.name if start is not None else "-".join(found[part].name for part in PARTS[1:])
-    return Plan(name, start, found, measured, pile.options, recipe, seed)
+    return Plan(name, start, found, measured, pile.options, recipe, seed, fit_with)
 
 
 def take_task(pile: Settings, task: Registered, preset: str | None) -> None:

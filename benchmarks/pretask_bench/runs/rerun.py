@@ -7,7 +7,7 @@ The training is done anew, in a folder of its own; features that the cache has f
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,7 @@ def rerun(
     out: Path,
     device: "torch.device",
     say: Callable[[str], None],
+    fit_with: Path | None = None,
 ) -> Rerun:
     """Carry out a record's cell again with its own reference encoders.
 
@@ -69,6 +70,7 @@ def rerun(
         out: Folder; the new record lies in a folder of it that is named by the old record.
         device: cpu, cuda or cuda:N.
         say: Told one line at a time what is going on.
+        fit_with: The run with whose encoder its split was fitted, where it was.
 
     Raises:
         PretaskError: The record is of a failed run, a component or a place is missing, or the data is not the same.
@@ -78,7 +80,10 @@ def rerun(
 
     if old.status != "complete":
         raise PretaskError("rerun", "a complete record", "one of a failed run", "Run its command again.")
-    plan = plan_of(registry, old.cell, settings)
+    if old.cell.fitted_with is not None and fit_with is None:
+        got = f"none; the encoder's weights are {old.cell.fitted_with[:12]}"
+        raise PretaskError("rerun", "the run with whose encoder the split was fitted", got, "Name it: --fit-with RUN.")
+    plan = replace(plan_of(registry, old.cell, settings), fit_with=fit_with)
     check_data(plan, old.cell)
     found = {row.encoder for row in old.results}
     work = out / record_hash(old)[:12]

@@ -30,6 +30,8 @@ from pretask_bench.records.record import (
 from pretask_bench.records.store import read_all, write
 from pretask_bench.runs.context import Clock, Interrupted, RunContext
 from pretask_bench.runs.cost import training_flops
+from pretask_bench.runs.early import refuse_crash
+from pretask_bench.runs.fit_with import open_encoder
 from pretask_bench.runs.parts import Parts, build_parts, count_parameters
 from pretask_bench.runs.plan import Plan
 from pretask_bench.runs.stages import measure_all, pretrain, score_pretext
@@ -71,8 +73,9 @@ def run(registry: Registry, plan: Plan, context: RunContext) -> tuple[Record, Pa
         Interrupted: Ctrl-C was pressed.
     """
     started, clock = datetime.now(UTC), Clock()
+    refuse_crash(plan)
     with clock.stage("data"):
-        parts = build_parts(plan, context.device)
+        parts = build_parts(plan, context.device, open_encoder(registry, plan, context.device))
     code = parts.code()
     known = None if context.again else find_record(context.store, parts.cell, code, expected_references(plan, context))
     if known is not None and known[0].code == code:
@@ -102,7 +105,7 @@ def execute(registry: Registry, parts: Parts, context: RunContext, clock: Clock,
     with clock.stage("pretext"):
         flops = training_flops(parts.compose(context.device), parts.train, parts.plan.seed)
         weights = hash_weights(weights_of({"model": task.model, "objective": task.objective}))
-        found = replace(found, flops=flops, pretext=score_pretext(parts, task), weights=weights)
+        found = replace(found, flops=flops, pretext=score_pretext(parts, task, context), weights=weights)
     yield found
     for row in measure_all(registry, parts, context, clock, task):
         found = replace(found, results=(*found.results, row))

@@ -5,9 +5,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from pretask import Budget, Choice, Figure, Items, PretaskError, Task
+from pretask import Budget, Choice, Figure, Items, PretaskError, Samples, Task
 from pretask.cache import cache_folder
 from pretask.checkpoint import read_code
+from pretask.figures import iterate_figures
+from pretask.files import write_whole
 from pretask.order import shown_samples
 from pretask.pretext_score import score_held_out, score_references
 from pretask.progress import make_watcher
@@ -27,6 +29,7 @@ from pretask_bench.runs.parts import Parts
 from pretask_bench.runs.reference_encoders import choose_label, raw_input, supervised_split
 
 SHORTCUT_SAMPLES = 2048  # of each part, in which shortcuts are looked for
+MAX_PICTURES = 32  # that a record takes
 
 
 def pretrain(registry: Registry, task: Task, parts: Parts, context: RunContext, clock: Clock, stage: str) -> None:
@@ -35,9 +38,8 @@ def pretrain(registry: Registry, task: Task, parts: Parts, context: RunContext, 
     Raises:
         Interrupted: It was stopped again.
     """
-    key, code = cell_key(parts.cell, without={"evaluators", "evaluated_on"}), parts.code(evaluated=False)
-    name = f"{parts.plan.name}-{key[:12]}"
-    folder = context.out / f"{name}-{code_key(code)[:8]}"
+    key, code = training_key(parts), parts.code(evaluated=False)
+    name, folder = name_training(parts), training_folder(parts, context)
     note_other_code(context, name, folder, key, code)
     registry.call("pretask_run_event", event="pretrain-start", run=name, facts=asdict(parts.plan.recipe))
     with make_watcher(parts.plan.name) as watch:
@@ -57,6 +59,21 @@ def pretrain(registry: Registry, task: Task, parts: Parts, context: RunContext, 
     check_finished(trained, parts.plan.recipe)
 
 
+def training_key(parts: Parts) -> str:
+    """Return what determines the weights of a run, whatever they are measured by."""
+    return cell_key(parts.cell, without={"evaluators", "evaluated_on"})
+
+
+def name_training(parts: Parts) -> str:
+    """Return the name of a run for people and folders."""
+    return f"{parts.plan.name}-{training_key(parts)[:12]}"
+
+
+def training_folder(parts: Parts, context: RunContext) -> Path:
+    """Return the folder of a run's checkpoints and pictures."""
+    return context.out / f"{name_training(parts)}-{code_key(parts.code(evaluated=False))[:8]}"
+
+
 def note_other_code(context: RunContext, name: str, folder: Path, key: str, code: Code) -> None:
     """Print which modules changed, where the same run was trained with other code and cannot be continued."""
     others = [path for path in sorted(context.out.glob(f"{name}-*")) if path != folder]
@@ -65,9 +82,9 @@ def note_other_code(context: RunContext, name: str, folder: Path, key: str, code
         context.say(f"checkpoints of other code are left alone: {list_changes(changed_modules(found[-1], code))}")
 
 
-def score_pretext(parts: Parts, task: Task) -> Pretext:
+def score_pretext(parts: Parts, task: Task, context: RunContext) -> Pretext:
     """Score the task on held-out data, and what it is held against, counted on the training samples it was shown."""
-    held_out = parts.train if scored_part(parts.split) == "train" else parts.test
+    held_out = held_out_part(parts)
     recipe, total = parts.plan.recipe, len(parts.train)
     shown = shown_samples(parts.plan.seed, recipe.steps * recipe.batch, total)
     score = score_held_out(task, held_out)
@@ -77,7 +94,31 @@ def score_pretext(parts: Parts, task: Task) -> Pretext:
     declared = declared_in_traits(parts.plan.parts["objective"].component.traits)
     seen = total if shown is None else len(shown)
     fields = pretext_fields(score, references, seen, declared)
-    return Pretext.model_validate({**fields, "shortcut": find_shortcuts(parts)}, strict=False)
+    pictures = draw_pictures(parts, task, context)
+    return Pretext.model_validate({**fields, "shortcut": find_shortcuts(parts), "pictures": pictures}, strict=False)
+
+
+def held_out_part(parts: Parts) -> Samples:
+    """Return the samples on which the task is scored."""
+    return parts.train if scored_part(parts.split) == "train" else parts.test
+
+
+def draw_pictures(parts: Parts, task: Task, context: RunContext) -> list[dict[str, str]]:
+    """Return the pictures of split and objective, kept in the store, and under their names in the run's folder.
+
+    One that cannot be drawn is left out with a message: what was trained and scored is not lost by it.
+    """
+    if not context.pictures:
+        return []
+    pictures: list[dict[str, str]] = []
+    folder = training_folder(parts, context) / "pictures"
+    try:
+        for name, figure in iterate_figures(task, held_out_part(parts)):
+            pictures.append({"name": name, "caption": figure.caption, "png": write_picture(context.store, figure.png)})
+            write_whole(folder / f"{name}.png", figure.png)
+    except Exception as error:  # whatever a plugin's drawing does
+        context.say(f"left out a picture of {parts.plan.name}: {type(error).__name__}: {error}")
+    return pictures[:MAX_PICTURES]
 
 
 def find_shortcuts(parts: Parts) -> dict[str, float]:
@@ -124,14 +165,14 @@ def measure_all(registry: Registry, parts: Parts, context: RunContext, clock: Cl
             context.say(f"{evaluator.name} on {encoder} features")
             try:
                 with clock.stage(f"{evaluator.name}.{encoder}"):
-                    yield measure(evaluator, task, parts, encoder, context.store)
+                    yield measure(evaluator, task, parts, encoder, context)
             except PretaskError as error:
                 if encoder != RAW:
                     raise
                 context.say(f"left out: {error}")
 
 
-def measure(evaluator: Registered, task: Task, parts: Parts, encoder: str, store: Path) -> Row:
+def measure(evaluator: Registered, task: Task, parts: Parts, encoder: str, context: RunContext) -> Row:
     """Return one row: what an evaluator yields, sorted into numbers, items, choices and pictures."""
     numbers: dict[str, float] = {}
     items: dict[str, Any] = {}
@@ -144,7 +185,9 @@ def measure(evaluator: Registered, task: Task, parts: Parts, encoder: str, store
         elif isinstance(value, Choice):
             chosen[name] = value.value
         elif isinstance(value, Figure):
-            pictures.append({"name": name, "caption": value.caption, "png": write_picture(store, value.png)})
+            if context.pictures:
+                png = write_picture(context.store, value.png)
+                pictures.append({"name": name, "caption": value.caption, "png": png})
         else:
             numbers[name] = float(value)
     found = {**split_missing(numbers), "items": items, "chosen": chosen, "pictures": pictures}

@@ -144,6 +144,8 @@ def misfit(division: Division, fixed: FixedOptions, cell: Cell) -> str | None:
         return "it was measured on other data"
     if wrong := first_difference(options, cell.data.options, division.given):
         return f"the data has another {wrong}"
+    if cell.fitted_with is not None:
+        return "its split was fitted with an encoder of another run, whose samples are not counted"
     if cell.recipe.get("samples") != division.samples:
         return f"it saw {cell.recipe.get('samples')} samples, not {division.samples}"
     for evaluator, wanted in fixed.evaluators.items():

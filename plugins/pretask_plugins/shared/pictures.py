@@ -1,9 +1,18 @@
-"""Pictures: images as the bytes of a PNG file, as `pretask.Figure` holds them."""
+"""Pictures: images as the bytes of a PNG file, as `pretask.Figure` holds them.
+
+Axes: N images, C channels, H W image, R rows of a picture, B images in a row.
+"""
 
 from io import BytesIO
 from typing import Any
 
 import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn import functional as F
+
+MIN_SIDE, MAX_SIDE = 48, 80  # pixels of an image in a picture
 
 
 def encode_png(image: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
@@ -13,3 +22,29 @@ def encode_png(image: np.ndarray[Any, np.dtype[np.uint8]]) -> bytes:
     file = BytesIO()
     Image.fromarray(image).save(file, "PNG")
     return file.getvalue()
+
+
+def to_bytes(images: Float[Tensor, "N C H W"]) -> UInt8[Tensor, "N 3 H W"]:
+    """Return images in [0, 1] as bytes; what is outside is cut off, and the first channel alone is gray.
+
+    >>> to_bytes(torch.tensor([-1.0, 0.5, 2.0]).view(1, 1, 1, 3)).flatten().tolist()
+    [0, 128, 255, 0, 128, 255, 0, 128, 255]
+    """
+    colors = images if images.shape[1] == 3 else images[:, :1].expand(-1, 3, -1, -1)
+    return (colors.float().nan_to_num() * 255).round().clamp(0, 255).to(torch.uint8)
+
+
+def fit_images(images: UInt8[Tensor, "N C H W"]) -> UInt8[Tensor, "N C h w"]:
+    """Return images with sides that can be looked at: small ones of larger squares, large ones averaged over areas."""
+    side = max(images.shape[-2:])
+    if side > MAX_SIDE:
+        height, width = (max(1, length * MAX_SIDE // side) for length in images.shape[-2:])
+        return F.interpolate(images.float(), (height, width), mode="area").round().to(torch.uint8)
+    times = -(-MIN_SIDE // side)
+    return images.repeat_interleave(times, 2).repeat_interleave(times, 3)
+
+
+def tile_rows(rows: UInt8[Tensor, "R B 3 H W"]) -> UInt8[Tensor, "RH BW 3"]:
+    """Return rows of images as one image."""
+    height, width = rows.shape[0] * rows.shape[3], rows.shape[1] * rows.shape[4]
+    return rows.permute(0, 3, 1, 4, 2).reshape(height, width, 3)

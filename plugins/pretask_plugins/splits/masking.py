@@ -7,7 +7,7 @@ Axes: B batch, V views (T frames of a clip, else 1), `...` the patches of one vi
 of a waveform.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol, runtime_checkable
 
@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 from pretask import (
     Batch,
     Draws,
+    Figure,
     Incompatible,
     Inputs,
     InputSpec,
@@ -25,12 +26,14 @@ from pretask import (
     Targets,
     TargetSpec,
     TargetSpecs,
+    Task,
     Values,
     Vocabulary,
 )
 from torch import Tensor
 
 from pretask_plugins.shared.token_rows import require_fitted
+from pretask_plugins.splits.figures import masking_figures
 from pretask_plugins.splits.patches import (
     TARGET,
     as_views,
@@ -201,6 +204,10 @@ class Masking:
         """Return the training mean, the nearest visible value, a straight line, and where the mask is constant a linear
         map of what is visible; of tokens, unigrams and bigrams."""
         return masking_predictors(self, batches)
+
+    def figures(self, task: Task, batch: Batch, /) -> Iterator[Figure]:
+        """Yield a picture of images or clips: all of them, what x shows, and what is predicted."""
+        yield from masking_figures(self, task, batch)
 
 
 def find_mask_token(vocabulary: Vocabulary) -> int | None:

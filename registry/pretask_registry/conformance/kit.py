@@ -31,6 +31,7 @@ MODULES = (
     "checks.data",
     "checks.evaluators",
     "checks.tasks",
+    "checks.figures",
     "golden",
 )
 EXPECTED = "EXPECTED_FAILURES"  # of a plugin's light module: {"split cut": {"compiles": "the reason"}}

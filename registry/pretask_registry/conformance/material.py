@@ -8,13 +8,14 @@ from typing import Any
 import torch
 from pretask import Batch, Incompatible, PretaskError, Samples, SplitFn, Task
 from pretask.composition import compose
-from pretask.protocols import Fittable, count_partners
+from pretask.protocols import count_partners
 
 from pretask_registry.canned import OBSERVED, make_canned_samples
 from pretask_registry.conformance.check import Skip
 from pretask_registry.fit import PARTS, exact_fit, static_fit
 from pretask_registry.registry import Registered, Registry
 from pretask_registry.resolve import build
+from pretask_registry.stand_in import fit_on_trial
 
 CPU = torch.device("cpu")
 COUNT, TEST = 64, 32  # samples of the training and of the test part
@@ -61,8 +62,7 @@ def iterate_data(registry: Registry, modality: str) -> Iterator[Any]:
 
 def fit_split(split: Any, samples: Samples) -> SplitFn:
     """Return the split, after it has seen the samples where it needs to."""
-    made: SplitFn = split.fit(samples.observed, samples.batches(16, CPU)) if isinstance(split, Fittable) else split
-    return made
+    return fit_on_trial(split, samples)
 
 
 def pad_second_half(batch: Batch, samples: Samples) -> Batch:

@@ -399,6 +399,9 @@ def test_figures_are_in_the_page_within_bounds_and_others_are_counted(tmp_path: 
     page = render_board(suite(), named(build_record(pictured)), [tmp_path])[0]
     assert page.count("data:image/png;base64,") == 1
     assert "3 figures are not shown" in page
+    without = render_board(suite(), named(build_record(pictured)), None)[0]
+    assert "data:image/png" not in without
+    assert "figures are not shown" not in without
 
 
 def test_a_figure_whose_bytes_do_not_fit_its_name_is_not_shown(tmp_path: Path, facts: Facts) -> None:

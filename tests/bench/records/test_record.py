@@ -174,7 +174,13 @@ def test_the_key_of_a_cell_is_the_golden_one_and_skips_what_is_null(text: str) -
 def test_every_field_of_the_cell_changes_its_key_unless_left_out(facts: Facts, field: str) -> None:
     part = {"id": "pretask/other@1", "options": {}}
     data = {**part, "fingerprints": {"train": "e" * 32}}
-    other = {"seed": 1, "artifact": "e" * 32, "recipe": {"lr": 0.2}, "evaluators": {"pretask/knn@1": {}}}
+    other = {
+        "seed": 1,
+        "artifact": "e" * 32,
+        "fitted_with": "e" * 64,
+        "recipe": {"lr": 0.2},
+        "evaluators": {"pretask/knn@1": {}},
+    }
     other |= {"data": data, "evaluated_on": data, "precision": "bf16", "modality": "video", "task": None}
     one, two = build_cell(facts["cell"]), build_cell({**facts["cell"], field: other.get(field, part)})
     assert cell_key(one) != cell_key(two)

@@ -5,6 +5,7 @@ import math
 import shutil
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -21,7 +22,7 @@ from pretask_bench.records.store import read_all
 from pretask_bench.runs import stages
 from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.parts import build_parts
-from pretask_bench.runs.plan import make_plan, parse_setting
+from pretask_bench.runs.plan import Plan, make_plan, parse_setting
 from pretask_bench.runs.run import run
 from pretask_registry import Registry
 from processes import run_python, start_python, wait_until
@@ -278,3 +279,46 @@ def test_the_seconds_of_training_count_all_that_it_was_gone_on_with(ran: Ran, tm
     plan = make_plan(REGISTRY, "relative-position", parts=parts, settings=SMALL, evaluators=("knn",))
     again, _ = run(REGISTRY, plan, RunContext(tmp_path, torch.device("cpu"), again=True))
     assert again.provenance.stages["pretrain"] == ran.record.provenance.stages["pretrain"] > 0
+
+
+MASKED = {
+    "data.size": 16,
+    "data.test_size": 16,
+    "data.image_size": 16,
+    "recipe.batch": 16,
+    "recipe.samples": 16,
+    "objective.hidden": (8,),
+    "model.width": 4,
+    "model.depth": 1,
+}
+
+
+def masked_plan() -> Plan:
+    parts = {"data": "shapes", "split": "any-from-any", "objective": "regression", "model": "convnet"}
+    return make_plan(REGISTRY, parts=parts, settings=MASKED, evaluators=())
+
+
+def test_pictures_of_a_split_are_in_the_record_and_in_the_folder_of_the_run(tmp_path: Path) -> None:
+    context = RunContext(tmp_path, torch.device("cpu"), references=())
+    record = run(REGISTRY, masked_plan(), context)[0]
+    assert record.pretext is not None
+    (picture,) = record.pretext.pictures
+    assert picture.name == "split"
+    (drawn,) = tmp_path.glob("*/pictures/split.png")
+    assert drawn.read_bytes() == (tmp_path / "records" / f"{picture.png}.png").read_bytes()
+
+
+def test_pictures_that_are_not_wanted_or_cannot_be_drawn_end_no_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts, said = build_parts(masked_plan(), torch.device("cpu")), list[str]()
+    task, context = parts.compose(torch.device("cpu")), RunContext(tmp_path, torch.device("cpu"), say=said.append)
+    assert stages.draw_pictures(parts, task, replace(context, pictures=False)) == []
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("no room")
+
+    monkeypatch.setattr("pretask_plugins.splits.masking.masking_figures", fail)
+    assert stages.draw_pictures(parts, task, context) == []
+    assert said == ["left out a picture of any-from-any-regression-convnet: ZeroDivisionError: no room"]
+    assert not [*tmp_path.rglob("*.png")]

@@ -2,7 +2,7 @@
 
 Source: Zhang, Isola and Efros, ECCV 2016, sections 2.3 and 3.1. Differs: measured at the places that the task
 predicts, every fourth pixel, and on the user's test images; the curve is the mean over the 151 thresholds 0 … 150.
-Axes: B batch, N places, R rows of a figure, H W image, h w places; the last axis of a color is (a, b).
+Axes: B batch, N places, H W image, h w places; the last axis of a color is (a, b).
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ from pretask_plugins.methods.colorization.palette import (
 )
 from pretask_plugins.methods.colorization.split import DropColor
 from pretask_plugins.shared.colors import lab_to_bytes, lightness
-from pretask_plugins.shared.pictures import encode_png
+from pretask_plugins.shared.pictures import encode_png, tile_rows
 
 THRESHOLDS = 151  # distances 0, 1 … 150 in the ab plane
 MAX_IMAGES_AT_ONCE = 64  # 313 probabilities for every place take memory
@@ -106,9 +106,3 @@ def colorize_images(images: UInt8[Tensor, "B 3 H W"], colors: Float[Tensor, "B h
     """Return images of the same lightness in other colors, which are given at fewer places."""
     planes = F.interpolate(colors.movedim(-1, 1), images.shape[2:], mode="bilinear", align_corners=False)
     return lab_to_bytes(torch.cat([lightness(images), planes], 1))
-
-
-def tile_rows(rows: UInt8[Tensor, "R B 3 H W"]) -> UInt8[Tensor, "RH BW 3"]:
-    """Return rows of images as one image."""
-    height, width = rows.shape[0] * rows.shape[3], rows.shape[1] * rows.shape[4]
-    return rows.permute(0, 3, 1, 4, 2).reshape(height, width, 3)

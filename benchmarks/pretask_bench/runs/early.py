@@ -1,0 +1,29 @@
+"""Early: what a run refuses before any data is decoded, because its parts fail in their first step on tiny data."""
+
+import os
+
+from pretask import Incompatible
+from pretask_registry.canned import OBSERVED
+from pretask_registry.trial import explain_trial, try_parts
+
+from pretask_bench.runs.plan import Plan
+
+TRIED = ("split", "objective", "model")
+
+
+def refuse_crash(plan: Plan) -> None:
+    """Raise Incompatible where parts fit and fail in their first step, at their small sizes and as they were set.
+
+    What canned data cannot tell is left to the run itself: whether these options fit, and whether this data gives
+    something to learn from. One of several ranks tries nothing, since all would have to.
+    """
+    modality = plan.parts["data"].component.traits["modality"]
+    if modality not in OBSERVED or int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        return
+    split, objective, model = (plan.parts[kind] for kind in TRIED)
+    settings = {kind: plan.of(kind) for kind in TRIED}
+    if not try_parts(modality, split, objective, model).crash:
+        return
+    if try_parts(modality, split, objective, model, settings).crash:
+        reason = explain_trial(modality, split, objective, model, settings)
+        raise Incompatible(f"{reason} Choose another part, or correct this one.")

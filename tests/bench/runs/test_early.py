@@ -1,0 +1,117 @@
+"""What cannot be trained is said before: by compat, by a run before its data, and by training at its first report."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from pretask_bench.cli.main import invoke
+from pretask_bench.records.store import read_all
+
+Capture = pytest.CaptureFixture[str]
+SOURCE = """
+import pretask
+import torch
+from pretask import Agreement, Inputs, InputSpec, PretaskError, Target
+from torch import nn
+
+
+class Loners:
+    def spec(self, images, /):
+        return self.whole_spec(images), {"same": Agreement()}
+
+    def whole_spec(self, images, /):
+        return InputSpec("image", images.shape)
+
+    def __call__(self, batch, draws, /):
+        return self.whole(batch), {"same": Target(batch.index)}
+
+    def whole(self, batch, /):
+        return Inputs(batch.data[:, None] / 255)
+
+
+class Crash(nn.Module):
+    def __init__(self, features, targets, /):
+        super().__init__()
+        self.head = nn.Linear(features.width, 2)
+
+    def forward(self, features, targets, draws, /):
+        second = self.predict(features)["same"][:, 1]  # of a single view
+        raise AssertionError(second)
+
+    def predict(self, features, /):
+        return {"same": self.head(features.pooled["all"])}
+
+
+def nowhere(part):
+    raise PretaskError("nowhere", "never to be decoded", part, "Refuse it before.")
+
+
+components = [
+    pretask.split("loners", Loners, modality="image", targets={"agreement"}),
+    pretask.objective("crash", Crash, targets={"agreement"}),
+    pretask.data("nowhere", nowhere, modality="image"),
+]
+"""
+PARTS = ["--split", "loners", "--model", "convnet", "--set", "model.width=4", "--set", "model.depth=1"]
+BRIEF = [
+    "--set",
+    "data.size=16",
+    "--set",
+    "data.test_size=8",
+    "--samples",
+    "16",
+    "--set",
+    "recipe.batch=4",
+    "--device",
+    "cpu",
+]
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PRETASK_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    path = tmp_path / "sketch.py"
+    path.write_text(SOURCE)
+    yield ["--plugin", str(path)]
+    sys.modules.pop("sketch", None)
+
+
+def test_what_crashes_in_its_first_step_is_refused_by_compat_and_by_a_run_before_its_data(
+    file: list[str], capsys: Capture
+) -> None:
+    reason = "loners + crash + convnet fit and do not train: the objective failed in the first step with IndexError: "
+    why = ["compat", "--why", "--split", "loners", "--objective", "crash", "--model", "convnet", *file]
+    assert invoke(why) == 4
+    assert capsys.readouterr().err.startswith(reason)
+    assert invoke(["run", "--data", "nowhere", "--objective", "crash", *PARTS, *file]) == 4
+    captured = capsys.readouterr()
+    assert captured.err.startswith(reason)
+    assert "Traceback" not in captured.err
+
+
+def test_what_gives_nothing_to_learn_from_is_refused_by_compat_and_ends_a_run_with_the_reason(
+    file: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    why = ["compat", "--why", "--split", "loners", "--objective", "info-nce", "--model", "convnet", *file]
+    assert invoke(why) == 4
+    assert (
+        "fit and do not train: training needs something to learn from; got a gradient of 0" in capsys.readouterr().err
+    )
+    assert invoke(["run", "--data", "shapes", "--objective", "info-nce", *PARTS, *BRIEF, *file]) == 1
+    assert (
+        "got a gradient of 0 of every parameter in all of the first 4 steps, at a loss of 0" in capsys.readouterr().err
+    )
+    (record,) = read_all([tmp_path / "runs" / "records"])[0]
+    assert record.status == "failed"
+    assert "views or samples of equal identity" in str(record.error)
+
+
+def test_with_views_of_equal_identity_the_same_parts_train(file: list[str], tmp_path: Path, capsys: Capture) -> None:
+    source = SOURCE.replace("Target(batch.index)", "Target(batch.index // 2)")
+    (tmp_path / "sketch.py").write_text(source)
+    why = ["compat", "--why", "--split", "loners", "--objective", "info-nce", "--model", "convnet", *file]
+    assert invoke(why) == 0
+    assert capsys.readouterr().out == "loners + info-nce + convnet fit.\n"
