@@ -56,8 +56,8 @@ def iterate_docstrings(implementation: Callable[..., Any]) -> Iterator[str]:
 def read_arguments(docstring: str) -> Iterator[tuple[str, str]]:
     """Yield name and text of what stands under Args.
 
-    >>> list(read_arguments("Cut.\\n\\nArgs:\\n    gap: Empty pixels,\\n        0 or more.\\n    jitter: Pixels.\\n\\nRaises:"))
-    [('gap', 'Empty pixels, 0 or more.'), ('jitter', 'Pixels.')]
+    >>> dict(read_arguments("Cut.\\n\\nArgs:\\n    gap: Pixels,\\n        or 0.\\n    jitter: Pixels.\\n\\nRaises:"))
+    {'gap': 'Pixels, or 0.', 'jitter': 'Pixels.'}
     """
     _, found, rest = docstring.partition("Args:\n")
     name, words = "", list[str]()

@@ -6,13 +6,12 @@ import click
 
 from pretask_bench.cli.main import registry
 
+EPILOG = """A failure says what must hold, what came instead and what it often comes from; what torch says itself is
+shown under -v. Several checks that fail by the same fault are one failure. docs/guides.md says what each kind must do.
 
-EPILOG = """A failure says what must hold, what came instead and what it often comes from; what torch says itself is shown
-under -v. Several checks that fail by the same fault are one failure. docs/guides.md has a page of what each kind must do.
-
-What you know to fail, your light module says: EXPECTED_FAILURES = {"split cut": {"compiles": "the reason"}}, by kind and
-name, then check. It counts as an expected failure, with its reason beside the count; once it passes, it fails until it
-is taken out."""
+What you know to fail, your light module says: EXPECTED_FAILURES = {"split cut": {"compiles": "the reason"}}, by kind
+and name, then check. It counts as an expected failure, with its reason beside the count; once it passes, it fails
+until it is taken out."""
 
 
 @click.command("check", epilog=EPILOG)

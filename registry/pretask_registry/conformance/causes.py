@@ -22,7 +22,7 @@ def describe_cause(error: BaseException) -> str:
     if len(text) > LONGEST:
         text = f"{text[:LONGEST].rsplit(' ', 1)[0]} ..."
     place = find_place(error)
-    where = f" ({place[0].name}, line {place[1]})" if place else ""
+    where = f" ({name_file(place[0])}, line {place[1]})" if place else ""
     return f"{type(error).__name__}{': ' if text else ''}{text}{where}"
 
 
@@ -32,6 +32,11 @@ def find_place(error: BaseException) -> tuple[Path, int] | None:
     lines += [(Path(file), int(line)) for file, line in TRACED.findall(str(error))]
     own = [(file, line) for file, line in lines if not is_passed_through(file)]
     return own[-1] if own else None
+
+
+def name_file(file: Path) -> str:
+    """Return the name of a file, with its folder where many have that name."""
+    return f"{file.parent.name}/{file.name}" if file.stem == "__init__" else file.name
 
 
 def is_passed_through(file: Path) -> bool:

@@ -15,8 +15,8 @@ from pretask import PretaskError, Unknown
 from pretask.declare import KINDS
 
 from pretask_registry.conformance.cases import Case, PluginCase
-from pretask_registry.conformance.check import PLUGIN, Check, Failure, Skip, promise_of
 from pretask_registry.conformance.causes import describe_cause
+from pretask_registry.conformance.check import PLUGIN, Check, Failure, Skip, promise_of
 from pretask_registry.conformance.outcomes import Outcome
 from pretask_registry.conformance.remedies import find_remedy
 from pretask_registry.names import hint
@@ -139,7 +139,7 @@ def update_golden(registry: Registry, name: str, *, kind: str | None = None) -> 
 def run_cases(registry: Registry, cases: Iterable[Anything], only: set[str]) -> Iterator[Outcome]:
     """Run all checks of some cases and yield their outcomes; those of the declaration alone run once for each.
 
-    What was raised once and fails a check is one failure: where another check meets the same, it says so and is skipped.
+    What was raised once is one failure: where another check meets the same, it says so and is skipped.
     """
     seen: set[tuple[str, str, str]] = set()
     reported: dict[str, Outcome] = {}

@@ -1,9 +1,7 @@
 """Remedies: the commonest mistake behind a check that fails, and what to do; docs/guides.md says the same."""
 
-from collections.abc import Mapping
-
 # By the name of a check, or by kind and name where kinds differ.
-REMEDIES: Mapping[str, str] = {
+REMEDIES: dict[str, str] = {
     "loads": "A hook is found by its name and mark alone: write @pretask.hookimpl above pretask_components.",
     "light-import": "An import for a type hint loads torch: name implementations as 'module:attribute' instead.",
     "says-what-it-is": "The summary is empty or has two lines: write one of at most 80 characters in the declaration.",
@@ -109,6 +107,7 @@ REMEDIES: Mapping[str, str] = {
     "split-runs-outside-autocast": (
         "x or y is made where autocast is on: make them in the split, which runs outside it."
     ),
+    "output-is-golden": "The code was changed under its version: raise version=, then keep it by --update-golden.",
     "file-can-be-read": "The file is not in the wheel: keep it beside the module, and name it 'package:file.toml'.",
 }
 

@@ -181,7 +181,7 @@ def check_read(case: EvaluatorCase, found: dict[str, float]) -> None:
 
 @check("evaluator", when=is_of_encoders)
 def noise_scores_at_chance(case: EvaluatorCase) -> None:
-    """Check that where labels have nothing to do with the samples, no accuracy is above chance, no headline at its best."""
+    """Check that where labels have nothing to do with the samples, no score is better than it may be."""
     data = case.tried.data
     if (headline := score_headline(case)) is not None:
         noise, clear = headline
