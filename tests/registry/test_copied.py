@@ -136,6 +136,6 @@ def test_a_copy_passes_every_check_but_for_golden_output(registry: Registry) -> 
 
 def test_what_is_not_built_in_is_not_copied(registry: Registry) -> None:
     with pytest.raises(Unknown, match="copies what is built in"):
-        copy_built_in(registry, "copy-split-whole", "mine")
+        copy_built_in(registry, "copy-split-any-from-any", "mine")
     with pytest.raises(Unknown, match="Did you mean 'relative-position'"):
         copy_built_in(registry, "relative-positon", "mine")

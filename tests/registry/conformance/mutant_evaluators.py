@@ -53,6 +53,13 @@ class Centroid:
         return torch.cdist(ask, means).argmin(1)
 
 
+class Retrieve(Centroid):
+    """The same under another name than accuracy, as a plugin may declare for its headline."""
+
+    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, Any]]:
+        yield from ((name.replace("accuracy", "hits"), value) for name, value in super().__call__(task, data, budget))
+
+
 def encoded(task: Task, samples: Samples) -> Tensor:
     """The pooled vector of every sample."""
     with evaluation_mode(task), torch.no_grad():

@@ -28,6 +28,7 @@ from pretask_registry.conformance.tensors import copy_parameters, describe_diffe
 CLOSE = 1e-3  # of numbers around 1
 ERRORS = 4.0  # standard errors that a score may lie above what chance gives
 FOUND = 0.8  # of two classes on two sides of a line
+NOISES = 3  # draws of noise labels that a headline is averaged over, since a few test samples say little
 PNG = b"\x89PNG"
 
 
@@ -126,8 +127,8 @@ def score_headline(case: EvaluatorCase) -> tuple[float, float] | None:
     Raises:
         Skip: It is declared neither as better when higher nor when lower, or labels make no difference to it.
     """
-    (name, value), *others = scores(case, case.tried.yielded).items()
-    if others or "accuracy" in name:
+    name, value = next(iter(scores(case, case.tried.yielded).items()))
+    if "accuracy" in name:
         return None
     metric = find_metric(case.component.traits["metrics"], name)
     if metric is None or metric.higher_is_better is None:
@@ -135,9 +136,12 @@ def score_headline(case: EvaluatorCase) -> tuple[float, float] | None:
     known = case.memory.get("headline")
     if known is None:
         clear = plant_classes(case.tried)
-        noise = replace(clear, train=relabel(clear.train, "noise"), test=relabel(clear.test, "other noise"))
-        known = [scores(case, case.tried.measure_again(data))[name] for data in (noise, clear)]
-        case.memory["headline"] = known
+        noises = [
+            replace(clear, train=relabel(clear.train, f"noise {number}"), test=relabel(clear.test, f"other {number}"))
+            for number in range(NOISES)
+        ]
+        measured = [scores(case, case.tried.measure_again(data))[name] for data in (*noises, clear)]
+        known = case.memory["headline"] = (sum(measured[:-1]) / NOISES, measured[-1])
     if known[0] == known[1] == value:
         raise Skip(f"'{name}' does not depend on the labels of samples or positions.")
     return (known[0], known[1]) if metric.higher_is_better else (-known[0], -known[1])
@@ -210,10 +214,10 @@ def clear_signal_is_found(case: EvaluatorCase) -> None:
 
 
 def check_headline(case: EvaluatorCase, noise: float, clear: float) -> None:
-    """Raise Failure unless clear classes bring a fraction half of the way from that of noise to 1, if it is one."""
+    """Raise Failure unless clear classes bring a fraction a third of the way from that of noise to its best."""
     metric = find_metric(case.component.traits["metrics"], case.component.traits["headline"])
     if metric is None or not metric.is_fraction:
         raise Skip("Its headline is no fraction, so nothing says how much better clear classes must score.")
     best = 1.0 if metric.higher_is_better else 0.0
     came = f"{abs(clear):.2f} came, and {abs(noise):.2f} for labels of noise"
-    require(clear - noise >= (best - noise) / 2, f"Classes on two sides of a line must be found; {came}.")
+    require(clear - noise >= (best - noise) / 3, f"Classes on two sides of a line must be found; {came}.")
