@@ -142,7 +142,7 @@ def score_headline(case: EvaluatorCase) -> tuple[float, float] | None:
         ]
         measured = [scores(case, case.tried.measure_again(data))[name] for data in (*noises, clear)]
         known = case.memory["headline"] = (sum(measured[:-1]) / NOISES, measured[-1])
-    if known[0] == known[1] == value:
+    if known[0] == known[1] == value and not scores_labels(case):
         raise Skip(f"'{name}' does not depend on the labels of samples or positions.")
     return (known[0], known[1]) if metric.higher_is_better else (-known[0], -known[1])
 
@@ -175,11 +175,15 @@ def find_untouched(case: EvaluatorCase, rows: torch.Tensor, count: int) -> torch
     return ~rows
 
 
+def scores_labels(case: EvaluatorCase) -> bool:
+    """Return whether its items are the labelled test samples or positions, one for each."""
+    sizes = {int((labels.value >= 0).sum()) for labels in case.tried.data.test.labels.values()}
+    return any(len(correct) in sizes for correct in items(case.tried.yielded).values())
+
+
 def check_read(case: EvaluatorCase, found: dict[str, float]) -> None:
     """Raise Skip where other labels make no difference to any accuracy, and these are not of labelled samples."""
-    sizes = {int((labels.value >= 0).sum()) for labels in case.tried.data.test.labels.values()}
-    of_samples = any(len(correct) in sizes for correct in items(case.tried.yielded).values())
-    if not of_samples and found == scores(case, case.tried.yielded):
+    if not scores_labels(case) and found == scores(case, case.tried.yielded):
         raise Skip("Its accuracies do not depend on the labels of samples or positions.")
 
 
