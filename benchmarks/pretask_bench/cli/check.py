@@ -47,8 +47,11 @@ def command(
     outcomes = []
     for outcome in conformance.run(registry(), name, kind=kind, only=only, seed=seed):
         outcomes.append(outcome)
-        if not as_json and (outcome.state != "passed" or outcome.number):
+        told = (outcome.state != "passed" or outcome.number) and not outcome.is_blocked
+        if told and not as_json:
             click.echo(conformance.format_outcome(outcome, verbose))
+    for line in conformance.format_blocked(outcomes) if not as_json else ():
+        click.echo(line)
     click.echo(conformance.as_json(outcomes) if as_json else conformance.format_count(outcomes))
     if junit is not None:
         junit.write_text(conformance.as_junit(outcomes), encoding="utf-8")

@@ -190,7 +190,7 @@ def suite_tables(divisions: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
     columns = ("name", "modality", "samples", "preset", "measures", "without")
     rows = [tuple(format_cell(division[column]) for column in columns) for division in divisions]
     yield "Divisions", ("division", *columns[1:]), rows
-    fixed = [
+    fixed: list[tuple[str, ...]] = [
         (division["name"], part, " ".join(f"{name}={value}" for name, value in options.items()))
         for division in divisions
         for part, options in division["fixed"].items()

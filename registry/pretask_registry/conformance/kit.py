@@ -193,18 +193,20 @@ def run_check(check: Check, case: Anything) -> Outcome:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        blank = replace(blank, state="failed", **describe_failure(check, case, error))
+        blank = describe_failure(blank, check, case, error)
     return replace(blank, seconds=time.monotonic() - began)
 
 
-def describe_failure(check: Check, case: Anything, error: BaseException) -> dict[str, str]:
-    """Return what an outcome says of a check that failed: our sentences first, and the traceback beside them."""
-    told = {"reproduce": format_command(check, case), "remedy": find_remedy(case.kind, check.name)}
-    if isinstance(error, Failure):
-        return {**told, "message": str(error)}
+def describe_failure(blank: Outcome, check: Check, case: Anything, error: BaseException) -> Outcome:
+    """Return the outcome of a check that failed: our sentences first, and the traceback beside them."""
+    raised = not isinstance(error, Failure)
+    remedy = find_remedy(case.kind, check.name, raised=raised)
+    failed = replace(blank, state="failed", reproduce=format_command(check, case), remedy=remedy)
+    if not raised:
+        return replace(failed, message=str(error))
     cause = describe_cause(error)
     detail = "".join(traceback.format_exception(error)).rstrip()
-    return {**told, "message": f"{check.promise} Instead: {cause}", "detail": detail, "cause": cause}
+    return replace(failed, message=f"{check.promise} Instead: {cause}", detail=detail, cause=cause)
 
 
 @contextlib.contextmanager

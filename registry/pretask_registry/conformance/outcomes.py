@@ -44,6 +44,11 @@ class Outcome:
     detail: str = ""
     cause: str = ""
 
+    @property
+    def is_blocked(self) -> bool:
+        """Whether it was not tried, since another check met the same fault."""
+        return self.state == "skipped" and bool(self.cause)
+
 
 def format_count(outcomes: Sequence[Outcome]) -> str:
     """Format all counts as one line, always printed.
@@ -77,6 +82,20 @@ def format_outcome(outcome: Outcome, verbose: bool = False) -> str:
     line += f"\n         Often: {outcome.remedy}" if outcome.remedy else ""
     line += f"\n         {outcome.reproduce}{' -v' if outcome.detail and not verbose else ''}"
     return line + (f"\n{indent(outcome.detail, ' ' * 9)}" if verbose and outcome.detail else "")
+
+
+def format_blocked(outcomes: Sequence[Outcome]) -> list[str]:
+    """Format what was not tried since another check met the same fault: a line for each fault.
+
+    >>> met = Outcome("split", "acme/cut@1", "finite", "image", "skipped", "Not tried, because of X", cause="X")
+    >>> format_blocked([met, met])
+    ['2 checks were not tried, because of X']
+    """
+    blocked = Counter(outcome.message for outcome in outcomes if outcome.is_blocked)
+    return [
+        f"{count} check{' was' if count == 1 else 's were'} {message[0].lower()}{message[1:]}"
+        for message, count in blocked.items()
+    ]
 
 
 def as_json(outcomes: Sequence[Outcome]) -> str:

@@ -1,5 +1,20 @@
 """Remedies: the commonest mistake behind a check that fails, and what to do; docs/guides.md says the same."""
 
+# Checks of which an error that is raised is the usual failure; elsewhere it has nothing to do with the remedy.
+RAISING = (
+    "compiles",
+    "compiled-answers-as-eager",
+    "compiled-step-answers-as-eager",
+    "runs-on-the-meta-device",
+    "reads-every-view-size-of-the-whole",
+    "finite-in-bfloat16",
+    "split-runs-outside-autocast",
+    "weights-can-be-saved",
+    "resolves",
+    "settings-are-valid",
+    "parts-exist-and-fit",
+    "file-can-be-read",
+)
 # By the name of a check, or by kind and name where kinds differ.
 REMEDIES: dict[str, str] = {
     "loads": "A hook is found by its name and mark alone: write @pretask.hookimpl above pretask_components.",
@@ -112,6 +127,8 @@ REMEDIES: dict[str, str] = {
 }
 
 
-def find_remedy(kind: str, check: str) -> str:
-    """Return what to do where a check of a kind fails; empty where nothing common is known."""
+def find_remedy(kind: str, check: str, *, raised: bool = False) -> str:
+    """Return what to do where a check of a kind fails, or raised something; empty where nothing common is known."""
+    if raised and check not in RAISING:
+        return ""
     return REMEDIES.get(f"{kind} {check}", REMEDIES.get(check, ""))

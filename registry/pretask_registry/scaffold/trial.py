@@ -49,8 +49,9 @@ def format_free(registry: Registry, origin: Registered, name: str) -> str:
     """Return the arguments of a run of built-in parts that fit a component, where no task has a place for it."""
     choices = [[origin] if kind == origin.kind else registry.current(kind) for kind in PARTS]
     for modality, data in EMBEDDED.items():
-        for parts in product(*choices):
-            if static_fit(*parts, modality) is None:
+        for split, objective, model in product(*choices):
+            if static_fit(split, objective, model, modality) is None:
+                parts = (split, objective, model)
                 words = [f"--{part.kind} {name if part is origin else part.name}" for part in parts]
                 return f"run {' '.join(words)} --data {data} --samples 20_000"
     return f"run --{origin.kind} {name}"

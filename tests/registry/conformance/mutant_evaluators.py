@@ -29,6 +29,7 @@ class Centroid:
             right = (torch.cdist(fit, fit).argmin(1) == torch.arange(len(fit)))[: len(right)]
         if self.fault == "ambient-choice":
             right = right ^ (torch.rand(len(right)) < 0.5)
+            yield "chosen", float(torch.rand(()))  # of few items, as many may be right by another choice
         if self.fault == "leaves-evaluation-on":
             task.model.eval()
         if self.fault == "changes-weights":

@@ -155,6 +155,7 @@ def test_a_failure_says_our_sentence_the_place_and_the_remedy_and_the_rest_under
     shelf: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(REMEDIES, "first", "An axis is forgotten: count them.")
+    monkeypatch.setattr("pretask_registry.conformance.remedies.RAISING", ("first",))
     use(monkeypatch, box(shelf, more=RAISES))
     arguments = ["check", "acme", "--kind", "suite", "--only", "first"]
     assert exit_code(arguments) == 1
