@@ -19,7 +19,7 @@ Running the same command again goes on where it stopped. Then: pretask board SUI
 @click.command("bench", epilog=EPILOG)
 @click.argument("suite_name", metavar="SUITE")
 @click.option("--tasks", default="", help="Only these, with commas between; else every installed one that enters.")
-@click.option("--division", "divisions", default="", help="Only these divisions of the suite.")
+@click.option("--division", "divisions", multiple=True, help="Only this division of the suite; may be repeated.")
 @click.option("--seeds", type=click.IntRange(1), help="How many; else as many as the suite needs to rank.")
 @click.option("--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="What the suite leaves open.")
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would be run, and why not; run nothing.")
@@ -30,7 +30,7 @@ Running the same command again goes on where it stopped. Then: pretask board SUI
 def command(
     suite_name: str,
     tasks: str,
-    divisions: str,
+    divisions: tuple[str, ...],
     seeds: int | None,
     settings: tuple[str, ...],
     only_plan: bool,
@@ -43,7 +43,12 @@ def command(
     suite = read_suite(registry(), suite_name)
     given = dict(map(parse_setting, settings))
     entries = plan_suite(
-        registry(), suite, tasks=split_names(tasks), divisions=split_names(divisions), seeds=seeds, given=given
+        registry(),
+        suite,
+        tasks=split_names(tasks),
+        divisions=split_names(",".join(divisions)),
+        seeds=seeds,
+        given=given,
     )
     if only_plan:
         show_plan(entries, as_json)

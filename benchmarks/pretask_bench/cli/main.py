@@ -4,19 +4,17 @@ Exit codes: 0 fine, 1 failed, 2 usage, 3 plugin problem, 4 incompatible. Nothing
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import click
-from pretask import PretaskError, Unknown
-from pretask.declare import KINDS
-from pretask_registry import Registered, Registry, read_component_options
-from pretask_registry.options import REQUIRED
+from pretask import PretaskError
+from pretask_registry import Registry
 
-from pretask_bench.results.tables import show_json, show_rows
+from pretask_bench.cli.problems import list_problems
 
 PLUGIN_PROBLEM = 3
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -40,24 +38,9 @@ def load_registry(files: tuple[Path, ...]) -> Registry:
             problem = plugin.problems[0]
             who = f"--plugin {plugin.distribution}"
             raise PretaskError(who, "to load", problem.cause, problem.fix, exit_code=PLUGIN_PROBLEM)
-    for line in dict.fromkeys(list_problems(found)):
+    for line in list_problems(found):
         click.echo(line, err=True)
     return found
-
-
-def list_problems(found: Registry) -> Iterator[str]:
-    """Yield a line for every problem; one that several plugins have, such as a name taken twice, is the same line."""
-    for plugin in found.plugins:
-        for problem in plugin.problems if plugin.state != "blocked" else ():
-            if plugin.state == "broken":
-                yield f"{plugin.name} ({plugin.release}) does not work: {end_sentence(problem.cause)} {problem.fix}"
-            else:
-                yield f"plugins of {plugin.namespace} ({plugin.release}): {end_sentence(problem.cause)} {problem.fix}"
-
-
-def end_sentence(sentence: str) -> str:
-    """Return a sentence with its full stop."""
-    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
 
 
 def take_files(context: click.Context, parameter: click.Parameter, files: tuple[Path, ...]) -> None:
@@ -81,6 +64,9 @@ class Verbs(click.Group):
     """A group whose heavier verbs are imported when they are used, and which asks plugins for theirs."""
 
     later: ClassVar[Mapping[str, str]] = {
+        "list": "pretask_bench.cli.list",
+        "show": "pretask_bench.cli.show",
+        "plugins": "pretask_bench.cli.plugins",
         "run": "pretask_bench.cli.run",
         "bench": "pretask_bench.cli.bench",
         "board": "pretask_bench.cli.board",
@@ -137,126 +123,6 @@ def cli(context: click.Context, verbose: bool) -> None:
 
 
 cli.params.append(plugin_option)  # before the verb it does as well
-
-
-@cli.command("list")
-@click.argument("kind", required=False, metavar="[KIND]")
-@json_option
-def list_command(kind: str | None, as_json: bool) -> None:
-    """List what is installed; KIND is data, split, model, objective, evaluator, task or suite."""
-    if kind is not None and kind not in KINDS:
-        raise Unknown(f"No kind '{kind}'. There are: {', '.join(KINDS)}.")
-    found = registry().components(kind)
-    if as_json:
-        show_json([component_facts(component) for component in found])
-    else:
-        show_rows(
-            ("kind", "id", "what"),
-            [(registered.kind, registered.id, registered.component.summary) for registered in found],
-        )
-
-
-@cli.command()
-@click.argument("name")
-@click.option("--kind", type=click.Choice(KINDS), help="Where several kinds have the name.")
-@json_option
-def show(name: str, kind: str | None, as_json: bool) -> None:
-    """Show what NAME is, where it comes from, and its options with their defaults."""
-    found = [registry().find(kind, name)] if kind else find_any_kind(name)
-    facts = [{**component_facts(component), **option_facts(component)} for component in found]
-    if as_json:
-        show_json(facts)
-        return
-    for fact in facts:
-        show_rows(("", ""), [(key, format_value(value)) for key, value in flatten_facts(fact)])
-
-
-def find_any_kind(name: str) -> list[Registered]:
-    """Return the components of any kind with that name; a task and its split often share one."""
-    found, errors = [], []
-    for kind in KINDS:
-        try:
-            found.append(registry().find(kind, name))
-        except PretaskError as error:
-            errors.append(error)
-    if found:
-        return found
-    hints = [error for error in errors if "Did you mean" in str(error) or error.exit_code == PLUGIN_PROBLEM]
-    raise (hints or [Unknown(f"Nothing is called '{name}'. See: pretask list.")])[0]
-
-
-def component_facts(registered: Registered) -> dict[str, Any]:
-    """Return what `list` shows of a component."""
-    component = registered.component
-    return {
-        "id": registered.id,
-        "kind": registered.kind,
-        "summary": component.summary,
-        "source": component.source,
-        "plugin": registered.plugin.release,
-        "traits": plain_traits(component.traits),
-    }
-
-
-def option_facts(registered: Registered) -> dict[str, Any]:
-    """Return the options of a component; this imports what implements it."""
-    if registered.kind in ("task", "suite"):
-        return {}
-    return {
-        "options": {name: format_value(option.default) for name, option in read_component_options(registered).items()}
-    }
-
-
-def plain_traits(value: Any) -> Any:
-    """Return traits as JSON can hold them."""
-    if isinstance(value, frozenset | set):
-        return sorted(value)
-    if isinstance(value, dict):
-        return {key: plain_traits(part) for key, part in value.items()}
-    return value
-
-
-def flatten_facts(facts: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    """Return nested facts as lines: ("options.patch", 96)."""
-    lines: list[tuple[str, Any]] = []
-    for key, value in facts.items():
-        lines += flatten_facts(value, f"{prefix}{key}.") if isinstance(value, dict) else [(f"{prefix}{key}", value)]
-    return [(key, value) for key, value in lines if value not in ("", None, [])]
-
-
-def format_value(value: Any) -> str:
-    """Return a value as a user would set it."""
-    if value is REQUIRED:
-        return "required"
-    if value in ("", ()):
-        return '""'
-    return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-@cli.command()
-@click.argument("name", required=False, metavar="[NAMESPACE]")
-@json_option
-def plugins(name: str | None, as_json: bool) -> None:
-    """List plugins, working or not, each with its problems and the way out; exit code 3 where one is broken."""
-    found = [plugin for plugin in registry().plugins if name is None or name in (plugin.name, plugin.namespace)]
-    if name is not None and not found:
-        raise Unknown(f"No plugin '{name}'. See: pretask plugins.")
-    rows = [
-        {
-            "name": plugin.name,
-            "release": plugin.release,
-            "state": plugin.state,
-            "components": len(plugin.components),
-            "problems": [f"{problem.cause} {problem.fix}" for problem in plugin.problems],
-        }
-        for plugin in found
-    ]
-    if as_json:
-        show_json(rows)
-    else:
-        show_rows(tuple(rows[0]) if rows else (), [tuple(map(format_value, row.values())) for row in rows])
-    if any(plugin.state == "broken" for plugin in found):
-        raise SystemExit(PLUGIN_PROBLEM)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -6,9 +6,9 @@ import click
 from pretask import PretaskError, Unknown
 from pretask_registry import Registry
 from pretask_registry.plugin_file import load_file
-from pretask_registry.scaffold import KINDS, MODALITIES, Written, new_package, promote
+from pretask_registry.scaffold import KINDS, MODALITIES, Written, copy_built_in, new_package, promote
 
-EPILOG = """Example: pretask new mirror --kind task --modality image
+EPILOG = """Examples: pretask new mirror --kind task --modality image, or pretask new mine --from relative-position
 
 The package has one component that works as it is; change it step by step, and run `pretask check` after each."""
 
@@ -17,6 +17,7 @@ The package has one component that works as it is; change it step by step, and r
 @click.argument("name", required=False)
 @click.option("--kind", type=click.Choice(KINDS), help="What to start from; a task is a split with a recipe. [task]")
 @click.option("--modality", type=click.Choice(MODALITIES), help="Of what it works on; image if left out.")
+@click.option("--from", "origin", metavar="BUILT_IN", help="Start from a copy of a built-in method or component.")
 @click.option(
     "--from-file",
     "file",
@@ -24,16 +25,22 @@ The package has one component that works as it is; change it step by step, and r
     help="Make a package of a file that was tried with --plugin.",
 )
 @click.option("--out", type=click.Path(path_type=Path), help="The folder to write; ./pretask-NAME if left out.")
-def command(name: str | None, kind: str | None, modality: str | None, file: Path | None, out: Path | None) -> None:
+def command(
+    name: str | None, kind: str | None, modality: str | None, origin: str | None, file: Path | None, out: Path | None
+) -> None:
     """Write an installable package called NAME with a working component, its checks and a CI file."""
     installed = Registry.load()
     taken = {plugin.namespace for plugin in installed.plugins}
     if file is not None:
-        if kind or modality:
-            raise Unknown("--from-file takes kinds and modalities from the file; leave --kind and --modality out.")
+        if kind or modality or origin:
+            raise Unknown("--from-file takes all from the file; leave --kind, --modality and --from out.")
         written = promote_file(file, name or "", out, taken)
     elif name is None:
         raise Unknown("pretask new needs a name, such as: pretask new mirror --kind task --modality image")
+    elif origin is not None:
+        if modality:
+            raise Unknown("--from takes the modality from what it copies; leave --modality out.")
+        written = copy_built_in(installed, origin, name, kind, out, taken)
     else:
         written = new_package(name, kind or "task", modality or "image", out, taken)
     show(written)

@@ -143,7 +143,7 @@ def misfit(division: Division, fixed: FixedOptions, cell: Cell) -> str | None:
     if cell.evaluated_on is not None:
         return "it was measured on other data"
     if wrong := first_difference(options, cell.data.options, division.given):
-        return f"the data has another {wrong}"
+        return describe_setting(f"its data {name}", wrong, options, cell.data.options)
     if cell.fitted_with is not None:
         return "its split was fitted with an encoder of another run, whose samples are not counted"
     if cell.recipe.get("samples") != division.samples:
@@ -152,8 +152,18 @@ def misfit(division: Division, fixed: FixedOptions, cell: Cell) -> str | None:
         if evaluator not in cell.evaluators:
             return f"{evaluator} did not measure it"
         if wrong := first_difference(wanted, cell.evaluators[evaluator]):
-            return f"{evaluator} has another {wrong}"
+            return describe_setting(evaluator, wrong, wanted, cell.evaluators[evaluator])
     return None
+
+
+def describe_setting(who: str, option: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    """Say how an option was set that the suite holds fixed.
+
+    >>> describe_setting("its data pretask/digits@1", "size", {"size": 2048}, {"size": 512})
+    "its data pretask/digits@1 was set to size=512, and the suite's is size=2048"
+    """
+    was, fixed = (f"{option}={of[option]}" if option in of else f"no {option}" for of in (found, wanted))
+    return f"{who} was set to {was}, and the suite's is {fixed}"
 
 
 def first_difference(wanted: Mapping[str, Any], found: Mapping[str, Any], free: tuple[str, ...] = ()) -> str | None:

@@ -4,6 +4,7 @@ import contextlib
 import random
 import sys
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
@@ -14,9 +15,10 @@ from pretask import PretaskError, Unknown
 from pretask.declare import KINDS
 
 from pretask_registry.conformance.cases import Case, PluginCase
+from pretask_registry.conformance.causes import describe_cause
 from pretask_registry.conformance.check import PLUGIN, Check, Failure, Skip, promise_of
 from pretask_registry.conformance.outcomes import Outcome
-from pretask_registry.discovery import describe_error
+from pretask_registry.conformance.remedies import find_remedy
 from pretask_registry.names import hint
 from pretask_registry.registry import PLUGIN_PROBLEM, Registered, Registry
 
@@ -137,8 +139,12 @@ def update_golden(registry: Registry, name: str, *, kind: str | None = None) -> 
 
 
 def run_cases(registry: Registry, cases: Iterable[Anything], only: set[str]) -> Iterator[Outcome]:
-    """Run all checks of some cases and yield their outcomes; those of the declaration alone run once for each."""
+    """Run all checks of some cases and yield their outcomes; those of the declaration alone run once for each.
+
+    What was raised once is one failure: where another check meets the same, it says so and is skipped.
+    """
     seen: set[tuple[str, str, str]] = set()
+    reported: dict[str, Outcome] = {}
     chosen: dict[str, list[Check]] = {}
     for case in cases:
         if case.kind not in chosen:
@@ -149,7 +155,19 @@ def run_cases(registry: Registry, cases: Iterable[Anything], only: set[str]) -> 
             if check.once and (case.kind, case.id, check.name) in seen:
                 continue
             seen.add((case.kind, case.id, check.name))
-            yield judge(check, case)
+            yield report_once(judge(check, case), reported)
+
+
+def report_once(outcome: Outcome, reported: dict[str, Outcome]) -> Outcome:
+    """Return an outcome as it is, or as skipped where another check was failed by the very same fault before."""
+    if outcome.state != "failed" or not outcome.cause:
+        return outcome
+    first = reported.setdefault(outcome.cause, outcome)
+    if first is outcome:
+        return outcome
+    other = first.check if first.id == outcome.id else f"{first.check} of {first.kind} {first.id}"
+    message = f"Not tried, because of what failed {other}: {first.cause}"
+    return replace(outcome, state="skipped", message=message, reproduce="", remedy="", detail="")
 
 
 def judge(check: Check, case: Anything) -> Outcome:
@@ -176,12 +194,21 @@ def run_check(check: Check, case: Anything) -> Outcome:
         blank = replace(blank, state="skipped", message=str(reason))
     except KeyboardInterrupt:
         raise
-    except Failure as failure:
-        blank = replace(blank, state="failed", message=str(failure), reproduce=format_command(check, case))
     except BaseException as error:
-        message = f"{check.promise} Instead: {describe_error(error)}"
-        blank = replace(blank, state="failed", message=message, reproduce=format_command(check, case))
+        blank = describe_failure(blank, check, case, error)
     return replace(blank, seconds=time.monotonic() - began)
+
+
+def describe_failure(blank: Outcome, check: Check, case: Anything, error: BaseException) -> Outcome:
+    """Return the outcome of a check that failed: our sentences first, and the traceback beside them."""
+    raised = not isinstance(error, Failure)
+    remedy = find_remedy(case.kind, check.name, raised=raised)
+    failed = replace(blank, state="failed", reproduce=format_command(check, case), remedy=remedy)
+    if not raised:
+        return replace(failed, message=str(error))
+    cause = describe_cause(error)
+    detail = "".join(traceback.format_exception(error)).rstrip()
+    return replace(failed, message=f"{check.promise} Instead: {cause}", detail=detail, cause=cause)
 
 
 @contextlib.contextmanager

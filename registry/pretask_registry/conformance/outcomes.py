@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from textwrap import indent
 from typing import Literal
 from xml.etree import ElementTree
 
@@ -24,6 +25,10 @@ class Outcome:
         reproduce: The command that shows it again.
         number: What the check measured, if it measures something.
         seconds: How long it took.
+        remedy: The commonest mistake behind such a failure, and what to do about it.
+        detail: The traceback of what was raised; shown under -v.
+        cause: Names what was raised, and where, so that two checks that fail by the same fault are known; empty where
+            the check itself says what is wrong.
     """
 
     kind: str
@@ -35,6 +40,14 @@ class Outcome:
     reproduce: str = ""
     number: str = ""
     seconds: float = 0.0
+    remedy: str = ""
+    detail: str = ""
+    cause: str = ""
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether it was not tried, since another check met the same fault."""
+        return self.state == "skipped" and bool(self.cause)
 
 
 def format_count(outcomes: Sequence[Outcome]) -> str:
@@ -56,15 +69,33 @@ def has_succeeded(outcomes: Sequence[Outcome], require_all: bool = False) -> boo
     return not any(outcome.state == "failed" or (require_all and outcome.state == "skipped") for outcome in outcomes)
 
 
-def format_outcome(outcome: Outcome) -> str:
-    """Format one outcome for a reader: what, why, and how to see it again."""
+def format_outcome(outcome: Outcome, verbose: bool = False) -> str:
+    """Format one outcome for a reader: what, why, what to do and how to see it again; verbose, with the traceback."""
     where = f" [{outcome.where}]" if outcome.where else ""
     line = f"{outcome.state.upper():8} {outcome.kind} {outcome.id} {outcome.check}{where}"
     if outcome.number:
         line += f"\n         {outcome.number}"
     if outcome.message:
         line += f"\n         {outcome.message}"
-    return line + (f"\n         {outcome.reproduce}" if outcome.state == "failed" else "")
+    if outcome.state != "failed":
+        return line
+    line += f"\n         Often: {outcome.remedy}" if outcome.remedy else ""
+    line += f"\n         {outcome.reproduce}{' -v' if outcome.detail and not verbose else ''}"
+    return line + (f"\n{indent(outcome.detail, ' ' * 9)}" if verbose and outcome.detail else "")
+
+
+def format_blocked(outcomes: Sequence[Outcome]) -> list[str]:
+    """Format what was not tried since another check met the same fault: a line for each fault.
+
+    >>> met = Outcome("split", "acme/cut@1", "finite", "image", "skipped", "Not tried, because of X", cause="X")
+    >>> format_blocked([met, met])
+    ['2 checks were not tried, because of X']
+    """
+    blocked = Counter(outcome.message for outcome in outcomes if outcome.is_blocked)
+    return [
+        f"{count} check{' was' if count == 1 else 's were'} {message[0].lower()}{message[1:]}"
+        for message, count in blocked.items()
+    ]
 
 
 def as_json(outcomes: Sequence[Outcome]) -> str:

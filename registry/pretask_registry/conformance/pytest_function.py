@@ -5,7 +5,7 @@ from typing import Any
 
 from pretask_registry.conformance.cases import Case, PluginCase
 from pretask_registry.conformance.kit import find, run_cases
-from pretask_registry.conformance.outcomes import format_count, format_outcome, has_succeeded
+from pretask_registry.conformance.outcomes import Outcome, format_blocked, format_count, format_outcome, has_succeeded
 from pretask_registry.registry import Registry
 
 
@@ -43,9 +43,14 @@ def conformance(name: str, *, require_all: bool = False, seed: int = 0) -> Calla
             print(f"\n{part}: {format_count(outcomes)}", end="")
         if not has_succeeded(outcomes, require_all):
             pytest.fail(
-                "\n".join(format_outcome(outcome) for outcome in outcomes if outcome.state in ("failed", "skipped")),
+                "\n".join([*map(format_outcome, filter(is_told, outcomes)), *format_blocked(outcomes)]),
                 pytrace=False,
             )
 
     function: Callable[..., None] = test_conformance
     return function
+
+
+def is_told(outcome: Outcome) -> bool:
+    """Return whether an outcome is shown by itself where something failed."""
+    return outcome.state in ("failed", "skipped") and not outcome.is_blocked

@@ -11,10 +11,10 @@ class Example:
     """What a new package starts from.
 
     Args:
-        folder: Of the template of the component; the template is named by the modality, or stands alone.
+        folder: Of the templates of the component, one for each modality.
         summary: One line for `pretask list`.
         source: Where the idea was published.
-        run: Arguments of `pretask run` that try it, with `{name}` for the component.
+        run: Arguments of `pretask run` (of a suite, of `pretask`) that try it, with `{name}` for the component.
         facts: Further words of the templates.
     """
 
@@ -123,10 +123,12 @@ def example(kind: str, modality: str) -> Example:
     if kind == "model":
         summary, reads, run = MODELS[modality]
         return Example(kind, summary, "LeCun et al. 1989 (convolutions)", f"{run} --model {{name}}", {"reads": reads})
+    if kind == "suite":
+        return suite(modality)
     if kind == "data":
         summary, run = DATA[modality]
         return Example(kind, summary, "made from a seed", f"{run} --data {{name}}", {})
-    return ALONE[kind]
+    return {"objective": OBJECTIVES, "evaluator": EVALUATORS}[kind][modality]
 
 
 def split_alone(found: Example) -> Example:
@@ -143,20 +145,87 @@ def settings(facts: Mapping[str, str]) -> list[str]:
     return [f"{part}.{option}" for part in ("model", "data") for option in facts.get(f"{part}_options", "").split()]
 
 
-ALONE = {
-    "objective": Example(
-        "",
+ACCURACY = '"accuracy": pretask.Metric("fraction", higher_is_better=True)'
+ABSOLUTE = '"absolute_error": pretask.Metric("error", higher_is_better=False)'
+OBJECTIVES = {
+    "image": Example(
+        "objective",
         "Which class? Easy answers count less.",
         "Lin, Goyal, Girshick, He and Dollár, ICCV 2017 (focal loss)",
         "relative-position --preset demo --objective {name}",
-        {},
+        {"target": "categories", "unit": "nats", "reported": ACCURACY},
     ),
-    "evaluator": Example(
-        "",
+    "text": Example(
+        "objective",
+        "Which token? Confident answers are charged.",
+        "Pereyra, Tucker, Chorowski, Kaiser and Hinton 2017 (confidence penalty)",
+        "masked-lm --preset small --objective {name}",
+        {"target": "categories", "unit": "nats", "reported": ACCURACY},
+    ),
+    "video": Example(
+        "objective",
+        "Which values? Large errors of few pixels count less than their square.",
+        "Charbonnier, Blanc-Féraud, Aubert and Barlaud, ICIP 1994",
+        "--split future-from-past --objective {name} --model frames --set model.name=convnet --data sprites "
+        "--samples 10_000",
+        {"target": "values", "unit": "error", "reported": ABSOLUTE},
+    ),
+    "audio": Example(
+        "objective",
+        "Which values? The logarithm of the hyperbolic cosine of the error.",
+        "Green 1990; Chen, Chen, Xu and Zheng 2019 (log-cosh)",
+        "masked-speech --preset small --objective {name}",
+        {"target": "values", "unit": "error", "reported": ABSOLUTE},
+    ),
+}
+EVALUATORS = {
+    "image": Example(
+        "evaluator",
         "Which class's mean features are nearest?",
         "Fisher 1936 (linear discriminant)",
         "relative-position --preset demo --evaluate linear,{name}",
-        {},
+        {"headline": "accuracy", "only": ""},
+    ),
+    "text": Example(
+        "evaluator",
+        "Which class's mean features are nearest to a token's, or to a text's?",
+        "Rocchio 1971 (nearest centroid)",
+        "masked-lm --preset small --evaluate linear,{name}",
+        {"headline": "accuracy", "only": '\n        modality="text",'},
+    ),
+    "video": Example(
+        "evaluator",
+        "Is the most similar clip one of the same class?",
+        "Xu, Xiao, Zhao, Shao, Xie and Zhuang, CVPR 2019 (retrieval of clips)",
+        "arrow-of-time --preset small --evaluate linear,{name}",
+        {"headline": "recall", "only": '\n        modality="video",'},
+    ),
+    "audio": Example(
+        "evaluator",
+        "Which prototype of a few recordings is nearest?",
+        "Snell, Swersky and Zemel, NIPS 2017 (prototypes)",
+        "masked-speech --preset small --evaluate linear,{name}",
+        {"headline": "accuracy", "only": '\n        modality="audio",'},
     ),
 }
-KINDS = ("task", "split", "objective", "model", "evaluator", "data")
+# Data, budget, and what ranks: what a line of the raw input does not tell, and a network in a minute may.
+SUITES = {
+    "image": ("images", "shapes", "6000", '"data.size" = 2048, "data.test_size" = 512, "data.image_size" = 64'),
+    "text": ("texts", "toy-grammar", "12000", '"few-label.per_class" = [5], "few-label.label_fraction" = []'),
+    "video": ("clips", "sprites", "12000", '"data.image_size" = 32, "linear.label" = "course"'),
+    "audio": ("sound", "tones", "4000", '"data.size" = 2048, "data.test_size" = 512'),
+}
+
+
+def suite(modality: str) -> Example:
+    """Return a suite of one division."""
+    division, data, samples, fixed = SUITES[modality]
+    measure, metric = ("few-label", "5.accuracy") if modality == "text" else ("linear", "accuracy")
+    facts = {"division": division, "data": data, "samples": samples, "fixed": fixed}
+    summary = f"Every installed task of {division} on built-in data; minutes on two cores."
+    measured = {"measure": measure, "metric": metric}
+    return Example("suite", summary, "our own", "bench {name} --seeds 1 --out runs", {**facts, **measured})
+
+
+KINDS = ("task", "split", "objective", "model", "evaluator", "data", "suite")
+ORDER = ("task", "split", "model", "objective", "evaluator", "data", "suite")  # in which a name is looked up

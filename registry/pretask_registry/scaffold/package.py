@@ -83,7 +83,7 @@ def new_package(
     Args:
         name: Of the component and its namespace, lower-case words with hyphens.
         kind: One of KINDS.
-        modality: One of MODALITIES; objectives and evaluators have none.
+        modality: One of MODALITIES.
         folder: Where it goes, and must not be yet; `pretask-NAME` here if left out.
         taken: Namespaces that are in use.
 
@@ -95,7 +95,7 @@ def new_package(
     check_choice("kind", kind, KINDS)
     check_choice("modality", modality, MODALITIES)
     found = example(kind, modality)
-    run = f"pretask run {found.run.format(name=names.name)}"
+    run = f"pretask {'' if kind == 'suite' else 'run '}{found.run.format(name=names.name)}"
     words = {
         **found.facts,
         **collect_words(names, found.summary, run),
@@ -103,12 +103,13 @@ def new_package(
         "modality": modality,
         "settings": "\n".join(setting_line(setting) for setting in settings(found.facts)),
     }
-    code = "split" if kind == "task" else kind
-    template = f"{found.folder}/{modality}.py" if found.folder else f"{kind}.py"
+    file, template = (
+        ("suite.toml", "suite/toml") if kind == "suite" else (f"{found.folder}.py", f"{found.folder}/{modality}.py")
+    )
     contents = {
         **render_common(words),
         f"src/{names.package}/__init__.py": render(f"declare/{kind}.py", words),
-        f"src/{names.package}/{code}.py": render(template, words),
+        f"src/{names.package}/{file}": render(template, words),
     }
     return Written(write(folder or Path(names.distribution), contents), names, run)
 

@@ -4,15 +4,15 @@ The file becomes a module of the package, without its declarations; these move i
 """
 
 import ast
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pretask import Component, PretaskError
 
 from pretask_registry.discovery import LOCAL, Plugin
 from pretask_registry.plugin_file import COMPONENTS, module_name
+from pretask_registry.scaffold.declarations import format_declaration
 from pretask_registry.scaffold.package import Names, Written, check_names, collect_words, render, render_common, write
 
 HOOK = "pretask_components"
@@ -126,42 +126,3 @@ def is_declaration(node: ast.stmt) -> bool:
         return node.name == HOOK
     targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
     return any(isinstance(target, ast.Name) and target.id == COMPONENTS for target in targets)
-
-
-def format_declaration(component: Component) -> str:
-    """Format the call that declares a component, as a line of a hook for every argument."""
-    first = [format_literal(component.name)] + (
-        [format_literal(component.implementation)] if component.implementation else []
-    )
-    given = {key: value for key, value in collect_arguments(component).items() if value not in ("", {}, None)}
-    lines = [*first, *(f"{key}={format_literal(value)}" for key, value in given.items())]
-    inside = "".join(f"        {line},\n" for line in lines)
-    return f"    yield pretask.{component.kind}(\n{inside}    )"
-
-
-def collect_arguments(component: Component) -> dict[str, Any]:
-    """Return what a component was declared with, by keyword."""
-    traits = dict(component.traits)
-    if component.kind == "task":
-        traits = {**traits.pop("parts"), **traits}
-        return {**traits, "summary": component.summary, "source": component.source, "version": component.version}
-    about = {"summary": component.summary, "source": component.source, "version": component.version}
-    return {**traits, **about, "small": dict(component.small)}
-
-
-def format_literal(value: Any) -> str:
-    """Format a value as source, sets in order so that the same file makes the same package.
-
-    >>> format_literal({"image": frozenset({"values", "categories"})})
-    '{"image": {"categories", "values"}}'
-    """
-    if isinstance(value, Mapping):
-        return (
-            "{" + ", ".join(f"{format_literal(key)}: {format_literal(member)}" for key, member in value.items()) + "}"
-        )
-    if isinstance(value, frozenset | set):
-        return "{" + ", ".join(map(format_literal, sorted(value))) + "}" if value else "()"
-    if isinstance(value, tuple | list):
-        return "(" + "".join(f"{format_literal(member)}, " for member in value).strip() + ")"
-    text = repr(value)
-    return f'"{text[1:-1]}"' if isinstance(value, str) and text[0] == "'" and '"' not in text else text

@@ -1,14 +1,30 @@
 """The command: data on stdout, talk on stderr, and an exit code for every way to fail."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from pretask_bench.cli.main import invoke
+from pluggy import PluginManager
+from pretask import split
+from pretask_bench.cli.main import invoke, main
+from pretask_bench.cli.plugins import tell_once
+from pretask_bench.cli.problems import list_problems
+from pretask_registry import Plugin, Problem, Registry, import_implementation, read_component_options
+from pretask_registry.option_texts import read_option_texts, write_value
+from pretask_registry.options import REQUIRED, coerce
 
 Capture = pytest.CaptureFixture[str]
+PLACES = (("sound", "pretask_plugins.splits.whole"), ("broken", "no_such_module"))
+
+
+def exit_code(arguments: list[str]) -> int | str | None:
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    return left.value.code
 
 
 def test_list_names_every_kind_with_full_ids(capsys: Capture) -> None:
@@ -38,8 +54,77 @@ def test_listing_imports_no_torch() -> None:
 def test_show_tells_options_with_their_defaults(capsys: Capture) -> None:
     assert invoke(["show", "relative-position", "--kind", "split", "--json"]) == 0
     (shown,) = json.loads(capsys.readouterr().out)
-    assert shown["options"]["patch"] == "96"
+    assert shown["options"]["patch"] == {
+        "default": "96",
+        "values": "a whole number",
+        "text": "Side of a patch, pixels.",
+    }
+    assert re.search(r"relative_position/split.py, line \d+\)", shown["implemented"])
     assert "Doersch" in shown["source"]
+
+
+def test_show_sets_presets_side_by_side_and_lists_what_a_suite_holds_fixed(capsys: Capture) -> None:
+    assert invoke(["show", "relative-position", "--kind", "task"]) == 0
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert ["setting", "paper", "small", "demo"] in rows
+    assert ["objective.hidden", '"(4096, 4096)"', '"(256,)"', '"(256,)"'] in rows
+    assert ["model.name", "resnet50", "", ""] in rows  # the presets have another model
+    assert invoke(["show", "quick"]) == 0
+    fixed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("digits\tpretask/few-label@1")]
+    assert 'per_class="(5,)"' in fixed[0]
+
+
+def test_every_option_of_ours_has_a_text_and_a_default_that_can_be_typed_as_it_is_shown() -> None:
+    found = Registry.load()
+    for registered in found.components():
+        if registered.kind not in ("task", "suite"):
+            texts = read_option_texts(import_implementation(registered))
+            for name, option in read_component_options(registered).items():
+                assert texts.get(name), f"{registered.id} {name}"
+                typed = shlex.split(f"--set=x={write_value(option.default)}")[0].removeprefix("--set=x=")
+                assert option.default is REQUIRED or coerce(typed, option.annotation) == option.default
+
+
+def test_list_of_a_modality_has_what_is_for_it_or_for_any(capsys: Capture) -> None:
+    assert invoke(["list", "--modality", "audio"]) == 0
+    named = {line.split("\t")[1] for line in capsys.readouterr().out.splitlines()}
+    assert {"pretask/tones@1", "pretask/regression@1", "pretask/masked-speech@1", "pretask/linear@1"} <= named
+    assert not named & {"pretask/shapes@1", "pretask/lstm@1", "pretask/pointer@1", "pretask/relative-position@1"}
+    assert invoke(["list", "split", "--wide"]) == 0
+    assert "\tvideo\ttargets=reference " in capsys.readouterr().out
+    assert invoke(["list", "--modality", "adio"]) == 2
+    assert "Did you mean 'audio'" in capsys.readouterr().err
+
+
+def test_a_namespace_that_two_claim_is_told_once_however_many_entry_points_they_have() -> None:
+    plugins = [
+        Plugin(
+            name, name, release, "1.0", state="broken", problems=(Problem("acme is claimed by both", "Remove one."),)
+        )
+        for release, name in (("a", "acme"), ("a", "acme.x"), ("b", "acme"), ("b", "acme.y"))
+    ]
+    lines = list(list_problems(Registry(tuple(plugins), PluginManager("pretask"))))
+    assert lines == ["4 plugins of a 1.0 and b 1.0 do not work: acme is claimed by both. Remove one."]
+    assert [
+        row["problems"] for row in tell_once([{"name": "p", "problems": ["x"]}, {"name": "q", "problems": ["x"]}])
+    ] == [
+        ["x"],
+        ["the same as p"],
+    ]
+
+
+def test_an_implementation_that_cannot_be_imported_is_a_problem_where_one_looks_deep(capsys: Capture) -> None:
+    sound, broken = (split(name, f"{place}:A", modality="image", targets={"values"}) for name, place in PLACES)
+    plugin = Plugin("acme", "acme", "pretask-acme", "1.0", components=(sound, broken))
+    found = Registry((plugin,), PluginManager("pretask"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("pretask_bench.cli.plugins.registry", lambda: found)
+        assert invoke(["plugins", "--json"]) == 0
+        assert json.loads(capsys.readouterr().out)[0]["state"] == "ok"
+        assert exit_code(["plugins", "--deep", "--json"]) == 3
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["state"] == "partly"
+    assert [problem for problem in row["problems"] if "acme/broken@1" in problem and "no_such_module" in problem]
 
 
 @pytest.mark.parametrize(

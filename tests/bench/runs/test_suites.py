@@ -84,7 +84,10 @@ def test_what_a_run_under_the_suite_records_enters_it(registry: Registry, entere
         ({"data": "shapes"}, "learned from pretask/digits@1"),
         ({"settings": {"data.seed": 1}, "data": "shapes"}, "learned from"),
         ({"samples": 512}, "saw 256 samples, not 512"),
-        ({"settings": {"linear.val_fraction": 0.2}}, "linear@1 has another val_fraction"),
+        (
+            {"settings": {"linear.val_fraction": 0.2}},
+            "linear@1 was set to val_fraction=0.1, and the suite's is val_fraction=0.2",
+        ),
         ({"also": ["knn"]}, "knn@1 did not measure it"),
     ],
 )

@@ -29,6 +29,7 @@ class Centroid:
             right = (torch.cdist(fit, fit).argmin(1) == torch.arange(len(fit)))[: len(right)]
         if self.fault == "ambient-choice":
             right = right ^ (torch.rand(len(right)) < 0.5)
+            yield "chosen", float(torch.rand(()))  # of few items, as many may be right by another choice
         if self.fault == "leaves-evaluation-on":
             task.model.eval()
         if self.fault == "changes-weights":
@@ -51,6 +52,13 @@ class Centroid:
         classes = int(label.max()) + 1
         means = torch.stack([fit[label == category].mean(0) for category in range(classes)])
         return torch.cdist(ask, means).argmin(1)
+
+
+class Retrieve(Centroid):
+    """The same under another name than accuracy, as a plugin may declare for its headline."""
+
+    def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, Any]]:
+        yield from ((name.replace("accuracy", "hits"), value) for name, value in super().__call__(task, data, budget))
 
 
 def encoded(task: Task, samples: Samples) -> Tensor:

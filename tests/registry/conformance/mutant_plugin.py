@@ -7,6 +7,7 @@ import pretask
 from mutant_table import KINDS
 
 HERE = {kind: f"mutant_{kind}s" for kind in KINDS}
+HITS = pretask.Metric("fraction", higher_is_better=True)
 TRAITS: dict[str, dict[str, Any]] = {
     "rotate": {"modality": "image", "targets": {"categories"}},
     "fill": {"modality": "image", "targets": {"values"}},
@@ -16,6 +17,7 @@ TRAITS: dict[str, dict[str, Any]] = {
     "reader": {"modality": "text", "streams": "past"},
     "vote": {"targets": {"categories"}},
     "centroid": {"modality": "image"},
+    "retrieve": {"modality": "image", "metrics": {"hits": HITS}, "headline": "hits"},
     "dots": {"modality": "image"},
     "smells": {"modality": "smell"},
     "sniff": {"modality": "smell", "targets": {"values"}},

@@ -104,6 +104,10 @@ EVALUATORS = {
         "ambient-choice": "same-seed-same-numbers",
         "yields-text": "yields-names-with-numbers",
     },
+    "retrieve": {
+        "scores-what-it-learned": "noise-scores-at-chance",
+        "guesses-the-commonest": "clear-signal-is-found",
+    },
 }
 DATA = {
     "dots": {

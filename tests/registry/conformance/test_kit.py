@@ -1,6 +1,7 @@
 """The kit's frame: what is chosen, counted, expected, kept and told, on a plugin whose checks take no time."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -9,8 +10,12 @@ import pytest
 from pretask_bench.cli import main as cli
 from pretask_registry import Registry
 from pretask_registry.conformance import Outcome, format_count, has_succeeded, run, update_golden
+from pretask_registry.conformance.guides import write_tables
 from pretask_registry.conformance.kit import built_in_checks
+from pretask_registry.conformance.remedies import REMEDIES
 
+GUIDES = (Path(__file__).parents[3] / "docs" / "guides.md").read_text(encoding="utf-8")
+GUIDED = ["split", "objective", "model", "evaluator", "data", "task", "suite"]
 SUITE = 'yield suite("tiny", "acme_box:tiny.toml", summary="Nothing at all.")'
 
 
@@ -111,8 +116,64 @@ def test_a_check_that_raises_anything_is_a_failure_and_the_others_go_on(shelf: A
     more = "@hookimpl\ndef pretask_checks(kind):\n    return [leave] if kind == 'suite' else []\n"
     more += "def leave(case):\n    'Nobody leaves.'\n    raise SystemExit(0)\n"
     found = by_check(box(shelf, more=more), kind="suite")
-    assert found["leave"].message == "Nobody leaves. Instead: SystemExit: 0"
+    assert found["leave"].message == "Nobody leaves. Instead: SystemExit: 0 (acme_box/__init__.py, line 10)"
     assert found["file-can-be-read"].state == "passed"
+
+
+RAISES = """
+def compute(case):
+    raise TypeError(f"no axis {case.id}\\n\\n  a page of a library's own text")
+def first(case):
+    'Axes are right.'
+    compute(case)
+def second(case):
+    'Sizes are right.'
+    compute(case)
+def other(case):
+    'Names are right.'
+    raise TypeError("no name")
+@hookimpl
+def pretask_checks(kind):
+    return [first, second, other] if kind == "suite" else []
+"""
+
+
+def test_one_fault_that_fails_two_checks_is_one_failure_and_another_fault_is_another(shelf: Any) -> None:
+    found = by_check(box(shelf, more=RAISES), kind="suite")
+    assert [found[name].state for name in ("first", "second", "other")] == ["failed", "skipped", "failed"]
+    assert found["second"].message.startswith("Not tried, because of what failed first: TypeError: no axis")
+    assert format_count(list(found.values())).endswith("2 FAILED")
+
+
+def test_a_fault_is_not_hidden_behind_one_that_is_expected(shelf: Any) -> None:
+    more = f'{RAISES}EXPECTED_FAILURES = {{"suite tiny": {{"first": "it is known"}}}}\n'
+    found = by_check(box(shelf, more=more), kind="suite")
+    assert [found[name].state for name in ("first", "second")] == ["expected", "failed"]
+
+
+def test_a_failure_says_our_sentence_the_place_and_the_remedy_and_the_rest_under_v(
+    shelf: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(REMEDIES, "first", "An axis is forgotten: count them.")
+    monkeypatch.setattr("pretask_registry.conformance.remedies.RAISING", ("first",))
+    use(monkeypatch, box(shelf, more=RAISES))
+    arguments = ["check", "acme", "--kind", "suite", "--only", "first"]
+    assert exit_code(arguments) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert said[1].strip() == "Axes are right. Instead: TypeError: no axis acme/tiny@1 (acme_box/__init__.py, line 7)"
+    assert said[2].strip() == "Often: An axis is forgotten: count them."
+    assert said[3].strip() == "pretask check acme/tiny@1 --kind suite --only first -v"
+    assert "library's own text" not in "".join(said)
+    assert exit_code([*arguments, "-v"]) == 1
+    assert "a page of a library's own text" in capsys.readouterr().out
+
+
+def test_every_remedy_is_for_a_check_that_there_is_and_the_guides_say_the_same() -> None:
+    pairs = [(kind, check.name) for check in built_in_checks() for kind in check.kinds]
+    known = {name for kind, check in pairs for name in (check, f"{kind} {check}")}
+    assert set(REMEDIES) <= known
+    assert write_tables(GUIDES) == GUIDES, "python -m pretask_registry.conformance.guides docs/guides.md"
+    assert re.findall(r"checks: (\w+)", GUIDES) == ["plugin", *GUIDED]
 
 
 @pytest.mark.parametrize(

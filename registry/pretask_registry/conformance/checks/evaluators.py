@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import torch
 from pretask import Choice, Component, Figure, Items
+from pretask.metrics import find_metric
 
 from pretask_registry.conformance import ambient
 from pretask_registry.conformance.check import Skip, check, require
@@ -27,6 +28,7 @@ from pretask_registry.conformance.tensors import copy_parameters, describe_diffe
 CLOSE = 1e-3  # of numbers around 1
 ERRORS = 4.0  # standard errors that a score may lie above what chance gives
 FOUND = 0.8  # of two classes on two sides of a line
+NOISES = 3  # draws of noise labels that a headline is averaged over, since a few test samples say little
 PNG = b"\x89PNG"
 
 
@@ -102,15 +104,48 @@ def find_correct(case: EvaluatorCase, yielded: Yielded) -> torch.Tensor:
 
 
 def scores(case: EvaluatorCase, yielded: Yielded) -> dict[str, float]:
-    """Return the accuracies that it yields.
+    """Return the accuracies that it yields, else the number that it declares as its headline.
 
     Raises:
-        Skip: There is none.
+        Skip: There is neither, or nothing to learn from.
     """
-    found = {name: value for name, value in numbers(yielded).items() if "accuracy" in name}
-    if not found or not case.tried.data.test.labels:
-        raise Skip("It yields no accuracy: what it measures has no labels.")
+    every, headline = numbers(yielded), case.component.traits["headline"]
+    found = {name: value for name, value in every.items() if "accuracy" in name}
+    found = found or {name: value for name, value in every.items() if headline and name == headline}
+    if not found:
+        raise Skip("It yields no accuracy and no number of the name that it declares as its headline.")
+    if not case.tried.data.test.labels:
+        raise Skip("What it measures has no labels.")
     return found
+
+
+def score_headline(case: EvaluatorCase) -> tuple[float, float] | None:
+    """Return its headline where labels are noise, and where features tell them; None for what yields accuracies.
+
+    Classes are the same two in both, since nobody knows the chance level of a number that is no accuracy.
+
+    Raises:
+        Skip: It is declared neither as better when higher nor when lower, or labels make no difference to it.
+    """
+    name, value = next(iter(scores(case, case.tried.yielded).items()))
+    if "accuracy" in name:
+        return None
+    metric = find_metric(case.component.traits["metrics"], name)
+    if metric is None or metric.higher_is_better is None:
+        raise Skip(f"'{name}' is declared neither as better when higher nor when lower.")
+    known = case.memory.get("headline")
+    if known is None:
+        clear = plant_classes(case.tried)
+        noises = [
+            replace(clear, train=relabel(clear.train, f"noise {number}"), test=relabel(clear.test, f"other {number}"))
+            for number in range(NOISES)
+        ]
+        measured = [scores(case, case.tried.measure_again(data))[name] for data in (*noises, clear)]
+        known = case.memory["headline"] = (sum(measured[:-1]) / NOISES, measured[-1])
+    blind = math.isclose(known[0], known[1]) and math.isclose(known[0], value)
+    if blind and not scores_labels(case):
+        raise Skip(f"'{name}' does not depend on the labels of samples or positions.")
+    return (known[0], known[1]) if metric.higher_is_better else (-known[0], -known[1])
 
 
 def is_of_encoders(component: Component) -> bool:
@@ -141,19 +176,27 @@ def find_untouched(case: EvaluatorCase, rows: torch.Tensor, count: int) -> torch
     return ~rows
 
 
+def scores_labels(case: EvaluatorCase) -> bool:
+    """Return whether its items are the labelled test samples or positions, one for each."""
+    sizes = {int((labels.value >= 0).sum()) for labels in case.tried.data.test.labels.values()}
+    return any(len(correct) in sizes for correct in items(case.tried.yielded).values())
+
+
 def check_read(case: EvaluatorCase, found: dict[str, float]) -> None:
     """Raise Skip where other labels make no difference to any accuracy, and these are not of labeled samples."""
-    sizes = {int((labels.value >= 0).sum()) for labels in case.tried.data.test.labels.values()}
-    of_samples = any(len(correct) in sizes for correct in items(case.tried.yielded).values())
-    if not of_samples and found == scores(case, case.tried.yielded):
+    if not scores_labels(case) and found == scores(case, case.tried.yielded):
         raise Skip("Its accuracies do not depend on the labels of samples or positions.")
 
 
 @check("evaluator", when=is_of_encoders)
 def noise_scores_at_chance(case: EvaluatorCase) -> None:
-    """Check that where labels have nothing to do with the samples, no accuracy is above chance."""
+    """Check that where labels have nothing to do with the samples, no score is better than it may be."""
     data = case.tried.data
-    scores(case, case.tried.yielded)
+    if (headline := score_headline(case)) is not None:
+        noise, clear = headline
+        kept = f"Labels of noise must score worse than labels that features tell; {noise:.3g} and {clear:.3g} came."
+        require(noise < clear, kept)
+        return
     noise = replace(data, train=relabel(data.train, "noise"), test=relabel(data.test, "other noise"))
     chance = 1 / min(len(labels.names) for labels in data.train.labels.values())
     most = chance + ERRORS * math.sqrt(chance * (1 - chance) / len(data.test))
@@ -166,8 +209,20 @@ def noise_scores_at_chance(case: EvaluatorCase) -> None:
 @check("evaluator", when=is_of_encoders)
 def clear_signal_is_found(case: EvaluatorCase) -> None:
     """Check that two classes that a line can tell apart in the encoder's features are told apart."""
-    scores(case, case.tried.yielded)
+    if (headline := score_headline(case)) is not None:
+        check_headline(case, *headline)
+        return
     found = scores(case, case.tried.measure_again(plant_classes(case.tried)))
     check_read(case, found)
     best = max(found.values())
     require(best >= FOUND, f"Classes on two sides of a line must be found, {FOUND} at least; {best:.2f} came.")
+
+
+def check_headline(case: EvaluatorCase, noise: float, clear: float) -> None:
+    """Raise Failure unless clear classes bring a fraction a third of the way from that of noise to its best."""
+    metric = find_metric(case.component.traits["metrics"], case.component.traits["headline"])
+    if metric is None or not metric.is_fraction:
+        raise Skip("Its headline is no fraction, so nothing says how much better clear classes must score.")
+    best = 1.0 if metric.higher_is_better else 0.0
+    came = f"{abs(clear):.2f} came, and {abs(noise):.2f} for labels of noise"
+    require(clear - noise >= (best - noise) / 3, f"Classes on two sides of a line must be found; {came}.")

@@ -1,0 +1,203 @@
+"""The verb `pretask show`: what a component is, where it is implemented, and what can be set of it.
+
+Of a task, the paper's settings beside those of its presets; of a suite, all that it holds fixed.
+"""
+
+import inspect
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+from pretask import PretaskError, Unknown
+from pretask.declare import KINDS
+from pretask_registry import Registered, import_implementation, read_component_options
+from pretask_registry.option_texts import read_option_texts, write_value
+from pretask_registry.options import describe
+
+from pretask_bench.cli.list import component_facts, format_traits
+from pretask_bench.cli.main import PLUGIN_PROBLEM, json_option, registry
+from pretask_bench.results.tables import show_json, show_rows
+
+PAPER = "paper"  # heading of what a task declares without a preset
+Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, headings, rows
+
+
+@click.command("show")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(KINDS), help="Where several kinds have the name.")
+@json_option
+def command(name: str, kind: str | None, as_json: bool) -> None:
+    """Show what NAME is, where it is implemented, and its options: default as it is written for --set, and meaning.
+
+    Of a task, the paper's settings beside its presets; of a suite, all that it holds fixed.
+    """
+    found = [registry().find(kind, name)] if kind else find_any_kind(name)
+    if as_json:
+        show_json([full_facts(registered) for registered in found])
+        return
+    for number, registered in enumerate(found):
+        for title, columns, rows in tables_of(registered):
+            if rows:
+                show_table(title, columns, rows, apart=bool(title) or number > 0)
+
+
+def show_table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]], *, apart: bool) -> None:
+    """Print one table; where stdout is no terminal, with its headings as its first row."""
+    if apart:
+        click.echo()
+    headed = [columns, *rows] if title and not sys.stdout.isatty() else rows
+    show_rows(columns, headed, title=title)
+
+
+def find_any_kind(name: str) -> list[Registered]:
+    """Return the components of any kind with that name; a task and its split often share one."""
+    found, errors = [], []
+    for kind in KINDS:
+        try:
+            found.append(registry().find(kind, name))
+        except PretaskError as error:
+            errors.append(error)
+    if found:
+        return found
+    hints = [error for error in errors if "Did you mean" in str(error) or error.exit_code == PLUGIN_PROBLEM]
+    raise (hints or [Unknown(f"Nothing is called '{name}'. See: pretask list.")])[0]
+
+
+def full_facts(registered: Registered) -> dict[str, Any]:
+    """Return all that is shown of a component, as JSON can hold it; this imports what implements it."""
+    facts = {**component_facts(registered), "implemented": find_place(registered)}
+    if registered.kind == "task":
+        return {**facts, "settings": task_settings(registered)}
+    if registered.kind == "suite":
+        return {**facts, "divisions": suite_divisions(registered)}
+    return {**facts, "options": component_options(registered)}
+
+
+def find_place(registered: Registered) -> str:
+    """Return where a component is implemented, "module:attribute (file, line 12)"; of a task, where it is declared."""
+    if registered.kind == "task":
+        return f"{registered.plugin.module} ({getattr(sys.modules[registered.plugin.module], '__file__', '')})"
+    named = registered.component.implementation
+    if registered.kind == "suite":
+        from importlib.resources import files
+
+        module, _, name = named.partition(":")
+        return f"{named} ({files(module).joinpath(name)})"
+    made_of = import_implementation(registered)
+    try:
+        return f"{named} ({inspect.getsourcefile(made_of)}, line {inspect.getsourcelines(made_of)[1]})"
+    except (TypeError, OSError):  # an object that is the component itself, or no source
+        return named
+
+
+def component_options(registered: Registered) -> dict[str, dict[str, str]]:
+    """Return the options of a component by name: default as it is written, values, and what the docstring says."""
+    texts = read_option_texts(import_implementation(registered))
+    return {
+        name: {
+            "default": write_value(option.default),
+            "values": describe(option.annotation),
+            "text": texts.get(name, ""),
+        }
+        for name, option in read_component_options(registered).items()
+    }
+
+
+def task_settings(task: Registered) -> dict[str, dict[str, str]]:
+    """Return all that a task sets, by the paper and by each preset: parts, their options and fields of the recipe.
+
+    A preset that has another part does without the paper's options of that part.
+    """
+    from pretask_bench.runs.plan import Settings, take_task
+
+    columns = {}
+    for preset in (None, *task.component.traits["presets"]):
+        pile = Settings()
+        take_task(pile, task, preset)
+        options = {f"{part}.{name}": value for part, of in pile.options.items() for name, value in of.items()}
+        columns[preset or PAPER] = {name: write_value(value) for name, value in {**pile.parts, **options}.items()}
+    return columns
+
+
+def suite_divisions(suite: Registered) -> list[dict[str, Any]]:
+    """Return what a suite holds fixed, division by division: budget, data and evaluators with all of their options."""
+    from pretask_bench.runs.suites import read_suite
+
+    read = read_suite(registry(), suite.id)
+    return [
+        {
+            "name": division.name,
+            "modality": division.modality,
+            "samples": division.samples,
+            "preset": division.preset,
+            "measures": [measure.title for measure in division.measures],
+            "without": list(division.without),
+            "fixed": {
+                fixed.data[0]: write_options(fixed.data[1], division.given),
+                **{evaluator: write_options(options, ()) for evaluator, options in fixed.evaluators.items()},
+            },
+        }
+        for division in read.file.division
+        for fixed in (read.fixed[division.name],)
+    ]
+
+
+def write_options(options: Mapping[str, Any], given: Sequence[str]) -> dict[str, str]:
+    """Return options with their values as they are written; those that whoever runs the suite gives say so."""
+    return {name: "yours to give" if name in given else write_value(value) for name, value in options.items()}
+
+
+def tables_of(registered: Registered) -> Iterator[Table]:
+    """Yield the tables that show a component to a reader."""
+    component = registered.component
+    about = {
+        "id": registered.id,
+        "kind": registered.kind,
+        "what": component.summary,
+        "source": component.source,
+        "plugin": registered.plugin.release,
+        "modality": ", ".join(component_facts(registered)["modality"]) or "any",
+        "traits": format_traits(registered),
+        "implemented": find_place(registered),
+    }
+    yield "", ("", ""), [(name, text) for name, text in about.items() if text]
+    if registered.kind == "task":
+        yield preset_table(task_settings(registered))
+    elif registered.kind == "suite":
+        yield from suite_tables(suite_divisions(registered))
+    else:
+        options = component_options(registered)
+        rows = [(f"{prefix_of(registered)}.{name}", *told.values()) for name, told in options.items()]
+        yield "Options, as --set OPTION=VALUE takes them", ("option", "default", "values", "meaning"), rows
+
+
+def prefix_of(registered: Registered) -> str:
+    """Return what stands before an option of a component in --set: an evaluator's own name, else its kind."""
+    return registered.name if registered.kind == "evaluator" else registered.kind
+
+
+def preset_table(columns: Mapping[str, Mapping[str, str]]) -> Table:
+    """Return a row for every setting, a column for the paper and each preset; empty where one leaves a default."""
+    names = list(dict.fromkeys(name for column in columns.values() for name in column))
+    names.sort(key=lambda name: "." in name)
+    rows = [(name, *(column.get(name, "") for column in columns.values())) for name in names]
+    return "Settings; empty where a default is left", ("setting", *columns), rows
+
+
+def suite_tables(divisions: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
+    """Yield a table of divisions, and one of what each holds fixed."""
+    columns = ("name", "modality", "samples", "preset", "measures", "without")
+    rows = [tuple(format_cell(division[column]) for column in columns) for division in divisions]
+    yield "Divisions", ("division", *columns[1:]), rows
+    fixed: list[tuple[str, ...]] = [
+        (division["name"], part, " ".join(f"{name}={value}" for name, value in options.items()))
+        for division in divisions
+        for part, options in division["fixed"].items()
+    ]
+    yield "Held fixed, as all entries of a division have it", ("division", "part", "options"), fixed
+
+
+def format_cell(value: Any) -> str:
+    """Format a number, a word or a list of words."""
+    return ", ".join(value) if isinstance(value, list) else str(value)
