@@ -22,7 +22,7 @@ from pretask_registry.scaffold.kinds import ORDER
 from pretask_registry.scaffold.package import Names, Written, check_names, collect_words, render, render_common, write
 from pretask_registry.scaffold.trial import format_trial
 
-SHARED = "pretask_plugins.shared"  # what third parties may import as well
+SHARED = "shared"  # the folder of the built-in plugins that third parties may import as well
 SEEDS = ("branch", "uniform", "normal", "integers", "bernoulli", "permutation", "choice", "bits")  # methods of Draws
 KINDS_OF_DATA = ("InputSpec", "Observed", "get_path")  # calls whose first word is a modality, and no component
 PART_SETTINGS = ("data", "split", "objective", "model")  # of a preset: names of components
@@ -144,7 +144,7 @@ def place_of(component: Component) -> str:
 
 def belongs(registry: Registry, origin: Registered, module: str) -> bool:
     """Return whether a module is copied with a component: what is shared, or another plugin's, is imported instead."""
-    if module == SHARED or module.startswith(f"{SHARED}."):
+    if module.split(".")[1:2] == [SHARED]:
         return False
     owners = [plugin for plugin in registry.plugins if module.startswith(f"{plugin.module}.")]
     owner = max(owners, key=lambda plugin: len(plugin.module), default=None)

@@ -155,6 +155,8 @@ def test_a_file_that_is_no_suite_is_refused_by_name(registry: Registry, monkeypa
 def test_the_plan_is_shown_and_nothing_run(capsys: pytest.CaptureFixture[str]) -> None:
     assert invoke(["bench", "quick", "--plan", "--division", "sound"]) == 0
     assert capsys.readouterr().out == "sound\tpretask/masked-speech@1\t0\tto run, or found\n"
+    assert invoke(["bench", "quick", "--plan", "--division", "sound", "--division", "clips"]) == 0
+    assert {line.split("\t")[0] for line in capsys.readouterr().out.splitlines()} == {"sound", "clips"}
 
 
 @pytest.mark.parametrize("batch", [10, 50])  # of a large batch no more than a few samples are put through
