@@ -20,7 +20,7 @@ def numbered(count: int = 10) -> Samples:
 
 def test_a_batch_has_no_field_that_could_hold_a_label() -> None:
     assert {field.name for field in fields(Batch)} == {"data", "index", "present", "partners"}
-    assert {field.name for field in fields(Inputs)} == {"data", "present", "visible", "segment"}
+    assert {field.name for field in fields(Inputs)} == {"data", "present", "visible", "segment", "groups", "index"}
 
 
 def test_other_labels_give_the_same_batches() -> None:

@@ -80,6 +80,18 @@ REMEDIES: dict[str, str] = {
     "nothing-is-changed": "Features are normalized in place: use the operation that returns a new tensor.",
     "a-batch-twice-costs-the-same": "A sum stands for a mean: weighted_mean(value, target.weight, target.denominator).",
     "a-sample-is-scored-by-itself": "A softmax or norm runs along the batch axis: give it dim=-1.",
+    "order-of-the-batch-does-not-matter": (
+        "The first sample stands for all, or neighbors in the batch do: compare all, by their identity."
+    ),
+    "rewriting-follows-from-x-and-draws": (
+        "The answers steer what x becomes, or torch's sampler does: draw from `draws`, and keep what is visible."
+    ),
+    "declared-state-moves-after-steps-only": (
+        "A queue or center moves in forward, where a step of many parts moves it often: keep it for after_step."
+    ),
+    "hidden-patches-are-not-encoded": (
+        "Patches that are hidden in part are taken for visible: check_patch, find_visible_patches, select_patches."
+    ),
     "what-weighs-nothing-does-not-matter": (
         "Weights are not used: weighted_mean(value, target.weight, target.denominator)."
     ),
