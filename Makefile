@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test test-all check clean
+.PHONY: setup demo test test-all sweep check clean
 
 setup: .venv/ready
 
@@ -12,6 +12,11 @@ setup: .venv/ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
+.venv-all/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv-all
+	.venv-all/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev,all]'
+	touch $@
+
 demo: setup ## every installed task on embedded data, a table of all, and a leaderboard to look at
 	$(BIN)/pretask bench quick --out runs
 	$(BIN)/pretask board quick runs/records --out runs/site
@@ -19,8 +24,11 @@ demo: setup ## every installed task on embedded data, a table of all, and a lead
 test: setup ## every test, warnings as errors
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --dist worksteal
 
-test-all: setup test ## and what takes longer than the rest together
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -m exhaustive
+test-all: .venv-all/ready ## what needs an extra, a compiler, many kills or a package installed anew
+	OMP_NUM_THREADS=1 .venv-all/bin/python -m pytest -q -n logical --dist worksteal -m exhaustive
+
+sweep: .venv-all/ready ## every preset of every task through the compiler: half an hour
+	OMP_NUM_THREADS=1 .venv-all/bin/python -m pytest -q -m sweep
 
 check: setup ## format, lint, types
 	$(BIN)/ruff format --check .
@@ -28,4 +36,4 @@ check: setup ## format, lint, types
 	$(BIN)/mypy
 
 clean:
-	rm -rf .venv runs site
+	rm -rf .venv .venv-all runs site

@@ -1,7 +1,7 @@
 """Python in a process of its own, which may be killed or crash, without the seconds that torch takes to be imported.
 
-Each is forked from one server for each worker of the tests, which has imported torch and warmed up its compiler
-(preloaded.py). What is run is what `python` would run: a script, `-m` and a module, or `-c` and a program.
+Each is forked from one server for each worker of the tests, which has imported torch and the harness (preloaded.py).
+What is run is what `python` would run: a script, `-m` and a module, or `-c` and a program.
 """
 
 import multiprocessing

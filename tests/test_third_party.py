@@ -68,13 +68,13 @@ def test_a_new_kind_of_target_is_refused_by_our_objectives_with_the_one_that_fit
     assert "--objective momentum-teacher" in told
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_every_component_of_a_third_party_passes_the_conformance_kit(turns: Installed) -> None:
     said = turns.room.shell("pretask check turns")
     assert " ran" in said
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_tasks_of_a_third_party_are_run_and_recorded_with_full_ids_and_release(turns: Installed) -> None:
     calls = "; ".join(f"invoke('run turns/{task} {TINY}'.split())" for task in TASKS)  # one process, to load torch once
     turns.room.shell(f'python -c "from pretask_bench.cli.main import invoke; {calls}"')

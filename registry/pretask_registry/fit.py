@@ -220,8 +220,11 @@ class Block(NamedTuple):
         if fitting:
             scored, read = ([pair for pair in pairs if not pair[1]] for pairs in (scored, read))
         for objective, no_score in scored:
+            choosy = has_streams(objective.component)
             for model, no_reading in read:
-                reason = no_reading or no_score or streams_misfit(objective.component, model.component)
+                reason = no_reading or no_score
+                if choosy and not reason:
+                    reason = streams_misfit(objective.component, model.component)
                 if not (fitting and reason):
                     yield Row(self.modality, self.split, objective, model, reason)
 

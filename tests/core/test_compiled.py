@@ -56,7 +56,7 @@ def test_buffers_are_what_they_were_before() -> None:
     assert int(norm.num_batches_tracked) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("entry", MISCOMPILATIONS, ids=lambda entry: entry.name)
 def test_every_known_miscompilation_still_happens_or_its_entry_is_taken_out(entry: Miscompilation) -> None:
     assert is_of_this_torch(entry), (
@@ -116,7 +116,7 @@ assert all(map(torch.equal, before, score.parameters()))
 """
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(("wrong", "outcome"), [(True, "refused: recipe.compile needs"), (False, "taken")])
 def test_a_step_that_is_compiled_wrongly_is_refused_before_it_trains_and_a_sound_one_is_taken(
     wrong: bool, outcome: str

@@ -394,7 +394,7 @@ for epoch in range(3):
 """
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_compiled_draws_equal_eager_ones_and_one_graph_serves_all_epochs() -> None:
     # In a process of its own: the import hook that checks shapes in tests does not trace.
     run_python("-c", COMPILED)

@@ -191,7 +191,7 @@ def test_two_ranks_learn_what_one_learns(tmp_path: Path) -> None:
     assert all(torch.allclose(value, together[name], atol=0.15) for name, value in alone.items())
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_compiled_step_trains_as_a_plain_one(tmp_path: Path) -> None:
     program = (
         f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r})\n"

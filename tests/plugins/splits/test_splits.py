@@ -1,6 +1,7 @@
 """Promises of the identity and of the six generic splits, in every modality; methods.md section 14."""
 
 from dataclasses import replace
+from math import prod
 from typing import Any
 
 import pytest
@@ -167,7 +168,8 @@ def test_specs_say_what_comes(split: Any, modality: str) -> None:
     assert target.value.shape == (lead if modality == "text" else (*lead, promise.channels))
     assert target.weight is None or target.weight.shape == lead
     if spec.shown is not None:
-        assert torch.equal(inputs.visible.flatten(2).sum(2).unique(), torch.tensor([spec.shown]))  # type: ignore[union-attr]
+        pixels = spec.shown * prod(spec.patch or (1,))
+        assert torch.equal(inputs.visible.flatten(2).sum(2).unique(), torch.tensor([pixels]))  # type: ignore[union-attr]
 
 
 def test_exactly_the_share_is_hidden_of_every_sample_but_not_the_same_pieces() -> None:

@@ -9,7 +9,7 @@ from processes import run_python
 test_conformance = conformance("pretask")
 
 
-EXHAUSTIVE = pytest.mark.exhaustive  # many minutes of compiling: every preset of every task
+SWEEP = pytest.mark.sweep  # half an hour of compiling: every preset of every task
 
 
 @pytest.mark.slow
@@ -17,8 +17,8 @@ EXHAUSTIVE = pytest.mark.exhaustive  # many minutes of compiling: every preset o
     ("kind", "check", "least"),
     [
         ("split", "compiles", 20),
-        pytest.param("split", "compiled-answers-as-eager", 20, marks=EXHAUSTIVE),
-        pytest.param("task", "compiled-step-answers-as-eager", 12, marks=EXHAUSTIVE),
+        pytest.param("split", "compiled-answers-as-eager", 20, marks=SWEEP),
+        pytest.param("task", "compiled-step-answers-as-eager", 12, marks=SWEEP),
     ],
 )
 def test_every_built_in_compiles_in_one_graph_and_then_answers_as_before(kind: str, check: str, least: int) -> None:

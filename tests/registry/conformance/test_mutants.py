@@ -63,7 +63,7 @@ def test_a_branch_on_a_value_is_caught_where_it_is_compiled(registry: Registry) 
     CAUGHT.append((next(mutant for mutant in MUTANTS if mutant.check == "compiles"), broken["message"]))
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_labels_that_a_compiler_gets_wrong_are_caught_and_named_and_the_sound_twin_passes(registry: Registry) -> None:
     (mutant,) = [mutant for mutant in MUTANTS if mutant.check == "compiled-answers-as-eager"]
     broken = check_elsewhere(f"mutants/{mutant.name}", mutant.check)[f"mutants/{mutant.name}@1"]

@@ -16,7 +16,7 @@ from pretask_plugins.data.video.readers import check_times, choose_decoder, open
 from pretask_plugins.data.video.video_folder import VideoFolder
 
 LEVEL = 6  # gray levels from one frame to the next
-DECODERS = ("pyav", *(["decord"] if readers.is_importable("decord") else []))
+DECODERS = ("pyav", pytest.param("decord", marks=pytest.mark.exhaustive))  # an extra
 
 
 @pytest.fixture(autouse=True)
@@ -85,9 +85,10 @@ def test_a_rate_goes_by_the_times_of_a_video_of_variable_rate(tmp_path: Path, de
     assert ((frames.mean((1, 2, 3)) - 20) / LEVEL).round().tolist() == [0, 5, 9]
 
 
+@pytest.mark.exhaustive
 def test_decoders_give_the_same_pictures(root: Path) -> None:
     found = []
-    for name in DECODERS:
+    for name in ("pyav", "decord"):
         data = VideoFolder(root, length=3, image_size=16, decoder=name)  # type: ignore[arg-type]
         with FileTree("video-folder", root) as tree:
             found.append(next(iter(data.reel(tree, data.list_videos(tree)[:1], ["cat"]).clips)))
