@@ -55,9 +55,9 @@ class Shapes:
         if not 2 <= self.num_classes <= len(THINGS):
             raise out_of_range_error("num_classes", f"from 2 to {len(THINGS)} ({', '.join(THINGS)})", self.num_classes)
         if min(self.size, self.test_size) < self.num_classes:
-            raise out_of_range_error(
-                "size and data.test_size", f"of at least {self.num_classes}, one for each class", self.size
-            )
+            smaller = min(("size", "test_size"), key=lambda name: getattr(self, name))
+            needs = f"of at least {self.num_classes}, one for each class"
+            raise out_of_range_error(smaller, needs, getattr(self, smaller))
         if self.image_size < MIN_IMAGE_SIZE:
             raise out_of_range_error("image_size", f"of at least {MIN_IMAGE_SIZE} pixels", self.image_size)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 MAX_FIT_BATCHES = 32  # of the training part; each is seen in both directions
 EDGE_SEGMENTS = 4
-MIN_SQUARES = 1e-4  # added to the least squares of motion, which flat pictures would leave without a solution
+RIDGE = 1e-4  # added to the least squares of motion, which flat pictures would leave without a solution
 INVERSE_PENALTY = 0.1  # of the classifiers, C of scikit-learn
 Cue = Callable[[Float[Tensor, "B F C H W"]], Float[Tensor, "B K"]]
 
@@ -85,7 +85,7 @@ def estimate_translations(gray: Float[Tensor, "B F H W"]) -> Float[Tensor, "B F1
     right = (between[..., 1:-1, 2:] - between[..., 1:-1, :-2]) / 2
     change = (gray[:, 1:] - gray[:, :-1])[..., 1:-1, 1:-1]
     slope = torch.stack([down, right], -1).flatten(2, 3)  # (B, F1, pixels, 2)
-    squares = slope.transpose(2, 3) @ slope + MIN_SQUARES * torch.eye(2, device=gray.device)
+    squares = slope.transpose(2, 3) @ slope + RIDGE * torch.eye(2, device=gray.device)
     moved: Tensor = torch.linalg.solve(squares, slope.transpose(2, 3) @ change.flatten(2)[..., None])
     return -moved[..., 0]
 

@@ -242,7 +242,8 @@ def test_pixels_have_their_middles_evenly_in_the_picture() -> None:
     [
         ({"num_classes": 9}, "from 2 to 8"),
         ({"num_classes": 1}, "from 2 to 8"),
-        ({"size": 7}, "at least 8"),
+        ({"size": 7}, "data.size of at least 8.*got 7"),
+        ({"test_size": 3}, "data.test_size of at least 8.*got 3"),
         ({"image_size": 8}, "at least 16 pixels"),
     ],
 )
