@@ -38,7 +38,7 @@ def pretask_components() -> Iterator[pretask.Component]:
                 "recipe.lr": 1e-3,
                 "recipe.batch": 64,
                 "recipe.samples": 20_000,
-                "split.patch": 32,
+                "split.patch": 24,
             }
         },
         summary="BYOL on two views of an image.",
