@@ -4,6 +4,7 @@ Each is a distribution of its own below third_party, which imports `pretask` and
 """
 
 import ast
+import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -84,6 +85,76 @@ def test_every_check_passes_and_none_is_expected_to_fail(name: str, registry: Re
 @pytest.mark.parametrize("name", STRANGERS)
 def test_every_check_passes_where_it_is_compiled_too(name: str, site: Path) -> None:
     assert "FAILED" not in run_python("-m", "pretask_bench", "check", name).out
+
+
+# (stranger, file, what stands there, what a mutant has instead, the check that must find it)
+MUTANTS = {
+    "answers-steer-x": (
+        "detection/objective.py",
+        "(logits + gumbel).argmax(-1)",
+        "target.value",
+        "rewriting-follows-from-x-and-draws",
+    ),
+    "a-generator-of-torchs-own": (
+        "detection/objective.py",
+        'draws.uniform("gumbel", *logits.shape[1:])',
+        "torch.rand_like(logits)",
+        "rewriting-follows-from-x-and-draws",
+    ),
+    "center-moves-in-the-loss": (
+        "multicrop/objective.py",
+        "self.seen = seen.mean((0, 1))",
+        "self.center.lerp_(seen.mean((0, 1)), 0.1)",
+        "declared-state-moves-after-steps-only",
+    ),
+    "teacher-not-declared": (
+        "multicrop/__init__.py",
+        'state={"teacher", "center"}',
+        'state={"center"}',
+        "declared-state-moves-after-steps-only",
+    ),
+    "first-samples-count-less": (
+        "byol/objective.py",
+        "weighted_mean(2 - 2 * cosine.mean(1))",
+        "weighted_mean((2 - 2 * cosine.mean(1)) * torch.arange(len(cosine), device=cosine.device))",
+        "order-of-the-batch-does-not-matter",
+    ),
+    "hidden-patches-encoded": (
+        "skipping/model.py",
+        "None if visible is None else visible.flatten(0, 1), self.visible",
+        "None, None",
+        "hidden-patches-are-not-encoded",
+    ),
+    "any-patch-taken": (
+        "skipping/model.py",
+        'check_patch("visible-vit", spec, self.patch)',
+        "pass",
+        "hidden-patches-are-not-encoded",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", MUTANTS)
+def test_a_fault_is_caught_by_the_check_that_is_meant_for_it_and_the_sound_twin_passes(
+    fault: str, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where, sound, broken, check = MUTANTS[fault]
+    name, file = where.split("/")
+    assert {outcome.state for outcome in run(registry, name, only=[check])} == {"passed"}
+    copy = tmp_path / "project"
+    shutil.copytree(project(name), copy)
+    path = copy / "src" / f"pretask_{name}" / file
+    assert path.read_text().count(sound) == 1
+    path.write_text(path.read_text().replace(sound, broken))
+    (tmp_path / "site").mkdir()
+    install(copy, tmp_path / "site")
+    for module in [module for module in sys.modules if module.partition(".")[0] == f"pretask_{name}"]:
+        monkeypatch.delitem(sys.modules, module)  # the sound one comes back afterwards
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    outcomes = list(run(Registry.load([str(tmp_path / "site"), *sys.path]), name, only=[check]))
+    for module in [module for module in sys.modules if module.partition(".")[0] == f"pretask_{name}"]:
+        del sys.modules[module]
+    assert "failed" in {outcome.state for outcome in outcomes}
 
 
 def make_task(registry: Registry, samples: Samples, names: tuple[str, str, str], recipe: Recipe) -> Task:
