@@ -100,7 +100,7 @@ class Task:
         """
         inputs, targets = self.prepare(inputs, targets, draws)
         if denominators:
-            targets = {name: replace(each, denominator=denominators.get(name)) for name, each in targets.items()}
+            targets = {name: replace(target, denominator=denominators.get(name)) for name, target in targets.items()}
         return self.score_features(self.encode_inputs(inputs), inputs, targets, draws)
 
     def score_features(self, features: Features, inputs: Inputs, targets: Targets, draws: Draws) -> Loss:

@@ -124,7 +124,7 @@ def rebuild(registry: Registry, plan: Plan, record: Record, checkpoint: Path, de
     task = compose(
         samples.observed, fitted, model, objective, earlier.recipe, name=earlier.name, seed=cell.seed, device=device
     )
-    set_weights({"model": task.model, "objective": task.objective}, read_tensors(checkpoint / "weights.safetensors"))
+    set_weights(task.networks, read_tensors(checkpoint / "weights.safetensors"))
     return EncoderSource(task, str(record.weights))
 
 

@@ -104,7 +104,7 @@ def execute(registry: Registry, parts: Parts, context: RunContext, clock: Clock,
     pretrain(registry, task, parts, context, clock, PRETRAIN)
     with clock.stage("pretext"):
         flops = training_flops(parts.compose(context.device), parts.train, parts.plan.seed)
-        weights = hash_weights(weights_of({"model": task.model, "objective": task.objective}))
+        weights = hash_weights(weights_of(task.networks))
         found = replace(found, flops=flops, pretext=score_pretext(parts, task, context), weights=weights)
     yield found
     for row in measure_all(registry, parts, context, clock, task):

@@ -15,7 +15,16 @@ from dataclasses import dataclass, replace
 
 import pretask
 import torch
-from pretask import Categories, Inputs, InputSpec, Target
+from pretask import Categories, Inputs, InputSpec, Momentum, Target
+from pretask_plugins.objectives.cross_entropy import CrossEntropy
+
+
+class Taught(CrossEntropy):
+    teacher_momentum = Momentum(0.9)
+
+    def forward(self, features, targets, draws, encode, /):
+        encode.teacher(encode.inputs)
+        return super().forward(features, targets, draws)
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ class Flip:
 components = [
     pretask.split("clusters", Clusters, modality="image", targets={"categories"}),
     pretask.split("flip", Flip, modality="image", targets={"categories"}),
+    pretask.objective("taught", Taught, targets={"categories"}, state={"teacher"}),
 ]
 """
 BRIEF = ["--set", "recipe.batch=32", "--samples", "64", "--device", "cpu", "--baselines", "", "--json"]
@@ -111,6 +121,12 @@ def test_a_second_round_is_fitted_with_the_encoder_that_its_cell_names(file: Pat
     assert elsewhere["cell"]["artifact"] != by_folder["cell"]["artifact"]
     assert third["cell"]["fitted_with"] == by_folder["weights"]  # whose own split was fitted with the first one
     assert "fitted_with" not in first["cell"]
+
+
+def test_a_second_round_is_fitted_with_a_network_that_had_a_teacher(file: Path, capsys: Capture) -> None:
+    first = run(file, capsys, *FIRST, "--objective", "taught")
+    second = run(file, capsys, *SECOND, "--fit-with", first["file"])
+    assert second["cell"]["fitted_with"] == first["weights"]
 
 
 def find(record: Any) -> str:

@@ -56,9 +56,9 @@ def yields_names_with_numbers(case: EvaluatorCase) -> None:
 def task_is_left_as_it_was(case: EvaluatorCase) -> None:
     """Check that weights, running statistics and training mode of the task and ambient generators stay as they were."""
     task = case.tried.task
-    before = copy_parameters(task.model, task.objective)
+    before = copy_parameters(*task.networks.values())
     moved = run_again(case)[1]
-    change = describe_difference(before, copy_parameters(task.model, task.objective), 0.0)
+    change = describe_difference(before, copy_parameters(*task.networks.values()), 0.0)
     require(not change, f"An evaluator must leave the weights alone; afterwards, {change}.")
     require(task.model.training, "An evaluator must leave the training mode as it was; afterwards, it is off.")
     require(not moved, f"An evaluator must draw by its budget's seed; it moved the generator of {moved}.")
