@@ -1,9 +1,9 @@
-"""Constant guess: what one answer, given whatever is shown, reaches on a target of categories. That is chance.
+"""Constant prediction: what one answer, given whatever is shown, reaches on a target of categories. That is chance.
 
-Where most labels are the same, 1 / C is a level that is beaten by saying nothing but "no". So the guess is counted: for
-accuracy it is the label that is most frequent in training, for the loss the frequencies of all labels in training. Both
-are scored on the held-out answers, with the weights of the objective's mean. Every class counts as if it had been seen
-once more (Laplace), also one that training never had.
+Where most labels are the same, 1 / C is a level that is beaten by saying nothing but "no". So the prediction is
+counted: for accuracy it is the label that is most frequent in training, for the loss the frequencies of all labels in
+training. Both are scored on the held-out answers, with the weights of the objective's mean. Every class counts as if it
+had been seen once more (Laplace), also one that training never had.
 
 Only a loss that is the cross-entropy of what the objective predicts has such a level. Whether it is one is measured on
 a batch, not declared: with label smoothing or sampled negatives the two differ.
@@ -110,15 +110,15 @@ def scored_weights(task: Task, targets: Targets) -> dict[str, Tensor | None]:
     return {name: own.get(name, target.weight) for name, target in targets.items()}
 
 
-def score_constant_guess(
+def score_constant_prediction(
     train: LabelCounter, held_out: LabelCounter, measured: Mapping[str, frozenset[str]]
 ) -> dict[str, float]:
-    """Return what the constant guess reaches, by part of the loss.
+    """Return what the constant prediction reaches, by part of the loss.
 
     Args:
         train: Labels of the training part.
         held_out: Labels of the part that is scored.
-        measured: By target, the parts that a constant guess has a value of (`guessable_parts`).
+        measured: By target, the parts that a constant prediction has a value of (`predictable_parts`).
     """
     found: dict[str, float] = {}
     for name, parts in measured.items():
@@ -133,7 +133,7 @@ def score_constant_guess(
     return found
 
 
-def guessable_parts(task: Task, batch: Batch, draws: Draws) -> dict[str, frozenset[str]]:
+def predictable_parts(task: Task, batch: Batch, draws: Draws) -> dict[str, frozenset[str]]:
     """Return the parts of the loss that are a cross-entropy over a target's own classes or its accuracy, by target.
 
     Targets without such a part are left out.

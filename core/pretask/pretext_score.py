@@ -1,6 +1,6 @@
 """Pretext score: how well the task is solved on samples that were not trained on, beside what it must beat.
 
-That is chance, which is the best constant guess (constant_guess.py), and the trivial predictors of a split.
+That is chance, which is the best constant prediction (constant_prediction.py), and the trivial predictors of a split.
 
 The draws are the same at every call: their epochs are -1, -2, …, which training never has. There are several of them
 where the loss depends on draws and one leaves too few answers (`choose_draws`).
@@ -21,7 +21,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from pretask.composition import Task
-from pretask.constant_guess import LabelCounter, count_classes, guessable_parts, score_constant_guess
+from pretask.constant_prediction import LabelCounter, count_classes, predictable_parts, score_constant_prediction
 from pretask.draws import Draws
 from pretask.protocols import HasTrivialPredictors, Predictor, ScoresPredictions, chance_of, count_partners
 from pretask.samples import Samples, draw_others
@@ -95,8 +95,8 @@ class ReferenceScores:
 
     Args:
         trivial: Held-out scores of the split's trivial predictors, by name.
-        chance: By part of the loss: of a target of categories what the best constant guess reaches, counted on the
-            training samples (constant_guess.py); of other parts what the objective says.
+        chance: By part of the loss: of a target of categories what the best constant prediction reaches, counted on the
+            training samples (constant_prediction.py); of other parts what the objective says.
     """
 
     trivial: Mapping[str, HeldOutScore]
@@ -119,17 +119,17 @@ def score_references(
     if not len(samples):
         return ReferenceScores({}, chance)
     samples, train = samples.resident(task.device), train.resident(task.device)
-    guessable = find_guessable_parts(task, samples, seed)
+    predictable = find_predictable_parts(task, samples, seed)
     scores = isinstance(task.objective, ScoresPredictions)
     predicting = split if scores and isinstance(split, HasTrivialPredictors) else None
-    if predicting is None and not guessable:
+    if predicting is None and not predictable:
         return ReferenceScores({}, chance)
-    seen, asked = LabelCounter(task, guessable), LabelCounter(task, guessable)
+    seen, asked = LabelCounter(task, predictable), LabelCounter(task, predictable)
     batches = iterate_training_batches(task, train, shown)
-    if guessable:
+    if predictable:
         batches = seen.watch(batches, seed)
     predictors = {} if predicting is None else predicting.trivial_predictors(batches)
-    if guessable:
+    if predictable:
         for _ in batches:  # that no predictor wanted
             pass
     with evaluation_mode(task):
@@ -140,16 +140,16 @@ def score_references(
             for name, predict in predictors.items()
         }
     trivial = {name: HeldOutScore(part, draws, len(samples)) for name, part in parts.items()}
-    return ReferenceScores(trivial, chance | score_constant_guess(seen, asked, guessable))
+    return ReferenceScores(trivial, chance | score_constant_prediction(seen, asked, predictable))
 
 
-def find_guessable_parts(task: Task, samples: Samples, seed: int) -> dict[str, frozenset[str]]:
-    """Return the parts of the loss that a constant guess has a value of, by target, as the first batch tells."""
+def find_predictable_parts(task: Task, samples: Samples, seed: int) -> dict[str, frozenset[str]]:
+    """Return the parts of the loss that a constant prediction has a value of, by target, as the first batch tells."""
     if not count_classes(task):
         return {}
     first = make_batch(task, samples, torch.arange(min(task.recipe.batch, len(samples))), seed, EPOCH)
     with evaluation_mode(task):
-        return guessable_parts(task, first, Draws(first.index, seed, EPOCH))
+        return predictable_parts(task, first, Draws(first.index, seed, EPOCH))
 
 
 def score_trivial(

@@ -166,7 +166,7 @@ class WeighsTargets(Protocol):
 class HasChance(Protocol):
     """An objective that knows what a prediction which has seen nothing reaches.
 
-    Of a target of categories, accuracy and cross-entropy are counted on the data instead (constant_guess.py).
+    Of a target of categories, accuracy and cross-entropy are counted on the data instead (constant_prediction.py).
     """
 
     @property

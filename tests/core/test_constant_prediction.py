@@ -1,4 +1,4 @@
-"""Chance is the best constant guess: counted on training labels, scored on held-out answers, whatever the target."""
+"""Chance: the best constant prediction, counted on training labels, scored on held-out answers, for any target."""
 
 import doctest
 import math
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import pretask.constant_guess
+import pretask.constant_prediction
 import pytest
 import torch
 from pretask import Batch, Categories, Draws, Features, FeatureSpec, Inputs, InputSpec, Loss, Observed, Target, Targets
@@ -153,4 +153,4 @@ def test_labels_are_counted_while_the_predictors_pass_and_each_once() -> None:
 
 
 def test_the_examples_in_docstrings_are_true() -> None:
-    assert doctest.testmod(pretask.constant_guess).failed == 0
+    assert doctest.testmod(pretask.constant_prediction).failed == 0

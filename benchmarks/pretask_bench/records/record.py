@@ -206,7 +206,7 @@ class WithMetrics(StrictModel):
     Args:
         metrics: None where the number was not finite.
         missing: The reason for each None.
-        chance: What the best constant guess reaches, or any blind one, by the name of the metric.
+        chance: What the best constant prediction reaches, or any blind one, by the name of the metric.
         pictures: For those who would rather look than read.
     """
 

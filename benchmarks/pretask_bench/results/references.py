@@ -34,7 +34,7 @@ class References:
     """What one number is held against; what was not measured is left out.
 
     Args:
-        chance: What the best constant guess reaches, or any blind prediction.
+        chance: What the best constant prediction reaches, or any blind prediction.
         trivial: Trivial predictors of the pretext task.
         encoders: By name of a reference encoder, what it reaches under the same evaluator, over seeds.
     """

@@ -43,7 +43,7 @@ def conformance(name: str, *, require_all: bool = False, seed: int = 0) -> Calla
             print(f"\n{part}: {format_count(outcomes)}", end="")
         if not has_succeeded(outcomes, require_all):
             pytest.fail(
-                "\n".join([*map(format_outcome, filter(is_told, outcomes)), *format_blocked(outcomes)]),
+                "\n".join([*map(format_outcome, filter(is_reported, outcomes)), *format_blocked(outcomes)]),
                 pytrace=False,
             )
 
@@ -51,6 +51,6 @@ def conformance(name: str, *, require_all: bool = False, seed: int = 0) -> Calla
     return function
 
 
-def is_told(outcome: Outcome) -> bool:
+def is_reported(outcome: Outcome) -> bool:
     """Return whether an outcome is shown by itself where something failed."""
     return outcome.state in ("failed", "skipped") and not outcome.is_blocked
