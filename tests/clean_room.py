@@ -7,11 +7,17 @@ the checkout, which is installed there in place, is not seen through it.
 import os
 import shutil
 import subprocess
+import sys
 import sysconfig
 import tomllib
 import venv
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+import pytest
+from pretask_registry import Registry
 
 HOUSE = Path(__file__).parents[1]
 PIP = "#!{python}\nimport sys\nfrom pip._internal.cli.main import main\nsys.exit(main())\n"
@@ -99,3 +105,17 @@ def install(project: Path, site: Path) -> None:
     entries = about["project"]["entry-points"]["pretask.plugins.v1"]
     lines = [f"{key} = {value}" for key, value in entries.items()]
     (info / "entry_points.txt").write_text("\n".join(["[pretask.plugins.v1]", *lines, ""]))
+
+
+@contextmanager
+def install_all(projects: Iterable[Path], site: Path) -> Iterator[Registry]:
+    """Install projects into a folder, and load the registry that sees them; no module of theirs stays behind."""
+    for project in projects:
+        install(project, site)
+    before = set(sys.modules)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(site))
+        yield Registry.load()
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(site)):
+            del sys.modules[name]

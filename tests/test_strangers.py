@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from clean_room import HOUSE, install
+from clean_room import HOUSE, install, install_all
 from logical_lines import count_logical_lines
 from pretask import Incompatible, Recipe, Samples, Task
 from pretask.composition import compose
@@ -42,20 +42,9 @@ def project(name: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("strangers")
-    for name in STRANGERS:
-        install(project(name), folder)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(folder))
-        yield folder
-    for name in [name for name in sys.modules if name.startswith(tuple(f"pretask_{name}" for name in STRANGERS))]:
-        del sys.modules[name]
-
-
-@pytest.fixture(scope="module")
-def registry(site: Path) -> Registry:
-    return Registry.load([str(site), *sys.path])
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with install_all(map(project, STRANGERS), tmp_path_factory.mktemp("strangers")) as registry:
+        yield registry
 
 
 @pytest.mark.parametrize("name", STRANGERS)
@@ -83,7 +72,7 @@ def test_every_check_passes_and_none_is_expected_to_fail(name: str, registry: Re
 
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", STRANGERS)
-def test_every_check_passes_where_it_is_compiled_too(name: str, site: Path) -> None:
+def test_every_check_passes_where_it_is_compiled_too(name: str, registry: Registry) -> None:
     assert "FAILED" not in run_python("-m", "pretask_bench", "check", name).out
 
 

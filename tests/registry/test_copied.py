@@ -1,11 +1,10 @@
 """Copies: `pretask new --from` gives a package that says and does what was built in, under names of its own."""
 
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from clean_room import install
+from clean_room import install_all
 from pretask import Unknown
 from pretask_registry import Registered, Registry, import_implementation, read_component_options
 from pretask_registry.conformance import run
@@ -41,15 +40,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Written]:
 
 @pytest.fixture(scope="module")
 def registry(written: dict[str, Written], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    site, before = tmp_path_factory.mktemp("site"), set(sys.modules)
-    for package in written.values():
-        install(package.folder, site)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(site))
-        yield Registry.load()
-    for name in set(sys.modules) - before:
-        if name.startswith("pretask_copy_"):
-            del sys.modules[name]
+    with install_all([package.folder for package in written.values()], tmp_path_factory.mktemp("site")) as registry:
+        yield registry
 
 
 def copies(registry: Registry) -> Iterator[tuple[Registered, Registered]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from clean_room import install
+from clean_room import install_all
 from pretask import Draws, PretaskError, Recipe, Unknown
 from pretask.composition import compose
 from pretask.training import train
@@ -45,15 +45,8 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Written]:
 @pytest.fixture(scope="module")
 def registry(written: dict[str, Written], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """All of them installed, beside what is built in."""
-    site, before = tmp_path_factory.mktemp("site"), set(sys.modules)
-    for package in written.values():
-        install(package.folder, site)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(site))
-        yield Registry.load()
-    for name in set(sys.modules) - before:
-        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(site)):
-            del sys.modules[name]
+    with install_all([package.folder for package in written.values()], tmp_path_factory.mktemp("site")) as registry:
+        yield registry
 
 
 def test_every_kind_and_modality_is_a_plugin_that_loads_with_no_problem(
