@@ -1,7 +1,11 @@
 """What the tests of whole distributions share: one clean room for all of them."""
 
 import pytest
-from clean_room import Room, make_room
+import typecheck
+
+typecheck.install()  # before anything of ours is imported
+
+from clean_room import Room, make_room  # noqa: E402
 
 collect_ignore = ["third_party"]  # a distribution of its own
 

@@ -65,7 +65,7 @@ def fingerprint(name: str, settings: Sequence[str], as_json: bool) -> None:
         show_rows(("part", "fingerprint"), list(hashes.items()))
 
 
-def load_parts(name: str, settings: Sequence[str]) -> dict[str, "Samples"]:
+def load_parts(name: str, settings: Sequence[str]) -> "dict[str, Samples]":
     """Return both parts of a data set with its options."""
     from pretask_registry import build
 

@@ -210,7 +210,9 @@ def without_paths(text: str) -> str:
     >>> without_paths("cannot read '/home/jane/a b.png' (see /tmp/log.txt, https://jane:secret@example.org/x)")
     "cannot read 'a b.png' (see log.txt, https://example.org/x)"
     """
-    return IN_PROSE.sub(shorten_path, CREDENTIALS.sub("", re.sub(r"\bfile:/+", "/", text)))
+    while (shorter := IN_PROSE.sub(shorten_path, CREDENTIALS.sub("", re.sub(r"\bfile:/+", "/", text)))) != text:
+        text = shorter  # what is left may look like a path in its turn
+    return text
 
 
 def shorten_path(found: re.Match[str]) -> str:

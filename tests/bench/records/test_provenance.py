@@ -128,6 +128,7 @@ def test_a_package_installed_inside_anothers_repository_has_no_commit(tmp_path: 
         ("get https://jane:secret@example.org/a/b", "get https://example.org/a/b"),
         ("/home/jane/a.png:12: (/tmp/x/)", "a.png:12: (x)"),
         ("timm/resnet18 and 3 / 4 and and/or", "timm/resnet18 and 3 / 4 and and/or"),
+        ("/=//=", "=="),
     ],
 )
 def test_prose_keeps_the_last_component_of_a_path_and_all_else(text: str, kept: str) -> None:
