@@ -10,7 +10,7 @@ from pretask_bench.board.layers import own_layers
 from pretask_bench.board.standings import Table
 from pretask_bench.records.encoders import ENCODERS
 from pretask_bench.records.record import Record
-from pretask_bench.results.groups import short
+from pretask_bench.results.groups import short_name
 from pretask_bench.results.report import (
     COLUMNS,
     PRETEXT_COLUMNS,
@@ -102,7 +102,7 @@ def numbers_of(entry: Entry) -> list[tuple[str, Sequence[str], Texts]]:
         found.append((pretext_title(entry.first), PRETEXT_COLUMNS, rows))
     for evaluator in dict.fromkeys(row.evaluator for row in entry.first.results):
         rows = evaluator_rows(entry.records, evaluator)[:MAX_DETAIL_ROWS]
-        found.append((f"{evaluator}: what is the encoder worth?", (short(evaluator), *COLUMNS[1:]), rows))
+        found.append((f"{evaluator}: what is the encoder worth?", (short_name(evaluator), *COLUMNS[1:]), rows))
     return found
 
 

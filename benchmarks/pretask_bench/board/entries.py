@@ -22,10 +22,10 @@ from pretask_bench.board.trust import Conflicts, Named, Verdict, find_copies, ju
 from pretask_bench.records.cells import Settler
 from pretask_bench.records.code import changed_modules
 from pretask_bench.records.encoders import TRAINED
-from pretask_bench.records.metrics import declared_by
-from pretask_bench.records.record import Record, Row
+from pretask_bench.records.metrics import declared_metrics
+from pretask_bench.records.record import EvaluationResult, Record
 from pretask_bench.records.verify import record_faults
-from pretask_bench.results.groups import title
+from pretask_bench.results.groups import run_title
 from pretask_bench.runs.suites import Division, Measure, Suite
 
 MAX_CHARACTERS, MAX_DIFFERENCES = 160, 3
@@ -62,9 +62,9 @@ class Entry:
         return self.records[0]
 
     @cached_property
-    def rows_by_source(self) -> Mapping[tuple[str, str], list[Row]]:
+    def rows_by_source(self) -> Mapping[tuple[str, str], list[EvaluationResult]]:
         """Rows by evaluator and encoder, in the order of seeds."""
-        found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        found: dict[tuple[str, str], list[EvaluationResult]] = defaultdict(list)
         for record in self.records:
             for row in record.results:
                 found[row.evaluator, row.encoder].append(row)
@@ -76,7 +76,7 @@ class Entry:
         codes = [record.code for record in self.records]
         return tuple(sorted({name for one, other in pairwise(codes) for name in changed_modules(one, other)}))
 
-    def rows(self, evaluator: str, encoder: str) -> list[Row]:
+    def rows(self, evaluator: str, encoder: str) -> list[EvaluationResult]:
         """Return the rows of an evaluator and an encoder, by seed."""
         return self.rows_by_source.get((evaluator, encoder), [])
 
@@ -108,7 +108,7 @@ class Field:
 
     def metric(self, measure: Measure) -> Metric:
         """Return what is declared of the number that a measure ranks by."""
-        return declared_by(self.first, self.evaluators[measure.evaluator]).metric(measure.metric)
+        return declared_metrics(self.first, self.evaluators[measure.evaluator]).metric(measure.metric)
 
     @property
     def first(self) -> Record:
@@ -377,11 +377,11 @@ def fingerprint_of(record: Record) -> str:
 
 def entry_title(records: Iterable[Record]) -> str:
     """Return the title that all records of an entry have; that of its parts where they name different tasks."""
-    titles = {title(record) for record in records}
+    titles = {run_title(record) for record in records}
     if len(titles) == 1:
         return titles.pop()
     first = next(iter(records))
-    return title(first.model_copy(update={"cell": first.cell.model_copy(update={"task": None})}))
+    return run_title(first.model_copy(update={"cell": first.cell.model_copy(update={"task": None})}))
 
 
 def distinguish(entries: Iterable[Entry]) -> list[Entry]:

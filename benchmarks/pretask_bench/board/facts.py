@@ -11,9 +11,9 @@ from pretask_bench.board.entries import Entry, Field, SortedRecords, measure_val
 from pretask_bench.board.notices import markdown_notices, notice_facts
 from pretask_bench.board.pictures import COSTS, cost_of
 from pretask_bench.board.standings import Scale, Score, Standing, Table, estimate_of
-from pretask_bench.records.encoders import ENCODERS, label_of
+from pretask_bench.records.encoders import ENCODERS, column_label
 from pretask_bench.results.markdown import plain_text, row_text
-from pretask_bench.results.pretext import PretextPart, pretext_parts
+from pretask_bench.results.pretext import PretextMetric, pretext_metrics
 from pretask_bench.results.report import format_number
 from pretask_bench.results.statistics import CONFIDENCE, Estimate
 from pretask_bench.runs.suites import Measure, Suite
@@ -154,12 +154,12 @@ def pretext_facts(entry: Entry) -> list[Facts]:
     """Return how well the pretext task was solved, with chance, the best trivial predictor and the shortcut probe."""
     pretext = entry.first.pretext
     shortcut = pretext.shortcut if pretext is not None else {}
-    return [part_facts(part, shortcut.get(part.name)) for part in pretext_parts(entry.records)]
+    return [part_facts(part, shortcut.get(part.name)) for part in pretext_metrics(entry.records)]
 
 
-def part_facts(part: PretextPart, shortcut: float | None) -> Facts:
+def part_facts(part: PretextMetric, shortcut: float | None) -> Facts:
     """Return one part of the pretext score."""
-    found, trivial = part.estimate, part.trivial
+    found, trivial = part.estimate, part.best_trivial
     return {
         "metric": part.name,
         "unit": part.metric.unit,
@@ -168,7 +168,7 @@ def part_facts(part: PretextPart, shortcut: float | None) -> Facts:
         "low": found.low if found is not None else None,
         "high": found.high if found is not None else None,
         "count": found.count if found is not None else None,
-        "hidden": part.hidden,
+        "hidden": part.hidden_reason,
         "chance": part.references.chance,
         "trivial": asdict(trivial) if trivial is not None else None,
         "shortcut": shortcut,
@@ -251,7 +251,7 @@ def not_above_text(encoders: Sequence[str]) -> str:
     >>> not_above_text(["random-init", "raw-input"])
     'random init, raw input'
     """
-    return ", ".join(map(label_of, encoders))
+    return ", ".join(map(column_label, encoders))
 
 
 def missing_text(entry: Facts) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pretask_bench.results.groups import short
+from pretask_bench.results.groups import short_name
 
 Fits = Sequence[Mapping[str, Any]]  # modality, split, objective, model, fits
 
@@ -66,7 +66,7 @@ def matrix(fits: Fits, modality: str) -> Matrix:
 
 def cell(fits: Fits) -> Cell:
     """Return the cell of one split and one objective."""
-    return Cell(tuple(sorted(short(fit["model"]) for fit in fits if fit["fits"])), len(fits))
+    return Cell(tuple(sorted(short_name(fit["model"]) for fit in fits if fit["fits"])), len(fits))
 
 
 def part_names(fits: Fits, part: str) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from pretask_bench.board.pictures import cost_of, score_range, score_strip
 from pretask_bench.board.standings import Standing, Table, estimate_of
 from pretask_bench.records.encoders import ENCODERS, RANDOM, TRAINED
 from pretask_bench.records.metrics import direction
-from pretask_bench.results.groups import short
+from pretask_bench.results.groups import short_name
 from pretask_bench.results.report import format_estimate, format_number
 from pretask_bench.results.statistics import Estimate
 from pretask_bench.runs.suites import Measure
@@ -112,7 +112,7 @@ class Row:
     @property
     def parts(self) -> str:
         """Names of split, objective and model."""
-        return " + ".join(short(name) for name in ids_of(self.entry).values())
+        return " + ".join(short_name(name) for name in ids_of(self.entry).values())
 
     @property
     def plugins(self) -> list[str]:

@@ -17,9 +17,9 @@ from pretask import Metric
 
 from pretask_bench.board.entries import Entry, Field, measure_values
 from pretask_bench.board.evidence import Evidence, constant_evidence, gather_evidence
-from pretask_bench.board.gaps import own_interval
+from pretask_bench.board.gaps import reported_interval
 from pretask_bench.board.ranking import is_above, rank_intervals
-from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, SUPERVISED, TRAINED, label_of
+from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, SUPERVISED, TRAINED, column_label
 from pretask_bench.records.record import Items
 from pretask_bench.results.report import format_number
 from pretask_bench.results.statistics import Estimate, mean_over_seeds, normalize_score
@@ -195,7 +195,7 @@ def encoder_evidence(field: Field, scale: Scale, entry: Entry, encoder: str) -> 
     """Return what the records of an entry say of a measure of one encoder, larger where better."""
     metric, rows = scale.measure.metric, entry.rows(field.evaluators[scale.measure.evaluator], encoder)
     values = [sign_of(scale.metric) * value for value in measure_values(field, entry, scale.measure, encoder)]
-    own = own_interval(rows[0], metric)
+    own = reported_interval(rows[0], metric)
     # where lower is better, a number is no fraction of correct answers
     items = () if scale.metric.lower_is_better else same_items([row.items.get(metric) for row in rows])
     half = max(abs(end - float(rows[0].metrics[metric] or 0.0)) for end in own) if own is not None else 0.0
@@ -265,7 +265,7 @@ def explain_fault(scale: Scale, contenders: Sequence[Contender]) -> str:
         sign * mean_over_seeds(sorted(values)).value
         for values in ([found.goal.mean for found in contenders], [found.zero.mean for found in contenders])
     )
-    names = sorted({CHANCE if found.zero_of == CHANCE else label_of(RANDOM) for found in contenders})
+    names = sorted({CHANCE if found.zero_of == CHANCE else column_label(RANDOM) for found in contenders})
     numbers = f"{format_number(goal, scale.metric)} against {format_number(zero, scale.metric)} of {' or '.join(names)}"
     text = f"{scale.measure.title}: the supervised reference is not told to be above the score's zero ({numbers})"
     return text.replace(" %", "\u202f%")
@@ -281,7 +281,7 @@ def estimate_of(field: Field, entry: Entry, measure: Measure, encoder: str) -> E
     if not rows:
         return None
     values = tuple(float(row.metrics[measure.metric] or 0.0) for row in rows)
-    own = own_interval(rows[0], measure.metric)
+    own = reported_interval(rows[0], measure.metric)
     items = same_items([row.items.get(measure.metric) for row in rows])
     if len(values) == 1 and own is not None and not items:
         return Estimate(values[0], *own, 1)

@@ -17,7 +17,7 @@ from typing import Any
 from pretask_bench.board.keeper import Keeper
 from pretask_bench.records.agreement import Judgment, find_contradiction, judge_number
 from pretask_bench.records.encoders import TRAINED
-from pretask_bench.records.metrics import declared_by
+from pretask_bench.records.metrics import declared_metrics
 from pretask_bench.records.record import Record
 
 MAX_PAIRED_RECORDS = 8  # records of a cell of which every pair is compared; of more, each with the median one
@@ -105,8 +105,8 @@ def mean_of(record: Record, numbers: Numbers) -> float:
 
 def number_of(record: Record, evaluator: str, metric: str) -> float | None:
     """Return one number of the trained encoder."""
-    rows = (row for row in record.results if (row.evaluator, row.encoder) == (evaluator, TRAINED))
-    return next((row.metrics.get(metric) for row in rows), None)
+    rows = (result for result in record.results if (result.evaluator, result.encoder) == (evaluator, TRAINED))
+    return next((result.metrics.get(metric) for result in rows), None)
 
 
 def find_conflicts(
@@ -145,7 +145,7 @@ def judge_ranking(first: Record, second: Record, numbers: Numbers) -> Iterable[J
         values = [number_of(record, evaluator, metric) for record in (first, second)]
         if None not in values and not has_items(first, second, evaluator, metric):
             judged = judge_number(
-                f"{evaluator} on {TRAINED} {metric}", declared_by(first, evaluator).metric(metric), *values
+                f"{evaluator} on {TRAINED} {metric}", declared_metrics(first, evaluator).metric(metric), *values
             )
             if not judged.agrees:
                 yield judged
@@ -154,7 +154,11 @@ def judge_ranking(first: Record, second: Record, numbers: Numbers) -> Iterable[J
 def has_items(first: Record, second: Record, evaluator: str, metric: str) -> bool:
     """Return whether two records both have the items of a number of the trained encoder."""
     return all(
-        any(metric in row.items for row in record.results if (row.evaluator, row.encoder) == (evaluator, TRAINED))
+        any(
+            metric in result.items
+            for result in record.results
+            if (result.evaluator, result.encoder) == (evaluator, TRAINED)
+        )
         for record in (first, second)
     )
 
@@ -234,12 +238,12 @@ def rows_of(record: Record) -> tuple[Hashable, ...]:
     return tuple(
         sorted(
             (
-                row.evaluator,
-                *sorted(row.metrics.items()),
-                *sorted((name, items.bits) for name, items in row.items.items()),
+                result.evaluator,
+                *sorted(result.metrics.items()),
+                *sorted((name, items.bits) for name, items in result.items.items()),
             )
-            for row in record.results
-            if row.encoder == TRAINED
+            for result in record.results
+            if result.encoder == TRAINED
         )
     )
 

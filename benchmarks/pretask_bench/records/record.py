@@ -223,7 +223,7 @@ class WithMetrics(StrictModel):
         return self
 
 
-class Row(WithMetrics, ExtendedModel):
+class EvaluationResult(WithMetrics, ExtendedModel):
     """What one evaluator says of one encoder.
 
     Args:
@@ -337,7 +337,7 @@ class Record(ExtendedModel):
     status: Literal["complete", "failed"]
     error: Text | None = None
     cell: Cell
-    results: Annotated[tuple[Row, ...], Field(max_length=256)] = ()
+    results: Annotated[tuple[EvaluationResult, ...], Field(max_length=256)] = ()
     pretext: Pretext | None = None
     weights: Hash | None = None
     code: Annotated[dict[Name, Hash], Field(max_length=4000)] = {}
@@ -347,6 +347,10 @@ class Record(ExtendedModel):
     author: Line | None = None
     note: Text | None = None
     reruns: Hash | None = None
+
+    def find_result(self, evaluator: str, encoder: str) -> EvaluationResult | None:
+        """Return what an evaluator says of an encoder; None where it did not measure it."""
+        return next((row for row in self.results if (row.evaluator, row.encoder) == (evaluator, encoder)), None)
 
     @model_validator(mode="after")
     def _parts_agree(self) -> "Record":
@@ -405,10 +409,10 @@ def record_error(error: ValidationError) -> PretaskError:
     )
 
 
-def split_missing(values: Mapping[str, Any]) -> dict[str, Any]:
+def separate_missing(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields `metrics` and `missing` of numbers of which some may not be finite.
 
-    >>> split_missing({"accuracy": 0.5, "loss": float("nan")})
+    >>> separate_missing({"accuracy": 0.5, "loss": float("nan")})
     {'metrics': {'accuracy': 0.5, 'loss': None}, 'missing': {'loss': 'nan'}}
     """
     numbers = {name: float(value) for name, value in values.items()}

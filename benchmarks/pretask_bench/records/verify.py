@@ -17,7 +17,7 @@ from pretask_registry import Registry
 
 from pretask_bench.records.canonical import canonical_bytes
 from pretask_bench.records.cells import Settler, check_precision
-from pretask_bench.records.metrics import declared_by, declared_by_objective
+from pretask_bench.records.metrics import declared_metrics, objective_metrics
 from pretask_bench.records.record import DataPart, Items, Part, Picture, Record, cell_key
 from pretask_bench.records.store import files_of, read, read_picture
 from pretask_bench.records.times import check_times
@@ -126,12 +126,16 @@ def check_form(path: Path, records: list[Filed]) -> Answers:
 
 def check_accuracies(record: Record) -> Answers:
     """Check whether every accuracy is what its items give."""
-    for row in record.results:
-        for name, items in row.items.items():
-            if name in row.metrics or declared_by(record, row.evaluator).metric(name).is_fraction:
-                recorded, share = row.metrics.get(name), items.share
+    for result in record.results:
+        for name, items in result.items.items():
+            if name in result.metrics or declared_metrics(record, result.evaluator).metric(name).is_fraction:
+                recorded, share = result.metrics.get(name), items.share
                 same = recorded is not None and abs(recorded - share) <= ROUNDING
-                yield None if same else f"{row_label(row, name)} is {recorded}, its {items.count} items say {share:.6g}"
+                yield (
+                    None
+                    if same
+                    else f"{result_label(result, name)} is {recorded}, its {items.count} items say {share:.6g}"
+                )
 
 
 def check_ranges(record: Record) -> Answers:
@@ -147,7 +151,10 @@ def check_ranges(record: Record) -> Answers:
 
 def check_chance_levels(record: Record) -> Answers:
     """Check whether every chance level belongs to a metric of the same row."""
-    for where, measured in [("pretext", record.pretext), *((row_label(row), row) for row in record.results)]:
+    for where, measured in [
+        ("pretext", record.pretext),
+        *((result_label(result), result) for result in record.results),
+    ]:
         for name in measured.chance if measured is not None else ():
             known = name in measured.metrics if measured is not None else False
             yield None if known else f"{where} has a chance level of {name}, but no such number"
@@ -157,9 +164,13 @@ def check_items(record: Record) -> Answers:
     """Check whether items are of the test data that the cell names."""
     data = record.cell.evaluated_on or record.cell.data
     own = {data.fingerprints["test"]} if "test" in data.fingerprints else set(data.fingerprints.values())
-    for row in record.results:
-        for name, items in row.items.items():
-            yield None if items.test in own else f"{row_label(row, name)} has items of other data than the cell names"
+    for result in record.results:
+        for name, items in result.items.items():
+            yield (
+                None
+                if items.test in own
+                else f"{result_label(result, name)} has items of other data than the cell names"
+            )
 
 
 def check_costs(record: Record) -> Answers:
@@ -177,14 +188,14 @@ def check_item_counts(records: Sequence[Filed]) -> Iterator[tuple[Path, str | No
     """Check whether one evaluator has one number of items on one test set."""
     first: dict[Hashable, Items] = {}
     for path, record in records:
-        for row in record.results:
-            for name, items in row.items.items():
-                options = canonical_bytes(record.cell.evaluators.get(row.evaluator, {}))
-                known = first.setdefault((items.test, row.evaluator, options, name), items)
+        for result in record.results:
+            for name, items in result.items.items():
+                options = canonical_bytes(record.cell.evaluators.get(result.evaluator, {}))
+                known = first.setdefault((items.test, result.evaluator, options, name), items)
                 same = known.count == items.count
                 yield (
                     path,
-                    None if same else f"{row_label(row, name)} has {items.count} items, elsewhere {known.count}",
+                    None if same else f"{result_label(result, name)} has {items.count} items, elsewhere {known.count}",
                 )
 
 
@@ -217,7 +228,9 @@ def check_twins(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
     first: dict[Hashable, tuple[Path, int]] = {}
     for path, record in records:
         answers = tuple(
-            (row.encoder, row.evaluator, items.bits) for row in record.results for items in row.items.values()
+            (result.encoder, result.evaluator, items.bits)
+            for result in record.results
+            for items in result.items.values()
         )
         if record.weights is None or not answers:
             continue
@@ -258,7 +271,7 @@ def environment(record: Record) -> Hashable:
 
 def numbers_agree(first: Record, second: Record) -> bool:
     """Return whether two records agree in every row that both have, in the pretext score and in the weights."""
-    rows = [{(row.encoder, row.evaluator): row for row in record.results} for record in (first, second)]
+    rows = [{(result.encoder, result.evaluator): result for result in record.results} for record in (first, second)]
     scores = [record.pretext.metrics if record.pretext is not None else None for record in (first, second)]
     return (first.weights, scores[0]) == (second.weights, scores[1]) and all(
         rows[0][key].metrics == rows[1][key].metrics and rows[0][key].items == rows[1][key].items
@@ -268,9 +281,9 @@ def numbers_agree(first: Record, second: Record) -> bool:
 
 def count_unchecked(found: Verification, record: Record) -> None:
     """Count the numbers that stand alone."""
-    for row in record.results:
-        bits = {name for name in row.items if name in row.metrics}
-        found.unchecked["numbers without the items that they were counted from"] += len(row.metrics.keys() - bits)
+    for result in record.results:
+        bits = {name for name in result.items if name in result.metrics}
+        found.unchecked["numbers without the items that they were counted from"] += len(result.metrics.keys() - bits)
     if record.pretext is not None:
         found.unchecked["pretext numbers, which only a rerun could check"] += len(record.pretext.metrics)
 
@@ -302,19 +315,19 @@ def pictures_of(record: Record) -> Iterator[Picture]:
 def numbers_of(record: Record) -> Iterator[tuple[str, Mapping[str, float | None], Callable[[str], Metric]]]:
     """Yield all groups of numbers of a record: what to call them, and what finds what is declared of one."""
     if record.pretext is not None:
-        part = declared_by_objective(record).part
+        part = objective_metrics(record).pretext_metric
         yield "pretext", record.pretext.metrics, part
         yield "pretext chance", record.pretext.chance, part
         yield "pretext shortcut", record.pretext.shortcut, part
-    for row in record.results:
-        metric = declared_by(record, row.evaluator).metric
-        yield row_label(row), row.metrics, metric
-        yield f"{row_label(row)} chance", row.chance, metric
+    for result in record.results:
+        metric = declared_metrics(record, result.evaluator).metric
+        yield result_label(result), result.metrics, metric
+        yield f"{result_label(result)} chance", result.chance, metric
 
 
-def row_label(row: Any, name: str = "") -> str:
+def result_label(result: Any, name: str = "") -> str:
     """Return the name of a row, or of one of its numbers."""
-    return f"{row.evaluator} on {row.encoder} {name}".rstrip()
+    return f"{result.evaluator} on {result.encoder} {name}".rstrip()
 
 
 FORM = "files are records: schema, canonical form, name is hash"

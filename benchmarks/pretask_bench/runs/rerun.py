@@ -18,7 +18,7 @@ from pretask_bench.records.agreement import Judgment, judge, verdict
 from pretask_bench.records.encoders import REFERENCE_ENCODERS
 from pretask_bench.records.record import Cell, Part, Record, build_record, cell_key, record_hash
 from pretask_bench.records.store import read_picture, write, write_picture
-from pretask_bench.records.verify import pictures_of, row_label
+from pretask_bench.records.verify import pictures_of, result_label
 from pretask_bench.runs.plan import KINDS, RECIPE, Plan, make_plan, places_of
 
 if TYPE_CHECKING:
@@ -214,7 +214,7 @@ def check_data(plan: Plan, cell: Cell) -> None:
 def record_numbers(record: Record) -> dict[str, float | None]:
     """Return all numbers of a record, by row and name."""
     found = {f"pretext {name}": value for name, value in (record.pretext.metrics if record.pretext else {}).items()}
-    return found | {row_label(row, name): value for row in record.results for name, value in row.metrics.items()}
+    return found | {result_label(row, name): value for row in record.results for name, value in row.metrics.items()}
 
 
 def provenance_differences(old: Record, new: Record) -> list[tuple[str, str, str]]:

@@ -20,9 +20,9 @@ from pretask_bench.records.provenance import collect
 from pretask_bench.records.record import (
     Cell,
     Declaration,
+    EvaluationResult,
     Pretext,
     Record,
-    Row,
     build_record,
     cell_key,
     record_hash,
@@ -59,7 +59,7 @@ class Findings:
     flops: float | None = None
     pretext: Pretext | None = None
     weights: str | None = None
-    results: tuple[Row, ...] = ()
+    results: tuple[EvaluationResult, ...] = ()
 
 
 def run(registry: Registry, plan: Plan, context: RunContext) -> tuple[Record, Path]:
@@ -83,7 +83,7 @@ def run(registry: Registry, plan: Plan, context: RunContext) -> tuple[Record, Pa
         return known
     if known is not None:
         context.say(f"recorded with other code, so it runs anew: {list_changes(changed_modules(known[0].code, code))}")
-    found = Findings(parts.cell, code, declare_numbers(plan))
+    found = Findings(parts.cell, code, declare_metrics(plan))
     try:
         for grown in execute(registry, parts, context, clock, found):
             found = grown
@@ -112,7 +112,7 @@ def execute(registry: Registry, parts: Parts, context: RunContext, clock: Clock,
         yield found
 
 
-def declare_numbers(plan: Plan) -> dict[str, Declaration]:
+def declare_metrics(plan: Plan) -> dict[str, Declaration]:
     """Return what the objective and the evaluators of a plan declare of their numbers, by id."""
     every = [plan.parts["objective"], *plan.evaluators]
     return {

@@ -20,8 +20,8 @@ from pretask_registry.shortcut import measure_shortcuts
 
 from pretask_bench.records.code import Code, changed_modules, code_key, list_changes
 from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED
-from pretask_bench.records.metrics import declared_in_traits
-from pretask_bench.records.record import Pretext, Row, cell_key, pack_items, split_missing
+from pretask_bench.records.metrics import metrics_in_traits
+from pretask_bench.records.record import EvaluationResult, Pretext, cell_key, pack_items, separate_missing
 from pretask_bench.records.store import write_picture
 from pretask_bench.results.pretext import pretext_fields
 from pretask_bench.runs.context import Clock, RunContext, check_finished
@@ -91,7 +91,7 @@ def score_pretext(parts: Parts, task: Task, context: RunContext) -> Pretext:
     references = score_references(
         task, parts.train, held_out, shown=shown
     )  # afterwards: some objectives count negatives
-    declared = declared_in_traits(parts.plan.parts["objective"].component.traits)
+    declared = metrics_in_traits(parts.plan.parts["objective"].component.traits)
     seen = total if shown is None else len(shown)
     fields = pretext_fields(score, references, seen, declared)
     pictures = draw_pictures(parts, task, context)
@@ -156,7 +156,9 @@ def label_parts(registry: Registry, parts: Parts) -> Parts:
     return replace(parts, plan=plan, split=split, objective=build(registered))
 
 
-def measure_all(registry: Registry, parts: Parts, context: RunContext, clock: Clock, trained: Task) -> Iterator[Row]:
+def measure_all(
+    registry: Registry, parts: Parts, context: RunContext, clock: Clock, trained: Task
+) -> Iterator[EvaluationResult]:
     """Yield a row for every encoder and evaluator; leave out, with a message, what raw input cannot be measured by."""
     for encoder, task in build_encoders(registry, parts, context, clock, trained):
         for evaluator in parts.plan.evaluators:
@@ -172,7 +174,7 @@ def measure_all(registry: Registry, parts: Parts, context: RunContext, clock: Cl
                 context.say(f"left out: {error}")
 
 
-def measure(evaluator: Registered, task: Task, parts: Parts, encoder: str, context: RunContext) -> Row:
+def measure(evaluator: Registered, task: Task, parts: Parts, encoder: str, context: RunContext) -> EvaluationResult:
     """Return one row: what an evaluator yields, sorted into numbers, items, choices and pictures."""
     numbers: dict[str, float] = {}
     items: dict[str, Any] = {}
@@ -190,5 +192,5 @@ def measure(evaluator: Registered, task: Task, parts: Parts, encoder: str, conte
                 pictures.append({"name": name, "caption": value.caption, "png": png})
         else:
             numbers[name] = float(value)
-    found = {**split_missing(numbers), "items": items, "chosen": chosen, "pictures": pictures}
-    return Row.model_validate({"encoder": encoder, "evaluator": evaluator.id, **found}, strict=False)
+    found = {**separate_missing(numbers), "items": items, "chosen": chosen, "pictures": pictures}
+    return EvaluationResult.model_validate({"encoder": encoder, "evaluator": evaluator.id, **found}, strict=False)
