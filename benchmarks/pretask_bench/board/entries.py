@@ -19,7 +19,7 @@ from pretask_registry import Registry
 from pretask_bench.board.gaps import find_gaps, find_missing_intervals
 from pretask_bench.board.keeper import Keeper
 from pretask_bench.board.trust import Conflicts, Named, Verdict, find_copies, judge_cell
-from pretask_bench.records.cells import Settler
+from pretask_bench.records.cells import OptionChecker
 from pretask_bench.records.code import changed_modules
 from pretask_bench.records.encoders import TRAINED
 from pretask_bench.records.metrics import declared_metrics
@@ -175,7 +175,7 @@ class Sorter:
     Args:
         suite: The suite whose divisions records may enter.
         keeper: What the board's keeper decided.
-        settler: Fills defaults into options and checks them.
+        option_checker: Fills defaults into options and checks them.
         outside: How many enter no division, by the reason.
         faulty: What verify finds wrong, by hash.
         choices: What tells entries apart, by the hash of each record that may count.
@@ -184,7 +184,7 @@ class Sorter:
 
     suite: Suite
     keeper: Keeper
-    settler: Settler
+    option_checker: OptionChecker
     outside: Counter[str] = field(default_factory=Counter)
     faulty: dict[str, list[str]] = field(default_factory=dict)
     choices: dict[str, bytes] = field(default_factory=dict)
@@ -195,12 +195,12 @@ class Sorter:
         found: dict[str, list[Division]] = {}
         for name, record in records.items():
             divisions = self.find_divisions(record)
-            faults = record_faults(record, self.settler) if divisions else []
+            faults = record_faults(record, self.option_checker) if divisions else []
             if faults:
                 self.faulty[name] = faults
             elif divisions:
                 found[name] = divisions
-                self.choices[name] = fingerprint_of(record).encode() + self.settler.choice(record.cell)
+                self.choices[name] = fingerprint_of(record).encode() + self.option_checker.choice(record.cell)
         return found
 
     def find_divisions(self, record: Record) -> list[Division]:
@@ -310,7 +310,7 @@ def sort_records(
         keeper: What the board's keeper decided; nothing if left out.
         registry: Where parts are looked up, to check their options; without one only recipes are checked.
     """
-    sorter = Sorter(suite, keeper or Keeper(), Settler(registry))
+    sorter = Sorter(suite, keeper or Keeper(), OptionChecker(registry))
     withdrawn = {name: reason for name, reason in sorted(sorter.keeper.withdrawn.items()) if name in records}
     standing = {name: record for name, record in sorted(records.items()) if name not in withdrawn}
     complete = {name: record for name, record in standing.items() if record.status == "complete"}
@@ -320,7 +320,7 @@ def sort_records(
     fields = sorter.build_fields(competing, entering)
     shown = {name for field in fields for entry in (*field.complete, *field.incomplete) for name in entry.hashes}
     diverging = {name for dispute in sorter.disputes for name in (*dispute.conflicts, *dispute.others)}
-    unchecked = Counter(reason for name in competing for reason in sorter.settler.unchecked(records[name]))
+    unchecked = Counter(reason for name in competing for reason in sorter.option_checker.unchecked(records[name]))
     return SortedRecords(
         fields=fields,
         outside=most_first(sorter.outside),

@@ -30,8 +30,8 @@ def fitting_rows(
 
 def row_facts(row: Row, exact: bool = True) -> dict[str, Any]:
     """Return one row of the matrix, settled by the exact fit where that is wanted and declarations allow it."""
-    settle = exact and not row.reason
-    reason = explain_trial(row.modality, row.split, row.objective, row.model) if settle else row.reason
+    fill_options = exact and not row.reason
+    reason = explain_trial(row.modality, row.split, row.objective, row.model) if fill_options else row.reason
     return {
         "modality": row.modality,
         "split": row.split.id,

@@ -33,7 +33,7 @@ Exit code 1 where anything is wrong. What no record can prove of itself is count
 @json_option
 def command(places: tuple[Path, ...], recompute_data: bool, settings: tuple[str, ...], as_json: bool) -> None:
     """Check RECORDS, files or folders: hashes, numbers from items, options, times, seeds, pictures, data."""
-    from pretask_bench.records.verify import data_sets, verify
+    from pretask_bench.records.verify import group_by_data_set, verify
 
     found = verify(places, registry())
     if recompute_data or settings:
@@ -41,7 +41,9 @@ def command(places: tuple[Path, ...], recompute_data: bool, settings: tuple[str,
 
         check_data(found, registry(), dict(map(parse_setting, settings)))
     else:
-        found.unchecked["data sets (--recompute-data makes those that can be made here)"] += len(data_sets(found))
+        found.unchecked["data sets (--recompute-data makes those that can be made here)"] += len(
+            group_by_data_set(found)
+        )
     show_json(verification_facts(found)) if as_json else show(found)
     if found.faults or not found.records:
         click.get_current_context().exit(1)

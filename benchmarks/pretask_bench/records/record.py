@@ -31,7 +31,7 @@ from pydantic import (
     model_validator,
 )
 
-from pretask_bench.records.canonical import MAX_SAFE_INTEGER, canonical_bytes, plain
+from pretask_bench.records.canonical import MAX_SAFE_INTEGER, as_plain, canonical_bytes
 from pretask_bench.records.encoders import Encoder
 from pretask_bench.records.provenance import MAX_ERROR_CHARACTERS, UNSEEN, error_text
 
@@ -367,12 +367,12 @@ def build_record(facts: Mapping[str, Any]) -> Record:
     """Return a record of this process's own run, checked as a stranger's would be.
 
     Args:
-        facts: The fields of Record; the cell may hold what `plain` understands, the error be an exception.
+        facts: The fields of Record; the cell may hold what `as_plain` understands, the error be an exception.
 
     Raises:
         PretaskError: A field is missing, unknown or out of bounds.
     """
-    facts = {"record": VERSION, **facts, "cell": plain(facts.get("cell"))}
+    facts = {"record": VERSION, **facts, "cell": as_plain(facts.get("cell"))}
     if facts.get("error") is not None:
         facts["error"] = error_text(facts["error"])
     return parse_record(canonical_bytes(facts))
@@ -381,7 +381,7 @@ def build_record(facts: Mapping[str, Any]) -> Record:
 def build_cell(facts: Mapping[str, Any]) -> Cell:
     """Return the cell that a record of these facts will have, so that its key is known before anything runs."""
     try:
-        return Cell.model_validate_json(canonical_bytes(plain(facts)))
+        return Cell.model_validate_json(canonical_bytes(as_plain(facts)))
     except ValidationError as error:
         raise record_error(error) from error
 

@@ -20,7 +20,7 @@ from pretask_registry import Registry, build
 
 from pretask_bench.records.record import Cell, Record, record_hash
 from pretask_bench.records.store import read, read_all
-from pretask_bench.runs.plan import Plan, places_of
+from pretask_bench.runs.plan import Plan, path_options
 
 FIT_BATCH = 256  # samples that a split is fitted to at a time
 DO = "Name a finished run's folder, such as runs/NAME-…, or its record; the one must lie beside the other's folder."
@@ -146,4 +146,4 @@ def shared_places(plan: Plan, cell: Cell) -> dict[str, object]:
     data = plan.parts["data"]
     if data.id != cell.data.id:
         return {}
-    return {f"data.{name}": plan.of("data")[name] for name in places_of(data) if name in plan.of("data")}
+    return {f"data.{name}": plan.of("data")[name] for name in path_options(data) if name in plan.of("data")}

@@ -12,10 +12,10 @@ from pretask.extraction import fingerprint_of
 from pretask.fitting import fit_split
 from pretask_registry import build, resolve_options
 
-from pretask_bench.records.code import SCORING, TRAINING, code_of
+from pretask_bench.records.code import SCORING, TRAINING, hash_code
 from pretask_bench.records.record import Cell, build_cell
 from pretask_bench.runs.fit_with import FIT_BATCH, EncoderSource
-from pretask_bench.runs.plan import ON, PARTS, Plan, places_of
+from pretask_bench.runs.plan import ON, PARTS, Plan, path_options
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Parts:
         """Return the hashes of the modules that train, and where `evaluated` of those that measure."""
         parts = [self.plan.parts[part] for part in (*PARTS, "data")]
         if not evaluated:
-            return code_of(parts, TRAINING)
+            return hash_code(parts, TRAINING)
         parts += [*self.plan.evaluators, *([self.plan.parts[ON]] if ON in self.plan.parts else [])]
-        return code_of(parts, (*TRAINING, *SCORING))
+        return hash_code(parts, (*TRAINING, *SCORING))
 
     def compose(self, device: torch.device) -> Task:
         """Return the task with the weights that the seed gives."""
@@ -135,7 +135,7 @@ def part_facts(plan: Plan, part: str) -> dict[str, Any]:
     """Return the full id of a part and its options; of a place only its name, since content determines numbers."""
     registered, given = plan.parts[part], plan.of(part)
     options = resolve_options(registered, given)
-    places = places_of(registered)
+    places = path_options(registered)
     named = {name: Path(value).name if name in places and value else value for name, value in options.items()}
     return {"id": registered.id, "options": named}
 

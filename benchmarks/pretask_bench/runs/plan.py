@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from pretask import Incompatible, Unknown
 from pretask.recipe import Recipe
-from pretask_registry import Registered, Registry, explain_misfit, read_component_options, read_options, settle
+from pretask_registry import Registered, Registry, explain_misfit, fill_options, read_component_options, read_options
 
 PARTS = ("data", "split", "objective", "model")
 ON = "on"  # other data, for the evaluators
@@ -119,7 +119,7 @@ def make_plan(
     measured = tuple(registry.find("evaluator", name) for name in evaluators)
     check_prefixes(pile, [*found, RECIPE, *(evaluator.name for evaluator in measured)])
     recipe = Recipe(
-        **settle("the recipe", RECIPE, read_options(Recipe, by_keyword=False), pile.options.get(RECIPE, {}))
+        **fill_options("the recipe", RECIPE, read_options(Recipe, by_keyword=False), pile.options.get(RECIPE, {}))
     )
     name = start.name if start is not None else "-".join(found[part].name for part in PARTS[1:])
     return Plan(name, start, found, measured, pile.options, recipe, seed, fit_with)
@@ -160,7 +160,7 @@ def check_prefixes(pile: Settings, known: Collection[str]) -> None:
             raise Unknown(f"Nothing is called '{part}' in this run. Options belong to: {', '.join(known)}.")
 
 
-def places_of(registered: Registered) -> list[str]:
+def path_options(registered: Registered) -> list[str]:
     """Return the options of a component that are places: paths, of which a record holds only the last name."""
     options = read_component_options(registered).items()
     return [name for name, option in options if Path in (option.annotation, *get_args(option.annotation))]

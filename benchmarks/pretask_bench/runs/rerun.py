@@ -19,7 +19,7 @@ from pretask_bench.records.encoders import REFERENCE_ENCODERS
 from pretask_bench.records.record import Cell, Part, Record, build_record, cell_key, record_hash
 from pretask_bench.records.store import read_picture, write, write_picture
 from pretask_bench.records.verify import pictures_of, result_label
-from pretask_bench.runs.plan import KINDS, RECIPE, Plan, make_plan, places_of
+from pretask_bench.runs.plan import KINDS, RECIPE, Plan, make_plan, path_options
 
 if TYPE_CHECKING:
     import torch
@@ -161,7 +161,7 @@ def plan_of(registry: Registry, cell: Cell, settings: Mapping[str, Any]) -> Plan
         *((evaluator.name, evaluator, cell.evaluators[evaluator.id]) for evaluator in measures),
     ):
         options |= {f"{part}.{name}": value for name, value in own.items()}
-        places |= {f"{part}.{name}": own.get(name) for name in places_of(registered)}
+        places |= {f"{part}.{name}": own.get(name) for name in path_options(registered)}
     return make_plan(
         registry,
         cell.task,

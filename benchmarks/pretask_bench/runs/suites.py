@@ -14,7 +14,7 @@ from pretask import PretaskError
 from pretask_registry import Registry, resolve_options
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pretask_bench.records.canonical import plain
+from pretask_bench.records.canonical import as_plain
 from pretask_bench.records.encoders import REFERENCE_ENCODERS, ReferenceEncoder
 from pretask_bench.records.record import Cell, Record
 
@@ -194,8 +194,8 @@ def fix_options(registry: Registry, division: Division) -> FixedOptions:
     data = registry.find("data", division.data)
     blank = dict.fromkeys(division.given, "given")
     evaluators = {
-        found.id: plain(resolve_options(found, division.of(name)))
+        found.id: as_plain(resolve_options(found, division.of(name)))
         for name in division.evaluators
         for found in (registry.find("evaluator", name),)
     }
-    return FixedOptions((data.id, plain(resolve_options(data, blank | division.of("data")))), evaluators)
+    return FixedOptions((data.id, as_plain(resolve_options(data, blank | division.of("data")))), evaluators)
