@@ -208,7 +208,7 @@ class Sorter:
         if has_huge_number(record):
             self.outside[f"a number beyond {MAX_NUMBER:.0e}"] += 1
             return []
-        misfits = [(division, self.suite.enters(division, record)) for division in self.suite.file.division]
+        misfits = [(division, self.suite.explain_exclusion(division, record)) for division in self.suite.file.division]
         found = [division for division, misfit in misfits if misfit is None]
         if not found:
             self.outside[explain_misfit(self.suite, record, misfits)] += 1
@@ -356,7 +356,7 @@ def has_huge_number(record: Record) -> bool:
 def explain_misfit(suite: Suite, record: Record, misfits: Sequence[tuple[Division, str | None]]) -> str:
     """Return why a record enters no division, by the division that has its data."""
     for division, misfit in misfits:
-        if suite.fixed[division.name].data[0] == record.cell.data.id:
+        if suite.fixed[division.name].data_id == record.cell.data.id:
             return shorten(str(misfit))
     return f"no division learns from {record.cell.data.id}"
 

@@ -152,7 +152,7 @@ def describe_section(suite: Suite, table: Table, choices: Choices, anchors: Mapp
         "division": division,
         "data": table.field.first.cell.data,
         "fingerprints": sorted(table.field.fingerprints.items()),
-        "fixed": [(name, canonical_text(dict(of))) for name, of in (fixed.data, *fixed.evaluators.items())],
+        "fixed": [(name, canonical_text(dict(options))) for name, options in fixed.options_by_id.items()],
         "heads": column_heads(table),
         "measures": division.measures,
         "fault": fault_text(table.fault),
