@@ -22,7 +22,7 @@ def suite(seeds: int = 1, *, measures: tuple[Mapping[str, Any], ...] = (LINEAR, 
     division = {"name": "images", "modality": "image", "data": "shapes", "samples": 640, "measures": measures}
     file = SuiteFile.model_validate({"summary": "Tiny.", "seeds": seeds, "division": [division]})
     evaluators = {name: EVALUATORS[name] for name in (f"pretask/{measure['evaluator']}@1" for measure in measures)}
-    return Suite("acme/tiny@1", file, {"images": FixedOptions(DATA, evaluators)})
+    return Suite("acme/tiny@1", file, {"images": FixedOptions(*DATA, evaluators)})
 
 
 def row(evaluator: str, encoder: str, value: float, items: int = ITEMS) -> dict[str, Any]:

@@ -33,8 +33,8 @@ from pretask.extraction import extract
 from pretask.pooling import pool
 from pretask.pretext_score import evaluation_mode
 from pretask_bench.records.provenance import collect
-from pretask_bench.runs.parts import build_parts
 from pretask_bench.runs.plan import make_plan
+from pretask_bench.runs.prepare import prepare_run
 from pretask_plugins.evaluators.probes.linear import LinearProbe
 from pretask_plugins.evaluators.probes.validation_split import LabeledPart, ProbeData, split_stratified
 from pretask_registry import Registry
@@ -104,7 +104,7 @@ def compare(root: Path, model: str, size: int, samples: int, tests: int) -> dict
     """Return seconds and accuracies of both."""
     settings = {"data.root": str(root), "data.image_size": size, "model.name": model}
     plan = make_plan(Registry.load(), "vae", parts={"data": "folder", "model": "timm"}, settings=settings)
-    built = build_parts(plan, torch.device("cpu"))
+    built = prepare_run(plan, torch.device("cpu"))
     task, train, test = built.compose(torch.device("cpu")), subset(built.train, samples), subset(built.test, tests)
     classes = len(next(iter(train.labels.values())).names)
     features, answers = list(extract(task, test, Budget(batch=BATCH), ("mean",)).values())[-1], classes_of(test)

@@ -1,13 +1,13 @@
-"""Constant prediction: what one answer, given whatever is shown, reaches on a target of categories. That is chance.
+"""Constant prediction: what one answer, whatever the input, reaches on a target of categories. That is chance.
 
-Where most labels are the same, 1 / C is a level that is beaten by saying nothing but "no". So the prediction is
-counted: for accuracy it is the label that is most frequent in training, for the loss the frequencies of all labels in
-training. Both are scored on the held-out answers, with the weights of the objective's mean. Every class counts as if it
+Where most labels are the same, 1 / C is a level that the majority class alone beats. So the prediction is
+counted: for accuracy it is the majority class of the training labels, for the loss the frequencies of all labels in
+training. Both are scored on the held-out labels, with the weights of the objective's mean. Every class counts as if it
 had been seen once more (Laplace), also one that training never had.
 
 Only a loss that is the cross-entropy of what the objective predicts has such a level. Whether it is one is measured on
 a batch, not declared: with label smoothing or sampled negatives the two differ.
-Axes: B batch, C classes, K candidates, n answers; `...` is (), (V,), (*grid) or (V, *grid).
+Axes: B batch, C classes, K candidates; `...` is (), (V,), (*grid) or (V, *grid).
 """
 
 import math
@@ -25,8 +25,8 @@ from pretask.protocols import WeighsTargets
 from pretask.specs import Categories
 from pretask.values import Batch, Features, Target, Targets
 
-SPREAD = 10.0  # standard deviation of the features on which the loss is compared
-SAME_LOSS = 1e-3  # relative difference up to which a part of a loss is the cross-entropy of the predictions
+NOISE_STD = 10.0  # standard deviation of the features on which the loss is compared
+SAME_LOSS = 1e-3  # relative difference up to which a metric is the cross-entropy of the predictions
 
 
 @dataclass
@@ -35,15 +35,16 @@ class LabelCounts:
 
     Args:
         mass: By class the sum of weight times probability.
-        best: By class the sum of weights where it was the most probable label; for a hard label the same as `mass`.
+        argmax_mass: By class the sum of weights where it was the most probable label; for a hard label the same as
+            `mass`.
         weight: The sum of weights.
-        answers: How many positions had a weight above 0.
+        num_labels: How many positions had a weight above 0.
     """
 
     mass: Float[Tensor, " C"]
-    best: Float[Tensor, " C"]
+    argmax_mass: Float[Tensor, " C"]
     weight: float = 0.0
-    answers: int = 0
+    num_labels: int = 0
 
     def add(self, target: Target, weight: Tensor | None) -> None:
         """Add the labels of a batch. Sums are made on the CPU in float64, in which their order does not show."""
@@ -53,18 +54,18 @@ class LabelCounts:
         weights = torch.ones(hard.shape, dtype=torch.double) if weight is None else weight.detach().cpu().double()
         valid = weights > 0  # elsewhere a label may be anything
         kept = weights[valid]
-        self.best += sum_by_class(hard[valid], kept, len(self.best))
+        self.argmax_mass += sum_by_class(hard[valid], kept, len(self.argmax_mass))
         if probability is None:
             self.mass += sum_by_class(hard[valid], kept, len(self.mass))
         else:
             self.mass += sum_by_class(value[valid], kept[:, None] * probability[valid], len(self.mass))
         self.weight += float(kept.sum())
-        self.answers += len(kept)
+        self.num_labels += len(kept)
 
     def log_frequencies(self) -> Float[Tensor, " C"]:
         """Return log-probabilities of all classes, each counted once more than it was seen."""
         total = float(self.mass.sum())
-        seen = self.mass * (self.answers / total) if total > 0 else torch.zeros_like(self.mass)
+        seen = self.mass * (self.num_labels / total) if total > 0 else torch.zeros_like(self.mass)
         return ((seen + 1) / (seen.sum() + len(seen))).log()
 
 
@@ -91,8 +92,8 @@ class LabelCounter:
         for name, counts in self.counts.items():
             counts.add(targets[name], weights[name])
 
-    def watch(self, batches: Iterable[Batch], seed: int) -> Iterator[Batch]:
-        """Yield the same training batches, and count the labels of each on its way, as the first epoch draws them."""
+    def count_labels(self, batches: Iterable[Batch], seed: int) -> Iterator[Batch]:
+        """Yield the same training batches, after counting the labels of each, as the first epoch draws them."""
         for batch in batches:
             with torch.no_grad():
                 self.add(self.task.divide_prepared(batch, Draws(batch.index, seed, 0))[1])
@@ -105,38 +106,39 @@ def count_classes(task: Task) -> dict[str, int]:
 
 
 def scored_weights(task: Task, targets: Targets) -> dict[str, Tensor | None]:
-    """Return the weights of the objective's mean of every target; None where all answers count 1."""
+    """Return the weights of the objective's mean of every target; None where all positions count 1."""
     own = task.objective.scored_weights(targets) if isinstance(task.objective, WeighsTargets) else {}
     return {name: own.get(name, target.weight) for name, target in targets.items()}
 
 
 def score_constant_prediction(
-    train: LabelCounter, held_out: LabelCounter, measured: Mapping[str, frozenset[str]]
+    train: LabelCounter, held_out: LabelCounter, predictable: Mapping[str, frozenset[str]]
 ) -> dict[str, float]:
-    """Return what the constant prediction reaches, by part of the loss.
+    """Return what the constant prediction reaches, by metric.
 
     Args:
-        train: Labels of the training part.
-        held_out: Labels of the part that is scored.
-        measured: By target, the parts that a constant prediction has a value of (`predictable_parts`).
+        train: Labels of the training samples.
+        held_out: Labels of the samples that are scored.
+        predictable: By target, the metrics that a constant prediction has a value of (`predictable_metrics`).
     """
     found: dict[str, float] = {}
-    for name, parts in measured.items():
-        seen, asked = train.counts[name], held_out.counts[name]
-        if asked.weight <= 0:
+    for name, metrics in predictable.items():
+        train_counts, counts = train.counts[name], held_out.counts[name]
+        if counts.weight <= 0:
             continue
+        majority_class = train_counts.argmax_mass.argmax()
         values = {
-            name: -float(asked.mass @ seen.log_frequencies()) / asked.weight,
-            f"{name}.accuracy": float(asked.best[seen.best.argmax()]) / asked.weight,
+            name: -float(counts.mass @ train_counts.log_frequencies()) / counts.weight,
+            f"{name}.accuracy": float(counts.argmax_mass[majority_class]) / counts.weight,
         }
-        found |= {part: value for part, value in values.items() if part in parts}
+        found |= {metric: value for metric, value in values.items() if metric in metrics}
     return found
 
 
-def predictable_parts(task: Task, batch: Batch, draws: Draws) -> dict[str, frozenset[str]]:
-    """Return the parts of the loss that are a cross-entropy over a target's own classes or its accuracy, by target.
+def predictable_metrics(task: Task, batch: Batch, draws: Draws) -> dict[str, frozenset[str]]:
+    """Return the metrics that are a cross-entropy over a target's own classes or its accuracy, by target.
 
-    Targets without such a part are left out.
+    Targets without such a metric are left out.
 
     Args:
         task: In evaluation mode.
@@ -145,30 +147,30 @@ def predictable_parts(task: Task, batch: Batch, draws: Draws) -> dict[str, froze
     """
     with torch.no_grad():
         inputs, targets = task.divide_prepared(batch, draws)
-        features = spread(task.encode_inputs(inputs))
-        parts = task.score_features(features, inputs, targets, draws).parts
+        features = replace_by_noise(task.encode_inputs(inputs))
+        metrics = task.score_features(features, inputs, targets, draws).parts
         predictions = task.objective.predict(features)
     weights = scored_weights(task, targets)
     found: dict[str, frozenset[str]] = {}
     for name, count in count_classes(task).items():
-        names = {f"{name}.accuracy"} & parts.keys()
-        if name in parts and name in predictions:
+        names = {f"{name}.accuracy"} & metrics.keys()
+        if name in metrics and name in predictions:
             expected = mean_cross_entropy(predictions[name], targets[name], weights[name], count)
-            names |= {name} if math.isclose(expected, float(parts[name]), rel_tol=SAME_LOSS, abs_tol=1e-5) else set()
+            names |= {name} if math.isclose(expected, float(metrics[name]), rel_tol=SAME_LOSS, abs_tol=1e-5) else set()
         if names:
             found[name] = frozenset(names)
     return found
 
 
-def spread(features: Features) -> Features:
-    """Return features of the same shapes that are noise, by which predictions become far from even.
+def replace_by_noise(features: Features) -> Features:
+    """Return features of the same shapes that are noise, for which predictions are far from uniform.
 
     Where all classes are equally probable, a smoothed loss is the cross-entropy too; an untrained network is close.
     """
     noise = torch.Generator().manual_seed(0)
 
     def draw(vectors: Tensor) -> Tensor:
-        return SPREAD * torch.randn(vectors.shape, generator=noise).to(vectors)
+        return NOISE_STD * torch.randn(vectors.shape, generator=noise).to(vectors)
 
     return replace(
         features,
@@ -179,10 +181,10 @@ def spread(features: Features) -> Features:
 
 def mean_cross_entropy(prediction: Tensor, target: Target, weight: Tensor | None, classes: int) -> float:
     """Return the mean cross-entropy of predicted log-probabilities; nan where these are not of the target's classes."""
-    places = target.value if target.probability is None else target.value[..., 0]
-    if prediction.shape != (*places.shape, classes):
+    positions = target.value if target.probability is None else target.value[..., 0]
+    if prediction.shape != (*positions.shape, classes):
         return math.nan
-    valid = torch.ones_like(places, dtype=torch.bool) if weight is None else weight > 0
+    valid = torch.ones_like(positions, dtype=torch.bool) if weight is None else weight > 0
     log_probability = upcast(prediction)[valid].log_softmax(-1)
     value = target.value[valid] if target.probability is not None else target.value[valid][:, None]
     probability = torch.ones_like(value) if target.probability is None else target.probability[valid]

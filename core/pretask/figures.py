@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 
 from pretask.composition import Task
-from pretask.pretext_score import EPOCH, evaluation_mode, make_batch
+from pretask.pretext_score import HELD_OUT_EPOCH, evaluation_mode, make_batch
 from pretask.protocols import Figure, OffersFigures
 from pretask.samples import Samples
 
@@ -21,7 +21,7 @@ def iterate_figures(task: Task, samples: Samples, seed: int = 0) -> Iterator[tup
         seed: Of the partners of samples.
     """
     index = torch.linspace(0, len(samples) - 1, min(SAMPLES, len(samples))).long()
-    batch = make_batch(task, samples, index, seed, EPOCH)
+    batch = make_batch(task, samples, index, seed, HELD_OUT_EPOCH)
     for name, part in (("split", task.split), ("objective", task.objective)):
         if isinstance(part, OffersFigures):
             with evaluation_mode(task), torch.no_grad():

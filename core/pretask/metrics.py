@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 FRACTION = "fraction"  # from 0 to 1
-LOSS = "loss"  # what an objective declares of the part that is named after its target alone
+LOSS = "loss"  # what an objective declares of the metric that is named after its target alone
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,11 @@ def find_metric(declared: Mapping[str, Metric], name: str) -> Metric | None:
     return declared.get(name, declared.get(metric_name(name)))
 
 
-def find_part(declared: Mapping[str, Metric], part: str) -> Metric | None:
-    """Return what an objective declares of a part of its loss: a declared name, TARGET (the loss) or TARGET.METRIC.
+def find_loss_metric(declared: Mapping[str, Metric], name: str) -> Metric | None:
+    """Return what an objective declares of one of `Loss.parts`: a declared name, TARGET (the loss) or TARGET.METRIC.
 
     >>> declared = {LOSS: Metric("nats", False), "kl": Metric("nats"), "accuracy": Metric(FRACTION, True)}
-    >>> [find_part(declared, part) == declared[name] for part, name in (("next", LOSS), ("kl", "kl"))]
-    [True, True]
+    >>> find_loss_metric(declared, "next") == declared[LOSS], find_loss_metric(declared, "kl") == declared["kl"]
+    (True, True)
     """
-    return declared.get(part, declared.get(metric_name(part) if "." in part else LOSS))
+    return declared.get(name, declared.get(metric_name(name) if "." in name else LOSS))

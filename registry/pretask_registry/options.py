@@ -1,4 +1,4 @@
-"""Options: what can be set of a component, read off its signature, and values brought to the types it asks for.
+"""Options: what can be set of a component, read off its signature, and values converted to its types.
 
 A value comes as text from a command line, or typed from a TOML file or a record; both end up the same.
 """
@@ -56,8 +56,8 @@ def meant_type(parameter: inspect.Parameter) -> Any:
     return Any if parameter.default is REQUIRED or parameter.default is None else type(parameter.default)
 
 
-def settle(who: str, prefix: str, options: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return every option with its value: what was given, brought to its type, else the default.
+def fill_options(who: str, prefix: str, options: Mapping[str, Option], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return every option with its value: what was given, converted to its type, else the default.
 
     Args:
         who: For errors, the component.
@@ -73,12 +73,10 @@ def settle(who: str, prefix: str, options: Mapping[str, Option], given: Mapping[
             listed = f"Its options: {', '.join(options) or 'none'}."
             suggestion = hint(name, options, "")
             raise Unknown(f"{who} has no option {prefix}.{name}. {suggestion}{' ' if suggestion else ''}{listed}")
-    return {
-        name: settle_option(f"{who} needs {prefix}.{name}", option, given, name) for name, option in options.items()
-    }
+    return {name: fill_option(f"{who} needs {prefix}.{name}", option, given, name) for name, option in options.items()}
 
 
-def settle_option(needs: str, option: Option, given: Mapping[str, Any], name: str) -> Any:
+def fill_option(needs: str, option: Option, given: Mapping[str, Any], name: str) -> Any:
     """Return the value of one option."""
     if name not in given:
         if option.default is REQUIRED:
@@ -103,7 +101,7 @@ def format_value(value: Any) -> str:
 
 
 def coerce(value: Any, annotation: Any) -> Any:
-    """Bring the value to its annotation.
+    """Convert the value to its annotation.
 
     >>> coerce("16,32", tuple[int, ...]), coerce("none", float | None), coerce("1e6", int)
     ((16, 32), None, 1000000)
@@ -122,7 +120,7 @@ def coerce(value: Any, annotation: Any) -> Any:
 
 
 def coerce_union(value: Any, members: tuple[Any, ...]) -> Any:
-    """Bring the value to the first member that can read it; text is read as text last."""
+    """Convert the value to the first member of a union that can read it; text is read as text last."""
     if NoneType in members and (value is None or (isinstance(value, str) and value.lower() in NOTHING)):
         return None
     if not isinstance(value, str) and type(value) in members:

@@ -9,7 +9,7 @@ from typing import Any
 from pretask import PretaskError, Unknown
 
 from pretask_registry.discovery import describe_error, import_quietly
-from pretask_registry.options import Option, read_options, settle
+from pretask_registry.options import Option, fill_options, read_options
 from pretask_registry.registry import PLUGIN_PROBLEM, Registered
 
 DATA_ONLY = ("task", "suite")  # kinds that nothing implements
@@ -50,16 +50,18 @@ def read_component_options(registered: Registered) -> dict[str, Option]:
     return read_implementation_options(registered, import_implementation(registered))
 
 
-def read_implementation_options(registered: Registered, made_of: Any) -> dict[str, Option]:
+def read_implementation_options(registered: Registered, implementation: Any) -> dict[str, Option]:
     """Read the options of what implements a component."""
-    if not is_recipe(made_of):
+    if not is_buildable(implementation):
         return {}
-    return read_options(made_of, by_keyword=registered.kind in GIVEN_SPECS or not inspect.isclass(made_of))
+    return read_options(
+        implementation, by_keyword=registered.kind in GIVEN_SPECS or not inspect.isclass(implementation)
+    )
 
 
-def is_recipe(made_of: Any) -> bool:
+def is_buildable(implementation: Any) -> bool:
     """Return whether an implementation is a class or function; else it is the component itself."""
-    return inspect.isclass(made_of) or inspect.isroutine(made_of)
+    return inspect.isclass(implementation) or inspect.isroutine(implementation)
 
 
 def build(registered: Registered, options: Mapping[str, Any] | None = None) -> Any:
@@ -72,20 +74,22 @@ def build(registered: Registered, options: Mapping[str, Any] | None = None) -> A
     Raises:
         Unknown: An option or its value is wrong.
     """
-    made_of = import_implementation(registered)
-    if not is_recipe(made_of):
-        settle_options(registered, made_of, options or {})
-        return made_of
-    factory = partial(made_of, **settle_options(registered, made_of, options or {}))
+    implementation = import_implementation(registered)
+    if not is_buildable(implementation):
+        fill_component_options(registered, implementation, options or {})
+        return implementation
+    factory = partial(implementation, **fill_component_options(registered, implementation, options or {}))
     return factory if registered.kind in GIVEN_SPECS or needs_arguments(factory) else factory()
 
 
-def settle_options(registered: Registered, made_of: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+def fill_component_options(registered: Registered, implementation: Any, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return all options of a component with their values."""
     given = dict(options)
     if registered.plugin.content:
         check_file(registered, given.pop(FILE, registered.plugin.content))
-    return settle(registered.name, registered.kind, read_implementation_options(registered, made_of), given)
+    return fill_options(
+        registered.name, registered.kind, read_implementation_options(registered, implementation), given
+    )
 
 
 def check_file(registered: Registered, content: str) -> None:
@@ -117,7 +121,7 @@ def resolve_options(registered: Registered, options: Mapping[str, Any] | None = 
         Unknown: An option or its value is wrong.
         PretaskError: JSON cannot hold a default (exit code 3).
     """
-    settled = settle_options(registered, import_implementation(registered), options or {})
+    settled = fill_component_options(registered, import_implementation(registered), options or {})
     plain = {name: as_json(registered, name, value) for name, value in settled.items()}
     return {**plain, FILE: registered.plugin.content} if registered.plugin.content else plain
 

@@ -110,7 +110,7 @@ def test_the_board_ranks_the_lower_one_first_and_marks_what_does_not_beat_random
     file = SuiteFile.model_validate(
         {"summary": "Tiny.", "seeds": 3, "baselines": ["random-init"], "division": [division]}
     )
-    fixed = FixedOptions((cell.data.id, cell.data.options), cell.evaluators)
+    fixed = FixedOptions(cell.data.id, cell.data.options, cell.evaluators)
     page, board, markdown = render_board(
         Suite("acme/tiny@1", file, {"digits": fixed}), {record_hash(record): record for record in records}
     )

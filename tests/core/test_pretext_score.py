@@ -78,13 +78,13 @@ def task(split: Any = None, objective: Any = tiny.BrighterObjective) -> Any:
     return compose(tiny.OBSERVED, split or tiny.Halves(), tiny.Flat, objective, recipe)
 
 
-def score(count: int, **parts: Any) -> HeldOutScore:
-    return score_held_out(task(**parts), tiny.samples(count))
+def score(count: int, **options: Any) -> HeldOutScore:
+    return score_held_out(task(**options), tiny.samples(count))
 
 
 def test_answers_are_counted_by_position_and_not_by_weight() -> None:
     found = score(100, split=MaskedHalves())
-    assert found.parts["brighter"].count == found.parts["brighter.accuracy"].count == 20 * found.draws
+    assert found.metrics["brighter"].count == found.metrics["brighter.accuracy"].count == 20 * found.draws
 
 
 @pytest.mark.parametrize(("samples", "draws"), [(20, MAX_DRAWS), (100, 10), (700, 4)])
@@ -109,7 +109,7 @@ def test_the_score_is_the_mean_over_draws_that_training_never_has() -> None:
 
 @pytest.mark.parametrize("count", [20, 150])
 def test_blocks_are_consecutive_samples_with_all_their_draws(count: int) -> None:
-    part = score(count).parts["brighter.accuracy"]
+    part = score(count).metrics["brighter.accuracy"]
     assert len(part.blocks) == min(count, math.ceil(count / math.ceil(count / BLOCKS)))
     assert sum(weight for _, weight in part.blocks) == part.count
     assert sum(total for total, _ in part.blocks) / part.count == pytest.approx(part.value)
@@ -125,8 +125,8 @@ def test_the_same_seed_gives_the_same_score_whatever_the_batch() -> None:
 def test_a_part_that_the_batch_changes_is_scored_on_whole_batches() -> None:
     found = score(48, objective=Scorer)
     assert found.values["neighbors"] == 16
-    assert len(found.parts["neighbors"].blocks) == 3
-    assert len(found.parts["brighter"].blocks) == 48
+    assert len(found.metrics["neighbors"].blocks) == 3
+    assert len(found.metrics["brighter"].blocks) == 48
 
 
 def test_trivial_predictors_are_shown_the_samples_that_the_model_was_shown() -> None:
@@ -138,7 +138,7 @@ def test_trivial_predictors_are_shown_the_samples_that_the_model_was_shown() -> 
     found = score_trivial(made, train, tiny.samples(30), shown=shown)
     assert sorted(split.shown) == shown.tolist() == sorted(positions(7, 0, 20, 50)[0].tolist())
     assert found["even"].values["brighter"] == pytest.approx(math.log(2))
-    assert found["even"].parts["brighter"].count == 30
+    assert found["even"].metrics["brighter"].count == 30
 
 
 def test_after_an_epoch_everything_was_shown() -> None:

@@ -12,11 +12,11 @@ from pretask import PretaskError, Unknown
 from pretask_registry import (
     Registered,
     build,
+    fill_options,
     import_implementation,
     read_component_options,
     read_options,
     resolve_options,
-    settle,
 )
 from pretask_registry.options import coerce, describe
 
@@ -291,7 +291,9 @@ def test_an_annotation_that_only_the_type_checker_knows_falls_back_to_the_type_o
 def test_every_recipe_can_be_settled_from_text() -> None:
     from pretask import Recipe
 
-    settled = settle("recipe", "recipe", read_options(Recipe, by_keyword=False), {"betas": "0.9,0.95", "lr": "1e-3"})
+    settled = fill_options(
+        "recipe", "recipe", read_options(Recipe, by_keyword=False), {"betas": "0.9,0.95", "lr": "1e-3"}
+    )
     assert Recipe(**settled) == Recipe(betas=(0.9, 0.95), lr=1e-3)
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from markupsafe import Markup, escape
 
-Place = Callable[[float], float]
+Axis = Callable[[float], float]
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ def picture(width: float, height: float, label: str, *inside: Markup) -> Markup:
     return element("svg", *inside, viewBox=box, role="img", aria_label=label, class_="picture")
 
 
-def linear_scale(low: float, high: float, start: float, end: float) -> Place:
+def linear_scale(low: float, high: float, start: float, end: float) -> Axis:
     """Return the function that maps values between `low` and `high` to pixels between `start` and `end`."""
     span = (high - low) or 1.0
     return lambda value: start + (value - low) / span * (end - start)
 
 
-def log_scale(low: float, high: float, start: float, end: float) -> Place:
+def log_scale(low: float, high: float, start: float, end: float) -> Axis:
     """Return the same function on a logarithmic axis."""
     inner = linear_scale(math.log10(low), math.log10(high), start, end)
     return lambda value: inner(math.log10(value))

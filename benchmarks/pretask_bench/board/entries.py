@@ -12,20 +12,21 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from itertools import pairwise
+from typing import Any
 
 from pretask import Metric
 from pretask_registry import Registry
 
 from pretask_bench.board.gaps import find_gaps, find_missing_intervals
 from pretask_bench.board.keeper import Keeper
-from pretask_bench.board.trust import Conflicts, Named, Verdict, find_copies, judge_cell
-from pretask_bench.records.cells import Settler
+from pretask_bench.board.trust import Conflicts, RecordsByHash, Verdict, find_duplicate_results, judge_cell
+from pretask_bench.records.cells import OptionChecker
 from pretask_bench.records.code import changed_modules
 from pretask_bench.records.encoders import TRAINED
-from pretask_bench.records.metrics import declared_by
-from pretask_bench.records.record import Record, Row
+from pretask_bench.records.metrics import declared_metrics
+from pretask_bench.records.record import EvaluationResult, Record
 from pretask_bench.records.verify import record_faults
-from pretask_bench.results.groups import title
+from pretask_bench.results.groups import run_title
 from pretask_bench.runs.suites import Division, Measure, Suite
 
 MAX_CHARACTERS, MAX_DIFFERENCES = 160, 3
@@ -62,13 +63,13 @@ class Entry:
         return self.records[0]
 
     @cached_property
-    def rows_by_source(self) -> Mapping[tuple[str, str], list[Row]]:
-        """Rows by evaluator and encoder, in the order of seeds."""
-        found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    def results_by_source(self) -> Mapping[tuple[str, str], list[EvaluationResult]]:
+        """Results by evaluator and encoder, in the order of seeds."""
+        by_source: dict[tuple[str, str], list[EvaluationResult]] = defaultdict(list)
         for record in self.records:
-            for row in record.results:
-                found[row.evaluator, row.encoder].append(row)
-        return dict(found)
+            for result in record.results:
+                by_source[result.evaluator, result.encoder].append(result)
+        return dict(by_source)
 
     @cached_property
     def differing_code(self) -> tuple[str, ...]:
@@ -76,25 +77,25 @@ class Entry:
         codes = [record.code for record in self.records]
         return tuple(sorted({name for one, other in pairwise(codes) for name in changed_modules(one, other)}))
 
-    def rows(self, evaluator: str, encoder: str) -> list[Row]:
-        """Return the rows of an evaluator and an encoder, by seed."""
-        return self.rows_by_source.get((evaluator, encoder), [])
+    def results(self, evaluator: str, encoder: str) -> list[EvaluationResult]:
+        """Return the results of an evaluator on an encoder, by seed."""
+        return self.results_by_source.get((evaluator, encoder), [])
 
     def values(self, evaluator: str, metric: str, encoder: str = TRAINED) -> list[float]:
         """Return one metric of an evaluator and an encoder, by seed."""
-        found = (row.metrics.get(metric) for row in self.rows(evaluator, encoder))
-        return [value for value in found if value is not None]
+        values = (result.metrics.get(metric) for result in self.results(evaluator, encoder))
+        return [value for value in values if value is not None]
 
 
 @dataclass(frozen=True)
-class Field:
-    """The entries of one division on one data set.
+class Competition:
+    """The entries of one division that learned from the very same data, and so compete.
 
     Args:
         division: Division of the suite.
         evaluators: Full id by the name that a measure uses.
-        fingerprints: Content hashes of the data's parts.
-        baselines: Reference encoders whose rows every complete entry has; rows of others decide nothing.
+        fingerprints: Content hashes of the train and test samples.
+        baselines: Reference encoders that every complete entry has results of; others decide nothing.
         complete: Entries that are ranked.
         incomplete: Entries that lack something.
     """
@@ -108,7 +109,7 @@ class Field:
 
     def metric(self, measure: Measure) -> Metric:
         """Return what is declared of the number that a measure ranks by."""
-        return declared_by(self.first, self.evaluators[measure.evaluator]).metric(measure.metric)
+        return declared_metrics(self.first, self.evaluators[measure.evaluator]).metric(measure.metric)
 
     @property
     def first(self) -> Record:
@@ -142,7 +143,7 @@ class SortedRecords:
     """All records of a board, sorted by what becomes of them.
 
     Args:
-        fields: By division, then by how many are complete.
+        competitions: By division, then by how many are complete.
         outside: How many records enter no division, by the reason.
         failed: How many records are of failed runs.
         spare: How many confirm another one, or lack something that another seed of their entry does not.
@@ -155,7 +156,7 @@ class SortedRecords:
         everything: The records, by hash.
     """
 
-    fields: tuple[Field, ...]
+    competitions: tuple[Competition, ...]
     outside: Mapping[str, int]
     failed: int
     spare: int
@@ -165,17 +166,17 @@ class SortedRecords:
     copies: Mapping[str, str] = field(default_factory=dict)
     withdrawn: Mapping[str, str] = field(default_factory=dict)
     unchecked: Mapping[str, int] = field(default_factory=dict)
-    everything: Named = field(default_factory=dict)
+    everything: RecordsByHash = field(default_factory=dict)
 
 
 @dataclass
-class Sorter:
+class RecordSorter:
     """Sorts records into entries, copies, disputes and what is left out.
 
     Args:
         suite: The suite whose divisions records may enter.
         keeper: What the board's keeper decided.
-        settler: Fills defaults into options and checks them.
+        option_checker: Fills defaults into options and checks them.
         outside: How many enter no division, by the reason.
         faulty: What verify finds wrong, by hash.
         choices: What tells entries apart, by the hash of each record that may count.
@@ -184,123 +185,146 @@ class Sorter:
 
     suite: Suite
     keeper: Keeper
-    settler: Settler
+    option_checker: OptionChecker
     outside: Counter[str] = field(default_factory=Counter)
     faulty: dict[str, list[str]] = field(default_factory=dict)
     choices: dict[str, bytes] = field(default_factory=dict)
     disputes: list[Dispute] = field(default_factory=list)
 
-    def admit(self, records: Named) -> dict[str, list[Division]]:
+    def admit(self, records: RecordsByHash) -> dict[str, list[Division]]:
         """Return the divisions that every sound record enters; count the others by the reason."""
-        found: dict[str, list[Division]] = {}
+        entering: dict[str, list[Division]] = {}
         for name, record in records.items():
             divisions = self.find_divisions(record)
-            faults = record_faults(record, self.settler) if divisions else []
+            faults = record_faults(record, self.option_checker) if divisions else []
             if faults:
                 self.faulty[name] = faults
             elif divisions:
-                found[name] = divisions
-                self.choices[name] = fingerprint_of(record).encode() + self.settler.choice(record.cell)
-        return found
+                entering[name] = divisions
+                self.choices[name] = data_fingerprint(record).encode() + self.option_checker.choice(record.cell)
+        return entering
 
     def find_divisions(self, record: Record) -> list[Division]:
         """Return the divisions that a record enters; count the reason where there is none."""
         if has_huge_number(record):
             self.outside[f"a number beyond {MAX_NUMBER:.0e}"] += 1
             return []
-        misfits = [(division, self.suite.enters(division, record)) for division in self.suite.file.division]
-        found = [division for division, misfit in misfits if misfit is None]
-        if not found:
-            self.outside[explain_misfit(self.suite, record, misfits)] += 1
-        return found
+        exclusions = [
+            (division, self.suite.explain_exclusion(division, record)) for division in self.suite.file.division
+        ]
+        divisions = [division for division, reason in exclusions if reason is None]
+        if not divisions:
+            self.outside[choose_exclusion(self.suite, record, exclusions)] += 1
+        return divisions
 
-    def build_fields(self, records: Named, entering: Mapping[str, Sequence[Division]]) -> tuple[Field, ...]:
-        """Return the fields of all divisions in their order, within one those with most complete entries first."""
-        found: list[Field] = []
+    def build_competitions(
+        self, records: RecordsByHash, entering: Mapping[str, Sequence[Division]]
+    ) -> tuple[Competition, ...]:
+        """Return the competitions of all divisions in order; within one division the most complete entries first."""
+        found: list[Competition] = []
         for division in self.suite.file.division:
             by_data: dict[str, dict[str, Record]] = defaultdict(dict)
             for name, record in records.items():
                 if division in entering[name]:
-                    by_data[fingerprint_of(record)][name] = record
-            fields = [field for of in by_data.values() if (field := self.build_field(division, of)) is not None]
-            found += sorted(fields, key=lambda field: (-len(field.complete), sorted(field.fingerprints.items())))
+                    by_data[data_fingerprint(record)][name] = record
+            competitions = [self.build_competition(division, of_data) for of_data in by_data.values()]
+            found += sorted(
+                (competition for competition in competitions if competition is not None),
+                key=lambda competition: (-len(competition.complete), sorted(competition.fingerprints.items())),
+            )
         return tuple(found)
 
-    def build_field(self, division: Division, records: Named) -> Field | None:
+    def build_competition(self, division: Division, records: RecordsByHash) -> Competition | None:
         """Return the entries of records that compete; None where every one of them is disputed."""
         evaluators = dict(zip(division.evaluators, self.suite.fixed[division.name].evaluators, strict=True))
         by_entry: dict[bytes, dict[str, Record]] = defaultdict(dict)
         for name, record in records.items():
             by_entry[self.choices[name]][name] = record
-        found = [self.build_entry(division, evaluators, of) for of in by_entry.values()]
-        entries = [entry for entry in found if entry is not None]
+        built = [self.build_entry(division, evaluators, of_entry) for of_entry in by_entry.values()]
+        entries = [entry for entry in built if entry is not None]
         if not entries:
             return None
         ordered = sorted(distinguish(entries), key=lambda entry: (entry.title, entry.distinction, entry.key))
-        complete = tuple(entry for entry in ordered if not entry.missing)
-        incomplete = tuple(entry for entry in ordered if entry.missing)
-        fingerprints = ordered[0].first.cell.data.fingerprints
-        return Field(division, evaluators, fingerprints, self.suite.file.baselines, complete, incomplete)
+        return Competition(
+            division=division,
+            evaluators=evaluators,
+            fingerprints=ordered[0].first.cell.data.fingerprints,
+            baselines=self.suite.file.baselines,
+            complete=tuple(entry for entry in ordered if not entry.missing),
+            incomplete=tuple(entry for entry in ordered if entry.missing),
+        )
 
-    def build_entry(self, division: Division, evaluators: Mapping[str, str], records: Named) -> Entry | None:
+    def build_entry(self, division: Division, evaluators: Mapping[str, str], records: RecordsByHash) -> Entry | None:
         """Return the entry of some records: of every seed the one that counts; None where every seed is disputed."""
         gaps = {name: find_gaps(self.suite, division, evaluators, record) for name, record in records.items()}
-        numbers = [(evaluators[measure.evaluator], measure.metric) for measure in division.measures]
-        called = entry_title(records.values())
-        verdicts = {
-            seed: judge_cell(of, [name for name in of if not gaps[name]], numbers, self.keeper)
-            for seed, of in cells_of(records).items()
-        }
-        disputed = self.note_disputes(division, called, verdicts)
-        names = [verdict.counts for verdict in verdicts.values() if verdict.counts is not None]
-        if not names:
+        title = entry_title(records.values())
+        verdicts = self.judge_seeds(division, evaluators, records, gaps)
+        disputed_seeds = self.record_disputes(division, title, verdicts)
+        counting = [verdict.counts for verdict in verdicts.values() if verdict.counts is not None]
+        if not counting:
             return None
+        complete = [name for name in counting if not gaps[name]]
+        has_enough_seeds = len(complete) >= self.suite.file.seeds
+        if has_enough_seeds:
+            chosen = complete
+            only = records[complete[0]] if len(complete) == 1 else None
+            missing = find_missing_intervals(division, evaluators, only) if only is not None else []
+        else:
+            chosen = counting
+            gaps_of_all = [gap for name in counting for gap in gaps[name]]
+            missing = (gaps_of_all or [f"{len(complete)} of {self.suite.file.seeds} seeds"]) + disputed_seeds
         confirming = tuple(
             name for verdict in verdicts.values() if not verdict.conflicts for name in verdict.confirming
         )
-        whole = [name for name in names if not gaps[name]]
-        enough = len(whole) >= self.suite.file.seeds
-        chosen = whole if enough else names
-        missing = [gap for name in chosen for gap in gaps[name]]
-        if enough and len(whole) == 1:
-            missing = find_missing_intervals(division, evaluators, records[whole[0]])
-        elif not enough:
-            missing = (missing or [f"{len(whole)} of {self.suite.file.seeds} seeds"]) + disputed
         return Entry(
             key=sha256(self.choices[chosen[0]]).hexdigest(),
-            title=called,
+            title=title,
             records=tuple(records[name] for name in chosen),
             hashes=tuple(chosen),
             missing=tuple(dict.fromkeys(missing)),
             confirming=confirming,
-            authors=authors_of(records[name] for name in (*chosen, *confirming)),
+            authors=list_authors(records[name] for name in (*chosen, *confirming)),
         )
 
-    def note_disputes(self, division: Division, called: str, verdicts: Mapping[int, Verdict]) -> list[str]:
+    def judge_seeds(
+        self,
+        division: Division,
+        evaluators: Mapping[str, str],
+        records: RecordsByHash,
+        gaps: Mapping[str, Sequence[str]],
+    ) -> dict[int, Verdict]:
+        """Return by seed which of an entry's records counts."""
+        ranking_metrics = [(evaluators[measure.evaluator], measure.metric) for measure in division.measures]
+        return {
+            seed: judge_cell(of_seed, [name for name in of_seed if not gaps[name]], ranking_metrics, self.keeper)
+            for seed, of_seed in group_by_seed(records).items()
+        }
+
+    def record_disputes(self, division: Division, title: str, verdicts: Mapping[int, Verdict]) -> list[str]:
         """Keep the disputes of an entry; return what it lacks because of them."""
         for seed, verdict in verdicts.items():
             if verdict.conflicts:
-                self.disputes.append(Dispute(division.name, called, seed, verdict.conflicts, verdict.confirming))
+                self.disputes.append(Dispute(division.name, title, seed, verdict.conflicts, verdict.confirming))
             if verdict.ignored:
-                self.disputes.append(Dispute(division.name, called, seed, verdict.ignored, ranked=True))
+                self.disputes.append(Dispute(division.name, title, seed, verdict.ignored, ranked=True))
         return [f"seed {seed}, which is disputed" for seed, verdict in verdicts.items() if verdict.conflicts]
 
 
-def cells_of(records: Named) -> dict[int, dict[str, Record]]:
+def group_by_seed(records: RecordsByHash) -> dict[int, dict[str, Record]]:
     """Return the records of an entry by seed, in the order of seeds."""
-    found: dict[int, dict[str, Record]] = defaultdict(dict)
+    by_seed: dict[int, dict[str, Record]] = defaultdict(dict)
     for name, record in sorted(records.items(), key=lambda named: (named[1].cell.seed, named[0])):
-        found[record.cell.seed][name] = record
-    return found
+        by_seed[record.cell.seed][name] = record
+    return by_seed
 
 
-def authors_of(records: Iterable[Record]) -> tuple[str, ...]:
+def list_authors(records: Iterable[Record]) -> tuple[str, ...]:
     """Return the authors that some records name, sorted."""
     return tuple(sorted({record.author for record in records if record.author}))
 
 
 def sort_records(
-    suite: Suite, records: Named, keeper: Keeper | None = None, registry: Registry | None = None
+    suite: Suite, records: RecordsByHash, keeper: Keeper | None = None, registry: Registry | None = None
 ) -> SortedRecords:
     """Put every record in its place, whatever the order in which they come.
 
@@ -310,42 +334,47 @@ def sort_records(
         keeper: What the board's keeper decided; nothing if left out.
         registry: Where parts are looked up, to check their options; without one only recipes are checked.
     """
-    sorter = Sorter(suite, keeper or Keeper(), Settler(registry))
+    sorter = RecordSorter(suite, keeper or Keeper(), OptionChecker(registry))
     withdrawn = {name: reason for name, reason in sorted(sorter.keeper.withdrawn.items()) if name in records}
-    standing = {name: record for name, record in sorted(records.items()) if name not in withdrawn}
-    complete = {name: record for name, record in standing.items() if record.status == "complete"}
+    remaining = {name: record for name, record in sorted(records.items()) if name not in withdrawn}
+    complete = {name: record for name, record in remaining.items() if record.status == "complete"}
     entering = sorter.admit(complete)
-    copied = find_copies({name: records[name] for name in entering}, sorter.choices, sorter.keeper)
-    competing = {name: records[name] for name in entering if name not in copied}
-    fields = sorter.build_fields(competing, entering)
-    shown = {name for field in fields for entry in (*field.complete, *field.incomplete) for name in entry.hashes}
-    diverging = {name for dispute in sorter.disputes for name in (*dispute.conflicts, *dispute.others)}
-    unchecked = Counter(reason for name in competing for reason in sorter.settler.unchecked(records[name]))
+    copies = find_duplicate_results({name: records[name] for name in entering}, sorter.choices, sorter.keeper)
+    competing = {name: records[name] for name in entering if name not in copies}
+    competitions = sorter.build_competitions(competing, entering)
+    shown = {
+        name
+        for competition in competitions
+        for entry in (*competition.complete, *competition.incomplete)
+        for name in entry.hashes
+    }
+    disputed = {name for dispute in sorter.disputes for name in (*dispute.conflicts, *dispute.others)}
+    unchecked = Counter(reason for name in competing for reason in sorter.option_checker.unchecked(records[name]))
     return SortedRecords(
-        fields=fields,
-        outside=most_first(sorter.outside),
-        failed=len(standing) - len(complete),
-        spare=len(competing.keys() - shown - diverging),
+        competitions=competitions,
+        outside=sort_by_count(sorter.outside),
+        failed=len(remaining) - len(complete),
+        spare=len(competing.keys() - shown - disputed),
         records=len(records),
         disputes=tuple(sorted(sorter.disputes, key=lambda case: (case.division, case.title, min(case.conflicts)))),
         faulty=sorter.faulty,
-        copies=dict(sorted(copied.items())),
+        copies=dict(sorted(copies.items())),
         withdrawn=withdrawn,
-        unchecked=most_first(unchecked),
+        unchecked=sort_by_count(unchecked),
         everything=records,
     )
 
 
-def most_first(counts: Mapping[str, int]) -> dict[str, int]:
+def sort_by_count(counts: Mapping[str, int]) -> dict[str, int]:
     """Return counts by reason, the most frequent reason first."""
     return dict(sorted(counts.items(), key=lambda counted: (-counted[1], counted[0])))
 
 
 def has_huge_number(record: Record) -> bool:
     """Return whether a record holds numbers whose sums or squares would overflow."""
-    parts = [*record.results, *([record.pretext] if record.pretext is not None else [])]
+    measured = [*record.results, *([record.pretext] if record.pretext is not None else [])]
     numbers = [
-        value for part in parts for value in (*part.metrics.values(), *part.chance.values()) if value is not None
+        value for group in measured for value in (*group.metrics.values(), *group.chance.values()) if value is not None
     ]
     numbers += record.pretext.shortcut.values() if record.pretext is not None else ()
     origin = record.provenance
@@ -353,11 +382,11 @@ def has_huge_number(record: Record) -> bool:
     return any(abs(value) > MAX_NUMBER for value in numbers)
 
 
-def explain_misfit(suite: Suite, record: Record, misfits: Sequence[tuple[Division, str | None]]) -> str:
+def choose_exclusion(suite: Suite, record: Record, exclusions: Sequence[tuple[Division, str | None]]) -> str:
     """Return why a record enters no division, by the division that has its data."""
-    for division, misfit in misfits:
-        if suite.fixed[division.name].data[0] == record.cell.data.id:
-            return shorten(str(misfit))
+    for division, reason in exclusions:
+        if suite.fixed[division.name].data_id == record.cell.data.id:
+            return shorten(str(reason))
     return f"no division learns from {record.cell.data.id}"
 
 
@@ -370,18 +399,18 @@ def shorten(text: str, most: int = MAX_CHARACTERS) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
-def fingerprint_of(record: Record) -> str:
+def data_fingerprint(record: Record) -> str:
     """Return the fingerprints of a record's data as one text."""
     return json.dumps(record.cell.data.fingerprints, sort_keys=True)
 
 
 def entry_title(records: Iterable[Record]) -> str:
     """Return the title that all records of an entry have; that of its parts where they name different tasks."""
-    titles = {title(record) for record in records}
+    titles = {run_title(record) for record in records}
     if len(titles) == 1:
         return titles.pop()
     first = next(iter(records))
-    return title(first.model_copy(update={"cell": first.cell.model_copy(update={"task": None})}))
+    return run_title(first.model_copy(update={"cell": first.cell.model_copy(update={"task": None})}))
 
 
 def distinguish(entries: Iterable[Entry]) -> list[Entry]:
@@ -396,23 +425,23 @@ def add_distinctions(namesakes: Sequence[Entry]) -> list[Entry]:
     """Return entries of one title, each with the options that not all of them have."""
     if len(namesakes) == 1:
         return [*namesakes]
-    choices = [choices_of(entry.first) for entry in namesakes]
+    choices = [flatten_choices(entry.first) for entry in namesakes]
     names = sorted({name for options in choices for name in options})
     differing = [name for name in names if any(one.get(name) != other.get(name) for one, other in pairwise(choices))]
     texts = [", ".join(f"{name}={options.get(name)}" for name in differing[:MAX_DIFFERENCES]) for options in choices]
     return [replace(entry, distinction=text[:MAX_CHARACTERS]) for entry, text in zip(namesakes, texts, strict=True)]
 
 
-def choices_of(record: Record) -> dict[str, str]:
+def flatten_choices(record: Record) -> dict[str, str]:
     """Return all options of a record by name, as JSON."""
     cell = record.cell
-    parts = {"split": cell.split, "objective": cell.objective, "model": cell.model}
-    flat = {f"{part}.{name}": value for part, of in parts.items() for name, value in of.options.items()}
-    flat |= {part: of.id for part, of in parts.items()}
-    flat |= {f"recipe.{name}": value for name, value in cell.recipe.items()}
-    return {name: json.dumps(value, sort_keys=True) for name, value in {**flat, "precision": cell.precision}.items()}
+    choices: dict[str, Any] = {f"recipe.{name}": value for name, value in cell.recipe.items()}
+    for kind, part in (("split", cell.split), ("objective", cell.objective), ("model", cell.model)):
+        choices[kind] = part.id
+        choices |= {f"{kind}.{name}": value for name, value in part.options.items()}
+    return {name: json.dumps(value, sort_keys=True) for name, value in {**choices, "precision": cell.precision}.items()}
 
 
-def measure_values(field: Field, entry: Entry, measure: Measure, encoder: str) -> list[float]:
+def measure_values(competition: Competition, entry: Entry, measure: Measure, encoder: str) -> list[float]:
     """Return the numbers by seed that a measure gives for an encoder of an entry."""
-    return entry.values(field.evaluators[measure.evaluator], measure.metric, encoder)
+    return entry.values(competition.evaluators[measure.evaluator], measure.metric, encoder)

@@ -1,4 +1,4 @@
-"""Evidence: a measure of one encoder by seed and by test item, larger where it is better.
+"""Evidence: what a measure says of one encoder, by seed and by test item, with its sign such that larger is better.
 
 Axes: S seeds, I items of all test sets.
 """
@@ -11,68 +11,83 @@ from jaxtyping import Float
 
 from pretask_bench.records.record import Items
 from pretask_bench.results.statistics import Estimate
-from pretask_bench.results.two_levels import Answers, item_variances, mean_over_both
+from pretask_bench.results.two_levels import ItemMoments, item_variances, mean_over_seeds_and_items
 
 TestSet = tuple[str, int]  # fingerprint, and how many items
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """The evidence of an encoder's records for one measure.
+    """The values of one measure for one encoder, from its records.
 
     Args:
-        seeds: Numbers of the seeds, in order.
-        scores: One by seed.
-        tests: The test set; none where bits are missing.
-        worth: What every item adds to the score of a seed.
-        step: What one item adds at most.
-        answers: Moments of the answers, one for each test set.
-        own: Half of the interval that the evaluator gives itself, where there is one seed and no test set.
+        seeds: The seeds, in order.
+        values: One by seed.
+        test_sets: The test set; none where it is not known which items were answered correctly.
+        item_values: What every item adds to the value of a seed.
+        max_item_value: What one item adds to the mean over seeds at most.
+        item_moments: Moments of the items, one for each test set.
+        reported_half_widths: Half of the interval that the evaluator reports, where there is one seed and no test set.
     """
 
     seeds: tuple[int, ...]
-    scores: Float[np.ndarray, " S"]
-    tests: tuple[TestSet, ...]
-    worth: Float[np.ndarray, "S I"]
-    step: float
-    answers: tuple[Answers, ...]
-    own: tuple[float, ...]
+    values: Float[np.ndarray, " S"]
+    test_sets: tuple[TestSet, ...]
+    item_values: Float[np.ndarray, "S I"]
+    max_item_value: float
+    item_moments: tuple[ItemMoments, ...]
+    reported_half_widths: tuple[float, ...]
 
     @property
     def mean(self) -> float:
         """The mean over seeds."""
-        return float(self.scores.mean())
+        return float(self.values.mean())
 
     def estimate(self) -> Estimate:
         """Return the mean with its 95 % interval; without one where there is nothing to estimate it from."""
-        return mean_over_both([*map(float, self.scores)], self.answers, self.own)
+        return mean_over_seeds_and_items([*map(float, self.values)], self.item_moments, self.reported_half_widths)
 
 
 def gather_evidence(
-    seeds: Sequence[int], values: Sequence[float], items: Sequence[Items] = (), own: float = 0.0
+    seeds: Sequence[int], values: Sequence[float], items: Sequence[Items] = (), reported_half_width: float = 0.0
 ) -> Evidence:
     """Put together what the records of an encoder say of one measure.
 
     Args:
-        seeds: Numbers of the seeds, in order.
+        seeds: The seeds, in order.
         values: One by seed.
-        items: Of every seed on one test set; none where bits are missing or test sets differ.
-        own: Half of the interval that the evaluator gives itself; 0 where it gives none.
+        items: Of every seed, which items of one test set were answered correctly; none where that is not known.
+        reported_half_width: Half of the interval that the evaluator reports; 0 where it reports none.
     """
     scores = np.array(values, dtype=float)
     if not items:
-        none = np.zeros((len(seeds), 0))
-        return Evidence(tuple(seeds), scores, (), none, 0.0, (), (own,) if own and len(seeds) == 1 else ())
-    correct = np.stack([found.correct() for found in items]).astype(float)
-    count = correct.shape[1]
-    about_zero, both = item_variances(correct)
-    answers = Answers(float(correct.mean()), about_zero * count, both, count, 0.0, 1.0)
-    tests = ((items[0].test, count),)
-    return Evidence(tuple(seeds), scores, tests, correct / count, 1 / count / len(seeds), (answers,), ())
+        no_items = np.zeros((len(seeds), 0))
+        reported = (reported_half_width,) if reported_half_width and len(seeds) == 1 else ()
+        return Evidence(tuple(seeds), scores, (), no_items, 0.0, (), reported)
+    correct = np.stack([answered.correct() for answered in items]).astype(float)
+    num_items = correct.shape[1]
+    variance, interaction = item_variances(correct)
+    moments = ItemMoments(
+        mean=float(correct.mean()),
+        mean_square=variance * num_items,
+        interaction_variance=interaction,
+        num_items=num_items,
+        min_value=0.0,
+        max_value=1.0,
+    )
+    return Evidence(
+        seeds=tuple(seeds),
+        values=scores,
+        test_sets=((items[0].test, num_items),),
+        item_values=correct / num_items,
+        max_item_value=1 / num_items / len(seeds),
+        item_moments=(moments,),
+        reported_half_widths=(),
+    )
 
 
 def constant_evidence(seeds: Sequence[int], value: float) -> Evidence:
-    """Return what a number that is known without an error is compared as, such as a chance level.
+    """Return the evidence of a number that is known without an error, such as a chance level.
 
     >>> constant_evidence((0, 1), 0.25).estimate()
     Estimate(value=0.25, low=None, high=None, count=2)

@@ -1,19 +1,19 @@
 """Matrices: which splits, objectives and models fit each other, one table for each modality.
 
-A cell says with how many models of all a split and an objective fit, and names them.
+A cell of a table is the number of models that fit a split with an objective, of all that were tried.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pretask_bench.results.groups import short
+from pretask_bench.results.groups import short_name
 
 Fits = Sequence[Mapping[str, Any]]  # modality, split, objective, model, fits
 
 
 @dataclass(frozen=True)
-class Cell:
+class FittingModels:
     """The models that fit a split with an objective.
 
     Args:
@@ -42,7 +42,7 @@ class Matrix:
 
     modality: str
     objectives: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[Cell, ...]], ...]
+    rows: tuple[tuple[str, tuple[FittingModels, ...]], ...]
 
 
 def matrices(fits: Fits) -> list[Matrix]:
@@ -58,15 +58,15 @@ def matrix(fits: Fits, modality: str) -> Matrix:
     for fit in fits:
         by_pair.setdefault((fit["split"], fit["objective"]), []).append(fit)
     rows = tuple(
-        (split, tuple(cell(by_pair.get((split, objective), [])) for objective in objectives))
+        (split, tuple(fitting_models(by_pair.get((split, objective), [])) for objective in objectives))
         for split in part_names(fitting, "split")
     )
     return Matrix(modality, objectives, rows)
 
 
-def cell(fits: Fits) -> Cell:
+def fitting_models(fits: Fits) -> FittingModels:
     """Return the cell of one split and one objective."""
-    return Cell(tuple(sorted(short(fit["model"]) for fit in fits if fit["fits"])), len(fits))
+    return FittingModels(tuple(sorted(short_name(fit["model"]) for fit in fits if fit["fits"])), len(fits))
 
 
 def part_names(fits: Fits, part: str) -> tuple[str, ...]:

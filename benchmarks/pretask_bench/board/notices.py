@@ -10,55 +10,60 @@ from pretask_bench.results.markdown import plain_text
 MAX_CASES, MAX_SIDES, MAX_FAULTS = 50, 10, 5  # on the page and in Markdown; board.json has all
 LISTS = ("disputed", "ignored", "faulty", "copies", "withdrawn")
 MAX_AUTHOR_CHARACTERS = 60
-Facts = dict[str, Any]
+Json = dict[str, Any]
 
 
-def notice_facts(found: SortedRecords) -> Facts:
-    """Return what is disputed, diverges without a say, is faulty, a copy, withdrawn, or could not be checked."""
+def notices_json(records: SortedRecords) -> Json:
+    """Return the records that are disputed, divergent but ignored, faulty, copies, withdrawn, or unchecked."""
     return {
-        "disputed": [dispute_facts(found, dispute) for dispute in found.disputes if not dispute.ranked],
-        "ignored": [dispute_facts(found, dispute) for dispute in found.disputes if dispute.ranked],
-        "faulty": [{**record_facts(found, name), "faults": list(faults)} for name, faults in found.faulty.items()],
-        "copies": [{**record_facts(found, name), "of": first} for name, first in found.copies.items()],
-        "withdrawn": [{**record_facts(found, name), "reason": reason} for name, reason in found.withdrawn.items()],
-        "unchecked": dict(found.unchecked),
+        "disputed": [dispute_json(records, dispute) for dispute in records.disputes if not dispute.ranked],
+        "ignored": [dispute_json(records, dispute) for dispute in records.disputes if dispute.ranked],
+        "faulty": [{**record_json(records, name), "faults": list(faults)} for name, faults in records.faulty.items()],
+        "copies": [{**record_json(records, name), "of": first} for name, first in records.copies.items()],
+        "withdrawn": [{**record_json(records, name), "reason": reason} for name, reason in records.withdrawn.items()],
+        "unchecked": dict(records.unchecked),
     }
 
 
-def record_facts(found: SortedRecords, name: str) -> Facts:
+def record_json(records: SortedRecords, name: str) -> Json:
     """Return the name of a record, its author, and the record that it ran again."""
-    record = found.everything[name]
+    record = records.everything[name]
     return {"record": name, "author": record.author, "reruns": record.reruns}
 
 
-def dispute_facts(found: SortedRecords, dispute: Dispute) -> Facts:
+def dispute_json(records: SortedRecords, dispute: Dispute) -> Json:
     """Return the sides of a dispute, with the first number in which each diverges from another."""
-    sides = [{**record_facts(found, name), **vars(conflict)} for name, conflict in sorted(dispute.conflicts.items())]
-    where = {"division": dispute.division, "title": dispute.title, "seed": dispute.seed}
-    return {**where, "sides": sides, "others": list(dispute.others)}
+    sides = [{**record_json(records, name), **vars(conflict)} for name, conflict in sorted(dispute.conflicts.items())]
+    return {
+        "division": dispute.division,
+        "title": dispute.title,
+        "seed": dispute.seed,
+        "sides": sides,
+        "others": list(dispute.others),
+    }
 
 
-def page_notices(facts: Facts) -> Facts:
+def page_notices(notices: Json) -> Json:
     """Return what there is room for on the page, with how much more board.json has."""
-    shown = {name: list(islice(facts[name], MAX_CASES)) for name in LISTS}
+    shown = {name: list(islice(notices[name], MAX_CASES)) for name in LISTS}
     for name in ("disputed", "ignored"):
         shown[name] = [{**dispute, **limit("sides", dispute["sides"], MAX_SIDES)} for dispute in shown[name]]
     shown["faulty"] = [{**record, **limit("faults", record["faults"], MAX_FAULTS)} for record in shown["faulty"]]
     return {
         **shown,
-        "more": {name: len(facts[name]) - len(shown[name]) for name in LISTS},
-        **limit("unchecked", list(facts["unchecked"].items()), MAX_CASES),
+        "more": {name: len(notices[name]) - len(shown[name]) for name in LISTS},
+        **limit("unchecked", list(notices["unchecked"].items()), MAX_CASES),
     }
 
 
-def limit(name: str, values: list[Any], most: int) -> Facts:
+def limit(name: str, values: list[Any], most: int) -> Json:
     """Return the first of some values, and how many more there are."""
     return {name: values[:most], f"more_{name}": max(0, len(values) - most)}
 
 
-def markdown_notices(facts: Facts) -> list[str]:
+def markdown_notices(notices: Json) -> list[str]:
     """Return the lines of board.md that tell the same, as much of it as the page has."""
-    shown = page_notices(facts)
+    shown = page_notices(notices)
     lines = [
         *(f"- disputed, not ranked: {dispute_text(dispute)}" for dispute in shown["disputed"]),
         *(f"- diverges, ignored: {dispute_text(dispute)}" for dispute in shown["ignored"]),
@@ -86,10 +91,10 @@ def dispute_text(dispute: Mapping[str, Any]) -> str:
     return f"{plain_text(dispute['title'])}, seed {dispute['seed']}, {dispute['division']}: {sides}{more}"
 
 
-def name_text(facts: Mapping[str, Any]) -> str:
+def name_text(record: Mapping[str, Any]) -> str:
     """Write the beginning of a record's name, and its author."""
-    author = f" ({plain_text(shorten(facts['author'], MAX_AUTHOR_CHARACTERS))})" if facts["author"] else ""
-    return f"{facts['record'][:12]}{author}"
+    author = f" ({plain_text(shorten(record['author'], MAX_AUTHOR_CHARACTERS))})" if record["author"] else ""
+    return f"{record['record'][:12]}{author}"
 
 
 def join_texts(values: Iterable[str]) -> str:

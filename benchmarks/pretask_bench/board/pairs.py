@@ -1,260 +1,285 @@
 """Pairs: how far apart two entries of a board are, seed by seed and item by item, and what that is held against.
 
-A seed fixes the order of the data and the probe's split for all entries, so what it does to all of them is taken out.
-The seeds' variance of an entry is drawn towards the mean variance of the board, because two degrees of freedom separate
-nothing: beside its own deviations count up to six of the board's, with as many degrees of freedom.
+A seed fixes the order of the data and the probe's split for all entries, so its effect on all of them is subtracted
+(seeds are blocks of a randomized block design). The seeds' variance of an entry is shrunk towards the mean variance of
+the board, because two degrees of freedom separate nothing: beside its own deviations count up to six of the board's,
+with as many degrees of freedom.
 
 Source: Smyth, Stat. Appl. Genet. Mol. Biol. 3(1), 2004 (variances moderated across units); Efron, J. Am. Stat. Assoc.
 64, 1969 (sums over the root of their squares are no wider than normal); Edwards, Psychometrika 13, 1948 (one item's
 correction of McNemar's test); two_levels.py (seeds and items together).
-Differs: how much the board's variance counts is fixed and not estimated, as thirteen variances of two degrees of
+Differs: the weight of the board's variance is fixed and not estimated, as thirteen variances of two degrees of
 freedom cannot tell it; few entries count less.
-Axes: E entries, R entries of a block of rows, K kinds, G entries of a group, S seeds, I items.
+Axes: E entries, R entries of a block of rows, F different degrees of freedom, G entries of a group, S seeds, I items.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from pretask_bench.board.evidence import Evidence
-from pretask_bench.results.statistics import CONFIDENCE, RELATIVE_ROUNDING, student_quantile
+from pretask_bench.results.statistics import CONFIDENCE, RELATIVE_ROUNDING, t_quantile
 from pretask_bench.results.studentized_range import critical_difference
 
-MAX_PRIOR_FREEDOM = 6.0  # deviations of the board that count beside an entry's own, at most;
-PRIOR_PER_FREEDOM, PRIOR_PER_ENTRY = 3.0, 0.5  # as many as this for one of its own, and for one other entry
-OWN_FREEDOM = 4  # of intervals that evaluators give themselves: Student's over few draws
+# The prior is the board's variance. Its weight is counted in degrees of freedom, and is at most the first of these,
+# this many times an entry's own degrees of freedom, and this many for every other entry.
+MAX_PRIOR_FREEDOM, PRIOR_PER_FREEDOM, PRIOR_PER_ENTRY = 6.0, 3.0, 0.5
+REPORTED_FREEDOM = 4  # degrees of freedom of intervals that evaluators report: Student's over few draws
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Differences between entries, and what they are held against; rows are the better of a pair where positive.
+    """Differences between pairs of entries with their variances; positive where the row is better than the column.
 
     Args:
         difference: Row minus column, over the seeds that both have.
-        seeds: Variance of the difference over seeds.
-        freedom: Degrees of freedom of that variance, by kind.
-        kind: Index into `freedom`, by pair.
-        items: Variance of the difference over items.
-        shared: The part of `items` that the seeds' deviations cannot show.
-        own: Squared half widths of evaluators' own intervals.
-        step: What one item adds to a score, at most.
-        seeded: Whether several seeds are at hand, so that a pair needs their evidence as well.
+        seed_variance: Variance of the difference over seeds.
+        degrees_of_freedom: All different degrees of freedom of that variance.
+        freedom_index: Index into `degrees_of_freedom`, by pair.
+        item_variance: Variance of the difference over items.
+        item_effect_variance: The part of `item_variance` that is no interaction with seeds (see two_levels.py).
+        reported_squares: Squared half widths of intervals that evaluators report.
+        max_item_value: What one item adds to a value, at most.
+        several_seeds: Whether there are several seeds, so that a pair needs their evidence as well.
     """
 
     difference: Float[np.ndarray, "R E"]
-    seeds: Float[np.ndarray, "R E"]
-    freedom: Float[np.ndarray, " K"]
-    kind: Int[np.ndarray, "R E"]
-    items: Float[np.ndarray, "R E"]
-    shared: Float[np.ndarray, "R E"]
-    own: Float[np.ndarray, "R E"]
-    step: Float[np.ndarray, "R E"]
-    seeded: bool
+    seed_variance: Float[np.ndarray, "R E"]
+    degrees_of_freedom: Float[np.ndarray, " F"]
+    freedom_index: Int[np.ndarray, "R E"]
+    item_variance: Float[np.ndarray, "R E"]
+    item_effect_variance: Float[np.ndarray, "R E"]
+    reported_squares: Float[np.ndarray, "R E"]
+    max_item_value: Float[np.ndarray, "R E"]
+    several_seeds: bool
 
-    def further_apart(self, level: float, size: int) -> Bool[np.ndarray, "R E"]:
-        """Return which pairs lie further apart than any of so many equal entries would, over seeds and over items."""
-        normal = critical_difference(level, size, np.inf) ** 2
-        ratio = (
-            critical_difference(level, size, OWN_FREEDOM) / student_quantile((1 + CONFIDENCE) / 2, OWN_FREEDOM)
-        ) ** 2
-        apart = abs(self.difference)
-        found: np.ndarray = (apart - self.step).clip(0) ** 2 > normal * self.items + ratio * self.own
-        if not self.seeded:
-            found &= self.items + self.own > 0
-            return found
-        by_kind = np.array([critical_difference(level, size, float(freedom)) ** 2 for freedom in self.freedom])
-        # seeds that do not vary at all say nothing of how much they could
-        found &= (self.seeds > RELATIVE_ROUNDING**2) & (
-            apart**2 > by_kind[self.kind] * self.seeds + normal * self.shared
+    def are_separated(self, level: float, size: int) -> Bool[np.ndarray, "R E"]:
+        """Return which pairs differ by more than any pair of `size` equal entries would, over seeds and over items."""
+        z_squared = critical_difference(level, size, np.inf) ** 2
+        distance = abs(self.difference)
+        item_squares = z_squared * self.item_variance + self.reported_factor(level, size) * self.reported_squares
+        separated: np.ndarray = (distance - self.max_item_value).clip(0) ** 2 > item_squares
+        if not self.several_seeds:
+            separated &= self.item_variance + self.reported_squares > 0
+            return separated
+        t_squared = np.array(
+            [critical_difference(level, size, float(freedom)) ** 2 for freedom in self.degrees_of_freedom]
         )
-        return found
+        squares = t_squared[self.freedom_index] * self.seed_variance + z_squared * self.item_effect_variance
+        # seeds that do not vary at all say nothing of how much they could
+        separated &= (self.seed_variance > RELATIVE_ROUNDING**2) & (distance**2 > squares)
+        return separated
+
+    def reported_factor(self, level: float, size: int) -> float:
+        """Return what turns a reported squared half width into one for the furthest of `size` entries."""
+        reported_quantile = t_quantile((1 + CONFIDENCE) / 2, REPORTED_FREEDOM)
+        return float((critical_difference(level, size, REPORTED_FREEDOM) / reported_quantile) ** 2)
 
 
-class Board:
-    """The evidence of all entries as arrays, from which any block of pairs is made."""
+class Group(NamedTuple):
+    """Entries with the same test sets and seeds, whose items can be compared one by one.
+
+    Args:
+        indices: Of the entries.
+        num_seeds: How many seeds they have.
+        by_seed: What every item adds to the value of every seed, flat.
+        mean: The mean of that over seeds.
+    """
+
+    indices: Int[np.ndarray, " G"]
+    num_seeds: int
+    by_seed: Float[np.ndarray, "G SI"]
+    mean: Float[np.ndarray, "G I"]
+
+
+class PairwiseComparisons:
+    """The evidence of all entries of a board as arrays, from which any block of pairs is made."""
 
     def __init__(self, entries: Sequence[Evidence]) -> None:
         self.entries = entries
-        self.numbers = sorted({seed for entry in entries for seed in entry.seeds})
-        self.scores, self.has = table_of_seeds(entries, self.numbers)  # (E, S)
-        self.counts = self.has.sum(1)
-        self.seeded = bool((self.counts > 1).any())
-        self.variance, self.freedom = moderate(*sums_of_squares(self.scores, self.has, blocks=True), self.counts)
-        self.unpaired, _ = moderate(*sums_of_squares(self.scores, self.has, blocks=False), self.counts)
-        self.alone, self.worth = unpaired_variances(entries), group_by_layout(entries)
-        self.own = np.array([math.fsum(half**2 for half in entry.own) for entry in entries])
-        self.step = np.array([entry.step for entry in entries])
+        self.values, self.has_seed = tabulate_by_seed(entries)  # (E, S)
+        self.num_seeds = self.has_seed.sum(1)
+        self.several_seeds = bool((self.num_seeds > 1).any())
+        blocked = sums_of_squares(self.values, self.has_seed, blocks=True)
+        self.variance, self.degrees_of_freedom = shrink_variances(*blocked, self.num_seeds)
+        unblocked = sums_of_squares(self.values, self.has_seed, blocks=False)
+        self.unpaired_variance, _ = shrink_variances(*unblocked, self.num_seeds)
+        self.unpaired_item_variance = unpaired_item_variances(entries)
+        self.groups = group_by_seeds_and_items(entries)
+        self.reported_squares = np.array(
+            [math.fsum(half_width**2 for half_width in entry.reported_half_widths) for entry in entries]
+        )
+        self.max_item_value = np.array([entry.max_item_value for entry in entries])
 
-    def pairs(self, start: int, stop: int) -> Pairs:
+    def compare_block(self, start: int, stop: int) -> Pairs:
         """Return the pairs of a block of rows with all entries."""
         rows = slice(start, stop)
-        difference, count = self.differences(rows)
-        seeds = (self.variance[rows, None] + self.variance) / count.clip(1)
-        alone = (self.unpaired / self.counts)[rows, None] + self.unpaired / self.counts
-        freedom, kind = np.unique(self.freedom, return_inverse=True)  # ascending, so the smaller place has fewer
-        items, shared = self.item_variances(rows)
+        difference, num_common = self.differences(rows)
+        paired = (self.variance[rows, None] + self.variance) / num_common.clip(1)
+        variance_of_mean = self.unpaired_variance / self.num_seeds
+        unpaired = variance_of_mean[rows, None] + variance_of_mean
+        freedom, index = np.unique(self.degrees_of_freedom, return_inverse=True)  # ascending
+        item_variance, item_effect_variance = self.item_variances(rows)
         return Pairs(
             difference=difference,
-            seeds=np.where(count > 0, seeds, alone),
-            freedom=freedom,
-            kind=np.minimum(kind[rows, None], kind),
-            items=items,
-            shared=shared,
-            own=self.own[rows, None] + self.own,
-            step=np.maximum(self.step[rows, None], self.step),
-            seeded=self.seeded,
+            seed_variance=np.where(num_common > 0, paired, unpaired),
+            degrees_of_freedom=freedom,
+            freedom_index=np.minimum(index[rows, None], index),  # the fewer degrees of freedom of the two
+            item_variance=item_variance,
+            item_effect_variance=item_effect_variance,
+            reported_squares=self.reported_squares[rows, None] + self.reported_squares,
+            max_item_value=np.maximum(self.max_item_value[rows, None], self.max_item_value),
+            several_seeds=self.several_seeds,
         )
 
-    def couples(self) -> Pairs:
+    def compare_halves(self) -> Pairs:
         """Return the pairs of the first half of the entries with the second half, one by one, as a column.
 
-        The two of a couple have the same seeds, such as an encoder and the network that it began as. Where no seed
+        The two of a pair have the same seeds, such as an encoder and the network that it began as. Where no seed
         changes anything, as on a measure that all solve, beside the raw input, test items alone decide.
         """
         half = len(self.entries) // 2
         first, second = slice(0, half), slice(half, None)
-        gap = np.where(self.has[first], self.scores[first] - self.scores[second], 0.0)
-        items = [couple_items(*both) for both in zip(self.entries[:half], self.entries[half:], strict=True)]
-        together, shared = np.array(items).reshape(half, 2).T
-        freedom, kind = np.unique(np.minimum(self.freedom[first], self.freedom[second]), return_inverse=True)
+        gap = np.where(self.has_seed[first], self.values[first] - self.values[second], 0.0)
+        pairs = zip(self.entries[:half], self.entries[half:], strict=True)
+        item_variance, item_effect_variance = (
+            np.array([pair_item_variances(*pair) for pair in pairs]).reshape(half, 2).T
+        )
+        freedom, index = np.unique(
+            np.minimum(self.degrees_of_freedom[first], self.degrees_of_freedom[second]), return_inverse=True
+        )
         return Pairs(
-            difference=(gap.sum(1) / self.counts[first])[:, None],
-            seeds=((self.variance[first] + self.variance[second]) / self.counts[first])[:, None],
-            freedom=freedom,
-            kind=kind[:, None],
-            items=together[:, None],
-            shared=shared[:, None],
-            own=(self.own[first] + self.own[second])[:, None],
-            step=np.maximum(self.step[first], self.step[second])[:, None],
-            seeded=self.seeded and bool((self.variance > RELATIVE_ROUNDING**2).any()),
+            difference=(gap.sum(1) / self.num_seeds[first])[:, None],
+            seed_variance=((self.variance[first] + self.variance[second]) / self.num_seeds[first])[:, None],
+            degrees_of_freedom=freedom,
+            freedom_index=index[:, None],
+            item_variance=item_variance[:, None],
+            item_effect_variance=item_effect_variance[:, None],
+            reported_squares=(self.reported_squares[first] + self.reported_squares[second])[:, None],
+            max_item_value=np.maximum(self.max_item_value[first], self.max_item_value[second])[:, None],
+            several_seeds=self.several_seeds and bool((self.variance > RELATIVE_ROUNDING**2).any()),
         )
 
     def differences(self, rows: slice) -> tuple[Float[np.ndarray, "R E"], Float[np.ndarray, "R E"]]:
         """Return mean differences over the seeds that both have, and how many; over all seeds where both share none."""
-        has = self.has.astype(float)
-        count = has[rows] @ has.T
-        known = np.where(self.has, self.scores, 0.0)
-        means = known.sum(1) / self.counts
-        together = (known[rows] @ has.T - has[rows] @ known.T) / count.clip(1)
-        return np.where(count > 0, together, means[rows, None] - means), count
+        has_seed = self.has_seed.astype(float)
+        num_common = has_seed[rows] @ has_seed.T
+        values = np.where(self.has_seed, self.values, 0.0)
+        means = values.sum(1) / self.num_seeds
+        paired = (values[rows] @ has_seed.T - has_seed[rows] @ values.T) / num_common.clip(1)
+        return np.where(num_common > 0, paired, means[rows, None] - means), num_common
 
     def item_variances(self, rows: slice) -> tuple[Float[np.ndarray, "R E"], Float[np.ndarray, "R E"]]:
-        """Return the variance over items of each difference, and what of it the seeds cannot show."""
-        items = self.alone[rows, None] + self.alone
-        shared = items.copy()
-        inside = np.arange(len(self.entries))[rows]
-        for places, seeds, flat, mean in self.worth:
-            mine = np.isin(places, inside)
-            at = np.ix_(places[mine] - rows.start, places)
-            together = squared_distances(mean[mine], mean)
-            items[at] = shared[at] = together
-            if seeds > 1:
-                both = (squared_distances(flat[mine], flat) / seeds - together).clip(0) / (seeds - 1)
-                shared[at] = (together - both).clip(0)
-        return items, shared
+        """Return the variance over items of each difference, and the part of it that is no interaction with seeds."""
+        item_variance = self.unpaired_item_variance[rows, None] + self.unpaired_item_variance
+        item_effect_variance = item_variance.copy()
+        row_indices = np.arange(len(self.entries))[rows]
+        for group in self.groups:
+            in_rows = np.isin(group.indices, row_indices)
+            block = np.ix_(group.indices[in_rows] - rows.start, group.indices)
+            paired = squared_distances(group.mean[in_rows], group.mean)
+            item_variance[block] = item_effect_variance[block] = paired
+            if group.num_seeds > 1:
+                mean_square = squared_distances(group.by_seed[in_rows], group.by_seed) / group.num_seeds
+                interaction = (mean_square - paired).clip(0) / (group.num_seeds - 1)
+                item_effect_variance[block] = (paired - interaction).clip(0)
+        return item_variance, item_effect_variance
 
 
-def couple_items(first: Evidence, second: Evidence) -> tuple[float, float]:
-    """Return the variance over items of the difference within a couple, and what of it the seeds cannot show."""
-    if first.tests != second.tests:
-        alone = float(unpaired_variances([first, second]).sum())
-        return alone, alone
-    difference, count = first.worth - second.worth, len(first.seeds)
-    together = float((difference.mean(0) ** 2).sum())
-    if count == 1:
-        return together, together
-    both = max(0.0, float((difference**2).sum()) / count - together) / (count - 1)
-    return together, max(0.0, together - both)
+def pair_item_variances(first: Evidence, second: Evidence) -> tuple[float, float]:
+    """Return the variance over items of a difference, and the part of it that is no interaction with seeds."""
+    if first.test_sets != second.test_sets:
+        unpaired = float(unpaired_item_variances([first, second]).sum())
+        return unpaired, unpaired
+    difference, num_seeds = first.item_values - second.item_values, len(first.seeds)
+    paired = float((difference.mean(0) ** 2).sum())
+    if num_seeds == 1:
+        return paired, paired
+    interaction = max(0.0, float((difference**2).sum()) / num_seeds - paired) / (num_seeds - 1)
+    return paired, max(0.0, paired - interaction)
 
 
-def table_of_seeds(
-    entries: Sequence[Evidence], numbers: Sequence[int]
-) -> tuple[Float[np.ndarray, "E S"], Bool[np.ndarray, "E S"]]:
-    """Return scores by entry and seed, not a number where there is none; and where there is one."""
-    column = {seed: place for place, seed in enumerate(numbers)}
-    scores = np.full((len(entries), len(numbers)), np.nan)
-    for row, entry in zip(scores, entries, strict=True):
-        row[[column[seed] for seed in entry.seeds]] = entry.scores
-    return scores, ~np.isnan(scores)
+def tabulate_by_seed(entries: Sequence[Evidence]) -> tuple[Float[np.ndarray, "E S"], Bool[np.ndarray, "E S"]]:
+    """Return values by entry and seed, not a number where there is none; and where there is one."""
+    seeds = sorted({seed for entry in entries for seed in entry.seeds})
+    column = {seed: index for index, seed in enumerate(seeds)}
+    values = np.full((len(entries), len(seeds)), np.nan)
+    for row, entry in zip(values, entries, strict=True):
+        row[[column[seed] for seed in entry.seeds]] = entry.values
+    return values, ~np.isnan(values)
 
 
 def sums_of_squares(
-    scores: Float[np.ndarray, "E S"], has: Bool[np.ndarray, "E S"], *, blocks: bool
+    values: Float[np.ndarray, "E S"], has_seed: Bool[np.ndarray, "E S"], *, blocks: bool
 ) -> tuple[Float[np.ndarray, " E"], Float[np.ndarray, " E"]]:
     """Return sums of squared deviations of each entry's seeds, and their degrees of freedom.
 
     Args:
-        scores: Scores by entry and seed.
-        has: Whether there is a score.
-        blocks: Whether what a seed does to all entries that have it is taken out.
+        values: Values by entry and seed.
+        has_seed: Whether there is a value.
+        blocks: Whether the mean effect of a seed on all entries that have it is subtracted.
     """
-    count = has.sum(1)
-    left = np.where(has, scores, 0.0)
-    left = np.where(has, left - (left.sum(1) / count)[:, None], 0.0)
-    freedom = count - 1.0
+    num_seeds = has_seed.sum(1)
+    residual = np.where(has_seed, values, 0.0)
+    residual = np.where(has_seed, residual - (residual.sum(1) / num_seeds)[:, None], 0.0)
+    freedom = num_seeds - 1.0
     if blocks:
-        entries = has.sum(0)
-        shared = entries > 1
-        left -= np.where(has & shared, left.sum(0) / entries, 0.0)
-        share = np.where(shared, 1 / entries, 0.0)  # of a seed's deviations that its mean takes out
-        freedom = freedom * (1 - (has * share).sum(1) / count)
-    return (left**2).sum(1), freedom
+        num_entries = has_seed.sum(0)
+        several = num_entries > 1
+        residual -= np.where(has_seed & several, residual.sum(0) / num_entries, 0.0)
+        lost = np.where(several, 1 / num_entries, 0.0)  # degrees of freedom that a seed's mean takes from each entry
+        freedom = freedom * (1 - (has_seed * lost).sum(1) / num_seeds)
+    return (residual**2).sum(1), freedom
 
 
-def moderate(
-    squares: Float[np.ndarray, " E"], freedom: Float[np.ndarray, " E"], counts: Int[np.ndarray, " E"]
+def shrink_variances(
+    squares: Float[np.ndarray, " E"], freedom: Float[np.ndarray, " E"], num_seeds: Int[np.ndarray, " E"]
 ) -> tuple[Float[np.ndarray, " E"], Float[np.ndarray, " E"]]:
-    """Return variances of a seed drawn towards that of the board, and their degrees of freedom.
+    """Return each entry's variance over seeds, shrunk towards that of the board, and their degrees of freedom.
 
     Args:
         squares: Sums of squared deviations.
-        freedom: Degrees of freedom of each sum; what a seed does to all entries is taken out of it.
-        counts: How many seeds each entry has.
+        freedom: Degrees of freedom of each sum, fewer where mean effects of seeds were subtracted.
+        num_seeds: How many seeds each entry has.
 
     Source: Smyth 2004, section 3.
     """
-    total = float(freedom.sum())
-    own = np.divide(squares, freedom, out=np.zeros_like(squares), where=freedom > 0)
-    prior = squares.sum() / total if total > 0 else 0.0
-    alone = counts - 1.0
-    most = min(MAX_PRIOR_FREEDOM, PRIOR_PER_ENTRY * (len(counts) - 1))
-    weight = np.minimum(most, PRIOR_PER_FREEDOM * alone.clip(1))
-    together = (weight + alone).clip(1e-9)  # 0 for one entry of one seed, which has no variance
-    return (weight * prior + alone * own) / together, np.minimum(together, max(1.0, total)).clip(1).round(6)
+    total_freedom = float(freedom.sum())
+    own_variance = np.divide(squares, freedom, out=np.zeros_like(squares), where=freedom > 0)
+    prior_variance = squares.sum() / total_freedom if total_freedom > 0 else 0.0
+    own_freedom = num_seeds - 1.0
+    max_prior_freedom = min(MAX_PRIOR_FREEDOM, PRIOR_PER_ENTRY * (len(num_seeds) - 1))
+    prior_freedom = np.minimum(max_prior_freedom, PRIOR_PER_FREEDOM * own_freedom.clip(1))
+    posterior_freedom = (prior_freedom + own_freedom).clip(1e-9)  # 0 for one entry of one seed, without a variance
+    variance = (prior_freedom * prior_variance + own_freedom * own_variance) / posterior_freedom
+    return variance, np.minimum(posterior_freedom, max(1.0, total_freedom)).clip(1).round(6)
 
 
-def group_by_layout(
-    entries: Sequence[Evidence],
-) -> list[tuple[Int[np.ndarray, " G"], int, Float[np.ndarray, "G SI"], Float[np.ndarray, "G I"]]]:
-    """Return entries with the same test sets and seeds: places, how many seeds, items' worth by seed and as mean."""
-    groups: dict[object, list[int]] = {}
-    for place, entry in enumerate(entries):
-        paired: object = entry.seeds if len(entry.seeds) > 1 else 1  # of one seed each, items are paired whatever it is
-        groups.setdefault((entry.tests, paired), []).append(place)
-    found = []
-    for places in groups.values():
-        worth = np.stack([entries[place].worth for place in places])
-        count, items, seeds = len(places), worth.shape[2], len(entries[places[0]].seeds)
-        mean: np.ndarray = worth.mean(1)
-        found.append((np.array(places), seeds, worth.reshape(count, seeds * items), mean))
-    return found
+def group_by_seeds_and_items(entries: Sequence[Evidence]) -> list[Group]:
+    """Return the groups of entries with the same test sets and seeds."""
+    indices_by_key: dict[object, list[int]] = {}
+    for index, entry in enumerate(entries):
+        seeds: object = entry.seeds if len(entry.seeds) > 1 else 1  # of one seed each, items are paired whatever it is
+        indices_by_key.setdefault((entry.test_sets, seeds), []).append(index)
+    groups = []
+    for indices in indices_by_key.values():
+        values = np.stack([entries[index].item_values for index in indices])  # (G, S, I)
+        mean: np.ndarray = values.mean(1)
+        groups.append(Group(np.array(indices), values.shape[1], values.reshape(len(indices), -1), mean))
+    return groups
 
 
-def unpaired_variances(entries: Sequence[Evidence]) -> Float[np.ndarray, " E"]:
-    """Return the variance over items of each score by itself, for pairs whose items cannot be paired."""
-    return np.array(
-        [
-            math.fsum((moments.square - moments.mean**2) / moments.count for moments in entry.answers)
-            for entry in entries
-        ]
-    )
+def unpaired_item_variances(entries: Sequence[Evidence]) -> Float[np.ndarray, " E"]:
+    """Return the variance over items of each value by itself, for pairs whose items cannot be paired."""
+    return np.array([math.fsum(moments.variance_of_mean for moments in entry.item_moments) for entry in entries])
 
 
 def squared_distances(first: Float[np.ndarray, "R I"], second: Float[np.ndarray, "E I"]) -> Float[np.ndarray, "R E"]:
     """Return the squared distance of every row of the first from every row of the second."""
-    lengths = (first**2).sum(1)[:, None] + (second**2).sum(1)
-    distances: np.ndarray = (lengths - 2 * first @ second.T).clip(0)
+    squares = (first**2).sum(1)[:, None] + (second**2).sum(1)
+    distances: np.ndarray = (squares - 2 * first @ second.T).clip(0)
     return distances

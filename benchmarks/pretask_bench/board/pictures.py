@@ -17,7 +17,7 @@ from pretask_bench.board.drawing import (
     round_steps,
 )
 from pretask_bench.board.entries import Entry, shorten
-from pretask_bench.board.standings import Score, Standing, Table
+from pretask_bench.board.standings import RankedEntry, Ranking, Score
 from pretask_bench.records.encoders import RANDOM, RAW
 from pretask_bench.records.record import Record
 
@@ -48,9 +48,9 @@ def cost_of(entry: Entry, name: str) -> float | None:
     return sum(known) / len(known) if len(known) == len(found) else None
 
 
-def score_range(standings: Sequence[Standing]) -> tuple[float, float]:
+def score_range(ranked_entries: Sequence[RankedEntry]) -> tuple[float, float]:
     """Return the range of scores to draw, from 0 or below to 1 or above."""
-    scores = [standing.score for standing in standings if standing.score is not None]
+    scores = [ranked.score for ranked in ranked_entries if ranked.score is not None]
     values = [value for score in scores for value in (score.low, score.high, *score.references.values())]
     low, high = min(0.0, *values), max(1.0, *values)
     return max(low, -2.0), min(high, 3.0)
@@ -75,22 +75,22 @@ def score_strip(score: Score, low: float, high: float) -> Markup:
     return element("svg", *marks, viewBox="0 0 140 20", class_="strip", aria_hidden="true")
 
 
-def cost_picture(table: Table, name: str) -> Markup | None:
+def cost_picture(ranking: Ranking, name: str) -> Markup | None:
     """Return scores against a cost; None where no entry states it and has a score."""
     found = [
-        Point(cost, standing.entry.title, standing.score)
-        for standing in table.standings[:MAX_POINTS]
-        if standing.score is not None and (cost := cost_of(standing.entry, name)) is not None
+        Point(cost, ranked.entry.title, ranked.score)
+        for ranked in ranking.ranked_entries[:MAX_POINTS]
+        if ranked.score is not None and (cost := cost_of(ranked.entry, name)) is not None
     ]
     if not found:
         return None
     width, height, left, right, top, bottom = 720, 330, 46, 656, 16, 286
-    low, high = score_range(table.standings[:MAX_POINTS])
-    up = linear_scale(low, high, bottom, top)
-    along, ticks = cost_axis([point.cost for point in found], left + 24, right - 24)
-    parts = [*score_grid(low, high, left, right, up), *cost_grid(ticks, along, bottom, name, right)]
-    parts += [entry_point(point, along(point.cost), up, low, high) for point in found]
-    parts += write_names(found, along, up, right)
+    low, high = score_range(ranking.ranked_entries[:MAX_POINTS])
+    to_y = linear_scale(low, high, bottom, top)
+    to_x, ticks = cost_axis([point.cost for point in found], left + 24, right - 24)
+    parts = [*score_grid(low, high, left, right, to_y), *cost_grid(ticks, to_x, bottom, name, right)]
+    parts += [entry_point(point, to_x(point.cost), to_y, low, high) for point in found]
+    parts += write_names(found, to_x, to_y, right)
     return picture(width, height, f"Score against {name}, one point for each entry", *parts)
 
 
@@ -104,38 +104,38 @@ def cost_axis(costs: Sequence[float], start: float, end: float) -> tuple[Callabl
     return linear_scale(low, high, start, end), round_steps(low, high)
 
 
-def score_grid(low: float, high: float, left: float, right: float, up: Callable[[float], float]) -> list[Markup]:
+def score_grid(low: float, high: float, left: float, right: float, to_y: Callable[[float], float]) -> list[Markup]:
     """Return lines of equal score."""
     parts = []
     for value in round_steps(low, high):
         kind = "end" if value in (0.0, 1.0) else "grid"
-        parts.append(element("line", x1=left, x2=right, y1=up(value), y2=up(value), class_=kind))
-        parts.append(element("text", f"{value:.1f}", x=left - 8, y=up(value) + 4, class_="tick", text_anchor="end"))
+        parts.append(element("line", x1=left, x2=right, y1=to_y(value), y2=to_y(value), class_=kind))
+        parts.append(element("text", f"{value:.1f}", x=left - 8, y=to_y(value) + 4, class_="tick", text_anchor="end"))
     for value, word in ((0.0, "zero"), (1.0, "reference")):
-        parts.append(element("text", word, x=right + 6, y=up(value) + 4, class_="tick"))
+        parts.append(element("text", word, x=right + 6, y=to_y(value) + 4, class_="tick"))
     return parts
 
 
 def cost_grid(
-    ticks: Sequence[float], along: Callable[[float], float], bottom: float, name: str, right: float
+    ticks: Sequence[float], to_x: Callable[[float], float], bottom: float, name: str, right: float
 ) -> list[Markup]:
     """Return marks of equal cost."""
     parts = [
         mark
         for value in ticks
         for mark in (
-            element("line", x1=along(value), x2=along(value), y1=bottom, y2=bottom + 5, class_="axis"),
-            element("text", format_compact(value), x=along(value), y=bottom + 19, class_="tick", text_anchor="middle"),
+            element("line", x1=to_x(value), x2=to_x(value), y1=bottom, y2=bottom + 5, class_="axis"),
+            element("text", format_compact(value), x=to_x(value), y=bottom + 19, class_="tick", text_anchor="middle"),
         )
     ]
     return [*parts, element("text", name, x=right, y=bottom + 38, class_="title", text_anchor="end")]
 
 
-def entry_point(point: Point, x: float, up: Callable[[float], float], low: float, high: float) -> Markup:
+def entry_point(point: Point, x: float, to_y: Callable[[float], float], low: float, high: float) -> Markup:
     """Return one entry: its interval, its score, and the score of the same network at random initialisation."""
 
     def at(value: float) -> float:
-        return up(min(max(value, low), high))
+        return to_y(min(max(value, low), high))
 
     parts, score = [], point.score
     if RANDOM in score.references:
@@ -148,13 +148,13 @@ def entry_point(point: Point, x: float, up: Callable[[float], float], low: float
 
 
 def write_names(
-    found: Sequence[Point], along: Callable[[float], float], up: Callable[[float], float], right: float
+    found: Sequence[Point], to_x: Callable[[float], float], to_y: Callable[[float], float], right: float
 ) -> list[Markup]:
     """Return names next to points: of all where they are few, else of those that no cheaper one beats."""
     chosen = found if len(found) <= MAX_NAMES else best_at_cost(found)[:MAX_NAMES]
     texts = [shorten(point.title, 28) for point in chosen]
     labels = [
-        make_label(text, along(point.cost), up(point.score.value) + 4, right)
+        make_label(text, to_x(point.cost), to_y(point.score.value) + 4, right)
         for text, point in zip(texts, chosen, strict=True)
     ]
     heights = place_labels(labels, height=14)
@@ -181,31 +181,27 @@ def best_at_cost(found: Sequence[Point]) -> list[Point]:
     return front
 
 
-def rank_picture(table: Table) -> Markup:
+def rank_picture(ranking: Ranking) -> Markup:
     """Return the ranks of the first entries as intervals, one line per entry."""
-    shown = table.standings[:MAX_RANKS]
+    shown = ranking.ranked_entries[:MAX_RANKS]
     width, left, right, row = 720, 250, 700, 22
     bottom = 8 + row * len(shown)
-    along = linear_scale(1, max(2, *(standing.ranks[1] for standing in shown)), left, right)
+    to_x = linear_scale(1, max(2, *(ranked.ranks[1] for ranked in shown)), left, right)
     ticks = [
         1.0,
-        *(
-            rank
-            for rank in round_steps(1, max(standing.ranks[1] for standing in shown), 8)
-            if rank > 1 and rank % 1 == 0
-        ),
+        *(rank for rank in round_steps(1, max(ranked.ranks[1] for ranked in shown), 8) if rank > 1 and rank % 1 == 0),
     ]
-    parts = [element("line", x1=along(tick), x2=along(tick), y1=4, y2=bottom, class_="grid") for tick in ticks]
+    parts = [element("line", x1=to_x(tick), x2=to_x(tick), y1=4, y2=bottom, class_="grid") for tick in ticks]
     parts += [
-        element("text", f"{tick:.0f}", x=along(tick), y=bottom + 15, class_="tick", text_anchor="middle")
+        element("text", f"{tick:.0f}", x=to_x(tick), y=bottom + 15, class_="tick", text_anchor="middle")
         for tick in ticks
     ]
-    for index, standing in enumerate(shown):
+    for index, ranked in enumerate(shown):
         y = 8 + row * (index + 0.5)
-        first, last = (along(rank) for rank in standing.ranks)
+        first, last = (to_x(rank) for rank in ranked.ranks)
         parts.append(
-            element("text", shorten(standing.entry.title, 36), x=left - 16, y=y + 4, class_="name", text_anchor="end")
+            element("text", shorten(ranked.entry.title, 36), x=left - 16, y=y + 4, class_="name", text_anchor="end")
         )
         parts.append(element("rect", x=first - 4, y=y - 4, width=last - first + 8, height=8, rx=4, class_="interval"))
-        parts.append(element("circle", cx=min(max(along(index + 1), first), last), cy=y, r=3.4, class_="trained"))
+        parts.append(element("circle", cx=min(max(to_x(index + 1), first), last), cy=y, r=3.4, class_="trained"))
     return picture(width, bottom + 24, "Rank of each entry, as an interval", *parts)

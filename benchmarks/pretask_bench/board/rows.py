@@ -3,48 +3,47 @@
 Cells are short, because there may be ten thousand rows: a cell is a number, its half interval, and a class.
 """
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 from markupsafe import Markup
 from pretask import Metric
 
-from pretask_bench.board.entries import Entry, Field, shorten
-from pretask_bench.board.facts import (
-    half_text,
+from pretask_bench.board.board_json import (
+    half_width_text,
     interval_over,
     not_above_text,
-    pretext_facts,
     rank_text,
     unranked_entries,
 )
+from pretask_bench.board.entries import Competition, Entry, shorten
 from pretask_bench.board.pictures import cost_of, score_range, score_strip
-from pretask_bench.board.standings import Standing, Table, estimate_of
+from pretask_bench.board.standings import RankedEntry, Ranking, estimate_measure
 from pretask_bench.records.encoders import ENCODERS, RANDOM, TRAINED
 from pretask_bench.records.metrics import direction
-from pretask_bench.results.groups import short
+from pretask_bench.results.groups import short_name
+from pretask_bench.results.pretext import PretextMetric, pretext_metrics
 from pretask_bench.results.report import format_estimate, format_number
 from pretask_bench.results.statistics import Estimate
 from pretask_bench.runs.suites import Measure
 
 MAX_STRIP_ROWS = 1000  # rows of a table with a strip
 MAX_MISSING = 6
+MAX_METRIC_CHARACTERS = 24
 PARTS = ("split", "objective", "model")
 OWN_NAMESPACE = "pretask"
 TRAINING_COST = "seconds of training"
 
 
 @dataclass
-class Choices:
+class FilterChoices:
     """The ids that a reader may filter by, numbered."""
 
     numbers: dict[str, dict[str, int]] = field(default_factory=lambda: {part: {} for part in PARTS})
 
-    def numbers_of(self, entry: Entry) -> str:
+    def numbers_of_parts(self, entry: Entry) -> str:
         """Return the numbers of an entry's parts, in the order of PARTS."""
-        ids = ids_of(entry)
+        ids = part_ids(entry)
         return " ".join(str(self.numbers[part].setdefault(ids[part], len(self.numbers[part]))) for part in PARTS)
 
     def sorted_ids(self, part: str) -> list[tuple[int, str]]:
@@ -68,20 +67,20 @@ class NumberCell:
 
 
 @dataclass(frozen=True)
-class Row:
+class EntryRow:
     """One line of a table.
 
     Args:
         entry: The entry of this line.
-        standing: Where it stands; None where it is not ranked.
-        numbers: Numbers of its parts in `Choices`, to filter by.
+        ranked: The entry with its rank and score; None where it is not ranked.
+        numbers: Numbers of its parts in `FilterChoices`, to filter by.
         cells: Number and half interval by measure and encoder.
         drawing: The score as a picture.
         anchor: Anchor of its details on the page; empty where there are none.
     """
 
     entry: Entry
-    standing: Standing | None
+    ranked: RankedEntry | None
     numbers: str
     cells: tuple[NumberCell, ...]
     drawing: Markup | str
@@ -90,39 +89,39 @@ class Row:
     @property
     def rank(self) -> str:
         """The rank as an interval."""
-        return rank_text(self.standing.ranks) if self.standing is not None else ""
+        return rank_text(self.ranked.ranks) if self.ranked is not None else ""
 
     @property
     def score(self) -> str:
         """The score with two digits; nothing where there is none."""
-        score = self.standing.score if self.standing is not None else None
+        score = self.ranked.score if self.ranked is not None else None
         return f"{score.value:.2f}".replace("-", "−") if score is not None else ""
 
     @property
     def interval(self) -> str:
         """The interval of the score."""
-        score = self.standing.score if self.standing is not None else None
+        score = self.ranked.score if self.ranked is not None else None
         return f"{score.low:.2f} to {score.high:.2f}".replace("-", "−") if score is not None else ""
 
     @property
     def not_above(self) -> str:
-        """The references that it is not told to be above, for which it is ranked after the others."""
-        return not_above_text(self.standing.not_above) if self.standing is not None else ""
+        """The references that it is not significantly above, for which it is ranked after the others."""
+        return not_above_text(self.ranked.not_above) if self.ranked is not None else ""
 
     @property
     def parts(self) -> str:
         """Names of split, objective and model."""
-        return " + ".join(short(name) for name in ids_of(self.entry).values())
+        return " + ".join(short_name(name) for name in part_ids(self.entry).values())
 
     @property
     def plugins(self) -> list[str]:
         """Namespaces of its parts and task, other than ours."""
-        names = [*ids_of(self.entry).values(), *([task] if (task := self.entry.first.cell.task) else [])]
+        names = [*part_ids(self.entry).values(), *([task] if (task := self.entry.first.cell.task) else [])]
         return sorted({name.split("/")[0] for name in names} - {OWN_NAMESPACE})
 
     @property
     def pretext(self) -> tuple[str, list[str]]:
-        """The pretext score, and the lines that it is held against."""
+        """The score of the pretext task, and the lines of its references."""
         return pretext_texts(self.entry)
 
     @property
@@ -144,7 +143,7 @@ class Row:
         return shown + (f"; and {more} more" if more > 0 else "")
 
 
-def ids_of(entry: Entry) -> Mapping[str, str]:
+def part_ids(entry: Entry) -> Mapping[str, str]:
     """Return the full ids of an entry's split, objective and model."""
     cell = entry.first.cell
     return {"split": cell.split.id, "objective": cell.objective.id, "model": cell.model.id}
@@ -152,28 +151,31 @@ def ids_of(entry: Entry) -> Mapping[str, str]:
 
 def pretext_texts(entry: Entry) -> tuple[str, list[str]]:
     """Return the score of the pretext task; then its chance level, best trivial predictor and shortcut probe."""
-    lines = [line for facts in pretext_facts(entry) for line in part_lines(facts, len(entry.records))]
+    pretext = entry.first.pretext
+    shortcuts = pretext.shortcut if pretext is not None else {}
+    lines = [
+        line
+        for metric in pretext_metrics(entry.records)
+        for line in pretext_metric_lines(metric, shortcuts.get(metric.name), len(entry.records))
+    ]
     return (lines[0], lines[1:]) if lines else ("", [])
 
 
-def part_lines(facts: Mapping[str, Any], seeds: int) -> list[str]:
-    """Return one part of a pretext score: first itself, then what it is held against."""
-    name, trivial = facts["metric"], facts["trivial"]
-    metric = Metric(facts["unit"], facts["higher_is_better"])
-    arrow = direction(metric)
-    if facts["hidden"]:
-        return [f"{shorten(name, 24)} {arrow} {facts['hidden']}"]
-    estimate = Estimate(facts["mean"], facts["low"], facts["high"], max(seeds, facts["count"]))
-    beside = {
-        "chance": facts["chance"],
-        **({shorten(trivial["name"], 24): trivial["value"]} if trivial is not None else {}),
-        "shortcut": facts["shortcut"],
-    }
+def pretext_metric_lines(pretext: PretextMetric, shortcut_accuracy: float | None, num_seeds: int) -> list[str]:
+    """Return a metric of the pretext task as lines of text: its value, then the values that it is compared with."""
+    name = f"{shorten(pretext.name, MAX_METRIC_CHARACTERS)} {direction(pretext.metric)}"
+    if pretext.estimate is None:
+        return [f"{name} {pretext.hidden_reason}"]
+    estimate = replace(pretext.estimate, count=max(num_seeds, pretext.estimate.count))
+    references = {"chance": pretext.references.chance}
+    if pretext.best_trivial is not None:
+        references[shorten(pretext.best_trivial.name, MAX_METRIC_CHARACTERS)] = pretext.best_trivial.value
+    references["shortcut"] = shortcut_accuracy
     return [
-        f"{shorten(name, 24)} {arrow} {narrow_spaces(format_estimate(estimate, metric))}",
+        f"{name} {narrow_spaces(format_estimate(estimate, pretext.metric))}",
         *(
-            f"{reference} {narrow_spaces(format_number(value, metric))}"
-            for reference, value in beside.items()
+            f"{reference} {narrow_spaces(format_number(value, pretext.metric))}"
+            for reference, value in references.items()
             if value is not None
         ),
     ]
@@ -184,89 +186,101 @@ def narrow_spaces(text: str) -> str:
     return text.replace(" %", "\u202f%").replace("± ", "±")
 
 
-def cells_of(fields: Field, entry: Entry) -> tuple[NumberCell, ...]:
+def entry_cells(competition: Competition, entry: Entry) -> tuple[NumberCell, ...]:
     """Return every number of every measure: trained, then the references."""
-    return tuple(cell for measure in fields.division.measures for cell in measure_cells(fields, entry, measure))
+    return tuple(
+        cell for measure in competition.division.measures for cell in measure_cells(competition, entry, measure)
+    )
 
 
-def measure_cells(fields: Field, entry: Entry, measure: Measure) -> list[NumberCell]:
-    """Return every number of one measure."""
-    found = {encoder: estimate_of(fields, entry, measure, encoder) for encoder in ENCODERS}
-    trained, random = found[TRAINED], found[RANDOM]
-    metric = fields.metric(measure)
-    gain = trained.value - random.value if trained is not None and random is not None else math.inf
-    worse = metric.higher_is_better is not None and (-gain if metric.lower_is_better else gain) <= 0
-    return [cell_of(estimate, metric, worse and encoder == TRAINED) for encoder, estimate in found.items()]
+def measure_cells(competition: Competition, entry: Entry, measure: Measure) -> list[NumberCell]:
+    """Return every number of one measure, by encoder."""
+    estimates = {encoder: estimate_measure(competition, entry, measure, encoder) for encoder in ENCODERS}
+    metric = competition.metric(measure)
+    worse = is_worse_than_random(estimates[TRAINED], estimates[RANDOM], metric)
+    return [number_cell(estimate, metric, worse and encoder == TRAINED) for encoder, estimate in estimates.items()]
 
 
-def cell_of(estimate: Estimate | None, metric: Metric, worse: bool) -> NumberCell:
+def is_worse_than_random(trained: Estimate | None, random: Estimate | None, metric: Metric) -> bool:
+    """Return whether training gained nothing on a measure; False where that is not known."""
+    if trained is None or random is None or metric.higher_is_better is None:
+        return False
+    gain = trained.value - random.value
+    return (-gain if metric.lower_is_better else gain) <= 0
+
+
+def number_cell(estimate: Estimate | None, metric: Metric, worse: bool) -> NumberCell:
     """Return the cell of one number."""
     if estimate is None:
         return NumberCell("", "", False)
-    return NumberCell(format_number(estimate.value, metric).removesuffix(" %"), half_text(estimate, metric), worse)
+    number = format_number(estimate.value, metric).removesuffix(" %")
+    return NumberCell(number, half_width_text(estimate, metric), worse)
 
 
-def column_heads(table: Table) -> list[tuple[str, str]]:
-    """Return for every measure its name with the unit, and what it is held against; the first one ranks."""
-    ends = {scale.measure.title: (scale.chance, scale.reference) for scale in table.scales}
-    found = []
-    for measure in table.field.division.measures:
-        metric = table.field.metric(measure)
+def column_heads(ranking: Ranking) -> list[tuple[str, str]]:
+    """Return for every measure its name with the unit, and its chance and reference; the first one ranks."""
+    scales = {scale.measure.title: scale for scale in ranking.scales}
+    headline = ranking.competition.division.headline
+    heads = []
+    for measure in ranking.competition.division.measures:
+        metric = ranking.competition.metric(measure)
         unit = ", %" if metric.is_fraction else f", {metric.unit}" if metric.unit else ""
-        unit += f" {direction(metric)}" if metric.lower_is_better else ""
-        scale = (
-            ""
-            if measure.title not in ends
-            else "chance {}, reference {}".format(*(format_number(end, metric) for end in ends[measure.title]))
-        )
-        ranks = "ranks" if measure == table.field.division.headline else ""
-        found.append((measure.title + unit, "; ".join(filter(None, (ranks, scale)))))
-    return found
+        arrow = f" {direction(metric)}" if metric.lower_is_better else ""
+        notes = ["ranks"] if measure == headline else []
+        if (scale := scales.get(measure.title)) is not None:
+            chance, reference = (format_number(value, metric) for value in (scale.chance, scale.reference))
+            notes.append(f"chance {chance}, reference {reference}")
+        heads.append((measure.title + unit + arrow, "; ".join(notes)))
+    return heads
 
 
-def ranked_rows(table: Table, choices: Choices, anchors: Mapping[str, str]) -> list[Row]:
+def ranked_rows(ranking: Ranking, choices: FilterChoices, anchors: Mapping[str, str]) -> list[EntryRow]:
     """Return the rows of ranked entries."""
-    low, high = score_range(table.standings) if table.standings else (0.0, 1.0)
-    drawn: Iterable[Markup | str] = (
-        score_strip(standing.score, low, high) if standing.score is not None and number < MAX_STRIP_ROWS else ""
-        for number, standing in enumerate(table.standings)
+    low, high = score_range(ranking.ranked_entries) if ranking.ranked_entries else (0.0, 1.0)
+    strips: Iterable[Markup | str] = (
+        score_strip(ranked.score, low, high) if ranked.score is not None and number < MAX_STRIP_ROWS else ""
+        for number, ranked in enumerate(ranking.ranked_entries)
     )
     return [
-        row_of(table, standing.entry, standing, drawing, choices, anchors)
-        for standing, drawing in zip(table.standings, drawn, strict=True)
+        make_row(ranking, ranked.entry, ranked, drawing, choices, anchors)
+        for ranked, drawing in zip(ranking.ranked_entries, strips, strict=True)
     ]
 
 
-def unranked_rows(table: Table, choices: Choices, anchors: Mapping[str, str]) -> list[Row]:
+def unranked_rows(ranking: Ranking, choices: FilterChoices, anchors: Mapping[str, str]) -> list[EntryRow]:
     """Return the rows of entries without a rank, by name."""
-    return [row_of(table, entry, None, "", choices, anchors) for entry in unranked_entries(table)]
+    return [make_row(ranking, entry, None, "", choices, anchors) for entry in unranked_entries(ranking)]
 
 
-def row_of(
-    table: Table,
+def make_row(
+    ranking: Ranking,
     entry: Entry,
-    standing: Standing | None,
+    ranked: RankedEntry | None,
     drawing: Markup | str,
-    choices: Choices,
+    choices: FilterChoices,
     anchors: Mapping[str, str],
-) -> Row:
+) -> EntryRow:
     """Return the row of one entry."""
-    cells = cells_of(table.field, entry)
-    return Row(entry, standing, choices.numbers_of(entry), cells, drawing, anchors.get(anchor_key(table, entry), ""))
+    cells = entry_cells(ranking.competition, entry)
+    return EntryRow(
+        entry, ranked, choices.numbers_of_parts(entry), cells, drawing, anchors.get(anchor_key(ranking, entry), "")
+    )
 
 
-def anchor_key(table: Table, entry: Entry) -> str:
+def anchor_key(ranking: Ranking, entry: Entry) -> str:
     """Return what distinguishes an entry of one table from the same entry of another."""
-    return f"{table.field.division.name} {sorted(table.field.fingerprints.items())} {entry.key}"
+    return f"{ranking.competition.division.name} {sorted(ranking.competition.fingerprints.items())} {entry.key}"
 
 
-def anchors_of(tables: Sequence[Table], most: int) -> dict[str, str]:
+def assign_anchors(rankings: Sequence[Ranking], most: int) -> dict[str, str]:
     """Return the anchors of entries with details: of the first of every table in turn, at most `most`."""
-    queues = [[*(standing.entry for standing in table.standings), *unranked_entries(table)] for table in tables]
+    queues = [
+        [*(ranked.entry for ranked in ranking.ranked_entries), *unranked_entries(ranking)] for ranking in rankings
+    ]
     turns = [
-        anchor_key(table, queue[turn])
+        anchor_key(ranking, queue[turn])
         for turn in range(max(map(len, queues), default=0))
-        for table, queue in zip(tables, queues, strict=True)
+        for ranking, queue in zip(rankings, queues, strict=True)
         if turn < len(queue)
     ]
     return {key: f"e{number}" for number, key in enumerate(turns[:most])}

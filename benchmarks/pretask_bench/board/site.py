@@ -18,18 +18,34 @@ from pretask.errors import PretaskError
 from pretask.files import write_whole
 from pretask_registry import Registry
 
-from pretask_bench.board.details import detail_of
+from pretask_bench.board.board_json import (
+    SCORE,
+    Json,
+    board_as_json,
+    json_text,
+    markdown_text,
+    unranked_entries,
+    unranked_text,
+)
+from pretask_bench.board.details import describe_entry
 from pretask_bench.board.entries import SortedRecords, sort_records
-from pretask_bench.board.facts import SCORE, Facts, board_facts, fault_text, json_text, markdown_text, unranked_entries
 from pretask_bench.board.figures import Album
 from pretask_bench.board.keeper import Keeper
-from pretask_bench.board.layers import first_layers
+from pretask_bench.board.layers import draw_first_layers
 from pretask_bench.board.matrices import Fits, matrices
 from pretask_bench.board.notices import page_notices
 from pretask_bench.board.pictures import COSTS, MAX_RANKS, cost_picture, rank_picture
-from pretask_bench.board.rows import PARTS, Choices, anchor_key, anchors_of, column_heads, ranked_rows, unranked_rows
-from pretask_bench.board.standings import Table, rank_field
-from pretask_bench.board.trust import Named
+from pretask_bench.board.rows import (
+    PARTS,
+    FilterChoices,
+    anchor_key,
+    assign_anchors,
+    column_heads,
+    ranked_rows,
+    unranked_rows,
+)
+from pretask_bench.board.standings import Ranking, rank_competition
+from pretask_bench.board.trust import RecordsByHash
 from pretask_bench.records.canonical import json_text as canonical_text
 from pretask_bench.records.encoders import ENCODERS
 from pretask_bench.runs.suites import Suite
@@ -43,7 +59,7 @@ FILES = ("index.html", "board.json", "board.md")
 
 def write_board(
     suite: Suite,
-    records: Named,
+    records: RecordsByHash,
     out: Path,
     folders: Sequence[Path] | None = (),
     fits: Fits = (),
@@ -70,43 +86,47 @@ def write_board(
 
 def render_board(
     suite: Suite,
-    records: Named,
+    records: RecordsByHash,
     folders: Sequence[Path] | None = (),
     fits: Fits = (),
     keeper: Keeper | None = None,
     registry: Registry | None = None,
 ) -> tuple[str, str, str]:
     """Return HTML, JSON and Markdown of a board."""
-    found = sort_records(suite, records, keeper, registry)
-    tables = [rank_field(field) for field in found.fields]
-    facts = board_facts(suite, found, tables)
-    page = render_page(suite, found, tables, folders, fits, page_notices(facts))
-    return page, json_text(facts), markdown_text(facts)
+    sorted_records = sort_records(suite, records, keeper, registry)
+    rankings = [rank_competition(competition) for competition in sorted_records.competitions]
+    content = board_as_json(suite, sorted_records, rankings)
+    page = render_page(suite, sorted_records, rankings, folders, fits, page_notices(content))
+    return page, json_text(content), markdown_text(content)
 
 
 def render_page(
     suite: Suite,
-    found: SortedRecords,
-    tables: Sequence[Table],
+    sorted_records: SortedRecords,
+    rankings: Sequence[Ranking],
     folders: Sequence[Path] | None,
     fits: Fits,
-    notices: Facts,
+    notices: Json,
 ) -> str:
     """Return the text of index.html."""
-    surroundings = Environment(
+    environment = Environment(
         loader=PackageLoader("pretask_bench", "board"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shown = first_tables(tables)
-    album, choices, anchors = Album(folders or (), shown=folders is not None), Choices(), anchors_of(shown, MAX_DETAILS)
-    sections = [describe_section(suite, table, choices, anchors) for table in shown]
+    shown = first_rankings(rankings)
+    album, choices, anchors = (
+        Album(folders or (), shown=folders is not None),
+        FilterChoices(),
+        assign_anchors(shown, MAX_DETAILS),
+    )
+    sections = [section_fields(suite, ranking, choices, anchors) for ranking in shown]
     rules, script = read_own_text("board.css"), read_own_text("board.js")
-    return surroundings.get_template("board.html").render(
+    return environment.get_template("board.html").render(
         suite=suite,
-        found=found,
+        sorted_records=sorted_records,
         sections=sections,
         details=describe_entries(shown, anchors, album),
         album=album,
@@ -118,11 +138,11 @@ def render_page(
             f" --set data.{name}=…"
             for name in sorted({option for division in suite.file.division for option in division.given})
         ),
-        reasons=list(found.outside.items())[:MAX_REASONS],
-        more_reasons=max(0, len(found.outside) - MAX_REASONS),
-        entries=sum(len(table.standings) + len(unranked_entries(table)) for table in tables),
-        ranked=sum(len(table.standings) for table in tables),
-        more_tables=len(tables) - len(shown),
+        reasons=list(sorted_records.outside.items())[:MAX_REASONS],
+        more_reasons=max(0, len(sorted_records.outside) - MAX_REASONS),
+        entries=sum(len(ranking.ranked_entries) + len(unranked_entries(ranking)) for ranking in rankings),
+        ranked=sum(len(ranking.ranked_entries) for ranking in rankings),
+        more_tables=len(rankings) - len(shown),
         encoders=ENCODERS,
         score_sentence=SCORE,
         most_shown=MAX_SHOWN_ROWS,
@@ -137,40 +157,42 @@ def render_page(
     )
 
 
-def first_tables(tables: Sequence[Table]) -> list[Table]:
-    """Return the first tables of every division."""
-    grouped = groupby(tables, key=lambda table: table.field.division.name)
-    return [table for _, group in grouped for table in islice(group, MAX_TABLES)]
+def first_rankings(rankings: Sequence[Ranking]) -> list[Ranking]:
+    """Return the first rankings of every division."""
+    grouped = groupby(rankings, key=lambda ranking: ranking.competition.division.name)
+    return [ranking for _, group in grouped for ranking in islice(group, MAX_TABLES)]
 
 
-def describe_section(suite: Suite, table: Table, choices: Choices, anchors: Mapping[str, str]) -> dict[str, Any]:
-    """Return what the template shows of a table."""
-    division = table.field.division
-    pictures = [(name, cost_picture(table, name)) for name in COSTS] if table.standings else []
+def section_fields(
+    suite: Suite, ranking: Ranking, choices: FilterChoices, anchors: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return what the template shows of a ranking."""
+    division = ranking.competition.division
+    pictures = [(name, cost_picture(ranking, name)) for name in COSTS] if ranking.ranked_entries else []
     fixed = suite.fixed[division.name]
     return {
         "division": division,
-        "data": table.field.first.cell.data,
-        "fingerprints": sorted(table.field.fingerprints.items()),
-        "fixed": [(name, canonical_text(dict(of))) for name, of in (fixed.data, *fixed.evaluators.items())],
-        "heads": column_heads(table),
+        "data": ranking.competition.first.cell.data,
+        "fingerprints": sorted(ranking.competition.fingerprints.items()),
+        "fixed": [(name, canonical_text(dict(options))) for name, options in fixed.options_by_id.items()],
+        "heads": column_heads(ranking),
         "measures": division.measures,
-        "fault": fault_text(table.fault),
-        "rows": ranked_rows(table, choices, anchors),
-        "unranked": unranked_rows(table, choices, anchors),
+        "fault": unranked_text(ranking.unranked_reason),
+        "rows": ranked_rows(ranking, choices, anchors),
+        "unranked": unranked_rows(ranking, choices, anchors),
         "costs": [(name, drawing) for name, drawing in pictures if drawing is not None],
-        **dict(zip(("layers_of", "layers"), first_layers(table), strict=True)),
-        "ranks": rank_picture(table) if len(table.standings) > 1 else None,
+        **dict(zip(("layers_of", "layers"), draw_first_layers(ranking), strict=True)),
+        "ranks": rank_picture(ranking) if len(ranking.ranked_entries) > 1 else None,
     }
 
 
-def describe_entries(tables: Sequence[Table], anchors: Mapping[str, str], album: Album) -> list[dict[str, Any]]:
+def describe_entries(rankings: Sequence[Ranking], anchors: Mapping[str, str], album: Album) -> list[dict[str, Any]]:
     """Return what the template shows of single entries, in the order of the tables."""
     return [
-        detail_of(table, entry, anchors[key], album)
-        for table in tables
-        for entry in (*(standing.entry for standing in table.standings), *unranked_entries(table))
-        if (key := anchor_key(table, entry)) in anchors
+        describe_entry(ranking, entry, anchors[key], album)
+        for ranking in rankings
+        for entry in (*(ranked.entry for ranked in ranking.ranked_entries), *unranked_entries(ranking))
+        if (key := anchor_key(ranking, entry)) in anchors
     ]
 
 

@@ -9,7 +9,7 @@ Which of the records that agree counts is no matter of their names, which anybod
 its numbers, the lower of two, so that filing a cell again cannot raise it, and a minority cannot move it at all.
 """
 
-from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -17,13 +17,13 @@ from typing import Any
 from pretask_bench.board.keeper import Keeper
 from pretask_bench.records.agreement import Judgment, find_contradiction, judge_number
 from pretask_bench.records.encoders import TRAINED
-from pretask_bench.records.metrics import declared_by
+from pretask_bench.records.metrics import declared_metrics
 from pretask_bench.records.record import Record
 
 MAX_PAIRED_RECORDS = 8  # records of a cell of which every pair is compared; of more, each with the median one
 
-Named = Mapping[str, Record]  # records by their hash
-Numbers = Sequence[tuple[str, str]]  # evaluator and metric of what ranks
+RecordsByHash = Mapping[str, Record]
+RankingMetrics = Sequence[tuple[str, str]]  # evaluator and metric of every number that ranks
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,9 @@ class Verdict:
     ignored: Conflicts | None = None
 
 
-def judge_cell(records: Named, whole: Collection[str], numbers: Numbers, keeper: Keeper) -> Verdict:
+def judge_cell(
+    records: RecordsByHash, complete: Collection[str], ranking_metrics: RankingMetrics, keeper: Keeper
+) -> Verdict:
     """Decide which record of a cell counts: one of those that lack nothing, where there is one.
 
     With named authors, only their records and those that they say to have run again can conflict; where they have none
@@ -73,44 +75,53 @@ def judge_cell(records: Named, whole: Collection[str], numbers: Numbers, keeper:
     """
     if len(records) == 1:
         return Verdict(next(iter(records)))
-    voices = find_voices(records, keeper)
-    reference = median_record(records, [name for name in voices if name in whole] or voices, numbers)
-    conflicts = find_conflicts(records, voices, reference, numbers)
-    others = [name for name in records if name not in voices]
+    disputing = find_disputing_records(records, keeper)
+    candidates = [name for name in disputing if name in complete] or disputing
+    reference = median_record(records, candidates, ranking_metrics)
+    conflicts = find_conflicts(records, disputing, reference, ranking_metrics)
     if conflicts:
         return Verdict(None, tuple(name for name in records if name not in conflicts), conflicts)
-    ignored = find_conflicts(records, others, reference, numbers, among=False)
+    others = [name for name in records if name not in disputing]
+    ignored = find_conflicts(records, others, reference, ranking_metrics, mutual=False)
     confirming = tuple(name for name in records if name != reference and name not in ignored)
     return Verdict(reference, confirming, None, ignored)
 
 
-def find_voices(records: Named, keeper: Keeper) -> list[str]:
+def find_disputing_records(records: RecordsByHash, keeper: Keeper) -> list[str]:
     """Return the records of a cell that can conflict: of named authors and what they ran again, else all."""
-    named = [name for name, record in records.items() if keeper.trusts(record)]
-    doubted = {records[name].reruns for name in named}
-    return sorted(name for name in records if name in named or name in doubted) if named else sorted(records)
+    by_trusted = [name for name, record in records.items() if keeper.trusts(record)]
+    if not by_trusted:
+        return sorted(records)
+    rerun_by_trusted = {records[name].reruns for name in by_trusted}
+    return sorted(name for name in records if name in by_trusted or name in rerun_by_trusted)
 
 
-def median_record(records: Named, names: Sequence[str], numbers: Numbers) -> str:
+def median_record(records: RecordsByHash, names: Sequence[str], ranking_metrics: RankingMetrics) -> str:
     """Return the median record by the mean of what ranks, the lower of two; of equal ones the first hash."""
-    ordered = sorted(names, key=lambda name: (mean_of(records[name], numbers), name))
+    ordered = sorted(names, key=lambda name: (mean_metric(records[name], ranking_metrics), name))
     return ordered[(len(ordered) - 1) // 2]
 
 
-def mean_of(record: Record, numbers: Numbers) -> float:
+def mean_metric(record: Record, ranking_metrics: RankingMetrics) -> float:
     """Return the mean of the numbers of the trained encoder that rank."""
-    found = [value for value in (number_of(record, *number) for number in numbers) if value is not None]
-    return sum(found) / len(found) if found else 0.0
+    values = (metric_value(record, evaluator, metric) for evaluator, metric in ranking_metrics)
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else 0.0
 
 
-def number_of(record: Record, evaluator: str, metric: str) -> float | None:
+def metric_value(record: Record, evaluator: str, metric: str) -> float | None:
     """Return one number of the trained encoder."""
-    rows = (row for row in record.results if (row.evaluator, row.encoder) == (evaluator, TRAINED))
-    return next((row.metrics.get(metric) for row in rows), None)
+    result = record.find_result(evaluator, TRAINED)
+    return result.metrics.get(metric) if result is not None else None
 
 
 def find_conflicts(
-    records: Named, names: Sequence[str], reference: str, numbers: Numbers, *, among: bool = True
+    records: RecordsByHash,
+    names: Sequence[str],
+    reference: str,
+    ranking_metrics: RankingMetrics,
+    *,
+    mutual: bool = True,
 ) -> dict[str, Conflict]:
     """Compare records of a cell with each other, or with the reference where that would be too many pairs.
 
@@ -118,53 +129,50 @@ def find_conflicts(
         records: Records by their hash.
         names: Hashes of the records to compare.
         reference: Hash of the record to compare with where there are too many pairs.
-        numbers: Evaluators and metrics that rank.
-        among: Whether to compare them with each other too, and to say of both that they conflict.
+        ranking_metrics: Evaluators and metrics that rank.
+        mutual: Whether to compare them with each other too, and to report a conflict for both.
     """
     with_reference = [(reference, name) for name in names if name != reference]
-    pairs = list(combinations(names, 2)) if among and len(names) <= MAX_PAIRED_RECORDS else with_reference
-    found: dict[str, Conflict] = {}
+    pairs = list(combinations(names, 2)) if mutual and len(names) <= MAX_PAIRED_RECORDS else with_reference
+    conflicts: dict[str, Conflict] = {}
     for first, second in pairs:
-        judged = find_divergence(records[first], records[second], numbers)
-        if judged is not None:
-            name, before, now, rule = judged.name, judged.before, judged.now, judged.rule
-            found.setdefault(second, Conflict(first, name, now, before, rule))
-            if among:
-                found.setdefault(first, Conflict(second, name, before, now, rule))
-    return found
+        divergence = find_divergence(records[first], records[second], ranking_metrics)
+        if divergence is not None:
+            name, of_first, of_second, rule = divergence.name, divergence.before, divergence.now, divergence.rule
+            conflicts.setdefault(second, Conflict(first, name, of_second, of_first, rule))
+            if mutual:
+                conflicts.setdefault(first, Conflict(second, name, of_first, of_second, rule))
+    return conflicts
 
 
-def find_divergence(first: Record, second: Record, numbers: Numbers) -> Judgment | None:
+def find_divergence(first: Record, second: Record, ranking_metrics: RankingMetrics) -> Judgment | None:
     """Return the first number in which two records of a cell diverge, those that rank first."""
-    return first_or_none(judge_ranking(first, second, numbers)) or find_contradiction(first, second)
+    divergent = find_ranking_divergences(first, second, ranking_metrics)
+    return next(divergent, None) or find_contradiction(first, second)
 
 
-def judge_ranking(first: Record, second: Record, numbers: Numbers) -> Iterable[Judgment]:
-    """Judge what ranks and was not counted from items, which the rule for a row with other items leaves out."""
-    for evaluator, metric in numbers:
-        values = [number_of(record, evaluator, metric) for record in (first, second)]
-        if None not in values and not has_items(first, second, evaluator, metric):
-            judged = judge_number(
-                f"{evaluator} on {TRAINED} {metric}", declared_by(first, evaluator).metric(metric), *values
-            )
-            if not judged.agrees:
-                yield judged
+def find_ranking_divergences(first: Record, second: Record, ranking_metrics: RankingMetrics) -> Iterator[Judgment]:
+    """Yield the ranking metrics in which two records diverge, of those that are no fraction of correct items.
+
+    The rule of agreement judges rows with items by their items alone.
+    """
+    for evaluator, metric in ranking_metrics:
+        values = [metric_value(record, evaluator, metric) for record in (first, second)]
+        if None in values or has_items(first, second, evaluator, metric):
+            continue
+        declared = declared_metrics(first, evaluator).metric(metric)
+        judgment = judge_number(f"{evaluator} on {TRAINED} {metric}", declared, *values)
+        if not judgment.agrees:
+            yield judgment
 
 
 def has_items(first: Record, second: Record, evaluator: str, metric: str) -> bool:
     """Return whether two records both have the items of a number of the trained encoder."""
-    return all(
-        any(metric in row.items for row in record.results if (row.evaluator, row.encoder) == (evaluator, TRAINED))
-        for record in (first, second)
-    )
+    results = [record.find_result(evaluator, TRAINED) for record in (first, second)]
+    return all(result is not None and metric in result.items for result in results)
 
 
-def first_or_none(judged: Iterable[Judgment]) -> Judgment | None:
-    """Return the first, if there is one."""
-    return next(iter(judged), None)
-
-
-def find_copies(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> dict[str, str]:
+def find_duplicate_results(records: RecordsByHash, choices: Mapping[str, bytes], keeper: Keeper) -> dict[str, str]:
     """Find results that are filed under several cells, of which one counts.
 
     Args:
@@ -176,74 +184,74 @@ def find_copies(records: Named, choices: Mapping[str, bytes], keeper: Keeper) ->
         By the hash of a record that does not count, the one that does. Weights are declared as well: the same weights
         with numbers that contradict each other are no copy, or anybody could take an entry off the board by its hash.
     """
-    found: dict[str, str] = {}
-    leaders: dict[Hashable, str] = {}
+    copies: dict[str, str] = {}
+    originals: dict[Hashable, str] = {}  # the first record with a key
     for name in order_records(records, choices, keeper):
-        keys = contents_of(records[name])
-        held = [leaders[key] for key in keys if key in leaders]
-        one = [leader for leader in held if same_result(records[leader], records[name])]
+        keys = result_keys(records[name])
+        candidates = [originals[key] for key in keys if key in originals]
+        same = [original for original in candidates if same_result(records[original], records[name])]
         cell = choices[name], records[name].cell.seed
-        other = [leader for leader in one if (choices[leader], records[leader].cell.seed) != cell]
-        if other:
-            found[name] = other[0]
+        of_other_cells = [original for original in same if (choices[original], records[original].cell.seed) != cell]
+        if of_other_cells:
+            copies[name] = of_other_cells[0]
         else:
             for key in keys:
-                leaders.setdefault(key, name)
-    return found
+                originals.setdefault(key, name)
+    return copies
 
 
 def same_result(first: Record, second: Record) -> bool:
     """Return whether two records that have weights or numbers in common have one result."""
-    if rows_of(first) != rows_of(second):
+    if trained_results(first) != trained_results(second):
         return find_contradiction(first, second) is None  # the weights are the same, and are only declared
-    losses = [pretext_of(first), pretext_of(second)]
+    losses = [pretext_numbers(first), pretext_numbers(second)]
     return None in losses or losses[0] == losses[1]
 
 
-def order_records(records: Named, choices: Mapping[str, bytes], keeper: Keeper) -> list[str]:
-    """Order records by who goes first where they tell the same: named authors, then whole entries by their least hash.
+def order_records(records: RecordsByHash, choices: Mapping[str, bytes], keeper: Keeper) -> list[str]:
+    """Order records of one result by which is the original: of named authors, then whole entries by their least hash.
 
     Entries go as wholes, or two of them that share three seeds would take these from each other.
     """
-    least: dict[bytes, tuple[bool, str]] = {}
+    entry_order: dict[bytes, tuple[bool, str]] = {}
     for name in sorted(records):
-        place = (not keeper.trusts(records[name]), name)
-        least[choices[name]] = min(least.get(choices[name], place), place)
+        record_order = (not keeper.trusts(records[name]), name)
+        entry_order[choices[name]] = min(entry_order.get(choices[name], record_order), record_order)
 
-    def place_of(name: str) -> tuple[Any, ...]:
-        bare = pretext_of(records[name]) is None  # what tells less never goes before what tells more
-        return bare, least[choices[name]], records[name].cell.seed, name
+    def order(name: str) -> tuple[Any, ...]:
+        has_no_pretext = pretext_numbers(records[name]) is None  # a record with less never goes before one with more
+        return has_no_pretext, entry_order[choices[name]], records[name].cell.seed, name
 
-    return sorted(records, key=place_of)
+    return sorted(records, key=order)
 
 
-def contents_of(record: Record) -> list[Hashable]:
+def result_keys(record: Record) -> list[Hashable]:
     """Return what a record may have in common with one of another cell: numbers with or without losses, weights.
 
-    Encoders that collapsed, or that answer everything rightly, give the same items; their losses tell them apart.
+    Encoders that collapsed, or that answer everything correctly, give the same items; their losses differ.
     """
-    rows, losses = rows_of(record), pretext_of(record)
-    found: list[Hashable] = [record.weights] if record.weights is not None else []
-    if rows:
-        found += [(rows, losses), rows] if losses is not None else [rows]
-    return found
+    results, losses = trained_results(record), pretext_numbers(record)
+    keys: list[Hashable] = [record.weights] if record.weights is not None else []
+    if results:
+        keys += [(results, losses), results] if losses is not None else [results]
+    return keys
 
 
-def rows_of(record: Record) -> tuple[Hashable, ...]:
+def trained_results(record: Record) -> tuple[Hashable, ...]:
     """Return all numbers and items of the trained encoder."""
     return tuple(
         sorted(
             (
-                row.evaluator,
-                *sorted(row.metrics.items()),
-                *sorted((name, items.bits) for name, items in row.items.items()),
+                result.evaluator,
+                *sorted(result.metrics.items()),
+                *sorted((name, items.bits) for name, items in result.items.items()),
             )
-            for row in record.results
-            if row.encoder == TRAINED
+            for result in record.results
+            if result.encoder == TRAINED
         )
     )
 
 
-def pretext_of(record: Record) -> Hashable | None:
+def pretext_numbers(record: Record) -> Hashable | None:
     """Return all numbers of the pretext task; None where there are none."""
     return tuple(sorted(record.pretext.metrics.items())) or None if record.pretext is not None else None

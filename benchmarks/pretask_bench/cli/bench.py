@@ -7,7 +7,7 @@ import click
 from pretask_bench.cli.main import json_option, registry
 from pretask_bench.cli.run import find_device
 from pretask_bench.results.tables import draw_table, show_json, show_rows
-from pretask_bench.runs.bench import Entry, Outcome, execute_all, plan_suite
+from pretask_bench.runs.bench import PlannedRun, RunOutcome, plan_suite, run_all
 from pretask_bench.runs.plan import parse_setting, split_names
 from pretask_bench.runs.suites import read_suite
 
@@ -42,7 +42,7 @@ def command(
     """Run every task that enters SUITE, beside its references; exit code 1 where one failed."""
     suite = read_suite(registry(), suite_name)
     given = dict(map(parse_setting, settings))
-    entries = plan_suite(
+    planned_runs = plan_suite(
         registry(),
         suite,
         tasks=split_names(tasks),
@@ -51,24 +51,25 @@ def command(
         given=given,
     )
     if only_plan:
-        show_plan(entries, as_json)
+        show_plan(planned_runs, as_json)
         return
     from pretask_bench.runs.context import RunContext
 
     context = RunContext(out, find_device(device, threads), references=suite.file.baselines)
-    outcomes = list(execute_all(registry(), entries, context))
+    outcomes = list(run_all(registry(), planned_runs, context))
     if as_json:
-        show_json([outcome_facts(outcome) for outcome in outcomes])
+        show_json([outcome_json(outcome) for outcome in outcomes])
     else:
         show(outcomes)
     if any(outcome.failed for outcome in outcomes):
         raise SystemExit(1)
 
 
-def show_plan(entries: list[Entry], as_json: bool) -> None:
+def show_plan(planned_runs: list[PlannedRun], as_json: bool) -> None:
     """Print what would be run, in order."""
     rows = [
-        (entry.division.name, entry.task.id, str(entry.seed), entry.refusal or "to run, or found") for entry in entries
+        (planned.division.name, planned.task.id, str(planned.seed), planned.refusal or "to run, or found")
+        for planned in planned_runs
     ]
     columns = ("division", "task", "seed", "state")
     if as_json:
@@ -77,7 +78,7 @@ def show_plan(entries: list[Entry], as_json: bool) -> None:
         show_rows(columns, rows)
 
 
-def show(outcomes: list[Outcome]) -> None:
+def show(outcomes: list[RunOutcome]) -> None:
     """Print the table of what was measured, then what was not, with the reason."""
     from pretask_bench.results.groups import COLUMNS, group_records, summary_rows
 
@@ -86,15 +87,15 @@ def show(outcomes: list[Outcome]) -> None:
     for outcome in outcomes:
         if reason := outcome.refused or outcome.failed:
             state = "failed" if outcome.failed else "refused"
-            click.echo(f"{state}: {outcome.entry.task.id} on {outcome.entry.division.name}: {reason}", err=True)
+            click.echo(f"{state}: {outcome.planned.task.id} on {outcome.planned.division.name}: {reason}", err=True)
 
 
-def outcome_facts(outcome: Outcome) -> dict[str, object]:
+def outcome_json(outcome: RunOutcome) -> dict[str, object]:
     """Return an outcome as JSON holds it."""
     return {
-        "division": outcome.entry.division.name,
-        "task": outcome.entry.task.id,
-        "seed": outcome.entry.seed,
+        "division": outcome.planned.division.name,
+        "task": outcome.planned.task.id,
+        "seed": outcome.planned.seed,
         "file": str(outcome.path) if outcome.path is not None else None,
         "refused": outcome.refused,
         "failed": outcome.failed,

@@ -34,7 +34,7 @@ def ls(as_json: bool) -> None:
     from pretask.pruning import list_entries
 
     root = cache_folder()
-    rows = [entry_row(entry) for entry in list_entries(root)]
+    rows = [entry_json(entry) for entry in list_entries(root)]
     if as_json:
         show_json({"folder": str(root), "bytes": sum(row["bytes"] for row in rows), "entries": rows})
         return
@@ -87,18 +87,18 @@ def verify(as_json: bool) -> None:
         raise SystemExit(1)
 
 
-def entry_row(entry: "CacheEntry") -> dict[str, Any]:
+def entry_json(entry: "CacheEntry") -> dict[str, Any]:
     """Return what `ls` shows of an entry."""
     return {
         "group": entry.place.parent.name,
         "key": entry.place.name,
-        "what": short_text(facts_of(entry.place)),
+        "what": short_text(read_facts(entry.place)),
         "bytes": entry.size,
         "used": datetime.fromtimestamp(entry.used).isoformat(" ", "minutes"),
     }
 
 
-def facts_of(place: Path) -> Mapping[str, Any]:
+def read_facts(place: Path) -> Mapping[str, Any]:
     """Return what determined an entry; {"damaged": True} where it cannot be read."""
     import json
 

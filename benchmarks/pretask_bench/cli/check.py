@@ -47,8 +47,8 @@ def command(
     outcomes = []
     for outcome in conformance.run(registry(), name, kind=kind, only=only, seed=seed):
         outcomes.append(outcome)
-        told = (outcome.state != "passed" or outcome.number) and not outcome.is_blocked
-        if told and not as_json:
+        is_shown = (outcome.state != "passed" or outcome.number) and not outcome.is_blocked
+        if is_shown and not as_json:
             click.echo(conformance.format_outcome(outcome, verbose))
     for line in conformance.format_blocked(outcomes) if not as_json else ():
         click.echo(line)

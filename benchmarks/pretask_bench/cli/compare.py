@@ -31,36 +31,43 @@ of shares are in points of per cent."""
 @json_option
 def command(places: tuple[Path, ...], evaluator: str | None, metric: str | None, as_json: bool) -> None:
     """Compare the trained encoders of A, B, … : records, or folders with the seeds of one or several cells."""
-    from pretask_bench.records.metrics import declared_by, direction
-    from pretask_bench.results.compare import as_facts, common_evaluator, common_metric, compare, legend, read_entrants
+    from pretask_bench.records.metrics import declared_metrics, direction
+    from pretask_bench.results.compare import (
+        common_evaluator,
+        common_metric,
+        compare,
+        comparison_json,
+        legend,
+        read_compared_cells,
+    )
 
-    found = read_entrants(places, evaluator)
-    evaluator = common_evaluator(found, evaluator)
-    metric = common_metric(found, evaluator, metric)
-    rows = compare(found, evaluator, metric)
-    names = legend(found)
+    cells = read_compared_cells(places, evaluator)
+    evaluator = common_evaluator(cells, evaluator)
+    metric_name = common_metric(cells, evaluator, metric)
+    comparisons = compare(cells, evaluator, metric_name)
+    names = legend(cells)
     if as_json:
         keys = ("letter", "name", "data", "seeds", "place")
         compared = [dict(zip(keys, row, strict=True)) for row in names]
-        show_json({"evaluator": evaluator, "metric": metric, "compared": compared, "pairs": [*map(as_facts, rows)]})
+        pairs = [*map(comparison_json, comparisons)]
+        show_json({"evaluator": evaluator, "metric": metric_name, "compared": compared, "pairs": pairs})
         return
     draw_table(("", "what", "data", "seeds", "records"), names, "What is compared", width=WIDTH)
-    judged = declared_by(found[0].group[0], evaluator).metric(metric)
-    cells = [cells_of(row, judged) for row in rows]
-    draw_table(COLUMNS, cells, f"{evaluator}: {metric} {direction(judged)}".strip(), width=WIDTH)
+    declared = declared_metrics(cells[0].group[0], evaluator).metric(metric_name)
+    rows = [comparison_cells(comparison, declared) for comparison in comparisons]
+    draw_table(COLUMNS, rows, f"{evaluator}: {metric_name} {direction(declared)}".strip(), width=WIDTH)
 
 
-def cells_of(row: "Comparison", metric: "Metric") -> tuple[str, ...]:
-    """Return one row of the table."""
-    low, high = row.estimate.low, row.estimate.high
-    interval = (
-        ""
-        if low is None or high is None or not math.isfinite(high - low)
-        else f"{points(low, metric)} to {points(high, metric)}"
-    )
-    p, corrected = ("" if p_value is None else f"{p_value:.2g}" for p_value in (row.probability, row.corrected))
-    pair = f"{row.first} − {row.second}"
-    return (pair, row.over, points(row.estimate.value, metric), interval, p, corrected, row.verdict)
+def comparison_cells(comparison: "Comparison", metric: "Metric") -> tuple[str, ...]:
+    """Return the cells under COLUMNS of one comparison."""
+    estimate = comparison.estimate
+    interval = ""
+    if estimate.low is not None and estimate.high is not None and math.isfinite(estimate.high - estimate.low):
+        interval = f"{points(estimate.low, metric)} to {points(estimate.high, metric)}"
+    p_values = (comparison.p_value, comparison.corrected_p_value)
+    p_value, corrected = ("" if value is None else f"{value:.2g}" for value in p_values)
+    pair, difference = f"{comparison.first} − {comparison.second}", points(estimate.value, metric)
+    return (pair, comparison.over, difference, interval, p_value, corrected, comparison.verdict)
 
 
 def points(value: float, metric: "Metric") -> str:

@@ -42,13 +42,13 @@ def list_command(as_json: bool) -> None:
 @json_option
 def describe(name: str, settings: Sequence[str], as_json: bool) -> None:
     """Decode data set NAME, once, and say what it holds."""
-    facts = {part: samples_facts(samples) for part, samples in load_parts(name, settings).items()}
+    described = {part: describe_samples(samples) for part, samples in load_samples(name, settings).items()}
     if as_json:
-        show_json(facts)
+        show_json(described)
     else:
         show_rows(
             ("part", "", ""),
-            [(part, key, str(value)) for part, fact in facts.items() for key, value in fact.items()],
+            [(part, key, str(value)) for part, values in described.items() for key, value in values.items()],
         )
 
 
@@ -58,35 +58,35 @@ def describe(name: str, settings: Sequence[str], as_json: bool) -> None:
 @json_option
 def fingerprint(name: str, settings: Sequence[str], as_json: bool) -> None:
     """Print the content hash of every part of data set NAME."""
-    hashes = {part: samples.fingerprint for part, samples in load_parts(name, settings).items()}
+    hashes = {part: samples.fingerprint for part, samples in load_samples(name, settings).items()}
     if as_json:
         show_json(hashes)
     else:
         show_rows(("part", "fingerprint"), list(hashes.items()))
 
 
-def load_parts(name: str, settings: Sequence[str]) -> "dict[str, Samples]":
-    """Return both parts of a data set with its options."""
+def load_samples(name: str, settings: Sequence[str]) -> "dict[str, Samples]":
+    """Return the train and test samples of a data set with its options."""
     from pretask_registry import build
 
-    found = registry().find("data", name)
+    registered = registry().find("data", name)
     options = {option.removeprefix("data."): value for option, value in map(parse_setting, settings)}
-    data = build(found, options)
+    data = build(registered, options)
     return {part: data(part) for part in ("train", "test")}
 
 
-def samples_facts(samples: "Samples") -> dict[str, Any]:
-    """Return what one part holds."""
-    seen = samples.observed
-    facts: dict[str, Any] = {
+def describe_samples(samples: "Samples") -> dict[str, Any]:
+    """Return size, shape, bytes, fingerprint and labels of some samples."""
+    observed = samples.observed
+    description: dict[str, Any] = {
         "samples": len(samples),
-        "modality": seen.modality,
-        "shape": list(seen.shape),
-        "dtype": seen.dtype,
+        "modality": observed.modality,
+        "shape": list(observed.shape),
+        "dtype": observed.dtype,
         "bytes": samples.data.nbytes,
         "fingerprint": samples.fingerprint,
     }
     for label, labels in samples.labels.items():
         count = labels.value[labels.value >= 0].bincount(minlength=len(labels.names)).tolist()
-        facts[f"label {label}"] = dict(zip(labels.names, count, strict=True))
-    return facts
+        description[f"label {label}"] = dict(zip(labels.names, count, strict=True))
+    return description

@@ -25,13 +25,13 @@ def fitting_rows(
         model: Only this one.
         exact: Whether what may fit by what it declares is tried on tiny data; that imports torch and the parts.
     """
-    return [row_facts(row, exact) for row in build_matrix(registry, split, objective, model)]
+    return [row_json(row, exact) for row in build_matrix(registry, split, objective, model)]
 
 
-def row_facts(row: Row, exact: bool = True) -> dict[str, Any]:
-    """Return one row of the matrix, settled by the exact fit where that is wanted and declarations allow it."""
-    settle = exact and not row.reason
-    reason = explain_trial(row.modality, row.split, row.objective, row.model) if settle else row.reason
+def row_json(row: Row, exact: bool = True) -> dict[str, Any]:
+    """Return one row of the matrix, decided by a trial where that is wanted and declarations allow it."""
+    fill_options = exact and not row.reason
+    reason = explain_trial(row.modality, row.split, row.objective, row.model) if fill_options else row.reason
     return {
         "modality": row.modality,
         "split": row.split.id,
@@ -65,14 +65,14 @@ def modality_tables(registry: Registry) -> list[Table]:
     return [modality_table(modality, found[modality], registry) for modality in sorted(found)]
 
 
-def modality_table(modality: str, of: list[Block], registry: Registry) -> Table:
+def modality_table(modality: str, blocks: list[Block], registry: Registry) -> Table:
     """Return the table of the blocks of one modality."""
-    shown = [block for block in of if block.fitting]
+    shown = [block for block in blocks if block.fitting]
     objectives = list(dict.fromkeys(objective.id for block in shown for objective in select_fitting(block.objectives)))
     names = {objective.id: registry.shortest(objective) for block in shown for objective, _ in block.objectives}
     cells = tuple((registry.shortest(block.split), *count_models(block, objectives)) for block in shown)
-    total = sum(len(block.objectives) * len(block.models) for block in of)
-    title = f"{modality}: {sum(block.fitting for block in of)} of {total} combinations fit, by what they declare"
+    total = sum(len(block.objectives) * len(block.models) for block in blocks)
+    title = f"{modality}: {sum(block.fitting for block in blocks)} of {total} combinations fit, by what they declare"
     return Table(title, ("split", *(names[objective] for objective in objectives)), cells)
 
 

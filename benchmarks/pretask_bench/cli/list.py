@@ -14,7 +14,7 @@ from pretask_bench.cli.main import json_option, registry
 from pretask_bench.results.tables import show_json, show_rows
 
 WIDE = ("kind", "id", "what", "modality", "traits", "source", "plugin")
-TOLD = ("modality", "metrics", "recipe", "options", "presets")  # traits that have a column, or are many
+OTHER_TRAITS = ("modality", "metrics", "recipe", "options", "presets")  # that have a column of their own, or are many
 
 
 @click.command("list")
@@ -28,7 +28,7 @@ def command(kind: str | None, modality: str | None, wide: bool, as_json: bool) -
         raise Unknown(f"No kind '{kind}'. There are: {', '.join(KINDS)}.")
     found = choose_by_modality(registry().components(kind), modality)
     if as_json:
-        show_json([component_facts(registered) for registered in found])
+        show_json([component_json(registered) for registered in found])
     elif wide:
         show_rows(WIDE, [wide_row(registered) for registered in found])
     else:
@@ -46,12 +46,12 @@ def choose_by_modality(found: list[Registered], modality: str | None) -> list[Re
     """
     if modality is None:
         return found
-    known = [find_modalities(registry(), registered) for registered in found]
-    every = sorted(frozenset[str]().union(*known))
-    if modality not in every:
-        otherwise = f"There are: {', '.join(every)}."
-        raise Unknown(f"No modality '{modality}'. {hint(modality, every, otherwise)}")
-    return [registered for registered, mine in zip(found, known, strict=True) if not mine or modality in mine]
+    modalities = [find_modalities(registry(), registered) for registered in found]
+    known = sorted(frozenset[str]().union(*modalities))
+    if modality not in known:
+        otherwise = f"There are: {', '.join(known)}."
+        raise Unknown(f"No modality '{modality}'. {hint(modality, known, otherwise)}")
+    return [registered for registered, own in zip(found, modalities, strict=True) if not own or modality in own]
 
 
 def wide_row(registered: Registered) -> tuple[str, ...]:
@@ -70,7 +70,7 @@ def wide_row(registered: Registered) -> tuple[str, ...]:
 
 def format_traits(registered: Registered) -> str:
     """Format what decides what a component fits, such as `targets=categories views=2 sees=all`."""
-    traits = {name: value for name, value in registered.component.traits.items() if name not in TOLD}
+    traits = {name: value for name, value in registered.component.traits.items() if name not in OTHER_TRAITS}
     traits |= traits.pop("parts", {})
     if registered.kind == "split":
         traits["targets"] = frozenset().union(*traits["targets"].values())
@@ -84,7 +84,7 @@ def format_trait(value: Any) -> str:
     return ",".join(sorted(value)) if isinstance(value, Iterable) and not isinstance(value, str) else str(value)
 
 
-def component_facts(registered: Registered) -> dict[str, Any]:
+def component_json(registered: Registered) -> dict[str, Any]:
     """Return what is declared of a component, as JSON can hold it."""
     component = registered.component
     return {

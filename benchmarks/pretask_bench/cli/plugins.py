@@ -39,7 +39,7 @@ def command(name: str | None, deep: bool, as_json: bool) -> None:
     if as_json:
         show_json(rows)
     else:
-        show_rows(tuple(rows[0]) if rows else (), [format_row(row) for row in tell_once(rows)])
+        show_rows(tuple(rows[0]) if rows else (), [format_row(row) for row in merge_repeated_problems(rows)])
     if any(plugin.state == "broken" for plugin in found) or any(hidden.values()):
         raise SystemExit(PLUGIN_PROBLEM)
 
@@ -61,11 +61,11 @@ def find_deep_problems(installed: Registry, plugin: Plugin) -> Iterator[str]:
                 yield f"{registered.kind} {registered.id} has options that cannot be read: {error}"
 
 
-def tell_once(rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Yield rows of which those with the problem of an earlier one name that one instead of telling it again."""
+def merge_repeated_problems(rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Yield the rows, where one with the problems of an earlier row names that row instead."""
     first: dict[str, object] = {}
     for row in rows:
         problems = str(row["problems"])
         same = first.setdefault(problems, row["name"])
-        told = same == row["name"] or not row["problems"]
-        yield row if told else {**row, "problems": [f"the same as {same}"]}
+        is_new = same == row["name"] or not row["problems"]
+        yield row if is_new else {**row, "problems": [f"the same as {same}"]}

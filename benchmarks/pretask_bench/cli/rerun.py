@@ -71,48 +71,49 @@ def command(
     old = read(record)
     here = find_device(device, threads or min(old.provenance.threads, MAX_THREADS) or 1)
     places = dict(map(parse_setting, settings))
-    done = rerun(registry(), old, places, out, here, lambda line: click.echo(line, err=True), fit_with)
-    filed = file_rerun(done, old, folder, author, note) if folder is not None else None
-    show_json({**rerun_facts(done), "filed": str(filed) if filed else None}) if as_json else show(done, filed)
-    if done.verdict == DIVERGENT:
+    finished = rerun(registry(), old, places, out, here, lambda line: click.echo(line, err=True), fit_with)
+    filed = file_rerun(finished, old, folder, author, note) if folder is not None else None
+    show_json({**rerun_json(finished), "filed": str(filed) if filed else None}) if as_json else show(finished, filed)
+    if finished.verdict == DIVERGENT:
         click.get_current_context().exit(1)
 
 
-def rerun_facts(done: "Rerun") -> dict[str, Any]:
+def rerun_json(finished: "Rerun") -> dict[str, Any]:
     """Return a rerun as JSON holds it."""
     keys = ("name", "before", "now")
     return {
-        "verdict": done.verdict,
-        "file": str(done.path),
-        "weights": done.weights,
-        "numbers": done.numbers,
-        "differing": [dict(zip(keys, difference, strict=True)) for difference in done.differing],
-        "judged": [vars(judgment) for judgment in done.judgments],
-        "provenance": [dict(zip(keys, difference, strict=True)) for difference in done.provenance],
-        "cell": [dict(zip(keys, difference, strict=True)) for difference in done.cell],
+        "verdict": finished.verdict,
+        "file": str(finished.path),
+        "weights": finished.weights,
+        "numbers": finished.numbers,
+        "differing": [dict(zip(keys, difference, strict=True)) for difference in finished.differing],
+        "judged": [vars(judgment) for judgment in finished.judgments],
+        "provenance": [dict(zip(keys, difference, strict=True)) for difference in finished.provenance],
+        "cell": [dict(zip(keys, difference, strict=True)) for difference in finished.cell],
     }
 
 
-def show(done: "Rerun", filed: Path | None) -> None:
+def show(finished: "Rerun", filed: Path | None) -> None:
     """Print what the verdict rests on, what differs in how it came about, where it was filed, and the verdict."""
     rows = [
         (judgment.name, judgment.before, judgment.now, judgment.rule, "yes" if judgment.agrees else "no")
-        for judgment in done.judgments
+        for judgment in finished.judgments
     ]
     draw_table(("", "recorded", "now", "rule", "agrees"), rows, "What the verdict rests on", width=WIDTH)
     for title, differences in (
-        ("Numbers", done.differing),
-        ("How it came about", done.provenance),
-        ("What was run", done.cell),
+        ("Numbers", finished.differing),
+        ("How it came about", finished.provenance),
+        ("What was run", finished.cell),
     ):
         if differences:
             more = f" (the first {MAX_SHOWN} of {len(differences)})" if len(differences) > MAX_SHOWN else ""
             cells = differences[:MAX_SHOWN]
             draw_table(("", "recorded", "now"), cells, f"{title}: what differs{more}", width=WIDTH)
-    same = done.numbers - len(done.differing)
+    same = finished.numbers - len(finished.differing)
     click.echo(
-        f"to the last bit the same: {same} of {done.numbers} numbers; weights: {'yes' if done.weights else 'no'}"
+        f"to the last bit the same: {same} of {finished.numbers} numbers; "
+        f"weights: {'yes' if finished.weights else 'no'}"
     )
     if filed is not None:
         click.echo(f"filed: {filed}")
-    click.echo(f"record: {done.path}\n{done.verdict}")
+    click.echo(f"record: {finished.path}\n{finished.verdict}")

@@ -7,6 +7,7 @@ import click
 from pretask_bench.cli.main import json_option
 from pretask_bench.cli.terminal import escape_invisible
 from pretask_bench.results.tables import draw_table
+from pretask_bench.runs.plan import split_names
 
 WIDTH = 180  # characters, where stdout is no terminal
 MAX_DRAWN_ROWS = 300  # rows; more come in plain columns
@@ -42,22 +43,20 @@ def command(
 ) -> None:
     """Show what is in RECORDS, folders or files; runs/records where none is named."""
     from pretask_bench.results.index import read_summaries
-    from pretask_bench.results.query import build_table, format_table, parse_where, select
+    from pretask_bench.results.query import build_table, format_table, parse_conditions, select
 
-    places, where = places or (Path("runs/records"),), parse_where(conditions)
-    found, refused = read_summaries(places)
+    places, parsed_conditions = places or (Path("runs/records"),), parse_conditions(conditions)
+    summaries, refused = read_summaries(places)
     for path, reason in refused:
         click.echo(f"left out {escape_invisible(str(path))}: {escape_invisible(reason)}", err=True)
-    keyed = select([(summary.key, summary.record) for summary in found], where)
-    fields = [name.strip() for name in (group or "").split(",") if name.strip()]
-    table = build_table(keyed, fields, sort)
-    columns, cells, _ = table
-    if as_json or form != "table" or len(cells) > MAX_DRAWN_ROWS:
+    selected = select([(summary.key, summary.record) for summary in summaries], parsed_conditions)
+    table = build_table(selected, split_names(group or ""), sort)
+    if as_json or form != "table" or len(table.cells) > MAX_DRAWN_ROWS:
         click.echo(format_table("json" if as_json else form, table))
     else:
-        draw_table(columns, cells, count_text(len(keyed), len(found)), width=WIDTH)
+        draw_table(table.columns, table.cells, count_text(len(selected), len(summaries)), width=WIDTH)
 
 
-def count_text(shown: int, found: int) -> str:
+def count_text(shown: int, total: int) -> str:
     """Return how many records a table shows, of how many."""
-    return f"{found} records" if shown == found else f"{shown} of {found} records"
+    return f"{total} records" if shown == total else f"{shown} of {total} records"

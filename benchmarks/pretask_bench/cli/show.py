@@ -6,7 +6,7 @@ Of a task, the paper's settings beside those of its presets; of a suite, all tha
 import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 from pretask import PretaskError, Unknown
@@ -15,12 +15,22 @@ from pretask_registry import Registered, import_implementation, read_component_o
 from pretask_registry.option_texts import read_option_texts, write_value
 from pretask_registry.options import describe
 
-from pretask_bench.cli.list import component_facts, format_traits
+from pretask_bench.cli.list import component_json, format_traits
 from pretask_bench.cli.main import PLUGIN_PROBLEM, json_option, registry
 from pretask_bench.results.tables import show_json, show_rows
 
+if TYPE_CHECKING:
+    from pretask_bench.runs.suites import Division, FixedOptions
+
 PAPER = "paper"  # heading of what a task declares without a preset
-Table = tuple[str, tuple[str, ...], list[tuple[str, ...]]]  # title, headings, rows
+
+
+class Table(NamedTuple):
+    """A table of texts; a title may be empty."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: list[tuple[str, ...]]
 
 
 @click.command("show")
@@ -32,22 +42,23 @@ def command(name: str, kind: str | None, as_json: bool) -> None:
 
     Of a task, the paper's settings beside its presets; of a suite, all that it holds fixed.
     """
-    found = [registry().find(kind, name)] if kind else find_any_kind(name)
+    components = [registry().find(kind, name)] if kind else find_any_kind(name)
     if as_json:
-        show_json([full_facts(registered) for registered in found])
+        show_json([describe_component(registered) for registered in components])
         return
-    for number, registered in enumerate(found):
-        for title, columns, rows in tables_of(registered):
-            if rows:
-                show_table(title, columns, rows, apart=bool(title) or number > 0)
+    for number, registered in enumerate(components):
+        for table in iterate_tables(registered):
+            if table.rows:
+                show_table(table, after_blank_line=bool(table.title) or number > 0)
 
 
-def show_table(title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]], *, apart: bool) -> None:
+def show_table(table: Table, *, after_blank_line: bool) -> None:
     """Print one table; where stdout is no terminal, with its headings as its first row."""
-    if apart:
+    if after_blank_line:
         click.echo()
-    headed = [columns, *rows] if title and not sys.stdout.isatty() else rows
-    show_rows(columns, headed, title=title)
+    with_headings = bool(table.title) and not sys.stdout.isatty()
+    rows = [table.columns, *table.rows] if with_headings else table.rows
+    show_rows(table.columns, rows, title=table.title)
 
 
 def find_any_kind(name: str) -> list[Registered]:
@@ -64,17 +75,17 @@ def find_any_kind(name: str) -> list[Registered]:
     raise (hints or [Unknown(f"Nothing is called '{name}'. See: pretask list.")])[0]
 
 
-def full_facts(registered: Registered) -> dict[str, Any]:
+def describe_component(registered: Registered) -> dict[str, Any]:
     """Return all that is shown of a component, as JSON can hold it; this imports what implements it."""
-    facts = {**component_facts(registered), "implemented": find_place(registered)}
+    described = {**component_json(registered), "implemented": find_implementation_place(registered)}
     if registered.kind == "task":
-        return {**facts, "settings": task_settings(registered)}
+        return {**described, "settings": task_settings(registered)}
     if registered.kind == "suite":
-        return {**facts, "divisions": suite_divisions(registered)}
-    return {**facts, "options": component_options(registered)}
+        return {**described, "divisions": suite_divisions(registered)}
+    return {**described, "options": component_options(registered)}
 
 
-def find_place(registered: Registered) -> str:
+def find_implementation_place(registered: Registered) -> str:
     """Return where a component is implemented, "module:attribute (file, line 12)"; of a task, where it is declared."""
     if registered.kind == "task":
         return f"{registered.plugin.module} ({getattr(sys.modules[registered.plugin.module], '__file__', '')})"
@@ -84,9 +95,10 @@ def find_place(registered: Registered) -> str:
 
         module, _, name = named.partition(":")
         return f"{named} ({files(module).joinpath(name)})"
-    made_of = import_implementation(registered)
+    implementation = import_implementation(registered)
     try:
-        return f"{named} ({inspect.getsourcefile(made_of)}, line {inspect.getsourcelines(made_of)[1]})"
+        line = inspect.getsourcelines(implementation)[1]
+        return f"{named} ({inspect.getsourcefile(implementation)}, line {line})"
     except (TypeError, OSError):  # an object that is the component itself, or no source
         return named
 
@@ -109,14 +121,18 @@ def task_settings(task: Registered) -> dict[str, dict[str, str]]:
 
     A preset that has another part does without the paper's options of that part.
     """
-    from pretask_bench.runs.plan import Settings, take_task
+    from pretask_bench.runs.plan import PlanSettings, add_task_settings
 
     columns = {}
     for preset in (None, *task.component.traits["presets"]):
-        pile = Settings()
-        take_task(pile, task, preset)
-        options = {f"{part}.{name}": value for part, of in pile.options.items() for name, value in of.items()}
-        columns[preset or PAPER] = {name: write_value(value) for name, value in {**pile.parts, **options}.items()}
+        plan_settings = PlanSettings()
+        add_task_settings(plan_settings, task, preset)
+        options = {
+            f"{part}.{name}": value for part, own in plan_settings.options.items() for name, value in own.items()
+        }
+        columns[preset or PAPER] = {
+            name: write_value(value) for name, value in {**plan_settings.parts, **options}.items()
+        }
     return columns
 
 
@@ -124,23 +140,24 @@ def suite_divisions(suite: Registered) -> list[dict[str, Any]]:
     """Return what a suite holds fixed, division by division: budget, data and evaluators with all of their options."""
     from pretask_bench.runs.suites import read_suite
 
-    read = read_suite(registry(), suite.id)
-    return [
-        {
-            "name": division.name,
-            "modality": division.modality,
-            "samples": division.samples,
-            "preset": division.preset,
-            "measures": [measure.title for measure in division.measures],
-            "without": list(division.without),
-            "fixed": {
-                fixed.data[0]: write_options(fixed.data[1], division.given),
-                **{evaluator: write_options(options, ()) for evaluator, options in fixed.evaluators.items()},
-            },
-        }
-        for division in read.file.division
-        for fixed in (read.fixed[division.name],)
-    ]
+    found = read_suite(registry(), suite.id)
+    return [division_json(division, found.fixed[division.name]) for division in found.file.division]
+
+
+def division_json(division: "Division", fixed: "FixedOptions") -> dict[str, Any]:
+    """Return a division and what it holds fixed, as JSON holds it."""
+    return {
+        "name": division.name,
+        "modality": division.modality,
+        "samples": division.samples,
+        "preset": division.preset,
+        "measures": [measure.title for measure in division.measures],
+        "without": list(division.without),
+        "fixed": {
+            fixed.data_id: write_options(fixed.data_options, division.given),
+            **{evaluator: write_options(options, ()) for evaluator, options in fixed.evaluators.items()},
+        },
+    }
 
 
 def write_options(options: Mapping[str, Any], given: Sequence[str]) -> dict[str, str]:
@@ -148,7 +165,7 @@ def write_options(options: Mapping[str, Any], given: Sequence[str]) -> dict[str,
     return {name: "yours to give" if name in given else write_value(value) for name, value in options.items()}
 
 
-def tables_of(registered: Registered) -> Iterator[Table]:
+def iterate_tables(registered: Registered) -> Iterator[Table]:
     """Yield the tables that show a component to a reader."""
     component = registered.component
     about = {
@@ -157,22 +174,22 @@ def tables_of(registered: Registered) -> Iterator[Table]:
         "what": component.summary,
         "source": component.source,
         "plugin": registered.plugin.release,
-        "modality": ", ".join(component_facts(registered)["modality"]) or "any",
+        "modality": ", ".join(component_json(registered)["modality"]) or "any",
         "traits": format_traits(registered),
-        "implemented": find_place(registered),
+        "implemented": find_implementation_place(registered),
     }
-    yield "", ("", ""), [(name, text) for name, text in about.items() if text]
+    yield Table("", ("", ""), [(name, text) for name, text in about.items() if text])
     if registered.kind == "task":
         yield preset_table(task_settings(registered))
     elif registered.kind == "suite":
         yield from suite_tables(suite_divisions(registered))
     else:
         options = component_options(registered)
-        rows = [(f"{prefix_of(registered)}.{name}", *told.values()) for name, told in options.items()]
-        yield "Options, as --set OPTION=VALUE takes them", ("option", "default", "values", "meaning"), rows
+        rows = [(f"{option_prefix(registered)}.{name}", *texts.values()) for name, texts in options.items()]
+        yield Table("Options, as --set OPTION=VALUE takes them", ("option", "default", "values", "meaning"), rows)
 
 
-def prefix_of(registered: Registered) -> str:
+def option_prefix(registered: Registered) -> str:
     """Return what stands before an option of a component in --set: an evaluator's own name, else its kind."""
     return registered.name if registered.kind == "evaluator" else registered.kind
 
@@ -182,20 +199,20 @@ def preset_table(columns: Mapping[str, Mapping[str, str]]) -> Table:
     names = list(dict.fromkeys(name for column in columns.values() for name in column))
     names.sort(key=lambda name: "." in name)
     rows = [(name, *(column.get(name, "") for column in columns.values())) for name in names]
-    return "Settings; empty where a default is left", ("setting", *columns), rows
+    return Table("Settings; empty where a default is left", ("setting", *columns), rows)
 
 
 def suite_tables(divisions: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
     """Yield a table of divisions, and one of what each holds fixed."""
     columns = ("name", "modality", "samples", "preset", "measures", "without")
     rows = [tuple(format_cell(division[column]) for column in columns) for division in divisions]
-    yield "Divisions", ("division", *columns[1:]), rows
+    yield Table("Divisions", ("division", *columns[1:]), rows)
     fixed: list[tuple[str, ...]] = [
         (division["name"], part, " ".join(f"{name}={value}" for name, value in options.items()))
         for division in divisions
         for part, options in division["fixed"].items()
     ]
-    yield "Held fixed, as all entries of a division have it", ("division", "part", "options"), fixed
+    yield Table("Held fixed, as all entries of a division have it", ("division", "part", "options"), fixed)
 
 
 def format_cell(value: Any) -> str:

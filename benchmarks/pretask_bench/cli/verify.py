@@ -33,49 +33,51 @@ Exit code 1 where anything is wrong. What no record can prove of itself is count
 @json_option
 def command(places: tuple[Path, ...], recompute_data: bool, settings: tuple[str, ...], as_json: bool) -> None:
     """Check RECORDS, files or folders: hashes, numbers from items, options, times, seeds, pictures, data."""
-    from pretask_bench.records.verify import data_sets, verify
+    from pretask_bench.records.verify import group_by_data_set, verify
 
-    found = verify(places, registry())
+    verification = verify(places, registry())
     if recompute_data or settings:
         from pretask_bench.records.recompute import check_data
 
-        check_data(found, registry(), dict(map(parse_setting, settings)))
+        check_data(verification, registry(), dict(map(parse_setting, settings)))
     else:
-        found.unchecked["data sets (--recompute-data makes those that can be made here)"] += len(data_sets(found))
-    show_json(verification_facts(found)) if as_json else show(found)
-    if found.faults or not found.records:
+        verification.unchecked["data sets (--recompute-data makes those that can be made here)"] += len(
+            group_by_data_set(verification)
+        )
+    show_json(verification_json(verification)) if as_json else show(verification)
+    if verification.faults or not verification.records:
         click.get_current_context().exit(1)
 
 
-def verification_facts(found: "Verification") -> dict[str, Any]:
+def verification_json(verification: "Verification") -> dict[str, Any]:
     """Return a verification as JSON holds it."""
-    faults = dict.fromkeys(found.checked, 0)
-    for fault in found.faults:
+    faults = dict.fromkeys(verification.checked, 0)
+    for fault in verification.faults:
         faults[fault.check] += 1
     return {
-        "records": len(found.records),
-        "checks": [{"check": check, "checked": n, "wrong": faults[check]} for check, n in found.checked.items()],
+        "records": len(verification.records),
+        "checks": [{"check": check, "checked": n, "wrong": faults[check]} for check, n in verification.checked.items()],
         "findings": [
             {"file": str(finding.path), "check": finding.check, "message": finding.message, "fault": finding.fault}
-            for finding in found.findings
+            for finding in verification.findings
         ],
-        "unchecked": dict(found.unchecked),
+        "unchecked": dict(verification.unchecked),
     }
 
 
-def show(found: "Verification") -> None:
+def show(verification: "Verification") -> None:
     """Print what was checked, what is wrong, what is worth knowing, and what nobody could check."""
-    facts = verification_facts(found)
-    rows = [(check["check"], str(check["checked"]), str(check["wrong"])) for check in facts["checks"]]
-    draw_table(("check", "checked", "wrong"), rows, f"{len(found.records)} records", width=WIDTH)
+    counts = verification_json(verification)["checks"]
+    rows = [(check["check"], str(check["checked"]), str(check["wrong"])) for check in counts]
+    draw_table(("check", "checked", "wrong"), rows, f"{len(verification.records)} records", width=WIDTH)
     for title, findings in (
-        ("wrong", found.faults),
-        ("worth knowing", [finding for finding in found.findings if not finding.fault]),
+        ("wrong", verification.faults),
+        ("worth knowing", [finding for finding in verification.findings if not finding.fault]),
     ):
         for finding in findings[:MAX_SHOWN]:
             click.echo(f"{title}: {escape_invisible(str(finding.path))}: {escape_invisible(finding.message)}")
         if len(findings) > MAX_SHOWN:
             click.echo(f"{title}: {len(findings) - MAX_SHOWN} more; --json has all.")
-    for reason, count in found.unchecked.items():
+    for reason, count in verification.unchecked.items():
         if count:
             click.echo(f"not checked: {count} {escape_invisible(reason)}")

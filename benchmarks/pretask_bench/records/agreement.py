@@ -1,4 +1,4 @@
-"""Agreement: whether two records of one cell say the same, by the one rule that rerun and the board have.
+"""Agreement: whether two records of one cell replicate each other, by the one rule that rerun and the board have.
 
 `exact`: weights, numbers and items are the same to the last bit. `consistent`: they are not, as other machines and
 versions bring about, but for every row's items the 99 % interval of the paired difference holds 0, and
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from pretask import Metric
 
-from pretask_bench.records.metrics import ComponentMetrics, declared_by, declared_by_objective
-from pretask_bench.records.record import Items, Record, Row
-from pretask_bench.records.verify import numbers_agree, row_label
+from pretask_bench.records.metrics import DeclaredMetrics, declared_metrics, objective_metrics
+from pretask_bench.records.record import EvaluationResult, Items, Record
+from pretask_bench.records.verify import numbers_agree, result_label
 from pretask_bench.results.report import format_number
 from pretask_bench.results.statistics import difference_over_items
 
@@ -42,36 +42,36 @@ class Judgment:
 
 
 def judge(old: Record, new: Record) -> Iterator[Judgment]:
-    """Compare the numbers that a verdict rests on, those of the record with those of the rerun."""
-    rows = {(row.encoder, row.evaluator): row for row in new.results}
-    for row in old.results:
-        other = rows.get((row.encoder, row.evaluator))
+    """Compare the numbers that a verdict rests on: those of a record with those of its rerun."""
+    results = {(result.encoder, result.evaluator): result for result in new.results}
+    for result in old.results:
+        other = results.get((result.encoder, result.evaluator))
         if other is None:
-            yield Judgment(row_label(row), "there", "missing", "a row for a row", agrees=False)
+            yield Judgment(result_label(result), "there", "missing", "a row for a row", agrees=False)
         else:
-            yield from judge_row(row, other, declared_by(old, row.evaluator))
+            yield from judge_result(result, other, declared_metrics(old, result.evaluator))
     before, now = (record.pretext.metrics if record.pretext is not None else {} for record in (old, new))
-    declared = declared_by_objective(old)
+    metrics = objective_metrics(old)
     for name in before:
         if ": " not in name:  # the others are of trivial predictors
-            yield judge_number(f"pretext {name}", declared.part(name), before[name], now.get(name))
+            yield judge_number(f"pretext {name}", metrics.pretext_metric(name), before[name], now.get(name))
 
 
-def judge_row(row: Row, other: Row, declared: ComponentMetrics) -> Iterator[Judgment]:
+def judge_result(result: EvaluationResult, other: EvaluationResult, declared: DeclaredMetrics) -> Iterator[Judgment]:
     """Compare the items of a row, or where it has none its headline number."""
-    for name, items in row.items.items():
-        yield judge_items(row_label(row, name), items, other.items.get(name))
-    known = {name: value for name, value in row.metrics.items() if value is not None}
-    if not row.items and known:
-        name = declared.choose_headline(known) or next(iter(known))
-        yield judge_number(row_label(row, name), declared.metric(name), known[name], other.metrics.get(name))
+    for name, items in result.items.items():
+        yield judge_items(result_label(result, name), items, other.items.get(name))
+    finite = {name: value for name, value in result.metrics.items() if value is not None}
+    if not result.items and finite:
+        name = declared.choose_headline(finite) or next(iter(finite))
+        yield judge_number(result_label(result, name), declared.metric(name), finite[name], other.metrics.get(name))
 
 
 def judge_items(name: str, before: Items, now: Items | None) -> Judgment:
     """Judge whether the interval of the paired difference between two sets of answers holds 0."""
-    share = before.share
+    accuracy = before.share
     if now == before:  # what most replicates are, and by far the fastest
-        return Judgment(name, f"{100 * share:.1f} %", f"{100 * share:.1f} %", "the same answers", agrees=True)
+        return Judgment(name, f"{100 * accuracy:.1f} %", f"{100 * accuracy:.1f} %", "the same answers", agrees=True)
     if now is None or (now.test, now.count) != (before.test, before.count):
         return Judgment(name, f"{before.count} items", "other items or none", "the same items", agrees=False)
     difference = difference_over_items(now.correct(), before.correct(), CONFIDENCE)
@@ -79,8 +79,8 @@ def judge_items(name: str, before: Items, now: Items | None) -> Judgment:
     interval = f"99 % interval {100 * low:+.1f} to {100 * high:+.1f} holds 0"
     return Judgment(
         name=name,
-        before=f"{100 * share:.1f} %",
-        now=f"{100 * (share + difference.value):.1f} %",
+        before=f"{100 * accuracy:.1f} %",
+        now=f"{100 * (accuracy + difference.value):.1f} %",
         rule=interval,
         agrees=bool(low <= 0 <= high),
     )
@@ -88,18 +88,18 @@ def judge_items(name: str, before: Items, now: Items | None) -> Judgment:
 
 def judge_number(name: str, metric: Metric, before: float | None, now: float | None) -> Judgment:
     """Judge whether a number that was not counted from items is within the tolerance."""
-    recorded, found = (format_number(value, metric) if value is not None else "none" for value in (before, now))
+    recorded, repeated = (format_number(value, metric) if value is not None else "none" for value in (before, now))
     if before is None or now is None:
-        return Judgment(name, recorded, found, "both or none", agrees=before is now)
-    room = TOLERANCE if metric.is_fraction else TOLERANCE * max(abs(before), abs(now))
+        return Judgment(name, recorded, repeated, "both or none", agrees=before is now)
+    tolerance = TOLERANCE if metric.is_fraction else TOLERANCE * max(abs(before), abs(now))
     rule = "within 2 points" if metric.is_fraction else "within 2 %"
-    return Judgment(name, recorded, found, rule, agrees=abs(now - before) <= room)
+    return Judgment(name, recorded, repeated, rule, agrees=abs(now - before) <= tolerance)
 
 
 def verdict(old: Record, new: Record, judged: Sequence[Judgment]) -> str:
     """Return exact, consistent or divergent."""
-    rows = [[(row.encoder, row.evaluator) for row in record.results] for record in (old, new)]
-    if old.weights is not None and sorted(rows[0]) == sorted(rows[1]) and numbers_agree(old, new):
+    results = [[(result.encoder, result.evaluator) for result in record.results] for record in (old, new)]
+    if old.weights is not None and sorted(results[0]) == sorted(results[1]) and numbers_agree(old, new):
         return EXACT
     return CONSISTENT if all(judgment.agrees for judgment in judged) else DIVERGENT
 
@@ -114,27 +114,28 @@ def find_contradiction(first: Record, second: Record) -> Judgment | None:
 
 def restrict_to_common(first: Record, second: Record) -> tuple[Record, Record]:
     """Return both records, with the rows, the items and the pretext scores that both have."""
-    own, other = first.cell.evaluators, second.cell.evaluators
-    same = {name for name in own.keys() & other.keys() if own[name] == other[name]}
-    rows = [
-        {(row.encoder, row.evaluator): row for row in record.results if row.evaluator in same}
-        for record in (first, second)
+    options, other_options = first.cell.evaluators, second.cell.evaluators
+    same = {name for name in options.keys() & other_options.keys() if options[name] == other_options[name]}
+    pairs = [
+        restrict_to_common_items(result, other)
+        for result in first.results
+        if result.evaluator in same and (other := second.find_result(result.evaluator, result.encoder)) is not None
     ]
-    keys = [key for key in rows[0] if key in rows[1]]
-    pairs = [restrict_to_common_items(rows[0][key], rows[1][key]) for key in keys]
-    without = {} if first.pretext is not None and second.pretext is not None else {"pretext": None}
+    without_pretext = {} if first.pretext is not None and second.pretext is not None else {"pretext": None}
     return (
-        first.model_copy(update={"results": tuple(row for row, _ in pairs), **without}),
-        second.model_copy(update={"results": tuple(row for _, row in pairs), **without}),
+        first.model_copy(update={"results": tuple(result for result, _ in pairs), **without_pretext}),
+        second.model_copy(update={"results": tuple(result for _, result in pairs), **without_pretext}),
     )
 
 
-def restrict_to_common_items(row: Row, other: Row) -> tuple[Row, Row]:
+def restrict_to_common_items(
+    result: EvaluationResult, other: EvaluationResult
+) -> tuple[EvaluationResult, EvaluationResult]:
     """Return two rows with the items that both have."""
-    if row.items.keys() == other.items.keys():
-        return row, other
+    if result.items.keys() == other.items.keys():
+        return result, other
     first, second = (
         side.model_copy(update={"items": {name: items for name, items in side.items.items() if name in kept}})
-        for side, kept in ((row, other.items), (other, row.items))
+        for side, kept in ((result, other.items), (other, result.items))
     )
     return first, second

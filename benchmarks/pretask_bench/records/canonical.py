@@ -8,7 +8,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
-from json.encoder import encode_basestring as quoted
+from json.encoder import encode_basestring as quote_text
 from pathlib import PurePath
 from typing import Any
 
@@ -33,7 +33,7 @@ def canonical_bytes(value: Any) -> bytes:
     try:
         return json_text(value).encode()
     except UnicodeEncodeError as error:
-        raise unfit_error(f"the lone surrogate {error.object[error.start : error.end]!a}") from error
+        raise not_json_error(f"the lone surrogate {error.object[error.start : error.end]!a}") from error
 
 
 def json_text(value: Any) -> str:
@@ -48,7 +48,7 @@ def other_text(value: Any) -> str:
     for kind in (str, int, float, list, tuple, Mapping):
         if isinstance(value, kind):
             return TEXTS[kind](value)
-    raise unfit_error(f"a {type(value).__name__}")
+    raise not_json_error(f"a {type(value).__name__}")
 
 
 def array_text(value: Sequence[Any]) -> str:
@@ -62,16 +62,16 @@ def object_text(value: Mapping[Any, Any]) -> str:
         ascii_only = "".join(value).isascii()
     except TypeError:
         wrong = next(key for key in value if not isinstance(key, str))
-        raise unfit_error(f"the key {wrong!r}") from None
+        raise not_json_error(f"the key {wrong!r}") from None
     ordered = sorted(value, key=None if ascii_only else lambda key: key.encode("utf-16-be"))
-    return f"{{{','.join([f'{quoted(key)}:{json_text(value[key])}' for key in ordered])}}}"
+    return f"{{{','.join([f'{quote_text(key)}:{json_text(value[key])}' for key in ordered])}}}"
 
 
 def integer_text(number: int) -> str:
     """Return an integer, if a double holds it: up to 2^53, and beyond it those that number_text writes."""
     text = int.__repr__(number)
     if abs(number) > MAX_SAFE_INTEGER and (abs(number) >= 10**21 or number_text(float(number)) != text):
-        raise unfit_error(f"the integer {text[:40]}")
+        raise not_json_error(f"the integer {text[:40]}")
     return text
 
 
@@ -82,7 +82,7 @@ def number_text(number: float) -> str:
     ('1e-7', '123', '1e+21')
     """
     if not math.isfinite(number):
-        raise unfit_error(f"the number {number}")
+        raise not_json_error(f"the number {number}")
     if number == 0:
         return "0"
     written = float.__repr__(number)
@@ -106,7 +106,7 @@ def place_point(digits: str, point: int) -> str:
 
 # By type, since most values are of one of these types exactly.
 TEXTS: Mapping[type, Callable[[Any], str]] = {
-    str: quoted,
+    str: quote_text,
     bool: lambda value: "true" if value else "false",
     int: integer_text,
     float: number_text,
@@ -118,13 +118,13 @@ TEXTS: Mapping[type, Callable[[Any], str]] = {
 }
 
 
-def unfit_error(found: str) -> PretaskError:
+def not_json_error(found: str) -> PretaskError:
     """Return the error for a value that canonical JSON cannot hold."""
     needs = "null, bools, finite doubles, Unicode texts, and lists and mappings of them"
     return PretaskError("canonical JSON", needs, found, "Give it another form.")
 
 
-def plain(value: Any) -> Any:
+def as_plain(value: Any) -> Any:
     """Return options as a record holds them: tuples as lists, sets sorted, dataclasses as objects, paths as names.
 
     What determines a result is the content, which the data's fingerprint tells; where it lay must not change the cell.
@@ -132,7 +132,7 @@ def plain(value: Any) -> Any:
     Raises:
         PretaskError: A value of a type that has no such form.
 
-    >>> plain({"size": (3, 4), "clip": float("inf"), "root": PurePath("/mnt/photos")})
+    >>> as_plain({"size": (3, 4), "clip": float("inf"), "root": PurePath("/mnt/photos")})
     {'size': [3, 4], 'clip': 'inf', 'root': 'photos'}
     """
     if isinstance(value, str):
@@ -144,17 +144,17 @@ def plain(value: Any) -> Any:
     if isinstance(value, PurePath):
         return PurePath(last_component(str(value))).name
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: as_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): plain(part) for key, part in value.items()}
+        return {str(key): as_plain(part) for key, part in value.items()}
     if isinstance(value, set | frozenset):
-        return sorted((plain(part) for part in value), key=canonical_bytes)
+        return sorted((as_plain(part) for part in value), key=canonical_bytes)
     if isinstance(value, list | tuple):
-        return [plain(part) for part in value]
+        return [as_plain(part) for part in value]
     if isinstance(value, BaseModel):
-        return plain(value.model_dump(mode="json"))
+        return as_plain(value.model_dump(mode="json"))
     if isinstance(value, np.generic):
-        return plain(value.item())
+        return as_plain(value.item())
     raise PretaskError(
         "a record", "numbers, texts, lists and mappings", type(value).__name__, "Give such options another form."
     )

@@ -12,11 +12,11 @@ from typing import Any
 
 from pretask.errors import PretaskError
 from pretask.recipe import Recipe
-from pretask_registry import Registered, Registry, read_options, resolve_options, settle
+from pretask_registry import Registered, Registry, fill_options, read_options, resolve_options
 
-from pretask_bench.records.canonical import canonical_bytes, plain
+from pretask_bench.records.canonical import as_plain, canonical_bytes
 from pretask_bench.records.record import Cell, Part, Record
-from pretask_bench.runs.plan import RECIPE, places_of
+from pretask_bench.runs.plan import RECIPE, path_options
 
 CHOSEN = ("split", "objective", "model")  # parts that a suite leaves free
 MAX_FAULT_CHARACTERS = 300
@@ -24,8 +24,8 @@ OPTIONS_OF_RECIPE = read_options(Recipe, by_keyword=False)
 
 
 @dataclass(frozen=True)
-class SettledOptions:
-    """Options with every default filled in.
+class CheckedOptions:
+    """Options after they were checked, with every default filled in.
 
     Args:
         options: As a record holds them.
@@ -38,8 +38,8 @@ class SettledOptions:
     unchecked: str = ""
 
 
-class Settler:
-    """Settles the options of cells, each kind once, because ten thousand records name a few hundred.
+class OptionChecker:
+    """Checks the options of cells and fills in defaults, each set of options once: many records have the same.
 
     Args:
         registry: Where ids are looked up; without one only recipes are checked.
@@ -47,34 +47,34 @@ class Settler:
 
     def __init__(self, registry: Registry | None = None) -> None:
         self.registry = registry
-        self.known: dict[tuple[str, str], SettledOptions] = {}
+        self.known: dict[tuple[str, str], CheckedOptions] = {}
 
-    def recipe(self, cell: Cell) -> SettledOptions:
-        """Settle the recipe of a cell."""
+    def recipe(self, cell: Cell) -> CheckedOptions:
+        """Check the recipe of a cell."""
         key = (RECIPE, json.dumps(cell.recipe, sort_keys=True))
         if key not in self.known:
-            self.known[key] = settle_recipe(cell.recipe)
+            self.known[key] = check_recipe(cell.recipe)
         return self.known[key]
 
-    def part(self, kind: str, part: Part) -> SettledOptions:
-        """Settle the options of one part."""
+    def part(self, kind: str, part: Part) -> CheckedOptions:
+        """Check the options of one part."""
         key = (f"{kind} {part.id}", json.dumps(part.options, sort_keys=True))
         if key not in self.known:
-            self.known[key] = settle_part(self.registry, kind, part)
+            self.known[key] = check_part(self.registry, kind, part)
         return self.known[key]
 
-    def parts(self, cell: Cell) -> dict[str, SettledOptions]:
-        """Settle all that a suite leaves free but the recipe, by kind."""
+    def parts(self, cell: Cell) -> dict[str, CheckedOptions]:
+        """Check the options of split, objective and model, by kind."""
         return {kind: self.part(kind, getattr(cell, kind)) for kind in CHOSEN}
 
     def faults(self, record: Record) -> Iterator[str | None]:
         """Yield the fault, or None, of the recipe and of every part that could be checked."""
-        settled = [self.recipe(record.cell), *self.parts(record.cell).values()]
-        yield from (answer.fault or None for answer in settled if not answer.unchecked)
+        filled = [self.recipe(record.cell), *self.parts(record.cell).values()]
+        yield from (answer.fault or None for answer in filled if not answer.unchecked)
 
     def unchecked(self, record: Record) -> set[str]:
         """Return why parts could not be checked here."""
-        return {settled.unchecked for settled in self.parts(record.cell).values() if settled.unchecked}
+        return {filled.unchecked for filled in self.parts(record.cell).values() if filled.unchecked}
 
     def choice(self, cell: Cell) -> bytes:
         """Return what determines the numbers and is free in a suite: parts, options and recipe, defaults filled in.
@@ -85,37 +85,37 @@ class Settler:
         return canonical_bytes({**parts, RECIPE: self.recipe(cell).options})
 
 
-def settle_recipe(given: Mapping[str, Any]) -> SettledOptions:
-    """Settle a recipe, which has the fields of `Recipe` and no others."""
+def check_recipe(given: Mapping[str, Any]) -> CheckedOptions:
+    """Check a recipe, which has the fields of `Recipe` and no others."""
     try:
-        recipe = Recipe(**settle("the recipe", RECIPE, OPTIONS_OF_RECIPE, given))
+        recipe = Recipe(**fill_options("the recipe", RECIPE, OPTIONS_OF_RECIPE, given))
     except PretaskError as error:
-        return SettledOptions(given, fault=shorten_error(error))
-    settled = plain(asdict(recipe))
-    return SettledOptions(settled, fault=describe_other_form(RECIPE, given, settled))
+        return CheckedOptions(given, fault=shorten_error(error))
+    filled = as_plain(asdict(recipe))
+    return CheckedOptions(filled, fault=describe_other_spelling(RECIPE, given, filled))
 
 
-def settle_part(registry: Registry | None, kind: str, part: Part) -> SettledOptions:
-    """Settle the options of a part, where it is installed here."""
+def check_part(registry: Registry | None, kind: str, part: Part) -> CheckedOptions:
+    """Check the options of a part, where it is installed here."""
     try:
         if registry is None:
-            return SettledOptions(part.options, unchecked="the options of parts were not looked up")
+            return CheckedOptions(part.options, unchecked="the options of parts were not looked up")
         registered = registry.find(kind, part.id)
-        places = places_of(registered)  # imports what is installed, and raises where that cannot be
+        places = path_options(registered)  # imports what is installed, and raises where that cannot be
     except PretaskError:
-        return SettledOptions(
+        return CheckedOptions(
             part.options, unchecked=f"{part.id} is not installed here, so its options were not checked"
         )
-    return settle_installed(registered, part, places)
+    return check_installed_part(registered, part, places)
 
 
-def settle_installed(registered: Registered, part: Part, places: list[str]) -> SettledOptions:
-    """Settle the options of a part that is installed here; of a place a record holds only the name."""
+def check_installed_part(registered: Registered, part: Part, places: list[str]) -> CheckedOptions:
+    """Check the options of a part that is installed here; of a path a record holds only the last name."""
     try:
-        settled = {**plain(resolve_options(registered, part.options)), **select_options(part.options, places)}
+        filled = {**as_plain(resolve_options(registered, part.options)), **select_options(part.options, places)}
     except PretaskError as error:
-        return SettledOptions(part.options, fault=shorten_error(error))
-    return SettledOptions(settled, fault=describe_other_form(registered.id, part.options, settled))
+        return CheckedOptions(part.options, fault=shorten_error(error))
+    return CheckedOptions(filled, fault=describe_other_spelling(registered.id, part.options, filled))
 
 
 def select_options(options: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
@@ -123,11 +123,11 @@ def select_options(options: Mapping[str, Any], names: list[str]) -> dict[str, An
     return {name: value for name, value in options.items() if name in names}
 
 
-def describe_other_form(who: str, given: Mapping[str, Any], settled: Mapping[str, Any]) -> str:
-    """Return which value is written otherwise than by a run, such as "24" for 24; empty where none is."""
+def describe_other_spelling(who: str, given: Mapping[str, Any], filled: Mapping[str, Any]) -> str:
+    """Return which value is spelled otherwise than a run records it, such as "24" for 24; empty where none is."""
     for name, value in given.items():
-        if canonical_bytes(value) != canonical_bytes(settled.get(name)):
-            return f"{who} has {name} {str(value)[:60]!r}, which a run records as {str(settled.get(name))[:60]!r}"
+        if canonical_bytes(value) != canonical_bytes(filled.get(name)):
+            return f"{who} has {name} {str(value)[:60]!r}, which a run records as {str(filled.get(name))[:60]!r}"
     return ""
 
 
@@ -138,5 +138,6 @@ def shorten_error(error: PretaskError) -> str:
 
 def check_precision(record: Record) -> Iterator[str | None]:
     """Check whether the precision of a cell is that of its recipe."""
-    recorded, due = record.cell.precision, record.cell.recipe.get("precision", Recipe.precision)
-    yield None if recorded == due else f"the precision is {recorded[:60]!r}, that of its recipe {str(due)[:60]!r}"
+    recorded, expected = record.cell.precision, str(record.cell.recipe.get("precision", Recipe.precision))
+    message = f"the precision is {recorded[:60]!r}, that of its recipe {expected[:60]!r}"
+    yield None if recorded == expected else message

@@ -28,7 +28,7 @@ DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 Code = Mapping[str, str]  # hashes by the full name of a module
 
 
-def code_of(parts: Iterable[Registered], core: Iterable[str] = TRAINING) -> dict[str, str]:
+def hash_code(parts: Iterable[Registered], core: Iterable[str] = TRAINING) -> dict[str, str]:
     """Return the hash of every module that parts use in their own distributions and in core.
 
     Args:
@@ -39,7 +39,7 @@ def code_of(parts: Iterable[Registered], core: Iterable[str] = TRAINING) -> dict
     for part in parts:
         module = part.component.implementation.partition(":")[0]
         found |= modules_used(module, own_packages(module, part.plugin.distribution))
-    return {name: hash_of(path) for name in sorted(found) if (path := source_of(name)) is not None}
+    return {name: hash_file(path) for name in sorted(found) if (path := find_source(name)) is not None}
 
 
 def changed_modules(before: Code, now: Code) -> list[str]:
@@ -75,7 +75,7 @@ def own_packages(module: str, distributed_as: str) -> frozenset[str]:
 
 def importable_beside(top: str) -> set[str]:
     """Return the names of what can be imported from the folder that a module lies in, unless it is site-packages."""
-    path = source_of(top)
+    path = find_source(top)
     if path is None:
         return set()
     folder = path.parent.parent if path.name == "__init__.py" else path.parent
@@ -89,22 +89,22 @@ def modules_used(module: str, packages: frozenset[str]) -> frozenset[str]:
     found, waiting = set[str](), [module]
     while waiting:
         name = waiting.pop()
-        if name not in found and source_of(name) is not None:
+        if name not in found and find_source(name) is not None:
             found.add(name)
-            waiting += imports_of(name, packages)
+            waiting += find_imports(name, packages)
     return frozenset(found)
 
 
 @cache
-def imports_of(module: str, packages: frozenset[str]) -> tuple[str, ...]:
+def find_imports(module: str, packages: frozenset[str]) -> tuple[str, ...]:
     """Return the modules of these packages that one imports, by name; none that it needs for annotations alone."""
-    path = source_of(module)
+    path = find_source(module)
     if path is None:
         return ()
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    named = (pair for node in import_statements(ast.parse(source_read(path))) for pair in imported_names(node, package))
+    named = (pair for node in import_statements(ast.parse(read_source(path))) for pair in imported_names(node, package))
     own = [(module, name) for module, name in named if module.partition(".")[0] in packages]
-    return tuple(dict.fromkeys(home_of(module, name) if name else module for module, name in own))
+    return tuple(dict.fromkeys(defining_module(module, name) if name else module for module, name in own))
 
 
 def import_statements(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
@@ -128,30 +128,30 @@ def imported_names(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[
     yield from ((module, alias.name) for alias in node.names)
 
 
-def home_of(module: str, name: str) -> str:
+def defining_module(module: str, name: str) -> str:
     """Return the module that a name which is imported from another one really comes from.
 
-    >>> home_of("pretask", "Draws")
+    >>> defining_module("pretask", "Draws")
     'pretask.draws'
     """
-    if source_of(f"{module}.{name}") is not None:
+    if find_source(f"{module}.{name}") is not None:
         return f"{module}.{name}"
-    if source_of(module) is None or Path(str(source_of(module))).name != "__init__.py":
+    if find_source(module) is None or Path(str(find_source(module))).name != "__init__.py":
         return module
     found = getattr(import_module(module), name, None)
     home = getattr(found, "__module__", None)
     return home if isinstance(home, str) and home.partition(".")[0] == module.partition(".")[0] else module
 
 
-def source_of(module: str) -> Path | None:
+def find_source(module: str) -> Path | None:
     """Return the file of a module's source; None where there is none, as of what is built in or compiled."""
     known = sys.modules.get(module)
-    file = getattr(known, "__file__", None) if known is not None else origin_of(module)
+    file = getattr(known, "__file__", None) if known is not None else find_origin(module)
     return Path(file).resolve() if file and file.endswith(".py") else None
 
 
 @cache
-def origin_of(module: str) -> str | None:
+def find_origin(module: str) -> str | None:
     """Return where a module that is not imported yet would come from."""
     try:
         spec = find_spec(module)
@@ -160,19 +160,19 @@ def origin_of(module: str) -> str | None:
     return spec.origin if spec is not None else None
 
 
-def hash_of(path: Path) -> str:
+def hash_file(path: Path) -> str:
     """Return the hash of a file's syntax, without its comments, docstrings and layout."""
-    return hash_of_source(source_read(path))
+    return hash_source(read_source(path))
 
 
 @cache
-def source_read(path: Path) -> bytes:
+def read_source(path: Path) -> bytes:
     """Return a file as it is when this process first asks, which is the code that it runs."""
     return path.read_bytes()
 
 
 @cache
-def hash_of_source(source: bytes) -> str:
+def hash_source(source: bytes) -> str:
     """Return the hash of the meaning of a source: tens of milliseconds for a long one, so each is read once."""
     return sha256(syntax_text(ast.parse(source)).encode()).hexdigest()[:HASH_DIGITS]
 
@@ -180,8 +180,8 @@ def hash_of_source(source: bytes) -> str:
 def syntax_text(node: object) -> str:
     """Return a text of a syntax tree, the same under every version of Python: what is empty is left out.
 
-    >>> commented, plain = "def f(x):\\n    'Why.'\\n    return x  # so", "def f(x): return (x)"
-    >>> syntax_text(ast.parse(commented)) == syntax_text(ast.parse(plain))
+    >>> commented, as_plain = "def f(x):\\n    'Why.'\\n    return x  # so", "def f(x): return (x)"
+    >>> syntax_text(ast.parse(commented)) == syntax_text(ast.parse(as_plain))
     True
     """
     if isinstance(node, list):

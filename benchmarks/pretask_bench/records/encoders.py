@@ -16,10 +16,10 @@ REFERENCE_ENCODERS: tuple[ReferenceEncoder, ...] = get_args(ReferenceEncoder)
 ENCODERS: tuple[str, ...] = get_args(Encoder)
 
 
-def label_of(encoder: str) -> str:
+def column_label(encoder: str) -> str:
     """Return the heading of an encoder's column.
 
-    >>> label_of(RANDOM)
+    >>> column_label(RANDOM)
     'random init'
     """
     return encoder.replace("-", " ")

@@ -1,4 +1,4 @@
-"""Metrics: what is declared of the numbers in a record, by the evaluators and the objective that they come from.
+"""Metrics: unit and direction of the numbers in a record, as the evaluators and the objective declare them.
 
 What is installed here decides, so that a record cannot turn a direction round; the record's own word is taken for
 components that are not installed. A number of which nobody declared anything is shown plainly, and never judged.
@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from pretask import Metric
-from pretask.metrics import find_metric, find_part
+from pretask.metrics import find_loss_metric, find_metric
 from pretask_registry import Registry
 
 from pretask_bench.records.record import Declaration, DeclaredMetric, Record
@@ -20,8 +20,8 @@ UNDECLARED = Metric()
 
 
 @dataclass(frozen=True)
-class ComponentMetrics:
-    """What one component declares of its numbers.
+class DeclaredMetrics:
+    """Units and directions of the metrics of one evaluator or objective.
 
     Args:
         metrics: See `pretask.metrics`.
@@ -35,9 +35,9 @@ class ComponentMetrics:
         """Return what is known of a number of an evaluator."""
         return find_metric(self.metrics, name) or UNDECLARED
 
-    def part(self, name: str) -> Metric:
-        """Return what is known of a part of a loss: the task's own, or a trivial predictor's, `bigram: next`."""
-        return find_part(self.metrics, name.rsplit(": ", 1)[-1]) or UNDECLARED
+    def pretext_metric(self, name: str) -> Metric:
+        """Return what is known of a pretext number: the task's own, or a trivial predictor's (`bigram: next`)."""
+        return find_loss_metric(self.metrics, name.rsplit(": ", 1)[-1]) or UNDECLARED
 
     def choose_headline(self, found: Iterable[str]) -> str:
         """Return the headline if it was found, else the first number that is better one way; "" where none is."""
@@ -47,40 +47,40 @@ class ComponentMetrics:
         return next((name for name in names if self.metric(name).higher_is_better is not None), "")
 
 
-def declared_by(record: Record, component: str) -> ComponentMetrics:
-    """Return what the evaluator or objective of this id declares."""
-    return installed_metrics().get(component) or declared_in(record, component)
+def declared_metrics(record: Record, component: str) -> DeclaredMetrics:
+    """Return the metrics that the evaluator or objective of this id declares."""
+    return installed_metrics().get(component) or metrics_in_record(record, component)
 
 
-def declared_by_objective(record: Record) -> ComponentMetrics:
-    """Return what the objective of a record declares of the parts of its loss."""
-    return declared_by(record, record.cell.objective.id)
+def objective_metrics(record: Record) -> DeclaredMetrics:
+    """Return the metrics that the objective of a record declares."""
+    return declared_metrics(record, record.cell.objective.id)
 
 
-def declared_in(record: Record, component: str) -> ComponentMetrics:
-    """Return what a record declares of a component's numbers."""
+def metrics_in_record(record: Record, component: str) -> DeclaredMetrics:
+    """Return the metrics of a component as the record itself has them."""
     declaration = record.declared.get(component)
     if declaration is None:
-        return ComponentMetrics()
+        return DeclaredMetrics()
     metrics = {name: Metric(metric.unit, metric.higher_is_better) for name, metric in declaration.metrics.items()}
-    return ComponentMetrics(metrics, declaration.headline)
+    return DeclaredMetrics(metrics, declaration.headline)
 
 
 @cache
-def installed_metrics() -> Mapping[str, ComponentMetrics]:
-    """Return what the evaluators and objectives that are installed declare, by their ids."""
+def installed_metrics() -> Mapping[str, DeclaredMetrics]:
+    """Return the metrics that the installed evaluators and objectives declare, by their ids."""
     registry = Registry.load()
     every = [component for kind in ("evaluator", "objective") for component in registry.components(kind)]
     return {
-        registered.id: declared_in_traits(registered.component.traits)
+        registered.id: metrics_in_traits(registered.component.traits)
         for registered in every
         if registered.component.traits["metrics"]
     }
 
 
-def declared_in_traits(traits: Mapping[str, Any]) -> ComponentMetrics:
+def metrics_in_traits(traits: Mapping[str, Any]) -> DeclaredMetrics:
     """Return the metrics that a component's traits declare."""
-    return ComponentMetrics(traits["metrics"], traits.get("headline", ""))
+    return DeclaredMetrics(traits["metrics"], traits.get("headline", ""))
 
 
 def as_declaration(traits: Mapping[str, Any]) -> Declaration:

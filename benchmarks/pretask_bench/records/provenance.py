@@ -71,7 +71,7 @@ def collect(
         distributions: Further distributions whose version matters: those of the plugins in use.
         command: Arguments of the command; those of this process when left out.
     """
-    commit, modified = commit_of(Path(__file__).parent)
+    commit, modified = find_commit(Path(__file__).parent)
     return {
         "versions": versions([*DISTRIBUTIONS, *distributions]),
         "commit": commit,
@@ -86,7 +86,7 @@ def collect(
         "parameters": parameters,
         "flops": flops,
         "peak_memory": peak_memory(str(device)),
-        "command": [printable(without_paths(key_and_last(argument))) for argument in (command or sys.argv)],
+        "command": [printable(without_paths(shorten_argument(argument))) for argument in (command or sys.argv)],
     }
 
 
@@ -101,7 +101,7 @@ def versions(distributions: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def commit_of(folder: Path) -> tuple[str | None, bool | None]:
+def find_commit(folder: Path) -> tuple[str | None, bool | None]:
     """Return the git commit of the checkout that tracks a folder, and whether the checkout differs from it.
 
     A folder that merely lies inside somebody's repository, as an installed package may, has no commit of its own.
@@ -194,10 +194,10 @@ def last_component(text: str) -> str:
     return text
 
 
-def key_and_last(argument: str) -> str:
+def shorten_argument(argument: str) -> str:
     """Return a command's argument with its value, after the first `=`, reduced to the last component.
 
-    >>> key_and_last("data.root=/mnt/my photos")
+    >>> shorten_argument("data.root=/mnt/my photos")
     'data.root=my photos'
     """
     key, equals, value = argument.partition("=")

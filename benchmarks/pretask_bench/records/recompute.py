@@ -15,8 +15,8 @@ from pretask.errors import PretaskError
 from pretask_registry import Registered, Registry, build
 
 from pretask_bench.records.record import DataPart
-from pretask_bench.records.verify import Verification, data_sets
-from pretask_bench.runs.plan import places_of
+from pretask_bench.records.verify import Verification, group_by_data_set
+from pretask_bench.runs.plan import path_options
 
 if TYPE_CHECKING:
     from pretask.samples import Samples
@@ -26,71 +26,73 @@ OVERLAP = "test samples that occur in training"
 OFFLINE = ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TRANSFORMERS_OFFLINE")
 
 
-def check_data(found: Verification, registry: Registry, settings: Mapping[str, Any]) -> None:
-    """Make every data set that the records name, once, and hold it against them.
+def check_data(verification: Verification, registry: Registry, settings: Mapping[str, Any]) -> None:
+    """Make every data set that the records name, once, and compare it with them.
 
     Args:
-        found: Gains the findings.
+        verification: Gains the findings.
         registry: Where ids are looked up.
         settings: Where data lies, such as {"folder.root": "photos"}.
     """
-    found.checked[CONTENT] = 0
-    for users in data_sets(found).values():
-        check_one(found, registry, settings, users)
+    verification.checked[CONTENT] = 0
+    for users in group_by_data_set(verification).values():
+        check_data_set(verification, registry, settings, users)
 
 
-def check_one(
-    found: Verification, registry: Registry, settings: Mapping[str, Any], users: list[tuple[Path, DataPart]]
+def check_data_set(
+    verification: Verification, registry: Registry, settings: Mapping[str, Any], users: list[tuple[Path, DataPart]]
 ) -> None:
-    """Make one data set and hold it against all records that name it."""
+    """Make one data set and compare it with all records that name it."""
     path, part = users[0]
     try:
         with offline():
-            parts = make_data(registry, part, settings)
+            samples = make_data(registry, part, settings)
     except Exception as error:  # whatever a stranger's options do to a data set
-        found.unchecked[f"data sets that cannot be made here: {part.id}: {str(error)[:300]}"] += 1
+        verification.unchecked[f"data sets that cannot be made here: {part.id}: {str(error)[:300]}"] += 1
         return
     for user, recorded in users:
-        found.ask(CONTENT, user, content_answers(recorded, parts))
-    if "train" in parts and "test" in parts:
-        count = count_overlap(parts["train"], parts["test"])
-        found.note(OVERLAP, path, f"{count} of {len(parts['test'])} test samples of {part.id} occur in its train part")
+        verification.add(CONTENT, user, check_fingerprints(recorded, samples))
+    if "train" in samples and "test" in samples:
+        count = count_overlap(samples["train"], samples["test"])
+        verification.note(
+            OVERLAP, path, f"{count} of {len(samples['test'])} test samples of {part.id} occur in its train part"
+        )
 
 
-def content_answers(part: DataPart, parts: "Mapping[str, Samples]") -> Iterator[str | None]:
-    """Check for every part whether it has the fingerprint that a record names."""
+def check_fingerprints(part: DataPart, samples: "Mapping[str, Samples]") -> Iterator[str | None]:
+    """Check whether train and test samples have the fingerprints that a record names."""
     for name, recorded in part.fingerprints.items():
-        if name in parts:
-            actual = parts[name].fingerprint
+        if name in samples:
+            actual = samples[name].fingerprint
             yield None if recorded == actual else f"{part.id} {name} should be {recorded}, made here it is {actual}"
 
 
 def make_data(registry: Registry, part: DataPart, settings: Mapping[str, Any]) -> "dict[str, Samples]":
-    """Return the train and test parts of a data set, where it can be made."""
+    """Return the train and test samples of a data set, where it can be made."""
     registered = registry.find("data", part.id)
-    placed = with_places(registered, part.options, settings)
-    if placed.get("download"):
+    options_here = with_paths(registered, part.options, settings)
+    if options_here.get("download"):
         raise PretaskError(part.id, "no download", "download=true", "Fetch it yourself, and set it to false.")
-    data = build(registered, placed)
+    data = build(registered, options_here)
     return {name: data(name) for name in ("train", "test") if name in part.fingerprints}
 
 
-def with_places(registered: Registered, options: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+def with_paths(registered: Registered, options: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of a record's part, with the user's places instead of their names.
 
     Raises:
         PretaskError: A place was not given.
     """
-    placed = dict(options)
-    for name in places_of(registered):
+    options_here = dict(options)
+    for name in path_options(registered):
         key = f"{registered.name}.{name}"
         if key in settings:
-            placed[name] = settings[key]
-        elif placed.get(name):
+            options_here[name] = settings[key]
+        elif options_here.get(name):
             raise PretaskError(
-                registered.id, f"the place of {placed[name]!r}", "only its name", f"Say it: --set {key}=PLACE."
+                registered.id, f"the place of {options_here[name]!r}", "only its name", f"Say it: --set {key}=PLACE."
             )
-    return placed
+    return options_here
 
 
 @contextmanager

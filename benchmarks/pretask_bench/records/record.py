@@ -31,7 +31,7 @@ from pydantic import (
     model_validator,
 )
 
-from pretask_bench.records.canonical import MAX_SAFE_INTEGER, canonical_bytes, plain
+from pretask_bench.records.canonical import MAX_SAFE_INTEGER, as_plain, canonical_bytes
 from pretask_bench.records.encoders import Encoder
 from pretask_bench.records.provenance import MAX_ERROR_CHARACTERS, UNSEEN, error_text
 
@@ -223,7 +223,7 @@ class WithMetrics(StrictModel):
         return self
 
 
-class Row(WithMetrics, ExtendedModel):
+class EvaluationResult(WithMetrics, ExtendedModel):
     """What one evaluator says of one encoder.
 
     Args:
@@ -337,7 +337,7 @@ class Record(ExtendedModel):
     status: Literal["complete", "failed"]
     error: Text | None = None
     cell: Cell
-    results: Annotated[tuple[Row, ...], Field(max_length=256)] = ()
+    results: Annotated[tuple[EvaluationResult, ...], Field(max_length=256)] = ()
     pretext: Pretext | None = None
     weights: Hash | None = None
     code: Annotated[dict[Name, Hash], Field(max_length=4000)] = {}
@@ -347,6 +347,10 @@ class Record(ExtendedModel):
     author: Line | None = None
     note: Text | None = None
     reruns: Hash | None = None
+
+    def find_result(self, evaluator: str, encoder: str) -> EvaluationResult | None:
+        """Return what an evaluator says of an encoder; None where it did not measure it."""
+        return next((row for row in self.results if (row.evaluator, row.encoder) == (evaluator, encoder)), None)
 
     @model_validator(mode="after")
     def _parts_agree(self) -> "Record":
@@ -363,12 +367,12 @@ def build_record(facts: Mapping[str, Any]) -> Record:
     """Return a record of this process's own run, checked as a stranger's would be.
 
     Args:
-        facts: The fields of Record; the cell may hold what `plain` understands, the error be an exception.
+        facts: The fields of Record; the cell may hold what `as_plain` understands, the error be an exception.
 
     Raises:
         PretaskError: A field is missing, unknown or out of bounds.
     """
-    facts = {"record": VERSION, **facts, "cell": plain(facts.get("cell"))}
+    facts = {"record": VERSION, **facts, "cell": as_plain(facts.get("cell"))}
     if facts.get("error") is not None:
         facts["error"] = error_text(facts["error"])
     return parse_record(canonical_bytes(facts))
@@ -377,7 +381,7 @@ def build_record(facts: Mapping[str, Any]) -> Record:
 def build_cell(facts: Mapping[str, Any]) -> Cell:
     """Return the cell that a record of these facts will have, so that its key is known before anything runs."""
     try:
-        return Cell.model_validate_json(canonical_bytes(plain(facts)))
+        return Cell.model_validate_json(canonical_bytes(as_plain(facts)))
     except ValidationError as error:
         raise record_error(error) from error
 
@@ -405,10 +409,10 @@ def record_error(error: ValidationError) -> PretaskError:
     )
 
 
-def split_missing(values: Mapping[str, Any]) -> dict[str, Any]:
+def separate_missing(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields `metrics` and `missing` of numbers of which some may not be finite.
 
-    >>> split_missing({"accuracy": 0.5, "loss": float("nan")})
+    >>> separate_missing({"accuracy": 0.5, "loss": float("nan")})
     {'metrics': {'accuracy': 0.5, 'loss': None}, 'missing': {'loss': 'nan'}}
     """
     numbers = {name: float(value) for name, value in values.items()}

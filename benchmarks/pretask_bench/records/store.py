@@ -31,17 +31,17 @@ def write(folder: Path | str, record: Record) -> Path:
     Raises:
         PretaskError: The record is too large, the disk full, or the folder not writable.
     """
-    return put(Path(folder), canonical_bytes(record), ".json")
+    return write_by_hash(Path(folder), canonical_bytes(record), ".json")
 
 
 def write_picture(folder: Path | str, png: bytes) -> str:
     """Add the bytes of a PNG file to a store; returns their hash, which a record's Picture names."""
     if not png.startswith(PNG):
         raise PretaskError("a picture", "the bytes of a PNG file", f"{png[:8]!r}", "Save the figure as PNG.")
-    return put(Path(folder), png, ".png").stem
+    return write_by_hash(Path(folder), png, ".png").stem
 
 
-def put(folder: Path, content: bytes, ending: str) -> Path:
+def write_by_hash(folder: Path, content: bytes, ending: str) -> Path:
     """Write the content whole or not at all under its hash; return the file."""
     if len(content) > MAX_FILE_BYTES:
         raise PretaskError(
@@ -69,7 +69,7 @@ def read_all(places: Iterable[Path | str]) -> tuple[list[Record], list[Refused]]
     """
     found: dict[str, Record] = {}
     refused: list[Refused] = []
-    for path in files_of(places):
+    for path in list_files(places):
         try:
             found[path.stem] = read(path)
         except PretaskError as error:
@@ -77,7 +77,7 @@ def read_all(places: Iterable[Path | str]) -> tuple[list[Record], list[Refused]]
     return [found[name] for name in sorted(found)], refused
 
 
-def files_of(places: Iterable[Path | str]) -> list[Path]:
+def list_files(places: Iterable[Path | str]) -> list[Path]:
     """Return the files to read, sorted; a place that does not exist stays among them, to be refused by name."""
     files: set[Path] = set()
     for place in map(Path, places):

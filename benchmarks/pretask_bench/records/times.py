@@ -15,20 +15,17 @@ CLOCK_TOLERANCE = timedelta(days=1)  # of a clock that was wrong, or was set whi
 
 
 def check_times(record: Record) -> Iterator[str | None]:
-    """Check the order of start and end, their distance against the declared seconds, and that no moment lies ahead."""
+    """Check the order of start and end, their distance against the declared seconds, and that none is in the future."""
     origin = record.provenance
     started, ended = datetime.fromisoformat(origin.started), datetime.fromisoformat(origin.ended)
-    backwards = started - ended > CLOCK_TOLERANCE
-    yield f"ended {origin.ended} before {origin.started}" if backwards else None
-    took, declared = max((ended - started).total_seconds(), 0.0), origin.seconds
-    near = abs(took - declared) <= CLOCK_TOLERANCE.total_seconds()
-    yield (
-        None
-        if near or backwards
-        else f"{declared:.6g} seconds are declared, {took:.6g} lie between its start and its end"
-    )
-    ahead = ended.timestamp() - current_time() > CLOCK_TOLERANCE.total_seconds()
-    yield f"ended {origin.ended}, which is not yet" if ahead else None
+    is_reversed = started - ended > CLOCK_TOLERANCE
+    yield f"ended {origin.ended} before {origin.started}" if is_reversed else None
+    elapsed = max((ended - started).total_seconds(), 0.0)
+    agrees = abs(elapsed - origin.seconds) <= CLOCK_TOLERANCE.total_seconds()
+    message = f"{origin.seconds:.6g} seconds are declared, {elapsed:.6g} lie between its start and its end"
+    yield None if agrees or is_reversed else message
+    in_future = ended.timestamp() - current_time() > CLOCK_TOLERANCE.total_seconds()
+    yield f"ended {origin.ended}, which is not yet" if in_future else None
 
 
 def current_time() -> float:

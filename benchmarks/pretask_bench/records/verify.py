@@ -16,16 +16,16 @@ from pretask.errors import PretaskError
 from pretask_registry import Registry
 
 from pretask_bench.records.canonical import canonical_bytes
-from pretask_bench.records.cells import Settler, check_precision
-from pretask_bench.records.metrics import declared_by, declared_by_objective
+from pretask_bench.records.cells import OptionChecker, check_precision
+from pretask_bench.records.metrics import declared_metrics, objective_metrics
 from pretask_bench.records.record import DataPart, Items, Part, Picture, Record, cell_key
-from pretask_bench.records.store import files_of, read, read_picture
+from pretask_bench.records.store import list_files, read, read_picture
 from pretask_bench.records.times import check_times
 
 ROUNDING = 1e-6  # of a share that float32 held; one item of a million changes more
 
-Answers = Iterator[str | None]
-Filed = tuple[Path, Record]
+Messages = Iterator[str | None]  # of a check: for everything that it looked at None, or what is wrong with it
+FiledRecord = tuple[Path, Record]
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Verification:
         unchecked: By reason, how many things nobody could look at.
     """
 
-    records: list[Filed] = field(default_factory=list)
+    records: list[FiledRecord] = field(default_factory=list)
     checked: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
     unchecked: Counter[str] = field(default_factory=Counter)
@@ -66,12 +66,12 @@ class Verification:
         """Findings that make a record wrong."""
         return [finding for finding in self.findings if finding.fault]
 
-    def ask(self, check: str, path: Path, answers: Iterable[str | None]) -> None:
-        """Count the answers of a check, and keep those that say something."""
-        for answer in answers:
+    def add(self, check: str, path: Path, messages: Iterable[str | None]) -> None:
+        """Count what a check looked at, and keep its messages as findings."""
+        for message in messages:
             self.checked[check] += 1
-            if answer is not None:
-                self.findings.append(Finding(path, check, answer))
+            if message is not None:
+                self.findings.append(Finding(path, check, message))
 
     def note(self, check: str, path: Path, message: str) -> None:
         """Keep what is worth knowing and no fault."""
@@ -85,37 +85,42 @@ def verify(places: Iterable[Path | str], registry: Registry | None = None) -> Ve
         places: Folders and files.
         registry: Where parts are looked up, to check their options; without one only recipes are checked.
     """
-    found, settler = Verification(), Settler(registry)
+    verification, option_checker = Verification(), OptionChecker(registry)
     for check in (FORM, *RECORD_CHECKS, CHOICES, *STORE_CHECKS):
-        found.checked[check] = 0
-    for path in files_of(places):
-        found.ask(FORM, path, check_form(path, found.records))
-    for path, record in found.records:
-        for check, answers in record_answers(record, settler):
-            found.ask(check, path, answers)
-        found.unchecked.update(settler.unchecked(record))
-        count_unchecked(found, record)
-        check_pictures(found, path, record)
-    for check, compare in STORE_CHECKS.items():
-        for path, answer in compare(found.records):
-            found.ask(check, path, [answer])
-    note_repeated(found)
-    return found
+        verification.checked[check] = 0
+    for path in list_files(places):
+        verification.add(FORM, path, check_form(path, verification.records))
+    for path, record in verification.records:
+        for check, messages in iterate_record_checks(record, option_checker):
+            verification.add(check, path, messages)
+        verification.unchecked.update(option_checker.unchecked(record))
+        count_unchecked(verification, record)
+        check_pictures(verification, path, record)
+    for check, compare_records in STORE_CHECKS.items():
+        for path, message in compare_records(verification.records):
+            verification.add(check, path, [message])
+    note_repeated(verification)
+    return verification
 
 
-def record_answers(record: Record, settler: Settler) -> Iterator[tuple[str, Answers]]:
-    """Run every check of a record by itself; yield the name of the check with its answers."""
-    for check, answers in RECORD_CHECKS.items():
-        yield check, answers(record)
-    yield CHOICES, settler.faults(record)
+def iterate_record_checks(record: Record, option_checker: OptionChecker) -> Iterator[tuple[str, Messages]]:
+    """Run every check of a record by itself; yield the name of the check with its messages."""
+    for check, messages in RECORD_CHECKS.items():
+        yield check, messages(record)
+    yield CHOICES, option_checker.faults(record)
 
 
-def record_faults(record: Record, settler: Settler) -> list[str]:
+def record_faults(record: Record, option_checker: OptionChecker) -> list[str]:
     """Return what is wrong with a record alone, for a board, which does not rank such a one."""
-    return [answer for _, answers in record_answers(record, settler) for answer in answers if answer is not None]
+    return [
+        message
+        for _, messages in iterate_record_checks(record, option_checker)
+        for message in messages
+        if message is not None
+    ]
 
 
-def check_form(path: Path, records: list[Filed]) -> Answers:
+def check_form(path: Path, records: list[FiledRecord]) -> Messages:
     """Check whether a file is a record; add those that are to `records`."""
     try:
         records.append((path, read(path)))
@@ -124,167 +129,183 @@ def check_form(path: Path, records: list[Filed]) -> Answers:
         yield str(error)
 
 
-def check_accuracies(record: Record) -> Answers:
+def check_accuracies(record: Record) -> Messages:
     """Check whether every accuracy is what its items give."""
-    for row in record.results:
-        for name, items in row.items.items():
-            if name in row.metrics or declared_by(record, row.evaluator).metric(name).is_fraction:
-                recorded, share = row.metrics.get(name), items.share
+    for result in record.results:
+        for name, items in result.items.items():
+            if name in result.metrics or declared_metrics(record, result.evaluator).metric(name).is_fraction:
+                recorded, share = result.metrics.get(name), items.share
                 same = recorded is not None and abs(recorded - share) <= ROUNDING
-                yield None if same else f"{row_label(row, name)} is {recorded}, its {items.count} items say {share:.6g}"
+                yield (
+                    None
+                    if same
+                    else f"{result_label(result, name)} is {recorded}, its {items.count} items say {share:.6g}"
+                )
 
 
-def check_ranges(record: Record) -> Answers:
+def check_ranges(record: Record) -> Messages:
     """Check whether every fraction is between 0 and 1, chance levels included."""
-    for where, numbers, find in numbers_of(record):
+    for label, numbers, find_metric in iterate_numbers(record):
         for name, value in numbers.items():
-            metric = find(name)
+            metric = find_metric(name)
             if value is None or not metric.is_fraction:
                 continue
             within = -ROUNDING <= value <= 1 + ROUNDING
-            yield None if within else f"{where} {name} is {value}, which no {metric.unit} can be"
+            yield None if within else f"{label} {name} is {value}, which no {metric.unit} can be"
 
 
-def check_chance_levels(record: Record) -> Answers:
+def check_chance_levels(record: Record) -> Messages:
     """Check whether every chance level belongs to a metric of the same row."""
-    for where, measured in [("pretext", record.pretext), *((row_label(row), row) for row in record.results)]:
+    for label, measured in [
+        ("pretext", record.pretext),
+        *((result_label(result), result) for result in record.results),
+    ]:
         for name in measured.chance if measured is not None else ():
             known = name in measured.metrics if measured is not None else False
-            yield None if known else f"{where} has a chance level of {name}, but no such number"
+            yield None if known else f"{label} has a chance level of {name}, but no such number"
 
 
-def check_items(record: Record) -> Answers:
+def check_items(record: Record) -> Messages:
     """Check whether items are of the test data that the cell names."""
     data = record.cell.evaluated_on or record.cell.data
-    own = {data.fingerprints["test"]} if "test" in data.fingerprints else set(data.fingerprints.values())
-    for row in record.results:
-        for name, items in row.items.items():
-            yield None if items.test in own else f"{row_label(row, name)} has items of other data than the cell names"
+    fingerprints = {data.fingerprints["test"]} if "test" in data.fingerprints else set(data.fingerprints.values())
+    for result in record.results:
+        for name, items in result.items.items():
+            yield (
+                None
+                if items.test in fingerprints
+                else f"{result_label(result, name)} has items of other data than the cell names"
+            )
 
 
-def check_costs(record: Record) -> Answers:
+def check_costs(record: Record) -> Messages:
     """Check whether the times are possible, and as many samples were seen as the recipe says."""
     yield from check_times(record)
     provenance, recipe = record.provenance, record.cell.recipe
     samples, batch = recipe.get("samples"), recipe.get("batch")
     if isinstance(samples, int) and isinstance(batch, int) and batch > 0:
-        due = max(1, samples // batch) * batch
-        recorded = provenance.samples
-        yield None if recorded == due else f"{recorded} samples were seen, its recipe makes {due}"
+        expected = max(1, samples // batch) * batch
+        message = f"{provenance.samples} samples were seen, its recipe makes {expected}"
+        yield None if provenance.samples == expected else message
 
 
-def check_item_counts(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
+def check_item_counts(records: Sequence[FiledRecord]) -> Iterator[tuple[Path, str | None]]:
     """Check whether one evaluator has one number of items on one test set."""
     first: dict[Hashable, Items] = {}
     for path, record in records:
-        for row in record.results:
-            for name, items in row.items.items():
-                options = canonical_bytes(record.cell.evaluators.get(row.evaluator, {}))
-                known = first.setdefault((items.test, row.evaluator, options, name), items)
-                same = known.count == items.count
-                yield (
-                    path,
-                    None if same else f"{row_label(row, name)} has {items.count} items, elsewhere {known.count}",
-                )
+        for result in record.results:
+            for name, items in result.items.items():
+                options = canonical_bytes(record.cell.evaluators.get(result.evaluator, {}))
+                known = first.setdefault((items.test, result.evaluator, options, name), items)
+                message = f"{result_label(result, name)} has {items.count} items, elsewhere {known.count}"
+                yield path, None if known.count == items.count else message
 
 
-def check_contents(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
+def check_contents(records: Sequence[FiledRecord]) -> Iterator[tuple[Path, str | None]]:
     """Check whether one data set with the same options has one content; else its records cannot be compared."""
     first: dict[bytes, tuple[Path, Mapping[str, str]]] = {}
     for path, record in records:
         for data in filter(None, (record.cell.data, record.cell.evaluated_on)):
-            where, known = first.setdefault(part_key(data), (path, data.fingerprints))
+            first_path, known = first.setdefault(data_key(data), (path, data.fingerprints))
             same = all(known.get(part, content) == content for part, content in data.fingerprints.items())
-            yield path, None if same else f"{data.id} has other content here than in {where.name}: do not compare them"
+            message = f"{data.id} has other content here than in {first_path.name}: do not compare them"
+            yield path, None if same else message
 
 
-def part_key(part: Part) -> bytes:
+def data_key(part: Part) -> bytes:
     """Return a part and its options, as one key."""
     return canonical_bytes({"id": part.id, "options": part.options})
 
 
-def data_sets(found: Verification) -> dict[bytes, list[tuple[Path, DataPart]]]:
+def group_by_data_set(verification: Verification) -> dict[bytes, list[tuple[Path, DataPart]]]:
     """Return the data sets that records learned from or were measured on, each with the files that name it."""
     named: dict[bytes, list[tuple[Path, DataPart]]] = {}
-    for path, record in found.records:
+    for path, record in verification.records:
         for part in filter(None, (record.cell.data, record.cell.evaluated_on)):
-            named.setdefault(part_key(part), []).append((path, part))
+            named.setdefault(data_key(part), []).append((path, part))
     return named
 
 
-def check_twins(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
-    """Check whether other seeds have other weights and other answers, as chance brings about."""
+def check_identical_seeds(records: Sequence[FiledRecord]) -> Iterator[tuple[Path, str | None]]:
+    """Check whether other seeds have other weights and other correct items, as chance brings about."""
     first: dict[Hashable, tuple[Path, int]] = {}
     for path, record in records:
-        answers = tuple(
-            (row.encoder, row.evaluator, items.bits) for row in record.results for items in row.items.values()
+        correct = tuple(
+            (result.encoder, result.evaluator, items.bits)
+            for result in record.results
+            for items in result.items.values()
         )
-        if record.weights is None or not answers:
+        if record.weights is None or not correct:
             continue
-        where, seed = first.setdefault((record.weights, answers), (path, record.cell.seed))
-        same = seed == record.cell.seed
-        yield path, None if same else f"seed {record.cell.seed} has weights and answers of seed {seed} in {where.name}"
+        seed = record.cell.seed
+        first_path, first_seed = first.setdefault((record.weights, correct), (path, seed))
+        message = f"seed {seed} has weights and answers of seed {first_seed} in {first_path.name}"
+        yield path, None if seed == first_seed else message
 
 
-def check_results(records: Sequence[Filed]) -> Iterator[tuple[Path, str | None]]:
+def check_results(records: Sequence[FiledRecord]) -> Iterator[tuple[Path, str | None]]:
     """Check whether one cell and seed, on one machine with the same versions, has one result."""
-    first: dict[Hashable, Filed] = {}
+    first: dict[Hashable, FiledRecord] = {}
     for path, record in records:
         if record.status == "complete":
-            where, known = first.setdefault((cell_key(record.cell), environment(record)), (path, record))
-            same = numbers_agree(known, record)
-            yield (
-                path,
-                None if same else f"the same cell, seed, versions and machine gave other numbers in {where.name}",
-            )
+            first_path, known = first.setdefault((cell_key(record.cell), run_environment(record)), (path, record))
+            message = f"the same cell, seed, versions and machine gave other numbers in {first_path.name}"
+            yield path, None if numbers_agree(known, record) else message
 
 
-def note_repeated(found: Verification) -> None:
+def note_repeated(verification: Verification) -> None:
     """Note which cells were run again elsewhere with other numbers."""
-    first: dict[str, Filed] = {}
-    for path, record in found.records:
+    first: dict[str, FiledRecord] = {}
+    for path, record in verification.records:
         if record.status == "complete":
-            where, known = first.setdefault(cell_key(record.cell), (path, record))
-            if environment(known) != environment(record) and not numbers_agree(known, record):
-                message = f"seed {record.cell.seed} of this cell has other numbers in {where.name}, made elsewhere"
-                found.note("one result of one cell and seed", path, message)
+            first_path, known = first.setdefault(cell_key(record.cell), (path, record))
+            if run_environment(known) != run_environment(record) and not numbers_agree(known, record):
+                message = f"seed {record.cell.seed} of this cell has other numbers in {first_path.name}, made elsewhere"
+                verification.note("one result of one cell and seed", path, message)
 
 
-def environment(record: Record) -> Hashable:
+def run_environment(record: Record) -> Hashable:
     """Return what may change the last bits of a number: commit, threads, hardware and versions."""
-    made = record.provenance
-    return (made.commit, made.modified, made.threads, canonical_bytes(made.hardware), canonical_bytes(made.versions))
+    origin = record.provenance
+    machine = canonical_bytes(origin.hardware), canonical_bytes(origin.versions)
+    return (origin.commit, origin.modified, origin.threads, *machine)
 
 
 def numbers_agree(first: Record, second: Record) -> bool:
-    """Return whether two records agree in every row that both have, in the pretext score and in the weights."""
-    rows = [{(row.encoder, row.evaluator): row for row in record.results} for record in (first, second)]
-    scores = [record.pretext.metrics if record.pretext is not None else None for record in (first, second)]
-    return (first.weights, scores[0]) == (second.weights, scores[1]) and all(
-        rows[0][key].metrics == rows[1][key].metrics and rows[0][key].items == rows[1][key].items
-        for key in rows[0].keys() & rows[1].keys()
+    """Return whether two records agree in every result that both have, in the pretext score and in the weights."""
+    pretext = [record.pretext.metrics if record.pretext is not None else None for record in (first, second)]
+    if first.weights != second.weights or pretext[0] != pretext[1]:
+        return False
+    results, others = (
+        {(result.encoder, result.evaluator): result for result in record.results} for record in (first, second)
+    )
+    return all(
+        results[key].metrics == others[key].metrics and results[key].items == others[key].items
+        for key in results.keys() & others.keys()
     )
 
 
-def count_unchecked(found: Verification, record: Record) -> None:
+def count_unchecked(verification: Verification, record: Record) -> None:
     """Count the numbers that stand alone."""
-    for row in record.results:
-        bits = {name for name in row.items if name in row.metrics}
-        found.unchecked["numbers without the items that they were counted from"] += len(row.metrics.keys() - bits)
+    for result in record.results:
+        with_items = {name for name in result.items if name in result.metrics}
+        verification.unchecked["numbers without the items that they were counted from"] += len(
+            result.metrics.keys() - with_items
+        )
     if record.pretext is not None:
-        found.unchecked["pretext numbers, which only a rerun could check"] += len(record.pretext.metrics)
+        verification.unchecked["pretext numbers, which only a rerun could check"] += len(record.pretext.metrics)
 
 
-def check_pictures(found: Verification, path: Path, record: Record) -> None:
+def check_pictures(verification: Verification, path: Path, record: Record) -> None:
     """Hold every picture that lies beside its record against its name."""
     for picture in pictures_of(record):
         if not (path.parent / f"{picture.png}.png").is_file():
-            found.unchecked["pictures that do not lie beside their record"] += 1
+            verification.unchecked["pictures that do not lie beside their record"] += 1
             continue
-        found.ask("pictures are what their records name", path, picture_answers(path.parent, picture))
+        verification.add("pictures are what their records name", path, check_picture(path.parent, picture))
 
 
-def picture_answers(folder: Path, picture: Picture) -> Answers:
+def check_picture(folder: Path, picture: Picture) -> Messages:
     """Check whether one picture is what its name says."""
     try:
         read_picture(folder, picture.png)
@@ -299,28 +320,28 @@ def pictures_of(record: Record) -> Iterator[Picture]:
         yield from measured.pictures if measured is not None else ()
 
 
-def numbers_of(record: Record) -> Iterator[tuple[str, Mapping[str, float | None], Callable[[str], Metric]]]:
-    """Yield all groups of numbers of a record: what to call them, and what finds what is declared of one."""
+def iterate_numbers(record: Record) -> Iterator[tuple[str, Mapping[str, float | None], Callable[[str], Metric]]]:
+    """Yield groups of numbers of a record: label, numbers by name, and a function from name to unit and direction."""
     if record.pretext is not None:
-        part = declared_by_objective(record).part
-        yield "pretext", record.pretext.metrics, part
-        yield "pretext chance", record.pretext.chance, part
-        yield "pretext shortcut", record.pretext.shortcut, part
-    for row in record.results:
-        metric = declared_by(record, row.evaluator).metric
-        yield row_label(row), row.metrics, metric
-        yield f"{row_label(row)} chance", row.chance, metric
+        find_metric = objective_metrics(record).pretext_metric
+        yield "pretext", record.pretext.metrics, find_metric
+        yield "pretext chance", record.pretext.chance, find_metric
+        yield "pretext shortcut", record.pretext.shortcut, find_metric
+    for result in record.results:
+        find_metric = declared_metrics(record, result.evaluator).metric
+        yield result_label(result), result.metrics, find_metric
+        yield f"{result_label(result)} chance", result.chance, find_metric
 
 
-def row_label(row: Any, name: str = "") -> str:
+def result_label(result: Any, name: str = "") -> str:
     """Return the name of a row, or of one of its numbers."""
-    return f"{row.evaluator} on {row.encoder} {name}".rstrip()
+    return f"{result.evaluator} on {result.encoder} {name}".rstrip()
 
 
 FORM = "files are records: schema, canonical form, name is hash"
 CHOICES = "options are those of the recipe and of installed parts"
 RECOMPUTED = "accuracies recomputed from their items"
-RECORD_CHECKS: Mapping[str, Callable[[Record], Answers]] = {
+RECORD_CHECKS: Mapping[str, Callable[[Record], Messages]] = {
     RECOMPUTED: check_accuracies,
     "shares are shares": check_ranges,
     "chance levels have a score": check_chance_levels,
@@ -328,9 +349,9 @@ RECORD_CHECKS: Mapping[str, Callable[[Record], Answers]] = {
     "times and samples add up": check_costs,
     "precision is that of the recipe": check_precision,
 }
-STORE_CHECKS: Mapping[str, Callable[[Sequence[Filed]], Iterator[tuple[Path, str | None]]]] = {
+STORE_CHECKS: Mapping[str, Callable[[Sequence[FiledRecord]], Iterator[tuple[Path, str | None]]]] = {
     "one count of items of one test set": check_item_counts,
     "one content of one data set": check_contents,
     "one result of one cell and seed": check_results,
-    "other seeds, other weights and answers": check_twins,
+    "other seeds, other weights and answers": check_identical_seeds,
 }

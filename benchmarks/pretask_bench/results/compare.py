@@ -20,10 +20,10 @@ from jaxtyping import Int
 from pretask import Metric, PretaskError, Unknown
 
 from pretask_bench.records.encoders import TRAINED
-from pretask_bench.records.metrics import declared_by
-from pretask_bench.records.record import Items, Record, Row
+from pretask_bench.records.metrics import declared_metrics
+from pretask_bench.records.record import DataPart, Items, Record
 from pretask_bench.records.store import read_all
-from pretask_bench.results.groups import Group, group_records, matches_name, short, title
+from pretask_bench.results.groups import Group, group_records, matches_name, run_title, short_name
 from pretask_bench.results.references import values_by_metric
 from pretask_bench.results.statistics import (
     Estimate,
@@ -31,18 +31,18 @@ from pretask_bench.results.statistics import (
     differences_by_seed,
     holm_correction,
     mcnemar_test,
+    paired_correctness,
     paired_difference,
-    paired_items,
-    paired_probability,
+    paired_t_test,
 )
-from pretask_bench.results.two_levels import difference_over_both
+from pretask_bench.results.two_levels import difference_over_seeds_and_items
 
-LEVEL = 0.05
+SIGNIFICANCE_LEVEL = 0.05
 ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
-class Entrant:
+class ComparedCell:
     """What is compared: the records of one cell, by seed.
 
     Args:
@@ -62,10 +62,16 @@ class Entrant:
         """The records by seed."""
         return {record.cell.seed: record for record in self.group}
 
+    @property
+    def data(self) -> DataPart:
+        """The data that it was measured on."""
+        cell = self.group[0].cell
+        return cell.evaluated_on or cell.data
+
 
 @dataclass(frozen=True)
 class Comparison:
-    """One pair, by items or by seeds.
+    """One pair, compared over items or over seeds.
 
     Args:
         first: Letter of the one.
@@ -73,8 +79,8 @@ class Comparison:
         over: What was paired, in words.
         decides: Whether this is what the verdict on the pair rests on.
         estimate: First minus second, with its 95 % interval where there is one.
-        probability: Two-sided p-value, where there is one.
-        corrected: The same after Holm's correction; only of what decides.
+        p_value: Two-sided, where there is one.
+        corrected_p_value: The same after Holm's correction; only of what decides.
         verdict: The verdict, in words.
     """
 
@@ -83,13 +89,13 @@ class Comparison:
     over: str
     decides: bool
     estimate: Estimate
-    probability: float | None
-    corrected: float | None = None
+    p_value: float | None
+    corrected_p_value: float | None = None
     verdict: str = ""
 
 
-def read_entrants(places: Sequence[Path], evaluator: str | None = None) -> list[Entrant]:
-    """Read what the places hold: of every place the records of one cell, or of several cells.
+def read_compared_cells(places: Sequence[Path], evaluator: str | None = None) -> list[ComparedCell]:
+    """Read the cells whose records lie in some places, one or several in each.
 
     Args:
         places: Files and folders.
@@ -98,27 +104,37 @@ def read_entrants(places: Sequence[Path], evaluator: str | None = None) -> list[
     Raises:
         PretaskError: A place holds no complete record, or there are fewer than two things to compare.
     """
-    found: list[tuple[str, str, Group]] = []
-    for place in places:
-        records, refused = read_all([place])
-        groups = [group for group in group_records(records) if evaluator is None or is_measured_by(group, evaluator)]
-        if not groups:
-            needs = "a complete record" + (f" with the evaluator {evaluator}" if evaluator is not None else "")
-            reason = refused[0][1] if refused else "none"
-            raise PretaskError(f"compare {place}", needs, reason, "Name files or folders of records.")
-        found += [(title(group[0]), str(place), group) for group in groups]
-    if len(found) < 2:
-        raise PretaskError("compare", "two or more to compare", str(len(found)), "Name another file or folder.")
-    return [Entrant(letter(number), *facts) for number, facts in enumerate(found)]
+    groups = [(str(place), group) for place in places for group in read_groups(place, evaluator)]
+    if len(groups) < 2:
+        raise PretaskError("compare", "two or more to compare", str(len(groups)), "Name another file or folder.")
+    return [
+        ComparedCell(letter(number), run_title(group[0]), place, group) for number, (place, group) in enumerate(groups)
+    ]
+
+
+def read_groups(place: Path, evaluator: str | None) -> list[Group]:
+    """Read the cells of one place that an evaluator measured; raises PretaskError where there are none."""
+    records, refused = read_all([place])
+    groups = [group for group in group_records(records) if evaluator is None or is_measured_by(group, evaluator)]
+    if not groups:
+        needs = "a complete record" + (f" with the evaluator {evaluator}" if evaluator is not None else "")
+        reason = refused[0][1] if refused else "none"
+        raise PretaskError(f"compare {place}", needs, reason, "Name files or folders of records.")
+    return groups
 
 
 def is_measured_by(group: Group, evaluator: str) -> bool:
     """Return whether an evaluator measured the trained encoder."""
-    return any(matches_name(row.evaluator, evaluator) for record in group for row in trained_rows(record))
+    return any(matches_name(name, evaluator) for name in list_evaluators(group))
+
+
+def list_evaluators(group: Group) -> dict[str, None]:
+    """Return the full ids of the evaluators that measured a trained encoder, in their order."""
+    return dict.fromkeys(result.evaluator for record in group for result in record.results if result.encoder == TRAINED)
 
 
 def letter(number: int) -> str:
-    """Return the letter of an entrant: A, B, … Z, A1, B1, …
+    """Return the letter of a compared cell: A, B, … Z, A1, B1, …
 
     >>> letter(1), letter(26)
     ('B', 'A1')
@@ -126,11 +142,11 @@ def letter(number: int) -> str:
     return "ABCDEFGHIJKLMNOPQRSTUVWXYZ"[number % 26] + (str(number // 26) if number >= 26 else "")
 
 
-def compare(found: Sequence[Entrant], evaluator: str | None = None, metric: str | None = None) -> list[Comparison]:
-    """Compare every pair of entrants, by the seeds and items that they share.
+def compare(cells: Sequence[ComparedCell], evaluator: str | None = None, metric: str | None = None) -> list[Comparison]:
+    """Compare every pair of cells, by the seeds and items that they share.
 
     Args:
-        found: Two entrants or more.
+        cells: Two or more.
         evaluator: Evaluator of the metric; the first that all have where None.
         metric: Metric to compare; the evaluator's headline where None.
 
@@ -138,35 +154,33 @@ def compare(found: Sequence[Entrant], evaluator: str | None = None, metric: str 
         Unknown: They have no such evaluator or metric in common.
         PretaskError: They were not measured on the same test items, or share no seed where items cannot be compared.
     """
-    evaluator = common_evaluator(found, evaluator)
-    metric = common_metric(found, evaluator, metric)
-    rows = [row for pair in combinations(found, 2) for row in compare_pair(*pair, evaluator, metric)]
-    return decide(rows, declared_by(found[0].group[0], evaluator).metric(metric))
+    evaluator = common_evaluator(cells, evaluator)
+    metric = common_metric(cells, evaluator, metric)
+    comparisons = [row for pair in combinations(cells, 2) for row in compare_pair(*pair, evaluator, metric)]
+    return add_verdicts(comparisons, declared_metrics(cells[0].group[0], evaluator).metric(metric))
 
 
-def common_evaluator(found: Sequence[Entrant], wanted: str | None) -> str:
-    """Return the evaluator that all entrants have, as its full id."""
-    every = [
-        dict.fromkeys(row.evaluator for record in entrant.group for row in trained_rows(record)) for entrant in found
-    ]
-    common = [evaluator for evaluator in every[0] if all(evaluator in others for others in every)]
-    meant = [evaluator for evaluator in common if wanted is None or matches_name(evaluator, wanted)]
-    if not meant:
+def common_evaluator(cells: Sequence[ComparedCell], wanted: str | None) -> str:
+    """Return the evaluator that measured all cells, as its full id."""
+    first, *others = (list_evaluators(cell.group) for cell in cells)
+    common = [evaluator for evaluator in first if all(evaluator in other for other in others)]
+    matching = [evaluator for evaluator in common if wanted is None or matches_name(evaluator, wanted)]
+    if not matching:
         named = f" '{wanted}'" if wanted is not None else ""
         raise Unknown(f"compare needs an evaluator{named} that all have; all have: {list_names(common)}.")
-    return meant[0]
+    return matching[0]
 
 
-def common_metric(found: Sequence[Entrant], evaluator: str, wanted: str | None) -> str:
-    """Return the metric that all entrants have."""
-    every = [values_by_metric(entrant.group, evaluator, TRAINED) for entrant in found]
-    common = {name: None for name in every[0] if all(name in others for others in every)}
+def common_metric(cells: Sequence[ComparedCell], evaluator: str, wanted: str | None) -> str:
+    """Return the metric that all cells have: the wanted one, else the evaluator's headline."""
+    first, *others = (values_by_metric(cell.group, evaluator, TRAINED) for cell in cells)
+    common = {name: None for name in first if all(name in other for other in others)}
     if not common or (wanted is not None and wanted not in common):
         named = f" '{wanted}'" if wanted is not None else ""
         raise Unknown(f"compare needs a number{named} that all have; all have: {list_names([*common])}.")
     if wanted is not None:
         return wanted
-    return declared_by(found[0].group[0], evaluator).choose_headline(common) or next(iter(common))
+    return declared_metrics(cells[0].group[0], evaluator).choose_headline(common) or next(iter(common))
 
 
 def list_names(names: Sequence[str]) -> str:
@@ -174,113 +188,125 @@ def list_names(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (" …" if len(names) > 12 else "") if names else "none"
 
 
-def compare_pair(first: Entrant, second: Entrant, evaluator: str, metric: str) -> list[Comparison]:
+def compare_pair(first: ComparedCell, second: ComparedCell, evaluator: str, metric: str) -> list[Comparison]:
     """Compare one pair: over seeds where two or more are shared, and over items wherever both have them."""
     check_same_test(first, second)
-    shared = sorted(first.seeds.keys() & second.seeds.keys())
-    alone = len(first.group) == len(second.group) == 1  # then the items are paired, whatever the seeds
-    pairs = (
-        [(first.group[0], second.group[0])] if alone else [(first.seeds[seed], second.seeds[seed]) for seed in shared]
-    )
-    rows = [compare_items(first, second, *pair, evaluator, metric, decides=len(shared) < 2) for pair in pairs]
-    known = [row for row in rows if row is not None]
-    return known if known and len(shared) < 2 else [compare_seeds(first, second, evaluator, metric), *known]
+    seeds = sorted(first.seeds.keys() & second.seeds.keys())
+    if len(first.group) == len(second.group) == 1:  # then the items are paired, whatever the seeds
+        pairs = [(first.group[0], second.group[0])]
+    else:
+        pairs = [(first.seeds[seed], second.seeds[seed]) for seed in seeds]
+    over_items = [
+        comparison
+        for pair in pairs
+        if (comparison := compare_items(first, second, *pair, evaluator, metric, decides=len(seeds) < 2)) is not None
+    ]
+    if over_items and len(seeds) < 2:
+        return over_items
+    return [compare_seeds(first, second, evaluator, metric), *over_items]
 
 
-def check_same_test(first: Entrant, second: Entrant) -> None:
+def check_same_test(first: ComparedCell, second: ComparedCell) -> None:
     """Raise PretaskError where two were measured on other data."""
-    tests = [entrant.group[0].cell.evaluated_on or entrant.group[0].cell.data for entrant in (first, second)]
-    prints = [data.fingerprints.get("test", "") for data in tests]
-    if prints[0] != prints[1]:
+    fingerprints = [cell.data.fingerprints.get("test", "") for cell in (first, second)]
+    if fingerprints[0] != fingerprints[1]:
         raise PretaskError(
             f"compare {first.letter} {second.letter}",
-            f"the same test items ({tests[0].id}, {prints[0][:12]})",
-            f"{tests[1].id}, {prints[1][:12]}",
+            f"the same test items ({first.data.id}, {fingerprints[0][:12]})",
+            f"{second.data.id}, {fingerprints[1][:12]}",
             "Compare records that were measured on one test set.",
         )
 
 
 def compare_items(
-    first: Entrant, second: Entrant, one: Record, other: Record, evaluator: str, metric: str, *, decides: bool
+    first: ComparedCell,
+    second: ComparedCell,
+    first_record: Record,
+    second_record: Record,
+    evaluator: str,
+    metric: str,
+    *,
+    decides: bool,
 ) -> Comparison | None:
-    """Compare two records on the same items; return None where their number is not counted from items."""
-    items = [items_of(record, evaluator, metric) for record in (one, other)]
+    """Compare two records on the same items; return None where their metric is no fraction of correct items."""
+    items = [items_of_metric(record, evaluator, metric) for record in (first_record, second_record)]
     if items[0] is None or items[1] is None:
         return None
-    answers = paired_items(items[0], items[1])
-    seeds = (one.cell.seed, other.cell.seed)
-    seed = f"seed {seeds[0]}" if seeds[0] == seeds[1] else f"seeds {seeds[0]} and {seeds[1]}"
-    over = f"{items[0].count:,} items, {seed}"
-    estimate, probability = difference_over_items(*answers), mcnemar_test(*answers).probability
-    return Comparison(first.letter, second.letter, over, decides, estimate, probability)
+    correct = paired_correctness(items[0], items[1])
+    seeds = (first_record.cell.seed, second_record.cell.seed)
+    seed_text = f"seed {seeds[0]}" if seeds[0] == seeds[1] else f"seeds {seeds[0]} and {seeds[1]}"
+    over = f"{items[0].count:,} items, {seed_text}"
+    estimate, p_value = difference_over_items(*correct), mcnemar_test(*correct).p_value
+    return Comparison(first.letter, second.letter, over, decides, estimate, p_value)
 
 
-def items_of(record: Record, evaluator: str, metric: str) -> Items | None:
-    """Return the items that a metric was counted from; None where there are none, or they give another value."""
-    row = next((row for row in trained_rows(record) if row.evaluator == evaluator), None)
-    items, value = (row.items.get(metric), row.metrics.get(metric)) if row is not None else (None, None)
+def items_of_metric(record: Record, evaluator: str, metric: str) -> Items | None:
+    """Return which items are correct, of which a metric is the fraction; None where it is no such fraction."""
+    result = record.find_result(evaluator, TRAINED)
+    if result is None:
+        return None
+    items, value = result.items.get(metric), result.metrics.get(metric)
     if items is None or value is None or abs(float(items.correct().mean()) - value) > ROUNDING:
         return None
     return items
 
 
-def trained_rows(record: Record) -> list[Row]:
-    """Return the rows of the trained encoder."""
-    return [row for row in record.results if row.encoder == TRAINED]
-
-
-def compare_seeds(first: Entrant, second: Entrant, evaluator: str, metric: str) -> Comparison:
+def compare_seeds(first: ComparedCell, second: ComparedCell, evaluator: str, metric: str) -> Comparison:
     """Compare two cells over the seeds that both have, and over their items where these are known."""
-    values = [values_by_metric(entrant.group, evaluator, TRAINED)[metric] for entrant in (first, second)]
-    shared = sorted(values[0].keys() & values[1].keys())
-    items = differences_of_items(first, second, shared, evaluator, metric) if len(shared) > 1 else None
-    if items is None:
-        estimate, probability = paired_difference(values[0], values[1]), paired_probability(values[0], values[1])
+    first_values, second_values = (values_by_metric(cell.group, evaluator, TRAINED)[metric] for cell in (first, second))
+    seeds = sorted(first_values.keys() & second_values.keys())
+    item_differences = differences_by_item(first, second, seeds, evaluator, metric) if len(seeds) > 1 else None
+    if item_differences is None:
+        estimate = paired_difference(first_values, second_values)
+        p_value = paired_t_test(first_values, second_values)
     else:
-        differences = differences_by_seed(values[0], values[1], shared)
-        estimate, probability = difference_over_both(differences, items)
+        seed_differences = differences_by_seed(first_values, second_values, seeds)
+        estimate, p_value = difference_over_seeds_and_items(seed_differences, item_differences)
     over = f"{estimate.count} seed{'s' if estimate.count > 1 else ''}"
-    over += f" and {items.shape[1]:,} items" if items is not None else ""
-    return Comparison(first.letter, second.letter, over, True, estimate, probability)
+    over += f" and {item_differences.shape[1]:,} items" if item_differences is not None else ""
+    return Comparison(first.letter, second.letter, over, True, estimate, p_value)
 
 
-def differences_of_items(
-    first: Entrant, second: Entrant, seeds: Sequence[int], evaluator: str, metric: str
+def differences_by_item(
+    first: ComparedCell, second: ComparedCell, seeds: Sequence[int], evaluator: str, metric: str
 ) -> Int[np.ndarray, "S N"] | None:
     """Return by seed and item 1 where only the first is correct, -1 where only the second; None where one has none."""
     rows = []
     for seed in seeds:
-        items = [items_of(entrant.seeds[seed], evaluator, metric) for entrant in (first, second)]
+        items = [items_of_metric(cell.seeds[seed], evaluator, metric) for cell in (first, second)]
         if items[0] is None or items[1] is None:
             return None
-        rows.append(np.subtract(*(correct.astype(np.int64) for correct in paired_items(items[0], items[1]))))
+        first_correct, second_correct = paired_correctness(items[0], items[1])
+        rows.append(first_correct.astype(np.int64) - second_correct.astype(np.int64))
     return np.stack(rows) if len({len(row) for row in rows}) == 1 else None
 
 
-def decide(rows: Sequence[Comparison], metric: Metric) -> list[Comparison]:
+def add_verdicts(comparisons: Sequence[Comparison], metric: Metric) -> list[Comparison]:
     """Return the comparisons with Holm's correction over all that decide, and a verdict on every one of these."""
-    deciding = [row for row in rows if row.decides and row.probability is not None]
-    corrected = dict(zip(map(id, deciding), holm_correction([row.probability or 0.0 for row in deciding]), strict=True))
-    return [
-        replace(row, corrected=corrected.get(id(row)), verdict=describe_verdict(row, corrected.get(id(row)), metric))
-        if row.decides
-        else row
-        for row in rows
-    ]
+    tested = [row for row in comparisons if row.decides and row.p_value is not None]
+    corrected = holm_correction([row.p_value or 0.0 for row in tested])
+    corrected_by_row = dict(zip(map(id, tested), corrected, strict=True))
+    return [add_verdict(row, corrected_by_row.get(id(row)), metric) if row.decides else row for row in comparisons]
 
 
-def describe_verdict(row: Comparison, probability: float | None, metric: Metric) -> str:
+def add_verdict(row: Comparison, corrected_p_value: float | None, metric: Metric) -> Comparison:
+    """Return the comparison with its corrected p-value and its verdict."""
+    verdict = describe_verdict(row, corrected_p_value, metric)
+    return replace(row, corrected_p_value=corrected_p_value, verdict=verdict)
+
+
+def describe_verdict(row: Comparison, p_value: float | None, metric: Metric) -> str:
     """Return the verdict on a comparison, in words.
 
     >>> row = Comparison("A", "B", "", True, Estimate(0.1, 0.05, 0.15, 9), 0.001)
     >>> describe_verdict(row, 0.001, Metric("fraction", True))
     'A is better'
     """
-    if probability is None:
+    if p_value is None:
         return "one seed and no items: nothing can be said"
     if row.estimate.high is not None and math.isinf(row.estimate.high):
         return "all seeds differ by the same, and no items: nothing can be said"
-    if probability >= LEVEL:
+    if p_value >= SIGNIFICANCE_LEVEL:
         return "no difference found"
     higher, lower = (row.first, row.second) if row.estimate.value > 0 else (row.second, row.first)
     if metric.higher_is_better is None:
@@ -288,15 +314,18 @@ def describe_verdict(row: Comparison, probability: float | None, metric: Metric)
     return f"{higher if metric.higher_is_better else lower} is better"
 
 
-def as_facts(row: Comparison) -> Mapping[str, Any]:
+def comparison_json(row: Comparison) -> Mapping[str, Any]:
     """Return a comparison as JSON holds it."""
     return {
-        **{name: getattr(row, name) for name in ("first", "second", "over", "decides")},
+        "first": row.first,
+        "second": row.second,
+        "over": row.over,
+        "decides": row.decides,
         "difference": row.estimate.value,
         "low": finite_or_none(row.estimate.low),
         "high": finite_or_none(row.estimate.high),
-        "p": row.probability,
-        "p after Holm": row.corrected,
+        "p": row.p_value,
+        "p after Holm": row.corrected_p_value,
         "verdict": row.verdict,
     }
 
@@ -306,15 +335,15 @@ def finite_or_none(end: float | None) -> float | None:
     return end if end is not None and math.isfinite(end) else None
 
 
-def legend(found: Sequence[Entrant]) -> list[tuple[str, ...]]:
+def legend(cells: Sequence[ComparedCell]) -> list[tuple[str, ...]]:
     """Return what every letter stands for: letter, name, data, seeds, place."""
     return [
         (
-            entrant.letter,
-            entrant.name,
-            short(entrant.group[0].cell.data.id),
-            ",".join(map(str, sorted(entrant.seeds))),
-            entrant.place,
+            cell.letter,
+            cell.name,
+            short_name(cell.group[0].cell.data.id),
+            ",".join(map(str, sorted(cell.seeds))),
+            cell.place,
         )
-        for entrant in found
+        for cell in cells
     ]

@@ -1,25 +1,25 @@
 """Results: many records at a glance, one line for every encoder that was trained and evaluator, seeds taken together.
 
-A line says how well the pretext task was solved, in what was trained (nats, mostly) and as a share where there is one,
-beside chance and the best trivial predictor of the same unit; and the number that stands for each evaluator beside that
-of the same network at random initialisation and of raw input. Arrows say which way is better. It ranks nothing.
+A line says how well the pretext task was solved, in what was trained (nats, mostly) and as a fraction where there is
+one, beside chance and the best trivial predictor of the same unit; and the headline metric of each evaluator beside
+that of the same network at random initialisation and of raw input. Arrows say which way is better. It ranks nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pretask import Metric
 
-from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, TRAINED, label_of
-from pretask_bench.records.metrics import UNDECLARED, declared_by, direction
+from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, TRAINED, column_label
+from pretask_bench.records.metrics import UNDECLARED, declared_metrics, direction
 from pretask_bench.records.record import Record, cell_key
-from pretask_bench.results.pretext import PretextPart, pretext_parts
-from pretask_bench.results.references import References, references_of_probe, values_by_metric
+from pretask_bench.results.pretext import PretextMetric, pretext_metrics
+from pretask_bench.results.references import References, probe_references, values_by_metric
 from pretask_bench.results.report import collect_choices, format_estimate, format_number
 from pretask_bench.results.statistics import Estimate, mean_over_seeds
 
-Group = Sequence[Record]
+Group = Sequence[Record]  # of one cell, one for each seed
 SHOWN_REFERENCES = (RANDOM, RAW)
 COLUMNS = (
     "what",
@@ -29,24 +29,24 @@ COLUMNS = (
     "chance",
     "best trivial",
     "probe",
-    *map(label_of, (TRAINED, *SHOWN_REFERENCES)),
+    *map(column_label, (TRAINED, *SHOWN_REFERENCES)),
 )
 
 
 @dataclass(frozen=True)
-class Line:
-    """A line of the table: one metric of one evaluator and encoder, with its references.
+class SummaryLine:
+    """A line of the table: one metric of one evaluator, for a trained encoder and its references.
 
     Args:
         what: The task, or the parts of a free combination.
         data: What it learned from, and was measured on.
         seeds: How many records.
         failed: The error of failed runs.
-        pretext: The part that was trained, and a fraction where there is one.
+        pretext: The metric that was trained, and a fraction where there is one.
         evaluator: Name without its namespace.
-        metric: The evaluator's headline metric.
-        declared: Unit and direction of that metric.
-        trained: The metric of the trained encoder.
+        metric_name: The evaluator's headline metric.
+        metric: Unit and direction of that metric.
+        trained: Its value for the trained encoder.
         references: Chance and reference encoders.
         chosen: What the evaluator chose for the trained encoder, such as layer and pooling.
     """
@@ -55,10 +55,10 @@ class Line:
     data: str
     seeds: int
     failed: str = ""
-    pretext: Sequence[PretextPart] = ()
+    pretext: Sequence[PretextMetric] = ()
     evaluator: str = ""
-    metric: str = ""
-    declared: Metric = UNDECLARED
+    metric_name: str = ""
+    metric: Metric = UNDECLARED
     trained: Estimate | None = None
     references: References = field(default_factory=References)
     chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -72,14 +72,20 @@ class Line:
     def cells(self) -> tuple[str, ...]:
         """The texts under COLUMNS."""
         estimates = self.estimates
-        named = f"{self.evaluator} {self.metric} {direction(self.declared)}".strip() if self.metric else self.evaluator
-        probe = f"failed: {self.failed}" if self.failed else named
-        probe += f" ({self.choice})" if self.choice else ""
-        values = [
-            format_estimate(estimates[encoder], self.declared) if encoder in estimates else ""
+        numbers = [
+            format_estimate(estimates[encoder], self.metric) if encoder in estimates else ""
             for encoder in (TRAINED, *SHOWN_REFERENCES)
         ]
-        return (self.what, self.data, str(self.seeds), *self.pretext_cells, probe, *values)
+        return (self.what, self.data, str(self.seeds), *self.pretext_cells, self.probe_cell, *numbers)
+
+    @property
+    def probe_cell(self) -> str:
+        """The evaluator with its metric and what it chose; of failed runs the error."""
+        if self.failed:
+            return f"failed: {self.failed}"
+        words = [self.evaluator, self.metric_name, direction(self.metric) if self.metric_name else ""]
+        choice = f"({self.choice})" if self.choice else ""
+        return " ".join(filter(None, (*words, choice)))
 
     @property
     def choice(self) -> str:
@@ -88,9 +94,9 @@ class Line:
 
     @property
     def pretext_cells(self) -> tuple[str, str, str]:
-        """Each part of the pretext score, its chance level, and what the best trivial predictor reaches."""
-        scores = [score_text(part) for part in self.pretext]
-        chances = [format_number(part.references.chance, part.metric) for part in self.pretext]
+        """Each metric of the pretext task, its chance level, and what the best trivial predictor reaches."""
+        scores = [score_text(metric) for metric in self.pretext]
+        chances = [format_number(metric.references.chance, metric.metric) for metric in self.pretext]
         return (
             "; ".join(scores),
             "; ".join(filter(None, chances)),
@@ -98,49 +104,53 @@ class Line:
         )
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def fields(self) -> dict[str, Any]:
         """The line as plain numbers, with the ends of 95 % intervals; for other programs."""
-        facts: dict[str, Any] = {"what": self.what, "data": self.data, "seeds": self.seeds, "failed": self.failed}
-        for label, place in (("pretext", 0), ("share", 1)):
-            facts |= part_facts(label, self.pretext[place] if place < len(self.pretext) else None)
-        facts |= {"evaluator": self.evaluator, "metric": self.metric, "lower is better": self.declared.lower_is_better}
-        facts["chosen"] = {name: [*values] for name, values in self.chosen.items()}
-        for encoder in ENCODERS:
-            facts |= interval_facts(label_of(encoder), self.estimates.get(encoder))
-        return facts
+        trained_metric, fraction = (*self.pretext, None, None)[:2]
+        encoders = [interval_fields(column_label(encoder), self.estimates.get(encoder)) for encoder in ENCODERS]
+        return {
+            **{"what": self.what, "data": self.data, "seeds": self.seeds, "failed": self.failed},
+            **pretext_fields("pretext", trained_metric),
+            **pretext_fields("share", fraction),
+            **{"evaluator": self.evaluator, "metric": self.metric_name, "lower is better": self.metric.lower_is_better},
+            "chosen": {name: [*values] for name, values in self.chosen.items()},
+            **{name: value for encoder in encoders for name, value in encoder.items()},
+        }
 
 
-def score_text(part: PretextPart) -> str:
-    """Return a part's score with the arrow of its direction, or why it is not shown."""
-    number = format_estimate(part.estimate, part.metric) if part.estimate is not None else part.hidden
-    return f"{part.name} {direction(part.metric)} {number}"
+def score_text(pretext: PretextMetric) -> str:
+    """Return the value of a pretext metric with the arrow of its direction, or why it is not shown."""
+    number = pretext.hidden_reason
+    if pretext.estimate is not None:
+        number = format_estimate(pretext.estimate, pretext.metric)
+    return f"{pretext.name} {direction(pretext.metric)} {number}"
 
 
-def trivial_text(part: PretextPart) -> str:
+def trivial_text(pretext: PretextMetric) -> str:
     """Return the best trivial predictor, whether it is ahead, and whether it may have seen more than the model."""
-    if part.trivial is None:
+    trivial = pretext.best_trivial
+    if trivial is None:
         return ""
-    notes = [*(["ahead"] if part.loses else []), *(["saw all training samples"] if part.trivial.seen is None else [])]
-    return f"{part.trivial.name} {format_number(part.trivial.value, part.metric)}" + (
-        f" ({', '.join(notes)})" if notes else ""
-    )
+    notes = [*(["ahead"] if pretext.loses else []), *(["saw all training samples"] if trivial.seen is None else [])]
+    remark = f" ({', '.join(notes)})" if notes else ""
+    return f"{trivial.name} {format_number(trivial.value, pretext.metric)}{remark}"
 
 
-def part_facts(label: str, part: PretextPart | None) -> dict[str, Any]:
-    """Return one part of a pretext score as plain numbers."""
-    trivial = part.trivial if part is not None else None
+def pretext_fields(label: str, pretext: PretextMetric | None) -> dict[str, Any]:
+    """Return a metric of the pretext task as plain numbers, under names that begin with a label."""
+    trivial = pretext.best_trivial if pretext is not None else None
     return {
-        f"{label} metric": part.name if part is not None else "",
-        f"{label} lower is better": part.metric.lower_is_better if part is not None else None,
-        **interval_facts(label, part.estimate if part is not None else None),
-        f"{label} chance": part.references.chance if part is not None else None,
+        f"{label} metric": pretext.name if pretext is not None else "",
+        f"{label} lower is better": pretext.metric.lower_is_better if pretext is not None else None,
+        **interval_fields(label, pretext.estimate if pretext is not None else None),
+        f"{label} chance": pretext.references.chance if pretext is not None else None,
         f"{label} trivial predictor": trivial.name if trivial is not None else None,
         f"{label} best trivial": trivial.value if trivial is not None else None,
         f"{label} trivial saw": trivial.seen if trivial is not None else None,
     }
 
 
-def interval_facts(name: str, estimate: Estimate | None) -> dict[str, float | None]:
+def interval_fields(name: str, estimate: Estimate | None) -> dict[str, float | None]:
     """Return a number and the ends of its interval under their names."""
     values = (estimate.value, estimate.low, estimate.high) if estimate is not None else (None, None, None)
     return dict(zip((name, f"{name} low", f"{name} high"), values, strict=True))
@@ -164,22 +174,22 @@ def group_by_key(keyed: Iterable[tuple[str, Record]]) -> list[Group]:
     groups: dict[str, list[Record]] = {}
     for key, seed in sorted(newest):
         groups.setdefault(key, []).append(newest[key, seed])
-    ordered = sorted(groups, key=lambda key: (title(groups[key][0]), groups[key][0].cell.data.id, key))
+    ordered = sorted(groups, key=lambda key: (run_title(groups[key][0]), groups[key][0].cell.data.id, key))
     return [groups[key] for key in ordered]
 
 
-def title(record: Record) -> str:
+def run_title(record: Record) -> str:
     """Return the name of the task, or of the parts of a free combination."""
     cell = record.cell
-    task = short(cell.task) if cell.task is not None else ""
-    parts = " + ".join(short(part.id) for part in (cell.split, cell.objective, cell.model))
-    return f"{task} ({short(cell.model.id)})" if task else parts
+    task = short_name(cell.task) if cell.task is not None else ""
+    parts = " + ".join(short_name(part.id) for part in (cell.split, cell.objective, cell.model))
+    return f"{task} ({short_name(cell.model.id)})" if task else parts
 
 
-def short(full: str) -> str:
+def short_name(full: str) -> str:
     """Return the name in an id.
 
-    >>> short("pretask/relative-position@1")
+    >>> short_name("pretask/relative-position@1")
     'relative-position'
     """
     return full.split("/", 1)[-1].rsplit("@", 1)[0]
@@ -191,45 +201,44 @@ def matches_name(full: str, wanted: str) -> bool:
     >>> [matches_name("pretask/vae@1", wanted) for wanted in ("vae", "pretask/vae", "va")]
     [True, True, False]
     """
-    return wanted in (full, full.rsplit("@", 1)[0], short(full))
+    return wanted in (full, full.rsplit("@", 1)[0], short_name(full))
 
 
 def summary_rows(groups: Sequence[Group]) -> list[tuple[str, ...]]:
     """Return the rows of the table that COLUMNS heads: one for every group and evaluator."""
-    return [line.cells for line in summary_lines(groups)]
+    return [line.cells for line in summarize_groups(groups)]
 
 
-def summary_lines(groups: Sequence[Group]) -> list[Line]:
+def summarize_groups(groups: Sequence[Group]) -> list[SummaryLine]:
     """Return the lines of every group and evaluator."""
-    return [line for group in groups for line in lines_of(group)]
+    return [line for group in groups for line in summarize_group(group)]
 
 
-def lines_of(group: Group) -> list[Line]:
-    """Return the lines of one encoder; one without an evaluator where none measured it."""
+def summarize_group(group: Group) -> list[SummaryLine]:
+    """Return the lines of one encoder, by evaluator; one without an evaluator where none measured it."""
     first = group[0]
-    on = first.cell.evaluated_on
-    data = short(first.cell.data.id) + (f" → {short(on.id)}" if on is not None else "")
-    start: dict[str, Any] = {"what": title(first), "data": data, "seeds": len(group), "pretext": pretext_parts(group)}
+    trained_on, evaluated_on = first.cell.data, first.cell.evaluated_on
+    data = short_name(trained_on.id) + (f" → {short_name(evaluated_on.id)}" if evaluated_on is not None else "")
+    line = SummaryLine(run_title(first), data, len(group), pretext=pretext_metrics(group))
     if first.status == "failed":
-        return [Line(**start, failed=(first.error or "").strip().split("\n")[0])]
-    evaluators = dict.fromkeys(row.evaluator for row in first.results)
-    return [Line(**start, **probe_facts(group, evaluator)) for evaluator in evaluators] or [Line(**start)]
+        return [replace(line, failed=(first.error or "").strip().split("\n")[0])]
+    evaluators = dict.fromkeys(result.evaluator for result in first.results)
+    return [add_headline(line, group, evaluator) for evaluator in evaluators] or [line]
 
 
-def probe_facts(group: Group, evaluator: str) -> dict[str, Any]:
-    """Return the headline number of an evaluator, for the trained encoder and its references."""
+def add_headline(line: SummaryLine, group: Group, evaluator: str) -> SummaryLine:
+    """Return the line with the headline metric of an evaluator, for the trained encoder and its references."""
+    line = replace(line, evaluator=short_name(evaluator))
     trained = values_by_metric(group, evaluator, TRAINED)
-    if not trained:
-        return {"evaluator": short(evaluator)}
-    declared = declared_by(group[0], evaluator)
-    name = declared.choose_headline(trained)
+    declared = declared_metrics(group[0], evaluator)
+    name = declared.choose_headline(trained) if trained else ""
     if not name:
-        return {"evaluator": short(evaluator)}
-    return {
-        "evaluator": short(evaluator),
-        "metric": name,
-        "declared": declared.metric(name),
-        "trained": mean_over_seeds([*trained[name].values()]),
-        "references": references_of_probe(group, evaluator, name),
-        "chosen": collect_choices(group, evaluator, TRAINED),
-    }
+        return line
+    return replace(
+        line,
+        metric_name=name,
+        metric=declared.metric(name),
+        trained=mean_over_seeds([*trained[name].values()]),
+        references=probe_references(group, evaluator, name),
+        chosen=collect_choices(group, evaluator, TRAINED),
+    )

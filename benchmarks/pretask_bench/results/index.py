@@ -20,11 +20,11 @@ from pretask.errors import PretaskError
 from pydantic import ValidationError
 
 from pretask_bench.records.encoders import TRAINED
-from pretask_bench.records.metrics import declared_by
-from pretask_bench.records.record import Cell, DataPart, Pretext, Provenance, Record, Row, WithMetrics
+from pretask_bench.records.metrics import declared_metrics
+from pretask_bench.records.record import Cell, DataPart, EvaluationResult, Pretext, Provenance, Record, WithMetrics
 from pretask_bench.records.store import Refused, find_stores, read, store_files
 from pretask_bench.results.groups import seedless_key
-from pretask_bench.results.pretext import headline_parts
+from pretask_bench.results.pretext import headline_metrics
 
 FORMAT = 4  # of a summary row; another one is another file
 LOCK_SECONDS = 10.0  # seconds for another writer
@@ -154,25 +154,26 @@ def error_code(error: sqlite3.Error) -> int:
 def summarize(record: Record) -> SummaryRow:
     """Return what tables show of a record."""
     error = record.error and (record.error.strip() or "no message")[:400]
-    kept = {
+    changes = {
         "cell": summarize_cell(record.cell),
-        "results": tuple(summarize_row(row, record) for row in record.results),
+        "results": tuple(summarize_result(result, record) for result in record.results),
         "pretext": summarize_pretext(record),
         "provenance": summarize_provenance(record.provenance),
         "error": error,
         "note": None,
     }
-    return SummaryRow(seedless_key(record), record.model_copy(update=kept))
+    return SummaryRow(seedless_key(record), record.model_copy(update=changes))
 
 
 def summarize_cell(cell: Cell) -> Cell:
     """Return a cell with names alone, without options."""
-    on = cell.evaluated_on
-    names: dict[str, Any] = {
+    evaluated_on = cell.evaluated_on
+    parts: dict[str, Any] = {
         name: getattr(cell, name).model_copy(update={"options": {}}) for name in ("split", "objective", "model")
     }
-    names |= {"data": without_options(cell.data), "evaluated_on": None if on is None else without_options(on)}
-    return cell.model_copy(update={**names, "evaluators": {name: {} for name in cell.evaluators}, "recipe": {}})
+    parts["data"] = without_options(cell.data)
+    parts["evaluated_on"] = None if evaluated_on is None else without_options(evaluated_on)
+    return cell.model_copy(update={**parts, "evaluators": {name: {} for name in cell.evaluators}, "recipe": {}})
 
 
 def without_options(part: DataPart) -> DataPart:
@@ -180,30 +181,31 @@ def without_options(part: DataPart) -> DataPart:
     return part.model_copy(update={"options": {}, "fingerprints": {}})
 
 
-def summarize_provenance(made: Provenance) -> Provenance:
-    """Return times, costs and the machine."""
-    return made.model_copy(update={"versions": {}, "commit": None, "stages": {}, "command": ()})
+def summarize_provenance(provenance: Provenance) -> Provenance:
+    """Return provenance with times, costs and the machine alone."""
+    return provenance.model_copy(update={"versions": {}, "commit": None, "stages": {}, "command": ()})
 
 
-def summarize_row(row: Row, record: Record) -> Row:
-    """Return a row with the one metric that is the headline of the trained encoder."""
-    own = [other for other in record.results if (other.evaluator, other.encoder) == (row.evaluator, TRAINED)]
-    known = [name for result in own or [row] for name, value in result.metrics.items() if value is not None]
-    headline = declared_by(record, row.evaluator).choose_headline(known)
-    kept = {"metrics": select_known(row, {headline}), "missing": {}, "items": {}, "pictures": (), "chance": {}}
-    return row.model_copy(update=kept)
+def summarize_result(result: EvaluationResult, record: Record) -> EvaluationResult:
+    """Return an evaluator's result with the one metric that is the headline of the trained encoder."""
+    trained = record.find_result(result.evaluator, TRAINED) or result
+    names = [name for name, value in trained.metrics.items() if value is not None]
+    headline = declared_metrics(record, result.evaluator).choose_headline(names)
+    changes = {"metrics": select_known(result, {headline}), "missing": {}, "items": {}, "pictures": (), "chance": {}}
+    return result.model_copy(update=changes)
 
 
 def summarize_pretext(record: Record) -> Pretext | None:
-    """Return the headline parts of a pretext score, with trivial predictors and chance levels."""
-    main, whole = headline_parts(record), record.pretext
-    if whole is None or not main:
+    """Return the headline metrics of a pretext score, with trivial predictors and chance levels."""
+    headlines, pretext = headline_metrics(record), record.pretext
+    if pretext is None or not headlines:
         return None
-    kept = select_known(whole, [name for name in whole.metrics if name.rsplit(": ", 1)[-1] in main])
-    shown: dict[str, Any] = {"metrics": kept, "missing": {}, "pictures": (), "shortcut": {}}
-    kept_sum = {name: getattr(whole, name) for name in ("chance", "count", "interval")}
-    shown |= {name: {key: value for key, value in numbers.items() if key in kept} for name, numbers in kept_sum.items()}
-    return whole.model_copy(update=shown)
+    names = [name for name in pretext.metrics if name.rsplit(": ", 1)[-1] in headlines]
+    metrics = select_known(pretext, names)
+    changes: dict[str, Any] = {"metrics": metrics, "missing": {}, "pictures": (), "shortcut": {}}
+    for field in ("chance", "count", "interval"):
+        changes[field] = {name: value for name, value in getattr(pretext, field).items() if name in metrics}
+    return pretext.model_copy(update=changes)
 
 
 def select_known(measured: WithMetrics, names: Collection[str]) -> dict[str, float | None]:

@@ -1,4 +1,4 @@
-"""Query: which records a table is about, what its rows have in common, their order, and the form that they come in."""
+"""Query: select records, group them into the rows of a table, sort it, and format it."""
 
 import csv
 import io
@@ -6,28 +6,29 @@ import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 from pretask import Metric, Unknown
 from pretask_registry.names import hint
 
 from pretask_bench.cli.terminal import escape_invisible
-from pretask_bench.records.encoders import RANDOM, RAW, TRAINED, label_of
+from pretask_bench.records.encoders import RANDOM, RAW, TRAINED, column_label
 from pretask_bench.records.record import Record
 from pretask_bench.results.groups import (
     COLUMNS,
     Group,
-    Line,
+    SummaryLine,
     group_by_key,
-    interval_facts,
-    lines_of,
+    interval_fields,
     matches_name,
-    short,
+    short_name,
+    summarize_group,
 )
 from pretask_bench.results.markdown import plain_text, row_text
 from pretask_bench.results.report import format_number
 from pretask_bench.results.statistics import Estimate
 
+AVERAGED = (TRAINED, RANDOM, RAW)  # encoders that a table of averages shows
 FORMATS = ("table", "md", "csv", "json")
 NONE = "none"  # what a record without a task has as its task
 FIELDS: Mapping[str, Callable[[Record], Sequence[str]]] = {
@@ -42,27 +43,40 @@ FIELDS: Mapping[str, Callable[[Record], Sequence[str]]] = {
     "modality": lambda record: [record.cell.modality or NONE],
     "status": lambda record: [record.status],
 }
-FORMULA = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet's formula begins
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # with which a spreadsheet's formula begins
 
-Where = Mapping[str, Sequence[str]]
-Keyed = tuple[str, Record]
-Table = tuple[Sequence[str], list[Sequence[str]], list[dict[str, Any]]]  # columns, cells, and facts of each row
+Conditions = Mapping[str, Sequence[str]]  # by field the values of which a record must have one
+KeyedRecord = tuple[str, Record]  # a record after the key of its cell without the seed
 
 
-def parse_where(texts: Sequence[str]) -> Where:
+class Table(NamedTuple):
+    """A table for people, with the same rows as plain numbers for programs.
+
+    Args:
+        columns: Headings of the columns.
+        cells: Texts, row by row.
+        fields: Of each row its plain texts and numbers by name.
+    """
+
+    columns: Sequence[str]
+    cells: list[Sequence[str]]
+    fields: list[dict[str, Any]]
+
+
+def parse_conditions(texts: Sequence[str]) -> Conditions:
     """Parse conditions such as ["task=causal-lm,masked-lm", "seed=0"]: any value of a field, and all fields.
 
     Raises:
         Unknown: There is no such field, or no value.
     """
-    wanted: dict[str, list[str]] = {}
+    conditions: dict[str, list[str]] = {}
     for text in texts:
         name, equals, values = text.partition("=")
         if not equals or not values:
             raise Unknown(f"--where needs FIELD=VALUE, such as task=causal-lm; got '{text}'.")
         check_field("--where", name)
-        wanted.setdefault(name, []).extend(value.strip() for value in values.split(","))
-    return wanted
+        conditions.setdefault(name, []).extend(value.strip() for value in values.split(","))
+    return conditions
 
 
 def check_field(option: str, name: str) -> None:
@@ -71,106 +85,124 @@ def check_field(option: str, name: str) -> None:
         raise Unknown(f"{option} knows no field '{name}'. {hint(name, FIELDS, '')} Fields: {', '.join(FIELDS)}.")
 
 
-def select(keyed: Sequence[Keyed], where: Where) -> list[Keyed]:
+def select(records: Sequence[KeyedRecord], conditions: Conditions) -> list[KeyedRecord]:
     """Return the records that meet all conditions, complete ones by default; with the evaluators of the condition."""
-    where = {"status": ["complete"], **where}
-    meant = [
-        (key, record) for key, record in keyed if all(has_value(record, *condition) for condition in where.items())
+    conditions = {"status": ["complete"], **conditions}
+    selected = [
+        (key, record)
+        for key, record in records
+        if all(has_value(record, field, values) for field, values in conditions.items())
     ]
-    if "evaluator" not in where:
-        return meant
-    return [(key, keep_evaluators(record, where["evaluator"])) for key, record in meant]
+    if "evaluator" not in conditions:
+        return selected
+    return [(key, keep_evaluators(record, conditions["evaluator"])) for key, record in selected]
 
 
-def has_value(record: Record, name: str, wanted: Sequence[str]) -> bool:
+def has_value(record: Record, field: str, wanted: Sequence[str]) -> bool:
     """Return whether a record has one of the wanted values: a full id, an id without its version, or a bare name."""
-    return any(matches_name(value, choice) for value in FIELDS[name](record) for choice in wanted)
+    return any(matches_name(value, choice) for value in FIELDS[field](record) for choice in wanted)
 
 
 def keep_evaluators(record: Record, evaluators: Sequence[str]) -> Record:
     """Return the record with the rows of these evaluators."""
-    rows = tuple(
-        row for row in record.results if any(matches_name(row.evaluator, evaluator) for evaluator in evaluators)
+    results = tuple(
+        result for result in record.results if any(matches_name(result.evaluator, name) for name in evaluators)
     )
-    return record.model_copy(update={"results": rows})
+    return record.model_copy(update={"results": results})
 
 
-def build_table(keyed: Sequence[Keyed], group: Sequence[str], sort: str | None) -> Table:
+def build_table(records: Sequence[KeyedRecord], group_fields: Sequence[str], sort: str | None) -> Table:
     """Return the table of some records.
 
     Args:
-        keyed: Records with the key of what their seeds have in common.
-        group: Fields; records that have them in common, and an evaluator, become one row. None: one row for an encoder.
+        records: Records with the key of what their seeds have in common.
+        group_fields: Records that have these fields and an evaluator in common become one row; none for one row for
+            each encoder and evaluator.
         sort: A column, with a minus before it for the highest first.
     """
-    groups = group_by_key(keyed)
-    if group:
-        columns, cells, facts = pool_groups(groups, group)
+    groups = group_by_key(records)
+    if group_fields:
+        table = average_over_encoders(groups, group_fields)
     else:
-        lines = [line for group in groups for line in lines_of(group)]
-        columns, cells, facts = COLUMNS, [line.cells for line in lines], [line.facts for line in lines]
+        lines = [line for group in groups for line in summarize_group(group)]
+        table = Table(COLUMNS, [line.cells for line in lines], [line.fields for line in lines])
     if sort is None:
-        return columns, cells, facts
-    order = sorted(range(len(cells)), key=order_by(sort, columns, cells, facts))
-    return columns, [cells[row] for row in order], [facts[row] for row in order]
+        return table
+    order = sorted(range(len(table.cells)), key=sort_key(sort, table))
+    return Table(table.columns, [table.cells[row] for row in order], [table.fields[row] for row in order])
 
 
-def order_by(
-    sort: str, columns: Sequence[str], cells: Sequence[Sequence[str]], facts: Sequence[Mapping[str, Any]]
-) -> Callable[[int], tuple[bool, Any]]:
-    """Return the sort key of a row by its number: what has no value comes last in either direction.
+def sort_key(sort: str, table: Table) -> Callable[[int], tuple[bool, Any]]:
+    """Return the sort key of a row by its number: rows without a value come last in either direction.
+
+    Columns of numbers are sorted by number, others by text.
 
     Raises:
         Unknown: There is no such column.
     """
     name = sort.removeprefix("-")
-    if name not in columns:
-        raise Unknown(f"--sort knows no column '{name}'. {hint(name, columns, '')} Columns: {', '.join(columns)}.")
+    if name not in table.columns:
+        known = ", ".join(table.columns)
+        raise Unknown(f"--sort knows no column '{name}'. {hint(name, table.columns, '')} Columns: {known}.")
     sign = -1 if sort.startswith("-") else 1
-    if any(isinstance(fact.get(name), int | float) for fact in facts):
-        return lambda row: (facts[row].get(name) is None, sign * (facts[row].get(name) or 0))
-    place = list(columns).index(name)
-    ranked = {text: rank for rank, text in enumerate(sorted({row[place] for row in cells}))}
-    return lambda row: (cells[row][place] == "", sign * ranked[cells[row][place]])
+    numbers = [fields.get(name) for fields in table.fields]
+    if any(isinstance(number, int | float) for number in numbers):
+        return lambda row: (numbers[row] is None, sign * (numbers[row] or 0))
+    column = list(table.columns).index(name)
+    texts = [cells[column] for cells in table.cells]
+    ranks = {text: rank for rank, text in enumerate(sorted(set(texts)))}
+    return lambda row: (texts[row] == "", sign * ranks[texts[row]])
 
 
-def pool_groups(groups: Sequence[Group], fields: Sequence[str]) -> Table:
-    """Average over encoders: one row for all records that share some fields, an evaluator and its metric.
+def average_over_encoders(groups: Sequence[Group], fields: Sequence[str]) -> Table:
+    """Return one row for all records that share some fields, an evaluator and its metric: the mean over encoders.
 
     Each encoder counts once, with its own mean over seeds. From lowest to highest is no interval: these are different
     encoders, and not draws of one.
     """
     for name in fields:
         check_field("--group", name)
-    rows = [(values_of(group, line, fields), line) for group in groups for line in lines_of(group) if line.estimates]
-    rows.sort(key=lambda row: row[0])
-    cells: list[Sequence[str]] = []
-    facts: list[dict[str, Any]] = []
-    for values, members in groupby(rows, key=lambda row: row[0]):
-        lines = [line for _, line in members]
-        named = dict(zip((*fields, "evaluator", "metric"), values, strict=True))
-        metric = named.pop("metric")
-        found = {encoder: spread_over_encoders(lines, encoder) for encoder in (TRAINED, RANDOM, RAW)}
-        shown = [format_range(found[encoder], lines[0].declared) for encoder in found]
-        cells.append((*values[: len(fields)], str(len(lines)), f"{short(values[-2])} {metric}", *shown))
-        labels = {label_of(encoder): estimate for encoder, estimate in found.items()}
-        numbers = {
-            name: value for label, estimate in labels.items() for name, value in interval_facts(label, estimate).items()
+    lines = [
+        (shared_values(group, line, fields), line)
+        for group in groups
+        for line in summarize_group(group)
+        if line.estimates
+    ]
+    lines.sort(key=lambda keyed: keyed[0])
+    table = Table((*fields, "encoders", "probe", *map(column_label, AVERAGED)), [], [])
+    for values, members in groupby(lines, key=lambda keyed: keyed[0]):
+        add_average_row(table, fields, values, [line for _, line in members])
+    return table
+
+
+def add_average_row(table: Table, fields: Sequence[str], values: Sequence[str], lines: Sequence[SummaryLine]) -> None:
+    """Add the row of lines that have these values in common: of the fields, then evaluator and metric."""
+    *shared, evaluator, metric_name = values
+    averages = {encoder: average_estimates(lines, encoder) for encoder in AVERAGED}
+    ranges = [format_range(average, lines[0].metric) for average in averages.values()]
+    table.cells.append((*shared, str(len(lines)), f"{short_name(evaluator)} {metric_name}", *ranges))
+    numbers = [interval_fields(column_label(encoder), average) for encoder, average in averages.items()]
+    table.fields.append(
+        {
+            **dict(zip(fields, shared, strict=True)),
+            "evaluator": evaluator,
+            "metric": metric_name,
+            "encoders": len(lines),
+            **{name: value for of_encoder in numbers for name, value in of_encoder.items()},
         }
-        facts.append({**named, "metric": metric, "encoders": len(lines), **numbers})
-    return (*fields, "encoders", "probe", *map(label_of, (TRAINED, RANDOM, RAW))), cells, facts
+    )
 
 
-def values_of(group: Group, line: Line, fields: Sequence[str]) -> tuple[str, ...]:
+def shared_values(group: Group, line: SummaryLine, fields: Sequence[str]) -> tuple[str, ...]:
     """Return the values of a line in some fields, its evaluator and its metric."""
-    own = {"evaluator": line.evaluator, "seed": ",".join(str(record.cell.seed) for record in group)}
-    values = [own.get(name) or short(FIELDS[name](group[0])[0]) for name in fields]
-    return (*values, line.evaluator, line.metric)
+    from_line = {"evaluator": line.evaluator, "seed": ",".join(str(record.cell.seed) for record in group)}
+    values = [from_line.get(name) or short_name(FIELDS[name](group[0])[0]) for name in fields]
+    return (*values, line.evaluator, line.metric_name)
 
 
-def spread_over_encoders(lines: Sequence[Line], encoder: str) -> Estimate | None:
-    """Return mean, lowest and highest of one number over encoders."""
-    values = [line.estimates[encoder].value for line in lines if line.estimates and encoder in line.estimates]
+def average_estimates(lines: Sequence[SummaryLine], encoder: str) -> Estimate | None:
+    """Return mean, lowest and highest of one number over lines; None where no line has it."""
+    values = [line.estimates[encoder].value for line in lines if encoder in line.estimates]
     return Estimate(math.fsum(values) / len(values), min(values), max(values), len(values)) if values else None
 
 
@@ -190,12 +222,11 @@ def format_range(estimate: Estimate | None, metric: Metric) -> str:
 
 def format_table(form: str, table: Table) -> str:
     """Return a table as plain columns, Markdown, CSV or JSON."""
-    columns, cells, facts = table
     if form == "table":
-        return align_columns(columns, [tuple(map(escape_invisible, row)) for row in cells])
+        return align_columns(table.columns, [tuple(map(escape_invisible, row)) for row in table.cells])
     if form == "json":
-        return json.dumps(facts, indent=1, ensure_ascii=False)
-    return markdown(columns, cells) if form == "md" else csv_text(facts)
+        return json.dumps(table.fields, indent=1, ensure_ascii=False)
+    return markdown(table.columns, table.cells) if form == "md" else csv_text(table.fields)
 
 
 def align_columns(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
@@ -211,16 +242,16 @@ def markdown(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
     return "\n".join(map(row_text, (columns, ["---"] * len(columns), *rows)))
 
 
-def csv_text(facts: Sequence[Mapping[str, Any]]) -> str:
+def csv_text(rows: Sequence[Mapping[str, Any]]) -> str:
     """Return plain numbers and texts; a text that a spreadsheet would compute gets an apostrophe before it."""
     file = io.StringIO()
-    writer = csv.DictWriter(file, [*facts[0]] if facts else [], lineterminator="\n")
+    writer = csv.DictWriter(file, [*rows[0]] if rows else [], lineterminator="\n")
     writer.writeheader()
-    for row in facts:
+    for row in rows:
         writer.writerow({name: escape_formula(value) for name, value in row.items()})
     return file.getvalue().rstrip("\n")
 
 
 def escape_formula(value: Any) -> Any:
     """Return a value that no spreadsheet takes for a formula."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value

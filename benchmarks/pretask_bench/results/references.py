@@ -1,4 +1,4 @@
-"""References: what a number of an encoder, or of its pretext task, is held against, read from records.
+"""References: what a number of an encoder, or of its pretext task, is compared with, read from records.
 
 One object for all that show a number: tables, `pretask results`, the board, and what describes an encoder to others.
 """
@@ -14,7 +14,7 @@ from pretask_bench.results.statistics import Estimate, mean_over_seeds
 
 
 @dataclass(frozen=True)
-class Trivial:
+class TrivialPredictor:
     """A trivial predictor, such as a bigram.
 
     Args:
@@ -31,7 +31,7 @@ class Trivial:
 
 @dataclass(frozen=True)
 class References:
-    """What one number is held against; what was not measured is left out.
+    """What one number is compared with; what was not measured is left out.
 
     Args:
         chance: What the best constant prediction reaches, or any blind prediction.
@@ -40,7 +40,7 @@ class References:
     """
 
     chance: float | None = None
-    trivial: tuple[Trivial, ...] = ()
+    trivial: tuple[TrivialPredictor, ...] = ()
     encoders: Mapping[str, Estimate] = field(default_factory=dict)
 
     @property
@@ -58,7 +58,7 @@ class References:
         """The same network, trained on labels."""
         return self.encoders.get(SUPERVISED)
 
-    def best_trivial(self, metric: Metric) -> Trivial | None:
+    def best_trivial(self, metric: Metric) -> TrivialPredictor | None:
         """Return the trivial predictor that does best; None where there is none, or neither way is better."""
         if not self.trivial or metric.higher_is_better is None:
             return None
@@ -66,46 +66,49 @@ class References:
         return best(self.trivial, key=lambda predictor: predictor.value)
 
 
-def references_of_pretext(record: Record, part: str) -> References:
-    """Return what a part of a record's pretext score is held against."""
+def pretext_references(record: Record, metric: str) -> References:
+    """Return what a metric of a record's pretext task is compared with."""
     pretext = record.pretext
     if pretext is None:
         return References()
-    ending = f": {part}"
+    ending = f": {metric}"
     trivial = [
-        Trivial(name.removesuffix(ending), value, pretext.seen)
+        TrivialPredictor(name.removesuffix(ending), value, pretext.seen)
         for name, value in pretext.metrics.items()
         if name.endswith(ending) and value is not None
     ]
-    return References(pretext.chance.get(part), tuple(trivial))
+    return References(pretext.chance.get(metric), tuple(trivial))
 
 
-def references_of_probe(records: Sequence[Record], evaluator: str, metric: str) -> References:
-    """Return what a metric of an evaluator is held against, over the seeds of one cell."""
-    found = {encoder: values_by_metric(records, evaluator, encoder).get(metric, {}) for encoder in REFERENCE_ENCODERS}
-    means: dict[str, Estimate] = {
-        encoder: mean_over_seeds([*values.values()]) for encoder, values in found.items() if values
+def probe_references(records: Sequence[Record], evaluator: str, metric: str) -> References:
+    """Return what a metric of an evaluator is compared with, over the seeds of one cell."""
+    values_of = {
+        encoder: values_by_metric(records, evaluator, encoder).get(metric, {}) for encoder in REFERENCE_ENCODERS
     }
-    rows = [row for record in records for row in record.results if (row.evaluator, row.encoder) == (evaluator, TRAINED)]
-    return References(next((row.chance[metric] for row in rows if metric in row.chance), None), encoders=means)
+    means: dict[str, Estimate] = {
+        encoder: mean_over_seeds([*values.values()]) for encoder, values in values_of.items() if values
+    }
+    results = [record.find_result(evaluator, TRAINED) for record in records]
+    chance = next((result.chance[metric] for result in results if result and metric in result.chance), None)
+    return References(chance, encoders=means)
 
 
 def values_by_metric(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[str, dict[int, float]]:
     """Return the numbers of one evaluator and encoder: by metric, then seed."""
-    found: dict[str, dict[int, float]] = {}
+    by_metric: dict[str, dict[int, float]] = {}
     for record in records:
-        for row in record.results:
-            if (row.evaluator, row.encoder) == (evaluator, encoder):
-                for name, value in row.metrics.items():
-                    if value is not None:
-                        found.setdefault(name, {})[record.cell.seed] = value
-    return found
+        result = record.find_result(evaluator, encoder)
+        for name, value in result.metrics.items() if result is not None else ():
+            if value is not None:
+                by_metric.setdefault(name, {})[record.cell.seed] = value
+    return by_metric
 
 
 def loses_to_trivial(value: float, references: References, metric: Metric) -> bool:
-    """Return whether the best trivial predictor is at least as good as a part of a pretext score.
+    """Return whether the best trivial predictor is at least as good as a value of the pretext task.
 
-    >>> loses_to_trivial(4.7, References(trivial=(Trivial("bigram", 4.6),)), Metric("nats", higher_is_better=False))
+    >>> bigram = References(trivial=(TrivialPredictor("bigram", 4.6),))
+    >>> loses_to_trivial(4.7, bigram, Metric("nats", higher_is_better=False))
     True
     """
     best = references.best_trivial(metric)

@@ -8,16 +8,16 @@ from collections.abc import Mapping, Sequence
 
 from pretask import Metric
 
-from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, SUPERVISED, TRAINED, label_of
-from pretask_bench.records.metrics import declared_by, declared_by_objective, direction
-from pretask_bench.records.record import Record
-from pretask_bench.results.pretext import estimate_part, explain_too_few
-from pretask_bench.results.references import references_of_pretext, values_by_metric
+from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, SUPERVISED, TRAINED, column_label
+from pretask_bench.records.metrics import declared_metrics, direction, objective_metrics
+from pretask_bench.records.record import Pretext, Record
+from pretask_bench.results.pretext import estimate_pretext_metric, explain_too_few_predictions
+from pretask_bench.results.references import pretext_references, values_by_metric
 from pretask_bench.results.statistics import Estimate, mean_over_seeds, paired_difference
 from pretask_bench.results.tables import draw_table
 
-PRETEXT_COLUMNS = ("pretext, held-out", "score", "answers", "chance")
-COLUMNS = ("", label_of(TRAINED), label_of(RANDOM), "difference", label_of(RAW), label_of(SUPERVISED))
+PRETEXT_COLUMNS = ("pretext, held-out", "score", "predictions", "chance")
+COLUMNS = ("", column_label(TRAINED), column_label(RANDOM), "difference", column_label(RAW), column_label(SUPERVISED))
 
 
 def report(records: Sequence[Record]) -> None:
@@ -31,7 +31,7 @@ def report(records: Sequence[Record]) -> None:
 
 
 def pretext_title(record: Record) -> str:
-    """Return the heading of the pretext table, with how many samples the answers rest on."""
+    """Return the heading of the pretext table, with how many samples the predictions are of."""
     pretext, question = record.pretext, "How well is the pretext task solved?"
     if pretext is None or pretext.draws is None:
         return question
@@ -41,47 +41,57 @@ def pretext_title(record: Record) -> str:
 
 
 def pretext_rows(records: Sequence[Record]) -> list[tuple[str, str, str, str]]:
-    """Return every part of the held-out loss: direction, score with interval, answers and chance level."""
-    rows = []
-    first, declared = records[0].pretext, declared_by_objective(records[0])
-    for name in first.metrics if first is not None else ():
-        estimate = estimate_part(records, name)
-        metric = declared.part(name)
-        score = format_estimate(estimate, metric) if estimate is not None else "no valid answer"
-        count = first.count.get(name) if first is not None else None
-        rows.append(
-            (
-                f"{name} {direction(metric)}".strip(),
-                (explain_too_few(first, name) if first is not None else "") or score,
-                f"{count:,}" if count is not None else "",
-                format_number(references_of_pretext(records[0], name).chance, metric),
-            )
-        )
-    return rows
+    """Return every metric of the pretext task: direction, value with interval, predictions and chance level."""
+    pretext = records[0].pretext
+    return [pretext_row(records, pretext, name) for name in pretext.metrics] if pretext is not None else []
+
+
+def pretext_row(records: Sequence[Record], pretext: Pretext, name: str) -> tuple[str, str, str, str]:
+    """Return the cells under PRETEXT_COLUMNS of one metric.
+
+    Args:
+        records: One for each seed.
+        pretext: The pretext score of the first of them.
+        name: Name of the metric.
+    """
+    metric = objective_metrics(records[0]).pretext_metric(name)
+    estimate = estimate_pretext_metric(records, name)
+    score = format_estimate(estimate, metric) if estimate is not None else "no valid prediction"
+    count = pretext.count.get(name)
+    return (
+        f"{name} {direction(metric)}".strip(),
+        explain_too_few_predictions(pretext, name) or score,
+        f"{count:,}" if count is not None else "",
+        format_number(pretext_references(records[0], name).chance, metric),
+    )
 
 
 def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ...]]:
     """Return every metric of one evaluator: trained, random init, their difference paired by seed, and others."""
-    found = {encoder: values_by_metric(records, evaluator, encoder) for encoder in ENCODERS}
-    declared = declared_by(records[0], evaluator)
+    by_encoder = {encoder: values_by_metric(records, evaluator, encoder) for encoder in ENCODERS}
+    declared = declared_metrics(records[0], evaluator)
     rows: list[tuple[str, ...]] = []
-    for name, values in found[TRAINED].items():
+    for name, trained in by_encoder[TRAINED].items():
         metric = declared.metric(name)
-        mean = {encoder: format_mean(numbers.get(name, {}), metric) for encoder, numbers in found.items()}
-        beside = found[RANDOM].get(name, {})
-        judged = values.keys() & beside.keys() and metric.higher_is_better is not None
-        gain = format_estimate(paired_difference(values, beside), metric, sign=True) if judged else ""
-        rows.append(
-            (f"{name} {direction(metric)}".strip(), mean[TRAINED], mean[RANDOM], gain, mean[RAW], mean[SUPERVISED])
-        )
+        means = {encoder: format_mean(values.get(name, {}), metric) for encoder, values in by_encoder.items()}
+        gain = format_gain(trained, by_encoder[RANDOM].get(name, {}), metric)
+        label = f"{name} {direction(metric)}".strip()
+        rows.append((label, means[TRAINED], means[RANDOM], gain, means[RAW], means[SUPERVISED]))
     return rows + chosen_rows(records, evaluator)
+
+
+def format_gain(trained: Mapping[int, float], random: Mapping[int, float], metric: Metric) -> str:
+    """Return the paired difference of values by seed; nothing where no seed has both, or neither way is better."""
+    if metric.higher_is_better is None or not trained.keys() & random.keys():
+        return ""
+    return format_estimate(paired_difference(trained, random), metric, sign=True)
 
 
 def chosen_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ...]]:
     """Return what one evaluator chose for every encoder, such as layer and pooling; not choices within layers."""
-    found = {encoder: collect_choices(records, evaluator, encoder) for encoder in (TRAINED, RANDOM, RAW, SUPERVISED)}
-    names = [name for name in found[TRAINED] if "." not in name]
-    texts = {encoder: {name: ", ".join(chosen.get(name, ())) for name in names} for encoder, chosen in found.items()}
+    choices = {encoder: collect_choices(records, evaluator, encoder) for encoder in ENCODERS}
+    names = [name for name in choices[TRAINED] if "." not in name]
+    texts = {encoder: {name: ", ".join(chosen.get(name, ())) for name in names} for encoder, chosen in choices.items()}
     return [
         (f"chosen {name}", texts[TRAINED][name], texts[RANDOM][name], "", texts[RAW][name], texts[SUPERVISED][name])
         for name in names
@@ -90,13 +100,12 @@ def chosen_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ..
 
 def collect_choices(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[str, list[str]]:
     """Return what an evaluator chose for an encoder: every value once, in the order of the records."""
-    found: dict[str, list[str]] = {}
+    choices: dict[str, list[str]] = {}
     for record in records:
-        for row in record.results:
-            if (row.evaluator, row.encoder) == (evaluator, encoder):
-                for name, value in row.chosen.items():
-                    found.setdefault(name, []).append(value)
-    return {name: [*dict.fromkeys(values)] for name, values in found.items()}
+        result = record.find_result(evaluator, encoder)
+        for name, value in result.chosen.items() if result is not None else ():
+            choices.setdefault(name, []).append(value)
+    return {name: [*dict.fromkeys(values)] for name, values in choices.items()}
 
 
 def format_mean(values: Mapping[int, float], metric: Metric) -> str:
@@ -118,7 +127,7 @@ def format_estimate(estimate: Estimate, metric: Metric, *, sign: bool = False) -
         text = "+" + text
     if estimate.low is None or estimate.high is None or estimate.count < 2:
         return text
-    half = (estimate.high - estimate.low) / 2
-    if not math.isfinite(half):
+    half_width = (estimate.high - estimate.low) / 2
+    if not math.isfinite(half_width):
         return text
-    return f"{text} ± {100 * half:.1f}" if metric.is_fraction else f"{text} ± {half:.2g}"
+    return f"{text} ± {100 * half_width:.1f}" if metric.is_fraction else f"{text} ± {half_width:.2g}"

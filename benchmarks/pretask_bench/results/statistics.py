@@ -42,18 +42,18 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class McNemar:
+class McNemarTest:
     """McNemar's test of whether two classifiers differ on the same items.
 
     Args:
-        first: Items that only the first answered rightly.
-        second: Items that only the second answered rightly.
-        probability: Two-sided p-value of so uneven a division, were both equally good.
+        only_first: Items that only the first classified correctly.
+        only_second: Items that only the second classified correctly.
+        p_value: Two-sided, under the hypothesis that both are equally good.
     """
 
-    first: int
-    second: int
-    probability: float
+    only_first: int
+    only_second: int
+    p_value: float
 
 
 def mean_over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
@@ -73,8 +73,8 @@ def mean_over_seeds(values: Sequence[float], confidence: float = CONFIDENCE) -> 
     variance = variance_of_mean(values)
     if variance == 0:
         return Estimate(mean, None, None, count)
-    reach = student_quantile((1 + confidence) / 2, count - 1) * math.sqrt(variance)
-    return Estimate(mean, mean - reach, mean + reach, count)
+    half_width = t_quantile((1 + confidence) / 2, count - 1) * math.sqrt(variance)
+    return Estimate(mean, mean - half_width, mean + half_width, count)
 
 
 def variance_of_mean(values: Sequence[float]) -> float:
@@ -92,9 +92,9 @@ def variance_of_mean(values: Sequence[float]) -> float:
 
 
 @cache
-def student_quantile(level: float, freedom: int) -> float:
+def t_quantile(level: float, degrees_of_freedom: int) -> float:
     """Return a quantile of Student's t distribution."""
-    return float(special.stdtrit(freedom, level))
+    return float(special.stdtrit(degrees_of_freedom, level))
 
 
 def paired_difference(
@@ -109,13 +109,13 @@ def paired_difference(
         second: Another, measured with the same seeds.
         confidence: Confidence level of the interval.
     """
-    shared = sorted(first.keys() & second.keys())
-    if not shared:
+    common_seeds = sorted(first.keys() & second.keys())
+    if not common_seeds:
         raise PretaskError(
             "a paired difference", "seeds that both have", f"{sorted(first)} and {sorted(second)}", "Run both alike."
         )
-    estimate = mean_over_seeds(differences_by_seed(first, second, shared), confidence)
-    if len(shared) > 1 and estimate.low is None:
+    estimate = mean_over_seeds(differences_by_seed(first, second, common_seeds), confidence)
+    if len(common_seeds) > 1 and estimate.low is None:
         return Estimate(estimate.value, -math.inf, math.inf, estimate.count)
     return estimate
 
@@ -128,23 +128,23 @@ def differences_by_seed(first: Mapping[int, float], second: Mapping[int, float],
     ]
 
 
-def paired_probability(first: Mapping[int, float], second: Mapping[int, float]) -> float | None:
+def paired_t_test(first: Mapping[int, float], second: Mapping[int, float]) -> float | None:
     """Return the two-sided p-value of the paired t test over the seeds that both have; None for a single seed.
 
-    It is 1 for equal differences: without a deviation nothing tells them from chance.
+    It is 1 for equal differences: their variance of 0 is no evidence of a difference.
     """
-    shared = sorted(first.keys() & second.keys())
-    if len(shared) < 2:
+    common_seeds = sorted(first.keys() & second.keys())
+    if len(common_seeds) < 2:
         return None
-    differences = differences_by_seed(first, second, shared)
+    differences = differences_by_seed(first, second, common_seeds)
     variance = variance_of_mean(differences)
     if variance == 0:
         return 1.0
-    mean = math.fsum(differences) / len(shared)
-    return 2 * float(special.stdtr(len(shared) - 1, -abs(mean) / math.sqrt(variance)))
+    mean = math.fsum(differences) / len(differences)
+    return 2 * float(special.stdtr(len(differences) - 1, -abs(mean) / math.sqrt(variance)))
 
 
-def holm_correction(probabilities: Sequence[float]) -> list[float]:
+def holm_correction(p_values: Sequence[float]) -> list[float]:
     """Return p-values after Holm's correction: the chance of any false alarm among all stays below the level.
 
     Source: Holm 1979.
@@ -152,15 +152,15 @@ def holm_correction(probabilities: Sequence[float]) -> list[float]:
     >>> holm_correction([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
-    corrected = [0.0] * len(probabilities)
+    corrected = [0.0] * len(p_values)
     largest = 0.0
-    for rank, place in enumerate(sorted(range(len(probabilities)), key=probabilities.__getitem__)):
-        largest = max(largest, min(1.0, (len(probabilities) - rank) * probabilities[place]))
-        corrected[place] = largest
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = largest
     return corrected
 
 
-def share_estimate(
+def accuracy_estimate(
     correct: int, count: int, method: Literal["wilson", "exact"] = "wilson", confidence: float = CONFIDENCE
 ) -> Estimate:
     """Return an accuracy over `count` items with its binomial interval; `exact` is Clopper and Pearson's."""
@@ -168,7 +168,7 @@ def share_estimate(
     return Estimate(correct / count, float(interval.low), float(interval.high), count)
 
 
-def paired_items(first: Items, second: Items) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
+def paired_correctness(first: Items, second: Items) -> tuple[Bool[np.ndarray, " N"], Bool[np.ndarray, " N"]]:
     """Return the correctness of two records on the same items; raises PretaskError where the items differ."""
     if (first.test, first.count) != (second.test, second.count):
         raise PretaskError(
@@ -180,12 +180,12 @@ def paired_items(first: Items, second: Items) -> tuple[Bool[np.ndarray, " N"], B
     return first.correct(), second.correct()
 
 
-def mcnemar_test(first: Bool[np.ndarray, " N"], second: Bool[np.ndarray, " N"]) -> McNemar:
+def mcnemar_test(first: Bool[np.ndarray, " N"], second: Bool[np.ndarray, " N"]) -> McNemarTest:
     """Return McNemar's exact test: under equality each item that only one gets right is a fair coin."""
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
-    uneven = only_first + only_second
-    probability = float(binomial_test(only_first, uneven).pvalue) if uneven else 1.0
-    return McNemar(only_first, only_second, probability)
+    discordant = only_first + only_second
+    p_value = float(binomial_test(only_first, discordant).pvalue) if discordant else 1.0
+    return McNemarTest(only_first, only_second, p_value)
 
 
 def difference_over_items(
@@ -200,10 +200,12 @@ def difference_over_items(
     Source: Agresti and Min, Stat. Med. 24, 2005.
     """
     count, test = len(first), mcnemar_test(first, second)
-    plus, minus, total = test.first + 0.5, test.second + 0.5, count + 2
-    middle = (plus - minus) / total
-    half = float(special.ndtri((1 + confidence) / 2)) * math.sqrt((plus + minus) / total - middle**2) / math.sqrt(total)
-    return Estimate((test.first - test.second) / count, max(-1.0, middle - half), min(1.0, middle + half), count)
+    only_first, only_second, total = test.only_first + 0.5, test.only_second + 0.5, count + 2
+    center = (only_first - only_second) / total
+    std = math.sqrt((only_first + only_second) / total - center**2)
+    half_width = float(special.ndtri((1 + confidence) / 2)) * std / math.sqrt(total)
+    difference = (test.only_first - test.only_second) / count
+    return Estimate(difference, max(-1.0, center - half_width), min(1.0, center + half_width), count)
 
 
 def binomial_test(correct: int, count: int) -> Any:
@@ -214,7 +216,7 @@ def binomial_test(correct: int, count: int) -> Any:
 
 
 def normalize_score(score: float, zero: float, reference: float) -> float:
-    """Return the part of the way from zero to the reference, which differ.
+    """Return the score on the linear scale on which `zero` is 0 and `reference` is 1.
 
     >>> normalize_score(0.5, zero=0.25, reference=0.75)
     0.5

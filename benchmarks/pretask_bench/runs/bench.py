@@ -18,8 +18,8 @@ from pretask_bench.runs.suites import Division, Suite
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A task in a division with one seed: planned, or refused for a reason."""
+class PlannedRun:
+    """A run of a task in a division with one seed: its plan, or why there is none."""
 
     division: Division
     task: Registered
@@ -29,10 +29,10 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """What became of an entry: its record and file, or why there is none."""
+class RunOutcome:
+    """What became of a planned run: its record and file, or why there is none."""
 
-    entry: Entry
+    planned: PlannedRun
     record: Record | None = None
     path: Path | None = None
     refused: str = ""
@@ -47,8 +47,8 @@ def plan_suite(
     divisions: Collection[str] = (),
     seeds: int | None = None,
     given: Mapping[str, Any] | None = None,
-) -> list[Entry]:
-    """Plan all entries of a suite.
+) -> list[PlannedRun]:
+    """Plan all runs of a suite.
 
     Args:
         registry: What is installed.
@@ -63,16 +63,16 @@ def plan_suite(
         Unknown: No such task or division, or something that the suite leaves to its user is missing.
     """
     check_names(suite, divisions)
-    named = [registry.find("task", name) for name in tasks]
-    chosen = [division for division in suite.file.division if not divisions or division.name in divisions]
-    for division in chosen:
+    named_tasks = [registry.find("task", name) for name in tasks]
+    chosen_divisions = [division for division in suite.file.division if not divisions or division.name in divisions]
+    for division in chosen_divisions:
         check_given(suite, division, given or {})
-    every = [(division, task) for division in chosen for task in named or registry.current("task")]
-    at_home = {task.id for division, task in every if belongs(registry, task, division)}
+    pairs = [(division, task) for division in chosen_divisions for task in named_tasks or registry.current("task")]
+    with_division = {task.id for division, task in pairs if is_for_division(registry, task, division)}
     return [
-        plan_entry(registry, suite, division, task, seed, given or {})
-        for division, task in every
-        if belongs(registry, task, division) or (named and task.id not in at_home)
+        plan_task(registry, suite, division, task, seed, given or {})
+        for division, task in pairs
+        if is_for_division(registry, task, division) or (named_tasks and task.id not in with_division)
         for seed in range(suite.file.seeds if seeds is None else seeds)
     ]
 
@@ -94,39 +94,45 @@ def check_given(suite: Suite, division: Division, given: Mapping[str, Any]) -> N
         raise Unknown(f"{suite.id} fixes what is measured; --set {fixed[0]} is not left open. Use pretask run.")
 
 
-def belongs(registry: Registry, task: Registered, division: Division) -> bool:
+def is_for_division(registry: Registry, task: Registered, division: Division) -> bool:
     """Return whether a task is for data of the division's modality, by what its split and model declare."""
     if task.name in division.without:
         return False
     parts = task.component.traits["parts"]
     try:
-        found = [registry.find(kind, parts[kind]) for kind in ("split", "model")]
+        split_and_model = [registry.find(kind, parts[kind]) for kind in ("split", "model")]
     except PretaskError:
         return True  # planning says what is wrong
-    return all(division.modality in registered.component.traits["modality"] for registered in found)
+    return all(division.modality in registered.component.traits["modality"] for registered in split_and_model)
 
 
-def plan_entry(
+def plan_task(
     registry: Registry, suite: Suite, division: Division, task: Registered, seed: int, given: Mapping[str, Any]
-) -> Entry:
+) -> PlannedRun:
     """Plan one task with one seed, under what the division fixes."""
-    own = dict(division.tasks.get(task.name, {}))
-    preset = own.pop("preset", division.preset)
-    _, options = suite.fixed[division.name].data
-    fixed = {f"data.{name}": value for name, value in options.items() if name not in division.given}
+    task_settings = dict(division.tasks.get(task.name, {}))
+    preset = task_settings.pop("preset", division.preset)
+    data_options = suite.fixed[division.name].data_options
+    fixed = {f"data.{name}": value for name, value in data_options.items() if name not in division.given}
     try:
         plan = make_plan(
             registry,
             task.id,
             preset=preset if preset in task.component.traits["presets"] else None,
             parts={"data": division.data},
-            settings={**own, **fixed, **evaluator_settings(division), **given, "recipe.samples": division.samples},
+            settings={
+                **task_settings,
+                **fixed,
+                **evaluator_settings(division),
+                **given,
+                "recipe.samples": division.samples,
+            },
             evaluators=division.evaluators,
             seed=seed,
         )
     except (Incompatible, Unknown) as error:
-        return Entry(division, task, seed, None, str(error))
-    return Entry(division, task, seed, plan)
+        return PlannedRun(division, task, seed, None, str(error))
+    return PlannedRun(division, task, seed, plan)
 
 
 def evaluator_settings(division: Division) -> dict[str, Any]:
@@ -134,21 +140,22 @@ def evaluator_settings(division: Division) -> dict[str, Any]:
     return {name: value for name, value in division.settings.items() if not name.startswith("data.")}
 
 
-def execute_all(registry: Registry, entries: list[Entry], context: Any) -> Iterator[Outcome]:
-    """Run every entry; a refusal or failure is an outcome too. Ctrl-C ends all of it, with everything saved."""
+def run_all(registry: Registry, planned_runs: list[PlannedRun], context: Any) -> Iterator[RunOutcome]:
+    """Execute every planned run; a refusal or failure is an outcome too. Ctrl-C ends all, with everything saved."""
     from pretask_bench.runs.context import Interrupted
     from pretask_bench.runs.run import run
 
-    for number, entry in enumerate(entries, start=1):
-        if entry.plan is None:
-            yield Outcome(entry, refused=entry.refusal)
+    for number, planned in enumerate(planned_runs, start=1):
+        if planned.plan is None:
+            yield RunOutcome(planned, refused=planned.refusal)
             continue
-        context.say(f"[{number}/{len(entries)}] {entry.task.name} on {entry.division.name}, seed {entry.seed}")
+        progress = f"[{number}/{len(planned_runs)}]"
+        context.say(f"{progress} {planned.task.name} on {planned.division.name}, seed {planned.seed}")
         try:
-            yield Outcome(entry, *run(registry, entry.plan, context))
+            yield RunOutcome(planned, *run(registry, planned.plan, context))
         except Interrupted:
             raise
         except Incompatible as error:
-            yield Outcome(entry, refused=str(error))
+            yield RunOutcome(planned, refused=str(error))
         except Exception as error:  # a plugin's, whatever it is; its record says failed
-            yield Outcome(entry, failed=f"{type(error).__name__}: {error}")
+            yield RunOutcome(planned, failed=f"{type(error).__name__}: {error}")

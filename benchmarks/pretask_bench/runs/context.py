@@ -23,7 +23,7 @@ class RunContext:
         device: cpu, cuda or cuda:N.
         checkpoint_seconds: Between two checkpoints.
         again: Whether to run what is already recorded.
-        references: Encoders that the trained one is held against.
+        references: Reference encoders to evaluate beside the trained one.
         pictures: Whether pictures are kept, of those who offer some.
         say: Called with one line at a time of what is going on.
     """
@@ -56,16 +56,16 @@ def check_finished(trained: Trained, recipe: Recipe) -> None:
 
 
 @dataclass
-class Clock:
-    """Seconds by stage."""
+class StageTimer:
+    """Measures how many seconds every stage of a run takes."""
 
     stages: dict[str, float] = field(default_factory=dict)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count the time inside for this stage."""
-        begin = time.monotonic()
+        """Add the time that passes inside to this stage."""
+        started = time.monotonic()
         try:
             yield
         finally:
-            self.stages[name] = self.stages.get(name, 0.0) + time.monotonic() - begin
+            self.stages[name] = self.stages.get(name, 0.0) + time.monotonic() - started

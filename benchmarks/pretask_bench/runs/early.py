@@ -8,10 +8,10 @@ from pretask_registry.trial import explain_trial, try_parts
 
 from pretask_bench.runs.plan import Plan
 
-TRIED = ("split", "objective", "model")
+TRIED_PARTS = ("split", "objective", "model")
 
 
-def refuse_crash(plan: Plan) -> None:
+def check_first_step(plan: Plan) -> None:
     """Raise Incompatible where parts fit and fail in their first step, at their small sizes and as they were set.
 
     What canned data cannot tell is left to the run itself: whether these options fit, and whether this data gives
@@ -20,8 +20,8 @@ def refuse_crash(plan: Plan) -> None:
     modality = plan.parts["data"].component.traits["modality"]
     if modality not in OBSERVED or int(os.environ.get("WORLD_SIZE", "1")) > 1:
         return
-    split, objective, model = (plan.parts[kind] for kind in TRIED)
-    settings = {kind: plan.of(kind) for kind in TRIED}
+    split, objective, model = (plan.parts[kind] for kind in TRIED_PARTS)
+    settings = {kind: plan.options_of(kind) for kind in TRIED_PARTS}
     if not try_parts(modality, split, objective, model).crash:
         return
     if try_parts(modality, split, objective, model, settings).crash:

@@ -16,11 +16,11 @@ from pretask.composition import compose
 from pretask.fitting import fit_split, make_encoder, require_fits_alone, require_fits_with_encoder
 from pretask.hashing import hash_weights
 from pretask.protocols import Encoder
-from pretask_registry import Registry, build
+from pretask_registry import Registry
 
 from pretask_bench.records.record import Cell, Record, record_hash
 from pretask_bench.records.store import read, read_all
-from pretask_bench.runs.plan import Plan, places_of
+from pretask_bench.runs.plan import Plan, path_options
 
 FIT_BATCH = 256  # samples that a split is fitted to at a time
 DO = "Name a finished run's folder, such as runs/NAME-…, or its record; the one must lie beside the other's folder."
@@ -44,19 +44,19 @@ class EncoderSource:
         return make_encoder(self.task)
 
 
-def open_encoder(registry: Registry, plan: Plan, device: torch.device) -> EncoderSource | None:
+def load_encoder_source(registry: Registry, plan: Plan, device: torch.device) -> EncoderSource | None:
     """Return the encoder with which a plan wants its split fitted; None where it wants none.
 
     Raises:
         PretaskError: The split cannot take one or cannot do without, or what is named holds none that can be made here.
     """
-    split, name = build(plan.parts["split"], plan.of("split")), f"the split {plan.parts['split'].name}"
+    split, name = plan.build("split"), f"the split {plan.parts['split'].name}"
     if plan.fit_with is None:
         require_fits_alone(split, name)
         return None
     require_fits_with_encoder(split, name)
     record, checkpoint = find_run(plan.fit_with)
-    return rebuild(registry, plan, record, checkpoint, device)
+    return rebuild_encoder(registry, plan, record, checkpoint, device)
 
 
 def find_run(place: Path) -> tuple[Record, Path]:
@@ -95,7 +95,9 @@ def refuse(place: Path, got: str) -> PretaskError:
     return PretaskError("--fit-with", "a run with a trained encoder", f"{got} ({place})", DO, exit_code=2)
 
 
-def rebuild(registry: Registry, plan: Plan, record: Record, checkpoint: Path, device: torch.device) -> EncoderSource:
+def rebuild_encoder(
+    registry: Registry, plan: Plan, record: Record, checkpoint: Path, device: torch.device
+) -> EncoderSource:
     """Return the encoder of a record's cell with the weights of its checkpoint.
 
     Args:
@@ -105,11 +107,11 @@ def rebuild(registry: Registry, plan: Plan, record: Record, checkpoint: Path, de
         checkpoint: With its weights.
         device: Where it is wanted.
     """
-    from pretask_bench.runs.rerun import plan_of
+    from pretask_bench.runs.rerun import plan_from_cell
 
     cell = record.cell.model_copy(update={"evaluators": {}, "evaluated_on": None, "task": None})
-    earlier = plan_of(registry, cell, shared_places(plan, cell))
-    samples = build(earlier.parts["data"], earlier.of("data"))("train")
+    first_plan = plan_from_cell(registry, cell, shared_paths(plan, cell))
+    samples = first_plan.build("data")("train")
     if samples.fingerprint != cell.data.fingerprints.get("train"):
         raise PretaskError(
             "--fit-with",
@@ -117,18 +119,25 @@ def rebuild(registry: Registry, plan: Plan, record: Record, checkpoint: Path, de
             samples.fingerprint,
             "Use that data.",
         )
-    split = build(earlier.parts["split"], earlier.of("split"))
-    encoder = find_earlier(registry, earlier, cell, checkpoint, samples, device)
+    split = first_plan.build("split")
+    encoder = find_first_encoder(registry, first_plan, cell, checkpoint, samples, device)
     fitted = fit_split(split, samples.observed, samples.batches(FIT_BATCH, device), encoder)
-    model, objective = (build(earlier.parts[part], earlier.of(part)) for part in ("model", "objective"))
+    model, objective = first_plan.build("model"), first_plan.build("objective")
     task = compose(
-        samples.observed, fitted, model, objective, earlier.recipe, name=earlier.name, seed=cell.seed, device=device
+        samples.observed,
+        fitted,
+        model,
+        objective,
+        first_plan.recipe,
+        name=first_plan.name,
+        seed=cell.seed,
+        device=device,
     )
     set_weights(task.networks, read_tensors(checkpoint / "weights.safetensors"))
     return EncoderSource(task, str(record.weights))
 
 
-def find_earlier(
+def find_first_encoder(
     registry: Registry, plan: Plan, cell: Cell, checkpoint: Path, samples: Samples, device: torch.device
 ) -> Encoder | None:
     """Return the encoder with which the split of an earlier run was fitted in its turn; None where it was with none."""
@@ -137,13 +146,15 @@ def find_earlier(
     for record in read_all([checkpoint.parent.parent / "records"])[0]:
         if record.weights == cell.fitted_with:
             path = find_run(checkpoint.parent.parent / "records" / f"{record_hash(record)}.json")[1]
-            return rebuild(registry, plan, record, path, device).read(samples)
+            return rebuild_encoder(registry, plan, record, path, device).read(samples)
     raise refuse(checkpoint, f"a split fitted with weights {cell.fitted_with[:12]}, of which no record is beside it")
 
 
-def shared_places(plan: Plan, cell: Cell) -> dict[str, object]:
+def shared_paths(plan: Plan, cell: Cell) -> dict[str, object]:
     """Return where the data of a cell lies here, if a plan learns from the same data set and says so."""
     data = plan.parts["data"]
     if data.id != cell.data.id:
         return {}
-    return {f"data.{name}": plan.of("data")[name] for name in places_of(data) if name in plan.of("data")}
+    return {
+        f"data.{name}": plan.options_of("data")[name] for name in path_options(data) if name in plan.options_of("data")
+    }

@@ -1,4 +1,4 @@
-"""Plan: what a run will be made of, settled by name before anything is imported, decoded or trained.
+"""Plan: what a run will be made of, found by name before anything is imported, decoded or trained.
 
 Later settings win: the task's own, the preset's, `--split` and its like, `--set`. A part that is replaced takes the
 settings that were made for it with it.
@@ -11,11 +11,19 @@ from typing import Any, get_args
 
 from pretask import Incompatible, Unknown
 from pretask.recipe import Recipe
-from pretask_registry import Registered, Registry, explain_misfit, read_component_options, read_options, settle
+from pretask_registry import (
+    Registered,
+    Registry,
+    build,
+    explain_misfit,
+    fill_options,
+    read_component_options,
+    read_options,
+)
 
 PARTS = ("data", "split", "objective", "model")
-ON = "on"  # other data, for the evaluators
-KINDS = {**{part: part for part in PARTS}, ON: "data"}
+EVALUATION_DATA = "on"  # the part that is other data, for the evaluators
+KINDS = {**{part: part for part in PARTS}, EVALUATION_DATA: "data"}
 RECIPE = "recipe"
 
 
@@ -43,19 +51,23 @@ class Plan:
     seed: int = 0
     fit_with: Path | None = None
 
-    def of(self, part: str) -> Mapping[str, Any]:
-        """Return the settings of one part or evaluator."""
+    def options_of(self, part: str) -> Mapping[str, Any]:
+        """Return the options of one part or evaluator, as they were given."""
         return self.settings.get(part, {})
+
+    def build(self, part: str) -> Any:
+        """Build one part with its options."""
+        return build(self.parts[part], self.options_of(part))
 
 
 @dataclass
-class Settings:
-    """Settings as they pile up: the parts by name, and the options by part."""
+class PlanSettings:
+    """Settings of a plan while it is made: the names of its parts, and their options by part; later ones win."""
 
     parts: dict[str, str] = field(default_factory=dict)
     options: dict[str, dict[str, Any]] = field(default_factory=dict)
 
-    def take(self, settings: Mapping[str, Any]) -> None:
+    def add(self, settings: Mapping[str, Any]) -> None:
         """Add settings such as {"model": "convnet", "split.patch": 24}; parts first, whatever their order."""
         for name, value in settings.items():
             if name in KINDS and self.parts.get(name) != value:
@@ -107,35 +119,37 @@ def make_plan(
         Unknown: A name or option does not exist, or a part is missing.
         Incompatible: The parts do not fit by what they declare.
     """
-    pile = Settings()
-    start = registry.find("task", task) if task is not None else None
-    if start is not None:
-        take_task(pile, start, preset)
+    plan_settings = PlanSettings()
+    found_task = registry.find("task", task) if task is not None else None
+    if found_task is not None:
+        add_task_settings(plan_settings, found_task, preset)
     elif preset is not None:
         raise Unknown("--preset needs a task; got none.")
-    pile.take(dict(parts or {}))
-    pile.take(dict(settings or {}))
-    found = find_parts(registry, pile.parts)
-    measured = tuple(registry.find("evaluator", name) for name in evaluators)
-    check_prefixes(pile, [*found, RECIPE, *(evaluator.name for evaluator in measured)])
+    plan_settings.add(dict(parts or {}))
+    plan_settings.add(dict(settings or {}))
+    found_parts = find_parts(registry, plan_settings.parts)
+    found_evaluators = tuple(registry.find("evaluator", name) for name in evaluators)
+    check_prefixes(plan_settings, [*found_parts, RECIPE, *(evaluator.name for evaluator in found_evaluators)])
     recipe = Recipe(
-        **settle("the recipe", RECIPE, read_options(Recipe, by_keyword=False), pile.options.get(RECIPE, {}))
+        **fill_options(
+            "the recipe", RECIPE, read_options(Recipe, by_keyword=False), plan_settings.options.get(RECIPE, {})
+        )
     )
-    name = start.name if start is not None else "-".join(found[part].name for part in PARTS[1:])
-    return Plan(name, start, found, measured, pile.options, recipe, seed, fit_with)
+    name = found_task.name if found_task is not None else "-".join(found_parts[part].name for part in PARTS[1:])
+    return Plan(name, found_task, found_parts, found_evaluators, plan_settings.options, recipe, seed, fit_with)
 
 
-def take_task(pile: Settings, task: Registered, preset: str | None) -> None:
+def add_task_settings(plan_settings: PlanSettings, task: Registered, preset: str | None) -> None:
     """Add what a task declares, and one of its presets."""
     traits = task.component.traits
-    pile.take(traits["parts"])
-    pile.take({f"{RECIPE}.{name}": value for name, value in traits["recipe"].items()})
-    pile.take(traits["options"])
+    plan_settings.add(traits["parts"])
+    plan_settings.add({f"{RECIPE}.{name}": value for name, value in traits["recipe"].items()})
+    plan_settings.add(traits["options"])
     if preset is not None:
         if preset not in traits["presets"]:
             known = ", ".join(traits["presets"]) or "none"
             raise Unknown(f"{task.name} has no preset '{preset}'. Its presets: {known}.")
-        pile.take(traits["presets"][preset])
+        plan_settings.add(traits["presets"][preset])
 
 
 def find_parts(registry: Registry, names: Mapping[str, str]) -> dict[str, Registered]:
@@ -153,15 +167,15 @@ def find_parts(registry: Registry, names: Mapping[str, str]) -> dict[str, Regist
     return found
 
 
-def check_prefixes(pile: Settings, known: Collection[str]) -> None:
+def check_prefixes(plan_settings: PlanSettings, known: Collection[str]) -> None:
     """Raise Unknown for settings of something that the run does not have."""
-    for part in pile.options:
+    for part in plan_settings.options:
         if part not in known:
             raise Unknown(f"Nothing is called '{part}' in this run. Options belong to: {', '.join(known)}.")
 
 
-def places_of(registered: Registered) -> list[str]:
-    """Return the options of a component that are places: paths, of which a record holds only the last name."""
+def path_options(registered: Registered) -> list[str]:
+    """Return the options of a component that are paths, of which a record holds only the last name."""
     options = read_component_options(registered).items()
     return [name for name, option in options if Path in (option.annotation, *get_args(option.annotation))]
 

@@ -38,7 +38,7 @@ from pretask_bench.records.encoders import REFERENCE_ENCODERS
 from pretask_bench.runs.plan import split_names
 
 MAX_NUMBERS = 1024  # of a raw input, at most, over all views
-MAX_WORDS = 4096  # of a vocabulary, at most, for single positions: each is as wide as that
+MAX_ONE_HOT_VOCABULARY = 4096  # of a vocabulary, at most, for single positions: each is as wide as that
 
 
 class RawInput(nn.Module):
@@ -61,7 +61,7 @@ class RawInput(nn.Module):
     @property
     def has_positions(self) -> bool:
         """Whether positions have features of their own, and not only the whole sample."""
-        return self.spec.vocabulary is not None and self.spec.vocabulary.size <= MAX_WORDS
+        return self.spec.vocabulary is not None and self.spec.vocabulary.size <= MAX_ONE_HOT_VOCABULARY
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
         """Return the input as features, and as the only layer."""
@@ -127,26 +127,26 @@ def raw_input(task: Task) -> Task:
 
 
 @dataclass(frozen=True, eq=False)
-class PredictClass:
+class SupervisedSplit:
     """The split of supervised training: undivided samples, and their classes as targets.
 
     Args:
-        whole_of: The split whose `whole` shows the sample.
+        original_split: The split whose `whole` shows the sample.
         labels: (N,) classes; -1 where there is none, which gives the target no weight.
         classes: How many classes.
     """
 
-    whole_of: Any
+    original_split: Any
     labels: Int[Tensor, " N"]
     classes: int
 
     def spec(self, observed: Observed, /) -> tuple[InputSpec, TargetSpecs]:
         """Return the specs of the whole sample and of its class."""
-        return self.whole_of.whole_spec(observed), {"label": Categories(self.classes)}
+        return self.original_split.whole_spec(observed), {"label": Categories(self.classes)}
 
     def whole_spec(self, observed: Observed, /) -> InputSpec:
         """Return the spec of the whole sample."""
-        spec: InputSpec = self.whole_of.whole_spec(observed)
+        spec: InputSpec = self.original_split.whole_spec(observed)
         return spec
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
@@ -156,11 +156,11 @@ class PredictClass:
 
     def whole(self, batch: Batch, /) -> Inputs:
         """Return the whole samples, which the encoder sees."""
-        inputs: Inputs = self.whole_of.whole(batch)
+        inputs: Inputs = self.original_split.whole(batch)
         return inputs
 
 
-def supervised_split(split: Any, samples: Samples, label: str) -> PredictClass:
+def supervised_split(split: Any, samples: Samples, label: str) -> SupervisedSplit:
     """Return the supervised split of labelled samples.
 
     Args:
@@ -169,7 +169,7 @@ def supervised_split(split: Any, samples: Samples, label: str) -> PredictClass:
         label: Name of the labels to predict.
     """
     labels = samples.labels[label]
-    return PredictClass(split, labels.value, len(labels.names))
+    return SupervisedSplit(split, labels.value, len(labels.names))
 
 
 def choose_label(samples: Samples, wanted: Iterable[str]) -> str:

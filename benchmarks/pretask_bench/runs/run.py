@@ -1,4 +1,4 @@
-"""Run: pretrain, measure beside the same network at random initialisation, and write one record.
+"""Run: pretrain, evaluate beside reference encoders, and write one record.
 
 Running the same thing again goes on where it stopped; what is already recorded is not computed again.
 """
@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from pretask.checkpoint import weights_of
 from pretask.hashing import hash_weights
@@ -20,21 +20,21 @@ from pretask_bench.records.provenance import collect
 from pretask_bench.records.record import (
     Cell,
     Declaration,
+    EvaluationResult,
     Pretext,
     Record,
-    Row,
     build_record,
     cell_key,
     record_hash,
 )
 from pretask_bench.records.store import read_all, write
-from pretask_bench.runs.context import Clock, Interrupted, RunContext
+from pretask_bench.runs.context import Interrupted, RunContext, StageTimer
 from pretask_bench.runs.cost import training_flops
-from pretask_bench.runs.early import refuse_crash
-from pretask_bench.runs.fit_with import open_encoder
-from pretask_bench.runs.parts import Parts, build_parts, count_parameters
+from pretask_bench.runs.early import check_first_step
+from pretask_bench.runs.fit_with import load_encoder_source
 from pretask_bench.runs.plan import Plan
-from pretask_bench.runs.stages import measure_all, pretrain, score_pretext
+from pretask_bench.runs.prepare import PreparedRun, count_parameters, prepare_run
+from pretask_bench.runs.stages import evaluate_encoders, pretrain, score_pretext
 
 PRETRAIN = "pretrain"
 
@@ -59,128 +59,137 @@ class Findings:
     flops: float | None = None
     pretext: Pretext | None = None
     weights: str | None = None
-    results: tuple[Row, ...] = ()
+    results: tuple[EvaluationResult, ...] = ()
 
 
-def run(registry: Registry, plan: Plan, context: RunContext) -> tuple[Record, Path]:
+class StoredRecord(NamedTuple):
+    """A record and its file."""
+
+    record: Record
+    path: Path
+
+
+def run(registry: Registry, plan: Plan, context: RunContext) -> StoredRecord:
     """Execute a plan.
 
     Returns:
-        The record and its file.
+        The new record, or the one of the same cell and code that the store has.
 
     Raises:
         PretaskError: Data is missing, parts do not fit, or training failed; a failure after the start is a record too.
         Interrupted: Ctrl-C was pressed.
     """
-    started, clock = datetime.now(UTC), Clock()
-    refuse_crash(plan)
-    with clock.stage("data"):
-        parts = build_parts(plan, context.device, open_encoder(registry, plan, context.device))
-    code = parts.code()
-    known = None if context.again else find_record(context.store, parts.cell, code, expected_references(plan, context))
-    if known is not None and known[0].code == code:
-        context.say(f"already recorded: {known[1]} (--again runs it anew)")
+    started, timer = datetime.now(UTC), StageTimer()
+    check_first_step(plan)
+    with timer.stage("data"):
+        prepared = prepare_run(plan, context.device, load_encoder_source(registry, plan, context.device))
+    code = prepared.code()
+    references = required_references(plan, context)
+    known = None if context.again else find_record(context.store, prepared.cell, code, references)
+    if known is not None and known.record.code == code:
+        context.say(f"already recorded: {known.path} (--again runs it anew)")
         return known
     if known is not None:
-        context.say(f"recorded with other code, so it runs anew: {list_changes(changed_modules(known[0].code, code))}")
-    found = Findings(parts.cell, code, declare_numbers(plan))
+        changes = list_changes(changed_modules(known.record.code, code))
+        context.say(f"recorded with other code, so it runs anew: {changes}")
+    findings = Findings(prepared.cell, code, declare_metrics(plan))
     try:
-        for grown in execute(registry, parts, context, clock, found):
-            found = grown
+        for extended in run_stages(registry, prepared, context, timer, findings):
+            findings = extended
     except Interrupted:
         raise
     except Exception as error:
-        write(context.store, as_record(parts, context, found, started, clock, error))
+        write(context.store, make_record(prepared, context, findings, started, timer, error))
         raise
-    record = as_record(parts, context, found, started, clock)
+    record = make_record(prepared, context, findings, started, timer)
     path = write(context.store, record)
     registry.call("pretask_record", record=record.model_dump(mode="json"))
-    return record, path
+    return StoredRecord(record, path)
 
 
-def execute(registry: Registry, parts: Parts, context: RunContext, clock: Clock, found: Findings) -> Iterator[Findings]:
+def run_stages(
+    registry: Registry, prepared: PreparedRun, context: RunContext, timer: StageTimer, findings: Findings
+) -> Iterator[Findings]:
     """Train and measure; yield all that was found after every stage."""
-    task = parts.compose(context.device)
-    pretrain(registry, task, parts, context, clock, PRETRAIN)
-    with clock.stage("pretext"):
-        flops = training_flops(parts.compose(context.device), parts.train, parts.plan.seed)
+    task = prepared.compose(context.device)
+    pretrain(registry, task, prepared, context, timer, PRETRAIN)
+    with timer.stage("pretext"):
+        flops = training_flops(prepared.compose(context.device), prepared.train, prepared.plan.seed)
         weights = hash_weights(weights_of(task.networks))
-        found = replace(found, flops=flops, pretext=score_pretext(parts, task, context), weights=weights)
-    yield found
-    for row in measure_all(registry, parts, context, clock, task):
-        found = replace(found, results=(*found.results, row))
-        yield found
+        findings = replace(findings, flops=flops, pretext=score_pretext(prepared, task, context), weights=weights)
+    yield findings
+    for result in evaluate_encoders(registry, prepared, context, timer, task):
+        findings = replace(findings, results=(*findings.results, result))
+        yield findings
 
 
-def declare_numbers(plan: Plan) -> dict[str, Declaration]:
+def declare_metrics(plan: Plan) -> dict[str, Declaration]:
     """Return what the objective and the evaluators of a plan declare of their numbers, by id."""
-    every = [plan.parts["objective"], *plan.evaluators]
+    components = [plan.parts["objective"], *plan.evaluators]
     return {
         registered.id: as_declaration(registered.component.traits)
-        for registered in every
+        for registered in components
         if registered.component.traits["metrics"]
     }
 
 
-def as_record(
-    parts: Parts,
+def make_record(
+    prepared: PreparedRun,
     context: RunContext,
-    found: Findings,
+    findings: Findings,
     started: datetime,
-    clock: Clock,
+    timer: StageTimer,
     error: Exception | None = None,
 ) -> Record:
-    """Return the record of what was found, and of the error that ended it, where one did."""
+    """Return the record of a run's findings, and of the error that ended it, where one did."""
     return build_record(
         {
             "status": "complete" if error is None else "failed",
             "error": error,
-            "cell": found.cell,
-            "code": found.code,
-            "declared": found.declared,
-            "pretext": found.pretext,
-            "weights": found.weights,
-            "results": found.results,
-            "provenance": describe_provenance(parts, context, found, started, clock),
+            "cell": findings.cell,
+            "code": findings.code,
+            "declared": findings.declared,
+            "pretext": findings.pretext,
+            "weights": findings.weights,
+            "results": findings.results,
+            "provenance": describe_provenance(prepared, context, findings, started, timer),
         }
     )
 
 
 def describe_provenance(
-    parts: Parts, context: RunContext, found: Findings, started: datetime, clock: Clock
+    prepared: PreparedRun, context: RunContext, findings: Findings, started: datetime, timer: StageTimer
 ) -> Mapping[str, Any]:
     """Return how the numbers came about."""
-    recipe = parts.plan.recipe
-    plugins = {part.plugin.distribution for part in (*parts.plan.parts.values(), *parts.plan.evaluators)}
+    recipe = prepared.plan.recipe
+    plugins = {part.plugin.distribution for part in (*prepared.plan.parts.values(), *prepared.plan.evaluators)}
     return collect(
         started=started,
         ended=datetime.now(UTC),
         device=str(context.device),
         samples=recipe.steps * recipe.batch,
-        parameters=count_parameters(parts),
-        flops=found.flops,
-        stages=clock.stages,
+        parameters=count_parameters(prepared),
+        flops=findings.flops,
+        stages=timer.stages,
         distributions=sorted(plugins),
     )
 
 
-def expected_references(plan: Plan, context: RunContext) -> set[str]:
+def required_references(plan: Plan, context: RunContext) -> set[str]:
     """Return the references that a record must have; raw input may have been left out, and an objective has none."""
-    measured_apart = any(evaluator.component.traits["needs"] != "objective" for evaluator in plan.evaluators)
-    return {*context.references} - {RAW} if measured_apart else set()
+    any_measures_encoders = any(evaluator.component.traits["needs"] != "objective" for evaluator in plan.evaluators)
+    return {*context.references} - {RAW} if any_measures_encoders else set()
 
 
-def find_record(
-    store: Path, cell: Cell, code: Mapping[str, str], references: Collection[str]
-) -> tuple[Record, Path] | None:
+def find_record(store: Path, cell: Cell, code: Mapping[str, str], references: Collection[str]) -> StoredRecord | None:
     """Return a complete record of this very cell with these references: of this code where there is one."""
     if not store.is_dir():
         return None
-    key, other = cell_key(cell), None
+    key, match = cell_key(cell), None
     for record in read_all([store])[0]:
-        has_them = {row.encoder for row in record.results} >= {*references}
-        if record.status == "complete" and has_them and cell_key(record.cell) == key:
-            other = record, store / f"{record_hash(record)}.json"
+        has_references = {result.encoder for result in record.results} >= {*references}
+        if record.status == "complete" and has_references and cell_key(record.cell) == key:
+            match = StoredRecord(record, store / f"{record_hash(record)}.json")
             if record.code == code:
                 break
-    return other
+    return match

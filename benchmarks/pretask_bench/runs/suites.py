@@ -14,7 +14,7 @@ from pretask import PretaskError
 from pretask_registry import Registry, resolve_options
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pretask_bench.records.canonical import plain
+from pretask_bench.records.canonical import as_plain
 from pretask_bench.records.encoders import REFERENCE_ENCODERS, ReferenceEncoder
 from pretask_bench.records.record import Cell, Record
 
@@ -28,7 +28,7 @@ class SuiteModel(BaseModel):
 
 
 class Measure(SuiteModel):
-    """A number that entries are measured by, and what it is held against.
+    """A number that entries are measured by, and what it is compared with.
 
     Args:
         evaluator: Name of the evaluator.
@@ -87,8 +87,8 @@ class Division(SuiteModel):
         """The measure by which entries are ranked."""
         return self.measures[0]
 
-    def of(self, part: str) -> dict[str, Any]:
-        """Return the settings of the data or of an evaluator."""
+    def options_of(self, part: str) -> dict[str, Any]:
+        """Return the options that are set of the data or of an evaluator."""
         return {name.partition(".")[2]: value for name, value in self.settings.items() if name.startswith(f"{part}.")}
 
 
@@ -110,10 +110,22 @@ class SuiteFile(SuiteModel):
 
 @dataclass(frozen=True)
 class FixedOptions:
-    """Ids and all options that the cell of an entry must have, as a record holds them."""
+    """What the cell of an entry must have, as a record holds it.
 
-    data: tuple[str, Mapping[str, Any]]
+    Args:
+        data_id: Id of the data.
+        data_options: All of its options.
+        evaluators: All options of every evaluator, by its id.
+    """
+
+    data_id: str
+    data_options: Mapping[str, Any]
     evaluators: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def options_by_id(self) -> Mapping[str, Mapping[str, Any]]:
+        """All options of the data and of the evaluators, by id."""
+        return {self.data_id: self.data_options, **self.evaluators}
 
 
 @dataclass(frozen=True)
@@ -130,20 +142,20 @@ class Suite:
     file: SuiteFile
     fixed: Mapping[str, FixedOptions] = field(repr=False)
 
-    def enters(self, division: Division, record: Record) -> str | None:
-        """Return why a record is no entry of a division, or None if it is one."""
-        return misfit(division, self.fixed[division.name], record.cell)
+    def explain_exclusion(self, division: Division, record: Record) -> str | None:
+        """Return why a record is no entry of a division; None if it is one."""
+        return find_difference(division, self.fixed[division.name], record.cell)
 
 
-def misfit(division: Division, fixed: FixedOptions, cell: Cell) -> str | None:
-    """Return the first thing in which a cell differs from what is fixed."""
-    name, options = fixed.data
-    if cell.data.id != name:
-        return f"it learned from {cell.data.id}, not from {name}"
+def find_difference(division: Division, fixed: FixedOptions, cell: Cell) -> str | None:
+    """Return the first thing in which a cell differs from what is fixed, as a sentence; None where nothing does."""
+    data, options = fixed.data_id, fixed.data_options
+    if cell.data.id != data:
+        return f"it learned from {cell.data.id}, not from {data}"
     if cell.evaluated_on is not None:
         return "it was measured on other data"
-    if wrong := first_difference(options, cell.data.options, division.given):
-        return describe_setting(f"its data {name}", wrong, options, cell.data.options)
+    if wrong := find_differing_option(options, cell.data.options, division.given):
+        return describe_setting(f"its data {data}", wrong, options, cell.data.options)
     if cell.fitted_with is not None:
         return "its split was fitted with an encoder of another run, whose samples are not counted"
     if cell.recipe.get("samples") != division.samples:
@@ -151,22 +163,24 @@ def misfit(division: Division, fixed: FixedOptions, cell: Cell) -> str | None:
     for evaluator, wanted in fixed.evaluators.items():
         if evaluator not in cell.evaluators:
             return f"{evaluator} did not measure it"
-        if wrong := first_difference(wanted, cell.evaluators[evaluator]):
+        if wrong := find_differing_option(wanted, cell.evaluators[evaluator]):
             return describe_setting(evaluator, wrong, wanted, cell.evaluators[evaluator])
     return None
 
 
 def describe_setting(who: str, option: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    """Say how an option was set that the suite holds fixed.
+    """Return a sentence on an option that was not set as the suite fixes it.
 
     >>> describe_setting("its data pretask/digits@1", "size", {"size": 2048}, {"size": 512})
     "its data pretask/digits@1 was set to size=512, and the suite's is size=2048"
     """
-    was, fixed = (f"{option}={of[option]}" if option in of else f"no {option}" for of in (found, wanted))
-    return f"{who} was set to {was}, and the suite's is {fixed}"
+    texts = [f"{option}={options[option]}" if option in options else f"no {option}" for options in (found, wanted)]
+    return f"{who} was set to {texts[0]}, and the suite's is {texts[1]}"
 
 
-def first_difference(wanted: Mapping[str, Any], found: Mapping[str, Any], free: tuple[str, ...] = ()) -> str | None:
+def find_differing_option(
+    wanted: Mapping[str, Any], found: Mapping[str, Any], free: tuple[str, ...] = ()
+) -> str | None:
     """Return the first option that differs, other than the free ones."""
     names = sorted({*wanted, *found} - {*free})
     return next((name for name in names if wanted.get(name) != found.get(name)), None)
@@ -179,23 +193,23 @@ def read_suite(registry: Registry, name: str) -> Suite:
         Unknown: There is none, or it names a part that is not installed.
         PretaskError: Its file is missing or is no suite.
     """
-    found = registry.find("suite", name)
-    module, _, path = found.component.implementation.partition(":")
+    suite = registry.find("suite", name)
+    module, _, path = suite.component.implementation.partition(":")
     try:
         content = tomllib.loads(files(module).joinpath(path).read_text(encoding="utf-8"))
         file = SuiteFile.model_validate(content)
     except (OSError, ModuleNotFoundError, tomllib.TOMLDecodeError, ValidationError) as error:
-        raise PretaskError(found.id, f"a suite in {path}", str(error), "Mend that file.") from error
-    return Suite(found.id, file, {division.name: fix_options(registry, division) for division in file.division})
+        raise PretaskError(suite.id, f"a suite in {path}", str(error), "Correct that file.") from error
+    return Suite(suite.id, file, {division.name: fix_options(registry, division) for division in file.division})
 
 
 def fix_options(registry: Registry, division: Division) -> FixedOptions:
     """Return ids and all options of what a division holds fixed."""
     data = registry.find("data", division.data)
-    blank = dict.fromkeys(division.given, "given")
-    evaluators = {
-        found.id: plain(resolve_options(found, division.of(name)))
-        for name in division.evaluators
-        for found in (registry.find("evaluator", name),)
-    }
-    return FixedOptions((data.id, plain(resolve_options(data, blank | division.of("data")))), evaluators)
+    placeholders = dict.fromkeys(division.given, "given")
+    evaluators = {}
+    for name in division.evaluators:
+        evaluator = registry.find("evaluator", name)
+        evaluators[evaluator.id] = as_plain(resolve_options(evaluator, division.options_of(name)))
+    data_options = as_plain(resolve_options(data, placeholders | division.options_of("data")))
+    return FixedOptions(data.id, data_options, evaluators)

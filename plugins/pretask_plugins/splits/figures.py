@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from jaxtyping import Float
 from pretask import Batch, Draws, Figure, Task
-from pretask.pretext_score import EPOCH
+from pretask.pretext_score import HELD_OUT_EPOCH
 from torch import Tensor
 
 from pretask_plugins.shared.pictures import encode_png, fit_images, tile_rows, to_bytes
@@ -27,7 +27,7 @@ def masking_figures(split: "Masking", task: Task, batch: Batch) -> Iterator[Figu
     if batch.data.ndim < 4:
         return
     batch = take_first(batch, IMAGES if batch.data.ndim == 4 else CLIPS)
-    draws = Draws(batch.index, 0, EPOCH)
+    draws = Draws(batch.index, 0, HELD_OUT_EPOCH)
     mask = split.mask(batch, draws.branch("split"))
     whole = split.whole(batch).data
     rows, caption = [whole, erase(whole, expand_to_pixels(mask.visible, split.patch), 0)], "was shown of them"

@@ -17,14 +17,14 @@ import pytest
 from entrants import BASELINES, KNN, LINEAR, entrant, named, suite
 from pretask import PretaskError
 from pretask_bench.board import drawing, entries, evidence, ranking
-from pretask_bench.board import facts as facts_module
+from pretask_bench.board import board_json as board_json_module
 from pretask_bench.board.entries import sort_records
 from pretask_bench.board.figures import Album
-from pretask_bench.board.layers import own_layers
+from pretask_bench.board.layers import draw_layers
 from pretask_bench.board.matrices import matrices
 from pretask_bench.board.pictures import cost_picture
 from pretask_bench.board.site import render_board, write_board
-from pretask_bench.board.standings import rank_field
+from pretask_bench.board.standings import rank_competition
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.record import Record, build_record, record_hash
 from pretask_bench.records.store import write, write_picture
@@ -163,7 +163,7 @@ def test_a_division_whose_supervised_reference_is_not_above_zero_ranks_nothing_a
     page, board_json, markdown = render_board(suite(), records)
     (table,) = json.loads(board_json)["tables"]
     assert (table["ranking"], len(table["unranked"]), 'class="ranking"' in page) == ([], 2, False)
-    reason = "linear accuracy: the supervised reference is not told to be above the score's zero (38.0\u202f% against "
+    reason = "linear accuracy: the supervised reference is not significantly above the score's zero (38.0\u202f% against "
     assert table["fault"] == reason + "41.6\u202f% of random init)"
     for text in (markdown, Reader(page).text):
         assert f"Ranks nothing: {table['fault']}." in text
@@ -303,16 +303,16 @@ def test_in_the_picture_of_costs_the_dearer_is_to_the_right_and_the_better_above
         )
         for name, (s, value) in runs.items()
     ]
-    (field,) = sort_records(suite(), named(*records)).fields
-    drawn = str(cost_picture(rank_field(field), "seconds of training"))
+    (field,) = sort_records(suite(), named(*records)).competitions
+    drawn = str(cost_picture(rank_competition(field), "seconds of training"))
     (cheap, dear), begun = circles(drawn, "trained"), circles(drawn, "random")
     assert cheap[0] < dear[0]
     assert cheap[1] < dear[1] < begun[0][1] == begun[1][1]  # down is more
 
 
 def test_the_picture_of_layers_has_every_layer_of_trained_and_random_at_its_height(facts: Facts) -> None:
-    (field,) = sort_records(suite(), named(entrant(facts, 0.6))).fields
-    ((_, picture), _) = own_layers(rank_field(field), field.complete[0])
+    (field,) = sort_records(suite(), named(entrant(facts, 0.6))).competitions
+    ((_, picture), _) = draw_layers(rank_competition(field), field.complete[0])
     drawn = str(picture)
     trained, random = circles(drawn, "trained"), circles(drawn, "random")
     heights = [y for _, y in (*trained, *random)]
@@ -331,7 +331,7 @@ def test_data_that_anybody_may_claim_does_not_fill_the_page(facts: Facts) -> Non
 
 
 @pytest.mark.parametrize(
-    "module", [drawing, entries, evidence, facts_module, ranking], ids=lambda module: str(module.__name__)
+    "module", [drawing, entries, evidence, board_json_module, ranking], ids=lambda module: str(module.__name__)
 )
 def test_examples_in_docstrings_hold(module: ModuleType) -> None:
     done = doctest.testmod(module)

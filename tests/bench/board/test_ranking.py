@@ -6,7 +6,7 @@ import jaxtyping
 import numpy as np
 import pytest
 from pretask_bench.board.evidence import Evidence, constant_evidence, gather_evidence
-from pretask_bench.board.pairs import Board
+from pretask_bench.board.pairs import PairwiseComparisons
 from pretask_bench.board.ranking import is_above, rank_intervals
 from pretask_bench.records.record import pack_items
 from scipy import stats  # type: ignore[import-untyped]
@@ -146,7 +146,7 @@ def test_blocks_of_many_entries_give_intervals_that_hold_those_of_all_sets(monke
     rng = np.random.default_rng(0)
     entries = [bare(rng.normal(place // 8, 0.05, 3)) for place in range(40)]
     exact = rank_intervals(entries)
-    monkeypatch.setattr("pretask_bench.board.ranking.MAX_SEPARATED_ENTRIES", 10)
+    monkeypatch.setattr("pretask_bench.board.ranking.MAX_EXACT_ENTRIES", 10)
     monkeypatch.setattr("pretask_bench.board.ranking.BLOCK_ROWS", 7)
     coarse = rank_intervals(entries)
     assert (coarse[:, 0] <= exact[:, 0]).all()
@@ -200,8 +200,11 @@ def test_of_thirteen_that_gained_nothing_any_is_said_to_have_gained_on_at_most_o
 def test_a_couple_is_the_pair_that_a_ranking_compares() -> None:
     rng = np.random.default_rng(0)
     entries = [answered(rng.random((3, 50)) < share) for share in (0.3, 0.5, 0.7, 0.4, 0.6, 0.5)]
-    pairs, couples = Board(entries).pairs(0, 3), Board(entries).couples()
-    for name in ("difference", "seeds", "items", "shared", "own", "step"):
-        diagonal = getattr(pairs, name)[np.arange(3), np.arange(3) + 3]
-        assert getattr(couples, name)[:, 0] == pytest.approx(diagonal), name
-    assert pairs.freedom[pairs.kind[0, 3]] == couples.freedom[couples.kind[0, 0]]
+    board = PairwiseComparisons(entries)
+    block, halves = board.compare_block(0, 3), board.compare_halves()
+    variances = ("seed_variance", "item_variance", "item_effect_variance")
+    for name in ("difference", *variances, "reported_squares", "max_item_value"):
+        diagonal = getattr(block, name)[np.arange(3), np.arange(3) + 3]
+        assert getattr(halves, name)[:, 0] == pytest.approx(diagonal), name
+    freedom = halves.degrees_of_freedom[halves.freedom_index[0, 0]]
+    assert block.degrees_of_freedom[block.freedom_index[0, 3]] == freedom

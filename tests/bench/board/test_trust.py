@@ -325,7 +325,7 @@ def test_every_record_is_somewhere(facts: Facts) -> None:
     )
     gone = record_hash(entrant(facts, task="acme/c@1"))
     found = sort_records(suite(), records, Keeper(withdrawn={gone: "asked for"}))
-    shown = sum(len(entry.records) for field in found.fields for entry in (*field.complete, *field.incomplete))
+    shown = sum(len(entry.records) for field in found.competitions for entry in (*field.complete, *field.incomplete))
     diverging = sum(len(dispute.conflicts) for dispute in found.disputes)
     apart = (len(found.faulty), len(found.copies), len(found.withdrawn), found.failed, sum(found.outside.values()))
     assert (shown, diverging, found.spare, *apart) == (2, 2, 1, 1, 1, 1, 1, 1)

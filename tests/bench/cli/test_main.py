@@ -11,7 +11,7 @@ import pytest
 from pluggy import PluginManager
 from pretask import split
 from pretask_bench.cli.main import invoke, main
-from pretask_bench.cli.plugins import tell_once
+from pretask_bench.cli.plugins import merge_repeated_problems
 from pretask_bench.cli.problems import list_problems
 from pretask_registry import Plugin, Problem, Registry, import_implementation, read_component_options
 from pretask_registry.option_texts import read_option_texts, write_value
@@ -106,7 +106,8 @@ def test_a_namespace_that_two_claim_is_told_once_however_many_entry_points_they_
     lines = list(list_problems(Registry(tuple(plugins), PluginManager("pretask"))))
     assert lines == ["4 plugins of a 1.0 and b 1.0 do not work: acme is claimed by both. Remove one."]
     assert [
-        row["problems"] for row in tell_once([{"name": "p", "problems": ["x"]}, {"name": "q", "problems": ["x"]}])
+        row["problems"]
+        for row in merge_repeated_problems([{"name": "p", "problems": ["x"]}, {"name": "q", "problems": ["x"]}])
     ] == [
         ["x"],
         ["the same as p"],

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from pretask import PretaskError
 from pretask_bench.records import canonical
-from pretask_bench.records.canonical import canonical_bytes, number_text, plain
+from pretask_bench.records.canonical import as_plain, canonical_bytes, number_text
 
 # RFC 8785, appendix B: the bits of a double, and its text.
 RFC_NUMBERS = {
@@ -153,7 +153,7 @@ def test_options_become_json_and_paths_become_names(monkeypatch: pytest.MonkeyPa
         "model": "timm/resnet18",
         "pattern": r"\w+",
     }
-    assert plain(options) == {
+    assert as_plain(options) == {
         "jitter": {"size": [3, 4]},
         "kinds": ["a", "b"],
         "clip": "inf",
@@ -168,7 +168,7 @@ def test_options_become_json_and_paths_become_names(monkeypatch: pytest.MonkeyPa
 
 def test_options_without_a_form_are_refused_by_type() -> None:
     with pytest.raises(PretaskError, match="got function"):
-        plain({"augment": lambda image: image})
+        as_plain({"augment": lambda image: image})
 
 
 def test_the_examples_in_the_docstrings_are_true() -> None:

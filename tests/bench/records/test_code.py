@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from pretask_bench.records import code
-from pretask_bench.records.code import changed_modules, code_key, code_of, hash_of, own_packages, syntax_text
+from pretask_bench.records.code import changed_modules, code_key, hash_code, hash_file, own_packages, syntax_text
 from pretask_bench.records.store import read_all
 from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.plan import make_plan
@@ -100,7 +100,7 @@ class Acme:
         """The registry of a process that has not imported anything of it yet."""
         for name in [name for name in sys.modules if name.startswith("acme_")]:
             del sys.modules[name]
-        for cached in (code.source_read, code.imports_of, code.origin_of):
+        for cached in (code.read_source, code.find_imports, code.find_origin):
             cached.cache_clear()
         return Registry.load([str(self.folder), *sys.path])
 
@@ -115,7 +115,7 @@ def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Acme]:
 
 
 def hashes(registry: Registry) -> dict[str, str]:
-    return code_of([registry.find("split", "acme/halves")])
+    return hash_code([registry.find("split", "acme/halves")])
 
 
 def test_modules_of_the_same_distribution_and_of_core_are_followed_and_no_others(acme: Acme) -> None:
@@ -214,6 +214,6 @@ def test_the_older_checkpoint_is_still_there_for_the_older_code(acme: Acme, trai
 def test_a_file_is_hashed_once_in_a_process(tmp_path: Path) -> None:
     path = tmp_path / "module.py"
     path.write_text("x = 1\n")
-    before = hash_of(path)
+    before = hash_file(path)
     path.write_text("x = 2\n")
-    assert hash_of(path) == before  # what runs is what was imported
+    assert hash_file(path) == before  # what runs is what was imported

@@ -16,9 +16,9 @@ from pretask_bench.records import provenance
 from pretask_bench.records.provenance import (
     MAX_ERROR_CHARACTERS,
     collect,
-    commit_of,
     error_text,
-    key_and_last,
+    find_commit,
+    shorten_argument,
     timestamp,
     versions,
     without_paths,
@@ -100,19 +100,19 @@ def test_the_commit_is_that_of_the_checkout_and_a_change_shows(tmp_path: Path) -
     git(tmp_path, "init", "-q")
     git(tmp_path, "add", "package")
     git(tmp_path, "commit", "-q", "-m", "first")
-    assert commit_of(package) == (git(tmp_path, "rev-parse", "HEAD"), False)
+    assert find_commit(package) == (git(tmp_path, "rev-parse", "HEAD"), False)
     (package / "module.py").write_text("two")
-    assert commit_of(package) == (git(tmp_path, "rev-parse", "HEAD"), True)
+    assert find_commit(package) == (git(tmp_path, "rev-parse", "HEAD"), True)
 
 
 def test_a_package_installed_inside_anothers_repository_has_no_commit(tmp_path: Path) -> None:
     package = tmp_path / "site-packages"
     package.mkdir()
     (package / "module.py").write_text("one")
-    assert commit_of(package) == (None, None)
+    assert find_commit(package) == (None, None)
     git(tmp_path, "init", "-q")
     git(tmp_path, "commit", "-q", "--allow-empty", "-m", "first")
-    assert commit_of(package) == (None, None)
+    assert find_commit(package) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_what_was_reduced_once_has_nothing_left_to_reduce(text: str) -> None:
     ],
 )
 def test_an_argument_keeps_its_key_and_the_last_component_of_its_path(argument: str, kept: str) -> None:
-    assert key_and_last(argument) == kept
+    assert shorten_argument(argument) == kept
 
 
 def test_an_error_is_plain_short_and_names_no_host(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ from pretask_bench.records.record import (
     parse_record,
     record_hash,
     schema_text,
-    split_missing,
+    separate_missing,
 )
 from pydantic import ValidationError
 
@@ -202,7 +202,7 @@ def test_an_exception_becomes_the_error_of_a_failed_record_without_its_path(fact
 
 
 def test_numbers_that_are_not_finite_become_null_with_the_reason(facts: Facts) -> None:
-    row(facts).update(split_missing({"accuracy": torch.tensor(0.5), "loss": float("inf"), "n": 3}))
+    row(facts).update(separate_missing({"accuracy": torch.tensor(0.5), "loss": float("inf"), "n": 3}))
     assert row(facts)["missing"] == {"loss": "inf"}
     assert build_record(facts).results[0].metrics == {"accuracy": 0.5, "loss": None, "n": 3.0}
 

@@ -183,7 +183,7 @@ def test_a_file_too_large_is_refused_unread(tmp_path: Path) -> None:
 
 def test_a_record_too_large_to_be_read_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(PretaskError, match="files of at most 67108864 bytes"):
-        store.put(tmp_path, bytes(store.MAX_FILE_BYTES + 1), ".json")
+        store.write_by_hash(tmp_path, bytes(store.MAX_FILE_BYTES + 1), ".json")
 
 
 def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path) -> None:

@@ -16,10 +16,18 @@ from pretask import Metric
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.record import Part, Pretext, Record, build_record
 from pretask_bench.records.store import write
-from pretask_bench.results.groups import COLUMNS, group_by_key, group_records, short, summary_lines, summary_rows, title
+from pretask_bench.results.groups import (
+    COLUMNS,
+    group_by_key,
+    group_records,
+    run_title,
+    short_name,
+    summarize_groups,
+    summary_rows,
+)
 from pretask_bench.results.index import read_summaries
-from pretask_bench.results.pretext import headline_parts, pretext_parts
-from pretask_bench.results.references import Trivial, references_of_pretext, references_of_probe
+from pretask_bench.results.pretext import headline_metrics, pretext_metrics
+from pretask_bench.results.references import TrivialPredictor, pretext_references, probe_references
 from pretask_bench.results.report import evaluator_rows, pretext_rows
 
 Maker = Callable[..., Record]
@@ -61,9 +69,9 @@ def record(facts: dict[str, Any]) -> Maker:
 
 def test_what_was_chosen_stands_in_both_tables_and_every_seeds_choice_in_the_order_of_seeds(record: Maker) -> None:
     group = [record(0, pooling="mean"), record(1, pooling="last"), record(2, pooling="mean")]
-    (line,) = summary_lines([group])
+    (line,) = summarize_groups([group])
     assert line.cells[6] == "linear accuracy ↑ (layer1, mean/last)"
-    assert line.facts["chosen"] == {
+    assert line.fields["chosen"] == {
         "layer": ["layer1"],
         "pooling": ["mean", "last"],
         "layer1.pooling": ["mean", "last"],
@@ -72,7 +80,7 @@ def test_what_was_chosen_stands_in_both_tables_and_every_seeds_choice_in_the_ord
     assert rows["chosen layer"] == ("layer1", "", "", "", "")
     assert rows["chosen pooling"] == ("mean, last", "", "", "", "")
     assert "chosen layer1.pooling" not in rows
-    assert summary_lines([[record()]])[0].cells[6] == "linear accuracy ↑"
+    assert summarize_groups([[record()]])[0].cells[6] == "linear accuracy ↑"
 
 
 def test_seeds_of_one_cell_are_one_row_with_an_interval_beside_chance_and_the_best_trivial_guess(record: Maker) -> None:
@@ -87,7 +95,7 @@ def test_seeds_of_one_cell_are_one_row_with_an_interval_beside_chance_and_the_be
 
 
 def test_an_encoder_is_held_against_what_its_records_say_of_the_others(record: Maker) -> None:
-    found = references_of_probe([record(0), record(1)], "pretask/linear@1", "accuracy")
+    found = probe_references([record(0), record(1)], "pretask/linear@1", "accuracy")
     assert found.random_init is not None
     assert (found.random_init.value, found.random_init.count) == (0.25, 2)
     assert (found.raw_input, found.supervised, found.chance, found.trivial) == (None, None, None, ())
@@ -113,18 +121,18 @@ def test_a_trivial_predictor_that_may_have_seen_more_than_the_model_says_so(reco
 
 def test_no_pretext_number_is_shown_that_rests_on_fewer_than_a_hundred_answers(record: Maker) -> None:
     (row,) = summary_rows([[record(count={"order": 20, "order.accuracy": 100})]])
-    assert row[3] == "order ↓ 20 answers: too few; order.accuracy ↑ 80.0 %"
+    assert row[3] == "order ↓ 20 predictions: too few; order.accuracy ↑ 80.0 %"
     assert row[5] == "majority 75.0 % (saw all training samples)"
     shown = {name: score for name, score, _, _ in pretext_rows([record(count={"order": 20, "order.accuracy": 100})])}
-    assert (shown["order ↓"], shown["order.accuracy ↑"]) == ("20 answers: too few", "80.0 %")
+    assert (shown["order ↓"], shown["order.accuracy ↑"]) == ("20 predictions: too few", "80.0 %")
 
 
 def test_the_interval_holds_what_seeds_and_samples_leave_open(record: Maker) -> None:
     interval = {"order.accuracy": [0.7, 0.9]}
-    one = pretext_parts([record(0, interval=interval)])[1].estimate
+    one = pretext_metrics([record(0, interval=interval)])[1].estimate
     assert one is not None
     assert (one.low, one.high) == pytest.approx((0.7, 0.9))
-    two = pretext_parts([record(seed, interval=interval) for seed in (0, 1)])[1].estimate  # the same number twice
+    two = pretext_metrics([record(seed, interval=interval) for seed in (0, 1)])[1].estimate  # the same number twice
     assert two is not None
     assert (two.low, two.high) == pytest.approx((0.7, 0.9))
 
@@ -133,10 +141,10 @@ def test_the_best_trivial_predictor_is_the_lowest_of_a_loss_and_the_highest_of_a
     metrics = {"a: nats": 3.0, "b: nats": 2.0, "a: nats.accuracy": 0.6, "b: nats.accuracy": 0.5, "nats": 1.0}
     one = record().model_copy(update={"pretext": Pretext(metrics=metrics, seen=9)})
     loss, fraction = Metric("nats", higher_is_better=False), Metric("fraction", higher_is_better=True)
-    assert references_of_pretext(one, "nats").best_trivial(loss) == Trivial("b", 2.0, 9)
-    assert references_of_pretext(one, "nats.accuracy").best_trivial(fraction) == Trivial("a", 0.6, 9)
-    assert references_of_pretext(one, "other").best_trivial(loss) is None
-    assert references_of_pretext(one, "nats").best_trivial(Metric("nats")) is None
+    assert pretext_references(one, "nats").best_trivial(loss) == TrivialPredictor("b", 2.0, 9)
+    assert pretext_references(one, "nats.accuracy").best_trivial(fraction) == TrivialPredictor("a", 0.6, 9)
+    assert pretext_references(one, "other").best_trivial(loss) is None
+    assert pretext_references(one, "nats").best_trivial(Metric("nats")) is None
 
 
 def test_what_was_trained_is_read_first_whatever_its_place_in_the_alphabet(record: Maker) -> None:
@@ -145,7 +153,7 @@ def test_what_was_trained_is_read_first_whatever_its_place_in_the_alphabet(recor
     cell = first.cell.model_copy(update={"objective": Part(id="pretask/elbo@1")})
     pretexts = (Pretext(metrics=metrics, trained=trained) for trained in ("negative_elbo", "kl"))
     found = [first.model_copy(update={"cell": cell, "pretext": pretext}) for pretext in pretexts]
-    assert [headline_parts(record) for record in found] == [
+    assert [headline_metrics(record) for record in found] == [
         ["negative_elbo", "whole.accuracy"],
         ["kl", "whole.accuracy"],
     ]
@@ -153,8 +161,10 @@ def test_what_was_trained_is_read_first_whatever_its_place_in_the_alphabet(recor
 
 def test_a_combination_without_a_task_is_called_by_its_parts(record: Maker) -> None:
     one = record(task=None)
-    assert title(one) == " + ".join(short(part.id) for part in (one.cell.split, one.cell.objective, one.cell.model))
-    assert headline_parts(one) == ["order", "order.accuracy"]
+    assert run_title(one) == " + ".join(
+        short_name(part.id) for part in (one.cell.split, one.cell.objective, one.cell.model)
+    )
+    assert headline_metrics(one) == ["order", "order.accuracy"]
 
 
 def test_the_command_draws_a_table_and_names_what_it_left_out(

@@ -8,16 +8,16 @@ from pretask_bench.records.record import pack_items
 from pretask_bench.results import statistics
 from pretask_bench.results.statistics import (
     Estimate,
-    McNemar,
+    McNemarTest,
+    accuracy_estimate,
     difference_over_items,
     holm_correction,
     mcnemar_test,
     mean_over_seeds,
     normalize_score,
+    paired_correctness,
     paired_difference,
-    paired_items,
-    paired_probability,
-    share_estimate,
+    paired_t_test,
 )
 from scipy import stats
 
@@ -50,7 +50,7 @@ def test_seeds_that_differ_by_rounding_at_most_have_no_interval(values: list[flo
 @pytest.mark.parametrize("gap", [1 / 512, 0.1])
 def test_equal_differences_of_seeds_are_no_evidence_however_large(gap: float) -> None:
     first, second = {0: 0.3 + gap, 1: 0.6 + gap, 2: 0.2 + gap}, {0: 0.3, 1: 0.6, 2: 0.2}
-    assert paired_probability(first, second) == 1.0
+    assert paired_t_test(first, second) == 1.0
     estimate = paired_difference(first, second)
     assert (estimate.low, estimate.high) == (-math.inf, math.inf)
 
@@ -80,14 +80,14 @@ def test_the_wilson_interval_is_the_formula_of_wilson(right: int, count: int) ->
     z, p = stats.norm.ppf(0.975), right / count
     centre = (p + z**2 / (2 * count)) / (1 + z**2 / count)
     reach = z / (1 + z**2 / count) * math.sqrt(p * (1 - p) / count + z**2 / (4 * count**2))
-    estimate = share_estimate(right, count)
+    estimate = accuracy_estimate(right, count)
     assert estimate.value == p
     assert (estimate.low, estimate.high) == pytest.approx((centre - reach, centre + reach), abs=1e-12)
 
 
 @pytest.mark.parametrize(("right", "count"), [(0, 10), (7, 10), (10, 10)])
 def test_the_ends_of_the_exact_interval_leave_a_fortieth_to_each_side(right: int, count: int) -> None:
-    estimate = share_estimate(right, count, "exact")
+    estimate = accuracy_estimate(right, count, "exact")
     assert estimate.low is not None
     assert estimate.high is not None
     above = stats.binom.sf(right - 1, count, estimate.low) if right else 0.025
@@ -98,13 +98,13 @@ def test_the_ends_of_the_exact_interval_leave_a_fortieth_to_each_side(right: int
 def test_mcnemar_counts_only_what_one_of_both_gets_right() -> None:
     first, second = flags(both=50, first=9, second=1, neither=40)
     test = mcnemar_test(first, second)
-    assert (test.first, test.second) == (9, 1)
-    assert test.probability == pytest.approx(2 * (1 + 10) / 2**10)
+    assert (test.only_first, test.only_second) == (9, 1)
+    assert test.p_value == pytest.approx(2 * (1 + 10) / 2**10)
 
 
 def test_mcnemar_sees_no_difference_where_there_is_none() -> None:
     first, _ = flags(5, 4, 3, 2)
-    assert mcnemar_test(first, first) == McNemar(0, 0, 1.0)
+    assert mcnemar_test(first, first) == McNemarTest(0, 0, 1.0)
 
 
 def test_the_interval_over_items_is_the_formula_of_agresti_and_min() -> None:
@@ -134,10 +134,10 @@ def test_swapping_two_classifiers_mirrors_the_interval() -> None:
 
 def test_items_of_two_records_are_paired_only_on_the_same_test_data() -> None:
     first, second = pack_items([True, False], "a" * 32), pack_items([False, False], "a" * 32)
-    assert [correct.tolist() for correct in paired_items(first, second)] == [[True, False], [False, False]]
+    assert [correct.tolist() for correct in paired_correctness(first, second)] == [[True, False], [False, False]]
     for other in (pack_items([True, False], "b" * 32), pack_items([True], "a" * 32)):
         with pytest.raises(PretaskError, match="the same items"):
-            paired_items(first, other)
+            paired_correctness(first, other)
 
 
 def test_a_normalised_score_is_0_at_chance_1_at_the_reference_and_undefined_where_these_are_one() -> None:
@@ -153,9 +153,9 @@ def test_the_paired_probability_is_that_of_scipys_paired_t_test_over_shared_seed
     first, second = {0: 0.51, 1: 0.55, 2: 0.60, 9: 0.1}, {2: 0.52, 1: 0.53, 0: 0.50, 7: 0.9}
     shared = (0, 1, 2)
     reference = stats.ttest_rel([first[seed] for seed in shared], [second[seed] for seed in shared]).pvalue
-    assert paired_probability(first, second) == pytest.approx(float(reference), rel=1e-9)
-    assert paired_probability({0: 1.0}, {0: 2.0}) is None
-    assert paired_probability({0: 1.0, 1: 1.0}, {0: 1.0, 1: 1.0}) == 1.0
+    assert paired_t_test(first, second) == pytest.approx(float(reference), rel=1e-9)
+    assert paired_t_test({0: 1.0}, {0: 2.0}) is None
+    assert paired_t_test({0: 1.0, 1: 1.0}, {0: 1.0, 1: 1.0}) == 1.0
 
 
 def test_holm_keeps_the_chance_of_any_false_alarm_below_its_level() -> None:

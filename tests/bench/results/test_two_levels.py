@@ -10,7 +10,7 @@ from pretask_bench.records.record import pack_items
 from pretask_bench.results import studentized_range, two_levels
 from pretask_bench.results.statistics import Estimate, difference_over_items
 from pretask_bench.results.studentized_range import critical_difference
-from pretask_bench.results.two_levels import difference_over_both, mean_over_both
+from pretask_bench.results.two_levels import difference_over_seeds_and_items, mean_over_seeds_and_items
 from scipy import stats  # type: ignore[import-untyped]
 
 DRAWS, TEST = 1500, "b" * 32
@@ -35,7 +35,7 @@ def holds(estimate: Estimate, truth: float) -> bool:
 @pytest.mark.parametrize("seeds", [2, 3, 5, 10])
 def test_an_interval_over_seeds_covers(seeds: int, noise: str) -> None:
     rng = np.random.default_rng(seeds)
-    found = [holds(mean_over_both([*SEEDS[noise](rng, seeds)], ()), MEANS[noise]) for _ in range(DRAWS)]
+    found = [holds(mean_over_seeds_and_items([*SEEDS[noise](rng, seeds)], ()), MEANS[noise]) for _ in range(DRAWS)]
     assert LOW <= np.mean(found) <= HIGH
 
 
@@ -70,8 +70,7 @@ def test_an_interval_over_items_covers(count: int, share: float) -> None:
     for hits in right:
         correct = np.arange(count) < hits
         mean = hits / count
-        answer = two_levels.Answers(mean, mean, 0.0, count, 0.0, 1.0)
-        low, high = answer.interval()
+        low, high = two_levels.ItemMoments(mean, mean, 0.0, count, 0.0, 1.0).interval()
         inside.append(low <= share <= high)
         assert low <= correct.mean() <= high
     assert LOW <= stats.binom.pmf(right, count, share) @ np.array(inside, float) <= HIGH
@@ -79,7 +78,7 @@ def test_an_interval_over_items_covers(count: int, share: float) -> None:
 
 @pytest.mark.parametrize("count", [50, 512])
 def test_a_perfect_score_has_an_interval_below_one_about_as_wide_as_the_exact_one(count: int) -> None:
-    low, high = two_levels.Answers(1.0, 1.0, 0.0, count, 0.0, 1.0).interval()
+    low, high = two_levels.ItemMoments(1.0, 1.0, 0.0, count, 0.0, 1.0).interval()
     exact = stats.binomtest(count, count).proportion_ci(0.95).low
     assert high == 1.0
     assert 1 - low == pytest.approx(1 - exact, rel=0.35)
@@ -103,14 +102,14 @@ def test_a_paired_difference_over_seeds_and_items_errs_at_most_at_its_level() ->
         ease = rng.normal(1, 1, 100) + rng.normal(0, 0.8, (2, 1, 100)) + rng.normal(0, 0.2, (2, 3, 1))
         one, other = rng.random((2, 3, 100)) < 1 / (1 + np.exp(-ease))
         items = one.astype(int) - other.astype(int)
-        alarms.append(difference_over_both([*items.mean(1)], items)[1] < 0.05)
+        alarms.append(difference_over_seeds_and_items([*items.mean(1)], items)[1] < 0.05)
     assert np.mean(alarms) <= 0.05 + 3 * (0.05 * 0.95 / 300) ** 0.5
 
 
 def test_two_seeds_that_differ_by_the_same_single_item_are_no_evidence() -> None:
     items = np.zeros((2, 512), int)
     items[:, 7] = 1
-    estimate, probability = difference_over_both([1 / 512, 1 / 512], items)
+    estimate, probability = difference_over_seeds_and_items([1 / 512, 1 / 512], items)
     assert probability > 0.5
     assert holds(estimate, 0.0)
 
@@ -119,21 +118,21 @@ def test_evidence_of_many_items_in_all_seeds_is_a_verdict() -> None:
     items = np.zeros((3, 500), int)
     for row, count in zip(items, (60, 62, 59), strict=True):
         row[:count] = 1
-    estimate, probability = difference_over_both([*items.mean(1)], items)
+    estimate, probability = difference_over_seeds_and_items([*items.mean(1)], items)
     assert probability < 1e-3
     assert not holds(estimate, 0.0)
 
 
 def test_the_p_value_is_the_level_at_which_the_interval_ends_at_the_difference() -> None:
-    levels = two_levels.Levels(seeds=0.02**2, count=3, items=0.01**2, both=0.005**2)
+    components = two_levels.VarianceComponents(0.02**2, 3, item_variance=0.01**2, interaction_variance=0.005**2)
     for difference in (0.01, 0.05, 0.2):
-        assert levels.half_width(levels.probability(difference)) == pytest.approx(difference, rel=1e-6)
+        assert components.half_width(components.p_value(difference)) == pytest.approx(difference, rel=1e-6)
 
 
 def test_without_items_the_p_value_is_students() -> None:
     values = [0.03, 0.05, 0.02, 0.04]
-    levels = two_levels.Levels(two_levels.variance_of_mean(values), 4)
-    assert levels.probability(float(np.mean(values))) == pytest.approx(stats.ttest_1samp(values, 0).pvalue, rel=1e-6)
+    components = two_levels.VarianceComponents(two_levels.variance_of_mean(values), 4)
+    assert components.p_value(float(np.mean(values))) == pytest.approx(stats.ttest_1samp(values, 0).pvalue, rel=1e-6)
 
 
 @pytest.mark.parametrize(("level", "means", "freedom"), [(0.05, 2, 4), (0.02, 13, 8), (0.005, 3, 3.5), (0.02, 40, 15)])

@@ -15,7 +15,7 @@ from pretask_bench.records.record import Record, build_record, cell_key, pack_it
 from pretask_bench.records.store import read, write, write_picture
 from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.plan import make_plan
-from pretask_bench.runs.rerun import Rerun, file_rerun, plan_of, provenance_differences, rerun
+from pretask_bench.runs.rerun import Rerun, file_rerun, plan_from_cell, provenance_differences, rerun
 from pretask_bench.runs.run import run
 from pretask_registry import Registry
 
@@ -176,14 +176,16 @@ def test_other_data_is_refused_before_anything_is_trained(old: Record, tmp_path:
 def test_what_is_not_installed_a_missing_place_and_a_changed_option_are_named(old: Record) -> None:
     newer = changed(old, lambda facts: facts["cell"]["split"].update(id="pretask/relative-position@9"))
     with pytest.raises(PretaskError, match="the split pretask/relative-position@9; got none that works here"):
-        plan_of(REGISTRY, newer.cell, {})
+        plan_from_cell(REGISTRY, newer.cell, {})
     photos = {"id": "pretask/folder@1", "options": {"root": "photos", "image_size": 32, "grayscale": False}}
     placed = changed(old, lambda facts: facts["cell"]["data"].update(photos))
     with pytest.raises(PretaskError, match=r"the place of 'photos'; got only its name\. .*--set data\.root=PLACE"):
-        plan_of(REGISTRY, placed.cell, {})
-    assert plan_of(REGISTRY, placed.cell, {"data.root": "/mnt/photos"}).of("data")["root"] == "/mnt/photos"
+        plan_from_cell(REGISTRY, placed.cell, {})
+    assert (
+        plan_from_cell(REGISTRY, placed.cell, {"data.root": "/mnt/photos"}).options_of("data")["root"] == "/mnt/photos"
+    )
     with pytest.raises(Unknown, match=r"got 'split\.patch'\. Places of this record: data\.root"):
-        plan_of(REGISTRY, placed.cell, {"split.patch": "9"})
+        plan_from_cell(REGISTRY, placed.cell, {"split.patch": "9"})
 
 
 def test_a_failed_run_is_not_run_again(answered: Record, tmp_path: Path) -> None:

@@ -21,8 +21,8 @@ from pretask_bench.records.record import Record, cell_key
 from pretask_bench.records.store import read_all
 from pretask_bench.runs import stages
 from pretask_bench.runs.context import RunContext
-from pretask_bench.runs.parts import build_parts
 from pretask_bench.runs.plan import Plan, make_plan, parse_setting
+from pretask_bench.runs.prepare import prepare_run
 from pretask_bench.runs.run import run
 from pretask_registry import Registry
 from processes import run_python, start_python, wait_until
@@ -98,16 +98,16 @@ class Ran(NamedTuple):
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     out, measured = tmp_path_factory.mktemp("runs"), []
-    measure = stages.measure
+    evaluate_encoder = stages.evaluate_encoder
 
-    def watched(evaluator: object, task: Task, *rest: object) -> object:
+    def watched(evaluator: object, encoder: str, task: Task, *rest: object) -> object:
         before = {name: value.clone() for name, value in task.model.state_dict().items()}
-        row = measure(evaluator, task, *rest)  # type: ignore[arg-type]
+        result = evaluate_encoder(evaluator, encoder, task, *rest)  # type: ignore[arg-type]
         measured.append((task, before))
-        return row
+        return result
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(stages, "measure", watched)
+        patch.setattr(stages, "evaluate_encoder", watched)
         return Ran(out, small_run(out), measured)
 
 
@@ -185,7 +185,7 @@ def test_a_place_is_not_part_of_the_cell_but_what_lies_there(tmp_path: Path) -> 
             parts={"data": "folder", "model": "convnet"},
             settings={**settings, "data.root": str(tmp_path / place / "photos")},
         )
-        cells.append(build_parts(plan, torch.device("cpu")).cell)
+        cells.append(prepare_run(plan, torch.device("cpu")).cell)
     assert cells[0] == cells[1]
     assert cells[0].data.options["root"] == "photos"
 
@@ -218,8 +218,8 @@ def test_a_task_without_a_name_is_run_from_its_parts(tmp_path: Path) -> None:
 
 def test_a_replaced_part_takes_its_settings_with_it() -> None:
     plan = make_plan(REGISTRY, "relative-position", parts={"data": "shapes", "model": "convnet"})
-    assert plan.of("model") == {}
-    assert plan.of("objective") == {"hidden": (4096, 4096)}
+    assert plan.options_of("model") == {}
+    assert plan.options_of("objective") == {"hidden": (4096, 4096)}
 
 
 def test_settings_win_over_presets_and_presets_over_the_paper() -> None:
@@ -227,7 +227,7 @@ def test_settings_win_over_presets_and_presets_over_the_paper() -> None:
         REGISTRY, "relative-position", preset="small", parts={"data": "shapes"}, settings={"split.gap": "3"}
     )
     assert plan.parts["model"].name == "convnet"
-    assert (plan.of("split")["patch"], plan.of("split")["gap"]) == (32, "3")
+    assert (plan.options_of("split")["patch"], plan.options_of("split")["gap"]) == (32, "3")
 
 
 def test_a_setting_is_a_part_an_option_and_a_value() -> None:
@@ -311,7 +311,7 @@ def test_pictures_of_a_split_are_in_the_record_and_in_the_folder_of_the_run(tmp_
 def test_pictures_that_are_not_wanted_or_cannot_be_drawn_end_no_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    parts, said = build_parts(masked_plan(), torch.device("cpu")), list[str]()
+    parts, said = prepare_run(masked_plan(), torch.device("cpu")), list[str]()
     task, context = parts.compose(torch.device("cpu")), RunContext(tmp_path, torch.device("cpu"), say=said.append)
     assert stages.draw_pictures(parts, task, replace(context, pictures=False)) == []
 

@@ -8,11 +8,11 @@ import torch
 from pretask import PretaskError, Unknown
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.record import Record, build_record
-from pretask_bench.runs.bench import Entry, execute_all, plan_suite
+from pretask_bench.runs.bench import PlannedRun, plan_suite, run_all
 from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.cost import training_flops
-from pretask_bench.runs.parts import build_parts
 from pretask_bench.runs.plan import make_plan
+from pretask_bench.runs.prepare import prepare_run
 from pretask_bench.runs.suites import Suite, SuiteFile, fix_options, read_suite
 from pretask_registry import Registry
 
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def entered(registry: Registry, folder: Path) -> Record:
     suite = suite_of(registry)
     context = RunContext(folder, torch.device("cpu"), references=suite.file.baselines, say=lambda line: None)
-    (outcome,) = execute_all(registry, plan_suite(registry, suite, tasks=["vae"]), context)
+    (outcome,) = run_all(registry, plan_suite(registry, suite, tasks=["vae"]), context)
     assert outcome.record is not None, outcome
     return outcome.record
 
@@ -69,12 +69,12 @@ def test_an_entry_has_all_that_its_division_fixes_whatever_its_preset_says(regis
     for entry in plan_suite(registry, read_suite(registry, "quick"), tasks=["arrow-of-time"]):
         assert entry.plan is not None
         assert entry.plan.recipe.samples == entry.division.samples
-        assert entry.plan.of("data")["test_size"] == 512  # the preset has 1024
+        assert entry.plan.options_of("data")["test_size"] == 512  # the preset has 1024
 
 
 def test_what_a_run_under_the_suite_records_enters_it(registry: Registry, entered: Record) -> None:
     suite = suite_of(registry)
-    assert suite.enters(suite.file.division[0], entered) is None
+    assert suite.explain_exclusion(suite.file.division[0], entered) is None
     assert {row.encoder for row in entered.results} == {"trained", "random-init", "raw-input", "supervised"}
 
 
@@ -95,20 +95,20 @@ def test_a_record_under_other_terms_does_not_enter(
     registry: Registry, entered: Record, changes: dict[str, Any], reason: str
 ) -> None:
     suite = suite_of(registry, **changes)
-    assert reason in str(suite.enters(suite.file.division[0], entered))
+    assert reason in str(suite.explain_exclusion(suite.file.division[0], entered))
 
 
 def test_a_record_measured_on_other_data_does_not_enter(registry: Registry, entered: Record) -> None:
     facts = entered.model_dump(mode="json")
     facts["cell"]["evaluated_on"] = facts["cell"]["data"]
     suite = suite_of(registry)
-    assert "measured on other data" in str(suite.enters(suite.file.division[0], build_record(facts)))
+    assert "measured on other data" in str(suite.explain_exclusion(suite.file.division[0], build_record(facts)))
 
 
 def test_running_a_suite_again_computes_nothing(registry: Registry, folder: Path, entered: Record) -> None:
     said: list[str] = []
     context = RunContext(folder, torch.device("cpu"), references=suite_of(registry).file.baselines, say=said.append)
-    (outcome,) = execute_all(registry, plan_suite(registry, suite_of(registry), tasks=["vae"]), context)
+    (outcome,) = run_all(registry, plan_suite(registry, suite_of(registry), tasks=["vae"]), context)
     assert outcome.record == entered
     assert any("already recorded" in line for line in said)
 
@@ -118,7 +118,7 @@ def test_a_refused_and_a_failing_entry_hide_no_other(registry: Registry, folder:
     planned = plan_suite(registry, suite, tasks=["causal-lm", "exemplar", "vae"])
     assert [entry.task.name for entry in planned] == ["causal-lm", "exemplar", "vae"]
     context = RunContext(folder, torch.device("cpu"), references=suite.file.baselines, say=lambda line: None)
-    refused, too_large, done = execute_all(registry, planned, context)
+    refused, too_large, done = run_all(registry, planned, context)
     assert "text" in refused.refused
     assert too_large.record is None
     assert "patch" in too_large.refused + too_large.failed
@@ -142,8 +142,8 @@ def test_a_suite_asks_for_what_it_leaves_to_its_user(registry: Registry) -> None
     with pytest.raises(Unknown, match=r"needs --set data\.root"):
         plan_suite(registry, read_suite(registry, "photos"))
     (first, *_) = plan_suite(registry, read_suite(registry, "photos"), given={"data.root": "album"})
-    assert isinstance(first, Entry)
-    assert str(first.plan and first.plan.of("data")["root"]) == "album"
+    assert isinstance(first, PlannedRun)
+    assert str(first.plan and first.plan.options_of("data")["root"]) == "album"
 
 
 def test_a_file_that_is_no_suite_is_refused_by_name(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -164,7 +164,7 @@ def test_operations_are_those_of_every_sample(registry: Registry, tmp_path: Path
     options = {"model.hidden": [16], "recipe.samples": 100, "recipe.batch": batch, "objective.hidden": [4]}
     parts = {"data": "digits", "split": "whole", "objective": "elbo", "model": "mlp"}
     plan = make_plan(registry, parts=parts, settings=options | {"objective.latent_dim": 2})
-    built = build_parts(plan, torch.device("cpu"))
+    built = prepare_run(plan, torch.device("cpu"))
     flops = training_flops(built.compose(torch.device("cpu")), built.train, 0)
     weights = 64 * 16 + 2 * (16 * 2) + 2 * 4 + 4 * 64  # one hidden layer, mean and spread, one hidden layer, pixels
     forward_and_backward = 10 * 10 * 2 * (3 * weights - 64 * 16)  # pixels need no gradient

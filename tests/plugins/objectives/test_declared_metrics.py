@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from pretask import Agreement, Categories, Draws, Features, FeatureSpec, Reference, Target, TargetSpec, Values
-from pretask.metrics import LOSS, find_part
+from pretask.metrics import LOSS, find_loss_metric
 from pretask_registry import Registry, build
 from pretask_registry.registry import Registered
 
@@ -43,6 +43,6 @@ def test_every_part_of_the_loss_is_declared(objective: Registered) -> None:
     traits = objective.component.traits
     for kind in traits["targets"]:
         parts = parts_of_loss(build(objective, objective.component.small), kind)
-        assert [name for name in parts if find_part(traits["metrics"], name) is None] == []
+        assert [name for name in parts if find_loss_metric(traits["metrics"], name) is None] == []
         assert all(name.rpartition(".")[2] in traits["metrics"] for name in parts if "." in name)
     assert traits["metrics"][LOSS].lower_is_better

@@ -68,7 +68,7 @@ class Folder:
         root = self.root.expanduser()
         if not root.exists():
             raise PretaskError("folder", "a folder or tar file", f"no {root}", "Name one with --set data.root=…")
-        found = find_part(root, part)
+        found = find_loss_metric(root, part)
         if not found.images:
             raise PretaskError(
                 "folder",
@@ -160,7 +160,7 @@ def find_place(root: Path, part: str) -> Path:
     return root
 
 
-def find_part(root: Path, part: str) -> ImageFiles:
+def find_loss_metric(root: Path, part: str) -> ImageFiles:
     """Find the images of one part, and the classes of those to train on."""
     places = {part_name: find_place(root, part_name) for part_name in PART_FOLDERS}
     members = {place: list_members(place) for place in set(places.values())}

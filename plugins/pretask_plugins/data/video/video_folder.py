@@ -202,7 +202,7 @@ def find_videos(tree: FileTree) -> dict[str, tuple[str, ...]]:
 
 def sort_by_folder(found: Mapping[str, tuple[str, ...]]) -> list[Video]:
     """Sort videos by folder: theirs is the class, and the upper one, if it has such a name, the part."""
-    parts = {name: find_part(name) for name in found}
+    parts = {name: find_loss_metric(name) for name in found}
     if set(parts.values()) - {None}:
         return [Video(name, found[name], class_name(name), part) for name, part in parts.items() if part is not None]
     return [
@@ -216,7 +216,7 @@ def class_name(name: str) -> str:
     return PurePosixPath(name).parent.name or "all"
 
 
-def find_part(name: str) -> str | None:
+def find_loss_metric(name: str) -> str | None:
     """Find the part that one of a video's upper folders names."""
     upper = PurePosixPath(name).parts[:-1]
     return next((part for part, words in PART_FOLDERS.items() for folder in upper if folder in words), None)

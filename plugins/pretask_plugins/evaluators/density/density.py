@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float
 from pretask import Batch, Budget, Data, Draws, Figure, PretaskError, Samples, Targets, Task
-from pretask.pretext_score import EPOCH, evaluation_mode
+from pretask.pretext_score import HELD_OUT_EPOCH, evaluation_mode
 from pretask.protocols import count_partners
 from torch import Tensor
 
@@ -112,7 +112,7 @@ def take_first(samples: Samples, count: int) -> Samples:
 
 def encode(task: Task, batch: Batch, seed: int) -> tuple[Posterior, Targets, Draws]:
     """Encode samples: the code's distribution, what it shall explain, and draws that training never has."""
-    draws = Draws(batch.index, seed, EPOCH)
+    draws = Draws(batch.index, seed, HELD_OUT_EPOCH)
     inputs, targets = task.divide(batch, draws)
     return task.objective.posterior(task.model(inputs)), targets, draws.branch("density")
 

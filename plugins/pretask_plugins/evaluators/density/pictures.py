@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import torch
 from jaxtyping import Float
 from pretask import Categories, Draws, Figure, Observed, Samples, Task
-from pretask.pretext_score import EPOCH
+from pretask.pretext_score import HELD_OUT_EPOCH
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -41,7 +41,7 @@ def pictures(task: Task, samples: Samples) -> Iterator[tuple[str, Figure]]:
         draw_sheet(show(draw_codes(GRID_SIDE**2, latent, device)), GRID_SIDE, "Decoder means of codes from the prior."),
     )
     batch = next(samples.batches(GRID_SIDE * 5, device))
-    draws = Draws(batch.index, 0, EPOCH).branch("split")
+    draws = Draws(batch.index, 0, HELD_OUT_EPOCH).branch("split")
     inputs, targets = task.divide(batch, draws)
     posterior = task.objective.posterior(task.model(inputs))
     pairs = torch.stack([as_images(targets[name].value, samples.observed), show(posterior.mean)], 1)

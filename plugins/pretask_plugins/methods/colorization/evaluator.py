@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, UInt8
 from pretask import Batch, Budget, Data, Draws, Figure, PretaskError, Samples, Task
-from pretask.pretext_score import EPOCH, evaluation_mode
+from pretask.pretext_score import HELD_OUT_EPOCH, evaluation_mode
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -78,7 +78,7 @@ class Colorization:
     def predict_colors(self, task: Task, batch: Batch, seed: int) -> Float[Tensor, "B h w 2"]:
         """Return the colors that the task predicts for a batch."""
         with evaluation_mode(task), torch.no_grad():
-            log_probability = task.predict(batch, Draws(batch.index, seed, EPOCH))["colour"]
+            log_probability = task.predict(batch, Draws(batch.index, seed, HELD_OUT_EPOCH))["colour"]
             return annealed_mean(log_probability, self.temperature)
 
     def draw_figure(self, task: Task, samples: Samples, budget: Budget) -> Figure:

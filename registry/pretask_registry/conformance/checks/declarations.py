@@ -11,7 +11,7 @@ from pretask_registry.conformance.cases import Case, PluginCase
 from pretask_registry.conformance.check import PLUGIN, Skip, check, require
 from pretask_registry.options import REQUIRED
 from pretask_registry.registry import Registry
-from pretask_registry.resolve import read_component_options, settle_options
+from pretask_registry.resolve import fill_component_options, read_component_options
 
 HEAVY = ("torch", "numpy", "scipy", "sklearn", "pandas", "PIL", "torchvision", "torchaudio", "timm", "transformers")
 PROBE = """
@@ -82,4 +82,4 @@ def resolves(case: Case) -> None:
     needed = [name for name, option in read_component_options(case.registered).items() if option.default is REQUIRED]
     if case.kind == "data" and not small and needed:
         raise Skip(f"It is data of the user's: {' and '.join(needed)} must be set, and it declares no small options.")
-    settle_options(case.registered, case.implementation, small)
+    fill_component_options(case.registered, case.implementation, small)

@@ -23,9 +23,9 @@ from pretask_registry.conformance.kinds import TaskCase
 from pretask_registry.conformance.material import CPU, make_batch
 from pretask_registry.conformance.tensors import copy_parameters, describe_difference
 from pretask_registry.fit import PARTS, static_fit
-from pretask_registry.options import read_options, settle
+from pretask_registry.options import fill_options, read_options
 from pretask_registry.registry import Registered
-from pretask_registry.resolve import import_implementation, settle_options
+from pretask_registry.resolve import fill_component_options, import_implementation
 
 STEPS, RATE = 60, 5e-3  # to overfit eight samples
 LEARNED = 0.15  # of a trivial prediction's loss must be gone
@@ -44,7 +44,7 @@ def settings_are_valid(case: TaskCase) -> None:
     """Check that the paper's options and every preset name options that exist, with values of their types."""
     traits = case.component.traits
     check_settings(case, "options", traits["options"])
-    Recipe(**settle("recipe", "recipe", read_options(Recipe, by_keyword=False), traits["recipe"]))
+    Recipe(**fill_options("recipe", "recipe", read_options(Recipe, by_keyword=False), traits["recipe"]))
     for name, settings in traits["presets"].items():
         check_settings(case, f"the preset {name}", settings)
 
@@ -63,10 +63,12 @@ def check_settings(case: TaskCase, where: str, settings: Mapping[str, Any]) -> N
         if option:
             given.setdefault(part, {})[option] = value
     recipe = given.pop("recipe", {})
-    settle("recipe", "recipe", read_options(Recipe, by_keyword=False), recipe)
+    fill_options("recipe", "recipe", read_options(Recipe, by_keyword=False), recipe)
     for part, options in given.items():
         require(part in parts, f"{where} sets options of '{part}', which it does not name.")
-        settle_options(parts[part], import_implementation(parts[part]), {**parts[part].component.small, **options})
+        fill_component_options(
+            parts[part], import_implementation(parts[part]), {**parts[part].component.small, **options}
+        )
 
 
 def step(task: Task, batch: Batch, seed: int) -> Any:

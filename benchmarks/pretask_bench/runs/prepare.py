@@ -1,0 +1,161 @@
+"""Prepare: build the parts of a plan, decode its data, fit its split, and describe the cell that determines numbers."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pretask import Data, FitsWithEncoder, Fittable, Remembered, Samples, SplitFn, Task
+from pretask.composition import ModelFactory, ObjectiveFactory, compose
+from pretask.extraction import fingerprint_of
+from pretask.fitting import fit_split
+from pretask_registry import resolve_options
+
+from pretask_bench.records.code import SCORING, TRAINING, hash_code
+from pretask_bench.records.record import Cell, build_cell
+from pretask_bench.runs.fit_with import FIT_BATCH, EncoderSource
+from pretask_bench.runs.plan import EVALUATION_DATA, PARTS, Plan, path_options
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run that is ready to train: its plan with the parts built.
+
+    Args:
+        plan: The plan.
+        train: The training samples.
+        test: The held-out samples of the same data.
+        evaluation_data: The data that evaluators use.
+        split: Fitted, where it has to see data.
+        build_model: Builds the encoder from specs.
+        build_objective: Builds the objective from specs.
+        cell: What determines the numbers.
+    """
+
+    plan: Plan
+    train: Samples
+    test: Samples
+    evaluation_data: Data
+    split: SplitFn
+    build_model: ModelFactory
+    build_objective: ObjectiveFactory
+    cell: Cell
+
+    def code(self, evaluated: bool = True) -> Mapping[str, str]:
+        """Return the hashes of the modules that train, and where `evaluated` of those that measure."""
+        parts = [self.plan.parts[part] for part in (*PARTS, "data")]
+        if not evaluated:
+            return hash_code(parts, TRAINING)
+        parts += [*self.plan.evaluators]
+        if EVALUATION_DATA in self.plan.parts:
+            parts.append(self.plan.parts[EVALUATION_DATA])
+        return hash_code(parts, (*TRAINING, *SCORING))
+
+    def compose(self, device: torch.device) -> Task:
+        """Return the task with the weights that the seed gives."""
+        plan = self.plan
+        source = plan.task.component.source if plan.task is not None else ""
+        return compose(
+            self.train.observed,
+            self.split,
+            self.build_model,
+            self.build_objective,
+            plan.recipe,
+            name=plan.name,
+            source=source,
+            seed=plan.seed,
+            device=device,
+        )
+
+
+def prepare_run(plan: Plan, device: torch.device, source: EncoderSource | None = None) -> PreparedRun:
+    """Build every part of a plan.
+
+    Args:
+        plan: Names and options.
+        device: On which a split is fitted.
+        source: The encoder that it is fitted with, where the plan names one.
+
+    Raises:
+        PretaskError: Data is missing, or parts do not fit.
+    """
+    data = Remembered(plan.build("data"))
+    evaluation_data = Remembered(plan.build(EVALUATION_DATA)) if EVALUATION_DATA in plan.parts else data
+    split, artifact = fit_split_of_plan(plan, data("train"), device, source)
+    build_model, build_objective = plan.build("model"), plan.build("objective")
+    encoder = build_encoder_without_memory(split, build_model, data("train"))
+    encoder.features(split.whole_spec(evaluation_data("test").observed))  # raises where it cannot be read
+    cell = make_cell(plan, data, evaluation_data, artifact, source.weights if source is not None else None)
+    return PreparedRun(plan, data("train"), data("test"), evaluation_data, split, build_model, build_objective, cell)
+
+
+def fit_split_of_plan(
+    plan: Plan, samples: Samples, device: torch.device, source: EncoderSource | None
+) -> tuple[SplitFn, str | None]:
+    """Return the split, and the hash of what it was fitted to, where it was."""
+    split = plan.build("split")
+    encoder = source.read(samples) if source is not None else None
+    batches = samples.resident(device).batches(FIT_BATCH, device)
+    fitted = fit_split(split, samples.observed, batches, encoder, name=f"the split {plan.parts['split'].name}")
+    return fitted, fingerprint_of(fitted) if isinstance(split, Fittable | FitsWithEncoder) else None
+
+
+def build_encoder_without_memory(split: SplitFn, build_model: ModelFactory, samples: Samples) -> Any:
+    """Return the encoder for such samples on the meta device, where its weights have shapes alone."""
+    with torch.device("meta"):
+        return build_model(split.spec(samples.observed)[0], split.whole_spec(samples.observed))
+
+
+def count_parameters(prepared: PreparedRun) -> int:
+    """Return how many numbers the encoder learns."""
+    encoder = build_encoder_without_memory(prepared.split, prepared.build_model, prepared.train)
+    return sum(weight.numel() for weight in encoder.parameters())
+
+
+def make_cell(
+    plan: Plan, data: Data, evaluation_data: Data, artifact: str | None, fitted_with: str | None = None
+) -> Cell:
+    """Return what determines the numbers of a plan.
+
+    Args:
+        plan: Names and options of the parts.
+        data: The data to learn from.
+        evaluation_data: The data that evaluators use.
+        artifact: Hash of what the split was fitted to.
+        fitted_with: Hash of the weights of the encoder that the split was fitted with.
+    """
+    other_data = data_fields(plan, EVALUATION_DATA, evaluation_data) if EVALUATION_DATA in plan.parts else None
+    options = {
+        evaluator.id: resolve_options(evaluator, plan.options_of(evaluator.name)) for evaluator in plan.evaluators
+    }
+    return build_cell(
+        {
+            **{part: part_fields(plan, part) for part in PARTS},
+            "data": data_fields(plan, "data", data),
+            "evaluated_on": other_data,
+            "artifact": artifact,
+            "fitted_with": fitted_with,
+            "task": plan.task.id if plan.task is not None else None,
+            "evaluators": options,
+            "recipe": asdict(plan.recipe),
+            "seed": plan.seed,
+            "precision": plan.recipe.precision,
+            "modality": data("train").observed.modality,
+        }
+    )
+
+
+def part_fields(plan: Plan, part: str) -> dict[str, Any]:
+    """Return the full id of a part and its options; of a path only its last name, since content determines numbers."""
+    registered = plan.parts[part]
+    options = resolve_options(registered, plan.options_of(part))
+    for name in path_options(registered):
+        options[name] = Path(options[name]).name if options[name] else options[name]
+    return {"id": registered.id, "options": options}
+
+
+def data_fields(plan: Plan, part: str, data: Data) -> dict[str, Any]:
+    """Return the same of a data set, with the fingerprints of its train and test samples."""
+    fingerprints = {name: data(name).fingerprint for name in ("train", "test")}
+    return {**part_fields(plan, part), "fingerprints": fingerprints}
