@@ -67,6 +67,7 @@ if TYPE_CHECKING:
         ScoresPredictions,
         SplitFn,
         WeighsTargets,
+        WritesExample,
     )
     from pretask.readout import Heads, Readout, check_kinds, find_readout, take_only_target
     from pretask.recipe import Recipe
@@ -105,6 +106,7 @@ HOMES = {
         "ScoredOn",
         "ScoresPredictions",
         "WeighsTargets",
+        "WritesExample",
         "Items",
         "Model",
         "Objective",
@@ -185,6 +187,7 @@ __all__ = [
     "Values",
     "Vocabulary",
     "WeighsTargets",
+    "WritesExample",
     "build_loss",
     "check_kinds",
     "check_patch",

@@ -5,7 +5,8 @@ Parameters are positional-only, so that a plugin can say `images` or `tokens` wh
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -323,10 +324,20 @@ class Evaluator(Protocol):
 
 @runtime_checkable
 class Data(Protocol):
-    """A data set with the parts `train` and `test`."""
+    """A data set with the parts `train` and `test`. It may have WritesExample beside, and text what is below."""
 
     def __call__(self, part: str, /) -> "Samples":
         """Return one part, decoded once and cached."""
+        ...
+
+
+@runtime_checkable
+class WritesExample(Protocol):
+    """Data read from files of their user's, which can write a few such files, so that they can be tried without any."""
+
+    @staticmethod
+    def write_example(folder: Path, /) -> Mapping[str, Any]:
+        """Write tiny files of both parts into an empty folder; return the options that read them, such as the root."""
         ...
 
 

@@ -1,10 +1,7 @@
 """Kinds: the cases of every kind of component, with what their checks need, built when it is first needed."""
 
 import copy
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -33,8 +30,8 @@ from pretask_registry.canned import OBSERVED, make_canned_inputs
 from pretask_registry.conformance import ambient, material
 from pretask_registry.conformance.cases import Case
 from pretask_registry.conformance.check import Skip
+from pretask_registry.conformance.small_data import SmallData, read_small
 from pretask_registry.registry import Registered, Registry
-from pretask_registry.resolve import build
 
 BATCH = 12
 
@@ -223,34 +220,26 @@ class DataCase(Case):
     """Data at their small size."""
 
     @cached_property
-    def parts(self) -> dict[str, Samples]:
-        """Both parts, from the cache where they are there."""
-        return {part: self.built(part) for part in ("train", "test")}
+    def small(self) -> SmallData:
+        """Both parts, from the cache where they are there; of data that write files, of a few such files.
+
+        Raises:
+            Skip: They need something of their user's.
+        """
+        return read_small(self.registered)
+
+    @property
+    def parts(self) -> Mapping[str, Samples]:
+        """Both parts."""
+        return self.small.parts
 
     @cached_property
-    def again(self) -> tuple[dict[str, Samples], str]:
+    def again(self) -> tuple[Mapping[str, Samples], str]:
         """Both parts, made once more under other ambient seeds, and the generators that were moved."""
         _ = self.parts
         ambient.seed_everything(1)
-        with use_fresh_cache():
-            before = ambient.read_states()
-            made = build(self.registered, self.component.small)
-            parts = {part: replace(made(part), data=made(part).data[:].clone()) for part in ("train", "test")}
-        return parts, ambient.name_moved(before)
-
-
-@contextmanager
-def use_fresh_cache() -> Iterator[None]:
-    """Use an empty cache inside, the user's own outside."""
-    before = os.environ.get("PRETASK_CACHE")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["PRETASK_CACHE"] = folder
-        try:
-            yield
-        finally:
-            os.environ.pop("PRETASK_CACHE")
-            if before is not None:
-                os.environ["PRETASK_CACHE"] = before
+        before = ambient.read_states()
+        return read_small(self.registered, fresh=True).parts, ambient.name_moved(before)
 
 
 @dataclass(frozen=True)

@@ -118,7 +118,9 @@ REMEDIES: dict[str, str] = {
     ),
     "batches-have-no-labels": "`batch` was overridden: leave it to Samples, which keeps labels away from tasks.",
     "no-sample-is-in-both-parts": "Both parts are drawn alike: give the test part numbers, files or seeds of its own.",
-    "same-data-every-time": "The order of files or a clock enters: sort, and draw from Draws with a fixed seed.",
+    "same-data-every-time": (
+        "The order, place or time of files enters: sort, hash the content, and draw from Draws with a fixed seed."
+    ),
     "data refuses-with-reasons": "A KeyError for an unknown part: raise PretaskError(who, needs, got, do).",
     "data ambient-randomness-is-left-alone": (
         "Samples come from torch.rand: draw them from Draws(index, seed), by number."

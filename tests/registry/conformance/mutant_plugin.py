@@ -19,6 +19,7 @@ TRAITS: dict[str, dict[str, Any]] = {
     "centroid": {"modality": "image"},
     "retrieve": {"modality": "image", "metrics": {"hits": HITS}, "headline": "hits"},
     "dots": {"modality": "image"},
+    "table": {"modality": "image"},
     "smells": {"modality": "smell"},
     "sniff": {"modality": "smell", "targets": {"values"}},
     "nose": {"modality": ("smell", "stench")},

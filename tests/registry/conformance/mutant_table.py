@@ -121,6 +121,7 @@ DATA = {
         "labels-in-the-batch": "batches-have-no-labels",
         "any-part-given": "refuses-with-reasons",
     },
+    "table": {"known-by-its-path": "same-data-every-time"},
 }
 TASKS = {
     "turned": {
