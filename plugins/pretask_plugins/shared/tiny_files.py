@@ -22,7 +22,8 @@ def paint_picture(number: int, side: int = SIDE) -> UInt8[np.ndarray, "H W 3"]:
     """Paint waves on a ground that grows lighter with each number."""
     rows, columns, channels = np.ogrid[:side, :side, :3]
     waves = (rows * (3 + number % 5) + columns * (2 + number % 7) + 40 * channels) % 64
-    return (waves + 11 * (number % 17)).astype(np.uint8)
+    picture: np.ndarray = (waves + 11 * (number % 17)).astype(np.uint8)
+    return picture
 
 
 def write_pictures(paths: Iterable[Path], side: int = SIDE) -> None:

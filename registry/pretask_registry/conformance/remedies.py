@@ -5,6 +5,7 @@ RAISING = (
     "compiles",
     "compiled-answers-as-eager",
     "compiled-step-answers-as-eager",
+    "every-size-is-trainable-without-memory",
     "runs-on-the-meta-device",
     "reads-every-view-size-of-the-whole",
     "finite-in-bfloat16",
@@ -129,6 +130,12 @@ REMEDIES: dict[str, str] = {
     "settings-are-valid": "An option has another name by now: `pretask show PART` lists them.",
     "overfits-one-batch": (
         "The answer cannot be reached from x, or no gradient arrives: try the split with --model mlp."
+    ),
+    "every-size-is-trainable-without-memory": (
+        "A layer of a large size that nothing uses, or a tensor made on the CPU: drop the one, device=x.device."
+    ),
+    "gradient-reaches-every-parameter-of-the-paper": (
+        "A branch that is multiplied by 0, or activations that are all 0 at this size: look at the scale of weights."
     ),
     "labels-make-no-difference": (
         "The split reads labels or the name of a file: it may use batch.data and batch.partners alone."

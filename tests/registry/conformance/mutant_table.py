@@ -130,6 +130,11 @@ TASKS = {
         "nothing-learned": "overfits-one-batch",
     },
     "sniffed": {"label-leak": "labels-make-no-difference"},
+    "followed": {
+        "layer-unused-in-the-paper": "every-size-is-trainable-without-memory",
+        "layer-unused-in-a-preset": "every-size-is-trainable-without-memory",
+        "tokens-lost-in-the-paper": "gradient-reaches-every-parameter-of-the-paper",
+    },
 }
 KINDS = {
     "split": SPLITS,

@@ -17,7 +17,7 @@ from pretask.values import iterate_tensors
 from torch import Tensor
 
 from pretask_registry.conformance import ambient
-from pretask_registry.conformance.check import Skip, check, require
+from pretask_registry.conformance.check import Inapplicable, check, require
 from pretask_registry.conformance.checks.models import has_gradient, nudge_weights
 from pretask_registry.conformance.checks.splits import check_refusal
 from pretask_registry.conformance.kinds import ObjectiveCase, Trial
@@ -318,7 +318,7 @@ def predicts_every_target(case: ObjectiveCase) -> None:
             predictions = trial.task.objective.predict(trial.features)
         missing = set(trial.specs) - set(predictions)
         if missing == set(trial.specs) and not predictions:
-            raise Skip("predict returns nothing.")
+            raise Inapplicable("predict returns nothing.")
         require(not missing, f"predict must cover every target; {', '.join(sorted(missing))} is missing.")
         for name, prediction in predictions.items():
             fits = len(prediction) == len(trial.batch) and bool(prediction.isfinite().all())
