@@ -244,11 +244,14 @@ class HasSampleParameters(Protocol):
 
     @property
     def unseen(self) -> Literal["encoded", "refused"]:
-        """What becomes of a sample that is not trained on, whose index is None: a PretaskError, or features."""
+        """What becomes of samples without a number, as all are that were not trained on: features, or a PretaskError.
+
+        A model that refuses them can be trained; nothing that is scored or measured on held-out samples takes it.
+        """
         ...
 
     def allocate(self, samples: int, /) -> None:
-        """Make the parameters, before the optimizer is made."""
+        """Make the parameters of so many samples, before the optimizer is made."""
         ...
 
 

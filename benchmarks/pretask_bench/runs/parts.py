@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from pretask import Data, FitsWithEncoder, Fittable, Remembered, Samples, SplitFn, Task
-from pretask.composition import compose
+from pretask.composition import allocate_samples, compose, require_encodes_unseen
 from pretask.extraction import fingerprint_of
 from pretask.fitting import fit_split
 from pretask_registry import build, resolve_options
@@ -84,6 +84,7 @@ def build_parts(plan: Plan, device: torch.device, source: EncoderSource | None =
     model, objective = (build(plan.parts[part], plan.of(part)) for part in ("model", "objective"))
     encoder = build_encoder(split, model, data("train"))
     encoder.features(split.whole_spec(on("test").observed))  # raises where it cannot be read
+    require_encodes_unseen(encoder, plan.name)
     cell = describe_cell(plan, data, on, artifact, source.weights if source is not None else None)
     return Parts(plan, data("train"), data("test"), on, split, model, objective, cell)
 
@@ -102,7 +103,9 @@ def fit_planned_split(
 def build_encoder(split: SplitFn, model: Any, samples: Samples) -> Any:
     """Return the encoder for such samples, without memory for its weights."""
     with torch.device("meta"):
-        return model(split.spec(samples.observed)[0], split.whole_spec(samples.observed))
+        encoder = model(split.spec(samples.observed)[0], split.whole_spec(samples.observed))
+        allocate_samples(encoder, samples.observed)
+    return encoder
 
 
 def count_parameters(parts: Parts) -> int:

@@ -24,7 +24,7 @@ from pretask import (
     Task,
 )
 from pretask.composition import copy_teacher, describe_features, seed_randomness
-from pretask.protocols import Attaches
+from pretask.protocols import Attaches, HasSampleParameters
 
 from pretask_registry.canned import OBSERVED, make_canned_inputs
 from pretask_registry.conformance import ambient, material
@@ -115,15 +115,20 @@ class ModelCase(Case):
         """The spec of the inputs."""
         return self.given[0]
 
-    @property
+    @cached_property
     def inputs(self) -> Inputs:
-        """Eight canned inputs."""
-        return self.given[1]
+        """Eight canned inputs, with their numbers where the model has parameters for each sample."""
+        inputs = self.given[1]
+        numbered = isinstance(self.model, HasSampleParameters)
+        return replace(inputs, index=torch.arange(len(inputs.data))) if numbered else inputs
 
     def make(self, more: int = 0) -> Any:
         """Make a model with freshly initialized weights; `more` is added to the case's seed."""
         with seed_randomness(self.seed + more):
-            return self.built(self.spec, self.spec)
+            model = self.built(self.spec, self.spec)
+            if isinstance(model, HasSampleParameters):
+                model.allocate(len(self.given[1].data))
+            return model
 
     @cached_property
     def model(self) -> Any:
@@ -187,7 +192,8 @@ class Trial:
                 network.eval()
         batch = material.make_batch(samples, task.split, 8)
         with torch.no_grad():
-            inputs, targets = task.prepare(*task.divide(batch, Draws(batch.index, seed)), Draws(batch.index, seed))
+            draws = Draws(batch.index, seed)
+            inputs, targets = task.prepare(*material.divide_numbered(task, batch, draws), draws)
             features = task.encode_inputs(inputs)
         return cls(task, batch, task.target_specs, features, targets, inputs)
 

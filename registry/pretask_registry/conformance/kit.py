@@ -28,6 +28,7 @@ MODULES = (
     "checks.compiled",
     "checks.hiding",
     "checks.models",
+    "checks.sample_parameters",
     "checks.objectives",
     "checks.rewriting",
     "checks.data",

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from pretask import Batch, Incompatible, PretaskError, Samples, SplitFn, Task
+from pretask import Batch, Draws, Incompatible, Inputs, PretaskError, Samples, SplitFn, Targets, Task
 from pretask.composition import compose
 from pretask.protocols import count_partners
 
@@ -89,6 +89,12 @@ def make_batch(samples: Samples, split: Any, size: int, start: int = 0) -> Batch
     index = torch.arange(start, start + size) % len(samples)
     others = (index[:, None] + 1 + torch.arange(partners)) % len(samples)
     return samples.batch(index, CPU, others if partners else None)
+
+
+def divide_numbered(task: Task, batch: Batch, draws: Draws) -> tuple[Inputs, Targets]:
+    """Return x and y of samples that are trained on: x has their numbers."""
+    inputs, targets = task.divide(batch, draws)
+    return replace(inputs, index=batch.index), targets
 
 
 def compose_small(parts: Parts, samples: Samples, seed: int = 0) -> Task:

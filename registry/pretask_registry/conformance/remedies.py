@@ -75,6 +75,12 @@ REMEDIES: dict[str, str] = {
     ),
     "finite-in-bfloat16": "exp, log or a sum overflows in half precision: compute it in .float().",
     "weights-can-be-saved": "A tensor is kept as a plain attribute: register_buffer, or nn.Parameter.",
+    "sample-parameters-are-their-samples-own": (
+        "The table is read by place in the batch, or as a whole: make it in allocate, and index it by inputs.index."
+    ),
+    "unseen-samples-are-what-it-says": (
+        "inputs.index is None at evaluation: encode without the table, or raise PretaskError and say 'refused'."
+    ),
     "same-seed-same-weights": "Weights come from a generator of one's own: leave initialization to torch's.",
     "loss-is-a-number": "A part keeps its graph, or is no part at all: build_loss(terms, reports) detaches and adds.",
     "same-draws-same-loss": "Noise comes from torch.randn: use the `draws` that the objective is given.",

@@ -20,7 +20,7 @@ from pretask_registry.conformance.cases import Case
 from pretask_registry.conformance.check import Failure, check, require
 from pretask_registry.conformance.checks.models import has_gradient, nudge_weights
 from pretask_registry.conformance.kinds import TaskCase
-from pretask_registry.conformance.material import CPU, make_batch
+from pretask_registry.conformance.material import CPU, divide_numbered, make_batch
 from pretask_registry.conformance.tensors import copy_parameters, describe_difference
 from pretask_registry.fit import PARTS, static_fit
 from pretask_registry.options import read_options, settle
@@ -71,7 +71,8 @@ def check_settings(case: TaskCase, where: str, settings: Mapping[str, Any]) -> N
 
 def step(task: Task, batch: Batch, seed: int) -> Any:
     """Compute the loss of a batch whose draws are always the same."""
-    return task.loss(batch, Draws(batch.index, seed))
+    draws = Draws(batch.index, seed)
+    return task.score(*divide_numbered(task, batch, draws), draws)
 
 
 @check("task")
