@@ -102,6 +102,12 @@ MUTANTS = {
         "self.center.lerp_(seen.mean((0, 1)), 0.1)",
         "declared-state-moves-after-steps-only",
     ),
+    "center-of-one-rank": (
+        "multicrop/objective.py",
+        "mean_over_ranks(self.seen)",
+        "self.seen",
+        "ranks-agree-on-state",
+    ),
     "teacher-not-declared": (
         "multicrop/__init__.py",
         'state={"teacher", "center"}',
@@ -240,6 +246,8 @@ def test_the_momentum_rises_along_a_half_cosine() -> None:
 
 def test_accumulated_parts_of_a_rewriting_objective_weigh_as_the_whole_step(registry: Registry) -> None:
     samples = make_canned_samples("text")
+    present = torch.arange(samples.data.shape[1]) < torch.tensor([16, 5]).repeat_interleave(4).repeat(8)[:, None]
+    samples = replace(samples, data=samples.data.where(present, 0), present=present)  # short ones in another part
     names = ("pretask/mask-tokens", "detection/replaced-tokens", "pretask/bilstm")
     weights = []
     for accumulate in (1, 2):

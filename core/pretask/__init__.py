@@ -72,7 +72,7 @@ if TYPE_CHECKING:
     from pretask.readout import Heads, Readout, check_kinds, find_readout, take_only_target
     from pretask.recipe import Recipe
     from pretask.samples import Labels, Remembered, Samples, source_of
-    from pretask.scoring import build_loss, weighted_mean
+    from pretask.scoring import build_loss, gather_over_ranks, mean_over_ranks, weighted_mean
     from pretask.teacher import Encoders, Momentum
     from pretask.values import Batch, Features, Inputs, Loss, Target, Targets
 
@@ -118,7 +118,7 @@ HOMES = {
     "options": ("require_range",),
     "patches": ("check_patch", "count_visible_patches", "find_visible_patches", "restore_patches", "select_patches"),
     "precision": ("full_precision", "upcast"),
-    "scoring": ("build_loss", "weighted_mean"),
+    "scoring": ("build_loss", "gather_over_ranks", "mean_over_ranks", "weighted_mean"),
     "composition": ("Task",),
     "teacher": ("Encoders", "Momentum"),
     "values": ("Batch", "Features", "Inputs", "Loss", "Target", "Targets"),
@@ -197,7 +197,9 @@ __all__ = [
     "find_readout",
     "find_visible_patches",
     "full_precision",
+    "gather_over_ranks",
     "hookimpl",
+    "mean_over_ranks",
     "model",
     "objective",
     "require_range",

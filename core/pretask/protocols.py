@@ -226,7 +226,9 @@ class Rewrites(Protocol):
     """An objective that has something learn to make x: a generator whose proposals the model is shown.
 
     It is called after the split and before the model, under its own Draws, and a gradient may flow through it. The new
-    x keeps the InputSpec and all that is visible, and depends on x and draws alone; y may be any that follows.
+    x keeps the InputSpec and all that is visible, and depends on x and draws alone; y may be any that follows, with
+    weights that may follow from x, such as 0 at padding. Where a step is computed in parts it is called twice for each:
+    the first time for the weights alone.
     """
 
     def rewritten_targets(self, inputs: InputSpec, targets: TargetSpecs, /) -> TargetSpecs:

@@ -31,6 +31,7 @@ MODULES = (
     "checks.sample_parameters",
     "checks.objectives",
     "checks.rewriting",
+    "checks.ranks",
     "checks.data",
     "checks.evaluators",
     "checks.tasks",

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from pretask import Batch, Draws, Incompatible, Inputs, PretaskError, Samples, SplitFn, Targets, Task
+from pretask import Batch, Draws, Incompatible, Inputs, Observed, PretaskError, Samples, SplitFn, Targets, Task
 from pretask.composition import compose
 from pretask.protocols import count_partners
 
@@ -74,11 +74,11 @@ def fit_split(split: Any, samples: Samples) -> SplitFn:
     return fit_on_trial(split, samples)
 
 
-def pad_second_half(batch: Batch, samples: Samples) -> Batch:
+def pad_second_half(batch: Batch, observed: Observed) -> Batch:
     """Return the same rows of tokens or sound, of which the second half has padding in its last quarter."""
     present = torch.ones(batch.data.shape[:2], dtype=torch.bool)
     present[len(batch) // 2 :, -(batch.data.shape[1] // 4) :] = False
-    vocabulary = samples.observed.vocabulary
+    vocabulary = observed.vocabulary
     filler = 0 if vocabulary is None else vocabulary.id("pad") or 0
     return replace(batch, data=batch.data.where(present, filler), present=present)
 

@@ -99,6 +99,12 @@ REMEDIES: dict[str, str] = {
     "hidden-patches-are-not-encoded": (
         "Patches that are hidden in part are taken for visible: check_patch, find_visible_patches, select_patches."
     ),
+    "parts-and-ranks-weigh-as-the-whole": (
+        "A mean is taken over a part alone: pass target.denominator on, and name other weights in scored_weights."
+    ),
+    "ranks-agree-on-state": (
+        "A queue or center holds what one rank has seen: gather_over_ranks(rows), mean_over_ranks(center)."
+    ),
     "what-weighs-nothing-does-not-matter": (
         "Weights are not used: weighted_mean(value, target.weight, target.denominator)."
     ),

@@ -16,6 +16,7 @@ TRAITS: dict[str, dict[str, Any]] = {
     "reverse": {"modality": "video", "targets": {"categories"}, "views": None},
     "reader": {"modality": "text", "streams": "past"},
     "vote": {"targets": {"categories"}},
+    "recall": {"targets": {"agreement"}, "state": {"queue"}},
     "centroid": {"modality": "image"},
     "retrieve": {"modality": "image", "metrics": {"hits": HITS}, "headline": "hits"},
     "dots": {"modality": "image"},

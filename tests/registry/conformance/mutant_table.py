@@ -80,6 +80,7 @@ OBJECTIVES = {
     "vote": {
         "softmax-over-the-batch": "a-sample-is-scored-by-itself",
         "sum-for-mean": "a-batch-twice-costs-the-same",
+        "mean-of-each-part": "parts-and-ranks-weigh-as-the-whole",
         "weights-ignored": "what-weighs-nothing-does-not-matter",
         "widest-stream-read": "reads-no-wider-than-allowed",
         "gradient-cut": "gradient-reaches-every-parameter",
@@ -91,6 +92,7 @@ OBJECTIVES = {
         "guess-missing": "predicts-every-target",
         "any-kind-taken": "refuses-with-reasons",
     },
+    "recall": {"queue-of-one-rank": "ranks-agree-on-state"},
 }
 EVALUATORS = {
     "centroid": {

@@ -65,7 +65,7 @@ def find_moved_rows(parameter: Tensor, axis: int) -> list[int]:
     if parameter.grad is None:
         return []
     gradient = parameter.grad.to_dense() if parameter.grad.is_sparse else parameter.grad
-    return gradient.movedim(axis, 0).flatten(1).any(1).nonzero()[:, 0].tolist()  # type: ignore[no-any-return]
+    return gradient.movedim(axis, 0).flatten(1).any(1).nonzero()[:, 0].tolist()
 
 
 @check("model")
