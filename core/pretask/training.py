@@ -103,10 +103,10 @@ def share_denominators(task: Task, parts: Sequence[Part]) -> list[Part]:
 
 def preview_targets(task: Task, part: Part) -> Targets:
     """Return y of a part as it is scored. An objective that rewrites it does so once more, without gradient."""
-    objective: Any = task.objective
-    if not isinstance(objective, Rewrites):
+    rewrites = isinstance(task.objective, Rewrites)
+    if not rewrites:
         return part.targets
-    with torch.no_grad(), keep_buffers(objective):
+    with torch.no_grad(), keep_buffers(task.objective):
         return task.prepare(part.inputs, part.targets, Draws(part.index, part.seed, part.epoch))[1]
 
 
