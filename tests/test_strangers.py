@@ -1,4 +1,4 @@
-"""What strangers write in thirty lines: a teacher, crops of several sizes, skipped patches, a generator.
+"""What strangers write in thirty lines: a teacher, crops of several sizes, skipped patches, a generator, a table.
 
 Each is a distribution of its own below third_party, which imports `pretask` and torch alone.
 """
@@ -24,7 +24,7 @@ from pretask_registry.conformance import run
 from pretask_registry.conformance.material import fit_split
 from processes import run_python
 
-STRANGERS = ("byol", "multicrop", "skipping", "detection")
+STRANGERS = ("byol", "multicrop", "skipping", "detection", "paragraphs")
 COMPILED = {"compiles", "compiled-answers-as-eager", "compiled-step-answers-as-eager"}
 UNPLANNED = {  # parts that their author did not think of, beside the names of each stranger's own
     "byol on frames of a clip": ("video", "pretask/any-from-any", "byol/byol", "pretask/frames"),
@@ -33,6 +33,12 @@ UNPLANNED = {  # parts that their author did not think of, beside the names of e
     "self-distillation of exemplars": ("image", "pretask/exemplar-pair", "multicrop/self-distillation", "pretask/timm"),
     "a block drawn by the decoder": ("image", "pretask/occluded-from-visible", "skipping/decoder", "pretask/convnet"),
     "visible patches, linear pixels": ("image", "pretask/any-from-any", "pretask/regression", "skipping/visible-vit"),
+    "replaced tokens and a vector of the text": (
+        "text",
+        "pretask/mask-tokens",
+        "detection/replaced-tokens",
+        "paragraphs/paragraph-vectors",
+    ),
     "replaced tokens in an LSTM": ("text", "pretask/mask-tokens", "detection/replaced-tokens", "pretask/bilstm"),
 }
 
@@ -96,6 +102,12 @@ MUTANTS = {
         "self.center.lerp_(seen.mean((0, 1)), 0.1)",
         "declared-state-moves-after-steps-only",
     ),
+    "center-of-one-rank": (
+        "multicrop/objective.py",
+        "mean_over_ranks(self.seen)",
+        "self.seen",
+        "ranks-agree-on-state",
+    ),
     "teacher-not-declared": (
         "multicrop/__init__.py",
         'state={"teacher", "center"}',
@@ -113,6 +125,36 @@ MUTANTS = {
         "None if visible is None else visible.flatten(0, 1), self.visible",
         "None, None",
         "hidden-patches-are-not-encoded",
+    ),
+    "vectors-found-by-place": (
+        "paragraphs/model.py",
+        "self.paragraphs(inputs.index)",
+        "self.paragraphs.weight[: len(inputs.data)]",
+        "sample-parameters-are-their-samples-own",
+    ),
+    "vectors-shared": (
+        "paragraphs/model.py",
+        "self.paragraphs(inputs.index)",
+        "self.paragraphs.weight.mean(0).expand(len(inputs.data), -1)",
+        "sample-parameters-are-their-samples-own",
+    ),
+    "vectors-allocated-before": (
+        "paragraphs/model.py",
+        "nn.Embedding(samples, self.width)",
+        "nn.Embedding(64, self.width)",
+        "sample-parameters-are-their-samples-own",
+    ),
+    "unseen-texts-crash": (
+        "paragraphs/model.py",
+        "if inputs.index is not None:",
+        "if self.window:",
+        "unseen-samples-are-what-it-says",
+    ),
+    "unseen-texts-said-to-be-refused": (
+        "paragraphs/model.py",
+        'unseen = "encoded"',
+        'unseen = "refused"',
+        "unseen-samples-are-what-it-says",
     ),
     "any-patch-taken": (
         "skipping/model.py",
@@ -204,6 +246,8 @@ def test_the_momentum_rises_along_a_half_cosine() -> None:
 
 def test_accumulated_parts_of_a_rewriting_objective_weigh_as_the_whole_step(registry: Registry) -> None:
     samples = make_canned_samples("text")
+    present = torch.arange(samples.data.shape[1]) < torch.tensor([16, 5]).repeat_interleave(4).repeat(8)[:, None]
+    samples = replace(samples, data=samples.data.where(present, 0), present=present)  # short ones in another part
     names = ("pretask/mask-tokens", "detection/replaced-tokens", "pretask/bilstm")
     weights = []
     for accumulate in (1, 2):

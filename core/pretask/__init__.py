@@ -67,11 +67,12 @@ if TYPE_CHECKING:
         ScoresPredictions,
         SplitFn,
         WeighsTargets,
+        WritesExample,
     )
     from pretask.readout import Heads, Readout, check_kinds, find_readout, take_only_target
     from pretask.recipe import Recipe
     from pretask.samples import Labels, Remembered, Samples, source_of
-    from pretask.scoring import build_loss, weighted_mean
+    from pretask.scoring import build_loss, gather_over_ranks, mean_over_ranks, weighted_mean
     from pretask.teacher import Encoders, Momentum
     from pretask.values import Batch, Features, Inputs, Loss, Target, Targets
 
@@ -105,6 +106,7 @@ HOMES = {
         "ScoredOn",
         "ScoresPredictions",
         "WeighsTargets",
+        "WritesExample",
         "Items",
         "Model",
         "Objective",
@@ -116,7 +118,7 @@ HOMES = {
     "options": ("require_range",),
     "patches": ("check_patch", "count_visible_patches", "find_visible_patches", "restore_patches", "select_patches"),
     "precision": ("full_precision", "upcast"),
-    "scoring": ("build_loss", "weighted_mean"),
+    "scoring": ("build_loss", "gather_over_ranks", "mean_over_ranks", "weighted_mean"),
     "composition": ("Task",),
     "teacher": ("Encoders", "Momentum"),
     "values": ("Batch", "Features", "Inputs", "Loss", "Target", "Targets"),
@@ -185,6 +187,7 @@ __all__ = [
     "Values",
     "Vocabulary",
     "WeighsTargets",
+    "WritesExample",
     "build_loss",
     "check_kinds",
     "check_patch",
@@ -194,7 +197,9 @@ __all__ = [
     "find_readout",
     "find_visible_patches",
     "full_precision",
+    "gather_over_ranks",
     "hookimpl",
+    "mean_over_ranks",
     "model",
     "objective",
     "require_range",

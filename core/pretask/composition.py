@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from pretask.draws import Draws, mix_int
+from pretask.errors import Incompatible
 from pretask.precision import full_precision
 from pretask.protocols import (
     AfterStep,
@@ -164,8 +165,7 @@ def fit_parts(
     spec, targets = split.spec(observed)
     whole = split.whole_spec(observed)
     encoder = model(spec, whole)
-    if isinstance(encoder, HasSampleParameters):
-        encoder.allocate(observed.samples)
+    allocate_samples(encoder, observed)
     features = describe_features(encoder, spec)
     encoder.features(whole)  # raises where the undivided sample cannot be read
     scorer = objective(features, targets)
@@ -174,6 +174,23 @@ def fit_parts(
     if isinstance(scorer, Attaches):
         scorer.attach(encoder)
     return encoder, scorer
+
+
+def allocate_samples(model: Model, observed: Observed) -> None:
+    """Make the parameters that a model has for every sample, where it has some."""
+    if isinstance(model, HasSampleParameters):
+        model.allocate(observed.samples)
+
+
+def require_encodes_unseen(model: Model, who: str) -> None:
+    """Raise Incompatible where a model refuses samples that it was not trained on: they are what is measured."""
+    if isinstance(model, HasSampleParameters) and model.unseen == "refused":
+        raise Incompatible(
+            who,
+            "a model that encodes held-out samples, on which its task is scored and its features are measured",
+            'one that has parameters for each training sample and refuses others (unseen = "refused")',
+            "Choose another model; or train this one by pretask.training.train, without measuring it.",
+        )
 
 
 def check(observed: Observed, split: SplitFn, model: ModelFactory, objective: ObjectiveFactory) -> None:

@@ -152,29 +152,14 @@ def find_predictable_metrics(task: Task, samples: Samples, seed: int) -> dict[st
         return predictable_metrics(task, first, Draws(first.index, seed, HELD_OUT_EPOCH))
 
 
-def score_trivial(
-    task: Task, train: Samples, samples: Samples, *, seed: int = 0, shown: Int[Tensor, " S"] | None = None
-) -> Mapping[str, HeldOutScore]:
-    """Score the trivial predictors of a split on the same draws; empty where split or objective have none.
-
-    Args:
-        task: Whose split and objective are used.
-        train: What predictors are fitted on.
-        samples: The held-out samples.
-        seed: Of the draws.
-        shown: Numbers of the training samples that the model was shown (`order.shown_samples`); None for all.
-    """
-    return score_references(task, train, samples, seed=seed, shown=shown).trivial
-
-
 def held_out_loss(task: Task, samples: Samples, *, seed: int = 0) -> dict[str, float]:
     """Return every metric of the loss, as the mean over all valid predictions; see `score_held_out`."""
     return score_held_out(task, samples, seed=seed).values
 
 
 def trivial_losses(task: Task, train: Samples, samples: Samples, *, seed: int = 0) -> dict[str, dict[str, float]]:
-    """Return the losses of the split's trivial predictors by name, fitted on the training part; see `score_trivial`."""
-    return {name: score.values for name, score in score_trivial(task, train, samples, seed=seed).items()}
+    """Return the losses of the split's trivial predictors by name, fitted on the training part."""
+    return {name: score.values for name, score in score_references(task, train, samples, seed=seed).trivial.items()}
 
 
 def score_predictor(task: Task, predict: Predictor) -> LossFunction:

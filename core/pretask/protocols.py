@@ -5,7 +5,8 @@ Parameters are positional-only, so that a plugin can say `images` or `tokens` wh
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -225,7 +226,9 @@ class Rewrites(Protocol):
     """An objective that has something learn to make x: a generator whose proposals the model is shown.
 
     It is called after the split and before the model, under its own Draws, and a gradient may flow through it. The new
-    x keeps the InputSpec and all that is visible, and depends on x and draws alone; y may be any that follows.
+    x keeps the InputSpec and all that is visible, and depends on x and draws alone; y may be any that follows, with
+    weights that may follow from x, such as 0 at padding. Where a step is computed in parts it is called twice for each:
+    the first time for the weights alone.
     """
 
     def rewritten_targets(self, inputs: InputSpec, targets: TargetSpecs, /) -> TargetSpecs:
@@ -243,11 +246,14 @@ class HasSampleParameters(Protocol):
 
     @property
     def unseen(self) -> Literal["encoded", "refused"]:
-        """What becomes of a sample that is not trained on, whose index is None: a PretaskError, or features."""
+        """What becomes of samples without a number, as all are that were not trained on: features, or a PretaskError.
+
+        A model that refuses them can be trained; nothing that is scored or measured on held-out samples takes it.
+        """
         ...
 
     def allocate(self, samples: int, /) -> None:
-        """Make the parameters, before the optimizer is made."""
+        """Make the parameters of so many samples, before the optimizer is made."""
         ...
 
 
@@ -323,10 +329,20 @@ class Evaluator(Protocol):
 
 @runtime_checkable
 class Data(Protocol):
-    """A data set with the parts `train` and `test`."""
+    """A data set with the parts `train` and `test`. It may have WritesExample beside, and text what is below."""
 
     def __call__(self, part: str, /) -> "Samples":
         """Return one part, decoded once and cached."""
+        ...
+
+
+@runtime_checkable
+class WritesExample(Protocol):
+    """Data read from files of their user's, which can write a few such files, so that they can be tried without any."""
+
+    @staticmethod
+    def write_example(folder: Path, /) -> Mapping[str, Any]:
+        """Write tiny files of both parts into an empty folder; return the options that read them, such as the root."""
         ...
 
 

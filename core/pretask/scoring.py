@@ -27,6 +27,21 @@ def sum_over_ranks(local: Tensor) -> tuple[Tensor, int]:
     return total, dist.get_world_size()
 
 
+def mean_over_ranks(local: Tensor) -> Tensor:
+    """Return the mean of a number over all ranks, the same on each: of a state that a step leaves for the next."""
+    total, ranks = sum_over_ranks(local)
+    return total / ranks
+
+
+def gather_over_ranks(local: Tensor) -> Tensor:
+    """Return the rows of all ranks, of which each has as many, one rank after the other; no gradient reaches them."""
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return local.detach()
+    rows = [torch.empty_like(local) for _ in range(dist.get_world_size())]
+    dist.all_gather(rows, local.detach().contiguous())
+    return torch.cat(rows)
+
+
 def weighted_mean(
     value: Tensor, weight: Tensor | None = None, denominator: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -55,7 +70,7 @@ def step_denominators(objective: Objective, parts: Sequence[Targets]) -> dict[st
 
     Args:
         objective: Who scores them.
-        parts: The targets of every part on this rank, in order; parts are of one size.
+        parts: The targets of every part on this rank as they are scored, in order; parts are of one size.
     """
     sums = [sum_weights(objective, targets) for targets in parts]
     names = sorted(sums[0])
@@ -67,10 +82,7 @@ def step_denominators(objective: Objective, parts: Sequence[Targets]) -> dict[st
 
 
 def sum_weights(objective: Objective, targets: Targets) -> dict[str, Tensor]:
-    """Sum the weights that the objective's mean of each target has; targets without weights are left out.
-
-    An objective that rewrites targets names the weights of its own among `scored_weights`.
-    """
+    """Sum the weights that the objective's mean of each target has; targets without weights are left out."""
     scored = objective.scored_weights(targets) if isinstance(objective, WeighsTargets) else {}
     weights = {**{name: target.weight for name, target in targets.items()}, **scored}
     return {name: upcast(weight).sum() for name, weight in weights.items() if weight is not None}

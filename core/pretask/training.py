@@ -7,7 +7,7 @@ bit for bit the run that was never stopped, and a run on R ranks sees what a run
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -21,13 +21,13 @@ from torch import Tensor, nn
 from pretask import checkpoint
 from pretask.augment import augment_batch
 from pretask.checkpoint import Progress
-from pretask.compiled import as_tensors, check_compiled
+from pretask.compiled import as_tensors, check_compiled, keep_buffers
 from pretask.composition import Task, seed_ambient, seed_randomness
 from pretask.draws import Draws
 from pretask.errors import PretaskError
 from pretask.gradients import GradientWatch
 from pretask.order import draw_batch
-from pretask.protocols import count_partners
+from pretask.protocols import Rewrites, count_partners
 from pretask.samples import Samples
 from pretask.scoring import mean_loss, step_denominators
 from pretask.values import Batch, Inputs, Loss, Targets
@@ -91,6 +91,23 @@ class Divide(nn.Module):
         batch = augment_batch(batch, self.task.recipe.augment, draws.branch("augment"))
         inputs, targets = self.task.divide(batch, draws)
         return replace(inputs, index=batch.index), targets  # only here are they numbers of the training samples
+
+
+def share_denominators(task: Task, parts: Sequence[Part]) -> list[Part]:
+    """Return the parts of a step with the denominators that make them one; a step that is one part needs none."""
+    if len(parts) == 1:
+        return list(parts)
+    denominators = step_denominators(task.objective, [preview_targets(task, part) for part in parts])
+    return [replace(part, denominators=denominators) for part in parts]
+
+
+def preview_targets(task: Task, part: Part) -> Targets:
+    """Return y of a part as it is scored. An objective that rewrites it does so once more, without gradient."""
+    rewrites = isinstance(task.objective, Rewrites)
+    if not rewrites:
+        return part.targets
+    with torch.no_grad(), keep_buffers(task.objective):
+        return task.prepare(part.inputs, part.targets, Draws(part.index, part.seed, part.epoch))[1]
 
 
 class Score(nn.Module):
@@ -238,13 +255,13 @@ class Run:
         """Return the parts of a step, split before the first is encoded: only then is the step's weight known."""
         keys = [self.as_arguments(batch, epoch) for batch, epoch in batches]
         halves = [self.divide(batch, *key) for (batch, _), key in zip(batches, keys, strict=True)]
-        denominators = {}
-        if len(batches) > 1:
-            denominators = step_denominators(self.task.objective, [targets for _, targets in halves])
-        return [
-            Part(inputs, targets, batch.index, *key, denominators)
-            for (inputs, targets), (batch, _), key in zip(halves, batches, keys, strict=True)
-        ]
+        return share_denominators(
+            self.task,
+            [
+                Part(inputs, targets, batch.index, *key)
+                for (inputs, targets), (batch, _), key in zip(halves, batches, keys, strict=True)
+            ],
+        )
 
     def differentiate(self, parts: list[Part]) -> Loss:
         """Set the gradient of every parameter to that of the step's loss, and return the loss."""

@@ -20,7 +20,7 @@ from pretask.pretext_score import (
     choose_draws,
     held_out_loss,
     score_held_out,
-    score_trivial,
+    score_references,
     trivial_losses,
 )
 from torch import Tensor
@@ -135,7 +135,7 @@ def test_trivial_predictors_are_shown_the_samples_that_the_model_was_shown() -> 
     made, train = task(split=split, objective=Scorer), tiny.samples(50)
     shown = shown_samples(seed=7, count=20, total=50)
     assert shown is not None
-    found = score_trivial(made, train, tiny.samples(30), shown=shown)
+    found = score_references(made, train, tiny.samples(30), shown=shown).trivial
     assert sorted(split.shown) == shown.tolist() == sorted(positions(7, 0, 20, 50)[0].tolist())
     assert found["even"].values["brighter"] == pytest.approx(math.log(2))
     assert found["even"].metrics["brighter"].count == 30

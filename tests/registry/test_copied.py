@@ -1,5 +1,6 @@
 """Copies: `pretask new --from` gives a package that says and does what was built in, under names of its own."""
 
+import ast
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -11,6 +12,9 @@ from pretask_registry.conformance import run
 from pretask_registry.conformance.golden import describe_change, fingerprint, key_of, read_golden
 from pretask_registry.conformance.kinds import iterate_cases
 from pretask_registry.scaffold import Written, copy_built_in
+from pretask_registry.scaffold.copied import plan_copy, rewrite_modules
+from pretask_registry.scaffold.declarations import format_declaration
+from pretask_registry.scaffold.package import check_names
 
 FIRST = {"any-from-any", "cross-entropy", "elbo", "density", "few-label", "tracking", "lm", "mlp", "convnet", "bert"}
 FIRST |= {"frames", "folder", "text", "tones", "sprites", "quick", "exemplar-pair"}  # of each folder of components, one
@@ -20,7 +24,6 @@ BUILT_IN = [
     if registered.namespace == "pretask" and (registered.kind == "task" or registered.name in FIRST)
 ]
 UNTRACEABLE = {"compiles", "compiled-answers-as-eager", "compiled-step-answers-as-eager"}  # where tests check shapes
-BORROWS = {"density"}  # measures the latent variables of built-in objectives, which it imports
 
 
 def name_of(registered: Registered) -> str:
@@ -79,11 +82,23 @@ def test_every_copy_has_the_options_of_the_built_in_and_is_made_of_its_own_modul
             assert read_component_options(copy) == read_component_options(registered)
 
 
-def test_no_copy_imports_what_is_built_in_but_what_all_may(written: dict[str, Written]) -> None:
-    for name, package in written.items():
-        text = "".join(path.read_text() for path in package.folder.rglob("*.py"))
-        foreign = text.count("pretask_plugins") - text.count("from pretask_plugins.shared.")
-        assert foreign == 0 or name.removeprefix("copy-evaluator-") in BORROWS
+def list_imports(source: str) -> set[str]:
+    nodes = list(ast.walk(ast.parse(source)))
+    whole = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return whole | {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+
+
+def test_no_copy_of_anything_built_in_imports_of_us_but_what_strangers_may() -> None:
+    registry, names = Registry.load(), check_names("mine", ())
+    copied = [registered for registered in registry.components() if registered.namespace == "pretask"]
+    assert len(copied) >= 78
+    for registered in copied:
+        copy = plan_copy(registry, registered, names)
+        for source in (text for _, text in rewrite_modules(copy)):
+            ours = {module for module in list_imports(source) if module.startswith("pretask_")}
+            assert all(module.startswith(("pretask_plugins.shared", "pretask_mine")) for module in ours), registered.id
+            assert source.count("pretask_plugins.") == source.count("pretask_plugins.shared"), registered.id
+        assert not any("pretask_plugins" in format_declaration(component) for component in copy.components)
 
 
 def test_what_the_splits_of_copied_methods_give_is_what_the_built_in_ones_always_gave(registry: Registry) -> None:

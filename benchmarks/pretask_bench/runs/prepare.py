@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from pretask import Data, FitsWithEncoder, Fittable, Remembered, Samples, SplitFn, Task
-from pretask.composition import ModelFactory, ObjectiveFactory, compose
+from pretask.composition import ModelFactory, ObjectiveFactory, allocate_samples, compose, require_encodes_unseen
 from pretask.extraction import fingerprint_of
 from pretask.fitting import fit_split
 from pretask_registry import resolve_options
@@ -86,6 +86,7 @@ def prepare_run(plan: Plan, device: torch.device, source: EncoderSource | None =
     build_model, build_objective = plan.build("model"), plan.build("objective")
     encoder = build_encoder_without_memory(split, build_model, data("train"))
     encoder.features(split.whole_spec(evaluation_data("test").observed))  # raises where it cannot be read
+    require_encodes_unseen(encoder, plan.name)
     cell = make_cell(plan, data, evaluation_data, artifact, source.weights if source is not None else None)
     return PreparedRun(plan, data("train"), data("test"), evaluation_data, split, build_model, build_objective, cell)
 
@@ -104,7 +105,9 @@ def fit_split_of_plan(
 def build_encoder_without_memory(split: SplitFn, build_model: ModelFactory, samples: Samples) -> Any:
     """Return the encoder for such samples on the meta device, where its weights have shapes alone."""
     with torch.device("meta"):
-        return build_model(split.spec(samples.observed)[0], split.whole_spec(samples.observed))
+        encoder = build_model(split.spec(samples.observed)[0], split.whole_spec(samples.observed))
+        allocate_samples(encoder, samples.observed)
+    return encoder
 
 
 def count_parameters(prepared: PreparedRun) -> int:

@@ -6,10 +6,15 @@ Axes: none.
 
 from typing import Any
 
+import torch
 from pretask import FeatureSpec, Incompatible, InputSpec, Unknown
 from pretask.composition import try_features
 from pretask.specs import Sight
+from pretask.values import iterate_tensors
 from torch import nn
+from torch.func import functional_call
+
+UNUSED: dict[tuple[type[nn.Module], str], tuple[str, ...]] = {}  # names of modules, by holder and architecture
 
 
 def create_timm(name: str, channels: int, sides: tuple[int, ...], output_stride: int = 0) -> Any:
@@ -37,6 +42,42 @@ def create_timm(name: str, channels: int, sides: tuple[int, ...], output_stride:
         except TypeError:  # architectures differ in which of the arguments of a size they take
             continue
     raise Unknown(f"timm's '{name}' takes no {', '.join(wanted)}. Choose another model.name.")
+
+
+def drop_unused(network: nn.Module, name: str, *arguments: Any) -> None:
+    """Drop the modules that features do not depend on: those between features and classifier, which nothing trains.
+
+    Args:
+        network: Holds an architecture.
+        name: Of the architecture; what is unused in one network is in all that hold it in the same way.
+        arguments: What the network is called with, on any device; where they cannot be read, nothing is dropped.
+    """
+    key = (type(network), name)
+    if key not in UNUSED:
+        try:
+            UNUSED[key] = find_unused(network, *arguments)
+        except (RuntimeError, AssertionError, ValueError):
+            return  # `features` says why
+    for module in UNUSED[key]:
+        owner, _, attribute = module.rpartition(".")
+        setattr(network.get_submodule(owner), attribute, nn.Identity())
+
+
+def find_unused(network: nn.Module, *arguments: Any) -> tuple[str, ...]:
+    """Name the modules that no output depends on, by the gradient of one pass on the meta device."""
+    weights = {name: value.detach().to("meta").requires_grad_() for name, value in network.named_parameters()}
+    buffers = {name: value.to("meta") for name, value in network.named_buffers()}
+    with torch.device("meta"):
+        made = functional_call(network, {**weights, **buffers}, arguments)
+    total = torch.stack([tensor.sum() for _, tensor in iterate_tensors(made)]).sum()
+    gradients = torch.autograd.grad(total, list(weights.values()), allow_unused=True)
+    used = {name for name, gradient in zip(weights, gradients, strict=True) if gradient is not None}
+    inside = {
+        name: {f"{name}.{weight}" for weight, _ in module.named_parameters()}
+        for name, module in network.named_modules()
+    }
+    unused = [name for name, within in inside.items() if within and not within & used]
+    return tuple(name for name in unused if name.rpartition(".")[0] not in unused)
 
 
 def largest_sides(spec: InputSpec, whole_spec: InputSpec) -> tuple[int, ...]:

@@ -14,7 +14,11 @@ class Failure(AssertionError):
 
 
 class Skip(Exception):
-    """A check does not apply to what was found; the message is the reason, and it is always shown."""
+    """A check could not be made for want of something; the message is the reason, and it is always shown."""
+
+
+class Inapplicable(Skip):
+    """A check asks nothing of such a component, so that nothing is missing; the message is the reason."""
 
 
 @dataclass(frozen=True)

@@ -112,12 +112,12 @@ def resolve_parts(case: "EvaluatorCase", declared: Registered) -> material.Parts
 
 
 def iterate_data(case: "EvaluatorCase", modality: str) -> Iterator[GivenData]:
-    """Yield tiny data of a modality: canned, then all that are installed with small options."""
+    """Yield tiny data of a modality: canned, then all that are installed and have a small size."""
     if modality in OBSERVED:
         origin = material.TinyData(modality)
         yield GivenData(origin("train"), origin("test"), origin)
     for data in material.iterate_data(case.registry, modality):
-        yield GivenData(take_first(data("train")), take_first(data("test"), material.TEST), data)
+        yield GivenData(take_first(data("train")), take_first(data("test"), material.TEST), data.origin)
 
 
 def take_first(samples: Samples, count: int = material.COUNT) -> Samples:

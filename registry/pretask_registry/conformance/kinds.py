@@ -1,10 +1,7 @@
 """Kinds: the cases of every kind of component, with what their checks need, built when it is first needed."""
 
 import copy
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
@@ -27,14 +24,14 @@ from pretask import (
     Task,
 )
 from pretask.composition import copy_teacher, describe_features, seed_randomness
-from pretask.protocols import Attaches
+from pretask.protocols import Attaches, HasSampleParameters
 
 from pretask_registry.canned import OBSERVED, make_canned_inputs
 from pretask_registry.conformance import ambient, material
 from pretask_registry.conformance.cases import Case
 from pretask_registry.conformance.check import Skip
+from pretask_registry.conformance.small_data import SmallData, read_small
 from pretask_registry.registry import Registered, Registry
-from pretask_registry.resolve import build
 
 BATCH = 12
 
@@ -118,15 +115,20 @@ class ModelCase(Case):
         """The spec of the inputs."""
         return self.given[0]
 
-    @property
+    @cached_property
     def inputs(self) -> Inputs:
-        """Eight canned inputs."""
-        return self.given[1]
+        """Eight canned inputs, with their numbers where the model has parameters for each sample."""
+        inputs = self.given[1]
+        numbered = isinstance(self.model, HasSampleParameters)
+        return replace(inputs, index=torch.arange(len(inputs.data))) if numbered else inputs
 
     def make(self, more: int = 0) -> Any:
         """Make a model with freshly initialized weights; `more` is added to the case's seed."""
         with seed_randomness(self.seed + more):
-            return self.built(self.spec, self.spec)
+            model = self.built(self.spec, self.spec)
+            if isinstance(model, HasSampleParameters):
+                model.allocate(len(self.given[1].data))
+            return model
 
     @cached_property
     def model(self) -> Any:
@@ -190,7 +192,8 @@ class Trial:
                 network.eval()
         batch = material.make_batch(samples, task.split, 8)
         with torch.no_grad():
-            inputs, targets = task.prepare(*task.divide(batch, Draws(batch.index, seed)), Draws(batch.index, seed))
+            draws = Draws(batch.index, seed)
+            inputs, targets = task.prepare(*material.divide_numbered(task, batch, draws), draws)
             features = task.encode_inputs(inputs)
         return cls(task, batch, task.target_specs, features, targets, inputs)
 
@@ -223,34 +226,26 @@ class DataCase(Case):
     """Data at their small size."""
 
     @cached_property
-    def parts(self) -> dict[str, Samples]:
-        """Both parts, from the cache where they are there."""
-        return {part: self.built(part) for part in ("train", "test")}
+    def small(self) -> SmallData:
+        """Both parts, from the cache where they are there; of data that write files, of a few such files.
+
+        Raises:
+            Skip: They need something of their user's.
+        """
+        return read_small(self.registered)
+
+    @property
+    def parts(self) -> Mapping[str, Samples]:
+        """Both parts."""
+        return self.small.parts
 
     @cached_property
-    def again(self) -> tuple[dict[str, Samples], str]:
+    def again(self) -> tuple[Mapping[str, Samples], str]:
         """Both parts, made once more under other ambient seeds, and the generators that were moved."""
         _ = self.parts
         ambient.seed_everything(1)
-        with use_fresh_cache():
-            before = ambient.read_states()
-            made = build(self.registered, self.component.small)
-            parts = {part: replace(made(part), data=made(part).data[:].clone()) for part in ("train", "test")}
-        return parts, ambient.name_moved(before)
-
-
-@contextmanager
-def use_fresh_cache() -> Iterator[None]:
-    """Use an empty cache inside, the user's own outside."""
-    before = os.environ.get("PRETASK_CACHE")
-    with tempfile.TemporaryDirectory() as folder:
-        os.environ["PRETASK_CACHE"] = folder
-        try:
-            yield
-        finally:
-            os.environ.pop("PRETASK_CACHE")
-            if before is not None:
-                os.environ["PRETASK_CACHE"] = before
+        before = ambient.read_states()
+        return read_small(self.registered, fresh=True).parts, ambient.name_moved(before)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import random
 import sys
 import time
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import lru_cache
 from importlib import import_module
@@ -16,8 +16,8 @@ from pretask.declare import KINDS
 
 from pretask_registry.conformance.cases import Case, PluginCase
 from pretask_registry.conformance.causes import describe_cause
-from pretask_registry.conformance.check import PLUGIN, Check, Failure, Skip, promise_of
-from pretask_registry.conformance.outcomes import Outcome
+from pretask_registry.conformance.check import PLUGIN, Check, Failure, Inapplicable, Skip, promise_of
+from pretask_registry.conformance.outcomes import Outcome, State
 from pretask_registry.conformance.remedies import find_remedy
 from pretask_registry.names import hint
 from pretask_registry.registry import PLUGIN_PROBLEM, Registered, Registry
@@ -28,11 +28,14 @@ MODULES = (
     "checks.compiled",
     "checks.hiding",
     "checks.models",
+    "checks.sample_parameters",
     "checks.objectives",
     "checks.rewriting",
+    "checks.ranks",
     "checks.data",
     "checks.evaluators",
     "checks.tasks",
+    "checks.networks",
     "checks.figures",
     "golden",
 )
@@ -138,7 +141,9 @@ def update_golden(registry: Registry, name: str, *, kind: str | None = None) -> 
     return written
 
 
-def run_cases(registry: Registry, cases: Iterable[Anything], only: set[str]) -> Iterator[Outcome]:
+def run_cases(
+    registry: Registry, cases: Iterable[Anything], only: set[str], without: Collection[str] = ()
+) -> Iterator[Outcome]:
     """Run all checks of some cases and yield their outcomes; those of the declaration alone run once for each.
 
     What was raised once is one failure: where another check meets the same, it says so and is skipped.
@@ -150,7 +155,7 @@ def run_cases(registry: Registry, cases: Iterable[Anything], only: set[str]) -> 
         if case.kind not in chosen:
             chosen[case.kind] = list_checks(registry, case.kind)
         for check in chosen[case.kind]:
-            if (only and check.name not in only) or not check.when(case.component):
+            if (only and check.name not in only) or check.name in without or not check.when(case.component):
                 continue
             if check.once and (case.kind, case.id, check.name) in seen:
                 continue
@@ -191,7 +196,8 @@ def run_check(check: Check, case: Anything) -> Outcome:
         with restore_afterwards():
             blank = replace(blank, number=check.run(case) or "")
     except Skip as reason:
-        blank = replace(blank, state="skipped", message=str(reason))
+        state: State = "inapplicable" if isinstance(reason, Inapplicable) else "skipped"
+        blank = replace(blank, state=state, message=str(reason))
     except KeyboardInterrupt:
         raise
     except BaseException as error:

@@ -6,12 +6,13 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from pretask import Batch, Incompatible, PretaskError, Samples, SplitFn, Task
+from pretask import Batch, Draws, Incompatible, Inputs, Observed, PretaskError, Samples, SplitFn, Targets, Task
 from pretask.composition import compose
 from pretask.protocols import count_partners
 
 from pretask_registry.canned import OBSERVED, make_canned_samples
 from pretask_registry.conformance.check import Skip
+from pretask_registry.conformance.small_data import SmallData, can_be_small, read_small
 from pretask_registry.fit import PARTS, exact_fit, static_fit
 from pretask_registry.registry import Registered, Registry
 from pretask_registry.resolve import build
@@ -34,7 +35,7 @@ class TinyData:
 
 
 def load_samples(registry: Registry, modality: str) -> Samples:
-    """Load tiny data of a modality: canned, or the training part of installed data that declare small options.
+    """Load tiny data of a modality: canned, or the training part of installed data that have a small size.
 
     Raises:
         Skip: There is neither.
@@ -42,9 +43,8 @@ def load_samples(registry: Registry, modality: str) -> Samples:
     if modality in OBSERVED:
         return make_canned(modality)
     for data in iterate_data(registry, modality):
-        samples: Samples = data("train")
-        return samples
-    raise Skip(f"No tiny data of the modality '{modality}': let the plugin declare data of it with small options.")
+        return data("train")
+    raise Skip(f"No tiny data of the modality '{modality}': declare data of it with small options or write_example.")
 
 
 @lru_cache(maxsize=8)
@@ -53,11 +53,20 @@ def make_canned(modality: str) -> Samples:
     return make_canned_samples(modality, COUNT)
 
 
-def iterate_data(registry: Registry, modality: str) -> Iterator[Any]:
-    """Yield installed data of a modality at their small size."""
-    for registered in registry.current("data"):
-        if registered.component.traits["modality"] == modality and registered.component.small:
-            yield build(registered, registered.component.small)
+def iterate_data(registry: Registry, modality: str) -> Iterator[SmallData]:
+    """Yield installed data of a modality at their small size, those that write files of their own last."""
+    found = [data for data in registry.current("data") if data.component.traits["modality"] == modality]
+    for registered in sorted(found, key=lambda data: not data.component.small):
+        if registered.component.small or writes_example(registered):
+            yield read_small(registered)
+
+
+def writes_example(registered: Registered) -> bool:
+    """Return whether data can be imported, and write files of their own."""
+    try:
+        return can_be_small(registered)
+    except PretaskError:  # a plugin that is broken: its own checks say so
+        return False
 
 
 def fit_split(split: Any, samples: Samples) -> SplitFn:
@@ -65,11 +74,11 @@ def fit_split(split: Any, samples: Samples) -> SplitFn:
     return fit_on_trial(split, samples)
 
 
-def pad_second_half(batch: Batch, samples: Samples) -> Batch:
+def pad_second_half(batch: Batch, observed: Observed) -> Batch:
     """Return the same rows of tokens or sound, of which the second half has padding in its last quarter."""
     present = torch.ones(batch.data.shape[:2], dtype=torch.bool)
     present[len(batch) // 2 :, -(batch.data.shape[1] // 4) :] = False
-    vocabulary = samples.observed.vocabulary
+    vocabulary = observed.vocabulary
     filler = 0 if vocabulary is None else vocabulary.id("pad") or 0
     return replace(batch, data=batch.data.where(present, filler), present=present)
 
@@ -80,6 +89,12 @@ def make_batch(samples: Samples, split: Any, size: int, start: int = 0) -> Batch
     index = torch.arange(start, start + size) % len(samples)
     others = (index[:, None] + 1 + torch.arange(partners)) % len(samples)
     return samples.batch(index, CPU, others if partners else None)
+
+
+def divide_numbered(task: Task, batch: Batch, draws: Draws) -> tuple[Inputs, Targets]:
+    """Return x and y of samples that are trained on: x has their numbers."""
+    inputs, targets = task.divide(batch, draws)
+    return replace(inputs, index=batch.index), targets
 
 
 def compose_small(parts: Parts, samples: Samples, seed: int = 0) -> Task:

@@ -8,7 +8,7 @@ from textwrap import indent
 from typing import Literal
 from xml.etree import ElementTree
 
-State = Literal["passed", "failed", "skipped", "expected"]
+State = Literal["passed", "failed", "skipped", "inapplicable", "expected"]
 
 
 @dataclass(frozen=True)
@@ -20,8 +20,8 @@ class Outcome:
         id: Of the component, or the name of the entry point.
         check: Its name.
         where: Modality or kind of target that it was tried on; empty where that makes no difference.
-        state: Passed, failed, skipped, or failed as its plugin expects.
-        message: What went wrong, or why it was skipped or is expected.
+        state: Passed, failed, skipped for want of something, inapplicable, or failed as its plugin expects.
+        message: What went wrong, or why it was skipped, does not apply or is expected.
         reproduce: The command that shows it again.
         number: What the check measured, if it measures something.
         seconds: How long it took.
@@ -59,7 +59,9 @@ def format_count(outcomes: Sequence[Outcome]) -> str:
     states = Counter(outcome.state for outcome in outcomes)
     expected = sorted({outcome.message for outcome in outcomes if outcome.state == "expected"})
     failures = f"{states['expected']} expected failure{'' if states['expected'] == 1 else 's'}"
-    line = f"{len(outcomes) - states['skipped']} of {len(outcomes)} ran, {states['skipped']} skipped, {failures}"
+    ran = len(outcomes) - states["skipped"] - states["inapplicable"]
+    idle = f", {states['inapplicable']} inapplicable" if states["inapplicable"] else ""
+    line = f"{ran} of {len(outcomes)} ran, {states['skipped']} skipped{idle}, {failures}"
     line += f": {'; '.join(expected)}" if expected else ""
     return line + (f", {states['failed']} FAILED" if states["failed"] else "")
 
@@ -112,7 +114,7 @@ def as_junit(outcomes: Sequence[Outcome]) -> str:
         name="pretask check",
         tests=str(len(outcomes)),
         failures=str(states["failed"]),
-        skipped=str(states["skipped"] + states["expected"]),
+        skipped=str(len(outcomes) - states["failed"] - states["passed"]),
     )
     for outcome in outcomes:
         name = f"{outcome.check}[{outcome.where}]" if outcome.where else outcome.check

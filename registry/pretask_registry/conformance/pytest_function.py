@@ -1,6 +1,6 @@
 """The kit as a pytest test: one parameter for each component, so that a failure is named."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from pretask_registry.conformance.cases import Case, PluginCase
@@ -9,13 +9,16 @@ from pretask_registry.conformance.outcomes import Outcome, format_blocked, forma
 from pretask_registry.registry import Registry
 
 
-def conformance(name: str, *, require_all: bool = False, seed: int = 0) -> Callable[..., None]:
+def conformance(
+    name: str, *, require_all: bool = False, seed: int = 0, without: Collection[str] = ()
+) -> Callable[..., None]:
     """Make a test of all that a namespace or plugin offers: `test_conformance = conformance("acme")`.
 
     Args:
         name: Of the namespace, entry point or component.
         require_all: Whether a skipped check fails.
         seed: Of whatever is drawn.
+        without: Names of checks that are left out, such as one of large networks, which another job may run.
 
     Raises:
         PretaskError: Nothing is called so, or it does not load.
@@ -38,7 +41,7 @@ def conformance(name: str, *, require_all: bool = False, seed: int = 0) -> Calla
 
     @pytest.mark.parametrize("part", list(groups))
     def test_conformance(part: str, capsys: Any) -> None:
-        outcomes = list(run_cases(registry, groups[part], set()))
+        outcomes = list(run_cases(registry, groups[part], set(), without))
         with capsys.disabled():
             print(f"\n{part}: {format_count(outcomes)}", end="")
         if not has_succeeded(outcomes, require_all):

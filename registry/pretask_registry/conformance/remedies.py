@@ -5,6 +5,7 @@ RAISING = (
     "compiles",
     "compiled-answers-as-eager",
     "compiled-step-answers-as-eager",
+    "every-size-is-trainable-without-memory",
     "runs-on-the-meta-device",
     "reads-every-view-size-of-the-whole",
     "finite-in-bfloat16",
@@ -74,6 +75,12 @@ REMEDIES: dict[str, str] = {
     ),
     "finite-in-bfloat16": "exp, log or a sum overflows in half precision: compute it in .float().",
     "weights-can-be-saved": "A tensor is kept as a plain attribute: register_buffer, or nn.Parameter.",
+    "sample-parameters-are-their-samples-own": (
+        "The table is read by place in the batch, or as a whole: make it in allocate, and index it by inputs.index."
+    ),
+    "unseen-samples-are-what-it-says": (
+        "inputs.index is None at evaluation: encode without the table, or raise PretaskError and say 'refused'."
+    ),
     "same-seed-same-weights": "Weights come from a generator of one's own: leave initialization to torch's.",
     "loss-is-a-number": "A part keeps its graph, or is no part at all: build_loss(terms, reports) detaches and adds.",
     "same-draws-same-loss": "Noise comes from torch.randn: use the `draws` that the objective is given.",
@@ -91,6 +98,12 @@ REMEDIES: dict[str, str] = {
     ),
     "hidden-patches-are-not-encoded": (
         "Patches that are hidden in part are taken for visible: check_patch, find_visible_patches, select_patches."
+    ),
+    "parts-and-ranks-weigh-as-the-whole": (
+        "A mean is taken over a part alone: pass target.denominator on, and name other weights in scored_weights."
+    ),
+    "ranks-agree-on-state": (
+        "A queue or center holds what one rank has seen: gather_over_ranks(rows), mean_over_ranks(center)."
     ),
     "what-weighs-nothing-does-not-matter": (
         "Weights are not used: weighted_mean(value, target.weight, target.denominator)."
@@ -118,7 +131,9 @@ REMEDIES: dict[str, str] = {
     ),
     "batches-have-no-labels": "`batch` was overridden: leave it to Samples, which keeps labels away from tasks.",
     "no-sample-is-in-both-parts": "Both parts are drawn alike: give the test part numbers, files or seeds of its own.",
-    "same-data-every-time": "The order of files or a clock enters: sort, and draw from Draws with a fixed seed.",
+    "same-data-every-time": (
+        "The order, place or time of files enters: sort, hash the content, and draw from Draws with a fixed seed."
+    ),
     "data refuses-with-reasons": "A KeyError for an unknown part: raise PretaskError(who, needs, got, do).",
     "data ambient-randomness-is-left-alone": (
         "Samples come from torch.rand: draw them from Draws(index, seed), by number."
@@ -127,6 +142,12 @@ REMEDIES: dict[str, str] = {
     "settings-are-valid": "An option has another name by now: `pretask show PART` lists them.",
     "overfits-one-batch": (
         "The answer cannot be reached from x, or no gradient arrives: try the split with --model mlp."
+    ),
+    "every-size-is-trainable-without-memory": (
+        "A layer of a large size that nothing uses, or a tensor made on the CPU: drop the one, device=x.device."
+    ),
+    "gradient-reaches-every-parameter-of-the-paper": (
+        "A branch that is multiplied by 0, or activations that are all 0 at this size: look at the scale of weights."
     ),
     "labels-make-no-difference": (
         "The split reads labels or the name of a file: it may use batch.data and batch.partners alone."

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from pretask import Observed, PretaskError, Samples, Task
 from pretask.composition import compose
 
@@ -96,8 +97,16 @@ def can_split(split: Any, observed: Observed) -> bool:
     return True
 
 
-def compose_large(setting: Setting, registry: Registry, seed: int) -> tuple[Task, Samples]:
-    """Compose a task of some parts on the smallest data that they fit, with those data.
+def compose_large(
+    setting: Setting, registry: Registry, seed: int, device: torch.device = material.CPU
+) -> tuple[Task, Samples]:
+    """Compose a task of some parts on the smallest data that they fit, with those data, which stay on the CPU.
+
+    Args:
+        setting: The parts.
+        registry: Where data of other modalities are.
+        seed: Of the weights.
+        device: Of the network; on the meta device it takes no memory.
 
     Raises:
         Skip: They fit no data that are there.
@@ -107,7 +116,7 @@ def compose_large(setting: Setting, registry: Registry, seed: int) -> tuple[Task
         samples = enlarge_for(split, registry, modality)
         if samples is not None:
             divided = material.fit_split(split, samples)
-            with contextlib.suppress(PretaskError):
+            with contextlib.suppress(PretaskError), device:
                 model, objective = setting.build("model"), setting.build("objective")
-                return compose(samples.observed, divided, model, objective, seed=seed), samples
+                return compose(samples.observed, divided, model, objective, seed=seed, device=device), samples
     raise Skip("The parts fit no canned data, however large.")

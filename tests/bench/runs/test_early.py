@@ -12,7 +12,7 @@ Capture = pytest.CaptureFixture[str]
 SOURCE = """
 import pretask
 import torch
-from pretask import Agreement, Inputs, InputSpec, PretaskError, Target
+from pretask import Agreement, Features, FeatureSpec, Inputs, InputSpec, PretaskError, Target
 from torch import nn
 
 
@@ -43,6 +43,23 @@ class Crash(nn.Module):
         return {"same": self.head(features.pooled["all"])}
 
 
+class Latents(nn.Module):
+    unseen = "refused"
+
+    def __init__(self, spec, whole_spec, /):
+        super().__init__()
+
+    def allocate(self, samples, /):
+        self.table = nn.Embedding(samples, 4)
+
+    def features(self, spec, /):
+        return FeatureSpec(4, (), spec.views)
+
+    def forward(self, inputs, /, layers=False):
+        vectors = self.table(inputs.index)[:, None]
+        return Features({"all": vectors[:, :, None]}, {"all": vectors})
+
+
 def nowhere(part):
     raise PretaskError("nowhere", "never to be decoded", part, "Refuse it before.")
 
@@ -50,6 +67,7 @@ def nowhere(part):
 components = [
     pretask.split("loners", Loners, modality="image", targets={"agreement"}),
     pretask.objective("crash", Crash, targets={"agreement"}),
+    pretask.model("latents", Latents, modality="image"),
     pretask.data("nowhere", nowhere, modality="image"),
 ]
 """
@@ -115,3 +133,15 @@ def test_with_views_of_equal_identity_the_same_parts_train(file: list[str], tmp_
     why = ["compat", "--why", "--split", "loners", "--objective", "info-nce", "--model", "convnet", *file]
     assert invoke(why) == 0
     assert capsys.readouterr().out == "loners + info-nce + convnet fit.\n"
+
+
+def test_a_model_that_refuses_samples_it_was_not_trained_on_trains_and_is_not_measured(
+    file: list[str], tmp_path: Path, capsys: Capture
+) -> None:
+    source = SOURCE.replace("Target(batch.index)", "Target(batch.index // 2)")
+    (tmp_path / "sketch.py").write_text(source)
+    parts = ["--split", "loners", "--objective", "info-nce", "--model", "latents"]
+    assert invoke(["compat", "--why", *parts, *file]) == 0
+    assert invoke(["run", "--data", "shapes", *parts, *BRIEF, *file]) == 4
+    assert "a model that encodes held-out samples" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()

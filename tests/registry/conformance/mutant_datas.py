@@ -2,6 +2,8 @@
 
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from pretask import Batch, Draws, Labels, Observed, PretaskError, Samples
@@ -53,6 +55,30 @@ class Dots:
         if self.fault == "fewer-than-announced":
             samples = replace(samples, observed=replace(samples.observed, samples=20))
         return Telling(**vars(samples)) if self.fault == "labels-in-the-batch" else samples
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of bytes of a text file, as images of one line."""
+
+    root: Path
+    fault: str = ""
+
+    @staticmethod
+    def write_example(folder: Path, /) -> dict[str, Any]:
+        for part, first in FIRST.items():
+            lines = (" ".join(str((first + row * column) % 251) for column in range(1, 9)) for row in range(4))
+            (folder / f"{part}.txt").write_text("\n".join(lines))
+        return {"root": folder}
+
+    def __call__(self, part: str, /) -> Samples:
+        path = self.root / f"{part}.txt"
+        if not path.exists():
+            raise PretaskError("table", f"a file for the part {part}", f"no {path}", "Put one there.")
+        rows = [list(map(int, line.split())) for line in path.read_text().splitlines()]
+        data = torch.tensor(rows, dtype=torch.uint8).view(len(rows), 1, 1, 8)
+        known = fingerprint(data.numpy(), names=[str(self.root)] if self.fault == "known-by-its-path" else [])
+        return Samples(Observed("image", (1, 1, 8), samples=len(rows)), data, {}, None, known)
 
 
 class Leaking(Samples):

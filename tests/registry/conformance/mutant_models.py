@@ -42,6 +42,8 @@ class Reader(nn.Module):
         if self.fault == "input-changed-in-place":
             tokens += 0 * tokens + (tokens == 7)
         vectors = self.embedding(tokens)
+        if self.fault == "times-nothing":
+            vectors = 0 * vectors
         if self.fault == "gradient-cut":
             vectors = vectors.detach()
         present = torch.ones_like(tokens, dtype=torch.bool) if inputs.present is None else inputs.present

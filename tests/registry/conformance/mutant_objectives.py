@@ -16,6 +16,8 @@ from pretask import (
     build_loss,
     check_kinds,
     find_readout,
+    gather_over_ranks,
+    take_only_target,
     weighted_mean,
 )
 from torch import Tensor, nn
@@ -67,8 +69,35 @@ class Vote(nn.Module):
             nats = -said.gather(-1, value if share is not None else value[..., None])
             nats = nats[..., 0] if share is None else (nats * share).sum(-1)
             weight = None if self.fault == "weights-ignored" else targets[name].weight
-            terms[name] = weighted_mean(nats, weight)
+            terms[name] = weighted_mean(nats, weight, targets[name].denominator)
+            if self.fault == "mean-of-each-part" and weight is not None:
+                terms[name] = (nats * weight).sum() / weight.sum(), weight.sum().detach()
             if self.fault == "sum-for-mean":
                 terms[name] = nats.sum(), terms[name][1]
         loss = build_loss(terms, {})
         return Loss(loss.total.bfloat16(), loss.parts) if self.fault == "half-precision" else loss
+
+
+class Recall(nn.Module):
+    """Tell the other view from what was shown in earlier steps."""
+
+    def __init__(self, features: FeatureSpec, targets: TargetSpecs, /, *, fault: str = "") -> None:
+        super().__init__()
+        check_kinds("recall", targets, {"agreement"})
+        self.name, spec = take_only_target("recall", targets)
+        self.read, self.fault = find_readout("recall", self.name, features, spec), fault
+        self.head = nn.Linear(self.read.width, 8)
+        self.register_buffer("queue", torch.arange(256.0).cos().view(32, 8))
+
+    def predict(self, features: Features, /) -> Mapping[str, Tensor]:
+        return {self.name: self.head(self.read(features))}
+
+    def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
+        one, two = self.predict(features)[self.name].unbind(1)
+        self.keys = two.detach()
+        logits = torch.cat([(one * two).sum(-1, keepdim=True), one @ self.queue.T], 1).float()
+        return build_loss({self.name: weighted_mean(-logits.log_softmax(-1)[:, 0])}, {})
+
+    def after_step(self, model: nn.Module, progress: float, /) -> None:
+        keys = self.keys if self.fault == "queue-of-one-rank" else gather_over_ranks(self.keys)
+        self.queue.copy_(torch.cat([keys, self.queue])[: len(self.queue)])

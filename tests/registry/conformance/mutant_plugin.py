@@ -16,9 +16,11 @@ TRAITS: dict[str, dict[str, Any]] = {
     "reverse": {"modality": "video", "targets": {"categories"}, "views": None},
     "reader": {"modality": "text", "streams": "past"},
     "vote": {"targets": {"categories"}},
+    "recall": {"targets": {"agreement"}, "state": {"queue"}},
     "centroid": {"modality": "image"},
     "retrieve": {"modality": "image", "metrics": {"hits": HITS}, "headline": "hits"},
     "dots": {"modality": "image"},
+    "table": {"modality": "image"},
     "smells": {"modality": "smell"},
     "sniff": {"modality": "smell", "targets": {"values"}},
     "nose": {"modality": ("smell", "stench")},
@@ -45,10 +47,14 @@ TASK: dict[str, Any] = {
     "source": "us",
 }
 SNIFFED = {**TASK, "split": "mutants/sniff", "objective": "regression", "model": "mutants/nose"}
+FOLLOWED = {**TASK, "split": "mutants/follow", "model": "mutants/reader"}
 OTHER_TASKS: dict[str, dict[str, Any]] = {
     "preset-of-no-option": {"presets": {"small": {"model.no_such_option": 3}}},
     "parts-that-do-not-fit": {"split": "mutants/fill"},
     "nothing-learned": {"split": "mutants/rotate-labels-drawn-anew"},
+    "layer-unused-in-the-paper": {"options": {"model.fault": "parameter-unused"}},
+    "layer-unused-in-a-preset": {"presets": {"large": {"model.fault": "parameter-unused"}}},
+    "tokens-lost-in-the-paper": {"options": {"model.fault": "times-nothing"}},
 }
 
 
@@ -73,5 +79,6 @@ def part(kind: str, twin: str, fault: str) -> pretask.Component:
 
 def task(twin: str, fault: str) -> pretask.Component:
     name = f"{twin}-{fault}" if fault else twin
-    others = {**SNIFFED, "split": f"mutants/sniff{name.removeprefix('sniffed')}"} if twin == "sniffed" else TASK
+    sniffed = {**SNIFFED, "split": f"mutants/sniff{name.removeprefix('sniffed')}"}
+    others = {"sniffed": sniffed, "followed": FOLLOWED}.get(twin, TASK)
     return pretask.task(name, **{**others, **OTHER_TASKS.get(fault, {})})

@@ -80,6 +80,7 @@ OBJECTIVES = {
     "vote": {
         "softmax-over-the-batch": "a-sample-is-scored-by-itself",
         "sum-for-mean": "a-batch-twice-costs-the-same",
+        "mean-of-each-part": "parts-and-ranks-weigh-as-the-whole",
         "weights-ignored": "what-weighs-nothing-does-not-matter",
         "widest-stream-read": "reads-no-wider-than-allowed",
         "gradient-cut": "gradient-reaches-every-parameter",
@@ -91,6 +92,7 @@ OBJECTIVES = {
         "guess-missing": "predicts-every-target",
         "any-kind-taken": "refuses-with-reasons",
     },
+    "recall": {"queue-of-one-rank": "ranks-agree-on-state"},
 }
 EVALUATORS = {
     "centroid": {
@@ -121,6 +123,7 @@ DATA = {
         "labels-in-the-batch": "batches-have-no-labels",
         "any-part-given": "refuses-with-reasons",
     },
+    "table": {"known-by-its-path": "same-data-every-time"},
 }
 TASKS = {
     "turned": {
@@ -129,6 +132,11 @@ TASKS = {
         "nothing-learned": "overfits-one-batch",
     },
     "sniffed": {"label-leak": "labels-make-no-difference"},
+    "followed": {
+        "layer-unused-in-the-paper": "every-size-is-trainable-without-memory",
+        "layer-unused-in-a-preset": "every-size-is-trainable-without-memory",
+        "tokens-lost-in-the-paper": "gradient-reaches-every-parameter-of-the-paper",
+    },
 }
 KINDS = {
     "split": SPLITS,

@@ -17,7 +17,8 @@ from pretask.cache import cached, fingerprint
 from torch import Tensor
 
 from pretask_plugins.data.file_tree import FileTree
-from pretask_plugins.data.parts import check_part, check_patterns, hash_text, is_tenth, list_some
+from pretask_plugins.data.parts import PART_FOLDERS, check_part, check_patterns, hash_text, is_tenth, list_some
+from pretask_plugins.shared.tiny_files import SAMPLE_RATE, write_recordings
 
 SUFFIXES = (".wav", ".flac", ".ogg")
 EDITION = 2  # of what is decoded; raised when that changes
@@ -70,6 +71,12 @@ class AudioFolder:
                     "Name the folder with data.root, and see data.test_pattern.",
                 )
             return self.read(tree, names, part)
+
+    @staticmethod
+    def write_example(folder: Path, /) -> Mapping[str, Any]:
+        """Write a few recordings of two classes for each part."""
+        write_recordings(folder / part / name / f"{n}.wav" for part in PART_FOLDERS for name in "ab" for n in range(3))
+        return {"root": folder, "sample_rate": SAMPLE_RATE, "seconds": 0.5, "test_pattern": "^test/"}
 
     def read(self, tree: FileTree, names: Sequence[str], part: str) -> Samples:
         """Return the recordings of the given names, from the cache or decoded."""

@@ -8,7 +8,7 @@ import os
 import tarfile
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise, takewhile
@@ -25,6 +25,7 @@ from pretask.cache import key_of
 
 from pretask_plugins.data.image.images import Album, cached_samples, crop_square, decode_images
 from pretask_plugins.data.parts import PART_FOLDERS, check_part, hash_text, is_tenth, list_some
+from pretask_plugins.shared.tiny_files import SIDE, write_pictures
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".gif", ".tif", ".tiff", ".ppm", ".pgm")
 PART_NAMES = frozenset(name for names in PART_FOLDERS.values() for name in names)
@@ -62,6 +63,12 @@ class Folder:
             "files": found.stamp(),
         }
         return cached_samples(facts | {"classes": found.classes}, lambda: self.album(found))
+
+    @staticmethod
+    def write_example(folder: Path, /) -> Mapping[str, Any]:
+        """Write a few images of two classes for each part."""
+        write_pictures(folder / part / name / f"{n}.png" for part in PART_FOLDERS for name in "ab" for n in range(3))
+        return {"root": folder, "image_size": SIDE}
 
     def find(self, part: str) -> "ImageFiles":
         """Find the images of a part; raise PretaskError where there are none, or too few of a class."""

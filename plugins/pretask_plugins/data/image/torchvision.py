@@ -4,6 +4,7 @@ Axes: N samples, C channels, H W image.
 """
 
 import sys
+from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from pretask.cache import key_of
 from pretask_plugins.data.image.folder import is_for_test
 from pretask_plugins.data.image.images import Album, cached_samples, crop_square, decode_images
 from pretask_plugins.data.parts import check_part
+from pretask_plugins.shared import tiny_files
 
 Name = Literal[
     "CIFAR10",
@@ -58,6 +60,7 @@ FILES = {
     "Flowers102": "flowers-102/**/*",
     "OxfordIIITPet": "oxford-iiit-pet/**/*",
 }
+EXAMPLES = ("n01440764", "n02102040")  # of its classes: tench, English springer
 EDITIONS = {"160px": 160, "320px": 320, "full": None}  # of Imagenette: short sides, pixels
 
 
@@ -90,6 +93,13 @@ class TorchvisionData:
         facts = {"data": "torchvision", "name": self.name, "part": part, "image_size": side}
         where = {"root": self.root.expanduser().resolve(), "files": key_of({"files": self.stamps()})}
         return cached_samples(facts | where, lambda: self.album(part, side))
+
+    @staticmethod
+    def write_example(folder: Path, /) -> Mapping[str, Any]:
+        """Write a few images of two of Imagenette's classes."""
+        places = (folder / "imagenette2-160" / part / name for part in SPLITS["Imagenette"] for name in EXAMPLES)
+        tiny_files.write_pictures(place / f"{number}.JPEG" for place in places for number in range(3))
+        return {"name": "Imagenette", "root": folder, "image_size": tiny_files.SIDE}
 
     def open(self, part: str, side: int | None) -> Any:
         """Open torchvision's own data set object."""

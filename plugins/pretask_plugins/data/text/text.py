@@ -4,7 +4,7 @@ Source: see tokenization.py.
 Axes: N rows, L tokens.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +18,8 @@ from pretask_plugins.data.text.rows import Extent, Layout, row_samples
 from pretask_plugins.data.text.spoken import TextData
 from pretask_plugins.data.text.tagged import LABEL, tagged_samples
 from pretask_plugins.data.text.tokenization import Kind, Tokenization, learn, read_tokenizer
+
+EXAMPLES = {"sun": "it is warm and dry", "rain": "take an umbrella along"}
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,14 @@ class Text(TextData):
             PretaskError: There are no files, one cannot be read as text, or there is not enough text.
         """
         return self.rows(part)[0]
+
+    @staticmethod
+    def write_example(folder: Path, /) -> Mapping[str, Any]:
+        """Write a table of labeled sentences for each part."""
+        for part, whens in (("train", ("today", "tomorrow", "at noon")), ("test", ("tonight", "in May"))):
+            lines = [f"{label}\t{text} {when}" for when in whens for label, text in EXAMPLES.items()]
+            (folder / f"{part}.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return {"root": folder, "length": 16, "vocab_size": 300}
 
     def extent(self, part: str) -> Extent:
         """Return tokens and bytes of a part."""

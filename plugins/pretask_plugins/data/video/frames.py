@@ -9,10 +9,11 @@ Axes: N clips or sequences, T frames, H W image.
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int8, UInt8
@@ -25,11 +26,13 @@ from pretask_plugins.data.file_tree import FileTree
 from pretask_plugins.data.parts import check_part, check_patterns
 from pretask_plugins.data.video.clips import Reel, cached_samples, decode_videos, resize_frames
 from pretask_plugins.data.video.readers import Images
+from pretask_plugins.shared.tiny_files import SIDE, write_pictures
 
 ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
 LISTS = {"train": ("train",), "test": ("val", "test")}
 TEST_PERIOD = 3  # every third sequence is for testing where no list says otherwise
 VOID = 255  # of an annotation: nobody knows
+EXAMPLES = ("bear", "camel", "goat")  # sequences
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,19 @@ class Frames:
             files = [[(name, *tree.stamps[name]) for name in clip_files] for clip_files in names]
             facts = {**asdict(self), "data": "frames", "part": part, "root": None, "files": files}
             return cached_samples(facts, lambda: self.reel(tree, clips))
+
+    @staticmethod
+    def write_example(folder: Path, /) -> Mapping[str, Any]:
+        """Write three short sequences, one of them for testing, and masks of one object."""
+        names = [f"480p/{name}/{number:05d}.png" for name in EXAMPLES for number in range(4)]
+        write_pictures(folder / "JPEGImages" / name for name in names)
+        for name in names:
+            (folder / "Annotations" / name).parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(np.eye(SIDE, dtype=np.uint8)).save(folder / "Annotations" / name)
+        (folder / "ImageSets").mkdir()
+        for part, listed in (("train", EXAMPLES[1:]), ("val", EXAMPLES[:1])):
+            (folder / "ImageSets" / f"{part}.txt").write_text("\n".join(listed))
+        return {"root": folder, "length": 2}
 
     def check_some(self, clips: Sequence[Clip], sequences: Sequence[Clip], part: str) -> None:
         """Raise PretaskError unless there are clips."""

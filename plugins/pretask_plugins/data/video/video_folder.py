@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -21,6 +22,7 @@ from pretask_plugins.data.file_tree import FileTree
 from pretask_plugins.data.parts import PART_FOLDERS, check_part, hash_text, is_tenth
 from pretask_plugins.data.video.clips import Reel, cached_samples, crop_squares, decode_videos
 from pretask_plugins.data.video.readers import Decoder, Images, Reader, open_video, select_at_rate
+from pretask_plugins.shared.tiny_files import SIDE, write_clips
 
 VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v", ".gif")
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
@@ -102,6 +104,12 @@ class VideoFolder:
             ]
             facts = {"data": "video-folder", "part": part, "names": names, "files": files} | options
             return cached_samples(facts, lambda: self.reel(tree, videos, names))
+
+    @staticmethod
+    def write_example(folder: Path, /) -> Mapping[str, Any]:
+        """Write a few videos of two classes for each part."""
+        write_clips(folder / part / name / f"{n}.mkv" for part in PART_FOLDERS for name in "ab" for n in range(2))
+        return {"root": folder, "length": 4, "image_size": SIDE, "decoder": "pyav"}
 
     def check_some(self, videos: Sequence[Video], part: str) -> None:
         """Raise PretaskError unless there are videos."""

@@ -20,8 +20,8 @@ from pretask.protocols import count_partners
 from torch import Tensor
 
 from pretask_plugins.evaluators.density.pictures import pictures
-from pretask_plugins.objectives.vae.gaussian import Posterior, log_prior
-from pretask_plugins.objectives.vae.latent_model import LatentModel, count_active_units, sum_over_targets
+from pretask_plugins.shared.latent.gaussian import Posterior, log_prior
+from pretask_plugins.shared.latent.latent_model import LatentModel, count_active_units, sum_over_targets
 
 CODES_PER_DECODE = 50  # of one sample, decoded together
 NUM_COMMON_CODES = 64  # on which a posterior is compared with the best one

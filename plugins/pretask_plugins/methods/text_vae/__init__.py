@@ -5,10 +5,10 @@ The method in the order of its equations; x is a sentence of words x_1 … x_L, 
 1. x is shown whole, and is the target as well: splits/whole.py.
 2. h is the last state of an LSTM that reads x (section 3): models/text/lstm.py, whose pooled feature it is.
 3. q(z | x) = N(mu, diag sigma^2), where (mu, log sigma^2) is linear in h (Kingma and Welling, equation 9), and a draw
-   z = mu + sigma * epsilon (equation 4): objectives/vae/gaussian.py and latent_model.py.
-4. p(x | z) = the product over i of p(x_i | z), a softmax at every position: objectives/vae/decoders.py computes its
+   z = mu + sigma * epsilon (equation 4): shared/latent/gaussian.py and latent_model.py.
+4. p(x | z) = the product over i of p(x_i | z), a softmax at every position: shared/latent/decoders.py computes its
    logits, likelihoods.py the categorical log-likelihood.
-5. KL(q(z | x) || N(0, I)) in closed form (Kingma and Welling, appendix B): objectives/vae/gaussian.py.
+5. KL(q(z | x) || N(0, I)) in closed form (Kingma and Welling, appendix B): shared/latent/gaussian.py.
 6. What is trained is E_q[log p(x | z)] - w(t) KL, with w(t) rising from 0 to 1 along a sigmoid (section 3.1):
    objectives/vae/elbo.py, with `annealing` and the progress t at which w is 1. What is reported has the whole
    divergence, whatever w is.

@@ -4,10 +4,10 @@ The method in the order of the paper, with the place where each equation is comp
 
 1. The data, x. Gray values are drawn black or white: splits/whole.py, with `binarise`.
 2. The encoder, q(z | x) = N(mean, variance), equation 9: the model (models/mlp.py) gives a feature vector, a linear map
-   of it the mean and the log-variance: objectives/vae/latent_model.py, `LatentModel.posterior`; objectives/vae/
+   of it the mean and the log-variance: shared/latent/latent_model.py, `LatentModel.posterior`; shared/latent/
    gaussian.py, `Posterior`.
 3. Draws of the code by reparameterization, z = mean + std * noise, equation 4: gaussian.py, `Posterior.draw`.
-4. The decoder, p(x | z), appendix C: objectives/vae/decoders.py computes its parameters, objectives/vae/likelihoods.py
+4. The decoder, p(x | z), appendix C: shared/latent/decoders.py computes its parameters, shared/latent/likelihoods.py
    the log-likelihood, `Bernoulli` for equation 11 and `Gaussian` for equation 12.
 5. The divergence KL(q(z | x) || p(z)) in closed form, appendix B: gaussian.py, `kl_to_standard_normal`.
 6. The bound of equation 3, estimated by equation 7 (equation 10 in this case) with L = 1 code and a minibatch as in

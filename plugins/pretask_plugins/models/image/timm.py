@@ -8,11 +8,12 @@ from dataclasses import replace
 from typing import Any
 
 from pretask import Features, FeatureSpec, Inputs, InputSpec
+from pretask.composition import make_empty_inputs
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pretask_plugins.shared.feature_maps import check_images, map_features
-from pretask_plugins.shared.timm_models import create_timm, features_of_readable, largest_sides
+from pretask_plugins.shared.timm_models import create_timm, drop_unused, features_of_readable, largest_sides
 
 
 class Timm(nn.Module):
@@ -37,6 +38,7 @@ class Timm(nn.Module):
         self.name, self.resize = name, resize
         sides = largest_sides(spec, whole_spec) if resize is None else (resize, resize)
         self.body = create_timm(name, spec.shape[0], sides)
+        drop_unused(self, name, make_empty_inputs(spec))
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
         """Return the spec of one vector per position of the last layer."""

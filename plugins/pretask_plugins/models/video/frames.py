@@ -13,6 +13,7 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from pretask import Features, FeatureSpec, Inputs, InputSpec
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from torch.nn import functional as F
 
 from pretask_plugins.shared.feature_maps import check_images, map_features, map_tokens
 from pretask_plugins.shared.residual import ResidualBlock
-from pretask_plugins.shared.timm_models import create_timm, features_of_readable, largest_sides
+from pretask_plugins.shared.timm_models import create_timm, drop_unused, features_of_readable, largest_sides
 
 SMALL_NETWORK = "convnet"
 
@@ -118,6 +119,7 @@ class Timm(nn.Module):
     def __init__(self, name: str, channels: int, sides: tuple[int, ...], output_stride: int) -> None:
         super().__init__()
         self.body = create_timm(name, channels, sides, output_stride)
+        drop_unused(self, name, torch.zeros(2, channels, *sides, device="meta"))
 
     def forward(self, frames: Float[Tensor, "F C H W"]) -> list[Tensor]:
         """Return the maps of every layer, (F, D, h, w), the last one normalized as the architecture does."""

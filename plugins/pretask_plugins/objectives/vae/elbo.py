@@ -12,8 +12,8 @@ from jaxtyping import Float
 from pretask import Draws, Features, FeatureSpec, Incompatible, Loss, Targets, TargetSpecs, weighted_mean
 from torch import Tensor, nn
 
-from pretask_plugins.objectives.vae.gaussian import Posterior, anneal, log_prior, surrogate
-from pretask_plugins.objectives.vae.latent_model import (
+from pretask_plugins.shared.latent.gaussian import Posterior, anneal, log_prior, surrogate
+from pretask_plugins.shared.latent.latent_model import (
     DecoderName,
     LatentModel,
     LikelihoodName,

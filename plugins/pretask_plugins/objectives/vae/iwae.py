@@ -12,8 +12,8 @@ from jaxtyping import Float
 from pretask import Draws, Features, FeatureSpec, Incompatible, Loss, Targets, TargetSpecs, weighted_mean
 from torch import Tensor
 
-from pretask_plugins.objectives.vae.gaussian import log_mean_exp, log_prior
-from pretask_plugins.objectives.vae.latent_model import (
+from pretask_plugins.shared.latent.gaussian import log_mean_exp, log_prior
+from pretask_plugins.shared.latent.latent_model import (
     DecoderName,
     LatentModel,
     LikelihoodName,

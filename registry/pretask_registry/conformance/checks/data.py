@@ -7,7 +7,7 @@ from dataclasses import fields
 from hashlib import blake2b
 
 import torch
-from pretask import Batch, Component, PretaskError, Samples
+from pretask import Batch, PretaskError, Samples
 
 from pretask_registry.conformance.check import check, require
 from pretask_registry.conformance.checks.splits import check_refusal
@@ -18,12 +18,7 @@ from pretask_registry.conformance.tensors import describe
 DTYPES = {"uint8": torch.uint8, "int64": torch.int64, "float32": torch.float32}
 
 
-def has_small_options(component: Component) -> bool:
-    """Return whether data can be tried: it declares options with which it needs nothing of its user's."""
-    return bool(component.small)
-
-
-@check("data", when=has_small_options)
+@check("data")
 def samples_are_what_was_announced(case: DataCase) -> None:
     """Number, shape, type, modality and range of the samples are what `observed` says."""
     for part, samples in case.parts.items():
@@ -46,7 +41,7 @@ def check_range(part: str, samples: Samples) -> None:
         require(bool(samples.data.isfinite().all()), f"'{part}' must be finite; NaN or infinity came.")
 
 
-@check("data", when=has_small_options)
+@check("data")
 def labels_are_within_their_names(case: DataCase) -> None:
     """Check that every label is the number of a name, or -1; one for every sample, and both parts name alike."""
     names = []
@@ -60,7 +55,7 @@ def labels_are_within_their_names(case: DataCase) -> None:
     require(names[0] == names[1], "Both parts must have the same labels with the same names.")
 
 
-@check("data", when=has_small_options)
+@check("data")
 def batches_have_no_labels(case: DataCase) -> None:
     """Check that a batch holds samples, their numbers, padding and partners, no more; its numbers are their places."""
     samples = case.parts["train"]
@@ -73,7 +68,7 @@ def batches_have_no_labels(case: DataCase) -> None:
     require(same, "Sample 0 must be the same in every batch.")
 
 
-@check("data", when=has_small_options)
+@check("data")
 def no_sample_is_in_both_parts(case: DataCase) -> None:
     """Check that no sample of the test part has the content of one to train on."""
     seen = [{hash_content(row) for row in samples.data} for samples in case.parts.values()]
@@ -88,9 +83,9 @@ def hash_content(row: torch.Tensor) -> bytes:
     return blake2b(row.contiguous().numpy().tobytes(), digest_size=12).digest()
 
 
-@check("data", when=has_small_options)
+@check("data")
 def same_data_every_time(case: DataCase) -> None:
-    """Check that, built again without what was cached, the data and fingerprints are the same; parts differ."""
+    """Check that, made again without what was cached, data and fingerprints are the same, wherever files lie."""
     for part, samples in case.parts.items():
         again = case.again[0][part]
         require(samples.fingerprint, f"'{part}' must have a fingerprint of its content; it has none.")
@@ -102,14 +97,14 @@ def same_data_every_time(case: DataCase) -> None:
     require(differ, "Parts of different content must have different fingerprints.")
 
 
-@check("data", when=has_small_options)
+@check("data")
 def ambient_randomness_is_left_alone(case: DataCase) -> None:
     """Check that the generators of torch, numpy and random are not moved when the data are made."""
     moved = case.again[1]
     require(not moved, f"Data must be made from Draws and files only; they moved the generator of {moved}.")
 
 
-@check("data", when=has_small_options)
+@check("data")
 def refuses_with_reasons(case: DataCase) -> None:
     """Check that an unknown part raises PretaskError, which says what was needed, what came and what to do."""
-    check_refusal(lambda: case.built("no such part"), "The part 'no such part'", PretaskError)
+    check_refusal(lambda: case.small.origin("no such part"), "The part 'no such part'", PretaskError)

@@ -9,6 +9,7 @@ from pretask.declare import KINDS
 
 from pretask_registry.conformance.cases import Case, PluginCase
 from pretask_registry.conformance.check import PLUGIN, Skip, check, require
+from pretask_registry.conformance.small_data import can_be_small, use_small_options
 from pretask_registry.options import REQUIRED
 from pretask_registry.registry import Registry
 from pretask_registry.resolve import fill_component_options, read_component_options
@@ -78,8 +79,9 @@ def says_what_it_is(case: Case) -> None:
 @check(*PARTS, once=True)
 def resolves(case: Case) -> None:
     """Check that the implementation can be imported, and its small options exist and are of their types."""
-    small = case.component.small
     needed = [name for name, option in read_component_options(case.registered).items() if option.default is REQUIRED]
-    if case.kind == "data" and not small and needed:
-        raise Skip(f"It is data of the user's: {' and '.join(needed)} must be set, and it declares no small options.")
-    fill_component_options(case.registered, case.implementation, small)
+    if case.kind == "data" and needed and not can_be_small(case.registered):
+        what = f"{' and '.join(needed)} must be set"
+        raise Skip(f"It is data of the user's: {what}, it declares no small options, and has no write_example.")
+    with use_small_options(case.registered) as small:
+        fill_component_options(case.registered, case.implementation, small)

@@ -11,7 +11,7 @@ from pretask import Choice, Component, Figure, Items
 from pretask.metrics import find_metric
 
 from pretask_registry.conformance import ambient
-from pretask_registry.conformance.check import Skip, check, require
+from pretask_registry.conformance.check import Inapplicable, Skip, check, require
 from pretask_registry.conformance.evaluating import (
     Yielded,
     broadcast_rows,
@@ -92,14 +92,16 @@ def find_correct(case: EvaluatorCase, yielded: Yielded) -> torch.Tensor:
     """Return what was correct, of every test sample or of every labeled position.
 
     Raises:
-        Skip: The evaluator yields nothing of that kind.
+        Inapplicable: The evaluator yields nothing of that kind.
     """
     found = next(iter(items(yielded).values()), None)
     if found is None:
-        raise Skip("It yields no items that are right or wrong, so it fits nothing to labels that could be learned.")
+        raise Inapplicable(
+            "It yields no items that are right or wrong: it fits nothing to labels that could be learned."
+        )
     sizes = {int((labels.value >= 0).sum()) for labels in case.tried.data.test.labels.values()}
     if len(found) not in sizes:
-        raise Skip(f"Its {len(found)} items are neither the labeled test samples nor their labeled positions.")
+        raise Inapplicable(f"Its {len(found)} items are neither the labeled test samples nor their labeled positions.")
     return found
 
 
@@ -107,7 +109,8 @@ def scores(case: EvaluatorCase, yielded: Yielded) -> dict[str, float]:
     """Return the accuracies that it yields, else the number that it declares as its headline.
 
     Raises:
-        Skip: There is neither, or nothing to learn from.
+        Skip: There is neither.
+        Inapplicable: There is nothing to learn from.
     """
     every, headline = numbers(yielded), case.component.traits["headline"]
     found = {name: value for name, value in every.items() if "accuracy" in name}
@@ -115,7 +118,7 @@ def scores(case: EvaluatorCase, yielded: Yielded) -> dict[str, float]:
     if not found:
         raise Skip("It yields no accuracy and no number of the name that it declares as its headline.")
     if not case.tried.data.test.labels:
-        raise Skip("What it measures has no labels.")
+        raise Inapplicable("What it measures has no labels.")
     return found
 
 
@@ -125,7 +128,8 @@ def score_headline(case: EvaluatorCase) -> tuple[float, float] | None:
     Classes are the same two in both, since nobody knows the chance level of a number that is no accuracy.
 
     Raises:
-        Skip: It is declared neither as better when higher nor when lower, or labels make no difference to it.
+        Skip: It is declared neither as better when higher nor when lower.
+        Inapplicable: Labels make no difference to it.
     """
     name, value = next(iter(scores(case, case.tried.yielded).items()))
     if "accuracy" in name:
@@ -144,7 +148,7 @@ def score_headline(case: EvaluatorCase) -> tuple[float, float] | None:
         known = case.memory["headline"] = (sum(measured[:-1]) / NOISES, measured[-1])
     blind = math.isclose(known[0], known[1]) and math.isclose(known[0], value)
     if blind and not scores_labels(case):
-        raise Skip(f"'{name}' does not depend on the labels of samples or positions.")
+        raise Inapplicable(f"'{name}' does not depend on the labels of samples or positions.")
     return (known[0], known[1]) if metric.higher_is_better else (-known[0], -known[1])
 
 
@@ -183,9 +187,9 @@ def scores_labels(case: EvaluatorCase) -> bool:
 
 
 def check_read(case: EvaluatorCase, found: dict[str, float]) -> None:
-    """Raise Skip where other labels make no difference to any accuracy, and these are not of labeled samples."""
+    """Raise Inapplicable where labels make no difference to any accuracy, and these are not of labeled samples."""
     if not scores_labels(case) and found == scores(case, case.tried.yielded):
-        raise Skip("Its accuracies do not depend on the labels of samples or positions.")
+        raise Inapplicable("Its accuracies do not depend on the labels of samples or positions.")
 
 
 @check("evaluator", when=is_of_encoders)
@@ -222,7 +226,7 @@ def check_headline(case: EvaluatorCase, noise: float, clear: float) -> None:
     """Raise Failure unless clear classes bring a fraction a third of the way from that of noise to its best."""
     metric = find_metric(case.component.traits["metrics"], case.component.traits["headline"])
     if metric is None or not metric.is_fraction:
-        raise Skip("Its headline is no fraction, so nothing says how much better clear classes must score.")
+        raise Inapplicable("Its headline is no fraction, so nothing says how much better clear classes must score.")
     best = 1.0 if metric.higher_is_better else 0.0
     came = f"{abs(clear):.2f} came, and {abs(noise):.2f} for labels of noise"
     require(clear - noise >= (best - noise) / 3, f"Classes on two sides of a line must be found; {came}.")

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from pretask_registry.canned import OBSERVED, make_canned_inputs
 from pretask_registry.conformance import ambient
-from pretask_registry.conformance.check import Failure, Skip, check, require
+from pretask_registry.conformance.check import Failure, Inapplicable, check, require
 from pretask_registry.conformance.checks.splits import check_refusal
 from pretask_registry.conformance.kinds import ModelCase
 from pretask_registry.conformance.tensors import (
@@ -303,7 +303,7 @@ def refuses_with_reasons(case: ModelCase) -> None:
     """Check that unreadable inputs raise Incompatible, which says what was needed, what came and what to do."""
     foreign = [modality for modality in OBSERVED if modality not in case.component.traits["modality"]]
     if not foreign:
-        raise Skip("It reads every modality that there is tiny data of, so none can be refused.")
+        raise Inapplicable("It reads every modality that there is tiny data of, so none can be refused.")
     refused: list[Callable[[], object]] = []
     for modality in foreign:
         spec, _ = make_canned_inputs(modality)

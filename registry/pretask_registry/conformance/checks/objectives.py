@@ -17,10 +17,11 @@ from pretask.values import iterate_tensors
 from torch import Tensor
 
 from pretask_registry.conformance import ambient
-from pretask_registry.conformance.check import Skip, check, require
+from pretask_registry.conformance.check import Inapplicable, check, require
 from pretask_registry.conformance.checks.models import has_gradient, nudge_weights
 from pretask_registry.conformance.checks.splits import check_refusal
 from pretask_registry.conformance.kinds import ObjectiveCase, Trial
+from pretask_registry.conformance.material import divide_numbered
 from pretask_registry.conformance.tensors import are_equal, copy_tensors, describe_difference, map_tensors
 
 CLOSE = 1e-3  # of losses: means run in another order
@@ -86,7 +87,9 @@ def gradient_reaches_every_parameter(case: ObjectiveCase) -> None:
         features = make_leaves(trial.features)
         compute_loss(trial, features).total.backward()  # type: ignore[no-untyped-call]
         if isinstance(objective, Rewrites):  # what makes x has its gradient through the targets that it rewrites
-            trial.task.loss(trial.batch, Draws(trial.batch.index)).total.backward()  # type: ignore[no-untyped-call]
+            draws = Draws(trial.batch.index)
+            halves = divide_numbered(trial.task, trial.batch, draws)
+            trial.task.score(*halves, draws).total.backward()  # type: ignore[no-untyped-call]
         dead = [
             name
             for name, parameter in objective.named_parameters()
@@ -318,7 +321,7 @@ def predicts_every_target(case: ObjectiveCase) -> None:
             predictions = trial.task.objective.predict(trial.features)
         missing = set(trial.specs) - set(predictions)
         if missing == set(trial.specs) and not predictions:
-            raise Skip("predict returns nothing.")
+            raise Inapplicable("predict returns nothing.")
         require(not missing, f"predict must cover every target; {', '.join(sorted(missing))} is missing.")
         for name, prediction in predictions.items():
             fits = len(prediction) == len(trial.batch) and bool(prediction.isfinite().all())

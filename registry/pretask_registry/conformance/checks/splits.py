@@ -250,7 +250,7 @@ def padding_is_never_valid(case: SplitCase) -> None:
     """Check that what stands where `present` is False changes neither x that is present nor a valid answer."""
     if case.where not in ("text", "audio"):
         return
-    batch = pad_second_half(case.batch(), case.samples)
+    batch = pad_second_half(case.batch(), case.observed)
     assert batch.present is not None
     noise = batch.data.roll(1, 0) if case.where == "audio" else batch.data.flip(1)
     ours, theirs = (case(given) for given in (batch, replace(batch, data=batch.data.where(batch.present, noise))))

@@ -10,18 +10,17 @@ from importlib.resources import files
 from typing import Any
 
 import torch
-from pretask import Batch, Draws, Inputs, Labels, Recipe, Samples, Targets, Task
+from pretask import Batch, Draws, Labels, Recipe, Samples, Task
 from pretask.protocols import chance_of
 from pretask.training import train
-from pretask.values import iterate_tensors
 
 from pretask_registry.conformance import ambient
 from pretask_registry.conformance.cases import Case
 from pretask_registry.conformance.check import Failure, check, require
 from pretask_registry.conformance.checks.models import has_gradient, nudge_weights
 from pretask_registry.conformance.kinds import TaskCase
-from pretask_registry.conformance.material import CPU, make_batch
-from pretask_registry.conformance.tensors import copy_parameters, describe_difference
+from pretask_registry.conformance.material import CPU, divide_numbered, make_batch
+from pretask_registry.conformance.tensors import copy_parameters, describe_difference, name_halves
 from pretask_registry.fit import PARTS, static_fit
 from pretask_registry.options import fill_options, read_options
 from pretask_registry.registry import Registered
@@ -73,7 +72,8 @@ def check_settings(case: TaskCase, where: str, settings: Mapping[str, Any]) -> N
 
 def step(task: Task, batch: Batch, seed: int) -> Any:
     """Compute the loss of a batch whose draws are always the same."""
-    return task.loss(batch, Draws(batch.index, seed))
+    draws = Draws(batch.index, seed)
+    return task.score(*divide_numbered(task, batch, draws), draws)
 
 
 @check("task")
@@ -180,32 +180,17 @@ def finite_in_bfloat16(case: TaskCase) -> None:
 
 @check("task")
 def split_runs_outside_autocast(case: TaskCase) -> None:
-    """Check that, under bfloat16 autocast, model and objective get the very x and y that they get without."""
+    """Check that, under bfloat16 autocast, a task has the very x and y that it has without."""
     task = case.make()
     batch = make_batch(case.samples, task.split, 16)
-    plain = record_exchange(task, batch, case.seed)
+    plain = name_halves(divide_numbered(task, batch, Draws(batch.index, case.seed)))
     with torch.autocast(CPU.type, torch.bfloat16):
-        change = describe_difference(plain, record_exchange(task, batch, case.seed), 0.0)
+        change = describe_difference(
+            plain, name_halves(divide_numbered(task, batch, Draws(batch.index, case.seed))), 0.0
+        )
     require(
         not change, f"A split must run outside autocast, or precision changes the lesson; under bfloat16, {change}."
     )
-
-
-def record_exchange(task: Task, batch: Batch, seed: int) -> dict[str, torch.Tensor]:
-    """Return the x that a task's loss hands to the model and the y that it hands to the objective."""
-    values: dict[str, Any] = {}
-
-    def encode(inputs: Inputs, layers: bool = False) -> Any:
-        values["x"] = inputs
-        return task.model(inputs, layers=layers)
-
-    def score(features: Any, targets: Targets, draws: Draws) -> Any:
-        values["y"] = targets
-        return task.objective(features, targets, draws)
-
-    with torch.no_grad():
-        step(replace(task, model=encode, objective=score), batch, seed)
-    return dict(iterate_tensors(values))
 
 
 @check("suite", once=True)

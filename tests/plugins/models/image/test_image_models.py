@@ -1,6 +1,7 @@
 """Promises of the image models convnet and timm."""
 
 import pytest
+import timm
 import torch
 from pretask import Draws, Incompatible, Inputs, InputSpec, Unknown
 from pretask_plugins.models.image.convnet import Convnet
@@ -96,3 +97,15 @@ def test_nothing_is_allocated_on_the_meta_device() -> None:
         model = make("resnet18")
     assert all(parameter.is_meta for parameter in model.parameters())
     assert model.features(PATCHES).width == 512
+
+
+def test_layers_between_features_and_classifier_are_dropped_and_features_stay_as_they_were() -> None:
+    torch.manual_seed(0)
+    model = make("mobilenetv3_small_100")
+    torch.manual_seed(0)
+    whole = timm.create_model("mobilenetv3_small_100", num_classes=0)
+    model(inputs(WHOLE)).pooled["all"].sum().backward()
+    assert all(parameter.grad is not None for parameter in model.parameters())
+    assert len(list(model.parameters())) < len(list(whole.parameters()))
+    maps = whole.eval().forward_features(inputs(WHOLE).data[:, 0] * 4 - 2)
+    assert torch.allclose(model(inputs(WHOLE)).pooled["all"][:, 0], maps.mean((2, 3)), atol=1e-6)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from pretask import Agreement, Batch, Categories, Draws, Features, FeatureSpec, Incompatible, Target, Values
 from pretask_plugins.objectives.vae.elbo import Elbo
-from pretask_plugins.objectives.vae.gaussian import Posterior, log_mean_exp
 from pretask_plugins.objectives.vae.iwae import Iwae
+from pretask_plugins.shared.latent.gaussian import Posterior, log_mean_exp
 from torch.distributions import MultivariateNormal
 
 LATENT, NUMBERS, STD = 2, 5, 0.6

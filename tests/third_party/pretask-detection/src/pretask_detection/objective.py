@@ -72,7 +72,9 @@ class ReplacedTokens(nn.Module):
         gumbel = -(-draws.uniform("gumbel", *logits.shape[1:]).clamp(1e-9).log()).log()
         made = tokens.where(~hidden, (logits + gumbel).argmax(-1))
         nats = F.cross_entropy(logits.movedim(-1, 1), target.value, reduction="none")
-        answers = {REPLACED: Target(((made != target.value) & hidden).long()), "generator": replace(target, value=nats)}
+        asked = None if inputs.present is None else inputs.present[:, 0].float()
+        differs = ((made != target.value) & hidden).long()
+        answers = {REPLACED: Target(differs, asked), "generator": replace(target, value=nats)}
         return replace(inputs, data=made[:, None], visible=None), answers
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:

@@ -20,6 +20,7 @@ from pretask import (
     build_loss,
     check_kinds,
     find_readout,
+    mean_over_ranks,
     take_only_target,
     weighted_mean,
 )
@@ -63,5 +64,5 @@ class SelfDistillation(nn.Module):
         return build_loss({self.name: weighted_mean(nats, other)}, {})
 
     def after_step(self, model: nn.Module, progress: float) -> None:
-        """Move the center towards what the teacher gave in this step."""
-        self.center.lerp_(self.seen, 0.1)
+        """Move the center towards what the teacher gave in this step, on all ranks."""
+        self.center.lerp_(mean_over_ranks(self.seen), 0.1)

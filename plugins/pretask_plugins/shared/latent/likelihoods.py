@@ -15,7 +15,7 @@ from pretask import Categories, Incompatible, Target, TargetSpec, Values
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pretask_plugins.objectives.vae.gaussian import log_normal
+from pretask_plugins.shared.latent.gaussian import log_normal
 
 GRAY_LEVELS = 256  # of an 8-bit image
 MIN_LOG_STD = -7.0  # a standard deviation of a quarter of a gray level

@@ -29,9 +29,9 @@ from pretask import (
 )
 from torch import Tensor, nn
 
-from pretask_plugins.objectives.vae.decoders import ConvolutionalDecoder, PerceptronDecoder
-from pretask_plugins.objectives.vae.gaussian import Posterior, log_prior
-from pretask_plugins.objectives.vae.likelihoods import build_likelihood, log_likelihood
+from pretask_plugins.shared.latent.decoders import ConvolutionalDecoder, PerceptronDecoder
+from pretask_plugins.shared.latent.gaussian import Posterior, log_prior
+from pretask_plugins.shared.latent.likelihoods import build_likelihood, log_likelihood
 from pretask_plugins.shared.scores import most_likely_class, r2
 
 LikelihoodName = Literal["auto", "bernoulli", "gaussian", "logistic", "categorical"]

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 from pretask import Categories, Draws, Incompatible, Target, Values
-from pretask_plugins.objectives.vae.decoders import ConvolutionalDecoder, PerceptronDecoder
-from pretask_plugins.objectives.vae.likelihoods import (
+from pretask_plugins.shared.latent.decoders import ConvolutionalDecoder, PerceptronDecoder
+from pretask_plugins.shared.latent.likelihoods import (
     Bernoulli,
     Categorical,
     Gaussian,

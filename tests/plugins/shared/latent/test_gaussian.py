@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from pretask import Draws
-from pretask_plugins.objectives.vae.gaussian import (
+from pretask_plugins.shared.latent.gaussian import (
     Posterior,
     anneal,
     kl_to_standard_normal,
