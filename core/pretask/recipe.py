@@ -8,14 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pretask.options import BELOW_ONE, FRACTION, FROM_ZERO, require_range
+from pretask.options import BELOW_ONE, FRACTION, FROM_ONE, FROM_ZERO, require_range
 
 if TYPE_CHECKING:
     from torch.nn import Parameter
     from torch.optim import Optimizer
-
-
-LARGEST = 1 << 53  # whole number that a float and a record hold exactly
 
 
 @dataclass(frozen=True)
@@ -59,7 +56,7 @@ class Recipe:
     augment: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        whole = dict.fromkeys(("batch", "samples", "accumulate"), (1, LARGEST))
+        whole = dict.fromkeys(("batch", "samples", "accumulate"), FROM_ONE)
         not_negative = dict.fromkeys(("lr", "weight_decay", "clip"), FROM_ZERO)
         below_one = dict.fromkeys(("momentum", "betas"), BELOW_ONE)
         require_range("a recipe", "recipe", self, **whole, **not_negative, **below_one, warmup=FRACTION)

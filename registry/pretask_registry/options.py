@@ -135,7 +135,7 @@ def coerce_union(value: Any, members: tuple[Any, ...]) -> Any:
     if NoneType in members and (value is None or (isinstance(value, str) and value.lower() in NOTHING)):
         return None
     if not isinstance(value, str) and type(value) in members:
-        return value
+        return coerce(value, type(value))
     for member in sorted((member for member in members if member is not NoneType), key=lambda member: member is str):
         try:
             return coerce(value, member)
@@ -230,7 +230,7 @@ PLAIN: Mapping[Any, Callable[[Any], Any]] = {
 PHRASES = {
     bool: "true or false",
     int: "a whole number",
-    float: "a finite number",
+    float: "a number",
     str: "text",
     Path: "a path",
     Any: "a value",
@@ -241,7 +241,7 @@ def describe(annotation: Any) -> str:
     """Describe the values of a type, in words.
 
     >>> describe(float | None), describe(tuple[int, ...])
-    ('a finite number or none', 'values with commas between them, each a whole number')
+    ('a number or none', 'values with commas between them, each a whole number')
     """
     origin, inside = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
