@@ -1,12 +1,14 @@
 """Checkpoints: weights, optimizer state and place in the data order, each a folder that appears by one rename.
 
-A folder is trusted only if its checksums hold, so what a kill or a full disk leaves behind is never resumed from.
+A folder is trusted only if its checksums hold and its content fits the run (checkpoint_content.py), so what a kill, a
+full disk or a stranger leaves behind is never resumed from.
 """
 
 import json
 import shutil
+import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,19 @@ from torch.nn import Module
 from torch.optim import Optimizer
 
 from pretask.cache import checksum
+from pretask.checkpoint_content import (
+    ABOUT,
+    OPTIMIZER,
+    WEIGHTS,
+    About,
+    Unsound,
+    check_curve,
+    check_optimizer,
+    check_weights,
+    read_about,
+    read_tensors,
+    weights_of,
+)
 from pretask.errors import PretaskError
 from pretask.files import sync_folder
 
@@ -42,6 +57,11 @@ class Progress:
     code: Mapping[str, str] = field(default_factory=dict)
 
 
+def tell_user(line: str) -> None:
+    """Print a line on stderr."""
+    print(line, file=sys.stderr)
+
+
 def save(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer, progress: Progress) -> Path:
     """Write the checkpoint of this step and drop all but the newest.
 
@@ -52,12 +72,12 @@ def save(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer, progre
     temporary = folder / f".{final.name}.{uuid.uuid4().hex}"
     try:
         temporary.mkdir(parents=True)
-        write_tensors(temporary / "weights.safetensors", weights_of(parts))
+        write_tensors(temporary / WEIGHTS, weights_of(parts))
         tensors, numbers = flat_state(optimizer)
-        write_tensors(temporary / "optimizer.safetensors", tensors)
+        write_tensors(temporary / OPTIMIZER, tensors)
         files = {path.name: checksum(path) for path in sorted(temporary.iterdir())}
         about = {"version": 1, "progress": asdict(progress), "optimizer": numbers, "files": files}
-        (temporary / "checkpoint.json").write_text(json.dumps(about))
+        (temporary / ABOUT).write_text(json.dumps(about))
         sync_folder(temporary)
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
@@ -72,43 +92,79 @@ def save(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer, progre
     return final
 
 
-def load(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer | None, run: Progress) -> Progress | None:
-    """Restore the newest sound checkpoint of a run, its key and code, into the modules; None where there is none."""
-    for path in sorted(folder.glob("step-*"), reverse=True):
-        about = read_sound(path)
-        progress = about["progress"] if about is not None else {}
-        if about is not None and (progress["key"], progress.get("code", {})) == (run.key, run.code):
-            set_weights(parts, read_tensors(path / "weights.safetensors"))
-            if optimizer is not None:
-                set_state(optimizer, read_tensors(path / "optimizer.safetensors"), about["optimizer"])
-            curve = [(int(at), float(loss)) for at, loss in progress.pop("curve")]
-            return Progress(**progress, curve=curve)
+def load(
+    folder: Path,
+    parts: Mapping[str, Module],
+    optimizer: Optimizer | None,
+    run: Progress,
+    *,
+    steps: int | None = None,
+    tell: Callable[[str], None] = tell_user,
+) -> Progress | None:
+    """Restore the newest sound checkpoint of a run, its key and code, into the modules; None where there is none.
+
+    Args:
+        folder: Of the checkpoints.
+        parts: Modules, by the names that they were saved under.
+        optimizer: To restore; None leaves its state alone.
+        run: Whose key and code a checkpoint must have.
+        steps: Of the whole run, which no checkpoint is beyond.
+        tell: Called with one line for each checkpoint that is passed over because it is not sound.
+    """
+    for path in find_newest_first(folder):
+        try:
+            about = read_about(path)
+            if (about.progress.key, about.progress.code) == (run.key, {**run.code}):
+                return restore(path, about, parts, optimizer, steps)
+        except Unsound as reason:
+            tell(f"Passed over the checkpoint {path.name} of {folder.name}: {reason}.")
     return None
+
+
+def restore(
+    path: Path, about: About, parts: Mapping[str, Module], optimizer: Optimizer | None, steps: int | None
+) -> Progress:
+    """Put back what a checkpoint holds, all of it or nothing; raise Unsound where it does not fit."""
+    check_curve(about.progress)
+    if steps is not None and about.progress.step > steps:
+        raise Unsound(f"it is of step {about.progress.step}, and the run has {steps}")
+    weights, state = read_tensors(path / WEIGHTS), read_tensors(path / OPTIMIZER)
+    check_weights(weights_of(parts), weights)
+    if optimizer is not None:
+        check_optimizer(optimizer, state, about.optimizer)
+        set_state(optimizer, state, about.optimizer)
+    set_weights(parts, weights)
+    return Progress(**about.progress.model_dump())
 
 
 def read_code(folder: Path, key: str) -> Mapping[str, str] | None:
     """Return the code of the newest sound checkpoint of this key, whatever code it is; None where there is none."""
-    for path in sorted(folder.glob("step-*"), reverse=True):
-        about = read_sound(path)
-        if about is not None and about["progress"]["key"] == key:
-            code: Mapping[str, str] = about["progress"].get("code", {})
-            return code
+    for path in find_newest_first(folder):
+        about = try_read(path)
+        if about is not None and about.progress.key == key:
+            return about.progress.code
     return None
 
 
-def read_sound(path: Path) -> dict[str, Any] | None:
-    """Read what a checkpoint says of itself, or None where a file is missing or differs from its checksum."""
+def find_newest_first(folder: Path) -> list[Path]:
+    """Return the checkpoints of a folder, in the order in which to try them."""
+    return sorted(folder.glob("step-*"), reverse=True)
+
+
+def try_read(path: Path) -> About | None:
+    """Read what a checkpoint says of itself, or None where it is not sound."""
     try:
-        about: dict[str, Any] = json.loads((path / "checkpoint.json").read_text())
-        sound = all(checksum(path / name) == expected for name, expected in about["files"].items())
-    except (OSError, ValueError, KeyError):
+        return read_about(path)
+    except Unsound:
         return None
-    return about if sound else None
 
 
-def weights_of(parts: Mapping[str, Module]) -> dict[str, Tensor]:
-    """Return all parameters and buffers, named part.parameter."""
-    return {f"{part}.{name}": value for part, module in parts.items() for name, value in module.state_dict().items()}
+def sweep(folder: Path) -> int:
+    """Remove what killed writers left of checkpoints; whoever calls is the only one at work in the folder."""
+    left = list(folder.glob(".step-*"))
+    for path in left:
+        shutil.rmtree(path, ignore_errors=True)
+    return len(left)
 
 
 def set_weights(parts: Mapping[str, Module], weights: Mapping[str, Tensor]) -> None:
@@ -149,23 +205,34 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     )
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a safetensors file."""
-    from safetensors.torch import load_file
-
-    tensors: dict[str, Tensor] = load_file(path)
-    return tensors
-
-
-def load_weights(path: Path, model: Module) -> None:
-    """Load the encoder alone from a checkpoint folder.
+def load_weights(path: Path, parts: Mapping[str, Module]) -> None:
+    """Load the weights of some parts, such as the model alone, from a checkpoint folder.
 
     Raises:
-        PretaskError: The folder is no sound checkpoint.
+        PretaskError: The folder is no sound checkpoint of these parts.
     """
-    if read_sound(path) is None:
-        raise PretaskError("load_weights", "a sound checkpoint folder", str(path), "Name a step-… folder of a run.")
-    set_weights({"model": model}, read_tensors(path / "weights.safetensors"))
+    prefixes = tuple(f"{name}." for name in parts)
+    try:
+        read_about(path)
+        weights = {name: value for name, value in read_tensors(path / WEIGHTS).items() if name.startswith(prefixes)}
+        check_weights(weights_of(parts), weights)
+    except Unsound as reason:
+        found = f"{path.name} ({reason})"
+        raise PretaskError(
+            "the weights", "a sound checkpoint of these parts", found, "Name a step-… folder."
+        ) from reason
+    set_weights(parts, weights)
+
+
+def iterate_weights(folder: Path) -> Iterator[tuple[Path, dict[str, Tensor]]]:
+    """Yield the sound checkpoints of a run's folder with all their weights, the newest first."""
+    for path in find_newest_first(folder):
+        try:
+            read_about(path)
+            weights = read_tensors(path / WEIGHTS)
+        except Unsound:
+            continue
+        yield path, weights
 
 
 def is_finite(parts: Mapping[str, Module]) -> bool:

@@ -1,9 +1,16 @@
-"""Files: brought to the disk before a rename makes them appear, so that a rename never outlives its content."""
+"""Files: brought to the disk before a rename makes them appear, so that a rename never outlives its content.
+
+What is not yet whole is held locked by its writer, so that what a killed one left behind can be told and swept.
+"""
 
 import os
 import uuid
 from contextlib import suppress
 from pathlib import Path
+
+from pretask.locks import is_in_place, try_flock
+
+UNFINISHED = ".unfinished"
 
 
 def sync(path: Path) -> None:
@@ -24,19 +31,54 @@ def sync_folder(folder: Path) -> None:
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file, and the folders above it, by one rename: a reader sees all of it or what was there before.
 
-    A killed writer may leave a file whose name begins with a dot.
+    A killed writer leaves a file whose name begins with a dot; see `sweep`.
 
     Raises:
         OSError: The disk is full or the folder cannot be written; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary, handle = create_unfinished(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("xb") as file:
+        with open(handle, "wb") as file:
             file.write(content)
-        sync(temporary)
-        os.replace(temporary, path)
+            file.flush()
+            os.fsync(handle)
+            os.replace(temporary, path)  # while it is locked: nobody may sweep it
         sync(path.parent)
     finally:
         with suppress(OSError):
             temporary.unlink()
+
+
+def create_unfinished(path: Path) -> tuple[Path, int]:
+    """Create a locked file beside another; return its path and handle."""
+    while True:
+        temporary = path.with_name(f".{path.name[:64]}.{uuid.uuid4().hex}{UNFINISHED}")
+        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        with suppress(OSError):  # a file system without locks: nothing is swept there either
+            try_flock(handle)
+        if is_in_place(handle, temporary):  # not swept before it was locked
+            return temporary, handle
+        os.close(handle)
+
+
+def sweep(folder: Path) -> int:
+    """Remove what killed writers of `write_whole` left in a folder; return how many files these were."""
+    swept = 0
+    with suppress(FileNotFoundError):
+        for path in folder.glob(f".*{UNFINISHED}"):
+            with suppress(OSError):  # another's, or gone meanwhile
+                swept += remove_unless_held(path)
+    return swept
+
+
+def remove_unless_held(path: Path) -> bool:
+    """Remove a file that no process holds locked; return whether it was removed."""
+    handle = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        if not try_flock(handle):
+            return False
+        path.unlink()
+        return True
+    finally:
+        os.close(handle)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pretask.options import FRACTION, FROM_ONE, require_range
+from pretask.options import BELOW_ONE, FRACTION, FROM_ONE, FROM_ZERO, require_range
 
 if TYPE_CHECKING:
     from torch.nn import Parameter
@@ -57,7 +57,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         whole = dict.fromkeys(("batch", "samples", "accumulate"), FROM_ONE)
-        require_range("a recipe", "recipe", self, **whole, warmup=FRACTION)
+        not_negative = dict.fromkeys(("lr", "weight_decay", "clip"), FROM_ZERO)
+        below_one = dict.fromkeys(("momentum", "betas"), BELOW_ONE)
+        require_range("a recipe", "recipe", self, **whole, **not_negative, **below_one, warmup=FRACTION)
 
     @property
     def steps(self) -> int:

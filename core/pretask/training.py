@@ -4,15 +4,12 @@ A step's batch, draws and dropout follow from (seed, step) alone, so a run that 
 bit for bit the run that was never stopped, and a run on R ranks sees what a run on one sees.
 """
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -26,10 +23,12 @@ from pretask.composition import Task, seed_ambient, seed_randomness
 from pretask.draws import Draws
 from pretask.errors import PretaskError
 from pretask.gradients import GradientWatch
+from pretask.locks import hold_folder
 from pretask.order import draw_batch
 from pretask.protocols import Rewrites, count_partners
 from pretask.samples import Samples
 from pretask.scoring import mean_loss, step_denominators
+from pretask.stopping import note_stop
 from pretask.values import Batch, Inputs, Loss, Targets
 
 REPORT = 0.5  # seconds between looks at the loss; on a GPU each look waits for the device
@@ -49,12 +48,14 @@ class Trained:
         seconds: Training time, likewise.
         interrupted: Whether it was stopped before the last step, and saved.
         curve: (step, loss) pairs.
+        signal: The number of the signal that came, whether before the last step or in it.
     """
 
     steps: int
     seconds: float
     interrupted: bool
     curve: list[tuple[int, float]] = field(default_factory=list)
+    signal: int | None = None
 
 
 @dataclass(frozen=True)
@@ -151,10 +152,12 @@ def train(
         PretaskError: The loss stopped being finite, or a checkpoint could not be written.
     """
     run = Run(task, samples, seed, folder, Progress(key, code=code or {}), watch)
-    with seed_randomness(seed), stop_signal() as stopped:
+    with run.hold_folder(), seed_randomness(seed), note_stop() as find_signal:
         run.resume()
-        run.go(stopped, checkpoint_seconds)
-    return Trained(run.progress.step, run.progress.seconds, run.progress.step < task.recipe.steps, run.progress.curve)
+        run.go(find_signal, checkpoint_seconds)
+        came = find_signal()
+    progress = run.progress
+    return Trained(progress.step, progress.seconds, progress.step < task.recipe.steps, progress.curve, came)
 
 
 class Run:
@@ -185,14 +188,25 @@ class Run:
         self.progress = progress
         self.bad = torch.full((), -1, dtype=torch.int64, device=task.device)  # first step whose loss was not finite
 
+    @contextmanager
+    def hold_folder(self) -> Iterator[None]:
+        """Keep other processes out of the folder inside; wait where one is at work in it, and sweep what kills left."""
+        if self.folder is None or not self.accelerator.is_main_process:
+            yield
+            return
+        with hold_folder(self.folder, "training"):
+            checkpoint.sweep(self.folder)
+            yield
+
     def resume(self) -> None:
         """Go on where the newest sound checkpoint of this run stands."""
         if self.folder is not None:
-            found = checkpoint.load(self.folder, self.parts, self.raw_optimizer, self.progress)
+            steps = self.task.recipe.steps
+            found = checkpoint.load(self.folder, self.parts, self.raw_optimizer, self.progress, steps=steps)
             self.progress = found or self.progress
 
-    def go(self, stopped: Callable[[], bool], checkpoint_seconds: float) -> None:
-        """Step until the budget is spent or a stop is requested; save now and then, and at the end."""
+    def go(self, find_signal: Callable[[], int | None], checkpoint_seconds: float) -> None:
+        """Step until the budget is spent or a signal comes; save now and then, and at the end."""
         steps, progress = self.task.recipe.steps, self.progress
         if progress.step >= steps:
             return
@@ -203,7 +217,7 @@ class Run:
         reported, reported_step = saved, progress.step
         with ThreadPoolExecutor(1) as loader:
             ahead = self.fetch_ahead(loader, progress.step)
-            while progress.step < steps and not stopped():
+            while progress.step < steps and find_signal() is None:
                 batches = ahead.result()
                 if progress.step + 1 < steps:
                     ahead = self.fetch_ahead(loader, progress.step + 1)
@@ -353,23 +367,3 @@ def make_accelerator(device: torch.device, precision: str) -> Any:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
-
-
-@contextmanager
-def stop_signal() -> Iterator[Callable[[], bool]]:
-    """Tell inside whether Ctrl-C was pressed; a second one stops at once."""
-    stop_requested = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop_requested.is_set
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        if stop_requested.is_set():
-            raise KeyboardInterrupt
-        stop_requested.set()
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield stop_requested.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -20,6 +20,7 @@ from typing import Any, Literal
 
 from pluggy import PluginManager
 from pretask import Component
+from pretask.stopping import is_users
 
 from pretask_registry import hookspecs
 from pretask_registry.hookspecs import HOOKS
@@ -226,11 +227,11 @@ def load(plugin: Plugin, manager: PluginManager) -> Plugin:
             return plugin.refuse(cause, f"Take one of the two out of {plugin.distribution}.")
         manager.register(module, plugin.name)
         declared = [component for answer in ask(manager, plugin.name, "pretask_components") for component in answer]
-    except KeyboardInterrupt:
-        skip = f"{BLOCK}={plugin.name} goes without it"
-        print(f"stopped while {plugin.name} ({plugin.release}) was imported; {skip}", file=sys.stderr)
-        raise
     except BaseException as error:  # SystemExit too: a plugin that gives up must not end the program
+        if is_users(error):
+            skip = f"{BLOCK}={plugin.name} goes without it"
+            print(f"stopped while {plugin.name} ({plugin.release}) was imported; {skip}", file=sys.stderr)
+            raise
         return plugin.refuse(describe_error(error), way_out(plugin, error), error)
     problems = [*report_slowness(plugin, time.monotonic() - began), *find_hook_problems(module, manager)]
     return check_declarations(plugin, declared, problems)

@@ -4,6 +4,7 @@ A value comes as text from a command line, or typed from a TOML file or a record
 """
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
@@ -16,6 +17,7 @@ from pretask_registry.names import hint
 REQUIRED = inspect.Parameter.empty  # the default of an option that has none
 WORDS_FOR = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 NOTHING = ("none", "null", "")
+LONGEST = 80  # characters of a value that an error repeats
 
 
 class Option(NamedTuple):
@@ -72,7 +74,9 @@ def fill_options(who: str, prefix: str, options: Mapping[str, Option], given: Ma
         if name not in options:
             listed = f"Its options: {', '.join(options) or 'none'}."
             suggestion = hint(name, options, "")
-            raise Unknown(f"{who} has no option {prefix}.{name}. {suggestion}{' ' if suggestion else ''}{listed}")
+            raise Unknown(
+                f"{who} has no option {shorten(f'{prefix}.{name}')}. {suggestion}{' ' if suggestion else ''}{listed}"
+            )
     return {name: fill_option(f"{who} needs {prefix}.{name}", option, given, name) for name, option in options.items()}
 
 
@@ -94,10 +98,15 @@ def fill_option(needs: str, option: Option, given: Mapping[str, Any], name: str)
 
 
 def format_value(value: Any) -> str:
-    """Format a value as a user would write it."""
+    """Format a value as a user would write it, a long one cut."""
     if isinstance(value, tuple | list):
-        return ",".join(map(str, value)) or "an empty list"
-    return repr(value) if isinstance(value, str) else str(value)
+        return shorten(",".join(map(str, value)) or "an empty list")
+    return shorten(repr(value) if isinstance(value, str) else str(value))
+
+
+def shorten(text: str) -> str:
+    """Return a text as it is, or its beginning where it is longer than what anybody reads in an error."""
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}… ({len(text)} characters)"
 
 
 def coerce(value: Any, annotation: Any) -> Any:
@@ -124,7 +133,7 @@ def coerce_union(value: Any, members: tuple[Any, ...]) -> Any:
     if NoneType in members and (value is None or (isinstance(value, str) and value.lower() in NOTHING)):
         return None
     if not isinstance(value, str) and type(value) in members:
-        return value
+        return coerce(value, type(value))
     for member in sorted((member for member in members if member is not NoneType), key=lambda member: member is str):
         try:
             return coerce(value, member)
@@ -163,11 +172,17 @@ def coerce_bool(value: Any) -> bool:
 
 
 def coerce_int(value: Any) -> int:
-    """Read a whole number, also one that is written as 1e6."""
+    """Read a whole number of 64 bits, also one that is written as 1e6."""
     if isinstance(value, bool):
         raise ValueError(value)
-    if isinstance(value, int):
-        return value
+    number = value if isinstance(value, int) else read_whole_number(value)
+    if abs(number) >= 1 << 63:
+        raise OverflowError(value)
+    return number
+
+
+def read_whole_number(value: Any) -> int:
+    """Read a whole number that is text or a float."""
     try:
         return int(value) if isinstance(value, str) else to_whole_number(value)
     except ValueError:
@@ -185,7 +200,10 @@ def coerce_float(value: Any) -> float:
     """Read a number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(value)
-    return float(value)
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError(value)
+    return number
 
 
 def coerce_str(value: Any) -> str:
@@ -207,7 +225,14 @@ PLAIN: Mapping[Any, Callable[[Any], Any]] = {
     str: coerce_str,
     Path: coerce_path,
 }
-PHRASES = {bool: "true or false", int: "a whole number", float: "a number", str: "text", Path: "a path", Any: "a value"}
+PHRASES = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Path: "a path",
+    Any: "a value",
+}
 
 
 def describe(annotation: Any) -> str:

@@ -14,6 +14,7 @@ from types import ModuleType
 
 from pluggy import PluginManager
 from pretask import PretaskError
+from pretask.stopping import is_users
 
 from pretask_registry.discovery import (
     LOCAL,
@@ -45,11 +46,11 @@ def load_file(path: Path, manager: PluginManager) -> Plugin:
         listed = getattr(module, COMPONENTS, None)
         declared = [component for answer in ask(manager, plugin.name, "pretask_components") for component in answer]
         declared += [] if listed is None else list(listed)
-    except KeyboardInterrupt:
-        raise
     except Misnamed as error:
         return plugin.refuse(f"a file that needs {error.needs}; got {error.got}", error.do, error)
     except BaseException as error:
+        if is_users(error):
+            raise
         return plugin.refuse(
             f"{describe_error(error)}{find_line(error, path)}", f"Mend {path.name} and try again.", error
         )

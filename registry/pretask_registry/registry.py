@@ -9,6 +9,7 @@ from typing import Any
 
 from pluggy import PluginManager
 from pretask import Component, PretaskError, Unknown
+from pretask.stopping import is_users
 
 from pretask_registry.discovery import Plugin, ask, describe_error, discover, report_duplicates
 from pretask_registry.names import Reference, check_kind, find_nearest, parse
@@ -149,9 +150,9 @@ class Registry:
         """Return what one plugin answers: one answer or none."""
         try:
             return ask(self.manager, plugin.name, hook, **arguments)
-        except KeyboardInterrupt:
-            raise
         except BaseException as error:
+            if is_users(error):
+                raise
             self.dropped.add((plugin.name, hook))
             print(
                 f"{plugin.name} ({plugin.release}) failed in {hook}, left out: {describe_error(error)}", file=sys.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pretask import PretaskError, Unknown
+from pretask.stopping import is_users
 
 from pretask_registry.discovery import describe_error, import_quietly
 from pretask_registry.options import Option, fill_options, read_options
@@ -29,9 +30,9 @@ def import_implementation(registered: Registered) -> Any:
     module, _, attribute = registered.component.implementation.partition(":")
     try:
         return getattr(import_quietly(module), attribute)
-    except KeyboardInterrupt:
-        raise
     except BaseException as error:
+        if is_users(error):
+            raise
         raise PretaskError(
             f"{registered.kind} {registered.id}",
             f"its implementation {registered.component.implementation} ({registered.plugin.release})",

@@ -85,10 +85,10 @@ def test_encoder_weights_load_alone(tmp_path: Path) -> None:
     modules = parts()
     path = save(tmp_path, modules, stepped(modules), Progress("k", 1))
     model = nn.Linear(3, 2)
-    load_weights(path, model)
+    load_weights(path, {"model": model})
     assert torch.equal(model.weight, modules["model"].weight)
     with pytest.raises(PretaskError, match="sound checkpoint"):
-        load_weights(tmp_path, model)
+        load_weights(tmp_path, {"model": model})
 
 
 def test_tied_weights_are_saved_and_stay_tied(tmp_path: Path) -> None:

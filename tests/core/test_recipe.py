@@ -1,6 +1,7 @@
 """The recipe: schedule, optimizer groups and refusals."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -57,3 +58,27 @@ def test_unknown_augmentations_are_answered_with_the_known_ones() -> None:
     batch = Batch(torch.zeros(1, 1, 2, 2))
     with pytest.raises(Unknown, match="There are: flip"):
         augment_batch(batch, ("flop",), Draws(batch.index))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "needs"),
+    [
+        ("lr", math.nan, "of 0 or more"),
+        ("lr", -1.0, "of 0 or more"),
+        ("lr", math.inf, "of 0 or more"),
+        ("weight_decay", -0.1, "of 0 or more"),
+        ("weight_decay", math.nan, "of 0 or more"),
+        ("clip", -1.0, "of 0 or more"),
+        ("clip", math.inf, "of 0 or more"),
+        ("momentum", 1.0, "from 0 to below 1"),
+        ("momentum", -0.1, "from 0 to below 1"),
+        ("betas", (2.0, 3.0), "from 0 to below 1"),
+        ("betas", (0.9, 1.0), "from 0 to below 1"),
+        ("betas", (math.nan, 0.9), "from 0 to below 1"),
+        ("warmup", math.nan, "from 0 to 1"),
+        ("warmup", 1.5, "from 0 to 1"),
+    ],
+)
+def test_numbers_with_which_nothing_is_learned_are_refused_by_their_range(option: str, value: Any, needs: str) -> None:
+    with pytest.raises(PretaskError, match=rf"a recipe needs recipe\.{option} {needs}; got .* it is .* if left out"):
+        Recipe(**{option: value})

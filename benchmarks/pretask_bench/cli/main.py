@@ -1,6 +1,7 @@
 """The command `pretask`. Data goes to stdout, talk to stderr.
 
-Exit codes: 0 fine, 1 failed, 2 usage, 3 plugin problem, 4 incompatible. Nothing heavy is imported before it is needed.
+Exit codes: 0 fine, 1 failed, 2 usage, 3 plugin problem, 4 incompatible, 75 stopped by SIGTERM or SIGHUP (try again
+later), 130 stopped by Ctrl-C. Nothing heavy is imported before it is needed.
 """
 
 import sys
@@ -8,10 +9,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
+from signal import Signals
 from typing import ClassVar
 
 import click
 from pretask import PretaskError
+from pretask.stopping import BY_SCHEDULER, Stopped, exit_code, raise_when_stopped
 from pretask_registry import Registry
 
 from pretask_bench.cli.problems import list_problems
@@ -133,16 +136,24 @@ def main(arguments: list[str] | None = None) -> None:
 def invoke(arguments: list[str] | None = None) -> int:
     """Run the command; errors become one line on stderr and an exit code."""
     try:
-        result = cli.main(args=arguments, prog_name="pretask", standalone_mode=False)
+        with raise_when_stopped():
+            result = cli.main(args=arguments, prog_name="pretask", standalone_mode=False)
         return result if isinstance(result, int) else 0
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
-        click.echo("Stopped.", err=True)
-        return 130
+    except (click.Abort, KeyboardInterrupt) as error:
+        return stop(error.__cause__ if isinstance(error, click.Abort) else error)
     except PretaskError as error:
         return fail(error)
+
+
+def stop(error: BaseException | None) -> int:
+    """Print that a signal ended the command, and how to go on where somebody else sent it."""
+    number = error.number if isinstance(error, Stopped) else None
+    sender = f" by {Signals(number).name}. Run the same command again to go on" if number in BY_SCHEDULER else ""
+    click.echo(f"Stopped{sender}.", err=True)
+    return exit_code(number)
 
 
 def fail(error: PretaskError) -> int:

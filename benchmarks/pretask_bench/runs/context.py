@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from pretask import PretaskError, Recipe
+from pretask.stopping import exit_code
 from pretask.training import Trained
 
 from pretask_bench.records.encoders import RANDOM, RAW
@@ -43,16 +44,14 @@ class RunContext:
 
 
 class Interrupted(PretaskError):
-    """Ctrl-C was pressed; everything is saved."""
-
-    exit_code = 130
+    """Ctrl-C was pressed, or a signal came; everything is saved. The exit code says which; see pretask.stopping."""
 
 
 def check_finished(trained: Trained, recipe: Recipe) -> None:
-    """Raise Interrupted where training was stopped before its budget was spent."""
-    if trained.interrupted:
+    """Raise Interrupted where a signal came in training, be it in the last step: what was trained is saved."""
+    if trained.interrupted or trained.signal is not None:
         steps = f"Stopped at step {trained.steps} of {recipe.steps} and saved."
-        raise Interrupted(f"{steps} Run the same command again to go on.")
+        raise Interrupted(f"{steps} Run the same command again to go on.", exit_code=exit_code(trained.signal))
 
 
 @dataclass

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 from pretask import PretaskError, Samples, Task
-from pretask.checkpoint import read_sound, read_tensors, set_weights
+from pretask.checkpoint import iterate_weights, load_weights
 from pretask.composition import compose
 from pretask.fitting import fit_split, make_encoder, require_fits_alone, require_fits_with_encoder
 from pretask.hashing import hash_weights
@@ -85,9 +85,8 @@ def find_run(place: Path) -> tuple[Record, Path]:
 def iterate_checkpoints(folders: Iterable[Path]) -> Iterator[tuple[Path, str]]:
     """Yield the sound checkpoints of run folders, the newest first, with the hashes of their weights."""
     for folder in folders:
-        for path in sorted(folder.glob("step-*"), reverse=True):
-            if read_sound(path) is not None:
-                yield path, hash_weights(read_tensors(path / "weights.safetensors"))
+        for path, weights in iterate_weights(folder):
+            yield path, hash_weights(weights)
 
 
 def refuse(place: Path, got: str) -> PretaskError:
@@ -133,7 +132,7 @@ def rebuild_encoder(
         seed=cell.seed,
         device=device,
     )
-    set_weights(task.networks, read_tensors(checkpoint / "weights.safetensors"))
+    load_weights(checkpoint, task.networks)
     return EncoderSource(task, str(record.weights))
 
 

@@ -1,0 +1,117 @@
+"""Locks: files that one process at a time holds, and that the system lets go of when it ends, however it ends.
+
+A lock's file says who holds it. Works on one machine, and between machines where the file system carries flock (NFS
+since Linux 2.6.12).
+"""
+
+import fcntl
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from pretask.errors import PretaskError
+
+
+@contextmanager
+def hold(path: Path, tell: Callable[[str], None] | None = None) -> Iterator[None]:
+    """Hold a lock inside, after waiting for whoever holds it.
+
+    Args:
+        path: The lock's file; it is there only while somebody holds it or waits.
+        tell: Called once with who holds it, where there is somebody to wait for.
+
+    Raises:
+        OSError: Its folder cannot be written, or does not carry locks.
+    """
+    with release_afterwards(path, take(path, tell)):
+        yield
+
+
+@contextmanager
+def release_afterwards(path: Path, handle: int) -> Iterator[None]:
+    """Write into a lock who holds it, and let go of it after what is done inside."""
+    try:
+        with suppress(OSError):  # on a full disk nobody is named
+            os.ftruncate(handle, 0)
+            os.write(handle, f"process {os.getpid()} on {socket.gethostname()}".encode())
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()  # while it is held: who waits sees that the file is no longer the one in its place
+        os.close(handle)
+
+
+@contextmanager
+def hold_folder(folder: Path, purpose: str) -> Iterator[None]:
+    """Hold a folder's lock inside, after waiting for whoever holds it, which is said on stderr.
+
+    Args:
+        folder: Made if need be.
+        purpose: What it is held for, one word for each kind: two kinds do not keep each other out.
+
+    Raises:
+        PretaskError: The folder cannot be written, or does not carry locks.
+    """
+
+    def tell(holder: str) -> None:
+        print(f"Waiting for {holder}, which is at work in {folder} ({purpose})", file=sys.stderr, flush=True)
+
+    path = folder / f".{purpose}.lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = take(path, tell)
+    except OSError as error:
+        raise PretaskError(
+            f"the folder of a run ({purpose})",
+            f"a place that it can write and lock files in, {folder}",
+            str(error.strerror or error),
+            "Name another with --out, or free some space.",
+        ) from error
+    with release_afterwards(path, handle):
+        yield
+
+
+def take(path: Path, tell: Callable[[str], None] | None) -> int:
+    """Open and lock the file that is in this place once it is locked; return its handle."""
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            if not try_flock(handle):
+                if tell is not None:
+                    tell(read_holder(path))
+                    tell = None
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            if is_in_place(handle, path):
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def try_flock(handle: int) -> bool:
+    """Lock an open file at once; False where another process holds it."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_in_place(handle: int, path: Path) -> bool:
+    """Return whether an open file is still what its path names."""
+    try:
+        there = path.stat()
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(os.fstat(handle), there)
+
+
+def read_holder(path: Path) -> str:
+    """Return who holds a lock, as its file says."""
+    with suppress(OSError):
+        return path.read_text(errors="replace")[:200] or "another process"
+    return "another process"
