@@ -17,7 +17,7 @@ from pretask.cache import key_of
 
 from pretask_plugins.data.image.folder import is_for_test
 from pretask_plugins.data.image.images import Album, cached_samples, crop_square, decode_images
-from pretask_plugins.data.parts import check_part
+from pretask_plugins.shared.parts import check_part
 
 Name = Literal[
     "CIFAR10",
