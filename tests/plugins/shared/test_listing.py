@@ -44,7 +44,7 @@ def texts(root: Path) -> Found:
 
 
 def sequences(root: Path) -> Found:
-    """Sequences of one frame each, called like the files of other loaders: train/JPEGImages/cat/a.jpg is train/a.jpg."""
+    """Sequences of frames, which have no classes."""
     with FileTree("frames", root) as tree:
         return {clip.sequence: (clip.part, "") for clip in find_sequences(tree, "").values()}
 

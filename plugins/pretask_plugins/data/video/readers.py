@@ -8,6 +8,7 @@ Axes: F frames, H W image.
 """
 
 import io
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -91,7 +92,7 @@ class Decord:
         import decord
 
         self.video = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
-        self.count = len(self.video)
+        self.count = min(len(self.video), count_shown(path))  # decord counts what an edit list cuts off, and repeats
         self.times = check_times(
             self.video.get_frame_timestamp(list(range(self.count)))[:, 0], self.video.get_avg_fps()
         )
@@ -100,6 +101,15 @@ class Decord:
         """Read the frames of the given numbers."""
         frames: np.ndarray = self.video.get_batch(list(index)).asnumpy()
         return frames
+
+
+def count_shown(path: Path) -> int:
+    """Return how many frames a player shows; very many where PyAV cannot be had, which knows."""
+    if not is_importable("av"):
+        return sys.maxsize
+    reader = PyAV(path)
+    reader.close()
+    return reader.count
 
 
 class PyAV:
@@ -172,7 +182,7 @@ def select_shown(packets: Sequence[Stamp]) -> list[int | None]:
 
 def read_display_matrix(frame: Any) -> tuple[float, ...]:
     """Return the four numbers that turn and mirror a frame (a, b, c, d), as the file has them; the identity if none."""
-    data = frame.side_data.get("DISPLAYMATRIX")
+    data = next((data for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
     if data is None:
         return (1.0, 0.0, 0.0, 1.0)
     matrix = np.frombuffer(bytes(data), np.int32)[:9] / (1 << 16)
