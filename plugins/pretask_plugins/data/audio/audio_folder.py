@@ -4,18 +4,15 @@ Axes: N recordings, S samples of a waveform.
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Int
-from pretask import Labels, Observed, PretaskError, Samples
-from pretask.cache import cached, fingerprint
+from pretask import PretaskError, Samples
 
-from pretask_plugins.data.audio.recordings import describe_decoder, read_wave
+from pretask_plugins.data.audio.recordings import describe_decoder
+from pretask_plugins.data.audio.waves import Sounds, cached_samples
 from pretask_plugins.shared.listing import (
     FileTree,
     Item,
@@ -26,7 +23,7 @@ from pretask_plugins.shared.listing import (
     open_tree,
     printable_name,
 )
-from pretask_plugins.shared.parts import check_part, check_patterns, hash_text, is_tenth, list_some
+from pretask_plugins.shared.parts import check_part, check_patterns, hash_text, is_tenth
 
 SUFFIXES = (".wav", ".flac", ".ogg")
 EDITION = 3  # of what is decoded; raised when that changes
@@ -105,12 +102,15 @@ class AudioFolder:
             "decoder": describe_decoder(),
             "files": tree.digest(names),
         }
-        arrays, _ = cached("audio", facts, lambda folder: self.decode(folder, tree, names, size))
-        waves, length = torch.from_numpy(arrays["waves"]), torch.from_numpy(arrays["length"].copy())
-        labels = {"class": Labels(torch.from_numpy(classes), class_names)} if class_names else {}
-        observed = Observed("audio", (size,), "float32", len(names), rate=self.sample_rate)
-        known = fingerprint(arrays["waves"], classes, names=class_names)
-        return Samples(observed, waves, labels, torch.arange(size) < length[:, None], known)
+        sounds = Sounds(len(names), self.sample_rate, size, classes, class_names)
+
+        def read(number: int) -> bytes:
+            return tree.read(names[number])
+
+        def name(number: int) -> str:
+            return printable_name(names[number])
+
+        return cached_samples("audio-folder", facts, sounds, read, name)
 
     def is_for_test(self, name: str) -> bool:
         """Return whether a file belongs to the part `test`, where no folder says so."""
@@ -129,26 +129,3 @@ class AudioFolder:
                 "Put round brackets around the class in data.label_pattern.",
             )
         return printable_name(found.group(1) or "")
-
-    def decode(self, folder: Path, tree: FileTree, names: list[str], size: int) -> Mapping[str, Any]:
-        """Write the waveforms and their lengths in samples; all files are tried, so that it can say how many fail."""
-        waves = np.lib.format.open_memmap(folder / "waves.npy", "w+", np.float32, (len(names), size))
-        length = np.zeros(len(names), np.int64)
-        broken = []
-        for number, name in enumerate(names):
-            try:
-                wave = read_wave(tree.read(name), self.sample_rate, size)
-            except (ValueError, OSError) as error:
-                broken.append(f"{printable_name(name)} ({error})")
-                continue
-            waves[number, : len(wave)], length[number] = wave.numpy(), len(wave)
-        if broken:
-            raise PretaskError(
-                "audio-folder",
-                "whole recordings that can be read, of finite samples",
-                f"{len(broken)} of {len(names)} that are none: {list_some(broken)}",
-                "Convert or remove them.",
-            )
-        waves.flush()
-        np.save(folder / "length.npy", length)
-        return {}

@@ -121,7 +121,7 @@ def find_videos(tree: FileTree, leftovers: Leftovers) -> dict[str, tuple[str, ..
             leftovers.add_endings([name])
     beside = find_beside({folder: len(names) for folder, names in folders.items()}, films)
     leftovers.add(BESIDE, *(name for folder in beside for name in folders[folder]))
-    found = {name: (name,) for name in films}
+    found: dict[str, tuple[str, ...]] = {name: (name,) for name in films}
     found |= {folder: names for folder, names in folders.items() if folder not in beside}
     return {name: found[name] for name in sorted(found, key=natural_key)}
 
