@@ -47,3 +47,9 @@ def pretask_components() -> Iterator[Component]:
         summary="Images of data sets of the datasets library, by name or from a folder.",
         source="each data set's own; Lhoest et al. 2021 for the library",
     )
+    yield data(
+        "multispectral",
+        "pretask_plugins.data.image.multispectral:Multispectral",
+        modality="image",
+        summary="Images of any number of channels (.npy, .tif), scaled by a range that you declare.",
+    )
