@@ -14,6 +14,7 @@ from pretask_registry import build, resolve_options
 
 from pretask_bench.records.code import SCORING, TRAINING, code_of
 from pretask_bench.records.record import Cell, build_cell
+from pretask_bench.runs.duplicates import find_duplicates
 from pretask_bench.runs.fit_with import FIT_BATCH, EncoderSource
 from pretask_bench.runs.plan import ON, PARTS, Plan, places_of
 
@@ -49,6 +50,13 @@ class Parts:
             return code_of(parts, TRAINING)
         parts += [*self.plan.evaluators, *([self.plan.parts[ON]] if ON in self.plan.parts else [])]
         return code_of(parts, (*TRAINING, *SCORING))
+
+    def count_duplicates(self) -> dict[str, dict[str, Any]]:
+        """Count the samples to test on that are among those to train on, of every data set of the cell."""
+        found = {"data": find_duplicates(self.train, self.test)}
+        if ON in self.plan.parts:
+            found["evaluated_on"] = find_duplicates(self.on("train"), self.on("test"))
+        return {name: asdict(duplicates) for name, duplicates in found.items()}
 
     def compose(self, device: torch.device) -> Task:
         """Return the task with the weights that the seed gives."""

@@ -141,6 +141,7 @@ def as_record(
             "pretext": found.pretext,
             "weights": found.weights,
             "results": found.results,
+            "duplicates": parts.count_duplicates(),
             "provenance": describe_provenance(parts, context, found, started, clock),
         }
     )
