@@ -9,7 +9,7 @@ Axes: N samples, C channels, H W image, P pixels of a small copy.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -55,23 +55,23 @@ class Duplicates:
 def find_duplicates(train: Samples, test: Samples) -> Duplicates:
     """Count the duplicates between the parts of a data set; found once for parts whose content is known."""
     if not train.fingerprint or not test.fingerprint:
-        return Duplicates(**count_duplicates(train, test))
+        return count_duplicates(train, test)
     facts = {"edition": EDITION, "train": train.fingerprint, "test": test.fingerprint}
 
     def make(_: Path) -> Mapping[str, Any]:
-        return count_duplicates(train, test)
+        return asdict(count_duplicates(train, test))
 
     return Duplicates(**cached("duplicates", facts, make)[1])
 
 
-def count_duplicates(train: Samples, test: Samples) -> dict[str, int | None]:
+def count_duplicates(train: Samples, test: Samples) -> Duplicates:
     """Compare all samples to test on with all samples to train on."""
     learned = {*hash_samples(train)}
     equal = np.array([digest in learned for digest in hash_samples(test)], bool)
-    found: dict[str, int | None] = {"test": len(test), "exact": int(equal.sum()), "near": None}
+    found = Duplicates(len(test), int(equal.sum()), None)
     if train.observed.modality == test.observed.modality in MODALITIES and train.observed.shape == test.observed.shape:
         near = find_near(shrink_samples(train), shrink_samples(test))
-        found["near"] = int((near & ~equal).sum())
+        return replace(found, near=int((near & ~equal).sum()))
     return found
 
 
@@ -125,4 +125,5 @@ def hash_gradients(small: UInt8[np.ndarray, "N C P"]) -> UInt64[np.ndarray, " N"
 
 def count_bits(words: UInt64[np.ndarray, " K"]) -> Shaped[np.ndarray, " K"]:
     """Return how many bits are set in words of 64 bits."""
-    return np.unpackbits(np.ascontiguousarray(words).view(np.uint8).reshape(-1, 8), axis=1).sum(1)
+    bits: np.ndarray = np.unpackbits(np.ascontiguousarray(words).view(np.uint8).reshape(-1, 8), axis=1).sum(1)
+    return bits

@@ -16,7 +16,7 @@ def flatten_image(image: Image.Image) -> Image.Image:
     """Return an image upright, with 8 bits a channel, without transparency.
 
     Raises:
-        ValueError: The image has 32 bits a channel, whose white level is unknown.
+        ValueError: The image has 32 bits a channel or signed levels, of which nobody knows what is white.
     """
     key = image.info.get("transparency")
     image = ImageOps.exif_transpose(halve_depth(image))
@@ -29,7 +29,7 @@ def flatten_image(image: Image.Image) -> Image.Image:
 def halve_depth(image: Image.Image) -> Image.Image:
     """Return an image of 16 bits scaled to 8, where Pillow would clip all above 255; other images as they are."""
     if image.mode == "F" or (image.mode == "I" and image.format not in DEEP_FORMATS):
-        raise ValueError("32 bits a channel")
+        raise ValueError("32 bits a channel or signed levels, of which nobody knows what is white")
     if not image.mode.startswith("I"):
         return image
     levels = np.asarray(image)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 from pretask import Observed, Samples
-from pretask_bench.runs.duplicates import count_duplicates, find_duplicates
+from pretask_bench.runs.duplicates import Duplicates, count_duplicates, find_duplicates
 
 
 def samples(images: torch.Tensor, modality: str = "image", known: str = "") -> Samples:
@@ -32,23 +32,23 @@ def compressed(image: torch.Tensor) -> torch.Tensor:
 
 def test_equal_and_nearly_equal_images_are_counted_and_others_are_not() -> None:
     train, test = scenes(300, 1), scenes(100, 2)
-    assert count_duplicates(samples(train), samples(test)) == {"test": 100, "exact": 0, "near": 0}
+    assert count_duplicates(samples(train), samples(test)) == Duplicates(100, 0, 0)
     test[:5] = train[10:15]
     test[5:12] = torch.stack([compressed(image) for image in train[40:47]])
-    assert count_duplicates(samples(train), samples(test)) == {"test": 100, "exact": 5, "near": 7}
+    assert count_duplicates(samples(train), samples(test)) == Duplicates(100, 5, 7)
 
 
 def test_plain_images_of_other_colors_are_not_alike() -> None:
     plain = torch.arange(0, 250, 10, dtype=torch.uint8)[:, None, None, None].expand(-1, 3, 16, 16).contiguous()
-    assert count_duplicates(samples(plain[::2]), samples(plain[1::2]))["near"] == 0
-    assert count_duplicates(samples(plain), samples(plain + 2))["near"] == len(plain)
+    assert count_duplicates(samples(plain[::2]), samples(plain[1::2])).near == 0
+    assert count_duplicates(samples(plain), samples(plain + 2)).near == len(plain)
 
 
 def test_clips_are_compared_by_their_first_frame_and_waveforms_by_their_bytes() -> None:
     first = scenes(20, 1)
     clips = torch.stack([first, scenes(20, 2)], 1)
     others = torch.stack([first, scenes(20, 3)], 1)
-    assert count_duplicates(samples(clips, "video"), samples(others, "video")) == {"test": 20, "exact": 0, "near": 20}
+    assert count_duplicates(samples(clips, "video"), samples(others, "video")) == Duplicates(20, 0, 20)
     waves = torch.randn(6, 100)
     assert count_duplicates(samples(waves, "audio"), samples(waves[:2], "audio")) == {
         "test": 2,

@@ -7,7 +7,7 @@ Axes: N samples, C channels, H W image.
 import io
 import math
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -33,7 +33,7 @@ from pretask_plugins.shared.listing import (
     printable_name,
 )
 from pretask_plugins.shared.listing.leftovers import tell_once
-from pretask_plugins.shared.parts import check_part
+from pretask_plugins.shared.parts import PART_FOLDERS, check_part
 
 ENDINGS = (".npy", ".tif", ".tiff")
 NUMPY = b"\x93NUMPY"  # with which such a file begins
@@ -110,6 +110,16 @@ class Multispectral:
                 "labels": listing.number(items).tolist(),
             }
             return cached_samples(facts, lambda: self.album(tree, listing, items))
+
+    @staticmethod
+    def write_example(folder: Path, /) -> Mapping[str, Any]:
+        """Write a few images of four channels, of two classes for each part."""
+        places = [folder / part / label for part in PART_FOLDERS for label in "ab"]
+        for number, path in enumerate(place / f"{count}.npy" for place in places for count in range(3)):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            rows, columns, bands = np.ogrid[:32, :32, :4]
+            np.save(path, ((rows * (3 + number) + columns * 5 + 90 * bands) % 1000 + 100 * number).astype(np.uint16))
+        return {"root": folder, "low": (0.0,), "high": (2500.0,), "image_size": 32}
 
     def check_items(self, listing: Listing, items: list[Item], part: str) -> None:
         """Raise PretaskError where there are no images, or too few of a class."""
@@ -241,7 +251,8 @@ def read_tiff(content: bytes) -> Shaped[np.ndarray, "C H W"]:
         values, axes = series.asarray(), series.axes
     rows, columns = axes.index("Y"), axes.index("X")
     planes = np.moveaxis(values, (rows, columns), (-2, -1))
-    return planes.reshape(-1, *planes.shape[-2:])
+    channels: np.ndarray = planes.reshape(-1, *planes.shape[-2:])
+    return channels
 
 
 def select_bands(values: Shaped[np.ndarray, "C H W"], bands: tuple[int, ...]) -> Shaped[np.ndarray, "D H W"]:

@@ -78,12 +78,19 @@ def read_cells(who: str, name: str, content: bytes) -> Iterator[Mapping[str, Any
         return
     try:
         text = io.StringIO(content.decode("utf-8-sig"), newline="")
-        for row in csv.DictReader(text, delimiter="\t" if ending == ".tsv" else ","):
+        for row in csv.DictReader(text, delimiter="\t" if ending == ".tsv" else find_delimiter(text)):
             yield {column: value for column, value in row.items() if column is not None}
     except (UnicodeDecodeError, csv.Error) as error:
         raise PretaskError(
             who, "a table in UTF-8", f"{printable_name(name)} ({error})", "Save it as CSV in UTF-8."
         ) from error
+
+
+def find_delimiter(text: io.StringIO) -> str:
+    """Return what stands between the columns of a CSV file: a comma, or a semicolon as some spreadsheets write it."""
+    header = text.readline()
+    text.seek(0)
+    return ";" if header.count(";") > header.count(",") else ","
 
 
 def read_parquet(who: str, name: str, content: bytes) -> Iterator[Mapping[str, Any]]:
