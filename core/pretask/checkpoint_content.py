@@ -122,13 +122,11 @@ def check_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor], numbers
             raise Unsound(f"the optimizer has no parameter '{number[:60]}'")
         kept.setdefault(int(number), set()).add(name)
     wanted = list_state(optimizer)
-    for number, names in kept.items():
+    for names in kept.values():
         for name in names ^ wanted:
             raise Unsound(f"the optimizer's '{name[:60]}' is {'missing' if name in wanted else 'none that it keeps'}")
-        for name in names:
-            value = tensors.get(f"{number}.{name}")
-            if value is not None:
-                check_state(f"{number}.{name}", value, parameters[number])
+    for key, tensor in tensors.items():
+        check_state(key, tensor, parameters[int(key.partition(".")[0])])
 
 
 def check_state(name: str, value: Tensor, parameter: Tensor) -> None:
@@ -145,8 +143,9 @@ def check_state(name: str, value: Tensor, parameter: Tensor) -> None:
 def list_state(optimizer: Optimizer) -> set[str]:
     """Return the names of what an optimizer keeps of a parameter, found by letting one like it take a step."""
     scratch = torch.zeros(2, 2, requires_grad=True)
+    make: Any = type(optimizer)
     options = {name: value for name, value in optimizer.param_groups[0].items() if name != "params"}
-    like = type(optimizer)([{**options, "params": [scratch]}], lr=0.0)
+    like = make([{**options, "params": [scratch]}], lr=0.0)
     scratch.grad = torch.zeros_like(scratch)
     like.step()
     return set(like.state_dict()["state"].get(0, {}))

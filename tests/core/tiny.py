@@ -28,7 +28,7 @@ from pretask import (
     find_readout,
     weighted_mean,
 )
-from pretask.checkpoint import weights_of
+from pretask.checkpoint_content import weights_of
 from pretask.composition import compose
 from pretask.training import train
 from torch import Tensor, nn

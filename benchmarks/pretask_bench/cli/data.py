@@ -41,8 +41,12 @@ def list_command(as_json: bool) -> None:
 @setting_option
 @json_option
 def describe(name: str, settings: Sequence[str], as_json: bool) -> None:
-    """Decode data set NAME, once, and say what it holds."""
-    described = {part: describe_samples(samples) for part, samples in load_samples(name, settings).items()}
+    """Decode data set NAME, once, and say what it holds, and what of the test part is in that to train on."""
+    from pretask_bench.runs.duplicates import find_duplicates
+
+    parts = load_samples(name, settings)
+    described = {part: describe_samples(samples) for part, samples in parts.items()}
+    described["test"]["duplicates"] = find_duplicates(parts["train"], parts["test"]).describe()
     if as_json:
         show_json(described)
     else:

@@ -5,6 +5,7 @@ Differs: an integer that no double holds is refused instead of rounded.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from decimal import Decimal
@@ -18,6 +19,7 @@ from pydantic import BaseModel
 
 from pretask_bench.records.provenance import last_component
 
+BYTES = re.compile("[\udc80-\udcff]")  # as Python decodes bytes of names that are not UTF-8
 MAX_SAFE_INTEGER = 2**53 - 1  # the largest integer up to which a double holds every one
 
 
@@ -124,6 +126,15 @@ def not_json_error(found: str) -> PretaskError:
     return PretaskError("canonical JSON", needs, found, "Give it another form.")
 
 
+def escape_bytes(text: str) -> str:
+    """Return a text, such as the name of a folder, with what is no UTF-8 in it written as escapes; JSON has no bytes.
+
+    >>> escape_bytes("caf\\udce9")
+    'caf\\\\xe9'
+    """
+    return BYTES.sub(lambda found: f"\\x{ord(found[0]) - 0xDC00:02x}", text)
+
+
 def as_plain(value: Any) -> Any:
     """Return options as a record holds them: tuples as lists, sets sorted, dataclasses as objects, paths as names.
 
@@ -136,13 +147,13 @@ def as_plain(value: Any) -> Any:
     {'size': [3, 4], 'clip': 'inf', 'root': 'photos'}
     """
     if isinstance(value, str):
-        return last_component(value)
+        return last_component(escape_bytes(value))
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, PurePath):
-        return PurePath(last_component(str(value))).name
+        return PurePath(last_component(escape_bytes(str(value)))).name
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: as_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):

@@ -316,6 +316,20 @@ class Declaration(StrictModel):
     metrics: Annotated[dict[Name, DeclaredMetric], Field(max_length=400)] = {}
 
 
+class DuplicateCount(StrictModel):
+    """Samples to test on that are among those to train on, of one data set.
+
+    Args:
+        test: Samples to test on.
+        exact: Of these, those that are equal to one to train on.
+        near: Of the others, those that nearly look like one; None for what cannot be looked at.
+    """
+
+    test: Count
+    exact: Count
+    near: Count | None = None
+
+
 class Record(ExtendedModel):
     """One result.
 
@@ -329,9 +343,10 @@ class Record(ExtendedModel):
             it says how the numbers came about and not what they are of.
         declared: What the objective and the evaluators declare of their numbers, by id.
         reruns: Name of the record whose cell was carried out again, where that is why this one was made.
+        duplicates: How much of the test parts is in the parts to train on, by the cell's `data` and `evaluated_on`.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"code", "declared", "reruns"})
+    later: ClassVar[frozenset[str]] = frozenset({"code", "declared", "reruns", "duplicates"})
 
     record: Literal[1]
     status: Literal["complete", "failed"]
@@ -347,6 +362,7 @@ class Record(ExtendedModel):
     author: Line | None = None
     note: Text | None = None
     reruns: Hash | None = None
+    duplicates: Annotated[dict[Name, DuplicateCount], Field(max_length=2)] = {}
 
     def find_result(self, evaluator: str, encoder: str) -> EvaluationResult | None:
         """Return what an evaluator says of an encoder; None where it did not measure it."""

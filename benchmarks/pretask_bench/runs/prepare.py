@@ -14,6 +14,7 @@ from pretask_registry import resolve_options
 
 from pretask_bench.records.code import SCORING, TRAINING, hash_code
 from pretask_bench.records.record import Cell, build_cell
+from pretask_bench.runs.duplicates import find_duplicates
 from pretask_bench.runs.fit_with import FIT_BATCH, EncoderSource
 from pretask_bench.runs.plan import EVALUATION_DATA, PARTS, Plan, path_options
 
@@ -51,6 +52,13 @@ class PreparedRun:
         if EVALUATION_DATA in self.plan.parts:
             parts.append(self.plan.parts[EVALUATION_DATA])
         return hash_code(parts, (*TRAINING, *SCORING))
+
+    def count_duplicates(self) -> dict[str, dict[str, Any]]:
+        """Count the samples to test on that are among those to train on, of every data set of the cell."""
+        found = {"data": find_duplicates(self.train, self.test)}
+        if EVALUATION_DATA in self.plan.parts:
+            found["evaluated_on"] = find_duplicates(self.evaluation_data("train"), self.evaluation_data("test"))
+        return {name: asdict(duplicates) for name, duplicates in found.items()}
 
     def compose(self, device: torch.device) -> Task:
         """Return the task with the weights that the seed gives."""

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from pretask.checkpoint import weights_of
+from pretask.checkpoint_content import weights_of
 from pretask.hashing import hash_weights
 from pretask_registry import Registry
 
@@ -152,6 +152,7 @@ def make_record(
             "pretext": findings.pretext,
             "weights": findings.weights,
             "results": findings.results,
+            "duplicates": prepared.count_duplicates(),
             "provenance": describe_provenance(prepared, context, findings, started, timer),
         }
     )

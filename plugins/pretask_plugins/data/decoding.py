@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from pretask import PretaskError
 
-from pretask_plugins.data.parts import list_some
+from pretask_plugins.shared.parts import list_some
 
 REPORT_SECONDS = 5.0  # between lines about a decoding that takes long
 MAX_REASON_CHARACTERS = 160

@@ -24,3 +24,10 @@ def pretask_components() -> Iterator[Component]:
         modality="audio",
         summary="WAV, FLAC or OGG files labeled by folders or names; also from a tar file.",
     )
+    yield data(
+        "hf-audio",
+        "pretask_plugins.data.audio.hf_audio:HfAudio",
+        modality="audio",
+        summary="Recordings of data sets of the datasets library, by name or from a folder.",
+        source="each data set's own; Lhoest et al. 2021 for the library",
+    )

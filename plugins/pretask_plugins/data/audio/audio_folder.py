@@ -3,37 +3,48 @@
 Axes: N recordings, S samples of a waveform.
 """
 
-import io
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-import torch
-from pretask import Labels, Observed, PretaskError, Samples
-from pretask.cache import cached, fingerprint
-from torch import Tensor
+from jaxtyping import Int
+from pretask import PretaskError, Samples
 
-from pretask_plugins.data.file_tree import FileTree
-from pretask_plugins.data.parts import PART_FOLDERS, check_part, check_patterns, hash_text, is_tenth, list_some
+from pretask_plugins.data.audio.recordings import describe_decoder
+from pretask_plugins.data.audio.waves import Sounds, cached_samples
+from pretask_plugins.shared.listing import (
+    FileTree,
+    Item,
+    Listing,
+    build_listing,
+    check_classes,
+    list_any,
+    open_tree,
+    printable_name,
+)
+from pretask_plugins.shared.parts import PART_FOLDERS, check_part, check_patterns, hash_text, is_tenth
 from pretask_plugins.shared.tiny_files import SAMPLE_RATE, write_recordings
 
 SUFFIXES = (".wav", ".flac", ".ogg")
-EDITION = 2  # of what is decoded; raised when that changes
+EDITION = 3  # of what is decoded; raised when that changes
 
 
 @dataclass(frozen=True)
 class AudioFolder:
-    """Recordings from a folder or a tar file, of any sample format; of several channels the mean.
+    """Recordings from a folder, tar files or a table, of any sample format; of several channels the mean.
 
     Args:
-        root: A folder of class folders, a folder of files, or a tar file of either.
+        root: A folder or tar file with train/CLASS/… and test/CLASS/… (or val/…), CLASS/…, or recordings alone; a
+            folder of numbered tar files in the layout of WebDataset (train-000000.tar with a.flac and a.cls); a .csv,
+            .tsv or .parquet file with the columns file, label and split.
         sample_rate: Hz to which everything is resampled.
         seconds: Length of every recording; longer ones are cut, shorter ones padded with silence (`present` tells).
         label_pattern: Pattern whose first group, found in the file's name, is the class; the folder's name when empty.
-        test_pattern: Pattern of the names that are the part `test`; a tenth by hash of the name when empty.
+        test_pattern: Pattern of the names that are the part `test`, whatever folders there are; when empty, the folders
+            of parts, else a tenth by hash of the name.
     """
 
     root: Path
@@ -60,17 +71,19 @@ class AudioFolder:
             PretaskError: There are no files, some cannot be used, or a name has no label.
         """
         check_part("audio-folder", part)
-        with FileTree("audio-folder", self.root) as tree:
-            names = [name for name in tree.stamps if name.lower().endswith(SUFFIXES)]
-            names = [name for name in names if self.is_for_test(name) == (part == "test")]
-            if not names:
+        with open_tree("audio-folder", self.root, "recordings") as tree:
+            listing = self.list_recordings(tree)
+            items = listing.select(part)
+            if not items:
                 raise PretaskError(
                     "audio-folder",
-                    f"{' or '.join(SUFFIXES)} files for the part {part} in {self.root}",
+                    f"{' or '.join(SUFFIXES)} files for the part {part} in {printable_name(str(self.root))}",
                     "none",
                     "Name the folder with data.root, and see data.test_pattern.",
                 )
-            return self.read(tree, names, part)
+            if part == "test" and not self.test_pattern:
+                check_classes("audio-folder", listing, "recordings")
+            return self.read(tree, [item.name for item in items], listing.number(items), listing.classes, part)
 
     @staticmethod
     def write_example(folder: Path, /) -> Mapping[str, Any]:
@@ -78,7 +91,16 @@ class AudioFolder:
         write_recordings(folder / part / name / f"{n}.wav" for part in PART_FOLDERS for name in "ab" for n in range(3))
         return {"root": folder, "sample_rate": SAMPLE_RATE, "seconds": 0.5, "test_pattern": "^test/"}
 
-    def read(self, tree: FileTree, names: Sequence[str], part: str) -> Samples:
+    def list_recordings(self, tree: FileTree) -> Listing:
+        """List the recordings with their parts and classes."""
+        listing = list_any(tree, SUFFIXES, self.is_for_test, explicit=bool(self.test_pattern))
+        if not self.label_pattern:
+            return listing
+        return build_listing(replace(item, label=self.match_label(item)) for item in listing.items)
+
+    def read(
+        self, tree: FileTree, names: list[str], classes: Int[np.ndarray, " N"], class_names: tuple[str, ...], part: str
+    ) -> Samples:
         """Return the recordings of the given names, from the cache or decoded."""
         size = round(self.seconds * self.sample_rate)
         facts = {
@@ -86,81 +108,33 @@ class AudioFolder:
             "part": part,
             "sample_rate": self.sample_rate,
             "size": size,
-            "files": [(name, *tree.stamps[name]) for name in names],
+            "decoder": describe_decoder(),
+            "files": tree.digest(names),
         }
-        arrays, _ = cached("audio", facts, lambda folder: self.decode(folder, tree, names, size))
-        waves, length = torch.from_numpy(arrays["waves"]), torch.from_numpy(arrays["length"].copy())
-        labels = self.labels(names)
-        observed = Observed("audio", (size,), "float32", len(names), rate=self.sample_rate)
-        known = fingerprint(arrays["waves"], labels.value.numpy(), names=labels.names)
-        return Samples(observed, waves, {"class": labels}, torch.arange(size) < length[:, None], known)
+        sounds = Sounds(len(names), self.sample_rate, size, classes, class_names)
+
+        def read(number: int) -> bytes:
+            return tree.read(names[number])
+
+        def name(number: int) -> str:
+            return printable_name(names[number])
+
+        return cached_samples("audio-folder", facts, sounds, read, name)
 
     def is_for_test(self, name: str) -> bool:
-        """Return whether a file belongs to the part `test`."""
+        """Return whether a file belongs to the part `test`, where no folder says so."""
         if self.test_pattern:
             return re.search(self.test_pattern, name) is not None
-        return is_tenth(hash_text(Path(name).name, 2)[:1])
+        return is_tenth(hash_text(PurePosixPath(name).name, 2)[:1])
 
-    def labels(self, names: Sequence[str]) -> Labels:
-        """Return the class of every file."""
-        classes = [self.class_name(name) for name in names]
-        known = sorted(set(classes))
-        return Labels(torch.tensor([known.index(word) for word in classes]), tuple(known))
-
-    def class_name(self, name: str) -> str:
-        """Return the class that a file's name or folder holds."""
-        if not self.label_pattern:
-            return Path(name).parent.name or "all"
-        found = re.search(self.label_pattern, Path(name).name)
+    def match_label(self, item: Item) -> str:
+        """Return the class that a file's name holds."""
+        found = re.search(self.label_pattern, PurePosixPath(item.name).name)
         if found is None or not found.groups():
             raise PretaskError(
                 "audio-folder",
                 f"a group of data.label_pattern={self.label_pattern} in every name",
-                name,
+                printable_name(item.name),
                 "Put round brackets around the class in data.label_pattern.",
             )
-        return found.group(1)
-
-    def decode(self, folder: Path, tree: FileTree, names: Sequence[str], size: int) -> Mapping[str, Any]:
-        """Write the waveforms and their lengths in samples; all files are tried, so that it can say how many fail."""
-        waves = np.lib.format.open_memmap(folder / "waves.npy", "w+", np.float32, (len(names), size))
-        length = np.zeros(len(names), np.int64)
-        broken = []
-        for number, name in enumerate(names):
-            try:
-                wave = read_wave(tree.read(name), self.sample_rate)[:size]
-            except ValueError as error:
-                broken.append(f"{name} ({error})")
-                continue
-            waves[number, : len(wave)], length[number] = wave.numpy(), len(wave)
-        if broken:
-            raise PretaskError(
-                "audio-folder",
-                "recordings that can be read, of finite samples",
-                f"{len(broken)} of {len(names)} that are none: {list_some(broken)}",
-                "Convert or remove them.",
-            )
-        waves.flush()
-        np.save(folder / "length.npy", length)
-        return {}
-
-
-def read_wave(content: bytes, rate: int) -> Tensor:
-    """Return a recording as a mono waveform at the rate, (S,).
-
-    Raises:
-        ValueError: The bytes are no sound that can be read, or hold no samples, or some that are no numbers.
-    """
-    import soundfile
-    from torchaudio.functional import resample
-
-    try:
-        wave, own_rate = soundfile.read(io.BytesIO(content), dtype="float32", always_2d=True)
-    except (soundfile.LibsndfileError, RuntimeError) as error:
-        raise ValueError(getattr(error, "error_string", str(error)).rstrip(".")) from error
-    if not len(wave):
-        raise ValueError("no samples")
-    if not np.isfinite(wave).all():
-        raise ValueError(f"{int((~np.isfinite(wave)).sum())} samples that are not finite")
-    mono = torch.from_numpy(wave.mean(1))
-    return mono if own_rate == rate else resample(mono, int(own_rate), rate)
+        return printable_name(found.group(1) or "")

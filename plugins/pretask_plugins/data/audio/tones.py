@@ -15,7 +15,7 @@ from pretask.cache import fingerprint
 from pretask.options import FROM_ONE, FROM_ZERO, require_range
 from torch import Tensor
 
-from pretask_plugins.data.parts import check_part
+from pretask_plugins.shared.parts import check_part
 
 RATE = 8000  # Hz
 VOICES = 4

@@ -40,3 +40,16 @@ def pretask_components() -> Iterator[Component]:
         summary="Endless pictures of houses, trees, boats … in landscapes, made from a seed.",
         small={"size": 32, "test_size": 16, "image_size": 32},
     )
+    yield data(
+        "hf-image",
+        "pretask_plugins.data.image.hf_image:HfImage",
+        modality="image",
+        summary="Images of data sets of the datasets library, by name or from a folder.",
+        source="each data set's own; Lhoest et al. 2021 for the library",
+    )
+    yield data(
+        "multispectral",
+        "pretask_plugins.data.image.multispectral:Multispectral",
+        modality="image",
+        summary="Images of any number of channels (.npy, .tif), scaled by a range that you declare.",
+    )

@@ -11,7 +11,7 @@ from PIL import Image
 from pretask import PretaskError, Samples
 
 from pretask_plugins.data.image.images import image_samples
-from pretask_plugins.data.parts import check_part
+from pretask_plugins.shared.parts import check_part
 
 SIDE = 8  # pixels of the originals
 DEEPEST = 16  # their blackest ink

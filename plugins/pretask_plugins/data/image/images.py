@@ -13,12 +13,15 @@ import numpy as np
 import torch
 from jaxtyping import Int, UInt8
 from PIL import Image, ImageOps
+from PIL import __version__ as pillow_version
 from pretask import Labels, Observed, Samples
 from pretask.cache import cached, fingerprint, map_file, write_rows
 
 from pretask_plugins.data.decoding import Work, decode_batches
+from pretask_plugins.shared.flat_images import flatten_image
 
 BATCH_IMAGES = 256  # that are decoded before they are written
+DECODER = f"pillow {pillow_version}, edition 2"  # 2 scales all 16 bits and puts what is transparent on white
 MAX_THREADS = 8  # decoding leaves Python's lock alone most of the time
 
 
@@ -28,7 +31,7 @@ class Album:
 
     Args:
         shape: Of one image, (C, H, W).
-        labels: Class numbers.
+        labels: Class numbers; -1 where an image has none.
         names: Of the classes.
         pieces: The images in order, any number at a time.
     """
@@ -46,7 +49,7 @@ def image_samples(
     return Samples(
         Observed("image", tuple(images.shape[1:]), "uint8", len(images)),
         torch.from_numpy(images),
-        {"class": Labels(torch.from_numpy(labels), tuple(names))},
+        {"class": Labels(torch.from_numpy(labels), tuple(names))} if len(names) else {},
         fingerprint=known or fingerprint(images, labels, names=names),
     )
 
@@ -94,21 +97,16 @@ def crop_square(image: Image.Image, size: int | None, grayscale: bool = False) -
     """Return an image upright, its short side resized to `size`, the middle square cut out.
 
     Args:
-        image: Of any mode that holds 8 or 16 bits a channel.
+        image: Of any mode that holds 8 or 16 bits a channel; what is transparent becomes white.
         size: Side of the square, pixels; None leaves the image as it is.
         grayscale: Whether to give it one channel, and not three.
 
     Raises:
         ValueError: The image has 32 bits a channel, whose white level is unknown.
     """
-    if image.mode in ("I", "F"):
-        raise ValueError("32 bits a channel")
     if size is not None:
         image.draft("RGB", (2 * size, 2 * size))  # lets a JPEG decoder skip detail that is lost anyway
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):
-        image = Image.fromarray((np.asarray(image) // 257).astype(np.uint8))  # PIL would clip all above 255
-    image = image.convert("L" if grayscale else "RGB")
+    image = flatten_image(image).convert("L" if grayscale else "RGB")
     if size is not None:
         image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
     array = np.asarray(image)

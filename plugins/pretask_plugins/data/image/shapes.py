@@ -22,7 +22,7 @@ from pretask_plugins.data.image.blueprints import THINGS
 from pretask_plugins.data.image.images import Album, cached_samples
 from pretask_plugins.data.image.painting import paint
 from pretask_plugins.data.image.scenes import compose
-from pretask_plugins.data.parts import check_part
+from pretask_plugins.shared.parts import check_part
 
 EDITION = 2  # of the pictures, for the cache; raised when any pixel changes
 BATCH_PICTURES = 64  # pictures that are painted at once

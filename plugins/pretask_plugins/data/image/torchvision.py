@@ -17,9 +17,10 @@ from pretask import PretaskError, Samples
 from pretask.cache import key_of
 
 from pretask_plugins.data.image.folder import is_for_test
-from pretask_plugins.data.image.images import Album, cached_samples, crop_square, decode_images
-from pretask_plugins.data.parts import check_part
+from pretask_plugins.data.image.images import DECODER, Album, cached_samples, crop_square, decode_images
 from pretask_plugins.shared import tiny_files
+from pretask_plugins.shared.listing.digests import digest_files
+from pretask_plugins.shared.parts import check_part
 
 Name = Literal[
     "CIFAR10",
@@ -88,10 +89,12 @@ class TorchvisionData:
         """
         check_part("torchvision", part)
         side = self.image_size if self.image_size is not None or self.name not in VARIED else SIDE
-        if not self.stamps():
+        if not self.files():
             self.open(part, side)  # fetches, or tells what is missing
-        facts = {"data": "torchvision", "name": self.name, "part": part, "image_size": side}
-        where = {"root": self.root.expanduser().resolve(), "files": key_of({"files": self.stamps()})}
+        facts = {"data": "torchvision", "name": self.name, "part": part, "image_size": side, "decoder": DECODER}
+        names = [str(path.relative_to(self.root.expanduser())) for path in self.files()]
+        content = list(zip(names, digest_files(self.files()), strict=True))
+        where = {"root": self.root.expanduser().resolve(), "files": key_of({"files": content})}
         return cached_samples(facts | where, lambda: self.album(part, side))
 
     @staticmethod
@@ -122,11 +125,9 @@ class TorchvisionData:
                 "Put them there, or set data.download=true to fetch them.",
             ) from error
 
-    def stamps(self) -> list[Any]:
-        """List names, sizes and times of the data set's files: what changes when the data does."""
-        root = self.root.expanduser()
-        files = sorted(path for path in root.glob(FILES[self.name]) if path.is_file())
-        return [(str(path.relative_to(root)), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    def files(self) -> list[Path]:
+        """List the data set's files: what changes when the data does."""
+        return sorted(path for path in self.root.expanduser().glob(FILES[self.name]) if path.is_file())
 
     def album(self, part: str, side: int | None) -> Album:
         """Decode its images, one after the other."""

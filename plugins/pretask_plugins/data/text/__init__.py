@@ -39,3 +39,10 @@ def pretask_components() -> Iterator[Component]:
         summary="Sentences of a small grammar with agreement, whose entropy is known.",
         small={"size": 32, "test_size": 16, "length": 16},
     )
+    yield data(
+        "hf-text",
+        "pretask_plugins.data.text.hf_text:HfText",
+        modality="text",
+        summary="Text of data sets of the datasets library, by name or from a folder.",
+        source="each data set's own; Lhoest et al. 2021 for the library",
+    )

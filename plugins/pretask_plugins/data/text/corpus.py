@@ -6,24 +6,27 @@ Axes: none.
 import codecs
 import gzip
 import io
-import re
 import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from pretask import PretaskError
 
-from pretask_plugins.data.parts import TEST_PERIOD, hash_text, is_tenth
+from pretask_plugins.data.text.headers import Header, find_header
 from pretask_plugins.data.text.rows import Piece
 from pretask_plugins.data.text.tagged import LABEL, Sentence, sentences, tag_names
+from pretask_plugins.data.text.text_files import TextFile, list_texts
+from pretask_plugins.shared.listing import printable_name
+from pretask_plugins.shared.listing.digests import digest_files
+from pretask_plugins.shared.parts import TEST_PERIOD, hash_text, is_tenth
 
 Unit = Literal["file", "paragraph", "line"]
 
 SUFFIXES = (".txt", ".tsv", *LABEL)
-TRAIN, TEST, SPARE = {"train", "training"}, {"test"}, {"valid", "validation", "val", "dev"}
 CHUNK_BYTES = 1 << 16  # bytes that are read at once
 MAX_PIECE_CHARACTERS = 1 << 16  # characters of a piece
 
@@ -70,48 +73,41 @@ class Corpus:
         return self.kind() in LABEL
 
     def files(self) -> list[Path]:
-        """List every file of text, by name; raise PretaskError where there is none."""
-        found = [self.root] if self.root.is_file() else sorted(self.root.rglob("*")) if self.root.is_dir() else []
-        texts = [path for path in found if path.is_file() and not path.name.startswith(".") and find_suffix(path)]
+        """List every file of text, in natural order; raise PretaskError where there is none."""
+        return [text.path for text in self.texts]
+
+    @cached_property
+    def texts(self) -> list[TextFile]:
+        """Every file of text with its part, in natural order; raise PretaskError where there is none."""
+        texts = list_texts(self.root.expanduser(), lambda name: bool(find_suffix(Path(name))))
         if not texts:
             raise PretaskError(
                 "text",
                 f"a file or folder of {' or '.join(SUFFIXES)} (also .gz)",
-                f"{self.root}" + ("" if self.root.exists() else ", which does not exist"),
+                printable_name(str(self.root)) + ("" if self.root.expanduser().exists() else ", which does not exist"),
                 "Name one with --set data.root=…",
             )
         return texts
 
     def sources(self, part: str) -> list[Source]:
         """Return the files of a part: those that are named for it, else a tenth of all for testing."""
-        files = self.files()
-        named = [path for path in files if self.words(path) & (TRAIN | TEST | SPARE)]
-        if named:
-            wanted = TRAIN if part == "train" else TEST
-            if part == "test" and not any(self.words(path) & TEST for path in named):
-                wanted = SPARE
-            return [Source(path, False) for path in named if self.words(path) & wanted]
-        if len(files) == 1 or self.has_labels() or self.has_tags():
-            return [Source(path, True) for path in files]
-        ranked = sorted(files, key=lambda path: hash_number(self.name(path)))
-        held_out = set(ranked[: -(-len(files) // TEST_PERIOD)])
-        return [Source(path, False) for path in files if (path in held_out) == (part == "test")]
-
-    def words(self, path: Path) -> set[str]:
-        """Return the words of a file's name and of its folder's below the root."""
-        return set(re.split(r"[^a-z]+", self.name(path).lower()))
-
-    def name(self, path: Path) -> str:
-        """Return a file's name below the root."""
-        return path.name if path == self.root else path.relative_to(self.root).as_posix()
+        texts = self.texts
+        if any(text.part for text in texts):
+            return [Source(text.path, False) for text in texts if text.part == part]
+        if len(texts) == 1 or self.has_labels() or self.has_tags():
+            return [Source(text.path, True) for text in texts]
+        ranked = sorted(texts, key=lambda text: hash_number(text.name))
+        held_out = {text.path for text in ranked[: -(-len(texts) // TEST_PERIOD)]}
+        return [Source(text.path, False) for text in texts if (text.path in held_out) == (part == "test")]
 
     def facts(self, part: str) -> dict[str, Any]:
         """Return what determines the documents of a part."""
-        stamps = [
-            (self.name(path), divided, path.stat().st_size, path.stat().st_mtime_ns)
-            for path, divided in self.sources(part)
-        ]
-        return {"files": stamps, "part": part, "unit": self.unit, "encoding": self.encoding}
+        names = {text.path: text.name for text in self.texts}
+        sources = self.sources(part)
+        digests = digest_files([path for path, _ in sources])
+        files = [(names[path], divided, digest) for (path, divided), digest in zip(sources, digests, strict=True)]
+        root = self.root.expanduser().resolve()
+        return {"root": root, "files": files, "part": part, "unit": self.unit, "encoding": self.encoding}
 
     def pieces(self, part: str, names: tuple[str, ...] = ()) -> Iterator[Piece]:
         """Yield the documents of a part, piece by piece; labeled where names of classes are given.
@@ -144,8 +140,7 @@ class Corpus:
 
     def sentences(self, source: Source, part: str) -> Iterator[Sentence]:
         """Yield the sentences of a file that belong to a part: of a divided one, a tenth by hash is for testing."""
-        of_lines = split_lines(read_characters(source.path, self.encoding))
-        for sentence in sentences(of_lines, find_suffix(source.path), source.path):
+        for sentence in sentences(self.lines(source.path), find_suffix(source.path), source.path):
             if not source.divided or is_for_test(sentence.text) == (part == "test"):
                 yield sentence
 
@@ -159,17 +154,34 @@ class Corpus:
 
     def table(self, source: Source, part: str) -> Iterator["TableRow"]:
         """Yield the rows of a table that belong to a part: of a divided one, a tenth by hash is for testing."""
-        for number, line in enumerate(split_lines(read_characters(source.path, self.encoding)), start=1):
+        header = self.header(source.path)
+        for number, line in enumerate(self.lines(source.path), start=1):
+            if header is not None and number == header.line:
+                continue
             if line.strip() and (not source.divided or is_for_test(line) == (part == "test")):
-                label, tab, text = line.partition("\t")
-                if not tab:
+                place = f"line {number} of {printable_name(str(source.path))}"
+                cells = line.split("\t")
+                label = 0 if header is None else header.label
+                if len(cells) < 2 or label >= len(cells):
                     raise PretaskError(
-                        "text",
-                        "a label and a tab before each text",
-                        f"line {number} of {source.path}",
-                        "Write label<TAB>text in that line.",
+                        "text", "a label and a tab before each text", place, "Write label<TAB>text in that line."
                     )
-                yield TableRow(label.strip(), text.split("\t"), f"line {number} of {source.path}")
+                yield TableRow(cells[label].strip(), cells[:label] + cells[label + 1 :], place)
+
+    def lines(self, path: Path) -> Iterator[str]:
+        """Yield the lines of a file."""
+        return split_lines(read_characters(path, self.encoding))
+
+    def header(self, path: Path) -> Header | None:
+        """Return the line of a table that names its columns, where it has one."""
+        if path not in self.headers:
+            self.headers[path] = find_header(path, lambda: self.lines(path))
+        return self.headers[path]
+
+    @cached_property
+    def headers(self) -> dict[Path, Header | None]:
+        """The headers of tables that were looked at."""
+        return {}
 
 
 class TableRow(NamedTuple):
@@ -300,7 +312,9 @@ def read_characters(path: Path, encoding: str) -> Iterator[str]:
     except UnicodeDecodeError as error:
         raise no_text_error(path, f"{error.reason} near byte {offset + error.start}") from error
     except (OSError, EOFError, zlib.error) as error:
-        raise PretaskError("text", f"to read {path} to its end", str(error), "Copy it again.") from error
+        raise PretaskError(
+            "text", f"to read {printable_name(str(path))} to its end", str(error), "Copy it again."
+        ) from error
 
 
 def text_decoder(encoding: str) -> Any:
@@ -314,7 +328,9 @@ def text_decoder(encoding: str) -> Any:
 
 def no_text_error(path: Path, found: str) -> PretaskError:
     """Make the error for a file that is no text."""
-    return PretaskError("text", "text in data.encoding", f"{path} with {found}", "Convert or remove the file.")
+    return PretaskError(
+        "text", "text in data.encoding", f"{printable_name(str(path))} with {found}", "Convert or remove the file."
+    )
 
 
 def find_suffix(path: Path) -> str:

@@ -19,11 +19,11 @@ from typing import Any, NamedTuple
 from pretask import PretaskError, Samples
 from pretask.cache import cached
 
-from pretask_plugins.data.parts import check_part
 from pretask_plugins.data.text.corpus import cut, is_for_test
 from pretask_plugins.data.text.rows import Extent, Layout, Piece, row_samples
 from pretask_plugins.data.text.spoken import TextData
 from pretask_plugins.data.text.tokenization import Kind, Tokenization, learn
+from pretask_plugins.shared.parts import check_part
 
 EDITION = 1  # of the choice of texts; raised, like the component's version, when it changes
 MIN_WORDS = 4  # a shorter text is left out

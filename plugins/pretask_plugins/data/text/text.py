@@ -12,12 +12,12 @@ from typing import Any
 
 from pretask import PretaskError, Samples
 
-from pretask_plugins.data.parts import check_part
 from pretask_plugins.data.text.corpus import Corpus, Unit
 from pretask_plugins.data.text.rows import Extent, Layout, row_samples
 from pretask_plugins.data.text.spoken import TextData
 from pretask_plugins.data.text.tagged import LABEL, tagged_samples
 from pretask_plugins.data.text.tokenization import Kind, Tokenization, learn, read_tokenizer
+from pretask_plugins.shared.parts import check_part
 
 EXAMPLES = {"sun": "it is warm and dry", "rain": "take an umbrella along"}
 
@@ -29,7 +29,8 @@ class Text(TextData):
     Args:
         root: A file, or a folder of files: .txt; .tsv with label<TAB>text in every line (a further column is a second
             text, after a separator); .conllu or .conll (word<TAB>tag) with a label for every word, see tagged.py; also
-            gzipped. Files or folders named train, test or valid are these parts. Without such names a tenth is for
+            gzipped. Files or folders named train, test or valid are these parts, words inside names decide nothing, and
+            a first line of a .tsv that names its columns is no text. Without such names a tenth is for
             testing: of several texts whole ones, of one text its end, of a table lines by their hash, of tagged words
             sentences by theirs.
         length: Tokens of a row.

@@ -21,11 +21,11 @@ from pretask.cache import fingerprint
 from pretask.options import FROM_ONE, require_range
 from torch import Tensor
 
-from pretask_plugins.data.parts import check_part
 from pretask_plugins.data.text.automaton import Automaton, Context, Sentences, build_automaton
 from pretask_plugins.data.text.rows import Extent
 from pretask_plugins.data.text.spoken import TextData
 from pretask_plugins.data.text.tokenization import SPECIAL, UNKNOWN, Tokenization
+from pretask_plugins.shared.parts import check_part
 
 TAGS = ("determiner", "adjective", "noun", "preposition", "verb", "adverb")
 TOPICS = ("money", "nature")

@@ -1,7 +1,8 @@
 """Frames: sequences of images with masks, in the layout of DAVIS, from a folder or straight from a tar file.
 
-JPEGImages/RES/SEQUENCE/00000.jpg, Annotations/RES/SEQUENCE/00000.png (palette or gray, the number is the object),
-ImageSets/…/train.txt and val.txt, all wherever they lie below the root. The level RES may be missing.
+JPEGImages/RES/SEQUENCE/00000.jpg, Annotations/RES/SEQUENCE/00000.png (see masks.py), ImageSets/…/train.txt and val.txt,
+all wherever they lie below the root. The level RES may be missing. Folders train and valid around them, as YouTube-VOS
+has them, are the parts.
 
 Source: Perazzi et al., CVPR 2016; Pont-Tuset et al. 2017 (the layout).
 Axes: N clips or sequences, T frames, H W image.
@@ -9,39 +10,47 @@ Axes: N clips or sequences, T frames, H W image.
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int8, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pretask import PretaskError, Samples
 from pretask.options import FROM_ONE, FROM_ZERO, require_range
 
-from pretask_plugins.data.decoding import first_line
-from pretask_plugins.data.file_tree import FileTree
-from pretask_plugins.data.parts import check_part, check_patterns
 from pretask_plugins.data.video.clips import Reel, cached_samples, decode_videos, resize_frames
-from pretask_plugins.data.video.readers import Images
+from pretask_plugins.data.video.masks import Coding, find_coding, raise_for_broken_image, read_marks
+from pretask_plugins.data.video.readers import Images, describe_images
+from pretask_plugins.shared.listing import FileTree, Leftovers, printable_name, sort_into_parts
+from pretask_plugins.shared.parts import check_part, check_patterns, part_of_word
 from pretask_plugins.shared.tiny_files import SIDE, write_pictures
 
-ENDINGS = (".jpg", ".jpeg", ".png", ".bmp")
+ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".pgm", ".ppm")
+LAYOUT = {"JPEGImages", "Annotations", "ImageSets"}
 LISTS = {"train": ("train",), "test": ("val", "test")}
 TEST_PERIOD = 3  # every third sequence is for testing where no list says otherwise
-VOID = 255  # of an annotation: nobody knows
 EXAMPLES = ("bear", "camel", "goat")  # sequences
 
 
 @dataclass(frozen=True)
 class Clip:
-    """Frames of one sequence, and their annotations; empty where there is none."""
+    """Frames of one sequence.
+
+    Args:
+        sequence: Its name.
+        images: Files of the frames.
+        masks: Files of their annotations, empty where there is none.
+        part: That a folder around JPEGImages is named for; empty where none is.
+    """
 
     sequence: str
     images: tuple[str, ...]
     masks: tuple[str, ...]
+    part: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,9 +63,10 @@ class Frames:
         stride: Frames from one frame of a clip to the next.
         image_size: Height and width, pixels; those of the first image when left out.
         resolution: Folder between JPEGImages and the sequences, where there are several.
-        train_pattern: Pattern of the sequences to train on; when empty, those of the list train.txt, or all others.
-        test_pattern: Pattern of the sequences to test on; when empty, those of val.txt, or every third one where no
-            list leaves any to train on.
+        train_pattern: Pattern of the sequences to train on; when empty, those in a folder train, those of the list
+            train.txt, or all others.
+        test_pattern: Pattern of the sequences to test on; when empty, those in a folder test or val, those of val.txt,
+            or every third one where no list leaves any to train on.
     """
 
     root: Path
@@ -83,13 +93,22 @@ class Frames:
         check_part("frames", part)
         with FileTree("frames", self.root) as tree:
             sequences = find_sequences(tree, self.resolution)
-            chosen = self.choose_sequences(tree, [*sequences], part)
+            chosen = self.choose_sequences(tree, sequences, part)
             clips = [clip for name in chosen for clip in self.cut(name, sequences[name])]
             self.check_some(clips, [sequences[name] for name in chosen], part)
-            names = [[*clip.images, *filter(None, clip.masks)] for clip in clips]
-            files = [[(name, *tree.stamps[name]) for name in clip_files] for clip_files in names]
-            facts = {**asdict(self), "data": "frames", "part": part, "root": None, "files": files}
-            return cached_samples(facts, lambda: self.reel(tree, clips))
+            annotations = [name for sequence in sequences.values() for name in sequence.masks if name]
+            files = [[*clip.images, *clip.masks] for clip in clips]
+            facts = {
+                **asdict(self),
+                "data": "frames",
+                "part": part,
+                "root": None,
+                "clips": files,
+                "files": tree.digest([*dict.fromkeys(name for names in files for name in names if name)]),
+                "annotations": tree.digest(annotations),  # of both parts, which number objects together
+                "decoder": describe_images(),
+            }
+            return cached_samples(facts, lambda: self.reel(tree, clips, annotations))
 
     @staticmethod
     def write_example(folder: Path, /) -> Mapping[str, Any]:
@@ -115,29 +134,34 @@ class Frames:
                 "Lower data.length and data.stride, or see data.train_pattern and data.test_pattern.",
             )
 
-    def choose_sequences(self, tree: FileTree, names: Sequence[str], part: str) -> list[str]:
-        """Choose the sequences of a part."""
+    def choose_sequences(self, tree: FileTree, sequences: Mapping[str, Clip], part: str) -> list[str]:
+        """Choose the sequences of a part: by patterns, else by folders train and test, else by lists."""
+        names = [*sequences]
+        parts = {name: sequence.part for name, sequence in sequences.items()}
         listed = {list_part: [name for name in names if name in read_lists(tree, list_part)] for list_part in LISTS}
         test = listed["test"] if 0 < len(listed["test"]) < len(names) else names[TEST_PERIOD - 1 :: TEST_PERIOD]
+        if any(parts.values()):
+            listed["train"], test = ([name for name in names if parts[name] == own] for own in ("train", "test"))
         test = [name for name in names if re.search(self.test_pattern, name)] if self.test_pattern else list(test)
         if part == "test":
             return test
         if self.train_pattern:
             return [name for name in names if re.search(self.train_pattern, name)]
-        return [name for name in listed["train"] or names if name not in test]
+        learned = listed["train"] if any(parts.values()) else listed["train"] or names
+        return [name for name in learned if name not in test]
 
     def cut(self, name: str, sequence: Clip) -> Iterator[Clip]:
         """Cut a sequence into clips, one after the other; it is whole where there is no length."""
         if self.length == 0:
             pick = slice(None, None, self.stride)
-            yield Clip(name, sequence.images[pick], sequence.masks[pick])
+            yield Clip(name, sequence.images[pick], sequence.masks[pick], sequence.part)
             return
         span = (self.length - 1) * self.stride + 1
         for start in range(0, len(sequence.images) - span + 1, self.length * self.stride):
             pick = slice(start, start + span, self.stride)
-            yield Clip(name, sequence.images[pick], sequence.masks[pick])
+            yield Clip(name, sequence.images[pick], sequence.masks[pick], sequence.part)
 
-    def reel(self, tree: FileTree, clips: Sequence[Clip]) -> Reel:
+    def reel(self, tree: FileTree, clips: Sequence[Clip], annotations: Sequence[str]) -> Reel:
         """Decode the clips with their masks, one after the other."""
         height, width = self.image_size or read_size(tree, clips[0].images[0])
         frames = max(len(clip.images) for clip in clips)
@@ -146,63 +170,94 @@ class Frames:
             images = decode_images(tree, clips[number].images, height, width)
             return pad_frames(images, frames, 0)[None]
 
-        pieces = decode_videos("frames", len(clips), decode, lambda number: clips[number].sequence)
+        def name(number: int) -> str:
+            return printable_name(clips[number].sequence)
+
+        pieces = decode_videos("frames", len(clips), decode, name)
         lengths = np.array([len(clip.images) for clip in clips])
         present = np.arange(frames) < lengths[:, None]
         annotated = any(name for clip in clips for name in clip.masks)
-        masks = (pad_frames(read_masks(tree, clip, height, width), frames, -1)[None] for clip in clips)
-        things = (
-            ("ground", *(f"object {number}" for number in range(1, count_objects(tree, clips) + 1)))
-            if annotated
-            else ()
-        )
+        coding = find_coding(tree.read, annotations) if annotated else Coding({}, ())
+        masks = (pad_frames(read_masks(tree, clip, coding, height, width), frames, -1)[None] for clip in clips)
         return Reel(
             (frames, 3, height, width),
             len(clips),
             pieces,
             masks=masks if annotated else None,
-            things=things,
+            things=coding.names,
             present=None if present.all() else present,
         )
 
 
 def find_sequences(tree: FileTree, resolution: str) -> dict[str, Clip]:
-    """Find every sequence by name.
+    """Find every sequence by name, and tell what was left out.
 
     Raises:
         PretaskError: There is none, or there are several resolutions and none is named.
     """
     found: dict[str, dict[str, list[str]]] = {}
-    for name in tree.stamps:
+    for name in tree.names:
         parts = PurePosixPath(name).parts
         if "JPEGImages" in parts and name.lower().endswith(ENDINGS):
-            inner = parts[parts.index("JPEGImages") + 1 : -1]
+            at = parts.index("JPEGImages")
+            inner = parts[at + 1 : -1]
             if inner:
-                found.setdefault("/".join(inner[:-1]), {}).setdefault(inner[-1], []).append(name)
+                home = "/".join((*parts[:at], inner[-1]))
+                found.setdefault("/".join(inner[:-1]), {}).setdefault(home, []).append(name)
     wanted = resolution if resolution in found else next(iter(found), "")
     if not found or (resolution and resolution not in found) or (len(found) > 1 and not resolution):
         raise PretaskError(
             "frames",
-            f"one folder JPEGImages/{resolution or 'RES'}/SEQUENCE with images, below {tree.root}",
-            f"the resolutions {', '.join(found)}" if found else "none",
+            f"one folder JPEGImages/{resolution or 'RES'}/SEQUENCE with images, below {printable_name(str(tree.root))}",
+            f"the resolutions {', '.join(map(printable_name, sorted(found)))}" if found else "none",
             "Name one with data.resolution." if found else "Name the folder or tar file with data.root.",
         )
-    return {
-        name: Clip(name, tuple(images), tuple(find_annotation(tree, image) for image in images))
-        for name, images in found[wanted].items()
+    left = Leftovers()
+    left.add_endings(name for name in tree.names if not {*PurePosixPath(name).parts} & LAYOUT)
+    parts_of = find_parts([*found[wanted]], left)
+    sequences = name_sequences(found[wanted], parts_of)
+    clips = {
+        name: Clip(name, tuple(images), tuple(find_annotation(tree, image) for image in images), part)
+        for name, (images, part) in sequences.items()
     }
+    tell_annotations(tree, clips, left)
+    return clips
+
+
+def find_parts(homes: Sequence[str], leftovers: Leftovers) -> dict[str, str]:
+    """Return the part of every sequence by the folders around JPEGImages; an empty one where none is named for one."""
+    if not any(part_of_word(folder) for home in homes for folder in PurePosixPath(home).parts[:-1]):
+        return dict.fromkeys(homes, "")
+    return {item.name: item.part for item in sort_into_parts(homes, lambda _: False, leftovers)}
+
+
+def name_sequences(found: Mapping[str, list[str]], parts: Mapping[str, str]) -> dict[str, tuple[list[str], str]]:
+    """Return images and part of every sequence by its name, with its folders where two have one name."""
+    count = Counter(PurePosixPath(home).name for home in parts)
+    names = {home: PurePosixPath(home).name for home in parts}
+    return {names[home] if count[names[home]] == 1 else home: (found[home], part) for home, part in parts.items()}
+
+
+def tell_annotations(tree: FileTree, clips: Mapping[str, Clip], leftovers: Leftovers) -> None:
+    """Tell what was left out, annotations without an image among it."""
+    used = {name for clip in clips.values() for name in clip.masks}
+    images = {name for clip in clips.values() for name in clip.images}
+    folders = {PurePosixPath(name).parent.as_posix().replace("JPEGImages", "Annotations") for name in images}
+    inside = [name for name in tree.names if PurePosixPath(name).parent.as_posix() in folders]
+    leftovers.add("annotations without an image", *(name for name in inside if name not in used))
+    tree.tell_leftovers(leftovers)
 
 
 def find_annotation(tree: FileTree, image: str) -> str:
     """Find the name of an image's annotation, empty where there is none."""
     name = PurePosixPath(image.replace("JPEGImages", "Annotations")).with_suffix(".png").as_posix()
-    return name if name in tree.stamps else ""
+    return name if name in tree.sources else ""
 
 
 def read_lists(tree: FileTree, part: str) -> set[str]:
     """Read which sequences the lists of a part name: one a line, alone or as a path of one of its images."""
     sequences: set[str] = set()
-    for name in tree.stamps:
+    for name in tree.names:
         path = PurePosixPath(name)
         if "ImageSets" in path.parts and path.stem in LISTS[part]:
             words = [line.split()[0] for line in tree.read(name).decode(errors="replace").splitlines() if line.strip()]
@@ -216,49 +271,22 @@ def read_size(tree: FileTree, name: str) -> tuple[int, int]:
         return image.height, image.width
 
 
-@contextmanager
-def raise_for_broken_image(name: str) -> Iterator[None]:
-    """Raise PretaskError where an image cannot be decoded; the cache would take that for a broken disk."""
-    try:
-        yield
-    except OSError as error:
-        why = "no image" if isinstance(error, UnidentifiedImageError) else first_line(error)
-        got = f"{name} ({why})"
-        raise PretaskError("frames", "images that can be decoded", got, "Replace or delete it.") from error
-
-
 def decode_images(tree: FileTree, names: Sequence[str], height: int, width: int) -> UInt8[np.ndarray, "T 3 H W"]:
     """Decode the images, brought to one size; they may come in several."""
     read = Images(names, tree.read)
     return np.concatenate([resize_frames(read([number]), height, width) for number in range(len(names))])
 
 
-def read_masks(tree: FileTree, clip: Clip, height: int, width: int) -> Int8[np.ndarray, "T H W"]:
+def read_masks(tree: FileTree, clip: Clip, coding: Coding, height: int, width: int) -> Int8[np.ndarray, "T H W"]:
     """Read the masks of a clip; -1 where there is none."""
     blank = np.full((height, width), -1, np.int8)
-    return np.stack([read_annotation(tree, name, height, width) if name else blank for name in clip.masks])
+    return np.stack([read_mask(tree, name, coding, height, width) if name else blank for name in clip.masks])
 
 
-def read_annotation(tree: FileTree, name: str, height: int, width: int) -> Int8[np.ndarray, "H W"]:
+def read_mask(tree: FileTree, name: str, coding: Coding, height: int, width: int) -> Int8[np.ndarray, "H W"]:
     """Read the annotation of that name; raise PretaskError where it cannot be decoded."""
     with raise_for_broken_image(name):
-        return decode_annotation(tree.read(name), height, width)
-
-
-def decode_annotation(content: bytes, height: int, width: int) -> Int8[np.ndarray, "H W"]:
-    """Decode one annotation, of the nearest pixels where its size is another."""
-    with Image.open(io.BytesIO(content)) as image:
-        plain = image if image.mode in ("P", "L") else image.convert("L")
-        numbers = np.asarray(plain.resize((width, height), Image.Resampling.NEAREST)).astype(np.int16)
-    if plain.mode == "L" and set(np.unique(numbers)) <= {0, VOID}:  # DAVIS 2016 writes its one object as white
-        numbers = numbers // VOID
-    return np.where(numbers == VOID, -1, numbers).astype(np.int8)
-
-
-def count_objects(tree: FileTree, clips: Sequence[Clip]) -> int:
-    """Find the highest number of an object in the first annotation of any clip."""
-    first = [next(filter(None, clip.masks), "") for clip in clips]
-    return max((int(read_annotation(tree, name, *read_size(tree, name)).max()) for name in first if name), default=0)
+        return coding.translate(read_marks(tree.read(name), (height, width)))
 
 
 def pad_frames(frames: np.ndarray, count: int, value: int) -> np.ndarray:

@@ -8,6 +8,7 @@ Axes: F frames, H W image.
 """
 
 import io
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,9 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from pretask import PretaskError
 
+from pretask_plugins.shared.flat_images import read_rgb
+
+EDITION = 2  # of what is done with decoded frames: 2 turns them upright and leaves out what is not shown
 Decoder = Literal["auto", "decord", "pyav"]
 
 
@@ -56,6 +60,22 @@ def choose_decoder(decoder: Decoder) -> str:
     )
 
 
+def describe_decoder(decoder: Decoder) -> str:
+    """Return which decoder is used, with its version; raise PretaskError where there is none."""
+    name = choose_decoder(decoder)
+    module = __import__({"pyav": "av", "decord": "decord"}[name])
+    libraries = getattr(module, "library_versions", {})
+    codec = ".".join(map(str, libraries.get("libavcodec", ())))
+    return f"{name} {module.__version__}{' libavcodec ' * bool(codec)}{codec}, edition {EDITION}"
+
+
+def describe_images() -> str:
+    """Return what decodes images, with its version."""
+    import PIL
+
+    return f"pillow {PIL.__version__}, edition {EDITION}"
+
+
 def is_importable(module: str) -> bool:
     """Return whether a module can be imported here."""
     try:
@@ -72,7 +92,7 @@ class Decord:
         import decord
 
         self.video = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
-        self.count = len(self.video)
+        self.count = min(len(self.video), count_shown(path))  # decord counts what an edit list cuts off, and repeats
         self.times = check_times(
             self.video.get_frame_timestamp(list(range(self.count)))[:, 0], self.video.get_avg_fps()
         )
@@ -83,8 +103,17 @@ class Decord:
         return frames
 
 
+def count_shown(path: Path) -> int:
+    """Return how many frames a player shows; very many where PyAV cannot be had, which knows."""
+    if not is_importable("av"):
+        return sys.maxsize
+    reader = PyAV(path)
+    reader.close()
+    return reader.count
+
+
 class PyAV:
-    """Frames by PyAV, from the first to the last that is wanted."""
+    """Frames by PyAV, from the first to the last that is wanted: those that a player shows, upright."""
 
     def __init__(self, path: Path) -> None:
         import av
@@ -93,30 +122,90 @@ class PyAV:
         if not self.container.streams.video:
             raise ValueError("no pictures in it")
         self.stream = self.container.streams.video[0]
-        stamps = [packet.pts for packet in self.container.demux(self.stream) if packet.size]
+        packets = [packet for packet in self.container.demux(self.stream) if packet.size]
+        stamps = select_shown([(packet.pts, packet.is_keyframe, packet.is_discard) for packet in packets])
         self.count = len(stamps)
-        known = [stamp for stamp in stamps if stamp is not None]
-        seconds = np.sort(np.array(known, float)) * float(self.stream.time_base or 1)
+        known = sorted(stamp for stamp in stamps if stamp is not None)
         rate = float(self.stream.average_rate or 0)
+        self.stamps = known if len({*known}) == self.count else None
+        seconds = np.array(known, float) * float(self.stream.time_base or 1)
         self.times = check_times(seconds if len(known) == self.count else np.zeros(self.count), rate)
 
     def __call__(self, index: Sequence[int], /) -> UInt8[np.ndarray, "_ H W 3"]:
         """Read the frames of the given numbers; raise ValueError where the file ends before."""
-        wanted = set(index)
-        self.container.seek(0)
+        wanted = {self.stamps[number] if self.stamps else number for number in index}
+        self.container.seek(0, any_frame=False)
         found = {}
         for number, frame in enumerate(self.container.decode(self.stream)):
-            if number in wanted:
-                found[number] = frame.to_ndarray(format="rgb24")
+            mark = frame.pts if self.stamps else number
+            if mark in wanted and mark not in found:
+                found[mark] = turn_upright(frame.to_ndarray(format="rgb24"), read_display_matrix(frame))
             if len(found) == len(wanted):
                 break
-        if len(found) < len(wanted):
-            raise ValueError(f"frame {min(wanted - set(found)) + 1} of {self.count} cannot be decoded")
-        return np.stack([found[number] for number in index])
+        marks = [self.stamps[number] if self.stamps else number for number in index]
+        lacking = [number for number, mark in zip(index, marks, strict=True) if mark not in found]
+        if lacking:
+            raise ValueError(f"frame {lacking[0] + 1} of {self.count} cannot be decoded")
+        return np.stack([found[mark] for mark in marks])
 
     def close(self) -> None:
         """Close the file."""
         self.container.close()
+
+
+Stamp = tuple[int | None, bool, bool]  # of a packet: when it is shown, whether it is a key frame, whether it is cut off
+
+
+def select_shown(packets: Sequence[Stamp]) -> list[int | None]:
+    """Return the times of the frames that a player shows.
+
+    A video that was cut without encoding it anew begins at the key frame before the cut, and says by an edit list, or
+    by times below 0, what is not shown; a piece of a stream may begin before any key frame, with frames that nothing
+    can decode.
+
+    >>> select_shown([(-2, True, True), (-1, False, True), (0, False, False), (1, False, False)])
+    [0, 1]
+    >>> select_shown([(0, False, False), (3, True, False), (1, False, False), (4, False, False)])
+    [3, 4]
+    """
+    keys = [place for place, (_, is_key, _) in enumerate(packets) if is_key]
+    decodable = packets[keys[0] :] if keys else packets
+    first = decodable[0][0] if decodable else None
+    stamps = [
+        stamp
+        for stamp, _, is_cut in decodable
+        if not is_cut and (stamp is None or first is None or not keys or stamp >= first)
+    ]
+    shown = [stamp for stamp in stamps if stamp is None or stamp >= 0]
+    return shown or stamps
+
+
+def read_display_matrix(frame: Any) -> tuple[float, ...]:
+    """Return the four numbers that turn and mirror a frame (a, b, c, d), as the file has them; the identity if none."""
+    data = next((data for data in frame.side_data if data.type.name == "DISPLAYMATRIX"), None)
+    if data is None:
+        return (1.0, 0.0, 0.0, 1.0)
+    matrix = np.frombuffer(bytes(data), np.int32)[:9] / (1 << 16)
+    return (float(matrix[0]), float(matrix[1]), float(matrix[3]), float(matrix[4]))
+
+
+def turn_upright(picture: UInt8[np.ndarray, "h w 3"], matrix: tuple[float, ...]) -> UInt8[np.ndarray, "H W 3"]:
+    """Return a picture as a player shows it: a point (x, y) is shown at (a x + c y, b x + d y).
+
+    Args:
+        picture: As it is stored.
+        matrix: (a, b, c, d); quarter turns and mirrors, other angles count as the nearest of these.
+
+    >>> turn_upright(np.uint8([[[1], [2]]]).repeat(3, 2), (0.0, 1.0, -1.0, 0.0))[:, :, 0].tolist()  # clockwise
+    [[1], [2]]
+    """
+    a, b, c, d = matrix
+    swapped = abs(b) + abs(c) > abs(a) + abs(d)
+    if swapped:
+        picture = picture.transpose(1, 0, 2)
+    right, down = (c, b) if swapped else (a, d)
+    picture = picture[:, ::-1] if right < 0 else picture
+    return np.ascontiguousarray(picture[::-1] if down < 0 else picture)
 
 
 class Images:
@@ -140,7 +229,7 @@ class Images:
         frames = []
         for number in index:
             with Image.open(io.BytesIO(self.read(self.names[number]))) as image:
-                frames.append(np.asarray(image.convert("RGB")))
+                frames.append(read_rgb(image))
         sizes = sorted({frame.shape[:2] for frame in frames})
         if len(sizes) > 1:
             raise ValueError(f"images of {len(sizes)} sizes, {sizes[0]} and {sizes[1]}")

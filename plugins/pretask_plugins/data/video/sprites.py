@@ -18,10 +18,10 @@ from pretask import Draws, Samples
 from pretask.options import FROM_ONE, require_range
 from torch import Tensor
 
-from pretask_plugins.data.parts import check_part
 from pretask_plugins.data.video.clips import Reel, cached_samples
 from pretask_plugins.data.video.painting import SHAPES, Sprite, background, paint
 from pretask_plugins.data.video.physics import Motion, drift, fall
+from pretask_plugins.shared.parts import check_part
 
 EDITION = 2  # of the clips and their labels; raised, like the component's version, when they change
 COURSES = ("leftwards", "rightwards")

@@ -1,13 +1,19 @@
 """Promises of the audio data: files read as they sound, labels as they are named, words that can be told apart."""
 
+import io
+import math
+import resource
 import tarfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 import torch
 from pretask import PretaskError
 from pretask_plugins.data.audio.audio_folder import AudioFolder
+from pretask_plugins.data.audio.recordings import check_whole, read_wave
+from pretask_plugins.data.audio.resampling import ROLLOFF, ZEROS, filter_in_chunks, resample_wave
 from pretask_plugins.data.audio.tones import WORDS, Tones
 
 
@@ -170,3 +176,46 @@ def test_the_order_of_syllables_can_be_heard() -> None:
     words = [data(part).labels["class"].value.numpy() for part in ("train", "test")]
     score = LogisticRegression(max_iter=2000).fit(features[0], words[0]).score(features[1], words[1])
     assert score > 2 / len(WORDS)
+
+
+@pytest.mark.parametrize("ending", ["wav", "flac", "ogg"])
+@pytest.mark.parametrize("kept", [0.5, 0.95])
+def test_a_recording_that_was_cut_off_is_named_as_that(tmp_path: Path, ending: str, kept: float) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, 20000)
+    for number in range(3):
+        (tmp_path / "d").mkdir(exist_ok=True)
+        soundfile.write(tmp_path / "d" / f"{number}.{ending}", noise, 8000)
+    whole = (tmp_path / "d" / f"1.{ending}").read_bytes()
+    assert len(read_wave(whole, 8000)) == 20000
+    (tmp_path / "d" / f"1.{ending}").write_bytes(whole[: int(kept * len(whole))])
+    with pytest.raises(PretaskError, match=rf"1 of 3 that are none: 1\.{ending} \(cut off"):
+        AudioFolder(tmp_path / "d", sample_rate=8000, test_pattern="none")("train")
+
+
+def test_a_recording_whose_header_knows_no_length_is_whole() -> None:
+    content = io.BytesIO()
+    soundfile.write(content, tone(300, 8000, 0.1).numpy(), 8000, format="WAV")
+    whole = content.getvalue()
+    for size in (0, 0xFFFFFFFF):  # as written into a pipe
+        at = whole.index(b"data") + 4
+        check_whole(whole[:at] + size.to_bytes(4, "little") + whole[at + 4 :], 800)
+
+
+def test_rates_without_a_common_divisor_take_no_memory_and_sound_as_torchaudio_has_them() -> None:
+    from torchaudio.functional import resample
+
+    wave = torch.randn(9000, generator=torch.Generator().manual_seed(0))
+    for old, new in ((441, 160), (160, 441), (320, 441)):
+        width = math.ceil(ZEROS * old / (min(old, new) * ROLLOFF))
+        same = resample(wave, old, new)
+        assert torch.allclose(filter_in_chunks(wave, old, new, width), same, atol=2e-4)  # its filters have 32 bits
+    peaks = []
+    for rate in (44100, 44101):
+        heard = resample_wave(tone(3000, rate, 8.0), rate, 16000)
+        peaks.append(float(torch.fft.rfft(heard[:128000]).abs().argmax()) / 8)
+    assert peaks == [3000.0, 3000.0]
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    resample_wave(tone(3000, 44101, 20.0), 44101, 16000)
+    assert (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - used < 200_000
+    )  # kB; a filter for every phase has 2.8 GB

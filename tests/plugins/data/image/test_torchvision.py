@@ -134,10 +134,10 @@ def test_of_a_data_set_without_parts_a_tenth_is_held_out_and_nothing_is_in_both(
 def test_another_data_set_below_the_same_root_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mnist(tmp_path / "d")
     data = TorchvisionData("MNIST", tmp_path / "d")
-    before = data.stamps()
+    before = data.files()
     cifar(tmp_path / "d", monkeypatch)
     assert len(before) == 4
-    assert data.stamps() == before
+    assert data.files() == before
 
 
 @pytest.mark.parametrize("name", ours.Name.__args__)  # type: ignore[attr-defined]

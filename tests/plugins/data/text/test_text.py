@@ -1,6 +1,7 @@
 """Promises of the data `text`: parts, rows, labels, and what is said of files that are no good."""
 
 import gzip
+import os
 from pathlib import Path
 
 import pytest
@@ -218,3 +219,35 @@ def test_roots_and_tables_that_are_no_good_are_told(tmp_path: Path) -> None:
         characters(folder(tmp_path / "odd", train_tsv="0\ta\n1\tb\n", test_tsv="2\ta"))("test")
     with pytest.raises(PretaskError, match="for the part test"):
         characters(folder(tmp_path / "half", train_txt="abcdefgh"))("test")
+
+
+@pytest.mark.parametrize(
+    ("lines", "texts", "classes"),
+    [
+        ("label\ttext\ngood\tab\nbad\tcd\n", ["ab", "cd"], ("bad", "good")),
+        ("sentence\tlabel\nab\tgood\ncd\tbad\n", ["ab", "cd"], ("bad", "good")),
+        ("stars\twords\n1\tab\n2\tcd\n1\tef\n2\tgh\n", ["ab", "cd", "ef", "gh"], ("1", "2")),
+        ("good\tab\nbad\tcd\nbad\tef\n", ["ab", "cd", "ef"], ("bad", "good")),
+        ("odd\tab\ngood\ta b\ngood\tc d\nbad\te\n", ["ab", "a b", "c d", "e"], ("bad", "good", "odd")),
+    ],
+    ids=["named", "label last", "by count", "no header", "a rare class"],
+)
+def test_a_line_that_names_the_columns_is_no_text(
+    lines: str, texts: list[str], classes: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = characters(folder(tmp_path / "d", train_tsv=lines, test_tsv=lines))
+    rows = data("train")
+    assert rows.labels["class"].names == classes
+    assert [data.decode(row) for row in rows.data] == texts
+    assert ("names the columns" in capsys.readouterr().err) == (len(texts) < len(lines.splitlines()))
+
+
+def test_texts_that_differ_in_nothing_but_their_bytes_are_told_apart(tmp_path: Path) -> None:
+    found = []
+    for letter in "ab":
+        root = folder(tmp_path / "d", train_txt=letter * 90, test_txt="ab" * 9)
+        for path in root.iterdir():
+            os.utime(path, ns=(0, 0))
+        data = characters(root)
+        found.append(data.decode(data("train").data[0]))
+    assert found == ["a" * 8, "b" * 8]

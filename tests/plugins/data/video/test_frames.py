@@ -2,6 +2,7 @@
 
 import io
 import tarfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -167,3 +168,75 @@ def test_missing_and_ambiguous_layouts_are_refused(davis: Path, tmp_path: Path) 
     (tmp_path / "torn.tar").write_bytes(torn.getvalue())
     with pytest.raises(PretaskError, match="a whole tar file"):
         Frames(tmp_path / "torn.tar")("train")
+
+
+def write_masks(root: Path, picture: Callable[[np.ndarray], Image.Image]) -> Path:
+    """Three sequences whose masks have two objects; how they are written is up to `picture`."""
+    for name in ("bear", "camel", "goat"):
+        write_sequence(root, name, 2, objects=2)
+    for path in root.glob("Annotations/*/*/*.png"):
+        mask = np.zeros((12, 20), np.uint8)
+        mask[2:5, 3:9], mask[6:9, 8:15] = 1, 2
+        picture(mask).save(path)
+    return root
+
+
+def in_palette(mask: np.ndarray) -> Image.Image:
+    image = Image.fromarray(mask)
+    image.putpalette([0, 0, 0, 128, 0, 0, 0, 128, 0] + [0] * 759)
+    return image
+
+
+OWN_COLORS = np.array([[0, 0, 0], [250, 10, 10], [10, 10, 250]], np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("picture", "names"),
+    [
+        (in_palette, ("object 1", "object 2")),
+        (lambda mask: in_palette(mask).convert("RGB"), ("object 1", "object 2")),
+        (lambda mask: Image.fromarray(OWN_COLORS[[0, 2, 1]][mask]), ("object #0a0afa", "object #fa0a0a")),
+        (lambda mask: Image.fromarray(mask * 100), ("object 100", "object 200")),
+        (lambda mask: Image.fromarray(mask.astype(np.uint16) * 1000), ("object 1000", "object 2000")),
+        (Image.fromarray, ("object 1", "object 2")),
+    ],
+    ids=["palette", "colors of the palette", "other colors", "gray", "16 bits", "numbers"],
+)
+def test_masks_of_every_coding_keep_their_objects_apart(
+    tmp_path: Path, picture: Callable[[np.ndarray], Image.Image], names: tuple[str, ...]
+) -> None:
+    data = Frames(write_masks(tmp_path / "d", picture))
+    for part in ("train", "test"):
+        masks = data(part).labels["masks"]
+        assert masks.names == ("ground", *names)
+        assert masks.value[0, 0, [0, 3, 7], [0, 5, 12]].tolist() == [0, 1, 2]
+
+
+def test_objects_that_appear_late_or_in_one_part_only_have_names(tmp_path: Path) -> None:
+    root = write_masks(tmp_path / "d", in_palette)
+    late = np.zeros((12, 20), np.uint8)
+    late[0, 0] = 5
+    in_palette(late).save(root / "Annotations" / "480p" / "goat" / "00001.png")
+    names = [Frames(root)(part).labels["masks"].names for part in ("train", "test")]
+    assert names[0] == names[1] == ("ground", *(f"object {number}" for number in range(1, 6)))
+
+
+def test_annotations_that_are_no_masks_are_refused(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (12, 20, 3), np.uint8)
+    with pytest.raises(PretaskError, match=r"masks of at most 127 objects; got at least 2\d\d numbers or colors"):
+        Frames(write_masks(tmp_path / "d", lambda _: Image.fromarray(noise)))("train")
+
+
+def test_folders_train_and_valid_around_the_layout_are_the_parts(tmp_path: Path) -> None:
+    for part, names in (("train", "ab"), ("valid", "cde")):
+        for name in names:
+            write_sequence(tmp_path / "d" / part, name, 2)
+    assert [len(Frames(tmp_path / "d")(part)) for part in ("train", "test")] == [2, 3]
+
+
+def test_frames_without_leading_zeros_are_in_order(tmp_path: Path) -> None:
+    for name in ("bear", "camel", "goat"):
+        write_sequence(tmp_path / "d", name, 12)
+        for path in (tmp_path / "d" / "JPEGImages" / "480p" / name).iterdir():
+            path.rename(path.with_name(f"{int(path.stem)}.jpg"))
+    assert brightness(Frames(tmp_path / "d")("test").data) == [[*range(12)]]

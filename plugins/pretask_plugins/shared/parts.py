@@ -4,13 +4,17 @@ Which files are for testing depends on a hash of their names, so that others may
 """
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from hashlib import blake2b
 
 from pretask import PretaskError, Unknown
 
-# Names of folders, by the part that they hold; of several, the first one that is there.
-PART_FOLDERS = {"train": ("train", "training"), "test": ("test", "val", "valid", "validation")}
+# Names of folders, by the part that they hold, in any case; of several, the first one that is there.
+PART_FOLDERS = {
+    "train": ("train", "training"),
+    "test": ("test", "testing", "val", "valid", "validation", "dev"),
+}
 TEST_PERIOD = 10  # one of so many files or lines is for testing
 MAX_LISTED = 3  # offending files that an error names
 
@@ -21,9 +25,18 @@ def check_part(who: str, part: str) -> None:
         raise Unknown(f"No part '{part}' of {who}. There are 'train' and 'test'.")
 
 
+def part_of_word(word: str) -> str | None:
+    """Return the part that a folder of that name holds; None where it is another name.
+
+    >>> part_of_word("Train"), part_of_word("val"), part_of_word("trains")
+    ('train', 'test', None)
+    """
+    return next((part for part, words in PART_FOLDERS.items() if word.lower() in words), None)
+
+
 def hash_text(text: str, size: int = 4) -> bytes:
-    """Return bytes that look random and are always the same."""
-    return blake2b(text.encode(errors="surrogateescape"), digest_size=size).digest()
+    """Return bytes that look random and are always the same, in whichever Unicode form a name comes."""
+    return blake2b(unicodedata.normalize("NFC", text).encode(errors="surrogateescape"), digest_size=size).digest()
 
 
 def is_tenth(digest: bytes) -> bool:

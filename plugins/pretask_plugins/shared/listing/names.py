@@ -1,0 +1,79 @@
+"""Names: the order of files, the files that nobody means, and names that are not UTF-8 or come in two Unicode forms.
+
+Axes: none.
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+# Folders and files that programs leave behind; whatever begins with a dot is left out as well (._a.jpg, .git,
+# .ipynb_checkpoints, .DS_Store).
+JUNK = frozenset(
+    {
+        "__macosx",
+        "@eadir",
+        "#recycle",
+        "$recycle.bin",
+        "lost+found",
+        "system volume information",
+        "thumbs.db",
+        "ehthumbs.db",
+        "desktop.ini",
+    }
+)
+DIGITS = re.compile(r"(\d+)")
+
+
+def is_junk(name: str) -> bool:
+    """Return whether a file or folder of that name is hidden, or left behind by a program.
+
+    >>> [name for name in ("._a.jpg", "@eaDir", "__MACOSX", "a.jpg") if not is_junk(name)]
+    ['a.jpg']
+    """
+    return name.startswith(".") or name.lower() in JUNK
+
+
+def has_junk(path: str) -> bool:
+    """Return whether any folder of a path, or its file, is junk; `./` before it is none."""
+    return any(is_junk(part) for part in PurePosixPath(path).parts)
+
+
+def natural_key(name: str) -> tuple[object, ...]:
+    """Return a key that sorts paths folder by folder, and numbers in them by their value.
+
+    >>> sorted(["a/frame10.png", "a/frame9.png", "a/frame1.png"], key=natural_key)
+    ['a/frame1.png', 'a/frame9.png', 'a/frame10.png']
+    """
+    folders = [[split_number(piece) for piece in DIGITS.split(part)] for part in name.split("/")]
+    return (folders, name)
+
+
+def split_number(piece: str) -> tuple[int, str]:
+    """Return the value of a number and how it is written; of other text 0 and the text."""
+    return (int(piece), "") if piece.isascii() and piece.isdigit() else (0, piece)
+
+
+def sort_naturally(names: Iterable[str]) -> list[str]:
+    """Sort paths in natural order."""
+    return sorted(names, key=natural_key)
+
+
+def unify_name(name: str) -> str:
+    """Return a name in one Unicode form (NFC): macOS writes é as two characters, others as one.
+
+    >>> unify_name("cafe\\u0301") == "caf\\u00e9"
+    True
+    """
+    return unicodedata.normalize("NFC", name)
+
+
+def printable_name(name: str) -> str:
+    """Return a name in one Unicode form, bytes that are not UTF-8 written as escapes, so that it can be printed.
+
+    >>> printable_name("caf\\udce9")
+    'caf\\\\xe9'
+    """
+    return unify_name(os.fsencode(name).decode("utf-8", "backslashreplace"))

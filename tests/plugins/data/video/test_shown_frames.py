@@ -1,0 +1,158 @@
+"""Promises of every reader: the frames that a player shows, upright, whatever is stored beside them.
+
+A frame is as bright as its number says.
+"""
+
+import io
+import struct
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+from pretask_plugins.data.video.readers import Images, open_video, turn_upright
+
+LEVEL = 6  # gray levels from one frame to the next
+FRAMES, RATE = 30, 10
+DECODERS = ("pyav", pytest.param("decord", marks=pytest.mark.exhaustive))  # an extra
+# Angle clockwise or mirror, and the matrix (a, b, c, d) that a file has for it.
+MATRICES = {
+    "clockwise": (0, 1, -1, 0),
+    "half": (-1, 0, 0, -1),
+    "counterclockwise": (0, -1, 1, 0),
+}
+MIRRORS = {"left and right": (-1, 0, 0, 1), "top and bottom": (1, 0, 0, -1), "diagonal": (0, 1, 1, 0)}
+
+
+def write(path: Path, picture: Any, frames: int = FRAMES, pixels: str = "yuv420p", bframes: int = 2) -> Path:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=RATE)
+        stream.height, stream.width = picture(0).shape[:2]
+        stream.pix_fmt = pixels
+        stream.options = {"x264-params": f"keyint=10:min-keyint=10:scenecut=0:bframes={bframes}:qp=0"}
+        for number in range(frames):
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture(number), format="rgb24")):
+                container.mux(packet)
+        for packet in stream.encode():
+            container.mux(packet)
+    return path
+
+
+def gray(number: int) -> np.ndarray:
+    return np.full((64, 64, 3), 20 + LEVEL * number, np.uint8)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("films") / "whole.mp4", gray)
+
+
+def cut(whole: Path, path: Path, first: int, begin: int) -> Path:
+    """Copy packets from the one of the number `begin` on, so that frame `first` is shown at 0 seconds."""
+    with av.open(str(whole)) as source, av.open(str(path), "w", options={"avoid_negative_ts": "disabled"}) as target:
+        stream = source.streams.video[0]
+        copy = target.add_stream_from_template(stream)
+        packets = [packet for packet in source.demux(stream) if packet.size]
+        start = round(first / (RATE * stream.time_base))
+        for packet in packets[begin:]:
+            packet.pts, packet.dts, packet.stream = packet.pts - start, packet.dts - start, copy
+            target.mux(packet)
+    return path
+
+
+def numbers(path: Path, decoder: str) -> list[int]:
+    with open_video(path, decoder) as reader:  # type: ignore[arg-type]
+        frames = reader(range(reader.count))
+    return ((frames.mean((1, 2, 3)) - 20) / LEVEL).round().astype(int).tolist()
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_video_that_was_cut_without_encoding_shows_what_is_after_the_cut(
+    whole: Path, tmp_path: Path, decoder: str
+) -> None:
+    made = cut(whole, tmp_path / "cut.mp4", first=14, begin=10)
+    with av.open(str(made)) as container:  # the key frame before the cut is in the file, and marked as not shown
+        stamps = [(packet.pts, packet.is_discard) for packet in container.demux(video=0) if packet.size]
+    assert min(stamps)[0] < 0
+    assert sum(discard for _, discard in stamps) == 4
+    assert numbers(made, decoder) == [*range(14, FRAMES)]
+
+
+def test_a_piece_of_a_stream_begins_at_its_first_key_frame(whole: Path, tmp_path: Path) -> None:
+    assert numbers(cut(whole, tmp_path / "cut.ts", first=5, begin=5), "pyav") == [*range(10, FRAMES)]
+
+
+def corners(number: int) -> np.ndarray:
+    """A picture of 64 x 96 whose corners are all different."""
+    picture = np.zeros((64, 96, 3), np.uint8)
+    for place, level in enumerate((40, 100, 160, 220)):
+        picture[32 * (place // 2) : 32 * (place // 2 + 1), 48 * (place % 2) : 48 * (place % 2 + 1)] = level
+    return picture
+
+
+def set_matrix(path: Path, a: int, b: int, c: int, d: int) -> Path:
+    """Write a display matrix into the header of a track, as phones do."""
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 44
+    one = 1 << 16
+    content[at : at + 36] = struct.pack(">9i", a * one, b * one, 0, c * one, d * one, 0, 0, 0, 1 << 30)
+    path.write_bytes(content)
+    return path
+
+
+def upright(matrix: tuple[int, ...]) -> np.ndarray:
+    """What the corners look like when point (x, y) is shown at (a x + c y, b x + d y)."""
+    a, b, c, d = matrix
+    stored = {(x, y): 40 + 60 * (2 * y + x) for x in (0, 1) for y in (0, 1)}
+    shown = {}
+    for (x, y), level in stored.items():
+        side, down = 2 * x - 1, 2 * y - 1
+        shown[(b * side + d * down + 1) // 2, (a * side + c * down + 1) // 2] = level
+    return np.array([[shown[row, column] for column in (0, 1)] for row in (0, 1)])
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("turn", MATRICES)
+def test_a_phone_video_is_upright(tmp_path: Path, turn: str, decoder: str) -> None:
+    path = set_matrix(write(tmp_path / "a.mp4", corners, 2), *MATRICES[turn])
+    with open_video(path, decoder) as reader:  # type: ignore[arg-type]
+        frame = reader([0])[0].mean(2)
+    assert frame.shape == ((64, 96) if turn == "half" else (96, 64))
+    middles = frame[[16, -16]][:, [16, -16]]
+    assert np.abs(middles - upright(MATRICES[turn])).max() < 4
+
+
+@pytest.mark.parametrize("matrix", [*MATRICES.values(), *MIRRORS.values()])
+def test_turns_and_mirrors_are_those_of_the_matrix(matrix: tuple[int, ...]) -> None:
+    stored = np.array([[40, 100], [160, 220]], np.uint8)[:, :, None].repeat(3, 2)
+    assert turn_upright(stored, matrix)[:, :, 0].tolist() == upright(matrix).tolist()
+
+
+def test_frames_of_16_bits_are_scaled_and_turned_and_put_on_white() -> None:
+    deep = np.array([[0, 65535], [32896, 257]], np.uint16)
+    clear = np.zeros((2, 2, 4), np.uint8)
+    clear[0, 0, 3] = 255
+    pictures = {
+        "deep.png": Image.fromarray(deep),
+        "deep.tif": Image.fromarray(deep),
+        "clear.png": Image.fromarray(clear),
+    }
+    files = {}
+    for name, picture in pictures.items():
+        pixels = io.BytesIO()
+        picture.save(pixels, name.rpartition(".")[2].replace("tif", "tiff"))
+        files[name] = pixels.getvalue()
+    files["deep.pgm"] = b"P5\n2 2\n65535\n" + deep.astype(">u2").tobytes()
+    turned = Image.Exif()
+    turned[0x0112] = 3  # half a turn
+    pixels = io.BytesIO()
+    Image.fromarray(np.uint8([[10, 20], [30, 40]])).save(pixels, "png", exif=turned)
+    files["turned.png"] = pixels.getvalue()
+    reader = Images([*files], files.__getitem__)
+    frames = dict(zip(files, reader(range(reader.count))[..., 0].tolist(), strict=True))
+    scaled = [[0, 255], [128, 1]]
+    assert [frames[f"deep.{ending}"] for ending in ("png", "tif", "pgm")] == [scaled] * 3
+    assert frames["clear.png"] == [[0, 255], [255, 255]]
+    assert frames["turned.png"] == [[40, 30], [20, 10]]
