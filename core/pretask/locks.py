@@ -16,17 +16,31 @@ from pretask.errors import PretaskError
 
 
 @contextmanager
-def hold(path: Path, tell: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold a lock inside, after waiting for whoever holds it.
+def hold(path: Path, purpose: str) -> Iterator[None]:
+    """Hold a lock inside, after waiting for whoever holds it, which is said on stderr.
 
     Args:
-        path: The lock's file; it is there only while somebody holds it or waits.
-        tell: Called once with who holds it, where there is somebody to wait for.
+        path: The lock's file, there only while somebody holds it or waits; folders above it are made if need be.
+        purpose: What it is held for, for the message.
 
     Raises:
-        OSError: Its folder cannot be written, or does not carry locks.
+        PretaskError: Its folder cannot be written, or does not carry locks.
     """
-    with release_afterwards(path, take(path, tell)):
+
+    def tell(holder: str) -> None:
+        print(f"Waiting for {holder}, which is {purpose}", file=sys.stderr, flush=True)
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = take(path, tell)
+    except OSError as error:
+        raise PretaskError(
+            "a run",
+            f"a folder that it can write and lock files in, {path.parent}",
+            str(error.strerror or error),
+            "Name another with --out, or free some space.",
+        ) from error
+    with release_afterwards(path, handle):
         yield
 
 
@@ -42,36 +56,6 @@ def release_afterwards(path: Path, handle: int) -> Iterator[None]:
         with suppress(OSError):
             path.unlink()  # while it is held: who waits sees that the file is no longer the one in its place
         os.close(handle)
-
-
-@contextmanager
-def hold_folder(folder: Path, purpose: str) -> Iterator[None]:
-    """Hold a folder's lock inside, after waiting for whoever holds it, which is said on stderr.
-
-    Args:
-        folder: Made if need be.
-        purpose: What it is held for, one word for each kind: two kinds do not keep each other out.
-
-    Raises:
-        PretaskError: The folder cannot be written, or does not carry locks.
-    """
-
-    def tell(holder: str) -> None:
-        print(f"Waiting for {holder}, which is at work in {folder} ({purpose})", file=sys.stderr, flush=True)
-
-    path = folder / f".{purpose}.lock"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = take(path, tell)
-    except OSError as error:
-        raise PretaskError(
-            f"the folder of a run ({purpose})",
-            f"a place that it can write and lock files in, {folder}",
-            str(error.strerror or error),
-            "Name another with --out, or free some space.",
-        ) from error
-    with release_afterwards(path, handle):
-        yield
 
 
 def take(path: Path, tell: Callable[[str], None] | None) -> int:

@@ -23,7 +23,7 @@ from pretask.composition import Task, seed_ambient, seed_randomness
 from pretask.draws import Draws
 from pretask.errors import PretaskError
 from pretask.gradients import GradientWatch
-from pretask.locks import hold_folder
+from pretask.locks import hold
 from pretask.order import draw_batch
 from pretask.protocols import Rewrites, count_partners
 from pretask.samples import Samples
@@ -194,7 +194,7 @@ class Run:
         if self.folder is None or not self.accelerator.is_main_process:
             yield
             return
-        with hold_folder(self.folder, "training"):
+        with hold(self.folder / ".training.lock", f"training in {self.folder}"):
             checkpoint.sweep(self.folder)
             yield
 

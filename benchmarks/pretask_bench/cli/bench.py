@@ -5,9 +5,10 @@ from pathlib import Path
 import click
 
 from pretask_bench.cli.main import json_option, registry
-from pretask_bench.cli.run import find_device
+from pretask_bench.cli.numbers import THREADS
 from pretask_bench.results.tables import draw_table, show_json, show_rows
 from pretask_bench.runs.bench import PlannedRun, RunOutcome, plan_suite, run_all
+from pretask_bench.runs.devices import find_device
 from pretask_bench.runs.plan import parse_setting, split_names
 from pretask_bench.runs.suites import read_suite
 
@@ -24,7 +25,7 @@ Running the same command again goes on where it stopped. Then: pretask board SUI
 @click.option("--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="What the suite leaves open.")
 @click.option("--plan", "only_plan", is_flag=True, help="Say what would be run, and why not; run nothing.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N.")
-@click.option("--threads", type=int, help="Processor threads; all cores if left out.")
+@click.option("--threads", type=THREADS, help="Processor threads; all cores if left out.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
 @json_option
 def command(

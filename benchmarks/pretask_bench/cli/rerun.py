@@ -7,8 +7,9 @@ import click
 from pretask import Unknown
 
 from pretask_bench.cli.main import json_option, registry
-from pretask_bench.cli.run import find_device
+from pretask_bench.cli.numbers import THREADS
 from pretask_bench.results.tables import draw_table, show_json
+from pretask_bench.runs.devices import find_device
 from pretask_bench.runs.plan import parse_setting
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ pretask rerun results/3f2a….json --file results --author "Ada Lovelace" --note
     "--fit-with", type=click.Path(path_type=Path), metavar="RUN", help="As of `pretask run`, where RECORD had one."
 )
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or cuda:N.")
-@click.option("--threads", type=int, help="Processor threads; as many as the record had if left out.")
+@click.option("--threads", type=THREADS, help="Processor threads; as many as the record had if left out.")
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("runs/reruns"), show_default=True, help="Folder of reruns."
 )

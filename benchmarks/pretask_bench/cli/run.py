@@ -4,14 +4,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from pretask import Unknown
 
 from pretask_bench.cli.main import json_option, registry
+from pretask_bench.cli.numbers import COUNT, SECONDS, SEED, THREADS
 from pretask_bench.results.tables import show_json
 from pretask_bench.runs.plan import make_plan, parse_setting, split_names
 
 if TYPE_CHECKING:
-    import torch
+    from pretask_bench.runs.context import RunContext
+    from pretask_bench.runs.plan import Plan
+    from pretask_bench.runs.run import StoredRecord
 
 EPILOG = """Example: pretask run relative-position --preset small --data shapes --evaluate linear,knn
 
@@ -43,12 +45,12 @@ Running the same command again goes on where it stopped, and shows what is alrea
     help="Fit the split with the encoder of this run, a folder or a record: a second round, as of HuBERT.",
 )
 @click.option("--samples", type=int, help="Budget: samples seen; short for --set recipe.samples=…")
-@click.option("--seed", default=0, show_default=True, help="Of weights, order and draws.")
-@click.option("--seeds", default=1, show_default=True, help="How many seeds to run, counted from --seed.")
+@click.option("--seed", type=SEED, default=0, show_default=True, help="Of weights, order and draws.")
+@click.option("--seeds", type=COUNT, default=1, show_default=True, help="How many seeds to run, counted from --seed.")
 @click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU where there is one."
 )
-@click.option("--threads", type=int, help="Processor threads; all cores if left out.")
+@click.option("--threads", type=THREADS, help="Processor threads; all cores if left out.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -56,7 +58,7 @@ Running the same command again goes on where it stopped, and shows what is alrea
     show_default=True,
     help="Folder of runs and records.",
 )
-@click.option("--checkpoint-seconds", default=60.0, show_default=True, help="Between two checkpoints.")
+@click.option("--checkpoint-seconds", type=SECONDS, default=60.0, show_default=True, help="Between two checkpoints.")
 @click.option(
     "--again", is_flag=True, help="Measure what is already recorded once more; its training is found. See rerun."
 )
@@ -101,17 +103,19 @@ def command(
             seed=number,
             fit_with=fit_with,
         )
-        for number in range(seed, seed + max(seeds, 1))
+        for number in range(seed, seed + seeds)
     ]
     from pretask_bench.results.report import report
     from pretask_bench.runs.context import RunContext
+    from pretask_bench.runs.devices import find_device
     from pretask_bench.runs.reference_encoders import parse_references
-    from pretask_bench.runs.run import run
 
     references = parse_references(baselines)
     where = find_device(device, threads)
     context = RunContext(out, where, checkpoint_seconds, again, references, pictures=not no_pictures)
-    done = [run(registry(), plan, context) for plan in plans]
+    done = run_plans(plans, context)
+    if not done:  # on any rank but the first
+        return
     if as_json:
         show_json([{**record.model_dump(mode="json"), "file": str(path)} for record, path in done])
         return
@@ -122,18 +126,12 @@ def command(
             print(f"picture: {path.parent / picture.png}.png  {picture.caption}")
 
 
-def find_device(name: str, threads: int | None) -> "torch.device":
-    """Return the device of that name and set the processor's threads; raises Unknown where it does not exist."""
-    import torch
+def run_plans(plans: "list[Plan]", context: "RunContext") -> "list[StoredRecord]":
+    """Run plans one after the other, or the only one on all ranks that were started; nothing but on the first rank."""
+    from pretask_bench.runs.ranks import count_ranks
+    from pretask_bench.runs.run import run, run_on_ranks
 
-    if threads is not None:
-        torch.set_num_threads(threads)
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        raise Unknown(f"--device needs cpu, cuda, cuda:N or auto; got '{name}'.") from None
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise Unknown(f"--device {name} needs a CUDA GPU; torch sees none. Use --device cpu.")
-    return device
+    if count_ranks() == 1 or len(plans) > 1:
+        return [run(registry(), plan, context) for plan in plans]
+    stored = run_on_ranks(registry(), plans[0], context)
+    return [] if stored is None else [stored]

@@ -59,6 +59,11 @@ class StageTimer:
     """Measures how many seconds every stage of a run takes."""
 
     stages: dict[str, float] = field(default_factory=dict)
+    began: float = field(default_factory=time.monotonic)
+
+    def elapsed(self) -> float:
+        """Return the seconds since it was made, which no change of the machine's clock can turn back."""
+        return time.monotonic() - self.began
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

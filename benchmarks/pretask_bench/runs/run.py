@@ -4,13 +4,16 @@ Running the same thing again goes on where it stopped; what is already recorded 
 """
 
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pretask.checkpoint_content import weights_of
+from pretask.files import sweep
 from pretask.hashing import hash_weights
+from pretask.locks import hold
 from pretask_registry import Registry
 
 from pretask_bench.records.code import changed_modules, list_changes
@@ -34,7 +37,8 @@ from pretask_bench.runs.early import check_first_step
 from pretask_bench.runs.fit_with import load_encoder_source
 from pretask_bench.runs.plan import Plan
 from pretask_bench.runs.prepare import PreparedRun, count_parameters, prepare_run
-from pretask_bench.runs.stages import evaluate_encoders, pretrain, score_pretext
+from pretask_bench.runs.ranks import count_ranks, join_group, leave_group, own_rank, refuse_ranks, share_decision
+from pretask_bench.runs.stages import evaluate_encoders, name_run, pretrain, score_pretext, training_folder
 
 PRETRAIN = "pretrain"
 
@@ -51,6 +55,7 @@ class Findings:
         pretext: How well the pretext task was solved.
         weights: Hash of the trained weights.
         results: A row for every encoder and evaluator.
+        devices: How many trained.
     """
 
     cell: Cell
@@ -60,6 +65,7 @@ class Findings:
     pretext: Pretext | None = None
     weights: str | None = None
     results: tuple[EvaluationResult, ...] = ()
+    devices: int = 1
 
 
 class StoredRecord(NamedTuple):
@@ -69,39 +75,91 @@ class StoredRecord(NamedTuple):
     path: Path
 
 
+class Started(NamedTuple):
+    """A run whose data are read and whose parts are built."""
+
+    prepared: PreparedRun
+    at: datetime
+    timer: StageTimer
+
+
 def run(registry: Registry, plan: Plan, context: RunContext) -> StoredRecord:
-    """Execute a plan.
+    """Execute a plan in this process.
 
     Returns:
         The new record, or the one of the same cell and code that the store has.
 
     Raises:
         PretaskError: Data is missing, parts do not fit, or training failed; a failure after the start is a record too.
-        Interrupted: Ctrl-C was pressed.
+        Interrupted: Ctrl-C was pressed, or a signal came.
     """
-    started, timer = datetime.now(UTC), StageTimer()
+    refuse_ranks("a run of several plans")
+    started = start(registry, plan, context)
+    with hold_cell(started.prepared, context):
+        return find_known(started.prepared, context) or complete(registry, started, context)
+
+
+def run_on_ranks(registry: Registry, plan: Plan, context: RunContext) -> StoredRecord | None:
+    """Execute a plan on all ranks: rank 0 decides whether to, and alone measures and returns a record; see `run`."""
+    started = start(registry, plan, context)
+    join_group(context.device)
+    if own_rank() > 0:
+        if share_decision(False, context.device):
+            task = started.prepared.compose(context.device)
+            pretrain(registry, task, started.prepared, context, started.timer, PRETRAIN)
+        return None
+    with hold_cell(started.prepared, context):
+        known = find_known(started.prepared, context)
+        share_decision(known is None, context.device)
+        return known or complete(registry, started, context)
+
+
+def start(registry: Registry, plan: Plan, context: RunContext) -> Started:
+    """Read the data of a plan and build its parts."""
+    at, timer = datetime.now(UTC), StageTimer()
     check_first_step(plan)
     with timer.stage("data"):
         prepared = prepare_run(plan, context.device, load_encoder_source(registry, plan, context.device))
+    return Started(prepared, at, timer)
+
+
+@contextmanager
+def hold_cell(prepared: PreparedRun, context: RunContext) -> Iterator[None]:
+    """Keep other processes off this run inside; who waits finds its record afterwards. Sweep what kills left."""
+    folder = training_folder(prepared, context)
+    with hold(folder.with_name(f".{folder.name}.lock"), f"running {name_run(prepared)} in {context.out}"):
+        sweep(context.store)
+        yield
+
+
+def find_known(prepared: PreparedRun, context: RunContext) -> StoredRecord | None:
+    """Return the record of this cell and code where the store has it, and say so."""
+    if context.again:
+        return None
     code = prepared.code()
-    references = required_references(plan, context)
-    known = None if context.again else find_record(context.store, prepared.cell, code, references)
+    known = find_record(context.store, prepared.cell, code, required_references(prepared.plan, context))
     if known is not None and known.record.code == code:
         context.say(f"already recorded: {known.path} (--again runs it anew)")
         return known
     if known is not None:
         changes = list_changes(changed_modules(known.record.code, code))
         context.say(f"recorded with other code, so it runs anew: {changes}")
-    findings = Findings(prepared.cell, code, declare_metrics(plan))
+    return None
+
+
+def complete(registry: Registry, started: Started, context: RunContext) -> StoredRecord:
+    """Run all stages and write the record; of a failure too."""
+    prepared = started.prepared
+    findings = Findings(prepared.cell, prepared.code(), declare_metrics(prepared.plan), devices=count_ranks())
     try:
-        for extended in run_stages(registry, prepared, context, timer, findings):
+        for extended in run_stages(registry, prepared, context, started.timer, findings):
             findings = extended
     except Interrupted:
         raise
     except Exception as error:
-        write(context.store, make_record(prepared, context, findings, started, timer, error))
+        write(context.store, make_record(started, context, findings, error))
         raise
-    record = make_record(prepared, context, findings, started, timer)
+    record = make_record(started, context, findings)
     path = write(context.store, record)
     registry.call("pretask_record", record=record.model_dump(mode="json"))
     return StoredRecord(record, path)
@@ -113,6 +171,8 @@ def run_stages(
     """Train and measure; yield all that was found after every stage."""
     task = prepared.compose(context.device)
     pretrain(registry, task, prepared, context, timer, PRETRAIN)
+    if findings.devices > 1:
+        leave_group()
     with timer.stage("pretext"):
         flops = training_flops(prepared.compose(context.device), prepared.train, prepared.plan.seed)
         weights = hash_weights(weights_of(task.networks))
@@ -133,14 +193,7 @@ def declare_metrics(plan: Plan) -> dict[str, Declaration]:
     }
 
 
-def make_record(
-    prepared: PreparedRun,
-    context: RunContext,
-    findings: Findings,
-    started: datetime,
-    timer: StageTimer,
-    error: Exception | None = None,
-) -> Record:
+def make_record(started: Started, context: RunContext, findings: Findings, error: Exception | None = None) -> Record:
     """Return the record of a run's findings, and of the error that ended it, where one did."""
     return build_record(
         {
@@ -152,26 +205,25 @@ def make_record(
             "pretext": findings.pretext,
             "weights": findings.weights,
             "results": findings.results,
-            "duplicates": prepared.count_duplicates(),
-            "provenance": describe_provenance(prepared, context, findings, started, timer),
+            "duplicates": started.prepared.count_duplicates(),
+            "provenance": describe_provenance(started, context, findings),
         }
     )
 
 
-def describe_provenance(
-    prepared: PreparedRun, context: RunContext, findings: Findings, started: datetime, timer: StageTimer
-) -> Mapping[str, Any]:
+def describe_provenance(started: Started, context: RunContext, findings: Findings) -> Mapping[str, Any]:
     """Return how the numbers came about."""
-    recipe = prepared.plan.recipe
-    plugins = {part.plugin.distribution for part in (*prepared.plan.parts.values(), *prepared.plan.evaluators)}
+    plan, recipe = started.prepared.plan, started.prepared.plan.recipe
+    plugins = {part.plugin.distribution for part in (*plan.parts.values(), *plan.evaluators)}
     return collect(
-        started=started,
-        ended=datetime.now(UTC),
+        started=started.at,
+        ended=started.at + timedelta(seconds=started.timer.elapsed()),  # whatever was done to the clock meanwhile
         device=str(context.device),
+        devices=findings.devices,
         samples=recipe.steps * recipe.batch,
-        parameters=count_parameters(prepared),
+        parameters=count_parameters(started.prepared),
         flops=findings.flops,
-        stages=timer.stages,
+        stages=started.timer.stages,
         distributions=sorted(plugins),
     )
 
