@@ -101,18 +101,19 @@ def run_python(*words: str, folder: Path | None = None, environment: Mapping[str
     return ran
 
 
-def run_ranks(count: int, *words: str) -> None:
-    """Run the same on several ranks at once, as a launcher of distributed training does."""
+def run_ranks(count: int, *words: str, folder: Path | None = None) -> list[Python]:
+    """Run the same on several ranks at once, as a launcher of distributed training does; return them by rank."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     meeting = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     ranks = [
-        start_python(*words, environment={**meeting, "RANK": str(rank), "LOCAL_RANK": str(rank)})
+        start_python(*words, folder=folder, environment={**meeting, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(count)
     ]
     codes = [rank.wait() for rank in ranks]
     assert not any(codes), f"{words}\n{codes}\n{[rank.err for rank in ranks]}"
+    return ranks
 
 
 def run_words(words: Sequence[str], folder: str, environment: Mapping[str, str], output: str) -> None:

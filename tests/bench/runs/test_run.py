@@ -1,9 +1,7 @@
 """A run: one record, the random-init row beside the trained one, and nothing lost when it is stopped or fails."""
 
-import json
 import math
 import shutil
-import signal
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
@@ -25,7 +23,6 @@ from pretask_bench.runs.plan import Plan, make_plan, parse_setting
 from pretask_bench.runs.prepare import prepare_run
 from pretask_bench.runs.run import run
 from pretask_registry import Registry
-from processes import run_python, start_python, wait_until
 
 REGISTRY = Registry.load()
 SMALL = {
@@ -250,21 +247,6 @@ def test_the_table_shows_trained_random_and_their_difference(
     assert "12.5 %" in out
     for word in ("trained", "random init", "difference", "accuracy", "±", "record:"):
         assert word in out
-
-
-@pytest.mark.slow
-def test_ctrl_c_saves_says_how_to_go_on_and_the_second_start_ends_like_one_never_stopped(tmp_path: Path) -> None:
-    command = ["-m", "pretask_bench", *COMMAND, "--set", "recipe.samples=1600", "--json"]
-    whole = run_python(*command, "--out", "whole", folder=tmp_path)
-    stopped = start_python(*command, "--out", "cut", folder=tmp_path)
-    wait_until(lambda: "relative-position " in stopped.err)
-    stopped.send(signal.SIGINT)
-    assert stopped.wait() == 130, stopped.err
-    assert "Run the same command again to go on." in stopped.err
-    again = run_python(*command, "--out", "cut", folder=tmp_path)
-    (one,), (two,) = json.loads(whole.out), json.loads(again.out)
-    assert one["weights"] == two["weights"]
-    assert one["results"] == two["results"]
 
 
 def test_evaluation_never_changes_the_encoder(ran: Ran) -> None:
