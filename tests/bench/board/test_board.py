@@ -16,8 +16,8 @@ import numpy as np
 import pytest
 from entrants import BASELINES, KNN, LINEAR, entrant, named, suite
 from pretask import PretaskError
-from pretask_bench.board import drawing, entries, evidence, ranking
 from pretask_bench.board import board_json as board_json_module
+from pretask_bench.board import drawing, entries, evidence, ranking
 from pretask_bench.board.entries import sort_records
 from pretask_bench.board.figures import Album
 from pretask_bench.board.layers import draw_layers
@@ -163,7 +163,9 @@ def test_a_division_whose_supervised_reference_is_not_above_zero_ranks_nothing_a
     page, board_json, markdown = render_board(suite(), records)
     (table,) = json.loads(board_json)["tables"]
     assert (table["ranking"], len(table["unranked"]), 'class="ranking"' in page) == ([], 2, False)
-    reason = "linear accuracy: the supervised reference is not significantly above the score's zero (38.0\u202f% against "
+    reason = (
+        "linear accuracy: the supervised reference is not significantly above the score's zero (38.0\u202f% against "
+    )
     assert table["fault"] == reason + "41.6\u202f% of random init)"
     for text in (markdown, Reader(page).text):
         assert f"Ranks nothing: {table['fault']}." in text
