@@ -104,7 +104,7 @@ def cached(
     Raises:
         PretaskError: The disk is full, or the folder cannot be read, written or locked.
     """
-    root, most = folder or cache_folder(), read_limit()
+    root, max_bytes = folder or cache_folder(), read_limit()
     entry = root / group / key_of(facts)
     opened = open_entry(entry, wanted)
     if opened is not None:
@@ -114,8 +114,8 @@ def cached(
         if opened is None:
             write_entry(entry, facts, make)
             opened = open_entry(entry, wanted)
-    if most is not None:
-        prune(root, most, entry)
+    if max_bytes is not None:
+        prune(root, max_bytes, entry)
     if opened is None:
         raise PretaskError(
             "the cache", "an entry that reads back as written", f"another content in {entry}", "Check the disk."
@@ -126,9 +126,9 @@ def cached(
 def open_entry(entry: Path, wanted: Callable[[str], bool] = all_wanted) -> Entry | None:
     """Read the arrays and notes of an entry, or None where it is missing or does not match its checksums."""
     try:
-        sealed = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
-        about = sealed["about"]
-        if key_of(about) != sealed["checksum"]:
+        document = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
+        about = document["about"]
+        if key_of(about) != document["checksum"]:
             return None
         files = {Path(name).stem: (entry / name, file) for name, file in about["files"].items()}
         arrays = {name: opened_file(*file) for name, file in files.items() if wanted(name)}
@@ -146,9 +146,9 @@ def open_entry(entry: Path, wanted: Callable[[str], bool] = all_wanted) -> Entry
 def find_damage(entry: Path) -> str:
     """Name what is wrong with an entry, every byte of it read; nothing where it is what was written."""
     try:
-        sealed = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
-        about = sealed["about"]
-        if key_of(about) != sealed["checksum"]:
+        document = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
+        about = document["about"]
+        if key_of(about) != document["checksum"]:
             return "entry.json was changed"
         if key_of(about["facts"]) != entry.name:
             return "it has the name of another entry"

@@ -53,14 +53,14 @@ class LabelCounts:
         hard = value if probability is None else value.gather(-1, probability.argmax(-1, keepdim=True))[..., 0]
         weights = torch.ones(hard.shape, dtype=torch.double) if weight is None else weight.detach().cpu().double()
         valid = weights > 0  # elsewhere a label may be anything
-        kept = weights[valid]
-        self.argmax_mass += sum_by_class(hard[valid], kept, len(self.argmax_mass))
+        valid_weights = weights[valid]
+        self.argmax_mass += sum_by_class(hard[valid], valid_weights, len(self.argmax_mass))
         if probability is None:
-            self.mass += sum_by_class(hard[valid], kept, len(self.mass))
+            self.mass += sum_by_class(hard[valid], valid_weights, len(self.mass))
         else:
-            self.mass += sum_by_class(value[valid], kept[:, None] * probability[valid], len(self.mass))
-        self.weight += float(kept.sum())
-        self.num_labels += len(kept)
+            self.mass += sum_by_class(value[valid], valid_weights[:, None] * probability[valid], len(self.mass))
+        self.weight += float(valid_weights.sum())
+        self.num_labels += len(valid_weights)
 
     def log_frequencies(self) -> Float[Tensor, " C"]:
         """Return log-probabilities of all classes, each counted once more than it was seen."""

@@ -35,7 +35,7 @@ def read_options(implementation: Callable[..., Any], *, by_keyword: bool = True)
     kinds = {inspect.Parameter.KEYWORD_ONLY} | (set() if by_keyword else {inspect.Parameter.POSITIONAL_OR_KEYWORD})
     parameters = signature(implementation).parameters.values()
     return {
-        parameter.name: Option(parameter.default, meant_type(parameter))
+        parameter.name: Option(parameter.default, type_of_option(parameter))
         for parameter in parameters
         if parameter.kind in kinds
     }
@@ -49,7 +49,7 @@ def signature(implementation: Callable[..., Any]) -> inspect.Signature:
         return inspect.signature(implementation)
 
 
-def meant_type(parameter: inspect.Parameter) -> Any:
+def type_of_option(parameter: inspect.Parameter) -> Any:
     """Return the annotation, or the type of the default where there is none that can be used."""
     if parameter.annotation is not inspect.Parameter.empty and not isinstance(parameter.annotation, str):
         return parameter.annotation

@@ -239,13 +239,13 @@ def three(root: Path) -> list[Path]:
 
 def test_what_was_not_used_for_longest_goes_until_the_rest_is_below_the_bound(tmp_path: Path) -> None:
     places = three(tmp_path)
-    assert [entry.place for entry in list_entries(tmp_path)] == [places[1], places[2], places[0]]
+    assert [entry.folder for entry in list_entries(tmp_path)] == [places[1], places[2], places[0]]
     size = list_entries(tmp_path)[0].size
     assert size == sum(file.stat().st_size for file in places[0].iterdir()) > ROWS.nbytes
     assert prune(tmp_path, 3 * size) == []
-    assert [entry.place for entry in prune(tmp_path, 3 * size - 1)] == [places[1]]
+    assert [entry.folder for entry in prune(tmp_path, 3 * size - 1)] == [places[1]]
     cached("test", {"number": 2}, never, folder=tmp_path)  # and so it is the newest
-    assert [entry.place for entry in prune(tmp_path, size)] == [places[0]]
+    assert [entry.folder for entry in prune(tmp_path, size)] == [places[0]]
     assert find_damage(places[2]) == ""
     assert [path.name for path in (tmp_path / "test").iterdir() if not path.name.endswith(".lock")] == [places[2].name]
 
@@ -260,7 +260,7 @@ def test_an_entry_that_another_process_makes_is_never_pruned(tmp_path: Path) -> 
     assert f"sum {ROWS.sum()}" in out
     with lock_entry(entry_of(tmp_path)):  # as who makes it again
         assert prune(tmp_path, 0) == []
-    assert [entry.place for entry in prune(tmp_path, 0)] == [entry_of(tmp_path)]
+    assert [entry.folder for entry in prune(tmp_path, 0)] == [entry_of(tmp_path)]
 
 
 def test_what_a_kill_left_behind_is_pruned(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_what_a_kill_left_behind_is_pruned(tmp_path: Path) -> None:
     assert writer.stdout.readline() == "half\n"
     writer.kill()
     writer.communicate()
-    assert [entry.place for entry in prune(tmp_path, 10**9)] == [tmp_path / "test" / f".{key_of(FACTS)}.unfinished"]
+    assert [entry.folder for entry in prune(tmp_path, 10**9)] == [tmp_path / "test" / f".{key_of(FACTS)}.unfinished"]
     assert unfinished(tmp_path) == []
 
 
@@ -294,12 +294,12 @@ def test_where_a_bound_is_set_a_new_entry_makes_room_for_itself_and_stays(
     size = list_entries(tmp_path)[0].size
     monkeypatch.setenv("PRETASK_CACHE_GB", str(2.5 * size / 1e9))
     cached("test", FACTS, make_rows, folder=tmp_path)
-    assert {entry.place for entry in list_entries(tmp_path)} == {places[0], entry_of(tmp_path)}
+    assert {entry.folder for entry in list_entries(tmp_path)} == {places[0], entry_of(tmp_path)}
     monkeypatch.setenv("PRETASK_CACHE_GB", "0")
     cached("test", FACTS, never, folder=tmp_path)  # nothing is written, and nothing pruned
     assert len(list_entries(tmp_path)) == 2
     cached("test", FACTS | {"size": 9}, make_rows, folder=tmp_path)
-    assert [entry.place.name for entry in list_entries(tmp_path)] == [key_of(FACTS | {"size": 9})]
+    assert [entry.folder.name for entry in list_entries(tmp_path)] == [key_of(FACTS | {"size": 9})]
 
 
 @pytest.mark.parametrize("limit", ["much", "-1", "nan", "inf"])

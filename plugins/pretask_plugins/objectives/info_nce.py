@@ -74,11 +74,11 @@ class InfoNce(nn.Module):
     @property
     def chance(self) -> dict[str, float]:
         """Return the value of each part where all embeddings are equal; of loss and accuracy, once a batch was seen."""
-        known = {f"{name}.mutual_information": 0.0 for name in self.readouts}
+        chance = {f"{name}.mutual_information": 0.0 for name in self.readouts}
         if self.negatives:
-            known |= {name: math.log(self.negatives) for name in self.readouts}
-            known |= {f"{name}.accuracy": 1 / self.negatives for name in self.readouts}
-        return known
+            chance |= {name: math.log(self.negatives) for name in self.readouts}
+            chance |= {f"{name}.accuracy": 1 / self.negatives for name in self.readouts}
+        return chance
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
         """Return embeddings of length 1, (B, ..., D), by target."""

@@ -150,8 +150,8 @@ def best_posterior(model: LatentModel, start: Posterior, targets: Targets, draws
     optimizer = torch.optim.Adam(free, 0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps, 1))
     for _ in range(steps):
-        lost = -bound(model, Posterior(*free), targets, draws).sum()
-        gradients = torch.autograd.grad(lost, free)
+        loss = -bound(model, Posterior(*free), targets, draws).sum()
+        gradients = torch.autograd.grad(loss, free)
         for parameter, gradient in zip(free, gradients, strict=True):
             parameter.grad = gradient
         optimizer.step()

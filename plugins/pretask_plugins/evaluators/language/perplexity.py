@@ -42,8 +42,8 @@ class LanguageModel:
         with evaluation_mode(task), torch.no_grad():
             for batch in samples.resident(task.device).batches(budget.batch, task.device):
                 sums += sum_costs(task, batch, budget.seed, name)
-        lost, right, tokens = sums.tolist()
-        nats = lost / tokens if tokens else math.nan
+        loss, right, tokens = sums.tolist()
+        nats = loss / tokens if tokens else math.nan
         yield "nats_per_token", nats
         offered = source_of(data)
         if isinstance(offered, NamesTokenizer):

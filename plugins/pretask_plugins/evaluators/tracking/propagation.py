@@ -65,8 +65,8 @@ class Propagation:
                 rows, columns = (slice(max(span.start - self.radius, 0), span.stop + self.radius) for span in block)
                 window = [tuple(maps[:, rows, columns] for maps in pair) for pair in context]
                 near = self.near(block, (rows, columns), frame)
-                answer = self.copy_labels(frame[:, *block].flatten(1, 2), window, near)
-                result[:, *block] = answer.view_as(result[:, *block])
+                propagated = self.copy_labels(frame[:, *block].flatten(1, 2), window, near)
+                result[:, *block] = propagated.view_as(result[:, *block])
         return result
 
     def near(

@@ -110,9 +110,9 @@ def join(
     >>> [part[0].int().tolist() for part in join(*rows, torch.tensor([4]), torch.tensor([1]), 9)]
     [[1, 9, 6, 7, 8, 9], [1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1]]
     """
-    place = torch.arange(first.shape[1] + 2, device=first.device).expand(len(first), -1)
+    position = torch.arange(first.shape[1] + 2, device=first.device).expand(len(first), -1)
     cut, end = cut[:, None], length[:, None] + 1
     before, after = F.pad(first, (0, 2)), F.pad(second, (1, 1))
-    tokens = before.where(place < cut, after)
-    tokens = tokens.where((place != cut) & (place != end), separator)
-    return tokens, place <= end, (place > cut).long()
+    tokens = before.where(position < cut, after)
+    tokens = tokens.where((position != cut) & (position != end), separator)
+    return tokens, position <= end, (position > cut).long()
