@@ -42,7 +42,7 @@ class Progress:
     code: Mapping[str, str] = field(default_factory=dict)
 
 
-def save(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer, progress: Progress) -> Path:
+def save(folder: Path, networks: Mapping[str, Module], optimizer: Optimizer, progress: Progress) -> Path:
     """Write the checkpoint of this step and drop all but the newest.
 
     Raises:
@@ -52,7 +52,7 @@ def save(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer, progre
     temporary = folder / f".{final.name}.{uuid.uuid4().hex}"
     try:
         temporary.mkdir(parents=True)
-        write_tensors(temporary / "weights.safetensors", weights_of(parts))
+        write_tensors(temporary / "weights.safetensors", weights_of(networks))
         tensors, numbers = flat_state(optimizer)
         write_tensors(temporary / "optimizer.safetensors", tensors)
         files = {path.name: checksum(path) for path in sorted(temporary.iterdir())}
@@ -72,13 +72,13 @@ def save(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer, progre
     return final
 
 
-def load(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer | None, run: Progress) -> Progress | None:
+def load(folder: Path, networks: Mapping[str, Module], optimizer: Optimizer | None, run: Progress) -> Progress | None:
     """Restore the newest sound checkpoint of a run, its key and code, into the modules; None where there is none."""
     for path in sorted(folder.glob("step-*"), reverse=True):
         about = read_sound(path)
         progress = about["progress"] if about is not None else {}
         if about is not None and (progress["key"], progress.get("code", {})) == (run.key, run.code):
-            set_weights(parts, read_tensors(path / "weights.safetensors"))
+            set_weights(networks, read_tensors(path / "weights.safetensors"))
             if optimizer is not None:
                 set_state(optimizer, read_tensors(path / "optimizer.safetensors"), about["optimizer"])
             curve = [(int(at), float(loss)) for at, loss in progress.pop("curve")]
@@ -106,14 +106,14 @@ def read_sound(path: Path) -> dict[str, Any] | None:
     return about if sound else None
 
 
-def weights_of(parts: Mapping[str, Module]) -> dict[str, Tensor]:
+def weights_of(networks: Mapping[str, Module]) -> dict[str, Tensor]:
     """Return all parameters and buffers, named part.parameter."""
-    return {f"{part}.{name}": value for part, module in parts.items() for name, value in module.state_dict().items()}
+    return {f"{part}.{name}": value for part, module in networks.items() for name, value in module.state_dict().items()}
 
 
-def set_weights(parts: Mapping[str, Module], weights: Mapping[str, Tensor]) -> None:
+def set_weights(networks: Mapping[str, Module], weights: Mapping[str, Tensor]) -> None:
     """Put weights back where `weights_of` took them."""
-    for part, module in parts.items():
+    for part, module in networks.items():
         start = len(part) + 1
         module.load_state_dict({name[start:]: value for name, value in weights.items() if name.startswith(part + ".")})
 
@@ -168,6 +168,8 @@ def load_weights(path: Path, model: Module) -> None:
     set_weights({"model": model}, read_tensors(path / "weights.safetensors"))
 
 
-def is_finite(parts: Mapping[str, Module]) -> bool:
+def is_finite(networks: Mapping[str, Module]) -> bool:
     """Return whether every weight is a finite number."""
-    return all(bool(torch.isfinite(value).all()) for value in weights_of(parts).values() if value.is_floating_point())
+    return all(
+        bool(torch.isfinite(value).all()) for value in weights_of(networks).values() if value.is_floating_point()
+    )

@@ -96,7 +96,7 @@ class LabelCounter:
         """Yield the same training batches, after counting the labels of each, as the first epoch draws them."""
         for batch in batches:
             with torch.no_grad():
-                self.add(self.task.divide_prepared(batch, Draws(batch.index, seed, 0))[1])
+                self.add(self.task.apply_split_and_prepare(batch, Draws(batch.index, seed, 0))[1])
             yield batch
 
 
@@ -146,7 +146,7 @@ def predictable_metrics(task: Task, batch: Batch, draws: Draws) -> dict[str, fro
         draws: Of the batch.
     """
     with torch.no_grad():
-        inputs, targets = task.divide_prepared(batch, draws)
+        inputs, targets = task.apply_split_and_prepare(batch, draws)
         features = replace_by_noise(task.encode_inputs(inputs))
         metrics = task.score_features(features, inputs, targets, draws).parts
         predictions = task.objective.predict(features)

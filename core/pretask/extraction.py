@@ -57,9 +57,15 @@ def extract(task: Task, samples: Samples, budget: Budget, poolings: Collection[s
     def read(layer: Features, inputs: Inputs, batch: Batch) -> Mapping[str, Tensor]:
         return {f".{name}": vectors for name, vectors in pool(layer, find_content(inputs, vocabulary)).items()}
 
-    facts = {"pooling": POOLED, "special": list_special_ids(vocabulary)}
+    description = {"pooling": POOLED, "special": list_special_ids(vocabulary)}
     return read_layers(
-        task, samples, budget, read, facts, len(samples), wanted=lambda name: name.partition(".")[2] in poolings
+        task,
+        samples,
+        budget,
+        read,
+        description,
+        len(samples),
+        is_wanted=lambda name: name.partition(".")[2] in poolings,
     )
 
 
@@ -79,8 +85,8 @@ def extract_positions(task: Task, samples: Samples, budget: Budget, positions: B
     def read(layer: Features, inputs: Inputs, batch: Batch) -> Mapping[str, Tensor]:
         return {"": pick_positions(task.name, layer, positions[batch.index.cpu()].to(task.device))}
 
-    facts = {"pooling": f"{POSITIONS} {fingerprint_of(positions)}"}
-    return read_layers(task, samples, budget, read, facts, int(positions.sum()))
+    description = {"pooling": f"{POSITIONS} {fingerprint_of(positions)}"}
+    return read_layers(task, samples, budget, read, description, int(positions.sum()))
 
 
 def read_layers(
@@ -88,9 +94,9 @@ def read_layers(
     samples: Samples,
     budget: Budget,
     read: Read,
-    facts: Mapping[str, Any],
+    description: Mapping[str, Any],
     rows: int,
-    wanted: Callable[[str], bool] = all_wanted,
+    is_wanted: Callable[[str], bool] = all_wanted,
 ) -> LayerFeatures:
     """Read something of all layers of all samples: from the cache, else in one pass over them.
 
@@ -99,20 +105,20 @@ def read_layers(
         samples: To be encoded.
         budget: Batch size, and the folder of the cache.
         read: What is wanted of a layer.
-        facts: What tells it from other ways to read a layer.
+        description: What tells it from other ways to read a layer.
         rows: How many vectors come of all samples.
-        wanted: Which of the names; the others are cached, and not opened.
+        is_wanted: Which of the names; the others are cached, and not opened.
     """
     if budget.cache is None or not samples.fingerprint:
         return join_batches(
-            {name: vectors for name, vectors in batch.items() if wanted(name)}
+            {name: vectors for name, vectors in batch.items() if is_wanted(name)}
             for batch in iterate_layers(task, samples, budget, read)
         )
-    facts = {
+    description = {
         "weights": weights_key(task.model),
         "data": samples.fingerprint,
         "split": fingerprint_of(task.split),
-        **facts,
+        **description,
         "dtype": "float32",
         "device": task.device.type,
     }
@@ -121,7 +127,7 @@ def read_layers(
         write_layers(folder, iterate_layers(task, samples, budget, read), rows)
         return {}
 
-    arrays, _ = cached("features", facts, make, folder=Path(budget.cache), wanted=wanted)
+    arrays, _ = cached("features", description, make, folder=Path(budget.cache), is_wanted=is_wanted)
     return {name: torch.from_numpy(arrays[name]) for name in sorted(arrays, key=place_of)}
 
 

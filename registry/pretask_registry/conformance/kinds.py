@@ -190,7 +190,7 @@ class Trial:
                 network.eval()
         batch = material.make_batch(samples, task.split, 8)
         with torch.no_grad():
-            inputs, targets = task.prepare(*task.divide(batch, Draws(batch.index, seed)), Draws(batch.index, seed))
+            inputs, targets = task.prepare(*task.apply_split(batch, Draws(batch.index, seed)), Draws(batch.index, seed))
             features = task.encode_inputs(inputs)
         return cls(task, batch, task.target_specs, features, targets, inputs)
 

@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 from pretask import PretaskError, Samples
-from pretask.cache import key_of
+from pretask.cache import cache_key
 
 from pretask_plugins.data.image.images import Album, cached_samples, crop_square, decode_images
 from pretask_plugins.data.parts import PART_FOLDERS, check_part, hash_text, is_tenth, list_some
@@ -136,7 +136,7 @@ class ImageFiles:
         about = self.root.stat()
         whole = [] if self.root.is_dir() else [about.st_size, about.st_mtime_ns]
         images = [(image.name, *image.stamp) for image in self.images]
-        return key_of({"root": self.root.resolve(), "whole": whole, "images": images})
+        return cache_key({"root": self.root.resolve(), "whole": whole, "images": images})
 
     @contextmanager
     def reader(self) -> Iterator[Callable[[str], bytes]]:

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from pretask import PretaskError, Samples
-from pretask.cache import key_of
+from pretask.cache import cache_key
 
 from pretask_plugins.data.image.folder import is_for_test
 from pretask_plugins.data.image.images import Album, cached_samples, crop_square, decode_images
@@ -88,7 +88,7 @@ class TorchvisionData:
         if not self.stamps():
             self.open(part, side)  # fetches, or tells what is missing
         facts = {"data": "torchvision", "name": self.name, "part": part, "image_size": side}
-        where = {"root": self.root.expanduser().resolve(), "files": key_of({"files": self.stamps()})}
+        where = {"root": self.root.expanduser().resolve(), "files": cache_key({"files": self.stamps()})}
         return cached_samples(facts | where, lambda: self.album(part, side))
 
     def open(self, part: str, side: int | None) -> Any:

@@ -113,7 +113,7 @@ def take_first(samples: Samples, count: int) -> Samples:
 def encode(task: Task, batch: Batch, seed: int) -> tuple[Posterior, Targets, Draws]:
     """Encode samples: the code's distribution, what it shall explain, and draws that training never has."""
     draws = Draws(batch.index, seed, HELD_OUT_EPOCH)
-    inputs, targets = task.divide(batch, draws)
+    inputs, targets = task.apply_split(batch, draws)
     return task.objective.posterior(task.model(inputs)), targets, draws.branch("density")
 
 

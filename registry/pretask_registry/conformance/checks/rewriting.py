@@ -22,7 +22,7 @@ TEACHER = "teacher"  # the state that core keeps
 def rewrite(trial: Trial, change_targets: bool = False) -> tuple[Inputs, Inputs, Targets]:
     """Return x of the split, and x and y as the objective rewrites them; from other targets where these are changed."""
     draws = Draws(trial.batch.index)
-    inputs, targets = trial.task.divide(trial.batch, draws)
+    inputs, targets = trial.task.apply_split(trial.batch, draws)
     if change_targets:
         targets = {name: replace(target, value=target.value.roll(1, 0)) for name, target in targets.items()}
     with torch.no_grad():
