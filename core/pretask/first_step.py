@@ -82,7 +82,7 @@ def find_failing_part(task: Task, trace: TracebackType | None) -> str:
         this: Any = frame.f_locals.get("self")
         if this is not None and id(this) in owners:
             found = owners[id(this)]
-        elif isinstance(this, Task) and frame.f_code.co_name == "divide":
+        elif isinstance(this, Task) and frame.f_code.co_name == "apply_split":
             found = "split"
         elif frame.f_code.co_name == "backward":
             found = "gradient of the loss"
