@@ -251,9 +251,9 @@ def write_entry(entry: Path, description: Mapping[str, Any], make: Callable[[Pat
     """Make an entry beside its place and rename it into it. Whoever calls holds the entry's lock."""
     temporary = entry.with_name(f".{entry.name}.unfinished")
     try:
-        for left in (temporary, entry):  # by a kill; damaged
-            if left.exists():
-                shutil.rmtree(left)
+        for unusable in (temporary, entry):  # by a kill; damaged
+            if unusable.exists():
+                shutil.rmtree(unusable)
         temporary.mkdir()
         notes = make(temporary)
         write_description(temporary, description, notes)

@@ -94,8 +94,8 @@ def compare_loss(score: "Score", divided: tuple[Inputs, Targets], given: tuple[A
     micro_batch = MicroBatch(*divided, given[0].index, *given[1:])
     with keep_buffers(score):
         with torch.no_grad():
-            eager, again = (measure(score.forward, micro_batch, ambient) for ambient in (0, 1))
-        if eager != again:
+            eager, repeated = (measure(score.forward, micro_batch, ambient) for ambient in (0, 1))
+        if eager != repeated:
             return ""
         compiled = measure(score, micro_batch, 0)
     if abs(compiled - eager) <= max_error * max(abs(eager), 1.0):

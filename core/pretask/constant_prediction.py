@@ -107,8 +107,8 @@ def count_classes(task: Task) -> dict[str, int]:
 
 def scored_weights(task: Task, targets: Targets) -> dict[str, Tensor | None]:
     """Return the weights of the objective's mean of every target; None where all positions count 1."""
-    own = task.objective.scored_weights(targets) if isinstance(task.objective, WeighsTargets) else {}
-    return {name: own.get(name, target.weight) for name, target in targets.items()}
+    objective_weights = task.objective.scored_weights(targets) if isinstance(task.objective, WeighsTargets) else {}
+    return {name: objective_weights.get(name, target.weight) for name, target in targets.items()}
 
 
 def score_constant_prediction(

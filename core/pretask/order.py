@@ -27,8 +27,8 @@ def positions(seed: int, start: int, size: int, count: int) -> tuple[Int[Tensor,
     epoch = positions // count
     index = torch.empty_like(positions)
     for this_epoch in range(start // count, (start + size - 1) // count + 1):
-        here = epoch == this_epoch
-        index[here] = epoch_order(seed, this_epoch, count)[positions[here] % count]
+        is_epoch = epoch == this_epoch
+        index[is_epoch] = epoch_order(seed, this_epoch, count)[positions[is_epoch] % count]
     return index, epoch
 
 

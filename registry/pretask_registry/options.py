@@ -109,13 +109,13 @@ def coerce(value: Any, annotation: Any) -> Any:
     Raises:
         ValueError: It cannot be read so.
     """
-    origin, inside = get_origin(annotation), get_args(annotation)
+    origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
-        return coerce_union(value, inside)
+        return coerce_union(value, arguments)
     if origin is Literal:
-        return coerce_literal(value, inside)
+        return coerce_literal(value, arguments)
     if origin is tuple:
-        return coerce_tuple(value, inside)
+        return coerce_tuple(value, arguments)
     return PLAIN[annotation](value) if annotation in PLAIN else value
 
 
@@ -216,13 +216,13 @@ def describe(annotation: Any) -> str:
     >>> describe(float | None), describe(tuple[int, ...])
     ('a number or none', 'values with commas between them, each a whole number')
     """
-    origin, inside = get_origin(annotation), get_args(annotation)
+    origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
-        return " or ".join("none" if member is NoneType else describe(member) for member in inside)
+        return " or ".join("none" if member is NoneType else describe(member) for member in arguments)
     if origin is Literal:
-        return f"one of {', '.join(map(str, inside))}"
-    if origin is tuple and inside[-1:] == (...,):
-        return f"values with commas between them, each {describe(inside[0])}"
+        return f"one of {', '.join(map(str, arguments))}"
+    if origin is tuple and arguments[-1:] == (...,):
+        return f"values with commas between them, each {describe(arguments[0])}"
     if origin is tuple:
-        return f"{len(inside)} values with commas between them ({', '.join(map(describe, inside))})"
+        return f"{len(arguments)} values with commas between them ({', '.join(map(describe, arguments))})"
     return PHRASES.get(annotation, getattr(annotation, "__name__", str(annotation)))

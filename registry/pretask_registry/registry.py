@@ -192,22 +192,24 @@ class Registry:
         """Make the error for a name in a namespace whose plugin is installed but not loaded."""
         others = [other for other in self.plugins if other is not plugin]
         working = [other for other in others if other.state not in UNLOADED]
-        which = (
+        working_text = (
             f"The other {len(working)}" if len(working) == len(others) else f"{len(working)} of the other {len(others)}"
         )
         return PretaskError(
             f"{kind} {reference.text!r}",
             f"the namespace {plugin.namespace!r}, which is installed but {plugin.state} ({plugin.release})",
             plugin.problems[0].cause,
-            f"{which} plugins work. Details: pretask plugins {plugin.namespace}",
+            f"{working_text} plugins work. Details: pretask plugins {plugin.namespace}",
             exit_code=PLUGIN_PROBLEM,
         )
 
     def find_similar(self, kind: str, reference: Reference) -> Registered | None:
         """Find the component whose name is most like a wrong one: in its namespace where it has one, else anywhere."""
-        here = [registered for registered in self.current(kind) if reference.namespace in (None, registered.namespace)]
-        near = find_nearest(reference.name, (registered.name for registered in here))
-        return next((registered for registered in here if registered.name == near), None)
+        candidates = [
+            registered for registered in self.current(kind) if reference.namespace in (None, registered.namespace)
+        ]
+        near = find_nearest(reference.name, (registered.name for registered in candidates))
+        return next((registered for registered in candidates if registered.name == near), None)
 
     def suggest(self, kind: str, reference: Reference, similar: Registered | None) -> str:
         """Return what a wrong name may have meant, as one sentence."""

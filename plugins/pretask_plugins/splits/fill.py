@@ -47,8 +47,10 @@ def fill_with_nearest(
 ) -> Float[Tensor, "B ..."]:
     """Fill with the nearest visible value along any axis, the earlier of equals; with the visible mean without one."""
     weight = visible.float()
-    rest = tuple(range(1, values.ndim))
-    filled = ((values * weight).sum(rest, keepdim=True) / weight.sum(rest, keepdim=True).clamp(min=1)).expand_as(values)
+    other_axes = tuple(range(1, values.ndim))
+    filled = (
+        (values * weight).sum(other_axes, keepdim=True) / weight.sum(other_axes, keepdim=True).clamp(min=1)
+    ).expand_as(values)
     best = torch.full_like(values, FAR_POSITION // 2)
     for axis in axes:
         position = positions(visible, axis)

@@ -171,13 +171,13 @@ class Side:
 class TimeWindows:
     """Predict a window of time on one side of a boundary from a window on its other side; the rest is withheld.
 
-    Places are frames of a clip, tokens of a text, or frames of a waveform.
+    Positions are frames of a clip, tokens of a text, or frames of a waveform.
 
     Args:
         boundary: Where the future begins, as a fraction of the length.
         boundary_jitter: The boundary moves by up to this fraction of the length to either side, at random.
-        past: Places of the window before the boundary; None for all of them.
-        future: Places of the window after the boundary; None for all of them.
+        past: Length of the window before the boundary; None for all of them.
+        future: Length of the window after the boundary; None for all of them.
         target: Which window is predicted; the other one is visible.
     """
 

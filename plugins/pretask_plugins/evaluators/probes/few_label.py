@@ -73,7 +73,7 @@ class FewLabels:
 
     def __post_init__(self) -> None:
         check_poolings("few-label", (self.pooling,))
-        for name, needs, fine in (
+        for name, needs, is_valid in (
             ("per_class", "numbers from 1", all(size >= 1 for size in self.per_class)),
             (
                 "label_fraction",
@@ -83,7 +83,7 @@ class FewLabels:
             ("draws", "1 draw or more", self.draws >= 1),
             ("layer", "the number of a layer, or 0 for the output", self.layer >= 0),
         ):
-            if not fine:
+            if not is_valid:
                 raise PretaskError(f"few-label.{name}", needs, str(getattr(self, name)), "Leave it out.", exit_code=2)
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float]]:

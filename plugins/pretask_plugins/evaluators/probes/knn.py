@@ -99,8 +99,8 @@ def find_neighbors(
     """Find cosine and class of the nearest known samples of every query, nearest first."""
     train_features = normalize_rows(train_features)
     found = [
-        (normalize_rows(some) @ train_features.T).topk(min(count, len(train_features)), dim=1)
-        for some in torch.split(queries, QUERY_BATCH)
+        (normalize_rows(query_batch) @ train_features.T).topk(min(count, len(train_features)), dim=1)
+        for query_batch in torch.split(queries, QUERY_BATCH)
     ]
     return torch.cat([block.values for block in found]), labels[torch.cat([block.indices for block in found])]
 

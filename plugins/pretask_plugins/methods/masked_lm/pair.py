@@ -48,14 +48,14 @@ class MaskTokensPair(MaskingOptions):
         """Return the joined row with tokens missing; which they were, and whether its second half is its own."""
         assert batch.partners is not None, "the loader draws partners where a split says that it has some"
         vocabulary = require_fitted("mask-tokens-pair", self.vocabulary)
-        own, own_length = move_padding_to_end(batch.data, batch.present)
+        sample, sample_length = move_padding_to_end(batch.data, batch.present)
         other, other_length = move_padding_to_end(
             batch.partners[:, 0], find_present_partners(batch, vocabulary.id("pad"))
         )
         is_next = draws.bernoulli("is next", 0.5)
-        cut = torch.minimum(own_length, other_length) // 2
-        second, length = own.where(is_next[:, None], other), own_length.where(is_next, other_length)
-        tokens, present, segment = join(own, second, length, cut, vocabulary.id("separator") or 0)
+        cut = torch.minimum(sample_length, other_length) // 2
+        second, length = sample.where(is_next[:, None], other), sample_length.where(is_next, other_length)
+        tokens, present, segment = join(sample, second, length, cut, vocabulary.id("separator") or 0)
         x, masked, target = mask_tokens(self, tokens, present, draws)
         inputs = Inputs(x[:, None], present[:, None], ~masked[:, None], segment[:, None])
         return inputs, {"token": target, "is_next": Target(is_next.long(), (cut > 0).float())}
