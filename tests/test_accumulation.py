@@ -53,5 +53,5 @@ def weighs_unevenly(name: str) -> bool:
     """Whether the quarters of a step weigh differently, so that the mean of their means would be another number."""
     task, samples = whole_gradient.prepared(name, torch.float32)
     batches = [make_batch(samples, task.split, 8, start) for start in (0, 8, 16, 24)]
-    sums = [sum_weights(task.objective, task.divide(batch, Draws(batch.index))[1]) for batch in batches]
+    sums = [sum_weights(task.objective, task.apply_split(batch, Draws(batch.index))[1]) for batch in batches]
     return any(total != sums[0] for total in sums)

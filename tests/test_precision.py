@@ -8,7 +8,7 @@ import torch
 import whole_gradient
 from pretask import Draws, Inputs, Task
 from pretask.checkpoint import Progress
-from pretask.training import Part, Run
+from pretask.training import MicroBatch, Run
 from pretask.values import iterate_tensors
 from pretask_registry.conformance.material import make_batch
 
@@ -33,9 +33,9 @@ def equal(one: object, other: object) -> bool:
 def test_inputs_and_targets_are_the_same_bits_under_autocast(name: str) -> None:
     task, samples = whole_gradient.prepared(name, torch.float32)
     batch = make_batch(samples, task.split, 16)
-    plain = task.divide(batch, Draws(batch.index))
+    plain = task.apply_split(batch, Draws(batch.index))
     with HALF:
-        assert equal(task.divide(batch, Draws(batch.index)), plain)
+        assert equal(task.apply_split(batch, Draws(batch.index)), plain)
     with HALF, seen_by(task) as seen, torch.no_grad():
         task.loss(batch, Draws(batch.index))
         task.predict(batch, Draws(batch.index))
@@ -46,9 +46,9 @@ def test_inputs_and_targets_are_the_same_bits_under_autocast(name: str) -> None:
 def test_training_in_half_precision_shows_the_network_what_training_in_single_does() -> None:
     task, samples = whole_gradient.prepared("pretask/colorization-tracking@1", torch.float32)
 
-    def first_parts(precision: str) -> list[Part]:
+    def first_parts(precision: str) -> list[MicroBatch]:
         recipe = whole_gradient.replace(task.recipe, precision=precision)
         run = Run(whole_gradient.replace(task, recipe=recipe), samples, 0, None, Progress(""), None)
-        return run.divide_batches(run.fetch(0))
+        return run.make_micro_batches(run.fetch(0))
 
     assert equal(first_parts("bf16"), first_parts("fp32"))

@@ -53,7 +53,7 @@ def gradient(name: str, accumulate: int, dtype: torch.dtype = torch.float32) -> 
     task, samples = prepared(name, dtype)
     task = replace(task, recipe=replace(task.recipe, accumulate=accumulate))
     run = Run(task, samples, 0, None, Progress(""), None)
-    run.differentiate(run.divide_batches(run.fetch(0)))
+    run.differentiate(run.make_micro_batches(run.fetch(0)))
     return torch.cat([parameter.grad.flatten() for parameter in run.parameters if parameter.grad is not None])
 
 

@@ -36,7 +36,7 @@ from pretask_bench.records.provenance import collect
 from pretask_bench.runs.plan import make_plan
 from pretask_bench.runs.prepare import prepare_run
 from pretask_plugins.evaluators.probes.linear import LinearProbe
-from pretask_plugins.evaluators.probes.validation_split import LabeledPart, ProbeData, split_stratified
+from pretask_plugins.evaluators.probes.validation_split import LabeledFeatures, ProbeData, split_stratified
 from pretask_registry import Registry
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -81,12 +81,12 @@ def train_grid(task: Task, train: Samples, classes: int) -> Callable[[Tensor, Te
     """Extract features once, solve all regularisers, choose one; return what scores features and answers."""
     layers = extract(task, train, Budget(batch=BATCH), ("mean",))
     name = list(layers)[-1]
-    part = LabeledPart({name: layers[name]}, classes_of(train))
+    part = LabeledFeatures({name: layers[name]}, classes_of(train))
     probe = ProbeData(part, part, classes, split_stratified(part.labels, classes, 0.1, seed=0))
     choice = LinearProbe().choose(probe, name)
 
     def score(features: Tensor, answers: Tensor) -> float:
-        tested = replace(probe, test=LabeledPart({name: features}, answers))
+        tested = replace(probe, test=LabeledFeatures({name: features}, answers))
         predicted, _ = LinearProbe().refit(tested, name, choice)
         return float((predicted == answers).double().mean())
 

@@ -26,7 +26,9 @@ from pretask.pruning import prune, read_limit
 
 Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
 
-CHECKED = 1 << 31  # bytes up to which an entry's checksum is recomputed when it is opened; of larger ones only the size
+MAX_CHECKED_BYTES = (
+    1 << 31
+)  # bytes up to which an entry's checksum is recomputed when it is opened; of larger ones only the size
 CHUNK = 1 << 24
 NO_ROOM = (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # numpy's own "n requested and m written" has no number
 # Pages are private to the process, but no memory is set aside for them, or Linux refuses files larger than memory.
@@ -41,13 +43,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pretask"
 
 
-def key_of(facts: Mapping[str, Any]) -> str:
+def cache_key(description: Mapping[str, Any]) -> str:
     """Return the name of an entry: a hash of what determines it, whatever the order of the facts.
 
-    >>> key_of({"size": 8, "part": "train"}) == key_of({"part": "train", "size": 8})
+    >>> cache_key({"size": 8, "part": "train"}) == cache_key({"part": "train", "size": 8})
     True
     """
-    text = json.dumps(facts, sort_keys=True, ensure_ascii=False, default=os.fspath)
+    text = json.dumps(description, sort_keys=True, ensure_ascii=False, default=os.fspath)
     return blake2b(text.encode(errors="surrogateescape"), digest_size=16).hexdigest()
 
 
@@ -79,11 +81,11 @@ def all_wanted(name: str) -> bool:
 
 def cached(
     group: str,
-    facts: Mapping[str, Any],
+    description: Mapping[str, Any],
     make: Callable[[Path], Mapping[str, Any]],
     *,
     folder: Path | None = None,
-    wanted: Callable[[str], bool] = all_wanted,
+    is_wanted: Callable[[str], bool] = all_wanted,
 ) -> Entry:
     """Open an entry, made first if it does not exist or is damaged.
 
@@ -91,11 +93,11 @@ def cached(
 
     Args:
         group: Folder of the cache, such as "images".
-        facts: What determines the content; text, numbers, paths, lists and mappings of these.
+        description: What determines the content; text, numbers, paths, lists and mappings of these.
         make: Writes `NAME.npy` files (numbers; see `write_rows`) into the folder that it is given, and returns notes
             that JSON can hold.
         folder: Root of the cache; see `cache_folder`.
-        wanted: Which arrays are opened, by name; the others are neither read nor checked.
+        is_wanted: Which arrays are opened, by name; the others are neither read nor checked.
 
     Returns:
         The arrays by name, and the notes. The arrays are mapped: what is written to them stays in this process and
@@ -104,18 +106,18 @@ def cached(
     Raises:
         PretaskError: The disk is full, or the folder cannot be read, written or locked.
     """
-    root, most = folder or cache_folder(), read_limit()
-    entry = root / group / key_of(facts)
-    opened = open_entry(entry, wanted)
+    root, max_bytes = folder or cache_folder(), read_limit()
+    entry = root / group / cache_key(description)
+    opened = open_entry(entry, is_wanted)
     if opened is not None:
         return opened
     with lock_entry(entry):
-        opened = open_entry(entry, wanted)  # what another writer made while this one waited
+        opened = open_entry(entry, is_wanted)  # what another writer made while this one waited
         if opened is None:
-            write_entry(entry, facts, make)
-            opened = open_entry(entry, wanted)
-    if most is not None:
-        prune(root, most, entry)
+            write_entry(entry, description, make)
+            opened = open_entry(entry, is_wanted)
+    if max_bytes is not None:
+        prune(root, max_bytes, entry)
     if opened is None:
         raise PretaskError(
             "the cache", "an entry that reads back as written", f"another content in {entry}", "Check the disk."
@@ -123,15 +125,15 @@ def cached(
     return opened
 
 
-def open_entry(entry: Path, wanted: Callable[[str], bool] = all_wanted) -> Entry | None:
+def open_entry(entry: Path, is_wanted: Callable[[str], bool] = all_wanted) -> Entry | None:
     """Read the arrays and notes of an entry, or None where it is missing or does not match its checksums."""
     try:
-        sealed = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
-        about = sealed["about"]
-        if key_of(about) != sealed["checksum"]:
+        document = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
+        about = document["about"]
+        if cache_key(about) != document["checksum"]:
             return None
         files = {Path(name).stem: (entry / name, file) for name, file in about["files"].items()}
-        arrays = {name: opened_file(*file) for name, file in files.items() if wanted(name)}
+        arrays = {name: map_checked_file(*file) for name, file in files.items() if is_wanted(name)}
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         return None
     except OSError as error:
@@ -146,11 +148,11 @@ def open_entry(entry: Path, wanted: Callable[[str], bool] = all_wanted) -> Entry
 def find_damage(entry: Path) -> str:
     """Name what is wrong with an entry, every byte of it read; nothing where it is what was written."""
     try:
-        sealed = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
-        about = sealed["about"]
-        if key_of(about) != sealed["checksum"]:
+        document = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
+        about = document["about"]
+        if cache_key(about) != document["checksum"]:
             return "entry.json was changed"
-        if key_of(about["facts"]) != entry.name:
+        if cache_key(about["facts"]) != entry.name:
             return "it has the name of another entry"
         changed = [name for name, file in about["files"].items() if checksum(entry / name) != file["checksum"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -158,10 +160,10 @@ def find_damage(entry: Path) -> str:
     return f"{', '.join(changed)} changed" if changed else ""
 
 
-def opened_file(path: Path, file: Mapping[str, Any]) -> np.ndarray:
+def map_checked_file(path: Path, file: Mapping[str, Any]) -> np.ndarray:
     """Map one file of an entry; raises ValueError where it is not what was written."""
     size = path.stat().st_size
-    if size != file["bytes"] or (size <= CHECKED and checksum(path) != file["checksum"]):
+    if size != file["bytes"] or (size <= MAX_CHECKED_BYTES and checksum(path) != file["checksum"]):
         raise ValueError(f"{path} was changed")
     return map_file(path)
 
@@ -245,16 +247,16 @@ def wait_for(handle: int, entry: Path) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX)
 
 
-def write_entry(entry: Path, facts: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]) -> None:
+def write_entry(entry: Path, description: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]) -> None:
     """Make an entry beside its place and rename it into it. Whoever calls holds the entry's lock."""
     temporary = entry.with_name(f".{entry.name}.unfinished")
     try:
-        for left in (temporary, entry):  # by a kill; damaged
-            if left.exists():
-                shutil.rmtree(left)
+        for unusable in (temporary, entry):  # by a kill; damaged
+            if unusable.exists():
+                shutil.rmtree(unusable)
         temporary.mkdir()
         notes = make(temporary)
-        seal(temporary, facts, notes)
+        write_description(temporary, description, notes)
         temporary.rename(entry)
     except OSError as error:
         if error.errno not in NO_ROOM:
@@ -266,12 +268,12 @@ def write_entry(entry: Path, facts: Mapping[str, Any], make: Callable[[Path], Ma
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def seal(folder: Path, facts: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
+def write_description(folder: Path, description: Mapping[str, Any], notes: Mapping[str, Any]) -> None:
     """Write down what the folder's files must be, and bring all of it to the disk before it is renamed."""
     files = {
         path.name: {"bytes": path.stat().st_size, "checksum": checksum(path)} for path in sorted(folder.glob("*.npy"))
     }
-    text = json.dumps({"facts": dict(facts), "files": files, "notes": dict(notes)}, default=os.fspath)
+    text = json.dumps({"facts": dict(description), "files": files, "notes": dict(notes)}, default=os.fspath)
     about = json.loads(text)  # as it will be read: lists for tuples, text for paths
-    (folder / "entry.json").write_text(json.dumps({"about": about, "checksum": key_of(about)}), encoding="utf-8")
+    (folder / "entry.json").write_text(json.dumps({"about": about, "checksum": cache_key(about)}), encoding="utf-8")
     sync_folder(folder)

@@ -62,7 +62,7 @@ def tell_user(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def save(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer, progress: Progress) -> Path:
+def save(folder: Path, networks: Mapping[str, Module], optimizer: Optimizer, progress: Progress) -> Path:
     """Write the checkpoint of this step and drop all but the newest.
 
     Raises:
@@ -72,7 +72,7 @@ def save(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer, progre
     temporary = folder / f".{final.name}.{uuid.uuid4().hex}"
     try:
         temporary.mkdir(parents=True)
-        write_tensors(temporary / WEIGHTS, weights_of(parts))
+        write_tensors(temporary / WEIGHTS, weights_of(networks))
         tensors, numbers = flat_state(optimizer)
         write_tensors(temporary / OPTIMIZER, tensors)
         files = {path.name: checksum(path) for path in sorted(temporary.iterdir())}
@@ -94,7 +94,7 @@ def save(folder: Path, parts: Mapping[str, Module], optimizer: Optimizer, progre
 
 def load(
     folder: Path,
-    parts: Mapping[str, Module],
+    networks: Mapping[str, Module],
     optimizer: Optimizer | None,
     run: Progress,
     *,
@@ -105,7 +105,7 @@ def load(
 
     Args:
         folder: Of the checkpoints.
-        parts: Modules, by the names that they were saved under.
+        networks: By the names that they were saved under.
         optimizer: To restore; None leaves its state alone.
         run: Whose key and code a checkpoint must have.
         steps: Of the whole run, which no checkpoint is beyond.
@@ -115,25 +115,25 @@ def load(
         try:
             about = read_about(path)
             if (about.progress.key, about.progress.code) == (run.key, {**run.code}):
-                return restore(path, about, parts, optimizer, steps)
+                return restore(path, about, networks, optimizer, steps)
         except Unsound as reason:
             tell(f"Passed over the checkpoint {path.name} of {folder.name}: {reason}.")
     return None
 
 
 def restore(
-    path: Path, about: About, parts: Mapping[str, Module], optimizer: Optimizer | None, steps: int | None
+    path: Path, about: About, networks: Mapping[str, Module], optimizer: Optimizer | None, steps: int | None
 ) -> Progress:
     """Put back what a checkpoint holds, all of it or nothing; raise Unsound where it does not fit."""
     check_curve(about.progress)
     if steps is not None and about.progress.step > steps:
         raise Unsound(f"it is of step {about.progress.step}, and the run has {steps}")
     weights, state = read_tensors(path / WEIGHTS), read_tensors(path / OPTIMIZER)
-    check_weights(weights_of(parts), weights)
+    check_weights(weights_of(networks), weights)
     if optimizer is not None:
         check_optimizer(optimizer, state, about.optimizer)
         set_state(optimizer, state, about.optimizer)
-    set_weights(parts, weights)
+    set_weights(networks, weights)
     return Progress(**about.progress.model_dump())
 
 
@@ -167,9 +167,9 @@ def sweep(folder: Path) -> int:
     return len(left)
 
 
-def set_weights(parts: Mapping[str, Module], weights: Mapping[str, Tensor]) -> None:
+def set_weights(networks: Mapping[str, Module], weights: Mapping[str, Tensor]) -> None:
     """Put weights back where `weights_of` took them."""
-    for part, module in parts.items():
+    for part, module in networks.items():
         start = len(part) + 1
         module.load_state_dict({name[start:]: value for name, value in weights.items() if name.startswith(part + ".")})
 
@@ -205,23 +205,23 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     )
 
 
-def load_weights(path: Path, parts: Mapping[str, Module]) -> None:
-    """Load the weights of some parts, such as the model alone, from a checkpoint folder.
+def load_weights(path: Path, networks: Mapping[str, Module]) -> None:
+    """Load the weights of some networks, such as the model alone, from a checkpoint folder.
 
     Raises:
-        PretaskError: The folder is no sound checkpoint of these parts.
+        PretaskError: The folder is no sound checkpoint of these networks.
     """
-    prefixes = tuple(f"{name}." for name in parts)
+    prefixes = tuple(f"{name}." for name in networks)
     try:
         read_about(path)
         weights = {name: value for name, value in read_tensors(path / WEIGHTS).items() if name.startswith(prefixes)}
-        check_weights(weights_of(parts), weights)
+        check_weights(weights_of(networks), weights)
     except Unsound as reason:
         found = f"{path.name} ({reason})"
         raise PretaskError(
-            "the weights", "a sound checkpoint of these parts", found, "Name a step-… folder."
+            "the weights", "a sound checkpoint of these networks", found, "Name a step-… folder."
         ) from reason
-    set_weights(parts, weights)
+    set_weights(networks, weights)
 
 
 def iterate_weights(folder: Path) -> Iterator[tuple[Path, dict[str, Tensor]]]:
@@ -235,6 +235,8 @@ def iterate_weights(folder: Path) -> Iterator[tuple[Path, dict[str, Tensor]]]:
         yield path, weights
 
 
-def is_finite(parts: Mapping[str, Module]) -> bool:
+def is_finite(networks: Mapping[str, Module]) -> bool:
     """Return whether every weight is a finite number."""
-    return all(bool(torch.isfinite(value).all()) for value in weights_of(parts).values() if value.is_floating_point())
+    return all(
+        bool(torch.isfinite(value).all()) for value in weights_of(networks).values() if value.is_floating_point()
+    )

@@ -20,7 +20,7 @@ from pretask.protocols import SplitFn
 from pretask.values import Batch, Inputs, Loss, Targets, name_outputs
 
 if TYPE_CHECKING:
-    from pretask.training import Divide, Part, Score
+    from pretask.training import ApplySplit, MicroBatch, Score
 
 # A compiled kernel rounds otherwise: a normal draw differs by 5e-7, the logarithm of a faint spectrum by 1e-5.
 MAX_OUTPUT_ERROR = 1e-4  # of numbers around 1, absolute and relative
@@ -33,7 +33,7 @@ Epoch = int | Tensor
 Divided = Callable[..., tuple[Inputs, Targets]]
 
 
-def check_compiled(divide: "Divide", score: "Score", batch: Batch, seed: int | Tensor, epoch: Epoch) -> None:
+def check_compiled(apply_split: "ApplySplit", score: "Score", batch: Batch, seed: int | Tensor, epoch: Epoch) -> None:
     """Raise PretaskError unless a compiled step answers as the eager one does, on a run's first batch.
 
     x and y are compared output by output. The loss is compared where it follows from its arguments: not where two
@@ -41,15 +41,15 @@ def check_compiled(divide: "Divide", score: "Score", batch: Batch, seed: int | T
     random states are left as they were.
 
     Args:
-        divide: Compiled in place (`divide.compile()`).
+        apply_split: Compiled in place (`apply_split.compile()`).
         score: Likewise, in the mode in which it will be trained.
         batch: As it comes from the data.
         seed: As the step will get it.
         epoch: Likewise.
     """
     task, given = score.task, (batch, *as_tensors(batch, seed, epoch))
-    problem = compare_outputs(divide.forward, divide, given, MAX_FLIPPED_FRACTION)
-    problem = problem or compare_loss(score, divide.forward(*given), given, MAX_LOSS_ERROR[task.recipe.precision])
+    problem = compare_outputs(apply_split.forward, apply_split, given, MAX_FLIPPED_FRACTION)
+    problem = problem or compare_loss(score, apply_split.forward(*given), given, MAX_LOSS_ERROR[task.recipe.precision])
     if problem:
         raise PretaskError(
             "recipe.compile",
@@ -62,11 +62,11 @@ def check_compiled(divide: "Divide", score: "Score", batch: Batch, seed: int | T
 def compare_split(split: SplitFn, batch: Batch, seed: int) -> str:
     """Say where x or y of a batch differ between the compiled and the eager split; empty where they agree."""
 
-    def divide(batch: Batch, seed: Tensor, epoch: Tensor) -> tuple[Inputs, Targets]:
+    def apply_split(batch: Batch, seed: Tensor, epoch: Tensor) -> tuple[Inputs, Targets]:
         return split(batch, Draws(batch.index, seed, epoch).branch("split"))
 
     torch._dynamo.reset()  # after eight splits in one process this code would be run eagerly, without a word
-    return compare_outputs(divide, torch.compile(divide), (batch, *as_tensors(batch, seed, 0)), 0.0)
+    return compare_outputs(apply_split, torch.compile(apply_split), (batch, *as_tensors(batch, seed, 0)), 0.0)
 
 
 def as_tensors(batch: Batch, seed: int | Tensor, epoch: Epoch) -> tuple[Tensor, Tensor]:
@@ -89,24 +89,24 @@ def compare_outputs(eager: Divided, compiled: Divided, given: tuple[Any, ...], m
 
 def compare_loss(score: "Score", divided: tuple[Inputs, Targets], given: tuple[Any, ...], max_error: float) -> str:
     """Say how the loss of a compiled step differs from the eager one; empty where it agrees or is drawn at random."""
-    from pretask.training import Part
+    from pretask.training import MicroBatch
 
-    part = Part(*divided, given[0].index, *given[1:])
+    micro_batch = MicroBatch(*divided, given[0].index, *given[1:])
     with keep_buffers(score):
         with torch.no_grad():
-            eager, again = (measure(score.forward, part, ambient) for ambient in (0, 1))
-        if eager != again:
+            eager, repeated = (measure(score.forward, micro_batch, ambient) for ambient in (0, 1))
+        if eager != repeated:
             return ""
-        compiled = measure(score, part, 0)
+        compiled = measure(score, micro_batch, 0)
     if abs(compiled - eager) <= max_error * max(abs(eager), 1.0):
         return ""
     return f"a loss of {compiled:.5g} where the eager step has {eager:.5g}"
 
 
-def measure(step: Callable[..., Loss], part: "Part", ambient: int) -> float:
+def measure(step: Callable[..., Loss], micro_batch: "MicroBatch", ambient: int) -> float:
     """Compute the loss of a step whose ambient randomness has a seed of its own."""
     with seed_randomness(ambient):
-        return float(step(part).total.detach())
+        return float(step(micro_batch).total.detach())
 
 
 @contextmanager

@@ -61,7 +61,7 @@ class Task:
     source: str = ""
     teacher: Teacher | None = None
 
-    def divide(self, batch: Batch, draws: Draws) -> tuple[Inputs, Targets]:
+    def apply_split(self, batch: Batch, draws: Draws) -> tuple[Inputs, Targets]:
         """Return x and y of a batch. What a label is must not depend on precision, so no autocast reaches a split."""
         with full_precision(batch.device):
             return self.split(batch, draws.branch("split"))
@@ -84,9 +84,9 @@ class Task:
             return self.objective.rewrite(inputs, targets, draws.branch("rewrite"))
         return inputs, targets
 
-    def divide_prepared(self, batch: Batch, draws: Draws) -> tuple[Inputs, Targets]:
+    def apply_split_and_prepare(self, batch: Batch, draws: Draws) -> tuple[Inputs, Targets]:
         """Return x and y of a batch as they are encoded and scored."""
-        return self.prepare(*self.divide(batch, draws), draws)
+        return self.prepare(*self.apply_split(batch, draws), draws)
 
     def score(
         self, inputs: Inputs, targets: Targets, draws: Draws, denominators: Mapping[str, Tensor] | None = None
@@ -116,7 +116,7 @@ class Task:
 
     def loss(self, batch: Batch, draws: Draws) -> Loss:
         """Return the loss of a batch: divide, encode, score."""
-        return self.score(*self.divide(batch, draws), draws)
+        return self.score(*self.apply_split(batch, draws), draws)
 
     def follow(self, progress: float) -> None:
         """Move what follows the network after a step of its optimizer; `progress` through the budget is in (0, 1]."""
@@ -137,7 +137,7 @@ class Task:
 
     def predict(self, batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         """Return the objective's prediction of every target of split samples."""
-        inputs, _ = self.divide_prepared(batch, draws)
+        inputs, _ = self.apply_split_and_prepare(batch, draws)
         prediction: Mapping[str, Tensor] = self.objective.predict(self.encode_inputs(inputs))
         return prediction
 

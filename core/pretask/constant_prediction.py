@@ -53,14 +53,14 @@ class LabelCounts:
         hard = value if probability is None else value.gather(-1, probability.argmax(-1, keepdim=True))[..., 0]
         weights = torch.ones(hard.shape, dtype=torch.double) if weight is None else weight.detach().cpu().double()
         valid = weights > 0  # elsewhere a label may be anything
-        kept = weights[valid]
-        self.argmax_mass += sum_by_class(hard[valid], kept, len(self.argmax_mass))
+        valid_weights = weights[valid]
+        self.argmax_mass += sum_by_class(hard[valid], valid_weights, len(self.argmax_mass))
         if probability is None:
-            self.mass += sum_by_class(hard[valid], kept, len(self.mass))
+            self.mass += sum_by_class(hard[valid], valid_weights, len(self.mass))
         else:
-            self.mass += sum_by_class(value[valid], kept[:, None] * probability[valid], len(self.mass))
-        self.weight += float(kept.sum())
-        self.num_labels += len(kept)
+            self.mass += sum_by_class(value[valid], valid_weights[:, None] * probability[valid], len(self.mass))
+        self.weight += float(valid_weights.sum())
+        self.num_labels += len(valid_weights)
 
     def log_frequencies(self) -> Float[Tensor, " C"]:
         """Return log-probabilities of all classes, each counted once more than it was seen."""
@@ -96,7 +96,7 @@ class LabelCounter:
         """Yield the same training batches, after counting the labels of each, as the first epoch draws them."""
         for batch in batches:
             with torch.no_grad():
-                self.add(self.task.divide_prepared(batch, Draws(batch.index, seed, 0))[1])
+                self.add(self.task.apply_split_and_prepare(batch, Draws(batch.index, seed, 0))[1])
             yield batch
 
 
@@ -107,8 +107,8 @@ def count_classes(task: Task) -> dict[str, int]:
 
 def scored_weights(task: Task, targets: Targets) -> dict[str, Tensor | None]:
     """Return the weights of the objective's mean of every target; None where all positions count 1."""
-    own = task.objective.scored_weights(targets) if isinstance(task.objective, WeighsTargets) else {}
-    return {name: own.get(name, target.weight) for name, target in targets.items()}
+    objective_weights = task.objective.scored_weights(targets) if isinstance(task.objective, WeighsTargets) else {}
+    return {name: objective_weights.get(name, target.weight) for name, target in targets.items()}
 
 
 def score_constant_prediction(
@@ -146,7 +146,7 @@ def predictable_metrics(task: Task, batch: Batch, draws: Draws) -> dict[str, fro
         draws: Of the batch.
     """
     with torch.no_grad():
-        inputs, targets = task.divide_prepared(batch, draws)
+        inputs, targets = task.apply_split_and_prepare(batch, draws)
         features = replace_by_noise(task.encode_inputs(inputs))
         metrics = task.score_features(features, inputs, targets, draws).parts
         predictions = task.objective.predict(features)

@@ -16,38 +16,38 @@ from torch import Tensor
 
 from pretask.errors import PretaskError
 
-GOLDEN = 0x9E3779B97F4A7C15
-FIRST = 0xBF58476D1CE4E5B9
-SECOND = 0x94D049BB133111EB
-WORD = (1 << 64) - 1
-WIDEST = 1 << 32  # of a range of integers: 32 bits are drawn
+SPLITMIX_INCREMENT = 0x9E3779B97F4A7C15
+SPLITMIX_MULTIPLIER_1 = 0xBF58476D1CE4E5B9
+SPLITMIX_MULTIPLIER_2 = 0x94D049BB133111EB
+MASK_64_BITS = (1 << 64) - 1
+MAX_INTEGER_RANGE = 1 << 32  # of a range of integers: 32 bits are drawn
 
 
-def signed(word: int) -> int:
+def as_int64(word: int) -> int:
     """Return the int64 with the bits of an unsigned 64-bit word."""
     return word - (1 << 64) if word >> 63 else word
 
 
 def mix_int(word: int) -> int:
     """Apply SplitMix64's finalizer to a Python int, giving one in [0, 2^64); arithmetic only, so that it traces."""
-    word &= WORD
-    word = ((word ^ (word >> 30)) * FIRST) & WORD
-    word = ((word ^ (word >> 27)) * SECOND) & WORD
+    word &= MASK_64_BITS
+    word = ((word ^ (word >> 30)) * SPLITMIX_MULTIPLIER_1) & MASK_64_BITS
+    word = ((word ^ (word >> 27)) * SPLITMIX_MULTIPLIER_2) & MASK_64_BITS
     return word ^ (word >> 31)
 
 
 def name_key(name: str) -> int:
     """Return a 64-bit key of a name, by arithmetic on its code points (hashlib would break fullgraph)."""
-    key = len(name) or GOLDEN  # an empty name is a name too, and the finalizer keeps 0
+    key = len(name) or SPLITMIX_INCREMENT  # an empty name is a name too, and the finalizer keeps 0
     for letter in name:
-        key = mix_int((key + GOLDEN) ^ ord(letter))
+        key = mix_int((key + SPLITMIX_INCREMENT) ^ ord(letter))
     return key
 
 
-def as_word(number: int | Tensor, device: torch.device) -> Tensor:
+def as_int64_tensor(number: int | Tensor, device: torch.device) -> Tensor:
     """Return a seed or an epoch as int64, whatever its type; of a larger int the lowest 64 bits."""
     if isinstance(number, int):
-        number = signed(number & WORD)
+        number = as_int64(number & MASK_64_BITS)
     return torch.as_tensor(number, dtype=torch.int64, device=device)
 
 
@@ -59,11 +59,11 @@ def shift_right(word: Tensor, bits: int) -> Tensor:
 def mix(word: Tensor) -> Tensor:
     """Apply SplitMix64's finalizer to int64 tensors; the products wrap.
 
-    >>> int(mix(torch.tensor(1))) == signed(mix_int(1))
+    >>> int(mix(torch.tensor(1))) == as_int64(mix_int(1))
     True
     """
-    word = (word ^ shift_right(word, 30)) * signed(FIRST)
-    word = (word ^ shift_right(word, 27)) * signed(SECOND)
+    word = (word ^ shift_right(word, 30)) * as_int64(SPLITMIX_MULTIPLIER_1)
+    word = (word ^ shift_right(word, 27)) * as_int64(SPLITMIX_MULTIPLIER_2)
     return word ^ shift_right(word, 31)
 
 
@@ -71,8 +71,8 @@ def mix(word: Tensor) -> Tensor:
 @torch.library.custom_op("pretask::hashed_bits", mutates_args=())
 def hashed_bits(key: Tensor, index: Tensor, count: int) -> Tensor:
     """Hash key (0-d or (B,)), index (B,) and 1 … count to 64 random bits each, (B, count)."""
-    sample = mix(mix(index + signed(GOLDEN)) ^ key)
-    counter = torch.arange(1, count + 1, device=index.device) * signed(GOLDEN)
+    sample = mix(mix(index + as_int64(SPLITMIX_INCREMENT)) ^ key)
+    counter = torch.arange(1, count + 1, device=index.device) * as_int64(SPLITMIX_INCREMENT)
     return mix(sample[:, None] + counter)
 
 
@@ -114,10 +114,10 @@ class Draws:
         """Seed, epoch, branch and name in one word; in Python where the numbers are, to spare a device the launches."""
         salt = mix_int(self.path ^ name_key(name))
         if isinstance(self.seed, int) and isinstance(self.epoch, int):
-            word = signed(mix_int(mix_int(self.seed + salt) + self.epoch))
+            word = as_int64(mix_int(mix_int(self.seed + salt) + self.epoch))
             return torch.full((), word, dtype=torch.int64, device=self.index.device)
-        seed, epoch = as_word(self.seed, self.index.device), as_word(self.epoch, self.index.device)
-        return mix(mix(seed + signed(salt)) + epoch)
+        seed, epoch = as_int64_tensor(self.seed, self.index.device), as_int64_tensor(self.epoch, self.index.device)
+        return mix(mix(seed + as_int64(salt)) + epoch)
 
     def _shaped(self, name: str, shape: tuple[int, ...], words_each: int = 1) -> Tensor:
         words = self.bits(name, words_each * math.prod(shape))
@@ -144,10 +144,10 @@ class Draws:
         Raises:
             PretaskError: There are none, or more than 2^32. Of tensors that is for the caller to see to.
         """
-        if isinstance(low, int) and isinstance(high, int) and not 0 < high - low <= WIDEST:
+        if isinstance(low, int) and isinstance(high, int) and not 0 < high - low <= MAX_INTEGER_RANGE:
             raise PretaskError(
                 f"the draw '{name}'",
-                f"a range of 1 to {WIDEST} integers",
+                f"a range of 1 to {MAX_INTEGER_RANGE} integers",
                 f"[{low}, {high})",
                 "Refuse such data in the split's spec.",
             )

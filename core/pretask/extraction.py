@@ -34,7 +34,7 @@ from pretask.values import Batch, Features, Inputs
 POOLED = "content positions in every way of pooling, views side by side"
 POSITIONS = "positions of every layer, views side by side"
 LayerFeatures = Mapping[str, Float[Tensor, "_ _"]]  # layers may differ in width
-Read = Callable[[Features, Inputs, Batch], Mapping[str, Tensor]]  # vectors of a layer, by what follows its name
+ReadLayer = Callable[[Features, Inputs, Batch], Mapping[str, Tensor]]  # vectors of a layer, by what follows its name
 
 
 def extract(task: Task, samples: Samples, budget: Budget, poolings: Collection[str] = POOLINGS) -> LayerFeatures:
@@ -54,12 +54,18 @@ def extract(task: Task, samples: Samples, budget: Budget, poolings: Collection[s
     """
     vocabulary = task.split.whole_spec(samples.observed).vocabulary
 
-    def read(layer: Features, inputs: Inputs, batch: Batch) -> Mapping[str, Tensor]:
+    def read_layer(layer: Features, inputs: Inputs, batch: Batch) -> Mapping[str, Tensor]:
         return {f".{name}": vectors for name, vectors in pool(layer, find_content(inputs, vocabulary)).items()}
 
-    facts = {"pooling": POOLED, "special": list_special_ids(vocabulary)}
+    description = {"pooling": POOLED, "special": list_special_ids(vocabulary)}
     return read_layers(
-        task, samples, budget, read, facts, len(samples), wanted=lambda name: name.partition(".")[2] in poolings
+        task,
+        samples,
+        budget,
+        read_layer,
+        description,
+        len(samples),
+        is_wanted=lambda name: name.partition(".")[2] in poolings,
     )
 
 
@@ -76,21 +82,21 @@ def extract_positions(task: Task, samples: Samples, budget: Budget, positions: B
         PretaskError: A feature is not a finite number, or the encoder does not keep the positions.
     """
 
-    def read(layer: Features, inputs: Inputs, batch: Batch) -> Mapping[str, Tensor]:
+    def read_layer(layer: Features, inputs: Inputs, batch: Batch) -> Mapping[str, Tensor]:
         return {"": pick_positions(task.name, layer, positions[batch.index.cpu()].to(task.device))}
 
-    facts = {"pooling": f"{POSITIONS} {fingerprint_of(positions)}"}
-    return read_layers(task, samples, budget, read, facts, int(positions.sum()))
+    description = {"pooling": f"{POSITIONS} {fingerprint_of(positions)}"}
+    return read_layers(task, samples, budget, read_layer, description, int(positions.sum()))
 
 
 def read_layers(
     task: Task,
     samples: Samples,
     budget: Budget,
-    read: Read,
-    facts: Mapping[str, Any],
+    read_layer: ReadLayer,
+    description: Mapping[str, Any],
     rows: int,
-    wanted: Callable[[str], bool] = all_wanted,
+    is_wanted: Callable[[str], bool] = all_wanted,
 ) -> LayerFeatures:
     """Read something of all layers of all samples: from the cache, else in one pass over them.
 
@@ -98,30 +104,30 @@ def read_layers(
         task: The encoder.
         samples: To be encoded.
         budget: Batch size, and the folder of the cache.
-        read: What is wanted of a layer.
-        facts: What tells it from other ways to read a layer.
+        read_layer: What is wanted of a layer.
+        description: What tells it from other ways to read a layer.
         rows: How many vectors come of all samples.
-        wanted: Which of the names; the others are cached, and not opened.
+        is_wanted: Which of the names; the others are cached, and not opened.
     """
     if budget.cache is None or not samples.fingerprint:
         return join_batches(
-            {name: vectors for name, vectors in batch.items() if wanted(name)}
-            for batch in iterate_layers(task, samples, budget, read)
+            {name: vectors for name, vectors in batch.items() if is_wanted(name)}
+            for batch in iterate_layers(task, samples, budget, read_layer)
         )
-    facts = {
+    description = {
         "weights": weights_key(task.model),
         "data": samples.fingerprint,
         "split": fingerprint_of(task.split),
-        **facts,
+        **description,
         "dtype": "float32",
         "device": task.device.type,
     }
 
     def make(folder: Path) -> Mapping[str, Any]:
-        write_layers(folder, iterate_layers(task, samples, budget, read), rows)
+        write_layers(folder, iterate_layers(task, samples, budget, read_layer), rows)
         return {}
 
-    arrays, _ = cached("features", facts, make, folder=Path(budget.cache), wanted=wanted)
+    arrays, _ = cached("features", description, make, folder=Path(budget.cache), is_wanted=is_wanted)
     return {name: torch.from_numpy(arrays[name]) for name in sorted(arrays, key=place_of)}
 
 
@@ -153,7 +159,7 @@ def write_layers(folder: Path, batches: Iterable[LayerFeatures], rows: int) -> N
                 append[name](layer.numpy())
 
 
-def iterate_layers(task: Task, samples: Samples, budget: Budget, read: Read) -> Iterator[LayerFeatures]:
+def iterate_layers(task: Task, samples: Samples, budget: Budget, read_layer: ReadLayer) -> Iterator[LayerFeatures]:
     """Yield what is read of every layer of all samples, a batch at a time."""
     with evaluation_mode(task), torch.no_grad():
         for batch in samples.resident(task.device).batches(budget.batch, task.device):
@@ -162,7 +168,7 @@ def iterate_layers(task: Task, samples: Samples, budget: Budget, read: Read) -> 
             yield {
                 f"layer{number}{name}": require_finite(task.name, vectors.float().cpu(), number)
                 for number, layer in enumerate(features.layers or (features,), start=1)
-                for name, vectors in read(layer, inputs, batch).items()
+                for name, vectors in read_layer(layer, inputs, batch).items()
             }
 
 

@@ -74,15 +74,15 @@ def find_failing_part(task: Task, trace: TracebackType | None) -> str:
     """Return the part in whose method, or in a method of whose inner modules, an error was raised: the innermost."""
     owners: dict[int, str] = {id(task.split): "split"}
     for name, part in (("objective", task.objective), ("model", task.model)):  # a model within an objective is a model
-        inner = part.modules() if isinstance(part, nn.Module) else ()
-        owners |= {id(owner): name for owner in (part, *inner)}
+        submodules = part.modules() if isinstance(part, nn.Module) else ()
+        owners |= {id(owner): name for owner in (part, *submodules)}
     found = "update after the gradient"
     while trace is not None:
         frame, trace = trace.tb_frame, trace.tb_next
-        this: Any = frame.f_locals.get("self")
-        if this is not None and id(this) in owners:
-            found = owners[id(this)]
-        elif isinstance(this, Task) and frame.f_code.co_name == "divide":
+        caller: Any = frame.f_locals.get("self")
+        if caller is not None and id(caller) in owners:
+            found = owners[id(caller)]
+        elif isinstance(caller, Task) and frame.f_code.co_name == "apply_split":
             found = "split"
         elif frame.f_code.co_name == "backward":
             found = "gradient of the loss"

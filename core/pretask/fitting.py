@@ -33,13 +33,13 @@ def fit_split(
     """
     if encoder is not None:
         require_fits_with_encoder(split, name)
-        fitted: SplitFn = split.fit_with(observed, batches, encoder)
-        return fitted
+        fitted_with_encoder: SplitFn = split.fit_with(observed, batches, encoder)
+        return fitted_with_encoder
     if isinstance(split, Fittable):
         return split.fit(observed, batches)
     require_fits_alone(split, name)
-    made: SplitFn = split
-    return made
+    needs_no_fit: SplitFn = split
+    return needs_no_fit
 
 
 def require_fits_alone(split: Any, name: str) -> None:

@@ -23,12 +23,12 @@ def epoch_order(seed: int, epoch: int, count: int) -> Int[Tensor, " N"]:
 
 def positions(seed: int, start: int, size: int, count: int) -> tuple[Int[Tensor, " B"], Int[Tensor, " B"]]:
     """Sample numbers and epochs of the stream's positions start … start + size - 1."""
-    place = torch.arange(start, start + size)
-    epoch = place // count
-    index = torch.empty_like(place)
+    positions = torch.arange(start, start + size)
+    epoch = positions // count
+    index = torch.empty_like(positions)
     for this_epoch in range(start // count, (start + size - 1) // count + 1):
-        here = epoch == this_epoch
-        index[here] = epoch_order(seed, this_epoch, count)[place[here] % count]
+        is_epoch = epoch == this_epoch
+        index[is_epoch] = epoch_order(seed, this_epoch, count)[positions[is_epoch] % count]
     return index, epoch
 
 

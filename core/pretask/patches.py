@@ -61,13 +61,13 @@ def select_patches(
     """
     if visible is None:
         return tokens, torch.arange(tokens.shape[1], device=tokens.device).expand(len(tokens), -1)
-    places = visible.int().argsort(dim=1, descending=True, stable=True)[:, :count]
-    return tokens.gather(1, places[..., None].expand(-1, -1, tokens.shape[2])), places
+    order = visible.int().argsort(dim=1, descending=True, stable=True)[:, :count]
+    return tokens.gather(1, order[..., None].expand(-1, -1, tokens.shape[2])), order
 
 
 def restore_patches(
-    tokens: Float[Tensor, "B S D"], places: Int[Tensor, "B S"], count: int
+    tokens: Float[Tensor, "B S D"], order: Int[Tensor, "B S"], count: int
 ) -> Float[Tensor, "B {count} D"]:
     """Return tokens at the places that they came from, of so many, and zeros elsewhere."""
     full = tokens.new_zeros(len(tokens), count, tokens.shape[2])
-    return full.scatter(1, places[..., None].expand(-1, -1, tokens.shape[2]), tokens)
+    return full.scatter(1, order[..., None].expand(-1, -1, tokens.shape[2]), tokens)

@@ -106,8 +106,8 @@ def last_over(
     backwards = sight == "future"
     if mask is None:
         return vectors[:, :, 0 if backwards else -1]
-    place = mask.int().argmax(2) if backwards else (torch.arange(mask.shape[2], device=mask.device) * mask).amax(2)
-    found = vectors.take_along_dim(place[..., None, None], 2)[:, :, 0]
+    position = mask.int().argmax(2) if backwards else (torch.arange(mask.shape[2], device=mask.device) * mask).amax(2)
+    found = vectors.take_along_dim(position[..., None, None], 2)[:, :, 0]
     return found.masked_fill(~mask.any(2, keepdim=True), 0)
 
 

@@ -166,7 +166,7 @@ def score_predictor(task: Task, predict: Predictor) -> LossFunction:
     """Return the loss function of a trivial predictor."""
 
     def loss(batch: Batch, draws: Draws) -> Loss:
-        _, targets = task.divide(batch, draws)
+        _, targets = task.apply_split(batch, draws)
         loss: Loss = task.objective.score(predict(batch, draws.branch("split")), targets)
         return loss
 
@@ -209,7 +209,7 @@ def count_predictions(
     for draw in range(draws):
         for batch in iterate_batches(task, samples, task.recipe.batch, seed, HELD_OUT_EPOCH - draw):
             with torch.no_grad():
-                _, targets = task.divide_prepared(batch, Draws(batch.index, seed, HELD_OUT_EPOCH - draw))
+                _, targets = task.apply_split_and_prepare(batch, Draws(batch.index, seed, HELD_OUT_EPOCH - draw))
             for name, count in count_in_batch(task, batch, targets).items():
                 counts[name] = counts.get(name, 0) + count
             if labels is not None:

@@ -26,12 +26,12 @@ class CacheEntry:
     """An entry of the cache, or what a kill left of one.
 
     Args:
-        place: Its folder.
+        folder: Its folder.
         size: Bytes of its files.
         used: When it was last used, in seconds since 1970.
     """
 
-    place: Path
+    folder: Path
     size: int
     used: float
 
@@ -57,52 +57,54 @@ def to_bytes(gigabytes: float) -> int:
 def list_entries(root: Path) -> list[CacheEntry]:
     """List the entries below a folder, the one that was not used for longest first."""
     found = (read_entry(folder) for folder in root.glob("*/*") if KEY.fullmatch(folder.name) and folder.is_dir())
-    return sorted((entry for entry in found if entry is not None), key=lambda entry: (entry.used, entry.place))
+    return sorted((entry for entry in found if entry is not None), key=lambda entry: (entry.used, entry.folder))
 
 
-def read_entry(place: Path) -> CacheEntry | None:
+def read_entry(folder: Path) -> CacheEntry | None:
     """Read what a folder holds; None where it has just been removed, or is not for us to see."""
     try:
-        size = sum(file.stat().st_size for file in place.iterdir())
-        sealed = place / "entry.json"
-        return CacheEntry(place, size, (sealed if sealed.exists() else place).stat().st_mtime)
+        size = sum(file.stat().st_size for file in folder.iterdir())
+        document = folder / "entry.json"
+        return CacheEntry(folder, size, (document if document.exists() else folder).stat().st_mtime)
     except OSError:
         return None
 
 
-def prune(root: Path, most: int, spare: Path | None = None) -> list[CacheEntry]:
-    """Remove what kills left behind, then entries until the others take at most so many bytes.
+def prune(root: Path, max_bytes: int, protected: Path | None = None) -> list[CacheEntry]:
+    """Remove what kills left behind, then entries until the others take at most `max_bytes`.
 
     Args:
         root: Of the cache.
-        most: Bytes.
-        spare: An entry that stays whatever its size.
+        max_bytes: What all others may take together.
+        protected: An entry that stays whatever its size.
 
     Returns:
         What was removed. What another process makes, or what this one may not remove, is left alone.
     """
-    left = [read_entry(folder) for folder in root.glob("*/.*.unfinished") if UNFINISHED.fullmatch(folder.name)]
-    removed = [entry for entry in left if entry is not None and try_remove(entry.place, finished_place(entry.place))]
-    known = list_entries(root)
-    total = sum(entry.size for entry in known)
-    for entry in known:
-        if total <= most:
+    leftovers = [read_entry(folder) for folder in root.glob("*/.*.unfinished") if UNFINISHED.fullmatch(folder.name)]
+    removed = [
+        entry for entry in leftovers if entry is not None and try_remove(entry.folder, finished_folder(entry.folder))
+    ]
+    entries = list_entries(root)
+    total = sum(entry.size for entry in entries)
+    for entry in entries:
+        if total <= max_bytes:
             break
-        if entry.place != spare and try_remove(entry.place, entry.place):
+        if entry.folder != protected and try_remove(entry.folder, entry.folder):
             removed.append(entry)
             total -= entry.size
     return removed
 
 
-def finished_place(leftover: Path) -> Path:
+def finished_folder(leftover: Path) -> Path:
     """Return the place that an unfinished entry was to have."""
     return leftover.with_name(leftover.name.removeprefix(".").removesuffix(".unfinished"))
 
 
 def try_remove(folder: Path, entry: Path) -> bool:
     """Remove a folder under its entry's lock; False where another process holds that or the folder cannot go."""
-    with try_lock(entry) as ours:
-        if not ours:
+    with try_lock(entry) as acquired:
+        if not acquired:
             return False
         leaving = entry.with_name(f".{entry.name}.unfinished")
         try:

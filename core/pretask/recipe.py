@@ -88,14 +88,14 @@ class Recipe:
             {"params": [parameter for parameter in wanted if parameter.ndim <= 1], "weight_decay": 0.0},
         ]
         groups = [group for group in groups if group["params"]]
-        made: dict[str, Any] = {
+        factories: dict[str, Any] = {
             "adamw": lambda: torch.optim.AdamW(groups, lr=self.lr, betas=self.betas),
             "adam": lambda: torch.optim.Adam(groups, lr=self.lr, betas=self.betas),
             "sgd": lambda: torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum),
             "adagrad": lambda: torch.optim.Adagrad(groups, lr=self.lr),
             "lars": lambda: lars(groups, self.lr, self.momentum),
         }
-        optimizer: Optimizer = made[self.optimizer]()
+        optimizer: Optimizer = factories[self.optimizer]()
         return optimizer
 
 

@@ -63,15 +63,15 @@ class Samples:
             self, data=self.data.to(device), present=None if self.present is None else self.present.to(device)
         )
 
-    def some(self, pick: slice | Int[Tensor, " M"], name: str) -> "Samples":
+    def some(self, selected: slice | Int[Tensor, " M"], name: str) -> "Samples":
         """Take some of the samples, with their labels; `name` says which, for the fingerprint."""
-        data = self.data[pick]
+        data = self.data[selected]
         return replace(
             self,
             observed=replace(self.observed, samples=len(data)),
             data=data,
-            labels={key: replace(labels, value=labels.value[pick]) for key, labels in self.labels.items()},
-            present=None if self.present is None else self.present[pick],
+            labels={key: replace(labels, value=labels.value[selected]) for key, labels in self.labels.items()},
+            present=None if self.present is None else self.present[selected],
             fingerprint=self.fingerprint and f"{self.fingerprint}, {name}",
         )
 
@@ -83,14 +83,14 @@ class Samples:
             device: Where the batch is wanted.
             partners: (B, n) numbers of other samples to go with them.
         """
-        here = self.data.device
-        index = index.to(here)
-        pick = self.data[index]
+        data_device = self.data.device
+        index = index.to(data_device)
+        selected = self.data[index]
         return Batch(
-            pick if here == device else move_tensor(pick, device),
+            selected if data_device == device else move_tensor(selected, device),
             index.to(device),
             None if self.present is None else move_tensor(self.present[index], device),
-            None if partners is None else move_tensor(self.data[partners.to(here)], device),
+            None if partners is None else move_tensor(self.data[partners.to(data_device)], device),
         )
 
     def batches(self, size: int, device: torch.device, partners: int = 0) -> Iterator[Batch]:

@@ -68,11 +68,11 @@ class Teacher(nn.Module):
 
         Buffers, such as the statistics of batch normalization, stay those of the teacher's own passes.
         """
-        kept = self.momentum.at(progress)
+        momentum = self.momentum.at(progress)
         pairs = [(self.model, model), *((head, find_head(objective, name)) for name, head in self.heads.items())]
-        for ours, theirs in pairs:
-            for mine, other in zip(ours.parameters(), theirs.parameters(), strict=True):
-                mine.lerp_(other.to(mine.dtype), 1 - kept)
+        for teacher, student in pairs:
+            for parameter, target in zip(teacher.parameters(), student.parameters(), strict=True):
+                parameter.lerp_(target.to(parameter.dtype), 1 - momentum)
 
 
 def find_head(objective: nn.Module, name: str) -> nn.Module:

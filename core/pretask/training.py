@@ -59,7 +59,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Part:
+class MicroBatch:
     """What of an optimizer step is in memory at once: x and y of some samples, and what their draws are keyed by.
 
     Args:
@@ -79,7 +79,7 @@ class Part:
     denominators: Mapping[str, Tensor] = field(default_factory=dict)
 
 
-class Divide(nn.Module):
+class ApplySplit(nn.Module):
     """What comes before the network: augment and split. A module, so that it can be compiled; it has no parameters."""
 
     def __init__(self, task: Task) -> None:
@@ -90,25 +90,28 @@ class Divide(nn.Module):
         """Return x and y of a batch whose samples are seen for the epoch-th time."""
         draws = Draws(batch.index, seed, epoch)
         batch = augment_batch(batch, self.task.recipe.augment, draws.branch("augment"))
-        inputs, targets = self.task.divide(batch, draws)
+        inputs, targets = self.task.apply_split(batch, draws)
         return replace(inputs, index=batch.index), targets  # only here are they numbers of the training samples
 
 
-def share_denominators(task: Task, parts: Sequence[Part]) -> list[Part]:
-    """Return the parts of a step with the denominators that make them one; a step that is one part needs none."""
-    if len(parts) == 1:
-        return list(parts)
-    denominators = step_denominators(task.objective, [preview_targets(task, part) for part in parts])
-    return [replace(part, denominators=denominators) for part in parts]
+def share_denominators(task: Task, micro_batches: Sequence[MicroBatch]) -> list[MicroBatch]:
+    """Return the micro-batches of a step with the denominators that make them one; a single one needs none."""
+    if len(micro_batches) == 1:
+        return list(micro_batches)
+    denominators = step_denominators(
+        task.objective, [preview_targets(task, micro_batch) for micro_batch in micro_batches]
+    )
+    return [replace(micro_batch, denominators=denominators) for micro_batch in micro_batches]
 
 
-def preview_targets(task: Task, part: Part) -> Targets:
-    """Return y of a part as it is scored. An objective that rewrites it does so once more, without gradient."""
-    rewrites = isinstance(task.objective, Rewrites)
-    if not rewrites:
-        return part.targets
+def preview_targets(task: Task, micro_batch: MicroBatch) -> Targets:
+    """Return y of a micro-batch as it is scored. An objective that rewrites it does so once more, without gradient."""
+    objective: nn.Module = task.objective
+    if not isinstance(objective, Rewrites):
+        return micro_batch.targets
+    draws = Draws(micro_batch.index, micro_batch.seed, micro_batch.epoch)
     with torch.no_grad(), keep_buffers(task.objective):
-        return task.prepare(part.inputs, part.targets, Draws(part.index, part.seed, part.epoch))[1]
+        return task.prepare(micro_batch.inputs, micro_batch.targets, draws)[1]
 
 
 class Score(nn.Module):
@@ -119,10 +122,10 @@ class Score(nn.Module):
         self.task = task
         self.model, self.objective, self.teacher = task.model, task.objective, task.teacher
 
-    def forward(self, part: Part) -> Loss:
-        """Return the loss of a part of a step."""
-        draws = Draws(part.index, part.seed, part.epoch)
-        return self.task.score(part.inputs, part.targets, draws, part.denominators)
+    def forward(self, micro_batch: MicroBatch) -> Loss:
+        """Return the loss of a micro-batch."""
+        draws = Draws(micro_batch.index, micro_batch.seed, micro_batch.epoch)
+        return self.task.score(micro_batch.inputs, micro_batch.targets, draws, micro_batch.denominators)
 
 
 def train(
@@ -154,7 +157,7 @@ def train(
     run = Run(task, samples, seed, folder, Progress(key, code=code or {}), watch)
     with run.hold_folder(), seed_randomness(seed), note_stop() as find_signal:
         run.resume()
-        run.go(find_signal, checkpoint_seconds)
+        run.run(find_signal, checkpoint_seconds)
         came = find_signal()
     progress = run.progress
     return Trained(progress.step, progress.seconds, progress.step < task.recipe.steps, progress.curve, came)
@@ -171,10 +174,10 @@ class Run:
         self.accelerator = make_accelerator(task.device, recipe.precision)
         self.size = divide_evenly(recipe.batch, self.accelerator.num_processes, recipe.accumulate)
         self.samples = samples.resident(task.device)
-        self.parts: dict[str, nn.Module] = task.networks
+        self.networks: dict[str, nn.Module] = task.networks
         if recipe.channels_last and task.device.type == "cuda":
-            use_channels_last(self.parts.values())
-        self.divide, score = Divide(task), Score(task)
+            use_channels_last(self.networks.values())
+        self.apply_split, score = ApplySplit(task), Score(task)
         self.raw_score = score
         self.parameters = [parameter for parameter in score.parameters() if parameter.requires_grad]
         self.gradients = GradientWatch(task.model.parameters(), self.parameters)
@@ -182,11 +185,11 @@ class Run:
         self.raw_optimizer = self.optimizer
         if recipe.compile:
             torch._dynamo.reset()  # after eight runs in one process a step would be run eagerly, without a word
-            self.divide.compile()
+            self.apply_split.compile()
             score.compile()
         self.score, self.optimizer = self.accelerator.prepare(score, self.optimizer)
         self.progress = progress
-        self.bad = torch.full((), -1, dtype=torch.int64, device=task.device)  # first step whose loss was not finite
+        self.first_bad_step = torch.full((), -1, dtype=torch.int64, device=task.device)  # whose loss was not finite
 
     @contextmanager
     def hold_folder(self) -> Iterator[None]:
@@ -202,29 +205,29 @@ class Run:
         """Go on where the newest sound checkpoint of this run stands."""
         if self.folder is not None:
             steps = self.task.recipe.steps
-            found = checkpoint.load(self.folder, self.parts, self.raw_optimizer, self.progress, steps=steps)
+            found = checkpoint.load(self.folder, self.networks, self.raw_optimizer, self.progress, steps=steps)
             self.progress = found or self.progress
 
-    def go(self, find_signal: Callable[[], int | None], checkpoint_seconds: float) -> None:
+    def run(self, find_signal: Callable[[], int | None], checkpoint_seconds: float) -> None:
         """Step until the budget is spent or a signal comes; save now and then, and at the end."""
         steps, progress = self.task.recipe.steps, self.progress
         if progress.step >= steps:
             return
-        for part in self.parts.values():
-            part.train()
+        for network in self.networks.values():
+            network.train()
         self.check_compiled()
-        began, saved = time.monotonic() - progress.seconds, time.monotonic()
+        start_time, saved = time.monotonic() - progress.seconds, time.monotonic()
         reported, reported_step = saved, progress.step
         with ThreadPoolExecutor(1) as loader:
-            ahead = self.fetch_ahead(loader, progress.step)
+            ahead = self.prefetch(loader, progress.step)
             while progress.step < steps and find_signal() is None:
                 batches = ahead.result()
                 if progress.step + 1 < steps:
-                    ahead = self.fetch_ahead(loader, progress.step + 1)
+                    ahead = self.prefetch(loader, progress.step + 1)
                 loss = self.take_step(batches)
                 progress.step += 1
                 now = time.monotonic()
-                progress.seconds = now - began
+                progress.seconds = now - start_time
                 if now - reported >= REPORT or progress.step == steps:
                     self.report(
                         loss, (progress.step - reported_step) * self.task.recipe.batch / max(now - reported, 1e-9)
@@ -239,17 +242,17 @@ class Run:
         """Refuse to train where the compiler was wrong, which would teach something else than the record says."""
         if self.task.recipe.compile:
             batch, epoch = self.fetch(self.progress.step)[0]
-            check_compiled(self.divide, self.raw_score, batch, *self.as_arguments(batch, epoch))
+            check_compiled(self.apply_split, self.raw_score, batch, *self.as_arguments(batch, epoch))
 
-    def fetch_ahead(self, loader: ThreadPoolExecutor, step: int) -> "Future[list[tuple[Batch, Epoch]]]":
+    def prefetch(self, loader: ThreadPoolExecutor, step: int) -> "Future[list[tuple[Batch, Epoch]]]":
         """Fetch the batches of a step while the step before is computed."""
         return loader.submit(self.fetch, step)
 
     def fetch(self, step: int) -> list[tuple[Batch, Epoch]]:
-        """Fetch this rank's part of a step's samples, in as many pieces as are accumulated."""
+        """Fetch this rank's samples of a step, in as many micro-batches as are accumulated."""
         recipe, ranks, rank = self.task.recipe, self.accelerator.num_processes, self.accelerator.process_index
         partners = count_partners(self.task.split)
-        starts = [step * recipe.batch + (part * ranks + rank) * self.size for part in range(recipe.accumulate)]
+        starts = [step * recipe.batch + (number * ranks + rank) * self.size for number in range(recipe.accumulate)]
         return [draw_batch(self.samples, self.seed, start, self.size, self.task.device, partners) for start in starts]
 
     def take_step(self, batches: list[tuple[Batch, Epoch]]) -> Loss:
@@ -257,7 +260,7 @@ class Run:
         recipe, step = self.task.recipe, self.progress.step
         for group in self.raw_optimizer.param_groups:
             group["lr"] = recipe.rate(step)
-        loss = self.differentiate(self.divide_batches(batches))
+        loss = self.differentiate(self.make_micro_batches(batches))
         self.gradients.note()
         if recipe.clip:
             nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
@@ -265,29 +268,31 @@ class Run:
         self.task.follow((step + 1) / recipe.steps)
         return loss
 
-    def divide_batches(self, batches: list[tuple[Batch, Epoch]]) -> list[Part]:
-        """Return the parts of a step, split before the first is encoded: only then is the step's weight known."""
+    def make_micro_batches(self, batches: list[tuple[Batch, Epoch]]) -> list[MicroBatch]:
+        """Return the micro-batches of a step, all split before the first is encoded: that needs the step's weight."""
         keys = [self.as_arguments(batch, epoch) for batch, epoch in batches]
-        halves = [self.divide(batch, *key) for (batch, _), key in zip(batches, keys, strict=True)]
+        split_batches = [self.apply_split(batch, *key) for (batch, _), key in zip(batches, keys, strict=True)]
         return share_denominators(
             self.task,
             [
-                Part(inputs, targets, batch.index, *key)
-                for (inputs, targets), (batch, _), key in zip(halves, batches, keys, strict=True)
+                MicroBatch(inputs, targets, batch.index, *key)
+                for (inputs, targets), (batch, _), key in zip(split_batches, batches, keys, strict=True)
             ],
         )
 
-    def differentiate(self, parts: list[Part]) -> Loss:
+    def differentiate(self, micro_batches: list[MicroBatch]) -> Loss:
         """Set the gradient of every parameter to that of the step's loss, and return the loss."""
         step, losses = self.progress.step, []
         self.raw_optimizer.zero_grad(set_to_none=True)
-        for number, part in enumerate(parts):
+        for number, micro_batch in enumerate(micro_batches):
             seed_ambient(self.seed, step, number, self.accelerator.process_index)
-            last = number + 1 == len(parts)  # only then are gradients exchanged between ranks
+            last = number + 1 == len(micro_batches)  # only then are gradients exchanged between ranks
             with nullcontext() if last else self.accelerator.no_sync(self.score):
-                loss: Loss = self.score(part)
-                self.accelerator.backward(loss.total / len(parts))
-            self.bad = torch.where((self.bad < 0) & ~torch.isfinite(loss.total), step, self.bad)
+                loss: Loss = self.score(micro_batch)
+                self.accelerator.backward(loss.total / len(micro_batches))
+            self.first_bad_step = torch.where(
+                (self.first_bad_step < 0) & ~torch.isfinite(loss.total), step, self.first_bad_step
+            )
             losses.append(loss)
         return mean_loss(losses)
 
@@ -310,7 +315,7 @@ class Run:
 
     def stop_if_bad(self, loss: Loss | None = None) -> None:
         """Raise if a step's loss was not finite; the newest checkpoint is from before."""
-        step = int(self.bad)
+        step = int(self.first_bad_step)
         if step < 0:
             return
         value = f" ({float(loss.total.detach())} at step {self.progress.step})" if loss is not None else ""
@@ -327,30 +332,30 @@ class Run:
         self.stop_if_bad()
         if self.folder is None or not self.accelerator.is_main_process:
             return
-        if not checkpoint.is_finite(self.parts):
+        if not checkpoint.is_finite(self.networks):
             raise PretaskError(
                 "the checkpoint",
                 "finite weights",
                 f"NaN or infinity after step {self.progress.step}",
                 f"Lower recipe.lr or set recipe.clip; the last good weights are in {self.folder}.",
             )
-        checkpoint.save(self.folder, self.parts, self.raw_optimizer, self.progress)
+        checkpoint.save(self.folder, self.networks, self.raw_optimizer, self.progress)
 
 
-def use_channels_last(parts: Iterable[nn.Module]) -> None:
+def use_channels_last(networks: Iterable[nn.Module]) -> None:
     """Lay the kernels of two-dimensional convolutions out with channels last; what has other axes stays as it is."""
-    for part in parts:
-        for parameter in part.parameters():
+    for network in networks:
+        for parameter in network.parameters():
             if parameter.ndim == 4:
                 parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
 
 
 def divide_evenly(batch: int, ranks: int, accumulate: int) -> int:
-    """Divide a batch among ranks and accumulated parts; raise PretaskError where it does not divide evenly."""
+    """Divide a batch among ranks and micro-batches; raise PretaskError where it does not divide evenly."""
     if batch % (ranks * accumulate):
         raise PretaskError(
             "recipe.batch",
-            f"a multiple of {ranks * accumulate} ({ranks} devices x {accumulate} accumulated parts)",
+            f"a multiple of {ranks * accumulate} ({ranks} devices x {accumulate} micro-batches)",
             str(batch),
             "Change recipe.batch or recipe.accumulate.",
             exit_code=2,

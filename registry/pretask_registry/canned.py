@@ -149,10 +149,10 @@ def make_falling(draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
 
     frames, side = shape[0], shape[-1]
     time = torch.linspace(-1, 1, frames)
-    bow = draws.uniform("bow", 1, low=8.0, high=14.0)  # rows are counted downwards
+    height = draws.uniform("bow", 1, low=8.0, high=14.0)  # rows are counted downwards
     slant, aside = (draws.uniform(name, 1, low=-6.0, high=6.0) for name in ("slant", "aside"))
     middle = draws.uniform("middle", 2, low=side * 0.45, high=side * 0.55)
-    row = middle[:, :1] + bow * (time.square() - 0.5) + slant * time
+    row = middle[:, :1] + height * (time.square() - 0.5) + slant * time
     column = middle[:, 1:] + aside * time
     down, across = ((-(torch.arange(side) - middle[..., None]).square() / 8).exp() for middle in (row, column))
     ground = textures(draws, shape[1:])[:, None].float() * 0.6
@@ -203,8 +203,8 @@ def make_tokens(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Ten
     """Draw ordinary tokens: three in four from the class's own part of the vocabulary, the others from all of it."""
     first, ordinary = len(ROLES), VOCABULARY.size - len(ROLES)
     class_size = ordinary // CLASSES
-    own = first + class_size * label[:, None] + draws.integers("own", 0, class_size, *shape)
-    return own.where(draws.bernoulli("is own", 0.75, *shape), first + draws.integers("any", 0, ordinary, *shape))
+    of_class = first + class_size * label[:, None] + draws.integers("own", 0, class_size, *shape)
+    return of_class.where(draws.bernoulli("is own", 0.75, *shape), first + draws.integers("any", 0, ordinary, *shape))
 
 
 def make_waves(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tensor":

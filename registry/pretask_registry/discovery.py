@@ -25,7 +25,7 @@ from pretask.stopping import is_users
 from pretask_registry import hookspecs
 from pretask_registry.hookspecs import HOOKS
 from pretask_registry.names import WORDS, hint
-from pretask_registry.validate import find_complaint
+from pretask_registry.validate import find_declaration_fault
 
 GROUPS = "pretask.plugins"
 GROUP = f"{GROUPS}.v1"  # the major version of the API is part of the name
@@ -116,7 +116,7 @@ def discover(path: list[str] | None = None) -> tuple[tuple[Plugin, ...], PluginM
     """
     manager = PluginManager("pretask")
     manager.add_hookspecs(hookspecs)
-    sifted = sift(iterate_installed(path), read_blocked_names())
+    sifted = refuse_unloadable(iterate_installed(path), read_blocked_names())
     loaded = [load(plugin, manager) if plugin.state == "ok" else plugin for plugin in sifted]
     return tuple(report_duplicates(loaded)), manager
 
@@ -152,12 +152,16 @@ def list_plugins(distribution: Distribution) -> list[Plugin]:
     """Return the entry points of one distribution, by name; of another API only those that this one lacks."""
     name, version = distribution.metadata["Name"], distribution.version
     try:
-        ours = [entry_point for entry_point in distribution.entry_points if entry_point.group.startswith(GROUPS)]
+        entry_points = [
+            entry_point for entry_point in distribution.entry_points if entry_point.group.startswith(GROUPS)
+        ]
     except Exception as error:
         broken = Plugin(name, "", name, version)
         return [broken.refuse(f"entry_points.txt cannot be read: {describe_error(error)}", f"Reinstall {name}.", error)]
-    current = {entry_point.name for entry_point in ours if entry_point.group == GROUP}
-    wanted = [entry_point for entry_point in ours if entry_point.group == GROUP or entry_point.name not in current]
+    current = {entry_point.name for entry_point in entry_points if entry_point.group == GROUP}
+    wanted = [
+        entry_point for entry_point in entry_points if entry_point.group == GROUP or entry_point.name not in current
+    ]
     return sorted(
         (Plugin(entry_point.name, entry_point.value, name, version, entry_point.group) for entry_point in wanted),
         key=lambda p: p.name,
@@ -169,9 +173,9 @@ def read_blocked_names() -> frozenset[str]:
     return frozenset(name.strip() for name in os.environ.get(BLOCK, "").split(",") if name.strip())
 
 
-def sift(plugins: Iterable[Plugin], blocked: frozenset[str]) -> list[Plugin]:
+def refuse_unloadable(plugins: Iterable[Plugin], blocked: frozenset[str]) -> list[Plugin]:
     """Return the plugins, with those refused that must not be imported."""
-    sifted = [refuse_strange(block(plugin, blocked)) for plugin in plugins]
+    sifted = [refuse_foreign(block(plugin, blocked)) for plugin in plugins]
     owners: dict[str, set[str]] = defaultdict(set)
     for plugin in sifted:
         if plugin.state == "ok":
@@ -187,7 +191,7 @@ def block(plugin: Plugin, blocked: frozenset[str]) -> Plugin:
     return plugin
 
 
-def refuse_strange(plugin: Plugin) -> Plugin:
+def refuse_foreign(plugin: Plugin) -> Plugin:
     """Refuse the plugin where its API or its namespace is none of ours."""
     if plugin.state != "ok":
         return plugin
@@ -226,13 +230,15 @@ def load(plugin: Plugin, manager: PluginManager) -> Plugin:
             cause = f"{plugin.module} or the name {plugin.name!r} is taken by the entry point {known!r}"
             return plugin.refuse(cause, f"Take one of the two out of {plugin.distribution}.")
         manager.register(module, plugin.name)
-        declared = [component for answer in ask(manager, plugin.name, "pretask_components") for component in answer]
+        declared = [
+            component for answer in call_hook(manager, plugin.name, "pretask_components") for component in answer
+        ]
     except BaseException as error:  # SystemExit too: a plugin that gives up must not end the program
         if is_users(error):
             skip = f"{BLOCK}={plugin.name} goes without it"
             print(f"stopped while {plugin.name} ({plugin.release}) was imported; {skip}", file=sys.stderr)
             raise
-        return plugin.refuse(describe_error(error), way_out(plugin, error), error)
+        return plugin.refuse(describe_error(error), suggest_fix(plugin, error), error)
     problems = [*report_slowness(plugin, time.monotonic() - began), *find_hook_problems(module, manager)]
     return check_declarations(plugin, declared, problems)
 
@@ -246,10 +252,10 @@ def report_slowness(plugin: Plugin, seconds: float) -> Iterator[Problem]:
 
 def check_declarations(plugin: Plugin, declared: list[Any], problems: list[Problem]) -> Plugin:
     """Return the loaded plugin, with the sound ones of its declarations and with problems for the others."""
-    complaints = {index: text for index, thing in enumerate(declared) if (text := find_complaint(thing))}
-    sound = tuple(thing for index, thing in enumerate(declared) if index not in complaints)
+    faults = {index: text for index, thing in enumerate(declared) if (text := find_declaration_fault(thing))}
+    sound = tuple(thing for index, thing in enumerate(declared) if index not in faults)
     fix = f"Correct pretask_components in {plugin.module}: use pretask.split, pretask.model and so on."
-    problems += [Problem(text, fix) for text in complaints.values()]
+    problems += [Problem(text, fix) for text in faults.values()]
     return replace(plugin, components=sound).add_problems(problems)
 
 
@@ -286,22 +292,22 @@ def find_duplicates(plugin: Plugin, owners: Mapping[str, list[str]]) -> Iterator
             yield Problem(cause, "Rename one, or give it another version.")
 
 
-def ask(manager: PluginManager, name: str, hook: str, **arguments: Any) -> list[Any]:
+def call_hook(manager: PluginManager, name: str, hook: str, **arguments: Any) -> list[Any]:
     """Return what one plugin answers to a hook, generators drained: one answer, or none where it has no such hook."""
     others = [other for plugin_name, other in manager.list_name_plugin() if plugin_name != name]
-    with talk_on_stderr():
+    with redirect_stdout_to_stderr():
         answers = manager.subset_hook_caller(hook, others)(**arguments)
         return [tuple(answer) if isinstance(answer, Iterator) else answer for answer in answers]
 
 
 def import_quietly(module: str) -> ModuleType:
     """Import a module; what it prints goes to stderr, since stdout is for data."""
-    with talk_on_stderr():
+    with redirect_stdout_to_stderr():
         return import_module(module)
 
 
 @contextmanager
-def talk_on_stderr() -> Iterator[None]:
+def redirect_stdout_to_stderr() -> Iterator[None]:
     """Send whatever is printed inside to stderr, also by other programs and by C: stdout is for data."""
     sys.stdout.flush()
     stdout = os.dup(1)
@@ -323,7 +329,7 @@ def describe_error(error: BaseException) -> str:
     return f"{type(error).__name__}: {message}" if message else type(error).__name__
 
 
-def way_out(plugin: Plugin, error: BaseException) -> str:
+def suggest_fix(plugin: Plugin, error: BaseException) -> str:
     """Return what to do about a plugin that cannot be loaded."""
     skip = f"or set {BLOCK}={plugin.name} to go without"
     if isinstance(error, ModuleNotFoundError) and error.name and not plugin.module.startswith(error.name):

@@ -135,12 +135,12 @@ def find_closest(
             if static_fit(**{**now, part: registered}, data_modality=data_modality) is None
         ]
         if fitting:
-            near = max(fitting, key=lambda registered: compute_similarity(registered, now[part]))
-            found.append((compute_similarity(near, now[part]), part, near))
-    return [(part, near) for _, part, near in sorted(found, key=lambda ranked: ranked[0], reverse=True)]
+            similar = max(fitting, key=lambda registered: rate_similarity(registered, now[part]))
+            found.append((rate_similarity(similar, now[part]), part, similar))
+    return [(part, similar) for _, part, similar in sorted(found, key=lambda ranked: ranked[0], reverse=True)]
 
 
-def compute_similarity(one: Registered, other: Registered) -> tuple[float, float, float]:
+def rate_similarity(one: Registered, other: Registered) -> tuple[float, float, float]:
     """Return how similar two components of a kind are: in traits, then in what their sights include, then in names."""
     from difflib import SequenceMatcher  # only needed where something does not fit
 
@@ -187,9 +187,9 @@ def explain_misfit(
     reason = static_fit(split, objective, model, data_modality)
     if reason is None:
         return None
-    near = find_closest(registry, split, objective, model, data_modality)
-    options = " | ".join(f"--{part} {registry.shortest(registered)}" for part, registered in near)
-    return f"{reason} {'Closest that fit: ' + options if near else 'No change of one part alone makes them fit.'}"
+    similar = find_closest(registry, split, objective, model, data_modality)
+    options = " | ".join(f"--{part} {registry.shortest_name(registered)}" for part, registered in similar)
+    return f"{reason} {'Closest that fit: ' + options if similar else 'No change of one part alone makes them fit.'}"
 
 
 class Block(NamedTuple):
@@ -208,10 +208,12 @@ class Block(NamedTuple):
     def fitting(self) -> int:
         """How many triples fit, as far as declarations tell."""
         read = [model for model, reason in self.models if not reason]
-        choosy = [part.component for part, reason in self.objectives if not reason and has_streams(part.component)]
-        scored = sum(not reason for _, reason in self.objectives) - len(choosy)
+        stream_objectives = [
+            part.component for part, reason in self.objectives if not reason and has_streams(part.component)
+        ]
+        scored = sum(not reason for _, reason in self.objectives) - len(stream_objectives)
         return scored * len(read) + sum(
-            not streams_misfit(objective, model.component) for objective in choosy for model in read
+            not streams_misfit(objective, model.component) for objective in stream_objectives for model in read
         )
 
     def rows(self, fitting: bool = False) -> Iterator[Row]:
@@ -220,10 +222,10 @@ class Block(NamedTuple):
         if fitting:
             scored, read = ([pair for pair in pairs if not pair[1]] for pairs in (scored, read))
         for objective, no_score in scored:
-            choosy = has_streams(objective.component)
+            stream_objectives = has_streams(objective.component)
             for model, no_reading in read:
                 reason = no_reading or no_score
-                if choosy and not reason:
+                if stream_objectives and not reason:
                     reason = streams_misfit(objective.component, model.component)
                 if not (fitting and reason):
                     yield Row(self.modality, self.split, objective, model, reason)

@@ -56,8 +56,8 @@ def find_nearest(word: str, known: Iterable[str]) -> str | None:
 
 def hint(word: str, known: Iterable[str], otherwise: str) -> str:
     """Return a sentence that offers the nearest known word, or says `otherwise`."""
-    near = find_nearest(word, known)
-    return f"Did you mean {near!r}?" if near else otherwise
+    nearest = find_nearest(word, known)
+    return f"Did you mean {nearest!r}?" if nearest else otherwise
 
 
 def check_kind(kind: str) -> None:

@@ -37,7 +37,7 @@ def read_options(implementation: Callable[..., Any], *, by_keyword: bool = True)
     kinds = {inspect.Parameter.KEYWORD_ONLY} | (set() if by_keyword else {inspect.Parameter.POSITIONAL_OR_KEYWORD})
     parameters = signature(implementation).parameters.values()
     return {
-        parameter.name: Option(parameter.default, meant_type(parameter))
+        parameter.name: Option(parameter.default, type_of_option(parameter))
         for parameter in parameters
         if parameter.kind in kinds
     }
@@ -51,7 +51,7 @@ def signature(implementation: Callable[..., Any]) -> inspect.Signature:
         return inspect.signature(implementation)
 
 
-def meant_type(parameter: inspect.Parameter) -> Any:
+def type_of_option(parameter: inspect.Parameter) -> Any:
     """Return the annotation, or the type of the default where there is none that can be used."""
     if parameter.annotation is not inspect.Parameter.empty and not isinstance(parameter.annotation, str):
         return parameter.annotation
@@ -118,13 +118,13 @@ def coerce(value: Any, annotation: Any) -> Any:
     Raises:
         ValueError: It cannot be read so.
     """
-    origin, inside = get_origin(annotation), get_args(annotation)
+    origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
-        return coerce_union(value, inside)
+        return coerce_union(value, arguments)
     if origin is Literal:
-        return coerce_literal(value, inside)
+        return coerce_literal(value, arguments)
     if origin is tuple:
-        return coerce_tuple(value, inside)
+        return coerce_tuple(value, arguments)
     return PLAIN[annotation](value) if annotation in PLAIN else value
 
 
@@ -241,13 +241,13 @@ def describe(annotation: Any) -> str:
     >>> describe(float | None), describe(tuple[int, ...])
     ('a number or none', 'values with commas between them, each a whole number')
     """
-    origin, inside = get_origin(annotation), get_args(annotation)
+    origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
-        return " or ".join("none" if member is NoneType else describe(member) for member in inside)
+        return " or ".join("none" if member is NoneType else describe(member) for member in arguments)
     if origin is Literal:
-        return f"one of {', '.join(map(str, inside))}"
-    if origin is tuple and inside[-1:] == (...,):
-        return f"values with commas between them, each {describe(inside[0])}"
+        return f"one of {', '.join(map(str, arguments))}"
+    if origin is tuple and arguments[-1:] == (...,):
+        return f"values with commas between them, each {describe(arguments[0])}"
     if origin is tuple:
-        return f"{len(inside)} values with commas between them ({', '.join(map(describe, inside))})"
+        return f"{len(arguments)} values with commas between them ({', '.join(map(describe, arguments))})"
     return PHRASES.get(annotation, getattr(annotation, "__name__", str(annotation)))

@@ -19,11 +19,11 @@ from pretask.stopping import is_users
 from pretask_registry.discovery import (
     LOCAL,
     Plugin,
-    ask,
+    call_hook,
     check_declarations,
     describe_error,
     find_hook_problems,
-    talk_on_stderr,
+    redirect_stdout_to_stderr,
 )
 
 COMPONENTS = "components"  # what a file may call the list of its declarations
@@ -44,7 +44,9 @@ def load_file(path: Path, manager: PluginManager) -> Plugin:
         module = import_file(path, name)
         manager.register(module, plugin.name)
         listed = getattr(module, COMPONENTS, None)
-        declared = [component for answer in ask(manager, plugin.name, "pretask_components") for component in answer]
+        declared = [
+            component for answer in call_hook(manager, plugin.name, "pretask_components") for component in answer
+        ]
         declared += [] if listed is None else list(listed)
     except Misnamed as error:
         return plugin.refuse(f"a file that needs {error.needs}; got {error.got}", error.do, error)
@@ -82,7 +84,7 @@ def import_file(path: Path, name: str) -> ModuleType:
         sys.path.append(str(path.parent))  # last, so that nothing there hides what is installed
     sys.modules[name] = module = module_from_spec(spec)
     try:
-        with talk_on_stderr():
+        with redirect_stdout_to_stderr():
             spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]

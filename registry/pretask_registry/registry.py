@@ -11,12 +11,12 @@ from pluggy import PluginManager
 from pretask import Component, PretaskError, Unknown
 from pretask.stopping import is_users
 
-from pretask_registry.discovery import Plugin, ask, describe_error, discover, report_duplicates
+from pretask_registry.discovery import Plugin, call_hook, describe_error, discover, report_duplicates
 from pretask_registry.names import Reference, check_kind, find_nearest, parse
 from pretask_registry.plugin_file import load_file
 
 PLUGIN_PROBLEM = 3  # exit code
-LISTED = 12  # names that an error still lists
+MAX_LISTED_NAMES = 12  # names that an error still lists
 UNLOADED = ("broken", "blocked")
 
 
@@ -45,14 +45,14 @@ class Registered:
     @property
     def id(self) -> str:
         """The full id, as records hold it."""
-        return f"{self.place}@{self.component.version}"
+        return f"{self.unversioned_id}@{self.component.version}"
 
     @property
-    def place(self) -> str:
+    def unversioned_id(self) -> str:
         """The id without its version."""
         return f"{self.namespace}/{self.name}"
 
-    def meant_by(self, reference: Reference) -> bool:
+    def matches_reference(self, reference: Reference) -> bool:
         """Return whether what somebody typed may mean this component."""
         return reference.matches(self.namespace, self.name, self.component.version)
 
@@ -92,11 +92,13 @@ class Registry:
             Unknown: There is no such kind.
         """
         unique = [registered for registered, count in self.list_declared(kind) if count == 1]
-        return sorted(unique, key=lambda registered: (registered.kind, registered.place, registered.component.version))
+        return sorted(
+            unique, key=lambda registered: (registered.kind, registered.unversioned_id, registered.component.version)
+        )
 
     def current(self, kind: str) -> list[Registered]:
         """List the highest version of every component of a kind, by id."""
-        return list({registered.place: registered for registered in self.components(kind)}.values())
+        return list({registered.unversioned_id: registered for registered in self.components(kind)}.values())
 
     def list_declared(self, kind: str | None = None) -> list[tuple[Registered, int]]:
         """List everything that plugins declare, and how often its id is taken within its kind."""
@@ -124,18 +126,18 @@ class Registry:
             PretaskError: It belongs to a plugin that does not work (exit code 3).
         """
         reference = parse(name)
-        meant = [registered for registered in self.components(kind) if registered.meant_by(reference)]
-        if not meant:
-            raise self.missing_error(kind, reference)
-        if len({registered.namespace for registered in meant}) > 1:
-            ids = ", ".join(registered.id for registered in meant)
+        matching = [registered for registered in self.components(kind) if registered.matches_reference(reference)]
+        if not matching:
+            raise self.not_found_error(kind, reference)
+        if len({registered.namespace for registered in matching}) > 1:
+            ids = ", ".join(registered.id for registered in matching)
             raise Unknown(f"{kind.capitalize()} {name!r} may be any of {ids}. Write one of them in full.")
-        return meant[-1]
+        return matching[-1]
 
-    def shortest(self, registered: Registered) -> str:
+    def shortest_name(self, registered: Registered) -> str:
         """Return the shortest name by which `find` finds the highest version of this component."""
         spaces = {other.namespace for other in self.components(registered.kind) if other.name == registered.name}
-        return registered.name if len(spaces) == 1 else registered.place
+        return registered.name if len(spaces) == 1 else registered.unversioned_id
 
     def call(self, hook: str, **arguments: Any) -> list[tuple[Plugin, Any]]:
         """Call a hook on every plugin, and return the answers; report one that raises on stderr, and go on."""
@@ -143,13 +145,13 @@ class Registry:
             (plugin, answer)
             for plugin in self.plugins
             if plugin.state not in UNLOADED and (plugin.name, hook) not in self.dropped
-            for answer in self.answers(plugin, hook, arguments)
+            for answer in self.call_plugin(plugin, hook, arguments)
         ]
 
-    def answers(self, plugin: Plugin, hook: str, arguments: Mapping[str, Any]) -> list[Any]:
+    def call_plugin(self, plugin: Plugin, hook: str, arguments: Mapping[str, Any]) -> list[Any]:
         """Return what one plugin answers: one answer or none."""
         try:
-            return ask(self.manager, plugin.name, hook, **arguments)
+            return call_hook(self.manager, plugin.name, hook, **arguments)
         except BaseException as error:
             if is_users(error):
                 raise
@@ -159,13 +161,15 @@ class Registry:
             )
             return []
 
-    def missing_error(self, kind: str, reference: Reference) -> PretaskError:
+    def not_found_error(self, kind: str, reference: Reference) -> PretaskError:
         """Make the error for a name that does not resolve."""
-        twice = [
-            registered for registered, count in self.list_declared(kind) if count > 1 and registered.meant_by(reference)
+        duplicates = [
+            registered
+            for registered, count in self.list_declared(kind)
+            if count > 1 and registered.matches_reference(reference)
         ]
-        if twice:
-            return self.not_unique_error(twice)
+        if duplicates:
+            return self.not_unique_error(duplicates)
         similar = self.find_similar(kind, reference)
         broken = [
             plugin for plugin in self.plugins if plugin.namespace == reference.namespace and plugin.state in UNLOADED
@@ -174,14 +178,14 @@ class Registry:
             return self.not_loaded_error(kind, reference, broken[0])
         return Unknown(f"No {kind} {reference.text!r}. {self.suggest(kind, reference, similar)}{self.mention_broken()}")
 
-    def not_unique_error(self, twice: list[Registered]) -> PretaskError:
+    def not_unique_error(self, duplicates: list[Registered]) -> PretaskError:
         """Make the error for a component that is declared more than once in its namespace."""
-        owners = " and ".join(f"{registered.plugin.name} ({registered.plugin.release})" for registered in twice)
+        owners = " and ".join(f"{registered.plugin.name} ({registered.plugin.release})" for registered in duplicates)
         return PretaskError(
-            f"{twice[0].kind} {twice[0].id}",
+            f"{duplicates[0].kind} {duplicates[0].id}",
             "one declaration",
-            f"{len(twice)}, by {owners}",
-            f"Details: pretask plugins {twice[0].namespace}",
+            f"{len(duplicates)}, by {owners}",
+            f"Details: pretask plugins {duplicates[0].namespace}",
             exit_code=PLUGIN_PROBLEM,
         )
 
@@ -189,40 +193,42 @@ class Registry:
         """Make the error for a name in a namespace whose plugin is installed but not loaded."""
         others = [other for other in self.plugins if other is not plugin]
         working = [other for other in others if other.state not in UNLOADED]
-        which = (
+        working_text = (
             f"The other {len(working)}" if len(working) == len(others) else f"{len(working)} of the other {len(others)}"
         )
         return PretaskError(
             f"{kind} {reference.text!r}",
             f"the namespace {plugin.namespace!r}, which is installed but {plugin.state} ({plugin.release})",
             plugin.problems[0].cause,
-            f"{which} plugins work. Details: pretask plugins {plugin.namespace}",
+            f"{working_text} plugins work. Details: pretask plugins {plugin.namespace}",
             exit_code=PLUGIN_PROBLEM,
         )
 
     def find_similar(self, kind: str, reference: Reference) -> Registered | None:
         """Find the component whose name is most like a wrong one: in its namespace where it has one, else anywhere."""
-        here = [registered for registered in self.current(kind) if reference.namespace in (None, registered.namespace)]
-        near = find_nearest(reference.name, (registered.name for registered in here))
-        return next((registered for registered in here if registered.name == near), None)
+        candidates = [
+            registered for registered in self.current(kind) if reference.namespace in (None, registered.namespace)
+        ]
+        near = find_nearest(reference.name, (registered.name for registered in candidates))
+        return next((registered for registered in candidates if registered.name == near), None)
 
     def suggest(self, kind: str, reference: Reference, similar: Registered | None) -> str:
         """Return what a wrong name may have meant, as one sentence."""
-        elsewhere = [registered for registered in self.components() if registered.meant_by(reference)]
+        elsewhere = [registered for registered in self.components() if registered.matches_reference(reference)]
         if elsewhere:
             return f"{elsewhere[0].id} is a component of the kind {elsewhere[0].kind}."
         if similar is None and reference.namespace is not None:
             similar = self.find_similar(kind, Reference(reference.text, None, reference.name, None))
         if similar is not None:
             return f"Did you mean {self.format_like(reference, similar)!r} ({similar.plugin.release})?"
-        names = [self.shortest(registered) for registered in self.current(kind)]
-        return f"There are: {', '.join(names)}." if 0 < len(names) <= LISTED else f"See: pretask list {kind}."
+        names = [self.shortest_name(registered) for registered in self.current(kind)]
+        return f"There are: {', '.join(names)}." if 0 < len(names) <= MAX_LISTED_NAMES else f"See: pretask list {kind}."
 
     def format_like(self, reference: Reference, registered: Registered) -> str:
         """Format a component as somebody would write it who wrote such a reference."""
         if reference.version is not None:
             return registered.id
-        return registered.place if reference.namespace is not None else self.shortest(registered)
+        return registered.unversioned_id if reference.namespace is not None else self.shortest_name(registered)
 
     def mention_broken(self) -> str:
         """Return a further sentence, where the name may be that of a plugin that does not work."""

@@ -107,9 +107,9 @@ def check_file(registered: Registered, content: str) -> None:
 
 def needs_arguments(factory: partial[Any]) -> bool:
     """Return whether a call would still need arguments."""
-    rest = inspect.signature(factory).parameters.values()
+    remaining = inspect.signature(factory).parameters.values()
     fixed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    return any(parameter.default is inspect.Parameter.empty and parameter.kind not in fixed for parameter in rest)
+    return any(parameter.default is inspect.Parameter.empty and parameter.kind not in fixed for parameter in remaining)
 
 
 def resolve_options(registered: Registered, options: Mapping[str, Any] | None = None) -> dict[str, Any]:

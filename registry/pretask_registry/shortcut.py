@@ -1,4 +1,4 @@
-"""Shortcut: how well the pretext task is solved by who understands nothing of what is shown.
+"""Shortcut: how well the pretext task is solved from low-level statistics alone.
 
 A linear classifier, and one of random features, on low-level statistics of x: edges, black lines, means and stds
 of channels, gradients, color fringes, the grid of a compression, brightness from view to view; counts and places of
@@ -11,7 +11,7 @@ Axes: B samples, V views, C channels, H W image, L tokens, F frames of sound, M 
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from pretask import Categories, Draws, Inputs, Samples, TargetSpec
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from pretask_registry.conformance.material import CPU, make_batch
 
-SOLVED = 0.8  # of the way from chance to 1: a task of which so much is got without understanding is as good as solved
+SOLVED = 0.8  # of the way from chance to 1: above it low-level statistics all but solve a task
 EPOCHS = 3  # draws of every training sample
 BATCH = 64
 DARK = 0.02  # below which a line is black
@@ -29,12 +29,12 @@ GRID = 8  # pixels of a block of compression
 BINS = 64  # of token ids
 HIDDEN = 128  # random features
 SHRINKAGE = 0.02  # of standardised statistics' covariance towards a ball
-PLAIN = ("image", "video")
+PIXEL_MODALITIES = ("image", "video")
 
 
 @dataclass(frozen=True)
 class Shortcut:
-    """The held-out accuracy of the better of the two classifiers, beside that of the commonest answer."""
+    """The held-out accuracy of the better of the two classifiers, beside that of the majority class."""
 
     accuracy: float
     chance: float
@@ -62,9 +62,9 @@ def measure_shortcuts(split: Any, train: Samples, test: Samples, seed: int = 0) 
         return {}
     if scored_part(split) == "train":
         test = train
-    known = gather(split, train, seed, range(EPOCHS), names)
-    tested = gather(split, test, seed, range(EPOCHS, EPOCHS + 1), names)
-    return {name: compare(known[name], tested[name], seed) for name in names}
+    train_labeled = collect_statistics(split, train, seed, range(EPOCHS), names)
+    test_labeled = collect_statistics(split, test, seed, range(EPOCHS, EPOCHS + 1), names)
+    return {name: score_classifiers(train_labeled[name], test_labeled[name], seed) for name in names}
 
 
 def select_targets(specs: Mapping[str, TargetSpec]) -> Iterator[str]:
@@ -74,60 +74,66 @@ def select_targets(specs: Mapping[str, TargetSpec]) -> Iterator[str]:
             yield name
 
 
-Known = tuple[Tensor, Tensor]  # statistics (N, K) and classes (N,)
+class LabeledStatistics(NamedTuple):
+    """Statistics (N, K) and classes (N,) of some samples."""
+
+    statistics: Tensor
+    labels: Tensor
 
 
-def gather(split: Any, samples: Samples, seed: int, epochs: range, names: list[str]) -> dict[str, Known]:
-    """Gather statistics and answers of all samples, once for every epoch; only of those that are valid."""
-    found: dict[str, list[Known]] = {name: [] for name in names}
+def collect_statistics(
+    split: Any, samples: Samples, seed: int, epochs: range, names: list[str]
+) -> dict[str, LabeledStatistics]:
+    """Collect statistics and classes of all samples by target, once for every epoch; only of those that are valid."""
+    batches: dict[str, list[LabeledStatistics]] = {name: [] for name in names}
     for epoch in epochs:
         for start in range(0, len(samples), BATCH):
             batch = make_batch(samples, split, min(BATCH, len(samples) - start), start)
             inputs, targets = split(batch, Draws(batch.index, seed, epoch).branch("split"))
-            numbers = compute_statistics(inputs)
+            statistics = compute_statistics(inputs)
             for name in names:
                 target = targets[name]
-                kept = torch.ones(len(batch), dtype=torch.bool) if target.weight is None else target.weight > 0
-                found[name].append((numbers[kept], harden(target)[kept]))
-    return {
-        name: (torch.cat([values for values, _ in parts]), torch.cat([answers for _, answers in parts]))
-        for name, parts in found.items()
-    }
+                is_valid = torch.ones(len(batch), dtype=torch.bool) if target.weight is None else target.weight > 0
+                batches[name].append(LabeledStatistics(statistics[is_valid], most_likely_class(target)[is_valid]))
+    return {name: LabeledStatistics(*map(torch.cat, zip(*batches[name], strict=True))) for name in names}
 
 
-def harden(target: Any) -> Tensor:
+def most_likely_class(target: Any) -> Tensor:
     """Return the class, or the most likely of soft ones."""
     if target.probability is None:
         value: Tensor = target.value
         return value
-    likeliest: Tensor = target.value.gather(-1, target.probability.argmax(-1, keepdim=True))[..., 0]
-    return likeliest
+    most_likely: Tensor = target.value.gather(-1, target.probability.argmax(-1, keepdim=True))[..., 0]
+    return most_likely
 
 
-def compare(known: Known, tested: Known, seed: int) -> Shortcut:
-    """Return the better classifier's accuracy, beside the commonest training answer's."""
-    common = known[1].bincount().argmax()
-    chance = float((tested[1] == common).float().mean())
-    middle, scale = known[0].mean(0), known[0].std(0).clamp(min=1e-6)
-    fit, test = ((rows[0] - middle) / scale for rows in (known, tested))
-    weights = Draws(torch.arange(fit.shape[1]), seed).branch("shortcut").normal("weights", HIDDEN)
-    bend = weights / fit.shape[1] ** 0.5
-    plain = discriminate(fit, known[1], test, tested[1])
-    bent = discriminate((fit @ bend).tanh(), known[1], (test @ bend).tanh(), tested[1])
-    return Shortcut(max(plain, bent), chance)
+def score_classifiers(train: LabeledStatistics, test: LabeledStatistics, seed: int) -> Shortcut:
+    """Return the accuracy of the better classifier, linear or on random features, beside the majority class's."""
+    majority_class = train.labels.bincount().argmax()
+    chance = float((test.labels == majority_class).float().mean())
+    mean, std = train.statistics.mean(0), train.statistics.std(0).clamp(min=1e-6)
+    train_x, test_x = ((labeled.statistics - mean) / std for labeled in (train, test))
+    num_statistics = train_x.shape[1]
+    weights = Draws(torch.arange(num_statistics), seed).branch("shortcut").normal("weights", HIDDEN)
+    projection = weights / num_statistics**0.5
+    linear = discriminant_accuracy(train_x, train.labels, test_x, test.labels)
+    random_features = discriminant_accuracy(
+        (train_x @ projection).tanh(), train.labels, (test_x @ projection).tanh(), test.labels
+    )
+    return Shortcut(max(linear, random_features), chance)
 
 
-def discriminate(fit: Tensor, label: Tensor, test: Tensor, answer: Tensor) -> float:
+def discriminant_accuracy(train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor) -> float:
     """Return the accuracy of the nearest class mean by the covariance within classes: Fisher's discriminant."""
-    known = label.bincount().nonzero()[:, 0]
-    means = torch.stack([fit[label == class_number].mean(0) for class_number in known.tolist()])
-    within = fit - means[torch.searchsorted(known, label)]
-    covariance = within.T @ within / len(fit) + SHRINKAGE * torch.eye(fit.shape[1])
+    classes = train_labels.bincount().nonzero()[:, 0]
+    means = torch.stack([train[train_labels == number].mean(0) for number in classes.tolist()])
+    centered = train - means[torch.searchsorted(classes, train_labels)]
+    covariance = centered.T @ centered / len(train) + SHRINKAGE * torch.eye(train.shape[1])
     root = torch.linalg.cholesky(covariance)
-    place, center = (torch.linalg.solve_triangular(root, rows.T, upper=False).T for rows in (test, means))
-    prior = torch.stack([(label == class_number).float().mean() for class_number in known.tolist()]).log()
-    prediction = (prior - torch.cdist(place, center).square() / 2).argmax(1)
-    return float((known[prediction] == answer).float().mean())
+    whitened, center = (torch.linalg.solve_triangular(root, rows.T, upper=False).T for rows in (test, means))
+    prior = torch.stack([(train_labels == number).float().mean() for number in classes.tolist()]).log()
+    prediction = (prior - torch.cdist(whitened, center).square() / 2).argmax(1)
+    return float((classes[prediction] == test_labels).float().mean())
 
 
 def compute_statistics(inputs: Inputs) -> Tensor:
@@ -159,11 +165,11 @@ def describe_images(data: Tensor) -> Iterator[Tensor]:
 
 
 def measure_compression(across: Tensor, down: Tensor) -> Iterator[Tensor]:
-    """Measure how much pixels differ from the ones before, by their place in blocks of eight, (B, V, …)."""
-    for line in (across, down):
-        place = torch.arange(line.shape[2]) % GRID
-        means = [line[..., place == cell].mean(2) for cell in range(min(GRID, line.shape[2]))]
-        yield (torch.stack(means, 2) / line.mean(2, keepdim=True).clamp(min=1e-6)).flatten(1)
+    """Measure how much pixels differ from the ones before, by their position in blocks of eight, (B, V, …)."""
+    for differences in (across, down):
+        position = torch.arange(differences.shape[2]) % GRID
+        means = [differences[..., position == offset].mean(2) for offset in range(min(GRID, differences.shape[2]))]
+        yield (torch.stack(means, 2) / differences.mean(2, keepdim=True).clamp(min=1e-6)).flatten(1)
 
 
 def measure_fringes(data: Tensor, edges: list[Tensor]) -> Iterator[Tensor]:
@@ -179,11 +185,11 @@ def measure_fringes(data: Tensor, edges: list[Tensor]) -> Iterator[Tensor]:
 
 def describe_tokens(data: Tensor) -> Iterator[Tensor]:
     """Count how often tokens occur, by their ids' remainder, and average the place of each; of (B, V, L)."""
-    one = F.one_hot(data.flatten(1) % BINS, BINS).float()
-    count = one.sum(1)
-    place = torch.linspace(-1, 1, one.shape[1])[:, None]
+    one_hot = F.one_hot(data.flatten(1) % BINS, BINS).float()
+    count = one_hot.sum(1)
+    position = torch.linspace(-1, 1, one_hot.shape[1])[:, None]
     yield count
-    yield (one * place).sum(1) / count.clamp(min=1)
+    yield (one_hot * position).sum(1) / count.clamp(min=1)
 
 
 def describe_sound(data: Tensor) -> Iterator[Tensor]:

@@ -19,7 +19,7 @@ from pretask_registry.stand_in import fit_on_trial
 if TYPE_CHECKING:
     from pretask.composition import ModelFactory, ObjectiveFactory
 
-COUNT = 64  # canned samples; a step takes a few of them
+NUM_SAMPLES = 64  # canned samples; a step takes a few of them
 
 Settings = Mapping[str, Mapping[str, Any]]
 
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
     refusal: str = ""
 
 
-KNOWN: dict[tuple[str, tuple[Any, ...], str], Outcome] = {}
+CACHE: dict[tuple[str, tuple[Any, ...], str], Outcome] = {}
 
 
 def explain_trial(
@@ -69,10 +69,10 @@ def try_parts(
     try:
         made_of = tuple(import_implementation(part) for part in parts)
         key = (modality, made_of, json.dumps(options, default=str))
-        if key not in KNOWN:
+        if key not in CACHE:
             built = [build(part, given) for part, given in zip(parts, options, strict=True)]
-            KNOWN[key] = try_built(modality, *built)
-        return KNOWN[key]
+            CACHE[key] = try_built(modality, *built)
+        return CACHE[key]
     except PretaskError as error:  # of the names of one part, so that it is not shared
         return Outcome(misfit=str(error))
 
@@ -82,10 +82,10 @@ def try_built(modality: str, split: Any, objective: "ObjectiveFactory", model: "
     from pretask.composition import compose
     from pretask.first_step import try_first_step
 
-    misfit = exact_fit(split, objective, model, observe_canned(modality, COUNT))
+    misfit = exact_fit(split, objective, model, observe_canned(modality, NUM_SAMPLES))
     if misfit is not None:
         return Outcome(misfit=misfit)
-    samples = make_canned_samples(modality, COUNT)
+    samples = make_canned_samples(modality, NUM_SAMPLES)
     try:
         task = compose(samples.observed, fit_on_trial(split, samples), model, objective)
     except PretaskError as error:

@@ -24,7 +24,7 @@ TRAITS = {
 }
 
 
-def find_complaint(thing: Any) -> str | None:
+def find_declaration_fault(thing: Any) -> str | None:
     """Return what is wrong with something that a plugin declares, or None."""
     if not isinstance(thing, Component):
         return f"{thing!r:.60} is no component"
@@ -38,10 +38,10 @@ def find_complaint(thing: Any) -> str | None:
     if thing.kind != "task" and not (FILE if thing.kind == "suite" else ATTRIBUTE).fullmatch(thing.implementation):
         wanted = "module:file.toml" if thing.kind == "suite" else "module:attribute"
         return f"{who} has the implementation {thing.implementation!r}, not '{wanted}'"
-    return find_trait_complaint(who, thing)
+    return find_trait_fault(who, thing)
 
 
-def find_trait_complaint(who: str, component: Component) -> str | None:
+def find_trait_fault(who: str, component: Component) -> str | None:
     """Return what is wrong with the traits of a component that is otherwise well formed, or None."""
     traits = component.traits
     missing = [name for name in TRAITS[component.kind] if name not in traits]

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from pretask import PretaskError, cache
-from pretask.cache import cached, find_damage, fingerprint, key_of, lock_entry, map_file, write_rows
+from pretask.cache import cache_key, cached, find_damage, fingerprint, lock_entry, map_file, write_rows
 from pretask.pruning import list_entries, prune, read_limit
 
 FACTS = {"part": "train", "size": 8}
@@ -59,7 +59,7 @@ def start_writer(root: Path, pause: float, largest: int = -1) -> subprocess.Pope
 
 
 def entry_of(root: Path) -> Path:
-    return root / "test" / key_of(FACTS)
+    return root / "test" / cache_key(FACTS)
 
 
 def unfinished(root: Path) -> list[Path]:
@@ -81,7 +81,7 @@ def test_other_facts_are_another_entry(tmp_path: Path) -> None:
 
 def test_facts_whose_text_may_be_cut_short_are_refused() -> None:
     with pytest.raises(TypeError):
-        key_of({"weights": np.arange(10_000)})
+        cache_key({"weights": np.arange(10_000)})
 
 
 def test_a_tensor_over_an_entry_can_be_written_without_changing_the_file(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_a_lost_file_is_made_again(tmp_path: Path, lost: str) -> None:
 def test_a_file_cut_short_is_made_again_even_where_it_is_too_large_to_be_hashed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cache, "CHECKED", 0)
+    monkeypatch.setattr(cache, "MAX_CHECKED_BYTES", 0)
     cached("test", FACTS, make_rows, folder=tmp_path)
     os.truncate(entry_of(tmp_path) / "rows.npy", 1000)
     arrays, _ = cached("test", FACTS, make_rows, folder=tmp_path)
@@ -232,20 +232,20 @@ def three(root: Path) -> list[Path]:
     places = []
     for number, used in ((0, 300), (1, 100), (2, 200)):
         cached("test", {"number": number}, make_rows, folder=root)
-        places.append(root / "test" / key_of({"number": number}))
+        places.append(root / "test" / cache_key({"number": number}))
         os.utime(places[-1] / "entry.json", (used, used))
     return places
 
 
 def test_what_was_not_used_for_longest_goes_until_the_rest_is_below_the_bound(tmp_path: Path) -> None:
     places = three(tmp_path)
-    assert [entry.place for entry in list_entries(tmp_path)] == [places[1], places[2], places[0]]
+    assert [entry.folder for entry in list_entries(tmp_path)] == [places[1], places[2], places[0]]
     size = list_entries(tmp_path)[0].size
     assert size == sum(file.stat().st_size for file in places[0].iterdir()) > ROWS.nbytes
     assert prune(tmp_path, 3 * size) == []
-    assert [entry.place for entry in prune(tmp_path, 3 * size - 1)] == [places[1]]
+    assert [entry.folder for entry in prune(tmp_path, 3 * size - 1)] == [places[1]]
     cached("test", {"number": 2}, never, folder=tmp_path)  # and so it is the newest
-    assert [entry.place for entry in prune(tmp_path, size)] == [places[0]]
+    assert [entry.folder for entry in prune(tmp_path, size)] == [places[0]]
     assert find_damage(places[2]) == ""
     assert [path.name for path in (tmp_path / "test").iterdir() if not path.name.endswith(".lock")] == [places[2].name]
 
@@ -260,7 +260,7 @@ def test_an_entry_that_another_process_makes_is_never_pruned(tmp_path: Path) -> 
     assert f"sum {ROWS.sum()}" in out
     with lock_entry(entry_of(tmp_path)):  # as who makes it again
         assert prune(tmp_path, 0) == []
-    assert [entry.place for entry in prune(tmp_path, 0)] == [entry_of(tmp_path)]
+    assert [entry.folder for entry in prune(tmp_path, 0)] == [entry_of(tmp_path)]
 
 
 def test_what_a_kill_left_behind_is_pruned(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_what_a_kill_left_behind_is_pruned(tmp_path: Path) -> None:
     assert writer.stdout.readline() == "half\n"
     writer.kill()
     writer.communicate()
-    assert [entry.place for entry in prune(tmp_path, 10**9)] == [tmp_path / "test" / f".{key_of(FACTS)}.unfinished"]
+    assert [entry.folder for entry in prune(tmp_path, 10**9)] == [tmp_path / "test" / f".{cache_key(FACTS)}.unfinished"]
     assert unfinished(tmp_path) == []
 
 
@@ -294,12 +294,12 @@ def test_where_a_bound_is_set_a_new_entry_makes_room_for_itself_and_stays(
     size = list_entries(tmp_path)[0].size
     monkeypatch.setenv("PRETASK_CACHE_GB", str(2.5 * size / 1e9))
     cached("test", FACTS, make_rows, folder=tmp_path)
-    assert {entry.place for entry in list_entries(tmp_path)} == {places[0], entry_of(tmp_path)}
+    assert {entry.folder for entry in list_entries(tmp_path)} == {places[0], entry_of(tmp_path)}
     monkeypatch.setenv("PRETASK_CACHE_GB", "0")
     cached("test", FACTS, never, folder=tmp_path)  # nothing is written, and nothing pruned
     assert len(list_entries(tmp_path)) == 2
     cached("test", FACTS | {"size": 9}, make_rows, folder=tmp_path)
-    assert [entry.place.name for entry in list_entries(tmp_path)] == [key_of(FACTS | {"size": 9})]
+    assert [entry.folder.name for entry in list_entries(tmp_path)] == [cache_key(FACTS | {"size": 9})]
 
 
 @pytest.mark.parametrize("limit", ["much", "-1", "nan", "inf"])
@@ -310,7 +310,7 @@ def test_a_bound_that_is_no_number_is_refused(limit: str, monkeypatch: pytest.Mo
 
 
 def test_damage_names_what_was_changed_in_files_of_any_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache, "CHECKED", 0)  # no file is hashed when it is opened
+    monkeypatch.setattr(cache, "MAX_CHECKED_BYTES", 0)  # no file is hashed when it is opened
     cached("test", FACTS, make_rows, folder=tmp_path)
     entry = entry_of(tmp_path)
     assert find_damage(entry) == ""
@@ -321,5 +321,5 @@ def test_damage_names_what_was_changed_in_files_of_any_size(tmp_path: Path, monk
     assert "FileNotFoundError" in find_damage(entry)
     cached("test", {"number": 1}, make_rows, folder=tmp_path)
     entry.rename(tmp_path / "away")
-    (tmp_path / "test" / key_of({"number": 1})).rename(entry)
+    (tmp_path / "test" / cache_key({"number": 1})).rename(entry)
     assert find_damage(entry) == "it has the name of another entry"

@@ -11,7 +11,7 @@ import pretask
 import pytest
 from pretask import Component, declare
 from pretask.declare import KINDS
-from pretask_registry.validate import TRAITS, find_complaint
+from pretask_registry.validate import TRAITS, find_declaration_fault
 
 # One of each kind, with as little as may be said and with all that may be said.
 LEAST: dict[str, Component] = {
@@ -47,7 +47,7 @@ def test_there_is_one_function_for_every_kind() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_it_makes_is_what_the_registry_reads(kind: str) -> None:
     made = LEAST[kind]
-    assert find_complaint(made) is None
+    assert find_declaration_fault(made) is None
     assert set(TRAITS[kind]) <= set(made.traits)
 
 

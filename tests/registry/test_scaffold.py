@@ -103,8 +103,8 @@ def test_the_split_of_a_new_task_is_learned_on_the_data_and_network_of_its_prese
 ) -> None:
     name = name_of("task", modality)
     plan = make_plan(registry, name, preset="small", evaluators=[])
-    parts = {part: build(plan.parts[part], plan.of(part)) for part in ("split", "objective", "model")}
-    given = {**plan.of("data"), "size": 128, "test_size": 16} if modality != "image" else {}
+    parts = {part: plan.build(part) for part in ("split", "objective", "model")}
+    given = {**plan.options_of("data"), "size": 128, "test_size": 16} if modality != "image" else {}
     samples = build(plan.parts["data"], given)("train")
     recipe = replace(plan.recipe, batch=32, samples=32 * STEPS[modality], channels_last=False)
     task = compose(samples.observed, parts["split"], parts["model"], parts["objective"], recipe)

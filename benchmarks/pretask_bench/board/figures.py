@@ -37,7 +37,7 @@ class Album:
     shown: bool = True
     used: int = 0
     left_out: int = 0
-    known: dict[str, bytes | None] = field(default_factory=dict)
+    cache: dict[str, bytes | None] = field(default_factory=dict)
 
     def figures(self, entry: Entry) -> list[tuple[str, str, str]]:
         """Return encoder, caption and data of the figures of an entry's first seed, as many as there is room for."""
@@ -59,11 +59,11 @@ class Album:
 
     def read(self, picture: Picture) -> bytes | None:
         """Return the bytes of a figure; None where no folder has it or it exceeds a bound."""
-        if picture.png not in self.known:
-            self.known[picture.png] = next(
+        if picture.png not in self.cache:
+            self.cache[picture.png] = next(
                 (png for folder in self.folders if (png := self.read_bounded(folder, picture.png))), None
             )
-        return self.known[picture.png]
+        return self.cache[picture.png]
 
     def read_bounded(self, folder: Path, png: str) -> bytes | None:
         """Return the bytes of a file of this folder; None where it is missing or exceeds a bound."""

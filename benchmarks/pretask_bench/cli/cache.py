@@ -62,9 +62,9 @@ def prune(gb: float | None, as_json: bool) -> None:
         raise Unknown("No bound was given. Say --gb N, or set PRETASK_CACHE_GB.")
     removed = remove(cache_folder(), most)
     if as_json:
-        show_json([{"place": str(entry.place), "bytes": entry.size} for entry in removed])
+        show_json([{"place": str(entry.folder), "bytes": entry.size} for entry in removed])
     else:
-        show_rows(("removed", "size"), [(str(entry.place), format_bytes(entry.size)) for entry in removed])
+        show_rows(("removed", "size"), [(str(entry.folder), format_bytes(entry.size)) for entry in removed])
     click.echo(f"{len(removed)} removed, {format_bytes(sum(entry.size for entry in removed))}", err=True)
 
 
@@ -76,7 +76,9 @@ def verify(as_json: bool) -> None:
     from pretask.pruning import list_entries
 
     known = list_entries(cache_folder())
-    found = {str(entry.place): wrong for entry in known if (wrong := find_damage(entry.place)) and entry.place.exists()}
+    found = {
+        str(entry.folder): wrong for entry in known if (wrong := find_damage(entry.folder)) and entry.folder.exists()
+    }
     if as_json:
         show_json(found)
     else:
@@ -90,9 +92,9 @@ def verify(as_json: bool) -> None:
 def entry_json(entry: "CacheEntry") -> dict[str, Any]:
     """Return what `ls` shows of an entry."""
     return {
-        "group": entry.place.parent.name,
-        "key": entry.place.name,
-        "what": short_text(read_facts(entry.place)),
+        "group": entry.folder.parent.name,
+        "key": entry.folder.name,
+        "what": short_text(read_facts(entry.folder)),
         "bytes": entry.size,
         "used": datetime.fromtimestamp(entry.used).isoformat(" ", "minutes"),
     }

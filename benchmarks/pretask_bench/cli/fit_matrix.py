@@ -69,8 +69,8 @@ def modality_table(modality: str, blocks: list[Block], registry: Registry) -> Ta
     """Return the table of the blocks of one modality."""
     shown = [block for block in blocks if block.fitting]
     objectives = list(dict.fromkeys(objective.id for block in shown for objective in select_fitting(block.objectives)))
-    names = {objective.id: registry.shortest(objective) for block in shown for objective, _ in block.objectives}
-    cells = tuple((registry.shortest(block.split), *count_models(block, objectives)) for block in shown)
+    names = {objective.id: registry.shortest_name(objective) for block in shown for objective, _ in block.objectives}
+    cells = tuple((registry.shortest_name(block.split), *count_models(block, objectives)) for block in shown)
     total = sum(len(block.objectives) * len(block.models) for block in blocks)
     title = f"{modality}: {sum(block.fitting for block in blocks)} of {total} combinations fit, by what they declare"
     return Table(title, ("split", *(names[objective] for objective in objectives)), cells)

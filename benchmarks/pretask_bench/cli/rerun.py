@@ -70,9 +70,9 @@ def command(
     if folder is None and (author or note):
         raise Unknown("--author and --note are for a record that is filed; got no --file RECORDS.")
     old = read(record)
-    here = find_device(device, threads or min(old.provenance.threads, MAX_THREADS) or 1)
-    places = dict(map(parse_setting, settings))
-    finished = rerun(registry(), old, places, out, here, lambda line: click.echo(line, err=True), fit_with)
+    torch_device = find_device(device, threads or min(old.provenance.threads, MAX_THREADS) or 1)
+    paths = dict(map(parse_setting, settings))
+    finished = rerun(registry(), old, paths, out, torch_device, lambda line: click.echo(line, err=True), fit_with)
     filed = file_rerun(finished, old, folder, author, note) if folder is not None else None
     show_json({**rerun_json(finished), "filed": str(filed) if filed else None}) if as_json else show(finished, filed)
     if finished.verdict == DIVERGENT:

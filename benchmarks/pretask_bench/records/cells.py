@@ -47,21 +47,21 @@ class OptionChecker:
 
     def __init__(self, registry: Registry | None = None) -> None:
         self.registry = registry
-        self.known: dict[tuple[str, str], CheckedOptions] = {}
+        self.cache: dict[tuple[str, str], CheckedOptions] = {}
 
     def recipe(self, cell: Cell) -> CheckedOptions:
         """Check the recipe of a cell."""
         key = (RECIPE, json.dumps(cell.recipe, sort_keys=True))
-        if key not in self.known:
-            self.known[key] = check_recipe(cell.recipe)
-        return self.known[key]
+        if key not in self.cache:
+            self.cache[key] = check_recipe(cell.recipe)
+        return self.cache[key]
 
     def part(self, kind: str, part: Part) -> CheckedOptions:
         """Check the options of one part."""
         key = (f"{kind} {part.id}", json.dumps(part.options, sort_keys=True))
-        if key not in self.known:
-            self.known[key] = check_part(self.registry, kind, part)
-        return self.known[key]
+        if key not in self.cache:
+            self.cache[key] = check_part(self.registry, kind, part)
+        return self.cache[key]
 
     def parts(self, cell: Cell) -> dict[str, CheckedOptions]:
         """Check the options of split, objective and model, by kind."""

@@ -379,25 +379,25 @@ class Record(ExtendedModel):
         return self
 
 
-def build_record(facts: Mapping[str, Any]) -> Record:
+def build_record(fields: Mapping[str, Any]) -> Record:
     """Return a record of this process's own run, checked as a stranger's would be.
 
     Args:
-        facts: The fields of Record; the cell may hold what `as_plain` understands, the error be an exception.
+        fields: The fields of Record; the cell may hold what `as_plain` understands, the error be an exception.
 
     Raises:
         PretaskError: A field is missing, unknown or out of bounds.
     """
-    facts = {"record": VERSION, **facts, "cell": as_plain(facts.get("cell"))}
-    if facts.get("error") is not None:
-        facts["error"] = error_text(facts["error"])
-    return parse_record(canonical_bytes(facts))
+    fields = {"record": VERSION, **fields, "cell": as_plain(fields.get("cell"))}
+    if fields.get("error") is not None:
+        fields["error"] = error_text(fields["error"])
+    return parse_record(canonical_bytes(fields))
 
 
-def build_cell(facts: Mapping[str, Any]) -> Cell:
+def build_cell(fields: Mapping[str, Any]) -> Cell:
     """Return the cell that a record of these facts will have, so that its key is known before anything runs."""
     try:
-        return Cell.model_validate_json(canonical_bytes(as_plain(facts)))
+        return Cell.model_validate_json(canonical_bytes(as_plain(fields)))
     except ValidationError as error:
         raise record_error(error) from error
 
@@ -460,8 +460,8 @@ def cell_key(cell: Cell, without: Collection[str] = ()) -> str:
         cell: Fields that are None do not count, so that a field added later leaves old keys as they are.
         without: Fields to leave out: {"seed", "artifact"} name what is averaged over seeds, {"evaluators"} an encoder.
     """
-    facts = cell.model_dump(mode="json", exclude=set(without))
-    return sha256(canonical_bytes({name: fact for name, fact in facts.items() if fact is not None})).hexdigest()
+    fields = cell.model_dump(mode="json", exclude=set(without))
+    return sha256(canonical_bytes({name: fact for name, fact in fields.items() if fact is not None})).hexdigest()
 
 
 def schema_text() -> str:

@@ -65,11 +65,11 @@ class Mlp(nn.Module):
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
         """Compute the features of every view."""
         vector = without_padding(self.embed(inputs.data), inputs).flatten(2)
-        every = []
+        outputs = []
         for stage in self.stages:
             vector = stage(vector)
-            every.append(as_features(vector))
-        return Features(every[-1].streams, every[-1].pooled, layers=tuple(every) if layers else ())
+            outputs.append(as_features(vector))
+        return Features(outputs[-1].streams, outputs[-1].pooled, layers=tuple(outputs) if layers else ())
 
 
 def without_padding(vectors: Tensor, inputs: Inputs) -> Tensor:

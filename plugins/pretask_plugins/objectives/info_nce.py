@@ -74,11 +74,11 @@ class InfoNce(nn.Module):
     @property
     def chance(self) -> dict[str, float]:
         """Return the value of each part where all embeddings are equal; of loss and accuracy, once a batch was seen."""
-        known = {f"{name}.mutual_information": 0.0 for name in self.readouts}
+        chance = {f"{name}.mutual_information": 0.0 for name in self.readouts}
         if self.negatives:
-            known |= {name: math.log(self.negatives) for name in self.readouts}
-            known |= {f"{name}.accuracy": 1 / self.negatives for name in self.readouts}
-        return known
+            chance |= {name: math.log(self.negatives) for name in self.readouts}
+            chance |= {f"{name}.accuracy": 1 / self.negatives for name in self.readouts}
+        return chance
 
     def predict(self, features: Features, /) -> Mapping[str, Tensor]:
         """Return embeddings of length 1, (B, ..., D), by target."""
@@ -114,18 +114,18 @@ def contrast_across_ranks(
         Nats and whether the nearest other is a positive, one per embedding; weights, 0 where an embedding has no
         positive or is not valid; and how many others each was compared with.
     """
-    own = F.normalize(upcast(embedded), dim=-1).flatten(0, -2)
+    own_vectors = F.normalize(upcast(embedded), dim=-1).flatten(0, -2)
     identity = target.value.flatten()
-    valid = torch.ones_like(own[:, 0]) if target.weight is None else target.weight.float().flatten()
-    everyone, first = gather_ranks(own)
+    valid = torch.ones_like(own_vectors[:, 0]) if target.weight is None else target.weight.float().flatten()
+    all_vectors, first = gather_ranks(own_vectors)
     identities, counts = gather_ranks(identity)[0], gather_ranks(valid)[0] > 0
-    index = torch.arange(len(own), device=own.device) + first
-    other = counts[None, :] & (torch.arange(len(everyone), device=own.device) != index[:, None])
+    index = torch.arange(len(own_vectors), device=own_vectors.device) + first
+    other = counts[None, :] & (torch.arange(len(all_vectors), device=own_vectors.device) != index[:, None])
     positive = other & (identity[:, None] == identities)
-    with full_precision(own.device):  # cosines over a small temperature need their digits
-        similarity = own @ everyone.T / temperature
+    with full_precision(own_vectors.device):  # cosines over a small temperature need their digits
+        similarity = own_vectors @ all_vectors.T / temperature
     nats, correct = contrast(similarity, positive, other)
-    return nats, correct, valid * positive.any(1), len(everyone) - 1
+    return nats, correct, valid * positive.any(1), len(all_vectors) - 1
 
 
 def contrast(
@@ -144,22 +144,22 @@ def contrast(
     return nats, positive.gather(1, nearest)[:, 0].float()
 
 
-def gather_ranks(own: Float[Tensor, "N ..."] | Int[Tensor, "N ..."]) -> tuple[Tensor, int]:
+def gather_ranks(own_vectors: Float[Tensor, "N ..."] | Int[Tensor, "N ..."]) -> tuple[Tensor, int]:
     """Return the rows of all ranks, and where this rank's begin; gradients return to the rank of their row."""
     if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
-        return own, 0
-    everyone: Tensor = GatherRows.apply(own)  # type: ignore[no-untyped-call]
-    return everyone, dist.get_rank() * len(own)
+        return own_vectors, 0
+    all_vectors: Tensor = GatherRows.apply(own_vectors)  # type: ignore[no-untyped-call]
+    return all_vectors, dist.get_rank() * len(own_vectors)
 
 
 class GatherRows(torch.autograd.Function):
     """Concatenate the rows of all ranks; backwards, sum every rank's gradient of the own rows."""
 
     @staticmethod
-    def forward(context: Any, own: Tensor) -> Tensor:
+    def forward(context: Any, own_vectors: Tensor) -> Tensor:
         """Return the rows of all ranks, of which each has equally many."""
-        rows = [torch.empty_like(own) for _ in range(dist.get_world_size())]
-        dist.all_gather(rows, own.contiguous())
+        rows = [torch.empty_like(own_vectors) for _ in range(dist.get_world_size())]
+        dist.all_gather(rows, own_vectors.contiguous())
         return torch.cat(rows)
 
     @staticmethod

@@ -12,12 +12,12 @@ def build_once(build: Callable[..., Constant]) -> Callable[..., Constant]:
 
     A plain dictionary, because torch.compile looks through functools.cache and would compute it in every step.
     """
-    known: dict[tuple[Any, ...], Constant] = {}
+    cached: dict[tuple[Any, ...], Constant] = {}
 
     @wraps(build)
     def constant(*arguments: Any) -> Constant:
-        if arguments not in known:
-            known[arguments] = build(*arguments)
-        return known[arguments]
+        if arguments not in cached:
+            cached[arguments] = build(*arguments)
+        return cached[arguments]
 
     return constant

@@ -32,8 +32,10 @@ def create_timm(name: str, channels: int, sides: tuple[int, ...], output_stride:
     import timm
 
     if not timm.is_model(name):
-        near = timm.list_models(f"*{name[:6]}*")[:5]
-        raise Unknown(f"timm has no architecture '{name}'." + (f" Did you mean {', '.join(near)}?" if near else ""))
+        similar = timm.list_models(f"*{name[:6]}*")[:5]
+        raise Unknown(
+            f"timm has no architecture '{name}'." + (f" Did you mean {', '.join(similar)}?" if similar else "")
+        )
     wanted: dict[str, Any] = {"pretrained": False, "in_chans": channels, "num_classes": 0}
     wanted |= {"output_stride": output_stride} if output_stride else {}
     for size in ({"img_size": sides, "dynamic_img_size": True}, {"img_size": sides}, {}):

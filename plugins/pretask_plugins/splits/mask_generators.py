@@ -57,8 +57,8 @@ class RandomPatches:
     def __call__(self, draws: Draws, grid: PatchGrid) -> Mask:
         """Hide the first patches of a random order, in which padding comes last."""
         length = grid.length[:, None] if len(grid.shape) == 1 else prod(grid.shape)
-        place = torch.arange(prod(grid.shape), device=draws.index.device)
-        order = torch.where(place < length, draws.uniform("order", prod(grid.shape)), 2.0)
+        positions = torch.arange(prod(grid.shape), device=draws.index.device)
+        order = torch.where(positions < length, draws.uniform("order", prod(grid.shape)), 2.0)
         rank = order.argsort(1).argsort(1)
         return hide((rank < round_fraction(self.mask_ratio, length)).view(-1, *grid.shape), grid)
 
@@ -114,8 +114,8 @@ class Block:
 
     def extent(self, draws: Draws, key: str, side: Place, patches: Place, grid: PatchGrid) -> Bool[Tensor, "B N"]:
         """Return `side` places in a row, among the first `patches`."""
-        room = patches - side
-        begin = room // 2 if self.position == "center" else draws.integers(key, 0, room + 1)
+        num_starts = patches - side
+        begin = num_starts // 2 if self.position == "center" else draws.integers(key, 0, num_starts + 1)
         return between(begin, begin + side, grid)
 
 
@@ -171,13 +171,13 @@ class Side:
 class TimeWindows:
     """Predict a window of time on one side of a boundary from a window on its other side; the rest is withheld.
 
-    Places are frames of a clip, tokens of a text, or frames of a waveform.
+    Positions are frames of a clip, tokens of a text, or frames of a waveform.
 
     Args:
         boundary: Where the future begins, as a fraction of the length.
         boundary_jitter: The boundary moves by up to this fraction of the length to either side, at random.
-        past: Places of the window before the boundary; None for all of them.
-        future: Places of the window after the boundary; None for all of them.
+        past: Length of the window before the boundary; None for all of them.
+        future: Length of the window after the boundary; None for all of them.
         target: Which window is predicted; the other one is visible.
     """
 
@@ -198,18 +198,18 @@ class TimeWindows:
         return
 
     @property
-    def room(self) -> tuple[int, int]:
-        """The least number of places before and after the boundary."""
+    def min_lengths(self) -> tuple[int, int]:
+        """The smallest lengths of the past and of the future."""
         return 1 if self.past is None else self.past, 1 if self.future is None else self.future
 
     def check(self, who: str, views: int, shape: tuple[int, ...], modality: str) -> None:
         """Raise Incompatible unless both windows have room, and in a clip the boundary does not move."""
         check_fraction(who, "boundary", self.boundary)
-        places = views if modality == "video" else shape[0]
-        before, after = self.room
-        if places < before + after:
+        length = views if modality == "video" else shape[0]
+        before, after = self.min_lengths
+        if length < before + after:
             needs = f"at least {before + after} {PLACES[modality]} ({before} before and {after} after the boundary)"
-            raise too_few(who, needs, f"{places}")
+            raise too_few(who, needs, f"{length}")
         if modality == "video" and self.boundary_jitter:
             raise Incompatible(
                 who,
@@ -223,14 +223,14 @@ class TimeWindows:
 
     def target_frames(self, views: int) -> range:
         """Return the frames of the predicted window, the same in every clip."""
-        before, after = self.room
+        before, after = self.min_lengths
         boundary = max(min(round(self.boundary * views), views - after), before)
         past, future = self.windows(boundary, views)
         begin, end = past if self.target == "past" else future
         return range(int(begin), int(end))
 
     def windows(self, boundary: Place, length: Place) -> tuple[tuple[Place, Place], tuple[Place, Place]]:
-        """Return the windows before and after, each from its first place to the one after its last."""
+        """Return the windows before and after, each from its first position to the one after its last."""
         begin = 0 if self.past is None else boundary - self.past
         end = length if self.future is None else boundary + self.future
         return (begin, boundary), (boundary, end)
@@ -238,23 +238,23 @@ class TimeWindows:
     def __call__(self, draws: Draws, grid: PatchGrid) -> Mask:
         """Mask along the frames of a clip, or the only axis of a sequence."""
         is_clip = len(grid.shape) == 2
-        places = PatchGrid(1, (grid.views,) if is_clip else grid.shape, grid.length)
+        frame_grid = PatchGrid(1, (grid.views,) if is_clip else grid.shape, grid.length)
         (begin, boundary), (_, end) = self.windows(self.draw_boundary(draws, grid.length), grid.length)
-        past, future = between(begin, boundary, places), between(boundary, end, places)
+        past, future = between(begin, boundary, frame_grid), between(boundary, end, frame_grid)
         visible, target = (past, future) if self.target == "future" else (future, past)
         if not is_clip:
             return Mask(visible[:, None], target[:, None])
         return Mask(spread_over_frames(visible, grid), spread_over_frames(target, grid))
 
     def draw_boundary(self, draws: Draws, length: Int[Tensor, " B"]) -> Int[Tensor, " B"]:
-        """Draw the first place of the future.
+        """Draw the first position of the future.
 
         Where the length allows it there is room on both sides; where it does not, at least after the boundary.
         """
         fraction: float | Tensor = self.boundary
         if self.boundary_jitter:  # a boundary that does not move draws nothing
             fraction = self.boundary + self.boundary_jitter * draws.uniform("cut", low=-1.0, high=1.0)
-        before, after = self.room
+        before, after = self.min_lengths
         wanted = (fraction * length).round().long().clamp(min=before)
         return torch.minimum(wanted, length - after).clamp(min=0)
 
@@ -275,10 +275,10 @@ def between(begin: Place, end: Place, grid: PatchGrid) -> Bool[Tensor, "B N"]:
     >>> between(1, 3, PatchGrid(1, (4,), torch.tensor([4]))).int().tolist()
     [[0, 1, 1, 0]]
     """
-    place = torch.arange(grid.shape[0], device=grid.length.device)
+    positions = torch.arange(grid.shape[0], device=grid.length.device)
     first = torch.as_tensor(begin, device=grid.length.device).expand_as(grid.length)
     last = torch.as_tensor(end, device=grid.length.device).expand_as(grid.length)
-    return (place >= first[:, None]) & (place < last[:, None])
+    return (positions >= first[:, None]) & (positions < last[:, None])
 
 
 def hide(hidden: Bool[Tensor, "B ..."], grid: PatchGrid) -> Mask:

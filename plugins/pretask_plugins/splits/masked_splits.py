@@ -8,7 +8,7 @@ from typing import Literal
 from pretask_plugins.splits.mask_generators import Block, RandomPatches, Side, TimeWindows
 from pretask_plugins.splits.masking import Masking
 
-OF_TIME = ("video", "text", "audio")  # modalities with an axis of time
+TIME_MODALITIES = ("video", "text", "audio")  # modalities with an axis of time
 OF_SPACE = ("image", "video")  # modalities with rows and columns
 
 
@@ -75,7 +75,7 @@ def future_from_past(
         frame: Samples of the frames that waveforms are cut into.
     """
     windows = TimeWindows(boundary, boundary_jitter, past=None, future=None, target="future")
-    return Masking("future-from-past", windows, OF_TIME, patch, frame)
+    return Masking("future-from-past", windows, TIME_MODALITIES, patch, frame)
 
 
 def future_from_recent_past(
@@ -90,15 +90,15 @@ def future_from_recent_past(
     """Predict what comes just after the boundary from what came just before it.
 
     Args:
-        context_length: Places that are visible: frames of a clip, tokens, or frames of a waveform.
-        prediction_length: Places that are predicted.
+        context_length: Positions that are visible: frames of a clip, tokens, or frames of a waveform.
+        prediction_length: Positions that are predicted.
         boundary: Where the future begins, as a fraction of the length.
         boundary_jitter: The boundary moves by up to this fraction of the length to either side, at random.
         patch: Side of the squares that images and frames are cut into, pixels; it divides their sides.
         frame: Samples of the frames that waveforms are cut into.
     """
     windows = TimeWindows(boundary, boundary_jitter, context_length, prediction_length, target="future")
-    return Masking("future-from-recent-past", windows, OF_TIME, patch, frame)
+    return Masking("future-from-recent-past", windows, TIME_MODALITIES, patch, frame)
 
 
 def past_from_present(
@@ -113,12 +113,12 @@ def past_from_present(
     """Predict what came just before the boundary from what begins at it.
 
     Args:
-        context_length: Places that are visible: frames of a clip, tokens, or frames of a waveform.
-        prediction_length: Places that are predicted.
+        context_length: Positions that are visible: frames of a clip, tokens, or frames of a waveform.
+        prediction_length: Positions that are predicted.
         boundary: Where the future begins, as a fraction of the length.
         boundary_jitter: The boundary moves by up to this fraction of the length to either side, at random.
         patch: Side of the squares that images and frames are cut into, pixels; it divides their sides.
         frame: Samples of the frames that waveforms are cut into.
     """
     windows = TimeWindows(boundary, boundary_jitter, prediction_length, context_length, target="past")
-    return Masking("past-from-present", windows, OF_TIME, patch, frame)
+    return Masking("past-from-present", windows, TIME_MODALITIES, patch, frame)

@@ -82,12 +82,12 @@ def candidate_maps(
     center, bias = features.mean(0), residual.mean(0)
     centered = features - center
     eigenvalues, axes = torch.linalg.eigh(centered.T @ centered)
-    along = axes.T @ (centered.T @ (residual - bias))
+    gradient = axes.T @ (centered.T @ (residual - bias))
     eigenvalues = eigenvalues.clamp(min=0) + 1e-9
     for strength in STRENGTHS:
-        shrunk = along / (eigenvalues + strength * eigenvalues.mean())[:, None]
+        shrunk = gradient / (eigenvalues + strength * eigenvalues.mean())[:, None]
         yield LinearMap(line_factor, center, axes @ shrunk, bias)
-    yield LinearMap(line_factor, center, torch.zeros_like(along), bias)
+    yield LinearMap(line_factor, center, torch.zeros_like(gradient), bias)
 
 
 def remember_first(batches: Iterable[Batch], first: list[Batch]) -> Iterator[Batch]:
@@ -120,10 +120,10 @@ def squared_error(linear: LinearMap, examples: Examples) -> float:
 
 def pool_features(values: Float[Tensor, "N ..."], outputs: int) -> Float[Tensor, "N F"]:
     """Average images, frames or a signal down to as many numbers as there is room for beside `outputs` of them."""
-    room = max(min(MAX_FEATURES, MAX_NUMBERS // outputs), 1)
+    max_outputs = max(min(MAX_FEATURES, MAX_NUMBERS // outputs), 1)
     if values.ndim < 4:
-        return F.adaptive_avg_pool1d(values.flatten(1)[:, None], min(values[0].numel(), room))[:, 0]
+        return F.adaptive_avg_pool1d(values.flatten(1)[:, None], min(values[0].numel(), max_outputs))[:, 0]
     planes = values.flatten(1, -3)
-    side = max(int((room / planes.shape[1]) ** 0.5), 1)
+    side = max(int((max_outputs / planes.shape[1]) ** 0.5), 1)
     sides = (min(side, planes.shape[2]), min(side, planes.shape[3]))
     return F.adaptive_avg_pool2d(planes, sides).flatten(1)

@@ -28,7 +28,7 @@ def masking_predictors(split: "Masking", batches: Iterable[Batch]) -> Mapping[st
     first: list[Batch] = []
     predictors = {
         "mean": mean_predictor(split, ridge.remember_first(batches, first)),
-        "nearest": fill_predictor(split, fill.fill_nearest),
+        "nearest": fill_predictor(split, fill.fill_with_nearest),
         "interpolation": fill_predictor(split, fill.interpolate),
     }
     if split.generator.is_constant:
@@ -176,6 +176,6 @@ def shift(visible: Bool[Tensor, "B L"], offset: int) -> Bool[Tensor, "B L"]:
     >>> shift(torch.tensor([[True, False, True]]), 1).tolist()
     [[False, True, False]]
     """
-    moved = visible.roll(offset, 1).clone()
-    moved[:, 0 if offset > 0 else -1] = False
-    return moved
+    shifted = visible.roll(offset, 1).clone()
+    shifted[:, 0 if offset > 0 else -1] = False
+    return shifted

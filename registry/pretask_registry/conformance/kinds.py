@@ -193,7 +193,7 @@ class Trial:
         batch = material.make_batch(samples, task.split, 8)
         with torch.no_grad():
             draws = Draws(batch.index, seed)
-            inputs, targets = task.prepare(*material.divide_numbered(task, batch, draws), draws)
+            inputs, targets = task.prepare(*material.split_numbered(task, batch, draws), draws)
             features = task.encode_inputs(inputs)
         return cls(task, batch, task.target_specs, features, targets, inputs)
 

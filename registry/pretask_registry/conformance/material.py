@@ -91,9 +91,9 @@ def make_batch(samples: Samples, split: Any, size: int, start: int = 0) -> Batch
     return samples.batch(index, CPU, others if partners else None)
 
 
-def divide_numbered(task: Task, batch: Batch, draws: Draws) -> tuple[Inputs, Targets]:
+def split_numbered(task: Task, batch: Batch, draws: Draws) -> tuple[Inputs, Targets]:
     """Return x and y of samples that are trained on: x has their numbers."""
-    inputs, targets = task.divide(batch, draws)
+    inputs, targets = task.apply_split(batch, draws)
     return replace(inputs, index=batch.index), targets
 
 

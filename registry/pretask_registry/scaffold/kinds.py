@@ -15,14 +15,14 @@ class Example:
         summary: One line for `pretask list`.
         source: Where the idea was published.
         run: Arguments of `pretask run` (of a suite, of `pretask`) that try it, with `{name}` for the component.
-        facts: Further words of the templates.
+        template_words: Further words of the templates.
     """
 
     folder: str
     summary: str
     source: str
     run: str
-    facts: Mapping[str, str]
+    template_words: Mapping[str, str]
 
 
 # A split and the network and data on which it learns something in a minute on two cores.
@@ -117,7 +117,7 @@ def example(kind: str, modality: str) -> Example:
     """Return what a new package of a kind starts from."""
     if kind == "task":
         found = SPLITS[modality]
-        return Example(found.folder, found.summary, found.source, "{name} --preset small", found.facts)
+        return Example(found.folder, found.summary, found.source, "{name} --preset small", found.template_words)
     if kind == "split":
         return split_alone(SPLITS[modality])
     if kind == "model":
@@ -133,16 +133,20 @@ def example(kind: str, modality: str) -> Example:
 
 def split_alone(found: Example) -> Example:
     """Return a split that no task of its own goes with: it is run in a free combination."""
-    facts = found.facts
-    parts = f"--split {{name}} --objective cross-entropy --model {facts['model']} --data {facts['data']}"
-    options = [f"--set {setting}" for setting in settings(facts)]
-    run = " ".join([parts, *options, f"--samples {facts['samples']}"])
-    return Example(found.folder, found.summary, found.source, run, facts)
+    template_words = found.template_words
+    parts = (
+        f"--split {{name}} --objective cross-entropy --model {template_words['model']} --data {template_words['data']}"
+    )
+    options = [f"--set {setting}" for setting in settings(template_words)]
+    run = " ".join([parts, *options, f"--samples {template_words['samples']}"])
+    return Example(found.folder, found.summary, found.source, run, template_words)
 
 
-def settings(facts: Mapping[str, str]) -> list[str]:
+def settings(template_words: Mapping[str, str]) -> list[str]:
     """Return the options of model and data, as `--set` takes them."""
-    return [f"{part}.{option}" for part in ("model", "data") for option in facts.get(f"{part}_options", "").split()]
+    return [
+        f"{part}.{option}" for part in ("model", "data") for option in template_words.get(f"{part}_options", "").split()
+    ]
 
 
 ACCURACY = '"accuracy": pretask.Metric("fraction", higher_is_better=True)'
@@ -221,10 +225,10 @@ def suite(modality: str) -> Example:
     """Return a suite of one division."""
     division, data, samples, fixed = SUITES[modality]
     measure, metric = ("few-label", "5.accuracy") if modality == "text" else ("linear", "accuracy")
-    facts = {"division": division, "data": data, "samples": samples, "fixed": fixed}
+    template_words = {"division": division, "data": data, "samples": samples, "fixed": fixed}
     summary = f"Every installed task of {division} on built-in data; minutes on two cores."
     measured = {"measure": measure, "metric": metric}
-    return Example("suite", summary, "our own", "bench {name} --seeds 1 --out runs", {**facts, **measured})
+    return Example("suite", summary, "our own", "bench {name} --seeds 1 --out runs", {**template_words, **measured})
 
 
 KINDS = ("task", "split", "objective", "model", "evaluator", "data", "suite")

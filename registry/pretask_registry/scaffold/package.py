@@ -97,11 +97,11 @@ def new_package(
     found = example(kind, modality)
     run = f"pretask {'' if kind == 'suite' else 'run '}{found.run.format(name=names.name)}"
     words = {
-        **found.facts,
+        **found.template_words,
         **collect_words(names, found.summary, run),
         "source": found.source,
         "modality": modality,
-        "settings": "\n".join(setting_line(setting) for setting in settings(found.facts)),
+        "settings": "\n".join(setting_line(setting) for setting in settings(found.template_words)),
     }
     file, template = (
         ("suite.toml", "suite/toml") if kind == "suite" else (f"{found.folder}.py", f"{found.folder}/{modality}.py")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from pretask.cache import cached, key_of
+from pretask.cache import cache_key, cached
 from pretask_bench.cli.main import invoke
 
 
@@ -24,7 +24,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
         facts = {"part": "tra\nin", "number": number, "path": "x" * 200}
         cached("features", facts, make)
-        found.append(tmp_path / "features" / key_of(facts))
+        found.append(tmp_path / "features" / cache_key(facts))
         os.utime(found[-1] / "entry.json", (used, used))
     return found
 

@@ -22,10 +22,12 @@ def plan(preset: str | None = None, **settings: Any) -> Plan:
     return make_plan(REGISTRY, "text-vae", preset=preset, parts={"data": "toy-grammar"}, settings=named)
 
 
-def composed(of: Plan) -> Task:
-    split, model, objective = (build(of.parts[part], of.of(part)) for part in ("split", "model", "objective"))
+def composed(plan: Plan) -> Task:
+    split, model, objective = (
+        build(plan.parts[part], plan.options_of(part)) for part in ("split", "model", "objective")
+    )
     observed = DATA("train").observed
-    return compose(observed, split.fit(observed, []), model, objective, of.recipe)
+    return compose(observed, split.fit(observed, []), model, objective, plan.recipe)
 
 
 @cache

@@ -21,9 +21,11 @@ def plan(preset: str | None = None, **settings: Any) -> Plan:
     return make_plan(REGISTRY, "vae", preset=preset, parts={"data": "digits"}, settings=named)
 
 
-def composed(of: Plan) -> Task:
-    split, model, objective = (build(of.parts[part], of.of(part)) for part in ("split", "model", "objective"))
-    return compose(Digits()("train").observed, split, model, objective, of.recipe)
+def composed(plan: Plan) -> Task:
+    split, model, objective = (
+        build(plan.parts[part], plan.options_of(part)) for part in ("split", "model", "objective")
+    )
+    return compose(Digits()("train").observed, split, model, objective, plan.recipe)
 
 
 def test_the_recipe_is_the_papers_algorithm() -> None:

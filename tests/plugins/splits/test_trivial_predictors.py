@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from pretask import Batch, Draws, Observed, Vocabulary
-from pretask_plugins.splits.fill import fill_nearest, interpolate, mirror
+from pretask_plugins.splits.fill import fill_with_nearest, interpolate, mirror
 from pretask_plugins.splits.masked_splits import (
     any_from_any,
     future_from_past,
@@ -38,7 +38,7 @@ def error(prediction: torch.Tensor, target: Any) -> float:
 def test_the_nearest_value_along_two_axes_is_the_one_that_a_search_finds() -> None:
     values = Draws(torch.arange(4)).normal("value", 7, 9)
     seen = Draws(torch.arange(4)).bernoulli("seen", 0.3, 7, 9)
-    found = fill_nearest(values, seen, (1, 2))
+    found = fill_with_nearest(values, seen, (1, 2))
     for sample, row, column in seen.logical_not().nonzero().tolist():
         near = [(abs(r - row), float(values[sample, r, column])) for r in range(7) if seen[sample, r, column]]
         near += [(abs(c - column), float(values[sample, row, c])) for c in range(9) if seen[sample, row, c]]

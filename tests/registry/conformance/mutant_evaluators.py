@@ -21,9 +21,9 @@ class Centroid:
         if not train.labels:
             raise PretaskError("centroid", "labels", "none", "Use other data.")
         name = next(iter(train.labels))
-        fit, ask = (encoded(task, samples) for samples in (train, test))
+        fit, call_hook = (encoded(task, samples) for samples in (train, test))
         label, answer = train.labels[name].value, test.labels[name].value
-        guess = self.guesses(fit[label >= 0], label[label >= 0], ask, answer)
+        guess = self.guesses(fit[label >= 0], label[label >= 0], call_hook, answer)
         right = (guess == answer)[answer >= 0]
         if self.fault == "scores-what-it-learned":
             right = (torch.cdist(fit, fit).argmin(1) == torch.arange(len(fit)))[: len(right)]
@@ -36,22 +36,22 @@ class Centroid:
             next(task.model.parameters()).data.add_(1e-3)
         yield "accuracy", float(right.float().mean())
         yield "accuracy", Items(right)
-        on = ask if self.fault == "chooses-on-test" else fit
+        on = call_hook if self.fault == "chooses-on-test" else fit
         yield "feature", Choice(str(int(on.std(0).argmax())))
         if self.fault == "yields-text":
             yield "verdict", "good"
 
-    def guesses(self, fit: Tensor, label: Tensor, ask: Tensor, answer: Tensor) -> Tensor:
+    def guesses(self, fit: Tensor, label: Tensor, call_hook: Tensor, answer: Tensor) -> Tensor:
         """The class of every test sample."""
         if self.fault == "guesses-the-commonest":
-            return label.mode().values.expand(len(ask))
+            return label.mode().values.expand(len(call_hook))
         if self.fault == "fits-on-test":
-            fit, label = torch.cat([fit, ask[answer >= 0]]), torch.cat([label, answer[answer >= 0]])
-        by = ask if self.fault == "standardises-by-test" else fit
-        fit, ask = ((features - by.mean(0)) / by.std(0).clamp(min=1e-6) for features in (fit, ask))
+            fit, label = torch.cat([fit, call_hook[answer >= 0]]), torch.cat([label, answer[answer >= 0]])
+        by = call_hook if self.fault == "standardises-by-test" else fit
+        fit, call_hook = ((features - by.mean(0)) / by.std(0).clamp(min=1e-6) for features in (fit, call_hook))
         classes = int(label.max()) + 1
         means = torch.stack([fit[label == category].mean(0) for category in range(classes)])
-        return torch.cdist(ask, means).argmin(1)
+        return torch.cdist(call_hook, means).argmin(1)
 
 
 class Retrieve(Centroid):

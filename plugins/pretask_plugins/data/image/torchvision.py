@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from pretask import PretaskError, Samples
-from pretask.cache import key_of
+from pretask.cache import cache_key
 
 from pretask_plugins.data.image.folder import is_for_test
 from pretask_plugins.data.image.images import DECODER, Album, cached_samples, crop_square, decode_images
@@ -94,7 +94,7 @@ class TorchvisionData:
         facts = {"data": "torchvision", "name": self.name, "part": part, "image_size": side, "decoder": DECODER}
         names = [str(path.relative_to(self.root.expanduser())) for path in self.files()]
         content = list(zip(names, digest_files(self.files()), strict=True))
-        where = {"root": self.root.expanduser().resolve(), "files": key_of({"files": content})}
+        where = {"root": self.root.expanduser().resolve(), "files": cache_key({"files": content})}
         return cached_samples(facts | where, lambda: self.album(part, side))
 
     @staticmethod

@@ -113,7 +113,7 @@ def take_first(samples: Samples, count: int) -> Samples:
 def encode(task: Task, batch: Batch, seed: int) -> tuple[Posterior, Targets, Draws]:
     """Encode samples: the code's distribution, what it shall explain, and draws that training never has."""
     draws = Draws(batch.index, seed, HELD_OUT_EPOCH)
-    inputs, targets = task.divide(batch, draws)
+    inputs, targets = task.apply_split(batch, draws)
     return task.objective.posterior(task.model(inputs)), targets, draws.branch("density")
 
 
@@ -150,8 +150,8 @@ def best_posterior(model: LatentModel, start: Posterior, targets: Targets, draws
     optimizer = torch.optim.Adam(free, 0.05)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(steps, 1))
     for _ in range(steps):
-        lost = -bound(model, Posterior(*free), targets, draws).sum()
-        gradients = torch.autograd.grad(lost, free)
+        loss = -bound(model, Posterior(*free), targets, draws).sum()
+        gradients = torch.autograd.grad(loss, free)
         for parameter, gradient in zip(free, gradients, strict=True):
             parameter.grad = gradient
         optimizer.step()

@@ -42,7 +42,7 @@ def pictures(task: Task, samples: Samples) -> Iterator[tuple[str, Figure]]:
     )
     batch = next(samples.batches(GRID_SIDE * 5, device))
     draws = Draws(batch.index, 0, HELD_OUT_EPOCH).branch("split")
-    inputs, targets = task.divide(batch, draws)
+    inputs, targets = task.apply_split(batch, draws)
     posterior = task.objective.posterior(task.model(inputs))
     pairs = torch.stack([as_images(targets[name].value, samples.observed), show(posterior.mean)], 1)
     caption = "Test samples, and beside each the decoder mean of its code."

@@ -69,9 +69,9 @@ class Generation:
         check_room(task, self.prompt_length, tokens)
         given = samples.data[rows, : self.prompt_length].to(task.device)
         texts = {"test text": samples.data[rows, : self.prompt_length + tokens].to(task.device)}
-        for way, sampling in self.ways().items():
-            draws = Draws(rows.to(task.device), budget.seed, -1).branch(way)
-            texts[way] = generate(
+        for decoding, sampling in self.decodings().items():
+            draws = Draws(rows.to(task.device), budget.seed, -1).branch(decoding)
+            texts[decoding] = generate(
                 task,
                 given,
                 max_new_tokens=tokens,
@@ -81,15 +81,17 @@ class Generation:
                 use_memory=self.use_memory,
             )
         pad = samples.observed.vocabulary.id("pad") if samples.observed.vocabulary else None
-        written = {way: drop_padding(ids[:, self.prompt_length :].tolist(), pad) for way, ids in texts.items()}
+        written = {
+            decoding: drop_padding(ids[:, self.prompt_length :].tolist(), pad) for decoding, ids in texts.items()
+        }
         held_out = count_pairs(drop_padding(find_other_rows(samples, rows).tolist(), pad))
         yield "overlap", overlap(count_pairs(written[[*written][-1]]), held_out)
-        for way, continuations in written.items():
-            yield f"{way}: overlap", overlap(count_pairs(continuations), held_out)
-            yield from measure_diversity(way, continuations)
+        for decoding, continuations in written.items():
+            yield f"{decoding}: overlap", overlap(count_pairs(continuations), held_out)
+            yield from measure_diversity(decoding, continuations)
         yield "texts", self.picture(texts, decoder_of(data))
 
-    def ways(self) -> dict[str, Sampling]:
+    def decodings(self) -> dict[str, Sampling]:
         """Return the four ways by name."""
         return {
             "greedy": GREEDY,
@@ -103,7 +105,10 @@ class Generation:
         lines = []
         for number in range(min(SHOWN_PROMPTS, len(texts["test text"]))):
             lines.append(f"{decode(texts['test text'][number, : self.prompt_length].tolist())} …")
-            lines += [f"    {way}: {decode(ids[number, self.prompt_length :].tolist())}" for way, ids in texts.items()]
+            lines += [
+                f"    {decoding}: {decode(ids[number, self.prompt_length :].tolist())}"
+                for decoding, ids in texts.items()
+            ]
             lines.append("")
         return Figure(draw_page(lines), "Beginnings of test rows, and how they go on, chosen in different ways.")
 
@@ -118,14 +123,14 @@ def find_long_rows(samples: Samples, length: int) -> Int[Tensor, " n"]:
     """Find the rows that have so many tokens; raise PretaskError where there is none."""
     count = samples.data.shape[1]
     if samples.present is None:
-        kept = torch.arange(len(samples)) if length <= count else torch.empty(0, dtype=torch.int64)
+        rows = torch.arange(len(samples)) if length <= count else torch.empty(0, dtype=torch.int64)
     else:
-        kept = (samples.present[:, :length].sum(1) == length).nonzero()[:, 0].cpu()
-    if not len(kept):
+        rows = (samples.present[:, :length].sum(1) == length).nonzero()[:, 0].cpu()
+    if not len(rows):
         raise PretaskError(
             "generation", f"test rows of at least {length} tokens", "none", "Set a smaller generation.prompt_length."
         )
-    return kept
+    return rows
 
 
 def find_other_rows(samples: Samples, rows: Int[Tensor, " n"]) -> Int[Tensor, "N L"]:
@@ -141,11 +146,11 @@ def drop_padding(rows: list[list[int]], pad: int | None) -> list[list[int]]:
     return [[token for token in row if token != pad] for row in rows]
 
 
-def measure_diversity(way: str, rows: list[list[int]]) -> Iterator[tuple[str, float]]:
+def measure_diversity(decoding: str, rows: list[list[int]]) -> Iterator[tuple[str, float]]:
     """Yield how much of all texts together is different, and how much of each is repetition."""
     for size in (1, 2):
-        yield f"{way}: distinct-{size}", distinct(rows, size)
-    yield f"{way}: repetition", repetition(rows)
+        yield f"{decoding}: distinct-{size}", distinct(rows, size)
+    yield f"{decoding}: repetition", repetition(rows)
 
 
 def count_pairs(rows: list[list[int]]) -> Counter[tuple[int, ...]]:

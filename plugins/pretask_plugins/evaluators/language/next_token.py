@@ -34,7 +34,7 @@ def next_target(who: str, task: Task, samples: Samples) -> str:
 def asks_next(task: Task, samples: Samples, name: str) -> bool:
     """Return whether the target of a position is what x shows at the one after it."""
     batch = samples.batch(torch.arange(min(len(samples), 8)), task.device)
-    inputs, targets = task.divide(batch, Draws(batch.index, 0, -1))
+    inputs, targets = task.apply_split(batch, Draws(batch.index, 0, -1))
     shown, target = inputs.data[:, 0], targets[name]
     if inputs.data.shape[1] != 1 or target.value.shape != shown.shape:
         return False
@@ -64,5 +64,5 @@ def log_probabilities(task: Task, inputs: Inputs, name: str) -> Float[Tensor, "B
 
 def divide_batch(task: Task, batch: Batch, seed: int, name: str) -> tuple[Inputs, Target]:
     """Divide a batch into x and y, with draws that training never has."""
-    inputs, targets = task.divide(batch, Draws(batch.index, seed, -1))
+    inputs, targets = task.apply_split(batch, Draws(batch.index, seed, -1))
     return inputs, targets[name]

@@ -42,8 +42,8 @@ class LanguageModel:
         with evaluation_mode(task), torch.no_grad():
             for batch in samples.resident(task.device).batches(budget.batch, task.device):
                 sums += sum_costs(task, batch, budget.seed, name)
-        lost, right, tokens = sums.tolist()
-        nats = lost / tokens if tokens else math.nan
+        loss, is_correct, tokens = sums.tolist()
+        nats = loss / tokens if tokens else math.nan
         yield "nats_per_token", nats
         offered = source_of(data)
         if isinstance(offered, NamesTokenizer):
@@ -53,7 +53,7 @@ class LanguageModel:
             yield "bits_per_byte", bits_per_byte(nats, offered.extent("test"))
         if isinstance(offered, KnowsEntropy):
             yield "nats_above_entropy", nats - offered.entropy()
-        yield "accuracy", right / tokens if tokens else math.nan
+        yield "accuracy", is_correct / tokens if tokens else math.nan
         yield "tokens", tokens
 
 
@@ -63,8 +63,8 @@ def sum_costs(task: Task, batch: Batch, seed: int, name: str) -> torch.Tensor:
     log_probability = log_probabilities(task, inputs, name)
     weight = torch.ones_like(log_probability[..., 0]) if target.weight is None else target.weight
     nats = -log_probability.gather(-1, target.value[..., None])[..., 0]
-    right = log_probability.argmax(-1) == target.value
-    return torch.stack([(values * weight).double().sum() for values in (nats, right, torch.ones_like(nats))]).cpu()
+    is_correct = log_probability.argmax(-1) == target.value
+    return torch.stack([(values * weight).double().sum() for values in (nats, is_correct, torch.ones_like(nats))]).cpu()
 
 
 def bits_per_byte(nats: float, extent: Any) -> float:

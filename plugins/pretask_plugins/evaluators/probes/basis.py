@@ -1,15 +1,15 @@
-"""Basis: standardized features in the eigenbasis of their covariance, rotated beforehand or turned as they are read.
+"""Basis: standardized features in the eigenbasis of their covariance, rotated beforehand or as they are read.
 
 In it the Hessian of the regression is nearly diagonal and |W| is what it was. A rotated copy of the features is the
-quick way. Where it would take more than HELD bytes, features stay where they are: they are read and standardized piece
-by piece, and it is the weights that are turned, since (W V') z = W (V' z). Minima are the same.
+quick way. Where it would take more than MAX_COPY_BYTES, features stay where they are: they are read and
+standardized chunk by chunk, and it is the weights that are rotated, since (W V') z = W (V' z). Minima are the same.
 
 Mean, std, covariance and eigenvectors are in double precision, whatever that of the solver, since a weak
 regularizer uses directions of little variance: one outlier of 1e4 times the others leaves them 1e-8 of it. The outlier
 still takes up the std, as in scikit-learn's StandardScaler; beyond 100 N times the others it leaves less of
 them than the weakest regularizer of the grid can use.
 
-Axes: N samples, n samples of a piece, D features, R basis vectors plus one for the bias, K rows of weights.
+Axes: N samples, n samples of a chunk, D features, R basis vectors plus one for the bias, K rows of weights.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from pretask_plugins.evaluators.probes.moments import Rows, as_rows, compute_moments, divisor, gram
+from pretask_plugins.evaluators.probes.moments import Rows, as_rows, compute_moments, gram, std_or_infinity
 
 MAX_COPY_BYTES = 1 << 31  # bytes of a rotated copy, at most
 MIN_VARIANCE = 1e-12  # of the largest: what double precision and the rounding of float32 features leave is below it
@@ -52,14 +52,20 @@ class Basis:
         """Return features in the basis, with a row of ones for the bias."""
         rows, begin = as_rows(features), 0
         rotated = self.variance.new_ones(len(self.variance) + 1, len(rows))
-        precise = int((self.variance < PRECISE_VARIANCE * self.variance.amax()).sum()) if len(self.variance) else 0
-        coarse = self.rotation[:, precise:].to(self.dtype)
-        for piece in rows.pieces():
-            even, end = self.standardize(piece), begin + len(piece)
-            rotated[:precise, begin:end] = (even @ self.rotation[:, :precise]).T
-            rotated[precise:-1, begin:end] = coarse.T @ even.to(self.dtype).T
+        num_precise = self.count_small_variances()
+        rotation = self.rotation[:, num_precise:].to(self.dtype)
+        for chunk in rows.chunks():
+            standardized, end = self.standardize(chunk), begin + len(chunk)
+            rotated[:num_precise, begin:end] = (standardized @ self.rotation[:, :num_precise]).T  # in double precision
+            rotated[num_precise:-1, begin:end] = rotation.T @ standardized.to(self.dtype).T
             begin = end
         return rotated
+
+    def count_small_variances(self) -> int:
+        """Count the basis vectors, the first ones, whose variance is so small that float32 would be mostly rounding."""
+        if not len(self.variance):
+            return 0
+        return int((self.variance < PRECISE_VARIANCE * self.variance.amax()).sum())
 
     def standardize(self, features: Float[Tensor, "n D"]) -> Float[Tensor, "n D"]:
         """Scale features to mean 0 and std 1, in double precision: float32 would overflow at 1e38."""
@@ -71,7 +77,7 @@ def fit_basis(
     dtype: torch.dtype = torch.float32,
     std: Float[Tensor, " D"] | None = None,
 ) -> Basis:
-    """Standardize, and turn into the eigenbasis of the covariance.
+    """Fit standardization and the eigenbasis of the covariance.
 
     Args:
         features: Or some rows of them. Where there are more features than samples, all are held in memory.
@@ -81,26 +87,26 @@ def fit_basis(
     rows = as_rows(features)
     if rows.width > len(rows):
         return build_wide_basis(rows.all().double(), dtype, std)
-    found = compute_moments(rows)
-    std = found.std if std is None else std.double()
-    covariance = found.scatter / found.count / std / std[:, None]
+    moments = compute_moments(rows)
+    std = moments.std if std is None else std.double()
+    covariance = moments.scatter / moments.count / std / std[:, None]
     variance, rotation = drop_rounding(*torch.linalg.eigh(covariance))
-    return Basis(found.mean, std, rotation, variance.to(dtype))
+    return Basis(moments.mean, std, rotation, variance.to(dtype))
 
 
 def build_wide_basis(features: Float[Tensor, "N D"], dtype: torch.dtype, std: Float[Tensor, " D"] | None) -> Basis:
-    """Build the basis from the smaller Gram matrix, whose eigenvectors tell all."""
+    """Build the basis of more features than samples from the smaller Gram matrix of samples."""
     spread, mean = torch.std_mean(features, 0, correction=0)
-    std = divisor(spread, mean) if std is None else std.double()
-    even = (features - mean) / std
-    variance, vectors = drop_rounding(*torch.linalg.eigh(gram(even.T) / len(even)))
-    return Basis(mean, std, even.T @ vectors / (variance * len(even)).sqrt(), variance.to(dtype))
+    std = std_or_infinity(spread, mean) if std is None else std.double()
+    standardized = (features - mean) / std
+    variance, vectors = drop_rounding(*torch.linalg.eigh(gram(standardized.T) / len(standardized)))
+    return Basis(mean, std, standardized.T @ vectors / (variance * len(standardized)).sqrt(), variance.to(dtype))
 
 
 def drop_rounding(variance: Float[Tensor, " D"], vectors: Float[Tensor, "D D"]) -> tuple[Tensor, Tensor]:
     """Keep the eigenvalues that are more than rounding, with their vectors."""
-    some = variance > variance[-1].clamp(min=0) * MIN_VARIANCE
-    return variance[some], vectors[:, some]
+    kept = variance > variance[-1].clamp(min=0) * MIN_VARIANCE
+    return variance[kept], vectors[:, kept]
 
 
 @runtime_checkable
@@ -112,16 +118,16 @@ class Columns(Protocol):
         """The type in which products are computed."""
         ...
 
-    def some(self, begin: int, end: int) -> Float[Tensor, "R1 n"]:
+    def read(self, begin: int, end: int) -> Float[Tensor, "R1 n"]:
         """Return some columns, with ones for the bias."""
         ...
 
     def rotate_weights(self, weights: Float[Tensor, "K R1"]) -> Float[Tensor, "K _"]:
-        """Bring weights of the basis to these columns."""
+        """Return weights for these columns from weights in the basis."""
         ...
 
     def rotate_gradient(self, gradient: Float[Tensor, "K _"]) -> Float[Tensor, "K R1"]:
-        """Bring a gradient by these columns to the basis."""
+        """Return a gradient in the basis from one for these columns."""
         ...
 
 
@@ -136,7 +142,7 @@ class RotatedColumns:
         """The type in which products are computed."""
         return self.values.dtype
 
-    def some(self, begin: int, end: int) -> Float[Tensor, "R1 n"]:
+    def read(self, begin: int, end: int) -> Float[Tensor, "R1 n"]:
         """Return some columns, with ones for the bias."""
         return self.values[:, begin:end]
 
@@ -157,24 +163,24 @@ class StreamedColumns:
     basis: Basis
     dtype: torch.dtype
 
-    def some(self, begin: int, end: int) -> Float[Tensor, "D1 n"]:
+    def read(self, begin: int, end: int) -> Float[Tensor, "D1 n"]:
         """Read some columns, standardized, with ones for the bias."""
-        even = self.basis.standardize(self.rows.some(begin, end)).to(self.dtype)
-        columns = even.new_ones(even.shape[1] + 1, len(even))
-        columns[:-1] = even.T
+        standardized = self.basis.standardize(self.rows.read(begin, end)).to(self.dtype)
+        columns = standardized.new_ones(standardized.shape[1] + 1, len(standardized))
+        columns[:-1] = standardized.T
         return columns
 
     def rotate_weights(self, weights: Float[Tensor, "K R1"]) -> Float[Tensor, "K D1"]:
-        """Bring weights of the basis to features that are not rotated."""
+        """Return weights for features that are not rotated from weights in the basis."""
         return torch.cat([(weights[:, :-1].double() @ self.basis.rotation.T).to(weights.dtype), weights[:, -1:]], 1)
 
     def rotate_gradient(self, gradient: Float[Tensor, "K D1"]) -> Float[Tensor, "K R1"]:
-        """Bring a gradient by features that are not rotated to the basis."""
+        """Return a gradient in the basis from one for features that are not rotated."""
         return torch.cat([(gradient[:, :-1].double() @ self.basis.rotation).to(gradient.dtype), gradient[:, -1:]], 1)
 
 
 def build_columns(rows: Rows, basis: Basis, dtype: torch.dtype) -> Columns:
-    """Build the solver's training features: rotated in memory where that takes no more than HELD bytes."""
+    """Build the solver's training features: rotated in memory where that takes at most MAX_COPY_BYTES."""
     if len(rows) * (len(basis.variance) + 1) * basis.variance.itemsize > MAX_COPY_BYTES:
         return StreamedColumns(rows, basis, dtype)
     return RotatedColumns(basis(rows).to(dtype))

@@ -32,7 +32,7 @@ from pretask_plugins.evaluators.probes.linear import DTYPES, choose_regularizer
 from pretask_plugins.evaluators.probes.logistic import GRID, fit_grid
 from pretask_plugins.evaluators.probes.moments import Rows, compute_moments
 from pretask_plugins.evaluators.probes.validation_split import (
-    Part,
+    LabeledRows,
     ProbeData,
     balanced_accuracy,
     build_probe_data,
@@ -73,7 +73,7 @@ class FewLabels:
 
     def __post_init__(self) -> None:
         check_poolings("few-label", (self.pooling,))
-        for name, needs, fine in (
+        for name, needs, is_valid in (
             ("per_class", "numbers from 1", all(size >= 1 for size in self.per_class)),
             (
                 "label_fraction",
@@ -83,7 +83,7 @@ class FewLabels:
             ("draws", "1 draw or more", self.draws >= 1),
             ("layer", "the number of a layer, or 0 for the output", self.layer >= 0),
         ):
-            if not fine:
+            if not is_valid:
                 raise PretaskError(f"few-label.{name}", needs, str(getattr(self, name)), "Leave it out.", exit_code=2)
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float]]:
@@ -96,18 +96,18 @@ class FewLabels:
             PretaskError: There are no labels to probe, no such layer, or too few samples for every size.
         """
         probe = build_probe_data("few-label", task, data, budget, self.label, self.val_fraction, (self.pooling,))
-        name = self.name_in(probe)
+        name = self.choose_features(probe)
         std = compute_moments(probe.train.rows(name)).std
         sizes = available_sizes(probe, self.per_class, self.label_fraction)
         if not sizes:
             raise PretaskError("few-label", "classes that supply a size", "too few samples", "Set smaller sizes.")
         for size, counts in sizes.items():
-            found = [self.measure(probe, name, std, counts, budget.seed, draw) for draw in range(self.draws)]
-            yield from summarize(size, *map(list, zip(*found, strict=True)), samples=len(probe.test.labels))
+            accuracies = [self.measure(probe, name, std, counts, budget.seed, draw) for draw in range(self.draws)]
+            yield from summarize(size, *map(list, zip(*accuracies, strict=True)), samples=len(probe.test.labels))
         yield "majority", majority(probe)
         yield "layer", float(layer_name(name).removeprefix("layer"))
 
-    def name_in(self, probe: ProbeData) -> str:
+    def choose_features(self, probe: ProbeData) -> str:
         """Return the name of the features that are probed."""
         names = [*probe.train.features]
         name = f"layer{self.layer}.{self.pooling}" if self.layer else names[-1]
@@ -122,32 +122,37 @@ class FewLabels:
     ) -> tuple[float, float]:
         """Measure accuracy and balanced accuracy on the test part after training on one subset."""
         index = draw_labels(probe.train.labels, counts, seed, draw)
-        part = probe.train.some(name, index)
-        grid = GRID[: self.pick_regularizer(part, probe.classes, std, seed) + 1]
-        solution = fit_grid(part.rows, part.labels, probe.classes, grid, dtype=DTYPES[self.dtype], std=std)
+        subset = probe.train.select(name, index)
+        grid = GRID[: self.choose_regularizer_index(subset, probe.classes, std, seed) + 1]
+        solution = fit_grid(subset.rows, subset.labels, probe.classes, grid, dtype=DTYPES[self.dtype], std=std)
         prediction = solution.predict(probe.test.rows(name))[-1]
         correct = float((prediction == probe.test.labels).double().mean())
         return correct, balanced_accuracy(prediction, probe.test.labels, probe.classes)
 
-    def pick_regularizer(self, part: Part, classes: int, std: Float[Tensor, " D"], seed: int) -> int:
-        """Choose the place in the grid on a fraction of the subset, or a fixed one where that would say nothing."""
-        count = torch.bincount(part.labels, minlength=classes)
+    def choose_regularizer_index(self, subset: LabeledRows, classes: int, std: Float[Tensor, " D"], seed: int) -> int:
+        """Choose the index in the grid on a validation split of the subset, or a fixed one where that is too small."""
+        count = torch.bincount(subset.labels, minlength=classes)
         if int(count[count > 0].min()) < MIN_CLASS_SIZE:
             return DEFAULT_REGULARIZER
-        validation = split_stratified(part.labels, classes, self.val_fraction, seed)
-        pieces = [Part(Rows(part.rows.all(), at.nonzero()[:, 0]), part.labels[at]) for at in (~validation, validation)]
-        return choose_regularizer(pieces[0], pieces[1], classes, dtype=DTYPES[self.dtype], std=std).regularizer
+        validation = split_stratified(subset.labels, classes, self.val_fraction, seed)
+        fit_rows, validation_rows = (
+            LabeledRows(Rows(subset.rows.all(), chosen.nonzero()[:, 0]), subset.labels[chosen])
+            for chosen in (~validation, validation)
+        )
+        return choose_regularizer(fit_rows, validation_rows, classes, dtype=DTYPES[self.dtype], std=std).regularizer
 
 
 def available_sizes(
     probe: ProbeData, per_class: tuple[int, ...], fractions: tuple[float, ...]
 ) -> dict[str, Int[Tensor, " C"]]:
     """Return the sizes that every class can supply, by name, as samples of each class."""
-    members = torch.bincount(probe.train.labels, minlength=probe.classes)
-    there = members > 0
-    sizes = {f"{size}": torch.where(there, size, 0) for size in per_class}
-    sizes |= {f"{100 * fraction:g}%": (fraction * members.double()).round().long() for fraction in fractions}
-    return {name: counts for name, counts in sizes.items() if bool(((counts >= 1) & (counts <= members))[there].all())}
+    available = torch.bincount(probe.train.labels, minlength=probe.classes)
+    present = available > 0
+    sizes = {f"{size}": torch.where(present, size, 0) for size in per_class}
+    sizes |= {f"{100 * fraction:g}%": (fraction * available.double()).round().long() for fraction in fractions}
+    return {
+        name: counts for name, counts in sizes.items() if bool(((counts >= 1) & (counts <= available))[present].all())
+    }
 
 
 def draw_labels(labels: Int[Tensor, " N"], counts: Int[Tensor, " C"], seed: int, draw: int) -> Int[Tensor, " M"]:
@@ -168,9 +173,9 @@ def summarize(size: str, accuracy: list[float], balanced: list[float], *, sample
     mean = fmean(accuracy)
     yield f"{size}.accuracy", mean
     if len(accuracy) > 1:
-        reach = half_width(accuracy, samples)
-        yield f"{size}.low", max(0.0, mean - reach)
-        yield f"{size}.high", min(1.0, mean + reach)
+        margin = half_width(accuracy, samples)
+        yield f"{size}.low", max(0.0, mean - margin)
+        yield f"{size}.high", min(1.0, mean + margin)
     yield f"{size}.balanced_accuracy", fmean(balanced)
 
 

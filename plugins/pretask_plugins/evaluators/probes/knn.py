@@ -76,27 +76,31 @@ class NearestNeighbors:
     def choose(self, probe: ProbeData, name: str) -> tuple[float, int, float]:
         """Choose the k and temperature with the best accuracy on validation samples."""
         fit, validation = probe.fit_and_validation(name)
-        near = find_neighbors(fit.rows.all(), fit.labels, validation.rows.all(), max(self.k))
+        neighbors = find_neighbors(fit.rows.all(), fit.labels, validation.rows.all(), max(self.k))
         scores = [
-            (float((vote(*near, k, temperature, probe.classes) == validation.labels).float().mean()), k, temperature)
+            (
+                float((vote(*neighbors, k, temperature, probe.classes) == validation.labels).float().mean()),
+                k,
+                temperature,
+            )
             for k, temperature in product(self.k, self.temperature)
         ]
         return max(scores, key=lambda score: score[0])
 
     def predict(self, probe: ProbeData, name: str, k: int, temperature: float) -> Int[Tensor, " N"]:
         """Predict the classes of the test samples from the whole training part."""
-        near = find_neighbors(probe.train.rows(name).all(), probe.train.labels, probe.test.rows(name).all(), k)
-        return vote(*near, k, temperature, probe.classes)
+        neighbors = find_neighbors(probe.train.rows(name).all(), probe.train.labels, probe.test.rows(name).all(), k)
+        return vote(*neighbors, k, temperature, probe.classes)
 
 
 def find_neighbors(
-    known: Float[Tensor, "N D"], labels: Int[Tensor, " N"], queries: Float[Tensor, "Q D"], count: int
+    train_features: Float[Tensor, "N D"], labels: Int[Tensor, " N"], queries: Float[Tensor, "Q D"], count: int
 ) -> tuple[Float[Tensor, "Q K"], Int[Tensor, "Q K"]]:
     """Find cosine and class of the nearest known samples of every query, nearest first."""
-    known = normalize_rows(known)
+    train_features = normalize_rows(train_features)
     found = [
-        (normalize_rows(some) @ known.T).topk(min(count, len(known)), dim=1)
-        for some in torch.split(queries, QUERY_BATCH)
+        (normalize_rows(query_batch) @ train_features.T).topk(min(count, len(train_features)), dim=1)
+        for query_batch in torch.split(queries, QUERY_BATCH)
     ]
     return torch.cat([block.values for block in found]), labels[torch.cat([block.indices for block in found])]
 

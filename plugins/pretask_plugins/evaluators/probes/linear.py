@@ -1,9 +1,9 @@
 """Linear: the standard probe, version 1. Logistic regression on frozen features.
 
 Every layer's features are extracted in one pass, pooled in up to four ways (pooling.py in core). A tenth of the
-training part is held out, on which all is chosen: the pooling of each layer by ridge lines, which are solved in closed
-form (ridge.py); for it the regularizer, of 45 that are solved on the other nine tenths (by accuracy; of equals, by
-cross-entropy); then the layer of the headline. The chosen ones are solved again on the whole training part, and the
+training part is held out, on which all is chosen: the pooling of each layer by ridge regression, which is solved in
+closed form (ridge.py); for it the regularizer, of 45 that are solved on the other nine tenths (by accuracy; of equals,
+by cross-entropy); then the layer of the headline. The chosen ones are solved again on the whole training part, and the
 test part is scored once. There is no learning rate to tune and no epoch to pick. Layers of more than 2 GiB stay in the
 file that they were extracted to, see basis.py.
 
@@ -26,8 +26,8 @@ from torch import Tensor
 from pretask_plugins.evaluators.probes.logistic import GRID, fit_grid
 from pretask_plugins.evaluators.probes.ridge import RidgeProbe
 from pretask_plugins.evaluators.probes.validation_split import (
+    LabeledRows,
     LayerChoice,
-    Part,
     ProbeData,
     best_poolings,
     build_probe_data,
@@ -97,19 +97,24 @@ class LinearProbe:
 
 
 def poolings_by_ridge(probe: ProbeData) -> list[str]:
-    """Choose, for every layer, the pooling with which ridge lines do best on validation data.
+    """Choose, for every layer, the pooling with which ridge regression does best on validation data.
 
     To choose by the logistic path itself costs several times as much.
     """
-    lines = RidgeProbe()
+    ridge = RidgeProbe()
     return [
-        best_poolings({name: lines.choose(probe, name)[0].val_accuracy for name in names})[0] if names[1:] else names[0]
+        best_poolings({name: ridge.choose(probe, name)[0].val_accuracy for name in names})[0] if names[1:] else names[0]
         for names in probe.layers()
     ]
 
 
 def choose_regularizer(
-    fit: Part, validation: Part, classes: int, *, dtype: torch.dtype, std: Float[Tensor, " D"] | None = None
+    fit: LabeledRows,
+    validation: LabeledRows,
+    classes: int,
+    *,
+    dtype: torch.dtype,
+    std: Float[Tensor, " D"] | None = None,
 ) -> LayerChoice:
     """Choose the regularizer, solved on some samples, that is best on others; of equals, the lowest loss."""
     solution = fit_grid(fit.rows, fit.labels, classes, dtype=dtype, std=std)

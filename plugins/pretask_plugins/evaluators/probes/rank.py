@@ -128,8 +128,8 @@ def mean_cosine(rows: Rows) -> float:
     """Return the mean cosine of two different samples; samples that are 0 are at right angles to all."""
     total = torch.zeros(rows.width, dtype=torch.float64, device=rows.features.device)
     own = 0.0
-    for piece in rows.pieces():
-        unit = normalize_rows(piece.double())
+    for chunk in rows.chunks():
+        unit = normalize_rows(chunk.double())
         total += unit.sum(0)
         own += float(unit.square().sum())
     return float(total.square().sum() - own) / (len(rows) * (len(rows) - 1))

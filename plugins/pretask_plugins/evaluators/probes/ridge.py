@@ -1,6 +1,6 @@
-"""Ridge: a line fitted by least squares, in closed form for every regularizer. Quicker than `linear`, and a bit below.
+"""Ridge: a linear classifier fitted by least squares, in closed form for every C. Quicker than `linear`, a bit below.
 
-Each class has a target, 1 for its samples and 0 for the others; the largest answer wins. With C of the grid, minimized
+Each class has a target, 1 for its samples and 0 for the others; the largest output wins. With C of the grid, minimized
 is the sum of squared errors plus |W|^2 / C, over weights of standardized features; the bias is free. In the eigenbasis
 of the covariance every C costs one division. All that is needed of the features is their covariance and their sums by
 class, in double precision, so that they can stay in a file.
@@ -10,7 +10,8 @@ tenth (by accuracy; of equals, by squared error), the chosen ones solved again o
 scored once. What is held out is added to the sums: nothing is read twice.
 
 Source: Hoerl and Kennard 1970; scikit-learn's RidgeClassifier, whose alpha is 1 / C.
-Differs: features are standardized, and targets are 1 and 0 where it has 1 and -1, which scales W and moves no answer.
+Differs: features are standardized, and targets are 1 and 0 where it has 1 and -1, which scales W and changes no
+    prediction.
 Axes: N samples, D features, C classes, G regularizers.
 """
 
@@ -26,7 +27,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pretask_plugins.evaluators.probes.logistic import GRID
-from pretask_plugins.evaluators.probes.moments import PIECE_ROWS, Moments, Rows, as_rows, compute_moments, sum_classes
+from pretask_plugins.evaluators.probes.moments import CHUNK_ROWS, Moments, Rows, as_rows, compute_moments, sum_classes
 from pretask_plugins.evaluators.probes.validation_split import (
     LayerChoice,
     ProbeData,
@@ -67,31 +68,34 @@ class RidgeProbe:
         val_accuracy: dict[str, float] = {}
         predictions: dict[str, Int[Tensor, " N"]] = {}
         for names in probe.layers():
-            found = {name: self.choose(probe, name) for name in names}
-            val_accuracy |= {name: choice.val_accuracy for name, (choice, _) in found.items()}
+            choices = {name: self.choose(probe, name) for name in names}
+            val_accuracy |= {name: choice.val_accuracy for name, (choice, _) in choices.items()}
             for name in best_poolings({name: val_accuracy[name] for name in names}):
-                line = solve(found[name][1], (GRID[found[name][0].regularizer],))
-                predictions[name] = line.predict(probe.test.rows(name))[0]
+                choice, sums = choices[name]
+                solution = solve(sums, (GRID[choice.regularizer],))
+                predictions[name] = solution.predict(probe.test.rows(name))[0]
         yield from report(probe, max(predictions, key=lambda name: val_accuracy[name]), predictions)
 
-    def choose(self, probe: ProbeData, name: str) -> tuple[LayerChoice, "Sums"]:
+    def choose(self, probe: ProbeData, name: str) -> tuple[LayerChoice, "LeastSquaresSums"]:
         """Choose the regularizer with which a layer, pooled in one way, does best on what is held out.
 
         Returns:
             It, and the sums of the whole training part.
         """
         fit, validation = probe.fit_and_validation(name)
-        most = compute_sums(fit.rows, fit.labels, probe.classes)
-        lines = solve(most, GRID)
-        correct = (lines.predict(validation.rows) == validation.labels).double().mean(1)
-        error = lines.squared_error(validation.rows, validation.labels)
-        choice = LayerChoice(int(error.where(correct == correct.max(), math.inf).argmin()), float(correct.max()))
-        return choice, most.merge(compute_sums(validation.rows, validation.labels, probe.classes))
+        fit_sums = compute_sums(fit.rows, fit.labels, probe.classes)
+        solution = solve(fit_sums, GRID)
+        accuracy = (solution.predict(validation.rows) == validation.labels).double().mean(1)
+        error = solution.squared_error(validation.rows, validation.labels)
+        best = int(error.where(accuracy == accuracy.max(), math.inf).argmin())
+        return LayerChoice(best, float(accuracy.max())), fit_sums.merge(
+            compute_sums(validation.rows, validation.labels, probe.classes)
+        )
 
 
 @dataclass(frozen=True)
-class Sums:
-    """All that least squares needs to know.
+class LeastSquaresSums:
+    """The sums over samples that determine a least-squares solution.
 
     Args:
         moments: Of the features.
@@ -103,55 +107,56 @@ class Sums:
     products: Float[Tensor, "C D"]
     counts: Float[Tensor, " C"]
 
-    def merge(self, other: "Sums") -> "Sums":
+    def merge(self, other: "LeastSquaresSums") -> "LeastSquaresSums":
         """Return the sums over the samples of both."""
-        every = self.moments.merge(other.moments)
-        moved = [part.products + part.counts[:, None] * (part.moments.mean - every.mean) for part in (self, other)]
-        return Sums(every, moved[0] + moved[1], self.counts + other.counts)
+        moments = self.moments.merge(other.moments)
+        products, other_products = (
+            sums.products + sums.counts[:, None] * (sums.moments.mean - moments.mean) for sums in (self, other)
+        )
+        return LeastSquaresSums(moments, products + other_products, self.counts + other.counts)
 
 
-def compute_sums(features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"], classes: int) -> Sums:
-    """Compute what least squares needs to know of some samples."""
-    found = compute_moments(features)
+def compute_sums(features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"], classes: int) -> LeastSquaresSums:
+    """Compute the sums of some samples that determine a least-squares solution."""
+    moments = compute_moments(features)
     counts = torch.bincount(labels, minlength=classes).double()
-    return Sums(found, sum_classes(features, labels, classes, found.mean), counts)
+    return LeastSquaresSums(moments, sum_classes(features, labels, classes, moments.mean), counts)
 
 
 @dataclass(frozen=True)
-class Lines:
-    """The answers of every regularizer: weights @ features + bias."""
+class RidgeSolution:
+    """The linear classifier of every regularizer: weights @ features + bias."""
 
     weights: Float[Tensor, "G C D"]
     bias: Float[Tensor, "G C"]
 
-    def scores(self, piece: Float[Tensor, "n D"], place: int) -> Float[Tensor, "n C"]:
+    def scores(self, chunk: Float[Tensor, "n D"], index: int) -> Float[Tensor, "n C"]:
         """Return the score of each class, by one regularizer."""
-        return piece.double() @ self.weights[place].T + self.bias[place]
+        return chunk.double() @ self.weights[index].T + self.bias[index]
 
     def predict(self, features: Float[Tensor, "N D"] | Rows) -> Int[Tensor, "G N"]:
         """Predict the class with the highest score."""
-        places = range(len(self.weights))
-        found = [
-            torch.stack([self.scores(piece, place).argmax(1) for place in places])
-            for piece in as_rows(features).pieces()
+        predictions = [
+            torch.stack([self.scores(chunk, index).argmax(1) for index in range(len(self.weights))])
+            for chunk in as_rows(features).chunks()
         ]
-        return torch.cat(found, 1)
+        return torch.cat(predictions, 1)
 
     def squared_error(self, features: Float[Tensor, "N D"] | Rows, labels: Int[Tensor, " N"]) -> Float[Tensor, " G"]:
         """Sum the squared errors over samples and classes."""
         total = self.bias.new_zeros(len(self.weights))
-        for piece, label in zip(as_rows(features).pieces(), torch.split(labels, PIECE_ROWS), strict=True):
+        for chunk, label in zip(as_rows(features).chunks(), torch.split(labels, CHUNK_ROWS), strict=True):
             target = F.one_hot(label, self.bias.shape[1])
-            for place in range(len(self.weights)):
-                total[place] += (self.scores(piece, place) - target).square().sum()
+            for index in range(len(self.weights)):
+                total[index] += (self.scores(chunk, index) - target).square().sum()
         return total
 
 
-def solve(known: Sums, grid: tuple[float, ...]) -> Lines:
-    """Solve least squares for every C: along an axis of variance v, weights are products / (N v + 1 / C)."""
-    count, std = known.moments.count, known.moments.std
-    variance, axes = torch.linalg.eigh(known.moments.scatter / std / std[:, None])
-    along = (known.products / std) @ axes
-    strengths = [variance.clamp(min=0) + 1 / strength for strength in grid]
-    weights = torch.stack([(along / strength) @ axes.T / std for strength in strengths])
-    return Lines(weights, known.counts / count - weights @ known.moments.mean)
+def solve(sums: LeastSquaresSums, grid: tuple[float, ...]) -> RidgeSolution:
+    """Solve ridge regression for every C: along an axis of variance v, weights are products / (N v + 1 / C)."""
+    count, std = sums.moments.count, sums.moments.std
+    scatter, axes = torch.linalg.eigh(sums.moments.scatter / std / std[:, None])  # N v along each axis
+    products = (sums.products / std) @ axes
+    denominators = [scatter.clamp(min=0) + 1 / inverse for inverse in grid]
+    weights = torch.stack([(products / denominator) @ axes.T / std for denominator in denominators])
+    return RidgeSolution(weights, sums.counts / count - weights @ sums.moments.mean)

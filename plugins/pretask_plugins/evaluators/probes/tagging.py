@@ -22,7 +22,12 @@ from pretask.extraction import extract_positions
 from torch import Tensor
 
 from pretask_plugins.evaluators.probes.linear import LinearProbe
-from pretask_plugins.evaluators.probes.validation_split import LabeledPart, ProbeData, check_val_fraction, label_name
+from pretask_plugins.evaluators.probes.validation_split import (
+    LabeledFeatures,
+    ProbeData,
+    check_val_fraction,
+    label_name,
+)
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ class Tagging:
         ]
         check_tags(labels[0], labels[1], validation)
         parts = [
-            LabeledPart(extract_positions(task, samples, budget, at), label)
+            LabeledFeatures(extract_positions(task, samples, budget, at), label)
             for samples, at, label in zip((train, test), where, labels, strict=True)
         ]
         return ProbeData(parts[0], parts[1], len(train.labels[name].names), validation)

@@ -1,4 +1,4 @@
-"""Validation split: the labeled features of both parts, and the samples on which everything is chosen.
+"""Validation split: labeled features of training and test samples, and on which of these everything is chosen.
 
 Features have the names of `extract`: a layer, and how it was pooled. Both are chosen alike.
 
@@ -21,16 +21,16 @@ from pretask_plugins.evaluators.probes.moments import Rows
 
 
 @dataclass(frozen=True)
-class Part:
-    """Some samples of one layer, left where they are, and their classes."""
+class LabeledRows:
+    """Some rows of one layer's features, left where they are, and their classes."""
 
     rows: Rows
     labels: Int[Tensor, " N"]
 
 
 @dataclass(frozen=True)
-class LabeledPart:
-    """One part of the data.
+class LabeledFeatures:
+    """The features of all labeled training or test samples.
 
     Args:
         features: By layer and pooling.
@@ -46,11 +46,10 @@ class LabeledPart:
         """Return the samples of one layer, left where they are."""
         return Rows(self.features[name], self.index)
 
-    def some(self, name: str, places: Int[Tensor, " M"]) -> Part:
-        """Take some of the samples."""
-        return Part(
-            Rows(self.features[name], places if self.index is None else self.index[places]), self.labels[places]
-        )
+    def select(self, name: str, indices: Int[Tensor, " M"]) -> LabeledRows:
+        """Return some of the samples of one layer."""
+        rows = indices if self.index is None else self.index[indices]
+        return LabeledRows(Rows(self.features[name], rows), self.labels[indices])
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,8 @@ class ProbeData:
         validation: Which training samples are the validation split, on which all is chosen.
     """
 
-    train: LabeledPart
-    test: LabeledPart
+    train: LabeledFeatures
+    test: LabeledFeatures
     classes: int
     validation: Bool[Tensor, " N"]
 
@@ -73,10 +72,10 @@ class ProbeData:
         """List the names of features, those of one layer together."""
         return [list(names) for _, names in groupby(self.train.features, layer_name)]
 
-    def fit_and_validation(self, name: str) -> tuple[Part, Part]:
+    def fit_and_validation(self, name: str) -> tuple[LabeledRows, LabeledRows]:
         """Split the training samples of one layer: those to fit on, and those to choose on."""
         fit, validation = (
-            self.train.some(name, chosen.nonzero()[:, 0]) for chosen in (~self.validation, self.validation)
+            self.train.select(name, chosen.nonzero()[:, 0]) for chosen in (~self.validation, self.validation)
         )
         return fit, validation
 
@@ -86,7 +85,7 @@ class LayerChoice:
     """The regularizer that was chosen for a layer, pooled in one way.
 
     Args:
-        regularizer: Its place in the grid.
+        regularizer: Its index in the grid.
         val_accuracy: That it reached on the validation split.
     """
 
@@ -156,11 +155,11 @@ def check_offered(who: str, features: LayerFeatures, poolings: Collection[str]) 
         )
 
 
-def keep_labeled(features: LayerFeatures, labels: Tensor, keep: Tensor) -> LabeledPart:
+def keep_labeled(features: LayerFeatures, labels: Tensor, keep: Tensor) -> LabeledFeatures:
     """Keep the samples that have a label."""
     if bool(keep.all()):
-        return LabeledPart(features, labels)
-    return LabeledPart(features, labels[keep], keep.nonzero()[:, 0])
+        return LabeledFeatures(features, labels)
+    return LabeledFeatures(features, labels[keep], keep.nonzero()[:, 0])
 
 
 def label_name(who: str, samples: Samples, label: str, per: Literal["sample", "position"] = "sample") -> str:

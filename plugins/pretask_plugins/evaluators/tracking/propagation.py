@@ -65,20 +65,20 @@ class Propagation:
                 rows, columns = (slice(max(span.start - self.radius, 0), span.stop + self.radius) for span in block)
                 window = [tuple(maps[:, rows, columns] for maps in pair) for pair in context]
                 near = self.near(block, (rows, columns), frame)
-                answer = self.copy_labels(frame[:, *block].flatten(1, 2), window, near)
-                result[:, *block] = answer.view_as(result[:, *block])
+                propagated = self.copy_labels(frame[:, *block].flatten(1, 2), window, near)
+                result[:, *block] = propagated.view_as(result[:, *block])
         return result
 
     def near(
         self, block: tuple[slice, slice], window: tuple[slice, slice], frame: FrameFeatures
     ) -> Bool[Tensor, "Q W"]:
         """Return which positions of the window each position of the block may copy from."""
-        apart = []
-        for own, around, side in zip(block, window, frame.shape[1:3], strict=True):
+        near_by_axis = []
+        for block_range, around, side in zip(block, window, frame.shape[1:3], strict=True):
             line = torch.arange(side, device=frame.device)
-            apart.append((line[own, None] - line[None, around]).abs() <= self.radius)
-        both = apart[0][:, None, :, None] & apart[1][None, :, None, :]
-        return both.flatten(2).flatten(0, 1)
+            near_by_axis.append((line[block_range, None] - line[None, around]).abs() <= self.radius)
+        nearby = near_by_axis[0][:, None, :, None] & near_by_axis[1][None, :, None, :]
+        return nearby.flatten(2).flatten(0, 1)
 
     def copy_labels(
         self, block: Float[Tensor, "B Q D"], window: list[tuple[Tensor, ...]], near: Bool[Tensor, "Q W"]

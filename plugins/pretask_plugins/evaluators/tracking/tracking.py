@@ -90,13 +90,13 @@ class Tracking:
         ]
 
     def track_objects(
-        self, encode: Encoder | None, samples: Samples, most: int, device: torch.device
+        self, encode: Encoder | None, samples: Samples, max_frames: int, device: torch.device
     ) -> Iterator["Track"]:
         """Track every object of every clip; without an encoder, its first mask is copied."""
         masks = samples.labels["masks"].value
         side = masks.shape[-1] * masks.shape[-2]
         size = max(1, MAX_PIXELS // side)
-        count = min(most or len(samples), len(samples))
+        count = min(max_frames or len(samples), len(samples))
         for start in range(0, count, size):
             index = torch.arange(start, min(start + size, count))
             batch = samples.batch(index, device)
@@ -144,10 +144,10 @@ def score_objects(prediction: Int[Tensor, "B T H W"], truth: Int[Tensor, "B T H 
     lengths = batch.present.sum(1) if batch.present is not None else torch.full((len(prediction),), prediction.shape[1])
     for clip in range(len(prediction)):
         last = int(lengths[clip]) - 1
-        known = truth[clip, 1:last] >= 0
+        is_labeled = truth[clip, 1:last] >= 0
         seen = sorted(set(truth[clip, 0].flatten().tolist()) - {0, -1})
         for number in seen:
-            pair = (prediction[clip, 1:last] == number) & known, truth[clip, 1:last] == number
+            pair = (prediction[clip, 1:last] == number) & is_labeled, truth[clip, 1:last] == number
             picture = (
                 (batch.data[clip, : last + 1].cpu(), prediction[clip, : last + 1].cpu()) if number == seen[0] else None
             )

@@ -71,8 +71,8 @@ def border_brightness(frames: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B K"
 
 def global_motion(frames: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B K"]:
     """Return the translation of the whole picture from frame to frame, its size, and its mean brightness."""
-    moved = estimate_translations(frames.mean(2))
-    return torch.cat([moved.flatten(1), moved.norm(dim=2), frames.mean((2, 3, 4))], 1)
+    translations = estimate_translations(frames.mean(2))
+    return torch.cat([translations.flatten(1), translations.norm(dim=2), frames.mean((2, 3, 4))], 1)
 
 
 def estimate_translations(gray: Float[Tensor, "B F H W"]) -> Float[Tensor, "B F1 2"]:
@@ -86,8 +86,8 @@ def estimate_translations(gray: Float[Tensor, "B F H W"]) -> Float[Tensor, "B F1
     change = (gray[:, 1:] - gray[:, :-1])[..., 1:-1, 1:-1]
     slope = torch.stack([down, right], -1).flatten(2, 3)  # (B, F1, pixels, 2)
     squares = slope.transpose(2, 3) @ slope + RIDGE * torch.eye(2, device=gray.device)
-    moved: Tensor = torch.linalg.solve(squares, slope.transpose(2, 3) @ change.flatten(2)[..., None])
-    return -moved[..., 0]
+    translations: Tensor = torch.linalg.solve(squares, slope.transpose(2, 3) @ change.flatten(2)[..., None])
+    return -translations[..., 0]
 
 
 def mean_detail(frames: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B K"]:

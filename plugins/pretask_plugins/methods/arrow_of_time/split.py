@@ -159,6 +159,6 @@ def bright_range(lines: Bool[Tensor, "B L"]) -> tuple[Int[Tensor, " B"], Int[Ten
     >>> bright_range(torch.tensor([[False, True, False, True, False], [False] * 5]))
     (tensor([1, 0]), tensor([4, 5]))
     """
-    some, size = lines.any(1), lines.shape[1]
-    first = torch.where(some, lines.int().argmax(1), 0)
-    return first, torch.where(some, size - lines.flip(1).int().argmax(1), size)
+    has_line, size = lines.any(1), lines.shape[1]
+    first = torch.where(has_line, lines.int().argmax(1), 0)
+    return first, torch.where(has_line, size - lines.flip(1).int().argmax(1), size)

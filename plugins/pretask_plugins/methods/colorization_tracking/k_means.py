@@ -19,10 +19,10 @@ def k_means(points: Float[Tensor, "N 2"], count: int, seed: int = 0) -> Float[Te
         label = find_nearest(points, centers)
         size = torch.bincount(label, minlength=count)[:, None]
         total = torch.zeros_like(centers).index_add_(0, label, points)
-        moved = torch.where(size > 0, total / size.clamp(min=1), centers)
-        if torch.equal(moved, centers):
+        new_centers = torch.where(size > 0, total / size.clamp(min=1), centers)
+        if torch.equal(new_centers, centers):
             break
-        centers = moved
+        centers = new_centers
     return centers
 
 

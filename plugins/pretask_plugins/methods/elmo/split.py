@@ -97,6 +97,6 @@ def has_label(batch: Batch, offset: int) -> Bool[Tensor, "B L"]:
     [[False, True, True]]
     """
     present = valid_tokens(batch)
-    both = present & present.roll(-offset, 1)
-    both[:, -1 if offset > 0 else 0] = False
-    return both
+    has_neighbor = present & present.roll(-offset, 1)
+    has_neighbor[:, -1 if offset > 0 else 0] = False
+    return has_neighbor

@@ -143,8 +143,8 @@ def scale_components(
     """Multiply the difference from the mean color along every principal axis (a row of `axes`): contrast 1."""
     outer = axes[:, :, None] * axes[:, None, :]  # (C, C, C): of each axis with itself
     matrix = (component[..., None, None] * outer).sum(2)  # (B, V, C, C)
-    away = views - mean.view(-1, 1, 1)
-    moved = [matrix[..., channel, None, None] * away[:, :, channel, None] for channel in range(views.shape[2])]
+    centered = views - mean.view(-1, 1, 1)
+    moved = [matrix[..., channel, None, None] * centered[:, :, channel, None] for channel in range(views.shape[2])]
     return torch.stack(moved).sum(0) + mean.view(-1, 1, 1)
 
 

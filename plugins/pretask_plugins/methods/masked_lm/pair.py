@@ -48,14 +48,14 @@ class MaskTokensPair(MaskingOptions):
         """Return the joined row with tokens missing; which they were, and whether its second half is its own."""
         assert batch.partners is not None, "the loader draws partners where a split says that it has some"
         vocabulary = require_fitted("mask-tokens-pair", self.vocabulary)
-        own, own_length = move_padding_to_end(batch.data, batch.present)
+        sample, sample_length = move_padding_to_end(batch.data, batch.present)
         other, other_length = move_padding_to_end(
             batch.partners[:, 0], find_present_partners(batch, vocabulary.id("pad"))
         )
         is_next = draws.bernoulli("is next", 0.5)
-        cut = torch.minimum(own_length, other_length) // 2
-        second, length = own.where(is_next[:, None], other), own_length.where(is_next, other_length)
-        tokens, present, segment = join(own, second, length, cut, vocabulary.id("separator") or 0)
+        cut = torch.minimum(sample_length, other_length) // 2
+        second, length = sample.where(is_next[:, None], other), sample_length.where(is_next, other_length)
+        tokens, present, segment = join(sample, second, length, cut, vocabulary.id("separator") or 0)
         x, masked, target = mask_tokens(self, tokens, present, draws)
         inputs = Inputs(x[:, None], present[:, None], ~masked[:, None], segment[:, None])
         return inputs, {"token": target, "is_next": Target(is_next.long(), (cut > 0).float())}
@@ -110,9 +110,9 @@ def join(
     >>> [part[0].int().tolist() for part in join(*rows, torch.tensor([4]), torch.tensor([1]), 9)]
     [[1, 9, 6, 7, 8, 9], [1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1]]
     """
-    place = torch.arange(first.shape[1] + 2, device=first.device).expand(len(first), -1)
+    position = torch.arange(first.shape[1] + 2, device=first.device).expand(len(first), -1)
     cut, end = cut[:, None], length[:, None] + 1
     before, after = F.pad(first, (0, 2)), F.pad(second, (1, 1))
-    tokens = before.where(place < cut, after)
-    tokens = tokens.where((place != cut) & (place != end), separator)
-    return tokens, place <= end, (place > cut).long()
+    tokens = before.where(position < cut, after)
+    tokens = tokens.where((position != cut) & (position != end), separator)
+    return tokens, position <= end, (position > cut).long()

@@ -39,8 +39,8 @@ def table_predictor(split: SplitFn, log_probs: Float[Tensor, "C C"], start: int)
     def predict(batch: Batch, draws: Draws) -> Mapping[str, Float[Tensor, "B ..."]]:
         inputs, targets = split(batch, draws)
         before = F.pad(inputs.data[:, 0, :-1].cpu(), (1, 0), value=start)
-        even = torch.full((len(batch), 2), -math.log(2), device=batch.device)
-        predictions = {"token": log_probs[before].to(batch.device), "is_next": even}
+        uniform = torch.full((len(batch), 2), -math.log(2), device=batch.device)
+        predictions = {"token": log_probs[before].to(batch.device), "is_next": uniform}
         return {name: predictions[name] for name in targets}
 
     return predict

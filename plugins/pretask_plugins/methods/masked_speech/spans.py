@@ -45,8 +45,8 @@ def draw_replacements(
 ) -> Int[Tensor, "B T"]:
     """Return for every frame the one that may replace it: as far into a span elsewhere as it is into its own."""
     frames = starts.shape[1]
-    room = (length - span + 1).clamp(min=1)
-    elsewhere = (draws.uniform("other", frames) * room[:, None]).long()  # start of the other span, by own start
+    num_starts = (length - span + 1).clamp(min=1)
+    elsewhere = (draws.uniform("other", frames) * num_starts[:, None]).long()  # start of the other span, by own start
     position = torch.arange(frames, device=starts.device).expand_as(elsewhere)
     into = frames_since_start(starts).clamp(0, span - 1)
     return (elsewhere.gather(1, (position - into).clamp(min=0)) + into).clamp(max=frames - 1)

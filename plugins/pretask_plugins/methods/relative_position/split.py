@@ -143,12 +143,12 @@ def crop(images: Shaped[Tensor, "B C H W"], corner: Int[Tensor, "B V 2"], side: 
 
 def drop_channels(patches: Float[Tensor, "B V C P P"], draws: Draws) -> Float[Tensor, "B V C P P"]:
     """Keep one channel of each patch; the others become its mean plus noise of a hundredth of its std."""
-    kept = draws.integers("channel", 0, patches.shape[2], patches.shape[1])[:, :, None, None, None]
-    index = kept.expand(-1, -1, 1, *patches.shape[3:])
+    kept_channel = draws.integers("channel", 0, patches.shape[2], patches.shape[1])[:, :, None, None, None]
+    index = kept_channel.expand(-1, -1, 1, *patches.shape[3:])
     std, mean = torch.std_mean(patches.gather(2, index), (3, 4), correction=0, keepdim=True)
     noise = mean + DROPPED_NOISE_STD * std * draws.normal("dropped", *patches.shape[1:])
     channel = torch.arange(patches.shape[2], device=patches.device).view(1, 1, -1, 1, 1)
-    return torch.where(channel == kept, patches, noise)
+    return torch.where(channel == kept_channel, patches, noise)
 
 
 def projection(device: torch.device) -> Float[Tensor, "3 3"]:

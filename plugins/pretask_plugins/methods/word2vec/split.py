@@ -89,8 +89,8 @@ class SkipGram:
     def subsample_words(self, batch: Batch, counts: Float[Tensor, " C"], draws: Draws) -> Bool[Tensor, "B L"]:
         """Draw which words are kept."""
         probability = keep_probability(counts / counts.sum(), self.subsample)[batch.data]
-        kept = draws.bernoulli("keep", probability, batch.data.shape[1])
-        return kept if batch.present is None else kept & batch.present
+        is_kept = draws.bernoulli("keep", probability, batch.data.shape[1])
+        return is_kept if batch.present is None else is_kept & batch.present
 
     def whole(self, batch: Batch, /) -> Inputs:
         """Return the row as it is, with no word left out."""
@@ -152,15 +152,17 @@ def keep_probability(frequency: Float[Tensor, " C"], threshold: float) -> Float[
     return torch.where(frequency > 0, (over.sqrt() + over).clamp(max=1), 0.0)
 
 
-def close_gaps(words: Int[Tensor, "B L"], kept: Bool[Tensor, "B L"]) -> tuple[Int[Tensor, "B L"], Bool[Tensor, "B L"]]:
+def close_gaps(
+    words: Int[Tensor, "B L"], is_kept: Bool[Tensor, "B L"]
+) -> tuple[Int[Tensor, "B L"], Bool[Tensor, "B L"]]:
     """Move the kept words to the front of their rows, in order; return the rows and where kept words are.
 
     >>> close_gaps(torch.tensor([[7, 8, 9]]), torch.tensor([[True, False, True]]))[0].tolist()
     [[7, 9, 8]]
     """
-    place = torch.arange(words.shape[1], device=words.device)
-    order = (place + words.shape[1] * ~kept).argsort(1)
-    return words.gather(1, order), place < kept.sum(1, keepdim=True)
+    positions = torch.arange(words.shape[1], device=words.device)
+    order = (positions + words.shape[1] * ~is_kept).argsort(1)
+    return words.gather(1, order), positions < is_kept.sum(1, keepdim=True)
 
 
 def draw_contexts(
@@ -174,12 +176,12 @@ def draw_contexts(
         window: The largest reach.
     """
     length = present.shape[1]
-    place = torch.arange(length, device=present.device)
+    positions = torch.arange(length, device=present.device)
     reach = draws.integers("window", 1, window + 1, length)
-    left = reach.minimum(place)
-    right = reach.minimum(present.sum(1, keepdim=True) - 1 - place).clamp(min=0)
+    left = reach.minimum(positions)
+    right = reach.minimum(present.sum(1, keepdim=True) - 1 - positions).clamp(min=0)
     pick = draws.integers("context", 0, (left + right).clamp(min=1), length)
-    context = place - left + pick + (pick >= left)  # steps over the center word
+    context = positions - left + pick + (pick >= left)  # steps over the center word
     return context.clamp(max=length - 1), (left + right) * present.float()
 
 

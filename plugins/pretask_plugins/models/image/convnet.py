@@ -69,11 +69,11 @@ class Convnet(nn.Module):
         """Return features of every view, as tokens on a grid."""
         views = inputs.data.shape[1]
         maps = F.relu(self.norm(self.first(inputs.data.flatten(0, 1) * 4 - 2)))
-        every = [maps]
+        stage_maps = [maps]
         for stage in self.stages:
             maps = stage(maps)
-            every.append(maps)
+            stage_maps.append(maps)
         output = map_features(maps, views)
         if not layers:
             return output
-        return replace(output, layers=(*(map_features(earlier, views) for earlier in every[:-1]), output))
+        return replace(output, layers=(*(map_features(earlier, views) for earlier in stage_maps[:-1]), output))

@@ -82,10 +82,10 @@ class Timm(nn.Module):
         """Return tokens with their prefix (class and register tokens) taken off; a class token is the pooled vector."""
         prefix = getattr(self.body, "num_prefix_tokens", 0)
         tokens = split_views(final[:, prefix:], views)
-        own = getattr(self.body, "global_pool", "avg") == "token" and prefix > 0
-        pooled = split_views(final[:, 0], views) if own else tokens.mean(2)
+        is_token_pooled = getattr(self.body, "global_pool", "avg") == "token" and prefix > 0
+        pooled = split_views(final[:, 0], views) if is_token_pooled else tokens.mean(2)
         grid = infer_grid(self.body, images, tokens.shape[2])
-        return Features({"all": tokens}, {"all": pooled}, grid, own_pooled=own)
+        return Features({"all": tokens}, {"all": pooled}, grid, own_pooled=is_token_pooled)
 
 
 def split_views(values: Tensor, views: int) -> Tensor:

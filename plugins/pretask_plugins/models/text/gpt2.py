@@ -129,6 +129,6 @@ class Gpt2(nn.Module):
 
     def embed(self, tokens: Tensor, start: int = 0) -> Float[Tensor, "R L D"]:
         """Embed tokens and their positions, counted from `start`, as vectors."""
-        place = torch.arange(start, start + tokens.shape[1], device=tokens.device)
-        vectors: Tensor = self.body.drop(self.body.wte(tokens) + self.body.wpe(place))
+        positions = torch.arange(start, start + tokens.shape[1], device=tokens.device)
+        vectors: Tensor = self.body.drop(self.body.wte(tokens) + self.body.wpe(positions))
         return vectors

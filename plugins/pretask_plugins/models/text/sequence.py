@@ -107,8 +107,8 @@ def last_present(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] |
     """Return the vector of the last present position; of the first one where there is none."""
     if present is None:
         return vectors[:, -1]
-    place = torch.arange(present.shape[1], device=present.device)
-    return pick_position(vectors, (place * present).amax(1))
+    positions = torch.arange(present.shape[1], device=present.device)
+    return pick_position(vectors, (positions * present).amax(1))
 
 
 def first_present(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None) -> Float[Tensor, "R D"]:
@@ -116,9 +116,9 @@ def first_present(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] 
     return vectors[:, 0] if present is None else pick_position(vectors, present.int().argmax(1))
 
 
-def pick_position(vectors: Float[Tensor, "R L D"], place: Int[Tensor, " R"]) -> Float[Tensor, "R D"]:
+def pick_position(vectors: Float[Tensor, "R L D"], positions: Int[Tensor, " R"]) -> Float[Tensor, "R D"]:
     """Return one vector of every row."""
-    return vectors.gather(1, place[:, None, None].expand(-1, 1, vectors.shape[2]))[:, 0]
+    return vectors.gather(1, positions[:, None, None].expand(-1, 1, vectors.shape[2]))[:, 0]
 
 
 def as_features(

@@ -199,8 +199,8 @@ class Block(nn.Module):
         self, vectors: Tensor, mask: Tensor | None, angles: Tensor | None, before: Pair | None
     ) -> tuple[Float[Tensor, "R L D"], Pair]:
         """Return what every position takes from those that it sees, and the keys and values of these."""
-        every = self.query_key_value(vectors).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
-        query, key, value = every.unbind(0)  # (R, heads, L, E)
+        query_key_value = self.query_key_value(vectors).unflatten(2, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
+        query, key, value = query_key_value.unbind(0)  # (R, heads, L, E)
         if angles is not None:
             query, key = rotate(query, angles), rotate(key, angles)
         if before is not None:
@@ -215,8 +215,8 @@ class Block(nn.Module):
 def rotary_angles(length: int, width: int, device: torch.device) -> Float[Tensor, "L half"]:
     """Return position times frequency, for every pair of a head; float32 whatever the precision of the rest."""
     pair = torch.arange(0, width, 2, device=device, dtype=torch.float32)
-    place = torch.arange(length, device=device, dtype=torch.float32)
-    return place[:, None] * MAX_PERIOD ** (-pair / width)
+    positions = torch.arange(length, device=device, dtype=torch.float32)
+    return positions[:, None] * MAX_PERIOD ** (-pair / width)
 
 
 def rotate(vectors: Float[Tensor, "R heads L E"], angles: Float[Tensor, "L half"]) -> Float[Tensor, "R heads L E"]:

@@ -157,12 +157,14 @@ class LatentModel(nn.Module):
     def chance(self) -> dict[str, float]:
         """Return the value of each part for a prediction that knows nothing; the bound where y is all of t."""
         uniform = [self.likelihoods[name].uniform_nats() for name in self.targets]
-        known = {f"{name}.r2": 0.0 for name, spec in self.targets.items() if not isinstance(spec, Categories)}
-        known |= {f"{n}.accuracy": 1 / spec.classes for n, spec in self.targets.items() if isinstance(spec, Categories)}
+        chance = {f"{name}.r2": 0.0 for name, spec in self.targets.items() if not isinstance(spec, Categories)}
+        chance |= {
+            f"{n}.accuracy": 1 / spec.classes for n, spec in self.targets.items() if isinstance(spec, Categories)
+        }
         if None not in uniform and not any(spec.hidden for spec in self.targets.values()):
             sizes = [count_positions(spec) for spec in self.targets.values()]
-            known["negative_elbo"] = sum(nats * size for nats, size in zip(uniform, sizes, strict=True))
-        return known
+            chance["negative_elbo"] = sum(nats * size for nats, size in zip(uniform, sizes, strict=True))
+        return chance
 
 
 def check_latent_dim(who: str, latent_dim: int) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from pretask.cache import cached, key_of
+from pretask.cache import cache_key, cached
 
 CHUNK = 1 << 20  # bytes that are read at once
 THREADS = 4  # hashing leaves Python's lock alone
@@ -37,7 +37,7 @@ def digest_files(paths: Sequence[Path]) -> list[str]:
         np.save(folder / "digests.npy", read_digests(paths))
         return {"files": len(paths)}
 
-    facts = {"first": paths[0], "files": len(paths), "stamps": key_of({"stamps": stamps, "paths": list(paths)})}
+    facts = {"first": paths[0], "files": len(paths), "stamps": cache_key({"stamps": stamps, "paths": list(paths)})}
     arrays, _ = cached("digests", facts, make)
     return [digest.tobytes().hex() for digest in arrays["digests"]]
 

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any
 
 from pretask import PretaskError
-from pretask.cache import key_of
+from pretask.cache import cache_key
 
 from pretask_plugins.shared.listing.digests import digest_files
 from pretask_plugins.shared.listing.leftovers import Leftovers
@@ -117,7 +117,7 @@ class FileTree:
         different = [*dict.fromkeys(paths)]
         digests = dict(zip(different, digest_files(different), strict=True))
         files = [(name, digests[path]) for name, path in zip(names, paths, strict=True)]
-        return key_of({"root": self.place.resolve(), "files": files})
+        return cache_key({"root": self.place.resolve(), "files": files})
 
     def read(self, name: str) -> bytes:
         """Read the bytes of a file."""

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from pretask import Batch, Loss, Samples, Task
 from pretask.compiled import as_tensors, compare_split, keep_buffers, name_suspects
-from pretask.training import Divide, Part, Score
+from pretask.training import ApplySplit, MicroBatch, Score
 from torch import Tensor
 
 from pretask_registry.conformance import material
@@ -126,11 +126,11 @@ def compare_steps(task: Task, batch: Batch, seed: int, max_error: float) -> str:
         seed: Of draws and dropout.
         max_error: Of a gradient, as a fraction of its size; losses may differ by MAX_RELATIVE_ERROR.
     """
-    divide, score = Divide(task), Score(task)
+    apply_split, score = ApplySplit(task), Score(task)
     torch._dynamo.reset()  # after eight tasks in one process this code would be run eagerly, without a word
     compiled = torch.compile(score, options={"fallback_random": True})
-    eager, other = (measure_step(task, divide, step, batch, seed) for step in (score, compiled))
-    whole_step = measure_step(task, torch.compile(divide), compiled, batch, seed)
+    eager, other = (measure_step(task, apply_split, step, batch, seed) for step in (score, compiled))
+    whole_step = measure_step(task, torch.compile(apply_split), compiled, batch, seed)
     other |= {name: value for name, value in whole_step.items() if not name.startswith(GRADIENT)}
     whole = torch.stack([value.norm() for value in eager.values()]).norm()
     for name, value in eager.items():
@@ -143,16 +143,16 @@ def compare_steps(task: Task, batch: Batch, seed: int, max_error: float) -> str:
 
 
 def measure_step(
-    task: Task, divide: Callable[..., Any], score: Callable[..., Loss], batch: Batch, seed: int
+    task: Task, apply_split: Callable[..., Any], score: Callable[..., Loss], batch: Batch, seed: int
 ) -> dict[str, Tensor]:
     """Measure the loss, its parts and the gradient of every parameter, by name; put back the buffers that moved."""
     network = Score(task)
     network.zero_grad()
     torch.manual_seed(seed)
     key = as_tensors(batch, seed, 0)
-    inputs, targets = divide(batch, *key)
+    inputs, targets = apply_split(batch, *key)
     with keep_buffers(network):
-        loss = score(Part(inputs, targets, batch.index, *key))
+        loss = score(MicroBatch(inputs, targets, batch.index, *key))
         torch.autograd.backward(loss.total)
     values = {"the loss": loss.total, **{f"the part {name}": value for name, value in loss.parts.items()}}
     for name, parameter in network.named_parameters():

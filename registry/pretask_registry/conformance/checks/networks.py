@@ -32,7 +32,7 @@ def every_size_is_trainable_without_memory(case: TaskCase) -> str:
     for name, setting in settings.items():
         task, samples = compose_large(setting, case.registry, case.seed, META)
         batch = material.make_batch(samples, task.split, FEW)
-        halves = material.divide_numbered(task, batch, Draws(batch.index, case.seed))
+        halves = material.split_numbered(task, batch, Draws(batch.index, case.seed))
         x, y = map_tensors(halves, lambda tensor: tensor.to(META))
         loss = task.score(x, y, Draws(batch.index.to(META), case.seed))
         where = {str(value.device) for _, value in iterate_tensors(dict(list_weights(task)))} | {str(loss.total.device)}
@@ -56,7 +56,7 @@ def gradient_reaches_every_parameter_of_the_paper(case: TaskCase) -> str:
     wake(task.model.train())
     wake(task.objective.train())
     draws = Draws(batch.index, case.seed)
-    task.score(*material.divide_numbered(task, batch, draws), draws).total.backward()  # type: ignore[no-untyped-call]
+    task.score(*material.split_numbered(task, batch, draws), draws).total.backward()  # type: ignore[no-untyped-call]
     dead = [name for name, value in list_weights(task) if value.requires_grad and not has_gradient(value)]
     require(not dead, f"A gradient must reach every parameter; none reaches {', '.join(dead[:5])}.")
     return f"{size / 1e6:.1f} million parameters"

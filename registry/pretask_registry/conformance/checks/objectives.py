@@ -21,7 +21,7 @@ from pretask_registry.conformance.check import Inapplicable, check, require
 from pretask_registry.conformance.checks.models import has_gradient, nudge_weights
 from pretask_registry.conformance.checks.splits import check_refusal
 from pretask_registry.conformance.kinds import ObjectiveCase, Trial
-from pretask_registry.conformance.material import divide_numbered
+from pretask_registry.conformance.material import split_numbered
 from pretask_registry.conformance.tensors import are_equal, copy_tensors, describe_difference, map_tensors
 
 CLOSE = 1e-3  # of losses: means run in another order
@@ -88,7 +88,7 @@ def gradient_reaches_every_parameter(case: ObjectiveCase) -> None:
         compute_loss(trial, features).total.backward()  # type: ignore[no-untyped-call]
         if isinstance(objective, Rewrites):  # what makes x has its gradient through the targets that it rewrites
             draws = Draws(trial.batch.index)
-            halves = divide_numbered(trial.task, trial.batch, draws)
+            halves = split_numbered(trial.task, trial.batch, draws)
             trial.task.score(*halves, draws).total.backward()  # type: ignore[no-untyped-call]
         dead = [
             name

@@ -13,14 +13,14 @@ from typing import Any
 
 import torch
 from pretask import Batch, Draws, Task
-from pretask.training import Part, Score, share_denominators
+from pretask.training import MicroBatch, Score, share_denominators
 from torch import Tensor
 
 from pretask_registry.conformance.check import check, require
 from pretask_registry.conformance.checks.objectives import scores_samples_alone
 from pretask_registry.conformance.checks.rewriting import read_state, shake
 from pretask_registry.conformance.kinds import ObjectiveCase, Trial
-from pretask_registry.conformance.material import divide_numbered, pad_second_half
+from pretask_registry.conformance.material import pad_second_half, split_numbered
 from pretask_registry.conformance.ranks import simulate_ranks
 from pretask_registry.conformance.tensors import describe_difference, map_tensors
 
@@ -78,8 +78,8 @@ def differentiate(task: Task, parts: list[Batch], seed: int) -> Gradients:
     for network in task.networks.values():
         network.zero_grad(set_to_none=True)
     score = Score(task)
-    halves = [divide_numbered(task, part, Draws(part.index, seed)) for part in parts]
-    made = [Part(*half, part.index, seed, 0) for half, part in zip(halves, parts, strict=True)]
+    halves = [split_numbered(task, part, Draws(part.index, seed)) for part in parts]
+    made = [MicroBatch(*half, part.index, seed, 0) for half, part in zip(halves, parts, strict=True)]
     for part in share_denominators(task, made):
         (score(part).total / len(parts)).backward()
     named = [

@@ -14,7 +14,7 @@ from pretask_registry.conformance import ambient
 from pretask_registry.conformance.check import check, require
 from pretask_registry.conformance.checks.splits import check_target
 from pretask_registry.conformance.kinds import ObjectiveCase, Trial
-from pretask_registry.conformance.material import divide_numbered
+from pretask_registry.conformance.material import split_numbered
 from pretask_registry.conformance.tensors import describe_difference
 
 TEACHER = "teacher"  # the state that core keeps
@@ -23,7 +23,7 @@ TEACHER = "teacher"  # the state that core keeps
 def rewrite(trial: Trial, change_targets: bool = False) -> tuple[Inputs, Inputs, Targets]:
     """Return x of the split, and x and y as the objective rewrites them; from other targets where these are changed."""
     draws = Draws(trial.batch.index)
-    inputs, targets = divide_numbered(trial.task, trial.batch, draws)
+    inputs, targets = split_numbered(trial.task, trial.batch, draws)
     if change_targets:
         targets = {name: replace(target, value=target.value.roll(1, 0)) for name, target in targets.items()}
     with torch.no_grad():

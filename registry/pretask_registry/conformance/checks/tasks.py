@@ -19,7 +19,7 @@ from pretask_registry.conformance.cases import Case
 from pretask_registry.conformance.check import Failure, check, require
 from pretask_registry.conformance.checks.models import has_gradient, nudge_weights
 from pretask_registry.conformance.kinds import TaskCase
-from pretask_registry.conformance.material import CPU, divide_numbered, make_batch
+from pretask_registry.conformance.material import CPU, make_batch, split_numbered
 from pretask_registry.conformance.tensors import copy_parameters, describe_difference, name_halves
 from pretask_registry.fit import PARTS, static_fit
 from pretask_registry.options import fill_options, read_options
@@ -73,7 +73,7 @@ def check_settings(case: TaskCase, where: str, settings: Mapping[str, Any]) -> N
 def step(task: Task, batch: Batch, seed: int) -> Any:
     """Compute the loss of a batch whose draws are always the same."""
     draws = Draws(batch.index, seed)
-    return task.score(*divide_numbered(task, batch, draws), draws)
+    return task.score(*split_numbered(task, batch, draws), draws)
 
 
 @check("task")
@@ -183,10 +183,10 @@ def split_runs_outside_autocast(case: TaskCase) -> None:
     """Check that, under bfloat16 autocast, a task has the very x and y that it has without."""
     task = case.make()
     batch = make_batch(case.samples, task.split, 16)
-    plain = name_halves(divide_numbered(task, batch, Draws(batch.index, case.seed)))
+    plain = name_halves(split_numbered(task, batch, Draws(batch.index, case.seed)))
     with torch.autocast(CPU.type, torch.bfloat16):
         change = describe_difference(
-            plain, name_halves(divide_numbered(task, batch, Draws(batch.index, case.seed))), 0.0
+            plain, name_halves(split_numbered(task, batch, Draws(batch.index, case.seed))), 0.0
         )
     require(
         not change, f"A split must run outside autocast, or precision changes the lesson; under bfloat16, {change}."

@@ -16,7 +16,7 @@ from pretask_plugins.evaluators.probes.few_label import (
 )
 from pretask_plugins.evaluators.probes.logistic import GRID, fit_grid
 from pretask_plugins.evaluators.probes.moments import Rows, compute_moments
-from pretask_plugins.evaluators.probes.validation_split import LabeledPart, Part, ProbeData, build_probe_data
+from pretask_plugins.evaluators.probes.validation_split import LabeledFeatures, LabeledRows, ProbeData, build_probe_data
 from scipy import stats
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -74,7 +74,7 @@ def test_one_draw_has_no_interval() -> None:
 
 def test_a_size_that_a_class_cannot_supply_is_left_out() -> None:
     labels = torch.tensor([0] * 40 + [1] * 300 + [3] * 6)
-    probe = ProbeData(LabeledPart({}, labels), LabeledPart({}, labels), 4, labels == 0)
+    probe = ProbeData(LabeledFeatures({}, labels), LabeledFeatures({}, labels), 4, labels == 0)
     sizes = available_sizes(probe, (1, 5, 10, 100), (0.01, 0.1))
     assert {name: counts.tolist() for name, counts in sizes.items()} == {
         "1": [1, 1, 0, 1],
@@ -97,11 +97,11 @@ def test_subsets_are_balanced_nested_and_another_one_for_every_draw_and_seed() -
 def test_below_five_samples_of_a_class_the_regulariser_is_the_fixed_one() -> None:
     features, labels = Draws(torch.arange(20)).normal("x", 16), torch.arange(20) % 4
     ones = torch.ones(16)
-    few, enough = (Part(Rows(features, torch.arange(count)), labels[:count]) for count in (16, 20))
+    few, enough = (LabeledRows(Rows(features, torch.arange(count)), labels[:count]) for count in (16, 20))
     assert GRID[DEFAULT_REGULARIZER] == pytest.approx(1.0)
-    assert FewLabels().pick_regularizer(few, 4, ones, 0) == DEFAULT_REGULARIZER
+    assert FewLabels().choose_regularizer_index(few, 4, ones, 0) == DEFAULT_REGULARIZER
     assert (
-        FewLabels().pick_regularizer(enough, 4, ones, 0) != DEFAULT_REGULARIZER
+        FewLabels().choose_regularizer_index(enough, 4, ones, 0) != DEFAULT_REGULARIZER
     )  # noise: the strongest or the weakest serves best
 
 

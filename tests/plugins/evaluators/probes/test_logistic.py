@@ -9,11 +9,11 @@ from pretask import Draws
 from pretask_plugins.evaluators.probes.basis import RotatedColumns, fit_basis
 from pretask_plugins.evaluators.probes.logistic import (
     GRID,
-    Problem,
+    Regression,
     Solution,
-    State,
+    SolverState,
+    bound_gap,
     choose_lower,
-    convexity_bound,
     fit_grid,
     minimize,
 )
@@ -122,26 +122,26 @@ def test_what_is_left_is_within_the_tolerance_and_the_gap(kind: str, tolerance: 
 def test_the_gap_is_no_larger_than_strong_convexity_allows() -> None:
     features, labels, _, _ = blobs("overlapping")
     basis = fit_basis(features, torch.float64)
-    start = State.at_prior(Problem(RotatedColumns(basis(features)), labels, 3, basis.variance))
+    start = SolverState.at_class_frequencies(Regression(RotatedColumns(basis(features)), labels, 3, basis.variance))
     strengths = torch.tensor([10.0, 1.0, 0.1, 0.01]).double()
-    state = start.move_to(strengths)
+    state = start.warm_start(strengths)
     least = minimize(state, 1e-12)[0].loss
     for some in (state, minimize(state, 1e-1)[0], minimize(state, 1e-3)[0]):
-        assert bool((some.loss - least <= convexity_bound(some) + 1e-12).all())
-    assert float((start.move_to(strengths).loss - least)[0] / convexity_bound(state)[0]) > 0.8  # tight where strong
+        assert bool((some.loss - least <= bound_gap(some) + 1e-12).all())
+    assert float((start.warm_start(strengths).loss - least)[0] / bound_gap(state)[0]) > 0.8  # tight where strong
 
 
 def test_the_gradient_is_that_of_the_loss() -> None:
     features, labels, _, _ = blobs("overlapping")
     basis = fit_basis(features, torch.float64)
-    problem = Problem(RotatedColumns(basis(features)), labels, 3, basis.variance)
-    weights = Draws(torch.arange(2)).normal("w", 3, len(problem.penalized)).double().requires_grad_()
+    problem = Regression(RotatedColumns(basis(features)), labels, 3, basis.variance)
+    weights = Draws(torch.arange(2)).normal("w", 3, len(problem.is_penalized)).double().requires_grad_()
     logits = torch.einsum("gcr,rn->gnc", weights, problem.columns.values)
     nats = (
         torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.repeat(2), reduction="none").view(2, -1).mean(1)
     )
     (expected,) = torch.autograd.grad(nats.sum(), weights)
-    loss, gradient = problem.data_terms(weights.detach())
+    loss, gradient = problem.loss_and_gradient(weights.detach())
     assert torch.allclose(loss, nats.detach(), atol=1e-12)
     assert torch.allclose(gradient, expected, atol=1e-12)
 
@@ -149,10 +149,10 @@ def test_the_gradient_is_that_of_the_loss() -> None:
 def test_where_no_member_moves_there_is_nothing_to_compute() -> None:
     features, labels, _, _ = blobs("overlapping")
     basis = fit_basis(features)
-    problem = Problem(RotatedColumns(basis(features)), labels, 3, basis.variance)
-    loss, gradient = problem.data_terms(torch.zeros(0, 3, len(problem.penalized)))
+    problem = Regression(RotatedColumns(basis(features)), labels, 3, basis.variance)
+    loss, gradient = problem.loss_and_gradient(torch.zeros(0, 3, len(problem.is_penalized)))
     assert loss.shape == (0,)
-    assert gradient.shape == (0, 3, len(problem.penalized))
+    assert gradient.shape == (0, 3, len(problem.is_penalized))
 
 
 def test_two_precisions_agree() -> None:
@@ -208,31 +208,31 @@ def test_a_grid_solved_as_one_path_has_the_minima_of_each_alone() -> None:
     assert torch.allclose(path, torch.cat(alone), rtol=1e-6)
 
 
-def halfway() -> State:
-    """A state after a few steps at one strength."""
+def halfway() -> SolverState:
+    """A state after a few steps at one regularization."""
     features, labels, _, _ = blobs("overlapping")
     basis = fit_basis(features, torch.float64)
-    start = State.at_prior(Problem(RotatedColumns(basis(features)), labels, 3, basis.variance))
-    return minimize(start.move_to(torch.tensor([0.1]).double()), 1e-3)[0]
+    start = SolverState.at_class_frequencies(Regression(RotatedColumns(basis(features)), labels, 3, basis.variance))
+    return minimize(start.warm_start(torch.tensor([0.1]).double()), 1e-3)[0]
 
 
-def test_a_pair_carried_to_another_strength_is_the_change_of_its_gradient() -> None:
+def test_a_pair_carried_to_another_regularization_is_the_change_of_its_gradient() -> None:
     state = halfway()
-    s, y = state.move_to(torch.tensor([0.1, 0.03]).double()).pairs[-1]
-    for member, strength in enumerate((0.1, 0.03)):
-        there = state.move_to(torch.tensor([strength]).double())
-        before = there.weights - s[member]
-        gradient = state.problem.data_terms(before)[1] + there.penalty * before
-        assert torch.allclose(there.gradient - gradient, y[member], atol=1e-12)
+    s, y = state.warm_start(torch.tensor([0.1, 0.03]).double()).curvature_pairs[-1]
+    for index, regularization in enumerate((0.1, 0.03)):
+        there = state.warm_start(torch.tensor([regularization]).double())
+        before = there.weights - s[index]
+        gradient = state.regression.loss_and_gradient(before)[1] + there.penalty * before
+        assert torch.allclose(there.gradient - gradient, y[index], atol=1e-12)
 
 
-def test_the_lower_of_two_states_is_taken_member_by_member() -> None:
-    state = halfway().move_to(torch.tensor([0.05, 0.025]).double())
+def test_the_lower_of_two_states_is_taken_problem_by_problem() -> None:
+    state = halfway().warm_start(torch.tensor([0.05, 0.025]).double())
     extrapolate = state.extrapolate(0.3 * state.weights[-1])
     lower = choose_lower(state, extrapolate)
     assert bool((state.loss != extrapolate.loss).all())
     assert torch.equal(lower.loss, torch.minimum(state.loss, extrapolate.loss))
-    assert torch.allclose(lower.data_loss, state.problem.data_terms(lower.weights)[0])
+    assert torch.allclose(lower.data_loss, state.regression.loss_and_gradient(lower.weights)[0])
 
 
 def test_constant_features_do_no_harm() -> None:

@@ -13,7 +13,7 @@ from pretask_plugins.evaluators.probes.linear import LinearProbe
 from pretask_plugins.evaluators.probes.logistic import GRID, fit_grid
 from pretask_plugins.evaluators.probes.ridge import RidgeProbe
 from pretask_plugins.evaluators.probes.validation_split import (
-    LabeledPart,
+    LabeledFeatures,
     LayerChoice,
     ProbeData,
     balanced_accuracy,
@@ -198,7 +198,7 @@ def test_of_regularisers_that_are_all_right_the_one_least_surprised_is_chosen() 
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(400) % 2
     features = torch.randn(400, 2, generator=generator) * 0.1 + 4.0 * labels[:, None]
-    part = LabeledPart({"layer1.mean": features}, labels)
+    part = LabeledFeatures({"layer1.mean": features}, labels)
     choice = LinearProbe().choose(ProbeData(part, part, 2, torch.arange(400) % 10 == 0), "layer1.mean")
     assert choice.val_accuracy == 1.0
     assert choice.regularizer > 22  # all of the grid is right here, and the strong ones are unsure

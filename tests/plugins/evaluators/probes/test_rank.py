@@ -23,7 +23,7 @@ def noise(count: int, width: int) -> torch.Tensor:
 
 
 def test_rankme_is_the_papers_formula(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(moments, "PIECE_ROWS", 64)
+    monkeypatch.setattr(moments, "CHUNK_ROWS", 64)
     features = noise(200, 12) * torch.linspace(0.1, 5, 12) + 1
     values = np.linalg.svd(features.double().numpy(), compute_uv=False)
     share = values / values.sum() + 1e-7

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from pretask import Budget, Draws
-from pretask_plugins.evaluators.probes import moments as pieces
+from pretask_plugins.evaluators.probes import moments as chunks
 from pretask_plugins.evaluators.probes.logistic import GRID
 from pretask_plugins.evaluators.probes.moments import Rows, compute_moments, sum_classes
 from pretask_plugins.evaluators.probes.ridge import RidgeProbe, compute_sums, solve
@@ -57,7 +57,7 @@ def test_sums_of_two_parts_are_the_sums_of_all() -> None:
 
 @pytest.mark.parametrize("size", [1, 7, 50])
 def test_moments_are_numpys_whatever_the_piece(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pieces, "PIECE_ROWS", size)
+    monkeypatch.setattr(chunks, "CHUNK_ROWS", size)
     features, labels = blobs(50, 6)
     features[:, 0] += 1e4  # where a sum of squares in float32 would have lost the variance
     index = torch.arange(1, 50)

@@ -26,8 +26,8 @@ from planted import Planted, task
 def stream(monkeypatch: pytest.MonkeyPatch, piece: int) -> None:
     """Nothing may be held, and pieces are small."""
     monkeypatch.setattr(basis, "MAX_COPY_BYTES", 0)
-    monkeypatch.setattr(moments, "PIECE_ROWS", piece)
-    monkeypatch.setattr(logistic, "PIECE_ROWS", piece)
+    monkeypatch.setattr(moments, "CHUNK_ROWS", piece)
+    monkeypatch.setattr(logistic, "CHUNK_ROWS", piece)
 
 
 def features_of(count: int, width: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -58,7 +58,7 @@ def test_loss_and_gradient_of_streamed_features_are_those_of_rotated_ones() -> N
     weights = Draws(torch.arange(2)).normal("w", 3, 11).double()
     rows = Rows(features)
     validation, streamed = (
-        logistic.Problem(columns, labels, 3, rotate_weights.variance).data_terms(weights)
+        logistic.Regression(columns, labels, 3, rotate_weights.variance).loss_and_gradient(weights)
         for columns in (RotatedColumns(rotate_weights(rows)), StreamedColumns(rows, rotate_weights, torch.float64))
     )
     assert torch.allclose(validation[0], streamed[0], atol=1e-12)
