@@ -11,7 +11,10 @@ shown under -v. Several checks that fail by the same fault are one failure. docs
 
 What you know to fail, your light module says: EXPECTED_FAILURES = {"split cut": {"compiles": "the reason"}}, by kind
 and name, then check. It counts as an expected failure, with its reason beside the count; once it passes, it fails
-until it is taken out."""
+until it is taken out.
+
+A check that could not be made for want of something is skipped, with the reason; --require-all takes it for a failure.
+One that asks nothing of such a component is inapplicable."""
 
 
 @click.command("check", epilog=EPILOG)

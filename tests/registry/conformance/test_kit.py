@@ -112,6 +112,24 @@ def test_plugins_add_checks_of_their_own(shelf: Any) -> None:
     assert outcome.reproduce.endswith("--only is-short")
 
 
+IDLE = """
+def idle(case):
+    'Suites are asked for nothing.'
+    from pretask_registry.conformance import Inapplicable
+    raise Inapplicable("It is a suite.")
+@hookimpl
+def pretask_checks(kind):
+    return [idle] if kind == "suite" else []
+"""
+
+
+def test_a_check_that_asks_nothing_is_counted_apart_and_no_failure_where_all_is_required(shelf: Any) -> None:
+    found = list(run(box(shelf, more=IDLE), "acme", only=["idle"]))
+    assert [(outcome.state, outcome.message) for outcome in found] == [("inapplicable", "It is a suite.")]
+    assert format_count(found) == "0 of 1 ran, 0 skipped, 1 inapplicable, 0 expected failures"
+    assert has_succeeded(found, require_all=True)
+
+
 def test_a_check_that_raises_anything_is_a_failure_and_the_others_go_on(shelf: Any) -> None:
     more = "@hookimpl\ndef pretask_checks(kind):\n    return [leave] if kind == 'suite' else []\n"
     more += "def leave(case):\n    'Nobody leaves.'\n    raise SystemExit(0)\n"
