@@ -84,4 +84,6 @@ def decode_batches(work: Work, decode: Callable[[int], Decoded], name: Callable[
 
 def first_line(error: Exception) -> str:
     """Return what an error says, shortened, or what it is called."""
+    if type(error).__name__ == "UnidentifiedImageError":  # Pillow's; it says where in memory the bytes are
+        return "no image"
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:MAX_REASON_CHARACTERS]

@@ -91,7 +91,7 @@ class Frames:
             PretaskError: There are no sequences, none is long enough, or an image is broken.
         """
         check_part("frames", part)
-        with FileTree("frames", self.root) as tree:
+        with FileTree("frames", self.root, "sequences") as tree:
             sequences = find_sequences(tree, self.resolution)
             chosen = self.choose_sequences(tree, sequences, part)
             clips = [clip for name in chosen for clip in self.cut(name, sequences[name])]

@@ -17,7 +17,7 @@ from functools import cache
 
 import numpy as np
 from jaxtyping import Int8, Int64
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from pretask import PretaskError
 
 from pretask_plugins.data.decoding import first_line
@@ -57,8 +57,7 @@ def raise_for_broken_image(name: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, Image.DecompressionBombError) as error:
-        why = "no image" if isinstance(error, UnidentifiedImageError) else first_line(error)
-        got = f"{printable_name(name)} ({why})"
+        got = f"{printable_name(name)} ({first_line(error)})"
         raise PretaskError("frames", "images that can be decoded", got, "Replace or delete it.") from error
 
 

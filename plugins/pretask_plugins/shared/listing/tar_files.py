@@ -20,7 +20,7 @@ from typing import IO, Any
 from pretask import PretaskError
 
 from pretask_plugins.shared.listing.leftovers import Leftovers
-from pretask_plugins.shared.listing.names import has_junk
+from pretask_plugins.shared.listing.names import has_junk, printable_name
 from pretask_plugins.shared.listing.walking import LOST, STRANGE
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
@@ -85,8 +85,12 @@ class TarFile:
         try:
             yield
         except BROKEN as error:
+            why = str(error).partition(":\n")[0]  # of tries with every compression
             raise PretaskError(
-                self.who, f"a folder, or a whole tar file of {self.files}", f"{self.path} ({error})", "Copy it again."
+                self.who,
+                f"a folder, or a whole tar file of {self.files}",
+                f"{printable_name(str(self.path))} ({why})",
+                "Copy it again, or name another with data.root.",
             ) from error
 
     @cached_property
