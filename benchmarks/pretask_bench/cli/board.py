@@ -39,10 +39,11 @@ def command(
     from pretask_bench.board.keeper import Keeper, read_authors, read_withdrawn
     from pretask_bench.board.site import write_board
     from pretask_bench.cli.fit_matrix import fitting_rows
-    from pretask_bench.records.store import list_files, read
+    from pretask_bench.records.store import list_files, read, require_places
     from pretask_bench.runs.suites import read_suite
 
     places, installed = places or (Path("runs/records"),), registry()
+    require_places("board", places)
     chosen = read_suite(installed, suite)
     keeper = Keeper(read_withdrawn(places), read_authors(strict_authors) if strict_authors is not None else None)
     records = {}

@@ -32,6 +32,7 @@ of shares are in points of per cent."""
 def command(places: tuple[Path, ...], evaluator: str | None, metric: str | None, as_json: bool) -> None:
     """Compare the trained encoders of A, B, … : records, or folders with the seeds of one or several cells."""
     from pretask_bench.records.metrics import declared_metrics, direction
+    from pretask_bench.records.store import require_places
     from pretask_bench.results.compare import (
         common_evaluator,
         common_metric,
@@ -41,6 +42,7 @@ def command(places: tuple[Path, ...], evaluator: str | None, metric: str | None,
         read_compared_cells,
     )
 
+    require_places("compare", places)
     cells = read_compared_cells(places, evaluator)
     evaluator = common_evaluator(cells, evaluator)
     metric_name = common_metric(cells, evaluator, metric)

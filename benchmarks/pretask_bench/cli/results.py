@@ -42,10 +42,12 @@ def command(
     as_json: bool,
 ) -> None:
     """Show what is in RECORDS, folders or files; runs/records where none is named."""
+    from pretask_bench.records.store import require_places
     from pretask_bench.results.index import read_summaries
     from pretask_bench.results.query import build_table, format_table, parse_conditions, select
 
     places, parsed_conditions = places or (Path("runs/records"),), parse_conditions(conditions)
+    require_places("results", places)
     summaries, refused = read_summaries(places)
     for path, reason in refused:
         click.echo(f"left out {escape_invisible(str(path))}: {escape_invisible(reason)}", err=True)

@@ -33,8 +33,10 @@ Exit code 1 where anything is wrong. What no record can prove of itself is count
 @json_option
 def command(places: tuple[Path, ...], recompute_data: bool, settings: tuple[str, ...], as_json: bool) -> None:
     """Check RECORDS, files or folders: hashes, numbers from items, options, times, seeds, pictures, data."""
+    from pretask_bench.records.store import require_places
     from pretask_bench.records.verify import group_by_data_set, verify
 
+    require_places("verify", places)
     verification = verify(places, registry())
     if recompute_data or settings:
         from pretask_bench.records.recompute import check_data

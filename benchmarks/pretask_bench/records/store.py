@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from hashlib import sha256
 from pathlib import Path
 
-from pretask.errors import PretaskError
+from pretask.errors import PretaskError, Unknown
 from pretask.files import write_whole
 
 from pretask_bench.cli.terminal import escape_invisible
@@ -77,6 +77,16 @@ def read_all(places: Iterable[Path | str]) -> tuple[list[Record], list[Refused]]
     return [found[name] for name in sorted(found)], refused
 
 
+def require_places(verb: str, places: Iterable[Path]) -> None:
+    """Raise Unknown for a place that does not exist: a verb that shows nothing because of a typing error misleads."""
+    for place in places:
+        if not place.exists():
+            shown = escape_invisible(str(place))
+            raise Unknown(
+                f"{verb} needs folders or files of records; got no '{shown}'. Name what a run wrote: --out/records."
+            )
+
+
 def list_files(places: Iterable[Path | str]) -> list[Path]:
     """Return the files to read, sorted; a place that does not exist stays among them, to be refused by name."""
     files: set[Path] = set()
@@ -89,7 +99,8 @@ def find_stores(folder: Path) -> list[Path]:
     """Return the folder, if a record lies in it or nothing does; else the folders below it in which records lie."""
     if store_files(folder):
         return [folder]
-    return sorted({path.parent for path in folder.rglob("*.json") if RECORD.fullmatch(path.name)}) or [folder]
+    below = os.walk(folder)  # which passes over what disappears meanwhile, as rglob does not
+    return sorted(Path(place) for place, _, names in below if any(map(RECORD.fullmatch, names))) or [folder]
 
 
 def store_files(folder: Path) -> list[Path]:

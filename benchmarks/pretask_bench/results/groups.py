@@ -32,6 +32,8 @@ COLUMNS = (
     *map(column_label, (TRAINED, *SHOWN_REFERENCES)),
 )
 
+SEEDLESS = frozenset({"seed", "artifact"})  # fields of a cell that differ between seeds
+
 
 @dataclass(frozen=True)
 class SummaryLine:
@@ -163,7 +165,7 @@ def group_records(records: Sequence[Record]) -> list[Group]:
 
 def seedless_key(record: Record) -> str:
     """Return the key of a record's cell without its seed."""
-    return cell_key(record.cell, without={"seed", "artifact"})
+    return cell_key(record.cell, without=SEEDLESS)
 
 
 def group_by_key(keyed: Iterable[tuple[str, Record]]) -> list[Group]:

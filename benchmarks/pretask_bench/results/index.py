@@ -21,9 +21,18 @@ from pydantic import ValidationError
 
 from pretask_bench.records.encoders import TRAINED
 from pretask_bench.records.metrics import declared_metrics
-from pretask_bench.records.record import Cell, DataPart, EvaluationResult, Pretext, Provenance, Record, WithMetrics
+from pretask_bench.records.record import (
+    Cell,
+    DataPart,
+    EvaluationResult,
+    Pretext,
+    Provenance,
+    Record,
+    WithMetrics,
+    cell_key,
+)
 from pretask_bench.records.store import Refused, find_stores, read, store_files
-from pretask_bench.results.groups import seedless_key
+from pretask_bench.results.groups import SEEDLESS, seedless_key
 from pretask_bench.results.pretext import headline_metrics
 
 FORMAT = 4  # of a summary row; another one is another file
@@ -80,6 +89,38 @@ def read_store(folder: Path, refused: list[Refused]) -> dict[str, SummaryRow]:
         known |= some
         save(index, some)
     return known
+
+
+def find_by_cell(folder: Path, cell: Cell) -> Iterator[tuple[Record, Path]]:
+    """Yield the records of a store with this very cell, and their files; others are not read but for the index."""
+    key, wanted = cell_key(cell, without=SEEDLESS), cell_key(cell)
+    for name in find_names(folder, key):
+        with suppress(PretaskError):  # damaged since, or taken away
+            path = folder / f"{name}.json"
+            record = read(path)
+            if cell_key(record.cell) == wanted:
+                yield record, path
+
+
+def find_names(folder: Path, key: str) -> list[str]:
+    """Return the names of a store's records with this seedless key, by the index, to which new ones are added."""
+    names, index = {path.stem for path in store_files(folder)}, index_path(folder)
+    keys = load_keys(index)
+    new = read_files(sorted(folder / f"{name}.json" for name in names - keys.keys()), [])
+    while some := dict(islice(new, BATCH_RECORDS)):
+        keys |= {name: summary.key for name, summary in some.items()}
+        save(index, some)
+    return sorted(name for name in names if keys.get(name) == key)
+
+
+def load_keys(index: Path) -> dict[str, str]:
+    """Return the keys of all records in an index by name; none where it cannot be used."""
+    if not index.is_file():
+        return {}
+    with suppress(sqlite3.Error), closing(sqlite3.connect(index, timeout=LOCK_SECONDS)) as file:
+        entries = file.execute("SELECT name, key, summary, checksum FROM summaries").fetchall()
+        return {name: key for name, key, summary, kept_sum in entries if checksum(key, summary) == kept_sum}
+    return {}
 
 
 def read_files(paths: Iterable[Path], refused: list[Refused]) -> Iterator[tuple[str, SummaryRow]]:

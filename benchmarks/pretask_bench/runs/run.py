@@ -27,10 +27,9 @@ from pretask_bench.records.record import (
     Pretext,
     Record,
     build_record,
-    cell_key,
-    record_hash,
 )
-from pretask_bench.records.store import read_all, write
+from pretask_bench.records.store import write
+from pretask_bench.results.index import find_by_cell
 from pretask_bench.runs.context import Interrupted, RunContext, StageTimer
 from pretask_bench.runs.cost import training_flops
 from pretask_bench.runs.early import check_first_step
@@ -238,11 +237,11 @@ def find_record(store: Path, cell: Cell, code: Mapping[str, str], references: Co
     """Return a complete record of this very cell with these references: of this code where there is one."""
     if not store.is_dir():
         return None
-    key, match = cell_key(cell), None
-    for record in read_all([store])[0]:
+    match = None
+    for record, path in find_by_cell(store, cell):
         has_references = {result.encoder for result in record.results} >= {*references}
-        if record.status == "complete" and has_references and cell_key(record.cell) == key:
-            match = StoredRecord(record, store / f"{record_hash(record)}.json")
+        if record.status == "complete" and has_references:
+            match = StoredRecord(record, path)
             if record.code == code:
                 break
     return match
