@@ -6,6 +6,7 @@ Which files are for testing depends on a hash of their names, so that others may
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from hashlib import blake2b
 
 from pretask import PretaskError, Unknown
@@ -25,6 +26,7 @@ def check_part(who: str, part: str) -> None:
         raise Unknown(f"No part '{part}' of {who}. There are 'train' and 'test'.")
 
 
+@lru_cache(maxsize=1 << 14)
 def part_of_word(word: str) -> str | None:
     """Return the part that a folder of that name holds; None where it is another name.
 

@@ -38,7 +38,7 @@ def list_texts(root: Path, is_text: Callable[[str], bool]) -> list[TextFile]:
     if not root.is_dir():
         return []
     tree, left = FileTree("text", root), Leftovers()
-    paths = {name: path for name, path in tree.sources.items() if isinstance(path, Path)}
+    paths = {name: Path(path) for name, path in tree.sources.items() if isinstance(path, str)}
     texts = [name for name in paths if is_text(name)]
     left.add_endings(name for name in tree.names if name not in paths or not is_text(name))
     parts = find_parts(texts, left)

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
-from pretask.cache import cache_key, cached
+from pretask.cache import cached
 
+Stamp = tuple[int, ...]
 CHUNK = 1 << 20  # bytes that are read at once
 THREADS = 4  # hashing leaves Python's lock alone
 DIGEST_BYTES = 16
@@ -26,10 +27,15 @@ FRESH_NS = 2_000_000_000  # files that changed so short a time ago are read agai
 UNREADABLE = bytes(DIGEST_BYTES)  # whoever decodes the file says why
 
 
-def digest_files(paths: Sequence[Path]) -> list[str]:
-    """Return a hash of the content of every file, from the cache where it is known and the file did not change."""
-    stamps = [stamp(path) for path in paths]
-    newest = max((max(times[-2:]) for times in stamps if times), default=0)
+def digest_files(paths: Sequence[Path | str], known: Mapping[str, Stamp] | None = None) -> list[str]:
+    """Return a hash of the content of every file, from the cache where it is known and the file did not change.
+
+    Args:
+        paths: Of the files.
+        known: Stamps that were read a moment ago; others are read here.
+    """
+    stamps = [(known or {}).get(os.fspath(path)) or read_stamp(path) for path in paths]
+    newest = max((max(stamp[-2:]) for stamp in stamps if stamp), default=0)
     if not paths or newest > time.time_ns() - FRESH_NS:
         return [digest.tobytes().hex() for digest in read_digests(paths)]
 
@@ -37,32 +43,37 @@ def digest_files(paths: Sequence[Path]) -> list[str]:
         np.save(folder / "digests.npy", read_digests(paths))
         return {"files": len(paths)}
 
-    facts = {"first": paths[0], "files": len(paths), "stamps": cache_key({"stamps": stamps, "paths": list(paths)})}
-    arrays, _ = cached("digests", facts, make)
+    text = "\n".join(f"{path}\0{stamp}" for path, stamp in zip(paths, stamps, strict=True))
+    stamped = blake2b(os.fsencode(text), digest_size=DIGEST_BYTES).hexdigest()
+    arrays, _ = cached("digests", {"first": paths[0], "files": len(paths), "stamps": stamped}, make)
     return [digest.tobytes().hex() for digest in arrays["digests"]]
 
 
-def stamp(path: Path) -> tuple[int, ...]:
-    """Return device, inode, size and times of a file; nothing where it is not there."""
+def read_stamp(path: Path | str) -> Stamp:
+    """Return the stamp of a file; nothing where it is not there."""
     try:
-        about = path.stat()
+        return make_stamp(os.stat(path))
     except OSError:
         return ()
+
+
+def make_stamp(about: os.stat_result) -> Stamp:
+    """Return device, inode, size and times of a file."""
     return (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
 
 
-def read_digests(paths: Sequence[Path]) -> UInt8[np.ndarray, "N 16"]:
+def read_digests(paths: Sequence[Path | str]) -> UInt8[np.ndarray, "N 16"]:
     """Read every file and hash its bytes."""
     with ThreadPoolExecutor(THREADS) as pool:
         digests = list(pool.map(digest_file, paths))
     return np.frombuffer(b"".join(digests), np.uint8).reshape(len(paths), DIGEST_BYTES)
 
 
-def digest_file(path: Path) -> bytes:
+def digest_file(path: Path | str) -> bytes:
     """Hash the bytes of a file."""
     digest = blake2b(digest_size=DIGEST_BYTES)
     try:
-        with path.open("rb") as file:
+        with open(path, "rb") as file:
             os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)
             while chunk := file.read(CHUNK):
                 digest.update(chunk)

@@ -16,14 +16,14 @@ from typing import Any
 from pretask import PretaskError
 from pretask.cache import cache_key
 
-from pretask_plugins.shared.listing.digests import digest_files
+from pretask_plugins.shared.listing.digests import digest_files, make_stamp
 from pretask_plugins.shared.listing.leftovers import Leftovers
 from pretask_plugins.shared.listing.names import natural_key, printable_name, unify_name
 from pretask_plugins.shared.listing.tar_files import ENDINGS, Member, TarFile
 from pretask_plugins.shared.listing.walking import Place, Walk
 from pretask_plugins.shared.parts import part_of_word
 
-Source = Path | tuple[TarFile, Member]
+Source = str | tuple[TarFile, Member]  # a path, or a place in a tar file
 WORDS = re.compile("[a-zA-Z]+")
 MAX_OPEN_TARS = 8
 
@@ -78,17 +78,19 @@ class FileTree:
         if not self.place.is_dir():
             return {"": TarFile(self.who, self.place, self.files)}
         mounts = {find_mount(file.name): file for file in self.walked}
-        return {mount: TarFile(self.who, file.path, self.files) for mount, file in mounts.items() if mount is not None}
+        found = {mount: file for mount, file in mounts.items() if mount is not None}
+        return {mount: TarFile(self.who, Path(file.path), self.files) for mount, file in found.items()}
 
     @cached_property
     def sources(self) -> dict[str, Source]:
         """Where every file is by its name, in natural order."""
-        found: dict[str, Source] = {file.name: file.path for file in self.walked if find_mount(file.name) is None}
+        plain = [file for file in self.walked if find_mount(file.name) is None]
+        found: dict[str, Source] = {file.name: file.path for file in plain}
         for mount, tar in self.tars.items():
             for member in tar.list_members(self.leftovers):
                 inner = member.name.removeprefix(f"{mount}/")
                 found[f"{mount}/{inner}" if mount else inner] = (tar, member)
-        return {name: found[name] for name in sorted(found, key=natural_key)}
+        return {name: found[name] for name in sorted(found, key=natural_key)} if self.tars else found
 
     @property
     def shards(self) -> frozenset[str]:
@@ -111,19 +113,20 @@ class FileTree:
 
     def digest(self, names: Sequence[str]) -> str:
         """Return a hash of where the tree is, the names, and the content of these files or of the tar files."""
-        paths = [
-            source if isinstance(source, Path) else source[0].path for source in map(self.sources.__getitem__, names)
-        ]
+        sources = [self.sources[name] for name in names]
+        paths = [source if isinstance(source, str) else str(source[0].path) for source in sources]
         different = [*dict.fromkeys(paths)]
-        digests = dict(zip(different, digest_files(different), strict=True))
+        seen = {file.name: make_stamp(file.about) for file in self.walked}
+        stamps = {path: seen[name] for path, name in zip(paths, names, strict=True) if name in seen}
+        digests = dict(zip(different, digest_files(different, stamps), strict=True))
         files = [(name, digests[path]) for name, path in zip(names, paths, strict=True)]
         return cache_key({"root": self.place.resolve(), "files": files})
 
     def read(self, name: str) -> bytes:
         """Read the bytes of a file."""
         source = self.sources[name]
-        if isinstance(source, Path):
-            return source.read_bytes()
+        if isinstance(source, str):
+            return Path(source).read_bytes()
         tar, member = source
         content = tar.read(member)
         self.close_oldest(tar)
@@ -146,8 +149,8 @@ class FileTree:
     def path(self, name: str) -> Iterator[Path]:
         """Give a file a path inside: its own, or that of a copy out of the tar file."""
         source = self.sources[name]
-        if isinstance(source, Path):
-            yield source
+        if isinstance(source, str):
+            yield Path(source)
             return
         with tempfile.NamedTemporaryFile(suffix=Path(name).suffix) as copy:
             copy.write(self.read(name))

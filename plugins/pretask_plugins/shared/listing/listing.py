@@ -21,7 +21,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from pathlib import PurePosixPath
 
 import numpy as np
 from jaxtyping import Int
@@ -29,7 +28,7 @@ from pretask import PretaskError
 
 from pretask_plugins.shared.listing.file_tree import FileTree
 from pretask_plugins.shared.listing.leftovers import Leftovers
-from pretask_plugins.shared.listing.names import printable_name, sort_naturally
+from pretask_plugins.shared.listing.names import printable_name
 from pretask_plugins.shared.parts import PART_FOLDERS, hash_text, list_some, part_of_word
 
 NO_CLASS = -1
@@ -104,10 +103,10 @@ def list_files(
         is_for_test: Says of a name whether it is for testing, where no folder does.
         explicit: Whether `is_for_test` decides even where folders are named for parts.
     """
-    left, found = Leftovers(), []
+    left, found, wanted = Leftovers(), [], tuple(endings)
     sidecars = {*find_sidecars(tree, endings).values()}
     for name in tree.names:
-        if name.lower().endswith(tuple(endings)):
+        if name.lower().endswith(wanted):
             found.append(name)
         elif name not in sidecars:
             left.add_endings([name])
@@ -119,6 +118,8 @@ def list_files(
 def label_by_sidecars(tree: FileTree, items: Sequence[Item], endings: Sequence[str]) -> list[Item]:
     """Return the items with the class that their sidecars say, where they have any that says one."""
     sidecars = find_sidecars(tree, endings)
+    if not sidecars:
+        return [*items]
     said = {item.name: read_sidecar(tree, sidecars[item.name]) for item in items if item.name in sidecars}
     return [replace(item, label=said.get(item.name) or item.label) for item in items]
 
@@ -131,17 +132,17 @@ def sort_into_parts(
     explicit: bool = False,
     shards: Iterable[str] = (),
 ) -> list[Item]:
-    """Give every name its part and class by the folders in it, in natural order.
+    """Give every name its part and class by the folders in it.
 
     Args:
-        names: Below the root, with slashes.
+        names: Below the root, with slashes; items come in this order.
         is_for_test: Says of a name whether it is for testing, where no folder does.
         leftovers: Takes those that no part takes.
         explicit: Whether `is_for_test` decides even where folders are named for parts.
         shards: Folders that stand for tar files, and are neither part nor class.
     """
     passed = frozenset(shards)
-    folders = {name: list_folders(name, passed) for name in sort_naturally(names)}
+    folders = {name: list_folders(name, passed) for name in names}
     at = {name: find_part_folder(path) for name, path in folders.items()}
     labels = find_labels(folders, at)
     words = {folders[name][place].lower() for name, place in at.items() if place is not None}
@@ -171,7 +172,9 @@ def fill_parts(items: Sequence[Item]) -> list[Item]:
 
 def list_folders(name: str, shards: frozenset[str]) -> tuple[str, ...]:
     """Return the folders that a file lies in, without those that stand for tar files."""
-    path = PurePosixPath(name).parts[:-1]
+    path = tuple(name.split("/")[:-1])
+    if not shards:
+        return path
     return tuple(folder for place, folder in enumerate(path) if "/".join(path[: place + 1]) not in shards)
 
 

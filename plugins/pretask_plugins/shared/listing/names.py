@@ -6,7 +6,7 @@ Axes: none.
 import os
 import re
 import unicodedata
-from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 # Folders and files that programs leave behind; whatever begins with a dot is left out as well (._a.jpg, .git,
@@ -24,7 +24,7 @@ JUNK = frozenset(
         "desktop.ini",
     }
 )
-DIGITS = re.compile(r"(\d+)")
+DIGITS = re.compile("([0-9]+)")
 
 
 def is_junk(name: str) -> bool:
@@ -41,24 +41,27 @@ def has_junk(path: str) -> bool:
     return any(is_junk(part) for part in PurePosixPath(path).parts)
 
 
-def natural_key(name: str) -> tuple[object, ...]:
+Key = tuple[tuple[tuple[tuple[int, str], ...], ...], str]
+
+
+def natural_key(name: str) -> Key:
     """Return a key that sorts paths folder by folder, and numbers in them by their value.
 
     >>> sorted(["a/frame10.png", "a/frame9.png", "a/frame1.png"], key=natural_key)
     ['a/frame1.png', 'a/frame9.png', 'a/frame10.png']
     """
-    folders = [[split_number(piece) for piece in DIGITS.split(part)] for part in name.split("/")]
-    return (folders, name)
+    return tuple(map(split_numbers, name.split("/"))), name
 
 
-def split_number(piece: str) -> tuple[int, str]:
-    """Return the value of a number and how it is written; of other text 0 and the text."""
-    return (int(piece), "") if piece.isascii() and piece.isdigit() else (0, piece)
+@lru_cache(maxsize=1 << 14)
+def split_numbers(part: str) -> tuple[tuple[int, str], ...]:
+    """Return the numbers of a name by their value, and what is between them.
 
-
-def sort_naturally(names: Iterable[str]) -> list[str]:
-    """Sort paths in natural order."""
-    return sorted(names, key=natural_key)
+    >>> split_numbers("frame10.png")
+    ((0, 'frame'), (10, ''), (0, '.png'))
+    """
+    pieces = DIGITS.split(part)  # numbers are every second one
+    return tuple((int(piece), "") if place % 2 else (0, piece) for place, piece in enumerate(pieces))
 
 
 def unify_name(name: str) -> str:
@@ -70,6 +73,7 @@ def unify_name(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
+@lru_cache(maxsize=1 << 14)
 def printable_name(name: str) -> str:
     """Return a name in one Unicode form, bytes that are not UTF-8 written as escapes, so that it can be printed.
 

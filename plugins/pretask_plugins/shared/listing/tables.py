@@ -181,7 +181,7 @@ class TableTree(FileTree):
         kept = []
         for row in every:
             path = self.find_path(row.file)
-            key = identify(path, path.stat()) if path is not None else row.file
+            key = identify(str(path), path.stat()) if path is not None else row.file
             if key in seen:
                 self.leftovers.add(TWICE, row.file)
             else:
@@ -193,7 +193,7 @@ class TableTree(FileTree):
     def sources(self) -> dict[str, Source]:
         """Where the file of every row is, in the order of the rows."""
         paths = {row.file: self.find_path(row.file) for row in self.rows}
-        return {name: path for name, path in paths.items() if path is not None}
+        return {name: str(path) for name, path in paths.items() if path is not None}
 
     @cached_property
     def tars(self) -> dict[str, Any]:

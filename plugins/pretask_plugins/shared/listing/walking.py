@@ -12,9 +12,10 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from pretask_plugins.shared.listing.leftovers import Leftovers
-from pretask_plugins.shared.listing.names import is_junk, natural_key
+from pretask_plugins.shared.listing.names import Key, is_junk, split_numbers
 
 CLOSED = "folders that cannot be opened"
 LOST = "links that lead nowhere"
@@ -33,11 +34,27 @@ class Place:
         name: Below the root, with slashes.
         path: Where it is.
         about: Its size, times and inode.
+        key: By which it is sorted.
     """
 
     name: str
-    path: Path
+    path: str
     about: os.stat_result
+    key: Key
+
+
+@dataclass(frozen=True)
+class Corner:
+    """A folder that is to be entered: its name below the root, its path, and the first half of its key."""
+
+    name: str
+    path: str
+    key: tuple[Any, ...] = ()
+
+    def below(self, entry: "os.DirEntry[str]") -> "Corner":
+        """Return a file or folder in this one."""
+        name = f"{self.name}/{entry.name}" if self.name else entry.name
+        return Corner(name, entry.path, (*self.key, split_numbers(entry.name)))
 
 
 @dataclass
@@ -54,14 +71,13 @@ class Walk:
     entered: set[Identity] = field(default_factory=set)
     real: list[Place] = field(default_factory=list)
     linked: list[Place] = field(default_factory=list)
-    folder_links: deque[tuple[str, Path]] = field(default_factory=deque)
+    folder_links: deque[Corner] = field(default_factory=deque)
 
     def list_files(self) -> list[Place]:
         """List every real file once, in natural order; what lies behind links has the name of the link."""
-        self.enter("", self.root, self.real)
+        self.enter(Corner("", os.fspath(self.root)), self.real)
         while self.folder_links:
-            name, path = self.folder_links.popleft()
-            self.follow(name, path)
+            self.follow(self.folder_links.popleft())
         seen: set[Identity] = set()
         found = []
         for place in [*in_order(self.real), *in_order(self.linked)]:
@@ -71,60 +87,56 @@ class Walk:
             else:
                 seen.add(identity)
                 found.append(place)
-        return list(in_order(found))
+        return in_order(found)
 
-    def follow(self, name: str, path: Path) -> None:
+    def follow(self, link: Corner) -> None:
         """Walk below a linked folder, unless the link lies in it or it was entered before."""
-        target = path.resolve()
-        if target in path.parent.resolve().joinpath("inside").parents or target in self.root.resolve().parents:
-            self.leftovers.add(LOOPS, name)
-        elif identify(target, target.stat()) in self.entered:
-            self.leftovers.add(AGAIN, name)
+        target, here = Path(link.path).resolve(), Path(link.path).parent.resolve()
+        if target in (here, *here.parents) or target in self.root.resolve().parents:
+            self.leftovers.add(LOOPS, link.name)
         else:
-            self.enter(name, path, self.linked)
+            self.enter(link, self.linked)
 
-    def enter(self, name: str, path: Path, found: list[Place]) -> None:
+    def enter(self, corner: Corner, found: list[Place]) -> None:
         """List a folder and all real folders in it; links to folders wait until then."""
-        waiting = deque([(name, path)])
+        waiting = deque([corner])
         while waiting:
-            name, path = waiting.popleft()
+            corner = waiting.popleft()
             try:
-                about = path.stat()
-                if identify(path, about) in self.entered:
-                    self.leftovers.add(AGAIN, name)
+                about = os.stat(corner.path)
+                if identify(corner.path, about) in self.entered:
+                    self.leftovers.add(AGAIN, corner.name)
                     continue
-                self.entered.add(identify(path, about))
-                entries = sorted(os.scandir(path), key=lambda entry: natural_key(entry.name))
+                self.entered.add(identify(corner.path, about))
+                entries = sorted(os.scandir(corner.path), key=lambda entry: entry.name)
             except OSError:
-                self.leftovers.add(CLOSED, name or ".")
+                self.leftovers.add(CLOSED, corner.name or ".")
                 continue
             for entry in entries:
                 if not is_junk(entry.name):
-                    self.sort_entry(entry, f"{name}/{entry.name}" if name else entry.name, waiting, found)
+                    self.sort_entry(entry, corner.below(entry), waiting, found)
 
-    def sort_entry(
-        self, entry: "os.DirEntry[str]", name: str, waiting: deque[tuple[str, Path]], found: list[Place]
-    ) -> None:
+    def sort_entry(self, entry: "os.DirEntry[str]", corner: Corner, waiting: deque[Corner], found: list[Place]) -> None:
         """Put an entry of a folder where it belongs: folders wait, links to folders wait longer, files are found."""
-        path = Path(entry.path)
         try:
             about = entry.stat()
         except OSError:
-            self.leftovers.add(LOST if entry.is_symlink() else STRANGE, name)
+            self.leftovers.add(LOST if entry.is_symlink() else STRANGE, corner.name)
             return
         if stat.S_ISDIR(about.st_mode):
-            (self.folder_links if entry.is_symlink() else waiting).append((name, path))
+            (self.folder_links if entry.is_symlink() else waiting).append(corner)
         elif stat.S_ISREG(about.st_mode):
-            (self.linked if entry.is_symlink() else found).append(Place(name, path, about))
+            place = Place(corner.name, corner.path, about, (corner.key, corner.name))
+            (self.linked if entry.is_symlink() else found).append(place)
         else:
-            self.leftovers.add(STRANGE, name)
+            self.leftovers.add(STRANGE, corner.name)
 
 
 def in_order(places: Iterable[Place]) -> list[Place]:
     """Sort files naturally by name."""
-    return sorted(places, key=lambda place: natural_key(place.name))
+    return sorted(places, key=lambda place: place.key)
 
 
-def identify(path: Path, about: os.stat_result) -> Identity:
+def identify(path: str, about: os.stat_result) -> Identity:
     """Return what two paths have in common that lead to the same file; some network file systems number no files."""
     return (about.st_dev, about.st_ino) if about.st_ino else os.path.realpath(path)
