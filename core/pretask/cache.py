@@ -8,6 +8,7 @@ behind is cleared by whoever comes next. Every file is held against its checksum
 import errno
 import fcntl
 import json
+import math
 import mmap
 import os
 import shutil
@@ -194,6 +195,13 @@ def write_rows(path: Path, shape: tuple[int, ...], dtype: str, pieces: Iterable[
             append(piece)
 
 
+def require_room(folder: Path, needed: int) -> None:
+    """Raise OSError where a file of so many bytes cannot fit on the disk, before any of it is made."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(errno.ENOSPC, f"{needed:,} bytes are needed, {free:,} are free")
+
+
 @contextmanager
 def create_rows_file(path: Path, shape: tuple[int, ...], dtype: str) -> Iterator[Callable[[np.ndarray], None]]:
     """Write a .npy file of such a shape that rows are appended to; raise ValueError where they do not make it up."""
@@ -206,6 +214,7 @@ def create_rows_file(path: Path, shape: tuple[int, ...], dtype: str) -> Iterator
         file.write(np.ascontiguousarray(piece).data)
         rows += len(piece)
 
+    require_room(path.parent, math.prod(shape) * np.dtype(dtype).itemsize)
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pretask_bench.runs.plan import Plan
     from pretask_bench.runs.run import StoredRecord
 
-EPILOG = """Example: pretask run relative-position --preset small --data shapes --evaluate linear,knn
+EPILOG = """Example: pretask run relative-position --preset demo --data shapes --evaluate linear,knn
 
 Running the same command again goes on where it stopped, and shows what is already recorded."""
 

@@ -34,8 +34,9 @@ from pretask_bench.runs.context import Interrupted, RunContext, StageTimer
 from pretask_bench.runs.cost import training_flops
 from pretask_bench.runs.early import check_first_step
 from pretask_bench.runs.fit_with import load_encoder_source
+from pretask_bench.runs.memory import check_memory, explain_refused_memory
 from pretask_bench.runs.plan import Plan
-from pretask_bench.runs.prepare import PreparedRun, count_parameters, prepare_run
+from pretask_bench.runs.prepare import PreparedRun, build_encoder_without_memory, count_parameters, prepare_run
 from pretask_bench.runs.ranks import count_ranks, join_group, leave_group, own_rank, refuse_ranks, share_decision
 from pretask_bench.runs.stages import evaluate_encoders, name_run, pretrain, score_pretext, training_folder
 
@@ -117,8 +118,11 @@ def start(registry: Registry, plan: Plan, context: RunContext) -> Started:
     """Read the data of a plan and build its parts."""
     at, timer = datetime.now(UTC), StageTimer()
     check_first_step(plan)
-    with timer.stage("data"):
+    smaller = "Set data.size, or the size of its samples, lower."
+    with timer.stage("data"), explain_refused_memory(f"data {plan.parts['data'].name}", context.device, smaller):
         prepared = prepare_run(plan, context.device, load_encoder_source(registry, plan, context.device))
+    encoder = build_encoder_without_memory(prepared.split, prepared.build_model, prepared.train)
+    check_memory(encoder, prepared.train, plan.recipe, count_ranks(), context.device)
     return Started(prepared, at, timer)
 
 
@@ -150,9 +154,11 @@ def complete(registry: Registry, started: Started, context: RunContext) -> Store
     """Run all stages and write the record; of a failure too."""
     prepared = started.prepared
     findings = Findings(prepared.cell, prepared.code(), declare_metrics(prepared.plan), devices=count_ranks())
+    smaller = "Lower recipe.batch, or set smaller sizes of the model."
     try:
-        for extended in run_stages(registry, prepared, context, started.timer, findings):
-            findings = extended
+        with explain_refused_memory(prepared.plan.name, context.device, smaller):
+            for extended in run_stages(registry, prepared, context, started.timer, findings):
+                findings = extended
     except Interrupted:
         raise
     except Exception as error:

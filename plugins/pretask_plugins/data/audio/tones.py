@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 from pretask import Draws, Labels, Observed, Samples
 from pretask.cache import fingerprint
 from pretask.options import FROM_ONE, FROM_ZERO, require_range
+from pretask.room import require_memory
 from torch import Tensor
 
 from pretask_plugins.shared.parts import check_part
@@ -62,6 +63,7 @@ class Tones:
         check_part("tones", part)
         start, count = (0, self.size) if part == "train" else (self.size, self.test_size)
         length = round(self.seconds * RATE)
+        require_memory("tones", f"{count} recordings", count * length * 4, "Set smaller sizes with --set data.…")
         index = torch.arange(start, start + count)
         chunks = torch.split(index, CHUNK)
         pieces = [speak(Draws(chunk, self.seed).branch("tones"), length, self.noise_std) for chunk in chunks]

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Int, UInt8
 from pretask import Draws, PretaskError, Samples
+from pretask.room import require_disk
 from torch import Tensor
 
 from pretask_plugins.data.image.blueprints import THINGS
@@ -65,6 +66,9 @@ class Shapes:
         """Return one part, painted once and cached."""
         check_part("shapes", part)
         count = self.size if part == "train" else self.test_size
+        require_disk(
+            "shapes", f"{count} pictures", count * 3 * self.image_size**2, "Set smaller sizes with --set data.…"
+        )
         facts = asdict(self) | {"data": "shapes", "edition": EDITION, "part": part, "size": count, "test_size": None}
         return cached_samples(facts, lambda: self.album(part, count))
 

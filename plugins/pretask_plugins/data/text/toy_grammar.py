@@ -19,6 +19,7 @@ from jaxtyping import Int
 from pretask import Draws, Labels, Observed, Samples
 from pretask.cache import fingerprint
 from pretask.options import FROM_ONE, require_range
+from pretask.room import require_memory
 from torch import Tensor
 
 from pretask_plugins.data.text.automaton import Automaton, Context, Sentences, build_automaton
@@ -115,7 +116,11 @@ class ToyGrammar(TextData):
     def draw_sentences(self, part: str) -> Sentences:
         """Draw the sentences of a part."""
         check_part("toy-grammar", part)
-        index = torch.arange(self.size if part == "train" else self.test_size)
+        count = self.size if part == "train" else self.test_size
+        require_memory(
+            "toy-grammar", f"{count} sentences", count * self.length * 64, "Set smaller sizes with --set data.…"
+        )
+        index = torch.arange(count)
         return self.automaton.draw_sentences(Draws(index, self.seed).branch(part), self.length)
 
     def ids(self, sentences: Sentences) -> Int[Tensor, "N L"]:

@@ -16,6 +16,7 @@ import torch
 from jaxtyping import Float, Int, Int8, UInt8
 from pretask import Draws, Samples
 from pretask.options import FROM_ONE, require_range
+from pretask.room import require_disk
 from torch import Tensor
 
 from pretask_plugins.data.video.clips import Reel, cached_samples
@@ -73,6 +74,8 @@ class Sprites:
         """Return one part, painted once and cached; labels `class` and `course` per clip and `masks` per pixel."""
         check_part("sprites", part)
         count = self.size if part == "train" else self.test_size
+        clip = self.length * 4 * self.image_size**2  # three colors, and the mask
+        require_disk("sprites", f"{count} clips", count * clip, "Set smaller sizes with --set data.…")
         facts = asdict(self) | {"data": "sprites", "edition": EDITION, "part": part, "size": count, "test_size": None}
         return cached_samples(facts, lambda: self.reel(part, count))
 
