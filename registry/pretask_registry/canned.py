@@ -204,9 +204,7 @@ def make_tokens(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Ten
     first, ordinary = len(ROLES), VOCABULARY.size - len(ROLES)
     class_size = ordinary // CLASSES
     of_class = first + class_size * label[:, None] + draws.integers("own", 0, class_size, *shape)
-    return of_class.where(
-        draws.bernoulli("is own", 0.75, *shape), first + draws.integers("any", 0, ordinary, *shape)
-    )
+    return of_class.where(draws.bernoulli("is own", 0.75, *shape), first + draws.integers("any", 0, ordinary, *shape))
 
 
 def make_waves(label: "Tensor", draws: "Draws", shape: tuple[int, ...]) -> "Tensor":
