@@ -18,7 +18,7 @@ from jaxtyping import Int, UInt8
 from pretask import Draws, PretaskError, Samples
 from torch import Tensor
 
-from pretask_plugins.data.image.blueprints import THINGS
+from pretask_plugins.data.image.blueprints import OBJECTS
 from pretask_plugins.data.image.images import Album, cached_samples
 from pretask_plugins.data.image.painting import paint
 from pretask_plugins.data.image.scenes import compose
@@ -48,12 +48,14 @@ class Shapes:
     size: int = 4096
     test_size: int = 1024
     image_size: int = 64
-    num_classes: int = len(THINGS)
+    num_classes: int = len(OBJECTS)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 2 <= self.num_classes <= len(THINGS):
-            raise out_of_range_error("num_classes", f"from 2 to {len(THINGS)} ({', '.join(THINGS)})", self.num_classes)
+        if not 2 <= self.num_classes <= len(OBJECTS):
+            raise out_of_range_error(
+                "num_classes", f"from 2 to {len(OBJECTS)} ({', '.join(OBJECTS)})", self.num_classes
+            )
         if min(self.size, self.test_size) < self.num_classes:
             smaller = min(("size", "test_size"), key=lambda name: getattr(self, name))
             needs = f"of at least {self.num_classes}, one for each class"
@@ -74,7 +76,7 @@ class Shapes:
         return Album(
             (3, self.image_size, self.image_size),
             labels.numpy(),
-            list(THINGS)[: self.num_classes],
+            list(OBJECTS)[: self.num_classes],
             self.pieces(part, count),
         )
 
