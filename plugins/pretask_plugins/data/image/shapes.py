@@ -93,10 +93,10 @@ class Shapes:
             return paint(scenes, self.image_size, draws.branch("paint"))
 
     def labels(self, index: Int[Tensor, " B"], part: str) -> Int[Tensor, " B"]:
-        """Draw labels so that every `num_classes` pictures in a row show every thing once, in random order."""
-        row, place = index // self.num_classes, index % self.num_classes
+        """Draw labels so that every `num_classes` pictures in a row show every object once, in random order."""
+        row, position = index // self.num_classes, index % self.num_classes
         order = self.draws(row, part).permutation("order", self.num_classes)
-        return order[torch.arange(len(index)), place]
+        return order[torch.arange(len(index)), position]
 
     def draws(self, index: Int[Tensor, " B"], part: str) -> Draws:
         """Return the random numbers of a part; the parts have none in common."""
