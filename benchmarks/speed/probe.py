@@ -27,7 +27,7 @@ from statistics import median
 from typing import Any
 
 import numpy as np
-from pretask_bench.records.provenance import collect
+from report import report
 
 SHAPES = {"overlapping": (50_000, 512, 10), "separable": (10_000, 2_048, 100), "small": (2_000, 64, 10)}
 GRID = 10 ** np.linspace(-6, 5, 45)
@@ -171,11 +171,7 @@ def main() -> None:
         print(json.dumps(run_solver(options.solver, options.kind, options.tolerance)))
         return
     started = datetime.now(UTC)
-    found = compare(options.kind, options.repeats) | {"load": os.getloadavg()}
-    print("\n".join(f"{name:46}{value}" for name, value in found.items()))
-    if options.out:
-        found |= {"provenance": collect(started=started, ended=datetime.now(UTC))}
-        options.out.write_text(json.dumps(found, indent=1, default=str) + "\n")
+    report(compare(options.kind, options.repeats), started, options.out)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,6 @@ Expected: 50 times or more, at an accuracy within the noise of the test part or 
 """
 
 import argparse
-import json
 import os
 import time
 from collections.abc import Callable
@@ -32,12 +31,12 @@ from pretask import Budget, Samples, Task
 from pretask.extraction import extract
 from pretask.pooling import pool
 from pretask.pretext_score import evaluation_mode
-from pretask_bench.records.provenance import collect
 from pretask_bench.runs.plan import make_plan
 from pretask_bench.runs.prepare import prepare_run
 from pretask_plugins.evaluators.probes.linear import LinearProbe
 from pretask_plugins.evaluators.probes.validation_split import LabeledFeatures, ProbeData, split_stratified
 from pretask_registry import Registry
+from report import report
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -137,11 +136,7 @@ def main() -> None:
     torch.set_num_threads(1)
     started = datetime.now(UTC)
     found = compare(options.root, options.model, options.size, options.samples, options.tests)
-    found |= {"epochs": EPOCHS, "load": os.getloadavg()}
-    print("\n".join(f"{name:30}{value}" for name, value in found.items()))
-    if options.out:
-        found |= {"provenance": collect(started=started, ended=datetime.now(UTC))}
-        options.out.write_text(json.dumps(found, indent=1, default=str) + "\n")
+    report({**found, "epochs": EPOCHS}, started, options.out)
 
 
 if __name__ == "__main__":

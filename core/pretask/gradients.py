@@ -28,17 +28,17 @@ class GradientWatch:
         self.encoder = [parameter for parameter in encoder if parameter.requires_grad]
         known = set(self.encoder)
         self.others = [parameter for parameter in others if parameter.requires_grad and parameter not in known]
-        self.encoder_moved: Tensor | bool = False
-        self.others_moved: Tensor | bool = False
+        self.encoder_has_gradient: Tensor | bool = False
+        self.others_have_gradient: Tensor | bool = False
         self.steps = 0
-        self.settled = not self.encoder
+        self.is_decided = not self.encoder
 
     def note(self) -> None:
         """Take the gradients of one step into account."""
-        if not self.settled:
+        if not self.is_decided:
             self.steps += 1
-            self.encoder_moved = self.encoder_moved | any_nonzero(self.encoder)
-            self.others_moved = self.others_moved | any_nonzero(self.others)
+            self.encoder_has_gradient = self.encoder_has_gradient | any_nonzero(self.encoder)
+            self.others_have_gradient = self.others_have_gradient | any_nonzero(self.others)
 
     def check(self, loss: Tensor, total: int) -> None:
         """Decide, where a report waits for the device anyway.
@@ -54,12 +54,12 @@ class GradientWatch:
         Raises:
             PretaskError: Every gradient was 0 in all steps so far, or those of the encoder in the whole run.
         """
-        if self.settled or bool(self.encoder_moved):
-            self.settled = True
+        if self.is_decided or bool(self.encoder_has_gradient):
+            self.is_decided = True
             return
         over = self.steps == total
         enough = self.steps >= MIN_STEPS
-        if not bool(self.others_moved) and (enough or over):
+        if not bool(self.others_have_gradient) and (enough or over):
             raise nothing_to_learn("of every parameter", self.steps, loss)
         if enough and over:
             raise nothing_to_learn("of every parameter of the encoder", self.steps, loss)

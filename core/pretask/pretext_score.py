@@ -29,7 +29,7 @@ from pretask.values import Batch, Loss, Targets
 
 LossFunction = Callable[[Batch, Draws], Loss]
 HELD_OUT_EPOCH = -1  # of the first draw; the others count down from it
-BLOCKS = 64  # at most: enough for a t interval of 63 degrees of freedom, few enough to cost what batches do
+MAX_BLOCKS = 64  # at most: enough for a t interval of 63 degrees of freedom, few enough to cost what batches do
 PREDICTIONS_WANTED = 1000  # with which a fraction has a standard error of at most 1.6 points
 MIN_DRAWS, MAX_DRAWS = 4, 16
 MAX_SAMPLES = 16_384  # that are split and encoded over all draws; a larger held-out part is drawn once
@@ -231,11 +231,11 @@ def score_metrics(
     task: Task, samples: Samples, seed: int, draws: int, loss_function: LossFunction, counts: Mapping[str, int]
 ) -> dict[str, MetricScore]:
     """Score every metric of a loss over all samples and draws: from small batches, or full ones where needed."""
-    size = min(task.recipe.batch, math.ceil(len(samples) / BLOCKS))
-    sums = sum_blocks(task, samples, size, seed, draws, loss_function, stacked=True)
+    size = min(task.recipe.batch, math.ceil(len(samples) / MAX_BLOCKS))
+    sums = sum_blocks(task, samples, size, seed, draws, loss_function, several_draws=True)
     batch_metrics = find_batch_metrics(task, samples, size, seed, loss_function)
     if batch_metrics:
-        full_sums = sum_blocks(task, samples, task.recipe.batch, seed, draws, loss_function, stacked=False)
+        full_sums = sum_blocks(task, samples, task.recipe.batch, seed, draws, loss_function, several_draws=False)
         sums = {name: full_sums[name] if name in batch_metrics else blocks for name, blocks in sums.items()}
     all_samples = len(samples) * draws
     return {name: score_metric(blocks, counts.get(name.split(".")[0], all_samples)) for name, blocks in sums.items()}
@@ -248,7 +248,7 @@ def score_metric(blocks: Mapping[int, tuple[float, float]], count: int) -> Metri
 
 
 def sum_blocks(
-    task: Task, samples: Samples, size: int, seed: int, draws: int, loss_function: LossFunction, *, stacked: bool
+    task: Task, samples: Samples, size: int, seed: int, draws: int, loss_function: LossFunction, *, several_draws: bool
 ) -> dict[str, dict[int, tuple[float, float]]]:
     """Sum value times weight, and weights, by metric and block of samples.
 
@@ -259,13 +259,13 @@ def sum_blocks(
         seed: Of the draws.
         draws: How often each sample is split.
         loss_function: Whose values are summed.
-        stacked: Whether a batch may hold several draws of its samples, which saves time where `size` is small.
+        several_draws: Whether a batch may hold several draws of its samples, which saves time where `size` is small.
     """
     sums: dict[str, dict[int, tuple[float, float]]] = {}
     for start in range(0, len(samples), size):
-        block = start * BLOCKS // len(samples)
+        block = start * MAX_BLOCKS // len(samples)
         index = torch.arange(start, min(start + size, len(samples)))
-        rows = max(task.recipe.batch, len(index)) if stacked else len(index)
+        rows = max(task.recipe.batch, len(index)) if several_draws else len(index)
         for batch, epoch in draw_batches(task, samples, index, seed, draws, rows):
             for name, (total, weight) in sum_metrics(loss_function, batch, seed, epoch).items():
                 before = sums.setdefault(name, {}).get(block, (0.0, 0.0))
@@ -300,7 +300,7 @@ def find_batch_metrics(task: Task, samples: Samples, size: int, seed: int, loss_
     if len(first) <= size:
         return set()
     small, full = (
-        sum_blocks(task, first, count, seed, 1, loss_function, stacked=False) for count in (size, len(first))
+        sum_blocks(task, first, count, seed, 1, loss_function, several_draws=False) for count in (size, len(first))
     )
     values = {name: (score_metric(small[name], 0).value, score_metric(full[name], 0).value) for name in full}
     return {

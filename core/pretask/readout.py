@@ -110,12 +110,12 @@ def find_readout(
     per_position = target.grid != ()
     if per_position:
         check_positions(who, name, features, target)
-    together = 1 if per_view else features.views * (1 if per_position else features.positions)
-    if together > 1 and target.sees != "all":
+    num_merged = 1 if per_view else features.views * (1 if per_position else features.positions)
+    if num_merged > 1 and target.sees != "all":
         raise Incompatible(
             who,
             f"an answer per position and view for the target '{name}', which may see at most '{target.sees}'",
-            f"one answer for {together} of them, and pooling sees them all",
+            f"one answer for {num_merged} of them, and pooling sees them all",
             "Let the split give the target a grid or views.",
         )
     return Readout(stream, width, per_position, per_view, features.grid, target.grid)

@@ -279,16 +279,16 @@ def report_duplicates(plugins: list[Plugin]) -> list[Plugin]:
     """Add a problem to the plugins wherever a component is declared twice in a namespace."""
     owners: dict[str, list[str]] = defaultdict(list)
     for plugin in plugins:
-        for called in plugin.declared:
-            owners[called].append(plugin.name)
+        for declared in plugin.declared:
+            owners[declared].append(plugin.name)
     return [plugin.add_problems(find_duplicates(plugin, owners)) for plugin in plugins]
 
 
 def find_duplicates(plugin: Plugin, owners: Mapping[str, list[str]]) -> Iterator[Problem]:
     """Yield a problem for every component of the plugin that is declared elsewhere too, or twice here."""
-    for called in dict.fromkeys(plugin.declared):
-        if len(owners[called]) > 1:
-            cause = f"{called} is declared {len(owners[called])} times, by {' and '.join(owners[called])}"
+    for declared in dict.fromkeys(plugin.declared):
+        if len(owners[declared]) > 1:
+            cause = f"{declared} is declared {len(owners[declared])} times, by {' and '.join(owners[declared])}"
             yield Problem(cause, "Rename one, or give it another version.")
 
 

@@ -16,7 +16,7 @@ from pretask_registry.names import hint
 
 REQUIRED = inspect.Parameter.empty  # the default of an option that has none
 WORDS_FOR = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-NOTHING = ("none", "null", "")
+WORDS_FOR_NONE = ("none", "null", "")
 LONGEST = 80  # characters of a value that an error repeats
 
 
@@ -130,7 +130,7 @@ def coerce(value: Any, annotation: Any) -> Any:
 
 def coerce_union(value: Any, members: tuple[Any, ...]) -> Any:
     """Convert the value to the first member of a union that can read it; text is read as text last."""
-    if NoneType in members and (value is None or (isinstance(value, str) and value.lower() in NOTHING)):
+    if NoneType in members and (value is None or (isinstance(value, str) and value.lower() in WORDS_FOR_NONE)):
         return None
     if not isinstance(value, str) and type(value) in members:
         return coerce(value, type(value))

@@ -29,7 +29,7 @@ from pretask_registry.discovery import (
 COMPONENTS = "components"  # what a file may call the list of its declarations
 
 
-class Misnamed(PretaskError):
+class InvalidFileName(PretaskError):
     """A file that cannot be imported under its name."""
 
 
@@ -43,20 +43,22 @@ def load_file(path: Path, manager: PluginManager) -> Plugin:
         plugin = Plugin(plugin.name, name, path.name, content[:12], "", content=content)
         module = import_file(path, name)
         manager.register(module, plugin.name)
-        listed = getattr(module, COMPONENTS, None)
+        listed_components = getattr(module, COMPONENTS, None)
         declared = [
             component for answer in call_hook(manager, plugin.name, "pretask_components") for component in answer
         ]
-        declared += [] if listed is None else list(listed)
-    except Misnamed as error:
+        declared += [] if listed_components is None else list(listed_components)
+    except InvalidFileName as error:
         return plugin.refuse(f"a file that needs {error.needs}; got {error.got}", error.do, error)
     except BaseException as error:
         if is_users(error):
             raise
         return plugin.refuse(
-            f"{describe_error(error)}{find_line(error, path)}", f"Mend {path.name} and try again.", error
+            f"{describe_error(error)}{find_line(error, path)}", f"Correct {path.name} and try again.", error
         )
-    return check_declarations(plugin, declared, [] if listed is not None else list(find_hook_problems(module, manager)))
+    return check_declarations(
+        plugin, declared, [] if listed_components is not None else list(find_hook_problems(module, manager))
+    )
 
 
 def module_name(path: Path) -> str:
@@ -72,14 +74,14 @@ def import_file(path: Path, name: str) -> ModuleType:
     """Run the module of a file anew; what lies beside it can be imported from it.
 
     Raises:
-        Misnamed: It is no Python file, or something else that can be imported has its name.
+        InvalidFileName: It is no Python file, or something else that can be imported has its name.
     """
     spec = spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
-        raise Misnamed(path.name, "to be a Python file", path.suffix or "no suffix", "Name it NAME.py.")
+        raise InvalidFileName(path.name, "to be a Python file", path.suffix or "no suffix", "Name it NAME.py.")
     other = find_origin(name)
     if other is not None and other != path:
-        raise Misnamed(path.name, "a name that no other module has", f"that of {other.name}", "Rename the file.")
+        raise InvalidFileName(path.name, "a name that no other module has", f"that of {other.name}", "Rename the file.")
     if str(path.parent) not in sys.path:
         sys.path.append(str(path.parent))  # last, so that nothing there hides what is installed
     sys.modules[name] = module = module_from_spec(spec)

@@ -14,7 +14,7 @@ from pretask_registry.options import Option, fill_options, read_options
 from pretask_registry.registry import PLUGIN_PROBLEM, Registered
 
 DATA_ONLY = ("task", "suite")  # kinds that nothing implements
-GIVEN_SPECS = ("model", "objective")  # kinds whose positional parameters are specs
+KINDS_BUILT_FROM_SPECS = ("model", "objective")  # kinds whose positional parameters are specs
 FILE = "plugin_file"  # stands among resolved options for the hash of a file that is a plugin, and so has no version
 
 
@@ -56,7 +56,7 @@ def read_implementation_options(registered: Registered, implementation: Any) -> 
     if not is_buildable(implementation):
         return {}
     return read_options(
-        implementation, by_keyword=registered.kind in GIVEN_SPECS or not inspect.isclass(implementation)
+        implementation, by_keyword=registered.kind in KINDS_BUILT_FROM_SPECS or not inspect.isclass(implementation)
     )
 
 
@@ -80,7 +80,7 @@ def build(registered: Registered, options: Mapping[str, Any] | None = None) -> A
         fill_component_options(registered, implementation, options or {})
         return implementation
     factory = partial(implementation, **fill_component_options(registered, implementation, options or {}))
-    return factory if registered.kind in GIVEN_SPECS or needs_arguments(factory) else factory()
+    return factory if registered.kind in KINDS_BUILT_FROM_SPECS or needs_arguments(factory) else factory()
 
 
 def fill_component_options(registered: Registered, implementation: Any, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """A stranger's evaluator whose number is better when lower is judged so by run, results, compare and the board."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from plugin_files import plugin_file
 from pretask_bench.board.site import render_board
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.record import Record, build_record, record_hash
@@ -39,15 +39,10 @@ MEASURE = {"evaluator": "misfit", "metric": "misfit", "chance": 1.0, "reference"
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Record, Path]]:
     """A record of a run that the evaluator measured, and its folder."""
     folder = tmp_path_factory.mktemp("misfit")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("PRETASK_CACHE", str(folder / "cache"))
-        patch.setattr(sys, "path", [*sys.path])
-        (folder / "yardstick.py").write_text(SOURCE)
-        assert invoke([*RUN, "--plugin", str(folder / "yardstick.py"), "--out", str(folder / "runs")]) == 0
+    with plugin_file(folder, "yardstick", SOURCE) as path:
+        assert invoke([*RUN, "--plugin", str(path), "--out", str(folder / "runs")]) == 0
         (record,) = read_all([folder / "runs" / "records"])[0]
         yield record, folder
-    sys.modules.pop("yardstick", None)
 
 
 def with_misfit(record: Record, task: str, seed: int, value: float) -> Record:

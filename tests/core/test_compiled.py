@@ -86,7 +86,7 @@ import torch
 from tiny import *
 from pretask import PretaskError
 from pretask.compiled import check_compiled
-from pretask.training import Divide, Score
+from pretask.training import ApplySplit, Score
 
 class Sized(Halves):
     wrong: bool = False
@@ -102,12 +102,12 @@ class Sized(Halves):
 made = task(replace(RECIPE, compile=True))
 made = replace(made, split=Sized())
 made.model.dropout.p = 0.0
-divide, score = Divide(made), Score(made)
-divide.compile(); score.compile(); score.train()
+apply_split, score = ApplySplit(made), Score(made)
+apply_split.compile(); score.compile(); score.train()
 before = [parameter.clone() for parameter in score.parameters()]
 batch = samples().batch(torch.arange(12), torch.device("cpu"))
 try:
-    check_compiled(divide, score, batch, torch.tensor(7), torch.zeros(12, dtype=torch.int64))
+    check_compiled(apply_split, score, batch, torch.tensor(7), torch.zeros(12, dtype=torch.int64))
 except PretaskError as error:
     print("refused:", error)
 else:

@@ -74,7 +74,7 @@ def test_a_few_batches_without_an_answer_are_no_reason_before_enough_steps_are_s
     weight.grad = torch.tensor([0.0, torch.nan])  # whatever it is, it is not 0
     watch.note()
     watch.check(torch.zeros(()), total=MIN_STEPS)
-    assert watch.settled
+    assert watch.is_decided
 
 
 def test_a_run_that_goes_on_for_its_last_steps_is_not_judged_by_them() -> None:
@@ -82,7 +82,7 @@ def test_a_run_that_goes_on_for_its_last_steps_is_not_judged_by_them() -> None:
     watch = GradientWatch([weight], [weight])
     watch.note()
     watch.check(torch.zeros(()), total=MIN_STEPS)
-    assert not watch.settled
+    assert not watch.is_decided
 
 
 def test_the_first_step_names_the_part_that_failed() -> None:

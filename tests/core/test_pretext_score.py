@@ -14,7 +14,7 @@ from pretask import Batch, Draws, Features, Inputs, Target, Targets
 from pretask.composition import compose
 from pretask.order import epoch_order, positions, shown_samples
 from pretask.pretext_score import (
-    BLOCKS,
+    MAX_BLOCKS,
     MAX_DRAWS,
     HeldOutScore,
     choose_draws,
@@ -110,7 +110,7 @@ def test_the_score_is_the_mean_over_draws_that_training_never_has() -> None:
 @pytest.mark.parametrize("count", [20, 150])
 def test_blocks_are_consecutive_samples_with_all_their_draws(count: int) -> None:
     part = score(count).metrics["brighter.accuracy"]
-    assert len(part.blocks) == min(count, math.ceil(count / math.ceil(count / BLOCKS)))
+    assert len(part.blocks) == min(count, math.ceil(count / math.ceil(count / MAX_BLOCKS)))
     assert sum(weight for _, weight in part.blocks) == part.count
     assert sum(total for total, _ in part.blocks) / part.count == pytest.approx(part.value)
 

@@ -71,20 +71,20 @@ def prune(gb: float | None, as_json: bool) -> None:
 @command.command()
 @json_option
 def verify(as_json: bool) -> None:
-    """Hold every byte against its checksum and name what is damaged; exit code 1 where anything is."""
+    """Compare every byte with its checksum and name what is damaged; exit code 1 where anything is."""
     from pretask.cache import cache_folder, find_damage
     from pretask.pruning import list_entries
 
-    known = list_entries(cache_folder())
-    found = {
-        str(entry.folder): wrong for entry in known if (wrong := find_damage(entry.folder)) and entry.folder.exists()
+    entries = list_entries(cache_folder())
+    damaged = {
+        str(entry.folder): wrong for entry in entries if (wrong := find_damage(entry.folder)) and entry.folder.exists()
     }
     if as_json:
-        show_json(found)
+        show_json(damaged)
     else:
-        show_rows(("damaged", "why"), list(found.items()))
-    click.echo(f"{len(known)} entries, {len(found)} damaged", err=True)
-    if found:
+        show_rows(("damaged", "why"), list(damaged.items()))
+    click.echo(f"{len(entries)} entries, {len(damaged)} damaged", err=True)
+    if damaged:
         click.echo("Delete what is damaged: it is made again when it is asked for.", err=True)
         raise SystemExit(1)
 

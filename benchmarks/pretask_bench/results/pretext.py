@@ -206,8 +206,8 @@ def estimate_pretext_metric(records: Sequence[Record], name: str) -> Estimate | 
     Seeds are scored on the same held-out samples, so these are as uncertain as in one record: half widths of the
     interval over seeds and of the mean interval over samples are added as squares.
     """
-    every = [record.pretext for record in records if record.pretext is not None]
-    scores = [score for score in every if score.metrics.get(name) is not None]
+    pretexts = [record.pretext for record in records if record.pretext is not None]
+    scores = [score for score in pretexts if score.metrics.get(name) is not None]
     values = [value for score in scores if (value := score.metrics[name]) is not None]
     if not values:
         return None

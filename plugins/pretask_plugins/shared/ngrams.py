@@ -57,8 +57,8 @@ def count_ngrams(rows: Iterable[Row], size: int, *, skip_first: bool = False) ->
     unigrams = torch.zeros(size)
     bigrams = torch.zeros(size * size) if size <= MAX_BIGRAM_TOKENS else None
     for tokens, valid in rows:
-        both = valid[:, :-1] & valid[:, 1:]
-        before, after = tokens[:, :-1][both].cpu(), tokens[:, 1:][both].cpu()
+        has_neighbor = valid[:, :-1] & valid[:, 1:]
+        before, after = tokens[:, :-1][has_neighbor].cpu(), tokens[:, 1:][has_neighbor].cpu()
         unigrams += torch.bincount(after if skip_first else tokens[valid].cpu(), minlength=size)
         if bigrams is not None:
             pair, times = torch.unique(before * size + after, return_counts=True)

@@ -1,9 +1,8 @@
 """Ridge: what a linear map of the visible part predicts of what is hidden, where the mask is the same for all samples.
 
 The visible part is averaged down to some hundred numbers; a regularized linear map of these predicts the target, or
-what a straight line across the holes leaves of it. Which of the two, and how strongly it is regularized, is chosen on
-an eighth of the samples; the mean and the line alone are among the choices.
-Source: Hoerl and Kennard 1970.
+what linear interpolation across the holes leaves of it. Which of the two, and how strongly it is regularized, is chosen
+on an eighth of the samples; the mean and the interpolation alone are among the choices. Source: Hoerl and Kennard 1970.
 Axes: N samples, F features, O numbers that are predicted.
 """
 
@@ -25,50 +24,50 @@ STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)  # in units of the mean variance of a featur
 
 
 class Examples(NamedTuple):
-    """Samples to fit to: features, a straight line across the holes, the target, and how much it counts."""
+    """Samples to fit to: features, linear interpolation across the holes, the target, and how much it counts."""
 
     features: Float[Tensor, "N F"]
-    line: Float[Tensor, "N O"]
+    interpolated: Float[Tensor, "N O"]
     target: Float[Tensor, "N O"]
     weight: Float[Tensor, "N O"]
 
     def select(self, samples: Bool[Tensor, " N"]) -> "Examples":
         """Return some of the samples."""
-        return Examples(self.features[samples], self.line[samples], self.target[samples], self.weight[samples])
+        return Examples(self.features[samples], self.interpolated[samples], self.target[samples], self.weight[samples])
 
 
 @dataclass(frozen=True)
 class LinearMap:
-    """A linear map of centered features, added to a straight line or to nothing.
+    """A linear map of centered features, added to the interpolation or to nothing.
 
     Args:
-        line_factor: How much of the straight line it starts from, 0 or 1.
+        interpolation_factor: How much of the interpolation it starts from, 0 or 1.
         center: Mean features.
         weight: The map.
         bias: What is added whatever the features are.
     """
 
-    line_factor: float
+    interpolation_factor: float
     center: Float[Tensor, " F"]
     weight: Float[Tensor, "F O"]
     bias: Float[Tensor, " O"]
 
-    def __call__(self, features: Float[Tensor, "N F"], line: Float[Tensor, "N O"]) -> Float[Tensor, "N O"]:
+    def __call__(self, features: Float[Tensor, "N F"], interpolated: Float[Tensor, "N O"]) -> Float[Tensor, "N O"]:
         """Return the prediction of every sample."""
-        return self.line_factor * line + (features - self.center) @ self.weight + self.bias
+        return self.interpolation_factor * interpolated + (features - self.center) @ self.weight + self.bias
 
 
 def fit_ridge(examples_of: Callable[[Batch], Examples], batches: Iterable[Batch]) -> LinearMap:
-    """Return the map that does best on samples which it was not fitted to; the line itself where there are too few."""
+    """Return the map that does best on validation samples; the mean alone where there are too few to fit."""
     examples = collect_examples(examples_of, batches)
     number = torch.arange(len(examples.features), device=examples.features.device)
     is_validation = number % VALIDATION_STEP == VALIDATION_STEP - 1
     fitted, validation = examples.select(~is_validation), examples.select(is_validation)
-    zero = examples.features.new_zeros(examples.features.shape[1], examples.line.shape[1])
+    zero = examples.features.new_zeros(examples.features.shape[1], examples.interpolated.shape[1])
     best = LinearMap(1.0, examples.features.mean(0), zero, zero.sum(0))
     lowest = squared_error(best, validation)
     for factor in (0.0, 1.0):
-        for candidate in candidate_maps(factor, fitted.features, fitted.target - factor * fitted.line):
+        for candidate in candidate_maps(factor, fitted.features, fitted.target - factor * fitted.interpolated):
             error = squared_error(candidate, validation)
             if error < lowest:
                 best, lowest = candidate, error
@@ -76,9 +75,9 @@ def fit_ridge(examples_of: Callable[[Batch], Examples], batches: Iterable[Batch]
 
 
 def candidate_maps(
-    line_factor: float, features: Float[Tensor, "N F"], residual: Float[Tensor, "N O"]
+    interpolation_factor: float, features: Float[Tensor, "N F"], residual: Float[Tensor, "N O"]
 ) -> Iterator[LinearMap]:
-    """Yield a map for every strength, and one of zeros, fitted to what the line leaves."""
+    """Yield a map for every regularization, and one of zeros, fitted to what the interpolation leaves."""
     center, bias = features.mean(0), residual.mean(0)
     centered = features - center
     eigenvalues, axes = torch.linalg.eigh(centered.T @ centered)
@@ -86,8 +85,8 @@ def candidate_maps(
     eigenvalues = eigenvalues.clamp(min=0) + 1e-9
     for strength in STRENGTHS:
         shrunk = gradient / (eigenvalues + strength * eigenvalues.mean())[:, None]
-        yield LinearMap(line_factor, center, axes @ shrunk, bias)
-    yield LinearMap(line_factor, center, torch.zeros_like(gradient), bias)
+        yield LinearMap(interpolation_factor, center, axes @ shrunk, bias)
+    yield LinearMap(interpolation_factor, center, torch.zeros_like(gradient), bias)
 
 
 def remember_first(batches: Iterable[Batch], first: list[Batch]) -> Iterator[Batch]:
@@ -107,14 +106,14 @@ def collect_examples(examples_of: Callable[[Batch], Examples], batches: Iterable
     for batch in batches:
         found.append(examples_of(batch))
         count += len(batch)
-        if count >= min(MAX_SAMPLES, max(MAX_NUMBERS // found[0].line.shape[1], VALIDATION_STEP)):
+        if count >= min(MAX_SAMPLES, max(MAX_NUMBERS // found[0].interpolated.shape[1], VALIDATION_STEP)):
             break
     return Examples(*map(torch.cat, zip(*found, strict=True)))
 
 
 def squared_error(linear: LinearMap, examples: Examples) -> float:
     """Return the squared error where it counts."""
-    error = linear(examples.features, examples.line) - examples.target
+    error = linear(examples.features, examples.interpolated) - examples.target
     return float((error.square() * examples.weight).sum())
 
 

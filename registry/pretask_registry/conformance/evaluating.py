@@ -157,19 +157,20 @@ def plant_classes(tried: Evaluation) -> GivenData:
     Samples count where the mean over positions and the model's pooled vector are on the same side, so that an evaluator
     may read either.
     """
-    features = [compute_features(tried.task, part) for part in (tried.data.train, tried.data.test)]
-    parts = []
-    for samples, mine in zip((tried.data.train, tried.data.test), features, strict=True):
+    train_features, test_features = (
+        compute_features(tried.task, samples) for samples in (tried.data.train, tried.data.test)
+    )
+    planted = []
+    for samples, features in ((tried.data.train, train_features), (tried.data.test, test_features)):
         labels = dict(samples.labels)
         for name, old_labels in samples.labels.items():
-            known = features[0].get(old_labels.value.ndim, ())
-            if known and all(
-                len(one.flatten(0, -2)) == old_labels.value.numel() for one in mine[old_labels.value.ndim]
-            ):
-                side = common_side(known, mine[old_labels.value.ndim]).view(old_labels.value.shape)
+            axes = old_labels.value.ndim
+            train_values = train_features.get(axes, ())
+            if train_values and all(len(one.flatten(0, -2)) == old_labels.value.numel() for one in features[axes]):
+                side = common_side(train_values, features[axes]).view(old_labels.value.shape)
                 labels[name] = Labels(side.where(old_labels.value >= 0, -1), ("here", "there"))
-        parts.append(replace(samples, labels=labels, fingerprint=f"{samples.fingerprint} planted"))
-    return GivenData(parts[0], parts[1], tried.data.origin)
+        planted.append(replace(samples, labels=labels, fingerprint=f"{samples.fingerprint} planted"))
+    return GivenData(planted[0], planted[1], tried.data.origin)
 
 
 def compute_features(task: Task, samples: Samples) -> dict[int, tuple[torch.Tensor, ...]]:
@@ -180,32 +181,33 @@ def compute_features(task: Task, samples: Samples) -> dict[int, tuple[torch.Tens
     pooled = list(extract(task, samples, Budget(), ("mean",)).values())[-1]
     task.model.eval()
     with torch.no_grad():
-        made = task.encode(next(samples.batches(len(samples), material.CPU)))
-    stream, own = next(iter(made.streams.values())), next(iter(made.pooled.values()))
-    return {1: (pooled, own.flatten(1)), 2: (stream.flatten(1, 2),)}
+        features = task.encode(next(samples.batches(len(samples), material.CPU)))
+    stream, own_pooled = next(iter(features.streams.values())), next(iter(features.pooled.values()))
+    return {1: (pooled, own_pooled.flatten(1)), 2: (stream.flatten(1, 2),)}
 
 
 def common_side(train: Sequence[torch.Tensor], values: Sequence[torch.Tensor]) -> torch.Tensor:
     """Return the side on which values of several kinds lie, each along its own axis; -1 where they do not agree."""
-    found = find_sides(train[0], values[0])
-    first = find_sides(train[0], train[0])
-    for known, mine in zip(train[1:], values[1:], strict=True):
-        side, other = find_sides(known, mine), find_sides(known, known)
-        trial = (first >= 0) & (other >= 0)
-        if 2 * int((first == other)[trial].sum()) < int(trial.sum()):  # an axis has no direction of its own
-            side = torch.where(side < 0, -1, 1 - side)
-        found = found.where(found == side, -1)
-    return found
+    common = find_sides(train[0], values[0])
+    first_train_sides = find_sides(train[0], train[0])
+    for other_train, other_values in zip(train[1:], values[1:], strict=True):
+        sides, train_sides = find_sides(other_train, other_values), find_sides(other_train, other_train)
+        is_clear = (first_train_sides >= 0) & (train_sides >= 0)
+        num_equal = int((first_train_sides == train_sides)[is_clear].sum())
+        if 2 * num_equal < int(is_clear.sum()):  # an axis has no direction of its own
+            sides = torch.where(sides < 0, -1, 1 - sides)
+        common = common.where(common == sides, -1)
+    return common
 
 
 def find_sides(train: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
     """Return on which side of the middle of the training features values lie, along their longest axis; -1 near it."""
     flat = train.flatten(0, -2)
-    middle = flat.mean(0)
-    axis = torch.linalg.svd(flat - middle, full_matrices=False).Vh[0]
-    along, known = (values - middle) @ axis, (flat - middle) @ axis
-    distance: torch.Tensor = along - known.median()
-    return torch.where(distance.abs() < MARGIN * known.std(), -1, (distance > 0).long())
+    mean = flat.mean(0)
+    axis = torch.linalg.svd(flat - mean, full_matrices=False).Vh[0]
+    projected, train_projected = (values - mean) @ axis, (flat - mean) @ axis
+    distance: torch.Tensor = projected - train_projected.median()
+    return torch.where(distance.abs() < MARGIN * train_projected.std(), -1, (distance > 0).long())
 
 
 def broadcast_rows(rows: torch.Tensor, like: torch.Tensor) -> torch.Tensor:

@@ -78,10 +78,10 @@ def map_tensors(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
     if isinstance(value, tuple | list):
         return type(value)(map_tensors(member, change) for member in value)
     if is_dataclass(value):
-        made = copy.copy(value)
+        copied = copy.copy(value)
         for field in fields(value):
-            object.__setattr__(made, field.name, map_tensors(getattr(value, field.name), change))
-        return made
+            object.__setattr__(copied, field.name, map_tensors(getattr(value, field.name), change))
+        return copied
     return value
 
 

@@ -1,10 +1,10 @@
 """What cannot be trained is said before: by compat, by a run before its data, and by training at its first report."""
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from plugin_files import plugin_file
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.store import read_all
 
@@ -87,14 +87,9 @@ BRIEF = [
 
 
 @pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PRETASK_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    path = tmp_path / "sketch.py"
-    path.write_text(SOURCE)
-    yield ["--plugin", str(path)]
-    sys.modules.pop("sketch", None)
+def file(tmp_path: Path) -> Iterator[list[str]]:
+    with plugin_file(tmp_path, "sketch", SOURCE) as path:
+        yield ["--plugin", str(path)]
 
 
 def test_what_crashes_in_its_first_step_is_refused_by_compat_and_by_a_run_before_its_data(

@@ -1,12 +1,12 @@
 """`--fit-with RUN`: a second round, whose targets are clusters of the features of the first round's encoder."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from plugin_files import plugin_file
 from pretask_bench.cli.main import invoke
 
 Capture = pytest.CaptureFixture[str]
@@ -83,15 +83,8 @@ FIRST, SECOND = ["--split", "flip"], ["--split", "clusters"]
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    folder = tmp_path_factory.mktemp("rounds")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        patch.setenv("PRETASK_CACHE", str(folder / "cache"))
-        patch.setattr(sys, "path", [*sys.path])
-        path = folder / "rounds.py"
-        path.write_text(SOURCE)
+    with plugin_file(tmp_path_factory.mktemp("rounds"), "rounds", SOURCE) as path:
         yield path
-        sys.modules.pop("rounds", None)
 
 
 def run(file: Path, capsys: Any, *words: str) -> Any:

@@ -1,12 +1,12 @@
 """`--plugin FILE`: an experiment in one file is run and recorded by its full ids, and becomes a package."""
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from plugin_files import plugin_file
 from pretask_bench.cli.main import invoke, load_registry
 
 Capture = pytest.CaptureFixture[str]
@@ -46,14 +46,9 @@ RUN = ["--preset", "small", "--samples", "64", "--evaluate", "knn", "--set", "kn
 
 
 @pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PRETASK_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    path = tmp_path / "experiment.py"
-    path.write_text(SOURCE)
-    yield path
-    sys.modules.pop("experiment", None)
+def file(tmp_path: Path) -> Iterator[Path]:
+    with plugin_file(tmp_path, "experiment", SOURCE) as path:
+        yield path
 
 
 def run(file: Path, capsys: Capture) -> Any:

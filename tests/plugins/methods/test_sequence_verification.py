@@ -152,7 +152,7 @@ def test_padding_is_never_shown_and_too_short_clips_have_no_weight() -> None:
     split = ShuffleFrames(nearest=3, farthest=8, min_difference=0.0)
     shown, _ = tuples(split, padded)
     weight = split(padded, Draws(padded.index))[1]["order"].weight
-    assert torch.equal(weight == 1, length >= split.shortest_name)
+    assert torch.equal(weight == 1, length >= split.shortest)
     assert bool((shown.amax(1) < length)[weight == 1].all())
     whole = (split.whole(padded).data[:, :, 0, 0, 0] * 255 / 2).round()
     assert bool((whole.amax(1) < length).all())

@@ -1,7 +1,8 @@
-"""Blueprints: what the things in the scenes are made of, in the order in which their parts are painted.
+"""Blueprints: what the objects in the scenes are made of, in the order in which their parts are painted.
 
-A thing stands on y = 0 and is 1 high; x = 0 is its middle; y points up. Hues are fractions of the color circle (0 red,
-1/3 green, 2/3 blue). Things share hues, shapes and textures: what tells them apart is which parts they have, and where.
+An object stands on y = 0 and is 1 high; x = 0 is its middle; y points up. Hues are fractions of the color circle (0
+red, 1/3 green, 2/3 blue). Objects share hues, shapes and textures: what tells them apart is which parts they have, and
+where.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ RED, ORANGE, YELLOW, GREEN, BLUE, VIOLET = 0.0, 0.07, 0.14, 0.33, 0.58, 0.8
 
 @dataclass(frozen=True)
 class Part:
-    """One part of a thing.
+    """One part of an object.
 
     Args:
         name: Of the part.
@@ -56,7 +57,7 @@ def wheel(x: float) -> Part:
     return Part("wheel", "disc", x, 0.15, 0.15, 0.15, BLUE, 0.15, 0.25)
 
 
-THINGS: dict[str, tuple[Part, ...]] = {
+OBJECTS: dict[str, tuple[Part, ...]] = {
     "house": (
         Part("chimney", "box", 0.2, 0.84, 0.06, 0.16, RED, 0.6, 0.6),
         Part("wall", "box", 0.0, 0.28, 0.38, 0.28, YELLOW, 0.4, 0.95, texture="rows"),

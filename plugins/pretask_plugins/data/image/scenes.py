@@ -1,7 +1,7 @@
-"""Scenes: a thing made of parts in a landscape, composed from the numbers that a sample's own key gives.
+"""Scenes: an object made of parts in a landscape, composed from the numbers that a sample's own key gives.
 
-The class is decided by which parts a thing has and where. All else is drawn for any thing alike: place, size, lean,
-proportions, light, landscape, and the parts of another thing, strewn. Colors and textures go with the thing less than
+The class is decided by which parts an object has and where. All else is drawn for any thing alike: place, size, lean,
+proportions, light, landscape, and the parts of another object, strewn. Colors and textures go with the thing less than
 half the time.
 
 Axes: B batch, P parts. x to the right and y down, in image sides from the upper left corner.
@@ -15,14 +15,14 @@ from jaxtyping import Float, Int, Shaped
 from pretask import Draws
 from torch import Tensor
 
-from pretask_plugins.data.image.blueprints import THINGS, Part
+from pretask_plugins.data.image.blueprints import OBJECTS, Part
 
 SHAPES = ("disc", "box", "dome")
 TEXTURES = {"plain": (0.0, 0.0), "rows": (0.0, 1.0), "columns": (1.0, 0.0), "checks": (1.0, 1.0)}
-PARTS = max(len(parts) for parts in THINGS.values())
+PARTS = max(len(parts) for parts in OBJECTS.values())
 
 # Hue, saturation and value around which the colors of a landscape are drawn: day, haze, dusk, dawn, night, sea;
-# grass, sand, snow, earth, water, moss. None goes with a thing.
+# grass, sand, snow, earth, water, moss. None goes with an object.
 SKIES = ((0.57, 0.6, 0.9), (0.55, 0.2, 0.95), (0.06, 0.5, 0.95), (0.92, 0.35, 0.85), (0.66, 0.6, 0.4), (0.47, 0.4, 0.8))
 GROUNDS = ((0.3, 0.6, 0.6), (0.12, 0.5, 0.8), (0.58, 0.1, 0.9), (0.07, 0.5, 0.5), (0.55, 0.55, 0.7), (0.2, 0.5, 0.5))
 
@@ -61,7 +61,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Landscape:
-    """Everything that lies behind the parts of things.
+    """Everything that lies behind the parts of objects.
 
     Args:
         level: Height of the horizon.
@@ -85,41 +85,41 @@ class Scenes:
     """A batch of scenes.
 
     Args:
-        label: Which thing it shows.
-        foot: Where the thing stands.
+        label: Which object it shows.
+        base: Where the object stands.
         scale: Its height.
-        lean: Its turn, counterclockwise, radians.
-        thing: Its parts, those of its blueprint first; what the blueprint lacks has cover 0.
-        parts: All parts, those of the thing among them.
+        tilt: Its turn, counterclockwise, radians.
+        object_parts: Its parts, those of its blueprint first; what the blueprint lacks has cover 0.
+        parts: All parts, those of the object among them.
         landscape: What is behind them.
     """
 
     label: Int[Tensor, " B"]
-    foot: Float[Tensor, "B 2"]
+    base: Float[Tensor, "B 2"]
     scale: Float[Tensor, " B"]
-    lean: Float[Tensor, " B"]
-    thing: Parts
+    tilt: Float[Tensor, " B"]
+    object_parts: Parts
     parts: Parts
     landscape: Landscape
 
 
 def compose(draws: Draws, label: Int[Tensor, " B"]) -> Scenes:
-    """Compose a scene for every sample that shows the thing of the given number."""
+    """Compose a scene for every sample that shows the object of the given number."""
     landscape = compose_landscape(draws.branch("landscape"))
     scale = draws.uniform("scale", low=0.35, high=0.72)
-    room = 0.5 - 0.42 * scale
-    across = 0.5 + room * draws.uniform("across", low=-1, high=1)
+    max_offset = 0.5 - 0.42 * scale
+    column = 0.5 + max_offset * draws.uniform("across", low=-1, high=1)
     highest = torch.maximum(landscape.level + 0.08, scale + 0.06)
-    foot = torch.stack([across, highest + (0.96 - highest) * draws.uniform("down")], 1)
-    lean = draws.uniform("lean", low=-0.3, high=0.3)
-    thing = compose_thing(draws.branch("thing"), label, foot, scale, lean)
+    base = torch.stack([column, highest + (0.96 - highest) * draws.uniform("down")], 1)
+    tilt = draws.uniform("lean", low=-0.3, high=0.3)
+    object_parts = compose_object(draws.branch("thing"), label, base, scale, tilt)
     groups = [
         compose_sky(draws.branch("sky"), landscape),
-        compose_strays(draws.branch("strays")),
-        compose_shadow(foot, scale),
-        thing,
+        compose_distractors(draws.branch("strays")),
+        compose_shadow(base, scale),
+        object_parts,
     ]
-    return Scenes(label, foot, scale, lean, thing, concatenate(groups), landscape)
+    return Scenes(label, base, scale, tilt, object_parts, concatenate(groups), landscape)
 
 
 def compose_landscape(draws: Draws) -> Landscape:
@@ -144,18 +144,18 @@ def compose_landscape(draws: Draws) -> Landscape:
 def compose_sky(draws: Draws, landscape: Landscape) -> Parts:
     """Compose a sun or moon on the side that the light comes from, and two clouds."""
     side = torch.where(landscape.light[:, 1:] > 0, 0.75, 0.25)  # (B, 1)
-    across = torch.cat([side + draws.uniform("sun", 1, low=-0.2, high=0.2), draws.uniform("clouds", 2)], 1)
+    column = torch.cat([side + draws.uniform("sun", 1, low=-0.2, high=0.2), draws.uniform("clouds", 2)], 1)
     down = landscape.level[:, None] * draws.uniform("down", 3, low=0.15, high=0.75)
     half = draws.uniform("width", 3, 1, low=0.06, high=0.16) * torch.tensor([[0.5, 0.5], [1.0, 0.5], [1.0, 0.5]])
     cover = draws.bernoulli("seen", 0.6, 3) * torch.tensor([0.95, 0.75, 0.75])
     color = torch.tensor([[1.0, 0.95, 0.7], [1.0, 1.0, 1.0], [0.95, 0.95, 1.0]])
-    return make_plain_parts(torch.stack([across, down], 2), half, cover, color, ("disc", "dome", "dome"))
+    return make_plain_parts(torch.stack([column, down], 2), half, cover, color, ("disc", "dome", "dome"))
 
 
-def compose_shadow(foot: Float[Tensor, "B 2"], scale: Float[Tensor, " B"]) -> Parts:
-    """Compose a dark flat disc where the thing stands."""
+def compose_shadow(base: Float[Tensor, "B 2"], scale: Float[Tensor, " B"]) -> Parts:
+    """Compose a dark flat disc where the object stands."""
     half = scale[:, None, None] * torch.tensor([0.4, 0.06])
-    return make_plain_parts(foot[:, None], half, torch.full((len(foot), 1), 0.35), torch.zeros(1, 3), ("disc",))
+    return make_plain_parts(base[:, None], half, torch.full((len(base), 1), 0.35), torch.zeros(1, 3), ("disc",))
 
 
 def make_plain_parts(
@@ -181,12 +181,12 @@ def make_plain_parts(
     )
 
 
-def compose_thing(
+def compose_object(
     draws: Draws,
     label: Int[Tensor, " B"],
-    foot: Float[Tensor, "B 2"],
+    base: Float[Tensor, "B 2"],
     scale: Float[Tensor, " B"],
-    lean: Float[Tensor, " B"],
+    tilt: Float[Tensor, " B"],
 ) -> Parts:
     """Compose the labeled thing of its parts, each a little off its blueprint, placed, sized and leant as a whole."""
     plan = {name: table[label] for name, table in TABLES.items()}
@@ -194,13 +194,13 @@ def compose_thing(
     half = plan["half"] * draws.uniform("size", PARTS, 2, low=0.88, high=1.14)
     broad = torch.stack([draws.uniform("broad", low=0.85, high=1.18), torch.ones(len(label))], 1)[:, None]
     center, half = scale[:, None, None] * broad * center, scale[:, None, None] * broad * half
-    placed = foot[:, None] + rotate(center * torch.tensor([1.0, -1.0]), lean[:, None])
-    return dress(draws, plan, placed, half, plan["turn"] + lean[:, None])
+    placed = base[:, None] + rotate(center * torch.tensor([1.0, -1.0]), tilt[:, None])
+    return dress(draws, plan, placed, half, plan["turn"] + tilt[:, None])
 
 
-def compose_strays(draws: Draws) -> Parts:
+def compose_distractors(draws: Draws) -> Parts:
     """Compose the parts of another thing, taken to pieces and strewn: the same parts, and no thing."""
-    label = draws.integers("whose", 0, len(THINGS))
+    label = draws.integers("whose", 0, len(OBJECTS))
     plan = {name: table[label] for name, table in TABLES.items()}
     center = draws.uniform("place", PARTS, 2, low=0.03, high=0.97)
     half = plan["half"] * draws.uniform("scale", 1, 1, low=0.35, high=0.72)
@@ -290,7 +290,7 @@ def concatenate(groups: Sequence[Parts]) -> Parts:
 def tables() -> dict[str, Tensor]:
     """Return the blueprints as tensors (things, PARTS, ...); missing parts have cover 0."""
     blank = Part("", "disc", 0, 0, 0.1, 0.1)
-    rows = [[*parts, *[blank] * (PARTS - len(parts))] for parts in THINGS.values()]
+    rows = [[*parts, *[blank] * (PARTS - len(parts))] for parts in OBJECTS.values()]
 
     def table(read: Callable[[Part], object]) -> Tensor:
         return torch.tensor([[read(part) for part in row] for row in rows])

@@ -19,7 +19,7 @@ from pretask import Draws, PretaskError, Samples
 from pretask.room import require_disk
 from torch import Tensor
 
-from pretask_plugins.data.image.blueprints import THINGS
+from pretask_plugins.data.image.blueprints import OBJECTS
 from pretask_plugins.data.image.images import Album, cached_samples
 from pretask_plugins.data.image.painting import paint
 from pretask_plugins.data.image.scenes import compose
@@ -49,12 +49,14 @@ class Shapes:
     size: int = 4096
     test_size: int = 1024
     image_size: int = 64
-    num_classes: int = len(THINGS)
+    num_classes: int = len(OBJECTS)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 2 <= self.num_classes <= len(THINGS):
-            raise out_of_range_error("num_classes", f"from 2 to {len(THINGS)} ({', '.join(THINGS)})", self.num_classes)
+        if not 2 <= self.num_classes <= len(OBJECTS):
+            raise out_of_range_error(
+                "num_classes", f"from 2 to {len(OBJECTS)} ({', '.join(OBJECTS)})", self.num_classes
+            )
         if min(self.size, self.test_size) < self.num_classes:
             smaller = min(("size", "test_size"), key=lambda name: getattr(self, name))
             needs = f"of at least {self.num_classes}, one for each class"
@@ -78,7 +80,7 @@ class Shapes:
         return Album(
             (3, self.image_size, self.image_size),
             labels.numpy(),
-            list(THINGS)[: self.num_classes],
+            list(OBJECTS)[: self.num_classes],
             self.pieces(part, count),
         )
 
@@ -95,10 +97,10 @@ class Shapes:
             return paint(scenes, self.image_size, draws.branch("paint"))
 
     def labels(self, index: Int[Tensor, " B"], part: str) -> Int[Tensor, " B"]:
-        """Draw labels so that every `num_classes` pictures in a row show every thing once, in random order."""
-        row, place = index // self.num_classes, index % self.num_classes
+        """Draw labels so that every `num_classes` pictures in a row show every object once, in random order."""
+        row, position = index // self.num_classes, index % self.num_classes
         order = self.draws(row, part).permutation("order", self.num_classes)
-        return order[torch.arange(len(index)), place]
+        return order[torch.arange(len(index)), position]
 
     def draws(self, index: Int[Tensor, " B"], part: str) -> Draws:
         """Return the random numbers of a part; the parts have none in common."""

@@ -164,27 +164,27 @@ def encode_sentences(
     for begin in range(0, len(of), BATCH_SENTENCES):
         some = of[begin : begin + BATCH_SENTENCES]
         encoded = tokenization.encode_with_offsets([sentence.text for sentence in some])
-        for sentence, (tokens, places) in zip(some, encoded, strict=True):
+        for sentence, (tokens, token_spans) in zip(some, encoded, strict=True):
             ids.append(tokens)
-            tags.append(tag_tokens(sentence, places, numbers))
+            tags.append(tag_tokens(sentence, token_spans, numbers))
     return ids, tags
 
 
-def tag_tokens(sentence: Sentence, places: Sequence[tuple[int, int]], numbers: Mapping[str, int]) -> list[int]:
+def tag_tokens(sentence: Sentence, token_spans: Sequence[tuple[int, int]], numbers: Mapping[str, int]) -> list[int]:
     """Return the class at the first token of every word, NO_TAG elsewhere.
 
     Args:
         sentence: Of which the tokens are.
-        places: First and last character (exclusive) of every token.
+        token_spans: First and last character (exclusive) of every token.
         numbers: Of the classes.
     """
-    tags = [NO_TAG] * len(places)
+    tags = [NO_TAG] * len(token_spans)
     token = begin = 0
     for word in sentence.words:
         end = begin + len(word.text)
-        while token < len(places) and places[token][1] <= begin:
+        while token < len(token_spans) and token_spans[token][1] <= begin:
             token += 1
-        if token < len(places) and places[token][0] < end and word.label:
+        if token < len(token_spans) and token_spans[token][0] < end and word.label:
             tags[token] = class_number(word, numbers, sentence.place)
         begin = end + 1
     return tags

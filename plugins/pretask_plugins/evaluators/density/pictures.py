@@ -50,8 +50,8 @@ def pictures(task: Task, samples: Samples) -> Iterator[tuple[str, Figure]]:
     if latent == 2:
         caption = f"Decoder means on quantiles of the prior, {MIN_QUANTILE} to {1 - MIN_QUANTILE}."
         yield "manifold", draw_sheet(show(manifold(MANIFOLD_SIDE, device)), MANIFOLD_SIDE, caption)
-    busiest = posterior.mean.var(0, correction=0).argsort(descending=True)[:GRID_SIDE]
-    walks = traversals(posterior.mean[0], busiest)
+    most_varied = posterior.mean.var(0, correction=0).argsort(descending=True)[:GRID_SIDE]
+    walks = traversals(posterior.mean[0], most_varied)
     caption = (
         f"Decoder means of a test sample's code, one dimension a row, from -{MAX_STD} to {MAX_STD}; busiest first."
     )

@@ -53,19 +53,19 @@ def generate(
     Raises:
         PretaskError: A prompt is empty, or the model's context has no room for prompt and continuation.
     """
-    check_room(task, prompt.shape[1], max_new_tokens)
+    check_context_length(task, prompt.shape[1], max_new_tokens)
     if draws is None:
         draws = Draws(torch.arange(len(prompt), device=prompt.device), 0, -1)
-    found, over = prompt, torch.zeros_like(prompt[:, 0], dtype=torch.bool)
+    tokens, is_finished = prompt, torch.zeros_like(prompt[:, 0], dtype=torch.bool)
     reader = Reader(task, target, use_memory and isinstance(task.model, Remembers))
-    end, pad = role_of(task, "end"), role_of(task, "pad")
+    end, pad = find_special_id(task, "end"), find_special_id(task, "pad")
     with evaluation_mode(task), torch.no_grad():
         for number in range(max_new_tokens):
-            scores = reader(found).index_fill(1, special_tokens(task, prompt.device), -torch.inf)
-            token = sampling(scores, draws.uniform(f"token {number}")).where(~over, pad or 0)
-            over = over if end is None else over | (token == end)
-            found = torch.cat([found, token[:, None]], 1)
-    return found
+            scores = reader(tokens).index_fill(1, special_tokens(task, prompt.device), -torch.inf)
+            token = sampling(scores, draws.uniform(f"token {number}")).where(~is_finished, pad or 0)
+            is_finished = is_finished if end is None else is_finished | (token == end)
+            tokens = torch.cat([tokens, token[:, None]], 1)
+    return tokens
 
 
 class Reader:
@@ -107,12 +107,12 @@ def special_tokens(task: Task, device: torch.device) -> Int[Tensor, " n"]:
     return torch.tensor([number for role, number in special if role != "end"], dtype=torch.int64, device=device)
 
 
-def role_of(task: Task, role: str) -> int | None:
+def find_special_id(task: Task, role: str) -> int | None:
     """Return the id of a special token, or None."""
     return task.observed.vocabulary.id(role) if task.observed.vocabulary else None
 
 
-def check_room(task: Task, prompt: int, tokens: int) -> None:
+def check_context_length(task: Task, prompt: int, tokens: int) -> None:
     """Raise PretaskError where a prompt is empty, or a row would be longer than the model's positions."""
     most = task.split.whole_spec(task.observed).shape[0]
     if prompt < 1 or prompt + tokens > most:

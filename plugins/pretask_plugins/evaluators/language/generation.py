@@ -20,7 +20,7 @@ from jaxtyping import Int
 from pretask import Budget, Data, Decodes, Draws, Figure, PretaskError, Samples, Task, source_of
 from torch import Tensor
 
-from pretask_plugins.evaluators.language.continuation import check_room, generate
+from pretask_plugins.evaluators.language.continuation import check_context_length, generate
 from pretask_plugins.evaluators.language.next_token import next_target
 from pretask_plugins.evaluators.language.picture import draw_page
 from pretask_plugins.evaluators.language.sampling import GREEDY, Sampling
@@ -66,7 +66,7 @@ class Generation:
         name = next_target("generation", task, samples)
         rows = find_long_rows(samples, self.prompt_length + 1)[: self.num_prompts]
         tokens = self.max_new_tokens or samples.data.shape[1] - self.prompt_length
-        check_room(task, self.prompt_length, tokens)
+        check_context_length(task, self.prompt_length, tokens)
         given = samples.data[rows, : self.prompt_length].to(task.device)
         texts = {"test text": samples.data[rows, : self.prompt_length + tokens].to(task.device)}
         for decoding, sampling in self.decodings().items():

@@ -62,7 +62,7 @@ def log_probabilities(task: Task, inputs: Inputs, name: str) -> Float[Tensor, "B
     return log_probability
 
 
-def divide_batch(task: Task, batch: Batch, seed: int, name: str) -> tuple[Inputs, Target]:
+def split_batch(task: Task, batch: Batch, seed: int, name: str) -> tuple[Inputs, Target]:
     """Divide a batch into x and y, with draws that training never has."""
     inputs, targets = task.apply_split(batch, Draws(batch.index, seed, -1))
     return inputs, targets[name]

@@ -17,7 +17,7 @@ import torch
 from pretask import Batch, Budget, Choice, Data, KnowsEntropy, MeasuresText, NamesTokenizer, Task, source_of
 from pretask.pretext_score import evaluation_mode
 
-from pretask_plugins.evaluators.language.next_token import divide_batch, log_probabilities, next_target
+from pretask_plugins.evaluators.language.next_token import log_probabilities, next_target, split_batch
 
 MAX_NAME_CHARACTERS = 80  # of a tokenizer
 MAX_EXPONENT = 700.0  # exp of more than 709 overflows
@@ -59,7 +59,7 @@ class LanguageModel:
 
 def sum_costs(task: Task, batch: Batch, seed: int, name: str) -> torch.Tensor:
     """Sum nats, correct predictions and number of the valid tokens in a batch."""
-    inputs, target = divide_batch(task, batch, seed, name)
+    inputs, target = split_batch(task, batch, seed, name)
     log_probability = log_probabilities(task, inputs, name)
     weight = torch.ones_like(log_probability[..., 0]) if target.weight is None else target.weight
     nats = -log_probability.gather(-1, target.value[..., None])[..., 0]

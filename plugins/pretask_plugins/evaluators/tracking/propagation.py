@@ -64,12 +64,12 @@ class Propagation:
                 block = (slice(top, min(top + BLOCK, height)), slice(left, min(left + BLOCK, width)))
                 rows, columns = (slice(max(span.start - self.radius, 0), span.stop + self.radius) for span in block)
                 window = [tuple(maps[:, rows, columns] for maps in pair) for pair in context]
-                near = self.near(block, (rows, columns), frame)
-                propagated = self.copy_labels(frame[:, *block].flatten(1, 2), window, near)
+                is_near = self.is_near(block, (rows, columns), frame)
+                propagated = self.copy_labels(frame[:, *block].flatten(1, 2), window, is_near)
                 result[:, *block] = propagated.view_as(result[:, *block])
         return result
 
-    def near(
+    def is_near(
         self, block: tuple[slice, slice], window: tuple[slice, slice], frame: FrameFeatures
     ) -> Bool[Tensor, "Q W"]:
         """Return which positions of the window each position of the block may copy from."""
@@ -81,13 +81,15 @@ class Propagation:
         return nearby.flatten(2).flatten(0, 1)
 
     def copy_labels(
-        self, block: Float[Tensor, "B Q D"], window: list[tuple[Tensor, ...]], near: Bool[Tensor, "Q W"]
+        self, block: Float[Tensor, "B Q D"], window: list[tuple[Tensor, ...]], is_near: Bool[Tensor, "Q W"]
     ) -> Float[Tensor, "B Q C"]:
         """Return the mean label of the positions most like each, by the softmax of their similarity."""
-        seen = torch.cat([features.flatten(1, 2) for features, _ in window], 1)  # (B, K W, D)
-        known = torch.cat([labels.flatten(1, 2) for _, labels in window], 1)
-        similarity = (block @ seen.transpose(1, 2)) / self.temperature
-        similarity = similarity.masked_fill(~near.repeat(1, len(window)), -torch.inf)
-        best, position = similarity.topk(min(self.top_k, int(near.sum(1).amin()) * len(window)), dim=2)
-        labels = known[torch.arange(len(known), device=known.device)[:, None, None], position]  # (B, Q, top, C)
+        window_features = torch.cat([features.flatten(1, 2) for features, _ in window], 1)  # (B, K W, D)
+        window_labels = torch.cat([labels.flatten(1, 2) for _, labels in window], 1)
+        similarity = (block @ window_features.transpose(1, 2)) / self.temperature
+        similarity = similarity.masked_fill(~is_near.repeat(1, len(window)), -torch.inf)
+        best, position = similarity.topk(min(self.top_k, int(is_near.sum(1).amin()) * len(window)), dim=2)
+        labels = window_labels[
+            torch.arange(len(window_labels), device=window_labels.device)[:, None, None], position
+        ]  # (B, Q, top, C)
         return (best.softmax(2)[..., None] * labels).sum(2)

@@ -136,11 +136,11 @@ class Transformer(nn.Module):
         start = 0 if memory is None else memory[0][0].shape[2]
         vectors = self.embed(inputs, start)
         mask, angles = causal_mask(start, vectors), self.angles(vectors, start)
-        kept = []
+        new_memory = []
         for number, block in enumerate(self.blocks):
             vectors, pair = block(vectors, mask, angles, None if memory is None else memory[number])
-            kept.append(pair)
-        return self.build_features(self.norm(vectors), None, inputs), kept
+            new_memory.append(pair)
+        return self.build_features(self.norm(vectors), None, inputs), new_memory
 
     def embed(self, inputs: Inputs, start: int = 0) -> Float[Tensor, "R L D"]:
         """Embed tokens or frames, with their segment and, where it is learned, their position from `start` on."""

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from pretask import Draws, PretaskError, Unknown
-from pretask_plugins.data.image.blueprints import THINGS
+from pretask_plugins.data.image.blueprints import OBJECTS
 from pretask_plugins.data.image.painting import Brush, box, brushes, centers, disc, dome, paint, paint_part, window
 from pretask_plugins.data.image.scenes import PARTS, Parts, Scenes, compose
 from pretask_plugins.data.image.shapes import Shapes
@@ -24,7 +24,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def scenes_of(count: int, seed: int = 0) -> Scenes:
     index = torch.arange(count)
-    return compose(Draws(index, seed), index % len(THINGS))
+    return compose(Draws(index, seed), index % len(OBJECTS))
 
 
 def test_a_picture_does_not_depend_on_what_is_painted_with_it() -> None:
@@ -91,7 +91,7 @@ def test_any_run_of_pictures_shows_all_things_alike_and_in_no_fixed_order(classe
     rows = labels.value[:-1].view(6, classes)
     assert (rows.sort(1).values == torch.arange(classes)).all()
     assert len({tuple(row) for row in rows.tolist()}) > 1
-    assert labels.names == tuple(THINGS)[:classes]
+    assert labels.names == tuple(OBJECTS)[:classes]
 
 
 def test_what_is_observed_is_said() -> None:
@@ -105,9 +105,9 @@ def seen_head_on(pictures: Tensor, scenes: Scenes, side: int = 16) -> Tensor:
     """The thing alone, upright and at one size: what someone sees who knows where it stands."""
     line = torch.linspace(-0.5, 0.5, side)
     x, y = line.expand(side, side), -(line + 0.5).expand(side, side).T.flip(0)  # of the thing, y down
-    sine, cosine = scenes.lean.sin().view(-1, 1, 1), scenes.lean.cos().view(-1, 1, 1)
+    sine, cosine = scenes.tilt.sin().view(-1, 1, 1), scenes.tilt.cos().view(-1, 1, 1)
     across, down = cosine * x + sine * y, cosine * y - sine * x
-    places = scenes.foot[:, None, None] + scenes.scale.view(-1, 1, 1, 1) * torch.stack([across, down], -1)
+    places = scenes.base[:, None, None] + scenes.scale.view(-1, 1, 1, 1) * torch.stack([across, down], -1)
     return F.grid_sample(pictures.float() / 255, places * 2 - 1, align_corners=False)
 
 
@@ -124,7 +124,7 @@ def share_right(features: Tensor, labels: Tensor) -> float:
 def test_who_knows_where_the_thing_stands_can_name_it_and_who_does_not_cannot() -> None:
     index = torch.arange(800)
     draws = Draws(index, 0)
-    scenes = compose(draws, index % len(THINGS))
+    scenes = compose(draws, index % len(OBJECTS))
     pictures = paint(scenes, 32, draws)
     labels = scenes.label.numpy()
     assert share_right(seen_head_on(pictures, scenes), labels) > 0.9
@@ -151,30 +151,30 @@ def test_strewn_parts_are_those_of_one_thing_and_stand_nowhere_together() -> Non
     scenes = scenes_of(256)
     strewn = scenes.parts.cover.shape[1] - PARTS - 1 - PARTS
     seen = (scenes.parts.cover[:, strewn : strewn + PARTS] > 0).sum(1)
-    assert set(seen.tolist()) == {len(parts) for parts in THINGS.values()}
+    assert set(seen.tolist()) == {len(parts) for parts in OBJECTS.values()}
     center = scenes.parts.center[:, strewn : strewn + PARTS].flatten(0, 1)
     assert torch.corrcoef(center.T)[0, 1].abs() < 0.1  # 4.5 standard errors of 2,048 free places
 
 
-@pytest.mark.parametrize("name", THINGS)
+@pytest.mark.parametrize("name", OBJECTS)
 def test_a_thing_stands_in_the_picture_on_the_ground(name: str) -> None:
     index = torch.arange(256)
-    scenes = compose(Draws(index, 3), torch.full((256,), list(THINGS).index(name)))
-    assert (scenes.foot[:, 1] > scenes.landscape.level).all()
-    middle = scenes.foot + scenes.scale[:, None] * torch.stack([-scenes.lean.sin(), -scenes.lean.cos()], 1) / 2
+    scenes = compose(Draws(index, 3), torch.full((256,), list(OBJECTS).index(name)))
+    assert (scenes.base[:, 1] > scenes.landscape.level).all()
+    middle = scenes.base + scenes.scale[:, None] * torch.stack([-scenes.tilt.sin(), -scenes.tilt.cos()], 1) / 2
     assert ((middle > 0.1) & (middle < 0.95)).all()
-    shown = scenes.thing.cover > 0
-    assert (shown.sum(1) == len(THINGS[name])).all()
-    inside = ((scenes.thing.center > -0.05) & (scenes.thing.center < 1.05)).all(2)
+    shown = scenes.object_parts.cover > 0
+    assert (shown.sum(1) == len(OBJECTS[name])).all()
+    inside = ((scenes.object_parts.center > -0.05) & (scenes.object_parts.center < 1.05)).all(2)
     assert inside[shown].float().mean() > 0.99
 
 
 def test_upper_parts_of_a_thing_are_painted_above_lower_ones() -> None:
     scenes = scenes_of(256)
-    heights = torch.tensor([[*(part.y for part in parts), *[0.0] * (PARTS - len(parts))] for parts in THINGS.values()])
+    heights = torch.tensor([[*(part.y for part in parts), *[0.0] * (PARTS - len(parts))] for parts in OBJECTS.values()])
     for scene in range(256):
-        shown = scenes.thing.cover[scene] > 0
-        plan, found = heights[scenes.label[scene]][shown], scenes.thing.center[scene, shown, 1]
+        shown = scenes.object_parts.cover[scene] > 0
+        plan, found = heights[scenes.label[scene]][shown], scenes.object_parts.center[scene, shown, 1]
         above = plan[:, None] > plan[None, :] + 0.35  # more than lean and jitter can undo
         assert (found[:, None] < found[None, :])[above].all()
 
@@ -224,7 +224,9 @@ def test_pixels_are_covered_as_much_as_the_shape_covers_them() -> None:
     scenes = scenes_of(24)
     one = torch.ones(24, 1)
     for number in range(PARTS):
-        picked = {field.name: getattr(scenes.thing, field.name)[:, number : number + 1] for field in fields(Parts)}
+        picked = {
+            field.name: getattr(scenes.object_parts, field.name)[:, number : number + 1] for field in fields(Parts)
+        }
         white = Parts(**picked | {"color": torch.ones(24, 1, 3), "edge": 0 * one, "texture": torch.zeros(24, 1, 2)})
         for brush in (brush for scene in brushes(white) for brush in scene if brush.cover):
             picture = np.zeros((3, 64, 64), np.float32)
