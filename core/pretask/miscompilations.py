@@ -64,7 +64,7 @@ MISCOMPILATIONS = (
         expression="lambda index, counter: index[:, None] + counter * -7046029254386353131",
         outcome="memory is corrupted, now and then, where int64 of shape (B, 1) is added to a counter times a constant "
         "of 64 bits",
-        pattern=r"torch\.arange\([^\n]*\) \* signed\(|\* -?(0x[0-9A-Fa-f]{16}|\d{19})\b",
+        pattern=r"torch\.arange\([^\n]*\) \* (signed|as_int64)\(|\* -?(0x[0-9A-Fa-f]{16}|\d{19})\b",
         instead="Make the arithmetic one torch.library.custom_op.",
         certain=False,
     ),
