@@ -14,7 +14,8 @@ from inspect import get_annotations
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from annotated_types import Ge, GroupedMetadata, Gt, Interval, Le, Lt
+from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt
+from annotated_types import Interval as Interval  # also for plugins
 
 from pretask.errors import PretaskError
 

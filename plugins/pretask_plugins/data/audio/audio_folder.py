@@ -10,10 +10,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
-from annotated_types import Interval
 from jaxtyping import Int
 from pretask import PretaskError, Samples
-from pretask.options import Seconds, Size, require_range
+from pretask.options import Interval, Seconds, Size, require_range
 
 from pretask_plugins.data.audio.recordings import describe_decoder
 from pretask_plugins.data.audio.waves import Sounds, cached_samples

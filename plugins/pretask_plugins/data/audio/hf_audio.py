@@ -6,9 +6,8 @@ Axes: N recordings, S samples of a waveform.
 
 from dataclasses import dataclass
 
-from annotated_types import Interval
 from pretask import Samples
-from pretask.options import Seconds, Size, require_range
+from pretask.options import Interval, Seconds, Size, require_range
 
 from pretask_plugins.data.audio.recordings import describe_decoder
 from pretask_plugins.data.audio.waves import Sounds, cached_samples

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from annotated_types import Interval
 from jaxtyping import Float, Int
 from pretask import Draws, Labels, Observed, Samples
 from pretask.cache import fingerprint
-from pretask.options import MAX_SECONDS, AnyInt, SampleCount, require_range
+from pretask.options import MAX_SECONDS, AnyInt, Interval, SampleCount, require_range
 from torch import Tensor
 
 from pretask_plugins.shared.parts import check_part

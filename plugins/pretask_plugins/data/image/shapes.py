@@ -15,10 +15,9 @@ from typing import Annotated
 
 import numpy as np
 import torch
-from annotated_types import Interval
 from jaxtyping import Int, UInt8
 from pretask import Draws, Samples
-from pretask.options import MAX_IMAGE_SIZE, AnyInt, SampleCount, require_range
+from pretask.options import MAX_IMAGE_SIZE, AnyInt, Interval, SampleCount, require_range
 from torch import Tensor
 
 from pretask_plugins.data.image.blueprints import THINGS

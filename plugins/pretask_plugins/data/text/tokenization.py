@@ -15,11 +15,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from annotated_types import Interval
 from jaxtyping import Int
 from pretask import PretaskError, Vocabulary
 from pretask.cache import cached
-from pretask.options import MAX_SIZE
+from pretask.options import MAX_SIZE, Interval
 from torch import Tensor
 
 Kind = Literal["bpe", "wordpiece", "characters", "words"]

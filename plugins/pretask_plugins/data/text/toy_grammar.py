@@ -14,11 +14,10 @@ from functools import cached_property, lru_cache
 from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
-from annotated_types import Interval
 from jaxtyping import Int
 from pretask import Draws, Labels, Observed, Samples
 from pretask.cache import fingerprint
-from pretask.options import MAX_SIZE, AnyInt, SampleCount, require_range
+from pretask.options import MAX_SIZE, AnyInt, Interval, SampleCount, require_range
 from torch import Tensor
 
 from pretask_plugins.data.text.automaton import Automaton, Context, Sentences, build_automaton

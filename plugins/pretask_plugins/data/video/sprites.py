@@ -13,10 +13,9 @@ from typing import Annotated, Literal
 
 import numpy as np
 import torch
-from annotated_types import Interval
 from jaxtyping import Float, Int, Int8, UInt8
 from pretask import Draws, Samples
-from pretask.options import MAX_IMAGE_SIZE, MAX_SAMPLES, AnyInt, Size, require_range
+from pretask.options import MAX_IMAGE_SIZE, MAX_SAMPLES, AnyInt, Interval, Size, require_range
 from torch import Tensor
 
 from pretask_plugins.data.video.clips import Reel, cached_samples

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-from annotated_types import Interval
 from jaxtyping import Int, UInt8
 from pretask import PretaskError, Samples
-from pretask.options import MAX_IMAGE_SIZE, Size, SizeOrZero, require_range
+from pretask.options import MAX_IMAGE_SIZE, Interval, Size, SizeOrZero, require_range
 
 from pretask_plugins.data.video.clips import Reel, cached_samples, crop_squares, decode_videos
 from pretask_plugins.data.video.readers import Decoder, Reader, select_at_rate

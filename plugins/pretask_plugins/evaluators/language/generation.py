@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from annotated_types import Interval
 from jaxtyping import Int
 from pretask import Budget, Data, Decodes, Draws, Figure, PretaskError, Samples, Task, source_of
-from pretask.options import FractionAboveZero, NonNegativeInt, Size, SizeOrZero
+from pretask.options import FractionAboveZero, Interval, NonNegativeInt, Size, SizeOrZero
 from torch import Tensor
 
 from pretask_plugins.evaluators.language.continuation import check_room, generate

@@ -8,7 +8,6 @@ import math
 from dataclasses import dataclass, replace
 
 import torch
-from annotated_types import Interval
 from jaxtyping import Float
 from pretask import (
     Batch,
@@ -22,7 +21,7 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
-from pretask.options import Seconds, Size, require_range
+from pretask.options import Interval, Seconds, Size, require_range
 from torch import Tensor
 
 from pretask_plugins.methods.arrow_of_time.split import draw_reversal

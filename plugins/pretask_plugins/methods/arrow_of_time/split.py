@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from annotated_types import Interval
 from jaxtyping import Bool, Float, Int, Shaped
 from pretask import (
     Batch,
@@ -24,7 +23,7 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
-from pretask.options import MAX_SIZE, Fraction, Size, require_range
+from pretask.options import MAX_SIZE, Fraction, Interval, Size, require_range
 from torch import Tensor
 from torch.nn import functional as F
 

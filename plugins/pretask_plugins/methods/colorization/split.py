@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Annotated
 
 import torch
-from annotated_types import Interval
 from jaxtyping import Bool, Float
 from pretask import (
     Batch,
@@ -25,7 +24,7 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
-from pretask.options import Fraction, Size, require_range
+from pretask.options import Fraction, Interval, Size, require_range
 from torch import Tensor
 
 from pretask_plugins.methods.colorization.palette import (

@@ -11,7 +11,6 @@ from itertools import islice
 from typing import Annotated
 
 import torch
-from annotated_types import Interval
 from jaxtyping import Float, Int, Shaped
 from pretask import (
     Batch,
@@ -27,7 +26,7 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
-from pretask.options import MAX_SIZE, AnyFloat, Size, SizeOrZero, require_range
+from pretask.options import MAX_SIZE, AnyFloat, Interval, Size, SizeOrZero, require_range
 from torch import Tensor
 from torch.nn import functional as F
 

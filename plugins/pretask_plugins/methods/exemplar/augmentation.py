@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 import torch
-from annotated_types import Interval
 from jaxtyping import Float
 from pretask import Draws
-from pretask.options import Fraction
+from pretask.options import Fraction, Interval
 from torch import Tensor
 from torch.nn import functional as F
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import Annotated, ClassVar, TypeVar
 
 import torch
-from annotated_types import Interval
 from jaxtyping import Float
 from pretask import (
     Agreement,
@@ -25,7 +24,7 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
-from pretask.options import MAX_SIZE, AnyFloat, require_range
+from pretask.options import MAX_SIZE, AnyFloat, Interval, require_range
 from torch import Tensor
 from torch.nn import functional as F
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
 import torch
-from annotated_types import Interval
 from jaxtyping import Bool, Float
 from pretask import (
     Batch,
@@ -24,7 +23,7 @@ from pretask import (
     TargetSpecs,
     Values,
 )
-from pretask.options import Seconds, Size, require_range
+from pretask.options import Interval, Seconds, Size, require_range
 from torch import Tensor
 
 from pretask_plugins.methods.masked_speech.spans import (

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 import torch
-from annotated_types import Interval
 from jaxtyping import Bool, Float, Int
 from pretask import (
     Batch,
@@ -28,7 +27,7 @@ from pretask import (
     TargetSpecs,
     Vocabulary,
 )
-from pretask.options import Fraction, PositiveInt, Size
+from pretask.options import Fraction, Interval, PositiveInt, Size
 from torch import Tensor
 
 from pretask_plugins.shared.ngrams import count_unigrams, valid_rows

@@ -8,10 +8,9 @@ Axes: B batch, K codes of a sample, D its dimensions.
 from typing import Annotated, Literal
 
 import torch
-from annotated_types import Interval
 from jaxtyping import Float
 from pretask import Draws, Features, FeatureSpec, Incompatible, Loss, Targets, TargetSpecs, weighted_mean
-from pretask.options import FractionAboveZero, Size
+from pretask.options import FractionAboveZero, Interval, Size
 from torch import Tensor, nn
 
 from pretask_plugins.shared.latent.gaussian import Posterior, anneal, log_prior, surrogate
