@@ -77,9 +77,8 @@ def fill_options(who: str, prefix: str, options: Mapping[str, Option], given: Ma
         if name not in options:
             listed = f"Its options: {', '.join(options) or 'none'}."
             suggestion = hint(name, options, "")
-            raise Unknown(
-                f"{who} has no option {shorten(f'{prefix}.{name}')}. {suggestion}{' ' if suggestion else ''}{listed}"
-            )
+            title = shorten(f"{prefix}.{escape(name)}")
+            raise Unknown(f"{who} has no option {title}. {suggestion}{' ' if suggestion else ''}{listed}")
     return {name: fill_option(who, f"{prefix}.{name}", option, given, name) for name, option in options.items()}
 
 
@@ -108,6 +107,11 @@ def format_value(value: Any) -> str:
     if isinstance(value, tuple | list):
         return shorten(",".join(map(str, value)) or "an empty list")
     return shorten(repr(value) if isinstance(value, str) else str(value))
+
+
+def escape(name: str) -> str:
+    """Return a name as it is, or with what cannot be printed, such as a line's end, as Python writes it."""
+    return name if name.isprintable() else repr(name)[1:-1]
 
 
 def shorten(text: str) -> str:
