@@ -1,73 +1,234 @@
-"""Options: what a component checks of its own when it is built, before any data is read."""
+"""Options: the range of a number is declared once, beside its type, and checked before any data is read.
+
+A range is an annotation in the standard way, `patch: Annotated[int, Interval(ge=1)] = 96`, with the markers of
+annotated_types; the usual ones have names here, `patch: PositiveInt = 96`. The registry checks what is set of a
+component; `require_range` checks a dataclass that is built in Python.
+"""
 
 import math
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
+from functools import cache
+from inspect import get_annotations
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from annotated_types import Ge, GroupedMetadata, Gt, Le, Lt
+from annotated_types import Interval as Interval  # also for plugins
 
 from pretask.errors import PretaskError
 
-Range = tuple[float, float]  # lowest and highest, both allowed; infinity itself is no value of an option
-FROM_ZERO: Range = (0, math.inf)
-FROM_ONE: Range = (1, math.inf)
-FRACTION: Range = (0, 1)
-BELOW_ONE: Range = (0, math.nextafter(1, 0))
-ABOVE_ZERO: Range = (math.nextafter(0, 1), math.inf)
+MAX_SIZE = 1 << 20  # of one axis of a tensor, or of what a network has many of
+MAX_IMAGE_SIZE = 1 << 14  # pixels a side
+MAX_SECONDS = 86_400  # of a recording: a day
+MAX_SAMPLES = 1 << 31  # of a data set that is made here, or of a batch
+
+AnyInt = Annotated[int, Interval()]  # declared to have no range, such as a seed
+NonNegativeInt = Annotated[int, Interval(ge=0)]
+PositiveInt = Annotated[int, Interval(ge=1)]
+Size = Annotated[int, Interval(ge=1, le=MAX_SIZE)]  # a width, depth, length or side: it costs memory
+SizeOrZero = Annotated[int, Interval(ge=0, le=MAX_SIZE)]
+Depth = Annotated[int, Interval(ge=1, le=10_000)]  # layers
+DepthOrZero = Annotated[int, Interval(ge=0, le=10_000)]
+ImageSize = Annotated[int, Interval(ge=1, le=MAX_IMAGE_SIZE)]  # side, pixels
+SampleCount = Annotated[int, Interval(ge=1, le=MAX_SAMPLES)]
+AnyFloat = Annotated[float, Interval()]
+NonNegativeFloat = Annotated[float, Interval(ge=0)]
+PositiveFloat = Annotated[float, Interval(gt=0)]
+Temperature = Annotated[float, Interval(gt=0, le=1e6)]
+Fraction = Annotated[float, Interval(ge=0, le=1)]
+FractionBelowOne = Annotated[float, Interval(ge=0, lt=1)]
+FractionAboveZero = Annotated[float, Interval(gt=0, le=1)]
+InnerFraction = Annotated[float, Interval(gt=0, lt=1)]
+Seconds = Annotated[float, Interval(gt=0, le=MAX_SECONDS)]
+
+FINITE = "to be a finite number"  # what is needed where any number will do
+BOUNDS: Mapping[type, str] = {Gt: "gt", Ge: "ge", Lt: "lt", Le: "le"}
 
 
-def require_range(who: str, prefix: str, part: object, **ranges: Range) -> None:
-    """Raise PretaskError for the first option that does not lie in its range; the message names its default.
+def require_range(who: str, prefix: str, part: Any, **ranges: Interval) -> None:
+    """Raise PretaskError for the first option that lies outside the range that its annotation declares.
 
-    Of an option with several values each must lie there. What is no finite number never does.
+    Of an option with several values each must lie there. What is no finite number never does. The message names the
+    default.
 
     Args:
         who: The component, for the error.
         prefix: What the option is set under: `split`, `model`, `recipe`.
         part: A dataclass whose fields are the options.
-        ranges: Lowest and highest value by the name of the option.
+        ranges: Those that depend on other options, by the name of the option.
 
     >>> from pretask.recipe import Recipe
-    >>> require_range("a test", "recipe", Recipe(), batch=(1, 8))
+    >>> require_range("a test", "recipe", Recipe(batch=0))
     Traceback (most recent call last):
-    pretask.errors.PretaskError: a test needs recipe.batch from 1 to 8; got 256. Set recipe.batch to 8 or less.
+    pretask.errors.PretaskError: a recipe needs recipe.batch of 1 or more; got 0. Set recipe.batch to 1 or more; \
+it is 256 if left out.
     """
-    for name, span in ranges.items():
-        value = getattr(part, name)
-        for number in value if isinstance(value, tuple) else (value,):
-            if not is_within(number, span):
-                option = f"{prefix}.{name}"
-                do = advice(part, name, option, number, span)
-                raise PretaskError(who, f"{option} {describe_range(span)}", f"{value}", do, exit_code=2)
+    defaults = {field.name: field.default for field in fields(part)}
+    annotations = read_annotations(type(part))  # type: ignore[arg-type] # of Any, mypy knows no hash
+    declared = [(name, annotations[name]) for name in defaults]
+    dependent = [(name, Annotated[Any, interval]) for name, interval in ranges.items()]
+    # What others depend on comes first; a range that depends on others tells more than the declared one.
+    order = [*(entry for entry in declared if entry[0] not in ranges), *dependent, *declared]
+    for name, annotation in order:
+        check_range(who, f"{prefix}.{name}", getattr(part, name), annotation, defaults[name])
 
 
-def is_within(value: object, span: Range) -> bool:
-    """Return whether a value is a finite number in a range, or several of them."""
-    if isinstance(value, tuple):
-        return all(is_within(number, span) for number in value)
-    return isinstance(value, int | float) and math.isfinite(value) and span[0] <= value <= span[1]
+@cache
+def read_annotations(cls: type) -> Mapping[str, Any]:
+    """Return the annotations of a class and of those that it inherits from, evaluated where they are text.
 
-
-def describe_range(span: Range) -> str:
-    """Return a range in words.
-
-    >>> describe_range((1, math.inf)), describe_range(BELOW_ONE)
-    ('of 1 or more', 'from 0 to below 1')
+    One that names what only a type checker imports counts as Any.
     """
-    lowest, highest = span
-    if span == ABOVE_ZERO:
-        return "above 0"
-    if math.isinf(highest):
-        return f"of {lowest:g} or more"
-    return f"from {lowest:g} to {'below ' if span == BELOW_ONE else ''}{highest:g}"
+    found: dict[str, Any] = {}
+    for owner in reversed(cls.__mro__):
+        names = {**vars(sys.modules[owner.__module__]), **vars(owner)}
+        for name, annotation in get_annotations(owner).items():
+            try:
+                found[name] = eval(annotation, names) if isinstance(annotation, str) else annotation
+            except NameError:
+                found[name] = Any
+    return found
 
 
-def advice(part: object, name: str, option: str, number: float, span: Range) -> str:
+def check_range(who: str, option: str, value: object, annotation: Any, default: object = MISSING) -> None:
+    """Raise PretaskError (exit code 2) unless the numbers of a value lie in the ranges that an annotation declares.
+
+    Args:
+        who: The component, for the error.
+        option: What the user sets, such as `split.patch`.
+        value: A value of the annotated type.
+        annotation: May hold ranges at any depth: `tuple[PositiveInt, ...] | None`.
+        default: What the option is if left out, for the advice.
+    """
+    outside = find_outside(value, annotation)
+    if outside is not None:
+        number, interval = outside
+        do = advice(option, number, interval, default if find_outside(default, annotation) is None else MISSING)
+        raise PretaskError(who, f"{option} {describe_range(interval, number) or FINITE}", f"{value}", do, exit_code=2)
+
+
+def find_outside(value: object, annotation: Any) -> tuple[Any, Interval] | None:
+    """Return the first number of a value that is outside its declared range, with that range; None if there is none."""
+    interval = read_interval(annotation)
+    if interval is not None:
+        numbers = value if isinstance(value, tuple | list) else (value,)
+        return next(((number, interval) for number in numbers if not is_within(number, interval)), None)
+    origin, members = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        return find_outside(value, members[0])
+    if origin in (Union, UnionType):
+        found = [find_outside(value, member) for member in members if may_be(value, member)]
+        return None if None in found or not found else found[0]
+    if origin is tuple and isinstance(value, tuple | list):
+        pairs = zip(value, members[:1] * len(value) if members[-1:] == (...,) else members, strict=False)
+        found = [find_outside(item, member) for item, member in pairs]
+        return next((outside for outside in found if outside is not None), None)
+    return None
+
+
+def may_be(value: object, member: Any) -> bool:
+    """Return whether a value is of a member of a union, as far as its type tells."""
+    bare = get_args(member)[0] if get_origin(member) is Annotated else member
+    if get_origin(bare) is Literal:
+        return value in get_args(bare)
+    if get_origin(bare) is tuple:
+        return isinstance(value, tuple | list)
+    if bare is float:
+        return isinstance(value, int | float)
+    return (bare is NoneType and value is None) or not isinstance(bare, type) or isinstance(value, bare)
+
+
+def read_interval(annotation: Any) -> Interval | None:
+    """Return the range that an annotation declares itself, rather than a member of it; None if it declares none.
+
+    >>> read_interval(Fraction), read_interval(int)
+    (Interval(gt=None, ge=0, lt=None, le=1), None)
+    """
+    marks = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
+    bounds = [bound for mark in marks for bound in (mark if isinstance(mark, GroupedMetadata) else (mark,))]
+    found = {BOUNDS[type(bound)]: getattr(bound, BOUNDS[type(bound)]) for bound in bounds if type(bound) in BOUNDS}
+    return Interval(**found) if found or any(isinstance(mark, Interval) for mark in marks) else None
+
+
+def iterate_number_types(annotation: Any) -> Iterator[Any]:
+    """Yield the types of numbers that an annotation is made of, with their ranges where they declare one.
+
+    >>> [read_interval(kind) is not None for kind in iterate_number_types(tuple[Size, float] | int | bool | None)]
+    [True, False, False]
+    """
+    origin, members = get_origin(annotation), get_args(annotation)
+    if annotation in (int, float) or read_interval(annotation) is not None:
+        yield annotation
+    elif origin is Annotated:
+        yield from iterate_number_types(members[0])
+    elif origin in (Union, UnionType, tuple, list):
+        for member in members:
+            yield from iterate_number_types(member)
+
+
+def is_within(value: object, interval: Interval) -> bool:
+    """Return whether a value is a finite number in a range."""
+    if not isinstance(value, int | float) or (isinstance(value, float) and not math.isfinite(value)):
+        return False
+    return not is_below(value, interval) and not is_above(value, interval)
+
+
+def is_below(number: Any, interval: Interval) -> bool:
+    """Return whether a number is less than a range allows."""
+    too_low = interval.gt is not None and number <= interval.gt
+    return too_low or (interval.ge is not None and number < interval.ge)
+
+
+def is_above(number: Any, interval: Interval) -> bool:
+    """Return whether a number is more than a range allows."""
+    too_high = interval.lt is not None and number >= interval.lt
+    return too_high or (interval.le is not None and number > interval.le)
+
+
+def describe_range(interval: Interval, number: float = 0) -> str:
+    """Return a range in words, as they go on after "a number"; empty where every number is in it.
+
+    An upper bound that only keeps memory in bounds is told to those who cross it.
+
+    Args:
+        interval: The range.
+        number: What lies outside of it.
+
+    >>> describe_range(Interval(ge=1)), describe_range(Interval(ge=0, lt=1)), describe_range(Interval(gt=0, lt=1))
+    ('of 1 or more', 'from 0 to below 1', 'above 0 and below 1')
+    >>> describe_range(read_interval(Size)), describe_range(read_interval(Size), 1 << 40)
+    ('of 1 or more', 'from 1 to 1048576')
+    """
+    least, most = interval.ge, interval.le if interval.le is not None else interval.lt
+    if isinstance(most, int) and most >= MAX_SIZE and not is_above(number, interval):
+        most = None
+    below = "below " if interval.le is None else ""
+    if interval.gt is not None:
+        highest = "" if most is None else f" and {below or 'up to '}{format_number(most)}"
+        return f"above {format_number(interval.gt)}{highest}"
+    if least is not None:
+        highest = " or more" if most is None else f" to {below}{format_number(most)}"
+        return f"{'of' if most is None else 'from'} {format_number(least)}{highest}"
+    if most is not None:
+        return f"below {format_number(most)}" if below else f"of {format_number(most)} or less"
+    return ""
+
+
+def advice(option: str, number: float, interval: Interval, default: object) -> str:
     """Return what can be done about an option of which a number is out of its range."""
-    default = {field.name: field.default for field in fields(part)}.get(name, MISSING)  # type: ignore[arg-type]
-    usual = f"; it is {format_default(default)} if left out" if is_within(default, span) else ""
-    if span in (ABOVE_ZERO, BELOW_ONE):
-        return f"Set {option} {describe_range(span)}{usual}."
-    if not number > span[1] or math.isinf(number):  # also what is no number
-        return f"Set {option} to {span[0]:g} or more{usual}."
-    return f"Set {option} to {span[1]:g} or less{usual}."
+    usual = f"; it is {format_default(default)} if left out" if isinstance(default, int | float | tuple) else ""
+    if is_above(number, interval) and interval.le is not None and interval.gt is None and math.isfinite(number):
+        return f"Set {option} to {format_number(interval.le)} or less{usual}."
+    if interval.gt is not None or interval.lt is not None or interval.ge is None:
+        return f"Set {option} {describe_range(interval, number) or 'to a finite number'}{usual}."
+    return f"Set {option} to {format_number(interval.ge)} or more{usual}."
+
+
+def format_number(number: Any) -> str:
+    """Return a bound as a user would write it."""
+    return str(number) if isinstance(number, int) else f"{number:g}"
 
 
 def format_default(default: object) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pretask.options import BELOW_ONE, FRACTION, FROM_ONE, FROM_ZERO, require_range
+from pretask.options import Fraction, FractionBelowOne, NonNegativeFloat, PositiveInt, SampleCount, require_range
 
 if TYPE_CHECKING:
     from torch.nn import Parameter
@@ -40,26 +40,23 @@ class Recipe:
     """
 
     optimizer: Literal["adamw", "adam", "sgd", "lars", "adagrad"] = "adamw"
-    lr: float = 1e-3
-    weight_decay: float = 0.05
-    momentum: float = 0.9
-    betas: tuple[float, float] = (0.9, 0.999)
-    batch: int = 256
-    samples: int = 1_000_000
-    warmup: float = 0.05
+    lr: NonNegativeFloat = 1e-3
+    weight_decay: NonNegativeFloat = 0.05
+    momentum: FractionBelowOne = 0.9
+    betas: tuple[FractionBelowOne, FractionBelowOne] = (0.9, 0.999)
+    batch: SampleCount = 256
+    samples: PositiveInt = 1_000_000
+    warmup: Fraction = 0.05
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
-    clip: float = 0.0
-    accumulate: int = 1
+    clip: NonNegativeFloat = 0.0
+    accumulate: PositiveInt = 1
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
     channels_last: bool = True
     augment: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        whole = dict.fromkeys(("batch", "samples", "accumulate"), FROM_ONE)
-        not_negative = dict.fromkeys(("lr", "weight_decay", "clip"), FROM_ZERO)
-        below_one = dict.fromkeys(("momentum", "betas"), BELOW_ONE)
-        require_range("a recipe", "recipe", self, **whole, **not_negative, **below_one, warmup=FRACTION)
+        require_range("a recipe", "recipe", self)
 
     @property
     def steps(self) -> int:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from pretask.errors import Incompatible
-from pretask.options import FRACTION, require_range
+from pretask.options import Fraction, require_range
 from pretask.values import Features, Inputs
 
 Encode = Callable[[Inputs], Features]
@@ -31,12 +31,12 @@ class Momentum:
     Source: Grill et al., NeurIPS 2020 (BYOL), section 3.1: 1 - (1 - start) (cos(pi k / K) + 1) / 2, which ends at 1.
     """
 
-    start: float = 0.996
-    end: float = 1.0
+    start: Fraction = 0.996
+    end: Fraction = 1.0
     heads: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        require_range("a teacher", "momentum", self, start=FRACTION, end=FRACTION)
+        require_range("a teacher", "momentum", self)
 
     def at(self, progress: float) -> float:
         """Return what is kept after a step; `progress` through the budget is in (0, 1]."""

@@ -1,6 +1,7 @@
 """Options: what can be set of a component, read off its signature, and values converted to its types.
 
-A value comes as text from a command line, or typed from a TOML file or a record; both end up the same.
+A value comes as text from a command line, or typed from a TOML file or a record; both end up the same. A number must
+lie in the range that its annotation declares (core/pretask/options.py).
 """
 
 import inspect
@@ -8,9 +9,10 @@ import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin
 
 from pretask import Unknown
+from pretask.options import check_range, describe_range, read_interval
 
 from pretask_registry.names import hint
 
@@ -69,25 +71,26 @@ def fill_options(who: str, prefix: str, options: Mapping[str, Option], given: Ma
 
     Raises:
         Unknown: An option does not exist, a value is not of its type, or one that has no default was not set.
+        PretaskError: A number is outside of the range that its annotation declares (exit code 2).
     """
     for name in given:
         if name not in options:
             listed = f"Its options: {', '.join(options) or 'none'}."
             suggestion = hint(name, options, "")
-            raise Unknown(
-                f"{who} has no option {shorten(f'{prefix}.{name}')}. {suggestion}{' ' if suggestion else ''}{listed}"
-            )
-    return {name: fill_option(f"{who} needs {prefix}.{name}", option, given, name) for name, option in options.items()}
+            title = shorten(f"{prefix}.{escape(name)}")
+            raise Unknown(f"{who} has no option {title}. {suggestion}{' ' if suggestion else ''}{listed}")
+    return {name: fill_option(who, f"{prefix}.{name}", option, given, name) for name, option in options.items()}
 
 
-def fill_option(needs: str, option: Option, given: Mapping[str, Any], name: str) -> Any:
-    """Return the value of one option."""
+def fill_option(who: str, title: str, option: Option, given: Mapping[str, Any], name: str) -> Any:
+    """Return the value of one option; `title` is what the user sets, such as split.patch."""
+    needs = f"{who} needs {title}"
     if name not in given:
         if option.default is REQUIRED:
             raise Unknown(f"{needs}, {describe(option.annotation)}; got nothing. Set it: it has no default.")
         return option.default
     try:
-        return coerce(given[name], option.annotation)
+        value = coerce(given[name], option.annotation)
     except (ValueError, TypeError, OverflowError):
         default = (
             "It has no default." if option.default is REQUIRED else f"The default is {format_value(option.default)}."
@@ -95,6 +98,8 @@ def fill_option(needs: str, option: Option, given: Mapping[str, Any], name: str)
         raise Unknown(
             f"{needs} to be {describe(option.annotation)}; got {format_value(given[name])}. {default}"
         ) from None
+    check_range(who, title, value, option.annotation, option.default)
+    return value
 
 
 def format_value(value: Any) -> str:
@@ -102,6 +107,11 @@ def format_value(value: Any) -> str:
     if isinstance(value, tuple | list):
         return shorten(",".join(map(str, value)) or "an empty list")
     return shorten(repr(value) if isinstance(value, str) else str(value))
+
+
+def escape(name: str) -> str:
+    """Return a name as it is, or with what cannot be printed, such as a line's end, as Python writes it."""
+    return name if name.isprintable() else repr(name)[1:-1]
 
 
 def shorten(text: str) -> str:
@@ -118,14 +128,20 @@ def coerce(value: Any, annotation: Any) -> Any:
     Raises:
         ValueError: It cannot be read so.
     """
+    annotation = remove_range(annotation)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
-        return coerce_union(value, arguments)
+        return coerce_union(value, tuple(map(remove_range, arguments)))
     if origin is Literal:
         return coerce_literal(value, arguments)
     if origin is tuple:
         return coerce_tuple(value, arguments)
     return PLAIN[annotation](value) if annotation in PLAIN else value
+
+
+def remove_range(annotation: Any) -> Any:
+    """Return the type of an annotation without what is declared of its values."""
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def coerce_union(value: Any, members: tuple[Any, ...]) -> Any:
@@ -240,7 +256,14 @@ def describe(annotation: Any) -> str:
 
     >>> describe(float | None), describe(tuple[int, ...])
     ('a number or none', 'values with commas between them, each a whole number')
+    >>> from pretask.options import PositiveInt
+    >>> describe(PositiveInt)
+    'a whole number of 1 or more'
     """
+    interval = read_interval(annotation)
+    if interval is not None:
+        return f"{describe(remove_range(annotation))} {describe_range(interval)}".strip()
+    annotation = remove_range(annotation)
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
         return " or ".join("none" if member is NoneType else describe(member) for member in arguments)

@@ -20,6 +20,7 @@ from pretask_registry import (
     read_component_options,
     read_options,
 )
+from pretask_registry.options import format_value
 
 PARTS = ("data", "split", "objective", "model")
 EVALUATION_DATA = "on"  # the part that is other data, for the evaluators
@@ -88,7 +89,7 @@ def parse_setting(text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
     part, dot, option = name.partition(".")
     if not (equals and dot and part and option):
-        raise Unknown(f"--set needs PART.OPTION=VALUE, such as split.patch=24; got '{text}'.")
+        raise Unknown(f"--set needs PART.OPTION=VALUE, such as split.patch=24; got {format_value(text)}.")
     return name.strip(), value
 
 

@@ -9,6 +9,7 @@ from math import prod
 from typing import Literal
 
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
+from pretask.options import Size
 from torch import Tensor, nn
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {"tanh": nn.Tanh, "relu": nn.ReLU, "gelu": nn.GELU}
@@ -34,9 +35,9 @@ class Mlp(nn.Module):
         whole_spec: InputSpec,
         /,
         *,
-        hidden: tuple[int, ...] = (500,),
+        hidden: tuple[Size, ...] = (500,),
         activation: Literal["tanh", "relu", "gelu"] = "tanh",
-        embedding: int = 16,
+        embedding: Size = 16,
     ) -> None:
         super().__init__()
         if not hidden:

@@ -24,6 +24,7 @@ from pretask import (
     upcast,
     weighted_mean,
 )
+from pretask.options import FractionBelowOne, Size
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -50,8 +51,8 @@ class CrossEntropy(nn.Module):
         targets: TargetSpecs,
         /,
         *,
-        hidden: tuple[int, ...] = (),
-        label_smoothing: float = 0.0,
+        hidden: tuple[Size, ...] = (),
+        label_smoothing: FractionBelowOne = 0.0,
     ) -> None:
         super().__init__()
         check_kinds("cross-entropy", targets, {"categories"})

@@ -31,6 +31,7 @@ from pretask import (
     upcast,
     weighted_mean,
 )
+from pretask.options import Size, Temperature
 from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn import functional as F
@@ -58,9 +59,9 @@ class InfoNce(nn.Module):
         targets: TargetSpecs,
         /,
         *,
-        hidden: tuple[int, ...] = (512,),
-        out_dim: int = 128,
-        temperature: float = 0.1,
+        hidden: tuple[Size, ...] = (512,),
+        out_dim: Size = 128,
+        temperature: Temperature = 0.1,
     ) -> None:
         super().__init__()
         check_kinds("info-nce", targets, {"agreement"})

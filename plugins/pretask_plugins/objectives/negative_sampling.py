@@ -31,6 +31,7 @@ from pretask import (
     upcast,
     weighted_mean,
 )
+from pretask.options import SizeOrZero
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -50,7 +51,7 @@ class NegativeSampling(nn.Module):
         Incompatible: A target is not Categories, is not hidden, or cannot be read from the features.
     """
 
-    def __init__(self, features: FeatureSpec, targets: TargetSpecs, /, *, negatives: int = 5) -> None:
+    def __init__(self, features: FeatureSpec, targets: TargetSpecs, /, *, negatives: SizeOrZero = 5) -> None:
         super().__init__()
         who = "negative-sampling"
         check_kinds(who, targets, {"categories"})

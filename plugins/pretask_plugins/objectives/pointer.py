@@ -31,6 +31,7 @@ from pretask import (
     upcast,
     weighted_mean,
 )
+from pretask.options import SizeOrZero, Temperature
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -59,10 +60,10 @@ class Pointer(nn.Module):
         targets: TargetSpecs,
         /,
         *,
-        width: int = 64,
-        temperature: float = 1.0,
+        width: SizeOrZero = 64,
+        temperature: Temperature = 1.0,
         normalize: bool = False,
-        query_views: int = 0,
+        query_views: SizeOrZero = 0,
     ) -> None:
         super().__init__()
         check_kinds("pointer", targets, {"reference"})

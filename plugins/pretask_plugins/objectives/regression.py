@@ -24,6 +24,7 @@ from pretask import (
     upcast,
     weighted_mean,
 )
+from pretask.options import Size
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -53,7 +54,7 @@ class Regression(nn.Module):
         targets: TargetSpecs,
         /,
         *,
-        hidden: tuple[int, ...] = (),
+        hidden: tuple[Size, ...] = (),
         error: Literal["squared", "absolute", "huber"] = "squared",
     ) -> None:
         super().__init__()

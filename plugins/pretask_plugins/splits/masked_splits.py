@@ -5,6 +5,8 @@ Source: see mask_generators.py. Differs: see the folder's header.
 
 from typing import Literal
 
+from pretask.options import Fraction, InnerFraction, Size
+
 from pretask_plugins.splits.mask_generators import Block, RandomPatches, Side, TimeWindows
 from pretask_plugins.splits.masking import Masking
 
@@ -12,7 +14,7 @@ TIME_MODALITIES = ("video", "text", "audio")  # modalities with an axis of time
 OF_SPACE = ("image", "video")  # modalities with rows and columns
 
 
-def any_from_any(*, mask_ratio: float = 0.5, patch: int = 4, frame: int = 160) -> Masking:
+def any_from_any(*, mask_ratio: InnerFraction = 0.5, patch: Size = 4, frame: Size = 160) -> Masking:
     """Predict random patches from the others.
 
     Args:
@@ -27,10 +29,10 @@ def any_from_any(*, mask_ratio: float = 0.5, patch: int = 4, frame: int = 160) -
 
 def occluded_from_visible(
     *,
-    mask_ratio: float = 0.25,
+    mask_ratio: InnerFraction = 0.25,
     position: Literal["random", "center"] = "random",
-    patch: int = 4,
-    frame: int = 160,
+    patch: Size = 4,
+    frame: Size = 160,
 ) -> Masking:
     """Predict a block from what is around it.
 
@@ -47,10 +49,10 @@ def occluded_from_visible(
 
 def top_from_bottom(
     *,
-    mask_ratio: float = 0.5,
+    mask_ratio: InnerFraction = 0.5,
     side: Literal["top", "bottom", "left", "right"] = "top",
-    patch: int = 4,
-    frame: int = 160,
+    patch: Size = 4,
+    frame: Size = 160,
 ) -> Masking:
     """Predict one side of an image, or of every frame of a clip, from the other side.
 
@@ -64,7 +66,7 @@ def top_from_bottom(
 
 
 def future_from_past(
-    *, boundary: float = 0.5, boundary_jitter: float = 0.0, patch: int = 4, frame: int = 160
+    *, boundary: InnerFraction = 0.5, boundary_jitter: Fraction = 0.0, patch: Size = 4, frame: Size = 160
 ) -> Masking:
     """Predict everything after the boundary from everything before it.
 
@@ -80,12 +82,12 @@ def future_from_past(
 
 def future_from_recent_past(
     *,
-    context_length: int = 2,
-    prediction_length: int = 2,
-    boundary: float = 0.5,
-    boundary_jitter: float = 0.0,
-    patch: int = 4,
-    frame: int = 160,
+    context_length: Size = 2,
+    prediction_length: Size = 2,
+    boundary: InnerFraction = 0.5,
+    boundary_jitter: Fraction = 0.0,
+    patch: Size = 4,
+    frame: Size = 160,
 ) -> Masking:
     """Predict what comes just after the boundary from what came just before it.
 
@@ -103,12 +105,12 @@ def future_from_recent_past(
 
 def past_from_present(
     *,
-    context_length: int = 1,
-    prediction_length: int = 2,
-    boundary: float = 0.5,
-    boundary_jitter: float = 0.0,
-    patch: int = 4,
-    frame: int = 160,
+    context_length: Size = 1,
+    prediction_length: Size = 2,
+    boundary: InnerFraction = 0.5,
+    boundary_jitter: Fraction = 0.0,
+    patch: Size = 4,
+    frame: Size = 160,
 ) -> Masking:
     """Predict what came just before the boundary from what begins at it.
 

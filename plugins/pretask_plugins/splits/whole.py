@@ -20,6 +20,7 @@ from pretask import (
     TargetSpecs,
     Vocabulary,
 )
+from pretask.options import Size
 
 from pretask_plugins.splits.patches import (
     TARGET,
@@ -45,7 +46,7 @@ class Whole:
     """
 
     binarize: bool = False
-    frame: int = 160
+    frame: Size = 160
     vocabulary: Vocabulary | None = field(default=None, compare=False)
 
     def spec(self, observed: Observed, /) -> tuple[InputSpec, TargetSpecs]:

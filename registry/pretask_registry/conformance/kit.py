@@ -24,6 +24,7 @@ from pretask_registry.registry import PLUGIN_PROBLEM, Registered, Registry
 
 MODULES = (
     "checks.declarations",
+    "checks.options",
     "checks.splits",
     "checks.compiled",
     "checks.hiding",

@@ -22,6 +22,10 @@ REMEDIES: dict[str, str] = {
     "light-import": "An import for a type hint loads torch: name implementations as 'module:attribute' instead.",
     "says-what-it-is": "The summary is empty or has two lines: write one of at most 80 characters in the declaration.",
     "resolves": "The class was renamed or an option is misspelt in `small`: write 'module:Class' and its own fields.",
+    "options-have-ranges": (
+        "A plain int or float: write `side: Size = 8` with a type of pretask, or Annotated[int, Interval(ge=2)]; "
+        "AnyInt where any number will do."
+    ),
     "declares-what-it-makes": "The declaration was left behind by the code: pass the traits that `spec` gives.",
     "x-is-what-spec-says": "Bytes are shown, or the axis of views is missing: divide by 255, and give (B, V, ...).",
     "whole-is-what-spec-says": "`whole` was left behind by `__call__`: let `whole_spec` describe what `whole` returns.",

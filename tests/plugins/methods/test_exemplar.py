@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from pretask import Batch, Draws, Incompatible, Observed, Samples
+from pretask import Batch, Draws, Incompatible, Observed, PretaskError, Samples
 from pretask.composition import Task, compose
 from pretask.pretext_score import held_out_loss, trivial_losses
 from pretask_plugins.methods.exemplar.augmentation import (
@@ -365,8 +365,8 @@ def test_images_of_other_channels_or_no_bytes_are_refused(observed: Observed) ->
 def test_a_single_image_and_a_single_view_are_refused() -> None:
     with pytest.raises(Incompatible, match="2 images"):
         SMALL.spec(Observed("image", (3, 64, 64), samples=1))
-    with pytest.raises(Incompatible, match="2 views; got 1"):
-        TransformPair(patch=12, views=1).spec(Observed("image", (3, 64, 64), samples=9))
+    with pytest.raises(PretaskError, match="views of 2 or more; got 1"):
+        TransformPair(patch=12, views=1)
 
 
 def test_gradients_are_those_between_neighboring_pixels() -> None:

@@ -32,6 +32,10 @@ OTHERS: dict[str, dict[str, Any]] = {  # where a fault is in the declaration
     "smells-label-leak": {"modality": "stench"},
     "sniff-label-leak": {"modality": "stench"},
 }
+IMPLEMENTATIONS = {  # where a fault is in the type of an option
+    "rotate-option-without-a-range": "RotateWithoutARange",
+    "rotate-default-out-of-range": "RotateByDefaultOutOfRange",
+}
 MAKE: dict[str, Callable[..., pretask.Component]] = {
     "split": pretask.split,
     "model": pretask.model,
@@ -74,7 +78,7 @@ def pretask_components() -> Iterator[pretask.Component]:
 def part(kind: str, twin: str, fault: str) -> pretask.Component:
     name = f"{twin}-{fault}" if fault else twin
     settings: dict[str, Any] = {"summary": "A twin.", "small": {"fault": fault}, **TRAITS[twin], **OTHERS.get(name, {})}
-    return MAKE[kind](name, f"{HERE[kind]}:{twin.capitalize()}", **settings)
+    return MAKE[kind](name, f"{HERE[kind]}:{IMPLEMENTATIONS.get(name, twin.capitalize())}", **settings)
 
 
 def task(twin: str, fault: str) -> pretask.Component:

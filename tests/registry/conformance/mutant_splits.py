@@ -17,6 +17,7 @@ from pretask import (
     TargetSpecs,
     Values,
 )
+from pretask.options import PositiveFloat
 from pretask.specs import Sight
 from torch import Tensor
 
@@ -35,6 +36,7 @@ class Rotate:
     """Turn every image by a multiple of a right angle; ask by which."""
 
     fault: str = ""
+    white: PositiveFloat = 255.0
 
     def spec(self, images: Observed, /) -> tuple[InputSpec, TargetSpecs]:
         refuse("rotate", "image", images, self.fault)
@@ -50,7 +52,7 @@ class Rotate:
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         label = self.label(batch, draws)
-        images = batch.data if self.fault == "bytes-shown" else batch.data / 255
+        images = batch.data if self.fault == "bytes-shown" else batch.data / self.white
         turned = torch.stack([images.rot90(turn, (2, 3)) for turn in range(4)], 1)
         x = turned[torch.arange(len(batch), device=batch.device), label % 4].float()
         return Inputs(self.spoiled(x, label, batch)[:, None]), {"turn": self.target(label, batch)}
@@ -102,6 +104,20 @@ class Rotate:
         if self.fault == "nothing-asked":
             return Target(label, torch.zeros(len(batch), device=batch.device))
         return Target(label + 1 if self.fault == "labels-from-one" else label)
+
+
+@dataclass(frozen=True)
+class RotateWithoutARange(Rotate):
+    """The same, with an option that may be any number."""
+
+    white: float = 255.0
+
+
+@dataclass(frozen=True)
+class RotateByDefaultOutOfRange(Rotate):
+    """The same, with a default that its own range leaves out."""
+
+    white: PositiveFloat = -1.0
 
 
 @dataclass(frozen=True)

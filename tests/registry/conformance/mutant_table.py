@@ -40,6 +40,8 @@ SPLITS = {
         "refused-without-a-way-out": "refuses-with-reasons",
         "two-views-declared": "declares-what-it-makes",
         "summary-missing": "says-what-it-is",
+        "option-without-a-range": "options-have-ranges",
+        "default-out-of-range": "options-have-ranges",
     },
     "fill": {
         "not-erased": "hidden-stays-hidden",

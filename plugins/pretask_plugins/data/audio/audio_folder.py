@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 from pretask import PretaskError, Samples
+from pretask.options import Interval, Seconds, Size, require_range
 
 from pretask_plugins.data.audio.recordings import describe_decoder
 from pretask_plugins.data.audio.waves import Sounds, cached_samples
@@ -48,20 +49,14 @@ class AudioFolder:
     """
 
     root: Path
-    sample_rate: int = 16000
-    seconds: float = 1.0
+    sample_rate: Size = 16000
+    seconds: Seconds = 1.0
     label_pattern: str = ""
     test_pattern: str = ""
 
     def __post_init__(self) -> None:
-        if self.sample_rate < 1 or round(self.seconds * self.sample_rate) < 1:
-            raise PretaskError(
-                "audio-folder",
-                "data.sample_rate of at least 1 Hz and data.seconds of at least one sample",
-                f"{self.sample_rate} Hz and {self.seconds} seconds",
-                "Set data.sample_rate=16000 and data.seconds=1.",
-                exit_code=2,
-            )
+        sample = Interval(ge=1 / max(self.sample_rate, 1))
+        require_range("audio-folder", "data", self, seconds=sample)
         check_patterns("audio-folder", label_pattern=self.label_pattern, test_pattern=self.test_pattern)
 
     def __call__(self, part: str, /) -> Samples:

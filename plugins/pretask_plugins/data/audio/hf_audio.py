@@ -4,11 +4,10 @@ Source: Lhoest et al., EMNLP 2021 (the library).
 Axes: N recordings, S samples of a waveform.
 """
 
-import math
 from dataclasses import dataclass
 
 from pretask import Samples
-from pretask.options import FROM_ONE, require_range
+from pretask.options import Interval, Seconds, Size, require_range
 
 from pretask_plugins.data.audio.recordings import describe_decoder
 from pretask_plugins.data.audio.waves import Sounds, cached_samples
@@ -37,13 +36,13 @@ class HfAudio:
     test_split: str = ""
     column: str = ""
     label: str = ""
-    sample_rate: int = 16000
-    seconds: float = 1.0
+    sample_rate: Size = 16000
+    seconds: Seconds = 1.0
     revision: str = ""
 
     def __post_init__(self) -> None:
-        seconds = (1 / max(self.sample_rate, 1), math.inf)
-        require_range("hf-audio", "data", self, sample_rate=FROM_ONE, seconds=seconds)
+        sample = Interval(ge=1 / max(self.sample_rate, 1))
+        require_range("hf-audio", "data", self, seconds=sample)
 
     def __call__(self, part: str, /) -> Samples:
         """Return one part.

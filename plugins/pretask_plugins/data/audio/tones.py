@@ -7,12 +7,13 @@ Axes: B batch, S samples of a waveform, Y syllables, F formants.
 
 import math
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float, Int
 from pretask import Draws, Labels, Observed, Samples
 from pretask.cache import fingerprint
-from pretask.options import FROM_ONE, FROM_ZERO, require_range
+from pretask.options import MAX_SECONDS, AnyInt, Interval, SampleCount, require_range
 from pretask.room import require_memory
 from torch import Tensor
 
@@ -48,15 +49,14 @@ class Tones:
         PretaskError: A number is out of range.
     """
 
-    size: int = 2000
-    test_size: int = 500
-    seconds: float = 1.0
-    seed: int = 0
-    noise_std: float = 0.05
+    size: SampleCount = 2000
+    test_size: SampleCount = 500
+    seconds: Annotated[float, Interval(ge=1 / RATE, le=MAX_SECONDS)] = 1.0
+    seed: AnyInt = 0
+    noise_std: Annotated[float, Interval(ge=0, le=1000)] = 0.05
 
     def __post_init__(self) -> None:
-        seconds = (1 / RATE, math.inf)  # one sample or more
-        require_range("tones", "data", self, size=FROM_ONE, test_size=FROM_ONE, seconds=seconds, noise_std=FROM_ZERO)
+        require_range("tones", "data", self)
 
     def __call__(self, part: str, /) -> Samples:
         """Make the recordings of one part, labeled by word and by voice, anew every time, in about a second."""

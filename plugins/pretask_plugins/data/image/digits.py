@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
-from pretask import PretaskError, Samples
+from pretask import Samples
+from pretask.options import ImageSize, require_range
 
 from pretask_plugins.data.image.images import image_samples
 from pretask_plugins.shared.parts import check_part
@@ -29,13 +30,10 @@ class Digits:
         PretaskError: The size is below 1.
     """
 
-    image_size: int = SIDE
+    image_size: ImageSize = SIDE
 
     def __post_init__(self) -> None:
-        if self.image_size < 1:
-            raise PretaskError(
-                "digits", "data.image_size of at least 1 pixel", f"{self.image_size}", "Leave it at 8.", exit_code=2
-            )
+        require_range("digits", "data", self)
 
     def __call__(self, part: str, /) -> Samples:
         """Return 1,442 digits to train on or 355 to test on; the same ones always, all classes alike in both."""

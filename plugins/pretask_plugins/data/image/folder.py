@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 from pretask import PretaskError, Samples
+from pretask.options import ImageSize
 
 from pretask_plugins.data.image.images import DECODER, Album, cached_samples, crop_square, decode_images
 from pretask_plugins.shared.listing import (
@@ -45,7 +46,7 @@ class Folder:
     """
 
     root: Path
-    image_size: int = 128
+    image_size: ImageSize = 128
     grayscale: bool = False
 
     def __call__(self, part: str, /) -> Samples:

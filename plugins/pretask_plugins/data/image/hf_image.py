@@ -5,14 +5,13 @@ Axes: N samples, C channels, H W image.
 """
 
 import io
-import math
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 from pretask import Samples
-from pretask.options import require_range
+from pretask.options import ImageSize, require_range
 
 from pretask_plugins.data.hub import Choice, HubData
 from pretask_plugins.data.image.images import DECODER, Album, cached_samples, crop_square, decode_images
@@ -40,12 +39,12 @@ class HfImage:
     test_split: str = ""
     column: str = ""
     label: str = ""
-    image_size: int = 128
+    image_size: ImageSize = 128
     grayscale: bool = False
     revision: str = ""
 
     def __post_init__(self) -> None:
-        require_range("hf-image", "data", self, image_size=(1, math.inf))
+        require_range("hf-image", "data", self)
 
     def __call__(self, part: str, /) -> Samples:
         """Return one part.

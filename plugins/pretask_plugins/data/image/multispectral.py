@@ -5,7 +5,6 @@ Axes: N samples, C channels, H W image.
 """
 
 import io
-import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -17,7 +16,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Shaped, UInt8
 from pretask import PretaskError, Samples
-from pretask.options import require_range
+from pretask.options import AnyFloat, ImageSize, NonNegativeInt, require_range
 from torch.nn import functional as F
 
 from pretask_plugins.data.image.folder import is_for_test
@@ -59,14 +58,14 @@ class Multispectral:
     """
 
     root: Path
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    bands: tuple[int, ...] = ()
+    low: tuple[AnyFloat, ...]
+    high: tuple[AnyFloat, ...]
+    bands: tuple[NonNegativeInt, ...] = ()
     channels: Axis = "auto"
-    image_size: int = 64
+    image_size: ImageSize = 64
 
     def __post_init__(self) -> None:
-        require_range("multispectral", "data", self, image_size=(1, math.inf))
+        require_range("multispectral", "data", self)
         span = np.subtract(self.high, self.low) if self.has_fitting_range() else np.zeros(1)
         if not (np.isfinite(span).all() and (span > 0).all()):
             raise PretaskError(
@@ -76,9 +75,6 @@ class Multispectral:
                 "Set those of the sensor, such as data.low=0 data.high=10000.",
                 exit_code=2,
             )
-        if any(band < 0 for band in self.bands):
-            got = f"{min(self.bands)}"
-            raise PretaskError("multispectral", "data.bands from 0 on", got, "The first one is 0.", exit_code=2)
 
     def has_fitting_range(self) -> bool:
         """Return whether there are as many lowest as highest values, or one for all."""

@@ -11,11 +11,13 @@ Axes: N samples, B batch.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
 from jaxtyping import Int, UInt8
-from pretask import Draws, PretaskError, Samples
+from pretask import Draws, Samples
+from pretask.options import MAX_IMAGE_SIZE, AnyInt, Interval, SampleCount, require_range
 from pretask.room import require_disk
 from torch import Tensor
 
@@ -46,23 +48,15 @@ class Shapes:
         PretaskError: A number is out of range.
     """
 
-    size: int = 4096
-    test_size: int = 1024
-    image_size: int = 64
-    num_classes: int = len(OBJECTS)
-    seed: int = 0
+    size: SampleCount = 4096
+    test_size: SampleCount = 1024
+    image_size: Annotated[int, Interval(ge=MIN_IMAGE_SIZE, le=MAX_IMAGE_SIZE)] = 64
+    num_classes: Annotated[int, Interval(ge=2, le=len(OBJECTS))] = len(OBJECTS)
+    seed: AnyInt = 0
 
     def __post_init__(self) -> None:
-        if not 2 <= self.num_classes <= len(OBJECTS):
-            raise out_of_range_error(
-                "num_classes", f"from 2 to {len(OBJECTS)} ({', '.join(OBJECTS)})", self.num_classes
-            )
-        if min(self.size, self.test_size) < self.num_classes:
-            smaller = min(("size", "test_size"), key=lambda name: getattr(self, name))
-            needs = f"of at least {self.num_classes}, one for each class"
-            raise out_of_range_error(smaller, needs, getattr(self, smaller))
-        if self.image_size < MIN_IMAGE_SIZE:
-            raise out_of_range_error("image_size", f"of at least {MIN_IMAGE_SIZE} pixels", self.image_size)
+        of_every_class = Interval(ge=self.num_classes)
+        require_range("shapes", "data", self, size=of_every_class, test_size=of_every_class)
 
     def __call__(self, part: str, /) -> Samples:
         """Return one part, painted once and cached."""
@@ -116,8 +110,3 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def out_of_range_error(option: str, range_: str, got: int) -> PretaskError:
-    """Make the error of an option that is too small or too large."""
-    return PretaskError("shapes", f"data.{option} {range_}", f"{got}", f"Change data.{option}.", exit_code=2)

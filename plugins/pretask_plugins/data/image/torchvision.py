@@ -15,6 +15,7 @@ import torch
 from jaxtyping import UInt8
 from pretask import PretaskError, Samples
 from pretask.cache import cache_key
+from pretask.options import ImageSize
 
 from pretask_plugins.data.image.folder import is_for_test
 from pretask_plugins.data.image.images import DECODER, Album, cached_samples, crop_square, decode_images
@@ -78,7 +79,7 @@ class TorchvisionData:
 
     name: Name
     root: Path
-    image_size: int | None = None
+    image_size: ImageSize | None = None
     download: bool = False
 
     def __call__(self, part: str, /) -> Samples:

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from pretask import Samples
+from pretask.options import Size
 
 from pretask_plugins.data.hub import Choice, HubData
 from pretask_plugins.data.text.corpus import cut
 from pretask_plugins.data.text.rows import Extent, Layout, Piece, row_samples
 from pretask_plugins.data.text.spoken import TextData
-from pretask_plugins.data.text.tokenization import Kind, Tokenization, learn
+from pretask_plugins.data.text.tokenization import Kind, Tokenization, VocabularySize, learn
 from pretask_plugins.shared.parts import check_part
 
 
@@ -44,9 +45,9 @@ class HfText(TextData):
     test_split: str = ""
     column: str = ""
     label: str = ""
-    length: int = 128
+    length: Size = 128
     tokenizer: Kind = "bpe"
-    vocab_size: int = 8192
+    vocab_size: VocabularySize = 8192
     packed: bool | None = None
     lowercase: bool = True
     revision: str = ""

@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 
 from pretask import PretaskError, Samples
 from pretask.cache import cached
+from pretask.options import Size
 
 from pretask_plugins.data.text.corpus import cut, is_for_test
 from pretask_plugins.data.text.rows import Extent, Layout, Piece, row_samples
 from pretask_plugins.data.text.spoken import TextData
-from pretask_plugins.data.text.tokenization import Kind, Tokenization, learn
+from pretask_plugins.data.text.tokenization import Kind, Tokenization, VocabularySize, learn
 from pretask_plugins.shared.parts import check_part
 
 EDITION = 1  # of the choice of texts; raised, like the component's version, when it changes
@@ -68,9 +69,9 @@ class Stdlib(TextData):
         lowercase: Whether word pieces and words are in lower case and without accents.
     """
 
-    length: int = 64
+    length: Size = 64
     tokenizer: Kind = "bpe"
-    vocab_size: int = 2048
+    vocab_size: VocabularySize = 2048
     packed: bool = True
     lowercase: bool = True
 

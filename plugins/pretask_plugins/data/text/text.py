@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from pretask import PretaskError, Samples
+from pretask.options import Size
 
 from pretask_plugins.data.text.corpus import Corpus, Unit
 from pretask_plugins.data.text.rows import Extent, Layout, row_samples
 from pretask_plugins.data.text.spoken import TextData
 from pretask_plugins.data.text.tagged import LABEL, tagged_samples
-from pretask_plugins.data.text.tokenization import Kind, Tokenization, learn, read_tokenizer
+from pretask_plugins.data.text.tokenization import Kind, Tokenization, VocabularySize, learn, read_tokenizer
 from pretask_plugins.shared.parts import check_part
 
 EXAMPLES = {"sun": "it is warm and dry", "rain": "take an umbrella along"}
@@ -46,9 +47,9 @@ class Text(TextData):
     """
 
     root: Path
-    length: int = 128
+    length: Size = 128
     tokenizer: Kind = "bpe"
-    vocab_size: int = 8192
+    vocab_size: VocabularySize = 8192
     packed: bool | None = None
     document: Unit = "file"
     learn_from: Path | None = None

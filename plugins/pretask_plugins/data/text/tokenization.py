@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from jaxtyping import Int
 from pretask import PretaskError, Vocabulary
 from pretask.cache import cached
+from pretask.options import MAX_SIZE, Interval
 from torch import Tensor
 
 Kind = Literal["bpe", "wordpiece", "characters", "words"]
@@ -28,6 +29,7 @@ UNKNOWN = SPECIAL[-1]
 ORDINARY = len(ROLES)  # the first id that is no special token
 MAX_LETTERS = 1000  # different ones that word pieces may be made of; rarer ones are unknown
 BYTES = 256
+VocabularySize = Annotated[int, Interval(ge=ORDINARY + 1, le=MAX_SIZE)]  # special tokens and one other, or more
 
 
 @dataclass(frozen=True)

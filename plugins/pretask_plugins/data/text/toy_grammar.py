@@ -8,17 +8,16 @@ depends on the one before it and on nothing else.
 Axes: N sentences, B batch, L tokens.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Int
 from pretask import Draws, Labels, Observed, Samples
 from pretask.cache import fingerprint
-from pretask.options import FROM_ONE, require_range
+from pretask.options import MAX_SIZE, AnyInt, Interval, SampleCount, require_range
 from pretask.room import require_memory
 from torch import Tensor
 
@@ -77,17 +76,16 @@ class ToyGrammar(TextData):
         PretaskError: The length has no room for the longest sentence, or a chain has fewer than two words.
     """
 
-    size: int = 4096
-    test_size: int = 1024
-    length: int = 12
+    size: SampleCount = 4096
+    test_size: SampleCount = 1024
+    length: Annotated[int, Interval(ge=2, le=MAX_SIZE)] = 12
     grammar: Literal["phrases", "chain"] = "phrases"
-    words: int = 16
-    seed: int = 0
+    words: Annotated[int, Interval(ge=2, le=1 << 12)] = 16
+    seed: AnyInt = 0
 
     def __post_init__(self) -> None:
-        length = (MAX_SENTENCE_TOKENS if self.grammar == "phrases" else 2, math.inf)
-        words = (2, math.inf)
-        require_range("toy-grammar", "data", self, length=length, words=words, size=FROM_ONE, test_size=FROM_ONE)
+        length = Interval(ge=MAX_SENTENCE_TOKENS if self.grammar == "phrases" else 2)
+        require_range("toy-grammar", "data", self, length=length)
 
     def __call__(self, part: str, /) -> Samples:
         """Return one part; it is drawn anew every time."""

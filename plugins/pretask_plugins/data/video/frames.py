@@ -20,7 +20,7 @@ import numpy as np
 from jaxtyping import Int8, UInt8
 from PIL import Image
 from pretask import PretaskError, Samples
-from pretask.options import FROM_ONE, FROM_ZERO, require_range
+from pretask.options import ImageSize, Size, SizeOrZero, require_range
 
 from pretask_plugins.data.video.clips import Reel, cached_samples, decode_videos, resize_frames
 from pretask_plugins.data.video.masks import Coding, find_coding, raise_for_broken_image, read_marks
@@ -70,18 +70,15 @@ class Frames:
     """
 
     root: Path
-    length: int = 0
-    stride: int = 1
-    image_size: tuple[int, int] | None = None
+    length: SizeOrZero = 0
+    stride: Size = 1
+    image_size: tuple[ImageSize, ImageSize] | None = None
     resolution: str = ""
     train_pattern: str = ""
     test_pattern: str = ""
 
     def __post_init__(self) -> None:
-        require_range("frames", "data", self, length=FROM_ZERO, stride=FROM_ONE)
-        if min(self.image_size or (1,)) < 1:
-            needs, got = "sides of 1 pixel or more in data.image_size", f"{self.image_size}"
-            raise PretaskError("frames", needs, got, "Set a larger data.image_size, or none.", exit_code=2)
+        require_range("frames", "data", self)
         check_patterns("frames", train_pattern=self.train_pattern, test_pattern=self.test_pattern)
 
     def __call__(self, part: str, /) -> Samples:

@@ -9,13 +9,13 @@ Axes: B batch, S sprites, T frames, H W image.
 import math
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int, Int8, UInt8
 from pretask import Draws, Samples
-from pretask.options import FROM_ONE, require_range
+from pretask.options import MAX_IMAGE_SIZE, MAX_SAMPLES, AnyInt, Interval, Size, require_range
 from pretask.room import require_disk
 from torch import Tensor
 
@@ -30,6 +30,7 @@ BATCH_CLIPS = 16  # clips that are painted at once
 FRAME_RATE = 12.0  # frames per second
 LARGE_RADII, SMALL_RADII = (0.17, 0.23), (0.09, 0.14)  # radii, in sides of the picture
 NOISE_STD = 0.02  # of every pixel, where white is 1
+FilmCount = Annotated[int, Interval(ge=len(SHAPES), le=MAX_SAMPLES)]  # one of every class or more
 
 
 @dataclass(frozen=True)
@@ -49,26 +50,16 @@ class Sprites:
         PretaskError: A number is out of range.
     """
 
-    size: int = 1024
-    test_size: int = 256
-    length: int = 16
-    image_size: int = 64
-    num_sprites: int = 3
+    size: FilmCount = 1024
+    test_size: FilmCount = 256
+    length: Size = 16
+    image_size: Annotated[int, Interval(ge=16, le=MAX_IMAGE_SIZE)] = 64
+    num_sprites: Size = 3
     physics: Literal["gravity", "drift"] = "gravity"
-    seed: int = 0
+    seed: AnyInt = 0
 
     def __post_init__(self) -> None:
-        size = (len(SHAPES), math.inf)  # one of every class or more
-        require_range(
-            "sprites",
-            "data",
-            self,
-            size=size,
-            test_size=size,
-            length=FROM_ONE,
-            image_size=(16, math.inf),
-            num_sprites=FROM_ONE,
-        )
+        require_range("sprites", "data", self)
 
     def __call__(self, part: str, /) -> Samples:
         """Return one part, painted once and cached; labels `class` and `course` per clip and `masks` per pixel."""

@@ -3,17 +3,16 @@
 Axes: N clips, T frames, H W image.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Int, UInt8
 from pretask import PretaskError, Samples
-from pretask.options import FROM_ONE, FROM_ZERO, require_range
+from pretask.options import MAX_IMAGE_SIZE, Interval, Size, SizeOrZero, require_range
 
 from pretask_plugins.data.video.clips import Reel, cached_samples, crop_squares, decode_videos
 from pretask_plugins.data.video.readers import Decoder, Reader, select_at_rate
@@ -49,26 +48,15 @@ class VideoFolder:
 
     root: Path
     labels_file: str = ""
-    length: int = 16
-    clips_per_video: int = 1
-    stride: int = 1
-    frame_rate: float | None = None
-    image_size: int = 112
+    length: Size = 16
+    clips_per_video: SizeOrZero = 1
+    stride: Size = 1
+    frame_rate: Annotated[float, Interval(gt=0, le=MAX_FRAME_RATE)] | None = None
+    image_size: Annotated[int, Interval(ge=8, le=MAX_IMAGE_SIZE)] = 112
     decoder: Decoder = "auto"
 
     def __post_init__(self) -> None:
-        side = (8, math.inf)  # pixels
-        require_range(
-            "video-folder", "data", self, length=FROM_ONE, clips_per_video=FROM_ZERO, stride=FROM_ONE, image_size=side
-        )
-        if self.frame_rate is not None and not 0 < self.frame_rate <= MAX_FRAME_RATE:
-            raise PretaskError(
-                "video-folder",
-                f"data.frame_rate above 0 and up to {MAX_FRAME_RATE} frames per second",
-                f"{self.frame_rate}",
-                "Leave it out to take a file's own.",
-                exit_code=2,
-            )
+        require_range("video-folder", "data", self)
 
     def __call__(self, part: str, /) -> Samples:
         """Return one part; labels `class`.

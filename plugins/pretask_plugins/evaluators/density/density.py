@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import torch
 from jaxtyping import Float
 from pretask import Batch, Budget, Data, Draws, Figure, PretaskError, Samples, Targets, Task
+from pretask.options import NonNegativeInt, Size
 from pretask.pretext_score import HELD_OUT_EPOCH, evaluation_mode
 from pretask.protocols import count_partners
 from torch import Tensor
@@ -38,10 +39,10 @@ class Density:
         gap_steps: Steps of that search.
     """
 
-    num_latents: int = 500
-    test_size: int = 1000
-    gap_size: int = 0
-    gap_steps: int = 300
+    num_latents: Size = 500
+    test_size: NonNegativeInt = 1000
+    gap_size: NonNegativeInt = 0
+    gap_steps: Size = 300
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
         """Yield the bounds, their terms and pictures.

@@ -14,10 +14,12 @@ Axes: B prompts, P tokens of a prompt, T tokens of prompt and continuation, N he
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Int
 from pretask import Budget, Data, Decodes, Draws, Figure, PretaskError, Samples, Task, source_of
+from pretask.options import FractionAboveZero, Interval, NonNegativeInt, Size, SizeOrZero
 from torch import Tensor
 
 from pretask_plugins.evaluators.language.continuation import check_context_length, generate
@@ -44,12 +46,12 @@ class Generation:
         use_memory: Whether a model that remembers what it has read may do so; the texts are the same.
     """
 
-    num_prompts: int = 32
-    prompt_length: int = 4
-    max_new_tokens: int = 0
-    temperature: float = 0.7
-    top_k: int = 40
-    top_p: float = 0.9
+    num_prompts: Size = 32
+    prompt_length: Size = 4
+    max_new_tokens: SizeOrZero = 0
+    temperature: Annotated[float, Interval(ge=0, le=1e6)] = 0.7
+    top_k: NonNegativeInt = 40
+    top_p: FractionAboveZero = 0.9
     use_memory: bool = True
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:

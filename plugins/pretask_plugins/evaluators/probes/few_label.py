@@ -26,6 +26,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from pretask import Budget, Data, Draws, PretaskError, Task
+from pretask.options import DepthOrZero, FractionAboveZero, InnerFraction, PositiveInt, Size, require_range
 from torch import Tensor
 
 from pretask_plugins.evaluators.probes.linear import DTYPES, choose_regularizer
@@ -62,29 +63,18 @@ class FewLabels:
         dtype: Of the arithmetic.
     """
 
-    per_class: tuple[int, ...] = (1, 5, 10, 100)
-    label_fraction: tuple[float, ...] = (0.01, 0.1)
-    draws: int = 5
-    layer: int = 0
+    per_class: tuple[PositiveInt, ...] = (1, 5, 10, 100)
+    label_fraction: tuple[FractionAboveZero, ...] = (0.01, 0.1)
+    draws: Size = 5
+    layer: DepthOrZero = 0
     pooling: str = "mean"
     label: str = ""
-    val_fraction: float = 0.2
+    val_fraction: InnerFraction = 0.2
     dtype: Literal["bfloat16", "float32", "float64"] = "float32"
 
     def __post_init__(self) -> None:
         check_poolings("few-label", (self.pooling,))
-        for name, needs, is_valid in (
-            ("per_class", "numbers from 1", all(size >= 1 for size in self.per_class)),
-            (
-                "label_fraction",
-                "fractions above 0 and up to 1",
-                all(0 < fraction <= 1 for fraction in self.label_fraction),
-            ),
-            ("draws", "1 draw or more", self.draws >= 1),
-            ("layer", "the number of a layer, or 0 for the output", self.layer >= 0),
-        ):
-            if not is_valid:
-                raise PretaskError(f"few-label.{name}", needs, str(getattr(self, name)), "Leave it out.", exit_code=2)
+        require_range("few-label", "few-label", self)
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float]]:
         """Yield `5.accuracy`, `5.low`, `5.high` and `5.balanced_accuracy` of five labels per class, and of other sizes.

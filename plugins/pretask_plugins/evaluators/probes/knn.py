@@ -16,6 +16,7 @@ from itertools import product
 import torch
 from jaxtyping import Float, Int
 from pretask import Budget, Choice, Data, Items, PretaskError, Task
+from pretask.options import InnerFraction, PositiveInt, Temperature
 from pretask.pooling import POOLINGS
 from torch import Tensor
 
@@ -43,10 +44,10 @@ class NearestNeighbors:
         pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max.
     """
 
-    k: tuple[int, ...] = (1, 5, 10, 20, 50, 100, 200)
-    temperature: tuple[float, ...] = (0.03, 0.07, 0.2)
+    k: tuple[PositiveInt, ...] = (1, 5, 10, 20, 50, 100, 200)
+    temperature: tuple[Temperature, ...] = (0.03, 0.07, 0.2)
     label: str = ""
-    val_fraction: float = 0.1
+    val_fraction: InnerFraction = 0.1
     pooling: tuple[str, ...] = POOLINGS
 
     def __post_init__(self) -> None:

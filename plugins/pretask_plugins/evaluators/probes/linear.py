@@ -20,6 +20,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float, Int
 from pretask import Budget, Choice, Data, Items, Task
+from pretask.options import InnerFraction
 from pretask.pooling import POOLINGS
 from torch import Tensor
 
@@ -50,7 +51,7 @@ class LinearProbe:
     """
 
     label: str = ""
-    val_fraction: float = 0.1
+    val_fraction: InnerFraction = 0.1
     pooling: tuple[str, ...] = POOLINGS
     dtype: Literal["bfloat16", "float32", "float64"] = "float32"
 

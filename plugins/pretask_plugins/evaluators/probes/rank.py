@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Float
 from pretask import Budget, Data, Draws, PretaskError, Task
 from pretask.extraction import extract
+from pretask.options import NonNegativeInt
 from torch import Tensor
 
 from pretask_plugins.evaluators.probes.moments import Rows, compute_moments, normalize_rows
@@ -38,7 +39,7 @@ class Rank:
         pooling: mean, last, own (the model's own pooled vector, such as a class token) or mean-max.
     """
 
-    train_size: int = 25_600
+    train_size: NonNegativeInt = 25_600
     pooling: str = "mean"
 
     def __post_init__(self) -> None:

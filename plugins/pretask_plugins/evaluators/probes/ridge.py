@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int
 from pretask import Budget, Choice, Data, Items, Task
+from pretask.options import InnerFraction
 from pretask.pooling import POOLINGS
 from torch import Tensor
 from torch.nn import functional as F
@@ -49,7 +50,7 @@ class RidgeProbe:
     """
 
     label: str = ""
-    val_fraction: float = 0.1
+    val_fraction: InnerFraction = 0.1
     pooling: tuple[str, ...] = POOLINGS
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Bool, Int
 from pretask import Budget, Choice, Data, Draws, Items, PretaskError, Samples, Task
 from pretask.extraction import extract_positions
+from pretask.options import InnerFraction, NonNegativeInt
 from torch import Tensor
 
 from pretask_plugins.evaluators.probes.linear import LinearProbe
@@ -42,8 +43,8 @@ class Tagging:
     """
 
     label: str = ""
-    val_fraction: float = 0.1
-    max_positions: int = 20_000
+    val_fraction: InnerFraction = 0.1
+    max_positions: NonNegativeInt = 20_000
     dtype: Literal["bfloat16", "float32", "float64"] = "float32"
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Choice]]:

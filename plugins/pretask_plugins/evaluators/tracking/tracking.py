@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, Int, UInt8
 from pretask import Batch, Budget, Data, Features, Figure, Items, PretaskError, Samples, Task
+from pretask.options import DepthOrZero, NonNegativeInt, PositiveInt, Size, SizeOrZero, Temperature
 from pretask.pretext_score import evaluation_mode
 from pretask.specs import SEES_AT_MOST
 from torch import Tensor
@@ -44,13 +45,13 @@ class Tracking:
         max_clips: Of the test part that are tracked, at most; 0 for all.
     """
 
-    layer: int = 0
-    top_k: int = 10
-    radius: int = 12
-    context_frames: int = 7
-    temperature: float = 0.1
-    stride: int = 4
-    max_clips: int = 64
+    layer: DepthOrZero = 0
+    top_k: PositiveInt = 10
+    radius: SizeOrZero = 12
+    context_frames: SizeOrZero = 7
+    temperature: Temperature = 0.1
+    stride: Size = 4
+    max_clips: NonNegativeInt = 64
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Figure]]:
         """Yield `J&F`, mean, recall and decay of `J` and `F`, those of `copy` and `color`, a picture; `track.accuracy`,

@@ -21,7 +21,7 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
-from pretask.options import FROM_ONE, require_range
+from pretask.options import Interval, Seconds, Size, require_range
 from torch import Tensor
 
 from pretask_plugins.methods.arrow_of_time.split import draw_reversal
@@ -39,19 +39,14 @@ class ReverseSound:
         rate: Hz of the recordings; data of another rate is refused.
     """
 
-    window: float = 0.032
-    hop: float = 0.016
-    rate: int = 8000
+    window: Seconds = 0.032
+    hop: Seconds = 0.016
+    rate: Size = 8000
 
     def __post_init__(self) -> None:
-        require_range(
-            "arrow-of-time-audio",
-            "split",
-            self,
-            rate=FROM_ONE,
-            hop=(1 / max(self.rate, 1), math.inf),
-            window=(2 / max(self.rate, 1), math.inf),
-        )
+        sample = 1 / max(self.rate, 1)
+        hop, window = Interval(ge=sample), Interval(ge=2 * sample)
+        require_range("arrow-of-time-audio", "split", self, hop=hop, window=window)
 
     def spec(self, waves: Observed, /) -> tuple[InputSpec, TargetSpecs]:
         """Return a spectrogram as an image, and the direction."""

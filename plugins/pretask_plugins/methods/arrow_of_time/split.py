@@ -4,9 +4,9 @@ Source: Wei, Lim, Zisserman and Freeman, CVPR 2018, sections 3 and 4. Differs: s
 Axes: B batch, T frames of a clip, F frames shown, V views (groups of frames), C channels, H W image.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int, Shaped
@@ -23,7 +23,7 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
-from pretask.options import FROM_ONE, require_range
+from pretask.options import MAX_SIZE, Fraction, Interval, Size, require_range
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -46,14 +46,14 @@ class ReverseClip:
     Source: Wei et al. 2018, sections 3 (bars) and 4 (groups of frames).
     """
 
-    frames: int = 20
-    stack: int = 10
-    step: int = 1
+    frames: Annotated[int, Interval(ge=2, le=MAX_SIZE)] = 20
+    stack: Size = 10
+    step: Size = 1
     crop_bars: bool = True
-    bar_level: float = 0.06
+    bar_level: Fraction = 0.06
 
     def __post_init__(self) -> None:
-        require_range("arrow-of-time", "split", self, frames=(2, math.inf), stack=FROM_ONE, step=FROM_ONE)
+        require_range("arrow-of-time", "split", self)
 
     @property
     def span(self) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from jaxtyping import Float, UInt8
 from pretask import Batch, Budget, Data, Draws, Figure, PretaskError, Samples, Task
+from pretask.options import Size, Temperature
 from pretask.pretext_score import HELD_OUT_EPOCH, evaluation_mode
 from torch import Tensor
 from torch.nn import functional as F
@@ -40,8 +41,8 @@ class Colorization:
         pictures: Images in the figure.
     """
 
-    temperature: float = 0.38
-    pictures: int = 8
+    temperature: Temperature = 0.38
+    pictures: Size = 8
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Figure]]:
         """Yield `auc`, `balanced_auc` (all colors count the same); `gray.…`, `mean_color.…`; `colorized`.

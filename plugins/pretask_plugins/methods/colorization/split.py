@@ -6,6 +6,7 @@ Axes: B batch, H W image, h w every fourth pixel, K nearest bins, Q = 313 bins.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float
@@ -23,7 +24,7 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
-from pretask.options import FRACTION, FROM_ONE, require_range
+from pretask.options import Fraction, Interval, Size, require_range
 from torch import Tensor
 
 from pretask_plugins.methods.colorization.palette import (
@@ -55,13 +56,13 @@ class DropColor:
     Source: Zhang, Isola and Efros 2016. Differs: see the folder's header.
     """
 
-    k: int = 5
-    stride: int = 4
-    uniform: float = 0.5
-    prior: tuple[float, ...] = ()
+    k: Annotated[int, Interval(ge=1, le=len(BINS))] = 5
+    stride: Size = 4
+    uniform: Fraction = 0.5
+    prior: tuple[Fraction, ...] = ()
 
     def __post_init__(self) -> None:
-        require_range("colorization", "split", self, k=(1, len(BINS)), stride=FROM_ONE, uniform=FRACTION)
+        require_range("colorization", "split", self)
 
     def fit(self, images: Observed, batches: Iterable[Batch], /) -> "DropColor":
         """Return the same split with the prior of the user's own colors; gray images are left out.

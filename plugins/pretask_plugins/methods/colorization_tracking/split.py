@@ -5,10 +5,10 @@ Axes: B batch, T frames of a clip, V views (references, then the frame to be col
 cells.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Annotated
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -26,7 +26,7 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
-from pretask.options import FROM_ONE, FROM_ZERO, require_range
+from pretask.options import MAX_SIZE, AnyFloat, Interval, Size, SizeOrZero, require_range
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -57,24 +57,15 @@ class ColorizeFrames:
     Source: Vondrick et al. 2018, section 3.
     """
 
-    references: int = 3
-    step: int = 4
-    classes: int = 16
-    cell: int = 8
-    eval_frames: int = 4
-    centers: tuple[tuple[float, float], ...] = ()
+    references: Size = 3
+    step: Size = 4
+    classes: Annotated[int, Interval(ge=2, le=MAX_SIZE)] = 16
+    cell: Size = 8
+    eval_frames: SizeOrZero = 4
+    centers: tuple[tuple[AnyFloat, AnyFloat], ...] = ()
 
     def __post_init__(self) -> None:
-        require_range(
-            "colorization-tracking",
-            "split",
-            self,
-            references=FROM_ONE,
-            step=FROM_ONE,
-            classes=(2, math.inf),
-            cell=FROM_ONE,
-            eval_frames=FROM_ZERO,
-        )
+        require_range("colorization-tracking", "split", self)
 
     @property
     def views(self) -> int:

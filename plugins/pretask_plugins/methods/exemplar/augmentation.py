@@ -6,15 +6,19 @@ Axes: B batch, V views, C channels, P patch side; a position is (row, column) in
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
 from pretask import Draws
+from pretask.options import Fraction, Interval
 from torch import Tensor
 from torch.nn import functional as F
 
 from pretask_plugins.shared.colors import hsv_to_rgb, rgb_to_hsv
+
+Factor = Annotated[float, Interval(ge=0, le=100)]
+PositiveFactor = Annotated[float, Interval(gt=0, le=100)]
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,14 @@ class AugmentationRanges:
         hue: Largest change of the hue to either side, as a fraction of the color circle.
     """
 
-    shift: float = 0.2
-    scale: tuple[float, float] = (0.7, 1.4)
-    rotation: float = 20.0
-    component: tuple[float, float] = (0.5, 2.0)
-    power: tuple[float, float] = (0.25, 4.0)
-    factor: tuple[float, float] = (0.7, 1.4)
-    offset: float = 0.1
-    hue: float = 0.1
+    shift: Fraction = 0.2
+    scale: tuple[PositiveFactor, PositiveFactor] = (0.7, 1.4)
+    rotation: Annotated[float, Interval(ge=0, le=180)] = 20.0
+    component: tuple[Factor, Factor] = (0.5, 2.0)
+    power: tuple[Factor, Factor] = (0.25, 4.0)
+    factor: tuple[Factor, Factor] = (0.7, 1.4)
+    offset: Fraction = 0.1
+    hue: Fraction = 0.1
 
 
 def draw_params(ranges: AugmentationRanges, draws: Draws, views: int, channels: int) -> AugmentationParams:

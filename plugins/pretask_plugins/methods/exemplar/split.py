@@ -4,10 +4,9 @@ Source: Dosovitskiy, Springenberg, Riedmiller and Brox, NIPS 2014, sections 2 an
 Axes: B batch, V views, C channels, H W image, P patch side.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, TypeVar
+from typing import Annotated, ClassVar, TypeVar
 
 import torch
 from jaxtyping import Float
@@ -25,7 +24,7 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
-from pretask.options import require_range
+from pretask.options import MAX_SIZE, AnyFloat, Interval, require_range
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -43,12 +42,12 @@ class SeedOptions(AugmentationRanges):
         axes: Principal axes of the data's colors, one after the other; estimated when left out.
     """
 
-    patch: int = 32
-    mean: tuple[float, ...] = ()
-    axes: tuple[tuple[float, ...], ...] = ()
+    patch: Annotated[int, Interval(ge=2, le=MAX_SIZE)] = 32
+    mean: tuple[AnyFloat, ...] = ()
+    axes: tuple[tuple[AnyFloat, ...], ...] = ()
 
     def __post_init__(self) -> None:
-        require_range("exemplar", "split", self, patch=(2, math.inf))
+        require_range("exemplar", "split", self)
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,7 @@ class TransformPair(SeedOptions):
     Source: Dosovitskiy et al. 2014. Differs: see the folder's header.
     """
 
-    views: int = 2
+    views: Annotated[int, Interval(ge=2, le=MAX_SIZE)] = 2
 
     def fit(self, images: Observed, batches: Iterable[Batch], /) -> "TransformPair":
         """Return the same split with the mean and the principal axes of the data's colors."""
@@ -108,8 +107,6 @@ class TransformPair(SeedOptions):
     def spec(self, images: Observed, /) -> tuple[InputSpec, TargetSpecs]:
         """Return patches, and which of them are of one image."""
         check_images(self, images)
-        if self.views < 2:
-            raise Incompatible("exemplar-pair", "at least 2 views", str(self.views), "Raise split.views.")
         return patch_spec(self, images, self.views), {"exemplar": Agreement(views=self.views)}
 
     def whole_spec(self, images: Observed, /) -> InputSpec:

@@ -27,6 +27,7 @@ from pretask import (
     TargetSpecs,
     Vocabulary,
 )
+from pretask.options import Fraction, FractionAboveZero, require_range
 from torch import Tensor
 
 from pretask_plugins.methods.masked_lm.trivial_predictors import is_ordinary, token_predictors
@@ -48,20 +49,20 @@ class MaskingOptions:
         PretaskError: A ratio or probability does not lie between 0 and 1.
     """
 
-    mask_ratio: float = 0.15
-    mask_replace_prob: float = 0.8
-    random_replace_prob: float = 0.1
+    mask_ratio: FractionAboveZero = 0.15
+    mask_replace_prob: Fraction = 0.8
+    random_replace_prob: Fraction = 0.1
     vocabulary: Vocabulary | None = field(default=None, compare=False)
 
     def __post_init__(self) -> None:
+        require_range("mask-tokens", "split", self)
         shown, drawn = self.mask_replace_prob, self.random_replace_prob
-        if not (0 < self.mask_ratio <= 1 and shown >= 0 and drawn >= 0 and shown + drawn <= 1):
+        if shown + drawn > 1:
             raise PretaskError(
                 "mask-tokens",
-                "a split.mask_ratio above 0 and up to 1, and probabilities of replacement that add up to at most 1",
-                f"split.mask_ratio = {self.mask_ratio}, split.mask_replace_prob = {shown}, "
-                f"split.random_replace_prob = {drawn}",
-                "Set them to the paper's 0.15, 0.8 and 0.1.",
+                "probabilities of replacement that add up to at most 1",
+                f"split.mask_replace_prob = {shown}, split.random_replace_prob = {drawn}",
+                "Set them to the paper's 0.8 and 0.1.",
                 exit_code=2,
             )
 

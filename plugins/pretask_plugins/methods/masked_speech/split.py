@@ -4,10 +4,9 @@ Source: Liu et al. 2020, section 2; constants of the released code. Differs: see
 Axes: B batch, T frames, M mel bands.
 """
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float
@@ -24,7 +23,7 @@ from pretask import (
     TargetSpecs,
     Values,
 )
-from pretask.options import FROM_ONE, require_range
+from pretask.options import Interval, Seconds, Size, require_range
 from torch import Tensor
 
 from pretask_plugins.methods.masked_speech.spans import (
@@ -56,25 +55,16 @@ class SpeechMasking:
         rate: Hz of the recordings; data of another rate is refused.
     """
 
-    mask_ratio: float = 0.15
-    span: int = 7
-    mels: int = 80
-    window: float = 0.025
-    hop: float = 0.010
-    rate: int = 16000
+    mask_ratio: Annotated[float, Interval(ge=1e-6, le=1)] = 0.15
+    span: Size = 7
+    mels: Size = 80
+    window: Seconds = 0.025
+    hop: Seconds = 0.010
+    rate: Size = 16000
 
     def __post_init__(self) -> None:
-        require_range(
-            "masked-speech",
-            "split",
-            self,
-            rate=FROM_ONE,
-            mask_ratio=(1e-6, 1),
-            span=FROM_ONE,
-            mels=FROM_ONE,
-            window=(1 / max(self.rate, 1), math.inf),
-            hop=(1 / max(self.rate, 1), math.inf),
-        )
+        sample = Interval(ge=1 / max(self.rate, 1))
+        require_range("masked-speech", "split", self, hop=sample, window=sample)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
-from pretask.options import FROM_ONE, FROM_ZERO, require_range
+from pretask.options import Size, SizeOrZero, require_range
 from torch import Tensor
 
 # A label is an index into these (row, column) steps away from the center, in reading order.
@@ -46,14 +46,14 @@ class CutPair:
     Source: Doersch, Gupta and Efros, ICCV 2015. Differs: see the folder's header.
     """
 
-    patch: int = 96
-    gap: int = 48
-    jitter: int = 7
+    patch: Size = 96
+    gap: SizeOrZero = 48
+    jitter: SizeOrZero = 7
     color: Literal["keep", "drop", "project"] = "keep"
     standardize: bool = True
 
     def __post_init__(self) -> None:
-        require_range("relative-position", "split", self, patch=FROM_ONE, gap=FROM_ZERO, jitter=FROM_ZERO)
+        require_range("relative-position", "split", self)
 
     @property
     def smallest(self) -> int:

@@ -4,9 +4,9 @@ Source: Misra, Zitnick and Hebert, ECCV 2016, section 3. Differs: see the folder
 Axes: B batch, T frames of a clip, V views (three frames), K candidate windows, C channels, H W image.
 """
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
 from jaxtyping import Float, Int, Shaped
@@ -23,7 +23,7 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
-from pretask.options import FRACTION, FROM_ONE, require_range
+from pretask.options import MAX_SIZE, Fraction, Interval, Size, SizeOrZero, require_range
 from torch import Tensor
 
 from pretask_plugins.shared.clips import count_frames, count_spread, spread_frames, take_frames
@@ -51,23 +51,15 @@ class ShuffleFrames:
     Source: Misra, Zitnick and Hebert 2016, section 3.
     """
 
-    nearest: int = 15
-    farthest: int = 60
-    positive_ratio: float = 0.25
-    candidates: int = 4
-    min_difference: float = 0.001
-    eval_frames: int = 3
+    nearest: Size = 15
+    farthest: Annotated[int, Interval(ge=2, le=MAX_SIZE)] = 60
+    positive_ratio: Fraction = 0.25
+    candidates: Size = 4
+    min_difference: Fraction = 0.001
+    eval_frames: SizeOrZero = 3
 
     def __post_init__(self) -> None:
-        require_range(
-            "sequence-verification",
-            "split",
-            self,
-            nearest=FROM_ONE,
-            farthest=(2, math.inf),
-            positive_ratio=FRACTION,
-            candidates=FROM_ONE,
-        )
+        require_range("sequence-verification", "split", self)
 
     @property
     def shortest(self) -> int:

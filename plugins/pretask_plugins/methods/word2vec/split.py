@@ -8,6 +8,7 @@ Axes: B batch, L tokens, K candidates, C size of the vocabulary.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Annotated
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -26,6 +27,7 @@ from pretask import (
     TargetSpecs,
     Vocabulary,
 )
+from pretask.options import Fraction, Interval, PositiveInt, Size
 from torch import Tensor
 
 from pretask_plugins.shared.ngrams import count_unigrams, valid_rows
@@ -45,11 +47,11 @@ class SkipGram:
         counts: Occurrences of every word, filled in by `fit`; special tokens have none.
     """
 
-    window: int = 5
-    negatives: int = 5
-    subsample: float = 1e-3
-    noise_exponent: float = 0.75
-    min_count: int = 5
+    window: Size = 5
+    negatives: Size = 5
+    subsample: Fraction = 1e-3
+    noise_exponent: Annotated[float, Interval(ge=0, le=10)] = 0.75
+    min_count: PositiveInt = 5
     counts: Float[Tensor, " C"] | None = field(default=None, compare=False)
 
     def fit(self, text: Observed, batches: Iterable[Batch], /) -> "SkipGram":

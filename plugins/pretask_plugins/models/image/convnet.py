@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
+from pretask.options import Depth, Size
 from torch import nn
 from torch.nn import functional as F
 
@@ -31,7 +32,7 @@ class Convnet(nn.Module):
     """
 
     def __init__(
-        self, spec: InputSpec, whole_spec: InputSpec, /, *, width: int = 32, depth: int = 3, stride: int = 2
+        self, spec: InputSpec, whole_spec: InputSpec, /, *, width: Size = 32, depth: Depth = 3, stride: Size = 2
     ) -> None:
         super().__init__()
         check_images("convnet", spec, whole_spec)

@@ -9,6 +9,7 @@ from typing import Any
 
 from pretask import Features, FeatureSpec, Inputs, InputSpec
 from pretask.composition import make_empty_inputs
+from pretask.options import ImageSize
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -31,7 +32,7 @@ class Timm(nn.Module):
     """
 
     def __init__(
-        self, spec: InputSpec, whole_spec: InputSpec, /, *, name: str = "resnet18", resize: int | None = None
+        self, spec: InputSpec, whole_spec: InputSpec, /, *, name: str = "resnet18", resize: ImageSize | None = None
     ) -> None:
         super().__init__()
         check_images("timm", spec, whole_spec)

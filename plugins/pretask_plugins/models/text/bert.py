@@ -10,6 +10,7 @@ Axes: R rows (views of samples), L positions, K = 1 + L with the class token, D 
 import torch
 from jaxtyping import Float
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
+from pretask.options import Depth, FractionBelowOne, Size
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -49,12 +50,12 @@ class Bert(nn.Module):
         whole_spec: InputSpec,
         /,
         *,
-        width: int = 768,
-        depth: int = 12,
-        heads: int = 12,
-        context: int | None = None,
-        segments: int = 2,
-        dropout: float = 0.1,
+        width: Size = 768,
+        depth: Depth = 12,
+        heads: Size = 12,
+        context: Size | None = None,
+        segments: Size = 2,
+        dropout: FractionBelowOne = 0.1,
     ) -> None:
         super().__init__()
         from transformers import BertConfig, BertModel

@@ -5,6 +5,7 @@ Axes: B batch, V views, L positions, D width.
 """
 
 from pretask import Features, FeatureSpec, Inputs, InputSpec
+from pretask.options import Size
 from torch import nn
 
 from pretask_plugins.models.text.sequence import (
@@ -29,7 +30,7 @@ class Embedding(nn.Module):
         Incompatible: The inputs are no tokens.
     """
 
-    def __init__(self, spec: InputSpec, whole_spec: InputSpec, /, *, width: int = 300) -> None:
+    def __init__(self, spec: InputSpec, whole_spec: InputSpec, /, *, width: Size = 300) -> None:
         super().__init__()
         self.embedding = nn.Embedding(check_tokens("embedding", spec, whole_spec), width)
         nn.init.uniform_(self.embedding.weight, -0.5 / width, 0.5 / width)

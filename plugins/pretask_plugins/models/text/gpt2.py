@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from pretask import Features, FeatureSpec, Inputs, InputSpec
+from pretask.options import Depth, FractionBelowOne, Size
 from torch import Tensor, nn
 
 from pretask_plugins.models.text.sequence import (
@@ -51,11 +52,11 @@ class Gpt2(nn.Module):
         whole_spec: InputSpec,
         /,
         *,
-        width: int = 768,
-        depth: int = 12,
-        heads: int = 12,
-        context: int | None = None,
-        dropout: float = 0.1,
+        width: Size = 768,
+        depth: Depth = 12,
+        heads: Size = 12,
+        context: Size | None = None,
+        dropout: FractionBelowOne = 0.1,
     ) -> None:
         super().__init__()
         from transformers import GPT2Config, GPT2Model

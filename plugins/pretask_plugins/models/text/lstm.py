@@ -14,6 +14,7 @@ from warnings import catch_warnings, filterwarnings
 import torch
 from jaxtyping import Bool, Float, Int
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
+from pretask.options import Depth, FractionBelowOne, Size
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -52,10 +53,10 @@ class Lstm(nn.Module):
         whole_spec: InputSpec,
         /,
         *,
-        width: int = 512,
-        depth: int = 2,
-        hidden_size: int | None = None,
-        dropout: float = 0.1,
+        width: Size = 512,
+        depth: Depth = 2,
+        hidden_size: Size | None = None,
+        dropout: FractionBelowOne = 0.1,
     ) -> None:
         super().__init__()
         self.width = width
@@ -114,10 +115,10 @@ class BiLstm(nn.Module):
         whole_spec: InputSpec,
         /,
         *,
-        width: int = 512,
-        depth: int = 2,
-        hidden_size: int | None = None,
-        dropout: float = 0.1,
+        width: Size = 512,
+        depth: Depth = 2,
+        hidden_size: Size | None = None,
+        dropout: FractionBelowOne = 0.1,
     ) -> None:
         super().__init__()
         self.width = width

@@ -11,6 +11,7 @@ from typing import Literal
 import torch
 from jaxtyping import Bool, Float
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
+from pretask.options import Depth, FractionBelowOne, Size
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -62,15 +63,15 @@ class Transformer(nn.Module):
         whole_spec: InputSpec,
         /,
         *,
-        width: int = 256,
-        depth: int = 4,
-        heads: int = 4,
-        hidden: int = 4,
+        width: Size = 256,
+        depth: Depth = 4,
+        heads: Size = 4,
+        hidden: Size = 4,
         causal: bool = False,
         position: Literal["rotary", "learned"] = "rotary",
-        context: int | None = None,
-        segments: int = 2,
-        dropout: float = 0.1,
+        context: Size | None = None,
+        segments: Size = 2,
+        dropout: FractionBelowOne = 0.1,
     ) -> None:
         super().__init__()
         rotary = position == "rotary"

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from pretask import Features, FeatureSpec, Inputs, InputSpec
+from pretask.options import Depth, Size, SizeOrZero
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -52,11 +53,11 @@ class Frames(nn.Module):
         /,
         *,
         name: str = SMALL_NETWORK,
-        width: int = 32,
-        depth: int = 3,
-        stride: int = 2,
-        output_stride: int = 0,
-        pool: int = 0,
+        width: Size = 32,
+        depth: Depth = 3,
+        stride: Size = 2,
+        output_stride: SizeOrZero = 0,
+        pool: SizeOrZero = 0,
     ) -> None:
         super().__init__()
         needs = "views that are images, (channels, height, width)"

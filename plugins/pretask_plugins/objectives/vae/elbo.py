@@ -5,11 +5,12 @@ Source: Kingma and Welling, ICLR 2014, equations 3, 7 and 8; gradients after Ran
 Axes: B batch, K codes of a sample, D its dimensions.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from jaxtyping import Float
 from pretask import Draws, Features, FeatureSpec, Incompatible, Loss, Targets, TargetSpecs, weighted_mean
+from pretask.options import FractionAboveZero, Interval, Size
 from torch import Tensor, nn
 
 from pretask_plugins.shared.latent.gaussian import Posterior, anneal, log_prior, surrogate
@@ -54,17 +55,17 @@ class Elbo(LatentModel):
         targets: TargetSpecs,
         /,
         *,
-        latent_dim: int = 20,
+        latent_dim: Size = 20,
         likelihood: LikelihoodName = "auto",
         decoder: DecoderName = "perceptron",
-        hidden: tuple[int, ...] = (500,),
-        num_latents: int = 1,
+        hidden: tuple[Size, ...] = (500,),
+        num_latents: Size = 1,
         bound: Literal["analytic", "sampled"] = "analytic",
         gradient: Literal["reparameterized", "path", "score"] = "reparameterized",
         control: Literal["leave_one_out", "none"] = "leave_one_out",
-        beta: float = 1.0,
+        beta: Annotated[float, Interval(ge=0, le=1e6)] = 1.0,
         annealing: Literal["none", "linear", "sigmoid"] = "none",
-        anneal_end: float = 0.3,
+        anneal_end: FractionAboveZero = 0.3,
     ) -> None:
         super().__init__("elbo", features, targets, latent_dim, likelihood, decoder, hidden)
         self.num_latents, self.bound, self.gradient, self.control = num_latents, bound, gradient, control

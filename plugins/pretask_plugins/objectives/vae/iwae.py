@@ -10,6 +10,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from pretask import Draws, Features, FeatureSpec, Incompatible, Loss, Targets, TargetSpecs, weighted_mean
+from pretask.options import Size
 from torch import Tensor
 
 from pretask_plugins.shared.latent.gaussian import log_mean_exp, log_prior
@@ -47,11 +48,11 @@ class Iwae(LatentModel):
         targets: TargetSpecs,
         /,
         *,
-        latent_dim: int = 20,
+        latent_dim: Size = 20,
         likelihood: LikelihoodName = "auto",
         decoder: DecoderName = "perceptron",
-        hidden: tuple[int, ...] = (500,),
-        num_latents: int = 5,
+        hidden: tuple[Size, ...] = (500,),
+        num_latents: Size = 5,
         gradient: Literal["reparameterized", "path"] = "reparameterized",
     ) -> None:
         super().__init__("iwae", features, targets, latent_dim, likelihood, decoder, hidden)

@@ -51,7 +51,7 @@ def test_the_same_digits_come_every_time_and_the_parts_differ() -> None:
 
 
 def test_a_size_below_one_pixel_and_an_unknown_part_are_errors() -> None:
-    with pytest.raises(PretaskError, match=r"data\.image_size of at least 1 pixel; got 0") as caught:
+    with pytest.raises(PretaskError, match=r"data\.image_size from 1 to 16384; got 0") as caught:
         Digits(0)
     assert caught.value.exit_code == 2
     with pytest.raises(Unknown, match="No part 'val' of digits"):

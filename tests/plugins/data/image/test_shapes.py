@@ -244,9 +244,9 @@ def test_pixels_have_their_middles_evenly_in_the_picture() -> None:
     [
         ({"num_classes": 9}, "from 2 to 8"),
         ({"num_classes": 1}, "from 2 to 8"),
-        ({"size": 7}, "data.size of at least 8.*got 7"),
-        ({"test_size": 3}, "data.test_size of at least 8.*got 3"),
-        ({"image_size": 8}, "at least 16 pixels"),
+        ({"size": 7}, "data.size of 8 or more; got 7"),
+        ({"test_size": 3}, "data.test_size of 8 or more; got 3"),
+        ({"image_size": 8}, "from 16 to 16384"),
     ],
 )
 def test_an_option_out_of_range_is_refused_with_its_range(options: dict[str, int], message: str) -> None:

@@ -139,7 +139,7 @@ def test_drifting_sprites_keep_their_speed_between_mirrors() -> None:
 
 
 def test_bad_numbers_and_parts_are_refused() -> None:
-    with pytest.raises(PretaskError, match=r"data\.image_size of 16 or more; got 4"):
+    with pytest.raises(PretaskError, match=r"data\.image_size from 16 to 16384; got 4"):
         Sprites(image_size=4)
     with pytest.raises(Unknown, match="No part 'val' of sprites"):
         TINY("val")

@@ -12,8 +12,10 @@ from pretask import (
     Encoders,
     Features,
     FeatureSpec,
+    Fraction,
     Loss,
     Momentum,
+    Size,
     Targets,
     TargetSpecs,
     build_loss,
@@ -43,9 +45,9 @@ class Byol(nn.Module):
         targets: TargetSpecs,
         /,
         *,
-        hidden: int = 512,
-        out_dim: int = 128,
-        momentum: float = 0.99,
+        hidden: Size = 512,
+        out_dim: Size = 128,
+        momentum: Fraction = 0.99,
     ) -> None:
         super().__init__()
         check_kinds("byol", targets, {"agreement"})

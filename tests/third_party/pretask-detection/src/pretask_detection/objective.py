@@ -17,6 +17,8 @@ from pretask import (
     Inputs,
     InputSpec,
     Loss,
+    PositiveFloat,
+    Size,
     Target,
     Targets,
     TargetSpecs,
@@ -43,7 +45,7 @@ class ReplacedTokens(nn.Module):
     """
 
     def __init__(
-        self, features: FeatureSpec, targets: TargetSpecs, /, *, hidden: int = 64, importance: float = 50.0
+        self, features: FeatureSpec, targets: TargetSpecs, /, *, hidden: Size = 64, importance: PositiveFloat = 50.0
     ) -> None:
         super().__init__()
         check_kinds(WHO, targets, {"categories"})

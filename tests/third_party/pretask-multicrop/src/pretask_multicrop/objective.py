@@ -13,8 +13,10 @@ from pretask import (
     Encoders,
     Features,
     FeatureSpec,
+    Fraction,
     Loss,
     Momentum,
+    Size,
     Targets,
     TargetSpecs,
     build_loss,
@@ -38,7 +40,7 @@ class SelfDistillation(nn.Module):
     """
 
     def __init__(
-        self, features: FeatureSpec, targets: TargetSpecs, /, *, prototypes: int = 256, momentum: float = 0.99
+        self, features: FeatureSpec, targets: TargetSpecs, /, *, prototypes: Size = 256, momentum: Fraction = 0.99
     ) -> None:
         super().__init__()
         check_kinds("self-distillation", targets, {"agreement"})

@@ -7,7 +7,19 @@ Axes: B batch, V views, C channels, S side of a crop.
 from dataclasses import dataclass
 
 import torch
-from pretask import Agreement, Batch, Draws, Incompatible, Inputs, InputSpec, Observed, Target, Targets, TargetSpecs
+from pretask import (
+    Agreement,
+    Batch,
+    Draws,
+    Incompatible,
+    Inputs,
+    InputSpec,
+    Observed,
+    Size,
+    Target,
+    Targets,
+    TargetSpecs,
+)
 from torch import Tensor
 from torch.nn.functional import grid_sample
 
@@ -21,8 +33,8 @@ class MultiCrop:
         count: How many there are.
     """
 
-    small: int = 16
-    count: int = 4
+    small: Size = 16
+    count: Size = 4
 
     def spec(self, images: Observed, /) -> tuple[InputSpec, TargetSpecs]:
         """Return two views of the image's size, and a group of smaller ones."""

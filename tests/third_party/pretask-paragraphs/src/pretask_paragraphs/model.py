@@ -7,7 +7,7 @@ Axes: B batch, V views, L tokens, D width.
 from dataclasses import replace
 
 import torch
-from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
+from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec, Size
 from pretask.pooling import mean_over
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -25,7 +25,7 @@ class ParagraphVectors(nn.Module):
 
     unseen = "encoded"
 
-    def __init__(self, spec: InputSpec, whole_spec: InputSpec, /, *, width: int = 400, window: int = 5) -> None:
+    def __init__(self, spec: InputSpec, whole_spec: InputSpec, /, *, width: Size = 400, window: Size = 5) -> None:
         super().__init__()
         if spec.vocabulary is None:
             raise Incompatible("paragraph-vectors", "tokens", spec.modality, "Choose a split of text.")

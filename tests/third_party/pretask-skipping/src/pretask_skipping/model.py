@@ -9,11 +9,13 @@ from math import prod
 
 import torch
 from pretask import (
+    Depth,
     Features,
     FeatureSpec,
     Incompatible,
     Inputs,
     InputSpec,
+    Size,
     check_patch,
     count_visible_patches,
     find_visible_patches,
@@ -35,7 +37,7 @@ class VisibleVit(nn.Module):
     """
 
     def __init__(
-        self, spec: InputSpec, whole_spec: InputSpec, /, *, width: int = 64, depth: int = 4, patch: int = 4
+        self, spec: InputSpec, whole_spec: InputSpec, /, *, width: Size = 64, depth: Depth = 4, patch: Size = 4
     ) -> None:
         super().__init__()
         self.width, self.patch, self.shape = width, patch, whole_spec.shape

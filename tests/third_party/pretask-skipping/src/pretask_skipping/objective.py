@@ -12,6 +12,7 @@ from pretask import (
     Features,
     FeatureSpec,
     Loss,
+    Size,
     Targets,
     TargetSpecs,
     build_loss,
@@ -32,7 +33,7 @@ class Decoder(nn.Module):
         width: D of the decoder.
     """
 
-    def __init__(self, features: FeatureSpec, targets: TargetSpecs, /, *, width: int = 64) -> None:
+    def __init__(self, features: FeatureSpec, targets: TargetSpecs, /, *, width: Size = 64) -> None:
         super().__init__()
         check_kinds("decoder", targets, {"values"})
         self.name, spec = take_only_target("decoder", targets)

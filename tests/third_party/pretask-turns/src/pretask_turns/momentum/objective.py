@@ -14,9 +14,11 @@ from pretask import (
     Draws,
     Features,
     FeatureSpec,
+    Fraction,
     Heads,
     Inputs,
     Loss,
+    Size,
     Target,
     Targets,
     TargetSpecs,
@@ -42,7 +44,7 @@ class MomentumTeacher(nn.Module):
     """
 
     def __init__(
-        self, features: FeatureSpec, targets: TargetSpecs, /, *, momentum: float = 0.99, hidden: int = 128
+        self, features: FeatureSpec, targets: TargetSpecs, /, *, momentum: Fraction = 0.99, hidden: Size = 128
     ) -> None:
         super().__init__()
         check_kinds(WHO, targets, {"shown"})

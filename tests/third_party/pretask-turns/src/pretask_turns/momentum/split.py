@@ -6,7 +6,19 @@ Axes: B batch, C channels, H W image, R rows and columns of squares.
 
 from dataclasses import dataclass
 
-from pretask import Batch, Draws, Incompatible, Inputs, InputSpec, Observed, Target, Targets, TargetSpecs
+from pretask import (
+    Batch,
+    Draws,
+    Fraction,
+    Incompatible,
+    Inputs,
+    InputSpec,
+    Observed,
+    Size,
+    Target,
+    Targets,
+    TargetSpecs,
+)
 from torch import Tensor
 
 from pretask_turns.momentum.target import Shown
@@ -23,8 +35,8 @@ class HideSquares:
         share: Of the squares that are hidden.
     """
 
-    side: int = 8
-    share: float = 0.5
+    side: Size = 8
+    share: Fraction = 0.5
 
     def spec(self, images: Observed, /) -> tuple[InputSpec, TargetSpecs]:
         """An image with holes, and the image."""
