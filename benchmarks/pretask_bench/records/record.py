@@ -31,6 +31,7 @@ from pydantic import (
     model_validator,
 )
 
+from pretask_bench.records.bounds import require_bounds
 from pretask_bench.records.canonical import MAX_SAFE_INTEGER, as_plain, canonical_bytes
 from pretask_bench.records.encoders import Encoder
 from pretask_bench.records.provenance import MAX_ERROR_CHARACTERS, UNSEEN, error_text
@@ -404,6 +405,7 @@ def build_cell(fields: Mapping[str, Any]) -> Cell:
 
 def parse_record(data: bytes) -> Record:
     """Return a record from its bytes; raises PretaskError where they are not one."""
+    require_bounds(data)
     try:
         return Record.model_validate_json(data)
     except ValidationError as error:

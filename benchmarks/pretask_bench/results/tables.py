@@ -105,5 +105,10 @@ def longest_piece(cell: str) -> int:
 
 
 def show_json(value: Any) -> None:
-    """Print a value as JSON."""
-    print(json.dumps(value, indent=1, ensure_ascii=False, default=str))
+    """Print a value as JSON; where stdout cannot hold its texts, or they are bytes of names, with escapes."""
+    text = json.dumps(value, indent=1, ensure_ascii=False, default=str)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=1, default=str)
+    print(text)

@@ -10,6 +10,7 @@ from types import ModuleType
 from typing import Any
 
 import pretask_bench.cli.terminal
+import pretask_bench.records.bounds
 import pretask_bench.records.verify
 import pytest
 import torch
@@ -298,6 +299,8 @@ def test_bytes_of_the_honest_record_pass(tmp_path: Path, honest: Facts) -> None:
     assert found.findings == []
 
 
-@pytest.mark.parametrize("module", [pretask_bench.records.verify, pretask_bench.cli.terminal])
+@pytest.mark.parametrize(
+    "module", [pretask_bench.records.verify, pretask_bench.records.bounds, pretask_bench.cli.terminal]
+)
 def test_the_examples_in_docstrings_are_true(module: ModuleType) -> None:
     assert doctest.testmod(module).failed == 0
