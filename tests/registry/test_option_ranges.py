@@ -25,7 +25,7 @@ from pretask_bench.runs.plan import parse_setting
 from pretask_registry import Registered, Registry, build, import_implementation, read_component_options, read_options
 from pretask_registry.conformance.checks.options import fill_required, make_value
 from pretask_registry.options import Option, coerce, describe, fill_options
-from pretask_registry.resolve import fill_component_options
+from pretask_registry.resolve import fill_component_options, option_prefix
 
 BUILT_INS = [
     registered
@@ -107,7 +107,7 @@ def test_every_number_of_ours_is_in_its_declared_range_or_refused_in_one_line(re
             value = make_value(option.annotation, number)
             filled, refusal = attempt(fill_component_options, registered, implementation, {**others, name: value})
             if filled is None:
-                assert re.fullmatch(rf"2: .*\b{registered.kind}\.{name} .*", refusal)
+                assert re.fullmatch(rf"2: .*\b{option_prefix(registered)}\.{name} .*", refusal)
                 continue
             assert find_outside(filled[name], option.annotation) is None
             assert accepts(intervals, number), f"{registered.id} {name} {number}"
