@@ -43,6 +43,7 @@ FractionAboveZero = Annotated[float, Interval(gt=0, le=1)]
 InnerFraction = Annotated[float, Interval(gt=0, lt=1)]
 Seconds = Annotated[float, Interval(gt=0, le=MAX_SECONDS)]
 
+MAX_VALUE_LENGTH = 80  # characters of a value that an error repeats
 FINITE = "to be a finite number"  # what is needed where any number will do
 BOUNDS: Mapping[type, str] = {Gt: "gt", Ge: "ge", Lt: "lt", Le: "le"}
 
@@ -83,11 +84,12 @@ def read_annotations(cls: type) -> Mapping[str, Any]:
     """
     found: dict[str, Any] = {}
     for owner in reversed(cls.__mro__):
-        names = {**vars(sys.modules[owner.__module__]), **vars(owner)}
+        module = sys.modules.get(owner.__module__)
+        names = {**(vars(module) if module else {}), **vars(owner)}
         for name, annotation in get_annotations(owner).items():
             try:
                 found[name] = eval(annotation, names) if isinstance(annotation, str) else annotation
-            except NameError:
+            except (NameError, AttributeError, TypeError):
                 found[name] = Any
     return found
 
@@ -106,7 +108,10 @@ def check_range(who: str, option: str, value: object, annotation: Any, default: 
     if outside is not None:
         number, interval = outside
         do = advice(option, number, interval, default if find_outside(default, annotation) is None else MISSING)
-        raise PretaskError(who, f"{option} {describe_range(interval, number) or FINITE}", f"{value}", do, exit_code=2)
+        got = f"{value}"
+        if len(got) > MAX_VALUE_LENGTH:
+            got = f"{number} among its values"
+        raise PretaskError(who, f"{option} {describe_range(interval, number) or FINITE}", got, do, exit_code=2)
 
 
 def find_outside(value: object, annotation: Any) -> tuple[Any, Interval] | None:

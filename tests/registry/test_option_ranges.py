@@ -60,6 +60,7 @@ def test_a_number_out_of_range_is_refused_with_its_default_wherever_it_stands() 
         "cut needs split.widths of 1 or more; got (8, -1). Set split.widths to 1 or more; it is 16,32 if left out."
     )
     assert str(refuse(options, limit=0)) == "cut needs split.limit above 0; got 0.0. Set split.limit above 0."
+    assert "got 0 among its values" in str(refuse(options, widths=(*range(1, 99), 0)))
     assert "got (0, 4)" in str(refuse(options, sides="0,4"))
     assert fill_options("cut", "split", options, {"limit": "none", "sides": "all", "widths": ""}) == {
         "patch": 96,
