@@ -223,7 +223,8 @@ def describe_range(interval: Interval, number: float = 0) -> str:
 
 def advice(option: str, number: float, interval: Interval, default: object) -> str:
     """Return what can be done about an option of which a number is out of its range."""
-    usual = f"; it is {format_default(default)} if left out" if isinstance(default, int | float | tuple) else ""
+    is_told = isinstance(default, int | float) or (isinstance(default, tuple) and default)
+    usual = f"; it is {format_default(default)} if left out" if is_told else ""
     if is_above(number, interval) and interval.le is not None and interval.gt is None and math.isfinite(number):
         return f"Set {option} to {format_number(interval.le)} or less{usual}."
     if interval.gt is not None or interval.lt is not None or interval.ge is None:

@@ -47,6 +47,7 @@ def test_a_number_out_of_range_is_refused_with_its_default_wherever_it_stands() 
         "patch": Option(96, Size),
         "widths": Option((16, 32), tuple[PositiveInt, ...]),
         "limit": Option(None, PositiveFloat | None),
+        "hidden": Option((), tuple[Size, ...]),
         "sides": Option((4, 4), tuple[Size, Size] | Literal["all"]),
     }
     assert str(refuse(options, patch="0")) == (
@@ -59,6 +60,7 @@ def test_a_number_out_of_range_is_refused_with_its_default_wherever_it_stands() 
     assert str(refuse(options, widths="8,-1")) == (
         "cut needs split.widths of 1 or more; got (8, -1). Set split.widths to 1 or more; it is 16,32 if left out."
     )
+    assert str(refuse(options, hidden="0")).endswith("got (0,). Set split.hidden to 1 or more.")
     assert str(refuse(options, limit=0)) == "cut needs split.limit above 0; got 0.0. Set split.limit above 0."
     assert "got 0 among its values" in str(refuse(options, widths=(*range(1, 99), 0)))
     assert "got (0, 4)" in str(refuse(options, sides="0,4"))
@@ -66,6 +68,7 @@ def test_a_number_out_of_range_is_refused_with_its_default_wherever_it_stands() 
         "patch": 96,
         "widths": (),
         "limit": None,
+        "hidden": (),
         "sides": "all",
     }
 
