@@ -43,6 +43,7 @@ FractionAboveZero = Annotated[float, Interval(gt=0, le=1)]
 InnerFraction = Annotated[float, Interval(gt=0, lt=1)]
 Seconds = Annotated[float, Interval(gt=0, le=MAX_SECONDS)]
 
+MAX_VALUE_LENGTH = 80  # characters of a value that an error repeats
 FINITE = "to be a finite number"  # what is needed where any number will do
 BOUNDS: Mapping[type, str] = {Gt: "gt", Ge: "ge", Lt: "lt", Le: "le"}
 
@@ -83,11 +84,12 @@ def read_annotations(cls: type) -> Mapping[str, Any]:
     """
     found: dict[str, Any] = {}
     for owner in reversed(cls.__mro__):
-        names = {**vars(sys.modules[owner.__module__]), **vars(owner)}
+        module = sys.modules.get(owner.__module__)
+        names = {**(vars(module) if module else {}), **vars(owner)}
         for name, annotation in get_annotations(owner).items():
             try:
                 found[name] = eval(annotation, names) if isinstance(annotation, str) else annotation
-            except NameError:
+            except (NameError, AttributeError, TypeError):
                 found[name] = Any
     return found
 
@@ -106,7 +108,10 @@ def check_range(who: str, option: str, value: object, annotation: Any, default: 
     if outside is not None:
         number, interval = outside
         do = advice(option, number, interval, default if find_outside(default, annotation) is None else MISSING)
-        raise PretaskError(who, f"{option} {describe_range(interval, number) or FINITE}", f"{value}", do, exit_code=2)
+        got = f"{value}"
+        if len(got) > MAX_VALUE_LENGTH:
+            got = f"{number} among its values"
+        raise PretaskError(who, f"{option} {describe_range(interval, number) or FINITE}", got, do, exit_code=2)
 
 
 def find_outside(value: object, annotation: Any) -> tuple[Any, Interval] | None:
@@ -218,7 +223,8 @@ def describe_range(interval: Interval, number: float = 0) -> str:
 
 def advice(option: str, number: float, interval: Interval, default: object) -> str:
     """Return what can be done about an option of which a number is out of its range."""
-    usual = f"; it is {format_default(default)} if left out" if isinstance(default, int | float | tuple) else ""
+    is_told = isinstance(default, int | float) or (isinstance(default, tuple) and default)
+    usual = f"; it is {format_default(default)} if left out" if is_told else ""
     if is_above(number, interval) and interval.le is not None and interval.gt is None and math.isfinite(number):
         return f"Set {option} to {format_number(interval.le)} or less{usual}."
     if interval.gt is not None or interval.lt is not None or interval.ge is None:

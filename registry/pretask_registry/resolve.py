@@ -89,8 +89,13 @@ def fill_component_options(registered: Registered, implementation: Any, options:
     if registered.plugin.content:
         check_file(registered, given.pop(FILE, registered.plugin.content))
     return fill_options(
-        registered.name, registered.kind, read_implementation_options(registered, implementation), given
+        registered.name, option_prefix(registered), read_implementation_options(registered, implementation), given
     )
+
+
+def option_prefix(registered: Registered) -> str:
+    """Return what stands before an option of a component in --set: an evaluator's own name, else its kind."""
+    return registered.name if registered.kind == "evaluator" else registered.kind
 
 
 def check_file(registered: Registered, content: str) -> None:

@@ -25,7 +25,7 @@ from pretask_bench.runs.plan import parse_setting
 from pretask_registry import Registered, Registry, build, import_implementation, read_component_options, read_options
 from pretask_registry.conformance.checks.options import fill_required, make_value
 from pretask_registry.options import Option, coerce, describe, fill_options
-from pretask_registry.resolve import fill_component_options
+from pretask_registry.resolve import fill_component_options, option_prefix
 
 BUILT_INS = [
     registered
@@ -47,6 +47,7 @@ def test_a_number_out_of_range_is_refused_with_its_default_wherever_it_stands() 
         "patch": Option(96, Size),
         "widths": Option((16, 32), tuple[PositiveInt, ...]),
         "limit": Option(None, PositiveFloat | None),
+        "hidden": Option((), tuple[Size, ...]),
         "sides": Option((4, 4), tuple[Size, Size] | Literal["all"]),
     }
     assert str(refuse(options, patch="0")) == (
@@ -59,12 +60,15 @@ def test_a_number_out_of_range_is_refused_with_its_default_wherever_it_stands() 
     assert str(refuse(options, widths="8,-1")) == (
         "cut needs split.widths of 1 or more; got (8, -1). Set split.widths to 1 or more; it is 16,32 if left out."
     )
+    assert str(refuse(options, hidden="0")).endswith("got (0,). Set split.hidden to 1 or more.")
     assert str(refuse(options, limit=0)) == "cut needs split.limit above 0; got 0.0. Set split.limit above 0."
+    assert "got 0 among its values" in str(refuse(options, widths=(*range(1, 99), 0)))
     assert "got (0, 4)" in str(refuse(options, sides="0,4"))
     assert fill_options("cut", "split", options, {"limit": "none", "sides": "all", "widths": ""}) == {
         "patch": 96,
         "widths": (),
         "limit": None,
+        "hidden": (),
         "sides": "all",
     }
 
@@ -107,7 +111,7 @@ def test_every_number_of_ours_is_in_its_declared_range_or_refused_in_one_line(re
             value = make_value(option.annotation, number)
             filled, refusal = attempt(fill_component_options, registered, implementation, {**others, name: value})
             if filled is None:
-                assert re.fullmatch(rf"2: .*\b{registered.kind}\.{name} .*", refusal)
+                assert re.fullmatch(rf"2: .*\b{option_prefix(registered)}\.{name} .*", refusal)
                 continue
             assert find_outside(filled[name], option.annotation) is None
             assert accepts(intervals, number), f"{registered.id} {name} {number}"

@@ -14,6 +14,7 @@ from pretask.declare import KINDS
 from pretask_registry import Registered, import_implementation, read_component_options
 from pretask_registry.option_texts import read_option_texts, write_value
 from pretask_registry.options import describe
+from pretask_registry.resolve import option_prefix
 
 from pretask_bench.cli.list import component_json, format_traits
 from pretask_bench.cli.main import PLUGIN_PROBLEM, json_option, registry
@@ -187,11 +188,6 @@ def iterate_tables(registered: Registered) -> Iterator[Table]:
         options = component_options(registered)
         rows = [(f"{option_prefix(registered)}.{name}", *texts.values()) for name, texts in options.items()]
         yield Table("Options, as --set OPTION=VALUE takes them", ("option", "default", "values", "meaning"), rows)
-
-
-def option_prefix(registered: Registered) -> str:
-    """Return what stands before an option of a component in --set: an evaluator's own name, else its kind."""
-    return registered.name if registered.kind == "evaluator" else registered.kind
 
 
 def preset_table(columns: Mapping[str, Mapping[str, str]]) -> Table:

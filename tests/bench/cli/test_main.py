@@ -56,7 +56,7 @@ def test_show_tells_options_with_their_defaults(capsys: Capture) -> None:
     (shown,) = json.loads(capsys.readouterr().out)
     assert shown["options"]["patch"] == {
         "default": "96",
-        "values": "a whole number",
+        "values": "a whole number of 1 or more",
         "text": "Side of a patch, pixels.",
     }
     assert re.search(r"relative_position/split.py, line \d+\)", shown["implemented"])

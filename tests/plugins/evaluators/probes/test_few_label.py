@@ -129,7 +129,7 @@ def test_what_deviates_much_over_the_training_part_weighs_little() -> None:
 
 @pytest.mark.parametrize("options", [{"per_class": (0,)}, {"label_fraction": (2.0,)}, {"draws": 0}, {"layer": -1}])
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
-    with pytest.raises(PretaskError, match=f"few-label.{next(iter(options))} needs"):
+    with pytest.raises(PretaskError, match=f"few-label needs few-label.{next(iter(options))} "):
         FewLabels(**options)
 
 
