@@ -4,6 +4,7 @@ Exit codes: 0 fine, 1 failed, 2 usage, 3 plugin problem, 4 incompatible, 75 stop
 later), 130 stopped by Ctrl-C. Nothing heavy is imported before it is needed.
 """
 
+import os
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
@@ -17,6 +18,7 @@ from pretask import PretaskError
 from pretask.stopping import BY_SCHEDULER, Stopped, exit_code, raise_when_stopped
 from pretask_registry import Registry
 from pretask_registry.discovery import describe_error
+from pretask_registry.quiet import has_threads_of_plugins
 
 from pretask_bench.cli.problems import list_problems
 from pretask_bench.cli.streams import code_after, unfailing_streams
@@ -115,7 +117,10 @@ class Verbs(click.Group):
         """Let plugins add their verbs; none may replace one of ours."""
         own = dict(self.commands)
         registry().call("pretask_commands", cli=self)
-        self.commands.update(own)
+        added = {
+            name: verb for name, verb in self.commands.items() if isinstance(verb, click.Command) and name.isprintable()
+        }
+        self.commands = {**added, **own}
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -137,7 +142,10 @@ def main(arguments: list[str] | None = None) -> None:
             code = invoke(arguments)
         except SystemExit as left:  # of a verb
             code = read_code(left)
-    raise SystemExit(code_after(code, stdout))
+    code = code_after(code, stdout)
+    if has_threads_of_plugins():  # the interpreter would wait for them
+        os._exit(code)
+    raise SystemExit(code)
 
 
 def read_code(left: SystemExit) -> int:

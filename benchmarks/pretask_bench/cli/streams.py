@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
-from pretask_bench.cli.terminal import escape_character
+from pretask.printable import escape_character
 
 BROKEN_PIPE = 141  # what a shell says of a program that SIGPIPE ended
 READABLE = "pretask.readable"
