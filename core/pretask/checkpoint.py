@@ -33,7 +33,7 @@ from pretask.checkpoint_content import (
     weights_of,
 )
 from pretask.errors import PretaskError
-from pretask.files import sync_folder
+from pretask.files import advise, sync_folder
 
 KEPT = 2  # checkpoints kept, so that a damaged newest one leaves another
 
@@ -82,9 +82,7 @@ def save(folder: Path, networks: Mapping[str, Module], optimizer: Optimizer, pro
         shutil.rmtree(final, ignore_errors=True)
         temporary.rename(final)
     except OSError as error:
-        raise PretaskError(
-            "the checkpoint", f"to write {final}", str(error), "Free some space and run the same command again."
-        ) from error
+        raise PretaskError("the checkpoint", f"to write {final}", str(error), advise(error)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     for old in sorted(folder.glob("step-*"))[:-KEPT]:

@@ -3,14 +3,40 @@
 What is not yet whole is held locked by its writer, so that what a killed one left behind can be told and swept.
 """
 
+import errno
 import os
 import uuid
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 
+from pretask.errors import PretaskError
 from pretask.locks import is_in_place, try_flock
 
 UNFINISHED = ".unfinished"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PROBE_BYTES = 4096
+
+
+def require_writable(folder: Path, who: str) -> None:
+    """Raise PretaskError where a folder, or the nearest one above it that exists, cannot be written; leave nothing."""
+    try:
+        place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+        if not place.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(place))
+        with TemporaryFile(dir=place, prefix=".", suffix=UNFINISHED) as file:
+            file.write(bytes(PROBE_BYTES))
+    except OSError as error:
+        raise PretaskError(
+            who, f"a folder that it can write, {folder}", error.strerror or str(error), advise(error)
+        ) from error
+
+
+def advise(error: OSError) -> str:
+    """Return what to do about a file that could not be written."""
+    if error.errno in NO_ROOM:
+        return "Free some space and run the same command again."
+    return "Let this user write there, or name another folder."
 
 
 def sync(path: Path) -> None:

@@ -323,9 +323,13 @@ class Run:
             "training",
             "a finite loss at every step",
             f"none from step {step + 1} of {self.task.recipe.steps} on{value}",
-            "Lower recipe.lr or set recipe.clip"
-            + (f"; the last good weights are in {self.folder}." if self.folder else "."),
+            f"Lower recipe.lr or set recipe.clip{self.name_last_good()}.",
         )
+
+    def name_last_good(self) -> str:
+        """Return where the newest checkpoint is, as the end of a sentence; nothing where there is none."""
+        newest = next(iter(checkpoint.find_newest_first(self.folder)), None) if self.folder is not None else None
+        return f"; the last good weights are in {newest}" if newest is not None else ""
 
     def save(self) -> None:
         """Keep a checkpoint, unless the weights are no longer finite."""
@@ -337,7 +341,7 @@ class Run:
                 "the checkpoint",
                 "finite weights",
                 f"NaN or infinity after step {self.progress.step}",
-                f"Lower recipe.lr or set recipe.clip; the last good weights are in {self.folder}.",
+                f"Lower recipe.lr or set recipe.clip{self.name_last_good()}.",
             )
         checkpoint.save(self.folder, self.networks, self.raw_optimizer, self.progress)
 

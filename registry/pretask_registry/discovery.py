@@ -11,20 +11,22 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from importlib import import_module
 from importlib.metadata import Distribution, distributions
+from itertools import islice
 from types import ModuleType
 from typing import Any, Literal
 
 from pluggy import PluginManager
 from pretask import Component
+from pretask.printable import escape_invisible
 from pretask.stopping import is_users
 
 from pretask_registry import hookspecs
 from pretask_registry.hookspecs import HOOKS
 from pretask_registry.names import WORDS, hint
+from pretask_registry.quiet import keep_surroundings, redirect_stdout_to_stderr
 from pretask_registry.validate import find_declaration_fault
 
 GROUPS = "pretask.plugins"
@@ -33,6 +35,9 @@ BLOCK = "PRETASK_BLOCK"
 OURS = "pretask"  # the namespace and the distribution of what is built in
 LOCAL = "local"  # the namespace of files that are plugins for one process only; see files.py
 SLOW = 3.0  # seconds that a light module may take
+MAX_ANSWERS = 10_000  # that a plugin may give to a hook: a generator may have no end
+MAX_MESSAGE_CHARACTERS = 400
+MODULE = re.compile(r"[^\W\d]\w*([.][^\W\d]\w*)*")
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,10 @@ class Problem:
     cause: str
     fix: str
     error: BaseException | None = field(default=None, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("cause", "fix"):  # which may hold texts of strangers
+            object.__setattr__(self, name, escape_invisible(getattr(self, name)))
 
 
 @dataclass(frozen=True)
@@ -150,7 +159,7 @@ def has_plugins(distribution: Distribution) -> bool:
 
 def list_plugins(distribution: Distribution) -> list[Plugin]:
     """Return the entry points of one distribution, by name; of another API only those that this one lacks."""
-    name, version = distribution.metadata["Name"], distribution.version
+    name, version = distribution.metadata["Name"], distribution.metadata["Version"] or "without a version"
     try:
         entry_points = [
             entry_point for entry_point in distribution.entry_points if entry_point.group.startswith(GROUPS)
@@ -163,7 +172,7 @@ def list_plugins(distribution: Distribution) -> list[Plugin]:
         entry_point for entry_point in entry_points if entry_point.group == GROUP or entry_point.name not in current
     ]
     return sorted(
-        (Plugin(entry_point.name, entry_point.value, name, version, entry_point.group) for entry_point in wanted),
+        (Plugin(*map(escape_invisible, (point.name, point.value, name, version, point.group))) for point in wanted),
         key=lambda p: p.name,
     )
 
@@ -201,6 +210,11 @@ def refuse_foreign(plugin: Plugin) -> Plugin:
     if not WORDS.fullmatch(plugin.namespace):
         cause = f"its namespace {plugin.namespace!r} is not lower-case words with hyphens"
         return plugin.refuse(cause, f"Rename the entry point of {plugin.distribution}.")
+    if not MODULE.fullmatch(plugin.module):
+        cause = f"its entry point is {plugin.module!r}, which is no module"
+        module = re.split(r"[^\w.]", plugin.module)[0]
+        fix = f"Let it name the module alone: {plugin.name} = {module!r}." if module else "Let it name a module."
+        return plugin.refuse(cause, fix)
     if plugin.namespace == LOCAL:
         cause = f"the namespace {LOCAL!r} is kept for files that are given by --plugin"
         return plugin.refuse(cause, f"Rename the entry point of {plugin.distribution}.")
@@ -222,7 +236,8 @@ def load(plugin: Plugin, manager: PluginManager) -> Plugin:
     """Import a plugin and take its declarations; whatever it raises becomes its problem."""
     began = time.monotonic()
     try:
-        module = import_quietly(plugin.module)
+        with keep_surroundings() as changed:
+            module = import_quietly(plugin.module)
         known = next(
             (name for name, other in manager.list_name_plugin() if module is other or name == plugin.name), None
         )
@@ -230,17 +245,44 @@ def load(plugin: Plugin, manager: PluginManager) -> Plugin:
             cause = f"{plugin.module} or the name {plugin.name!r} is taken by the entry point {known!r}"
             return plugin.refuse(cause, f"Take one of the two out of {plugin.distribution}.")
         manager.register(module, plugin.name)
-        declared = [
-            component for answer in call_hook(manager, plugin.name, "pretask_components") for component in answer
-        ]
+        declared = declare(manager, plugin)
     except BaseException as error:  # SystemExit too: a plugin that gives up must not end the program
         if is_users(error):
             skip = f"{BLOCK}={plugin.name} goes without it"
             print(f"stopped while {plugin.name} ({plugin.release}) was imported; {skip}", file=sys.stderr)
             raise
         return plugin.refuse(describe_error(error), suggest_fix(plugin, error), error)
-    problems = [*report_slowness(plugin, time.monotonic() - began), *find_hook_problems(module, manager)]
+    problems = [
+        *report_slowness(plugin, time.monotonic() - began),
+        *report_changes(plugin, changed),
+        *find_hook_problems(module, manager),
+    ]
     return check_declarations(plugin, declared, problems)
+
+
+def declare(manager: PluginManager, plugin: Plugin) -> list[Any]:
+    """Return what a plugin declares; raises what its hook raises."""
+    with keep_surroundings():
+        return [
+            component
+            for answer in call_hook(manager, plugin.name, "pretask_components")
+            for component in take_all(answer, "pretask_components")
+        ]
+
+
+def take_all(answer: Iterable[Any], hook: str) -> tuple[Any, ...]:
+    """Return all that a hook gives; raises ValueError where it has no end."""
+    taken = tuple(islice(answer, MAX_ANSWERS + 1))
+    if len(taken) > MAX_ANSWERS:
+        raise ValueError(f"{hook} gave more than {MAX_ANSWERS} things; its generator may have no end")
+    return taken
+
+
+def report_changes(plugin: Plugin, changed: list[str]) -> Iterator[Problem]:
+    """Yield a problem where a module changed the process around it; most of it has been put back."""
+    if changed:
+        fix = f"Let {plugin.module} change nothing where it is imported; it was put back as far as it can be."
+        yield Problem(f"its import changed {' and '.join(changed)}", fix)
 
 
 def report_slowness(plugin: Plugin, seconds: float) -> Iterator[Problem]:
@@ -297,7 +339,7 @@ def call_hook(manager: PluginManager, name: str, hook: str, **arguments: Any) ->
     others = [other for plugin_name, other in manager.list_name_plugin() if plugin_name != name]
     with redirect_stdout_to_stderr():
         answers = manager.subset_hook_caller(hook, others)(**arguments)
-        return [tuple(answer) if isinstance(answer, Iterator) else answer for answer in answers]
+        return [take_all(answer, hook) if isinstance(answer, Iterator) else answer for answer in answers]
 
 
 def import_quietly(module: str) -> ModuleType:
@@ -306,27 +348,17 @@ def import_quietly(module: str) -> ModuleType:
         return import_module(module)
 
 
-@contextmanager
-def redirect_stdout_to_stderr() -> Iterator[None]:
-    """Send whatever is printed inside to stderr, also by other programs and by C: stdout is for data."""
-    sys.stdout.flush()
-    stdout = os.dup(1)
-    os.dup2(2, 1)
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    finally:
-        for stream in (sys.__stdout__, sys.stderr):
-            if stream is not None:
-                stream.flush()
-        os.dup2(stdout, 1)
-        os.close(stdout)
-
-
 def describe_error(error: BaseException) -> str:
-    """Format the type and message of an error, on one line."""
-    message = " ".join(str(error).split())
-    return f"{type(error).__name__}: {message}" if message else type(error).__name__
+    """Format the type and message of an error, on one line; a message that cannot be read is left out."""
+    try:
+        message = " ".join(str(error).split())
+    except BaseException as other:
+        if is_users(other):
+            raise
+        message = "its message cannot be read"
+    shown = escape_invisible(message)
+    shown = f"{shown[:MAX_MESSAGE_CHARACTERS]}…" if len(shown) > MAX_MESSAGE_CHARACTERS else shown
+    return f"{type(error).__name__}: {shown}" if shown else type(error).__name__
 
 
 def suggest_fix(plugin: Plugin, error: BaseException) -> str:

@@ -19,12 +19,14 @@ from pretask.stopping import is_users
 from pretask_registry.discovery import (
     LOCAL,
     Plugin,
-    call_hook,
     check_declarations,
+    declare,
     describe_error,
     find_hook_problems,
-    redirect_stdout_to_stderr,
+    report_changes,
+    take_all,
 )
+from pretask_registry.quiet import keep_surroundings, redirect_stdout_to_stderr
 
 COMPONENTS = "components"  # what a file may call the list of its declarations
 
@@ -41,13 +43,12 @@ def load_file(path: Path, manager: PluginManager) -> Plugin:
     try:
         content = sha256(path.read_bytes()).hexdigest()
         plugin = Plugin(plugin.name, name, path.name, content[:12], "", content=content)
-        module = import_file(path, name)
+        with keep_surroundings() as changed:
+            module = import_file(path, name)
         manager.register(module, plugin.name)
         listed_components = getattr(module, COMPONENTS, None)
-        declared = [
-            component for answer in call_hook(manager, plugin.name, "pretask_components") for component in answer
-        ]
-        declared += [] if listed_components is None else list(listed_components)
+        declared = declare(manager, plugin)
+        declared += [] if listed_components is None else take_all(listed_components, COMPONENTS)
     except InvalidFileName as error:
         return plugin.refuse(f"a file that needs {error.needs}; got {error.got}", error.do, error)
     except BaseException as error:
@@ -56,9 +57,11 @@ def load_file(path: Path, manager: PluginManager) -> Plugin:
         return plugin.refuse(
             f"{describe_error(error)}{find_line(error, path)}", f"Correct {path.name} and try again.", error
         )
-    return check_declarations(
-        plugin, declared, [] if listed_components is not None else list(find_hook_problems(module, manager))
-    )
+    problems = [
+        *report_changes(plugin, changed),
+        *(find_hook_problems(module, manager) if listed_components is None else ()),
+    ]
+    return check_declarations(plugin, declared, problems)
 
 
 def module_name(path: Path) -> str:

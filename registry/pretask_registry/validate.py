@@ -1,6 +1,7 @@
 """Declarations, checked at the border: what must be true of a Component before anything relies on it."""
 
 import re
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pretask import Component
@@ -26,6 +27,14 @@ TRAITS = {
 
 def find_declaration_fault(thing: Any) -> str | None:
     """Return what is wrong with something that a plugin declares, or None."""
+    try:
+        return find_fault(thing)
+    except Exception as error:  # of what it is made of
+        return f"a {type(thing).__name__} that it declares cannot be read: {type(error).__name__}"
+
+
+def find_fault(thing: Any) -> str | None:
+    """Return what is wrong with a declaration, or None; raises whatever its parts raise."""
     if not isinstance(thing, Component):
         return f"{thing!r:.60} is no component"
     who = f"{thing.kind} {thing.name!r}"
@@ -38,7 +47,23 @@ def find_declaration_fault(thing: Any) -> str | None:
     if thing.kind != "task" and not (FILE if thing.kind == "suite" else ATTRIBUTE).fullmatch(thing.implementation):
         wanted = "module:file.toml" if thing.kind == "suite" else "module:attribute"
         return f"{who} has the implementation {thing.implementation!r}, not '{wanted}'"
+    for name in ("summary", "source"):
+        if not isinstance(text := getattr(thing, name), str):
+            return f"{who} has the {name} {text!r:.60}, which is no text"
+    if any(not text.isprintable() for text in iterate_texts((thing.summary, thing.source, thing.traits))):
+        return f"{who} has texts with line ends or with what nobody sees"
     return find_trait_fault(who, thing)
+
+
+def iterate_texts(value: Any) -> Iterator[str]:
+    """Yield all texts of a declaration."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from iterate_texts([*value, *value.values()])
+    elif isinstance(value, list | tuple | set | frozenset):
+        for part in value:
+            yield from iterate_texts(part)
 
 
 def find_trait_fault(who: str, component: Component) -> str | None:

@@ -54,8 +54,11 @@ def command(
     if only_plan:
         show_plan(planned_runs, as_json)
         return
+    from pretask.files import require_writable
+
     from pretask_bench.runs.context import RunContext
 
+    require_writable(out, "--out")
     context = RunContext(out, find_device(device, threads), references=suite.file.baselines)
     outcomes = list(run_all(registry(), planned_runs, context))
     if as_json:

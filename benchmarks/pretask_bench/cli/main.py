@@ -4,6 +4,7 @@ Exit codes: 0 fine, 1 failed, 2 usage, 3 plugin problem, 4 incompatible, 75 stop
 later), 130 stopped by Ctrl-C. Nothing heavy is imported before it is needed.
 """
 
+import os
 import sys
 from collections.abc import Mapping
 from functools import lru_cache
@@ -16,8 +17,11 @@ import click
 from pretask import PretaskError
 from pretask.stopping import BY_SCHEDULER, Stopped, exit_code, raise_when_stopped
 from pretask_registry import Registry
+from pretask_registry.discovery import describe_error
+from pretask_registry.quiet import has_threads_of_plugins
 
 from pretask_bench.cli.problems import list_problems
+from pretask_bench.cli.streams import code_after, unfailing_streams
 
 PLUGIN_PROBLEM = 3
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -113,7 +117,10 @@ class Verbs(click.Group):
         """Let plugins add their verbs; none may replace one of ours."""
         own = dict(self.commands)
         registry().call("pretask_commands", cli=self)
-        self.commands.update(own)
+        added = {
+            name: verb for name, verb in self.commands.items() if isinstance(verb, click.Command) and name.isprintable()
+        }
+        self.commands = {**added, **own}
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
@@ -129,8 +136,24 @@ cli.params.append(plugin_option)  # before the verb it does as well
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command and exit with its code."""
-    raise SystemExit(invoke(arguments))
+    """Run the command and exit with its code; streams that cannot be written do not end it."""
+    with unfailing_streams() as stdout:
+        try:
+            code = invoke(arguments)
+        except SystemExit as left:  # of a verb
+            code = read_code(left)
+    code = code_after(code, stdout)
+    if has_threads_of_plugins():  # the interpreter would wait for them
+        os._exit(code)
+    raise SystemExit(code)
+
+
+def read_code(left: SystemExit) -> int:
+    """Return the exit code of what was left by sys.exit; a text is printed, as Python does."""
+    if isinstance(left.code, str):
+        click.echo(left.code, err=True)
+        return 1
+    return left.code or 0
 
 
 def invoke(arguments: list[str] | None = None) -> int:
@@ -146,6 +169,8 @@ def invoke(arguments: list[str] | None = None) -> int:
         return stop(error.__cause__ if isinstance(error, click.Abort) else error)
     except PretaskError as error:
         return fail(error)
+    except Exception as error:  # of a plugin, whatever it is
+        return fail_unexpectedly(error)
 
 
 def stop(error: BaseException | None) -> int:
@@ -158,9 +183,28 @@ def stop(error: BaseException | None) -> int:
 
 def fail(error: PretaskError) -> int:
     """Print what is wrong, with a traceback only under -v."""
-    if "-v" in sys.argv or "--verbose" in sys.argv:
+    print_traceback()
+    click.echo(str(error), err=True)
+    return error.exit_code
+
+
+def fail_unexpectedly(error: Exception) -> int:
+    """Print an error that is none of ours: what it is and where it was raised, with a traceback only under -v."""
+    from traceback import extract_tb
+
+    shown = print_traceback()
+    frame = extract_tb(error.__traceback__)[-1]
+    place = f" ({Path(frame.filename).name}, line {frame.lineno})"
+    hint = "" if shown else " pretask -v shows where it comes from."
+    click.echo(f"{describe_error(error)}{place}.{hint}", err=True)
+    return 1
+
+
+def print_traceback() -> bool:
+    """Print the traceback of what is being handled under -v; return whether that was so."""
+    verbose = "-v" in sys.argv or "--verbose" in sys.argv
+    if verbose:
         import traceback
 
         traceback.print_exc()
-    click.echo(str(error), err=True)
-    return error.exit_code
+    return verbose

@@ -9,6 +9,7 @@ from pretask_registry import Plugin, Registry, read_component_options
 from pretask_registry.resolve import DATA_ONLY
 
 from pretask_bench.cli.main import PLUGIN_PROBLEM, json_option, registry
+from pretask_bench.cli.problems import end_sentence
 from pretask_bench.results.tables import show_json, show_rows
 
 
@@ -32,7 +33,10 @@ def command(name: str | None, deep: bool, as_json: bool) -> None:
             "release": plugin.release,
             "state": "partly" if plugin.state == "ok" and hidden[plugin.name] else plugin.state,
             "components": len(plugin.components),
-            "problems": [*(f"{problem.cause} {problem.fix}" for problem in plugin.problems), *hidden[plugin.name]],
+            "problems": [
+                *(f"{end_sentence(problem.cause)} {problem.fix}" for problem in plugin.problems),
+                *hidden[plugin.name],
+            ],
         }
         for plugin in found
     ]

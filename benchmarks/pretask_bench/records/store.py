@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from pretask.errors import PretaskError, Unknown
-from pretask.files import write_whole
+from pretask.files import advise, write_whole
 
 from pretask_bench.cli.terminal import escape_invisible
 from pretask_bench.records.canonical import canonical_bytes
@@ -52,9 +52,7 @@ def write_by_hash(folder: Path, content: bytes, ending: str) -> Path:
         if not path.is_file() or path.read_bytes() != content:
             write_whole(path, content)
     except OSError as error:
-        raise PretaskError(
-            "the store", f"to write {path}", str(error), "Free some space, or name another folder."
-        ) from error
+        raise PretaskError("the store", f"to write {path}", str(error), advise(error)) from error
     return path
 
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 MIN_NAME_CHARACTERS = 12  # characters to which a column of names may be narrowed
+MIN_CONSOLE, USUAL_CONSOLE = 20, 80  # characters; a console that says fewer (COLUMNS=0) is taken for a usual one
 UNIT_SPACE = re.compile(r" (?=%)")  # a number and its unit stay together
 NUMBER = re.compile(r"[(\[+\-−±]*\.?\d")  # how one begins
 BORDERS = 3  # characters beside the cell of each column: a space on either side, and a line; one more ends the row
@@ -65,7 +66,8 @@ def print_table(
     ((heading,),) = escape_rows([(title,)])
     lines = box.SIMPLE_HEAD if simple else box.HEAVY_HEAD
     table = Table(title=heading or None, title_justify="left", box=lines)
-    room = (width or Console().width) - BORDERS * len(columns) - 1
+    console_width = Console().width
+    room = (width or (console_width if console_width >= MIN_CONSOLE else USUAL_CONSOLE)) - BORDERS * len(columns) - 1
     cells = [[column, *(row[number] for row in rows)] for number, column in enumerate(columns)]
     widths = share_room([max(map(cell_len, column)) for column in cells], [*map(min_width, cells)], room)
     for column, flush_right, characters in zip(columns, right, widths, strict=True):

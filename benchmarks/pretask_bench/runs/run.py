@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pretask.checkpoint_content import weights_of
-from pretask.files import sweep
+from pretask.files import require_writable, sweep
 from pretask.hashing import hash_weights
 from pretask.locks import hold
 from pretask_registry import Registry
@@ -117,6 +117,7 @@ def run_on_ranks(registry: Registry, plan: Plan, context: RunContext) -> StoredR
 def start(registry: Registry, plan: Plan, context: RunContext) -> Started:
     """Read the data of a plan and build its parts."""
     at, timer = datetime.now(UTC), StageTimer()
+    require_writable(context.out, "--out")
     check_first_step(plan)
     smaller = "Set data.size, or the size of its samples, lower."
     with timer.stage("data"), explain_refused_memory(f"data {plan.parts['data'].name}", context.device, smaller):
@@ -153,6 +154,7 @@ def find_known(prepared: PreparedRun, context: RunContext) -> StoredRecord | Non
 def complete(registry: Registry, started: Started, context: RunContext) -> StoredRecord:
     """Run all stages and write the record; of a failure too."""
     prepared = started.prepared
+    prepared.count_duplicates()  # kept in the cache: what cannot be written is found before training, not after it
     findings = Findings(prepared.cell, prepared.code(), declare_metrics(prepared.plan), devices=count_ranks())
     smaller = "Lower recipe.batch, or set smaller sizes of the model."
     try:
