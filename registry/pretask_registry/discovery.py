@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
-from importlib.metadata import Distribution, distributions
+from importlib.metadata import Distribution, EntryPoint, distributions
 from itertools import islice
 from types import ModuleType
 from typing import Any, Literal
@@ -171,10 +171,14 @@ def list_plugins(distribution: Distribution) -> list[Plugin]:
     wanted = [
         entry_point for entry_point in entry_points if entry_point.group == GROUP or entry_point.name not in current
     ]
-    return sorted(
-        (Plugin(*map(escape_invisible, (point.name, point.value, name, version, point.group))) for point in wanted),
-        key=lambda p: p.name,
-    )
+    return sorted((describe_entry_point(point, name, version) for point in wanted), key=lambda plugin: plugin.name)
+
+
+def describe_entry_point(point: EntryPoint, distribution: str, version: str) -> Plugin:
+    """Return the plugin of an entry point, before anything of it is looked at but its names."""
+    texts = (point.name, point.value, distribution, version, point.group)
+    name, module, distribution, version, group = map(escape_invisible, texts)
+    return Plugin(name, module, distribution, version, group)
 
 
 def read_blocked_names() -> frozenset[str]:

@@ -76,7 +76,7 @@ def is_open(descriptor: int) -> bool:
     return False
 
 
-def flush(*streams: Any) -> None:
+def flush(*streams: TextIO | Shield | None) -> None:
     """Write what is left in streams; of those that are closed or full nothing can be."""
     for stream in streams:
         with suppress(OSError, ValueError, AttributeError):

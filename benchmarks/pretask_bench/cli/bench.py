@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from pretask_bench.cli.completion import complete_names
 from pretask_bench.cli.main import json_option, registry
 from pretask_bench.cli.numbers import THREADS
 from pretask_bench.results.tables import draw_table, show_json, show_rows
@@ -18,8 +19,13 @@ Running the same command again goes on where it stopped. Then: pretask board SUI
 
 
 @click.command("bench", epilog=EPILOG)
-@click.argument("suite_name", metavar="SUITE")
-@click.option("--tasks", default="", help="Only these, with commas between; else every installed one that enters.")
+@click.argument("suite_name", metavar="SUITE", shell_complete=complete_names("suite"))
+@click.option(
+    "--tasks",
+    shell_complete=complete_names("task", several=True),
+    default="",
+    help="Only these, with commas between; else every installed one that enters.",
+)
 @click.option("--division", "divisions", multiple=True, help="Only this division of the suite; may be repeated.")
 @click.option("--seeds", type=click.IntRange(1), help="How many; else as many as the suite needs to rank.")
 @click.option("--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="What the suite leaves open.")

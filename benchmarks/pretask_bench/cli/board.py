@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from pretask_bench.cli.completion import complete_names
 from pretask_bench.cli.main import registry
 from pretask_bench.cli.terminal import escape_invisible
 
@@ -16,7 +17,7 @@ folder of records: on each line a hash, a space and the reason, which the page s
 
 
 @click.command("board", epilog=EPILOG)
-@click.argument("suite")
+@click.argument("suite", shell_complete=complete_names("suite"))
 @click.argument("places", nargs=-1, type=click.Path(path_type=Path), metavar="[RECORDS]...")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("site"), show_default=True)
 @click.option("--compat", is_flag=True, help="Also show which of the parts that are installed here fit each other.")

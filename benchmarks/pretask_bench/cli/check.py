@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from pretask_bench.cli.completion import complete_names
 from pretask_bench.cli.main import registry
 
 EPILOG = """A failure says what must hold, what came instead and what it often comes from; what torch says itself is
@@ -18,7 +19,7 @@ One that asks nothing of such a component is inapplicable."""
 
 
 @click.command("check", epilog=EPILOG)
-@click.argument("name", metavar="NAMESPACE|ID")
+@click.argument("name", metavar="NAMESPACE|ID", shell_complete=complete_names())
 @click.option("--kind", help="Only components of this kind.")
 @click.option("--only", multiple=True, metavar="CHECK", help="Only this check; may be repeated.")
 @click.option("--seed", default=0, help="Of whatever is drawn.")

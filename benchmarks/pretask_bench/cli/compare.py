@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pretask_bench.cli.completion import complete_names
 from pretask_bench.cli.main import json_option
 from pretask_bench.results.tables import draw_table, show_json
 
@@ -26,7 +27,11 @@ of shares are in points of per cent."""
 
 @click.command("compare", epilog=EPILOG)
 @click.argument("places", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="A B [C]...")
-@click.option("--evaluator", help="Whose numbers; the first that all have if left out.")
+@click.option(
+    "--evaluator",
+    shell_complete=complete_names("evaluator"),
+    help="Whose numbers; the first that all have if left out.",
+)
 @click.option("--metric", help="Which number; the one that stands for the evaluator if left out.")
 @json_option
 def command(places: tuple[Path, ...], evaluator: str | None, metric: str | None, as_json: bool) -> None:

@@ -2,6 +2,7 @@
 
 import click
 
+from pretask_bench.cli.completion import complete_names
 from pretask_bench.cli.main import json_option, registry
 from pretask_bench.results.tables import draw_table, show_json, show_rows
 
@@ -13,9 +14,9 @@ With a name, and with --exact, every combination is trained a step on tiny data;
 
 
 @click.command("compat", epilog=EPILOG)
-@click.option("--split", help="Only this split.")
-@click.option("--objective", help="Only this objective.")
-@click.option("--model", help="Only this model.")
+@click.option("--split", shell_complete=complete_names("split"), help="Only this split.")
+@click.option("--objective", shell_complete=complete_names("objective"), help="Only this objective.")
+@click.option("--model", shell_complete=complete_names("model"), help="Only this model.")
 @click.option(
     "--exact", is_flag=True, help="Train every combination for a step on tiny data, also where no part is named."
 )

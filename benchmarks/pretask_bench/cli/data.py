@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pretask_bench.cli.completion import complete_names
 from pretask_bench.cli.main import json_option, registry
 from pretask_bench.results.tables import show_json, show_rows
 from pretask_bench.runs.plan import parse_setting
@@ -37,7 +38,7 @@ def list_command(as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_names("data"))
 @setting_option
 @json_option
 def describe(name: str, settings: Sequence[str], as_json: bool) -> None:
@@ -57,7 +58,7 @@ def describe(name: str, settings: Sequence[str], as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_names("data"))
 @setting_option
 @json_option
 def fingerprint(name: str, settings: Sequence[str], as_json: bool) -> None:

@@ -10,6 +10,7 @@ from pretask_registry import Registered
 from pretask_registry.modalities import find_modalities
 from pretask_registry.names import hint
 
+from pretask_bench.cli.completion import complete_kinds
 from pretask_bench.cli.main import json_option, registry
 from pretask_bench.results.tables import show_json, show_rows
 
@@ -18,7 +19,7 @@ OTHER_TRAITS = ("modality", "metrics", "recipe", "options", "presets")  # that h
 
 
 @click.command("list")
-@click.argument("kind", required=False, metavar="[KIND]")
+@click.argument("kind", required=False, metavar="[KIND]", shell_complete=complete_kinds)
 @click.option("--modality", help="Only what is for this modality, or for any: image, text, video, audio.")
 @click.option("--wide", is_flag=True, help="Show modality, traits, source and plugin as well.")
 @json_option

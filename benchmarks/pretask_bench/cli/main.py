@@ -27,6 +27,7 @@ PLUGIN_PROBLEM = 3
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
+COMPLETING = "_PRETASK_COMPLETE"  # what a shell sets that asks what may follow
 FILES = "pretask.files"  # where the context of the command keeps the files that --plugin names
 
 
@@ -45,7 +46,7 @@ def load_registry(files: tuple[Path, ...]) -> Registry:
             problem = plugin.problems[0]
             who = f"--plugin {plugin.distribution}"
             raise PretaskError(who, "to load", problem.cause, problem.fix, exit_code=PLUGIN_PROBLEM)
-    for line in list_problems(found):
+    for line in list_problems(found) if COMPLETING not in os.environ else ():  # among what the shell offers
         click.echo(line, err=True)
     return found
 

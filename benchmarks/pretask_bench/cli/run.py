@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pretask_bench.cli.completion import complete_names, complete_presets
 from pretask_bench.cli.main import json_option, registry
 from pretask_bench.cli.numbers import COUNT, SECONDS, SEED, THREADS
 from pretask_bench.results.tables import show_json
@@ -21,17 +22,38 @@ Running the same command again goes on where it stopped, and shows what is alrea
 
 
 @click.command("run", epilog=EPILOG)
-@click.argument("task", required=False)
-@click.option("--data", "data_name", help="What to learn from, and to be measured on where --on names nothing else.")
-@click.option("--split", help="Instead of the task's.")
-@click.option("--objective", help="Instead of the task's.")
-@click.option("--model", help="Instead of the task's.")
-@click.option("--preset", help="Settings that the task offers besides the paper's, such as small.")
+@click.argument("task", required=False, shell_complete=complete_names("task"))
+@click.option(
+    "--data",
+    "data_name",
+    shell_complete=complete_names("data"),
+    help="What to learn from, and to be measured on where --on names nothing else.",
+)
+@click.option("--split", shell_complete=complete_names("split"), help="Instead of the task's.")
+@click.option("--objective", shell_complete=complete_names("objective"), help="Instead of the task's.")
+@click.option("--model", shell_complete=complete_names("model"), help="Instead of the task's.")
+@click.option(
+    "--preset",
+    shell_complete=complete_presets,
+    help="Settings that the task offers besides the paper's, such as small.",
+)
 @click.option(
     "--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="Such as split.patch=24 or recipe.lr=0.1."
 )
-@click.option("--evaluate", default="linear", show_default=True, help="Evaluators, with commas between them.")
-@click.option("--on", "on_name", metavar="DATA", help="Measure on this other data; set its options by --set on.…")
+@click.option(
+    "--evaluate",
+    shell_complete=complete_names("evaluator", several=True),
+    default="linear",
+    show_default=True,
+    help="Evaluators, with commas between them.",
+)
+@click.option(
+    "--on",
+    "on_name",
+    shell_complete=complete_names("data"),
+    metavar="DATA",
+    help="Measure on this other data; set its options by --set on.…",
+)
 @click.option(
     "--baselines",
     default="random-init,raw-input",

@@ -16,6 +16,7 @@ from pretask_registry.option_texts import read_option_texts, write_value
 from pretask_registry.options import describe
 from pretask_registry.resolve import option_prefix
 
+from pretask_bench.cli.completion import complete_names
 from pretask_bench.cli.list import component_json, format_traits
 from pretask_bench.cli.main import PLUGIN_PROBLEM, json_option, registry
 from pretask_bench.results.tables import show_json, show_rows
@@ -35,7 +36,7 @@ class Table(NamedTuple):
 
 
 @click.command("show")
-@click.argument("name")
+@click.argument("name", shell_complete=complete_names())
 @click.option("--kind", type=click.Choice(KINDS), help="Where several kinds have the name.")
 @json_option
 def command(name: str, kind: str | None, as_json: bool) -> None:
