@@ -137,7 +137,7 @@ def attempt(call: Callable[..., Any], *arguments: Any) -> tuple[Any, str]:
         return None, f"{error.exit_code}: {error}"
 
 
-@settings(max_examples=200, deadline=2000, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=200, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     some.sampled_from(BUILT_INS),
     some.randoms(use_true_random=False),
