@@ -12,12 +12,14 @@ from typing import Annotated, Any, Literal
 
 from pretask import PretaskError
 from pretask_registry import Registry, resolve_options
+from pretask_registry.discovery import describe_error
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pretask_bench.records.canonical import as_plain
 from pretask_bench.records.encoders import REFERENCE_ENCODERS, ReferenceEncoder
 from pretask_bench.records.record import Cell, Record
 
+MAX_FILE_BYTES, MAX_DOTS = 1 << 18, 200  # of a file; of a line: each may nest a table, which takes quadratic time
 Settings = Mapping[str, Any]
 
 
@@ -196,11 +198,28 @@ def read_suite(registry: Registry, name: str) -> Suite:
     suite = registry.find("suite", name)
     module, _, path = suite.component.implementation.partition(":")
     try:
-        content = tomllib.loads(files(module).joinpath(path).read_text(encoding="utf-8"))
-        file = SuiteFile.model_validate(content)
-    except (OSError, ModuleNotFoundError, tomllib.TOMLDecodeError, ValidationError) as error:
-        raise PretaskError(suite.id, f"a suite in {path}", str(error), "Correct that file.") from error
+        file = parse_suite_file(files(module).joinpath(path).read_bytes())
+    except (OSError, ModuleNotFoundError, ValueError) as error:
+        raise PretaskError(suite.id, f"a suite in {path}", describe_error(error), "Correct that file.") from error
     return Suite(suite.id, file, {division.name: fix_options(registry, division) for division in file.division})
+
+
+def parse_suite_file(content: bytes) -> SuiteFile:
+    """Return what a suite's file says; raises ValueError, with one line, where it is none."""
+    if len(content) > MAX_FILE_BYTES:
+        raise ValueError(f"{len(content)} bytes, more than {MAX_FILE_BYTES}")
+    if any(line.count(b".") > MAX_DOTS for line in content.splitlines()):
+        raise ValueError(f"a line of more than {MAX_DOTS} dots, which may be tables that are nested too deep")
+    try:
+        return SuiteFile.model_validate(tomllib.loads(content.decode()))
+    except RecursionError:
+        raise ValueError("lists or tables that are nested too deep") from None
+    except ValidationError as error:
+        faults = error.errors(include_url=False, include_input=False, include_context=False)
+        shown = [
+            f"{'.'.join(ascii(part)[:60].strip(chr(39)) for part in fault['loc'])}: {fault['msg']}" for fault in faults
+        ]
+        raise ValueError("; ".join(shown[:3])) from None
 
 
 def fix_options(registry: Registry, division: Division) -> FixedOptions:
