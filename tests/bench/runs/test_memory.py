@@ -20,7 +20,7 @@ COMMAND = [
 @pytest.mark.parametrize(
     ("setting", "needs"),
     [
-        ("recipe.batch=1000000000000", "recipe.batch needs "),
+        ("recipe.batch=2000000000", "recipe.batch needs "),
         ("model.hidden=1000000", "the model needs "),
         ("data.size=2000000000", "needs "),
     ],
