@@ -64,7 +64,10 @@ def assert_same(one: Record, two: Record) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 75), (signal.SIGHUP, 75)])
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(signal.SIGINT, 130), (signal.SIGTERM, 75), pytest.param(signal.SIGHUP, 75, marks=pytest.mark.exhaustive)],
+)
 def test_a_signal_saves_and_the_second_start_ends_like_one_never_stopped(
     number: signal.Signals, code: int, whole: Record, tmp_path: Path
 ) -> None:
