@@ -23,13 +23,12 @@ import numpy as np
 
 from pretask.errors import PretaskError
 from pretask.files import sync_folder
+from pretask.locks import try_flock
 from pretask.pruning import prune, read_limit
 
 Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
 
-MAX_CHECKED_BYTES = (
-    1 << 31
-)  # bytes up to which an entry's checksum is recomputed when it is opened; of larger ones only the size
+MAX_CHECKED_BYTES = 1 << 31  # of a file whose checksum is recomputed when it is opened; of larger ones only the size
 CHUNK = 1 << 24
 NO_ROOM = (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # numpy's own "n requested and m written" has no number
 # Pages are private to the process, but no memory is set aside for them, or Linux refuses files larger than memory.
@@ -249,9 +248,7 @@ def lock_entry(entry: Path) -> Iterator[None]:
 
 def wait_for(handle: int, entry: Path) -> None:
     """Take the lock, and say so where that takes time."""
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
+    if not try_flock(handle):
         print(f"Waiting for another process that is making {entry}", file=sys.stderr)
         fcntl.flock(handle, fcntl.LOCK_EX)
 

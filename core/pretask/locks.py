@@ -38,7 +38,7 @@ def hold(path: Path, purpose: str) -> Iterator[None]:
             "a run",
             f"a folder that it can write and lock files in, {path.parent}",
             str(error.strerror or error),
-            "Name another with --out, or free some space.",
+            "Name another with --out.",
         ) from error
     with release_afterwards(path, handle):
         yield

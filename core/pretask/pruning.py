@@ -5,7 +5,6 @@ rename, so that a reader sees all of it or nothing. Who has mapped it keeps what
 empty, and to remove one that somebody waits for would let two in.
 """
 
-import fcntl
 import os
 import re
 import shutil
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pretask.errors import PretaskError
+from pretask.locks import try_flock
 
 BOUND = "PRETASK_CACHE_GB"
 KEY = re.compile("[0-9a-f]{32}")
@@ -130,8 +130,7 @@ def try_lock(entry: Path) -> Iterator[bool]:
     try:
         held = False
         with suppress(OSError):
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            held = True
+            held = try_flock(handle)
         yield held
     finally:
         os.close(handle)
