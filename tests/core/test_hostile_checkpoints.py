@@ -16,20 +16,9 @@ from pretask.cache import checksum
 from pretask.checkpoint import Progress, load, load_weights, save
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from two_networks import parts, stepped
 
 About = dict[str, Any]
-
-
-def parts() -> dict[str, nn.Module]:
-    torch.manual_seed(0)
-    return {"model": nn.Linear(3, 2), "objective": nn.BatchNorm1d(2)}
-
-
-def stepped(modules: dict[str, nn.Module]) -> torch.optim.Optimizer:
-    optimizer = torch.optim.AdamW([parameter for part in modules.values() for parameter in part.parameters()], lr=0.1)
-    modules["objective"](modules["model"](torch.eye(3))).square().sum().backward()
-    optimizer.step()
-    return optimizer
 
 
 def seal(path: Path) -> None:
