@@ -39,8 +39,12 @@ IN_PROSE = re.compile(
 )
 CREDENTIALS = re.compile(r"(?<=://)[^/@\s'\"]+@")
 COLOURS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-# Control characters and those that turn the direction of text: they could rewrite what a terminal or a page shows.
-UNSEEN = r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069"
+# Control characters, those that turn the direction of text and those that nobody sees: they could rewrite what a
+# terminal or a page shows, or make two names look like one. The joiners U+200C and U+200D belong to many scripts.
+UNSEEN = (
+    r"\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u061c"
+    r"\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+)
 MAX_ERROR_CHARACTERS = 8000  # characters
 
 

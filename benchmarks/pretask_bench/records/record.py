@@ -11,7 +11,7 @@ import json
 import math
 import re
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
@@ -414,17 +414,32 @@ def parse_record(data: bytes) -> Record:
 
 def record_error(error: ValidationError) -> PretaskError:
     """Return the error with a record's first three faults; a stranger's field names are escaped and shortened."""
-    faults = error.errors(include_url=False, include_input=False, include_context=False)
-    shown = [
-        f"{'.'.join(ascii(part)[:60].strip(chr(39)) for part in fault['loc'])}: {fault['msg']}" for fault in faults
-    ]
-    more = f" and {len(shown) - 3} more" if len(shown) > 3 else ""
-    return PretaskError(
-        "a record",
-        f"the fields of version {VERSION}",
-        "; ".join(shown[:3]) + more,
-        f"See {SCHEMA.name}.",
-    )
+    faults = error.errors(include_url=False, include_input=False)
+    shown = [describe_fault(fault["loc"], fault["msg"], fault.get("ctx", {})) for fault in faults[:3]]
+    more = f" and {len(faults) - 3} more" if len(faults) > 3 else ""
+    return PretaskError("a record", f"the fields of version {VERSION}", "; ".join(shown) + more, f"See {SCHEMA.name}.")
+
+
+def describe_fault(place: Sequence[str | int], message: str, context: Mapping[str, Any]) -> str:
+    """Return a fault of at most 130 characters: where in the record, and what is wrong there.
+
+    >>> describe_fault(["cell", "author"], "String should match pattern '^[^...]*$'", {"pattern": f"^[^{UNSEEN}]*$"})
+    'cell.author: String should have no control or invisible characters'
+    """
+    where = ".".join(ascii(part)[:60].strip("'") for part in place)
+    if UNSEEN in str(context.get("pattern")):
+        message = "String should have no control or invisible characters"
+    return f"{shorten(where, 55)}: {shorten(message, 70)}"
+
+
+def shorten(text: str, most: int) -> str:
+    """Return the text, its middle left out where it has more characters than `most`.
+
+    >>> shorten("abcdefghij", 7)
+    'abc…hij'
+    """
+    half = (most - 1) // 2
+    return text if len(text) <= most else f"{text[:half]}…{text[-half:]}"
 
 
 def separate_missing(values: Mapping[str, Any]) -> dict[str, Any]:
