@@ -15,6 +15,7 @@ from torch import Tensor
 TASKS = whole_gradient.TASKS
 # Sums of other order: float32 has 2^-24, float64 2^-53.
 TOLERANCES = {torch.float32: 1e-5, torch.float64: 1e-10}
+PARTS = {torch.float32: (8,), torch.float64: (2, 4, 8)}  # of a step; in float32 the most, which round most often
 
 
 @lru_cache(maxsize=64)
@@ -29,7 +30,7 @@ def relative(found: Tensor, expected: Tensor) -> float:
 @pytest.mark.parametrize("dtype", TOLERANCES, ids=str)
 @pytest.mark.parametrize("name", TASKS)
 def test_the_gradient_of_a_step_does_not_depend_on_its_parts(name: str, dtype: torch.dtype) -> None:
-    for parts in (2, 4, 8):
+    for parts in PARTS[dtype]:
         found = whole_gradient.gradient(name, parts, dtype)
         assert relative(found, whole(name, dtype)) < TOLERANCES[dtype]
 

@@ -12,8 +12,9 @@ from pretask_registry.canned import make_canned_samples
 
 REGISTRY = Registry.load()
 ROWS = list(build_matrix(REGISTRY))
+FITTING = [row for row in ROWS if not row.reason]
 COUNTS: Counter[str] = Counter()
-EVERY = 10  # accepted combinations of which one is trained here beside its trial
+EVERY = 20  # accepted combinations of which one is trained here beside its trial
 RECIPE = Recipe(batch=8, lr=0.01, channels_last=False)
 
 
@@ -40,22 +41,33 @@ def train_one_step(row: Row) -> None:
     assert any(not torch.equal(one, two) for one, two in zip(before, parameters, strict=True))
 
 
-@pytest.mark.parametrize("row", ROWS, ids=named)
-def test_what_is_accepted_trains_one_step_and_what_is_refused_has_a_reason(row: Row) -> None:
-    reason = row.reason or explain_trial(row.modality, row.split, row.objective, row.model)
+@pytest.mark.parametrize("row", FITTING, ids=named)
+def test_what_no_declaration_refuses_trains_one_step_or_is_refused_by_specs_with_a_reason(row: Row) -> None:
+    reason = explain_trial(row.modality, row.split, row.objective, row.model)
     if not reason:
         if COUNTS["accepted, and trained a step"] % EVERY == 0:  # the trial has trained a step of all of them
             train_one_step(row)
         COUNTS["accepted, and trained a step"] += 1
     else:
         assert "do not train" not in reason
-        COUNTS["refused by declaration" if row.reason else "refused by specs"] += 1
-        assert len(reason) > 20
-        assert reason.rstrip().endswith((".", "]", ")"))
+        COUNTS["refused by specs"] += 1
+        check_reason(reason)
+
+
+def test_what_declarations_refuse_has_a_reason() -> None:
+    refused = [row.reason for row in ROWS if row.reason]
+    assert len(refused) > len(ROWS) / 2
+    for reason in refused:
+        check_reason(reason)
+
+
+def check_reason(reason: str) -> None:
+    assert len(reason) > 20
+    assert reason.rstrip().endswith((".", "]", ")"))
 
 
 def test_the_counts_are_printed_and_nothing_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
-        print(f"\n{sum(COUNTS.values())} of {len(ROWS)} combinations: {dict(COUNTS)}")
+        print(f"\n{sum(COUNTS.values())} of {len(FITTING)} combinations that declarations let pass: {dict(COUNTS)}")
     assert sum(row.fits for row in ROWS) >= 2
     assert sum(not row.fits for row in ROWS) >= 2

@@ -109,6 +109,7 @@ EVALUATORS = {
         "yields-text": "yields-names-with-numbers",
     },
     "retrieve": {
+        "number-of-no-unit": "numbers-are-as-declared",
         "scores-what-it-learned": "noise-scores-at-chance",
         "guesses-the-commonest": "clear-signal-is-found",
     },

@@ -29,5 +29,5 @@ def pretask_components() -> Iterator[Component]:
         modality=CLIPS,
         summary="torchvision's r3d_18, mc3_18 and r2plus1d_18: spatiotemporal convolutions.",
         source="Tran et al. 2018",
-        small={"name": "mc3_18"},
+        small={"name": "mc3_18", "stages": 1},
     )

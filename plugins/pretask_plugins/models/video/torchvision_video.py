@@ -1,13 +1,13 @@
 """Torchvision-video: residual networks with convolutions over time; the frames of a clip become one view.
 
 Source: Tran, Wang, Torresani, Ray, LeCun and Paluri, CVPR 2018, as torchvision has them; weights start at random.
-Differs: any number of channels.
+Differs: any number of channels; the last stages can be left out, which clips of 32 x 32 have no positions for.
 Axes: B batch, V views that are frames, C channels, T H W clip, N positions, D width.
 """
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
+from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec, Interval
 from pretask.composition import try_features
 from torch import nn
 
@@ -34,13 +34,14 @@ class TorchvisionVideo(nn.Module):
         /,
         *,
         name: Literal["r3d_18", "mc3_18", "r2plus1d_18"] = "r3d_18",
+        stages: Annotated[int, Interval(ge=1, le=4)] = 4,
     ) -> None:
         super().__init__()
         self.name = name
         check_clip(name, spec, spec.shape[0])
         check_clip(name, whole_spec, spec.shape[0])
         body = create_network(name, spec.shape[0])
-        self.parts = nn.ModuleList([body.stem, body.layer1, body.layer2, body.layer3, body.layer4])
+        self.parts = nn.ModuleList([body.stem, *[body.layer1, body.layer2, body.layer3, body.layer4][:stages]])
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
         """Return the spec of one vector per moment and position of the last layer, in one view."""

@@ -53,6 +53,22 @@ def yields_names_with_numbers(case: EvaluatorCase) -> None:
 
 
 @check("evaluator")
+def numbers_are_as_declared(case: EvaluatorCase) -> None:
+    """Check that whoever declares metrics declares all of its numbers, and yields the headline, whose direction is."""
+    declared, headline = case.component.traits["metrics"], case.component.traits["headline"]
+    if not declared:
+        raise Inapplicable("It declares no metrics: its numbers are shown, and none is called better than another.")
+    yielded = numbers(case.tried.yielded)
+    unknown = [name for name in yielded if find_metric(declared, name) is None]
+    require(not unknown, f"Every number must be declared, so that its unit is known; {', '.join(unknown)} is not.")
+    if headline:
+        require(headline in yielded, f"The headline '{headline}' must be yielded; {', '.join(yielded)} came.")
+        metric = find_metric(declared, headline)
+        directed = metric is not None and metric.higher_is_better is not None
+        require(directed, f"The headline '{headline}' must be declared as better when higher, or when lower.")
+
+
+@check("evaluator")
 def task_is_left_as_it_was(case: EvaluatorCase) -> None:
     """Check that weights, running statistics and training mode of the task and ambient generators stay as they were."""
     task = case.tried.task

@@ -19,6 +19,7 @@ MODELS = {
     "resnet": lambda spec: Frames(spec, spec, name="resnet10t", output_stride=8),
     "vit": lambda spec: Frames(spec, spec, name="test_vit"),
     "mc3": lambda spec: TorchvisionVideo(spec, spec, name="mc3_18"),
+    "mc3 of two stages": lambda spec: TorchvisionVideo(spec, spec, name="mc3_18", stages=2),
 }
 
 
@@ -124,3 +125,9 @@ def test_output_stride_keeps_a_finer_map() -> None:
     spec = InputSpec("image", (3, 64, 64), views=2, ordered=True)
     plain, fine = (Frames(spec, spec, name="resnet10t", output_stride=stride).features(spec) for stride in (0, 8))
     assert (plain.grid, fine.grid) == ((2, 2), (8, 8))
+
+
+def test_the_last_stages_can_be_left_out() -> None:
+    short, whole = (TorchvisionVideo(CLIP, CLIP, name="mc3_18", stages=stages) for stages in (2, 4))
+    assert (short.features(CLIP).width, whole.features(CLIP).width) == (128, 512)
+    assert {*short.state_dict()} < {*whole.state_dict()}
