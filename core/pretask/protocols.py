@@ -375,6 +375,16 @@ class NamesTokenizer(Protocol):
 
 
 @runtime_checkable
+class SharesTokenizer(Protocol):
+    """Data of text whose tokenizer can be written down, so that an encoder takes texts when the data is gone."""
+
+    @property
+    def tokenizer_json(self) -> str:
+        """The tokenizer as the tokenizers library reads it."""
+        ...
+
+
+@runtime_checkable
 class KnowsEntropy(Protocol):
     """Data of text made from a known distribution."""
 
