@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pretask.composition import Task, compose
     from pretask.draws import Draws
     from pretask.encoder import Encoder
-    from pretask.front_door import load
+    from pretask.front_door import Run, load, run
     from pretask.options import (
         AnyFloat,
         AnyInt,
@@ -170,7 +170,7 @@ HOMES = {
     "scoring": ("build_loss", "gather_over_ranks", "mean_over_ranks", "weighted_mean"),
     "composition": ("Task", "compose"),
     "encoder": ("Encoder",),
-    "front_door": ("load",),
+    "front_door": ("Run", "load", "run"),
     "training": ("train",),
     "teacher": ("Encoders", "Momentum"),
     "values": ("Batch", "Features", "Inputs", "Loss", "Target", "Targets"),
@@ -241,6 +241,7 @@ __all__ = [
     "Remembered",
     "Representation",
     "Rewrites",
+    "Run",
     "SampleCount",
     "Samples",
     "ScoredOn",
@@ -279,6 +280,7 @@ __all__ = [
     "objective",
     "require_range",
     "restore_patches",
+    "run",
     "select_patches",
     "source_of",
     "split",

@@ -71,7 +71,7 @@ def make(cls: type, values: Mapping[str, Any]) -> Any:
     """Make an object of its fields or attributes."""
     if is_dataclass(cls):
         return cls(**values)
-    made = object.__new__(cls)
+    made: Any = object.__new__(cls)
     vars(made).update(values)
     return made
 

@@ -15,6 +15,8 @@ from pretask.composition import allocate_samples, seed_randomness
 from pretask.encoder import Encoder
 from pretask.preparation.prepare import Preparation
 from pretask_registry import Registry, build
+from pretask_registry.own_objects import DISTRIBUTION
+from pretask_registry.resolve import FILE
 
 from pretask_bench.artifacts.fitted import Unkept, restore_state
 from pretask_bench.artifacts.task_file import FITTED, RECORD, TASK, TOKENIZER, Part, TaskFile, read_task
@@ -39,7 +41,7 @@ def load(
         path: The folder of a run, its record, or a folder that was exported for a hub.
         device: Where it shall live.
         plugin: Python files that declare components, as --plugin takes them.
-        split: Instead of the named one: your own object, fitted, where the run was made with one.
+        split: Instead of the named one: your own object, fitted or not, where the run was made with one.
         model: Likewise, what builds it of the specs of x and of the whole sample.
 
     Raises:
@@ -49,11 +51,11 @@ def load(
     task = read_task(folder)
     registry = None if split is not None and model is not None else load_registry(plugin)
     with seed_randomness(0):  # whose first weights are replaced
-        build_model = model if model is not None else build_part(registry, task, "model")
-        network = build_model(task.input, task.whole)
+        make: Any = model if model is not None else build_part(registry, task, "model")
+        network: Any = make if isinstance(make, torch.nn.Module) else make(task.input, task.whole)
         allocate_samples(network, task.observed)
     load_weights(network, folder, task)
-    shown = split if split is not None else build_split(registry, folder, task)
+    shown = restore_split(split if split is not None else build_part(registry, task, "split"), folder, task)
     tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8") if TOKENIZER in task.files else None
     preparation = Preparation(task.observed, task.padded, tokenizer)
     return Encoder(network, shown, task.whole, preparation, task.name).to(device).eval()
@@ -94,15 +96,17 @@ def build_part(registry: Registry | None, task: TaskFile, kind: str) -> Any:
     try:
         return build(registry.find(kind, part.id), part.options)
     except PretaskError as error:
-        raise PretaskError(
-            WHO, f"the {kind} {part.id} of {part.distribution} {part.version}", str(error), find_way(part, kind)
-        ) from error
+        got = f"none that works here ({str(error).rstrip('.')})"
+        needs = f"the {kind} {part.id} of {part.distribution} {part.version}"
+        raise PretaskError(WHO, needs, got, find_way(part, kind)) from error
 
 
 def find_way(part: Part, kind: str) -> str:
     """Return how to get a part that is not there."""
+    if part.distribution == DISTRIBUTION:
+        return f"Give the object itself: pretask.load(…, {kind}=…)."
     if part.id.startswith("local/"):
-        return f"Give its file, plugin={part.distribution!r}, or the object itself, {kind}=…"
+        return f"Give its file: pretask.load(…, plugin={part.distribution!r})."
     return f"Install it: pip install {part.distribution}=={part.version}"
 
 
@@ -118,20 +122,21 @@ def load_weights(network: Any, folder: Path, task: TaskFile) -> None:
     network.load_state_dict(weights)
 
 
-def build_split(registry: Registry | None, folder: Path, task: TaskFile) -> Any:
-    """Build the split as it was fitted; raise PretaskError where it shows other samples than the model reads."""
-    split = build_part(registry, task, "split")
+def restore_split(split: Any, folder: Path, task: TaskFile) -> Any:
+    """Return the split as it was fitted; raise PretaskError where it shows other samples than the model reads."""
     part = task.parts["split"]
+    if isinstance(split, type):
+        split = split(**{name: value for name, value in part.options.items() if name != FILE})
     if task.unkept is not None:
         raise PretaskError(WHO, f"the split {part.id} as it was fitted", task.unkept, "Give it: split=…")
     try:
         tensors = read_tensors(folder / FITTED) if FITTED in task.files else {}
-        split = restore_state(split, task.fitted, tensors)
+        restored = restore_state(split, task.fitted, tensors)
     except (Unkept, Unsound, TypeError, KeyError) as error:
         needs = f"the split {part.id} of {part.distribution} {part.version}"
         raise PretaskError(WHO, needs, str(error), find_way(part, "split")) from error
-    check_shown(split, task, part)
-    return split
+    check_shown(restored, task, part)
+    return restored
 
 
 def check_shown(split: Any, task: TaskFile, part: Part) -> None:
