@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pretask.composition import Task, compose
     from pretask.draws import Draws
     from pretask.encoder import Encoder
-    from pretask.front_door import Run, load, run
+    from pretask.front_door import load, run
     from pretask.options import (
         AnyFloat,
         AnyInt,
@@ -170,7 +170,7 @@ HOMES = {
     "scoring": ("build_loss", "gather_over_ranks", "mean_over_ranks", "weighted_mean"),
     "composition": ("Task", "compose"),
     "encoder": ("Encoder",),
-    "front_door": ("Run", "load", "run"),
+    "front_door": ("load", "run"),
     "training": ("train",),
     "teacher": ("Encoders", "Momentum"),
     "values": ("Batch", "Features", "Inputs", "Loss", "Target", "Targets"),
@@ -241,7 +241,6 @@ __all__ = [
     "Remembered",
     "Representation",
     "Rewrites",
-    "Run",
     "SampleCount",
     "Samples",
     "ScoredOn",

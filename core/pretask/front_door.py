@@ -4,17 +4,51 @@ Core imports neither the registry nor the harness: the verbs that need them are 
 the harness that implements them, so that `import pretask` stays light and the arrows stay as they are.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from importlib import import_module
 from os import PathLike
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+    from typing import Protocol
+
     import torch
 
     from pretask.encoder import Encoder
     from pretask.protocols import Figure
+
+    class Run(Protocol):
+        """A finished run, as `pretask.run` gives it."""
+
+        @property
+        def record(self) -> Any:
+            """All numbers, and how they came about: the record that the store has."""
+
+        @property
+        def path(self) -> Path:
+            """The record's file in the store."""
+
+        @property
+        def folder(self) -> Path:
+            """The folder of the run, which `pretask.load` and `pretask export` take."""
+
+        @property
+        def encoder(self) -> "Encoder":
+            """The trained encoder."""
+
+        @property
+        def figures(self) -> "Mapping[str, Figure]":
+            """Pictures by name, PNG with a caption."""
+
+        @property
+        def probe_choice(self) -> Mapping[str, str]:
+            """The layer and the pooling that a probe chose: `run.encoder(images, **run.probe_choice)`."""
+
+        def table(self) -> str:
+            """Return what `pretask run` prints."""
+
 
 VERBS = "pretask_bench.verbs"  # what implements them
 
@@ -43,37 +77,6 @@ def load(
     return encoder
 
 
-class Run(Protocol):
-    """A finished run, as `pretask.run` gives it."""
-
-    @property
-    def record(self) -> Any:
-        """All numbers, and how they came about: the record that the store has."""
-
-    @property
-    def path(self) -> Path:
-        """The record's file in the store."""
-
-    @property
-    def folder(self) -> Path:
-        """The folder of the run, which `pretask.load` and `pretask export` take."""
-
-    @property
-    def encoder(self) -> "Encoder":
-        """The trained encoder."""
-
-    @property
-    def figures(self) -> "Mapping[str, Figure]":
-        """Pictures by name, PNG with a caption."""
-
-    @property
-    def probe_choice(self) -> Mapping[str, str]:
-        """The layer and the pooling that a probe chose: `run.encoder(images, **run.probe_choice)`."""
-
-    def table(self) -> str:
-        """Return what `pretask run` prints."""
-
-
 def run(
     task: str | None = None,
     *,
@@ -97,7 +100,7 @@ def run(
     pictures: bool = True,
     root: "str | PathLike[str] | None" = None,
     **options: Any,
-) -> Run:
+) -> "Run":
     """Pretrain, measure and record, as the command `pretask run` does: the same plan, the same record, the same folder.
 
     Args:

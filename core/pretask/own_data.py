@@ -15,6 +15,7 @@ from torch import Tensor
 
 from pretask.cache import fingerprint
 from pretask.errors import PretaskError
+from pretask.preparation import arrays
 from pretask.preparation.flat_images import flatten_image
 from pretask.preparation.images import find_channels, is_bytes, read_image
 from pretask.protocols import Data
@@ -96,7 +97,7 @@ def as_samples(given: Any) -> Samples:
 
 def as_tensor(array: Any) -> Tensor:
     """Return an array as the tensor that samples are: channels first, floats of 32 bits."""
-    tensor = torch.as_tensor(array)
+    tensor = arrays.as_tensor(array)
     if tensor.dtype == torch.uint8 and tensor.ndim == 3:
         tensor = tensor[:, None] if isinstance(array, Tensor) else tensor[..., None]  # gray images
     if tensor.dtype == torch.uint8 and tensor.ndim in (4, 5) and not has_channels_first(array, tensor):
@@ -149,7 +150,7 @@ def read_item(value: Any) -> Tensor:
     if is_array and not (is_bytes(value) and value.ndim in (2, 3)):
         return as_tensor(value[None])[0]
     if is_array and value.ndim == 3 and find_channels(value) is None:
-        return torch.as_tensor(value)
+        return arrays.as_tensor(value)
     image = flatten_image(read_image(value))
     pixels = np.asarray(image if image.mode == "L" else image.convert("RGB"))
     return torch.from_numpy(pixels.copy() if pixels.ndim == 3 else pixels[..., None].copy()).permute(2, 0, 1)

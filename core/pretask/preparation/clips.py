@@ -12,6 +12,7 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor
 from torch.nn import functional as F
 
+from pretask.preparation.arrays import as_tensor
 from pretask.preparation.flat_images import flatten_image
 from pretask.preparation.images import CHANNELS, COLOR_MODES, describe_image, is_bytes, is_ready, read_image
 from pretask.preparation.refusal import refuse
@@ -36,7 +37,7 @@ def prepare_clips(
     """
     length = observed.shape[0]
     if is_ready(videos, observed.shape) and rate in (None, observed.rate):
-        return torch.as_tensor(videos), torch.ones(len(videos), length, dtype=torch.bool)
+        return as_tensor(videos), torch.ones(len(videos), length, dtype=torch.bool)
     clips = [prepare_clip(video, observed, rate) for video in list_videos(videos)]
     if not clips:
         raise refuse("at least one clip", "none", "Give one or more.")

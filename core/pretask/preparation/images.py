@@ -12,6 +12,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from pretask.preparation.arrays import as_tensor
 from pretask.preparation.flat_images import flatten_image
 from pretask.preparation.refusal import refuse
 from pretask.specs import Observed
@@ -32,7 +33,7 @@ def prepare_images(images: Any, observed: Observed) -> UInt8[Tensor, "B C H W"]:
         PretaskError: There is none, something is no image, or the encoder's images have other channels than colors.
     """
     if is_ready(images, observed.shape):
-        return torch.as_tensor(images)
+        return as_tensor(images)
     prepared = [prepare_image(image, observed) for image in list_images(images)]
     if not prepared:
         raise refuse("at least one image", "none", "Give one or more.")
@@ -79,7 +80,7 @@ def prepare_image(image: Any, observed: Observed) -> UInt8[Tensor, "C H W"]:
     """Return one image as the encoder wants it."""
     channels, height, width = observed.shape
     if isinstance(image, Tensor | np.ndarray) and tuple(image.shape) == observed.shape and is_bytes(image):
-        return torch.as_tensor(image)
+        return as_tensor(image)
     if channels not in COLOR_MODES:
         raise refuse(
             f"uint8 images of shape {observed.shape}, as the data had them",

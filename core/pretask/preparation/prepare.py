@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from pretask.preparation.arrays import as_tensor
 from pretask.preparation.clips import prepare_clips
 from pretask.preparation.images import describe_image, prepare_images
 from pretask.preparation.refusal import refuse
@@ -72,7 +72,7 @@ def require_samples(inputs: Any, observed: Observed) -> Tensor:
     """Return samples of a modality that only its plugin knows; raise PretaskError unless they have its very form."""
     kind = observed.dtype
     if isinstance(inputs, Tensor | np.ndarray) and len(inputs):
-        data = torch.as_tensor(inputs)
+        data = as_tensor(inputs)
         if tuple(data.shape[1:]) == observed.shape and str(data.dtype) == f"torch.{kind}":
             return data
     needs = f"{observed.modality} samples: {kind} of shape (B, {', '.join(map(str, observed.shape))})"

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Int
 from torch import Tensor
 
+from pretask.preparation.arrays import as_tensor
 from pretask.preparation.refusal import refuse
 from pretask.specs import Observed, Vocabulary
 
@@ -43,7 +44,7 @@ def prepare_sentences(
 def read_rows(sentences: Any, vocabulary: Vocabulary, tokenizer: str | None) -> list[list[int]]:
     """Return the ids of every sentence, closed by the end token where there is one."""
     if isinstance(sentences, Tensor) or hasattr(sentences, "__array__"):
-        return read_ids(torch.as_tensor(sentences), vocabulary)
+        return read_ids(as_tensor(sentences), vocabulary)
     if not isinstance(sentences, Sequence) or not all(isinstance(text, str) for text in sentences):
         raise refuse("sentences, a list of texts", describe(sentences), "Give a list of str.")
     if tokenizer is None:

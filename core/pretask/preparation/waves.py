@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from pretask.preparation.arrays import as_tensor
 from pretask.preparation.refusal import refuse
 from pretask.preparation.resampling import resample_wave
 from pretask.specs import Observed
@@ -62,7 +63,7 @@ def prepare_wave(recording: Any, observed: Observed, rate: float | None) -> Floa
     if not isinstance(recording, Tensor | np.ndarray) or recording.ndim not in (1, 2) or 0 in recording.shape:
         found = f"shape {tuple(recording.shape)}" if hasattr(recording, "shape") else type(recording).__name__
         raise refuse("waveforms, (S,) or channels of them", found, "Read the file first, as by soundfile.read.")
-    wave = torch.as_tensor(recording).detach().cpu()
+    wave = as_tensor(recording).detach().cpu()
     wave = scale_levels(wave)
     if wave.ndim == 2:
         if min(wave.shape) > MAX_CHANNELS:

@@ -1,18 +1,25 @@
 """Small finished runs of every modality on files of their own, with what the process that trained them gives."""
 
-from collections.abc import Iterator, Mapping
+import shutil
+import wave
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import av
+import numpy as np
 import pretask
 import pytest
 import torch
+from PIL import Image
 from pretask import Task
-from pretask.front_door import Run
 from pretask.pretext_score import evaluation_mode
 from pretask_bench.artifacts.save import save_encoder
+from pretask_bench.records.record import Pretext
+from pretask_bench.verbs import Run
+from pretask_plugins.shared.tiny_files import SAMPLE_RATE
 from pretask_registry import Registry
 from torch import Tensor
 
@@ -45,13 +52,22 @@ class Finished:
 
     Args:
         run: The run.
-        inputs: Samples of its data, as their data set gives them.
+        inputs: A few files of its test part as a user would read them: pictures, texts, frames, or waveforms.
+        rate: Hz of waveforms.
+        batch: The same, as its data set gives them.
         features: Of them, pooled as the model does.
     """
 
     run: Run
-    inputs: pretask.Batch
+    inputs: list[Any]
+    rate: int | None
+    batch: pretask.Batch
     features: Tensor
+
+    @property
+    def words(self) -> str:
+        """How the encoder is called on `inputs`, as source."""
+        return "inputs" if self.rate is None else f"inputs, rate={self.rate}"
 
 
 @contextmanager
@@ -65,6 +81,7 @@ def take_tasks() -> Iterator[list[Task]]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pretask_bench.runs.run.save_encoder", save)
+        patch.setattr("pretask_bench.runs.run.score_pretext", lambda *_: Pretext())  # seconds of each run
         yield found
 
 
@@ -77,7 +94,8 @@ def make_run(registry: Registry, folder: Path, modality: str) -> Finished:
     made = getattr(__import__(module, fromlist=[name]), name)
     root = folder / f"{modality}-files"
     root.mkdir()
-    options = {f"data.{option}": value for option, value in made.write_example(root).items()}
+    own = {name.removeprefix("data."): settings.pop(name) for name in [*settings] if name.startswith("data.")}
+    options = {**made.write_example(root), **own}
     with take_tasks() as tasks:
         run = pretask.run(
             task,
@@ -90,12 +108,51 @@ def make_run(registry: Registry, folder: Path, modality: str) -> Finished:
             out=folder / "runs",
             device="cpu",
             pictures=False,
-            **{"recipe.batch": 8, **options, **settings},
+            **{"recipe.batch": 8, **settings, **{f"data.{name}": value for name, value in options.items()}},
         )
     (trained,) = tasks
-    samples = pretask.Remembered(made(**{name.removeprefix("data."): value for name, value in options.items()}))("test")
+    samples = made(**options)("test")
     batch = samples.batch(torch.arange(min(3, len(samples))), torch.device("cpu"))
     with evaluation_mode(trained), torch.no_grad():
         features = trained.encode(batch)
     (pooled,) = features.pooled.values()
-    return Finished(run, batch, pooled.flatten(1))
+    inputs = READ[modality](root)[: len(batch)]
+    rate = SAMPLE_RATE if modality == "audio" else None
+    shutil.rmtree(root)
+    return Finished(run, inputs, rate, batch, pooled.flatten(1))
+
+
+def read_pictures(root: Path) -> list[Any]:
+    """Read pictures as arrays (H, W, C)."""
+    return [np.asarray(Image.open(path)) for path in sorted(root.glob("test/*/*.png"))]
+
+
+def read_texts(root: Path) -> list[Any]:
+    """Read the texts of a table."""
+    return [line.partition("\t")[2] for line in (root / "test.tsv").read_text().splitlines()]
+
+
+def read_clips(root: Path) -> list[Any]:
+    """Read the frames of videos as arrays (T, H, W, C)."""
+    clips = []
+    for path in sorted(root.glob("test/*/*.mkv")):
+        with av.open(str(path)) as container:
+            clips.append(np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]))
+    return clips
+
+
+def read_recordings(root: Path) -> list[Any]:
+    """Read recordings as arrays of 16 bits."""
+    waves = []
+    for path in sorted(root.glob("test/*/*.wav")):
+        with wave.open(str(path)) as file:
+            waves.append(np.frombuffer(file.readframes(file.getnframes()), np.int16))
+    return waves
+
+
+READ: Mapping[str, Callable[[Path], list[Any]]] = {
+    "image": read_pictures,
+    "text": read_texts,
+    "video": read_clips,
+    "audio": read_recordings,
+}
