@@ -89,11 +89,16 @@ class Encoder(nn.Module):
         """
         shown, features = self.encode(inputs, layer, rate)
         if pooling is None:
-            return join_widest(features.pooled).flatten(1)
+            return self.pool_own(features)
         offered = pool(features, find_content(shown, self.spec.vocabulary))
         if pooling not in offered:
             raise Unknown(f"{self.name} has no pooling {pooling!r} in that layer. It has: {', '.join(offered)}.")
         return offered[pooling]
+
+    @staticmethod
+    def pool_own(features: Features) -> Float[Tensor, "B D"]:
+        """Return the vectors that the model itself pools, views side by side."""
+        return join_widest(features.pooled).flatten(1)
 
     def positions(
         self, inputs: Any, /, *, layer: int | str | None = None, rate: float | None = None

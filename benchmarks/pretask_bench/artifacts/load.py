@@ -47,9 +47,15 @@ def load(
     Raises:
         PretaskError: There is no encoder, a file is damaged or of a later version, or a plugin is missing.
     """
-    folder = find_folder(Path(path))
-    task = read_task(folder)
     registry = None if split is not None and model is not None else load_registry(plugin)
+    return load_with(registry, find_folder(Path(path)), device, split, model)
+
+
+def load_with(
+    registry: Registry | None, folder: Path, device: torch.device | str = "cpu", split: Any = None, model: Any = None
+) -> Encoder:
+    """Return the encoder of a run folder, of parts that a registry has or that are given; see `load`."""
+    task = read_task(folder)
     with seed_randomness(0):  # whose first weights are replaced
         make: Any = model if model is not None else build_part(registry, task, "model")
         network: Any = make if isinstance(make, torch.nn.Module) else make(task.input, task.whole)

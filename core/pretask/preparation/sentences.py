@@ -29,10 +29,10 @@ def prepare_sentences(
     Raises:
         PretaskError: There is none, something is no text, or the encoder knows no tokenizer.
     """
+    if isinstance(sentences, list | tuple) and not sentences:
+        raise refuse("at least one sentence", "none", "Give one or more.")
     (length,), vocabulary = observed.shape, observed.vocabulary or Vocabulary(0)
     rows = read_rows([sentences] if isinstance(sentences, str) else sentences, vocabulary, tokenizer)
-    if not rows:
-        raise refuse("at least one sentence", "none", "Give one or more.")
     pad = vocabulary.id("pad") or 0
     padded = torch.full((len(rows), length), pad, dtype=torch.int64)
     for place, row in zip(padded, rows, strict=True):
