@@ -61,7 +61,7 @@ def load_with(
         network: Any = make if isinstance(make, torch.nn.Module) else make(task.input, task.whole)
         allocate_samples(network, task.observed)
     load_weights(network, folder, task)
-    shown = restore_split(split if split is not None else build_part(registry, task, "split"), folder, task)
+    shown = find_split(registry, split, folder, task)
     tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8") if TOKENIZER in task.files else None
     preparation = Preparation(task.observed, task.padded, tokenizer)
     return Encoder(network, shown, task.whole, preparation, task.name).to(device).eval()
@@ -128,13 +128,23 @@ def load_weights(network: Any, folder: Path, task: TaskFile) -> None:
     network.load_state_dict(weights)
 
 
+def find_split(registry: Registry | None, given: Any, folder: Path, task: TaskFile) -> Any:
+    """Return the split as it was fitted: the given one, or the named one; raise PretaskError where neither can be."""
+    part = task.parts["split"]
+    if task.unkept is None:
+        return restore_split(given if given is not None else build_part(registry, task, "split"), folder, task)
+    if given is None:
+        got = f"a folder without: {task.unkept}"
+        raise PretaskError(WHO, f"the split {part.id} as it was fitted", got, "Give it, fitted: split=…")
+    check_shown(given, task, part)
+    return given
+
+
 def restore_split(split: Any, folder: Path, task: TaskFile) -> Any:
     """Return the split as it was fitted; raise PretaskError where it shows other samples than the model reads."""
     part = task.parts["split"]
     if isinstance(split, type):
         split = split(**{name: value for name, value in part.options.items() if name != FILE})
-    if task.unkept is not None:
-        raise PretaskError(WHO, f"the split {part.id} as it was fitted", task.unkept, "Give it: split=…")
     try:
         tensors = read_tensors(folder / FITTED) if FITTED in task.files else {}
         restored = restore_state(split, task.fitted, tensors)
