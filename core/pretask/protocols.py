@@ -381,7 +381,6 @@ class SharesTokenizer(Protocol):
     @property
     def tokenizer_json(self) -> str:
         """The tokenizer as the tokenizers library reads it."""
-        ...
 
 
 @runtime_checkable
@@ -390,7 +389,6 @@ class KnowsEntropy(Protocol):
 
     def entropy(self) -> float:
         """Return nats per token of the best prediction from all tokens before: what no loss can be below."""
-        ...
 
 
 @runtime_checkable
@@ -399,4 +397,3 @@ class MeasuresText(Protocol):
 
     def extent(self, part: str, /) -> tuple[int, int]:
         """Return the tokens of a part, and the bytes of the text that they stand for."""
-        ...

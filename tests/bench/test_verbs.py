@@ -123,8 +123,8 @@ def test_a_class_has_its_options_and_an_objective_may_be_ones_own() -> None:
 
 def test_a_split_that_cannot_be_written_down_is_said_to_be_and_can_be_given() -> None:
     found = run(split=UpsideDown(keep=False))
-    with pytest.raises(PretaskError, match="got a folder without: its split was fitted to a function. Give it, fitted"):
-        pretask.load(found.folder, split=UpsideDown(keep=False), model=NETWORK)
+    with pytest.raises(PretaskError, match="without: its split was fitted to a function"):
+        pretask.load(found.folder, model=NETWORK)
     fitted = UpsideDown(keep=False).fit(Observed("image", (3, 16, 16)), [Batch(IMAGES)])
     assert pretask.load(found.folder, split=fitted, model=NETWORK)(IMAGES).shape == (60, 8)
 
