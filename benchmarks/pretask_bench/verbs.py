@@ -104,6 +104,7 @@ def run(
     device: str = "auto",
     threads: int | None = None,
     fit_with: Place | None = None,
+    init: Place | None = None,
     plugin: Place | Iterable[Place] = (),
     checkpoint_seconds: float = 60.0,
     again: bool = False,
@@ -127,6 +128,7 @@ def run(
         evaluators=list_names(evaluate),
         preset=preset,
         fit_with=None if fit_with is None else Path(fit_with),
+        init=None if init is None else str(init),
     )
     context = make_context(
         Path(out),

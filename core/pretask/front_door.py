@@ -94,6 +94,7 @@ def run(
     device: str = "auto",
     threads: int | None = None,
     fit_with: "str | PathLike[str] | None" = None,
+    init: "str | PathLike[str] | None" = None,
     plugin: "str | PathLike[str] | Iterable[str | PathLike[str]]" = (),
     checkpoint_seconds: float = 60.0,
     again: bool = False,
@@ -119,6 +120,7 @@ def run(
         device: cpu, cuda, cuda:N, or auto: a GPU where there is one.
         threads: Of the processor; all if left out.
         fit_with: A run with whose encoder the split is fitted.
+        init: A run, a file of safetensors or `timm`, with whose weights the model begins.
         plugin: Python files that declare components.
         checkpoint_seconds: Between two checkpoints.
         again: Measure once more what is already recorded.
@@ -148,6 +150,7 @@ def run(
         device=device,
         threads=threads,
         fit_with=fit_with,
+        init=init,
         plugin=plugin,
         checkpoint_seconds=checkpoint_seconds,
         again=again,

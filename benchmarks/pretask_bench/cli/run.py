@@ -65,7 +65,14 @@ Running the same command again goes on where it stopped, and shows what is alrea
     metavar="RUN",
     help="Fit the split with the encoder of this run, a folder or a record: a second round, as of HuBERT.",
 )
-@click.option("--samples", type=int, help="Budget: samples seen; short for --set recipe.samples=…")
+@click.option(
+    "--init",
+    metavar="RUN|FILE|timm",
+    help="Begin with these weights: of a run, of a .safetensors file, or timm's pretrained ones.",
+)
+@click.option(
+    "--samples", type=int, help="Budget: samples seen; 0 measures what --init names. Short for --set recipe.samples=…"
+)
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of weights, order and draws.")
 @click.option("--seeds", type=COUNT, default=1, show_default=True, help="How many seeds to run, counted from --seed.")
 @click.option(
@@ -97,6 +104,7 @@ def command(
     on_name: str | None,
     baselines: str,
     fit_with: Path | None,
+    init: str | None,
     samples: int | None,
     seed: int,
     seeds: int,
@@ -120,6 +128,7 @@ def command(
         evaluators=split_names(evaluate),
         preset=preset,
         fit_with=fit_with,
+        init=init,
     )
     context = make_context(
         out,

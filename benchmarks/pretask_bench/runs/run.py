@@ -108,7 +108,7 @@ def run_on_ranks(registry: Registry, plan: Plan, context: RunContext) -> StoredR
     join_group(context.device)
     if own_rank() > 0:
         if share_decision(False, context.device):
-            task = started.prepared.compose(context.device)
+            task = started.prepared.compose(context.device, begun=True)
             pretrain(registry, task, started.prepared, context, started.timer, PRETRAIN)
         return None
     with hold_cell(started.prepared, context):
@@ -197,14 +197,16 @@ def run_stages(
     registry: Registry, prepared: PreparedRun, context: RunContext, timer: StageTimer, findings: Findings
 ) -> Iterator[Findings]:
     """Train and measure; yield all that was found after every stage."""
-    task = prepared.compose(context.device)
-    pretrain(registry, task, prepared, context, timer, PRETRAIN)
+    task = prepared.compose(context.device, begun=True)
+    if prepared.plan.recipe.steps:
+        pretrain(registry, task, prepared, context, timer, PRETRAIN)
     if findings.devices > 1:
         leave_group()
     with timer.stage("pretext"):
         flops = training_flops(prepared.compose(context.device), prepared.train, prepared.plan.seed)
         weights = hash_weights(weights_of(task.networks))
-        findings = replace(findings, flops=flops, pretext=score_pretext(prepared, task, context), weights=weights)
+        pretext = score_pretext(prepared, task, context) if prepared.plan.recipe.steps else None  # no head was trained
+        findings = replace(findings, flops=flops, pretext=pretext, weights=weights)
     yield findings
     for result in evaluate_encoders(registry, prepared, context, timer, task):
         findings = replace(findings, results=(*findings.results, result))

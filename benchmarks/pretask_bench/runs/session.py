@@ -24,6 +24,7 @@ def make_plans(
     evaluators: Iterable[str],
     preset: str | None,
     fit_with: Path | None,
+    init: str | None = None,
 ) -> list[Plan]:
     """Return the plan of every seed.
 
@@ -37,6 +38,7 @@ def make_plans(
         evaluators: Names of evaluators.
         preset: One of the task's presets.
         fit_with: A run with whose encoder the split is fitted.
+        init: A run, a file or timm, with whose weights the model begins.
     """
     named = {part: name for part, name in parts.items() if name is not None}
     options = dict(settings) if samples is None else {**settings, "recipe.samples": samples}
@@ -50,6 +52,7 @@ def make_plans(
             evaluators=evaluators,
             seed=seed,
             fit_with=fit_with,
+            init=init,
         )
         for seed in seeds
     ]
