@@ -2,7 +2,8 @@
 
     (x, y) = split(t)         train p(y | x)         keep the encoder of x
 
-Declarations and errors are here at once; whatever needs torch is imported when it is first named.
+Three verbs: `pretask.run` trains and measures, `pretask.load` gives the encoder of a run, and `pretask export` hands it
+to other libraries. Declarations and errors are here at once; whatever needs torch is imported when it is first named.
 """
 
 from importlib import import_module
@@ -28,8 +29,10 @@ from pretask.specs import (
 if TYPE_CHECKING:
     from annotated_types import Interval
 
-    from pretask.composition import Task
+    from pretask.composition import Task, compose
     from pretask.draws import Draws
+    from pretask.encoder import Encoder
+    from pretask.front_door import load, run
     from pretask.options import (
         AnyFloat,
         AnyInt,
@@ -87,6 +90,7 @@ if TYPE_CHECKING:
         Rewrites,
         ScoredOn,
         ScoresPredictions,
+        SharesTokenizer,
         SplitFn,
         WeighsTargets,
         WritesExample,
@@ -96,6 +100,7 @@ if TYPE_CHECKING:
     from pretask.samples import Labels, Remembered, Samples, source_of
     from pretask.scoring import build_loss, gather_over_ranks, mean_over_ranks, weighted_mean
     from pretask.teacher import Encoders, Momentum
+    from pretask.training import train
     from pretask.values import Batch, Features, Inputs, Loss, Target, Targets
 
 __version__ = "0.1.0"
@@ -127,6 +132,7 @@ HOMES = {
         "Rewrites",
         "ScoredOn",
         "ScoresPredictions",
+        "SharesTokenizer",
         "WeighsTargets",
         "WritesExample",
         "Items",
@@ -162,7 +168,10 @@ HOMES = {
     "patches": ("check_patch", "count_visible_patches", "find_visible_patches", "restore_patches", "select_patches"),
     "precision": ("full_precision", "upcast"),
     "scoring": ("build_loss", "gather_over_ranks", "mean_over_ranks", "weighted_mean"),
-    "composition": ("Task",),
+    "composition": ("Task", "compose"),
+    "encoder": ("Encoder",),
+    "front_door": ("load", "run"),
+    "training": ("train",),
     "teacher": ("Encoders", "Momentum"),
     "values": ("Batch", "Features", "Inputs", "Loss", "Target", "Targets"),
 }
@@ -184,6 +193,7 @@ __all__ = [
     "Depth",
     "DepthOrZero",
     "Draws",
+    "Encoder",
     "Encoders",
     "Encodes",
     "EncodesViews",
@@ -236,6 +246,7 @@ __all__ = [
     "ScoredOn",
     "ScoresPredictions",
     "Seconds",
+    "SharesTokenizer",
     "Size",
     "SizeOrZero",
     "SplitFn",
@@ -253,6 +264,7 @@ __all__ = [
     "build_loss",
     "check_kinds",
     "check_patch",
+    "compose",
     "count_visible_patches",
     "data",
     "evaluator",
@@ -261,17 +273,20 @@ __all__ = [
     "full_precision",
     "gather_over_ranks",
     "hookimpl",
+    "load",
     "mean_over_ranks",
     "model",
     "objective",
     "require_range",
     "restore_patches",
+    "run",
     "select_patches",
     "source_of",
     "split",
     "suite",
     "take_only_target",
     "task",
+    "train",
     "upcast",
     "weighted_mean",
 ]

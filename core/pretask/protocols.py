@@ -375,12 +375,20 @@ class NamesTokenizer(Protocol):
 
 
 @runtime_checkable
+class SharesTokenizer(Protocol):
+    """Data of text whose tokenizer can be written down, so that an encoder takes texts when the data is gone."""
+
+    @property
+    def tokenizer_json(self) -> str:
+        """The tokenizer as the tokenizers library reads it."""
+
+
+@runtime_checkable
 class KnowsEntropy(Protocol):
     """Data of text made from a known distribution."""
 
     def entropy(self) -> float:
         """Return nats per token of the best prediction from all tokens before: what no loss can be below."""
-        ...
 
 
 @runtime_checkable
@@ -389,4 +397,3 @@ class MeasuresText(Protocol):
 
     def extent(self, part: str, /) -> tuple[int, int]:
         """Return the tokens of a part, and the bytes of the text that they stand for."""
-        ...

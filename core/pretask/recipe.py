@@ -8,7 +8,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from pretask.options import Fraction, FractionBelowOne, NonNegativeFloat, PositiveInt, SampleCount, require_range
+from pretask.options import (
+    Fraction,
+    FractionBelowOne,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveInt,
+    SampleCount,
+    require_range,
+)
 
 if TYPE_CHECKING:
     from torch.nn import Parameter
@@ -26,7 +34,7 @@ class Recipe:
         momentum: Of sgd and lars.
         betas: Of adam and adamw.
         batch: Samples in one optimizer step, over all devices.
-        samples: Budget: samples seen in the whole run, repeats counted.
+        samples: Budget: samples seen in the whole run, repeats counted; 0 measures the weights that a run begins with.
         warmup: Fraction of the steps in which the rate rises from 0.
         schedule: How the rate goes on after that: falls to 0 as a half cosine or a line, or stays.
         clip: Largest norm of the gradient; 0 for no limit.
@@ -45,7 +53,7 @@ class Recipe:
     momentum: FractionBelowOne = 0.9
     betas: tuple[FractionBelowOne, FractionBelowOne] = (0.9, 0.999)
     batch: SampleCount = 256
-    samples: PositiveInt = 1_000_000
+    samples: NonNegativeInt = 1_000_000
     warmup: Fraction = 0.05
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     clip: NonNegativeFloat = 0.0
@@ -60,8 +68,8 @@ class Recipe:
 
     @property
     def steps(self) -> int:
-        """Optimizer steps of the run: the budget over the batch, at least one."""
-        return max(1, self.samples // self.batch)
+        """Optimizer steps of the run: the budget over the batch, at least one where there is a budget."""
+        return max(1, self.samples // self.batch) if self.samples else 0
 
     def rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0.

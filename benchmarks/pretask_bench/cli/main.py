@@ -85,11 +85,12 @@ class Verbs(click.Group):
         "check": "pretask_bench.cli.check",
         "results": "pretask_bench.cli.results",
         "rerun": "pretask_bench.cli.rerun",
+        "export": "pretask_bench.cli.export",
         "compare": "pretask_bench.cli.compare",
         "verify": "pretask_bench.cli.verify",
     }
 
-    with_files = ("run", "bench", "rerun", "check", "compat", "data", "list", "show", "plugins")
+    with_files = ("run", "bench", "rerun", "export", "check", "compat", "data", "list", "show", "plugins")
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return all verbs, those of plugins included."""

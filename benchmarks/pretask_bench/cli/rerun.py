@@ -31,6 +31,7 @@ pretask rerun results/3f2a….json --file results --author "Ada Lovelace" --note
 @click.command("rerun", epilog=EPILOG)
 @click.argument("record", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--set", "settings", multiple=True, metavar="PART.OPTION=PLACE", help="Where data lies here.")
+@click.option("--init", metavar="RUN|FILE|timm", help="The weights that its model began with, where it did.")
 @click.option(
     "--fit-with", type=click.Path(path_type=Path), metavar="RUN", help="As of `pretask run`, where RECORD had one."
 )
@@ -54,6 +55,7 @@ def command(
     record: Path,
     settings: tuple[str, ...],
     fit_with: Path | None,
+    init: str | None,
     device: str,
     threads: int | None,
     out: Path,
@@ -73,7 +75,11 @@ def command(
     old = read(record)
     torch_device = find_device(device, threads or min(old.provenance.threads, MAX_THREADS) or 1)
     paths = dict(map(parse_setting, settings))
-    finished = rerun(registry(), old, paths, out, torch_device, lambda line: click.echo(line, err=True), fit_with)
+
+    def say(line: str) -> None:
+        click.echo(line, err=True)
+
+    finished = rerun(registry(), old, paths, out, torch_device, say, fit_with, init)
     filed = file_rerun(finished, old, folder, author, note) if folder is not None else None
     show_json({**rerun_json(finished), "filed": str(filed) if filed else None}) if as_json else show(finished, filed)
     if finished.verdict == DIVERGENT:

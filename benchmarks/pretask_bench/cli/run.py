@@ -9,11 +9,10 @@ from pretask_bench.cli.completion import complete_names, complete_presets
 from pretask_bench.cli.main import json_option, registry
 from pretask_bench.cli.numbers import COUNT, SECONDS, SEED, THREADS
 from pretask_bench.results.tables import show_json
-from pretask_bench.runs.plan import make_plan, parse_setting, split_names
+from pretask_bench.runs.plan import parse_setting, split_names
+from pretask_bench.runs.session import make_context, make_plans, run_plans
 
 if TYPE_CHECKING:
-    from pretask_bench.runs.context import RunContext
-    from pretask_bench.runs.plan import Plan
     from pretask_bench.runs.run import StoredRecord
 
 EPILOG = """Example: pretask run relative-position --preset demo --data shapes --evaluate linear,knn
@@ -66,7 +65,14 @@ Running the same command again goes on where it stopped, and shows what is alrea
     metavar="RUN",
     help="Fit the split with the encoder of this run, a folder or a record: a second round, as of HuBERT.",
 )
-@click.option("--samples", type=int, help="Budget: samples seen; short for --set recipe.samples=…")
+@click.option(
+    "--init",
+    metavar="RUN|FILE|timm",
+    help="Begin with these weights: of a run, of a .safetensors file, or timm's pretrained ones.",
+)
+@click.option(
+    "--samples", type=int, help="Budget: samples seen; 0 measures what --init names. Short for --set recipe.samples=…"
+)
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of weights, order and draws.")
 @click.option("--seeds", type=COUNT, default=1, show_default=True, help="How many seeds to run, counted from --seed.")
 @click.option(
@@ -98,6 +104,7 @@ def command(
     on_name: str | None,
     baselines: str,
     fit_with: Path | None,
+    init: str | None,
     samples: int | None,
     seed: int,
     seeds: int,
@@ -111,49 +118,40 @@ def command(
 ) -> None:
     """Pretrain TASK (or --split, --objective and --model), measure the encoder, write a record, show a table."""
     named = {"data": data_name, "split": split, "objective": objective, "model": model, "on": on_name}
-    options: dict[str, object] = dict(map(parse_setting, settings))
-    if samples is not None:
-        options["recipe.samples"] = samples
-    plans = [
-        make_plan(
-            registry(),
-            task,
-            preset=preset,
-            parts={part: name for part, name in named.items() if name is not None},
-            settings=options,
-            evaluators=split_names(evaluate),
-            seed=number,
-            fit_with=fit_with,
-        )
-        for number in range(seed, seed + seeds)
-    ]
-    from pretask_bench.results.report import report
-    from pretask_bench.runs.context import RunContext
-    from pretask_bench.runs.devices import find_device
-    from pretask_bench.runs.reference_encoders import parse_references
+    plans = make_plans(
+        registry(),
+        task,
+        parts=named,
+        settings=dict(map(parse_setting, settings)),
+        samples=samples,
+        seeds=range(seed, seed + seeds),
+        evaluators=split_names(evaluate),
+        preset=preset,
+        fit_with=fit_with,
+        init=init,
+    )
+    context = make_context(
+        out,
+        device,
+        threads,
+        baselines,
+        checkpoint_seconds=checkpoint_seconds,
+        again=again,
+        pictures=not no_pictures,
+    )
+    show(run_plans(registry(), plans, context), as_json)
 
-    references = parse_references(baselines)
-    where = find_device(device, threads)
-    context = RunContext(out, where, checkpoint_seconds, again, references, pictures=not no_pictures)
-    done = run_plans(plans, context)
-    if not done:  # on any rank but the first
-        return
-    if as_json:
+
+def show(done: "list[StoredRecord]", as_json: bool) -> None:
+    """Print the records of some runs, or a table and their places; nothing on any rank but the first."""
+    from pretask_bench.results.report import report
+
+    if as_json and done:
         show_json([{**record.model_dump(mode="json"), "file": str(path)} for record, path in done])
         return
-    report([record for record, _ in done])
+    if done:
+        report([record for record, _ in done])
     for record, path in done:
         print(f"record: {path}")
         for picture in record.pretext.pictures if record.pretext is not None else ():
             print(f"picture: {path.parent / picture.png}.png  {picture.caption}")
-
-
-def run_plans(plans: "list[Plan]", context: "RunContext") -> "list[StoredRecord]":
-    """Run plans one after the other, or the only one on all ranks that were started; nothing but on the first rank."""
-    from pretask_bench.runs.ranks import count_ranks
-    from pretask_bench.runs.run import run, run_on_ranks
-
-    if count_ranks() == 1 or len(plans) > 1:
-        return [run(registry(), plan, context) for plan in plans]
-    stored = run_on_ranks(registry(), plans[0], context)
-    return [] if stored is None else [stored]

@@ -136,10 +136,11 @@ class Cell(ExtendedModel):
         recipe: Optimizer, schedule, batch, budget.
         artifact: Hash of what a split was fitted to, where it was.
         fitted_with: Hash of the trained weights of the run with whose encoder it was, as that run's record has it.
+        begun_with: Hash of the weights that the model began with: of a run as its record has it, else of themselves.
         modality: Of the data, so that records can be sorted without their plugins.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"fitted_with"})
+    later: ClassVar[frozenset[str]] = frozenset({"fitted_with", "begun_with"})
 
     task: Id | None = None
     split: Part
@@ -154,6 +155,7 @@ class Cell(ExtendedModel):
     precision: Name
     modality: Name | None = None
     fitted_with: Hash | None = None
+    begun_with: Hash | None = None
 
 
 class Items(StrictModel):

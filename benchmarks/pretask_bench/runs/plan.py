@@ -41,6 +41,7 @@ class Plan:
         recipe: The recipe, with every field settled.
         seed: Seed of weights, order and draws.
         fit_with: A run with whose encoder the split is fitted; None where it does without.
+        init: What the model begins with instead of random weights: a run, a file or timm.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Plan:
     recipe: Recipe
     seed: int = 0
     fit_with: Path | None = None
+    init: str | None = None
 
     def options_of(self, part: str) -> Mapping[str, Any]:
         """Return the options of one part or evaluator, as they were given."""
@@ -103,6 +105,7 @@ def make_plan(
     evaluators: Iterable[str] = ("linear",),
     seed: int = 0,
     fit_with: Path | None = None,
+    init: str | None = None,
 ) -> Plan:
     """Settle what a run is made of.
 
@@ -115,6 +118,7 @@ def make_plan(
         evaluators: Names of evaluators.
         seed: Seed of weights, order and draws.
         fit_with: A run with whose encoder the split is fitted.
+        init: A run, a file or timm, with whose weights the model begins.
 
     Raises:
         Unknown: A name or option does not exist, or a part is missing.
@@ -137,7 +141,7 @@ def make_plan(
         )
     )
     name = found_task.name if found_task is not None else "-".join(found_parts[part].name for part in PARTS[1:])
-    return Plan(name, found_task, found_parts, found_evaluators, plan_settings.options, recipe, seed, fit_with)
+    return Plan(name, found_task, found_parts, found_evaluators, plan_settings.options, recipe, seed, fit_with, init)
 
 
 def add_task_settings(plan_settings: PlanSettings, task: Registered, preset: str | None) -> None:

@@ -6,16 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pretask import Data, FitsWithEncoder, Fittable, Remembered, Samples, SplitFn, Task
+from pretask import Data, FitsWithEncoder, Fittable, Incompatible, Remembered, Samples, SplitFn, Task
 from pretask.composition import ModelFactory, ObjectiveFactory, allocate_samples, compose, require_encodes_unseen
 from pretask.extraction import fingerprint_of
 from pretask.fitting import fit_split
+from pretask.initial import InitialWeights, begin_with, match_weights
 from pretask_registry import resolve_options
 
 from pretask_bench.records.code import SCORING, TRAINING, hash_code
 from pretask_bench.records.record import Cell, build_cell
 from pretask_bench.runs.duplicates import find_duplicates
 from pretask_bench.runs.fit_with import FIT_BATCH, EncoderSource
+from pretask_bench.runs.initial import read_initial
 from pretask_bench.runs.plan import EVALUATION_DATA, PARTS, Plan, path_options
 
 
@@ -32,6 +34,7 @@ class PreparedRun:
         build_model: Builds the encoder from specs.
         build_objective: Builds the objective from specs.
         cell: What determines the numbers.
+        initial: The weights that the trained encoder begins with; None for random ones.
     """
 
     plan: Plan
@@ -42,6 +45,7 @@ class PreparedRun:
     build_model: ModelFactory
     build_objective: ObjectiveFactory
     cell: Cell
+    initial: InitialWeights | None = None
 
     def code(self, evaluated: bool = True) -> Mapping[str, str]:
         """Return the hashes of the modules that train, and where `evaluated` of those that measure."""
@@ -60,14 +64,17 @@ class PreparedRun:
             found["evaluated_on"] = find_duplicates(self.evaluation_data("train"), self.evaluation_data("test"))
         return {name: asdict(duplicates) for name, duplicates in found.items()}
 
-    def compose(self, device: torch.device) -> Task:
-        """Return the task with the weights that the seed gives."""
+    def compose(self, device: torch.device, begun: bool = False) -> Task:
+        """Return the task with the weights that the seed gives; where it is `begun`, with those that it begins with."""
         plan = self.plan
+        build_model = self.build_model
+        if begun and self.initial is not None:
+            build_model = begin_with(build_model, self.initial)
         source = plan.task.component.source if plan.task is not None else ""
         return compose(
             self.train.observed,
             self.split,
-            self.build_model,
+            build_model,
             self.build_objective,
             plan.recipe,
             name=plan.name,
@@ -95,8 +102,22 @@ def prepare_run(plan: Plan, device: torch.device, source: EncoderSource | None =
     encoder = build_encoder_without_memory(split, build_model, data("train"))
     encoder.features(split.whole_spec(evaluation_data("test").observed))  # raises where it cannot be read
     require_encodes_unseen(encoder, plan.name)
-    cell = make_cell(plan, data, evaluation_data, artifact, source.weights if source is not None else None)
-    return PreparedRun(plan, data("train"), data("test"), evaluation_data, split, build_model, build_objective, cell)
+    initial = read_initial(plan.init, encoder) if plan.init is not None else None
+    if initial is not None:
+        match_weights(encoder.state_dict(), initial)  # raises where they are not the model's
+    elif plan.recipe.steps == 0:
+        raise Incompatible("recipe.samples=0", "weights to measure", "none", "Name some: --init RUN, FILE or timm.")
+    cell = make_cell(
+        plan,
+        data,
+        evaluation_data,
+        artifact,
+        source.weights if source is not None else None,
+        initial.origin if initial is not None else None,
+    )
+    return PreparedRun(
+        plan, data("train"), data("test"), evaluation_data, split, build_model, build_objective, cell, initial
+    )
 
 
 def fit_split_of_plan(
@@ -125,7 +146,12 @@ def count_parameters(prepared: PreparedRun) -> int:
 
 
 def make_cell(
-    plan: Plan, data: Data, evaluation_data: Data, artifact: str | None, fitted_with: str | None = None
+    plan: Plan,
+    data: Data,
+    evaluation_data: Data,
+    artifact: str | None,
+    fitted_with: str | None = None,
+    begun_with: str | None = None,
 ) -> Cell:
     """Return what determines the numbers of a plan.
 
@@ -135,6 +161,7 @@ def make_cell(
         evaluation_data: The data that evaluators use.
         artifact: Hash of what the split was fitted to.
         fitted_with: Hash of the weights of the encoder that the split was fitted with.
+        begun_with: Hash of the weights that the model begins with.
     """
     other_data = data_fields(plan, EVALUATION_DATA, evaluation_data) if EVALUATION_DATA in plan.parts else None
     options = {
@@ -147,6 +174,7 @@ def make_cell(
             "evaluated_on": other_data,
             "artifact": artifact,
             "fitted_with": fitted_with,
+            "begun_with": begun_with,
             "task": plan.task.id if plan.task is not None else None,
             "evaluators": options,
             "recipe": asdict(plan.recipe),

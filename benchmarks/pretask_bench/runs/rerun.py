@@ -60,6 +60,7 @@ def rerun(
     device: "torch.device",
     say: Callable[[str], None],
     fit_with: Path | None = None,
+    init: str | None = None,
 ) -> Rerun:
     """Execute a record's cell again with its own reference encoders.
 
@@ -71,6 +72,7 @@ def rerun(
         device: cpu, cuda or cuda:N.
         say: Told one line at a time what is going on.
         fit_with: The run with whose encoder its split was fitted, where it was.
+        init: What its model began with, where that was not random.
 
     Raises:
         PretaskError: The record is of a failed run, a component or a place is missing, or the data is not the same.
@@ -83,7 +85,10 @@ def rerun(
     if old.cell.fitted_with is not None and fit_with is None:
         got = f"none; the encoder's weights are {old.cell.fitted_with[:12]}"
         raise PretaskError("rerun", "the run with whose encoder the split was fitted", got, "Name it: --fit-with RUN.")
-    plan = replace(plan_from_cell(registry, old.cell, settings), fit_with=fit_with)
+    if old.cell.begun_with is not None and init is None:
+        got = f"none; their hash is {old.cell.begun_with[:12]}"
+        raise PretaskError("rerun", "the weights that its model began with", got, "Name them: --init RUN or FILE.")
+    plan = replace(plan_from_cell(registry, old.cell, settings), fit_with=fit_with, init=init)
     check_data(plan, old.cell)
     encoders = {result.encoder for result in old.results}
     references = tuple(encoder for encoder in REFERENCE_ENCODERS if encoder in encoders)

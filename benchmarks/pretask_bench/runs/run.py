@@ -10,12 +10,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pretask.checkpoint import iterate_weights, load_weights
 from pretask.checkpoint_content import weights_of
 from pretask.files import require_writable, sweep
 from pretask.hashing import hash_weights
 from pretask.locks import hold
 from pretask_registry import Registry
 
+from pretask_bench.artifacts.save import save_encoder, save_record
+from pretask_bench.artifacts.task_file import TASK
 from pretask_bench.records.code import changed_modules, list_changes
 from pretask_bench.records.encoders import RAW
 from pretask_bench.records.metrics import as_declaration
@@ -105,7 +108,7 @@ def run_on_ranks(registry: Registry, plan: Plan, context: RunContext) -> StoredR
     join_group(context.device)
     if own_rank() > 0:
         if share_decision(False, context.device):
-            task = started.prepared.compose(context.device)
+            task = started.prepared.compose(context.device, begun=True)
             pretrain(registry, task, started.prepared, context, started.timer, PRETRAIN)
         return None
     with hold_cell(started.prepared, context):
@@ -143,12 +146,29 @@ def find_known(prepared: PreparedRun, context: RunContext) -> StoredRecord | Non
     code = prepared.code()
     known = find_record(context.store, prepared.cell, code, required_references(prepared.plan, context))
     if known is not None and known.record.code == code:
+        mend_folder(prepared, known.record, context)
         context.say(f"already recorded: {known.path} (--again runs it anew)")
         return known
     if known is not None:
         changes = list_changes(changed_modules(known.record.code, code))
         context.say(f"recorded with other code, so it runs anew: {changes}")
     return None
+
+
+def mend_folder(prepared: PreparedRun, record: Record, context: RunContext) -> None:
+    """Give the folder of a recorded run its encoder and record, where a kill came before or the record from a friend.
+
+    Where neither an encoder nor a checkpoint with the record's weights is there, it is left as it is.
+    """
+    folder = training_folder(prepared, context)
+    if not (folder / TASK).is_file():
+        found = [path for path, weights in iterate_weights(folder) if hash_weights(weights) == record.weights]
+        if not found:
+            return
+        task = prepared.compose(context.device)
+        load_weights(found[0], task.networks)
+        save_encoder(folder, prepared, task)
+    save_record(folder, record, context.store)
 
 
 def complete(registry: Registry, started: Started, context: RunContext) -> StoredRecord:
@@ -168,6 +188,7 @@ def complete(registry: Registry, started: Started, context: RunContext) -> Store
         raise
     record = make_record(started, context, findings)
     path = write(context.store, record)
+    save_record(training_folder(prepared, context), record, context.store)
     registry.call("pretask_record", record=record.model_dump(mode="json"))
     return StoredRecord(record, path)
 
@@ -176,18 +197,21 @@ def run_stages(
     registry: Registry, prepared: PreparedRun, context: RunContext, timer: StageTimer, findings: Findings
 ) -> Iterator[Findings]:
     """Train and measure; yield all that was found after every stage."""
-    task = prepared.compose(context.device)
-    pretrain(registry, task, prepared, context, timer, PRETRAIN)
+    task = prepared.compose(context.device, begun=True)
+    if prepared.plan.recipe.steps:
+        pretrain(registry, task, prepared, context, timer, PRETRAIN)
     if findings.devices > 1:
         leave_group()
     with timer.stage("pretext"):
         flops = training_flops(prepared.compose(context.device), prepared.train, prepared.plan.seed)
         weights = hash_weights(weights_of(task.networks))
-        findings = replace(findings, flops=flops, pretext=score_pretext(prepared, task, context), weights=weights)
+        pretext = score_pretext(prepared, task, context) if prepared.plan.recipe.steps else None  # no head was trained
+        findings = replace(findings, flops=flops, pretext=pretext, weights=weights)
     yield findings
     for result in evaluate_encoders(registry, prepared, context, timer, task):
         findings = replace(findings, results=(*findings.results, result))
         yield findings
+    save_encoder(training_folder(prepared, context), prepared, task)
 
 
 def declare_metrics(plan: Plan) -> dict[str, Declaration]:

@@ -160,6 +160,8 @@ def find_difference(division: Division, fixed: FixedOptions, cell: Cell) -> str 
         return describe_setting(f"its data {data}", wrong, options, cell.data.options)
     if cell.fitted_with is not None:
         return "its split was fitted with an encoder of another run, whose samples are not counted"
+    if cell.begun_with is not None:
+        return "its model began with weights of elsewhere, whose samples are not counted"
     if cell.recipe.get("samples") != division.samples:
         return f"it saw {cell.recipe.get('samples')} samples, not {division.samples}"
     for evaluator, wanted in fixed.evaluators.items():

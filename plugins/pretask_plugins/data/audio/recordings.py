@@ -8,9 +8,8 @@ from typing import Literal
 
 import numpy as np
 import torch
+from pretask.preparation.resampling import resample_wave
 from torch import Tensor
-
-from pretask_plugins.data.audio.resampling import resample_wave
 
 UNKNOWN_SIZE = 0x7FFF0000  # sizes from here on are written where the length is not known yet, as into a pipe
 

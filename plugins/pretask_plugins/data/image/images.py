@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Int, UInt8
-from PIL import Image, ImageOps
+from PIL import Image
 from PIL import __version__ as pillow_version
 from pretask import Labels, Observed, Samples
 from pretask.cache import cached, fingerprint, map_file, write_rows
+from pretask.preparation.flat_images import flatten_image
+from pretask.preparation.images import fit_image
 
 from pretask_plugins.data.decoding import Work, decode_batches
-from pretask_plugins.shared.flat_images import flatten_image
 
 BATCH_IMAGES = 256  # that are decoded before they are written
 DECODER = f"pillow {pillow_version}, edition 2"  # 2 scales all 16 bits and puts what is transparent on white
@@ -106,8 +107,6 @@ def crop_square(image: Image.Image, size: int | None, grayscale: bool = False) -
     """
     if size is not None:
         image.draft("RGB", (2 * size, 2 * size))  # lets a JPEG decoder skip detail that is lost anyway
-    image = flatten_image(image).convert("L" if grayscale else "RGB")
-    if size is not None:
-        image = ImageOps.fit(image, (size, size), Image.Resampling.BILINEAR)
-    array = np.asarray(image)
+        return fit_image(image, size, size, grayscale)
+    array = np.asarray(flatten_image(image).convert("L" if grayscale else "RGB"))
     return array[None] if grayscale else np.ascontiguousarray(array.transpose(2, 0, 1))

@@ -14,7 +14,6 @@ import torch
 from jaxtyping import Bool, Int, Int8, UInt8
 from pretask import Labels, Observed, Samples
 from pretask.cache import cached, fingerprint, map_file, write_rows
-from torch.nn import functional as F
 
 from pretask_plugins.data.decoding import Decoded, Work, decode_batches
 
@@ -93,21 +92,3 @@ def decode_videos(
     """Yield what `decode` gives of the videos 0 to count - 1; see `decode_batches`."""
     work = Work(who, "videos", count, THREADS, THREADS)
     return chain.from_iterable(decode_batches(work, decode, name))
-
-
-def resize_frames(frames: UInt8[np.ndarray, "F h w 3"], height: int, width: int) -> UInt8[np.ndarray, "F 3 H W"]:
-    """Resize frames, and return them as (F, 3, H, W)."""
-    images = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
-    if images.shape[2:] == (height, width):
-        return images.contiguous().numpy()
-    smooth = F.interpolate(images.float(), (height, width), mode="bilinear", antialias=True, align_corners=False)
-    return smooth.round().clamp(0, 255).byte().numpy()
-
-
-def crop_squares(frames: UInt8[np.ndarray, "F h w 3"], side: int) -> UInt8[np.ndarray, "F 3 S S"]:
-    """Resize frames so that their short side is `side`, and cut the middle square out."""
-    height, width = frames.shape[1:3]
-    scale = side / min(height, width)
-    tall, broad = max(side, round(height * scale)), max(side, round(width * scale))
-    top, left = (tall - side) // 2, (broad - side) // 2
-    return np.ascontiguousarray(resize_frames(frames, tall, broad)[:, :, top : top + side, left : left + side])

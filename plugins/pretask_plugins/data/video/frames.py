@@ -21,8 +21,9 @@ from jaxtyping import Int8, UInt8
 from PIL import Image
 from pretask import PretaskError, Samples
 from pretask.options import ImageSize, Size, SizeOrZero, require_range
+from pretask.preparation.clips import resize_frames
 
-from pretask_plugins.data.video.clips import Reel, cached_samples, decode_videos, resize_frames
+from pretask_plugins.data.video.clips import Reel, cached_samples, decode_videos
 from pretask_plugins.data.video.masks import Coding, find_coding, raise_for_broken_image, read_marks
 from pretask_plugins.data.video.readers import Images, describe_images
 from pretask_plugins.shared.listing import FileTree, Leftovers, printable_name, sort_into_parts

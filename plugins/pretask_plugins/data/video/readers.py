@@ -17,8 +17,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float, UInt8
 from pretask import PretaskError
-
-from pretask_plugins.shared.flat_images import read_rgb
+from pretask.preparation.flat_images import read_rgb
 
 EDITION = 2  # of what is done with decoded frames: 2 turns them upright and leaves out what is not shown
 Decoder = Literal["auto", "decord", "pyav"]

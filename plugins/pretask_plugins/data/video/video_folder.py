@@ -13,8 +13,9 @@ import numpy as np
 from jaxtyping import Int, UInt8
 from pretask import PretaskError, Samples
 from pretask.options import MAX_IMAGE_SIZE, Interval, Size, SizeOrZero, require_range
+from pretask.preparation.clips import crop_squares
 
-from pretask_plugins.data.video.clips import Reel, cached_samples, crop_squares, decode_videos
+from pretask_plugins.data.video.clips import Reel, cached_samples, decode_videos
 from pretask_plugins.data.video.readers import Decoder, Reader, select_at_rate
 from pretask_plugins.data.video.videos import VIDEOS, Video, describe_decoders, has_table, list_videos, open_reader
 from pretask_plugins.shared.listing import FileTree, check_classes, open_tree, printable_name

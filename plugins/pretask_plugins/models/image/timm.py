@@ -9,6 +9,7 @@ from typing import Any
 
 from pretask import Features, FeatureSpec, Inputs, InputSpec
 from pretask.composition import make_empty_inputs
+from pretask.exporting import ExportedNetwork
 from pretask.options import ImageSize
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -37,9 +38,20 @@ class Timm(nn.Module):
         super().__init__()
         check_images("timm", spec, whole_spec)
         self.name, self.resize = name, resize
-        sides = largest_sides(spec, whole_spec) if resize is None else (resize, resize)
-        self.body = create_timm(name, spec.shape[0], sides)
+        self.sides = largest_sides(spec, whole_spec) if resize is None else (resize, resize)
+        self.channels = spec.shape[0]
+        self.body = create_timm(name, self.channels, self.sides)
         drop_unused(self, name, make_empty_inputs(spec))
+
+    def export(self, library: str, /) -> ExportedNetwork | None:
+        """Return timm's own network; what features do not depend on, and was dropped, is there as timm makes it."""
+        if library != "timm":
+            return None
+        made = create_timm(self.name, self.channels, self.sides)
+        kept = {name: value for name, value in self.body.state_dict().items() if name in made.state_dict()}
+        sides = {"img_size": list(self.sides)} if hasattr(made, "patch_embed") else {}
+        config = {"model_name": self.name, "in_chans": self.channels, "num_classes": 0, **sides}
+        return ExportedNetwork({**made.state_dict(), **kept}, config, mean=0.5, std=0.25)
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
         """Return the spec of one vector per position of the last layer."""

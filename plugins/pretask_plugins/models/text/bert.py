@@ -10,6 +10,7 @@ Axes: R rows (views of samples), L positions, K = 1 + L with the class token, D 
 import torch
 from jaxtyping import Float
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec
+from pretask.exporting import ExportedNetwork
 from pretask.options import Depth, FractionBelowOne, Size
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -88,6 +89,14 @@ class Bert(nn.Module):
         """The tokens' vectors, for a softmax that shares them."""
         found: nn.Embedding = self.body.embeddings.word_embeddings
         return found
+
+    def export(self, library: str, /) -> ExportedNetwork | None:
+        """Return the library's BERT; its pooler, which nothing trained, hands on the class token's vector."""
+        if library != "transformers":
+            return None
+        pooler = {"pooler.dense.weight": torch.eye(self.width), "pooler.dense.bias": torch.zeros(self.width)}
+        config = {**self.body.config.to_dict(), "architectures": ["BertModel"]}
+        return ExportedNetwork({**self.body.state_dict(), **pooler}, config, before=("class",))
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
         """Return the spec of one vector per position, that has seen all others."""

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from jaxtyping import Float
 from pretask import Features, FeatureSpec, Inputs, InputSpec
+from pretask.exporting import ExportedNetwork
 from pretask.options import Depth, FractionBelowOne, Size
 from torch import Tensor, nn
 
@@ -88,6 +89,12 @@ class Gpt2(nn.Module):
         """The tokens' vectors, for a softmax that shares them."""
         found: nn.Embedding = self.body.wte
         return found
+
+    def export(self, library: str, /) -> ExportedNetwork | None:
+        """Return the library's GPT-2."""
+        if library != "transformers":
+            return None
+        return ExportedNetwork(self.body.state_dict(), {**self.body.config.to_dict(), "architectures": ["GPT2Model"]})
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
         """Return the spec of one vector per position, that has seen what came before."""

@@ -11,9 +11,9 @@ import pytest
 import soundfile
 import torch
 from pretask import PretaskError
+from pretask.preparation.resampling import ROLLOFF, ZEROS, filter_in_chunks, resample_wave
 from pretask_plugins.data.audio.audio_folder import AudioFolder
 from pretask_plugins.data.audio.recordings import check_whole, read_wave
-from pretask_plugins.data.audio.resampling import ROLLOFF, ZEROS, filter_in_chunks, resample_wave
 from pretask_plugins.data.audio.tones import WORDS, Tones
 
 

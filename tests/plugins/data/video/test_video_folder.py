@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 from pretask import PretaskError
+from pretask.preparation.clips import crop_squares
 from pretask_plugins.data.video import readers
-from pretask_plugins.data.video.clips import crop_squares
 from pretask_plugins.data.video.readers import check_times, choose_decoder, open_video, select_at_rate
 from pretask_plugins.data.video.video_folder import VideoFolder
 from pretask_plugins.data.video.videos import Video, find_videos

@@ -1,0 +1,182 @@
+"""Hub: a run folder in the layout of the Hugging Face hub: weights, what loads them, and a card with the numbers.
+
+The card's numbers are those of the record, each with its interval and what it is held against; a model index holds them
+for machines. Nothing is uploaded: `huggingface-cli upload NAME FOLDER` does that.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pretask import PretaskError
+
+from pretask_bench.artifacts.task_file import PICTURES, RECORD, TASK, TaskFile, read_task, write_text
+from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED
+from pretask_bench.records.metrics import declared_metrics, direction, objective_metrics
+from pretask_bench.records.record import EvaluationResult, Record, parse_record
+from pretask_bench.results.pretext import estimate_pretext_metric
+from pretask_bench.results.references import pretext_references, probe_references
+from pretask_bench.results.report import format_number
+from pretask_bench.results.statistics import Estimate, accuracy_estimate
+
+CARD, MODEL = "README.md", "model.safetensors"
+PIPELINES = {"image": "image-feature-extraction", "text": "feature-extraction", "audio": "feature-extraction"}
+HEADS = ("metric", "trained", "95 % interval", "random init", "raw input", "supervised", "chance", "best trivial")
+EXAMPLES = {
+    "image": 'encoder(PIL.Image.open("photo.jpg"))',
+    "video": "encoder(frames)  # uint8, (T, H, W, C)",
+    "text": 'encoder(["A sentence.", "Another one."])',
+    "audio": "encoder([wave], rate=44100)",
+}
+
+
+class Line(NamedTuple):
+    """A number of the card, with what it is held against, as text; and for machines.
+
+    Args:
+        evaluator: Full id of what measured it, or `pretext`.
+        name: Of the metric.
+        value: The number.
+        cells: Under HEADS.
+    """
+
+    evaluator: str
+    name: str
+    value: float
+    cells: tuple[str, ...]
+
+
+def hub_files(folder: Path) -> dict[str, bytes]:
+    """Return the files of a run folder as the hub lays them out.
+
+    Raises:
+        PretaskError: The folder has no record.
+    """
+    task = read_task(folder)
+    if not (folder / RECORD).is_file():
+        raise PretaskError(
+            "pretask export --to hub", f"a record of the run, {RECORD}", "none", "Run the command again."
+        )
+    record = parse_record((folder / RECORD).read_bytes())
+    names = {name: MODEL if name == task.weights else name for name in task.files}
+    moved = task.model_copy(update={"files": {names[name]: digest for name, digest in task.files.items()}})
+    files = {names[name]: (folder / name).read_bytes() for name in task.files}
+    files[RECORD] = (folder / RECORD).read_bytes()
+    for picture in sorted((folder / PICTURES).glob("*.png")):
+        files[f"{PICTURES}/{picture.name}"] = picture.read_bytes()
+    files[CARD] = write_card(task, record, [name for name in files if name.startswith(PICTURES)]).encode()
+    return {**files, TASK: write_text(moved)}
+
+
+def write_card(task: TaskFile, record: Record, pictures: list[str]) -> str:
+    """Return the model card: what it is, how to use it, how it was trained, and its numbers."""
+    lines = [*pretext_lines(record), *evaluation_lines(record)]
+    modality, cell = task.observed.modality, record.cell
+    shown = "\n".join(f"![{Path(name).stem}]({name})" for name in pictures)
+    return f"""---
+{json.dumps(describe_for_machines(task, record, lines), indent=1)}
+---
+
+# {task.name} on {cell.data.id}
+
+An encoder of {modality} data, pretrained without labels by the task `{cell.task or cell.split.id}` with
+[pretask](https://pypi.org/project/pretask/): split `{cell.split.id}`, objective `{cell.objective.id}`, model
+`{cell.model.id}`, seed {cell.seed}, {record.provenance.samples:,} samples seen,
+{record.provenance.parameters:,} parameters.
+
+## Use
+
+```python
+import pretask
+
+encoder = pretask.load("this-folder")
+vectors = {EXAMPLES.get(modality, "encoder(samples)")}  # (B, {task.output.width})
+```
+
+It gives the output layer ({task.output.layer}), pooled as the model does ({task.output.pooling or "its own way"});
+`encoder(x, layer=…, pooling=…)` gives any other, `encoder.positions(x)` the vectors in place.
+
+## Numbers
+
+{draw_table(lines)}
+
+Every number is of the record `{RECORD}`. Intervals are over test items or held-out samples of this one seed; how it
+came about (versions, machine, seconds, options) stands there as well. Compare encoders only on the same data.
+
+{shown}
+"""
+
+
+def draw_table(lines: list[Line]) -> str:
+    """Return the numbers as a Markdown table."""
+    rows = [HEADS, ["---"] * len(HEADS), *(line.cells for line in lines)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def pretext_lines(record: Record) -> Iterator[Line]:
+    """Yield the numbers of the pretext task, but for those of trivial predictors."""
+    metrics = objective_metrics(record)
+    for name, value in (record.pretext.metrics if record.pretext is not None else {}).items():
+        if value is None or ": " in name:
+            continue
+        metric, references = metrics.pretext_metric(name), pretext_references(record, name)
+        best = references.best_trivial(metric)
+        cells = [f"pretext {name} {direction(metric)}".strip(), format_number(value, metric)]
+        cells += [format_interval(estimate_pretext_metric([record], name), metric), "", "", ""]
+        cells += [
+            format_number(references.chance, metric),
+            f"{format_number(best.value, metric)} ({best.name})" if best is not None else "",
+        ]
+        yield Line("pretext", name, value, tuple(cells))
+
+
+def evaluation_lines(record: Record) -> Iterator[Line]:
+    """Yield the numbers of the evaluators on the trained encoder, but for those of single layers."""
+    for result in record.results:
+        if result.encoder != TRAINED:
+            continue
+        declared = declared_metrics(record, result.evaluator)
+        for name, value in result.metrics.items():
+            if value is None or "." in name:
+                continue
+            metric, references = declared.metric(name), probe_references([record], result.evaluator, name)
+            others = [references.encoders.get(encoder) for encoder in (RANDOM, RAW, SUPERVISED)]
+            cells = [f"{result.evaluator} {name} {direction(metric)}".strip(), format_number(value, metric)]
+            cells.append(format_interval(estimate_items(result, name), metric))
+            cells += [format_number(None if other is None else other.value, metric) for other in others]
+            yield Line(result.evaluator, name, value, (*cells, format_number(references.chance, metric), ""))
+
+
+def estimate_items(result: EvaluationResult, name: str) -> Estimate | None:
+    """Return a share of correct items with its interval; None for a number that is none."""
+    items = result.items.get(name)
+    return None if items is None else accuracy_estimate(int(items.correct().sum()), items.count)
+
+
+def format_interval(estimate: Estimate | None, metric: Any) -> str:
+    """Return the ends of an interval, nothing where there is none."""
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return ""
+    return f"{format_number(estimate.low, metric)} to {format_number(estimate.high, metric)}"
+
+
+def describe_for_machines(task: TaskFile, record: Record, lines: list[Line]) -> Mapping[str, Any]:
+    """Return the metadata of the card: what it is, and its numbers as a model index."""
+    modality = task.observed.modality
+    data = {"name": record.cell.data.id, "type": record.cell.data.id.partition("@")[0]}
+    results = [
+        {
+            "task": {"type": PIPELINES.get(modality, "feature-extraction"), "name": line.evaluator},
+            "dataset": data,
+            "metrics": [{"type": line.name, "value": line.value, "name": line.cells[0]}],
+        }
+        for line in lines
+    ]
+    described = {
+        "library_name": "pretask",
+        "pipeline_tag": PIPELINES.get(modality, "feature-extraction"),
+        "tags": ["self-supervised", modality, task.parts["split"].id.partition("@")[0].rpartition("/")[2]],
+        "model-index": [{"name": task.name, "results": results}],
+    }
+    return described if record.licence is None else {"license": record.licence, **described}

@@ -1,0 +1,175 @@
+"""The file task.json of a run folder: all that an encoder is built from, but for its weights.
+
+Version 1. Files beside it are named with their hashes, and it is written last, so that a folder which has one is whole.
+"""
+
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pretask import InputSpec, Observed, PretaskError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+VERSION = 1
+TASK = "task.json"
+WEIGHTS = "weights.safetensors"
+FITTED = "fitted.safetensors"
+TOKENIZER = "tokenizer.json"
+RECORD = "record.json"
+PICTURES = "pictures"
+MAX_BYTES = 1 << 26  # of task.json
+AGAIN = "Copy the folder again from where it came, or run the same command again."
+
+FileName = Literal["weights.safetensors", "model.safetensors", "fitted.safetensors", "tokenizer.json"]
+Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+class Part(BaseModel):
+    """A component, with what offers it.
+
+    Args:
+        id: Full id.
+        options: All of them, defaults included.
+        distribution: Of the plugin.
+        version: Of the distribution.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    options: dict[str, Any] = {}
+    distribution: str
+    version: str
+
+
+class Output(BaseModel):
+    """What the encoder gives by itself.
+
+    Args:
+        layer: The name of its last layer.
+        pooling: The way of pooling that is the model's own; None where it is none of pretask.pooling.
+        width: Of the vector.
+        sees: What its streams have seen.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    layer: str
+    pooling: str | None
+    width: int
+    sees: tuple[str, ...]
+
+
+class TaskFile(BaseModel):
+    """What task.json holds.
+
+    Args:
+        version: Of this format.
+        name: Of the run, for people.
+        task: Full id of the task; None for a free combination.
+        parts: Data, split, objective and model.
+        seed: Of the run.
+        observed: What a sample is.
+        input: Spec of x, which the model was built from.
+        whole: Spec of the undivided sample, likewise.
+        padded: Whether the samples said where they are padding.
+        fitted: What the split learned of its data, see fitted.py; its tensors are in fitted.safetensors.
+        unkept: What of it could not be written; None where all was.
+        output: What the encoder gives by itself.
+        files: SHA-256 of every file beside, but for the record and pictures.
+        release: Version of pretask.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    version: Literal[1] = 1
+    name: str
+    task: str | None = None
+    parts: dict[Literal["data", "split", "objective", "model"], Part]
+    seed: int
+    observed: Observed
+    input: InputSpec
+    whole: InputSpec
+    padded: bool = False
+    fitted: dict[str, Any] = {}
+    unkept: str | None = None
+    output: Output
+    files: dict[FileName, Hash]
+    release: str
+
+    @property
+    def weights(self) -> str:
+        """The name of the file of weights."""
+        return next(name for name in self.files if name not in (FITTED, TOKENIZER))
+
+
+def write_text(task: TaskFile) -> bytes:
+    """Return the bytes of a task.json."""
+    return (json.dumps(task.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
+
+
+def read_task(folder: Path) -> TaskFile:
+    """Read the task.json of a folder.
+
+    Raises:
+        PretaskError: There is none, it is of a later version, or it says what none says.
+    """
+    path = folder / TASK
+    if not path.is_file():
+        raise PretaskError(str(folder), f"a file {TASK}", describe_folder(folder), find_way(folder), exit_code=2)
+    try:
+        content = json.loads(path.read_bytes()[:MAX_BYTES])
+        version = content.get("version") if isinstance(content, dict) else None
+    except (ValueError, RecursionError) as error:
+        raise PretaskError(str(path), "JSON", f"none ({error})", AGAIN) from error
+    if version != VERSION:
+        later = isinstance(version, int) and version > VERSION
+        do = "Install the pretask that wrote it, or a later one." if later else AGAIN
+        raise PretaskError(str(path), f"version {VERSION} of its format", f"version {version}", do)
+    try:
+        task = TaskFile.model_validate_json(json.dumps(content))
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))[:80]
+        raise PretaskError(str(path), "what pretask wrote", f"{place}: {first['msg']}"[:200], AGAIN) from error
+    check_files(folder, task)
+    return task
+
+
+def describe_folder(folder: Path) -> str:
+    """Return what is there instead of a run folder."""
+    if not folder.exists():
+        return "no such folder"
+    if any(folder.glob("step-*")):
+        return "checkpoints of a run that has not ended"
+    if any(folder.glob("*/" + TASK)):
+        return f"a folder of runs, such as {next(folder.glob('*/' + TASK)).parent.name}"
+    return "a folder without one"
+
+
+def find_way(folder: Path) -> str:
+    """Return what to do about a folder without a task.json."""
+    if folder.is_dir() and any(folder.glob("step-*")):
+        return "Run the same command again: it goes on, and ends with an encoder."
+    return "Name the folder of a finished run, which pretask run prints, or its record.json."
+
+
+def check_files(folder: Path, task: TaskFile) -> None:
+    """Raise PretaskError where a file is missing or is not what was written."""
+    for name, expected in task.files.items():
+        path = folder / name
+        if not path.is_file():
+            raise PretaskError(str(folder), f"the file {name} that its {TASK} names", "none", AGAIN)
+        if hash_file(path) != expected:
+            got = f"another file, of {path.stat().st_size} bytes, cut off or changed"
+            raise PretaskError(str(path), f"the content that {TASK} names", got, AGAIN)
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file, read piece by piece."""
+    digest = sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
