@@ -2,19 +2,27 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from pretask.training import Watcher
-from pretask.values import Loss
+from pretask.events import StepTaken, TrainingEvent, Watcher
 
 PLAIN = 10.0  # seconds between plain lines
 
 
-def format_progress(loss: Loss) -> str:
-    """Format loss and pretext score, such as `loss 1.98, position.accuracy 0.21`."""
-    scores = [f"{name} {float(value):.3f}" for name, value in loss.parts.items() if "." in name]
-    return ", ".join([f"loss {float(loss.total.detach()):.4f}", *scores[:2]])
+def format_progress(losses: Mapping[str, float]) -> str:
+    """Format loss and pretext score.
+
+    >>> format_progress({"total": 1.98, "position": 1.98, "position.accuracy": 0.21})
+    'loss 1.9800, position.accuracy 0.210'
+    """
+    scores = [f"{name} {value:.3f}" for name, value in losses.items() if "." in name]
+    return ", ".join([f"loss {losses['total']:.4f}", *scores[:2]])
+
+
+def format_news(event: StepTaken) -> str:
+    """Format losses and throughput."""
+    return f"{format_progress(event.losses)}  {event.samples_per_second:.0f} samples/s"
 
 
 @contextmanager
@@ -31,16 +39,16 @@ def make_line_watcher(title: str) -> Watcher:
     """Print lines: `relative-position 400/3906  loss 1.71, position.accuracy 0.35  2100 samples/s  0:03:20 left`."""
     last = 0.0
 
-    def watch(step: int, steps: int, loss: Loss, rate: float) -> None:
+    def watch(event: TrainingEvent) -> None:
         nonlocal last
-        now = time.monotonic()
+        if not isinstance(event, StepTaken):
+            return
+        step, steps, now = event.step, event.steps, time.monotonic()
         if now - last < PLAIN and step < steps:
             return
         speed = (now - begin) / max(step - first, 1) if first else 0.0
         left = f"  {format_time(speed * (steps - step))} left" if first and step < steps else ""
-        print(
-            f"{title} {step}/{steps}  {format_progress(loss)}  {rate:.0f} samples/s{left}", file=sys.stderr, flush=True
-        )
+        print(f"{title} {step}/{steps}  {format_news(event)}{left}", file=sys.stderr, flush=True)
         last = now
         mark(step, now)
 
@@ -81,7 +89,8 @@ def make_bar_watcher(title: str) -> Iterator[Watcher]:
     with RichProgress(*columns, console=Console(stderr=True)) as progress:
         line = progress.add_task(title, total=None, news="")
 
-        def watch(step: int, steps: int, loss: Loss, rate: float) -> None:
-            progress.update(line, completed=step, total=steps, news=f"{format_progress(loss)}  {rate:.0f} samples/s")
+        def watch(event: TrainingEvent) -> None:
+            if isinstance(event, StepTaken):
+                progress.update(line, completed=event.step, total=event.steps, news=format_news(event))
 
         yield watch

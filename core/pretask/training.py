@@ -5,26 +5,28 @@ bit for bit the run that was never stopped, and a run on R ranks sees what a run
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pretask import checkpoint
+from pretask.accelerator import divide_evenly, make_accelerator, use_channels_last
 from pretask.augment import augment_batch
 from pretask.checkpoint import Progress
 from pretask.compiled import as_tensors, check_compiled, keep_buffers
 from pretask.composition import Task, seed_ambient, seed_randomness
 from pretask.draws import Draws
 from pretask.errors import PretaskError
+from pretask.events import CheckpointSaved, StepTaken, Watcher
 from pretask.gradients import GradientWatch
 from pretask.locks import hold
 from pretask.order import draw_batch
+from pretask.pretext_score import evaluation_mode
 from pretask.protocols import Rewrites, count_partners
 from pretask.samples import Samples
 from pretask.scoring import mean_loss, step_denominators
@@ -35,8 +37,6 @@ REPORT = 0.5  # seconds between looks at the loss; on a GPU each look waits for 
 CURVE = 400  # points kept of the loss curve
 
 Epoch = int | Tensor
-# Called with step, steps, loss and samples per second, about twice a second and after the last step; see progress.py.
-Watcher = Callable[[int, int, Loss, float], None]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,19 @@ class Trained:
     interrupted: bool
     curve: list[tuple[int, float]] = field(default_factory=list)
     signal: int | None = None
+
+
+@dataclass(frozen=True)
+class Visits:
+    """What looks at the network while it is trained; weights and draws are the same with and without it.
+
+    Args:
+        every: Optimizer steps between two visits.
+        visit: Called with the steps done, the network in evaluation mode.
+    """
+
+    every: int
+    visit: Callable[[int], None]
 
 
 @dataclass(frozen=True)
@@ -138,6 +151,7 @@ def train(
     code: Mapping[str, str] | None = None,
     checkpoint_seconds: float = 60.0,
     watch: Watcher | None = None,
+    visits: Visits | None = None,
 ) -> Trained:
     """Run the recipe of a task, going on from the newest sound checkpoint in `folder`.
 
@@ -149,12 +163,13 @@ def train(
         key: What determines the run; checkpoints of another key are left alone.
         code: Hashes of the code that trains, by module; checkpoints of other code are left alone.
         checkpoint_seconds: Between two checkpoints.
-        watch: Called with the progress.
+        watch: Called about twice a second and after the last step, and with every checkpoint.
+        visits: What looks at the network between steps.
 
     Raises:
         PretaskError: The loss stopped being finite, or a checkpoint could not be written.
     """
-    run = Run(task, samples, seed, folder, Progress(key, code=code or {}), watch)
+    run = Run(task, samples, seed, folder, Progress(key, code=code or {}), watch, visits)
     with run.hold_folder(), seed_randomness(seed), note_stop() as find_signal:
         run.resume()
         run.run(find_signal, checkpoint_seconds)
@@ -167,9 +182,16 @@ class Run:
     """A training run, from where it stands to its end or a stop."""
 
     def __init__(
-        self, task: Task, samples: Samples, seed: int, folder: Path | None, progress: Progress, watch: Watcher | None
+        self,
+        task: Task,
+        samples: Samples,
+        seed: int,
+        folder: Path | None,
+        progress: Progress,
+        watch: Watcher | None = None,
+        visits: Visits | None = None,
     ) -> None:
-        self.task, self.seed, self.folder, self.watch = task, seed, folder, watch
+        self.task, self.seed, self.folder, self.watch, self.visits = task, seed, folder, watch, visits
         recipe = task.recipe
         self.accelerator = make_accelerator(task.device, recipe.precision)
         self.size = divide_evenly(recipe.batch, self.accelerator.num_processes, recipe.accumulate)
@@ -226,6 +248,7 @@ class Run:
                     ahead = self.prefetch(loader, progress.step + 1)
                 loss = self.take_step(batches)
                 progress.step += 1
+                self.pay_visit()
                 now = time.monotonic()
                 progress.seconds = now - start_time
                 if now - reported >= REPORT or progress.step == steps:
@@ -311,7 +334,17 @@ class Run:
         if len(progress.curve) > CURVE:
             progress.curve = progress.curve[::2]
         if self.watch is not None and self.accelerator.is_main_process:
-            self.watch(progress.step, self.task.recipe.steps, loss, samples_per_second)
+            losses = {name: float(value.detach()) for name, value in {"total": loss.total, **loss.parts}.items()}
+            recipe, step = self.task.recipe, progress.step
+            self.watch(StepTaken(step, recipe.steps, losses, recipe.rate(step - 1), samples_per_second))
+
+    def pay_visit(self) -> None:
+        """Let the network be looked at where it is time to, in evaluation mode and with randomness put back."""
+        if self.visits is None or self.progress.step % self.visits.every or not self.accelerator.is_main_process:
+            return
+        self.stop_if_bad()
+        with seed_randomness(self.seed), evaluation_mode(self.task):
+            self.visits.visit(self.progress.step)
 
     def stop_if_bad(self, loss: Loss | None = None) -> None:
         """Raise if a step's loss was not finite; the newest checkpoint is from before."""
@@ -343,36 +376,6 @@ class Run:
                 f"NaN or infinity after step {self.progress.step}",
                 f"Lower recipe.lr or set recipe.clip{self.name_last_good()}.",
             )
-        checkpoint.save(self.folder, self.networks, self.raw_optimizer, self.progress)
-
-
-def use_channels_last(networks: Iterable[nn.Module]) -> None:
-    """Lay the kernels of two-dimensional convolutions out with channels last; what has other axes stays as it is."""
-    for network in networks:
-        for parameter in network.parameters():
-            if parameter.ndim == 4:
-                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
-
-
-def divide_evenly(batch: int, ranks: int, accumulate: int) -> int:
-    """Divide a batch among ranks and micro-batches; raise PretaskError where it does not divide evenly."""
-    if batch % (ranks * accumulate):
-        raise PretaskError(
-            "recipe.batch",
-            f"a multiple of {ranks * accumulate} ({ranks} devices x {accumulate} micro-batches)",
-            str(batch),
-            "Change recipe.batch or recipe.accumulate.",
-            exit_code=2,
-        )
-    return batch // (ranks * accumulate)
-
-
-def make_accelerator(device: torch.device, precision: str) -> Any:
-    """Make Accelerate on this device; its process-wide state is set anew, so that runs may follow one another."""
-    from accelerate import Accelerator
-    from accelerate.state import AcceleratorState
-
-    AcceleratorState._reset_state()
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
-    return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
+        saved = checkpoint.save(self.folder, self.networks, self.raw_optimizer, self.progress)
+        if self.watch is not None:
+            self.watch(CheckpointSaved(self.progress.step, saved))

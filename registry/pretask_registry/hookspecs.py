@@ -1,4 +1,4 @@
-"""The five hooks of pretask: all that a plugin can do, on one screen.
+"""The six hooks of pretask: all that a plugin can do, on one screen.
 
 A plugin implements any of them in the light module that its entry point names, marked with `pretask.hookimpl`. It may
 leave out parameters that it does not need.
@@ -12,6 +12,7 @@ from pretask import Component
 
 if TYPE_CHECKING:
     from click import Group
+    from pretask.events import Event
 
 hookspec = HookspecMarker("pretask")
 
@@ -27,8 +28,13 @@ def pretask_commands(cli: "Group") -> None:
 
 
 @hookspec
-def pretask_run_event(event: str, run: str, facts: Mapping[str, Any]) -> None:
-    """Be told that something happened in a run: a tracker. The training loop itself never calls hooks."""
+def pretask_run_event(run: str, event: "Event") -> None:
+    """Be told that something happened in a run, whose name is `run`; pretask.events lists what can happen."""
+
+
+@hookspec
+def pretask_trackers() -> Mapping[str, str]:  # type: ignore[empty-body]
+    """Offer trackers for --track: by name, "module:attribute" of a function from a folder to an events.Tracker."""
 
 
 @hookspec

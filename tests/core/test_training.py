@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 from pretask import PretaskError, Recipe, Task
+from pretask.accelerator import divide_evenly, use_channels_last
 from pretask.order import epoch_order, positions
 from pretask.pretext_score import held_out_loss
-from pretask.training import divide_evenly, train, use_channels_last
+from pretask.training import train
 from processes import run_python, run_ranks, start_python, wait_until
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -303,12 +303,12 @@ def test_a_hook_that_raises_half_way_through_its_answer_answers_nothing(
 
 
 def test_an_event_hook_that_raises_is_reported_once_and_dropped(shelf: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    raising = "@hookimpl\ndef pretask_run_event(event): raise SystemExit('no network')"
-    sound = "seen = []\n@hookimpl\ndef pretask_run_event(event, facts): seen.append((event, facts['step']))"
+    raising = "@hookimpl\ndef pretask_run_event(run): raise SystemExit('no network')"
+    sound = "seen = []\n@hookimpl\ndef pretask_run_event(run, event): seen.append((run, event))"
     shelf.add("pretask-a", {"a": "plugin_a"}, {"plugin_a": raising})
     shelf.add("pretask-b", {"b": "plugin_b"}, {"plugin_b": sound})
     registry = shelf.load()
     for step in (1, 2):
-        registry.call("pretask_run_event", event="step", run="r", facts={"step": step})
+        registry.call("pretask_run_event", event=step, run="r")
     assert capsys.readouterr().err.count("SystemExit: no network") == 1
-    assert sys.modules["plugin_b"].seen == [("step", 1), ("step", 2)]
+    assert sys.modules["plugin_b"].seen == [("r", 1), ("r", 2)]

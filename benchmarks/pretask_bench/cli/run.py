@@ -11,6 +11,7 @@ from pretask_bench.cli.numbers import COUNT, SECONDS, SEED, THREADS
 from pretask_bench.results.tables import show_json
 from pretask_bench.runs.plan import parse_setting, split_names
 from pretask_bench.runs.session import make_context, make_plans, run_plans
+from pretask_bench.runs.trackers import load_trackers
 
 if TYPE_CHECKING:
     from pretask_bench.runs.run import StoredRecord
@@ -90,6 +91,18 @@ Running the same command again goes on where it stopped, and shows what is alrea
 @click.option(
     "--again", is_flag=True, help="Measure what is already recorded once more; its training is found. See rerun."
 )
+@click.option(
+    "--track",
+    metavar="NAMES",
+    default="",
+    help="Write what happens for these trackers, with commas between: tensorboard, mlflow, wandb or a plugin's.",
+)
+@click.option(
+    "--probe-every",
+    type=COUNT,
+    metavar="STEPS",
+    help="Measure neighbors and rank of the encoder every so many steps; what is trained stays the same.",
+)
 @click.option("--no-pictures", is_flag=True, help="Keep no pictures of what the task and the evaluators offer.")
 @json_option
 def command(
@@ -113,6 +126,8 @@ def command(
     out: Path,
     checkpoint_seconds: float,
     again: bool,
+    track: str,
+    probe_every: int | None,
     no_pictures: bool,
     as_json: bool,
 ) -> None:
@@ -138,6 +153,8 @@ def command(
         checkpoint_seconds=checkpoint_seconds,
         again=again,
         pictures=not no_pictures,
+        probe_every=probe_every or 0,
+        trackers=load_trackers(registry(), split_names(track), out),
     )
     show(run_plans(registry(), plans, context), as_json)
 

@@ -333,6 +333,13 @@ class DuplicateCount(StrictModel):
     near: Count | None = None
 
 
+class ProbedStep(StrictModel):
+    """What the encoder was worth after so many steps of its training: numbers by EVALUATOR.METRIC, of the output."""
+
+    step: Annotated[int, Field(ge=1, le=MAX_SAFE_INTEGER)]
+    metrics: Annotated[dict[Name, float], Field(max_length=64)]
+
+
 class Record(ExtendedModel):
     """One result.
 
@@ -347,9 +354,10 @@ class Record(ExtendedModel):
         declared: What the objective and the evaluators declare of their numbers, by id.
         reruns: Name of the record whose cell was carried out again, where that is why this one was made.
         duplicates: How much of the test parts is in the parts to train on, by the cell's `data` and `evaluated_on`.
+        probed: What the encoder was worth while it was trained, in the order of steps.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"code", "declared", "reruns", "duplicates"})
+    later: ClassVar[frozenset[str]] = frozenset({"code", "declared", "reruns", "duplicates", "probed"})
 
     record: Literal[1]
     status: Literal["complete", "failed"]
@@ -366,6 +374,7 @@ class Record(ExtendedModel):
     note: Text | None = None
     reruns: Hash | None = None
     duplicates: Annotated[dict[Name, DuplicateCount], Field(max_length=2)] = {}
+    probed: Annotated[tuple[ProbedStep, ...], Field(max_length=512)] = ()
 
     def find_result(self, evaluator: str, encoder: str) -> EvaluationResult | None:
         """Return what an evaluator says of an encoder; None where it did not measure it."""

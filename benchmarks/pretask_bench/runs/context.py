@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 from pretask import PretaskError, Recipe
+from pretask.events import Tracker
 from pretask.stopping import exit_code
 from pretask.training import Trained
 
@@ -26,6 +27,8 @@ class RunContext:
         again: Whether to run what is already recorded.
         references: Reference encoders to evaluate beside the trained one.
         pictures: Whether pictures are kept, of those who offer some.
+        probe_every: Optimizer steps between two measures of the encoder while it is trained; 0 for none.
+        trackers: By name; one that fails is taken out.
         say: Called with one line at a time of what is going on.
     """
 
@@ -35,6 +38,8 @@ class RunContext:
     again: bool = False
     references: tuple[str, ...] = (RANDOM, RAW)
     pictures: bool = True
+    probe_every: int = 0
+    trackers: dict[str, Tracker] = field(default_factory=dict)
     say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)
 
     @property

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from pretask.checkpoint import iterate_weights, load_weights
 from pretask.checkpoint_content import weights_of
+from pretask.events import RunStarted
 from pretask.files import require_writable, sweep
 from pretask.hashing import hash_weights
 from pretask.locks import hold
@@ -30,6 +31,7 @@ from pretask_bench.records.record import (
     Pretext,
     Record,
     build_record,
+    cell_key,
 )
 from pretask_bench.records.store import write
 from pretask_bench.results.index import find_by_cell
@@ -38,12 +40,12 @@ from pretask_bench.runs.cost import training_flops
 from pretask_bench.runs.early import check_first_step
 from pretask_bench.runs.fit_with import load_encoder_source
 from pretask_bench.runs.memory import check_memory, explain_refused_memory
-from pretask_bench.runs.plan import Plan
+from pretask_bench.runs.plan import PARTS, Plan
 from pretask_bench.runs.prepare import PreparedRun, build_encoder_without_memory, count_parameters, prepare_run
+from pretask_bench.runs.probing import read_probed
 from pretask_bench.runs.ranks import count_ranks, join_group, leave_group, own_rank, refuse_ranks, share_decision
-from pretask_bench.runs.stages import evaluate_encoders, name_run, pretrain, score_pretext, training_folder
-
-PRETRAIN = "pretrain"
+from pretask_bench.runs.stages import PRETRAIN, evaluate_encoders, name_run, pretrain, score_pretext, training_folder
+from pretask_bench.runs.watching import Audience
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,8 @@ def run_on_ranks(registry: Registry, plan: Plan, context: RunContext) -> StoredR
     if own_rank() > 0:
         if share_decision(False, context.device):
             task = started.prepared.compose(context.device, begun=True)
-            pretrain(registry, task, started.prepared, context, started.timer, PRETRAIN)
+            silent = Audience(registry, name_run(started.prepared))
+            pretrain(silent, task, started.prepared, context, started.timer, PRETRAIN)
         return None
     with hold_cell(started.prepared, context):
         known = find_known(started.prepared, context)
@@ -177,29 +180,31 @@ def complete(registry: Registry, started: Started, context: RunContext) -> Store
     prepared.count_duplicates()  # kept in the cache: what cannot be written is found before training, not after it
     findings = Findings(prepared.cell, prepared.code(), declare_metrics(prepared.plan), devices=count_ranks())
     smaller = "Lower recipe.batch, or set smaller sizes of the model."
-    try:
-        with explain_refused_memory(prepared.plan.name, context.device, smaller):
-            for extended in run_stages(registry, prepared, context, started.timer, findings):
-                findings = extended
-    except Interrupted:
-        raise
-    except Exception as error:
-        write(context.store, make_record(started, context, findings, error))
-        raise
-    record = make_record(started, context, findings)
-    path = write(context.store, record)
-    save_record(training_folder(prepared, context), record, context.store)
+    audience = Audience(registry, name_run(prepared), context.trackers)
+    with audience.attend(describe_start(prepared)) as ending:
+        try:
+            with explain_refused_memory(prepared.plan.name, context.device, smaller):
+                for extended in run_stages(audience, prepared, context, started.timer, findings):
+                    findings = extended
+        except Interrupted:
+            raise
+        except Exception as error:
+            ending.record = write(context.store, make_record(started, context, findings, error))
+            raise
+        record = make_record(started, context, findings)
+        path = ending.record = write(context.store, record)
+        save_record(training_folder(prepared, context), record, context.store)
     registry.call("pretask_record", record=record.model_dump(mode="json"))
     return StoredRecord(record, path)
 
 
 def run_stages(
-    registry: Registry, prepared: PreparedRun, context: RunContext, timer: StageTimer, findings: Findings
+    audience: Audience, prepared: PreparedRun, context: RunContext, timer: StageTimer, findings: Findings
 ) -> Iterator[Findings]:
     """Train and measure; yield all that was found after every stage."""
     task = prepared.compose(context.device, begun=True)
     if prepared.plan.recipe.steps:
-        pretrain(registry, task, prepared, context, timer, PRETRAIN)
+        pretrain(audience, task, prepared, context, timer, PRETRAIN)
     if findings.devices > 1:
         leave_group()
     with timer.stage("pretext"):
@@ -208,10 +213,19 @@ def run_stages(
         pretext = score_pretext(prepared, task, context) if prepared.plan.recipe.steps else None  # no head was trained
         findings = replace(findings, flops=flops, pretext=pretext, weights=weights)
     yield findings
-    for result in evaluate_encoders(registry, prepared, context, timer, task):
+    for result in evaluate_encoders(audience, prepared, context, timer, task):
         findings = replace(findings, results=(*findings.results, result))
         yield findings
     save_encoder(training_folder(prepared, context), prepared, task)
+
+
+def describe_start(prepared: PreparedRun) -> RunStarted:
+    """Return what is told of a run when it starts."""
+    cell = prepared.cell
+    parts = {name: getattr(cell, name) for name in (*PARTS, "data")}
+    options = {f"{name}.{option}": value for name, part in parts.items() for option, value in part.options.items()}
+    recipe = {f"recipe.{name}": value for name, value in cell.recipe.items()}
+    return RunStarted({name: part.id for name, part in parts.items()}, options | recipe, cell.seed, cell_key(cell))
 
 
 def declare_metrics(plan: Plan) -> dict[str, Declaration]:
@@ -237,9 +251,16 @@ def make_record(started: Started, context: RunContext, findings: Findings, error
             "weights": findings.weights,
             "results": findings.results,
             "duplicates": started.prepared.count_duplicates(),
+            "probed": list_probed(started, context),
             "provenance": describe_provenance(started, context, findings),
         }
     )
+
+
+def list_probed(started: Started, context: RunContext) -> list[dict[str, Any]]:
+    """Return what was measured while the encoder was trained, in the order of steps."""
+    found = read_probed(training_folder(started.prepared, context))
+    return [{"step": step, "metrics": found[step]} for step in sorted(found)]
 
 
 def describe_provenance(started: Started, context: RunContext, findings: Findings) -> Mapping[str, Any]:

@@ -9,6 +9,8 @@ from pretask_registry import Registry
 from pretask_bench.runs.plan import Plan, make_plan
 
 if TYPE_CHECKING:
+    from pretask.events import Tracker
+
     from pretask_bench.runs.context import RunContext
     from pretask_bench.runs.run import StoredRecord
 
@@ -67,6 +69,8 @@ def make_context(
     checkpoint_seconds: float,
     again: bool,
     pictures: bool,
+    probe_every: int = 0,
+    trackers: "dict[str, Tracker] | None" = None,
 ) -> "RunContext":
     """Return where and how runs happen.
 
@@ -78,13 +82,24 @@ def make_context(
         checkpoint_seconds: Between two checkpoints.
         again: Whether to run what is already recorded.
         pictures: Whether pictures are kept.
+        probe_every: Optimizer steps between two measures of the encoder while it is trained; 0 for none.
+        trackers: By name.
     """
     from pretask_bench.runs.context import RunContext
     from pretask_bench.runs.devices import find_device
     from pretask_bench.runs.reference_encoders import parse_references
 
     references = parse_references(baselines)
-    return RunContext(out, find_device(device, threads), checkpoint_seconds, again, references, pictures=pictures)
+    return RunContext(
+        out,
+        find_device(device, threads),
+        checkpoint_seconds,
+        again,
+        references,
+        pictures=pictures,
+        probe_every=probe_every,
+        trackers=trackers or {},
+    )
 
 
 def run_plans(registry: Registry, plans: "list[Plan]", context: "RunContext") -> "list[StoredRecord]":

@@ -1,12 +1,13 @@
 """Stages: pretrain, score the pretext task, and measure encoders; each returns what it found."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pretask import Budget, Choice, Figure, Items, PretaskError, Samples, Task
 from pretask.cache import cache_folder
 from pretask.checkpoint import read_code
+from pretask.events import EncoderEvaluated
 from pretask.figures import iterate_figures
 from pretask.files import write_whole
 from pretask.order import shown_samples
@@ -26,14 +27,17 @@ from pretask_bench.records.store import write_picture
 from pretask_bench.results.pretext import pretext_fields
 from pretask_bench.runs.context import RunContext, StageTimer, check_finished
 from pretask_bench.runs.prepare import PreparedRun
+from pretask_bench.runs.probing import make_visits
 from pretask_bench.runs.reference_encoders import choose_label, raw_input, supervised_split
+from pretask_bench.runs.watching import Audience
 
+PRETRAIN = "pretrain"  # the stage of the trained encoder
 SHORTCUT_SAMPLES = 2048  # of each part, in which shortcuts are looked for
 MAX_PICTURES = 32  # that a record takes
 
 
 def pretrain(
-    registry: Registry, task: Task, prepared: PreparedRun, context: RunContext, timer: StageTimer, stage: str
+    audience: Audience, task: Task, prepared: PreparedRun, context: RunContext, timer: StageTimer, stage: str
 ) -> None:
     """Train a task in place, with progress shown and checkpoints kept, going on where it was stopped before.
 
@@ -43,8 +47,8 @@ def pretrain(
     key, code = training_key(prepared), prepared.code(evaluated=False)
     name, folder = name_run(prepared), training_folder(prepared, context)
     report_other_code(context, name, folder, key, code)
-    registry.call("pretask_run_event", event="pretrain-start", run=name, facts=asdict(prepared.plan.recipe))
-    with make_watcher(prepared.plan.name) as watch:
+    visits = make_visits(audience, prepared, task, context, folder) if stage == PRETRAIN else None
+    with make_watcher(prepared.plan.name) as show:
         trained: Trained = train(
             task,
             prepared.train,
@@ -53,10 +57,9 @@ def pretrain(
             key=key,
             code=code,
             checkpoint_seconds=context.checkpoint_seconds,
-            watch=watch,
+            watch=audience.make_watcher(TRAINED if stage == PRETRAIN else stage, show),
+            visits=visits,
         )
-    outcome = {"steps": trained.steps, "seconds": trained.seconds, "curve": trained.curve}
-    registry.call("pretask_run_event", event="pretrain-end", run=name, facts=outcome)
     timer.stages[stage] = trained.seconds  # those before an interruption included
     check_finished(trained, prepared.plan.recipe)
 
@@ -137,7 +140,7 @@ def find_shortcuts(prepared: PreparedRun) -> dict[str, float]:
 
 
 def build_encoders(
-    registry: Registry, prepared: PreparedRun, context: RunContext, timer: StageTimer, trained: Task
+    audience: Audience, prepared: PreparedRun, context: RunContext, timer: StageTimer, trained: Task
 ) -> Iterator[tuple[str, Task]]:
     """Yield the encoders to evaluate, by name: the trained one, then the reference encoders."""
     yield TRAINED, trained
@@ -146,9 +149,9 @@ def build_encoders(
     if RAW in context.references:
         yield RAW, raw_input(trained)
     if SUPERVISED in context.references:
-        supervised = prepare_supervised(registry, prepared)
+        supervised = prepare_supervised(audience.registry, prepared)
         task = supervised.compose(context.device)
-        pretrain(registry, task, supervised, context, timer, SUPERVISED)
+        pretrain(audience, task, supervised, context, timer, SUPERVISED)
         yield SUPERVISED, replace(task, split=prepared.split)
 
 
@@ -166,21 +169,25 @@ def prepare_supervised(registry: Registry, prepared: PreparedRun) -> PreparedRun
 
 
 def evaluate_encoders(
-    registry: Registry, prepared: PreparedRun, context: RunContext, timer: StageTimer, trained: Task
+    audience: Audience, prepared: PreparedRun, context: RunContext, timer: StageTimer, trained: Task
 ) -> Iterator[EvaluationResult]:
     """Yield the results of every evaluator on every encoder; leave out, with a message, what raw input cannot have."""
-    for encoder, task in build_encoders(registry, prepared, context, timer, trained):
+    for encoder, task in build_encoders(audience, prepared, context, timer, trained):
         for evaluator in prepared.plan.evaluators:
             if encoder != TRAINED and evaluator.component.traits["needs"] == "objective":
                 continue
             context.say(f"{evaluator.name} on {encoder} features")
             try:
                 with timer.stage(f"{evaluator.name}.{encoder}"):
-                    yield evaluate_encoder(evaluator, encoder, task, prepared, context)
+                    result = evaluate_encoder(evaluator, encoder, task, prepared, context)
             except PretaskError as error:
                 if encoder != RAW:
                     raise
                 context.say(f"left out: {error}")
+            else:
+                known = {name: value for name, value in result.metrics.items() if value is not None}
+                audience.tell(EncoderEvaluated(encoder, evaluator.id, known))
+                yield result
 
 
 def evaluate_encoder(

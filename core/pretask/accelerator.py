@@ -1,0 +1,41 @@
+"""Accelerator: how a step is spread over devices and micro-batches, and in which layout and precision."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import nn
+
+from pretask.errors import PretaskError
+
+
+def use_channels_last(networks: Iterable[nn.Module]) -> None:
+    """Lay the kernels of two-dimensional convolutions out with channels last; what has other axes stays as it is."""
+    for network in networks:
+        for parameter in network.parameters():
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)
+
+
+def divide_evenly(batch: int, ranks: int, accumulate: int) -> int:
+    """Divide a batch among ranks and micro-batches; raise PretaskError where it does not divide evenly."""
+    if batch % (ranks * accumulate):
+        raise PretaskError(
+            "recipe.batch",
+            f"a multiple of {ranks * accumulate} ({ranks} devices x {accumulate} micro-batches)",
+            str(batch),
+            "Change recipe.batch or recipe.accumulate.",
+            exit_code=2,
+        )
+    return batch // (ranks * accumulate)
+
+
+def make_accelerator(device: torch.device, precision: str) -> Any:
+    """Make Accelerate on this device; its process-wide state is set anew, so that runs may follow one another."""
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    AcceleratorState._reset_state()
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
