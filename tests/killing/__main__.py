@@ -1,0 +1,98 @@
+"""Start processes and end them at drawn moments by drawn signals, over and over: `python -m killing KIND KILLS`.
+
+All are forked from this one, which has imported everything and hashed every source already, so that a moment that is
+drawn is one of their work. What is killed works in the current folder, round after round: a round ends when somebody
+ended its work. Afterwards all rounds are brought to their end. Prints how many kills met a process, by signal.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+import time
+import traceback
+from collections import Counter
+from collections.abc import Iterator
+
+from killing.kinds import KINDS, Kind, Work
+
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
+LET_LIVE = 0.15  # of the moments are after the end of the work
+
+
+def fork(work: Work, round_number: int, number: int) -> int:
+    """Do some work in a process of its own; return its id."""
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        code = work(round_number, number)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+
+
+def wait(child: int) -> int:
+    """Wait for a process; return its exit code, that of a signal as a negative number."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def kill_often(kind: Kind, kills: int, order: random.Random) -> tuple[Counter[str], Counter[int], int]:
+    """Kill so many processes; return the signals, the exit codes of all processes, and how many rounds there were."""
+    sent, codes = Counter[str](), Counter[int]()
+    longest = measure(kind, 1)
+    round_number = 2
+    while sent.total() < kills:
+        children = [fork(kind.work, round_number, number) for number in range(kind.together)]
+        ended = dict(end(children, longest, order, sent))
+        codes.update(ended.values())
+        round_number += 0 in ended.values()
+    return sent, codes, round_number + 1
+
+
+def measure(kind: Kind, round_number: int) -> float:
+    """Let a round pass undisturbed; return its seconds."""
+    began = time.monotonic()
+    finish(kind, round_number)
+    return time.monotonic() - began
+
+
+def finish(kind: Kind, round_number: int) -> None:
+    """Bring a round to its end."""
+    codes = [wait(child) for child in [fork(kind.work, round_number, number) for number in range(kind.together)]]
+    assert not any(codes), codes
+
+
+def end(children: list[int], longest: float, order: random.Random, sent: Counter[str]) -> Iterator[tuple[int, int]]:
+    """Send every process a drawn signal at a moment of its own, unless it has ended; yield them with exit codes."""
+    moments = sorted((order.uniform(0, longest * (1 + LET_LIVE)), child) for child in children)
+    began = time.monotonic()
+    for moment, child in moments:
+        while time.monotonic() - began < moment:
+            time.sleep(0.001)
+        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+            number = order.choice(SIGNALS)
+            os.kill(child, number)
+            sent[number.name] += 1
+    for child in children:
+        yield child, wait(child)
+
+
+def main() -> None:
+    """Do what the words of the command say."""
+    name, kills = sys.argv[1], int(sys.argv[2])
+    kind, order = KINDS[name], random.Random(name)
+    assert kind.work(0, 0) == 0  # in this process, so that all is imported and hashed before the first fork
+    sent, codes, rounds = kill_often(kind, kills, order)
+    for round_number in range(rounds):
+        finish(kind, round_number)
+    print(json.dumps({"sent": sent, "codes": codes, "rounds": rounds}))
+
+
+if __name__ == "__main__":
+    main()
