@@ -93,8 +93,8 @@ def make_entry(entry: int) -> Callable[[Path], Mapping[str, Any]]:
 
 
 KINDS = {
-    "run": Kind(run_command((*RUN, "--checkpoint-seconds", "0.02"))),
-    "two-runs": Kind(run_command((*RUN, "--checkpoint-seconds", "0.02")), together=2),
+    "run": Kind(run_command((*RUN, "--checkpoint-seconds", "0.05"))),
+    "two-runs": Kind(run_command((*RUN, "--checkpoint-seconds", "0.05")), together=2),
     "bench": Kind(run_command(BENCH)),
     "store": Kind(write_records, together=3),
     "cache": Kind(use_cache, together=4),
