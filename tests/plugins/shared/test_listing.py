@@ -39,8 +39,7 @@ def videos(root: Path) -> Found:
 
 def texts(root: Path) -> Found:
     sources = {part: Corpus(root).sources(part) for part in ("train", "test")}
-    names = {text.path: text.name for text in Corpus(root).texts}
-    return {names[source.path]: (part, "") for part in sources for source in sources[part]}
+    return {source.name: (part, "") for part in sources for source in sources[part]}
 
 
 def sequences(root: Path) -> Found:

@@ -4,6 +4,7 @@ A compressed one is unpacked into a temporary file when something is read of it,
 Axes: none.
 """
 
+import io
 import os
 import tarfile
 import tempfile
@@ -120,6 +121,12 @@ class TarFile:
             place += len(piece)
         return b"".join(pieces)
 
+    def open(self, member: Member) -> io.BufferedIOBase:
+        """Open a file, which is read piece by piece however large it is."""
+        if member.sparse:
+            return io.BytesIO(self.read(member))
+        return io.BufferedReader(OpenMember(self, member))
+
     def read_sparse(self, member: Member) -> bytes:
         """Read a file that was stored without its runs of zeros."""
         with tarfile.open(self.path) as archive:
@@ -132,6 +139,29 @@ class TarFile:
         with self.lock:
             if "plain" in vars(self):
                 vars(self).pop("plain").close()
+
+
+class OpenMember(io.RawIOBase):
+    """A file in a tar file, open to be read from its beginning to its end.
+
+    Args:
+        tar: That it lies in.
+        member: Which one it is.
+    """
+
+    def __init__(self, tar: TarFile, member: Member) -> None:
+        self.tar, self.place, self.end = tar, member.offset, member.offset + member.size
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read what follows into a buffer; return how many bytes that is."""
+        piece = self.tar.read(Member("", self.place, min(len(buffer), self.end - self.place)))
+        buffer[: len(piece)] = piece
+        self.place += len(piece)
+        return len(piece)
 
 
 def is_plain(path: Path) -> bool:
