@@ -45,6 +45,7 @@ def hold(path: Path, purpose: str, *, who: str = "a run", do: str = "Name anothe
     except OSError as error:
         needed = f"a folder that it can write and lock files in, {path.parent}"
         raise PretaskError(who, needed, str(error.strerror or error), do) from error
+    assert handle is not None  # whoever waits gets it
     with release_afterwards(path, handle):
         yield
 
