@@ -16,9 +16,10 @@ from pretask_bench.records.record import Record
 from pretask_bench.records.store import read_all
 from pretask_bench.records.verify import verify
 from pretask_bench.results.index import read_summaries
-from processes import run_python
+from processes import start_python
 
 KILLS = 60
+SECONDS = 1200  # for as many kills, on however busy a machine
 SIGNALS = {"SIGKILL", "SIGTERM", "SIGHUP"}
 ANSWERED = {"0", "75", "-9", "-15", "-1"}  # exit codes: done, saved, and killed before or after signals are answered
 pytestmark = [pytest.mark.exhaustive, pytest.mark.slow]
@@ -26,13 +27,14 @@ pytestmark = [pytest.mark.exhaustive, pytest.mark.slow]
 
 def kill(kind: str, folder: Path) -> int:
     """Kill processes of a kind at work in a folder; return how many rounds of their work there are."""
-    done = run_python("-m", "killing", kind, str(KILLS), folder=folder)
+    done = start_python("-m", "killing", kind, str(KILLS), folder=folder)
+    assert done.wait(SECONDS) == 0, done.err
     assert "Traceback" not in done.err, done.err
     found = json.loads(done.out.splitlines()[-1])
     assert sum(found["sent"].values()) >= KILLS
     assert found["sent"].keys() == SIGNALS
     assert found["codes"].keys() <= ANSWERED, done.err
-    print(kind, found)
+    print(kind, found)  # for whoever wants to know, with pytest -s
     return int(found["rounds"])
 
 

@@ -13,7 +13,6 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Iterator
 
 from killing.kinds import KINDS, Kind, Work
 
@@ -44,54 +43,56 @@ def wait(child: int) -> int:
 
 def kill_often(kind: Kind, kills: int, order: random.Random) -> tuple[Counter[str], Counter[int], int]:
     """Kill so many processes; return the signals, the exit codes of all processes, and how many rounds there were."""
-    sent, codes = Counter[str](), Counter[int]()
-    longest = measure(kind, 1)
-    round_number = 2
+    sent, codes, round_number = Counter[str](), Counter[int](), 2
+    usual = finish(kind, 1)  # seconds of a process that nobody kills, as slow as the machine is now
     while sent.total() < kills:
         children = [fork(kind.work, round_number, number) for number in range(kind.together)]
-        ended = dict(end(children, longest, order, sent))
-        codes.update(ended.values())
-        round_number += 0 in ended.values()
+        spared = end(children, usual, order, sent)
+        ended = [wait(child) for child in children]
+        codes.update(ended)
+        if 0 in ended:
+            round_number += 1
+            usual = max(spared.values(), default=usual)
     return sent, codes, round_number + 1
 
 
-def measure(kind: Kind, round_number: int) -> float:
-    """Let a round pass undisturbed; return its seconds."""
+def finish(kind: Kind, round_number: int) -> float:
+    """Bring a round to its end; return how many seconds that took."""
     began = time.monotonic()
-    finish(kind, round_number)
+    codes = [wait(child) for child in [fork(kind.work, round_number, number) for number in range(kind.together)]]
+    assert not any(codes), codes
     return time.monotonic() - began
 
 
-def finish(kind: Kind, round_number: int) -> None:
-    """Bring a round to its end."""
-    codes = [wait(child) for child in [fork(kind.work, round_number, number) for number in range(kind.together)]]
-    assert not any(codes), codes
-
-
-def end(children: list[int], longest: float, order: random.Random, sent: Counter[str]) -> Iterator[tuple[int, int]]:
-    """Send every process a drawn signal at a moment of its own, unless it has ended; yield them with exit codes."""
-    moments = sorted((order.uniform(0, longest * (1 + LET_LIVE)), child) for child in children)
-    began = time.monotonic()
-    for moment, child in moments:
-        while time.monotonic() - began < moment:
-            time.sleep(0.001)
-        if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
-            number = order.choice(SIGNALS)
-            os.kill(child, number)
-            sent[number.name] += 1
-    for child in children:
-        yield child, wait(child)
+def end(children: list[int], usual: float, order: random.Random, sent: Counter[str]) -> dict[int, float]:
+    """Send every process a drawn signal at a moment of its own; return the seconds of those that ended before."""
+    moments = {child: order.uniform(0, usual * (1 + LET_LIVE)) for child in children}
+    began, spared = time.monotonic(), {}
+    while moments:
+        now = time.monotonic() - began
+        for child, moment in [*moments.items()]:
+            if os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
+                spared[child] = now
+                del moments[child]
+            elif now >= moment:
+                number = order.choice(SIGNALS)
+                os.kill(child, number)
+                sent[number.name] += 1
+                del moments[child]
+        time.sleep(0.001)
+    return spared
 
 
 def main() -> None:
     """Do what the words of the command say."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever started the tests with nohup
     name, kills = sys.argv[1], int(sys.argv[2])
     kind, order = KINDS[name], random.Random(name)
     assert kind.work(0, 0) == 0  # in this process, so that all is imported and hashed before the first fork
     sent, codes, rounds = kill_often(kind, kills, order)
     for round_number in range(rounds):
         finish(kind, round_number)
-    print(json.dumps({"sent": sent, "codes": codes, "rounds": rounds}))
+    print(json.dumps({"sent": sent, "codes": codes, "rounds": rounds, "processor": round(sum(os.times()[:4]))}))
 
 
 if __name__ == "__main__":

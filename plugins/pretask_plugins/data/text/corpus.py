@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal, NamedTuple
 
 from pretask import PretaskError
@@ -34,6 +34,11 @@ class Source(NamedTuple):
     name: str
     divided: bool
     label: str = ""
+
+    @property
+    def path(self) -> PurePosixPath:
+        """Where it is below the root."""
+        return PurePosixPath(self.name)
 
 
 @dataclass(frozen=True)
