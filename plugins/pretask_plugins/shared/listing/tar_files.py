@@ -25,6 +25,7 @@ from pretask_plugins.shared.listing.names import has_junk, printable_name
 from pretask_plugins.shared.listing.walking import LOST, STRANGE
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ASTRAY = "names with .. in them"
 BLOCK = bytes(512)  # of zeros, with which a whole tar file ends
 BROKEN = (tarfile.TarError, OSError, EOFError, zlib.error)
 
@@ -63,6 +64,9 @@ class TarFile:
         found: dict[str, Member] = {}
         for about in self.iterate():
             name = PurePosixPath(about.name).as_posix().lstrip("/")
+            if ".." in PurePosixPath(name).parts:
+                leftovers.add(ASTRAY, name)
+                continue
             if has_junk(name) or about.isdir() or about.islnk():  # a hard link is the file of an earlier name
                 continue
             if about.isreg():
