@@ -18,6 +18,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 from pretask import PretaskError
 
+from pretask_plugins.data.video.whole_files import require_whole
 from pretask_plugins.shared.flat_images import read_rgb
 
 EDITION = 3  # of what is done with decoded frames: 3 puts what is transparent on white
@@ -43,6 +44,7 @@ class Reader(Protocol):
 @contextmanager
 def open_video(path: Path, decoder: Decoder = "auto") -> Iterator[Reader]:
     """Open a video file; raise whatever the decoder raises where it cannot be read."""
+    require_whole(path)
     yield READERS[choose_decoder(decoder)](path)
 
 

@@ -151,6 +151,18 @@ def test_what_is_transparent_in_a_video_is_on_white(tmp_path: Path, name: str, d
     assert np.abs(frames[:, :, 40:].mean((1, 2, 3)) - [20, 20 + LEVEL]).max() < 3
 
 
+@pytest.mark.parametrize("name", ["half.mp4", "half.mov", "half.mkv", "half.webm", "half.avi"])
+def test_half_a_file_is_no_shorter_video(tmp_path: Path, name: str) -> None:
+    codec = "libvpx-vp9" if name.endswith("webm") else "libx264"
+    content = write(tmp_path / f"whole{name[4:]}", gray, codec=codec).read_bytes()
+    assert numbers(tmp_path / f"whole{name[4:]}", "pyav") == [*range(FRAMES)]
+    (tmp_path / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(
+        ValueError, match=f"cut off: it says {len(content)} bytes of itself, and {len(content) // 2} are"
+    ):
+        numbers(tmp_path / name, "pyav")
+
+
 def corners(number: int) -> np.ndarray:
     """A picture of 64 x 96 whose corners are all different."""
     picture = np.zeros((64, 96, 3), np.uint8)
