@@ -154,12 +154,12 @@ def test_what_is_transparent_in_a_video_is_on_white(tmp_path: Path, name: str, d
 @pytest.mark.parametrize("name", ["half.mp4", "half.mov", "half.mkv", "half.webm", "half.avi"])
 def test_half_a_file_is_no_shorter_video(tmp_path: Path, name: str) -> None:
     codec = "libvpx-vp9" if name.endswith("webm") else "libx264"
-    content = write(tmp_path / f"whole{name[4:]}", gray, codec=codec).read_bytes()
-    assert numbers(tmp_path / f"whole{name[4:]}", "pyav") == [*range(FRAMES)]
+    whole, longer = tmp_path / f"whole{name[4:]}", tmp_path / f"longer{name[4:]}"
+    content = write(whole, gray, codec=codec).read_bytes()
+    longer.write_bytes(content + b"what cameras write behind" * 9)
+    assert numbers(whole, "pyav") == numbers(longer, "pyav") == [*range(FRAMES)]
     (tmp_path / name).write_bytes(content[: len(content) // 2])
-    with pytest.raises(
-        ValueError, match=f"cut off: it says {len(content)} bytes of itself, and {len(content) // 2} are"
-    ):
+    with pytest.raises(ValueError, match=f"cut off: .* bytes or more, and {len(content) // 2} are there"):
         numbers(tmp_path / name, "pyav")
 
 
