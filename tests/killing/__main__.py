@@ -50,6 +50,7 @@ def kill_often(kind: Kind, kills: int, order: random.Random) -> tuple[Counter[st
         spared = end(children, usual, order, sent)
         ended = [wait(child) for child in children]
         codes.update(ended)
+        kind.check(round_number)
         if 0 in ended:
             round_number += 1
             usual = max(spared.values(), default=usual)

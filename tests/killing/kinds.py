@@ -20,7 +20,7 @@ from pretask_bench.results.index import read_summaries
 
 TINY = str(Path(__file__).with_name("tiny.py"))
 ALIKE = ("--plugin", TINY, "--device", "cpu", "--threads", "1", "--json")
-RUN = ("run", "local/first", "--data", "local/specks", "--evaluate", "ridge", "--no-pictures", *ALIKE)
+RUN = ("run", "local/first", "--data", "local/specks", "--evaluate", "ridge", "--checkpoint-seconds", "0.05", *ALIKE)
 BENCH = ("bench", "local/tiny", "--tasks", "local/first,local/second", *ALIKE)
 RECORDS = 24  # of a store; of these every writer writes two thirds
 ENTRIES = 6  # of a cache
@@ -36,10 +36,12 @@ class Kind:
 
     Args:
         work: What a process does.
-        together: How many processes do it at once.
+        check: Raises AssertionError where what lies there of a round is not whole, right after kills.
+        together: How many processes work at once.
     """
 
     work: Work
+    check: Callable[[int], None]
     together: int = 1
 
 
@@ -93,9 +95,9 @@ def make_entry(entry: int) -> Callable[[Path], Mapping[str, Any]]:
 
 
 KINDS = {
-    "run": Kind(run_command((*RUN, "--checkpoint-seconds", "0.05"))),
-    "two-runs": Kind(run_command((*RUN, "--checkpoint-seconds", "0.05")), together=2),
-    "bench": Kind(run_command(BENCH)),
-    "store": Kind(write_records, together=3),
-    "cache": Kind(use_cache, together=4),
+    "run": Kind(run_command(RUN), check_runs),
+    "two-runs": Kind(run_command(RUN), check_runs, together=2),
+    "bench": Kind(run_command(BENCH), check_runs),
+    "store": Kind(write_records, check_store, together=3),
+    "cache": Kind(use_cache, check_cache, together=4),
 }
