@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pretask.cache import cached, write_rows
+from pretask import checkpoint
+from pretask.cache import cached, find_damage, write_rows
+from pretask.pruning import list_entries
 from pretask_bench.cli import main
 from pretask_bench.records import store
 from pretask_bench.records.record import build_record
@@ -20,7 +22,8 @@ from pretask_bench.results.index import read_summaries
 
 TINY = str(Path(__file__).with_name("tiny.py"))
 ALIKE = ("--plugin", TINY, "--device", "cpu", "--threads", "1", "--json")
-RUN = ("run", "local/first", "--data", "local/specks", "--evaluate", "ridge", "--checkpoint-seconds", "0.05", *ALIKE)
+OFTEN = ("--checkpoint-seconds", "0.05", "--no-pictures")
+RUN = ("run", "local/first", "--data", "local/specks", "--evaluate", "ridge", *OFTEN, *ALIKE)
 BENCH = ("bench", "local/tiny", "--tasks", "local/first,local/second", *ALIKE)
 RECORDS = 24  # of a store; of these every writer writes two thirds
 ENTRIES = 6  # of a cache
@@ -92,6 +95,27 @@ def make_entry(entry: int) -> Callable[[Path], Mapping[str, Any]]:
         return {"entry": entry}
 
     return make
+
+
+def check_runs(round_number: int) -> None:
+    """Hold every checkpoint and record of a round to be whole."""
+    out = Path(f"out-{round_number}")
+    assert [path for path in out.glob("*/step-*") if checkpoint.try_read(path) is None] == []
+    assert store.read_all([out / "records"] if (out / "records").is_dir() else [])[1] == []
+
+
+def check_store(round_number: int) -> None:
+    """Hold every record of a round to be whole, and none to be lost whose name was noted."""
+    folder, log = Path(f"store-{round_number}"), Path(f"log-{round_number}")
+    there = {*os.listdir(folder)} if folder.is_dir() else set()
+    assert {*log.read_text().split()} <= there if log.exists() else True
+    assert store.read_all([folder] if there else [])[1] == []
+
+
+def check_cache(round_number: int) -> None:
+    """Hold every entry of a round to be whole."""
+    entries = [entry.folder for entry in list_entries(Path(f"cache-{round_number}"))]
+    assert [(entry, damage) for entry in entries if (damage := find_damage(entry))] == []
 
 
 KINDS = {
