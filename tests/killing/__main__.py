@@ -17,7 +17,7 @@ from collections import Counter
 from killing.kinds import KINDS, Kind, Work
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
-LET_LIVE = 0.15  # of the moments are after the end of the work
+LET_LIVE = 0.3  # of the moments are after the end of the work
 
 
 def fork(work: Work, round_number: int, number: int) -> int:
