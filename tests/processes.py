@@ -52,10 +52,10 @@ class Python:
         assert self.process.pid is not None
         os.kill(self.process.pid, number)
 
-    def wait(self) -> int:
+    def wait(self, seconds: float = SECONDS) -> int:
         """Return its exit code, that of a signal as a negative number."""
-        self.process.join(SECONDS)
-        assert self.process.exitcode is not None, f"still running after {SECONDS} s\n{self.out}\n{self.err}"
+        self.process.join(seconds)
+        assert self.process.exitcode is not None, f"still running after {seconds} s\n{self.out}\n{self.err}"
         return self.process.exitcode
 
 

@@ -6,7 +6,6 @@ behind is cleared by whoever comes next. Every file is held against its checksum
 """
 
 import errno
-import fcntl
 import json
 import math
 import mmap
@@ -14,7 +13,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,15 @@ import numpy as np
 
 from pretask.errors import PretaskError
 from pretask.files import sync_folder
-from pretask.locks import try_flock
-from pretask.pruning import prune, read_limit
+from pretask.locks import hold
+from pretask.pruning import lock_path, prune, read_limit
+from pretask.room import require_disk
 
 Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
 
 MAX_CHECKED_BYTES = 1 << 31  # of a file whose checksum is recomputed when it is opened; of larger ones only the size
 CHUNK = 1 << 24
+MAKE_ROOM = "Free some space, or point PRETASK_CACHE elsewhere."
 NO_ROOM = (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # numpy's own "n requested and m written" has no number
 # Pages are private to the process, but no memory is set aside for them, or Linux refuses files larger than memory.
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
@@ -194,13 +195,6 @@ def write_rows(path: Path, shape: tuple[int, ...], dtype: str, pieces: Iterable[
             append(piece)
 
 
-def require_room(folder: Path, needed: int) -> None:
-    """Raise OSError where a file of so many bytes cannot fit on the disk, before any of it is made."""
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise OSError(errno.ENOSPC, f"{needed:,} bytes are needed, {free:,} are free")
-
-
 @contextmanager
 def create_rows_file(path: Path, shape: tuple[int, ...], dtype: str) -> Iterator[Callable[[np.ndarray], None]]:
     """Write a .npy file of such a shape that rows are appended to; raise ValueError where they do not make it up."""
@@ -213,7 +207,7 @@ def create_rows_file(path: Path, shape: tuple[int, ...], dtype: str) -> Iterator
         file.write(np.ascontiguousarray(piece).data)
         rows += len(piece)
 
-    require_room(path.parent, math.prod(shape) * np.dtype(dtype).itemsize)
+    require_disk("the cache", path.name, math.prod(shape) * np.dtype(dtype).itemsize, MAKE_ROOM, path.parent)
     header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
@@ -222,35 +216,9 @@ def create_rows_file(path: Path, shape: tuple[int, ...], dtype: str) -> Iterator
         raise ValueError(f"{shape[0]} rows expected, {rows} came")
 
 
-@contextmanager
-def lock_entry(entry: Path) -> Iterator[None]:
-    """Hold the entry's lock inside; wait where another process is making the entry."""
-    try:
-        entry.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(entry.with_name(f".{entry.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
-        try:
-            wait_for(handle, entry)
-        except OSError:
-            os.close(handle)
-            raise
-    except OSError as error:
-        raise PretaskError(
-            "the cache",
-            f"a folder that it can write and lock files in, {entry.parent}",
-            str(error),
-            "Point PRETASK_CACHE to another folder.",
-        ) from error
-    try:
-        yield
-    finally:
-        os.close(handle)  # and with it the lock
-
-
-def wait_for(handle: int, entry: Path) -> None:
-    """Take the lock, and say so where that takes time."""
-    if not try_flock(handle):
-        print(f"Waiting for another process that is making {entry}", file=sys.stderr)
-        fcntl.flock(handle, fcntl.LOCK_EX)
+def lock_entry(entry: Path) -> AbstractContextManager[None]:
+    """Hold the entry's lock inside; wait where another process is making or removing the entry."""
+    return hold(lock_path(entry), f"making {entry}", who="the cache", do="Point PRETASK_CACHE to another folder.")
 
 
 def write_entry(entry: Path, description: Mapping[str, Any], make: Callable[[Path], Mapping[str, Any]]) -> None:
@@ -267,9 +235,7 @@ def write_entry(entry: Path, description: Mapping[str, Any], make: Callable[[Pat
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        raise PretaskError(
-            "the cache", f"room for {entry}", str(error), "Free some space, or point PRETASK_CACHE elsewhere."
-        ) from error
+        raise PretaskError("the cache", f"room for {entry}", str(error), MAKE_ROOM) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

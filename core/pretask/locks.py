@@ -16,32 +16,51 @@ from pretask.errors import PretaskError
 
 
 @contextmanager
-def hold(path: Path, purpose: str) -> Iterator[None]:
+def hold(path: Path, purpose: str, *, who: str = "a run", do: str = "Name another with --out.") -> Iterator[None]:
     """Hold a lock inside, after waiting for whoever holds it, which is said on stderr.
 
     Args:
         path: The lock's file, there only while somebody holds it or waits; folders above it are made if need be.
         purpose: What it is held for, for the message.
+        who: For the error, who needs it.
+        do: For the error, what can be done.
 
     Raises:
         PretaskError: Its folder cannot be written, or does not carry locks.
     """
+    told = False
 
-    def tell(holder: str) -> None:
-        print(f"Waiting for {holder}, which is {purpose}", file=sys.stderr, flush=True)
+    def wait(handle: int) -> bool:
+        nonlocal told
+        if not try_flock(handle):
+            if not told:
+                print(f"Waiting for {read_holder(path)}, which is {purpose}", file=sys.stderr, flush=True)
+                told = True
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        return True
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = take(path, tell)
+        handle = take(path, wait)
     except OSError as error:
-        raise PretaskError(
-            "a run",
-            f"a folder that it can write and lock files in, {path.parent}",
-            str(error.strerror or error),
-            "Name another with --out.",
-        ) from error
+        needed = f"a folder that it can write and lock files in, {path.parent}"
+        raise PretaskError(who, needed, str(error.strerror or error), do) from error
+    assert handle is not None  # whoever waits gets it
     with release_afterwards(path, handle):
         yield
+
+
+@contextmanager
+def try_hold(path: Path) -> Iterator[bool]:
+    """Hold a lock inside, and say so; not where another process holds it, or its folder does not carry locks."""
+    handle = None
+    with suppress(OSError):
+        handle = take(path, try_flock)
+    if handle is None:
+        yield False
+        return
+    with release_afterwards(path, handle):
+        yield True
 
 
 @contextmanager
@@ -54,26 +73,33 @@ def release_afterwards(path: Path, handle: int) -> Iterator[None]:
         yield
     finally:
         with suppress(OSError):
-            path.unlink()  # while it is held: who waits sees that the file is no longer the one in its place
+            if is_in_place(handle, path):  # another's, where somebody took this one away
+                path.unlink()  # while it is held: who waits sees that the file is no longer the one in its place
         os.close(handle)
 
 
-def take(path: Path, tell: Callable[[str], None] | None) -> int:
-    """Open and lock the file that is in this place once it is locked; return its handle."""
+def take(path: Path, lock: Callable[[int], bool]) -> int | None:
+    """Open and lock the file that is in this place once it is locked.
+
+    Args:
+        path: The lock's file.
+        lock: Locks an open file, or returns False.
+
+    Returns:
+        Its handle; None where it was not locked.
+    """
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
-            if not try_flock(handle):
-                if tell is not None:
-                    tell(read_holder(path))
-                    tell = None
-                fcntl.flock(handle, fcntl.LOCK_EX)
-            if is_in_place(handle, path):
+            locked = lock(handle)
+            if locked and is_in_place(handle, path):
                 return handle
         except BaseException:
             os.close(handle)
             raise
         os.close(handle)
+        if not locked:
+            return None
 
 
 def try_flock(handle: int) -> bool:

@@ -1,23 +1,21 @@
 """Pruning: keep the cache below a bound by removing what was not used for longest.
 
 An entry is only removed by who holds its lock, so never while another process makes it; it leaves its place by one
-rename, so that a reader sees all of it or nothing. Who has mapped it keeps what is mapped. Lock files stay: they are
-empty, and to remove one that somebody waits for would let two in.
+rename, so that a reader sees all of it or nothing. Who has mapped it keeps what is mapped.
 """
 
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pretask.errors import PretaskError
-from pretask.locks import try_flock
+from pretask.locks import try_hold
 
 BOUND = "PRETASK_CACHE_GB"
 KEY = re.compile("[0-9a-f]{32}")
+LOCK = re.compile(rf"\.{KEY.pattern}\.lock")
 UNFINISHED = re.compile(rf"\.({KEY.pattern})\.unfinished")
 
 
@@ -85,6 +83,7 @@ def prune(root: Path, max_bytes: int, protected: Path | None = None) -> list[Cac
     removed = [
         entry for entry in leftovers if entry is not None and try_remove(entry.folder, finished_folder(entry.folder))
     ]
+    sweep_locks(root)
     entries = list_entries(root)
     total = sum(entry.size for entry in entries)
     for entry in entries:
@@ -96,6 +95,19 @@ def prune(root: Path, max_bytes: int, protected: Path | None = None) -> list[Cac
     return removed
 
 
+def sweep_locks(root: Path) -> None:
+    """Remove the files of locks that killed processes held; one that is held, or waited for, stays."""
+    for path in root.glob("*/.*.lock"):
+        if LOCK.fullmatch(path.name):
+            with try_hold(path):  # and what was held is removed
+                pass
+
+
+def lock_path(entry: Path) -> Path:
+    """Return the file of an entry's lock."""
+    return entry.with_name(f".{entry.name}.lock")
+
+
 def finished_folder(leftover: Path) -> Path:
     """Return the place that an unfinished entry was to have."""
     return leftover.with_name(leftover.name.removeprefix(".").removesuffix(".unfinished"))
@@ -103,7 +115,7 @@ def finished_folder(leftover: Path) -> Path:
 
 def try_remove(folder: Path, entry: Path) -> bool:
     """Remove a folder under its entry's lock; False where another process holds that or the folder cannot go."""
-    with try_lock(entry) as acquired:
+    with try_hold(lock_path(entry)) as acquired:
         if not acquired:
             return False
         leaving = entry.with_name(f".{entry.name}.unfinished")
@@ -117,20 +129,3 @@ def try_remove(folder: Path, entry: Path) -> bool:
         except OSError:
             return False
         return True
-
-
-@contextmanager
-def try_lock(entry: Path) -> Iterator[bool]:
-    """Hold the entry's lock inside, where nobody else does."""
-    try:
-        handle = os.open(entry.with_name(f".{entry.name}.lock"), os.O_RDWR | os.O_CREAT, 0o666)
-    except OSError:
-        yield False
-        return
-    try:
-        held = False
-        with suppress(OSError):
-            held = try_flock(handle)
-        yield held
-    finally:
-        os.close(handle)

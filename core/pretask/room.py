@@ -1,9 +1,9 @@
 """Room: memory and disk that a thing would take, held against what is free, before any of it is taken."""
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pretask.cache import cache_folder
 from pretask.errors import PretaskError
 
 if TYPE_CHECKING:
@@ -32,9 +32,9 @@ def free_memory(device: "torch.device | None" = None) -> int:
     return int(psutil.virtual_memory().available)
 
 
-def free_disk() -> int:
-    """Return the bytes that are free where the cache lies."""
-    place = cache_folder().absolute()
+def free_disk(folder: Path) -> int:
+    """Return the bytes that are free where a folder lies, or where it would."""
+    place = folder.absolute()
     while not place.exists():
         place = place.parent
     return shutil.disk_usage(place).free
@@ -56,9 +56,9 @@ def require_memory(who: str, what: str, needed: int, do: str, device: "torch.dev
         raise PretaskError(who, f"{format_bytes(needed)} of memory for {what}", got, do, exit_code=2)
 
 
-def require_disk(who: str, what: str, needed: int, do: str) -> None:
-    """Raise PretaskError where the cache has less room than is needed; see `require_memory`."""
-    free = free_disk()
+def require_disk(who: str, what: str, needed: int, do: str, folder: Path) -> None:
+    """Raise PretaskError where a folder has less room than is needed; see `require_memory`."""
+    free = free_disk(folder)
     if needed > free:
-        got = f"{format_bytes(free)} that are free in {cache_folder()}"
+        got = f"{format_bytes(free)} that are free in {folder}"
         raise PretaskError(who, f"{format_bytes(needed)} of disk for {what}", got, do, exit_code=2)

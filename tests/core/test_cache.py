@@ -175,7 +175,7 @@ def test_of_two_writers_at_once_one_works_and_both_read_the_same(tmp_path: Path)
     assert [writer.returncode for writer in writers] == [0, 0], talk
     assert all(f"sum {ROWS.sum()}" in out for out, _ in talk)
     assert len((tmp_path / "makers").read_text().split()) == 1
-    assert sum("Waiting for another process" in output for _, output in talk) <= 1
+    assert sum("which is making" in output for _, output in talk) <= 1
 
 
 def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_what_was_not_used_for_longest_goes_until_the_rest_is_below_the_bound(tm
     cached("test", {"number": 2}, never, folder=tmp_path)  # and so it is the newest
     assert [entry.folder for entry in prune(tmp_path, size)] == [places[0]]
     assert find_damage(places[2]) == ""
-    assert [path.name for path in (tmp_path / "test").iterdir() if not path.name.endswith(".lock")] == [places[2].name]
+    assert list((tmp_path / "test").iterdir()) == [places[2]]
 
 
 def test_an_entry_that_another_process_makes_is_never_pruned(tmp_path: Path) -> None:
@@ -270,7 +270,7 @@ def test_what_a_kill_left_behind_is_pruned(tmp_path: Path) -> None:
     writer.kill()
     writer.communicate()
     assert [entry.folder for entry in prune(tmp_path, 10**9)] == [tmp_path / "test" / f".{cache_key(FACTS)}.unfinished"]
-    assert unfinished(tmp_path) == []
+    assert list((tmp_path / "test").iterdir()) == []  # the lock's file is gone too
 
 
 def test_what_is_being_read_can_be_read_on_after_it_was_pruned(tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
-from pretask import PretaskError
+from pretask import PretaskError, room
+from pretask.cache import write_rows
 from pretask.room import format_bytes, require_memory
 from pretask_bench.cli.main import invoke
 from pretask_bench.runs.memory import read_refused
+from pretask_plugins.data.image.shapes import Shapes
 from pretask_registry import Registry, build
 
 SETTINGS = ("data.size=16", "data.test_size=16", "recipe.samples=8", "recipe.batch=8")
@@ -62,3 +64,15 @@ def test_made_up_data_of_any_size_are_refused_before_any_of_them_is_made(name: s
     registry = Registry.load()
     with pytest.raises(PretaskError, match=rf"{name} needs .*iB of (disk|memory) for 2000000000 "):
         build(registry.find("data", name), {"size": 2_000_000_000})("train")
+
+
+def test_what_is_in_the_cache_needs_no_free_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PRETASK_CACHE", str(tmp_path))
+    small = Shapes(size=8, test_size=8, image_size=16)
+    made = small("test").fingerprint
+    monkeypatch.setattr(room, "free_disk", lambda folder: 0)
+    assert small("test").fingerprint == made
+    with pytest.raises(PretaskError, match=r"shapes needs 6 KiB of disk for 8 pictures; got 0 B that are free in "):
+        small("train")
+    with pytest.raises(PretaskError, match=r"the cache needs 64 B of disk for a\.npy; got 0 B .*point PRETASK_CACHE"):
+        write_rows(tmp_path / "a.npy", (8, 2), "float32", [])

@@ -2,7 +2,6 @@
 
 import json
 import os
-import random
 import signal
 import time
 from collections.abc import Iterator
@@ -166,26 +165,3 @@ def test_an_interrupt_that_no_signal_sent_is_not_the_users() -> None:
         assert not is_users(KeyboardInterrupt())
         assert is_users(Stopped(signal.SIGINT))
     assert not is_users(ValueError())
-
-
-@pytest.mark.exhaustive
-@pytest.mark.parametrize("processes", [1, 2])
-def test_thirty_ends_at_random_moments_lose_tear_double_and_leave_nothing(
-    processes: int, whole: Record, tmp_path: Path
-) -> None:
-    moments = random.Random(processes)
-    signals = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP)
-    for _ in range(30 // processes):
-        started = [
-            start_python(*COMMAND, "--out", "cut", "--checkpoint-seconds", "0.05", folder=tmp_path)
-            for _ in range(processes)
-        ]
-        time.sleep(moments.uniform(0.2, 6))
-        for process in started:
-            if process.process.is_alive():
-                process.send(moments.choice(signals))
-        codes = {process.wait() for process in started}
-        assert codes <= {0, 75, -signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP}, [process.err for process in started]
-        assert not any("Traceback" in process.err for process in started)
-    run_python(*COMMAND, "--out", "cut", folder=tmp_path)
-    assert_same(only_record(tmp_path / "cut"), whole)

@@ -1,6 +1,7 @@
 """Promises of the lister: one set of rules, the same for every loader of files."""
 
 import os
+import tarfile
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,8 +40,7 @@ def videos(root: Path) -> Found:
 
 def texts(root: Path) -> Found:
     sources = {part: Corpus(root).sources(part) for part in ("train", "test")}
-    names = {text.path: text.name for text in Corpus(root).texts}
-    return {names[source.path]: (part, "") for part in sources for source in sources[part]}
+    return {source.name: (part, "") for part in sources for source in sources[part]}
 
 
 def sequences(root: Path) -> Found:
@@ -229,10 +229,11 @@ def test_names_may_be_of_any_bytes_and_in_either_unicode_form(
     root = loader.write(tmp_path / "data", f"train/{composed}/a", f"train/{apart}/b", f"test/{apart}/c", "else")
     latin = os.fsdecode(b"na\xefve")
     loader.write(root, f"train/{latin}/a", f"train/{latin}/{latin}", latin)
+    loader.write(root, "train/two\nlines/a", "train/two\nlines/b")
     found = loader.list(root)
-    assert len(found) == 5
+    assert len(found) == 7
     if loader.labels:
-        assert {label for _, label in found.values()} == {composed, "na\\xefve"}
+        assert {label for _, label in found.values()} == {composed, "na\\xefve", "two\\nlines"}
     assert "na\\xefve" in capsys.readouterr().err  # printable
 
 
@@ -241,6 +242,45 @@ def test_a_hash_of_few_names_leaves_no_part_empty(loader: Loader, tmp_path: Path
     for count in (3, 4, 7):
         found = loader.list(loader.write(tmp_path / f"{count}", *(f"cat/{number}" for number in range(count))))
         assert {part for part, _ in found.values()} == {"train", "test"}
+
+
+def test_classes_that_are_called_as_parts_are_with_a_year_behind_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    leftovers.tell_once.cache_clear()
+    loader = LOADERS["images"]
+    found = loader.list(
+        loader.write(tmp_path / "data", *[f"{part}2017/{name}" for part in ("train", "val") for name in "abcd"])
+    )
+    assert {label for _, label in found.values()} == {"train2017", "val2017"}
+    assert "folders train2017 and val2017 are taken for classes" in capsys.readouterr().err
+    loader.list(
+        loader.write(
+            tmp_path / "more",
+            "train-station/a",
+            "train-station/b",
+            "train-station/c",
+            "tested/a",
+            "tested/b",
+            "tested/c",
+        )
+    )
+    assert capsys.readouterr().err == ""
+
+
+def test_names_in_tar_files_may_be_long_numbers_and_lead_nowhere(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    long = f"train/x/{'9' * 5000}.png"
+    with tarfile.open(tmp_path / "d.tar", "w") as archive:
+        for name in (long, "./train/x/1.png", "train/x/../../test/x/2.png", "../test/x/3.png", "/test/x/4.png"):
+            archive.addfile(tarfile.TarInfo(name))
+    assert images(tmp_path / "d.tar") == {
+        "test/x/4.png": ("test", "x"),
+        "train/x/1.png": ("train", "x"),
+        long: ("train", "x"),
+    }
+    assert "names with .. in them: 2" in capsys.readouterr().err
 
 
 def test_sequences_of_frames_keep_the_rules_of_parts_and_links(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from jaxtyping import Int, UInt8
 from pretask import Draws, Samples
+from pretask.cache import cache_folder
 from pretask.options import MAX_IMAGE_SIZE, AnyInt, Interval, SampleCount, require_range
 from pretask.room import require_disk
 from torch import Tensor
@@ -62,14 +63,13 @@ class Shapes:
         """Return one part, painted once and cached."""
         check_part("shapes", part)
         count = self.size if part == "train" else self.test_size
-        require_disk(
-            "shapes", f"{count} pictures", count * 3 * self.image_size**2, "Set smaller sizes with --set data.…"
-        )
         facts = asdict(self) | {"data": "shapes", "edition": EDITION, "part": part, "size": count, "test_size": None}
         return cached_samples(facts, lambda: self.album(part, count))
 
     def album(self, part: str, count: int) -> Album:
         """Paint all pictures of a part, one after the other."""
+        needed = count * 3 * self.image_size**2
+        require_disk("shapes", f"{count} pictures", needed, "Set smaller sizes with --set data.…", cache_folder())
         labels = self.labels(torch.arange(count), part)
         return Album(
             (3, self.image_size, self.image_size),

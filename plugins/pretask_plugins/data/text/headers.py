@@ -8,11 +8,9 @@ Axes: none.
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable
-from pathlib import Path
 from typing import NamedTuple
 
 from pretask_plugins.shared.listing.leftovers import tell_once
-from pretask_plugins.shared.listing.names import printable_name
 
 LABELS = ("label", "labels", "gold_label", "class", "category", "target", "sentiment", "intent", "tag", "topic")
 TEXTS = (
@@ -54,11 +52,11 @@ class Header(NamedTuple):
     label: int
 
 
-def find_header(path: Path, lines: Callable[[], Iterable[str]]) -> Header | None:
+def find_header(place: str, lines: Callable[[], Iterable[str]]) -> Header | None:
     """Find the header of a table, and say that there is one; None where there is none.
 
     Args:
-        path: Of the table, for what is said.
+        place: Where the table is, for what is said.
         lines: Gives its lines, once more at each call.
     """
     number, first = next(((number, line) for number, line in enumerate(lines(), start=1) if line.strip()), (0, ""))
@@ -70,10 +68,7 @@ def find_header(path: Path, lines: Callable[[], Iterable[str]]) -> Header | None
         label = 0
     if label is None:
         return None
-    tell_once(
-        f"text: line {number} of {printable_name(str(path))} names the columns ({', '.join(cells)}); "
-        f"{cells[label]} is the label"
-    )
+    tell_once(f"text: line {number} of {place} names the columns ({', '.join(cells)}); {cells[label]} is the label")
     return Header(number, label)
 
 

@@ -46,13 +46,13 @@ class Sentence(NamedTuple):
         return " ".join(word.text for word in self.words)
 
 
-def sentences(lines: Iterable[str], ending: str, path: Path) -> Iterator[Sentence]:
+def sentences(lines: Iterable[str], ending: str, place: str) -> Iterator[Sentence]:
     """Read the sentences of a file.
 
     Args:
         lines: Of the file.
         ending: `.conllu` or `.conll`.
-        path: For errors.
+        place: Where the file is, for errors.
 
     Raises:
         PretaskError: A line has too few columns.
@@ -61,13 +61,13 @@ def sentences(lines: Iterable[str], ending: str, path: Path) -> Iterator[Sentenc
     begin = 1
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            words += read_word(line, ending, f"line {number} of {path}")
+            words += read_word(line, ending, f"line {number} of {place}")
         else:
             if words:
-                yield Sentence(tuple(words), f"the sentence of line {begin} of {path}")
+                yield Sentence(tuple(words), f"the sentence of line {begin} of {place}")
             words, begin = [], number + 1
     if words:
-        yield Sentence(tuple(words), f"the sentence of line {begin} of {path}")
+        yield Sentence(tuple(words), f"the sentence of line {begin} of {place}")
 
 
 def read_word(line: str, ending: str, place: str) -> list[Word]:

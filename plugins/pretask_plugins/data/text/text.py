@@ -28,10 +28,12 @@ class Text(TextData):
     """Rows (L,) of ids from text files.
 
     Args:
-        root: A file, or a folder of files: .txt; .tsv with label<TAB>text in every line (a further column is a second
-            text, after a separator); .conllu or .conll (word<TAB>tag) with a label for every word, see tagged.py; also
-            gzipped. Files or folders named train, test or valid are these parts, words inside names decide nothing, and
-            a first line of a .tsv that names its columns is no text. Without such names a tenth is for
+        root: A file, a folder or tar file of files, or a folder of numbered tar files in the layout of WebDataset
+            (train-000000.tar with a.txt, and a.cls where texts have classes): .txt; .tsv with label<TAB>text in every
+            line (a further column is a second text, after a separator); .conllu or .conll (word<TAB>tag) with a label
+            for every word, see tagged.py; also gzipped. Files or folders named train, test or valid are these parts,
+            words inside names decide nothing, and a first line of a .tsv that names its columns is no text. Without
+            such names a tenth is for
             testing: of several texts whole ones, of one text its end, of a table lines by their hash, of tagged words
             sentences by theirs.
         length: Tokens of a row.

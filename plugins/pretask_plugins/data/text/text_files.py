@@ -2,16 +2,23 @@
 
 A file named train.txt, and one in a folder train/, are of that part. Words inside names decide nothing, unless all
 files come in families that differ in that word alone (en-train.conllu, en-dev.conllu, en-test.conllu), which is said.
+Files in tar shards (train-000012.tar) are of the part of their shard.
 Axes: none.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from pretask_plugins.shared.listing import FileTree, Leftovers, sort_into_parts
+from pretask_plugins.shared.listing import FileTree, Item, Leftovers, label_by_sidecars, sort_into_parts
+from pretask_plugins.shared.listing.file_tree import Source
 from pretask_plugins.shared.listing.leftovers import tell_once
+from pretask_plugins.shared.listing.listing import find_sidecars
+from pretask_plugins.shared.listing.tar_files import ENDINGS as TAR_ENDINGS
+from pretask_plugins.shared.listing.tar_files import TarFile
 from pretask_plugins.shared.parts import PART_FOLDERS, part_of_word
 
 PIECES = re.compile("([A-Za-z]+)")
@@ -19,39 +26,61 @@ PART_WORDS = [word for words in PART_FOLDERS.values() for word in words]
 
 
 class TextFile(NamedTuple):
-    """A file: where it is, what it is called below the root, and its part; empty where nothing says one."""
+    """A file: its name below the root, its part and its class; empty where nothing says one."""
 
-    path: Path
     name: str
     part: str
+    label: str
 
 
-def list_texts(root: Path, is_text: Callable[[str], bool]) -> list[TextFile]:
-    """List the files of text of a folder, or the one that is the root, and tell what was left out.
+@dataclass(frozen=True)
+class OneFile(FileTree):
+    """A tree of a single file, which is its root."""
+
+    @cached_property
+    def sources(self) -> dict[str, Source]:
+        """Where the file is."""
+        return {self.root.name: str(self.place)}
+
+    @cached_property
+    def tars(self) -> dict[str, TarFile]:
+        """None."""
+        return {}
+
+
+def open_texts(root: Path, is_text: Callable[[str], bool]) -> FileTree | None:
+    """Open a file of text, a folder or a tar file; None where the root is nothing of these."""
+    place = root.expanduser()
+    if place.is_file() and is_text(place.name):
+        return OneFile("text", place)
+    is_tar = place.is_file() and place.name.lower().endswith(TAR_ENDINGS)
+    return FileTree("text", place, "texts") if place.is_dir() or is_tar else None
+
+
+def list_texts(tree: FileTree, is_text: Callable[[str], bool], labeled: Sequence[str]) -> list[TextFile]:
+    """List the files of text of a tree, and tell what was left out.
 
     Args:
-        root: A file or a folder; nothing where it is neither.
+        tree: See `open_texts`.
         is_text: Says of a name whether it is that of a text.
+        labeled: Endings of those whose class a sidecar may say.
     """
-    if root.is_file():
-        return [TextFile(root, root.name, "")] if is_text(root.name) else []
-    if not root.is_dir():
-        return []
-    tree, left = FileTree("text", root), Leftovers()
-    paths = {name: Path(path) for name, path in tree.sources.items() if isinstance(path, str)}
-    texts = [name for name in paths if is_text(name)]
-    left.add_endings(name for name in tree.names if name not in paths or not is_text(name))
-    parts = find_parts(texts, left)
+    left, texts = Leftovers(), [name for name in tree.names if is_text(name)]
+    read = {*texts, *find_sidecars(tree, labeled).values()}
+    left.add_endings(name for name in tree.names if name not in read)
+    parts = find_parts(texts, left, tree.shards)
     tree.tell_leftovers(left)
-    return [TextFile(paths[name], name, parts.get(name, "")) for name in texts if not parts or name in parts]
+    items = [Item(name, "", parts.get(name, "")) for name in texts if not parts or name in parts]
+    return [TextFile(item.name, item.part, item.label) for item in label_by_sidecars(tree, items, labeled)]
 
 
-def find_parts(names: Sequence[str], leftovers: Leftovers) -> dict[str, str]:
+def find_parts(names: Sequence[str], leftovers: Leftovers, shards: Collection[str] = ()) -> dict[str, str]:
     """Return the part of every file that has one; empty where no folder and no name says any.
 
     Args:
         names: Below the root.
         leftovers: Takes those that no part takes, where others have one.
+        shards: Folders that stand for tar files.
     """
     placed = {name: place_by_stem(name) for name in names}
     if not any(part_of_word(folder) for name in placed.values() for folder in PurePosixPath(name).parts[:-1]):
@@ -60,7 +89,7 @@ def find_parts(names: Sequence[str], leftovers: Leftovers) -> dict[str, str]:
         return {}
     named = {place: name for name, place in placed.items()}
     lost = Leftovers()
-    items = sort_into_parts([*named], lambda _: False, lost)
+    items = sort_into_parts([*named], lambda _: False, lost, shards=shards)
     for reason, places in lost.names.items():
         leftovers.add(reason, *(named[place] for place in places))
     return {named[item.name]: item.part for item in items}

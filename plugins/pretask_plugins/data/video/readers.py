@@ -19,8 +19,14 @@ from jaxtyping import Float, UInt8
 from pretask import PretaskError
 from pretask.preparation.flat_images import read_rgb
 
-EDITION = 2  # of what is done with decoded frames: 2 turns them upright and leaves out what is not shown
+from pretask_plugins.data.video.whole_files import require_whole
+
+EDITION = 3  # of what is done with decoded frames: 3 puts what is transparent on white
+# FFmpeg's own decoders of these codecs drop the opacity that lies beside the pictures.
+ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
+TRANSPORT_PACKETS = {188: 0, 192: 4}  # bytes of a packet of a transport stream, and before the mark that begins it
 Decoder = Literal["auto", "decord", "pyav"]
+MODULES = {"pyav": "av", "decord": "decord"}  # in the order in which they are tried
 
 
 @runtime_checkable
@@ -38,17 +44,13 @@ class Reader(Protocol):
 @contextmanager
 def open_video(path: Path, decoder: Decoder = "auto") -> Iterator[Reader]:
     """Open a video file; raise whatever the decoder raises where it cannot be read."""
-    made: Reader = READERS[choose_decoder(decoder)](path)
-    try:
-        yield made
-    finally:
-        getattr(made, "close", lambda: None)()
+    require_whole(path)
+    yield READERS[choose_decoder(decoder)](path)
 
 
 def choose_decoder(decoder: Decoder) -> str:
     """Return the decoder to use, the first one that can be imported; raise PretaskError where there is none."""
-    wanted = {"pyav": "av", "decord": "decord"}
-    for name, module in wanted.items():
+    for name, module in MODULES.items():
         if decoder in ("auto", name) and is_importable(module):
             return name
     raise PretaskError(
@@ -62,10 +64,15 @@ def choose_decoder(decoder: Decoder) -> str:
 def describe_decoder(decoder: Decoder) -> str:
     """Return which decoder is used, with its version; raise PretaskError where there is none."""
     name = choose_decoder(decoder)
-    module = __import__({"pyav": "av", "decord": "decord"}[name])
-    libraries = getattr(module, "library_versions", {})
-    codec = ".".join(map(str, libraries.get("libavcodec", ())))
-    return f"{name} {module.__version__}{' libavcodec ' * bool(codec)}{codec}, edition {EDITION}"
+    used = ["decord"] * (name == "decord") + ["pyav"] * (name == "pyav" or is_importable("av"))
+    return f"{', '.join(map(describe_module, used))}, edition {EDITION}"
+
+
+def describe_module(name: str) -> str:
+    """Return a decoder with its version, and that of its library of codecs where it says so."""
+    module = __import__(MODULES[name])
+    codec = ".".join(map(str, getattr(module, "library_versions", {}).get("libavcodec", ())))
+    return f"{name} {module.__version__}{' libavcodec ' * bool(codec)}{codec}"
 
 
 def describe_images() -> str:
@@ -85,13 +92,18 @@ def is_importable(module: str) -> bool:
 
 
 class Decord:
-    """Frames by decord."""
+    """Frames by decord.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: Of the file.
+        count: How many frames a player shows at most: decord counts what an edit list cuts off, and repeats.
+    """
+
+    def __init__(self, path: Path, count: int) -> None:
         import decord
 
         self.video = decord.VideoReader(str(path), ctx=decord.cpu(0), num_threads=1)
-        self.count = min(len(self.video), count_shown(path))  # decord counts what an edit list cuts off, and repeats
+        self.count = min(len(self.video), count)
         self.times = check_times(
             self.video.get_frame_timestamp(list(range(self.count)))[:, 0], self.video.get_avg_fps()
         )
@@ -102,43 +114,58 @@ class Decord:
         return frames
 
 
-def count_shown(path: Path) -> int:
-    """Return how many frames a player shows; very many where PyAV cannot be had, which knows."""
-    if not is_importable("av"):
-        return sys.maxsize
-    reader = PyAV(path)
-    reader.close()
-    return reader.count
+def open_decord(path: Path) -> Reader:
+    """Return decord's reader, or PyAV's of a file that decord misreads.
+
+    decord takes the frames of a piece of a stream, or of times below 0, for others, and leaves opacity out. Only PyAV
+    tells such files, so that without it nothing is read that may be a piece of a stream.
+    """
+    if is_importable("av"):
+        reader = PyAV(path)
+        return reader if reader.misread_by_decord else Decord(path, reader.count)
+    if is_transport_stream(path):
+        raise ValueError("a piece of a stream, of which decord gives wrong frames; pip install av")
+    return Decord(path, sys.maxsize)
+
+
+def is_transport_stream(path: Path) -> bool:
+    """Return whether a file holds packets of an MPEG transport stream, with or without times between them."""
+    with path.open("rb") as file:
+        begin = file.read(2 * max(TRANSPORT_PACKETS))
+    return any(begin[at::size][:2] == b"GG" for size, at in TRANSPORT_PACKETS.items())
 
 
 class PyAV:
-    """Frames by PyAV, from the first to the last that is wanted: those that a player shows, upright."""
+    """Frames by PyAV, from the first to the last that is wanted: those that a player shows, upright and on white."""
 
     def __init__(self, path: Path) -> None:
         import av
 
-        self.container: Any = av.open(str(path))
-        if not self.container.streams.video:
-            raise ValueError("no pictures in it")
-        self.stream = self.container.streams.video[0]
-        packets = [packet for packet in self.container.demux(self.stream) if packet.size]
+        self.path = path
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise ValueError("no pictures in it")
+            stream = container.streams.video[0]
+            packets = [packet for packet in container.demux(stream) if packet.size]
+            rate, base = float(stream.average_rate or 0), float(stream.time_base or 1)
+            self.misread_by_decord = container.format.name == "mpegts" or is_seen_through(stream)
+        kept = [packet.pts for packet in packets if not packet.is_discard]
+        self.misread_by_decord |= any(stamp is None or stamp < 0 for stamp in kept)
         stamps = select_shown([(packet.pts, packet.is_keyframe, packet.is_discard) for packet in packets])
         self.count = len(stamps)
         known = sorted(stamp for stamp in stamps if stamp is not None)
-        rate = float(self.stream.average_rate or 0)
         self.stamps = known if len({*known}) == self.count else None
-        seconds = np.array(known, float) * float(self.stream.time_base or 1)
+        seconds = np.array(known, float) * base
         self.times = check_times(seconds if len(known) == self.count else np.zeros(self.count), rate)
 
     def __call__(self, index: Sequence[int], /) -> UInt8[np.ndarray, "_ H W 3"]:
         """Read the frames of the given numbers; raise ValueError where the file ends before."""
         wanted = {self.stamps[number] if self.stamps else number for number in index}
-        self.container.seek(0, any_frame=False)
         found = {}
-        for number, frame in enumerate(self.container.decode(self.stream)):
+        for number, frame in enumerate(self.decode()):
             mark = frame.pts if self.stamps else number
             if mark in wanted and mark not in found:
-                found[mark] = turn_upright(frame.to_ndarray(format="rgb24"), read_display_matrix(frame))
+                found[mark] = turn_upright(to_rgb(frame), read_display_matrix(frame))
             if len(found) == len(wanted):
                 break
         marks = [self.stamps[number] if self.stamps else number for number in index]
@@ -147,9 +174,44 @@ class PyAV:
             raise ValueError(f"frame {lacking[0] + 1} of {self.count} cannot be decoded")
         return np.stack([found[mark] for mark in marks])
 
-    def close(self) -> None:
-        """Close the file."""
-        self.container.close()
+    def decode(self) -> Iterator[Any]:
+        """Yield every frame, of a file opened anew: a jump to time 0 would miss what has times below it."""
+        import av
+
+        with av.open(str(self.path)) as container:
+            stream = container.streams.video[0]
+            decoder = ALPHA_DECODERS.get(stream.codec_context.name) if has_alpha_stream(stream) else None
+            if decoder is None:
+                yield from container.decode(stream)
+                return
+            context = av.CodecContext.create(decoder, "r")
+            for packet in container.demux(stream):
+                yield from context.decode(packet)
+
+
+def has_alpha_stream(stream: Any) -> bool:
+    """Return whether the opacity of a WebM video lies beside it, as a second stream within its packets."""
+    return bool(stream.metadata.get("alpha_mode") == "1")
+
+
+def is_seen_through(stream: Any) -> bool:
+    """Return whether a video has opacity."""
+    return has_alpha_stream(stream) or (stream.format is not None and has_alpha(stream.format))
+
+
+def has_alpha(pixels: Any) -> bool:
+    """Return whether pixels of a format have opacity."""
+    return pixels.name == "pal8" or any(component.is_alpha for component in pixels.components)
+
+
+def to_rgb(frame: Any) -> UInt8[np.ndarray, "H W 3"]:
+    """Return the colors of a frame, 8 bits a channel, what is transparent on white."""
+    from PIL import Image
+
+    if not has_alpha(frame.format):
+        colors: np.ndarray = frame.to_ndarray(format="rgb24")
+        return colors
+    return read_rgb(Image.fromarray(frame.to_ndarray(format="rgba")))
 
 
 Stamp = tuple[int | None, bool, bool]  # of a packet: when it is shown, whether it is a key frame, whether it is cut off
@@ -235,7 +297,7 @@ class Images:
         return np.stack(frames)
 
 
-READERS: dict[str, Callable[[Path], Any]] = {"decord": Decord, "pyav": PyAV}
+READERS: dict[str, Callable[[Path], Reader]] = {"decord": open_decord, "pyav": PyAV}
 
 
 def check_times(seconds: np.ndarray, rate: float) -> Float[np.ndarray, " F"] | None:

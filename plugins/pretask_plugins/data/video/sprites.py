@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int, Int8, UInt8
 from pretask import Draws, Samples
+from pretask.cache import cache_folder
 from pretask.options import MAX_IMAGE_SIZE, MAX_SAMPLES, AnyInt, Interval, Size, require_range
 from pretask.room import require_disk
 from torch import Tensor
@@ -65,13 +66,13 @@ class Sprites:
         """Return one part, painted once and cached; labels `class` and `course` per clip and `masks` per pixel."""
         check_part("sprites", part)
         count = self.size if part == "train" else self.test_size
-        clip = self.length * 4 * self.image_size**2  # three colors, and the mask
-        require_disk("sprites", f"{count} clips", count * clip, "Set smaller sizes with --set data.…")
         facts = asdict(self) | {"data": "sprites", "edition": EDITION, "part": part, "size": count, "test_size": None}
         return cached_samples(facts, lambda: self.reel(part, count))
 
     def reel(self, part: str, count: int) -> Reel:
         """Paint all clips of a part, one after the other; masks are kept until the clips are written."""
+        needed = count * self.length * 4 * self.image_size**2  # three colors, and the mask
+        require_disk("sprites", f"{count} clips", needed, "Set smaller sizes with --set data.…", cache_folder())
         masks: list[Int8[np.ndarray, "_ T H W"]] = []
         index = torch.arange(count)
 

@@ -28,7 +28,7 @@ from pretask_plugins.shared.listing.names import unify_name
 from pretask_plugins.shared.listing.tables import read_rows, sort_rows
 from pretask_plugins.shared.parts import hash_text, is_tenth
 
-VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v", ".gif")
+VIDEOS = (".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v", ".gif", ".ts", ".mts", ".m2ts")
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
 BESIDE = "pictures beside videos"
 UNLISTED = "videos that the table does not list"

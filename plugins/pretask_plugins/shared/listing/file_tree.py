@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from io import BufferedIOBase
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -113,14 +114,18 @@ class FileTree:
 
     def digest(self, names: Sequence[str]) -> str:
         """Return a hash of where the tree is, the names, and the content of these files or of the tar files."""
+        files = list(zip(names, self.digest_each(names), strict=True))
+        return cache_key({"root": self.place.resolve(), "files": files})
+
+    def digest_each(self, names: Sequence[str]) -> list[str]:
+        """Return a hash of the content of every file, or of the tar file that it lies in."""
         sources = [self.sources[name] for name in names]
         paths = [source if isinstance(source, str) else str(source[0].path) for source in sources]
         different = [*dict.fromkeys(paths)]
         seen = {file.name: make_stamp(file.about) for file in self.walked}
         stamps = {path: seen[name] for path, name in zip(paths, names, strict=True) if name in seen}
         digests = dict(zip(different, digest_files(different, stamps), strict=True))
-        files = [(name, digests[path]) for name, path in zip(names, paths, strict=True)]
-        return cache_key({"root": self.place.resolve(), "files": files})
+        return [digests[path] for path in paths]
 
     def read(self, name: str) -> bytes:
         """Read the bytes of a file."""
@@ -131,6 +136,20 @@ class FileTree:
         content = tar.read(member)
         self.close_oldest(tar)
         return content
+
+    def open(self, name: str) -> BufferedIOBase:
+        """Open a file to be read once, piece by piece."""
+        source = self.sources[name]
+        if isinstance(source, str):
+            return Path(source).open("rb")
+        tar, member = source
+        self.close_oldest(tar)
+        return tar.open(member)
+
+    def locate(self, name: str) -> str:
+        """Return where a file is, for people."""
+        source = self.sources[name]
+        return printable_name(source if isinstance(source, str) else f"{source[0].path}: {source[1].name}")
 
     def close_oldest(self, tar: TarFile) -> None:
         """Close the tar file that was not read for longest where many are open; it opens again when it is read."""

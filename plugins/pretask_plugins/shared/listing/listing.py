@@ -17,6 +17,7 @@ Axes: N files.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +28,7 @@ from jaxtyping import Int
 from pretask import PretaskError
 
 from pretask_plugins.shared.listing.file_tree import FileTree
-from pretask_plugins.shared.listing.leftovers import Leftovers
+from pretask_plugins.shared.listing.leftovers import Leftovers, tell_once
 from pretask_plugins.shared.listing.names import printable_name
 from pretask_plugins.shared.parts import PART_FOLDERS, hash_text, list_some, part_of_word
 
@@ -35,6 +36,8 @@ NO_CLASS = -1
 OUTSIDE = "files outside of the folders of the parts"
 SPARE = "files of a further part"
 SIDECARS = (".cls", ".json")
+WHOLE_NUMBER = re.compile("-?[0-9]{1,18}")
+LIKE_PARTS = re.compile("([A-Za-z]+)[^A-Za-z]")  # train2017, test_images
 LABEL_KEYS = ("label", "cls", "class")  # of a sidecar in JSON
 
 
@@ -84,12 +87,12 @@ def build_listing(items: Iterable[Item]) -> Listing:
 def sort_classes(labels: Iterable[str]) -> tuple[str, ...]:
     """Sort classes by name; those that are numbers by their value.
 
-    >>> sort_classes(["10", "9"]), sort_classes(["b", "10", "9"])
-    (('9', '10'), ('10', '9', 'b'))
+    >>> sort_classes(["10", "9"]), sort_classes(["b", "10", "9"]), sort_classes(["1", "01"])
+    (('9', '10'), ('10', '9', 'b'), ('01', '1'))
     """
-    names = [*labels]
-    numbers = all(name.isascii() and name.removeprefix("-").isdigit() for name in names)
-    return tuple(sorted(names, key=int) if numbers else sorted(names))
+    names = sorted(labels)  # 01 and 1 are two classes of one value, and come in this order in every process
+    numbers = all(WHOLE_NUMBER.fullmatch(name) for name in names)
+    return tuple(sorted(names, key=int) if numbers else names)
 
 
 def list_files(
@@ -147,6 +150,7 @@ def sort_into_parts(
     labels = find_labels(folders, at)
     words = {folders[name][place].lower() for name, place in at.items() if place is not None}
     if explicit or not words:
+        tell_like_parts({*labels.values()})
         shared_out = [Item(name, labels[name], "test" if is_for_test(name) else "train") for name in folders]
         return shared_out if explicit else fill_parts(shared_out)
     chosen = {next((word for word in PART_FOLDERS[part] if word in words), None): part for part in PART_FOLDERS}
@@ -158,6 +162,19 @@ def sort_into_parts(
         else:
             leftovers.add(OUTSIDE if word is None else SPARE, name)
     return items
+
+
+def tell_like_parts(labels: Iterable[str]) -> None:
+    """Say so where classes are called as parts are, with more behind: train2017 and val2017 are classes here."""
+    parts: dict[str, str] = {}
+    for label in sorted(labels):
+        word = LIKE_PARTS.match(label)
+        part = part_of_word(word[1]) if word else None
+        if part is not None:
+            parts.setdefault(part, label)
+    if len(parts) > 1:
+        some = " and ".join(parts[part] for part in PART_FOLDERS)
+        tell_once(f"The folders {some} are taken for classes; where they are parts, call them train and test.")
 
 
 def fill_parts(items: Sequence[Item]) -> list[Item]:

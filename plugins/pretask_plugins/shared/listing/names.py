@@ -9,6 +9,8 @@ import unicodedata
 from functools import lru_cache
 from pathlib import PurePosixPath
 
+from pretask.printable import escape_invisible
+
 # Folders and files that programs leave behind; whatever begins with a dot is left out as well (._a.jpg, .git,
 # .ipynb_checkpoints, .DS_Store).
 JUNK = frozenset(
@@ -25,6 +27,7 @@ JUNK = frozenset(
     }
 )
 DIGITS = re.compile("([0-9]+)")
+MAX_DIGITS = 4000  # of a number; Python makes none of more than 4,300, which a tar file may have in a name
 
 
 def is_junk(name: str) -> bool:
@@ -61,7 +64,9 @@ def split_numbers(part: str) -> tuple[tuple[int, str], ...]:
     ((0, 'frame'), (10, ''), (0, '.png'))
     """
     pieces = DIGITS.split(part)  # numbers are every second one
-    return tuple((int(piece), "") if place % 2 else (0, piece) for place, piece in enumerate(pieces))
+    return tuple(
+        (int(piece[:MAX_DIGITS]), piece[MAX_DIGITS:]) if place % 2 else (0, piece) for place, piece in enumerate(pieces)
+    )
 
 
 def unify_name(name: str) -> str:
@@ -75,9 +80,9 @@ def unify_name(name: str) -> str:
 
 @lru_cache(maxsize=1 << 14)
 def printable_name(name: str) -> str:
-    """Return a name in one Unicode form, bytes that are not UTF-8 written as escapes, so that it can be printed.
+    """Return a name in one Unicode form, what is not UTF-8 or invisible written as escapes, so that it can be printed.
 
-    >>> printable_name("caf\\udce9")
-    'caf\\\\xe9'
+    >>> printable_name("caf\\udce9"), printable_name("a\\n")
+    ('caf\\\\xe9', 'a\\\\n')
     """
-    return unify_name(os.fsencode(name).decode("utf-8", "backslashreplace"))
+    return escape_invisible(unify_name(os.fsencode(name).decode("utf-8", "backslashreplace")))

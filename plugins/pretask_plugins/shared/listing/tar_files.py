@@ -4,6 +4,7 @@ A compressed one is unpacked into a temporary file when something is read of it,
 Axes: none.
 """
 
+import io
 import os
 import tarfile
 import tempfile
@@ -24,6 +25,7 @@ from pretask_plugins.shared.listing.names import has_junk, printable_name
 from pretask_plugins.shared.listing.walking import LOST, STRANGE
 
 ENDINGS = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+ASTRAY = "names with .. in them"
 BLOCK = bytes(512)  # of zeros, with which a whole tar file ends
 BROKEN = (tarfile.TarError, OSError, EOFError, zlib.error)
 
@@ -62,6 +64,9 @@ class TarFile:
         found: dict[str, Member] = {}
         for about in self.iterate():
             name = PurePosixPath(about.name).as_posix().lstrip("/")
+            if ".." in PurePosixPath(name).parts:
+                leftovers.add(ASTRAY, name)
+                continue
             if has_junk(name) or about.isdir() or about.islnk():  # a hard link is the file of an earlier name
                 continue
             if about.isreg():
@@ -120,6 +125,12 @@ class TarFile:
             place += len(piece)
         return b"".join(pieces)
 
+    def open(self, member: Member) -> io.BufferedIOBase:
+        """Open a file, which is read piece by piece however large it is."""
+        if member.sparse:
+            return io.BytesIO(self.read(member))
+        return io.BufferedReader(OpenMember(self, member))
+
     def read_sparse(self, member: Member) -> bytes:
         """Read a file that was stored without its runs of zeros."""
         with tarfile.open(self.path) as archive:
@@ -132,6 +143,29 @@ class TarFile:
         with self.lock:
             if "plain" in vars(self):
                 vars(self).pop("plain").close()
+
+
+class OpenMember(io.RawIOBase):
+    """A file in a tar file, open to be read from its beginning to its end.
+
+    Args:
+        tar: That it lies in.
+        member: Which one it is.
+    """
+
+    def __init__(self, tar: TarFile, member: Member) -> None:
+        self.tar, self.place, self.end = tar, member.offset, member.offset + member.size
+
+    def readable(self) -> bool:
+        """Return that it can be read."""
+        return True
+
+    def readinto(self, buffer: Any, /) -> int:
+        """Read what follows into a buffer; return how many bytes that is."""
+        piece = self.tar.read(Member("", self.place, min(len(buffer), self.end - self.place)))
+        buffer[: len(piece)] = piece
+        self.place += len(piece)
+        return len(piece)
 
 
 def is_plain(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,38 @@ def test_compressed_and_plain_files_give_the_same_rows(tmp_path: Path) -> None:
         file.write(text.encode())
     plain, small = (characters(tmp_path / name)("train") for name in ("plain.txt", "small.txt.gz"))
     assert plain.fingerprint == small.fingerprint
+
+
+def pack(path: Path, folder: Path) -> None:
+    path.parent.mkdir(exist_ok=True)
+    with tarfile.open(path, "w:gz" if path.suffix == ".gz" else "w") as archive:
+        for file in sorted(folder.iterdir()):
+            archive.add(file, file.name)
+
+
+@pytest.mark.parametrize("ending", [".tar", ".tar.gz"])
+def test_shards_in_the_layout_of_webdataset_are_read_with_their_classes(tmp_path: Path, ending: str) -> None:
+    for shard in range(10):  # more than may be open at once
+        part = "train" if shard < 9 else "val"
+        files = {"1_txt": f"one {shard}", "1_cls": "b", "2_txt": "two", "2_json": "[]"}
+        pack(tmp_path / "d" / f"my-{part}-{shard:06d}{ending}", folder(tmp_path / str(shard), **files))
+    data = characters(tmp_path / "d")
+    train, test = data("train"), data("test")
+    assert [data.decode(row) for row in train.data] == [text for n in range(9) for text in (f"one {n}", "two")]
+    assert train.labels["class"].names == ("b",)
+    assert train.labels["class"].value.tolist() == [0, -1] * 9
+    assert [data.decode(row) for row in test.data] == ["one [UNKNOWN]", "two"]  # no 9 was learned from
+
+
+def test_a_tar_file_gives_the_rows_of_the_folder_that_was_packed(tmp_path: Path) -> None:
+    long = "x" * 100_000 + "\na"
+    root = folder(tmp_path / "d", **{f"{name}_txt": f"{name} {long}" for name in ("one", "two", "walden", "lots")})
+    with gzip.open(root / "more.txt.gz", "wb") as file:
+        file.write(b"more" * 9)
+    pack(tmp_path / "d.tar", root)
+    packed, plain = (characters(tmp_path / name, document="line") for name in ("d.tar", "d"))
+    for part in ("train", "test"):
+        assert packed(part).fingerprint == plain(part).fingerprint
 
 
 def test_rows_are_made_once_and_anew_when_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from pretask_plugins.data.video import readers
 from pretask_plugins.data.video.readers import Images, open_video, turn_upright
 
 LEVEL = 6  # gray levels from one frame to the next
@@ -26,14 +27,20 @@ MATRICES = {
 MIRRORS = {"left and right": (-1, 0, 0, 1), "top and bottom": (1, 0, 0, -1), "diagonal": (0, 1, 1, 0)}
 
 
-def write(path: Path, picture: Any, frames: int = FRAMES, pixels: str = "yuv420p", bframes: int = 2) -> Path:
+def write(path: Path, picture: Any, frames: int = FRAMES, pixels: str = "yuv420p", codec: str = "libx264") -> Path:
+    if codec not in av.codecs_available:
+        pytest.skip(f"FFmpeg without {codec}")
     with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=RATE)
+        stream = container.add_stream(codec, rate=RATE)
         stream.height, stream.width = picture(0).shape[:2]
         stream.pix_fmt = pixels
-        stream.options = {"x264-params": f"keyint=10:min-keyint=10:scenecut=0:bframes={bframes}:qp=0"}
+        if codec == "libx264":  # b-adapt=0 stores B-frames although nothing needs any
+            stream.options = {"x264-params": "keyint=10:min-keyint=10:scenecut=0:bframes=2:b-adapt=0:qp=0"}
+        elif codec == "libvpx":
+            stream.options = {"auto-alt-ref": "0"}  # or it has no opacity
         for number in range(frames):
-            for packet in stream.encode(av.VideoFrame.from_ndarray(picture(number), format="rgb24")):
+            colors = "rgba" if picture(number).shape[2] == 4 else "rgb24"
+            for packet in stream.encode(av.VideoFrame.from_ndarray(picture(number), format=colors)):
                 container.mux(packet)
         for packet in stream.encode():
             container.mux(packet)
@@ -80,8 +87,80 @@ def test_a_video_that_was_cut_without_encoding_shows_what_is_after_the_cut(
     assert numbers(made, decoder) == [*range(14, FRAMES)]
 
 
-def test_a_piece_of_a_stream_begins_at_its_first_key_frame(whole: Path, tmp_path: Path) -> None:
-    assert numbers(cut(whole, tmp_path / "cut.ts", first=5, begin=5), "pyav") == [*range(10, FRAMES)]
+@pytest.fixture(scope="module")
+def stream(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("streams") / "whole.ts", gray)
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize(("begin", "shown"), [(0, 0), (5, 10), (10, 10), (14, 20)])
+def test_a_piece_of_a_stream_begins_at_its_first_key_frame(
+    stream: Path, tmp_path: Path, begin: int, shown: int, decoder: str
+) -> None:
+    """decord 0.6 shows frames 20 to 29, and 29 ten times, of the piece that begins with the key frame 10."""
+    assert numbers(cut(stream, tmp_path / "cut.ts", first=begin, begin=begin), decoder) == [*range(shown, FRAMES)]
+
+
+def test_what_may_be_a_piece_of_a_stream_is_refused_where_decord_alone_is_there(
+    stream: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readers, "is_importable", lambda module: module == "decord")
+    timed = tmp_path / "camera.mts"
+    content = stream.read_bytes()
+    timed.write_bytes(b"".join(bytes(4) + content[at : at + 188] for at in range(0, len(content), 188)))
+    for path in (stream, timed):
+        with pytest.raises(ValueError, match="a piece of a stream, of which decord gives wrong frames; pip install av"):
+            numbers(path, "decord")
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_frames_before_the_beginning_are_read_where_nothing_cuts_them_off(
+    whole: Path, tmp_path: Path, decoder: str
+) -> None:
+    """Matroska has no times below 0, and an index of times does not lead there."""
+    assert numbers(cut(whole, tmp_path / "cut.mkv", first=14, begin=10), decoder) == [*range(10, FRAMES)]
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("name", ["deep.mp4", "deep.mkv"])
+def test_frames_of_10_bits_are_scaled(tmp_path: Path, name: str, decoder: str) -> None:
+    assert numbers(write(tmp_path / name, gray, pixels="yuv420p10le"), decoder) == [*range(FRAMES)]
+
+
+CLEAR = {
+    "clear.webm": ("libvpx-vp9", "yuva420p"),
+    "small.webm": ("libvpx", "yuva420p"),
+    "clear.mov": ("prores_ks", "yuva444p10le"),
+    "drawn.mov": ("qtrle", "argb"),
+    "clear.mkv": ("ffv1", "yuva420p"),
+}
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("name", CLEAR)
+def test_what_is_transparent_in_a_video_is_on_white(tmp_path: Path, name: str, decoder: str) -> None:
+    def left_half(number: int) -> np.ndarray:
+        picture = np.dstack([gray(number), np.full((64, 64), 255, np.uint8)])
+        picture[:, :32, 3] = 0
+        return picture
+
+    codec, pixels = CLEAR[name]
+    with open_video(write(tmp_path / name, left_half, 2, pixels, codec), decoder) as reader:  # type: ignore[arg-type]
+        frames = reader([0, 1])
+    assert np.abs(frames[:, :, :24].astype(int) - 255).max() <= 3
+    assert np.abs(frames[:, :, 40:].mean((1, 2, 3)) - [20, 20 + LEVEL]).max() < 3
+
+
+@pytest.mark.parametrize("name", ["half.mp4", "half.mov", "half.mkv", "half.webm", "half.avi"])
+def test_half_a_file_is_no_shorter_video(tmp_path: Path, name: str) -> None:
+    codec = "libvpx-vp9" if name.endswith("webm") else "libx264"
+    whole, longer = tmp_path / f"whole{name[4:]}", tmp_path / f"longer{name[4:]}"
+    content = write(whole, gray, codec=codec).read_bytes()
+    longer.write_bytes(content + b"what cameras write behind" * 9)
+    assert numbers(whole, "pyav") == numbers(longer, "pyav") == [*range(FRAMES)]
+    (tmp_path / name).write_bytes(content[: len(content) // 2])
+    with pytest.raises(ValueError, match=f"cut off: .* bytes or more, and {len(content) // 2} are there"):
+        numbers(tmp_path / name, "pyav")
 
 
 def corners(number: int) -> np.ndarray:
