@@ -4,10 +4,10 @@ What is recorded already is found and not computed again, so that running it aga
 fails is said so and hides no other.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pretask import Incompatible, PretaskError, Unknown
 from pretask_registry import Registered, Registry
@@ -16,16 +16,29 @@ from pretask_bench.records.record import Record
 from pretask_bench.runs.plan import Plan, make_plan
 from pretask_bench.runs.suites import Division, Suite
 
+if TYPE_CHECKING:
+    from pretask_bench.runs.context import RunContext
+
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run of a task in a division with one seed: its plan, or why there is none."""
+    """A run of a task in a division with one seed: its plan, or why there is none.
+
+    Args:
+        division: Division of the suite.
+        task: The task.
+        seed: The seed.
+        plan: What it is made of; None where that is refused.
+        refusal: Why it is.
+        arguments: Those of `make_plan`, from which any process makes the same plan.
+    """
 
     division: Division
     task: Registered
     seed: int
     plan: Plan | None
     refusal: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,25 +127,25 @@ def plan_task(
     preset = task_settings.pop("preset", division.preset)
     data_options = suite.fixed[division.name].data_options
     fixed = {f"data.{name}": value for name, value in data_options.items() if name not in division.given}
+    arguments = {
+        "task": task.id,
+        "preset": preset if preset in task.component.traits["presets"] else None,
+        "parts": {"data": division.data},
+        "settings": {
+            **task_settings,
+            **fixed,
+            **evaluator_settings(division),
+            **given,
+            "recipe.samples": division.samples,
+        },
+        "evaluators": division.evaluators,
+        "seed": seed,
+    }
     try:
-        plan = make_plan(
-            registry,
-            task.id,
-            preset=preset if preset in task.component.traits["presets"] else None,
-            parts={"data": division.data},
-            settings={
-                **task_settings,
-                **fixed,
-                **evaluator_settings(division),
-                **given,
-                "recipe.samples": division.samples,
-            },
-            evaluators=division.evaluators,
-            seed=seed,
-        )
+        plan = make_plan(registry, **arguments)
     except (Incompatible, Unknown) as error:
         return PlannedRun(division, task, seed, None, str(error))
-    return PlannedRun(division, task, seed, plan)
+    return PlannedRun(division, task, seed, plan, arguments=arguments)
 
 
 def evaluator_settings(division: Division) -> dict[str, Any]:
@@ -140,10 +153,18 @@ def evaluator_settings(division: Division) -> dict[str, Any]:
     return {name: value for name, value in division.settings.items() if not name.startswith("data.")}
 
 
-def run_all(registry: Registry, planned_runs: list[PlannedRun], context: Any) -> Iterator[RunOutcome]:
+@dataclass(frozen=True)
+class Ended:
+    """How the execution of a plan ended: the file of its record, or why there is none."""
+
+    path: Path | None = None
+    refused: str = ""
+    failed: str = ""
+
+
+def run_all(registry: Registry, planned_runs: Sequence[PlannedRun], context: "RunContext") -> Iterator[RunOutcome]:
     """Execute every planned run; a refusal or failure is an outcome too. Ctrl-C ends all, with everything saved."""
-    from pretask_bench.runs.context import Interrupted
-    from pretask_bench.runs.run import run
+    from pretask_bench.records.store import read
 
     for number, planned in enumerate(planned_runs, start=1):
         if planned.plan is None:
@@ -151,11 +172,25 @@ def run_all(registry: Registry, planned_runs: list[PlannedRun], context: Any) ->
             continue
         progress = f"[{number}/{len(planned_runs)}]"
         context.say(f"{progress} {planned.task.name} on {planned.division.name}, seed {planned.seed}")
-        try:
-            yield RunOutcome(planned, *run(registry, planned.plan, context))
-        except Interrupted:
-            raise
-        except Incompatible as error:
-            yield RunOutcome(planned, refused=str(error))
-        except Exception as error:  # a plugin's, whatever it is; its record says failed
-            yield RunOutcome(planned, failed=f"{type(error).__name__}: {error}")
+        ended = execute_plan(registry, planned.plan, context)
+        record = read(ended.path) if ended.path is not None else None
+        yield RunOutcome(planned, record, ended.path, ended.refused, ended.failed)
+
+
+def execute_plan(registry: Registry, plan: Plan, context: "RunContext") -> Ended:
+    """Execute a plan; a refusal or failure is an end too.
+
+    Raises:
+        Interrupted: Ctrl-C was pressed, or a signal came.
+    """
+    from pretask_bench.runs.context import Interrupted
+    from pretask_bench.runs.run import run
+
+    try:
+        return Ended(run(registry, plan, context).path)
+    except Interrupted:
+        raise
+    except Incompatible as error:
+        return Ended(refused=str(error))
+    except Exception as error:  # a plugin's, whatever it is; its record says failed
+        return Ended(failed=f"{type(error).__name__}: {error}")

@@ -3,16 +3,26 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from pretask import PretaskError, Recipe
+from pretask.progress import make_watcher
 from pretask.stopping import exit_code
-from pretask.training import Trained
+from pretask.training import Trained, Watcher
 
 from pretask_bench.records.encoders import RANDOM, RAW
+
+
+def print_line(line: str) -> None:
+    """Print a line on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def take_memory(needed: int) -> None:
+    """Take memory without asking: nobody else runs beside this run."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,8 @@ class RunContext:
         references: Reference encoders to evaluate beside the trained one.
         pictures: Whether pictures are kept, of those who offer some.
         say: Called with one line at a time of what is going on.
+        watch: Makes what is called with every step of a training, by its title.
+        take_memory: Called with the bytes that a run will need, before it takes them; returns when it may.
     """
 
     out: Path
@@ -35,7 +47,9 @@ class RunContext:
     again: bool = False
     references: tuple[str, ...] = (RANDOM, RAW)
     pictures: bool = True
-    say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)
+    say: Callable[[str], None] = print_line
+    watch: Callable[[str], AbstractContextManager[Watcher]] = make_watcher
+    take_memory: Callable[[int], None] = take_memory
 
     @property
     def store(self) -> Path:
