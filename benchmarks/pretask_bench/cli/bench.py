@@ -1,4 +1,4 @@
-"""The verb `pretask bench`: every task that enters a suite, run or found, and a table."""
+"""The verb `pretask bench`: the tasks of a suite, run or found, and a table."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,8 +28,9 @@ Running the same command again goes on where it stopped. Then: pretask board SUI
     "--tasks",
     shell_complete=complete_names("task", several=True),
     default="",
-    help="Only these, with commas between; else every installed one that enters.",
+    help="Only these, with commas between; else those that the suite names, or every installed one that enters.",
 )
+@click.option("--all", "everything", is_flag=True, help="Every installed task that enters, also where the suite names some.")
 @click.option("--division", "divisions", multiple=True, help="Only this division of the suite; may be repeated.")
 @click.option("--seeds", type=click.IntRange(1), help="How many; else as many as the suite needs to rank.")
 @click.option("--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="What the suite leaves open.")
@@ -44,6 +45,7 @@ Running the same command again goes on where it stopped. Then: pretask board SUI
 def command(
     suite_name: str,
     tasks: str,
+    everything: bool,
     divisions: tuple[str, ...],
     seeds: int | None,
     settings: tuple[str, ...],
@@ -54,7 +56,7 @@ def command(
     out: Path,
     as_json: bool,
 ) -> None:
-    """Run every task that enters SUITE, beside its references; exit code 1 where one failed."""
+    """Run the tasks of SUITE, each beside its references; exit code 1 where one failed."""
     if jobs > 1 and not only_plan:
         from pretask_bench.runs.jobs import start_server
 
@@ -68,6 +70,7 @@ def command(
         divisions=split_names(",".join(divisions)),
         seeds=seeds,
         given=given,
+        everything=everything,
     )
     if only_plan:
         show_plan(planned_runs, as_json)

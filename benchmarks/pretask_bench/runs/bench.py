@@ -60,17 +60,19 @@ def plan_suite(
     divisions: Collection[str] = (),
     seeds: int | None = None,
     given: Mapping[str, Any] | None = None,
+    everything: bool = False,
 ) -> list[PlannedRun]:
     """Plan all runs of a suite.
 
     Args:
         registry: What is installed.
         suite: What is fixed.
-        tasks: Only these, by name, each in the divisions that it is for, or in all where it is for none; all installed
-            ones when empty.
+        tasks: Only these, by name, each in the divisions that it is for, or in all where it is for none; when empty
+            those that a division names, or all installed ones.
         divisions: Only these; all when empty.
         seeds: How many, from 0; as many as the suite needs when left out.
         given: What the suite leaves to its user, such as {"data.root": "photos"}.
+        everything: All installed tasks, also where a division names some.
 
     Raises:
         Unknown: No such task or division, or something that the suite leaves to its user is missing.
@@ -80,7 +82,11 @@ def plan_suite(
     chosen_divisions = [division for division in suite.file.division if not divisions or division.name in divisions]
     for division in chosen_divisions:
         check_given(suite, division, given or {})
-    pairs = [(division, task) for division in chosen_divisions for task in named_tasks or registry.current("task")]
+    pairs = [
+        (division, task)
+        for division in chosen_divisions
+        for task in named_tasks or tasks_of_division(registry, division, everything)
+    ]
     with_division = {task.id for division, task in pairs if is_for_division(registry, task, division)}
     return [
         plan_task(registry, suite, division, task, seed, given or {})
@@ -88,6 +94,13 @@ def plan_suite(
         if is_for_division(registry, task, division) or (named_tasks and task.id not in with_division)
         for seed in range(suite.file.seeds if seeds is None else seeds)
     ]
+
+
+def tasks_of_division(registry: Registry, division: Division, everything: bool) -> list[Registered]:
+    """Return the tasks that a division names to be run, or all that are installed."""
+    if everything or not division.run:
+        return registry.current("task")
+    return [registry.find("task", name) for name in division.run]
 
 
 def check_names(suite: Suite, divisions: Collection[str]) -> None:
@@ -125,6 +138,7 @@ def plan_task(
     """Plan one task with one seed, under what the division fixes."""
     task_settings = dict(division.tasks.get(task.name, {}))
     preset = task_settings.pop("preset", division.preset)
+    evaluators = dict.fromkeys([*division.evaluators, *task_settings.pop("also", ())])
     data_options = suite.fixed[division.name].data_options
     fixed = {f"data.{name}": value for name, value in data_options.items() if name not in division.given}
     arguments = {
@@ -138,7 +152,7 @@ def plan_task(
             **given,
             "recipe.samples": division.samples,
         },
-        "evaluators": division.evaluators,
+        "evaluators": tuple(evaluators),
         "seed": seed,
     }
     try:

@@ -61,7 +61,9 @@ class Division(SuiteModel):
         samples: How many samples are seen in training.
         preset: The settings of a task that are taken, where it has them.
         settings: Options of data and evaluators, such as {"data.image_size": 32}.
-        tasks: Further settings by task, such as {"relative-position": {"preset": "demo"}}; other tasks enter as well.
+        tasks: Further settings by task, such as {"relative-position": {"preset": "demo"}}, with evaluators that are run
+            for this task beside the others as `also`; other tasks enter as well.
+        run: Tasks that are run where nobody names others; all whose modality fits where it is empty.
         without: Tasks that are not run, although their modality fits; a record of one may still enter.
         measures: What is shown, first the headline measure, which ranks; their evaluators are run.
         also: Evaluators that are run and shown, and do not rank.
@@ -75,6 +77,7 @@ class Division(SuiteModel):
     preset: str = ""
     settings: Settings = {}
     tasks: Mapping[str, Settings] = {}
+    run: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     measures: Annotated[tuple[Measure, ...], Field(min_length=1)]
     also: tuple[str, ...] = ()
