@@ -28,8 +28,8 @@ from pretask_bench.board.board_json import (
     unranked_text,
 )
 from pretask_bench.board.details import describe_entry
-from pretask_bench.board.entries import SortedRecords, sort_records
-from pretask_bench.board.figures import Album
+from pretask_bench.board.entries import Entry, SortedRecords, sort_records
+from pretask_bench.board.figures import GALLERY_ENTRIES, GALLERY_FIGURES, Album, Shown
 from pretask_bench.board.keeper import Keeper
 from pretask_bench.board.layers import draw_first_layers
 from pretask_bench.board.matrices import Fits, matrices
@@ -47,7 +47,7 @@ from pretask_bench.board.rows import (
 from pretask_bench.board.standings import Ranking, rank_competition
 from pretask_bench.board.trust import RecordsByHash
 from pretask_bench.records.canonical import json_text as canonical_text
-from pretask_bench.records.encoders import ENCODERS
+from pretask_bench.records.encoders import column_label, shown_encoders
 from pretask_bench.runs.suites import Suite
 
 MAX_DETAILS = 200  # entries of which the page tells more
@@ -122,13 +122,19 @@ def render_page(
         FilterChoices(),
         assign_anchors(shown, MAX_DETAILS),
     )
-    sections = [section_fields(suite, ranking, choices, anchors) for ranking in shown]
+    figures = {
+        key: album.figures(entry)
+        for ranking in shown
+        for entry in list_entries(ranking)
+        if (key := anchor_key(ranking, entry)) in anchors
+    }
+    sections = [section_fields(suite, ranking, choices, anchors, figures) for ranking in shown]
     rules, script = read_own_text("board.css"), read_own_text("board.js")
     return environment.get_template("board.html").render(
         suite=suite,
         sorted_records=sorted_records,
         sections=sections,
-        details=describe_entries(shown, anchors, album),
+        details=describe_entries(shown, anchors, figures),
         album=album,
         filters=[(part, choices.sorted_ids(part)) for part in PARTS],
         evaluators=list(
@@ -143,7 +149,7 @@ def render_page(
         entries=sum(len(ranking.ranked_entries) + len(unranked_entries(ranking)) for ranking in rankings),
         ranked=sum(len(ranking.ranked_entries) for ranking in rankings),
         more_tables=len(rankings) - len(shown),
-        encoders=ENCODERS,
+        encoders=[column_label(encoder) for encoder in shown_encoders(suite.file.baselines)],
         score_sentence=SCORE,
         most_shown=MAX_SHOWN_ROWS,
         most_ranks=MAX_RANKS,
@@ -164,7 +170,11 @@ def first_rankings(rankings: Sequence[Ranking]) -> list[Ranking]:
 
 
 def section_fields(
-    suite: Suite, ranking: Ranking, choices: FilterChoices, anchors: Mapping[str, str]
+    suite: Suite,
+    ranking: Ranking,
+    choices: FilterChoices,
+    anchors: Mapping[str, str],
+    figures: Mapping[str, Sequence[Shown]],
 ) -> dict[str, Any]:
     """Return what the template shows of a ranking."""
     division = ranking.competition.division
@@ -180,18 +190,38 @@ def section_fields(
         "fault": unranked_text(ranking.unranked_reason),
         "rows": ranked_rows(ranking, choices, anchors),
         "unranked": unranked_rows(ranking, choices, anchors),
+        "gallery": choose_gallery(ranking, anchors, figures),
         "costs": [(name, drawing) for name, drawing in pictures if drawing is not None],
         **dict(zip(("layers_of", "layers"), draw_first_layers(ranking), strict=True)),
         "ranks": rank_picture(ranking) if len(ranking.ranked_entries) > 1 else None,
     }
 
 
-def describe_entries(rankings: Sequence[Ranking], anchors: Mapping[str, str], album: Album) -> list[dict[str, Any]]:
+def list_entries(ranking: Ranking) -> list[Entry]:
+    """Return the entries of a table, in its order."""
+    return [*(ranked.entry for ranked in ranking.ranked_entries), *unranked_entries(ranking)]
+
+
+def choose_gallery(
+    ranking: Ranking, anchors: Mapping[str, str], figures: Mapping[str, Sequence[Shown]]
+) -> list[tuple[str, str, Sequence[Shown]]]:
+    """Return title, anchor and figures of the first entries of a table that have some."""
+    found = [
+        (entry.title, anchors[key], figures[key][:GALLERY_FIGURES])
+        for entry in list_entries(ranking)
+        if figures.get(key := anchor_key(ranking, entry))
+    ]
+    return found[:GALLERY_ENTRIES]
+
+
+def describe_entries(
+    rankings: Sequence[Ranking], anchors: Mapping[str, str], figures: Mapping[str, Sequence[Shown]]
+) -> list[dict[str, Any]]:
     """Return what the template shows of single entries, in the order of the tables."""
     return [
-        describe_entry(ranking, entry, anchors[key], album)
+        describe_entry(ranking, entry, anchors[key], figures[key])
         for ranking in rankings
-        for entry in (*(ranked.entry for ranked in ranking.ranked_entries), *unranked_entries(ranking))
+        for entry in list_entries(ranking)
         if (key := anchor_key(ranking, entry)) in anchors
     ]
 

@@ -30,7 +30,9 @@ Running the same command again goes on where it stopped. Then: pretask board SUI
     default="",
     help="Only these, with commas between; else those that the suite names, or every installed one that enters.",
 )
-@click.option("--all", "everything", is_flag=True, help="Every installed task that enters, also where the suite names some.")
+@click.option(
+    "--all", "everything", is_flag=True, help="Every installed task that enters, also where the suite names some."
+)
 @click.option("--division", "divisions", multiple=True, help="Only this division of the suite; may be repeated.")
 @click.option("--seeds", type=click.IntRange(1), help="How many; else as many as the suite needs to rank.")
 @click.option("--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="What the suite leaves open.")
@@ -41,6 +43,9 @@ Running the same command again goes on where it stopped. Then: pretask board SUI
     "--threads", type=THREADS, help="Processor threads of a task; if left out all cores, with --jobs above 1 one."
 )
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True)
+@click.option("--author", help="Who the records are by; it stands in them.")
+@click.option("--license", "licence", help="Under which license the records may be used, such as CC-BY-4.0.")
+@click.option("--note", help="What else there is to say in the records.")
 @json_option
 def command(
     suite_name: str,
@@ -54,6 +59,9 @@ def command(
     jobs: int,
     threads: int | None,
     out: Path,
+    author: str | None,
+    licence: str | None,
+    note: str | None,
     as_json: bool,
 ) -> None:
     """Run the tasks of SUITE, each beside its references; exit code 1 where one failed."""
@@ -77,10 +85,12 @@ def command(
         return
     from pretask.files import require_writable
 
+    from pretask_bench.records.attribution import attribute
     from pretask_bench.runs.context import RunContext
 
+    attribution = attribute(author, licence, note)
     require_writable(out, "--out")
-    context = RunContext(out, find_device(device, threads), references=suite.file.baselines)
+    context = RunContext(out, find_device(device, threads), references=suite.file.baselines, attribution=attribution)
     outcomes = execute(planned_runs, context, jobs, threads)
     if as_json:
         show_json([outcome_json(outcome) for outcome in outcomes])
@@ -90,9 +100,7 @@ def command(
         raise SystemExit(1)
 
 
-def execute(
-    planned_runs: list[PlannedRun], context: "RunContext", jobs: int, threads: int | None
-) -> list[RunOutcome]:
+def execute(planned_runs: list[PlannedRun], context: "RunContext", jobs: int, threads: int | None) -> list[RunOutcome]:
     """Execute planned runs, one after the other in this process or several at once in others."""
     if jobs == 1:
         return list(run_all(registry(), planned_runs, context))

@@ -85,6 +85,9 @@ Running the same command again goes on where it stopped, and shows what is alrea
     "--again", is_flag=True, help="Measure what is already recorded once more; its training is found. See rerun."
 )
 @click.option("--no-pictures", is_flag=True, help="Keep no pictures of what the task and the evaluators offer.")
+@click.option("--author", help="Who the record is by; it stands in it.")
+@click.option("--license", "licence", help="Under which license the record may be used, such as CC-BY-4.0.")
+@click.option("--note", help="What else there is to say in the record.")
 @json_option
 def command(
     task: str | None,
@@ -107,6 +110,9 @@ def command(
     checkpoint_seconds: float,
     again: bool,
     no_pictures: bool,
+    author: str | None,
+    licence: str | None,
+    note: str | None,
     as_json: bool,
 ) -> None:
     """Pretrain TASK (or --split, --objective and --model), measure the encoder, write a record, show a table."""
@@ -127,6 +133,7 @@ def command(
         )
         for number in range(seed, seed + seeds)
     ]
+    from pretask_bench.records.attribution import attribute
     from pretask_bench.results.report import report
     from pretask_bench.runs.context import RunContext
     from pretask_bench.runs.devices import find_device
@@ -134,7 +141,10 @@ def command(
 
     references = parse_references(baselines)
     where = find_device(device, threads)
-    context = RunContext(out, where, checkpoint_seconds, again, references, pictures=not no_pictures)
+    attribution = attribute(author, licence, note)
+    context = RunContext(
+        out, where, checkpoint_seconds, again, references, pictures=not no_pictures, attribution=attribution
+    )
     done = run_plans(plans, context)
     if not done:  # on any rank but the first
         return

@@ -13,6 +13,7 @@ from pretask.progress import make_watcher
 from pretask.stopping import exit_code
 from pretask.training import Trained, Watcher
 
+from pretask_bench.records.attribution import Attribution
 from pretask_bench.records.encoders import RANDOM, RAW
 
 
@@ -36,6 +37,7 @@ class RunContext:
         again: Whether to run what is already recorded.
         references: Reference encoders to evaluate beside the trained one.
         pictures: Whether pictures are kept, of those who offer some.
+        attribution: Who the records are by, and what else is said of them.
         say: Called with one line at a time of what is going on.
         watch: Makes what is called with every step of a training, by its title.
         take_memory: Called with the bytes that a run will need, before it takes them; returns when it may.
@@ -47,6 +49,7 @@ class RunContext:
     again: bool = False
     references: tuple[str, ...] = (RANDOM, RAW)
     pictures: bool = True
+    attribution: Attribution = field(default_factory=Attribution)
     say: Callable[[str], None] = print_line
     watch: Callable[[str], AbstractContextManager[Watcher]] = make_watcher
     take_memory: Callable[[int], None] = take_memory

@@ -9,7 +9,7 @@ beside them need leaves too little; one that fails, or whose process dies, hides
 import multiprocessing
 import os
 import signal
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
@@ -28,7 +28,14 @@ from pretask_bench.runs.display import Display, open_display
 from pretask_bench.runs.worker import NeedsMemory, Said, Stepped, work
 
 SERVER = multiprocessing.get_context("forkserver")
-PRELOADED = ["pretask_bench.runs.worker", "pretask_bench.runs.run"]
+# What every run imports at some time; the compiler's front end comes with the first step of an optimizer.
+PRELOADED = [
+    "pretask_bench.runs.worker",
+    "pretask_bench.runs.run",
+    "torch._dynamo",
+    "accelerate",
+    "torch.utils.flop_counter",
+]
 END_SECONDS = 10.0  # for a process to end after it has said that it does
 CHUNK = 1 << 16
 
@@ -98,7 +105,7 @@ class Jobs:
         Raises:
             Stopped: A signal came; every process has saved and ended.
         """
-        self.queue.extend(number for number, planned in enumerate(self.planned) if planned.plan is not None)
+        self.queue.extend(order_runs(self.planned))
         try:
             for _ in range(min(jobs, len(self.queue))):
                 self.add_worker()
@@ -130,7 +137,7 @@ class Jobs:
             self.send(worker, None)
             return
         planned = self.planned[worker.number]
-        progress = f"[{worker.number + 1}/{len(self.planned)}]"
+        progress = f"[{len(self.planned) - len(self.queue)}/{len(self.planned)}]"
         self.display.say("", f"{progress} {planned.task.name} on {planned.division.name}, seed {planned.seed}")
         self.send(worker, planned.arguments)
 
@@ -238,6 +245,20 @@ class Jobs:
         division = f" on {planned.division.name}" if any(other.division != planned.division for other in same) else ""
         seed = f" seed {planned.seed}" if any(other.seed != planned.seed for other in same) else ""
         return f"{planned.task.name}{division}{seed}"
+
+
+def order_runs(planned: Sequence[PlannedRun]) -> list[int]:
+    """Return the numbers of the runs that have a plan: the first of each division, then the second of each, and so on.
+
+    Runs of one division decode the same data, for which all but one would wait.
+    """
+    before: Counter[str] = Counter()
+    rounds = []
+    for number, run in enumerate(planned):
+        if run.plan is not None:
+            rounds.append((before[run.division.name], number))
+            before[run.division.name] += 1
+    return [number for _, number in sorted(rounds)]
 
 
 def describe_end(code: int | None) -> str:

@@ -214,6 +214,7 @@ def make_record(started: Started, context: RunContext, findings: Findings, error
             "results": findings.results,
             "duplicates": started.prepared.count_duplicates(),
             "provenance": describe_provenance(started, context, findings),
+            **context.attribution.model_dump(),
         }
     )
 

@@ -1,28 +1,32 @@
 """Several runs at once: the records of one after the other, whatever becomes of a neighbor, and whole lines."""
 
 import os
+import re
 import signal
-import threading
-from collections.abc import Callable, Iterator
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pretask.progress import make_bars
 from pretask_bench.cli import bench
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.store import read_all
+from pretask_bench.runs.bench import plan_suite
+from pretask_bench.runs.display import Bars, Lines
+from pretask_bench.runs.jobs import order_runs
 from pretask_bench.runs.suites import Suite, SuiteFile, fix_options
+from pretask_bench.runs.worker import Stepped
 from pretask_registry import Registry
-from processes import wait_until
+from rich.console import Console
 
-LINEAR = {"evaluator": "ridge", "metric": "accuracy", "chance": "majority"}
+RIDGE = {"evaluator": "ridge", "metric": "accuracy", "chance": "majority"}
 SUITE: dict[str, Any] = {
     "summary": "…",
     "seeds": 2,
     "baselines": ["random-init", "raw-input"],
-    "division": [
-        {"name": "digits", "modality": "image", "data": "digits", "samples": 512, "measures": [LINEAR], "preset": "small"}
-    ],
+    "division": [{"name": "digits", "modality": "image", "data": "digits", "samples": 2048, "measures": [RIDGE]}],
 }
 PLUGIN = """
 import os, signal, sys
@@ -33,7 +37,8 @@ from pretask import hookimpl
 def pretask_components():
     vae = dict(split="whole", objective="elbo", options={"objective.latent_dim": 2, "objective.hidden": (4,)})
     recipe = dict(batch=8, lr=1e-3)
-    yield pretask.task("small", model="mlp", **vae | {"options": vae["options"] | {"model.hidden": (8,)}}, recipe=recipe)
+    options = vae["options"] | {"model.hidden": (8,)}
+    yield pretask.task("small", model="mlp", **vae | {"options": options}, recipe=recipe)
     for name in ("raising", "killed"):
         yield pretask.model(name, f"{{}}:{name}".format(__name__), modality="image")
         yield pretask.task(name, model=name, **vae, recipe=recipe)
@@ -55,29 +60,99 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return file
 
 
-@pytest.fixture(autouse=True)
-def _tiny_suite(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
-    def read(registry: Registry, name: str) -> Suite:
-        file = SuiteFile.model_validate(SUITE)
-        return Suite("acme/tiny@1", file, {division.name: fix_options(registry, division) for division in file.division})
+def read_tiny_suite(registry: Registry, name: str) -> Suite:
+    """The suite of these tests, whatever its name."""
+    file = SuiteFile.model_validate(SUITE)
+    return Suite("acme/tiny@1", file, {division.name: fix_options(registry, division) for division in file.division})
 
-    monkeypatch.setattr(bench, "read_suite", read)
+
+@pytest.fixture(autouse=True)
+def _tiny_suite(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bench, "read_suite", read_tiny_suite)
 
 
 def run_bench(plugin: Path, out: Path, tasks: str, *options: str) -> int:
     """Run the suite; return the exit code."""
-    return invoke(["--plugin", str(plugin), "bench", "tiny", "--tasks", tasks, "--out", str(out), "--device", "cpu", *options])
+    words = ["--plugin", str(plugin), "bench", "tiny", "--tasks", tasks, "--out", str(out), "--device", "cpu"]
+    try:
+        return invoke([*words, *options])
+    except SystemExit as left:
+        return int(left.code or 0)
 
 
 def records_of(out: Path) -> list[dict[str, Any]]:
     """The records of a folder of runs, but for how they came about."""
-    records, refused = read_all([out / "records"])
+    records, refused = read_all([out / "records"] if (out / "records").exists() else [])
     assert refused == []
     facts = [record.model_dump(mode="json", exclude={"provenance"}) for record in records]
     return sorted(facts, key=lambda record: (record["status"], record["cell"]["seed"]))
 
 
-def test_two_at_once(plugin, tmp_path, capfd) -> None:
-    print(run_bench(plugin, tmp_path / "two", "raising,small,killed", "--jobs", "2"))
-    print(capfd.readouterr())
-    assert 0
+@pytest.fixture(scope="module")
+def alone(plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The records of two seeds, one run after the other with one thread."""
+    out = tmp_path_factory.mktemp("alone")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "read_suite", read_tiny_suite)
+        assert run_bench(plugin, out, "small", "--threads", "1") == 0
+    return records_of(out)
+
+
+def test_jobs_stopped_twice_write_the_records_of_one_run_after_the_other(
+    plugin: Path, tmp_path: Path, alone: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = Lines.step
+    for number, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
+
+        def stop(*arguments: Any, number: signal.Signals = number) -> None:
+            steps(*arguments)
+            os.kill(os.getpid(), number)
+
+        monkeypatch.setattr(Lines, "step", stop)
+        assert run_bench(plugin, tmp_path, "small", "--jobs", "2") == code
+        assert records_of(tmp_path) == []
+        assert len(list(tmp_path.glob("small-*/*"))) >= 2, "the state of both is saved"
+    monkeypatch.setattr(Lines, "step", steps)
+    assert run_bench(plugin, tmp_path, "small", "--jobs", "2") == 0
+    assert records_of(tmp_path) == alone
+
+
+def test_whatever_becomes_of_a_run_the_others_go_on_and_lines_are_whole(
+    plugin: Path,
+    tmp_path: Path,
+    alone: list[dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("pretask_bench.runs.jobs.free_memory", lambda device: 1)  # so that one waits for the other
+    assert run_bench(plugin, tmp_path, "raising,killed,small", "--jobs", "2") == 1
+    complete = [record for record in records_of(tmp_path) if record["status"] == "complete"]
+    assert complete == alone
+    lines = capfd.readouterr().err.splitlines()
+    assert "killed seed 0: about to die" in lines
+    assert "killed seed 0: its process was ended by SIGKILL" in lines
+    assert any(line.startswith("small seed 1: waits for ") for line in lines)
+    assert "failed: local/raising@1 on digits: RuntimeError: a fault of the model" in lines
+    beginnings = re.compile(r"\[\d/6\] |(small|raising|killed) seed [01][ :]|failed: local/")
+    assert [line for line in lines if not beginnings.match(line)] == []
+
+
+def test_runs_of_other_data_go_first() -> None:
+    registry = Registry.load()
+    suite = read_tiny_suite(registry, "")
+    planned = plan_suite(registry, suite, tasks=["vae"])
+    other = [replace(run, division=run.division.model_copy(update={"name": "other"})) for run in planned]
+    assert order_runs([*planned, replace(planned[0], plan=None), *other]) == [0, 3, 1, 4]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_a_bar_and_what_stands_beside_it_fit_the_terminal(columns: int) -> None:
+    console = Console(width=columns, file=StringIO(), force_terminal=True)
+    bars = Bars(make_bars(console))
+    bars.step("sequence-verification on clips", Stepped(40, 125, "loss 4.3126, colour.accuracy 0.067", 32.0))
+    bars.say("a title", "a line")
+    lines = [line for line in console.render_lines(bars.bars.get_renderable(), pad=False) if line]
+    assert len(lines) == 1
+    text = "".join(segment.text for segment in lines[0])
+    assert "sequence-ver" in text
+    assert "32" in text
