@@ -92,6 +92,7 @@ class Verbs(click.Group):
         "rerun": "pretask_bench.cli.rerun",
         "compare": "pretask_bench.cli.compare",
         "verify": "pretask_bench.cli.verify",
+        "merge": "pretask_bench.cli.merge",
     }
 
     with_files = ("run", "bench", "rerun", "check", "compat", "data", "list", "show", "plugins")
