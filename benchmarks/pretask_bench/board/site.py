@@ -1,9 +1,10 @@
-"""Site: write a board as index.html, board.json and board.md.
+"""Site: write a board as index.html, board.json, board.md and board.csv.
 
 The page needs nothing else: its rules and its script are in it, and its policy allows these two by their hashes,
 pictures that are in it, and nothing from anywhere.
 """
 
+import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -18,6 +19,7 @@ from pretask.errors import PretaskError
 from pretask.files import write_whole
 from pretask_registry import Registry
 
+from pretask_bench.board.board_csv import board_csv
 from pretask_bench.board.board_json import (
     SCORE,
     Json,
@@ -54,7 +56,7 @@ MAX_DETAILS = 200  # entries of which the page tells more
 MAX_REASONS = 20
 MAX_TABLES = 10  # of a division: each has other data, and the fullest come first
 MAX_SHOWN_ROWS = 500  # rows of a table, until a reader asks for all
-FILES = ("index.html", "board.json", "board.md")
+FILES = ("index.html", "board.json", "board.md", "board.csv")
 
 
 def write_board(
@@ -66,7 +68,7 @@ def write_board(
     keeper: Keeper | None = None,
     registry: Registry | None = None,
 ) -> list[Path]:
-    """Write the three files of a board, each whole or not at all.
+    """Write the files of a board, each whole or not at all.
 
     Args:
         suite: The suite that the board is of.
@@ -80,7 +82,8 @@ def write_board(
     Raises:
         PretaskError: A file cannot be written.
     """
-    texts = render_board(suite, records, folders, fits, keeper, registry)
+    page, board, markdown = render_board(suite, records, folders, fits, keeper, registry)
+    texts = (page, board, markdown, board_csv(json.loads(board)))
     return [write_text(out / name, text) for name, text in zip(FILES, texts, strict=True)]
 
 
