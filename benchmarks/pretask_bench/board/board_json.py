@@ -73,6 +73,7 @@ def ranking_json(ranking: Ranking) -> Json:
         "data": ranking.competition.first.cell.data.id,
         "fingerprints": dict(ranking.competition.fingerprints),
         "samples": division.samples,
+        "baselines": list(ranking.competition.baselines),
         "headline": division.headline.title,
         "fault": ranking.unranked_reason,
         "scales": [scale_json(scale) for scale in ranking.scales],
@@ -206,7 +207,7 @@ def markdown_text(board: Json) -> str:
         "",
     ]
     for ranking in board["tables"]:
-        lines += markdown_table(ranking, shown_encoders(suite["baselines"]))
+        lines += markdown_table(ranking, shown_encoders(ranking["baselines"]))
     lines += markdown_notices(board)
     lines += [f"- {count} left out: {plain_text(reason)}" for reason, count in board["outside"].items()]
     return "\n".join(lines).rstrip() + "\n"

@@ -8,7 +8,7 @@ from pretask_bench.board.entries import Competition, Entry, shorten
 from pretask_bench.board.figures import GALLERY_FIGURES, Shown
 from pretask_bench.board.layers import draw_layers
 from pretask_bench.board.standings import Ranking
-from pretask_bench.records.encoders import shown_encoders
+from pretask_bench.records.encoders import column_label, shown_encoders
 from pretask_bench.records.record import Record
 from pretask_bench.results.groups import short_name
 from pretask_bench.results.report import (
@@ -37,6 +37,7 @@ def describe_entry(ranking: Ranking, entry: Entry, anchor: str, figures: Sequenc
         "options": options_text(first),
         "layers": draw_layers(ranking, entry),
         "numbers": result_tables(entry),
+        "encoders": [column_label(encoder) for encoder in shown_encoders(ranking.competition.baselines)],
         "measures": [measure.title for measure in ranking.competition.division.measures],
         "seeds": seed_table(ranking.competition, entry),
         "more_seeds": max(0, len(entry.records) - MAX_DETAIL_SEEDS),

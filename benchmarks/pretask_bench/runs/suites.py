@@ -67,6 +67,8 @@ class Division(SuiteModel):
         without: Tasks that are not run, although their modality fits; a record of one may still enter.
         measures: What is shown, first the headline measure, which ranks; their evaluators are run.
         also: Evaluators that are run and shown, and do not rank.
+        baselines: Reference encoders whose rows an entry of this division needs, where not all of the suite's can be
+            measured.
     """
 
     name: str
@@ -81,6 +83,7 @@ class Division(SuiteModel):
     without: tuple[str, ...] = ()
     measures: Annotated[tuple[Measure, ...], Field(min_length=1)]
     also: tuple[str, ...] = ()
+    baselines: tuple[ReferenceEncoder, ...] | None = None
 
     @property
     def evaluators(self) -> tuple[str, ...]:
@@ -146,6 +149,10 @@ class Suite:
     id: str
     file: SuiteFile
     fixed: Mapping[str, FixedOptions] = field(repr=False)
+
+    def baselines_of(self, division: Division) -> tuple[ReferenceEncoder, ...]:
+        """Return the reference encoders whose rows an entry of a division needs."""
+        return self.file.baselines if division.baselines is None else division.baselines
 
     def explain_exclusion(self, division: Division, record: Record) -> str | None:
         """Return why a record is no entry of a division; None if it is one."""

@@ -410,6 +410,32 @@ def test_figures_are_in_the_page_within_bounds_and_others_are_counted(tmp_path: 
     assert "figures are not shown" not in without
 
 
+def test_the_first_figures_of_an_entry_stand_below_its_table_and_the_others_with_its_details(
+    tmp_path: Path, facts: Facts
+) -> None:
+    pictured = entrant(facts).model_dump(mode="json")
+    pictured["results"][0]["pictures"] = [
+        {"name": f"{number}", "caption": f"figure {number}", "png": write_picture(tmp_path, png(filling=number))}
+        for number in range(1, 4)
+    ]
+    page = render_board(suite(), named(build_record(pictured)), [tmp_path])[0]
+    gallery, details = page.split('id="details"')
+    assert [f"figure {number}</figcaption>" in gallery for number in range(1, 4)] == [True, True, False]
+    assert [f"figure {number}</figcaption>" in details for number in range(1, 4)] == [False, False, True]
+
+
+def test_a_division_whose_raw_input_cannot_be_measured_needs_no_row_of_it(facts: Facts) -> None:
+    asked = suite()
+    (division,) = asked.file.division
+    division = division.model_copy(update={"baselines": ("random-init", "supervised")})
+    record = entrant(facts, beside={"random-init": 0.3, "supervised": 0.9})
+    file = asked.file.model_copy(update={"division": (division,)})
+    assert json.loads(render_board(asked, named(record))[1])["tables"][0]["ranking"] == []
+    page, board, _ = render_board(replace(asked, file=file), named(record))
+    assert len(json.loads(board)["tables"][0]["ranking"]) == 1
+    assert 'data-l="raw input"' not in page
+
+
 def test_a_figure_whose_bytes_do_not_fit_its_name_is_not_shown(tmp_path: Path, facts: Facts) -> None:
     name = write_picture(tmp_path, png())
     (tmp_path / f"{name}.png").write_bytes(png(side=2))

@@ -82,7 +82,7 @@ def test_an_entry_has_all_that_its_division_fixes_whatever_its_preset_says(regis
     for entry in plan_suite(registry, read_suite(registry, "quick"), tasks=["arrow-of-time"]):
         assert entry.plan is not None
         assert entry.plan.recipe.samples == entry.division.samples
-        assert entry.plan.options_of("data")["test_size"] == 48  # the preset has 1024
+        assert entry.plan.options_of("data")["test_size"] == 32  # the preset has 1024
 
 
 def test_what_a_run_under_the_suite_records_enters_it(registry: Registry, entered: Record) -> None:
