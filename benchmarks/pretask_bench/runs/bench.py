@@ -141,7 +141,7 @@ def plan_task(
     evaluators = dict.fromkeys([*division.evaluators, *task_settings.pop("also", ())])
     data_options = suite.fixed[division.name].data_options
     fixed = {f"data.{name}": value for name, value in data_options.items() if name not in division.given}
-    arguments = {
+    arguments: dict[str, Any] = {
         "task": task.id,
         "preset": preset if preset in task.component.traits["presets"] else None,
         "parts": {"data": division.data},

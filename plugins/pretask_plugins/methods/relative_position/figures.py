@@ -32,7 +32,8 @@ def draw_pairs(
     times = max(1, PATCH_PIXELS // patches.shape[-1])
     images = to_bytes(patches.flatten(0, 1)).repeat_interleave(times, 2).repeat_interleave(times, 3)
     places = [
-        draw_sheet(*pair) for pair in zip(images.unflatten(0, (-1, 2)), *places_of(label, predicted), strict=True)
+        draw_sheet(*pair)
+        for pair in zip(images.view(-1, 2, *images.shape[1:]), *places_of(label, predicted), strict=True)
     ]
     rows = [places[start : start + SAMPLES_IN_ROW] for start in range(0, len(places), SAMPLES_IN_ROW)]
     full = [row for row in rows if len(row) == len(rows[0])]
