@@ -25,9 +25,10 @@ def format_bytes(count: int) -> str:
 def free_memory(device: "torch.device | None" = None) -> int:
     """Return the bytes of memory that are free on a device; on the processor where none is named."""
     import psutil
-    import torch
 
     if device is not None and device.type == "cuda":
+        import torch
+
         return torch.cuda.mem_get_info(device)[0]
     return int(psutil.virtual_memory().available)
 

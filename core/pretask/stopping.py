@@ -6,6 +6,7 @@ SIGTERM and SIGHUP leave with the code 75, which tells a scheduler to try again 
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -13,6 +14,7 @@ from types import FrameType
 BY_SCHEDULER = (signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 130
 TRY_AGAIN = os.EX_TEMPFAIL  # 75
+SAME_SECONDS = 1.0  # in which a signal again is the same one: a scheduler sends it to all, and a parent passes it on
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -56,15 +58,17 @@ def raise_when_stopped() -> Iterator[None]:
 @contextmanager
 def note_stop() -> Iterator[Callable[[], int | None]]:
     """Give inside what returns the signal that came, None while there was none; a second one raises at once."""
-    came: list[int] = []
+    came: list[tuple[int, float]] = []
 
     def note(number: int, frame: FrameType | None) -> None:
-        if came:
+        now = time.monotonic()
+        if not came:
+            came.append((number, now))
+        elif number != came[0][0] or now - came[0][1] > SAME_SECONDS:
             raise_stop(number)
-        came.append(number)
 
     with handle((signal.SIGINT, *BY_SCHEDULER), note):
-        yield lambda: came[0] if came else None
+        yield lambda: came[0][0] if came else None
 
 
 @contextmanager

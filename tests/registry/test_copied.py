@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from clean_room import install_all
 from pretask import Unknown
+from pretask.declare import KINDS
 from pretask_registry import Registered, Registry, import_implementation, read_component_options
 from pretask_registry.conformance import run
 from pretask_registry.conformance.golden import describe_change, fingerprint, key_of, read_golden
@@ -20,7 +21,8 @@ FIRST = {"any-from-any", "cross-entropy", "elbo", "density", "few-label", "track
 FIRST |= {"frames", "folder", "text", "tones", "sprites", "quick", "exemplar-pair"}  # of each folder of components, one
 BUILT_IN = [
     registered
-    for registered in Registry.load().components()
+    for kind in KINDS
+    for registered in Registry.load().current(kind)
     if registered.namespace == "pretask" and (registered.kind == "task" or registered.name in FIRST)
 ]
 UNTRACEABLE = {"compiles", "compiled-answers-as-eager", "compiled-step-answers-as-eager"}  # where tests check shapes

@@ -11,7 +11,7 @@ from pretask_bench.board.entries import Competition, Entry, SortedRecords, measu
 from pretask_bench.board.notices import markdown_notices, notices_json
 from pretask_bench.board.pictures import COSTS, cost_of
 from pretask_bench.board.standings import RankedEntry, Ranking, Scale, Score, estimate_measure
-from pretask_bench.records.encoders import ENCODERS, column_label
+from pretask_bench.records.encoders import ENCODERS, column_label, shown_encoders
 from pretask_bench.results.markdown import plain_text, row_text
 from pretask_bench.results.pretext import PretextMetric, pretext_metrics
 from pretask_bench.results.report import format_number
@@ -21,7 +21,8 @@ from pretask_bench.runs.suites import Measure, Suite
 FORMAT_VERSION = 2
 SCORE = (
     "The score is the part of the way that an entry came on the headline measure from 0, the better of chance and the "
-    "same network at random initialization, to 1, the supervised reference; it decides no rank."
+    "same network at random initialization, to 1, the supervised reference or what the suite has in its place; it "
+    "decides no rank."
 )
 METHOD = {
     "confidence": CONFIDENCE,
@@ -72,6 +73,7 @@ def ranking_json(ranking: Ranking) -> Json:
         "data": ranking.competition.first.cell.data.id,
         "fingerprints": dict(ranking.competition.fingerprints),
         "samples": division.samples,
+        "baselines": list(ranking.competition.baselines),
         "headline": division.headline.title,
         "fault": ranking.unranked_reason,
         "scales": [scale_json(scale) for scale in ranking.scales],
@@ -205,13 +207,13 @@ def markdown_text(board: Json) -> str:
         "",
     ]
     for ranking in board["tables"]:
-        lines += markdown_table(ranking)
+        lines += markdown_table(ranking, shown_encoders(ranking["baselines"]))
     lines += markdown_notices(board)
     lines += [f"- {count} left out: {plain_text(reason)}" for reason, count in board["outside"].items()]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def markdown_table(ranking: Json) -> list[str]:
+def markdown_table(ranking: Json, encoders: Sequence[str]) -> list[str]:
     """Return the lines of one table: ranked entries with their numbers, then the others."""
     fingerprints = ", ".join(f"{part} {value[:12]}" for part, value in sorted(ranking["fingerprints"].items()))
     lines = [f"## {ranking['division']}: {ranking['data']} ({plain_text(fingerprints)})", ""]
@@ -223,12 +225,12 @@ def markdown_table(ranking: Json) -> list[str]:
         "entry",
         "score",
         "not above",
-        *(f"{measure}, {encoder}" for measure in measures for encoder in ENCODERS),
+        *(f"{measure}, {encoder}" for measure in measures for encoder in encoders),
         "seeds",
     ]
     if ranking["ranking"]:
         lines += [row_text(heads), row_text(["---"] * len(heads))]
-        lines += [row_text(markdown_row(entry, measures)) for entry in ranking["ranking"]]
+        lines += [row_text(markdown_row(entry, measures, encoders)) for entry in ranking["ranking"]]
         lines.append("")
     lines += [
         f"- not ranked: {plain_text(entry_name(entry))}: {plain_text(missing_text(entry))}"
@@ -237,13 +239,13 @@ def markdown_table(ranking: Json) -> list[str]:
     return [*lines, ""]
 
 
-def markdown_row(entry: Json, measures: Mapping[str, Metric]) -> list[str]:
+def markdown_row(entry: Json, measures: Mapping[str, Metric], encoders: Sequence[str]) -> list[str]:
     """Return the cells of one entry."""
     score = entry["score"]
     numbers = [
         cell_text(entry["measures"][name].get(encoder), metric)
         for name, metric in measures.items()
-        for encoder in ENCODERS
+        for encoder in encoders
     ]
     interval = f"{score['value']:.3f} [{score['low']:.3f}, {score['high']:.3f}]" if score is not None else ""
     not_above = not_above_text(entry["not_above"])

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pretask_bench.board.entries import Competition, Entry, shorten
-from pretask_bench.board.figures import Album
+from pretask_bench.board.figures import GALLERY_FIGURES, Shown
 from pretask_bench.board.layers import draw_layers
 from pretask_bench.board.standings import Ranking
-from pretask_bench.records.encoders import ENCODERS
+from pretask_bench.records.encoders import column_label, shown_encoders
 from pretask_bench.records.record import Record
 from pretask_bench.results.groups import short_name
 from pretask_bench.results.report import (
@@ -25,8 +25,8 @@ MAX_DETAIL_ROWS, MAX_DETAIL_SEEDS, MAX_TEXT_CHARACTERS = 40, 20, 2000
 Texts = Sequence[Sequence[str]]
 
 
-def describe_entry(ranking: Ranking, entry: Entry, anchor: str, album: Album) -> dict[str, Any]:
-    """Return what the template shows of an entry."""
+def describe_entry(ranking: Ranking, entry: Entry, anchor: str, figures: Sequence[Shown]) -> dict[str, Any]:
+    """Return what the template shows of an entry; of its figures those that are not below its table."""
     first = entry.first
     return {
         "anchor": anchor,
@@ -37,10 +37,12 @@ def describe_entry(ranking: Ranking, entry: Entry, anchor: str, album: Album) ->
         "options": options_text(first),
         "layers": draw_layers(ranking, entry),
         "numbers": result_tables(entry),
+        "encoders": [column_label(encoder) for encoder in shown_encoders(ranking.competition.baselines)],
         "measures": [measure.title for measure in ranking.competition.division.measures],
         "seeds": seed_table(ranking.competition, entry),
         "more_seeds": max(0, len(entry.records) - MAX_DETAIL_SEEDS),
-        "figures": album.figures(entry),
+        "figures": figures[GALLERY_FIGURES:],
+        "gallery": bool(figures),
         "command": shorten(" ".join(first.provenance.command), MAX_TEXT_CHARACTERS),
         "note": shorten(first.note or "", MAX_TEXT_CHARACTERS),
     }
@@ -120,7 +122,7 @@ def seed_numbers(competition: Competition, record: Record) -> list[str]:
     return [
         seed_number(competition, record, measure, encoder)
         for measure in competition.division.measures
-        for encoder in ENCODERS
+        for encoder in shown_encoders(competition.baselines)
     ]
 
 

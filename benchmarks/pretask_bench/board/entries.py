@@ -249,7 +249,7 @@ class RecordSorter:
             division=division,
             evaluators=evaluators,
             fingerprints=ordered[0].first.cell.data.fingerprints,
-            baselines=self.suite.file.baselines,
+            baselines=self.suite.baselines_of(division),
             complete=tuple(entry for entry in ordered if not entry.missing),
             incomplete=tuple(entry for entry in ordered if entry.missing),
         )

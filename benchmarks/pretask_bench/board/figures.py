@@ -15,6 +15,11 @@ from pretask_bench.board.entries import Entry
 from pretask_bench.records.record import Picture
 from pretask_bench.records.store import read_picture
 
+GALLERY_FIGURES = 2  # of an entry, that stand below the table
+GALLERY_ENTRIES = 12  # of a table
+
+Shown = tuple[str, str, str]  # encoder, caption, and the file's bytes in base64
+
 
 @dataclass
 class Album:
@@ -39,7 +44,7 @@ class Album:
     left_out: int = 0
     cache: dict[str, bytes | None] = field(default_factory=dict)
 
-    def figures(self, entry: Entry) -> list[tuple[str, str, str]]:
+    def figures(self, entry: Entry) -> list[Shown]:
         """Return encoder, caption and data of the figures of an entry's first seed, as many as there is room for."""
         if not self.shown:
             return []
@@ -47,7 +52,7 @@ class Album:
             (row.encoder, picture) for row in entry.first.results for picture in row.pictures
         ]
         offered += [("pretext", picture) for picture in (entry.first.pretext.pictures if entry.first.pretext else ())]
-        taken: list[tuple[str, str, str]] = []
+        taken: list[Shown] = []
         for encoder, picture in offered:
             png = self.read(picture) if len(taken) < self.per_entry else None
             if png is None or self.used + len(png) > self.total:

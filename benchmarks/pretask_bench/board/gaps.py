@@ -13,7 +13,7 @@ def find_gaps(suite: Suite, division: Division, evaluators: Mapping[str, str], r
     gaps = []
     for measure in division.measures:
         evaluator = evaluators[measure.evaluator]
-        for encoder in (TRAINED, *suite.file.baselines):
+        for encoder in (TRAINED, *suite.baselines_of(division)):
             gaps += find_fault(record, record.find_result(evaluator, encoder), measure, measure.metric, encoder)
         if isinstance(measure.chance, str):
             gaps += find_fault(record, record.find_result(evaluator, TRAINED), measure, measure.chance, TRAINED)

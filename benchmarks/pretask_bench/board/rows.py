@@ -19,7 +19,7 @@ from pretask_bench.board.board_json import (
 from pretask_bench.board.entries import Competition, Entry, shorten
 from pretask_bench.board.pictures import cost_of, score_range, score_strip
 from pretask_bench.board.standings import RankedEntry, Ranking, estimate_measure
-from pretask_bench.records.encoders import ENCODERS, RANDOM, TRAINED
+from pretask_bench.records.encoders import RANDOM, TRAINED, shown_encoders
 from pretask_bench.records.metrics import direction
 from pretask_bench.results.groups import short_name
 from pretask_bench.results.pretext import PretextMetric, pretext_metrics
@@ -187,7 +187,7 @@ def narrow_spaces(text: str) -> str:
 
 
 def entry_cells(competition: Competition, entry: Entry) -> tuple[NumberCell, ...]:
-    """Return every number of every measure: trained, then the references."""
+    """Return every number of every measure: trained, then the suite's references."""
     return tuple(
         cell for measure in competition.division.measures for cell in measure_cells(competition, entry, measure)
     )
@@ -195,9 +195,10 @@ def entry_cells(competition: Competition, entry: Entry) -> tuple[NumberCell, ...
 
 def measure_cells(competition: Competition, entry: Entry, measure: Measure) -> list[NumberCell]:
     """Return every number of one measure, by encoder."""
-    estimates = {encoder: estimate_measure(competition, entry, measure, encoder) for encoder in ENCODERS}
+    encoders = shown_encoders(competition.baselines)
+    estimates = {encoder: estimate_measure(competition, entry, measure, encoder) for encoder in encoders}
     metric = competition.metric(measure)
-    worse = is_worse_than_random(estimates[TRAINED], estimates[RANDOM], metric)
+    worse = is_worse_than_random(estimates[TRAINED], estimates.get(RANDOM), metric)
     return [number_cell(estimate, metric, worse and encoder == TRAINED) for encoder, estimate in estimates.items()]
 
 

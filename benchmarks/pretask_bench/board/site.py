@@ -1,9 +1,10 @@
-"""Site: write a board as index.html, board.json and board.md.
+"""Site: write a board as index.html, board.json, board.md and board.csv.
 
 The page needs nothing else: its rules and its script are in it, and its policy allows these two by their hashes,
 pictures that are in it, and nothing from anywhere.
 """
 
+import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
@@ -18,6 +19,7 @@ from pretask.errors import PretaskError
 from pretask.files import write_whole
 from pretask_registry import Registry
 
+from pretask_bench.board.board_csv import board_csv
 from pretask_bench.board.board_json import (
     SCORE,
     Json,
@@ -28,8 +30,8 @@ from pretask_bench.board.board_json import (
     unranked_text,
 )
 from pretask_bench.board.details import describe_entry
-from pretask_bench.board.entries import SortedRecords, sort_records
-from pretask_bench.board.figures import Album
+from pretask_bench.board.entries import Entry, SortedRecords, sort_records
+from pretask_bench.board.figures import GALLERY_ENTRIES, GALLERY_FIGURES, Album, Shown
 from pretask_bench.board.keeper import Keeper
 from pretask_bench.board.layers import draw_first_layers
 from pretask_bench.board.matrices import Fits, matrices
@@ -47,14 +49,14 @@ from pretask_bench.board.rows import (
 from pretask_bench.board.standings import Ranking, rank_competition
 from pretask_bench.board.trust import RecordsByHash
 from pretask_bench.records.canonical import json_text as canonical_text
-from pretask_bench.records.encoders import ENCODERS
+from pretask_bench.records.encoders import column_label, shown_encoders
 from pretask_bench.runs.suites import Suite
 
 MAX_DETAILS = 200  # entries of which the page tells more
 MAX_REASONS = 20
 MAX_TABLES = 10  # of a division: each has other data, and the fullest come first
 MAX_SHOWN_ROWS = 500  # rows of a table, until a reader asks for all
-FILES = ("index.html", "board.json", "board.md")
+FILES = ("index.html", "board.json", "board.md", "board.csv")
 
 
 def write_board(
@@ -66,7 +68,7 @@ def write_board(
     keeper: Keeper | None = None,
     registry: Registry | None = None,
 ) -> list[Path]:
-    """Write the three files of a board, each whole or not at all.
+    """Write the files of a board, each whole or not at all.
 
     Args:
         suite: The suite that the board is of.
@@ -80,7 +82,8 @@ def write_board(
     Raises:
         PretaskError: A file cannot be written.
     """
-    texts = render_board(suite, records, folders, fits, keeper, registry)
+    page, board, markdown = render_board(suite, records, folders, fits, keeper, registry)
+    texts = (page, board, markdown, board_csv(json.loads(board)))
     return [write_text(out / name, text) for name, text in zip(FILES, texts, strict=True)]
 
 
@@ -122,13 +125,19 @@ def render_page(
         FilterChoices(),
         assign_anchors(shown, MAX_DETAILS),
     )
-    sections = [section_fields(suite, ranking, choices, anchors) for ranking in shown]
+    figures = {
+        key: album.figures(entry)
+        for ranking in shown
+        for entry in list_entries(ranking)
+        if (key := anchor_key(ranking, entry)) in anchors
+    }
+    sections = [section_fields(suite, ranking, choices, anchors, figures) for ranking in shown]
     rules, script = read_own_text("board.css"), read_own_text("board.js")
     return environment.get_template("board.html").render(
         suite=suite,
         sorted_records=sorted_records,
         sections=sections,
-        details=describe_entries(shown, anchors, album),
+        details=describe_entries(shown, anchors, figures),
         album=album,
         filters=[(part, choices.sorted_ids(part)) for part in PARTS],
         evaluators=list(
@@ -143,7 +152,6 @@ def render_page(
         entries=sum(len(ranking.ranked_entries) + len(unranked_entries(ranking)) for ranking in rankings),
         ranked=sum(len(ranking.ranked_entries) for ranking in rankings),
         more_tables=len(rankings) - len(shown),
-        encoders=ENCODERS,
         score_sentence=SCORE,
         most_shown=MAX_SHOWN_ROWS,
         most_ranks=MAX_RANKS,
@@ -164,7 +172,11 @@ def first_rankings(rankings: Sequence[Ranking]) -> list[Ranking]:
 
 
 def section_fields(
-    suite: Suite, ranking: Ranking, choices: FilterChoices, anchors: Mapping[str, str]
+    suite: Suite,
+    ranking: Ranking,
+    choices: FilterChoices,
+    anchors: Mapping[str, str],
+    figures: Mapping[str, Sequence[Shown]],
 ) -> dict[str, Any]:
     """Return what the template shows of a ranking."""
     division = ranking.competition.division
@@ -177,21 +189,42 @@ def section_fields(
         "fixed": [(name, canonical_text(dict(options))) for name, options in fixed.options_by_id.items()],
         "heads": column_heads(ranking),
         "measures": division.measures,
+        "encoders": [column_label(encoder) for encoder in shown_encoders(ranking.competition.baselines)],
         "fault": unranked_text(ranking.unranked_reason),
         "rows": ranked_rows(ranking, choices, anchors),
         "unranked": unranked_rows(ranking, choices, anchors),
+        "gallery": choose_gallery(ranking, anchors, figures),
         "costs": [(name, drawing) for name, drawing in pictures if drawing is not None],
         **dict(zip(("layers_of", "layers"), draw_first_layers(ranking), strict=True)),
         "ranks": rank_picture(ranking) if len(ranking.ranked_entries) > 1 else None,
     }
 
 
-def describe_entries(rankings: Sequence[Ranking], anchors: Mapping[str, str], album: Album) -> list[dict[str, Any]]:
+def list_entries(ranking: Ranking) -> list[Entry]:
+    """Return the entries of a table, in its order."""
+    return [*(ranked.entry for ranked in ranking.ranked_entries), *unranked_entries(ranking)]
+
+
+def choose_gallery(
+    ranking: Ranking, anchors: Mapping[str, str], figures: Mapping[str, Sequence[Shown]]
+) -> list[tuple[str, str, Sequence[Shown]]]:
+    """Return title, anchor and figures of the first entries of a table that have some."""
+    found = [
+        (entry.title, anchors[key], figures[key][:GALLERY_FIGURES])
+        for entry in list_entries(ranking)
+        if figures.get(key := anchor_key(ranking, entry))
+    ]
+    return found[:GALLERY_ENTRIES]
+
+
+def describe_entries(
+    rankings: Sequence[Ranking], anchors: Mapping[str, str], figures: Mapping[str, Sequence[Shown]]
+) -> list[dict[str, Any]]:
     """Return what the template shows of single entries, in the order of the tables."""
     return [
-        describe_entry(ranking, entry, anchors[key], album)
+        describe_entry(ranking, entry, anchors[key], figures[key])
         for ranking in rankings
-        for entry in (*(ranked.entry for ranked in ranking.ranked_entries), *unranked_entries(ranking))
+        for entry in list_entries(ranking)
         if (key := anchor_key(ranking, entry)) in anchors
     ]
 

@@ -5,8 +5,7 @@ rule of rerun, one counts and the others confirm it; where two diverge, none cou
 one. One result under several cells counts once. Nothing that a record says of time, of its author or of itself decides,
 unless the keeper names the authors who may raise a dispute.
 
-Which of the records that agree counts is no matter of their names, which anybody can grind: it is the median one by
-its numbers, the lower of two, so that filing a cell again cannot raise it, and a minority cannot move it at all.
+Which of the records that agree counts says records/median.py.
 """
 
 from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
@@ -17,13 +16,13 @@ from typing import Any
 from pretask_bench.board.keeper import Keeper
 from pretask_bench.records.agreement import Judgment, find_contradiction, judge_number
 from pretask_bench.records.encoders import TRAINED
+from pretask_bench.records.median import RankingMetrics, median_record, metric_value
 from pretask_bench.records.metrics import declared_metrics
 from pretask_bench.records.record import Record
 
 MAX_PAIRED_RECORDS = 8  # records of a cell of which every pair is compared; of more, each with the median one
 
 RecordsByHash = Mapping[str, Record]
-RankingMetrics = Sequence[tuple[str, str]]  # evaluator and metric of every number that ranks
 
 
 @dataclass(frozen=True)
@@ -94,25 +93,6 @@ def find_disputing_records(records: RecordsByHash, keeper: Keeper) -> list[str]:
         return sorted(records)
     rerun_by_trusted = {records[name].reruns for name in by_trusted}
     return sorted(name for name in records if name in by_trusted or name in rerun_by_trusted)
-
-
-def median_record(records: RecordsByHash, names: Sequence[str], ranking_metrics: RankingMetrics) -> str:
-    """Return the median record by the mean of what ranks, the lower of two; of equal ones the first hash."""
-    ordered = sorted(names, key=lambda name: (mean_metric(records[name], ranking_metrics), name))
-    return ordered[(len(ordered) - 1) // 2]
-
-
-def mean_metric(record: Record, ranking_metrics: RankingMetrics) -> float:
-    """Return the mean of the numbers of the trained encoder that rank."""
-    values = (metric_value(record, evaluator, metric) for evaluator, metric in ranking_metrics)
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else 0.0
-
-
-def metric_value(record: Record, evaluator: str, metric: str) -> float | None:
-    """Return one number of the trained encoder."""
-    result = record.find_result(evaluator, TRAINED)
-    return result.metrics.get(metric) if result is not None else None
 
 
 def find_conflicts(

@@ -33,7 +33,8 @@ def command(
 ) -> None:
     """Write the leaderboard of SUITE from RECORDS, folders or files; runs/records where none is named.
 
-    One page that needs nothing else, the same as JSON, and as Markdown. The same records give the same bytes.
+    One page that needs nothing else, with its numbers as CSV, JSON and Markdown. The same records give the same
+    bytes.
     """
     from pretask import PretaskError
 

@@ -33,8 +33,13 @@ FILES = "pretask.files"  # where the context of the command keeps the files that
 
 def registry() -> Registry:
     """Return what is installed, and what the files declare that --plugin names."""
+    return load_registry(plugin_files())
+
+
+def plugin_files() -> tuple[Path, ...]:
+    """Return the files that --plugin names."""
     context = click.get_current_context(silent=True)
-    return load_registry(() if context is None else context.meta.get(FILES, ()))
+    return () if context is None else context.meta.get(FILES, ())
 
 
 @lru_cache(maxsize=1)
@@ -88,6 +93,7 @@ class Verbs(click.Group):
         "export": "pretask_bench.cli.export",
         "compare": "pretask_bench.cli.compare",
         "verify": "pretask_bench.cli.verify",
+        "merge": "pretask_bench.cli.merge",
     }
 
     with_files = ("run", "bench", "rerun", "export", "check", "compat", "data", "list", "show", "plugins")

@@ -6,16 +6,30 @@ import click
 from pretask import PretaskError, Unknown
 from pretask_registry import Registry
 from pretask_registry.plugin_file import load_file
-from pretask_registry.scaffold import KINDS, MODALITIES, Written, copy_built_in, new_package, promote
+from pretask_registry.scaffold import (
+    BOARD,
+    KINDS,
+    MODALITIES,
+    Written,
+    copy_built_in,
+    new_board,
+    new_package,
+    promote,
+)
 
-EPILOG = """Examples: pretask new mirror --kind task --modality image, or pretask new mine --from relative-position
+EPILOG = """Examples: pretask new mirror --kind task --modality image, or pretask new mine --from relative-position,
+or pretask new birdsong --kind board --modality audio
 
 The package has one component that works as it is; change it step by step, and run `pretask check` after each."""
 
 
 @click.command("new", epilog=EPILOG)
 @click.argument("name", required=False)
-@click.option("--kind", type=click.Choice(KINDS), help="What to start from; a task is a split with a recipe. [task]")
+@click.option(
+    "--kind",
+    type=click.Choice([*KINDS, BOARD]),
+    help="What to start from; a task is a split with a recipe, a board the repository of a leaderboard. [task]",
+)
 @click.option("--modality", type=click.Choice(MODALITIES), help="Of what it works on; image if left out.")
 @click.option("--from", "origin", metavar="BUILT_IN", help="Start from a copy of a built-in method or component.")
 @click.option(
@@ -38,9 +52,13 @@ def command(
     elif name is None:
         raise Unknown("pretask new needs a name, such as: pretask new mirror --kind task --modality image")
     elif origin is not None:
+        if kind == BOARD:
+            raise Unknown("--kind board starts from nothing that is built in; leave --from out.")
         if modality:
             raise Unknown("--from takes the modality from what it copies; leave --modality out.")
         written = copy_built_in(installed, origin, name, kind, out, taken)
+    elif kind == BOARD:
+        written = new_board(name, modality or "image", out, taken)
     else:
         written = new_package(name, kind or "task", modality or "image", out, taken)
     show(written)

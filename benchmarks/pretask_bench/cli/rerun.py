@@ -66,11 +66,13 @@ def command(
 ) -> None:
     """Carry out the cell of RECORD again, and say whether the same comes out."""
     from pretask_bench.records.agreement import DIVERGENT
+    from pretask_bench.records.attribution import attribute
     from pretask_bench.records.store import read, require_places
     from pretask_bench.runs.rerun import file_rerun, rerun
 
     if folder is None and (author or note):
         raise Unknown("--author and --note are for a record that is filed; got no --file RECORDS.")
+    attribute(author, note=note)
     require_places("rerun", [record])
     old = read(record)
     torch_device = find_device(device, threads or min(old.provenance.threads, MAX_THREADS) or 1)

@@ -104,6 +104,9 @@ Running the same command again goes on where it stopped, and shows what is alrea
     help="Measure neighbors and rank of the encoder every so many steps; what is trained stays the same.",
 )
 @click.option("--no-pictures", is_flag=True, help="Keep no pictures of what the task and the evaluators offer.")
+@click.option("--author", help="Who the record is by; it stands in it.")
+@click.option("--license", "licence", help="Under which license the record may be used, such as CC-BY-4.0.")
+@click.option("--note", help="What else there is to say in the record.")
 @json_option
 def command(
     task: str | None,
@@ -129,6 +132,9 @@ def command(
     track: str,
     probe_every: int | None,
     no_pictures: bool,
+    author: str | None,
+    licence: str | None,
+    note: str | None,
     as_json: bool,
 ) -> None:
     """Pretrain TASK (or --split, --objective and --model), measure the encoder, write a record, show a table."""
@@ -145,6 +151,8 @@ def command(
         fit_with=fit_with,
         init=init,
     )
+    from pretask_bench.records.attribution import attribute
+
     context = make_context(
         out,
         device,
@@ -155,6 +163,7 @@ def command(
         pictures=not no_pictures,
         probe_every=probe_every or 0,
         trackers=load_trackers(registry(), split_names(track), out),
+        attribution=attribute(author, licence, note),
     )
     show(run_plans(registry(), plans, context), as_json)
 

@@ -154,6 +154,7 @@ def division_json(division: "Division", fixed: "FixedOptions") -> dict[str, Any]
         "samples": division.samples,
         "preset": division.preset,
         "measures": [measure.title for measure in division.measures],
+        "run": list(division.run),
         "without": list(division.without),
         "fixed": {
             fixed.data_id: write_options(fixed.data_options, division.given),
@@ -201,7 +202,7 @@ def preset_table(columns: Mapping[str, Mapping[str, str]]) -> Table:
 
 def suite_tables(divisions: Sequence[Mapping[str, Any]]) -> Iterator[Table]:
     """Yield a table of divisions, and one of what each holds fixed."""
-    columns = ("name", "modality", "samples", "preset", "measures", "without")
+    columns = ("name", "modality", "samples", "preset", "measures", "run", "without")
     rows = [tuple(format_cell(division[column]) for column in columns) for division in divisions]
     yield Table("Divisions", ("division", *columns[1:]), rows)
     fixed: list[tuple[str, ...]] = [

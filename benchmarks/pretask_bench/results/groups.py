@@ -12,6 +12,7 @@ from typing import Any
 from pretask import Metric
 
 from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, TRAINED, column_label
+from pretask_bench.records.median import headlines, median_record
 from pretask_bench.records.metrics import UNDECLARED, declared_metrics, direction
 from pretask_bench.records.record import Record, cell_key
 from pretask_bench.results.pretext import PretextMetric, pretext_metrics
@@ -159,7 +160,7 @@ def interval_fields(name: str, estimate: Estimate | None) -> dict[str, float | N
 
 
 def group_records(records: Sequence[Record]) -> list[Group]:
-    """Group complete records by cell without the seed; of a cell that was run again, the newest; by name and data."""
+    """Group complete records by cell without the seed; of a cell that was run again, the median; by name and data."""
     return group_by_key((seedless_key(record), record) for record in records if record.status == "complete")
 
 
@@ -169,15 +170,21 @@ def seedless_key(record: Record) -> str:
 
 
 def group_by_key(keyed: Iterable[tuple[str, Record]]) -> list[Group]:
-    """Return the records of every key in the order of their seeds; groups by name, data and key."""
-    newest = {
-        (key, record.cell.seed): record for key, record in sorted(keyed, key=lambda pair: pair[1].provenance.ended)
-    }
+    """Return the records of every key in the order of their seeds, of a cell one; groups by name, data and key."""
+    cells: dict[tuple[str, int], dict[str, Record]] = {}
+    for number, (key, record) in enumerate(keyed):
+        cells.setdefault((key, record.cell.seed), {})[f"{number:09d}"] = record
     groups: dict[str, list[Record]] = {}
-    for key, seed in sorted(newest):
-        groups.setdefault(key, []).append(newest[key, seed])
+    for key, seed in sorted(cells):
+        groups.setdefault(key, []).append(choose_record(cells[key, seed]))
     ordered = sorted(groups, key=lambda key: (run_title(groups[key][0]), groups[key][0].cell.data.id, key))
     return [groups[key] for key in ordered]
+
+
+def choose_record(records: Mapping[str, Record]) -> Record:
+    """Return which record of a cell counts, by the rule of boards: the median one."""
+    names = sorted(records)
+    return records[median_record(records, names, headlines(records[names[0]]))]
 
 
 def run_title(record: Record) -> str:

@@ -4,10 +4,10 @@ What is recorded already is found and not computed again, so that running it aga
 fails is said so and hides no other.
 """
 
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pretask import Incompatible, PretaskError, Unknown
 from pretask_registry import Registered, Registry
@@ -16,16 +16,29 @@ from pretask_bench.records.record import Record
 from pretask_bench.runs.plan import Plan, make_plan
 from pretask_bench.runs.suites import Division, Suite
 
+if TYPE_CHECKING:
+    from pretask_bench.runs.context import RunContext
+
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run of a task in a division with one seed: its plan, or why there is none."""
+    """A run of a task in a division with one seed: its plan, or why there is none.
+
+    Args:
+        division: Division of the suite.
+        task: The task.
+        seed: The seed.
+        plan: What it is made of; None where that is refused.
+        refusal: Why it is.
+        arguments: Those of `make_plan`, from which any process makes the same plan.
+    """
 
     division: Division
     task: Registered
     seed: int
     plan: Plan | None
     refusal: str = ""
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -47,17 +60,19 @@ def plan_suite(
     divisions: Collection[str] = (),
     seeds: int | None = None,
     given: Mapping[str, Any] | None = None,
+    everything: bool = False,
 ) -> list[PlannedRun]:
     """Plan all runs of a suite.
 
     Args:
         registry: What is installed.
         suite: What is fixed.
-        tasks: Only these, by name, each in the divisions that it is for, or in all where it is for none; all installed
-            ones when empty.
+        tasks: Only these, by name, each in the divisions that it is for, or in all where it is for none; when empty
+            those that a division names, or all installed ones.
         divisions: Only these; all when empty.
         seeds: How many, from 0; as many as the suite needs when left out.
         given: What the suite leaves to its user, such as {"data.root": "photos"}.
+        everything: All installed tasks, also where a division names some.
 
     Raises:
         Unknown: No such task or division, or something that the suite leaves to its user is missing.
@@ -67,7 +82,11 @@ def plan_suite(
     chosen_divisions = [division for division in suite.file.division if not divisions or division.name in divisions]
     for division in chosen_divisions:
         check_given(suite, division, given or {})
-    pairs = [(division, task) for division in chosen_divisions for task in named_tasks or registry.current("task")]
+    pairs = [
+        (division, task)
+        for division in chosen_divisions
+        for task in named_tasks or tasks_of_division(registry, division, everything)
+    ]
     with_division = {task.id for division, task in pairs if is_for_division(registry, task, division)}
     return [
         plan_task(registry, suite, division, task, seed, given or {})
@@ -75,6 +94,13 @@ def plan_suite(
         if is_for_division(registry, task, division) or (named_tasks and task.id not in with_division)
         for seed in range(suite.file.seeds if seeds is None else seeds)
     ]
+
+
+def tasks_of_division(registry: Registry, division: Division, everything: bool) -> list[Registered]:
+    """Return the tasks that a division names to be run, or all that are installed."""
+    if everything or not division.run:
+        return registry.current("task")
+    return [registry.find("task", name) for name in division.run]
 
 
 def check_names(suite: Suite, divisions: Collection[str]) -> None:
@@ -112,27 +138,28 @@ def plan_task(
     """Plan one task with one seed, under what the division fixes."""
     task_settings = dict(division.tasks.get(task.name, {}))
     preset = task_settings.pop("preset", division.preset)
+    evaluators = dict.fromkeys([*division.evaluators, *task_settings.pop("also", ())])
     data_options = suite.fixed[division.name].data_options
     fixed = {f"data.{name}": value for name, value in data_options.items() if name not in division.given}
+    arguments: dict[str, Any] = {
+        "task": task.id,
+        "preset": preset if preset in task.component.traits["presets"] else None,
+        "parts": {"data": division.data},
+        "settings": {
+            **task_settings,
+            **fixed,
+            **evaluator_settings(division),
+            **given,
+            "recipe.samples": division.samples,
+        },
+        "evaluators": tuple(evaluators),
+        "seed": seed,
+    }
     try:
-        plan = make_plan(
-            registry,
-            task.id,
-            preset=preset if preset in task.component.traits["presets"] else None,
-            parts={"data": division.data},
-            settings={
-                **task_settings,
-                **fixed,
-                **evaluator_settings(division),
-                **given,
-                "recipe.samples": division.samples,
-            },
-            evaluators=division.evaluators,
-            seed=seed,
-        )
+        plan = make_plan(registry, **arguments)
     except (Incompatible, Unknown) as error:
         return PlannedRun(division, task, seed, None, str(error))
-    return PlannedRun(division, task, seed, plan)
+    return PlannedRun(division, task, seed, plan, arguments=arguments)
 
 
 def evaluator_settings(division: Division) -> dict[str, Any]:
@@ -140,10 +167,18 @@ def evaluator_settings(division: Division) -> dict[str, Any]:
     return {name: value for name, value in division.settings.items() if not name.startswith("data.")}
 
 
-def run_all(registry: Registry, planned_runs: list[PlannedRun], context: Any) -> Iterator[RunOutcome]:
+@dataclass(frozen=True)
+class Ended:
+    """How the execution of a plan ended: the file of its record, or why there is none."""
+
+    path: Path | None = None
+    refused: str = ""
+    failed: str = ""
+
+
+def run_all(registry: Registry, planned_runs: Sequence[PlannedRun], context: "RunContext") -> Iterator[RunOutcome]:
     """Execute every planned run; a refusal or failure is an outcome too. Ctrl-C ends all, with everything saved."""
-    from pretask_bench.runs.context import Interrupted
-    from pretask_bench.runs.run import run
+    from pretask_bench.records.store import read
 
     for number, planned in enumerate(planned_runs, start=1):
         if planned.plan is None:
@@ -151,11 +186,25 @@ def run_all(registry: Registry, planned_runs: list[PlannedRun], context: Any) ->
             continue
         progress = f"[{number}/{len(planned_runs)}]"
         context.say(f"{progress} {planned.task.name} on {planned.division.name}, seed {planned.seed}")
-        try:
-            yield RunOutcome(planned, *run(registry, planned.plan, context))
-        except Interrupted:
-            raise
-        except Incompatible as error:
-            yield RunOutcome(planned, refused=str(error))
-        except Exception as error:  # a plugin's, whatever it is; its record says failed
-            yield RunOutcome(planned, failed=f"{type(error).__name__}: {error}")
+        ended = execute_plan(registry, planned.plan, context)
+        record = read(ended.path) if ended.path is not None else None
+        yield RunOutcome(planned, record, ended.path, ended.refused, ended.failed)
+
+
+def execute_plan(registry: Registry, plan: Plan, context: "RunContext") -> Ended:
+    """Execute a plan; a refusal or failure is an end too.
+
+    Raises:
+        Interrupted: Ctrl-C was pressed, or a signal came.
+    """
+    from pretask_bench.runs.context import Interrupted
+    from pretask_bench.runs.run import run
+
+    try:
+        return Ended(run(registry, plan, context).path)
+    except Interrupted:
+        raise
+    except Incompatible as error:
+        return Ended(refused=str(error))
+    except Exception as error:  # a plugin's, whatever it is; its record says failed
+        return Ended(failed=f"{type(error).__name__}: {error}")

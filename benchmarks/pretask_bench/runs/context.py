@@ -3,17 +3,28 @@
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from pretask import PretaskError, Recipe
-from pretask.events import Tracker
+from pretask.events import Tracker, Watcher
+from pretask.progress import make_watcher
 from pretask.stopping import exit_code
 from pretask.training import Trained
 
+from pretask_bench.records.attribution import Attribution
 from pretask_bench.records.encoders import RANDOM, RAW
+
+
+def print_line(line: str) -> None:
+    """Print a line on stderr."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def take_memory(needed: int) -> None:
+    """Take memory without asking: nobody else runs beside this run."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,10 @@ class RunContext:
         pictures: Whether pictures are kept, of those who offer some.
         probe_every: Optimizer steps between two measures of the encoder while it is trained; 0 for none.
         trackers: By name; one that fails is taken out.
+        attribution: Who the records are by, and what else is said of them.
         say: Called with one line at a time of what is going on.
+        watch: Makes what is called with every step of a training, by its title.
+        take_memory: Called with the bytes that a run will need, before it takes them; returns when it may.
     """
 
     out: Path
@@ -40,7 +54,10 @@ class RunContext:
     pictures: bool = True
     probe_every: int = 0
     trackers: dict[str, Tracker] = field(default_factory=dict)
-    say: Callable[[str], None] = lambda line: print(line, file=sys.stderr, flush=True)
+    attribution: Attribution = field(default_factory=Attribution)
+    say: Callable[[str], None] = print_line
+    watch: Callable[[str], AbstractContextManager[Watcher]] = make_watcher
+    take_memory: Callable[[int], None] = take_memory
 
     @property
     def store(self) -> Path:

@@ -16,7 +16,7 @@ COPIES = {"adamw": 4, "adam": 4, "sgd": 3, "lars": 3, "adagrad": 3}
 REFUSED = re.compile(r"allocate (?:(?P<bytes>\d+) bytes|(?P<number>[\d.]+) ?(?P<unit>[KMGTPE]iB))")
 
 
-def check_memory(network: nn.Module, samples: Samples, recipe: Recipe, ranks: int, device: torch.device) -> None:
+def check_memory(network: nn.Module, samples: Samples, recipe: Recipe, ranks: int, device: torch.device) -> int:
     """Raise PretaskError where the weights, or the samples of one micro-batch, are more than the machine has free.
 
     Args:
@@ -25,6 +25,9 @@ def check_memory(network: nn.Module, samples: Samples, recipe: Recipe, ranks: in
         recipe: With optimizer and batch.
         ranks: Among which a batch is divided.
         device: Where it would be.
+
+    Returns:
+        The bytes of both.
     """
     weights = sum(weight.numel() for weight in network.parameters()) * ITEM_BYTES * COPIES[recipe.optimizer]
     smaller = "Set smaller sizes with --set model.…"
@@ -32,6 +35,7 @@ def check_memory(network: nn.Module, samples: Samples, recipe: Recipe, ranks: in
     sample = math.prod(samples.observed.shape) * ITEM_BYTES
     batch = math.ceil(recipe.batch / (recipe.accumulate * ranks)) * sample
     require_memory("recipe.batch", "the samples of one micro-batch", batch, "Lower recipe.batch.", device)
+    return weights + batch
 
 
 @contextmanager

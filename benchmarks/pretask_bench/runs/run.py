@@ -129,7 +129,7 @@ def start(registry: Registry, plan: Plan, context: RunContext) -> Started:
     with timer.stage("data"), explain_refused_memory(f"data {plan.parts['data'].name}", context.device, smaller):
         prepared = prepare_run(plan, context.device, load_encoder_source(registry, plan, context.device))
     encoder = build_encoder_without_memory(prepared.split, prepared.build_model, prepared.train)
-    check_memory(encoder, prepared.train, plan.recipe, count_ranks(), context.device)
+    context.take_memory(check_memory(encoder, prepared.train, plan.recipe, count_ranks(), context.device))
     return Started(prepared, at, timer)
 
 
@@ -253,6 +253,7 @@ def make_record(started: Started, context: RunContext, findings: Findings, error
             "duplicates": started.prepared.count_duplicates(),
             "probed": list_probed(started, context),
             "provenance": describe_provenance(started, context, findings),
+            **context.attribution.model_dump(),
         }
     )
 

@@ -11,6 +11,7 @@ from pretask_bench.runs.plan import Plan, make_plan
 if TYPE_CHECKING:
     from pretask.events import Tracker
 
+    from pretask_bench.records.attribution import Attribution
     from pretask_bench.runs.context import RunContext
     from pretask_bench.runs.run import StoredRecord
 
@@ -71,6 +72,7 @@ def make_context(
     pictures: bool,
     probe_every: int = 0,
     trackers: "dict[str, Tracker] | None" = None,
+    attribution: "Attribution | None" = None,
 ) -> "RunContext":
     """Return where and how runs happen.
 
@@ -84,7 +86,9 @@ def make_context(
         pictures: Whether pictures are kept.
         probe_every: Optimizer steps between two measures of the encoder while it is trained; 0 for none.
         trackers: By name.
+        attribution: Who the records are by, and what else is said of them.
     """
+    from pretask_bench.records.attribution import Attribution
     from pretask_bench.runs.context import RunContext
     from pretask_bench.runs.devices import find_device
     from pretask_bench.runs.reference_encoders import parse_references
@@ -99,6 +103,7 @@ def make_context(
         pictures=pictures,
         probe_every=probe_every,
         trackers=trackers or {},
+        attribution=attribution or Attribution(),
     )
 
 

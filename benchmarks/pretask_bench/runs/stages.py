@@ -12,7 +12,6 @@ from pretask.figures import iterate_figures
 from pretask.files import write_whole
 from pretask.order import shown_samples
 from pretask.pretext_score import score_held_out, score_references
-from pretask.progress import make_watcher
 from pretask.protocols import scored_part
 from pretask.training import Trained, train
 from pretask_registry import Registered, Registry, build
@@ -48,7 +47,7 @@ def pretrain(
     name, folder = name_run(prepared), training_folder(prepared, context)
     report_other_code(context, name, folder, key, code)
     visits = make_visits(audience, prepared, task, context, folder) if stage == PRETRAIN else None
-    with make_watcher(prepared.plan.name) as show:
+    with context.watch(prepared.plan.name) as show:
         trained: Trained = train(
             task,
             prepared.train,

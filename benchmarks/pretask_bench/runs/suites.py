@@ -61,10 +61,14 @@ class Division(SuiteModel):
         samples: How many samples are seen in training.
         preset: The settings of a task that are taken, where it has them.
         settings: Options of data and evaluators, such as {"data.image_size": 32}.
-        tasks: Further settings by task, such as {"relative-position": {"preset": "demo"}}; other tasks enter as well.
+        tasks: Further settings by task, such as {"relative-position": {"preset": "demo"}}, with evaluators that are run
+            for this task beside the others as `also`; other tasks enter as well.
+        run: Tasks that are run where nobody names others; all whose modality fits where it is empty.
         without: Tasks that are not run, although their modality fits; a record of one may still enter.
         measures: What is shown, first the headline measure, which ranks; their evaluators are run.
         also: Evaluators that are run and shown, and do not rank.
+        baselines: Reference encoders whose rows an entry of this division needs, where not all of the suite's can be
+            measured.
     """
 
     name: str
@@ -75,9 +79,11 @@ class Division(SuiteModel):
     preset: str = ""
     settings: Settings = {}
     tasks: Mapping[str, Settings] = {}
+    run: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
     measures: Annotated[tuple[Measure, ...], Field(min_length=1)]
     also: tuple[str, ...] = ()
+    baselines: tuple[ReferenceEncoder, ...] | None = None
 
     @property
     def evaluators(self) -> tuple[str, ...]:
@@ -143,6 +149,10 @@ class Suite:
     id: str
     file: SuiteFile
     fixed: Mapping[str, FixedOptions] = field(repr=False)
+
+    def baselines_of(self, division: Division) -> tuple[ReferenceEncoder, ...]:
+        """Return the reference encoders whose rows an entry of a division needs."""
+        return self.file.baselines if division.baselines is None else division.baselines
 
     def explain_exclusion(self, division: Division, record: Record) -> str | None:
         """Return why a record is no entry of a division; None if it is one."""

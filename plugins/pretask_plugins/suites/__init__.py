@@ -17,6 +17,12 @@ def pretask_components() -> Iterator[Component]:
         summary="Every installed task of each modality on embedded data; minutes on two cores.",
     )
     yield suite(
+        "quick",
+        "pretask_plugins.suites:quick-2.toml",
+        summary="Seven tasks of four modalities on embedded data; four minutes on two cores.",
+        version=2,
+    )
+    yield suite(
         "photos",
         "pretask_plugins.suites:photos.toml",
         summary="Every installed task of images on your own folder of photographs.",

@@ -58,11 +58,13 @@ class Written:
         folder: Where.
         names: What it is called.
         run: A command that tries it.
+        look: A command that shows what came of that.
     """
 
     folder: Path
     names: Names
     run: str
+    look: str = "pretask results runs/records"
 
     @property
     def next(self) -> tuple[str, ...]:
@@ -71,7 +73,7 @@ class Written:
             f"pip install -e {self.folder}",
             f"pretask check {self.names.name}",
             self.run,
-            "pretask results runs/records",
+            self.look,
         )
 
 

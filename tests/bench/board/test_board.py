@@ -1,5 +1,6 @@
 """Board: who is ranked and who is not, what the numbers are, and that a stranger's text stays text."""
 
+import csv
 import doctest
 import json
 import re
@@ -7,7 +8,9 @@ import struct
 import subprocess
 import sys
 import zlib
+from dataclasses import replace
 from html.parser import HTMLParser
+from io import StringIO
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,6 +21,7 @@ from entrants import BASELINES, KNN, LINEAR, entrant, named, suite
 from pretask import PretaskError
 from pretask_bench.board import board_json as board_json_module
 from pretask_bench.board import drawing, entries, evidence, ranking
+from pretask_bench.board.board_csv import board_csv
 from pretask_bench.board.entries import sort_records
 from pretask_bench.board.figures import Album
 from pretask_bench.board.layers import draw_layers
@@ -152,7 +156,7 @@ def test_training_that_made_nothing_better_than_pixels_is_ranked_after_what_did(
     rows = [line.split(" | ") for line in markdown.splitlines() if " (convnet) | " in line]
     assert [row[3] for row in rows] == ["", "raw input", "random init, raw input"]
     for text in (markdown, Reader(page).text):
-        assert "to 1, the supervised reference; it decides no rank." in text
+        assert "to 1, the supervised reference or what the suite has in its place; it decides no rank." in text
 
 
 def test_a_division_whose_supervised_reference_is_not_above_zero_ranks_nothing_and_says_why(facts: Facts) -> None:
@@ -371,7 +375,7 @@ def test_the_page_names_no_other_place_and_its_policy_allows_none(facts: Facts) 
     page = render_board(suite(), named(entrant(facts)))[0]
     reader = Reader(page)
     links = {value for name, value in reader.attributes if name in ("src", "href", "action")}
-    assert all(link.startswith("#") or link in ("board.json", "board.md") for link in links)
+    assert all(link.startswith("#") or link in ("board.csv", "board.json", "board.md") for link in links)
     assert not re.findall(r"https?://|url\(|@import", page)
     (policy,) = (value for name, value in reader.attributes if name == "content" and "-src" in value)
     sources = dict(directive.strip().split(" ", 1) for directive in policy.split(";"))
@@ -406,6 +410,32 @@ def test_figures_are_in_the_page_within_bounds_and_others_are_counted(tmp_path: 
     assert "figures are not shown" not in without
 
 
+def test_the_first_figures_of_an_entry_stand_below_its_table_and_the_others_with_its_details(
+    tmp_path: Path, facts: Facts
+) -> None:
+    pictured = entrant(facts).model_dump(mode="json")
+    pictured["results"][0]["pictures"] = [
+        {"name": f"{number}", "caption": f"figure {number}", "png": write_picture(tmp_path, png(filling=number))}
+        for number in range(1, 4)
+    ]
+    page = render_board(suite(), named(build_record(pictured)), [tmp_path])[0]
+    gallery, details = page.split('id="details"')
+    assert [f"figure {number}</figcaption>" in gallery for number in range(1, 4)] == [True, True, False]
+    assert [f"figure {number}</figcaption>" in details for number in range(1, 4)] == [False, False, True]
+
+
+def test_a_division_whose_raw_input_cannot_be_measured_needs_no_row_of_it(facts: Facts) -> None:
+    asked = suite()
+    (division,) = asked.file.division
+    division = division.model_copy(update={"baselines": ("random-init", "supervised")})
+    record = entrant(facts, beside={"random-init": 0.3, "supervised": 0.9})
+    file = asked.file.model_copy(update={"division": (division,)})
+    assert json.loads(render_board(asked, named(record))[1])["tables"][0]["ranking"] == []
+    page, board, _ = render_board(replace(asked, file=file), named(record))
+    assert len(json.loads(board)["tables"][0]["ranking"]) == 1
+    assert 'data-l="raw input"' not in page
+
+
 def test_a_figure_whose_bytes_do_not_fit_its_name_is_not_shown(tmp_path: Path, facts: Facts) -> None:
     name = write_picture(tmp_path, png())
     (tmp_path / f"{name}.png").write_bytes(png(side=2))
@@ -423,7 +453,7 @@ def test_a_cell_of_the_matrix_counts_the_models_that_fit() -> None:
     assert [(cell.models, cell.tried, cell.kind) for cell in matrix.rows[0][1]] == [(("one",), 2, "some")]
 
 
-def test_the_command_writes_three_files_and_names_what_it_left_out(
+def test_the_command_writes_its_files_and_names_what_it_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, facts: Facts
 ) -> None:
     monkeypatch.setattr(
@@ -433,8 +463,35 @@ def test_the_command_writes_three_files_and_names_what_it_left_out(
     (tmp_path / "records" / f"{'0' * 64}.json").write_text("{}")
     assert invoke(["board", "quick", str(tmp_path / "records"), "--out", str(tmp_path / "site")]) == 0
     captured = capsys.readouterr()
-    assert captured.out.split() == [str(tmp_path / "site" / name) for name in ("index.html", "board.json", "board.md")]
+    names = ("index.html", "board.json", "board.md", "board.csv")
+    assert captured.out.split() == [str(tmp_path / "site" / name) for name in names]
     assert "left out" in captured.err
+
+
+def test_the_table_for_spreadsheets_has_every_number_once_and_no_formula(facts: Facts) -> None:
+    records = named(entrant(facts, 0.5, 0.25, task="acme/a@1"), entrant(facts, 0.4, 0.3, task="acme/b@1"))
+    board = json.loads(render_board(suite(), records)[1])
+    rows = list(csv.DictReader(StringIO(board_csv(board))))
+    assert len(rows) == 2 * 2 * 4  # entries, measures, encoders
+    found = {(row["task"], row["measure"], row["encoder"]): float(row["mean"]) for row in rows}
+    assert found["acme/b@1", "knn accuracy", "trained"] == 0.3
+    assert found["acme/a@1", "linear accuracy", "random-init"] == BASELINES["random-init"]
+    assert {row["rank"] for row in rows} <= {"1", "2"}
+    board["tables"][0]["ranking"][0]["title"] = "=1+1"
+    assert ",'=1+1," in board_csv(board)
+
+
+def test_a_suite_without_a_supervised_reference_has_no_column_for_it(facts: Facts) -> None:
+    beside = {encoder: value for encoder, value in BASELINES.items() if encoder != "supervised"}
+    record = entrant(facts, 0.5, 0.5, beside=beside)
+    asked = suite(measures=({**LINEAR, "reference": 1.0},))
+    file = asked.file.model_copy(update={"baselines": tuple(beside)})
+    page, board, markdown = render_board(replace(asked, file=file), named(record))
+    (entry,) = json.loads(board)["tables"][0]["ranking"]
+    assert entry["score"]["value"] == pytest.approx((0.5 - 0.3) / (1 - 0.3), abs=1e-5)
+    assert "supervised" not in markdown.split("## ")[1]
+    assert page.count('data-l="random init"') == 1
+    assert 'data-l="supervised"' not in page
 
 
 def test_a_board_that_cannot_be_written_is_an_error_and_leaves_nothing(tmp_path: Path, facts: Facts) -> None:

@@ -339,3 +339,20 @@ def test_where_no_index_can_be_kept_the_records_are_read(tmp_path: Path, cache: 
 )
 def test_the_examples_in_docstrings_are_true(module: str) -> None:
     assert doctest.testmod(import_module(f"pretask_bench.{module}")).failed == 0
+
+
+def test_of_a_cell_that_was_run_again_the_median_counts_whatever_records_say_of_time(record: Maker) -> None:
+    again = [
+        with_end(record(accuracy=accuracy), f"2026-01-0{day}T00:00:00Z")
+        for day, accuracy in enumerate([0.7, 0.4, 0.6, 0.5, 0.9], start=1)
+    ]
+    for records in (again, again[::-1]):
+        ((chosen,),) = group_records(records)
+        assert chosen.results[0].metrics["accuracy"] == 0.6
+    ((lower,),) = group_records(again[:2])
+    assert lower.results[0].metrics["accuracy"] == 0.4, "of two the lower"
+
+
+def with_end(record: Record, ended: str) -> Record:
+    """The record as if it had ended then."""
+    return record.model_copy(update={"provenance": record.provenance.model_copy(update={"ended": ended})})

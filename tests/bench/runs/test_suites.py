@@ -52,24 +52,37 @@ def entered(registry: Registry, folder: Path) -> Record:
     return outcome.record
 
 
-@pytest.mark.parametrize("name", ["quick", "photos"])
+@pytest.mark.parametrize("name", ["pretask/quick@1", "quick", "photos"])
 def test_the_built_in_suites_fix_data_and_evaluators_that_are_installed(registry: Registry, name: str) -> None:
     suite = read_suite(registry, name)
     assert all(suite.fixed[division.name].evaluators for division in suite.file.division)
 
 
-def test_quick_has_every_built_in_task_but_vae_in_each_modality_once(registry: Registry) -> None:
-    tasks = [entry.task.name for entry in plan_suite(registry, read_suite(registry, "quick")) if entry.plan is not None]
+@pytest.mark.parametrize("name", ["pretask/quick@1", "pretask/quick@2"])
+def test_quick_has_every_built_in_task_but_vae_in_each_modality_once(name: str, registry: Registry) -> None:
+    planned = plan_suite(registry, read_suite(registry, name), everything=True)
+    tasks = [entry.task.name for entry in planned if entry.plan is not None]
     built_in = {task.name for task in registry.current("task") if task.id.startswith("pretask/")}
     assert built_in <= {*tasks}
     assert len(tasks) == len({*tasks})
+
+
+def test_quick_runs_the_tasks_that_it_names_with_the_evaluators_that_it_names_for_them(registry: Registry) -> None:
+    planned = plan_suite(registry, read_suite(registry, "quick"))
+    evaluators = {run.task.name: [part.name for part in run.plan.evaluators] for run in planned if run.plan is not None}
+    assert len(evaluators) == 7
+    assert evaluators["colorization"] == ["linear", "knn", "colorization"]
+    assert evaluators["relative-position"] == ["linear", "knn"]
+    assert {run.plan.parts["data"].component.traits["modality"] for run in planned if run.plan is not None} == {
+        *("image", "text", "video", "audio")
+    }
 
 
 def test_an_entry_has_all_that_its_division_fixes_whatever_its_preset_says(registry: Registry) -> None:
     for entry in plan_suite(registry, read_suite(registry, "quick"), tasks=["arrow-of-time"]):
         assert entry.plan is not None
         assert entry.plan.recipe.samples == entry.division.samples
-        assert entry.plan.options_of("data")["test_size"] == 512  # the preset has 1024
+        assert entry.plan.options_of("data")["test_size"] == 32  # the preset has 1024
 
 
 def test_what_a_run_under_the_suite_records_enters_it(registry: Registry, entered: Record) -> None:
@@ -148,7 +161,7 @@ def test_a_suite_asks_for_what_it_leaves_to_its_user(registry: Registry) -> None
 
 def test_a_file_that_is_no_suite_is_refused_by_name(registry: Registry, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pretask_bench.runs.suites.tomllib.loads", lambda text: {"summary": "…", "seeds": 0})
-    with pytest.raises(PretaskError, match=r"pretask/quick@1 needs a suite in quick\.toml"):
+    with pytest.raises(PretaskError, match=r"pretask/quick@2 needs a suite in quick-2\.toml"):
         read_suite(registry, "quick")
 
 

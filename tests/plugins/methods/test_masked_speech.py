@@ -1,12 +1,17 @@
 """Promises of masked speech; mask ratios and fates from methods.md section 13."""
 
+from io import BytesIO
+
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from pretask import Batch, Draws, FeatureSpec, Incompatible, Observed
 from pretask.specs import Values
+from pretask_plugins.methods.masked_speech.figures import COLORS, HIGHEST, draw_spectrograms
 from pretask_plugins.methods.masked_speech.spans import cover_spans, draw_replacements, draw_span_starts, interpolate
 from pretask_plugins.methods.masked_speech.spectrogram import log_mel, standardize
-from pretask_plugins.methods.masked_speech.split import MaskFrames, MaskSpectrogram
+from pretask_plugins.methods.masked_speech.split import MaskedSpans, MaskFrames, MaskSpectrogram
 from pretask_plugins.objectives.regression import Regression
 
 SMALL = MaskFrames(mels=20, rate=8000)
@@ -193,3 +198,19 @@ def test_specs_say_what_comes() -> None:
     assert inputs.data.shape == (2, 1, *spec.shape)
     assert predicted["frames"].value.shape == (2, *targets["frames"].grid, 20)
     assert SMALL.whole(batch).data.shape == (2, 1, *SMALL.whole_spec(seen).shape)
+
+
+def test_the_figure_shows_what_was_hidden_and_what_is_predicted_there() -> None:
+    mel = torch.zeros(1, 10, 80)
+    weight = torch.zeros(1, 10)
+    weight[:, 4] = 1
+    present = weight == 0
+    spans = MaskedSpans(mel, mel, present, present, weight)
+    figure = draw_spectrograms(spans, torch.full((1, 10, 80), HIGHEST))
+    sheet = np.asarray(Image.open(BytesIO(figure.png)))  # three rows of 80 bands with a gap of 4 each
+    true, hidden, predicted = (sheet[row * 84 + 40, :10].tolist() for row in range(3))
+    assert true[4] == true[0]
+    assert hidden[4] == list(COLORS[0]), "as quiet as can be"
+    assert hidden[5] == true[5]
+    assert predicted[4] == list(COLORS[-1]), "as loud as can be"
+    assert predicted[5] == true[5]

@@ -1,10 +1,14 @@
 """Promises of relative position; labels and geometry from methods.md section 7."""
 
+from io import BytesIO
 from typing import Literal
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from pretask import Batch, Draws, Incompatible, Inputs, Observed
+from pretask_plugins.methods.relative_position.figures import GRAY, GREEN, RED, draw_pairs
 from pretask_plugins.methods.relative_position.split import (
     NEIGHBORS,
     CutPair,
@@ -227,3 +231,20 @@ def test_project_is_the_matrix_on_every_pixel() -> None:
     views = torch.arange(24.0).view(1, 1, 3, 2, 4)
     expected = (projection(torch.device("cpu")) @ views.view(3, 8)).view(1, 1, 3, 2, 4)
     assert torch.allclose(project(views), expected)
+
+
+def test_the_figure_puts_each_neighbor_where_it_is_predicted_and_says_whether_that_is_right() -> None:
+    patches = torch.zeros(2, 2, 3, 32, 32)
+    patches[:, 1] = 1.0
+    figure = draw_pairs(patches, torch.tensor([0, 7]), torch.tensor([0, 1]))
+    sheet = decode(figure.png)  # two sheets of three by three places of 36 pixels, with a gap of 6
+    assert sheet[1, 18].tolist() == list(GREEN), "place 0 of the first pair is framed as right"
+    assert sheet[18, 18].tolist() == [255, 255, 255], "and holds the neighbor"
+    assert sheet[54, 54].tolist() == [0, 0, 0], "the center"
+    assert sheet[1, 114 + 36 + 18].tolist() == list(RED), "place 1 of the second pair, which is wrong"
+    assert sheet[73, 114 + 72 + 18].tolist() == list(GRAY), "place 8 of the second pair, where it was"
+    assert "1 of 2 right" in figure.caption
+
+
+def decode(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(BytesIO(png)))

@@ -23,7 +23,7 @@ def pretask_components() -> Iterator[Component]:
             "validation_J&F": HIGHER,
             "mean": HIGHER,
             "recall": HIGHER,
-            "decay": Metric(FRACTION, higher_is_better=False),
+            "decay": Metric(higher_is_better=False),  # a difference of fractions, below 0 where a track gets better
             "accuracy": HIGHER,
             "layer": Metric(),
         },

@@ -4,7 +4,7 @@ Source: Liu et al. 2020, section 2; constants of the released code. Differs: see
 Axes: B batch, T frames, M mel bands.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from pretask import (
     Batch,
     Draws,
+    Figure,
     Incompatible,
     Inputs,
     InputSpec,
@@ -21,11 +22,14 @@ from pretask import (
     Target,
     Targets,
     TargetSpecs,
+    Task,
     Values,
 )
 from pretask.options import Interval, Seconds, Size, require_range
+from pretask.pretext_score import HELD_OUT_EPOCH
 from torch import Tensor
 
+from pretask_plugins.methods.masked_speech.figures import draw_spectrograms
 from pretask_plugins.methods.masked_speech.spans import (
     copy_before,
     cover_spans,
@@ -97,6 +101,15 @@ class MaskFrames(SpeechMasking):
     def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
         """Return the recording's own mean, the last frame before a gap, and a line across the gap."""
         return {name: predict_gaps(self, fill, lambda frames: frames) for name, fill in GAP_FILLERS.items()}
+
+    def figures(self, task: Task, batch: Batch, /) -> Iterator[Figure]:
+        """Yield spectrograms with gaps, and what is predicted there."""
+        draws = Draws(batch.index, 0, HELD_OUT_EPOCH)
+        spans = mask_spans(self, batch, draws.branch("split"))
+        predicted = task.predict(batch, draws).get("frames")
+        yield draw_spectrograms(
+            spans, predicted if predicted is not None and predicted.shape == spans.mel.shape else None
+        )
 
 
 @dataclass(frozen=True)

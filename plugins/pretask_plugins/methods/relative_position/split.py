@@ -4,6 +4,7 @@ Source: Doersch, Gupta and Efros, ICCV 2015, section 3.1 (gap, jitter, chromatic
 Axes: B batch, V views (center, neighbor), C channels, H W image, P patch side.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,7 @@ from pretask import (
     Batch,
     Categories,
     Draws,
+    Figure,
     Incompatible,
     Inputs,
     InputSpec,
@@ -20,9 +22,13 @@ from pretask import (
     Target,
     Targets,
     TargetSpecs,
+    Task,
 )
 from pretask.options import Size, SizeOrZero, require_range
+from pretask.pretext_score import HELD_OUT_EPOCH
 from torch import Tensor
+
+from pretask_plugins.methods.relative_position.figures import draw_pairs
 
 # A label is an index into these (row, column) steps away from the center, in reading order.
 NEIGHBORS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
@@ -85,6 +91,15 @@ class CutPair:
         """Return the image, prepared as patches are; no channel is dropped."""
         images = batch.data[:, None] / 255
         return Inputs(self.normalize(project(images) if self.color == "project" else images))
+
+    def figures(self, task: Task, batch: Batch, /) -> Iterator[Figure]:
+        """Yield a picture of some pairs, put together as the network would."""
+        draws = Draws(batch.index, 0, HELD_OUT_EPOCH)
+        inputs, targets = task.apply_split(batch, draws)
+        prediction = task.predict(batch, draws).get("position")
+        places = prediction is not None and prediction.shape == (len(inputs.data), len(NEIGHBORS))
+        predicted = prediction.argmax(1) if prediction is not None and places else None
+        yield draw_pairs(inputs.data, targets["position"].value, predicted)
 
     def prepare(self, patches: Float[Tensor, "B V C P P"], draws: Draws) -> Float[Tensor, "B V C P P"]:
         """Return the patches after the chosen countermeasure and normalization."""
