@@ -65,8 +65,7 @@ def make_context(
     baselines: str,
     *,
     checkpoint_seconds: float,
-    again: bool,
-    pictures: bool,
+    **further: Any,
 ) -> "RunContext":
     """Return where and how runs happen.
 
@@ -76,15 +75,15 @@ def make_context(
         threads: Of the processor; None leaves them as they are.
         baselines: Names of reference encoders, with commas between them.
         checkpoint_seconds: Between two checkpoints.
-        again: Whether to run what is already recorded.
-        pictures: Whether pictures are kept.
+        further: What else RunContext has: again, pictures.
     """
     from pretask_bench.runs.context import RunContext
     from pretask_bench.runs.devices import find_device
     from pretask_bench.runs.reference_encoders import parse_references
 
     references = parse_references(baselines)
-    return RunContext(out, find_device(device, threads), checkpoint_seconds, again, references, pictures=pictures)
+    where = find_device(device, threads)
+    return RunContext(out, where, checkpoint_seconds, references=references, **further)
 
 
 def run_plans(registry: Registry, plans: "list[Plan]", context: "RunContext") -> "list[StoredRecord]":

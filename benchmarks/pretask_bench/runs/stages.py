@@ -27,6 +27,7 @@ from pretask_bench.results.pretext import pretext_fields
 from pretask_bench.runs.context import RunContext, StageTimer, check_finished
 from pretask_bench.runs.prepare import PreparedRun
 from pretask_bench.runs.reference_encoders import choose_label, raw_input, supervised_split
+from pretask_bench.runs.train_on import train_on
 
 SHORTCUT_SAMPLES = 2048  # of each part, in which shortcuts are looked for
 MAX_PICTURES = 32  # that a record takes
@@ -43,6 +44,7 @@ def pretrain(
     key, code = training_key(prepared), prepared.code(evaluated=False)
     name, folder = name_run(prepared), training_folder(prepared, context)
     report_other_code(context, name, folder, key, code)
+    train_on(prepared, task, context, folder, key, code)
     registry.call("pretask_run_event", event="pretrain-start", run=name, facts=asdict(prepared.plan.recipe))
     with make_watcher(prepared.plan.name) as watch:
         trained: Trained = train(
