@@ -135,6 +135,35 @@ def restore(
     return Progress(**about.progress.model_dump())
 
 
+def adopt(source: Path, folder: Path, key: str, new_key: str) -> bool:
+    """Give a run the newest sound checkpoint of another one, under its own key; return whether there was one.
+
+    Args:
+        source: Folder of the other run.
+        folder: Of the run.
+        key: Of the other run.
+        new_key: Of the run.
+    """
+    for path in find_newest_first(source):
+        about = try_read(path)
+        if about is None or about.progress.key != key:
+            continue
+        temporary = folder / f".{path.name}.{uuid.uuid4().hex}"
+        try:
+            shutil.copytree(path, temporary)
+            content = about.model_dump(mode="json")
+            content["progress"]["key"] = new_key
+            (temporary / ABOUT).write_text(json.dumps(content))
+            sync_folder(temporary)
+            temporary.rename(folder / path.name)
+        except OSError as error:
+            raise PretaskError("the checkpoint", f"to write {folder}", str(error), advise(error)) from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        return True
+    return False
+
+
 def read_code(folder: Path, key: str) -> Mapping[str, str] | None:
     """Return the code of the newest sound checkpoint of this key, whatever code it is; None where there is none."""
     for path in find_newest_first(folder):

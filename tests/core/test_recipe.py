@@ -39,7 +39,13 @@ def test_frozen_parameters_are_not_optimised() -> None:
     assert group["params"] == [model.bias]
 
 
-@pytest.mark.parametrize("field", ["batch", "samples", "accumulate"])
+def test_a_budget_of_none_has_no_step_and_any_other_one_or_more() -> None:
+    assert [Recipe(samples=samples, batch=4).steps for samples in (0, 1, 4, 9)] == [0, 1, 1, 2]
+    with pytest.raises(PretaskError, match=r"needs recipe\.samples of 0 or more; got -1"):
+        Recipe(samples=-1)
+
+
+@pytest.mark.parametrize("field", ["batch", "accumulate"])
 def test_budgets_below_one_are_refused(field: str) -> None:
     with pytest.raises(PretaskError, match=f"needs recipe.{field} of 1 or more; got 0"):
         Recipe(**{field: 0})

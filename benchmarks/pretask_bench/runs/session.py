@@ -9,9 +9,6 @@ from pretask_registry import Registry
 from pretask_bench.runs.plan import Plan, make_plan
 
 if TYPE_CHECKING:
-    from pretask.events import Tracker
-
-    from pretask_bench.records.attribution import Attribution
     from pretask_bench.runs.context import RunContext
     from pretask_bench.runs.run import StoredRecord
 
@@ -68,11 +65,7 @@ def make_context(
     baselines: str,
     *,
     checkpoint_seconds: float,
-    again: bool,
-    pictures: bool,
-    probe_every: int = 0,
-    trackers: "dict[str, Tracker] | None" = None,
-    attribution: "Attribution | None" = None,
+    **further: Any,
 ) -> "RunContext":
     """Return where and how runs happen.
 
@@ -82,29 +75,15 @@ def make_context(
         threads: Of the processor; None leaves them as they are.
         baselines: Names of reference encoders, with commas between them.
         checkpoint_seconds: Between two checkpoints.
-        again: Whether to run what is already recorded.
-        pictures: Whether pictures are kept.
-        probe_every: Optimizer steps between two measures of the encoder while it is trained; 0 for none.
-        trackers: By name.
-        attribution: Who the records are by, and what else is said of them.
+        further: What else RunContext has: again, pictures, probe_every, trackers, attribution.
     """
-    from pretask_bench.records.attribution import Attribution
     from pretask_bench.runs.context import RunContext
     from pretask_bench.runs.devices import find_device
     from pretask_bench.runs.reference_encoders import parse_references
 
     references = parse_references(baselines)
-    return RunContext(
-        out,
-        find_device(device, threads),
-        checkpoint_seconds,
-        again,
-        references,
-        pictures=pictures,
-        probe_every=probe_every,
-        trackers=trackers or {},
-        attribution=attribution or Attribution(),
-    )
+    where = find_device(device, threads)
+    return RunContext(out, where, checkpoint_seconds, references=references, **further)
 
 
 def run_plans(registry: Registry, plans: "list[Plan]", context: "RunContext") -> "list[StoredRecord]":

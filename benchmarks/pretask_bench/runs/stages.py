@@ -28,6 +28,7 @@ from pretask_bench.runs.context import RunContext, StageTimer, check_finished
 from pretask_bench.runs.prepare import PreparedRun
 from pretask_bench.runs.probing import make_visits
 from pretask_bench.runs.reference_encoders import choose_label, raw_input, supervised_split
+from pretask_bench.runs.train_on import train_on
 from pretask_bench.runs.watching import Audience
 
 PRETRAIN = "pretrain"  # the stage of the trained encoder
@@ -46,6 +47,7 @@ def pretrain(
     key, code = training_key(prepared), prepared.code(evaluated=False)
     name, folder = name_run(prepared), training_folder(prepared, context)
     report_other_code(context, name, folder, key, code)
+    train_on(prepared, task, context, folder, key, code)
     visits = make_visits(audience, prepared, task, context, folder) if stage == PRETRAIN else None
     with context.watch(prepared.plan.name) as show:
         trained: Trained = train(
