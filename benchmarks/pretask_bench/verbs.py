@@ -16,12 +16,11 @@ from pretask_registry import Registry, build
 from pretask_registry.identity import identify
 from pretask_registry.own_objects import add_object
 
-from pretask_bench.artifacts.load import Place, find_folder, load, load_registry
+from pretask_bench.artifacts.load import Place, find_beside, load, load_registry
 from pretask_bench.artifacts.save import name_pictures
 from pretask_bench.records.encoders import TRAINED
 from pretask_bench.records.record import Record
 from pretask_bench.records.store import read_picture
-from pretask_bench.results.report import report
 from pretask_bench.runs.plan import KINDS, split_names
 from pretask_bench.runs.session import make_context, make_plans, run_plans
 
@@ -37,13 +36,13 @@ class Run:
     Args:
         record: All numbers, and how they came about.
         path: The record in the store.
-        folder: Of the run.
+        folder: Of the run; None where the record was there already, and its run's folder was removed.
         objects: The user's own split and model, without which the encoder cannot be built.
     """
 
     record: Record
     path: Path
-    folder: Path
+    folder: Path | None
     objects: Mapping[str, Any] = field(default_factory=dict, repr=False)
     plugin: tuple[Path, ...] = field(default=(), repr=False)
 
@@ -54,10 +53,14 @@ class Run:
     @cached_property
     def encoder(self) -> Encoder:
         """The trained encoder, on the CPU; `pretask.load(run.folder, device=…)` puts another elsewhere."""
+        if self.folder is None:
+            raise PretaskError("run.encoder", "the folder of the run", "its record alone", "Run it again: again=True.")
         return load(self.folder, plugin=self.plugin, **self.objects)
 
     def table(self) -> str:
         """Return what `pretask run` prints: the pretext score, and every evaluator beside its baselines."""
+        from pretask_bench.results.report import report  # imports SciPy, which loading an encoder need not wait for
+
         with redirect_stdout(io.StringIO()) as printed:
             report([self.record])
         return printed.getvalue()
@@ -144,7 +147,7 @@ def run(
         return None
     record, path = done[0]
     own = {part: given[part] for part in ("split", "model") if is_object(given[part])}
-    return Run(record, path, find_folder(path), own, files)
+    return Run(record, path, find_beside(path), own, files)
 
 
 def list_names(given: str | Iterable[str]) -> list[str]:

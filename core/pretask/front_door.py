@@ -31,8 +31,8 @@ if TYPE_CHECKING:
             """The record's file in the store."""
 
         @property
-        def folder(self) -> Path:
-            """The folder of the run, which `pretask.load` and `pretask export` take."""
+        def folder(self) -> Path | None:
+            """The folder of the run, which `pretask.load` and `pretask export` take; None where it was removed."""
 
         @property
         def encoder(self) -> "Encoder":

@@ -75,12 +75,20 @@ def find_folder(place: Path) -> Path:
     """
     if not place.is_file() or place.name in (RECORD, TASK):
         return place.parent if place.is_file() else place
-    weights, runs = read(place).weights, place.absolute().parent.parent
-    for record in sorted(runs.glob(f"*/{RECORD}")):
-        if weights is not None and parse_record(record.read_bytes()).weights == weights:
-            return record.parent
-    got = f"{place.name}, of which no run folder in {runs} is"
-    raise PretaskError(WHO, "the folder of a run or its record", got, "Name the folder of the run.", exit_code=2)
+    found = find_beside(place)
+    if found is None:
+        got = f"{place.name}, of which no run folder in {place.absolute().parent.parent} is"
+        raise PretaskError(WHO, "the folder of a run or its record", got, "Name the folder of the run.", exit_code=2)
+    return found
+
+
+def find_beside(record: Path) -> Path | None:
+    """Return the folder, beside a store, of the run that a record of it is of; None where there is none."""
+    weights = read(record).weights
+    for other in sorted(record.absolute().parent.parent.glob(f"*/{RECORD}")):
+        if weights is not None and parse_record(other.read_bytes()).weights == weights:
+            return other.parent
+    return None
 
 
 def load_registry(plugin: Place | Iterable[Place]) -> Registry:

@@ -170,6 +170,7 @@ def command(
 
 def show(done: "list[StoredRecord]", as_json: bool) -> None:
     """Print the records of some runs, or a table and their places; nothing on any rank but the first."""
+    from pretask_bench.artifacts.load import find_beside
     from pretask_bench.results.report import report
 
     if as_json and done:
@@ -179,5 +180,7 @@ def show(done: "list[StoredRecord]", as_json: bool) -> None:
         report([record for record, _ in done])
     for record, path in done:
         print(f"record: {path}")
+        if (folder := find_beside(path)) is not None:
+            print(f"encoder: {folder}")
         for picture in record.pretext.pictures if record.pretext is not None else ():
             print(f"picture: {path.parent / picture.png}.png  {picture.caption}")

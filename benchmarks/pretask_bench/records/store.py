@@ -16,10 +16,11 @@ from pretask.files import advise, write_whole
 
 from pretask_bench.cli.terminal import escape_invisible
 from pretask_bench.records.canonical import canonical_bytes
-from pretask_bench.records.record import Record, parse_record
+from pretask_bench.records.record import Record, parse_record, record_hash
 
 MAX_FILE_BYTES = 1 << 26  # bytes of one file; a larger one is refused unread
 RECORD = re.compile("[0-9a-f]{64}[.]json")
+RUN_RECORD = "record.json"  # in the folder of a run, beside task.json: the same bytes under another name
 PNG = b"\x89PNG\r\n\x1a\n"
 
 Refused = tuple[Path, str]
@@ -69,7 +70,8 @@ def read_all(places: Iterable[Path | str]) -> tuple[list[Record], list[Refused]]
     refused: list[Refused] = []
     for path in list_files(places):
         try:
-            found[path.stem] = read(path)
+            record = read(path)
+            found[name_of(path, record)] = record
         except PretaskError as error:
             refused.append((path, str(error)))
     return [found[name] for name in sorted(found)], refused
@@ -88,9 +90,23 @@ def require_places(verb: str, places: Iterable[Path]) -> None:
 def list_files(places: Iterable[Path | str]) -> list[Path]:
     """Return the files to read, sorted; a place that does not exist stays among them, to be refused by name."""
     files: set[Path] = set()
-    for place in map(Path, places):
+    for place in map(enter, places):
         files |= {path for folder in find_stores(place) for path in store_files(folder)} if place.is_dir() else {place}
     return sorted(files)
+
+
+def enter(place: Path | str) -> Path:
+    """Return a place, or of the folder of a run its record: the one in the store beside it, where it is there."""
+    record = Path(place) / RUN_RECORD
+    if not record.is_file():
+        return Path(place)
+    stored = Path(place).absolute().parent / "records" / f"{sha256(record.read_bytes()).hexdigest()}.json"
+    return stored if stored.is_file() else record
+
+
+def name_of(path: Path, record: Record) -> str:
+    """Return the name of a record: that of its file, but for one in the folder of a run."""
+    return record_hash(record) if path.name == RUN_RECORD else path.stem
 
 
 def find_stores(folder: Path) -> list[Path]:
@@ -147,6 +163,6 @@ def read_named_by_hash(path: Path) -> bytes:
             content = file.read(MAX_FILE_BYTES + 1)  # it may have grown
     except OSError as error:
         raise PretaskError(name, "a file that can be read", str(error.strerror), again) from error
-    if (actual := sha256(content).hexdigest()) != path.stem:
+    if (actual := sha256(content).hexdigest()) != path.stem and path.name != RUN_RECORD:
         raise PretaskError(name, "bytes whose SHA-256 is its name", f"bytes with {actual}", again)
     return content

@@ -31,7 +31,7 @@ from pretask_bench.records.record import (
     WithMetrics,
     cell_key,
 )
-from pretask_bench.records.store import Refused, find_stores, read, store_files
+from pretask_bench.records.store import Refused, enter, find_stores, name_of, read, store_files
 from pretask_bench.results.groups import SEEDLESS, seedless_key
 from pretask_bench.results.pretext import headline_metrics
 
@@ -70,7 +70,7 @@ def read_summaries(places: Iterable[Path | str]) -> tuple[list[SummaryRow], list
     """
     found: dict[str, SummaryRow] = {}
     refused: list[Refused] = []
-    for place in map(Path, places):
+    for place in map(enter, places):
         if place.is_dir():
             for folder in find_stores(place):
                 found |= read_store(folder, refused)
@@ -127,7 +127,8 @@ def read_files(paths: Iterable[Path], refused: list[Refused]) -> Iterator[tuple[
     """Yield names and summary rows of the files that are records; the others go to `refused`."""
     for path in paths:
         try:
-            yield path.stem, summarize(read(path))
+            record = read(path)
+            yield name_of(path, record), summarize(record)
         except PretaskError as error:
             refused.append((path, str(error)))
 

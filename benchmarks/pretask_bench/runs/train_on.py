@@ -4,6 +4,7 @@ That is so where the two differ in the budget alone and every step that was take
 rate without warmup, and with nothing that follows how far through its budget a run is. Elsewhere it says why not.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from pretask import AfterStep, Task
@@ -39,7 +40,7 @@ def train_on(prepared: PreparedRun, task: Task, context: RunContext, folder: Pat
         return
     shorter, place = found
     seen = f"{shorter.recipe[BUDGET]} samples"
-    reason = explain_anew(Recipe(**shorter.recipe), task)  # type: ignore[arg-type]
+    reason = explain_anew(replace(task.recipe, samples=int(str(shorter.recipe[BUDGET]))), task)
     if reason is not None:
         context.say(f"{place.name} saw {seen}, and this run starts anew: {reason}")
     elif adopt(place, folder, cell_key(shorter, without=NOT_TRAINING), key):

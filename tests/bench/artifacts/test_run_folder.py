@@ -137,6 +137,17 @@ def test_an_encoder_is_found_by_its_record_and_by_the_record_in_the_store(finish
         assert torch.equal(pretask.load(place)(made.inputs), made.features)
 
 
+def test_results_take_the_folder_of_a_run_with_or_without_its_store(
+    finished: Make, copied: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = finished("image").run.folder
+    for places in ([folder], [copied], [folder, copied]):
+        assert invoke(["results", *map(str, places), "--json"]) == 0
+        captured = capsys.readouterr()
+        assert len(json.loads(captured.out)) == 1
+        assert captured.err == ""
+
+
 def test_layers_poolings_and_positions_are_those_that_probes_read(finished: Make) -> None:
     made = finished("image")
     encoder = made.run.encoder

@@ -10,8 +10,27 @@ from pretask_bench.cli.main import invoke
 from small_runs import take_tasks
 
 Capture = pytest.CaptureFixture[str]
-RUN = ["run", "causal-lm", "--preset", "small", "--data", "toy-grammar", "--model", "lstm", "--evaluate", "", "--json"]
-for setting in ("data.size=32", "data.test_size=16", "model.hidden_size=8", "recipe.batch=16"):
+RUN = [
+    "run",
+    "causal-lm",
+    "--preset",
+    "small",
+    "--data",
+    "toy-grammar",
+    "--model",
+    "transformer",
+    "--evaluate",
+    "",
+    "--json",
+]
+for setting in (
+    "data.size=32",
+    "data.test_size=16",
+    "model.width=8",
+    "model.depth=1",
+    "model.causal=true",
+    "recipe.batch=16",
+):
     RUN += ["--set", setting]
 RUN += ["--baselines", "", "--device", "cpu", "--no-pictures"]
 STEADY = ["--set", "recipe.schedule=constant", "--set", "recipe.warmup=0"]
