@@ -161,7 +161,9 @@ def strays(declared: list[Component], plugin: str) -> list[str]:
 
 @pytest.mark.parametrize("plugin", ENTRIES["pretask.plugins.v1"].values())
 def test_what_a_plugin_declares_is_its_own(plugin: str) -> None:
-    assert strays(list(import_module(plugin).pretask_components()), plugin) == []
+    module = import_module(plugin)
+    declared = list(module.pretask_components()) if hasattr(module, "pretask_components") else []
+    assert strays(declared, plugin) == []
 
 
 @pytest.mark.parametrize(

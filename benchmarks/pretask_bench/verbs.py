@@ -18,11 +18,13 @@ from pretask_registry.own_objects import add_object
 
 from pretask_bench.artifacts.load import Place, find_beside, load, load_registry
 from pretask_bench.artifacts.save import name_pictures
+from pretask_bench.records.attribution import attribute
 from pretask_bench.records.encoders import TRAINED
 from pretask_bench.records.record import Record
 from pretask_bench.records.store import read_picture
 from pretask_bench.runs.plan import KINDS, split_names
 from pretask_bench.runs.session import make_context, make_plans, run_plans
+from pretask_bench.runs.trackers import load_trackers
 
 __all__ = ["Run", "load", "run"]
 
@@ -112,6 +114,11 @@ def run(
     checkpoint_seconds: float = 60.0,
     again: bool = False,
     pictures: bool = True,
+    track: str | Iterable[str] = (),
+    probe_every: int = 0,
+    author: str | None = None,
+    licence: str | None = None,
+    note: str | None = None,
     root: Place | None = None,
     options: Mapping[str, Any] | None = None,
 ) -> Run | None:
@@ -141,6 +148,9 @@ def run(
         checkpoint_seconds=checkpoint_seconds,
         again=again,
         pictures=pictures,
+        probe_every=probe_every,
+        trackers=load_trackers(registry, list_names(track), Path(out)),
+        attribution=attribute(author, licence, note),
     )
     done = run_plans(registry, plans, context)
     if not done:  # on any rank but the first

@@ -99,6 +99,11 @@ def run(
     checkpoint_seconds: float = 60.0,
     again: bool = False,
     pictures: bool = True,
+    track: "str | Iterable[str]" = (),
+    probe_every: int = 0,
+    author: str | None = None,
+    license: str | None = None,
+    note: str | None = None,
     root: "str | PathLike[str] | None" = None,
     **options: Any,
 ) -> "Run":
@@ -125,6 +130,11 @@ def run(
         checkpoint_seconds: Between two checkpoints.
         again: Measure once more what is already recorded.
         pictures: Whether to keep pictures.
+        track: Trackers, such as tensorboard, mlflow or wandb.
+        probe_every: Steps between two measures of the encoder while it is trained; 0 for none.
+        author: Who the record is by; it stands in it.
+        license: Under which license the record may be used, such as CC-BY-4.0.
+        note: What else there is to say in the record.
         root: Short for the option `data.root`.
         options: By dotted names, such as **{"split.patch": 24, "recipe.lr": 0.1}.
 
@@ -155,6 +165,11 @@ def run(
         checkpoint_seconds=checkpoint_seconds,
         again=again,
         pictures=pictures,
+        track=track,
+        probe_every=probe_every,
+        author=author,
+        licence=license,
+        note=note,
         root=root,
         options=options,
     )
