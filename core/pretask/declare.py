@@ -33,6 +33,8 @@ class Component:
         summary: One line for `pretask list`.
         source: Where the idea was published.
         version: Raised when the output changes; part of the full id.
+        cites: What `pretask cite` prints: keys of entries in `references.bib`, which lies in the plugin's top-level
+            package, or whole BibTeX entries.
         traits: What static fitting looks at.
         small: Options under which it fits a tiny canned batch.
     """
@@ -45,11 +47,17 @@ class Component:
     version: int = 1
     traits: Mapping[str, Any] = field(default_factory=dict)
     small: Mapping[str, Any] = field(default_factory=dict)
+    cites: tuple[str, ...] = ()
 
 
 def names(words: str | Collection[str]) -> frozenset[str]:
     """Return a set of names, from one name or several."""
     return frozenset({words} if isinstance(words, str) else words)
+
+
+def in_order(words: str | Collection[str]) -> tuple[str, ...]:
+    """Return several words in their order, from one word or several."""
+    return (words,) if isinstance(words, str) else tuple(words)
 
 
 def place(implementation: Implementation) -> str:
@@ -75,6 +83,7 @@ def split(
     hidden: bool = True,
     summary: str = "",
     source: str = "",
+    cites: str | Collection[str] = (),
     version: int = 1,
     small: Mapping[str, Any] = NOTHING,
 ) -> Component:
@@ -91,6 +100,7 @@ def split(
         hidden: False where x still shows the answer.
         summary: One line, best a question that the task asks.
         source: Authors and year.
+        cites: Keys of entries in `references.bib` of the plugin's package, or whole BibTeX entries.
         version: Raised when the output changes.
         small: Options that fit 3 x 32 x 32 images, 8 frames of them, 16 tokens or 4,000 samples.
     """
@@ -103,7 +113,7 @@ def split(
         "sees": names(sees),
         "hidden": hidden,
     }
-    return Component("split", name, place(implementation), summary, source, version, traits, small)
+    return Component("split", name, place(implementation), summary, source, version, traits, small, in_order(cites))
 
 
 def model(
@@ -114,12 +124,13 @@ def model(
     streams: str | Collection[str] = "all",
     summary: str = "",
     source: str = "",
+    cites: str | Collection[str] = (),
     version: int = 1,
     small: Mapping[str, Any] = NOTHING,
 ) -> Component:
     """Declare a model: the modalities that it reads and the streams that it offers."""
     traits = {"modality": names(modality), "streams": names(streams)}
-    return Component("model", name, place(implementation), summary, source, version, traits, small)
+    return Component("model", name, place(implementation), summary, source, version, traits, small, in_order(cites))
 
 
 def objective(
@@ -134,6 +145,7 @@ def objective(
     metrics: Mapping[str, Metric] = NOTHING,
     summary: str = "",
     source: str = "",
+    cites: str | Collection[str] = (),
     version: int = 1,
     small: Mapping[str, Any] = NOTHING,
 ) -> Component:
@@ -151,6 +163,7 @@ def objective(
         metrics: Of the parts of its loss: `loss` is the part TARGET, METRIC each part TARGET.METRIC.
         summary: One line for `pretask list`.
         source: Authors and year.
+        cites: Keys of entries in `references.bib` of the plugin's package, or whole BibTeX entries.
         version: Raised when the output changes.
         small: Options that fit tiny features.
     """
@@ -162,7 +175,7 @@ def objective(
         "state": names(state),
         "metrics": dict(metrics),
     }
-    return Component("objective", name, place(implementation), summary, source, version, traits, small)
+    return Component("objective", name, place(implementation), summary, source, version, traits, small, in_order(cites))
 
 
 def evaluator(
@@ -175,6 +188,7 @@ def evaluator(
     headline: str = "",
     summary: str = "",
     source: str = "",
+    cites: str | Collection[str] = (),
     version: int = 1,
     small: Mapping[str, Any] = NOTHING,
 ) -> Component:
@@ -189,11 +203,12 @@ def evaluator(
         headline: The name of the number that stands for it in tables.
         summary: One line for `pretask list`.
         source: Authors and year.
+        cites: Keys of entries in `references.bib` of the plugin's package, or whole BibTeX entries.
         version: Raised when the output changes.
         small: Options that fit tiny data.
     """
     traits = {"needs": needs, "modality": names(modality), "metrics": dict(metrics), "headline": headline}
-    return Component("evaluator", name, place(implementation), summary, source, version, traits, small)
+    return Component("evaluator", name, place(implementation), summary, source, version, traits, small, in_order(cites))
 
 
 def data(
@@ -203,11 +218,13 @@ def data(
     modality: str,
     summary: str = "",
     source: str = "",
+    cites: str | Collection[str] = (),
     version: int = 1,
     small: Mapping[str, Any] = NOTHING,
 ) -> Component:
     """Declare data: the modality of what it yields."""
-    return Component("data", name, place(implementation), summary, source, version, {"modality": modality}, small)
+    traits = {"modality": modality}
+    return Component("data", name, place(implementation), summary, source, version, traits, small, in_order(cites))
 
 
 def task(
@@ -221,6 +238,7 @@ def task(
     presets: Mapping[str, Mapping[str, Any]] = NOTHING,
     summary: str = "",
     source: str = "",
+    cites: str | Collection[str] = (),
     version: int = 1,
 ) -> Component:
     """Declare a task: a split, an objective and a model that a paper put together, with the paper's recipe.
@@ -235,6 +253,7 @@ def task(
         presets: By name, settings that replace the paper's, parts included: {"small": {"model": "convnet"}}.
         summary: One line for `pretask list`.
         source: Authors, venue and year.
+        cites: Keys of entries in `references.bib` of the plugin's package, or whole BibTeX entries.
         version: Raised when the recipe changes.
     """
     traits = {
@@ -243,7 +262,7 @@ def task(
         "options": dict(options),
         "presets": {preset: dict(settings) for preset, settings in presets.items()},
     }
-    return Component("task", name, "", summary, source, version, traits)
+    return Component("task", name, "", summary, source, version, traits, cites=in_order(cites))
 
 
 def suite(name: str, path: str, *, summary: str = "", version: int = 1) -> Component:

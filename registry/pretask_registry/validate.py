@@ -50,6 +50,8 @@ def find_fault(thing: Any) -> str | None:
     for name in ("summary", "source"):
         if not isinstance(text := getattr(thing, name), str):
             return f"{who} has the {name} {text!r:.60}, which is no text"
+    if not isinstance(thing.cites, tuple) or not all(isinstance(key, str) for key in thing.cites):
+        return f"{who} cites {thing.cites!r:.60}, which are no texts"
     if any(not text.isprintable() for text in iterate_texts((thing.summary, thing.source, thing.traits))):
         return f"{who} has texts with line ends or with what nobody sees"
     return find_trait_fault(who, thing)

@@ -17,5 +17,6 @@ def pretask_components() -> Iterator[Component]:
         modality=("image", "video", "text", "audio"),
         summary="A multilayer perceptron on any input laid out flat, view by view.",
         source="Rumelhart, Hinton and Williams 1986",
+        cites="rumelhart1986learning",
         small={"hidden": (16, 8)},
     )

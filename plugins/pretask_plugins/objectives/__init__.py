@@ -22,6 +22,7 @@ def pretask_components() -> Iterator[Component]:
         metrics={LOSS: NATS, "accuracy": ACCURACY},
         summary="Cross-entropy: hard or soft classes, per sample, view or position.",
         source="Good 1952; heads as in each task's paper",
+        cites="good1952rational",
     )
     yield objective(
         "regression",
@@ -30,6 +31,7 @@ def pretask_components() -> Iterator[Component]:
         metrics={LOSS: Metric("error", higher_is_better=False), "r2": Metric(higher_is_better=True)},
         summary="Regression: squared, absolute or Huber error, per sample, view or position.",
         source="Legendre 1805; Huber 1964",
+        cites=("legendre1805nouvelles", "huber1964robust"),
     )
     yield objective(
         "info-nce",
@@ -38,6 +40,7 @@ def pretask_components() -> Iterator[Component]:
         metrics={LOSS: NATS, "accuracy": ACCURACY, "mutual_information": Metric("nats", higher_is_better=True)},
         summary="InfoNCE: contrast views of a sample with all others of the batch (Chen 2020).",
         source="van den Oord, Li and Vinyals 2018; Chen, Kornblith, Norouzi and Hinton 2020; Khosla et al. 2020",
+        cites=("oord2018representation", "chen2020simple", "khosla2020supervised"),
         small={"hidden": (16,), "out_dim": 8},
     )
     yield objective(
@@ -47,6 +50,7 @@ def pretask_components() -> Iterator[Component]:
         metrics={LOSS: NATS, "ranking_accuracy": ACCURACY},
         summary="Negative sampling: tell the label from noise classes (Mikolov 2013).",
         source="Mikolov, Sutskever, Chen, Corrado and Dean, NIPS 2013",
+        cites="mikolov2013distributed",
     )
     yield objective(
         "pointer",
@@ -55,5 +59,6 @@ def pretask_components() -> Iterator[Component]:
         metrics={LOSS: NATS, "accuracy": ACCURACY},
         summary="Pointer: copy labels from reference positions with similar features.",
         source="Vondrick et al. 2018; Vinyals, Fortunato and Jaitly 2015",
+        cites=("vondrick2018tracking", "vinyals2015pointer"),
         small={"width": 8},
     )

@@ -23,7 +23,9 @@ IN_SPACE = {modality: KINDS[modality] for modality in ("image", "video")}
 SMALL: Mapping[str, Any] = {"patch": 8, "frame": 250}
 
 
-def declare_masked(name: str, kinds: Mapping[str, set[str]], summary: str, source: str = SOURCE) -> Component:
+def declare_masked(
+    name: str, kinds: Mapping[str, set[str]], summary: str, source: str = SOURCE, cites: str | tuple[str, ...] = ()
+) -> Component:
     """Return the declaration of a masked split, whose function has its name."""
     return split(
         name,
@@ -33,6 +35,7 @@ def declare_masked(name: str, kinds: Mapping[str, set[str]], summary: str, sourc
         views=None,
         summary=summary,
         source=source,
+        cites=cites,
         small=SMALL,
     )
 
@@ -49,6 +52,7 @@ def pretask_components() -> Iterator[Component]:
         hidden=False,
         summary="Identity: reconstruct the whole input through a bottleneck.",
         source="Kingma and Welling 2014",
+        cites="kingma2014auto",
         small={"frame": 250},
     )
     yield declare_masked(
@@ -56,6 +60,7 @@ def pretask_components() -> Iterator[Component]:
         KINDS,
         "Masked autoencoding: predict random patches from the rest (He 2022).",
         "He et al. 2022",
+        "he2022masked",
     )
     yield declare_masked("future-from-past", IN_TIME, "Prediction: all that comes after a boundary from all before it.")
     yield declare_masked(
@@ -70,4 +75,5 @@ def pretask_components() -> Iterator[Component]:
         KINDS,
         "Inpainting: predict a hidden block from what is around it (Pathak 2016).",
         "Pathak et al. 2016",
+        "pathak2016context",
     )

@@ -30,4 +30,5 @@ def pretask_components() -> Iterator[Component]:
         modality="audio",
         summary="Recordings of data sets of the datasets library, by name or from a folder.",
         source="each data set's own; Lhoest et al. 2021 for the library",
+        cites="lhoest2021datasets",
     )

@@ -24,6 +24,7 @@ def pretask_components() -> Iterator[Component]:
         modality="image",
         summary="Data sets of torchvision by name: CIFAR10, MNIST, STL10, Imagenette …",
         source="each data set's own; Marcel and Rodriguez 2010 for torchvision",
+        cites="marcel2010torchvision",
     )
     yield data(
         "digits",
@@ -31,6 +32,7 @@ def pretask_components() -> Iterator[Component]:
         modality="image",
         summary="1,797 real hand-written digits that come with scikit-learn.",
         source="Alpaydin and Kaynak 1998",
+        cites="alpaydin1998optical",
         small={"image_size": 32},
     )
     yield data(
@@ -46,6 +48,7 @@ def pretask_components() -> Iterator[Component]:
         modality="image",
         summary="Images of data sets of the datasets library, by name or from a folder.",
         source="each data set's own; Lhoest et al. 2021 for the library",
+        cites="lhoest2021datasets",
     )
     yield data(
         "multispectral",

@@ -24,6 +24,7 @@ def pretask_components() -> Iterator[Component]:
         modality="text",
         summary="Your own text: .txt, .tsv with labels of texts, .conllu or .conll of words.",
         source="Sennrich et al. 2016 for byte pairs; Schuster and Nakajima 2012 for word pieces",
+        cites=("sennrich2016neural", "schuster2012japanese"),
     )
     yield data(
         "stdlib",
@@ -45,4 +46,5 @@ def pretask_components() -> Iterator[Component]:
         modality="text",
         summary="Text of data sets of the datasets library, by name or from a folder.",
         source="each data set's own; Lhoest et al. 2021 for the library",
+        cites="lhoest2021datasets",
     )

@@ -25,6 +25,7 @@ def pretask_components() -> Iterator[Component]:
         modality="video",
         summary="Sequences of frames with masks in the layout of DAVIS; also from a tar file.",
         source="Perazzi et al. 2016 (the layout)",
+        cites="perazzi2016benchmark",
     )
     yield data(
         "video-folder",

@@ -32,5 +32,6 @@ def pretask_components() -> Iterator[Component]:
         headline="elbo",
         summary="Density: ELBO, importance-weighted log p(x), active units, pictures (Burda 2016).",
         source="Burda et al. 2016; Cremer, Li and Duvenaud 2018",
+        cites=("burda2016importance", "cremer2018inference"),
         small={"num_latents": 20, "test_size": 16, "gap_size": 4, "gap_steps": 2},
     )

@@ -31,6 +31,7 @@ def pretask_components() -> Iterator[Component]:
         headline="nats_per_token",
         summary="Language modeling: nats per token, perplexity and bits per byte of the test part.",
         source="Shannon 1951",
+        cites="shannon1951prediction",
     )
     yield evaluator(
         "generation",
@@ -46,5 +47,6 @@ def pretask_components() -> Iterator[Component]:
         headline="overlap",
         summary="Generation: continue test rows in four ways; overlap and repetition, and texts.",
         source="Holtzman et al. 2020",
+        cites="holtzman2020curious",
         small={"num_prompts": 2, "prompt_length": 4, "max_new_tokens": 4},
     )

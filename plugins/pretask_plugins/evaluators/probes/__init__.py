@@ -24,6 +24,7 @@ def pretask_components() -> Iterator[Component]:
         headline="accuracy",
         summary="Linear probe: logistic regression on frozen features (Kornblith 2019).",
         source="Kornblith, Shlens and Le 2019; Oquab et al. 2023 (the grid of regularizers)",
+        cites=("kornblith2019better", "oquab2023dinov2"),
     )
     yield evaluator(
         "knn",
@@ -32,6 +33,7 @@ def pretask_components() -> Iterator[Component]:
         headline="accuracy",
         summary="Nearest neighbors: weighted vote by the cosine of features (Wu 2018).",
         source="Wu, Xiong, Yu and Lin 2018",
+        cites="wu2018unsupervised",
     )
     yield evaluator(
         "few-label",
@@ -40,6 +42,7 @@ def pretask_components() -> Iterator[Component]:
         headline="5.accuracy",
         summary="Few labels: logistic regression on 1 to 100 labels per class, 1 % and 10 %.",
         source="Zhai et al. 2019; Chen, Kornblith, Norouzi and Hinton 2020",
+        cites=("zhai2019large", "chen2020simple"),
         small={"per_class": (1, 5), "label_fraction": (), "draws": 2},
     )
     yield evaluator(
@@ -49,6 +52,7 @@ def pretask_components() -> Iterator[Component]:
         headline="accuracy",
         summary="Ridge probe: least squares on frozen features, in closed form.",
         source="Hoerl and Kennard 1970",
+        cites="hoerl1970ridge",
     )
     yield evaluator(
         "rank",
@@ -64,6 +68,7 @@ def pretask_components() -> Iterator[Component]:
         headline="rankme",
         summary="RankMe: effective rank of every layer's features, without labels (Garrido 2023).",
         source="Garrido, Balestriero, Najman and LeCun 2023",
+        cites="garrido2023rankme",
     )
     yield evaluator(
         "tagging",
@@ -73,4 +78,5 @@ def pretask_components() -> Iterator[Component]:
         headline="accuracy",
         summary="Tagging: linear probe on single words, such as parts of speech (Peters 2018).",
         source="Peters et al. 2018; Tenney et al. 2019",
+        cites=("peters2018deep", "tenney2019what"),
     )

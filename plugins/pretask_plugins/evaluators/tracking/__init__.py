@@ -31,4 +31,5 @@ def pretask_components() -> Iterator[Component]:
         summary="Tracking: propagate the first mask by frozen features; J and F (Perazzi 2016).",
         version=2,  # 1 named the items of whole tracks after J&F
         source="Perazzi et al. 2016 (J and F); Jabri, Owens and Efros 2020 (propagation)",
+        cites=("perazzi2016benchmark", "jabri2020space"),
     )

@@ -16,6 +16,7 @@ import pretask
 from pretask import Component, hookimpl
 
 SOURCE = "Wei, Lim, Zisserman and Freeman, CVPR 2018"
+CITES = "wei2018learning"
 
 
 @hookimpl
@@ -30,6 +31,7 @@ def pretask_components() -> Iterator[Component]:
         targets={"categories"},
         summary="Arrow of time: classify whether a clip is reversed (Wei 2018).",
         source=SOURCE,
+        cites=CITES,
         small={"frames": 4, "stack": 2},
     )
     yield pretask.split(
@@ -77,4 +79,5 @@ def pretask_components() -> Iterator[Component]:
         },
         summary="Arrow of time (Wei 2018): two groups of ten frames, black bars cropped.",
         source=SOURCE,
+        cites=CITES,
     )

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pretask
 
 SOURCE = "Radford, Narasimhan, Salimans and Sutskever 2018"
+CITES = "radford2018improving"
 
 
 @pretask.hookimpl
@@ -26,6 +27,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         sees="past",
         summary="Next token: predict every token from all tokens before it (Radford 2018).",
         source=SOURCE,
+        cites=CITES,
     )
     yield pretask.task(
         "causal-lm",
@@ -57,4 +59,5 @@ def pretask_components() -> Iterator[pretask.Component]:
         },
         summary="GPT: a causal transformer language model (Radford 2018), in the size of GPT-2.",
         source=SOURCE,
+        cites=CITES,
     )

@@ -21,6 +21,7 @@ import pretask
 from pretask.metrics import FRACTION
 
 SOURCE = "Zhang, Isola and Efros, ECCV 2016"
+CITES = "zhang2016colorful"
 
 
 @pretask.hookimpl
@@ -33,6 +34,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         targets={"categories"},
         summary="Colorization: predict the quantized color of a grayscale image (Zhang 2016).",
         source=SOURCE,
+        cites=CITES,
     )
     yield pretask.evaluator(
         "colorization",
@@ -46,6 +48,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         headline="auc",
         summary="Area under the curve of color errors, raw and balanced, and colorized images.",
         source=SOURCE,
+        cites=CITES,
         small={"pictures": 2},
     )
     yield pretask.task(
@@ -78,4 +81,5 @@ def pretask_components() -> Iterator[pretask.Component]:
         },
         summary="Colorization of Zhang et al. 2016: 313 bins, rebalanced by rarity.",
         source=SOURCE,
+        cites=CITES,
     )

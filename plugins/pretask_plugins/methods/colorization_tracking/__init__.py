@@ -16,6 +16,7 @@ import pretask
 from pretask import Component, hookimpl
 
 SOURCE = "Vondrick, Shrivastava, Fathi, Guadarrama and Murphy, ECCV 2018"
+CITES = "vondrick2018tracking"
 
 
 @hookimpl
@@ -30,6 +31,7 @@ def pretask_components() -> Iterator[Component]:
         targets={"reference"},
         summary="Tracking by colorization: copy the colors of earlier frames (Vondrick 2018).",
         source=SOURCE,
+        cites=CITES,
         small={"references": 2, "step": 1, "classes": 4},
     )
     yield pretask.task(
@@ -64,4 +66,5 @@ def pretask_components() -> Iterator[Component]:
         },
         summary="Tracking of Vondrick et al. 2018: 3 gray references, 16 colors, cells of 8 px.",
         source=SOURCE,
+        cites=CITES,
     )

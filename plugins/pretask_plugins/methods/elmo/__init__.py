@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pretask
 
 SOURCE = "Peters et al., NAACL 2018"
+CITES = "peters2018deep"
 
 
 @pretask.hookimpl
@@ -26,6 +27,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         sees={"past", "future"},
         summary="Both ways: predict the next word from the left, the previous from the right.",
         source=SOURCE,
+        cites=CITES,
     )
     yield pretask.task(
         "elmo",
@@ -58,4 +60,5 @@ def pretask_components() -> Iterator[pretask.Component]:
         },
         summary="ELMo: a bidirectional LSTM language model of two layers (Peters 2018).",
         source=SOURCE,
+        cites=CITES,
     )

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 import pretask
 
 SOURCE = "Dosovitskiy, Springenberg, Riedmiller and Brox, NIPS 2014"
+CITES = "dosovitskiy2014discriminative"
 
 
 @pretask.hookimpl
@@ -28,6 +29,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         targets={"categories"},
         summary="Exemplar: classify transformed patches by their image (Dosovitskiy 2014).",
         source=SOURCE,
+        cites=CITES,
         small={"patch": 12},
     )
     yield pretask.split(
@@ -38,6 +40,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         targets={"agreement"},
         summary="Exemplar pairs: match transformed patches of the same image.",
         source=SOURCE,
+        cites=CITES,
         small={"patch": 12},
     )
     yield pretask.task(
@@ -63,4 +66,5 @@ def pretask_components() -> Iterator[pretask.Component]:
         },
         summary="Exemplar networks (Dosovitskiy 2014): every image a class, patches of 32 pixels.",
         source=SOURCE,
+        cites=CITES,
     )

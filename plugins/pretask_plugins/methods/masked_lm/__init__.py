@@ -14,6 +14,7 @@ from collections.abc import Iterator
 import pretask
 
 SOURCE = "Devlin, Chang, Lee and Toutanova, NAACL 2019"
+CITES = "devlin2019bert"
 
 
 @pretask.hookimpl
@@ -26,6 +27,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         targets={"categories"},
         summary="Mask tokens: predict 15 % of the tokens, most of them masked (Devlin 2019).",
         source=SOURCE,
+        cites=CITES,
     )
     yield pretask.split(
         "mask-tokens-pair",
@@ -34,6 +36,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         targets={"categories"},
         summary="Mask tokens, and predict whether the second piece follows the first.",
         source=SOURCE,
+        cites=CITES,
     )
     yield pretask.task(
         "masked-lm",
@@ -68,4 +71,5 @@ def pretask_components() -> Iterator[pretask.Component]:
         },
         summary="BERT: masked language model with next sentence prediction (Devlin 2019).",
         source=SOURCE,
+        cites=CITES,
     )

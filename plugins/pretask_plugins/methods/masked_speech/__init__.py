@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import pretask
 
 SOURCE = "Liu, Yang, Chi, Hsu and Lee, ICASSP 2020"
+CITES = "liu2020mockingjay"
 # The leak of the header is the paper's: a hidden frame moves the mean of all others.
 LEAK = "means and standard deviations of the whole recording are removed before masking, as in the released code"
 EXPECTED_FAILURES = {
@@ -34,6 +35,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         targets={"values"},
         summary="Masked acoustic modeling: predict masked spans of log-mel frames (Liu 2020).",
         source=SOURCE,
+        cites=CITES,
         small=TINY,
     )
     yield pretask.split(
@@ -44,6 +46,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         targets={"values"},
         summary="Masked acoustic modeling on a spectrogram as an image, for image models.",
         source=SOURCE,
+        cites=CITES,
         small={**TINY, "mels": 32},
     )
     yield pretask.task(
@@ -86,4 +89,5 @@ def pretask_components() -> Iterator[pretask.Component]:
         },
         summary="Mockingjay (Liu 2020): 15 % of frames in spans of seven, absolute error.",
         source=SOURCE,
+        cites=CITES,
     )

@@ -41,6 +41,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         targets={"categories"},
         summary="Relative position: classify one of eight neighbors of a patch (Doersch 2015).",
         source="Doersch, Gupta and Efros 2015",
+        cites="doersch2015unsupervised",
         small=SMALL,
     )
     yield pretask.task(
@@ -64,4 +65,5 @@ def pretask_components() -> Iterator[pretask.Component]:
         },
         summary="Context prediction (Doersch 2015): patches of 96 pixels, gap 48, jitter 7.",
         source="Doersch, Gupta and Efros, ICCV 2015",
+        cites="doersch2015unsupervised",
     )

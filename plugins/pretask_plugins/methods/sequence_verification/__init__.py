@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import pretask
 
 SOURCE = "Misra, Zitnick and Hebert, ECCV 2016"
+CITES = "misra2016shuffle"
 
 
 @pretask.hookimpl
@@ -27,6 +28,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         targets={"categories"},
         summary="Shuffle and Learn: verify the temporal order of three frames (Misra 2016).",
         source=SOURCE,
+        cites=CITES,
         small={"nearest": 1, "farthest": 4},
     )
     yield pretask.task(
@@ -58,4 +60,5 @@ def pretask_components() -> Iterator[pretask.Component]:
         },
         summary="Shuffle and Learn: a quarter of tuples in order, 15 to 60 frames apart.",
         source=SOURCE,
+        cites=CITES,
     )

@@ -65,4 +65,5 @@ def pretask_components() -> Iterator[pretask.Component]:
         },
         summary="Variational autoencoder of sentences with an inputless decoder (Bowman 2016).",
         source="Bowman, Vilnis, Vinyals, Dai, Jozefowicz and Bengio, CoNLL 2016",
+        cites="bowman2016generating",
     )

@@ -72,4 +72,5 @@ def pretask_components() -> Iterator[pretask.Component]:
         },
         summary="Variational autoencoder: 20 latent dimensions, Bernoulli pixels (Kingma 2014).",
         source="Kingma and Welling, ICLR 2014",
+        cites="kingma2014auto",
     )

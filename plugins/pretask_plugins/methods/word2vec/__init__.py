@@ -15,6 +15,7 @@ from collections.abc import Iterator
 import pretask
 
 SOURCE = "Mikolov, Sutskever, Chen, Corrado and Dean, NIPS 2013"
+CITES = "mikolov2013distributed"
 
 
 @pretask.hookimpl
@@ -28,6 +29,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         sees="present",
         summary="Skip-gram: tell the words around a word from negative samples (Mikolov 2013).",
         source=SOURCE,
+        cites=CITES,
         small={"min_count": 1, "subsample": 0.0},
     )
     yield pretask.task(
@@ -57,4 +59,5 @@ def pretask_components() -> Iterator[pretask.Component]:
         },
         summary="word2vec: skip-gram with negative sampling, window 5, 300 wide (Mikolov 2013).",
         source=SOURCE,
+        cites=CITES,
     )

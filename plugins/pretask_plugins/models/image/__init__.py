@@ -17,6 +17,7 @@ def pretask_components() -> Iterator[Component]:
         modality="image",
         summary="timm: any architecture by name, for any number of channels.",
         source="Wightman 2019, PyTorch Image Models",
+        cites="wightman2019timm",
         small={"name": "test_resnet"},
     )
     yield model(
@@ -25,5 +26,6 @@ def pretask_components() -> Iterator[Component]:
         modality="image",
         summary="A small residual network that learns in minutes on two cores.",
         source="He et al. 2016",
+        cites="he2016deep",
         small={"width": 8, "depth": 2},
     )

@@ -20,6 +20,7 @@ def pretask_components() -> Iterator[Component]:
         streams={"past", "all"},
         summary="Transformer: pre-norm, for tokens or frames; model.causal=true masks the future.",
         source="Vaswani et al. 2017; Su et al. 2021",
+        cites=("vaswani2017attention", "su2021roformer"),
         small=TINY,
     )
     yield model(
@@ -29,6 +30,7 @@ def pretask_components() -> Iterator[Component]:
         streams="past",
         summary="GPT-2 of any size from its configuration; causal.",
         source="Radford et al. 2019",
+        cites="radford2019language",
         small=TINY,
     )
     yield model(
@@ -37,6 +39,7 @@ def pretask_components() -> Iterator[Component]:
         modality="text",
         summary="BERT of any size from its configuration; bidirectional, with a class token.",
         source="Devlin et al. 2019",
+        cites="devlin2019bert",
         small=TINY,
     )
     yield model(
@@ -46,6 +49,7 @@ def pretask_components() -> Iterator[Component]:
         streams="past",
         summary="LSTM layers that read from left to right.",
         source="Hochreiter and Schmidhuber 1997",
+        cites="hochreiter1997long",
         small={"width": 16, "depth": 2},
     )
     yield model(
@@ -55,6 +59,7 @@ def pretask_components() -> Iterator[Component]:
         streams={"past", "future", "all"},
         summary="LSTM layers from left to right and others from right to left, which never mix: ELMo's encoder.",
         source="Peters et al. 2018",
+        cites="peters2018deep",
         small={"width": 16, "depth": 2},
     )
     yield model(
@@ -64,5 +69,6 @@ def pretask_components() -> Iterator[Component]:
         streams="present",
         summary="One vector for every token, whatever stands around it.",
         source="Mikolov et al. 2013",
+        cites="mikolov2013distributed",
         small={"width": 16},
     )

@@ -21,6 +21,7 @@ def pretask_components() -> Iterator[Component]:
         streams="present",
         summary="Frames: an image network over the frames of a clip, one by one.",
         source="He et al. 2016; Wightman 2019, PyTorch Image Models",
+        cites=("he2016deep", "wightman2019timm"),
         small={"width": 8, "depth": 2},
     )
     yield model(
@@ -29,5 +30,6 @@ def pretask_components() -> Iterator[Component]:
         modality=CLIPS,
         summary="torchvision's r3d_18, mc3_18 and r2plus1d_18: spatiotemporal convolutions.",
         source="Tran et al. 2018",
+        cites="tran2018closer",
         small={"name": "mc3_18", "stages": 1},
     )

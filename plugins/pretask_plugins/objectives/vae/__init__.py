@@ -37,6 +37,7 @@ def pretask_components() -> Iterator[Component]:
         metrics=METRICS,
         summary="ELBO: decode the target from a Gaussian code of x (Kingma and Welling 2014).",
         source="Kingma and Welling 2014",
+        cites="kingma2014auto",
         small=SMALL,
     )
     yield objective(
@@ -47,5 +48,6 @@ def pretask_components() -> Iterator[Component]:
         metrics={**METRICS, "negative_iwae": NATS},
         summary="IWAE: importance-weighted bound on log p(y) with K codes (Burda 2016).",
         source="Burda, Grosse and Salakhutdinov 2016",
+        cites="burda2016importance",
         small={**SMALL, "num_latents": 3},
     )
