@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pretask import Incompatible, PretaskError, Unknown
+from pretask.stopping import raise_again
 from pretask_registry import Registered, Registry
 
 from pretask_bench.records.record import Record
@@ -158,4 +159,5 @@ def run_all(registry: Registry, planned_runs: list[PlannedRun], context: Any) ->
         except Incompatible as error:
             yield RunOutcome(planned, refused=str(error))
         except Exception as error:  # a plugin's, whatever it is; its record says failed
+            raise_again(error)
             yield RunOutcome(planned, failed=f"{type(error).__name__}: {error}")

@@ -14,6 +14,7 @@ from pretask.checkpoint_content import weights_of
 from pretask.files import require_writable, sweep
 from pretask.hashing import hash_weights
 from pretask.locks import hold
+from pretask.stopping import raise_again
 from pretask_registry import Registry
 
 from pretask_bench.records.code import changed_modules, list_changes
@@ -164,6 +165,7 @@ def complete(registry: Registry, started: Started, context: RunContext) -> Store
     except Interrupted:
         raise
     except Exception as error:
+        raise_again(error)
         write(context.store, make_record(started, context, findings, error))
         raise
     record = make_record(started, context, findings)
