@@ -9,6 +9,7 @@ import shutil
 import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,15 +80,23 @@ def save(folder: Path, networks: Mapping[str, Module], optimizer: Optimizer, pro
         about = {"version": 1, "progress": asdict(progress), "optimizer": numbers, "files": files}
         (temporary / ABOUT).write_text(json.dumps(about))
         sync_folder(temporary)
-        shutil.rmtree(final, ignore_errors=True)
+        discard(final)
         temporary.rename(final)
     except OSError as error:
         raise PretaskError("the checkpoint", f"to write {final}", str(error), advise(error)) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     for old in sorted(folder.glob("step-*"))[:-KEPT]:
-        shutil.rmtree(old, ignore_errors=True)
+        discard(old)
     return final
+
+
+def discard(path: Path) -> None:
+    """Take a checkpoint from its place by one rename, and remove it: a kill leaves what `sweep` knows, never half."""
+    leaving = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    with suppress(OSError):  # it is not there, or may not be removed
+        path.rename(leaving)
+    shutil.rmtree(leaving, ignore_errors=True)
 
 
 def load(

@@ -14,6 +14,7 @@ from pretask.composition import Task
 from pretask.errors import PretaskError
 from pretask.recipe import Recipe
 from pretask.samples import Samples
+from pretask.stopping import raise_again
 from pretask.training import train
 
 FEW = 8  # samples of the step
@@ -55,6 +56,7 @@ def step_once(task: Task, samples: Samples, batch: int) -> FirstStep:
     except PretaskError as error:
         return FirstStep(refusal=str(error))
     except Exception as error:  # whatever a plugin's arithmetic does
+        raise_again(error)
         part = find_failing_part(task, error.__traceback__)
         return FirstStep(crash=f"the {part} failed in the first step with {shorten(error)}.")
     return FirstStep()

@@ -16,6 +16,8 @@ INTERRUPTED = 130
 TRY_AGAIN = os.EX_TEMPFAIL  # 75
 SAME_SECONDS = 1.0  # in which a signal again is the same one: a scheduler sends it to all, and a parent passes it on
 
+RAISED: list[int] = []  # numbers of the signals that were raised and not answered yet
+
 Handler = Callable[[int, FrameType | None], None]
 
 
@@ -38,7 +40,14 @@ def exit_code(number: int | None) -> int:
 
 def raise_stop(number: int, frame: FrameType | None = None) -> None:
     """Raise what a signal means."""
+    RAISED.append(number)
     raise Stopped(number)
+
+
+def raise_again(error: Exception) -> None:
+    """Raise Stopped where a signal came, of which a library that was interrupted has made this error; else nothing."""
+    if RAISED:
+        raise Stopped(RAISED[-1]) from error
 
 
 def is_users(error: BaseException) -> bool:
@@ -50,9 +59,16 @@ def is_users(error: BaseException) -> bool:
 
 @contextmanager
 def raise_when_stopped() -> Iterator[None]:
-    """Let Ctrl-C, SIGTERM and SIGHUP raise Stopped inside."""
-    with handle((signal.SIGINT, *BY_SCHEDULER), raise_stop):
-        yield
+    """Let Ctrl-C, SIGTERM and SIGHUP raise Stopped inside, whatever libraries make of it on the way out."""
+    RAISED.clear()
+    try:
+        with handle((signal.SIGINT, *BY_SCHEDULER), raise_stop):
+            yield
+    except Exception as error:
+        raise_again(error)
+        raise
+    finally:
+        RAISED.clear()
 
 
 @contextmanager

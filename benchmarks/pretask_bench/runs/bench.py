@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pretask import Incompatible, PretaskError, Unknown
+from pretask.stopping import raise_again
 from pretask_registry import Registered, Registry
 
 from pretask_bench.records.record import Record
@@ -207,4 +208,5 @@ def execute_plan(registry: Registry, plan: Plan, context: "RunContext") -> Ended
     except Incompatible as error:
         return Ended(refused=str(error))
     except Exception as error:  # a plugin's, whatever it is; its record says failed
+        raise_again(error)
         return Ended(failed=f"{type(error).__name__}: {error}")

@@ -16,6 +16,7 @@ from pretask.events import RunStarted
 from pretask.files import require_writable, sweep
 from pretask.hashing import hash_weights
 from pretask.locks import hold
+from pretask.stopping import raise_again
 from pretask_registry import Registry
 
 from pretask_bench.artifacts.save import save_encoder, save_record
@@ -189,6 +190,7 @@ def complete(registry: Registry, started: Started, context: RunContext) -> Store
         except Interrupted:
             raise
         except Exception as error:
+            raise_again(error)
             ending.record = write(context.store, make_record(started, context, findings, error))
             raise
         record = make_record(started, context, findings)

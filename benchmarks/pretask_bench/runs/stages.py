@@ -13,6 +13,7 @@ from pretask.files import write_whole
 from pretask.order import shown_samples
 from pretask.pretext_score import score_held_out, score_references
 from pretask.protocols import scored_part
+from pretask.stopping import raise_again
 from pretask.training import Trained, train
 from pretask_registry import Registered, Registry, build
 from pretask_registry.shortcut import measure_shortcuts
@@ -123,6 +124,7 @@ def draw_pictures(prepared: PreparedRun, task: Task, context: RunContext) -> lis
             pictures.append(store_figure(context, name, figure))
             write_whole(folder / f"{name}.png", figure.png)
     except Exception as error:  # whatever a plugin's drawing does
+        raise_again(error)
         context.say(f"left out a picture of {prepared.plan.name}: {type(error).__name__}: {error}")
     return pictures[:MAX_PICTURES]
 

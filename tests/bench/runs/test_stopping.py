@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from pretask.stopping import Stopped, is_users, note_stop, raise_when_stopped
+from pretask.stopping import RAISED, Stopped, is_users, note_stop, raise_again, raise_when_stopped
 from pretask_bench.cli import main
 from pretask_bench.records.record import Record
 from pretask_bench.records.store import read_all
@@ -137,6 +137,21 @@ def test_the_first_signal_is_noted_and_the_second_raised() -> None:
         os.kill(os.getpid(), signal.SIGHUP)
         time.sleep(5)
     assert stopped.value.number == signal.SIGHUP
+    RAISED.clear()
+
+
+def test_a_signal_is_one_whatever_a_library_that_it_interrupted_makes_of_it() -> None:
+    """As pydantic does, which calls Python from Rust: a run must neither fail for it nor be recorded as failed."""
+    with pytest.raises(Stopped) as stopped, raise_when_stopped():  # noqa: PT012
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except KeyboardInterrupt as error:
+            with pytest.raises(Stopped):
+                raise_again(ValueError(str(error)))
+            raise ValueError("Error calling function: Stopped: 15") from None
+    assert stopped.value.number == signal.SIGTERM
+    raise_again(ValueError("of another time"))
 
 
 @pytest.mark.parametrize(
