@@ -20,7 +20,7 @@ from pretask_registry.resolve import FILE
 
 from pretask_bench.artifacts.fitted import Unkept, restore_state
 from pretask_bench.artifacts.task_file import FITTED, RECORD, TASK, TOKENIZER, Part, TaskFile, read_task
-from pretask_bench.records.record import parse_record
+from pretask_bench.records.record import parse_record, training_cell_key
 from pretask_bench.records.store import read
 
 WHO = "pretask.load"
@@ -84,9 +84,10 @@ def find_folder(place: Path) -> Path:
 
 def find_beside(record: Path) -> Path | None:
     """Return the folder, beside a store, of the run that a record of it is of; None where there is none."""
-    weights = read(record).weights
-    for other in sorted(record.absolute().parent.parent.glob(f"*/{RECORD}")):
-        if weights is not None and parse_record(other.read_bytes()).weights == weights:
+    found, runs = read(record), record.absolute().parent.parent
+    key = training_cell_key(found.cell)[:12]
+    for other in [*runs.glob(f"*-{key}-*/{RECORD}"), *runs.glob(f"*/{RECORD}")]:  # by its name, else any
+        if found.weights is not None and parse_record(other.read_bytes()).weights == found.weights:
             return other.parent
     return None
 

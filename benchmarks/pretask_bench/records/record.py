@@ -492,6 +492,11 @@ def cell_key(cell: Cell, without: Collection[str] = ()) -> str:
     return sha256(canonical_bytes({name: fact for name, fact in fields.items() if fact is not None})).hexdigest()
 
 
+def training_cell_key(cell: Cell) -> str:
+    """Return the name of what determines the trained weights, whatever they are measured by."""
+    return cell_key(cell, without={"evaluators", "evaluated_on"})
+
+
 def schema_text() -> str:
     """Return the JSON schema of a record, as record.schema.json holds it."""
     return json.dumps(Record.model_json_schema(), indent=1, sort_keys=True) + "\n"

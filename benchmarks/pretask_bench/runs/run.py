@@ -20,7 +20,7 @@ from pretask.stopping import raise_again
 from pretask_registry import Registry
 
 from pretask_bench.artifacts.save import save_encoder, save_record
-from pretask_bench.artifacts.task_file import TASK
+from pretask_bench.artifacts.task_file import PICTURES, TASK
 from pretask_bench.records.code import changed_modules, list_changes
 from pretask_bench.records.encoders import RAW
 from pretask_bench.records.metrics import as_declaration
@@ -139,7 +139,8 @@ def hold_cell(prepared: PreparedRun, context: RunContext) -> Iterator[None]:
     """Keep other processes off this run inside; who waits finds its record afterwards. Sweep what kills left."""
     folder = training_folder(prepared, context)
     with hold(folder.with_name(f".{folder.name}.lock"), f"running {name_run(prepared)} in {context.out}"):
-        sweep(context.store)
+        for place in (context.store, folder, folder / PICTURES):
+            sweep(place)
         yield
 
 

@@ -21,7 +21,7 @@ from pretask_registry.shortcut import measure_shortcuts
 from pretask_bench.records.code import Code, changed_modules, code_key, list_changes
 from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED
 from pretask_bench.records.metrics import metrics_in_traits
-from pretask_bench.records.record import EvaluationResult, Pretext, cell_key, pack_items, separate_missing
+from pretask_bench.records.record import EvaluationResult, Pretext, pack_items, separate_missing, training_cell_key
 from pretask_bench.records.record import Items as RecordedItems
 from pretask_bench.records.store import write_picture
 from pretask_bench.results.pretext import pretext_fields
@@ -68,7 +68,7 @@ def pretrain(
 
 def training_key(prepared: PreparedRun) -> str:
     """Return what determines the weights of a run, whatever they are measured by."""
-    return cell_key(prepared.cell, without={"evaluators", "evaluated_on"})
+    return training_cell_key(prepared.cell)
 
 
 def name_run(prepared: PreparedRun) -> str:

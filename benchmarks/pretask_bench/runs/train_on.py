@@ -13,13 +13,12 @@ from pretask.recipe import Recipe
 
 from pretask_bench.artifacts.task_file import RECORD
 from pretask_bench.records.code import Code, code_key
-from pretask_bench.records.record import Cell, cell_key, parse_record
+from pretask_bench.records.record import Cell, parse_record, training_cell_key
 from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.prepare import PreparedRun
 from pretask_bench.runs.ranks import count_ranks
 
 BUDGET = "samples"
-NOT_TRAINING = frozenset({"evaluators", "evaluated_on"})  # what of a cell determines no weights
 
 
 def train_on(prepared: PreparedRun, task: Task, context: RunContext, folder: Path, key: str, code: Code) -> None:
@@ -43,7 +42,7 @@ def train_on(prepared: PreparedRun, task: Task, context: RunContext, folder: Pat
     reason = explain_anew(replace(task.recipe, samples=int(str(shorter.recipe[BUDGET]))), task)
     if reason is not None:
         context.say(f"{place.name} saw {seen}, and this run starts anew: {reason}")
-    elif adopt(place, folder, cell_key(shorter, without=NOT_TRAINING), key):
+    elif adopt(place, folder, training_cell_key(shorter), key):
         context.say(f"goes on from {place.name}, which saw {seen}")
 
 
@@ -63,7 +62,7 @@ def is_same_but_for_budget(cell: Cell, other: Cell) -> bool:
     """Return whether two cells train alike, as long as they do."""
     budgets = {BUDGET: other.recipe.get(BUDGET)}
     same = cell.model_copy(update={"recipe": {**cell.recipe, **budgets}})
-    return cell_key(same, without=NOT_TRAINING) == cell_key(other, without=NOT_TRAINING)
+    return training_cell_key(same) == training_cell_key(other)
 
 
 def explain_anew(shorter: Recipe, task: Task) -> str | None:
