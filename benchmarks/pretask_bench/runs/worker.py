@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from pretask.progress import format_progress
-from pretask.stopping import raise_when_stopped
+from pretask.stopping import BY_SCHEDULER, raise_when_stopped
 from pretask.training import Watcher
 from pretask.values import Loss
 from pretask_registry import Registry
@@ -69,6 +69,7 @@ def work(
         threads: Of the processor.
     """
     os.setpgid(0, 0)
+    listen()
     for stream in (1, 2):
         os.dup2(output.fileno(), stream)
     threading.Thread(target=stop_with_command, daemon=True).start()
@@ -77,6 +78,13 @@ def work(
         carry_out_all(connection, files, context)
     if has_threads_of_plugins():  # the interpreter would wait for them
         os._exit(0)
+
+
+def listen() -> None:
+    """Heed every signal that ends a command: only the command sends one here, and only where it heeds that itself."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in BY_SCHEDULER:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def stop_with_command() -> None:
