@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 from pretask.events import StepTaken, TrainingEvent, Watcher
-from pretask.stopping import raise_when_stopped
+from pretask.stopping import BY_SCHEDULER, raise_when_stopped
 from pretask_registry import Registry
 from pretask_registry.quiet import has_threads_of_plugins
 
@@ -57,6 +57,7 @@ def work(
         threads: Of the processor.
     """
     os.setpgid(0, 0)
+    listen()
     for stream in (1, 2):
         os.dup2(output.fileno(), stream)
     threading.Thread(target=stop_with_command, daemon=True).start()
@@ -65,6 +66,13 @@ def work(
         carry_out_all(connection, files, context)
     if has_threads_of_plugins():  # the interpreter would wait for them
         os._exit(0)
+
+
+def listen() -> None:
+    """Heed every signal that ends a command: only the command sends one here, and only where it heeds that itself."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in BY_SCHEDULER:
+        signal.signal(number, signal.SIG_DFL)
 
 
 def stop_with_command() -> None:

@@ -29,7 +29,7 @@ SUITE: dict[str, Any] = {
     "summary": "…",
     "seeds": 2,
     "baselines": ["random-init", "raw-input"],
-    "division": [{"name": "digits", "modality": "image", "data": "digits", "samples": 2048, "measures": [RIDGE]}],
+    "division": [{"name": "digits", "modality": "image", "data": "digits", "samples": 1024, "measures": [RIDGE]}],
 }
 PLUGIN = """
 import os, signal, sys
@@ -105,20 +105,19 @@ def alone(plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[s
     return records
 
 
-def test_jobs_stopped_twice_write_the_records_of_one_run_after_the_other(
+def test_jobs_that_were_stopped_write_the_records_of_one_run_after_the_other(
     plugin: Path, tmp_path: Path, alone: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = Lines.step
-    for number, code in ((signal.SIGTERM, 75), (signal.SIGINT, 130)):
 
-        def stop(*arguments: Any, number: signal.Signals = number) -> None:
-            steps(*arguments)
-            os.kill(os.getpid(), number)
+    def stop(*arguments: Any) -> None:
+        steps(*arguments)
+        os.kill(os.getpid(), signal.SIGTERM)
 
-        monkeypatch.setattr(Lines, "step", stop)
-        assert run_bench(plugin, tmp_path, "small", "--jobs", "2") == code
-        assert records_of(tmp_path) == []
-        assert list(tmp_path.glob("small-*/*")), "the state of whichever trained is saved"
+    monkeypatch.setattr(Lines, "step", stop)
+    assert run_bench(plugin, tmp_path, "small", "--jobs", "2") == 75
+    assert records_of(tmp_path) == []
+    assert list(tmp_path.glob("small-*/*")), "the state of whichever trained is saved"
     monkeypatch.setattr(Lines, "step", steps)
     assert run_bench(plugin, tmp_path, "small", "--jobs", "2") == 0
     assert records_of(tmp_path) == alone
@@ -130,14 +129,14 @@ def test_whatever_becomes_of_a_run_the_others_go_on_and_lines_are_whole(
     alone: list[dict[str, Any]],
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    assert run_bench(plugin, tmp_path, "raising,killed,small", "--jobs", "2") == 1
+    assert run_bench(plugin, tmp_path, "raising,killed,small", "--seeds", "1", "--jobs", "2") == 1
     complete = [record for record in records_of(tmp_path) if record["status"] == "complete"]
-    assert complete == alone
+    assert complete == alone[:1]
     lines = capfd.readouterr().err.splitlines()
-    assert "killed seed 0: about to die" in lines
-    assert "killed seed 0: its process was ended by SIGKILL" in lines
+    assert "killed: about to die" in lines
+    assert "killed: its process was ended by SIGKILL" in lines
     assert "failed: local/raising@1 on digits: RuntimeError: a fault of the model" in lines
-    beginnings = re.compile(r"\[\d/6\] |(small|raising|killed) seed [01][ :]|failed: local/")
+    beginnings = re.compile(r"\[\d/3\] |(small|raising|killed)[ :]|failed: local/")
     assert [line for line in lines if not beginnings.match(line)] == []
 
 
