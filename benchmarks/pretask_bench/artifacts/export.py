@@ -9,6 +9,7 @@ hub            a folder to upload: weights, task.json, a model card with the rec
 
 import io
 import json
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -161,13 +162,15 @@ def export_onnx(encoder: Encoder, folder: Path) -> Files:
         raise PretaskError(
             "pretask export --to onnx", "onnx and onnxruntime", f"none ({error})", "pip install 'pretask[onnx]'"
         ) from error
-    samples, network = draw_samples(encoder), FromSamples(encoder)
+    samples, network = draw_samples(encoder), FromSamples(encoder).eval()
     with torch.no_grad(), TemporaryDirectory() as place:
         expected = network(samples)
         path = Path(place) / "model.onnx"
         axes = {"samples": {0: "batch"}, "features": {0: "batch"}}
         names: dict[str, Any] = {"input_names": ["samples"], "output_names": ["features"], "dynamic_axes": axes}
-        torch.onnx.export(network, (samples,), path, dynamo=False, **names)
+        with warnings.catch_warnings():  # the newer exporter keeps the batch size that it was shown (torch 2.11)
+            warnings.simplefilter("ignore")
+            torch.onnx.export(network, (samples,), path, dynamo=False, **names)
         content = path.read_bytes()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     found = torch.from_numpy(session.run(None, {"samples": samples.numpy()})[0])

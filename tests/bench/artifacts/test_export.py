@@ -130,9 +130,12 @@ def test_a_folder_for_the_hub_loads_and_its_card_has_the_records_numbers(
 
 
 @pytest.mark.exhaustive
-def test_onnxruntime_gives_the_same_features(finished: Make, tmp_path: Path) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime")
-    made = finished("image")
+@pytest.mark.parametrize("modality", ["image", "text", "video", "audio"])
+@pytest.mark.filterwarnings("ignore")  # of the exporter's own libraries
+def test_onnxruntime_gives_the_same_features(finished: Make, modality: str, tmp_path: Path) -> None:
+    import onnxruntime
+
+    made = finished(modality)
     out = export(made.run.folder, "onnx", tmp_path)
     session = onnxruntime.InferenceSession(out / "model.onnx", providers=["CPUExecutionProvider"])
     (found,) = session.run(None, {"samples": made.batch.data.numpy()})
