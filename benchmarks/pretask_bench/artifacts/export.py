@@ -158,19 +158,23 @@ def export_onnx(encoder: Encoder, folder: Path) -> Files:
     """Return an ONNX file from samples, of any batch size, to vectors."""
     try:
         import onnxruntime
+        import onnxscript  # noqa: F401  # by which torch exports
     except ImportError as error:
         raise PretaskError(
-            "pretask export --to onnx", "onnx and onnxruntime", f"none ({error})", "pip install 'pretask[onnx]'"
+            "pretask export --to onnx",
+            "onnx, onnxruntime and onnxscript",
+            f"none ({error})",
+            "pip install 'pretask[onnx]'",
         ) from error
     samples, network = draw_samples(encoder), FromSamples(encoder).eval()
     with torch.no_grad(), TemporaryDirectory() as place:
         expected = network(samples)
         path = Path(place) / "model.onnx"
-        axes = {"samples": {0: "batch"}, "features": {0: "batch"}}
-        names: dict[str, Any] = {"input_names": ["samples"], "output_names": ["features"], "dynamic_axes": axes}
-        with warnings.catch_warnings():  # the newer exporter keeps the batch size that it was shown (torch 2.11)
+        shapes = {"samples": {0: torch.export.Dim("batch")}}
+        named: dict[str, Any] = {"input_names": ["samples"], "output_names": ["features"], "dynamic_shapes": shapes}
+        with warnings.catch_warnings():  # of the exporter's own libraries
             warnings.simplefilter("ignore")
-            torch.onnx.export(network, (samples,), path, dynamo=False, **names)
+            torch.onnx.export(network, (samples,), path, dynamo=True, external_data=False, verbose=False, **named)
         content = path.read_bytes()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
     found = torch.from_numpy(session.run(None, {"samples": samples.numpy()})[0])
