@@ -15,6 +15,7 @@ from typing import Any
 
 from pretask import Component, PretaskError, Unknown
 
+from pretask_registry.citations import FILE, read_entries
 from pretask_registry.discovery import OURS
 from pretask_registry.registry import Registered, Registry
 from pretask_registry.scaffold.declarations import format_declaration
@@ -83,7 +84,7 @@ def copy_built_in(
         **render_common(readme),
         f"src/{names.package}/__init__.py": render("declare/copied.py", words),
         **{f"src/{names.package}/{new.rpartition('.')[2]}.py": text for new, text in rewrite_modules(copy)},
-        **{f"src/{names.package}/{file}": text for file, text in read_suites(copy, names)},
+        **{f"src/{names.package}/{file}": text for file, text in [*read_suites(copy, names), *read_references(copy)]},
     }
     return Written(write(folder or Path(names.distribution), contents), names, run)
 
@@ -256,3 +257,11 @@ def read_suites(copy: Copy, names: Names) -> Iterator[tuple[str, str]]:
     if copy.origin.kind == "suite":
         module, _, file = copy.origin.component.implementation.partition(":")
         yield file, files(module).joinpath(file).read_text(encoding="utf-8")
+
+
+def read_references(copy: Copy) -> Iterator[tuple[str, str]]:
+    """Yield the file of BibTeX entries that the copied components cite, where they cite any."""
+    known = read_entries(copy.origin.plugin.module.partition(".")[0])
+    keys = [key for component in copy.components for key in component.cites]
+    if keys:
+        yield FILE, "\n\n".join(known[key] for key in dict.fromkeys(keys)) + "\n"

@@ -31,12 +31,13 @@ def is_default(value: Any, default: Any) -> bool:
 def collect_arguments(component: Component) -> dict[str, Any]:
     """Return what a component was declared with, by keyword."""
     traits = dict(component.traits)
+    about = {"summary": component.summary, "source": component.source, "version": component.version}
+    about |= {"cites": component.cites}
     if component.kind == "task":
         traits = {**traits.pop("parts"), **traits}
-        return {**traits, "summary": component.summary, "source": component.source, "version": component.version}
+        return {**traits, **about}
     if component.kind == "suite":
         return {"summary": component.summary, "version": component.version}
-    about = {"summary": component.summary, "source": component.source, "version": component.version}
     return {**traits, **about, "small": dict(component.small)}
 
 
