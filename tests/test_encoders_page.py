@@ -10,6 +10,7 @@ PAGE = (Path(__file__).parents[1] / "docs" / "encoders.md").read_text(encoding="
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
+@pytest.mark.exhaustive
 def test_every_block_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PRETASK_CACHE", str(tmp_path / "cache"))

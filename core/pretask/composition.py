@@ -167,7 +167,8 @@ def fit_parts(
     encoder = model(spec, whole)
     allocate_samples(encoder, observed)
     features = describe_features(encoder, spec)
-    encoder.features(whole)  # raises where the undivided sample cannot be read
+    if whole != spec:
+        encoder.features(whole)  # raises where the undivided sample cannot be read
     scorer = objective(features, targets)
     if isinstance(scorer, Rewrites):
         scorer.rewritten_targets(spec, targets)  # raises where it cannot

@@ -1,6 +1,6 @@
 """Trial: whether three parts train, tried on canned data of a modality at their declared small sizes.
 
-Specs are handed along first, then one step is trained. The answer is remembered, and shared by parts that are
+Parts are composed, which hands specs along, and train one step. The answer is remembered, and shared by parts that are
 implemented by the same and declare the same small options.
 """
 
@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pretask import PretaskError
 
-from pretask_registry.canned import make_canned_samples, observe_canned
-from pretask_registry.fit import exact_fit
+from pretask_registry.canned import make_canned_samples
 from pretask_registry.registry import Registered
 from pretask_registry.resolve import build, import_implementation
 from pretask_registry.stand_in import fit_on_trial
@@ -78,13 +77,10 @@ def try_parts(
 
 
 def try_built(modality: str, split: Any, objective: "ObjectiveFactory", model: "ModelFactory") -> Outcome:
-    """Hand specs along on the meta device, then fit the split and train a step."""
+    """Fit the split, compose, which hands specs along, and train a step."""
     from pretask.composition import compose
     from pretask.first_step import try_first_step
 
-    misfit = exact_fit(split, objective, model, observe_canned(modality, NUM_SAMPLES))
-    if misfit is not None:
-        return Outcome(misfit=misfit)
     samples = make_canned_samples(modality, NUM_SAMPLES)
     try:
         task = compose(samples.observed, fit_on_trial(split, samples), model, objective)

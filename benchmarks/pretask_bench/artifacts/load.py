@@ -3,7 +3,8 @@
 Only what encodes is built: the model, from the specs in task.json, and the split as far as it shows whole samples.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from pretask_registry.own_objects import DISTRIBUTION
 from pretask_registry.resolve import FILE
 
 from pretask_bench.artifacts.fitted import Unkept, restore_state
-from pretask_bench.artifacts.task_file import FITTED, RECORD, TASK, TOKENIZER, Part, TaskFile, read_task
+from pretask_bench.artifacts.task_file import AGAIN, FITTED, RECORD, TASK, TOKENIZER, Part, TaskFile, read_task
 from pretask_bench.records.record import parse_record, training_cell_key
 from pretask_bench.records.store import read
 
@@ -56,15 +57,39 @@ def load_with(
 ) -> Encoder:
     """Return the encoder of a run folder, of parts that a registry has or that are given; see `load`."""
     task = read_task(folder)
-    with seed_randomness(0):  # whose first weights are replaced
-        make: Any = model if model is not None else build_part(registry, task, "model")
-        network: Any = make if isinstance(make, torch.nn.Module) else make(task.input, task.whole)
-        allocate_samples(network, task.observed)
-    load_weights(network, folder, task)
-    shown = find_split(registry, split, folder, task)
+    try:
+        network = load_model(registry, folder, task, model)
+        shown = find_split(registry, split, folder, task)
+    except PretaskError:
+        raise
+    except Exception as error:  # whatever a part makes of what it is told
+        got = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
+        raise PretaskError(WHO, f"a {TASK} of which its parts can be built", got, AGAIN) from error
     tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8") if TOKENIZER in task.files else None
     preparation = Preparation(task.observed, task.padded, tokenizer)
     return Encoder(network, shown, task.whole, preparation, task.name).to(device).eval()
+
+
+def load_model(registry: Registry | None, folder: Path, task: TaskFile, given: Any = None) -> Any:
+    """Return the model with its weights; only what the weights fit is built, so that no more memory is taken."""
+    make: Any = given if given is not None else build_part(registry, task, "model")
+    with explain_other_weights(task):
+        weights = read_tensors(folder / task.weights)
+        if not isinstance(make, torch.nn.Module):
+            with torch.device("meta"):
+                check_weights(build_network(make, task).state_dict(), weights)
+            with seed_randomness(0):  # whose first weights are replaced
+                make = build_network(make, task)
+        check_weights(make.state_dict(), weights)
+    make.load_state_dict(weights)
+    return make
+
+
+def build_network(make: Any, task: TaskFile) -> Any:
+    """Return the model of the specs that it was trained with."""
+    network: Any = make(task.input, task.whole)
+    allocate_samples(network, task.observed)
+    return network
 
 
 def find_folder(place: Path) -> Path:
@@ -125,16 +150,15 @@ def find_way(part: Part, kind: str) -> str:
     return f"Install it: pip install {part.distribution}=={part.version}"
 
 
-def load_weights(network: Any, folder: Path, task: TaskFile) -> None:
-    """Put the weights of a folder into a model; raise PretaskError where they are not its weights."""
+@contextmanager
+def explain_other_weights(task: TaskFile) -> Iterator[None]:
+    """Raise PretaskError in place of Unsound: the weights of a folder are not those of its model."""
     part = task.parts["model"]
     try:
-        weights = read_tensors(folder / task.weights)
-        check_weights(network.state_dict(), weights)
+        yield
     except Unsound as reason:
         needs = f"the weights of {part.id}, made by {part.distribution} {part.version}"
         raise PretaskError(WHO, needs, str(reason), find_way(part, "model")) from reason
-    network.load_state_dict(weights)
 
 
 def find_split(registry: Registry | None, given: Any, folder: Path, task: TaskFile) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pretask import InputSpec, Observed, PretaskError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 VERSION = 1
 TASK = "task.json"
@@ -97,6 +97,14 @@ class TaskFile(BaseModel):
     output: Output
     files: dict[FileName, Hash]
     release: str
+
+    @model_validator(mode="after")
+    def _has_what_an_encoder_needs(self) -> "TaskFile":
+        if len(self.files.keys() - {FITTED, TOKENIZER}) != 1:
+            raise ValueError("one file of weights is named")
+        if not self.parts.keys() >= {"model", "split"}:
+            raise ValueError("a model and a split are named")
+        return self
 
     @property
     def weights(self) -> str:

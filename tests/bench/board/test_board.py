@@ -506,13 +506,15 @@ import json, sys, time
 sys.path[:0] = sys.argv[1:2]
 from entrants import entrant, suite
 from pretask_bench.board.site import render_board
-from pretask_bench.records.record import Record
-record = entrant(json.loads(sys.argv[2])).model_dump(mode="json")
+record = entrant(json.loads(sys.argv[2]))
 records = {}
 for number in range(2000):
-    record["cell"] |= {"seed": number % 2, "recipe": {"samples": 640, "lr": 0.001 * (1 + number // 2)}}
-    record["weights"], record["pretext"]["metrics"]["order"] = f"{number:064x}", 1 + number / 1e6
-    records[f"{number:064x}"] = Record.model_validate_json(json.dumps(record))
+    recipe = {"samples": 640, "lr": 0.001 * (1 + number // 2)}
+    cell = record.cell.model_copy(update={"seed": number % 2, "recipe": recipe})
+    metrics = {**record.pretext.metrics, "order": 1 + number / 1e6}
+    pretext = record.pretext.model_copy(update={"metrics": metrics})
+    changed = {"cell": cell, "weights": f"{number:064x}", "pretext": pretext}
+    records[f"{number:064x}"] = record.model_copy(update=changed)
 begin = time.process_time()
 page = render_board(suite(2), records)[0]
 print(time.process_time() - begin, len(page))

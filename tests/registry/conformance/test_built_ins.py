@@ -26,7 +26,7 @@ def test_a_gradient_reaches_every_parameter_of_the_networks_of_the_papers() -> N
 @pytest.mark.parametrize(
     ("kind", "check", "least"),
     [
-        ("split", "compiles", 20),
+        pytest.param("split", "compiles", 20, marks=pytest.mark.exhaustive),
         pytest.param("split", "compiled-answers-as-eager", 20, marks=SWEEP),
         pytest.param("task", "compiled-step-answers-as-eager", 12, marks=SWEEP),
     ],

@@ -55,6 +55,7 @@ def test_a_sound_twin_passes_every_check(registry: Registry, kind: str, twin: st
     assert meant <= {outcome.check for outcome in found if outcome.state == "passed"}
 
 
+@pytest.mark.exhaustive
 def test_a_branch_on_a_value_is_caught_where_it_is_compiled(registry: Registry) -> None:
     found = check_elsewhere("mutants", "compiles")
     broken = found["mutants/rotate-branch-on-a-value@1"]

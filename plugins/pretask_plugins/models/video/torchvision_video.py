@@ -22,6 +22,7 @@ class TorchvisionVideo(nn.Module):
         whole_spec: Of the undivided clip; sides and number of frames may differ, channels may not.
         name: `r3d_18` convolves over space and time, `mc3_18` over time in its first layers only, `r2plus1d_18` over
             space and then over time.
+        stages: Of its four residual stages, how many are there.
 
     Raises:
         Incompatible: The views are no frames in order.
