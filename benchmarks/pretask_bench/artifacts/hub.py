@@ -81,7 +81,7 @@ def write_card(task: TaskFile, record: Record, pictures: list[str]) -> str:
 # {task.name} on {cell.data.id}
 
 An encoder of {modality} data, pretrained without labels by the task `{cell.task or cell.split.id}` with
-[pretask](https://pypi.org/project/pretask/): split `{cell.split.id}`, objective `{cell.objective.id}`, model
+pretask: split `{cell.split.id}`, objective `{cell.objective.id}`, model
 `{cell.model.id}`, seed {cell.seed}, {record.provenance.samples:,} samples seen,
 {record.provenance.parameters:,} parameters.
 
