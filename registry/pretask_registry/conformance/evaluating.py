@@ -95,7 +95,7 @@ def compose_tasks(case: "EvaluatorCase", data: GivenData) -> list[tuple[str, int
         known[key] = []
         for declared in case.registry.current("task"):
             parts = resolve_parts(case, declared)
-            if parts and material.fits_exactly(parts, data.train):
+            if parts and material.fits_exactly(case.registry, parts, data.train):
                 task = material.compose_small(parts, data.train, case.seed)
                 size = sum(parameter.numel() for parameter in [*task.model.parameters(), *task.objective.parameters()])
                 known[key].append((declared.plugin.name, size, task))

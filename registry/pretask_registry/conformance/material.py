@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from pretask import Batch, Draws, Incompatible, Inputs, Observed, PretaskError, Samples, SplitFn, Targets, Task
+from pretask import Batch, Draws, Inputs, Observed, PretaskError, Samples, SplitFn, Targets, Task
 from pretask.composition import compose
 from pretask.protocols import count_partners
 
@@ -123,7 +123,7 @@ def iterate_fitting(registry: Registry, fixed: Parts, modality: str) -> Iterator
         for objective in objectives:
             for model in models:
                 parts = {"split": split, "objective": objective, "model": model}
-                if static_fit(split, objective, model, modality) is None and fits_exactly(parts, samples):
+                if static_fit(split, objective, model, modality) is None and fits_exactly(registry, parts, samples):
                     yield parts
                     break
 
@@ -139,13 +139,17 @@ def order_candidates(registry: Registry, kind: str, fixed: Parts, given: Registe
     )
 
 
-def fits_exactly(parts: Parts, samples: Samples) -> bool:
-    """Return whether parts at their small sizes fit, by handing specs along."""
-    try:
-        built = {kind: build(part, part.component.small) for kind, part in parts.items()}
-        return exact_fit(built["split"], built["objective"], built["model"], samples.observed) is None
-    except (PretaskError, Incompatible):
-        return False
+def fits_exactly(registry: Registry, parts: Parts, samples: Samples) -> bool:
+    """Return whether parts at their small sizes fit, by handing specs along; the registry remembers the answer."""
+    known: dict[Any, bool] = registry.memory.setdefault("fitting", {})
+    key = (*(parts[kind].id for kind in PARTS), samples.observed)
+    if key not in known:
+        try:
+            built = {kind: build(part, part.component.small) for kind, part in parts.items()}
+            known[key] = exact_fit(built["split"], built["objective"], built["model"], samples.observed) is None
+        except PretaskError:
+            known[key] = False
+    return known[key]
 
 
 def declared_parts(registry: Registry, task: Registered) -> Parts:
@@ -163,6 +167,6 @@ def find_modality(registry: Registry, parts: Parts) -> str:
     declared = sorted(parts["split"].component.traits["modality"])
     for modality in sorted(declared, key=lambda name: known.index(name) if name in known else len(known)):
         fit = static_fit(parts["split"], parts["objective"], parts["model"], modality) is None
-        if fit and fits_exactly(parts, load_samples(registry, modality)):
+        if fit and fits_exactly(registry, parts, load_samples(registry, modality)):
             return str(modality)
     raise Skip("The parts at their small sizes do not fit tiny data of any of their modalities.")
