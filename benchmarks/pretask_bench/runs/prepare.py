@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,15 @@ class PreparedRun:
     cell: Cell
     initial: InitialWeights | None = None
 
-    def code(self, evaluated: bool = True) -> Mapping[str, str]:
-        """Return the hashes of the modules that train, and where `evaluated` of those that measure."""
-        parts = [self.plan.parts[part] for part in (*PARTS, "data")]
-        if not evaluated:
-            return hash_code(parts, TRAINING)
-        parts += [*self.plan.evaluators]
+    @cached_property
+    def training_code(self) -> Mapping[str, str]:
+        """Hashes of the modules that train."""
+        return hash_code([self.plan.parts[part] for part in (*PARTS, "data")], TRAINING)
+
+    @cached_property
+    def code(self) -> Mapping[str, str]:
+        """Hashes of the modules that train and of those that measure."""
+        parts = [*[self.plan.parts[part] for part in (*PARTS, "data")], *self.plan.evaluators]
         if EVALUATION_DATA in self.plan.parts:
             parts.append(self.plan.parts[EVALUATION_DATA])
         return hash_code(parts, (*TRAINING, *SCORING))

@@ -148,7 +148,7 @@ def find_known(prepared: PreparedRun, context: RunContext) -> StoredRecord | Non
     """Return the record of this cell and code where the store has it, and say so."""
     if context.again:
         return None
-    code = prepared.code()
+    code = prepared.code
     known = find_record(context.store, prepared.cell, code, required_references(prepared.plan, context))
     if known is not None and known.record.code == code:
         mend_folder(prepared, known.record, context)
@@ -180,7 +180,7 @@ def complete(registry: Registry, started: Started, context: RunContext) -> Store
     """Run all stages and write the record; of a failure too."""
     prepared = started.prepared
     prepared.count_duplicates()  # kept in the cache: what cannot be written is found before training, not after it
-    findings = Findings(prepared.cell, prepared.code(), declare_metrics(prepared.plan), devices=count_ranks())
+    findings = Findings(prepared.cell, prepared.code, declare_metrics(prepared.plan), devices=count_ranks())
     smaller = "Lower recipe.batch, or set smaller sizes of the model."
     audience = Audience(registry, name_run(prepared), context.trackers)
     with audience.attend(describe_start(prepared)) as ending:

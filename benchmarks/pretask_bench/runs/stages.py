@@ -45,7 +45,7 @@ def pretrain(
     Raises:
         Interrupted: It was stopped again.
     """
-    key, code = training_key(prepared), prepared.code(evaluated=False)
+    key, code = training_key(prepared), prepared.training_code
     name, folder = name_run(prepared), training_folder(prepared, context)
     report_other_code(context, name, folder, key, code)
     train_on(prepared, task, context, folder, key, code)
@@ -78,7 +78,7 @@ def name_run(prepared: PreparedRun) -> str:
 
 def training_folder(prepared: PreparedRun, context: RunContext) -> Path:
     """Return the folder of a run's checkpoints and pictures."""
-    return context.out / f"{name_run(prepared)}-{code_key(prepared.code(evaluated=False))[:8]}"
+    return context.out / f"{name_run(prepared)}-{code_key(prepared.training_code)[:8]}"
 
 
 def report_other_code(context: RunContext, name: str, folder: Path, key: str, code: Code) -> None:
