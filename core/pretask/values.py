@@ -31,7 +31,7 @@ class Batch:
 
     def __post_init__(self) -> None:
         if self.index is None:
-            object.__setattr__(self, "index", torch.arange(len(self.data), device=self.data.device))
+            object.__setattr__(self, "index", torch.arange(self.data.shape[0], device=self.data.device))
 
     def __len__(self) -> int:
         return len(self.data)

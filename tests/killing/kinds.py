@@ -20,7 +20,7 @@ from pretask_bench.records import store
 from pretask_bench.records.record import build_record
 from pretask_bench.results.index import read_summaries
 
-TINY = str(Path(__file__).with_name("tiny.py"))
+TINY = str(Path(__file__).with_name("killed_tasks.py"))
 ALIKE = ("--plugin", TINY, "--device", "cpu", "--threads", "1", "--json")
 OFTEN = ("--checkpoint-seconds", "0.05", "--no-pictures")
 RUN = ("run", "local/first", "--data", "local/specks", "--evaluate", "ridge", *OFTEN, *ALIKE)

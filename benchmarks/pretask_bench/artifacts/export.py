@@ -167,8 +167,9 @@ def export_onnx(encoder: Encoder, folder: Path) -> Files:
             "pip install 'pretask[onnx]'",
         ) from error
     samples, network = draw_samples(encoder), FromSamples(encoder).eval()
+    batches = (samples, torch.cat([samples, samples[:1]]))  # of two sizes
     with torch.no_grad(), TemporaryDirectory() as place:
-        expected = network(samples)
+        expected = [network(shown) for shown in batches]  # before the exporter has been in it
         path = Path(place) / "model.onnx"
         shapes = {"samples": {0: torch.export.Dim("batch")}}
         named: dict[str, Any] = {"input_names": ["samples"], "output_names": ["features"], "dynamic_shapes": shapes}
@@ -177,9 +178,19 @@ def export_onnx(encoder: Encoder, folder: Path) -> Files:
             torch.onnx.export(network, (samples,), path, dynamo=True, external_data=False, verbose=False, **named)
         content = path.read_bytes()
     session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    found = torch.from_numpy(session.run(None, {"samples": samples.numpy()})[0])
-    if not is_same(found, expected):
-        raise differ("onnx", found, expected=expected)
+    for shown, wanted in zip(batches, expected, strict=True):
+        try:
+            found = torch.from_numpy(session.run(None, {"samples": shown.numpy()})[0])
+        except Exception as error:  # the library's own kinds
+            got = f"{read_task(folder).parts['model'].id}, whose export refuses a batch of {len(shown)}"
+            raise Incompatible(
+                "pretask export --to onnx",
+                "a network that torch exports for batches of any size",
+                got,
+                "Export it --to torch or --to hub.",
+            ) from error
+        if not is_same(found, wanted):
+            raise differ("onnx", found, expected=wanted)
     return {"model.onnx": content}
 
 

@@ -131,11 +131,10 @@ def test_a_folder_for_the_hub_loads_and_its_card_has_the_records_numbers(
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("modality", ["image", "text", "video", "audio"])
-def test_onnxruntime_gives_the_same_features(finished: Make, modality: str, tmp_path: Path) -> None:
+def test_onnxruntime_gives_the_same_features(finished: Make, tmp_path: Path) -> None:
     import onnxruntime
 
-    made = finished(modality)
+    made = finished("image")
     # In a process of its own: annotations that are checked would tie the exported network to one batch size.
     run_python("-m", "pretask_bench", "export", str(made.run.folder), "--to", "onnx", "--out", str(tmp_path))
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
