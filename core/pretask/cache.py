@@ -5,7 +5,6 @@ lock, which ends with its process: a second writer waits and then reads what the
 behind is cleared by whoever comes next. Every file is held against its checksum when the entry is opened.
 """
 
-import errno
 import json
 import math
 import mmap
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from pretask import files
 from pretask.errors import PretaskError
 from pretask.files import sync_folder
 from pretask.locks import hold
@@ -31,7 +31,7 @@ Entry = tuple[dict[str, np.ndarray], dict[str, Any]]
 MAX_CHECKED_BYTES = 1 << 31  # of a file whose checksum is recomputed when it is opened; of larger ones only the size
 CHUNK = 1 << 24
 MAKE_ROOM = "Free some space, or point PRETASK_CACHE elsewhere."
-NO_ROOM = (None, errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # numpy's own "n requested and m written" has no number
+NO_ROOM = (None, *files.NO_ROOM)  # numpy's own "n requested and m written" has no number
 # Pages are private to the process, but no memory is set aside for them, or Linux refuses files larger than memory.
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if sys.platform == "linux" else 0)
 

@@ -233,12 +233,19 @@ def set_state(optimizer: Optimizer, tensors: Mapping[str, Tensor], numbers: Mapp
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write a safetensors file of the tensors; tied ones are written twice and read back equal."""
+    """Write a safetensors file of the tensors."""
+    path.write_bytes(tensors_as_bytes(tensors))
+
+
+def tensors_as_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """Return the content of a safetensors file; tied tensors are written twice and read back equal."""
     from safetensors.torch import save as to_bytes
 
-    path.write_bytes(
-        to_bytes({name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()})
+    content: bytes = to_bytes(
+        {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()},
+        metadata={"format": "pt"},  # which other libraries want to see
     )
+    return content
 
 
 def load_weights(path: Path, networks: Mapping[str, Module]) -> None:

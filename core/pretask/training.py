@@ -248,7 +248,8 @@ class Run:
                     ahead = self.prefetch(loader, progress.step + 1)
                 loss = self.take_step(batches)
                 progress.step += 1
-                self.pay_visit()
+                spent = self.pay_visit()
+                start_time, reported = start_time + spent, reported + spent  # which no training took
                 now = time.monotonic()
                 progress.seconds = now - start_time
                 if now - reported >= REPORT or progress.step == steps:
@@ -338,13 +339,15 @@ class Run:
             recipe, step = self.task.recipe, progress.step
             self.watch(StepTaken(step, recipe.steps, losses, recipe.rate(step - 1), samples_per_second))
 
-    def pay_visit(self) -> None:
-        """Let the network be looked at where it is time to, in evaluation mode and with randomness put back."""
+    def pay_visit(self) -> float:
+        """Let the network be looked at where it is time to, as it is in evaluation; return the seconds that took."""
         if self.visits is None or self.progress.step % self.visits.every or not self.accelerator.is_main_process:
-            return
+            return 0.0
         self.stop_if_bad()
+        start = time.monotonic()
         with seed_randomness(self.seed), evaluation_mode(self.task):
             self.visits.visit(self.progress.step)
+        return time.monotonic() - start
 
     def stop_if_bad(self, loss: Loss | None = None) -> None:
         """Raise if a step's loss was not finite; the newest checkpoint is from before."""

@@ -17,6 +17,7 @@ from typing import Any
 
 import torch
 from pretask import Incompatible, PretaskError
+from pretask.checkpoint import tensors_as_bytes
 from pretask.composition import make_empty_inputs
 from pretask.encoder import Encoder
 from pretask.exporting import ExportedNetwork, OffersExport
@@ -24,10 +25,9 @@ from pretask.values import Batch, Inputs
 from torch import Tensor
 
 from pretask_bench.artifacts.hub import hub_files
-from pretask_bench.artifacts.save import tensors_as_bytes, write_files
+from pretask_bench.artifacts.save import write_files
 from pretask_bench.artifacts.task_file import TOKENIZER, TaskFile, read_task
 
-FORMATS = ("timm", "torch", "transformers", "onnx", "hub")
 TOLERANCE = 1e-5  # to which another library must give the same features
 Files = Mapping[str, bytes]
 
@@ -38,7 +38,7 @@ def export(encoder: Encoder, folder: Path, to: str, out: Path) -> list[Path]:
     Args:
         encoder: As it was loaded of the folder.
         folder: Of the run.
-        to: One of FORMATS.
+        to: A key of EXPORTERS.
         out: Folder of the files.
 
     Raises:
@@ -94,7 +94,7 @@ def average(network: Any, features: Tensor) -> dict[str, Tensor]:
 
 def describe_input(encoder: Encoder, task: TaskFile) -> str:
     """Return what the network is shown of an image."""
-    images = torch.randint(0, 256, (2, *encoder.observed.shape), dtype=torch.uint8)
+    images = draw_samples(encoder)
     shown = encoder.split.whole(encoder.prepare(images)).data[:, 0].cpu()
     if shown.shape == images.shape and torch.allclose(shown, images / 255, atol=1e-6):
         return "RGB pixels / 255, then (x - mean) / std"

@@ -50,8 +50,7 @@ def restore_state(built: Any, kept: Mapping[str, Any], tensors: Mapping[str, Ten
     """Return the split as it was fitted; raise Unkept where a class of it is not there or is none of its package."""
     package = type(built).__module__.partition(".")[0]
     if set(kept) == {"class", "fields"}:
-        values = {name: restore(value, package, tensors) for name, value in kept["fields"].items()}
-        return make(find_class(kept["class"], package), values)
+        return restore(kept, package, tensors)
     values = {name: restore(value, package, tensors) for name, value in kept.items()}
     if is_dataclass(built) and not isinstance(built, type):
         return replace(built, **values)

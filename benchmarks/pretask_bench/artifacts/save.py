@@ -12,6 +12,7 @@ from typing import Any
 import pretask
 import torch
 from pretask import PretaskError, SharesTokenizer, Task
+from pretask.checkpoint import tensors_as_bytes
 from pretask.composition import encode_views
 from pretask.encoder import LAYER
 from pretask.files import advise, write_whole
@@ -19,7 +20,6 @@ from pretask.pooling import find_content, find_widest_sights, join_widest, pool
 from pretask.precision import full_precision
 from pretask.pretext_score import evaluation_mode
 from pretask.values import Batch
-from safetensors.torch import save as as_bytes
 from torch import Tensor
 
 from pretask_bench.artifacts.fitted import Tensors, Unkept, keep_state, restore_state
@@ -106,15 +106,6 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
                 write_whole(path, content)
     except OSError as error:
         raise PretaskError("the run's folder", f"to write {folder}", str(error), advise(error)) from error
-
-
-def tensors_as_bytes(tensors: Mapping[str, Tensor]) -> bytes:
-    """Return a safetensors file; tied tensors are written twice and read back equal."""
-    content: bytes = as_bytes(
-        {name: value.detach().to("cpu", copy=True).contiguous() for name, value in tensors.items()},
-        metadata={"format": "pt"},  # which other libraries want to see
-    )
-    return content
 
 
 def describe_part(plan: Plan, part: str) -> Part:

@@ -4,7 +4,7 @@ Version 1. Files beside it are named with their hashes, and it is written last, 
 """
 
 import json
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -176,8 +176,5 @@ def check_files(folder: Path, task: TaskFile) -> None:
 
 def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file, read piece by piece."""
-    digest = sha256()
     with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
-    return digest.hexdigest()
+        return file_digest(file, "sha256").hexdigest()

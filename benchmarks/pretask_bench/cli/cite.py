@@ -12,9 +12,7 @@ from pretask_bench.cli.main import registry
 if TYPE_CHECKING:
     from pretask_registry import Registered, Registry
 
-EPILOG = (
-    """Examples: pretask cite colorization > references.bib, pretask cite runs/colorization-f2b9c6b4bd18-cfee03ad"""
-)
+EPILOG = """Example: pretask cite runs/colorization-f2b9c6b4bd18-cfee03ad > references.bib"""
 
 
 @click.command("cite", epilog=EPILOG)
@@ -64,9 +62,9 @@ def list_parts(registry: "Registry", task: "Registered") -> "list[Registered]":
 
 def list_of_record(registry: "Registry", place: Path) -> "list[Registered]":
     """Return what the run of a record, or of a folder that has one, was made of."""
-    from pretask_bench.records.store import read
+    from pretask_bench.records.store import enter, read
 
-    cell = read(place / "record.json" if place.is_dir() else place).cell
+    cell = read(enter(place)).cell
     named = [("task", cell.task)] if cell.task else []
     named += [(kind, getattr(cell, kind).id) for kind in ("data", "split", "model", "objective")]
     named += [("data", cell.evaluated_on.id)] if cell.evaluated_on else []

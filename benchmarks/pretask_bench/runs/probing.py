@@ -18,7 +18,7 @@ from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.prepare import PreparedRun
 from pretask_bench.runs.watching import Audience
 
-PROBES = ("knn", "rank")
+PROBES = ("pretask/knn@1", "pretask/rank@1")
 FILE = "probed.json"
 INNER = "layer"  # begins the names of numbers of inner layers
 MOST = 512  # steps that are kept
@@ -66,7 +66,7 @@ def keep(folder: Path, step: int, metrics: Mapping[str, float]) -> None:
     found = {number: earlier for number, earlier in read_probed(folder).items() if number < step}
     found[step] = {name: value for name, value in metrics.items() if math.isfinite(value)}
     while len(found) > MOST:
-        found = dict(list(found.items())[1::2])
+        found = dict([*found.items()][::-2][::-1])  # every other one, the newest among them
     write_whole(folder / FILE, json.dumps(found).encode())
 
 

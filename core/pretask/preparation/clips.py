@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pretask.preparation.arrays import as_tensor
-from pretask.preparation.flat_images import flatten_image
+from pretask.preparation.flat_images import flatten_image, read_rgb
 from pretask.preparation.images import CHANNELS, COLOR_MODES, describe_image, is_bytes, is_ready, read_image
 from pretask.preparation.refusal import refuse
 from pretask.specs import Observed
@@ -70,7 +70,7 @@ def prepare_clip(video: Any, observed: Observed, rate: float | None) -> UInt8[Te
 def read_frames(video: Any) -> UInt8[np.ndarray, "F h w C"]:
     """Return the frames of a video with their channels last; raise PretaskError for anything that is none."""
     if isinstance(video, list | tuple) and video:
-        images = [np.asarray(flatten_image(read_image(image)).convert("RGB")) for image in video]
+        images = [read_rgb(read_image(image)) for image in video]
         if len({image.shape for image in images}) > 1:
             raise refuse("frames of one size in a clip", "several", "Scale them first.")
         return np.stack(images)
