@@ -1,4 +1,4 @@
-"""Layers: what each layer of an encoder is worth, trained, supervised and at random initialisation, as pictures."""
+"""Layers: what each layer of an encoder is worth, trained, supervised and at random initialization, as pictures."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -97,7 +97,7 @@ def layer_picture(curves: Curves, low: float, high: float) -> Markup:
     ]
     for encoder, values in curves.by_encoder.items():
         parts += curve([(layer_x[layer], to_y(value)) for layer, value in values.items()], CSS_CLASSES[encoder])
-    return picture(WIDTH, HEIGHT, f"{curves.metric} by layer, trained beside random initialisation", *parts)
+    return picture(WIDTH, HEIGHT, f"{curves.metric} by layer, trained beside random initialization", *parts)
 
 
 def curve(points: Sequence[tuple[float, float]], kind: str) -> list[Markup]:

@@ -57,7 +57,7 @@ def score_range(ranked_entries: Sequence[RankedEntry]) -> tuple[float, float]:
 
 
 def score_strip(score: Score, low: float, high: float) -> Markup:
-    """Return a score with its interval, with marks for random initialisation and raw input."""
+    """Return a score with its interval, with marks for random initialization and raw input."""
     place = linear_scale(low, high, 5, 135)
 
     def at(value: float) -> float:
@@ -132,7 +132,7 @@ def cost_grid(
 
 
 def entry_point(point: Point, x: float, to_y: Callable[[float], float], low: float, high: float) -> Markup:
-    """Return one entry: its interval, its score, and the score of the same network at random initialisation."""
+    """Return one entry: its interval, its score, and the score of the same network at random initialization."""
 
     def at(value: float) -> float:
         return to_y(min(max(value, low), high))

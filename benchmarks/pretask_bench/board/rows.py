@@ -58,7 +58,7 @@ class NumberCell:
     Args:
         text: The number without its unit.
         half: Half the width of its interval.
-        worse: Whether it is of the trained encoder, and not above random initialisation.
+        worse: Whether it is of the trained encoder, and not above random initialization.
     """
 
     text: str

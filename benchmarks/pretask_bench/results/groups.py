@@ -2,7 +2,7 @@
 
 A line says how well the pretext task was solved, in what was trained (nats, mostly) and as a fraction where there is
 one, beside chance and the best trivial predictor of the same unit; and the headline metric of each evaluator beside
-that of the same network at random initialisation and of raw input. Arrows say which way is better. It ranks nothing.
+that of the same network at random initialization and of raw input. Arrows say which way is better. It ranks nothing.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -196,7 +196,7 @@ def test_where_one_network_can_be_taught_the_division_ranks_and_the_others_have_
     assert '<td class="score"><b>–</b>' in page
 
 
-def test_an_encoder_that_is_not_above_random_initialisation_is_marked(facts: Facts) -> None:
+def test_an_encoder_that_is_not_above_random_initialization_is_marked(facts: Facts) -> None:
     marks = [
         render_board(suite(), named(entrant(facts, linear, 0.5)))[0].count("≤ random</small>") for linear in (0.3, 0.31)
     ]

@@ -20,7 +20,7 @@ from pretask.events import (
     Tracker,
 )
 from pretask_bench.records.record import Record
-from pretask_bench.runs import stages
+from pretask_bench.runs import probing, stages
 from pretask_bench.runs.context import Interrupted, RunContext
 from pretask_bench.runs.plan import make_plan
 from pretask_bench.runs.run import StoredRecord, run
@@ -175,3 +175,10 @@ def test_a_tracker_that_fails_is_left_out_with_one_line_and_ends_nothing(
 def test_a_tracker_that_nobody_offers_is_refused_with_those_that_are(tmp_path: Path) -> None:
     with pytest.raises(Unknown, match=r"No tracker 'tensorbord'\. There are: mlflow, tensorboard, wandb\."):
         load_trackers(REGISTRY, ["tensorbord"], tmp_path)
+
+
+def test_of_many_probes_every_other_is_kept_and_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "MOST", 4)
+    for step in range(1, 6):
+        probing.keep(tmp_path, step, {"knn.accuracy": step / 10})
+    assert probing.read_probed(tmp_path) == {step: {"knn.accuracy": step / 10} for step in (1, 3, 5)}
