@@ -67,13 +67,16 @@ def mix(word: Tensor) -> Tensor:
     return word ^ shift_right(word, 31)
 
 
-# One opaque operation: inductor on CPU (torch 2.11) corrupted memory when it fused these integers itself.
-@torch.library.custom_op("pretask::hashed_bits", mutates_args=())
-def hashed_bits(key: Tensor, index: Tensor, count: int) -> Tensor:
+def hash_bits(key: Tensor, index: Tensor, count: int) -> Tensor:
     """Hash key (0-d or (B,)), index (B,) and 1 … count to 64 random bits each, (B, count)."""
     sample = mix(mix(index + as_int64(SPLITMIX_INCREMENT)) ^ key)
     counter = torch.arange(1, count + 1, device=index.device) * as_int64(SPLITMIX_INCREMENT)
     return mix(sample[:, None] + counter)
+
+
+# One opaque operation: inductor on CPU (torch 2.11) corrupted memory when it fused these integers itself. Eager steps
+# call the function: an operation of ours imports torch's whole compiler, two seconds, when it is first called.
+hashed_bits = torch.library.custom_op("pretask::hashed_bits", hash_bits, mutates_args=())
 
 
 @hashed_bits.register_fake
@@ -107,7 +110,9 @@ class Draws:
 
     def bits(self, name: str, count: int) -> Int[Tensor, "B count"]:
         """Draw `count` words of 64 random bits per sample."""
-        words: Tensor = hashed_bits(self._key(name), self.index, count)
+        words: Tensor = (hashed_bits if torch.compiler.is_compiling() else hash_bits)(
+            self._key(name), self.index, count
+        )
         return words
 
     def _key(self, name: str) -> Tensor:

@@ -14,7 +14,6 @@ changes it (a contrastive loss, a fraction of explained variance), has whole bat
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Int
@@ -25,6 +24,7 @@ from pretask.constant_prediction import LabelCounter, count_classes, predictable
 from pretask.draws import Draws
 from pretask.protocols import HasTrivialPredictors, Predictor, ScoresPredictions, chance_of, count_partners
 from pretask.samples import Samples, draw_others
+from pretask.scores import HeldOutScore, MetricScore, ReferenceScores
 from pretask.values import Batch, Loss, Targets
 
 LossFunction = Callable[[Batch, Draws], Loss]
@@ -34,42 +34,6 @@ PREDICTIONS_WANTED = 1000  # with which a fraction has a standard error of at mo
 MIN_DRAWS, MAX_DRAWS = 4, 16
 MAX_SAMPLES = 16_384  # that are split and encoded over all draws; a larger held-out part is drawn once
 MEAN_TOLERANCE = 1e-4  # relative difference above which a metric is not a mean over samples; float32 stays below
-
-
-@dataclass(frozen=True)
-class MetricScore:
-    """One metric of the pretext task on held-out samples.
-
-    Args:
-        value: The mean over all valid predictions; nan where there is none.
-        count: Valid predictions: target positions of weight above 0, over all draws; of a metric that belongs to no
-            target, samples times draws.
-        blocks: Of each block of samples its sum of value times weight, and its weight.
-    """
-
-    value: float
-    count: int
-    blocks: tuple[tuple[float, float], ...]
-
-
-@dataclass(frozen=True)
-class HeldOutScore:
-    """How well the pretext task is solved on held-out samples.
-
-    Args:
-        metrics: By the names that `Loss.parts` has.
-        draws: How often each sample was split.
-        samples: How many there are.
-    """
-
-    metrics: Mapping[str, MetricScore]
-    draws: int
-    samples: int
-
-    @property
-    def values(self) -> dict[str, float]:
-        """The value of every metric, by name."""
-        return {name: score.value for name, score in self.metrics.items()}
 
 
 def score_held_out(task: Task, samples: Samples, *, seed: int = 0) -> HeldOutScore:
@@ -87,20 +51,6 @@ def score_held_out(task: Task, samples: Samples, *, seed: int = 0) -> HeldOutSco
         draws = choose_draws(task, samples, seed)
         counts = count_predictions(task, samples, seed, draws)
         return HeldOutScore(score_metrics(task, samples, seed, draws, task.loss, counts), draws, len(samples))
-
-
-@dataclass(frozen=True)
-class ReferenceScores:
-    """What the pretext score is compared with.
-
-    Args:
-        trivial: Held-out scores of the split's trivial predictors, by name.
-        chance: By metric: of a target of categories what the best constant prediction reaches, counted on the training
-            samples (constant_prediction.py); of other targets what the objective says.
-    """
-
-    trivial: Mapping[str, HeldOutScore]
-    chance: Mapping[str, float]
 
 
 def score_references(

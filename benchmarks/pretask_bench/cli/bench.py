@@ -9,12 +9,10 @@ from pretask_bench.cli.completion import complete_names
 from pretask_bench.cli.main import json_option, plugin_files, registry
 from pretask_bench.cli.numbers import COUNT, THREADS
 from pretask_bench.results.tables import draw_table, show_json, show_rows
-from pretask_bench.runs.bench import PlannedRun, RunOutcome, plan_suite, run_all
-from pretask_bench.runs.devices import find_device
 from pretask_bench.runs.plan import parse_setting, split_names
-from pretask_bench.runs.suites import read_suite
 
 if TYPE_CHECKING:
+    from pretask_bench.runs.bench import PlannedRun, RunOutcome
     from pretask_bench.runs.context import RunContext
 
 EPILOG = """Example: pretask bench quick --tasks colorization,exemplar --seeds 3 --out runs
@@ -69,6 +67,9 @@ def command(
         from pretask_bench.runs.jobs import start_server
 
         start_server()  # it imports torch while this process does
+    from pretask_bench.runs.bench import plan_suite
+    from pretask_bench.runs.suites import read_suite
+
     suite = read_suite(registry(), suite_name)
     given = dict(map(parse_setting, settings))
     planned_runs = plan_suite(
@@ -87,6 +88,7 @@ def command(
 
     from pretask_bench.records.attribution import attribute
     from pretask_bench.runs.context import RunContext
+    from pretask_bench.runs.devices import find_device
 
     attribution = attribute(author, licence, note)
     require_writable(out, "--out")
@@ -100,16 +102,20 @@ def command(
         raise SystemExit(1)
 
 
-def execute(planned_runs: list[PlannedRun], context: "RunContext", jobs: int, threads: int | None) -> list[RunOutcome]:
+def execute(
+    planned_runs: list["PlannedRun"], context: "RunContext", jobs: int, threads: int | None
+) -> list["RunOutcome"]:
     """Execute planned runs, one after the other in this process or several at once in others."""
     if jobs == 1:
+        from pretask_bench.runs.bench import run_all
+
         return list(run_all(registry(), planned_runs, context))
     from pretask_bench.runs.jobs import run_in_jobs
 
     return run_in_jobs(planned_runs, context, jobs, threads or 1, plugin_files())
 
 
-def show_plan(planned_runs: list[PlannedRun], as_json: bool) -> None:
+def show_plan(planned_runs: list["PlannedRun"], as_json: bool) -> None:
     """Print what would be run, in order."""
     rows = [
         (planned.division.name, planned.task.id, str(planned.seed), planned.refusal or "to run, or found")
@@ -122,7 +128,7 @@ def show_plan(planned_runs: list[PlannedRun], as_json: bool) -> None:
         show_rows(columns, rows)
 
 
-def show(outcomes: list[RunOutcome]) -> None:
+def show(outcomes: list["RunOutcome"]) -> None:
     """Print the table of what was measured, then what was not, with the reason."""
     from pretask_bench.results.groups import COLUMNS, group_records, summary_rows
 
@@ -134,7 +140,7 @@ def show(outcomes: list[RunOutcome]) -> None:
             click.echo(f"{state}: {outcome.planned.task.id} on {outcome.planned.division.name}: {reason}", err=True)
 
 
-def outcome_json(outcome: RunOutcome) -> dict[str, object]:
+def outcome_json(outcome: "RunOutcome") -> dict[str, object]:
     """Return an outcome as JSON holds it."""
     return {
         "division": outcome.planned.division.name,

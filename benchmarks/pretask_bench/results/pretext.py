@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pretask import Metric
-from pretask.pretext_score import HeldOutScore, MetricScore, ReferenceScores
+from pretask.scores import HeldOutScore, MetricScore, ReferenceScores
 
 from pretask_bench.records.metrics import DeclaredMetrics, objective_metrics
 from pretask_bench.records.record import Pretext, Record, separate_missing

@@ -41,14 +41,18 @@ def test_list_of_one_kind_has_no_other(capsys: Capture) -> None:
     assert all(line.startswith("model\t") for line in capsys.readouterr().out.splitlines())
 
 
-def test_listing_imports_no_torch() -> None:
-    program = (
-        "import sys; from pretask_bench.cli.main import invoke; code = invoke(['list'])\n"
-        "heavy = {'torch', 'numpy', 'timm', 'pydantic', 'sklearn', 'accelerate'} & set(sys.modules)\n"
-        "print(code, sorted(heavy), file=sys.stderr)"
-    )
+def test_listing_and_help_import_nothing_heavy_and_results_no_torch(tmp_path: Path) -> None:
+    program = f"""
+import sys
+from pretask_bench.cli.main import invoke
+codes = [invoke(["list"]), invoke(["--help"])]
+heavy = {{"torch", "numpy", "timm", "pydantic", "sklearn", "accelerate"}}
+print(codes, sorted(heavy & set(sys.modules)), file=sys.stderr)
+code = invoke(["results", {str(tmp_path)!r}])
+print(code, sorted(set(sys.modules) & {{"torch", "sklearn"}}), file=sys.stderr)
+"""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stderr.strip() == "0 []"
+    assert done.stderr.splitlines() == ["[0, 0] []", "0 []"]
 
 
 def test_show_tells_options_with_their_defaults(capsys: Capture) -> None:

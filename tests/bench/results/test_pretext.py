@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 from pretask import Metric
-from pretask.pretext_score import HeldOutScore, MetricScore, ReferenceScores
+from pretask.scores import HeldOutScore, MetricScore, ReferenceScores
 from pretask_bench.records.canonical import canonical_bytes
 from pretask_bench.records.metrics import DeclaredMetrics
 from pretask_bench.records.record import Pretext, parse_record

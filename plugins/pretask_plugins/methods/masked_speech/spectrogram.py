@@ -40,7 +40,7 @@ def standardized_frames(
 
 def log_mel(waves: Float[Tensor, "B S"], rate: int, mels: int, window: int, hop: int) -> Float[Tensor, "B T M"]:
     """Return the logarithm of the power in every mel band around every hop."""
-    shape, filters = constant_window_and_filters(rate, mels, window, hop, waves.device)
+    shape, filters = find_window_and_filters(rate, mels, window, hop, waves.device)
     amplitude = torch.stft(waves, fft_size(window), hop, window, shape, return_complex=True).abs()
     power: Tensor = amplitude.square().transpose(1, 2) @ filters
     return (power + MIN_POWER).log()
@@ -55,6 +55,15 @@ def fft_size(window: int) -> int:
     return max(1 << (window - 1).bit_length(), MIN_FFT_SIZE)
 
 
+def find_window_and_filters(rate: int, mels: int, window: int, hop: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Return `window_and_filters`; what marks them as constants of a compiled step is imported by such a step alone."""
+    if torch.compiler.is_compiling():
+        from pretask_plugins.methods.masked_speech.constants import constant_window_and_filters
+
+        return constant_window_and_filters(rate, mels, window, hop, device)
+    return window_and_filters(rate, mels, window, hop, device)
+
+
 @lru_cache(maxsize=8)
 def window_and_filters(rate: int, mels: int, window: int, hop: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return torchaudio's window and mel filters on a device."""
@@ -63,14 +72,6 @@ def window_and_filters(rate: int, mels: int, window: int, hop: int, device: torc
     spectrogram = MelSpectrogram(rate, n_fft=fft_size(window), win_length=window, hop_length=hop, n_mels=mels)
     spectrogram = spectrogram.to(device)
     return spectrogram.spectrogram.window, spectrogram.mel_scale.fb
-
-
-@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
-def constant_window_and_filters(
-    rate: int, mels: int, window: int, hop: int, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Return `window_and_filters`, which a compiled step does not trace."""
-    return window_and_filters(rate, mels, window, hop, device)
 
 
 def standardize(mel: Float[Tensor, "B T M"], present: Bool[Tensor, "B T"]) -> Float[Tensor, "B T M"]:
