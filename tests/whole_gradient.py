@@ -14,8 +14,9 @@ from pretask.checkpoint import Progress
 from pretask.composition import compose
 from pretask.training import Run
 from pretask_registry import Registry, build, resolve_options
+from pretask_registry.canned import share_canned_samples
 from pretask_registry.conformance.double import compute_in_double
-from pretask_registry.conformance.material import declared_parts, find_modality, fit_split, make_canned
+from pretask_registry.conformance.material import declared_parts, find_modality, fit_split
 from pretask_registry.registry import Registered
 from torch import Tensor, nn
 
@@ -41,7 +42,7 @@ def uneven(samples: Samples) -> Samples:
 def prepared(name: str, dtype: torch.dtype) -> tuple[Task, Samples]:
     """A task at its small size with uneven samples: no dropout, batch normalization in evaluation mode."""
     parts = declared_parts(REGISTRY, REGISTRY.find("task", name))
-    samples = uneven(make_canned(find_modality(REGISTRY, parts)))
+    samples = uneven(share_canned_samples(find_modality(REGISTRY, parts)))
     task = small(parts, samples, Recipe(batch=SIZE, samples=SIZE, channels_last=False))
     if dtype is DOUBLE:
         task = compute_in_double(task)

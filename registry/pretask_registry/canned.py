@@ -6,6 +6,7 @@ Axes: N samples, T frames, C channels, H W image, L tokens, S samples of a wavef
 """
 
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from pretask import InputSpec, Observed, Unknown, Vocabulary
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 CLASSES = 4
 ROLES = ("pad", "mask", "start", "end", "separator", "class", "unknown")
 VOCABULARY = Vocabulary(64, tuple((role, number) for number, role in enumerate(ROLES)))
+SHARED_COUNT = 64  # samples that all trials share; a step takes a few of them
 LOWEST = 400.0  # Hz of the first class; each further one is half an octave higher
 
 OBSERVED = {
@@ -84,6 +86,12 @@ def make_canned_samples(
         class_size = (VOCABULARY.size - len(ROLES)) // CLASSES
         labels["part"] = Labels(((data - len(ROLES)) // class_size).clamp(max=CLASSES - 1), names)
     return Samples(observed, data, labels, fingerprint=fingerprint(data.numpy(), label.numpy()))
+
+
+@lru_cache(maxsize=8)
+def share_canned_samples(modality: str) -> "Samples":
+    """Make canned data of a modality, once for all that try something on them, none of which may change them."""
+    return make_canned_samples(modality, SHARED_COUNT)
 
 
 def make_canned_inputs(modality: str, count: int = 8) -> "tuple[InputSpec, Inputs]":

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pretask import PretaskError
 
-from pretask_registry.canned import make_canned_samples
+from pretask_registry.canned import share_canned_samples
 from pretask_registry.registry import Registered
 from pretask_registry.resolve import build, import_implementation
 from pretask_registry.stand_in import fit_on_trial
 
 if TYPE_CHECKING:
     from pretask.composition import ModelFactory, ObjectiveFactory
-
-NUM_SAMPLES = 64  # canned samples; a step takes a few of them
 
 Settings = Mapping[str, Mapping[str, Any]]
 
@@ -81,7 +79,7 @@ def try_built(modality: str, split: Any, objective: "ObjectiveFactory", model: "
     from pretask.composition import compose
     from pretask.first_step import try_first_step
 
-    samples = make_canned_samples(modality, NUM_SAMPLES)
+    samples = share_canned_samples(modality)
     try:
         task = compose(samples.observed, fit_on_trial(split, samples), model, objective)
     except PretaskError as error:

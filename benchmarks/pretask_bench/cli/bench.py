@@ -103,8 +103,8 @@ def command(
 
 
 def execute(
-    planned_runs: list["PlannedRun"], context: "RunContext", jobs: int, threads: int | None
-) -> list["RunOutcome"]:
+    planned_runs: "list[PlannedRun]", context: "RunContext", jobs: int, threads: int | None
+) -> "list[RunOutcome]":
     """Execute planned runs, one after the other in this process or several at once in others."""
     if jobs == 1:
         from pretask_bench.runs.bench import run_all
@@ -115,7 +115,7 @@ def execute(
     return run_in_jobs(planned_runs, context, jobs, threads or 1, plugin_files())
 
 
-def show_plan(planned_runs: list["PlannedRun"], as_json: bool) -> None:
+def show_plan(planned_runs: "list[PlannedRun]", as_json: bool) -> None:
     """Print what would be run, in order."""
     rows = [
         (planned.division.name, planned.task.id, str(planned.seed), planned.refusal or "to run, or found")
@@ -128,7 +128,7 @@ def show_plan(planned_runs: list["PlannedRun"], as_json: bool) -> None:
         show_rows(columns, rows)
 
 
-def show(outcomes: list["RunOutcome"]) -> None:
+def show(outcomes: "list[RunOutcome]") -> None:
     """Print the table of what was measured, then what was not, with the reason."""
     from pretask_bench.results.groups import COLUMNS, group_records, summary_rows
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from functools import lru_cache
 from typing import Any
 
 import torch
@@ -10,7 +9,7 @@ from pretask import Batch, Draws, Inputs, Observed, PretaskError, Samples, Split
 from pretask.composition import compose
 from pretask.protocols import count_partners
 
-from pretask_registry.canned import OBSERVED, make_canned_samples
+from pretask_registry.canned import OBSERVED, SHARED_COUNT, make_canned_samples, share_canned_samples
 from pretask_registry.conformance.check import Skip
 from pretask_registry.conformance.small_data import SmallData, can_be_small, read_small
 from pretask_registry.fit import PARTS, exact_fit, static_fit
@@ -19,7 +18,7 @@ from pretask_registry.resolve import build
 from pretask_registry.stand_in import fit_on_trial
 
 CPU = torch.device("cpu")
-COUNT, TEST = 64, 32  # samples of the training and of the test part
+COUNT, TEST = SHARED_COUNT, 32  # samples of the training and of the test part
 Parts = Mapping[str, Registered]
 
 
@@ -41,16 +40,10 @@ def load_samples(registry: Registry, modality: str) -> Samples:
         Skip: There is neither.
     """
     if modality in OBSERVED:
-        return make_canned(modality)
+        return share_canned_samples(modality)
     for data in iterate_data(registry, modality):
         return data("train")
     raise Skip(f"No tiny data of the modality '{modality}': declare data of it with small options or write_example.")
-
-
-@lru_cache(maxsize=8)
-def make_canned(modality: str) -> Samples:
-    """Make canned data, once."""
-    return make_canned_samples(modality, COUNT)
 
 
 def iterate_data(registry: Registry, modality: str) -> Iterator[SmallData]:

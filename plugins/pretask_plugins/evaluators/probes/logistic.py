@@ -17,22 +17,23 @@ keeps its curvature pairs (s, y), step and change of gradient: along s the gradi
 
 A problem has converged when its suboptimality gap, what its objective still exceeds the minimum by, is small. Two
 measures: |gradient|^2 / (2 lambda) is a bound always (f is strongly convex; it is also the duality gap at the dual
-    point
-of the current probabilities), but with weak regularization it is loose by orders of magnitude. There half of g' H g is
-taken, g the gradient and H the inverse Hessian of the curvature pairs, with M divided by the least curvature
+point of the current probabilities), but with weak regularization it is loose by orders of magnitude. There half of g' H
+g is taken, g the gradient and H the inverse Hessian of the curvature pairs, with M divided by the least curvature
 s y / s M^-1 s of any pair along directions that no pair covers. L-BFGS itself scales by the newest pair, which is the
 stiffest as a rule: good steps, but half of -gradient times direction is then a tenth of the gap, or less. Curvature is
 known along steps alone, and some directions show theirs late (that of an outlier, whose probability has long been 1),
 so this estimate counts from the fifth step of a block on, and together with the observed decrease of the last five.
 
-Source: Liu and Nocedal 1989; Friedman, Hastie and Tibshirani 2010 (paths); Oquab et al. 2023 (the grid); Boyd and
-Vandenberghe 2004, section 9.1.2 (strong convexity).
+Source: Liu and Nocedal 1989; Byrd, Nocedal and Schnabel 1994 (its compact form); Friedman, Hastie and Tibshirani 2010
+(paths); Oquab et al. 2023 (the grid); Boyd and Vandenberghe 2004, section 9.1.2 (strong convexity).
 Differs: two classes have a row of weights each, so C here is 2 C of a single row's.
-Axes: N samples, D features, R basis vectors plus one for the bias, G regularizations (problems), C classes.
+Axes: N samples, D features, R basis vectors plus one for the bias, G regularizations (problems), C classes, M curvature
+pairs, oldest first.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -122,24 +123,18 @@ def fit_grid(
     regression = Regression(build_columns(rows, basis, dtype), labels, classes, basis.variance)
     regularizations = basis.variance.new_tensor([1 / (inverse * len(labels)) for inverse in grid])  # lambda of each C
     block_size = max(1, BLOCK_COLUMNS // classes)
-    state, states, gaps = SolverState.at_class_frequencies(regression), [], []
+    state = SolverState.at_class_frequencies(regression)
     path: list[Tensor] = []
+    found: list[tuple[Tensor, Tensor, Tensor]] = []  # of every block the objectives, norms of gradients and gaps
     for start in range(0, len(grid), block_size):
         state = state.warm_start(regularizations[start : start + block_size])
         if len(path) > 1:
             state = choose_lower(state, state.extrapolate(path[-1] - path[-2]))
         state, gap = minimize(state, tolerance)
-        states.append(state)
-        gaps.append(gap)
+        found.append((state.loss, state.gradient.flatten(1).norm(dim=1), gap))
         path += state.weights
-    gradient_norm = torch.cat([state.gradient.flatten(1).norm(dim=1) for state in states])
-    return Solution(
-        basis=basis,
-        weights=torch.stack(path),
-        loss=torch.cat([state.loss for state in states]),
-        gradient=gradient_norm / regression.initial_gradient_norm,
-        gap=torch.cat(gaps),
-    )
+    loss, gradient_norm, gap = (torch.cat(values) for values in zip(*found, strict=True))
+    return Solution(basis, torch.stack(path), loss, gradient_norm / regression.initial_gradient_norm, gap)
 
 
 class Regression:
@@ -189,7 +184,31 @@ class Regression:
         return LOSS_ROUNDING[self.columns.dtype]
 
 
-@dataclass
+@dataclass(frozen=True)
+class CurvaturePairs:
+    """The last steps s and the changes y of the gradient along them, oldest first.
+
+    Args:
+        s: Changes of the weights.
+        y: Changes of the gradient.
+    """
+
+    s: Float[Tensor, "G M C R1"]
+    y: Float[Tensor, "G M C R1"]
+
+    def followed_by(self, s: Float[Tensor, "G C R1"], y: Float[Tensor, "G C R1"]) -> "CurvaturePairs":
+        """Return these and a newer pair; the oldest is left out where there are more than are kept."""
+        return CurvaturePairs(
+            torch.cat([self.s[:, 1 - MAX_PAIRS :], s[:, None]], 1),
+            torch.cat([self.y[:, 1 - MAX_PAIRS :], y[:, None]], 1),
+        )
+
+    def of_other_problems(self, change: Float[Tensor, "G 1 R1"]) -> "CurvaturePairs":
+        """Return the pairs of the last problem for others, whose lambda along every axis is larger by `change`."""
+        s, y = (repeat_last(values, len(change)) for values in (self.s, self.y))
+        return CurvaturePairs(s, y + change[:, None] * s)
+
+
 class SolverState:
     """The current point of the minimization of a block.
 
@@ -199,63 +218,60 @@ class SolverState:
         weights: The current weights.
         data_loss: Their loss without the penalty.
         data_gradient: Its gradient.
-        curvature_pairs: (s, y) of the last steps: change of weights and of gradient, newest last.
+        pairs: Curvature pairs of the last steps.
     """
 
-    regression: Regression
-    regularization: Float[Tensor, " G"]
-    weights: Float[Tensor, "G C R1"]
-    data_loss: Float[Tensor, " G"]
-    data_gradient: Float[Tensor, "G C R1"]
-    curvature_pairs: list[tuple[Tensor, Tensor]]
+    def __init__(
+        self,
+        regression: Regression,
+        regularization: Float[Tensor, " G"],
+        weights: Float[Tensor, "G C R1"],
+        data_loss: Float[Tensor, " G"],
+        data_gradient: Float[Tensor, "G C R1"],
+        pairs: CurvaturePairs,
+    ) -> None:
+        self.regression, self.regularization, self.weights, self.pairs = regression, regularization, weights, pairs
+        self.data_loss, self.data_gradient = data_loss, data_gradient
 
     @classmethod
     def at_class_frequencies(cls, regression: Regression) -> "SolverState":
         """Start at weights of 0 and biases that give every class its frequency."""
         regularization, start = torch.zeros_like(regression.frequencies[:1]), regression.start
-        return cls(regression, regularization, start, *regression.loss_and_gradient(start), [])
+        none = start.new_empty(1, 0, *start.shape[1:])
+        return cls(regression, regularization, start, *regression.loss_and_gradient(start), CurvaturePairs(none, none))
 
     def warm_start(self, regularization: Float[Tensor, " G"]) -> "SolverState":
         """Start a block of other lambdas at the last problem's weights and pairs; nothing is computed of the data."""
-        count = len(regularization)
         change = self.penalty_for(regularization) - self.penalty[-1:]
-        curvature_pairs = [
-            (repeat_last(s, count), repeat_last(y, count) + change * repeat_last(s, count))
-            for s, y in self.curvature_pairs
-        ]
         weights, loss, gradient = (
-            repeat_last(values, count) for values in (self.weights, self.data_loss, self.data_gradient)
+            repeat_last(values, len(regularization)) for values in (self.weights, self.data_loss, self.data_gradient)
         )
-        return SolverState(self.regression, regularization, weights, loss, gradient, curvature_pairs)
+        pairs = self.pairs.of_other_problems(change)
+        return SolverState(self.regression, regularization, weights, loss, gradient, pairs)
 
     def extrapolate(self, change: Float[Tensor, "C R1"]) -> "SolverState":
         """Extrapolate the regularization path: the last change of the weights once more for every problem."""
         weights = (
             self.weights + change * torch.arange(1, len(self.regularization) + 1, device=change.device)[:, None, None]
         )
-        return SolverState(
-            self.regression,
-            self.regularization,
-            weights,
-            *self.regression.loss_and_gradient(weights),
-            self.curvature_pairs,
-        )
+        found = self.regression.loss_and_gradient(weights)
+        return SolverState(self.regression, self.regularization, weights, *found, self.pairs)
 
     def penalty_for(self, regularization: Float[Tensor, " G"]) -> Float[Tensor, "G 1 R1"]:
         """Return lambda along every axis: 0 along the bias."""
         return regularization[:, None, None] * self.regression.is_penalized
 
-    @property
+    @cached_property
     def penalty(self) -> Float[Tensor, "G 1 R1"]:
         """The penalty along every axis, (G, 1, R1), by this block's lambdas."""
         return self.penalty_for(self.regularization)
 
-    @property
+    @cached_property
     def loss(self) -> Float[Tensor, " G"]:
         """The objective of every problem."""
         return self.data_loss + dot(self.penalty * self.weights, self.weights).double() / 2
 
-    @property
+    @cached_property
     def gradient(self) -> Float[Tensor, "G C R1"]:
         """The gradient of the objective."""
         return self.data_gradient + self.penalty * self.weights
@@ -281,7 +297,7 @@ def choose_lower(first: SolverState, second: SolverState) -> SolverState:
         torch.where(by_axis, second.weights, first.weights),
         torch.where(is_lower, second.data_loss, first.data_loss),
         torch.where(by_axis, second.data_gradient, first.data_gradient),
-        first.curvature_pairs,
+        first.pairs,
     )
 
 
@@ -329,53 +345,72 @@ def bound_gap(state: SolverState) -> Float[Tensor, " G"]:
 def compute_descent(
     state: SolverState, preconditioner: Float[Tensor, "G 1 R1"]
 ) -> tuple[Float[Tensor, "G C R1"], Float[Tensor, " G"], Float[Tensor, " G"]]:
-    """Run the two-loop recursion of L-BFGS (Liu and Nocedal 1989) about a scaled diagonal inverse Hessian.
+    """Multiply the gradient g by the inverse Hessian of L-BFGS about a scaled diagonal, in the compact form.
+
+    With the pairs as rows of S and Y, U the upper triangle of S Y' and D its diagonal, which holds the curvatures:
+    a = U^-1 S g are the coefficients of the first of the two loops, q = g - Y' a is what it leaves, and the second loop
+    ends with diagonal q + S' U'^-1 (D a - Y diagonal q) (Byrd, Nocedal and Schnabel 1994, theorem 2.2).
 
     Returns:
         The direction, the slope along it, and an estimate of the gap: half of gradient times inverse Hessian times
-        gradient, where the diagonal is divided by the least curvature of any pair. With q what the first loop leaves of
-        the gradient, gradient times inverse Hessian times gradient is q' diagonal q + sum coefficient^2 (s y).
+        gradient, q' diagonal q + a' D a, where the diagonal is divided by the least curvature of any pair.
     """
-    vector, coefficients = state.gradient.clone(), []
-    curvatures = [dot(s, y) for s, y in state.curvature_pairs]
-    of_pairs = torch.zeros_like(state.loss)  # sum coefficient^2 (s y)
-    for (s, y), curvature in zip(reversed(state.curvature_pairs), reversed(curvatures), strict=True):
-        coefficient = divide_positive(dot(s, vector), curvature)
-        vector -= coefficient * y
-        coefficients.append(coefficient)
-        of_pairs += coefficient[:, 0, 0].double().square() * curvature
-    of_diagonal = dot(vector * preconditioner, vector).double()  # q' diagonal q
-    step_scale, gap_scale = scale_preconditioner(state.curvature_pairs, curvatures, preconditioner)
-    vector *= preconditioner * step_scale
-    for (s, y), curvature, coefficient in zip(state.curvature_pairs, curvatures, reversed(coefficients), strict=True):
-        vector += (coefficient - divide_positive(dot(y, vector), curvature)) * s
+    s, y = state.pairs.s.flatten(2), state.pairs.y.flatten(2)
+    gradient = state.gradient.flatten(1)[..., None]
+    upper, curvature = triangle(s, y)
+    first = torch.linalg.solve_triangular(upper, is_used(curvature) * (s @ gradient).double(), upper=True)
+    left = (gradient - y.mT @ first.to(y.dtype)).view_as(state.gradient)  # q
+    of_pairs = (first.square() * curvature).sum((1, 2))  # a' D a
+    of_diagonal = dot(left * preconditioner, left).double()  # q' diagonal q, before it is scaled
+    step_scale, gap_scale = scale_preconditioner(state.pairs, curvature, preconditioner)
+    scaled = preconditioner * step_scale * left
+    against = first * curvature - (y @ scaled.flatten(1)[..., None]).double()
+    second = torch.linalg.solve_triangular(upper.mT, is_used(curvature) * against, upper=False)
+    direction = -(scaled + (s.mT @ second.to(s.dtype)).view_as(scaled))
     slope = -(of_pairs + step_scale[:, 0, 0] * of_diagonal)
-    return -vector, slope, (of_pairs + gap_scale[:, 0, 0] * of_diagonal) / 2
+    return direction, slope, (of_pairs + gap_scale[:, 0, 0] * of_diagonal) / 2
+
+
+def triangle(
+    s: Float[Tensor, "G M K"], y: Float[Tensor, "G M K"]
+) -> tuple[Float[Tensor, "G M M"], Float[Tensor, "G M 1"]]:
+    """Return the upper triangle of S Y', and the curvatures on its diagonal.
+
+    A pair without curvature, as of a problem that has converged, is left out: its row and column are those of an
+    identity, and its curvature is 0.
+    """
+    products = (s @ y.mT).double()
+    curvature = products.diagonal(dim1=1, dim2=2)[..., None].clamp(min=0)
+    used = is_used(curvature)
+    upper = products.triu() * used * used.mT + torch.diag_embed(1 - used[..., 0])
+    return upper, curvature
+
+
+def is_used(curvature: Float[Tensor, "G M 1"]) -> Float[Tensor, "G M 1"]:
+    """Return 1 for every pair that has curvature, else 0."""
+    return (curvature > 0).to(curvature.dtype)
 
 
 def scale_preconditioner(
-    curvature_pairs: list[tuple[Tensor, Tensor]],
-    curvatures: list[Float[Tensor, " G"]],
-    preconditioner: Float[Tensor, "G 1 R1"],
+    pairs: CurvaturePairs, curvature: Float[Tensor, "G M 1"], preconditioner: Float[Tensor, "G 1 R1"]
 ) -> tuple[Float[Tensor, "G 1 1"], Float[Tensor, "G 1 1"]]:
     """Return what multiplies the diagonal inverse Hessian: by the newest pair, and by that of least curvature."""
-    if not curvature_pairs:
+    if not pairs.s.shape[1]:
         return torch.ones_like(preconditioner[..., :1]), torch.ones_like(preconditioner[..., :1])
-    y = curvature_pairs[-1][1]
-    newest = divide_positive(curvatures[-1], dot(y * preconditioner, y), empty=1.0)
-    predicted = [dot(s / preconditioner, s) for s, _ in curvature_pairs]  # curvatures by the diagonal alone
-    ratios = [
-        divide_positive(by_diagonal, curvature) for by_diagonal, curvature in zip(predicted, curvatures, strict=True)
-    ]
-    return newest, torch.maximum(torch.stack(ratios).amax(0), newest)
+    newest_y = pairs.y[:, -1]
+    newest = divide_positive(curvature[:, -1:], dot(newest_y * preconditioner, newest_y)[:, None, None], empty=1.0)
+    predicted = (pairs.s / preconditioner[:, None] * pairs.s).sum((2, 3))[..., None]  # curvature by the diagonal alone
+    ratios = divide_positive(predicted, curvature)
+    newest, least = newest.to(preconditioner.dtype), ratios.amax(1, keepdim=True).to(preconditioner.dtype)
+    return newest, torch.maximum(least, newest)
 
 
 def divide_positive(
-    numerator: Float[Tensor, " G"], denominator: Float[Tensor, " G"], empty: float = 0.0
-) -> Float[Tensor, "G 1 1"]:
+    numerator: Float[Tensor, "G M 1"], denominator: Float[Tensor, "G M 1"], empty: float = 0.0
+) -> Float[Tensor, "G M 1"]:
     """Divide where the denominator is positive, which the curvature of a problem that has converged is not."""
     tiny = torch.finfo(denominator.dtype).tiny
-    return torch.where(denominator > 0, numerator / denominator.clamp(min=tiny), empty)[:, None, None]
+    return torch.where(denominator > 0, numerator / denominator.clamp(min=tiny), empty)
 
 
 def backtrack(
@@ -397,6 +432,6 @@ def take_step(state: SolverState, change: Float[Tensor, "G C R1"], active: Bool[
     """Change the weights and compute the new state; nothing is computed of problems that are not active."""
     weights, loss, gradient = state.weights + change, state.data_loss.clone(), state.data_gradient.clone()
     loss[active], gradient[active] = state.regression.loss_and_gradient(weights[active])
-    new = SolverState(state.regression, state.regularization, weights, loss, gradient, [])
-    new.curvature_pairs = [*state.curvature_pairs, (change, new.gradient - state.gradient)][-MAX_PAIRS:]
+    new = SolverState(state.regression, state.regularization, weights, loss, gradient, state.pairs)
+    new.pairs = state.pairs.followed_by(change, new.gradient - state.gradient)
     return new

@@ -60,7 +60,8 @@ def find_window_and_filters(rate: int, mels: int, window: int, hop: int, device:
     if torch.compiler.is_compiling():
         from pretask_plugins.methods.masked_speech.constants import constant_window_and_filters
 
-        return constant_window_and_filters(rate, mels, window, hop, device)
+        constants: tuple[Tensor, Tensor] = constant_window_and_filters(rate, mels, window, hop, device)
+        return constants
     return window_and_filters(rate, mels, window, hop, device)
 
 

@@ -9,17 +9,20 @@ from pretask import Draws
 from pretask_plugins.evaluators.probes.basis import RotatedColumns, fit_basis
 from pretask_plugins.evaluators.probes.logistic import (
     GRID,
+    CurvaturePairs,
     Regression,
     Solution,
     SolverState,
     bound_gap,
     choose_lower,
+    compute_descent,
     fit_grid,
     minimize,
 )
 from scipy.special import logsumexp, softmax
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
+from torch import Tensor
 
 
 def blobs(kind: str) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -218,12 +221,42 @@ def halfway() -> SolverState:
 
 def test_a_pair_carried_to_another_regularization_is_the_change_of_its_gradient() -> None:
     state = halfway()
-    s, y = state.warm_start(torch.tensor([0.1, 0.03]).double()).curvature_pairs[-1]
+    pairs = state.warm_start(torch.tensor([0.1, 0.03]).double()).pairs
+    s, y = pairs.s[:, -1], pairs.y[:, -1]
     for index, regularization in enumerate((0.1, 0.03)):
         there = state.warm_start(torch.tensor([regularization]).double())
         before = there.weights - s[index]
         gradient = state.regression.loss_and_gradient(before)[1] + there.penalty * before
         assert torch.allclose(there.gradient - gradient, y[index], atol=1e-12)
+
+
+def descend_by_two_loops(gradient: Tensor, pairs: list[tuple[Tensor, Tensor]], diagonal: Tensor) -> Tensor:
+    """The recursion of Liu and Nocedal 1989 for one problem, of whose pairs those without curvature are left out."""
+    pairs = [(s, y) for s, y in pairs if (s * y).sum() > 0]
+    vector, coefficients = gradient, []
+    for s, y in reversed(pairs):
+        coefficients.append((s * vector).sum() / (s * y).sum())
+        vector = vector - coefficients[-1] * y
+    vector = vector * diagonal
+    for (s, y), coefficient in zip(pairs, reversed(coefficients), strict=True):
+        vector = vector + (coefficient - (y * vector).sum() / (s * y).sum()) * s
+    return -vector
+
+
+def test_the_compact_form_is_the_two_loops_also_with_a_pair_that_has_no_curvature() -> None:
+    state = halfway().warm_start(torch.tensor([0.05, 0.025]).double())
+    s, y = state.pairs.s.clone(), state.pairs.y.clone()
+    y[1, 0] = 0.0  # as of a problem that had converged
+    state.pairs = CurvaturePairs(s, y)
+    preconditioner = 1 / (state.regression.hessian_diagonal + state.penalty)
+    direction, slope, _ = compute_descent(state, preconditioner)
+    for problem in range(2):
+        newest_s, newest_y = s[problem, -1], y[problem, -1]
+        scale = (newest_s * newest_y).sum() / (newest_y * preconditioner[problem] * newest_y).sum()
+        pairs = [*zip(s[problem], y[problem], strict=True)]
+        expected = descend_by_two_loops(state.gradient[problem], pairs, scale * preconditioner[problem])
+        assert torch.allclose(direction[problem], expected, rtol=1e-8, atol=1e-12)
+        assert torch.isclose(slope[problem], (state.gradient[problem] * expected).sum(), rtol=1e-8)
 
 
 def test_the_lower_of_two_states_is_taken_problem_by_problem() -> None:
