@@ -43,7 +43,7 @@ def chosen(options: argparse.Namespace) -> Any:
 def main() -> None:
     """Measure what is named, or everything that needs no arguments."""
     if sys.argv[1:2] and sys.argv[1] in SCRIPTS:
-        raise SystemExit(subprocess.run([sys.executable, HERE / SCRIPTS[sys.argv[1]], *sys.argv[2:]]).returncode)
+        raise SystemExit(subprocess.call([sys.executable, HERE / SCRIPTS[sys.argv[1]], *sys.argv[2:]]))
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(MEASUREMENTS)}; all where none is named")
     parser.add_argument("--task", action="append", default=[], help="Only this task; may be given several times.")

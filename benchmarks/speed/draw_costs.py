@@ -30,7 +30,7 @@ def list_draws(samples: int, numbers: int, device: torch.device) -> dict[str, tu
         ),
         "integers below a tensor": (
             lambda: draws.integers("a", 0, high, numbers),
-            lambda: (torch.rand(shape, device=device) * high).long(),
+            lambda: torch.rand(shape, device=device).mul(high).long(),
         ),
         "bernoulli": (lambda: draws.bernoulli("a", 0.5, numbers), lambda: torch.rand(shape, device=device) < 0.5),
         "permutation": (lambda: draws.permutation("a", numbers), lambda: torch.rand(shape, device=device).argsort(1)),

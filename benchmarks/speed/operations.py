@@ -75,11 +75,9 @@ def count(work: Callable[[], object]) -> Counter[str]:
 
 def score_and_differentiate(run: Run, micro_batches: list[MicroBatch]) -> None:
     """Do what no step can do without: score and differentiate x and y that are ready."""
-    run.raw_optimizer.zero_grad(set_to_none=True)
+    run.optimizer.zero_grad(set_to_none=True)
     for micro_batch in micro_batches:
-        with run.accelerator.autocast():
-            total = run.raw_score(micro_batch).total
-        total.backward()
+        run.raw_score(micro_batch).total.backward()
 
 
 def list_difference(whole: Mapping[str, int], model_only: Mapping[str, int]) -> str:

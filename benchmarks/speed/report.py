@@ -19,7 +19,7 @@ def report(measured: Mapping[str, Any], started: datetime, out: Path | None) -> 
 
 
 def write_report(name: str, measured: Mapping[str, Any], started: datetime, folder: Path | None) -> None:
-    """Write what was measured to NAME.json in a folder, with its provenance and the machine's load; to none, nothing."""
+    """Write what was measured to NAME.json in a folder, where one is given, with its provenance and the load."""
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.json").write_text(as_json({name: measured, "load": os.getloadavg()}, started))

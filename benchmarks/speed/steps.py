@@ -42,13 +42,13 @@ def measure_share(run: Run, rounds: int) -> dict[str, float]:
     """Measure the step share of one run: medians over rounds."""
     run.gradients.is_decided = True
     ready = [run.make_micro_batches(run.fetch(step)) for step in range(READY)]
-    counter = iter(range(1 << 30))
+    counter, batches = iter(range(1 << 30)), run.feed.iterate_batches(0, 1 << 30)
 
     def model_only() -> None:
         step_on_ready(run, ready[next(counter) % READY])
 
     def whole() -> None:
-        run.take_step(run.fetch(run.progress.step))
+        run.take_step(next(batches))
         run.progress.step += 1
 
     for work in (model_only, whole):
@@ -64,7 +64,7 @@ def measure_share(run: Run, rounds: int) -> dict[str, float]:
 def step_on_ready(run: Run, micro_batches: list[MicroBatch]) -> None:
     """Make a step on x and y that are ready."""
     score_and_differentiate(run, micro_batches)
-    run.raw_optimizer.step()
+    run.optimizer.step()
 
 
 def time_steps(work: Callable[[], None], count: int, device: torch.device) -> Times:

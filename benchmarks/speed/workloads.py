@@ -1,9 +1,9 @@
 """Workloads: every built-in task twice, on a quick network and embedded data, and on a network that one would train.
 
 The quick ones are those of the suites `quick`, with fewer samples of the same data. The larger ones are a ResNet-18 at
-128 pixels, a transformer of 4 layers and 256 numbers a token on rows of 128 tokens of 8,192, r3d_18 or a ResNet-18 frame
-by frame on 16 frames of 64 pixels, and LSTMs as wide as their papers' or a quarter of that; on noise of those shapes,
-since what is in a picture costs nothing. word2vec is a table of vectors and has no larger network.
+128 pixels, a transformer of 4 layers and 256 numbers a token on rows of 128 tokens of 8,192, r3d_18 or a ResNet-18
+frame by frame on 16 frames of 64 pixels, and LSTMs of 512 and 1,024 numbers; on noise of those shapes, since what is in
+a picture costs nothing. word2vec is a table of vectors and has no larger network.
 """
 
 from collections.abc import Iterator, Mapping

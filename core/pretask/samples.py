@@ -88,7 +88,7 @@ class Samples:
         selected = self.data[index]
         return Batch(
             selected if data_device == device else move_tensor(selected, device),
-            index.to(device),
+            move_tensor(index, device),
             None if self.present is None else move_tensor(self.present[index], device),
             None if partners is None else move_tensor(self.data[partners.to(data_device)], device),
         )
