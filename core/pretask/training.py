@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pretask import checkpoint
-from pretask.accelerator import divide_evenly, make_accelerator, use_channels_last
+from pretask.accelerator import divide_evenly, make_accelerator, step_plainly_where_sparse, use_channels_last
 from pretask.augment import augment_batch
 from pretask.checkpoint import Progress
 from pretask.compiled import as_tensors, check_compiled, keep_buffers
@@ -209,6 +209,7 @@ class Run:
         self.score = self.accelerator.prepare(score)
         self.progress = progress
         self.losses = LossWatch()
+        self.has_stepped = False
 
     @contextmanager
     def hold_folder(self) -> Iterator[None]:
@@ -276,6 +277,9 @@ class Run:
         self.gradients.note()
         if recipe.clip:
             nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
+        if not self.has_stepped:
+            step_plainly_where_sparse(self.optimizer)
+            self.has_stepped = True
         self.optimizer.step()
         self.task.follow((step + 1) / recipe.steps)
         return loss
