@@ -5,6 +5,7 @@ Axes: B batch.
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -40,17 +41,22 @@ class Feed:
             task.recipe,
         )
         self.size, self.rank, self.ranks, self.partners = size, rank, ranks, count_partners(task.split)
+        is_here = self.samples.data.device == self.device
+        # A split that is compiled is given whole clips, whose shape is the same in every step.
+        self.unread = samples.observed.modality == "video" and is_here and not (self.partners or task.recipe.compile)
         self.stream = torch.cuda.Stream(task.device) if task.device.type == "cuda" else None
 
     def fetch(self, step: int) -> Batches:
         """Fetch this rank's samples of a step, in as many micro-batches as are accumulated."""
         first, micro_batches = step * self.recipe.batch, range(self.recipe.accumulate)
         starts = [first + (number * self.ranks + self.rank) * self.size for number in micro_batches]
-        return [draw_batch(self.samples, self.seed, start, self.size, self.device, self.partners) for start in starts]
+        draw = partial(draw_batch, self.samples, self.seed, unread=self.unread)
+        return [draw(start, self.size, self.device, self.partners) for start in starts]
 
     def iterate_batches(self, first: int, last: int) -> Iterator[Batches]:
         """Yield the batches of the steps first … last - 1."""
-        if self.device.type == "cpu" and self.samples.data[:1].nbytes * self.size < MIN_BYTES_ASIDE:
+        small = self.unread or self.samples.data[:1].nbytes * self.size < MIN_BYTES_ASIDE
+        if self.device.type == "cpu" and small:
             yield from map(self.fetch, range(first, last))
             return
         with ThreadPoolExecutor(1) as loader:
@@ -75,5 +81,5 @@ def wait_for(is_there: "torch.cuda.Event", batches: Batches) -> None:
     """Let the stream of the steps wait for batches, and keep their memory until it has used them."""
     stream = torch.cuda.current_stream()
     stream.wait_event(is_there)
-    for _, tensor in iterate_tensors(batches):
+    for _, tensor in iterate_tensors([vars(batch) for batch, _ in batches]):
         tensor.record_stream(stream)

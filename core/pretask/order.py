@@ -55,9 +55,28 @@ def shown_samples(seed: int, count: int, total: int) -> Int[Tensor, " S"] | None
 
 
 def draw_batch(
-    samples: Samples, seed: int, start: int, size: int, device: torch.device, partners: int = 0
+    samples: Samples,
+    seed: int,
+    start: int,
+    size: int,
+    device: torch.device,
+    partners: int = 0,
+    unread: bool = False,
 ) -> tuple[Batch, int | Int[Tensor, " B"]]:
-    """Draw the batch at a position of the stream and its epoch: one number where all samples are in the same one."""
+    """Draw the batch at a position of the stream and its epoch: one number where all samples are in the same one.
+
+    Args:
+        samples: The part that is drawn from.
+        seed: Of the order.
+        start: The position in the stream.
+        size: Samples of the batch.
+        device: Where it is wanted.
+        partners: Other samples for each.
+        unread: Whether frames of clips are read when they are asked for only; the data must lie on the device.
+    """
     index, epoch = positions(seed, start, size, len(samples), samples.data.device)
+    epoch = epoch if isinstance(epoch, int) else move_tensor(epoch, device)
+    if unread:
+        return samples.batch_unread(index), epoch
     company = draw_others(index, len(samples), partners, seed, epoch) if partners else None
-    return samples.batch(index, device, company), epoch if isinstance(epoch, int) else move_tensor(epoch, device)
+    return samples.batch(index, device, company), epoch

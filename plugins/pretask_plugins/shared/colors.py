@@ -85,11 +85,33 @@ def rgb_to_lab(images: Float[Tensor, "*batch 3 H W"]) -> Float[Tensor, "*batch 3
     >>> rgb_to_lab(torch.ones(1, 3, 1, 1)).flatten().round().abs().tolist()
     [100.0, 0.0, 0.0]
     """
-    matrix = torch.tensor(RGB_TO_XYZ, device=images.device) / torch.tensor(WHITE_XYZ, device=images.device)[:, None]
-    xyz = torch.einsum("ij,...jhw->...ihw", matrix, decode_srgb(images))
-    line = DARK_SLOPE * xyz + DARK_INTERCEPT
-    x, y, z = torch.where(xyz > MAX_DARK_FRACTION, xyz.clamp(min=1e-8) ** (1 / 3), line).unbind(-3)
+    x, y, z = compress_xyz(decode_srgb(images)).unbind(-3)
     return torch.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], -3)
+
+
+@build_once
+def rgb_to_white(device: torch.device) -> Float[Tensor, "3 3"]:
+    """Return the matrix from linear light to X, Y and Z as fractions of white's."""
+    return torch.tensor(RGB_TO_XYZ, device=device) / torch.tensor(WHITE_XYZ, device=device)[:, None]
+
+
+def compress_xyz(light: Float[Tensor, "*batch 3 H W"]) -> Float[Tensor, "*batch 3 H W"]:
+    """Return f of X, Y and Z of linear light, with a power for the cube root."""
+    xyz = torch.einsum("ij,...jhw->...ihw", rgb_to_white(light.device), light)
+    line = DARK_SLOPE * xyz + DARK_INTERCEPT
+    return torch.where(xyz > MAX_DARK_FRACTION, xyz.clamp(min=1e-8) ** (1 / 3), line)
+
+
+def compress_bytes(images: UInt8[Tensor, "*batch 3 H W"]) -> Float[Tensor, "*batch 3 H W"]:
+    """Return what `compress_xyz` makes of bytes; their light is looked up."""
+    light = light_of_bytes(images.device).index_select(0, images.flatten().int())
+    return compress_xyz(light.view(images.shape))
+
+
+@build_once
+def opponent_scale(device: torch.device) -> Float[Tensor, "2 1 1"]:
+    """Return what f(X) - f(Y) and f(Y) - f(Z) are multiplied by to be a and b."""
+    return torch.tensor([500.0, 200.0], device=device).view(2, 1, 1)
 
 
 def lab_to_bytes(lab: Float[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B 3 H W"]:
