@@ -7,7 +7,7 @@ Axes: B batch, H W image; channels are axis -3.
 """
 
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from torch import Tensor
 
 from pretask_plugins.shared.constants import build_once
@@ -51,29 +51,73 @@ def expand_light(root: Float[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
     return torch.where(root > edge, root**3, (root - DARK_INTERCEPT) / DARK_SLOPE)
 
 
-def compress_axis(images: UInt8[Tensor, "B 3 H W"], axis: int) -> Float[Tensor, "B H W"]:
-    """Return f of X, Y or Z (axis 0, 1 or 2) as a fraction of white's. Bytes are looked up: there are only 256."""
-    light = light_of_bytes(images.device)
-    red, green, blue = (
-        (light * (column[axis] / WHITE_XYZ[axis])).index_select(0, images[:, channel].reshape(-1).int())
-        for channel, column in enumerate((RED_XYZ, GREEN_XYZ, BLUE_XYZ))
-    )
-    return compress_light((red + green + blue).view(images[:, 0].shape))
+@build_once
+def light_of_channels(device: torch.device) -> Float[Tensor, " 2304"]:
+    """Return what every byte of red, green and blue adds to X, then to Y, then to Z, as fractions of white's."""
+    columns = (RED_XYZ, GREEN_XYZ, BLUE_XYZ)
+    light = light_of_bytes(device)
+    return torch.cat([light * (column[axis] / WHITE_XYZ[axis]) for axis in range(3) for column in columns])
+
+
+@build_once
+def channel_offsets(axes: tuple[int, ...], device: torch.device) -> Int[Tensor, "A 3 1"]:
+    """Return where in `light_of_channels` the bytes of red, green and blue begin, by axis."""
+    offsets = torch.arange(9, dtype=torch.int32, device=device).view(3, 3)[list(axes)]
+    return 256 * offsets[..., None]
+
+
+def sum_light(entries: Int[Tensor, "*shape 3 N"]) -> Float[Tensor, "*shape N"]:
+    """Return f of X, Y or Z as a fraction of white's, where the entries of three channels are looked up and added."""
+    light = light_of_channels(entries.device).index_select(0, entries.flatten()).view(entries.shape)
+    red, green, blue = light.unbind(-2)
+    return compress_light(red + green + blue)
 
 
 def lightness(images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 1 H W"]:
-    """Return L of Lab, 0 (black) … 100 (white).
+    """Return L of Lab, 0 (black) … 100 (white). Bytes are looked up: there are only 256.
 
     >>> lightness(torch.full((1, 3, 1, 1), 255, dtype=torch.uint8)).round().item()
     100.0
     """
-    return (116 * compress_axis(images, 1) - 16)[:, None]
+    y = sum_light(images.flatten(2) + channel_offsets((1,), images.device)[0])
+    return (116 * y - 16).view(-1, 1, *images.shape[2:])
 
 
 def color_ab(images: UInt8[Tensor, "B 3 H W"]) -> Float[Tensor, "B 2 H W"]:
     """Return a and b of Lab; both 0 for gray."""
-    x, y, z = compress_axis(images, 0), compress_axis(images, 1), compress_axis(images, 2)
-    return torch.stack([500 * (x - y), 200 * (y - z)], 1)
+    xyz = sum_light(images.flatten(2)[:, None] + channel_offsets((0, 1, 2), images.device))
+    return opponents(xyz).view(-1, 2, *images.shape[2:])
+
+
+def lightness_and_color(
+    images: UInt8[Tensor, "B 3 H W"], stride: int
+) -> tuple[Float[Tensor, "B 1 H W"], Float[Tensor, "B 2 h w"]]:
+    """Return L of Lab, and a and b of every `stride`-th pixel, in fewer operations than one after the other."""
+    height, width = images.shape[2:]
+    places, offsets, size = pixels_and_offsets(height, width, stride, images.device)
+    compressed = sum_light(images.flatten(2).index_select(2, places) + offsets)
+    color = opponents(compressed[:, height * width :].unflatten(1, (3, -1)))
+    return (116 * compressed[:, : height * width] - 16).view(-1, 1, height, width), color.view(-1, 2, *size)
+
+
+@build_once
+def pixels_and_offsets(
+    height: int, width: int, stride: int, device: torch.device
+) -> tuple[Int[Tensor, " N"], Int[Tensor, "3 N"], tuple[int, int]]:
+    """Return all pixels, then three times every `stride`-th one, and where in `light_of_channels` to look for each.
+
+    Lightness takes Y of all; color X, Y and Z of some, whose rows and columns come last.
+    """
+    pixels = torch.arange(height * width, dtype=torch.int32, device=device)
+    some = pixels.view(height, width)[::stride, ::stride]
+    x, y, z = channel_offsets((0, 1, 2), device).expand(-1, -1, some.numel())
+    offsets = torch.cat([y[:, :1].expand(-1, len(pixels)), x, y, z], 1)
+    return torch.cat([pixels, some.flatten().repeat(3)]), offsets, (some.shape[0], some.shape[1])
+
+
+def opponents(xyz: Float[Tensor, "B 3 N"]) -> Float[Tensor, "B 2 N"]:
+    """Return a and b of f of X, Y and Z."""
+    return (xyz[:, :2] - xyz[:, 1:]) * opponent_scale(xyz.device)[..., 0]
 
 
 def rgb_to_lab(images: Float[Tensor, "*batch 3 H W"]) -> Float[Tensor, "*batch 3 H W"]:

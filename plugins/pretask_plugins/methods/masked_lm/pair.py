@@ -56,8 +56,8 @@ class MaskTokensPair(MaskingOptions):
         cut = torch.minimum(sample_length, other_length) // 2
         second, length = sample.where(is_next[:, None], other), sample_length.where(is_next, other_length)
         tokens, present, segment = join(sample, second, length, cut, vocabulary.id("separator") or 0)
-        x, masked, target = mask_tokens(self, tokens, present, draws)
-        inputs = Inputs(x[:, None], present[:, None], ~masked[:, None], segment[:, None])
+        x, visible, target = mask_tokens(self, tokens, present, draws)
+        inputs = Inputs(x[:, None], present[:, None], visible[:, None], segment[:, None])
         return inputs, {"token": target, "is_next": Target(is_next.long(), (cut > 0).float())}
 
     def whole_spec(self, text: Observed, /) -> InputSpec:

@@ -1,7 +1,8 @@
 """Take three frames in order out of every clip, or put a frame from before or after them into their middle.
 
 Source: Misra, Zitnick and Hebert, ECCV 2016, section 3. Differs: see the folder's header.
-Axes: B batch, T frames of a clip, F frames asked for, V views (three frames), K candidate windows, C channels, H W image.
+Axes: B batch, T frames of a clip, F frames asked for, V views (three frames), K candidate windows, C channels, H W
+image.
 """
 
 import math
