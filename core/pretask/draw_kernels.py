@@ -180,6 +180,55 @@ def to_uniform(words: Tensor, low: float, high: float) -> Tensor:
     return high * unit if low == 0 else (low + (high - low) * unit).clamp(max=find_below(high))
 
 
+def draw_uniforms_on_cpu(
+    hashed: Tensor,
+    words: Sequence[int],
+    seed: Any,
+    epoch: Any,
+    counts: Sequence[int],
+    lows: Sequence[float],
+    highs: Sequence[float],
+) -> Tensor:
+    """Draw uniform numbers of several keys, side by side; the same ones as key by key."""
+    factor, low, below = tabulate_ranges(tuple(counts), tuple(lows), tuple(highs))
+    samples = np.stack([hash_samples(hashed, word, seed, epoch) for word in words], 1).repeat(counts, 1)
+    drawn = samples + np.concatenate([count_in_increments(count) for count in counts])
+    mix_in_place(drawn)
+    drawn >>= SHIFT_40
+    out = drawn.view(np.int64).astype(np.float32)
+    out *= factor
+    out += low
+    return torch.from_numpy(np.minimum(out, below, out=out))
+
+
+@lru_cache(maxsize=64)
+def tabulate_ranges(counts: tuple[int, ...], lows: tuple[float, ...], highs: tuple[float, ...]) -> tuple[Any, Any, Any]:
+    """Return number by number what 24 bits are multiplied by, what is added, and the most that may come out."""
+    factors = [np.float32(high - low) * np.float32(UNIT_24_BITS) for low, high in zip(lows, highs, strict=True)]
+    most = [find_below(high) if low else math.inf for low, high in zip(lows, highs, strict=True)]
+    factor, low, below = (np.repeat(np.array(values, np.float32), counts) for values in (factors, lows, most))
+    return factor, low, below
+
+
+def draw_uniforms(
+    hashed: Tensor,
+    words: Sequence[int],
+    seed: Any,
+    epoch: Any,
+    counts: Sequence[int],
+    lows: Sequence[float],
+    highs: Sequence[float],
+) -> Tensor:
+    """Draw uniform numbers of several keys, side by side; the same ones as key by key."""
+    keys = zip(words, counts, lows, highs, strict=True)
+    return torch.cat([draw_uniform(hashed, word, seed, epoch, (count,), *ends) for word, count, *ends in keys], 1)
+
+
+def shape_uniforms(hashed: Tensor, words: Any, seed: Any, epoch: Any, counts: Sequence[int], *ends: Any) -> Tensor:
+    """Tell the compiler the shape and type of uniform numbers of several keys."""
+    return hashed.new_empty((hashed.shape[0], sum(counts)), dtype=torch.float32)
+
+
 def draw_normal_on_cpu(hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int]) -> Tensor:
     """Draw standard normal numbers."""
     count = math.prod(shape)
@@ -315,6 +364,13 @@ hashed_index = register("hashed_index", "Tensor index", hash_index_on_cpu, hash_
 bits = register("bits", KEY, draw_bits_on_cpu, draw_bits, like_shape(torch.int64))
 uniform = register(
     "uniform", f"{KEY}, float low, float high", draw_uniform_on_cpu, draw_uniform, like_shape(torch.float32)
+)
+uniforms = register(
+    "uniforms",
+    "Tensor hashed, int[] words, Tensor? seed, Tensor? epoch, SymInt[] counts, float[] lows, float[] highs",
+    draw_uniforms_on_cpu,
+    draw_uniforms,
+    shape_uniforms,
 )
 normal = register("normal", KEY, draw_normal_on_cpu, draw_normal, like_shape(torch.float32))
 integers = register(

@@ -8,6 +8,9 @@ Differs: counter-based: the finalizer is applied to key and counter, not to a ru
 Axes: B batch.
 """
 
+import math
+from collections.abc import Mapping, Sequence
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -117,6 +120,27 @@ class Draws:
         """Draw uniform numbers in [low, high), each of 24 random bits."""
         drawn: Tensor = kernels.uniform(self.shared.get(), *self._key(name), shape, low, high)
         return drawn
+
+    def uniforms(self, ranges: Mapping[str, tuple[Sequence[int], float, float]]) -> dict[str, Float[Tensor, "B ..."]]:
+        """Draw what `uniform` does for several names, in one operation.
+
+        Args:
+            ranges: By name the shape, the lowest and the highest number.
+
+        >>> draws = Draws(torch.arange(4))
+        >>> many = draws.uniforms({"scale": ((), 0.5, 2.0), "shift": ((2,), -1.0, 1.0)})
+        >>> bool((many["shift"] == draws.uniform("shift", 2, low=-1.0, high=1.0)).all())
+        True
+        """
+        keys = [self._key(name) for name in ranges]
+        shapes, lows, highs = zip(*ranges.values(), strict=True)
+        counts = [math.prod(shape) for shape in shapes]
+        words, (_, seed, epoch) = [word for word, _, _ in keys], keys[0]
+        drawn = kernels.uniforms(self.shared.get(), words, seed, epoch, counts, lows, highs).split(counts, 1)
+        return {
+            name: part.unflatten(1, shape) if len(shape) > 1 else part.reshape(-1, *shape)
+            for name, part, shape in zip(ranges, drawn, shapes, strict=True)
+        }
 
     def normal(self, name: str, *shape: int) -> Float[Tensor, "B ..."]:
         """Draw standard normal numbers by the Box-Muller transform; none is beyond 6.7."""

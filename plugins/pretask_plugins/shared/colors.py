@@ -171,23 +171,28 @@ def lab_to_bytes(lab: Float[Tensor, "B 3 H W"]) -> UInt8[Tensor, "B 3 H W"]:
 
 def rgb_to_hsv(images: Float[Tensor, "*batch 3 H W"]) -> tuple[Tensor, Tensor, Tensor]:
     """Return hue (fraction of the color circle, red is 0), saturation and value (*batch, H, W), all in [0, 1]."""
-    red, green, blue = images.unbind(-3)
     value, lowest = images.amax(-3), images.amin(-3)
     chroma = value - lowest
-    divisor = chroma.clamp(min=MIN_CHROMA)
-    sector = torch.where(
-        value == red,
-        (green - blue) / divisor,
-        torch.where(value == green, (blue - red) / divisor + 2, (red - green) / divisor + 4),
-    )
+    # In sixths of the circle, from the color that is largest: (green - blue, blue - red + 2, red - green + 4) / chroma.
+    again = torch.cat([images, images[..., :2, :, :]], -3)
+    differences = again[..., 1:4, :, :] - again[..., 2:5, :, :]
+    red, green, blue = (
+        differences / chroma.clamp(min=MIN_CHROMA).unsqueeze(-3) + sixths((0, 2, 4), images.device)
+    ).unbind(-3)
+    is_red, is_green, _ = (images == value.unsqueeze(-3)).unbind(-3)
+    sector = torch.where(is_red, red, torch.where(is_green, green, blue))
     return sector / 6 % 1, chroma / value.clamp(min=MIN_CHROMA), value
+
+
+@build_once
+def sixths(starts: tuple[int, ...], device: torch.device) -> Float[Tensor, "3 1 1"]:
+    """Return where red, green and blue begin, in sixths of the color circle."""
+    return torch.tensor(starts, dtype=torch.float32, device=device).view(3, 1, 1)
 
 
 def hsv_to_rgb(hue: Tensor, saturation: Tensor, value: Tensor) -> Float[Tensor, "*batch 3 H W"]:
     """Return sRGB images of hue (any real number, a whole one is red), saturation and value."""
-    chroma = value * saturation
-    channels = []
-    for start in (5, 3, 1):  # red, green and blue fade in at these sixths of the circle
-        sector = (hue * 6 + start) % 6
-        channels.append(value - chroma * torch.minimum(sector, 4 - sector).clamp(0, 1))
-    return torch.stack(channels, -3)
+    # Red, green and blue fade in at these sixths of the circle.
+    sector = ((hue * 6).unsqueeze(-3) + sixths((5, 3, 1), hue.device)) % 6
+    fading = torch.minimum(sector, 4 - sector).clamp(0, 1)
+    return value.unsqueeze(-3) - (value * saturation).unsqueeze(-3) * fading

@@ -10,6 +10,7 @@ Axes: B batch, L tokens of a row.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import overload
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -84,7 +85,8 @@ class MaskTokens(MaskingOptions):
         """
         vocabulary = require_roles("mask-tokens", text, self.vocabulary, "mask")
         x = InputSpec("text", text.shape, vocabulary=vocabulary)
-        return x, {"token": Categories(vocabulary.size, grid=x.shape)}
+        scored = count_labels(None, x.shape[0], self.mask_ratio)
+        return x, {"token": Categories(vocabulary.size, grid=x.shape, scored=scored)}
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return the row with tokens missing, and which they were."""
@@ -112,11 +114,17 @@ def mask_tokens(
     vocabulary = require_fitted("mask-tokens", options.vocabulary)
     ordinary = is_ordinary(tokens, vocabulary)
     candidates = ordinary if present is None else present & ordinary
-    chosen = choose(draws, candidates, count_labels(present, tokens.shape[1], options.mask_ratio))
-    fate = draws.uniform("fate", tokens.shape[1])
+    length = tokens.shape[1]
+    count: int | Tensor = (
+        count_labels(None, length, options.mask_ratio)
+        if present is None
+        else count_labels(present, length, options.mask_ratio)
+    )
+    chosen = choose(draws, candidates, count)
+    fate = draws.uniform("fate", length)
     visible = ~(chosen & (fate < options.mask_replace_prob))
     replaced = chosen & visible & (fate < options.mask_replace_prob + options.random_replace_prob)
-    x = torch.where(replaced, random_tokens(draws, vocabulary, tokens.shape[1]), tokens)
+    x = torch.where(replaced, random_tokens(draws, vocabulary, length), tokens)
     mask = as_token(vocabulary.id("mask") or 0, tokens.device)
     return torch.where(visible, x, mask), visible, Target(tokens, chosen.float())
 
@@ -125,6 +133,14 @@ def mask_tokens(
 def as_token(token: int, device: torch.device) -> Int[Tensor, ""]:
     """Return a token as a tensor."""
     return torch.tensor(token, device=device)
+
+
+@overload
+def count_labels(present: None, length: int, mask_ratio: float) -> int: ...
+
+
+@overload
+def count_labels(present: Bool[Tensor, "B L"], length: int, mask_ratio: float) -> Int[Tensor, "B 1"]: ...
 
 
 def count_labels(present: Bool[Tensor, "B L"] | None, length: int, mask_ratio: float) -> int | Int[Tensor, "B 1"]:
