@@ -15,5 +15,17 @@ def report(measured: Mapping[str, Any], started: datetime, out: Path | None) -> 
     measured = {**measured, "load": os.getloadavg()}
     print("\n".join(f"{name:46}{value}" for name, value in measured.items()))
     if out is not None:
-        provenance = collect(started=started, ended=datetime.now(UTC))
-        out.write_text(json.dumps({**measured, "provenance": provenance}, indent=1, default=str) + "\n")
+        out.write_text(as_json(measured, started))
+
+
+def write_report(name: str, measured: Mapping[str, Any], started: datetime, folder: Path | None) -> None:
+    """Write what was measured to NAME.json in a folder, where one is given, with its provenance and the load."""
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.json").write_text(as_json({name: measured, "load": os.getloadavg()}, started))
+
+
+def as_json(measured: Mapping[str, Any], started: datetime) -> str:
+    """Return measurements as text, with the versions and the machine that they were made with."""
+    provenance = collect(started=started, ended=datetime.now(UTC))
+    return json.dumps({**measured, "provenance": provenance}, indent=1, default=str) + "\n"

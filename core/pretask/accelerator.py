@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from pretask.errors import PretaskError
 
@@ -28,6 +29,24 @@ def divide_evenly(batch: int, ranks: int, accumulate: int) -> int:
             exit_code=2,
         )
     return batch // (ranks * accumulate)
+
+
+def has_fused_step(optimizer: str, parameters: Iterable[Tensor]) -> bool | None:
+    """Return whether torch has an update rule as one kernel for such parameters; None leaves the way to torch."""
+    devices = {"cpu"} if optimizer == "adagrad" else {"cpu", "cuda"}
+    fits = all(parameter.device.type in devices and parameter.is_floating_point() for parameter in parameters)
+    return True if fits else None
+
+
+def step_plainly_where_sparse(optimizer: Optimizer) -> None:
+    """Let an optimizer do without its fused step where a gradient is sparse, such as of a large table of vectors."""
+    groups = optimizer.param_groups
+    if any(
+        parameter.grad is not None and parameter.grad.is_sparse for group in groups for parameter in group["params"]
+    ):
+        for group in groups:
+            if "fused" in group:
+                group["fused"] = None
 
 
 def make_accelerator(device: torch.device, precision: str) -> Any:

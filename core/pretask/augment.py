@@ -10,12 +10,16 @@ import torch
 
 from pretask.draws import Draws
 from pretask.errors import Unknown
+from pretask.unread_clips import UnreadClips
 from pretask.values import Batch
 
 
 def flip(batch: Batch, draws: Draws) -> Batch:
     """Mirror every second image or clip, left to right."""
-    mirrored = draws.bernoulli("flip", 0.5).view(-1, *[1] * (batch.data.ndim - 1))
+    mirrored = draws.bernoulli("flip", 0.5)
+    if isinstance(batch, UnreadClips):
+        return batch.mirror(mirrored)
+    mirrored = mirrored.view(-1, *[1] * (batch.data.ndim - 1))
     return replace(batch, data=torch.where(mirrored, batch.data.flip(-1), batch.data))
 
 

@@ -6,7 +6,7 @@ Axes: B batch; see values.py.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -257,7 +257,20 @@ def seed_ambient(seed: int, *path: int) -> None:
     word = mix_int(seed)
     for number in path:
         word = mix_int(word + number)
-    torch.manual_seed(word >> 1)
+    torch.default_generator.manual_seed(
+        word >> 1
+    )  # torch.manual_seed asks every backend, which takes half a millisecond
+    if torch.cuda.is_initialized():
+        for generator in torch.cuda.default_generators:
+            generator.manual_seed(word >> 1)
+    elif has_accelerator():
+        torch.manual_seed(word >> 1)
+
+
+@cache
+def has_accelerator() -> bool:
+    """Return whether there is a device beside the processor."""
+    return torch.accelerator.is_available()
 
 
 def try_features(model: Any, spec: InputSpec, streams: tuple[Sight, ...] = ("all",)) -> FeatureSpec:

@@ -9,23 +9,24 @@ Axes: B batch.
 """
 
 import math
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from pretask import draw_kernels as kernels
+from pretask.draw_kernels import (
+    MASK_64_BITS,
+    SPLITMIX_INCREMENT,
+    SPLITMIX_MULTIPLIER_1,
+    SPLITMIX_MULTIPLIER_2,
+    as_int64,
+)
 from pretask.errors import PretaskError
 
-SPLITMIX_INCREMENT = 0x9E3779B97F4A7C15
-SPLITMIX_MULTIPLIER_1 = 0xBF58476D1CE4E5B9
-SPLITMIX_MULTIPLIER_2 = 0x94D049BB133111EB
-MASK_64_BITS = (1 << 64) - 1
 MAX_INTEGER_RANGE = 1 << 32  # of a range of integers: 32 bits are drawn
-
-
-def as_int64(word: int) -> int:
-    """Return the int64 with the bits of an unsigned 64-bit word."""
-    return word - (1 << 64) if word >> 63 else word
+Key = tuple[int, Tensor | None, Tensor | None]  # a word, and what is mixed into it where the numbers are drawn
 
 
 def mix_int(word: int) -> int:
@@ -51,37 +52,18 @@ def as_int64_tensor(number: int | Tensor, device: torch.device) -> Tensor:
     return torch.as_tensor(number, dtype=torch.int64, device=device)
 
 
-def shift_right(word: Tensor, bits: int) -> Tensor:
-    """Shift int64 right logically: torch shifts the sign in, which is masked away."""
-    return (word >> bits) & ((1 << (64 - bits)) - 1)
+class HashedIndex:
+    """The numbers of a batch's samples, hashed when the first number is drawn, and once for all of its draws."""
 
+    def __init__(self, index: Tensor) -> None:
+        self.index = index
+        self.hashed: Tensor | None = None
 
-def mix(word: Tensor) -> Tensor:
-    """Apply SplitMix64's finalizer to int64 tensors; the products wrap.
-
-    >>> int(mix(torch.tensor(1))) == as_int64(mix_int(1))
-    True
-    """
-    word = (word ^ shift_right(word, 30)) * as_int64(SPLITMIX_MULTIPLIER_1)
-    word = (word ^ shift_right(word, 27)) * as_int64(SPLITMIX_MULTIPLIER_2)
-    return word ^ shift_right(word, 31)
-
-
-def hash_bits(key: Tensor, index: Tensor, count: int) -> Tensor:
-    """Hash key (0-d or (B,)), index (B,) and 1 … count to 64 random bits each, (B, count)."""
-    sample = mix(mix(index + as_int64(SPLITMIX_INCREMENT)) ^ key)
-    counter = torch.arange(1, count + 1, device=index.device) * as_int64(SPLITMIX_INCREMENT)
-    return mix(sample[:, None] + counter)
-
-
-# One opaque operation: inductor on CPU (torch 2.11) corrupted memory when it fused these integers itself. Eager steps
-# call the function: an operation of ours imports torch's whole compiler, two seconds, when it is first called.
-hashed_bits = torch.library.custom_op("pretask::hashed_bits", hash_bits, mutates_args=())
-
-
-@hashed_bits.register_fake
-def _(key: Tensor, index: Tensor, count: int) -> Tensor:
-    return index.new_empty((index.shape[0], count))
+    def get(self) -> Tensor:
+        """Return the hashes."""
+        if self.hashed is None:
+            self.hashed = kernels.hashed_index(self.index)
+        return self.hashed
 
 
 class Draws:
@@ -103,45 +85,67 @@ class Draws:
         self, index: Int[Tensor, " B"], /, seed: int | Tensor = 0, epoch: int | Tensor = 0, *, path: int = 0
     ) -> None:
         self.index, self.seed, self.epoch, self.path = index.long(), seed, epoch, path
+        self.shared = HashedIndex(self.index)
 
     def branch(self, name: str) -> "Draws":
         """Return draws of the same samples that have no number in common with these."""
-        return Draws(self.index, self.seed, self.epoch, path=mix_int(self.path ^ name_key(name)))
+        return self._derive(self.epoch, mix_int(self.path ^ name_key(name)))
+
+    def at_epoch(self, epoch: int | Tensor) -> "Draws":
+        """Return the draws of the same samples in another epoch, such as 0 for what stays the same in all."""
+        return self._derive(epoch, self.path)
+
+    def _derive(self, epoch: int | Tensor, path: int) -> "Draws":
+        """Return draws of the same samples, whose numbers are not hashed anew."""
+        derived = Draws(self.index, self.seed, epoch, path=path)
+        derived.shared = self.shared
+        return derived
 
     def bits(self, name: str, count: int) -> Int[Tensor, "B count"]:
         """Draw `count` words of 64 random bits per sample."""
-        words: Tensor = (hashed_bits if torch.compiler.is_compiling() else hash_bits)(
-            self._key(name), self.index, count
-        )
+        words: Tensor = kernels.bits(self.shared.get(), *self._key(name), (count,))
         return words
 
-    def _key(self, name: str) -> Tensor:
-        """Seed, epoch, branch and name in one word; in Python where the numbers are, to spare a device the launches."""
+    def _key(self, name: str) -> Key:
+        """Seed, epoch, branch and name in one word, as far as they are numbers; tensors are mixed in by the kernel."""
         salt = mix_int(self.path ^ name_key(name))
-        if isinstance(self.seed, int) and isinstance(self.epoch, int):
-            word = as_int64(mix_int(mix_int(self.seed + salt) + self.epoch))
-            return torch.full((), word, dtype=torch.int64, device=self.index.device)
-        seed, epoch = as_int64_tensor(self.seed, self.index.device), as_int64_tensor(self.epoch, self.index.device)
-        return mix(mix(seed + as_int64(salt)) + epoch)
-
-    def _shaped(self, name: str, shape: tuple[int, ...], words_each: int = 1) -> Tensor:
-        words = self.bits(name, words_each * math.prod(shape))
-        return words.view(self.index.shape[0], *shape, *([words_each] if words_each > 1 else []))
+        if not isinstance(self.seed, int):
+            return as_int64(salt), self.seed, as_int64_tensor(self.epoch, self.index.device)
+        word = mix_int(self.seed + salt)
+        if isinstance(self.epoch, int):
+            return as_int64(mix_int(word + self.epoch)), None, None
+        return as_int64(word), None, self.epoch
 
     def uniform(self, name: str, *shape: int, low: float = 0.0, high: float = 1.0) -> Float[Tensor, "B ..."]:
         """Draw uniform numbers in [low, high), each of 24 random bits."""
-        unit = shift_right(self._shaped(name, shape), 40).float() * 2.0**-24
-        if low == 0:
-            return high * unit
-        below = high - abs(high) * 2.0**-23  # rounding of the sum would now and then reach high
-        return (low + (high - low) * unit).clamp(max=below)
+        drawn: Tensor = kernels.uniform(self.shared.get(), *self._key(name), shape, low, high)
+        return drawn
+
+    def uniforms(self, ranges: Mapping[str, tuple[Sequence[int], float, float]]) -> dict[str, Float[Tensor, "B ..."]]:
+        """Draw what `uniform` does for several names, in one operation.
+
+        Args:
+            ranges: By name the shape, the lowest and the highest number.
+
+        >>> draws = Draws(torch.arange(4))
+        >>> many = draws.uniforms({"scale": ((), 0.5, 2.0), "shift": ((2,), -1.0, 1.0)})
+        >>> bool((many["shift"] == draws.uniform("shift", 2, low=-1.0, high=1.0)).all())
+        True
+        """
+        keys = [self._key(name) for name in ranges]
+        shapes, lows, highs = zip(*ranges.values(), strict=True)
+        counts = [math.prod(shape) for shape in shapes]
+        words, (_, seed, epoch) = [word for word, _, _ in keys], keys[0]
+        drawn = kernels.uniforms(self.shared.get(), words, seed, epoch, counts, lows, highs).split(counts, 1)
+        return {
+            name: part.unflatten(1, shape) if len(shape) > 1 else part.reshape(-1, *shape)
+            for name, part, shape in zip(ranges, drawn, shapes, strict=True)
+        }
 
     def normal(self, name: str, *shape: int) -> Float[Tensor, "B ..."]:
         """Draw standard normal numbers by the Box-Muller transform; none is beyond 6.7."""
-        pair = self._shaped(name, shape, words_each=2)
-        radius = (shift_right(pair[..., 0], 32).float() + 1) * 2.0**-32  # (0, 1]: the logarithm is finite
-        angle = shift_right(pair[..., 1], 40).float() * (2 * math.pi * 2.0**-24)
-        return (-2 * radius.log()).clamp(min=0).sqrt() * angle.cos()
+        drawn: Tensor = kernels.normal(self.shared.get(), *self._key(name), shape)
+        return drawn
 
     def integers(self, name: str, low: int | Tensor, high: int | Tensor, *shape: int) -> Int[Tensor, "B ..."]:
         """Draw integers in [low, high); bounds may be tensors that broadcast. The bias is at most (high - low) / 2^32.
@@ -149,18 +153,26 @@ class Draws:
         Raises:
             PretaskError: There are none, or more than 2^32. Of tensors that is for the caller to see to.
         """
-        if isinstance(low, int) and isinstance(high, int) and not 0 < high - low <= MAX_INTEGER_RANGE:
+        hashed, key = self.shared.get(), self._key(name)
+        if not (isinstance(low, int) and isinstance(high, int)):
+            bounds = (as_int64_tensor(bound, hashed.device) for bound in (low, high))
+            between: Tensor = kernels.integers_between(hashed, *key, shape, *bounds)
+            return between
+        if not 0 < high - low <= MAX_INTEGER_RANGE:
             raise PretaskError(
                 f"the draw '{name}'",
                 f"a range of 1 to {MAX_INTEGER_RANGE} integers",
                 f"[{low}, {high})",
                 "Refuse such data in the split's spec.",
             )
-        return low + shift_right(shift_right(self._shaped(name, shape), 32) * (high - low), 32)
+        drawn: Tensor = kernels.integers(hashed, *key, shape, low, high)
+        return drawn
 
     def bernoulli(self, name: str, probability: float | Tensor, *shape: int) -> Bool[Tensor, "B ..."]:
         """Draw True with the given probability."""
-        return self.uniform(name, *shape) < probability
+        draw = kernels.bernoulli if isinstance(probability, Tensor) else kernels.event
+        drawn: Tensor = draw(self.shared.get(), *self._key(name), shape, probability)
+        return drawn
 
     def permutation(self, name: str, count: int) -> Int[Tensor, "B count"]:
         """Draw an order of 0 … count - 1 for every sample."""

@@ -14,6 +14,7 @@ from pretask.draws import Draws
 from pretask.errors import PretaskError
 from pretask.protocols import Data
 from pretask.specs import Observed
+from pretask.unread_clips import UnreadClips
 from pretask.values import Batch
 
 FITS = 0.5  # fraction of a device's free memory that resident data may take
@@ -88,10 +89,15 @@ class Samples:
         selected = self.data[index]
         return Batch(
             selected if data_device == device else move_tensor(selected, device),
-            index.to(device),
+            move_tensor(index, device),
             None if self.present is None else move_tensor(self.present[index], device),
             None if partners is None else move_tensor(self.data[partners.to(data_device)], device),
         )
+
+    def batch_unread(self, index: Int[Tensor, " B"]) -> Batch:
+        """Return clips of the given numbers whose frames are read when they are asked for; they stay where they are."""
+        present = None if self.present is None else self.present[index]
+        return UnreadClips(source=self.data, index=index, present=present)
 
     def batches(self, size: int, device: torch.device, partners: int = 0) -> Iterator[Batch]:
         """Yield all samples once, in order; the last batch may be smaller."""

@@ -5,7 +5,7 @@ Axes: B batch, C channels, H W image, T frames, L tokens, S samples of a wavefor
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 from typing import ClassVar, Literal
 
@@ -94,6 +94,8 @@ class TargetSpec:
         views: None for one answer per sample, V for one per view.
         sees: The most that an answer may have seen, along the ordered axis.
         hidden: False says that x still shows the answer, so that only an objective with a bottleneck may take it.
+        scored: Positions of a sample, or of a view of it, that have weight, at most; None where all may have. An
+            objective need not predict the others.
     """
 
     kind: ClassVar[str] = ""
@@ -102,6 +104,7 @@ class TargetSpec:
     views: int | None = None
     sees: Sight = "all"
     hidden: bool = True
+    scored: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

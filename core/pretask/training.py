@@ -6,8 +6,7 @@ bit for bit the run that was never stopped, and a run on R ranks sees what a run
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from pretask import checkpoint
-from pretask.accelerator import divide_evenly, make_accelerator, use_channels_last
+from pretask.accelerator import divide_evenly, make_accelerator, step_plainly_where_sparse, use_channels_last
 from pretask.augment import augment_batch
 from pretask.checkpoint import Progress
 from pretask.compiled import as_tensors, check_compiled, keep_buffers
@@ -23,11 +22,12 @@ from pretask.composition import Task, seed_ambient, seed_randomness
 from pretask.draws import Draws
 from pretask.errors import PretaskError
 from pretask.events import CheckpointSaved, StepTaken, Watcher
+from pretask.feed import Epoch, Feed
+from pretask.finite import LossWatch
 from pretask.gradients import GradientWatch
 from pretask.locks import hold
-from pretask.order import draw_batch
 from pretask.pretext_score import evaluation_mode
-from pretask.protocols import Rewrites, count_partners
+from pretask.protocols import Rewrites
 from pretask.samples import Samples
 from pretask.scoring import mean_loss, step_denominators
 from pretask.stopping import note_stop
@@ -35,8 +35,6 @@ from pretask.values import Batch, Inputs, Loss, Targets
 
 REPORT = 0.5  # seconds between looks at the loss; on a GPU each look waits for the device
 CURVE = 400  # points kept of the loss curve
-
-Epoch = int | Tensor
 
 
 @dataclass(frozen=True)
@@ -195,7 +193,7 @@ class Run:
         recipe = task.recipe
         self.accelerator = make_accelerator(task.device, recipe.precision)
         self.size = divide_evenly(recipe.batch, self.accelerator.num_processes, recipe.accumulate)
-        self.samples = samples.resident(task.device)
+        self.feed = Feed(task, samples, seed, self.size, self.accelerator.process_index, self.accelerator.num_processes)
         self.networks: dict[str, nn.Module] = task.networks
         if recipe.channels_last and task.device.type == "cuda":
             use_channels_last(self.networks.values())
@@ -204,14 +202,14 @@ class Run:
         self.parameters = [parameter for parameter in score.parameters() if parameter.requires_grad]
         self.gradients = GradientWatch(task.model.parameters(), self.parameters)
         self.optimizer = recipe.make_optimizer(self.parameters)
-        self.raw_optimizer = self.optimizer
         if recipe.compile:
             torch._dynamo.reset()  # after eight runs in one process a step would be run eagerly, without a word
             self.apply_split.compile()
             score.compile()
-        self.score, self.optimizer = self.accelerator.prepare(score, self.optimizer)
+        self.score = self.accelerator.prepare(score)
         self.progress = progress
-        self.first_bad_step = torch.full((), -1, dtype=torch.int64, device=task.device)  # whose loss was not finite
+        self.losses = LossWatch()
+        self.has_stepped = False
 
     @contextmanager
     def hold_folder(self) -> Iterator[None]:
@@ -227,7 +225,7 @@ class Run:
         """Go on where the newest sound checkpoint of this run stands."""
         if self.folder is not None:
             steps = self.task.recipe.steps
-            found = checkpoint.load(self.folder, self.networks, self.raw_optimizer, self.progress, steps=steps)
+            found = checkpoint.load(self.folder, self.networks, self.optimizer, self.progress, steps=steps)
             self.progress = found or self.progress
 
     def run(self, find_signal: Callable[[], int | None], checkpoint_seconds: float) -> None:
@@ -240,12 +238,10 @@ class Run:
         self.check_compiled()
         start_time, saved = time.monotonic() - progress.seconds, time.monotonic()
         reported, reported_step = saved, progress.step
-        with ThreadPoolExecutor(1) as loader:
-            ahead = self.prefetch(loader, progress.step)
-            while progress.step < steps and find_signal() is None:
-                batches = ahead.result()
-                if progress.step + 1 < steps:
-                    ahead = self.prefetch(loader, progress.step + 1)
+        with closing(self.feed.iterate_batches(progress.step, steps)) as feed:
+            for batches in feed:
+                if find_signal() is not None:
+                    break
                 loss = self.take_step(batches)
                 progress.step += 1
                 spent = self.pay_visit()
@@ -268,26 +264,22 @@ class Run:
             batch, epoch = self.fetch(self.progress.step)[0]
             check_compiled(self.apply_split, self.raw_score, batch, *self.as_arguments(batch, epoch))
 
-    def prefetch(self, loader: ThreadPoolExecutor, step: int) -> "Future[list[tuple[Batch, Epoch]]]":
-        """Fetch the batches of a step while the step before is computed."""
-        return loader.submit(self.fetch, step)
-
     def fetch(self, step: int) -> list[tuple[Batch, Epoch]]:
         """Fetch this rank's samples of a step, in as many micro-batches as are accumulated."""
-        recipe, ranks, rank = self.task.recipe, self.accelerator.num_processes, self.accelerator.process_index
-        partners = count_partners(self.task.split)
-        starts = [step * recipe.batch + (number * ranks + rank) * self.size for number in range(recipe.accumulate)]
-        return [draw_batch(self.samples, self.seed, start, self.size, self.task.device, partners) for start in starts]
+        return self.feed.fetch(step)
 
     def take_step(self, batches: list[tuple[Batch, Epoch]]) -> Loss:
         """Make one optimizer step."""
         recipe, step = self.task.recipe, self.progress.step
-        for group in self.raw_optimizer.param_groups:
+        for group in self.optimizer.param_groups:
             group["lr"] = recipe.rate(step)
         loss = self.differentiate(self.make_micro_batches(batches))
         self.gradients.note()
         if recipe.clip:
             nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
+        if not self.has_stepped:
+            step_plainly_where_sparse(self.optimizer)
+            self.has_stepped = True
         self.optimizer.step()
         self.task.follow((step + 1) / recipe.steps)
         return loss
@@ -307,16 +299,14 @@ class Run:
     def differentiate(self, micro_batches: list[MicroBatch]) -> Loss:
         """Set the gradient of every parameter to that of the step's loss, and return the loss."""
         step, losses = self.progress.step, []
-        self.raw_optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=True)
         for number, micro_batch in enumerate(micro_batches):
             seed_ambient(self.seed, step, number, self.accelerator.process_index)
             last = number + 1 == len(micro_batches)  # only then are gradients exchanged between ranks
             with nullcontext() if last else self.accelerator.no_sync(self.score):
                 loss: Loss = self.score(micro_batch)
-                self.accelerator.backward(loss.total / len(micro_batches))
-            self.first_bad_step = torch.where(
-                (self.first_bad_step < 0) & ~torch.isfinite(loss.total), step, self.first_bad_step
-            )
+                (loss.total / len(micro_batches) if len(micro_batches) > 1 else loss.total).backward()
+            self.losses.note(step, loss.total)
             losses.append(loss)
         return mean_loss(losses)
 
@@ -351,8 +341,8 @@ class Run:
 
     def stop_if_bad(self, loss: Loss | None = None) -> None:
         """Raise if a step's loss was not finite; the newest checkpoint is from before."""
-        step = int(self.first_bad_step)
-        if step < 0:
+        step = self.losses.find_first_bad()
+        if step is None:
             return
         value = f" ({float(loss.total.detach())} at step {self.progress.step})" if loss is not None else ""
         raise PretaskError(
@@ -379,6 +369,6 @@ class Run:
                 f"NaN or infinity after step {self.progress.step}",
                 f"Lower recipe.lr or set recipe.clip{self.name_last_good()}.",
             )
-        saved = checkpoint.save(self.folder, self.networks, self.raw_optimizer, self.progress)
+        saved = checkpoint.save(self.folder, self.networks, self.optimizer, self.progress)
         if self.watch is not None:
             self.watch(CheckpointSaved(self.progress.step, saved))

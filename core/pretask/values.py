@@ -41,6 +41,19 @@ class Batch:
         """Where the samples are, and where a split must put what it makes."""
         return self.data.device
 
+    @property
+    def shape(self) -> torch.Size:
+        """The shape of the data."""
+        return self.data.shape
+
+    def take_frames(self, positions: Int[Tensor, "B V"]) -> Shaped[Tensor, "B V ..."]:
+        """Return the frames of clips at the given positions in time."""
+        return self.data[torch.arange(len(self), device=self.device)[:, None], positions]
+
+    def take_pixels(self, positions: Int[Tensor, " F"], step: int) -> Shaped[Tensor, "B F ..."]:
+        """Return every `step`-th row and column of the frames at the given positions in time, the same in all clips."""
+        return self.data[..., ::step, ::step][:, positions]
+
     def to(self, device: torch.device | str) -> "Batch":
         """Move the batch to another device."""
         return replace(

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pretask import Draws, PretaskError
-from pretask.draws import mix, mix_int, name_key
+from pretask import Draws, PretaskError, draw_kernels
+from pretask.draw_kernels import mix
+from pretask.draws import mix_int, name_key
 from processes import run_python
 from scipy import stats  # type: ignore[import-untyped]
 from torch import Tensor
@@ -315,41 +316,76 @@ def test_names_have_keys_of_their_own() -> None:
     assert len({name_key(name) for name in names}) == len(names)
 
 
-class Planted(Draws):
-    """Draws whose random words are all the same."""
-
-    word = 0
-
-    def bits(self, name: str, count: int) -> Tensor:
-        return torch.full((len(self.index), count), self.word)
-
-
-class Ones(Planted):
-    """Every random bit is set."""
-
-    word = -1
+@pytest.fixture(params=[0, WORD - 1], ids=["all bits 0", "all bits 1"])
+def planted(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Make all random words the same; True where every bit is set."""
+    word = np.uint64(request.param)
+    monkeypatch.setattr(draw_kernels, "mix_in_place", lambda words: words.fill(word))
+    return bool(request.param)
 
 
 RANGES = [(0.0, 1.0), (0.9, 1.0), (0.0, 0.1), (1.0, 9.0), (-3.0, 0.0), (-2.0, -1.0), (0.05, 0.1), (100.0, 101.0)]
 
 
 @pytest.mark.parametrize(("low", "high"), RANGES)
-def test_uniform_numbers_reach_low_and_never_high(low: float, high: float) -> None:
-    smallest, largest = (float(kind(FEW).uniform("u", low=low, high=high)[0]) for kind in (Planted, Ones))
-    assert smallest == pytest.approx(low, rel=1e-7)
-    assert largest == pytest.approx(high, rel=3e-7, abs=3e-7)  # two steps of single precision
-    assert largest < high
+def test_uniform_numbers_reach_low_and_never_high(low: float, high: float, planted: bool) -> None:
+    drawn = float(Draws(FEW).uniform("u", low=low, high=high)[0])
+    assert drawn < high
+    if planted:
+        assert drawn == pytest.approx(high, rel=3e-7, abs=3e-7)  # two steps of single precision
+    else:
+        assert drawn == pytest.approx(low, rel=1e-7)
 
 
 @pytest.mark.parametrize("high", [1, 3, 100, 2**31, 2**32])
-def test_integers_reach_both_ends_and_never_high(high: int) -> None:
-    assert [int(kind(FEW).integers("i", 0, high)[0]) for kind in (Planted, Ones)] == [0, high - 1]
+def test_integers_reach_both_ends_and_never_high(high: int, planted: bool) -> None:
+    assert int(Draws(FEW).integers("i", 0, high)[0]) == (high - 1 if planted else 0)
+    assert int(Draws(FEW).integers("i", 0, torch.tensor(high))[0]) == (high - 1 if planted else 0)
 
 
-def test_extreme_words_give_finite_normal_numbers_and_sure_events() -> None:
-    assert [abs(float(kind(FEW).normal("n")[0])) < 6.7 for kind in (Planted, Ones)] == [True, True]
-    assert not bool(Planted(FEW).bernoulli("b", 0.0).any())
-    assert bool(Ones(FEW).bernoulli("b", 1.0).all())
+def test_extreme_words_give_finite_normal_numbers_and_sure_events(planted: bool) -> None:
+    assert abs(float(Draws(FEW).normal("n")[0])) < 6.7
+    probability = float(planted)
+    assert bool((Draws(FEW).bernoulli("b", probability) == planted).all())
+    assert bool((Draws(FEW).bernoulli("b", torch.tensor(probability)) == planted).all())
+
+
+KINDS: dict[str, Callable[[Draws, tuple[int, ...]], Tensor]] = {
+    "bits": lambda draws, shape: draws.bits("k", math.prod(shape)),
+    "uniform": lambda draws, shape: draws.uniform("k", *shape, high=127.3),
+    "uniform between": lambda draws, shape: draws.uniform("k", *shape, low=-2.0, high=3.7),
+    "normal": lambda draws, shape: draws.normal("k", *shape),
+    "integers": lambda draws, shape: draws.integers("k", -4, 2**31, *shape),
+    "integers below a tensor": lambda draws, shape: draws.integers(
+        "k", 3, draws.index.view(5, *ones(shape)) + 9, *shape
+    ),
+    "events": lambda draws, shape: draws.bernoulli("k", 0.3, *shape),
+    "events of a tensor": lambda draws, shape: draws.bernoulli("k", draws.index.view(5, *ones(shape)) / 9, *shape),
+}
+
+
+def ones(shape: tuple[int, ...]) -> list[int]:
+    return [1] * len(shape)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("shape", [(), (7,), (2, 3), (0,), (40_000,)], ids=str)  # the last one in several blocks
+def test_what_a_cpu_draws_is_what_other_devices_draw(kind: str, shape: tuple[int, ...], monkeypatch: Any) -> None:
+    index, epochs = torch.tensor([0, 5, 2**50, 77, 12]), torch.arange(5)
+    keys: list[tuple[int | Tensor, int | Tensor]] = [
+        (3, 2),
+        (3, epochs),
+        (torch.tensor(3), 2),
+        (torch.tensor(3), epochs),
+    ]
+    on_cpu = [KINDS[kind](Draws(index, *key), shape) for key in keys]
+    for name in ("hashed_index", "bits", "uniform", "normal", "integers", "integers_between", "bernoulli", "event"):
+        elsewhere = {"hashed_index": "hash_index"}.get(name, f"draw_{name}")
+        monkeypatch.setattr(draw_kernels, name, getattr(draw_kernels, elsewhere))
+    for drawn, key in zip(on_cpu, keys, strict=True):
+        other = KINDS[kind](Draws(index, *key), shape)
+        assert drawn.dtype == other.dtype
+        assert torch.equal(drawn, other)
 
 
 @pytest.mark.parametrize(("low", "high"), [(3, 3), (3, 2), (0, 2**32 + 1)])

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import torch
 from pretask import Batch, Draws, PretaskError, Recipe, Unknown
+from pretask.accelerator import step_plainly_where_sparse
 from pretask.augment import augment_batch
 from torch import nn
 
@@ -88,3 +89,31 @@ def test_unknown_augmentations_are_answered_with_the_known_ones() -> None:
 def test_numbers_with_which_nothing_is_learned_are_refused_by_their_range(option: str, value: Any, needs: str) -> None:
     with pytest.raises(PretaskError, match=rf"a recipe needs recipe\.{option} {needs}; got .* it is .* if left out"):
         Recipe(**{option: value})
+
+
+@pytest.mark.parametrize("name", ["adamw", "adam", "sgd", "adagrad"])
+def test_a_fused_step_is_the_plain_one_up_to_rounding(name: Any) -> None:
+    weights = []
+    for fused in (None, True):
+        torch.manual_seed(0)
+        layer = nn.Linear(7, 5)
+        optimizer = Recipe(optimizer=name, lr=0.01, weight_decay=0.1).make_optimizer(layer.parameters())
+        assert all(group["fused"] for group in optimizer.param_groups)
+        for group in optimizer.param_groups:
+            group["fused"] = fused
+        for step in range(5):
+            optimizer.zero_grad()
+            (layer(torch.ones(3, 7) * step).square().sum()).backward()
+            optimizer.step()
+        weights.append(layer.weight.detach())
+    torch.testing.assert_close(*weights, rtol=1e-5, atol=1e-6)
+
+
+def test_gradients_of_a_few_rows_are_stepped_without_a_fused_kernel() -> None:
+    table = nn.Embedding(9, 4, sparse=True)
+    optimizer = Recipe(optimizer="sgd", weight_decay=0.0).make_optimizer(table.parameters())
+    before = table.weight.detach().clone()
+    table(torch.tensor([2])).sum().backward()
+    step_plainly_where_sparse(optimizer)
+    optimizer.step()
+    assert (table.weight != before).any(1).nonzero().flatten().tolist() == [2]

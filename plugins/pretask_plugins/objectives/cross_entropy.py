@@ -6,8 +6,9 @@ Axes: B batch, V views, K candidates, C classes; `...` is (), (V,), (*grid) or (
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from pretask import (
     Categories,
     Draws,
@@ -15,8 +16,10 @@ from pretask import (
     FeatureSpec,
     Heads,
     Loss,
+    Readout,
     Target,
     Targets,
+    TargetSpec,
     TargetSpecs,
     build_loss,
     check_kinds,
@@ -30,6 +33,8 @@ from torch.nn import functional as F
 
 from pretask_plugins.shared.heads import perceptron
 from pretask_plugins.shared.scores import most_likely_class
+
+MAX_SCORED_FRACTION = 0.5  # of the positions; to gather more than that would save little
 
 
 class CrossEntropy(nn.Module):
@@ -62,6 +67,7 @@ class CrossEntropy(nn.Module):
             {name: perceptron(self.readouts[name].width, hidden, count) for name, count in self.classes.items()}
         )
         self.label_smoothing = label_smoothing
+        self.scored = {name: count_scored(spec, self.readouts[name]) for name, spec in targets.items()}
 
     @property
     def chance(self) -> dict[str, float]:
@@ -78,9 +84,32 @@ class CrossEntropy(nn.Module):
         """Return log-probabilities of every target, (B, ..., C)."""
         return {name: upcast(self.logits(features, name)).log_softmax(-1) for name in self.classes}
 
+    def predict_at(self, features: Features, name: str, at: Int[Tensor, "B K"], /) -> Float[Tensor, "B K C"]:
+        """Return log-probabilities of one target at some of the features' positions."""
+        return upcast(self.logits_at(features, name, at)).log_softmax(-1)
+
+    def logits_at(self, features: Features, name: str, at: Int[Tensor, "B K"]) -> Float[Tensor, "B K C"]:
+        """Return the logits of every class at some of the features' positions."""
+        vectors = self.readouts[name](features)
+        logits: Tensor = self.heads[name](vectors.gather(1, at[..., None].expand(-1, -1, vectors.shape[-1])))
+        return logits
+
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
-        """Return the mean cross-entropy of every target, in nats, and its accuracy."""
-        return self.score({name: self.logits(features, name) for name in self.classes}, targets)
+        """Return the mean cross-entropy of every target, in nats, and its accuracy.
+
+        Where few positions have weight, logits are computed at as many as may have some, and nowhere else.
+        """
+        predictions, scored = {}, dict(targets)
+        for name in self.classes:
+            target, count = targets[name], self.scored[name]
+            if count is None or target.weight is None or target.probability is not None:
+                predictions[name] = self.logits(features, name)
+                continue
+            weight, value = target.weight.flatten(1), target.value.flatten(1)
+            at = weight.topk(count, sorted=False).indices
+            predictions[name] = self.logits_at(features, name, at)
+            scored[name] = replace(target, value=value.gather(1, at), weight=weight.gather(1, at))
+        return self.score(predictions, scored)
 
     def score(self, predictions: Mapping[str, Tensor], targets: Targets, /) -> Loss:
         """Return the same for logits or log-probabilities (B, ..., C) by target, wherever they come from."""
@@ -93,6 +122,13 @@ class CrossEntropy(nn.Module):
             correct = (logits.argmax(-1) == most_likely_class(target)).float()
             reports[f"{name}.accuracy"] = weighted_mean(correct, target.weight, target.denominator)
         return build_loss(terms, reports)
+
+
+def count_scored(spec: TargetSpec, readout: Readout) -> int | None:
+    """Return how many positions logits are computed at; None for all, where most are scored or lie elsewhere."""
+    at_features = readout.per_position and not readout.per_view and readout.grid == readout.target_grid
+    few = spec.scored is not None and spec.scored <= MAX_SCORED_FRACTION * math.prod(spec.grid)
+    return spec.scored if few and at_features else None
 
 
 def cross_entropy(

@@ -7,7 +7,7 @@ import torch
 from pretask import Batch, Draws, Incompatible, InputSpec, Observed, Samples
 from pretask_plugins.methods.arrow_of_time.cues import estimate_translations, mean_detail
 from pretask_plugins.methods.arrow_of_time.sound import ReverseSound, reverse_recordings
-from pretask_plugins.methods.arrow_of_time.split import ReverseClip, bright_range, crop_bars
+from pretask_plugins.methods.arrow_of_time.split import ReverseClip, crop_bars, find_edges
 from scipy import stats
 
 PLAIN = ReverseClip(frames=6, stack=1, crop_bars=False)
@@ -128,7 +128,7 @@ def test_clips_without_bars_and_dark_clips_are_left_as_they_are() -> None:
     dark = torch.zeros(2, 3, 2, 16, 16)
     assert torch.equal(crop_bars(dark, 0.06), dark)
     one_bright_line = torch.tensor([[False, False, True], [True, True, True]])
-    assert [lines.tolist() for lines in bright_range(one_bright_line)] == [[2, 0], [3, 3]]
+    assert find_edges(one_bright_line).tolist() == [[1, 3], [3, 3]]  # 3 less the first line, and the one after the last
 
 
 def test_a_bar_that_fades_tells_the_direction_until_it_is_cut_off() -> None:

@@ -44,7 +44,12 @@ def test_as_many_tokens_have_a_label_as_the_released_code_has() -> None:
 
 def test_halves_are_rounded_to_even_and_at_least_one_has_a_label() -> None:
     present = torch.arange(64) < torch.tensor([1, 10, 30, 50])[:, None]
-    assert count_labels(present, 0.15).tolist() == [1, 2, 4, 8]  # 0.15, 1.5, 4.5 and 7.5, as Python's round has them
+    assert count_labels(present, present.shape[1], 0.15).flatten().tolist() == [
+        1,
+        2,
+        4,
+        8,
+    ]  # 0.15, 1.5, 4.5 and 7.5, as Python's round has them
 
 
 def test_of_the_labels_80_percent_are_masked_10_replaced_and_10_left() -> None:

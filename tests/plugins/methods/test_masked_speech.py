@@ -9,8 +9,15 @@ from PIL import Image
 from pretask import Batch, Draws, FeatureSpec, Incompatible, Observed
 from pretask.specs import Values
 from pretask_plugins.methods.masked_speech.figures import COLORS, HIGHEST, draw_spectrograms
-from pretask_plugins.methods.masked_speech.spans import cover_spans, draw_replacements, draw_span_starts, interpolate
-from pretask_plugins.methods.masked_speech.spectrogram import log_mel, standardize
+from pretask_plugins.methods.masked_speech.spans import (
+    NEVER,
+    cover_spans,
+    draw_latest_starts,
+    draw_replacements,
+    interpolate,
+    since_latest,
+)
+from pretask_plugins.methods.masked_speech.spectrogram import log_mel, standardize, standardize_present
 from pretask_plugins.methods.masked_speech.split import MaskedSpans, MaskFrames, MaskSpectrogram
 from pretask_plugins.objectives.regression import Regression
 
@@ -23,8 +30,8 @@ def noise(count: int = 16, size: int = 8000) -> Batch:
 
 
 def begins(count: int, frames: int, length: int | None = None) -> torch.Tensor:
-    whole = torch.full((count,), frames if length is None else length)
-    return draw_span_starts(Draws(torch.arange(count)), whole, frames, 0.15, 7)
+    whole = frames if length is None else torch.full((count,), length)
+    return draw_latest_starts(Draws(torch.arange(count)), whole, frames, 0.15, 7)
 
 
 def test_the_masked_ratio_is_what_overlapping_spans_cover() -> None:
@@ -35,8 +42,9 @@ def test_the_masked_ratio_is_what_overlapping_spans_cover() -> None:
 
 
 def test_so_many_spans_begin_as_the_mask_ratio_says_and_none_twice() -> None:
-    assert begins(200, 400).sum(1).unique().tolist() == [9]
-    assert begins(200, 20).sum(1).unique().tolist() == [1]
+    for frames, spans in ((400, 9), (20, 1)):
+        assert (since_latest(begins(200, frames)) == 0).sum(1).unique().tolist() == [spans]
+        assert torch.equal(begins(200, frames), begins(200, frames, length=frames))
 
 
 def test_hidden_frames_are_unions_of_whole_spans() -> None:
@@ -94,9 +102,8 @@ def test_of_hidden_sound_nothing_shows_but_the_mean_and_std_of_bands() -> None:
     erased = draws.uniform("fate") < 0.8
     assert bool(unheard[erased].any(1).all())
     for one, two, seen in zip(inputs.data[erased, 0], again.data[erased, 0], visible[erased], strict=True):
-        everywhere = torch.ones(1, int(seen.sum()), dtype=torch.bool)
         assert not torch.allclose(one[seen], two[seen], atol=1e-3)  # the leak that the header owns up to
-        assert torch.allclose(*(standardize(shown[seen][None], everywhere) for shown in (one, two)), atol=1e-3)
+        assert torch.allclose(*(standardize(shown[seen][None]) for shown in (one, two)), atol=1e-3)
 
 
 def test_white_noise_is_predicted_no_better_than_by_the_median() -> None:
@@ -127,8 +134,10 @@ def test_no_gradient_comes_from_frames_that_are_shown_or_are_padding() -> None:
 
 
 def test_a_replaced_frame_comes_from_as_far_into_another_span() -> None:
-    starts = torch.tensor([[False, True, False, False, False, False, False, False]])
-    source = draw_replacements(Draws(torch.arange(1)), starts, torch.tensor([8]), 3)
+    latest = torch.tensor([[NEVER, 1, 1, 1, 1, 1, 1, 1]])
+    source = draw_replacements(Draws(torch.arange(1)), latest, since_latest(latest), 8, 3)
+    padded = draw_replacements(Draws(torch.arange(1)), latest, since_latest(latest), torch.tensor([8]), 3)
+    assert torch.equal(source, padded)
     assert torch.equal(source[0, 1:4] - source[0, 1], torch.arange(3))
 
 
@@ -145,7 +154,8 @@ def test_only_hidden_and_present_frames_have_weight() -> None:
 def test_present_bands_have_mean_zero_and_std_one() -> None:
     mel = Draws(torch.arange(3)).normal("mel", 50, 4) * 3 + 5
     present = torch.arange(50) < torch.tensor([[50], [30], [20]])
-    even = standardize(mel, present)
+    even = standardize_present(mel, present)
+    assert torch.allclose(even[0], standardize(mel)[0], atol=1e-6)
     assert even[1, :30].mean(0).abs().max() < 1e-5
     assert torch.allclose(even[1, :30].std(0, correction=0), torch.ones(4), atol=1e-4)
     assert bool((even[1, 30:] == 0).all())

@@ -79,7 +79,7 @@ def test_noise_is_drawn_by_counts_to_the_power_of_three_quarters() -> None:
     mass = np.array([32, 16, 8, 4, 2]) ** 0.75
     assert found[[0, 1, 7]].sum() == 0
     assert stats.chisquare(found[2:7].numpy(), mass / mass.sum() * int(found.sum())).pvalue > 1e-3
-    assert draw_by_mass(torch.tensor([0.0, 2.0, 2.0]), torch.tensor([[[0.49, 0.51]]])).tolist() == [[[1, 2]]]
+    assert draw_by_mass(torch.tensor([0.0, 2.0, 4.0]).double(), torch.tensor([[[0.49, 0.51]]])).tolist() == [[[1, 2]]]
 
 
 def test_frequent_words_are_thinned_by_the_formula_before_windows_are_laid() -> None:

@@ -95,3 +95,34 @@ def test_other_kinds_of_target_are_refused() -> None:
 def test_a_target_that_x_shows_is_refused() -> None:
     with pytest.raises(Incompatible, match="bottleneck"):
         CrossEntropy(FeatureSpec(4), {"kind": Categories(3, hidden=False)})
+
+
+def test_logits_at_a_few_scored_positions_have_the_loss_and_the_gradients_of_those_at_all() -> None:
+    spec, generator = FeatureSpec(4, (12,)), torch.Generator().manual_seed(0)
+    weight = torch.zeros(3, 12)
+    weight[0, [1, 7]], weight[1, 11] = 1.0, 0.5  # fewer than 4, and none in the third
+    target = Target(torch.randint(0, 6, (3, 12), generator=generator), weight)
+    tokens, found = torch.randn(3, 1, 12, 4, generator=generator), []
+    for scored in (None, 4):
+        torch.manual_seed(0)
+        objective = CrossEntropy(spec, {"token": Categories(6, grid=(12,), scored=scored)})
+        leaf = tokens.clone().requires_grad_()
+        asked = Features({"all": leaf}, {"all": leaf.mean(2)}, (12,))
+        loss = objective(asked, {"token": target}, DRAWS)
+        loss.total.backward()
+        found.append(
+            [loss.total, *loss.parts.values(), *loss.weights.values(), leaf.grad, objective.predict(asked)["token"]]
+        )
+        at = torch.tensor([[3], [0], [11]])
+        picked = objective.predict_at(asked, "token", at)[:, 0]
+        assert torch.allclose(picked, found[-1][-1][torch.arange(3), at[:, 0]], atol=1e-6)
+    for all_positions, few in zip(*found, strict=True):
+        torch.testing.assert_close(all_positions, few)
+
+
+def test_logits_are_computed_at_scored_positions_alone() -> None:
+    objective = CrossEntropy(FeatureSpec(4, (12,)), {"token": Categories(6, grid=(12,), scored=4)})
+    rows: list[int] = []
+    objective.heads["token"].register_forward_hook(lambda module, given, made: rows.append(made.shape[1]))
+    objective(features(grid=(12,)), {"token": Target(torch.zeros(2, 12).long(), torch.zeros(2, 12))}, DRAWS)
+    assert rows == [4]

@@ -2,7 +2,8 @@
 
 A model may have `step(inputs, memory) -> (features, memory)`: features of the new positions only, given what it kept of
 the earlier ones (keys and values, or the state of an LSTM; None at first). Any other model reads everything anew for
-every token, which gives the same.
+every token, which gives the same. An objective may have `predict_at(features, target, positions)`, so that it need not
+predict what no one asks for.
 
 Axes: B prompts, P tokens of a prompt, T tokens of prompt and continuation, C size of the vocabulary.
 """
@@ -24,6 +25,15 @@ class Remembers(Protocol):
 
     def step(self, inputs: Inputs, memory: Any, /) -> tuple[Features, Any]:
         """Return the features of the new positions, and the memory to keep, which is None where nothing was read."""
+        ...
+
+
+@runtime_checkable
+class PredictsPositions(Protocol):
+    """An objective that predicts a target at some positions only, such as the last."""
+
+    def predict_at(self, features: Features, name: str, at: Int[Tensor, "B K"], /) -> Float[Tensor, "B K C"]:
+        """Return what `predict` has of the target `name`, at K positions of every row."""
         ...
 
 
@@ -93,11 +103,16 @@ class Reader:
     def predict_next(self, features: Features) -> Float[Tensor, "B C"]:
         """Return log-probabilities at the last position.
 
-        Its vector is repeated: an objective wants as many as it was made for.
+        Its vector is repeated for an objective that predicts no single position: it wants as many as it was made for.
         """
+        objective = self.task.objective
+        if isinstance(objective, PredictsPositions):
+            vectors = next(iter(features.streams.values()))
+            at = torch.full((len(vectors), 1), vectors.shape[2] - 1, device=vectors.device)
+            return objective.predict_at(features, self.target, at)[:, 0]
         grid = self.task.split.spec(self.task.observed)[0].shape
         last = {sight: vectors[:, :, -1:].expand(-1, -1, *grid, -1) for sight, vectors in features.streams.items()}
-        log_probability: Tensor = self.task.objective.predict(Features(last, features.pooled, grid))[self.target]
+        log_probability: Tensor = objective.predict(Features(last, features.pooled, grid))[self.target]
         return log_probability[:, 0]
 
 

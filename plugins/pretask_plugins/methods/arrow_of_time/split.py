@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Float, Shaped
 from pretask import (
     Batch,
     Categories,
@@ -27,7 +27,8 @@ from pretask.options import MAX_SIZE, Fraction, Interval, Size, require_range
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.shared.clips import count_frames, take_frames
+from pretask_plugins.shared.clips import count_frames, draw_start, find_run
+from pretask_plugins.shared.constants import build_once
 
 
 @dataclass(frozen=True)
@@ -72,17 +73,18 @@ class ReverseClip:
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return groups of frames, and 1 where they are shown backwards."""
-        length = count_frames(batch)
-        start = draws.integers("start", 0, (length - self.span).clamp(min=0) + 1)
-        shown = self.prepare(take_run(batch.data, start, self.frames, self.step))
+        start, is_long = draw_start(batch, draws, self.span)
         backwards = draw_reversal(draws)
-        shown = torch.where(backwards.view(-1, 1, 1, 1, 1), shown.flip(1), shown)
-        return Inputs(self.stack_groups(shown)), {"direction": Target(backwards.long(), (length >= self.span).float())}
+        positions = find_run(batch, start, self.frames, self.step)
+        shown = batch.take_frames(torch.where(backwards[:, None], positions.flip(1), positions))
+        return Inputs(self.stack_groups(self.prepare(shown))), {"direction": Target(backwards.long(), is_long)}
 
     def whole(self, batch: Batch, /) -> Inputs:
         """Return groups of frames out of the middle, forwards; of a shorter clip, the last frame is repeated."""
         start = (count_frames(batch) - self.span).clamp(min=0) // 2
-        return Inputs(self.stack_groups(self.prepare(take_run(batch.data, start, self.frames, self.step))))
+        return Inputs(
+            self.stack_groups(self.prepare(batch.take_frames(find_run(batch, start, self.frames, self.step))))
+        )
 
     def prepare(self, frames: Shaped[Tensor, "B F C H W"]) -> Float[Tensor, "B F C H W"]:
         """Return frames in [0, 1] without black bars, one by one."""
@@ -122,43 +124,60 @@ class ReverseClip:
 
 def draw_reversal(draws: Draws) -> Bool[Tensor, " B"]:
     """Return whether a clip is shown backwards: at random in one epoch, and the other way round in the next."""
-    first = Draws(draws.index, draws.seed, path=draws.path).bernoulli("direction", 0.5)
-    return first ^ (torch.as_tensor(draws.epoch, device=first.device) % 2 == 1)
-
-
-def take_run(
-    clips: Shaped[Tensor, "B T C H W"], start: Int[Tensor, " B"], count: int, step: int
-) -> Shaped[Tensor, "B F C H W"]:
-    """Return `count` frames, `step` apart, from the start on; the last one is repeated where a clip ends before."""
-    positions = start[:, None] + step * torch.arange(count, device=clips.device)
-    return take_frames(clips, positions.clamp(max=clips.shape[1] - 1))
+    first = draws.at_epoch(0).bernoulli("direction", 0.5)
+    if isinstance(draws.epoch, int):
+        return ~first if draws.epoch % 2 else first
+    return first ^ (draws.epoch % 2 == 1)
 
 
 def crop_bars(frames: Float[Tensor, "B F C H W"], bar_level: float) -> Float[Tensor, "B F C H W"]:
     """Return frames without the bars at their edges, enlarged to the old size; those without bars as they are."""
     height, width = frames.shape[-2:]
     bright = frames.amax((1, 2)) > bar_level  # (B, H, W)
-    top, bottom = bright_range(bright.any(2))
-    left, right = bright_range(bright.any(1))
-    first, last = torch.stack([left, top], 1), torch.stack([right, bottom], 1)  # (B, 2) of x and y
-    size = torch.tensor([width, height], device=frames.device)
-    scale, middle = (last - first) / size, (last + first) / size - 1
-    affine = torch.cat([torch.diag_embed(scale), middle[:, :, None]], 2)
+    edges = torch.stack([find_edges(bright.any(1)), find_edges(bright.any(2))], 1)  # (B, 2 of x and y, 2)
+    weights, constants, sizes, offsets = cropping_constants(height, width, frames.device)
+    numbers = (edges @ weights + constants) / sizes - offsets  # (B, 2, 5): scale, scale, middle, lowest, highest
+    affine = numbers[..., :3] * affine_mask(frames.device)
     grid = F.affine_grid(affine, [len(frames), 1, height, width], align_corners=False)
     # Positions stay within the centers of the outermost lines, or the bars would shine through the edges.
-    low, high = (2 * first + 1) / size - 1, (2 * (last - 1) + 1) / size - 1
-    grid = grid.clamp(low[:, None, None], high[:, None, None])
+    grid = grid.clamp(numbers[:, None, None, :, 3], numbers[:, None, None, :, 4])
     larger = F.grid_sample(frames.flatten(1, 2), grid, align_corners=False)
-    whole = (scale == 1).all(1).view(-1, 1, 1, 1, 1)
+    whole = (numbers[..., 0] == 1).all(1).view(-1, 1, 1, 1, 1)
     return torch.where(whole, frames, larger.view_as(frames))
 
 
-def bright_range(lines: Bool[Tensor, "B L"]) -> tuple[Int[Tensor, " B"], Int[Tensor, " B"]]:
-    """Return the first line that is True and the one after the last; all lines where none is.
+@build_once
+def cropping_constants(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return what makes of the edges of x and y, as `find_edges` has them, five numbers of each (columns).
 
-    >>> bright_range(torch.tensor([[False, True, False, True, False], [False] * 5]))
-    (tensor([1, 0]), tensor([4, 5]))
+    With the first line f = size - edges[0] and the one after the last l = edges[1]: scale (l - f) / size, twice; middle
+    (l + f) / size - 1; and the centers of the outermost lines, (2 f + 1) / size - 1 and (2 l - 1) / size - 1.
     """
-    has_line, size = lines.any(1), lines.shape[1]
-    first = torch.where(has_line, lines.int().argmax(1), 0)
-    return first, torch.where(has_line, size - lines.flip(1).int().argmax(1), size)
+    sizes = torch.tensor([[width], [height]], dtype=torch.float32, device=device)
+    weights = torch.tensor([[1.0, 1, -1, -2, 0], [1.0, 1, 1, 0, 2]], device=device)
+    of_size, ones = torch.tensor([-1.0, -1, 1, 2, 0], device=device), torch.tensor([0.0, 0, 0, 1, -1], device=device)
+    return weights, sizes * of_size + ones, sizes, torch.tensor([0.0, 0, 1, 1, 1], device=device)
+
+
+@build_once
+def affine_mask(device: torch.device) -> Float[Tensor, "2 3"]:
+    """Return where the matrix of a map without rotation is not 0."""
+    return torch.tensor([[1.0, 0, 1], [0, 1, 1]], device=device)
+
+
+@build_once
+def line_ranks(size: int, device: torch.device) -> Float[Tensor, "2 L"]:
+    """Return size … 1 and 1 … size."""
+    ranks = torch.arange(1.0, size + 1, device=device)
+    return torch.stack([ranks.flip(0), ranks])
+
+
+def find_edges(lines: Bool[Tensor, "B L"]) -> Float[Tensor, "B 2"]:
+    """Return the size less the first line that is True, and the line after the last; twice the size where none is.
+
+    >>> find_edges(torch.tensor([[False, True, False, True, False], [False] * 5])).tolist()
+    [[4.0, 4.0], [5.0, 5.0]]
+    """
+    size = lines.shape[1]
+    edges = (lines[:, None] * line_ranks(size, lines.device)).amax(2)
+    return edges.masked_fill(edges == 0, float(size))

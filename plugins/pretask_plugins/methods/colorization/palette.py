@@ -58,21 +58,39 @@ def soft_encode(
     >>> round(soft_encode(torch.tensor([[0.0, 0.0]]), 5)[1].max().item(), 3)  # on a bin
     0.649
     """
-    a, b = colors.reshape(-1, 2).unbind(1)
-    row, column = table_index(a), table_index(b)
-    nearest = nearest_bins_table(count, colors.device).index_select(0, row * TABLE_SIDE + column)  # (N, K)
-    bins_a, bins_b = bins(colors.device).T
-    away_a, away_b = bins_a[nearest] - a[:, None], bins_b[nearest] - b[:, None]
-    weight = (-(away_a.square() + away_b.square()) / (2 * SOFT_ENCODING_STD**2)).exp()
+    return encode_entries(table_index(colors), colors, count)
+
+
+def encode_entries(
+    entry: Int[Tensor, "*places"], colors: Float[Tensor, "*places 2"], count: int
+) -> tuple[Int[Tensor, "*places K"], Float[Tensor, "*places K"]]:
+    """Return `soft_encode` of colors whose entry in the table of nearest bins is known."""
+    nearest, places = (
+        table.index_select(0, entry.flatten()).unflatten(0, entry.shape)
+        for table in (nearest_bins_table(count, colors.device), places_table(count, colors.device))
+    )
+    distance = (places - colors[..., None, :]).square()  # (*places, K, 2)
+    weight = ((distance[..., 0] + distance[..., 1]) / (-2 * SOFT_ENCODING_STD**2)).exp()
     # A softmax over the K bins; a product with ones is faster than a sum over so short an axis.
-    probability = weight / (weight @ torch.ones(count, 1, device=colors.device))
-    shape = (*colors.shape[:-1], count)
-    return nearest.view(shape), probability.view(shape)
+    return nearest, weight / (weight @ ones(count, colors.device))
 
 
-def table_index(coordinate: Float[Tensor, " N"]) -> Int[Tensor, " N"]:
-    """Return the row or column of the table of nearest bins, for a or b."""
-    return (coordinate - TABLE_START).round().long().clamp(0, TABLE_SIDE - 1)
+@build_once
+def places_table(count: int, device: torch.device) -> Float[Tensor, "N K 2"]:
+    """Return where the nearest bins of all colors of whole units lie."""
+    return bins(device)[nearest_bins_table(count, device)]
+
+
+@build_once
+def ones(count: int, device: torch.device) -> Float[Tensor, "K 1"]:
+    """Return what K numbers are multiplied with to be added up."""
+    return torch.ones(count, 1, device=device)
+
+
+def table_index(colors: Float[Tensor, "*places 2"]) -> Int[Tensor, "*places"]:
+    """Return the entry of every color in the table of nearest bins; a float has room for each without rounding."""
+    row_and_column = (colors - TABLE_START).round()
+    return torch.add(row_and_column[..., 1], row_and_column[..., 0], alpha=TABLE_SIDE).long()
 
 
 def most_likely_bin(
@@ -109,6 +127,12 @@ def bin_weights(prior: tuple[float, ...], uniform: float, device: torch.device) 
     if not prior:
         return torch.ones(len(BINS), device=device)
     return rebalancing_weights(torch.tensor(prior), uniform).to(device)
+
+
+@build_once
+def weights_table(prior: tuple[float, ...], uniform: float, count: int, device: torch.device) -> Float[Tensor, "N K"]:
+    """Return `bin_weights` of the nearest bins of all colors of whole units."""
+    return bin_weights(prior, uniform, device)[nearest_bins_table(count, device)]
 
 
 def annealed_mean(log_probability: Float[Tensor, "*places Q"], temperature: float) -> Float[Tensor, "*places 2"]:

@@ -30,11 +30,13 @@ from torch import Tensor
 from pretask_plugins.methods.colorization.palette import (
     BINS,
     bin_weights,
-    most_likely_bin,
+    encode_entries,
     smooth_counts,
     soft_encode,
+    table_index,
+    weights_table,
 )
-from pretask_plugins.shared.colors import color_ab, lightness
+from pretask_plugins.shared.colors import color_ab, lightness, lightness_and_color
 
 MAX_GRAY_AB = 5.0  # an image none of whose pixels has |a| or |b| above it is gray, as in the released code
 MIN_PROBABILITY = 1e-9  # of a color that the training data do not have
@@ -105,12 +107,14 @@ class DropColor:
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return lightness; probabilities of the nearest bins, and how much every place counts."""
-        colors = self.colors(batch)
-        nearest, probability = soft_encode(colors, self.k)
-        of_bin = bin_weights(self.prior, self.uniform, batch.device)
-        weight = of_bin[most_likely_bin(nearest, probability)]  # equation 3: v(Z) = w of q*
+        light, planes = lightness_and_color(batch.data, self.stride)
+        colors = planes.movedim(1, -1)
+        entry = table_index(colors)
+        nearest, probability = encode_entries(entry, colors, self.k)
+        of_color = weights_table(self.prior, self.uniform, self.k, batch.device)
+        weight = of_color[entry, probability.argmax(-1)]  # equation 3: v(Z) = w of q*
         weight = weight * has_color(colors)[:, None, None]
-        return self.whole(batch), {"colour": Target(nearest, weight, probability)}
+        return Inputs(light[:, None] / 100), {"colour": Target(nearest, weight, probability)}
 
     def whole(self, batch: Batch, /) -> Inputs:
         """Return lightness in [0, 1]."""
@@ -160,4 +164,5 @@ class DropColor:
 
 def has_color(colors: Float[Tensor, "B h w 2"]) -> Bool[Tensor, " B"]:
     """Return whether an image has a color anywhere."""
-    return (colors.abs() > MAX_GRAY_AB).flatten(1).any(1)
+    largest: Tensor = torch.linalg.vector_norm(colors, torch.inf, (1, 2, 3))
+    return largest > MAX_GRAY_AB

@@ -11,7 +11,7 @@ from itertools import islice
 from typing import Annotated
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int, UInt8
 from pretask import (
     Batch,
     Draws,
@@ -32,8 +32,9 @@ from torch.nn import functional as F
 
 from pretask_plugins.methods.colorization_tracking.k_means import find_nearest, k_means
 from pretask_plugins.methods.colorization_tracking.trivial_predictors import point_at_same_gray, point_at_same_place
-from pretask_plugins.shared.clips import count_frames, count_spread, spread_frames, take_frames
-from pretask_plugins.shared.colors import rgb_to_lab
+from pretask_plugins.shared.clips import count_frames, count_spread, draw_start, find_run, spread_frames
+from pretask_plugins.shared.colors import compress_bytes, opponent_scale
+from pretask_plugins.shared.constants import build_once
 
 # What colors are fitted to: of at most so many batches of the training part, two frames a clip, 32 cells a frame.
 MAX_FIT_BATCHES = 64
@@ -103,7 +104,7 @@ class ColorizeFrames:
         """Return colors of some cells of some frames of every clip."""
         draws = Draws(batch.index).branch("colours")
         frames = draws.integers("frame", 0, count_frames(batch)[:, None], FIT_FRAMES_PER_CLIP)
-        colors = cell_colors(take_frames(batch.data, frames), self.cell).flatten(1, 3)  # (B, cells, 2)
+        colors = cell_colors(batch.take_frames(frames), self.cell).flatten(1, 3)  # (B, cells, 2)
         chosen = draws.integers("cell", 0, colors.shape[1], FIT_FRAMES_PER_CLIP * FIT_CELLS_PER_FRAME)
         return colors.gather(1, chosen[..., None].expand(-1, -1, 2)).flatten(0, 1).cpu()
 
@@ -122,14 +123,13 @@ class ColorizeFrames:
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return gray frames; the colors of their cells, of weight 0 where they are given."""
-        length = count_frames(batch)
-        start = draws.integers("start", 0, (length - self.span).clamp(min=0) + 1)
-        positions = start[:, None] + self.step * torch.arange(self.views, device=batch.device)
-        frames = take_frames(batch.data, positions.clamp(max=batch.data.shape[1] - 1))
-        label = self.quantize(cell_colors(frames, self.cell))
-        weight = torch.zeros(label.shape, device=batch.device)
-        weight[:, -1] = (length >= self.span).float()[:, None, None]
-        return Inputs(to_gray(frames)), {"colour": Target(label, weight)}
+        start, is_long = draw_start(batch, draws, self.span)
+        positions = find_run(batch, start, self.views, self.step)
+        frames = batch.take_frames(positions)
+        roots = compress_bytes(frames)
+        label = self.quantize(pool_colors(roots, self.cell))
+        weight = last_only(self.views, batch.device) * is_long[:, None, None, None]
+        return Inputs(gray_of(roots)), {"colour": Target(label, weight.expand(label.shape))}
 
     def whole(self, batch: Batch, /) -> Inputs:
         """Return gray frames of the clip, evenly spread over those that are no padding."""
@@ -141,7 +141,7 @@ class ColorizeFrames:
             raise PretaskError(
                 "colorization-tracking", "colors, fitted or as split.centers", "none", "Call fit with some batches."
             )
-        centers = torch.tensor(self.centers, device=colors.device)
+        centers = as_centers(self.centers, colors.device)
         return find_nearest(colors.flatten(0, -2), centers).view(colors.shape[:-1])
 
     def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
@@ -176,17 +176,40 @@ class ColorizeFrames:
             )
 
 
-def to_gray(frames: Shaped[Tensor, "B V 3 H W"]) -> Float[Tensor, "B V 1 H W"]:
+@build_once
+def last_only(views: int, device: torch.device) -> Float[Tensor, "V 1 1"]:
+    """Return 0 for every view but the last, 1 for that."""
+    return (torch.arange(views, device=device) == views - 1).float()[:, None, None]
+
+
+@build_once
+def as_centers(centers: tuple[tuple[float, float], ...], device: torch.device) -> Float[Tensor, "K 2"]:
+    """Return colors as a tensor."""
+    return torch.tensor(centers, device=device)
+
+
+def to_gray(frames: UInt8[Tensor, "B V 3 H W"]) -> Float[Tensor, "B V 1 H W"]:
     """Return Lab's L in [0, 1]: two colors of one L look the same."""
-    return rgb_to_lab(frames / 255)[:, :, :1] / 100
+    return gray_of(compress_bytes(frames))
 
 
-def cell_colors(frames: Shaped[Tensor, "B V 3 H W"], cell: int) -> Float[Tensor, "B V h w 2"]:
-    """Return the mean a and b of Lab of every cell.
+def gray_of(roots: Float[Tensor, "B V 3 H W"]) -> Float[Tensor, "B V 1 H W"]:
+    """Return Lab's L in [0, 1] of what `compress_bytes` makes of frames."""
+    return (116 * roots[:, :, 1:2] - 16) / 100
+
+
+def cell_colors(frames: UInt8[Tensor, "B V 3 H W"], cell: int) -> Float[Tensor, "B V h w 2"]:
+    """Return the mean a and b of Lab of every cell."""
+    return pool_colors(compress_bytes(frames), cell)
+
+
+def pool_colors(roots: Float[Tensor, "B V 3 H W"], cell: int) -> Float[Tensor, "B V h w 2"]:
+    """Return the mean a and b of Lab of every cell of what `compress_bytes` makes of frames.
 
     Cells fill the frame, as the positions of features do that are brought onto their grid: where sides are no multiples
     of a cell, some are larger by a pixel or more, and neighbors share one.
     """
-    grid = (frames.shape[3] // cell, frames.shape[4] // cell)
-    colors = F.adaptive_avg_pool2d(rgb_to_lab(frames.flatten(0, 1) / 255)[:, 1:], grid)
-    return colors.reshape(*frames.shape[:2], *colors.shape[1:]).movedim(2, -1)
+    grid = (roots.shape[3] // cell, roots.shape[4] // cell)
+    colors = (roots[:, :, :2] - roots[:, :, 1:]) * opponent_scale(roots.device)
+    pooled = F.adaptive_avg_pool2d(colors.flatten(0, 1), grid)
+    return pooled.view(*roots.shape[:2], *pooled.shape[1:]).movedim(2, -1)

@@ -6,7 +6,7 @@ Axes: B batch, V views, C channels, P patch side; a position is (row, column) in
 
 import math
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from jaxtyping import Float
@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from pretask_plugins.shared.colors import hsv_to_rgb, rgb_to_hsv
+from pretask_plugins.shared.constants import build_once
 
 Factor = Annotated[float, Interval(ge=0, le=100)]
 PositiveFactor = Annotated[float, Interval(gt=0, le=100)]
@@ -74,20 +75,20 @@ class AugmentationRanges:
 def draw_params(ranges: AugmentationRanges, draws: Draws, views: int, channels: int) -> AugmentationParams:
     """Draw a transformation for every view of every sample."""
 
-    def between(name: str, low: float, high: float, *shape: int) -> Tensor:
-        return draws.uniform(name, views, *shape, low=low, high=high)
-
     angle = math.radians(ranges.rotation)
-    return AugmentationParams(
-        shift=between("shift", -ranges.shift, ranges.shift, 2),
-        scale=between("scale", *ranges.scale),
-        angle=between("angle", -angle, angle),
-        component=between("component", *ranges.component, channels),
-        power=between("power", *ranges.power, 2),
-        factor=between("factor", *ranges.factor, 2),
-        offset=between("offset", -ranges.offset, ranges.offset, 2),
-        hue=between("hue", -ranges.hue, ranges.hue),
+    drawn = draws.uniforms(
+        {
+            "shift": ((views, 2), -ranges.shift, ranges.shift),
+            "scale": ((views,), *ranges.scale),
+            "angle": ((views,), -angle, angle),
+            "component": ((views, channels), *ranges.component),
+            "power": ((views, 2), *ranges.power),
+            "factor": ((views, 2), *ranges.factor),
+            "offset": ((views, 2), -ranges.offset, ranges.offset),
+            "hue": ((views,), -ranges.hue, ranges.hue),
+        }
     )
+    return AugmentationParams(**drawn)
 
 
 def compute_margin(ranges: AugmentationRanges, patch: int) -> int:
@@ -116,26 +117,32 @@ def crop(
     images: Float[Tensor, "B C H W"], center: Float[Tensor, "B 2"], params: AugmentationParams, patch: int
 ) -> Float[Tensor, "B V C P P"]:
     """Crop shifted, scaled and rotated patches around the centers, bilinear, out of the images themselves."""
-    positions = rotate(center, params, patch)
-    height, width = images.shape[2:]
-    x = positions[..., 1] * (2 / (width - 1)) - 1
-    y = positions[..., 0] * (2 / (height - 1)) - 1
-    views = x.shape[1]
-    grid = torch.stack([x, y], -1).flatten(1, 2)  # (B, V * P, P, 2), -1 and 1 at the outermost pixels
-    patches = F.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=True)
-    return patches.view(*patches.shape[:2], views, patch, patch).transpose(1, 2)
+    # (B, V, P, P, 2) of x and y, -1 and 1 at the outermost pixels
+    grid = rotate(center, params, patch).flip(-1) * pixel_sizes(images.shape[2], images.shape[3], images.device) - 1
+    patches = F.grid_sample(images, grid.flatten(1, 2), mode="bilinear", padding_mode="border", align_corners=True)
+    return patches.view(*patches.shape[:2], -1, patch, patch).transpose(1, 2)
+
+
+@build_once
+def pixel_sizes(height: int, width: int, device: torch.device) -> Float[Tensor, " 2"]:
+    """Return the width and the height of a pixel, where the image reaches from -1 to 1."""
+    return torch.tensor([2 / (width - 1), 2 / (height - 1)], device=device)
+
+
+@build_once
+def patch_lines(patch: int, device: torch.device) -> Float[Tensor, " P"]:
+    """Return where the pixels of a line lie from the middle of the patch."""
+    return torch.arange(patch, device=device) - (patch - 1) / 2
 
 
 def rotate(center: Float[Tensor, "B 2"], params: AugmentationParams, patch: int) -> Float[Tensor, "B V P P 2"]:
     """Return where in the image every pixel of a view lies: the patch's grid shifted, scaled and rotated."""
-    line = torch.arange(patch, device=center.device) - (patch - 1) / 2
-    down, right = line[:, None], line[None, :]
+    line = patch_lines(patch, center.device)
     middle = center[:, None] + params.shift * patch  # (B, V, 2)
-    cos = (params.angle.cos() * params.scale)[..., None, None]
-    sin = (params.angle.sin() * params.scale)[..., None, None]
-    row = middle[..., 0, None, None] + cos * down + sin * right
-    column = middle[..., 1, None, None] - sin * down + cos * right
-    return torch.stack([row, column], -1)
+    cos, sin = params.angle.cos(), params.angle.sin()
+    ways = torch.stack([cos, -sin, sin, cos], -1) * params.scale[..., None]  # of row and column: down, then right
+    down, right = ways[:, :, None, None, :2] * line[:, None, None], ways[:, :, None, None, 2:] * line[:, None]
+    return middle[:, :, None, None] + down + right
 
 
 def scale_components(
@@ -148,30 +155,30 @@ def scale_components(
     outer = axes[:, :, None] * axes[:, None, :]  # (C, C, C): of each axis with itself
     matrix = (component[..., None, None] * outer).sum(2)  # (B, V, C, C)
     centered = views - mean.view(-1, 1, 1)
-    moved = [matrix[..., channel, None, None] * centered[:, :, channel, None] for channel in range(views.shape[2])]
-    return torch.stack(moved).sum(0) + mean.view(-1, 1, 1)
+    moved = matrix.movedim(-1, 0)[..., None, None] * centered.movedim(2, 0)[:, :, :, None]  # (C, B, V, C, P, P)
+    return moved.sum(0) + mean.view(-1, 1, 1)
 
 
 def color_jitter(views: Float[Tensor, "B V C P P"], params: AugmentationParams) -> Float[Tensor, "B V C P P"]:
     """Change saturation, value (contrast 2) and hue; a gray channel has value only."""
     if views.shape[2] == 1:
-        return adjust_gamma(views[:, :, 0], params, 1)[:, :, None]
+        return adjust_gamma(views, params, slice(1, 2))
     hue, saturation, value = rgb_to_hsv(views)
-    saturation, value = adjust_gamma(saturation, params, 0), adjust_gamma(value, params, 1)
+    saturation, value = adjust_gamma(torch.stack([saturation, value], 2), params, slice(0, 2)).unbind(2)
     return hsv_to_rgb(hue + params.hue[..., None, None], saturation, value)
 
 
 def adjust_gamma(
-    values: Float[Tensor, "B V P P"], params: AugmentationParams, channel: Literal[0, 1]
-) -> Float[Tensor, "B V P P"]:
+    values: Float[Tensor, "B V N P P"], params: AugmentationParams, channels: slice
+) -> Float[Tensor, "B V N P P"]:
     """Raise values to a power, multiply by a factor and add a summand, in that order; bring them into [0, 1].
 
     Args:
-        values: Saturation or value.
+        values: Saturation and value, or one of the two.
         params: The transformation of every view.
-        channel: Whose power, factor and summand are meant: 0 saturation's, 1 value's.
+        channels: Whose powers, factors and summands are meant: 0 saturation's, 1 value's.
     """
-    power = params.power[..., channel, None, None]
-    factor = params.factor[..., channel, None, None]
-    offset = params.offset[..., channel, None, None]
+    power, factor, offset = (
+        numbers[..., channels, None, None] for numbers in (params.power, params.factor, params.offset)
+    )
     return ((values.log() * power).exp() * factor + offset).clamp(0, 1)  # 0 to any power is 0

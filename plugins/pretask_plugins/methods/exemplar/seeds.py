@@ -7,10 +7,12 @@ Axes: B batch, C channels, H W image, N positions of a seed.
 from collections.abc import Iterable
 
 import torch
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Float, Int
 from pretask import Batch, Draws
 from torch import Tensor
 from torch.nn import functional as F
+
+from pretask_plugins.shared.constants import build_once
 
 
 def principal_axes(batches: Iterable[Batch], channels: int) -> tuple[Float[Tensor, " C"], Float[Tensor, "C C"]]:
@@ -27,18 +29,30 @@ def principal_axes(batches: Iterable[Batch], channels: int) -> tuple[Float[Tenso
     return (mean / 255).float(), torch.linalg.eigh(covariance).eigenvectors.T.float()
 
 
-def draw_seed_centers(images: UInt8[Tensor, "B C H W"], draws: Draws, patch: int, margin: int) -> Float[Tensor, "B 2"]:
+def draw_seed_centers(light: Float[Tensor, "B C H W"], draws: Draws, patch: int, margin: int) -> Float[Tensor, "B 2"]:
     """Return the center of one patch per image, (row, column) in pixels, drawn by its mean squared gradient.
 
     An image without any gradient has its seed anywhere.
+
+    Args:
+        light: Images in [0, 1].
+        draws: Of the images.
+        patch: Side of a patch, pixels.
+        margin: Pixels at every edge in which no patch may lie.
     """
     spacing = seed_spacing(patch)
-    energy = gradient_energy(images[..., margin : images.shape[2] - margin, margin : images.shape[3] - margin])
+    energy = gradient_energy(light[..., margin : light.shape[2] - margin, margin : light.shape[3] - margin])
     rows = F.avg_pool2d(energy, (patch - 1, 1), (spacing, 1))
     windows = F.avg_pool2d(rows, (1, patch - 1), (1, spacing))  # (B, rows, columns): one mean per position of a patch
     drawn = sample_categorical(windows.flatten(1), draws.uniform("seed"))
-    corner = torch.stack([drawn // windows.shape[2], drawn % windows.shape[2]], 1) * spacing + margin
-    return corner + (patch - 1) / 2
+    return window_centers(windows.shape[1], windows.shape[2], spacing, margin + (patch - 1) / 2, light.device)[drawn]
+
+
+@build_once
+def window_centers(rows: int, columns: int, spacing: int, first: float, device: torch.device) -> Float[Tensor, "N 2"]:
+    """Return the centers of all windows, row by row; that of the first is at (first, first)."""
+    corners = torch.cartesian_prod(torch.arange(rows), torch.arange(columns)) * spacing
+    return (corners + first).to(device)
 
 
 def seed_spacing(patch: int) -> int:
@@ -50,9 +64,8 @@ def seed_spacing(patch: int) -> int:
     return max([1, *(step for step in range(1, patch // 8 + 1) if patch % step == 0)])
 
 
-def gradient_energy(images: UInt8[Tensor, "B C H W"]) -> Float[Tensor, "B h w"]:
+def gradient_energy(light: Float[Tensor, "B C H W"]) -> Float[Tensor, "B h w"]:
     """Return the squared length of the gradient between every pixel and the next ones, summed over channels."""
-    light = images / 255
     down = light[..., 1:, :-1] - light[..., :-1, :-1]
     right = light[..., :-1, 1:] - light[..., :-1, :-1]
     return (down.square() + right.square()).sum(1)
@@ -61,5 +74,5 @@ def gradient_energy(images: UInt8[Tensor, "B C H W"]) -> Float[Tensor, "B h w"]:
 def sample_categorical(weight: Float[Tensor, "B N"], uniform: Float[Tensor, " B"]) -> Int[Tensor, " B"]:
     """Return which of N is drawn, with a probability in proportion to its weight; any, where all weights are 0."""
     blank = weight.amax(1, keepdim=True) <= 0
-    cumulative = torch.where(blank, torch.ones_like(weight), weight).cumsum(1)
+    cumulative = weight.masked_fill(blank, 1.0).cumsum(1)
     return (cumulative <= uniform[:, None] * cumulative[:, -1:]).sum(1).clamp(max=weight.shape[1] - 1)

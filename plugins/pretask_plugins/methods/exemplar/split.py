@@ -30,6 +30,7 @@ from torch.nn import functional as F
 
 from pretask_plugins.methods.exemplar.augmentation import AugmentationRanges, augment, compute_margin, draw_params
 from pretask_plugins.methods.exemplar.seeds import draw_seed_centers, principal_axes
+from pretask_plugins.shared.constants import build_once
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,7 @@ class TransformPair(SeedOptions):
 
         def predict(batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
             views = transform_seeds(self, batch, draws, self.views)
-            mean, _ = color_axes(self, views.shape[2], batch.device)
+            mean, _ = color_axes(self.mean, self.axes, views.shape[2], batch.device)
             small = F.adaptive_avg_pool2d((views - mean.view(-1, 1, 1)).flatten(0, 1), side)
             return {"exemplar": small.reshape(*views.shape[:2], -1)}
 
@@ -140,22 +141,22 @@ class TransformPair(SeedOptions):
 
 def transform_seeds(options: SeedOptions, batch: Batch, draws: Draws, copies: int) -> Float[Tensor, "B V C P P"]:
     """Return copies of every image's seed in [0, 1], transformed anew by every draw."""
-    every_epoch = Draws(draws.index, draws.seed, 0, path=draws.path)  # an image keeps its seed for the whole run
-    margin = compute_margin(options, options.patch)
-    center = draw_seed_centers(batch.data, every_epoch, options.patch, margin)
+    light, every_epoch = batch.data / 255, draws.at_epoch(0)  # an image keeps its seed for the whole run
+    center = draw_seed_centers(light, every_epoch, options.patch, compute_margin(options, options.patch))
     channels = batch.data.shape[1]
     params = draw_params(options, draws, copies, channels)
-    mean, axes = color_axes(options, channels, batch.device)
-    return augment(batch.data / 255, center, params, options.patch, mean, axes)
+    mean, axes = color_axes(options.mean, options.axes, channels, batch.device)
+    return augment(light, center, params, options.patch, mean, axes)
 
 
+@build_once
 def color_axes(
-    options: SeedOptions, channels: int, device: torch.device
+    mean: tuple[float, ...], axes: tuple[tuple[float, ...], ...], channels: int, device: torch.device
 ) -> tuple[Float[Tensor, " C"], Float[Tensor, "C C"]]:
     """Return mean and axes of color; the middle and the channels themselves where the split was not fitted."""
-    if not options.mean:
+    if not mean:
         return torch.full((channels,), 0.5, device=device), torch.eye(channels, device=device)
-    return torch.tensor(options.mean, device=device), torch.tensor(options.axes, device=device)
+    return torch.tensor(mean, device=device), torch.tensor(axes, device=device)
 
 
 Split = TypeVar("Split", bound=SeedOptions)

@@ -18,7 +18,7 @@ from pretask import Batch, Categories, Draws, Inputs, InputSpec, Observed, Predi
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.methods.masked_lm.split import MaskingOptions, mask_tokens, require_roles
+from pretask_plugins.methods.masked_lm.split import MaskingOptions, count_labels, mask_tokens, require_roles
 from pretask_plugins.methods.masked_lm.trivial_predictors import token_predictors
 from pretask_plugins.shared.token_rows import require_fitted, require_vocabulary, whole_rows
 
@@ -41,8 +41,9 @@ class MaskTokensPair(MaskingOptions):
         """
         vocabulary = require_roles("mask-tokens-pair", text, self.vocabulary, "mask", "separator")
         shape = (text.shape[0] + 2,)
-        targets = {"token": Categories(vocabulary.size, grid=shape), "is_next": Categories(2)}
-        return InputSpec("text", shape, vocabulary=vocabulary), targets
+        scored = count_labels(None, shape[0], self.mask_ratio)
+        token = Categories(vocabulary.size, grid=shape, scored=scored)
+        return InputSpec("text", shape, vocabulary=vocabulary), {"token": token, "is_next": Categories(2)}
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return the joined row with tokens missing; which they were, and whether its second half is its own."""
@@ -56,8 +57,8 @@ class MaskTokensPair(MaskingOptions):
         cut = torch.minimum(sample_length, other_length) // 2
         second, length = sample.where(is_next[:, None], other), sample_length.where(is_next, other_length)
         tokens, present, segment = join(sample, second, length, cut, vocabulary.id("separator") or 0)
-        x, masked, target = mask_tokens(self, tokens, present, draws)
-        inputs = Inputs(x[:, None], present[:, None], ~masked[:, None], segment[:, None])
+        x, visible, target = mask_tokens(self, tokens, present, draws)
+        inputs = Inputs(x[:, None], present[:, None], visible[:, None], segment[:, None])
         return inputs, {"token": target, "is_next": Target(is_next.long(), (cut > 0).float())}
 
     def whole_spec(self, text: Observed, /) -> InputSpec:

@@ -10,8 +10,10 @@ Axes: B batch, L tokens of a row.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import overload
 
-from jaxtyping import Bool, Int
+import torch
+from jaxtyping import Bool, Float, Int
 from pretask import (
     Batch,
     Categories,
@@ -30,8 +32,8 @@ from pretask import (
 from pretask.options import Fraction, FractionAboveZero, require_range
 from torch import Tensor
 
-from pretask_plugins.methods.masked_lm.trivial_predictors import is_ordinary, token_predictors
-from pretask_plugins.shared.ngrams import valid_tokens
+from pretask_plugins.methods.masked_lm.trivial_predictors import is_ordinary, ordinary_ids, token_predictors
+from pretask_plugins.shared.constants import build_once
 from pretask_plugins.shared.token_rows import require_fitted, require_vocabulary, whole_rows
 
 
@@ -83,14 +85,14 @@ class MaskTokens(MaskingOptions):
         """
         vocabulary = require_roles("mask-tokens", text, self.vocabulary, "mask")
         x = InputSpec("text", text.shape, vocabulary=vocabulary)
-        return x, {"token": Categories(vocabulary.size, grid=x.shape)}
+        scored = count_labels(None, x.shape[0], self.mask_ratio)
+        return x, {"token": Categories(vocabulary.size, grid=x.shape, scored=scored)}
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return the row with tokens missing, and which they were."""
-        present = valid_tokens(batch)
-        x, masked, target = mask_tokens(self, batch.data, present, draws)
-        shown = None if batch.present is None else present[:, None]
-        return Inputs(x[:, None], shown, ~masked[:, None]), {"token": target}
+        x, visible, target = mask_tokens(self, batch.data, batch.present, draws)
+        shown = None if batch.present is None else batch.present[:, None]
+        return Inputs(x[:, None], shown, visible[:, None]), {"token": target}
 
     def whole_spec(self, text: Observed, /) -> InputSpec:
         """Return the row; raise Incompatible where its ids are not those that were trained on."""
@@ -106,45 +108,73 @@ class MaskTokens(MaskingOptions):
 
 
 def mask_tokens(
-    options: MaskingOptions, tokens: Int[Tensor, "B L"], present: Bool[Tensor, "B L"], draws: Draws
+    options: MaskingOptions, tokens: Int[Tensor, "B L"], present: Bool[Tensor, "B L"] | None, draws: Draws
 ) -> tuple[Int[Tensor, "B L"], Bool[Tensor, "B L"], Target]:
-    """Return tokens as they are shown, where the mask token stands, and the labels."""
+    """Return tokens as they are shown, where no mask token stands, and the labels; `present` is None for everywhere."""
     vocabulary = require_fitted("mask-tokens", options.vocabulary)
-    candidates = present & is_ordinary(tokens, vocabulary)
-    chosen = choose(draws, candidates, count_labels(present, options.mask_ratio))
-    fate = draws.uniform("fate", tokens.shape[1])
-    masked = chosen & (fate < options.mask_replace_prob)
-    replaced = chosen & ~masked & (fate < options.mask_replace_prob + options.random_replace_prob)
-    x = tokens.where(~replaced, random_tokens(draws, vocabulary, tokens.shape[1]))
-    return x.where(~masked, vocabulary.id("mask") or 0), masked, Target(tokens, chosen.float())
+    ordinary = is_ordinary(tokens, vocabulary)
+    candidates = ordinary if present is None else present & ordinary
+    length = tokens.shape[1]
+    count: int | Tensor = (
+        count_labels(None, length, options.mask_ratio)
+        if present is None
+        else count_labels(present, length, options.mask_ratio)
+    )
+    chosen = choose(draws, candidates, count)
+    fate = draws.uniform("fate", length)
+    visible = ~(chosen & (fate < options.mask_replace_prob))
+    replaced = chosen & visible & (fate < options.mask_replace_prob + options.random_replace_prob)
+    x = torch.where(replaced, random_tokens(draws, vocabulary, length), tokens)
+    mask = as_token(vocabulary.id("mask") or 0, tokens.device)
+    return torch.where(visible, x, mask), visible, Target(tokens, chosen.float())
 
 
-def count_labels(present: Bool[Tensor, "B L"], mask_ratio: float) -> Int[Tensor, " B"]:
+@build_once
+def as_token(token: int, device: torch.device) -> Int[Tensor, ""]:
+    """Return a token as a tensor."""
+    return torch.tensor(token, device=device)
+
+
+@overload
+def count_labels(present: None, length: int, mask_ratio: float) -> int: ...
+
+
+@overload
+def count_labels(present: Bool[Tensor, "B L"], length: int, mask_ratio: float) -> Int[Tensor, "B 1"]: ...
+
+
+def count_labels(present: Bool[Tensor, "B L"] | None, length: int, mask_ratio: float) -> int | Int[Tensor, "B 1"]:
     """Return how many tokens of a row have a label; halves are rounded to the even number, as the released code does.
 
-    >>> import torch
-    >>> [int(count_labels(torch.ones(1, length, dtype=torch.bool), 0.15)) for length in (16, 64, 128, 512)]
+    Args:
+        present: Where tokens are; None where no row has padding, and all have the same number of labels.
+        length: Of a row.
+        mask_ratio: Fraction of the tokens that have one.
+
+    >>> [count_labels(None, length, 0.15) for length in (16, 64, 128, 512)]
     [2, 10, 19, 77]
     """
-    return (mask_ratio * present.sum(1).double()).round().clamp(min=1).long()
+    if present is None:
+        return max(round(mask_ratio * length), 1)
+    return (mask_ratio * present.sum(1, keepdim=True).double()).round().clamp(min=1).long()
 
 
-def choose(draws: Draws, candidates: Bool[Tensor, "B L"], count: Int[Tensor, " B"]) -> Bool[Tensor, "B L"]:
+def choose(draws: Draws, candidates: Bool[Tensor, "B L"], count: int | Int[Tensor, "B 1"]) -> Bool[Tensor, "B L"]:
     """Choose `count` of the candidates, all equally likely; all of them where there are fewer."""
-    score = draws.uniform("chosen", candidates.shape[1]).where(candidates, 2.0)
-    return (score.argsort(1).argsort(1) < count[:, None]) & candidates
+    score = draws.uniform("chosen", candidates.shape[1]).where(candidates, above_uniform(candidates.device))
+    return (score.argsort(1).argsort(1) < count) & candidates
+
+
+@build_once
+def above_uniform(device: torch.device) -> Float[Tensor, ""]:
+    """Return a number that is larger than any uniform one, as a tensor."""
+    return torch.tensor(2.0, device=device)
 
 
 def random_tokens(draws: Draws, vocabulary: Vocabulary, length: int) -> Int[Tensor, "B L"]:
-    """Draw tokens without a role, all equally likely.
-
-    Numbers below the count of ordinary tokens are drawn; every special id that a number reaches moves it up by one.
-    """
-    special = sorted({number for _, number in vocabulary.special})
-    token = draws.integers("replacement", 0, vocabulary.size - len(special), length)
-    for number in special:
-        token = token + (token >= number)
-    return token
+    """Draw tokens without a role, all equally likely."""
+    ids = ordinary_ids(vocabulary, draws.index.device)
+    return ids[draws.integers("replacement", 0, len(ids), length)]
 
 
 def require_roles(who: str, text: Observed, fitted: Vocabulary | None, *roles: str) -> Vocabulary:

@@ -13,6 +13,7 @@ from pretask import Batch, Draws, Predictor, SplitFn, Vocabulary
 from torch import Tensor
 from torch.nn import functional as F
 
+from pretask_plugins.shared.constants import build_once
 from pretask_plugins.shared.ngrams import Row, bigram_log_probs, count_ngrams, unigram_log_probs, valid_tokens
 
 
@@ -48,10 +49,21 @@ def table_predictor(split: SplitFn, log_probs: Float[Tensor, "C C"], start: int)
 
 def is_ordinary(tokens: Int[Tensor, "..."], vocabulary: Vocabulary) -> Bool[Tensor, "..."]:
     """Return where a token has no role."""
-    ordinary = torch.ones_like(tokens, dtype=torch.bool)
-    for _, special in vocabulary.special:
-        ordinary = ordinary & (tokens != special)
-    return ordinary
+    return ordinary_table(vocabulary, tokens.device)[tokens]
+
+
+@build_once
+def ordinary_table(vocabulary: Vocabulary, device: torch.device) -> Bool[Tensor, " C"]:
+    """Return which tokens have no role."""
+    table = torch.ones(vocabulary.size, dtype=torch.bool)
+    table[[number for _, number in vocabulary.special]] = False
+    return table.to(device)
+
+
+@build_once
+def ordinary_ids(vocabulary: Vocabulary, device: torch.device) -> Int[Tensor, " O"]:
+    """Return the tokens that have no role, ascending."""
+    return ordinary_table(vocabulary, torch.device("cpu")).nonzero()[:, 0].to(device)
 
 
 def ordinary_rows(batches: Iterable[Batch], vocabulary: Vocabulary) -> Iterator[Row]:

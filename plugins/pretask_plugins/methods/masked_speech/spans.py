@@ -9,47 +9,85 @@ from jaxtyping import Bool, Float, Int
 from pretask import Draws
 from torch import Tensor
 
+from pretask_plugins.shared.constants import build_once
 
-def draw_span_starts(
-    draws: Draws, length: Int[Tensor, " B"], frames: int, mask_ratio: float, span: int
-) -> Bool[Tensor, "B T"]:
-    """Return where spans start: at round(mask_ratio * length / span) different frames, at least one.
+NEVER = -(1 << 40)  # where a span started that did not
 
-    None starts too late to fit.
+
+def draw_latest_starts(
+    draws: Draws, length: int | Int[Tensor, " B"], frames: int, mask_ratio: float, span: int
+) -> Int[Tensor, "B T"]:
+    """Return for every frame where the latest span up to it started; NEVER where none did.
+
+    Spans start at round(mask_ratio * length / span) different frames, at least one, none of them too late to fit.
+
+    Args:
+        draws: Of the batch.
+        length: Frames of every recording that are no padding; one number where none has any.
+        frames: T.
+        mask_ratio: Of the frames that are covered, up to overlaps.
+        span: Frames that a span covers.
     """
-    position = torch.arange(frames, device=length.device)
-    score = torch.where(position <= (length - span)[:, None], draws.uniform("begin", frames), -1.0)
+    score = draws.uniform("begin", frames)
+    if isinstance(length, int):
+        count = count_spans(length, mask_ratio, span)
+        place = score[:, : length - span + 1].topk(count, sorted=False).indices
+        return never(frames, score.device).expand(score.shape).scatter(1, place, place).cummax(1).values
+    position = torch.arange(frames, device=score.device)
+    score = torch.where(position <= (length - span)[:, None], score, -1.0)
     rank = score.argsort(1, descending=True).argsort(1)
-    count = (mask_ratio * length / span).round().clamp(min=1)
-    return (rank < count[:, None]) & (score >= 0)
+    counts = (mask_ratio * length / span).round().clamp(min=1)
+    starts = (rank < counts[:, None]) & (score >= 0)
+    return torch.where(starts, position, NEVER).cummax(1).values
 
 
-def cover_spans(starts: Bool[Tensor, "B T"], span: int) -> Bool[Tensor, "B T"]:
-    """Return every frame that is less than `span` after a start.
+@build_once
+def count_spans(length: int, mask_ratio: float, span: int) -> int:
+    """Return how many spans a recording of so many frames has, rounded as those of recordings with padding are."""
+    return int((mask_ratio * torch.tensor([length]) / span).round().clamp(min=1))
 
-    >>> cover_spans(torch.tensor([[True, False, False, False]]), 3).int().tolist()
+
+def cover_spans(latest: Int[Tensor, "B T"], span: int) -> Bool[Tensor, "B T"]:
+    """Return every frame that is less than `span` after the latest start.
+
+    >>> cover_spans(torch.tensor([[0, 0, 0, 0]]), 3).int().tolist()
     [[1, 1, 1, 0]]
     """
-    return frames_since_start(starts) < span
+    return since_latest(latest) < span
 
 
-def frames_since_start(starts: Bool[Tensor, "B T"]) -> Int[Tensor, "B T"]:
-    """Return how many frames ago the latest span started; more than T where none did."""
-    position = torch.arange(starts.shape[1], device=starts.device)
-    never = -2 * starts.shape[1]
-    return position - torch.where(starts, position, never).cummax(1).values
+@build_once
+def never(frames: int, device: torch.device) -> Int[Tensor, "1 T"]:
+    """Return NEVER for every frame."""
+    return torch.full((1, frames), NEVER, device=device)
+
+
+@build_once
+def count_frames(frames: int, device: torch.device) -> Int[Tensor, " T"]:
+    """Return 0 … T - 1."""
+    return torch.arange(frames, device=device)
+
+
+def since_latest(latest: Int[Tensor, "B T"]) -> Int[Tensor, "B T"]:
+    """Return how many frames ago the latest span started; a great many where none did.
+
+    >>> since_latest(torch.tensor([[NEVER, 1, 1, 1]])).clamp(max=9).tolist()
+    [[9, 0, 1, 2]]
+    """
+    return count_frames(latest.shape[1], latest.device) - latest
 
 
 def draw_replacements(
-    draws: Draws, starts: Bool[Tensor, "B T"], length: Int[Tensor, " B"], span: int
+    draws: Draws, latest: Int[Tensor, "B T"], since: Int[Tensor, "B T"], length: int | Int[Tensor, " B"], span: int
 ) -> Int[Tensor, "B T"]:
-    """Return for every frame the one that may replace it: as far into a span elsewhere as it is into its own."""
-    frames = starts.shape[1]
-    num_starts = (length - span + 1).clamp(min=1)
-    elsewhere = (draws.uniform("other", frames) * num_starts[:, None]).long()  # start of the other span, by own start
-    position = torch.arange(frames, device=starts.device).expand_as(elsewhere)
-    into = frames_since_start(starts).clamp(0, span - 1)
-    return (elsewhere.gather(1, (position - into).clamp(min=0)) + into).clamp(max=frames - 1)
+    """Return for every frame of a span the one that may replace it: as far into a span elsewhere; for others, any."""
+    frames = latest.shape[1]
+    if isinstance(length, int):
+        elsewhere = draws.uniform("other", frames, high=float(max(length - span + 1, 1))).long()
+    else:
+        elsewhere = (draws.uniform("other", frames) * (length - span + 1).clamp(min=1)[:, None]).long()
+    # `elsewhere` is the start of the other span, at the place of the own start.
+    return (elsewhere.gather(1, latest.clamp(min=0)) + since).clamp(max=frames - 1)
 
 
 def gather_frames(mel: Float[Tensor, "B T M"], position: Int[Tensor, "B T"]) -> Float[Tensor, "B T M"]:

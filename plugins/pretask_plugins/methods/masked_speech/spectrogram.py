@@ -11,6 +11,8 @@ from jaxtyping import Bool, Float
 from pretask import Batch
 from torch import Tensor
 
+from pretask_plugins.shared.constants import build_once
+
 MIN_POWER = 1e-6  # is added before the logarithm is taken, which is finite then
 MIN_STD = 1e-3  # of a band; one that hardly changes is not blown up
 MIN_FFT_SIZE = 512  # samples; smaller transforms have too few frequencies for the narrow bands
@@ -28,20 +30,25 @@ def standardized_frames(
         window: Samples that a frame looks at.
         hop: Samples between frames.
     """
-    waves = batch.data if batch.present is None else batch.data * batch.present  # windows reach into padding
-    mel = log_mel(waves, rate, mels, window, hop)
     if batch.present is None:
-        present = torch.ones(mel.shape[:2], dtype=torch.bool, device=batch.device)
-    else:
-        middle = (torch.arange(mel.shape[1], device=batch.device) * hop).clamp(max=batch.data.shape[1] - 1)
-        present = batch.present[:, middle]
-    return standardize(mel, present), present
+        mel = log_mel(batch.data, rate, mels, window, hop)
+        return standardize(mel), all_present(mel.shape[1], batch.device).expand(mel.shape[:2])
+    mel = log_mel(batch.data * batch.present, rate, mels, window, hop)  # windows reach into padding
+    middle = (torch.arange(mel.shape[1], device=batch.device) * hop).clamp(max=batch.data.shape[1] - 1)
+    present = batch.present[:, middle]
+    return standardize_present(mel, present), present
+
+
+@build_once
+def all_present(frames: int, device: torch.device) -> Bool[Tensor, "1 T"]:
+    """Return that every frame is no padding."""
+    return torch.ones(1, frames, dtype=torch.bool, device=device)
 
 
 def log_mel(waves: Float[Tensor, "B S"], rate: int, mels: int, window: int, hop: int) -> Float[Tensor, "B T M"]:
     """Return the logarithm of the power in every mel band around every hop."""
     shape, filters = find_window_and_filters(rate, mels, window, hop, waves.device)
-    amplitude = torch.stft(waves, fft_size(window), hop, window, shape, return_complex=True).abs()
+    amplitude = torch.stft(waves, fft_size(window), hop, window=shape, return_complex=True).abs()
     power: Tensor = amplitude.square().transpose(1, 2) @ filters
     return (power + MIN_POWER).log()
 
@@ -67,15 +74,23 @@ def find_window_and_filters(rate: int, mels: int, window: int, hop: int, device:
 
 @lru_cache(maxsize=8)
 def window_and_filters(rate: int, mels: int, window: int, hop: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Return torchaudio's window and mel filters on a device."""
+    """Return torchaudio's window, in the middle of what is transformed at once, and mel filters on a device."""
     from torchaudio.transforms import MelSpectrogram
 
     spectrogram = MelSpectrogram(rate, n_fft=fft_size(window), win_length=window, hop_length=hop, n_mels=mels)
     spectrogram = spectrogram.to(device)
-    return spectrogram.spectrogram.window, spectrogram.mel_scale.fb
+    missing = fft_size(window) - window
+    shape = torch.nn.functional.pad(spectrogram.spectrogram.window, (missing // 2, missing - missing // 2))
+    return shape, spectrogram.mel_scale.fb
 
 
-def standardize(mel: Float[Tensor, "B T M"], present: Bool[Tensor, "B T"]) -> Float[Tensor, "B T M"]:
+def standardize(mel: Float[Tensor, "B T M"]) -> Float[Tensor, "B T M"]:
+    """Return mean 0 and standard deviation 1 in every band of a recording."""
+    centered = mel - mel.mean(1, keepdim=True)
+    return centered / centered.square().mean(1, keepdim=True).sqrt().clamp(min=MIN_STD)
+
+
+def standardize_present(mel: Float[Tensor, "B T M"], present: Bool[Tensor, "B T"]) -> Float[Tensor, "B T M"]:
     """Return mean 0 and standard deviation 1 in every band over the present frames of a recording; 0 in padding."""
     weight = present[..., None].float()
     count = weight.sum(1, keepdim=True).clamp(min=1)

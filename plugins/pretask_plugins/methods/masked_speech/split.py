@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Annotated, NamedTuple
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from pretask import (
     Batch,
     Draws,
@@ -33,10 +33,11 @@ from pretask_plugins.methods.masked_speech.figures import draw_spectrograms
 from pretask_plugins.methods.masked_speech.spans import (
     copy_before,
     cover_spans,
+    draw_latest_starts,
     draw_replacements,
-    draw_span_starts,
     gather_frames,
     interpolate,
+    since_latest,
 )
 from pretask_plugins.methods.masked_speech.spectrogram import standardized_frames
 
@@ -165,14 +166,24 @@ class MaskedSpans(NamedTuple):
 def mask_spans(options: SpeechMasking, batch: Batch, draws: Draws) -> MaskedSpans:
     """Erase, replace or leave spans of frames, by one number for a whole recording."""
     mel, present = read_frames(options, batch)
-    length = present.sum(1)
-    starts = draw_span_starts(draws, length, mel.shape[1], options.mask_ratio, options.span)
-    hidden = cover_spans(starts, options.span)
+    latest, length = draw_spans(options, batch, present, draws)
+    since = since_latest(latest)
     fate = draws.uniform("fate")[:, None]
-    erased, changed = hidden & (fate < ERASED_BELOW), hidden & (fate < REPLACED_BELOW)
-    others = gather_frames(mel, draw_replacements(draws, starts, length, options.span))
-    shown = torch.where(changed[..., None], others, mel).masked_fill(erased[..., None], 0)
-    return MaskedSpans(mel, shown, present, ~changed, (hidden & present).float())
+    visible = (since >= options.span) | (fate >= REPLACED_BELOW)
+    others = gather_frames(mel, draw_replacements(draws, latest, since, length, options.span))
+    others = others.masked_fill((fate < ERASED_BELOW)[..., None], 0)
+    shown = torch.where(visible[..., None], mel, others)
+    weight = torch.lt(since, options.span, out=torch.empty(since.shape, device=since.device))
+    return MaskedSpans(mel, shown, present, visible, weight if batch.present is None else weight * present)
+
+
+def draw_spans(
+    options: SpeechMasking, batch: Batch, present: Bool[Tensor, "B T"], draws: Draws
+) -> tuple[Int[Tensor, "B T"], int | Int[Tensor, " B"]]:
+    """Return where the latest span up to every frame started, and how many frames are no padding."""
+    frames = present.shape[1]
+    length = frames if batch.present is None else present.sum(1)
+    return draw_latest_starts(draws, length, frames, options.mask_ratio, options.span), length
 
 
 def read_frames(options: SpeechMasking, batch: Batch) -> tuple[Float[Tensor, "B T M"], Bool[Tensor, "B T"]]:
@@ -230,7 +241,6 @@ def predict_gaps(options: SpeechMasking, fill: GapFiller, arrange: Callable[[Ten
 
     def predict(batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
         mel, present = read_frames(options, batch)
-        starts = draw_span_starts(draws, present.sum(1), mel.shape[1], options.mask_ratio, options.span)
-        return {"frames": arrange(fill(mel, cover_spans(starts, options.span)))}
+        return {"frames": arrange(fill(mel, cover_spans(draw_spans(options, batch, present, draws)[0], options.span)))}
 
     return predict

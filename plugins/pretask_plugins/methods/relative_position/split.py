@@ -29,6 +29,7 @@ from pretask.pretext_score import HELD_OUT_EPOCH
 from torch import Tensor
 
 from pretask_plugins.methods.relative_position.figures import draw_pairs
+from pretask_plugins.shared.constants import build_once
 
 # A label is an index into these (row, column) steps away from the center, in reading order.
 NEIGHBORS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
@@ -80,7 +81,8 @@ class CutPair:
         """Return center and neighbor, and the neighbor's position in reading order."""
         label = draws.integers("neighbour", 0, len(NEIGHBORS))
         step = self.patch + self.gap
-        room = torch.tensor(batch.data.shape[2:], device=batch.device) - self.smallest + 1
+        height, width = (side - self.smallest + 1 for side in batch.data.shape[2:])
+        room = height if height == width else as_room(height, width, batch.device)
         center = self.jitter + step + draws.integers("centre", 0, room, 2)  # (B, 2)
         neighbor = center + steps(batch.device)[label] * step
         offset = draws.integers("jitter", -self.jitter, self.jitter + 1, 2, 2)  # (B, V, 2)
@@ -142,6 +144,13 @@ class CutPair:
             )
 
 
+@build_once
+def as_room(height: int, width: int, device: torch.device) -> Int[Tensor, " 2"]:
+    """Return the places that a center has along either axis."""
+    return torch.tensor([height, width], device=device)
+
+
+@build_once
 def steps(device: torch.device) -> Int[Tensor, "8 2"]:
     """Return NEIGHBORS as a tensor."""
     return torch.tensor(NEIGHBORS, device=device)
@@ -166,6 +175,7 @@ def drop_channels(patches: Float[Tensor, "B V C P P"], draws: Draws) -> Float[Te
     return torch.where(channel == kept_channel, patches, noise)
 
 
+@build_once
 def projection(device: torch.device) -> Float[Tensor, "3 3"]:
     """Return B = I - a a^T / (a^T a) of section 3.1: takes the green-magenta axis a out of a color, leaves the rest.
 

@@ -1,15 +1,17 @@
 """Take three frames in order out of every clip, or put a frame from before or after them into their middle.
 
 Source: Misra, Zitnick and Hebert, ECCV 2016, section 3. Differs: see the folder's header.
-Axes: B batch, T frames of a clip, V views (three frames), K candidate windows, C channels, H W image.
+Axes: B batch, T frames of a clip, F frames asked for, V views (three frames), K candidate windows, C channels, H W
+image.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Annotated
 
 import torch
-from jaxtyping import Float, Int, Shaped
+from jaxtyping import Float, Int
 from pretask import (
     Batch,
     Categories,
@@ -26,11 +28,11 @@ from pretask import (
 from pretask.options import MAX_SIZE, Fraction, Interval, Size, SizeOrZero, require_range
 from torch import Tensor
 
-from pretask_plugins.shared.clips import count_frames, count_spread, spread_frames, take_frames
+from pretask_plugins.shared.clips import count_frames, count_spread, spread_frames
+from pretask_plugins.shared.constants import build_once
 
 MOTION_STRIDE = 4  # pixels: every fourth is enough to measure how much a frame changes
 MIN_MOTION = 1e-6  # added to motion before its logarithm is taken, so that still windows can be drawn
-MIN_UNIFORM = 1e-7  # keeps the logarithms of Gumbel noise finite
 
 
 @dataclass(frozen=True)
@@ -78,15 +80,18 @@ class ShuffleFrames:
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return three frames, and 1 where they are in order, 0 where the middle one is wrong."""
-        a, b, c, d, e = self.draw_tuples(batch, draws).unbind(1)
-        in_order = draws.bernoulli("in order", self.positive_ratio)
-        wrong = torch.where(draws.bernoulli("before", 0.5), a, e)
-        forward = torch.stack([b, torch.where(in_order, c, wrong), d], 1)
-        # Both directions happen, so that the encoder does not learn the arrow of time instead (section 3).
-        shown = torch.where(draws.bernoulli("reversed", 0.5)[:, None], forward.flip(1), forward)
-        different = difference(take_frames(batch.data, wrong[:, None]), take_frames(batch.data, c[:, None]))[:, 0]
-        valid = (different >= self.min_difference) & (count_frames(batch) >= self.shortest)
-        return Inputs(take_frames(batch.data, shown) / 255), {"order": Target(in_order.long(), valid.float())}
+        in_order = draws.bernoulli("in order", self.positive_ratio).long()
+        after, forward = draws.integers("before", 0, 2), draws.integers("reversed", 0, 2)
+        candidates, chosen = self.draw_windows(batch, draws)
+        which = tuple_roles(batch.device)[in_order, after, forward]  # (B, 5)
+        positions = candidates[count_rows(len(batch), batch.device), chosen[:, None], which]
+        frames = batch.take_frames(positions) / 255  # three to show, the wrong and the correct middle one
+        different = torch.linalg.vector_norm(frames[:, 3] - frames[:, 4], 2, (1, 2, 3))
+        smallest = math.sqrt(self.min_difference * frames[0, 0].numel())
+        weight = torch.ge(different, smallest, out=torch.empty_like(different))
+        if batch.present is not None:
+            weight = weight * (count_frames(batch) >= self.shortest)
+        return Inputs(frames[:, :3]), {"order": Target(in_order, weight)}
 
     def whole(self, batch: Batch, /) -> Inputs:
         """Return frames of the clip as they happened, evenly spread over those that are no padding."""
@@ -94,26 +99,43 @@ class ShuffleFrames:
 
     def draw_tuples(self, batch: Batch, draws: Draws) -> Int[Tensor, "B 5"]:
         """Return the positions a, b, c, d and e of every clip, of a candidate window drawn by its motion."""
-        candidates = self.draw_candidates(count_frames(batch), draws)  # (B, K, 5)
-        b, d = candidates[..., 1], candidates[..., 3]
-        change = frame_changes(batch.data).cumsum(1)
-        motion = (change.gather(1, d) - change.gather(1, b)) / (d - b)
-        # The largest log-weight plus Gumbel noise is a draw in proportion to the weights.
-        gumbel = -(-draws.uniform("window", self.candidates).clamp(min=MIN_UNIFORM).log()).log()
-        chosen = ((motion + MIN_MOTION).log() + gumbel).argmax(1)
-        return candidates.gather(1, chosen[:, None, None].expand(-1, 1, 5))[:, 0]
+        candidates, chosen = self.draw_windows(batch, draws)
+        return candidates[torch.arange(len(batch), device=batch.device), chosen]
 
-    def draw_candidates(self, length: Int[Tensor, " B"], draws: Draws) -> Int[Tensor, "B K 5"]:
-        """Return K times positions a < b < c < d < e, uniform in what there is room for."""
-        last, count = length.clamp(min=self.shortest)[:, None] - 1, self.candidates
-        room = last - 2 * self.nearest
-        width = draws.integers("width", 2, room.clamp(max=self.farthest) + 1, count)
-        b = self.nearest + draws.integers("b", 0, room - width + 1, count)
+    def draw_windows(self, batch: Batch, draws: Draws) -> tuple[Int[Tensor, "B K 5"], Int[Tensor, " B"]]:
+        """Return the positions a, b, c, d and e of K candidate windows, and which one is drawn by its motion."""
+        length = batch.shape[1] if batch.present is None else count_frames(batch)
+        candidates, width = self.draw_candidates(length, draws)
+        ends = candidates[..., 1::2]  # b and d
+        change = frame_changes(batch).cumsum(1)[:, None].expand(-1, self.candidates, -1).gather(2, ends)
+        motion = (change[..., 1] - change[..., 0]) / width
+        # The first of K exponential clocks to ring, whose rates are the weights, is a draw in proportion to them.
+        clocks = draws.uniform("window", self.candidates).log() / (motion + MIN_MOTION * count_levels(batch))
+        return candidates, clocks.argmax(1)
+
+    def draw_candidates(
+        self, length: int | Int[Tensor, " B"], draws: Draws
+    ) -> tuple[Int[Tensor, "B K 5"], Int[Tensor, "B K"]]:
+        """Return K times positions a < b < c < d < e, uniform in what there is room for, and the way from b to d.
+
+        Args:
+            length: Frames of every clip; one number where all have as many.
+            draws: Of the batch.
+        """
+        count = self.candidates
+        if isinstance(length, int):
+            last = max(length, self.shortest) - 1
+            widest: int | Tensor = min(last - 2 * self.nearest, self.farthest) + 1
+        else:
+            last = length.clamp(min=self.shortest)[:, None] - 1
+            widest = (last - 2 * self.nearest).clamp(max=self.farthest) + 1
+        width = draws.integers("width", 2, widest, count)
+        b = draws.integers("b", self.nearest, (last - self.nearest + 1) - width, count)
         d = b + width
         c = draws.integers("c", b + 1, d, count)
-        a = draws.integers("a", 0, b - self.nearest + 1, count)
+        a = draws.integers("a", 0, b + (1 - self.nearest), count)
         e = draws.integers("e", d + self.nearest, last + 1, count)
-        return torch.stack([a, b, c, d, e], -1)
+        return torch.stack([a, b, c, d, e], -1), width
 
     def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
         """Return the prior of the two labels, and a regression on the differences between the three frames."""
@@ -132,13 +154,44 @@ class ShuffleFrames:
             )
 
 
-def difference(one: Shaped[Tensor, "B V C H W"], other: Shaped[Tensor, "B V C H W"]) -> Float[Tensor, "B V"]:
-    """Return the mean squared difference of frames, where white is 1."""
-    return ((one.float() - other.float()) / 255).square().mean((2, 3, 4))
+@build_once
+def tuple_roles(device: torch.device) -> Int[Tensor, "2 2 2 5"]:
+    """Return which of a, b, c, d, e are shown, and the wrong and the correct middle frame.
+
+    By whether the tuple is in order, the wrong frame comes from after it, and it is shown forwards. Both directions
+    happen, so that the encoder does not learn the arrow of time instead (section 3).
+    """
+    a, b, c, d, e = range(5)
+    roles = [
+        [*((b, middle, d) if forward else (d, middle, b)), wrong, c]
+        for in_order in (False, True)
+        for wrong in (a, e)
+        for forward in (False, True)
+        for middle in (c if in_order else wrong,)
+    ]
+    return torch.tensor(roles, device=device).view(2, 2, 2, 5)
 
 
-def frame_changes(clips: Shaped[Tensor, "B T C H W"]) -> Float[Tensor, "B T"]:
-    """Return the mean absolute change of every frame from the one before it; 0 for the first."""
-    sparse = clips[..., ::MOTION_STRIDE, ::MOTION_STRIDE].float() / 255
-    change = sparse.diff(dim=1).abs().mean((2, 3, 4))
-    return torch.cat([torch.zeros_like(change[:, :1]), change], 1)
+@build_once
+def count_rows(count: int, device: torch.device) -> Int[Tensor, "B 1"]:
+    """Return the numbers of the rows of a batch."""
+    return torch.arange(count, device=device)[:, None]
+
+
+@build_once
+def repeat_first(frames: int, device: torch.device) -> Int[Tensor, " F"]:
+    """Return the positions of all frames of a clip, that of the first one twice."""
+    return torch.arange(-1, frames, device=device).clamp(min=0)
+
+
+def frame_changes(batch: Batch) -> Float[Tensor, "B T"]:
+    """Return by how many levels the pixels of every frame differ from the frame before it; 0 for the first."""
+    sparse = batch.take_pixels(repeat_first(batch.shape[1], batch.device), MOTION_STRIDE).float()
+    changes: Tensor = torch.linalg.vector_norm(sparse.diff(dim=1), 1, (2, 3, 4))
+    return changes
+
+
+def count_levels(batch: Batch) -> int:
+    """Return the largest of `frame_changes`: from black to white everywhere."""
+    channels, *sides = batch.shape[2:]
+    return 255 * channels * math.prod(-(-side // MOTION_STRIDE) for side in sides)

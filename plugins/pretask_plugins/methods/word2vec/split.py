@@ -8,6 +8,7 @@ Axes: B batch, L tokens, K candidates, C size of the vocabulary.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Annotated
 
 import torch
@@ -30,6 +31,7 @@ from pretask import (
 from pretask.options import Fraction, Interval, PositiveInt, Size
 from torch import Tensor
 
+from pretask_plugins.shared.constants import build_once
 from pretask_plugins.shared.ngrams import count_unigrams, valid_rows
 from pretask_plugins.shared.token_rows import require_vocabulary, whole_rows
 
@@ -80,19 +82,27 @@ class SkipGram:
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return the words that are kept, one after the other, and the candidates for each."""
-        counts = self.fitted_counts.to(batch.device)
-        words, present = close_gaps(batch.data, self.subsample_words(batch, counts, draws))
+        keep, edges = self.tables_on(batch.device)
+        is_kept = draws.bernoulli("keep", keep[batch.data], batch.data.shape[1])
+        words, present = close_gaps(batch.data, is_kept if batch.present is None else is_kept & batch.present)
         context, weight = draw_contexts(draws, present, self.window)
-        noise = draw_by_mass(counts**self.noise_exponent, draws.uniform("noise", words.shape[1], self.negatives))
+        noise = draw_by_mass(edges, draws.uniform("noise", words.shape[1], self.negatives))
         value = torch.cat([words.gather(1, context)[..., None], noise], -1)
-        probability = (torch.arange(1 + self.negatives, device=batch.device) == 0).float().expand(value.shape)
+        probability = first_only(1 + self.negatives, batch.device).expand(value.shape)
         return Inputs(words[:, None], present[:, None]), {"context": Target(value, weight, probability)}
 
-    def subsample_words(self, batch: Batch, counts: Float[Tensor, " C"], draws: Draws) -> Bool[Tensor, "B L"]:
-        """Draw which words are kept."""
-        probability = keep_probability(counts / counts.sum(), self.subsample)[batch.data]
-        is_kept = draws.bernoulli("keep", probability, batch.data.shape[1])
-        return is_kept if batch.present is None else is_kept & batch.present
+    def tables_on(self, device: torch.device) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
+        """Return by word the probability that it is kept, and the edges of noise; built once for a device."""
+        if device not in self.tables:
+            counts = self.fitted_counts.to(device)
+            keep = keep_probability(counts / counts.sum(), self.subsample)
+            self.tables[device] = keep, (counts**self.noise_exponent).double().cumsum(0)
+        return self.tables[device]
+
+    @cached_property
+    def tables(self) -> dict[torch.device, tuple[Tensor, Tensor]]:
+        """What `tables_on` has built."""
+        return {}
 
     def whole(self, batch: Batch, /) -> Inputs:
         """Return the row as it is, with no word left out."""
@@ -162,9 +172,21 @@ def close_gaps(
     >>> close_gaps(torch.tensor([[7, 8, 9]]), torch.tensor([[True, False, True]]))[0].tolist()
     [[7, 9, 8]]
     """
-    positions = torch.arange(words.shape[1], device=words.device)
-    order = (positions + words.shape[1] * ~is_kept).argsort(1)
-    return words.gather(1, order), positions < is_kept.sum(1, keepdim=True)
+    places = count_places(words.shape[1], words.device)
+    order = torch.add(places, is_kept, alpha=-words.shape[1]).argsort(1)
+    return words.gather(1, order), places < is_kept.sum(1, keepdim=True)
+
+
+@build_once
+def count_places(length: int, device: torch.device) -> Int[Tensor, " L"]:
+    """Return 0 … length - 1."""
+    return torch.arange(length, device=device)
+
+
+@build_once
+def first_only(count: int, device: torch.device) -> Float[Tensor, " K"]:
+    """Return 1 for the first of some candidates, 0 for the others."""
+    return (torch.arange(count, device=device) == 0).float()
 
 
 def draw_contexts(
@@ -178,22 +200,27 @@ def draw_contexts(
         window: The largest reach.
     """
     length = present.shape[1]
-    positions = torch.arange(length, device=present.device)
+    positions = count_places(length, present.device)
     reach = draws.integers("window", 1, window + 1, length)
     left = reach.minimum(positions)
-    right = reach.minimum(present.sum(1, keepdim=True) - 1 - positions).clamp(min=0)
-    pick = draws.integers("context", 0, (left + right).clamp(min=1), length)
+    right = reach.minimum(present.sum(1, keepdim=True) - (1 + positions)).clamp(min=0)
+    size = left + right
+    pick = draws.integers("context", 0, size.clamp(min=1), length)
     context = positions - left + pick + (pick >= left)  # steps over the center word
-    return context.clamp(max=length - 1), (left + right) * present.float()
+    return context.clamp(max=length - 1), size * present.float()
 
 
-def draw_by_mass(mass: Float[Tensor, " C"], uniform: Float[Tensor, "B L K"]) -> Int[Tensor, "B L K"]:
+def draw_by_mass(edges: Float[Tensor, " C"], uniform: Float[Tensor, "B L K"]) -> Int[Tensor, "B L K"]:
     """Draw words in proportion to their mass, one for every uniform number in [0, 1).
 
-    >>> draw_by_mass(torch.tensor([0.0, 1.0, 0.0, 3.0]), torch.tensor([[[0.0, 0.2, 0.3, 0.99]]])).tolist()
+    Args:
+        edges: Mass of every word and all before it, in float64.
+        uniform: Of every draw.
+
+    >>> edges = torch.tensor([0.0, 1.0, 1.0, 4.0]).double()
+    >>> draw_by_mass(edges, torch.tensor([[[0.0, 0.2, 0.3, 0.99]]])).tolist()
     [[[1, 1, 3, 3]]]
     """
-    edges = mass.double().cumsum(0)
     return torch.searchsorted(edges, uniform.double() * edges[-1], right=True)
 
 

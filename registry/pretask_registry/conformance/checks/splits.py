@@ -137,6 +137,9 @@ def check_target(name: str, target: Target, spec: TargetSpec, size: int = BATCH)
         check_classes(name, target.value, spec.classes)
     elif isinstance(spec, Values):
         require(target.value.dtype == torch.float32, f"'{name}' must be float32; it is {describe(target.value)}.")
+    if spec.scored is not None and target.weight is not None:
+        most = int((target.weight > 0).view(*places[: -len(spec.grid)], -1).sum(-1).max())
+        require(most <= spec.scored, f"'{name}' has weight at {most} positions; its spec has scored = {spec.scored}.")
 
 
 def check_classes(name: str, value: Tensor, classes: int) -> None:

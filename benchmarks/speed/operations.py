@@ -1,0 +1,86 @@
+"""Operations: how many kernels a step starts, and how many of them the network needs. The machine's load is no matter.
+
+Counted are calls below autograd: those that compute or copy. Not counted are views, memory that is only allocated, and
+the optimizer, which does the same work in both. A draw of random numbers is one.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from pretask.training import MicroBatch, Run
+from pretask_registry import Registry
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from benchmarks.speed.workloads import Workload
+
+FREE = {"_unsafe_view", "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "lift_fresh", "transpose_"}
+
+
+class CountOperations(TorchDispatchMode):
+    """Counts by name what is computed inside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counts: Counter[str] = Counter()
+
+    def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        name = function.overloadpacket.__name__
+        if not (function.is_view or name in FREE):
+            self.counts[name] += 1
+        return function(*args, **(kwargs or {}))
+
+
+def measure_operations(workloads: Iterable[Workload], device: torch.device) -> dict[str, Any]:
+    """Return for every workload the operations of a whole step, those of model and objective, and what is more."""
+    registry, measured = Registry.load(), {}
+    for workload in workloads:
+        whole, model_only = count_step(workload.build(registry, device))
+        found = {
+            "step": whole.total(),
+            "model_only": model_only.total(),
+            "more": whole.total() - model_only.total(),
+            "ratio": round(whole.total() / model_only.total(), 3),
+        }
+        more = list_difference(whole, model_only)
+        print(
+            "{:36}{step:6} {model_only:6} {more:+5} {ratio:6.2f}   ".format(str(workload), **found) + more, flush=True
+        )
+        measured[str(workload)] = {**found, "what": more}
+    return measured
+
+
+def count_step(run: Run) -> tuple[Counter[str], Counter[str]]:
+    """Count what a whole step computes, and what model and objective do on tensors that are ready; without optimizer.
+
+    Of two steps the second is counted: what is built once is not of every step. Gradients are watched for the first
+    half second of a run only, and are not here.
+    """
+    run.gradients.is_decided = True
+    for step in range(2):
+        run.progress.step = step
+        ready = run.make_micro_batches(run.fetch(step))
+        model_only = count(lambda: score_and_differentiate(run, ready))  # noqa: B023
+        whole = count(lambda: run.differentiate(run.make_micro_batches(run.fetch(step))))  # noqa: B023
+    return whole, model_only
+
+
+def count(work: Callable[[], object]) -> Counter[str]:
+    """Count what a call computes, by name."""
+    with CountOperations() as mode:
+        work()
+    return mode.counts
+
+
+def score_and_differentiate(run: Run, micro_batches: list[MicroBatch]) -> None:
+    """Do what no step can do without: score and differentiate x and y that are ready."""
+    run.optimizer.zero_grad(set_to_none=True)
+    for micro_batch in micro_batches:
+        run.raw_score(micro_batch).total.backward()
+
+
+def list_difference(whole: Mapping[str, int], model_only: Mapping[str, int]) -> str:
+    """Say of which operations a whole step has more, most first."""
+    more = Counter({name: number - model_only.get(name, 0) for name, number in whole.items()})
+    return ", ".join(f"{number} {name}" for name, number in more.most_common() if number > 0)

@@ -1,0 +1,97 @@
+"""Steps: which part of a step's time is the network's. The rest is data, draws, split, seeds and bookkeeping.
+
+The step share is the time of forward of model and objective, backward and optimizer on tensors that are ready, over
+that of a whole step, fetching its samples included. Both alternate in one process, a few steps at a time, and a ratio
+is taken within a round; the model-only steps of a round are timed before and after the whole ones, and the ratio of
+these two is the noise. CPU time (of all threads of the process) is what counts where other programs share the machine;
+wall time stands beside it. On a GPU both are taken after the device is done.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from statistics import median
+from typing import Any
+
+import torch
+from pretask.training import MicroBatch, Run
+from pretask_registry import Registry
+
+from benchmarks.speed.operations import score_and_differentiate
+from benchmarks.speed.workloads import Workload
+
+READY = 4  # batches that model-only steps take in turn, so that none lies in a cache
+WARMUP_STEPS = 3
+ROUND_SECONDS = 1.0  # of model-only steps in a round, about
+ROUNDS = 7
+Times = tuple[float, float]  # CPU and wall seconds of one step
+
+
+def measure_steps(workloads: Iterable[Workload], device: torch.device, rounds: int = ROUNDS) -> dict[str, Any]:
+    """Return for every workload the share of a step that is the network's, by CPU and by wall time."""
+    registry, measured = Registry.load(), {}
+    print(f"{'':36}share (CPU)  (wall)  model/model (CPU)   model-only ms   whole ms")
+    for workload in workloads:
+        found = measure_share(workload.build(registry, device), rounds)
+        line = "{:36}{share:11.3f} {share_wall:7.3f} {noise:18.3f} {model_only_ms:15.2f} {step_ms:10.2f}"
+        print(line.format(str(workload), **found), flush=True)
+        measured[str(workload)] = found
+    return measured
+
+
+def measure_share(run: Run, rounds: int) -> dict[str, float]:
+    """Measure the step share of one run: medians over rounds."""
+    run.gradients.is_decided = True
+    ready = [run.make_micro_batches(run.fetch(step)) for step in range(READY)]
+    counter, batches = iter(range(1 << 30)), run.feed.iterate_batches(0, 1 << 30)
+
+    def model_only() -> None:
+        step_on_ready(run, ready[next(counter) % READY])
+
+    def whole() -> None:
+        run.take_step(next(batches))
+        run.progress.step += 1
+
+    for work in (model_only, whole):
+        time_steps(work, WARMUP_STEPS, run.task.device)
+    count = max(1, int(ROUND_SECONDS / time_steps(model_only, WARMUP_STEPS, run.task.device)[0]))
+    times: list[tuple[Times, Times, Times]] = []
+    for _ in range(rounds):
+        before, full, after = (time_steps(work, count, run.task.device) for work in (model_only, whole, model_only))
+        times.append((before, full, after))
+    return summarize(times)
+
+
+def step_on_ready(run: Run, micro_batches: list[MicroBatch]) -> None:
+    """Make a step on x and y that are ready."""
+    score_and_differentiate(run, micro_batches)
+    run.optimizer.step()
+
+
+def time_steps(work: Callable[[], None], count: int, device: torch.device) -> Times:
+    """Return CPU and wall seconds of one of `count` calls."""
+    synchronize(device)
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(count):
+        work()
+    synchronize(device)
+    return (time.process_time() - cpu) / count, (time.perf_counter() - wall) / count
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until a GPU is done."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def summarize(times: list[tuple[Times, Times, Times]]) -> dict[str, float]:
+    """Return medians of ratios within a round: the share, and of model-only steps to themselves."""
+    shares = [[(before[way] + after[way]) / 2 / full[way] for before, full, after in times] for way in (0, 1)]
+    return {
+        "share": round(median(shares[0]), 4),
+        "share_lowest": round(min(shares[0]), 4),
+        "share_highest": round(max(shares[0]), 4),
+        "share_wall": round(median(shares[1]), 4),
+        "noise": round(median(before[0] / after[0] for before, _, after in times), 4),
+        "model_only_ms": round(1e3 * median((before[0] + after[0]) / 2 for before, _, after in times), 3),
+        "step_ms": round(1e3 * median(full[0] for _, full, _ in times), 3),
+    }

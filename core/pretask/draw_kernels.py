@@ -1,0 +1,389 @@
+"""Draw kernels: a draw as one operation of torch, so that it is dispatched once, counted once and never fused.
+
+On a CPU the words are made in place by numpy, a block at a time that stays in the cache, where torch would write eight
+arrays of 64-bit integers; elsewhere in torch's operations. The bits are the same. Inductor on CPU (torch 2.11)
+corrupted memory when it fused these integers itself (miscompilations.py): to it an operation of ours is opaque.
+
+A draw has a key: a 64-bit word, which seed and epoch are mixed into here where they are tensors.
+Axes: B batch, K numbers of a sample.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+SPLITMIX_INCREMENT = 0x9E3779B97F4A7C15
+SPLITMIX_MULTIPLIER_1 = 0xBF58476D1CE4E5B9
+SPLITMIX_MULTIPLIER_2 = 0x94D049BB133111EB
+MASK_64_BITS = (1 << 64) - 1
+MAX_BLOCK = 1 << 14  # words of a block: 128 KiB, and as many of scratch
+UNIT_24_BITS, UNIT_32_BITS = 2.0**-24, 2.0**-32
+INCREMENT, MULTIPLIER_1, MULTIPLIER_2 = map(
+    np.uint64, (SPLITMIX_INCREMENT, SPLITMIX_MULTIPLIER_1, SPLITMIX_MULTIPLIER_2)
+)
+SHIFT_27, SHIFT_30, SHIFT_31, SHIFT_32, SHIFT_40 = map(np.uint64, (27, 30, 31, 32, 40))
+LIBRARY = torch.library.Library("pretask", "FRAGMENT")
+KEY = "Tensor hashed, int word, Tensor? seed, Tensor? epoch, SymInt[] shape"
+
+
+def as_int64(word: int) -> int:
+    """Return the int64 with the bits of an unsigned 64-bit word."""
+    return word - (1 << 64) if word >> 63 else word
+
+
+def shift_right(word: Tensor, bits: int) -> Tensor:
+    """Shift int64 right logically: torch shifts the sign in, which is masked away."""
+    return (word >> bits) & ((1 << (64 - bits)) - 1)
+
+
+def mix(word: Tensor) -> Tensor:
+    """Apply SplitMix64's finalizer to int64 tensors; the products wrap."""
+    word = (word ^ shift_right(word, 30)) * as_int64(SPLITMIX_MULTIPLIER_1)
+    word = (word ^ shift_right(word, 27)) * as_int64(SPLITMIX_MULTIPLIER_2)
+    return word ^ shift_right(word, 31)
+
+
+def hash_words(hashed: Tensor, word: int, seed: Tensor | None, epoch: Tensor | None, count: int) -> Tensor:
+    """Hash key, sample and 1 … count to 64 random bits each, (B, count), in operations of torch."""
+    key: Tensor | int = word
+    if seed is not None:
+        key = mix(seed.long() + word)
+    if epoch is not None:
+        key = mix(epoch.long() + key)
+    sample = mix(hashed ^ key)
+    counter = torch.arange(1, count + 1, device=hashed.device) * as_int64(SPLITMIX_INCREMENT)
+    return mix(sample[:, None] + counter)
+
+
+@lru_cache(maxsize=64)
+def count_in_increments(count: int) -> Any:
+    """Return 1 … count times the increment, as uint64; it must not be written to."""
+    return np.arange(1, count + 1, dtype=np.uint64) * INCREMENT
+
+
+def mix_in_place(words: Any) -> None:
+    """Apply SplitMix64's finalizer to an array of uint64."""
+    scratch = words >> SHIFT_30
+    words ^= scratch
+    words *= MULTIPLIER_1
+    np.right_shift(words, SHIFT_27, scratch)
+    words ^= scratch
+    words *= MULTIPLIER_2
+    np.right_shift(words, SHIFT_31, scratch)
+    words ^= scratch
+
+
+def view_words(tensor: Tensor) -> Any:
+    """Return integers of a CPU tensor as an array of uint64, which shares their memory where it can."""
+    return (tensor if tensor.dtype == torch.int64 else tensor.long()).numpy().view(np.uint64)
+
+
+def hash_samples(hashed: Tensor, word: int, seed: Tensor | None, epoch: Tensor | None) -> Any:
+    """Return the words that the words of every sample are counted on from, (B,) uint64."""
+    key: Any = np.uint64(word & MASK_64_BITS)
+    for number in (seed, epoch):
+        if number is not None:
+            key = np.atleast_1d(view_words(number)) + key
+            mix_in_place(key)
+    sample = view_words(hashed) ^ key
+    mix_in_place(sample)
+    return sample
+
+
+def fill_blocks(sample: Any, count: int, out: Any, convert: Callable[[Any, Any], None], words_each: int = 1) -> None:
+    """Make the words of all samples, block by block, and let every block be converted into its part of `out`.
+
+    Args:
+        sample: From which the words of every sample are counted on, (B,).
+        count: Numbers of a sample.
+        out: (B, count), or (n, B, count) of n arrays.
+        convert: Called with a block's words, (b, k * words_each), which it may overwrite, and its part of `out`.
+        words_each: Words of a number.
+    """
+    counters = count_in_increments(count * words_each)
+    if len(sample) * len(counters) <= MAX_BLOCK:
+        words = sample[:, None] + counters
+        mix_in_place(words)
+        convert(words, out)
+        return
+    width = max(1, min(count, MAX_BLOCK // words_each))
+    height = max(1, MAX_BLOCK // (width * words_each))
+    for top in range(0, len(sample), height):
+        for left in range(0, count, width):
+            columns = counters[left * words_each : (left + width) * words_each]
+            words = sample[top : top + height, None] + columns
+            mix_in_place(words)
+            convert(words, out[..., top : top + height, left : left + width])
+
+
+def fill(
+    hashed: Tensor, key: tuple[Any, ...], shape: Sequence[int], dtype: Any, convert: Callable[..., None]
+) -> Tensor:
+    """Make the numbers of a draw on a CPU."""
+    count = math.prod(shape)
+    out = np.empty((len(hashed), count), dtype)
+    fill_blocks(hash_samples(hashed, *key), count, out, convert)
+    return torch.from_numpy(out).view(len(hashed), *shape)
+
+
+def draw_bits_on_cpu(hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int]) -> Tensor:
+    """Draw words of 64 random bits."""
+
+    def convert(words: Any, out: Any) -> None:
+        out[...] = words.view(np.int64)
+
+    return fill(hashed, (word, seed, epoch), shape, np.int64, convert)
+
+
+def draw_bits(hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int]) -> Tensor:
+    """Draw words of 64 random bits."""
+    return hash_words(hashed, word, seed, epoch, math.prod(shape)).view(len(hashed), *shape)
+
+
+def draw_uniform_on_cpu(
+    hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], low: float, high: float
+) -> Tensor:
+    """Draw uniform numbers in [low, high)."""
+    factor, below = np.float32(high - low) * np.float32(UNIT_24_BITS), np.float32(find_below(high))
+
+    def convert(words: Any, out: Any) -> None:
+        words >>= SHIFT_40
+        out[...] = words.view(np.int64)
+        out *= factor  # a power of two times a factor rounds as the factor alone does
+        if low != 0:
+            out += np.float32(low)
+            np.minimum(out, below, out=out)
+
+    return fill(hashed, (word, seed, epoch), shape, np.float32, convert)
+
+
+def find_below(high: float) -> float:
+    """Return a number below `high`, which the rounding of a sum would now and then reach."""
+    return high - abs(high) * 2.0**-23
+
+
+def draw_uniform(
+    hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], low: float, high: float
+) -> Tensor:
+    """Draw uniform numbers in [low, high)."""
+    return to_uniform(draw_bits(hashed, word, seed, epoch, shape), low, high)
+
+
+def to_uniform(words: Tensor, low: float, high: float) -> Tensor:
+    """Return words of 64 bits as uniform numbers in [low, high), of 24 bits each."""
+    unit = shift_right(words, 40).float() * UNIT_24_BITS
+    return high * unit if low == 0 else (low + (high - low) * unit).clamp(max=find_below(high))
+
+
+def draw_uniforms_on_cpu(
+    hashed: Tensor,
+    words: Sequence[int],
+    seed: Any,
+    epoch: Any,
+    counts: Sequence[int],
+    lows: Sequence[float],
+    highs: Sequence[float],
+) -> Tensor:
+    """Draw uniform numbers of several keys, side by side; the same ones as key by key."""
+    factor, low, below = tabulate_ranges(tuple(counts), tuple(lows), tuple(highs))
+    samples = np.stack([hash_samples(hashed, word, seed, epoch) for word in words], 1).repeat(counts, 1)
+    drawn = samples + np.concatenate([count_in_increments(count) for count in counts])
+    mix_in_place(drawn)
+    drawn >>= SHIFT_40
+    out = drawn.view(np.int64).astype(np.float32)
+    out *= factor
+    out += low
+    return torch.from_numpy(np.minimum(out, below, out=out))
+
+
+@lru_cache(maxsize=64)
+def tabulate_ranges(counts: tuple[int, ...], lows: tuple[float, ...], highs: tuple[float, ...]) -> tuple[Any, Any, Any]:
+    """Return number by number what 24 bits are multiplied by, what is added, and the most that may come out."""
+    factors = [np.float32(high - low) * np.float32(UNIT_24_BITS) for low, high in zip(lows, highs, strict=True)]
+    most = [find_below(high) if low else math.inf for low, high in zip(lows, highs, strict=True)]
+    factor, low, below = (np.repeat(np.array(values, np.float32), counts) for values in (factors, lows, most))
+    return factor, low, below
+
+
+def draw_uniforms(
+    hashed: Tensor,
+    words: Sequence[int],
+    seed: Any,
+    epoch: Any,
+    counts: Sequence[int],
+    lows: Sequence[float],
+    highs: Sequence[float],
+) -> Tensor:
+    """Draw uniform numbers of several keys, side by side; the same ones as key by key."""
+    keys = zip(words, counts, lows, highs, strict=True)
+    return torch.cat([draw_uniform(hashed, word, seed, epoch, (count,), *ends) for word, count, *ends in keys], 1)
+
+
+def shape_uniforms(hashed: Tensor, words: Any, seed: Any, epoch: Any, counts: Sequence[int], *ends: Any) -> Tensor:
+    """Tell the compiler the shape and type of uniform numbers of several keys."""
+    return hashed.new_empty((hashed.shape[0], sum(counts)), dtype=torch.float32)
+
+
+def draw_normal_on_cpu(hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int]) -> Tensor:
+    """Draw standard normal numbers."""
+    count = math.prod(shape)
+    out = np.empty((2, len(hashed), count), np.float32)
+
+    def convert(words: Any, out: Any) -> None:
+        words[:, ::2] >>= SHIFT_32
+        words[:, 1::2] >>= SHIFT_40
+        pairs = words.view(np.int64)
+        out[0], out[1] = pairs[:, ::2], pairs[:, 1::2]
+
+    fill_blocks(hash_samples(hashed, word, seed, epoch), count, out, convert, words_each=2)
+    radius, angle = torch.from_numpy(out)
+    radius.add_(1).mul_(UNIT_32_BITS).log_().mul_(-2).clamp_(min=0).sqrt_()
+    return radius.mul_(angle.mul_(2 * math.pi * UNIT_24_BITS).cos_()).view(len(hashed), *shape)
+
+
+def draw_normal(hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int]) -> Tensor:
+    """Draw standard normal numbers."""
+    return to_normal(draw_bits(hashed, word, seed, epoch, (*shape, 2)))
+
+
+def to_normal(pair: Tensor) -> Tensor:
+    """Return pairs of words as standard normal numbers by the Box-Muller transform; none is beyond 6.7."""
+    radius = (shift_right(pair[..., 0], 32).float() + 1) * UNIT_32_BITS  # (0, 1]: the logarithm is finite
+    angle = shift_right(pair[..., 1], 40).float() * (2 * math.pi * UNIT_24_BITS)
+    return (-2 * radius.log()).clamp(min=0).sqrt() * angle.cos()
+
+
+def draw_integers_on_cpu(
+    hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], low: int, high: int
+) -> Tensor:
+    """Draw integers in [low, high)."""
+
+    def convert(words: Any, out: Any) -> None:
+        words >>= SHIFT_32
+        words *= np.uint64(high - low)
+        words >>= SHIFT_32
+        np.add(words.view(np.int64), np.int64(low), out=out)
+
+    return fill(hashed, (word, seed, epoch), shape, np.int64, convert)
+
+
+def draw_integers(
+    hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], low: int, high: int
+) -> Tensor:
+    """Draw integers in [low, high)."""
+    return to_integers(draw_bits(hashed, word, seed, epoch, shape), low, high)
+
+
+def to_integers(words: Tensor, low: int | Tensor, high: int | Tensor) -> Tensor:
+    """Return words of 64 bits as integers in [low, high), of 32 bits each."""
+    return low + shift_right(shift_right(words, 32) * (high - low), 32)
+
+
+def draw_integers_between_on_cpu(
+    hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], low: Tensor, high: Tensor
+) -> Tensor:
+    """Draw integers in [low, high), whose bounds broadcast."""
+    words = view_words(draw_bits_on_cpu(hashed, word, seed, epoch, shape))
+    words >>= SHIFT_32
+    scaled = words * (view_words(high) - view_words(low))
+    scaled >>= SHIFT_32
+    scaled += view_words(low)
+    return torch.from_numpy(scaled.view(np.int64))
+
+
+def draw_integers_between(
+    hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], low: Tensor, high: Tensor
+) -> Tensor:
+    """Draw integers in [low, high), whose bounds broadcast."""
+    return to_integers(draw_bits(hashed, word, seed, epoch, shape), low, high)
+
+
+def draw_bernoulli_on_cpu(
+    hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], probability: Tensor
+) -> Tensor:
+    """Draw True with a probability, which broadcasts."""
+    return draw_uniform_on_cpu(hashed, word, seed, epoch, shape, 0.0, 1.0) < probability
+
+
+def draw_bernoulli(
+    hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], probability: Tensor
+) -> Tensor:
+    """Draw True with a probability, which broadcasts."""
+    return draw_uniform(hashed, word, seed, epoch, shape, 0.0, 1.0) < probability
+
+
+def draw_event_on_cpu(
+    hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], probability: float
+) -> Tensor:
+    """Draw True with a probability."""
+    return draw_uniform_on_cpu(hashed, word, seed, epoch, shape, 0.0, 1.0) < probability
+
+
+def draw_event(hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], probability: float) -> Tensor:
+    """Draw True with a probability."""
+    return draw_uniform(hashed, word, seed, epoch, shape, 0.0, 1.0) < probability
+
+
+def hash_index_on_cpu(index: Tensor) -> Tensor:
+    """Hash the numbers of samples, which all draws of a batch have in common."""
+    words = view_words(index) + INCREMENT
+    mix_in_place(words)
+    return torch.from_numpy(words.view(np.int64))
+
+
+def hash_index(index: Tensor) -> Tensor:
+    """Hash the numbers of samples, which all draws of a batch have in common."""
+    return mix(index + as_int64(SPLITMIX_INCREMENT))
+
+
+def like_shape(dtype: torch.dtype) -> Callable[..., Tensor]:
+    """Return what tells the compiler the shape and type of a draw."""
+
+    def shape_draw(hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], *options: Any) -> Tensor:
+        bounds = [option.shape for option in options if isinstance(option, Tensor)]
+        return hashed.new_empty(torch.broadcast_shapes((hashed.shape[0], *shape), *bounds), dtype=dtype)
+
+    return shape_draw
+
+
+def register(name: str, schema: str, on_cpu: Any, elsewhere: Any, fake: Any) -> Any:
+    """Register an operation, and return it."""
+    LIBRARY.define(f"{name}({schema}) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
+    LIBRARY.impl(name, on_cpu, "CPU")
+    LIBRARY.impl(name, elsewhere, "CompositeExplicitAutograd")
+    torch.library.register_fake(f"pretask::{name}", fake, lib=LIBRARY)
+    return getattr(torch.ops.pretask, name).default
+
+
+hashed_index = register("hashed_index", "Tensor index", hash_index_on_cpu, hash_index, torch.empty_like)
+bits = register("bits", KEY, draw_bits_on_cpu, draw_bits, like_shape(torch.int64))
+uniform = register(
+    "uniform", f"{KEY}, float low, float high", draw_uniform_on_cpu, draw_uniform, like_shape(torch.float32)
+)
+uniforms = register(
+    "uniforms",
+    "Tensor hashed, int[] words, Tensor? seed, Tensor? epoch, SymInt[] counts, float[] lows, float[] highs",
+    draw_uniforms_on_cpu,
+    draw_uniforms,
+    shape_uniforms,
+)
+normal = register("normal", KEY, draw_normal_on_cpu, draw_normal, like_shape(torch.float32))
+integers = register(
+    "integers", f"{KEY}, int low, int high", draw_integers_on_cpu, draw_integers, like_shape(torch.int64)
+)
+integers_between = register(
+    "integers_between",
+    f"{KEY}, Tensor low, Tensor high",
+    draw_integers_between_on_cpu,
+    draw_integers_between,
+    like_shape(torch.int64),
+)
+bernoulli = register(
+    "bernoulli", f"{KEY}, Tensor probability", draw_bernoulli_on_cpu, draw_bernoulli, like_shape(torch.bool)
+)
+event = register("event", f"{KEY}, float probability", draw_event_on_cpu, draw_event, like_shape(torch.bool))

@@ -1,0 +1,85 @@
+"""Feed: the batches of a training run, step by step, each fetched while the step before is computed.
+
+Axes: B batch.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from pretask.composition import Task
+from pretask.order import draw_batch
+from pretask.protocols import count_partners
+from pretask.samples import Samples
+from pretask.values import Batch, iterate_tensors
+
+Epoch = int | Tensor  # of all samples of a batch, or (B,) of each
+Batches = list[tuple[Batch, Epoch]]
+MIN_BYTES_ASIDE = 1 << 20  # of a batch on a processor; to hand a smaller one from thread to thread takes longer
+
+
+class Feed:
+    """The samples of every step, and where they go.
+
+    Args:
+        task: For which they are; its recipe says how large a step is.
+        samples: The part to train on.
+        seed: Of their order.
+        size: Samples of a micro-batch on one rank.
+        rank: Which of the ranks this is.
+        ranks: How many there are.
+    """
+
+    def __init__(self, task: Task, samples: Samples, seed: int, size: int, rank: int = 0, ranks: int = 1) -> None:
+        self.samples, self.seed, self.device, self.recipe = (
+            samples.resident(task.device),
+            seed,
+            task.device,
+            task.recipe,
+        )
+        self.size, self.rank, self.ranks, self.partners = size, rank, ranks, count_partners(task.split)
+        is_here = self.samples.data.device == self.device
+        # A split that is compiled is given whole clips, whose shape is the same in every step.
+        self.unread = samples.observed.modality == "video" and is_here and not (self.partners or task.recipe.compile)
+        self.stream = torch.cuda.Stream(task.device) if task.device.type == "cuda" else None
+
+    def fetch(self, step: int) -> Batches:
+        """Fetch this rank's samples of a step, in as many micro-batches as are accumulated."""
+        first, micro_batches = step * self.recipe.batch, range(self.recipe.accumulate)
+        starts = [first + (number * self.ranks + self.rank) * self.size for number in micro_batches]
+        draw = partial(draw_batch, self.samples, self.seed, unread=self.unread)
+        return [draw(start, self.size, self.device, self.partners) for start in starts]
+
+    def iterate_batches(self, first: int, last: int) -> Iterator[Batches]:
+        """Yield the batches of the steps first … last - 1."""
+        small = self.unread or self.samples.data[:1].nbytes * self.size < MIN_BYTES_ASIDE
+        if self.device.type == "cpu" and small:
+            yield from map(self.fetch, range(first, last))
+            return
+        with ThreadPoolExecutor(1) as loader:
+            ahead = loader.submit(self.fetch_aside, first)
+            for step in range(first, last):
+                batches, is_there = ahead.result()
+                if step + 1 < last:
+                    ahead = loader.submit(self.fetch_aside, step + 1)
+                if is_there is not None:
+                    wait_for(is_there, batches)
+                yield batches
+
+    def fetch_aside(self, step: int) -> tuple[Batches, "torch.cuda.Event | None"]:
+        """Fetch the batches of a step; on a GPU in a stream beside that of the steps, with the event of its end."""
+        if self.stream is None:
+            return self.fetch(step), None
+        with torch.cuda.stream(self.stream):
+            return self.fetch(step), self.stream.record_event()
+
+
+def wait_for(is_there: "torch.cuda.Event", batches: Batches) -> None:
+    """Let the stream of the steps wait for batches, and keep their memory until it has used them."""
+    stream = torch.cuda.current_stream()
+    stream.wait_event(is_there)
+    for _, tensor in iterate_tensors([vars(batch) for batch, _ in batches]):
+        tensor.record_stream(stream)
