@@ -7,7 +7,7 @@ component; `require_range` checks a dataclass that is built in Python.
 
 import math
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, fields
 from functools import cache
 from inspect import get_annotations
@@ -152,9 +152,17 @@ def read_interval(annotation: Any) -> Interval | None:
     (Interval(gt=None, ge=0, lt=None, le=1), None)
     """
     marks = get_args(annotation)[1:] if get_origin(annotation) is Annotated else ()
-    bounds = [bound for mark in marks for bound in (mark if isinstance(mark, GroupedMetadata) else (mark,))]
+    bounds = [bound for mark in marks for bound in expand(mark)]
     found = {BOUNDS[type(bound)]: getattr(bound, BOUNDS[type(bound)]) for bound in bounds if type(bound) in BOUNDS}
     return Interval(**found) if found or any(isinstance(mark, Interval) for mark in marks) else None
+
+
+def expand(mark: Any) -> Iterable[Any]:
+    """Return the marks that a mark stands for: an interval for its bounds, any other for itself."""
+    if type(mark) in BOUNDS:
+        return (mark,)
+    is_group = isinstance(mark, Interval | GroupedMetadata)  # in this order: a protocol is asked slowly
+    return mark if is_group else (mark,)
 
 
 def iterate_number_types(annotation: Any) -> Iterator[Any]:

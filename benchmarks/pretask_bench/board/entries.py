@@ -27,6 +27,7 @@ from pretask_bench.records.metrics import declared_metrics
 from pretask_bench.records.record import EvaluationResult, Record
 from pretask_bench.records.verify import record_faults
 from pretask_bench.results.groups import run_title
+from pretask_bench.results.statistics import Estimate
 from pretask_bench.runs.suites import Division, Measure, Suite
 
 MAX_CHARACTERS, MAX_DIFFERENCES = 160, 3
@@ -70,6 +71,11 @@ class Entry:
             for result in record.results:
                 by_source[result.evaluator, result.encoder].append(result)
         return dict(by_source)
+
+    @cached_property
+    def estimates(self) -> dict[tuple[str, str, str], Estimate | None]:
+        """Estimates that were made of its results, by evaluator, metric and encoder: each is shown often."""
+        return {}
 
     @cached_property
     def differing_code(self) -> tuple[str, ...]:

@@ -300,16 +300,20 @@ def explain_unranked(scale: Scale, contenders: Sequence[Contender]) -> str:
 
 def estimate_measure(competition: Competition, entry: Entry, measure: Measure, encoder: str) -> Estimate | None:
     """Return the mean over seeds with its interval over seeds and test items, or the evaluator's own, or without."""
-    results = [
-        result
-        for result in entry.results(competition.evaluators[measure.evaluator], encoder)
-        if result.metrics.get(measure.metric) is not None
-    ]
+    key = (competition.evaluators[measure.evaluator], measure.metric, encoder)
+    if key not in entry.estimates:
+        entry.estimates[key] = estimate_metric(entry, *key)
+    return entry.estimates[key]
+
+
+def estimate_metric(entry: Entry, evaluator: str, metric: str, encoder: str) -> Estimate | None:
+    """Return the estimate of one metric of an evaluator on an encoder; see `estimate_measure`."""
+    results = [result for result in entry.results(evaluator, encoder) if result.metrics.get(metric) is not None]
     if not results:
         return None
-    values = tuple(float(result.metrics[measure.metric] or 0.0) for result in results)
-    interval = reported_interval(results[0], measure.metric)
-    items = same_items([result.items.get(measure.metric) for result in results])
+    values = tuple(float(result.metrics[metric] or 0.0) for result in results)
+    interval = reported_interval(results[0], metric)
+    items = same_items([result.items.get(metric) for result in results])
     if len(values) == 1 and interval is not None and not items:
         return Estimate(values[0], *interval, 1)
     return gather_evidence(range(len(values)), values, items).estimate()
