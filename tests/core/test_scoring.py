@@ -1,6 +1,5 @@
 """Scoring: one weighted mean, the same gradient on one rank and on many."""
 
-import multiprocessing
 from itertools import product
 from pathlib import Path
 from queue import Queue
@@ -9,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from pretask import build_loss, weighted_mean
+from processes import SERVER, start_server
 from torch import distributed as dist
 
 
@@ -97,9 +97,9 @@ def on_rank(rank: int, file: str, answers: "Queue[Any]") -> None:
 
 @pytest.mark.slow
 def test_two_ranks_with_different_weights_have_the_gradient_of_the_one_mean(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("spawn")
-    answers = context.Queue()
-    ranks = [context.Process(target=on_rank, args=(rank, str(tmp_path / "meet"), answers)) for rank in (0, 1)]
+    start_server()
+    answers = SERVER.Queue()
+    ranks = [SERVER.Process(target=on_rank, args=(rank, str(tmp_path / "meet"), answers)) for rank in (0, 1)]
     for process in ranks:
         process.start()
     found = [answers.get(timeout=300) for _ in range(6)]

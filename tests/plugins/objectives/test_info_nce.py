@@ -2,13 +2,16 @@
 
 import math
 from pathlib import Path
+from queue import Queue
+from typing import Any
 
 import pytest
 import torch
 from pretask import Agreement, Categories, Draws, Features, FeatureSpec, Incompatible, Target
 from pretask_plugins.objectives.info_nce import InfoNce, contrast_across_ranks
+from processes import SERVER, start_server
 from torch import distributed as dist
-from torch import multiprocessing, nn
+from torch import nn
 from torch.nn import functional as F
 
 DRAWS = Draws(torch.arange(4))
@@ -142,7 +145,7 @@ def test_targets_of_another_kind_are_refused() -> None:
         InfoNce(FeatureSpec(4), {"kind": Categories(3)})
 
 
-def on_one_rank(rank: int, ranks: int, file: str, embedded: torch.Tensor, answers: multiprocessing.Queue) -> None:
+def on_one_rank(rank: int, ranks: int, file: str, embedded: torch.Tensor, answers: "Queue[Any]") -> None:
     """The loss of this rank's share, and its gradient."""
     dist.init_process_group("gloo", init_method=f"file://{file}", rank=rank, world_size=ranks)
     share = embedded.chunk(ranks)[rank].clone().requires_grad_()
@@ -161,9 +164,10 @@ def test_two_ranks_score_and_differentiate_as_one_does(tmp_path: Path) -> None:
     identity = torch.arange(6)[:, None].expand(-1, 2) // 2
     loss = plain(4, 4).score({"same": whole}, {"same": Target(identity)})
     loss.total.backward()
-    context = multiprocessing.get_context("spawn")
-    answers = context.Queue()
-    multiprocessing.spawn(on_one_rank, (2, str(tmp_path / "meet"), embedded, answers), nprocs=2, join=False)
+    start_server()
+    answers = SERVER.Queue()
+    for rank in range(2):
+        SERVER.Process(target=on_one_rank, args=(rank, 2, str(tmp_path / "meet"), embedded, answers)).start()
     found = {rank: (value, grad) for rank, value, grad in (answers.get(timeout=120) for _ in range(2))}
     assert sum(value for value, _ in found.values()) / 2 == pytest.approx(float(loss.total.detach()), abs=1e-6)
     gradient = torch.cat([torch.from_numpy(found[rank][1]) for rank in range(2)]) / 2  # ranks' gradients are averaged

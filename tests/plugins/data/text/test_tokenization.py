@@ -1,14 +1,12 @@
 """Promises of tokenizers: text comes back, special tokens are safe, the same corpus teaches the same."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from pretask import PretaskError
 from pretask_plugins.data.text.tokenization import ROLES, SPECIAL, Tokenization, learn, read_tokenizer
+from processes import run_python
 
 CORPUS = ["the cat sat on the mat. " * 20, "A dog, the cat's friend — naïve café\nwith 42 mats!\n" * 20]
 KINDS = ("bpe", "wordpiece", "characters", "words")
@@ -82,7 +80,7 @@ print(json.dumps([json.loads(learn(lambda: iter(corpus), 350, True))["model"]["v
 
 def test_the_same_corpus_teaches_the_same_in_every_process() -> None:
     one, two = (
-        json.loads(subprocess.check_output([sys.executable, "-c", LEARN], timeout=300, env={**os.environ, **threads}))
+        json.loads(run_python("-c", LEARN, environment=threads).out)
         for threads in ({"RAYON_NUM_THREADS": "1"}, {"RAYON_NUM_THREADS": "4"})
     )
     assert min(map(len, one)) > 20
