@@ -1,6 +1,7 @@
 # `make demo` and `make test` are all there is to set up: each creates .venv first if need be.
 PYTHON ?= python3
 BIN := .venv/bin
+export PYTHONDONTWRITEBYTECODE = # what a process compiles, the next one need not
 
 .PHONY: setup demo test test-all sweep check clean
 

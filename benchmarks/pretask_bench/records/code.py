@@ -25,6 +25,7 @@ SCORING = ("pretask.pretext_score", "pretask.extraction")  # of core, what measu
 HASH_DIGITS = 32  # of a hash
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
+STATEMENTS = (ast.stmt, ast.excepthandler, ast.match_case)
 Code = Mapping[str, str]  # hashes by the full name of a module
 
 
@@ -102,20 +103,33 @@ def find_imports(module: str, packages: frozenset[str]) -> tuple[str, ...]:
     if path is None:
         return ()
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    named = (pair for node in import_statements(ast.parse(read_source(path))) for pair in imported_names(node, package))
+    named = read_imports(read_source(path), package)
     own = [(module, name) for module, name in named if module.partition(".")[0] in packages]
     return tuple(dict.fromkeys(defining_module(module, name) if name else module for module, name in own))
 
 
+@cache
+def read_imports(source: bytes, package: str) -> tuple[tuple[str, str], ...]:
+    """Return what a source in a package imports: pairs of a module and a name in it; see `imported_names`."""
+    return tuple(pair for node in import_statements(ast.parse(source)) for pair in imported_names(node, package))
+
+
 def import_statements(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Yield every import inside a tree but those under `if TYPE_CHECKING`."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield node
-        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            yield from (found for statement in node.orelse for found in import_statements(statement))
+    """Yield every import inside a tree but those under `if TYPE_CHECKING`; expressions, which have none, are passed."""
+    for statement in nested_statements(tree):
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            yield statement
+        elif isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test):
+            yield from (found for other in statement.orelse for found in import_statements(ast.Module([other], [])))
         else:
-            yield from import_statements(node)
+            yield from import_statements(statement)
+
+
+def nested_statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Yield the statements, handlers of exceptions and cases that a node has directly below it."""
+    for _, value in ast.iter_fields(node):
+        if isinstance(value, list) and value and isinstance(value[0], STATEMENTS):
+            yield from value
 
 
 def imported_names(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[tuple[str, str]]:
