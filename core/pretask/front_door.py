@@ -27,6 +27,10 @@ if TYPE_CHECKING:
             """All numbers, and how they came about: the record that the store has."""
 
         @property
+        def records(self) -> "tuple[Any, ...]":
+            """Such a record for every transfer set that `on` names, in that order."""
+
+        @property
         def path(self) -> Path:
             """The record's file in the store."""
 
@@ -115,7 +119,7 @@ def run(
         split: Instead of the task's: a name, or your own split.
         objective: Likewise: a name, or what builds an objective of the specs of features and targets.
         model: Likewise: a name, or what builds a model of the specs of x and of the whole sample.
-        on: Other data to measure on, a name or your own.
+        on: Other data to measure on, a name or your own; a list of several makes a record of each of one training.
         preset: Settings that the task offers besides the paper's.
         evaluate: Evaluators.
         baselines: What the encoder is held against.
@@ -136,7 +140,8 @@ def run(
         license: Under which license the record may be used, such as CC-BY-4.0.
         note: What else there is to say in the record.
         root: Short for the option `data.root`.
-        options: By dotted names, such as **{"split.patch": 24, "recipe.lr": 0.1}.
+        options: By dotted names, such as **{"split.patch": 24, "recipe.lr": 0.1}; of the second transfer set
+            `on.2.root`.
 
     Returns:
         The run; under a launcher of several ranks None on all but the first.
@@ -146,31 +151,23 @@ def run(
     """
     finished: Run = import_module(VERBS).run(
         task,
-        data=data,
-        split=split,
-        objective=objective,
-        model=model,
-        on=on,
-        preset=preset,
-        evaluate=evaluate,
-        baselines=baselines,
-        samples=samples,
+        {"data": data, "split": split, "objective": objective, "model": model, "on": on},
+        {**options, **({} if root is None else {"data.root": root})},
+        plugin=plugin,
+        planned={"preset": preset, "samples": samples, "fit_with": fit_with, "init": init},
         seed=seed,
         out=out,
-        device=device,
-        threads=threads,
-        fit_with=fit_with,
-        init=init,
-        plugin=plugin,
-        checkpoint_seconds=checkpoint_seconds,
-        again=again,
-        pictures=pictures,
+        evaluate=evaluate,
+        baselines=baselines,
         track=track,
-        probe_every=probe_every,
-        author=author,
-        licence=license,
-        note=note,
-        root=root,
-        options=options,
+        signed=(author, license, note),
+        context={
+            "device": device,
+            "threads": threads,
+            "checkpoint_seconds": checkpoint_seconds,
+            "again": again,
+            "pictures": pictures,
+            "probe_every": probe_every,
+        },
     )
     return finished

@@ -5,7 +5,7 @@ for machines. Nothing is uploaded: `huggingface-cli upload NAME FOLDER` does tha
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +14,8 @@ from pretask import PretaskError
 from pretask_bench.artifacts.task_file import PICTURES, RECORD, TASK, TaskFile, read_task, write_text
 from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED
 from pretask_bench.records.metrics import declared_metrics, direction, objective_metrics
-from pretask_bench.records.record import EvaluationResult, Record, parse_record
+from pretask_bench.records.record import EvaluationResult, Record
+from pretask_bench.records.store import list_records, read
 from pretask_bench.results.pretext import estimate_pretext_metric
 from pretask_bench.results.references import pretext_references, probe_references
 from pretask_bench.results.report import format_number
@@ -39,12 +40,14 @@ class Line(NamedTuple):
         name: Of the metric.
         value: The number.
         cells: Under HEADS.
+        data: Id of what it was measured on.
     """
 
     evaluator: str
     name: str
     value: float
     cells: tuple[str, ...]
+    data: str
 
 
 def hub_files(folder: Path) -> dict[str, bytes]:
@@ -58,20 +61,22 @@ def hub_files(folder: Path) -> dict[str, bytes]:
         raise PretaskError(
             "pretask export --to hub", f"a record of the run, {RECORD}", "none", "Run the command again."
         )
-    record = parse_record((folder / RECORD).read_bytes())
+    places = list_records(folder)
+    records = [read(path) for path in places]
     names = {name: MODEL if name == task.weights else name for name in task.files}
     moved = task.model_copy(update={"files": {names[name]: digest for name, digest in task.files.items()}})
     files = {names[name]: (folder / name).read_bytes() for name in task.files}
-    files[RECORD] = (folder / RECORD).read_bytes()
+    files |= {str(path.relative_to(folder)): path.read_bytes() for path in places}
     for picture in sorted((folder / PICTURES).glob("*.png")):
         files[f"{PICTURES}/{picture.name}"] = picture.read_bytes()
-    files[CARD] = write_card(task, record, [name for name in files if name.startswith(PICTURES)]).encode()
+    files[CARD] = write_card(task, records, [name for name in files if name.startswith(PICTURES)]).encode()
     return {**files, TASK: write_text(moved)}
 
 
-def write_card(task: TaskFile, record: Record, pictures: list[str]) -> str:
-    """Return the model card: what it is, how to use it, how it was trained, and its numbers."""
-    lines = [*pretext_lines(record), *evaluation_lines(record)]
+def write_card(task: TaskFile, records: Sequence[Record], pictures: list[str]) -> str:
+    """Return the model card: what it is, how to use it, how it was trained, and its numbers on every transfer set."""
+    record = records[0]
+    lines = [*pretext_lines(record), *(line for measured in records for line in evaluation_lines(measured))]
     modality, cell = task.observed.modality, record.cell
     shown = "\n".join(f"![{Path(name).stem}]({name})" for name in pictures)
     return f"""---
@@ -128,11 +133,13 @@ def pretext_lines(record: Record) -> Iterator[Line]:
             format_number(references.chance, metric),
             f"{format_number(best.value, metric)} ({best.name})" if best is not None else "",
         ]
-        yield Line("pretext", name, value, tuple(cells))
+        yield Line("pretext", name, value, tuple(cells), record.cell.data.id)
 
 
 def evaluation_lines(record: Record) -> Iterator[Line]:
     """Yield the numbers of the evaluators on the trained encoder, but for those of single layers."""
+    data, other = record.cell.evaluated_on or record.cell.data, record.cell.evaluated_on
+    where = "" if other is None else f" on {other.id}"
     for result in record.results:
         if result.encoder != TRAINED:
             continue
@@ -142,10 +149,11 @@ def evaluation_lines(record: Record) -> Iterator[Line]:
                 continue
             metric, references = declared.metric(name), probe_references([record], result.evaluator, name)
             others = [references.encoders.get(encoder) for encoder in (RANDOM, RAW, SUPERVISED)]
-            cells = [f"{result.evaluator} {name} {direction(metric)}".strip(), format_number(value, metric)]
+            cells = [f"{result.evaluator} {name} {direction(metric)}".strip() + where, format_number(value, metric)]
             cells.append(format_interval(estimate_items(result, name), metric))
             cells += [format_number(None if other is None else other.value, metric) for other in others]
-            yield Line(result.evaluator, name, value, (*cells, format_number(references.chance, metric), ""))
+            cells += [format_number(references.chance, metric), ""]
+            yield Line(result.evaluator, name, value, tuple(cells), data.id)
 
 
 def estimate_items(result: EvaluationResult, name: str) -> Estimate | None:
@@ -164,11 +172,10 @@ def format_interval(estimate: Estimate | None, metric: Any) -> str:
 def describe_for_machines(task: TaskFile, record: Record, lines: list[Line]) -> Mapping[str, Any]:
     """Return the metadata of the card: what it is, and its numbers as a model index."""
     modality = task.observed.modality
-    data = {"name": record.cell.data.id, "type": record.cell.data.id.partition("@")[0]}
     results = [
         {
             "task": {"type": PIPELINES.get(modality, "feature-extraction"), "name": line.evaluator},
-            "dataset": data,
+            "dataset": {"name": line.data, "type": line.data.partition("@")[0]},
             "metrics": [{"type": line.name, "value": line.value, "name": line.cells[0]}],
         }
         for line in lines

@@ -9,8 +9,8 @@ from pretask_bench.board.figures import GALLERY_FIGURES, Shown
 from pretask_bench.board.layers import draw_layers
 from pretask_bench.board.standings import Ranking
 from pretask_bench.records.encoders import column_label, shown_encoders
+from pretask_bench.records.ids import short_name
 from pretask_bench.records.record import Record
-from pretask_bench.results.groups import short_name
 from pretask_bench.results.report import (
     COLUMNS,
     PRETEXT_COLUMNS,

@@ -12,6 +12,8 @@ from pretask_bench.cli.main import registry
 if TYPE_CHECKING:
     from pretask_registry import Registered, Registry
 
+    from pretask_bench.records.record import Cell
+
 EPILOG = """Example: pretask cite runs/colorization-f2b9c6b4bd18-cfee03ad > references.bib"""
 
 
@@ -64,12 +66,16 @@ def list_of_record(registry: "Registry", place: Path) -> "list[Registered]":
     """Return what the run of a record, or of a folder that has one, was made of."""
     from pretask_bench.records.store import enter, read
 
-    cell = read(enter(place)).cell
+    named = [component for path in enter(place) for component in list_of_cell(read(path).cell)]
+    return find_installed(registry, dict.fromkeys(named))
+
+
+def list_of_cell(cell: "Cell") -> list[tuple[str, str]]:
+    """Return kind and id of what a cell is made of."""
     named = [("task", cell.task)] if cell.task else []
     named += [(kind, getattr(cell, kind).id) for kind in ("data", "split", "model", "objective")]
     named += [("data", cell.evaluated_on.id)] if cell.evaluated_on else []
-    named += [("evaluator", evaluator) for evaluator in cell.evaluators]
-    return find_installed(registry, named)
+    return [*named, *(("evaluator", evaluator) for evaluator in cell.evaluators)]
 
 
 def list_of_suite(registry: "Registry", declared: "Registered") -> "list[Registered]":

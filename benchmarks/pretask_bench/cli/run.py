@@ -49,10 +49,10 @@ Running the same command again goes on where it stopped, and shows what is alrea
 )
 @click.option(
     "--on",
-    "on_name",
+    multiple=True,
     shell_complete=complete_names("data"),
     metavar="DATA",
-    help="Measure on this other data; set its options by --set on.…",
+    help="Measure on this other data, --set on.OPTION=VALUE; several times for several, on.2.OPTION of the second.",
 )
 @click.option(
     "--baselines",
@@ -117,7 +117,7 @@ def command(
     preset: str | None,
     settings: tuple[str, ...],
     evaluate: str,
-    on_name: str | None,
+    on: tuple[str, ...],
     baselines: str,
     fit_with: Path | None,
     init: str | None,
@@ -138,7 +138,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Pretrain TASK (or --split, --objective and --model), measure the encoder, write a record, show a table."""
-    named = {"data": data_name, "split": split, "objective": objective, "model": model, "on": on_name}
+    named = {"data": data_name, "split": split, "objective": objective, "model": model}
     plans = make_plans(
         registry(),
         task,
@@ -150,6 +150,7 @@ def command(
         preset=preset,
         fit_with=fit_with,
         init=init,
+        on=on,
     )
     from pretask_bench.records.attribution import attribute
 
@@ -171,13 +172,13 @@ def command(
 def show(done: "list[StoredRecord]", as_json: bool) -> None:
     """Print the records of some runs, or a table and their places; nothing on any rank but the first."""
     from pretask_bench.artifacts.load import find_beside
-    from pretask_bench.results.report import report
+    from pretask_bench.results.report import report_runs
 
     if as_json and done:
         show_json([{**record.model_dump(mode="json"), "file": str(path)} for record, path in done])
         return
     if done:
-        report([record for record, _ in done])
+        report_runs([record for record, _ in done])
     for record, path in done:
         print(f"record: {path}")
         if (folder := find_beside(path)) is not None:

@@ -10,7 +10,7 @@ from pretask import Metric
 
 from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, SUPERVISED, TRAINED, column_label
 from pretask_bench.records.metrics import declared_metrics, direction, objective_metrics
-from pretask_bench.records.record import Pretext, Record
+from pretask_bench.records.record import DataPart, Pretext, Record
 from pretask_bench.results.pretext import estimate_pretext_metric, explain_too_few_predictions
 from pretask_bench.results.references import pretext_references, values_by_metric
 from pretask_bench.results.statistics import Estimate, mean_over_seeds, paired_difference
@@ -20,12 +20,29 @@ PRETEXT_COLUMNS = ("pretext, held-out", "score", "predictions", "chance")
 COLUMNS = ("", column_label(TRAINED), column_label(RANDOM), "difference", column_label(RAW), column_label(SUPERVISED))
 
 
-def report(records: Sequence[Record]) -> None:
-    """Print the pretext score against chance, then a table for each evaluator."""
-    seeds = ", ".join(str(record.cell.seed) for record in records)
-    name = records[0].cell.task or records[0].cell.split.id
-    print(f"\n{name} on {records[0].cell.data.id}, seed{'s' if len(records) > 1 else ''} {seeds}")
-    draw_table(PRETEXT_COLUMNS, pretext_rows(records), pretext_title(records[0]))
+def report_runs(records: Sequence[Record]) -> None:
+    """Print the pretext score against chance, then for each transfer set the tables of `report_evaluators`."""
+    by_transfer: dict[str, list[Record]] = {}
+    for record in records:
+        by_transfer.setdefault(repr(record.cell.evaluated_on), []).append(record)
+    for number, measured_alike in enumerate(by_transfer.values()):
+        cell = measured_alike[0].cell
+        seeds = ", ".join(str(record.cell.seed) for record in measured_alike)
+        measured = "" if cell.evaluated_on is None else f", measured on {describe_data(cell.evaluated_on)}"
+        print(f"\n{cell.task or cell.split.id} on {cell.data.id}{measured}, seed{'s' * (',' in seeds)} {seeds}")
+        if number == 0:
+            draw_table(PRETEXT_COLUMNS, pretext_rows(measured_alike), pretext_title(measured_alike[0]))
+        report_evaluators(measured_alike)
+
+
+def describe_data(data: DataPart) -> str:
+    """Return the id of a data set, with the last name of the place of its files where it has one."""
+    root = data.options.get("root")
+    return f"{data.id} ({root})" if isinstance(root, str) and root else data.id
+
+
+def report_evaluators(records: Sequence[Record]) -> None:
+    """Print a table for each evaluator: the trained encoder beside its references."""
     for evaluator in dict.fromkeys(row.evaluator for row in records[0].results):
         draw_table(COLUMNS, evaluator_rows(records, evaluator), f"{evaluator}: what is the encoder worth?")
 

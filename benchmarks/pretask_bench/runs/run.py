@@ -3,10 +3,12 @@
 Running the same thing again goes on where it stopped; what is already recorded is not computed again.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,8 +43,15 @@ from pretask_bench.runs.cost import training_flops
 from pretask_bench.runs.early import check_first_step
 from pretask_bench.runs.fit_with import load_encoder_source
 from pretask_bench.runs.memory import check_memory, explain_refused_memory
-from pretask_bench.runs.plan import PARTS, Plan
-from pretask_bench.runs.prepare import PreparedRun, build_encoder_without_memory, count_parameters, prepare_run
+from pretask_bench.runs.plan import PARTS, Plan, trains_alike
+from pretask_bench.runs.prepare import (
+    PreparedRun,
+    build_encoder_without_memory,
+    count_parameters,
+    open_evaluation_data,
+    prepare_measuring,
+    prepare_run,
+)
 from pretask_bench.runs.probing import read_probed
 from pretask_bench.runs.ranks import count_ranks, join_group, leave_group, own_rank, refuse_ranks, share_decision
 from pretask_bench.runs.stages import PRETRAIN, evaluate_encoders, name_run, pretrain, score_pretext, training_folder
@@ -82,11 +91,19 @@ class StoredRecord(NamedTuple):
 
 
 class Started(NamedTuple):
-    """A run whose data are read and whose parts are built."""
+    """A run whose data are read and whose parts are built.
+
+    Args:
+        prepared: The run.
+        at: When it started.
+        timer: Of its stages.
+        scores: Of the pretext task by the hash of the weights, found by runs that train alike.
+    """
 
     prepared: PreparedRun
     at: datetime
     timer: StageTimer
+    scores: dict[str, Pretext]
 
 
 def run(registry: Registry, plan: Plan, context: RunContext) -> StoredRecord:
@@ -99,10 +116,29 @@ def run(registry: Registry, plan: Plan, context: RunContext) -> StoredRecord:
         PretaskError: Data is missing, parts do not fit, or training failed; a failure after the start is a record too.
         Interrupted: Ctrl-C was pressed, or a signal came.
     """
+    (stored,) = run_all(registry, [plan], context)
+    return stored
+
+
+def run_all(registry: Registry, plans: Sequence[Plan], context: RunContext) -> list[StoredRecord]:
+    """Execute plans in this process, one after the other; see `run`.
+
+    Of those that follow one another and differ in what they are measured on alone, the first reads the data, trains and
+    scores the pretext task, and all are seen to be readable before that.
+    """
     refuse_ranks("a run of several plans")
-    started = start(registry, plan, context)
-    with hold_cell(started.prepared, context):
-        return find_known(started.prepared, context) or complete(registry, started, context)
+    done: list[StoredRecord] = []
+    started: Started | None = None
+    for number, plan in enumerate(plans):
+        if started is None or not trains_alike(started.prepared.plan, plan):
+            started = start(registry, plan, context)
+            for other in takewhile(partial(trains_alike, plan), plans[number + 1 :]):
+                open_evaluation_data(other, started.prepared)
+        else:
+            started = start_measuring(started, plan)
+        with hold_cell(started.prepared, context):
+            done.append(find_known(started.prepared, context) or complete(registry, started, context))
+    return done
 
 
 def run_on_ranks(registry: Registry, plan: Plan, context: RunContext) -> StoredRecord | None:
@@ -131,7 +167,15 @@ def start(registry: Registry, plan: Plan, context: RunContext) -> Started:
         prepared = prepare_run(plan, context.device, load_encoder_source(registry, plan, context.device))
     encoder = build_encoder_without_memory(prepared.split, prepared.build_model, prepared.train)
     context.take_memory(check_memory(encoder, prepared.train, plan.recipe, count_ranks(), context.device))
-    return Started(prepared, at, timer)
+    return Started(prepared, at, timer, {})
+
+
+def start_measuring(started: Started, plan: Plan) -> Started:
+    """Read the data that another plan is measured on, with all else as it is in a run that trains alike."""
+    at, timer = datetime.now(UTC), StageTimer()
+    with timer.stage("data"):
+        prepared = prepare_measuring(started.prepared, plan)
+    return Started(prepared, at, timer, started.scores)
 
 
 @contextmanager
@@ -186,7 +230,7 @@ def complete(registry: Registry, started: Started, context: RunContext) -> Store
     with audience.attend(describe_start(prepared)) as ending:
         try:
             with explain_refused_memory(prepared.plan.name, context.device, smaller):
-                for extended in run_stages(audience, prepared, context, started.timer, findings):
+                for extended in run_stages(audience, started, context, findings):
                     findings = extended
         except Interrupted:
             raise
@@ -201,10 +245,9 @@ def complete(registry: Registry, started: Started, context: RunContext) -> Store
     return StoredRecord(record, path)
 
 
-def run_stages(
-    audience: Audience, prepared: PreparedRun, context: RunContext, timer: StageTimer, findings: Findings
-) -> Iterator[Findings]:
+def run_stages(audience: Audience, started: Started, context: RunContext, findings: Findings) -> Iterator[Findings]:
     """Train and measure; yield all that was found after every stage."""
+    prepared, timer = started.prepared, started.timer
     task = prepared.compose(context.device, begun=True)
     if prepared.plan.recipe.steps:
         pretrain(audience, task, prepared, context, timer, PRETRAIN)
@@ -213,8 +256,9 @@ def run_stages(
     with timer.stage("pretext"):
         flops = training_flops(prepared.compose(context.device), prepared.train, prepared.plan.seed)
         weights = hash_weights(weights_of(task.networks))
-        pretext = score_pretext(prepared, task, context) if prepared.plan.recipe.steps else None  # no head was trained
-        findings = replace(findings, flops=flops, pretext=pretext, weights=weights)
+        if prepared.plan.recipe.steps and weights not in started.scores:  # without steps no head was trained
+            started.scores[weights] = score_pretext(prepared, task, context)
+        findings = replace(findings, flops=flops, pretext=started.scores.get(weights), weights=weights)
     yield findings
     for result in evaluate_encoders(audience, prepared, context, timer, task):
         findings = replace(findings, results=(*findings.results, result))
