@@ -202,7 +202,7 @@ def make_cell(
             "begun_with": begun_with,
             "task": plan.task.id if plan.task is not None else None,
             "evaluators": options,
-            "recipe": asdict(plan.recipe),
+            "recipe": plan.recipe.as_fields(),
             "seed": plan.seed,
             "precision": plan.recipe.precision,
             "modality": data("train").observed.modality,

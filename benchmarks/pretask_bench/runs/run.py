@@ -52,7 +52,7 @@ from pretask_bench.runs.prepare import (
     prepare_measuring,
     prepare_run,
 )
-from pretask_bench.runs.probing import read_probed
+from pretask_bench.runs.probing import find_file, read_probed
 from pretask_bench.runs.ranks import count_ranks, join_group, leave_group, own_rank, refuse_ranks, share_decision
 from pretask_bench.runs.stages import PRETRAIN, evaluate_encoders, name_run, pretrain, score_pretext, training_folder
 from pretask_bench.runs.watching import Audience
@@ -307,7 +307,7 @@ def make_record(started: Started, context: RunContext, findings: Findings, error
 
 def list_probed(started: Started, context: RunContext) -> list[dict[str, Any]]:
     """Return what was measured while the encoder was trained, in the order of steps."""
-    found = read_probed(training_folder(started.prepared, context))
+    found = read_probed(find_file(started.prepared, training_folder(started.prepared, context)))
     return [{"step": step, "metrics": found[step]} for step in sorted(found)]
 
 
