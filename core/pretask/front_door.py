@@ -99,6 +99,7 @@ def run(
     threads: int | None = None,
     fit_with: "str | PathLike[str] | None" = None,
     init: "str | PathLike[str] | None" = None,
+    reference: "str | PathLike[str] | Iterable[str | PathLike[str]]" = (),
     plugin: "str | PathLike[str] | Iterable[str | PathLike[str]]" = (),
     checkpoint_seconds: float = 60.0,
     again: bool = False,
@@ -130,6 +131,7 @@ def run(
         threads: Of the processor; all if left out.
         fit_with: A run with whose encoder the split is fitted.
         init: A run, a file of safetensors or `timm`, with whose weights the model begins.
+        reference: Encoders to measure as well: runs with their own model, or weights as of `init`.
         plugin: Python files that declare components.
         checkpoint_seconds: Between two checkpoints.
         again: Measure once more what is already recorded.
@@ -164,6 +166,8 @@ def run(
         context={
             "device": device,
             "threads": threads,
+            "begun": init is not None,
+            "given": [reference] if isinstance(reference, str | PathLike) else reference,
             "checkpoint_seconds": checkpoint_seconds,
             "again": again,
             "pictures": pictures,

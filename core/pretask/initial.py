@@ -20,11 +20,13 @@ class InitialWeights:
         name: Where they come from, for people.
         origin: Hash that names them in a record: that of the run that trained them, as its record has it, or their own.
         weights: By the names that they have there.
+        option: By which a user names them, for errors.
     """
 
     name: str
     origin: str
     weights: Mapping[str, Tensor]
+    option: str = "--init"
 
 
 def begin_with(build_model: ModelFactory, initial: InitialWeights) -> ModelFactory:
@@ -52,11 +54,11 @@ def match_weights(expected: Mapping[str, Tensor], initial: InitialWeights) -> di
         missing = expected.keys() - given.keys()
         if not missing:
             found = {name: given[name] for name in expected}
-            check_shapes(expected, found, initial.name)
+            check_shapes(expected, found, initial)
             return found
         best = min(best, missing, key=len)
     got = f"{len(best)} of {len(expected)} missing, such as {min(best)!r}" if best else "none"
-    raise refuse("the weights of this model", got, initial.name)
+    raise refuse("the weights of this model", got, initial)
 
 
 def iterate_namings(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
@@ -68,18 +70,18 @@ def iterate_namings(expected: Mapping[str, Tensor], given: Mapping[str, Tensor])
             yield {more + name: value for name, value in taken.items()}
 
 
-def check_shapes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], name: str) -> None:
+def check_shapes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], initial: InitialWeights) -> None:
     """Raise PretaskError unless weights have the shapes of the model's, and are finite."""
     for key, value in found.items():
         if value.shape != expected[key].shape or value.is_floating_point() != expected[key].is_floating_point():
-            raise refuse(f"{key} of {describe(expected[key])}", describe(value), name)
+            raise refuse(f"{key} of {describe(expected[key])}", describe(value), initial)
         try:
             check_finite(key, value)
         except Unsound as error:
-            raise refuse("finite weights", str(error), name) from error
+            raise refuse("finite weights", str(error), initial) from error
 
 
-def refuse(needs: str, got: str, name: str) -> PretaskError:
+def refuse(needs: str, got: str, initial: InitialWeights) -> PretaskError:
     """Return the error of weights that are not the model's."""
     do = "Set the model and its options as they were there, such as --model and --set model.width."
-    return PretaskError(f"--init {name}", needs, got, do, exit_code=2)
+    return PretaskError(f"{initial.option} {initial.name}", needs, got, do, exit_code=2)

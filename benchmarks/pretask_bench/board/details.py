@@ -12,10 +12,10 @@ from pretask_bench.records.encoders import column_label, shown_encoders
 from pretask_bench.records.ids import short_name
 from pretask_bench.records.record import Record
 from pretask_bench.results.report import (
-    COLUMNS,
     PRETEXT_COLUMNS,
     evaluator_rows,
     format_number,
+    list_columns,
     pretext_rows,
     pretext_title,
 )
@@ -103,7 +103,7 @@ def result_tables(entry: Entry) -> list[tuple[str, Sequence[str], Texts]]:
     if entry.first.pretext is not None:
         tables.append((pretext_title(entry.first), PRETEXT_COLUMNS, pretext_rows(entry.records)[:MAX_DETAIL_ROWS]))
     for evaluator in dict.fromkeys(result.evaluator for result in entry.first.results):
-        columns = (short_name(evaluator), *COLUMNS[1:])
+        columns = (short_name(evaluator), *list_columns(entry.records)[1:])
         rows = evaluator_rows(entry.records, evaluator)[:MAX_DETAIL_ROWS]
         tables.append((f"{evaluator}: what is the encoder worth?", columns, rows))
     return tables

@@ -72,6 +72,13 @@ Running the same command again goes on where it stopped, and shows what is alrea
     help="Begin with these weights: of a run, of a .safetensors file, or timm's pretrained ones.",
 )
 @click.option(
+    "--reference",
+    "references",
+    multiple=True,
+    metavar="RUN|FILE|timm",
+    help="Measure this encoder too: of a run, or the model with weights as of --init; several times for several.",
+)
+@click.option(
     "--samples", type=int, help="Budget: samples seen; 0 measures what --init names. Short for --set recipe.samples=…"
 )
 @click.option("--seed", type=SEED, default=0, show_default=True, help="Of weights, order and draws.")
@@ -121,6 +128,7 @@ def command(
     baselines: str,
     fit_with: Path | None,
     init: str | None,
+    references: tuple[str, ...],
     samples: int | None,
     seed: int,
     seeds: int,
@@ -160,6 +168,8 @@ def command(
         threads,
         baselines,
         checkpoint_seconds=checkpoint_seconds,
+        begun=init is not None,
+        given=references,
         again=again,
         pictures=not no_pictures,
         probe_every=probe_every or 0,

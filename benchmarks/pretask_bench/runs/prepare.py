@@ -125,19 +125,13 @@ def prepare_run(plan: Plan, device: torch.device, source: EncoderSource | None =
 
 
 def prepare_measuring(prepared: PreparedRun, plan: Plan) -> PreparedRun:
-    """Return a prepared run with the data that a plan is measured on, which trains alike; see `prepare_run`."""
-    evaluation_data = open_evaluation_data(plan, prepared)
-    evaluated_on = data_fields(plan, EVALUATION_DATA, evaluation_data)
-    cell = build_cell({**prepared.cell.model_dump(mode="json"), "evaluated_on": evaluated_on})
-    return replace(prepared, plan=plan, evaluation_data=evaluation_data, cell=cell)
-
-
-def open_evaluation_data(plan: Plan, prepared: PreparedRun) -> Data:
-    """Return the other data that a plan is measured on; raise PretaskError where the encoder cannot read it."""
+    """Return a prepared run with the other data that a plan is measured on, which trains alike; see `prepare_run`."""
     evaluation_data = Remembered(plan.build(EVALUATION_DATA))
     encoder = build_encoder_without_memory(prepared.split, prepared.build_model, prepared.train)
     require_readable(encoder, prepared.split, evaluation_data)
-    return evaluation_data
+    evaluated_on = data_fields(plan, EVALUATION_DATA, evaluation_data)
+    cell = build_cell({**prepared.cell.model_dump(mode="json"), "evaluated_on": evaluated_on})
+    return replace(prepared, plan=plan, evaluation_data=evaluation_data, cell=cell)
 
 
 def require_readable(encoder: Any, split: SplitFn, evaluation_data: Data) -> None:

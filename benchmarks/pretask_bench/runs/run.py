@@ -24,7 +24,7 @@ from pretask_registry import Registry
 from pretask_bench.artifacts.save import save_encoder, save_record
 from pretask_bench.artifacts.task_file import PICTURES, TASK
 from pretask_bench.records.code import changed_modules, list_changes
-from pretask_bench.records.encoders import RAW
+from pretask_bench.records.encoders import INITIAL, RAW
 from pretask_bench.records.metrics import as_declaration
 from pretask_bench.records.provenance import collect
 from pretask_bench.records.record import (
@@ -42,13 +42,13 @@ from pretask_bench.runs.context import Interrupted, RunContext, StageTimer
 from pretask_bench.runs.cost import training_flops
 from pretask_bench.runs.early import check_first_step
 from pretask_bench.runs.fit_with import load_encoder_source
+from pretask_bench.runs.given_encoders import GivenEncoder, read_given, require_reads
 from pretask_bench.runs.memory import check_memory, explain_refused_memory
 from pretask_bench.runs.plan import PARTS, Plan, trains_alike
 from pretask_bench.runs.prepare import (
     PreparedRun,
     build_encoder_without_memory,
     count_parameters,
-    open_evaluation_data,
     prepare_measuring,
     prepare_run,
 )
@@ -97,12 +97,14 @@ class Started(NamedTuple):
         prepared: The run.
         at: When it started.
         timer: Of its stages.
+        given: Encoders of elsewhere that it is held against.
         scores: Of the pretext task by the hash of the weights, found by runs that train alike.
     """
 
     prepared: PreparedRun
     at: datetime
     timer: StageTimer
+    given: tuple[GivenEncoder, ...]
     scores: dict[str, Pretext]
 
 
@@ -133,11 +135,11 @@ def run_all(registry: Registry, plans: Sequence[Plan], context: RunContext) -> l
         if started is None or not trains_alike(started.prepared.plan, plan):
             started = start(registry, plan, context)
             for other in takewhile(partial(trains_alike, plan), plans[number + 1 :]):
-                open_evaluation_data(other, started.prepared)
+                start_measuring(started, other)
         else:
             started = start_measuring(started, plan)
         with hold_cell(started.prepared, context):
-            done.append(find_known(started.prepared, context) or complete(registry, started, context))
+            done.append(find_known(started, context) or complete(registry, started, context))
     return done
 
 
@@ -152,7 +154,7 @@ def run_on_ranks(registry: Registry, plan: Plan, context: RunContext) -> StoredR
             pretrain(silent, task, started.prepared, context, started.timer, PRETRAIN)
         return None
     with hold_cell(started.prepared, context):
-        known = find_known(started.prepared, context)
+        known = find_known(started, context)
         share_decision(known is None, context.device)
         return known or complete(registry, started, context)
 
@@ -167,7 +169,7 @@ def start(registry: Registry, plan: Plan, context: RunContext) -> Started:
         prepared = prepare_run(plan, context.device, load_encoder_source(registry, plan, context.device))
     encoder = build_encoder_without_memory(prepared.split, prepared.build_model, prepared.train)
     context.take_memory(check_memory(encoder, prepared.train, plan.recipe, count_ranks(), context.device))
-    return Started(prepared, at, timer, {})
+    return Started(prepared, at, timer, read_given(registry, context.given, prepared), {})
 
 
 def start_measuring(started: Started, plan: Plan) -> Started:
@@ -175,7 +177,9 @@ def start_measuring(started: Started, plan: Plan) -> Started:
     at, timer = datetime.now(UTC), StageTimer()
     with timer.stage("data"):
         prepared = prepare_measuring(started.prepared, plan)
-    return Started(prepared, at, timer, started.scores)
+    for given in started.given:
+        require_reads(given, prepared)
+    return started._replace(prepared=prepared, at=at, timer=timer)
 
 
 @contextmanager
@@ -188,12 +192,12 @@ def hold_cell(prepared: PreparedRun, context: RunContext) -> Iterator[None]:
         yield
 
 
-def find_known(prepared: PreparedRun, context: RunContext) -> StoredRecord | None:
+def find_known(started: Started, context: RunContext) -> StoredRecord | None:
     """Return the record of this cell and code where the store has it, and say so."""
     if context.again:
         return None
-    code = prepared.code
-    known = find_record(context.store, prepared.cell, code, required_references(prepared.plan, context))
+    prepared, code = started.prepared, started.prepared.code
+    known = find_record(context.store, prepared.cell, code, required_references(started, context))
     if known is not None and known.record.code == code:
         mend_folder(prepared, known.record, context)
         context.say(f"already recorded: {known.path} (--again runs it anew)")
@@ -260,7 +264,7 @@ def run_stages(audience: Audience, started: Started, context: RunContext, findin
             started.scores[weights] = score_pretext(prepared, task, context)
         findings = replace(findings, flops=flops, pretext=started.scores.get(weights), weights=weights)
     yield findings
-    for result in evaluate_encoders(audience, prepared, context, timer, task):
+    for result in evaluate_encoders(audience, prepared, context, timer, task, started.given):
         findings = replace(findings, results=(*findings.results, result))
         yield findings
     save_encoder(training_folder(prepared, context), prepared, task)
@@ -299,6 +303,7 @@ def make_record(started: Started, context: RunContext, findings: Findings, error
             "results": findings.results,
             "duplicates": started.prepared.count_duplicates(),
             "probed": list_probed(started, context),
+            "given": {one.label: {"weights": one.weights, "name": one.name[:120]} for one in started.given},
             "provenance": describe_provenance(started, context, findings),
             **context.attribution.model_dump(),
         }
@@ -328,10 +333,13 @@ def describe_provenance(started: Started, context: RunContext, findings: Finding
     )
 
 
-def required_references(plan: Plan, context: RunContext) -> set[str]:
+def required_references(started: Started, context: RunContext) -> set[str]:
     """Return the references that a record must have; raw input may have been left out, and an objective has none."""
-    any_measures_encoders = any(evaluator.component.traits["needs"] != "objective" for evaluator in plan.evaluators)
-    return {*context.references} - {RAW} if any_measures_encoders else set()
+    plan = started.prepared.plan
+    if all(evaluator.component.traits["needs"] == "objective" for evaluator in plan.evaluators):
+        return set()
+    given = {one.label for one in started.given}
+    return {*context.references} - {RAW} - ({INITIAL} if plan.recipe.steps == 0 else set()) | given
 
 
 def find_record(store: Path, cell: Cell, code: Mapping[str, str], references: Collection[str]) -> StoredRecord | None:

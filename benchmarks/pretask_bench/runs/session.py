@@ -118,6 +118,8 @@ def make_context(
     baselines: str,
     *,
     checkpoint_seconds: float,
+    begun: bool = False,
+    given: Iterable[PathLike[str] | str] = (),
     **further: Any,
 ) -> "RunContext":
     """Return where and how runs happen.
@@ -128,15 +130,18 @@ def make_context(
         threads: Of the processor; None leaves them as they are.
         baselines: Names of reference encoders, with commas between them.
         checkpoint_seconds: Between two checkpoints.
+        begun: Whether the runs begin with given weights, which are then measured beside the trained ones.
+        given: Places of encoders of elsewhere, to be measured as well.
         further: What else RunContext has: again, pictures, probe_every, trackers, attribution.
     """
     from pretask_bench.runs.context import RunContext
     from pretask_bench.runs.devices import find_device
     from pretask_bench.runs.reference_encoders import parse_references
 
-    references = parse_references(baselines)
+    references = parse_references(baselines, begun)
     where = find_device(device, threads)
-    return RunContext(out, where, checkpoint_seconds, references=references, **further)
+    places = tuple(map(str, given))
+    return RunContext(out, where, checkpoint_seconds, references=references, given=places, **further)
 
 
 def run_plans(registry: Registry, plans: "list[Plan]", context: "RunContext") -> "list[StoredRecord]":

@@ -9,6 +9,8 @@ import pytest
 import torch
 from pretask_bench.artifacts.load import find_folder, load
 from pretask_bench.cli.main import invoke
+from pretask_bench.records.record import parse_record, record_hash
+from pretask_bench.results.report import report_runs
 from safetensors.torch import load_file, save_file
 from small_runs import take_tasks
 
@@ -71,6 +73,52 @@ def test_training_goes_on_from_a_file_and_the_record_names_its_hash(
     assert "begun_with" not in first[0]["cell"]
 
 
+def rows_of(record: Any) -> dict[str, Any]:
+    return {row["encoder"]: row["metrics"] for row in record["results"]}
+
+
+def test_a_run_that_starts_from_weights_is_held_against_these_weights(
+    run: Callable[..., tuple[Any, Path]], first: tuple[Any, Path], capsys: Capture
+) -> None:
+    record, folder = run("--init", str(first[1]), "--samples", "32", "--set", "recipe.lr=0.5")
+    rows = rows_of(record)
+    assert rows["initial"] == rows_of(first[0])["trained"] != rows["trained"]
+    assert "given" not in record
+    report_runs([parse_record((folder / "record.json").read_bytes())])
+    assert "initial weights" in capsys.readouterr().out
+
+
+def test_encoders_of_elsewhere_are_rows_that_are_named_by_their_hash(
+    run: Callable[..., tuple[Any, Path]], first: tuple[Any, Path], home: Path, capsys: Capture
+) -> None:
+    save_file(load_file(first[1] / "weights.safetensors"), home / "copy.safetensors")
+    words = ["--samples", "32", "--reference", str(first[1]), "--reference", "copy.safetensors"]
+    record, folder = run(*words)
+    names = {name: given["name"] for name, given in record["given"].items()}
+    assert sorted(names.values()) == ["copy.safetensors", first[1].name]
+    assert f"given-{first[0]['weights'][:12]}" in names
+    rows = rows_of(record)
+    assert [rows[name] for name in names] == [rows_of(first[0])["trained"]] * 2
+    capsys.readouterr()
+    assert invoke([*RUN, *words]) == 0
+    assert "already recorded" in capsys.readouterr().err
+    stored = Path("runs/records") / f"{record_hash(parse_record((folder / 'record.json').read_bytes()))}.json"
+    assert invoke(["rerun", str(stored), "--device", "cpu"]) == 0
+    captured = capsys.readouterr()
+    assert "left out encoders of elsewhere: " in captured.err
+    assert captured.out.rstrip().endswith("exact")
+    assert invoke(["export", str(folder), "--to", "hub", "--out", "hub"]) == 0
+    assert "copy.safetensors" in (Path("hub") / "README.md").read_text()
+
+
+def test_an_encoder_that_cannot_read_what_is_measured_on_is_refused_before_training(
+    first: tuple[Any, Path], capsys: Capture
+) -> None:
+    words = ["causal-lm", "--preset", "small", "--data", "toy-grammar", "--samples", "16", "--device", "cpu"]
+    assert invoke(["run", *words, "--set", "data.size=64", "--reference", str(first[1])]) == 4
+    assert "needs samples like those that it learned from (image, uint8); got others (text, " in capsys.readouterr().err
+
+
 def test_timm_names_what_it_lacks_where_there_is_no_network(
     home: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +145,12 @@ def test_timm_names_what_it_lacks_where_there_is_no_network(
         ),
         (["--init", "nowhere"], "nowhere needs a file task.json; got no such folder"),
         (["--init", "nowhere.safetensors"], "--init needs weights that can be read; got"),
+        (["--samples", "16", "--reference", "nowhere"], "nowhere needs a file task.json; got no such folder"),
+        (["--samples", "16", "--reference", "timm"], "--reference timm needs an architecture of timm; got Convnet."),
+        (
+            ["--samples", "16", "--baselines", "initial"],
+            "--baselines needs some of random-init, raw-input, supervised;",
+        ),
         (["--init", "timm"], "--init timm needs an architecture of timm; got Convnet. Choose --model timm"),
         (
             ["--init", "FIRST", "--set", "model.width=4"],

@@ -53,8 +53,9 @@ def test_one_training_gives_each_transfer_set_the_record_that_it_would_have_by_i
 ) -> None:
     scored: list[str] = []
     score = run_module.score_pretext
-    monkeypatch.setattr(run_module, "score_pretext", lambda *words: scored.append("") or score(*words))
-    assert invoke([*SEVERAL, "--json"]) == 0
+    with monkeypatch.context() as patch:
+        patch.setattr(run_module, "score_pretext", lambda *words: scored.append("") or score(*words))
+        assert invoke([*SEVERAL, "--json"]) == 0
     several = json.loads(capsys.readouterr().out)
     assert len(scored) == 1
     alone = [*RUN, "--on", "shapes", *COMMON, "--set", "on.test_size=40", "--set", "on.image_size=20", "--json"]
