@@ -4,13 +4,17 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pretask_registry import Registry
+
 from pretask_bench.board.entries import Competition, Entry, shorten
 from pretask_bench.board.figures import GALLERY_FIGURES, Shown
 from pretask_bench.board.layers import draw_layers
+from pretask_bench.board.probed import draw_probed
 from pretask_bench.board.standings import Ranking
 from pretask_bench.records.encoders import column_label, shown_encoders
 from pretask_bench.records.ids import short_name
 from pretask_bench.records.record import Record
+from pretask_bench.results.citing import cite_cells, write_bibtex
 from pretask_bench.results.report import (
     PRETEXT_COLUMNS,
     evaluator_rows,
@@ -25,7 +29,9 @@ MAX_DETAIL_ROWS, MAX_DETAIL_SEEDS, MAX_TEXT_CHARACTERS = 40, 20, 2000
 Texts = Sequence[Sequence[str]]
 
 
-def describe_entry(ranking: Ranking, entry: Entry, anchor: str, figures: Sequence[Shown]) -> dict[str, Any]:
+def describe_entry(
+    ranking: Ranking, entry: Entry, anchor: str, figures: Sequence[Shown], registry: Registry | None
+) -> dict[str, Any]:
     """Return what the template shows of an entry; of its figures those that are not below its table."""
     first = entry.first
     return {
@@ -36,6 +42,8 @@ def describe_entry(ranking: Ranking, entry: Entry, anchor: str, figures: Sequenc
         "properties": entry_properties(entry),
         "options": options_text(first),
         "layers": draw_layers(ranking, entry),
+        "probed": draw_probed(entry),
+        "cited": "" if registry is None else write_bibtex(cite_cells(registry, [first.cell])),
         "numbers": result_tables(entry),
         "encoders": [column_label(encoder) for encoder in shown_encoders(ranking.competition.baselines)],
         "measures": [measure.title for measure in ranking.competition.division.measures],

@@ -126,6 +126,8 @@ def test_a_folder_for_the_hub_loads_and_its_card_has_the_records_numbers(
     assert cells[1] == f"{100 * trained_row['metrics']['accuracy']:.1f} %"
     assert cells[3] == f"{100 * random_row['metrics']['accuracy']:.1f} %"
     assert " to " in cells[2]
+    for cited in (card.text.partition("## Citation")[2], (out / "references.bib").read_text()):
+        assert "@inproceedings{doersch2015unsupervised," in cited
     images = torch.randint(0, 256, (3, 3, 16, 16), dtype=torch.uint8)
     assert torch.equal(pretask.load(out)(images), pretask.load(folder)(images))
 
