@@ -18,7 +18,8 @@ def count_frames(batch: Batch) -> Int[Tensor, " B"]:
 
 def take_frames(clips: Shaped[Tensor, "B T C H W"], positions: Int[Tensor, "B V"]) -> Shaped[Tensor, "B V C H W"]:
     """Return the frames at the given positions in time."""
-    return clips[torch.arange(len(clips), device=clips.device)[:, None], positions]
+    rows = torch.arange(clips.shape[0], device=clips.device)  # len() would tie an exported network to one batch size
+    return clips[rows[:, None], positions]
 
 
 def count_spread(frames: int, wanted: int) -> int:
