@@ -1,7 +1,7 @@
 """ONNX: an encoder as a graph from samples to vectors, which onnxruntime must run with the same result.
 
-Its input is `samples`, in the form that the encoder's data has, and where these are padded `present` too, which is False
-at padding; its output is `features`. The batch may be of any size.
+Its input is `samples`, in the form that the encoder's data has, and where these are padded `present` too, which is
+False at padding; its output is `features`. The batch may be of any size.
 """
 
 import warnings
