@@ -9,6 +9,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
+from click import BadParameter, ParamType
 from pretask import Figure, Observed, PretaskError, Unknown
 from pretask.encoder import Encoder
 from pretask.own_data import OwnData, as_data
@@ -18,6 +19,7 @@ from pretask_registry.own_objects import add_object
 
 from pretask_bench.artifacts.load import Place, find_beside, load, load_registry
 from pretask_bench.artifacts.save import name_pictures
+from pretask_bench.cli.numbers import COUNT, SECONDS, SEED, THREADS
 from pretask_bench.records.attribution import attribute
 from pretask_bench.records.encoders import TRAINED
 from pretask_bench.records.record import Record
@@ -136,6 +138,7 @@ def run(
         context: What else `make_context` takes.
     """
     check_settings(settings)
+    check_numbers(seed, context)
     files = tuple(map(Path, [plugin] if isinstance(plugin, str | PathLike) else plugin))
     given = {**parts, "on": list_transfer_sets(parts["on"])}
     preset = planned["preset"]
@@ -183,6 +186,29 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             raise Unknown(f"pretask.run has no option {name!r}. Options of parts are dotted: **{{'data.{name}': …}}.")
 
 
+def check_numbers(seed: int, context: Mapping[str, Any]) -> None:
+    """Raise Unknown for a number out of the range that the command has for it."""
+    ranges: list[tuple[str, Any, ParamType[Any]]] = [
+        ("seed", seed, SEED),
+        ("threads", context["threads"], THREADS),
+        ("checkpoint_seconds", context["checkpoint_seconds"], SECONDS),
+        ("probe_every", context["probe_every"] or None, COUNT),
+    ]
+    for name, value, kind in ranges:
+        try:
+            kind.convert(1 if value is None else value, None, None)
+        except BadParameter as error:
+            raise Unknown(f"pretask.run cannot take this {name}: {error.message}") from error
+
+
+def check_object(part: str, thing: Any) -> None:
+    """Raise PretaskError for a user's own part that cannot be one."""
+    if not callable(thing) or (part == "split" and not hasattr(thing, "spec")):
+        needs = "a name, or an object with spec, whole and a call" if part == "split" else "a name, or what builds one"
+        do = "docs/encoders.md shows parts of your own."
+        raise PretaskError(f"{part} of pretask.run", needs, type(thing).__name__, do, exit_code=2)
+
+
 def is_object(thing: Any) -> bool:
     """Return whether a part is the user's own object and not a name."""
     return thing is not None and not isinstance(thing, str)
@@ -205,6 +231,7 @@ def name_objects(
         on.append(name if is_object(thing) else thing)
     for part in OBJECTS:
         if is_object(given[part]):
+            check_object(part, given[part])
             observed = observed or look_at_data(registry, task, preset, parts, settings)
             registry, parts[part] = add_object(registry, part, given[part], identify(given[part]), observed)
     return registry, parts, on

@@ -13,7 +13,8 @@ from pretask import PretaskError
 from pretask_registry.citations import Citation
 
 from pretask_bench.artifacts.formats import Artifact
-from pretask_bench.artifacts.task_file import PICTURES, RECORD, TASK, TaskFile, read_task, write_text
+from pretask_bench.artifacts.save import name_pictures
+from pretask_bench.artifacts.task_file import PICTURES, RECORD, TASK, TaskFile, hash_file, read_task, write_text
 from pretask_bench.records.encoders import REFERENCE_ENCODERS, TRAINED, column_label
 from pretask_bench.records.metrics import declared_metrics, direction, objective_metrics
 from pretask_bench.records.record import EvaluationResult, Record
@@ -73,13 +74,23 @@ def export_hub(artifact: Artifact) -> dict[str, bytes]:
     moved = task.model_copy(update={"files": {names[name]: digest for name, digest in task.files.items()}})
     files = {names[name]: (folder / name).read_bytes() for name in task.files}
     files |= {str(path.relative_to(folder)): path.read_bytes() for path in places}
-    for picture in sorted((folder / PICTURES).glob("*.png")):
-        files[f"{PICTURES}/{picture.name}"] = picture.read_bytes()
+    for record in records:
+        files |= read_pictures(folder, record, len(records) > 1)
     citation = cite_cells(artifact.registry, [record.cell for record in records])
     files[REFERENCES] = write_bibtex(citation).encode()
     pictures = [name for name in files if name.startswith(PICTURES)]
     files[CARD] = write_card(task, records, pictures, citation).encode()
     return {**files, TASK: write_text(moved)}
+
+
+def read_pictures(folder: Path, record: Record, several: bool) -> dict[str, bytes]:
+    """Return the pictures of a record that lie in the folder; nothing else that a stranger may have laid there."""
+    found = {}
+    for name, picture in name_pictures(record, several).items():
+        path = folder / PICTURES / f"{name}.png"
+        if path.is_file() and hash_file(path) == picture.png:
+            found[f"{PICTURES}/{name}.png"] = path.read_bytes()
+    return found
 
 
 def write_card(task: TaskFile, records: Sequence[Record], pictures: list[str], citation: Citation) -> str:

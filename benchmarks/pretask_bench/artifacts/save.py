@@ -19,12 +19,14 @@ from pretask.files import advise, write_whole
 from pretask.pooling import find_content, find_widest_sights, join_widest, pool
 from pretask.precision import full_precision
 from pretask.pretext_score import evaluation_mode
+from pretask.printable import escape_invisible
 from pretask.values import Batch
 from torch import Tensor
 
 from pretask_bench.artifacts.fitted import Tensors, Unkept, keep_state, restore_state
 from pretask_bench.artifacts.task_file import (
     FITTED,
+    MAX_LINE_CHARACTERS,
     PICTURES,
     RECORD,
     TASK,
@@ -86,13 +88,13 @@ def save_record(folder: Path, record: Record, store: Path) -> None:
 
     One that is there already and of measures on other data is kept in OTHERS.
     """
-    files: dict[str, bytes] = {}
     others = keep_other_records(folder, record)
-    if others:
-        files = {f"{OTHERS}/{record_hash(other)}.json": canonical_bytes(other) for other in others}
+    files = {f"{OTHERS}/{record_hash(other)}.json": canonical_bytes(other) for other in others}
     files[RECORD] = canonical_bytes(record)
-    for name, picture in name_pictures(record, several=bool(others)).items():
-        files[f"{PICTURES}/{name}.png"] = read_picture(store, picture.png)
+    for one in (*others, record):
+        for name, picture in name_pictures(one, several=bool(others)).items():
+            if one is record or (store / f"{picture.png}.png").is_file():
+                files[f"{PICTURES}/{name}.png"] = read_picture(store, picture.png)
     write_files(folder, files)
 
 
@@ -161,7 +163,8 @@ def keep_fitted(prepared: PreparedRun, task: Task, tensors: Tensors) -> tuple[di
             raise Unkept("something that no field of it holds")
     except Exception as error:  # whatever a plugin's classes do when they are made anew
         tensors.clear()
-        return {}, f"its split was fitted to {error}" if isinstance(error, Unkept) else f"{error}"[:200]
+        reason = f"its split was fitted to {error}" if isinstance(error, Unkept) else f"{error}"
+        return {}, escape_invisible(reason[:200])[:MAX_LINE_CHARACTERS]
     return kept, None
 
 
