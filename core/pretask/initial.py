@@ -1,6 +1,7 @@
 """Initial weights: those of another run or library, with which an encoder begins instead of random ones."""
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from pretask.checkpoint_content import Unsound, check_finite, describe
 from pretask.composition import ModelFactory
 from pretask.errors import PretaskError
 from pretask.specs import InputSpec
+
+MAX_PREFIXES = 32  # of the names of weights, that may be more or less than in a model
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,17 @@ def match_weights(expected: Mapping[str, Tensor], initial: InitialWeights) -> di
 
 def iterate_namings(expected: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> Iterator[Mapping[str, Tensor]]:
     """Yield the given weights as they are named, and with one prefix less or more."""
-    own = sorted({name.partition(".")[0] + "." for name in expected})
-    for less in ("", *sorted({name.partition(".")[0] + "." for name in given if "." in name})):
+    own = list_prefixes(expected)
+    for less in ("", *list_prefixes(given)):
         taken = {name.removeprefix(less): value for name, value in given.items() if name.startswith(less)}
         for more in ("", *own):
             yield {more + name: value for name, value in taken.items()}
+
+
+def list_prefixes(names: Iterable[str]) -> list[str]:
+    """Return the first parts of names, the most frequent ones: a file may have as many as it has weights."""
+    counts = Counter(name.partition(".")[0] + "." for name in names if "." in name)
+    return sorted(prefix for prefix, _ in counts.most_common(MAX_PREFIXES))
 
 
 def check_shapes(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], initial: InitialWeights) -> None:

@@ -4,7 +4,7 @@ Only what encodes is built: the model, from the specs in task.json, and the spli
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields
 from os import PathLike
 from pathlib import Path
@@ -124,8 +124,9 @@ def find_beside(record: Path) -> Path | None:
     found, runs = read(record), record.absolute().parent.parent
     key = training_cell_key(found.cell)[:12]
     for other in [*runs.glob(f"*-{key}-*/{RECORD}"), *runs.glob(f"*/{RECORD}")]:  # by its name, else any
-        if found.weights is not None and parse_record(other.read_bytes()).weights == found.weights:
-            return other.parent
+        with suppress(PretaskError, OSError):  # of a folder that is damaged no other need know
+            if found.weights is not None and parse_record(other.read_bytes()).weights == found.weights:
+                return other.parent
     return None
 
 

@@ -137,6 +137,17 @@ def test_an_encoder_is_found_by_its_record_and_by_the_record_in_the_store(finish
         assert torch.equal(pretask.load(place)(made.inputs), made.features)
 
 
+def test_a_damaged_folder_beside_hides_no_other(finished: Make) -> None:
+    made = finished("image")
+    damaged = made.run.folder.parent / f"a-{made.run.folder.name.split('-')[-2]}-damaged"
+    damaged.mkdir()
+    (damaged / "record.json").write_text("{")
+    try:
+        assert torch.equal(pretask.load(made.run.path)(made.inputs), made.features)
+    finally:
+        shutil.rmtree(damaged)
+
+
 def test_results_take_the_folder_of_a_run_with_or_without_its_store(
     finished: Make, copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
