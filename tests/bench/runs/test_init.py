@@ -119,6 +119,32 @@ def test_an_encoder_that_cannot_read_what_is_measured_on_is_refused_before_train
     assert "needs samples like those that it learned from (image, uint8); got others (text, " in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("place", ["timm.safetensors", "timm"])
+def test_pretrained_weights_come_from_a_file_as_timm_has_them_or_from_its_cache(
+    home: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import timm
+
+    torch.manual_seed(1)
+    made = timm.create_model("test_resnet").eval()
+    repository = home / "hub" / f"models--{made.pretrained_cfg['hf_hub_id'].replace('/', '--')}"
+    for part in (repository / "refs", repository / "snapshots" / "abc"):
+        part.mkdir(parents=True, exist_ok=True)
+    (repository / "refs" / "main").write_text("abc")
+    for file in (home / "timm.safetensors", repository / "snapshots" / "abc" / "model.safetensors"):
+        save_file(made.state_dict(), file)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(home / "hub"))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    words = ["run", "--split", "whole", "--objective", "elbo", "--model", "timm", "--data", "shapes", "--device", "cpu"]
+    for setting in ("model.name=test_resnet", "data.size=32", "data.test_size=16", "data.image_size=16"):
+        words += ["--set", setting]
+    assert invoke([*words, "--samples", "0", "--evaluate", "", "--init", place, "--out", f"from-{place}"]) == 0
+    (task,) = Path(f"from-{place}").glob("*/task.json")
+    with torch.no_grad():
+        expected = made.forward_features((IMAGES / 255 - 0.5) / 0.25).mean((2, 3))
+    torch.testing.assert_close(load(task.parent)(IMAGES), expected)
+
+
 def test_timm_names_what_it_lacks_where_there_is_no_network(
     home: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
