@@ -9,8 +9,8 @@ from pretask_bench.board.entries import Entry
 from pretask_bench.board.layers import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, curve, grid
 from pretask_bench.records.record import Record
 
-MAX_PICTURES, MAX_SEEDS = 4, 5
-FIRST = ("knn.accuracy", "rank.rankme")  # shown before others
+MAX_PICTURES, MAX_SEEDS = 3, 5
+FIRST = ("knn.accuracy", "rank.rankme", "rank.mean_cosine")  # what it is worth and whether it collapses, before others
 
 Points = Sequence[tuple[float, float]]
 
@@ -18,7 +18,7 @@ Points = Sequence[tuple[float, float]]
 def draw_probed(entry: Entry) -> list[tuple[str, Markup]]:
     """Return pictures of what was measured in training, by the name of the number; none where nothing was."""
     names = {name for record in entry.records for probed in record.probed for name in probed.metrics}
-    ordered = sorted(names, key=lambda name: (name not in FIRST, name))
+    ordered = sorted(names, key=lambda name: (FIRST.index(name) if name in FIRST else len(FIRST), name))
     pictures = []
     for name in ordered[:MAX_PICTURES]:
         lines = [points for record in entry.records if (points := collect_points(record, name))]
