@@ -22,6 +22,32 @@ TASKS = ("rotation", "self-teaching")
 TINY = "--preset small --samples 640 --evaluate knn --baselines random-init --out runs"
 
 
+TRAIN = """
+import shutil
+import pretask
+import torch
+from pretask_plugins.data.image.folder import Folder
+
+options = Folder.write_example(__import__("pathlib").Path("photos"))
+run = pretask.run(
+    "turns/rotation", preset="small", data="folder", samples=32, evaluate=(), baselines=(), out="encoders",
+    device="cpu", pictures=False, **{f"data.{name}": value for name, value in options.items()},
+    **{"model.width": 4, "model.depth": 1, "recipe.batch": 16},
+)
+images = torch.randint(0, 256, (3, 3, 40, 30), dtype=torch.uint8)
+torch.save((images, run.encoder(images)), "encoded.pt")
+shutil.rmtree("photos")
+shutil.move(run.folder, "encoder")
+"""
+LOAD = """
+import pretask
+import torch
+
+images, features = torch.load("../encoded.pt")
+assert torch.equal(pretask.load("../encoder")(images), features)
+"""
+
+
 class Installed(NamedTuple):
     room: Room
     before: dict[str, Any]
@@ -89,10 +115,57 @@ def test_the_tasks_of_a_third_party_are_run_and_recorded_with_full_ids_and_relea
     assert all(f"{task} (convnet)" in table for task in TASKS)
 
 
+@pytest.fixture(scope="module")
+def encoder(turns: Installed) -> Path:
+    """The folder of a trained encoder whose split is a third party's; its data is gone, and it lies elsewhere."""
+    (turns.room.work / "photos").mkdir()
+    (turns.room.work / "train.py").write_text(TRAIN)
+    turns.room.shell("python train.py")
+    return turns.room.work / "encoder"
+
+
+@pytest.mark.exhaustive
+def test_an_encoder_of_a_third_party_loads_in_a_fresh_process_elsewhere_without_its_data(
+    turns: Installed, encoder: Path
+) -> None:
+    elsewhere = turns.room.work / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "load.py").write_text(LOAD)
+    turns.room.shell("python load.py", folder=elsewhere)
+    assert not (turns.room.work / "photos").exists()
+
+
+@pytest.mark.exhaustive
+def test_another_version_of_the_distribution_is_named_with_the_one_that_is_needed(
+    turns: Installed, encoder: Path
+) -> None:
+    (declared,) = turns.room.home.rglob("pretask_turns/__init__.py")
+    (metadata,) = turns.room.home.rglob("pretask_turns-0.3.0.dist-info/METADATA")
+    before = {path: path.read_text() for path in (declared, metadata)}
+    try:
+        later = before[declared].replace('targets={"categories"},', 'targets={"categories"}, version=2,')
+        declared.write_text(later.replace('split="turns/rotation"', 'split="turns/rotation@2"'))
+        metadata.write_text(before[metadata].replace("Version: 0.3.0", "Version: 0.4.0"))
+        told = turns.room.shell(f"pretask export {encoder} --to torch 2>&1", code=1)
+    finally:
+        for path, text in before.items():
+            path.write_text(text)
+    assert "pretask.load needs the split turns/rotation@1 of pretask-turns 0.3.0; got none that works here (" in told
+    assert "Install it: pip install pretask-turns==0.3.0" in told
+
+
 @pytest.mark.slow
 def test_uninstalling_leaves_no_trace(turns: Installed) -> None:
     turns.room.shell("pip uninstall -q -y pretask-turns")
     assert trace(turns.room) == turns.before
+
+
+@pytest.mark.exhaustive
+def test_without_its_distribution_an_encoder_names_it(turns: Installed, encoder: Path) -> None:
+    turns.room.shell("pip uninstall -q -y pretask-turns", code=None)
+    told = turns.room.shell(f"pretask export {encoder} --to torch 2>&1", code=1)
+    assert "pretask.load needs the split turns/rotation@1 of pretask-turns 0.3.0; got none that works here (" in told
+    assert "Install it: pip install pretask-turns==0.3.0" in told
 
 
 @pytest.fixture

@@ -63,13 +63,20 @@ def tell_user(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def save(folder: Path, networks: Mapping[str, Module], optimizer: Optimizer, progress: Progress) -> Path:
-    """Write the checkpoint of this step and drop all but the newest.
+def save(
+    folder: Path,
+    networks: Mapping[str, Module],
+    optimizer: Optimizer,
+    progress: Progress,
+    *,
+    spare: int | None = None,
+) -> Path:
+    """Write the checkpoint of this step and drop all but the newest, and the one of the step to `spare`.
 
     Raises:
         PretaskError: The disk is full or the folder cannot be written; older checkpoints are untouched.
     """
-    final = folder / f"step-{progress.step:09d}"
+    final = folder / name_step(progress.step)
     temporary = folder / f".{final.name}.{uuid.uuid4().hex}"
     try:
         temporary.mkdir(parents=True)
@@ -87,8 +94,14 @@ def save(folder: Path, networks: Mapping[str, Module], optimizer: Optimizer, pro
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     for old in sorted(folder.glob("step-*"))[:-KEPT]:
-        discard(old)
+        if spare is None or old.name != name_step(spare):
+            discard(old)
     return final
+
+
+def name_step(step: int) -> str:
+    """Return the name of the checkpoint of a step."""
+    return f"step-{step:09d}"
 
 
 def discard(path: Path) -> None:
@@ -144,18 +157,19 @@ def restore(
     return Progress(**about.progress.model_dump())
 
 
-def adopt(source: Path, folder: Path, key: str, new_key: str) -> bool:
-    """Give a run the newest sound checkpoint of another one, under its own key; return whether there was one.
+def adopt(source: Path, folder: Path, key: str, new_key: str, most: int) -> int | None:
+    """Give a run the newest sound checkpoint of another one, under its own key; return its step, if there was one.
 
     Args:
         source: Folder of the other run.
         folder: Of the run.
         key: Of the other run.
         new_key: Of the run.
+        most: The last step that both have in common.
     """
     for path in find_newest_first(source):
         about = try_read(path)
-        if about is None or about.progress.key != key:
+        if about is None or about.progress.key != key or about.progress.step > most:
             continue
         temporary = folder / f".{path.name}.{uuid.uuid4().hex}"
         try:
@@ -169,8 +183,8 @@ def adopt(source: Path, folder: Path, key: str, new_key: str) -> bool:
             raise PretaskError("the checkpoint", f"to write {folder}", str(error), advise(error)) from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        return True
-    return False
+        return about.progress.step
+    return None
 
 
 def read_code(folder: Path, key: str) -> Mapping[str, str] | None:

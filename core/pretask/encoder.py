@@ -133,6 +133,6 @@ class Encoder(nn.Module):
         """Return one of the layers; raise Unknown where there is none of that number or name."""
         layers = features.layers or (features,)
         number = str(layer).removeprefix(LAYER)
-        if not number.isdecimal() or not 1 <= int(number) <= len(layers):
+        if number not in map(str, range(1, len(layers) + 1)):
             raise Unknown(f"{self.name} has the layers 1 to {len(layers)}, the output last; got {layer!r}.")
         return layers[int(number) - 1]

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
             """All numbers, and how they came about: the record that the store has."""
 
         @property
+        def records(self) -> "tuple[Any, ...]":
+            """Such a record for every transfer set that `on` names, in that order."""
+
+        @property
         def path(self) -> Path:
             """The record's file in the store."""
 
@@ -95,6 +99,7 @@ def run(
     threads: int | None = None,
     fit_with: "str | PathLike[str] | None" = None,
     init: "str | PathLike[str] | None" = None,
+    reference: "str | PathLike[str] | Iterable[str | PathLike[str]]" = (),
     plugin: "str | PathLike[str] | Iterable[str | PathLike[str]]" = (),
     checkpoint_seconds: float = 60.0,
     again: bool = False,
@@ -115,7 +120,7 @@ def run(
         split: Instead of the task's: a name, or your own split.
         objective: Likewise: a name, or what builds an objective of the specs of features and targets.
         model: Likewise: a name, or what builds a model of the specs of x and of the whole sample.
-        on: Other data to measure on, a name or your own.
+        on: Other data to measure on, a name or your own; a list of several makes a record of each of one training.
         preset: Settings that the task offers besides the paper's.
         evaluate: Evaluators.
         baselines: What the encoder is held against.
@@ -126,6 +131,7 @@ def run(
         threads: Of the processor; all if left out.
         fit_with: A run with whose encoder the split is fitted.
         init: A run, a file of safetensors or `timm`, with whose weights the model begins.
+        reference: Encoders to measure as well: runs with their own model, or weights as of `init`.
         plugin: Python files that declare components.
         checkpoint_seconds: Between two checkpoints.
         again: Measure once more what is already recorded.
@@ -136,7 +142,8 @@ def run(
         license: Under which license the record may be used, such as CC-BY-4.0.
         note: What else there is to say in the record.
         root: Short for the option `data.root`.
-        options: By dotted names, such as **{"split.patch": 24, "recipe.lr": 0.1}.
+        options: By dotted names, such as **{"split.patch": 24, "recipe.lr": 0.1}; of the second transfer set
+            `on.2.root`.
 
     Returns:
         The run; under a launcher of several ranks None on all but the first.
@@ -146,31 +153,25 @@ def run(
     """
     finished: Run = import_module(VERBS).run(
         task,
-        data=data,
-        split=split,
-        objective=objective,
-        model=model,
-        on=on,
-        preset=preset,
-        evaluate=evaluate,
-        baselines=baselines,
-        samples=samples,
+        {"data": data, "split": split, "objective": objective, "model": model, "on": on},
+        {**options, **({} if root is None else {"data.root": root})},
+        plugin=plugin,
+        planned={"preset": preset, "samples": samples, "fit_with": fit_with, "init": init},
         seed=seed,
         out=out,
-        device=device,
-        threads=threads,
-        fit_with=fit_with,
-        init=init,
-        plugin=plugin,
-        checkpoint_seconds=checkpoint_seconds,
-        again=again,
-        pictures=pictures,
+        evaluate=evaluate,
+        baselines=baselines,
         track=track,
-        probe_every=probe_every,
-        author=author,
-        licence=license,
-        note=note,
-        root=root,
-        options=options,
+        signed=(author, license, note),
+        context={
+            "device": device,
+            "threads": threads,
+            "begun": init is not None,
+            "given": [reference] if isinstance(reference, str | PathLike) else reference,
+            "checkpoint_seconds": checkpoint_seconds,
+            "again": again,
+            "pictures": pictures,
+            "probe_every": probe_every,
+        },
     )
     return finished

@@ -22,6 +22,7 @@ from pretask.protocols import Data
 from pretask.samples import Labels, Samples
 from pretask.specs import Observed, Vocabulary
 
+MAX_CLASSES = 1 << 20
 TEST_PERIOD = 10  # every tenth sample is for testing, where nothing says which are
 PARTS = ("train", "test")
 TEST_NAMES = ("test", "validation", "val")
@@ -67,13 +68,25 @@ def as_data(given: Any) -> Data:
         test = next((name for name in TEST_NAMES if name in given), None)
         if "train" not in given or test is None:
             raise refuse("parts named train and test", ", ".join(map(str, given)) or "an empty mapping")
-        return OwnData(as_samples(given["train"]), as_samples(given[test]))
+        return join_parts(as_samples(given["train"]), as_samples(given[test]))
     if callable(given) and not isinstance(given, Samples | Tensor):
         data: Data = given
         return data
     samples = as_samples(given)
+    if len(samples) < TEST_PERIOD:
+        raise refuse(f"at least {TEST_PERIOD} samples, of which every tenth is for testing", f"{len(samples)}")
     is_test = torch.arange(len(samples)) % TEST_PERIOD == TEST_PERIOD - 1
     return OwnData(take(samples, ~is_test, "but every tenth"), take(samples, is_test, "every tenth"))
+
+
+def join_parts(train: Samples, test: Samples) -> OwnData:
+    """Return both parts; raise PretaskError where their samples differ in form."""
+    own, other = (replace(part.observed, samples=0, vocabulary=None) for part in (train, test))
+    if own != other:
+        raise refuse(f"samples for testing like those to learn from, {own.shape}", f"{other.modality} of {other.shape}")
+    words = max((part.observed.vocabulary for part in (train, test)), key=lambda words: words.size if words else 0)
+    train, test = (replace(part, observed=replace(part.observed, vocabulary=words)) for part in (train, test))
+    return OwnData(train, test)
 
 
 def take(samples: Samples, selected: Bool[Tensor, " N"], name: str) -> Samples:
@@ -89,15 +102,28 @@ def as_samples(given: Any) -> Samples:
     if isinstance(given, Tensor | np.ndarray):
         return make_samples(as_tensor(given), None, ())
     if isinstance(given, tuple) and len(given) == 2 and isinstance(given[0], Tensor | np.ndarray):
-        return make_samples(as_tensor(given[0]), torch.as_tensor(given[1]), ())
+        return make_samples(as_tensor(given[0]), *as_labels(given[1]))
     if hasattr(given, "__len__") and hasattr(given, "__getitem__") and not isinstance(given, str | bytes):
         return read_items(given)
     raise refuse("samples", type(given).__name__)
 
 
+def as_labels(given: Any) -> tuple[Tensor, tuple[str, ...]]:
+    """Return class numbers, and the names of classes where they were given as names."""
+    values = given.tolist() if isinstance(given, Tensor | np.ndarray) else list(given)
+    if values and all(isinstance(value, str) for value in values):
+        names = sorted({*values})
+        numbers = {name: number for number, name in enumerate(names)}
+        return torch.tensor([numbers[value] for value in values]), tuple(names)
+    try:
+        return torch.as_tensor(values), ()
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise refuse("class numbers or names", str(error).splitlines()[0][:80]) from error
+
+
 def as_tensor(array: Any) -> Tensor:
     """Return an array as the tensor that samples are: channels first, floats of 32 bits."""
-    tensor = arrays.as_tensor(array)
+    tensor = arrays.as_tensor(array).detach()
     if tensor.dtype == torch.uint8 and tensor.ndim == 3:
         tensor = tensor[:, None] if isinstance(array, Tensor) else tensor[..., None]  # gray images
     if tensor.dtype == torch.uint8 and tensor.ndim in (4, 5) and not has_channels_first(array, tensor):
@@ -133,15 +159,24 @@ def read_items(items: Any) -> Samples:
 def split_item(item: Any) -> tuple[Any, int | None]:
     """Return the sample and the class number of an item: a pair, a row of a table, or the sample alone."""
     if isinstance(item, Mapping):
-        values = [*item.values()]
+        values = [as_scalar(value) for value in item.values()]
         sample = next((value for value in values if not isinstance(value, int | str | float | type(None))), None)
+        if sample is None:
+            got = (
+                "text" if any(isinstance(value, str) for value in values) else ", ".join(map(str, item)) or "empty rows"
+            )
+            raise refuse("rows with an image, a clip, tokens or a waveform", got)
         return sample, next((value for value in values if isinstance(value, int)), None)
     if isinstance(item, tuple | list) and item:
-        label: Any = item[1] if len(item) > 1 else None
-        if isinstance(label, Tensor | np.ndarray | np.generic) and label.ndim == 0:
-            label = label.item()
+        label = as_scalar(item[1]) if len(item) > 1 else None
         return item[0], label if isinstance(label, int) else None
     return item, None
+
+
+def as_scalar(value: Any) -> Any:
+    """Return the number in a tensor or an array of none axes; anything else as it is."""
+    is_scalar = isinstance(value, Tensor | np.ndarray | np.generic) and value.ndim == 0
+    return value.item() if is_scalar else value
 
 
 def read_item(value: Any) -> Tensor:
@@ -173,18 +208,35 @@ def make_samples(
     known = fingerprint(*arrays, names=names)
     if labels is None:
         return Samples(observed, data, fingerprint=known)
-    if len(labels) != len(data):
-        raise refuse(f"a class for each of {len(data)} samples", f"{len(labels)}")
-    numbered = names or tuple(str(number) for number in range(int(labels.max()) + 1))
+    count = count_classes(labels, len(data))
+    numbered = names if len(names) >= count else tuple(map(str, range(count)))
     return Samples(observed, data, {"class": Labels(labels.long(), numbered)}, fingerprint=known)
+
+
+def count_classes(labels: Tensor, samples: int) -> int:
+    """Return how many classes there are, counted from 0; raise PretaskError for labels that are no class numbers."""
+    if labels.shape != (samples,):
+        raise refuse(f"a class for each of {samples} samples", f"{len(labels)} of shape {tuple(labels.shape)}")
+    if labels.is_floating_point() or labels.is_complex():
+        raise refuse("class numbers, whole ones", f"{str(labels.dtype).removeprefix('torch.')}")
+    low, high = int(labels.min()), int(labels.max())
+    if low < 0 or high >= MAX_CLASSES:
+        raise refuse(f"class numbers from 0 to {MAX_CLASSES - 1}", f"{low if low < 0 else high}")
+    return high + 1
 
 
 def describe(data: Tensor) -> Observed:
     """Return what a tensor of samples is, by its axes and its kind."""
     kind = str(data.dtype).removeprefix("torch.")
+    if not data.numel():
+        raise refuse("samples that hold something", f"{kind} of shape {tuple(data.shape)}")
     modality = FORMS.get((data.ndim, kind))
     if modality is None:
         raise refuse("uint8 images or clips, int64 tokens or float waveforms", f"{kind} of shape {tuple(data.shape)}")
+    if modality == "text" and int(data.min()) < 0:
+        raise refuse("token ids from 0 on", f"{int(data.min())}")
+    if modality == "audio" and not bool(torch.isfinite(data).all()):
+        raise refuse("finite waveforms", "NaN or infinity")
     vocabulary = Vocabulary(int(data.max()) + 1) if modality == "text" else None
     return Observed(modality, tuple(data.shape[1:]), kind, len(data), vocabulary)
 

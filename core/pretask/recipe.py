@@ -5,11 +5,12 @@ Axes: none; steps and samples are counted.
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pretask.options import (
     Fraction,
+    FractionAboveZero,
     FractionBelowOne,
     NonNegativeFloat,
     NonNegativeInt,
@@ -21,6 +22,8 @@ from pretask.options import (
 if TYPE_CHECKING:
     from torch.nn import Parameter
     from torch.optim import Optimizer
+
+STABLE = "warmup-stable-decay"
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,8 @@ class Recipe:
         batch: Samples in one optimizer step, over all devices.
         samples: Budget: samples seen in the whole run, repeats counted; 0 measures the weights that a run begins with.
         warmup: Fraction of the steps in which the rate rises from 0.
-        schedule: How the rate goes on after that: falls to 0 as a half cosine or a line, or stays.
+        schedule: How the rate goes on after that: falls to 0 as a half cosine or a line, stays, or stays and then falls
+            in a line (Hu 2024, MiniCPM, section 4), so that a longer run can go on from before its fall.
         clip: Largest norm of the gradient; 0 for no limit.
         accumulate: Parts of a batch that are computed one after the other, to save memory. The gradient is that of the
             whole batch, except where dropout, batch normalization or an objective that compares samples is at work.
@@ -45,6 +49,7 @@ class Recipe:
         channels_last: Memory layout of convolutions on a GPU. On a CPU it gains a tenth at most, and gradients of
             narrow 1 x 1 convolutions of stride 2 were seen to write past their memory (torch 2.11 with oneDNN).
         augment: Names of augmentations of t, applied before the split; see augment.py.
+        decay: Fraction of the steps, the last ones, in which the rate of warmup-stable-decay falls.
     """
 
     optimizer: Literal["adamw", "adam", "sgd", "lars", "adagrad"] = "adamw"
@@ -55,13 +60,14 @@ class Recipe:
     batch: SampleCount = 256
     samples: NonNegativeInt = 1_000_000
     warmup: Fraction = 0.05
-    schedule: Literal["cosine", "linear", "constant"] = "cosine"
+    schedule: Literal["cosine", "linear", "constant", "warmup-stable-decay"] = "cosine"
     clip: NonNegativeFloat = 0.0
     accumulate: PositiveInt = 1
     precision: Literal["fp32", "bf16"] = "fp32"
     compile: bool = False
     channels_last: bool = True
     augment: tuple[str, ...] = ()
+    decay: FractionAboveZero = 0.1
 
     def __post_init__(self) -> None:
         require_range("a recipe", "recipe", self)
@@ -71,17 +77,36 @@ class Recipe:
         """Optimizer steps of the run: the budget over the batch, at least one where there is a budget."""
         return max(1, self.samples // self.batch) if self.samples else 0
 
+    @property
+    def warmup_steps(self) -> int:
+        """Optimizer steps in which the rate rises."""
+        return round(self.warmup * self.steps)
+
+    @property
+    def stable_steps(self) -> int | None:
+        """Optimizer steps before the rate of warmup-stable-decay falls; None of other schedules."""
+        return self.steps - math.ceil(self.decay * self.steps) if self.schedule == STABLE else None
+
     def rate(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0.
 
         >>> Recipe(lr=1.0, samples=100, batch=1, warmup=0.1).rate(9)
         1.0
         """
-        warm = round(self.warmup * self.steps)
+        warm, stable = self.warmup_steps, self.stable_steps
         if step < warm:
             return self.lr * (step + 1) / warm
+        if stable is not None:
+            return self.lr * min(1.0, (self.steps - step) / (self.steps - stable))
         left = (self.steps - step) / max(self.steps - warm, 1)
         return self.lr * {"cosine": (1 - math.cos(math.pi * left)) / 2, "linear": left, "constant": 1.0}[self.schedule]
+
+    def as_fields(self) -> dict[str, Any]:
+        """Return the fields as a record holds them: `decay` only where it does something, so that old cells stay."""
+        fields = asdict(self)
+        if self.schedule != STABLE:
+            del fields["decay"]
+        return fields
 
     def make_optimizer(self, parameters: Iterable["Parameter"]) -> "Optimizer":
         """Make the optimizer over the parameters that want a gradient, matrices apart from vectors."""

@@ -253,7 +253,7 @@ class Run:
                         loss, (progress.step - reported_step) * self.task.recipe.batch / max(now - reported, 1e-9)
                     )
                     reported, reported_step = time.monotonic(), progress.step
-                if now - saved >= checkpoint_seconds:
+                if now - saved >= checkpoint_seconds or progress.step == self.task.recipe.stable_steps:
                     self.save()
                     saved = time.monotonic()
         self.save()
@@ -369,6 +369,7 @@ class Run:
                 f"NaN or infinity after step {self.progress.step}",
                 f"Lower recipe.lr or set recipe.clip{self.name_last_good()}.",
             )
-        saved = checkpoint.save(self.folder, self.networks, self.optimizer, self.progress)
+        stable = self.task.recipe.stable_steps  # from where a longer run can go on
+        saved = checkpoint.save(self.folder, self.networks, self.optimizer, self.progress, spare=stable)
         if self.watch is not None:
             self.watch(CheckpointSaved(self.progress.step, saved))

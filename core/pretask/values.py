@@ -48,7 +48,8 @@ class Batch:
 
     def take_frames(self, positions: Int[Tensor, "B V"]) -> Shaped[Tensor, "B V ..."]:
         """Return the frames of clips at the given positions in time."""
-        return self.data[torch.arange(len(self), device=self.device)[:, None], positions]
+        rows = torch.arange(self.data.shape[0], device=self.device)  # len() would tie an exported network to one batch
+        return self.data[rows[:, None], positions]
 
     def take_pixels(self, positions: Int[Tensor, " F"], step: int) -> Shaped[Tensor, "B F ..."]:
         """Return every `step`-th row and column of the frames at the given positions in time, the same in all clips."""

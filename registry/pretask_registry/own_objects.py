@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from inspect import isclass
+from itertools import count
 from types import ModuleType
 from typing import Any
 
@@ -37,13 +38,21 @@ def add_object(registry: Registry, kind: str, thing: Any, content: str, observed
         content: Hash of it.
         observed: What the data yields.
     """
-    name = component_name(kind, thing)
+    name = choose_name(registry, kind, thing, content)
     component = DECLARE[kind](name, place_object(name, content, thing), thing, observed)
     plugin = Plugin(
         f"{LOCAL}.{kind}-{name}", MODULE, DISTRIBUTION, content[:12], "", components=(component,), content=content
     )
     others = tuple(other for other in registry.plugins if other.name != plugin.name)
     return replace(registry, plugins=(*others, plugin)), f"{LOCAL}/{name}"
+
+
+def choose_name(registry: Registry, kind: str, thing: Any, content: str) -> str:
+    """Return what an object is called; where another one of the kind is called so, with the next number from 2."""
+    contents = {plugin.name: plugin.content for plugin in registry.plugins}
+    name = component_name(kind, thing)
+    numbered = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(one for one in numbered if contents.get(f"{LOCAL}.{kind}-{one}", content) == content)
 
 
 def component_name(kind: str, thing: Any) -> str:

@@ -134,6 +134,24 @@ def test_names_of_options_without_a_part_are_refused() -> None:
         run(patch=3)
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ({"seed": -1}, "pretask.run cannot take this seed: -1 is not in the range"),
+        ({"threads": 0}, "pretask.run cannot take this threads: 0 is not in the range"),
+        ({"probe_every": -1}, "pretask.run cannot take this probe_every: -1 is not in the range"),
+        ({"checkpoint_seconds": float("nan")}, "pretask.run cannot take this checkpoint_seconds: 'nan' is no number"),
+        ({"split": 3}, "split of pretask.run needs a name, or an object with spec, whole and a call; got int"),
+        ({"model": 3}, "model of pretask.run needs a name, or what builds one; got int"),
+        ({"on": [torch.zeros(3, 3, 3, 3, 3, 3)]}, "data needs uint8 images or clips"),
+    ],
+)
+def test_what_no_run_can_take_is_refused_before_anything_is_done(words: dict[str, Any], told: str) -> None:
+    with pytest.raises(PretaskError) as error:
+        run(**words)
+    assert told in str(error.value)
+
+
 def make_function(value: int) -> Callable[[], int]:
     return lambda: value
 

@@ -115,6 +115,7 @@ REFUSED: Mapping[str, tuple[Given, str]] = {
     "no sentence": (Given(WORDS, [], tokenizer="{}"), "needs at least one sentence; got none"),
     "no recording": (Given(WAVES, [], 4), "needs at least one recording; got none"),
     "text for images": (Given(COLORS, ["a cat"]), "needs images; got text, 'a cat'. Open files with PIL.Image.open"),
+    "no pixels": (Given(COLORS, [np.zeros((0, 5, 3), np.uint8)]), "images of at least one pixel; got 0 x 5"),
     "text for clips": (Given(CLIPS, ["a cat"]), "needs clips; got text, 'a cat'. It was trained on video data"),
     "floats": (Given(COLORS, torch.zeros(2, 3, 8, 8)), "images of uint8, 0 to 255; got float32 of shape (3, 8, 8)"),
     "five channels": (Given(COLORS, [np.zeros((9, 9, 5), np.uint8)]), "images of 1 to 4 channels; got uint8 of shape"),
@@ -122,6 +123,14 @@ REFUSED: Mapping[str, tuple[Given, str]] = {
     "bands": (Given(Observed("image", (7, 8, 8)), Image.new("RGB", (9, 9))), "uint8 images of shape (7, 8, 8)"),
     "one image for clips": (Given(CLIPS, np.zeros((8, 8, 3), np.uint8)), "clips of uint8, (T, H, W, C); got uint8"),
     "no rate": (Given(WAVES, np.zeros(9)), "needs the rate of the recordings (its own is 4 Hz); got none"),
+    "no such rate": (
+        Given(WAVES, np.zeros(9), float("nan")),
+        "needs a rate from 0.001 to 10,000,000 a second; got nan",
+    ),
+    "clips of nothing": (
+        Given(CLIPS, np.zeros((4, 0, 8, 3), np.uint8)),
+        "clips of at least one pixel; got uint8 of shape",
+    ),
     "NaN": (Given(WAVES, np.full(9, np.nan), 4), "needs finite samples"),
     "images for text": (Given(WORDS, [Image.new("RGB", (9, 9))]), "needs sentences, a list of texts; got a list with"),
     "no tokenizer": (Given(WORDS, ["a"]), "needs token ids, since its data named no tokenizer; got text"),

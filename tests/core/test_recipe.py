@@ -27,6 +27,20 @@ def test_other_schedules_are_what_they_are_called() -> None:
     assert {flat.rate(step) for step in range(10)} == {1.0}
 
 
+def test_warmup_stable_decay_rises_stays_and_falls_in_a_line() -> None:
+    """Hu 2024, section 4.2, with a line as f: it would be 0 after the last step."""
+    recipe = Recipe(lr=2.0, batch=1, samples=20, warmup=0.1, schedule="warmup-stable-decay", decay=0.2)
+    expected = [1.0, 2.0, *[2.0] * 14, 2.0, 1.5, 1.0, 0.5]
+    assert [recipe.rate(step) for step in range(20)] == pytest.approx(expected)
+    assert recipe.stable_steps == 16
+    assert Recipe().stable_steps is None
+
+
+def test_a_record_has_a_field_that_came_later_only_where_it_does_something() -> None:
+    assert "decay" not in Recipe().as_fields()
+    assert Recipe(schedule="warmup-stable-decay").as_fields()["decay"] == 0.1
+
+
 def test_biases_and_gains_do_not_decay() -> None:
     model = nn.Sequential(nn.Linear(3, 2), nn.LayerNorm(2))
     groups = Recipe(weight_decay=0.5).make_optimizer(model.parameters()).param_groups

@@ -1,18 +1,9 @@
-"""Export: the encoder of a run as files that other libraries read, each tried before it is written.
-
-torch          encoder.pt, a state dict by pretask's names
-timm           model.safetensors for timm.create_model(…, checkpoint_path=…), and what to call it with
-transformers   a folder for AutoModel.from_pretrained and AutoTokenizer.from_pretrained
-onnx           model.onnx, from samples to vectors, preparation of pixels included
-hub            a folder to upload: weights, task.json, a model card with the record's numbers (hub.py)
-"""
+"""Export: the encoder of a run as files that other libraries read, each tried before it is written."""
 
 import io
 import json
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -21,10 +12,10 @@ from pretask.checkpoint import tensors_as_bytes
 from pretask.composition import make_empty_inputs
 from pretask.encoder import Encoder
 from pretask.exporting import ExportedNetwork, OffersExport
-from pretask.values import Batch, Inputs
+from pretask.values import Inputs
 from torch import Tensor
 
-from pretask_bench.artifacts.hub import hub_files
+from pretask_bench.artifacts.formats import Artifact, find_exporter
 from pretask_bench.artifacts.save import write_files
 from pretask_bench.artifacts.task_file import TOKENIZER, TaskFile, read_task
 
@@ -32,36 +23,35 @@ TOLERANCE = 1e-5  # to which another library must give the same features
 Files = Mapping[str, bytes]
 
 
-def export(encoder: Encoder, folder: Path, to: str, out: Path) -> list[Path]:
+def export(artifact: Artifact, to: str, out: Path) -> list[Path]:
     """Write an encoder as another library reads it; return the files.
 
     Args:
-        encoder: As it was loaded of the folder.
-        folder: Of the run.
-        to: A key of EXPORTERS.
+        artifact: What is exported.
+        to: One of FORMATS.
         out: Folder of the files.
 
     Raises:
         Incompatible: The library has no such architecture.
         PretaskError: A library is missing, the features are not the same in it, or the folder cannot be written.
     """
-    files = EXPORTERS[to](encoder, folder)
+    files = find_exporter(to)(artifact)
     write_files(out, files)
     return [out / name for name in files]
 
 
-def export_torch(encoder: Encoder, folder: Path) -> Files:
+def export_torch(artifact: Artifact) -> Files:
     """Return a state dict, which `torch.load(…, weights_only=True)` reads."""
     buffer = io.BytesIO()
-    torch.save({name: value.cpu() for name, value in encoder.model.state_dict().items()}, buffer)
+    torch.save({name: value.cpu() for name, value in artifact.encoder.model.state_dict().items()}, buffer)
     return {"encoder.pt": buffer.getvalue()}
 
 
-def export_timm(encoder: Encoder, folder: Path) -> Files:
+def export_timm(artifact: Artifact) -> Files:
     """Return timm's weights, and a file that says how to make the network and what to show it."""
     import timm
 
-    task = read_task(folder)
+    encoder, task = artifact.encoder, read_task(artifact.folder)
     network = find_network(encoder, task, "timm")
     made = timm.create_model(**network.config).eval()
     made.load_state_dict(dict(network.weights))
@@ -101,11 +91,11 @@ def describe_input(encoder: Encoder, task: TaskFile) -> str:
     return f"what the split {task.parts['split'].id} shows of the image, then (x - mean) / std"
 
 
-def export_transformers(encoder: Encoder, folder: Path) -> Files:
+def export_transformers(artifact: Artifact) -> Files:
     """Return a folder of the transformers library: weights, configuration and, where there is one, tokenizer."""
     from transformers import AutoConfig, AutoModel
 
-    task = read_task(folder)
+    encoder, task = artifact.encoder, read_task(artifact.folder)
     network = find_network(encoder, task, "transformers")
     made: Any = AutoModel.from_config(AutoConfig.for_model(**network.config)).eval()
     made.load_state_dict(dict(network.weights))
@@ -152,59 +142,6 @@ def tokenizer_files(content: str, task: TaskFile, network: ExportedNetwork) -> F
         **{words[role]: token for role, token in names.items() if role in words},
     }
     return {TOKENIZER: made.to_str().encode(), "tokenizer_config.json": as_json(told)}
-
-
-def export_onnx(encoder: Encoder, folder: Path) -> Files:
-    """Return an ONNX file from samples, of any batch size, to vectors."""
-    try:
-        import onnxruntime
-        import onnxscript  # noqa: F401  # by which torch exports
-    except ImportError as error:
-        raise PretaskError(
-            "pretask export --to onnx",
-            "onnx, onnxruntime and onnxscript",
-            f"none ({error})",
-            "pip install 'pretask[onnx]'",
-        ) from error
-    samples, network = draw_samples(encoder), FromSamples(encoder).eval()
-    batches = (samples, torch.cat([samples, samples[:1]]))  # of two sizes
-    with torch.no_grad(), TemporaryDirectory() as place:
-        expected = [network(shown) for shown in batches]  # before the exporter has been in it
-        path = Path(place) / "model.onnx"
-        shapes = {"samples": {0: torch.export.Dim("batch")}}
-        named: dict[str, Any] = {"input_names": ["samples"], "output_names": ["features"], "dynamic_shapes": shapes}
-        with warnings.catch_warnings():  # of the exporter's own libraries
-            warnings.simplefilter("ignore")
-            torch.onnx.export(network, (samples,), path, dynamo=True, external_data=False, verbose=False, **named)
-        content = path.read_bytes()
-    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-    for shown, wanted in zip(batches, expected, strict=True):
-        try:
-            found = torch.from_numpy(session.run(None, {"samples": shown.numpy()})[0])
-        except Exception as error:  # the library's own kinds
-            got = f"{read_task(folder).parts['model'].id}, whose export refuses a batch of {len(shown)}"
-            raise Incompatible(
-                "pretask export --to onnx",
-                "a network that torch exports for batches of any size",
-                got,
-                "Export it --to torch or --to hub.",
-            ) from error
-        if not is_same(found, wanted):
-            raise differ("onnx", found, expected=wanted)
-    return {"model.onnx": content}
-
-
-class FromSamples(torch.nn.Module):
-    """An encoder of tensors alone: of samples that have the encoder's own form, none of them padded."""
-
-    def __init__(self, encoder: Encoder) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, samples: Tensor) -> Tensor:
-        """Return the vectors of samples."""
-        vectors: Tensor = self.encoder(Batch(samples))
-        return vectors
 
 
 def draw_samples(encoder: Encoder) -> Tensor:
@@ -263,12 +200,3 @@ def differ(library: str, *found: Tensor | None, expected: Tensor) -> PretaskErro
 def as_json(content: Mapping[str, Any]) -> bytes:
     """Return a JSON file."""
     return (json.dumps(content, indent=1, sort_keys=True) + "\n").encode()
-
-
-EXPORTERS: Mapping[str, Callable[[Encoder, Path], Files]] = {
-    "timm": export_timm,
-    "torch": export_torch,
-    "transformers": export_transformers,
-    "onnx": export_onnx,
-    "hub": lambda encoder, folder: hub_files(folder),
-}

@@ -5,24 +5,31 @@ for machines. Nothing is uploaded: `huggingface-cli upload NAME FOLDER` does tha
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pretask import PretaskError
+from pretask_registry.citations import Citation
 
-from pretask_bench.artifacts.task_file import PICTURES, RECORD, TASK, TaskFile, read_task, write_text
-from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED
+from pretask_bench.artifacts.formats import Artifact
+from pretask_bench.artifacts.save import name_pictures
+from pretask_bench.artifacts.task_file import PICTURES, RECORD, TASK, TaskFile, hash_file, read_task, write_text
+from pretask_bench.records.encoders import REFERENCE_ENCODERS, TRAINED, column_label
 from pretask_bench.records.metrics import declared_metrics, direction, objective_metrics
-from pretask_bench.records.record import EvaluationResult, Record, parse_record
+from pretask_bench.records.record import EvaluationResult, Record
+from pretask_bench.records.store import list_records, read
+from pretask_bench.results.citing import cite_cells, write_bibtex
+from pretask_bench.results.markdown import plain_text, row_text
 from pretask_bench.results.pretext import estimate_pretext_metric
-from pretask_bench.results.references import pretext_references, probe_references
+from pretask_bench.results.references import encoder_title, pretext_references, probe_references
 from pretask_bench.results.report import format_number
 from pretask_bench.results.statistics import Estimate, accuracy_estimate
 
 CARD, MODEL = "README.md", "model.safetensors"
 PIPELINES = {"image": "image-feature-extraction", "text": "feature-extraction", "audio": "feature-extraction"}
-HEADS = ("metric", "trained", "95 % interval", "random init", "raw input", "supervised", "chance", "best trivial")
+HEADS = ("metric", "trained", "95 % interval", *map(column_label, REFERENCE_ENCODERS), "chance", "best trivial")
+REFERENCES = "references.bib"
 EXAMPLES = {
     "image": 'encoder(PIL.Image.open("photo.jpg"))',
     "video": "encoder(frames)  # uint8, (T, H, W, C)",
@@ -38,40 +45,60 @@ class Line(NamedTuple):
         evaluator: Full id of what measured it, or `pretext`.
         name: Of the metric.
         value: The number.
-        cells: Under HEADS.
+        cells: By heading: those of HEADS, and of others that it is held against.
+        data: Id of what it was measured on.
     """
 
     evaluator: str
     name: str
     value: float
-    cells: tuple[str, ...]
+    cells: Mapping[str, str]
+    data: str
 
 
-def hub_files(folder: Path) -> dict[str, bytes]:
+def export_hub(artifact: Artifact) -> dict[str, bytes]:
     """Return the files of a run folder as the hub lays them out.
 
     Raises:
         PretaskError: The folder has no record.
     """
+    folder = artifact.folder
     task = read_task(folder)
     if not (folder / RECORD).is_file():
         raise PretaskError(
             "pretask export --to hub", f"a record of the run, {RECORD}", "none", "Run the command again."
         )
-    record = parse_record((folder / RECORD).read_bytes())
+    places = list_records(folder)
+    records = [read(path) for path in places]
     names = {name: MODEL if name == task.weights else name for name in task.files}
     moved = task.model_copy(update={"files": {names[name]: digest for name, digest in task.files.items()}})
     files = {names[name]: (folder / name).read_bytes() for name in task.files}
-    files[RECORD] = (folder / RECORD).read_bytes()
-    for picture in sorted((folder / PICTURES).glob("*.png")):
-        files[f"{PICTURES}/{picture.name}"] = picture.read_bytes()
-    files[CARD] = write_card(task, record, [name for name in files if name.startswith(PICTURES)]).encode()
+    files |= {str(path.relative_to(folder)): path.read_bytes() for path in places}
+    for record in records:
+        files |= read_pictures(folder, record, len(records) > 1)
+    citation = cite_cells(artifact.registry, [record.cell for record in records])
+    files[REFERENCES] = write_bibtex(citation).encode()
+    pictures = [name for name in files if name.startswith(PICTURES)]
+    files[CARD] = write_card(task, records, pictures, citation).encode()
     return {**files, TASK: write_text(moved)}
 
 
-def write_card(task: TaskFile, record: Record, pictures: list[str]) -> str:
-    """Return the model card: what it is, how to use it, how it was trained, and its numbers."""
-    lines = [*pretext_lines(record), *evaluation_lines(record)]
+def read_pictures(folder: Path, record: Record, several: bool) -> dict[str, bytes]:
+    """Return the pictures of a record that lie in the folder; nothing else that a stranger may have laid there."""
+    found = {}
+    for name, picture in name_pictures(record, several).items():
+        path = folder / PICTURES / f"{name}.png"
+        if path.is_file() and hash_file(path) == picture.png:
+            found[f"{PICTURES}/{name}.png"] = path.read_bytes()
+    return found
+
+
+def write_card(task: TaskFile, records: Sequence[Record], pictures: list[str], citation: Citation) -> str:
+    """Return the model card: what it is, how to use it, how it was trained, its numbers on every transfer set, and
+    what is to be cited.
+    """
+    record = records[0]
+    lines = [*pretext_lines(record), *(line for measured in records for line in evaluation_lines(measured))]
     modality, cell = task.observed.modality, record.cell
     shown = "\n".join(f"![{Path(name).stem}]({name})" for name in pictures)
     return f"""---
@@ -105,13 +132,27 @@ Every number is of the record `{RECORD}`. Intervals are over test items or held-
 came about (versions, machine, seconds, options) stands there as well. Compare encoders only on the same data.
 
 {shown}
+
+## Citation
+
+Of exactly what it was made and measured with; also in `{REFERENCES}`.{"".join(map(list_missing, citation.missing))}
+
+```bibtex
+{write_bibtex(citation).replace("```", "")}```
 """
 
 
+def list_missing(line: str) -> str:
+    """Return a line on what has no BibTeX entry."""
+    return f"\nWithout an entry: {plain_text(line)}."
+
+
 def draw_table(lines: list[Line]) -> str:
-    """Return the numbers as a Markdown table."""
-    rows = [HEADS, ["---"] * len(HEADS), *(line.cells for line in lines)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    """Return the numbers as a Markdown table; what was measured of no other line has a column as well."""
+    further = dict.fromkeys(head for line in lines for head in line.cells if head not in HEADS)
+    heads = [*HEADS[:-2], *further, *HEADS[-2:]]
+    rows = [[plain_text(line.cells.get(head, "")) for head in heads] for line in lines]
+    return "\n".join(map(row_text, [map(plain_text, heads), ["---"] * len(heads), *rows]))
 
 
 def pretext_lines(record: Record) -> Iterator[Line]:
@@ -122,17 +163,20 @@ def pretext_lines(record: Record) -> Iterator[Line]:
             continue
         metric, references = metrics.pretext_metric(name), pretext_references(record, name)
         best = references.best_trivial(metric)
-        cells = [f"pretext {name} {direction(metric)}".strip(), format_number(value, metric)]
-        cells += [format_interval(estimate_pretext_metric([record], name), metric), "", "", ""]
-        cells += [
-            format_number(references.chance, metric),
-            f"{format_number(best.value, metric)} ({best.name})" if best is not None else "",
-        ]
-        yield Line("pretext", name, value, tuple(cells))
+        cells = {
+            "metric": f"pretext {name} {direction(metric)}".strip(),
+            "trained": format_number(value, metric),
+            "95 % interval": format_interval(estimate_pretext_metric([record], name), metric),
+            "chance": format_number(references.chance, metric),
+            "best trivial": "" if best is None else f"{format_number(best.value, metric)} ({best.name})",
+        }
+        yield Line("pretext", name, value, cells, record.cell.data.id)
 
 
 def evaluation_lines(record: Record) -> Iterator[Line]:
     """Yield the numbers of the evaluators on the trained encoder, but for those of single layers."""
+    data, other = record.cell.evaluated_on or record.cell.data, record.cell.evaluated_on
+    where = "" if other is None else f" on {other.id}"
     for result in record.results:
         if result.encoder != TRAINED:
             continue
@@ -141,11 +185,15 @@ def evaluation_lines(record: Record) -> Iterator[Line]:
             if value is None or "." in name:
                 continue
             metric, references = declared.metric(name), probe_references([record], result.evaluator, name)
-            others = [references.encoders.get(encoder) for encoder in (RANDOM, RAW, SUPERVISED)]
-            cells = [f"{result.evaluator} {name} {direction(metric)}".strip(), format_number(value, metric)]
-            cells.append(format_interval(estimate_items(result, name), metric))
-            cells += [format_number(None if other is None else other.value, metric) for other in others]
-            yield Line(result.evaluator, name, value, (*cells, format_number(references.chance, metric), ""))
+            cells = {
+                "metric": f"{result.evaluator} {name} {direction(metric)}".strip() + where,
+                "trained": format_number(value, metric),
+                "95 % interval": format_interval(estimate_items(result, name), metric),
+                "chance": format_number(references.chance, metric),
+            }
+            for encoder, estimate in references.encoders.items():
+                cells[encoder_title([record], encoder)] = format_number(estimate.value, metric)
+            yield Line(result.evaluator, name, value, cells, data.id)
 
 
 def estimate_items(result: EvaluationResult, name: str) -> Estimate | None:
@@ -164,12 +212,11 @@ def format_interval(estimate: Estimate | None, metric: Any) -> str:
 def describe_for_machines(task: TaskFile, record: Record, lines: list[Line]) -> Mapping[str, Any]:
     """Return the metadata of the card: what it is, and its numbers as a model index."""
     modality = task.observed.modality
-    data = {"name": record.cell.data.id, "type": record.cell.data.id.partition("@")[0]}
     results = [
         {
             "task": {"type": PIPELINES.get(modality, "feature-extraction"), "name": line.evaluator},
-            "dataset": data,
-            "metrics": [{"type": line.name, "value": line.value, "name": line.cells[0]}],
+            "dataset": {"name": line.data, "type": line.data.partition("@")[0]},
+            "metrics": [{"type": line.name, "value": line.value, "name": line.cells["metric"]}],
         }
         for line in lines
     ]

@@ -4,7 +4,8 @@ Only what encodes is built: the model, from the specs in task.json, and the spli
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import fields
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from pretask_bench.artifacts.task_file import AGAIN, FITTED, RECORD, TASK, TOKEN
 from pretask_bench.records.record import parse_record, training_cell_key
 from pretask_bench.records.store import read
 
-WHO = "pretask.load"
+WHO, JSON = "pretask.load", ".json"
 Place = str | PathLike[str]
 
 
@@ -67,7 +68,16 @@ def load_with(
         raise PretaskError(WHO, f"a {TASK} of which its parts can be built", got, AGAIN) from error
     tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8") if TOKENIZER in task.files else None
     preparation = Preparation(task.observed, task.padded, tokenizer)
-    return Encoder(network, shown, task.whole, preparation, task.name).to(device).eval()
+    return move(Encoder(network, shown, task.whole, preparation, task.name), device).eval()
+
+
+def move(encoder: Encoder, device: torch.device | str) -> Encoder:
+    """Return the encoder on a device; raise PretaskError where this machine has no such device."""
+    try:
+        return encoder.to(device)
+    except (RuntimeError, AssertionError) as error:  # AssertionError of a torch that was built without it
+        got = f"{device} ({(str(error).splitlines() or [''])[0][:120]})"
+        raise PretaskError(WHO, "a device of this machine", got, "Leave device out: it is the CPU then.") from error
 
 
 def load_model(registry: Registry | None, folder: Path, task: TaskFile, given: Any = None) -> Any:
@@ -98,8 +108,10 @@ def find_folder(place: Path) -> Path:
     Raises:
         PretaskError: There is none.
     """
-    if not place.is_file() or place.name in (RECORD, TASK):
-        return place.parent if place.is_file() else place
+    if not place.is_file() or place.suffix != JSON:
+        return place  # which is for `read_task` to look at
+    if place.name in (RECORD, TASK):
+        return place.parent
     found = find_beside(place)
     if found is None:
         got = f"{place.name}, of which no run folder in {place.absolute().parent.parent} is"
@@ -112,8 +124,9 @@ def find_beside(record: Path) -> Path | None:
     found, runs = read(record), record.absolute().parent.parent
     key = training_cell_key(found.cell)[:12]
     for other in [*runs.glob(f"*-{key}-*/{RECORD}"), *runs.glob(f"*/{RECORD}")]:  # by its name, else any
-        if found.weights is not None and parse_record(other.read_bytes()).weights == found.weights:
-            return other.parent
+        with suppress(PretaskError, OSError):  # of a folder that is damaged no other need know
+            if found.weights is not None and parse_record(other.read_bytes()).weights == found.weights:
+                return other.parent
     return None
 
 
@@ -192,5 +205,10 @@ def check_shown(split: Any, task: TaskFile, part: Part) -> None:
     """Raise PretaskError where an installed split shows whole samples otherwise than the one that was trained with."""
     shown: InputSpec = split.whole_spec(task.observed)
     if shown != task.whole:
-        needs = f"{part.id} to show {task.whole.modality} of shape {task.whole.shape}, as with {part.version}"
-        raise PretaskError(WHO, needs, f"{shown.modality} of shape {shown.shape}", find_way(part, "split"))
+        differing = [
+            field.name for field in fields(InputSpec) if getattr(shown, field.name) != getattr(task.whole, field.name)
+        ]
+        wanted, found = (
+            ", ".join(f"{name} {getattr(spec, name)}"[:120] for name in differing) for spec in (task.whole, shown)
+        )
+        raise PretaskError(WHO, f"{part.id} to show {wanted}, as with {part.version}", found, find_way(part, "split"))

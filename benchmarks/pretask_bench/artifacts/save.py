@@ -19,12 +19,14 @@ from pretask.files import advise, write_whole
 from pretask.pooling import find_content, find_widest_sights, join_widest, pool
 from pretask.precision import full_precision
 from pretask.pretext_score import evaluation_mode
+from pretask.printable import escape_invisible
 from pretask.values import Batch
 from torch import Tensor
 
 from pretask_bench.artifacts.fitted import Tensors, Unkept, keep_state, restore_state
 from pretask_bench.artifacts.task_file import (
     FITTED,
+    MAX_LINE_CHARACTERS,
     PICTURES,
     RECORD,
     TASK,
@@ -36,8 +38,9 @@ from pretask_bench.artifacts.task_file import (
     write_text,
 )
 from pretask_bench.records.canonical import canonical_bytes
-from pretask_bench.records.record import Record
-from pretask_bench.records.store import read_picture
+from pretask_bench.records.ids import short_name
+from pretask_bench.records.record import Picture, Record, parse_record, record_hash
+from pretask_bench.records.store import OTHERS, list_records, read_picture
 from pretask_bench.runs.plan import PARTS, Plan
 from pretask_bench.runs.prepare import PreparedRun, part_fields
 
@@ -81,20 +84,49 @@ def save_encoder(folder: Path, prepared: PreparedRun, task: Task) -> TaskFile:
 
 
 def save_record(folder: Path, record: Record, store: Path) -> None:
-    """Write the record of a run into its folder, the same bytes as in the store, with the pictures that it names."""
-    files = {RECORD: canonical_bytes(record)}
-    for name, png in name_pictures(record).items():
-        files[f"{PICTURES}/{name}.png"] = read_picture(store, png)
+    """Write the record of a run into its folder, the same bytes as in the store, with the pictures that it names.
+
+    One that is there already and of measures on other data is kept in OTHERS.
+    """
+    others = keep_other_records(folder, record)
+    files = {f"{OTHERS}/{record_hash(other)}.json": canonical_bytes(other) for other in others}
+    files[RECORD] = canonical_bytes(record)
+    for one in (*others, record):
+        for name, picture in name_pictures(one, several=bool(others)).items():
+            if one is record or (store / f"{picture.png}.png").is_file():
+                files[f"{PICTURES}/{name}.png"] = read_picture(store, picture.png)
     write_files(folder, files)
 
 
-def name_pictures(record: Record) -> dict[str, str]:
-    """Return the hashes of a record's pictures by their names in a run folder."""
-    named = {picture.name: picture.png for picture in (record.pretext.pictures if record.pretext is not None else ())}
+def keep_other_records(folder: Path, record: Record) -> list[Record]:
+    """Return the records of a run's folder that are of other data than a new one; remove those that it replaces."""
+    kept: list[Record] = []
+    for path in list_records(folder):
+        try:
+            other = parse_record(path.read_bytes())
+        except (OSError, PretaskError):  # damaged; the store has it
+            continue
+        if other.cell.evaluated_on != record.cell.evaluated_on and other.weights == record.weights:
+            kept.append(other)
+        elif path.name != RECORD:
+            path.unlink(missing_ok=True)
+    return kept
+
+
+def name_pictures(record: Record, several: bool = False) -> dict[str, Picture]:
+    """Return a record's pictures by their names in a run folder.
+
+    Args:
+        record: The record.
+        several: Whether there are others of the run, so that what was measured on other data is named by that as well.
+    """
+    named = {picture.name: picture for picture in (record.pretext.pictures if record.pretext is not None else ())}
+    other = record.cell.evaluated_on if several else None
+    place = "" if other is None else f"{short_name(other.id)}-{other.fingerprints.get('test', '')[:8]}-"
     for result in record.results:
-        evaluator = result.evaluator.partition("/")[2].partition("@")[0]
-        named |= {f"{evaluator}-{result.encoder}-{picture.name}": picture.png for picture in result.pictures}
-    return {name.replace("/", "-"): png for name, png in named.items()}
+        evaluator = short_name(result.evaluator)
+        named |= {f"{place}{evaluator}-{result.encoder}-{picture.name}": picture for picture in result.pictures}
+    return {name.replace("/", "-"): picture for name, picture in named.items()}
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
@@ -131,7 +163,8 @@ def keep_fitted(prepared: PreparedRun, task: Task, tensors: Tensors) -> tuple[di
             raise Unkept("something that no field of it holds")
     except Exception as error:  # whatever a plugin's classes do when they are made anew
         tensors.clear()
-        return {}, f"its split was fitted to {error}" if isinstance(error, Unkept) else f"{error}"[:200]
+        reason = f"its split was fitted to {error}" if isinstance(error, Unkept) else f"{error}"
+        return {}, escape_invisible(reason[:200])[:MAX_LINE_CHARACTERS]
     return kept, None
 
 

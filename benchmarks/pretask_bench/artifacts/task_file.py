@@ -5,11 +5,12 @@ Version 1. Files beside it are named with their hashes, and it is written last, 
 
 import json
 from hashlib import file_digest
+from math import prod
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pretask import InputSpec, Observed, PretaskError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 VERSION = 1
 TASK = "task.json"
@@ -19,10 +20,22 @@ TOKENIZER = "tokenizer.json"
 RECORD = "record.json"
 PICTURES = "pictures"
 MAX_BYTES = 1 << 26  # of task.json
+MAX_LINE_CHARACTERS = 400
+MAX_NUMBERS = 1 << 31  # of one sample, to whose form an encoder brings whatever it is given
 AGAIN = "Copy the folder again from where it came, or run the same command again."
 
 FileName = Literal["weights.safetensors", "model.safetensors", "fitted.safetensors", "tokenizer.json"]
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
+def check_line(text: str) -> str:
+    """Return a text, if it is one line that a terminal may show: errors and cards repeat it."""
+    if len(text) > MAX_LINE_CHARACTERS or not text.isprintable():
+        raise ValueError(f"one line of at most {MAX_LINE_CHARACTERS} characters, none of them invisible")
+    return text
+
+
+Line = Annotated[str, AfterValidator(check_line)]
 
 
 class Part(BaseModel):
@@ -37,10 +50,10 @@ class Part(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    id: str
+    id: Line
     options: dict[str, Any] = {}
-    distribution: str
-    version: str
+    distribution: Line
+    version: Line
 
 
 class Output(BaseModel):
@@ -55,8 +68,8 @@ class Output(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    layer: str
-    pooling: str | None
+    layer: Line
+    pooling: Line | None
     width: int
     sees: tuple[str, ...]
 
@@ -84,8 +97,8 @@ class TaskFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     version: Literal[1] = 1
-    name: str
-    task: str | None = None
+    name: Line
+    task: Line | None = None
     parts: dict[Literal["data", "split", "objective", "model"], Part]
     seed: int
     observed: Observed
@@ -93,10 +106,10 @@ class TaskFile(BaseModel):
     whole: InputSpec
     padded: bool = False
     fitted: dict[str, Any] = {}
-    unkept: str | None = None
+    unkept: Line | None = None
     output: Output
     files: dict[FileName, Hash]
-    release: str
+    release: Line
 
     @model_validator(mode="after")
     def _has_what_an_encoder_needs(self) -> "TaskFile":
@@ -104,6 +117,13 @@ class TaskFile(BaseModel):
             raise ValueError("one file of weights is named")
         if not self.parts.keys() >= {"model", "split"}:
             raise ValueError("a model and a split are named")
+        return self
+
+    @model_validator(mode="after")
+    def _samples_have_a_size(self) -> "TaskFile":
+        for shape in (self.observed.shape, self.input.shape, self.whole.shape):
+            if min(shape, default=1) < 1 or prod(shape) > MAX_NUMBERS:
+                raise ValueError(f"samples of at least one and at most {MAX_NUMBERS:,} numbers")
         return self
 
     @property
@@ -149,6 +169,10 @@ def describe_folder(folder: Path) -> str:
     """Return what is there instead of a run folder."""
     if not folder.exists():
         return "no such folder"
+    if folder.is_file():
+        return "a file"
+    if (folder.parent / TASK).is_file():
+        return f"a folder within that of a run, {folder.parent.name}"
     if any(folder.glob("step-*")):
         return "checkpoints of a run that has not ended"
     if any(folder.glob("*/" + TASK)):
@@ -160,6 +184,8 @@ def find_way(folder: Path) -> str:
     """Return what to do about a folder without a task.json."""
     if folder.is_dir() and any(folder.glob("step-*")):
         return "Run the same command again: it goes on, and ends with an encoder."
+    if (folder.parent / TASK).is_file():
+        return f"Name the folder of the run: {folder.parent}."
     return "Name the folder of a finished run, which pretask run prints, or its record.json."
 
 

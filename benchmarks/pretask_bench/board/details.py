@@ -4,18 +4,22 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pretask_registry import Registry
+
 from pretask_bench.board.entries import Competition, Entry, shorten
 from pretask_bench.board.figures import GALLERY_FIGURES, Shown
 from pretask_bench.board.layers import draw_layers
+from pretask_bench.board.probed import draw_probed
 from pretask_bench.board.standings import Ranking
 from pretask_bench.records.encoders import column_label, shown_encoders
+from pretask_bench.records.ids import short_name
 from pretask_bench.records.record import Record
-from pretask_bench.results.groups import short_name
+from pretask_bench.results.citing import cite_cells, write_bibtex
 from pretask_bench.results.report import (
-    COLUMNS,
     PRETEXT_COLUMNS,
     evaluator_rows,
     format_number,
+    list_columns,
     pretext_rows,
     pretext_title,
 )
@@ -25,7 +29,9 @@ MAX_DETAIL_ROWS, MAX_DETAIL_SEEDS, MAX_TEXT_CHARACTERS = 40, 20, 2000
 Texts = Sequence[Sequence[str]]
 
 
-def describe_entry(ranking: Ranking, entry: Entry, anchor: str, figures: Sequence[Shown]) -> dict[str, Any]:
+def describe_entry(
+    ranking: Ranking, entry: Entry, anchor: str, figures: Sequence[Shown], registry: Registry | None
+) -> dict[str, Any]:
     """Return what the template shows of an entry; of its figures those that are not below its table."""
     first = entry.first
     return {
@@ -36,6 +42,8 @@ def describe_entry(ranking: Ranking, entry: Entry, anchor: str, figures: Sequenc
         "properties": entry_properties(entry),
         "options": options_text(first),
         "layers": draw_layers(ranking, entry),
+        "probed": draw_probed(entry),
+        "cited": "" if registry is None else write_bibtex(cite_cells(registry, [first.cell])),
         "numbers": result_tables(entry),
         "encoders": [column_label(encoder) for encoder in shown_encoders(ranking.competition.baselines)],
         "measures": [measure.title for measure in ranking.competition.division.measures],
@@ -103,7 +111,7 @@ def result_tables(entry: Entry) -> list[tuple[str, Sequence[str], Texts]]:
     if entry.first.pretext is not None:
         tables.append((pretext_title(entry.first), PRETEXT_COLUMNS, pretext_rows(entry.records)[:MAX_DETAIL_ROWS]))
     for evaluator in dict.fromkeys(result.evaluator for result in entry.first.results):
-        columns = (short_name(evaluator), *COLUMNS[1:])
+        columns = (short_name(evaluator), *list_columns(entry.records)[1:])
         rows = evaluator_rows(entry.records, evaluator)[:MAX_DETAIL_ROWS]
         tables.append((f"{evaluator}: what is the encoder worth?", columns, rows))
     return tables

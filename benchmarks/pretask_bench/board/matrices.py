@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pretask_bench.results.groups import short_name
+from pretask_bench.records.ids import short_name
 
 Fits = Sequence[Mapping[str, Any]]  # modality, split, objective, model, fits
 

@@ -20,8 +20,8 @@ from pretask_bench.board.entries import Competition, Entry, shorten
 from pretask_bench.board.pictures import cost_of, score_range, score_strip
 from pretask_bench.board.standings import RankedEntry, Ranking, estimate_measure
 from pretask_bench.records.encoders import RANDOM, TRAINED, shown_encoders
+from pretask_bench.records.ids import short_name
 from pretask_bench.records.metrics import direction
-from pretask_bench.results.groups import short_name
 from pretask_bench.results.pretext import PretextMetric, pretext_metrics
 from pretask_bench.results.report import format_estimate, format_number
 from pretask_bench.results.statistics import Estimate

@@ -77,7 +77,7 @@ def write_board(
         folders: Where the figures of records lie; None shows none.
         fits: Which parts fit each other, as `compat.fitting_rows` gives it; the page shows it where there is some.
         keeper: Which records are withdrawn, and who may raise a dispute.
-        registry: Where parts are looked up, to check the options that records declare.
+        registry: Where parts are looked up, to check the options that records declare, and for what is to be cited.
 
     Raises:
         PretaskError: A file cannot be written.
@@ -99,7 +99,7 @@ def render_board(
     sorted_records = sort_records(suite, records, keeper, registry)
     rankings = [rank_competition(competition) for competition in sorted_records.competitions]
     content = board_as_json(suite, sorted_records, rankings)
-    page = render_page(suite, sorted_records, rankings, folders, fits, page_notices(content))
+    page = render_page(suite, sorted_records, rankings, folders, fits, page_notices(content), registry)
     return page, json_text(content), markdown_text(content)
 
 
@@ -110,6 +110,7 @@ def render_page(
     folders: Sequence[Path] | None,
     fits: Fits,
     notices: Json,
+    registry: Registry | None = None,
 ) -> str:
     """Return the text of index.html."""
     environment = Environment(
@@ -137,7 +138,7 @@ def render_page(
         suite=suite,
         sorted_records=sorted_records,
         sections=sections,
-        details=describe_entries(shown, anchors, figures),
+        details=describe_entries(shown, anchors, figures, registry),
         album=album,
         filters=[(part, choices.sorted_ids(part)) for part in PARTS],
         evaluators=list(
@@ -218,11 +219,14 @@ def choose_gallery(
 
 
 def describe_entries(
-    rankings: Sequence[Ranking], anchors: Mapping[str, str], figures: Mapping[str, Sequence[Shown]]
+    rankings: Sequence[Ranking],
+    anchors: Mapping[str, str],
+    figures: Mapping[str, Sequence[Shown]],
+    registry: Registry | None,
 ) -> list[dict[str, Any]]:
     """Return what the template shows of single entries, in the order of the tables."""
     return [
-        describe_entry(ranking, entry, anchors[key], figures[key])
+        describe_entry(ranking, entry, anchors[key], figures[key], registry)
         for ranking in rankings
         for entry in list_entries(ranking)
         if (key := anchor_key(ranking, entry)) in anchors

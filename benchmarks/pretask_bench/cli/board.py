@@ -41,7 +41,7 @@ def command(
     from pretask_bench.board.keeper import Keeper, read_authors, read_withdrawn
     from pretask_bench.board.site import write_board
     from pretask_bench.cli.fit_matrix import fitting_rows
-    from pretask_bench.records.store import list_files, read, require_places
+    from pretask_bench.records.store import list_files, name_of, read, require_places
     from pretask_bench.runs.suites import read_suite
 
     places, installed = places or (Path("runs/records"),), registry()
@@ -51,7 +51,8 @@ def command(
     records = {}
     for path in list_files(places):
         try:
-            records[path.stem] = read(path)
+            record = read(path)
+            records[name_of(path, record)] = record
         except PretaskError as error:
             click.echo(f"left out {escape_invisible(str(path))}: {escape_invisible(str(error))}", err=True)
     if strange := sorted(keeper.withdrawn.keys() - records.keys()):

@@ -1,7 +1,6 @@
 """The verb `pretask cite`: BibTeX of exactly what a task, a run or a suite is made of."""
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +10,7 @@ from pretask_bench.cli.main import registry
 
 if TYPE_CHECKING:
     from pretask_registry import Registered, Registry
+    from pretask_registry.citations import Citation
 
 EPILOG = """Example: pretask cite runs/colorization-f2b9c6b4bd18-cfee03ad > references.bib"""
 
@@ -22,21 +22,28 @@ def command(what: str) -> None:
 
     What has a source and no entry is named on stderr. A component of any other kind is found by its name as well.
     """
-    from pretask.printable import escape_invisible
-    from pretask_registry.citations import collect_citations
+    from pretask_bench.results.citing import write_bibtex
 
-    citation = collect_citations(find_cited(registry(), what))
-    for key, entry in citation.entries.items():
-        lines = [f"% {', '.join(citation.used_by[key])}", *entry.splitlines(), ""]
-        print("\n".join(map(escape_invisible, lines)))
+    citation = find_citation(registry(), what)
+    print(write_bibtex(citation))
     for line in citation.missing:
         print(f"without BibTeX: {line}", file=sys.stderr)
 
 
-def find_cited(registry: "Registry", what: str) -> "list[Registered]":
-    """Return the components that a name or path means, in the order of data, split, model, objective, evaluators."""
+def find_citation(registry: "Registry", what: str) -> "Citation":
+    """Return what is to be cited for what a name or path means."""
+    from pretask_registry.citations import collect_citations
+
+    from pretask_bench.records.store import enter, read
+    from pretask_bench.results.citing import cite_cells
+
     if Path(what).exists():
-        return list_of_record(registry, Path(what))
+        return cite_cells(registry, [read(path).cell for path in enter(Path(what))])
+    return collect_citations(find_named(registry, what))
+
+
+def find_named(registry: "Registry", what: str) -> "list[Registered]":
+    """Return the components that a name means: of a task its parts as well, of a suite what it runs."""
     from pretask.declare import KINDS
     from pretask.errors import PretaskError, Unknown
 
@@ -60,18 +67,6 @@ def list_parts(registry: "Registry", task: "Registered") -> "list[Registered]":
     return [registry.find(kind, parts[kind]) for kind in ("split", "model", "objective")]
 
 
-def list_of_record(registry: "Registry", place: Path) -> "list[Registered]":
-    """Return what the run of a record, or of a folder that has one, was made of."""
-    from pretask_bench.records.store import enter, read
-
-    cell = read(enter(place)).cell
-    named = [("task", cell.task)] if cell.task else []
-    named += [(kind, getattr(cell, kind).id) for kind in ("data", "split", "model", "objective")]
-    named += [("data", cell.evaluated_on.id)] if cell.evaluated_on else []
-    named += [("evaluator", evaluator) for evaluator in cell.evaluators]
-    return find_installed(registry, named)
-
-
 def list_of_suite(registry: "Registry", declared: "Registered") -> "list[Registered]":
     """Return the tasks that a suite runs with their parts, its data and its evaluators."""
     from pretask_bench.runs.bench import plan_suite
@@ -83,17 +78,4 @@ def list_of_suite(registry: "Registry", declared: "Registered") -> "list[Registe
             plan = planned.plan
             found += [plan.task] if plan.task is not None else []
             found += [*plan.parts.values(), *plan.evaluators]
-    return found
-
-
-def find_installed(registry: "Registry", named: Iterable[tuple[str, str]]) -> "list[Registered]":
-    """Return what is installed of these ids, and name the others on stderr."""
-    from pretask.errors import PretaskError
-
-    found = []
-    for kind, name in named:
-        try:
-            found.append(registry.find(kind, name))
-        except PretaskError as error:
-            print(f"not installed: {kind} {name}: {error}", file=sys.stderr)
     return found

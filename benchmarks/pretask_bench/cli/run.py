@@ -49,10 +49,10 @@ Running the same command again goes on where it stopped, and shows what is alrea
 )
 @click.option(
     "--on",
-    "on_name",
+    multiple=True,
     shell_complete=complete_names("data"),
     metavar="DATA",
-    help="Measure on this other data; set its options by --set on.…",
+    help="Measure on this other data, --set on.OPTION=VALUE; several times for several, on.2.OPTION of the second.",
 )
 @click.option(
     "--baselines",
@@ -70,6 +70,13 @@ Running the same command again goes on where it stopped, and shows what is alrea
     "--init",
     metavar="RUN|FILE|timm",
     help="Begin with these weights: of a run, of a .safetensors file, or timm's pretrained ones.",
+)
+@click.option(
+    "--reference",
+    "references",
+    multiple=True,
+    metavar="RUN|FILE|timm",
+    help="Measure this encoder too: of a run, or the model with weights as of --init; several times for several.",
 )
 @click.option(
     "--samples", type=int, help="Budget: samples seen; 0 measures what --init names. Short for --set recipe.samples=…"
@@ -117,10 +124,11 @@ def command(
     preset: str | None,
     settings: tuple[str, ...],
     evaluate: str,
-    on_name: str | None,
+    on: tuple[str, ...],
     baselines: str,
     fit_with: Path | None,
     init: str | None,
+    references: tuple[str, ...],
     samples: int | None,
     seed: int,
     seeds: int,
@@ -138,7 +146,7 @@ def command(
     as_json: bool,
 ) -> None:
     """Pretrain TASK (or --split, --objective and --model), measure the encoder, write a record, show a table."""
-    named = {"data": data_name, "split": split, "objective": objective, "model": model, "on": on_name}
+    named = {"data": data_name, "split": split, "objective": objective, "model": model}
     plans = make_plans(
         registry(),
         task,
@@ -150,6 +158,7 @@ def command(
         preset=preset,
         fit_with=fit_with,
         init=init,
+        on=on,
     )
     from pretask_bench.records.attribution import attribute
 
@@ -159,6 +168,8 @@ def command(
         threads,
         baselines,
         checkpoint_seconds=checkpoint_seconds,
+        begun=init is not None,
+        given=references,
         again=again,
         pictures=not no_pictures,
         probe_every=probe_every or 0,
@@ -171,13 +182,13 @@ def command(
 def show(done: "list[StoredRecord]", as_json: bool) -> None:
     """Print the records of some runs, or a table and their places; nothing on any rank but the first."""
     from pretask_bench.artifacts.load import find_beside
-    from pretask_bench.results.report import report
+    from pretask_bench.results.report import report_runs
 
     if as_json and done:
         show_json([{**record.model_dump(mode="json"), "file": str(path)} for record, path in done])
         return
     if done:
-        report([record for record, _ in done])
+        report_runs([record for record, _ in done])
     for record, path in done:
         print(f"record: {path}")
         if (folder := find_beside(path)) is not None:

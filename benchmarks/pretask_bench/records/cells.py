@@ -7,7 +7,7 @@ option out, or adding one that nobody knows, makes no other entry of one result.
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from pretask.errors import PretaskError
@@ -91,7 +91,7 @@ def check_recipe(given: Mapping[str, Any]) -> CheckedOptions:
         recipe = Recipe(**fill_options("the recipe", RECIPE, OPTIONS_OF_RECIPE, given))
     except PretaskError as error:
         return CheckedOptions(given, fault=shorten_error(error))
-    filled = as_plain(asdict(recipe))
+    filled = as_plain(recipe.as_fields())
     return CheckedOptions(filled, fault=describe_other_spelling(RECIPE, given, filled))
 
 

@@ -11,7 +11,7 @@ from pretask.errors import PretaskError
 
 from pretask_bench.records.cells import OptionChecker
 from pretask_bench.records.record import Record
-from pretask_bench.records.store import list_files, read, read_picture, write, write_picture
+from pretask_bench.records.store import list_files, name_of, read, read_picture, write, write_picture
 from pretask_bench.records.verify import pictures_of, record_faults
 
 
@@ -49,7 +49,7 @@ def merge_folder(folder: Path, store: Path, option_checker: OptionChecker) -> Me
         if faults := record_faults(record, option_checker):
             merged.refused.append((path, "; ".join(faults)))
             continue
-        is_known = (store / path.name).is_file()
+        is_known = (store / f"{name_of(path, record)}.json").is_file()
         for png in pictures:
             write_picture(store, png)
         write(store, record)

@@ -33,7 +33,7 @@ from pydantic import (
 
 from pretask_bench.records.bounds import require_bounds
 from pretask_bench.records.canonical import MAX_SAFE_INTEGER, as_plain, canonical_bytes
-from pretask_bench.records.encoders import Encoder
+from pretask_bench.records.encoders import GIVEN, INITIAL, Encoder, Given, name_given
 from pretask_bench.records.provenance import MAX_ERROR_CHARACTERS, UNSEEN, error_text
 
 VERSION = 1
@@ -333,6 +333,18 @@ class DuplicateCount(StrictModel):
     near: Count | None = None
 
 
+class GivenEncoder(StrictModel):
+    """An encoder of elsewhere that the trained one is held against.
+
+    Args:
+        weights: Hash of its weights: of a run as its record has it, else of themselves.
+        name: Where it is from, for people.
+    """
+
+    weights: Hash
+    name: Name
+
+
 class ProbedStep(StrictModel):
     """What the encoder was worth after so many steps of its training: numbers by EVALUATOR.METRIC, of the output."""
 
@@ -355,9 +367,10 @@ class Record(ExtendedModel):
         reruns: Name of the record whose cell was carried out again, where that is why this one was made.
         duplicates: How much of the test parts is in the parts to train on, by the cell's `data` and `evaluated_on`.
         probed: What the encoder was worth while it was trained, in the order of steps.
+        given: Encoders of elsewhere that it is held against, by their names in the rows.
     """
 
-    later: ClassVar[frozenset[str]] = frozenset({"code", "declared", "reruns", "duplicates", "probed"})
+    later: ClassVar[frozenset[str]] = frozenset({"code", "declared", "reruns", "duplicates", "probed", "given"})
 
     record: Literal[1]
     status: Literal["complete", "failed"]
@@ -375,6 +388,7 @@ class Record(ExtendedModel):
     reruns: Hash | None = None
     duplicates: Annotated[dict[Name, DuplicateCount], Field(max_length=2)] = {}
     probed: Annotated[tuple[ProbedStep, ...], Field(max_length=512)] = ()
+    given: Annotated[dict[Given, GivenEncoder], Field(max_length=32)] = {}
 
     def find_result(self, evaluator: str, encoder: str) -> EvaluationResult | None:
         """Return what an evaluator says of an encoder; None where it did not measure it."""
@@ -388,6 +402,13 @@ class Record(ExtendedModel):
             raise ValueError(f"results of evaluators that the cell does not name: {sorted(strangers)}")
         if len({(row.encoder, row.evaluator) for row in self.results}) < len(self.results):
             raise ValueError("two rows of one encoder and one evaluator")
+        encoders = {row.encoder for row in self.results}
+        if strangers := {name for name in encoders if name.startswith(GIVEN)} - set(self.given):
+            raise ValueError(f"rows of encoders that `given` does not describe: {sorted(strangers)[:3]}")
+        if any(name != name_given(one.weights) for name, one in self.given.items()):
+            raise ValueError("an encoder in `given` whose name is not that of its weights")
+        if INITIAL in encoders and self.cell.begun_with is None:
+            raise ValueError("a row of initial weights, of a cell that began with none")
         return self
 
 

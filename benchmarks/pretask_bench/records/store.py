@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Iterable
 from hashlib import sha256
+from itertools import chain
 from pathlib import Path
 
 from pretask.errors import PretaskError, Unknown
@@ -21,6 +22,7 @@ from pretask_bench.records.record import Record, parse_record, record_hash
 MAX_FILE_BYTES = 1 << 26  # bytes of one file; a larger one is refused unread
 RECORD = re.compile("[0-9a-f]{64}[.]json")
 RUN_RECORD = "record.json"  # in the folder of a run, beside task.json: the same bytes under another name
+OTHERS = "records"  # folder of a run's other records, of the same encoder on other data, by their hashes
 PNG = b"\x89PNG\r\n\x1a\n"
 
 Refused = tuple[Path, str]
@@ -90,17 +92,27 @@ def require_places(verb: str, places: Iterable[Path]) -> None:
 def list_files(places: Iterable[Path | str]) -> list[Path]:
     """Return the files to read, sorted; a place that does not exist stays among them, to be refused by name."""
     files: set[Path] = set()
-    for place in map(enter, places):
+    for place in chain.from_iterable(map(enter, places)):
         files |= {path for folder in find_stores(place) for path in store_files(folder)} if place.is_dir() else {place}
     return sorted(files)
 
 
-def enter(place: Path | str) -> Path:
-    """Return a place, or of the folder of a run its record: the one in the store beside it, where it is there."""
-    record = Path(place) / RUN_RECORD
+def enter(place: Path | str) -> list[Path]:
+    """Return a place, or of the folder of a run its records: those in the store beside it, where they are there."""
+    return [find_stored(Path(place), record) for record in list_records(Path(place))] or [Path(place)]
+
+
+def list_records(folder: Path) -> list[Path]:
+    """Return the files of records in the folder of a run, the newest first; none in another folder."""
+    record = folder / RUN_RECORD
     if not record.is_file():
-        return Path(place)
-    stored = Path(place).absolute().parent / "records" / f"{sha256(record.read_bytes()).hexdigest()}.json"
+        return []
+    return [record, *sorted(path for path in (folder / OTHERS).glob("*.json") if RECORD.fullmatch(path.name))]
+
+
+def find_stored(folder: Path, record: Path) -> Path:
+    """Return the file in the store beside a run's folder of a record in that folder; itself where there is none."""
+    stored = folder.absolute().parent / "records" / f"{sha256(record.read_bytes()).hexdigest()}.json"
     return stored if stored.is_file() else record
 
 

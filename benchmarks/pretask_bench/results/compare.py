@@ -20,10 +20,11 @@ from jaxtyping import Int
 from pretask import Metric, PretaskError, Unknown
 
 from pretask_bench.records.encoders import TRAINED
+from pretask_bench.records.ids import matches_name, short_name
 from pretask_bench.records.metrics import declared_metrics
 from pretask_bench.records.record import DataPart, Items, Record
 from pretask_bench.records.store import read_all
-from pretask_bench.results.groups import Group, group_records, matches_name, run_title, short_name
+from pretask_bench.results.groups import Group, group_records, run_title
 from pretask_bench.results.references import values_by_metric
 from pretask_bench.results.statistics import (
     Estimate,

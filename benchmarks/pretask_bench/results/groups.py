@@ -12,6 +12,7 @@ from typing import Any
 from pretask import Metric
 
 from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, TRAINED, column_label
+from pretask_bench.records.ids import short_name
 from pretask_bench.records.median import headlines, median_record
 from pretask_bench.records.metrics import UNDECLARED, declared_metrics, direction
 from pretask_bench.records.record import Record, cell_key
@@ -193,24 +194,6 @@ def run_title(record: Record) -> str:
     task = short_name(cell.task) if cell.task is not None else ""
     parts = " + ".join(short_name(part.id) for part in (cell.split, cell.objective, cell.model))
     return f"{task} ({short_name(cell.model.id)})" if task else parts
-
-
-def short_name(full: str) -> str:
-    """Return the name in an id.
-
-    >>> short_name("pretask/relative-position@1")
-    'relative-position'
-    """
-    return full.split("/", 1)[-1].rsplit("@", 1)[0]
-
-
-def matches_name(full: str, wanted: str) -> bool:
-    """Return whether `wanted` names an id: in full, without its version, or without its namespace.
-
-    >>> [matches_name("pretask/vae@1", wanted) for wanted in ("vae", "pretask/vae", "va")]
-    [True, True, False]
-    """
-    return wanted in (full, full.rsplit("@", 1)[0], short_name(full))
 
 
 def summary_rows(groups: Sequence[Group]) -> list[tuple[str, ...]]:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -70,7 +70,7 @@ def read_summaries(places: Iterable[Path | str]) -> tuple[list[SummaryRow], list
     """
     found: dict[str, SummaryRow] = {}
     refused: list[Refused] = []
-    for place in map(enter, places):
+    for place in chain.from_iterable(map(enter, places)):
         if place.is_dir():
             for folder in find_stores(place):
                 found |= read_store(folder, refused)

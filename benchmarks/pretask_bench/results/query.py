@@ -13,6 +13,7 @@ from pretask_registry.names import hint
 
 from pretask_bench.cli.terminal import escape_invisible
 from pretask_bench.records.encoders import RANDOM, RAW, TRAINED, column_label
+from pretask_bench.records.ids import matches_name, short_name
 from pretask_bench.records.record import Record
 from pretask_bench.results.groups import (
     COLUMNS,
@@ -20,8 +21,6 @@ from pretask_bench.results.groups import (
     SummaryLine,
     group_by_key,
     interval_fields,
-    matches_name,
-    short_name,
     summarize_group,
 )
 from pretask_bench.results.markdown import plain_text, row_text

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from pretask import Metric
 
-from pretask_bench.records.encoders import RANDOM, RAW, REFERENCE_ENCODERS, SUPERVISED, TRAINED
+from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, SUPERVISED, TRAINED, column_label
 from pretask_bench.records.record import Record
 from pretask_bench.results.statistics import Estimate, mean_over_seeds
 
@@ -82,15 +82,25 @@ def pretext_references(record: Record, metric: str) -> References:
 
 def probe_references(records: Sequence[Record], evaluator: str, metric: str) -> References:
     """Return what a metric of an evaluator is compared with, over the seeds of one cell."""
-    values_of = {
-        encoder: values_by_metric(records, evaluator, encoder).get(metric, {}) for encoder in REFERENCE_ENCODERS
-    }
+    encoders = list_encoders(records)[1:]
+    values_of = {encoder: values_by_metric(records, evaluator, encoder).get(metric, {}) for encoder in encoders}
     means: dict[str, Estimate] = {
         encoder: mean_over_seeds([*values.values()]) for encoder, values in values_of.items() if values
     }
     results = [record.find_result(evaluator, TRAINED) for record in records]
     chance = next((result.chance[metric] for result in results if result and metric in result.chance), None)
     return References(chance, encoders=means)
+
+
+def list_encoders(records: Sequence[Record]) -> list[str]:
+    """Return the trained encoder and all of its references, whether measured or not, then encoders of elsewhere."""
+    return [*dict.fromkeys([*ENCODERS, *(name for record in records for name in record.given)])]
+
+
+def encoder_title(records: Sequence[Record], encoder: str) -> str:
+    """Return the heading of an encoder's column; that of one of elsewhere is where it is from."""
+    names = (record.given[encoder].name for record in records if encoder in record.given)
+    return next(names, column_label(encoder))
 
 
 def values_by_metric(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[str, dict[int, float]]:

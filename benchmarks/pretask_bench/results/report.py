@@ -8,26 +8,45 @@ from collections.abc import Mapping, Sequence
 
 from pretask import Metric
 
-from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, SUPERVISED, TRAINED, column_label
+from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED, column_label
 from pretask_bench.records.metrics import declared_metrics, direction, objective_metrics
-from pretask_bench.records.record import Pretext, Record
+from pretask_bench.records.record import DataPart, Pretext, Record
 from pretask_bench.results.pretext import estimate_pretext_metric, explain_too_few_predictions
-from pretask_bench.results.references import pretext_references, values_by_metric
+from pretask_bench.results.references import encoder_title, list_encoders, pretext_references, values_by_metric
 from pretask_bench.results.statistics import Estimate, mean_over_seeds, paired_difference
 from pretask_bench.results.tables import draw_table
 
 PRETEXT_COLUMNS = ("pretext, held-out", "score", "predictions", "chance")
+SHOWN = (TRAINED, RANDOM, RAW, SUPERVISED)  # encoders that COLUMNS has
 COLUMNS = ("", column_label(TRAINED), column_label(RANDOM), "difference", column_label(RAW), column_label(SUPERVISED))
 
 
-def report(records: Sequence[Record]) -> None:
-    """Print the pretext score against chance, then a table for each evaluator."""
-    seeds = ", ".join(str(record.cell.seed) for record in records)
-    name = records[0].cell.task or records[0].cell.split.id
-    print(f"\n{name} on {records[0].cell.data.id}, seed{'s' if len(records) > 1 else ''} {seeds}")
-    draw_table(PRETEXT_COLUMNS, pretext_rows(records), pretext_title(records[0]))
+def report_runs(records: Sequence[Record]) -> None:
+    """Print the pretext score against chance, then for each transfer set the tables of `report_evaluators`."""
+    by_transfer: dict[str, list[Record]] = {}
+    for record in records:
+        by_transfer.setdefault(repr(record.cell.evaluated_on), []).append(record)
+    for number, measured_alike in enumerate(by_transfer.values()):
+        cell = measured_alike[0].cell
+        seeds = ", ".join(str(record.cell.seed) for record in measured_alike)
+        measured = "" if cell.evaluated_on is None else f", measured on {describe_data(cell.evaluated_on)}"
+        print(f"\n{cell.task or cell.split.id} on {cell.data.id}{measured}, seed{'s' * (',' in seeds)} {seeds}")
+        if number == 0:
+            draw_table(PRETEXT_COLUMNS, pretext_rows(measured_alike), pretext_title(measured_alike[0]))
+        report_evaluators(measured_alike)
+
+
+def describe_data(data: DataPart) -> str:
+    """Return the id of a data set, with the last name of the place of its files where it has one."""
+    root = data.options.get("root")
+    return f"{data.id} ({root})" if isinstance(root, str) and root else data.id
+
+
+def report_evaluators(records: Sequence[Record]) -> None:
+    """Print a table for each evaluator: the trained encoder beside its references."""
     for evaluator in dict.fromkeys(row.evaluator for row in records[0].results):
-        draw_table(COLUMNS, evaluator_rows(records, evaluator), f"{evaluator}: what is the encoder worth?")
+        columns, rows = list_columns(records), evaluator_rows(records, evaluator)
+        draw_table(columns, rows, f"{evaluator}: what is the encoder worth?")
 
 
 def pretext_title(record: Record) -> str:
@@ -66,9 +85,21 @@ def pretext_row(records: Sequence[Record], pretext: Pretext, name: str) -> tuple
     )
 
 
+def list_columns(records: Sequence[Record]) -> tuple[str, ...]:
+    """Return the headings of `evaluator_rows`: COLUMNS, and others of what else was measured."""
+    return (*COLUMNS, *(encoder_title(records, encoder) for encoder in list_further(records)))
+
+
+def list_further(records: Sequence[Record]) -> list[str]:
+    """Return the encoders that were measured and that COLUMNS has not: initial weights, and those of elsewhere."""
+    measured = {result.encoder for record in records for result in record.results}
+    return [name for name in list_encoders(records) if name in measured and name not in SHOWN]
+
+
 def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ...]]:
     """Return every metric of one evaluator: trained, random init, their difference paired by seed, and others."""
-    by_encoder = {encoder: values_by_metric(records, evaluator, encoder) for encoder in ENCODERS}
+    further = list_further(records)
+    by_encoder = {encoder: values_by_metric(records, evaluator, encoder) for encoder in (*SHOWN, *further)}
     declared = declared_metrics(records[0], evaluator)
     rows: list[tuple[str, ...]] = []
     for name, trained in by_encoder[TRAINED].items():
@@ -76,8 +107,14 @@ def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str,
         means = {encoder: format_mean(values.get(name, {}), metric) for encoder, values in by_encoder.items()}
         gain = format_gain(trained, by_encoder[RANDOM].get(name, {}), metric)
         label = f"{name} {direction(metric)}".strip()
-        rows.append((label, means[TRAINED], means[RANDOM], gain, means[RAW], means[SUPERVISED]))
+        rows.append(make_row(label, means, gain, further))
     return rows + chosen_rows(records, evaluator)
+
+
+def make_row(label: str, texts: Mapping[str, str], gain: str, further: Sequence[str]) -> tuple[str, ...]:
+    """Return the cells under `list_columns`."""
+    shown = (texts[TRAINED], texts[RANDOM], gain, texts[RAW], texts[SUPERVISED])
+    return (label, *shown, *(texts[encoder] for encoder in further))
 
 
 def format_gain(trained: Mapping[int, float], random: Mapping[int, float], metric: Metric) -> str:
@@ -89,11 +126,16 @@ def format_gain(trained: Mapping[int, float], random: Mapping[int, float], metri
 
 def chosen_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str, ...]]:
     """Return what one evaluator chose for every encoder, such as layer and pooling; not choices within layers."""
-    choices = {encoder: collect_choices(records, evaluator, encoder) for encoder in ENCODERS}
+    further = list_further(records)
+    choices = {encoder: collect_choices(records, evaluator, encoder) for encoder in (*SHOWN, *further)}
     names = [name for name in choices[TRAINED] if "." not in name]
-    texts = {encoder: {name: ", ".join(chosen.get(name, ())) for name in names} for encoder, chosen in choices.items()}
     return [
-        (f"chosen {name}", texts[TRAINED][name], texts[RANDOM][name], "", texts[RAW][name], texts[SUPERVISED][name])
+        make_row(
+            f"chosen {name}",
+            {encoder: ", ".join(chosen.get(name, ())) for encoder, chosen in choices.items()},
+            "",
+            further,
+        )
         for name in names
     ]
 

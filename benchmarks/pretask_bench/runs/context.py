@@ -37,6 +37,7 @@ class RunContext:
         checkpoint_seconds: Between two checkpoints.
         again: Whether to run what is already recorded.
         references: Reference encoders to evaluate beside the trained one.
+        given: Places of encoders of elsewhere, to evaluate likewise.
         pictures: Whether pictures are kept, of those who offer some.
         probe_every: Optimizer steps between two measures of the encoder while it is trained; 0 for none.
         trackers: By name; one that fails is taken out.
@@ -51,6 +52,7 @@ class RunContext:
     checkpoint_seconds: float = 60.0
     again: bool = False
     references: tuple[str, ...] = (RANDOM, RAW)
+    given: tuple[str, ...] = ()
     pictures: bool = True
     probe_every: int = 0
     trackers: dict[str, Tracker] = field(default_factory=dict)

@@ -265,11 +265,12 @@ def order_runs(planned: Sequence[PlannedRun]) -> list[int]:
 def describe_end(code: int | None) -> str:
     """Return how a process ended that should not have.
 
-    >>> describe_end(-9), describe_end(3)
-    ('its process was ended by SIGKILL', 'its process ended with the code 3')
+    >>> describe_end(-9), describe_end(-36), describe_end(3)
+    ('its process was ended by SIGKILL', 'its process was ended by signal 36', 'its process ended with the code 3')
     """
     if code is not None and code < 0:
-        return f"its process was ended by {signal.Signals(-code).name}"
+        names = {int(known): known.name for known in signal.Signals}
+        return f"its process was ended by {names.get(-code, f'signal {-code}')}"
     return f"its process ended with the code {code}"
 
 

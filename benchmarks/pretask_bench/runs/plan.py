@@ -5,7 +5,7 @@ settings that were made for it with it.
 """
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -61,6 +61,18 @@ class Plan:
     def build(self, part: str) -> Any:
         """Build one part with its options."""
         return build(self.parts[part], self.options_of(part))
+
+
+def trains_alike(plan: Plan, other: Plan) -> bool:
+    """Return whether another plan is the same but for the other data that it is measured on."""
+    return EVALUATION_DATA in other.parts and strip_transfer(plan) == strip_transfer(other)
+
+
+def strip_transfer(plan: Plan) -> Plan:
+    """Return the plan without other data to measure on."""
+    parts = {name: part for name, part in plan.parts.items() if name != EVALUATION_DATA}
+    settings = {name: options for name, options in plan.settings.items() if name != EVALUATION_DATA}
+    return replace(plan, parts=parts, settings=settings)
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """Prepare: build the parts of a plan, decode its data, fit its split, and describe the cell that determines numbers."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ def prepare_run(plan: Plan, device: torch.device, source: EncoderSource | None =
     split, artifact = fit_split_of_plan(plan, data("train"), device, source)
     build_model, build_objective = plan.build("model"), plan.build("objective")
     encoder = build_encoder_without_memory(split, build_model, data("train"))
-    encoder.features(split.whole_spec(evaluation_data("test").observed))  # raises where it cannot be read
+    require_readable(encoder, split, evaluation_data)
     require_encodes_unseen(encoder, plan.name)
     initial = read_initial(plan.init, encoder) if plan.init is not None else None
     if initial is not None:
@@ -122,6 +122,21 @@ def prepare_run(plan: Plan, device: torch.device, source: EncoderSource | None =
     return PreparedRun(
         plan, data("train"), data("test"), evaluation_data, split, build_model, build_objective, cell, initial
     )
+
+
+def prepare_measuring(prepared: PreparedRun, plan: Plan) -> PreparedRun:
+    """Return a prepared run with the other data that a plan is measured on, which trains alike; see `prepare_run`."""
+    evaluation_data = Remembered(plan.build(EVALUATION_DATA))
+    encoder = build_encoder_without_memory(prepared.split, prepared.build_model, prepared.train)
+    require_readable(encoder, prepared.split, evaluation_data)
+    evaluated_on = data_fields(plan, EVALUATION_DATA, evaluation_data)
+    cell = build_cell({**prepared.cell.model_dump(mode="json"), "evaluated_on": evaluated_on})
+    return replace(prepared, plan=plan, evaluation_data=evaluation_data, cell=cell)
+
+
+def require_readable(encoder: Any, split: SplitFn, evaluation_data: Data) -> None:
+    """Raise PretaskError where an encoder cannot read what it shall be measured on."""
+    encoder.features(split.whole_spec(evaluation_data("test").observed))
 
 
 def fit_split_of_plan(
@@ -181,7 +196,7 @@ def make_cell(
             "begun_with": begun_with,
             "task": plan.task.id if plan.task is not None else None,
             "evaluators": options,
-            "recipe": asdict(plan.recipe),
+            "recipe": plan.recipe.as_fields(),
             "seed": plan.seed,
             "precision": plan.recipe.precision,
             "modality": data("train").observed.modality,

@@ -34,7 +34,7 @@ from pretask import (
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pretask_bench.records.encoders import REFERENCE_ENCODERS
+from pretask_bench.records.encoders import INITIAL, REFERENCE_ENCODERS
 from pretask_bench.runs.plan import split_names
 
 MAX_NUMBERS = 1024  # of a raw input, at most, over all views
@@ -189,12 +189,19 @@ def choose_label(samples: Samples, wanted: Iterable[str]) -> str:
     return next((name for name in wanted if name in known), known[0])
 
 
-def parse_references(text: str) -> tuple[str, ...]:
-    """Return the reference encoders that a user names; raises PretaskError for one that does not exist."""
+def parse_references(text: str, begun: bool = False) -> tuple[str, ...]:
+    """Return the reference encoders that a user names.
+
+    Args:
+        text: Names with commas between them.
+        begun: Whether a run begins with given weights; these are then measured too, beside whatever else is.
+
+    Raises:
+        PretaskError: One does not exist.
+    """
     names = tuple(split_names(text))
+    known = (*REFERENCE_ENCODERS, *([INITIAL] if begun else []))
     for name in names:
-        if name not in REFERENCE_ENCODERS:
-            raise PretaskError(
-                "--baselines", f"some of {', '.join(REFERENCE_ENCODERS)}", name, f"Leave {name} out.", exit_code=2
-            )
-    return names
+        if name not in known:
+            raise PretaskError("--baselines", f"some of {', '.join(known)}", name, f"Leave {name} out.", exit_code=2)
+    return (*names, INITIAL) if begun and names and INITIAL not in names else names

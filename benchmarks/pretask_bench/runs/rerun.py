@@ -15,7 +15,7 @@ from pretask import PretaskError, Unknown
 from pretask_registry import Registered, Registry
 
 from pretask_bench.records.agreement import Judgment, judge, verdict
-from pretask_bench.records.encoders import REFERENCE_ENCODERS
+from pretask_bench.records.encoders import GIVEN, INITIAL, REFERENCE_ENCODERS
 from pretask_bench.records.record import Cell, Part, Record, build_record, cell_key, record_hash
 from pretask_bench.records.store import read_picture, write, write_picture
 from pretask_bench.records.verify import pictures_of, result_label
@@ -90,17 +90,20 @@ def rerun(
         raise PretaskError("rerun", "the weights that its model began with", got, "Name them: --init RUN or FILE.")
     plan = replace(plan_from_cell(registry, old.cell, settings), fit_with=fit_with, init=init)
     check_data(plan, old.cell)
-    encoders = {result.encoder for result in old.results}
-    references = tuple(encoder for encoder in REFERENCE_ENCODERS if encoder in encoders)
+    if old.given:
+        say(f"left out encoders of elsewhere: {', '.join(one.name for one in old.given.values())}")
+    compared = leave_out_given(old)
+    encoders = {result.encoder for result in compared.results}
+    references = tuple(encoder for encoder in (*REFERENCE_ENCODERS, INITIAL) if encoder in encoders)
     folder = out / record_hash(old)[:12]
     new, path = run(registry, plan, RunContext(folder, device, again=True, references=references, say=say))
     remove_checkpoints(folder)
-    judgments = [*judge(old, new)]
-    old_numbers, new_numbers = record_numbers(old), record_numbers(new)
+    judgments = [*judge(compared, new)]
+    old_numbers, new_numbers = record_numbers(compared), record_numbers(new)
     return Rerun(
         record=new,
         path=path,
-        verdict=verdict(old, new, judgments),
+        verdict=verdict(compared, new, judgments),
         judgments=judgments,
         weights=old.weights is not None and old.weights == new.weights,
         numbers=len(old_numbers),
@@ -108,6 +111,12 @@ def rerun(
         provenance=provenance_differences(old, new),
         cell=cell_differences(old.cell, new.cell),
     )
+
+
+def leave_out_given(record: Record) -> Record:
+    """Return a record without the rows of encoders of elsewhere, which no cell determines."""
+    own = tuple(result for result in record.results if not result.encoder.startswith(GIVEN))
+    return record.model_copy(update={"results": own, "given": {}})
 
 
 def file_rerun(finished: Rerun, old: Record, folder: Path, author: str | None, note: str | None) -> Path:

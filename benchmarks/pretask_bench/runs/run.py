@@ -3,10 +3,12 @@
 Running the same thing again goes on where it stopped; what is already recorded is not computed again.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +24,7 @@ from pretask_registry import Registry
 from pretask_bench.artifacts.save import save_encoder, save_record
 from pretask_bench.artifacts.task_file import PICTURES, TASK
 from pretask_bench.records.code import changed_modules, list_changes
-from pretask_bench.records.encoders import RAW
+from pretask_bench.records.encoders import INITIAL, RAW
 from pretask_bench.records.metrics import as_declaration
 from pretask_bench.records.provenance import collect
 from pretask_bench.records.record import (
@@ -40,10 +42,17 @@ from pretask_bench.runs.context import Interrupted, RunContext, StageTimer
 from pretask_bench.runs.cost import training_flops
 from pretask_bench.runs.early import check_first_step
 from pretask_bench.runs.fit_with import load_encoder_source
+from pretask_bench.runs.given_encoders import GivenEncoder, read_given, require_reads
 from pretask_bench.runs.memory import check_memory, explain_refused_memory
-from pretask_bench.runs.plan import PARTS, Plan
-from pretask_bench.runs.prepare import PreparedRun, build_encoder_without_memory, count_parameters, prepare_run
-from pretask_bench.runs.probing import read_probed
+from pretask_bench.runs.plan import PARTS, Plan, trains_alike
+from pretask_bench.runs.prepare import (
+    PreparedRun,
+    build_encoder_without_memory,
+    count_parameters,
+    prepare_measuring,
+    prepare_run,
+)
+from pretask_bench.runs.probing import find_file, read_probed
 from pretask_bench.runs.ranks import count_ranks, join_group, leave_group, own_rank, refuse_ranks, share_decision
 from pretask_bench.runs.stages import PRETRAIN, evaluate_encoders, name_run, pretrain, score_pretext, training_folder
 from pretask_bench.runs.watching import Audience
@@ -82,11 +91,21 @@ class StoredRecord(NamedTuple):
 
 
 class Started(NamedTuple):
-    """A run whose data are read and whose parts are built."""
+    """A run whose data are read and whose parts are built.
+
+    Args:
+        prepared: The run.
+        at: When it started.
+        timer: Of its stages.
+        given: Encoders of elsewhere that it is held against.
+        scores: Of the pretext task by the hash of the weights, found by runs that train alike.
+    """
 
     prepared: PreparedRun
     at: datetime
     timer: StageTimer
+    given: tuple[GivenEncoder, ...]
+    scores: dict[str, Pretext]
 
 
 def run(registry: Registry, plan: Plan, context: RunContext) -> StoredRecord:
@@ -99,10 +118,29 @@ def run(registry: Registry, plan: Plan, context: RunContext) -> StoredRecord:
         PretaskError: Data is missing, parts do not fit, or training failed; a failure after the start is a record too.
         Interrupted: Ctrl-C was pressed, or a signal came.
     """
+    (stored,) = run_all(registry, [plan], context)
+    return stored
+
+
+def run_all(registry: Registry, plans: Sequence[Plan], context: RunContext) -> list[StoredRecord]:
+    """Execute plans in this process, one after the other; see `run`.
+
+    Of those that follow one another and differ in what they are measured on alone, the first reads the data, trains and
+    scores the pretext task, and all are seen to be readable before that.
+    """
     refuse_ranks("a run of several plans")
-    started = start(registry, plan, context)
-    with hold_cell(started.prepared, context):
-        return find_known(started.prepared, context) or complete(registry, started, context)
+    done: list[StoredRecord] = []
+    started: Started | None = None
+    for number, plan in enumerate(plans):
+        if started is None or not trains_alike(started.prepared.plan, plan):
+            started = start(registry, plan, context)
+            for other in takewhile(partial(trains_alike, plan), plans[number + 1 :]):
+                start_measuring(started, other)
+        else:
+            started = start_measuring(started, plan)
+        with hold_cell(started.prepared, context):
+            done.append(find_known(started, context) or complete(registry, started, context))
+    return done
 
 
 def run_on_ranks(registry: Registry, plan: Plan, context: RunContext) -> StoredRecord | None:
@@ -116,7 +154,7 @@ def run_on_ranks(registry: Registry, plan: Plan, context: RunContext) -> StoredR
             pretrain(silent, task, started.prepared, context, started.timer, PRETRAIN)
         return None
     with hold_cell(started.prepared, context):
-        known = find_known(started.prepared, context)
+        known = find_known(started, context)
         share_decision(known is None, context.device)
         return known or complete(registry, started, context)
 
@@ -131,7 +169,17 @@ def start(registry: Registry, plan: Plan, context: RunContext) -> Started:
         prepared = prepare_run(plan, context.device, load_encoder_source(registry, plan, context.device))
     encoder = build_encoder_without_memory(prepared.split, prepared.build_model, prepared.train)
     context.take_memory(check_memory(encoder, prepared.train, plan.recipe, count_ranks(), context.device))
-    return Started(prepared, at, timer)
+    return Started(prepared, at, timer, read_given(registry, context.given, prepared), {})
+
+
+def start_measuring(started: Started, plan: Plan) -> Started:
+    """Read the data that another plan is measured on, with all else as it is in a run that trains alike."""
+    at, timer = datetime.now(UTC), StageTimer()
+    with timer.stage("data"):
+        prepared = prepare_measuring(started.prepared, plan)
+    for given in started.given:
+        require_reads(given, prepared)
+    return started._replace(prepared=prepared, at=at, timer=timer)
 
 
 @contextmanager
@@ -144,12 +192,12 @@ def hold_cell(prepared: PreparedRun, context: RunContext) -> Iterator[None]:
         yield
 
 
-def find_known(prepared: PreparedRun, context: RunContext) -> StoredRecord | None:
+def find_known(started: Started, context: RunContext) -> StoredRecord | None:
     """Return the record of this cell and code where the store has it, and say so."""
     if context.again:
         return None
-    code = prepared.code
-    known = find_record(context.store, prepared.cell, code, required_references(prepared.plan, context))
+    prepared, code = started.prepared, started.prepared.code
+    known = find_record(context.store, prepared.cell, code, required_references(started, context))
     if known is not None and known.record.code == code:
         mend_folder(prepared, known.record, context)
         context.say(f"already recorded: {known.path} (--again runs it anew)")
@@ -186,7 +234,7 @@ def complete(registry: Registry, started: Started, context: RunContext) -> Store
     with audience.attend(describe_start(prepared)) as ending:
         try:
             with explain_refused_memory(prepared.plan.name, context.device, smaller):
-                for extended in run_stages(audience, prepared, context, started.timer, findings):
+                for extended in run_stages(audience, started, context, findings):
                     findings = extended
         except Interrupted:
             raise
@@ -201,10 +249,9 @@ def complete(registry: Registry, started: Started, context: RunContext) -> Store
     return StoredRecord(record, path)
 
 
-def run_stages(
-    audience: Audience, prepared: PreparedRun, context: RunContext, timer: StageTimer, findings: Findings
-) -> Iterator[Findings]:
+def run_stages(audience: Audience, started: Started, context: RunContext, findings: Findings) -> Iterator[Findings]:
     """Train and measure; yield all that was found after every stage."""
+    prepared, timer = started.prepared, started.timer
     task = prepared.compose(context.device, begun=True)
     if prepared.plan.recipe.steps:
         pretrain(audience, task, prepared, context, timer, PRETRAIN)
@@ -213,10 +260,11 @@ def run_stages(
     with timer.stage("pretext"):
         flops = training_flops(prepared.compose(context.device), prepared.train, prepared.plan.seed)
         weights = hash_weights(weights_of(task.networks))
-        pretext = score_pretext(prepared, task, context) if prepared.plan.recipe.steps else None  # no head was trained
-        findings = replace(findings, flops=flops, pretext=pretext, weights=weights)
+        if prepared.plan.recipe.steps and weights not in started.scores:  # without steps no head was trained
+            started.scores[weights] = score_pretext(prepared, task, context)
+        findings = replace(findings, flops=flops, pretext=started.scores.get(weights), weights=weights)
     yield findings
-    for result in evaluate_encoders(audience, prepared, context, timer, task):
+    for result in evaluate_encoders(audience, prepared, context, timer, task, started.given):
         findings = replace(findings, results=(*findings.results, result))
         yield findings
     save_encoder(training_folder(prepared, context), prepared, task)
@@ -255,6 +303,7 @@ def make_record(started: Started, context: RunContext, findings: Findings, error
             "results": findings.results,
             "duplicates": started.prepared.count_duplicates(),
             "probed": list_probed(started, context),
+            "given": {one.label: {"weights": one.weights, "name": one.name[:120]} for one in started.given},
             "provenance": describe_provenance(started, context, findings),
             **context.attribution.model_dump(),
         }
@@ -263,7 +312,7 @@ def make_record(started: Started, context: RunContext, findings: Findings, error
 
 def list_probed(started: Started, context: RunContext) -> list[dict[str, Any]]:
     """Return what was measured while the encoder was trained, in the order of steps."""
-    found = read_probed(training_folder(started.prepared, context))
+    found = read_probed(find_file(started.prepared, training_folder(started.prepared, context)))
     return [{"step": step, "metrics": found[step]} for step in sorted(found)]
 
 
@@ -284,10 +333,13 @@ def describe_provenance(started: Started, context: RunContext, findings: Finding
     )
 
 
-def required_references(plan: Plan, context: RunContext) -> set[str]:
+def required_references(started: Started, context: RunContext) -> set[str]:
     """Return the references that a record must have; raw input may have been left out, and an objective has none."""
-    any_measures_encoders = any(evaluator.component.traits["needs"] != "objective" for evaluator in plan.evaluators)
-    return {*context.references} - {RAW} if any_measures_encoders else set()
+    plan = started.prepared.plan
+    if all(evaluator.component.traits["needs"] == "objective" for evaluator in plan.evaluators):
+        return set()
+    given = {one.label for one in started.given}
+    return {*context.references} - {RAW} - ({INITIAL} if plan.recipe.steps == 0 else set()) | given
 
 
 def find_record(store: Path, cell: Cell, code: Mapping[str, str], references: Collection[str]) -> StoredRecord | None:

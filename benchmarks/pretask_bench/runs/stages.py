@@ -1,6 +1,6 @@
 """Stages: pretrain, score the pretext task, and measure encoders; each returns what it found."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +19,14 @@ from pretask_registry import Registered, Registry, build
 from pretask_registry.shortcut import measure_shortcuts
 
 from pretask_bench.records.code import Code, changed_modules, code_key, list_changes
-from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED
+from pretask_bench.records.encoders import GIVEN, INITIAL, RANDOM, RAW, SUPERVISED, TRAINED
 from pretask_bench.records.metrics import metrics_in_traits
 from pretask_bench.records.record import EvaluationResult, Pretext, pack_items, separate_missing, training_cell_key
 from pretask_bench.records.record import Items as RecordedItems
 from pretask_bench.records.store import write_picture
 from pretask_bench.results.pretext import pretext_fields
 from pretask_bench.runs.context import RunContext, StageTimer, check_finished
+from pretask_bench.runs.given_encoders import GivenEncoder
 from pretask_bench.runs.prepare import PreparedRun
 from pretask_bench.runs.probing import make_visits
 from pretask_bench.runs.reference_encoders import choose_label, raw_input, supervised_split
@@ -143,7 +144,12 @@ def find_shortcuts(prepared: PreparedRun) -> dict[str, float]:
 
 
 def build_encoders(
-    audience: Audience, prepared: PreparedRun, context: RunContext, timer: StageTimer, trained: Task
+    audience: Audience,
+    prepared: PreparedRun,
+    context: RunContext,
+    timer: StageTimer,
+    trained: Task,
+    given: Sequence[GivenEncoder],
 ) -> Iterator[tuple[str, Task]]:
     """Yield the encoders to evaluate, by name: the trained one, then the reference encoders."""
     yield TRAINED, trained
@@ -156,6 +162,10 @@ def build_encoders(
         task = supervised.compose(context.device)
         pretrain(audience, task, supervised, context, timer, SUPERVISED)
         yield SUPERVISED, replace(task, split=prepared.split)
+    if INITIAL in context.references and prepared.initial is not None and prepared.plan.recipe.steps:
+        yield INITIAL, prepared.compose(context.device, begun=True)
+    for one in given:
+        yield one.label, one.as_task(prepared, context.device)
 
 
 def prepare_supervised(registry: Registry, prepared: PreparedRun) -> PreparedRun:
@@ -172,10 +182,18 @@ def prepare_supervised(registry: Registry, prepared: PreparedRun) -> PreparedRun
 
 
 def evaluate_encoders(
-    audience: Audience, prepared: PreparedRun, context: RunContext, timer: StageTimer, trained: Task
+    audience: Audience,
+    prepared: PreparedRun,
+    context: RunContext,
+    timer: StageTimer,
+    trained: Task,
+    given: Sequence[GivenEncoder] = (),
 ) -> Iterator[EvaluationResult]:
-    """Yield the results of every evaluator on every encoder; leave out, with a message, what raw input cannot have."""
-    for encoder, task in build_encoders(audience, prepared, context, timer, trained):
+    """Yield the results of every evaluator on every encoder; leave out, with a message, what raw input cannot have.
+
+    Nor need an encoder of elsewhere have all that an evaluator asks for, such as vectors of positions.
+    """
+    for encoder, task in build_encoders(audience, prepared, context, timer, trained, given):
         for evaluator in prepared.plan.evaluators:
             if encoder != TRAINED and evaluator.component.traits["needs"] == "objective":
                 continue
@@ -184,7 +202,7 @@ def evaluate_encoders(
                 with timer.stage(f"{evaluator.name}.{encoder}"):
                     result = evaluate_encoder(evaluator, encoder, task, prepared, context)
             except PretaskError as error:
-                if encoder != RAW:
+                if encoder != RAW and not encoder.startswith(GIVEN):
                     raise
                 context.say(f"left out: {error}")
             else:

@@ -1,24 +1,29 @@
-"""Train on: a run with a larger budget goes on from the end of a finished one, where that gives the very same weights.
+"""Train on: a run with a larger budget goes on from a finished one, where that gives the very same weights.
 
-That is so where the two differ in the budget alone and every step that was taken would be taken again: at a constant
-rate without warmup, and with nothing that follows how far through its budget a run is. Elsewhere it says why not.
+That is so where the two differ in the budget alone, as far as every step that was taken would be taken again: at a
+constant rate to the end, with warmup-stable-decay until the rate falls, of which a checkpoint is kept. The warmup must
+be as many steps in both, and nothing may follow how far through its budget a run is. Elsewhere it says why not.
 """
 
-from dataclasses import replace
+from contextlib import suppress
 from pathlib import Path
 
-from pretask import AfterStep, Task
+from pretask import AfterStep, PretaskError, Task
 from pretask.checkpoint import adopt
-from pretask.recipe import Recipe
+from pretask.recipe import STABLE, Recipe
+from pretask_registry import fill_options
 
 from pretask_bench.artifacts.task_file import RECORD
+from pretask_bench.records.cells import OPTIONS_OF_RECIPE
 from pretask_bench.records.code import Code, code_key
 from pretask_bench.records.record import Cell, parse_record, training_cell_key
 from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.prepare import PreparedRun
+from pretask_bench.runs.probing import take_probed
 from pretask_bench.runs.ranks import count_ranks
 
-BUDGET = "samples"
+BUDGET = ("samples", "warmup", "decay")  # fields that say how long a run is, or are fractions of that
+GOES_ON = ("constant", STABLE)  # schedules whose first steps do not depend on how many there are
 
 
 def train_on(prepared: PreparedRun, task: Task, context: RunContext, folder: Path, key: str, code: Code) -> None:
@@ -37,41 +42,60 @@ def train_on(prepared: PreparedRun, task: Task, context: RunContext, folder: Pat
     found = find_shorter(prepared, context.out, code)
     if found is None:
         return
-    shorter, place = found
-    seen = f"{shorter.recipe[BUDGET]} samples"
-    reason = explain_anew(replace(task.recipe, samples=int(str(shorter.recipe[BUDGET]))), task)
-    if reason is not None:
-        context.say(f"{place.name} saw {seen}, and this run starts anew: {reason}")
-    elif adopt(place, folder, training_cell_key(shorter), key):
-        context.say(f"goes on from {place.name}, which saw {seen}")
+    shorter, shorter_key, place = found
+    shared, reason = count_shared_steps(shorter, task.recipe), explain_anew(shorter, task)
+    step = None if reason is not None else adopt(place, folder, shorter_key, key, shared)
+    if step is not None:
+        earlier = "" if step == shorter.steps else f", at step {step} of {shorter.steps}, before its rate fell"
+        context.say(f"goes on from {place.name}, which saw {shorter.samples} samples{earlier}")
+        take_probed(prepared, place, folder, step)
+    else:
+        reason = reason or f"it kept no checkpoint of step {shared} or before."
+        context.say(f"{place.name} saw {shorter.samples} samples, and this run starts anew: {reason}")
 
 
-def find_shorter(prepared: PreparedRun, out: Path, code: Code) -> tuple[Cell, Path] | None:
-    """Return the cell and folder of the longest finished run with a smaller budget, and all else the same."""
-    found: list[tuple[int, Cell, Path]] = []
+def find_shorter(prepared: PreparedRun, out: Path, code: Code) -> tuple[Recipe, str, Path] | None:
+    """Return recipe, key and folder of the longest finished run with a smaller budget, and all else the same."""
+    found: list[tuple[Recipe, str, Path]] = []
     budget = prepared.plan.recipe.samples
     for record in sorted(out.glob(f"{prepared.plan.name}-*-{code_key(code)[:8]}/{RECORD}")):
-        cell = parse_record(record.read_bytes()).cell
-        samples = cell.recipe.get(BUDGET)
-        if isinstance(samples, int) and 0 < samples < budget and is_same_but_for_budget(cell, prepared.cell):
-            found.append((samples, cell, record.parent))
-    return max(found, key=lambda run: run[0])[1:] if found else None
+        with suppress(OSError, PretaskError):  # of a record that cannot be read no other run need know
+            cell = parse_record(record.read_bytes()).cell
+            if is_same_but_for_budget(cell, prepared.cell):
+                recipe = Recipe(**fill_options("the recipe", "recipe", OPTIONS_OF_RECIPE, cell.recipe))
+                if 0 < recipe.samples < budget:
+                    found.append((recipe, training_cell_key(cell), record.parent))
+    return max(found, key=lambda run: run[0].samples) if found else None
 
 
 def is_same_but_for_budget(cell: Cell, other: Cell) -> bool:
-    """Return whether two cells train alike, as long as they do."""
-    budgets = {BUDGET: other.recipe.get(BUDGET)}
-    same = cell.model_copy(update={"recipe": {**cell.recipe, **budgets}})
+    """Return whether two cells train alike, as long as they do; a fraction of the budget may be another one."""
+    budget = {name: other.recipe[name] for name in BUDGET if name in other.recipe}
+    same = cell.model_copy(update={"recipe": {**cell.recipe, **budget}})
     return training_cell_key(same) == training_cell_key(other)
+
+
+def count_shared_steps(shorter: Recipe, recipe: Recipe) -> int:
+    """Return how many steps, from the first, two recipes take at the same rates.
+
+    >>> options = {"batch": 1, "schedule": "warmup-stable-decay", "decay": 0.5}
+    >>> count_shared_steps(Recipe(samples=10, warmup=0.2, **options), Recipe(samples=20, warmup=0.1, **options))
+    6
+    """
+    steps = range(min(shorter.steps, recipe.steps))
+    return next((step for step in steps if shorter.rate(step) != recipe.rate(step)), len(steps))
 
 
 def explain_anew(shorter: Recipe, task: Task) -> str | None:
     """Return why a task cannot go on from what a shorter recipe trained; None where it can."""
     recipe = task.recipe
-    if recipe.schedule != "constant":
-        return f"its {recipe.schedule} schedule ends with its budget; recipe.schedule=constant could go on."
-    if any(shorter.rate(step) != recipe.rate(step) for step in range(shorter.steps)):
-        return "its warmup is a fraction of its budget; recipe.warmup=0 could go on."
+    if recipe.schedule not in GOES_ON:
+        able = " or ".join(GOES_ON)
+        return f"its {recipe.schedule} schedule ends with its budget; recipe.schedule={able} could go on."
+    if shorter.warmup_steps != recipe.warmup_steps:
+        steps = f"{recipe.warmup_steps} steps instead of {shorter.warmup_steps}"
+        fraction = shorter.warmup_steps / recipe.steps
+        return f"its warmup is a fraction of its budget, {steps}; recipe.warmup={fraction:g} could go on."
     if task.teacher is not None or isinstance(task.objective, AfterStep):
         return "its objective follows how much of its budget is spent."
     return None

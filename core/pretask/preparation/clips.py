@@ -79,6 +79,8 @@ def read_frames(video: Any) -> UInt8[np.ndarray, "F h w C"]:
     array = video.detach().cpu().numpy() if isinstance(video, Tensor) else video
     order = (1, 3) if isinstance(video, Tensor) else (3, 1)
     axis = next((axis for axis in order if array.shape[axis] in CHANNELS), None)
+    if 0 in array.shape:
+        raise refuse("clips of at least one pixel", describe_image(video), "Leave it out.")
     if axis is None:
         raise refuse("clips of 1 to 4 channels", describe_image(video), "Give (T, H, W, C) or (T, C, H, W).")
     return np.moveaxis(array, axis, -1)

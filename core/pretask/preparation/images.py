@@ -87,8 +87,11 @@ def prepare_image(image: Any, observed: Observed) -> UInt8[Tensor, "C H W"]:
             describe_image(image),
             "Scale and cut them.",
         )
+    picture = read_image(image)
+    if 0 in picture.size:
+        raise refuse("images of at least one pixel", f"{picture.size[1]} x {picture.size[0]}", "Leave it out.")
     try:
-        return torch.from_numpy(fit_image(read_image(image), height, width, grayscale=channels == 1).copy())
+        return torch.from_numpy(fit_image(picture, height, width, grayscale=channels == 1).copy())
     except ValueError as error:
         raise refuse("images of 8 or 16 bits a channel", str(error), "Convert it first: image.convert('L').") from error
 

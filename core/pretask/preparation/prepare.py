@@ -20,6 +20,7 @@ from pretask.specs import Observed
 from pretask.values import Batch
 
 WORDS: Mapping[str, str] = {"image": "images", "video": "clips", "text": "sentences", "audio": "waveforms"}
+MIN_RATE, MAX_RATE = 1e-3, 10_000_000  # a second
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,8 @@ class Preparation:
         observed = self.observed
         if isinstance(inputs, Batch):
             return inputs
+        if rate is not None:
+            check_rate(rate)
         if observed.modality == "image" and len(observed.shape) == 3 and observed.dtype == "uint8":
             return Batch(prepare_images(inputs, observed))
         self.refuse_other_kinds(inputs)
@@ -66,6 +69,13 @@ class Preparation:
         if isinstance(first, str) and self.observed.vocabulary is None:
             wanted = WORDS.get(self.observed.modality, f"{self.observed.modality} samples")
             raise refuse(wanted, f"text, {first[:40]!r}", f"It was trained on {self.observed.modality} data.")
+
+
+def check_rate(rate: Any) -> None:
+    """Raise PretaskError for a rate that nothing has."""
+    if not isinstance(rate, int | float) or not MIN_RATE <= rate <= MAX_RATE:
+        needs = f"a rate from {MIN_RATE:g} to {MAX_RATE:,} a second"
+        raise refuse(needs, f"{rate!r}"[:40], "Give Hz of waveforms, or frames per second of clips.")
 
 
 def require_samples(inputs: Any, observed: Observed) -> Tensor:

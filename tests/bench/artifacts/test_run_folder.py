@@ -137,6 +137,17 @@ def test_an_encoder_is_found_by_its_record_and_by_the_record_in_the_store(finish
         assert torch.equal(pretask.load(place)(made.inputs), made.features)
 
 
+def test_a_damaged_folder_beside_hides_no_other(finished: Make) -> None:
+    made = finished("image")
+    damaged = made.run.folder.parent / f"a-{made.run.folder.name.split('-')[-2]}-damaged"
+    damaged.mkdir()
+    (damaged / "record.json").write_text("{")
+    try:
+        assert torch.equal(pretask.load(made.run.path)(made.inputs), made.features)
+    finally:
+        shutil.rmtree(damaged)
+
+
 def test_results_take_the_folder_of_a_run_with_or_without_its_store(
     finished: Make, copied: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -204,6 +215,19 @@ def change(folder: Path, how: Callable[[dict], None]) -> None:  # type: ignore[t
         (lambda folder: change(folder, lambda task: task.update(version=2)), "got version 2. Install the pretask that"),
         (lambda folder: change(folder, lambda task: task.pop("observed")), "got observed: Field required"),
         (lambda folder: change(folder, lambda task: task["files"].update({"../x": "0"})), "files"),
+        (
+            lambda folder: change(folder, lambda task: task["observed"].update(shape=[1, 10**7, 10**7])),
+            "at most 2,147,",
+        ),
+        (
+            lambda folder: change(folder, lambda task: task["whole"].update(shape=[1, -8, -8])),
+            "samples of at least one",
+        ),
+        (lambda folder: change(folder, lambda task: task["whole"].update(views=10**9)), "to show views 1000000000, as"),
+        (
+            lambda folder: change(folder, lambda task: task.update(name="a\x1b[31m")),
+            "got name: Value error, one line of",
+        ),
         (lambda folder: (folder / "weights.safetensors").write_bytes(b"1234"), "of 4 bytes, cut off or changed"),
         (lambda folder: (folder / "weights.safetensors").unlink(), "the file weights.safetensors that its task.json"),
     ],
@@ -215,6 +239,24 @@ def test_what_is_no_run_folder_is_an_error_with_the_way_out(
     with pytest.raises(PretaskError) as error:
         pretask.load(copied)
     assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("weights.safetensors", "got a file. Name the folder of the run: "),
+        ("step-000000002", "got a folder within that of a run, copied. Name the folder of the run: "),
+    ],
+)
+def test_what_lies_in_a_run_folder_is_told_from_it(copied: Path, place: str, told: str) -> None:
+    with pytest.raises(PretaskError) as error:
+        pretask.load(copied / place)
+    assert told in str(error.value)
+
+
+def test_a_device_that_is_not_here_is_named(copied: Path) -> None:
+    with pytest.raises(PretaskError, match=r"pretask\.load needs a device of this machine; got nonsense"):
+        pretask.load(copied, device="nonsense")
 
 
 def test_a_kill_between_record_and_folder_is_mended_by_the_same_command(finished: Make, tmp_path: Path) -> None:

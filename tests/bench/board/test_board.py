@@ -28,8 +28,10 @@ from pretask_bench.board.pictures import cost_picture
 from pretask_bench.board.site import render_board, write_board
 from pretask_bench.board.standings import rank_competition
 from pretask_bench.cli.main import invoke
+from pretask_bench.records.canonical import canonical_bytes
 from pretask_bench.records.record import Record, build_record, record_hash
 from pretask_bench.records.store import write, write_picture
+from pretask_registry import Registry
 from processes import run_python
 from scipy import stats  # type: ignore[import-untyped]
 
@@ -450,6 +452,32 @@ def test_a_cell_of_the_matrix_counts_the_models_that_fit() -> None:
     (matrix,) = matrices(rows)
     assert matrix.objectives == ("guess",)
     assert [(cell.models, cell.tried, cell.kind) for cell in matrix.rows[0][1]] == [(("one",), 2, "some")]
+
+
+def test_an_entry_has_what_is_to_be_cited_and_its_curves_in_training(facts: Facts) -> None:
+    probed = [{"step": step, "metrics": {"knn.accuracy": 0.1 * step, "rank.rankme": 5.0}} for step in (1, 2, 3)]
+    record = entrant(facts, probed=probed, cell={"model": {"id": "pretask/convnet@1", "options": {}}})
+    page = render_board(suite(), named(record), registry=Registry.load())[0]
+    reader = Reader(page)
+    assert "@inproceedings{he2016deep," in reader.text
+    assert "knn.accuracy by optimizer step, in training" in [value for _, value in reader.attributes]
+    assert "knn.accuracy in training, by step" in reader.text
+    assert reader.tags.count("script") == 1
+    plain = Reader(render_board(suite(), named(entrant(facts)))[0]).text
+    assert "in training, by step" not in plain
+    assert "Cite" not in plain
+
+
+def test_run_folders_are_records_of_a_board_as_well(
+    tmp_path: Path, facts: Facts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pretask_bench.runs.suites.read_suite", lambda registry, name: suite())
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        record = entrant(facts, task=f"acme/{name}@1")
+        (tmp_path / name / "record.json").write_bytes(canonical_bytes(record))
+    assert invoke(["board", "quick", str(tmp_path / "a"), str(tmp_path / "b"), "--out", str(tmp_path / "site")]) == 0
+    assert json.loads((tmp_path / "site" / "board.json").read_text())["records"] == 2
 
 
 def test_the_command_writes_its_files_and_names_what_it_left_out(

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from pretask import Metric
 from pretask_bench.cli.main import invoke
+from pretask_bench.records.ids import short_name
 from pretask_bench.records.record import Part, Pretext, Record, build_record
 from pretask_bench.records.store import write
 from pretask_bench.results.groups import (
@@ -21,7 +22,6 @@ from pretask_bench.results.groups import (
     group_by_key,
     group_records,
     run_title,
-    short_name,
     summarize_groups,
     summary_rows,
 )

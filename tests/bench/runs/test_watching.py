@@ -180,5 +180,5 @@ def test_a_tracker_that_nobody_offers_is_refused_with_those_that_are(tmp_path: P
 def test_of_many_probes_every_other_is_kept_and_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probing, "MOST", 4)
     for step in range(1, 6):
-        probing.keep(tmp_path, step, {"knn.accuracy": step / 10})
-    assert probing.read_probed(tmp_path) == {step: {"knn.accuracy": step / 10} for step in (1, 3, 5)}
+        probing.keep(tmp_path / "probed.json", step, {"knn.accuracy": step / 10})
+    assert probing.read_probed(tmp_path / "probed.json") == {step: {"knn.accuracy": step / 10} for step in (1, 3, 5)}

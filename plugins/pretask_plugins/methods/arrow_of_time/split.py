@@ -92,11 +92,11 @@ class ReverseClip:
 
     def stack_groups(self, frames: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B V SC H W"]:
         """Return frames joined as channels, group by group."""
-        return frames.reshape(len(frames), -1, self.stack * frames.shape[2], *frames.shape[3:])
+        return frames.reshape(frames.shape[0], -1, self.stack * frames.shape[2], *frames.shape[3:])
 
     def unstack_groups(self, views: Float[Tensor, "B V SC H W"]) -> Float[Tensor, "B F C H W"]:
         """Return the frames of groups, one by one."""
-        return views.reshape(len(views), self.frames, -1, *views.shape[3:])
+        return views.reshape(views.shape[0], self.frames, -1, *views.shape[3:])
 
     def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
         """Return linear classifiers of the artificial cues of section 3: edges, global motion, detail."""
@@ -138,7 +138,7 @@ def crop_bars(frames: Float[Tensor, "B F C H W"], bar_level: float) -> Float[Ten
     weights, constants, sizes, offsets = cropping_constants(height, width, frames.device)
     numbers = (edges @ weights + constants) / sizes - offsets  # (B, 2, 5): scale, scale, middle, lowest, highest
     affine = numbers[..., :3] * affine_mask(frames.device)
-    grid = F.affine_grid(affine, [len(frames), 1, height, width], align_corners=False)
+    grid = F.affine_grid(affine, [frames.shape[0], 1, height, width], align_corners=False)
     # Positions stay within the centers of the outermost lines, or the bars would shine through the edges.
     grid = grid.clamp(numbers[:, None, None, :, 3], numbers[:, None, None, :, 4])
     larger = F.grid_sample(frames.flatten(1, 2), grid, align_corners=False)
