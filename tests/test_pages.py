@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from pages import HOUSE, Reader, read_blocks
 from PIL import Image
-from pretask_plugins.shared.tiny_files import write_clips, write_recordings
 
 DOCS = HOUSE / "docs"
 OWN_TEST = ("publish.md",)
@@ -47,9 +46,35 @@ def write_halves(folder: Path) -> None:
     (folder / "my.py").write_text(block.text.replace('"halves"', '"my-split"'))
 
 
-GIVEN: dict[str, Callable[[Path], None]] = {  # what a page takes for granted
-    "tutorial.md": write_photos,
-    "faq.md": lambda folder: (write_photos(folder), (folder / "empty").mkdir())[0],
+def prepare_readme(reader: Reader) -> None:
+    """What README takes for granted: files of one's own, and what somebody else measured."""
+    write_photos(reader.folder)
+    write_texts(reader.folder)
+    write_halves(reader.folder)
+    reader.run('pretask run vae --data digits --preset small --set "model.hidden=(64,)" --out ada')
+    (reader.folder / "ada" / "records").rename(reader.folder / "from-ada")
+
+
+def prepare_encoders(reader: Reader) -> None:
+    """Runs of other tasks than the one that the page trains, and weights of somewhere."""
+    write_photos(reader.folder)
+    reader.run("pretask run exemplar --data folder --set data.root=photos")
+    reader.run("pretask run masked-lm --preset small --evaluate knn")
+    (run,) = (reader.folder / "runs").glob("exemplar-*")
+    shutil.copy(run / "weights.safetensors", reader.folder)
+
+
+def prepare_faq(reader: Reader) -> None:
+    """Photographs, and a folder without any."""
+    write_photos(reader.folder)
+    (reader.folder / "empty").mkdir()
+
+
+GIVEN: dict[str, Callable[[Reader], None]] = {
+    "README.md": prepare_readme,
+    "encoders.md": prepare_encoders,
+    "faq.md": prepare_faq,
+    "tutorial.md": lambda reader: write_photos(reader.folder),
 }
 
 
@@ -58,12 +83,36 @@ GIVEN: dict[str, Callable[[Path], None]] = {  # what a page takes for granted
 def test_every_block_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.chdir(tmp_path)
+    reader = Reader(tmp_path / "folder", tmp_path / "site")
+    reader.folder.mkdir()
+    monkeypatch.chdir(reader.folder)
     monkeypatch.setenv("PRETASK_CACHE", str(tmp_path / "cache"))
-    GIVEN.get(page.name, lambda _: None)(tmp_path)
-    reader = Reader(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    if page.name in GIVEN:
+        GIVEN[page.name](reader)
     reader.follow(page.read_text(encoding="utf-8"))
     if page.name == "encoders.md":
         assert reader.names["vectors"].shape == (2, reader.names["encoder"].width)
         assert float(capsys.readouterr().out.split()[-1]) > 0.75  # of ten classes
         assert reader.names["again"].observed.shape == (1, 8, 8)
+
+
+def test_a_scikit_learn_pipeline_takes_ten_lines() -> None:
+    blocks = read_blocks((DOCS / "encoders.md").read_text(encoding="utf-8"))
+    (block,) = (block for block in blocks if "make_pipeline(" in block.text)
+    assert len(block.text.strip().splitlines()) <= 12  # two of them empty
+
+
+def test_every_dependency_has_its_line() -> None:
+    project = tomllib.loads((HOUSE / "pyproject.toml").read_text())["project"]
+    page = (DOCS / "dependencies.md").read_text(encoding="utf-8")
+    required, extras = page.split("| extra |")
+    rows = {row[0]: row for row in re.findall(r"^\| ([\w-]+) \| ([^|]+) \| ([^|]+) \|$", extras, re.MULTILINE)}
+    assert set(re.findall(r"^\| ([\w-]+) \|", required, re.MULTILINE)) - {"package"} == names(project["dependencies"])
+    optional = {extra: names(wanted) for extra, wanted in project["optional-dependencies"].items() if extra != "all"}
+    assert {extra: set(row[1].split(", ")) for extra, row in rows.items()} == optional
+
+
+def names(requirements: list[str]) -> set[str]:
+    """The names of distributions."""
+    return {re.split(r"[\[<>=; ]", requirement)[0] for requirement in requirements}

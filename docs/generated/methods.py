@@ -1,8 +1,13 @@
-"""Methods: a page for every task, from its declaration, the header of its package, its records and its citations."""
+"""Methods: a page for every task, from its declaration, the header of its package, its records and its citations.
 
+`PYTHONPATH=docs python -m generated.methods` writes the table of tasks in README anew.
+"""
+
+import re
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 
 from pretask_bench.cli.cite import list_parts
 from pretask_bench.cli.show import component_options, preset_table, task_settings
@@ -22,6 +27,7 @@ OWN_FILES = {  # by modality, the loader of a user's own files and the folder th
     "video": ("video-folder", "videos"),
 }
 ANY = "any"
+PLACE = re.compile(r"(<!-- methods -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
 @cache
@@ -54,14 +60,15 @@ measured.
 
 
 def write_overview(*, links: bool) -> str:
-    """Return the table of all tasks: what is predicted, as the first line of the header says, and of what."""
+    """Return the table of all tasks: what it is trained to do, as the first line of its header says, and on what."""
     rows = []
     for task in own("task"):
         predicted = read_header(task)[""].split("\n\n")[0].partition(": ")[2].replace("\n", " ")
-        modalities = ", ".join(sorted(find_modalities(load_registry(), task)))
+        modalities = find_modalities(load_registry(), task)
+        named = ANY if modalities >= OWN_FILES.keys() else ", ".join(sorted(modalities))
         name = f"[{task.name}]({task.name}.md)" if links else task.name
-        rows.append(f"| {name} | {as_prose(predicted.removesuffix('.'))} | {modalities} |\n")
-    return "".join(["| task | what is predicted | modality |\n", "|---|---|---|\n", *rows])
+        rows.append(f"| {name} | {as_prose(predicted.removesuffix('.'))} | {named} |\n")
+    return "".join(["| task | what it is trained to do | modality |\n", "|---|---|---|\n", *rows])
 
 
 def write_page(task: Registered) -> str:
@@ -125,3 +132,13 @@ def write_citation(task: Registered) -> str:
     """Return what `pretask cite` prints of a task."""
     entries = collect_citations([task, *list_parts(load_registry(), task)]).entries.values()
     return fenced("\n\n".join(entries), "bibtex")
+
+
+def write_readme(text: str) -> str:
+    """Return README with the table of all tasks in its place."""
+    return PLACE.sub(lambda place: f"{place[1]}{write_overview(links=False)}{place[2]}", text)
+
+
+if __name__ == "__main__":
+    readme = Path(__file__).parents[2] / "README.md"
+    readme.write_text(write_readme(readme.read_text(encoding="utf-8")), encoding="utf-8")
