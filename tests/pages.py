@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clean_room import install
 from processes import start_python
 
 HOUSE = Path(__file__).parents[1]
@@ -21,9 +20,8 @@ INDENTED = re.compile(r"(?:^(?: {4}[^\n]*|)\n)+", re.MULTILINE)
 RUNNABLE = ("python", "sh", "console")
 VERBATIM = ("json", "toml", "text", "bibtex", "csv")  # what is shown and not done
 COMMANDS = ("pretask", "pip", "make")
-SAMPLES = 128  # that a command may see, where the page names no budget
+SAMPLES = 64  # that a command may see, where the page names no budget
 SMALLER = ["--set", "data.size=256", "--set", "data.test_size=64"]  # of data that is made
-PROGRAM = "import sys; sys.path.insert(0, sys.argv.pop(1)); import pretask_bench.cli.main as command; command.main()"
 # What needs files of another host, with what is said where there are none.
 REFUSED = {"--init timm": "--init timm needs pretrained weights of resnet18; got none here"}
 
@@ -75,12 +73,10 @@ class Reader:
 
     Args:
         folder: Where commands run and files are written.
-        site: Where packages are installed.
         names: Of the Python of the page.
     """
 
     folder: Path
-    site: Path
     names: dict[str, Any] = field(default_factory=lambda: {"__name__": "page"})
 
     def follow(self, text: str) -> None:
@@ -104,9 +100,6 @@ class Reader:
     def run(self, command: str, shown: Sequence[str] = ()) -> None:
         """Run a command; it must succeed, or say what the page shows."""
         words = shlex.split(command, comments=True)
-        if words[:3] == ["pip", "install", "-e"]:
-            install(self.folder / words[3], self.site)
-            return
         if words[0] in ("make", "pip", "."):
             check_installable(words)
             return
@@ -114,7 +107,7 @@ class Reader:
         words, _, place = [*map(str, self.expand(words[1:]))], "", ""
         if ">" in words:
             words, place = words[: words.index(">")], words[-1]
-        process = start_python("-c", PROGRAM, str(self.site), *cut_budget(words), folder=self.folder)
+        process = start_python("-m", "pretask_bench", *cut_budget(words), folder=self.folder)
         code = process.wait()
         if place:
             (self.folder / place).write_text(process.out, encoding="utf-8")

@@ -83,9 +83,8 @@ GIVEN: dict[str, Callable[[Reader], None]] = {
 def test_every_block_runs(
     page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    reader = Reader(tmp_path / "folder", tmp_path / "site")
-    reader.folder.mkdir()
-    monkeypatch.chdir(reader.folder)
+    reader = Reader(tmp_path)
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PRETASK_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     if page.name in GIVEN:
