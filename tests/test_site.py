@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from html import unescape
 from pathlib import Path
 from statistics import mean
 
+import click
 import pytest
 from clean_room import HOUSE
-from pretask_registry import Registry
+from pretask_bench.cli.run import command as run_command
+from pretask_registry import Registry, read_component_options
 
 pytestmark = pytest.mark.exhaustive
 RESULTS = HOUSE / "benchmarks" / "results"
@@ -56,6 +59,23 @@ def test_every_task_has_a_page_with_its_paper_its_differences_and_its_bibtex(sit
                 word in text for word in ("Paper :", "What differs from it :", "Measured", "@", f"pretask run {name}")
             )
             assert name in pages["index"]
+
+
+def test_commands_on_the_pages_of_methods_name_what_there_is(site: Path) -> None:
+    registry = Registry.load()
+    for page in (site / "methods").glob("*.html"):
+        for line in re.findall(
+            r"pretask run [^\n]+", unescape(re.sub(r"<[^>]+>", "", page.read_text(encoding="utf-8")))
+        ):
+            context = click.Context(run_command, info_name="run")
+            named, _, _ = run_command.make_parser(context).parse_args(shlex.split(line)[2:])
+            task = registry.find("task", named["task"])
+            presets = task.component.traits["presets"]
+            assert named.get("preset") in (None, *presets)
+            data = named.get("data_name") or presets[named["preset"]]["data"]
+            options = read_component_options(registry.find("data", data))
+            for setting in named.get("settings", ()):
+                assert setting.partition("=")[0] in {f"data.{name}" for name in options}
 
 
 def test_every_component_has_a_section_with_its_options(site: Path) -> None:
