@@ -10,13 +10,18 @@ from typing import Any
 import click
 import pytest
 from clean_room import HOUSE, Room
-from pages import Block, read_blocks
+from pages import Block, iterate_commands, read_blocks
 from pretask_bench.cli.main import cli
 
 TEXT = (HOUSE / "docs" / "publish.md").read_text()
 DOCUMENTS = [HOUSE / "CONTRIBUTING.md", HOUSE / "README.md", *(HOUSE / "docs").glob("*.md")]
 PRETASK = {
-    line for path in DOCUMENTS for line in re.findall(r"^(?: {4})?(pretask .+)$", path.read_text(), re.MULTILINE)
+    line
+    for path in DOCUMENTS
+    for block in read_blocks(path.read_text())
+    if block.language in ("sh", "console")
+    for line, _ in iterate_commands(block)
+    if line.startswith("pretask ")
 }
 BLOCKS = read_blocks(TEXT)
 
@@ -66,7 +71,7 @@ def test_every_command_works_from_an_empty_folder_to_the_board(clean_room: Room)
 
 @pytest.mark.parametrize("line", sorted(PRETASK))
 def test_every_command_of_the_documents_is_one_that_pretask_takes(line: str) -> None:
-    _, verb, *words = shlex.split(line, comments=True)
+    _, verb, *words = shlex.split(line.partition(" > ")[0], comments=True)
     context = click.Context(cli, info_name="pretask")
     command = cli.get_command(context, verb)
     assert command is not None
