@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE = # what a process compiles, the next one need not
 
-.PHONY: setup demo test test-all sweep check clean
+.PHONY: setup demo docs test test-all sweep check clean
 
 setup: .venv/ready
 
@@ -21,6 +21,9 @@ setup: .venv/ready
 demo: setup ## seven tasks of four modalities on embedded data, a table, and a leaderboard with pictures, in four minutes
 	$(BIN)/pretask bench quick --jobs 2 --out runs
 	$(BIN)/pretask board quick runs/records --out runs/site
+
+docs: .venv-all/ready ## the documentation site, in runs/docs
+	NO_MKDOCS_2_WARNING=1 .venv-all/bin/python -m mkdocs build --strict
 
 test: setup ## every test, warnings as errors
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q -n logical --dist worksteal

@@ -92,7 +92,7 @@ def test_every_check_of_the_conformance_kit_passes_but_for_the_golden_output_tha
         "compiles",
         "compiled-answers-as-eager",
         "compiled-step-answers-as-eager",
-    }  # where tests check shapes; test_contributing.py runs it in a process of its own
+    }  # where tests check shapes; test_publish_page.py runs it in a process of its own
     assert {outcome.check for outcome in outcomes if outcome.state != "passed"} - untraceable == {"output-is-golden"}
 
 

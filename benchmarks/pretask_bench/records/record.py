@@ -113,14 +113,23 @@ class ExtendedModel(StrictModel):
 
 
 class Part(StrictModel):
-    """A component and all of its options, defaults included."""
+    """A component and all of its options.
+
+    Args:
+        id: Full id, NAMESPACE/NAME@VERSION.
+        options: By name, defaults included.
+    """
 
     id: Id
     options: Options = {}
 
 
 class DataPart(Part):
-    """A data set; fingerprints are the content hashes of its parts, such as {"train": …, "test": …}."""
+    """A data set.
+
+    Args:
+        fingerprints: Content hashes of its parts, such as {"train": …, "test": …}.
+    """
 
     fingerprints: Annotated[dict[Name, Hash], Field(max_length=16)]
 
@@ -130,11 +139,16 @@ class Cell(ExtendedModel):
 
     Args:
         task: The task whose parts and recipe were the starting point; None for a free combination.
+        split: What was hidden, and what was to be predicted.
+        objective: What scored the prediction.
+        model: What encoded.
         data: What was learned from.
         evaluated_on: What the evaluators used, where that is other data.
         evaluators: Options by id.
         recipe: Optimizer, schedule, batch, budget.
         artifact: Hash of what a split was fitted to, where it was.
+        seed: Of weights, order and draws.
+        precision: Of the arithmetic.
         fitted_with: Hash of the trained weights of the run with whose encoder it was, as that run's record has it.
         begun_with: Hash of the weights that the model began with: of a run as its record has it, else of themselves.
         modality: Of the data, so that records can be sorted without their plugins.
@@ -193,7 +207,13 @@ class Items(StrictModel):
 
 
 class Picture(StrictModel):
-    """A PNG file that lies beside the record as `<png>.png`."""
+    """A PNG file that lies beside the record.
+
+    Args:
+        name: What it is, in a word or two.
+        caption: What can be seen on it.
+        png: Hash of its bytes, and the name of the file without `.png`.
+    """
 
     name: Name
     caption: Line
@@ -207,7 +227,7 @@ class WithMetrics(StrictModel):
     """Numbers by name, and the reason of each that could not be given.
 
     Args:
-        metrics: None where the number was not finite.
+        metrics: Numbers; None where one was not finite.
         missing: The reason for each None.
         chance: What the best constant prediction reaches, or any blind one, by the name of the metric.
         pictures: For those who would rather look than read.
@@ -278,7 +298,14 @@ class Pretext(WithMetrics, ExtendedModel):
 
 
 class Hardware(StrictModel):
-    """What it ran on."""
+    """What it ran on.
+
+    Args:
+        device: Name of the processor or accelerator.
+        devices: How many of it took part.
+        cores: That the process could use.
+        platform: Operating system and architecture.
+    """
 
     device: Line
     devices: Count
@@ -287,7 +314,24 @@ class Hardware(StrictModel):
 
 
 class Provenance(StrictModel):
-    """How it came about; see `pretask_bench.records.provenance.collect`. Bytes, seconds, and counts."""
+    """How it came about, without saying where or by whom.
+
+    Args:
+        versions: Of Python and of the distributions that compute, by name.
+        commit: Of the checkout that pretask was run from, where it was one.
+        modified: Whether that checkout differed from the commit.
+        hardware: What it ran on.
+        threads: That torch computed with.
+        started: When it began, UTC.
+        ended: When it ended, UTC.
+        seconds: That all of it took.
+        stages: Seconds by stage.
+        samples: Seen in training.
+        parameters: Trained ones of the model.
+        flops: Floating point operations of the training, where they could be counted.
+        peak_memory: Bytes at most at once, on the GPU or else of the process.
+        command: As it was typed; of a path only its last component.
+    """
 
     versions: Annotated[dict[Name, Name], Field(max_length=200)]
     commit: Annotated[str, StringConstraints(pattern="^[0-9a-f]{40}([0-9a-f]{24})?$")] | None = None
@@ -306,14 +350,24 @@ class Provenance(StrictModel):
 
 
 class DeclaredMetric(StrictModel):
-    """What a component declares of one of its numbers; see `pretask.metrics`."""
+    """What a component declares of one of its numbers.
+
+    Args:
+        unit: Such as fraction, nats or bits per byte; "" where it has none.
+        higher_is_better: None where neither way is better.
+    """
 
     unit: Annotated[str, StringConstraints(max_length=40)] = ""
     higher_is_better: bool | None = None
 
 
 class Declaration(StrictModel):
-    """What a component declares of its numbers, so that a record can be read without its plugins."""
+    """What a component declares of its numbers, so that a record can be read without its plugins.
+
+    Args:
+        headline: The number that stands for all of an evaluator.
+        metrics: What is declared of each, by name or by the end of a name.
+    """
 
     headline: Annotated[str, StringConstraints(max_length=200)] = ""
     metrics: Annotated[dict[Name, DeclaredMetric], Field(max_length=400)] = {}
@@ -346,7 +400,12 @@ class GivenEncoder(StrictModel):
 
 
 class ProbedStep(StrictModel):
-    """What the encoder was worth after so many steps of its training: numbers by EVALUATOR.METRIC, of the output."""
+    """What the encoder was worth while it was trained.
+
+    Args:
+        step: Steps of training until then.
+        metrics: Numbers by EVALUATOR.METRIC, of the output layer.
+    """
 
     step: Annotated[int, Field(ge=1, le=MAX_SAFE_INTEGER)]
     metrics: Annotated[dict[Name, float], Field(max_length=64)]
@@ -359,11 +418,17 @@ class Record(ExtendedModel):
         record: Version of this format.
         status: A failed run is a record too, and never on a board.
         error: What went wrong; only where it failed.
+        cell: What determines the numbers.
         results: A row for every evaluator and encoder.
+        pretext: How well the pretext task was solved.
         weights: Hash of the trained weights, which tells whether a rerun was exact.
         code: Hash of the syntax of every module that the parts use, by name; see code.py. It is beside the cell, since
             it says how the numbers came about and not what they are of.
         declared: What the objective and the evaluators declare of their numbers, by id.
+        provenance: How the record came about.
+        licence: Under which the record may be used.
+        author: Who the record is by, as they say.
+        note: What else there is to say.
         reruns: Name of the record whose cell was carried out again, where that is why this one was made.
         duplicates: How much of the test parts is in the parts to train on, by the cell's `data` and `evaluated_on`.
         probed: What the encoder was worth while it was trained, in the order of steps.

@@ -17,7 +17,7 @@ from pretask_plugins.data.video.readers import Images, open_video, turn_upright
 
 LEVEL = 6  # gray levels from one frame to the next
 FRAMES, RATE = 30, 10
-DECODERS = ("pyav", pytest.param("decord", marks=pytest.mark.exhaustive))  # an extra
+DECODERS = ("pyav", pytest.param("decord", marks=pytest.mark.exhaustive))  # not on every platform
 # Angle clockwise or mirror, and the matrix (a, b, c, d) that a file has for it.
 MATRICES = {
     "clockwise": (0, 1, -1, 0),

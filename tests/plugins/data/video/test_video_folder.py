@@ -17,7 +17,7 @@ from pretask_plugins.data.video.videos import Video, find_videos
 from pretask_plugins.shared.listing import FileTree, Leftovers
 
 LEVEL = 6  # gray levels from one frame to the next
-DECODERS = ("pyav", pytest.param("decord", marks=pytest.mark.exhaustive))  # an extra
+DECODERS = ("pyav", pytest.param("decord", marks=pytest.mark.exhaustive))  # not on every platform
 
 
 @pytest.fixture(autouse=True)
@@ -179,6 +179,11 @@ def test_the_short_side_is_resized_and_the_middle_cut_out() -> None:
 def test_times_that_make_no_sense_are_replaced_by_the_rate() -> None:
     assert check_times(np.array([-3e17] * 3), 2.0).tolist() == [0.0, 0.5, 1.0]  # type: ignore[union-attr]
     assert check_times(np.array([0.0, 0.0]), 0.0) is None
+
+
+def test_pyav_comes_first_wherever_both_decoders_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(readers, "is_importable", lambda module: module in ("av", "decord"))
+    assert choose_decoder("auto") == "pyav"
 
 
 def test_without_any_decoder_there_is_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
