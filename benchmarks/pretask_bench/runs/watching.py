@@ -64,8 +64,8 @@ class Audience:
     def attend(self, started: RunStarted) -> Iterator[Ending]:
         """Tell that the run starts and, however it ends, that it ended."""
         ending = Ending()
-        self.tell(started)
         try:
+            self.tell(started)  # inside: a stop that comes meanwhile ends what the first of them saw begin
             yield ending
         except BaseException as error:
             status: Status = "interrupted" if isinstance(error, Interrupted) or is_users(error) else "failed"

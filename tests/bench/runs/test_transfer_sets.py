@@ -1,7 +1,9 @@
 """`--on` several times: one pretraining, and for every transfer set the record that it would have by itself."""
 
+import io
 import json
 from collections.abc import Iterator
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,23 @@ FIRST, SECOND = ["--set", "on.1.test_size=24"], ["--set", "on.2.test_size=40", "
 SEVERAL = [*RUN, "--on", "shapes", "--on", "shapes", *COMMON, *FIRST, *SECOND]
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PRETASK_CACHE", str(tmp_path / "cache"))
-    with take_tasks():
+@pytest.fixture(scope="module", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch, take_tasks():
+        patch.chdir(folder := tmp_path_factory.mktemp("transfers"))
+        patch.setenv("PRETASK_CACHE", str(folder / "cache"))
         yield
+
+
+@pytest.fixture(scope="module")
+def ran(home: None) -> tuple[str, list[str]]:
+    """What a run on several transfer sets prints, and whenever it scored the pretext task."""
+    scored: list[str] = []
+    score = run_module.score_pretext
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(io.StringIO()) as printed:
+        patch.setattr(run_module, "score_pretext", lambda *words: scored.append("") or score(*words))
+        assert invoke(SEVERAL) == 0
+    return printed.getvalue(), scored
 
 
 @pytest.fixture
@@ -44,49 +57,39 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return names
 
 
-def cells(records: list[Any]) -> list[Any]:
-    return [record["cell"] for record in records]
-
-
 def test_one_training_gives_each_transfer_set_the_record_that_it_would_have_by_itself(
-    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    ran: tuple[str, list[str]], capsys: Capture
 ) -> None:
-    scored: list[str] = []
-    score = run_module.score_pretext
-    with monkeypatch.context() as patch:
-        patch.setattr(run_module, "score_pretext", lambda *words: scored.append("") or score(*words))
-        assert invoke([*SEVERAL, "--json"]) == 0
-    several = json.loads(capsys.readouterr().out)
-    assert len(scored) == 1
+    assert len(ran[1]) == 1
     alone = [*RUN, "--on", "shapes", *COMMON, "--set", "on.test_size=40", "--set", "on.image_size=20", "--json"]
     assert invoke([*alone, "--out", "alone"]) == 0
     (single,) = json.loads(capsys.readouterr().out)
-    assert cells([single]) == cells(several)[1:]
-    assert [single[name] for name in ("weights", "results", "pretext")] == [
-        several[1][name] for name in ("weights", "results", "pretext")
-    ]
-    assert several[0]["weights"] == several[1]["weights"]
-    counts = {row["encoder"]: row["items"]["accuracy"]["count"] for row in several[0]["results"]}
+    records = [record.model_dump(mode="json") for record in read_all(["runs/records"])[0]]
+    first, second = sorted(records, key=lambda record: record["cell"]["evaluated_on"]["options"]["image_size"])
+    for name in ("cell", "weights", "results", "pretext"):
+        assert single[name] == second[name]
+    assert first["weights"] == second["weights"]
+    counts = {row["encoder"]: row["items"]["accuracy"]["count"] for row in first["results"]}
     assert counts == {"trained": 24, "random-init": 24}  # beside references of its own
     assert len(summary_rows(group_records(read_all(["runs/records"])[0]))) == 2
 
 
-def test_the_table_names_what_each_was_measured_on_and_the_folder_holds_all(capsys: Capture) -> None:
-    assert invoke(SEVERAL) == 0
-    printed = capsys.readouterr().out
+def test_the_table_names_what_each_was_measured_on_and_the_folder_holds_all(
+    ran: tuple[str, list[str]], capsys: Capture
+) -> None:
+    printed = ran[0]
     assert printed.count("pretask/relative-position@1 on pretask/shapes@1, measured on pretask/shapes@1, seed 0") == 2
     assert printed.count("How well is the pretext task solved?") == 1
     (folder,) = {line.removeprefix("encoder: ") for line in printed.splitlines() if line.startswith("encoder: ")}
     for verb in (["results", "--json"], ["cite"], ["merge", "--into", "merged"]):
         assert invoke([verb[0], folder, *verb[1:]]) == 0
+    assert "2 added, 0 known, 0 refused" in capsys.readouterr().out
     assert {path.name for path in Path("merged").iterdir()} == {path.name for path in Path("runs/records").iterdir()}
-    out = capsys.readouterr().out
     assert invoke(["export", folder, "--to", "hub", "--out", "hub"]) == 0
     assert (Path("hub") / "README.md").read_text().count("| pretask/knn@1 accuracy ↑ on pretask/shapes@1 |") == 2
     assert invoke([*RUN, "--on", "shapes", *COMMON, "--set", "on.test_size=24"]) == 0  # once more, alone
     assert "already recorded" in capsys.readouterr().err
     assert len(read_all([folder])[0]) == 2
-    assert "2 added, 0 known, 0 refused" in out
 
 
 def test_what_was_stopped_goes_on_with_the_transfer_set_that_is_missing(
@@ -102,18 +105,19 @@ def test_what_was_stopped_goes_on_with_the_transfer_set_that_is_missing(
 
     with monkeypatch.context() as patch:
         patch.setattr(stages, "evaluate_encoder", stop)
-        assert invoke(SEVERAL) == 130
-    assert len(read_all(["runs/records"])[0]) == 1
+        assert invoke([*SEVERAL, "--out", "stopped"]) == 130
+    assert len(read_all(["stopped/records"])[0]) == 1
     capsys.readouterr()
-    assert invoke(SEVERAL) == 0
+    assert invoke([*SEVERAL, "--out", "stopped"]) == 0
     assert capsys.readouterr().err.count("already recorded") == 1
-    records, _ = read_all(["runs/records"])
+    records, _ = read_all(["stopped/records"])
     assert len({record.weights for record in records}) == 1
     assert len(records) == 2
 
 
 def test_all_are_seen_to_be_readable_before_anything_is_trained(capsys: Capture, trained: list[str]) -> None:
-    assert invoke([*RUN, "--on", "shapes", "--on", "digits", "--set", "on.1.size=64"]) == 4
+    small = ["--set", "on.1.size=64", "--set", "on.1.image_size=16", *FIRST]
+    assert invoke([*RUN, "--on", "shapes", "--on", "digits", *small, "--out", "unread"]) == 4
     assert "images of 3 channels" in capsys.readouterr().err
     assert not trained
 
@@ -138,6 +142,7 @@ def test_from_python_a_list_is_several_and_own_data_are_told_apart() -> None:
         baselines="random-init",
         samples=16,
         device="cpu",
+        out="own",
         pictures=False,
         **{"split.patch": 4, "split.gap": 1, "split.jitter": 1, "model.depth": 1, "model.width": 8, "knn.k": "1"},
         **{"on.2.size": 32, "on.2.test_size": 16, "on.2.image_size": 16, "recipe.batch": 16},

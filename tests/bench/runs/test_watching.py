@@ -19,12 +19,14 @@ from pretask.events import (
     StepTaken,
     Tracker,
 )
+from pretask.stopping import Stopped
 from pretask_bench.records.record import Record
 from pretask_bench.runs import probing, stages
 from pretask_bench.runs.context import Interrupted, RunContext
 from pretask_bench.runs.plan import make_plan
 from pretask_bench.runs.run import StoredRecord, run
 from pretask_bench.runs.trackers import load_trackers
+from pretask_bench.runs.watching import Audience
 from pretask_registry import Registry
 
 REGISTRY = Registry.load()
@@ -175,6 +177,20 @@ def test_a_tracker_that_fails_is_left_out_with_one_line_and_ends_nothing(
 def test_a_tracker_that_nobody_offers_is_refused_with_those_that_are(tmp_path: Path) -> None:
     with pytest.raises(Unknown, match=r"No tracker 'tensorbord'\. There are: mlflow, tensorboard, wandb\."):
         load_trackers(REGISTRY, ["tensorbord"], tmp_path)
+
+
+def test_a_stop_while_the_start_is_told_ends_what_saw_it_begin() -> None:
+    seen: list[Event] = []
+
+    def stop(run: str, event: Event) -> None:
+        if isinstance(event, RunStarted):
+            raise Stopped(2)
+
+    audience = Audience(REGISTRY, "run", {"first": lambda run, event: seen.append(event), "second": stop})
+    with pytest.raises(Stopped), audience.attend(RunStarted({}, {}, 0, "")):
+        pass
+    assert [type(event) for event in seen] == [RunStarted, RunEnded]
+    assert seen[1].status == "interrupted"  # type: ignore[union-attr]
 
 
 def test_of_many_probes_every_other_is_kept_and_the_newest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
