@@ -121,8 +121,7 @@ def draw_others(index: Tensor, count: int, size: int, seed: int = 0, epoch: int 
     """
     if count < 2:
         raise PretaskError("a split with partners", "at least 2 samples", f"{count}", "Use more data.")
-    drawn = Draws(index, seed, epoch).integers("partners", 0, count - 1, size)
-    return (index[:, None] + 1 + drawn) % count
+    return (index[:, None] + Draws(index, seed, epoch).integers("partners", 1, count, size)) % count
 
 
 class Remembered:
