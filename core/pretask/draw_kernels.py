@@ -387,3 +387,8 @@ bernoulli = register(
     "bernoulli", f"{KEY}, Tensor probability", draw_bernoulli_on_cpu, draw_bernoulli, like_shape(torch.bool)
 )
 event = register("event", f"{KEY}, float probability", draw_event_on_cpu, draw_event, like_shape(torch.bool))
+
+DRAWS = {
+    draw.name().removeprefix("pretask::"): draw
+    for draw in (hashed_index, bits, uniform, uniforms, normal, integers, integers_between, bernoulli, event)
+}

@@ -86,11 +86,11 @@ class Samples:
         """
         data_device = self.data.device
         index = index.to(data_device)
-        selected = self.data[index]
+        selected = self.data.index_select(0, index)  # copies row by row, where an index would copy byte by byte
         return Batch(
             selected if data_device == device else move_tensor(selected, device),
             move_tensor(index, device),
-            None if self.present is None else move_tensor(self.present[index], device),
+            None if self.present is None else move_tensor(self.present.index_select(0, index), device),
             None if partners is None else move_tensor(self.data[partners.to(data_device)], device),
         )
 

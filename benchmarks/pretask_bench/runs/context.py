@@ -39,6 +39,7 @@ class RunContext:
         references: Reference encoders to evaluate beside the trained one.
         pictures: Whether pictures are kept, of those who offer some.
         probe_every: Optimizer steps between two measures of the encoder while it is trained; 0 for none.
+        profile: Whether the steps of a training are timed by phase, and a table is shown at its end.
         trackers: By name; one that fails is taken out.
         attribution: Who the records are by, and what else is said of them.
         say: Called with one line at a time of what is going on.
@@ -53,6 +54,7 @@ class RunContext:
     references: tuple[str, ...] = (RANDOM, RAW)
     pictures: bool = True
     probe_every: int = 0
+    profile: bool = False
     trackers: dict[str, Tracker] = field(default_factory=dict)
     attribution: Attribution = field(default_factory=Attribution)
     say: Callable[[str], None] = print_line

@@ -75,7 +75,7 @@ def make_context(
         threads: Of the processor; None leaves them as they are.
         baselines: Names of reference encoders, with commas between them.
         checkpoint_seconds: Between two checkpoints.
-        further: What else RunContext has: again, pictures, probe_every, trackers, attribution.
+        further: What else RunContext has: again, pictures, probe_every, profile, trackers, attribution.
     """
     from pretask_bench.runs.context import RunContext
     from pretask_bench.runs.devices import find_device
