@@ -79,7 +79,7 @@ Running the same command again goes on where it stopped, and shows what is alrea
 @click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU where there is one."
 )
-@click.option("--threads", type=THREADS, help="Processor threads; all cores if left out.")
+@click.option("--threads", type=THREADS, help="Processor threads; all cores that the process may use if left out.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
