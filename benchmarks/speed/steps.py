@@ -20,9 +20,9 @@ from benchmarks.speed.operations import score_and_differentiate
 from benchmarks.speed.workloads import Workload
 
 READY = 4  # batches that model-only steps take in turn, so that none lies in a cache
-WARMUP_STEPS = 3
-ROUND_SECONDS = 1.0  # of model-only steps in a round, about
-ROUNDS = 7
+WARMUP_STEPS = 2
+ROUND_SECONDS = 0.4  # of model-only steps in a round, about
+ROUNDS = 5
 Times = tuple[float, float]  # CPU and wall seconds of one step
 
 

@@ -5,7 +5,7 @@ border between two phases waits for the device, so that a profiled run is slower
 """
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import wraps
 from typing import TYPE_CHECKING, Any
@@ -109,7 +109,7 @@ class StepProfile:
         self.steps += 1
         return made
 
-    def iterate_timed(self, batches: Iterator[Any]) -> Iterator[Any]:
+    def iterate_timed(self, batches: Generator[Any, None, None]) -> Iterator[Any]:
         """Yield batches; what is waited for them is the data's."""
         try:
             while True:
@@ -119,7 +119,7 @@ class StepProfile:
                     return
                 yield batch
         finally:
-            batches.close()  # type: ignore[attr-defined]
+            batches.close()
 
     def describe(self) -> list[str]:
         """Return a table, line by line: milliseconds of a step by phase, and their share."""
