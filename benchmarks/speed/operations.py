@@ -15,7 +15,16 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from benchmarks.speed.workloads import Workload
 
-FREE = {"_unsafe_view", "empty", "empty_like", "empty_strided", "new_empty", "new_empty_strided", "lift_fresh", "transpose_"}
+FREE = {
+    "_unsafe_view",
+    "empty",
+    "empty_like",
+    "empty_strided",
+    "new_empty",
+    "new_empty_strided",
+    "lift_fresh",
+    "transpose_",
+}
 
 
 class CountOperations(TorchDispatchMode):
@@ -54,16 +63,15 @@ def measure_operations(workloads: Iterable[Workload], device: torch.device) -> d
 def count_step(run: Run) -> tuple[Counter[str], Counter[str]]:
     """Count what a whole step computes, and what model and objective do on tensors that are ready; without optimizer.
 
-    Of two steps the second is counted: what is built once is not of every step. Gradients are watched for the first
-    half second of a run only, and are not here.
+    A step goes before: what is built once is not of every step. Gradients are watched for the first half second of a
+    run only, and are not here.
     """
     run.gradients.is_decided = True
-    for step in range(2):
-        run.progress.step = step
-        ready = run.make_micro_batches(run.fetch(step))
-        model_only = count(lambda: score_and_differentiate(run, ready))  # noqa: B023
-        whole = count(lambda: run.differentiate(run.make_micro_batches(run.fetch(step))))  # noqa: B023
-    return whole, model_only
+    run.differentiate(run.make_micro_batches(run.fetch(0)))
+    run.progress.step = 1
+    ready = run.make_micro_batches(run.fetch(1))
+    model_only = count(lambda: score_and_differentiate(run, ready))
+    return count(lambda: run.differentiate(run.make_micro_batches(run.fetch(1)))), model_only
 
 
 def count(work: Callable[[], object]) -> Counter[str]:

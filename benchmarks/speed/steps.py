@@ -1,10 +1,10 @@
 """Steps: which part of a step's time is the network's. The rest is data, draws, split, seeds and bookkeeping.
 
-The step share is the time of forward of model and objective, backward and optimizer on tensors that are ready, over
-that of a whole step, fetching its samples included. Both alternate in one process, a few steps at a time, and a ratio
-is taken within a round; the model-only steps of a round are timed before and after the whole ones, and the ratio of
-these two is the noise. CPU time (of all threads of the process) is what counts where other programs share the machine;
-wall time stands beside it. On a GPU both are taken after the device is done.
+The step share is the time of forward of model and objective, backward, clipping and optimizer on tensors that are
+ready, over that of a whole step, fetching its samples included. Both alternate in one process, a few steps at a time,
+and a ratio is taken within a round; the model-only steps of a round are timed before and after the whole ones, and the
+ratio of these two is the noise. CPU time (of all threads of the process) is what counts where other programs share the
+machine; wall time stands beside it. On a GPU both are taken after the device is done.
 """
 
 import time
@@ -20,9 +20,9 @@ from benchmarks.speed.operations import score_and_differentiate
 from benchmarks.speed.workloads import Workload
 
 READY = 4  # batches that model-only steps take in turn, so that none lies in a cache
-WARMUP_STEPS = 3
-ROUND_SECONDS = 1.0  # of model-only steps in a round, about
-ROUNDS = 7
+WARMUP_STEPS = 2
+ROUND_SECONDS = 0.4  # of model-only steps in a round, about
+ROUNDS = 5
 Times = tuple[float, float]  # CPU and wall seconds of one step
 
 
@@ -64,7 +64,7 @@ def measure_share(run: Run, rounds: int) -> dict[str, float]:
 def step_on_ready(run: Run, micro_batches: list[MicroBatch]) -> None:
     """Make a step on x and y that are ready."""
     score_and_differentiate(run, micro_batches)
-    run.optimizer.step()
+    run.update()
 
 
 def time_steps(work: Callable[[], None], count: int, device: torch.device) -> Times:

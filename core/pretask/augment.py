@@ -6,11 +6,9 @@ Axes: B batch, C channels, H W image, T frames.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import torch
-
 from pretask.draws import Draws
 from pretask.errors import Unknown
-from pretask.unread_clips import UnreadClips
+from pretask.unread_clips import UnreadClips, mirror_some
 from pretask.values import Batch
 
 
@@ -19,8 +17,7 @@ def flip(batch: Batch, draws: Draws) -> Batch:
     mirrored = draws.bernoulli("flip", 0.5)
     if isinstance(batch, UnreadClips):
         return batch.mirror(mirrored)
-    mirrored = mirrored.view(-1, *[1] * (batch.data.ndim - 1))
-    return replace(batch, data=torch.where(mirrored, batch.data.flip(-1), batch.data))
+    return replace(batch, data=mirror_some(batch.data, mirrored))
 
 
 AUGMENTATIONS: dict[str, Callable[[Batch, Draws], Batch]] = {"flip": flip}

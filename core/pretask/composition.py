@@ -260,7 +260,7 @@ def seed_ambient(seed: int, *path: int) -> None:
     torch.default_generator.manual_seed(
         word >> 1
     )  # torch.manual_seed asks every backend, which takes half a millisecond
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         for generator in torch.cuda.default_generators:
             generator.manual_seed(word >> 1)
     elif has_accelerator():

@@ -27,7 +27,7 @@ INCREMENT, MULTIPLIER_1, MULTIPLIER_2 = map(
     np.uint64, (SPLITMIX_INCREMENT, SPLITMIX_MULTIPLIER_1, SPLITMIX_MULTIPLIER_2)
 )
 SHIFT_27, SHIFT_30, SHIFT_31, SHIFT_32, SHIFT_40 = map(np.uint64, (27, 30, 31, 32, 40))
-LIBRARY = torch.library.Library("pretask", "FRAGMENT")
+LIBRARY: Any = torch.library.Library("pretask", "FRAGMENT")  # type: ignore[no-untyped-call]
 KEY = "Tensor hashed, int word, Tensor? seed, Tensor? epoch, SymInt[] shape"
 
 
@@ -241,9 +241,10 @@ def draw_normal_on_cpu(hashed: Tensor, word: int, seed: Any, epoch: Any, shape: 
         out[0], out[1] = pairs[:, ::2], pairs[:, 1::2]
 
     fill_blocks(hash_samples(hashed, word, seed, epoch), count, out, convert, words_each=2)
-    radius, angle = torch.from_numpy(out)
+    radius, angle = torch.from_numpy(out).unbind()
     radius.add_(1).mul_(UNIT_32_BITS).log_().mul_(-2).clamp_(min=0).sqrt_()
-    return radius.mul_(angle.mul_(2 * math.pi * UNIT_24_BITS).cos_()).view(len(hashed), *shape)
+    normal: Tensor = radius.mul_(angle.mul_(2 * math.pi * UNIT_24_BITS).cos_())
+    return normal.view(len(hashed), *shape)
 
 
 def draw_normal(hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int]) -> Tensor:
@@ -346,7 +347,8 @@ def like_shape(dtype: torch.dtype) -> Callable[..., Tensor]:
 
     def shape_draw(hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], *options: Any) -> Tensor:
         bounds = [option.shape for option in options if isinstance(option, Tensor)]
-        return hashed.new_empty(torch.broadcast_shapes((hashed.shape[0], *shape), *bounds), dtype=dtype)
+        whole = torch.broadcast_shapes((hashed.shape[0], *shape), *bounds)  # type: ignore[no-untyped-call]
+        return hashed.new_empty(whole, dtype=dtype)
 
     return shape_draw
 
@@ -387,3 +389,8 @@ bernoulli = register(
     "bernoulli", f"{KEY}, Tensor probability", draw_bernoulli_on_cpu, draw_bernoulli, like_shape(torch.bool)
 )
 event = register("event", f"{KEY}, float probability", draw_event_on_cpu, draw_event, like_shape(torch.bool))
+
+DRAWS = {
+    draw.name().removeprefix("pretask::"): draw
+    for draw in (hashed_index, bits, uniform, uniforms, normal, integers, integers_between, bernoulli, event)
+}

@@ -3,9 +3,10 @@
 Axes: B batch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -44,7 +45,9 @@ class Feed:
         is_here = self.samples.data.device == self.device
         # A split that is compiled is given whole clips, whose shape is the same in every step.
         self.unread = samples.observed.modality == "video" and is_here and not (self.partners or task.recipe.compile)
-        self.stream = torch.cuda.Stream(task.device) if task.device.type == "cuda" else None
+        self.stream: Any = None
+        if task.device.type == "cuda":
+            self.stream = torch.cuda.Stream(task.device)  # type: ignore[no-untyped-call]
 
     def fetch(self, step: int) -> Batches:
         """Fetch this rank's samples of a step, in as many micro-batches as are accumulated."""
@@ -53,7 +56,7 @@ class Feed:
         draw = partial(draw_batch, self.samples, self.seed, unread=self.unread)
         return [draw(start, self.size, self.device, self.partners) for start in starts]
 
-    def iterate_batches(self, first: int, last: int) -> Iterator[Batches]:
+    def iterate_batches(self, first: int, last: int) -> Generator[Batches, None, None]:
         """Yield the batches of the steps first … last - 1."""
         small = self.unread or self.samples.data[:1].nbytes * self.size < MIN_BYTES_ASIDE
         if self.device.type == "cpu" and small:

@@ -86,11 +86,11 @@ class Samples:
         """
         data_device = self.data.device
         index = index.to(data_device)
-        selected = self.data[index]
+        selected = self.data.index_select(0, index)  # copies row by row, where an index would copy byte by byte
         return Batch(
             selected if data_device == device else move_tensor(selected, device),
             move_tensor(index, device),
-            None if self.present is None else move_tensor(self.present[index], device),
+            None if self.present is None else move_tensor(self.present.index_select(0, index), device),
             None if partners is None else move_tensor(self.data[partners.to(data_device)], device),
         )
 
@@ -121,8 +121,7 @@ def draw_others(index: Tensor, count: int, size: int, seed: int = 0, epoch: int 
     """
     if count < 2:
         raise PretaskError("a split with partners", "at least 2 samples", f"{count}", "Use more data.")
-    drawn = Draws(index, seed, epoch).integers("partners", 0, count - 1, size)
-    return (index[:, None] + 1 + drawn) % count
+    return (index[:, None] + Draws(index, seed, epoch).integers("partners", 1, count, size)) % count
 
 
 class Remembered:

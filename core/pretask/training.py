@@ -30,6 +30,7 @@ from pretask.pretext_score import evaluation_mode
 from pretask.protocols import Rewrites
 from pretask.samples import Samples
 from pretask.scoring import mean_loss, step_denominators
+from pretask.step_profile import StepProfile
 from pretask.stopping import note_stop
 from pretask.values import Batch, Inputs, Loss, Targets
 
@@ -150,6 +151,7 @@ def train(
     checkpoint_seconds: float = 60.0,
     watch: Watcher | None = None,
     visits: Visits | None = None,
+    profile: StepProfile | None = None,
 ) -> Trained:
     """Run the recipe of a task, going on from the newest sound checkpoint in `folder`.
 
@@ -163,6 +165,7 @@ def train(
         checkpoint_seconds: Between two checkpoints.
         watch: Called about twice a second and after the last step, and with every checkpoint.
         visits: What looks at the network between steps.
+        profile: What times the steps by phase.
 
     Raises:
         PretaskError: The loss stopped being finite, or a checkpoint could not be written.
@@ -170,7 +173,8 @@ def train(
     run = Run(task, samples, seed, folder, Progress(key, code=code or {}), watch, visits)
     with run.hold_folder(), seed_randomness(seed), note_stop() as find_signal:
         run.resume()
-        run.run(find_signal, checkpoint_seconds)
+        with profile.watching(run) if profile is not None else nullcontext():
+            run.run(find_signal, checkpoint_seconds)
         came = find_signal()
     progress = run.progress
     return Trained(progress.step, progress.seconds, progress.step < task.recipe.steps, progress.curve, came)
@@ -275,14 +279,18 @@ class Run:
             group["lr"] = recipe.rate(step)
         loss = self.differentiate(self.make_micro_batches(batches))
         self.gradients.note()
-        if recipe.clip:
-            nn.utils.clip_grad_norm_(self.parameters, recipe.clip)
+        self.update()
+        self.task.follow((step + 1) / recipe.steps)
+        return loss
+
+    def update(self) -> None:
+        """Step the optimizer on the gradients, clipped where the recipe says so."""
+        if self.task.recipe.clip:
+            nn.utils.clip_grad_norm_(self.parameters, self.task.recipe.clip)
         if not self.has_stepped:
             step_plainly_where_sparse(self.optimizer)
             self.has_stepped = True
         self.optimizer.step()
-        self.task.follow((step + 1) / recipe.steps)
-        return loss
 
     def make_micro_batches(self, batches: list[tuple[Batch, Epoch]]) -> list[MicroBatch]:
         """Return the micro-batches of a step, all split before the first is encoded: that needs the step's weight."""
@@ -305,10 +313,14 @@ class Run:
             last = number + 1 == len(micro_batches)  # only then are gradients exchanged between ranks
             with nullcontext() if last else self.accelerator.no_sync(self.score):
                 loss: Loss = self.score(micro_batch)
-                (loss.total / len(micro_batches) if len(micro_batches) > 1 else loss.total).backward()
+                self.backward(loss.total / len(micro_batches) if len(micro_batches) > 1 else loss.total)
             self.losses.note(step, loss.total)
             losses.append(loss)
         return mean_loss(losses)
+
+    def backward(self, loss: Tensor) -> None:
+        """Add the gradients of a loss to those of the parameters."""
+        torch.autograd.backward(loss)
 
     def as_arguments(self, batch: Batch, epoch: Epoch) -> tuple[int | Tensor, Epoch]:
         """Seed and epoch as they are, or as tensors where numbers would make torch.compile start again every epoch."""

@@ -43,7 +43,7 @@ class UnreadClips(Batch):
         """Read all frames where they are asked for as `data`, and keep them."""
         if name != "data":
             raise AttributeError(f"clips have no '{name}'")
-        data = self.mirror_rows(self.source[self.index])
+        data = self.mirror_rows(self.source.index_select(0, self.index))
         object.__setattr__(self, "data", data)
         return data
 
@@ -69,11 +69,12 @@ class UnreadClips(Batch):
         """Return frames of the clips as they are shown."""
         if self.mirrored is None:
             return frames
-        return torch.where(self.mirrored.view(-1, *[1] * (frames.ndim - 1)), frames.flip(-1), frames)
+        return mirror_some(frames, self.mirrored)
 
     def take_frames(self, positions: Int[Tensor, "B V"]) -> Shaped[Tensor, "B V C H W"]:
         """Return the frames at the given positions in time."""
-        return self.mirror_rows(self.source[self.index[:, None], positions])
+        source = as_long_words(self.source)
+        return self.mirror_rows(source[self.index[:, None], positions].view(self.source.dtype))
 
     def take_pixels(self, positions: Int[Tensor, " F"], step: int) -> Shaped[Tensor, "B F C h w"]:
         """Return every `step`-th row and column of the frames at the given positions in time, the same in all clips."""
@@ -83,6 +84,21 @@ class UnreadClips(Batch):
             columns = torch.where(self.mirrored[:, None], from_right, columns)
         pixels = rows[self.index[:, None, None], positions[:, None], :, :, columns[:, None]]  # (B, F, w, C, h)
         return pixels.movedim(2, -1)
+
+
+def mirror_some(images: Shaped[Tensor, "B ... W"], mirrored: Bool[Tensor, " B"]) -> Shaped[Tensor, "B ... W"]:
+    """Return images or clips, of which some are mirrored left to right."""
+    chosen = mirrored.view(-1, *[1] * (images.ndim - 1))
+    return torch.where(chosen, as_long_words(images.flip(-1)), as_long_words(images)).view(images.dtype)
+
+
+def as_long_words(source: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+    """Return bytes as words of eight, where they come out even, of which eight are copied in the time of one."""
+    return (
+        source.view(torch.int64)
+        if source.shape[-1] * source.element_size() % 8 == 0 and source.is_contiguous()
+        else source
+    )
 
 
 @lru_cache(maxsize=8)

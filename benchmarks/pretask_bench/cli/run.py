@@ -86,7 +86,7 @@ Running the same command again goes on where it stopped, and shows what is alrea
 @click.option(
     "--device", default="auto", show_default=True, help="cpu, cuda or cuda:N; auto takes a GPU where there is one."
 )
-@click.option("--threads", type=THREADS, help="Processor threads; all cores if left out.")
+@click.option("--threads", type=THREADS, help="Processor threads; all cores that the process may use if left out.")
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -110,6 +110,7 @@ Running the same command again goes on where it stopped, and shows what is alrea
     metavar="STEPS",
     help="Measure neighbors and rank of the encoder every so many steps; what is trained stays the same.",
 )
+@click.option("--profile", is_flag=True, help="Show where the time of a step goes, from data to optimizer.")
 @click.option("--no-pictures", is_flag=True, help="Keep no pictures of what the task and the evaluators offer.")
 @click.option("--author", help="Who the record is by; it stands in it.")
 @click.option("--license", "licence", help="Under which license the record may be used, such as CC-BY-4.0.")
@@ -139,6 +140,7 @@ def command(
     again: bool,
     track: str,
     probe_every: int | None,
+    profile: bool,
     no_pictures: bool,
     author: str | None,
     licence: str | None,
@@ -173,6 +175,7 @@ def command(
         again=again,
         pictures=not no_pictures,
         probe_every=probe_every or 0,
+        profile=profile,
         trackers=load_trackers(registry(), split_names(track), out),
         attribution=attribute(author, licence, note),
     )

@@ -40,6 +40,7 @@ class RunContext:
         given: Places of encoders of elsewhere, to evaluate likewise.
         pictures: Whether pictures are kept, of those who offer some.
         probe_every: Optimizer steps between two measures of the encoder while it is trained; 0 for none.
+        profile: Whether the steps of a training are timed by phase, and a table is shown at its end.
         trackers: By name; one that fails is taken out.
         attribution: Who the records are by, and what else is said of them.
         say: Called with one line at a time of what is going on.
@@ -55,6 +56,7 @@ class RunContext:
     given: tuple[str, ...] = ()
     pictures: bool = True
     probe_every: int = 0
+    profile: bool = False
     trackers: dict[str, Tracker] = field(default_factory=dict)
     attribution: Attribution = field(default_factory=Attribution)
     say: Callable[[str], None] = print_line

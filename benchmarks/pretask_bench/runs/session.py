@@ -132,7 +132,7 @@ def make_context(
         checkpoint_seconds: Between two checkpoints.
         begun: Whether the runs begin with given weights, which are then measured beside the trained ones.
         given: Places of encoders of elsewhere, to be measured as well.
-        further: What else RunContext has: again, pictures, probe_every, trackers, attribution.
+        further: What else RunContext has: again, pictures, probe_every, profile, trackers, attribution.
     """
     from pretask_bench.runs.context import RunContext
     from pretask_bench.runs.devices import find_device

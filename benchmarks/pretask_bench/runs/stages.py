@@ -13,6 +13,7 @@ from pretask.files import write_whole
 from pretask.order import shown_samples
 from pretask.pretext_score import score_held_out, score_references
 from pretask.protocols import scored_part
+from pretask.step_profile import StepProfile
 from pretask.stopping import raise_again
 from pretask.training import Trained, train
 from pretask_registry import Registered, Registry, build
@@ -51,6 +52,7 @@ def pretrain(
     report_other_code(context, name, folder, key, code)
     train_on(prepared, task, context, folder, key, code)
     visits = make_visits(audience, prepared, task, context, folder) if stage == PRETRAIN else None
+    profile = StepProfile() if context.profile and stage == PRETRAIN else None
     with context.watch(prepared.plan.name) as show:
         trained: Trained = train(
             task,
@@ -62,7 +64,10 @@ def pretrain(
             checkpoint_seconds=context.checkpoint_seconds,
             watch=audience.make_watcher(TRAINED if stage == PRETRAIN else stage, show),
             visits=visits,
+            profile=profile,
         )
+    for line in profile.describe() if profile is not None else ():
+        context.say(line)
     timer.stages[stage] = trained.seconds  # those before an interruption included
     check_finished(trained, prepared.plan.recipe)
 

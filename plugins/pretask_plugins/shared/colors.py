@@ -96,7 +96,7 @@ def lightness_and_color(
     height, width = images.shape[2:]
     places, offsets, size = pixels_and_offsets(height, width, stride, images.device)
     compressed = sum_light(images.flatten(2).index_select(2, places) + offsets)
-    color = opponents(compressed[:, height * width :].unflatten(1, (3, -1)))
+    color = opponents(compressed[:, height * width :].reshape(len(images), 3, -1))
     return (116 * compressed[:, : height * width] - 16).view(-1, 1, height, width), color.view(-1, 2, *size)
 
 

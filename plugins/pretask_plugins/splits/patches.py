@@ -11,6 +11,8 @@ from pretask.specs import Categories, Values
 from torch import Tensor
 from torch.nn import functional as F
 
+from pretask_plugins.shared.fractions import as_fractions
+
 TARGET = {"image": "pixels", "video": "pixels", "audio": "samples", "text": "tokens"}
 
 
@@ -78,7 +80,7 @@ def as_views(data: Shaped[Tensor, "B ..."], frame: int) -> Shaped[Tensor, "B V .
         return data[:, None]
     if data.ndim == 2:
         return F.pad(data, (0, -data.shape[1] % frame)).view(len(data), 1, -1, frame)
-    values = data.float() if data.is_floating_point() else data / 255
+    values = data.float() if data.is_floating_point() else as_fractions(data)
     return values if data.ndim == 5 else values[:, None]
 
 

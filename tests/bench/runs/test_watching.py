@@ -1,6 +1,6 @@
 """Whoever watches a run is told how it starts, goes on and ends; looking at it changes nothing that is learned."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from pretask.events import (
 from pretask.stopping import Stopped
 from pretask_bench.records.record import Record
 from pretask_bench.runs import probing, stages
-from pretask_bench.runs.context import Interrupted, RunContext
+from pretask_bench.runs.context import Interrupted, RunContext, print_line
 from pretask_bench.runs.plan import make_plan
 from pretask_bench.runs.run import StoredRecord, run
 from pretask_bench.runs.trackers import load_trackers
@@ -49,7 +49,9 @@ def _one_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
-def run_watched(out: Path, *trackers: Tracker, probe_every: int = 0) -> StoredRecord:
+def run_watched(
+    out: Path, *trackers: Tracker, probe_every: int = 0, say: Callable[[str], None] = print_line
+) -> StoredRecord:
     plan = make_plan(
         REGISTRY,
         "colorization",
@@ -59,7 +61,14 @@ def run_watched(out: Path, *trackers: Tracker, probe_every: int = 0) -> StoredRe
     )
     named = {f"tracker {number}": tracker for number, tracker in enumerate(trackers)}
     context = RunContext(
-        out, torch.device("cpu"), references=("random-init",), pictures=False, trackers=named, probe_every=probe_every
+        out,
+        torch.device("cpu"),
+        references=("random-init",),
+        pictures=False,
+        trackers=named,
+        probe_every=probe_every,
+        profile=bool(probe_every),
+        say=say,
     )
     return run(REGISTRY, plan, context)
 
@@ -139,11 +148,12 @@ def test_a_run_that_is_stopped_ends_as_interrupted_and_may_start_again(
     assert diary[-1].status == "complete"  # type: ignore[union-attr]
 
 
-def test_what_is_learned_is_the_same_bit_for_bit_with_and_without_probes(
+def test_what_is_learned_is_the_same_bit_for_bit_with_and_without_probes_and_profile(
     finished: tuple[Diary, StoredRecord, Path], tmp_path: Path
 ) -> None:
     diary, (_, alone, out) = Diary(), finished
-    watched = run_watched(tmp_path, diary, probe_every=2)
+    said: list[str] = []
+    watched = run_watched(tmp_path, diary, probe_every=2, say=said.append)
     probed = diary.of(EncoderProbed)
     assert [event.step for event in probed if isinstance(event, EncoderProbed)] == [2, 4, 6]
     assert [step.step for step in watched.record.probed] == [2, 4, 6]
@@ -159,6 +169,8 @@ def test_what_is_learned_is_the_same_bit_for_bit_with_and_without_probes(
         for folder in (out, tmp_path)
     ]
     assert optimizers[0] == optimizers[1]
+    assert "a step, mean of 4:" in said  # of six, after two
+    assert {"split", "model", "backward"} <= {line.split()[0] for line in said}
 
 
 def test_a_tracker_that_fails_is_left_out_with_one_line_and_ends_nothing(

@@ -29,6 +29,7 @@ from torch.nn import functional as F
 
 from pretask_plugins.shared.clips import count_frames, draw_start, find_run
 from pretask_plugins.shared.constants import build_once
+from pretask_plugins.shared.fractions import as_fractions
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,8 @@ class ReverseClip:
 
     def prepare(self, frames: Shaped[Tensor, "B F C H W"]) -> Float[Tensor, "B F C H W"]:
         """Return frames in [0, 1] without black bars, one by one."""
-        return crop_bars(frames / 255, self.bar_level) if self.crop_bars else frames / 255
+        frames = as_fractions(frames)
+        return crop_bars(frames, self.bar_level) if self.crop_bars else frames
 
     def stack_groups(self, frames: Float[Tensor, "B F C H W"]) -> Float[Tensor, "B V SC H W"]:
         """Return frames joined as channels, group by group."""
@@ -137,13 +139,23 @@ def crop_bars(frames: Float[Tensor, "B F C H W"], bar_level: float) -> Float[Ten
     edges = torch.stack([find_edges(bright.any(1)), find_edges(bright.any(2))], 1)  # (B, 2 of x and y, 2)
     weights, constants, sizes, offsets = cropping_constants(height, width, frames.device)
     numbers = (edges @ weights + constants) / sizes - offsets  # (B, 2, 5): scale, scale, middle, lowest, highest
+    whole = (numbers[..., 0] == 1).all(1)
+    if frames.is_cpu and not torch.compiler.is_compiling():  # where it costs nothing to look, and much to enlarge
+        cropped = (~whole).nonzero()[:, 0]
+        larger = enlarge(frames[cropped], numbers[cropped]) if len(cropped) else None
+        return frames if larger is None else frames.index_copy(0, cropped, larger)
+    return torch.where(whole.view(-1, 1, 1, 1, 1), frames, enlarge(frames, numbers))
+
+
+def enlarge(frames: Float[Tensor, "B F C H W"], numbers: Float[Tensor, "B 2 5"]) -> Float[Tensor, "B F C H W"]:
+    """Return what lies between the bars of frames, enlarged to their size; see `crop_bars` for the numbers."""
+    height, width = frames.shape[-2:]
     affine = numbers[..., :3] * affine_mask(frames.device)
     grid = F.affine_grid(affine, [frames.shape[0], 1, height, width], align_corners=False)
     # Positions stay within the centers of the outermost lines, or the bars would shine through the edges.
     grid = grid.clamp(numbers[:, None, None, :, 3], numbers[:, None, None, :, 4])
     larger = F.grid_sample(frames.flatten(1, 2), grid, align_corners=False)
-    whole = (numbers[..., 0] == 1).all(1).view(-1, 1, 1, 1, 1)
-    return torch.where(whole, frames, larger.view_as(frames))
+    return larger.view_as(frames)
 
 
 @build_once

@@ -66,7 +66,7 @@ def encode_entries(
 ) -> tuple[Int[Tensor, "*places K"], Float[Tensor, "*places K"]]:
     """Return `soft_encode` of colors whose entry in the table of nearest bins is known."""
     nearest, places = (
-        table.index_select(0, entry.flatten()).unflatten(0, entry.shape)
+        table.index_select(0, entry.flatten()).view(*entry.shape, *table.shape[1:])
         for table in (nearest_bins_table(count, colors.device), places_table(count, colors.device))
     )
     distance = (places - colors[..., None, :]).square()  # (*places, K, 2)

@@ -31,6 +31,7 @@ from torch.nn import functional as F
 from pretask_plugins.methods.exemplar.augmentation import AugmentationRanges, augment, compute_margin, draw_params
 from pretask_plugins.methods.exemplar.seeds import draw_seed_centers, principal_axes
 from pretask_plugins.shared.constants import build_once
+from pretask_plugins.shared.fractions import as_fractions
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ class TransformSeed(SeedOptions):
 
     def whole(self, batch: Batch, /) -> Inputs:
         """Return the image as it is."""
-        return Inputs(batch.data[:, None] / 255)
+        return Inputs(as_fractions(batch.data[:, None]))
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ class TransformPair(SeedOptions):
 
     def whole(self, batch: Batch, /) -> Inputs:
         """Return the image as it is."""
-        return Inputs(batch.data[:, None] / 255)
+        return Inputs(as_fractions(batch.data[:, None]))
 
     def trivial_predictors(self, batches: Iterable[Batch], /) -> Mapping[str, Predictor]:
         """Return what matches views by their mean color, and by their pixels."""
@@ -141,7 +142,7 @@ class TransformPair(SeedOptions):
 
 def transform_seeds(options: SeedOptions, batch: Batch, draws: Draws, copies: int) -> Float[Tensor, "B V C P P"]:
     """Return copies of every image's seed in [0, 1], transformed anew by every draw."""
-    light, every_epoch = batch.data / 255, draws.at_epoch(0)  # an image keeps its seed for the whole run
+    light, every_epoch = as_fractions(batch.data), draws.at_epoch(0)  # an image keeps its seed for the whole run
     center = draw_seed_centers(light, every_epoch, options.patch, compute_margin(options, options.patch))
     channels = batch.data.shape[1]
     params = draw_params(options, draws, copies, channels)

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from pretask import Batch, Categories, Draws, Inputs, InputSpec, Observed, Predictor, Target, Targets, TargetSpecs
 from torch import Tensor
 from torch.nn import functional as F
 
 from pretask_plugins.methods.masked_lm.split import MaskingOptions, count_labels, mask_tokens, require_roles
 from pretask_plugins.methods.masked_lm.trivial_predictors import token_predictors
+from pretask_plugins.shared.constants import build_once
 from pretask_plugins.shared.token_rows import require_fitted, require_vocabulary, whole_rows
 
 
@@ -49,17 +50,23 @@ class MaskTokensPair(MaskingOptions):
         """Return the joined row with tokens missing; which they were, and whether its second half is its own."""
         assert batch.partners is not None, "the loader draws partners where a split says that it has some"
         vocabulary = require_fitted("mask-tokens-pair", self.vocabulary)
-        sample, sample_length = move_padding_to_end(batch.data, batch.present)
-        other, other_length = move_padding_to_end(
-            batch.partners[:, 0], find_present_partners(batch, vocabulary.id("pad"))
-        )
-        is_next = draws.bernoulli("is next", 0.5)
-        cut = torch.minimum(sample_length, other_length) // 2
-        second, length = sample.where(is_next[:, None], other), sample_length.where(is_next, other_length)
-        tokens, present, segment = join(sample, second, length, cut, vocabulary.id("separator") or 0)
-        x, visible, target = mask_tokens(self, tokens, present, draws)
+        is_next, separator = draws.bernoulli("is next", 0.5), vocabulary.id("separator") or 0
+        if batch.present is None:
+            second = batch.data.where(is_next[:, None], batch.partners[:, 0])
+            tokens, present, segment, has_first = join_full(batch.data, second, separator)
+            x, visible, target = mask_tokens(self, tokens, None, draws)
+        else:
+            sample, sample_length = move_padding_to_end(batch.data, batch.present)
+            other, other_length = move_padding_to_end(
+                batch.partners[:, 0], find_present_partners(batch, vocabulary.id("pad"))
+            )
+            cut = torch.minimum(sample_length, other_length) // 2
+            second, length = sample.where(is_next[:, None], other), sample_length.where(is_next, other_length)
+            tokens, present, segment = join(sample, second, length, cut, separator)
+            x, visible, target = mask_tokens(self, tokens, present, draws)
+            has_first = (cut > 0).float()
         inputs = Inputs(x[:, None], present[:, None], visible[:, None], segment[:, None])
-        return inputs, {"token": target, "is_next": Target(is_next.long(), (cut > 0).float())}
+        return inputs, {"token": target, "is_next": Target(is_next.long(), has_first)}
 
     def whole_spec(self, text: Observed, /) -> InputSpec:
         """Return the row; raise Incompatible where its ids are not those that were trained on."""
@@ -86,6 +93,27 @@ def move_padding_to_end(
     if present is None:
         return tokens, torch.full_like(tokens[:, 0], tokens.shape[1])
     return tokens.gather(1, (~present).int().argsort(dim=1, stable=True)), present.sum(1)
+
+
+def join_full(
+    first: Int[Tensor, "B L"], second: Int[Tensor, "B L"], separator: int
+) -> tuple[Int[Tensor, "B J"], Bool[Tensor, "B J"], Int[Tensor, "B J"], Float[Tensor, " B"]]:
+    """Join rows without padding in their middle, as `join` does; return also 1 for rows that have a first piece."""
+    count, length = first.shape
+    cut = length // 2
+    present, segment, column, has_first = joined_constants(length, separator, first.device)
+    column = column.expand(count, 1)
+    tokens = torch.cat([first[:, :cut], column, second[:, cut:], column], 1)
+    return tokens, present.expand_as(tokens), segment.expand_as(tokens), has_first.expand(count)
+
+
+@build_once
+def joined_constants(length: int, separator: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return what all joined rows without padding have in common: where they are present, segments, a separator."""
+    position, cut = torch.arange(length + 2, device=device)[None], length // 2
+    column = torch.full((1, 1), separator, device=device)
+    has_first = torch.full((1,), float(cut > 0), device=device)
+    return torch.ones_like(position, dtype=torch.bool), (position > cut).long(), column, has_first
 
 
 def join(

@@ -48,8 +48,9 @@ def all_present(frames: int, device: torch.device) -> Bool[Tensor, "1 T"]:
 def log_mel(waves: Float[Tensor, "B S"], rate: int, mels: int, window: int, hop: int) -> Float[Tensor, "B T M"]:
     """Return the logarithm of the power in every mel band around every hop."""
     shape, filters = find_window_and_filters(rate, mels, window, hop, waves.device)
-    amplitude = torch.stft(waves, fft_size(window), hop, window=shape, return_complex=True).abs()
-    power: Tensor = amplitude.square().transpose(1, 2) @ filters
+    spectrum = torch.stft(waves, fft_size(window), hop, window=shape, return_complex=True)
+    # The squares of both parts: an absolute value takes a root, which doubles the time and is squared again.
+    power: Tensor = (spectrum.real.square() + spectrum.imag.square()).transpose(1, 2) @ filters
     return (power + MIN_POWER).log()
 
 

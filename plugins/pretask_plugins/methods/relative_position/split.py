@@ -30,6 +30,7 @@ from torch import Tensor
 
 from pretask_plugins.methods.relative_position.figures import draw_pairs
 from pretask_plugins.shared.constants import build_once
+from pretask_plugins.shared.fractions import as_fractions
 
 # A label is an index into these (row, column) steps away from the center, in reading order.
 NEIGHBORS = ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1))
@@ -86,12 +87,12 @@ class CutPair:
         center = self.jitter + step + draws.integers("centre", 0, room, 2)  # (B, 2)
         neighbor = center + steps(batch.device)[label] * step
         offset = draws.integers("jitter", -self.jitter, self.jitter + 1, 2, 2)  # (B, V, 2)
-        patches = crop(batch.data, torch.stack([center, neighbor], 1) + offset, self.patch) / 255
+        patches = as_fractions(crop(batch.data, torch.stack([center, neighbor], 1) + offset, self.patch))
         return Inputs(self.prepare(patches, draws)), {"position": Target(label)}
 
     def whole(self, batch: Batch, /) -> Inputs:
         """Return the image, prepared as patches are; no channel is dropped."""
-        images = batch.data[:, None] / 255
+        images = as_fractions(batch.data[:, None])
         return Inputs(self.normalize(project(images) if self.color == "project" else images))
 
     def figures(self, task: Task, batch: Batch, /) -> Iterator[Figure]:

@@ -8,7 +8,7 @@ image.
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 from jaxtyping import Float, Int
@@ -124,8 +124,8 @@ class ShuffleFrames:
         """
         count = self.candidates
         if isinstance(length, int):
-            last = max(length, self.shortest) - 1
-            widest: int | Tensor = min(last - 2 * self.nearest, self.farthest) + 1
+            last: Any = max(length, self.shortest) - 1
+            widest: Any = min(last - 2 * self.nearest, self.farthest) + 1
         else:
             last = length.clamp(min=self.shortest)[:, None] - 1
             widest = (last - 2 * self.nearest).clamp(max=self.farthest) + 1

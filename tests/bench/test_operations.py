@@ -1,0 +1,51 @@
+"""How many operations a step has beside those of its network: bounds that no load of the machine changes."""
+
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from pretask import Recipe
+from pretask_registry import Registry, build
+from pretask_registry.conformance.material import declared_parts, find_modality, fit_split, make_canned
+
+from benchmarks.speed.operations import count, count_step
+from benchmarks.speed.workloads import QUICK, build_run
+
+MAX_MORE = dict.fromkeys(QUICK, 40) | {"exemplar": 80}  # operations of data, draws, split and bookkeeping
+CPU = torch.device("cpu")
+
+
+@cache
+def registry() -> Registry:
+    return Registry.load()
+
+
+def make_run(task: str, **recipe: Any) -> Any:
+    """A run of a task's parts at their small sizes; its augmentations are the task's."""
+    found = registry().find("task", task)
+    parts = declared_parts(registry(), found)
+    samples = make_canned(find_modality(registry(), parts))
+    built = {kind: build(part, part.component.small) for kind, part in parts.items()}
+    augment = found.component.traits["recipe"].get("augment", ())
+    wanted = Recipe(batch=8, samples=1 << 20, channels_last=False, augment=tuple(augment), **recipe)
+    return build_run(samples, fit_split(built["split"], samples), built["model"], built["objective"], wanted, CPU)
+
+
+def test_every_built_in_task_has_a_bound() -> None:
+    built_in = {found.name for found in registry().current("task") if found.namespace == "pretask"}
+    assert set(MAX_MORE) == built_in
+
+
+@pytest.mark.parametrize("task", MAX_MORE)
+def test_a_step_has_few_operations_beside_those_of_its_network(task: str) -> None:
+    whole, model_only = count_step(make_run(task))
+    more = whole.total() - model_only.total()
+    assert 0 < more <= MAX_MORE[task], f"{more} operations more, bound {MAX_MORE[task]}: {whole - model_only}"
+
+
+def test_views_and_allocations_are_not_counted_and_copies_are() -> None:
+    tensor = torch.ones(3, 4)
+    assert count(lambda: tensor.t().unsqueeze(0)[..., :2]).total() == 0
+    assert count(lambda: torch.empty(3)).total() == 0
+    assert count(lambda: tensor.t().contiguous() + 1) == {"clone": 1, "add": 1}
