@@ -7,7 +7,8 @@ import pytest
 import torch
 from pretask import Recipe
 from pretask_registry import Registry, build
-from pretask_registry.conformance.material import declared_parts, find_modality, fit_split, make_canned
+from pretask_registry.canned import share_canned_samples
+from pretask_registry.conformance.material import declared_parts, find_modality, fit_split
 
 from benchmarks.speed.operations import count, count_step
 from benchmarks.speed.workloads import QUICK, build_run
@@ -25,7 +26,7 @@ def make_run(task: str, **recipe: Any) -> Any:
     """A run of a task's parts at their small sizes; its augmentations are the task's."""
     found = registry().find("task", task)
     parts = declared_parts(registry(), found)
-    samples = make_canned(find_modality(registry(), parts))
+    samples = share_canned_samples(find_modality(registry(), parts))
     built = {kind: build(part, part.component.small) for kind, part in parts.items()}
     augment = found.component.traits["recipe"].get("augment", ())
     wanted = Recipe(batch=8, samples=1 << 20, channels_last=False, augment=tuple(augment), **recipe)
