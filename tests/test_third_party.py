@@ -71,7 +71,7 @@ def turns(clean_room: Room, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     clean_room.shell("pip uninstall -q -y pretask-turns", code=None)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_wheel_of_a_third_party_is_listed_beside_ours(turns: Installed) -> None:
     listed = {component["id"]: component["plugin"] for component in json.loads(turns.room.shell("pretask list --json"))}
     mine = {name: plugin for name, plugin in listed.items() if plugin == "pretask-turns 0.3.0"}
@@ -86,7 +86,7 @@ def test_the_wheel_of_a_third_party_is_listed_beside_ours(turns: Installed) -> N
     assert [row["state"] for row in rows] == ["ok", "ok"]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_new_kind_of_target_is_refused_by_our_objectives_with_the_one_that_fits(turns: Installed) -> None:
     parts = "--split turns/hide-squares --objective cross-entropy --model convnet"
     told = turns.room.shell(f"pretask compat --why {parts} 2>&1", code=4)
