@@ -154,7 +154,7 @@ def test_another_version_of_the_distribution_is_named_with_the_one_that_is_neede
     assert "Install it: pip install pretask-turns==0.3.0" in told
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_uninstalling_leaves_no_trace(turns: Installed) -> None:
     turns.room.shell("pip uninstall -q -y pretask-turns")
     assert trace(turns.room) == turns.before
