@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from pretask.compiled import find_difference, keep_buffers, name_outputs
-from pretask.draws import mix
+from pretask.draw_kernels import mix
 from pretask.miscompilations import MISCOMPILATIONS, Miscompilation, find_suspects, is_of_this_torch
 from pretask.values import Inputs, Target
 from processes import run_python
