@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export PYTHONDONTWRITEBYTECODE = # what a process compiles, the next one need not
 
-.PHONY: setup demo docs test test-all sweep check clean
+.PHONY: setup demo docs test test-all sweep speed check clean
 
 setup: .venv/ready
 
@@ -33,6 +33,9 @@ test-all: .venv-all/ready ## what needs an extra, a compiler, many kills or a pa
 
 sweep: .venv-all/ready ## every preset of every task through the compiler: half an hour
 	OMP_NUM_THREADS=1 .venv-all/bin/python -m pytest -q -m sweep
+
+speed: setup ## what a step costs beside its network, and what draws cost, as ratios: half an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed
 
 check: setup ## format, lint, types
 	$(BIN)/ruff format --check .

@@ -17,6 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pretask.own_operations import register
+
 SPLITMIX_INCREMENT = 0x9E3779B97F4A7C15
 SPLITMIX_MULTIPLIER_1 = 0xBF58476D1CE4E5B9
 SPLITMIX_MULTIPLIER_2 = 0x94D049BB133111EB
@@ -27,7 +29,6 @@ INCREMENT, MULTIPLIER_1, MULTIPLIER_2 = map(
     np.uint64, (SPLITMIX_INCREMENT, SPLITMIX_MULTIPLIER_1, SPLITMIX_MULTIPLIER_2)
 )
 SHIFT_27, SHIFT_30, SHIFT_31, SHIFT_32, SHIFT_40 = map(np.uint64, (27, 30, 31, 32, 40))
-LIBRARY: Any = torch.library.Library("pretask", "FRAGMENT")  # type: ignore[no-untyped-call]
 KEY = "Tensor hashed, int word, Tensor? seed, Tensor? epoch, SymInt[] shape"
 
 
@@ -351,15 +352,6 @@ def like_shape(dtype: torch.dtype) -> Callable[..., Tensor]:
         return hashed.new_empty(whole, dtype=dtype)
 
     return shape_draw
-
-
-def register(name: str, schema: str, on_cpu: Any, elsewhere: Any, fake: Any) -> Any:
-    """Register an operation, and return it."""
-    LIBRARY.define(f"{name}({schema}) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
-    LIBRARY.impl(name, on_cpu, "CPU")
-    LIBRARY.impl(name, elsewhere, "CompositeExplicitAutograd")
-    torch.library.register_fake(f"pretask::{name}", fake, lib=LIBRARY)
-    return getattr(torch.ops.pretask, name).default
 
 
 hashed_index = register("hashed_index", "Tensor index", hash_index_on_cpu, hash_index, torch.empty_like)

@@ -194,4 +194,4 @@ def frame_changes(batch: Batch) -> Float[Tensor, "B T"]:
 def count_levels(batch: Batch) -> int:
     """Return the largest of `frame_changes`: from black to white everywhere."""
     channels, *sides = batch.shape[2:]
-    return 255 * channels * math.prod(-(-side // MOTION_STRIDE) for side in sides)
+    return 255 * channels * math.prod([-(-side // MOTION_STRIDE) for side in sides])
