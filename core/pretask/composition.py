@@ -257,9 +257,8 @@ def seed_ambient(seed: int, *path: int) -> None:
     word = mix_int(seed)
     for number in path:
         word = mix_int(word + number)
-    torch.default_generator.manual_seed(
-        word >> 1
-    )  # torch.manual_seed asks every backend, which takes half a millisecond
+    # torch.manual_seed asks every backend, which takes half a millisecond.
+    torch.default_generator.manual_seed(word >> 1)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         for generator in torch.cuda.default_generators:
             generator.manual_seed(word >> 1)

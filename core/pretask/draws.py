@@ -103,11 +103,14 @@ class Draws:
 
     def bits(self, name: str, count: int) -> Int[Tensor, "B count"]:
         """Draw `count` words of 64 random bits per sample."""
-        words: Tensor = kernels.bits(self.shared.get(), *self._key(name), (count,))
+        words: Tensor = kernels.bits(self.shared.get(), *self.key(name), (count,))
         return words
 
-    def _key(self, name: str) -> Key:
-        """Seed, epoch, branch and name in one word, as far as they are numbers; tensors are mixed in by the kernel."""
+    def key(self, name: str) -> Key:
+        """Return seed, epoch, branch and name in one word, as far as they are numbers; the kernel mixes in tensors.
+
+        Every draw begins here, so that who watches this sees all of them.
+        """
         salt = mix_int(self.path ^ name_key(name))
         if not isinstance(self.seed, int):
             return as_int64(salt), self.seed, as_int64_tensor(self.epoch, self.index.device)
@@ -118,7 +121,7 @@ class Draws:
 
     def uniform(self, name: str, *shape: int, low: float = 0.0, high: float = 1.0) -> Float[Tensor, "B ..."]:
         """Draw uniform numbers in [low, high), each of 24 random bits."""
-        drawn: Tensor = kernels.uniform(self.shared.get(), *self._key(name), shape, low, high)
+        drawn: Tensor = kernels.uniform(self.shared.get(), *self.key(name), shape, low, high)
         return drawn
 
     def uniforms(self, ranges: Mapping[str, tuple[Sequence[int], float, float]]) -> dict[str, Float[Tensor, "B ..."]]:
@@ -132,7 +135,7 @@ class Draws:
         >>> bool((many["shift"] == draws.uniform("shift", 2, low=-1.0, high=1.0)).all())
         True
         """
-        keys = [self._key(name) for name in ranges]
+        keys = [self.key(name) for name in ranges]
         shapes, lows, highs = zip(*ranges.values(), strict=True)
         counts = [math.prod(shape) for shape in shapes]
         words, (_, seed, epoch) = [word for word, _, _ in keys], keys[0]
@@ -144,7 +147,7 @@ class Draws:
 
     def normal(self, name: str, *shape: int) -> Float[Tensor, "B ..."]:
         """Draw standard normal numbers by the Box-Muller transform; none is beyond 6.7."""
-        drawn: Tensor = kernels.normal(self.shared.get(), *self._key(name), shape)
+        drawn: Tensor = kernels.normal(self.shared.get(), *self.key(name), shape)
         return drawn
 
     def integers(self, name: str, low: int | Tensor, high: int | Tensor, *shape: int) -> Int[Tensor, "B ..."]:
@@ -153,7 +156,7 @@ class Draws:
         Raises:
             PretaskError: There are none, or more than 2^32. Of tensors that is for the caller to see to.
         """
-        hashed, key = self.shared.get(), self._key(name)
+        hashed, key = self.shared.get(), self.key(name)
         if not (isinstance(low, int) and isinstance(high, int)):
             bounds = (as_int64_tensor(bound, hashed.device) for bound in (low, high))
             between: Tensor = kernels.integers_between(hashed, *key, shape, *bounds)
@@ -171,7 +174,7 @@ class Draws:
     def bernoulli(self, name: str, probability: float | Tensor, *shape: int) -> Bool[Tensor, "B ..."]:
         """Draw True with the given probability."""
         draw = kernels.bernoulli if isinstance(probability, Tensor) else kernels.event
-        drawn: Tensor = draw(self.shared.get(), *self._key(name), shape, probability)
+        drawn: Tensor = draw(self.shared.get(), *self.key(name), shape, probability)
         return drawn
 
     def permutation(self, name: str, count: int) -> Int[Tensor, "B count"]:

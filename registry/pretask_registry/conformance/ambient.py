@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from pretask import Draws
+from pretask.draws import Key
 
 
 def seed_everything(seed: int) -> None:
@@ -49,14 +50,14 @@ class Drawn:
 def watch_draws() -> Iterator[list[Drawn]]:
     """Record every draw that is made inside, by whatever Draws."""
     made: list[Drawn] = []
-    before = Draws.bits
+    before = Draws.key
 
-    def bits(self: Draws, name: str, count: int) -> torch.Tensor:
+    def key(self: Draws, name: str) -> Key:
         made.append(Drawn(name, self.seed, self.epoch))
-        return before(self, name, count)
+        return before(self, name)
 
-    Draws.bits = bits  # type: ignore[method-assign]
+    Draws.key = key  # type: ignore[method-assign]
     try:
         yield made
     finally:
-        Draws.bits = before  # type: ignore[method-assign]
+        Draws.key = before  # type: ignore[method-assign]

@@ -13,9 +13,9 @@ import pytest
 import torch
 from pretask.events import StepTaken
 from pretask.progress import make_bars
-from pretask_bench.cli import bench
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.store import read_all
+from pretask_bench.runs import suites
 from pretask_bench.runs.bench import plan_suite
 from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.display import Bars, Lines
@@ -71,7 +71,7 @@ def read_tiny_suite(registry: Registry, name: str) -> Suite:
 
 @pytest.fixture(autouse=True)
 def _tiny_suite(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bench, "read_suite", read_tiny_suite)
+    monkeypatch.setattr(suites, "read_suite", read_tiny_suite)
 
 
 def run_bench(plugin: Path, out: Path, tasks: str, *options: str) -> int:
@@ -97,7 +97,7 @@ def alone(plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[s
     """The records of two seeds, one run after the other with one thread."""
     out = tmp_path_factory.mktemp("alone")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bench, "read_suite", read_tiny_suite)
+        patch.setattr(suites, "read_suite", read_tiny_suite)
         assert run_bench(plugin, out, "small", "--threads", "1") == 0
     records = records_of(out)
     said = {(record["author"], record["licence"], record["note"]) for record in records}
