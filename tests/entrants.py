@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 from pretask_bench.records.canonical import canonical_bytes
-from pretask_bench.records.record import Record, build_record, pack_items, record_hash
+from pretask_bench.records.measured import pack_items
+from pretask_bench.records.record import Record, build_record, record_hash
 from pretask_bench.runs.suites import FixedOptions, Suite, SuiteFile
 
 LINEAR = {"evaluator": "linear", "metric": "accuracy", "chance": "majority"}

@@ -17,7 +17,7 @@ from PIL import Image
 from pretask import Task
 from pretask.pretext_score import evaluation_mode
 from pretask_bench.artifacts.save import save_encoder
-from pretask_bench.records.record import Pretext
+from pretask_bench.records.measured import Pretext
 from pretask_bench.verbs import Run
 from pretask_plugins.shared.tiny_files import SAMPLE_RATE
 from pretask_registry import Registry

@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 
 from pretask_bench.records.encoders import RANDOM, RAW
-from pretask_bench.records.record import Picture, Record
+from pretask_bench.records.measured import Picture
+from pretask_bench.records.record import Record
 from pretask_bench.records.store import read_all
 from pretask_bench.results.groups import SummaryLine, group_records, summarize_group
 from pretask_bench.results.report import format_estimate

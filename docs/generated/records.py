@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, get_args
 
-from pretask_bench.records.record import Record, StrictModel
+from pretask_bench.records.field_types import StrictModel
+from pretask_bench.records.record import Record
 from pretask_registry.option_texts import read_option_texts
 
 from generated.measured import show_record

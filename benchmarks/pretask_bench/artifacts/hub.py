@@ -16,8 +16,9 @@ from pretask_bench.artifacts.formats import Artifact
 from pretask_bench.artifacts.save import name_pictures
 from pretask_bench.artifacts.task_file import PICTURES, RECORD, TASK, TaskFile, hash_file, read_task, write_text
 from pretask_bench.records.encoders import REFERENCE_ENCODERS, TRAINED, column_label
+from pretask_bench.records.measured import EvaluationResult
 from pretask_bench.records.metrics import declared_metrics, direction, objective_metrics
-from pretask_bench.records.record import EvaluationResult, Record
+from pretask_bench.records.record import Record
 from pretask_bench.records.store import list_records, read
 from pretask_bench.results.citing import cite_cells, write_bibtex
 from pretask_bench.results.markdown import plain_text, row_text

@@ -22,7 +22,8 @@ from pretask_registry.resolve import FILE
 
 from pretask_bench.artifacts.fitted import Unkept, restore_state
 from pretask_bench.artifacts.task_file import AGAIN, FITTED, RECORD, TASK, TOKENIZER, Part, TaskFile, read_task
-from pretask_bench.records.record import parse_record, training_cell_key
+from pretask_bench.records.cell import training_cell_key
+from pretask_bench.records.record import parse_record
 from pretask_bench.records.store import read
 
 WHO, JSON = "pretask.load", ".json"

@@ -39,7 +39,8 @@ from pretask_bench.artifacts.task_file import (
 )
 from pretask_bench.records.canonical import canonical_bytes
 from pretask_bench.records.ids import short_name
-from pretask_bench.records.record import Picture, Record, parse_record, record_hash
+from pretask_bench.records.measured import Picture
+from pretask_bench.records.record import Record, parse_record, record_hash
 from pretask_bench.records.store import OTHERS, list_records, read_picture
 from pretask_bench.runs.plan import PARTS, Plan
 from pretask_bench.runs.prepare import PreparedRun, part_fields

@@ -23,8 +23,9 @@ from pretask_bench.board.trust import Conflicts, RecordsByHash, Verdict, find_du
 from pretask_bench.records.cells import OptionChecker
 from pretask_bench.records.code import changed_modules
 from pretask_bench.records.encoders import TRAINED
+from pretask_bench.records.measured import EvaluationResult
 from pretask_bench.records.metrics import declared_metrics
-from pretask_bench.records.record import EvaluationResult, Record
+from pretask_bench.records.record import Record
 from pretask_bench.records.verify import record_faults
 from pretask_bench.results.groups import run_title
 from pretask_bench.results.statistics import Estimate

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from pretask_bench.records.record import Items
+from pretask_bench.records.measured import Items
 from pretask_bench.results.statistics import Estimate
 from pretask_bench.results.two_levels import ItemMoments, item_variances, mean_over_seeds_and_items
 

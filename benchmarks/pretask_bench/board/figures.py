@@ -12,7 +12,7 @@ from pathlib import Path
 from pretask.errors import PretaskError
 
 from pretask_bench.board.entries import Entry
-from pretask_bench.records.record import Picture
+from pretask_bench.records.measured import Picture
 from pretask_bench.records.store import read_picture
 
 GALLERY_FIGURES = 2  # of an entry, that stand below the table

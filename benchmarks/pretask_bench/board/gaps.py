@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 
 from pretask_bench.records.encoders import TRAINED
+from pretask_bench.records.measured import EvaluationResult
 from pretask_bench.records.metrics import declared_metrics
-from pretask_bench.records.record import EvaluationResult, Record
+from pretask_bench.records.record import Record
 from pretask_bench.runs.suites import Division, Measure, Suite
 
 

@@ -20,7 +20,7 @@ from pretask_bench.board.evidence import Evidence, constant_evidence, gather_evi
 from pretask_bench.board.gaps import reported_interval
 from pretask_bench.board.ranking import is_above, rank_intervals
 from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, SUPERVISED, TRAINED, column_label
-from pretask_bench.records.record import Items
+from pretask_bench.records.measured import Items
 from pretask_bench.results.report import format_number
 from pretask_bench.results.statistics import Estimate, mean_over_seeds, normalize_score
 from pretask_bench.runs.suites import Measure

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 
 from pretask import Metric
 
+from pretask_bench.records.measured import EvaluationResult, Items
 from pretask_bench.records.metrics import DeclaredMetrics, declared_metrics, objective_metrics
-from pretask_bench.records.record import EvaluationResult, Items, Record
+from pretask_bench.records.record import Record
 from pretask_bench.records.verify import numbers_agree, result_label
 from pretask_bench.results.report import format_number
 from pretask_bench.results.statistics import difference_over_items

@@ -3,8 +3,8 @@
 from pretask.errors import PretaskError
 from pydantic import ValidationError
 
+from pretask_bench.records.field_types import Line, StrictModel, Text
 from pretask_bench.records.provenance import MAX_ERROR_CHARACTERS
-from pretask_bench.records.record import Line, StrictModel, Text
 
 OPTIONS = {"author": "--author", "licence": "--license", "note": "--note"}  # fields as records call them
 LIMITS = {"author": "one line of at most 400 characters", "licence": "one line of at most 400 characters"}

@@ -15,7 +15,8 @@ from pretask.recipe import Recipe
 from pretask_registry import Registered, Registry, fill_options, read_options, resolve_options
 
 from pretask_bench.records.canonical import as_plain, canonical_bytes
-from pretask_bench.records.record import Cell, Part, Record
+from pretask_bench.records.cell import Cell, Part
+from pretask_bench.records.record import Record
 from pretask_bench.runs.plan import RECIPE, path_options
 
 CHOSEN = ("split", "objective", "model")  # parts that a suite leaves free

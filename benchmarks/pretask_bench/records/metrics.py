@@ -13,7 +13,8 @@ from pretask import Metric
 from pretask.metrics import find_loss_metric, find_metric
 from pretask_registry import Registry
 
-from pretask_bench.records.record import Declaration, DeclaredMetric, Record
+from pretask_bench.records.measured import Declaration, DeclaredMetric
+from pretask_bench.records.record import Record
 
 LOWER, HIGHER = "↓", "↑"  # which way a number is better
 UNDECLARED = Metric()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pretask.errors import PretaskError
 from pretask_registry import Registered, Registry, build
 
-from pretask_bench.records.record import DataPart
+from pretask_bench.records.cell import DataPart
 from pretask_bench.records.verify import Verification, group_by_data_set
 from pretask_bench.runs.plan import path_options
 

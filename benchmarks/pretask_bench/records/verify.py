@@ -16,9 +16,11 @@ from pretask.errors import PretaskError
 from pretask_registry import Registry
 
 from pretask_bench.records.canonical import canonical_bytes
+from pretask_bench.records.cell import DataPart, Part, cell_key
 from pretask_bench.records.cells import OptionChecker, check_precision
+from pretask_bench.records.measured import Items, Picture
 from pretask_bench.records.metrics import declared_metrics, objective_metrics
-from pretask_bench.records.record import DataPart, Items, Part, Picture, Record, cell_key
+from pretask_bench.records.record import Record
 from pretask_bench.records.store import list_files, read, read_picture
 from pretask_bench.records.times import check_times
 

@@ -8,7 +8,7 @@ from pretask.printable import escape_invisible
 from pretask_registry import Registered, Registry
 from pretask_registry.citations import Citation, collect_citations
 
-from pretask_bench.records.record import Cell
+from pretask_bench.records.cell import Cell
 
 
 def cite_cells(registry: Registry, cells: Iterable[Cell]) -> Citation:

@@ -19,10 +19,12 @@ import numpy as np
 from jaxtyping import Int
 from pretask import Metric, PretaskError, Unknown
 
+from pretask_bench.records.cell import DataPart
 from pretask_bench.records.encoders import TRAINED
 from pretask_bench.records.ids import matches_name, short_name
+from pretask_bench.records.measured import Items
 from pretask_bench.records.metrics import declared_metrics
-from pretask_bench.records.record import DataPart, Items, Record
+from pretask_bench.records.record import Record
 from pretask_bench.records.store import read_all
 from pretask_bench.results.groups import Group, group_records, run_title
 from pretask_bench.results.references import values_by_metric

@@ -11,11 +11,12 @@ from typing import Any
 
 from pretask import Metric
 
+from pretask_bench.records.cell import cell_key
 from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, TRAINED, column_label
 from pretask_bench.records.ids import short_name
 from pretask_bench.records.median import headlines, median_record
 from pretask_bench.records.metrics import UNDECLARED, declared_metrics, direction
-from pretask_bench.records.record import Record, cell_key
+from pretask_bench.records.record import Record
 from pretask_bench.results.pretext import PretextMetric, pretext_metrics
 from pretask_bench.results.references import References, probe_references, values_by_metric
 from pretask_bench.results.report import collect_choices, format_estimate, format_number

@@ -19,18 +19,11 @@ from pretask.cache import cache_folder
 from pretask.errors import PretaskError
 from pydantic import ValidationError
 
+from pretask_bench.records.cell import Cell, DataPart, cell_key
 from pretask_bench.records.encoders import TRAINED
+from pretask_bench.records.measured import EvaluationResult, Pretext, WithMetrics
 from pretask_bench.records.metrics import declared_metrics
-from pretask_bench.records.record import (
-    Cell,
-    DataPart,
-    EvaluationResult,
-    Pretext,
-    Provenance,
-    Record,
-    WithMetrics,
-    cell_key,
-)
+from pretask_bench.records.record import Provenance, Record
 from pretask_bench.records.store import Refused, enter, find_stores, name_of, read, store_files
 from pretask_bench.results.groups import SEEDLESS, seedless_key
 from pretask_bench.results.pretext import headline_metrics

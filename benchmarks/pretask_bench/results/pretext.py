@@ -19,8 +19,9 @@ from typing import Any
 from pretask import Metric
 from pretask.scores import HeldOutScore, MetricScore, ReferenceScores
 
+from pretask_bench.records.measured import Pretext, separate_missing
 from pretask_bench.records.metrics import DeclaredMetrics, objective_metrics
-from pretask_bench.records.record import Pretext, Record, separate_missing
+from pretask_bench.records.record import Record
 from pretask_bench.results.references import References, TrivialPredictor, loses_to_trivial, pretext_references
 from pretask_bench.results.statistics import CONFIDENCE, Estimate, mean_over_seeds, t_quantile
 

@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 
 from pretask import Metric
 
+from pretask_bench.records.cell import DataPart
 from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED, column_label
+from pretask_bench.records.measured import Pretext
 from pretask_bench.records.metrics import declared_metrics, direction, objective_metrics
-from pretask_bench.records.record import DataPart, Pretext, Record
+from pretask_bench.records.record import Record
 from pretask_bench.results.pretext import estimate_pretext_metric, explain_too_few_predictions
 from pretask_bench.results.references import encoder_title, list_encoders, pretext_references, values_by_metric
 from pretask_bench.results.statistics import Estimate, mean_over_seeds, paired_difference

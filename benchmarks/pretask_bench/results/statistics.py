@@ -18,7 +18,7 @@ from jaxtyping import Bool
 from pretask.errors import PretaskError
 from scipy import special  # type: ignore[import-untyped]
 
-from pretask_bench.records.record import Items
+from pretask_bench.records.measured import Items
 
 CONFIDENCE = 0.95
 RELATIVE_ROUNDING = 1e-9  # a deviation below this share of the numbers is rounding, not a measured deviation

@@ -18,7 +18,8 @@ from pretask.hashing import hash_weights
 from pretask.protocols import Encoder
 from pretask_registry import Registry
 
-from pretask_bench.records.record import Cell, Record, record_hash
+from pretask_bench.records.cell import Cell
+from pretask_bench.records.record import Record, record_hash
 from pretask_bench.records.store import read, read_all
 from pretask_bench.runs.plan import Plan, path_options
 

@@ -14,8 +14,9 @@ from pretask.fitting import fit_split
 from pretask.initial import InitialWeights, begin_with, match_weights
 from pretask_registry import resolve_options
 
+from pretask_bench.records.cell import Cell
 from pretask_bench.records.code import SCORING, TRAINING, hash_code
-from pretask_bench.records.record import Cell, build_cell
+from pretask_bench.records.record import build_cell
 from pretask_bench.runs.duplicates import find_duplicates
 from pretask_bench.runs.fit_with import FIT_BATCH, EncoderSource
 from pretask_bench.runs.initial import read_initial

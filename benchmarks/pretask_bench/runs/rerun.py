@@ -15,8 +15,9 @@ from pretask import PretaskError, Unknown
 from pretask_registry import Registered, Registry
 
 from pretask_bench.records.agreement import Judgment, judge, verdict
+from pretask_bench.records.cell import Cell, Part, cell_key
 from pretask_bench.records.encoders import GIVEN, INITIAL, REFERENCE_ENCODERS
-from pretask_bench.records.record import Cell, Part, Record, build_record, cell_key, record_hash
+from pretask_bench.records.record import Record, build_record, record_hash
 from pretask_bench.records.store import read_picture, write, write_picture
 from pretask_bench.records.verify import pictures_of, result_label
 from pretask_bench.runs.plan import KINDS, RECIPE, Plan, make_plan, path_options

@@ -23,19 +23,13 @@ from pretask_registry import Registry
 
 from pretask_bench.artifacts.save import save_encoder, save_record
 from pretask_bench.artifacts.task_file import PICTURES, TASK
+from pretask_bench.records.cell import Cell, cell_key
 from pretask_bench.records.code import changed_modules, list_changes
 from pretask_bench.records.encoders import INITIAL, RAW
+from pretask_bench.records.measured import Declaration, EvaluationResult, Pretext
 from pretask_bench.records.metrics import as_declaration
 from pretask_bench.records.provenance import collect
-from pretask_bench.records.record import (
-    Cell,
-    Declaration,
-    EvaluationResult,
-    Pretext,
-    Record,
-    build_record,
-    cell_key,
-)
+from pretask_bench.records.record import Record, build_record
 from pretask_bench.records.store import write
 from pretask_bench.results.index import find_by_cell
 from pretask_bench.runs.context import Interrupted, RunContext, StageTimer

@@ -19,11 +19,12 @@ from pretask.training import Trained, train
 from pretask_registry import Registered, Registry, build
 from pretask_registry.shortcut import measure_shortcuts
 
+from pretask_bench.records.cell import training_cell_key
 from pretask_bench.records.code import Code, changed_modules, code_key, list_changes
 from pretask_bench.records.encoders import GIVEN, INITIAL, RANDOM, RAW, SUPERVISED, TRAINED
+from pretask_bench.records.measured import EvaluationResult, Pretext, pack_items, separate_missing
+from pretask_bench.records.measured import Items as RecordedItems
 from pretask_bench.records.metrics import metrics_in_traits
-from pretask_bench.records.record import EvaluationResult, Pretext, pack_items, separate_missing, training_cell_key
-from pretask_bench.records.record import Items as RecordedItems
 from pretask_bench.records.store import write_picture
 from pretask_bench.results.pretext import pretext_fields
 from pretask_bench.runs.context import RunContext, StageTimer, check_finished

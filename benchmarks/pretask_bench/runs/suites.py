@@ -16,8 +16,9 @@ from pretask_registry.discovery import describe_error
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pretask_bench.records.canonical import as_plain
+from pretask_bench.records.cell import Cell
 from pretask_bench.records.encoders import REFERENCE_ENCODERS, ReferenceEncoder
-from pretask_bench.records.record import Cell, Record
+from pretask_bench.records.record import Record
 
 MAX_FILE_BYTES, MAX_DOTS = 1 << 18, 200  # of a file; of a line: each may nest a table, which takes quadratic time
 Settings = Mapping[str, Any]

@@ -8,7 +8,7 @@ import pytest
 from pretask_bench.board.evidence import Evidence, constant_evidence, gather_evidence
 from pretask_bench.board.pairs import PairwiseComparisons
 from pretask_bench.board.ranking import is_above, rank_intervals
-from pretask_bench.records.record import pack_items
+from pretask_bench.records.measured import pack_items
 from scipy import stats  # type: ignore[import-untyped]
 
 ENTRIES, BOARDS, TEST = 13, 300, "b" * 32

@@ -12,7 +12,8 @@ from pretask_bench.board.entries import sort_records
 from pretask_bench.board.keeper import Keeper, read_authors, read_withdrawn
 from pretask_bench.board.site import render_board
 from pretask_bench.cli.main import invoke
-from pretask_bench.records.record import Record, build_record, pack_items, record_hash
+from pretask_bench.records.measured import pack_items
+from pretask_bench.records.record import Record, build_record, record_hash
 from pretask_bench.records.store import write
 from pretask_registry import Registry
 

@@ -13,19 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as some
 from pretask import PretaskError
 from pretask_bench.records.canonical import canonical_bytes
-from pretask_bench.records.record import (
-    SCHEMA,
-    Cell,
-    Items,
-    build_cell,
-    build_record,
-    cell_key,
-    pack_items,
-    parse_record,
-    record_hash,
-    schema_text,
-    separate_missing,
-)
+from pretask_bench.records.cell import Cell, cell_key
+from pretask_bench.records.faults import SCHEMA
+from pretask_bench.records.measured import Items, pack_items, separate_missing
+from pretask_bench.records.record import build_cell, build_record, parse_record, record_hash, schema_text
 from pydantic import ValidationError
 
 Facts = dict[str, Any]

@@ -12,7 +12,8 @@ import pretask_bench.results.compare
 import pytest
 from pretask import PretaskError, Unknown
 from pretask_bench.cli.main import invoke
-from pretask_bench.records.record import build_record, pack_items
+from pretask_bench.records.measured import pack_items
+from pretask_bench.records.record import build_record
 from pretask_bench.records.store import write
 from pretask_bench.results.compare import compare, read_compared_cells
 from scipy import stats

@@ -14,8 +14,10 @@ from typing import Any
 import pytest
 from pretask import Metric
 from pretask_bench.cli.main import invoke
+from pretask_bench.records.cell import Part
 from pretask_bench.records.ids import short_name
-from pretask_bench.records.record import Part, Pretext, Record, build_record
+from pretask_bench.records.measured import Pretext
+from pretask_bench.records.record import Record, build_record
 from pretask_bench.records.store import write
 from pretask_bench.results.groups import (
     COLUMNS,

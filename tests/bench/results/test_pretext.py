@@ -8,8 +8,9 @@ import pytest
 from pretask import Metric
 from pretask.scores import HeldOutScore, MetricScore, ReferenceScores
 from pretask_bench.records.canonical import canonical_bytes
+from pretask_bench.records.measured import Pretext
 from pretask_bench.records.metrics import DeclaredMetrics
-from pretask_bench.records.record import Pretext, parse_record
+from pretask_bench.records.record import parse_record
 from pretask_bench.results.pretext import interval_over_samples, pretext_fields, ratio_variance
 
 SHARE = Metric("fraction", higher_is_better=True)

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 from pretask import PretaskError
-from pretask_bench.records.record import pack_items
+from pretask_bench.records.measured import pack_items
 from pretask_bench.results import statistics
 from pretask_bench.results.statistics import (
     Estimate,

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from pretask_bench.board.evidence import gather_evidence
-from pretask_bench.records.record import pack_items
+from pretask_bench.records.measured import pack_items
 from pretask_bench.results import studentized_range, two_levels
 from pretask_bench.results.statistics import Estimate, difference_over_items
 from pretask_bench.results.studentized_range import critical_difference

@@ -124,7 +124,7 @@ def test_a_second_round_is_fitted_with_a_network_that_had_a_teacher(file: Path, 
 
 def find(record: Any) -> str:
     """The beginning of the training key of a record, which is in the name of its run's folder."""
-    from pretask_bench.records.record import cell_key
+    from pretask_bench.records.cell import cell_key
     from pretask_bench.records.store import read
 
     return cell_key(read(Path(record["file"])).cell, without={"evaluators", "evaluated_on"})[:12]

@@ -11,7 +11,9 @@ import torch
 from pretask import PretaskError, Unknown
 from pretask_bench.cli.main import invoke
 from pretask_bench.records.agreement import judge, verdict
-from pretask_bench.records.record import Record, build_record, cell_key, pack_items
+from pretask_bench.records.cell import cell_key
+from pretask_bench.records.measured import pack_items
+from pretask_bench.records.record import Record, build_record
 from pretask_bench.records.store import read, write, write_picture
 from pretask_bench.runs.context import RunContext
 from pretask_bench.runs.plan import make_plan

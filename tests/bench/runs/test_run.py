@@ -15,7 +15,8 @@ from PIL import Image
 from pretask import Incompatible, PretaskError
 from pretask.composition import Task
 from pretask_bench.cli.main import invoke
-from pretask_bench.records.record import Record, cell_key
+from pretask_bench.records.cell import cell_key
+from pretask_bench.records.record import Record
 from pretask_bench.records.store import read_all
 from pretask_bench.runs import stages
 from pretask_bench.runs.context import RunContext

@@ -1,0 +1,88 @@
+"""Cell: what determines the numbers of a run, and its names."""
+
+from collections.abc import Collection
+from hashlib import sha256
+from typing import Annotated, ClassVar
+
+from pydantic import (
+    Field,
+)
+
+from pretask_bench.records.canonical import canonical_bytes
+from pretask_bench.records.field_types import Count, ExtendedModel, Hash, Id, Name, Options, StrictModel
+
+
+class Part(StrictModel):
+    """A component and all of its options.
+
+    Args:
+        id: Full id, NAMESPACE/NAME@VERSION.
+        options: By name, defaults included.
+    """
+
+    id: Id
+    options: Options = {}
+
+
+class DataPart(Part):
+    """A data set.
+
+    Args:
+        fingerprints: Content hashes of its parts, such as {"train": …, "test": …}.
+    """
+
+    fingerprints: Annotated[dict[Name, Hash], Field(max_length=16)]
+
+
+class Cell(ExtendedModel):
+    """What determines the numbers.
+
+    Args:
+        task: The task whose parts and recipe were the starting point; None for a free combination.
+        split: What was hidden, and what was to be predicted.
+        objective: What scored the prediction.
+        model: What encoded.
+        data: What was learned from.
+        evaluated_on: What the evaluators used, where that is other data.
+        evaluators: Options by id.
+        recipe: Optimizer, schedule, batch, budget.
+        artifact: Hash of what a split was fitted to, where it was.
+        seed: Of weights, order and draws.
+        precision: Of the arithmetic.
+        fitted_with: Hash of the trained weights of the run with whose encoder it was, as that run's record has it.
+        begun_with: Hash of the weights that the model began with: of a run as its record has it, else of themselves.
+        modality: Of the data, so that records can be sorted without their plugins.
+    """
+
+    later: ClassVar[frozenset[str]] = frozenset({"fitted_with", "begun_with"})
+
+    task: Id | None = None
+    split: Part
+    objective: Part
+    model: Part
+    data: DataPart
+    evaluated_on: DataPart | None = None
+    evaluators: Annotated[dict[Id, Options], Field(max_length=32)] = {}
+    recipe: Options = {}
+    artifact: Hash | None = None
+    seed: Count
+    precision: Name
+    modality: Name | None = None
+    fitted_with: Hash | None = None
+    begun_with: Hash | None = None
+
+
+def cell_key(cell: Cell, without: Collection[str] = ()) -> str:
+    """Return the name of what determines the numbers.
+
+    Args:
+        cell: Fields that are None do not count, so that a field added later leaves old keys as they are.
+        without: Fields to leave out: {"seed", "artifact"} name what is averaged over seeds, {"evaluators"} an encoder.
+    """
+    fields = cell.model_dump(mode="json", exclude=set(without))
+    return sha256(canonical_bytes({name: fact for name, fact in fields.items() if fact is not None})).hexdigest()
+
+
+def training_cell_key(cell: Cell) -> str:
+    """Return the name of what determines the trained weights, whatever they are measured by."""
+    return cell_key(cell, without={"evaluators", "evaluated_on"})
