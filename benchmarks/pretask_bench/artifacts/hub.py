@@ -31,8 +31,9 @@ CARD, MODEL = "README.md", "model.safetensors"
 PIPELINES = {"image": "image-feature-extraction", "text": "feature-extraction", "audio": "feature-extraction"}
 HEADS = ("metric", "trained", "95 % interval", *map(column_label, REFERENCE_ENCODERS), "chance", "best trivial")
 REFERENCES = "references.bib"
+IMPORTS = {"image": "\nfrom PIL import Image"}
 EXAMPLES = {
-    "image": 'encoder(PIL.Image.open("photo.jpg"))',
+    "image": 'encoder([Image.open("photo.jpg")])',
     "video": "encoder(frames)  # uint8, (T, H, W, C)",
     "text": 'encoder(["A sentence.", "Another one."])',
     "audio": "encoder([wave], rate=44100)",
@@ -116,7 +117,7 @@ pretask: split `{cell.split.id}`, objective `{cell.objective.id}`, model
 ## Use
 
 ```python
-import pretask
+import pretask{IMPORTS.get(modality, "")}
 
 encoder = pretask.load("this-folder")
 vectors = {EXAMPLES.get(modality, "encoder(samples)")}  # (B, {task.output.width})

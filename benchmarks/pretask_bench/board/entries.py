@@ -48,6 +48,7 @@ class Entry:
         distinction: What tells it from entries of the same title.
         confirming: Names of further records of the same cells, which agree.
         authors: Authors of all these records.
+        watched: Of all these records one for each seed that was measured while it was trained.
     """
 
     key: str
@@ -58,6 +59,7 @@ class Entry:
     distinction: str = ""
     confirming: tuple[str, ...] = ()
     authors: tuple[str, ...] = ()
+    watched: tuple[Record, ...] = ()
 
     @property
     def first(self) -> Record:
@@ -291,6 +293,7 @@ class RecordSorter:
             missing=tuple(dict.fromkeys(missing)),
             confirming=confirming,
             authors=list_authors(records[name] for name in (*chosen, *confirming)),
+            watched=find_watched(records[name] for name in (*chosen, *confirming)),
         )
 
     def judge_seeds(
@@ -323,6 +326,15 @@ def group_by_seed(records: RecordsByHash) -> dict[int, dict[str, Record]]:
     for name, record in sorted(records.items(), key=lambda named: (named[1].cell.seed, named[0])):
         by_seed[record.cell.seed][name] = record
     return by_seed
+
+
+def find_watched(records: Iterable[Record]) -> tuple[Record, ...]:
+    """Return the first record of every seed that was measured in training, in the order of seeds."""
+    by_seed: dict[int, Record] = {}
+    for record in records:
+        if record.probed:
+            by_seed.setdefault(record.cell.seed, record)
+    return tuple(by_seed[seed] for seed in sorted(by_seed))
 
 
 def list_authors(records: Iterable[Record]) -> tuple[str, ...]:

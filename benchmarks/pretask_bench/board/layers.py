@@ -113,7 +113,7 @@ def grid(values: Sequence[float], to_y: Axis) -> list[Markup]:
         for value in values
         for part in (
             element("line", x1=LEFT, x2=RIGHT, y1=to_y(value), y2=to_y(value), class_="grid"),
-            element("text", f"{value:.2g}", x=LEFT - 6, y=to_y(value) + 4, class_="tick", text_anchor="end"),
+            element("text", f"{value:.4g}", x=LEFT - 6, y=to_y(value) + 4, class_="tick", text_anchor="end"),
         )
     ]
 

@@ -194,12 +194,19 @@ def find_known(started: Started, context: RunContext) -> StoredRecord | None:
     known = find_record(context.store, prepared.cell, code, required_references(started, context))
     if known is not None and known.record.code == code:
         mend_folder(prepared, known.record, context)
-        context.say(f"already recorded: {known.path} (--again runs it anew)")
+        context.say(f"already recorded: {known.path} (--again runs it anew){name_untaken(known.record, context)}")
         return known
     if known is not None:
         changes = list_changes(changed_modules(known.record.code, code))
         context.say(f"recorded with other code, so it runs anew: {changes}")
     return None
+
+
+def name_untaken(record: Record, context: RunContext) -> str:
+    """Return which measures of a training are asked for and not taken, since nothing is trained; "" for none."""
+    asked = {"--profile": context.profile, "--probe-every": context.probe_every and not record.probed}
+    untaken = " and ".join(option for option, is_asked in asked.items() if is_asked)
+    return f"; nothing is trained, so {untaken} measured nothing" if untaken else ""
 
 
 def mend_folder(prepared: PreparedRun, record: Record, context: RunContext) -> None:

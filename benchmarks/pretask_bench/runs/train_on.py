@@ -90,6 +90,8 @@ def count_shared_steps(shorter: Recipe, recipe: Recipe) -> int:
 def explain_anew(shorter: Recipe, task: Task) -> str | None:
     """Return why a task cannot go on from what a shorter recipe trained; None where it can."""
     recipe = task.recipe
+    if task.teacher is not None or isinstance(task.objective, AfterStep):
+        return "its objective follows how much of its budget is spent, whatever the schedule."
     if recipe.schedule not in GOES_ON:
         able = " or ".join(GOES_ON)
         return f"its {recipe.schedule} schedule ends with its budget; recipe.schedule={able} could go on."
@@ -97,6 +99,4 @@ def explain_anew(shorter: Recipe, task: Task) -> str | None:
         steps = f"{recipe.warmup_steps} steps instead of {shorter.warmup_steps}"
         fraction = shorter.warmup_steps / recipe.steps
         return f"its warmup is a fraction of its budget, {steps}; recipe.warmup={fraction:g} could go on."
-    if task.teacher is not None or isinstance(task.objective, AfterStep):
-        return "its objective follows how much of its budget is spent."
     return None

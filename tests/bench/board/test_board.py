@@ -20,7 +20,7 @@ from pretask import PretaskError
 from pretask_bench.board import board_json as board_json_module
 from pretask_bench.board import drawing, entries, evidence, ranking
 from pretask_bench.board.board_csv import board_csv
-from pretask_bench.board.entries import sort_records
+from pretask_bench.board.entries import find_watched, sort_records
 from pretask_bench.board.figures import Album
 from pretask_bench.board.layers import draw_layers
 from pretask_bench.board.matrices import matrices
@@ -463,6 +463,11 @@ def test_an_entry_has_what_is_to_be_cited_and_its_curves_in_training(facts: Fact
     assert "knn.accuracy by optimizer step, in training" in [value for _, value in reader.attributes]
     assert "knn.accuracy in training, by step" in reader.text
     assert reader.tags.count("script") == 1
+    agreeing = entrant(facts, cell={"model": {"id": "pretask/convnet@1", "options": {}}}, note="without curves")
+    assert find_watched([agreeing, record]) == (record,)
+    for note in "abcd":  # whichever of the two counts
+        agreeing = entrant(facts, cell={"model": {"id": "pretask/convnet@1", "options": {}}}, note=note)
+        assert "knn.accuracy in training, by step" in Reader(render_board(suite(), named(record, agreeing))[0]).text
     plain = Reader(render_board(suite(), named(entrant(facts)))[0]).text
     assert "in training, by step" not in plain
     assert "Cite" not in plain

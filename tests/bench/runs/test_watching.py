@@ -173,6 +173,13 @@ def test_what_is_learned_is_the_same_bit_for_bit_with_and_without_probes_and_pro
     assert {"split", "model", "backward"} <= {line.split()[0] for line in said}
 
 
+def test_what_cannot_be_measured_of_a_recorded_run_is_named(finished: tuple[Diary, StoredRecord, Path]) -> None:
+    said: list[str] = []
+    assert run_watched(finished[2], probe_every=2, say=said.append).path == finished[1].path
+    assert "--again" in said[-1]
+    assert said[-1].endswith("nothing is trained, so --profile and --probe-every measured nothing")
+
+
 def test_a_tracker_that_fails_is_left_out_with_one_line_and_ends_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
