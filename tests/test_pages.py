@@ -19,11 +19,11 @@ OWN_TEST = ("publish.md",)
 PAGES = [HOUSE / "README.md", *(page for page in sorted(DOCS.glob("*.md")) if page.name not in OWN_TEST)]
 
 
-def write_photos(folder: Path) -> None:
+def write_photos(folder: Path, name: str = "photos") -> None:
     """Ten photographs, or what may pass for some, in two folders."""
-    generator = np.random.default_rng(0)
+    generator = np.random.default_rng(len(name))
     for number in range(10):
-        path = folder / "photos" / ("beach", "forest")[number % 2] / f"{number}.jpg"
+        path = folder / name / ("beach", "forest")[number % 2] / f"{number}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
         coarse = generator.integers(0, 255, (9, 12, 3), np.uint8)
         Image.fromarray(coarse).resize((240, 180), Image.Resampling.BICUBIC).save(path)
@@ -57,7 +57,8 @@ def prepare_readme(reader: Reader) -> None:
 
 def prepare_encoders(reader: Reader) -> None:
     """Runs of other tasks than the one that the page trains, and weights of somewhere."""
-    write_photos(reader.folder)
+    for name in ("photos", "pets", "plants"):
+        write_photos(reader.folder, name)
     reader.run("pretask run exemplar --data folder --set data.root=photos")
     reader.run("pretask run masked-lm --preset small --evaluate knn")
     (run,) = (reader.folder / "runs").glob("exemplar-*")
