@@ -10,7 +10,7 @@ from pretask import Metric
 
 from pretask_bench.records.encoders import ENCODERS, RANDOM, RAW, SUPERVISED, TRAINED, column_label
 from pretask_bench.records.record import Record
-from pretask_bench.results.statistics import Estimate, mean_over_seeds
+from pretask_bench.results.statistics import Estimate, accuracy_estimate, mean_over_seeds
 
 
 @dataclass(frozen=True)
@@ -101,6 +101,16 @@ def encoder_title(records: Sequence[Record], encoder: str) -> str:
     """Return the heading of an encoder's column; that of one of elsewhere is where it is from."""
     names = (record.given[encoder].name for record in records if encoder in record.given)
     return next(names, column_label(encoder))
+
+
+def estimate_encoder(records: Sequence[Record], evaluator: str, encoder: str, metric: str) -> Estimate | None:
+    """Estimate a number of an encoder over seeds, of one seed over the test items; None where nothing was measured."""
+    results = [record.find_result(evaluator, encoder) for record in records]
+    measured = [result for result in results if result is not None and result.metrics.get(metric) is not None]
+    items = measured[0].items.get(metric) if len(measured) == 1 else None
+    if items is not None:
+        return accuracy_estimate(int(items.correct().sum()), items.count)
+    return mean_over_seeds([float(result.metrics[metric] or 0.0) for result in measured]) if measured else None
 
 
 def values_by_metric(records: Sequence[Record], evaluator: str, encoder: str) -> Mapping[str, dict[int, float]]:

@@ -1,6 +1,7 @@
 """Report: what one or several records of the same run say, as a table: the trained encoder beside its references.
 
-With several seeds every number is a mean with its 95 % interval (Student's t), and differences are paired by seed.
+Of several seeds every number is a mean with its 95 % interval (Student's t), and differences are paired by seed; of one
+seed a fraction of correct test items has its binomial interval (Wilson).
 """
 
 import math
@@ -14,11 +15,18 @@ from pretask_bench.records.measured import Pretext
 from pretask_bench.records.metrics import declared_metrics, direction, objective_metrics
 from pretask_bench.records.record import Record
 from pretask_bench.results.pretext import estimate_pretext_metric, explain_too_few_predictions
-from pretask_bench.results.references import encoder_title, list_encoders, pretext_references, values_by_metric
-from pretask_bench.results.statistics import Estimate, mean_over_seeds, paired_difference
+from pretask_bench.results.references import (
+    encoder_title,
+    estimate_encoder,
+    list_encoders,
+    pretext_references,
+    values_by_metric,
+)
+from pretask_bench.results.statistics import Estimate, paired_difference
 from pretask_bench.results.tables import draw_table
 
 PRETEXT_COLUMNS = ("pretext, held-out", "score", "predictions", "chance")
+WIDTH = 140  # characters, where stdout is no terminal
 SHOWN = (TRAINED, RANDOM, RAW, SUPERVISED)  # encoders that COLUMNS has
 COLUMNS = ("", column_label(TRAINED), column_label(RANDOM), "difference", column_label(RAW), column_label(SUPERVISED))
 
@@ -48,7 +56,7 @@ def report_evaluators(records: Sequence[Record]) -> None:
     """Print a table for each evaluator: the trained encoder beside its references."""
     for evaluator in dict.fromkeys(row.evaluator for row in records[0].results):
         columns, rows = list_columns(records), evaluator_rows(records, evaluator)
-        draw_table(columns, rows, f"{evaluator}: what is the encoder worth?")
+        draw_table(columns, rows, f"{evaluator}: what is the encoder worth?", width=WIDTH)
 
 
 def pretext_title(record: Record) -> str:
@@ -106,7 +114,7 @@ def evaluator_rows(records: Sequence[Record], evaluator: str) -> list[tuple[str,
     rows: list[tuple[str, ...]] = []
     for name, trained in by_encoder[TRAINED].items():
         metric = declared.metric(name)
-        means = {encoder: format_mean(values.get(name, {}), metric) for encoder, values in by_encoder.items()}
+        means = {encoder: format_encoder(records, evaluator, encoder, name, metric) for encoder in by_encoder}
         gain = format_gain(trained, by_encoder[RANDOM].get(name, {}), metric)
         label = f"{name} {direction(metric)}".strip()
         rows.append(make_row(label, means, gain, further))
@@ -152,9 +160,10 @@ def collect_choices(records: Sequence[Record], evaluator: str, encoder: str) -> 
     return {name: [*dict.fromkeys(values)] for name, values in choices.items()}
 
 
-def format_mean(values: Mapping[int, float], metric: Metric) -> str:
-    """Return the mean over seeds, or nothing where there is none."""
-    return format_estimate(mean_over_seeds([*values.values()]), metric) if values else ""
+def format_encoder(records: Sequence[Record], evaluator: str, encoder: str, name: str, metric: Metric) -> str:
+    """Return a number of an encoder with its interval, or nothing where it was not measured."""
+    estimate = estimate_encoder(records, evaluator, encoder, name)
+    return "" if estimate is None else format_estimate(estimate, metric)
 
 
 def format_number(value: float | None, metric: Metric) -> str:
