@@ -306,28 +306,16 @@ def draw_integers_between(
 
 
 def draw_bernoulli_on_cpu(
-    hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], probability: Tensor
+    hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], probability: Tensor | float
 ) -> Tensor:
     """Draw True with a probability, which broadcasts."""
     return draw_uniform_on_cpu(hashed, word, seed, epoch, shape, 0.0, 1.0) < probability
 
 
 def draw_bernoulli(
-    hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], probability: Tensor
+    hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], probability: Tensor | float
 ) -> Tensor:
     """Draw True with a probability, which broadcasts."""
-    return draw_uniform(hashed, word, seed, epoch, shape, 0.0, 1.0) < probability
-
-
-def draw_event_on_cpu(
-    hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], probability: float
-) -> Tensor:
-    """Draw True with a probability."""
-    return draw_uniform_on_cpu(hashed, word, seed, epoch, shape, 0.0, 1.0) < probability
-
-
-def draw_event(hashed: Tensor, word: int, seed: Any, epoch: Any, shape: Sequence[int], probability: float) -> Tensor:
-    """Draw True with a probability."""
     return draw_uniform(hashed, word, seed, epoch, shape, 0.0, 1.0) < probability
 
 
@@ -380,7 +368,7 @@ integers_between = register(
 bernoulli = register(
     "bernoulli", f"{KEY}, Tensor probability", draw_bernoulli_on_cpu, draw_bernoulli, like_shape(torch.bool)
 )
-event = register("event", f"{KEY}, float probability", draw_event_on_cpu, draw_event, like_shape(torch.bool))
+event = register("event", f"{KEY}, float probability", draw_bernoulli_on_cpu, draw_bernoulli, like_shape(torch.bool))
 
 DRAWS = {
     draw.name().removeprefix("pretask::"): draw

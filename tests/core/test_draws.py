@@ -380,7 +380,7 @@ def test_what_a_cpu_draws_is_what_other_devices_draw(kind: str, shape: tuple[int
     ]
     on_cpu = [KINDS[kind](Draws(index, *key), shape) for key in keys]
     for name in ("hashed_index", "bits", "uniform", "normal", "integers", "integers_between", "bernoulli", "event"):
-        elsewhere = {"hashed_index": "hash_index"}.get(name, f"draw_{name}")
+        elsewhere = {"hashed_index": "hash_index", "event": "draw_bernoulli"}.get(name, f"draw_{name}")
         monkeypatch.setattr(draw_kernels, name, getattr(draw_kernels, elsewhere))
     for drawn, key in zip(on_cpu, keys, strict=True):
         other = KINDS[kind](Draws(index, *key), shape)

@@ -16,16 +16,15 @@ from pretask_bench.artifacts.formats import Artifact
 from pretask_bench.artifacts.save import name_pictures
 from pretask_bench.artifacts.task_file import PICTURES, RECORD, TASK, TaskFile, hash_file, read_task, write_text
 from pretask_bench.records.encoders import REFERENCE_ENCODERS, TRAINED, column_label
-from pretask_bench.records.measured import EvaluationResult
 from pretask_bench.records.metrics import declared_metrics, direction, objective_metrics
 from pretask_bench.records.record import Record
 from pretask_bench.records.store import list_records, read
 from pretask_bench.results.citing import cite_cells, write_bibtex
 from pretask_bench.results.markdown import plain_text, row_text
 from pretask_bench.results.pretext import estimate_pretext_metric
-from pretask_bench.results.references import encoder_title, pretext_references, probe_references
+from pretask_bench.results.references import encoder_title, estimate_encoder, pretext_references, probe_references
 from pretask_bench.results.report import format_number
-from pretask_bench.results.statistics import Estimate, accuracy_estimate
+from pretask_bench.results.statistics import Estimate
 
 CARD, MODEL = "README.md", "model.safetensors"
 PIPELINES = {"image": "image-feature-extraction", "text": "feature-extraction", "audio": "feature-extraction"}
@@ -190,18 +189,12 @@ def evaluation_lines(record: Record) -> Iterator[Line]:
             cells = {
                 "metric": f"{result.evaluator} {name} {direction(metric)}".strip() + where,
                 "trained": format_number(value, metric),
-                "95 % interval": format_interval(estimate_items(result, name), metric),
+                "95 % interval": format_interval(estimate_encoder([record], result.evaluator, TRAINED, name), metric),
                 "chance": format_number(references.chance, metric),
             }
             for encoder, estimate in references.encoders.items():
                 cells[encoder_title([record], encoder)] = format_number(estimate.value, metric)
             yield Line(result.evaluator, name, value, cells, data.id)
-
-
-def estimate_items(result: EvaluationResult, name: str) -> Estimate | None:
-    """Return a share of correct items with its interval; None for a number that is none."""
-    items = result.items.get(name)
-    return None if items is None else accuracy_estimate(int(items.correct().sum()), items.count)
 
 
 def format_interval(estimate: Estimate | None, metric: Any) -> str:

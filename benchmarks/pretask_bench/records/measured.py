@@ -33,7 +33,7 @@ MAX_ITEMS = 2**24
 
 
 class Items(StrictModel):
-    """For every test item whether it was answered rightly, so that two records can be compared pairwise for ever.
+    """For every test item whether it was answered correctly, so that two records can be compared pairwise for ever.
 
     Args:
         count: How many items.

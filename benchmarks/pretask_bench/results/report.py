@@ -36,14 +36,14 @@ def report_runs(records: Sequence[Record]) -> None:
     by_transfer: dict[str, list[Record]] = {}
     for record in records:
         by_transfer.setdefault(repr(record.cell.evaluated_on), []).append(record)
-    for number, measured_alike in enumerate(by_transfer.values()):
-        cell = measured_alike[0].cell
-        seeds = ", ".join(str(record.cell.seed) for record in measured_alike)
+    for number, of_one_set in enumerate(by_transfer.values()):
+        cell = of_one_set[0].cell
+        seeds = ", ".join(str(record.cell.seed) for record in of_one_set)
         measured = "" if cell.evaluated_on is None else f", measured on {describe_data(cell.evaluated_on)}"
         print(f"\n{cell.task or cell.split.id} on {cell.data.id}{measured}, seed{'s' * (',' in seeds)} {seeds}")
         if number == 0:
-            draw_table(PRETEXT_COLUMNS, pretext_rows(measured_alike), pretext_title(measured_alike[0]))
-        report_evaluators(measured_alike)
+            draw_table(PRETEXT_COLUMNS, pretext_rows(of_one_set), pretext_title(of_one_set[0]))
+        report_evaluators(of_one_set)
 
 
 def describe_data(data: DataPart) -> str:

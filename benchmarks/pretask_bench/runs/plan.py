@@ -63,7 +63,7 @@ class Plan:
         return build(self.parts[part], self.options_of(part))
 
 
-def trains_alike(plan: Plan, other: Plan) -> bool:
+def trains_the_same(plan: Plan, other: Plan) -> bool:
     """Return whether another plan is the same but for the other data that it is measured on."""
     return EVALUATION_DATA in other.parts and strip_transfer(plan) == strip_transfer(other)
 

@@ -126,7 +126,7 @@ def prepare_run(plan: Plan, device: torch.device, source: EncoderSource | None =
 
 
 def prepare_measuring(prepared: PreparedRun, plan: Plan) -> PreparedRun:
-    """Return a prepared run with the other data that a plan is measured on, which trains alike; see `prepare_run`."""
+    """Return a prepared run with the other data that a plan is measured on, and the same training."""
     evaluation_data = Remembered(plan.build(EVALUATION_DATA))
     encoder = build_encoder_without_memory(prepared.split, prepared.build_model, prepared.train)
     require_readable(encoder, prepared.split, evaluation_data)

@@ -78,7 +78,7 @@ def keep(file: Path, step: int, metrics: Mapping[str, float]) -> None:
 
 
 def take_probed(prepared: PreparedRun, source: Path, folder: Path, step: int) -> None:
-    """Give a run what was measured, up to a step, in another one that trained alike so far."""
+    """Give a run what was measured, up to a step, in another one that trained the same so far."""
     measured = read_probed(find_file(prepared, source))
     found = {number: metrics for number, metrics in measured.items() if number <= step}
     if found:

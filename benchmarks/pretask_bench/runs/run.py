@@ -38,7 +38,7 @@ from pretask_bench.runs.early import check_first_step
 from pretask_bench.runs.fit_with import load_encoder_source
 from pretask_bench.runs.given_encoders import GivenEncoder, read_given, require_reads
 from pretask_bench.runs.memory import check_memory, explain_refused_memory
-from pretask_bench.runs.plan import PARTS, Plan, trains_alike
+from pretask_bench.runs.plan import PARTS, Plan, trains_the_same
 from pretask_bench.runs.prepare import (
     PreparedRun,
     build_encoder_without_memory,
@@ -92,7 +92,7 @@ class Started(NamedTuple):
         at: When it started.
         timer: Of its stages.
         given: Encoders of elsewhere that it is held against.
-        scores: Of the pretext task by the hash of the weights, found by runs that train alike.
+        scores: Of the pretext task by the hash of the weights, found by runs that train the same.
     """
 
     prepared: PreparedRun
@@ -126,9 +126,9 @@ def run_all(registry: Registry, plans: Sequence[Plan], context: RunContext) -> l
     done: list[StoredRecord] = []
     started: Started | None = None
     for number, plan in enumerate(plans):
-        if started is None or not trains_alike(started.prepared.plan, plan):
+        if started is None or not trains_the_same(started.prepared.plan, plan):
             started = start(registry, plan, context)
-            for other in takewhile(partial(trains_alike, plan), plans[number + 1 :]):
+            for other in takewhile(partial(trains_the_same, plan), plans[number + 1 :]):
                 start_measuring(started, other)
         else:
             started = start_measuring(started, plan)
@@ -167,7 +167,7 @@ def start(registry: Registry, plan: Plan, context: RunContext) -> Started:
 
 
 def start_measuring(started: Started, plan: Plan) -> Started:
-    """Read the data that another plan is measured on, with all else as it is in a run that trains alike."""
+    """Read the data that another plan is measured on, with all else as it is in a run that trains the same."""
     at, timer = datetime.now(UTC), StageTimer()
     with timer.stage("data"):
         prepared = prepare_measuring(started.prepared, plan)

@@ -1,4 +1,4 @@
-"""Session: what `pretask run` and `pretask.run` do alike: plans for every seed, the context, and the runs.
+"""Session: what `pretask run` and `pretask.run` have in common: plans for every seed, the context, and the runs.
 
 Several transfer sets are several plans that differ in what is measured alone: each has a cell and a record of its own,
 as if it had been named by itself, and they find the same trained weights. A cell stays one place on one board, its

@@ -70,7 +70,7 @@ def find_shorter(prepared: PreparedRun, out: Path, code: Code) -> tuple[Recipe, 
 
 
 def is_same_but_for_budget(cell: Cell, other: Cell) -> bool:
-    """Return whether two cells train alike, as long as they do; a fraction of the budget may be another one."""
+    """Return whether two cells train the same, as long as they do; a fraction of the budget may be another one."""
     budget = {name: other.recipe[name] for name in BUDGET if name in other.recipe}
     same = cell.model_copy(update={"recipe": {**cell.recipe, **budget}})
     return training_cell_key(same) == training_cell_key(other)

@@ -173,6 +173,7 @@ def mask_spans(options: SpeechMasking, batch: Batch, draws: Draws) -> MaskedSpan
     others = gather_frames(mel, draw_replacements(draws, latest, since, length, options.span))
     others = others.masked_fill((fate < ERASED_BELOW)[..., None], 0)
     shown = torch.where(visible[..., None], mel, others)
+    # As floats, in one operation.
     weight = torch.lt(since, options.span, out=torch.empty(since.shape, device=since.device))
     return MaskedSpans(mel, shown, present, visible, weight if batch.present is None else weight * present)
 

@@ -88,7 +88,7 @@ class ShuffleFrames:
         frames = batch.take_frames(positions) / 255  # three to show, the wrong and the correct middle one
         different = torch.linalg.vector_norm(frames[:, 3] - frames[:, 4], 2, (1, 2, 3))
         smallest = math.sqrt(self.min_difference * frames[0, 0].numel())
-        weight = torch.ge(different, smallest, out=torch.empty_like(different))
+        weight = torch.ge(different, smallest, out=torch.empty_like(different))  # as floats, in one operation
         if batch.present is not None:
             weight = weight * (count_frames(batch) >= self.shortest)
         return Inputs(frames[:, :3]), {"order": Target(in_order, weight)}
