@@ -4,6 +4,10 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar
 
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
 Constant = TypeVar("Constant")
 
 
@@ -21,3 +25,9 @@ def build_once(build: Callable[..., Constant]) -> Callable[..., Constant]:
         return cached[arguments]
 
     return constant
+
+
+@build_once
+def count_up(length: int, device: torch.device) -> Int[Tensor, " L"]:
+    """Return 0 … length - 1."""
+    return torch.arange(length, device=device)

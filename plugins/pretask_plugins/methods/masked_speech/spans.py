@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from pretask import Draws
 from torch import Tensor
 
-from pretask_plugins.shared.constants import build_once
+from pretask_plugins.shared.constants import build_once, count_up
 
 NEVER = -(1 << 40)  # where a span started that did not
 
@@ -62,19 +62,13 @@ def never(frames: int, device: torch.device) -> Int[Tensor, "1 T"]:
     return torch.full((1, frames), NEVER, device=device)
 
 
-@build_once
-def count_frames(frames: int, device: torch.device) -> Int[Tensor, " T"]:
-    """Return 0 … T - 1."""
-    return torch.arange(frames, device=device)
-
-
 def since_latest(latest: Int[Tensor, "B T"]) -> Int[Tensor, "B T"]:
     """Return how many frames ago the latest span started; a great many where none did.
 
     >>> since_latest(torch.tensor([[NEVER, 1, 1, 1]])).clamp(max=9).tolist()
     [[9, 0, 1, 2]]
     """
-    return count_frames(latest.shape[1], latest.device) - latest
+    return count_up(latest.shape[1], latest.device) - latest
 
 
 def draw_replacements(

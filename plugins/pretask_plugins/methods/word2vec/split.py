@@ -31,7 +31,7 @@ from pretask import (
 from pretask.options import Fraction, Interval, PositiveInt, Size
 from torch import Tensor
 
-from pretask_plugins.shared.constants import build_once
+from pretask_plugins.shared.constants import build_once, count_up
 from pretask_plugins.shared.ngrams import count_unigrams, valid_rows
 from pretask_plugins.shared.token_rows import require_vocabulary, whole_rows
 
@@ -172,15 +172,9 @@ def close_gaps(
     >>> close_gaps(torch.tensor([[7, 8, 9]]), torch.tensor([[True, False, True]]))[0].tolist()
     [[7, 9, 8]]
     """
-    places = count_places(words.shape[1], words.device)
+    places = count_up(words.shape[1], words.device)
     order = torch.add(places, is_kept, alpha=-words.shape[1]).argsort(1)
     return words.gather(1, order), places < is_kept.sum(1, keepdim=True)
-
-
-@build_once
-def count_places(length: int, device: torch.device) -> Int[Tensor, " L"]:
-    """Return 0 … length - 1."""
-    return torch.arange(length, device=device)
 
 
 @build_once
@@ -200,7 +194,7 @@ def draw_contexts(
         window: The largest reach.
     """
     length = present.shape[1]
-    positions = count_places(length, present.device)
+    positions = count_up(length, present.device)
     reach = draws.integers("window", 1, window + 1, length)
     left = reach.minimum(positions)
     right = reach.minimum(present.sum(1, keepdim=True) - (1 + positions)).clamp(min=0)
