@@ -70,8 +70,8 @@ def assert_same(one: Record, two: Record) -> None:
 def test_a_signal_saves_and_the_second_start_ends_like_one_never_stopped(
     number: signal.Signals, code: int, whole: Record, tmp_path: Path
 ) -> None:
-    stopped = start_python(*COMMAND, "--out", "cut", folder=tmp_path)
-    wait_until(lambda: list((tmp_path / "cut").rglob(".training.lock")) != [])
+    stopped = start_python(*COMMAND, "--out", "cut", "--checkpoint-seconds", "0.05", folder=tmp_path)
+    wait_until(lambda: list((tmp_path / "cut").rglob("step-*")) != [])  # in the midst of training
     stopped.send(number)
     assert stopped.wait() == code, stopped.err
     assert "Run the same command again to go on." in stopped.err
