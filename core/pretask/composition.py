@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.func import functional_call
 
 from pretask.draws import Draws, mix_int
 from pretask.errors import Incompatible
@@ -27,7 +26,7 @@ from pretask.protocols import (
     SplitFn,
 )
 from pretask.recipe import Recipe
-from pretask.specs import FeatureSpec, InputSpec, Observed, Sight, TargetSpecs
+from pretask.specs import FeatureSpec, InputSpec, Observed, TargetSpecs
 from pretask.teacher import Encoders, Momentum, Teacher
 from pretask.values import Batch, Features, Inputs, Loss, Targets
 
@@ -270,29 +269,3 @@ def seed_ambient(seed: int, *path: int) -> None:
 def has_accelerator() -> bool:
     """Return whether there is a device beside the processor."""
     return torch.accelerator.is_available()
-
-
-def try_features(model: Any, spec: InputSpec, streams: tuple[Sight, ...] = ("all",)) -> FeatureSpec:
-    """Find the FeatureSpec of a model whose arithmetic does not tell, by one pass on the meta device.
-
-    Args:
-        model: An nn.Module that keeps the Model protocol.
-        spec: The inputs.
-        streams: The sights that it offers.
-    """
-    on_meta = {name: value.to("meta") for name, value in [*model.named_parameters(), *model.named_buffers()]}
-    was_training = model.training
-    model.eval()
-    try:
-        with torch.no_grad(), torch.device("meta"):
-            features: Features = functional_call(model, on_meta, (make_empty_inputs(spec),))
-    finally:
-        model.train(was_training)
-    _, views, _, width = next(iter(features.streams.values())).shape
-    return FeatureSpec(width, features.grid, views, streams)
-
-
-def make_empty_inputs(spec: InputSpec, batch: int = 2, device: str = "meta") -> Inputs:
-    """Make inputs of the given spec whose content does not matter."""
-    dtype = torch.int64 if spec.vocabulary is not None else torch.float32
-    return Inputs(torch.zeros((batch, spec.views, *spec.shape), dtype=dtype, device=device))

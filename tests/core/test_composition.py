@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from pretask import Draws, Features, FeatureSpec, Incompatible, InputSpec, Loss, Model, Objective, SplitFn, Targets
-from pretask.composition import check, compose, fit_parts, try_features
+from pretask.composition import check, compose, fit_parts
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -60,13 +60,6 @@ def test_an_objective_meets_its_model_once() -> None:
     made = compose(OBSERVED, Halves(), Flat, Attached)
     assert len(met) == 1
     assert met[0] is made.model
-
-
-def test_a_trial_tells_the_features_and_changes_nothing() -> None:
-    model = Flat(InputSpec("image", (1, 8, 8)), InputSpec("image", (1, 8, 8)))
-    spec = InputSpec("image", (1, 8, 8), views=3)
-    assert try_features(model, spec) == FeatureSpec(6, (), 3)
-    assert model.training
 
 
 def test_split_and_objective_draw_from_branches_of_their_own() -> None:

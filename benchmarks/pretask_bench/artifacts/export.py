@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from pretask import Incompatible, PretaskError
 from pretask.checkpoint import tensors_as_bytes
-from pretask.composition import make_empty_inputs
 from pretask.encoder import Encoder
 from pretask.exporting import ExportedNetwork, OffersExport
+from pretask.shape_pass import make_empty_inputs
 from pretask.values import Inputs
 from torch import Tensor
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from pretask import FeatureSpec, Incompatible, InputSpec, Unknown
-from pretask.composition import try_features
+from pretask.shape_pass import try_features
 from pretask.specs import Sight
 from pretask.values import iterate_tensors
 from torch import nn

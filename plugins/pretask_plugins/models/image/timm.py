@@ -8,9 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from pretask import Features, FeatureSpec, Inputs, InputSpec
-from pretask.composition import make_empty_inputs
 from pretask.exporting import ExportedNetwork
 from pretask.options import ImageSize
+from pretask.shape_pass import make_empty_inputs
 from torch import Tensor, nn
 from torch.nn import functional as F
 

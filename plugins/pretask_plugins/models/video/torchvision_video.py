@@ -8,7 +8,7 @@ Axes: B batch, V views that are frames, C channels, T H W clip, N positions, D w
 from typing import Annotated, Any, Literal
 
 from pretask import Features, FeatureSpec, Incompatible, Inputs, InputSpec, Interval
-from pretask.composition import try_features
+from pretask.shape_pass import try_features
 from torch import nn
 
 from pretask_plugins.shared.feature_maps import map_features

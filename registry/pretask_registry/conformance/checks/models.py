@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import torch
 from pretask import Features, Inputs, InputSpec
-from pretask.composition import make_empty_inputs
 from pretask.pooling import mean_over
+from pretask.shape_pass import make_empty_inputs
 from pretask.values import iterate_tensors
 from torch import Tensor, nn
 from torch.nn import functional as F
