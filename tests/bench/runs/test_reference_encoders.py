@@ -91,7 +91,7 @@ def test_a_run_holds_the_encoder_against_all_three_and_the_supervised_one_learne
         registry,
         "vae",
         preset="small",
-        settings={"recipe.samples": 20_000, "model.hidden": (32,), "objective.hidden": (32,)},
+        settings={"recipe.samples": 12_000, "model.hidden": (32,), "objective.hidden": (32,)},
         evaluators=["knn"],
     )
     context = RunContext(tmp_path, torch.device("cpu"), references=("random-init", "raw-input", "supervised"))

@@ -32,7 +32,7 @@ def composed(plan: Plan) -> Task:
 
 @cache
 def trained() -> Task:
-    task = composed(plan("small", recipe_samples=64 * 400, recipe_batch=64, recipe_lr=0.01))
+    task = composed(plan("small", recipe_samples=64 * 200, recipe_batch=64, recipe_lr=0.01))
     train(task, DATA("train"))
     task.model.eval()
     return task

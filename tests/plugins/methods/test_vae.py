@@ -67,7 +67,7 @@ def test_the_manifold_has_two_dimensions() -> None:
 
 @pytest.mark.slow
 def test_it_learns_digits_beyond_their_mean_and_uses_its_code() -> None:
-    task, digits = composed(plan("small", recipe_samples=40_000)), Digits()
+    task, digits = composed(plan("small", recipe_samples=24_000)), Digits()
     train(task, digits("train"))
     scores = held_out_loss(task, digits("test"))
     mean = trivial_losses(task, digits("train"), digits("test"))["mean"]

@@ -168,7 +168,7 @@ def test_the_order_of_syllables_can_be_heard() -> None:
     from pretask_plugins.methods.masked_speech.spectrogram import log_mel
     from sklearn.linear_model import LogisticRegression
 
-    data = Tones(size=600, test_size=200)
+    data = Tones(size=300, test_size=100)
     features = [
         log_mel(data(part).data, 8000, 20, 200, 80)[:, :100].unflatten(1, (10, 10)).mean(2).flatten(1).numpy()
         for part in ("train", "test")
