@@ -19,13 +19,13 @@ from typing import Annotated
 import torch
 from jaxtyping import Int
 from pretask import Budget, Data, Decodes, Draws, Figure, PretaskError, Samples, Task, source_of
+from pretask.language.continuation import check_context_length, generate
+from pretask.language.next_token import next_target
+from pretask.language.sampling import GREEDY, Sampling
 from pretask.options import FractionAboveZero, Interval, NonNegativeInt, Size, SizeOrZero
 from torch import Tensor
 
-from pretask_plugins.evaluators.language.continuation import check_context_length, generate
-from pretask_plugins.evaluators.language.next_token import next_target
 from pretask_plugins.evaluators.language.picture import draw_page
-from pretask_plugins.evaluators.language.sampling import GREEDY, Sampling
 
 REPETITION_TOKENS = 4  # tokens; a group that comes again is a repetition
 SHOWN_PROMPTS = 4  # prompts in the picture

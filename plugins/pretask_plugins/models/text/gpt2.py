@@ -7,8 +7,6 @@ Segments are not marked: what separates pieces is a token.
 Axes: R rows (views of samples), L positions, D width.
 """
 
-from typing import Any
-
 import torch
 from jaxtyping import Float
 from pretask import Features, FeatureSpec, Inputs, InputSpec
@@ -29,6 +27,27 @@ from pretask_plugins.models.text.sequence import (
     sight_mask,
     with_layers,
 )
+
+Pair = tuple[Tensor, Tensor]  # keys and values of all positions so far, (R, heads, T, E)
+Memory = tuple[Pair, ...]  # of every block
+
+
+class Longer:
+    """What the library's blocks add keys and values to, as to a cache of its own; the memory before stays as it was.
+
+    Args:
+        memory: Of every block; empty at first.
+    """
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory, self.pairs = memory, list[Pair]()
+
+    def update(self, key: Tensor, value: Tensor, layer: int) -> Pair:
+        """Return all keys and values of a block so far, and keep them."""
+        if self.memory:
+            key, value = (torch.cat(pair, 2) for pair in zip(self.memory[layer], (key, value), strict=True))
+        self.pairs.append((key, value))
+        return key, value
 
 
 class Gpt2(nn.Module):
@@ -119,21 +138,18 @@ class Gpt2(nn.Module):
             [as_features({"past": v}, {"past": last_present(v, present)}, inputs) for v in wanted], layers
         )
 
-    def step(self, inputs: Inputs, memory: Any, /) -> tuple[Features, Any]:
-        """Return features of positions that follow the memory: keys and values, which grow by these; None at first.
+    def step(self, inputs: Inputs, memory: Memory | None, /) -> tuple[Features, Memory]:
+        """Return features of positions that follow what is remembered: keys and values by block; None at first.
 
         All positions are present.
         """
-        from transformers import DynamicCache
-
-        memory = DynamicCache() if memory is None else memory
-        start = memory.get_seq_length()
+        start = 0 if memory is None else memory[0][0].shape[2]
         vectors = self.embed(inputs.data.flatten(0, 1), start)
-        mask = causal_mask(start, vectors)
+        mask, longer = causal_mask(start, vectors), Longer(memory or ())
         for block in self.body.h:
-            vectors = block(vectors, past_key_values=memory, attention_mask=mask)
+            vectors = block(vectors, past_key_values=longer, attention_mask=mask)
         vectors = self.body.ln_f(vectors)
-        return as_features({"past": vectors}, {"past": vectors[:, -1]}, inputs), memory
+        return as_features({"past": vectors}, {"past": vectors[:, -1]}, inputs), tuple(longer.pairs)
 
     def embed(self, tokens: Tensor, start: int = 0) -> Float[Tensor, "R L D"]:
         """Embed tokens and their positions, counted from `start`, as vectors."""

@@ -28,7 +28,7 @@ from pretask_plugins.models.text.sequence import (
     with_layers,
 )
 
-Memory = list[tuple[Tensor, Tensor]]  # output and cells of every layer
+Memory = list[tuple[Tensor, Tensor]]  # output and cells of every layer, (R, 1, D)
 
 
 class Lstm(nn.Module):
@@ -200,10 +200,11 @@ class Direction(nn.Module):
             # torch says that projected cells run on its own code, which is what we want; few CPUs have bfloat16 LSTMs
             with catch_warnings(), torch.autocast("cpu", enabled=False):
                 filterwarnings("ignore", "LSTM with projections")
-                made, state = layer(self.dropout(read) if found else read, memory[number] if memory else None)
+                before = tuple(part.transpose(0, 1).contiguous() for part in memory[number]) if memory else None
+                made, state = layer(self.dropout(read) if found else read, before)
             read = made + read if found else made
             found.append(read)
-            states.append(state)
+            states.append((state[0].transpose(0, 1), state[1].transpose(0, 1)))
         return found, states
 
 

@@ -23,12 +23,12 @@ from pretask import (
     Vocabulary,
 )
 from pretask.composition import compose
+from pretask.language.continuation import Remembers, generate
+from pretask.language.sampling import GREEDY, Sampling
 from pretask_plugins.data.text.toy_grammar import ToyGrammar
-from pretask_plugins.evaluators.language.continuation import Remembers, generate
 from pretask_plugins.evaluators.language.generation import Generation, count_pairs, distinct, overlap, repetition
 from pretask_plugins.evaluators.language.perplexity import LanguageModel
 from pretask_plugins.evaluators.language.picture import draw_glyph, draw_page, wrap_line
-from pretask_plugins.evaluators.language.sampling import GREEDY, Sampling
 from pretask_plugins.methods.causal_lm.split import NextToken
 from pretask_plugins.methods.masked_lm.split import MaskTokens
 from pretask_plugins.models.text.gpt2 import Gpt2

@@ -1,27 +1,33 @@
 """Continuation: a prompt, and what a language model goes on with, token by token.
 
 A model may have `step(inputs, memory) -> (features, memory)`: features of the new positions only, given what it kept of
-the earlier ones (keys and values, or the state of an LSTM; None at first). Any other model reads everything anew for
-every token, which gives the same. An objective may have `predict_at(features, target, positions)`, so that it need not
-predict what no one asks for.
+the earlier ones (keys and values, or the state of an LSTM; None at first). A step leaves the memory that it was given
+as it was, and every tensor in it has a row of every prompt first, so that a search can go back and choose. Any other
+model reads everything anew for every token, which gives the same. An objective may have `predict_at(features, target,
+positions)`, so that it need not predict what no one asks for.
 
 Axes: B prompts, P tokens of a prompt, T tokens of prompt and continuation, C size of the vocabulary.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Float, Int
-from pretask import Draws, Features, Inputs, PretaskError, Task
-from pretask.pretext_score import evaluation_mode
 from torch import Tensor
+from torch.nn import functional as F
 
-from pretask_plugins.evaluators.language.sampling import GREEDY, Sampling
+from pretask.composition import Task
+from pretask.draws import Draws
+from pretask.errors import PretaskError
+from pretask.language.sampling import GREEDY, Sampling
+from pretask.pretext_score import evaluation_mode
+from pretask.values import Features, Inputs
 
 
 @runtime_checkable
 class Remembers(Protocol):
-    """A model that can go on from what it has read."""
+    """A model that can go on from what it has read, any number of times from the same memory."""
 
     def step(self, inputs: Inputs, memory: Any, /) -> tuple[Features, Any]:
         """Return the features of the new positions, and the memory to keep, which is None where nothing was read."""
@@ -45,9 +51,10 @@ def generate(
     sampling: Sampling = GREEDY,
     draws: Draws | None = None,
     target: str = "next",
+    stop: Sequence[int] = (),
     use_memory: bool = True,
 ) -> Int[Tensor, "B T"]:
-    """Return prompts with their continuations; after the end token, where there is one, all is padding.
+    """Return prompts with their continuations; after the end token, or another that stops, all is padding.
 
     Special tokens other than the end are never written.
 
@@ -58,6 +65,7 @@ def generate(
         sampling: How each is chosen.
         draws: One per prompt; by their number where they are left out.
         target: Which of the task's targets asks for the next token.
+        stop: Tokens after which a row ends, beside the end token.
         use_memory: Whether a model that remembers may do so.
 
     Raises:
@@ -68,14 +76,17 @@ def generate(
         draws = Draws(torch.arange(len(prompt), device=prompt.device), 0, -1)
     tokens, is_finished = prompt, torch.zeros_like(prompt[:, 0], dtype=torch.bool)
     reader = Reader(task, target, use_memory and isinstance(task.model, Remembers))
-    end, pad = find_special_id(task, "end"), find_special_id(task, "pad")
+    pad = find_special_id(task, "pad") or 0
+    last, forbidden = last_tokens(task, stop, prompt), special_tokens(task, prompt)
     with evaluation_mode(task), torch.no_grad():
         for number in range(max_new_tokens):
-            scores = reader(tokens).index_fill(1, special_tokens(task, prompt.device), -torch.inf)
-            token = sampling(scores, draws.uniform(f"token {number}")).where(~is_finished, pad or 0)
-            is_finished = is_finished if end is None else is_finished | (token == end)
+            scores = reader(tokens).index_fill(1, forbidden, -torch.inf)
+            token = sampling(scores, draws.uniform(f"token {number}")).where(~is_finished, pad)
             tokens = torch.cat([tokens, token[:, None]], 1)
-    return tokens
+            is_finished = is_finished | torch.isin(token, last)
+            if len(last) and bool(is_finished.all()):
+                break
+    return F.pad(tokens, (0, prompt.shape[1] + max_new_tokens - tokens.shape[1]), value=pad)
 
 
 class Reader:
@@ -100,6 +111,10 @@ class Reader:
             return self.predict_next(features)
         return self.predict_next(self.task.model(Inputs(tokens[:, None])))
 
+    def take_rows(self, rows: Int[Tensor, " n"]) -> None:
+        """Go on from these rows of what was read."""
+        self.memory = take_rows(self.memory, rows)
+
     def predict_next(self, features: Features) -> Float[Tensor, "B C"]:
         """Return log-probabilities at the last position.
 
@@ -116,10 +131,33 @@ class Reader:
         return log_probability[:, 0]
 
 
-def special_tokens(task: Task, device: torch.device) -> Int[Tensor, " n"]:
+def take_rows(memory: Any, rows: Int[Tensor, " n"]) -> Any:
+    """Return these rows of all tensors in a memory, however lists, tuples and dictionaries hold them.
+
+    >>> take_rows([(torch.tensor([[1], [2]]), None)], torch.tensor([1, 1]))
+    [(tensor([[2],
+            [2]]), None)]
+    """
+    if isinstance(memory, Tensor):
+        return memory.index_select(0, rows)
+    if isinstance(memory, dict):
+        return {name: take_rows(part, rows) for name, part in memory.items()}
+    if isinstance(memory, list | tuple):
+        parts = [take_rows(part, rows) for part in memory]
+        return parts if isinstance(memory, list) else tuple(parts)
+    return memory
+
+
+def special_tokens(task: Task, prompt: Int[Tensor, "B P"]) -> Int[Tensor, " n"]:
     """Return special tokens, but for the end."""
     special = task.observed.vocabulary.special if task.observed.vocabulary else ()
-    return torch.tensor([number for role, number in special if role != "end"], dtype=torch.int64, device=device)
+    return prompt.new_tensor([number for role, number in special if role != "end"])
+
+
+def last_tokens(task: Task, stop: Sequence[int], prompt: Int[Tensor, "B P"]) -> Int[Tensor, " n"]:
+    """Return the tokens after which nothing is written: the end, where there is one, and those that stop."""
+    end = find_special_id(task, "end")
+    return prompt.new_tensor([*stop, *(() if end is None else (end,))])
 
 
 def find_special_id(task: Task, role: str) -> int | None:

@@ -5,8 +5,14 @@ Axes: B batch, P positions of x, C size of the vocabulary.
 
 import torch
 from jaxtyping import Float
-from pretask import Batch, Categories, Draws, Inputs, Observed, PretaskError, Samples, Target, Task
 from torch import Tensor
+
+from pretask.composition import Task
+from pretask.draws import Draws
+from pretask.errors import PretaskError
+from pretask.samples import Samples
+from pretask.specs import Categories, Observed
+from pretask.values import Batch, Inputs, Target
 
 
 def next_target(who: str, task: Task, samples: Samples) -> str:

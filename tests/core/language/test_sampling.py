@@ -5,7 +5,7 @@ import itertools
 import pytest
 import torch
 from pretask import Draws, PretaskError
-from pretask_plugins.evaluators.language.sampling import GREEDY, Sampling
+from pretask.language.sampling import GREEDY, Sampling
 
 
 def random_scores(count: int = 50, size: int = 7) -> torch.Tensor:

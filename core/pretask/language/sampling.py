@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int
-from pretask import PretaskError
 from torch import Tensor
+
+from pretask.errors import PretaskError
 
 
 @dataclass(frozen=True)
