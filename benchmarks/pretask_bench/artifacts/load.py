@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import fields
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from pretask import InputSpec, PretaskError
@@ -59,17 +59,28 @@ def load_with(
 ) -> Encoder:
     """Return the encoder of a run folder, of parts that a registry has or that are given; see `load`."""
     task = read_task(folder)
-    try:
+    with explain_other_parts():
         network = load_model(registry, folder, task, model)
         shown = find_split(registry, split, folder, task)
+    preparation = Preparation(task.observed, task.padded, read_tokenizer(folder, task))
+    return move(Encoder(network, shown, task.whole, preparation, task.name), device).eval()
+
+
+@contextmanager
+def explain_other_parts() -> Iterator[None]:
+    """Raise PretaskError in place of whatever a part makes of what it is told."""
+    try:
+        yield
     except PretaskError:
         raise
-    except Exception as error:  # whatever a part makes of what it is told
+    except Exception as error:
         got = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:200]}"
         raise PretaskError(WHO, f"a {TASK} of which its parts can be built", got, AGAIN) from error
-    tokenizer = (folder / TOKENIZER).read_text(encoding="utf-8") if TOKENIZER in task.files else None
-    preparation = Preparation(task.observed, task.padded, tokenizer)
-    return move(Encoder(network, shown, task.whole, preparation, task.name), device).eval()
+
+
+def read_tokenizer(folder: Path, task: TaskFile) -> str | None:
+    """Return the tokenizer of a run folder, as its library writes it; None where it has none."""
+    return (folder / TOKENIZER).read_text(encoding="utf-8") if TOKENIZER in task.files else None
 
 
 def move(encoder: Encoder, device: torch.device | str) -> Encoder:
@@ -140,7 +151,7 @@ def load_registry(plugin: Place | Iterable[Place]) -> Registry:
 
 
 def build_part(registry: Registry | None, task: TaskFile, kind: str) -> Any:
-    """Build the model or the split that a task.json names.
+    """Build the model, the split or the objective that a task.json names.
 
     Raises:
         PretaskError: It is not installed in that version, or its options are others.
@@ -165,14 +176,14 @@ def find_way(part: Part, kind: str) -> str:
 
 
 @contextmanager
-def explain_other_weights(task: TaskFile) -> Iterator[None]:
-    """Raise PretaskError in place of Unsound: the weights of a folder are not those of its model."""
-    part = task.parts["model"]
+def explain_other_weights(task: TaskFile, kind: Literal["model", "objective"] = "model") -> Iterator[None]:
+    """Raise PretaskError in place of Unsound: the weights of a folder are not those of its part."""
+    part = task.parts[kind]
     try:
         yield
     except Unsound as reason:
         needs = f"the weights of {part.id}, made by {part.distribution} {part.version}"
-        raise PretaskError(WHO, needs, str(reason), find_way(part, "model")) from reason
+        raise PretaskError(WHO, needs, str(reason), find_way(part, kind)) from reason
 
 
 def find_split(registry: Registry | None, given: Any, folder: Path, task: TaskFile) -> Any:

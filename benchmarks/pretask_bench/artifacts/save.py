@@ -1,4 +1,4 @@
-"""Save: the encoder of a finished run, into its folder, with all that it takes to load it; no training data.
+"""Save: encoder and objective of a finished run, into its folder, with all that loading takes; no training data.
 
 Axes: B samples.
 """
@@ -21,12 +21,13 @@ from pretask.precision import full_precision
 from pretask.pretext_score import evaluation_mode
 from pretask.printable import escape_invisible
 from pretask.values import Batch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretask_bench.artifacts.fitted import Tensors, Unkept, keep_state, restore_state
 from pretask_bench.artifacts.task_file import (
     FITTED,
     MAX_LINE_CHARACTERS,
+    OBJECTIVE,
     PICTURES,
     RECORD,
     TASK,
@@ -59,6 +60,8 @@ def save_encoder(folder: Path, prepared: PreparedRun, task: Task) -> TaskFile:
     files = {WEIGHTS: tensors_as_bytes(task.model.state_dict())}
     if tensors:
         files[FITTED] = tensors_as_bytes(tensors)
+    if isinstance(task.objective, nn.Module) and task.objective.state_dict():
+        files[OBJECTIVE] = tensors_as_bytes(task.objective.state_dict())
     tokenizer = find_tokenizer(prepared.plan)
     if tokenizer is not None:
         files[TOKENIZER] = tokenizer.encode()

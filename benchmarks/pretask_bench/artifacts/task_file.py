@@ -16,6 +16,7 @@ VERSION = 1
 TASK = "task.json"
 WEIGHTS = "weights.safetensors"
 FITTED = "fitted.safetensors"
+OBJECTIVE = "objective.safetensors"
 TOKENIZER = "tokenizer.json"
 RECORD = "record.json"
 PICTURES = "pictures"
@@ -24,7 +25,10 @@ MAX_LINE_CHARACTERS = 400
 MAX_NUMBERS = 1 << 31  # of one sample, to whose form an encoder brings whatever it is given
 AGAIN = "Copy the folder again from where it came, or run the same command again."
 
-FileName = Literal["weights.safetensors", "model.safetensors", "fitted.safetensors", "tokenizer.json"]
+FileName = Literal[
+    "weights.safetensors", "model.safetensors", "fitted.safetensors", "objective.safetensors", "tokenizer.json"
+]
+BESIDE = (FITTED, OBJECTIVE, TOKENIZER)  # the weights
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -90,7 +94,8 @@ class TaskFile(BaseModel):
         fitted: What the split learned of its data, see fitted.py; its tensors are in fitted.safetensors.
         unkept: What of it could not be written; None where all was.
         output: What the encoder gives by itself.
-        files: SHA-256 of every file beside, but for the record and pictures.
+        files: SHA-256 of every file beside, but for the record and pictures; objective.safetensors has the weights with
+            which the task predicts.
         release: Version of pretask.
     """
 
@@ -113,7 +118,7 @@ class TaskFile(BaseModel):
 
     @model_validator(mode="after")
     def _has_what_an_encoder_needs(self) -> "TaskFile":
-        if len(self.files.keys() - {FITTED, TOKENIZER}) != 1:
+        if len(self.files.keys() - {*BESIDE}) != 1:
             raise ValueError("one file of weights is named")
         if not self.parts.keys() >= {"model", "split"}:
             raise ValueError("a model and a split are named")
@@ -129,7 +134,7 @@ class TaskFile(BaseModel):
     @property
     def weights(self) -> str:
         """The name of the file of weights."""
-        return next(name for name in self.files if name not in (FITTED, TOKENIZER))
+        return next(name for name in self.files if name not in BESIDE)
 
 
 def write_text(task: TaskFile) -> bytes:

@@ -91,13 +91,27 @@ class Verbs(click.Group):
         "results": "pretask_bench.cli.results",
         "rerun": "pretask_bench.cli.rerun",
         "export": "pretask_bench.cli.export",
+        "generate": "pretask_bench.cli.generate",
         "cite": "pretask_bench.cli.cite",
         "compare": "pretask_bench.cli.compare",
         "verify": "pretask_bench.cli.verify",
         "merge": "pretask_bench.cli.merge",
     }
 
-    with_files = ("run", "bench", "rerun", "export", "cite", "check", "compat", "data", "list", "show", "plugins")
+    with_files = (
+        "run",
+        "bench",
+        "rerun",
+        "export",
+        "generate",
+        "cite",
+        "check",
+        "compat",
+        "data",
+        "list",
+        "show",
+        "plugins",
+    )
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Return all verbs, those of plugins included."""

@@ -118,7 +118,7 @@ def test_inputs_of_a_user_become_the_samples_that_the_data_set_gives(finished: M
 def test_a_folder_holds_the_record_of_the_store_and_no_data(finished: Make) -> None:
     run = finished("text").run
     names = {path.name for path in run.folder.iterdir() if path.is_file() and path.name[0] != "."}
-    assert names == {"task.json", "weights.safetensors", "tokenizer.json", "record.json"}
+    assert names == {"task.json", "weights.safetensors", "objective.safetensors", "tokenizer.json", "record.json"}
     assert (run.folder / "record.json").read_bytes() == run.path.read_bytes()
     assert read(run.path) == run.record
     task = read_task(run.folder)
