@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pretask import InputSpec, Observed, PretaskError
+from pretask.printable import escape_invisible
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 VERSION = 1
@@ -164,7 +165,7 @@ def read_task(folder: Path) -> TaskFile:
         task = TaskFile.model_validate_json(json.dumps(content))
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))[:80]
+        place = escape_invisible(".".join(map(str, first["loc"])))[:80]
         raise PretaskError(str(path), "what pretask wrote", f"{place}: {first['msg']}"[:200], AGAIN) from error
     check_files(folder, task)
     return task

@@ -110,7 +110,7 @@ def begin_rows(prompt: Int[Tensor, "B P"], beams: int) -> Rows:
 def extend(rows: Rows, following: Float[Tensor, "R C"], last: Int[Tensor, " n"]) -> tuple[Rows, Int[Tensor, " R"]]:
     """Return the likeliest rows that are longer by a token, and of which of all rows they are."""
     count, beams, _ = rows.tokens.shape
-    scores, place = (rows.scores[:, :, None] + following.unflatten(0, (count, beams))).flatten(1).topk(beams)
+    scores, place = (rows.scores[:, :, None] + following.view(count, beams, -1)).flatten(1).topk(beams)
     parent, token = place // following.shape[1], place % following.shape[1]
     was_finished = rows.is_finished.gather(1, parent)
     longer = Rows(
