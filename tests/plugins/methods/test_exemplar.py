@@ -17,7 +17,7 @@ from pretask_plugins.methods.exemplar.augmentation import (
     compute_margin,
     crop,
     draw_params,
-    rotate,
+    locate_pixels,
     scale_components,
 )
 from pretask_plugins.methods.exemplar.seeds import (
@@ -126,8 +126,8 @@ def test_no_transformation_reaches_beyond_the_smallest_image_that_is_accepted(ra
         scale=torch.full((8, 1), ranges.scale[1]),
         angle=sign[:, None, 2] * turn,
     )
-    places = rotate(middle[:8], extreme, patch)
-    some = rotate(middle, draw_params(ranges, Draws(torch.arange(4000)), 1, 3), patch)
+    places = locate_pixels(middle[:8], extreme, patch)
+    some = locate_pixels(middle, draw_params(ranges, Draws(torch.arange(4000)), 1, 3), patch)
     for reached in (places, some):
         assert float(reached.min()) >= -1e-3
         assert float(reached.max()) <= side - 1 + 1e-3
