@@ -9,7 +9,9 @@ from torch import Tensor
 
 def full_precision(device: torch.device) -> AbstractContextManager[object]:
     """Leave autocast inside; the device meta, which computes nothing, has none."""
-    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
+    if device.type == "meta" or not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 def upcast(value: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

@@ -113,6 +113,7 @@ class Recipe:
         import torch
 
         from pretask.accelerator import has_fused_step
+        from pretask.lean_optimizers import strip_wrappers
 
         wanted = [parameter for parameter in parameters if parameter.requires_grad]
         groups = [
@@ -122,10 +123,10 @@ class Recipe:
         groups = [group for group in groups if group["params"]]
         fused = has_fused_step(self.optimizer, wanted)  # a tenth to a quarter of the time
         factories: dict[str, Any] = {
-            "adamw": lambda: torch.optim.AdamW(groups, lr=self.lr, betas=self.betas, fused=fused),
-            "adam": lambda: torch.optim.Adam(groups, lr=self.lr, betas=self.betas, fused=fused),
-            "sgd": lambda: torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, fused=fused),
-            "adagrad": lambda: torch.optim.Adagrad(groups, lr=self.lr, fused=fused),
+            "adamw": lambda: strip_wrappers(torch.optim.AdamW)(groups, lr=self.lr, betas=self.betas, fused=fused),
+            "adam": lambda: strip_wrappers(torch.optim.Adam)(groups, lr=self.lr, betas=self.betas, fused=fused),
+            "sgd": lambda: strip_wrappers(torch.optim.SGD)(groups, lr=self.lr, momentum=self.momentum, fused=fused),
+            "adagrad": lambda: strip_wrappers(torch.optim.Adagrad)(groups, lr=self.lr, fused=fused),
             "lars": lambda: lars(groups, self.lr, self.momentum),
         }
         optimizer: Optimizer = factories[self.optimizer]()
@@ -136,4 +137,6 @@ def lars(groups: Any, lr: float, momentum: float) -> Any:
     """Make an optimizer with layer-wise adaptive rates (You, Gitman and Ginsburg 2017), as timm has them."""
     from timm.optim import Lars
 
-    return Lars(groups, lr=lr, momentum=momentum)
+    from pretask.lean_optimizers import strip_wrappers
+
+    return strip_wrappers(Lars)(groups, lr=lr, momentum=momentum)

@@ -14,7 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from pretask import checkpoint
-from pretask.accelerator import divide_evenly, make_accelerator, step_plainly_where_sparse, use_channels_last
+from pretask.accelerator import (
+    divide_evenly,
+    make_accelerator,
+    prepare_network,
+    step_plainly_where_sparse,
+    use_channels_last,
+)
 from pretask.augment import augment_batch
 from pretask.checkpoint import Progress
 from pretask.compiled import as_tensors, check_compiled, keep_buffers
@@ -210,7 +216,7 @@ class Run:
             torch._dynamo.reset()  # after eight runs in one process a step would be run eagerly, without a word
             self.apply_split.compile()
             score.compile()
-        self.score = self.accelerator.prepare(score)
+        self.score = prepare_network(self.accelerator, score)
         self.progress = progress
         self.losses = LossWatch()
         self.has_stepped = False

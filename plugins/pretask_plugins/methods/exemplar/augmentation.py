@@ -135,9 +135,7 @@ def patch_lines(patch: int, device: torch.device) -> Float[Tensor, " P"]:
     return torch.arange(patch, device=device) - (patch - 1) / 2
 
 
-def locate_pixels(
-    center: Float[Tensor, "B 2"], params: AugmentationParams, patch: int
-) -> Float[Tensor, "B V 2 P P"]:
+def locate_pixels(center: Float[Tensor, "B 2"], params: AugmentationParams, patch: int) -> Float[Tensor, "B V 2 P P"]:
     """Return where in the image, (x, y), every pixel of a view lies: the patch's grid shifted, scaled and rotated."""
     line = patch_lines(patch, center.device)
     middle = (center[:, None] + params.shift * patch).flip(-1)  # (B, V, 2)

@@ -1,10 +1,9 @@
 """Color kernel: contrasts and hue of a batch as one operation on a CPU, channel by channel and in place.
 
 It does what `scale_components` and `color_jitter` do in a few operations of torch, which stand in augmentation.py and
-are what a GPU and a compiled step compute; the bits are the same. A hue is that of the largest channel only, choices are
-products with 0 and 1, since to choose number by number takes twenty times as long, and a remainder is a floor and a
-difference, which are vectorized where torch's remainder is not.
-Axes: N views, P patch side.
+are what a GPU and a compiled step compute; the bits are the same. A hue is that of the largest channel only, choices
+are products with 0 and 1, since to choose number by number takes twenty times as long, and a remainder is a floor and a
+difference, which are vectorized where torch's remainder is not. Axes: N views, P patch side.
 """
 
 import torch
