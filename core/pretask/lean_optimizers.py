@@ -15,7 +15,7 @@ WRAPPED = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
 
 
 @cache
-def strip_wrappers(kind: type[Optimizer]) -> type[Optimizer]:
+def strip_wrappers(kind: type[Optimizer]) -> Any:
     """Return a class of the same name whose methods are those that torch wraps; the step is one without gradients.
 
     >>> strip_wrappers(torch.optim.Adam)([torch.nn.Parameter(torch.ones(1))], lr=0.5).param_groups[0]["lr"]

@@ -32,13 +32,13 @@ def training_flops(task: Task, samples: Samples, seed: int) -> float | None:
     return float(counter.total * task.recipe.steps * task.recipe.batch / size)
 
 
-class CountFlops(TorchDispatchMode):
+class CountFlops(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Count floating-point operations inside as FlopCounterMode does, which imports the compiler (a second)."""
 
     def __init__(self) -> None:
         from torch.utils.flop_counter import flop_registry
 
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.formulas, self.total = flop_registry, 0
 
     @classmethod
