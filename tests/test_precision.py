@@ -8,6 +8,7 @@ import torch
 import whole_gradient
 from pretask import Draws, Inputs, Task
 from pretask.checkpoint import Progress
+from pretask.precision import matrix_products
 from pretask.training import MicroBatch, Run
 from pretask.values import iterate_tensors
 from pretask_registry.conformance.material import make_batch
@@ -52,3 +53,11 @@ def test_training_in_half_precision_shows_the_network_what_training_in_single_do
         return run.make_micro_batches(run.fetch(0))
 
     assert equal(first_parts("bf16"), first_parts("fp32"))
+
+
+def test_products_of_matrices_are_taken_by_tf32_inside_where_that_is_asked_for_and_nowhere_else() -> None:
+    allowed = []
+    for precision in ("fp32", "tf32", "bf16"):
+        with matrix_products(precision):
+            allowed.append(torch.backends.cuda.matmul.allow_tf32)
+    assert [*allowed, torch.backends.cuda.matmul.allow_tf32] == [False, True, False, False]

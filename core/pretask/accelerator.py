@@ -58,3 +58,11 @@ def make_accelerator(device: torch.device, precision: str) -> Any:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     return Accelerator(cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no")
+
+
+def prepare_network(accelerator: Any, network: nn.Module) -> nn.Module:
+    """Wrap what is differentiated for several ranks or half precision; where there is neither, Accelerate only asks."""
+    if accelerator.num_processes == 1 and accelerator.mixed_precision == "no":
+        return network
+    prepared: nn.Module = accelerator.prepare(network)
+    return prepared

@@ -63,15 +63,24 @@ def checksum(path: Path) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(*arrays: np.ndarray, names: Iterable[str] = ()) -> str:
+def fingerprint(*arrays: np.ndarray, names: Iterable[str] = (), dtype: str | None = None) -> str:
     """Hash of the content of arrays, their shapes and their types, and of some names.
+
+    Args:
+        arrays: What is hashed.
+        names: What is hashed beside it.
+        dtype: The type as which all arrays are hashed, such as int64 for tokens, whatever they are kept as.
 
     >>> fingerprint(np.zeros((2, 3))) == fingerprint(np.zeros((3, 2)))
     False
     """
-    digest = blake2b(json.dumps([[a.dtype.str, a.shape] for a in arrays] + [list(names)]).encode(), digest_size=16)
-    for array in arrays:
-        digest.update(np.ascontiguousarray(array).data if array.size else b"")
+    kinds = [array.dtype if dtype is None else np.dtype(dtype) for array in arrays]
+    shapes: list[Any] = [[kind.str, array.shape] for kind, array in zip(kinds, arrays, strict=True)]
+    digest = blake2b(json.dumps([*shapes, list(names)]).encode(), digest_size=16)
+    for kind, array in zip(kinds, arrays, strict=True):
+        rows = max(1, CHUNK // max(kind.itemsize * math.prod(array.shape[1:]), 1))
+        for start in range(0, len(array) if array.size else 0, rows):
+            digest.update(np.ascontiguousarray(array[start : start + rows], kind).data)
     return digest.hexdigest()
 
 

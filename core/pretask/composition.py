@@ -6,7 +6,7 @@ Axes: B batch; see values.py.
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from typing import Any
 
 import torch
@@ -121,8 +121,13 @@ class Task:
         """Move what follows the network after a step of its optimizer; `progress` through the budget is in (0, 1]."""
         if self.teacher is not None:
             self.teacher.follow(self.model, self.objective, progress)
-        if isinstance(self.objective, AfterStep):
+        if self.objective_follows:
             self.objective.after_step(self.model, progress)
+
+    @cached_property
+    def objective_follows(self) -> bool:
+        """Whether the objective does something after a step; to ask a protocol takes longer than a small layer."""
+        return isinstance(self.objective, AfterStep)
 
     def encode_inputs(self, inputs: Inputs, layers: bool = False) -> Features:
         """Return features of every group of views, all by the one model."""

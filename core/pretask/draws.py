@@ -10,6 +10,7 @@ Axes: B batch.
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -39,6 +40,17 @@ def mix_int(word: int) -> int:
 
 def name_key(name: str) -> int:
     """Return a 64-bit key of a name, by arithmetic on its code points (hashlib would break fullgraph)."""
+    return hash_name(name) if torch.compiler.is_compiling() else remember_key(name)
+
+
+@lru_cache(maxsize=1024)
+def remember_key(name: str) -> int:
+    """Return `hash_name`, computed once; the compiler would not look through what remembers."""
+    return hash_name(name)
+
+
+def hash_name(name: str) -> int:
+    """Return a 64-bit key of a name."""
     key = len(name) or SPLITMIX_INCREMENT  # an empty name is a name too, and the finalizer keeps 0
     for letter in name:
         key = mix_int((key + SPLITMIX_INCREMENT) ^ ord(letter))
@@ -47,8 +59,8 @@ def name_key(name: str) -> int:
 
 def as_int64_tensor(number: int | Tensor, device: torch.device) -> Tensor:
     """Return a seed or an epoch as int64, whatever its type; of a larger int the lowest 64 bits."""
-    if isinstance(number, int):
-        number = as_int64(number & MASK_64_BITS)
+    if isinstance(number, int):  # filled in where it lies: a copy to a GPU would wait for it
+        return torch.full((), as_int64(number & MASK_64_BITS), dtype=torch.int64, device=device)
     return torch.as_tensor(number, dtype=torch.int64, device=device)
 
 

@@ -18,7 +18,7 @@ def hide(kernel: Callable[..., Tensor]) -> Callable[..., Tensor]:
     hidden: list[Callable[..., Tensor]] = []
 
     def call(*arguments: Any) -> Tensor:
-        if "torch._dynamo" not in sys.modules:
+        if sys.modules.get("torch._dynamo") is None:
             return kernel(*arguments)
         if not hidden:
             hidden.append(torch.compiler.disable(kernel))  # type: ignore[no-untyped-call]

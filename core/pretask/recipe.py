@@ -44,7 +44,8 @@ class Recipe:
         clip: Largest norm of the gradient; 0 for no limit.
         accumulate: Parts of a batch that are computed one after the other, to save memory. The gradient is that of the
             whole batch, except where dropout, batch normalization or an objective that compares samples is at work.
-        precision: fp32, or bf16 autocast with fp32 weights.
+        precision: fp32; tf32, which is fp32 but for the products of matrices on a GPU, whose factors have 10 bits after
+            the point; or bf16 autocast with fp32 weights. A GPU must have what is asked for.
         compile: Whether torch.compile is used; the first steps then take long.
         channels_last: Memory layout of convolutions on a GPU. On a CPU it gains a tenth at most, and gradients of
             narrow 1 x 1 convolutions of stride 2 were seen to write past their memory (torch 2.11 with oneDNN).
@@ -63,7 +64,7 @@ class Recipe:
     schedule: Literal["cosine", "linear", "constant", "warmup-stable-decay"] = "cosine"
     clip: NonNegativeFloat = 0.0
     accumulate: PositiveInt = 1
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     compile: bool = False
     channels_last: bool = True
     augment: tuple[str, ...] = ()
@@ -113,6 +114,7 @@ class Recipe:
         import torch
 
         from pretask.accelerator import has_fused_step
+        from pretask.lean_optimizers import strip_wrappers
 
         wanted = [parameter for parameter in parameters if parameter.requires_grad]
         groups = [
@@ -122,10 +124,10 @@ class Recipe:
         groups = [group for group in groups if group["params"]]
         fused = has_fused_step(self.optimizer, wanted)  # a tenth to a quarter of the time
         factories: dict[str, Any] = {
-            "adamw": lambda: torch.optim.AdamW(groups, lr=self.lr, betas=self.betas, fused=fused),
-            "adam": lambda: torch.optim.Adam(groups, lr=self.lr, betas=self.betas, fused=fused),
-            "sgd": lambda: torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, fused=fused),
-            "adagrad": lambda: torch.optim.Adagrad(groups, lr=self.lr, fused=fused),
+            "adamw": lambda: strip_wrappers(torch.optim.AdamW)(groups, lr=self.lr, betas=self.betas, fused=fused),
+            "adam": lambda: strip_wrappers(torch.optim.Adam)(groups, lr=self.lr, betas=self.betas, fused=fused),
+            "sgd": lambda: strip_wrappers(torch.optim.SGD)(groups, lr=self.lr, momentum=self.momentum, fused=fused),
+            "adagrad": lambda: strip_wrappers(torch.optim.Adagrad)(groups, lr=self.lr, fused=fused),
             "lars": lambda: lars(groups, self.lr, self.momentum),
         }
         optimizer: Optimizer = factories[self.optimizer]()
@@ -136,4 +138,6 @@ def lars(groups: Any, lr: float, momentum: float) -> Any:
     """Make an optimizer with layer-wise adaptive rates (You, Gitman and Ginsburg 2017), as timm has them."""
     from timm.optim import Lars
 
-    return Lars(groups, lr=lr, momentum=momentum)
+    from pretask.lean_optimizers import strip_wrappers
+
+    return strip_wrappers(Lars)(groups, lr=lr, momentum=momentum)

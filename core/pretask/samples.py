@@ -39,7 +39,8 @@ class Samples:
 
     Args:
         observed: What a sample is.
-        data: All samples; in memory, mapped from a file, or on a device.
+        data: All samples; in memory, mapped from a file, or on a device. Tokens may be of any type of whole numbers,
+            such as int16; `take` and batches give them as int64.
         labels: By name; the first one is what a probe uses unless another is named.
         present: False where a position is padding.
         fingerprint: Hash of the content, data and labels.
@@ -76,6 +77,14 @@ class Samples:
             fingerprint=self.fingerprint and f"{self.fingerprint}, {name}",
         )
 
+    def take(self, selected: int | slice | Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+        """Return the data of some samples, as a split is given it."""
+        return self.widen(self.data[selected])
+
+    def widen(self, rows: Shaped[Tensor, "..."]) -> Shaped[Tensor, "..."]:
+        """Return tokens as int64, which models look up; other data as it is."""
+        return rows.long() if self.observed.dtype == "int64" else rows
+
     def batch(self, index: Int[Tensor, " B"], device: torch.device, partners: Tensor | None = None) -> Batch:
         """Put the samples of the given numbers on the device.
 
@@ -88,10 +97,10 @@ class Samples:
         index = index.to(data_device)
         selected = self.data.index_select(0, index)  # copies row by row, where an index would copy byte by byte
         return Batch(
-            selected if data_device == device else move_tensor(selected, device),
+            self.widen(selected if data_device == device else move_tensor(selected, device)),
             move_tensor(index, device),
             None if self.present is None else move_tensor(self.present.index_select(0, index), device),
-            None if partners is None else move_tensor(self.data[partners.to(data_device)], device),
+            None if partners is None else self.widen(move_tensor(self.data[partners.to(data_device)], device)),
         )
 
     def batch_unread(self, index: Int[Tensor, " B"]) -> Batch:

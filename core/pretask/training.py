@@ -14,7 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from pretask import checkpoint
-from pretask.accelerator import divide_evenly, make_accelerator, step_plainly_where_sparse, use_channels_last
+from pretask.accelerator import (
+    divide_evenly,
+    make_accelerator,
+    prepare_network,
+    step_plainly_where_sparse,
+    use_channels_last,
+)
 from pretask.augment import augment_batch
 from pretask.checkpoint import Progress
 from pretask.compiled import as_tensors, check_compiled, keep_buffers
@@ -26,6 +32,7 @@ from pretask.feed import Epoch, Feed
 from pretask.finite import LossWatch
 from pretask.gradients import GradientWatch
 from pretask.locks import hold
+from pretask.precision import matrix_products, require_precision
 from pretask.pretext_score import evaluation_mode
 from pretask.protocols import Rewrites
 from pretask.samples import Samples
@@ -173,7 +180,7 @@ def train(
     run = Run(task, samples, seed, folder, Progress(key, code=code or {}), watch, visits)
     with run.hold_folder(), seed_randomness(seed), note_stop() as find_signal:
         run.resume()
-        with profile.watching(run) if profile is not None else nullcontext():
+        with profile.watching(run) if profile is not None else nullcontext(), matrix_products(task.recipe.precision):
             run.run(find_signal, checkpoint_seconds)
         came = find_signal()
     progress = run.progress
@@ -195,6 +202,7 @@ class Run:
     ) -> None:
         self.task, self.seed, self.folder, self.watch, self.visits = task, seed, folder, watch, visits
         recipe = task.recipe
+        require_precision(task.device, recipe.precision)
         self.accelerator = make_accelerator(task.device, recipe.precision)
         self.size = divide_evenly(recipe.batch, self.accelerator.num_processes, recipe.accumulate)
         self.feed = Feed(task, samples, seed, self.size, self.accelerator.process_index, self.accelerator.num_processes)
@@ -210,7 +218,7 @@ class Run:
             torch._dynamo.reset()  # after eight runs in one process a step would be run eagerly, without a word
             self.apply_split.compile()
             score.compile()
-        self.score = self.accelerator.prepare(score)
+        self.score = prepare_network(self.accelerator, score)
         self.progress = progress
         self.losses = LossWatch()
         self.has_stepped = False

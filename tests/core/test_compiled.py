@@ -127,3 +127,21 @@ def test_a_step_that_is_compiled_wrongly_is_refused_before_it_trains_and_a_sound
     if wrong:
         assert "y.brighter.value" in out
         assert out.strip().endswith("Set recipe.compile=false.")
+
+
+UNCOMPILED = """
+import sys
+sys.modules["torch._dynamo"] = None  # what imports it fails
+sys.path.insert(0, {here!r})
+from dataclasses import replace
+
+from pretask.training import train
+from tiny import RECIPE, samples, task
+
+for optimizer in ("adam", "adamw", "sgd", "adagrad"):  # timm, of which lars is, imports it itself
+    print(train(task(replace(RECIPE, optimizer=optimizer, samples=24, batch=12)), samples()).steps)
+"""
+
+
+def test_a_run_that_is_not_compiled_does_not_import_the_compiler() -> None:
+    assert run_python("-c", UNCOMPILED.format(here=str(Path(__file__).parent))).out.split() == ["2"] * 4

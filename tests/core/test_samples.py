@@ -5,7 +5,7 @@ from itertools import permutations
 
 import pytest
 import torch
-from pretask import Batch, Draws, Inputs, Labels, Observed, PretaskError, Samples
+from pretask import Batch, Draws, Inputs, Labels, Observed, PretaskError, Samples, Vocabulary
 from pretask.samples import draw_others
 from scipy import stats  # type: ignore[import-untyped]
 
@@ -140,3 +140,15 @@ def test_some_samples_keep_their_labels_their_padding_and_another_fingerprint() 
     assert few.present.tolist() == [[True, True], [False, False]]
     assert few.fingerprint not in ("", whole.fingerprint, whole.some(slice(0, 2), "first").fingerprint)
     assert len(whole.some(slice(0, 99), "all")) == 6
+
+
+def test_tokens_kept_in_few_bytes_are_the_same_batches_as_int64() -> None:
+    seen = Observed("text", (3,), "int64", 4, Vocabulary(100))
+    wide = Samples(seen, torch.arange(12).view(4, 3))
+    narrow = replace(wide, data=wide.data.to(torch.int8))
+    for samples in (wide, narrow):
+        batch = samples.batch(torch.tensor([2, 0]), CPU, torch.tensor([[1], [3]]))
+        assert (batch.data.dtype, batch.data.tolist()) == (torch.int64, [[6, 7, 8], [0, 1, 2]])
+        assert batch.partners is not None
+        assert (batch.partners.dtype, batch.partners.tolist()) == (torch.int64, [[[3, 4, 5]], [[9, 10, 11]]])
+        assert torch.equal(samples.take(slice(1, 3)), wide.data[1:3])

@@ -4,7 +4,10 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from typing import Any
+
+import pretask_registry
 
 HEAVY = ("torch", "numpy", "pydantic", "rich", "timm", "sklearn")
 SCRIPT = f"""
@@ -31,3 +34,9 @@ def test_loading_plugins_and_filtering_their_matrix_imports_no_torch(shelf: Any)
     assert "acme/one@1" in found
     assert rows >= 1
     assert heavy == []
+
+
+def test_every_name_that_waits_is_exported_and_lives_where_it_is_said_to() -> None:
+    assert set(pretask_registry.HOME) == set(pretask_registry.__all__)
+    for name, home in pretask_registry.HOME.items():
+        assert getattr(pretask_registry, name) is getattr(import_module(f"pretask_registry.{home}"), name)

@@ -38,5 +38,8 @@ def complete_kinds(context: click.Context, parameter: click.Parameter, incomplet
 
 def complete_presets(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the presets that tasks have."""
-    presets = {preset for task in registry().current("task") for preset in task.component.traits["presets"]}
+    from pretask_bench.runs.plan import COMMON_PRESETS
+
+    declared = {preset for task in registry().current("task") for preset in task.component.traits["presets"]}
+    presets = {*declared, *COMMON_PRESETS}
     return [CompletionItem(preset) for preset in sorted(presets) if preset.startswith(incomplete)]

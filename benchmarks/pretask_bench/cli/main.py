@@ -74,28 +74,36 @@ plugin_option = click.Option(
 
 
 class Verbs(click.Group):
-    """A group whose heavier verbs are imported when they are used, and which asks plugins for theirs."""
+    """A group whose heavier verbs are imported when they are used, and which asks plugins for theirs.
+
+    `later` holds the first sentence of the help of each, which `pretask --help` shows.
+    """
 
     later: ClassVar[Mapping[str, str]] = {
-        "list": "pretask_bench.cli.list",
-        "show": "pretask_bench.cli.show",
-        "plugins": "pretask_bench.cli.plugins",
-        "run": "pretask_bench.cli.run",
-        "bench": "pretask_bench.cli.bench",
-        "board": "pretask_bench.cli.board",
-        "compat": "pretask_bench.cli.compat",
-        "data": "pretask_bench.cli.data",
-        "cache": "pretask_bench.cli.cache",
-        "new": "pretask_bench.cli.new",
-        "check": "pretask_bench.cli.check",
-        "results": "pretask_bench.cli.results",
-        "rerun": "pretask_bench.cli.rerun",
-        "export": "pretask_bench.cli.export",
-        "generate": "pretask_bench.cli.generate",
-        "cite": "pretask_bench.cli.cite",
-        "compare": "pretask_bench.cli.compare",
-        "verify": "pretask_bench.cli.verify",
-        "merge": "pretask_bench.cli.merge",
+        "list": "List what is installed; KIND is data, split, model, objective, evaluator, task or suite.",
+        "show": "Show what NAME is, where it is implemented, and its options: default "
+        "as it is written for --set, and meaning.",
+        "plugins": "List plugins, working or not, each with its problems and the way out; "
+        "exit code 3 where one is broken.",
+        "run": "Pretrain TASK (or --split, --objective and --model), measure the "
+        "encoder, write a record, show a table.",
+        "bench": "Run the tasks of SUITE, each beside its references; exit code 1 where one failed.",
+        "board": "Write the leaderboard of SUITE from RECORDS, folders or files; runs/records where none is named.",
+        "compat": "Say which splits, objectives and models fit each other, by modality.",
+        "data": "Data sets: list, describe, fingerprint.",
+        "cache": "The cache of decoded data and features: list, prune, verify.",
+        "new": "Write an installable package called NAME with a working component, its checks and a CI file.",
+        "check": "Check what NAMESPACE, or a name or ID, offers; exit code 1 where "
+        "something fails, 3 where a plugin is broken.",
+        "results": "Show what is in RECORDS, folders or files; runs/records where none is named.",
+        "rerun": "Carry out the cell of RECORD again, and say whether the same comes out.",
+        "export": "Write the encoder of RUN, the folder of a run or its record, as another library reads it.",
+        "generate": "Go on from prompts with the language model of RUN, the folder of a run or its record.",
+        "cite": "Print BibTeX of what a task, a run (its folder or record) or a suite goes back to, each entry once.",
+        "compare": "Compare the trained encoders of A, B, … : records, or folders with "
+        "the seeds of one or several cells.",
+        "verify": "Check RECORDS, files or folders: hashes, numbers from items, options, times, seeds, pictures, data.",
+        "merge": "Add the records of each FOLDER, and their pictures, to STORE; a line for each.",
     }
 
     with_files = (
@@ -118,6 +126,12 @@ class Verbs(click.Group):
         self.ask_plugins()
         return sorted({*super().list_commands(context), *self.later})
 
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the verbs without importing ours, which would take as long as all the rest."""
+        self.ask_plugins()
+        own = {name: click.Command(name, help=summary) for name, summary in self.later.items()}
+        click.Group(commands={**self.commands, **own}).format_commands(context, formatter)
+
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         """Return the verb, imported if need be; those that look at components take --plugin."""
         command = self.find_command(context, name)
@@ -128,7 +142,7 @@ class Verbs(click.Group):
     def find_command(self, context: click.Context, name: str) -> click.Command | None:
         """Return the verb, of ours or of a plugin."""
         if name in self.later:
-            command: click.Command = import_module(self.later[name]).command
+            command: click.Command = import_module(f"pretask_bench.cli.{name}").command
             return command
         known = super().get_command(context, name)
         if known is None:

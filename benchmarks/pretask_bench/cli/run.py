@@ -35,7 +35,7 @@ Running the same command again goes on where it stopped, and shows what is alrea
 @click.option(
     "--preset",
     shell_complete=complete_presets,
-    help="Settings that the task offers besides the paper's, such as small.",
+    help="Settings that the task offers besides the paper's, such as small; bf16 (every task has it), or small+bf16.",
 )
 @click.option(
     "--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="Such as split.patch=24 or recipe.lr=0.1."

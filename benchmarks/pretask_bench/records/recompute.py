@@ -121,7 +121,7 @@ def hash_samples(samples: "Samples") -> Iterator[bytes]:
     from pretask.hashing import tensor_bytes
 
     for index in range(len(samples)):
-        sample = samples.data[index]
+        sample = samples.take(index)
         if samples.present is not None and samples.present[index].shape == sample.shape:
             sample = sample[samples.present[index]]
         yield blake2b(tensor_bytes(sample), digest_size=16).digest()

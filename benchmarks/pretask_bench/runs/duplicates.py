@@ -78,7 +78,7 @@ def count_duplicates(train: Samples, test: Samples) -> Duplicates:
 def hash_samples(samples: Samples) -> Iterator[bytes]:
     """Yield a hash of the bytes of every sample."""
     for begin in range(0, len(samples), BATCH):
-        for row in samples.data[begin : begin + BATCH]:
+        for row in samples.take(slice(begin, begin + BATCH)):
             yield blake2b(row.contiguous().numpy().data, digest_size=16).digest()
 
 

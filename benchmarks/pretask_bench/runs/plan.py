@@ -26,6 +26,7 @@ PARTS = ("data", "split", "objective", "model")
 EVALUATION_DATA = "on"  # the part that is other data, for the evaluators
 KINDS = {**{part: part for part in PARTS}, EVALUATION_DATA: "data"}
 RECIPE = "recipe"
+COMMON_PRESETS: Mapping[str, Mapping[str, Any]] = {"bf16": {"recipe.precision": "bf16"}}  # that every task has
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def make_plan(
     Args:
         registry: Where names are looked up.
         task: The starting point; without one, all four parts must be named.
-        preset: One of the task's presets.
+        preset: One of the task's presets or of those that all have, or several: `small+bf16`.
         parts: Names of parts that replace the task's; `data` must be among them, `on` may be.
         settings: Options, such as {"split.patch": "24", "recipe.lr": 0.1, "linear.val_fraction": 0.2}.
         evaluators: Names of evaluators.
@@ -157,16 +158,17 @@ def make_plan(
 
 
 def add_task_settings(plan_settings: PlanSettings, task: Registered, preset: str | None) -> None:
-    """Add what a task declares, and one of its presets."""
+    """Add what a task declares, and its presets, several with a plus between them: `small+bf16`."""
     traits = task.component.traits
     plan_settings.add(traits["parts"])
     plan_settings.add({f"{RECIPE}.{name}": value for name, value in traits["recipe"].items()})
     plan_settings.add(traits["options"])
-    if preset is not None:
-        if preset not in traits["presets"]:
-            known = ", ".join(traits["presets"]) or "none"
-            raise Unknown(f"{task.name} has no preset '{preset}'. Its presets: {known}.")
-        plan_settings.add(traits["presets"][preset])
+    known = {**COMMON_PRESETS, **traits["presets"]}
+    for name in preset.split("+") if preset is not None else ():
+        if name not in known:
+            listed = ", ".join([*traits["presets"], *COMMON_PRESETS])
+            raise Unknown(f"{task.name} has no preset '{name}'. Its presets: {listed}.")
+        plan_settings.add(known[name])
 
 
 def find_parts(registry: Registry, names: Mapping[str, str]) -> dict[str, Registered]:

@@ -10,6 +10,7 @@ Axes: B batch, V views, L tokens, W vocabulary, D numbers.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import Any
 
@@ -151,8 +152,19 @@ class SupervisedSplit:
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return whole samples and their classes."""
-        label = self.labels.to(batch.device)[batch.index]
+        label = self.labels_on(batch.device)[batch.index]
         return self.whole(batch), {"label": Target(label.clamp(min=0), (label >= 0).float())}
+
+    def labels_on(self, device: torch.device) -> Int[Tensor, " N"]:
+        """Return all labels where they are looked up; copied once, not in every step."""
+        if device not in self.copies:
+            self.copies[device] = self.labels.to(device)
+        return self.copies[device]
+
+    @cached_property
+    def copies(self) -> dict[torch.device, Tensor]:
+        """What `labels_on` has copied."""
+        return {}
 
     def whole(self, batch: Batch, /) -> Inputs:
         """Return the whole samples, which the encoder sees."""

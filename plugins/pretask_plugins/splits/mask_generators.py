@@ -276,9 +276,8 @@ def between(begin: Place, end: Place, grid: PatchGrid) -> Bool[Tensor, "B N"]:
     [[0, 1, 1, 0]]
     """
     positions = torch.arange(grid.shape[0], device=grid.length.device)
-    first = torch.as_tensor(begin, device=grid.length.device).expand_as(grid.length)
-    last = torch.as_tensor(end, device=grid.length.device).expand_as(grid.length)
-    return (positions >= first[:, None]) & (positions < last[:, None])
+    first, last = (place[:, None] if isinstance(place, Tensor) else place for place in (begin, end))
+    return ((positions >= first) & (positions < last)).expand(len(grid.length), -1)
 
 
 def hide(hidden: Bool[Tensor, "B ..."], grid: PatchGrid) -> Mask:

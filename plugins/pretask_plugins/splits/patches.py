@@ -98,7 +98,8 @@ def patchify(views: Shaped[Tensor, "B V ..."], patch: int) -> Shaped[Tensor, "B 
     """Cut images into patches (B, V, h, w, K), K in the order (C, row, column); return other views as they are."""
     if views.ndim < 5:
         return views
-    squares = F.pixel_unshuffle(views.flatten(0, 1), patch)  # (B V, K, h, w)
+    images = views.flatten(0, 1)
+    squares = images if patch == 1 else F.pixel_unshuffle(images, patch)  # (B V, K, h, w)
     return squares.movedim(1, -1).reshape(*views.shape[:2], *squares.shape[2:], -1)
 
 

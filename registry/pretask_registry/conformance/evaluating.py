@@ -145,9 +145,9 @@ def relabel(samples: Samples, name: str, rows: torch.Tensor | None = None) -> Sa
 def poison_rows(samples: Samples, rows: torch.Tensor) -> Samples:
     """Return the same samples, of which some rows have other content and other labels."""
     other = samples.data[(torch.arange(len(samples)) + 5) % len(samples)]
-    loud = {torch.int64: lambda: other.flip(-1), torch.uint8: lambda: 255 - other // 8}
+    loud = {"int64": lambda: other.flip(-1), "uint8": lambda: 255 - other // 8}
     changed = relabel(samples, "poison", rows)
-    strange: torch.Tensor = loud.get(samples.data.dtype, lambda: other * 8)()
+    strange: torch.Tensor = loud.get(samples.observed.dtype, lambda: other * 8)()
     return replace(changed, data=torch.where(broadcast_rows(rows, samples.data), strange, samples.data))
 
 

@@ -212,9 +212,10 @@ def fingerprint_data(case: DataCase) -> Facts:
         f"{part}.{name}": facts
         for part, samples in case.parts.items()
         for name, facts in collect_facts(
-            take_rows(
-                {"data": samples.data, **{key: labels.value for key, labels in samples.labels.items()}}, slice(0, FIRST)
-            )
+            {
+                "data": samples.take(slice(0, FIRST)),
+                **take_rows({key: labels.value for key, labels in samples.labels.items()}, slice(0, FIRST)),
+            }
         ).items()
     }
 

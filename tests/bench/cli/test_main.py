@@ -5,12 +5,14 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from click import Command
 from pluggy import PluginManager
 from pretask import split
-from pretask_bench.cli.main import invoke, main
+from pretask_bench.cli.main import Verbs, invoke, main
 from pretask_bench.cli.plugins import merge_repeated_problems
 from pretask_bench.cli.problems import list_problems
 from pretask_registry import Plugin, Problem, Registry, import_implementation, read_component_options
@@ -207,3 +209,9 @@ def test_data_is_described_with_its_labels(capsys: Capture) -> None:
     assert facts["train"]["samples"] + facts["test"]["samples"] == 1797
     (counts,) = (value for key, value in facts["train"].items() if key.startswith("label"))
     assert sum(counts.values()) == facts["train"]["samples"]
+
+
+def test_help_lists_verbs_as_each_says_of_itself() -> None:
+    for name, summary in Verbs.later.items():
+        verb = import_module(f"pretask_bench.cli.{name}").command
+        assert Command(name, help=summary).get_short_help_str(300) == verb.get_short_help_str(300)

@@ -20,7 +20,7 @@ from pretask_bench.records.record import Record
 from pretask_bench.records.store import read_all
 from pretask_bench.runs import stages
 from pretask_bench.runs.context import RunContext
-from pretask_bench.runs.plan import Plan, make_plan, parse_setting
+from pretask_bench.runs.plan import Plan, PlanSettings, add_task_settings, make_plan, parse_setting
 from pretask_bench.runs.prepare import prepare_run
 from pretask_bench.runs.run import run
 from pretask_registry import Registry
@@ -226,6 +226,17 @@ def test_settings_win_over_presets_and_presets_over_the_paper() -> None:
     )
     assert plan.parts["model"].name == "convnet"
     assert (plan.options_of("split")["patch"], plan.options_of("split")["gap"]) == (32, "3")
+
+
+def test_every_task_has_a_preset_of_half_precision_which_goes_with_its_own() -> None:
+    for task in REGISTRY.current("task"):
+        settings = PlanSettings()
+        add_task_settings(settings, task, "bf16")
+        assert settings.options["recipe"]["precision"] == "bf16"
+    plan = make_plan(REGISTRY, "vae", preset="small+bf16")
+    assert (plan.recipe.precision, plan.recipe.optimizer, plan.parts["data"].name) == ("bf16", "adam", "digits")
+    with pytest.raises(PretaskError, match=r"no preset 'fast'.* small, manifold, bf16"):
+        make_plan(REGISTRY, "vae", preset="small+fast")
 
 
 def test_a_setting_is_a_part_an_option_and_a_value() -> None:

@@ -13,11 +13,12 @@ from pretask.pretext_score import held_out_loss, trivial_losses
 from pretask_plugins.methods.exemplar.augmentation import (
     AugmentationParams,
     AugmentationRanges,
+    change_colors,
     color_jitter,
     compute_margin,
     crop,
     draw_params,
-    rotate,
+    locate_pixels,
     scale_components,
 )
 from pretask_plugins.methods.exemplar.seeds import (
@@ -126,12 +127,23 @@ def test_no_transformation_reaches_beyond_the_smallest_image_that_is_accepted(ra
         scale=torch.full((8, 1), ranges.scale[1]),
         angle=sign[:, None, 2] * turn,
     )
-    places = rotate(middle[:8], extreme, patch)
-    some = rotate(middle, draw_params(ranges, Draws(torch.arange(4000)), 1, 3), patch)
+    places = locate_pixels(middle[:8], extreme, patch)
+    some = locate_pixels(middle, draw_params(ranges, Draws(torch.arange(4000)), 1, 3), patch)
     for reached in (places, some):
         assert float(reached.min()) >= -1e-3
         assert float(reached.max()) <= side - 1 + 1e-3
     assert margin == 0 or float(places.min()) < 1.0  # and no pixel more is needed
+
+
+def test_colors_are_changed_on_a_cpu_bit_for_bit_as_anywhere() -> None:
+    batch, views = noise(64, 12), 2
+    seen = (batch.data.float() / 255)[:, None].repeat(1, views, 1, 1, 1)
+    seen[..., 0] = seen[:, :, :1, :, 0]  # gray
+    seen[..., 1], seen[..., 2] = 0, 1
+    params = draw_params(AugmentationRanges(offset=0.5, hue=1.0), draws_of(batch), views, 3)
+    mean, axes = torch.tensor([0.4, 0.5, 0.6]), torch.linalg.qr(torch.rand(3, 3))[0]
+    expected = color_jitter(scale_components(seen, params.component, mean, axes).clamp(0, 1), params)
+    assert torch.equal(change_colors(seen, params, mean, axes), expected)
 
 
 def test_seeds_reach_every_place_that_leaves_room_and_no_other() -> None:

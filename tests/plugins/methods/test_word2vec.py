@@ -23,7 +23,8 @@ from pretask.composition import Task, compose
 from pretask.pretext_score import held_out_loss, trivial_losses
 from pretask.training import train
 from pretask_plugins.data.text.toy_grammar import TAGS, ToyGrammar
-from pretask_plugins.methods.word2vec.split import SkipGram, close_gaps, draw_by_mass, draw_contexts, keep_probability
+from pretask_plugins.methods.word2vec.noise import SEVERAL, build_table, draw_by_mass, draw_words
+from pretask_plugins.methods.word2vec.split import SkipGram, close_gaps, draw_contexts, keep_probability
 from pretask_plugins.models.text.embedding import Embedding
 from pretask_plugins.models.text.lstm import Lstm
 from pretask_plugins.objectives.negative_sampling import NegativeSampling
@@ -80,6 +81,18 @@ def test_noise_is_drawn_by_counts_to_the_power_of_three_quarters() -> None:
     assert found[[0, 1, 7]].sum() == 0
     assert stats.chisquare(found[2:7].numpy(), mass / mass.sum() * int(found.sum())).pvalue > 1e-3
     assert draw_by_mass(torch.tensor([0.0, 2.0, 4.0]).double(), torch.tensor([[[0.49, 0.51]]])).tolist() == [[[1, 2]]]
+
+
+def test_words_of_noise_looked_up_in_a_table_are_those_that_are_searched() -> None:
+    mass = torch.rand(300, generator=torch.Generator().manual_seed(0)).double()
+    mass[::7], mass[5] = 0, 1e-9
+    edges = mass.cumsum(0)
+    table = build_table(edges)
+    every = torch.arange(0, 1 << 24, 61, dtype=torch.float32) / (1 << 24)
+    at_borders = ((torch.arange(1, len(table)) / len(table))[:, None] + torch.tensor([-(2.0**-24), 0])).float()
+    for uniform in (every, at_borders):
+        assert torch.equal(draw_words(edges, table, uniform), draw_by_mass(edges, uniform))
+    assert 0 < int((table == SEVERAL).sum()) < len(edges)
 
 
 def test_frequent_words_are_thinned_by_the_formula_before_windows_are_laid() -> None:

@@ -111,7 +111,8 @@ def write(
     tally = Tally()
     stream = tally.count_tokens(encode_pieces(tokenization, tally.count_bytes(pieces)))
     blocks = pack(stream, layout.length) if layout.packed else separate_rows(stream, layout.length, tokenization)
-    labels = write_blocks(folder / "spilled", blocks)
+    dtype = choose_dtype(tokenization.vocabulary.size)
+    labels = write_blocks(folder / "spilled", blocks, dtype)
     if not tally.bytes or not len(labels):
         raise PretaskError(
             who,
@@ -120,11 +121,11 @@ def write(
             "Use more text, or a smaller data.length.",
         )
     write_rows(
-        folder / "rows.npy", (len(labels), layout.length), "int64", read_blocks(folder / "spilled", layout.length)
+        folder / "rows.npy", (len(labels), layout.length), dtype, read_blocks(folder / "spilled", layout.length, dtype)
     )
     (folder / "spilled").unlink()
     np.save(folder / "labels.npy", labels)
-    known = fingerprint(map_file(folder / "rows.npy"), labels, names=names)
+    known = fingerprint(map_file(folder / "rows.npy"), labels, names=names, dtype="int64")
     return {"tokens": tally.tokens, "bytes": tally.bytes, "fingerprint": known}
 
 
@@ -194,18 +195,27 @@ def separate_rows(stream: Iterable[Encoded], length: int, tokenization: Tokeniza
             row = []
 
 
-def write_blocks(path: Path, blocks: Iterable[Block]) -> Int[np.ndarray, " N"]:
+def choose_dtype(size: int) -> str:
+    """Return the signed type of the fewest bytes that holds all ids of a vocabulary.
+
+    >>> [choose_dtype(size) for size in (128, 129, 32_768, 50_257)]
+    ['int8', 'int16', 'int16', 'int32']
+    """
+    return next(dtype for dtype in ("int8", "int16", "int32", "int64") if size - 1 <= np.iinfo(dtype).max)
+
+
+def write_blocks(path: Path, blocks: Iterable[Block], dtype: str) -> Int[np.ndarray, " N"]:
     """Write rows to a file as they come, since nobody knows how many there will be; give their labels."""
     labels: list[int] = []
     with path.open("wb") as file:
         for rows, of in blocks:
-            file.write(np.ascontiguousarray(rows).data)
+            file.write(np.ascontiguousarray(rows, dtype).data)
             labels += of
     return np.array(labels, np.int64)
 
 
-def read_blocks(path: Path, length: int) -> Iterator[Int[np.ndarray, "_ L"]]:
+def read_blocks(path: Path, length: int, dtype: str) -> Iterator[Int[np.ndarray, "_ L"]]:
     """Read the rows of such a file."""
     with path.open("rb") as file:
-        while content := file.read(BATCH_ROWS * length * 8):
-            yield np.frombuffer(content, np.int64).reshape(-1, length)
+        while content := file.read(BATCH_ROWS * length * np.dtype(dtype).itemsize):
+            yield np.frombuffer(content, dtype).reshape(-1, length)

@@ -19,7 +19,7 @@ import torch
 from pretask import Labels, Observed, PretaskError, Samples
 from pretask.cache import cached, fingerprint
 
-from pretask_plugins.data.text.rows import Encoded, Extent, separate_rows
+from pretask_plugins.data.text.rows import Encoded, Extent, choose_dtype, separate_rows
 from pretask_plugins.data.text.tokenization import Tokenization
 
 LABEL = {".conllu": "upos", ".conll": "tag"}  # the name of the labels by the ending of the files
@@ -148,7 +148,7 @@ def write(
     for row, row_tags in zip(labels, tags, strict=True):
         kept = row_tags[: length - 1]  # the end token follows
         row[: len(kept)] = kept
-    np.save(folder / "rows.npy", rows)
+    np.save(folder / "rows.npy", rows.astype(choose_dtype(tokenization.vocabulary.size)))
     np.save(folder / "labels.npy", labels)
     size = sum(len(sentence.text.encode()) for sentence in every)
     tokens = sum(len(row.ids) for row in stream)

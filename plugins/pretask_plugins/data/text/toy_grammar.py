@@ -22,7 +22,7 @@ from pretask.room import require_memory
 from torch import Tensor
 
 from pretask_plugins.data.text.automaton import Automaton, Context, Sentences, build_automaton
-from pretask_plugins.data.text.rows import Extent
+from pretask_plugins.data.text.rows import Extent, choose_dtype
 from pretask_plugins.data.text.spoken import TextData
 from pretask_plugins.data.text.tokenization import SPECIAL, UNKNOWN, Tokenization
 from pretask_plugins.shared.parts import check_part
@@ -95,7 +95,8 @@ class ToyGrammar(TextData):
         count = len(ids)
         seen = Observed("text", (self.length,), "int64", count, self.tokenization.vocabulary)
         known = fingerprint(ids.numpy(), *(label.value.numpy() for label in labels.values()), names=list(self.lexicon))
-        return Samples(seen, ids, labels, sentences.words >= 0, known)
+        kept = ids.to(getattr(torch, choose_dtype(self.tokenization.vocabulary.size)))
+        return Samples(seen, kept, labels, sentences.words >= 0, known)
 
     def extent(self, part: str) -> Extent:
         """Return the tokens and bytes of a part."""

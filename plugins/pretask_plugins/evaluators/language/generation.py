@@ -69,8 +69,9 @@ class Generation:
         rows = find_long_rows(samples, self.prompt_length + 1)[: self.num_prompts]
         tokens = self.max_new_tokens or samples.data.shape[1] - self.prompt_length
         check_context_length(task, self.prompt_length, tokens)
-        given = samples.data[rows, : self.prompt_length].to(task.device)
-        texts = {"test text": samples.data[rows, : self.prompt_length + tokens].to(task.device)}
+        whole = samples.take(rows.to(samples.data.device)).to(task.device)
+        given = whole[:, : self.prompt_length]
+        texts = {"test text": whole[:, : self.prompt_length + tokens]}
         for decoding, sampling in self.decodings().items():
             draws = Draws(rows.to(task.device), budget.seed, -1).branch(decoding)
             texts[decoding] = generate(
@@ -140,7 +141,7 @@ def find_other_rows(samples: Samples, rows: Int[Tensor, " n"]) -> Int[Tensor, "N
     other = torch.ones(len(samples), dtype=torch.bool)
     other[rows] = False
     picked = (other if bool(other.any()) else ~other).nonzero()[:MAX_HELD_OUT_ROWS, 0]
-    return samples.data[picked.to(samples.data.device)]
+    return samples.take(picked.to(samples.data.device))
 
 
 def drop_padding(rows: list[list[int]], pad: int | None) -> list[list[int]]:

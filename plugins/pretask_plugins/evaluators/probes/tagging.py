@@ -59,7 +59,7 @@ class Tagging:
         train = draw_sentences(train, name, self.max_positions, budget.seed)
         probe = self.build_probe_data(task, train, test, name, budget)
         yield from LinearProbe(dtype=self.dtype).measure(probe)
-        tokens = [samples.data[samples.labels[name].value >= 0] for samples in (train, test)]
+        tokens = [samples.take(samples.labels[name].value >= 0) for samples in (train, test)]
         yield "lexical", lexical_accuracy(tokens[0], probe.train.labels, tokens[1], probe.test.labels, probe.classes)
 
     def build_probe_data(self, task: Task, train: Samples, test: Samples, name: str, budget: Budget) -> ProbeData:

@@ -1,6 +1,7 @@
 """Exemplar: classify from which image a transformed patch was cropped; every image is a class of its own.
 
-Read seeds.py (where a patch is cropped), augmentation.py (the family of transformations), split.py in this order.
+Read seeds.py (where a patch is cropped), augmentation.py (the family of transformations; color_kernel.py is its colors
+again, faster on a CPU), split.py in this order.
 
 Source: Dosovitskiy, Springenberg, Riedmiller and Brox, NIPS 2014; TPAMI 2016.
 Differs: each image gives one seed, and every step a new copy of it, where the paper draws about a hundred copies of

@@ -42,10 +42,20 @@ def draw_seed_centers(light: Float[Tensor, "B C H W"], draws: Draws, patch: int,
     """
     spacing = seed_spacing(patch)
     energy = gradient_energy(light[..., margin : light.shape[2] - margin, margin : light.shape[3] - margin])
-    rows = F.avg_pool2d(energy, (patch - 1, 1), (spacing, 1))
-    windows = F.avg_pool2d(rows, (1, patch - 1), (1, spacing))  # (B, rows, columns): one mean per position of a patch
+    windows = average_windows(energy, patch - 1, spacing)  # (B, rows, columns): one mean per position of a patch
     drawn = sample_categorical(windows.flatten(1), draws.uniform("seed"))
     return window_centers(windows.shape[1], windows.shape[2], spacing, margin + (patch - 1) / 2, light.device)[drawn]
+
+
+def average_windows(energy: Float[Tensor, "B h w"], side: int, spacing: int) -> Float[Tensor, "B rows columns"]:
+    """Return the means of squares of so many pixels a side, one every `spacing` pixels.
+
+    First down the columns, which stand in the place of channels: torch's pooling is vectorized over channels that come
+    last in memory, and ten times as fast.
+    """
+    columns = energy.contiguous().unsqueeze(2).movedim(3, 1)  # (B, w, h, 1)
+    rows = F.avg_pool2d(columns, (side, 1), (spacing, 1)).movedim(1, 3)  # (B, rows, 1, w)
+    return F.avg_pool2d(rows[:, :, 0], (1, side), (1, spacing))
 
 
 @build_once
@@ -66,9 +76,14 @@ def seed_spacing(patch: int) -> int:
 
 def gradient_energy(light: Float[Tensor, "B C H W"]) -> Float[Tensor, "B h w"]:
     """Return the squared length of the gradient between every pixel and the next ones, summed over channels."""
-    down = light[..., 1:, :-1] - light[..., :-1, :-1]
-    right = light[..., :-1, 1:] - light[..., :-1, :-1]
-    return (down.square() + right.square()).sum(1)
+    width = light.shape[3]
+    pixels = light.flatten(
+        2
+    )  # row after row: the next row's is a width away, and long lines are faster than short ones
+    here = pixels[..., : -width - 1]
+    down, right = pixels[..., width:-1] - here, pixels[..., 1:-width] - here
+    energy = down.square_().add_(right.square_()).sum(1)
+    return F.pad(energy, (0, width + 1)).view(-1, *light.shape[2:])[:, :-1, :-1]
 
 
 def sample_categorical(weight: Float[Tensor, "B N"], uniform: Float[Tensor, " B"]) -> Int[Tensor, " B"]:

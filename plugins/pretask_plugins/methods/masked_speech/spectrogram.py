@@ -49,8 +49,10 @@ def log_mel(waves: Float[Tensor, "B S"], rate: int, mels: int, window: int, hop:
     """Return the logarithm of the power in every mel band around every hop."""
     shape, filters = find_window_and_filters(rate, mels, window, hop, waves.device)
     spectrum = torch.stft(waves, fft_size(window), hop, window=shape, return_complex=True)
-    # The squares of both parts: an absolute value takes a root, which doubles the time and is squared again.
-    power: Tensor = (spectrum.real.square() + spectrum.imag.square()).transpose(1, 2) @ filters
+    # The squares of both parts: an absolute value takes a root, which doubles the time and is squared again. They are
+    # taken side by side, as they lie in memory: real parts alone are a third slower.
+    squares = torch.view_as_real(spectrum.transpose(1, 2)).square_()
+    power: Tensor = (squares[..., 0] + squares[..., 1]) @ filters
     return (power + MIN_POWER).log()
 
 

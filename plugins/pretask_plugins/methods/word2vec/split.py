@@ -31,6 +31,7 @@ from pretask import (
 from pretask.options import Fraction, Interval, PositiveInt, Size
 from torch import Tensor
 
+from pretask_plugins.methods.word2vec.noise import build_table, draw_words
 from pretask_plugins.shared.constants import build_once, count_up
 from pretask_plugins.shared.ngrams import count_unigrams, valid_rows
 from pretask_plugins.shared.token_rows import require_vocabulary, whole_rows
@@ -82,25 +83,26 @@ class SkipGram:
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return the words that are kept, one after the other, and the candidates for each."""
-        keep, edges = self.tables_on(batch.device)
+        keep, edges, table = self.tables_on(batch.device)
         is_kept = draws.bernoulli("keep", keep[batch.data], batch.data.shape[1])
         words, present = close_gaps(batch.data, is_kept if batch.present is None else is_kept & batch.present)
         context, weight = draw_contexts(draws, present, self.window)
-        noise = draw_by_mass(edges, draws.uniform("noise", words.shape[1], self.negatives))
+        noise: Tensor = draw_words(edges, table, draws.uniform("noise", words.shape[1], self.negatives))
         value = torch.cat([words.gather(1, context)[..., None], noise], -1)
         probability = first_only(1 + self.negatives, batch.device).expand(value.shape)
         return Inputs(words[:, None], present[:, None]), {"context": Target(value, weight, probability)}
 
-    def tables_on(self, device: torch.device) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"]]:
-        """Return by word the probability that it is kept, and the edges of noise; built once for a device."""
+    def tables_on(self, device: torch.device) -> tuple[Float[Tensor, " C"], Float[Tensor, " C"], Int[Tensor, " P"]]:
+        """Return by word the probability that it is kept and the edges of noise, and their table; built once."""
         if device not in self.tables:
             counts = self.fitted_counts.to(device)
             keep = keep_probability(counts / counts.sum(), self.subsample)
-            self.tables[device] = keep, (counts**self.noise_exponent).double().cumsum(0)
+            edges = (counts**self.noise_exponent).double().cumsum(0)
+            self.tables[device] = keep, edges, build_table(edges)
         return self.tables[device]
 
     @cached_property
-    def tables(self) -> dict[torch.device, tuple[Tensor, Tensor]]:
+    def tables(self) -> dict[torch.device, tuple[Tensor, Tensor, Tensor]]:
         """What `tables_on` has built."""
         return {}
 
@@ -202,20 +204,6 @@ def draw_contexts(
     pick = draws.integers("context", 0, size.clamp(min=1), length)
     context = positions - left + pick + (pick >= left)  # steps over the center word
     return context.clamp(max=length - 1), size * present.float()
-
-
-def draw_by_mass(edges: Float[Tensor, " C"], uniform: Float[Tensor, "B L K"]) -> Int[Tensor, "B L K"]:
-    """Draw words in proportion to their mass, one for every uniform number in [0, 1).
-
-    Args:
-        edges: Mass of every word and all before it, in float64.
-        uniform: Of every draw.
-
-    >>> edges = torch.tensor([0.0, 1.0, 1.0, 4.0]).double()
-    >>> draw_by_mass(edges, torch.tensor([[[0.0, 0.2, 0.3, 0.99]]])).tolist()
-    [[[1, 1, 3, 3]]]
-    """
-    return torch.searchsorted(edges, uniform.double() * edges[-1], right=True)
 
 
 def constant_predictor(logits: Float[Tensor, " C"]) -> Predictor:
