@@ -263,7 +263,7 @@ class Trainer:
         for part in network.modules():
             part.eval()
         with torch.no_grad():
-            for some in units.split(size):
+            for some in torch.split(units, size):
                 batch = samples.batch(self.rows(some), self.task.device)
                 outputs, _, _ = self.run(network, batch)
                 yield outputs, batch
@@ -306,7 +306,7 @@ class Trainer:
         model = copy.deepcopy(self.task.model).requires_grad_(not self.options.frozen).eval()
         vectors = []
         with torch.no_grad():
-            for some in units[:SCALED_ON].split(max(1, self.batch // self.form.rows_per_unit)):
+            for some in torch.split(units[:SCALED_ON], max(1, self.batch // self.form.rows_per_unit)):
                 batch = samples.batch(self.rows(some), self.task.device)
                 vectors.append(self.form.scored(self.form.read(model(self.form.show(batch)), batch), batch).float())
         head = Head(require_finite(self.who, torch.cat(vectors)), self.form.outputs, self.options.dropout)

@@ -191,9 +191,9 @@ class ChoiceForm:
         return vectors
 
     def loss(self, outputs: Float[Tensor, "B 1"], batch: Batch, /) -> Float[Tensor, ""]:
-        """Return the mean cross-entropy of the choice, nats; several right ones share the label."""
-        right = self.right[batch.index.to(self.right.device)].to(outputs).view(-1, self.rows_per_unit)
-        return F.cross_entropy(outputs.view(-1, self.rows_per_unit), right / right.sum(1, keepdim=True).clamp(min=1))
+        """Return the mean cross-entropy of the right choice, nats."""
+        right = self.right[batch.index.to(self.right.device)].to(outputs.device).view(-1, self.rows_per_unit)
+        return F.cross_entropy(outputs.view(-1, self.rows_per_unit), right.argmax(1))
 
     def predict(self, outputs: Float[Tensor, "B 1"], batch: Batch, /) -> Float[Tensor, " B"]:
         """Return the number of every choice."""

@@ -8,11 +8,12 @@ Axes: N rows, U questions, K choices.
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
 
 import torch
+from jaxtyping import Bool, Int
 from pretask import Budget, Data, Draws, Items, PretaskError, Task, source_of
 from pretask.options import NonNegativeFloat, NonNegativeInt
+from torch import Tensor
 
 from pretask_plugins.evaluators.fine_tuning.engine import Trainer, Tuning
 from pretask_plugins.evaluators.fine_tuning.fine_tune import Yielded
@@ -22,16 +23,6 @@ from pretask_plugins.evaluators.probes.validation_split import label_name
 
 WHO = "multiple-choice"
 MIN_QUESTIONS = 2  # one to learn from and one to choose on
-
-
-@runtime_checkable
-class OffersChoices(Protocol):
-    """Data whose rows are choices, so many of them for each question, one after the other."""
-
-    @property
-    def choices(self) -> int:
-        """How many."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +54,7 @@ class MultipleChoice(Tuning):
         tested_right = test.labels[name].value == len(test.labels[name].names) - 1
         tested = find_questions(tested_right, count)
         if len(asked) < MIN_QUESTIONS or not len(tested):
-            needs, got = f"{MIN_QUESTIONS} questions with a right choice to learn from, one to test on", ""
+            needs, got = f"{MIN_QUESTIONS} questions with one right choice to learn from, one to test on", ""
             got = f"{len(asked)} and {len(tested)} of {count} choices"
             raise PretaskError(WHO, needs, got, "Use more questions, or set multiple-choice.choices.")
         rows = make_rows(WHO, task, train, in_pieces=True)
@@ -83,23 +74,19 @@ class MultipleChoice(Tuning):
 
 
 def count_choices(data: Data) -> int:
-    """Return how many choices a question of a data set has; raise PretaskError where it does not say so."""
-    source = source_of(data)
-    if not isinstance(source, OffersChoices):
-        raise PretaskError(
-            WHO,
-            "data that says how many choices a question has",
-            "none",
-            "Set multiple-choice.choices, or use choices.",
-        )
-    return source.choices
+    """Return how many choices a question of a data set has, its `choices`; raise PretaskError where it has none."""
+    count: int = getattr(source_of(data), "choices", 0)
+    if count < 1:
+        needs = "data that says how many choices a question has (choices)"
+        raise PretaskError(WHO, needs, "none", "Set multiple-choice.choices, or use the data choices.")
+    return count
 
 
-def find_questions(right: torch.Tensor, count: int) -> torch.Tensor:
-    """Return the numbers of the questions that are whole and have a right choice.
+def find_questions(right: Bool[Tensor, " N"], count: int) -> Int[Tensor, " U"]:
+    """Return the numbers of the questions that are whole and have one right choice.
 
     >>> find_questions(torch.tensor([True, False, False, False, True]), 2).tolist()
     [0]
     """
     whole = right[: len(right) // count * count].view(-1, count)
-    return whole.any(1).nonzero()[:, 0]
+    return (whole.sum(1) == 1).nonzero()[:, 0]

@@ -16,7 +16,7 @@ Axes: N rows, B batch, L positions, Q questions.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,7 +32,7 @@ from pretask_plugins.evaluators.fine_tuning.fine_tune import Yielded
 from pretask_plugins.evaluators.fine_tuning.forms import labels_of, read_positions
 from pretask_plugins.evaluators.fine_tuning.text_rows import TextRows, make_rows
 from pretask_plugins.evaluators.fine_tuning.token_classification import check_positions
-from pretask_plugins.shared.questions import AsksQuestions, Questions
+from pretask_plugins.shared.questions import Questions
 
 WHO = "question-answering"
 ANSWER = "answer"  # the name of the labels
@@ -57,11 +57,12 @@ class QuestionAnswering(Tuning):
             PretaskError: The data asks no questions, or the encoder does not keep positions.
         """
         source, train, test = source_of(data), data("train"), data("test")
-        if not isinstance(source, AsksQuestions) or ANSWER not in train.labels:
+        ask: Callable[[str], Questions] | None = getattr(source, "questions", None)  # of AsksQuestions
+        if ask is None or ANSWER not in train.labels:
             raise PretaskError(
                 WHO, "data of questions about texts", "other data", "Use the data questions, which reads SQuAD's JSON."
             )
-        asked, tested = (take_rows(source.questions(part), data(part)) for part in ("train", "test"))
+        asked, tested = (take_rows(ask(part), data(part)) for part in ("train", "test"))
         check_positions(WHO, task, train)
         rows = make_rows(WHO, task, train, in_pieces=True, keeps_positions=True)
         gives_none = any(not question.answers for question in asked.questions)
@@ -176,7 +177,7 @@ def take_rows(asked: Questions, samples: Samples) -> Questions:
 def hold_out_texts(asked: Questions, val_fraction: float, seed: int) -> Bool[Tensor, " N"]:
     """Choose the rows that are held out: all of a fraction of the texts, at least one, never all."""
     groups = torch.tensor([question.group for question in asked.questions])[asked.rows]
-    known = groups.unique()
+    known = torch.unique(groups)
     order = Draws(known, seed).branch("held out").uniform("text").argsort()
     count = min(max(1, round(val_fraction * len(known))), max(len(known) - 1, 0))
     return torch.isin(groups, known[order[:count]])

@@ -70,6 +70,7 @@ def rank(numbers: Float[Tensor, " N"]) -> Float[Tensor, " N"]:
     >>> rank(torch.tensor([3.0, 1.0, 3.0])).tolist()
     [2.5, 1.0, 2.5]
     """
-    _, group, count = numbers.unique(return_inverse=True, return_counts=True)
+    _, group, count = torch.unique(numbers, return_inverse=True, return_counts=True)
     last = count.cumsum(0).double()
-    return (last - (count.double() - 1) / 2)[group]
+    ranks: Tensor = (last - (count.double() - 1) / 2)[group]
+    return ranks
