@@ -56,12 +56,13 @@ class Choices(SupervisedText):
     @staticmethod
     def write_example(folder: Path, /) -> Mapping[str, Any]:
         """Write a table of questions for each part."""
-        endings = ("goes.", "sings a song, a long and loud one, for all who listen.")
-        for part, whens in (("train", range(1900, 1924)), ("val", range(2000, 2016))):
+        words = ("goes out", "sings, loudly", "falls", "eats a pear, then sleeps", "waits for rain")
+        for part, years in (("train", range(1900, 1924)), ("val", range(2000, 2016))):
             lines = ["sent1,sent2,ending0,ending1,label"]
-            for number, when in enumerate(whens):
-                order = (endings[number % 2], endings[1 - number % 2])
-                lines.append(f'"{when}, in May",He,"{order[0]}","{order[1]}",{number % 2}')
+            for number, year in enumerate(years):
+                ending = [words[number % len(words)], f"{words[number % 3]} and so on, all of {year}"]
+                first, second = ending if number % 2 == 0 else ending[::-1]
+                lines.append(f'"{year}, in May",He,"{first}","{second}",{number % 2}')
             (folder / f"{part}.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
         return {"root": folder, "length": 32, "vocab_size": 300}
 

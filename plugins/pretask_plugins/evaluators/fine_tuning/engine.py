@@ -19,7 +19,7 @@ Axes: N samples, U units (samples, or several that are judged together), B batch
 import copy
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated, Protocol
+from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -92,6 +92,7 @@ class Point:
     epochs: int
 
 
+@runtime_checkable
 class Form(Protocol):
     """What differs between evaluators: what the network is shown, what the head reads and says, loss and score.
 
@@ -133,6 +134,7 @@ class Form(Protocol):
         ...
 
 
+@runtime_checkable
 class AuxiliaryLoss(Protocol):
     """A further loss of the features, with weights of its own."""
 

@@ -158,8 +158,8 @@ class TagForm:
         total = F.cross_entropy(outputs.flatten(0, 1), labels.flatten(), ignore_index=-1, reduction="sum")
         return total / (labels >= 0).sum().clamp(min=1)
 
-    def predict(self, outputs: Float[Tensor, "B L C"], batch: Batch, /) -> Int[Tensor, "B L"]:
-        """Return the most likely class of every position."""
+    def predict(self, outputs: Float[Tensor, "B M C"], batch: Batch, /) -> Int[Tensor, "B L"]:
+        """Return the most likely class of every position; 0 where none was shown."""
         return F.pad(outputs.argmax(2), (0, self.labels.shape[1] - outputs.shape[1]))
 
     def score(self, predictions: Int[Tensor, "U L"], units: Int[Tensor, " U"], /) -> float:
