@@ -213,4 +213,4 @@ def read_task(path: Path, encoding: str, layout: Layout) -> Iterator[Example]:
         *texts, label = (cells[column] for column in columns)
         yield Example(tuple(texts), label, place)
     if short:
-        tell_once(f"glue: {short} lines of {path} have fewer columns than the first one and are left out")
+        tell_once(f"glue: left out of {path}, lines with fewer columns than its first line: {short}")
