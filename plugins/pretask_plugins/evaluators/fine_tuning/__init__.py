@@ -13,8 +13,9 @@ MODULE = "pretask_plugins.evaluators.fine_tuning"
 HIGHER = Metric(FRACTION, higher_is_better=True)
 CORRELATION = Metric(higher_is_better=True)
 OF_DATA = Metric(FRACTION)  # what the data alone reach: no merit of an encoder
-CLASS_METRICS = {"accuracy": HIGHER, "balanced_accuracy": HIGHER, "majority": OF_DATA}
-TEXT_METRICS = {**CLASS_METRICS, "f1": HIGHER, "matthews": CORRELATION}
+LABELS = {"train_labels": Metric("labels")}  # to learn from
+CLASS_METRICS = {"accuracy": HIGHER, "balanced_accuracy": HIGHER, "majority": OF_DATA, **LABELS}
+TEXT_METRICS = {**CLASS_METRICS, "f1": HIGHER, "constant_f1": OF_DATA, "matthews": CORRELATION}
 SMALL: Mapping[str, Any] = {"rates": (3e-3,), "epochs": (12,), "batch": 16}  # one point, which needs no choice
 
 
@@ -64,6 +65,7 @@ def declare() -> Iterator[Component]:
             "majority": OF_DATA,
             "lexical": OF_DATA,
             "lexical_f1": OF_DATA,
+            **LABELS,
         },
         headline="f1",
         summary="Token classification: tags of words by fine-tuning, entities scored as spans.",
@@ -75,7 +77,7 @@ def declare() -> Iterator[Component]:
         "question-answering",
         f"{MODULE}.question_answering:QuestionAnswering",
         modality="text",
-        metrics={"f1": HIGHER, "exact_match": HIGHER, "overlap_f1": OF_DATA},
+        metrics={"f1": HIGHER, "exact_match": HIGHER, "overlap_f1": OF_DATA, **LABELS},
         headline="f1",
         summary="Question answering: the span of a text that answers a question (SQuAD).",
         source="Devlin et al. 2019; Rajpurkar et al. 2016",
@@ -86,7 +88,7 @@ def declare() -> Iterator[Component]:
         "multiple-choice",
         f"{MODULE}.multiple_choice:MultipleChoice",
         modality="text",
-        metrics={"accuracy": HIGHER, "chance": OF_DATA},
+        metrics={"accuracy": HIGHER, "chance": OF_DATA, **LABELS},
         headline="accuracy",
         summary="Multiple choice: the right one of several texts by fine-tuning (SWAG).",
         source="Devlin et al. 2019; Zellers et al. 2018",
@@ -97,7 +99,7 @@ def declare() -> Iterator[Component]:
         "regression",
         f"{MODULE}.regression:Regression",
         modality="text",
-        metrics={"spearman": CORRELATION, "pearson": CORRELATION, "overlap_spearman": Metric()},
+        metrics={"spearman": CORRELATION, "pearson": CORRELATION, "overlap_spearman": Metric(), **LABELS},
         headline="spearman",
         summary="Regression: numbers of texts or pairs by fine-tuning, such as similarity.",
         source="Devlin et al. 2019; Cer et al. 2017",

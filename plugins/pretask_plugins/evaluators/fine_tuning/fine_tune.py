@@ -42,6 +42,8 @@ class FineTune(Tuning):
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Yielded:
         """Yield `accuracy`, `balanced_accuracy`, `majority` (the most frequent class), `items`, and the chosen point.
 
+        `train_labels` is how many labels there were to learn from.
+
         Raises:
             PretaskError: There are no labels, or too few samples of a class.
         """
@@ -58,12 +60,14 @@ class Classified:
         labels: The right ones.
         names: Of the classes.
         majority: The most frequent class of the training part.
+        learned: How many training samples have a label.
     """
 
     predictions: Int[Tensor, " N"]
     labels: Int[Tensor, " N"]
     names: tuple[str, ...]
     majority: int
+    learned: int
 
 
 def show_samples(task: Task, samples: Samples) -> Show:
@@ -100,7 +104,8 @@ def classify(
     tested = (right >= 0).nonzero()[:, 0]
     predictions = trainer.predict(fitted.network, test, tested)
     majority = int(torch.bincount(labels.value[units], minlength=classes).argmax())
-    return Classified(predictions, right[tested], labels.names, majority), [*fitted.choices()]
+    found = Classified(predictions, right[tested], labels.names, majority, len(units))
+    return found, [*fitted.choices()]
 
 
 def tell_classes(found: Classified, choices: list[tuple[str, Choice]]) -> Yielded:
@@ -109,5 +114,6 @@ def tell_classes(found: Classified, choices: list[tuple[str, Choice]]) -> Yielde
     yield "accuracy", float(correct.double().mean())
     yield "balanced_accuracy", balanced_accuracy(found.predictions, found.labels, len(found.names))
     yield "majority", float((found.labels == found.majority).double().mean())
+    yield "train_labels", float(found.learned)
     yield "accuracy", Items(correct)
     yield from choices

@@ -69,6 +69,7 @@ class MultipleChoice(Tuning):
         correct = choose_right(numbers, tested_right[trainer.rows(tested)].float().view(-1, count))
         yield "accuracy", float(correct.double().mean())
         yield "chance", float(tested_right[trainer.rows(tested)].double().mean())
+        yield "train_labels", float(len(asked))
         yield "accuracy", Items(correct)
         yield from fitted.choices()
 

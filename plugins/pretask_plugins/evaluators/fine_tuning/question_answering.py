@@ -74,6 +74,7 @@ class QuestionAnswering(Tuning):
             fitted.network, test, torch.arange(len(test))
         )
         yield from tell_answers(answer(found, torch.arange(len(test)), tested, gives_none), tested)
+        yield "train_labels", float(len(torch.unique(asked.rows)))
         yield from fitted.choices()
 
 

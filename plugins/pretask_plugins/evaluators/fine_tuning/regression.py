@@ -69,6 +69,7 @@ class Regression(Tuning):
         yield "spearman", spearman(predictions, right[tested])
         yield "pearson", pearson(predictions, right[tested])
         yield "overlap_spearman", spearman(measure_overlap(test)[tested], right[tested])
+        yield "train_labels", float(len(units))
         yield from fitted.choices()
 
 

@@ -66,6 +66,7 @@ class TokenClassification(Tuning):
         lexical = predict_lexical(train.data, labels, test.data[tested], len(names))
         yield "lexical", float((lexical == right[tested])[right[tested] >= 0].double().mean())
         yield "lexical_f1", count_tags(lexical, right[tested], names).f1
+        yield "train_labels", float((labels >= 0).sum())
         yield from fitted.choices()
 
 
