@@ -35,7 +35,7 @@ class Classification(Tuning):
     lm_weight: NonNegativeFloat = LM_WEIGHT
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Yielded:
-        """Yield what `fine-tune` yields, `f1` and `matthews`; `constant_f1` is the best that one answer for all reaches.
+        """Yield what `fine-tune` yields, `f1` and `matthews`; `constant_f1` is the best F1 of one answer for all.
 
         Of two classes, `f1` is that of the second; of several, the mean.
 
