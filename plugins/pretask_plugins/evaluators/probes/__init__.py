@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pretask import Component, Metric, evaluator, hookimpl
 from pretask.metrics import FRACTION
 
-from pretask_plugins.evaluators import fine_tuning
+from pretask_plugins.evaluators.probes import fine_tuning
 
 HIGHER = Metric(FRACTION, higher_is_better=True)
 SHARE_OF_DATA = Metric(FRACTION)  # what the data alone reach: no merit of an encoder

@@ -16,9 +16,9 @@ from jaxtyping import Int
 from pretask import Budget, Choice, Data, Items, Samples, Task
 from torch import Tensor
 
-from pretask_plugins.evaluators.fine_tuning.engine import AuxiliaryLoss, Trainer, Tuning
-from pretask_plugins.evaluators.fine_tuning.forms import ClassForm, Show
-from pretask_plugins.evaluators.fine_tuning.text_rows import make_rows
+from pretask_plugins.evaluators.probes.fine_tuning.engine import AuxiliaryLoss, Trainer, Tuning
+from pretask_plugins.evaluators.probes.fine_tuning.forms import ClassForm, Show
+from pretask_plugins.evaluators.probes.fine_tuning.text_rows import make_rows
 from pretask_plugins.evaluators.probes.validation_split import (
     balanced_accuracy,
     check_classes,

@@ -10,12 +10,12 @@ import pytest
 import torch
 from pretask import Batch, Budget, Labels, Observed, PretaskError, Samples, Task, Vocabulary, compose
 from pretask_plugins.data.text.questions import QuestionsAboutTexts
-from pretask_plugins.evaluators.fine_tuning.classification import Classification, PairClassification
-from pretask_plugins.evaluators.fine_tuning.multiple_choice import MultipleChoice
-from pretask_plugins.evaluators.fine_tuning.question_answering import QuestionAnswering, answer, find_best_span
-from pretask_plugins.evaluators.fine_tuning.regression import Regression
-from pretask_plugins.evaluators.fine_tuning.text_rows import find_language_loss, make_rows
-from pretask_plugins.evaluators.fine_tuning.token_classification import TokenClassification
+from pretask_plugins.evaluators.probes.fine_tuning.classification import Classification, PairClassification
+from pretask_plugins.evaluators.probes.fine_tuning.multiple_choice import MultipleChoice
+from pretask_plugins.evaluators.probes.fine_tuning.question_answering import QuestionAnswering, answer, find_best_span
+from pretask_plugins.evaluators.probes.fine_tuning.regression import Regression
+from pretask_plugins.evaluators.probes.fine_tuning.text_rows import find_language_loss, make_rows
+from pretask_plugins.evaluators.probes.fine_tuning.token_classification import TokenClassification
 from pretask_plugins.methods.causal_lm.split import NextToken
 from pretask_plugins.methods.masked_lm.split import MaskTokens
 from pretask_plugins.models.text.bert import Bert

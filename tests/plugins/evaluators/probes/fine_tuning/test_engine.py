@@ -23,8 +23,8 @@ from pretask import (
     TargetSpecs,
     Task,
 )
-from pretask_plugins.evaluators.fine_tuning.fine_tune import FineTune
-from pretask_plugins.evaluators.fine_tuning.rates import find_depths, group_weights
+from pretask_plugins.evaluators.probes.fine_tuning.fine_tune import FineTune
+from pretask_plugins.evaluators.probes.fine_tuning.rates import find_depths, group_weights
 from pretask_plugins.models.text.lstm import BiLstm
 from pretask_plugins.models.text.transformer import Transformer
 from torch import nn

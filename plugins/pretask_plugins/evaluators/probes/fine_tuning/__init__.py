@@ -1,4 +1,4 @@
-"""Fine-tuning: what an encoder is worth where all of it is trained further. Declared with the probes.
+"""Fine-tuning: what an encoder is worth where all of it is trained further; declared with the probes.
 
 Axes: see the modules.
 """
@@ -9,7 +9,7 @@ from typing import Any
 from pretask import Component, Metric, evaluator
 from pretask.metrics import FRACTION
 
-MODULE = "pretask_plugins.evaluators.fine_tuning"
+MODULE = "pretask_plugins.evaluators.probes.fine_tuning"
 HIGHER = Metric(FRACTION, higher_is_better=True)
 CORRELATION = Metric(higher_is_better=True)
 OF_DATA = Metric(FRACTION)  # what the data alone reach: no merit of an encoder

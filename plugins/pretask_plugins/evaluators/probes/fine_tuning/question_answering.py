@@ -26,12 +26,12 @@ from pretask.options import PositiveInt
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.evaluators.fine_tuning import squad
-from pretask_plugins.evaluators.fine_tuning.engine import Trainer, Tuning
-from pretask_plugins.evaluators.fine_tuning.fine_tune import Yielded
-from pretask_plugins.evaluators.fine_tuning.forms import labels_of, read_positions
-from pretask_plugins.evaluators.fine_tuning.text_rows import TextRows, make_rows
-from pretask_plugins.evaluators.fine_tuning.token_classification import check_positions
+from pretask_plugins.evaluators.probes.fine_tuning import squad
+from pretask_plugins.evaluators.probes.fine_tuning.engine import Trainer, Tuning
+from pretask_plugins.evaluators.probes.fine_tuning.fine_tune import Yielded
+from pretask_plugins.evaluators.probes.fine_tuning.forms import labels_of, read_positions
+from pretask_plugins.evaluators.probes.fine_tuning.text_rows import TextRows, make_rows
+from pretask_plugins.evaluators.probes.fine_tuning.token_classification import check_positions
 from pretask_plugins.shared.questions import Questions
 
 WHO = "question-answering"

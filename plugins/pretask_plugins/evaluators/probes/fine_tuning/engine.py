@@ -38,7 +38,7 @@ from pretask.options import (
 from pretask.order import positions
 from torch import Tensor, nn
 
-from pretask_plugins.evaluators.fine_tuning.rates import find_depths, group_weights
+from pretask_plugins.evaluators.probes.fine_tuning.rates import find_depths, group_weights
 
 Epochs = Annotated[int, Interval(ge=1, le=10_000)]
 CLIP = 1.0  # norm of the gradient, at most

@@ -14,11 +14,11 @@ import torch
 from pretask import Budget, Data, PretaskError, Samples, Task
 from pretask.options import NonNegativeFloat
 
-from pretask_plugins.evaluators.fine_tuning.engine import Tuning
-from pretask_plugins.evaluators.fine_tuning.fine_tune import Classified, Yielded, classify, tell_classes
-from pretask_plugins.evaluators.fine_tuning.overlap import measure_overlap, predict_by_overlap
-from pretask_plugins.evaluators.fine_tuning.scores import f1_score, matthews
-from pretask_plugins.evaluators.fine_tuning.text_rows import LM_WEIGHT, find_language_loss, make_rows
+from pretask_plugins.evaluators.probes.fine_tuning.engine import Tuning
+from pretask_plugins.evaluators.probes.fine_tuning.fine_tune import Classified, Yielded, classify, tell_classes
+from pretask_plugins.evaluators.probes.fine_tuning.overlap import measure_overlap, predict_by_overlap
+from pretask_plugins.evaluators.probes.fine_tuning.scores import f1_score, matthews
+from pretask_plugins.evaluators.probes.fine_tuning.text_rows import LM_WEIGHT, find_language_loss, make_rows
 from pretask_plugins.evaluators.probes.validation_split import label_name
 
 

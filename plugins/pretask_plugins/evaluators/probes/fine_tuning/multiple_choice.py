@@ -15,10 +15,10 @@ from pretask import Budget, Data, Draws, Items, PretaskError, Task, source_of
 from pretask.options import NonNegativeFloat, NonNegativeInt
 from torch import Tensor
 
-from pretask_plugins.evaluators.fine_tuning.engine import Trainer, Tuning
-from pretask_plugins.evaluators.fine_tuning.fine_tune import Yielded
-from pretask_plugins.evaluators.fine_tuning.forms import ChoiceForm, choose_right
-from pretask_plugins.evaluators.fine_tuning.text_rows import LM_WEIGHT, find_language_loss, make_rows
+from pretask_plugins.evaluators.probes.fine_tuning.engine import Trainer, Tuning
+from pretask_plugins.evaluators.probes.fine_tuning.fine_tune import Yielded
+from pretask_plugins.evaluators.probes.fine_tuning.forms import ChoiceForm, choose_right
+from pretask_plugins.evaluators.probes.fine_tuning.text_rows import LM_WEIGHT, find_language_loss, make_rows
 from pretask_plugins.evaluators.probes.validation_split import label_name
 
 WHO = "multiple-choice"
