@@ -6,12 +6,13 @@ whole training part, and the test part is predicted once. One point needs no cho
 features that are centered and divided by one number, their root mean square before training, so that one grid suits
 encoders of any scale.
 
-Rates rise over the first tenth of the steps and fall to 0, with AdamW and gradients clipped at 1. Order, dropout and
-the head's first weights follow from the seed.
+Rates rise over the first tenth of the steps and fall to 0, with AdamW and gradients clipped at 1. Order and dropout
+follow from the seed; the head begins at 0.
 
 Source: Devlin et al., NAACL 2019, appendix A.3 (a grid of rates and epochs, AdamW, warm-up, linear decay); Radford et
 al. 2018 (dropout before the head, auxiliary loss); Clark et al., ICLR 2020 (rates by layer).
-Differs: features are centered and scaled, see above; bias correction, which the released BERT leaves out; the point is
+Differs: features are centered and scaled, and the head begins at 0, see above; bias correction, which the released BERT
+    leaves out; the point is
 chosen on held-out training samples, where they choose on the development set.
 Axes: N samples, U units (samples, or several that are judged together), B batch, D width, O numbers of a head.
 """
@@ -42,7 +43,6 @@ from pretask_plugins.evaluators.probes.fine_tuning.rates import find_depths, gro
 
 Epochs = Annotated[int, Interval(ge=1, le=10_000)]
 CLIP = 1.0  # norm of the gradient, at most
-HEAD_STD = 0.02  # of the head's first weights, as in BERT
 SCALED_ON = 512  # units whose features tell the head their center and scale
 TRIED_ON = 2  # samples on which the depth of every weight is found
 
@@ -167,7 +167,7 @@ class Head(nn.Module):
         self.register_buffer("scale", scale.where(scale > 0, 1.0))
         self.dropout = nn.Dropout(dropout)
         self.line = nn.Linear(vectors.shape[-1], outputs, device=vectors.device)
-        nn.init.normal_(self.line.weight, std=HEAD_STD)
+        nn.init.zeros_(self.line.weight)  # so that a feature which training never had says nothing
         nn.init.zeros_(self.line.bias)
 
     def forward(self, vectors: Float[Tensor, "B ... D"]) -> Float[Tensor, "B ... O"]:
@@ -212,7 +212,7 @@ class Trainer:
         form: What is learned.
         samples: The training part.
         options: The grid, and how a step is made.
-        seed: Of order, dropout and first weights.
+        seed: Of order and dropout.
         batch: Samples of a forward pass without gradient.
         auxiliary: A further loss, if any; copied as well.
     """

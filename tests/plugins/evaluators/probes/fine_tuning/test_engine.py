@@ -30,7 +30,7 @@ from pretask_plugins.models.text.transformer import Transformer
 from torch import nn
 
 OBSERVED = Observed("image", (1, 2, 2), "float32")
-QUICK: dict[str, Any] = {"rates": (1e-2,), "epochs": (8,), "dropout": 0.0}
+QUICK: dict[str, Any] = {"rates": (1e-2,), "epochs": (12,), "dropout": 0.0}
 
 
 class Blind(nn.Module):
@@ -110,7 +110,7 @@ def test_the_task_is_left_as_it_was_and_the_same_seed_gives_the_same_numbers() -
 
 
 def test_the_point_of_the_grid_is_chosen_without_the_test_part() -> None:
-    grid = FineTune(rates=(1e-6, 1e-2), epochs=(1, 8), dropout=0.0)
+    grid = FineTune(rates=(1e-6, 1e-2), epochs=(1, 12), dropout=0.0)
 
     def swapped(part: str) -> Samples:
         made = data(part)
@@ -119,8 +119,8 @@ def test_the_point_of_the_grid_is_chosen_without_the_test_part() -> None:
         return replace(made, labels={"sign": wrong})
 
     found, opposite = (measure(make_task(), grid, source) for source in (data, swapped))
-    assert (found["rate"], found["epochs"]) == (Choice("0.01"), Choice("8"))
-    assert (opposite["rate"], opposite["epochs"]) == (Choice("0.01"), Choice("8"))
+    assert (found["rate"], found["epochs"]) == (Choice("0.01"), Choice("12"))
+    assert (opposite["rate"], opposite["epochs"]) == (Choice("0.01"), Choice("12"))
     assert opposite["accuracy"] == pytest.approx(1 - found["accuracy"])
     assert found["accuracy"] == measure(make_task(), FineTune(**QUICK))["accuracy"]  # trained anew on all of it
 
