@@ -23,9 +23,9 @@ from pretask.options import FractionAboveZero, Interval, NonNegativeInt, Size, S
 from torch import Tensor
 
 from pretask_plugins.evaluators.language.continuation import check_context_length, generate
-from pretask_plugins.evaluators.language.next_token import next_target
 from pretask_plugins.evaluators.language.picture import draw_page
 from pretask_plugins.evaluators.language.sampling import GREEDY, Sampling
+from pretask_plugins.shared.next_token import next_target
 
 REPETITION_TOKENS = 4  # tokens; a group that comes again is a repetition
 SHOWN_PROMPTS = 4  # prompts in the picture

@@ -17,7 +17,7 @@ import torch
 from pretask import Batch, Budget, Choice, Data, KnowsEntropy, MeasuresText, NamesTokenizer, Task, source_of
 from pretask.pretext_score import evaluation_mode
 
-from pretask_plugins.evaluators.language.next_token import log_probabilities, next_target, split_batch
+from pretask_plugins.shared.next_token import log_probabilities, next_target, split_batch
 
 MAX_NAME_CHARACTERS = 80  # of a tokenizer
 MAX_EXPONENT = 700.0  # exp of more than 709 overflows

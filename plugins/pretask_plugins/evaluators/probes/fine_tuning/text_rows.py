@@ -23,7 +23,7 @@ from pretask.composition import describe_features
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pretask_plugins.evaluators.language.next_token import next_target
+from pretask_plugins.shared.next_token import next_target
 
 MULTIPLE = 8  # to which the length of a batch is rounded up
 LM_WEIGHT = 0.5  # of the auxiliary loss in the paper
