@@ -257,7 +257,7 @@ class RecordSorter:
         return Competition(
             division=division,
             evaluators=evaluators,
-            fingerprints=ordered[0].first.cell.data.fingerprints,
+            fingerprints=list_fingerprints(ordered[0].first),
             baselines=self.suite.baselines_of(division),
             complete=tuple(entry for entry in ordered if not entry.missing),
             incomplete=tuple(entry for entry in ordered if entry.missing),
@@ -420,7 +420,13 @@ def shorten(text: str, most: int = MAX_CHARACTERS) -> str:
 
 def data_fingerprint(record: Record) -> str:
     """Return the fingerprints of a record's data as one text."""
-    return json.dumps(record.cell.data.fingerprints, sort_keys=True)
+    return json.dumps(list_fingerprints(record), sort_keys=True)
+
+
+def list_fingerprints(record: Record) -> dict[str, str]:
+    """Return the fingerprints of a record's data by part; of the other data that it was measured on, after `on.`."""
+    other = {} if record.cell.evaluated_on is None else record.cell.evaluated_on.fingerprints
+    return {**record.cell.data.fingerprints, **{f"on.{part}": content for part, content in other.items()}}
 
 
 def entry_title(records: Iterable[Record]) -> str:

@@ -145,8 +145,8 @@ def render_page(
             dict.fromkeys(measure.evaluator for division in suite.file.division for measure in division.measures)
         ),
         given="".join(
-            f" --set data.{name}=…"
-            for name in sorted({option for division in suite.file.division for option in division.given})
+            f" --set {name}=…"
+            for name in sorted({setting for division in suite.file.division for setting in division.given_settings})
         ),
         reasons=list(sorted_records.outside.items())[:MAX_REASONS],
         more_reasons=max(0, len(sorted_records.outside) - MAX_REASONS),

@@ -1,13 +1,18 @@
 """The verb `pretask results`: summaries of records that meet conditions, as a table or for other programs."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from pretask_bench.cli.main import json_option
+from pretask_bench.cli.main import json_option, registry
 from pretask_bench.cli.terminal import escape_invisible
 from pretask_bench.results.tables import draw_table
 from pretask_bench.runs.plan import split_names
+
+if TYPE_CHECKING:
+    from pretask_bench.results.query import Conditions
 
 WIDTH = 180  # characters, where stdout is no terminal
 MAX_DRAWN_ROWS = 300  # rows; more come in plain columns
@@ -32,6 +37,8 @@ kept in an index in the cache; verify reads the files themselves."""
     show_default=True,
     help="csv and json hold plain numbers with the ends of their intervals.",
 )
+@click.option("--systems", is_flag=True, help="One row for every system, one column for what it was measured on.")
+@click.option("--suite", "suite_name", metavar="SUITE", help="Of --systems, the columns: the divisions of a suite.")
 @json_option
 def command(
     places: tuple[Path, ...],
@@ -39,6 +46,8 @@ def command(
     group: str | None,
     sort: str | None,
     form: str,
+    systems: bool,
+    suite_name: str | None,
     as_json: bool,
 ) -> None:
     """Show what is in RECORDS, folders or files; runs/records where none is named."""
@@ -48,6 +57,9 @@ def command(
 
     places, parsed_conditions = places or (Path("runs/records"),), parse_conditions(conditions)
     require_places("results", places)
+    if systems or suite_name:
+        show_systems(places, parsed_conditions, suite_name, "json" if as_json else form)
+        return
     summaries, refused = read_summaries(places)
     for path, reason in refused:
         click.echo(f"left out {escape_invisible(str(path))}: {escape_invisible(reason)}", err=True)
@@ -57,6 +69,24 @@ def command(
         click.echo(format_table("json" if as_json else form, table))
     else:
         draw_table(table.columns, table.cells, count_text(len(selected), len(summaries)), width=WIDTH)
+
+
+def show_systems(places: Sequence[Path], conditions: "Conditions", suite_name: str | None, form: str) -> None:
+    """Print the table of systems; it needs all numbers of the records, which no index holds."""
+    from pretask_bench.records.store import read_all
+    from pretask_bench.results.query import format_table, select
+    from pretask_bench.results.systems import build_systems
+    from pretask_bench.runs.suites import read_suite
+
+    records, refused = read_all(places)
+    for path, reason in refused:
+        click.echo(f"left out {escape_invisible(str(path))}: {escape_invisible(reason)}", err=True)
+    selected = [record for _, record in select([("", record) for record in records], conditions)]
+    table = build_systems(selected, read_suite(registry(), suite_name) if suite_name else None)
+    if form == "table":
+        draw_table(table.columns, table.cells, count_text(len(selected), len(records)), width=WIDTH)
+    else:
+        click.echo(format_table(form, table))
 
 
 def count_text(shown: int, total: int) -> str:

@@ -157,7 +157,8 @@ def division_json(division: "Division", fixed: "FixedOptions") -> dict[str, Any]
         "run": list(division.run),
         "without": list(division.without),
         "fixed": {
-            fixed.data_id: write_options(fixed.data_options, division.given),
+            fixed.data_id: write_options(fixed.data_options, division.given_of("data")),
+            **({fixed.on_id: write_options(fixed.on_options, division.given_of("on"))} if fixed.on_id else {}),
             **{evaluator: write_options(options, ()) for evaluator, options in fixed.evaluators.items()},
         },
     }

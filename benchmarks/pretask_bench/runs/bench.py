@@ -114,7 +114,7 @@ def check_names(suite: Suite, divisions: Collection[str]) -> None:
 
 def check_given(suite: Suite, division: Division, given: Mapping[str, Any]) -> None:
     """Raise Unknown where the suite needs something of its user, or fixes what its user set."""
-    needed = {f"data.{name}" for name in division.given}
+    needed = {*division.given_settings}
     if missing := sorted(needed - {*given}):
         raise Unknown(f"{suite.id} needs --set {missing[0]}=…; got none.")
     if fixed := sorted({*given} - needed):
@@ -140,12 +140,11 @@ def plan_task(
     task_settings = dict(division.tasks.get(task.name, {}))
     preset = task_settings.pop("preset", division.preset)
     evaluators = dict.fromkeys([*division.evaluators, *task_settings.pop("also", ())])
-    data_options = suite.fixed[division.name].data_options
-    fixed = {f"data.{name}": value for name, value in data_options.items() if name not in division.given}
+    fixed = fixed_settings(suite, division)
     arguments: dict[str, Any] = {
         "task": task.id,
         "preset": preset if preset in task.component.traits["presets"] else None,
-        "parts": {"data": division.data},
+        "parts": {"data": division.data, **({"on": division.on} if division.on else {})},
         "settings": {
             **task_settings,
             **fixed,
@@ -163,9 +162,17 @@ def plan_task(
     return PlannedRun(division, task, seed, plan, arguments=arguments)
 
 
+def fixed_settings(suite: Suite, division: Division) -> dict[str, Any]:
+    """Return the settings of data that a division fixes."""
+    fixed = suite.fixed[division.name]
+    found = {f"data.{name}": value for name, value in fixed.data_options.items()}
+    found |= {f"on.{name}": value for name, value in fixed.on_options.items()}
+    return {name: value for name, value in found.items() if name not in division.given_settings}
+
+
 def evaluator_settings(division: Division) -> dict[str, Any]:
     """Return the settings of a division that are its evaluators'."""
-    return {name: value for name, value in division.settings.items() if not name.startswith("data.")}
+    return {name: value for name, value in division.settings.items() if not name.startswith(("data.", "on."))}
 
 
 @dataclass(frozen=True)

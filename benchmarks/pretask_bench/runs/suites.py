@@ -57,8 +57,9 @@ class Division(SuiteModel):
     Args:
         name: Name in lower-case words.
         modality: Modality of the data; tasks of other modalities do not enter.
-        data: Name of the data to learn from and be measured on.
-        given: Options of the data that whoever runs the suite sets, such as `root`.
+        data: Name of the data to learn from, and to be measured on.
+        on: Name of the data to be measured on, where it is other data.
+        given: Options of the data that whoever runs the suite sets, such as `root`; of the other data `on.root`.
         samples: How many samples are seen in training.
         preset: The settings of a task that are taken, where it has them.
         settings: Options of data and evaluators, such as {"data.image_size": 32}.
@@ -70,11 +71,13 @@ class Division(SuiteModel):
         also: Evaluators that are run and shown, and do not rank.
         baselines: Reference encoders whose rows an entry of this division needs, where not all of the suite's can be
             measured.
+        weight: In the mean over divisions that a table of systems ends with.
     """
 
     name: str
     modality: str
     data: str
+    on: str = ""
     given: tuple[str, ...] = ()
     samples: Annotated[int, Field(ge=1)]
     preset: str = ""
@@ -85,6 +88,7 @@ class Division(SuiteModel):
     measures: Annotated[tuple[Measure, ...], Field(min_length=1)]
     also: tuple[str, ...] = ()
     baselines: tuple[ReferenceEncoder, ...] | None = None
+    weight: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     @property
     def evaluators(self) -> tuple[str, ...]:
@@ -95,6 +99,16 @@ class Division(SuiteModel):
     def headline(self) -> Measure:
         """The measure by which entries are ranked."""
         return self.measures[0]
+
+    @property
+    def given_settings(self) -> tuple[str, ...]:
+        """The settings that whoever runs the suite gives, such as `data.root`."""
+        return tuple(name if "." in name else f"data.{name}" for name in self.given)
+
+    def given_of(self, part: str) -> tuple[str, ...]:
+        """Return the options of one of the data, `data` or `on`, that whoever runs the suite gives."""
+        pairs = (name.split(".", 1) for name in self.given_settings)
+        return tuple(option for owner, option in pairs if owner == part)
 
     def options_of(self, part: str) -> dict[str, Any]:
         """Return the options that are set of the data or of an evaluator."""
@@ -125,16 +139,21 @@ class FixedOptions:
         data_id: Id of the data.
         data_options: All of its options.
         evaluators: All options of every evaluator, by its id.
+        on_id: Id of the other data that is measured on; empty where there is none.
+        on_options: All of its options.
     """
 
     data_id: str
     data_options: Mapping[str, Any]
     evaluators: Mapping[str, Mapping[str, Any]]
+    on_id: str = ""
+    on_options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def options_by_id(self) -> Mapping[str, Mapping[str, Any]]:
         """All options of the data and of the evaluators, by id."""
-        return {self.data_id: self.data_options, **self.evaluators}
+        other = {self.on_id: self.on_options} if self.on_id else {}
+        return {self.data_id: self.data_options, **other, **self.evaluators}
 
 
 @dataclass(frozen=True)
@@ -165,10 +184,10 @@ def find_difference(division: Division, fixed: FixedOptions, cell: Cell) -> str 
     data, options = fixed.data_id, fixed.data_options
     if cell.data.id != data:
         return f"it learned from {cell.data.id}, not from {data}"
-    if cell.evaluated_on is not None:
-        return "it was measured on other data"
-    if wrong := find_differing_option(options, cell.data.options, division.given):
+    if wrong := find_differing_option(options, cell.data.options, division.given_of("data")):
         return describe_setting(f"its data {data}", wrong, options, cell.data.options)
+    if difference := find_other_data(division, fixed, cell):
+        return difference
     if cell.fitted_with is not None:
         return "its split was fitted with an encoder of another run, whose samples are not counted"
     if cell.begun_with is not None:
@@ -181,6 +200,17 @@ def find_difference(division: Division, fixed: FixedOptions, cell: Cell) -> str 
         if wrong := find_differing_option(wanted, cell.evaluators[evaluator]):
             return describe_setting(evaluator, wrong, wanted, cell.evaluators[evaluator])
     return None
+
+
+def find_other_data(division: Division, fixed: FixedOptions, cell: Cell) -> str | None:
+    """Return in what the data that a cell was measured on differs from what is fixed; None where it does not."""
+    on = cell.evaluated_on
+    if not fixed.on_id:
+        return "it was measured on other data" if on is not None else None
+    if on is None or on.id != fixed.on_id:
+        return f"it was measured on {on.id if on is not None else 'what it learned from'}, not on {fixed.on_id}"
+    wrong = find_differing_option(fixed.on_options, on.options, division.given_of("on"))
+    return describe_setting(f"its data {on.id}", wrong, fixed.on_options, on.options) if wrong else None
 
 
 def describe_setting(who: str, option: str, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
@@ -237,11 +267,18 @@ def parse_suite_file(content: bytes) -> SuiteFile:
 
 def fix_options(registry: Registry, division: Division) -> FixedOptions:
     """Return ids and all options of what a division holds fixed."""
-    data = registry.find("data", division.data)
-    placeholders = dict.fromkeys(division.given, "given")
     evaluators = {}
     for name in division.evaluators:
         evaluator = registry.find("evaluator", name)
         evaluators[evaluator.id] = as_plain(resolve_options(evaluator, division.options_of(name)))
-    data_options = as_plain(resolve_options(data, placeholders | division.options_of("data")))
-    return FixedOptions(data.id, data_options, evaluators)
+    data_id, data_options = fix_data(registry, division, "data", division.data)
+    if not division.on:
+        return FixedOptions(data_id, data_options, evaluators)
+    return FixedOptions(data_id, data_options, evaluators, *fix_data(registry, division, "on", division.on))
+
+
+def fix_data(registry: Registry, division: Division, part: str, name: str) -> tuple[str, Mapping[str, Any]]:
+    """Return the id and all options of data, with a placeholder for what whoever runs the suite gives."""
+    data = registry.find("data", name)
+    placeholders = dict.fromkeys(division.given_of(part), "given")
+    return data.id, as_plain(resolve_options(data, placeholders | division.options_of(part)))

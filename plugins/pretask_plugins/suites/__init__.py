@@ -27,3 +27,8 @@ def pretask_components() -> Iterator[Component]:
         "pretask_plugins.suites:photos.toml",
         summary="Every installed task of images on your own folder of photographs.",
     )
+    yield suite(
+        "glue",
+        "pretask_plugins.suites:glue.toml",
+        summary="GLUE's nine tasks by fine-tuning, from your own corpus; official metrics on dev.",
+    )

@@ -182,3 +182,24 @@ def test_operations_are_those_of_every_sample(registry: Registry, tmp_path: Path
     weights = 64 * 16 + 2 * (16 * 2) + 2 * 4 + 4 * 64  # one hidden layer, mean and spread, one hidden layer, pixels
     forward_and_backward = 10 * 10 * 2 * (3 * weights - 64 * 16)  # pixels need no gradient
     assert flops == forward_and_backward
+
+
+def test_a_division_may_fix_other_data_that_is_measured_on(registry: Registry, entered: Record) -> None:
+    suite = suite_of(registry, on="folder", settings={"on.image_size": 9}, given=["on.root"])
+    (division,) = suite.file.division
+    with pytest.raises(Unknown, match=r"needs --set on.root="):
+        plan_suite(registry, suite)
+    (planned,) = plan_suite(registry, suite, tasks=["vae"], given={"on.root": "photos"})
+    assert planned.plan is not None
+    assert planned.plan.parts["on"].name == "folder"
+    assert planned.plan.options_of("on")["image_size"] == 9
+    assert planned.plan.options_of("on")["root"] == "photos"
+    assert "on what it learned from, not on pretask/folder@1" in str(suite.explain_exclusion(division, entered))
+    facts = entered.model_dump(mode="json")
+    options = {**suite.fixed["digits"].on_options, "root": "photos"}
+    facts["cell"]["evaluated_on"] = {**facts["cell"]["data"], "id": "pretask/folder@1", "options": options}
+    assert suite.explain_exclusion(division, build_record(facts)) is None
+    facts["cell"]["evaluated_on"]["options"] = {**options, "image_size": 8}
+    assert "image_size=8, and the suite's is image_size=9" in str(
+        suite.explain_exclusion(division, build_record(facts))
+    )

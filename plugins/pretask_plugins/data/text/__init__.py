@@ -48,3 +48,35 @@ def pretask_components() -> Iterator[Component]:
         source="each data set's own; Lhoest et al. 2021 for the library",
         cites="lhoest2021datasets",
     )
+    yield data(
+        "pairs",
+        "pretask_plugins.data.text.pairs:Pairs",
+        modality="text",
+        summary="Your own pairs of texts with a class or a number: .tsv of label, text, text.",
+        source="Bowman et al. 2015; Cer et al. 2017",
+        cites="cer2017semeval",
+    )
+    yield data(
+        "questions",
+        "pretask_plugins.data.text.questions:QuestionsAboutTexts",
+        modality="text",
+        summary="Questions about texts, answered by spans of them: JSON in SQuAD's layout.",
+        source="Rajpurkar et al. 2016",
+        cites="rajpurkar2016squad",
+    )
+    yield data(
+        "choices",
+        "pretask_plugins.data.text.choices:Choices",
+        modality="text",
+        summary="Beginnings with several endings, of which one is right: .csv in SWAG's layout.",
+        source="Zellers et al. 2018",
+        cites="zellers2018swag",
+    )
+    yield data(
+        "glue",
+        "pretask_plugins.data.text.glue:Glue",
+        modality="text",
+        summary="GLUE: nine tasks of one text or two, from its folders or the datasets library.",
+        source="Wang et al. 2019",
+        cites="wang2019glue",
+    )

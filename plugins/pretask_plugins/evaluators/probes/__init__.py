@@ -1,4 +1,4 @@
-"""Evaluators that fit any encoder: what its frozen features are worth.
+"""Evaluators that fit any encoder: what its frozen features are worth, and what it is where all of it is trained.
 
 Axes: see the modules.
 """
@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from pretask import Component, Metric, evaluator, hookimpl
 from pretask.metrics import FRACTION
+
+from pretask_plugins.evaluators.probes import fine_tuning
 
 HIGHER = Metric(FRACTION, higher_is_better=True)
 SHARE_OF_DATA = Metric(FRACTION)  # what the data alone reach: no merit of an encoder
@@ -80,3 +82,4 @@ def pretask_components() -> Iterator[Component]:
         source="Peters et al. 2018; Tenney et al. 2019",
         cites=("peters2018deep", "tenney2019what"),
     )
+    yield from fine_tuning.declare()
