@@ -29,7 +29,7 @@ from pretask.pretext_score import HELD_OUT_EPOCH
 from torch import Tensor
 
 from pretask_plugins.methods.relative_position.figures import draw_pairs
-from pretask_plugins.shared.constants import build_once
+from pretask_plugins.shared.constants import build_once, count_up
 from pretask_plugins.shared.fractions import as_fractions
 
 # A label is an index into these (row, column) steps away from the center, in reading order.
@@ -158,12 +158,14 @@ def steps(device: torch.device) -> Int[Tensor, "8 2"]:
 
 
 def crop(images: Shaped[Tensor, "B C H W"], corner: Int[Tensor, "B V 2"], side: int) -> Shaped[Tensor, "B V C P P"]:
-    """Crop squares whose upper left pixels are at the given (row, column)."""
-    line = torch.arange(side, device=images.device)
-    rows = (corner[..., 0, None] + line)[:, :, :, None]  # (B, V, P, 1)
-    columns = (corner[..., 1, None] + line)[:, :, None, :]  # (B, V, 1, P)
-    sample = torch.arange(len(images), device=images.device)[:, None, None, None]
-    return images[sample, :, rows, columns].movedim(-1, 2)
+    """Crop squares whose upper left pixels are at the given (row, column).
+
+    Whole rows are copied out of a view of all squares, and then laid out with channels last.
+    """
+    squares = images.unfold(2, side, 1).unfold(3, side, 1)
+    sample = count_up(len(images), images.device)[:, None]
+    cropped = squares[sample, :, corner[..., 0], corner[..., 1]]  # (B, V, C, P, P)
+    return cropped.movedim(2, -1).contiguous().movedim(-1, 2)
 
 
 def drop_channels(patches: Float[Tensor, "B V C P P"], draws: Draws) -> Float[Tensor, "B V C P P"]:
