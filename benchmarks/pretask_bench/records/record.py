@@ -164,7 +164,10 @@ class Record(ExtendedModel):
 
     def find_result(self, evaluator: str, encoder: str) -> EvaluationResult | None:
         """Return what an evaluator says of an encoder; None where it did not measure it."""
-        return next((row for row in self.results if (row.evaluator, row.encoder) == (evaluator, encoder)), None)
+        for row in self.results:  # no generator: tables of thousands of records do little else
+            if row.evaluator == evaluator and row.encoder == encoder:
+                return row
+        return None
 
     @model_validator(mode="after")
     def _parts_agree(self) -> "Record":
