@@ -210,9 +210,15 @@ def build_cell(fields: Mapping[str, Any]) -> Cell:
         raise record_error(error) from error
 
 
-def parse_record(data: bytes) -> Record:
-    """Return a record from its bytes; raises PretaskError where they are not one."""
-    require_bounds(data)
+def parse_record(data: bytes, *, was_read: bool = False) -> Record:
+    """Return a record from its bytes; raises PretaskError where they are not one.
+
+    Args:
+        data: The bytes.
+        was_read: Whether they were read before, and so are within bounds.
+    """
+    if not was_read:
+        require_bounds(data)
     try:
         return Record.model_validate_json(data)
     except ValidationError as error:

@@ -151,7 +151,7 @@ def read(path: Path | str, *, was_read: bool = False) -> Record:
     """
     path = Path(path)
     content = read_named_by_hash(path)
-    record = parse_record(content)
+    record = parse_record(content, was_read=was_read)
     if not was_read and canonical_bytes(record) != content:
         raise PretaskError(
             escape_invisible(path.name),
