@@ -256,7 +256,7 @@ def format_table(form: str, table: Table) -> str:
     if form == "table":
         return align_columns(table.columns, [tuple(map(escape_invisible, row)) for row in table.cells])
     if form == "json":
-        return json.dumps(table.fields, indent=1, ensure_ascii=False)
+        return json.dumps([*table.fields], indent=1, ensure_ascii=False)
     return markdown(table.columns, table.cells) if form == "md" else csv_text(table.fields)
 
 
