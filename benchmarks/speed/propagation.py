@@ -21,19 +21,25 @@ def measure_propagation(device: torch.device, sides: tuple[int, ...] = SIDES, **
     measured: dict[str, Any] = {}
     print_heading(theirs="full ms")
     for side in sides:
-        frame, context = make_frames(side, device)
-        ours = Propagation()
-        blocks, full = ours.propagate_labels(frame, context), propagate_fully(ours, frame, context)
-        found = race(
-            lambda: ours.propagate_labels(frame, context),
-            lambda: propagate_fully(ours, frame, context),
-            device,
-            **options,
-        )
         name = f"{side} x {side} positions, 8 frames, {WIDTH} numbers"
-        measured[name] = {**judge(found, GOAL if side >= max(SIDES) else None), "difference": distance(blocks, full)}
+        measured[name] = compare(side, device, **options)
         print_race(name, measured[name])
     return measured
+
+
+def compare(side: int, device: torch.device, **options: Any) -> dict[str, Any]:
+    """Time blocks and the full affinity in turn."""
+    propagation, (frame, context) = Propagation(), make_frames(side, device)
+
+    def in_blocks() -> Tensor:
+        return propagation.propagate_labels(frame, context)
+
+    def fully() -> Tensor:
+        return propagate_fully(propagation, frame, context)
+
+    difference = distance(in_blocks(), fully())
+    found = race(in_blocks, fully, device, **options)
+    return {**judge(found, GOAL if side >= max(SIDES) else None), "difference": difference}
 
 
 def make_frames(side: int, device: torch.device) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
