@@ -10,6 +10,7 @@ import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from statistics import mean, median
 from typing import Any
@@ -84,7 +85,7 @@ def time_records(folder: Path, counts: Sequence[int]) -> dict[str, dict[int, flo
 def fit_growth(seconds: Mapping[int, float], start: float = 0.0) -> dict[str, Any]:
     """Return seconds by size with the exponent of their growth over what a start takes."""
     points = [(math.log(size), math.log(max(taken - start, 1e-3))) for size, taken in seconds.items() if size]
-    slopes = [(high - low) / (right - left) for (left, low), (right, high) in zip(points, points[1:], strict=False)]
+    slopes = [(high - low) / (right - left) for (left, low), (right, high) in pairwise(points)]
     return {
         "seconds": {str(size): round(taken, 3) for size, taken in seconds.items()},
         "exponent": round(fit_slope(points), 3),

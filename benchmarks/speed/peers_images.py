@@ -39,12 +39,12 @@ def as_pictures(images: Tensor) -> list[Image.Image]:
     return [Image.fromarray(image.permute(1, 2, 0).numpy()) for image in images]
 
 
-def cut_pairs(count: int, side: int, patch: int, color: str) -> tuple[Work, dict[str, Work]]:
+def cut_pairs(device: torch.device, count: int, side: int, patch: int, color: str) -> tuple[Work, dict[str, Work]]:
     """Return ways to cut a patch and a neighbor out of every image."""
     split = CutPair(patch, patch // 4, patch // 8, color=color)  # type: ignore[arg-type]
     images = make_images(count, side)
     pictures = as_pictures(images)
-    return split_batches(split, images), {
+    return split_batches(split, images, device), {
         "PIL": lambda: stack_pairs([cut_pair(split, picture, crop_picture, side) for picture in pictures]),
         "tensors": lambda: stack_pairs([cut_pair(split, image, crop_tensor, side) for image in images]),
     }
@@ -98,7 +98,7 @@ def stack_pairs(pairs: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
     return torch.stack(views), torch.tensor(labels)
 
 
-def show_two_views(count: int, side: int, patch: int) -> tuple[Work, dict[str, Work]]:
+def show_two_views(device: torch.device, count: int, side: int, patch: int) -> tuple[Work, dict[str, Work]]:
     """Return ways to show two views of every image: our exemplar pair, and the transform of SimCLR in lightly."""
     transform = require_peer("lightly.transforms", LIGHTLY).SimCLRTransform(input_size=patch)
     images = make_images(count, side)
@@ -108,7 +108,7 @@ def show_two_views(count: int, side: int, patch: int) -> tuple[Work, dict[str, W
         views = [transform(picture) for picture in pictures]
         return [torch.stack(of_all) for of_all in zip(*views, strict=True)]
 
-    return split_batches(fit(TransformPair(patch=patch), images), images), {"SimCLRTransform": transform_all}
+    return split_batches(fit(TransformPair(patch=patch), images), images, device), {"SimCLRTransform": transform_all}
 
 
 def fit(split: Any, images: Tensor) -> Any:
@@ -119,7 +119,7 @@ def fit(split: Any, images: Tensor) -> Any:
     return fit_split(split, samples.observed, samples.batches(64, images.device), None, name="peer")
 
 
-def drop_colors(count: int, side: int) -> tuple[Work, dict[str, Work]]:
+def drop_colors(device: torch.device, count: int, side: int) -> tuple[Work, dict[str, Work]]:
     """Return ways to make lightness, and the five bins nearest to the color of every fourth pixel."""
     color, neighbors = require_peer("skimage.color", SKIMAGE), require_peer("sklearn.neighbors", SKIMAGE)
     images = make_images(count, side)
@@ -136,4 +136,4 @@ def drop_colors(count: int, side: int) -> tuple[Work, dict[str, Work]]:
     def drop_all() -> list[Tensor]:
         return [torch.stack(of_all) for of_all in zip(*map(drop_color, rows), strict=True)]
 
-    return split_batches(fit(DropColor(), images), images), {"scikit-image": drop_all}
+    return split_batches(fit(DropColor(), images), images, device), {"scikit-image": drop_all}

@@ -19,22 +19,24 @@ from benchmarks.speed.splitting import split_batches
 TORCHAUDIO = "torchaudio==2.11.0"
 
 
-def mask_waves(count: int, seconds: float) -> tuple[Work, dict[str, Work]]:
+def mask_waves(device: torch.device, count: int, seconds: float) -> tuple[Work, dict[str, Work]]:
     """Return ways to make frames of recordings and hide spans of them."""
     split = MaskFrames()
     waves = make_waves(count, round(seconds * split.rate))
     to_frames = make_frames(split)
-    return split_batches(split, waves), {"torchaudio": lambda: hide_all([to_frames(wave) for wave in waves], split)}
+    return split_batches(split, waves, device), {
+        "torchaudio": lambda: hide_all([to_frames(wave) for wave in waves], split)
+    }
 
 
-def mask_frames(count: int, seconds: float) -> tuple[Work, dict[str, Work]]:
+def mask_frames(device: torch.device, count: int, seconds: float) -> tuple[Work, dict[str, Work]]:
     """Return ways to hide spans of frames that are ready."""
     split = MaskFrames()
     waves = make_waves(count, round(seconds * split.rate))
     to_frames = make_frames(split)
     frames = [to_frames(wave) for wave in waves]
-    ready = torch.stack(frames), torch.ones(count, len(frames[0]), dtype=torch.bool)
-    mask = split_batches(split, waves)
+    ready = torch.stack(frames).to(device), torch.ones(count, len(frames[0]), dtype=torch.bool, device=device)
+    mask = split_batches(split, waves, device)
 
     def mask_ready() -> object:
         with patch.object(masked_speech, "read_frames", lambda *_: ready):
@@ -66,9 +68,7 @@ def make_frames(split: MaskFrames) -> Work:
 
 def hide_all(frames: list[Tensor], split: MaskFrames) -> list[Tensor]:
     """Hide spans of every recording; return what is shown, what it was and where spans are."""
-    return [
-        torch.stack(of_all) for of_all in zip(*(hide_spans(each_frames, split) for each_frames in frames), strict=True)
-    ]
+    return [torch.stack(of_all) for of_all in zip(*(hide_spans(recording, split) for recording in frames), strict=True)]
 
 
 def hide_spans(frames: Tensor, split: MaskFrames) -> tuple[Tensor, Tensor, Tensor]:

@@ -20,12 +20,12 @@ SIZE, FIRST = 30_522, 104  # of BERT's vocabulary; its first ordinary token here
 TRANSFORMERS = "transformers==5.23.0"
 
 
-def mask_rows(rows: int, length: int) -> tuple[Work, dict[str, Work]]:
+def mask_rows(device: torch.device, rows: int, length: int) -> tuple[Work, dict[str, Work]]:
     """Return ways to mask rows of tokens: ours, and theirs by name."""
     tokens = make_tokens(rows, length)
     special = (tokens < FIRST).long()
     split = MaskTokens(vocabulary=Vocabulary(SIZE, ROLES))
-    return split_batches(split, tokens), {
+    return split_batches(split, tokens, device), {
         f"{kind}, {form}": collate(tokens, special, kind, form)
         for kind in ("pt", "np")
         for form in ("lists", "tensors")

@@ -25,12 +25,13 @@ def race(
     """Time two ways in turn.
 
     Returns:
-        How often ours is done in the time of theirs, by CPU time of the whole process and by wall time (medians, and
-        the lowest and highest by CPU time); the noise; milliseconds of CPU time of either.
+        How often ours is done in the time of theirs, by CPU time of the whole process (on a GPU by wall time; medians,
+        the lowest and the highest) and by wall time; the noise; milliseconds of either.
     """
     counts = [max(1, int(seconds / max(time_work(work, 2, device)[0], 1e-7))) for work in (ours, theirs)]
     plan = [(ours, counts[0]), (theirs, counts[1]), (ours, counts[0])]
-    return summarize([[time_work(work, count, device) for work, count in plan] for _ in range(rounds)])
+    times = [[time_work(work, count, device) for work, count in plan] for _ in range(rounds)]
+    return summarize(times, way=0 if device.type == "cpu" else 1)
 
 
 def time_work(work: Work, count: int, device: torch.device = CPU) -> Times:
@@ -49,23 +50,28 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def summarize(rounds: list[list[Times]]) -> dict[str, float]:
-    """Return medians over rounds of (ours, theirs, ours)."""
-    ratios, on_wall = ([2 * theirs[way] / (first[way] + last[way]) for first, theirs, last in rounds] for way in (0, 1))
+def summarize(rounds: list[list[Times]], way: int = 0) -> dict[str, float]:
+    """Return medians over rounds of (ours, theirs, ours).
+
+    Args:
+        rounds: CPU and wall seconds of each.
+        way: What counts: 0 for CPU time, 1 for wall time.
+    """
+    ratios, on_wall = ([2 * theirs[at] / (first[at] + last[at]) for first, theirs, last in rounds] for at in (way, 1))
     return {
         "ratio": round(median(ratios), 3),
         "lowest": round(min(ratios), 3),
         "highest": round(max(ratios), 3),
         "ratio_wall": round(median(on_wall), 3),
-        "noise": round(median(first[0] / last[0] for first, _, last in rounds), 3),
-        "ours_ms": round(1e3 * median((first[0] + last[0]) / 2 for first, _, last in rounds), 4),
-        "theirs_ms": round(1e3 * median(theirs[0] for _, theirs, _ in rounds), 4),
+        "noise": round(median(first[way] / last[way] for first, _, last in rounds), 3),
+        "ours_ms": round(1e3 * median((first[way] + last[way]) / 2 for first, _, last in rounds), 4),
+        "theirs_ms": round(1e3 * median(theirs[way] for _, theirs, _ in rounds), 4),
     }
 
 
-def race_best(ours: Work, theirs: Mapping[str, Work], **options: Any) -> dict[str, Any]:
+def race_best(ours: Work, theirs: Mapping[str, Work], device: torch.device = CPU, **options: Any) -> dict[str, Any]:
     """Race against the ways that somebody else's code offers; the fastest of them counts, the others are named."""
-    found = {name: race(ours, work, **options) for name, work in theirs.items()}
+    found = {name: race(ours, work, device, **options) for name, work in theirs.items()}
     best = min(found, key=lambda name: found[name]["ratio"])
     others = {name: found[name]["ratio"] for name in found if name != best}
     return {**found[best], "against": best, "others": others}
