@@ -10,9 +10,10 @@ from pretask.fitting import fit_split
 from pretask.training import Run
 from pretask_registry import Registry, build
 
-from benchmarks.speed.peers_text import ROLES, SIZE
+from benchmarks.speed.peers_text import FIRST, ROLES, SIZE
 from benchmarks.speed.workloads import ENDLESS, build_run
 
+TINY_SIZE = 500  # of the vocabulary of a dry run
 PARTS = ("split", "model", "objective")
 
 
@@ -37,7 +38,7 @@ class Network:
     def build(self, device: torch.device, *, dry: bool, **recipe: Any) -> Run:
         """Return a run that can take steps."""
         shape, batch = self.shape[dry], self.batch[dry]
-        samples = make_samples(shape, 2 * batch if dry else 4 * batch)
+        samples = make_samples(shape, 2 * batch if dry else 4 * batch, TINY_SIZE if dry else SIZE)
         chosen = [{**options, **(tiny if dry else {})} for options, tiny in zip(self.options, self.tiny, strict=True)]
         registry = Registry.load()
         split, model, objective = (
@@ -80,11 +81,11 @@ NETWORKS: Mapping[str, Network] = {
 }
 
 
-def make_samples(shape: tuple[int, ...], count: int) -> Samples:
-    """Return random photographs or tokens: zeros would be multiplied faster."""
+def make_samples(shape: tuple[int, ...], count: int, size: int) -> Samples:
+    """Return random photographs, or tokens of so many: zeros would be multiplied faster."""
     generator = torch.Generator().manual_seed(0)
     if len(shape) == 1:
-        tokens = torch.randint(len(ROLES) + 200, SIZE, (count, *shape), generator=generator)
-        return Samples(Observed("text", shape, "int64", count, Vocabulary(SIZE, ROLES)), tokens)
+        tokens = torch.randint(FIRST, size, (count, *shape), generator=generator)
+        return Samples(Observed("text", shape, "int64", count, Vocabulary(size, ROLES)), tokens)
     images = torch.randint(0, 256, (count, *shape), dtype=torch.uint8, generator=generator)
     return Samples(Observed("image", shape, samples=count), images)

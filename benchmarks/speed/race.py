@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from pretask import PretaskError
 
-SECONDS, ROUNDS = 0.3, 7  # of a way in a round; rounds
+SECONDS, ROUNDS = 0.3, 5  # of a way in a round; rounds
 CPU = torch.device("cpu")
 Work = Callable[[], object]
 Times = tuple[float, float]  # CPU and wall seconds
