@@ -87,7 +87,7 @@ class Propagation:
         window_features = torch.cat([features for features, _ in window], 1).flatten(1, 2)  # (B, K W, D)
         window_labels = torch.cat([labels for _, labels in window], 1).flatten(1, 2)
         similarity = (block @ window_features.transpose(1, 2)).div_(self.temperature)
-        similarity.unflatten(2, (len(window), -1)).masked_fill_(~is_near[:, None], -torch.inf)
+        similarity.view(*block.shape[:2], len(window), -1).masked_fill_(~is_near[:, None], -torch.inf)
         best, position = similarity.topk(min(self.top_k, int(is_near.sum(1).amin()) * len(window)), dim=2)
         labels = window_labels[
             torch.arange(len(window_labels), device=window_labels.device)[:, None, None], position

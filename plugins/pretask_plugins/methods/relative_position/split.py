@@ -179,7 +179,7 @@ def std_mean(views: Float[Tensor, "B V C H W"]) -> tuple[Float[Tensor, "B V 1 1 
     if not views.is_cpu or torch.compiler.is_compiling():
         return torch.std_mean(views, dims, correction=0, keepdim=True)
     means, squares = [], []
-    for block in views.split(max(1, MAX_BLOCK // max(views[:1].numel(), 1))):
+    for block in torch.split(views, max(1, MAX_BLOCK // max(views[:1].numel(), 1))):
         centered = block.double()
         means.append(centered.mean(dims, keepdim=True))
         squares.append(centered.sub_(means[-1]).square_().mean(dims, keepdim=True))
