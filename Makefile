@@ -34,7 +34,7 @@ test-all: .venv-all/ready ## what needs an extra, a compiler, many kills or a pa
 sweep: .venv-all/ready ## every preset of every task through the compiler: half an hour
 	OMP_NUM_THREADS=1 .venv-all/bin/python -m pytest -q -m sweep
 
-speed: setup ## what a step costs beside its network, and what draws cost, as ratios: half an hour
+speed: setup ## what steps, draws, features, data, commands and large stores cost, as ratios: an hour
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.speed
 
 check: setup ## format, lint, types

@@ -1,38 +1,71 @@
 """Speed, as ratios measured side by side in one run: `python -m benchmarks.speed [NAME …]`, or `make speed`.
 
-operations  kernels that a step starts beside those that its network needs, task by task; no load changes them
-steps       the share of a step's time that is the network's, task by task
-draws       what each kind of random number costs, beside torch's generator
-compat      how long 216,000 combinations of parts are filtered
+operations   kernels that a step starts beside those that its network needs, task by task; no load changes them
+steps        the share of a step's time that is the network's, task by task
+draws        what each kind of random number costs, beside torch's generator
+extraction   features of all layers, beside the bare forward pass
+data         photographs decoded once, beside decoding in every epoch
+propagation  masks carried on in blocks, beside all affinities
+startup      whole commands, beside Python alone
+growth       probe, results and board by the size of what they are given
+compat       how long 216,000 combinations of parts are filtered
 
-Each is written as JSON with machine and versions to benchmarks/results/speed/NAME.json. Two more have arguments of
-their own, `probe` and `sgd-probe`: `python -m benchmarks.speed probe --help`.
+Those are measured where nothing is named. What needs somebody else's library is named, in an environment of its own
+(pip install -e '.[all]' lightly==1.6.0):
+
+peers        splits, beside the code that people use, one sample after the other
+end-to-end   training, beside lightly and the Trainer of transformers
+
+gpu          what only a GPU can show, in under ten minutes; `--dry` tries it on a processor with tiny networks
+probe        45 regularizers, beside scikit-learn; has arguments of its own (`probe --help`)
+sgd-probe    the same, beside 90 epochs of SGD; likewise
+
+Each is written as JSON with machine and versions to benchmarks/results/speed/NAME.json, or to --out.
 """
 
 import argparse
+import importlib
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import torch
+from pretask import PretaskError
 
-from benchmarks.speed.draw_costs import measure_draws
-from benchmarks.speed.operations import measure_operations
 from benchmarks.speed.report import write_report
-from benchmarks.speed.steps import measure_steps
 from benchmarks.speed.workloads import list_workloads
 
 HERE = Path(__file__).parent
 RESULTS = HERE.parent / "results" / "speed"
 SCRIPTS = {"probe": "probe.py", "sgd-probe": "sgd_probe.py", "compat": "compat.py"}
-MEASUREMENTS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
-    "operations": lambda options: measure_operations(chosen(options), torch.device(options.device)),
-    "steps": lambda options: measure_steps(chosen(options), torch.device(options.device)),
-    "draws": lambda options: measure_draws(torch.device(options.device)),
+
+
+def measure(module: str, function: str, *arguments: Any) -> dict[str, Any]:
+    """Call a measurement by name: only what is measured is imported."""
+    measured: dict[str, Any] = getattr(importlib.import_module(f"benchmarks.speed.{module}"), function)(*arguments)
+    return measured
+
+
+Measurement = Callable[[argparse.Namespace], dict[str, Any]]
+SOUND: Mapping[str, Measurement] = {
+    "operations": lambda options: measure("operations", "measure_operations", chosen(options), options.device),
+    "steps": lambda options: measure("steps", "measure_steps", chosen(options), options.device),
+    "draws": lambda options: measure("draw_costs", "measure_draws", options.device),
+    "extraction": lambda options: measure("extraction", "measure_extraction", options.device, tuple(options.task)),
+    "data": lambda options: measure("data_path", "measure_data"),
+    "propagation": lambda options: measure("propagation", "measure_propagation", options.device),
+    "startup": lambda options: measure("startup", "measure_startup"),
+    "growth": lambda options: measure("growth", "measure_growth"),
 }
+NAMED: Mapping[str, Measurement] = {
+    "peers": lambda options: measure("peers", "measure_peers", tuple(options.task)),
+    "end-to-end": lambda options: measure("end_to_end", "measure_end_to_end", options.device),
+    "gpu": lambda options: measure("gpu", "measure_gpu", options.dry),
+}
+MEASUREMENTS = {**SOUND, **NAMED}
 
 
 def chosen(options: argparse.Namespace) -> Any:
@@ -40,27 +73,38 @@ def chosen(options: argparse.Namespace) -> Any:
     return list_workloads(tuple(options.task), tuple(options.size))
 
 
-def main() -> None:
-    """Measure what is named, or everything that needs no arguments."""
-    if sys.argv[1:2] and sys.argv[1] in SCRIPTS:
-        raise SystemExit(subprocess.call([sys.executable, HERE / SCRIPTS[sys.argv[1]], *sys.argv[2:]]))
+def parse_arguments() -> argparse.Namespace:
+    """Return what is to be measured, and where it is written."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(MEASUREMENTS)}; all where none is named")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join((*MEASUREMENTS, *SCRIPTS)))
     parser.add_argument("--task", action="append", default=[], help="Only this task; may be given several times.")
     parser.add_argument("--size", action="append", choices=("quick", "larger"), help="Only networks of this size.")
-    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--device", type=torch.device, default=torch.device("cpu"))
+    parser.add_argument("--dry", action="store_true", help="Of gpu: tiny, on a processor.")
     parser.add_argument("--out", type=Path, help=f"Folder of the JSON; {RESULTS.name} of the results where all is run.")
     options = parser.parse_args()
     options.size = options.size or ["quick", "larger"]
     if unknown := set(options.names) - set(MEASUREMENTS):
         parser.error(f"no measurement {', '.join(sorted(unknown))}; there are {', '.join((*MEASUREMENTS, *SCRIPTS))}")
-    complete = not options.task and set(options.size) == {"quick", "larger"} and options.device == "cpu"
-    folder = options.out or (RESULTS if complete else None)
+    is_complete = not (options.task or options.dry) and len(options.size) == 2
+    if options.out is None and is_complete and (options.device.type == "cpu" or "gpu" in options.names):
+        options.out = RESULTS
+    return options
+
+
+def main() -> None:
+    """Measure what is named, or everything that needs no arguments."""
+    if sys.argv[1:2] and sys.argv[1] in SCRIPTS:
+        raise SystemExit(subprocess.call([sys.executable, HERE / SCRIPTS[sys.argv[1]], *sys.argv[2:]]))
+    options = parse_arguments()
     torch.set_num_threads(1)  # CPU seconds of one thread: two at a time on busy cores measure each other
-    for name in options.names or MEASUREMENTS:
+    for name in options.names or SOUND:
         started = datetime.now(UTC)
         print(f"\n{name}")
-        write_report(name, MEASUREMENTS[name](options), started, folder)
+        try:
+            write_report(name, MEASUREMENTS[name](options), started, options.out)
+        except PretaskError as error:
+            raise SystemExit(str(error)) from error
     if not options.names:
         subprocess.run([sys.executable, HERE / SCRIPTS["compat"]], check=True)
 

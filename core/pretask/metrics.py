@@ -6,6 +6,7 @@ A number is called by its metric, with what it is measured on before a full stop
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 FRACTION = "fraction"  # from 0 to 1
 LOSS = "loss"  # what an objective declares of the metric that is named after its target alone
@@ -35,6 +36,7 @@ class Metric:
         return self.higher_is_better is False
 
 
+@lru_cache(maxsize=4096)
 def metric_name(name: str) -> str:
     """Return the metric of a number: what stands after the last full stop or colon.
 

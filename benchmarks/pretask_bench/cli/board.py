@@ -36,28 +36,26 @@ def command(
     One page that needs nothing else, with its numbers as CSV, JSON and Markdown. The same records give the same
     bytes.
     """
-    from pretask import PretaskError
-
     from pretask_bench.board.keeper import Keeper, read_authors, read_withdrawn
     from pretask_bench.board.site import write_board
     from pretask_bench.cli.fit_matrix import fitting_rows
-    from pretask_bench.records.store import list_files, name_of, read, require_places
+    from pretask_bench.records.collection import no_collection
+    from pretask_bench.records.store import require_places
+    from pretask_bench.results.index import read_whole
     from pretask_bench.runs.suites import read_suite
 
     places, installed = places or (Path("runs/records"),), registry()
     require_places("board", places)
     chosen = read_suite(installed, suite)
     keeper = Keeper(read_withdrawn(places), read_authors(strict_authors) if strict_authors is not None else None)
-    records = {}
-    for path in list_files(places):
-        try:
-            record = read(path)
-            records[name_of(path, record)] = record
-        except PretaskError as error:
-            click.echo(f"left out {escape_invisible(str(path))}: {escape_invisible(str(error))}", err=True)
+    records, refused = read_whole(places)
+    for path, reason in refused:
+        click.echo(f"left out {escape_invisible(str(path))}: {escape_invisible(reason)}", err=True)
     if strange := sorted(keeper.withdrawn.keys() - records.keys()):
         click.echo(f"withdrawn, but no record here: {', '.join(name[:12] for name in strange)}", err=True)
     folders = sorted({place if place.is_dir() else place.parent for place in places})
     fits = fitting_rows(installed, None, None, None, exact=False) if compat else []
-    for path in write_board(chosen, records, out, None if no_pictures else folders, fits, keeper, installed):
+    with no_collection():
+        written = write_board(chosen, records, out, None if no_pictures else folders, fits, keeper, installed)
+    for path in written:
         print(path)

@@ -164,7 +164,10 @@ class Record(ExtendedModel):
 
     def find_result(self, evaluator: str, encoder: str) -> EvaluationResult | None:
         """Return what an evaluator says of an encoder; None where it did not measure it."""
-        return next((row for row in self.results if (row.evaluator, row.encoder) == (evaluator, encoder)), None)
+        for row in self.results:  # no generator: tables of thousands of records do little else
+            if row.evaluator == evaluator and row.encoder == encoder:
+                return row
+        return None
 
     @model_validator(mode="after")
     def _parts_agree(self) -> "Record":
@@ -207,9 +210,15 @@ def build_cell(fields: Mapping[str, Any]) -> Cell:
         raise record_error(error) from error
 
 
-def parse_record(data: bytes) -> Record:
-    """Return a record from its bytes; raises PretaskError where they are not one."""
-    require_bounds(data)
+def parse_record(data: bytes, *, was_read: bool = False) -> Record:
+    """Return a record from its bytes; raises PretaskError where they are not one.
+
+    Args:
+        data: The bytes.
+        was_read: Whether they were read before, and so are within bounds.
+    """
+    if not was_read:
+        require_bounds(data)
     try:
         return Record.model_validate_json(data)
     except ValidationError as error:

@@ -139,16 +139,20 @@ def store_files(folder: Path) -> list[Path]:
     return [folder / name for name in names if name.endswith(".json") and name[0] != "."]
 
 
-def read(path: Path | str) -> Record:
+def read(path: Path | str, *, was_read: bool = False) -> Record:
     """Read one record, if its file is named by its bytes and holds nothing but what they must be.
+
+    Args:
+        path: Of the file.
+        was_read: Whether bytes of this name were read before, so that their form need not be looked at again.
 
     Raises:
         PretaskError: The file cannot be read, was changed, is not canonical, or is no record of this version.
     """
     path = Path(path)
     content = read_named_by_hash(path)
-    record = parse_record(content)
-    if canonical_bytes(record) != content:
+    record = parse_record(content, was_read=was_read)
+    if not was_read and canonical_bytes(record) != content:
         raise PretaskError(
             escape_invisible(path.name),
             "canonical JSON",

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -20,15 +20,16 @@ from pretask.errors import PretaskError
 from pydantic import ValidationError
 
 from pretask_bench.records.cell import Cell, DataPart, cell_key
+from pretask_bench.records.collection import no_collection
 from pretask_bench.records.encoders import TRAINED
 from pretask_bench.records.measured import EvaluationResult, Pretext, WithMetrics
 from pretask_bench.records.metrics import declared_metrics
 from pretask_bench.records.record import Provenance, Record
-from pretask_bench.records.store import Refused, enter, find_stores, name_of, read, store_files
+from pretask_bench.records.store import Refused, enter, find_stores, list_files, name_of, read, store_files
 from pretask_bench.results.groups import SEEDLESS, seedless_key
 from pretask_bench.results.pretext import headline_metrics
 
-FORMAT = 4  # of a summary row; another one is another file
+FORMAT = 5  # of a summary row; another one is another file
 LOCK_SECONDS = 10.0  # seconds for another writer
 BATCH_RECORDS = 500  # records between two commits, so that a stopped reader has not read in vain
 REBUILD = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR, sqlite3.SQLITE_FORMAT}
@@ -41,7 +42,8 @@ class SummaryRow:
 
     Args:
         key: Key of its cell without the seed, made of options that `record` leaves out.
-        record: With its headline numbers alone, and without items, options, pictures and most of its provenance.
+        record: With its headline numbers alone, and without items, options, code, pictures and most of its
+            provenance.
     """
 
     key: str
@@ -63,12 +65,13 @@ def read_summaries(places: Iterable[Path | str]) -> tuple[list[SummaryRow], list
     """
     found: dict[str, SummaryRow] = {}
     refused: list[Refused] = []
-    for place in chain.from_iterable(map(enter, places)):
-        if place.is_dir():
-            for folder in find_stores(place):
-                found |= read_store(folder, refused)
-        else:
-            found |= dict(read_files([place], refused))
+    with no_collection():
+        for place in chain.from_iterable(map(enter, places)):
+            if place.is_dir():
+                for folder in find_stores(place):
+                    found |= read_store(folder, refused)
+            else:
+                found |= dict(read_files([place], refused))
     return [found[name] for name in sorted(found)], refused
 
 
@@ -82,6 +85,42 @@ def read_store(folder: Path, refused: list[Refused]) -> dict[str, SummaryRow]:
         known |= some
         save(index, some)
     return known
+
+
+def read_whole(places: Iterable[Path | str]) -> tuple[dict[str, Record], list[Refused]]:
+    """Read all records of some stores and files whole; that those of an index have the right form is known.
+
+    Args:
+        places: See `read_summaries`.
+
+    Returns:
+        The records by their hashes, and for every file that is no record its path and the reason.
+    """
+    found: dict[str, Record] = {}
+    refused: list[Refused] = []
+    with no_collection():
+        for folder, paths in groupby(list_files(places), key=lambda path: path.parent):
+            found |= read_folder(folder, paths, refused)
+    return found, refused
+
+
+def read_folder(folder: Path, paths: Iterable[Path], refused: list[Refused]) -> dict[str, Record]:
+    """Return records of one folder by their hashes; its index is given those that it did not know."""
+    index = index_path(folder)
+    known, found, new = load_keys(index), dict[str, Record](), dict[str, SummaryRow]()
+    for path in paths:
+        try:
+            record = read(path, was_read=path.stem in known)
+        except PretaskError as error:
+            refused.append((path, str(error)))
+            continue
+        name = name_of(path, record)
+        found[name] = record
+        if name == path.stem and name not in known:
+            new[name] = summarize(record)
+    if new:
+        save(index, new)
+    return found
 
 
 def find_by_cell(folder: Path, cell: Cell) -> Iterator[tuple[Record, Path]]:
@@ -162,8 +201,8 @@ def checksum(key: str, summary: str) -> int:
 
 def save(index: Path, new: Mapping[str, SummaryRow]) -> None:
     """Add to an index; where that cannot be done the next reader reads again."""
-    entries = [
-        (name, summary.key, summary.record.model_dump_json(exclude_defaults=True)) for name, summary in new.items()
+    entries = [  # defaults included: what is not there is copied by its model, which takes longer than to read it
+        (name, summary.key, summary.record.model_dump_json()) for name, summary in new.items()
     ]
     with suppress(sqlite3.Error, OSError):
         index.parent.mkdir(parents=True, exist_ok=True)
@@ -196,6 +235,7 @@ def summarize(record: Record) -> SummaryRow:
         "provenance": summarize_provenance(record.provenance),
         "error": error,
         "note": None,
+        "code": {},
     }
     return SummaryRow(seedless_key(record), record.model_copy(update=changes))
 

@@ -5,7 +5,9 @@ import io
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from itertools import groupby
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 from pretask import Metric, Unknown
@@ -58,8 +60,31 @@ class Table(NamedTuple):
     """
 
     columns: Sequence[str]
-    cells: list[Sequence[str]]
-    fields: list[dict[str, Any]]
+    cells: Sequence[Sequence[str]]
+    fields: Sequence[dict[str, Any]]
+
+
+class LazyRows(Sequence[Any]):
+    """Rows that are made when the first of them is looked at: no format shows both texts and numbers.
+
+    Args:
+        lines: What rows are made of.
+        make_row: Makes one.
+    """
+
+    def __init__(self, lines: Sequence[Any], make_row: Callable[[Any], Any]) -> None:
+        self.lines, self.make_row = lines, make_row
+
+    @cached_property
+    def rows(self) -> list[Any]:
+        """All rows."""
+        return [*map(self.make_row, self.lines)]
+
+    def __len__(self) -> int:
+        return len(self.lines)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self.rows[place]
 
 
 def parse_conditions(texts: Sequence[str]) -> Conditions:
@@ -121,10 +146,14 @@ def build_table(records: Sequence[KeyedRecord], group_fields: Sequence[str], sor
     """
     groups = group_by_key(records)
     if group_fields:
-        table = average_over_encoders(groups, group_fields)
-    else:
-        lines = [line for group in groups for line in summarize_group(group)]
-        table = Table(COLUMNS, [line.cells for line in lines], [line.fields for line in lines])
+        return sort_rows(average_over_encoders(groups, group_fields), sort)
+    lines = [line for group in groups for line in summarize_group(group)]
+    cells, numbers = LazyRows(lines, attrgetter("cells")), LazyRows(lines, attrgetter("fields"))
+    return sort_rows(Table(COLUMNS, cells, numbers), sort)
+
+
+def sort_rows(table: Table, sort: str | None) -> Table:
+    """Return a table in the order of a column; as it is where none is named."""
     if sort is None:
         return table
     order = sorted(range(len(table.cells)), key=sort_key(sort, table))
@@ -168,28 +197,31 @@ def average_over_encoders(groups: Sequence[Group], fields: Sequence[str]) -> Tab
         if line.estimates
     ]
     lines.sort(key=lambda keyed: keyed[0])
-    table = Table((*fields, "encoders", "probe", *map(column_label, AVERAGED)), [], [])
-    for values, members in groupby(lines, key=lambda keyed: keyed[0]):
-        add_average_row(table, fields, values, [line for _, line in members])
-    return table
+    grouped = groupby(lines, key=lambda keyed: keyed[0])
+    rows = [average_row(fields, values, [line for _, line in members]) for values, members in grouped]
+    return Table(
+        (*fields, "encoders", "probe", *map(column_label, AVERAGED)),
+        [cells for cells, _ in rows],
+        [numbers for _, numbers in rows],
+    )
 
 
-def add_average_row(table: Table, fields: Sequence[str], values: Sequence[str], lines: Sequence[SummaryLine]) -> None:
-    """Add the row of lines that have these values in common: of the fields, then evaluator and metric."""
+def average_row(
+    fields: Sequence[str], values: Sequence[str], lines: Sequence[SummaryLine]
+) -> tuple[Sequence[str], dict[str, Any]]:
+    """Return texts and numbers of lines that have these values in common: of the fields, then evaluator and metric."""
     *shared, evaluator, metric_name = values
     averages = {encoder: average_estimates(lines, encoder) for encoder in AVERAGED}
     ranges = [format_range(average, lines[0].metric) for average in averages.values()]
-    table.cells.append((*shared, str(len(lines)), f"{short_name(evaluator)} {metric_name}", *ranges))
+    cells = (*shared, str(len(lines)), f"{short_name(evaluator)} {metric_name}", *ranges)
     numbers = [interval_fields(column_label(encoder), average) for encoder, average in averages.items()]
-    table.fields.append(
-        {
-            **dict(zip(fields, shared, strict=True)),
-            "evaluator": evaluator,
-            "metric": metric_name,
-            "encoders": len(lines),
-            **{name: value for of_encoder in numbers for name, value in of_encoder.items()},
-        }
-    )
+    return cells, {
+        **dict(zip(fields, shared, strict=True)),
+        "evaluator": evaluator,
+        "metric": metric_name,
+        "encoders": len(lines),
+        **{name: value for of_encoder in numbers for name, value in of_encoder.items()},
+    }
 
 
 def shared_values(group: Group, line: SummaryLine, fields: Sequence[str]) -> tuple[str, ...]:
@@ -224,7 +256,7 @@ def format_table(form: str, table: Table) -> str:
     if form == "table":
         return align_columns(table.columns, [tuple(map(escape_invisible, row)) for row in table.cells])
     if form == "json":
-        return json.dumps(table.fields, indent=1, ensure_ascii=False)
+        return json.dumps([*table.fields], indent=1, ensure_ascii=False)
     return markdown(table.columns, table.cells) if form == "md" else csv_text(table.fields)
 
 

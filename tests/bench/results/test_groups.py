@@ -27,7 +27,7 @@ from pretask_bench.results.groups import (
     summarize_groups,
     summary_rows,
 )
-from pretask_bench.results.index import read_summaries
+from pretask_bench.results.index import read_summaries, read_whole
 from pretask_bench.results.pretext import headline_metrics, pretext_metrics
 from pretask_bench.results.references import TrivialPredictor, pretext_references, probe_references
 from pretask_bench.results.report import evaluator_rows, pretext_rows
@@ -295,6 +295,19 @@ def test_an_index_shows_what_the_records_themselves_show(
     for _ in range(2):
         found = [(summary.key, summary.record) for summary in read_summaries([tmp_path])[0]]
         assert summary_rows(group_by_key(found)) == summary_rows(group_records(records))
+
+
+def test_bytes_that_an_index_knows_are_read_whole_without_another_look_at_their_form(
+    tmp_path: Path, cache: Path, record: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [write(tmp_path, record(seed)) for seed in range(2)]
+    first, refused = read_whole([tmp_path])
+    assert ({path.stem for path in paths}, refused) == (first.keys(), [])
+    monkeypatch.setattr("pretask_bench.records.store.canonical_bytes", lambda _: b"another form")
+    assert read_whole([tmp_path]) == (first, [])
+    paths[0].write_bytes(paths[0].read_bytes().replace(b"complete", b"Complete"))
+    damaged, refused = read_whole([tmp_path])
+    assert (damaged.keys(), [path for path, _ in refused]) == ({paths[1].stem}, [paths[0]])
 
 
 @pytest.mark.parametrize("place", ["a number", 0, 20, 100, 0.3, 0.9])

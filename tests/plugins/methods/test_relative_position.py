@@ -16,6 +16,7 @@ from pretask_plugins.methods.relative_position.split import (
     drop_channels,
     project,
     projection,
+    std_mean,
     steps,
 )
 from pretask_plugins.models.image.convnet import Convnet
@@ -248,3 +249,12 @@ def test_the_figure_puts_each_neighbor_where_it_is_predicted_and_says_whether_th
 
 def decode(png: bytes) -> np.ndarray:
     return np.asarray(Image.open(BytesIO(png)))
+
+
+@pytest.mark.parametrize("side", [9, 300])  # a block of several samples, and less than one
+def test_spread_is_to_the_bit_that_of_torch(side: int) -> None:
+    views = torch.rand(3, 2, 3, side, side).movedim(2, -1).contiguous().movedim(-1, 2)
+    views[0, 0] = 0.3
+    for ours, theirs in zip(std_mean(views), torch.std_mean(views, (2, 3, 4), correction=0, keepdim=True), strict=True):
+        assert torch.equal(ours[1:], theirs[1:])
+        assert torch.allclose(ours, theirs, atol=1e-7)

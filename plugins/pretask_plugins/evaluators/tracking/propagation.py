@@ -84,10 +84,10 @@ class Propagation:
         self, block: Float[Tensor, "B Q D"], window: list[tuple[Tensor, ...]], is_near: Bool[Tensor, "Q W"]
     ) -> Float[Tensor, "B Q C"]:
         """Return the mean label of the positions most like each, by the softmax of their similarity."""
-        window_features = torch.cat([features.flatten(1, 2) for features, _ in window], 1)  # (B, K W, D)
-        window_labels = torch.cat([labels.flatten(1, 2) for _, labels in window], 1)
-        similarity = (block @ window_features.transpose(1, 2)) / self.temperature
-        similarity = similarity.masked_fill(~is_near.repeat(1, len(window)), -torch.inf)
+        window_features = torch.cat([features for features, _ in window], 1).flatten(1, 2)  # (B, K W, D)
+        window_labels = torch.cat([labels for _, labels in window], 1).flatten(1, 2)
+        similarity = (block @ window_features.transpose(1, 2)).div_(self.temperature)
+        similarity.view(*block.shape[:2], len(window), -1).masked_fill_(~is_near[:, None], -torch.inf)
         best, position = similarity.topk(min(self.top_k, int(is_near.sum(1).amin()) * len(window)), dim=2)
         labels = window_labels[
             torch.arange(len(window_labels), device=window_labels.device)[:, None, None], position

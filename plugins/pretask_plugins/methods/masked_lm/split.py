@@ -34,6 +34,7 @@ from torch import Tensor
 
 from pretask_plugins.methods.masked_lm.trivial_predictors import is_ordinary, ordinary_ids, token_predictors
 from pretask_plugins.shared.constants import build_once
+from pretask_plugins.shared.ranks import are_lowest
 from pretask_plugins.shared.token_rows import require_fitted, require_vocabulary, whole_rows
 
 
@@ -162,7 +163,7 @@ def count_labels(present: Bool[Tensor, "B L"] | None, length: int, mask_ratio: f
 def choose(draws: Draws, candidates: Bool[Tensor, "B L"], count: int | Int[Tensor, "B 1"]) -> Bool[Tensor, "B L"]:
     """Choose `count` of the candidates, all equally likely; all of them where there are fewer."""
     score = draws.uniform("chosen", candidates.shape[1]).where(candidates, above_uniform(candidates.device))
-    return (score.argsort(1).argsort(1) < count) & candidates
+    return are_lowest(score, count) & candidates
 
 
 @build_once
@@ -174,7 +175,7 @@ def above_uniform(device: torch.device) -> Float[Tensor, ""]:
 def random_tokens(draws: Draws, vocabulary: Vocabulary, length: int) -> Int[Tensor, "B L"]:
     """Draw tokens without a role, all equally likely."""
     ids = ordinary_ids(vocabulary, draws.index.device)
-    return ids[draws.integers("replacement", 0, len(ids), length)]
+    return ids.take(draws.integers("replacement", 0, len(ids), length))
 
 
 def require_roles(who: str, text: Observed, fitted: Vocabulary | None, *roles: str) -> Vocabulary:

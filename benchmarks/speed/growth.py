@@ -1,0 +1,110 @@
+"""Growth: how CPU time grows with what is given, and the exponent of the power law that fits it.
+
+The probe with samples and with the width of features, `results` (from its index) and `board` with records. Between two
+sizes the exponent is the slope of log seconds over log size, of all sizes by least squares, once the seconds of the
+smallest start (no record at all) are taken off.
+"""
+
+import json
+import math
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from statistics import mean, median
+from typing import Any
+
+import torch
+from pretask_plugins.evaluators.probes.logistic import fit_grid
+
+from benchmarks.speed.many_records import write_records
+from benchmarks.speed.startup import PRETASK, RECORDS, start_process
+
+RECORD_COUNTS = (300, 1000, 3000, 10_000)
+SAMPLES, WIDTHS = (2500, 5000, 10_000, 20_000), (64, 128, 256, 512)
+FIXED_SAMPLES, FIXED_WIDTH, CLASSES = 5000, 128, 10
+REGULARIZERS = tuple(10 ** (-6 + 11 * place / 44) for place in range(45))
+REPEATS = 3
+GOALS = {"results": 3.0, "board": 10.0}  # seconds of 10,000 records
+
+
+def measure_growth(
+    counts: Sequence[int] = RECORD_COUNTS,
+    samples: Sequence[int] = SAMPLES,
+    widths: Sequence[int] = WIDTHS,
+    repeats: int = REPEATS,
+) -> dict[str, Any]:
+    """Return seconds by size, and the exponent, of everything that is measured."""
+    measured = {
+        "probe, samples": fit_growth({size: time_probe(size, FIXED_WIDTH, repeats) for size in samples}),
+        "probe, width": fit_growth({size: time_probe(FIXED_SAMPLES, size, repeats) for size in widths}),
+    }
+    for name, growth in measured.items():
+        print_growth(name, growth)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, seconds in time_records(Path(folder), counts).items():
+            measured[name] = {**fit_growth(seconds, start=seconds[0]), "goal": GOALS[name]}
+            measured[name]["met"] = seconds[max(counts)] <= GOALS[name]
+            print_growth(name, measured[name])
+    return measured
+
+
+def time_probe(samples: int, width: int, repeats: int) -> float:
+    """Return the CPU seconds of a grid of 45 regularizers, the median over repeats."""
+    generator = torch.Generator().manual_seed(0)
+    label = torch.randint(CLASSES, (samples,), generator=generator)
+    centers = 0.3 * torch.randn(CLASSES, width, generator=generator)
+    features = centers[label] + torch.randn(samples, width, generator=generator)
+    return median(time_call(lambda: fit_grid(features, label, CLASSES, REGULARIZERS)) for _ in range(repeats))
+
+
+def time_call(work: Callable[[], object]) -> float:
+    """Return the CPU seconds of one call."""
+    begin = time.process_time()
+    work()
+    return time.process_time() - begin
+
+
+def time_records(folder: Path, counts: Sequence[int]) -> dict[str, dict[int, float]]:
+    """Return CPU seconds of `results` and `board` by records; the first reading, which fills the index, apart."""
+    store, taken = folder / "records", {name: dict[int, float]() for name in GOALS}
+    store.mkdir()
+    for before, count in zip((0, 0, *counts), (0, *counts), strict=False):
+        write_records(store, RECORDS, count - before, before)
+        commands = {
+            "results": ("results", str(store), "--format", "csv"),
+            "board": ("board", "quick", str(store), "--out", str(folder / "site")),
+        }
+        start_process((*PRETASK, *commands["results"]), str(folder))
+        for name, command in commands.items():
+            taken[name][count] = start_process((*PRETASK, *command), str(folder))[0]
+    return taken
+
+
+def fit_growth(seconds: Mapping[int, float], start: float = 0.0) -> dict[str, Any]:
+    """Return seconds by size with the exponent of their growth over what a start takes."""
+    points = [(math.log(size), math.log(max(taken - start, 1e-3))) for size, taken in seconds.items() if size]
+    slopes = [(high - low) / (right - left) for (left, low), (right, high) in pairwise(points)]
+    return {
+        "seconds": {str(size): round(taken, 3) for size, taken in seconds.items()},
+        "exponent": round(fit_slope(points), 3),
+        "last exponent": round(slopes[-1], 3),
+    }
+
+
+def fit_slope(points: Sequence[tuple[float, float]]) -> float:
+    """Return the slope of the line nearest to some points.
+
+    >>> fit_slope([(0.0, 1.0), (1.0, 3.0), (2.0, 5.0)])
+    2.0
+    """
+    middle, level = (mean(axis) for axis in zip(*points, strict=True))
+    covariance = math.fsum((place - middle) * (value - level) for place, value in points)
+    return covariance / math.fsum((place - middle) ** 2 for place, _ in points)
+
+
+def print_growth(name: str, growth: Mapping[str, Any]) -> None:
+    """Print seconds by size, the exponent, and the goal of the largest."""
+    goal = "" if "goal" not in growth else f"  goal {growth['goal']:g} s{'' if growth['met'] else ' missed'}"
+    print(f"{name:18}exponent {growth['exponent']:5.2f}   {json.dumps(growth['seconds'])}{goal}", flush=True)
