@@ -20,10 +20,9 @@ import torch
 from jaxtyping import Bool, Int
 from pretask import Batch, Features, Incompatible, Inputs, Observed, PretaskError, Samples, Task, Vocabulary
 from pretask.composition import describe_features
+from pretask.language.next_token import next_target
 from torch import Tensor, nn
 from torch.nn import functional as F
-
-from pretask.language.next_token import next_target
 
 MULTIPLE = 8  # to which the length of a batch is rounded up
 LM_WEIGHT = 0.5  # of the auxiliary loss in the paper
