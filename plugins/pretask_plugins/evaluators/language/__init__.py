@@ -1,6 +1,6 @@
 """Language models: how well they predict the test part, and what they write.
 
-Source: Shannon 1951; Radford et al. 2019; Holtzman et al., ICLR 2020.
+Source: Shannon 1951; Radford et al. 2019; Holtzman et al., ICLR 2020; Brown et al., NeurIPS 2020.
 Axes: see the modules.
 """
 
@@ -49,4 +49,20 @@ def pretask_components() -> Iterator[Component]:
         source="Holtzman et al. 2020",
         cites="holtzman2020curious",
         small={"num_prompts": 2, "prompt_length": 4, "max_new_tokens": 4},
+    )
+    yield evaluator(
+        "few-shot",
+        f"{HERE}.few_shot:FewShot",
+        needs="objective",
+        modality="text",
+        metrics={
+            "accuracy": Metric(FRACTION, higher_is_better=True),
+            "normalized_accuracy": Metric(FRACTION, higher_is_better=True),
+            "majority": Metric(FRACTION),
+        },
+        headline="0.accuracy",
+        summary="Few-shot: classes of texts by the likelihood of their names after a few examples.",
+        source="Brown et al. 2020",
+        cites="brown2020language",
+        small={"shots": (0, 1), "num_texts": 8},
     )
