@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-ROUNDS = 5
+ROUNDS = 3
 BARE = ("-c", "pass")
 PRETASK = ("-m", "pretask_bench")
 RECORDS = Path(__file__).parents[1] / "results" / "quick-2"

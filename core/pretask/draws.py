@@ -59,9 +59,21 @@ def hash_name(name: str) -> int:
 
 def as_int64_tensor(number: int | Tensor, device: torch.device) -> Tensor:
     """Return a seed or an epoch as int64, whatever its type; of a larger int the lowest 64 bits."""
-    if isinstance(number, int):  # filled in where it lies: a copy to a GPU would wait for it
-        return torch.full((), as_int64(number & MASK_64_BITS), dtype=torch.int64, device=device)
-    return torch.as_tensor(number, dtype=torch.int64, device=device)
+    if isinstance(number, Tensor):
+        return torch.as_tensor(number, dtype=torch.int64, device=device)
+    fill = fill_constant if torch.compiler.is_compiling() else remember_constant
+    return fill(as_int64(number & MASK_64_BITS), device)
+
+
+def fill_constant(number: int, device: torch.device) -> Tensor:
+    """Return a number as a tensor that is filled in where it lies: a step would wait for a copy to a GPU."""
+    return torch.full((), number, dtype=torch.int64, device=device)
+
+
+@lru_cache(maxsize=256)
+def remember_constant(number: int, device: torch.device) -> Tensor:
+    """Return `fill_constant`, filled in once: the bounds of draws are the same in every step. Not to be written to."""
+    return fill_constant(number, device)
 
 
 class HashedIndex:

@@ -3,8 +3,8 @@
 The task's network is copied: what was trained stays as it was. A tenth of the training part is held out, on which every
 point of the grid (rate and epochs) is scored; the best one, of equals that of the lowest loss, is trained again on the
 whole training part, and the test part is predicted once. One point needs no choice, and none is made. The head reads
-features that are centered and divided by one number, their root mean square before training, so that one grid suits
-encoders of any scale.
+features that are divided by one number, their root mean square before training, so that one grid suits encoders of any
+scale.
 
 Rates rise over the first tenth of the steps and fall to 0, with AdamW and gradients clipped at 1. Order and dropout
 follow from the seed; the head begins at 0.
@@ -43,7 +43,7 @@ from pretask_plugins.evaluators.probes.fine_tuning.rates import find_depths, gro
 
 Epochs = Annotated[int, Interval(ge=1, le=10_000)]
 CLIP = 1.0  # norm of the gradient, at most
-SCALED_ON = 512  # units whose features tell the head their center and scale
+SCALED_ON = 512  # units whose features tell the head their scale
 TRIED_ON = 2  # samples on which the depth of every weight is found
 
 
@@ -154,16 +154,16 @@ class AuxiliaryLoss(Protocol):
 
 
 class Head(nn.Module):
-    """A line on features that are centered and scaled by what they were before training."""
+    """A line on features that are divided by their root mean square before training.
 
-    center: Tensor
+    They keep their mean: of single tokens it would be an offset that no bias could follow.
+    """
+
     scale: Tensor
 
     def __init__(self, vectors: Float[Tensor, "M D"], outputs: int, dropout: float) -> None:
         super().__init__()
-        center = vectors.mean(0)
-        scale = (vectors - center).square().mean().sqrt()
-        self.register_buffer("center", center)
+        scale = vectors.square().mean().sqrt()
         self.register_buffer("scale", scale.where(scale > 0, 1.0))
         self.dropout = nn.Dropout(dropout)
         self.line = nn.Linear(vectors.shape[-1], outputs, device=vectors.device)
@@ -172,7 +172,7 @@ class Head(nn.Module):
 
     def forward(self, vectors: Float[Tensor, "B ... D"]) -> Float[Tensor, "B ... O"]:
         """Return what the head says of every vector."""
-        said: Tensor = self.line(self.dropout((vectors.float() - self.center) / self.scale))
+        said: Tensor = self.line(self.dropout(vectors.float() / self.scale))
         return said
 
 
