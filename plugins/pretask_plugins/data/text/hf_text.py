@@ -31,7 +31,7 @@ class HfText(TextData):
         column: That holds the texts; the first one of texts when left out.
         label: Column of the class; label, or the first one of classes, when left out.
         length: Tokens of a row.
-        tokenizer: Byte pairs read back exactly; word pieces and words know no spaces.
+        tokenizer: Byte pairs, bytes and characters read back exactly; word pieces and words know no spaces.
         vocab_size: Ids at most.
         packed: Whether rows are cut from one stream, or hold a document each, closed by the end token. Labeled texts
             are not packed and others are, where this is left out.

@@ -65,7 +65,7 @@ class Stdlib(TextData):
 
     Args:
         length: Tokens of a row.
-        tokenizer: Byte pairs read back exactly; word pieces and words know no spaces.
+        tokenizer: Byte pairs, bytes and characters read back exactly; word pieces and words know no spaces.
         vocab_size: Ids at most.
         packed: Whether rows are cut from all strings of a group, one after the other, or hold one string each.
         lowercase: Whether word pieces and words are in lower case and without accents.

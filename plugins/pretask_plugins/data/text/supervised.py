@@ -57,7 +57,7 @@ class SupervisedText(TextData):
     Args:
         root: A file, or a folder with files of the parts, such as train.tsv and dev.tsv.
         length: Tokens of a row.
-        tokenizer: Byte pairs read back exactly; word pieces and words know no spaces.
+        tokenizer: Byte pairs, bytes and characters read back exactly; word pieces and words know no spaces.
         vocab_size: Ids at most.
         learn_from: A corpus that the tokenizer shall be learned from, as the data `text` reads it, or a tokenizer's
             .json file: what a model that was trained on other text needs.

@@ -37,7 +37,7 @@ class Text(TextData):
             testing: of several texts whole ones, of one text its end, of a table lines by their hash, of tagged words
             sentences by theirs.
         length: Tokens of a row.
-        tokenizer: Byte pairs read back exactly; word pieces and words know no spaces.
+        tokenizer: Byte pairs, bytes and characters read back exactly; word pieces and words know no spaces.
         vocab_size: Ids at most.
         packed: Whether rows are cut from one stream (as language models want them), or hold a document each, closed by
             the end token. Labeled texts and tagged sentences are not packed and all else is, where this is left out.

@@ -2,8 +2,8 @@
 
 Source: Sennrich, Haddow and Birch, ACL 2016 (byte pairs, here of bytes as in GPT-2); Schuster and Nakajima, ICASSP 2012
 (word pieces); both as in the tokenizers library.
-Differs: the special tokens are the first seven, in the order of ROLES, and text that looks like one stays text. The
-library numbers the letters of word pieces by chance; they are handed to it in order.
+Differs: the special tokens of a learned one are the first seven, in the order of ROLES, and text that looks like one
+stays text. The library numbers the letters of word pieces by chance; they are handed to it in order.
 Axes: L tokens.
 """
 
@@ -21,11 +21,20 @@ from pretask.cache import cached
 from pretask.options import MAX_SIZE, Interval
 from torch import Tensor
 
-Kind = Literal["bpe", "wordpiece", "characters", "words"]
+Kind = Literal["bpe", "wordpiece", "bytes", "characters", "words"]
 
 ROLES = ("pad", "mask", "start", "end", "separator", "class", "unknown")
 SPECIAL = tuple(f"[{role.upper()}]" for role in ROLES)
 UNKNOWN = SPECIAL[-1]
+ELSEWHERE: Mapping[str, tuple[str, ...]] = {  # what tokenizers that others trained call them
+    "pad": ("<pad>", "<|pad|>"),
+    "mask": ("<mask>",),
+    "start": ("<s>", "[BOS]", "<|begin_of_text|>"),
+    "end": ("</s>", "[EOS]", "<|endoftext|>", "<|end_of_text|>"),
+    "separator": ("[SEP]", "<sep>"),
+    "class": ("[CLS]", "<cls>"),
+    "unknown": ("[UNK]", "<unk>"),
+}
 ORDINARY = len(ROLES)  # the first id that is no special token
 MAX_LETTERS = 1000  # different ones that word pieces may be made of; rarer ones are unknown
 BYTES = 256
@@ -58,8 +67,10 @@ class Tokenization:
     @cached_property
     def vocabulary(self) -> Vocabulary:
         """How many ids there are, and which are special."""
-        pairs = ((role, self.tokenizer.token_to_id(token)) for role, token in zip(ROLES, SPECIAL, strict=True))
-        return Vocabulary(self.tokenizer.get_vocab_size(), tuple(pairs))
+        pairs = ((role, find_special(self.tokenizer, role)) for role in ROLES)
+        return Vocabulary(
+            self.tokenizer.get_vocab_size(), tuple((role, number) for role, number in pairs if number is not None)
+        )
 
     @property
     def name(self) -> str:
@@ -84,6 +95,12 @@ class Tokenization:
         kept = [number for number in numbers if number not in dropped]
         text: str = self.tokenizer.decode(kept, skip_special_tokens=False)
         return text
+
+
+def find_special(tokenizer: Any, role: str) -> int | None:
+    """Return the id of a special token: by our name, else by one that it has elsewhere; None where it has none."""
+    names = (f"[{role.upper()}]", *ELSEWHERE[role])
+    return next((number for name in names if (number := tokenizer.token_to_id(name)) is not None), None)
 
 
 def learn(
@@ -114,12 +131,13 @@ def learn(
 
 def check_size(kind: str, size: int) -> None:
     """Raise PretaskError unless special tokens, and bytes where they are tokens, have room."""
-    least = ORDINARY + (BYTES if kind == "bpe" else 1)
+    has_bytes = kind in ("bpe", "bytes")
+    least = ORDINARY + (BYTES if has_bytes else 1)
     if size < least:
         raise PretaskError(
             f"the tokenizer '{kind}'",
             f"data.vocab_size of at least {least} ({ORDINARY} special tokens"
-            + (f" and {BYTES} bytes)" if kind == "bpe" else " and one other)"),
+            + (f" and {BYTES} bytes)" if has_bytes else " and one other)"),
             f"{size}",
             "Set a larger data.vocab_size.",
             exit_code=2,
@@ -127,7 +145,13 @@ def check_size(kind: str, size: int) -> None:
 
 
 def read_tokenizer(path: Path) -> Tokenization:
-    """Read a tokenizer from a file of the tokenizers library; raise PretaskError where it cannot be used here."""
+    """Read a tokenizer from a file of the tokenizers library, whoever trained it.
+
+    Special tokens that it has under no name that is known are added after all others.
+
+    Raises:
+        PretaskError: It is no such file.
+    """
     from tokenizers import Tokenizer
 
     content = path.read_text(encoding="utf-8")
@@ -136,15 +160,9 @@ def read_tokenizer(path: Path) -> Tokenization:
         kind = json.loads(content)["model"]["type"].lower()
     except Exception as error:  # the library raises bare Exception
         raise PretaskError("data.learn_from", "a tokenizer's JSON file", f"{path} ({error})", "Name another.") from None
-    missing = [token for token in SPECIAL if made.token_to_id(token) is None]
-    if missing:
-        raise PretaskError(
-            "data.learn_from",
-            f"a tokenizer with the special tokens {', '.join(SPECIAL)}",
-            f"{path} without {', '.join(missing)}",
-            "Add them, or name the corpus that a tokenizer shall be learned from.",
-        )
-    return Tokenization(kind, content, path.name)
+    missing = [token for role, token in zip(ROLES, SPECIAL, strict=True) if find_special(made, role) is None]
+    made.add_special_tokens(missing)
+    return Tokenization(kind, made.to_str() if missing else content, path.name)
 
 
 def learn_bpe(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> str:
@@ -159,6 +177,11 @@ def learn_bpe(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> str
         vocab_size=size, special_tokens=list(SPECIAL), initial_alphabet=alphabet, show_progress=False
     )
     return train_tokenizer(made, texts, trainer)
+
+
+def learn_bytes(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> str:
+    """Return bytes alone, of which nothing is learned."""
+    return learn_bpe(tuple, ORDINARY + BYTES, lower)
 
 
 def learn_wordpiece(texts: Callable[[], Iterable[str]], size: int, lower: bool) -> str:
@@ -214,6 +237,7 @@ def train_tokenizer(tokenizer: Any, texts: Callable[[], Iterable[str]], trainer:
 LEARNERS: Mapping[str, Callable[[Callable[[], Iterable[str]], int, bool], str]] = {
     "bpe": learn_bpe,
     "wordpiece": learn_wordpiece,
+    "bytes": learn_bytes,
     "characters": learn_characters,
     "words": learn_words,
 }

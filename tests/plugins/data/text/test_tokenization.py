@@ -9,7 +9,7 @@ from pretask_plugins.data.text.tokenization import ROLES, SPECIAL, Tokenization,
 from processes import run_python
 
 CORPUS = ["the cat sat on the mat. " * 20, "A dog, the cat's friend — naïve café\nwith 42 mats!\n" * 20]
-KINDS = ("bpe", "wordpiece", "characters", "words")
+KINDS = ("bpe", "wordpiece", "bytes", "characters", "words")
 
 
 @pytest.fixture(autouse=True)
@@ -93,7 +93,7 @@ def test_a_corpus_teaches_once() -> None:
     assert again.content == first.content
 
 
-@pytest.mark.parametrize(("kind", "least"), [("bpe", 263), ("words", 8)])
+@pytest.mark.parametrize(("kind", "least"), [("bpe", 263), ("bytes", 263), ("words", 8)])
 def test_a_vocabulary_without_room_is_refused(kind: str, least: int) -> None:
     assert made(kind, least).vocabulary.size == least
     with pytest.raises(PretaskError, match=f"at least {least}"):
@@ -108,11 +108,29 @@ def test_a_tokenizer_is_read_from_its_file(tmp_path: Path) -> None:
     assert other.name == f"{one.name.removesuffix('canned')}mine.json"
 
 
-def test_a_file_that_is_no_tokenizer_of_ours_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_is_no_tokenizer_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "mine.json"
     path.write_text("{}")
     with pytest.raises(PretaskError, match="tokenizer's JSON"):
         read_tokenizer(path)
-    path.write_text(made("bpe").content.replace("[MASK]", "<mask>"))
-    with pytest.raises(PretaskError, match=r"without \[MASK\]"):
-        read_tokenizer(path)
+
+
+def test_a_tokenizer_that_was_trained_elsewhere_keeps_its_ids_and_gets_what_it_lacks(tmp_path: Path) -> None:
+    """Names as in RoBERTa; no separator and no class token."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    theirs = Tokenizer(models.BPE())
+    theirs.pre_tokenizer, theirs.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    theirs.train_from_iterator(
+        CORPUS, trainers.BpeTrainer(vocab_size=300, special_tokens=special, initial_alphabet=alphabet)
+    )
+    theirs.save(str(tmp_path / "theirs.json"))
+    ours = read_tokenizer(tmp_path / "theirs.json")
+    size = theirs.get_vocab_size()
+    assert ours.vocabulary.size == size + 2
+    roles = {"start": 0, "pad": 1, "end": 2, "unknown": 3, "mask": 4, "separator": size, "class": size + 1}
+    assert dict(ours.vocabulary.special) == roles
+    assert ours.encode(CORPUS) == [encoding.ids for encoding in theirs.encode_batch(list(CORPUS))]
+    assert ours.decode([0, *ours.encode(["a <mask> b"])[0], 2, 1]) == "a <mask> b"
