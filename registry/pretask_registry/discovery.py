@@ -5,6 +5,7 @@ and its fix, and the others load. What follows from metadata alone (another API,
 twice) is known before anything is imported.
 """
 
+import inspect
 import os
 import re
 import sys
@@ -18,7 +19,7 @@ from itertools import islice
 from types import ModuleType
 from typing import Any, Literal
 
-from pluggy import PluginManager
+from pluggy import HookimplOpts, PluginManager
 from pretask import Component
 from pretask.printable import escape_invisible
 from pretask.stopping import is_users
@@ -123,7 +124,7 @@ def discover(path: list[str] | None = None) -> tuple[tuple[Plugin, ...], PluginM
     Args:
         path: Folders with the metadata of distributions; sys.path where it is None.
     """
-    manager = PluginManager("pretask")
+    manager = ModuleManager("pretask")
     manager.add_hookspecs(hookspecs)
     sifted = refuse_unloadable(iterate_installed(path), read_blocked_names())
     loaded = [load(plugin, manager) if plugin.state == "ok" else plugin for plugin in sifted]
@@ -234,6 +235,16 @@ def refuse_shared(plugin: Plugin, owners: set[str]) -> Plugin:
         return plugin
     cause = f"the namespace {plugin.namespace!r} is claimed by {' and '.join(sorted(owners))}"
     return plugin.refuse(cause, "Uninstall all but one of them.")
+
+
+class ModuleManager(PluginManager):
+    """pluggy's manager of plugins that are modules, of which it would ask constants and classes for marks as well."""
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> HookimplOpts | None:
+        """Return how a function is marked as a hook; only functions can be."""
+        if isinstance(plugin, ModuleType) and not inspect.isroutine(vars(plugin).get(name)):
+            return None
+        return super().parse_hookimpl_opts(plugin, name)
 
 
 def load(plugin: Plugin, manager: PluginManager) -> Plugin:
