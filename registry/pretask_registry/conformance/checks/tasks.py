@@ -22,9 +22,9 @@ from pretask_registry.conformance.kinds import TaskCase
 from pretask_registry.conformance.material import CPU, make_batch, split_numbered
 from pretask_registry.conformance.tensors import copy_parameters, describe_difference, name_halves
 from pretask_registry.fit import PARTS, static_fit
-from pretask_registry.options import fill_options, read_options
+from pretask_registry.options import REQUIRED, fill_options, read_options
 from pretask_registry.registry import Registered
-from pretask_registry.resolve import fill_component_options, import_implementation
+from pretask_registry.resolve import import_implementation, read_implementation_options
 
 STEPS, RATE = 60, 5e-3  # to overfit eight samples
 LEARNED = 0.15  # of a trivial prediction's loss must be gone
@@ -65,9 +65,14 @@ def check_settings(case: TaskCase, where: str, settings: Mapping[str, Any]) -> N
     fill_options("recipe", "recipe", read_options(Recipe, by_keyword=False), recipe)
     for part, options in given.items():
         require(part in parts, f"{where} sets options of '{part}', which it does not name.")
-        fill_component_options(
-            parts[part], import_implementation(parts[part]), {**parts[part].component.small, **options}
-        )
+        known = read_implementation_options(parts[part], import_implementation(parts[part]))
+        given_or_small = {**parts[part].component.small, **options}
+        named = {
+            name: option
+            for name, option in known.items()
+            if part != "data" or name in given_or_small or option.default is not REQUIRED  # whose files, a user says
+        }
+        fill_options(parts[part].name, part, named, given_or_small)
 
 
 def step(task: Task, batch: Batch, seed: int) -> Any:
