@@ -9,7 +9,7 @@ test items. The last column is the mean over all columns, of systems that have a
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pretask_bench.records.cell import Cell, DataPart
 from pretask_bench.records.encoders import RANDOM, RAW, SUPERVISED, TRAINED
@@ -84,17 +84,13 @@ def build_systems(records: Sequence[Record], suite: "Suite | None" = None) -> Ta
     for number in measured:
         rows.setdefault(number.system, {}).setdefault(number.column, number)
     headings = [head_column(column, measured) for column in columns]
-    table = Table(("system", *headings, MEAN), [], [])
+    cells, fields = list[Sequence[str]](), list[dict[str, Any]]()
     for system, row in rows.items():
         mean = mean_over_columns(row, columns)
-        table.cells.append(
-            (system, *(row[column].text if column in row else "" for column in columns), mean_text(mean))
-        )
+        cells.append((system, *(row[column].text if column in row else "" for column in columns), mean_text(mean)))
         numbers = [interval_fields(name_column(column), estimate_of(row, column)) for column in columns]
-        table.fields.append(
-            {"system": system, **{name: value for of in numbers for name, value in of.items()}, MEAN: mean}
-        )
-    return table
+        fields.append({"system": system, **{name: value for of in numbers for name, value in of.items()}, MEAN: mean})
+    return Table(("system", *headings, MEAN), cells, fields)
 
 
 def order_groups(groups: Sequence[Group]) -> list[Group]:
