@@ -39,7 +39,6 @@ def command(
     from pretask_bench.board.keeper import Keeper, read_authors, read_withdrawn
     from pretask_bench.board.site import write_board
     from pretask_bench.cli.fit_matrix import fitting_rows
-    from pretask_bench.records.collection import no_collection
     from pretask_bench.records.store import require_places
     from pretask_bench.results.index import read_whole
     from pretask_bench.runs.suites import read_suite
@@ -55,7 +54,6 @@ def command(
         click.echo(f"withdrawn, but no record here: {', '.join(name[:12] for name in strange)}", err=True)
     folders = sorted({place if place.is_dir() else place.parent for place in places})
     fits = fitting_rows(installed, None, None, None, exact=False) if compat else []
-    with no_collection():
-        written = write_board(chosen, records, out, None if no_pictures else folders, fits, keeper, installed)
+    written = write_board(chosen, records, out, None if no_pictures else folders, fits, keeper, installed)
     for path in written:
         print(path)

@@ -51,7 +51,6 @@ def command(
     as_json: bool,
 ) -> None:
     """Show what is in RECORDS, folders or files; runs/records where none is named."""
-    from pretask_bench.records.collection import no_collection
     from pretask_bench.records.store import require_places
     from pretask_bench.results.index import read_summaries
     from pretask_bench.results.query import build_table, format_table, parse_conditions, select
@@ -65,8 +64,7 @@ def command(
     for path, reason in refused:
         click.echo(f"left out {escape_invisible(str(path))}: {escape_invisible(reason)}", err=True)
     selected = select([(summary.key, summary.record) for summary in summaries], parsed_conditions)
-    with no_collection():
-        table = build_table(selected, split_names(group or ""), sort)
+    table = build_table(selected, split_names(group or ""), sort)
     if as_json or form != "table" or len(table.cells) > MAX_DRAWN_ROWS:
         click.echo(format_table("json" if as_json else form, table))
     else:

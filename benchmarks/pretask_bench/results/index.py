@@ -20,7 +20,6 @@ from pretask.errors import PretaskError
 from pydantic import ValidationError
 
 from pretask_bench.records.cell import Cell, DataPart, cell_key
-from pretask_bench.records.collection import no_collection
 from pretask_bench.records.encoders import TRAINED
 from pretask_bench.records.measured import EvaluationResult, Pretext, WithMetrics
 from pretask_bench.records.metrics import declared_metrics
@@ -65,13 +64,12 @@ def read_summaries(places: Iterable[Path | str]) -> tuple[list[SummaryRow], list
     """
     found: dict[str, SummaryRow] = {}
     refused: list[Refused] = []
-    with no_collection():
-        for place in chain.from_iterable(map(enter, places)):
-            if place.is_dir():
-                for folder in find_stores(place):
-                    found |= read_store(folder, refused)
-            else:
-                found |= dict(read_files([place], refused))
+    for place in chain.from_iterable(map(enter, places)):
+        if place.is_dir():
+            for folder in find_stores(place):
+                found |= read_store(folder, refused)
+        else:
+            found |= dict(read_files([place], refused))
     return [found[name] for name in sorted(found)], refused
 
 
@@ -98,9 +96,8 @@ def read_whole(places: Iterable[Path | str]) -> tuple[dict[str, Record], list[Re
     """
     found: dict[str, Record] = {}
     refused: list[Refused] = []
-    with no_collection():
-        for folder, paths in groupby(list_files(places), key=lambda path: path.parent):
-            found |= read_folder(folder, paths, refused)
+    for folder, paths in groupby(list_files(places), key=lambda path: path.parent):
+        found |= read_folder(folder, paths, refused)
     return found, refused
 
 
