@@ -11,9 +11,8 @@ follow from the seed; the head begins at 0.
 
 Source: Devlin et al., NAACL 2019, appendix A.3 (a grid of rates and epochs, AdamW, warm-up, linear decay); Radford et
 al. 2018 (dropout before the head, auxiliary loss); Clark et al., ICLR 2020 (rates by layer).
-Differs: features are centered and scaled, and the head begins at 0, see above; bias correction, which the released BERT
-    leaves out; the point is
-chosen on held-out training samples, where they choose on the development set.
+Differs: features are scaled, and the head begins at 0, see above; bias correction, which the released BERT leaves out;
+the point is chosen on held-out training samples, where they choose on the development set.
 Axes: N samples, U units (samples, or several that are judged together), B batch, D width, O numbers of a head.
 """
 
