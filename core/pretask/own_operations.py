@@ -4,12 +4,14 @@ torch.library.custom_op does the same at five times the cost of a call.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
+TIMES: Counter[str] = Counter()  # that an operation of a name was registered
 LIBRARY: Any = torch.library.Library("pretask", "FRAGMENT")  # type: ignore[no-untyped-call]
 
 
@@ -28,7 +30,12 @@ def hide(kernel: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 def register(name: str, schema: str, on_cpu: Any, elsewhere: Any, fake: Any) -> Any:
-    """Register an operation, and return it."""
+    """Register an operation, and return it.
+
+    A module that is loaded again, or the copy of one in another plugin, registers another operation: `name_2`.
+    """
+    TIMES[name] += 1
+    name = name if TIMES[name] == 1 else f"{name}_{TIMES[name]}"
     LIBRARY.define(f"{name}({schema}) -> Tensor", tags=(torch.Tag.pt2_compliant_tag,))
     LIBRARY.impl(name, hide(on_cpu), "CPU")
     LIBRARY.impl(name, hide(elsewhere), "CompositeExplicitAutograd")

@@ -85,8 +85,8 @@ def test_a_prediction_of_frequencies_costs_their_cross_entropy_for_every_word() 
     assert samples.present is not None
     assert held_out.present is not None
     size = task.observed.vocabulary.size  # type: ignore[union-attr]
-    count = torch.bincount(samples.data[samples.present], minlength=size) + 1.0
-    words = held_out.data[held_out.present]
+    count = torch.bincount(samples.data[samples.present].long(), minlength=size) + 1.0
+    words = held_out.data[held_out.present].long()
     expected = float(-(count / count.sum()).log()[words].sum()) / len(held_out)
     found = trivial_losses(task, samples, held_out)["unigram"]
     assert found["negative_elbo"] == pytest.approx(expected, rel=1e-4)

@@ -197,7 +197,7 @@ def test_words_of_one_class_become_neighbours_and_guesses_beat_frequencies() -> 
     assert score["context.ranking_accuracy"] > 0.7
     tags = samples.labels["tag"].value
     count = torch.zeros(samples.observed.vocabulary.size, len(TAGS))  # type: ignore[union-attr]
-    count.index_put_((samples.data[tags >= 0], tags[tags >= 0]), torch.ones(1), accumulate=True)
+    count.index_put_((samples.data[tags >= 0].long(), tags[tags >= 0]), torch.ones(1), accumulate=True)
     words = (count.sum(1) > 0).nonzero()[:, 0]
     kind = count[words].argmax(1)
     vectors = torch.nn.functional.normalize(task.model.embedding.weight.detach()[words], dim=1)
