@@ -136,7 +136,7 @@ def cut_budget(words: list[str]) -> list[str]:
     """The command with a budget of seconds: few samples where the page names none, and of a whole suite its plan."""
     words = ["2" if before == "--seeds" else word for before, word in zip(["", *words], words, strict=False)]
     if words[0] == "run" and "--samples" not in words:
-        smaller = SMALLER if "masked-lm" in words else []
+        smaller = SMALLER if {"masked-lm", "causal-lm"} & {*words} and "--data" not in words else []
         return [*words, *smaller, "--samples", str(SAMPLES), "--threads", "1"]
     if words[0] == "bench" and "--tasks" not in words:
         return [*words, "--plan"]

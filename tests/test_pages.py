@@ -37,6 +37,8 @@ def write_texts(folder: Path) -> None:
         (folder / "books" / f"{number}.txt").write_text(" ".join(words[number * 900 : (number + 1) * 900]))
     lines = [f"{('who', 'where')[n % 2]}\t{('who', 'where')[n % 2]} is {words[n]} {words[n + 1]}?" for n in range(80)]
     (folder / "questions.tsv").write_text("\n".join(lines) + "\n")
+    pairs = [f"{('no', 'yes')[n % 2]}\t{words[n]} {words[n + 1]}\t{words[n + n % 2]} {words[n + 2]}" for n in range(80)]
+    (folder / "pairs.tsv").write_text("\n".join(pairs) + "\n")
 
 
 def write_halves(folder: Path) -> None:
@@ -46,11 +48,18 @@ def write_halves(folder: Path) -> None:
     (folder / "my.py").write_text(block.text.replace('"halves"', '"my-split"'))
 
 
+def write_language_model(reader: Reader) -> None:
+    """A run of a language model, and beginnings for it to go on from."""
+    reader.run("pretask run causal-lm --preset small --evaluate lm")
+    (reader.folder / "beginnings.txt").write_text("the old clerk\na tree\n")
+
+
 def prepare_readme(reader: Reader) -> None:
     """What README takes for granted: files of one's own, and what somebody else measured."""
     write_photos(reader.folder)
     write_texts(reader.folder)
     write_halves(reader.folder)
+    write_language_model(reader)
     reader.run('pretask run vae --data digits --preset small --set "model.hidden=(64,)" --out ada')
     (reader.folder / "ada" / "records").rename(reader.folder / "from-ada")
 
@@ -61,6 +70,7 @@ def prepare_encoders(reader: Reader) -> None:
         write_photos(reader.folder, name)
     reader.run("pretask run exemplar --data folder --set data.root=photos")
     reader.run("pretask run masked-lm --preset small --evaluate knn")
+    write_language_model(reader)
     (run,) = (reader.folder / "runs").glob("exemplar-*")
     shutil.copy(run / "weights.safetensors", reader.folder)
 
