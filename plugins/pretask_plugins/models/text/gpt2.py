@@ -150,7 +150,8 @@ class Gpt2(nn.Module):
             key, value = torch.cat([before[0], key], 2), torch.cat([before[1], value], 2)
         taken = F.scaled_dot_product_attention(query, key, value, mask)
         vectors = vectors + block.attn.c_proj(taken.transpose(1, 2).flatten(2))
-        return vectors + block.mlp(block.ln_2(vectors)), (key, value)
+        hidden = F.gelu(block.mlp.c_fc(block.ln_2(vectors)), approximate="tanh")  # in one operation, theirs is eight
+        return vectors + block.mlp.c_proj(hidden), (key, value)
 
     def embed(self, tokens: Tensor, start: int = 0) -> Float[Tensor, "R L D"]:
         """Embed tokens and their positions, counted from `start`, as vectors."""
