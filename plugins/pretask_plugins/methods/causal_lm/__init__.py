@@ -66,7 +66,7 @@ def pretask_components() -> Iterator[pretask.Component]:
                 "recipe.lr": 3e-3,
                 "recipe.weight_decay": 0.05,
                 "recipe.batch": 32,
-                "recipe.samples": 100_000,
+                "recipe.samples": 36_000,
                 "recipe.warmup": 0.05,
             },
             "characters": {  # the small network of nanoGPT for tiny Shakespeare: 4 x 128, context 64, 2,000 steps of 12
