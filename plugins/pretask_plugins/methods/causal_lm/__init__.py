@@ -56,7 +56,7 @@ def pretask_components() -> Iterator[pretask.Component]:
                 "recipe.samples": 12_000,
                 "recipe.warmup": 0.05,
             },
-            "books": {  # a few books of your own: --set data.root=FOLDER; a quarter of an hour of one core
+            "books": {  # a few books of your own: --set data.root=FOLDER; twenty minutes of one core
                 "data": "text",
                 "data.length": 65,
                 "model.width": 128,
