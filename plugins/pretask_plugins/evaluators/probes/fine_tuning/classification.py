@@ -106,4 +106,4 @@ def tell_more(found: Classified) -> Yielded:
     constant = [f1_score(torch.full_like(found.labels, number), found.labels, classes) for number in range(classes)]
     yield "f1", f1_score(found.predictions, found.labels, classes)
     yield "constant_f1", max(constant)
-    yield "matthews", matthews(found.predictions, found.labels, len(found.names))
+    yield "matthews", matthews(found.predictions, found.labels)
