@@ -41,18 +41,6 @@ PREFER = ("val", "valid", "dev")  # whose labels are known
 class Choices(SupervisedText):
     """Rows (L,) of a beginning and one of its endings, and whether that is the right one."""
 
-    def __call__(self, part: str, /) -> Samples:
-        """Return one part.
-
-        Raises:
-            PretaskError: There is no file, a column is missing, or a label is the number of no ending.
-        """
-        return self.rows(part)[0]
-
-    def extent(self, part: str) -> Extent:
-        """Return tokens and bytes of a part."""
-        return self.rows(part)[1]
-
     @staticmethod
     def write_example(folder: Path, /) -> Mapping[str, Any]:
         """Write a table of questions for each part."""

@@ -81,18 +81,6 @@ class Glue(SupervisedText):
     task: TaskName = "rte"
     mismatched: bool = False
 
-    def __call__(self, part: str, /) -> Samples:
-        """Return one part.
-
-        Raises:
-            PretaskError: There is no file, a column is missing, or a label is none that was learned.
-        """
-        return self.rows(part)[0]
-
-    def extent(self, part: str) -> Extent:
-        """Return tokens and bytes of a part."""
-        return self.rows(part)[1]
-
     @staticmethod
     def write_example(folder: Path, /) -> Mapping[str, Any]:
         """Write the tables of RTE."""
@@ -107,7 +95,7 @@ class Glue(SupervisedText):
 
     @property
     def layout(self) -> Layout:
-        """Of the task."""
+        """Where the files of the task are, and what their columns are called."""
         return LAYOUTS[self.task]
 
     @property

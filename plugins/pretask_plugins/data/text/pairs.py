@@ -53,18 +53,6 @@ class Pairs(SupervisedText):
             needs, got = "three names in data.columns: label, first text, second text", ", ".join(self.columns)
             raise PretaskError(WHO, needs, got, "Name three, or none.", exit_code=2)
 
-    def __call__(self, part: str, /) -> Samples:
-        """Return one part.
-
-        Raises:
-            PretaskError: There is no file, a column is missing, a label is none that was learned, or no number.
-        """
-        return self.rows(part)[0]
-
-    def extent(self, part: str) -> Extent:
-        """Return tokens and bytes of a part."""
-        return self.rows(part)[1]
-
     @staticmethod
     def write_example(folder: Path, /) -> Mapping[str, Any]:
         """Write a table of pairs for each part."""

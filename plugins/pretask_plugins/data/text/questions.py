@@ -23,7 +23,7 @@ from pretask import Labels, Observed, PretaskError, Samples
 from pretask.cache import cached, fingerprint
 from pretask.options import PositiveInt
 
-from pretask_plugins.data.text.rows import Extent
+from pretask_plugins.data.text.rows import Extent, choose_dtype
 from pretask_plugins.data.text.supervised import (
     AT_ONCE,
     SupervisedText,
@@ -69,18 +69,6 @@ class QuestionsAboutTexts(SupervisedText):
 
     max_question: PositiveInt = 64
     stride: PositiveInt = 128
-
-    def __call__(self, part: str, /) -> Samples:
-        """Return one part.
-
-        Raises:
-            PretaskError: There is no file, it has another layout, or an answer stands elsewhere than it says.
-        """
-        return self.rows(part)[0]
-
-    def extent(self, part: str) -> Extent:
-        """Return tokens and bytes of a part."""
-        return self.rows(part)[1]
 
     def questions(self, part: str, /) -> Questions:
         """Return the questions of a part, with what of their texts every row shows."""
@@ -146,7 +134,8 @@ class QuestionsAboutTexts(SupervisedText):
             offsets[number, : len(row.offsets)] = row.offsets
             mark_answers(labels[number], offsets[number], located[row.question])
         about = np.array([row.question for row in made], np.int64)
-        for name, array in (("rows", rows), ("labels", labels), ("offsets", offsets), ("questions", about)):
+        small = rows.astype(choose_dtype(self.tokenization.vocabulary.size))
+        for name, array in (("rows", small), ("labels", labels), ("offsets", offsets), ("questions", about)):
             np.save(folder / f"{name}.npy", array)
         known = fingerprint(rows, labels.astype(np.int64), names=NAMES)
         size = sum(len(entry.question.text.encode()) + len(entry.question.context.encode()) for entry in located)

@@ -23,7 +23,7 @@ from pretask.options import Size
 
 from pretask_plugins.data.text.characters import read_characters, split_lines
 from pretask_plugins.data.text.corpus import MAX_PIECE_CHARACTERS, Corpus, Unit, cut
-from pretask_plugins.data.text.rows import Extent
+from pretask_plugins.data.text.rows import Extent, choose_dtype
 from pretask_plugins.data.text.spoken import TextData
 from pretask_plugins.data.text.tokenization import Kind, Tokenization, VocabularySize, learn, read_tokenizer
 from pretask_plugins.shared.listing.digests import digest_files
@@ -74,6 +74,22 @@ class SupervisedText(TextData):
     document: Unit = "file"
     lowercase: bool = True
     encoding: str = "utf-8"
+
+    def __call__(self, part: str, /) -> Samples:
+        """Return one part.
+
+        Raises:
+            PretaskError: There is no file, it has another layout, or a label or an answer is none that can be.
+        """
+        return self.rows(part)[0]
+
+    def extent(self, part: str) -> Extent:
+        """Return tokens and bytes of a part."""
+        return self.rows(part)[1]
+
+    @abstractmethod
+    def rows(self, part: str) -> tuple[Samples, Extent]:
+        """Return the rows of a part, and how much text they came of."""
 
     @abstractmethod
     def texts(self) -> Iterable[str]:
@@ -232,7 +248,7 @@ def supervised_samples(
             raise PretaskError(who, "labeled texts", "none", "Use a file with some.")
         labels = np.array([*number_labels(who, every, names)], np.int64)
         rows, size = encode_examples(tokenization, every, length)
-        np.save(folder / "rows.npy", rows)
+        np.save(folder / "rows.npy", rows.astype(choose_dtype(tokenization.vocabulary.size)))
         np.save(folder / "labels.npy", labels)
         known = fingerprint(rows, labels, names=names)
         return {"tokens": int((rows != pad_of(tokenization)).sum()), "bytes": size, "fingerprint": known}
