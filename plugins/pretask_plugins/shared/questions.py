@@ -60,3 +60,13 @@ class AsksQuestions(Protocol):
     def questions(self, part: str, /) -> Questions:
         """Return the questions of a part."""
         ...
+
+
+@runtime_checkable
+class OffersChoices(Protocol):
+    """Data of text whose rows are answers to choose from, those of a question one after the other."""
+
+    @property
+    def choices(self) -> int:
+        """How many there are of every question."""
+        ...

@@ -23,7 +23,7 @@ from typing import Annotated, Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pretask import Batch, Budget, Choice, Features, Inputs, PretaskError, Recipe, Samples, Task
+from pretask import Batch, Choice, Features, Inputs, PretaskError, Recipe, Samples, Task
 from pretask.composition import seed_ambient, seed_randomness
 from pretask.options import (
     FractionAboveZero,
@@ -352,16 +352,3 @@ def require_finite(who: str, vectors: Float[Tensor, "M D"]) -> Float[Tensor, "M 
         needs, got = "finite features to begin with", f"{count} of {len(vectors)} vectors without"
         raise PretaskError(who, needs, got, "Train with a smaller recipe.lr, or in fp32.")
     return vectors
-
-
-def make_trainer(
-    who: str,
-    task: Task,
-    form: Form,
-    samples: Samples,
-    options: Tuning,
-    budget: Budget,
-    auxiliary: AuxiliaryLoss | None = None,
-) -> Trainer:
-    """Make the trainer of a form under a budget."""
-    return Trainer(who, task, form, samples, options, budget.seed, budget.batch, auxiliary)

@@ -20,6 +20,7 @@ from pretask_plugins.evaluators.probes.fine_tuning.fine_tune import Yielded
 from pretask_plugins.evaluators.probes.fine_tuning.forms import ChoiceForm, choose_right
 from pretask_plugins.evaluators.probes.fine_tuning.text_rows import LM_WEIGHT, find_language_loss, make_rows
 from pretask_plugins.evaluators.probes.validation_split import label_name
+from pretask_plugins.shared.questions import OffersChoices
 
 WHO = "multiple-choice"
 MIN_QUESTIONS = 2  # one to learn from and one to choose on
@@ -76,7 +77,8 @@ class MultipleChoice(Tuning):
 
 def count_choices(data: Data) -> int:
     """Return how many choices a question of a data set has, its `choices`; raise PretaskError where it has none."""
-    count: int = getattr(source_of(data), "choices", 0)
+    source = source_of(data)
+    count = source.choices if isinstance(source, OffersChoices) else 0
     if count < 1:
         needs = "data that says how many choices a question has (choices)"
         raise PretaskError(WHO, needs, "none", "Set multiple-choice.choices, or use the data choices.")

@@ -16,7 +16,7 @@ Axes: N rows, B batch, L positions, Q questions.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -32,7 +32,7 @@ from pretask_plugins.evaluators.probes.fine_tuning.fine_tune import Yielded
 from pretask_plugins.evaluators.probes.fine_tuning.forms import labels_of, read_positions
 from pretask_plugins.evaluators.probes.fine_tuning.text_rows import TextRows, make_rows
 from pretask_plugins.evaluators.probes.fine_tuning.token_classification import check_positions
-from pretask_plugins.shared.questions import Questions
+from pretask_plugins.shared.questions import AsksQuestions, Questions
 
 WHO = "question-answering"
 ANSWER = "answer"  # the name of the labels
@@ -57,22 +57,20 @@ class QuestionAnswering(Tuning):
             PretaskError: The data asks no questions, or the encoder does not keep positions.
         """
         source, train, test = source_of(data), data("train"), data("test")
-        ask: Callable[[str], Questions] | None = getattr(source, "questions", None)  # of AsksQuestions
-        if ask is None or ANSWER not in train.labels:
+        if not isinstance(source, AsksQuestions) or ANSWER not in train.labels:
             raise PretaskError(
                 WHO, "data of questions about texts", "other data", "Use the data questions, which reads SQuAD's JSON."
             )
-        asked, tested = (take_rows(ask(part), data(part)) for part in ("train", "test"))
+        asked, tested = (take_rows(source.questions(part), data(part)) for part in ("train", "test"))
         check_positions(WHO, task, train)
         rows = make_rows(WHO, task, train, in_pieces=True, keeps_positions=True)
         gives_none = any(not question.answers for question in asked.questions)
         form = SpanForm(find_spans(train.labels[ANSWER]), rows, asked, self.max_answer, gives_none)
         units = torch.arange(len(train))
         validation = hold_out_texts(asked, self.val_fraction, budget.seed)
-        fitted = Trainer(WHO, task, form, train, self, budget.seed, budget.batch).fit_best(units, validation)
-        found = Trainer(WHO, task, form, train, self, budget.seed, budget.batch).predict(
-            fitted.network, test, torch.arange(len(test))
-        )
+        trainer = Trainer(WHO, task, form, train, self, budget.seed, budget.batch)
+        fitted = trainer.fit_best(units, validation)
+        found = trainer.predict(fitted.network, test, torch.arange(len(test)))
         yield from tell_answers(answer(found, torch.arange(len(test)), tested, gives_none), tested)
         yield "train_labels", float(len(torch.unique(asked.rows)))
         yield from fitted.choices()

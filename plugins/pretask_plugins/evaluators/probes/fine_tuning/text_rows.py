@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Bool, Int
 from pretask import Batch, Features, Incompatible, Inputs, Observed, PretaskError, Samples, Task, Vocabulary
 from pretask.composition import describe_features
+from pretask.language.continuation import PredictsPositions
 from pretask.language.next_token import next_target
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -206,7 +207,7 @@ class LanguageLoss:
 
 def find_language_loss(task: Task, rows: TextRows, samples: Samples, weight: float) -> LanguageLoss | None:
     """Return the auxiliary loss of a causal language model; None for other tasks, and where it has no weight."""
-    if not (weight and rows.is_causal and hasattr(task.objective, "predict_at")):
+    if not (weight and rows.is_causal and predicts_positions(task)):
         return None
     try:
         target = next_target("fine-tuning", task, samples)
@@ -214,3 +215,8 @@ def find_language_loss(task: Task, rows: TextRows, samples: Samples, weight: flo
         return None
     known = getattr(task.objective, "classes", {})
     return LanguageLoss(task.objective, target, weight) if target in known else None
+
+
+def predicts_positions(task: Task) -> bool:
+    """Return whether the objective need not predict all positions."""
+    return isinstance(task.objective, PredictsPositions)

@@ -1,12 +1,13 @@
 """Promises of fine-tuning: a copy is trained, layer by layer at its rate, at the point that held-out samples choose."""
 
-from dataclasses import dataclass, replace
+import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from pretask import (
-    Batch,
     Budget,
     Choice,
     Draws,
@@ -19,8 +20,6 @@ from pretask import (
     PretaskError,
     Recipe,
     Samples,
-    Targets,
-    TargetSpecs,
     Task,
 )
 from pretask_plugins.evaluators.probes.fine_tuning.fine_tune import FineTune
@@ -28,6 +27,10 @@ from pretask_plugins.evaluators.probes.fine_tuning.rates import find_depths, gro
 from pretask_plugins.models.text.lstm import BiLstm
 from pretask_plugins.models.text.transformer import Transformer
 from torch import nn
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from planted import Whole
 
 OBSERVED = Observed("image", (1, 2, 2), "float32")
 QUICK: dict[str, Any] = {"rates": (1e-2,), "epochs": (12,), "dropout": 0.0}
@@ -48,23 +51,6 @@ class Blind(nn.Module):
         below = self.look(inputs.data.flatten(2)).tanh()
         both = [Features({"all": each[:, :, None]}, {"all": each}) for each in (below, self.above(below))]
         return replace(both[1], layers=tuple(both)) if layers else both[1]
-
-
-@dataclass(frozen=True)
-class Whole:
-    """Shows everything and asks nothing."""
-
-    def spec(self, observed: Observed, /) -> tuple[InputSpec, TargetSpecs]:
-        return self.whole_spec(observed), {}
-
-    def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
-        return self.whole(batch), {}
-
-    def whole(self, batch: Batch, /) -> Inputs:
-        return Inputs(batch.data[:, None])
-
-    def whole_spec(self, observed: Observed, /) -> InputSpec:
-        return InputSpec(observed.modality, observed.shape)
 
 
 def data(part: str) -> Samples:
