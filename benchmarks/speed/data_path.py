@@ -8,8 +8,6 @@ of a file whose pages were dropped before (Linux), as if it were larger than mem
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -21,6 +19,7 @@ from pretask import Samples
 from pretask.cache import map_file
 from pretask_bench.runs.plan import make_plan
 from pretask_registry import Registry
+from pretask_registry.conformance.small_data import use_fresh_cache
 
 from benchmarks.speed.peers_images import as_pictures, make_images
 from benchmarks.speed.race import judge, print_heading, print_race, race, time_work
@@ -33,24 +32,11 @@ COLD_MEGABYTES = 512
 
 def measure_data(photos: int = PHOTOS, megabytes: int = COLD_MEGABYTES, **options: Any) -> dict[str, Any]:
     """Return what decoding once, epochs and starts cost beside decoding in every epoch, and cold pages beside warm."""
-    with tempfile.TemporaryDirectory() as folder, own_cache(Path(folder) / "cache"):
+    with tempfile.TemporaryDirectory() as folder, use_fresh_cache():
         files = write_photos(Path(folder) / "photos", photos)
         measured = measure_decoding(Path(folder) / "photos", files, **options)
         measured["cold pages"] = measure_cold(Path(folder) / "large.npy", megabytes)
     return measured
-
-
-@contextmanager
-def own_cache(folder: Path) -> Iterator[None]:
-    """Keep what is cached inside in a folder of its own."""
-    before = os.environ.get("PRETASK_CACHE")
-    os.environ["PRETASK_CACHE"] = str(folder)
-    try:
-        yield
-    finally:
-        os.environ.pop("PRETASK_CACHE")
-        if before is not None:
-            os.environ["PRETASK_CACHE"] = before
 
 
 def write_photos(folder: Path, count: int) -> list[Path]:
@@ -85,7 +71,7 @@ def measure_decoding(folder: Path, files: list[Path], **options: Any) -> dict[st
         return torch.from_numpy(np.stack([decode(path) for path in files]))
 
     load_photos(folder.with_name("photos"))  # imports and finds files
-    with own_cache(folder.with_name("again")):
+    with use_fresh_cache():
         first = time_work(lambda: load_photos(folder), 1)
     bare = time_work(decode_all, 1)
     once = {"ratio": bare[0] / first[0], "ratio_wall": bare[1] / first[1], "noise": 1.0}

@@ -11,7 +11,7 @@ import torch
 from pretask import Draws
 
 from benchmarks.speed.operations import count
-from benchmarks.speed.steps import time_steps
+from benchmarks.speed.race import time_work
 
 SIZES = {"few": (64, 2), "many": (64, 16384)}  # samples and numbers of each
 SECONDS, ROUNDS = 0.1, 5
@@ -52,8 +52,8 @@ def measure_draws(device: torch.device) -> dict[str, Any]:
 
 def compare(ours: Callable[[], Any], theirs: Callable[[], Any], numbers: int, device: torch.device) -> dict[str, float]:
     """Time two ways in turn; medians over rounds."""
-    times = max(1, int(SECONDS / max(time_steps(ours, 3, device)[0], 1e-6)))
-    rounds = [[time_steps(work, times, device)[0] for work in (ours, theirs, ours)] for _ in range(ROUNDS)]
+    times = max(1, int(SECONDS / max(time_work(ours, 3, device)[0], 1e-6)))
+    rounds = [[time_work(work, times, device)[0] for work in (ours, theirs, ours)] for _ in range(ROUNDS)]
     return {
         "operations": count(ours).total(),
         "ns": round(1e9 * median(first for first, _, _ in rounds) / numbers, 3),

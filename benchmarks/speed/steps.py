@@ -7,8 +7,7 @@ ratio of these two is the noise. CPU time (of all threads of the process) is wha
 machine; wall time stands beside it. On a GPU both are taken after the device is done.
 """
 
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from statistics import median
 from typing import Any
 
@@ -17,13 +16,13 @@ from pretask.training import MicroBatch, Run
 from pretask_registry import Registry
 
 from benchmarks.speed.operations import score_and_differentiate
+from benchmarks.speed.race import Times, time_work
 from benchmarks.speed.workloads import Workload
 
 READY = 4  # batches that model-only steps take in turn, so that none lies in a cache
 WARMUP_STEPS = 2
 ROUND_SECONDS = 0.4  # of model-only steps in a round, about
 ROUNDS = 5
-Times = tuple[float, float]  # CPU and wall seconds of one step
 
 
 def measure_steps(workloads: Iterable[Workload], device: torch.device, rounds: int = ROUNDS) -> dict[str, Any]:
@@ -52,11 +51,11 @@ def measure_share(run: Run, rounds: int) -> dict[str, float]:
         run.progress.step += 1
 
     for work in (model_only, whole):
-        time_steps(work, WARMUP_STEPS, run.task.device)
-    count = max(1, int(ROUND_SECONDS / time_steps(model_only, WARMUP_STEPS, run.task.device)[0]))
+        time_work(work, WARMUP_STEPS, run.task.device)
+    count = max(1, int(ROUND_SECONDS / time_work(model_only, WARMUP_STEPS, run.task.device)[0]))
     times: list[tuple[Times, Times, Times]] = []
     for _ in range(rounds):
-        before, full, after = (time_steps(work, count, run.task.device) for work in (model_only, whole, model_only))
+        before, full, after = (time_work(work, count, run.task.device) for work in (model_only, whole, model_only))
         times.append((before, full, after))
     return summarize(times)
 
@@ -65,22 +64,6 @@ def step_on_ready(run: Run, micro_batches: list[MicroBatch]) -> None:
     """Make a step on x and y that are ready."""
     score_and_differentiate(run, micro_batches)
     run.update()
-
-
-def time_steps(work: Callable[[], None], count: int, device: torch.device) -> Times:
-    """Return CPU and wall seconds of one of `count` calls."""
-    synchronize(device)
-    wall, cpu = time.perf_counter(), time.process_time()
-    for _ in range(count):
-        work()
-    synchronize(device)
-    return (time.process_time() - cpu) / count, (time.perf_counter() - wall) / count
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait until a GPU is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
 
 
 def summarize(times: list[tuple[Times, Times, Times]]) -> dict[str, float]:
