@@ -139,3 +139,8 @@ def find_class(place: str, package: str) -> type:
     if not isinstance(found, type):
         raise Unkept(f"{place}, which is no class")
     return found
+
+
+def has_weights(objective: Any) -> bool:
+    """Return whether an objective learns anything, which a run folder keeps beside the encoder."""
+    return isinstance(objective, torch.nn.Module) and bool(objective.state_dict())

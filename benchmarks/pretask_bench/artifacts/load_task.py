@@ -10,6 +10,7 @@ from pretask.composition import describe_features, seed_randomness
 from pretask.protocols import Attaches
 from pretask_registry import Registry
 
+from pretask_bench.artifacts.fitted import has_weights
 from pretask_bench.artifacts.load import (
     WHO,
     build_part,
@@ -52,14 +53,9 @@ def load_objective(registry: Registry, folder: Path, task: TaskFile, network: An
         objective: Any = make(describe_features(network, task.input), split.spec(task.observed)[1])
     if isinstance(objective, Attaches):
         objective.attach(network)
-    if OBJECTIVE in task.files or objective_has_weights(objective):
+    if has_weights(objective):
         with explain_other_weights(task, "objective"):
             weights = read_tensors(folder / OBJECTIVE) if OBJECTIVE in task.files else {}
             check_weights(objective.state_dict(), weights)
             objective.load_state_dict(weights)
     return objective
-
-
-def objective_has_weights(objective: Any) -> bool:
-    """Return whether an objective learns anything."""
-    return isinstance(objective, torch.nn.Module) and bool(objective.state_dict())

@@ -21,9 +21,9 @@ from pretask.precision import full_precision
 from pretask.pretext_score import evaluation_mode
 from pretask.printable import escape_invisible
 from pretask.values import Batch
-from torch import Tensor, nn
+from torch import Tensor
 
-from pretask_bench.artifacts.fitted import Tensors, Unkept, keep_state, restore_state
+from pretask_bench.artifacts.fitted import Tensors, Unkept, has_weights, keep_state, restore_state
 from pretask_bench.artifacts.task_file import (
     FITTED,
     MAX_LINE_CHARACTERS,
@@ -60,7 +60,7 @@ def save_encoder(folder: Path, prepared: PreparedRun, task: Task) -> TaskFile:
     files = {WEIGHTS: tensors_as_bytes(task.model.state_dict())}
     if tensors:
         files[FITTED] = tensors_as_bytes(tensors)
-    if isinstance(task.objective, nn.Module) and task.objective.state_dict():
+    if has_weights(task.objective):
         files[OBJECTIVE] = tensors_as_bytes(task.objective.state_dict())
     tokenizer = find_tokenizer(prepared.plan)
     if tokenizer is not None:

@@ -173,5 +173,5 @@ def check_context_length(task: Task, prompt: int, tokens: int) -> None:
             "generation",
             f"a prompt of at least 1 token, and at most {most} with its continuation, as in the rows trained on",
             f"a prompt of {prompt} and {tokens} to add",
-            "Set a smaller generation.max_new_tokens, or train on longer rows (data.length).",
+            "Give a shorter prompt or fewer new tokens, or train on longer rows (data.length).",
         )

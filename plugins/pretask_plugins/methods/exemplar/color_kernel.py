@@ -48,7 +48,7 @@ def move_from_mean(views: Tensor, matrix: Tensor, mean: Tensor) -> Tensor:
     """Return the matrix times the difference from the mean color, added to the mean and brought into [0, 1]."""
     columns = matrix[..., None, None].unbind(2)  # (N, 3, 1, 1) of each channel
     channels = (views - mean).unsqueeze(2).unbind(1)  # (N, 1, P, P)
-    moved, scratch = columns[0] * channels[0], torch.empty(views.shape)
+    moved, scratch = columns[0] * channels[0], views.new_empty(views.shape)
     for column, channel in zip(columns[1:], channels[1:], strict=True):
         moved += torch.mul(column, channel, out=scratch)
     return moved.add_(mean).clamp_(0, 1)

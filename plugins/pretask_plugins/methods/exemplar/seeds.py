@@ -77,9 +77,7 @@ def seed_spacing(patch: int) -> int:
 def gradient_energy(light: Float[Tensor, "B C H W"]) -> Float[Tensor, "B h w"]:
     """Return the squared length of the gradient between every pixel and the next ones, summed over channels."""
     width = light.shape[3]
-    pixels = light.flatten(
-        2
-    )  # row after row: the next row's is a width away, and long lines are faster than short ones
+    pixels = light.flatten(2)  # row after row, one long line: the next row's pixel is a width away
     here = pixels[..., : -width - 1]
     down, right = pixels[..., width:-1] - here, pixels[..., 1:-width] - here
     energy = down.square_().add_(right.square_()).sum(1)
