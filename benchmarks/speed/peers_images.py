@@ -1,7 +1,7 @@
 """Peers of images: relative position by PIL and torch, exemplar pairs by lightly, colors by scikit-image.
 
 A peer works off one photograph after the other and stacks the results, as a DataLoader's worker does; ours begins with
-the same bytes as one tensor. What is decided at random is decided alike, and the results have the same scale.
+the same bytes as one tensor. What is decided at random is decided in the same way, and the results have the same scale.
 """
 
 import random

@@ -68,7 +68,7 @@ def load_with(
 
 @contextmanager
 def explain_other_parts() -> Iterator[None]:
-    """Raise PretaskError in place of whatever a part makes of what it is told."""
+    """Raise PretaskError in place of whatever a part raises on what a folder holds."""
     try:
         yield
     except PretaskError:

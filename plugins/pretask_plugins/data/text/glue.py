@@ -100,7 +100,7 @@ class Glue(SupervisedText):
 
     @property
     def is_score(self) -> bool:
-        """Whether what is told is a number."""
+        """Whether the label is a number."""
         return self.task == "stsb"
 
     def rows(self, part: str) -> tuple[Samples, Extent]:
@@ -187,7 +187,7 @@ class Glue(SupervisedText):
 
 
 def read_task(path: Path, encoding: str, layout: Layout) -> Iterator[Example]:
-    """Yield the examples of a table; lines that are too short are left out, and said."""
+    """Yield the examples of a table; lines that are too short are left out with a line on stderr."""
     columns, width, short = layout.columns, 0, 0
     for number, (cells, place) in enumerate(read_table(path, encoding)):
         if number == 0:

@@ -73,8 +73,8 @@ class QuestionsAboutTexts(SupervisedText):
     def questions(self, part: str, /) -> Questions:
         """Return the questions of a part, with what of their texts every row shows."""
         arrays, _ = self.arrays(part)
-        asked = tuple(located.question for located in self.located(part))
-        return Questions(asked, torch.from_numpy(arrays["questions"]), torch.from_numpy(arrays["offsets"]))
+        questions = tuple(located.question for located in self.located(part))
+        return Questions(questions, torch.from_numpy(arrays["questions"]), torch.from_numpy(arrays["offsets"]))
 
     @staticmethod
     def write_example(folder: Path, /) -> Mapping[str, Any]:
@@ -86,8 +86,8 @@ class QuestionsAboutTexts(SupervisedText):
                 color = colors[place % len(colors)]
                 text = f"The {thing} is {color}. A man saw it."
                 answers = [{"text": color, "answer_start": text.index(color)}]
-                asked = [{"id": f"{part}{place}", "question": f"What color is the {thing}?", "answers": answers}]
-                articles.append({"title": thing, "paragraphs": [{"context": text, "qas": asked}]})
+                questions = [{"id": f"{part}{place}", "question": f"What color is the {thing}?", "answers": answers}]
+                articles.append({"title": thing, "paragraphs": [{"context": text, "qas": questions}]})
             content = json.dumps({"version": "1.1", "data": articles})
             (folder / f"{part}.json").write_text(content, encoding="utf-8")
         return {"root": folder, "length": 48, "vocab_size": 300}
@@ -181,9 +181,9 @@ def read_questions(path: Path, encoding: str, part: str) -> Iterator[Located]:
             context = paragraph["context"]
             if part and is_tenth(hash_text(context, 8)) != (part == "test"):
                 continue
-            for asked in paragraph["qas"]:
-                answers = [] if asked.get("is_impossible") else asked["answers"]
-                yield locate(asked["question"], context, answers, group, f"question {asked.get('id', '')} of {path}")
+            for entry in paragraph["qas"]:
+                answers = [] if entry.get("is_impossible") else entry["answers"]
+                yield locate(entry["question"], context, answers, group, f"question {entry.get('id', '')} of {path}")
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, KeyError):
             error = KeyError(f"no field {error}")
@@ -218,9 +218,9 @@ def make_rows(
     separator, end = (tokenization.vocabulary.id(role) or 0 for role in ("separator", "end"))
     for begin in range(0, len(located), AT_ONCE):
         some = located[begin : begin + AT_ONCE]
-        asked = tokenization.encode([entry.question.text for entry in some])
+        heads = tokenization.encode([entry.question.text for entry in some])
         texts = tokenization.encode_with_offsets([entry.question.context for entry in some])
-        for number, (question, (ids, spans)) in enumerate(zip(asked, texts, strict=True), start=begin):
+        for number, (question, (ids, spans)) in enumerate(zip(heads, texts, strict=True), start=begin):
             head = [*question[: min(max_question, length - 3)], separator]
             room = length - len(head) - 1
             for start in window_starts(len(ids), room, stride):

@@ -37,7 +37,7 @@ AT_ONCE = 1024  # texts that are encoded at once
 
 
 class Example(NamedTuple):
-    """A text or two, and what is to be told of them.
+    """A text or two, and their label.
 
     Args:
         texts: One or two.

@@ -115,23 +115,23 @@ class Prompter:
     special: frozenset[int]
 
     def room(self, count: int) -> int:
-        """Return how many tokens each of `count` examples and the asked text may have."""
+        """Return how many tokens each of `count` examples and the text of the query may have."""
         longest = max(map(len, self.answers))
         fixed = (count + 1) * (len(self.between) + longest) + count * len(self.after)
         return (self.length - fixed) // (count + 1)
 
-    def __call__(self, asked: Sequence[int], examples: Sequence[int]) -> list[int]:
+    def __call__(self, query: Sequence[int], examples: Sequence[int]) -> list[int]:
         """Return the tokens of a prompt.
 
         Args:
-            asked: The row of the text that is asked for.
+            query: The row of the text that is asked for.
             examples: Numbers of training samples.
         """
         room, prompt = self.room(len(examples)), list[int]()
         for number in examples:
             prompt += self.text_of(self.train.data[number].tolist())[:room]
             prompt += [*self.between, *self.answers[int(self.classes[number])], *self.after]
-        return [*prompt, *self.text_of(asked)[:room], *self.between]
+        return [*prompt, *self.text_of(query)[:room], *self.between]
 
     def text_of(self, row: Sequence[int]) -> list[int]:
         """Return a row without special tokens."""
@@ -146,7 +146,7 @@ class Prompter:
 
 
 def choose_texts(test: Samples, name: str, count: int, seed: int) -> Int[Tensor, " n"]:
-    """Draw the test samples that are asked about, of those that have a class."""
+    """Draw the test samples that are queries, of those that have a class."""
     labels = test.labels.get(name)
     labeled = (labels.value >= 0).nonzero()[:, 0] if labels is not None else torch.empty(0, dtype=torch.int64)
     if not len(labeled):
@@ -182,10 +182,10 @@ def sum_log_probabilities(
     """
     rows = torch.zeros(len(pairs), length, dtype=torch.int64)
     is_answer = torch.zeros_like(rows, dtype=torch.bool)
-    for row, asked, (prompt, answer) in zip(rows, is_answer, pairs, strict=True):
+    for row, of_answer, (prompt, answer) in zip(rows, is_answer, pairs, strict=True):
         end = len(prompt) + len(answer)
         row[:end] = torch.tensor([*prompt, *answer])
-        asked[len(prompt) : end] = True
+        of_answer[len(prompt) : end] = True
     rows, is_answer = rows.to(task.device), is_answer.to(task.device)
     log_probability = log_probabilities(task, Inputs(rows[:, None, :-1]), target)
     of_tokens = log_probability.gather(2, rows[:, 1:, None])[..., 0]

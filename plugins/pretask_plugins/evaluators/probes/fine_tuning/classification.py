@@ -1,7 +1,7 @@
 """Classification: texts, or pairs of texts, by fine-tuning. Version 1.
 
 `classification` reads one text. `pair-classification` reads two in one row: to a network that has seen segments they
-are told apart by these and by the separator, to any other by the separator alone; see text_rows.py, also for what a
+differ by these and by the separator, to any other by the separator alone; see text_rows.py, also for what a
 causal network is shown. A causal language model keeps half of its loss beside that of the classes (Radford 2018).
 
 Source: Devlin et al., NAACL 2019; Radford et al. 2018; see engine.py.
@@ -15,7 +15,7 @@ from pretask import Budget, Data, PretaskError, Samples, Task
 from pretask.options import NonNegativeFloat
 
 from pretask_plugins.evaluators.probes.fine_tuning.engine import Tuning
-from pretask_plugins.evaluators.probes.fine_tuning.fine_tune import Classified, Yielded, classify, tell_classes
+from pretask_plugins.evaluators.probes.fine_tuning.fine_tune import Classified, Yielded, classify, yield_class_metrics
 from pretask_plugins.evaluators.probes.fine_tuning.overlap import measure_overlap, predict_by_overlap
 from pretask_plugins.evaluators.probes.fine_tuning.scores import f1_score, matthews
 from pretask_plugins.evaluators.probes.fine_tuning.text_rows import LM_WEIGHT, find_language_loss, make_rows
@@ -45,8 +45,8 @@ class Classification(Tuning):
         rows = make_rows("classification", task, data("train"), in_pieces=False)
         auxiliary = find_language_loss(task, rows, data("train"), self.lm_weight)
         found, choices = classify("classification", self, self.label, task, data, budget, rows, auxiliary)
-        yield from tell_classes(found, choices)
-        yield from tell_more(found)
+        yield from yield_class_metrics(found, choices)
+        yield from yield_text_metrics(found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +76,8 @@ class PairClassification(Tuning):
         check_pairs(who, train)
         auxiliary = find_language_loss(task, rows, train, self.lm_weight)
         found, choices = classify(who, self, self.label, task, data, budget, rows, auxiliary)
-        yield from tell_classes(found, choices)
-        yield from tell_more(found)
+        yield from yield_class_metrics(found, choices)
+        yield from yield_text_metrics(found)
         yield "overlap", rate_overlap(train, data("test"), label_name(who, train, self.label))
 
 
@@ -100,7 +100,7 @@ def check_pairs(who: str, samples: Samples) -> None:
         )
 
 
-def tell_more(found: Classified) -> Yielded:
+def yield_text_metrics(found: Classified) -> Yielded:
     """Yield F1, the best that one answer for all reaches, and Matthews' correlation."""
     classes = len(found.names)
     constant = [f1_score(torch.full_like(found.labels, number), found.labels, classes) for number in range(classes)]

@@ -171,8 +171,8 @@ class Head(nn.Module):
 
     def forward(self, vectors: Float[Tensor, "B ... D"]) -> Float[Tensor, "B ... O"]:
         """Return what the head says of every vector."""
-        said: Tensor = self.line(self.dropout(vectors.float() / self.scale))
-        return said
+        outputs: Tensor = self.line(self.dropout(vectors.float() / self.scale))
+        return outputs
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class FineTune(Tuning):
             PretaskError: There are no labels, or too few samples of a class.
         """
         show = show_samples(task, data("train"))
-        yield from tell_classes(*classify("fine-tune", self, self.label, task, data, budget, show))
+        yield from yield_class_metrics(*classify("fine-tune", self, self.label, task, data, budget, show))
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ def classify(
     return found, [*fitted.choices()]
 
 
-def tell_classes(found: Classified, choices: list[tuple[str, Choice]]) -> Yielded:
+def yield_class_metrics(found: Classified, choices: list[tuple[str, Choice]]) -> Yielded:
     """Yield the numbers that every classifier has."""
     correct = found.predictions == found.labels
     yield "accuracy", float(correct.double().mean())

@@ -51,26 +51,26 @@ class MultipleChoice(Tuning):
         label_name(WHO, test, name)
         count = self.choices or count_choices(data)
         right = train.labels[name].value == len(train.labels[name].names) - 1
-        asked = find_questions(right, count)
+        units = find_questions(right, count)
         tested_right = test.labels[name].value == len(test.labels[name].names) - 1
         tested = find_questions(tested_right, count)
-        if len(asked) < MIN_QUESTIONS or not len(tested):
+        if len(units) < MIN_QUESTIONS or not len(tested):
             needs, got = f"{MIN_QUESTIONS} questions with one right choice to learn from, one to test on", ""
-            got = f"{len(asked)} and {len(tested)} of {count} choices"
+            got = f"{len(units)} and {len(tested)} of {count} choices"
             raise PretaskError(WHO, needs, got, "Use more questions, or set multiple-choice.choices.")
         rows = make_rows(WHO, task, train, in_pieces=True)
         form = ChoiceForm(right.float(), rows, count)
         auxiliary = find_language_loss(task, rows, train, self.lm_weight)
-        validation = torch.zeros(len(asked), dtype=torch.bool)
-        order = Draws(asked, budget.seed).branch("held out").uniform("question").argsort()
-        validation[order[: min(max(1, round(self.val_fraction * len(asked))), len(asked) - 1)]] = True
+        validation = torch.zeros(len(units), dtype=torch.bool)
+        order = Draws(units, budget.seed).branch("held out").uniform("question").argsort()
+        validation[order[: min(max(1, round(self.val_fraction * len(units))), len(units) - 1)]] = True
         trainer = Trainer(WHO, task, form, train, self, budget.seed, budget.batch, auxiliary)
-        fitted = trainer.fit_best(asked, validation)
+        fitted = trainer.fit_best(units, validation)
         numbers = trainer.predict(fitted.network, test, tested).view(-1, count)
         correct = choose_right(numbers, tested_right[trainer.rows(tested)].float().view(-1, count))
         yield "accuracy", float(correct.double().mean())
         yield "chance", float(tested_right[trainer.rows(tested)].double().mean())
-        yield "train_labels", float(len(asked))
+        yield "train_labels", float(len(units))
         yield "accuracy", Items(correct)
         yield from fitted.choices()
 

@@ -61,18 +61,18 @@ class QuestionAnswering(Tuning):
             raise PretaskError(
                 WHO, "data of questions about texts", "other data", "Use the data questions, which reads SQuAD's JSON."
             )
-        asked, tested = (take_rows(source.questions(part), data(part)) for part in ("train", "test"))
+        questions, tested = (take_rows(source.questions(part), data(part)) for part in ("train", "test"))
         check_positions(WHO, task, train)
         rows = make_rows(WHO, task, train, in_pieces=True, keeps_positions=True)
-        gives_none = any(not question.answers for question in asked.questions)
-        form = SpanForm(find_spans(train.labels[ANSWER]), rows, asked, self.max_answer, gives_none)
+        gives_none = any(not question.answers for question in questions.questions)
+        form = SpanForm(find_spans(train.labels[ANSWER]), rows, questions, self.max_answer, gives_none)
         units = torch.arange(len(train))
-        validation = hold_out_texts(asked, self.val_fraction, budget.seed)
+        validation = hold_out_texts(questions, self.val_fraction, budget.seed)
         trainer = Trainer(WHO, task, form, train, self, budget.seed, budget.batch)
         fitted = trainer.fit_best(units, validation)
         found = trainer.predict(fitted.network, test, torch.arange(len(test)))
-        yield from tell_answers(answer(found, torch.arange(len(test)), tested, gives_none), tested)
-        yield "train_labels", float(len(torch.unique(asked.rows)))
+        yield from yield_answer_metrics(answer(found, torch.arange(len(test)), tested, gives_none), tested)
+        yield "train_labels", float(len(torch.unique(questions.rows)))
         yield from fitted.choices()
 
 
@@ -83,14 +83,14 @@ class SpanForm:
     Args:
         spans: Of the training part; 0 and 0 for no answer.
         show: What the network is shown.
-        asked: The questions of the training part.
+        questions: The questions of the training part.
         max_answer: Tokens of an answer, at most.
         gives_none: Whether there may be no answer.
     """
 
     spans: Int[Tensor, "N 2"]
     show: TextRows
-    asked: Questions
+    questions: Questions
     max_answer: int
     gives_none: bool
     rows_per_unit: int = 1
@@ -131,8 +131,8 @@ class SpanForm:
 
     def score(self, predictions: Float[Tensor, "U 3"], units: Int[Tensor, " U"], /) -> float:
         """Return the mean F1 of the questions that rows are about."""
-        answers = answer(predictions, units, self.asked, self.gives_none)
-        of = self.asked.questions
+        answers = answer(predictions, units, self.questions, self.gives_none)
+        of = self.questions.questions
         return sum(squad.f1(text, of[number].answers) for number, text in answers.items()) / len(answers)
 
 
@@ -167,41 +167,43 @@ def find_spans(labels: Labels) -> Int[Tensor, "N 2"]:
     return torch.stack([first, last], 1) * inside.any(1, keepdim=True)
 
 
-def take_rows(asked: Questions, samples: Samples) -> Questions:
+def take_rows(questions: Questions, samples: Samples) -> Questions:
     """Return the questions of the first rows of a part, where not all are there."""
     count = len(samples)
-    return Questions(asked.questions, asked.rows[:count], asked.offsets[:count])
+    return Questions(questions.questions, questions.rows[:count], questions.offsets[:count])
 
 
-def hold_out_texts(asked: Questions, val_fraction: float, seed: int) -> Bool[Tensor, " N"]:
+def hold_out_texts(questions: Questions, val_fraction: float, seed: int) -> Bool[Tensor, " N"]:
     """Choose the rows that are held out: all of a fraction of the texts, at least one, never all."""
-    groups = torch.tensor([question.group for question in asked.questions])[asked.rows]
+    groups = torch.tensor([question.group for question in questions.questions])[questions.rows]
     known = torch.unique(groups)
     order = Draws(known, seed).branch("held out").uniform("text").argsort()
     count = min(max(1, round(val_fraction * len(known))), max(len(known) - 1, 0))
     return torch.isin(groups, known[order[:count]])
 
 
-def answer(found: Float[Tensor, "U 3"], rows: Int[Tensor, " U"], asked: Questions, gives_none: bool) -> dict[int, str]:
+def answer(
+    found: Float[Tensor, "U 3"], rows: Int[Tensor, " U"], questions: Questions, gives_none: bool
+) -> dict[int, str]:
     """Return the answer to every question that some rows are about, by its number.
 
     Args:
         found: First and last token, and score, of the best span of each row.
         rows: Their numbers.
-        asked: The questions.
+        questions: The questions.
         gives_none: Whether there may be no answer.
     """
     best: dict[int, tuple[float, str]] = {}
     for row, (begin, end, score) in zip(rows.tolist(), found.tolist(), strict=True):
-        number = int(asked.rows[row])
+        number = int(questions.rows[row])
         if number not in best or score > best[number][0]:
-            best[number] = (score, asked.text(row, int(begin), int(end)))
+            best[number] = (score, questions.text(row, int(begin), int(end)))
     return {number: "" if gives_none and score <= 0 else text for number, (score, text) in best.items()}
 
 
-def tell_answers(answers: dict[int, str], asked: Questions) -> Yielded:
+def yield_answer_metrics(answers: dict[int, str], questions: Questions) -> Yielded:
     """Yield how good answers are, and what the sentence that shares most words with the question would be."""
-    of = [(asked.questions[number], text) for number, text in answers.items()]
+    of = [(questions.questions[number], text) for number, text in answers.items()]
     exact = torch.tensor([squad.exact_match(text, question.answers) for question, text in of])
     overlap = [squad.f1(find_sentence(question.text, question.context), question.answers) for question, _ in of]
     yield "f1", sum(squad.f1(text, question.answers) for question, text in of) / len(of)

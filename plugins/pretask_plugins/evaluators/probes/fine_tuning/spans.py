@@ -91,8 +91,8 @@ def starts(before: str, kind: str, prefix: str, type_: str) -> bool:
 
 def count_spans(predicted: Iterable[Sequence[str]], true: Iterable[Sequence[str]]) -> Counts:
     """Count the spans of sentences that were found as they are, of the same type and words."""
-    hits = told = there = 0
-    for guess, tags in zip(predicted, true, strict=True):
-        found, wanted = {*find_spans(guess)}, {*find_spans(tags)}
-        hits, told, there = hits + len(found & wanted), told + len(found), there + len(wanted)
-    return Counts(hits, told, there)
+    counts = Counts(0, 0, 0)
+    for predicted_tags, tags in zip(predicted, true, strict=True):
+        found, wanted = {*find_spans(predicted_tags)}, {*find_spans(tags)}
+        counts = Counts(counts.hits + len(found & wanted), counts.predicted + len(found), counts.true + len(wanted))
+    return counts

@@ -5,7 +5,7 @@
 
 A row of data is `first, separator, second, end`, or `text, end`. The separator, start and class tokens are those of the
 vocabulary; the class token, which a causal network has no other use for, is its extract token. A network that knows no
-segments is told the pieces by the separator alone. Rows are cut where the last present token of a batch is. Where a
+segments sees the pieces by the separator alone. Rows are cut where the last present token of a batch is. Where a
 causal network has no room for two tokens more, the end of the text gives way.
 
 Source: Devlin et al., NAACL 2019, section 4.1; Radford et al. 2018, section 3.3 (start, delimiter and extract tokens).
@@ -39,7 +39,7 @@ class TextRows:
         limit: Tokens that the network reads at most, as far as that matters.
         trims: Whether shorter rows can be read.
         is_causal: Whether rows are given start and extract tokens.
-        in_pieces: Whether segments are told, and the last piece is closed by a separator.
+        in_pieces: Whether segments are numbered, and the last piece is closed by a separator.
         both_orders: Whether a row is shown once more with its pieces exchanged, after all others.
     """
 
@@ -115,7 +115,7 @@ def make_rows(
         keeps_positions: Whether position i of a row stays position i, so that a causal network is given no start token.
 
     Raises:
-        PretaskError: The data is no text, or two pieces cannot be told apart.
+        PretaskError: The data is no text, or two pieces cannot be separated.
     """
     vocabulary, shape = samples.observed.vocabulary, samples.observed.shape
     if vocabulary is None or len(shape) != 1:

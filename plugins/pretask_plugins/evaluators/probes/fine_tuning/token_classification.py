@@ -61,7 +61,7 @@ class TokenClassification(Tuning):
         fitted = trainer.fit_best(units, validation)
         tested = (right >= 0).any(1).nonzero()[:, 0]
         predictions = trainer.predict(fitted.network, test, tested)
-        yield from tell_tags(predictions, right[tested], names)
+        yield from yield_tag_metrics(predictions, right[tested], names)
         yield "majority", float((right[right >= 0] == labels[labels >= 0].mode().values).double().mean())
         lexical = predict_lexical(train.data, labels, test.data[tested], len(names))
         yield "lexical", float((lexical == right[tested])[right[tested] >= 0].double().mean())
@@ -79,8 +79,8 @@ def check_positions(who: str, task: Task, samples: Samples) -> None:
         raise PretaskError(who, needs, got, "Choose a model that keeps positions.")
 
 
-def tell_tags(predictions: Int[Tensor, "N L"], right: Int[Tensor, "N L"], names: tuple[str, ...]) -> Yielded:
-    """Yield how well spans and words were told."""
+def yield_tag_metrics(predictions: Int[Tensor, "N L"], right: Int[Tensor, "N L"], names: tuple[str, ...]) -> Yielded:
+    """Yield how well spans and words were predicted."""
     counts = count_tags(predictions, right, names)
     yield "f1", counts.f1
     yield "precision", counts.precision
