@@ -27,10 +27,13 @@ class Labels:
     Args:
         value: A class number per sample (N,) or per position (N, L); -1 where there is none.
         names: Of the classes.
+        multiple: Whether a sample may be of several classes: value is then (N, classes), 1 for those that it is of, 0
+            for those that it is not, -1 where that is unknown.
     """
 
     value: Int[Tensor, "N ..."]
     names: tuple[str, ...]
+    multiple: bool = False
 
 
 @dataclass(frozen=True)

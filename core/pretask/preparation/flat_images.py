@@ -12,14 +12,20 @@ DEEP_FORMATS = ("PPM", "PNG")  # whose 16 bits Pillow gives as 32
 TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")  # modes with a channel of opacity
 
 
-def flatten_image(image: Image.Image) -> Image.Image:
+def flatten_image(image: Image.Image, upright: bool = True) -> Image.Image:
     """Return an image upright, with 8 bits a channel, without transparency.
+
+    Args:
+        image: Of any mode.
+        upright: Whether to turn it as its file says.
 
     Raises:
         ValueError: The image has 32 bits a channel or signed levels, of which nobody knows what is white.
     """
     key = image.info.get("transparency")
-    image = ImageOps.exif_transpose(halve_depth(image))
+    image = halve_depth(image)
+    if upright:
+        image = ImageOps.exif_transpose(image)
     if image.mode in TRANSPARENT or (key is not None and image.mode in ("1", "L", "P", "RGB")):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, (WHITE,) * 4), image).convert("RGB")

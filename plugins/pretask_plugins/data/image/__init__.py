@@ -56,3 +56,11 @@ def pretask_components() -> Iterator[Component]:
         modality="image",
         summary="Images of any number of channels (.npy, .tif), scaled by a range that you declare.",
     )
+    yield data(
+        "voc",
+        "pretask_plugins.data.image.voc:Voc",
+        modality="image",
+        summary="Your own images with objects in boxes, in the layout of PASCAL VOC or COCO.",
+        source="Everingham et al. 2010; Lin et al. 2014 (the layouts)",
+        cites=("everingham2010pascal", "lin2014microsoft"),
+    )

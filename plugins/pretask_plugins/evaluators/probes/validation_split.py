@@ -164,7 +164,8 @@ def keep_labeled(features: LayerFeatures, labels: Tensor, keep: Tensor) -> Label
 
 def label_name(who: str, samples: Samples, label: str, per: Literal["sample", "position"] = "sample") -> str:
     """Return the name of the labels to use; raise PretaskError where none fits, one per sample or position."""
-    known = [name for name, labels in samples.labels.items() if labels.value.ndim == (1 if per == "sample" else 2)]
+    axes = 1 if per == "sample" else 2
+    known = [name for name, labels in samples.labels.items() if labels.value.ndim == axes and not labels.multiple]
     if not known or (label and label not in known):
         raise PretaskError(
             who,

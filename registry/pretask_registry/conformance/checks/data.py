@@ -54,8 +54,11 @@ def labels_are_within_their_names(case: DataCase) -> None:
         for name, labels in samples.labels.items():
             require(len(labels.value) == len(samples), f"'{name}' must have {len(samples)} labels in '{part}'.")
             low, high = int(labels.value.min()), int(labels.value.max())
-            fits = low >= -1 and high < len(labels.names)
-            require(fits, f"'{name}' must be from -1 to {len(labels.names) - 1} in '{part}'; {low} to {high} came.")
+            most = 1 if labels.multiple else len(labels.names) - 1
+            fits = low >= -1 and high <= most
+            require(fits, f"'{name}' must be from -1 to {most} in '{part}'; {low} to {high} came.")
+            wide = not labels.multiple or labels.value.shape[1:] == (len(labels.names),)
+            require(wide, f"'{name}' must have a column for each of its {len(labels.names)} classes in '{part}'.")
     require(names[0] == names[1], "Both parts must have the same labels with the same names.")
 
 
