@@ -133,7 +133,8 @@ def relabel(samples: Samples, name: str, rows: torch.Tensor | None = None) -> Sa
         if known_labels.value.ndim > PLAIN:
             continue  # masks, which are no classes to predict
         shape = known_labels.value.shape[1:]
-        drawn = Draws(index, 3).branch(name).integers(key, 0, len(known_labels.names), *shape)
+        answers = 2 if known_labels.multiple else len(known_labels.names)
+        drawn = Draws(index, 3).branch(name).integers(key, 0, answers, *shape)
         drawn = drawn.where(known_labels.value >= 0, -1)
         labels[key] = replace(
             known_labels,

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from pretask import Labels, Samples, WritesExample
+from pretask import Samples, WritesExample
 
 from pretask_registry.conformance.check import Skip
 from pretask_registry.registry import Registered
@@ -79,7 +79,7 @@ def read_small(registered: Registered, *, fresh: bool = False) -> SmallData:
 
 def copy_samples(samples: Samples) -> Samples:
     """Return samples in memory that no file is behind."""
-    labels = {name: Labels(label.value.clone(), label.names) for name, label in samples.labels.items()}
+    labels = {name: replace(label, value=label.value.clone()) for name, label in samples.labels.items()}
     present = None if samples.present is None else samples.present.clone()
     return replace(samples, data=samples.data[:].clone(), labels=labels, present=present)
 

@@ -5,10 +5,14 @@ Axes: N samples.
 """
 
 from dataclasses import dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int
 from PIL import Image
-from pretask import Samples
+from pretask import PretaskError, Samples
 from pretask.options import ImageSize, require_range
 
 from pretask_plugins.data.image.images import image_samples
@@ -37,14 +41,28 @@ class Digits:
 
     def __call__(self, part: str, /) -> Samples:
         """Return 1,442 digits to train on or 355 to test on; the same ones always, all classes alike in both."""
-        from sklearn.datasets import load_digits
-
         check_part("digits", part)
-        found = load_digits()
-        chosen = is_for_test(found.target) == (part == "test")
-        levels = (found.images[chosen] * (255 / DEEPEST) + 0.5).astype(np.uint8)
+        levels, labels = read_digits()
+        chosen = is_for_test(labels) == (part == "test")
+        levels = (levels[chosen] * (255 / DEEPEST) + 0.5).astype(np.uint8)
         images = levels if self.image_size == SIDE else np.stack([resize(level, self.image_size) for level in levels])
-        return image_samples(images[:, None], found.target[chosen].astype(np.int64), [str(name) for name in range(10)])
+        return image_samples(images[:, None], labels[chosen], [str(name) for name in range(10)])
+
+
+@cache
+def read_digits() -> tuple[Int[np.ndarray, "N 8 8"], Int[np.ndarray, " N"]]:
+    """Read levels of ink and labels from scikit-learn's own file; to import all of it takes longer than many a run.
+
+    Raises:
+        PretaskError: scikit-learn keeps the file elsewhere.
+    """
+    spec = find_spec("sklearn")
+    folders = spec.submodule_search_locations if spec is not None else None
+    file = Path(next(iter(folders or [""]))) / "datasets/data/digits.csv.gz"
+    if not file.exists():
+        raise PretaskError("digits", f"{file.name} of scikit-learn", f"none at {file}", "Install scikit-learn anew.")
+    rows = np.loadtxt(file, delimiter=",", dtype=np.int64)  # 64 levels, and the digit
+    return rows[:, :-1].reshape(-1, SIDE, SIDE), rows[:, -1]
 
 
 def is_for_test(labels: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ Axes: N images, C classes or channels, L objects, H W image.
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +69,13 @@ class Voc:
 
     @staticmethod
     def write_example(folder: Path, /) -> Mapping[str, Any]:
-        """Write a few images with one or two objects in the layout of PASCAL VOC."""
+        """Write some images with one or two objects in the layout of PASCAL VOC."""
         for name in ("Annotations", "JPEGImages", "ImageSets/Main"):
             (folder / "VOC2007" / name).mkdir(parents=True, exist_ok=True)
-        stems = {"trainval": [f"{number:06d}" for number in range(6)], "test": ["000006", "000007", "000008"]}
+        stems = {
+            part: [f"{number:06d}" for number in numbers]
+            for part, numbers in (("trainval", range(24)), ("test", range(24, 36)))
+        }
         for part, listed in stems.items():
             (folder / "VOC2007/ImageSets/Main" / f"{part}.txt").write_text("\n".join(listed))
             for stem in listed:
@@ -79,8 +83,19 @@ class Voc:
         return {"root": folder, "height": SIDE, "width": SIDE}
 
     def arrays(self, part: str) -> tuple[Mapping[str, np.ndarray], Mapping[str, Any]]:
-        """Map images, corners, classes and difficulty of a part, which are made where the cache has none."""
+        """Return images, corners, classes and difficulty of a part, mapped once."""
         check_part(WHO, part)
+        if part not in self.mapped:
+            self.mapped[part] = self.map(part)
+        return self.mapped[part]
+
+    @cached_property
+    def mapped(self) -> dict[str, tuple[Mapping[str, np.ndarray], Mapping[str, Any]]]:
+        """The arrays of parts that were mapped."""
+        return {}
+
+    def map(self, part: str) -> tuple[Mapping[str, np.ndarray], Mapping[str, Any]]:
+        """Map the arrays of a part, which are made where the cache has none."""
         with open_tree(WHO, self.root, "images") as tree:
             found, names, files = read_annotations(tree, part)
             images = [annotated.image for annotated in found]
@@ -167,12 +182,13 @@ def fit_corner(image: Image.Image, height: int, width: int) -> tuple[UInt8[np.nd
 
 
 def write_example_image(folder: Path, stem: str) -> None:
-    """Write one image with its annotation: a bright square, and a dark bar in every second one."""
-    number = int(stem)
+    """Write one image with its annotation: a bright square in two of three, a dark bar in every second one."""
+    number, objects = int(stem), []
     picture = paint_picture(number) // 2 + 40
-    place = 4 + number
-    picture[place : place + 10, place : place + 10] = 240
-    objects = [("square", place, place, place + 10, place + 10)]
+    if number % 3 < 2:
+        place = 2 + number % 12
+        picture[place : place + 10, place : place + 10] = 240
+        objects.append(("square", place, place, place + 10, place + 10))
     if number % 2:
         picture[26:30, 2:28] = 10
         objects.append(("bar", 2, 26, 28, 30))

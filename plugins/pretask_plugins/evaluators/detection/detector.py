@@ -22,6 +22,7 @@ from typing import Any, Literal
 import torch
 from jaxtyping import Float, UInt8
 from pretask import Batch, Features, PretaskError, Task
+from pretask.pretext_score import evaluation_mode
 from torch import Tensor, nn
 
 WHO = "voc-detection"
@@ -104,8 +105,8 @@ def find_maps(task: Task, size: tuple[int, int], shape: Shape) -> list[Map]:
         PretaskError: No layer keeps positions on a grid, or none is fine enough.
     """
     images = torch.zeros((1, 3, *size), dtype=torch.uint8, device=task.device)
-    with torch.no_grad():
-        features = task.model.eval()(task.split.whole(Batch(images)), layers=True)
+    with evaluation_mode(task), torch.no_grad():
+        features = task.model(task.split.whole(Batch(images)), layers=True)
     maps = [
         Map(number, next(iter(layer.streams.values())).shape[-1], max(size[0] / layer.grid[0], size[1] / layer.grid[1]))
         for number, layer in enumerate(features.layers or (features,))
@@ -131,8 +132,8 @@ def choose_pyramid(maps: Sequence[Map]) -> list[Map]:
 
 def measure_scales(task: Task, images: UInt8[Tensor, "B C H W"], maps: Sequence[Map]) -> list[float]:
     """Return the root mean square of maps on some images; 1 where one is 0."""
-    with torch.no_grad():
-        features = task.model.eval()(task.split.whole(Batch(images)), layers=True)
+    with evaluation_mode(task), torch.no_grad():
+        features = task.model(task.split.whole(Batch(images)), layers=True)
     layers = features.layers or (features,)
     return [float(as_map(layers[read.layer]).square().mean().sqrt()) or 1.0 for read in maps]
 

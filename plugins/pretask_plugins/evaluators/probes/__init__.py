@@ -29,6 +29,15 @@ def pretask_components() -> Iterator[Component]:
         cites=("kornblith2019better", "oquab2023dinov2"),
     )
     yield evaluator(
+        "multi-label",
+        "pretask_plugins.evaluators.probes.multi_label:MultiLabelProbe",
+        metrics={"mAP": HIGHER, "frequency_mAP": SHARE_OF_DATA, "answers.accuracy": HIGHER},
+        headline="mAP",
+        summary="Linear probe where a sample may be of several classes: mean average precision.",
+        source="Everingham et al. 2010; Doersch, Gupta and Efros 2015",
+        cites=("everingham2010pascal", "doersch2015unsupervised"),
+    )
+    yield evaluator(
         "knn",
         "pretask_plugins.evaluators.probes.knn:NearestNeighbors",
         metrics=PROBE_METRICS,

@@ -10,7 +10,7 @@ from importlib.resources import files
 from typing import Any
 
 import torch
-from pretask import Batch, Draws, Labels, Recipe, Samples, Task
+from pretask import Batch, Draws, Recipe, Samples, Task
 from pretask.protocols import chance_of
 from pretask.training import train
 
@@ -170,7 +170,7 @@ def train_weights(case: TaskCase, samples: Samples) -> dict[str, torch.Tensor]:
 
 def shuffle_labels(samples: Samples) -> Samples:
     """Return the same samples with the labels of others."""
-    labels = {name: Labels(labels.value.roll(1, 0), labels.names) for name, labels in samples.labels.items()}
+    labels = {name: replace(labels, value=labels.value.roll(1, 0)) for name, labels in samples.labels.items()}
     return replace(samples, labels=labels)
 
 
