@@ -47,6 +47,22 @@ def pretask_components() -> Iterator[Component]:
         cites="wu2018unsupervised",
     )
     yield evaluator(
+        "retrieval",
+        "pretask_plugins.evaluators.probes.retrieval:Retrieval",
+        modality="image",
+        metrics={
+            "mAP": HIGHER,
+            "precision@1": HIGHER,
+            "precision@5": HIGHER,
+            "precision@10": HIGHER,
+            "chance": SHARE_OF_DATA,
+        },
+        headline="mAP",
+        summary="Retrieval: the nearest images and places by the cosine of features, in numbers and pictures.",
+        source="Doersch, Gupta and Efros 2015; Wu et al. 2018",
+        cites=("doersch2015unsupervised", "wu2018unsupervised"),
+    )
+    yield evaluator(
         "few-label",
         "pretask_plugins.evaluators.probes.few_label:FewLabels",
         metrics={**PROBE_METRICS, "low": SHARE_OF_DATA, "high": SHARE_OF_DATA, "layer": Metric()},
