@@ -29,3 +29,12 @@ def pretask_components() -> Iterator[Component]:
         cites="he2016deep",
         small={"width": 8, "depth": 2},
     )
+    yield model(
+        "vit",
+        "pretask_plugins.models.image.vit:Vit",
+        modality="image",
+        summary="A vision transformer for images of any size, which can skip what is hidden (MAE).",
+        source="Dosovitskiy et al. 2021; He et al. 2022",
+        cites=("dosovitskiy2021image", "he2022masked"),
+        small={"width": 16, "depth": 1, "heads": 2, "patch": 4},
+    )
