@@ -55,3 +55,9 @@ def map_features(maps: Float[Tensor, "BV D ..."], views: int, stream: str = "all
     """Return maps as features of one stream: a token per position, their mean as the pooled vector."""
     tokens = map_tokens(maps, views)
     return Features({stream: tokens}, {stream: tokens.mean(2)}, tuple(maps.shape[2:]))
+
+
+def read_map(features: Features) -> Float[Tensor, "B D h w"]:
+    """Return features on a grid as a map, the mean over views."""
+    tokens = next(iter(features.streams.values())).float().mean(1)
+    return tokens.transpose(1, 2).unflatten(2, features.grid)

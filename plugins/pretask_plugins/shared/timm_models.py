@@ -43,6 +43,10 @@ def create_timm(name: str, channels: int, sides: tuple[int, ...], output_stride:
             return timm.create_model(name, **wanted, **size)
         except TypeError:  # architectures differ in which of the arguments of a size they take
             continue
+        except (NotImplementedError, AssertionError):  # of networks that have a stride of their own
+            break
+    if output_stride:
+        raise Unknown(f"timm's '{name}' has no output_stride of {output_stride}. Leave model.output_stride out.")
     raise Unknown(f"timm's '{name}' takes no {', '.join(wanted)}. Choose another model.name.")
 
 

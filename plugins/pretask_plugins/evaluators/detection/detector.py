@@ -21,9 +21,11 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, UInt8
-from pretask import Batch, Features, PretaskError, Task
+from pretask import Batch, PretaskError, Task
 from pretask.pretext_score import evaluation_mode
 from torch import Tensor, nn
+
+from pretask_plugins.shared.feature_maps import read_map
 
 WHO = "voc-detection"
 MIN_STRIDE = 4  # pixels from one position of the finest map of an FPN to the next
@@ -85,17 +87,11 @@ class Backbone(nn.Module):
         features = self.model(self.show(Batch(images.round().to(torch.uint8))), layers=True)
         layers = features.layers or (features,)
         found = OrderedDict(
-            (f"{number}", as_map(layers[read.layer]) / scale)
+            (f"{number}", read_map(layers[read.layer]) / scale)
             for number, (read, scale) in enumerate(zip(self.maps, self.scales, strict=True))
         )
         joined: Mapping[str, Tensor] = found if self.join is None else self.join(found)
         return joined
-
-
-def as_map(features: Features) -> Float[Tensor, "B D h w"]:
-    """Return the features of one view as a map."""
-    tokens = next(iter(features.streams.values()))[:, 0]
-    return tokens.transpose(1, 2).unflatten(2, features.grid).float()
 
 
 def find_maps(task: Task, size: tuple[int, int], shape: Shape) -> list[Map]:
@@ -135,7 +131,7 @@ def measure_scales(task: Task, images: UInt8[Tensor, "B C H W"], maps: Sequence[
     with evaluation_mode(task), torch.no_grad():
         features = task.model(task.split.whole(Batch(images)), layers=True)
     layers = features.layers or (features,)
-    return [float(as_map(layers[read.layer]).square().mean().sqrt()) or 1.0 for read in maps]
+    return [float(read_map(layers[read.layer]).square().mean().sqrt()) or 1.0 for read in maps]
 
 
 def build_detector(task: Task, classes: int, images: UInt8[Tensor, "B C H W"], shape: Shape) -> Any:

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float, Int, UInt8
-from pretask import Batch, Data, Draws, Features, Figure, Task
+from pretask import Batch, Data, Draws, Figure, Task
 from pretask.pretext_score import evaluation_mode
 from torch import Tensor
 from torch.nn import functional as F
 
 from pretask_plugins.evaluators.probes.moments import normalize_rows
+from pretask_plugins.shared.feature_maps import read_map
 from pretask_plugins.shared.pictures import encode_png, fit_images, tile_rows
 
 SEARCHED = 256  # training images whose places are looked at
@@ -55,13 +56,7 @@ def read_maps(task: Task, images: UInt8[Tensor, "N C H W"]) -> Float[Tensor, "N 
     with evaluation_mode(task), torch.no_grad():
         features = task.encode(Batch(images.to(task.device)), layers=True)
     layers = [layer for layer in (features.layers or (features,)) if len(layer.grid) == 2]
-    return as_map(layers[-1]).cpu() if layers else None
-
-
-def as_map(features: Features) -> Float[Tensor, "N D h w"]:
-    """Return the features of the first view as a map."""
-    tokens = next(iter(features.streams.values()))[:, 0]
-    return tokens.transpose(1, 2).unflatten(2, features.grid).float()
+    return read_map(layers[-1]).cpu() if layers else None
 
 
 def find_places(

@@ -10,8 +10,9 @@ Differs: the color prior, whose inverse weights the colors, is that of the user'
 ImageNet's. A place's weight enters the loss itself, which is a weighted mean; the released code scales only the
 gradient, and sums. Whether an image is gray is decided at the places that are predicted. Three of the paper's settings
 differ from its code and follow the paper: five nearest bins, images of any size, a mean where the code has a sum. The
-network is any image model whose positions are resampled to a quarter of the image; it is shown L / 100. The rate falls
-as a cosine, not to a third and a tenth at 200,000 and 375,000 steps.
+network is any image model, by default one that keeps the paper's stride of 8 pixels, whose positions are resampled to a
+quarter of the image; it is shown L / 100. The rate falls as a cosine, not to a third and a tenth at 200,000 and 375,000
+steps.
 Axes: B batch, H W image, h w every fourth pixel, K nearest bins, Q = 313 bins.
 """
 
@@ -56,7 +57,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         split="colorization",
         objective="cross-entropy",
         model="timm",
-        options={"model.name": "resnet50", "objective.hidden": (512,)},
+        options={"model.name": "resnet50", "model.output_stride": 8, "objective.hidden": (512,)},
         recipe={
             "optimizer": "adam",
             "lr": 3e-5,

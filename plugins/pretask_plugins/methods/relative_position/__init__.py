@@ -20,7 +20,7 @@ SMALL = {"patch": 8, "gap": 2, "jitter": 1}
 TWO_CORES = {
     "model": "convnet",
     "model.width": 24,
-    "split.color": "keep",
+    "split.color": "project",
     "objective.hidden": (256,),
     "recipe.optimizer": "adamw",
     "recipe.lr": 2e-3,

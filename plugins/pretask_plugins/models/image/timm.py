@@ -9,7 +9,7 @@ from typing import Any
 
 from pretask import Features, FeatureSpec, Inputs, InputSpec
 from pretask.exporting import ExportedNetwork
-from pretask.options import ImageSize
+from pretask.options import ImageSize, SizeOrZero
 from pretask.shape_pass import make_empty_inputs
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -26,6 +26,8 @@ class Timm(nn.Module):
         whole_spec: Of the undivided sample; sides may differ, channels may not.
         name: As timm lists it, such as resnet18, vit_small_patch16_224, convnext_atto.
         resize: Side to which images are brought first, pixels; for architectures that read one size only.
+        output_stride: Pixels from one position to the next for networks that can keep a finer map (8, 16 or 32 for
+            resnet50); the network's own when 0.
 
     Raises:
         Unknown: timm has no such architecture.
@@ -33,24 +35,32 @@ class Timm(nn.Module):
     """
 
     def __init__(
-        self, spec: InputSpec, whole_spec: InputSpec, /, *, name: str = "resnet18", resize: ImageSize | None = None
+        self,
+        spec: InputSpec,
+        whole_spec: InputSpec,
+        /,
+        *,
+        name: str = "resnet18",
+        resize: ImageSize | None = None,
+        output_stride: SizeOrZero = 0,
     ) -> None:
         super().__init__()
         check_images("timm", spec, whole_spec)
-        self.name, self.resize = name, resize
+        self.name, self.resize, self.output_stride = name, resize, output_stride
         self.sides = largest_sides(spec, whole_spec) if resize is None else (resize, resize)
         self.channels = spec.shape[0]
-        self.body = create_timm(name, self.channels, self.sides)
+        self.body = create_timm(name, self.channels, self.sides, output_stride)
         drop_unused(self, name, make_empty_inputs(spec))
 
     def export(self, library: str, /) -> ExportedNetwork | None:
         """Return timm's own network; what features do not depend on, and was dropped, is there as timm makes it."""
         if library != "timm":
             return None
-        made = create_timm(self.name, self.channels, self.sides)
+        made = create_timm(self.name, self.channels, self.sides, self.output_stride)
         kept = {name: value for name, value in self.body.state_dict().items() if name in made.state_dict()}
         sides = {"img_size": list(self.sides)} if hasattr(made, "patch_embed") else {}
-        config = {"model_name": self.name, "in_chans": self.channels, "num_classes": 0, **sides}
+        stride = {"output_stride": self.output_stride} if self.output_stride else {}
+        config = {"model_name": self.name, "in_chans": self.channels, "num_classes": 0, **sides, **stride}
         return ExportedNetwork({**made.state_dict(), **kept}, config, mean=0.5, std=0.25)
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:

@@ -109,3 +109,18 @@ def test_layers_between_features_and_classifier_are_dropped_and_features_stay_as
     assert len(list(model.parameters())) < len(list(whole.parameters()))
     maps = whole.eval().forward_features(inputs(WHOLE).data[:, 0] * 4 - 2)
     assert torch.allclose(model(inputs(WHOLE)).pooled["all"][:, 0], maps.mean((2, 3)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "stride", "grid"), [("resnet18", 8, (8, 8)), ("resnet18", 0, (2, 2)), ("convnext_atto", 8, (8, 8))]
+)
+def test_a_network_keeps_the_map_that_its_stride_asks_for(name: str, stride: int, grid: tuple[int, int]) -> None:
+    spec = InputSpec("image", (1, 64, 64))
+    assert Timm(spec, spec, name=name, output_stride=stride).features(spec).grid == grid
+
+
+@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "vgg11"])
+def test_a_network_with_a_stride_of_its_own_is_refused(name: str) -> None:
+    spec = InputSpec("image", (1, 224, 224))
+    with pytest.raises(Unknown, match=r"has no output_stride of 8\. Leave model\.output_stride out"):
+        Timm(spec, spec, name=name, output_stride=8)
