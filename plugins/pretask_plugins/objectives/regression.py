@@ -26,10 +26,9 @@ from pretask import (
 )
 from pretask.options import Size
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pretask_plugins.shared.heads import perceptron
-from pretask_plugins.shared.scores import r2
+from pretask_plugins.shared.scores import errors, r2
 
 
 class Regression(nn.Module):
@@ -86,16 +85,3 @@ class Regression(nn.Module):
             terms[name] = weighted_mean(errors(values, target.value, self.error), target.weight, target.denominator)
             reports[f"{name}.r2"] = r2(values.detach(), target.value, target.weight)
         return build_loss(terms, reports)
-
-
-def errors(prediction: Float[Tensor, "B ... K"], value: Float[Tensor, "B ... K"], error: str) -> Float[Tensor, "B ..."]:
-    """Return the error of every position, a mean over its channels.
-
-    >>> errors(torch.tensor([[3.0]]), torch.tensor([[1.0]]), "huber").item()
-    1.5
-    """
-    value = value.to(prediction.dtype)
-    if error == "huber":
-        return F.huber_loss(prediction, value, reduction="none").mean(-1)
-    difference = prediction - value
-    return (difference.square() if error == "squared" else difference.abs()).mean(-1)

@@ -60,4 +60,4 @@ def map_features(maps: Float[Tensor, "BV D ..."], views: int, stream: str = "all
 def read_map(features: Features) -> Float[Tensor, "B D h w"]:
     """Return features on a grid as a map, the mean over views."""
     tokens = next(iter(features.streams.values())).float().mean(1)
-    return tokens.transpose(1, 2).unflatten(2, features.grid)
+    return tokens.transpose(1, 2).reshape(*tokens.shape[::2], *features.grid)

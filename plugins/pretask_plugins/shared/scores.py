@@ -1,4 +1,4 @@
-"""Scores that several objectives report: the class that a target names, and the explained fraction of a variance.
+"""Scores that several objectives report: the class that a target names, errors, and the explained part of a variance.
 
 Axes: B batch, K channels, or candidates; `...` is (), (V,), (*grid) or (V, *grid).
 """
@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from pretask import Target, weighted_mean
 from torch import Tensor
+from torch.nn import functional as F
 
 MIN_VARIANCE = 1e-12  # of a batch, so that a constant target divides by something
 
@@ -31,3 +32,16 @@ def r2(
     variance, _ = weighted_mean((value - center) ** 2, weights)
     squared_error, _ = weighted_mean((value - prediction) ** 2, weights)
     return 1 - squared_error / variance.clamp(min=MIN_VARIANCE), count
+
+
+def errors(prediction: Float[Tensor, "B ... K"], value: Float[Tensor, "B ... K"], error: str) -> Float[Tensor, "B ..."]:
+    """Return the error of every position, a mean over its channels.
+
+    >>> errors(torch.tensor([[3.0]]), torch.tensor([[1.0]]), "huber").item()
+    1.5
+    """
+    value = value.to(prediction.dtype)
+    if error == "huber":
+        return F.huber_loss(prediction, value, reduction="none").mean(-1)
+    difference = prediction - value
+    return (difference.square() if error == "squared" else difference.abs()).mean(-1)

@@ -3,8 +3,8 @@
 import pytest
 import torch
 from pretask import Categories, Draws, Features, FeatureSpec, Incompatible, Target, Values
-from pretask_plugins.objectives.regression import Regression, errors
-from pretask_plugins.shared.scores import r2
+from pretask_plugins.objectives.regression import Regression
+from pretask_plugins.shared.scores import errors, r2
 
 
 def test_errors_are_the_ones_of_their_names() -> None:

@@ -125,6 +125,7 @@ def write_part(
     scales = np.ones(len(found))
 
     def decode_one(number: int) -> UInt8[np.ndarray, "C H W"]:
+        image: UInt8[np.ndarray, "C H W"]
         image, scales[number] = decode(number)
         return image
 

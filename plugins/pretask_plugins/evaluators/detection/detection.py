@@ -98,19 +98,20 @@ class VocDetection:
         yield "train_objects", float(((known.classes >= 0) & ~known.difficult).sum())
         yield "boxes", draw_found(test, found, truth)
 
-    def fit(self, task: Task, samples: Samples, boxes: Boxes, seed: int) -> nn.Module:
+    def fit(self, task: Task, samples: Samples, boxes: Boxes, seed: int) -> Any:
         """Train a detector on a copy of the task's network."""
         samples = samples.resident(task.device)
         shape = Shape(self.form, self.stride, self.width, self.anchors, self.proposals)
         shown = samples.batch(torch.arange(min(SCALED_ON, len(samples))), task.device).data
-        detector: nn.Module = build_detector(task, len(boxes.names), shown, shape)
-        freeze(detector.backbone.model, self.frozen)
+        detector = build_detector(task, len(boxes.names), shown, shape)
+        encoder: nn.Module = detector.backbone.model
+        freeze(encoder, self.frozen)
         weights = [weight for weight in detector.parameters() if weight.requires_grad]
         optimizer = torch.optim.AdamW(weights, lr=0.0, weight_decay=self.weight_decay)
         count = self.steps * self.batch
         recipe = Recipe(lr=self.rate, batch=self.batch, samples=count, warmup=self.warmup, schedule="cosine")
         detector.train()
-        settle(detector.backbone.model, self.frozen)
+        settle(encoder, self.frozen)
         for step in range(self.steps):
             index = positions(seed, step * self.batch, self.batch, len(samples))[0]
             images = samples.batch(index, task.device).data

@@ -34,9 +34,8 @@ from pretask import (
 from pretask.options import DepthOrZero, Size
 from torch import Tensor, nn
 
-from pretask_plugins.models.image.vit import encode_positions
-from pretask_plugins.objectives.regression import errors
-from pretask_plugins.shared.scores import r2
+from pretask_plugins.shared.grid_positions import encode_positions
+from pretask_plugins.shared.scores import errors, r2
 
 WHO = "patch-decoder"
 

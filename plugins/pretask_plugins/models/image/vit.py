@@ -28,8 +28,7 @@ from pretask.patches import (
 from torch import Tensor, nn
 
 from pretask_plugins.shared.feature_maps import check_images
-
-TEMPERATURE = 10_000.0  # of the wavelengths of positions
+from pretask_plugins.shared.grid_positions import encode_positions
 
 
 class Vit(nn.Module):
@@ -119,7 +118,7 @@ class Vit(nn.Module):
         """Return tokens at their places, zeros where patches were skipped."""
         full = tokens if visible is None else restore_patches(tokens, places, prod(grid))
         views = inputs.data.shape[1]
-        stream, pooled = full.unflatten(0, (-1, views)), tokens.mean(1).unflatten(0, (-1, views))
+        stream, pooled = (value.reshape(-1, views, *value.shape[1:]) for value in (full, tokens.mean(1)))
         return Features({"all": stream}, {"all": pooled}, grid, visible=visible)
 
 
@@ -128,15 +127,3 @@ def check_widths(width: int, heads: int) -> None:
     if width % heads or width % 4:
         needs, got = "a width that its heads and 4 divide", f"width {width} and {heads} heads"
         raise Incompatible("vit", needs, got, "Set model.width to a multiple of model.heads and of 4.")
-
-
-def encode_positions(rows: int, columns: int, width: int) -> Float[Tensor, "N D"]:
-    """Return sines and cosines of row and column, a quarter of the width each, of wavelengths from 2 pi on.
-
-    >>> encode_positions(2, 3, 8).shape, encode_positions(1, 1, 4).tolist()
-    (torch.Size([6, 8]), [[0.0, 1.0, 0.0, 1.0]])
-    """
-    rates = TEMPERATURE ** (-torch.arange(width // 4) / (width // 4))
-    row, column = (torch.arange(count)[:, None] * rates for count in (rows, columns))
-    of_row, of_column = (torch.cat([angle.sin(), angle.cos()], 1) for angle in (row, column))
-    return torch.cat([of_row.repeat_interleave(columns, 0), of_column.repeat(rows, 1)], 1)

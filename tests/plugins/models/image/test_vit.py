@@ -4,7 +4,8 @@ import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, Inputs, InputSpec, Observed
 from pretask_plugins.methods.masked_image.decoder import PatchDecoder
-from pretask_plugins.models.image.vit import Vit, encode_positions
+from pretask_plugins.models.image.vit import Vit
+from pretask_plugins.shared.grid_positions import encode_positions
 from pretask_plugins.splits.masked_splits import any_from_any
 
 SEEN = Observed("image", (3, 16, 16), "uint8", 8)
