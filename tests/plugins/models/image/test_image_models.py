@@ -124,3 +124,43 @@ def test_a_network_with_a_stride_of_its_own_is_refused(name: str) -> None:
     spec = InputSpec("image", (1, 224, 224))
     with pytest.raises(Unknown, match=r"has no output_stride of 8\. Leave model\.output_stride out"):
         Timm(spec, spec, name=name, output_stride=8)
+
+
+FAMILIES = [
+    "resnet18",
+    "resnext26ts",
+    "regnetx_002",
+    "densenet121",
+    "efficientnet_b0",
+    "mobilenetv3_small_050",
+    "convnext_atto",
+    "vit_tiny_patch16_224",
+    "swin_tiny_patch4_window7_224",
+    "mixer_s32_224",
+    "poolformer_s12",
+    "vgg11",
+    "inception_v3",
+    "xception41",
+    "dla34",
+    "ghostnet_050",
+    "mobilevit_xxs",
+    "efficientformer_l1",
+    "repvgg_a0",
+    "levit_128s",
+    "cait_xxs24_224",
+    "edgenext_xx_small",
+    "fastvit_t8",
+]
+
+
+@pytest.mark.exhaustive  # networks of millions of weights
+@pytest.mark.parametrize("name", FAMILIES)
+def test_a_gradient_reaches_every_weight_of_twenty_families_and_their_features_are_what_their_spec_says(
+    name: str,
+) -> None:
+    spec = InputSpec("image", (3, 224, 224))
+    model = Timm(spec, spec, name=name).train()
+    promised, got = model.features(spec), model(Inputs(torch.rand(2, 1, *spec.shape)))
+    assert got.streams["all"].shape == (2, 1, promised.positions, promised.width)
+    got.streams["all"].square().mean().backward()
+    assert [weight for weight, value in model.named_parameters() if value.grad is None] == []
