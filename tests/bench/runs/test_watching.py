@@ -96,7 +96,7 @@ def test_a_run_that_is_finished_tells_all_and_what_is_told_is_what_is_recorded(
     diary, (record, path), _ = finished
     first, last = diary[0], diary[-1]
     assert isinstance(first, RunStarted)
-    assert first.ids["split"] == "pretask/colorization@1"
+    assert first.ids["split"] == "pretask/colorization@2"
     assert (first.options["recipe.batch"], first.options["model.width"]) == (16, 4)
     assert last == RunEnded("complete", record=path)
     steps = diary.of(StepTaken)

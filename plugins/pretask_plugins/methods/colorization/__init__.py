@@ -34,6 +34,7 @@ def pretask_components() -> Iterator[pretask.Component]:
         modality="image",
         targets={"categories"},
         summary="Colorization: predict the quantized color of a grayscale image (Zhang 2016).",
+        version=2,  # 1 looked the nearest bins up for colors rounded to whole units
         source=SOURCE,
         cites=CITES,
     )

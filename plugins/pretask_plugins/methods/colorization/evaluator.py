@@ -20,7 +20,6 @@ from pretask_plugins.methods.colorization.palette import (
     annealed_mean,
     bin_weights,
     mean_color,
-    most_likely_bin,
     soft_encode,
 )
 from pretask_plugins.methods.colorization.split import DropColor
@@ -73,7 +72,7 @@ class Colorization:
             predicted.append(self.predict_colors(task, batch, budget.seed).reshape(-1, 2).cpu())
         colors = torch.cat(truth)
         # Balanced: equation 4 with λ = 0, so that every color has the same mass.
-        importance = bin_weights(split.prior, 0.0, colors.device)[most_likely_bin(*soft_encode(colors, split.k))]
+        importance = bin_weights(split.prior, 0.0, colors.device)[soft_encode(colors, split.k)[0][..., 0]]
         return colors, torch.cat(predicted), importance
 
     def predict_colors(self, task: Task, batch: Batch, seed: int) -> Float[Tensor, "B h w 2"]:

@@ -23,6 +23,7 @@ BINS = tuple(
 )
 SOFT_ENCODING_STD = 5.0  # sigma of the Gaussian that spreads a color over its nearest bins, section 2.1
 TABLE_START, TABLE_SIDE = -112, 225  # of a and b in the table of nearest bins; sRGB has a in -86 … 98, b in -108 … 94
+DIAGONAL = 2**0.5 + 1e-3  # of a unit of ab, and what rounding may add
 COLORS_AT_ONCE = 4096  # whose distances to all bins are held in memory
 
 
@@ -42,10 +43,27 @@ def find_nearest_bins(colors: Float[Tensor, "N 2"], count: int) -> Int[Tensor, "
 
 
 @build_once
-def nearest_bins_table(count: int, device: torch.device) -> Int[Tensor, "N K"]:
-    """Return the nearest bins of all colors of whole units: 16 million distances, a fifth of a second on one core."""
+def candidates_table(count: int, device: torch.device) -> Int[Tensor, "N L"]:
+    """Return, for every color of whole units, the bins that may be among the nearest of a color rounded to it.
+
+    A color lies at most half the diagonal of a unit from the rounded one, so that its K nearest bins are no farther
+    from that than its own K-th nearest and a diagonal. Of five these are at most twelve. The distances are 16 million:
+    a fifth of a second on one core.
+    """
     line = torch.arange(TABLE_START, TABLE_START + TABLE_SIDE, dtype=torch.float32)
-    return find_nearest_bins(torch.cartesian_prod(line, line), count).to(device)
+    colors = torch.cartesian_prod(line, line)
+    most = 0
+    for some in torch.split(colors, COLORS_AT_ONCE):
+        distance = torch.cdist(some, bins(torch.device("cpu")))
+        reach = distance.kthvalue(count, dim=1, keepdim=True).values + DIAGONAL
+        most = max(most, int((distance <= reach).sum(1).max()))
+    return find_nearest_bins(colors, most).to(device)
+
+
+@build_once
+def places_table(count: int, device: torch.device) -> Float[Tensor, "N L 2"]:
+    """Return where the candidates of all colors of whole units lie."""
+    return bins(device)[candidates_table(count, device)]
 
 
 def soft_encode(
@@ -53,32 +71,21 @@ def soft_encode(
 ) -> tuple[Int[Tensor, "*places K"], Float[Tensor, "*places K"]]:
     """Return the K nearest bins of every color and their probabilities, Gaussian in the distance: Z of section 2.1.
 
-    Which bins are nearest is looked up for the color rounded to whole units; how near they are is exact.
+    Nearest first. They are chosen among the few that can be nearest for the color rounded to whole units.
 
     >>> round(soft_encode(torch.tensor([[0.0, 0.0]]), 5)[1].max().item(), 3)  # on a bin
     0.649
     """
-    return encode_entries(table_index(colors), colors, count)
-
-
-def encode_entries(
-    entry: Int[Tensor, "*places"], colors: Float[Tensor, "*places 2"], count: int
-) -> tuple[Int[Tensor, "*places K"], Float[Tensor, "*places K"]]:
-    """Return `soft_encode` of colors whose entry in the table of nearest bins is known."""
-    nearest, places = (
+    entry = table_index(colors)
+    candidates, places = (
         table.index_select(0, entry.flatten()).view(*entry.shape, *table.shape[1:])
-        for table in (nearest_bins_table(count, colors.device), places_table(count, colors.device))
+        for table in (candidates_table(count, colors.device), places_table(count, colors.device))
     )
-    distance = (places - colors[..., None, :]).square()  # (*places, K, 2)
-    weight = ((distance[..., 0] + distance[..., 1]) / (-2 * SOFT_ENCODING_STD**2)).exp()
+    difference = (places - colors[..., None, :]).square()  # (*places, L, 2)
+    distance, chosen = (difference[..., 0] + difference[..., 1]).topk(count, largest=False)
+    weight = (distance / (-2 * SOFT_ENCODING_STD**2)).exp()
     # A softmax over the K bins; a product with ones is faster than a sum over so short an axis.
-    return nearest, weight / (weight @ ones(count, colors.device))
-
-
-@build_once
-def places_table(count: int, device: torch.device) -> Float[Tensor, "N K 2"]:
-    """Return where the nearest bins of all colors of whole units lie."""
-    return bins(device)[nearest_bins_table(count, device)]
+    return candidates.gather(-1, chosen), weight / (weight @ ones(count, colors.device))
 
 
 @build_once
@@ -91,13 +98,6 @@ def table_index(colors: Float[Tensor, "*places 2"]) -> Int[Tensor, "*places"]:
     """Return the entry of every color in the table of nearest bins; a float has room for each without rounding."""
     row_and_column = (colors - TABLE_START).round()
     return torch.add(row_and_column[..., 1], row_and_column[..., 0], alpha=TABLE_SIDE).long()
-
-
-def most_likely_bin(
-    nearest: Int[Tensor, "*places K"], probability: Float[Tensor, "*places K"]
-) -> Int[Tensor, "*places"]:
-    """Return q* = argmax of Z, the bin whose weight a place has (equation 3)."""
-    return nearest.gather(-1, probability.argmax(-1, keepdim=True))[..., 0]
 
 
 def smooth_counts(counts: Float[Tensor, " Q"], count: int) -> Float[Tensor, " Q"]:
@@ -127,12 +127,6 @@ def bin_weights(prior: tuple[float, ...], uniform: float, device: torch.device) 
     if not prior:
         return torch.ones(len(BINS), device=device)
     return rebalancing_weights(torch.tensor(prior), uniform).to(device)
-
-
-@build_once
-def weights_table(prior: tuple[float, ...], uniform: float, count: int, device: torch.device) -> Float[Tensor, "N K"]:
-    """Return `bin_weights` of the nearest bins of all colors of whole units."""
-    return bin_weights(prior, uniform, device)[nearest_bins_table(count, device)]
 
 
 def annealed_mean(log_probability: Float[Tensor, "*places Q"], temperature: float) -> Float[Tensor, "*places 2"]:

@@ -30,11 +30,8 @@ from torch import Tensor
 from pretask_plugins.methods.colorization.palette import (
     BINS,
     bin_weights,
-    encode_entries,
     smooth_counts,
     soft_encode,
-    table_index,
-    weights_table,
 )
 from pretask_plugins.shared.colors import color_ab, lightness, lightness_and_color
 
@@ -109,10 +106,9 @@ class DropColor:
         """Return lightness; probabilities of the nearest bins, and how much every place counts."""
         light, planes = lightness_and_color(batch.data, self.stride)
         colors = planes.movedim(1, -1)
-        entry = table_index(colors)
-        nearest, probability = encode_entries(entry, colors, self.k)
-        of_color = weights_table(self.prior, self.uniform, self.k, batch.device)
-        weight = of_color[entry, probability.argmax(-1)]  # equation 3: v(Z) = w of q*
+        nearest, probability = soft_encode(colors, self.k)
+        of_bin = bin_weights(self.prior, self.uniform, batch.device)
+        weight = of_bin[nearest[..., 0]]  # equation 3: v(Z) = w of q*, the nearest bin
         weight = weight * has_color(colors)[:, None, None]
         return Inputs(light[:, None] / 100), {"colour": Target(nearest, weight, probability)}
 
