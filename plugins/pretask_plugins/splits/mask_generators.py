@@ -1,7 +1,7 @@
 """Mask generators: which patches of t are visible, and which are predicted.
 
-Source: He et al., CVPR 2022, section 3 (random patches); Pathak et al., CVPR 2016, section 3.3 (a block); Hu, DSC190
-lecture 5 (2021), after LeCun (one side, and windows of time).
+Source: He et al., CVPR 2022, section 3 (random patches) and table 1f (blocks, a grid); Pathak et al., CVPR 2016,
+section 3.3 (a block); Hu, DSC190 lecture 5 (2021), after LeCun (one side, and windows of time).
 Axes: B batch, V views (T frames of a clip, else 1), `...` the patches of one view, N places of a sequence.
 """
 
@@ -11,30 +11,36 @@ from math import prod
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from pretask import Draws, Incompatible
 from torch import Tensor
 
 from pretask_plugins.splits.masking import Mask, PatchGrid
 
 Place = int | Int[Tensor, " B"]
+Layout = Literal["random", "blocks", "grid"]
+BLOCKS = 4  # blocks of patches along an axis
+GRID = ((3, 1), (0, 2))  # in which order every four patches are hidden: one, a diagonal, all but one
 PLACES = {"video": "frames", "text": "tokens", "audio": "frames of split.frame samples"}  # of a sequence
 
 
 @dataclass(frozen=True)
 class RandomPatches:
-    """Hide some of all patches, wherever they lie; in a clip at the same places of every frame.
+    """Hide some of all patches; in a clip at the same places of every frame.
 
     Args:
         mask_ratio: Fraction of the patches that is hidden: exactly so many of every sample.
+        layout: Wherever they lie (random), whole blocks of a quarter of the sides (blocks; the last one in part), or so
+            many of every 2 x 2 patches, the same of every sample (grid).
     """
 
     mask_ratio: float
+    layout: Layout = "random"
 
     @property
     def is_constant(self) -> bool:
-        """Other patches are hidden of every sample."""
-        return False
+        """Whether the same patches are hidden of every sample."""
+        return self.layout == "grid"
 
     @property
     def mirror_axis(self) -> None:
@@ -55,12 +61,40 @@ class RandomPatches:
         """Return None: every frame predicts its own part."""
 
     def __call__(self, draws: Draws, grid: PatchGrid) -> Mask:
-        """Hide the first patches of a random order, in which padding comes last."""
+        """Hide the first patches of an order, in which padding comes last."""
         length = grid.length[:, None] if len(grid.shape) == 1 else prod(grid.shape)
         positions = torch.arange(prod(grid.shape), device=draws.index.device)
-        order = torch.where(positions < length, draws.uniform("order", prod(grid.shape)), 2.0)
-        rank = order.argsort(1).argsort(1)
+        order = torch.where(positions < length, self.order(draws, grid.shape), math.inf)
+        rank = order.argsort(dim=1, stable=self.layout != "random").argsort(1)
         return hide((rank < round_fraction(self.mask_ratio, length)).view(-1, *grid.shape), grid)
+
+    def order(self, draws: Draws, shape: tuple[int, ...]) -> Float[Tensor, "B N"]:
+        """Return numbers, the lowest of which are hidden first; of equals, in reading order."""
+        if self.layout == "random":
+            return draws.uniform("order", prod(shape))
+        if self.layout == "blocks":
+            return order_blocks(draws, shape)
+        return order_grid(shape, draws.index.device).expand(len(draws.index), -1)
+
+
+def order_blocks(draws: Draws, shape: tuple[int, ...]) -> Float[Tensor, "B N"]:
+    """Draw one number for every block; where the first one begins is drawn as well."""
+    number: Int[Tensor, "B ..."] = torch.zeros(len(draws.index), 1, dtype=torch.long, device=draws.index.device)
+    for axis, patches in enumerate(shape):
+        side = -(-patches // BLOCKS)
+        begin = draws.integers(f"begin {axis}", 0, side)[:, None]
+        block = (torch.arange(patches, device=draws.index.device) + begin) // side
+        number = (number[:, :, None] * (BLOCKS + 1) + block[:, None]).flatten(1)
+    return draws.uniform("block", (BLOCKS + 1) ** len(shape)).gather(1, number)
+
+
+def order_grid(shape: tuple[int, ...], device: torch.device) -> Float[Tensor, "1 N"]:
+    """Return the place of every patch in the order of its 2 x 2 patches, or of its four in a line."""
+    phases = torch.tensor(GRID, device=device)
+    if len(shape) == 1:
+        return phases.flatten()[torch.arange(shape[0], device=device) % phases.numel()][None].float()
+    row, column = (torch.arange(patches, device=device) % 2 for patches in shape)
+    return phases[row[:, None], column].flatten()[None].float()
 
 
 @dataclass(frozen=True)

@@ -7,24 +7,27 @@ from typing import Literal
 
 from pretask.options import Fraction, InnerFraction, Size
 
-from pretask_plugins.splits.mask_generators import Block, RandomPatches, Side, TimeWindows
+from pretask_plugins.splits.mask_generators import Block, Layout, RandomPatches, Side, TimeWindows
 from pretask_plugins.splits.masking import Masking
 
 TIME_MODALITIES = ("video", "text", "audio")  # modalities with an axis of time
 OF_SPACE = ("image", "video")  # modalities with rows and columns
 
 
-def any_from_any(*, mask_ratio: InnerFraction = 0.5, patch: Size = 4, frame: Size = 160) -> Masking:
-    """Predict random patches from the others.
+def any_from_any(
+    *, mask_ratio: InnerFraction = 0.5, layout: Layout = "random", patch: Size = 4, frame: Size = 160
+) -> Masking:
+    """Predict some patches from the others.
 
     Args:
         mask_ratio: Fraction of the patches that is hidden: exactly so many of every sample.
+        layout: Hide patches at random, in blocks of a quarter of the sides, or on a grid: so many of every 2 x 2.
         patch: Side of the squares that images and frames are cut into, pixels; it divides their sides.
         frame: Samples of the frames that waveforms are cut into.
 
     Source: He et al., CVPR 2022, section 3 (ratio .75, patch 16). Differs: pixels are not normalized patch by patch.
     """
-    return Masking("any-from-any", RandomPatches(mask_ratio), patch=patch, frame=frame)
+    return Masking("any-from-any", RandomPatches(mask_ratio, layout), patch=patch, frame=frame)
 
 
 def occluded_from_visible(

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from pretask import Batch, Draws, Incompatible, Observed, PretaskError, Target, Vocabulary
+from pretask_plugins.splits.mask_generators import RandomPatches
 from pretask_plugins.splits.masked_splits import (
     any_from_any,
     future_from_past,
@@ -15,6 +16,7 @@ from pretask_plugins.splits.masked_splits import (
     past_from_present,
     top_from_bottom,
 )
+from pretask_plugins.splits.masking import PatchGrid
 from pretask_plugins.splits.patches import as_views, patchify, unpatchify
 from pretask_plugins.splits.whole import Whole
 
@@ -28,6 +30,7 @@ OBSERVED = {
 PIECES = {"patch": 4, "frame": 20}
 PARTITIONS = [
     *[(any_from_any(**PIECES, mask_ratio=0.3), modality) for modality in OBSERVED],
+    *[(any_from_any(**PIECES, layout=layout), modality) for layout in ("blocks", "grid") for modality in OBSERVED],
     *[(occluded_from_visible(**PIECES), modality) for modality in OBSERVED],
     (occluded_from_visible(**PIECES, position="center"), "image"),
     *[(future_from_past(**PIECES), modality) for modality in ("video", "text", "audio")],
@@ -398,3 +401,32 @@ def test_binarized_pixels_are_drawn_anew_every_epoch_with_grey_as_the_chance() -
     assert float(one.mean()) == pytest.approx(0.2, abs=0.02)  # 4 standard errors
     assert not torch.equal(one, two)
     assert torch.allclose(Whole(binarize=True).whole(batch).data, torch.tensor(0.2))
+
+
+def hidden_patches(layout: str, mask_ratio: float, side: int = 8) -> torch.Tensor:
+    """Where images of so many patches a side are hidden, (samples, side, side)."""
+    generator = RandomPatches(mask_ratio, layout)  # type: ignore[arg-type]
+    grid = PatchGrid(1, (side, side), torch.ones(64, dtype=torch.long))
+    return ~generator(Draws(torch.arange(64)), grid).visible[:, 0]
+
+
+@pytest.mark.parametrize("layout", ["random", "blocks", "grid"])
+@pytest.mark.parametrize("mask_ratio", [0.25, 0.5, 0.6, 0.75])
+def test_exactly_so_many_patches_are_hidden_however_they_lie(layout: str, mask_ratio: float) -> None:
+    assert set(hidden_patches(layout, mask_ratio, 7).sum((1, 2)).tolist()) == {round(mask_ratio * 49)}
+
+
+def test_a_grid_hides_so_many_of_every_four_patches_the_same_of_all_samples() -> None:
+    for mask_ratio, count in ((0.25, 1), (0.5, 2), (0.75, 3)):
+        hidden = hidden_patches("grid", mask_ratio)
+        assert (hidden == hidden[:1]).all()
+        assert hidden.view(64, 4, 2, 4, 2).sum((2, 4)).unique().tolist() == [count]
+
+
+def test_blocks_hide_neighbors_together_and_differ_between_samples() -> None:
+    blocks, scattered = hidden_patches("blocks", 0.5), hidden_patches("random", 0.5)
+    equal = [(hidden[:, :, 1:] == hidden[:, :, :-1]).float().mean() for hidden in (blocks, scattered)]
+    assert equal[0] > 0.7
+    assert equal[1] < 0.55
+    assert len({tuple(hidden.flatten().tolist()) for hidden in blocks}) == 64
+    assert float((blocks.float().mean(0) - 0.5).abs().max()) < 0.25  # no place is favored
