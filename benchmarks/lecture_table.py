@@ -1,0 +1,242 @@
+"""The table of lectures on pretrained language models, small: systems in rows, six tasks of texts in columns.
+
+    python benchmarks/lecture_table.py /work/data runs/lecture benchmarks/results/lecture-table
+    pretask results benchmarks/results/lecture-table --systems
+
+The first folder holds gutenberg, sst2, trec6, rte, ud_english_ewt, wnut17 and xquad_en; the second takes excerpts of
+them, runs and the records of the search; the third takes the records of the table. Every system learns from books, once
+for every seed, and is then measured on all tasks: by a probe of frozen features, and by fine-tuning where there is a
+network to tune. The rates of fine-tuning are searched on seed 0, for the pretrained networks and for the one from
+scratch; the seeds of the table choose among those that any of them chose there.
+
+Running it again goes on where it stopped: what is recorded is not computed again. `--tiny` tries all of it in minutes.
+"""
+
+import argparse
+import gzip
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pretask
+
+BOOKS = "gutenberg"
+LENGTH, VOCABULARY, CONTEXT, WIDTH = 64, 2048, 256, 128
+HELD_OUT_CHARACTERS = 80_000  # of the book that the pretext task is scored on
+SEARCHED = (1e-3, 3e-3)  # rates
+UNSEARCHED = (1e-3,)  # of tasks too small to choose on
+HEAD_RATE = (1e-2,)  # of a head on frozen features
+NETWORK = {"model.width": WIDTH, "model.depth": 2, "model.context": CONTEXT}
+EMBEDDING = {"model.width": WIDTH, "split.min_count": 5, "split.subsample": 1e-3}
+
+
+@dataclass(frozen=True)
+class System:
+    """What learns from books.
+
+    Args:
+        task: Name of the task.
+        samples: Rows of books that it sees.
+        options: Of its parts.
+        split: Instead of the preset's.
+        is_tuned: Whether it is fine-tuned as well.
+        stands_for_scratch: Whether its network at random initialization, and the input without one, are rows.
+    """
+
+    task: str
+    samples: int
+    options: Mapping[str, Any] = field(default_factory=dict)
+    split: str | None = None
+    is_tuned: bool = True
+    stands_for_scratch: bool = False
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """Data of one kind, on which systems are measured.
+
+    Args:
+        data: Name of the loader.
+        folders: The data sets.
+        options: Of the loader.
+        probe: Evaluator of frozen features.
+        tuner: Evaluator that trains further.
+        epochs: Of the head, and of fine-tuning.
+        tuner_options: Further ones.
+        is_searched: Whether its rates are searched.
+    """
+
+    data: str
+    folders: tuple[str, ...]
+    options: Mapping[str, Any]
+    probe: str
+    tuner: str
+    epochs: int
+    tuner_options: Mapping[str, Any] = field(default_factory=dict)
+    is_searched: bool = True
+
+
+SYSTEMS = (
+    System("masked-lm", 16_000, NETWORK, "mask-tokens", stands_for_scratch=True),
+    System("causal-lm", 12_000, NETWORK),
+    System("masked-lm", 16_000, NETWORK, "mask-tokens-pair"),
+    System("elmo", 12_000, {"model.width": WIDTH, "model.hidden_size": WIDTH}, is_tuned=False),
+    System("word2vec", 96_000, EMBEDDING, is_tuned=False),
+)
+ALONE = {"lm_weight": 0.0}  # no loss of the language model beside that of the classes, which would double the time
+TRANSFERS = (
+    Transfer("text", ("sst2", "trec6"), {"length": 48}, "linear", "classification", 3, ALONE),
+    Transfer("text", ("ud_english_ewt", "wnut17"), {"length": 48}, "token-classification", "token-classification", 3),
+    Transfer("pairs", ("rte",), {"length": 96}, "linear", "pair-classification", 1, ALONE, is_searched=False),
+    Transfer(
+        "questions",
+        ("xquad_en",),
+        {"length": 192, "max_question": 32, "stride": 96},
+        "question-answering",
+        "question-answering",
+        1,
+        is_searched=False,
+    ),
+)
+TRAINED_ON = {"sst2": 1000, "trec6": 1000, "ud_english_ewt": 1000, "wnut17": 1000}  # texts; of the others all
+TESTED_ON = {"rte": 800}
+MIN_TEXTS = {"\n": 300, "\n\n": 1000}  # of an excerpt, so that it has all classes; by what is between texts
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where all lies.
+
+    Args:
+        excerpts: The folder of data.
+        runs: The folder of runs.
+        scale: By which budgets are multiplied.
+    """
+
+    excerpts: Path
+    runs: Path
+    scale: float = 1.0
+
+    def measure(
+        self, system: System, transfer: Transfer, seed: int, evaluators: Mapping[str, Mapping[str, Any]], baselines: str
+    ) -> Any:
+        """Train a system, or find it trained, and measure it on data sets; return the run."""
+        common = {**transfer.options, "vocab_size": VOCABULARY, "learn_from": self.excerpts / BOOKS}
+        options: dict[str, Any] = {f"on.{name}": value for name, value in common.items()}
+        options |= {f"on.{at}.root": self.excerpts / name for at, name in enumerate(transfer.folders, start=1)}
+        options |= {"data.root": self.excerpts / BOOKS, "data.length": LENGTH, "data.vocab_size": VOCABULARY}
+        options |= {f"{name}.{option}": value for name, of in evaluators.items() for option, value in of.items()}
+        return pretask.run(
+            system.task,
+            preset="small",
+            data="text",
+            split=system.split,
+            on=[transfer.data] * len(transfer.folders),
+            evaluate=tuple(evaluators),
+            baselines=baselines,
+            samples=round(system.samples * self.scale),
+            seed=seed,
+            out=self.runs,
+            device="cpu",
+            threads=1,
+            pictures=False,
+            **system.options,
+            **options,
+        )
+
+
+def tuning_options(transfer: Transfer, rates: Sequence[float]) -> dict[str, Any]:
+    """Return the options of fine-tuning."""
+    return {**transfer.tuner_options, "rates": tuple(rates), "epochs": (transfer.epochs,)}
+
+
+def search_rates(workspace: Workspace, transfer: Transfer) -> tuple[float, ...]:
+    """Return the rates that any network chose on seed 0, ascending."""
+    if not transfer.is_searched:
+        return UNSEARCHED
+    chosen = set()
+    for system in SYSTEMS:
+        if system.is_tuned and system.split != "mask-tokens-pair":
+            baselines = "random-init" if system.stands_for_scratch else ""
+            run = workspace.measure(
+                system, transfer, 0, {transfer.tuner: tuning_options(transfer, SEARCHED)}, baselines
+            )
+            chosen |= {float(result.chosen["rate"]) for record in run.records for result in record.results}
+    return tuple(sorted(chosen))
+
+
+def measure_all(workspace: Workspace, seeds: Iterable[int]) -> Iterator[Path]:
+    """Measure every system on all of them, and yield the records, seed by seed."""
+    rates = {transfer.data + transfer.tuner: search_rates(workspace, transfer) for transfer in TRANSFERS}
+    for seed in seeds:
+        for system in SYSTEMS:
+            for transfer in TRANSFERS:
+                tuning = {transfer.tuner: tuning_options(transfer, rates[transfer.data + transfer.tuner])}
+                head = {"rates": HEAD_RATE, "epochs": (transfer.epochs,), "frozen": True}
+                probing = {transfer.probe: head if transfer.probe == transfer.tuner else {}}
+                references = ["random-init", "raw-input"] if system.stands_for_scratch else []
+                runs = [workspace.measure(system, transfer, seed, probing, ",".join(references))]
+                if system.is_tuned:
+                    runs += [workspace.measure(system, transfer, seed, tuning, ",".join(references[:1]))]
+                yield from (stored.path for run in runs for stored in run.stored)
+
+
+def write_excerpts(source: Path, target: Path, scale: float) -> None:
+    """Write what the table is about: whole books to learn from, and some of the texts of every task."""
+    books = target / BOOKS
+    books.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source / BOOKS / "train.txt.gz", books / "train.txt.gz")
+    held_out = read(source / BOOKS / "test.txt.gz")[:HELD_OUT_CHARACTERS]
+    (books / "test.txt").write_text(held_out, encoding="utf-8")
+    for transfer in TRANSFERS:
+        for name in transfer.folders:
+            (target / name).mkdir(exist_ok=True)
+            for path in sorted((source / name).iterdir()):
+                part = next(part for part in ("train", "dev", "test") if part in path.name)
+                if part == "dev" and name != "xquad_en":
+                    continue
+                size = {"train": TRAINED_ON, "test": TESTED_ON}.get(part, {}).get(name)
+                (target / name / path.name.removesuffix(".gz")).write_text(
+                    excerpt(read(path), path, size, scale), encoding="utf-8"
+                )
+
+
+def read(path: Path) -> str:
+    """Return the text of a file, also of a compressed one."""
+    content = path.read_bytes()
+    return (gzip.decompress(content) if path.suffix == ".gz" else content).decode("utf-8")
+
+
+def excerpt(text: str, path: Path, size: int | None, scale: float) -> str:
+    """Return texts that stand at equal distances in a file, as many as wanted; all of them for None."""
+    between = "\n\n" if ".conll" in path.name else "\n"
+    texts = [part for part in text.split(between) if part.strip()]
+    if path.suffix == ".json" or (size is None and scale == 1):
+        return text
+    wanted = min(len(texts), max(MIN_TEXTS[between], round((size or len(texts)) * scale)))
+    return between.join(texts[at * len(texts) // wanted] for at in range(wanted)) + between
+
+
+def main() -> None:
+    """Write the records of the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("records", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--tiny", action="store_true", help="a twentieth of all budgets and texts")
+    options = parser.parse_args()
+    scale = 0.05 if options.tiny else 1.0
+    if not (options.work / "excerpts").is_dir():
+        write_excerpts(options.data, options.work / "part", scale)
+        (options.work / "part").rename(options.work / "excerpts")
+    options.records.mkdir(parents=True, exist_ok=True)
+    workspace = Workspace((options.work / "excerpts").resolve(), options.work / "runs", scale)
+    for path in measure_all(workspace, range(options.seeds)):
+        shutil.copyfile(path, options.records / path.name)
+
+
+if __name__ == "__main__":
+    main()
