@@ -23,7 +23,7 @@ from typing import Any
 import pretask
 
 BOOKS = "gutenberg"
-LENGTH, VOCABULARY, CONTEXT, WIDTH = 64, 2048, 256, 128
+LENGTH, VOCABULARY, CONTEXT, WIDTH = 64, 2048, 256, 64
 HELD_OUT_CHARACTERS = 80_000  # of the book that the pretext task is scored on
 SEARCHED = (1e-3, 3e-3)  # rates
 UNSEARCHED = (1e-3,)  # of tasks too small to choose on
@@ -79,10 +79,10 @@ class Transfer:
 
 
 SYSTEMS = (
-    System("masked-lm", 16_000, NETWORK, "mask-tokens", stands_for_scratch=True),
-    System("causal-lm", 12_000, NETWORK),
-    System("masked-lm", 16_000, NETWORK, "mask-tokens-pair"),
-    System("elmo", 12_000, {"model.width": WIDTH, "model.hidden_size": WIDTH}, is_tuned=False),
+    System("masked-lm", 24_000, NETWORK, "mask-tokens", stands_for_scratch=True),
+    System("causal-lm", 16_000, NETWORK),
+    System("masked-lm", 24_000, NETWORK, "mask-tokens-pair"),
+    System("elmo", 16_000, {"model.width": WIDTH, "model.hidden_size": WIDTH}, is_tuned=False),
     System("word2vec", 96_000, EMBEDDING, is_tuned=False),
 )
 ALONE = {"lm_weight": 0.0}  # no loss of the language model beside that of the classes, which would double the time
