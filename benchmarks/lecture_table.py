@@ -100,7 +100,7 @@ TRANSFERS = (
         is_searched=False,
     ),
 )
-TRAINED_ON = {"sst2": 1000, "trec6": 1000, "ud_english_ewt": 1000, "wnut17": 1000}  # texts; of the others all
+TRAINED_ON = {"sst2": 1000, "trec6": 1000, "ud_english_ewt": 1000, "wnut17": 3000}  # texts; of the others all
 TESTED_ON = {"rte": 800}
 MIN_TEXTS = {"\n": 300, "\n\n": 1000}  # of an excerpt, so that it has all classes; by what is between texts
 
