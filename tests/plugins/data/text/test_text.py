@@ -3,13 +3,15 @@
 import gzip
 import os
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from pretask import PretaskError
+from pretask import Draws, PretaskError
 from pretask_plugins.data.text.corpus import MAX_PIECE_CHARACTERS, cut, is_for_test
 from pretask_plugins.data.text.text import Text
+from pretask_plugins.methods.causal_lm.split import NextToken
 
 PAD, END, SEPARATOR = 0, 3, 4
 
@@ -43,6 +45,22 @@ def test_packed_rows_are_the_documents_one_after_the_other(tmp_path: Path) -> No
     assert data.decode(stream) == "abcdefghijklmno"
     assert data("test").data.shape == (1, 8)
     assert rows.observed.vocabulary == data.tokenization.vocabulary
+
+
+def test_rows_that_cross_no_document_are_padded_and_predict_nothing_beyond_it(tmp_path: Path) -> None:
+    root = folder(tmp_path / "d", train_txt="abcdefghij\n\nklmnopq\n\nrs\n\ntuvwxyzabcdefg\n\nh", test_txt="a")
+    data = characters(root, document="paragraph", cross_documents=False)
+    rows = data("train")
+    assert [data.decode(row) for row in rows.data] == ["abcdefgh", "ij", "klmnopq", "rs", "tuvwxyza", "bcdefg", "h"]
+    assert rows.present is not None
+    assert rows.present.sum(1).tolist() == [8, 3, 8, 3, 8, 7, 2]  # the end token closes every document
+    assert (rows.data == END).sum(1).tolist() == [0, 1, 1, 1, 0, 1, 1]
+    batch = rows.batch(torch.arange(len(rows)), torch.device("cpu"))
+    _, targets = NextToken()(batch, Draws(batch.index))
+    assert targets["next"].weight.sum(1).tolist() == [7, 2, 7, 2, 7, 6, 1]  # type: ignore[union-attr]
+    whole = characters(folder(tmp_path / "w", train_txt="abcdefgh\n\nij", test_txt="a"), document="paragraph")
+    alone = [whole.decode(row) for row in replace(whole, cross_documents=False)("train").data]
+    assert alone == ["abcdefgh", "ij"]  # the end token of the first would be alone in its row, and is left out
 
 
 def test_separate_rows_hold_a_document_each_and_say_what_is_padding(tmp_path: Path) -> None:
