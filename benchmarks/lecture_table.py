@@ -6,8 +6,8 @@
 The first folder holds gutenberg, sst2, trec6, rte, ud_english_ewt, wnut17 and xquad_en; the second takes excerpts of
 them, runs and the records of the search; the third takes the records of the table. Every system learns from books, once
 for every seed, and is then measured on all tasks: by a probe of frozen features, and by fine-tuning where there is a
-network to tune. The rates of fine-tuning are searched on seed 0, for the pretrained networks and for the one from
-scratch; the seeds of the table choose among those that any of them chose there.
+network to tune. The rates of fine-tuning are searched on seed 0, for masked-lm and for its network from scratch; where
+these choose different ones, every network of the table chooses between the two.
 
 Running it again goes on where it stopped: what is recorded is not computed again. `--tiny` tries all of it in minutes.
 """
@@ -16,7 +16,7 @@ import argparse
 import gzip
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +100,7 @@ TRANSFERS = (
         is_searched=False,
     ),
 )
-TRAINED_ON = {"sst2": 1000, "trec6": 1000, "ud_english_ewt": 1000, "wnut17": 3000}  # texts; of the others all
+TRAINED_ON = {"sst2": 1000, "trec6": 1000, "ud_english_ewt": 1000, "wnut17": 2000}  # texts; of the others all
 TESTED_ON = {"rte": 800}
 MIN_TEXTS = {"\n": 300, "\n\n": 1000}  # of an excerpt, so that it has all classes; by what is between texts
 
@@ -152,34 +152,32 @@ def tuning_options(transfer: Transfer, rates: Sequence[float]) -> dict[str, Any]
     return {**transfer.tuner_options, "rates": tuple(rates), "epochs": (transfer.epochs,)}
 
 
-def search_rates(workspace: Workspace, transfer: Transfer) -> tuple[float, ...]:
-    """Return the rates that any network chose on seed 0, ascending."""
+def search_rates(workspace: Workspace, transfer: Transfer) -> dict[str, tuple[float, ...]]:
+    """Return for every data set the rates that the pretrained network or the one from scratch chose on seed 0."""
     if not transfer.is_searched:
-        return UNSEARCHED
-    chosen = set()
-    for system in SYSTEMS:
-        if system.is_tuned and system.split != "mask-tokens-pair":
-            baselines = "random-init" if system.stands_for_scratch else ""
-            run = workspace.measure(
-                system, transfer, 0, {transfer.tuner: tuning_options(transfer, SEARCHED)}, baselines
-            )
-            chosen |= {float(result.chosen["rate"]) for record in run.records for result in record.results}
-    return tuple(sorted(chosen))
+        return dict.fromkeys(transfer.folders, UNSEARCHED)
+    system = next(system for system in SYSTEMS if system.stands_for_scratch)
+    run = workspace.measure(system, transfer, 0, {transfer.tuner: tuning_options(transfer, SEARCHED)}, "random-init")
+    chosen = [sorted({float(result.chosen["rate"]) for result in record.results}) for record in run.records]
+    return {folder: tuple(rates) for folder, rates in zip(transfer.folders, chosen, strict=True)}
 
 
 def measure_all(workspace: Workspace, seeds: Iterable[int]) -> Iterator[Path]:
     """Measure every system on all of them, and yield the records, seed by seed."""
-    rates = {transfer.data + transfer.tuner: search_rates(workspace, transfer) for transfer in TRANSFERS}
+    rates = {folder: found for transfer in TRANSFERS for folder, found in search_rates(workspace, transfer).items()}
     for seed in seeds:
         for system in SYSTEMS:
             for transfer in TRANSFERS:
-                tuning = {transfer.tuner: tuning_options(transfer, rates[transfer.data + transfer.tuner])}
                 head = {"rates": HEAD_RATE, "epochs": (transfer.epochs,), "frozen": True}
                 probing = {transfer.probe: head if transfer.probe == transfer.tuner else {}}
                 references = ["random-init", "raw-input"] if system.stands_for_scratch else []
+                if transfer.probe == transfer.tuner:
+                    references = references[:1]  # without a network, a token's own tag is as good as a line on it
                 runs = [workspace.measure(system, transfer, seed, probing, ",".join(references))]
-                if system.is_tuned:
-                    runs += [workspace.measure(system, transfer, seed, tuning, ",".join(references[:1]))]
+                for folder in transfer.folders if system.is_tuned else ():
+                    tuning = {transfer.tuner: tuning_options(transfer, rates[folder])}
+                    alone = replace(transfer, folders=(folder,))
+                    runs.append(workspace.measure(system, alone, seed, tuning, ",".join(references[:1])))
                 yield from (stored.path for run in runs for stored in run.stored)
 
 

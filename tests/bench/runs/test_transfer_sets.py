@@ -48,6 +48,21 @@ def ran(home: None) -> tuple[str, list[str]]:
     return printed.getvalue(), scored
 
 
+def test_the_same_weights_are_scored_once_whatever_they_are_measured_by(
+    ran: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scored: list[str] = []
+    score = run_module.score_pretext
+    monkeypatch.setattr(run_module, "score_pretext", lambda *words: scored.append("") or score(*words))
+    other = [*RUN, "--set", "knn.k=3", "--baselines", ""]
+    assert invoke(other) == 0
+    assert scored == []
+    first, *others = [record.pretext for record in read_all(["runs/records"])[0]]
+    assert all(other == first for other in others)
+    assert invoke([*other, "--again"]) == 0
+    assert scored == [""]
+
+
 @pytest.fixture
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of what was trained."""

@@ -3,6 +3,7 @@
 import gzip
 import os
 import tarfile
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from pretask import Draws, PretaskError
 from pretask_plugins.data.text.corpus import MAX_PIECE_CHARACTERS, cut, is_for_test
+from pretask_plugins.data.text.sentence_pairs import SentencePairs
 from pretask_plugins.data.text.text import Text
 from pretask_plugins.methods.causal_lm.split import NextToken
 
@@ -142,6 +144,36 @@ def test_the_tokenizer_learns_of_the_training_part_only(tmp_path: Path) -> None:
     data = characters(folder(tmp_path / "d", train_txt="abc" * 9, test_txt="abcdefgh"))
     assert data.tokenization.vocabulary.size == 7 + 3
     assert (data("test").data == data.tokenization.vocabulary.id("unknown")).sum() == 5
+
+
+@pytest.mark.parametrize("kind", ["packed", "by document", "pairs"])
+def test_rows_of_a_corpus_larger_than_memory_are_made_piece_by_piece(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("rows.BATCH_CHARACTERS", 1 << 13), ("rows.BATCH_ROWS", 64), ("sentence_pairs.BLOCK", 64)):
+        monkeypatch.setattr(f"pretask_plugins.data.text.{name}", value)
+    monkeypatch.setattr("pretask.cache.CHUNK", 1 << 13)
+    monkeypatch.setattr("pretask_plugins.data.text.characters.CHUNK_BYTES", 1 << 13)
+    paragraph = "Manylongwordsfollowoneanother hereandelsewheretoo. Sotheydohere againandagain. " * 10 + "\n\n"
+    root = folder(tmp_path / "d", train_txt=paragraph * 700, test_txt=paragraph * 2)
+    size = (root / "train.txt").stat().st_size
+    options = {"length": 32, "tokenizer": "words", "vocab_size": 40, "document": "paragraph"}
+    data = (
+        SentencePairs(root=root, **options)  # type: ignore[arg-type]
+        if kind == "pairs"
+        else Text(root, **options, cross_documents=kind == "packed")  # type: ignore[arg-type]
+    )
+    _ = data.tokenization  # learned by the library, outside of what is measured
+    tracemalloc.start()
+    try:
+        samples = data("train")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    print(peak, size, len(samples))
+    assert size > 500_000
+    assert peak < 200_000 + 24 * len(samples)  # the pieces in work, and a number or two for every row
+    assert data.extent("train").bytes > 0.98 * size
 
 
 def test_a_tokenizer_of_one_corpus_reads_another(tmp_path: Path) -> None:
