@@ -275,6 +275,20 @@ def test_files_that_hold_no_text_are_told(content: bytes, reason: str, tmp_path:
         characters(tmp_path / "d")("train")
 
 
+def test_marks_of_utf8_other_line_ends_quotes_and_empty_texts_are_what_they_are(tmp_path: Path) -> None:
+    root = folder(tmp_path / "d", train_tsv='\ufeffno\t"a" b\r\n\r\nyes\t\r\nno\t"c\r', test_tsv="yes\ta\n")
+    data = characters(root)
+    train = data("train")
+    assert [data.decode(row) for row in train.data] == ['"a" b', "", '"c']
+    assert train.labels["class"].names == ("no", "yes")
+    assert train.labels["class"].value.tolist() == [0, 1, 0]
+    assert train.present is not None
+    assert train.present.sum(1).tolist() == [6, 1, 3]  # the end token closes an empty text as well
+    words = folder(tmp_path / "w", train_conll='\ufeffa\tX\r\n"\tY\r\n\r\n\r\nb\tX\r', test_conll="b\tX\n")
+    tagged = characters(words)("train")
+    assert tagged.labels["tag"].value.tolist() == [[0, -1, 1, -1, -1, -1, -1, -1], [0, -1, -1, -1, -1, -1, -1, -1]]
+
+
 def test_another_encoding_can_be_named(tmp_path: Path) -> None:
     folder(tmp_path / "d", test_txt="abcdefgh")
     (tmp_path / "d" / "train.txt").write_bytes("naïve café".encode("latin-1"))
