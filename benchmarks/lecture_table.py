@@ -21,14 +21,16 @@ from pathlib import Path
 from typing import Any
 
 import pretask
+from pretask_plugins.data.text.text import Text
 
-BOOKS = "gutenberg"
+BOOKS, TOKENIZER = "gutenberg", "tokenizer.json"
 LENGTH, VOCABULARY, CONTEXT, WIDTH = 64, 2048, 256, 64
 HELD_OUT_CHARACTERS = 80_000  # of the book that the pretext task is scored on
 SEARCHED = (1e-3, 3e-3)  # rates
 UNSEARCHED = (1e-3,)  # of tasks too small to choose on
 HEAD_RATE = (1e-2,)  # of a head on frozen features
 NETWORK = {"model.width": WIDTH, "model.depth": 2, "model.context": CONTEXT}
+PAIRS = {"split.pieces": "given", "data.document": "paragraph", "data.random_next": "half"}
 EMBEDDING = {"model.width": WIDTH, "split.min_count": 5, "split.subsample": 1e-3}
 
 
@@ -41,6 +43,7 @@ class System:
         samples: Rows of books that it sees.
         options: Of its parts.
         split: Instead of the preset's.
+        data: What the books are: one stream, or pairs of spans of sentences.
         is_tuned: Whether it is fine-tuned as well.
         stands_for_scratch: Whether its network at random initialization, and the input without one, are rows.
     """
@@ -49,6 +52,7 @@ class System:
     samples: int
     options: Mapping[str, Any] = field(default_factory=dict)
     split: str | None = None
+    data: str = "text"
     is_tuned: bool = True
     stands_for_scratch: bool = False
 
@@ -81,7 +85,7 @@ class Transfer:
 SYSTEMS = (
     System("masked-lm", 24_000, NETWORK, "mask-tokens", stands_for_scratch=True),
     System("causal-lm", 16_000, NETWORK),
-    System("masked-lm", 24_000, NETWORK, "mask-tokens-pair"),
+    System("masked-lm", 24_000, NETWORK | PAIRS, "mask-tokens-pair", "sentence-pairs"),
     System("elmo", 16_000, {"model.width": WIDTH, "model.hidden_size": WIDTH}, is_tuned=False),
     System("word2vec", 96_000, EMBEDDING, is_tuned=False),
 )
@@ -127,11 +131,13 @@ class Workspace:
         options: dict[str, Any] = {f"on.{name}": value for name, value in common.items()}
         options |= {f"on.{at}.root": self.excerpts / name for at, name in enumerate(transfer.folders, start=1)}
         options |= {"data.root": self.excerpts / BOOKS, "data.length": LENGTH, "data.vocab_size": VOCABULARY}
+        if system.data != "text":  # whose documents are other ones, and would teach another tokenizer
+            options["data.learn_from"] = self.excerpts / TOKENIZER
         options |= {f"{name}.{option}": value for name, of in evaluators.items() for option, value in of.items()}
         return pretask.run(
             system.task,
             preset="small",
-            data="text",
+            data=system.data,
             split=system.split,
             on=[transfer.data] * len(transfer.folders),
             evaluate=tuple(evaluators),
@@ -188,6 +194,7 @@ def write_excerpts(source: Path, target: Path, scale: float) -> None:
     shutil.copyfile(source / BOOKS / "train.txt.gz", books / "train.txt.gz")
     held_out = read(source / BOOKS / "test.txt.gz")[:HELD_OUT_CHARACTERS]
     (books / "test.txt").write_text(held_out, encoding="utf-8")
+    (target / TOKENIZER).write_text(Text(books, vocab_size=VOCABULARY).tokenizer_json, encoding="utf-8")
     for transfer in TRANSFERS:
         for name in transfer.folders:
             (target / name).mkdir(exist_ok=True)
