@@ -84,8 +84,8 @@ def write_sentences(path: Path, tokenization: Tokenization, pieces: Iterable[Pie
                     begins.append(begins[-1] + len(ids))
                 if sentence.then and documents[-1] < len(begins) - 1:
                     documents.append(len(begins) - 1)
-    ids = np.memmap(path, dtype, "r") if begins[-1] else np.empty(0, dtype)
-    return Sentences(ids, np.frombuffer(begins, np.int64), np.frombuffer(documents, np.int64))
+    mapped: np.ndarray = np.memmap(path, dtype, "r") if begins[-1] else np.empty(0, dtype)
+    return Sentences(mapped, np.frombuffer(begins, np.int64), np.frombuffer(documents, np.int64))
 
 
 def split(pieces: Iterable[Piece], ending: Ending) -> Iterator[Sentence]:
