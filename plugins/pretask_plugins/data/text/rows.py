@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from pretask import Labels, Observed, PretaskError, Samples
 from pretask.cache import cached, fingerprint, map_file, write_rows
+from torch import Tensor
 
 from pretask_plugins.data.text.tokenization import Tokenization
 
@@ -119,7 +120,7 @@ def row_samples(
     )
     rows = torch.from_numpy(arrays["rows"])
     labels = {"class": Labels(torch.from_numpy(arrays["labels"]), tuple(names))} if names else {}
-    present = rows.ne(tokenization.vocabulary.id("pad") or 0) if layout.pads else None
+    present = map_present(arrays, tokenization) if layout.pads else None
     seen = Observed("text", (layout.length,), "int64", len(rows), tokenization.vocabulary)
     return Samples(seen, rows, labels, present, notes["fingerprint"]), Extent(notes["tokens"], notes["bytes"])
 
@@ -139,10 +140,7 @@ def write(
             f"{tally.tokens} tokens",
             "Use more text, or a smaller data.length.",
         )
-    write_rows(
-        folder / "rows.npy", (len(labels), layout.length), dtype, read_blocks(folder / "spilled", layout.length, dtype)
-    )
-    (folder / "spilled").unlink()
+    gather_rows(folder, (len(labels), layout.length), dtype, tokenization if layout.pads else None)
     np.save(folder / "labels.npy", labels)
     known = fingerprint(map_file(folder / "rows.npy"), labels, names=names, dtype="int64")
     return {"tokens": tally.tokens, "bytes": tally.bytes, "fingerprint": known}
@@ -248,6 +246,32 @@ def write_blocks(path: Path, blocks: Iterable[Block], dtype: str) -> Int[np.ndar
             file.write(np.ascontiguousarray(rows, dtype).data)
             labels += of
     return np.array(labels, np.int64)
+
+
+def gather_rows(folder: Path, shape: tuple[int, int], dtype: str, padded: Tokenization | None) -> None:
+    """Make the rows that were spilled an array of the entry; of padded ones another one says where they are present.
+
+    Args:
+        folder: Of the entry.
+        shape: Rows, and tokens of one.
+        dtype: Of the tokens.
+        padded: Whose padding the rows may have; None where they have none.
+    """
+    spilled = folder / "spilled"
+    write_rows(folder / "rows.npy", shape, dtype, read_blocks(spilled, shape[1], dtype))
+    if padded is not None:
+        pad = padded.vocabulary.id("pad") or 0
+        write_rows(
+            folder / "present.npy", shape, "bool", (rows != pad for rows in read_blocks(spilled, shape[1], dtype))
+        )
+    spilled.unlink()
+
+
+def map_present(arrays: Mapping[str, np.ndarray], tokenization: Tokenization) -> Bool[Tensor, "N L"]:
+    """Return where rows are no padding: mapped, or computed for an entry that has no such array."""
+    if "present" in arrays:
+        return torch.from_numpy(arrays["present"])
+    return torch.from_numpy(arrays["rows"]).ne(tokenization.vocabulary.id("pad") or 0)
 
 
 def read_blocks(path: Path, length: int, dtype: str) -> Iterator[Int[np.ndarray, "_ L"]]:

@@ -26,13 +26,22 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import torch
 from pretask import Labels, Observed, PretaskError, Samples
-from pretask.cache import cached, fingerprint, map_file, write_rows
+from pretask.cache import cached, fingerprint, map_file
 from pretask.options import Fraction, NonNegativeInt, PositiveInt
 
 from pretask_plugins.data.text.corpus import DOCUMENTS, Corpus
-from pretask_plugins.data.text.rows import Block, Extent, Piece, Tally, choose_dtype, read_blocks, write_blocks
+from pretask_plugins.data.text.rows import (
+    Block,
+    Extent,
+    Piece,
+    Tally,
+    choose_dtype,
+    gather_rows,
+    map_present,
+    write_blocks,
+)
 from pretask_plugins.data.text.sentences import Ending, Sentences, write_sentences
-from pretask_plugins.data.text.supervised import SupervisedText, check_length, pad_of
+from pretask_plugins.data.text.supervised import SupervisedText, check_length
 from pretask_plugins.data.text.tokenization import Tokenization
 from pretask_plugins.shared.parts import check_part
 
@@ -116,7 +125,7 @@ class SentencePairs(SupervisedText):
         )
         rows, labels = torch.from_numpy(arrays["rows"]), torch.from_numpy(arrays["labels"])
         seen = Observed("text", (self.length,), "int64", len(rows), self.tokenization.vocabulary)
-        present = rows.ne(pad_of(self.tokenization))
+        present = map_present(arrays, self.tokenization)
         found = Samples(seen, rows, {LABEL: Labels(labels, NAMES)}, present, notes["fingerprint"])
         return found, Extent(notes["tokens"], notes["bytes"])
 
@@ -137,10 +146,8 @@ class SentencePairs(SupervisedText):
         if not len(labels):
             needs = "documents of two sentences or more"
             raise PretaskError(WHO, needs, "single sentences", "Set data.random_next=released, or a larger document.")
-        shape = (len(labels), self.length)
-        write_rows(folder / "rows.npy", shape, dtype, read_blocks(folder / "spilled", self.length, dtype))
-        for name in ("spilled", "sentences"):
-            (folder / name).unlink()
+        gather_rows(folder, (len(labels), self.length), dtype, self.tokenization)
+        (folder / "sentences").unlink()
         np.save(folder / "labels.npy", labels)
         known = fingerprint(map_file(folder / "rows.npy"), labels, names=NAMES, dtype="int64")
         return {"tokens": len(sentences.ids), "bytes": tally.bytes, "fingerprint": known}

@@ -172,6 +172,7 @@ def test_rows_of_a_corpus_larger_than_memory_are_made_piece_by_piece(
     finally:
         tracemalloc.stop()
     assert size > 550_000
+    assert len([*(tmp_path / "cache").rglob("present.npy")]) == (0 if kind == "packed" else 2)  # mapped as well
     assert peak < 200_000 + 24 * (len(samples) + 6000)  # pieces in work, and a few numbers for every row and sentence
     assert data.extent("train").bytes > 0.98 * size
 
