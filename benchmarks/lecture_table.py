@@ -189,8 +189,8 @@ def measure_all(workspace: Workspace, seeds: Iterable[int]) -> Iterator[Path]:
                 head = {"rates": HEAD_RATE, "epochs": (transfer.epochs,), "frozen": True}
                 probing = {transfer.probe: head if transfer.probe == transfer.tuner else {}}
                 references = ["random-init", "raw-input"] if system.stands_for_scratch else []
-                if transfer.probe == transfer.tuner:
-                    references = references[:1]  # without a network, a token's own tag is as good as a line on it
+                if transfer.probe == transfer.tuner or seed:
+                    references = references[:1]  # a line on tokens says what their tags do, and the same for all seeds
                 runs = [workspace.measure(system, transfer, seed, probing, ",".join(references))]
                 for folder in transfer.folders if system.is_tuned else ():
                     tuning = {transfer.tuner: tuning_options(transfer, rates[folder])}
