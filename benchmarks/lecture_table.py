@@ -15,7 +15,7 @@ Running it again goes on where it stopped: what is recorded is not computed agai
 import argparse
 import gzip
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -180,23 +180,32 @@ def search_rates(workspace: Workspace, transfer: Transfer) -> dict[str, tuple[fl
     return rates
 
 
-def measure_all(workspace: Workspace, seeds: Iterable[int]) -> Iterator[Path]:
+def measure_all(workspace: Workspace, seeds: Sequence[int]) -> Iterator[Path]:
     """Measure every system on all of them, and yield the records, seed by seed."""
     rates = {folder: found for transfer in TRANSFERS for folder, found in search_rates(workspace, transfer).items()}
-    for seed in seeds:
-        for system in SYSTEMS:
-            for transfer in TRANSFERS:
-                head = {"rates": HEAD_RATE, "epochs": (transfer.epochs,), "frozen": True}
-                probing = {transfer.probe: head if transfer.probe == transfer.tuner else {}}
-                references = ["random-init", "raw-input"] if system.stands_for_scratch else []
-                if transfer.probe == transfer.tuner or seed:
-                    references = references[:1]  # a line on tokens says what their tags do, and the same for all seeds
-                runs = [workspace.measure(system, transfer, seed, probing, ",".join(references))]
-                for folder in transfer.folders if system.is_tuned else ():
-                    tuning = {transfer.tuner: tuning_options(transfer, rates[folder])}
-                    alone = replace(transfer, folders=(folder,))
-                    runs.append(workspace.measure(system, alone, seed, tuning, ",".join(references[:1])))
-                yield from (stored.path for run in runs for stored in run.stored)
+    shown, unclaimed = ([of for of in TRANSFERS if bool(of.searched) == claims] for claims in (True, False))
+    for transfers in (shown, unclaimed):  # what is too small for a claim comes last
+        for seed in seeds:
+            for system in SYSTEMS:
+                for transfer in transfers:
+                    yield from measure_both(workspace, system, transfer, seed, rates)
+
+
+def measure_both(
+    workspace: Workspace, system: System, transfer: Transfer, seed: int, rates: Mapping[str, tuple[float, ...]]
+) -> Iterator[Path]:
+    """Measure a system frozen, and fine-tuned where it has a network to tune; yield the records."""
+    head = {"rates": HEAD_RATE, "epochs": (transfer.epochs,), "frozen": True}
+    probing = {transfer.probe: head if transfer.probe == transfer.tuner else {}}
+    references = ["random-init", "raw-input"] if system.stands_for_scratch else []
+    if transfer.probe == transfer.tuner or seed:
+        references = references[:1]  # a line on tokens says what their tags do, and the same for all seeds
+    runs = [workspace.measure(system, transfer, seed, probing, ",".join(references))]
+    for folder in transfer.folders if system.is_tuned else ():
+        tuning = {transfer.tuner: tuning_options(transfer, rates[folder])}
+        alone = replace(transfer, folders=(folder,))
+        runs.append(workspace.measure(system, alone, seed, tuning, ",".join(references[:1])))
+    yield from (stored.path for run in runs for stored in run.stored)
 
 
 def write_excerpts(source: Path, target: Path, scale: float) -> None:
