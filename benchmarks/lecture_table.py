@@ -45,7 +45,9 @@ class System:
         split: Instead of the preset's.
         data: What the books are: one stream, or pairs of spans of sentences.
         is_tuned: Whether it is fine-tuned as well.
-        stands_for_scratch: Whether its network at random initialization, and the input without one, are rows.
+        from_scratch: Whether its network is fine-tuned from random initialization as well.
+        is_reference: Whether frozen features of that, and the input without a network, are rows; rates are searched on
+            it.
     """
 
     task: str
@@ -54,7 +56,8 @@ class System:
     split: str | None = None
     data: str = "text"
     is_tuned: bool = True
-    stands_for_scratch: bool = False
+    from_scratch: bool = False
+    is_reference: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,8 +86,8 @@ class Transfer:
 
 
 SYSTEMS = (
-    System("masked-lm", 24_000, NETWORK, "mask-tokens", stands_for_scratch=True),
-    System("causal-lm", 10_000, NETWORK),
+    System("masked-lm", 24_000, NETWORK, "mask-tokens", from_scratch=True, is_reference=True),
+    System("causal-lm", 10_000, NETWORK, from_scratch=True),
     System("masked-lm", 24_000, NETWORK | PAIRS, "mask-tokens-pair", "sentence-pairs"),
     System("elmo", 8_000, {"model.width": WIDTH, "model.hidden_size": WIDTH}, is_tuned=False),
     System("word2vec", 48_000, EMBEDDING, is_tuned=False),
@@ -171,7 +174,7 @@ def search_rates(workspace: Workspace, transfer: Transfer) -> dict[str, tuple[fl
     """Return for every data set the rates that the pretrained network or the one from scratch chose on seed 0."""
     rates = dict.fromkeys(transfer.folders, UNSEARCHED)
     if transfer.searched:
-        system = next(system for system in SYSTEMS if system.stands_for_scratch)
+        system = next(system for system in SYSTEMS if system.is_reference)
         tuning = {transfer.tuner: tuning_options(transfer, SEARCHED)}
         run = workspace.measure(system, replace(transfer, folders=transfer.searched), 0, tuning, "random-init")
         chosen = [sorted({float(result.chosen["rate"]) for result in record.results}) for record in run.records]
@@ -197,14 +200,14 @@ def measure_both(
     """Measure a system frozen, and fine-tuned where it has a network to tune; yield the records."""
     head = {"rates": HEAD_RATE, "epochs": (transfer.epochs,), "frozen": True}
     probing = {transfer.probe: head if transfer.probe == transfer.tuner else {}}
-    references = ["random-init", "raw-input"] if system.stands_for_scratch else []
+    references = ["random-init", "raw-input"] if system.is_reference else []
     if transfer.probe == transfer.tuner or seed:
         references = references[:1]  # a line on tokens says what their tags do, and the same for all seeds
     runs = [workspace.measure(system, transfer, seed, probing, ",".join(references))]
     for folder in transfer.folders if system.is_tuned else ():
         tuning = {transfer.tuner: tuning_options(transfer, rates[folder])}
         alone = replace(transfer, folders=(folder,))
-        runs.append(workspace.measure(system, alone, seed, tuning, ",".join(references[:1])))
+        runs.append(workspace.measure(system, alone, seed, tuning, "random-init" if system.from_scratch else ""))
     yield from (stored.path for run in runs for stored in run.stored)
 
 
