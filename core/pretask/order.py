@@ -1,7 +1,12 @@
 """Order: which sample is seen when, as a function of seed and position alone, so that a run can go on anywhere.
 
 Position p of the endless stream is in epoch p // N, at place p % N of that epoch's order.
-Axes: B batch, N samples.
+
+Up to four million samples, an order is one permutation of all. Of more, whose rows are more than memory holds, blocks
+of rows that lie together are permuted, and then the rows of every so many blocks, a window: what is held is the order
+of one window, and what is read at a time lies in its blocks.
+
+Axes: B batch, N samples, W samples of a window.
 """
 
 from functools import lru_cache
@@ -15,6 +20,9 @@ from pretask.samples import Samples, draw_others, move_tensor
 from pretask.values import Batch
 
 CPU = torch.device("cpu")
+MAX_WHOLE = 1 << 22  # samples of which an order is one permutation, at most: 32 MiB of it
+BLOCK = 1 << 13  # samples that lie together
+WINDOW = 1 << 7  # blocks whose samples are permuted together, a million samples
 
 
 @lru_cache(maxsize=4)
@@ -35,14 +43,43 @@ def positions(
     first, last = start // count, (start + size - 1) // count
     if first == last:
         place = start - first * count
-        return epoch_order(seed, first, count, device)[place : place + size], first
+        return take_order(seed, first, count, place, place + size, device), first
     epochs = range(first, last + 1)
     bounds = [(max(start - epoch * count, 0), min(start + size - epoch * count, count)) for epoch in epochs]
     parts = [
-        epoch_order(seed, epoch, count, device)[low:high] for epoch, (low, high) in zip(epochs, bounds, strict=True)
+        take_order(seed, epoch, count, low, high, device) for epoch, (low, high) in zip(epochs, bounds, strict=True)
     ]
     lengths = torch.tensor([high - low for low, high in bounds])
     return torch.cat(parts), torch.arange(first, last + 1).repeat_interleave(lengths).to(device)
+
+
+def take_order(seed: int, epoch: int, count: int, low: int, high: int, device: torch.device = CPU) -> Int[Tensor, " B"]:
+    """Return the places low … high - 1 of an epoch's order; of many samples, window by window."""
+    if count <= MAX_WHOLE:
+        return epoch_order(seed, epoch, count, device)[low:high]
+    size = BLOCK * WINDOW
+    parts = []
+    for number in range(max(low // size, 0), -(-count // size)):
+        begin, order = window_order(seed, epoch, count, number, device)
+        if begin >= high:
+            break
+        parts.append(order[max(low - begin, 0) : max(high - begin, 0)])
+    return torch.cat(parts) if parts else torch.empty(0, dtype=torch.int64, device=device)
+
+
+@lru_cache(maxsize=4)
+def window_order(
+    seed: int, epoch: int, count: int, number: int, device: torch.device = CPU
+) -> tuple[int, Int[Tensor, " W"]]:
+    """Draw the order of one window of an epoch; return the place where it begins, and the numbers of its samples."""
+    blocks = -(-count // BLOCK)
+    order = Draws(torch.arange(blocks), seed, epoch).branch("order").bits("block", 1)[:, 0].argsort(stable=True)
+    own = order[number * WINDOW : (number + 1) * WINDOW]
+    samples = (own[:, None] * BLOCK + torch.arange(BLOCK)).flatten()
+    samples = samples[samples < count]  # the last block of all may be smaller
+    place = Draws(samples, seed, epoch).branch("order").bits("place", 1)[:, 0].argsort(stable=True)
+    missing = blocks * BLOCK - count if blocks - 1 in order[: number * WINDOW] else 0
+    return number * WINDOW * BLOCK - missing, samples[place].to(device)
 
 
 def shown_samples(seed: int, count: int, total: int) -> Int[Tensor, " S"] | None:
@@ -51,7 +88,7 @@ def shown_samples(seed: int, count: int, total: int) -> Int[Tensor, " S"] | None
     >>> shown_samples(0, 3, 5).tolist() == epoch_order(0, 0, 5)[:3].sort().values.tolist()
     True
     """
-    return None if count >= total else epoch_order(seed, 0, total)[:count].sort().values
+    return None if count >= total else take_order(seed, 0, total, 0, count).sort().values
 
 
 def draw_batch(

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from pretask import PretaskError, Recipe, Task
+from pretask import PretaskError, Recipe, Task, order
 from pretask.accelerator import divide_evenly, use_channels_last
-from pretask.order import epoch_order, positions
+from pretask.order import epoch_order, positions, shown_samples, window_order
 from pretask.pretext_score import held_out_loss
 from pretask.training import train
 from processes import run_python, run_ranks, start_python, wait_until
@@ -163,6 +163,39 @@ def test_every_sample_is_seen_once_an_epoch_whatever_the_batch() -> None:
 def test_epochs_have_orders_of_their_own() -> None:
     assert not torch.equal(epoch_order(0, 0, 50), epoch_order(0, 1, 50))
     assert torch.equal(epoch_order(0, 0, 50).sort().values, torch.arange(50))
+
+
+@pytest.mark.parametrize("count", [48, 50, 51])
+def test_the_order_of_more_samples_than_memory_holds_is_shuffled_window_by_window(
+    count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("MAX_WHOLE", 20), ("BLOCK", 4), ("WINDOW", 3)):
+        monkeypatch.setattr(order, name, value)
+    window_order.cache_clear()
+    index, epoch = positions(3, 0, 2 * count, count)
+    for number in (0, 1):
+        seen = index[epoch == number]
+        assert torch.equal(seen.sort().values, torch.arange(count))
+        assert not torch.equal(seen, torch.arange(count))
+        windows = [*torch.split(seen, 12)] if count % 4 == 0 else [seen[:9]]
+        assert all(len((window // 4).unique()) <= 3 for window in windows)
+    assert not torch.equal(index[:count], index[count:])
+    assert not torch.equal(index, positions(4, 0, 2 * count, count)[0])
+    pieces = torch.cat([positions(3, start, 7, count)[0] for start in range(0, 2 * count - 7, 7)])
+    assert torch.equal(pieces, index[: len(pieces)])
+    shown = shown_samples(3, 30, count)
+    assert shown is not None
+    assert shown.tolist() == sorted(index[:30].tolist())
+    window_order.cache_clear()
+
+
+def test_a_batch_of_a_billion_samples_needs_the_order_of_one_window() -> None:
+    index, epoch = positions(0, 5 * 10**8, 64, 10**9)
+    assert epoch == 0
+    assert len(index.unique()) == 64
+    assert 0 <= int(index.min()) <= int(index.max()) < 10**9
+    assert len(window_order(0, 0, 10**9, 500)[1]) == order.BLOCK * order.WINDOW
+    window_order.cache_clear()
 
 
 def test_batches_that_do_not_divide_are_refused() -> None:

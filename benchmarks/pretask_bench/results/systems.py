@@ -3,7 +3,9 @@
 A system is what was trained, with its encoder fine-tuned or frozen, or what it is held against: the same network from
 scratch, or the input without one. A column has the headline metric of its evaluator, or what a suite's division ranks
 by, and how many labels there are to learn from. Numbers are means over seeds with their intervals; of one seed, over
-test items. The last column is the mean over all columns, of systems that have all of them, by the weights of the suite.
+test items. The last rows are what needs no features at all, where evaluators say it: the most frequent class, and the
+words that two texts share. The last column is the mean over all columns, of systems that have all of them, by the
+weights of the suite.
 """
 
 import math
@@ -28,7 +30,21 @@ if TYPE_CHECKING:
 LABELS = "train_labels"  # the metric of evaluators that train the network: how many labels they learn from
 PLACES = ("task", "root", "name")  # options that tell data sets of one id apart
 TITLES = {TRAINED: "{}", RANDOM: "{}, from scratch", RAW: "no network", SUPERVISED: "{}, supervised"}
-FROZEN_TITLES = {RANDOM: "{}, random init"}
+FROZEN_TITLES = {
+    TRAINED: "{}, frozen",
+    SUPERVISED: "{}, supervised, frozen",
+    RANDOM: "{}, random init, frozen",
+    RAW: "no network, linear probe",
+}
+# What evaluators measure of the data alone, as rows: by the metric of a column, their metric and the title of its row.
+TRIVIAL = {
+    "accuracy": {"majority": "most frequent class", "overlap": "shared words"},
+    "f1": {
+        "lexical_f1": "most frequent tag of a word",
+        "overlap_f1": "shared words",
+        "constant_f1": "one class for all",
+    },
+}
 MEAN = "mean"
 
 
@@ -75,7 +91,10 @@ def build_systems(records: Sequence[Record], suite: "Suite | None" = None) -> Ta
         records: With all of their numbers.
         suite: Whose divisions are the columns, in their order.
     """
-    measured = [number for group in order_groups(group_records(records)) for number in measure_group(group, suite)]
+    groups = order_groups(group_records(records))
+    measured = [
+        number for measure in (measure_group, measure_trivial) for group in groups for number in measure(group, suite)
+    ]
     columns = [*dict.fromkeys(number.column for number in measured)]
     if suite is not None:
         names = [division.name for division in suite.file.division]
@@ -110,6 +129,19 @@ def measure_group(group: Group, suite: "Suite | None") -> list[Measured]:
                 is_frozen = labels is None or bool(group[0].cell.evaluators[column.evaluator].get("frozen"))
                 title, text = title_system(group, encoder, is_frozen), format_estimate(estimate, metric)
                 found.append(Measured(title, column, estimate, text, labels))
+    return found
+
+
+def measure_trivial(group: Group, suite: "Suite | None") -> list[Measured]:
+    """Return what needs no features, for every column of a group, where its evaluator measures that."""
+    found = []
+    for column in find_columns(group[0], suite):
+        for name, title in TRIVIAL.get(column.metric, {}).items():
+            estimate = estimate_encoder(group, column.evaluator, TRAINED, name)
+            if estimate is not None:
+                metric = declared_metrics(group[0], column.evaluator).metric(column.metric)
+                labels = count_labels(group[0], column.evaluator, TRAINED)
+                found.append(Measured(title, column, estimate, format_estimate(estimate, metric), labels))
     return found
 
 
@@ -148,9 +180,10 @@ def system_title(record: Record) -> str:
 def title_system(group: Group, encoder: str, is_frozen: bool) -> str:
     """Return the title of a row."""
     trained = system_title(group[0])
-    titles = {**TITLES, **FROZEN_TITLES} if is_frozen else TITLES
-    title = titles[encoder].format(trained) if encoder in titles else f"{trained}, {encoder_title(group, encoder)}"
-    return f"{title}, frozen" if is_frozen else title
+    titles = FROZEN_TITLES if is_frozen else TITLES
+    if encoder in titles:
+        return titles[encoder].format(trained)
+    return f"{trained}, {encoder_title(group, encoder)}{', frozen' if is_frozen else ''}"
 
 
 def count_labels(record: Record, evaluator: str, encoder: str) -> int | None:

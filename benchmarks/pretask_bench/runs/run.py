@@ -48,7 +48,15 @@ from pretask_bench.runs.prepare import (
 )
 from pretask_bench.runs.probing import find_file, read_probed
 from pretask_bench.runs.ranks import count_ranks, join_group, leave_group, own_rank, refuse_ranks, share_decision
-from pretask_bench.runs.stages import PRETRAIN, evaluate_encoders, name_run, pretrain, score_pretext, training_folder
+from pretask_bench.runs.stages import (
+    PRETRAIN,
+    evaluate_encoders,
+    find_pretext,
+    name_run,
+    pretrain,
+    score_pretext,
+    training_folder,
+)
 from pretask_bench.runs.watching import Audience
 
 
@@ -262,7 +270,8 @@ def run_stages(audience: Audience, started: Started, context: RunContext, findin
         flops = training_flops(prepared.compose(context.device), prepared.train, prepared.plan.seed)
         weights = hash_weights(weights_of(task.networks))
         if prepared.plan.recipe.steps and weights not in started.scores:  # without steps no head was trained
-            started.scores[weights] = score_pretext(prepared, task, context)
+            known = find_pretext(prepared, task, context, weights)
+            started.scores[weights] = known or score_pretext(prepared, task, context)
         findings = replace(findings, flops=flops, pretext=started.scores.get(weights), weights=weights)
     yield findings
     for result in evaluate_encoders(audience, prepared, context, timer, task, started.given):

@@ -1,6 +1,7 @@
 """Stages: pretrain, score the pretext task, and measure encoders; each returns what it found."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,19 +13,21 @@ from pretask.figures import iterate_figures
 from pretask.files import write_whole
 from pretask.order import shown_samples
 from pretask.pretext_score import score_held_out, score_references
-from pretask.protocols import scored_part
+from pretask.protocols import OffersFigures, scored_part
 from pretask.step_profile import StepProfile
 from pretask.stopping import raise_again
 from pretask.training import Trained, train
 from pretask_registry import Registered, Registry, build
 from pretask_registry.shortcut import measure_shortcuts
 
+from pretask_bench.artifacts.task_file import RECORD
 from pretask_bench.records.cell import training_cell_key
 from pretask_bench.records.code import Code, changed_modules, code_key, list_changes
 from pretask_bench.records.encoders import GIVEN, INITIAL, RANDOM, RAW, SUPERVISED, TRAINED
 from pretask_bench.records.measured import EvaluationResult, Pretext, pack_items, separate_missing
 from pretask_bench.records.measured import Items as RecordedItems
 from pretask_bench.records.metrics import metrics_in_traits
+from pretask_bench.records.record import parse_record
 from pretask_bench.records.store import write_picture
 from pretask_bench.results.pretext import pretext_fields
 from pretask_bench.runs.context import RunContext, StageTimer, check_finished
@@ -110,6 +113,23 @@ def score_pretext(prepared: PreparedRun, task: Task, context: RunContext) -> Pre
     fields = pretext_fields(score, references, total if shown is None else len(shown), declared)
     pictures = draw_pictures(prepared, task, context)
     return Pretext.model_validate({**fields, "shortcut": find_shortcuts(prepared), "pictures": pictures}, strict=False)
+
+
+def find_pretext(prepared: PreparedRun, task: Task, context: RunContext, weights: str) -> Pretext | None:
+    """Return the score of the same weights on the same data by the same code, which an earlier run of them found.
+
+    Whoever measures anew, or wants pictures of the task, is given none.
+    """
+    is_drawn = context.pictures and any(isinstance(part, OffersFigures) for part in (task.split, task.objective))
+    if context.again or is_drawn:
+        return None
+    with suppress(OSError, PretaskError):  # there is no earlier run, or its record cannot be read
+        earlier = parse_record((training_folder(prepared, context) / RECORD).read_bytes())
+        known, code = earlier.code, prepared.code
+        is_same = all(known[name] == code[name] for name in known.keys() & code.keys())
+        if is_same and earlier.weights == weights and earlier.cell.data == prepared.cell.data:
+            return earlier.pretext
+    return None
 
 
 def held_out_samples(prepared: PreparedRun) -> Samples:

@@ -64,6 +64,26 @@ def test_frozen_features_are_a_row_of_their_own_and_one_that_lacks_a_column_has_
     assert frozen == (f"{trained}, frozen", "", "70.0 %", "")
 
 
+def test_what_needs_no_features_comes_last(record: Maker) -> None:
+    of_pairs = record("rte", 0.6, evaluator="pair-classification")
+    first = of_pairs.results[0]
+    alone = first.model_copy(
+        update={"metrics": {**first.metrics, "majority": 0.5, "overlap": 0.55, "constant_f1": 0.6}}
+    )
+    of_pairs = of_pairs.model_copy(update={"results": [alone, *of_pairs.results[1:]]})
+    table = build_systems([of_pairs, record("sst2", 0.8)])
+    assert [row[:3] for row in table.cells[-2:]] == [
+        ("most frequent class", "50.0 %", ""),
+        ("shared words", "55.0 %", ""),
+    ]
+    frozen = build_systems([record("sst2", 0.7, evaluator="linear")]).cells
+    assert [row[0].removeprefix("masked-lm (convnet), relative-position, ") for row in frozen] == [
+        "frozen",
+        "random init, frozen",
+        "no network, linear probe",
+    ]
+
+
 def test_the_verb_prints_the_table_and_its_numbers(
     record: Maker, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -154,3 +154,18 @@ def test_from_python_a_list_is_several_and_own_data_are_told_apart() -> None:
     assert run.record is first
     assert "measured on local/own-data-2@1" in run.table()
     assert "measured on pretask/shapes@1" in run.table()
+
+
+def test_the_same_weights_are_scored_once_whatever_they_are_measured_by(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scored: list[str] = []
+    score = run_module.score_pretext
+    monkeypatch.setattr(run_module, "score_pretext", lambda *words: scored.append("") or score(*words))
+    of_one, of_three = ([*RUN, "--set", f"knn.k={k}", "--baselines", "", "--out", "scored"] for k in (1, 3))
+    assert invoke(of_one) == invoke(of_three) == 0
+    assert len(scored) == 1
+    first, other = (record.pretext for record in read_all(["scored/records"])[0])
+    assert first == other
+    assert invoke([*of_three, "--again"]) == 0
+    assert len(scored) == 2

@@ -64,6 +64,36 @@ def test_of_the_labels_80_percent_are_masked_10_replaced_and_10_left() -> None:
     assert chi_square < 13.8  # 99.9 % of chi-square with two degrees of freedom
 
 
+def test_masks_are_distributed_as_those_of_the_collator_of_transformers() -> None:
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+    from transformers.data.data_collator import DataCollatorForLanguageModeling
+
+    names = {number: f"[{role}]" for role, number in VOCABULARY.special}
+    words = {names.get(number, f"w{number}"): number for number in range(VOCABULARY.size)}
+    special = {f"{role}_token": f"[{role}]" for role in ("pad", "mask")} | {"sep_token": "[separator]"}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(WordLevel(words, "[pad]")), **special)
+    batch = numbered(2000, 128)
+    batch.data[:, 63] = SEPARATOR
+    torch.manual_seed(0)
+    collated = DataCollatorForLanguageModeling(tokenizer)([row.tolist() for row in batch.data])
+    inputs, targets = SPLIT(batch, Draws(batch.index))
+    fates = []
+    for shown, has_label in (
+        (collated["input_ids"], collated["labels"] != -100),
+        (inputs.data[:, 0], targets["token"].weight.bool()),  # type: ignore[union-attr]
+    ):
+        assert not has_label[:, 63].any()
+        assert float(has_label.float().mean()) == pytest.approx(0.15, abs=0.003)  # theirs: 4 standard deviations
+        assert torch.equal(shown[~has_label], batch.data[~has_label])
+        masked, left = (shown == MASK)[has_label].sum(), (shown == batch.data)[has_label].sum()
+        fates.append([int(masked), int(left), int(has_label.sum() - masked - left)])
+    from scipy.stats import chi2_contingency
+
+    assert chi2_contingency(fates).pvalue > 0.001
+
+
 def test_every_place_has_a_label_equally_often() -> None:
     _, _, has_label = split_many()
     share = 19 / 128

@@ -57,6 +57,14 @@ def pretask_components() -> Iterator[Component]:
         cites="cer2017semeval",
     )
     yield data(
+        "sentence-pairs",
+        "pretask_plugins.data.text.sentence_pairs:SentencePairs",
+        modality="text",
+        summary="Your own documents as pairs of spans that follow each other or not, as BERT's.",
+        source="Devlin et al. 2019",
+        cites="devlin2019bert",
+    )
+    yield data(
         "questions",
         "pretask_plugins.data.text.questions:QuestionsAboutTexts",
         modality="text",

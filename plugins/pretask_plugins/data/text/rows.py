@@ -1,7 +1,8 @@
 """Rows: documents as rows of ids, all of one length, in the cache.
 
-Packed rows are one stream of documents, each closed by the end token, cut where a row is full. Separate rows hold one
-document each, closed by the end token, cut or padded.
+Packed rows are one stream of documents, each closed by the end token, cut where a row is full; or, where rows do not
+cross documents, each document is such a stream, and its last row is padded. Separate rows hold one document each,
+closed by the end token, cut or padded.
 Axes: N rows, L tokens.
 """
 
@@ -13,9 +14,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Int
 from pretask import Labels, Observed, PretaskError, Samples
 from pretask.cache import cached, fingerprint, map_file, write_rows
+from torch import Tensor
 
 from pretask_plugins.data.text.tokenization import Tokenization
 
@@ -62,10 +64,29 @@ class Layout:
     Args:
         length: Tokens of a row.
         packed: Whether rows are cut from one stream; documents of different labels never share one.
+        crosses: Whether documents of one label share a stream.
     """
 
     length: int
     packed: bool
+    crosses: bool = True
+
+    @property
+    def pads(self) -> bool:
+        """Whether rows may have padding."""
+        return not (self.packed and self.crosses)
+
+    def facts(self) -> dict[str, Any]:
+        """Return what determines rows."""
+        return {"length": self.length, "packed": self.packed, **({} if self.crosses else {"crosses": False})}
+
+    def cut(self, stream: Iterable[Encoded], tokenization: Tokenization) -> Iterator[Block]:
+        """Yield rows of documents."""
+        if not self.packed:
+            return separate_rows(stream, self.length, tokenization)
+        if self.crosses:
+            return pack(stream, self.length)
+        return pack_documents(stream, self.length, tokenization)
 
 
 def row_samples(
@@ -94,12 +115,12 @@ def row_samples(
     wanted = {"corpus": dict(facts), "tokenizer": tokenization.content, "names": list(names)}
     arrays, notes = cached(
         "text",
-        {**wanted, "length": layout.length, "packed": layout.packed},
+        {**wanted, **layout.facts()},
         lambda folder: write(folder, who, tokenization, layout, pieces(), names),
     )
     rows = torch.from_numpy(arrays["rows"])
     labels = {"class": Labels(torch.from_numpy(arrays["labels"]), tuple(names))} if names else {}
-    present = None if layout.packed else rows.ne(tokenization.vocabulary.id("pad") or 0)
+    present = map_present(arrays, tokenization) if layout.pads else None
     seen = Observed("text", (layout.length,), "int64", len(rows), tokenization.vocabulary)
     return Samples(seen, rows, labels, present, notes["fingerprint"]), Extent(notes["tokens"], notes["bytes"])
 
@@ -110,9 +131,8 @@ def write(
     """Write rows and labels, and return the notes of the entry."""
     tally = Tally()
     stream = tally.count_tokens(encode_pieces(tokenization, tally.count_bytes(pieces)))
-    blocks = pack(stream, layout.length) if layout.packed else separate_rows(stream, layout.length, tokenization)
     dtype = choose_dtype(tokenization.vocabulary.size)
-    labels = write_blocks(folder / "spilled", blocks, dtype)
+    labels = write_blocks(folder / "spilled", layout.cut(stream, tokenization), dtype)
     if not tally.bytes or not len(labels):
         raise PretaskError(
             who,
@@ -120,10 +140,7 @@ def write(
             f"{tally.tokens} tokens",
             "Use more text, or a smaller data.length.",
         )
-    write_rows(
-        folder / "rows.npy", (len(labels), layout.length), dtype, read_blocks(folder / "spilled", layout.length, dtype)
-    )
-    (folder / "spilled").unlink()
+    gather_rows(folder, (len(labels), layout.length), dtype, tokenization if layout.pads else None)
     np.save(folder / "labels.npy", labels)
     known = fingerprint(map_file(folder / "rows.npy"), labels, names=names, dtype="int64")
     return {"tokens": tally.tokens, "bytes": tally.bytes, "fingerprint": known}
@@ -183,6 +200,23 @@ def pack(stream: Iterable[Encoded], length: int) -> Iterator[Block]:
             rest = joined[full * length :]
 
 
+def pack_documents(stream: Iterable[Encoded], length: int, tokenization: Tokenization) -> Iterator[Block]:
+    """Cut rows from every document; its last one is padded, and left out where it would hold one token alone."""
+    pad = tokenization.vocabulary.id("pad") or 0
+    rest: list[int] = []
+    begun = False
+    for piece in stream:
+        rest += piece.ids
+        full = len(rest) // length
+        if full:
+            yield np.array(rest[: full * length], np.int64).reshape(full, length), [piece.label] * full
+            rest, begun = rest[full * length :], True
+        if piece.closes:
+            if len(rest) > 1 or (rest and not begun):
+                yield np.array([rest + [pad] * (length - len(rest))], np.int64), [piece.label]
+            rest, begun = [], False
+
+
 def separate_rows(stream: Iterable[Encoded], length: int, tokenization: Tokenization) -> Iterator[Block]:
     """Yield one row for every document, padded or cut; a row that is cut is closed all the same."""
     pad, end = tokenization.vocabulary.id("pad"), tokenization.vocabulary.id("end")
@@ -212,6 +246,32 @@ def write_blocks(path: Path, blocks: Iterable[Block], dtype: str) -> Int[np.ndar
             file.write(np.ascontiguousarray(rows, dtype).data)
             labels += of
     return np.array(labels, np.int64)
+
+
+def gather_rows(folder: Path, shape: tuple[int, int], dtype: str, padded: Tokenization | None) -> None:
+    """Make the rows that were spilled an array of the entry; of padded ones another one says where they are present.
+
+    Args:
+        folder: Of the entry.
+        shape: Rows, and tokens of one.
+        dtype: Of the tokens.
+        padded: Whose padding the rows may have; None where they have none.
+    """
+    spilled = folder / "spilled"
+    write_rows(folder / "rows.npy", shape, dtype, read_blocks(spilled, shape[1], dtype))
+    if padded is not None:
+        pad = padded.vocabulary.id("pad") or 0
+        write_rows(
+            folder / "present.npy", shape, "bool", (rows != pad for rows in read_blocks(spilled, shape[1], dtype))
+        )
+    spilled.unlink()
+
+
+def map_present(arrays: Mapping[str, np.ndarray], tokenization: Tokenization) -> Bool[Tensor, "N L"]:
+    """Return where rows are no padding: mapped, or computed for an entry that has no such array."""
+    if "present" in arrays:
+        return torch.from_numpy(arrays["present"])
+    return torch.from_numpy(arrays["rows"]).ne(tokenization.vocabulary.id("pad") or 0)
 
 
 def read_blocks(path: Path, length: int, dtype: str) -> Iterator[Int[np.ndarray, "_ L"]]:

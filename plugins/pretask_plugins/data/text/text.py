@@ -46,6 +46,8 @@ class Text(TextData):
             that was trained on one text needs to be tried on another.
         lowercase: Whether word pieces and words are in lower case and without accents.
         encoding: Of the files.
+        cross_documents: Whether a packed row goes on with the next document after the end token of one, as GPT-2's do;
+            otherwise it is padded, and nothing is seen or predicted across the boundary.
     """
 
     root: Path
@@ -57,6 +59,7 @@ class Text(TextData):
     learn_from: Path | None = None
     lowercase: bool = True
     encoding: str = "utf-8"
+    cross_documents: bool = True
 
     def __call__(self, part: str, /) -> Samples:
         """Return one part.
@@ -108,7 +111,7 @@ class Text(TextData):
                 facts, self.tokenization, self.length, label, names, lambda: corpus.tagged_sentences(part)
             )
         names = corpus.label_names() if corpus.has_labels() and not packed else ()
-        layout = Layout(self.length, packed)
+        layout = Layout(self.length, packed, self.cross_documents)
         return row_samples("text", facts, self.tokenization, layout, lambda: corpus.pieces(part, names), names)
 
     def facts(self, corpus: Corpus, part: str) -> dict[str, Any]:

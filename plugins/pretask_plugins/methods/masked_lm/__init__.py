@@ -2,10 +2,11 @@
 
 Source: Devlin, Chang, Lee and Toutanova, NAACL 2019; the released create_pretraining_data.py and run_pretraining.py.
 Differs: masks are drawn anew in every epoch, where the released data repeats ten. Replacements are ordinary tokens,
-where the paper's may be special ones. Pieces are the halves of a row, cut at the same place in a row and its partner,
-so that their lengths carry no information; half of them are a partner's, where the released code has 56 to 60 %. A
-partner is any other row, of the same document or not. The class token is the model's own and does not count for the
-mask ratio; the softmax has a matrix of its own, and the head no layer normalization.
+where the paper's may be special ones. Pieces are the paper's with the data sentence-pairs and split.pieces=given; with
+other text they are the halves of a row, cut at the same place in a row and its partner, so that their lengths carry no
+information; half of them are a partner's, which is any other row, of the same document or not. The class token is the
+model's own and does not count for the mask ratio; the softmax has a matrix of its own, and the head no layer
+normalization.
 Axes: B batch, L tokens of a row.
 """
 

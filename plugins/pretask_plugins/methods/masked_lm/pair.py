@@ -2,23 +2,43 @@
 
     piece, separator, piece, separator          segments 0 0 1 1
 
-The class token is the model's: it stands before the first piece.
+Pieces are the halves of rows, the second one in half of all cases that of a partner; or rows hold two pieces already,
+as those of the data sentence-pairs do, where the end token closes what follows and a separator what does not. The class
+token is the model's: it stands before the first piece.
 Source: Devlin et al., NAACL 2019, section 3.1 (next sentence prediction).
 Differs: see __init__.py; `is_next` is 1 where the second piece follows, where the released code has 0.
-Axes: B batch, L tokens of a row, J = L + 2 tokens of a joined row.
+Axes: B batch, L tokens of a row, J tokens of a joined row: L + 2, or L where rows hold two pieces.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pretask import Batch, Categories, Draws, Inputs, InputSpec, Observed, Predictor, Target, Targets, TargetSpecs
+from pretask import (
+    Batch,
+    Categories,
+    Draws,
+    Inputs,
+    InputSpec,
+    Observed,
+    Predictor,
+    Target,
+    Targets,
+    TargetSpecs,
+    Vocabulary,
+)
 from torch import Tensor
 from torch.nn import functional as F
 
-from pretask_plugins.methods.masked_lm.split import MaskingOptions, count_labels, mask_tokens, require_roles
+from pretask_plugins.methods.masked_lm.split import (
+    MaskingOptions,
+    as_token,
+    count_labels,
+    mask_tokens,
+    require_roles,
+)
 from pretask_plugins.methods.masked_lm.trivial_predictors import token_predictors
 from pretask_plugins.shared.constants import build_once
 from pretask_plugins.shared.token_rows import require_fitted, require_vocabulary, whole_rows
@@ -26,30 +46,46 @@ from pretask_plugins.shared.token_rows import require_fitted, require_vocabulary
 
 @dataclass(frozen=True)
 class MaskTokensPair(MaskingOptions):
-    """Label tokens, and whether the second half is the row's own, which it is in half of all rows."""
+    """Label tokens, and whether the second piece follows the first.
 
-    partners: ClassVar[int] = 1
+    Args:
+        pieces: `halves` of rows, of which half have a partner's second one; or as `given` in rows of two pieces.
+    """
+
+    pieces: Literal["halves", "given"] = "halves"
+
+    @property
+    def partners(self) -> int:
+        """How many other samples a sample needs."""
+        return 1 if self.pieces == "halves" else 0
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The special tokens that the vocabulary must have."""
+        return ("mask", "separator") if self.pieces == "halves" else ("mask", "separator", "end")
 
     def fit(self, text: Observed, batches: Iterable[Batch], /) -> "MaskTokensPair":
         """Return the same split with the vocabulary of its data."""
         return replace(self, vocabulary=text.vocabulary)
 
     def spec(self, text: Observed, /) -> tuple[InputSpec, TargetSpecs]:
-        """Return a row with two separators more; a choice among the vocabulary at each position, and a yes or no.
+        """Return the joined row; a choice among the vocabulary at each position, and a yes or no.
 
         Raises:
             Incompatible: The data is no text, or its vocabulary has no mask or no separator token.
         """
-        vocabulary = require_roles("mask-tokens-pair", text, self.vocabulary, "mask", "separator")
-        shape = (text.shape[0] + 2,)
+        vocabulary = require_roles("mask-tokens-pair", text, self.vocabulary, *self.roles)
+        shape = (text.shape[0] + (2 if self.pieces == "halves" else 0),)
         scored = count_labels(None, shape[0], self.mask_ratio)
         token = Categories(vocabulary.size, grid=shape, scored=scored)
         return InputSpec("text", shape, vocabulary=vocabulary), {"token": token, "is_next": Categories(2)}
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return the joined row with tokens missing; which they were, and whether its second half is its own."""
-        assert batch.partners is not None, "the loader draws partners where a split says that it has some"
         vocabulary = require_fitted("mask-tokens-pair", self.vocabulary)
+        if self.pieces == "given":
+            return self.split_given(batch, draws, vocabulary)
+        assert batch.partners is not None, "the loader draws partners where a split says that it has some"
         is_next, separator = draws.bernoulli("is next", 0.5), vocabulary.id("separator") or 0
         if batch.present is None:
             second = batch.data.where(is_next[:, None], batch.partners[:, 0])
@@ -67,6 +103,18 @@ class MaskTokensPair(MaskingOptions):
             has_first = (cut > 0).float()
         inputs = Inputs(x[:, None], present[:, None], visible[:, None], segment[:, None])
         return inputs, {"token": target, "is_next": Target(is_next.long(), has_first)}
+
+    def split_given(self, batch: Batch, draws: Draws, vocabulary: Vocabulary) -> tuple[Inputs, Targets]:
+        """Return a row of two pieces with tokens missing, and how it ended; a row of one piece has no second target."""
+        separator, end = (as_token(vocabulary.id(role) or 0, batch.device) for role in ("separator", "end"))
+        is_end, is_separator = batch.data == end, batch.data == separator
+        tokens = separator.where(is_end, batch.data)
+        x, visible, target = mask_tokens(self, tokens, batch.present, draws)
+        closed = is_end | is_separator
+        present = torch.ones_like(closed) if batch.present is None else batch.present
+        segment = (closed.cumsum(1) - closed.long()).clamp(max=1) * present
+        inputs = Inputs(x[:, None], present[:, None], visible[:, None], segment[:, None])
+        return inputs, {"token": target, "is_next": Target(is_end.any(1).long(), (closed.sum(1) > 1).float())}
 
     def whole_spec(self, text: Observed, /) -> InputSpec:
         """Return the row; raise Incompatible where its ids are not those that were trained on."""

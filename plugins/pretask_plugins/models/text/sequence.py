@@ -43,7 +43,7 @@ def check_length(who: str, spec: InputSpec, context: int | None) -> None:
             who,
             f"sequences of at most {context} positions (model.context)",
             f"{spec.shape[0]}",
-            "Set a larger model.context, or a smaller data.length.",
+            "Set a larger model.context, or a smaller length of the data (data.length, on.length).",
         )
 
 

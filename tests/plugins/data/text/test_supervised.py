@@ -180,6 +180,16 @@ def test_an_answer_that_stands_elsewhere_and_another_layout_are_said(tmp_path: P
             QuestionsAboutTexts(root=root, **WORDS)("train")
 
 
+def test_questions_are_read_with_a_mark_of_utf8_and_an_empty_text_has_no_answer(tmp_path: Path) -> None:
+    content = "\ufeff" + squad(what=("A cat sat.", [("cat", 2)]), none=("", []))
+    data = QuestionsAboutTexts(root=write(tmp_path / "d", train_json=content, dev_json=content), length=12, **WORDS)
+    assert [read_row(data, row) for row in data("train").data] == [
+        "what ? [separator] A cat sat . [end]",
+        "none ? [separator] [end]",
+    ]
+    assert (data("train").labels["answer"].value == 1).sum((1, 2)).tolist() == [1, 0]
+
+
 SWAG = '\ufeff,sent1,sent2,ending0,ending1,ending2,label\r\n0,"A man, old",He,"sits, down",runs,"says ""no""",2\r\n'
 
 

@@ -3,13 +3,17 @@
 import gzip
 import os
 import tarfile
+import tracemalloc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
-from pretask import PretaskError
+from pretask import Draws, PretaskError
 from pretask_plugins.data.text.corpus import MAX_PIECE_CHARACTERS, cut, is_for_test
+from pretask_plugins.data.text.sentence_pairs import SentencePairs
 from pretask_plugins.data.text.text import Text
+from pretask_plugins.methods.causal_lm.split import NextToken
 
 PAD, END, SEPARATOR = 0, 3, 4
 
@@ -43,6 +47,22 @@ def test_packed_rows_are_the_documents_one_after_the_other(tmp_path: Path) -> No
     assert data.decode(stream) == "abcdefghijklmno"
     assert data("test").data.shape == (1, 8)
     assert rows.observed.vocabulary == data.tokenization.vocabulary
+
+
+def test_rows_that_cross_no_document_are_padded_and_predict_nothing_beyond_it(tmp_path: Path) -> None:
+    root = folder(tmp_path / "d", train_txt="abcdefghij\n\nklmnopq\n\nrs\n\ntuvwxyzabcdefg\n\nh", test_txt="a")
+    data = characters(root, document="paragraph", cross_documents=False)
+    rows = data("train")
+    assert [data.decode(row) for row in rows.data] == ["abcdefgh", "ij", "klmnopq", "rs", "tuvwxyza", "bcdefg", "h"]
+    assert rows.present is not None
+    assert rows.present.sum(1).tolist() == [8, 3, 8, 3, 8, 7, 2]  # the end token closes every document
+    assert (rows.data == END).sum(1).tolist() == [0, 1, 1, 1, 0, 1, 1]
+    batch = rows.batch(torch.arange(len(rows)), torch.device("cpu"))
+    _, targets = NextToken()(batch, Draws(batch.index))
+    assert targets["next"].weight.sum(1).tolist() == [7, 2, 7, 2, 7, 6, 1]  # type: ignore[union-attr]
+    whole = characters(folder(tmp_path / "w", train_txt="abcdefgh\n\nij", test_txt="a"), document="paragraph")
+    alone = [whole.decode(row) for row in replace(whole, cross_documents=False)("train").data]
+    assert alone == ["abcdefgh", "ij"]  # the end token of the first would be alone in its row, and is left out
 
 
 def test_separate_rows_hold_a_document_each_and_say_what_is_padding(tmp_path: Path) -> None:
@@ -124,6 +144,37 @@ def test_the_tokenizer_learns_of_the_training_part_only(tmp_path: Path) -> None:
     data = characters(folder(tmp_path / "d", train_txt="abc" * 9, test_txt="abcdefgh"))
     assert data.tokenization.vocabulary.size == 7 + 3
     assert (data("test").data == data.tokenization.vocabulary.id("unknown")).sum() == 5
+
+
+@pytest.mark.parametrize("kind", ["packed", "by document", "pairs"])
+def test_rows_of_a_corpus_larger_than_memory_are_made_piece_by_piece(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("rows.BATCH_CHARACTERS", 1 << 13), ("rows.BATCH_ROWS", 64), ("sentence_pairs.BLOCK", 64)):
+        monkeypatch.setattr(f"pretask_plugins.data.text.{name}", value)
+    for name in ("pretask.cache.CHUNK", "pretask_plugins.shared.listing.digests.CHUNK"):
+        monkeypatch.setattr(name, 1 << 13)
+    monkeypatch.setattr("pretask_plugins.data.text.characters.CHUNK_BYTES", 1 << 13)
+    paragraph = f"{'Verylong' * 20} word here. So again and again. " * 10 + "\n\n"
+    root = folder(tmp_path / "d", train_txt=paragraph * 300, test_txt=paragraph * 2)
+    size = (root / "train.txt").stat().st_size
+    options = {"length": 32, "tokenizer": "words", "vocab_size": 40, "document": "paragraph"}
+    data = (
+        SentencePairs(root=root, **options)  # type: ignore[arg-type]
+        if kind == "pairs"
+        else Text(root, **options, cross_documents=kind == "packed")  # type: ignore[arg-type]
+    )
+    data("test")  # the tokenizer is learned by the library, outside of what is measured
+    tracemalloc.start()
+    try:
+        samples = data("train")
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert size > 550_000
+    assert len([*(tmp_path / "cache").rglob("present.npy")]) == (0 if kind == "packed" else 2)  # mapped as well
+    assert peak < 200_000 + 24 * (len(samples) + 6000)  # pieces in work, and a few numbers for every row and sentence
+    assert data.extent("train").bytes > 0.98 * size
 
 
 def test_a_tokenizer_of_one_corpus_reads_another(tmp_path: Path) -> None:
@@ -223,6 +274,20 @@ def test_files_that_hold_no_text_are_told(content: bytes, reason: str, tmp_path:
     (tmp_path / "d" / "train.txt").write_bytes(content)
     with pytest.raises(PretaskError, match=reason):
         characters(tmp_path / "d")("train")
+
+
+def test_marks_of_utf8_other_line_ends_quotes_and_empty_texts_are_what_they_are(tmp_path: Path) -> None:
+    root = folder(tmp_path / "d", train_tsv='\ufeffno\t"a" b\r\n\r\nyes\t\r\nno\t"c\r', test_tsv="yes\ta\n")
+    data = characters(root)
+    train = data("train")
+    assert [data.decode(row) for row in train.data] == ['"a" b', "", '"c']
+    assert train.labels["class"].names == ("no", "yes")
+    assert train.labels["class"].value.tolist() == [0, 1, 0]
+    assert train.present is not None
+    assert train.present.sum(1).tolist() == [6, 1, 3]  # the end token closes an empty text as well
+    words = folder(tmp_path / "w", train_conll='\ufeffa\tX\r\n"\tY\r\n\r\n\r\nb\tX\r', test_conll="b\tX\n")
+    tagged = characters(words)("train")
+    assert tagged.labels["tag"].value.tolist() == [[0, -1, 1, -1, -1, -1, -1, -1], [0, -1, -1, -1, -1, -1, -1, -1]]
 
 
 def test_another_encoding_can_be_named(tmp_path: Path) -> None:
