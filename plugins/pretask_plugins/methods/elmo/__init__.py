@@ -78,6 +78,7 @@ def pretask_components() -> Iterator[pretask.Component]:
                 "model.dropout": 0.1,
                 "model.filters": (32, 32, 64, 128, 256, 512, 1024),
                 "model.filter_widths": (1, 2, 3, 4, 5, 6, 7),
+                "model.layer_norm": False,
                 "objective": "shared-softmax",
                 "objective.sampled": 8192,
             },

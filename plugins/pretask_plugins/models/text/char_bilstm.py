@@ -10,7 +10,7 @@ read both (methods/elmo/softmax.py).
 Source: Peters et al., NAACL 2018, section 3.4; Kim et al., AAAI 2016; the released bilm-tf (symbols, initial weights,
 gates that begin at a bias of -2).
 Differs: a token that the tokenizer has no id for is the unknown token, where the released code spells it; bytes beyond
-`characters` are cut off; nothing is clipped.
+`characters` are cut off; vectors may be normalized; nothing is clipped.
 Axes: R rows (views of samples), L positions, T tokens, S symbols of a token, F filters, D width of one direction.
 """
 
@@ -51,6 +51,8 @@ class CharBiLstm(BiLstm):
         characters: Symbols of a token at most, its two marks included; 50 in the paper.
         character_width: Of a symbol's vector.
         highways: Highway layers.
+        layer_norm: Whether the tokens' vectors are normalized; not in the paper. Without, what all of them have in
+            common can grow under Adam until the LSTMs saturate, and nothing beyond frequencies is learned.
 
     Raises:
         Incompatible: The inputs are no tokens, or filters and their widths do not correspond.
@@ -73,6 +75,7 @@ class CharBiLstm(BiLstm):
         characters: Length = 50,
         character_width: Size = 16,
         highways: NonNegativeInt = 2,
+        layer_norm: bool = True,
     ) -> None:
         nn.Module.__init__(self)
         self.width = width
@@ -80,7 +83,7 @@ class CharBiLstm(BiLstm):
         check_filters(filters, filter_widths, characters)
         words = max((spec.vocabulary, whole_spec.vocabulary), key=lambda known: known.size if known else 0)
         table = spell_vocabulary(words or Vocabulary(0), characters)
-        self.embedding = CharacterEncoder(table, character_width, filters, filter_widths, highways, width)
+        self.embedding = CharacterEncoder(table, character_width, filters, filter_widths, highways, width, layer_norm)
         self.dropout = nn.Dropout(dropout)
         self.forward_layers = Direction(width, depth, hidden_size, dropout)
         self.backward_layers = Direction(width, depth, hidden_size, dropout)
@@ -101,6 +104,7 @@ class CharacterEncoder(nn.Module):
         filter_widths: Symbols that they see.
         highways: Layers.
         width: Of a token's vector.
+        layer_norm: Whether it is normalized.
     """
 
     table: Tensor
@@ -113,6 +117,7 @@ class CharacterEncoder(nn.Module):
         filter_widths: Sequence[int],
         highways: int,
         width: int,
+        layer_norm: bool,
     ) -> None:
         super().__init__()
         self.register_buffer("table", table)
@@ -123,6 +128,7 @@ class CharacterEncoder(nn.Module):
         )
         self.highways = nn.ModuleList(Highway(sum(filters)) for _ in range(highways))
         self.projection = nn.Linear(sum(filters), width)
+        self.norm: nn.Module = nn.LayerNorm(width) if layer_norm else nn.Identity()
 
     @property
     def num_embeddings(self) -> int:
@@ -142,7 +148,7 @@ class CharacterEncoder(nn.Module):
         found = torch.cat([filters(symbols).amax(-1).relu() for filters in self.filters], -1)  # (T, F)
         for highway in self.highways:
             found = highway(found)
-        vectors: Tensor = self.projection(found)
+        vectors: Tensor = self.norm(self.projection(found))
         return vectors
 
 
