@@ -79,6 +79,8 @@ class Spans(SupervisedText):
         arrays, notes = self.arrays(part)
         found = {}
         for task, names in notes["tasks"].items():
+            if task == TAG and ENTITY in notes["tasks"]:
+                continue  # entities are what these tags mark
             rows, spans, labels = (torch.from_numpy(np.array(arrays[f"{task}-{kind}"])) for kind in KINDS)
             found[task] = Edges(rows, spans, labels, tuple(names))
         return found
