@@ -1,14 +1,15 @@
 """Shared softmax: the cross-entropy of several targets of one vocabulary, by one matrix, of a few classes in training.
 
 In training each sample draws `sampled` classes as noise, more often those of small numbers, as frequent words have
-where a tokenizer ranks them: P(c) = log((c + 2) / (c + 1)) / log(C + 1). Labels and noise compete in a softmax of their
-logits less log(K P(c)), the log of how often a class is expected among K draws, so that its gradient is nearly that of
-the whole softmax; noise that is the label itself is left out. Samples draw for themselves, and no loss depends on
-the others of its batch. Scores on held-out samples and predictions are of all classes.
+where a tokenizer ranks them: P(c) = log((c + 2) / (c + 1)) / log(C + 1). A class that is drawn twice counts once.
+Labels and noise compete in a softmax of their logits less log Q(c), where Q(c) = 1 - (1 - P(c))^K is the probability
+that a class is among K draws, so that the best logits are those of the whole softmax; noise that is the label itself is
+left out. Samples draw for themselves, and no loss depends on the others of its batch. Scores on held-out samples and
+predictions are of all classes.
 
 Source: Peters et al., NAACL 2018, section 3.1 (one softmax for both directions); the released bilm-tf (8,192 sampled
 classes); Jean, Cho, Memisevic and Bengio, ACL 2015 (sampled softmax).
-Differs: noise is a sample's own and drawn with replacement, where theirs is a batch's and drawn without.
+Differs: noise is a sample's own, where theirs is a batch's, and of at most K different classes, where theirs is of K.
 Axes: B batch, N positions, K noise classes, C classes, D width.
 """
 
@@ -86,10 +87,11 @@ class SharedSoftmax(CrossEntropy):
         weight, bias = self.heads.head.weight, self.heads.head.bias
         noise_weight, noise_bias = F.embedding(noise, weight), F.embedding(noise, bias[:, None])
         of_noise = upcast(torch.baddbmm(noise_bias.mT, vectors, noise_weight.mT))
-        of_noise = of_noise - log_expected(noise, classes, self.sampled)[:, None]
-        of_noise = of_noise.masked_fill(noise[:, None] == label[..., None], -math.inf)
+        of_noise = of_noise - log_drawn(noise, classes, self.sampled)[:, None]
+        again = F.pad(noise[:, 1:] == noise[:, :-1], (1, 0))[:, None]  # noise is in order
+        of_noise = of_noise.masked_fill(again | (noise[:, None] == label[..., None]), -math.inf)
         own = upcast((vectors * F.embedding(label, weight)).sum(-1) + F.embedding(label, bias[:, None])[..., 0])
-        return torch.cat([(own - log_expected(label, classes, self.sampled))[..., None], of_noise], -1)
+        return torch.cat([(own - log_drawn(label, classes, self.sampled))[..., None], of_noise], -1)
 
 
 class OneHead(nn.Module):
@@ -104,15 +106,16 @@ class OneHead(nn.Module):
 
 
 def draw_noise(draws: Draws, name: str, count: int, classes: int) -> Int[Tensor, "B K"]:
-    """Draw classes for every sample, P(c) = log((c + 2) / (c + 1)) / log(C + 1): rarer the larger their number is."""
-    uniform = draws.branch("noise").uniform(name, count)
+    """Draw classes for every sample, in order, P(c) = log((c + 2) / (c + 1)) / log(C + 1): small numbers more often."""
+    uniform = draws.branch("noise").uniform(name, count).sort(1).values
     return ((uniform * math.log(classes + 1)).exp().long() - 1).clamp(0, classes - 1)
 
 
-def log_expected(number: Int[Tensor, "..."], classes: int, count: int) -> Float[Tensor, "..."]:
-    """Return the log of how often a class is expected among `count` draws.
+def log_drawn(number: Int[Tensor, "..."], classes: int, count: int) -> Float[Tensor, "..."]:
+    """Return the log of the probability that a class is among `count` draws, Q(c) = 1 - (1 - P(c))^K.
 
-    >>> float(log_expected(torch.arange(9), 9, 4).exp().sum())
-    4.0
+    >>> float(log_drawn(torch.arange(9), 9, 1).exp().sum())
+    1.0
     """
-    return (torch.log1p(1 / (number.double() + 1)) * (count / math.log(classes + 1))).log().float()
+    probability = torch.log1p(1 / (number.double() + 1)) / math.log(classes + 1)
+    return (-torch.expm1(count * torch.log1p(-probability))).log().float()

@@ -37,5 +37,5 @@ def declare() -> Iterator[Component]:
         summary="Edge probe: spans and pairs of spans, and at which layer (Tenney 2019).",
         source="Tenney, Das and Pavlick 2019; Tenney et al. 2019; Hewitt and Liang 2019",
         cites=("tenney2019bert", "tenney2019what", "hewitt2019designing"),
-        small={"projection": 16, "steps": 60, "interval": 20, "lr": 1e-2, "batch": 32},
+        small={"projection": 16, "steps": 40, "interval": 20, "lr": 1e-2, "batch": 32},
     )

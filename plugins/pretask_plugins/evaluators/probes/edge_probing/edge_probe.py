@@ -171,7 +171,7 @@ class TaskProbe:
             yield "selectivity", tallies[-1].f1 - control.f1
         if self.layers > 1:
             yield from self.place(tallies, test, network.mix.weights.tolist())
-            yield "gamma", float(network.mix.gamma)
+            yield "gamma", network.mix.gamma.item()
 
     def place(self, tallies: list[Tally], test: Edges, weights: list[float]) -> Yielded:
         """Yield where in the network the task is solved."""

@@ -22,8 +22,8 @@ NAME_WIDTH, LAYER_WIDTH, MAX_WIDTH, NOTE_WIDTH = 90, 64, 900, 190  # pixels
 ROW_HEIGHT, BAR_HEIGHT, MARGIN = 64, 44, 20
 WEIGHT_COLOR, STEP_COLOR, INK = (56, 108, 176), (122, 60, 150), (40, 40, 40)
 CAPTION = (
-    "Solid: mixing weights of the layers; outlined: what a layer adds to the F1 of those before it, down where it takes "
-    "away. Lines: center of gravity (blue) and expected layer (purple)."
+    "Solid: mixing weights of the layers; outlined: what a layer adds to the F1 of those before it, down where it "
+    "takes away. Lines: center of gravity (blue) and expected layer (purple)."
 )
 
 

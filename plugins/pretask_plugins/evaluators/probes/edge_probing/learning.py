@@ -88,13 +88,15 @@ def fit_probe(learner: Learner, train: EdgeSet, validation: EdgeSet, layers: int
     validation = validation.select(spread(len(validation), VALIDATION_EDGES))
     with seed_randomness(learner.seed), torch.enable_grad():
         network = EdgeNetwork(layers, width, spans, classes, learner.projection, learner.dropout)
-        optimizer = torch.optim.Adam(network.parameters(), lr=learner.lr)
+        optimizer = torch.optim.Adam(network.parameters(), lr=learner.lr, fused=True)
         best, best_score, waited = copy.deepcopy(network.state_dict()), (-1.0, -torch.inf), 0
+        network.train()
         for step in range(learner.steps):
             take_step(network, optimizer, train, learner, layers, step)
             if (step + 1) % learner.interval and step + 1 < learner.steps:
                 continue
-            score = rate(network, validation, layers)
+            score = rate(network.eval(), validation, layers)
+            network.train()
             waited = 0 if score > best_score else waited + 1
             if not waited:
                 best, best_score = copy.deepcopy(network.state_dict()), score
@@ -119,7 +121,6 @@ def take_step(
     network: EdgeNetwork, optimizer: torch.optim.Optimizer, train: EdgeSet, learner: Learner, layers: int, step: int
 ) -> None:
     """Make one optimizer step."""
-    network.train()
     seed_ambient(learner.seed, step)
     which, _ = positions(learner.seed, step * learner.batch, learner.batch, len(train))
     tokens, present, classes = train.read(which, layers)
@@ -132,7 +133,6 @@ def take_step(
 
 def rate(network: EdgeNetwork, edges: EdgeSet, layers: int) -> tuple[float, float]:
     """Return F1 and negative loss on edges; both are better when higher."""
-    network.eval()
     logits = compute_logits(network, edges, layers)
     loss = F.binary_cross_entropy_with_logits(logits, edges.classes.float())
     return tally(logits > 0, edges.classes).f1, -float(loss)
