@@ -137,7 +137,7 @@ class CharacterEncoder(nn.Module):
 
     def forward(self, tokens: Int[Tensor, "R L"]) -> Float[Tensor, "R L D"]:
         """Return the vector of every token. Those that occur several times are composed once."""
-        if torch.compiler.is_compiling():  # a compiled network knows all sizes beforehand
+        if torch.compiler.is_compiling() or tokens.is_meta:  # where all sizes must be known beforehand
             return self.compose(tokens.flatten()).view(*tokens.shape, -1)
         different, place = tokens.unique(return_inverse=True)
         return F.embedding(place, self.compose(different))
@@ -149,7 +149,7 @@ class CharacterEncoder(nn.Module):
         for highway in self.highways:
             found = highway(found)
         vectors: Tensor = self.norm(self.projection(found))
-        return vectors
+        return vectors.to(self.projection.weight.dtype)  # under autocast too, as an embedding's are
 
 
 class Highway(nn.Module):

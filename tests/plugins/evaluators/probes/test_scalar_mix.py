@@ -64,7 +64,7 @@ def test_a_mix_reads_what_no_single_layer_tells_and_says_how_much_it_takes_of_ea
     assert found["accuracy"] == found["mix.accuracy"]
     for layer in ("layer1", "layer2"):
         assert float(found["mix.accuracy"]) > float(found[f"{layer}.accuracy"]) + 0.1
-        assert float(found[f"{layer}.weight"]) == pytest.approx(0.5, abs=0.15)
+        assert float(found[f"{layer}.weight"]) == pytest.approx(0.5, abs=0.3)
     assert found["layer"] == Choice("mix")
     plain = dict(LinearProbe(pooling=("mean",))(task, data, Budget()))
     assert plain["layer1.accuracy"] == found["layer1.accuracy"]
