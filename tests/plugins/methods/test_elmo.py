@@ -134,8 +134,8 @@ def score_noise(count: int, training: bool = True, batch: int = 16) -> tuple[Sha
     """A softmax with many different weights, and its loss on the same random features and labels."""
     softmax = SharedSoftmax(STREAMS, TARGETS, sampled=count).train(training)
     draws = Draws(torch.arange(batch))
-    softmax.heads.head.weight.data = Draws(torch.arange(CLASSES)).normal("weights", 8)
-    softmax.heads.head.bias.data.zero_()
+    softmax.heads["shared"].weight.data = Draws(torch.arange(CLASSES)).normal("weights", 8)
+    softmax.heads["shared"].bias.data.zero_()
     vectors = {sight: draws.normal(sight, 1, 5, 8) for sight in ("past", "future")}
     features = Features(vectors, {sight: value[:, :, 0] for sight, value in vectors.items()}, (5,))
     labels = {name: Target(draws.integers(name, 0, CLASSES, 5)) for name in TARGETS}
@@ -153,7 +153,7 @@ def test_both_directions_share_one_matrix_and_noise_reaches_all_classes() -> Non
     softmax, loss = score_noise(8)
     assert [tuple(weight.shape) for weight in softmax.parameters()] == [(CLASSES, 8), (CLASSES,)]
     loss.backward()
-    assert bool(softmax.heads.head.weight.grad.abs().sum(1).all())
+    assert bool(softmax.heads["shared"].weight.grad.abs().sum(1).all())
 
 
 def test_noise_is_drawn_as_often_as_its_correction_says() -> None:

@@ -224,7 +224,8 @@ def split_blocks(lines: Iterator[str], path: str) -> Iterator[list[tuple[str, st
 
 def read_tree(block: Sequence[tuple[str, str]]) -> Sentence:
     """Return a sentence of CoNLL-U: its words, their parts of speech, and the relations to their heads."""
-    words, tags, arcs = [], [], []
+    words: list[str] = []
+    tags, arcs = [], []
     for line, place in block:
         for word in read_word(line, ".conllu", place):
             columns = line.split("\t")

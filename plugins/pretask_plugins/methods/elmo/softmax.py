@@ -21,6 +21,7 @@ from pretask import (
     Draws,
     Features,
     FeatureSpec,
+    Heads,
     Incompatible,
     Loss,
     Targets,
@@ -60,7 +61,7 @@ class SharedSoftmax(CrossEntropy):
                 "Choose the objective cross-entropy, which has a head for every target.",
             )
         ((width, count),) = sizes
-        self.heads = OneHead(nn.Linear(width, count))
+        self.heads: Heads = OneHead(nn.Linear(width, count))
         self.sampled = sampled
 
     def forward(self, features: Features, targets: Targets, draws: Draws, /) -> Loss:
@@ -73,7 +74,7 @@ class SharedSoftmax(CrossEntropy):
             target = targets[name]
             noise = draw_noise(draws, name, self.sampled, classes)
             label, vectors = target.value.flatten(1), self.readouts[name](features).flatten(1, -2)
-            logits = self.compete(vectors, label, noise, classes).unflatten(1, target.value.shape[1:])
+            logits = self.compete(vectors, label, noise, classes).view(*target.value.shape, -1)
             losses = -logits.log_softmax(-1)[..., 0]
             terms[name] = weighted_mean(losses, target.weight, target.denominator)
             correct = (logits.argmax(-1) == 0).float()
@@ -84,7 +85,8 @@ class SharedSoftmax(CrossEntropy):
         self, vectors: Float[Tensor, "B N D"], label: Int[Tensor, "B N"], noise: Int[Tensor, "B K"], classes: int
     ) -> Float[Tensor, "B N K1"]:
         """Return corrected logits of the label, then of the noise."""
-        weight, bias = self.heads.head.weight, self.heads.head.bias
+        head = self.heads["shared"]
+        weight, bias = head.weight, head.bias
         noise_weight, noise_bias = F.embedding(noise, weight), F.embedding(noise, bias[:, None])
         of_noise = upcast(torch.baddbmm(noise_bias.mT, vectors, noise_weight.mT))
         of_noise = of_noise - log_drawn(noise, classes, self.sampled)[:, None]
@@ -94,15 +96,15 @@ class SharedSoftmax(CrossEntropy):
         return torch.cat([(own - log_drawn(label, classes, self.sampled))[..., None], of_noise], -1)
 
 
-class OneHead(nn.Module):
+class OneHead(Heads):
     """One head under the name of every target."""
 
     def __init__(self, head: nn.Linear) -> None:
-        super().__init__()
-        self.head = head
+        super().__init__({"shared": head})
 
     def __getitem__(self, name: str) -> nn.Linear:
-        return self.head
+        head: nn.Linear = super().__getitem__("shared")
+        return head
 
 
 def draw_noise(draws: Draws, name: str, count: int, classes: int) -> Int[Tensor, "B K"]:

@@ -139,7 +139,7 @@ class CharacterEncoder(nn.Module):
         """Return the vector of every token. Those that occur several times are composed once."""
         if torch.compiler.is_compiling() or tokens.is_meta:  # where all sizes must be known beforehand
             return self.compose(tokens.flatten()).view(*tokens.shape, -1)
-        different, place = tokens.unique(return_inverse=True)
+        different, place = torch.unique(tokens, return_inverse=True)
         return F.embedding(place, self.compose(different))
 
     def compose(self, tokens: Int[Tensor, " T"]) -> Float[Tensor, "T D"]:
@@ -148,8 +148,9 @@ class CharacterEncoder(nn.Module):
         found = torch.cat([filters(symbols).amax(-1).relu() for filters in self.filters], -1)  # (T, F)
         for highway in self.highways:
             found = highway(found)
-        vectors: Tensor = self.norm(self.projection(found))
-        return vectors.to(self.projection.weight.dtype)  # under autocast too, as an embedding's are
+        dtype = self.characters.weight.dtype  # under autocast too, as an embedding's vectors are
+        vectors: Tensor = self.norm(self.projection(found)).to(dtype)
+        return vectors
 
 
 class Highway(nn.Module):

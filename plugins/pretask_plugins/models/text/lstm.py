@@ -10,6 +10,7 @@ Padding may stand anywhere: present tokens are read one after the other.
 Axes: R rows (views of samples), L positions, D width of one direction.
 """
 
+from typing import Protocol
 from warnings import catch_warnings, filterwarnings
 
 import torch
@@ -28,6 +29,20 @@ from pretask_plugins.models.text.sequence import (
     last_present,
     with_layers,
 )
+
+
+class TokenVectors(Protocol):
+    """The layer below both directions: a vector for every token."""
+
+    @property
+    def num_embeddings(self) -> int:
+        """How many tokens it knows."""
+        ...
+
+    def __call__(self, tokens: Int[Tensor, "R L"], /) -> Float[Tensor, "R L D"]:
+        """Return the vectors of tokens."""
+        ...
+
 
 Memory = list[tuple[Tensor, Tensor]]  # output and cells of every layer, (R, 1, D)
 
@@ -125,7 +140,7 @@ class BiLstm(nn.Module):
     ) -> None:
         super().__init__()
         self.width = width
-        self.embedding: nn.Module = nn.Embedding(check_tokens(self.name, spec, whole_spec), width)
+        self.embedding: TokenVectors = nn.Embedding(check_tokens(self.name, spec, whole_spec), width)
         self.dropout = nn.Dropout(dropout)
         self.forward_layers = Direction(width, depth, hidden_size, dropout)
         self.backward_layers = Direction(width, depth, hidden_size, dropout)

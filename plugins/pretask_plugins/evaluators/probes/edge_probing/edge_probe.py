@@ -220,7 +220,7 @@ class TaskProbe:
 def check_edges(train: Mapping[str, Edges], test: Mapping[str, Edges]) -> None:
     """Raise PretaskError unless every task has two sentences to train on, an edge to test on, and as many spans."""
     for name, edges in train.items():
-        sentences, other = len(edges.rows.unique()), test.get(name)
+        sentences, other = len(torch.unique(edges.rows)), test.get(name)
         if other is None or sentences < 2 or not len(other) or other.spans.shape[1] != edges.spans.shape[1]:
             raise PretaskError(
                 WHO,

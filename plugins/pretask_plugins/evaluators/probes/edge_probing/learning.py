@@ -146,5 +146,5 @@ def compute_logits(network: EdgeNetwork, edges: EdgeSet, layers: int) -> Float[T
 
 def iterate_batches(edges: EdgeSet, layers: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
     """Yield all edges in order."""
-    for which in torch.arange(len(edges)).split(SCORED_AT_ONCE):
+    for which in torch.split(torch.arange(len(edges)), SCORED_AT_ONCE):
         yield edges.read(which, layers)

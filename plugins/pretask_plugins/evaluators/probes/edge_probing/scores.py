@@ -54,7 +54,7 @@ def f1_of(hits: Tensor, named_and_true: Tensor) -> Tensor:
 
 def gain_error(lower: Tally, upper: Tally, rows: Int[Tensor, " M"], seed: int) -> float:
     """Return the standard error of the difference of two F1, of the same edges, by resampling their sentences."""
-    _, sentence = rows.unique(return_inverse=True)
+    _, sentence = torch.unique(rows, return_inverse=True)
     count = int(sentence.max()) + 1
     generator = torch.Generator().manual_seed(seed)
     drawn = torch.randint(count, (RESAMPLES, count), generator=generator)

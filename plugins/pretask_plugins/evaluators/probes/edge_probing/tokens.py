@@ -62,7 +62,7 @@ def read_tokens(task: Task, samples: Samples, edges: Mapping[str, Edges], budget
     Raises:
         PretaskError: Layers differ in width, or the encoder does not keep the positions.
     """
-    rows = torch.cat([some.rows for some in edges.values()]).unique()
+    rows = torch.unique(torch.cat([some.rows for some in edges.values()]))
     place = torch.zeros(len(samples), dtype=torch.int64)
     place[rows] = torch.arange(len(rows))
     taken = samples.some(rows, f"{len(rows)} rows with {name}")
