@@ -163,7 +163,7 @@ class Highway(nn.Module):
 
     def forward(self, vectors: Float[Tensor, "T F"]) -> Float[Tensor, "T F"]:
         """Return the vectors, changed as far as the gate is open."""
-        gate = self.gate(vectors).sigmoid()
+        gate: Tensor = self.gate(vectors).sigmoid()
         return gate * self.transform(vectors).relu() + (1 - gate) * vectors
 
 
