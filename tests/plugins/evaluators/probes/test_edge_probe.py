@@ -23,6 +23,7 @@ from pretask import (
 )
 from pretask_plugins.evaluators.probes.edge_probing.control import draw_control_classes
 from pretask_plugins.evaluators.probes.edge_probing.edge_probe import EdgeProbe
+from pretask_plugins.evaluators.probes.edge_probing.learning import EdgeSet, Learner, compute_logits, fit_probes
 from pretask_plugins.evaluators.probes.edge_probing.measures import (
     center_of_gravity,
     differential_scores,
@@ -30,11 +31,12 @@ from pretask_plugins.evaluators.probes.edge_probing.measures import (
     expected_layer,
     is_defined,
 )
-from pretask_plugins.evaluators.probes.edge_probing.network import AttentivePool
+from pretask_plugins.evaluators.probes.edge_probing.network import AttentivePools, EdgeNetworks
 from pretask_plugins.evaluators.probes.edge_probing.scores import gain_error, tally
 from pretask_plugins.evaluators.probes.edge_probing.tokens import draw_edges, read_tokens
 from pretask_plugins.shared.edges import Edges
 from torch import nn
+from torch.nn import functional as F
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -102,12 +104,37 @@ def test_the_error_of_a_gain_is_that_of_independent_sentences() -> None:
 
 
 def test_attention_counts_present_tokens_alone() -> None:
-    pool, tokens = AttentivePool(3, 4), torch.randn(1, 3, 3)
+    pool, tokens = AttentivePools(2, 3, 4), torch.randn(2, 1, 3, 3)
     present = torch.tensor([[True, True, False]])
     other = tokens.clone()
-    other[0, 2] = 100.0
+    other[:, 0, 2] = 100.0
     assert torch.allclose(pool(tokens, present), pool(other, present))
-    assert torch.allclose(pool(tokens[:, :1], present[:, :1]), pool(tokens, torch.tensor([[True, False, False]])))
+    first = torch.tensor([[True, False, False]])
+    assert torch.allclose(pool(tokens[:, :, :1], present[:, :1]), pool(tokens, first), atol=1e-6)
+
+
+def test_a_probe_begins_with_the_mean_of_the_layers_that_it_sees_and_never_sees_others() -> None:
+    networks, tokens = EdgeNetworks([1, 3], 2, 1, 2, 4, 0.0), torch.randn(5, 1, 1, 3, 2)
+    assert torch.allclose(networks.weights, torch.tensor([[1.0, 0.0, 0.0], [1 / 3] * 3]))
+    present, other = torch.ones(5, 1, 1, dtype=torch.bool), tokens.clone()
+    other[..., 1:, :] = 9.0
+    moved = networks(tokens, present) != networks(other, present)
+    assert not bool(moved[0].any())
+    assert bool(moved[1].all())
+    mean = tokens.mean(3, keepdim=True).expand_as(tokens)
+    assert torch.allclose(networks(tokens, present)[1], networks(mean, present)[1], atol=1e-6)
+
+
+def test_probes_that_are_trained_at_once_are_those_that_are_trained_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    vectors = torch.randn(60, 2, 3, generator=generator)
+    places = torch.stack([torch.arange(60), torch.arange(60) + 1], 1)[:, None]
+    marks = F.one_hot((vectors[:, 0, 0] > 0).long(), 2).bool()
+    learner = Learner(4, 0.0, 0.01, 8, 30, 10, 0)
+    both = EdgeSet(vectors, places, torch.stack([marks, marks]))
+    alone = EdgeSet(vectors, places, marks[None])
+    together = compute_logits(fit_probes(learner, both, both, [1, 2]), both)
+    assert torch.allclose(together[1], compute_logits(fit_probes(learner, alone, alone, [2]), alone)[0], atol=1e-4)
 
 
 def test_a_control_task_gives_equal_spans_equal_classes_in_the_proportions_of_the_real_ones() -> None:

@@ -28,14 +28,14 @@ from torch.nn import functional as F
 
 from pretask_plugins.evaluators.probes.edge_probing.control import draw_control_classes
 from pretask_plugins.evaluators.probes.edge_probing.figure import TaskLayers, draw_layers
-from pretask_plugins.evaluators.probes.edge_probing.learning import EdgeSet, Learner, compute_logits, fit_probe
+from pretask_plugins.evaluators.probes.edge_probing.learning import EdgeSet, Learner, compute_logits, fit_probes
 from pretask_plugins.evaluators.probes.edge_probing.measures import (
     center_of_gravity,
     divergence_from_uniform,
     expected_layer,
     is_defined,
 )
-from pretask_plugins.evaluators.probes.edge_probing.network import EdgeNetwork
+from pretask_plugins.evaluators.probes.edge_probing.network import EdgeNetworks
 from pretask_plugins.evaluators.probes.edge_probing.scores import Tally, gain_error, tally
 from pretask_plugins.evaluators.probes.edge_probing.tokens import CoveredTokens, draw_edges, read_tokens
 from pretask_plugins.evaluators.probes.tagging import split_sentences
@@ -54,9 +54,9 @@ class EdgeProbe:
         tasks: Names of those to probe, such as upos; all that the data have where it is left out.
         projection: Width that tokens are projected to.
         dropout: Fraction of the hidden layer that is dropped in training.
-        lr: Learning rate; 1e-4 in the paper, with a hundred times the steps.
+        lr: Learning rate at the beginning; 1e-4 in the paper, with a hundred times the steps.
         batch: Edges of a step.
-        steps: Steps of every probe at most.
+        steps: Optimizer steps of a probe.
         interval: Steps between two validations.
         max_edges: Training edges of a task at most, of whole sentences drawn by the seed; 0 for all.
         val_fraction: Fraction of the training sentences that are validated on.
@@ -154,24 +154,38 @@ class TaskProbe:
         """
         train, test = self.train.edges[self.name], self.test.edges[self.name]
         classes = train.one_hot(), test.one_hot()
-        held_out = self.hold_out(train)
-        tallies: list[Tally] = []
-        for layers in range(1, self.layers + 1):
-            network, found = self.probe(classes, held_out, layers)
-            tallies.append(found)
-        yield "f1", tallies[-1].f1
-        yield "f1", Items(tallies[-1].correct)
-        yield "lexical_f1", tallies[0].f1
+        networks, tallies = self.probe(classes)
+        found = tallies[: self.layers]
+        yield "f1", found[-1].f1
+        yield "f1", Items(found[-1].correct)
+        yield "lexical_f1", found[0].f1
         most = classes[0].sum(0).argmax()
         named = F.one_hot(most, classes[0].shape[1]).bool().expand_as(classes[1])
         yield "majority_f1", tally(named, classes[1]).f1
         if self.options.control:
-            _, control = self.probe(self.draw_control(train, test, classes[0]), held_out, self.layers)
-            yield "control_f1", control.f1
-            yield "selectivity", tallies[-1].f1 - control.f1
+            yield "control_f1", tallies[-1].f1
+            yield "selectivity", found[-1].f1 - tallies[-1].f1
         if self.layers > 1:
-            yield from self.place(tallies, test, network.mix.weights.tolist())
-            yield "gamma", network.mix.gamma.item()
+            yield from self.place(found, test, networks.weights[self.layers - 1].tolist())
+            yield "gamma", networks.gamma[self.layers - 1].item()
+
+    def probe(self, classes: tuple[Tensor, Tensor]) -> tuple[EdgeNetworks, list[Tally]]:
+        """Train a probe for every prefix of the layers, and one of the control task, and count what they decide."""
+        train, test = self.train.edges[self.name], self.test.edges[self.name]
+        tasks = [classes] * self.layers
+        layers = [*range(1, self.layers + 1)]
+        if self.options.control:
+            tasks.append(self.draw_control(train, test, classes[0]))
+            layers.append(self.layers)
+        known, tested = (
+            EdgeSet(tokens.vectors, tokens.places(tokens.edges[self.name]), torch.stack(marks))
+            for tokens, marks in zip((self.train, self.test), zip(*tasks, strict=True), strict=True)
+        )
+        held_out = self.hold_out(train)
+        learner = self.options.learner(self.seed)
+        networks = fit_probes(learner, known.select(~held_out), known.select(held_out), layers)
+        decided = compute_logits(networks, tested) > 0
+        return networks, [tally(named, true) for named, true in zip(decided, tested.classes, strict=True)]
 
     def place(self, tallies: list[Tally], test: Edges, weights: list[float]) -> Yielded:
         """Yield where in the network the task is solved."""
@@ -204,17 +218,6 @@ class TaskProbe:
             for tokens, edges in ((self.train, train), (self.test, test))
         )
         return first, second
-
-    def probe(
-        self, classes: tuple[Tensor, Tensor], held_out: Bool[Tensor, " M"], layers: int
-    ) -> tuple[EdgeNetwork, Tally]:
-        """Train a probe on the first layers, and count what it decides of the test part."""
-        train, test = (
-            EdgeSet(tokens.vectors, tokens.places(tokens.edges[self.name]), known)
-            for tokens, known in zip((self.train, self.test), classes, strict=True)
-        )
-        network = fit_probe(self.options.learner(self.seed), train.select(~held_out), train.select(held_out), layers)
-        return network, tally(compute_logits(network, test, layers) > 0, test.classes)
 
 
 def check_edges(train: Mapping[str, Edges], test: Mapping[str, Edges]) -> None:
