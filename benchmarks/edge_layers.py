@@ -96,6 +96,20 @@ def write_tagging_table(found: Mapping[tuple[str, str], Numbers]) -> Iterator[st
         yield "| " + " | ".join([f"{name}, {encoder}", *cells]) + " |"
 
 
+def write_pretext_table(records: Sequence[Record]) -> Iterator[str]:
+    """Yield the lines of a table of held-out losses, beside those of trivial predictors."""
+    found: dict[str, Numbers] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        for metric, value in record.pretext.metrics.items() if record.pretext is not None else ():
+            found[(record.cell.task or "").removeprefix("pretask/").rpartition("@")[0]][metric].append(value)
+    for name, numbers in sorted(found.items()):
+        for metric in (key for key in numbers if ": " not in key and "." not in key):
+            trivial = [
+                f"{key.partition(': ')[0]} {show(numbers, key)}" for key in numbers if key.endswith(f": {metric}")
+            ]
+            yield f"| {name} | {metric} | {show(numbers, metric)} | {', '.join(trivial)} |"
+
+
 def draw_model(numbers: Numbers, path: Path) -> None:
     """Draw the means over seeds."""
     mean = {metric: sum(values) / len(values) for metric, values in numbers.items()}
@@ -118,7 +132,13 @@ def main(folder: Path) -> None:
     for (name, encoder), numbers in found.items():
         if encoder == TRAINED:
             draw_model(numbers, folder / f"{name}.png")
-    for table in (write_probe_table(found), write_layer_table(found), write_tagging_table(gather(records, TAGGING))):
+    tagged = gather(records, TAGGING)
+    for table in (
+        write_pretext_table(records),
+        write_probe_table(found),
+        write_layer_table(found),
+        write_tagging_table(tagged),
+    ):
         print("\n".join(table), end="\n\n")
 
 
