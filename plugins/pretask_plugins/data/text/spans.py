@@ -147,11 +147,17 @@ class Spans(SupervisedText):
     @cached_property
     def names(self) -> dict[str, list[str]]:
         """The classes of every task, in order; those that only the test part has are of no help, and no error."""
-        found: dict[str, set[str]] = {}
-        for sentence in (*self.sentences("train"), *self.sentences("test")):
-            for task, edges in sentence.edges.items():
-                found.setdefault(task, set()).update(label for edge in edges for label in edge.labels)
-        return {task: sorted(labels) for task, labels in sorted(found.items()) if labels}
+
+        def make(_: Path) -> Mapping[str, Any]:
+            found: dict[str, set[str]] = {}
+            for sentence in (*self.sentences("train"), *self.sentences("test")):
+                for task, edges in sentence.edges.items():
+                    found.setdefault(task, set()).update(label for edge in edges for label in edge.labels)
+            return {"tasks": {task: sorted(labels) for task, labels in sorted(found.items()) if labels}}
+
+        _, notes = cached("text", {"span names": 1, "parts": [self.facts("train"), self.facts("test")]}, make)
+        tasks: dict[str, list[str]] = notes["tasks"]
+        return tasks
 
     def facts(self, part: str) -> dict[str, Any]:
         """Return what determines the sentences of a part."""
