@@ -164,7 +164,8 @@ class Highway(nn.Module):
     def forward(self, vectors: Float[Tensor, "T F"]) -> Float[Tensor, "T F"]:
         """Return the vectors, changed as far as the gate is open."""
         gate: Tensor = self.gate(vectors).sigmoid()
-        return gate * self.transform(vectors).relu() + (1 - gate) * vectors
+        changed: Tensor = self.transform(vectors).relu()
+        return gate * changed + (1 - gate) * vectors
 
 
 def check_filters(filters: Sequence[int], filter_widths: Sequence[int], characters: int) -> None:

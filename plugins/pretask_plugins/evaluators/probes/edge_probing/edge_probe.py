@@ -87,8 +87,9 @@ class EdgeProbe:
         check_edges(drawn, test)
         tokens = read_tokens(task, data("train"), drawn, budget, "edges to train on")
         tested = read_tokens(task, data("test"), test, budget, "edges to test on")
-        scale = tokens.vectors.square().mean().sqrt().clamp(min=torch.finfo(torch.float32).tiny)
-        tokens, tested = (replace(part, vectors=part.vectors / scale) for part in (tokens, tested))
+        center = tokens.vectors.mean(0)  # of every layer
+        scale = (tokens.vectors - center).square().mean().sqrt().clamp(min=torch.finfo(torch.float32).tiny)
+        tokens, tested = (replace(part, vectors=(part.vectors - center) / scale) for part in (tokens, tested))
         scores, shown = [], []
         for name in drawn:
             probe = TaskProbe(self, name, tokens, tested, budget.seed)

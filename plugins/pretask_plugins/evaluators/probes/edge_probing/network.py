@@ -6,8 +6,8 @@ costs little more than that of one. They share nothing.
 Source: Tenney et al., ICLR 2019, section 4, as in jiant: a scalar mix of layers, a projection to 256 for each of the
 spans, self-attentive pooling over the tokens of a span, a multilayer perceptron (tanh, layer normalization, dropout),
 and a sigmoid for every class.
-Differs: tokens are divided by the root mean square of all layers, so that one learning rate suits encoders of any
-scale.
+Differs: every layer is moved to a mean of 0, which the bias of the projection could undo, and all are divided by one
+number, the root mean square of what is left, so that one learning rate suits any encoder and few steps are enough.
 Axes: K probes, B edges, S spans of an edge, T tokens of a span, J layers, D features, P projected features, C classes.
 """
 
