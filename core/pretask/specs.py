@@ -5,7 +5,7 @@ Axes: B batch, C channels, H W image, T frames, L tokens, S samples of a wavefor
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from math import prod
 from typing import ClassVar, Literal
 
@@ -27,10 +27,25 @@ class Vocabulary:
     Args:
         size: Number of ids.
         special: Pairs of a role (`pad`, `mask`, `start`, `end`, `separator`, `class`, `unknown`) and its id.
+        tokens: How every id is spelled, where the data know. No field: two vocabularies are equal without, and neither
+            records nor run folders hold it, which have the tokenizer beside them.
+
+    >>> Vocabulary(2, tokens=("the", "cat")).spelling, Vocabulary(2).spelling
+    (('the', 'cat'), ())
     """
 
     size: int
     special: tuple[tuple[str, int], ...] = ()
+    tokens: InitVar[tuple[str, ...]] = ()
+
+    def __post_init__(self, tokens: tuple[str, ...]) -> None:
+        object.__setattr__(self, "tokens", tokens)  # where `dataclasses.replace` finds it
+
+    @property
+    def spelling(self) -> tuple[str, ...]:
+        """How every id is spelled; empty where nobody knows."""
+        known: tuple[str, ...] = vars(self)["tokens"]
+        return known
 
     def id(self, role: str) -> int | None:
         """Return the id of a special role, or None where the vocabulary has none."""

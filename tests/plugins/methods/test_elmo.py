@@ -5,11 +5,23 @@ from functools import partial
 
 import pytest
 import torch
-from pretask import Batch, Draws, Incompatible, Observed, Recipe, Vocabulary
+from pretask import (
+    Batch,
+    Categories,
+    Draws,
+    Features,
+    FeatureSpec,
+    Incompatible,
+    Observed,
+    Recipe,
+    Target,
+    Vocabulary,
+)
 from pretask.composition import Task, compose
 from pretask.pretext_score import held_out_loss, trivial_losses
 from pretask.training import train
 from pretask_plugins.data.text.toy_grammar import ToyGrammar
+from pretask_plugins.methods.elmo.softmax import SharedSoftmax, draw_noise, log_drawn
 from pretask_plugins.methods.elmo.split import BothWays, has_label
 from pretask_plugins.models.text.lstm import BiLstm
 from pretask_plugins.models.text.transformer import Transformer
@@ -108,3 +120,52 @@ def test_a_model_that_reads_as_a_chain_ends_between_the_bigram_and_the_entropy()
     score = held_out_loss(task, held_out)["next"]
     unigram_score = trivial_losses(task, samples, held_out)["unigram"]["next"]
     assert data.entropy("all") - 0.03 < score < unigram_score - 0.3
+
+
+CLASSES = 20
+STREAMS = FeatureSpec(8, (5,), 1, ("past", "future"))
+TARGETS = {
+    "next": Categories(CLASSES, grid=(5,), sees="past"),
+    "previous": Categories(CLASSES, grid=(5,), sees="future"),
+}
+
+
+def score_noise(count: int, training: bool = True, batch: int = 16) -> tuple[SharedSoftmax, torch.Tensor]:
+    """A softmax with many different weights, and its loss on the same random features and labels."""
+    softmax = SharedSoftmax(STREAMS, TARGETS, sampled=count).train(training)
+    draws = Draws(torch.arange(batch))
+    softmax.heads["shared"].weight.data = Draws(torch.arange(CLASSES)).normal("weights", 8)
+    softmax.heads["shared"].bias.data.zero_()
+    vectors = {sight: draws.normal(sight, 1, 5, 8) for sight in ("past", "future")}
+    features = Features(vectors, {sight: value[:, :, 0] for sight, value in vectors.items()}, (5,))
+    labels = {name: Target(draws.integers(name, 0, CLASSES, 5)) for name in TARGETS}
+    return softmax, softmax(features, labels, draws).total
+
+
+def test_a_softmax_of_enough_noise_is_that_of_all_classes_and_a_few_are_one_of_few() -> None:
+    (_, whole), (_, many), (_, few) = score_noise(0), score_noise(5_000), score_noise(4)
+    assert many.item() == pytest.approx(whole.item(), rel=1e-5)
+    assert few.item() < whole.item()
+    assert score_noise(4, training=False)[1].item() == pytest.approx(whole.item(), rel=1e-5)
+
+
+def test_both_directions_share_one_matrix_and_noise_reaches_all_classes() -> None:
+    softmax, loss = score_noise(8)
+    assert [tuple(weight.shape) for weight in softmax.parameters()] == [(CLASSES, 8), (CLASSES,)]
+    loss.backward()
+    assert bool(softmax.heads["shared"].weight.grad.abs().sum(1).all())
+
+
+def test_noise_is_drawn_as_often_as_its_correction_says() -> None:
+    count, rows = 6, 20_000
+    noise = draw_noise(Draws(torch.arange(rows)), "next", count, CLASSES)
+    drawn = torch.stack([(noise == number).any(1).double().mean() for number in range(CLASSES)])
+    wanted = log_drawn(torch.arange(CLASSES), CLASSES, count).exp()
+    assert torch.allclose(drawn.float(), wanted, atol=4 * 0.5 / rows**0.5)  # 4 standard errors
+    assert bool((noise.diff() >= 0).all())
+
+
+def test_directions_of_different_vocabularies_are_sent_to_the_objective_with_two_heads() -> None:
+    targets = TARGETS | {"previous": Categories(3, grid=(5,), sees="future")}
+    with pytest.raises(Incompatible, match="cross-entropy"):
+        SharedSoftmax(STREAMS, targets)

@@ -81,6 +81,14 @@ def pretask_components() -> Iterator[Component]:
         cites="zellers2018swag",
     )
     yield data(
+        "spans",
+        "pretask_plugins.data.text.spans:Spans",
+        modality="text",
+        summary="Spans: labeled spans and pairs of spans of sentences, .conllu, .conll or .jsonl.",
+        source="Tenney et al. 2019; Nivre et al. 2016",
+        cites="tenney2019what",
+    )
+    yield data(
         "glue",
         "pretask_plugins.data.text.glue:Glue",
         modality="text",

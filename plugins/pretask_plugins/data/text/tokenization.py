@@ -66,10 +66,13 @@ class Tokenization:
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
-        """How many ids there are, and which are special."""
+        """How many ids there are, which are special, and how they are spelled."""
         pairs = ((role, find_special(self.tokenizer, role)) for role in ROLES)
+        size = self.tokenizer.get_vocab_size()
         return Vocabulary(
-            self.tokenizer.get_vocab_size(), tuple((role, number) for role, number in pairs if number is not None)
+            size,
+            tuple((role, number) for role, number in pairs if number is not None),
+            tuple(self.tokenizer.id_to_token(number) or "" for number in range(size)),
         )
 
     @property

@@ -8,12 +8,17 @@ from collections.abc import Iterator
 from pretask import Component, Metric, evaluator, hookimpl
 from pretask.metrics import FRACTION
 
-from pretask_plugins.evaluators.probes import fine_tuning
+from pretask_plugins.evaluators.probes import edge_probing, fine_tuning
 
 HIGHER = Metric(FRACTION, higher_is_better=True)
 SHARE_OF_DATA = Metric(FRACTION)  # what the data alone reach: no merit of an encoder
 PROBE_METRICS = {"accuracy": HIGHER, "balanced_accuracy": HIGHER, "majority": SHARE_OF_DATA}
-LOGISTIC_METRICS = {**PROBE_METRICS, "gradient_norm": Metric(higher_is_better=False)}  # 0 where the fit has converged
+LOGISTIC_METRICS = {
+    **PROBE_METRICS,
+    "gradient_norm": Metric(higher_is_better=False),  # 0 where the fit has converged
+    "weight": Metric(FRACTION),  # of a layer in a mix
+    "gamma": Metric(),
+}
 
 
 @hookimpl
@@ -107,4 +112,5 @@ def pretask_components() -> Iterator[Component]:
         source="Peters et al. 2018; Tenney et al. 2019",
         cites=("peters2018deep", "tenney2019what"),
     )
+    yield from edge_probing.declare()
     yield from fine_tuning.declare()

@@ -5,9 +5,11 @@ training part is held out, on which all is chosen: the pooling of each layer by 
 closed form (ridge.py); for it the regularizer, of 45 that are solved on the other nine tenths (by accuracy; of equals,
 by cross-entropy); then the layer of the headline. The chosen ones are solved again on the whole training part, and the
 test part is scored once. There is no learning rate to tune and no epoch to pick. Layers of more than 2 GiB stay in the
-file that they were extracted to, see basis.py.
+file that they were extracted to, see basis.py. With the readout `mix` the headline is of all layers, mixed by weights
+that are learned (scalar_mix.py).
 
-Source: Kornblith, Shlens and Le, CVPR 2019 (held-out choice, refit); Oquab et al. 2023 (the grid of regularizers).
+Source: Kornblith, Shlens and Le, CVPR 2019 (held-out choice, refit); Oquab et al. 2023 (the grid of regularizers);
+Peters et al., NAACL 2018 (the mix).
 Differs: all layers and poolings, where they probe one.
 Axes: N samples, G regularizers.
 """
@@ -26,6 +28,7 @@ from torch import Tensor
 
 from pretask_plugins.evaluators.probes.logistic import GRID, fit_grid
 from pretask_plugins.evaluators.probes.ridge import RidgeProbe
+from pretask_plugins.evaluators.probes.scalar_mix import Mixed, add_mixes, report_mix
 from pretask_plugins.evaluators.probes.validation_split import (
     LabeledRows,
     LayerChoice,
@@ -36,6 +39,7 @@ from pretask_plugins.evaluators.probes.validation_split import (
     report,
 )
 
+Readout = Literal["layer", "mix"]
 DTYPES = {"bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float64}
 
 
@@ -48,12 +52,14 @@ class LinearProbe:
         val_fraction: Fraction of the training part on which regularizer, pooling and layer are chosen.
         pooling: Those to choose from: mean, last, own (the model's own pooled vector, such as a class token), mean-max.
         dtype: Of the arithmetic; bfloat16 is for products of matrices alone.
+        readout: Whether the headline is of the best layer, or of all of them, mixed.
     """
 
     label: str = ""
     val_fraction: InnerFraction = 0.1
     pooling: tuple[str, ...] = POOLINGS
     dtype: Literal["bfloat16", "float32", "float64"] = "float32"
+    readout: Readout = "layer"
 
     def __post_init__(self) -> None:
         check_poolings("linear", self.pooling)
@@ -63,25 +69,40 @@ class LinearProbe:
 
         `layer` and `pooling` name these; `layerK.accuracy` and `layerK.pooling` are of each layer. `majority` is the
         accuracy of the most frequent class; `gradient_norm` is the largest relative gradient norm of the
-        final fits.
+        final fits. Of a mix, `layerK.weight` and `gamma` are its own.
 
         Raises:
-            PretaskError: There are no labels to probe, or too few samples of a class.
+            PretaskError: There are no labels to probe, too few samples of a class, or no layers that can be mixed.
         """
         yield from self.measure(
-            build_probe_data("linear", task, data, budget, self.label, self.val_fraction, self.pooling)
+            build_probe_data("linear", task, data, budget, self.label, self.val_fraction, self.pooling),
+            "linear",
+            budget.seed,
         )
 
-    def measure(self, probe: ProbeData) -> Iterator[tuple[str, float | Items | Choice]]:
-        """Yield the same numbers of features that are there already, of whatever has a label."""
+    def measure(self, probe: ProbeData, who: str, seed: int) -> Iterator[tuple[str, float | Items | Choice]]:
+        """Yield the same numbers of features that are there already, of whatever has a label.
+
+        Args:
+            probe: The features.
+            who: The evaluator, for errors.
+            seed: Of the rows that a mix is learned from, where there are many.
+        """
+        mixes: dict[str, Mixed] = {}
+        if self.readout == "mix":
+            probe, mixes = add_mixes(who, probe, seed)
         choices = {name: self.choose(probe, name) for name in poolings_by_ridge(probe)}
-        best = max(choices, key=lambda name: choices[name].val_accuracy)
+        best = max(
+            (name for name in choices if not mixes or name in mixes), key=lambda name: choices[name].val_accuracy
+        )
         predictions, gradients = {}, []
         for name, choice in choices.items():
             predictions[name], gradient = self.refit(probe, name, choice)
             gradients.append(gradient)
         yield from report(probe, best, predictions)
         yield "gradient_norm", max(gradients)
+        if mixes:
+            yield from report_mix(mixes[best])
 
     def choose(self, probe: ProbeData, name: str) -> "LayerChoice":
         """Choose the regularizer with which a layer, pooled in one way, does best on what is held out."""

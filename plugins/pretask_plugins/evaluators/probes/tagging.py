@@ -22,7 +22,7 @@ from pretask.extraction import extract_positions
 from pretask.options import InnerFraction, NonNegativeInt
 from torch import Tensor
 
-from pretask_plugins.evaluators.probes.linear import LinearProbe
+from pretask_plugins.evaluators.probes.linear import LinearProbe, Readout
 from pretask_plugins.evaluators.probes.validation_split import (
     LabeledFeatures,
     ProbeData,
@@ -40,12 +40,14 @@ class Tagging:
         val_fraction: Fraction of the training sentences on which regularizer and layer are chosen.
         max_positions: Training positions at most, of whole sentences drawn by the seed; 0 for all.
         dtype: Of the arithmetic; bfloat16 is for products of matrices alone.
+        readout: Whether the headline is of the best layer, or of all of them, mixed (scalar_mix.py).
     """
 
     label: str = ""
     val_fraction: InnerFraction = 0.1
     max_positions: NonNegativeInt = 20_000
     dtype: Literal["bfloat16", "float32", "float64"] = "float32"
+    readout: Readout = "layer"
 
     def __call__(self, task: Task, data: Data, budget: Budget, /) -> Iterator[tuple[str, float | Items | Choice]]:
         """Yield what `linear` yields, and `lexical`.
@@ -58,7 +60,7 @@ class Tagging:
         label_name("tagging", test, name, "position")
         train = draw_sentences(train, name, self.max_positions, budget.seed)
         probe = self.build_probe_data(task, train, test, name, budget)
-        yield from LinearProbe(dtype=self.dtype).measure(probe)
+        yield from LinearProbe(dtype=self.dtype, readout=self.readout).measure(probe, "tagging", budget.seed)
         tokens = [samples.take(samples.labels[name].value >= 0) for samples in (train, test)]
         yield "lexical", lexical_accuracy(tokens[0], probe.train.labels, tokens[1], probe.test.labels, probe.classes)
 

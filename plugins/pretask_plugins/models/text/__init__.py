@@ -63,6 +63,16 @@ def pretask_components() -> Iterator[Component]:
         small={"width": 16, "depth": 2},
     )
     yield model(
+        "char-bilstm",
+        "pretask_plugins.models.text.char_bilstm:CharBiLstm",
+        modality="text",
+        streams={"past", "future", "all"},
+        summary="Character BiLSTM: ELMo's encoder, tokens composed by a character CNN (Peters 2018).",
+        source="Peters et al. 2018; Kim, Jernite, Sontag and Rush 2016",
+        cites=("peters2018deep", "kim2016character"),
+        small={"width": 16, "depth": 2, "filters": (4, 8), "filter_widths": (1, 2), "characters": 8},
+    )
+    yield model(
         "embedding",
         "pretask_plugins.models.text.embedding:Embedding",
         modality="text",

@@ -2,13 +2,15 @@
 
 Source: Hochreiter and Schmidhuber 1997; both directions, projected cells and shortcuts as in ELMo (Peters et al.,
 NAACL 2018).
-Differs: tokens have vectors of their own, where ELMo composes them of characters; nothing is clipped. The two
+Differs: tokens have vectors of their own, where ELMo composes them of characters (char_bilstm.py does); nothing is
+clipped. The two
 directions share the tokens' vectors and nothing else. Features of one direction leave the other one's half empty, since
 all streams are of one width; `all` has both halves, as ELMo hands them on.
 Padding may stand anywhere: present tokens are read one after the other.
 Axes: R rows (views of samples), L positions, D width of one direction.
 """
 
+from typing import Protocol
 from warnings import catch_warnings, filterwarnings
 
 import torch
@@ -27,6 +29,20 @@ from pretask_plugins.models.text.sequence import (
     last_present,
     with_layers,
 )
+
+
+class TokenVectors(Protocol):
+    """The layer below both directions: a vector for every token."""
+
+    @property
+    def num_embeddings(self) -> int:
+        """How many tokens it knows."""
+        ...
+
+    def __call__(self, tokens: Int[Tensor, "R L"], /) -> Float[Tensor, "R L D"]:
+        """Return the vectors of tokens."""
+        ...
+
 
 Memory = list[tuple[Tensor, Tensor]]  # output and cells of every layer, (R, 1, D)
 
@@ -109,6 +125,8 @@ class BiLstm(nn.Module):
         Incompatible: The inputs are no tokens.
     """
 
+    name = "bilstm"  # for errors
+
     def __init__(
         self,
         spec: InputSpec,
@@ -122,14 +140,14 @@ class BiLstm(nn.Module):
     ) -> None:
         super().__init__()
         self.width = width
-        self.embedding = nn.Embedding(check_tokens("bilstm", spec, whole_spec), width)
+        self.embedding: TokenVectors = nn.Embedding(check_tokens(self.name, spec, whole_spec), width)
         self.dropout = nn.Dropout(dropout)
         self.forward_layers = Direction(width, depth, hidden_size, dropout)
         self.backward_layers = Direction(width, depth, hidden_size, dropout)
 
     def features(self, spec: InputSpec, /) -> FeatureSpec:
         """Return the spec of one vector per position and direction."""
-        check_vocabulary("bilstm", spec, self.embedding.num_embeddings)
+        check_vocabulary(self.name, spec, self.embedding.num_embeddings)
         return FeatureSpec(2 * self.width, spec.shape, spec.views, ("past", "future", "all"))
 
     def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:

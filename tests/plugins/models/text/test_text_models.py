@@ -7,6 +7,7 @@ import pytest
 import torch
 from pretask import Draws, Incompatible, Inputs, InputSpec, Vocabulary
 from pretask_plugins.models.text.bert import Bert
+from pretask_plugins.models.text.char_bilstm import CharBiLstm
 from pretask_plugins.models.text.embedding import Embedding
 from pretask_plugins.models.text.gpt2 import Gpt2
 from pretask_plugins.models.text.lstm import BiLstm, Lstm
@@ -26,6 +27,7 @@ MADE: dict[str, tuple[Any, dict[str, Any]]] = {
     "lstm": (Lstm, {"width": 16}),
     "projected lstm": (Lstm, {"width": 16, "hidden_size": 24}),
     "bilstm": (BiLstm, {"width": 8}),
+    "char-bilstm": (CharBiLstm, {"width": 8, "filters": (4, 8), "filter_widths": (1, 2), "characters": 5}),
     "embedding": (Embedding, {"width": 16}),
 }
 NAMES = tuple(MADE)
@@ -87,8 +89,8 @@ def changed_positions(model: Any, place: int, sight: str, present: torch.Tensor 
 @pytest.mark.parametrize("place", [0, 5, 11])
 @pytest.mark.parametrize(
     ("name", "sight"),
-    [(name, "past") for name in ("causal transformer", "gpt2", "lstm", "projected lstm", "bilstm")]
-    + [("bilstm", "future"), ("embedding", "present")],
+    [(name, "past") for name in ("causal transformer", "gpt2", "lstm", "projected lstm", "bilstm", "char-bilstm")]
+    + [("bilstm", "future"), ("char-bilstm", "future"), ("embedding", "present")],
 )
 def test_a_changed_token_changes_nothing_that_must_not_see_it(name: str, sight: str, place: int, masked: bool) -> None:
     present = torch.ones(3, 2, 12, dtype=torch.bool) if masked else None
@@ -99,7 +101,7 @@ def test_a_changed_token_changes_nothing_that_must_not_see_it(name: str, sight: 
     assert float(change[~hidden].min()) > 1e-5
 
 
-@pytest.mark.parametrize("name", ["transformer", "learned positions", "bert", "bilstm"])
+@pytest.mark.parametrize("name", ["transformer", "learned positions", "bert", "bilstm", "char-bilstm"])
 def test_a_changed_token_reaches_every_position_of_what_sees_all(name: str) -> None:
     assert float(changed_positions(make(name), 5, "all").min()) > 1e-5
 
@@ -135,7 +137,7 @@ def test_a_row_of_padding_only_gives_finite_features(name: str) -> None:
     assert all(bool(vectors.isfinite().all()) for vectors in [*got.streams.values(), *got.pooled.values()])
 
 
-@pytest.mark.parametrize("name", ["lstm", "bilstm"])
+@pytest.mark.parametrize("name", ["lstm", "bilstm", "char-bilstm"])
 def test_lstms_read_over_padding_wherever_it_stands(name: str) -> None:
     model, data = make(name), tokens()
     present = torch.ones(3, 2, 12, dtype=torch.bool)
@@ -253,7 +255,7 @@ def test_every_weight_gets_a_gradient(name: str) -> None:
     ] == []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name != "char-bilstm"])  # which composes them
 def test_the_tokens_vectors_can_be_tied(name: str) -> None:
     embedding = make(name).embedding
     assert isinstance(embedding, torch.nn.Embedding)

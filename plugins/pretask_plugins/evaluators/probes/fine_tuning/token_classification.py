@@ -20,10 +20,10 @@ from torch import Tensor
 from pretask_plugins.evaluators.probes.fine_tuning.engine import Trainer, Tuning
 from pretask_plugins.evaluators.probes.fine_tuning.fine_tune import Yielded
 from pretask_plugins.evaluators.probes.fine_tuning.forms import TagForm
-from pretask_plugins.evaluators.probes.fine_tuning.spans import Counts, count_spans, has_prefixes
 from pretask_plugins.evaluators.probes.fine_tuning.text_rows import make_rows
 from pretask_plugins.evaluators.probes.tagging import check_tags, split_sentences
 from pretask_plugins.evaluators.probes.validation_split import label_name
+from pretask_plugins.shared.entities import Counts, count_spans, has_prefixes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Spans: the entities that tags mark, and how well they are found, by the rules of CoNLL's script and of seqeval.
+"""Entities: the spans that tags mark, and how well they are found, by the rules of CoNLL's script and of seqeval.
 
 A tag is O, or a prefix and a type, `B-person`. A span begins at B, at S or U, where the type changes, where an I or E
 follows what ended, and after O; it ends before what begins another, and after E, S, L or U. So an I after O begins a
