@@ -35,7 +35,7 @@ from pretask.options import SizeOrZero
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pretask_plugins.shared.candidate_products import multiply_candidates
+from pretask_plugins.shared.bags import multiply_candidates
 
 MAX_LOOKED_UP = 1 << 22  # numbers: more no longer fit the cache
 Terms = tuple[Tensor, Tensor]  # nats and ranking accuracy, position by position
@@ -156,12 +156,21 @@ def ranking_accuracy(
     >>> ranking_accuracy(torch.tensor([[2.0, 1.0, 2.0, 3.0]]), torch.tensor([[1.0, 0.0, 0.0, 0.0]])).item()
     0.5
     """
-    ahead = products[..., :, None] - products[..., None, :]  # label, noise
-    behind = ((ahead > 0).float() + (ahead >= 0).float()) / 2
     noise = (probability == 0).float()
-    pairs = probability[..., :, None] * noise[..., None, :]
-    total = pairs.sum((-1, -2))
-    return torch.where(total > 0, (behind * pairs).sum((-1, -2)) / total.clamp(min=1e-12), 0.5)
+    total = probability.sum(-1) * noise.sum(-1)
+    ahead = [
+        probability[..., label] * ((products[..., label, None] - products).sign() * noise).sum(-1)  # less those behind
+        for label in list_labels(probability)
+    ]
+    return 0.5 + 0.5 * sum(ahead, torch.zeros_like(total)) / total.clamp(min=1e-12)
+
+
+def list_labels(probability: Float[Tensor, "B ... K"]) -> list[int]:
+    """List the candidates that are a label somewhere; where it takes long to ask, all of them."""
+    count = probability.shape[-1]
+    if probability.device.type != "cpu" or torch.compiler.is_compiling():
+        return list(range(count))
+    return probability.flatten(0, -2).any(0).nonzero()[:, 0].tolist()
 
 
 def average(terms: Mapping[str, Terms], targets: Targets) -> Loss:

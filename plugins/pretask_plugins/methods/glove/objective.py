@@ -119,12 +119,14 @@ class MultiplyPairs(torch.autograd.Function):
         """Return w_i . w~_j + b_i + b~_j."""
         context.save_for_backward(pairs)
         words, others = pairs.unbind(1)
-        return (words[..., :-1] * others[..., :-1]).sum(-1) + words[..., -1] + others[..., -1]
+        return torch.linalg.vecdot(words[..., :-1], others[..., :-1]) + words[..., -1] + others[..., -1]
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
         """Return the gradient of both vectors: that of a product is the other vector, that of a bias 1."""
         (pairs,) = context.saved_tensors
-        result = pairs.flip(1)
-        result[..., -1] = 1
-        return result.mul_(gradient[:, None, :, None])
+        by_product, result = gradient[..., None], torch.empty_like(pairs)
+        torch.mul(pairs[:, 1], by_product, out=result[:, 0])
+        torch.mul(pairs[:, 0], by_product, out=result[:, 1])
+        result[..., -1] = gradient[:, None]
+        return result

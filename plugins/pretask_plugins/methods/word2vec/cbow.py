@@ -30,11 +30,11 @@ from pretask import (
 )
 from pretask.options import Size
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pretask_plugins.methods.word2vec.counted import CountedWords, mark_labels
 from pretask_plugins.methods.word2vec.split import draw_window
 from pretask_plugins.models.text.sequence import check_tokens, check_vocabulary, mean_present, with_layers
+from pretask_plugins.shared.bags import sum_bags
 from pretask_plugins.shared.constants import build_once, count_up
 
 
@@ -128,7 +128,7 @@ class BagOfWords(nn.Module):
         present = torch.ones_like(inputs.data, dtype=torch.bool) if inputs.present is None else inputs.present
         weights = present / present.sum(1, keepdim=True).clamp(min=1)
         bags, weights = (rows.transpose(1, 2).flatten(0, 1) for rows in (inputs.data, weights))  # (B L, V)
-        means = F.embedding_bag(bags, self.embedding.weight, per_sample_weights=weights, mode="sum")
+        means = sum_bags(self.embedding.weight, bags, weights)
         vectors = means.view(len(inputs.data), -1, means.shape[1])
         is_any = present.any(1)
         pooled = mean_present(vectors, is_any)

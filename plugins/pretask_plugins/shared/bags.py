@@ -1,4 +1,4 @@
-"""Products of vectors with some rows of a table, without a copy of the rows: a sum over a bag of rows, read backwards.
+"""Bags: weighted sums of some rows of a table, and products of vectors with such rows, without a copy of the rows.
 
     s_nk = v_n . u_{c(n, k)}                                  what the loss needs
     dv_n = sum over k of g_nk u_{c(n, k)}                     its gradients, where g_nk is that by s_nk
@@ -31,6 +31,36 @@ def multiply_candidates(
     return products
 
 
+def sum_bags(
+    table: Float[Tensor, "C D"], bags: Int[Tensor, "N K"], weights: Float[Tensor, "N K"]
+) -> Float[Tensor, "N D"]:
+    """Return the weighted sum of the rows of every bag.
+
+    >>> sum_bags(torch.eye(2), torch.tensor([[1, 0]]), torch.tensor([[0.5, 2.0]])).tolist()
+    [[2.0, 0.5]]
+    """
+    if table.device.type != "cpu" or torch.compiler.is_compiling():
+        return F.embedding_bag(bags, table, per_sample_weights=weights, mode="sum")
+    sums: Tensor = BagSums.apply(table, bags, weights)
+    return sums
+
+
+class BagSums(torch.autograd.Function):
+    """The sums, and their gradient by the table; weights are taken for constants."""
+
+    @staticmethod
+    def forward(context: Any, table: Tensor, bags: Tensor, weights: Tensor) -> Tensor:
+        """Return the sums."""
+        context.save_for_backward(table, bags, weights)
+        return F.embedding_bag(bags, table, per_sample_weights=weights, mode="sum")
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        """Return the gradient by the table."""
+        table, bags, weights = context.saved_tensors
+        return sum_by_row(gradient.contiguous(), weights, bags, len(table)), None, None
+
+
 class CandidateProducts(torch.autograd.Function):
     """The products, and their gradients by vectors and table."""
 
@@ -58,6 +88,8 @@ def sum_by_row(
     """Return the sum of weighted vectors by row, by scipy: a third of the time of torch's own ways."""
     from scipy import sparse  # type: ignore[import-untyped]
 
+    if vectors.dtype.itemsize < 4:  # which numpy has not
+        return sum_by_row(vectors.float(), weights.float(), rows, count).to(vectors.dtype)
     starts = np.arange(0, rows.numel() + 1, rows.shape[1])
     cells = (weights.contiguous().numpy().ravel(), rows.contiguous().numpy().ravel(), starts)
     sums = sparse.csr_array(cells, (len(rows), count)).T @ vectors.numpy()
