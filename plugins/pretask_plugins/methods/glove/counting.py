@@ -7,23 +7,31 @@ beyond the first lie in files, and are merged a block of rows at a time, so that
 are in memory. X is symmetric: a cell is kept once, in the row of the smaller word.
 
 Source: Pennington, Socher and Manning, EMNLP 2014, and cooccur.c of the released code, which sums and merges likewise.
-Axes: B batch, L tokens, P pairs, N cells, C size of the vocabulary.
+Axes: B batch, L tokens, P pairs, N cells, M cells and a last one, C size of the vocabulary.
 """
 
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
+from pretask import Batch
 from pretask.room import require_disk
 from torch import Tensor
 
+from pretask_plugins.shared.ngrams import count_unigrams, valid_tokens
+from pretask_plugins.shared.token_rows import close_gaps
+
 MAX_PAIRS = 1 << 23  # summed at a time: some 200 MB
 MAX_CELLS = 1 << 25  # in memory at a time while runs are merged: half a gigabyte
+ROWS_AT_ONCE = 4096  # read again from their file
+NO_WORD = -1  # where a row is padding
 CELL_BYTES = 12  # of a cell in the files of the merged counts
 Pairs = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows, columns, 1 / distance
 Words = tuple[Int[Tensor, "B L"], Bool[Tensor, "B L"]]  # rows of words that stand at the front, and where they are
@@ -34,33 +42,43 @@ class Cooccurrences:
     """The cells of X that are not 0, each once, by rows and columns.
 
     Args:
-        keys: i * C + j of every cell, i <= j, in order.
-        counts: X_ij.
+        keys: i * C + j of every cell, i <= j, in order; and one that is larger than any, so that all are found before
+            the end.
+        log_counts: log X_ij, and 0.
         size: C.
     """
 
-    keys: Int[Tensor, " N"]
-    counts: Float[Tensor, " N"]
+    keys: Int[Tensor, " M"]
+    log_counts: Float[Tensor, " M"]
     size: int
 
-    def look_up(self, first: Int[Tensor, "*axes"], second: Int[Tensor, "*axes"]) -> Float[Tensor, "*axes"]:
-        """Return X_ij of pairs of words, 0 where they were never near each other.
+    def __len__(self) -> int:
+        return len(self.keys) - 1
 
-        >>> counts = Cooccurrences(torch.tensor([1, 5]), torch.tensor([2.0, 0.5]), 3)
-        >>> counts.look_up(torch.tensor([1, 1, 2]), torch.tensor([0, 2, 2])).tolist()
+    def look_up(
+        self, first: Int[Tensor, "*axes"], second: Int[Tensor, "*axes"]
+    ) -> tuple[Float[Tensor, "*axes"], Bool[Tensor, "*axes"]]:
+        """Return log X_ij of pairs of words, and whether they were ever near each other; where not, any number.
+
+        >>> cells = Cooccurrences(torch.tensor([1, 5, 9]), torch.tensor([2.0, 0.5, 0.0]), 3)
+        >>> cells.look_up(torch.tensor([1, 1, 2]), torch.tensor([0, 2, 2]))[0].tolist()
         [2.0, 0.5, 0.0]
         """
         keys = torch.minimum(first, second) * self.size + torch.maximum(first, second)
-        places = torch.searchsorted(self.keys, keys).clamp(max=len(self.keys) - 1)
-        return torch.where(self.keys[places] == keys, self.counts[places], 0.0)
+        places = torch.searchsorted(self.keys, keys)
+        return self.log_counts[places], self.keys[places] == keys
 
     def to(self, device: torch.device) -> "Cooccurrences":
         """Return the same on a device."""
-        return Cooccurrences(self.keys.to(device), self.counts.to(device), self.size)
+        return Cooccurrences(self.keys.to(device), self.log_counts.to(device), self.size)
+
+    def counts(self) -> Float[Tensor, " N"]:
+        """Return X_ij of every cell, in float64."""
+        return self.log_counts[:-1].double().exp()
 
     def sum_rows(self) -> Float[Tensor, " C"]:
         """Return X_i, the sum of every row of the whole matrix, in float64."""
-        rows, columns, counts = self.keys // self.size, self.keys % self.size, self.counts.double()
+        rows, columns, counts = self.keys[:-1] // self.size, self.keys[:-1] % self.size, self.counts()
         upper = torch.bincount(rows, counts, self.size)
         return upper + torch.bincount(columns, counts * (rows != columns), self.size)
 
@@ -80,8 +98,7 @@ def count_cooccurrences(
     Raises:
         PretaskError: The disk has no room for the runs.
     """
-    with tempfile.TemporaryDirectory(prefix="cooccurrences-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    with make_folder() as folder:
         runs: list[Any] = []
         for pairs in gather_pairs(rows, window, max_pairs):
             run = sum_pairs(pairs, size)
@@ -92,6 +109,40 @@ def count_cooccurrences(
         if sum(run.nnz for run in runs) <= max_cells:
             return join_blocks(list(blocks), size)
         return map_blocks(blocks, size, folder)
+
+
+@contextmanager
+def make_folder() -> Iterator[Path]:
+    """Make a folder that is gone afterwards; what is mapped from it stays as long as it is used."""
+    with tempfile.TemporaryDirectory(prefix="cooccurrences-", ignore_cleanup_errors=True) as name:
+        yield Path(name)
+
+
+class KeptRows:
+    """Rows of words in a file, 4 bytes a word, to be gone through again where batches come only once.
+
+    Args:
+        folder: Of the file.
+        batches: Gone through now.
+        size: Of the vocabulary.
+    """
+
+    def __init__(self, folder: Path, batches: Iterable[Batch], size: int) -> None:
+        self.path = folder / "rows"
+        self.words = torch.zeros(size)
+        with self.path.open("wb") as file:
+            for batch in batches:
+                valid = valid_tokens(batch)
+                self.length = batch.data.shape[1]
+                self.words += count_unigrams([(batch.data, valid)], size)
+                file.write(torch.where(valid, batch.data, NO_WORD).int().cpu().numpy().data)
+
+    def keep(self, is_kept: Bool[Tensor, " C"]) -> Iterator[Words]:
+        """Yield the words that are kept at the front of their rows, and where they are."""
+        rows = np.memmap(self.path, np.int32, "r").reshape(-1, self.length) if self.path.stat().st_size else []
+        for begin in range(0, len(rows), ROWS_AT_ONCE):
+            words = torch.from_numpy(np.array(rows[begin : begin + ROWS_AT_ONCE], np.int64))
+            yield close_gaps(words, is_kept[words.clamp(min=0)] & (words != NO_WORD))
 
 
 def gather_pairs(rows: Iterable[Words], window: int, max_pairs: int) -> Iterator[Pairs]:
@@ -172,16 +223,21 @@ def as_cells(run: Any, begin: int, end: int) -> Pairs:
 
 def join_blocks(blocks: list[Pairs], size: int) -> Cooccurrences:
     """Return the cells of blocks in memory."""
-    rows, columns, counts = join_pairs(blocks)
-    return Cooccurrences(torch.from_numpy(rows * size + columns), torch.from_numpy(counts).float(), size)
+    rows, columns, counts = join_pairs([*blocks, last_cell(size)])
+    return Cooccurrences(torch.from_numpy(rows * size + columns), torch.from_numpy(np.log(counts)).float(), size)
+
+
+def last_cell(size: int) -> Pairs:
+    """Return a cell behind all others."""
+    return np.array([size]), np.array([0]), np.array([1.0])
 
 
 def map_blocks(blocks: Iterable[Pairs], size: int, folder: Path) -> Cooccurrences:
     """Return the cells of blocks mapped from files, which lose their names now and their room with the last use."""
     with (folder / "keys").open("wb") as keys, (folder / "counts").open("wb") as counts:
-        for rows, columns, values in blocks:
+        for rows, columns, values in chain(blocks, [last_cell(size)]):
             require_disk("the counts of glove", "cells", CELL_BYTES * len(rows), "Free some space.", folder)
             keys.write((rows * size + columns).data)
-            counts.write(values.astype(np.float32).data)
+            counts.write(np.log(values).astype(np.float32).data)
     mapped = [np.memmap(folder / name, kind, "c") for name, kind in (("keys", np.int64), ("counts", np.float32))]
     return Cooccurrences(torch.from_numpy(mapped[0]), torch.from_numpy(mapped[1]), size)

@@ -6,7 +6,7 @@ is, in expectation, the sum over all cells of X, each times its X_ij.
 
 Source: Pennington, Socher and Manning, EMNLP 2014, section 4.2 (windows, 1 / distance). Differs: see the folder's
     header.
-Axes: B batch, L tokens, C size of the vocabulary, W largest distance.
+Axes: B batch, L tokens, C size of the vocabulary, S distances from 0.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,13 +35,12 @@ from pretask import (
 from pretask.options import PositiveInt, Size
 from torch import Tensor
 
-from pretask_plugins.methods.glove.counting import Cooccurrences, Words, count_cooccurrences
+from pretask_plugins.methods.glove.counting import Cooccurrences, KeptRows, Words, count_cooccurrences, make_folder
 from pretask_plugins.shared.constants import build_once, count_up
-from pretask_plugins.shared.ngrams import count_unigrams, valid_rows, valid_tokens
 from pretask_plugins.shared.token_rows import close_gaps, require_vocabulary, whole_rows
 
 WHO = "co-occurrence"
-SMALLEST_COUNT = 1e-6  # so that the logarithm of a cell that is 0, which has no weight, is finite
+SMALLEST_SUM = 1e-6  # so that the logarithm of a row without cells, of which no pair has weight, is finite
 
 
 @dataclass(frozen=True)
@@ -71,26 +70,26 @@ class PairWithNeighbor:
         require_range(WHO, "split", self)
 
     def fit(self, text: Observed, batches: Iterable[Batch], /) -> "PairWithNeighbor":
-        """Return the same split with words and co-occurrences of its data counted, each in a pass of its own.
+        """Return the same split with the words and co-occurrences of its data counted.
 
         Raises:
             PretaskError: Fewer than two words occur often enough, or never near each other.
         """
         vocabulary = self.require_fit(text)
-        kept = list(batches) if iter(batches) is batches else batches  # gone through twice
-        words = count_unigrams(valid_rows(kept), vocabulary.size)
-        words[[number for _, number in vocabulary.special]] = 0
-        words[words < self.min_count] = 0
-        counted = replace(self, words=words)
-        cells = count_cooccurrences(map(counted.keep_words, kept), vocabulary.size, self.window)
-        if int((words > 0).sum()) < 2 or not len(cells.keys):
+        with make_folder() as folder:
+            rows = KeptRows(folder, batches, vocabulary.size)
+            words = rows.words
+            words[[number for _, number in vocabulary.special]] = 0
+            words[words < self.min_count] = 0
+            cells = count_cooccurrences(rows.keep(words > 0), vocabulary.size, self.window)
+        if int((words > 0).sum()) < 2 or not len(cells):
             raise PretaskError(
                 WHO,
                 f"at least 2 different words that occur {self.min_count} times (split.min_count), near each other",
-                f"{int((words > 0).sum())} such words, and {len(cells.keys)} pairs",
+                f"{int((words > 0).sum())} such words, and {len(cells)} pairs",
                 "Use more text, or set split.min_count=1.",
             )
-        return replace(counted, cells=cells)
+        return replace(self, words=words, cells=cells)
 
     def spec(self, text: Observed, /) -> tuple[InputSpec, TargetSpecs]:
         """Return two rows, and a number for each of their places."""
@@ -105,18 +104,17 @@ class PairWithNeighbor:
 
     def __call__(self, batch: Batch, draws: Draws, /) -> tuple[Inputs, Targets]:
         """Return the words that are kept, one after the other, and beside each its neighbor."""
-        _, cells = self.counts_on(batch.device)
         words, present = self.keep_words(batch)
         neighbor, mass = draw_neighbors(draws, present, self.window)
         others = words.gather(1, neighbor)
-        counts = cells.look_up(words, others)
-        target = Target(counts.clamp(min=SMALLEST_COUNT).log(), mass * (counts > 0))
-        return Inputs(torch.stack([words, others], 1), torch.stack([present, present], 1)), {"count": target}
+        log_count, is_found = self.counts_on(batch.device)[1].look_up(words, others)
+        inputs = Inputs(torch.stack([words, others], 1), present[:, None].expand(-1, 2, -1))
+        return inputs, {"count": Target(log_count, mass * is_found)}
 
     def keep_words(self, batch: Batch) -> Words:
         """Return the words that occur often enough at the front of their rows, and where they are."""
-        words = self.fitted_words.to(batch.device)
-        return close_gaps(batch.data, valid_tokens(batch) & (words[batch.data] > 0))
+        is_kept = self.counts_on(batch.device)[0][batch.data]
+        return close_gaps(batch.data, is_kept if batch.present is None else is_kept & batch.present)
 
     def whole(self, batch: Batch, /) -> Inputs:
         """Return the row as it is, with no word left out."""
@@ -124,10 +122,10 @@ class PairWithNeighbor:
 
     def trivial_predictors(self, batches: Iterable[Batch]) -> Mapping[str, Predictor]:
         """Return a predictor of the one best number, and one of independent words: log X_i X_j / sum of X."""
-        _, cells = self.counts_on(torch.device("cpu"))
-        sums = cells.sum_rows().clamp(min=SMALLEST_COUNT)
-        logarithm = sums.log().float()
-        mean = float((cells.counts.double() * cells.counts.double().log()).sum() / cells.counts.double().sum())
+        cells = self.fitted_cells
+        counts, sums = cells.counts(), cells.sum_rows()
+        logarithm = sums.clamp(min=SMALLEST_SUM).log().float()
+        mean = float((counts * counts.log()).sum() / counts.sum())
         total = float(sums.sum().log())
 
         def predict_constant(batch: Batch, draws: Draws) -> Mapping[str, Tensor]:
@@ -140,12 +138,10 @@ class PairWithNeighbor:
 
         return {"constant": predict_constant, "independent": predict_independent}
 
-    def counts_on(self, device: torch.device) -> tuple[Float[Tensor, " C"], Cooccurrences]:
-        """Return the counts of words and of pairs on a device; raise PretaskError before `fit`."""
+    def counts_on(self, device: torch.device) -> tuple[Bool[Tensor, " C"], Cooccurrences]:
+        """Return which words are kept, and X, on a device; moved once."""
         if device not in self.on_devices:
-            if self.cells is None:
-                raise PretaskError(WHO, "the co-occurrences of its words", "none", "Call fit(observed, batches) first.")
-            self.on_devices[device] = self.fitted_words.to(device), self.cells.to(device)
+            self.on_devices[device] = self.fitted_words.to(device) > 0, self.fitted_cells.to(device)
         return self.on_devices[device]
 
     @cached_property
@@ -157,8 +153,15 @@ class PairWithNeighbor:
     def fitted_words(self) -> Float[Tensor, " C"]:
         """The counts of words; raises PretaskError before `fit`."""
         if self.words is None:
-            raise PretaskError(WHO, "the counts of its words", "none", "Call fit(observed, batches) first.")
+            raise unfitted()
         return self.words
+
+    @property
+    def fitted_cells(self) -> Cooccurrences:
+        """X; raises PretaskError before `fit`."""
+        if self.cells is None:
+            raise unfitted()
+        return self.cells
 
     def require_fit(self, text: Observed) -> Vocabulary:
         """Return the vocabulary; raise Incompatible where there is none, or it is another than the fitted one."""
@@ -173,15 +176,26 @@ class PairWithNeighbor:
         return vocabulary
 
 
+def unfitted() -> PretaskError:
+    """Make the error for a split that has seen no text."""
+    return PretaskError(WHO, "the co-occurrences of its words", "none", "Call fit(observed, batches) first.")
+
+
 @build_once
-def sum_inverse_distances(window: int, device: torch.device) -> Float[Tensor, " W+1"]:
+def sum_inverse_distances(window: int, device: torch.device) -> Float[Tensor, " S"]:
     """Return 1 + 1/2 + … + 1/n for n from 0 to the window.
 
     >>> sum_inverse_distances(2, torch.device("cpu")).tolist()
     [0.0, 1.0, 1.5]
     """
-    distances = torch.arange(window + 1, dtype=torch.float64, device=device).clamp(min=1)
-    return torch.cat([torch.zeros(1, dtype=torch.float64, device=device), (1 / distances[1:]).cumsum(0)]).float()
+    distances = torch.arange(1, window + 1, dtype=torch.float64, device=device)
+    return torch.cat([distances.new_zeros(1), (1 / distances).cumsum(0)]).float()
+
+
+@build_once
+def sum_left(window: int, length: int, device: torch.device) -> Float[Tensor, " L"]:
+    """Return the sum of 1 / distance over the words to the left of every place."""
+    return sum_inverse_distances(window, device)[count_up(length, device).clamp(max=window)]
 
 
 def draw_neighbors(
@@ -195,15 +209,11 @@ def draw_neighbors(
         window: The largest distance.
     """
     length = present.shape[1]
-    sums = sum_inverse_distances(window, present.device)
+    sums, left = sum_inverse_distances(window, present.device), sum_left(window, length, present.device)
     positions = count_up(length, present.device)
-    left = positions.clamp(max=window).expand(present.shape)
-    right = (present.sum(1, keepdim=True) - 1 - positions).clamp(0, window)
-    mass = sums[left] + sums[right]
-    drawn = draws.uniform("neighbor", length) * mass
-    is_left = drawn < sums[left]
-    rest = torch.where(is_left, drawn, drawn - sums[left])
-    distance = torch.searchsorted(sums, rest, right=True)  # 1 where rest < 1, 2 where rest < 1 + 1/2, …
-    distance = distance.minimum(torch.where(is_left, left, right)).clamp(min=0)  # rounding may pass the last one
-    neighbor = positions + torch.where(is_left, -distance, distance)
-    return neighbor, mass * present
+    last = present.sum(1, keepdim=True) - 1
+    mass = left + sums[(last - positions).clamp(0, window)]
+    drawn = draws.uniform("neighbor", length) * mass - left  # below 0 to the left
+    distance = torch.searchsorted(sums, drawn.abs(), right=True)  # 1 below 1, 2 below 1 + 1/2, …
+    neighbor = positions + torch.where(drawn < 0, -distance, distance)
+    return neighbor.clamp(min=0).minimum(last.clamp(min=0)), mass * present  # rounding may pass either end
