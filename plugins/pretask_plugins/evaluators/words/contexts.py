@@ -6,7 +6,6 @@ Axes: N sentences, L positions, P labeled positions, D width.
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float
 from pretask import Data, Figure, Samples
 from torch import Tensor
 
@@ -14,7 +13,7 @@ from pretask_plugins.evaluators.language.generation import decoder_of
 from pretask_plugins.evaluators.language.picture import draw_page
 
 SHOWN_WORDS = 3
-Labeled = tuple[Samples, Float[Tensor, "P D"]]  # samples, and the vectors of their labeled positions
+Labeled = tuple[Samples, Tensor]  # samples, and the vectors of their labeled positions, (P, D)
 
 
 def picture_contexts(data: Data, known: Labeled, asked: Labeled, name: str, count: int) -> Figure:

@@ -129,7 +129,7 @@ class WordReader:
         positions = owners[used] >= 0
         return replace(samples, fingerprint=""), positions, owners[used][positions]
 
-    def draw_places(self, number: int, places: Int[Tensor, "M 2"]) -> tuple[Int[Tensor, " M"], Int[Tensor, " M"]]:
+    def draw_places(self, number: int, places: Int[Tensor, "all 2"]) -> tuple[Int[Tensor, " M"], Int[Tensor, " M"]]:
         """Return rows and positions of some occurrences, drawn by the seed."""
         draws = Draws(torch.arange(len(places)), self.budget.seed, number).branch("occurrences")
         order = draws.uniform("place").argsort()[: self.max_occurrences]
