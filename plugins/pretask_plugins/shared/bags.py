@@ -27,7 +27,7 @@ def multiply_candidates(
     >>> multiply_candidates(torch.tensor([[1.0, 2.0]]), torch.eye(2), torch.tensor([[1, 0, 1]])).tolist()
     [[2.0, 1.0, 2.0]]
     """
-    products: Tensor = CandidateProducts.apply(vectors.contiguous(), table, candidates)
+    products: Tensor = CandidateProducts.apply(vectors.contiguous(), table, candidates)  # type: ignore[no-untyped-call]
     return products
 
 
@@ -41,7 +41,7 @@ def sum_bags(
     """
     if table.device.type != "cpu" or torch.compiler.is_compiling():
         return F.embedding_bag(bags, table, per_sample_weights=weights, mode="sum")
-    sums: Tensor = BagSums.apply(table, bags, weights)
+    sums: Tensor = BagSums.apply(table, bags, weights)  # type: ignore[no-untyped-call]
     return sums
 
 

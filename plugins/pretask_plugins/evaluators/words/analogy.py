@@ -104,7 +104,8 @@ def answer(vectors: Float[Tensor, "N D"], questions: Int[Tensor, "Q 3"]) -> Int[
     [3]
     """
     answers = []
-    for some in questions.split(QUESTIONS_AT_ONCE):
+    for begin in range(0, len(questions), QUESTIONS_AT_ONCE):
+        some = questions[begin : begin + QUESTIONS_AT_ONCE]
         first, second, third = vectors[some].unbind(1)
         cosines = (second - first + third) @ vectors.T
         answers.append(cosines.scatter_(1, some, -torch.inf).argmax(1))

@@ -3,9 +3,9 @@
 Axes: N sentences, L positions, P labeled positions, D width.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 
-import torch
 from pretask import Data, Figure, Samples
 from torch import Tensor
 
@@ -57,11 +57,9 @@ def list_contexts(data: Data, known: Labeled, asked: Labeled, name: str, count: 
 
 def find_ambiguous(words: Tensor, senses: Tensor) -> list[int]:
     """Return the words that have several senses, the most frequent first."""
-    pairs = torch.stack([words, senses], 1).unique(dim=0)
-    found, times = pairs[:, 0].unique(return_counts=True)
-    ambiguous = found[times > 1]
-    often = torch.stack([(words == word).sum() for word in ambiguous]) if len(ambiguous) else ambiguous
-    return ambiguous[often.argsort(descending=True, stable=True)].tolist()
+    often = Counter(words.tolist())
+    known = Counter(word for word, _ in set(zip(words.tolist(), senses.tolist(), strict=True)))
+    return [word for word, _ in often.most_common() if known[word] > 1]
 
 
 def first_of_each_sense(samples: Samples, name: str, places: Tensor, numbers: Tensor) -> list[int]:

@@ -75,7 +75,7 @@ class Neighbors:
         """Choose words from frequent to rare, ever further apart."""
         names = list(listed)
         places = torch.logspace(0, 1, self.num_words, len(names), dtype=torch.float64).long() - 1
-        return {names[place]: listed[names[place]] for place in places.unique().tolist()}
+        return {names[place]: listed[names[place]] for place in sorted(set(places.tolist()))}
 
 
 def require_word(reader: WordReader, word: str) -> Tokens:

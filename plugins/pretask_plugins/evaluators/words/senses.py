@@ -174,7 +174,7 @@ def sum_groups(
     vectors: Float[Tensor, "P D"], group: Int[Tensor, " P"]
 ) -> tuple[Float[Tensor, "G D"], Float[Tensor, " G"]]:
     """Return the sum of the vectors of every group, and how many there are."""
-    names, number, counts = group.unique(return_inverse=True, return_counts=True)
+    names, number, counts = torch.unique(group, return_inverse=True, return_counts=True)
     sums = torch.zeros(len(names), vectors.shape[1], dtype=vectors.dtype).index_add_(0, number, vectors)
     return sums, counts.double()
 

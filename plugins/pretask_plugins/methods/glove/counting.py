@@ -139,7 +139,9 @@ class KeptRows:
 
     def keep(self, is_kept: Bool[Tensor, " C"]) -> Iterator[Words]:
         """Yield the words that are kept at the front of their rows, and where they are."""
-        rows = np.memmap(self.path, np.int32, "r").reshape(-1, self.length) if self.path.stat().st_size else []
+        if not self.path.stat().st_size:
+            return
+        rows = np.memmap(self.path, np.int32, "r").reshape(-1, self.length)
         for begin in range(0, len(rows), ROWS_AT_ONCE):
             words = torch.from_numpy(np.array(rows[begin : begin + ROWS_AT_ONCE], np.int64))
             yield close_gaps(words, is_kept[words.clamp(min=0)] & (words != NO_WORD))

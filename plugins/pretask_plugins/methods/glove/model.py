@@ -53,8 +53,8 @@ class TwoVectors(nn.Module):
 
     def sum_tables(self) -> Float[Tensor, "C D"]:
         """Return W + W~, without biases."""
-        centers, neighbors = self.table[:, :-1].split(self.vocabulary_size)
-        return centers + neighbors
+        centers, neighbors = self.table[: self.vocabulary_size], self.table[self.vocabulary_size :]
+        return (centers + neighbors)[:, :-1]
 
 
 def average(vectors: Float[Tensor, "R L D"], present: Bool[Tensor, "R L"] | None) -> Float[Tensor, "R D"]:

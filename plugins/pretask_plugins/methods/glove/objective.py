@@ -107,7 +107,7 @@ def multiply(pairs: Float[Tensor, "B 2 N D"]) -> Float[Tensor, "B N"]:
     >>> multiply(torch.tensor([[[[2.0, 3.0, 0.5]], [[1.0, 1.0, 0.25]]]])).tolist()
     [[5.75]]
     """
-    product: Tensor = MultiplyPairs.apply(pairs)
+    product: Tensor = MultiplyPairs.apply(pairs)  # type: ignore[no-untyped-call]
     return product
 
 
@@ -119,7 +119,8 @@ class MultiplyPairs(torch.autograd.Function):
         """Return w_i . w~_j + b_i + b~_j."""
         context.save_for_backward(pairs)
         words, others = pairs.unbind(1)
-        return torch.linalg.vecdot(words[..., :-1], others[..., :-1]) + words[..., -1] + others[..., -1]
+        products: Tensor = torch.linalg.vecdot(words[..., :-1], others[..., :-1])
+        return products + words[..., -1] + others[..., -1]
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
