@@ -26,9 +26,9 @@ from pretask.training import train
 from pretask_plugins.data.text.toy_grammar import ToyGrammar
 from pretask_plugins.methods.glove import PAIRS_IN_A_BATCH
 from pretask_plugins.methods.glove.counting import count_cooccurrences
-from pretask_plugins.methods.glove.model import TwoVectors
 from pretask_plugins.methods.glove.objective import Glove, weigh_count
 from pretask_plugins.methods.glove.split import Cooccurrence, PairWithNeighbor, draw_neighbors
+from pretask_plugins.models.text.two_vectors import TwoVectors
 
 SIZE = 12
 SPECIAL = (("pad", 0), ("end", 1))

@@ -26,10 +26,11 @@ from pretask.composition import Task, compose
 from pretask.pretext_score import held_out_loss, trivial_losses
 from pretask.training import train
 from pretask_plugins.data.text.toy_grammar import TAGS, ToyGrammar
-from pretask_plugins.methods.word2vec.cbow import BagOfWords, Cbow
+from pretask_plugins.methods.word2vec.cbow import Cbow
 from pretask_plugins.methods.word2vec.counted import keep_probability
 from pretask_plugins.methods.word2vec.noise import SEVERAL, build_table, draw_by_mass, draw_words
 from pretask_plugins.methods.word2vec.split import SkipGram, draw_contexts
+from pretask_plugins.models.text.bag_of_words import BagOfWords
 from pretask_plugins.models.text.embedding import Embedding
 from pretask_plugins.models.text.lstm import Lstm
 from pretask_plugins.objectives import negative_sampling

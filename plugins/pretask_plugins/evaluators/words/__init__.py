@@ -1,4 +1,4 @@
-"""What word vectors are worth: similarity, analogies, neighbors, and what they cannot tell, the senses of one form.
+"""What word vectors are worth: similarity, analogies, neighbors.
 
 Axes: see the modules.
 """
@@ -62,20 +62,4 @@ def pretask_components() -> Iterator[Component]:
         summary="Neighbors: a table of the words nearest to some, and how many hubs there are.",
         source="Radovanovic, Nanopoulos and Ivanovic 2010",
         cites="radovanovic2010hubs",
-    )
-    yield evaluator(
-        "senses",
-        f"{HERE}.senses:Senses",
-        modality="text",
-        metrics={
-            "accuracy": HIGHER,
-            "majority": SHARE,
-            "ambiguous": SHARE,
-            "within": Metric(),
-            "between": Metric(),
-        },
-        headline="accuracy",
-        summary="Senses: tell the senses of a form by the nearest average vector (Peters 2018).",
-        source="Peters et al. 2018; Melamud, Goldberger and Dagan 2016",
-        cites=("peters2018deep", "melamud2016context2vec"),
     )

@@ -23,11 +23,11 @@ from pretask import Budget, Data, Items, PretaskError, Task
 from pretask.options import NonNegativeInt, PositiveInt, Size
 from torch import Tensor
 
+from pretask_plugins.evaluators.words.examples import QUESTIONS
 from pretask_plugins.evaluators.words.similarity import read_lines
 from pretask_plugins.evaluators.words.vectors import Context, WordReader
 
 WHO = "analogy"
-EXAMPLE = Path(__file__).with_name("examples") / "toy_analogies.txt"
 SYNTACTIC = "gram"  # how sections of grammar are called in the released file
 QUESTIONS_AT_ONCE = 256
 
@@ -69,7 +69,7 @@ class Analogy:
         Raises:
             PretaskError: The file cannot be read, or none of its questions can be asked.
         """
-        questions = read_questions(self.questions or EXAMPLE)
+        questions = read_questions(self.questions)
         reader = WordReader(WHO, task, data, budget, self.context, self.layer, self.min_count, self.max_occurrences)
         asked = [tuple(reader.encode(word) for word in question.words) for question in questions]
         candidates = {*reader.list_words(self.max_words).values(), *(word for words in asked for word in words)}
@@ -125,11 +125,16 @@ def score_sections(sections: list[str], correct: list[bool]) -> Iterator[tuple[s
             yield f"{name}.accuracy", sum(some) / len(some)
 
 
-def read_questions(path: Path) -> list[Question]:
-    """Read questions; raise PretaskError where a line has other than four words, or the file cannot be read."""
+def read_questions(path: Path | None) -> list[Question]:
+    """Read questions, those of the example where there is no file.
+
+    Raises:
+        PretaskError: A line has other than four words, or the file cannot be read.
+    """
     questions: list[Question] = []
     section = "questions"
-    for number, line in enumerate(read_lines(path, f"{WHO}.questions"), start=1):
+    lines = QUESTIONS.splitlines() if path is None else read_lines(path, f"{WHO}.questions")
+    for number, line in enumerate(lines, start=1):
         words = line.split()
         if line.startswith(":"):
             section = line[1:].strip().replace(" ", "-") or section

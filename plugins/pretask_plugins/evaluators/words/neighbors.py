@@ -16,8 +16,8 @@ from pretask import Budget, Data, Figure, PretaskError, Task
 from pretask.options import NonNegativeInt, PositiveInt, Size
 from torch import Tensor
 
-from pretask_plugins.evaluators.language.picture import draw_page
 from pretask_plugins.evaluators.words.vectors import Context, Tokens, WordReader
+from pretask_plugins.shared.text_pages import draw_page
 
 WHO = "neighbors"
 WORDS_AT_ONCE = 512

@@ -18,11 +18,11 @@ import torch
 from pretask import Budget, Data, PretaskError, Task
 from pretask.options import NonNegativeInt, PositiveInt
 
-from pretask_plugins.evaluators.probes.fine_tuning.scores import spearman
+from pretask_plugins.evaluators.words.examples import PAIRS
 from pretask_plugins.evaluators.words.vectors import Context, WordReader
+from pretask_plugins.shared.correlation import spearman
 
 WHO = "word-similarity"
-EXAMPLE = Path(__file__).with_name("examples") / "toy_similarity.tsv"
 MIN_PAIRS = 3  # below which ranks say nothing
 
 
@@ -60,7 +60,7 @@ class WordSimilarity:
         Raises:
             PretaskError: The file cannot be read, or fewer than three of its pairs are in the vocabulary.
         """
-        pairs = read_pairs(self.pairs or EXAMPLE)
+        pairs = list_example() if self.pairs is None else read_pairs(self.pairs)
         reader = WordReader(WHO, task, data, budget, self.context, self.layer, self.min_count, self.max_occurrences)
         tokens = [(reader.encode(pair.first), reader.encode(pair.second)) for pair in pairs]
         rows, vectors = reader.read(word for pair in tokens for word in pair)
@@ -83,6 +83,12 @@ class WordSimilarity:
         yield "coverage", float(covered.double().mean())
         yield "pairs", float(len(pairs))
         yield "oov_pairs", float((~covered).sum())
+
+
+def list_example() -> list[Pair]:
+    """List the pairs of the example."""
+    cells = [line.split() for line in PAIRS.strip().splitlines()]
+    return [Pair(first, second, float(rating)) for first, second, rating in cells]
 
 
 def read_pairs(path: Path) -> list[Pair]:

@@ -9,11 +9,12 @@ What the paper asks, in its order, and where it is here:
 3. A function of vectors that turns differences into such ratios is an exponential, F(w_i . w~_k) = P_ik, so that
    w_i . w~_k = log X_ik - log X_i (equations 4 to 6).
 4. log X_i depends on i alone: it becomes a bias, and another one restores the symmetry,
-   w_i . w~_k + b_i + b~_k = log X_ik (equation 7; model.py has both vectors and both biases).
+   w_i . w~_k + b_i + b~_k = log X_ik (equation 7; the model glove has both vectors and both biases).
 5. Least squares, in which rare pairs weigh little and frequent ones not too much:
    J = sum f(X_ij) (w_i . w~_j + b_i + b~_j - log X_ij)^2, f(x) = min(1, (x / 100)^(3/4)) (equations 8 and 9;
    objective.py). Cells that are 0 are left out: f(0) = 0.
-6. X is symmetric and so is the model, but for how it begins: W + W~ is the word's vector (section 4.2; model.py).
+6. X is symmetric and so is the model, but for how it begins: W + W~ is the word's vector (section 4.2; again the
+   model glove).
 
 Source: Pennington, Socher and Manning, EMNLP 2014, and the released code (AdaGrad at .05 whose accumulators begin at 1,
 vectors and biases that begin in (-1/2, 1/2) / d).
@@ -39,7 +40,7 @@ HERE = "pretask_plugins.methods.glove"
 
 @pretask.hookimpl
 def pretask_components() -> Iterator[pretask.Component]:
-    """Declare split, model, objective and task."""
+    """Declare split, objective and task."""
     yield pretask.split(
         "co-occurrence",
         f"{HERE}.split:PairWithNeighbor",
@@ -52,16 +53,6 @@ def pretask_components() -> Iterator[pretask.Component]:
         source=SOURCE,
         cites=CITES,
         small={"min_count": 1},
-    )
-    yield pretask.model(
-        "glove",
-        f"{HERE}.model:TwoVectors",
-        modality="text",
-        streams="present",
-        summary="Two vectors for every token, of a center and of a neighbor; their sum is the feature.",
-        source=SOURCE,
-        cites=CITES,
-        small={"width": 16},
     )
     yield pretask.objective(
         "glove",

@@ -42,7 +42,7 @@ SMALL = {
 
 @pretask.hookimpl
 def pretask_components() -> Iterator[pretask.Component]:
-    """Declare the splits, the model of CBOW and the tasks."""
+    """Declare the splits and the tasks."""
     yield pretask.split(
         "skip-gram",
         "pretask_plugins.methods.word2vec.split:SkipGram",
@@ -65,16 +65,6 @@ def pretask_components() -> Iterator[pretask.Component]:
         source=SOURCE_OF_CBOW,
         cites=CITES_OF_CBOW,
         small=SMALL_WORDS,
-    )
-    yield pretask.model(
-        "bag-of-words",
-        "pretask_plugins.methods.word2vec.cbow:BagOfWords",
-        modality="text",
-        streams="present",
-        summary="The mean of the vectors of all views, place by place: CBOW's encoder.",
-        source=SOURCE_OF_CBOW,
-        cites=CITES_OF_CBOW,
-        small={"width": 16},
     )
     yield pretask.task(
         "word2vec",

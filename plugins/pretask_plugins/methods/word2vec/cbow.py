@@ -5,7 +5,7 @@ second half of the views, to the left), present where it lies in the word's wind
 
 Source: Mikolov, Chen, Corrado and Dean, ICLR workshop 2013, section 3.1; negatives as in NIPS 2013 and the released
 code. Differs: see the folder's header.
-Axes: B batch, V views, L tokens, K candidates, C size of the vocabulary, D width.
+Axes: B batch, V views, L tokens, K candidates, C size of the vocabulary.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,8 +18,6 @@ from pretask import (
     Batch,
     Categories,
     Draws,
-    Features,
-    FeatureSpec,
     Inputs,
     InputSpec,
     Observed,
@@ -28,13 +26,10 @@ from pretask import (
     Targets,
     TargetSpecs,
 )
-from pretask.options import Size
-from torch import Tensor, nn
+from torch import Tensor
 
 from pretask_plugins.methods.word2vec.counted import CountedWords, mark_labels
 from pretask_plugins.methods.word2vec.split import draw_window
-from pretask_plugins.models.text.sequence import check_tokens, check_vocabulary, mean_present, with_layers
-from pretask_plugins.shared.bags import sum_bags
 from pretask_plugins.shared.constants import build_once, count_up
 
 
@@ -99,43 +94,3 @@ def list_steps(window: int, device: torch.device) -> Int[Tensor, " V"]:
     """
     right = torch.arange(1, window + 1, device=device)
     return torch.cat([right, -right])
-
-
-class BagOfWords(nn.Module):
-    """The mean of the vectors of all views, place by place; of one view its own vectors.
-
-    Args:
-        spec: Of x: rows of tokens.
-        whole_spec: Of the undivided sample.
-        width: Of a vector.
-
-    Raises:
-        Incompatible: The inputs are no tokens.
-    """
-
-    def __init__(self, spec: InputSpec, whole_spec: InputSpec, /, *, width: Size = 300) -> None:
-        super().__init__()
-        self.embedding = nn.Embedding(check_tokens("bag-of-words", spec, whole_spec), width)
-        nn.init.uniform_(self.embedding.weight, -0.5 / width, 0.5 / width)
-
-    def features(self, spec: InputSpec, /) -> FeatureSpec:
-        """Return the spec of one vector per position, of all views together."""
-        check_vocabulary("bag-of-words", spec, self.embedding.num_embeddings)
-        return FeatureSpec(self.embedding.embedding_dim, spec.shape, 1, ("present",))
-
-    def forward(self, inputs: Inputs, /, layers: bool = False) -> Features:
-        """Return the means; 0 where no view is present."""
-        present = torch.ones_like(inputs.data, dtype=torch.bool) if inputs.present is None else inputs.present
-        weights = present / present.sum(1, keepdim=True).clamp(min=1)
-        bags, weights = (rows.transpose(1, 2).flatten(0, 1) for rows in (inputs.data, weights))  # (B L, V)
-        means = sum_bags(self.embedding.weight, bags, weights)
-        vectors = means.view(len(inputs.data), -1, means.shape[1])
-        is_any = present.any(1)
-        pooled = mean_present(vectors, is_any)
-        features = Features(
-            {"present": vectors[:, None]},
-            {"present": pooled[:, None]},
-            (vectors.shape[1],),
-            None if inputs.present is None else is_any[:, None],
-        )
-        return with_layers([features], layers)

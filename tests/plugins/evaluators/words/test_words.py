@@ -10,10 +10,10 @@ import torch
 from pretask import Budget, Choice, Figure, Items, PretaskError
 from pretask.composition import Task, compose
 from pretask_plugins.data.text.toy_grammar import ToyGrammar
+from pretask_plugins.evaluators.probes.senses import Occurrences, Senses, compare_pairs, find_occurrences, predict
 from pretask_plugins.evaluators.words.analogy import Analogy, answer, read_questions
 from pretask_plugins.evaluators.words.neighbors import Neighbors, find_neighbors, measure_hubness
-from pretask_plugins.evaluators.words.senses import Occurrences, Senses, compare_pairs, find_occurrences, predict
-from pretask_plugins.evaluators.words.similarity import EXAMPLE, WordSimilarity, read_pairs
+from pretask_plugins.evaluators.words.similarity import WordSimilarity, list_example
 from pretask_plugins.evaluators.words.vectors import WordReader
 from pretask_plugins.methods.word2vec.split import SkipGram
 from pretask_plugins.models.text.embedding import Embedding
@@ -84,7 +84,7 @@ def test_ranks_of_cosines_are_compared_and_what_is_out_of_vocabulary_is_counted(
 
 
 def test_the_examples_are_of_words_of_the_grammar() -> None:
-    assert len(read_pairs(EXAMPLE)) > 40
+    assert len(list_example()) > 40
     assert measure(WordSimilarity(), CONTEXT_FREE)["coverage"] == 1.0
     assert measure(Analogy(), CONTEXT_FREE)["coverage"] == 1.0
 

@@ -22,10 +22,9 @@ from pretask.extraction import extract_positions
 from pretask.options import InnerFraction, Size
 from torch import Tensor
 
+from pretask_plugins.evaluators.probes.contexts import picture_contexts
 from pretask_plugins.evaluators.probes.tagging import split_sentences
 from pretask_plugins.evaluators.probes.validation_split import check_val_fraction, label_name
-from pretask_plugins.evaluators.words.contexts import picture_contexts
-from pretask_plugins.evaluators.words.vectors import normalize
 
 WHO = "senses"
 Finding = tuple[str, float | Items | Choice | Figure]
@@ -182,3 +181,8 @@ def sum_groups(
 def divide_pairs(total: Tensor, pairs: Tensor) -> float:
     """Return a mean over pairs, 1 where there are none."""
     return float(total / pairs) if pairs > 0 else 1.0
+
+
+def normalize(vectors: Float[Tensor, "N D"]) -> Float[Tensor, "N D"]:
+    """Return vectors of length 1, in float64: equal ones shall not differ by rounding."""
+    return torch.nn.functional.normalize(vectors.double(), dim=1)

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from pretask import Data, Figure, Samples
 from torch import Tensor
 
-from pretask_plugins.evaluators.language.generation import decoder_of
-from pretask_plugins.evaluators.language.picture import draw_page
+from pretask_plugins.shared.text_pages import decoder_of, draw_page
 
 SHOWN_WORDS = 3
 Labeled = tuple[Samples, Tensor]  # samples, and the vectors of their labeled positions, (P, D)
