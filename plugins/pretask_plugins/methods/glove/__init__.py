@@ -1,4 +1,4 @@
-"""GloVe: vectors whose products are the logarithms of how often words stand near each other.
+"""GloVe: predict the logarithm of how often two words stand near each other, as the product of their vectors.
 
 What the paper asks, in its order, and where it is here:
 
