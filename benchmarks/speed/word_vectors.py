@@ -143,9 +143,9 @@ def list_vectors(data: Text, task: Any) -> tuple[list[str], np.ndarray]:
 
 def compare(folder: Path) -> dict[str, Any]:
     """Return scores of all vectors, and how many of ten neighbors two of them share."""
-    loaded = {path.stem: np.load(path) for path in sorted(folder.glob("*.npz"))}
-    words = list(next(iter(loaded.values()))["words"])
-    common = [word for word in words if all(word in set(one["words"]) for one in loaded.values())]
+    loaded = {path.stem: dict(np.load(path)) for path in sorted(folder.glob("*.npz"))}
+    shared = set.intersection(*(set(one["words"].tolist()) for one in loaded.values()))
+    common = [word for word in next(iter(loaded.values()))["words"].tolist() if word in shared]
     vectors = {name: take(one, common) for name, one in loaded.items()}
     found: dict[str, Any] = {"words": len(common), "scores": {}, "overlap": {}}
     for name, table in vectors.items():
