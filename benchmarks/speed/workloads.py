@@ -3,7 +3,7 @@
 The quick ones are those of the suites `quick`, with fewer samples of the same data. The larger ones are a ResNet-18 at
 128 pixels, a transformer of 4 layers and 256 numbers a token on rows of 128 tokens of 8,192, r3d_18 or a ResNet-18
 frame by frame on 16 frames of 64 pixels, and LSTMs of 512 and 1,024 numbers; on noise of those shapes, since what is in
-a picture costs nothing. word2vec is a table of vectors and has no larger network.
+a picture costs nothing. word2vec and GloVe are tables of vectors and have no larger network.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,10 +34,12 @@ TRANSFORMER = {"model.width": 256, "model.depth": 4, "model.heads": 4}
 QUICK: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "arrow-of-time": ("small", CLIPS),
     "causal-lm": ("small", TEXTS),
+    "cbow": ("small", TEXTS),
     "colorization": ("small", IMAGES),
     "colorization-tracking": ("small", {**CLIPS, "data.image_size": 64}),
     "elmo": ("small", TEXTS),
     "exemplar": ("small", {**IMAGES, "data.size": 400}),
+    "glove": ("small", TEXTS),
     "masked-lm": ("small", TEXTS),
     "masked-speech": ("small", {"data": "tones"}),
     "relative-position": ("demo", {**IMAGES, "model.stride": 2}),

@@ -51,6 +51,7 @@ class Recipe:
             narrow 1 x 1 convolutions of stride 2 were seen to write past their memory (torch 2.11 with oneDNN).
         augment: Names of augmentations of t, applied before the split; see augment.py.
         decay: Fraction of the steps, the last ones, in which the rate of warmup-stable-decay falls.
+        initial_accumulator: What the sums of squared gradients of adagrad begin with, for every weight.
     """
 
     optimizer: Literal["adamw", "adam", "sgd", "lars", "adagrad"] = "adamw"
@@ -69,6 +70,7 @@ class Recipe:
     channels_last: bool = True
     augment: tuple[str, ...] = ()
     decay: FractionAboveZero = 0.1
+    initial_accumulator: NonNegativeFloat = 0.0
 
     def __post_init__(self) -> None:
         require_range("a recipe", "recipe", self)
@@ -103,10 +105,12 @@ class Recipe:
         return self.lr * {"cosine": (1 - math.cos(math.pi * left)) / 2, "linear": left, "constant": 1.0}[self.schedule]
 
     def as_fields(self) -> dict[str, Any]:
-        """Return the fields as a record holds them: `decay` only where it does something, so that old cells stay."""
+        """Return the fields as a record holds them: later ones only where they do something, so that old cells stay."""
         fields = asdict(self)
         if self.schedule != STABLE:
             del fields["decay"]
+        if self.optimizer != "adagrad" or not self.initial_accumulator:
+            del fields["initial_accumulator"]
         return fields
 
     def make_optimizer(self, parameters: Iterable["Parameter"]) -> "Optimizer":
@@ -127,7 +131,9 @@ class Recipe:
             "adamw": lambda: strip_wrappers(torch.optim.AdamW)(groups, lr=self.lr, betas=self.betas, fused=fused),
             "adam": lambda: strip_wrappers(torch.optim.Adam)(groups, lr=self.lr, betas=self.betas, fused=fused),
             "sgd": lambda: strip_wrappers(torch.optim.SGD)(groups, lr=self.lr, momentum=self.momentum, fused=fused),
-            "adagrad": lambda: strip_wrappers(torch.optim.Adagrad)(groups, lr=self.lr, fused=fused),
+            "adagrad": lambda: strip_wrappers(torch.optim.Adagrad)(
+                groups, lr=self.lr, initial_accumulator_value=self.initial_accumulator, fused=fused
+            ),
             "lars": lambda: lars(groups, self.lr, self.momentum),
         }
         optimizer: Optimizer = factories[self.optimizer]()

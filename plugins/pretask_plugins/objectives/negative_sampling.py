@@ -35,6 +35,9 @@ from pretask.options import SizeOrZero
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pretask_plugins.shared.bags import multiply_candidates
+
+MAX_LOOKED_UP = 1 << 22  # numbers: more no longer fit the cache
 Terms = tuple[Tensor, Tensor]  # nats and ranking accuracy, position by position
 
 
@@ -77,7 +80,7 @@ class NegativeSampling(nn.Module):
         terms = {}
         for name, target in targets.items():
             value, probability = self.candidates(name, target, draws)
-            products = (self.vectors(features, name)[..., None, :] * self.tables[name](value)).sum(-1)
+            products = multiply(self.vectors(features, name), self.tables[name].weight, value)
             terms[name] = binary_cross_entropy(products, probability), ranking_accuracy(products.detach(), probability)
         return average(terms, targets)
 
@@ -100,6 +103,17 @@ class NegativeSampling(nn.Module):
             labels = F.one_hot(target.value, self.classes[name]).float() if target.probability is None else probability
             terms[name] = binary_cross_entropy(products, probability) + expected, ranking_accuracy(candidates, labels)
         return average(terms, targets)
+
+
+def multiply(
+    vectors: Float[Tensor, "B ... D"], table: Float[Tensor, "C D"], candidates: Int[Tensor, "B ... K"]
+) -> Float[Tensor, "B ... K"]:
+    """Return the products of vectors with their candidates' rows of a table; many on a CPU without looking them up."""
+    size = candidates.numel() * table.shape[1]
+    if size > MAX_LOOKED_UP and vectors.device.type == "cpu" and not torch.compiler.is_compiling():
+        flat = multiply_candidates(vectors.flatten(0, -2), table, candidates.flatten(0, -2))
+        return flat.view(candidates.shape)
+    return (vectors[..., None, :] * F.embedding(candidates, table)).sum(-1)
 
 
 def build_table(classes: int, width: int) -> nn.Embedding:
@@ -142,12 +156,21 @@ def ranking_accuracy(
     >>> ranking_accuracy(torch.tensor([[2.0, 1.0, 2.0, 3.0]]), torch.tensor([[1.0, 0.0, 0.0, 0.0]])).item()
     0.5
     """
-    ahead = products[..., :, None] - products[..., None, :]  # label, noise
-    behind = ((ahead > 0).float() + (ahead >= 0).float()) / 2
     noise = (probability == 0).float()
-    pairs = probability[..., :, None] * noise[..., None, :]
-    total = pairs.sum((-1, -2))
-    return torch.where(total > 0, (behind * pairs).sum((-1, -2)) / total.clamp(min=1e-12), 0.5)
+    total = probability.sum(-1) * noise.sum(-1)
+    ahead = [
+        probability[..., label] * ((products[..., label, None] - products).sign() * noise).sum(-1)  # less those behind
+        for label in list_labels(probability)
+    ]
+    return 0.5 + 0.5 * sum(ahead, torch.zeros_like(total)) / total.clamp(min=1e-12)
+
+
+def list_labels(probability: Float[Tensor, "B ... K"]) -> list[int]:
+    """List the candidates that are a label somewhere; where it takes long to ask, all of them."""
+    count = probability.shape[-1]
+    if probability.device.type != "cpu" or torch.compiler.is_compiling():
+        return list(range(count))
+    return probability.flatten(0, -2).any(0).nonzero()[:, 0].tolist()
 
 
 def average(terms: Mapping[str, Terms], targets: Targets) -> Loss:

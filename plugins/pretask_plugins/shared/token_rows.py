@@ -1,9 +1,15 @@
-"""Token rows: what the splits of text share: the vocabulary that they need, and the row as it is.
+"""Token rows: what the splits of text share: the vocabulary that they need, the row as it is, and without
+some of its words.
 
 Axes: B batch, L tokens of a row.
 """
 
+import torch
+from jaxtyping import Bool, Int
 from pretask import Batch, Incompatible, Inputs, Observed, PretaskError, Vocabulary
+from torch import Tensor
+
+from pretask_plugins.shared.constants import count_up
 
 
 def require_vocabulary(who: str, text: Observed, fitted: Vocabulary | None = None, min_length: int = 1) -> Vocabulary:
@@ -45,3 +51,16 @@ def require_fitted(who: str, vocabulary: Vocabulary | None) -> Vocabulary:
 def whole_rows(batch: Batch) -> Inputs:
     """Return rows of tokens as inputs of one view, with nothing hidden."""
     return Inputs(batch.data[:, None], None if batch.present is None else batch.present[:, None])
+
+
+def close_gaps(
+    words: Int[Tensor, "B L"], is_kept: Bool[Tensor, "B L"]
+) -> tuple[Int[Tensor, "B L"], Bool[Tensor, "B L"]]:
+    """Move the kept words to the front of their rows, in order; return the rows and where kept words are.
+
+    >>> close_gaps(torch.tensor([[7, 8, 9]]), torch.tensor([[True, False, True]]))[0].tolist()
+    [[7, 9, 8]]
+    """
+    places = count_up(words.shape[1], words.device)
+    order = torch.add(places, is_kept, alpha=-words.shape[1]).argsort(1)
+    return words.gather(1, order), places < is_kept.sum(1, keepdim=True)

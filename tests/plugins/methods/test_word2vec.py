@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from pretask import (
     Features,
     FeatureSpec,
     Incompatible,
+    Inputs,
+    InputSpec,
     Observed,
     PretaskError,
     Recipe,
@@ -23,11 +26,16 @@ from pretask.composition import Task, compose
 from pretask.pretext_score import held_out_loss, trivial_losses
 from pretask.training import train
 from pretask_plugins.data.text.toy_grammar import TAGS, ToyGrammar
+from pretask_plugins.methods.word2vec.cbow import Cbow
+from pretask_plugins.methods.word2vec.counted import keep_probability
 from pretask_plugins.methods.word2vec.noise import SEVERAL, build_table, draw_by_mass, draw_words
-from pretask_plugins.methods.word2vec.split import SkipGram, close_gaps, draw_contexts, keep_probability
+from pretask_plugins.methods.word2vec.split import SkipGram, draw_contexts
+from pretask_plugins.models.text.bag_of_words import BagOfWords
 from pretask_plugins.models.text.embedding import Embedding
 from pretask_plugins.models.text.lstm import Lstm
+from pretask_plugins.objectives import negative_sampling
 from pretask_plugins.objectives.negative_sampling import NegativeSampling
+from pretask_plugins.shared.token_rows import close_gaps
 from scipy import stats
 
 SIZE = 8
@@ -60,12 +68,32 @@ def test_pairs_are_as_frequent_as_a_loop_over_all_windows_says() -> None:
     at, weight = draw_contexts(Draws(torch.arange(many)), present, window)
     found = np.zeros((7, 7))
     for centre in range(7):
-        np.add.at(found, (centre, at[:, centre].numpy()), weight[:, centre].double().numpy() / many)
+        np.add.at(found, (centre, at[:, centre, 0].numpy()), weight[:, centre].double().numpy() / many)
     expected = np.zeros((7, 7))
     for pair, often in loop_pairs(list(range(words)), window).items():
         expected[pair] = often
     assert np.abs(found - expected).max() < 0.05  # 5 standard errors
     assert not found[expected == 0].any()  # neither itself, nor beyond the window or the words
+
+
+def test_several_contexts_have_the_mean_of_one() -> None:
+    many, words, window, count = 10_000, 5, 3, 4
+    present = (torch.arange(6) < words).expand(many, 6)
+    at, weight = draw_contexts(Draws(torch.arange(many)), present, window, count)
+    one, _ = draw_contexts(Draws(torch.arange(many)), present, window)
+    assert at.shape == (many, 6, count)
+    found = np.zeros((6, 6))
+    for centre in range(6):
+        share = weight[:, centre, None].double().expand(-1, count) / count / many
+        np.add.at(found, (centre, at[:, centre].numpy()), share.numpy())
+    expected = np.zeros((6, 6))
+    for pair, often in loop_pairs(list(range(words)), window).items():
+        expected[pair] = often
+    assert np.abs(found - expected).max() < 0.05  # 5 standard errors
+    assert one.shape == (many, 6, 1)
+    split = fitted(torch.tensor([[2, 3, 4, 5]]), contexts=2, negatives=3)
+    _, targets = split(Batch(torch.tensor([[2, 3, 4, 5]])), Draws(torch.arange(1)))
+    assert targets["context"].probability[0, 0].tolist() == [0.5, 0.5, 0, 0, 0]  # type: ignore[index]
 
 
 def test_noise_is_drawn_by_counts_to_the_power_of_three_quarters() -> None:
@@ -107,6 +135,66 @@ def test_frequent_words_are_thinned_by_the_formula_before_windows_are_laid() -> 
     words, present = close_gaps(rows, torch.tensor([[False] * 7 + [True] * 3]))
     assert words[0, :3].tolist() == [2, 3, 4]
     assert present.sum() == 3
+
+
+def test_the_formula_of_the_paper_keeps_fewer_words() -> None:
+    frequency = torch.tensor([1e-3, 4e-3, 1e-1])
+    assert keep_probability(frequency, 1e-3, "paper").tolist() == pytest.approx([1, 0.5, 0.1])
+    rows = torch.tensor([[2, 2, 2, 2, 2, 2, 2, 2, 3, 4]])
+    keep = fitted(rows, subsample=0.1, formula="paper").tables_on(torch.device("cpu"))[0]
+    assert keep[2:5].tolist() == pytest.approx([math.sqrt(1 / 8), 1, 1])
+
+
+def test_cbow_shows_the_window_without_the_word_itself() -> None:
+    rows = torch.tensor([[2, 3, 4, 5, 6, 0]])
+    many = Batch(rows.repeat(3000, 1), torch.arange(3000), rows.repeat(3000, 1) > 0)
+    split = Cbow(window=2, min_count=1, subsample=0.0).fit(text(6), [many])
+    inputs, targets = split(many, Draws(many.index))
+    assert inputs.present is not None
+    steps = (1, 2, -1, -2)
+    for view, step in enumerate(steps):
+        for place in range(5):
+            shown, is_near = inputs.data[:, view, place], inputs.present[:, view, place]
+            inside = 0 <= place + step < 5
+            assert bool((shown[is_near] == rows[0, (place + step) % 6]).all())
+            rate = (1.0 if abs(step) == 1 else 0.5) if inside else 0.0  # half of the windows reach two words
+            assert float(is_near.float().mean()) == pytest.approx(rate, abs=0.04)  # 4 standard errors
+    assert torch.equal(targets["word"].value[..., 0], many.data)
+    assert torch.equal(targets["word"].weight > 0, inputs.present.any(1))  # type: ignore[operator]
+
+
+def test_the_bag_is_the_mean_of_the_vectors_that_are_present() -> None:
+    spec = InputSpec("text", (3,), views=4, vocabulary=Vocabulary(SIZE, SPECIAL))
+    model = BagOfWords(spec, replace(spec, views=1), width=5)
+    data = 2 + Draws(torch.arange(2)).integers("word", 0, 6, 4, 3)
+    present = Draws(torch.arange(2)).bernoulli("is present", 0.6, 4, 3)
+    table = model.embedding.weight
+    found = model(Inputs(data, present)).streams["present"][:, 0]
+    weight = present[..., None].float()
+    plain = (torch.nn.functional.embedding(data, table) * weight).sum(1) / weight.sum(1).clamp(min=1)
+    assert torch.allclose(found, plain, atol=1e-6)
+    ours, theirs = (torch.autograd.grad(value.square().sum(), table)[0] for value in (found, plain))
+    assert torch.allclose(ours, theirs, atol=1e-6)
+    row = torch.tensor([[[2, 3, 4]]])
+    assert torch.equal(model(Inputs(row)).streams["present"][0, 0], table[row[0, 0]])
+
+
+def test_many_candidates_are_scored_as_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    objective = NegativeSampling(
+        FeatureSpec(6, (4,), 1, ("present",)), {"context": Categories(SIZE, grid=(4,), sees="present")}, negatives=0
+    )
+    draws = Draws(torch.arange(5))
+    vectors = draws.normal("vector", 1, 4, 6).requires_grad_()
+    value = draws.integers("word", 0, SIZE, 4, 3)
+    target = Target(value, draws.uniform("weight", 4), torch.tensor([0.5, 0.5, 0.0]).expand(value.shape))
+    found = []
+    for most in (negative_sampling.MAX_LOOKED_UP, 0):
+        monkeypatch.setattr(negative_sampling, "MAX_LOOKED_UP", most)
+        loss = objective(Features({"present": vectors}, {}), {"context": target}, draws)
+        gradients = torch.autograd.grad(loss.total, [vectors, *objective.parameters()])
+        found.append((loss.total, *loss.parts.values(), *gradients))
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
 
 
 def test_rare_and_special_words_are_no_words_here() -> None:

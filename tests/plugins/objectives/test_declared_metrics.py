@@ -6,6 +6,7 @@ import pytest
 import torch
 from pretask import Agreement, Categories, Draws, Features, FeatureSpec, Reference, Target, TargetSpec, Values
 from pretask.metrics import LOSS, find_loss_metric
+from pretask_plugins.methods.glove.split import Cooccurrence
 from pretask_registry import Registry, build
 from pretask_registry.registry import Registered
 
@@ -17,6 +18,7 @@ SPECS: dict[str, TargetSpec] = {
     "values": Values(2, grid=GRID),
     "agreement": Agreement(),
     "reference": Reference(3, grid=GRID),
+    "co-occurrence": Cooccurrence(grid=GRID),
 }
 LABELS = torch.arange(BATCH)[:, None] % 3 + torch.arange(4) % 2
 GIVEN = (torch.arange(4) % 2).float().expand(BATCH, -1)  # a position of weight 0 may be pointed at
@@ -25,14 +27,16 @@ TARGETS = {
     "values": Target(LABELS[..., None].float().expand(-1, -1, 2)),
     "agreement": Target(torch.arange(BATCH) // 2),
     "reference": Target(LABELS % 3, GIVEN),
+    "co-occurrence": Target(LABELS.float()),
 }
 
 
 def parts_of_loss(objective: Any, kind: str) -> set[str]:
     """The names in the loss of two targets of a kind, and in its chance levels."""
-    names = ("one", "two")
-    built = objective(FeatureSpec(WIDTH, GRID), dict.fromkeys(names, SPECS[kind]))
-    vectors = Draws(torch.arange(BATCH)).normal("features", 1, 4, WIDTH)
+    names = ("one",) if kind == "co-occurrence" else ("one", "two")
+    views = 2 if kind == "co-occurrence" else 1
+    built = objective(FeatureSpec(WIDTH, GRID, views), dict.fromkeys(names, SPECS[kind]))
+    vectors = Draws(torch.arange(BATCH)).normal("features", views, 4, WIDTH)
     features = Features({"all": vectors}, {"all": vectors.mean(2)}, GRID)
     loss = built(features, dict.fromkeys(names, TARGETS[kind]), Draws(torch.arange(BATCH)))
     return {*loss.parts, *getattr(built, "chance", {})}

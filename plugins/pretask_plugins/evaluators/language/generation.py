@@ -18,14 +18,14 @@ from typing import Annotated
 
 import torch
 from jaxtyping import Int
-from pretask import Budget, Data, Decodes, Draws, Figure, PretaskError, Samples, Task, source_of
+from pretask import Budget, Data, Draws, Figure, PretaskError, Samples, Task
 from pretask.language.continuation import check_context_length, generate
 from pretask.language.next_token import next_target
 from pretask.language.sampling import GREEDY, Sampling
 from pretask.options import FractionAboveZero, Interval, NonNegativeInt, Size, SizeOrZero
 from torch import Tensor
 
-from pretask_plugins.evaluators.language.picture import draw_page
+from pretask_plugins.shared.text_pages import decoder_of, draw_page
 
 REPETITION_TOKENS = 4  # tokens; a group that comes again is a repetition
 SHOWN_PROMPTS = 4  # prompts in the picture
@@ -114,12 +114,6 @@ class Generation:
             ]
             lines.append("")
         return Figure(draw_page(lines), "Beginnings of test rows, and how they go on, chosen in different ways.")
-
-
-def decoder_of(data: Data) -> Callable[[list[int]], str]:
-    """Return what makes text of tokens: the data's own way, else their numbers."""
-    source = source_of(data)
-    return source.decode if isinstance(source, Decodes) else lambda ids: " ".join(map(str, ids))
 
 
 def find_long_rows(samples: Samples, length: int) -> Int[Tensor, " n"]:

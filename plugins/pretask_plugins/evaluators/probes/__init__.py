@@ -112,5 +112,21 @@ def pretask_components() -> Iterator[Component]:
         source="Peters et al. 2018; Tenney et al. 2019",
         cites=("peters2018deep", "tenney2019what"),
     )
+    yield evaluator(
+        "senses",
+        "pretask_plugins.evaluators.probes.senses:Senses",
+        modality="text",
+        metrics={
+            "accuracy": HIGHER,
+            "majority": SHARE_OF_DATA,
+            "ambiguous": SHARE_OF_DATA,
+            "within": Metric(),
+            "between": Metric(),
+        },
+        headline="accuracy",
+        summary="Senses: tell the senses of a form by the nearest average vector (Peters 2018).",
+        source="Peters et al. 2018; Melamud, Goldberger and Dagan 2016",
+        cites=("peters2018deep", "melamud2016context2vec"),
+    )
     yield from edge_probing.declare()
     yield from fine_tuning.declare()

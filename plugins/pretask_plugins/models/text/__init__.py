@@ -82,3 +82,23 @@ def pretask_components() -> Iterator[Component]:
         cites="mikolov2013distributed",
         small={"width": 16},
     )
+    yield model(
+        "bag-of-words",
+        "pretask_plugins.models.text.bag_of_words:BagOfWords",
+        modality="text",
+        streams="present",
+        summary="The mean of the vectors of all views, place by place: CBOW's encoder.",
+        source="Mikolov, Chen, Corrado and Dean 2013",
+        cites="mikolov2013efficient",
+        small={"width": 16},
+    )
+    yield model(
+        "glove",
+        "pretask_plugins.models.text.two_vectors:TwoVectors",
+        modality="text",
+        streams="present",
+        summary="Two vectors for every token, of a center and of a neighbor; their sum is the feature.",
+        source="Pennington, Socher and Manning 2014",
+        cites="pennington2014glove",
+        small={"width": 16},
+    )

@@ -28,13 +28,13 @@ from pretask.language.sampling import GREEDY, Sampling
 from pretask_plugins.data.text.toy_grammar import ToyGrammar
 from pretask_plugins.evaluators.language.generation import Generation, count_pairs, distinct, overlap, repetition
 from pretask_plugins.evaluators.language.perplexity import LanguageModel
-from pretask_plugins.evaluators.language.picture import draw_glyph, draw_page, wrap_line
 from pretask_plugins.methods.causal_lm.split import NextToken
 from pretask_plugins.methods.masked_lm.split import MaskTokens
 from pretask_plugins.models.text.gpt2 import Gpt2
 from pretask_plugins.models.text.lstm import Lstm
 from pretask_plugins.models.text.transformer import Transformer
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
+from pretask_plugins.shared.text_pages import draw_glyph, draw_page, wrap_line
 from torch import Tensor, nn
 from torch.nn import functional as F
 

@@ -22,10 +22,10 @@ from pretask_plugins.evaluators.probes.fine_tuning.engine import Trainer, Tuning
 from pretask_plugins.evaluators.probes.fine_tuning.fine_tune import Yielded
 from pretask_plugins.evaluators.probes.fine_tuning.forms import NumberForm
 from pretask_plugins.evaluators.probes.fine_tuning.overlap import measure_overlap
-from pretask_plugins.evaluators.probes.fine_tuning.scores import pearson, spearman
 from pretask_plugins.evaluators.probes.fine_tuning.text_rows import LM_WEIGHT, find_language_loss, make_rows
 from pretask_plugins.evaluators.probes.tagging import split_sentences
 from pretask_plugins.evaluators.probes.validation_split import label_name
+from pretask_plugins.shared.correlation import pearson, spearman
 
 WHO = "regression"
 MIN_TEXTS = 3  # of which one is held out, and two may differ

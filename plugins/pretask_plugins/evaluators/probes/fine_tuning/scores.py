@@ -1,17 +1,12 @@
-"""Scores: what benchmarks of language report of predictions beside accuracy, by scikit-learn and scipy.
-
-Where these leave a correlation open, since one side is constant, it is 0.
+"""Scores: what benchmarks of language report of predicted classes beside accuracy, by scikit-learn.
 
 Source: Matthews 1975; Wang et al., ICLR 2019 (GLUE), section 3 (which task is scored by what).
 Axes: N samples.
 """
 
-import math
 import warnings
-from collections.abc import Callable
-from typing import Any
 
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from torch import Tensor
 
 
@@ -38,33 +33,3 @@ def matthews(predictions: Int[Tensor, " N"], labels: Int[Tensor, " N"]) -> float
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of a single class
         return float(matthews_corrcoef(labels.numpy(), predictions.numpy()))
-
-
-def pearson(one: Float[Tensor, " N"], other: Float[Tensor, " N"]) -> float:
-    """Return the correlation of two lists of numbers.
-
-    >>> round(pearson(torch.tensor([1.0, 2.0, 3.0]), torch.tensor([2.0, 4.0, 6.0])), 6)
-    1.0
-    """
-    from scipy.stats import pearsonr  # type: ignore[import-untyped]
-
-    return correlate(pearsonr, one, other)
-
-
-def spearman(one: Float[Tensor, " N"], other: Float[Tensor, " N"]) -> float:
-    """Return the correlation of ranks; equal numbers share the mean of theirs.
-
-    >>> round(spearman(torch.tensor([1.0, 5.0, 9.0]), torch.tensor([1.0, 2.0, 100.0])), 6)
-    1.0
-    """
-    from scipy.stats import spearmanr
-
-    return correlate(spearmanr, one, other)
-
-
-def correlate(correlation: Callable[..., Any], one: Float[Tensor, " N"], other: Float[Tensor, " N"]) -> float:
-    """Return scipy's correlation, 0 where one list is constant."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of constant, or nearly constant, numbers
-        found = float(correlation(one.double().numpy(), other.double().numpy()).statistic)
-    return found if math.isfinite(found) else 0.0

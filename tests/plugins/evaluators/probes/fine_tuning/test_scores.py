@@ -4,8 +4,9 @@ import pytest
 import torch
 from pretask_plugins.evaluators.probes.fine_tuning import squad
 from pretask_plugins.evaluators.probes.fine_tuning.overlap import measure_overlap
-from pretask_plugins.evaluators.probes.fine_tuning.scores import f1_score, matthews, pearson, spearman
+from pretask_plugins.evaluators.probes.fine_tuning.scores import f1_score, matthews
 from pretask_plugins.evaluators.probes.fine_tuning.token_classification import count_tags, predict_lexical
+from pretask_plugins.shared.correlation import pearson, spearman
 from pretask_plugins.shared.entities import Counts, count_spans, find_spans, has_prefixes
 
 

@@ -1,4 +1,4 @@
-"""Picture: lines of text on a page.
+"""Text pages: lines of text as a picture, and tokens as text.
 
 The font is Pillow's own, the only one that is there wherever Pillow is. It has the letters of English; dashes are set
 as a typewriter would, and any other character as Python would (`\\u4e2d`), so that no box stands in its place.
@@ -6,11 +6,12 @@ Axes: none.
 """
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+from pretask import Data, Decodes, source_of
 
 from pretask_plugins.shared.pictures import encode_png
 
@@ -84,3 +85,9 @@ def draw_glyph(character: str) -> tuple[tuple[int, int], bytes]:
 def load_font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """Return the font of pages."""
     return ImageFont.load_default(FONT_PIXELS)
+
+
+def decoder_of(data: Data) -> Callable[[list[int]], str]:
+    """Return what makes text of tokens: the data's own way, else their numbers."""
+    source = source_of(data)
+    return source.decode if isinstance(source, Decodes) else lambda ids: " ".join(map(str, ids))
