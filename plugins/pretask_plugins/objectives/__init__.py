@@ -25,6 +25,16 @@ def pretask_components() -> Iterator[Component]:
         cites="good1952rational",
     )
     yield objective(
+        "shared-softmax",
+        "pretask_plugins.objectives.shared_softmax:SharedSoftmax",
+        targets={"categories"},
+        metrics={LOSS: NATS, "accuracy": ACCURACY},
+        summary="Shared softmax: one matrix for all targets, sampled in training (Peters 2018).",
+        source="Peters et al. 2018; Jean, Cho, Memisevic and Bengio 2015",
+        cites=("peters2018deep", "jean2015using"),
+        small={"sampled": 8},
+    )
+    yield objective(
         "regression",
         "pretask_plugins.objectives.regression:Regression",
         targets={"values"},

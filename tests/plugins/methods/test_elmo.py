@@ -21,11 +21,11 @@ from pretask.composition import Task, compose
 from pretask.pretext_score import held_out_loss, trivial_losses
 from pretask.training import train
 from pretask_plugins.data.text.toy_grammar import ToyGrammar
-from pretask_plugins.methods.elmo.softmax import SharedSoftmax, draw_noise, log_drawn
 from pretask_plugins.methods.elmo.split import BothWays, has_label
 from pretask_plugins.models.text.lstm import BiLstm
 from pretask_plugins.models.text.transformer import Transformer
 from pretask_plugins.objectives.cross_entropy import CrossEntropy
+from pretask_plugins.objectives.shared_softmax import SharedSoftmax, draw_noise, log_drawn
 
 SIZE = 11
 TEXT = Observed("text", (6,), "int64", 4, Vocabulary(SIZE, (("pad", 0),)))

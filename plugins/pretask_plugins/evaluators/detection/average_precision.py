@@ -192,10 +192,27 @@ def average_precision(
 def bootstrap(matches: Sequence[Matches], seed: int, resamples: int = 1000) -> tuple[float, float]:
     """Return the 95 % interval of AP50 over images drawn anew with replacement (percentiles)."""
     images = len(matches[0].objects)
-    draws = np.random.default_rng(seed)
-    values = [
-        average_precision(matches, times=np.bincount(draws.integers(0, images, images), minlength=images).astype(float))
-        for _ in range(resamples)
-    ]
-    low, high = np.quantile(values, (0.025, 0.975))
+    drawn = np.random.default_rng(seed).integers(0, images, (resamples, images))
+    times = np.stack([np.bincount(row, minlength=images) for row in drawn]).astype(float)
+    values = np.stack([resampled_area(one, times) for one in matches])
+    known = ~np.isnan(values)  # a resample may have no object of a class
+    means = np.where(known, values, 0.0).sum(0) / np.maximum(known.sum(0), 1)
+    low, high = np.quantile(means, (0.025, 0.975))
     return float(low), float(high)
+
+
+def resampled_area(matches: Matches, times: Float[np.ndarray, "R N"]) -> Float[np.ndarray, " R"]:
+    """Return the average precision of a class for each resample; NaN where it has no object.
+
+    Args:
+        matches: Of one overlap.
+        times: How often every image counts.
+    """
+    weights = times[:, matches.images]
+    objects = times @ matches.objects
+    hits, tried = (np.cumsum(flags[0] * weights, 1) for flags in (matches.right, matches.counted))
+    precision = hits / np.maximum(tried, 1e-9)
+    envelope = np.maximum.accumulate(precision[:, ::-1], 1)[:, ::-1]
+    gained = np.diff(hits, axis=1, prepend=0.0) * envelope
+    areas: np.ndarray = np.where(objects > 0, gained.sum(1) / np.maximum(objects, 1), np.nan)
+    return areas

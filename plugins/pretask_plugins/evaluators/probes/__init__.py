@@ -41,6 +41,7 @@ def pretask_components() -> Iterator[Component]:
         summary="Linear probe where a sample may be of several classes: mean average precision.",
         source="Everingham et al. 2010; Doersch, Gupta and Efros 2015",
         cites=("everingham2010pascal", "doersch2015unsupervised"),
+        small={"pooling": ("mean",)},
     )
     yield evaluator(
         "knn",

@@ -76,16 +76,14 @@ def soft_encode(
     >>> round(soft_encode(torch.tensor([[0.0, 0.0]]), 5)[1].max().item(), 3)  # on a bin
     0.649
     """
-    entry = table_index(colors)
-    candidates, places = (
-        table.index_select(0, entry.flatten()).view(*entry.shape, *table.shape[1:])
-        for table in (candidates_table(count, colors.device), places_table(count, colors.device))
-    )
+    entry, table = table_index(colors), places_table(count, colors.device)
+    places = table.index_select(0, entry.flatten()).view(*entry.shape, *table.shape[1:])
     difference = (places - colors[..., None, :]).square()  # (*places, L, 2)
     distance, chosen = (difference[..., 0] + difference[..., 1]).topk(count, largest=False)
     weight = (distance / (-2 * SOFT_ENCODING_STD**2)).exp()
     # A softmax over the K bins; a product with ones is faster than a sum over so short an axis.
-    return candidates.gather(-1, chosen), weight / (weight @ ones(count, colors.device))
+    nearest = candidates_table(count, colors.device)[entry[..., None], chosen]
+    return nearest, weight / (weight @ ones(count, colors.device))
 
 
 @build_once

@@ -12,8 +12,6 @@ Axes: B batch, L tokens, C size of the vocabulary.
 from collections.abc import Iterator
 
 import pretask
-from pretask import Metric
-from pretask.metrics import FRACTION, LOSS
 
 SOURCE = "Peters et al., NAACL 2018"
 CITES = "peters2018deep"
@@ -31,16 +29,6 @@ def pretask_components() -> Iterator[pretask.Component]:
         summary="Both ways: predict the next word from the left, the previous from the right.",
         source=SOURCE,
         cites=CITES,
-    )
-    yield pretask.objective(
-        "shared-softmax",
-        "pretask_plugins.methods.elmo.softmax:SharedSoftmax",
-        targets={"categories"},
-        metrics={LOSS: Metric("nats", higher_is_better=False), "accuracy": Metric(FRACTION, higher_is_better=True)},
-        summary="Shared softmax: one matrix for all targets, sampled in training (Peters 2018).",
-        source="Peters et al. 2018; Jean, Cho, Memisevic and Bengio 2015",
-        cites=(CITES, "jean2015using"),
-        small={"sampled": 8},
     )
     yield pretask.task(
         "elmo",

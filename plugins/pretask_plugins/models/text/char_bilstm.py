@@ -5,7 +5,7 @@ vectors of these, the maximum over places is kept, highway layers mix what the f
 the width of the LSTMs. So a rare word has what its parts have in common with frequent ones. The table of spellings is
 made of the vocabulary's tokens and kept with the weights; where nobody knows how ids are spelled, an id's digits are
 its spelling. The two directions share all of this, and their features lie in the same places, so that one softmax can
-read both (methods/elmo/softmax.py).
+read both (objectives/shared_softmax.py).
 
 Source: Peters et al., NAACL 2018, section 3.4; Kim et al., AAAI 2016; the released bilm-tf (symbols, initial weights,
 gates that begin at a bias of -2).
