@@ -165,6 +165,10 @@ def plant_classes(tried: Evaluation) -> GivenData:
     for samples, features in ((tried.data.train, train_features), (tried.data.test, test_features)):
         labels = dict(samples.labels)
         for name, old_labels in samples.labels.items():
+            if old_labels.multiple:  # every class is on one side
+                side = common_side(train_features[1], features[1])[:, None].expand_as(old_labels.value)
+                labels[name] = replace(old_labels, value=side.where(old_labels.value >= 0, -1))
+                continue
             axes = old_labels.value.ndim
             train_values = train_features.get(axes, ())
             if train_values and all(len(one.flatten(0, -2)) == old_labels.value.numel() for one in features[axes]):

@@ -23,7 +23,10 @@ FLAGS = (
 NOWHERE = "--host-resolver-rules=MAP * ~NOTFOUND"
 EVIL = "<img src=x onerror=stolen=1><script>stolen=1</script>"
 
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium: apt-get install chromium")
+pytestmark = [
+    pytest.mark.exhaustive,  # a browser
+    pytest.mark.skipif(BROWSER is None, reason="needs Chromium: apt-get install chromium"),
+]
 
 # What a reader does, in order; what the page then shows goes into the last element.
 READER = """

@@ -11,7 +11,7 @@ from pretask_bench.board.ranking import is_above, rank_intervals
 from pretask_bench.records.measured import pack_items
 from scipy import stats  # type: ignore[import-untyped]
 
-ENTRIES, BOARDS, TEST = 13, 300, "b" * 32
+ENTRIES, BOARDS, TEST = 13, 200, "b" * 32
 STDS = {
     "equal": np.ones(ENTRIES),
     "from one to four": np.geomspace(1, 4, ENTRIES),

@@ -203,7 +203,7 @@ def test_a_store_that_is_a_file_is_said(tmp_path: Path, record: Record) -> None:
         store.write(tmp_path / "taken", record)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive  # a hundred kills
 def test_twenty_writers_at_once_one_killed_a_hundred_times_lose_tear_and_double_nothing(
     tmp_path: Path, facts: Facts
 ) -> None:
@@ -227,7 +227,7 @@ def test_twenty_writers_at_once_one_killed_a_hundred_times_lose_tear_and_double_
     assert [fault.path for fault in form] == [flipped]
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive  # a hundred kills
 def test_an_index_that_many_read_and_write_while_one_is_killed_shows_every_record(
     tmp_path: Path, facts: Facts, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -105,6 +105,7 @@ def alone(plugin: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[s
     return records
 
 
+@pytest.mark.exhaustive  # what is stopped starts again: two benches of two processes
 def test_jobs_that_were_stopped_write_the_records_of_one_run_after_the_other(
     plugin: Path, tmp_path: Path, alone: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,4 +32,5 @@ def pretask_components() -> Iterator[Component]:
         version=2,  # 1 named the items of whole tracks after J&F
         source="Perazzi et al. 2016 (J and F); Jabri, Owens and Efros 2020 (propagation)",
         cites=("perazzi2016benchmark", "jabri2020space"),
+        small={"max_clips": 4, "radius": 4},
     )

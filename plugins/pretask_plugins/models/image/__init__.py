@@ -36,5 +36,5 @@ def pretask_components() -> Iterator[Component]:
         summary="A vision transformer for images of any size, which can skip what is hidden (MAE).",
         source="Dosovitskiy et al. 2021; He et al. 2022",
         cites=("dosovitskiy2021image", "he2022masked"),
-        small={"width": 32, "depth": 2, "heads": 2, "patch": 4},
+        small={"width": 64, "depth": 2, "heads": 2, "patch": 4},
     )
