@@ -3,13 +3,13 @@
 Source: Mikolov, Sutskever, Chen, Corrado and Dean, NIPS 2013, section 2; Mikolov, Chen, Corrado and Dean, ICLR workshop
 2013, section 3.1 (CBOW); and the released code (windows drawn from 1 to 5, counts to the power of 3/4, words of fewer
 than 5 occurrences left out, frequent ones subsampled before windows are laid, by the code's formula;
-split.formula=paper has the paper's). Differs: in every epoch each word is paired with one word of its window
-(split.contexts), drawn evenly, which counts as often as the window has words: so the mean over pairs is the paper's,
-and a row is one tensor. The word predicts its context, as in the paper; the released code has it the other way round.
-Noise may hit the context by chance. Adam takes the place of one update per pair at a rate of .025 (.05 of CBOW), which
-has no meaning for the mean over a batch. Of a CBOW's mean over the window, each word gets its share of the gradient;
-the released code gives each all of it. Axes: B batch, V views, L tokens, K candidates (labels and their noise), C size
-of the vocabulary.
+split.formula=paper has the paper's).
+Differs: in every epoch each word is paired with one word of its window (split.contexts), drawn evenly, which counts as
+often as the window has words: so the mean over pairs is the paper's, and a row is one tensor. The word predicts its
+context, as in the paper; the released code has it the other way round. Noise may hit the context by chance. Adam takes
+the place of one update per pair at a rate of .025 (.05 of CBOW), which has no meaning for the mean over a batch. Of a
+CBOW's mean over the window, each word gets its share of the gradient; the released code gives each all of it.
+Axes: B batch, V views, L tokens, K candidates (labels and their noise), C size of the vocabulary.
 """
 
 from collections.abc import Iterator
