@@ -27,6 +27,7 @@ OWN_FILES = {  # by modality, the loader of a user's own files and the folder th
     "video": ("video-folder", "videos"),
 }
 ANY = "any"
+YEAR = re.compile(r" \(\D+ \d{4}\)\.$")  # the source at the end of a summary
 PLACE = re.compile(r"(<!-- methods -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
@@ -60,15 +61,23 @@ measured.
 
 
 def write_overview(*, links: bool) -> str:
-    """Return the table of all tasks: what it is trained to do, as the first line of its header says, and on what."""
+    """Return the table of all tasks: what each is trained to do, and on what."""
     rows = []
     for task in own("task"):
-        predicted = read_header(task)[""].split("\n\n")[0].partition(": ")[2].replace("\n", " ")
         modalities = find_modalities(load_registry(), task)
         named = ANY if modalities >= OWN_FILES.keys() else ", ".join(sorted(modalities))
         name = f"[{task.name}]({task.name}.md)" if links else task.name
-        rows.append(f"| {name} | {as_prose(predicted.removesuffix('.'))} | {named} |\n")
+        rows.append(f"| {name} | {as_prose(describe_training(task))} | {named} |\n")
     return "".join(["| task | what it is trained to do | modality |\n", "|---|---|---|\n", *rows])
+
+
+def describe_training(task: Registered) -> str:
+    """Return the first line of a task's header after its name; of one that shares its package, its split's summary."""
+    if sum(other.plugin.module == task.plugin.module for other in own("task")) > 1:
+        split, *_ = list_parts(load_registry(), task)
+        return YEAR.sub("", split.component.summary.partition(": ")[2])
+    line = read_header(task)[""].split("\n\n")[0].partition(": ")[2].replace("\n", " ")
+    return line.removesuffix(".")
 
 
 def write_page(task: Registered) -> str:
