@@ -20,10 +20,15 @@ class Metric:
         unit: `fraction` for what lies from 0 to 1 and is shown in per cent; else the unit in a word, such as nats, or
             nothing for a plain number.
         higher_is_better: None where neither way is better: a count, a fraction that describes the data.
+        trivial_for: The metric of the same evaluator that this number is to be held against, where it is what a trivial
+            predictor reaches there.
+        title: What to call that predictor: `most frequent class`.
     """
 
     unit: str = ""
     higher_is_better: bool | None = None
+    trivial_for: str = ""
+    title: str = ""
 
     @property
     def is_fraction(self) -> bool:

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator
 
+from pretask import Metric
 from pretask_bench.cli.list import format_traits
 from pretask_bench.cli.show import suite_divisions, suite_tables
 from pretask_registry import Registered, import_implementation
@@ -14,6 +15,7 @@ from generated.methods import ANY, load_registry, own, write_options
 from generated.text import as_prose, fenced, first_paragraphs, write_table
 
 FOLDER = "components"
+BETTER = {True: "higher", False: "lower", None: ""}
 PAGES = {
     "split": ("splits", "Splits", "What is hidden of a sample, and what is predicted of it."),
     "objective": ("objectives", "Objectives", "How a prediction is scored; what is trained is this number."),
@@ -65,7 +67,12 @@ def describe_traits(registered: Registered) -> str:
 def write_metrics(registered: Registered) -> str:
     """Return the table of the numbers that an evaluator or an objective gives, as it declares them."""
     rows = [
-        (f"`{name}`", metric.unit, {True: "higher", False: "lower", None: ""}[metric.higher_is_better])
+        (f"`{name}`", metric.unit, BETTER[metric.higher_is_better], describe_trivial(metric))
         for name, metric in registered.component.traits.get("metrics", {}).items()
     ]
-    return write_table(("number", "unit", "better"), rows)
+    return write_table(("number", "unit", "better", "trivial predictor"), rows)
+
+
+def describe_trivial(metric: Metric) -> str:
+    """Return what predictor a number is of, and what it is to be held against; nothing where it is of none."""
+    return f"{metric.title}, for `{metric.trivial_for}`" if metric.trivial_for else ""

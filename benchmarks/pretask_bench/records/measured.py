@@ -157,16 +157,22 @@ class Pretext(WithMetrics, ExtendedModel):
         return self
 
 
-class DeclaredMetric(StrictModel):
+class DeclaredMetric(ExtendedModel):
     """What a component declares of one of its numbers.
 
     Args:
         unit: Such as fraction, nats or bits per byte; "" where it has none.
         higher_is_better: None where neither way is better.
+        trivial_for: The metric that this number, of a trivial predictor, is to be held against.
+        title: Of that predictor.
     """
+
+    later: ClassVar[frozenset[str]] = frozenset({"trivial_for", "title"})
 
     unit: Annotated[str, StringConstraints(max_length=40)] = ""
     higher_is_better: bool | None = None
+    trivial_for: Annotated[str, StringConstraints(max_length=200)] = ""
+    title: Annotated[str, StringConstraints(max_length=200)] = ""
 
 
 class Declaration(StrictModel):

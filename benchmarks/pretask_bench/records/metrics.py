@@ -5,7 +5,7 @@ components that are not installed. A number of which nobody declared anything is
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
@@ -63,7 +63,7 @@ def metrics_in_record(record: Record, component: str) -> DeclaredMetrics:
     declaration = record.declared.get(component)
     if declaration is None:
         return DeclaredMetrics()
-    metrics = {name: Metric(metric.unit, metric.higher_is_better) for name, metric in declaration.metrics.items()}
+    metrics = {name: Metric(**dict(metric)) for name, metric in declaration.metrics.items()}
     return DeclaredMetrics(metrics, declaration.headline)
 
 
@@ -87,10 +87,7 @@ def metrics_in_traits(traits: Mapping[str, Any]) -> DeclaredMetrics:
 def as_declaration(traits: Mapping[str, Any]) -> Declaration:
     """Return the metrics that a component's traits declare, as a record holds them."""
     metrics: Mapping[str, Metric] = traits["metrics"]
-    declaration = {
-        name: DeclaredMetric(unit=metric.unit, higher_is_better=metric.higher_is_better)
-        for name, metric in metrics.items()
-    }
+    declaration = {name: DeclaredMetric(**asdict(metric)) for name, metric in metrics.items()}
     return Declaration(headline=traits.get("headline", ""), metrics=declaration)
 
 

@@ -36,15 +36,6 @@ FROZEN_TITLES = {
     RANDOM: "{}, random init, frozen",
     RAW: "no network, linear probe",
 }
-# What evaluators measure of the data alone, as rows: by the metric of a column, their metric and the title of its row.
-TRIVIAL = {
-    "accuracy": {"majority": "most frequent class", "overlap": "shared words"},
-    "f1": {
-        "lexical_f1": "most frequent tag of a word",
-        "overlap_f1": "shared words",
-        "constant_f1": "one class for all",
-    },
-}
 MEAN = "mean"
 
 
@@ -133,15 +124,18 @@ def measure_group(group: Group, suite: "Suite | None") -> list[Measured]:
 
 
 def measure_trivial(group: Group, suite: "Suite | None") -> list[Measured]:
-    """Return what needs no features, for every column of a group, where its evaluator measures that."""
+    """Return what needs no features, for every column of a group, where its evaluator declares such a number."""
     found = []
     for column in find_columns(group[0], suite):
-        for name, title in TRIVIAL.get(column.metric, {}).items():
+        declared = declared_metrics(group[0], column.evaluator)
+        for name, trivial in declared.metrics.items():
+            if trivial.trivial_for != column.metric:
+                continue
             estimate = estimate_encoder(group, column.evaluator, TRAINED, name)
             if estimate is not None:
-                metric = declared_metrics(group[0], column.evaluator).metric(column.metric)
+                text = format_estimate(estimate, declared.metric(column.metric))
                 labels = count_labels(group[0], column.evaluator, TRAINED)
-                found.append(Measured(title, column, estimate, format_estimate(estimate, metric), labels))
+                found.append(Measured(trivial.title, column, estimate, text, labels))
     return found
 
 

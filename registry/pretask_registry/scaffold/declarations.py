@@ -65,9 +65,9 @@ def format_literal(value: Any) -> str:
             "{" + ", ".join(f"{format_literal(key)}: {format_literal(member)}" for key, member in value.items()) + "}"
         )
     if isinstance(value, Metric):
-        better = "" if value.higher_is_better is None else f", higher_is_better={value.higher_is_better}"
-        unit = format_literal(value.unit) if value.unit else ""
-        return f"pretask.Metric({f'{unit}{better}'.removeprefix(', ')})"
+        unit = [format_literal(value.unit)] if value.unit else []
+        named = [f"{name}={format_literal(of)}" for name, of in list(vars(value).items())[1:] if of not in (None, "")]
+        return f"pretask.Metric({', '.join([*unit, *named])})"
     if isinstance(value, frozenset | set):
         return "{" + ", ".join(map(format_literal, sorted(value))) + "}" if value else "()"
     if isinstance(value, tuple | list):

@@ -12,7 +12,8 @@ from pretask_plugins.evaluators.probes import edge_probing, fine_tuning
 
 HIGHER = Metric(FRACTION, higher_is_better=True)
 SHARE_OF_DATA = Metric(FRACTION)  # what the data alone reach: no merit of an encoder
-PROBE_METRICS = {"accuracy": HIGHER, "balanced_accuracy": HIGHER, "majority": SHARE_OF_DATA}
+MAJORITY = Metric(FRACTION, trivial_for="accuracy", title="most frequent class")
+PROBE_METRICS = {"accuracy": HIGHER, "balanced_accuracy": HIGHER, "majority": MAJORITY}
 LOGISTIC_METRICS = {
     **PROBE_METRICS,
     "gradient_norm": Metric(higher_is_better=False),  # 0 where the fit has converged
@@ -107,7 +108,10 @@ def pretask_components() -> Iterator[Component]:
         "tagging",
         "pretask_plugins.evaluators.probes.tagging:Tagging",
         modality="text",
-        metrics={**LOGISTIC_METRICS, "lexical": SHARE_OF_DATA},
+        metrics={
+            **LOGISTIC_METRICS,
+            "lexical": Metric(FRACTION, trivial_for="accuracy", title="most frequent tag of a word"),
+        },
         headline="accuracy",
         summary="Tagging: linear probe on single words, such as parts of speech (Peters 2018).",
         source="Peters et al. 2018; Tenney et al. 2019",
@@ -119,7 +123,7 @@ def pretask_components() -> Iterator[Component]:
         modality="text",
         metrics={
             "accuracy": HIGHER,
-            "majority": SHARE_OF_DATA,
+            "majority": MAJORITY,
             "ambiguous": SHARE_OF_DATA,
             "within": Metric(),
             "between": Metric(),
