@@ -6,12 +6,13 @@ from contextlib import contextmanager
 import pytest
 import torch
 import whole_gradient
-from pretask import Draws, Inputs, Task
+from pretask import Draws, Inputs, PretaskError, Task
 from pretask.checkpoint import Progress
-from pretask.precision import matrix_products
+from pretask.precision import matrix_products, require_precision
 from pretask.training import MicroBatch, Run
 from pretask.values import iterate_tensors
 from pretask_registry.conformance.material import make_batch
+from torch import nn
 
 HALF = torch.autocast("cpu", torch.bfloat16)
 
@@ -61,3 +62,20 @@ def test_products_of_matrices_are_taken_by_tf32_inside_where_that_is_asked_for_a
         with matrix_products(precision):
             allowed.append(torch.backends.cuda.matmul.allow_tf32)
     assert [*allowed, torch.backends.cuda.matmul.allow_tf32] == [False, True, False, False]
+
+
+def test_a_cpu_refuses_half_precision_to_convolutions_whose_gradients_it_has_wrong() -> None:
+    cpu, over_time = torch.device("cpu"), nn.Sequential(nn.Conv3d(3, 8, 3, padding=1), nn.Conv3d(8, 8, 3, padding=1))
+    with pytest.raises(PretaskError, match=r"Sequential with 0 and 1 more.*recipe\.precision=fp32"):
+        require_precision(cpu, "bf16", [over_time])
+    require_precision(cpu, "fp32", [over_time])
+    require_precision(cpu, "bf16", [nn.Conv2d(3, 8, 3, padding=1), nn.Conv3d(3, 8, (1, 3, 3), padding=(0, 1, 1))])
+
+
+def test_only_processors_that_compute_with_half_precision_have_those_gradients_wrong() -> None:
+    network, clip = nn.Conv3d(16, 16, 3, padding=1), torch.randn(2, 16, 2, 4, 4)
+    (right,) = torch.autograd.grad(network(clip).square().mean(), [network.weight])
+    with HALF:
+        (half,) = torch.autograd.grad(network(clip).float().square().mean(), [network.weight])
+    is_right = torch.linalg.vector_norm(half - right) < 0.1 * torch.linalg.vector_norm(right)
+    assert is_right or "AVX512" in torch.backends.cpu.get_cpu_capability()

@@ -1,11 +1,11 @@
 """Precision: where half precision must not reach, autocast or not."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from pretask.errors import PretaskError
 
@@ -19,8 +19,10 @@ def full_precision(device: torch.device) -> AbstractContextManager[object]:
     return torch.autocast(device.type, enabled=False)
 
 
-def require_precision(device: torch.device, precision: str) -> None:
-    """Raise PretaskError where a GPU would only emulate a precision, slower than fp32."""
+def require_precision(device: torch.device, precision: str, networks: Iterable[nn.Module]) -> None:
+    """Raise PretaskError where a GPU would only emulate a precision, slower than fp32, or a CPU is wrong in it."""
+    if device.type == "cpu" and precision == "bf16":
+        require_right_gradients(networks)
     if device.type != "cuda" or precision == "fp32":
         return
     if precision == "bf16" and torch.cuda.is_bf16_supported(including_emulation=False):
@@ -34,6 +36,40 @@ def require_precision(device: torch.device, precision: str) -> None:
         "Set recipe.precision=fp32.",
         exit_code=2,
     )
+
+
+def require_right_gradients(networks: Iterable[nn.Module]) -> None:
+    """Raise PretaskError for networks of whose weights a CPU with bfloat16 arithmetic has wrong gradients.
+
+    Gradients of three-dimensional convolutions that pad in time are wrong by their own size, or not finite, where few
+    moments are left, such as two under a kernel of three: torch 2.11, whose oneDNN 3.10 reads what nobody wrote.
+    """
+    for network in networks:
+        wrong = find_padded_in_time(network)
+        if wrong:
+            raise PretaskError(
+                "recipe.precision=bf16 on a CPU",
+                "a network without convolutions over time that pad it; their gradients are wrong there (torch 2.11)",
+                f"{type(network).__name__} with {wrong[0]}{f' and {len(wrong) - 1} more' if wrong[1:] else ''}",
+                "Set recipe.precision=fp32, or train on a GPU.",
+                exit_code=2,
+            )
+
+
+def find_padded_in_time(network: nn.Module) -> list[str]:
+    """Return the names of the three-dimensional convolutions of a network that pad the first of their dimensions."""
+    return [
+        name for name, module in network.named_modules() if isinstance(module, nn.Conv3d) and pads_time(module.padding)
+    ]
+
+
+def pads_time(padding: str | tuple[int, ...]) -> bool:
+    """Whether a three-dimensional convolution pads its first dimension.
+
+    >>> pads_time("same"), pads_time("valid"), pads_time((1, 0, 0)), pads_time((0, 1, 1))
+    (True, False, True, False)
+    """
+    return padding == "same" if isinstance(padding, str) else padding[0] > 0
 
 
 @contextmanager

@@ -45,7 +45,8 @@ class Recipe:
         accumulate: Parts of a batch that are computed one after the other, to save memory. The gradient is that of the
             whole batch, except where dropout, batch normalization or an objective that compares samples is at work.
         precision: fp32; tf32, which is fp32 but for the products of matrices on a GPU, whose factors have 10 bits after
-            the point; or bf16 autocast with fp32 weights. A GPU must have what is asked for.
+            the point; or bf16 autocast with fp32 weights. A GPU must have what is asked for, and a CPU refuses bf16 to
+            networks that it would train wrongly.
         compile: Whether torch.compile is used; the first steps then take long.
         channels_last: Memory layout of convolutions on a GPU. On a CPU it gains a tenth at most, and gradients of
             narrow 1 x 1 convolutions of stride 2 were seen to write past their memory (torch 2.11 with oneDNN).

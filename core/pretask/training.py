@@ -202,7 +202,7 @@ class Run:
     ) -> None:
         self.task, self.seed, self.folder, self.watch, self.visits = task, seed, folder, watch, visits
         recipe = task.recipe
-        require_precision(task.device, recipe.precision)
+        require_precision(task.device, recipe.precision, task.networks.values())
         self.accelerator = make_accelerator(task.device, recipe.precision)
         self.size = divide_evenly(recipe.batch, self.accelerator.num_processes, recipe.accumulate)
         self.feed = Feed(task, samples, seed, self.size, self.accelerator.process_index, self.accelerator.num_processes)
