@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from pretask_bench.cli.collection import collected_seldom
 from pretask_bench.cli.main import json_option, registry
 from pretask_bench.cli.terminal import escape_invisible
 from pretask_bench.results.tables import draw_table
@@ -40,6 +41,7 @@ kept in an index in the cache; verify reads the files themselves."""
 @click.option("--systems", is_flag=True, help="One row for every system, one column for what it was measured on.")
 @click.option("--suite", "suite_name", metavar="SUITE", help="Of --systems, the columns: the divisions of a suite.")
 @json_option
+@collected_seldom()
 def command(
     places: tuple[Path, ...],
     conditions: tuple[str, ...],

@@ -20,6 +20,7 @@ from pretask_bench.records.canonical import MAX_SAFE_INTEGER
 from pretask_bench.records.provenance import MAX_ERROR_CHARACTERS, UNSEEN
 
 MAX_DEPTH, MAX_VALUES, MAX_OPTION_CHARACTERS = 8, 4000, 4000  # of the options of one part
+FORBIDDEN = re.compile(f"[{UNSEEN}]")
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=120, pattern=f"^[^\\t\\n\\r{UNSEEN}]*$")]
 Line = Annotated[str, StringConstraints(max_length=400, pattern=f"^[^\\t\\n\\r{UNSEEN}]*$")]
@@ -48,18 +49,30 @@ def check_bounds(options: dict[str, Any]) -> dict[str, Any]:
 
 def count_values(value: Any, depth: int) -> int:
     """Return how many values lie in a JSON value, itself included; raises ValueError where one is out of bounds."""
-    if depth < 0:
-        raise ValueError(f"nested deeper than {MAX_DEPTH}")
-    if isinstance(value, str) and (len(value) > MAX_OPTION_CHARACTERS or re.search(f"[{UNSEEN}]", value)):
-        raise ValueError(f"a text longer than {MAX_OPTION_CHARACTERS}, or one with control characters")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError("a number that is not finite")
-    inner: Iterable[Any] = ()
-    if isinstance(value, dict):
-        inner = [*value, *value.values()]
-    elif isinstance(value, list):
-        inner = value
-    return 1 + sum(count_values(part, depth - 1) for part in inner)
+    count, level = 0, [value]
+    while level:
+        if depth < 0:
+            raise ValueError(f"nested deeper than {MAX_DEPTH}")
+        count += len(level)
+        level, depth = look_inside(level), depth - 1
+    return count
+
+
+def look_inside(values: Iterable[Any]) -> list[Any]:
+    """Return the values, keys among them, that lie directly in some; raises ValueError where one is out of bounds."""
+    inner = list[Any]()
+    for value in values:
+        if isinstance(value, str):
+            if len(value) > MAX_OPTION_CHARACTERS or FORBIDDEN.search(value):
+                raise ValueError(f"a text longer than {MAX_OPTION_CHARACTERS}, or one with control characters")
+        elif isinstance(value, dict):
+            inner += value
+            inner += value.values()
+        elif isinstance(value, list):
+            inner += value
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("a number that is not finite")
+    return inner
 
 
 Time = Annotated[
