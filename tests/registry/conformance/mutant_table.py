@@ -107,6 +107,7 @@ EVALUATORS = {
         "changes-weights": "task-is-left-as-it-was",
         "ambient-choice": "same-seed-same-numbers",
         "yields-text": "yields-names-with-numbers",
+        "items-of-another-number": "yields-names-with-numbers",
     },
     "retrieve": {
         "number-of-no-unit": "numbers-are-as-declared",

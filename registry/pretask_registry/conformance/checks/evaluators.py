@@ -26,6 +26,7 @@ from pretask_registry.conformance.kinds import EvaluatorCase
 from pretask_registry.conformance.tensors import copy_parameters, describe_difference
 
 CLOSE = 1e-3  # of numbers around 1
+ROUNDING = 1e-6  # of a mean in float32
 ERRORS = 4.0  # standard errors that a score may lie above what chance gives
 FOUND = 0.8  # of two classes on two sides of a line
 NOISES = 3  # draws of noise labels that a headline is averaged over, since a few test samples say little
@@ -34,7 +35,10 @@ PNG = b"\x89PNG"
 
 @check("evaluator")
 def yields_names_with_numbers(case: EvaluatorCase) -> None:
-    """Check that it yields pairs of name and finite number, items (a bool per tested thing), a choice or a figure."""
+    """Check that it yields pairs of name and finite number, items (a bool per tested thing), a choice or a figure.
+
+    Items that share the name of a number are what it was counted from: it is their mean.
+    """
     yielded = case.tried.yielded
     require(numbers(yielded), "An evaluator must yield at least one number; it yielded none.")
     for name, value in yielded:
@@ -50,6 +54,11 @@ def yields_names_with_numbers(case: EvaluatorCase) -> None:
             wanted = f"'{name}' must be a number, Items, a Choice or a Figure; {value!r} came."
             require(isinstance(value, int | float), wanted)
             require(math.isfinite(value), f"'{name}' must be finite; {value} came.")
+    known = numbers(yielded)
+    for name, correct in items(yielded).items():
+        share = float(correct.double().mean())
+        counted = name not in known or math.isclose(known[name], share, abs_tol=ROUNDING)
+        require(counted, f"'{name}' must be the mean of its items, {share:.6g}; {known.get(name):.6g} came.")
 
 
 @check("evaluator")
